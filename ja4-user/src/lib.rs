@@ -1,0 +1,3 @@
+//! ja4sensor: ja4-user
+
+#![forbid(unsafe_code)]
