@@ -1,3 +1,4 @@
-//! ja4sensor: ja4-user
-
+//! ja4sensor: the userspace half.
 #![forbid(unsafe_code)]
+
+pub mod capture;

@@ -1,0 +1,212 @@
+//! Flow key, symmetric hash, and the entry the kernel keeps for a flow.
+
+use crate::headers::{Address, Transport};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Both endpoints of a flow, the lower one first, so that both directions have one key.
+///
+/// | offset | size | field |
+/// |---|---|---|
+/// | 0 | 32 | addresses, low endpoint first, two big-endian halves each held as host integers |
+/// | 32 | 4 | ports, low endpoint first |
+/// | 36 | 1 | IP protocol |
+/// | 37 | 1 | 4 or 6 |
+/// | 38 | 2 | zero |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FlowKey {
+    /// Addresses, low endpoint first.
+    pub addr: [Address; 2],
+    /// Ports, low endpoint first.
+    pub port: [u16; 2],
+    /// IP protocol number.
+    pub proto: u8,
+    /// IP version, 4 or 6.
+    pub version: u8,
+    /// Always zero.
+    pub reserved: u16,
+}
+
+const _: () = assert!(size_of::<FlowKey>() == 40);
+
+impl FlowKey {
+    /// The key of a packet's flow, and which end sent the packet: 0 the low one, 1 the high one.
+    #[inline(always)]
+    pub fn of(packet: &Transport) -> (Self, u32) {
+        let Transport { src, dst, src_port, dst_port, proto, version, .. } = *packet;
+        let from_high = (src, src_port) > (dst, dst_port);
+        let (low, high, low_port, high_port) =
+            if from_high { (dst, src, dst_port, src_port) } else { (src, dst, src_port, dst_port) };
+        let key = Self { addr: [low, high], port: [low_port, high_port], proto, version, reserved: 0 };
+        (key, u32::from(from_high))
+    }
+
+    /// Keyed hash of the flow, equal for both directions. Without the seed nobody can aim packets
+    /// at one shard or one slot of the filter.
+    #[inline(always)]
+    pub fn hash(&self, seed: [u64; 2]) -> u64 {
+        // Odd multipliers from the fractional parts of the golden ratio, √2 and √3.
+        const M: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b];
+        let [[low_hi, low_lo], [high_hi, high_lo]] = self.addr;
+        let [low_port, high_port] = self.port;
+        let rest =
+            u64::from(low_port) << 32 | u64::from(high_port) << 16 | u64::from(self.proto) << 8 | u64::from(self.version);
+        // One formula for both families: a branch would cost more than the multiplications, which
+        // run side by side.
+        let low = mix(low_hi ^ seed[0], M[0]) ^ low_lo;
+        let high = mix(high_hi ^ seed[1], M[2]) ^ high_lo;
+        let rest = (rest ^ seed[1]).wrapping_mul(M[1]).rotate_left(29);
+        let h = mix(low, M[1]) ^ (high ^ seed[0]).wrapping_mul(M[0]) ^ rest;
+        let h = mix(h, M[2]);
+        h ^ h >> 29
+    }
+}
+
+#[inline(always)]
+fn mix(value: u64, multiplier: u64) -> u64 {
+    let product = value.wrapping_mul(multiplier);
+    product ^ product >> 32
+}
+
+/// The shard that owns a flow. `shards` is at least 1.
+#[inline(always)]
+pub fn shard_of(hash: u64, shards: u32) -> u32 {
+    (((hash >> 32) * u64::from(shards)) >> 32) as u32
+}
+
+/// Which end of the key opened the flow.
+pub mod client {
+    /// The low endpoint.
+    pub const LOW: u8 = 0;
+    /// The high endpoint.
+    pub const HIGH: u8 = 1;
+}
+
+/// Milestones of one direction, as bits of [`Direction::seen`].
+pub mod seen {
+    /// The initial sequence number is known (its SYN or SYN-ACK was seen).
+    pub const ISN: u8 = 1 << 0;
+    /// The client has acknowledged the SYN-ACK.
+    pub const ACKED: u8 = 1 << 1;
+    /// It has sent payload after the client's acknowledgment.
+    pub const DATA: u8 = 1 << 2;
+    /// The client has sent payload after the server's (the last point of JA4L).
+    pub const ANSWERED: u8 = 1 << 3;
+    /// It carries, or carried, a TLS handshake.
+    pub const TLS: u8 = 1 << 4;
+}
+
+/// What is known of one direction of a flow. Only packets of that direction write it, so the two
+/// hooks of an interface never write the same half.
+///
+/// | offset | size | field |
+/// |---|---|---|
+/// | 0 | 8 | packets |
+/// | 8 | 8 | bytes on the wire |
+/// | 16 | 8 | time of the last packet, ns |
+/// | 24 | 4 | mark: a sequence number whose meaning the phase gives |
+/// | 28 | 4 | budget: payload bytes that may still be selected |
+/// | 32 | 4 | initial sequence number |
+/// | 36 | 4 | place: interface and hook that report this direction |
+/// | 40 | 1 | phase, see [`crate::hunger::phase`] |
+/// | 41 | 1 | seen, see [`seen`] |
+/// | 42 | 6 | zero |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Direction {
+    /// Packets seen.
+    pub packets: u64,
+    /// Bytes on the wire.
+    pub bytes: u64,
+    /// Time of the last packet, nanoseconds of the clock that the packets carry.
+    pub last_seen: u64,
+    /// A sequence number; the phase gives its meaning.
+    pub mark: u32,
+    /// Payload bytes that may still be selected.
+    pub budget: u32,
+    /// Initial sequence number, if [`seen::ISN`].
+    pub isn: u32,
+    /// Interface and hook that report this direction; packets of it met elsewhere are copies.
+    pub place: u32,
+    /// See [`crate::hunger::phase`].
+    pub phase: u8,
+    /// See [`seen`].
+    pub seen: u8,
+    /// Always zero.
+    pub reserved: [u8; 6],
+}
+
+/// The entry of a flow, in the kernel's map and in the table of a replay.
+///
+/// | offset | size | field |
+/// |---|---|---|
+/// | 0 | 48 | direction sent by the low endpoint |
+/// | 48 | 48 | direction sent by the high endpoint |
+/// | 96 | 1 | which end is the client, see [`client`] |
+/// | 97 | 7 | zero |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FlowEntry {
+    /// Direction sent by the low endpoint.
+    pub low: Direction,
+    /// Direction sent by the high endpoint.
+    pub high: Direction,
+    /// Which end is the client, see [`client`].
+    pub client: u8,
+    /// Always zero.
+    pub reserved: [u8; 7],
+}
+
+const _: () = assert!(size_of::<Direction>() == 48 && size_of::<FlowEntry>() == 104);
+
+impl FlowEntry {
+    /// The direction a packet belongs to, and the opposite one; `from` as [`FlowKey::of`] gives it.
+    #[inline(always)]
+    pub fn split(&mut self, from: u32) -> (&mut Direction, &mut Direction) {
+        if from == 0 { (&mut self.low, &mut self.high) } else { (&mut self.high, &mut self.low) }
+    }
+
+    /// Packets and bytes of both directions.
+    #[inline(always)]
+    pub fn books(&self) -> Books {
+        Books {
+            packets: [self.low.packets, self.high.packets],
+            bytes: [self.low.bytes, self.high.bytes],
+        }
+    }
+}
+
+/// Packets and bytes per direction, the low endpoint's first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Books {
+    /// Packets sent by the low and by the high endpoint.
+    pub packets: [u64; 2],
+    /// Bytes on the wire sent by the low and by the high endpoint.
+    pub bytes: [u64; 2],
+}
+
+/// The flows known to one host of the filter: BPF maps in the kernel, a table in a replay.
+pub trait Flows {
+    /// Whether the flow of this hash may be known. A cheap test that may say yes for a stranger,
+    /// never no for a flow that was inserted and is not idle.
+    fn maybe(&self, hash: u64) -> bool;
+
+    /// The entry of a flow.
+    fn find(&mut self, key: &FlowKey) -> Option<&mut FlowEntry>;
+
+    /// Adds or replaces an entry; false where the table refused it.
+    fn insert(&mut self, key: &FlowKey, hash: u64, entry: &FlowEntry) -> bool;
+
+    /// Marks a flow as no longer worth a look-up for its bulk packets.
+    fn forget(&mut self, hash: u64);
+
+    /// Keeps the flow of this hash in the filter that [`Flows::maybe`] asks.
+    fn touch(&mut self, hash: u64);
+
+    /// Time of the frame at hand, nanoseconds.
+    fn now(&self) -> u64;
+
+    /// Adds one frame of `packets` wire packets and `bytes` bytes to a direction.
+    fn count(direction: &mut Direction, packets: u64, bytes: u64);
+}

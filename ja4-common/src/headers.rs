@@ -1,0 +1,346 @@
+//! Link, network and transport headers of one frame, as offsets and a five-tuple.
+//!
+//! Ethernet II, up to two VLAN tags (IEEE 802.1Q, 802.1ad), IPv4 (RFC 791), IPv6 with extension
+//! headers (RFC 8200), TCP (RFC 9293), UDP (RFC 768). Nothing is copied but the addresses.
+
+use crate::Bytes;
+
+/// No header of an accepted frame begins at or after this offset: Ethernet 14 + two VLAN tags 8 +
+/// IPv6 40 + [`MAX_EXTENSION_BYTES`]. It keeps every direct packet access of the kernel half small.
+pub const MAX_HEADERS: usize = 512;
+
+/// Extension headers followed before an IPv6 packet counts as malformed. Real stacks send one or two.
+pub const MAX_EXTENSIONS: usize = 6;
+
+/// Bytes of IPv6 extension headers followed, together.
+pub const MAX_EXTENSION_BYTES: u32 = 384;
+
+/// EtherType of IPv4.
+pub const ETHERTYPE_IPV4: u16 = 0x0800;
+/// EtherType of IPv6.
+pub const ETHERTYPE_IPV6: u16 = 0x86dd;
+/// EtherType of a customer VLAN tag (802.1Q).
+pub const ETHERTYPE_VLAN: u16 = 0x8100;
+/// EtherType of a service VLAN tag (802.1ad).
+pub const ETHERTYPE_QINQ: u16 = 0x88a8;
+
+/// IP protocol number of TCP.
+pub const PROTO_TCP: u8 = 6;
+/// IP protocol number of UDP.
+pub const PROTO_UDP: u8 = 17;
+
+/// TCP flag bits (RFC 9293, section 3.1).
+pub mod tcp_flag {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronise sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+    /// The acknowledgment field is significant.
+    pub const ACK: u8 = 0x10;
+}
+
+/// Where parsing of a frame starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At an Ethernet header.
+    Ethernet,
+    /// After a link header of another kind.
+    Network {
+        /// EtherType of what follows.
+        ethertype: u16,
+        /// Offset of what follows.
+        offset: usize,
+    },
+}
+
+/// Why a frame that claims to be IP could not be parsed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Malformed {
+    /// Shorter than its link header.
+    LinkTruncated,
+    /// Shorter than its IPv4 header.
+    Ipv4Truncated,
+    /// IPv4 version, header length or total length contradict each other.
+    Ipv4Header,
+    /// Shorter than its IPv6 header or one of its extension headers.
+    Ipv6Truncated,
+    /// IPv6 version is not 6, or the chain of extension headers is too long.
+    Ipv6Header,
+    /// Shorter than its TCP header.
+    TcpTruncated,
+    /// TCP data offset below 5 words, or past the end of the datagram.
+    TcpHeader,
+    /// Shorter than its UDP header.
+    UdpTruncated,
+}
+
+impl Malformed {
+    /// Every reason, in the order of its counter.
+    pub const ALL: [Self; 8] = [
+        Self::LinkTruncated,
+        Self::Ipv4Truncated,
+        Self::Ipv4Header,
+        Self::Ipv6Truncated,
+        Self::Ipv6Header,
+        Self::TcpTruncated,
+        Self::TcpHeader,
+        Self::UdpTruncated,
+    ];
+
+    /// Name of the counter.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LinkTruncated => "link_truncated",
+            Self::Ipv4Truncated => "ipv4_truncated",
+            Self::Ipv4Header => "ipv4_header",
+            Self::Ipv6Truncated => "ipv6_truncated",
+            Self::Ipv6Header => "ipv6_header",
+            Self::TcpTruncated => "tcp_truncated",
+            Self::TcpHeader => "tcp_header",
+            Self::UdpTruncated => "udp_truncated",
+        }
+    }
+}
+
+/// What the headers of a frame say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Parsed {
+    /// TCP or UDP over IP, not a fragment.
+    Transport,
+    /// Not IPv4 or IPv6.
+    NotIp,
+    /// A fragment without a transport header, or the first of several.
+    Fragment,
+    /// IP, but neither TCP nor UDP.
+    OtherProtocol,
+    /// Broken, for the reason given.
+    Malformed(Malformed),
+}
+
+/// An address as two big-endian halves; IPv4 fills the low 32 bits of the second.
+pub type Address = [u64; 2];
+
+/// A transport header and where it stands in the frame. Addresses and ports are in the direction
+/// of the packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Transport {
+    /// Source address.
+    pub src: Address,
+    /// Destination address.
+    pub dst: Address,
+    /// Offset of the IP header, bytes.
+    pub l3: u32,
+    /// Offset of the TCP or UDP header, bytes.
+    pub l4: u32,
+    /// Offset of the payload, bytes.
+    pub payload: u32,
+    /// Payload length that the IP header announces, bytes; the frame may hold less. While the IP
+    /// header is all that has been read, bytes from `l4` to the end of the datagram.
+    pub payload_len: u32,
+    /// TCP sequence number; 0 for UDP.
+    pub seq: u32,
+    /// Source port.
+    pub src_port: u16,
+    /// Destination port.
+    pub dst_port: u16,
+    /// IP protocol number.
+    pub proto: u8,
+    /// IP version, 4 or 6.
+    pub version: u8,
+    /// TCP flags; 0 for UDP.
+    pub flags: u8,
+}
+
+/// Parses the headers of one frame into `out`. Where the IP header announces no length (TSO of
+/// more than 64 KiB leaves it 0), the payload runs to the frame's end.
+#[inline(always)]
+pub fn parse<B: Bytes>(frame: &B, start: Start, out: &mut Transport) -> Parsed {
+    let (mut ethertype, mut l3) = match start {
+        Start::Ethernet => match frame.load::<14>(0) {
+            Some([.., hi, lo]) => (u16::from_be_bytes([hi, lo]), 14),
+            None => return Parsed::Malformed(Malformed::LinkTruncated),
+        },
+        Start::Network { ethertype, offset } => (ethertype, offset),
+    };
+    for _ in 0..2 {
+        if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ {
+            break;
+        }
+        match frame.load::<4>(l3) {
+            Some([_, _, hi, lo]) => (ethertype, l3) = (u16::from_be_bytes([hi, lo]), l3 + 4),
+            None => return Parsed::Malformed(Malformed::LinkTruncated),
+        }
+    }
+    let network = match ethertype {
+        ETHERTYPE_IPV4 => ipv4(frame, l3, out),
+        ETHERTYPE_IPV6 => ipv6(frame, l3, out),
+        _ => return Parsed::NotIp,
+    };
+    match network {
+        Parsed::Transport => transport(frame, frame.settle(out)),
+        other => other,
+    }
+}
+
+#[inline(always)]
+fn ipv4<B: Bytes>(frame: &B, l3: usize, out: &mut Transport) -> Parsed {
+    let Some(h) = frame.load::<20>(l3) else {
+        return Parsed::Malformed(Malformed::Ipv4Truncated);
+    };
+    let [first, _, len_hi, len_lo, _, _, frag_hi, frag_lo, _, proto, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = h;
+    let header = u32::from(first & 0x0f) * 4;
+    let announced = u32::from(u16::from_be_bytes([len_hi, len_lo]));
+    let total = if announced == 0 { rest_of(frame, l3) } else { announced };
+    if first >> 4 != 4 || header < 20 || total < header {
+        return Parsed::Malformed(Malformed::Ipv4Header);
+    }
+    // More-fragments bit and 13 bits of offset (RFC 791, section 3.1).
+    if u16::from_be_bytes([frag_hi, frag_lo]) & 0x3fff != 0 {
+        return Parsed::Fragment;
+    }
+    out.src = [0, u64::from(u32::from_be_bytes([s0, s1, s2, s3]))];
+    out.dst = [0, u64::from(u32::from_be_bytes([d0, d1, d2, d3]))];
+    out.version = 4;
+    out.proto = proto;
+    out.l3 = l3 as u32;
+    out.l4 = l3 as u32 + header;
+    out.payload_len = total - header;
+    Parsed::Transport
+}
+
+// A function of its own in the kernel: it needs many registers, and the verifier loses its way in
+// what is left of them on the stack.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn ipv6<B: Bytes>(frame: &B, l3: usize, out: &mut Transport) -> Parsed {
+    let (Some(fixed), Some(src), Some(dst)) =
+        (frame.load::<8>(l3), frame.load::<16>(l3 + 8), frame.load::<16>(l3 + 24))
+    else {
+        return Parsed::Malformed(Malformed::Ipv6Truncated);
+    };
+    let [first, _, _, _, len_hi, len_lo, mut next, _] = fixed;
+    if first >> 4 != 6 {
+        return Parsed::Malformed(Malformed::Ipv6Header);
+    }
+    let mut l4 = l3 as u32 + 40;
+    let announced = u32::from(u16::from_be_bytes([len_hi, len_lo]));
+    let mut len = if announced == 0 { rest_of(frame, l3 + 40) } else { announced };
+    if next != PROTO_TCP && next != PROTO_UDP {
+        let chain = extensions(frame, l4, next);
+        let skipped = chain & 0xffff;
+        match (chain >> 24) as u8 {
+            chain::WHOLE if skipped <= len => {}
+            chain::FRAGMENT => return Parsed::Fragment,
+            chain::TRUNCATED => return Parsed::Malformed(Malformed::Ipv6Truncated),
+            _ => return Parsed::Malformed(Malformed::Ipv6Header),
+        }
+        next = (chain >> 16) as u8;
+        l4 += skipped;
+        len -= skipped;
+    }
+    out.src = address(src);
+    out.dst = address(dst);
+    out.version = 6;
+    out.proto = next;
+    out.l3 = l3 as u32;
+    out.l4 = l4;
+    out.payload_len = len;
+    Parsed::Transport
+}
+
+/// Bytes from an offset to the end of the frame, for super-packets too long for a length field.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn rest_of<B: Bytes>(frame: &B, offset: usize) -> u32 {
+    frame.wire_len().saturating_sub(offset) as u32
+}
+
+/// How the walk along extension headers ended: bits 24 to 31 of what [`extensions`] returns.
+mod chain {
+    pub(super) const WHOLE: u8 = 0;
+    pub(super) const FRAGMENT: u8 = 1;
+    pub(super) const TRUNCATED: u8 = 2;
+    pub(super) const TOO_LONG: u8 = 3;
+}
+
+/// Walks IPv6 extension headers from `at`. Returns their length in bits 0 to 15, the protocol that
+/// follows in bits 16 to 23 and the end, see [`chain`], above: one register, since in the kernel
+/// this is a function of its own.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn extensions<B: Bytes>(frame: &B, at: u32, first: u8) -> u32 {
+    let mut next = first;
+    let mut skipped = 0;
+    for _ in 0..MAX_EXTENSIONS {
+        // Hop-by-hop 0, routing 43, destination 60 count in units of 8 bytes after the first 8
+        // (RFC 8200, section 4); authentication 51 in units of 4 after the first 8 (RFC 4302).
+        if !matches!(next, 0 | 43 | 44 | 51 | 60) {
+            return u32::from(next) << 16 | skipped;
+        }
+        let Some([following, units, hi, lo]) = frame.load::<4>((at + skipped) as usize) else {
+            return u32::from(chain::TRUNCATED) << 24;
+        };
+        if next == 44 && u16::from_be_bytes([hi, lo]) & 0xfff9 != 0 {
+            return u32::from(chain::FRAGMENT) << 24;
+        }
+        // An atomic fragment header (RFC 6946) is 8 bytes.
+        skipped += match next {
+            44 => 8,
+            51 => (u32::from(units) + 2) * 4,
+            _ => (u32::from(units) + 1) * 8,
+        };
+        if skipped > MAX_EXTENSION_BYTES {
+            break;
+        }
+        next = following;
+    }
+    u32::from(chain::TOO_LONG) << 24
+}
+
+#[inline(always)]
+fn address(bytes: [u8; 16]) -> Address {
+    let whole = u128::from_be_bytes(bytes);
+    [(whole >> 64) as u64, whole as u64]
+}
+
+#[inline(always)]
+fn transport<B: Bytes>(frame: &B, out: &mut Transport) -> Parsed {
+    match out.proto {
+        PROTO_TCP => {
+            let Some(h) = frame.load::<20>(out.l4 as usize) else {
+                return Parsed::Malformed(Malformed::TcpTruncated);
+            };
+            let [s0, s1, d0, d1, q0, q1, q2, q3, _, _, _, _, offset, flags, ..] = h;
+            let header = u32::from(offset >> 4) * 4;
+            if header < 20 || header > out.payload_len {
+                let short = out.payload_len < 20;
+                return Parsed::Malformed(if short { Malformed::TcpTruncated } else { Malformed::TcpHeader });
+            }
+            out.src_port = u16::from_be_bytes([s0, s1]);
+            out.dst_port = u16::from_be_bytes([d0, d1]);
+            out.payload = out.l4 + header;
+            out.payload_len -= header;
+            out.seq = u32::from_be_bytes([q0, q1, q2, q3]);
+            out.flags = flags;
+            Parsed::Transport
+        }
+        PROTO_UDP => {
+            let Some([s0, s1, d0, d1, ..]) = frame.load::<8>(out.l4 as usize) else {
+                return Parsed::Malformed(Malformed::UdpTruncated);
+            };
+            if out.payload_len < 8 {
+                return Parsed::Malformed(Malformed::UdpTruncated);
+            }
+            out.src_port = u16::from_be_bytes([s0, s1]);
+            out.dst_port = u16::from_be_bytes([d0, d1]);
+            out.payload = out.l4 + 8;
+            out.payload_len -= 8;
+            out.seq = 0;
+            out.flags = 0;
+            Parsed::Transport
+        }
+        _ => Parsed::OtherProtocol,
+    }
+}

@@ -1,0 +1,251 @@
+//! Which payload segments of a TCP direction carry a TLS handshake.
+//!
+//! A direction whose SYN was seen is *born hungry*: its first bytes are wanted whatever they are,
+//! in any order. Once they prove to be a TLS record, the walk goes from record header to record
+//! header (RFC 8446, section 5.1) and wants every segment up to the first record that is not a
+//! handshake: ChangeCipherSpec, application data, an alert. A hello that spans segments, a message
+//! that spans records and a flight of several messages need no rule of their own.
+//!
+//! ```text
+//!            in-order bytes are TLS                 record that is no handshake
+//!  FRESH ───────────────────────────▶ RECORDS ───────────────────────────────▶ CLOSING
+//!    │ they are not, or budget spent     ▲  │ budget spent                         │ far behind
+//!    └──────────────▶ IDLE ◀─────────────┼──┴──────────────────────────────────────┘
+//!                      └─────────────────┘ a segment begins with a ClientHello or ServerHello
+//! ```
+
+use crate::Bytes;
+use crate::flow::{Direction, seen};
+use crate::knobs::Knobs;
+
+/// What [`Direction::mark`] means.
+pub mod phase {
+    /// Nothing is wanted but a segment that begins with a hello.
+    pub const IDLE: u8 = 0;
+    /// `mark` is the first payload byte, which has not been seen yet.
+    pub const FRESH: u8 = 1;
+    /// `mark` is the next TLS record header.
+    pub const RECORDS: u8 = 2;
+    /// `mark` is the end of the handshake; late segments before it are still wanted.
+    pub const CLOSING: u8 = 3;
+}
+
+/// TLS content types (RFC 8446, section 5.1).
+mod content {
+    pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
+    pub(super) const HANDSHAKE: u8 = 22;
+    pub(super) const APPLICATION_DATA: u8 = 23;
+}
+
+/// Bytes of a TLS record header.
+const RECORD_HEADER: u32 = 5;
+
+/// Longest record body: 2^14 and the 2048 bytes that TLS 1.2 allows on top (RFC 5246, 6.2.3).
+const MAX_RECORD: u32 = (1 << 14) + 2048;
+
+/// Record headers followed in one segment. A flight has four to six; a sender of many tiny records
+/// is followed by budget instead.
+const MAX_RECORDS_PER_SEGMENT: usize = 8;
+
+/// A segment this far past `mark` says that the handshake is over, or was never whole.
+const FAR: i32 = 1 << 20;
+
+/// Payload of one segment and where it stands.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Segment {
+    /// Sequence number of the first payload byte.
+    pub seq: u32,
+    /// Offset of the payload in the frame.
+    pub at: u32,
+    /// Length of the payload, bytes.
+    pub len: u32,
+}
+
+/// Whether a segment begins with a TLS record that holds a ClientHello or a ServerHello; the
+/// handshake type if so.
+#[inline(always)]
+pub fn begins_with_hello<B: Bytes>(frame: &B, segment: &Segment) -> Option<u8> {
+    // Record header, then type and length of the handshake message (RFC 8446, section 4).
+    if segment.len < RECORD_HEADER + 4 {
+        return None;
+    }
+    let [content, major, minor, hi, lo, hello, len_hi, ..] = frame.load_far::<8>(segment.at as usize)?;
+    let record = u32::from(u16::from_be_bytes([hi, lo]));
+    let is = content == content::HANDSHAKE
+        && major == 3
+        && minor <= 4
+        && (4..=MAX_RECORD).contains(&record)
+        && (hello == 1 || hello == 2)
+        && len_hi == 0;
+    is.then_some(hello)
+}
+
+/// What is to be done with a segment.
+enum Step {
+    /// Nothing: it is not wanted.
+    Skip,
+    /// It is wanted as long as the budget lasts.
+    Spend,
+    /// `mark` lies in it: follow the record headers from there.
+    Walk,
+}
+
+/// Whether the direction wants this segment; moves its state on.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> bool {
+    match step(frame, direction, segment, knobs) {
+        Step::Skip => false,
+        Step::Spend => spend(direction, segment),
+        Step::Walk => walk(frame, direction, segment),
+    }
+}
+
+#[inline(always)]
+fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> Step {
+    let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
+    let covers_mark = ahead <= 0 && ahead.wrapping_add(segment.len as i32) > 0;
+    match direction.phase {
+        phase::FRESH if covers_mark => match first_bytes(frame, segment, ahead) {
+            FirstBytes::Handshake => {
+                open(direction, direction.mark, knobs);
+                Step::Walk
+            }
+            FirstBytes::TooFew => {
+                direction.budget = knobs.handshake_budget;
+                Step::Spend
+            }
+            FirstBytes::Other => {
+                direction.phase = phase::IDLE;
+                Step::Skip
+            }
+        },
+        phase::RECORDS if covers_mark => Step::Walk,
+        // Out of order, or the header that `mark` points at was split over two segments.
+        phase::FRESH | phase::RECORDS if ahead > 0 => {
+            if ahead > FAR {
+                direction.phase = phase::IDLE;
+                return Step::Skip;
+            }
+            if begins_past_handshake(frame, segment) {
+                (direction.phase, direction.mark) = (phase::CLOSING, segment.seq);
+                return Step::Skip;
+            }
+            Step::Spend
+        }
+        phase::RECORDS => Step::Spend,
+        // Before the first payload byte: a keep-alive, which carries nothing new.
+        phase::FRESH => Step::Skip,
+        phase::CLOSING if ahead < 0 => Step::Spend,
+        _ => {
+            if direction.phase == phase::CLOSING && ahead > FAR {
+                direction.phase = phase::IDLE;
+            }
+            if begins_with_hello(frame, segment).is_none() {
+                return Step::Skip;
+            }
+            open(direction, segment.seq, knobs);
+            Step::Walk
+        }
+    }
+}
+
+#[inline(always)]
+fn open(direction: &mut Direction, mark: u32, knobs: &Knobs) {
+    direction.phase = phase::RECORDS;
+    direction.mark = mark;
+    direction.budget = knobs.handshake_budget;
+    direction.seen |= seen::TLS;
+}
+
+/// Takes the segment's payload from the budget; with the last of it, hunger ends.
+#[inline(always)]
+fn spend(direction: &mut Direction, segment: &Segment) -> bool {
+    if direction.budget == 0 {
+        direction.phase = phase::IDLE;
+        return false;
+    }
+    direction.budget = direction.budget.saturating_sub(segment.len);
+    true
+}
+
+enum FirstBytes {
+    Handshake,
+    Other,
+    TooFew,
+}
+
+/// What the in-order first bytes of a stream are. `ahead` is at most 0: the segment may begin
+/// before them.
+#[inline(always)]
+fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, ahead: i32) -> FirstBytes {
+    let skip = ahead.unsigned_abs();
+    let (at, len) = (segment.at + skip, segment.len - skip);
+    if len > RECORD_HEADER {
+        return match frame.load_far::<6>(at as usize) {
+            Some([content::HANDSHAKE, 3, 0..=4, hi, lo, 1 | 2])
+                if (1..=MAX_RECORD).contains(&u32::from(u16::from_be_bytes([hi, lo]))) =>
+            {
+                FirstBytes::Handshake
+            }
+            _ => FirstBytes::Other,
+        };
+    }
+    match frame.load_far::<1>(at as usize) {
+        Some([content::HANDSHAKE]) => FirstBytes::TooFew,
+        _ => FirstBytes::Other,
+    }
+}
+
+/// Whether a segment begins with a record that no handshake message can precede in its flight.
+#[inline(always)]
+fn begins_past_handshake<B: Bytes>(frame: &B, segment: &Segment) -> bool {
+    if segment.len <= RECORD_HEADER {
+        return false;
+    }
+    match frame.load_far::<5>(segment.at as usize) {
+        Some([content::CHANGE_CIPHER_SPEC, 3, 0..=4, 0, 1]) => true,
+        Some([content::APPLICATION_DATA, 3, 0..=4, hi, lo]) => {
+            u32::from(u16::from_be_bytes([hi, lo])) <= MAX_RECORD
+        }
+        _ => false,
+    }
+}
+
+/// Follows record headers from `mark`, which lies in this segment.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> bool {
+    // mark - seq, between 0 and len - 1.
+    let mut done = direction.mark.wrapping_sub(segment.seq);
+    for _ in 0..MAX_RECORDS_PER_SEGMENT {
+        if done >= segment.len {
+            break;
+        }
+        let left = segment.len - done;
+        let content = match frame.load_far::<1>((segment.at + done) as usize) {
+            Some([content]) => content,
+            None => break,
+        };
+        if content != content::HANDSHAKE {
+            direction.phase = phase::CLOSING;
+            if done == 0 {
+                return false;
+            }
+            break;
+        }
+        if left < RECORD_HEADER {
+            break;
+        }
+        let Some([_, major, _, hi, lo]) = frame.load_far::<5>((segment.at + done) as usize) else {
+            break;
+        };
+        let record = u32::from(u16::from_be_bytes([hi, lo]));
+        if major != 3 || record > MAX_RECORD {
+            direction.phase = phase::CLOSING;
+            break;
+        }
+        done += RECORD_HEADER + record;
+        direction.mark = segment.seq.wrapping_add(done);
+    }
+    spend(direction, segment)
+}

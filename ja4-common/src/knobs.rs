@@ -1,0 +1,67 @@
+//! What is fixed when the programs are loaded.
+
+use crate::select::Class;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Frozen configuration of the filter. The kernel half holds it in read-only data, so the verifier
+/// removes what is switched off.
+///
+/// | offset | size | field |
+/// |---|---|---|
+/// | 0 | 16 | seed of the flow hash |
+/// | 16 | 4 | shards |
+/// | 20 | 4 | mask of the filter's slots |
+/// | 24 | 4 | payload bytes wanted of a stream of unknown kind |
+/// | 28 | 4 | payload bytes wanted of one direction's handshake |
+/// | 32 | 4 | 1: keep packet and byte counts of every known flow |
+/// | 36 | 4 | 1: the governor is on |
+/// | 40 | 8 × classes | governor: records per second, per class and CPU |
+/// | 88 | 8 × classes | governor: burst, records |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Knobs {
+    /// Seed of the flow hash, drawn anew for every run.
+    pub seed: [u64; 2],
+    /// Number of rings; at least 1.
+    pub shards: u32,
+    /// Slots of the filter minus one; the number of slots is a power of two.
+    pub slot_mask: u32,
+    /// Payload bytes wanted of a stream until its first bytes say what it is.
+    pub fresh_budget: u32,
+    /// Payload bytes wanted of the handshake of one direction.
+    pub handshake_budget: u32,
+    /// 1: keep packet and byte counts of every known flow. 0: look up hungry flows only.
+    pub accounting: u32,
+    /// 1: limit every class to `rate`.
+    pub governor: u32,
+    /// Records per second and CPU of each class; 0: no limit.
+    pub rate: [u64; Class::COUNT],
+    /// Records of each class that may come at once.
+    pub burst: [u64; Class::COUNT],
+}
+
+const _: () = assert!(size_of::<Knobs>() == 40 + 16 * Class::COUNT);
+
+impl Knobs {
+    /// Payload bytes wanted of a stream until its first bytes say what it is.
+    pub const FRESH_BUDGET: u32 = 4 << 10;
+    /// Payload bytes wanted of the handshake of one direction.
+    pub const HANDSHAKE_BUDGET: u32 = 16 << 10;
+    /// Slots of the filter: one byte each.
+    pub const SLOTS: u32 = 1 << 20;
+
+    /// The defaults, with the seed given.
+    pub const fn new(seed: [u64; 2]) -> Self {
+        Self {
+            seed,
+            shards: 1,
+            slot_mask: Self::SLOTS - 1,
+            fresh_budget: Self::FRESH_BUDGET,
+            handshake_budget: Self::HANDSHAKE_BUDGET,
+            accounting: 1,
+            governor: 0,
+            rate: [0; Class::COUNT],
+            burst: [0; Class::COUNT],
+        }
+    }
+}

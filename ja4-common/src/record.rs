@@ -1,0 +1,158 @@
+//! The record that carries a selected frame from the filter to its shard.
+
+use crate::flow::Books;
+use crate::select::Selection;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Version of the record's layout.
+pub const VERSION: u8 = 1;
+
+/// Bits of [`RecordHeader::flags`].
+pub mod flag {
+    /// Seen on its way out.
+    pub const EGRESS: u16 = 1 << 0;
+    /// Sent by the flow's client.
+    pub const FROM_CLIENT: u16 = 1 << 1;
+    /// Sent by the high end of the flow key.
+    pub const FROM_HIGH: u16 = 1 << 2;
+    /// A new SYN on a known tuple: `books` are those of the flow that ended.
+    pub const RESTARTED: u16 = 1 << 3;
+    /// Headers only; the payload was not wanted.
+    pub const HEADERS_ONLY: u16 = 1 << 4;
+    /// Less of the frame than was wanted: it does not fit the largest size class.
+    pub const TRUNCATED: u16 = 1 << 5;
+    /// `books` hold the flow's counts.
+    pub const TRACKED: u16 = 1 << 6;
+}
+
+/// Fixed part of a record; the captured bytes follow. Integers are little-endian, as BPF programs
+/// are built for the host's order and only little-endian hosts are supported.
+///
+/// | offset | size | field |
+/// |---|---|---|
+/// | 0 | 1 | version |
+/// | 1 | 1 | class, see [`crate::select::Class`] |
+/// | 2 | 2 | flags, see [`flag`] |
+/// | 4 | 4 | interface index |
+/// | 8 | 8 | boot-clock time, ns |
+/// | 16 | 8 | flow hash |
+/// | 24 | 4 | length on the wire, bytes |
+/// | 28 | 4 | captured bytes that follow |
+/// | 32 | 2 | offset of the IP header |
+/// | 34 | 2 | offset of the TCP or UDP header |
+/// | 36 | 2 | offset of the payload |
+/// | 38 | 2 | VLAN tag that the NIC took out of the frame, 0: none |
+/// | 40 | 4 | payload length that the IP header announces, bytes |
+/// | 44 | 2 | payload bytes per wire segment of a GSO super-packet, 0: not one |
+/// | 46 | 1 | wire segments of a GSO super-packet, at most 255; 0: not one |
+/// | 47 | 1 | JA4L point, see [`crate::select::point`] |
+/// | 48 | 32 | packets and bytes of the flow so far, this frame included |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct RecordHeader {
+    /// [`VERSION`].
+    pub version: u8,
+    /// See [`crate::select::Class`].
+    pub class: u8,
+    /// See [`flag`].
+    pub flags: u16,
+    /// Interface index; in a replay the interface's number in its file.
+    pub ifindex: u32,
+    /// Nanoseconds of the boot clock; in a replay since the Unix epoch.
+    pub time: u64,
+    /// Symmetric hash of the flow.
+    pub hash: u64,
+    /// Length of the frame on the wire, bytes.
+    pub wire_len: u32,
+    /// Bytes captured.
+    pub captured: u32,
+    /// Offset of the IP header.
+    pub l3: u16,
+    /// Offset of the TCP or UDP header.
+    pub l4: u16,
+    /// Offset of the payload.
+    pub payload: u16,
+    /// VLAN tag that stood outside the frame, 0: none.
+    pub vlan: u16,
+    /// Payload length that the IP header announces, bytes.
+    pub payload_len: u32,
+    /// Payload bytes per wire segment of a super-packet, 0: not one.
+    pub gso_size: u16,
+    /// Wire segments of a super-packet, at most 255; 0: not one.
+    pub gso_segs: u8,
+    /// See [`crate::select::point`].
+    pub point: u8,
+    /// The flow's counts.
+    pub books: Books,
+}
+
+/// Bytes of [`RecordHeader`].
+pub const HEADER: usize = size_of::<RecordHeader>();
+
+const _: () = assert!(HEADER == 80);
+
+/// What the hook knows of a frame, beyond its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct FrameInfo {
+    /// Interface index.
+    pub ifindex: u32,
+    /// Whether the frame leaves the host.
+    pub egress: bool,
+    /// VLAN tag that stands outside the frame, 0: none.
+    pub vlan: u16,
+    /// Payload bytes per wire segment of a super-packet, 0: not one.
+    pub gso_size: u16,
+    /// Wire segments of a super-packet, 0: not one.
+    pub gso_segs: u32,
+}
+
+impl FrameInfo {
+    /// Interface and hook as one number, see [`crate::flow::Direction::place`].
+    #[inline(always)]
+    pub const fn place(&self) -> u32 {
+        self.ifindex << 1 | self.egress as u32
+    }
+
+    /// Packets on the wire that this frame stands for.
+    #[inline(always)]
+    pub const fn packets(&self) -> u64 {
+        if self.gso_segs > 1 { self.gso_segs as u64 } else { 1 }
+    }
+}
+
+impl RecordHeader {
+    /// Header of the record for a selected frame of which `captured` bytes follow.
+    #[inline(always)]
+    pub fn new(info: &FrameInfo, selection: &Selection, time: u64, captured: u32) -> Self {
+        let truncated = if captured < selection.capture { flag::TRUNCATED } else { 0 };
+        let egress = if info.egress { flag::EGRESS } else { 0 };
+        Self {
+            version: VERSION,
+            class: selection.class,
+            flags: selection.flags | truncated | egress,
+            ifindex: info.ifindex,
+            time,
+            hash: selection.hash,
+            wire_len: selection.wire_len,
+            captured,
+            l3: selection.l3,
+            l4: selection.l4,
+            payload: selection.payload,
+            vlan: info.vlan,
+            payload_len: selection.payload_len,
+            gso_size: info.gso_size,
+            gso_segs: if info.gso_segs > 255 { 255 } else { info.gso_segs as u8 },
+            point: selection.point,
+            books: selection.books,
+        }
+    }
+}
+
+/// Sizes of a whole record, header included, smallest first. A SYN of either family fits the first,
+/// an ordinary ClientHello the second, an Ethernet frame the third, a GRO super-packet's handshake
+/// the last.
+pub const SIZE_CLASSES: [usize; 4] = [192, 768, 2048, 16 << 10];
+
+/// Most bytes of a frame that one record can hold.
+pub const MAX_CAPTURE: usize = SIZE_CLASSES[3] - HEADER;

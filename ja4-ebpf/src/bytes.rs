@@ -1,0 +1,377 @@
+//! Everything `unsafe`: packet memory, values behind map pointers, ring records.
+//!
+//! The verifier proves each of these accesses again when the programs are loaded.
+
+use core::hint::black_box;
+use core::ptr;
+
+use aya_ebpf::btf_maps::RingBuf;
+use aya_ebpf::helpers::generated::{
+    bpf_ktime_get_boot_ns, bpf_ringbuf_reserve, bpf_ringbuf_submit, bpf_skb_load_bytes, bpf_xdp_get_buff_len,
+    bpf_xdp_load_bytes,
+};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use ja4_common::Bytes;
+use ja4_common::counter::Counters;
+use ja4_common::flow::{FlowEntry, FlowKey};
+use ja4_common::headers::MAX_HEADERS;
+use ja4_common::knobs::Knobs;
+use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
+use ja4_common::select::Work;
+
+use crate::maps::{ASLEEP, BUCKETS, Bucket, COUNTERS, EPOCH, FLOWS, MAX_SHARDS, SLOTS, WORK};
+
+/// Set by the loader, then frozen.
+#[unsafe(no_mangle)]
+static KNOBS: Knobs = Knobs::new([0, 0]);
+
+/// The frozen configuration.
+#[inline(always)]
+pub fn knobs() -> &'static Knobs {
+    // SAFETY: a static is always readable. The black box hides which, since the loader changes its
+    // bytes after the compiler has seen them.
+    unsafe { &*black_box(&raw const KNOBS) }
+}
+
+/// Nanoseconds of the boot clock.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: the helper takes no argument.
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
+/// A frame whose bytes can be copied, wherever in it they lie.
+pub trait Copied: Bytes {
+    /// Copies `len` bytes from `offset` to `to`; false where the frame is shorter.
+    ///
+    /// # Safety
+    /// `to` is valid for `len` bytes.
+    unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool;
+}
+
+/// The value itself, of which the compiler knows nothing more.
+#[inline(always)]
+pub fn opaque(mut value: usize) -> usize {
+    // SAFETY: one move of a register to itself. An empty template would give two lines of source
+    // to one instruction, which the kernel refuses.
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack)) };
+    value
+}
+
+/// The same reference, behind which the compiler must look anew.
+#[inline(always)]
+fn launder<T>(value: &mut T) -> &mut T {
+    let mut at = ptr::from_mut(value);
+    // SAFETY: one move of a register to itself, which for all the compiler knows writes memory.
+    unsafe {
+        core::arch::asm!("{0} = {0}", inout(reg) at, options(nostack));
+        &mut *at
+    }
+}
+
+/// Loads one integer from packet memory, which knows no alignment. A plain read of a byte array
+/// would become one instruction a byte.
+macro_rules! load {
+    ($at:expr, $int:ty, $size:literal) => {{
+        let value: u64;
+        core::arch::asm!(
+            concat!("{value} = *(", $size, " *)({at} + 0)"),
+            value = out(reg) value,
+            at = in(reg) $at,
+            options(pure, readonly, nostack),
+        );
+        (value as $int).to_le_bytes()
+    }};
+}
+
+/// Reads at a small offset straight from the linear part, which holds the headers of all but odd
+/// frames.
+#[inline(always)]
+fn near<const N: usize>(data: usize, end: usize, offset: usize) -> Option<[u8; N]> {
+    if offset >= MAX_HEADERS {
+        return None;
+    }
+    let at = data + offset;
+    // Opaque, or LLVM compares `at` with `end - N`, and the verifier allows no sums with `end`.
+    if opaque(at + N) > end {
+        return None;
+    }
+    let mut bytes = [0; N];
+    let mut done = 0;
+    // SAFETY: data <= at and at + N <= end, and done plus the width of each load is at most N, so
+    // the bytes belong to the frame.
+    unsafe {
+        while done + 8 <= N {
+            put(&mut bytes, done, load!(at + done, u64, "u64"));
+            done += 8;
+        }
+        while done + 2 <= N {
+            put(&mut bytes, done, load!(at + done, u16, "u16"));
+            done += 2;
+        }
+        if done < N {
+            put(&mut bytes, done, load!(at + done, u8, "u8"));
+        }
+    }
+    Some(bytes)
+}
+
+#[inline(always)]
+fn put<const N: usize, const M: usize>(bytes: &mut [u8; N], at: usize, from: [u8; M]) {
+    for (index, byte) in from.into_iter().enumerate() {
+        if let Some(slot) = bytes.get_mut(at + index) {
+            *slot = byte;
+        }
+    }
+}
+
+#[inline(always)]
+fn far<const N: usize, F: Copied>(frame: &F, offset: usize) -> Option<[u8; N]> {
+    let mut out = [0; N];
+    // SAFETY: `out` holds N bytes.
+    unsafe { frame.copy(offset as u32, out.as_mut_ptr(), N as u32) }.then_some(out)
+}
+
+/// A frame met by XDP.
+pub struct XdpFrame<'a> {
+    ctx: &'a XdpContext,
+    data: usize,
+    end: usize,
+}
+
+impl<'a> XdpFrame<'a> {
+    #[inline(always)]
+    pub fn new(ctx: &'a XdpContext) -> Self {
+        Self { ctx, data: ctx.data(), end: ctx.data_end() }
+    }
+}
+
+impl Copied for XdpFrame<'_> {
+    #[inline(always)]
+    unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool {
+        // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
+        unsafe { bpf_xdp_load_bytes(self.ctx.ctx, offset, to.cast(), len) == 0 }
+    }
+}
+
+impl Bytes for XdpFrame<'_> {
+    #[inline(always)]
+    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        near(self.data, self.end, offset)
+    }
+
+    #[inline(always)]
+    fn load_far<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        near(self.data, self.end, offset).or_else(|| far(self, offset))
+    }
+
+    #[inline(always)]
+    fn wire_len(&self) -> usize {
+        // SAFETY: the context is the kernel's.
+        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as usize }
+    }
+
+    #[inline(always)]
+    fn settle<'a, T>(&self, value: &'a mut T) -> &'a mut T {
+        launder(value)
+    }
+}
+
+/// Bytes that the linear part of a socket buffer should hold: Ethernet, two VLAN tags, IPv6, the
+/// longest TCP header.
+const LINEAR: usize = 14 + 8 + 40 + 60;
+
+/// A frame met by tc.
+pub struct SkbFrame<'a> {
+    ctx: &'a TcContext,
+    data: usize,
+    end: usize,
+}
+
+impl<'a> SkbFrame<'a> {
+    #[inline(always)]
+    pub fn new(ctx: &'a TcContext) -> Self {
+        // The linear part begins with the headers but for odd drivers. Pulling more into it
+        // changes no byte of the packet; where it fails, the parser says "truncated".
+        if ctx.data_end() - ctx.data() < LINEAR && ctx.len() as usize > LINEAR {
+            let _pulled = ctx.pull_data(LINEAR as u32);
+        }
+        Self { ctx, data: ctx.data(), end: ctx.data_end() }
+    }
+}
+
+impl Copied for SkbFrame<'_> {
+    #[inline(always)]
+    unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool {
+        // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
+        unsafe { bpf_skb_load_bytes(self.ctx.skb.skb.cast(), offset, to.cast(), len) == 0 }
+    }
+}
+
+impl Bytes for SkbFrame<'_> {
+    #[inline(always)]
+    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        near(self.data, self.end, offset)
+    }
+
+    #[inline(always)]
+    fn load_far<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        near(self.data, self.end, offset).or_else(|| far(self, offset))
+    }
+
+    #[inline(always)]
+    fn wire_len(&self) -> usize {
+        self.ctx.len() as usize
+    }
+
+    #[inline(always)]
+    fn settle<'a, T>(&self, value: &'a mut T) -> &'a mut T {
+        launder(value)
+    }
+}
+
+/// What XDP knows of a frame.
+#[inline(always)]
+pub fn xdp_info(ctx: &XdpContext) -> FrameInfo {
+    FrameInfo { ifindex: ctx.ingress_ifindex() as u32, ..FrameInfo::default() }
+}
+
+/// What tc knows of a frame.
+#[inline(always)]
+pub fn skb_info(ctx: &TcContext, egress: bool) -> FrameInfo {
+    // SAFETY: the context is the kernel's for as long as the program runs.
+    let skb = unsafe { &*ctx.skb.skb };
+    FrameInfo {
+        ifindex: skb.ifindex,
+        egress,
+        vlan: if skb.vlan_present != 0 { skb.vlan_tci as u16 } else { 0 },
+        gso_size: skb.gso_size as u16,
+        gso_segs: skb.gso_segs,
+    }
+}
+
+/// This CPU's counters of a hook.
+#[inline(always)]
+pub fn counters(egress: bool) -> Option<&'static mut Counters> {
+    // SAFETY: the element belongs to this CPU, and programs are not preempted by another of their
+    // kind on it; a softirq that interrupts tc egress may at worst cost one increment.
+    COUNTERS.get_ptr_mut(egress as u32).map(|counters| unsafe { &mut *counters })
+}
+
+/// This CPU's bucket of a class.
+#[inline(always)]
+pub fn bucket(class: u8) -> Option<&'static mut Bucket> {
+    // SAFETY: as for `counters`.
+    BUCKETS.get_ptr_mut(class.into()).map(|bucket| unsafe { &mut *bucket })
+}
+
+/// This CPU's room for the judgement over one frame.
+#[inline(always)]
+pub fn work() -> Option<&'static mut Work> {
+    // SAFETY: as for `counters`; a judgement ends before the next begins.
+    WORK.get_ptr_mut(0).map(|work| unsafe { &mut *work })
+}
+
+/// The entry of a flow.
+#[inline(always)]
+pub fn flow(key: &FlowKey) -> Option<&'static mut FlowEntry> {
+    // SAFETY: the kernel keeps the element's memory for as long as the program runs. Another CPU
+    // may write the other direction's half at the same time, and counts are added atomically.
+    FLOWS.get_ptr_mut(key).map(|entry| unsafe { &mut *entry })
+}
+
+/// Adds to a counter that several CPUs share.
+#[inline(always)]
+pub fn add(counter: &mut u64, value: u64) {
+    // SAFETY: a `&mut u64` is aligned and valid; the instruction (BPF_ATOMIC | BPF_ADD) touches
+    // nothing else. `AtomicU64` offers no read-modify-write on this target.
+    unsafe {
+        core::arch::asm!(
+            "lock *(u64 *)({counter} + 0) += {value}",
+            counter = in(reg) counter,
+            value = in(reg) value,
+            options(nostack),
+        );
+    }
+}
+
+/// The filter's slot of a hash.
+#[inline(always)]
+pub fn slot(hash: u64, mask: u32) -> Option<&'static mut u8> {
+    let index = hash as u32 & mask;
+    let bytes = SLOTS.get_ptr_mut(index >> 3)?;
+    // SAFETY: the element holds eight bytes and the offset is below eight. Bytes are written
+    // whole, so a race costs one touch at worst.
+    Some(unsafe { &mut *bytes.cast::<u8>().add((index & 7) as usize) })
+}
+
+/// The current epoch.
+#[inline(always)]
+pub fn epoch() -> u8 {
+    EPOCH.get(0).map_or(1, |epoch| *epoch as u8)
+}
+
+/// Whether the shard's thread sleeps; it is taken to be awake from here on.
+#[inline(always)]
+pub fn rouse(shard: u32) -> bool {
+    let Some(asleep) = ASLEEP.get_ptr_mut(shard) else {
+        return false;
+    };
+    // SAFETY: the map keeps the element's memory; written whole, so a race costs one wake-up more.
+    unsafe {
+        let flag = &raw mut (*asleep).flag;
+        let sleeps = ptr::read_volatile(flag) != 0;
+        if sleeps {
+            ptr::write_volatile(flag, 0);
+        }
+        sleeps
+    }
+}
+
+/// Most of a frame that a record of `SIZE` bytes holds.
+const fn room(size: usize) -> u32 {
+    (size - HEADER) as u32
+}
+
+/// A record of `SIZE` bytes, reserved but not yet visible to the shard.
+///
+/// It must be submitted: the verifier refuses a program that loses one.
+pub struct Reserved<const SIZE: usize>(*mut u8);
+
+impl<const SIZE: usize> Reserved<SIZE> {
+    /// Room for one record, or `None` where the ring is full.
+    #[inline(always)]
+    pub fn new<T, const BYTES: usize>(ring: &RingBuf<T, BYTES>) -> Option<Self> {
+        let ring = ptr::from_ref(ring).cast_mut().cast();
+        // SAFETY: the ring is a map, and the size is a constant.
+        let at = unsafe { bpf_ringbuf_reserve(ring, SIZE as u64, 0) };
+        if at.is_null() { None } else { Some(Self(at.cast())) }
+    }
+
+    /// Copies the frame's first `wanted` bytes, as far as they fit; how many were copied.
+    #[inline(always)]
+    pub fn fill<F: Copied>(&mut self, frame: &F, wanted: u32) -> u32 {
+        // Opaque, or LLVM merges the two bounds into a comparison that the verifier cannot follow.
+        let mut len = opaque(wanted as usize) as u32;
+        if len > room(SIZE) {
+            len = room(SIZE);
+        }
+        if len == 0 {
+            return 0;
+        }
+        // SAFETY: HEADER + len <= SIZE, the length of the reservation.
+        if unsafe { frame.copy(0, self.0.add(HEADER), len) } { len } else { 0 }
+    }
+
+    /// Writes the header and hands the record over.
+    #[inline(always)]
+    pub fn submit(self, header: RecordHeader, flags: u64) {
+        // SAFETY: the reservation begins with room for the header, aligned to 8.
+        unsafe {
+            ptr::write(self.0.cast(), header);
+            bpf_ringbuf_submit(self.0.cast(), flags);
+        }
+    }
+}
+
+const _: () = assert!(MAX_SHARDS.is_power_of_two());

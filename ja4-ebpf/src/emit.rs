@@ -1,0 +1,120 @@
+//! From a verdict to a record in the shard's ring.
+
+use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
+use aya_ebpf::btf_maps::RingBuf;
+use ja4_common::counter::Counters;
+use ja4_common::flow::shard_of;
+use ja4_common::headers::Start;
+use ja4_common::knobs::Knobs;
+use ja4_common::record::{FrameInfo, HEADER, RecordHeader, SIZE_CLASSES};
+use ja4_common::select::{Selection, Verdict, select};
+
+use crate::bytes::{self, Copied, Reserved};
+use crate::count;
+use crate::flowstate::KernelFlows;
+use crate::maps::RINGS;
+
+/// Tokens that one record costs; finer than one, so that slow rates refill smoothly.
+const TOKEN: u64 = 1 << 20;
+
+/// Longest time that a bucket is refilled for at once: keeps the product below 2^64.
+const MAX_REFILL: u64 = 1 << 30;
+
+/// Judges one frame, counts the outcome and emits a record of it if it was chosen.
+#[inline(always)]
+pub fn judge<F: Copied>(frame: &F, info: FrameInfo) {
+    let (Some(counters), Some(work)) = (bytes::counters(info.egress), bytes::work()) else {
+        return;
+    };
+    let knobs = bytes::knobs();
+    let mut flows = KernelFlows::new(knobs.slot_mask);
+    counters.seen += 1;
+    match select(frame, Start::Ethernet, info, &mut flows, knobs, work) {
+        Verdict::Unselected(reason) => count::unselected(counters, reason),
+        Verdict::Unparseable(reason) => count::unparseable(counters, reason),
+        Verdict::Selected => {
+            count::selected(counters, work.selection.class);
+            emit(frame, &work.selection, &info, counters, knobs);
+        }
+    }
+}
+
+/// What every size class needs to write the record.
+struct Emission<'a, F> {
+    frame: &'a F,
+    info: &'a FrameInfo,
+    selection: &'a Selection,
+    shard: u32,
+    now: u64,
+}
+
+// A function of its own, for the stack's sake.
+#[inline(never)]
+fn emit<F: Copied>(frame: &F, selection: &Selection, info: &FrameInfo, counters: &mut Counters, knobs: &Knobs) {
+    let now = bytes::now();
+    if knobs.governor != 0 && !granted(selection.class, now, knobs) {
+        count::governed(counters, selection.class);
+        return;
+    }
+    let shard = shard_of(selection.hash, knobs.shards);
+    let emission = Emission { frame, info, selection, shard, now };
+    let size = HEADER + selection.capture as usize;
+    let written = match RINGS.get(shard) {
+        None => false,
+        Some(ring) if size <= SIZE_CLASSES[0] => emission.write::<{ SIZE_CLASSES[0] }>(ring, counters),
+        Some(ring) if size <= SIZE_CLASSES[1] => emission.write::<{ SIZE_CLASSES[1] }>(ring, counters),
+        Some(ring) if size <= SIZE_CLASSES[2] => emission.write::<{ SIZE_CLASSES[2] }>(ring, counters),
+        Some(ring) => emission.write::<{ SIZE_CLASSES[3] }>(ring, counters),
+    };
+    if written {
+        count::emitted(counters, selection.class);
+    } else {
+        count::ring_full(counters, selection.class);
+    }
+}
+
+impl<F: Copied> Emission<'_, F> {
+    /// Writes a record of `SIZE` bytes; false where the ring is full.
+    #[inline(always)]
+    fn write<const SIZE: usize>(&self, ring: &RingBuf<[u8; 8], 4096>, counters: &mut Counters) -> bool {
+        let Some(mut record) = Reserved::<SIZE>::new(ring) else {
+            return false;
+        };
+        let captured = record.fill(self.frame, self.selection.capture);
+        if captured < self.selection.capture {
+            counters.truncated += 1;
+        }
+        let wake = bytes::rouse(self.shard);
+        if wake {
+            counters.woken += 1;
+        }
+        let header = RecordHeader::new(self.info, self.selection, self.now, captured);
+        record.submit(header, if wake { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }.into());
+        true
+    }
+}
+
+/// Takes a token of the class's bucket; false where there is none.
+#[inline(always)]
+fn granted(class: u8, now: u64, knobs: &Knobs) -> bool {
+    let index = usize::from(class);
+    let (Some(&rate), Some(&burst)) = (knobs.rate.get(index), knobs.burst.get(index)) else {
+        return true;
+    };
+    if rate == 0 {
+        return true;
+    }
+    let Some(bucket) = bytes::bucket(class) else {
+        return true;
+    };
+    let elapsed = now.saturating_sub(bucket.filled);
+    let elapsed = if elapsed > MAX_REFILL { MAX_REFILL } else { elapsed };
+    // rate < 2^32 by the loader's check and elapsed <= 2^30 ns. 2^20 tokens / 10^9 ns is 1/954.
+    let filled = bucket.tokens + elapsed * rate / 954;
+    let full = burst * TOKEN;
+    let tokens = if filled > full { full } else { filled };
+    bucket.filled = now;
+    let enough = tokens >= TOKEN;
+    bucket.tokens = if enough { tokens - TOKEN } else { tokens };
+    enough
+}

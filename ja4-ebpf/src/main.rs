@@ -1,0 +1,59 @@
+//! The kernel half of ja4sensor: entry points only.
+//!
+//! Every program judges one frame with [`ja4_common::select`] and lets it pass, whatever it is.
+#![no_std]
+#![no_main]
+// The atomic add in `bytes`: inline assembly for BPF is not stable yet.
+#![feature(asm_experimental_arch)]
+
+mod bytes;
+mod count;
+mod emit;
+mod flowstate;
+mod maps;
+
+use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS};
+use aya_ebpf::macros::{classifier, xdp};
+use aya_ebpf::programs::{TcContext, XdpContext};
+
+/// `TC_ACT_UNSPEC` and `TCX_NEXT` are one number: go on with the next program, or with none.
+const NEXT: i32 = TC_ACT_UNSPEC;
+
+/// Ingress, in the driver or in the kernel's generic hook.
+#[xdp(frags)]
+pub fn ja4_xdp(ctx: XdpContext) -> u32 {
+    emit::judge(&bytes::XdpFrame::new(&ctx), bytes::xdp_info(&ctx));
+    XDP_PASS
+}
+
+/// Egress.
+#[classifier]
+pub fn ja4_tc(ctx: TcContext) -> i32 {
+    emit::judge(&bytes::SkbFrame::new(&ctx), bytes::skb_info(&ctx, true));
+    NEXT
+}
+
+/// Ingress where XDP cannot attach.
+#[classifier]
+pub fn ja4_tc_ingress(ctx: TcContext) -> i32 {
+    emit::judge(&bytes::SkbFrame::new(&ctx), bytes::skb_info(&ctx, false));
+    NEXT
+}
+
+/// An XDP program that does nothing: what a bench compares with.
+#[xdp(frags)]
+pub fn ja4_empty(_ctx: XdpContext) -> u32 {
+    XDP_PASS
+}
+
+/// Panics are compiled out; the verifier would refuse the loop.
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
+
+/// The programs call helpers that the kernel reserves for GPL-compatible code.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,320 @@
+//! The kernel half, loaded: knobs and sizes in, counters, rings and flow entries out.
+
+use std::time::Duration;
+
+use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use aya::programs::{ProgramError, SchedClassifier, TestRun, TestRunOptions, Xdp};
+use aya::{Btf, Ebpf, EbpfLoader};
+use ja4_common::counter::Counters;
+use ja4_common::flow::{FlowEntry, FlowKey};
+use ja4_common::knobs::Knobs;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// Most shards: `MAX_SHARDS` of the kernel half.
+pub const MAX_SHARDS: u32 = 64;
+
+/// `BPF_MAP_TYPE_RINGBUF`.
+const RINGBUF: u32 = 27;
+
+/// Key and value of the flow map as aya takes them.
+type FlowBytes = HashMap<MapData, [u8; size_of::<FlowKey>()], [u8; size_of::<FlowEntry>()]>;
+
+/// Why the kernel half could not be loaded or used.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// The kernel has no type information.
+    #[error("this kernel has no BTF (/sys/kernel/btf/vmlinux): {0}; use one built with CONFIG_DEBUG_INFO_BTF=y")]
+    NoBtf(#[source] aya::BtfError),
+    /// The kernel knows no ring buffers.
+    #[error("this kernel has no BPF ring buffers: {0}; Linux 5.8 or newer is needed")]
+    NoRingBuffer(#[source] Box<MapError>),
+    /// The process lacks rights.
+    #[error(
+        "not permitted to load BPF programs ({0}); run as root, or grant the capabilities with \
+         `setcap cap_bpf,cap_net_admin,cap_perfmon+ep PATH/ja4sensor` (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON)"
+    )]
+    Privilege(String),
+    /// The object or a program in it was refused.
+    #[error("the kernel refused the BPF programs: {0}")]
+    Load(String),
+    /// A map operation failed.
+    #[error("BPF map {0}: {1}")]
+    Map(&'static str, #[source] Box<MapError>),
+    /// The object lacks something that this binary expects of it.
+    #[error("the BPF object has no {0}; rebuild it with `cargo xtask build-ebpf`")]
+    Missing(&'static str),
+}
+
+impl KernelError {
+    /// Whether it is for lack of rights.
+    pub fn is_privilege(&self) -> bool {
+        matches!(self, Self::Privilege(_))
+    }
+}
+
+/// What is set when the programs are loaded.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Frozen configuration of the filter.
+    pub knobs: Knobs,
+    /// Bytes of each ring, a power of two and a multiple of the page size.
+    pub ring_bytes: u32,
+    /// Flows that the kernel keeps.
+    pub flows: u32,
+}
+
+/// Name and place of a program in the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// Ingress, XDP.
+    Xdp,
+    /// Egress, tc.
+    TcEgress,
+    /// Ingress, tc.
+    TcIngress,
+    /// Does nothing: what a bench compares with.
+    Empty,
+}
+
+impl Program {
+    /// Its name in the object.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Xdp => "ja4_xdp",
+            Self::TcEgress => "ja4_tc",
+            Self::TcIngress => "ja4_tc_ingress",
+            Self::Empty => "ja4_empty",
+        }
+    }
+}
+
+/// The loaded kernel half.
+pub struct Kernel {
+    ebpf: Ebpf,
+    /// Holds the rings in the kernel's array for as long as programs may run.
+    _rings: ArrayOfMaps<MapData, MapData>,
+    consumers: Vec<Option<RingBuf<MapData>>>,
+    counters: PerCpuArray<MapData, [u64; Counters::WORDS]>,
+    epoch: Array<MapData, u32>,
+    asleep: Option<Array<MapData, [u64; 8]>>,
+    flows: Option<FlowMap>,
+}
+
+impl Kernel {
+    /// Loads the object and makes its maps; no program is loaded into the kernel yet.
+    ///
+    /// # Minimum kernel version
+    /// 5.8, for ring buffers.
+    ///
+    /// # Errors
+    /// Where the kernel lacks BTF or ring buffers, the process lacks rights, or the object is not
+    /// the one this binary was built for.
+    pub fn load(object: &[u8], settings: &Settings) -> Result<Self, KernelError> {
+        let btf = Btf::from_sys_fs().map_err(KernelError::NoBtf)?;
+        let mut rings = Vec::new();
+        for _ in 0..settings.knobs.shards {
+            rings.push(new_ring(settings.ring_bytes)?);
+        }
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&btf))
+            .override_global("KNOBS", settings.knobs.as_bytes(), true)
+            .map_max_entries("FLOWS", settings.flows)
+            .map_max_entries("SLOTS", (settings.knobs.slot_mask + 1) / 8)
+            .load(object)
+            .map_err(|error| refused(&error))?;
+        let mut outer: ArrayOfMaps<MapData, MapData> = take(&mut ebpf, "RINGS")?;
+        let mut consumers = Vec::new();
+        for (index, ring) in (0..).zip(rings) {
+            outer.set(index, &ring, 0).map_err(|error| map_error("RINGS", error))?;
+            let map = Map::from_map_data(ring).map_err(|error| map_error("RINGS", error))?;
+            consumers.push(Some(RingBuf::try_from(map).map_err(|error| map_error("RINGS", error))?));
+        }
+        let flows = FlowMap { map: take(&mut ebpf, "FLOWS")? };
+        Ok(Self {
+            _rings: outer,
+            consumers,
+            counters: take(&mut ebpf, "COUNTERS")?,
+            epoch: take(&mut ebpf, "EPOCH")?,
+            asleep: Some(take(&mut ebpf, "ASLEEP")?),
+            flows: Some(flows),
+            ebpf,
+        })
+    }
+
+    /// Loads one XDP program into the kernel.
+    ///
+    /// # Errors
+    /// Where the kernel refuses it; before 5.18 it has no multi-buffer XDP.
+    pub fn xdp(&mut self, program: Program) -> Result<&mut Xdp, KernelError> {
+        let found = self.ebpf.program_mut(program.name()).ok_or(KernelError::Missing(program.name()))?;
+        let xdp: &mut Xdp = found.try_into().map_err(|error| refused_program(&error))?;
+        if xdp.fd().is_err() {
+            xdp.load().map_err(|error| refused_program(&error))?;
+        }
+        Ok(xdp)
+    }
+
+    /// Loads one tc program into the kernel.
+    ///
+    /// # Errors
+    /// Where the kernel refuses it.
+    pub fn tc(&mut self, program: Program) -> Result<&mut SchedClassifier, KernelError> {
+        let found = self.ebpf.program_mut(program.name()).ok_or(KernelError::Missing(program.name()))?;
+        let tc: &mut SchedClassifier = found.try_into().map_err(|error| refused_program(&error))?;
+        if tc.fd().is_err() {
+            tc.load().map_err(|error| refused_program(&error))?;
+        }
+        Ok(tc)
+    }
+
+    /// Runs a program over a frame without any interface (`BPF_PROG_TEST_RUN`); its return value
+    /// and the kernel's own mean of `repeat` runs.
+    ///
+    /// # Errors
+    /// Where the kernel refuses the program or the frame.
+    pub fn test_run(&mut self, program: Program, frame: &[u8], repeat: u32) -> Result<(u32, Duration), KernelError> {
+        let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
+        let result = match program {
+            Program::Xdp | Program::Empty => self.xdp(program)?.test_run(options),
+            Program::TcEgress | Program::TcIngress => self.tc(program)?.test_run(options),
+        };
+        result.map(|result| (result.return_value, result.duration)).map_err(|error| refused_program(&error))
+    }
+
+    /// The consumer of a shard's ring; each is handed out once.
+    pub fn take_ring(&mut self, shard: usize) -> Option<RingBuf<MapData>> {
+        self.consumers.get_mut(shard)?.take()
+    }
+
+    /// The kernel's flow entries; handed out once.
+    pub fn take_flows(&mut self) -> Option<FlowMap> {
+        self.flows.take()
+    }
+
+    /// The flags by which shards say that they sleep; handed out once.
+    pub fn take_asleep(&mut self) -> Option<Array<MapData, [u64; 8]>> {
+        self.asleep.take()
+    }
+
+    /// Counters of ingress and egress, summed over all CPUs.
+    ///
+    /// # Errors
+    /// Where the map cannot be read.
+    pub fn counters(&self) -> Result<[Counters; 2], KernelError> {
+        let mut sums = [Counters::default(); 2];
+        for (index, sum) in (0..).zip(&mut sums) {
+            let per_cpu = self.counters.get(&index, 0).map_err(|error| map_error("COUNTERS", error))?;
+            for words in per_cpu.iter() {
+                sum.add(&zerocopy::transmute!(*words));
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Moves the filter's epoch to `epoch`, 1 to 255.
+    ///
+    /// # Errors
+    /// Where the map cannot be written.
+    pub fn set_epoch(&mut self, epoch: u8) -> Result<(), KernelError> {
+        self.epoch.set(0, u32::from(epoch), 0).map_err(|error| map_error("EPOCH", error))
+    }
+}
+
+/// The kernel's flow entries.
+pub struct FlowMap {
+    map: FlowBytes,
+}
+
+impl FlowMap {
+    /// The entry of a flow, as it is now.
+    pub fn entry(&self, key: &FlowKey) -> Option<FlowEntry> {
+        let bytes = self.map.get(&zerocopy::transmute!(*key), 0).ok()?;
+        FlowEntry::read_from_bytes(&bytes).ok()
+    }
+
+    /// Drops the entry of a flow, if the kernel still has it.
+    pub fn remove(&mut self, key: &FlowKey) {
+        // It may be gone already: the map evicts by itself.
+        let _gone = self.map.remove(&zerocopy::transmute!(*key));
+    }
+
+    /// Every key, in no order.
+    pub fn keys(&self) -> impl Iterator<Item = FlowKey> + '_ {
+        self.map.keys().filter_map(Result::ok).map(|bytes| zerocopy::transmute!(bytes))
+    }
+}
+
+fn new_ring(bytes: u32) -> Result<MapData, KernelError> {
+    let definition = aya_obj::Map::new_from_params(RINGBUF, 0, 0, bytes, 0);
+    MapData::create(definition, "ja4_ring", None).map_err(|error| match &error {
+        MapError::CreateError { io_error, .. } if is_privilege(io_error) => {
+            KernelError::Privilege(format!("creating a BPF map: {io_error}"))
+        }
+        MapError::CreateError { io_error, .. } if io_error.raw_os_error() == Some(libc::EINVAL) => {
+            KernelError::NoRingBuffer(Box::new(error))
+        }
+        _ => map_error("RINGS", error),
+    })
+}
+
+fn take<T>(ebpf: &mut Ebpf, name: &'static str) -> Result<T, KernelError>
+where
+    T: TryFrom<Map, Error = MapError>,
+{
+    let map = ebpf.take_map(name).ok_or(KernelError::Missing(name))?;
+    T::try_from(map).map_err(|error| map_error(name, error))
+}
+
+fn map_error(name: &'static str, error: MapError) -> KernelError {
+    KernelError::Map(name, Box::new(error))
+}
+
+fn is_privilege(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+}
+
+/// The operating system's error at the bottom of a chain.
+fn root_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(io) = error.downcast_ref() {
+            return Some(io);
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn refused(error: &aya::EbpfError) -> KernelError {
+    match root_cause(error) {
+        Some(io) if is_privilege(io) => KernelError::Privilege(io.to_string()),
+        _ => KernelError::Load(chain(error)),
+    }
+}
+
+fn refused_program(error: &ProgramError) -> KernelError {
+    match error {
+        // The verifier refuses with EACCES too, and then it says why.
+        ProgramError::LoadError { io_error, verifier_log }
+            if is_privilege(io_error) && verifier_log.to_string().trim().is_empty() =>
+        {
+            KernelError::Privilege(io_error.to_string())
+        }
+        _ => KernelError::Load(chain(error)),
+    }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,2 @@
+//! Where packets come from.
+pub mod ebpf;
