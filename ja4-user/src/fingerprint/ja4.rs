@@ -10,8 +10,9 @@
 //! GREASE is dropped everywhere, before counting. The sorted forms leave server_name and ALPN out of
 //! the extensions; the original-order forms keep them. The algorithms are never sorted.
 
-use crate::fingerprint::list::{ListHasher, SECTION};
-use crate::fingerprint::{Carrier, Forms, alpn_code, ascii, two_digits, version_code};
+use crate::fingerprint::extension_set::ExtensionSet;
+use crate::fingerprint::list::{ListText, Memo, SECTION};
+use crate::fingerprint::{Carrier, Forms, H12, alpn_code, ascii, two_digits, version_code};
 use crate::wire::tls::{ClientHello, extension_type, is_grease};
 
 /// The forms of one JA4. Meant to be kept and written again: its buffers are reused.
@@ -38,10 +39,17 @@ impl Ja4Values {
 /// Computes JA4. It holds what is worth keeping from one hello to the next, so there is one per shard:
 /// scratch space, and the hashes of lists seen before.
 pub struct Ja4Engine {
-    lists: ListHasher,
+    /// The suites in wire order give the hash of the sorted ones: a client rarely shuffles its suites.
+    suite_memo: Memo,
+    /// Extensions as a set, since Chrome shuffles them, and algorithms give section c.
+    extension_memo: Memo,
+    /// Lists in wire order, for the original-order forms.
+    original_memo: Memo,
+    text: ListText,
     suites: Vec<u16>,
-    /// Extensions, and behind them the algorithms.
-    extensions: Vec<u16>,
+    set: ExtensionSet,
+    key: Vec<u16>,
+    list: Vec<u16>,
 }
 
 impl Default for Ja4Engine {
@@ -54,7 +62,16 @@ impl Ja4Engine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self { lists: ListHasher::new(), suites: Vec::new(), extensions: Vec::new() }
+        Self {
+            suite_memo: Memo::new(),
+            extension_memo: Memo::new(),
+            original_memo: Memo::new(),
+            text: ListText::default(),
+            suites: Vec::new(),
+            set: ExtensionSet::default(),
+            key: Vec::new(),
+            list: Vec::new(),
+        }
     }
 
     /// Writes the fingerprint of `hello` over `out`.
@@ -64,43 +81,66 @@ impl Ja4Engine {
     pub fn ja4(&mut self, hello: &ClientHello<'_>, carrier: Carrier, forms: Forms, out: &mut Ja4Values) {
         out.clear();
         self.suites.clear();
-        self.suites.extend(hello.cipher_suites.iter());
-        self.suites.retain(|&suite| !is_grease(suite));
-        self.extensions.clear();
-        self.extensions.extend(hello.extensions.iter().map(|extension| extension.kind));
-        self.extensions.retain(|&kind| !is_grease(kind));
-
-        let a = section_a(hello, carrier, self.suites.len(), self.extensions.len());
+        self.suites.extend(hello.cipher_suites.iter().filter(|&suite| !is_grease(suite)));
+        self.set.fill(hello.extensions.kinds());
+        let a = section_a(hello, carrier, self.suites.len(), self.set.count());
         if forms == Forms::All {
-            let extensions = self.extensions.len();
-            push_algorithms(hello, &mut self.extensions);
-            self.write(&a, &mut out.original, &mut out.raw_original, forms);
-            self.extensions.truncate(extensions);
+            self.original(hello, &a, out);
         }
-        self.suites.sort_unstable();
-        self.extensions.retain(|&kind| kind != extension_type::SERVER_NAME && kind != extension_type::ALPN);
-        self.extensions.sort_unstable();
-        push_algorithms(hello, &mut self.extensions);
-        self.write(&a, &mut out.value, &mut out.raw, forms);
+        self.set.remove(extension_type::SERVER_NAME);
+        self.set.remove(extension_type::ALPN);
+
+        let b = self.suite_memo.get_or(&self.suites, || {
+            self.list.clone_from(&self.suites);
+            self.list.sort_unstable();
+            self.text.hash(&self.list)
+        });
+        self.key.clear();
+        self.set.append_key(&mut self.key);
+        push_algorithms(hello, &mut self.key);
+        let c = self.extension_memo.get_or(&self.key, || {
+            self.list.clear();
+            self.set.append_sorted(&mut self.list);
+            push_algorithms(hello, &mut self.list);
+            self.text.hash(&self.list)
+        });
+        join(&mut out.value, &a, b, c);
+
+        if forms == Forms::All {
+            self.list.clear();
+            self.set.append_sorted(&mut self.list);
+            push_algorithms(hello, &mut self.list);
+            self.suites.sort_unstable();
+            self.raw(&mut out.raw, &a);
+        }
     }
 
-    /// Joins `a` with the two lists as they stand, hashed and, where asked for, raw.
-    fn write(&mut self, a: &[u8; 10], hashed: &mut String, raw: &mut String, forms: Forms) {
-        let (b, c) = (self.lists.hash(&self.suites), self.lists.hash(&self.extensions));
-        join(hashed, a, b.as_bytes(), c.as_bytes());
-        if forms == Forms::All {
-            raw.push_str(ascii(a));
-            for list in [&self.suites, &self.extensions] {
-                raw.push('_');
-                raw.push_str(ascii(self.lists.text(list)));
-            }
+    /// The forms in wire order, which keep server_name and ALPN.
+    fn original(&mut self, hello: &ClientHello<'_>, a: &SectionA, out: &mut Ja4Values) {
+        self.list.clear();
+        self.list.extend(hello.extensions.kinds().filter(|&kind| !is_grease(kind)));
+        push_algorithms(hello, &mut self.list);
+        let [b, c] = [&self.suites, &self.list].map(|list| self.original_memo.get_or(list, || self.text.hash(list)));
+        join(&mut out.original, a, b, c);
+        self.raw(&mut out.raw_original, a);
+    }
+
+    /// Joins `a` with the suites and the list as they stand.
+    fn raw(&mut self, out: &mut String, a: &SectionA) {
+        out.push_str(ascii(a));
+        for list in [&self.suites, &self.list] {
+            out.push('_');
+            out.push_str(ascii(self.text.of(list)));
         }
     }
 }
 
-/// The section in clear: protocol, version, whether a server name is there, how many suites and
+/// The section in clear.
+type SectionA = [u8; 10];
+
+/// Protocol, version, whether a server name is there, how many suites and
 /// extensions, and the first protocol offered.
-fn section_a(hello: &ClientHello<'_>, carrier: Carrier, suites: usize, extensions: usize) -> [u8; 10] {
+fn section_a(hello: &ClientHello<'_>, carrier: Carrier, suites: usize, extensions: usize) -> SectionA {
     let [v1, v2] = version_code(hello.version());
     let sni = if hello.has_server_name() { b'd' } else { b'i' };
     let [s1, s2] = two_digits(suites);
@@ -119,14 +159,12 @@ fn push_algorithms(hello: &ClientHello<'_>, list: &mut Vec<u16>) {
     }
 }
 
-fn join(out: &mut String, a: &[u8; 10], b: &[u8; 12], c: &[u8; 12]) {
-    let mut text = [b'_'; 36];
-    let (head, rest) = text.split_at_mut(10);
-    head.copy_from_slice(a);
-    let (middle, tail) = rest.split_at_mut(13);
-    for (place, hash) in [(middle, b), (tail, c)] {
-        if let Some(place) = place.get_mut(1..) {
-            place.copy_from_slice(hash);
+fn join(out: &mut String, a: &SectionA, b: H12, c: H12) {
+    let mut text = [b'_'; 10 + 1 + H12::LEN + 1 + H12::LEN];
+    let parts: [&[u8]; 3] = [a, b.as_bytes(), c.as_bytes()];
+    for (start, part) in [0, 11, 24].into_iter().zip(parts) {
+        if let Some(place) = text.get_mut(start..start + part.len()) {
+            place.copy_from_slice(part);
         }
     }
     out.push_str(ascii(&text));
@@ -139,7 +177,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::fingerprint::H12;
     use crate::wire::tls::Framing;
     use crate::wire::tls::builder::HelloBuilder;
 

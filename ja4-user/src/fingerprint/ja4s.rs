@@ -6,7 +6,7 @@
 //! ```
 
 use crate::fingerprint::hash::hex4;
-use crate::fingerprint::list::ListHasher;
+use crate::fingerprint::list::{ListText, Memo};
 use crate::fingerprint::{Carrier, Forms, alpn_code, ascii, two_digits, version_code};
 use crate::wire::tls::{ServerHello, is_grease};
 
@@ -21,7 +21,8 @@ pub struct Ja4sValues {
 
 /// Computes JA4S. One per shard, as [`Ja4Engine`](crate::fingerprint::ja4::Ja4Engine).
 pub struct Ja4sEngine {
-    lists: ListHasher,
+    memo: Memo,
+    text: ListText,
     extensions: Vec<u16>,
 }
 
@@ -35,14 +36,13 @@ impl Ja4sEngine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self { lists: ListHasher::new(), extensions: Vec::new() }
+        Self { memo: Memo::new(), text: ListText::default(), extensions: Vec::new() }
     }
 
     /// Writes the fingerprint of `hello` over `out`. A HelloRetryRequest has one like any other.
     pub fn ja4s(&mut self, hello: &ServerHello<'_>, carrier: Carrier, forms: Forms, out: &mut Ja4sValues) {
         self.extensions.clear();
-        let kinds = hello.extensions.iter().map(|extension| extension.kind);
-        self.extensions.extend(kinds.filter(|&kind| !is_grease(kind)));
+        self.extensions.extend(hello.extensions.kinds().filter(|&kind| !is_grease(kind)));
 
         let [v1, v2] = version_code(hello.version());
         let [e1, e2] = two_digits(self.extensions.len());
@@ -52,11 +52,12 @@ impl Ja4sEngine {
 
         out.value.clear();
         out.value.push_str(ascii(&start));
-        out.value.push_str(self.lists.hash(&self.extensions).as_str());
+        let hash = self.memo.get_or(&self.extensions, || self.text.hash(&self.extensions));
+        out.value.push_str(hash.as_str());
         out.raw.clear();
         if forms == Forms::All {
             out.raw.push_str(ascii(&start));
-            out.raw.push_str(ascii(self.lists.text(&self.extensions)));
+            out.raw.push_str(ascii(self.text.of(&self.extensions)));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Lists of code points: their text, and its hash answered from memory where possible.
+//! Lists of code points: their text, and the memory that spares hashing a list again.
 
 use core::hash::{BuildHasher, Hasher};
 
@@ -11,91 +11,93 @@ use crate::fingerprint::hash::{H12, hex4};
 /// `,`. A GREASE value, so no list of a fingerprint can hold it.
 pub(super) const SECTION: u16 = 0x0a0a;
 
-/// Longest list that is remembered. Browsers send up to 40 values (extensions and algorithms), OpenSSL
-/// up to 80; a longer one is hashed each time.
-const MEMO_VALUES: usize = 120;
+/// Longest key that is remembered. Browsers send up to 40 values (extensions and algorithms), OpenSSL
+/// up to 80; a longer list is hashed each time.
+const KEY_VALUES: usize = 120;
 
-/// Lists remembered at a time, a power of two. A busy network shows some hundred clients at a time;
-/// the table takes 264 KiB.
-const MEMO_SLOTS: usize = 1024;
+/// Keys remembered at a time, a power of two. A busy network shows some hundred clients; the table
+/// takes 132 KiB.
+const SLOTS: usize = 512;
 
-/// Hashes lists. The hash of a list seen before is taken from a table of fixed size, after comparing
-/// the whole list: nobody can get another list's hash printed. The table's places depend on a seed
-/// drawn per process, and a list that takes another's place costs one hash more, no memory.
-pub(super) struct ListHasher {
-    memo: Box<[Slot]>,
+/// Remembers hashes in a table of fixed size.
+///
+/// The whole key is compared, so nobody can get another list's hash printed. A key's place depends on a
+/// seed drawn per process; one that takes another's place costs that one a hash more, and no memory.
+pub(super) struct Memo {
+    slots: Box<[Slot]>,
     seed: RandomState,
-    text: Vec<u8>,
 }
 
 struct Slot {
     hash: H12,
-    /// Values of `list` in use; 0 while the slot is free, as the empty list is never stored.
+    /// Values of `key` in use; 0 while the slot is free, as the empty key is never stored.
     len: u16,
-    list: [u16; MEMO_VALUES],
+    key: [u16; KEY_VALUES],
 }
 
-impl ListHasher {
+impl Memo {
     pub(super) fn new() -> Self {
-        let free = || Slot { hash: H12::ZERO, len: 0, list: [0; MEMO_VALUES] };
-        Self {
-            memo: core::iter::repeat_with(free).take(MEMO_SLOTS).collect(),
-            seed: RandomState::default(),
-            text: Vec::new(),
-        }
+        let free = || Slot { hash: H12::ZERO, len: 0, key: [0; KEY_VALUES] };
+        Self { slots: core::iter::repeat_with(free).take(SLOTS).collect(), seed: RandomState::default() }
     }
 
-    /// The hash of the list's text.
+    /// The hash remembered for `key`, or else the one that `compute` gives; it must depend on the key
+    /// alone.
     #[inline]
-    pub(super) fn hash(&mut self, list: &[u16]) -> H12 {
-        if list.is_empty() {
-            return H12::ZERO;
-        }
+    pub(super) fn get_or(&mut self, key: &[u16], compute: impl FnOnce() -> H12) -> H12 {
         let mut hasher = self.seed.build_hasher();
-        hasher.write(list.as_bytes());
+        hasher.write(key.as_bytes());
         // Cutting off high bits is meant: the low ones choose the slot.
-        let place = hasher.finish() as usize % MEMO_SLOTS;
-        let Some(slot) = self.memo.get_mut(place) else { return H12::of(text(list, &mut self.text)) };
-        if slot.list.get(..usize::from(slot.len)) == Some(list) {
+        let place = hasher.finish() as usize % SLOTS;
+        let Some(slot) = self.slots.get_mut(place) else { return compute() };
+        if slot.len != 0 && slot.key.get(..usize::from(slot.len)) == Some(key) {
             return slot.hash;
         }
-        let hash = H12::of(text(list, &mut self.text));
-        if let Some(place) = slot.list.get_mut(..list.len()) {
-            place.copy_from_slice(list);
-            // At most MEMO_VALUES.
-            slot.len = list.len() as u16;
+        let hash = compute();
+        if let Some(place) = slot.key.get_mut(..key.len()) {
+            place.copy_from_slice(key);
+            // At most KEY_VALUES.
+            slot.len = key.len() as u16;
             slot.hash = hash;
         }
         hash
     }
-
-    /// The list's text: four digits each, joined with `,`.
-    pub(super) fn text(&mut self, list: &[u16]) -> &[u8] {
-        text(list, &mut self.text)
-    }
 }
 
-/// Writes the list's text into `scratch`, which only ever grows: to 5 bytes a value, thus at most to
-/// 2.5 times the longest handshake message.
-fn text<'s>(list: &[u16], scratch: &'s mut Vec<u8>) -> &'s [u8] {
-    let section = list.iter().position(|&value| value == SECTION);
-    let (before, after) = list.split_at(section.unwrap_or(list.len()));
-    let after = after.get(1..).unwrap_or_default();
-    let used = (before.len() + after.len()) * 5;
-    if scratch.len() < used {
-        scratch.resize(used, 0);
+/// Writes lists as text: four digits each, joined with `,`. The buffer only ever grows, to 5 bytes a
+/// value: at most to 2.5 times the longest handshake message.
+#[derive(Default)]
+pub(super) struct ListText {
+    buffer: Vec<u8>,
+}
+
+impl ListText {
+    /// The list's text, valid until the next one is written.
+    pub(super) fn of(&mut self, list: &[u16]) -> &[u8] {
+        let section = list.iter().position(|&value| value == SECTION);
+        let (before, after) = list.split_at(section.unwrap_or(list.len()));
+        let after = after.get(1..).unwrap_or_default();
+        let used = (before.len() + after.len()) * 5;
+        if self.buffer.len() < used {
+            self.buffer.resize(used, 0);
+        }
+        for (value, place) in before.iter().chain(after).zip(self.buffer.as_chunks_mut::<5>().0) {
+            let [a, b, c, d] = hex4(*value);
+            *place = [b',', a, b, c, d];
+        }
+        if !after.is_empty()
+            && let Some(separator) = self.buffer.get_mut(before.len() * 5)
+        {
+            *separator = b'_';
+        }
+        // Every value has its separator in front; the first one's is not part of the text.
+        self.buffer.get(1..used).unwrap_or_default()
     }
-    for (value, place) in before.iter().chain(after).zip(scratch.as_chunks_mut::<5>().0) {
-        let [a, b, c, d] = hex4(*value);
-        *place = [b',', a, b, c, d];
+
+    /// The hash of the list's text.
+    pub(super) fn hash(&mut self, list: &[u16]) -> H12 {
+        H12::of(self.of(list))
     }
-    if !after.is_empty()
-        && let Some(separator) = scratch.get_mut(before.len() * 5)
-    {
-        *separator = b'_';
-    }
-    // Every value has its separator in front; the first one's is not part of the text.
-    scratch.get(1..used).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -105,38 +107,39 @@ mod tests {
 
     #[test]
     fn lists_print_with_commas_and_one_section() {
-        let mut scratch = Vec::new();
-        assert_eq!(ascii(text(&[0x0005, 0xff01, SECTION, 0x0403, 0x0804], &mut scratch)), "0005,ff01_0403,0804");
-        assert_eq!(ascii(text(&[0xc02b], &mut scratch)), "c02b");
-        assert_eq!(ascii(text(&[], &mut scratch)), "");
+        let mut text = ListText::default();
+        assert_eq!(ascii(text.of(&[0x0005, 0xff01, SECTION, 0x0403, 0x0804])), "0005,ff01_0403,0804");
+        assert_eq!(ascii(text.of(&[0xc02b])), "c02b");
+        assert_eq!(ascii(text.of(&[])), "");
+        assert_eq!(text.hash(&[]), H12::ZERO);
+        assert_eq!(text.hash(&[0]).as_str(), "9af15b336e6a");
     }
 
     #[test]
-    fn a_remembered_list_gives_the_hash_of_its_own_text() {
-        let mut hasher = ListHasher::new();
-        // Four times as many lists as there are slots, so that many share one; then all of them again.
-        let count = 4 * MEMO_SLOTS as u16;
-        for round in 0..2 {
-            for first in (0..count).filter(|&first| first != SECTION) {
-                let list = [first, 0x1301, SECTION, 0x0403];
-                let fresh = H12::of(format!("{first:04x},1301_0403").as_bytes());
-                assert_eq!(hasher.hash(&list), fresh, "round {round}");
-                // A list and its beginning are two lists.
-                let fresh = H12::of(format!("{first:04x},1301").as_bytes());
-                assert_eq!(hasher.hash(&[first, 0x1301]), fresh, "round {round}");
+    fn a_key_never_gets_the_hash_of_another() {
+        let mut memo = Memo::new();
+        let mut text = ListText::default();
+        // Eight times as many keys as there are slots, so that many share one; then all of them again.
+        for _round in 0..2 {
+            for first in 0..4 * SLOTS as u16 {
+                // A list and its beginning are two keys.
+                for key in [&[first, 0x1301, 0x1302][..], &[first, 0x1301]] {
+                    let fresh = text.hash(key);
+                    assert_eq!(memo.get_or(key, || fresh), fresh);
+                }
             }
         }
-        assert_eq!(hasher.hash(&[]), H12::ZERO);
     }
 
     #[test]
-    fn a_list_too_long_to_remember_is_hashed_whole() {
-        let mut hasher = ListHasher::new();
-        for length in [MEMO_VALUES, MEMO_VALUES + 1, 5000] {
-            let list: Vec<u16> = (0..length as u16).map(|n| n | 0x1000).collect();
-            let text = list.iter().map(|value| format!("{value:04x}")).collect::<Vec<_>>().join(",");
-            assert_eq!(hasher.hash(&list), H12::of(text.as_bytes()));
-            assert_eq!(hasher.hash(&list), H12::of(text.as_bytes()));
+    fn a_key_seen_before_is_not_hashed_again_unless_it_is_too_long() {
+        let mut memo = Memo::new();
+        for (length, remembered) in [(1, true), (KEY_VALUES, true), (KEY_VALUES + 1, false), (5000, false)] {
+            let key = vec![0x1301; length];
+            let hash = H12::of(b"first");
+            assert_eq!(memo.get_or(&key, || hash), hash);
+            let again = memo.get_or(&key, || H12::of(b"second"));
+            assert_eq!(again == hash, remembered, "{length}");
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod ja4s;
 #[cfg(feature = "ja4plus")]
 pub mod ja4t;
 
+mod extension_set;
 mod hash;
 mod list;
 

@@ -1,6 +1,6 @@
 //! ClientHello (RFC 8446, section 4.1.2; RFC 6347, section 4.2.1).
 
-use crate::wire::tls::extension::{AlpnNames, Extensions, U16List, extension_type};
+use crate::wire::tls::extension::{AlpnNames, Extensions, Known, U16List, extension_type};
 use crate::wire::tls::{Framing, MAX_SESSION_ID, is_grease};
 use crate::wire::{Cursor, WireError};
 
@@ -31,17 +31,6 @@ pub struct ClientHello<'a> {
     pub compression_methods: &'a [u8],
     /// The extension block; empty where the hello has none.
     pub extensions: Extensions<'a>,
-    bodies: Bodies<'a>,
-}
-
-/// The bodies the accessors read: of each type the first, as RFC 8446, section 4.2 allows only one.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bodies<'a> {
-    server_name: Option<&'a [u8]>,
-    alpn: Option<&'a [u8]>,
-    signature_algorithms: Option<&'a [u8]>,
-    supported_versions: Option<&'a [u8]>,
-    encrypted_client_hello: Option<&'a [u8]>,
 }
 
 impl<'a> ClientHello<'a> {
@@ -65,18 +54,7 @@ impl<'a> ClientHello<'a> {
         };
         let cipher_suites = U16List::new(cursor.region_u16()?.rest())?;
         let compression_methods = cursor.region_u8()?.rest();
-        let mut bodies = Bodies::default();
-        let extensions = Extensions::read(cursor, |extension| {
-            let place = match extension.kind {
-                extension_type::SERVER_NAME => &mut bodies.server_name,
-                extension_type::ALPN => &mut bodies.alpn,
-                extension_type::SIGNATURE_ALGORITHMS => &mut bodies.signature_algorithms,
-                extension_type::SUPPORTED_VERSIONS => &mut bodies.supported_versions,
-                extension_type::ENCRYPTED_CLIENT_HELLO => &mut bodies.encrypted_client_hello,
-                _ => return,
-            };
-            place.get_or_insert(extension.body);
-        })?;
+        let extensions = Extensions::read(cursor)?;
         Ok(Self {
             legacy_version,
             random,
@@ -85,7 +63,6 @@ impl<'a> ClientHello<'a> {
             cipher_suites,
             compression_methods,
             extensions,
-            bodies,
         })
     }
 
@@ -100,14 +77,14 @@ impl<'a> ClientHello<'a> {
 
     /// True when server_name is present, whatever is in it.
     #[must_use]
-    pub const fn has_server_name(&self) -> bool {
-        self.bodies.server_name.is_some()
+    pub fn has_server_name(&self) -> bool {
+        self.extensions.body(Known::ServerName).is_some()
     }
 
     /// The first host_name of server_name, if it is printable ASCII of 1 to 255 bytes.
     #[must_use]
     pub fn sni(&self) -> Option<&'a str> {
-        let mut names = Cursor::new(self.bodies.server_name?).region_u16().ok()?;
+        let mut names = Cursor::new(self.extensions.body(Known::ServerName)?).region_u16().ok()?;
         loop {
             let kind = names.u8().ok()?;
             let name = names.region_u16().ok()?.rest();
@@ -123,28 +100,28 @@ impl<'a> ClientHello<'a> {
     #[inline]
     #[must_use]
     pub fn alpn(&self) -> AlpnNames<'a> {
-        self.bodies.alpn.map(AlpnNames::in_body).unwrap_or_default()
+        self.extensions.body(Known::Alpn).map(AlpnNames::in_body).unwrap_or_default()
     }
 
     /// The values of supported_versions, GREASE included.
     #[inline]
     #[must_use]
     pub fn supported_versions(&self) -> U16List<'a> {
-        self.bodies.supported_versions.map(U16List::in_body_u8).unwrap_or_default()
+        self.extensions.body(Known::SupportedVersions).map(U16List::in_body_u8).unwrap_or_default()
     }
 
     /// The values of signature_algorithms (0x000d only), GREASE included.
     #[inline]
     #[must_use]
     pub fn signature_algorithms(&self) -> U16List<'a> {
-        self.bodies.signature_algorithms.map(U16List::in_body_u16).unwrap_or_default()
+        self.extensions.body(Known::SignatureAlgorithms).map(U16List::in_body_u16).unwrap_or_default()
     }
 
     /// True when this may be the outer hello of Encrypted Client Hello. Many clients send the extension
     /// without meaning it (RFC 9849, section 6.2), which cannot be told apart on the wire.
     #[must_use]
-    pub const fn has_encrypted_client_hello(&self) -> bool {
-        self.bodies.encrypted_client_hello.is_some()
+    pub fn has_encrypted_client_hello(&self) -> bool {
+        self.extensions.kinds().any(|kind| kind == extension_type::ENCRYPTED_CLIENT_HELLO)
     }
 }
 

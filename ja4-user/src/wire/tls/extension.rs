@@ -26,14 +26,53 @@ pub struct Extension<'a> {
     pub body: &'a [u8],
 }
 
+/// The types whose bodies an [`Extensions`] keeps at hand.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Known {
+    ServerName,
+    SignatureAlgorithms,
+    Alpn,
+    SupportedVersions,
+    /// All others: one place that is written and never read, so that the walk takes no branch by type.
+    Other,
+}
+
+impl Known {
+    const COUNT: usize = Self::Other as usize + 1;
+
+    /// By type; the last one stands for all higher types.
+    const BY_KIND: [Self; extension_type::SUPPORTED_VERSIONS as usize + 2] = {
+        let mut table = [Self::Other; extension_type::SUPPORTED_VERSIONS as usize + 2];
+        table[extension_type::SERVER_NAME as usize] = Self::ServerName;
+        table[extension_type::SIGNATURE_ALGORITHMS as usize] = Self::SignatureAlgorithms;
+        table[extension_type::ALPN as usize] = Self::Alpn;
+        table[extension_type::SUPPORTED_VERSIONS as usize] = Self::SupportedVersions;
+        table
+    };
+
+    #[inline]
+    fn of(kind: u16) -> Self {
+        let place = usize::from(kind).min(Self::BY_KIND.len() - 1);
+        Self::BY_KIND.get(place).copied().unwrap_or(Self::Other)
+    }
+}
+
+/// Extensions whose types are noted in the walk that checks them. Common hellos have at most 20.
+const NOTED: usize = 32;
+
 /// The extension block: a list whose every length has been checked.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Extensions<'a> {
     list: Cursor<'a>,
+    /// The list behind its first [`NOTED`] extensions.
+    beyond: Cursor<'a>,
+    noted: usize,
+    kinds: [u16; NOTED],
+    bodies: Bodies<'a>,
 }
 
 impl<'a> Extensions<'a> {
-    /// Reads the block that ends a hello, showing each extension to `visit` on the way.
+    /// Reads the block that ends a hello.
     ///
     /// Nothing at all is a legal block (SSL 3.0, TLS 1.0). Otherwise it must fill the region: a block
     /// cut short must not pass for a shorter one, as its fingerprint would be another client's.
@@ -41,33 +80,80 @@ impl<'a> Extensions<'a> {
     /// # Errors
     /// Any extension or the block runs over its region, or bytes follow the block.
     #[inline]
-    pub(super) fn read(mut region: Cursor<'a>, mut visit: impl FnMut(Extension<'a>)) -> Result<Self, WireError> {
-        if region.is_empty() {
-            return Ok(Self::default());
-        }
-        let list = region.region_u16()?;
+    pub(super) fn read(mut region: Cursor<'a>) -> Result<Self, WireError> {
+        let list = if region.is_empty() { region } else { region.region_u16()? };
         region.finish()?;
         let mut cursor = list;
-        while !cursor.is_empty() {
-            visit(Self::next(&mut cursor)?);
+        let mut kinds = [0; NOTED];
+        let mut noted = 0;
+        let mut bodies = Bodies::default();
+        for place in &mut kinds {
+            if cursor.is_empty() {
+                break;
+            }
+            let extension = next(&mut cursor)?;
+            bodies.note(extension);
+            *place = extension.kind;
+            noted += 1;
         }
-        Ok(Self { list })
+        let beyond = cursor;
+        while !cursor.is_empty() {
+            bodies.note(next(&mut cursor)?);
+        }
+        Ok(Self { list, beyond, noted, kinds, bodies })
     }
 
     /// The extensions in wire order.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Extension<'a>> + use<'a> {
-        let mut cursor = self.list;
-        // `read` has walked the list to its end, so the first error is that end.
-        core::iter::from_fn(move || Self::next(&mut cursor).ok())
+        walk(self.list)
     }
 
+    /// The types in wire order.
     #[inline]
-    fn next(cursor: &mut Cursor<'a>) -> Result<Extension<'a>, WireError> {
-        let kind = cursor.u16()?;
-        let body = cursor.region_u16()?.rest();
-        Ok(Extension { kind, body })
+    pub fn kinds(&self) -> impl Iterator<Item = u16> {
+        let beyond = walk(self.beyond).map(|extension| extension.kind);
+        self.kinds.iter().take(self.noted).copied().chain(beyond)
     }
+
+    /// The body of the first extension of this type.
+    #[inline]
+    pub(super) fn body(&self, known: Known) -> Option<&'a [u8]> {
+        self.bodies.places.get(known as usize).copied().flatten()
+    }
+}
+
+/// Of each known type the first body, as RFC 8446, section 4.2 allows only one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bodies<'a> {
+    places: [Option<&'a [u8]>; Known::COUNT],
+    /// One bit per place taken.
+    taken: u32,
+}
+
+impl<'a> Bodies<'a> {
+    #[inline]
+    fn note(&mut self, extension: Extension<'a>) {
+        let known = Known::of(extension.kind) as usize;
+        let first = self.taken & 1 << known == 0;
+        self.taken |= 1 << known;
+        if let Some(place) = self.places.get_mut(if first { known } else { Known::Other as usize }) {
+            *place = Some(extension.body);
+        }
+    }
+}
+
+/// The extensions of a list that has been read to its end before: the first error is that end.
+#[inline]
+fn walk<'a>(mut list: Cursor<'a>) -> impl Iterator<Item = Extension<'a>> + use<'a> {
+    core::iter::from_fn(move || next(&mut list).ok())
+}
+
+#[inline]
+fn next<'a>(list: &mut Cursor<'a>) -> Result<Extension<'a>, WireError> {
+    let &[k1, k2, l1, l2] = list.array()?;
+    let body = list.take(usize::from(u16::from_be_bytes([l1, l2]))).map_err(|_| WireError::BadLength)?;
+    Ok(Extension { kind: u16::from_be_bytes([k1, k2]), body })
 }
 
 /// A list of 16-bit values in wire order: cipher suites, signature algorithms, versions.

@@ -35,7 +35,8 @@ pub enum Framing {
 #[inline]
 #[must_use]
 pub const fn is_grease(value: u16) -> bool {
-    value & 0x0f0f == 0x0a0a && value >> 8 == value & 0xff
+    // Not short-circuited, so that lists are checked without branches.
+    (value & 0x0f0f == 0x0a0a) & (value >> 8 == value & 0xff)
 }
 
 /// The name of a protocol version for people, such as `TLS 1.3`; `None` for drafts and the unknown.

@@ -1,6 +1,6 @@
 //! ServerHello (RFC 8446, section 4.1.3).
 
-use crate::wire::tls::extension::{AlpnNames, Extensions, extension_type};
+use crate::wire::tls::extension::{AlpnNames, Extensions, Known};
 use crate::wire::tls::{MAX_SESSION_ID, is_grease};
 use crate::wire::{Cursor, WireError};
 
@@ -25,8 +25,6 @@ pub struct ServerHello<'a> {
     pub cipher_suite: u16,
     /// The extension block; empty where the hello has none.
     pub extensions: Extensions<'a>,
-    alpn: Option<&'a [u8]>,
-    supported_version: Option<&'a [u8]>,
 }
 
 impl<'a> ServerHello<'a> {
@@ -44,16 +42,8 @@ impl<'a> ServerHello<'a> {
         }
         let cipher_suite = cursor.u16()?;
         let _compression_method = cursor.u8()?;
-        let (mut alpn, mut supported_version) = (None, None);
-        let extensions = Extensions::read(cursor, |extension| {
-            let place = match extension.kind {
-                extension_type::ALPN => &mut alpn,
-                extension_type::SUPPORTED_VERSIONS => &mut supported_version,
-                _ => return,
-            };
-            place.get_or_insert(extension.body);
-        })?;
-        Ok(Self { legacy_version, random, session_id, cipher_suite, extensions, alpn, supported_version })
+        let extensions = Extensions::read(cursor)?;
+        Ok(Self { legacy_version, random, session_id, cipher_suite, extensions })
     }
 
     /// True when the server asks for another ClientHello.
@@ -65,14 +55,14 @@ impl<'a> ServerHello<'a> {
     /// The version chosen: the one value of supported_versions, else legacy_version.
     #[must_use]
     pub fn version(&self) -> u16 {
-        let chosen = self.supported_version.and_then(|body| body.try_into().ok()).map(u16::from_be_bytes);
+        let chosen = self.extensions.body(Known::SupportedVersions).and_then(|body| body.try_into().ok()).map(u16::from_be_bytes);
         chosen.filter(|&version| !is_grease(version)).unwrap_or(self.legacy_version)
     }
 
     /// The protocol chosen: one name at most. TLS 1.3 sends it encrypted, in another message.
     #[must_use]
     pub fn alpn(&self) -> AlpnNames<'a> {
-        self.alpn.map(AlpnNames::in_body).unwrap_or_default()
+        self.extensions.body(Known::Alpn).map(AlpnNames::in_body).unwrap_or_default()
     }
 }
 
