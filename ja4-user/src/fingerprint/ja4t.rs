@@ -45,16 +45,28 @@ impl SynFields {
     /// one counts.
     #[must_use]
     pub fn parse(window: u16, options: &[u8]) -> Self {
-        let mut fields = Self { window, mss: 0, window_scale: 0, option_count: 0, options: [0; MAX_OPTIONS] };
+        let mut fields = Self {
+            window,
+            mss: 0,
+            window_scale: 0,
+            option_count: 0,
+            options: [0; MAX_OPTIONS],
+        };
         let mut cursor = Cursor::new(options);
         for place in &mut fields.options {
             let Ok(kind) = cursor.u8() else { break };
             if !matches!(kind, kind::END_OF_LIST | kind::NO_OPERATION) {
                 // The length counts kind and length bytes too.
-                let Some(length) = cursor.u8().ok().and_then(|length| length.checked_sub(2)) else { break };
-                let Ok(value) = cursor.take(usize::from(length)) else { break };
+                let Some(length) = cursor.u8().ok().and_then(|length| length.checked_sub(2)) else {
+                    break;
+                };
+                let Ok(value) = cursor.take(usize::from(length)) else {
+                    break;
+                };
                 match (kind, value) {
-                    (kind::MAXIMUM_SEGMENT_SIZE, &[high, low]) => fields.mss = u16::from_be_bytes([high, low]),
+                    (kind::MAXIMUM_SEGMENT_SIZE, &[high, low]) => {
+                        fields.mss = u16::from_be_bytes([high, low])
+                    }
                     (kind::WINDOW_SCALE, &[shift]) => fields.window_scale = shift,
                     _ => {}
                 }
@@ -70,7 +82,10 @@ impl SynFields {
         let mut digits = itoa::Buffer::new();
         out.push_str(digits.format(self.window));
         out.push('_');
-        let options = self.options.get(..usize::from(self.option_count)).unwrap_or_default();
+        let options = self
+            .options
+            .get(..usize::from(self.option_count))
+            .unwrap_or_default();
         if options.is_empty() {
             out.push_str(NOTHING);
         }
@@ -106,36 +121,41 @@ pub struct Retransmissions {
     delays: [u8; MAX_DELAYS],
     count: u8,
     reset: Option<u8>,
-    closed: bool,
+    answered: bool,
+    over: bool,
 }
 
 impl Retransmissions {
     /// Notes a further SYN-ACK, the given time after the one before. Returns whether it is listed: not
-    /// after [`close`](Self::close), not beyond the tenth, and not when it comes after more than 120 s.
+    /// beyond the tenth, and none any more once one came after over 120 s, or a RST.
+    ///
+    /// One that crosses the client's answer on the way is listed: the server had not seen the answer.
     pub fn push(&mut self, since_last: Duration) -> bool {
-        let (Some(delay), false) = (seconds(since_last), self.closed) else {
-            self.closed = true;
+        let (Some(delay), false) = (seconds(since_last), self.over) else {
+            self.over = true;
             return false;
         };
-        let Some(place) = self.delays.get_mut(usize::from(self.count)) else { return false };
+        let Some(place) = self.delays.get_mut(usize::from(self.count)) else {
+            return false;
+        };
         *place = delay;
         self.count += 1;
         true
     }
 
-    /// Notes the server's RST, the given time after the last SYN-ACK, and closes the list. Returns
-    /// whether it is listed: only behind a delay, and not after [`close`](Self::close).
+    /// Notes the server's RST, the given time after the last SYN-ACK. Returns whether it is listed: only
+    /// behind a delay, and only if it ends the attempt and not the connection.
     pub fn reset(&mut self, since_last: Duration) -> bool {
-        if !self.closed && self.count > 0 {
+        if !self.over && !self.answered && self.count > 0 {
             self.reset = seconds(since_last);
         }
-        self.closed = true;
+        self.over = true;
         self.reset.is_some()
     }
 
-    /// Closes the list: the client has answered.
-    pub const fn close(&mut self) {
-        self.closed = true;
+    /// Notes that the client has answered the SYN-ACK: a RST from now on ends the connection.
+    pub const fn answered(&mut self) {
+        self.answered = true;
     }
 
     /// True when there is no delay to print.
@@ -146,7 +166,10 @@ impl Retransmissions {
 
     fn write(&self, out: &mut String) {
         let mut digits = itoa::Buffer::new();
-        let delays = self.delays.get(..usize::from(self.count)).unwrap_or_default();
+        let delays = self
+            .delays
+            .get(..usize::from(self.count))
+            .unwrap_or_default();
         for (index, delay) in delays.iter().enumerate() {
             out.push(if index == 0 { '_' } else { '-' });
             out.push_str(digits.format(*delay));
@@ -196,7 +219,10 @@ mod tests {
     #[test]
     fn examples_of_the_specification() {
         assert_eq!(ja4t(64240, &WINDOWS), "64240_2-1-3-1-1-4_1460_8");
-        assert_eq!(ja4t(26883, &[2, 4, 0x05, 0xb4, 1, 1, 4, 2, 1, 3, 3, 8]), "26883_2-1-1-4-1-3_1460_8");
+        assert_eq!(
+            ja4t(26883, &[2, 4, 0x05, 0xb4, 1, 1, 4, 2, 1, 3, 3, 8]),
+            "26883_2-1-1-4-1-3_1460_8"
+        );
         assert_eq!(ja4t(8192, &[]), "8192_00_00_00");
         assert_eq!(ja4t(1024, &MSS_1460), "1024_2_1460_00");
         assert_eq!(ja4t(26883, &MSS_1460), "26883_2_1460_00");
@@ -218,7 +244,10 @@ mod tests {
 
     #[test]
     fn of_an_option_that_comes_twice_the_last_one_counts() {
-        assert_eq!(ja4t(1, &[2, 4, 0, 99, 3, 3, 1, 2, 4, 0x05, 0xb4, 3, 3, 9]), "1_2-3-2-3_1460_9");
+        assert_eq!(
+            ja4t(1, &[2, 4, 0, 99, 3, 3, 1, 2, 4, 0x05, 0xb4, 3, 3, 9]),
+            "1_2-3-2-3_1460_9"
+        );
     }
 
     #[test]
@@ -230,13 +259,21 @@ mod tests {
         }
         // An MSS of a length it cannot have is an option without a value.
         assert_eq!(ja4t(1, &[2, 3, 9, 1]), "1_2-1_00_00");
-        assert_eq!(ja4t(1, &[1; 60]), format!("1_{}_00_00", ["1"; 40].join("-")));
+        assert_eq!(
+            ja4t(1, &[1; 60]),
+            format!("1_{}_00_00", ["1"; 40].join("-"))
+        );
     }
 
     #[test]
     fn delays_are_rounded_and_end_with_the_reset() {
-        let times = [15_621_983, 16_626_151, 18_642_179, 22_738_154, 30_930_163, 47_058_146];
-        assert_eq!(ja4ts(62727, &[2, 4, 0x23, 0x01], &times, None), "62727_2_8961_00_1-2-4-8-16");
+        let times = [
+            15_621_983, 16_626_151, 18_642_179, 22_738_154, 30_930_163, 47_058_146,
+        ];
+        assert_eq!(
+            ja4ts(62727, &[2, 4, 0x23, 0x01], &times, None),
+            "62727_2_8961_00_1-2-4-8-16"
+        );
         let options = [2, 4, 0xff, 0xd7, 1, 3, 3, 8, 1, 1, 4, 2];
         let times = [16_681_435, 17_683_799, 19_691_548, 23_703_045, 31_714_762];
         assert_eq!(
@@ -247,16 +284,22 @@ mod tests {
 
     #[test]
     fn a_second_copy_at_once_is_a_delay_of_zero() {
-        assert_eq!(ja4ts(64240, &WINDOWS, &[0, 6_000], None), "64240_2-1-3-1-1-4_1460_8_0");
+        assert_eq!(
+            ja4ts(64240, &WINDOWS, &[0, 6_000], None),
+            "64240_2-1-3-1-1-4_1460_8_0"
+        );
     }
 
     #[test]
     fn without_a_retransmission_a_reset_says_nothing() {
-        assert_eq!(ja4ts(1024, &MSS_1460, &[0], Some(1_000_000)), "1024_2_1460_00");
+        assert_eq!(
+            ja4ts(1024, &MSS_1460, &[0], Some(1_000_000)),
+            "1024_2_1460_00"
+        );
     }
 
     #[test]
-    fn at_most_ten_delays_and_none_after_the_answer() {
+    fn at_most_ten_delays_and_none_after_a_long_silence() {
         let times: Vec<u64> = (0..20).map(|second| second * 1_000_000).collect();
         let ten = format!("1024_2_1460_00_{}", ["1"; 10].join("-"));
         assert_eq!(ja4ts(1024, &MSS_1460, &times, None), ten);
@@ -265,9 +308,17 @@ mod tests {
         assert!(list.push(Duration::from_secs(120)));
         assert!(!list.push(Duration::from_secs(121)));
         assert!(!list.push(Duration::from_secs(1)));
-        let mut answered = Retransmissions::default();
-        answered.close();
-        assert!(!answered.push(Duration::from_secs(1)) && answered.is_empty());
-        assert!(!answered.reset(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn once_the_client_has_answered_only_a_crossing_syn_ack_is_listed() {
+        let mut list = Retransmissions::default();
+        assert!(list.push(Duration::from_secs(1)));
+        list.answered();
+        assert!(list.push(Duration::from_millis(6)));
+        assert!(!list.reset(Duration::from_secs(1)));
+        let mut out = String::new();
+        SynFields::parse(1024, &MSS_1460).write_with(&list, &mut out);
+        assert_eq!(out, "1024_2_1460_00_1-0");
     }
 }

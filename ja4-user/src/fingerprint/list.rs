@@ -16,7 +16,7 @@ pub(super) const SECTION: u16 = 0x0a0a;
 const KEY_VALUES: usize = 120;
 
 /// Keys remembered at a time, a power of two. A busy network shows some hundred clients; the table
-/// takes 132 KiB.
+/// takes 127 KiB.
 const SLOTS: usize = 512;
 
 /// Remembers hashes in a table of fixed size.
@@ -37,8 +37,15 @@ struct Slot {
 
 impl Memo {
     pub(super) fn new() -> Self {
-        let free = || Slot { hash: H12::ZERO, len: 0, key: [0; KEY_VALUES] };
-        Self { slots: core::iter::repeat_with(free).take(SLOTS).collect(), seed: RandomState::default() }
+        let free = || Slot {
+            hash: H12::ZERO,
+            len: 0,
+            key: [0; KEY_VALUES],
+        };
+        Self {
+            slots: core::iter::repeat_with(free).take(SLOTS).collect(),
+            seed: RandomState::default(),
+        }
     }
 
     /// The hash remembered for `key`, or else the one that `compute` gives; it must depend on the key
@@ -49,7 +56,9 @@ impl Memo {
         hasher.write(key.as_bytes());
         // Cutting off high bits is meant: the low ones choose the slot.
         let place = hasher.finish() as usize % SLOTS;
-        let Some(slot) = self.slots.get_mut(place) else { return compute() };
+        let Some(slot) = self.slots.get_mut(place) else {
+            return compute();
+        };
         if slot.len != 0 && slot.key.get(..usize::from(slot.len)) == Some(key) {
             return slot.hash;
         }
@@ -81,7 +90,11 @@ impl ListText {
         if self.buffer.len() < used {
             self.buffer.resize(used, 0);
         }
-        for (value, place) in before.iter().chain(after).zip(self.buffer.as_chunks_mut::<5>().0) {
+        for (value, place) in before
+            .iter()
+            .chain(after)
+            .zip(self.buffer.as_chunks_mut::<5>().0)
+        {
             let [a, b, c, d] = hex4(*value);
             *place = [b',', a, b, c, d];
         }
@@ -108,7 +121,10 @@ mod tests {
     #[test]
     fn lists_print_with_commas_and_one_section() {
         let mut text = ListText::default();
-        assert_eq!(ascii(text.of(&[0x0005, 0xff01, SECTION, 0x0403, 0x0804])), "0005,ff01_0403,0804");
+        assert_eq!(
+            ascii(text.of(&[0x0005, 0xff01, SECTION, 0x0403, 0x0804])),
+            "0005,ff01_0403,0804"
+        );
         assert_eq!(ascii(text.of(&[0xc02b])), "c02b");
         assert_eq!(ascii(text.of(&[])), "");
         assert_eq!(text.hash(&[]), H12::ZERO);
@@ -134,7 +150,12 @@ mod tests {
     #[test]
     fn a_key_seen_before_is_not_hashed_again_unless_it_is_too_long() {
         let mut memo = Memo::new();
-        for (length, remembered) in [(1, true), (KEY_VALUES, true), (KEY_VALUES + 1, false), (5000, false)] {
+        for (length, remembered) in [
+            (1, true),
+            (KEY_VALUES, true),
+            (KEY_VALUES + 1, false),
+            (5000, false),
+        ] {
             let key = vec![0x1301; length];
             let hash = H12::of(b"first");
             assert_eq!(memo.get_or(&key, || hash), hash);

@@ -74,7 +74,9 @@ fn two_digits(count: usize) -> [u8; 2] {
 /// both are ASCII alphanumeric, else the first and last digit of its hex form; `00` without one.
 fn alpn_code(first: Option<&[u8]>) -> [u8; 2] {
     let Some(name) = first else { return *b"00" };
-    let (Some(&head), Some(&tail)) = (name.first(), name.last()) else { return *b"00" };
+    let (Some(&head), Some(&tail)) = (name.first(), name.last()) else {
+        return *b"00";
+    };
     if head.is_ascii_alphanumeric() && tail.is_ascii_alphanumeric() {
         [head, tail]
     } else {
@@ -120,7 +122,9 @@ mod tests {
 
     #[test]
     fn counts_stop_at_99() {
-        let printed: Vec<_> = [0, 7, 42, 99, 100, 255, 256, 65_535].map(|n| ascii(&two_digits(n)).to_owned()).into();
+        let printed: Vec<_> = [0, 7, 42, 99, 100, 255, 256, 65_535]
+            .map(|n| ascii(&two_digits(n)).to_owned())
+            .into();
         assert_eq!(printed, ["00", "07", "42", "99", "99", "99", "99", "99"]);
     }
 

@@ -63,14 +63,17 @@ impl<'a> HandshakeMessage<'a> {
             return Err(WireError::TooLong);
         }
         let kind = HandshakeType(kind);
-        Ok(cursor.take(length).ok().map(|body| (Self { kind, body }, cursor.rest())))
+        Ok(cursor
+            .take(length)
+            .ok()
+            .map(|body| (Self { kind, body }, cursor.rest())))
     }
 }
 
 /// What ended a [`HandshakeStream`] in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
-    /// What follows is encrypted (TLS 1.2), or soon will be (TLS 1.3, middlebox compatibility).
+    /// A ChangeCipherSpec, and what follows it is encrypted.
     ChangeCipherSpec,
     /// Encrypted records.
     ApplicationData,
@@ -112,6 +115,10 @@ pub struct HandshakeStream {
     header_len: u8,
     /// Bytes of the present record's payload that have not come yet.
     record_left: u16,
+    /// A ChangeCipherSpec has come. In TLS 1.3 a client that was asked to retry sends one before its
+    /// second ClientHello, and the server one before its ServerHello (RFC 8446, appendix D.4). In
+    /// TLS 1.2 a record behind it is encrypted, and looks like anything.
+    cipher_changed: bool,
     status: Status,
 }
 
@@ -130,6 +137,7 @@ impl HandshakeStream {
             header: [0; RecordHeader::LEN],
             header_len: 0,
             record_left: 0,
+            cipher_changed: false,
             status: Status::Open,
         }
     }
@@ -157,7 +165,8 @@ impl HandshakeStream {
             let step = if self.record_left == 0 {
                 self.take_header(bytes)
             } else {
-                let (payload, rest) = bytes.split_at(bytes.len().min(usize::from(self.record_left)));
+                let (payload, rest) =
+                    bytes.split_at(bytes.len().min(usize::from(self.record_left)));
                 self.take_payload(payload, &mut receive).map(|()| rest)
             };
             match step {
@@ -186,20 +195,32 @@ impl HandshakeStream {
                 return Ok(rest);
             }
         }
-        let start = self.header.get(..usize::from(self.header_len)).unwrap_or_default();
+        let start = self
+            .header
+            .get(..usize::from(self.header_len))
+            .unwrap_or_default();
         RecordHeader::check_start(start)?;
         Ok(rest)
     }
 
     fn open_record(&mut self, header: RecordHeader) -> Result<(), Status> {
+        if self.cipher_changed && header.content != ContentType::Handshake {
+            return Err(Status::Ended(End::ChangeCipherSpec));
+        }
         match header.content {
-            ContentType::ChangeCipherSpec => return Err(Status::Ended(End::ChangeCipherSpec)),
             ContentType::ApplicationData => return Err(Status::Ended(End::ApplicationData)),
-            ContentType::Alert if header.length != ALERT_LEN => return Err(Status::Ended(End::Alert)),
+            ContentType::Alert if header.length != ALERT_LEN => {
+                return Err(Status::Ended(End::Alert));
+            }
+            ContentType::ChangeCipherSpec if header.length != 1 || !self.partial.is_empty() => {
+                return Err(Status::Ended(End::ChangeCipherSpec));
+            }
+            ContentType::ChangeCipherSpec => self.cipher_changed = true,
             // An empty handshake record is against RFC 8446, section 5.1, but common stacks let it
             // pass; to end here would be a way past the sensor.
-            ContentType::Alert | ContentType::Handshake => self.record_left = header.length,
+            ContentType::Alert | ContentType::Handshake => {}
         }
+        self.record_left = header.length;
         Ok(())
     }
 
@@ -208,32 +229,42 @@ impl HandshakeStream {
     where
         F: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
     {
-        let RecordHeader { content, .. } = RecordHeader::parse(&self.header)?;
-        if content == ContentType::Alert && self.record_left == ALERT_LEN && payload.first() != Some(&ALERT_WARNING) {
+        let RecordHeader { content, length } = RecordHeader::parse(&self.header)?;
+        if content == ContentType::Alert
+            && self.record_left == ALERT_LEN
+            && payload.first() != Some(&ALERT_WARNING)
+        {
             return Err(Status::Ended(End::Alert));
         }
         // Never below zero: payload.len() <= record_left.
-        self.record_left = self.record_left.saturating_sub(u16::try_from(payload.len()).unwrap_or(u16::MAX));
+        self.record_left = self
+            .record_left
+            .saturating_sub(u16::try_from(payload.len()).unwrap_or(u16::MAX));
         if content == ContentType::Handshake {
-            self.take_fragment(payload, receive)?;
+            self.take_fragment(payload, length, receive)?;
         }
         Ok(())
     }
 
-    /// Takes handshake bytes, with the record boundaries already gone.
-    fn take_fragment<F>(&mut self, mut bytes: &[u8], receive: &mut F) -> Result<(), Status>
+    /// Takes bytes of a handshake record of `length`.
+    fn take_fragment<F>(
+        &mut self,
+        mut bytes: &[u8],
+        length: u16,
+        receive: &mut F,
+    ) -> Result<(), Status>
     where
         F: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
     {
         while !bytes.is_empty() {
             let flow = if self.partial.is_empty()
-                && let Some((message, rest)) = HandshakeMessage::split_first(bytes)?
+                && let Some((message, rest)) = self.first_message(bytes, length)?
             {
                 bytes = rest;
                 receive(message)
             } else {
                 bytes = self.buffer(bytes);
-                match HandshakeMessage::split_first(&self.partial)? {
+                match self.first_message(&self.partial, length)? {
                     Some((message, _)) => {
                         let flow = receive(message);
                         self.partial = Vec::new();
@@ -249,9 +280,36 @@ impl HandshakeStream {
         Ok(())
     }
 
+    /// The first message of `bytes`, if it is all there. Behind a ChangeCipherSpec nothing is a message
+    /// but a hello that fills its record, of `length`; encrypted bytes pass for one once in 2^31.
+    fn first_message<'b>(
+        &self,
+        bytes: &'b [u8],
+        length: u16,
+    ) -> Result<Option<(HandshakeMessage<'b>, &'b [u8])>, Status> {
+        if self.cipher_changed
+            && let Some(&[kind, high, middle, low]) = bytes.first_chunk()
+        {
+            let hello = matches!(
+                HandshakeType(kind),
+                HandshakeType::CLIENT_HELLO | HandshakeType::SERVER_HELLO
+            );
+            let fills =
+                u32::from_be_bytes([0, high, middle, low]) + HandshakeMessage::HEADER_LEN as u32;
+            if !hello || fills != u32::from(length) {
+                return Err(Status::Ended(End::ChangeCipherSpec));
+            }
+        }
+        Ok(HandshakeMessage::split_first(bytes)?)
+    }
+
     /// Copies what the message under way lacks: the rest of its header, or the rest of its body.
     fn buffer<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let begun = if self.partial.is_empty() { bytes } else { &self.partial };
+        let begun = if self.partial.is_empty() {
+            bytes
+        } else {
+            &self.partial
+        };
         let whole = match begun.first_chunk() {
             Some(&[_kind, high, middle, low]) => {
                 HandshakeMessage::HEADER_LEN + u32::from_be_bytes([0, high, middle, low]) as usize
@@ -261,7 +319,8 @@ impl HandshakeStream {
         let missing = whole.saturating_sub(self.partial.len());
         let (taken, rest) = bytes.split_at(bytes.len().min(missing));
         let at_once = whole.min(FIRST_ALLOCATION);
-        self.partial.reserve_exact(at_once.saturating_sub(self.partial.len()));
+        self.partial
+            .reserve_exact(at_once.saturating_sub(self.partial.len()));
         self.partial.extend_from_slice(taken);
         rest
     }
@@ -269,7 +328,11 @@ impl HandshakeStream {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        reason = "a failed unwrap is a failed test"
+    )]
 
     use proptest::prelude::*;
 
@@ -338,15 +401,50 @@ mod tests {
     #[test]
     fn a_warning_before_the_server_hello_is_passed_over() {
         let bytes = [record(21, &[1, 112]), record(22, &message(2, b"hello"))].concat();
-        assert_eq!(run(&bytes, &[6]), (Status::Open, vec![(2, b"hello".to_vec())]));
+        assert_eq!(
+            run(&bytes, &[6]),
+            (Status::Open, vec![(2, b"hello".to_vec())])
+        );
         assert_eq!(run(&record(21, &[2, 40]), &[]).0, Status::Ended(End::Alert));
     }
 
     #[test]
     fn it_ends_where_encryption_begins() {
-        for (content, end) in [(20, End::ChangeCipherSpec), (23, End::ApplicationData)] {
-            let bytes = [record(22, &message(2, &[])), record(content, &[1]), record(22, &message(11, &[]))].concat();
-            assert_eq!(run(&bytes, &[]), (Status::Ended(end), vec![(2, vec![])]));
+        let hello = record(22, &message(2, &[]));
+        let bytes = [
+            hello.clone(),
+            record(23, &[1]),
+            record(22, &message(11, &[])),
+        ]
+        .concat();
+        assert_eq!(
+            run(&bytes, &[]),
+            (Status::Ended(End::ApplicationData), vec![(2, vec![])])
+        );
+        // A Finished of TLS 1.2, also one whose first byte is that of a ClientHello.
+        for encrypted in [[0; 40], [0xee; 40], [1; 40]] {
+            let bytes = [hello.clone(), record(20, &[1]), record(22, &encrypted)].concat();
+            assert_eq!(
+                run(&bytes, &[]),
+                (Status::Ended(End::ChangeCipherSpec), vec![(2, vec![])])
+            );
+        }
+    }
+
+    #[test]
+    fn the_second_hello_of_a_retry_comes_after_a_change_cipher_spec() {
+        let hello = |body: &[u8]| record(22, &message(1, body));
+        let bytes = [
+            hello(b"first"),
+            record(20, &[1]),
+            hello(b"second"),
+            record(23, &[7; 30]),
+        ]
+        .concat();
+        for sizes in [vec![], vec![1; 60]] {
+            let (status, messages) = run(&bytes, &sizes);
+            assert_eq!(messages, [(1, b"first".to_vec()), (1, b"second".to_vec())]);
+            assert_eq!(status, Status::Ended(End::ChangeCipherSpec));
         }
     }
 
@@ -365,8 +463,14 @@ mod tests {
     #[test]
     fn what_is_not_tls_fails_at_its_first_byte() {
         assert_eq!(run(b"G", &[]).0, Status::Failed(WireError::ContentType));
-        assert_eq!(run(b"\x16\x02", &[]).0, Status::Failed(WireError::RecordVersion));
-        assert_eq!(run(b"\x16\x03\x01\x48\x01", &[]).0, Status::Failed(WireError::TooLong));
+        assert_eq!(
+            run(b"\x16\x02", &[]).0,
+            Status::Failed(WireError::RecordVersion)
+        );
+        assert_eq!(
+            run(b"\x16\x03\x01\x48\x01", &[]).0,
+            Status::Failed(WireError::TooLong)
+        );
         assert_eq!(run(b"\x16\x03\x01\x48\x00", &[]).0, Status::Open);
     }
 
@@ -374,11 +478,17 @@ mod tests {
     fn an_absurd_message_length_takes_no_memory() {
         let mut stream = HandshakeStream::new();
         let bytes = record(22, &[1, 0xff, 0xff, 0xff, 0, 0]);
-        assert_eq!(stream.push(&bytes, |_| CONTINUE), Status::Failed(WireError::TooLong));
+        assert_eq!(
+            stream.push(&bytes, |_| CONTINUE),
+            Status::Failed(WireError::TooLong)
+        );
         assert_eq!(stream.buffered(), 0);
         // The largest allowed one takes what has come, not what it announces.
         let mut stream = HandshakeStream::new();
-        assert_eq!(stream.push(&record(22, &[1, 1, 0, 0, 0]), |_| CONTINUE), Status::Open);
+        assert_eq!(
+            stream.push(&record(22, &[1, 1, 0, 0, 0]), |_| CONTINUE),
+            Status::Open
+        );
         assert!(stream.buffered() <= FIRST_ALLOCATION);
     }
 
