@@ -41,6 +41,10 @@ impl Known {
     const COUNT: usize = Self::Other as usize + 1;
 
     /// By type; the last one stands for all higher types.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "done by the compiler, which refuses a place outside"
+    )]
     const BY_KIND: [Self; extension_type::SUPPORTED_VERSIONS as usize + 2] = {
         let mut table = [Self::Other; extension_type::SUPPORTED_VERSIONS as usize + 2];
         table[extension_type::SERVER_NAME as usize] = Self::ServerName;
