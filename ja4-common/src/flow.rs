@@ -45,21 +45,44 @@ impl FlowKey {
     /// at one shard or one slot of the filter.
     #[inline(always)]
     pub fn hash(&self, seed: [u64; 2]) -> u64 {
-        // Odd multipliers from the fractional parts of the golden ratio, √2 and √3.
-        const M: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b];
-        let [[low_hi, low_lo], [high_hi, high_lo]] = self.addr;
+        let [low, high] = self.addr;
         let [low_port, high_port] = self.port;
-        let rest =
-            u64::from(low_port) << 32 | u64::from(high_port) << 16 | u64::from(self.proto) << 8 | u64::from(self.version);
-        // One formula for both families: a branch would cost more than the multiplications, which
-        // run side by side.
-        let low = mix(low_hi ^ seed[0], M[0]) ^ low_lo;
-        let high = mix(high_hi ^ seed[1], M[2]) ^ high_lo;
-        let rest = (rest ^ seed[1]).wrapping_mul(M[1]).rotate_left(29);
-        let h = mix(low, M[1]) ^ (high ^ seed[0]).wrapping_mul(M[0]) ^ rest;
-        let h = mix(h, M[2]);
-        h ^ h >> 29
+        if self.version == 4 {
+            let [[_, low], [_, high]] = [low, high];
+            hash_v4(low as u32, low_port, high as u32, high_port, self.proto, seed)
+        } else {
+            hash_v6(low, low_port, high, high_port, self.proto, seed)
+        }
     }
+}
+
+/// Odd multipliers from the fractional parts of the golden ratio, √2 and √3.
+const M: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b];
+
+/// [`FlowKey::hash`] of an IPv4 flow, its ends in either order.
+#[inline(always)]
+pub fn hash_v4(a: u32, a_port: u16, b: u32, b_port: u16, proto: u8, seed: [u64; 2]) -> u64 {
+    let a = u64::from(a) << 16 | u64::from(a_port);
+    let b = u64::from(b) << 16 | u64::from(b_port);
+    finish(a, b, proto, seed)
+}
+
+/// [`FlowKey::hash`] of an IPv6 flow, its ends in either order.
+#[inline(always)]
+pub fn hash_v6(a: Address, a_port: u16, b: Address, b_port: u16, proto: u8, seed: [u64; 2]) -> u64 {
+    let [a_hi, a_lo] = a;
+    let [b_hi, b_lo] = b;
+    let a = mix(mix(a_hi ^ seed[1], M[2]) ^ a_lo, M[1]).wrapping_add(u64::from(a_port));
+    let b = mix(mix(b_hi ^ seed[1], M[2]) ^ b_lo, M[1]).wrapping_add(u64::from(b_port));
+    finish(a, b, proto, seed)
+}
+
+/// Adds up both ends, each mixed with the seed by itself, so that their order does not matter.
+#[inline(always)]
+fn finish(a: u64, b: u64, proto: u8, seed: [u64; 2]) -> u64 {
+    let sum = mix(a ^ seed[0], M[0]).wrapping_add(mix(b ^ seed[0], M[0]));
+    let h = mix(sum ^ seed[1] ^ u64::from(proto), M[1]);
+    h ^ h >> 29
 }
 
 #[inline(always)]

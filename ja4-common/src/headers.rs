@@ -3,7 +3,7 @@
 //! Ethernet II, up to two VLAN tags (IEEE 802.1Q, 802.1ad), IPv4 (RFC 791), IPv6 with extension
 //! headers (RFC 8200), TCP (RFC 9293), UDP (RFC 768). Nothing is copied but the addresses.
 
-use crate::Bytes;
+use crate::{Bytes, Window};
 
 /// No header of an accepted frame begins at or after this offset: Ethernet 14 + two VLAN tags 8 +
 /// IPv6 40 + [`MAX_EXTENSION_BYTES`]. It keeps every direct packet access of the kernel half small.
@@ -14,6 +14,9 @@ pub const MAX_EXTENSIONS: usize = 6;
 
 /// Bytes of IPv6 extension headers followed, together.
 pub const MAX_EXTENSION_BYTES: u32 = 384;
+
+/// Bytes of an Ethernet header.
+pub const ETHERNET: usize = 14;
 
 /// EtherType of IPv4.
 pub const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -158,11 +161,13 @@ pub struct Transport {
 
 /// Parses the headers of one frame into `out`. Where the IP header announces no length (TSO of
 /// more than 64 KiB leaves it 0), the payload runs to the frame's end.
-#[inline(always)]
+// In the kernel a function of its own: it needs many registers, and the verifier loses its way in
+// what is left of them on the stack.
+#[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn parse<B: Bytes>(frame: &B, start: Start, out: &mut Transport) -> Parsed {
     let (mut ethertype, mut l3) = match start {
-        Start::Ethernet => match frame.load::<14>(0) {
-            Some([.., hi, lo]) => (u16::from_be_bytes([hi, lo]), 14),
+        Start::Ethernet => match frame.window::<ETHERNET>(0) {
+            Some(ethernet) => (ethernet.be16::<12>(), ETHERNET),
             None => return Parsed::Malformed(Malformed::LinkTruncated),
         },
         Start::Network { ethertype, offset } => (ethertype, offset),
@@ -171,8 +176,8 @@ pub fn parse<B: Bytes>(frame: &B, start: Start, out: &mut Transport) -> Parsed {
         if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ {
             break;
         }
-        match frame.load::<4>(l3) {
-            Some([_, _, hi, lo]) => (ethertype, l3) = (u16::from_be_bytes([hi, lo]), l3 + 4),
+        match frame.window::<4>(l3) {
+            Some(tag) => (ethertype, l3) = (tag.be16::<2>(), l3 + 4),
             None => return Parsed::Malformed(Malformed::LinkTruncated),
         }
     }
@@ -189,45 +194,41 @@ pub fn parse<B: Bytes>(frame: &B, start: Start, out: &mut Transport) -> Parsed {
 
 #[inline(always)]
 fn ipv4<B: Bytes>(frame: &B, l3: usize, out: &mut Transport) -> Parsed {
-    let Some(h) = frame.load::<20>(l3) else {
+    let Some(ip) = frame.window::<20>(l3) else {
         return Parsed::Malformed(Malformed::Ipv4Truncated);
     };
-    let [first, _, len_hi, len_lo, _, _, frag_hi, frag_lo, _, proto, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = h;
+    let first = ip.be8::<0>();
     let header = u32::from(first & 0x0f) * 4;
-    let announced = u32::from(u16::from_be_bytes([len_hi, len_lo]));
+    let announced = u32::from(ip.be16::<2>());
     let total = if announced == 0 { rest_of(frame, l3) } else { announced };
     if first >> 4 != 4 || header < 20 || total < header {
         return Parsed::Malformed(Malformed::Ipv4Header);
     }
     // More-fragments bit and 13 bits of offset (RFC 791, section 3.1).
-    if u16::from_be_bytes([frag_hi, frag_lo]) & 0x3fff != 0 {
+    if ip.be16::<6>() & 0x3fff != 0 {
         return Parsed::Fragment;
     }
-    out.src = [0, u64::from(u32::from_be_bytes([s0, s1, s2, s3]))];
-    out.dst = [0, u64::from(u32::from_be_bytes([d0, d1, d2, d3]))];
+    out.src = [0, ip.be32::<12>().into()];
+    out.dst = [0, ip.be32::<16>().into()];
     out.version = 4;
-    out.proto = proto;
+    out.proto = ip.be8::<9>();
     out.l3 = l3 as u32;
     out.l4 = l3 as u32 + header;
     out.payload_len = total - header;
     Parsed::Transport
 }
 
-// A function of its own in the kernel: it needs many registers, and the verifier loses its way in
-// what is left of them on the stack.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn ipv6<B: Bytes>(frame: &B, l3: usize, out: &mut Transport) -> Parsed {
-    let (Some(fixed), Some(src), Some(dst)) =
-        (frame.load::<8>(l3), frame.load::<16>(l3 + 8), frame.load::<16>(l3 + 24))
-    else {
+    let Some(ip) = frame.window::<40>(l3) else {
         return Parsed::Malformed(Malformed::Ipv6Truncated);
     };
-    let [first, _, _, _, len_hi, len_lo, mut next, _] = fixed;
-    if first >> 4 != 6 {
+    let mut next = ip.be8::<6>();
+    if ip.be8::<0>() >> 4 != 6 {
         return Parsed::Malformed(Malformed::Ipv6Header);
     }
     let mut l4 = l3 as u32 + 40;
-    let announced = u32::from(u16::from_be_bytes([len_hi, len_lo]));
+    let announced = u32::from(ip.be16::<4>());
     let mut len = if announced == 0 { rest_of(frame, l3 + 40) } else { announced };
     if next != PROTO_TCP && next != PROTO_UDP {
         let chain = extensions(frame, l4, next);
@@ -242,8 +243,8 @@ fn ipv6<B: Bytes>(frame: &B, l3: usize, out: &mut Transport) -> Parsed {
         l4 += skipped;
         len -= skipped;
     }
-    out.src = address(src);
-    out.dst = address(dst);
+    out.src = [ip.be64::<8>(), ip.be64::<16>()];
+    out.dst = [ip.be64::<24>(), ip.be64::<32>()];
     out.version = 6;
     out.proto = next;
     out.l3 = l3 as u32;
@@ -279,62 +280,56 @@ fn extensions<B: Bytes>(frame: &B, at: u32, first: u8) -> u32 {
         if !matches!(next, 0 | 43 | 44 | 51 | 60) {
             return u32::from(next) << 16 | skipped;
         }
-        let Some([following, units, hi, lo]) = frame.load::<4>((at + skipped) as usize) else {
+        let Some(extension) = frame.window::<4>((at + skipped) as usize) else {
             return u32::from(chain::TRUNCATED) << 24;
         };
-        if next == 44 && u16::from_be_bytes([hi, lo]) & 0xfff9 != 0 {
+        let units = u32::from(extension.be8::<1>());
+        if next == 44 && extension.be16::<2>() & 0xfff9 != 0 {
             return u32::from(chain::FRAGMENT) << 24;
         }
         // An atomic fragment header (RFC 6946) is 8 bytes.
         skipped += match next {
             44 => 8,
-            51 => (u32::from(units) + 2) * 4,
-            _ => (u32::from(units) + 1) * 8,
+            51 => (units + 2) * 4,
+            _ => (units + 1) * 8,
         };
         if skipped > MAX_EXTENSION_BYTES {
             break;
         }
-        next = following;
+        next = extension.be8::<0>();
     }
     u32::from(chain::TOO_LONG) << 24
-}
-
-#[inline(always)]
-fn address(bytes: [u8; 16]) -> Address {
-    let whole = u128::from_be_bytes(bytes);
-    [(whole >> 64) as u64, whole as u64]
 }
 
 #[inline(always)]
 fn transport<B: Bytes>(frame: &B, out: &mut Transport) -> Parsed {
     match out.proto {
         PROTO_TCP => {
-            let Some(h) = frame.load::<20>(out.l4 as usize) else {
+            let Some(tcp) = frame.window::<20>(out.l4 as usize) else {
                 return Parsed::Malformed(Malformed::TcpTruncated);
             };
-            let [s0, s1, d0, d1, q0, q1, q2, q3, _, _, _, _, offset, flags, ..] = h;
-            let header = u32::from(offset >> 4) * 4;
+            let header = u32::from(tcp.be8::<12>() >> 4) * 4;
             if header < 20 || header > out.payload_len {
                 let short = out.payload_len < 20;
                 return Parsed::Malformed(if short { Malformed::TcpTruncated } else { Malformed::TcpHeader });
             }
-            out.src_port = u16::from_be_bytes([s0, s1]);
-            out.dst_port = u16::from_be_bytes([d0, d1]);
+            out.src_port = tcp.be16::<0>();
+            out.dst_port = tcp.be16::<2>();
             out.payload = out.l4 + header;
             out.payload_len -= header;
-            out.seq = u32::from_be_bytes([q0, q1, q2, q3]);
-            out.flags = flags;
+            out.seq = tcp.be32::<4>();
+            out.flags = tcp.be8::<13>();
             Parsed::Transport
         }
         PROTO_UDP => {
-            let Some([s0, s1, d0, d1, ..]) = frame.load::<8>(out.l4 as usize) else {
+            let Some(udp) = frame.window::<8>(out.l4 as usize) else {
                 return Parsed::Malformed(Malformed::UdpTruncated);
             };
             if out.payload_len < 8 {
                 return Parsed::Malformed(Malformed::UdpTruncated);
             }
-            out.src_port = u16::from_be_bytes([s0, s1]);
-            out.dst_port = u16::from_be_bytes([d0, d1]);
+            out.src_port = udp.be16::<0>();
+            out.dst_port = udp.be16::<2>();
             out.payload = out.l4 + 8;
             out.payload_len -= 8;
             out.seq = 0;

@@ -40,6 +40,9 @@ mod content {
 /// Bytes of a TLS record header.
 const RECORD_HEADER: u32 = 5;
 
+/// Shortest payload taken for a hello: a record header and a handshake header.
+pub(crate) const SHORTEST_HELLO: u32 = RECORD_HEADER + 4;
+
 /// Longest record body: 2^14 and the 2048 bytes that TLS 1.2 allows on top (RFC 5246, 6.2.3).
 const MAX_RECORD: u32 = (1 << 14) + 2048;
 
@@ -67,10 +70,14 @@ pub struct Segment {
 #[inline(always)]
 pub fn begins_with_hello<B: Bytes>(frame: &B, segment: &Segment) -> Option<u8> {
     // Record header, then type and length of the handshake message (RFC 8446, section 4).
-    if segment.len < RECORD_HEADER + 4 {
-        return None;
-    }
-    let [content, major, minor, hi, lo, hello, len_hi, ..] = frame.load_far::<8>(segment.at as usize)?;
+    let first = u64::from_be_bytes(frame.load_far::<8>(segment.at as usize)?);
+    is_hello(first)
+}
+
+/// The same of a stream's first eight bytes, in network byte order.
+#[inline(always)]
+pub(crate) fn is_hello(first: u64) -> Option<u8> {
+    let [content, major, minor, hi, lo, hello, len_hi, _] = first.to_be_bytes();
     let record = u32::from(u16::from_be_bytes([hi, lo]));
     let is = content == content::HANDSHAKE
         && major == 3

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`headers`] | link, network and transport headers of one frame, as offsets |
 //! | [`flow`] | flow key, symmetric hash, per-flow entry |
+//! | `quick` | the short way out for bulk packets |
 //! | [`hunger`] | which payload segments of a flow carry a TLS handshake |
 //! | [`select`] | the decision over one frame |
 //! | [`record`] | the record that carries a selected frame to userspace |
@@ -20,6 +21,7 @@ pub mod flow;
 pub mod headers;
 pub mod hunger;
 pub mod knobs;
+mod quick;
 pub mod record;
 pub mod select;
 
@@ -28,8 +30,13 @@ pub mod select;
 /// The kernel half implements it over packet memory that the verifier watches, the user half over
 /// a slice. An offset past the end is `None`, never a panic.
 pub trait Bytes {
-    /// Reads `N` bytes of the headers: below [`headers::MAX_HEADERS`].
-    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+    /// `N` bytes of the frame, proved to be there.
+    type Window<'a, const N: usize>: Window<N>
+    where
+        Self: 'a;
+
+    /// `N` bytes of the headers: below [`headers::MAX_HEADERS`].
+    fn window<const N: usize>(&self, offset: usize) -> Option<Self::Window<'_, N>>;
 
     /// Reads `N` bytes anywhere in the frame.
     fn load_far<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
@@ -45,6 +52,18 @@ pub trait Bytes {
     }
 }
 
+/// Integers in network byte order at constant offsets, checked when compiled.
+pub trait Window<const N: usize> {
+    /// The byte at `AT`.
+    fn be8<const AT: usize>(&self) -> u8;
+    /// The two bytes at `AT`.
+    fn be16<const AT: usize>(&self) -> u16;
+    /// The four bytes at `AT`.
+    fn be32<const AT: usize>(&self) -> u32;
+    /// The eight bytes at `AT`.
+    fn be64<const AT: usize>(&self) -> u64;
+}
+
 /// A frame held in a slice.
 #[derive(Clone, Copy, Debug)]
 pub struct Slice<'a> {
@@ -55,18 +74,53 @@ pub struct Slice<'a> {
 }
 
 impl Bytes for Slice<'_> {
+    type Window<'a, const N: usize>
+        = &'a [u8; N]
+    where
+        Self: 'a;
+
     #[inline]
-    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        self.bytes.get(offset..)?.first_chunk().copied()
+    fn window<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
+        self.bytes.get(offset..)?.first_chunk()
     }
 
     #[inline]
     fn load_far<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        self.load(offset)
+        self.bytes.get(offset..)?.first_chunk().copied()
     }
 
     #[inline]
     fn wire_len(&self) -> usize {
         self.wire_len
     }
+}
+
+impl<const N: usize> Window<N> for &[u8; N] {
+    #[inline]
+    fn be8<const AT: usize>(&self) -> u8 {
+        let [byte] = part::<N, AT, 1>(self);
+        byte
+    }
+
+    #[inline]
+    fn be16<const AT: usize>(&self) -> u16 {
+        u16::from_be_bytes(part::<N, AT, 2>(self))
+    }
+
+    #[inline]
+    fn be32<const AT: usize>(&self) -> u32 {
+        u32::from_be_bytes(part::<N, AT, 4>(self))
+    }
+
+    #[inline]
+    fn be64<const AT: usize>(&self) -> u64 {
+        u64::from_be_bytes(part::<N, AT, 8>(self))
+    }
+}
+
+/// `M` bytes at `AT`, which lie within `N`.
+#[inline]
+fn part<const N: usize, const AT: usize, const M: usize>(bytes: &[u8; N]) -> [u8; M] {
+    const { assert!(AT + M <= N) };
+    bytes.get(AT..).and_then(|bytes| bytes.first_chunk()).copied().unwrap_or([0; M])
 }

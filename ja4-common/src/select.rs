@@ -4,7 +4,7 @@
 //! segment that [`crate::hunger`] wants, the client's first payload after the server's, and FIN or
 //! RST of a known flow. Everything else passes, counted by reason.
 
-use crate::Bytes;
+use crate::{Bytes, quick};
 use crate::flow::{Books, Direction, FlowEntry, FlowKey, Flows, seen};
 use crate::headers::{self, Malformed, PROTO_TCP, Parsed, Start, Transport, tcp_flag};
 use crate::hunger::{self, Segment, phase};
@@ -180,6 +180,9 @@ pub fn select<B: Bytes, F: Flows>(
     knobs: &Knobs,
     work: &mut Work,
 ) -> Verdict {
+    if matches!(start, Start::Ethernet) && knobs.accounting != 0 && quick::is_bulk_of_stranger(frame, flows, knobs.seed) {
+        return Verdict::Unselected(Passed::Untracked);
+    }
     match headers::parse(frame, start, &mut work.headers) {
         Parsed::Transport => {}
         Parsed::NotIp => return Verdict::Unselected(Passed::NotIp),

@@ -3,6 +3,7 @@
 //! The verifier proves each of these accesses again when the programs are loaded.
 
 use core::hint::black_box;
+use core::marker::PhantomData;
 use core::ptr;
 
 use aya_ebpf::btf_maps::RingBuf;
@@ -11,7 +12,7 @@ use aya_ebpf::helpers::generated::{
     bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
-use ja4_common::Bytes;
+use ja4_common::{Bytes, Window};
 use ja4_common::counter::Counters;
 use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::headers::MAX_HEADERS;
@@ -69,25 +70,60 @@ fn launder<T>(value: &mut T) -> &mut T {
     }
 }
 
-/// Loads one integer from packet memory, which knows no alignment. A plain read of a byte array
-/// would become one instruction a byte.
+/// `N` bytes of a frame that the verifier has seen checked.
+pub struct Checked<'a, const N: usize> {
+    at: usize,
+    frame: PhantomData<&'a ()>,
+}
+
+/// Loads one integer at a constant offset. Packet memory knows no alignment: a plain read of a byte
+/// array would become one instruction a byte.
 macro_rules! load {
-    ($at:expr, $int:ty, $size:literal) => {{
+    ($from:expr, $size:literal, $offset:expr) => {{
         let value: u64;
-        core::arch::asm!(
-            concat!("{value} = *(", $size, " *)({at} + 0)"),
-            value = out(reg) value,
-            at = in(reg) $at,
-            options(pure, readonly, nostack),
-        );
-        (value as $int).to_le_bytes()
+        // SAFETY: `Checked` holds N bytes, and the offset and the width are within N.
+        unsafe {
+            core::arch::asm!(
+                concat!("{value} = *(", $size, " *)({at} + {offset})"),
+                value = out(reg) value,
+                at = in(reg) $from.at,
+                offset = const $offset,
+                options(pure, readonly, nostack),
+            );
+        }
+        value
     }};
 }
 
-/// Reads at a small offset straight from the linear part, which holds the headers of all but odd
-/// frames.
+impl<const N: usize> Window<N> for Checked<'_, N> {
+    #[inline(always)]
+    fn be8<const AT: usize>(&self) -> u8 {
+        const { assert!(AT < N) };
+        load!(self, "u8", AT) as u8
+    }
+
+    #[inline(always)]
+    fn be16<const AT: usize>(&self) -> u16 {
+        const { assert!(AT + 2 <= N) };
+        u16::from_be(load!(self, "u16", AT) as u16)
+    }
+
+    #[inline(always)]
+    fn be32<const AT: usize>(&self) -> u32 {
+        const { assert!(AT + 4 <= N) };
+        u32::from_be(load!(self, "u32", AT) as u32)
+    }
+
+    #[inline(always)]
+    fn be64<const AT: usize>(&self) -> u64 {
+        const { assert!(AT + 8 <= N) };
+        u64::from_be(load!(self, "u64", AT))
+    }
+}
+
+/// A window at a small offset into the linear part, which holds the headers of all but odd frames.
 #[inline(always)]
-fn near<const N: usize>(data: usize, end: usize, offset: usize) -> Option<[u8; N]> {
+fn near<'a, const N: usize>(data: usize, end: usize, offset: usize) -> Option<Checked<'a, N>> {
     if offset >= MAX_HEADERS {
         return None;
     }
@@ -96,33 +132,16 @@ fn near<const N: usize>(data: usize, end: usize, offset: usize) -> Option<[u8; N
     if opaque(at + N) > end {
         return None;
     }
-    let mut bytes = [0; N];
-    let mut done = 0;
-    // SAFETY: data <= at and at + N <= end, and done plus the width of each load is at most N, so
-    // the bytes belong to the frame.
-    unsafe {
-        while done + 8 <= N {
-            put(&mut bytes, done, load!(at + done, u64, "u64"));
-            done += 8;
-        }
-        while done + 2 <= N {
-            put(&mut bytes, done, load!(at + done, u16, "u16"));
-            done += 2;
-        }
-        if done < N {
-            put(&mut bytes, done, load!(at + done, u8, "u8"));
-        }
-    }
-    Some(bytes)
+    Some(Checked { at, frame: PhantomData })
 }
 
+/// Eight bytes or fewer from a window of as many.
 #[inline(always)]
-fn put<const N: usize, const M: usize>(bytes: &mut [u8; N], at: usize, from: [u8; M]) {
-    for (index, byte) in from.into_iter().enumerate() {
-        if let Some(slot) = bytes.get_mut(at + index) {
-            *slot = byte;
-        }
-    }
+fn copied<const N: usize>(window: &Checked<'_, N>) -> [u8; N] {
+    let mut bytes = [0; N];
+    // SAFETY: the window holds N bytes.
+    unsafe { ptr::copy_nonoverlapping(window.at as *const u8, bytes.as_mut_ptr(), N) };
+    bytes
 }
 
 #[inline(always)]
@@ -155,14 +174,22 @@ impl Copied for XdpFrame<'_> {
 }
 
 impl Bytes for XdpFrame<'_> {
+    type Window<'w, const N: usize>
+        = Checked<'w, N>
+    where
+        Self: 'w;
+
     #[inline(always)]
-    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+    fn window<const N: usize>(&self, offset: usize) -> Option<Checked<'_, N>> {
         near(self.data, self.end, offset)
     }
 
     #[inline(always)]
     fn load_far<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        near(self.data, self.end, offset).or_else(|| far(self, offset))
+        match near(self.data, self.end, offset) {
+            Some(window) => Some(copied(&window)),
+            None => far(self, offset),
+        }
     }
 
     #[inline(always)]
@@ -209,14 +236,22 @@ impl Copied for SkbFrame<'_> {
 }
 
 impl Bytes for SkbFrame<'_> {
+    type Window<'w, const N: usize>
+        = Checked<'w, N>
+    where
+        Self: 'w;
+
     #[inline(always)]
-    fn load<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+    fn window<const N: usize>(&self, offset: usize) -> Option<Checked<'_, N>> {
         near(self.data, self.end, offset)
     }
 
     #[inline(always)]
     fn load_far<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        near(self.data, self.end, offset).or_else(|| far(self, offset))
+        match near(self.data, self.end, offset) {
+            Some(window) => Some(copied(&window)),
+            None => far(self, offset),
+        }
     }
 
     #[inline(always)]

@@ -1,0 +1,264 @@
+//! The extension block of a hello (RFC 8446, section 4.2), kept as it came: wire order, duplicates,
+//! GREASE and unknown types included.
+
+use crate::wire::{Cursor, WireError};
+
+/// The extension types this sensor looks into.
+pub mod extension_type {
+    /// server_name (RFC 6066, section 3).
+    pub const SERVER_NAME: u16 = 0x0000;
+    /// signature_algorithms (RFC 8446, section 4.2.3); not to be mixed up with 0x0032 and 0x0022.
+    pub const SIGNATURE_ALGORITHMS: u16 = 0x000d;
+    /// application_layer_protocol_negotiation (RFC 7301).
+    pub const ALPN: u16 = 0x0010;
+    /// supported_versions (RFC 8446, section 4.2.1).
+    pub const SUPPORTED_VERSIONS: u16 = 0x002b;
+    /// encrypted_client_hello (RFC 9849).
+    pub const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
+}
+
+/// One extension. Its body is not checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extension<'a> {
+    /// The type's code point.
+    pub kind: u16,
+    /// The body, as long as its length field says.
+    pub body: &'a [u8],
+}
+
+/// The types whose bodies an [`Extensions`] keeps at hand.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Known {
+    ServerName,
+    SignatureAlgorithms,
+    Alpn,
+    SupportedVersions,
+    /// All others: one place that is written and never read, so that the walk takes no branch by type.
+    Other,
+}
+
+impl Known {
+    const COUNT: usize = Self::Other as usize + 1;
+
+    /// By type; the last one stands for all higher types.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "done by the compiler, which refuses a place outside"
+    )]
+    const BY_KIND: [Self; extension_type::SUPPORTED_VERSIONS as usize + 2] = {
+        let mut table = [Self::Other; extension_type::SUPPORTED_VERSIONS as usize + 2];
+        table[extension_type::SERVER_NAME as usize] = Self::ServerName;
+        table[extension_type::SIGNATURE_ALGORITHMS as usize] = Self::SignatureAlgorithms;
+        table[extension_type::ALPN as usize] = Self::Alpn;
+        table[extension_type::SUPPORTED_VERSIONS as usize] = Self::SupportedVersions;
+        table
+    };
+
+    #[inline]
+    fn of(kind: u16) -> Self {
+        let place = usize::from(kind).min(Self::BY_KIND.len() - 1);
+        Self::BY_KIND.get(place).copied().unwrap_or(Self::Other)
+    }
+}
+
+/// Extensions whose types are noted in the walk that checks them. Common hellos have at most 20.
+const NOTED: usize = 32;
+
+/// The extension block: a list whose every length has been checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Extensions<'a> {
+    list: Cursor<'a>,
+    /// The list behind its first [`NOTED`] extensions.
+    beyond: Cursor<'a>,
+    noted: usize,
+    kinds: [u16; NOTED],
+    bodies: Bodies<'a>,
+}
+
+impl<'a> Extensions<'a> {
+    /// Reads the block that ends a hello.
+    ///
+    /// Nothing at all is a legal block (SSL 3.0, TLS 1.0). Otherwise it must fill the region: a block
+    /// cut short must not pass for a shorter one, as its fingerprint would be another client's.
+    ///
+    /// # Errors
+    /// Any extension or the block runs over its region, or bytes follow the block.
+    #[inline]
+    pub(super) fn read(mut region: Cursor<'a>) -> Result<Self, WireError> {
+        let list = if region.is_empty() {
+            region
+        } else {
+            region.region_u16()?
+        };
+        region.finish()?;
+        let mut cursor = list;
+        let mut kinds = [0; NOTED];
+        let mut noted = 0;
+        let mut bodies = Bodies::default();
+        for place in &mut kinds {
+            if cursor.is_empty() {
+                break;
+            }
+            let extension = next(&mut cursor)?;
+            bodies.note(extension);
+            *place = extension.kind;
+            noted += 1;
+        }
+        let beyond = cursor;
+        while !cursor.is_empty() {
+            bodies.note(next(&mut cursor)?);
+        }
+        Ok(Self {
+            list,
+            beyond,
+            noted,
+            kinds,
+            bodies,
+        })
+    }
+
+    /// The extensions in wire order.
+    #[inline]
+    pub fn iter(&self) -> impl Iterator<Item = Extension<'a>> + use<'a> {
+        walk(self.list)
+    }
+
+    /// The types in wire order.
+    #[inline]
+    pub fn kinds(&self) -> impl Iterator<Item = u16> {
+        let beyond = walk(self.beyond).map(|extension| extension.kind);
+        self.kinds.iter().take(self.noted).copied().chain(beyond)
+    }
+
+    /// The body of the first extension of this type.
+    #[inline]
+    pub(super) fn body(&self, known: Known) -> Option<&'a [u8]> {
+        self.bodies.places.get(known as usize).copied().flatten()
+    }
+}
+
+/// Of each known type the first body, as RFC 8446, section 4.2 allows only one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bodies<'a> {
+    places: [Option<&'a [u8]>; Known::COUNT],
+    /// One bit per place taken.
+    taken: u32,
+}
+
+impl<'a> Bodies<'a> {
+    #[inline]
+    fn note(&mut self, extension: Extension<'a>) {
+        let known = Known::of(extension.kind) as usize;
+        let first = self.taken & 1 << known == 0;
+        self.taken |= 1 << known;
+        if let Some(place) = self
+            .places
+            .get_mut(if first { known } else { Known::Other as usize })
+        {
+            *place = Some(extension.body);
+        }
+    }
+}
+
+/// The extensions of a list that has been read to its end before: the first error is that end.
+#[inline]
+fn walk<'a>(mut list: Cursor<'a>) -> impl Iterator<Item = Extension<'a>> + use<'a> {
+    core::iter::from_fn(move || next(&mut list).ok())
+}
+
+#[inline]
+fn next<'a>(list: &mut Cursor<'a>) -> Result<Extension<'a>, WireError> {
+    let &[k1, k2, l1, l2] = list.array()?;
+    let body = list
+        .take(usize::from(u16::from_be_bytes([l1, l2])))
+        .map_err(|_| WireError::BadLength)?;
+    Ok(Extension {
+        kind: u16::from_be_bytes([k1, k2]),
+        body,
+    })
+}
+
+/// A list of 16-bit values in wire order: cipher suites, signature algorithms, versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct U16List<'a> {
+    pairs: &'a [[u8; 2]],
+}
+
+impl<'a> U16List<'a> {
+    /// A list over the whole of `bytes`.
+    ///
+    /// # Errors
+    /// [`WireError::OddList`] when half a value is left over.
+    #[inline]
+    pub const fn new(bytes: &'a [u8]) -> Result<Self, WireError> {
+        match bytes.as_chunks() {
+            (pairs, []) => Ok(Self { pairs }),
+            _ => Err(WireError::OddList),
+        }
+    }
+
+    /// An extension body that is nothing but a list behind a two-byte length; empty if it is not that.
+    pub(super) fn in_body_u16(body: &'a [u8]) -> Self {
+        Self::whole(Cursor::new(body), Cursor::region_u16).unwrap_or_default()
+    }
+
+    /// An extension body that is nothing but a list behind a one-byte length; empty if it is not that.
+    pub(super) fn in_body_u8(body: &'a [u8]) -> Self {
+        Self::whole(Cursor::new(body), Cursor::region_u8).unwrap_or_default()
+    }
+
+    #[inline]
+    fn whole(
+        mut body: Cursor<'a>,
+        region: impl FnOnce(&mut Cursor<'a>) -> Result<Cursor<'a>, WireError>,
+    ) -> Result<Self, WireError> {
+        let mut list = region(&mut body)?;
+        body.finish()?;
+        Self::new(list.rest())
+    }
+
+    /// The values, GREASE included.
+    #[inline]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = u16> + use<'a> {
+        self.pairs.iter().map(|pair| u16::from_be_bytes(*pair))
+    }
+
+    /// How many values.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// True when there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+}
+
+/// The protocol names of an ALPN extension, in wire order, empty names included (RFC 7301, section 3.1).
+///
+/// Ends at the first name that runs over the list; a body that is not one list gives no name.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AlpnNames<'a> {
+    list: Cursor<'a>,
+}
+
+impl<'a> AlpnNames<'a> {
+    pub(super) fn in_body(body: &'a [u8]) -> Self {
+        let mut body = Cursor::new(body);
+        match (body.region_u16(), body.finish()) {
+            (Ok(list), Ok(())) => Self { list },
+            _ => Self::default(),
+        }
+    }
+}
+
+impl<'a> Iterator for AlpnNames<'a> {
+    type Item = &'a [u8];
+
+    #[inline]
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.list.region_u8().ok().map(|mut name| name.rest())
+    }
+}

@@ -1,0 +1,523 @@
+//! Handshake messages out of one direction of a TCP connection (RFC 8446, sections 4 and 5.1).
+
+use core::ops::ControlFlow;
+
+use crate::wire::tls::record::{ContentType, RecordHeader};
+use crate::wire::{Cursor, WireError};
+
+/// Longest handshake message that is put together: a post-quantum ClientHello takes 2 KiB and a long
+/// certificate chain about 16 KiB. The length field could ask for 16 MiB.
+pub const MAX_HANDSHAKE_MESSAGE: usize = 64 * 1024;
+
+/// What is allocated at once for a message that spans pushes, at most. A post-quantum ClientHello fits,
+/// so it takes one allocation; a longer message earns its buffer by sending the bytes.
+const FIRST_ALLOCATION: usize = 2304;
+
+/// The level of an alert that does not end the handshake, such as a server's unrecognized_name
+/// before its ServerHello (RFC 5246, section 7.2).
+const ALERT_WARNING: u8 = 1;
+
+/// Bytes of an alert: level and description.
+const ALERT_LEN: u16 = 2;
+
+/// A handshake message's type (RFC 8446, section 4; RFC 5246, section 7.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HandshakeType(pub u8);
+
+impl HandshakeType {
+    /// client_hello
+    pub const CLIENT_HELLO: Self = Self(1);
+    /// server_hello, HelloRetryRequest included
+    pub const SERVER_HELLO: Self = Self(2);
+    /// certificate
+    pub const CERTIFICATE: Self = Self(11);
+    /// server_hello_done
+    pub const SERVER_HELLO_DONE: Self = Self(14);
+}
+
+/// One whole handshake message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HandshakeMessage<'a> {
+    /// What the body is.
+    pub kind: HandshakeType,
+    /// The message without its header of four bytes.
+    pub body: &'a [u8],
+}
+
+impl<'a> HandshakeMessage<'a> {
+    /// Bytes of a message header: type and 24-bit length.
+    pub const HEADER_LEN: usize = 4;
+
+    /// Splits the first message off contiguous handshake bytes; `None` when it is not all there yet.
+    ///
+    /// # Errors
+    /// [`WireError::TooLong`] when it announces more than [`MAX_HANDSHAKE_MESSAGE`].
+    #[inline]
+    pub fn split_first(bytes: &'a [u8]) -> Result<Option<(Self, &'a [u8])>, WireError> {
+        let mut cursor = Cursor::new(bytes);
+        let (Ok(kind), Ok(length)) = (cursor.u8(), cursor.u24()) else {
+            return Ok(None);
+        };
+        let length = length as usize;
+        if length > MAX_HANDSHAKE_MESSAGE {
+            return Err(WireError::TooLong);
+        }
+        let kind = HandshakeType(kind);
+        Ok(cursor
+            .take(length)
+            .ok()
+            .map(|body| (Self { kind, body }, cursor.rest())))
+    }
+}
+
+/// What ended a [`HandshakeStream`] in good order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// A ChangeCipherSpec, and what follows it is encrypted.
+    ChangeCipherSpec,
+    /// Encrypted records.
+    ApplicationData,
+    /// An alert that is fatal, or that cannot be read.
+    Alert,
+    /// The receiver of the messages has seen enough.
+    Receiver,
+}
+
+/// Where a [`HandshakeStream`] stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// It takes more bytes.
+    Open,
+    /// It is over; further bytes are ignored.
+    Ended(End),
+    /// These bytes are not TLS, or malformed; further bytes are ignored.
+    Failed(WireError),
+}
+
+impl From<WireError> for Status {
+    fn from(error: WireError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Takes one direction's stream bytes, in order and in slices of any size, and gives whole handshake
+/// messages, however they are spread over records and slices.
+///
+/// A message that lies inside one record inside one slice is lent from that slice; only a message
+/// that spans them is copied, and the copy is freed as soon as it has been delivered.
+#[derive(Debug)]
+pub struct HandshakeStream {
+    /// Header and body of the message under way, as far as they have come; unallocated between messages.
+    partial: Vec<u8>,
+    /// The record header under way; its first byte stays valid while `record_left > 0`.
+    header: [u8; RecordHeader::LEN],
+    /// Bytes of `header` that have come, `< RecordHeader::LEN`.
+    header_len: u8,
+    /// Bytes of the present record's payload that have not come yet.
+    record_left: u16,
+    /// A ChangeCipherSpec has come. In TLS 1.3 a client that was asked to retry sends one before its
+    /// second ClientHello, and the server one before its ServerHello (RFC 8446, appendix D.4). In
+    /// TLS 1.2 a record behind it is encrypted, and looks like anything.
+    cipher_changed: bool,
+    status: Status,
+}
+
+impl Default for HandshakeStream {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl HandshakeStream {
+    /// A stream that expects a record header.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            partial: Vec::new(),
+            header: [0; RecordHeader::LEN],
+            header_len: 0,
+            record_left: 0,
+            cipher_changed: false,
+            status: Status::Open,
+        }
+    }
+
+    /// Where the stream stands.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Bytes of memory held for a message under way, for the owner's total.
+    #[must_use]
+    pub const fn buffered(&self) -> usize {
+        self.partial.capacity()
+    }
+
+    /// Takes the next bytes of the stream and calls `receive` for each message they complete.
+    ///
+    /// Where `receive` breaks, the stream ends with [`End::Receiver`].
+    pub fn push<F>(&mut self, mut bytes: &[u8], mut receive: F) -> Status
+    where
+        F: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+    {
+        while self.status == Status::Open && !bytes.is_empty() {
+            let step = if self.record_left == 0 {
+                self.take_header(bytes)
+            } else {
+                let (payload, rest) =
+                    bytes.split_at(bytes.len().min(usize::from(self.record_left)));
+                self.take_payload(payload, &mut receive).map(|()| rest)
+            };
+            match step {
+                Ok(rest) => bytes = rest,
+                Err(stop) => {
+                    self.status = stop;
+                    self.partial = Vec::new();
+                }
+            }
+        }
+        self.status
+    }
+
+    /// Takes what is missing of a record header and opens the record.
+    fn take_header<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], Status> {
+        let mut rest = bytes;
+        while let Some((&byte, after)) = rest.split_first() {
+            rest = after;
+            if let Some(place) = self.header.get_mut(usize::from(self.header_len)) {
+                *place = byte;
+                self.header_len += 1;
+            }
+            if usize::from(self.header_len) == RecordHeader::LEN {
+                self.header_len = 0;
+                self.open_record(RecordHeader::parse(&self.header)?)?;
+                return Ok(rest);
+            }
+        }
+        let start = self
+            .header
+            .get(..usize::from(self.header_len))
+            .unwrap_or_default();
+        RecordHeader::check_start(start)?;
+        Ok(rest)
+    }
+
+    fn open_record(&mut self, header: RecordHeader) -> Result<(), Status> {
+        if self.cipher_changed && header.content != ContentType::Handshake {
+            return Err(Status::Ended(End::ChangeCipherSpec));
+        }
+        match header.content {
+            ContentType::ApplicationData => return Err(Status::Ended(End::ApplicationData)),
+            ContentType::Alert if header.length != ALERT_LEN => {
+                return Err(Status::Ended(End::Alert));
+            }
+            ContentType::ChangeCipherSpec if header.length != 1 || !self.partial.is_empty() => {
+                return Err(Status::Ended(End::ChangeCipherSpec));
+            }
+            ContentType::ChangeCipherSpec => self.cipher_changed = true,
+            // An empty handshake record is against RFC 8446, section 5.1, but common stacks let it
+            // pass; to end here would be a way past the sensor.
+            ContentType::Alert | ContentType::Handshake => {}
+        }
+        self.record_left = header.length;
+        Ok(())
+    }
+
+    /// Takes payload of the present record: not empty, and not beyond the record's end.
+    fn take_payload<F>(&mut self, payload: &[u8], receive: &mut F) -> Result<(), Status>
+    where
+        F: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+    {
+        let RecordHeader { content, length } = RecordHeader::parse(&self.header)?;
+        if content == ContentType::Alert
+            && self.record_left == ALERT_LEN
+            && payload.first() != Some(&ALERT_WARNING)
+        {
+            return Err(Status::Ended(End::Alert));
+        }
+        // Never below zero: payload.len() <= record_left.
+        self.record_left = self
+            .record_left
+            .saturating_sub(u16::try_from(payload.len()).unwrap_or(u16::MAX));
+        if content == ContentType::Handshake {
+            self.take_fragment(payload, length, receive)?;
+        }
+        Ok(())
+    }
+
+    /// Takes bytes of a handshake record of `length`.
+    fn take_fragment<F>(
+        &mut self,
+        mut bytes: &[u8],
+        length: u16,
+        receive: &mut F,
+    ) -> Result<(), Status>
+    where
+        F: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+    {
+        while !bytes.is_empty() {
+            let flow = if self.partial.is_empty()
+                && let Some((message, rest)) = self.first_message(bytes, length)?
+            {
+                bytes = rest;
+                receive(message)
+            } else {
+                bytes = self.buffer(bytes);
+                match self.first_message(&self.partial, length)? {
+                    Some((message, _)) => {
+                        let flow = receive(message);
+                        self.partial = Vec::new();
+                        flow
+                    }
+                    None => ControlFlow::Continue(()),
+                }
+            };
+            if flow.is_break() {
+                return Err(Status::Ended(End::Receiver));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first message of `bytes`, if it is all there. Behind a ChangeCipherSpec nothing is a message
+    /// but a hello that fills its record, of `length`; encrypted bytes pass for one once in 2^31.
+    fn first_message<'b>(
+        &self,
+        bytes: &'b [u8],
+        length: u16,
+    ) -> Result<Option<(HandshakeMessage<'b>, &'b [u8])>, Status> {
+        if self.cipher_changed
+            && let Some(&[kind, high, middle, low]) = bytes.first_chunk()
+        {
+            let hello = matches!(
+                HandshakeType(kind),
+                HandshakeType::CLIENT_HELLO | HandshakeType::SERVER_HELLO
+            );
+            let fills =
+                u32::from_be_bytes([0, high, middle, low]) + HandshakeMessage::HEADER_LEN as u32;
+            if !hello || fills != u32::from(length) {
+                return Err(Status::Ended(End::ChangeCipherSpec));
+            }
+        }
+        Ok(HandshakeMessage::split_first(bytes)?)
+    }
+
+    /// Copies what the message under way lacks: the rest of its header, or the rest of its body.
+    fn buffer<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let begun = if self.partial.is_empty() {
+            bytes
+        } else {
+            &self.partial
+        };
+        let whole = match begun.first_chunk() {
+            Some(&[_kind, high, middle, low]) => {
+                HandshakeMessage::HEADER_LEN + u32::from_be_bytes([0, high, middle, low]) as usize
+            }
+            None => HandshakeMessage::HEADER_LEN,
+        };
+        let missing = whole.saturating_sub(self.partial.len());
+        let (taken, rest) = bytes.split_at(bytes.len().min(missing));
+        let at_once = whole.min(FIRST_ALLOCATION);
+        self.partial
+            .reserve_exact(at_once.saturating_sub(self.partial.len()));
+        self.partial.extend_from_slice(taken);
+        rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        reason = "a failed unwrap is a failed test"
+    )]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    type Messages = Vec<(u8, Vec<u8>)>;
+
+    const CONTINUE: ControlFlow<()> = ControlFlow::Continue(());
+
+    /// One record around `payload`.
+    fn record(content: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![content, 3, 1];
+        bytes.extend((payload.len() as u16).to_be_bytes());
+        bytes.extend(payload);
+        bytes
+    }
+
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let mut bytes = (body.len() as u32).to_be_bytes().to_vec();
+        bytes[0] = kind;
+        bytes.extend(body);
+        bytes
+    }
+
+    /// Pushes the slices that `sizes` cuts `bytes` into, then what is left.
+    fn run(bytes: &[u8], sizes: &[usize]) -> (Status, Messages) {
+        let mut stream = HandshakeStream::new();
+        let mut messages = Messages::new();
+        let mut rest = bytes;
+        for &size in sizes.iter().chain([&usize::MAX]) {
+            let (slice, after) = rest.split_at(rest.len().min(size));
+            rest = after;
+            stream.push(slice, |message| {
+                messages.push((message.kind.0, message.body.to_vec()));
+                CONTINUE
+            });
+        }
+        (stream.status(), messages)
+    }
+
+    #[test]
+    fn a_stream_is_small_and_holds_nothing_between_messages() {
+        assert!(size_of::<HandshakeStream>() <= 40);
+        let mut stream = HandshakeStream::new();
+        let bytes = record(22, &message(1, &[7; 1800]));
+        stream.push(&bytes[..1400], |_| CONTINUE);
+        assert!((1400..4096).contains(&stream.buffered()));
+        stream.push(&bytes[1400..], |_| CONTINUE);
+        assert_eq!(stream.buffered(), 0);
+    }
+
+    #[test]
+    fn a_message_inside_one_slice_is_lent_from_it() {
+        let bytes = record(22, &[message(2, &[1; 70]), message(14, &[])].concat());
+        let range = bytes.as_ptr_range();
+        let mut stream = HandshakeStream::new();
+        let mut seen = 0;
+        stream.push(&bytes, |message| {
+            assert!(range.contains(&message.body.as_ptr()) || message.body.is_empty());
+            seen += 1;
+            CONTINUE
+        });
+        assert_eq!((seen, stream.buffered()), (2, 0));
+    }
+
+    #[test]
+    fn a_warning_before_the_server_hello_is_passed_over() {
+        let bytes = [record(21, &[1, 112]), record(22, &message(2, b"hello"))].concat();
+        assert_eq!(
+            run(&bytes, &[6]),
+            (Status::Open, vec![(2, b"hello".to_vec())])
+        );
+        assert_eq!(run(&record(21, &[2, 40]), &[]).0, Status::Ended(End::Alert));
+    }
+
+    #[test]
+    fn it_ends_where_encryption_begins() {
+        let hello = record(22, &message(2, &[]));
+        let bytes = [
+            hello.clone(),
+            record(23, &[1]),
+            record(22, &message(11, &[])),
+        ]
+        .concat();
+        assert_eq!(
+            run(&bytes, &[]),
+            (Status::Ended(End::ApplicationData), vec![(2, vec![])])
+        );
+        // A Finished of TLS 1.2, also one whose first byte is that of a ClientHello.
+        for encrypted in [[0; 40], [0xee; 40], [1; 40]] {
+            let bytes = [hello.clone(), record(20, &[1]), record(22, &encrypted)].concat();
+            assert_eq!(
+                run(&bytes, &[]),
+                (Status::Ended(End::ChangeCipherSpec), vec![(2, vec![])])
+            );
+        }
+    }
+
+    #[test]
+    fn the_second_hello_of_a_retry_comes_after_a_change_cipher_spec() {
+        let hello = |body: &[u8]| record(22, &message(1, body));
+        let bytes = [
+            hello(b"first"),
+            record(20, &[1]),
+            hello(b"second"),
+            record(23, &[7; 30]),
+        ]
+        .concat();
+        for sizes in [vec![], vec![1; 60]] {
+            let (status, messages) = run(&bytes, &sizes);
+            assert_eq!(messages, [(1, b"first".to_vec()), (1, b"second".to_vec())]);
+            assert_eq!(status, Status::Ended(End::ChangeCipherSpec));
+        }
+    }
+
+    #[test]
+    fn the_receiver_can_end_it() {
+        let bytes = record(22, &[message(1, b"a"), message(1, b"b")].concat());
+        let mut stream = HandshakeStream::new();
+        let mut seen = 0;
+        let status = stream.push(&bytes, |_| {
+            seen += 1;
+            ControlFlow::Break(())
+        });
+        assert_eq!((status, seen), (Status::Ended(End::Receiver), 1));
+    }
+
+    #[test]
+    fn what_is_not_tls_fails_at_its_first_byte() {
+        assert_eq!(run(b"G", &[]).0, Status::Failed(WireError::ContentType));
+        assert_eq!(
+            run(b"\x16\x02", &[]).0,
+            Status::Failed(WireError::RecordVersion)
+        );
+        assert_eq!(
+            run(b"\x16\x03\x01\x48\x01", &[]).0,
+            Status::Failed(WireError::TooLong)
+        );
+        assert_eq!(run(b"\x16\x03\x01\x48\x00", &[]).0, Status::Open);
+    }
+
+    #[test]
+    fn an_absurd_message_length_takes_no_memory() {
+        let mut stream = HandshakeStream::new();
+        let bytes = record(22, &[1, 0xff, 0xff, 0xff, 0, 0]);
+        assert_eq!(
+            stream.push(&bytes, |_| CONTINUE),
+            Status::Failed(WireError::TooLong)
+        );
+        assert_eq!(stream.buffered(), 0);
+        // The largest allowed one takes what has come, not what it announces.
+        let mut stream = HandshakeStream::new();
+        assert_eq!(
+            stream.push(&record(22, &[1, 1, 0, 0, 0]), |_| CONTINUE),
+            Status::Open
+        );
+        assert!(stream.buffered() <= FIRST_ALLOCATION);
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_into_records_and_slices_gives_the_same_messages(
+            bodies in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..300)), 1..6),
+            record_sizes in prop::collection::vec(0_usize..200, 0..20),
+            slice_sizes in prop::collection::vec(0_usize..200, 0..40),
+        ) {
+            let handshake: Vec<u8> = bodies.iter().flat_map(|(kind, body)| message(*kind, body)).collect();
+            let mut bytes = Vec::new();
+            let mut rest = handshake.as_slice();
+            for size in record_sizes.into_iter().chain([usize::MAX]) {
+                let (payload, after) = rest.split_at(rest.len().min(size));
+                bytes.extend(record(22, payload));
+                rest = after;
+            }
+            prop_assert_eq!(run(&bytes, &slice_sizes), (Status::Open, bodies));
+        }
+
+        #[test]
+        fn a_split_changes_nothing_on_any_bytes(
+            start in prop::sample::select(vec![vec![], record(22, &message(1, b"x")), vec![22, 3, 3, 0, 80, 1, 0, 0]]),
+            noise in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(vec![0, 1, 2, 3, 20, 21, 22])], 0..200),
+            slice_sizes in prop::collection::vec(0_usize..20, 0..40),
+        ) {
+            let bytes = [start, noise].concat();
+            prop_assert_eq!(run(&bytes, &slice_sizes), run(&bytes, &[]));
+        }
+    }
+}

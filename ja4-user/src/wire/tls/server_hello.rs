@@ -1,0 +1,150 @@
+//! ServerHello (RFC 8446, section 4.1.3).
+
+use crate::wire::tls::extension::{AlpnNames, Extensions, Known};
+use crate::wire::tls::{MAX_SESSION_ID, is_grease};
+use crate::wire::{Cursor, WireError};
+
+/// The random that marks a HelloRetryRequest: SHA-256 of that name (RFC 8446, section 4.1.3).
+const HELLO_RETRY_REQUEST: [u8; 32] = [
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
+    0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+];
+
+/// A ServerHello as it came, or the HelloRetryRequest that has its form.
+///
+/// Well-formed in the sense of [`ClientHello`](crate::wire::tls::ClientHello). TLS and DTLS share the layout.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerHello<'a> {
+    /// legacy_version: the version chosen, unless supported_versions is present.
+    pub legacy_version: u16,
+    /// 32 bytes.
+    pub random: &'a [u8; 32],
+    /// At most 32 bytes.
+    pub session_id: &'a [u8],
+    /// The suite chosen.
+    pub cipher_suite: u16,
+    /// The extension block; empty where the hello has none.
+    pub extensions: Extensions<'a>,
+}
+
+impl<'a> ServerHello<'a> {
+    /// Reads the body of a server_hello message.
+    ///
+    /// # Errors
+    /// A field or the extension block does not fit the body, or bytes follow it.
+    pub fn parse(body: &'a [u8]) -> Result<Self, WireError> {
+        let mut cursor = Cursor::new(body);
+        let legacy_version = cursor.u16()?;
+        let random = cursor.array()?;
+        let session_id = cursor.region_u8()?.rest();
+        if session_id.len() > MAX_SESSION_ID {
+            return Err(WireError::BadLength);
+        }
+        let cipher_suite = cursor.u16()?;
+        let _compression_method = cursor.u8()?;
+        let extensions = Extensions::read(cursor)?;
+        Ok(Self {
+            legacy_version,
+            random,
+            session_id,
+            cipher_suite,
+            extensions,
+        })
+    }
+
+    /// True when the server asks for another ClientHello.
+    #[must_use]
+    pub fn is_hello_retry_request(&self) -> bool {
+        *self.random == HELLO_RETRY_REQUEST
+    }
+
+    /// The version chosen: the one value of supported_versions, else legacy_version.
+    #[must_use]
+    pub fn version(&self) -> u16 {
+        let chosen = self
+            .extensions
+            .body(Known::SupportedVersions)
+            .and_then(|body| body.try_into().ok())
+            .map(u16::from_be_bytes);
+        chosen
+            .filter(|&version| !is_grease(version))
+            .unwrap_or(self.legacy_version)
+    }
+
+    /// The protocol chosen: one name at most. TLS 1.3 sends it encrypted, in another message.
+    #[must_use]
+    pub fn alpn(&self) -> AlpnNames<'a> {
+        self.extensions
+            .body(Known::Alpn)
+            .map(AlpnNames::in_body)
+            .unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        reason = "a panic is a failed test"
+    )]
+
+    use proptest::prelude::*;
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::wire::tls::builder::HelloBuilder;
+
+    #[test]
+    fn a_tls_1_2_choice_is_read() {
+        let body = HelloBuilder::new(0x0303)
+            .session_id(&[7; 32])
+            .suites(&[0xc02f])
+            .extension(0xff01, &[0])
+            .alpn(&[b"h2"])
+            .build_server();
+        let hello = ServerHello::parse(&body).unwrap();
+        assert_eq!((hello.version(), hello.cipher_suite), (0x0303, 0xc02f));
+        assert_eq!(hello.alpn().next(), Some(b"h2".as_slice()));
+        assert!(!hello.is_hello_retry_request());
+    }
+
+    #[test]
+    fn a_hello_retry_request_is_told_by_its_random() {
+        let random = Sha256::digest(b"HelloRetryRequest").into();
+        let body = HelloBuilder::new(0x0303)
+            .random(random)
+            .suites(&[0x1301])
+            .extension(0x002b, &[3, 4])
+            .build_server();
+        let hello = ServerHello::parse(&body).unwrap();
+        assert!(hello.is_hello_retry_request());
+        assert_eq!(hello.version(), 0x0304);
+    }
+
+    #[test]
+    fn an_old_server_sends_no_extensions() {
+        let body = HelloBuilder::new(0x0300)
+            .suites(&[0x0005])
+            .without_extensions()
+            .build_server();
+        let hello = ServerHello::parse(&body).unwrap();
+        assert_eq!(
+            (hello.version(), hello.extensions.iter().count()),
+            (0x0300, 0)
+        );
+        assert_eq!(
+            ServerHello::parse(&body[..body.len() - 1]).unwrap_err(),
+            WireError::Truncated
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_do_no_harm(body in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Ok(hello) = ServerHello::parse(&body) {
+                let _ = (hello.version(), hello.alpn().count(), hello.extensions.iter().count());
+            }
+        }
+    }
+}
