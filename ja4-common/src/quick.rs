@@ -20,7 +20,7 @@ const NOT_BULK: u8 = tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST;
 
 /// Whether the frame is certainly a bulk packet of an unknown flow.
 #[inline(always)]
-pub fn is_bulk_of_stranger<B: Bytes, F: Flows>(frame: &B, flows: &F, seed: [u64; 2]) -> bool {
+pub(crate) fn is_bulk_of_stranger<B: Bytes, F: Flows>(frame: &B, flows: &F, seed: [u64; 2]) -> bool {
     let Some(h) = frame.window::<{ ETHERNET + IPV4 + TCP }>(0) else {
         return false;
     };
