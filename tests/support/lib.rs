@@ -5,7 +5,7 @@
 //! | [`sensor`] | run the binary to its end, and what it then printed |
 //! | [`live`] | run it on an interface in the background, stop it, kill it |
 //! | [`events`] | what is in an event, and which fingerprints two runs share |
-//! | [`privilege`] | may this test run here at all |
+//! | [`privilege`], [`bpf`] | may this test run here at all; what is attached |
 //! | [`netns`], [`vlan`] | two hosts and a wire between them |
 //! | [`peers`] | real clients and servers on those hosts |
 //! | [`tape`] | tcpdump beside the sensor |
@@ -22,6 +22,7 @@
     reason = "a test's own vocabulary fails by panicking; no wire data is read here"
 )]
 
+pub mod bpf;
 pub mod conversation;
 pub mod events;
 pub mod generate;
@@ -37,7 +38,7 @@ pub mod sensor;
 pub mod tape;
 pub mod vlan;
 
-pub use events::{assert_same_fingerprints, fingerprints, stats_u64};
+pub use events::{assert_same_fingerprints, fingerprints, stats_u64, values};
 pub use live::LiveSensor;
 pub use netns::{Namespace, Wire};
 pub use privilege::{require_bpf, require_root, require_tools};

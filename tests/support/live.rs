@@ -71,7 +71,12 @@ impl LiveSensor {
             .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
         let stdout = Reader::start(child.stdout.take().expect("stdout is piped"));
         let stderr = Reader::start(child.stderr.take().expect("stderr is piped"));
-        Self { child, command: name, stdout, stderr }
+        Self {
+            child,
+            command: name,
+            stdout,
+            stderr,
+        }
     }
 
     /// The process id.
@@ -105,7 +110,12 @@ impl LiveSensor {
     /// If that takes more than ten seconds.
     pub fn wait_for(&self, what: &str, mut condition: impl FnMut(&[Value]) -> bool) {
         let held = process::until(Duration::from_secs(10), || condition(&self.events()));
-        assert!(held, "no {what} in time; stdout:\n{}\nstderr:\n{}", self.stdout(), self.stderr());
+        assert!(
+            held,
+            "no {what} in time; stdout:\n{}\nstderr:\n{}",
+            self.stdout(),
+            self.stderr()
+        );
     }
 
     /// SIGINT, as from a user at a terminal, and the end.
@@ -146,12 +156,27 @@ impl LiveSensor {
         let mut ended = None;
         let ready = process::until(READY, || {
             ended = self.child.try_wait().expect("the child is ours");
-            ended.is_some() || self.stderr().lines().filter(|line| line.contains(ATTACHED)).count() >= interfaces
+            ended.is_some()
+                || self
+                    .stderr()
+                    .lines()
+                    .filter(|line| line.contains(ATTACHED))
+                    .count()
+                    >= interfaces
         });
         if let Some(status) = ended {
-            panic!("{} ended with {status}; stderr:\n{}", self.command, self.stderr());
+            panic!(
+                "{} ended with {status}; stderr:\n{}",
+                self.command,
+                self.stderr()
+            );
         }
-        assert!(ready, "{} did not say {ATTACHED:?} in time; stderr:\n{}", self.command, self.stderr());
+        assert!(
+            ready,
+            "{} did not say {ATTACHED:?} in time; stderr:\n{}",
+            self.command,
+            self.stderr()
+        );
     }
 }
 
@@ -179,14 +204,20 @@ impl Reader {
                 let taken = match pipe.fill_buf() {
                     Ok([]) | Err(_) => return,
                     Ok(chunk) => {
-                        shared.lock().expect("no reader panics").extend_from_slice(chunk);
+                        shared
+                            .lock()
+                            .expect("no reader panics")
+                            .extend_from_slice(chunk);
                         chunk.len()
                     }
                 };
                 pipe.consume(taken);
             }
         });
-        Self { bytes, thread: Some(thread) }
+        Self {
+            bytes,
+            thread: Some(thread),
+        }
     }
 
     fn text(&self) -> String {
@@ -198,5 +229,37 @@ impl Reader {
             thread.join().ok();
         }
         std::mem::take(&mut *self.bytes.lock().expect("no reader panics"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> LiveSensor {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        LiveSensor::spawn(command)
+    }
+
+    #[test]
+    fn it_is_ready_when_it_says_so_and_ends_when_told() {
+        let script = r#"trap 'echo "{\"event_type\":\"stats\"}"; exit 0' INT
+            echo '{"event_type":"fingerprint"}'; echo "ve0: attached (generic XDP)" >&2; while :; do sleep 0.01; done"#;
+        let mut live = shell(script);
+        live.wait_attached(1);
+        live.wait_for("event", |events| events.len() == 1);
+        assert_eq!(live.stop().ok().says("generic").events().len(), 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "no such interface")]
+    fn a_sensor_that_ends_first_is_shown() {
+        shell("echo 'no such interface' >&2; exit 2").wait_attached(1);
+    }
+
+    #[test]
+    fn killed_it_has_no_status() {
+        assert!(shell("exec sleep 60").kill().stdout().is_empty());
     }
 }

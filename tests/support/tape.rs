@@ -39,11 +39,28 @@ impl Tape {
         let name = file.to_str().expect("temporary names are UTF-8");
         let mut tcpdump = host.spawn(&[
             // -Z: Debian's tcpdump would otherwise become a user who cannot write the file.
-            "tcpdump", "-i", host.interface(), "-n", "-s", "0", "-U", "--immediate-mode", "-Z", "root",
-            "--time-stamp-precision=nano", "-w", name,
+            "tcpdump",
+            "-i",
+            host.interface(),
+            "-n",
+            "-s",
+            "0",
+            "-U",
+            "--immediate-mode",
+            "-Z",
+            "root",
+            "--time-stamp-precision=nano",
+            "-w",
+            name,
         ]);
-        tcpdump.wait_until("listening", |tcpdump| tcpdump.stderr().contains("listening on"));
-        Self { tcpdump, file, folder }
+        tcpdump.wait_until("listening", |tcpdump| {
+            tcpdump.stderr().contains("listening on")
+        });
+        Self {
+            tcpdump,
+            file,
+            folder,
+        }
     }
 
     /// Waits for the last packets and ends the recording.
@@ -61,8 +78,14 @@ impl Tape {
         });
         self.tcpdump.stop(Signal::SIGINT);
         let report = self.tcpdump.stderr();
-        assert!(report.contains("\n0 packets dropped by kernel"), "tcpdump lost packets:\n{report}");
-        Recording { file: self.file, _folder: self.folder }
+        assert!(
+            report.contains("\n0 packets dropped by kernel"),
+            "tcpdump lost packets:\n{report}"
+        );
+        Recording {
+            file: self.file,
+            _folder: self.folder,
+        }
     }
 }
 
@@ -87,7 +110,10 @@ impl Recording {
 /// If tcpdump cannot read it.
 pub fn dissect(file: &Path, options: &[&str]) -> String {
     let mut command = std::process::Command::new("tcpdump");
-    command.args(["-n", "-vv", "-e", "-r"]).arg(file).args(options);
+    command
+        .args(["-n", "-vv", "-e", "-r"])
+        .arg(file)
+        .args(options);
     let outcome = crate::Outcome::new(process::run(command, &[], process::LIMIT)).ok();
     outcome.stdout().to_owned()
 }
