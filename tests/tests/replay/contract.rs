@@ -24,7 +24,9 @@ const ORDER: [&str; 16] = [
 
 #[test]
 fn fields_stand_in_the_order_of_the_contract() {
-    for line in run(&plain(), &[])
+    let outcome = run(&plain(), &[]);
+    assert_eq!(fingerprints(&outcome.events()).len(), 6);
+    for line in outcome
         .stdout()
         .lines()
         .filter(|line| line.contains(r#""event_type":"fingerprint""#))
@@ -78,6 +80,7 @@ fn a_hello_says_what_it_is_and_whose() {
 #[test]
 fn src_is_the_client_also_when_the_server_speaks() {
     let events = replay(&plain());
+    assert_eq!(fingerprints(&events).len(), 6);
     for event in fingerprints(&events) {
         assert_eq!(
             (&event["src_ip"], &event["src_port"]),

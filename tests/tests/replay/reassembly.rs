@@ -177,5 +177,7 @@ fn a_hello_that_never_ends_is_no_hello() {
     let hello = client_hello(Shape::PostQuantum);
     let mut talk = TcpConversation::new();
     talk.handshake().client(&hello[..1400]).close();
-    assert!(values(&replay(&talk), "ja4").is_empty());
+    let events = replay(&talk);
+    assert_eq!(values(&events, "ja4t"), [JA4T]);
+    assert!(values(&events, "ja4").is_empty());
 }
