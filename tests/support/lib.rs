@@ -1,1 +1,45 @@
-//! Support.
+//! What the integration tests are written in.
+//!
+//! | module | a test says |
+//! |---|---|
+//! | [`sensor`] | run the binary to its end, and what it then printed |
+//! | [`live`] | run it on an interface in the background, stop it, kill it |
+//! | [`events`] | what is in an event, and which fingerprints two runs share |
+//! | [`privilege`], [`bpf`] | may this test run here at all; what is attached |
+//! | [`netns`], [`vlan`] | two hosts and a wire between them |
+//! | [`peers`] | real clients and servers on those hosts |
+//! | [`tape`] | tcpdump beside the sensor |
+//! | [`packets`], [`conversation`], [`hello`] | crafted frames, TCP streams, TLS hellos |
+//! | [`generate`] | the large deterministic captures that benches replay |
+//!
+//! Only `generate` and what it stands on is for programs (`xtask bench`); it returns its errors. The rest
+//! speaks to a test, so what goes wrong there panics with a message that names the command and its output.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test's own vocabulary fails by panicking; no wire data is read here"
+)]
+
+pub mod bpf;
+pub mod conversation;
+pub mod events;
+pub mod generate;
+pub mod hello;
+pub mod live;
+pub mod netns;
+pub mod packets;
+pub mod peers;
+pub mod privilege;
+pub mod process;
+pub mod random;
+pub mod sensor;
+pub mod tape;
+pub mod vlan;
+
+pub use events::{assert_same_fingerprints, fingerprints, stats_u64, values};
+pub use live::LiveSensor;
+pub use netns::{Namespace, Wire};
+pub use privilege::{require_bpf, require_root, require_tools};
+pub use sensor::{Outcome, Sensor};

@@ -1,0 +1,305 @@
+//! A TCP connection told packet by packet, also the wrong way round.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::packets::{self, ACK, Envelope, FIN, PSH, Packet, RST, SYN, Segment};
+
+/// MSS 1460, SACK permitted, timestamps, NOP, window scale: the options a Linux host sends in a SYN.
+pub const LINUX_SYN_OPTIONS: &[u8] = &[
+    2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0x3a, 0x4f, 0x11, 0x02, 0, 0, 0, 0, 1, 3, 3, 7,
+];
+/// The same of a Linux server with a larger window scale.
+pub const LINUX_SYN_ACK_OPTIONS: &[u8] = &[
+    2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0x91, 0x20, 0x7c, 0x33, 0x3a, 0x4f, 0x11, 0x02, 1, 3, 3, 9,
+];
+/// Two NOPs and a timestamp: the options of every later segment.
+pub const TIMESTAMP_OPTIONS: &[u8] = &[1, 1, 8, 10, 0x3a, 0x4f, 0x11, 0x21, 0x91, 0x20, 0x7c, 0x41];
+
+/// What [`TcpConversation::handshake`] gives by section 9 of the specification.
+pub const JA4T: &str = "64240_2-4-8-1-3_1460_7";
+/// What [`TcpConversation::handshake`] gives by section 9 of the specification.
+pub const JA4TS: &str = "65160_2-4-8-1-3_1460_9";
+/// What [`TcpConversation::handshake`] gives by section 6 of the specification: half of 200 µs, and the TTL.
+pub const JA4L: &str = "100_64";
+/// What [`TcpConversation::handshake`] gives by section 6 of the specification: half of 30 ms, and the TTL.
+pub const JA4LS: &str = "15000_57";
+
+const CLIENT_TTL: u8 = 64;
+const SERVER_TTL: u8 = 57;
+const SERVER_TAKES: Duration = Duration::from_millis(30);
+const CLIENT_TAKES: Duration = Duration::from_micros(200);
+/// Between two segments of one side, unless a test waits.
+const STEP: Duration = Duration::from_micros(50);
+/// 2026-11-23 07:00:00 UTC, the moment of the contract's example.
+const EPOCH: Duration = Duration::from_secs(1_795_417_200);
+
+/// One side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Client,
+    Server,
+}
+
+/// The frames of one connection, as they are told.
+#[derive(Clone, Debug)]
+pub struct TcpConversation {
+    client: SocketAddr,
+    server: SocketAddr,
+    envelope: Envelope,
+    client_isn: u32,
+    server_isn: u32,
+    /// First stream offset not sent yet, per side.
+    client_sent: u32,
+    server_sent: u32,
+    now: Duration,
+    packets: Vec<Packet>,
+}
+
+impl TcpConversation {
+    /// Between `10.0.0.1:51234` and `10.0.0.2:443`, as in the contract's example.
+    pub fn new() -> Self {
+        Self::between("10.0.0.1:51234", "10.0.0.2:443")
+    }
+
+    /// Between these two, `ip:port` or `[ip]:port`.
+    ///
+    /// # Panics
+    /// If one is no such address.
+    pub fn between(client: &str, server: &str) -> Self {
+        Self {
+            client: client.parse().expect("an address with a port"),
+            server: server.parse().expect("an address with a port"),
+            envelope: Envelope::default(),
+            client_isn: 0x1000_0000,
+            server_isn: 0x8000_0000,
+            client_sent: 0,
+            server_sent: 0,
+            now: EPOCH,
+            packets: Vec::new(),
+        }
+    }
+
+    /// With these headers around each segment from here on.
+    pub fn inside(mut self, envelope: Envelope) -> Self {
+        self.envelope = envelope;
+        self
+    }
+
+    /// With these initial sequence numbers, client's and server's.
+    pub fn numbered(mut self, client_isn: u32, server_isn: u32) -> Self {
+        (self.client_isn, self.server_isn) = (client_isn, server_isn);
+        self
+    }
+
+    /// Lets time pass.
+    pub fn wait(&mut self, time: Duration) -> &mut Self {
+        self.now += time;
+        self
+    }
+
+    /// Goes to this time after the conversation's epoch.
+    pub fn at(&mut self, time: Duration) -> &mut Self {
+        self.now = EPOCH + time;
+        self
+    }
+
+    /// The client's SYN.
+    pub fn syn(&mut self) -> &mut Self {
+        self.syn_with(64_240, LINUX_SYN_OPTIONS)
+    }
+
+    /// A SYN with this window and these options.
+    pub fn syn_with(&mut self, window: u16, options: &[u8]) -> &mut Self {
+        self.push(
+            Side::Client,
+            Bits {
+                flags: SYN,
+                seq: self.client_isn,
+                ack: 0,
+                window,
+                options,
+            },
+            &[],
+        )
+    }
+
+    /// The server's SYN-ACK.
+    pub fn syn_ack(&mut self) -> &mut Self {
+        self.syn_ack_with(65_160, LINUX_SYN_ACK_OPTIONS)
+    }
+
+    /// A SYN-ACK with this window and these options.
+    pub fn syn_ack_with(&mut self, window: u16, options: &[u8]) -> &mut Self {
+        let ack = self.client_isn.wrapping_add(1);
+        self.push(
+            Side::Server,
+            Bits {
+                flags: SYN | ACK,
+                seq: self.server_isn,
+                ack,
+                window,
+                options,
+            },
+            &[],
+        )
+    }
+
+    /// SYN, SYN-ACK, ACK with the times that [`JA4L`] and [`JA4LS`] state.
+    pub fn handshake(&mut self) -> &mut Self {
+        self.syn()
+            .wait(SERVER_TAKES)
+            .syn_ack()
+            .wait(CLIENT_TAKES)
+            .client_ack()
+    }
+
+    /// A bare ACK of the client for everything up to here.
+    pub fn client_ack(&mut self) -> &mut Self {
+        self.stream(Side::Client, ACK, self.client_sent, &[])
+    }
+
+    /// A bare ACK of the server for everything up to here.
+    pub fn server_ack(&mut self) -> &mut Self {
+        self.stream(Side::Server, ACK, self.server_sent, &[])
+    }
+
+    /// The client's next bytes, in one segment.
+    pub fn client(&mut self, bytes: &[u8]) -> &mut Self {
+        self.client_at(self.client_sent, bytes)
+    }
+
+    /// The server's next bytes, in one segment.
+    pub fn server(&mut self, bytes: &[u8]) -> &mut Self {
+        self.server_at(self.server_sent, bytes)
+    }
+
+    /// A segment of the client with the bytes at this offset of its stream, whatever came before.
+    pub fn client_at(&mut self, offset: u32, bytes: &[u8]) -> &mut Self {
+        self.stream(Side::Client, PSH | ACK, offset, bytes)
+    }
+
+    /// A segment of the server with the bytes at this offset of its stream, whatever came before.
+    pub fn server_at(&mut self, offset: u32, bytes: &[u8]) -> &mut Self {
+        self.stream(Side::Server, PSH | ACK, offset, bytes)
+    }
+
+    /// FIN from both sides, the client first.
+    pub fn close(&mut self) -> &mut Self {
+        self.stream(Side::Client, FIN | ACK, self.client_sent, &[]);
+        self.client_sent = self.client_sent.wrapping_add(1);
+        self.stream(Side::Server, FIN | ACK, self.server_sent, &[]);
+        self.server_sent = self.server_sent.wrapping_add(1);
+        self.client_ack()
+    }
+
+    /// A RST of the server.
+    pub fn server_reset(&mut self) -> &mut Self {
+        self.stream(Side::Server, RST | ACK, self.server_sent, &[])
+    }
+
+    /// The same two endpoints begin anew with these initial sequence numbers.
+    pub fn again(&mut self, client_isn: u32, server_isn: u32) -> &mut Self {
+        (self.client_isn, self.server_isn) = (client_isn, server_isn);
+        (self.client_sent, self.server_sent) = (0, 0);
+        self
+    }
+
+    /// The packets told so far, in the order told.
+    pub fn packets(&self) -> &[Packet] {
+        &self.packets
+    }
+
+    /// Writes them into the capture file `folder/name`.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn save(&self, folder: &Path, name: &str) -> PathBuf {
+        packets::capture_file(folder, name, &self.packets)
+    }
+
+    fn stream(&mut self, side: Side, flags: u8, offset: u32, bytes: &[u8]) -> &mut Self {
+        let client = self.client_isn.wrapping_add(1);
+        let server = self.server_isn.wrapping_add(1);
+        let end = offset.wrapping_add(bytes.len() as u32);
+        let (seq, ack) = match side {
+            Side::Client => {
+                self.client_sent = self.client_sent.max(end);
+                (
+                    client.wrapping_add(offset),
+                    server.wrapping_add(self.server_sent),
+                )
+            }
+            Side::Server => {
+                self.server_sent = self.server_sent.max(end);
+                (
+                    server.wrapping_add(offset),
+                    client.wrapping_add(self.client_sent),
+                )
+            }
+        };
+        self.push(
+            side,
+            Bits {
+                flags,
+                seq,
+                ack,
+                window: 502,
+                options: TIMESTAMP_OPTIONS,
+            },
+            bytes,
+        )
+    }
+
+    fn push(&mut self, side: Side, bits: Bits<'_>, payload: &[u8]) -> &mut Self {
+        let (from, to, ttl) = match side {
+            Side::Client => (self.client, self.server, CLIENT_TTL),
+            Side::Server => (self.server, self.client, SERVER_TTL),
+        };
+        let Bits {
+            flags,
+            seq,
+            ack,
+            window,
+            options,
+        } = bits;
+        let mut frame = Vec::new();
+        Segment {
+            from,
+            to,
+            ttl,
+            seq,
+            ack,
+            flags,
+            window,
+            options,
+            payload,
+        }
+        .write(&self.envelope, &mut frame);
+        self.packets.push(Packet {
+            time: self.now,
+            frame,
+        });
+        // Bare handshake packets keep the moment they were told for, so that latencies are what a test says.
+        if !payload.is_empty() {
+            self.now += STEP;
+        }
+        self
+    }
+}
+
+impl Default for TcpConversation {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The part of a TCP header that differs by kind of segment.
+struct Bits<'a> {
+    flags: u8,
+    seq: u32,
+    ack: u32,
+    window: u16,
+    options: &'a [u8],
+}

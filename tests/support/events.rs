@@ -1,0 +1,198 @@
+//! What a test looks at in the events of DESIGN.md, section 4.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// The events on these JSON lines.
+///
+/// # Panics
+/// If a line is not a JSON object with an `event_type`.
+pub fn parse(lines: &str) -> Vec<Value> {
+    lines
+        .lines()
+        .map(|line| {
+            let event: Value = serde_json::from_str(line)
+                .unwrap_or_else(|error| panic!("not JSON ({error}): {line}"));
+            assert!(event["event_type"].is_string(), "no event_type: {line}");
+            event
+        })
+        .collect()
+}
+
+/// Those events that are of this `event_type`.
+pub fn of_type<'a>(events: &'a [Value], event_type: &str) -> Vec<&'a Value> {
+    events
+        .iter()
+        .filter(|event| event["event_type"] == event_type)
+        .collect()
+}
+
+/// The fingerprint events.
+pub fn fingerprints(events: &[Value]) -> Vec<&Value> {
+    of_type(events, "fingerprint")
+}
+
+/// The values of one fingerprint type (`ja4`, `ja4ts` …), in the order printed.
+pub fn values<'a>(events: &'a [Value], kind: &str) -> Vec<&'a str> {
+    fingerprints(events)
+        .into_iter()
+        .filter(|event| event["fingerprint"]["type"] == kind)
+        .map(|event| {
+            event["fingerprint"]["value"]
+                .as_str()
+                .unwrap_or_else(|| panic!("no value: {event}"))
+        })
+        .collect()
+}
+
+/// A counter of a `stats` event, by its path: `stats_u64(&event, &["kernel", "seen"])`.
+///
+/// # Panics
+/// If there is no whole number at that path; the message shows the event.
+pub fn stats_u64(event: &Value, path: &[&str]) -> u64 {
+    let found = path.iter().fold(event, |value, key| &value[*key]);
+    found
+        .as_u64()
+        .unwrap_or_else(|| panic!("no counter at {path:?} in {event:#}"))
+}
+
+/// What has to be equal when the same packets are seen twice: everything about a fingerprint but the clock's part.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seen {
+    kind: String,
+    side: String,
+    src: String,
+    dest: String,
+    sni: String,
+    /// For `ja4l` and `ja4ls` without the times: only the TTL.
+    value: String,
+    /// The first time in a `ja4l` or `ja4ls`, in microseconds.
+    micros: Option<u64>,
+}
+
+impl Seen {
+    /// Reads a fingerprint event.
+    ///
+    /// # Panics
+    /// If a field of the contract is missing.
+    pub fn new(event: &Value) -> Self {
+        let text = |value: &Value, what: &str| {
+            value
+                .as_str()
+                .unwrap_or_else(|| panic!("no {what} in {event}"))
+                .to_owned()
+        };
+        let fingerprint = &event["fingerprint"];
+        let kind = text(&fingerprint["type"], "fingerprint.type");
+        let mut value = text(&fingerprint["value"], "fingerprint.value");
+        let mut micros = None;
+        if kind == "ja4l" || kind == "ja4ls" {
+            let mut sections = value.split('_');
+            let time = sections.next().and_then(|time| time.parse().ok());
+            micros = Some(time.unwrap_or_else(|| panic!("{value} does not begin with a latency")));
+            value = sections
+                .next()
+                .unwrap_or_else(|| panic!("{value} has no TTL"))
+                .to_owned();
+        }
+        let endpoint = |ip: &str, port: &str| format!("{} {}", text(&event[ip], ip), event[port]);
+        Self {
+            kind,
+            side: text(&fingerprint["side"], "fingerprint.side"),
+            src: endpoint("src_ip", "src_port"),
+            dest: endpoint("dest_ip", "dest_port"),
+            sni: event["tls"]["sni"].as_str().unwrap_or_default().to_owned(),
+            value,
+            micros,
+        }
+    }
+
+    fn is_near(&self, other: &Self, tolerance: Duration) -> bool {
+        let untimed = |seen: &Self| Self {
+            micros: None,
+            ..seen.clone()
+        };
+        let apart = self
+            .micros
+            .unwrap_or_default()
+            .abs_diff(other.micros.unwrap_or_default());
+        untimed(self) == untimed(other)
+            && self.micros.is_some() == other.micros.is_some()
+            && u128::from(apart) <= tolerance.as_micros()
+    }
+}
+
+/// Both runs printed the same fingerprints of the same flows, in whatever order; latencies differ by `tolerance` at most.
+///
+/// # Panics
+/// If not; the message lists what only one of them has.
+pub fn assert_same_fingerprints(left: &[Value], right: &[Value], tolerance: Duration) {
+    let seen = |events: &[Value]| {
+        let mut seen: Vec<_> = fingerprints(events).into_iter().map(Seen::new).collect();
+        seen.sort();
+        seen
+    };
+    let (left, mut right) = (seen(left), seen(right));
+    let mut only_left = Vec::new();
+    for fingerprint in left {
+        match right
+            .iter()
+            .position(|other| fingerprint.is_near(other, tolerance))
+        {
+            Some(at) => drop(right.remove(at)),
+            None => only_left.push(fingerprint),
+        }
+    }
+    assert!(
+        only_left.is_empty() && right.is_empty(),
+        "the two differ (latencies by more than {tolerance:?}, or anything else)\nonly left: {only_left:#?}\nonly right: {right:#?}"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn event(kind: &str, value: &str) -> Value {
+        json!({"event_type": "fingerprint", "src_ip": "10.0.0.1", "src_port": 5, "dest_ip": "10.0.0.2", "dest_port": 443,
+               "fingerprint": {"type": kind, "value": value, "side": "client"}})
+    }
+
+    #[test]
+    fn order_and_a_small_latency_do_not_matter() {
+        let left = [event("ja4l", "120_64"), event("ja4", "t13")];
+        let right = [event("ja4", "t13"), event("ja4l", "180_64")];
+        assert_same_fingerprints(&left, &right, Duration::from_micros(60));
+    }
+
+    #[test]
+    #[should_panic(expected = "the two differ")]
+    fn a_large_latency_matters() {
+        assert_same_fingerprints(
+            &[event("ja4l", "120_64")],
+            &[event("ja4l", "180_64")],
+            Duration::from_micros(59),
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "the two differ")]
+    fn a_missing_duplicate_matters() {
+        assert_same_fingerprints(
+            &[event("ja4", "t13"), event("ja4", "t13")],
+            &[event("ja4", "t13")],
+            Duration::ZERO,
+        );
+    }
+
+    #[test]
+    fn counters_are_found_by_path() {
+        assert_eq!(
+            stats_u64(&json!({"kernel": {"seen": 7}}), &["kernel", "seen"]),
+            7
+        );
+    }
+}

@@ -1,0 +1,265 @@
+//! The binary under test, running on an interface.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::events;
+use crate::netns::Namespace;
+use crate::process::{self, Finished};
+use crate::sensor::{Outcome, Sensor};
+
+/// How long the kernel may take to verify and attach the programs on a busy machine.
+const READY: Duration = Duration::from_secs(20);
+/// How long a stopped sensor may take to drain and detach.
+const STOP: Duration = Duration::from_secs(15);
+/// What a line on standard error contains once an interface is covered.
+const ATTACHED: &str = "attached";
+
+/// `ja4sensor run` in the background. Killed when dropped.
+#[derive(Debug)]
+pub struct LiveSensor {
+    child: Child,
+    command: String,
+    stdout: Reader,
+    stderr: Reader,
+}
+
+impl LiveSensor {
+    /// `ja4sensor run -i INTERFACE OPTIONS` in `host` (its own interface) and waits until it has attached there.
+    ///
+    /// # Panics
+    /// If it ends first, or takes too long.
+    pub fn start(host: &Namespace, options: &[&str]) -> Self {
+        Self::start_on(Some(host), &[host.interface()], options)
+    }
+
+    /// The same on any interfaces, in `host` or where the test itself runs.
+    ///
+    /// # Panics
+    /// If it ends first, or takes too long.
+    pub fn start_on(host: Option<&Namespace>, interfaces: &[&str], options: &[&str]) -> Self {
+        let sensor = Sensor::new();
+        let mut arguments = vec!["run"];
+        arguments.extend(interfaces.iter().flat_map(|name| ["-i", name]));
+        arguments.extend(options);
+        let command = match host {
+            Some(host) => host.enter(&sensor.command(&arguments)),
+            None => sensor.command(&arguments),
+        };
+        let mut live = Self::spawn(command);
+        live.wait_attached(interfaces.len());
+        live
+    }
+
+    /// Starts `command` without waiting for anything.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub fn spawn(mut command: Command) -> Self {
+        let name = format!("{command:?}");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
+        let stdout = Reader::start(child.stdout.take().expect("stdout is piped"));
+        let stderr = Reader::start(child.stderr.take().expect("stderr is piped"));
+        Self {
+            child,
+            command: name,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has printed up to now.
+    pub fn stdout(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// What it has said on standard error up to now.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// The events it has printed up to now, whole lines only.
+    ///
+    /// # Panics
+    /// If a line is no event.
+    pub fn events(&self) -> Vec<Value> {
+        let text = self.stdout();
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        events::parse(whole)
+    }
+
+    /// Waits until it has printed what a test expects.
+    ///
+    /// # Panics
+    /// If that takes more than ten seconds.
+    pub fn wait_for(&self, what: &str, mut condition: impl FnMut(&[Value]) -> bool) {
+        let held = process::until(Duration::from_secs(10), || condition(&self.events()));
+        assert!(
+            held,
+            "no {what} in time; stdout:\n{}\nstderr:\n{}",
+            self.stdout(),
+            self.stderr()
+        );
+    }
+
+    /// SIGINT, as from a user at a terminal, and the end.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub fn stop(self) -> Outcome {
+        process::send(&self.child, Signal::SIGINT);
+        self.wait()
+    }
+
+    /// SIGKILL: it has no chance to clean up.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub fn kill(self) -> Outcome {
+        process::send(&self.child, Signal::SIGKILL);
+        self.wait()
+    }
+
+    /// Waits for it to end by itself.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub fn wait(mut self) -> Outcome {
+        let Some(status) = process::wait(&mut self.child, STOP) else {
+            panic!("{} did not end; stderr:\n{}", self.command, self.stderr());
+        };
+        Outcome::new(Finished {
+            command: std::mem::take(&mut self.command),
+            status,
+            stdout: self.stdout.finish(),
+            stderr: self.stderr.finish(),
+        })
+    }
+
+    fn wait_attached(&mut self, interfaces: usize) {
+        let mut ended = None;
+        let ready = process::until(READY, || {
+            ended = self.child.try_wait().expect("the child is ours");
+            ended.is_some()
+                || self
+                    .stderr()
+                    .lines()
+                    .filter(|line| line.contains(ATTACHED))
+                    .count()
+                    >= interfaces
+        });
+        if let Some(status) = ended {
+            panic!(
+                "{} ended with {status}; stderr:\n{}",
+                self.command,
+                self.stderr()
+            );
+        }
+        assert!(
+            ready,
+            "{} did not say {ATTACHED:?} in time; stderr:\n{}",
+            self.command,
+            self.stderr()
+        );
+    }
+}
+
+impl Drop for LiveSensor {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A pipe read on a thread, so that the sensor never waits for the test.
+#[derive(Debug)]
+struct Reader {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reader {
+    fn start(pipe: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let shared = Arc::clone(&bytes);
+        let thread = thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe);
+            loop {
+                let taken = match pipe.fill_buf() {
+                    Ok([]) | Err(_) => return,
+                    Ok(chunk) => {
+                        shared
+                            .lock()
+                            .expect("no reader panics")
+                            .extend_from_slice(chunk);
+                        chunk.len()
+                    }
+                };
+                pipe.consume(taken);
+            }
+        });
+        Self {
+            bytes,
+            thread: Some(thread),
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().expect("no reader panics")).into_owned()
+    }
+
+    fn finish(&mut self) -> Vec<u8> {
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+        std::mem::take(&mut *self.bytes.lock().expect("no reader panics"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> LiveSensor {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        LiveSensor::spawn(command)
+    }
+
+    #[test]
+    fn it_is_ready_when_it_says_so_and_ends_when_told() {
+        let script = r#"trap 'echo "{\"event_type\":\"stats\"}"; exit 0' INT
+            echo '{"event_type":"fingerprint"}'; echo "ve0: attached (generic XDP)" >&2; while :; do sleep 0.01; done"#;
+        let mut live = shell(script);
+        live.wait_attached(1);
+        live.wait_for("event", |events| events.len() == 1);
+        assert_eq!(live.stop().ok().says("generic").events().len(), 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "no such interface")]
+    fn a_sensor_that_ends_first_is_shown() {
+        shell("echo 'no such interface' >&2; exit 2").wait_attached(1);
+    }
+
+    #[test]
+    fn killed_it_has_no_status() {
+        assert!(shell("exec sleep 60").kill().stdout().is_empty());
+    }
+}

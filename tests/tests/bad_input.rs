@@ -1,0 +1,367 @@
+//! What a user sees who gives the sensor what it cannot use: one clear line and the exit status of the contract.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+use tests::conversation::TcpConversation;
+use tests::generate::{self, Kind};
+use tests::hello::{self, Shape};
+use tests::packets::PcapWriter;
+use tests::random::SplitMix64;
+use tests::{Outcome, Sensor, process, require_root, require_tools, values};
+
+/// The sensor could not do what was asked, for a reason that lies in the file.
+const UNREADABLE: i32 = 1;
+/// The command line is wrong.
+const USAGE: i32 = 2;
+/// The user may not.
+const PRIVILEGE: i32 = 3;
+
+fn replay(file: &Path) -> Outcome {
+    Sensor::new().run(&[OsStr::new("replay"), file.as_os_str()])
+}
+
+/// A conversation with one ClientHello and one ServerHello, as a capture file.
+fn capture(folder: &Path) -> PathBuf {
+    let mut random = SplitMix64::new(11);
+    let hello = hello::records(
+        &Shape::Curl.client_hello("example.org", &mut random),
+        usize::MAX,
+    );
+    let flight = hello::server_flight_13(&mut random, 64);
+    TcpConversation::new()
+        .handshake()
+        .client(&hello)
+        .server(&flight)
+        .close()
+        .save(folder, "good.pcap")
+}
+
+fn file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    replay(Path::new("/nowhere/missing.pcap"))
+        .status(UNREADABLE)
+        .says("/nowhere/missing.pcap")
+        .in_one_line();
+}
+
+#[test]
+fn a_folder_is_not_a_capture() {
+    let folder = TempDir::new().unwrap();
+    replay(folder.path())
+        .status(UNREADABLE)
+        .says(folder.path().to_str().unwrap())
+        .says("directory")
+        .in_one_line();
+}
+
+#[test]
+fn an_empty_file_is_called_empty() {
+    let folder = TempDir::new().unwrap();
+    replay(&file(folder.path(), "nothing.pcap", &[]))
+        .status(UNREADABLE)
+        .says("nothing.pcap")
+        .says("empty")
+        .in_one_line();
+}
+
+#[test]
+fn a_file_that_is_no_capture_is_refused_by_its_content() {
+    let folder = TempDir::new().unwrap();
+    for (name, bytes) in [
+        ("text.pcap", &b"Dear sir or madam,\n"[..]),
+        ("short.pcap", &[0xd4][..]),
+        ("zeros", &[0; 4096][..]),
+    ] {
+        replay(&file(folder.path(), name, bytes))
+            .status(UNREADABLE)
+            .says(name)
+            .says("capture")
+            .in_one_line();
+    }
+}
+
+#[test]
+fn a_file_cut_in_mid_packet_gives_all_that_is_whole_and_then_a_warning() {
+    let folder = TempDir::new().unwrap();
+    let whole = capture(folder.path());
+    let bytes = fs::read(&whole).unwrap();
+    // Into the last packet, a bare ACK behind everything that makes a fingerprint.
+    let cut = file(folder.path(), "cut.pcap", &bytes[..bytes.len() - 30]);
+    let outcome = replay(&cut)
+        .status(UNREADABLE)
+        .says("cut.pcap")
+        .says("truncated")
+        .in_one_line();
+    let (events, whole) = (outcome.events(), replay(&whole).ok().events());
+    for kind in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
+        assert_eq!(values(&events, kind), values(&whole, kind), "{kind}");
+    }
+    assert_eq!(values(&events, "ja4"), [Shape::Curl.ja4()]);
+}
+
+#[test]
+fn a_file_cut_in_a_packet_header_gives_a_warning_too() {
+    let folder = TempDir::new().unwrap();
+    let bytes = fs::read(capture(folder.path())).unwrap();
+    let first = 24 + 16 + u32::from_le_bytes(bytes[32..36].try_into().unwrap()) as usize;
+    let outcome = replay(&file(folder.path(), "cut.pcap", &bytes[..first + 7]))
+        .status(UNREADABLE)
+        .says("truncated");
+    assert_eq!(
+        values(&outcome.events(), "ja4t").len(),
+        1,
+        "the SYN before the cut counts"
+    );
+}
+
+#[test]
+fn a_link_type_nobody_here_speaks_is_named() {
+    const RADIOTAP: u32 = 127;
+    let mut bytes = Vec::new();
+    let mut pcap = PcapWriter::new(&mut bytes, RADIOTAP).unwrap();
+    pcap.packet(1_000_000_000, &[0; 64]).unwrap();
+    pcap.finish().unwrap();
+    let folder = TempDir::new().unwrap();
+    replay(&file(folder.path(), "radio.pcap", &bytes))
+        .status(UNREADABLE)
+        .says("radio.pcap")
+        .says("127")
+        .in_one_line();
+}
+
+/// A pcapng block: type, total length, body, total length again.
+fn block(kind: u32, body: &[u8]) -> Vec<u8> {
+    let length = (12 + body.len() as u32).to_le_bytes();
+    [&kind.to_le_bytes()[..], &length, body, &length].concat()
+}
+
+#[test]
+fn a_pcapng_block_of_absurd_length_is_refused_without_asking_for_the_memory() {
+    let section = block(
+        0x0a0d_0d0a,
+        &[
+            0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255,
+        ],
+    );
+    let interface = block(1, &[1, 0, 0, 0, 0, 0, 4, 0]);
+    let folder = TempDir::new().unwrap();
+    for length in [0xffff_fffc_u32, 0x4000_0000, 4, 0] {
+        let packet = [&6_u32.to_le_bytes()[..], &length.to_le_bytes(), &[0; 64]].concat();
+        let path = file(
+            folder.path(),
+            "absurd.pcapng",
+            &[&section[..], &interface, &packet].concat(),
+        );
+        let sensor = Sensor::new();
+        // 1 GiB of address space: an allocation of what the file claims fails, and would be seen.
+        let mut limited = Command::new("sh");
+        limited
+            .args(["-c", r#"ulimit -v 1048576; exec "$0" replay "$1""#])
+            .arg(sensor.binary())
+            .arg(&path);
+        let outcome = Outcome::new(process::run(limited, &[], process::LIMIT));
+        outcome
+            .status(UNREADABLE)
+            .says("absurd.pcapng")
+            .says("length")
+            .in_one_line();
+    }
+}
+
+#[test]
+fn standard_input_is_a_file_like_any_other() {
+    let folder = TempDir::new().unwrap();
+    let path = capture(folder.path());
+    let from_file = replay(&path).ok();
+    let from_stdin = Sensor::new()
+        .run_with_stdin(&["replay", "-"], &fs::read(&path).unwrap())
+        .ok();
+    assert_eq!(from_stdin.stdout(), from_file.stdout());
+    Sensor::new()
+        .run(&["replay", "-"])
+        .status(UNREADABLE)
+        .says("empty")
+        .in_one_line();
+}
+
+#[test]
+fn compressed_files_are_known_by_content_not_by_name() {
+    let folder = TempDir::new().unwrap();
+    let path = capture(folder.path());
+    let (plain, bytes) = (replay(&path).ok(), fs::read(&path).unwrap());
+
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&bytes).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let zstd =
+        ruzstd::encoding::compress_to_vec(&bytes[..], ruzstd::encoding::CompressionLevel::Fastest);
+    for (name, packed) in [
+        ("gzip.txt", &gzip),
+        ("zstd.pcap", &zstd),
+        ("zstd.gz", &zstd),
+    ] {
+        assert_eq!(
+            replay(&file(folder.path(), name, packed)).ok().stdout(),
+            plain.stdout(),
+            "{name}"
+        );
+    }
+    assert_eq!(
+        Sensor::new()
+            .run_with_stdin(&["replay", "-"], &gzip)
+            .ok()
+            .stdout(),
+        plain.stdout()
+    );
+    // A download that broke off.
+    replay(&file(folder.path(), "half.gz", &gzip[..gzip.len() / 2]))
+        .status(UNREADABLE)
+        .says("half.gz")
+        .in_one_line();
+}
+
+#[test]
+fn a_bad_file_does_not_hide_the_good_one_beside_it() {
+    let folder = TempDir::new().unwrap();
+    let good = capture(folder.path());
+    let bad = file(folder.path(), "bad.pcap", b"no capture");
+    let outcome = Sensor::new().run(&[OsStr::new("replay"), good.as_os_str(), bad.as_os_str()]);
+    let outcome = outcome.status(UNREADABLE).says("bad.pcap");
+    assert_eq!(values(&outcome.events(), "ja4"), [Shape::Curl.ja4()]);
+}
+
+#[test]
+fn wrong_usage_is_not_a_failure_at_run_time() {
+    let folder = TempDir::new().unwrap();
+    let good = capture(folder.path());
+    let good = good.to_str().unwrap();
+    for arguments in [
+        &[][..],
+        &["frobnicate"],
+        &["replay"],
+        &["replay", "--no-such-flag", good],
+        &["replay", "--format", "xml", good],
+        &["replay", "--shards", "0", good],
+        &["replay", "--shards", "many", good],
+        &["replay", "--types", "ja4,ja5", good],
+        &["run"],
+        &["run", "-i", "lo", "--hook", "sideways"],
+        &["run", "-i", "lo", "--direction", "up"],
+    ] {
+        let outcome = Sensor::new().run(arguments).status(USAGE);
+        assert!(
+            outcome.stdout().is_empty(),
+            "{arguments:?}: errors go to stderr"
+        );
+        assert!(
+            !outcome.stderr().trim().is_empty(),
+            "{arguments:?}: it says what is wrong"
+        );
+    }
+}
+
+#[test]
+fn an_interface_that_does_not_exist_is_named() {
+    for name in ["nosuch0", "a-name-that-no-kernel-takes"] {
+        Sensor::new()
+            .run(&["run", "-i", name])
+            .status(USAGE)
+            .says(name)
+            .in_one_line();
+        Sensor::new()
+            .run(&["run", "-i", "lo", "-i", name])
+            .status(USAGE)
+            .says(name)
+            .in_one_line();
+    }
+}
+
+#[test]
+fn who_lacks_the_privilege_is_told_how_to_get_it() {
+    if !require_root() || !require_tools(&["setpriv"]) {
+        return;
+    }
+    // Where nobody can read it, wherever the build lies.
+    let folder = TempDir::new().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let binary = folder.path().join("ja4sensor");
+    fs::copy(Sensor::new().binary(), &binary).unwrap();
+    fs::set_permissions(&binary, Permissions::from_mode(0o755)).unwrap();
+
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(&binary)
+        .args(["run", "-i", "lo"]);
+    command.current_dir("/").env_remove("RUST_LOG");
+    let outcome = Outcome::new(process::run(command, &[], process::LIMIT)).status(PRIVILEGE);
+    outcome
+        .says("CAP_BPF")
+        .says("CAP_NET_ADMIN")
+        .says("CAP_PERFMON")
+        .says("setcap")
+        .in_one_line();
+}
+
+/// Starts a replay that prints far more than a pipe holds.
+fn long_replay(folder: &Path, stdout: Stdio) -> std::process::Child {
+    let path = folder.join("long.pcap");
+    generate::write(Kind::Dense, 0.05, 1, &mut File::create(&path).unwrap()).unwrap();
+    let mut command = Sensor::new().command(&[OsStr::new("replay"), path.as_os_str()]);
+    command
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_the_replay_in_peace() {
+    let folder = TempDir::new().unwrap();
+    let mut child = long_replay(folder.path(), Stdio::piped());
+    let mut line = String::new();
+    // As `| head -1` does.
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert!(
+        line.starts_with('{') && line.ends_with("}\n"),
+        "a whole line came: {line}"
+    );
+    let stderr = process::collect(child.stderr.take().unwrap());
+    let status = process::wait(&mut child, process::LIMIT).expect("it ends");
+    let stderr = String::from_utf8(stderr.join().unwrap()).unwrap();
+    assert_eq!((status.code(), stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_full_disk_is_not_taken_for_success() {
+    let folder = TempDir::new().unwrap();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut child = long_replay(folder.path(), full.into());
+    let stderr = process::collect(child.stderr.take().unwrap());
+    let status = process::wait(&mut child, process::LIMIT).expect("it ends");
+    let stderr = String::from_utf8(stderr.join().unwrap()).unwrap();
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("space"), "{stderr}");
+}

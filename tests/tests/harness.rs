@@ -1,0 +1,303 @@
+//! The support library against programs that know better: a test can only be trusted as far as these hold.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs::File;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tests::conversation::TcpConversation;
+use tests::generate::{self, Kind};
+use tests::hello::{self, Shape};
+use tests::netns::Layout;
+use tests::packets::{Envelope, Extension};
+use tests::peers::{self, Chain, Key, Nginx};
+use tests::random::SplitMix64;
+use tests::tape::{Recording, Tape, dissect};
+use tests::{Wire, require_root, require_tools};
+
+/// Records what `talk` does on the server's side of the wire.
+fn recorded(wire: &Wire, talk: impl FnOnce()) -> Recording {
+    let tape = Tape::start(wire.server());
+    talk();
+    tape.stop()
+}
+
+#[test]
+fn curl_reaches_nginx_and_tcpdump_sees_it() {
+    if !require_root()
+        || !require_tools(&[
+            "ip", "ethtool", "ss", "openssl", "nginx", "curl", "tcpdump", "tc",
+        ])
+    {
+        return;
+    }
+    let (wire, chain) = (Wire::new(), Chain::new(Key::Rsa));
+    let _nginx = Nginx::start(wire.server(), 443, &chain);
+    let recording = recorded(&wire, || {
+        for server in [wire.server().v4(), wire.server().v6()] {
+            peers::curl(wire.client(), server, 443, &["--tls-max", "1.2"]).has("hello");
+            peers::curl(wire.client(), server, 443, &["--tlsv1.3"]).has("hello");
+        }
+    });
+    let text = recording.dissected(&["tcp[tcpflags] == tcp-syn or (ip6 and ip6[53] == 2)"]);
+    assert_eq!(
+        text.matches("Flags [S],").count(),
+        4,
+        "one SYN per connection:\n{text}"
+    );
+    assert!(
+        text.contains("10.98.0.1.") && text.contains("fd98::1."),
+        "{text}"
+    );
+    assert!(
+        !wire.server().has_programs(),
+        "nobody attached anything here"
+    );
+}
+
+#[test]
+fn openssl_talks_to_openssl_across_vlans_in_more_than_one_segment() {
+    if !require_root() || !require_tools(&["ip", "ethtool", "ss", "openssl", "tcpdump"]) {
+        return;
+    }
+    let (wire, chain) = (
+        Wire::with(Layout {
+            vlan: &[100, 7],
+            offloads: false,
+        }),
+        Chain::new(Key::Ec),
+    );
+    let _server = peers::openssl_server(wire.server(), 8443, &chain, &["-tls1_3"]);
+    let recording = recorded(&wire, || {
+        let protocols = peers::many_protocols();
+        peers::openssl_client(
+            wire.client(),
+            wire.server().v4(),
+            8443,
+            &["-alpn", &protocols],
+        )
+        .has("Cipher is TLS_");
+    });
+    let text = recording.dissected(&[]);
+    assert!(
+        text.contains("vlan 100") && text.contains("vlan 7"),
+        "both tags are in the packet:\n{text}"
+    );
+    let full = text
+        .lines()
+        .any(|line| line.contains("> 10.98.0.2.8443:") && line.contains("length 1448"));
+    assert!(full, "the hello does not fit one segment:\n{text}");
+}
+
+#[test]
+fn each_piece_is_a_segment() {
+    if !require_root() || !require_tools(&["ip", "ethtool", "tcpdump"]) {
+        return;
+    }
+    let wire = Wire::new();
+    let recording = recorded(&wire, || {
+        let to = (wire.server().v6(), 443).into();
+        let pause = Duration::from_millis(20);
+        peers::send_pieces(
+            wire.client(),
+            wire.server(),
+            to,
+            &[b"\x16", b"\x03\x01"],
+            pause,
+        );
+    });
+    let text = recording.dissected(&[]);
+    assert!(
+        text.contains("seq 1:2,") && text.contains("seq 2:4,"),
+        "{text}"
+    );
+}
+
+#[test]
+fn crafted_packets_are_right_by_the_word_of_tcpdump() {
+    if !require_tools(&["tcpdump"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let mut random = SplitMix64::new(3);
+    let hello = hello::records(
+        &Shape::PostQuantum.client_hello("example.org", &mut random),
+        usize::MAX,
+    );
+    let envelopes = [
+        Envelope::default(),
+        Envelope {
+            vlan: vec![100],
+            extensions: Vec::new(),
+        },
+        Envelope {
+            vlan: vec![100, 7],
+            extensions: vec![
+                Extension::HopByHop,
+                Extension::Routing,
+                Extension::Destination(3),
+            ],
+        },
+    ];
+    for (number, envelope) in envelopes.into_iter().enumerate() {
+        for (client, server) in [
+            ("10.0.0.1:51234", "10.0.0.2:443"),
+            ("[2001:db8::1]:51234", "[2001:db8::2]:443"),
+        ] {
+            let mut talk = TcpConversation::between(client, server).inside(envelope.clone());
+            talk.handshake()
+                .client(&hello[..1400])
+                .client(&hello[1400..])
+                .server(&[22, 3, 3])
+                .close();
+            let file = talk.save(folder.path(), "crafted.pcap");
+            let text = dissect(&file, &["-v"]);
+            assert_eq!(
+                text.matches("(correct)").count(),
+                talk.packets().len(),
+                "case {number}, {client}:\n{text}"
+            );
+            for wrong in ["incorrect", "bad cksum", "truncated", "bad-hdr", "wrong"] {
+                assert!(
+                    !text.contains(wrong),
+                    "{wrong} in case {number}, {client}:\n{text}"
+                );
+            }
+            assert!(
+                text.contains("options [mss 1460,sackOK,TS val 978260226 ecr 0,nop,wscale 7]"),
+                "{text}"
+            );
+        }
+    }
+}
+
+/// The first bytes of the SHA-256 of a generated capture, and how many packets it has.
+fn digest(kind: Kind, scale: f64, seed: u64) -> (String, u64) {
+    let mut bytes = Vec::new();
+    let written = generate::write(kind, scale, seed, &mut bytes).unwrap();
+    assert_eq!(written.bytes, bytes.len() as u64);
+    (
+        Sha256::digest(&bytes)
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect(),
+        written.packets,
+    )
+}
+
+#[test]
+fn generated_captures_are_the_same_everywhere() {
+    // A change here makes figures of earlier benches incomparable; say so in the changelog.
+    for (kind, scale, first_bytes) in [
+        (Kind::Dense, 0.02, "ce197854bdadedb4"),
+        (Kind::Mix, 0.01, "38395869cf9afcd4"),
+        (Kind::Pq, 0.02, "c4acfc2ce72f394f"),
+    ] {
+        let (hash, packets) = digest(kind, scale, 1);
+        assert_eq!(hash, first_bytes, "{kind:?}");
+        assert_eq!(
+            packets,
+            kind.flows(scale) * kind.packets_per_flow(),
+            "{kind:?}"
+        );
+        assert_ne!(digest(kind, scale, 2).0, hash, "{kind:?}: the seed matters");
+    }
+}
+
+#[test]
+fn generated_captures_are_right_by_the_word_of_tcpdump() {
+    if !require_tools(&["tcpdump"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    for kind in Kind::ALL {
+        let path = folder.path().join(kind.name());
+        let written = generate::write(kind, 0.002, 7, &mut File::create(&path).unwrap()).unwrap();
+        let text = dissect(&path, &["-v"]);
+        assert_eq!(
+            text.matches("(correct)").count() as u64,
+            written.packets,
+            "{kind:?}"
+        );
+        assert!(
+            !text.contains("incorrect") && !text.contains("bad cksum"),
+            "{kind:?}"
+        );
+        let syns: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("Flags [S],"))
+            .map(endpoints)
+            .collect();
+        let distinct: std::collections::BTreeSet<_> = syns.iter().collect();
+        assert_eq!(
+            (syns.len(), distinct.len()),
+            (kind.flows(0.002) as usize, syns.len()),
+            "{kind:?}: no flow twice"
+        );
+    }
+}
+
+/// `10.0.0.1.51234 > 198.51.100.3.443` of a line of tcpdump.
+fn endpoints(line: &str) -> String {
+    line.split(": Flags")
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
+}
+
+#[test]
+fn flows_of_a_generated_capture_overlap() {
+    let mut bytes = Vec::new();
+    generate::write(Kind::Dense, 0.05, 1, &mut bytes).unwrap();
+    // Read the file back by the format's book: per packet 16 bytes of header, then the frame.
+    let (mut at, mut last, mut open, mut most) = (24, 0, 0_i64, 0);
+    while at < bytes.len() {
+        let field = |offset: usize| {
+            u64::from(u32::from_le_bytes(
+                bytes[at + offset..at + offset + 4].try_into().unwrap(),
+            ))
+        };
+        let time = field(0) * 1_000_000_000 + field(4);
+        assert!(time >= last, "time does not run backwards");
+        last = time;
+        let frame = &bytes[at + 16..at + 16 + field(8) as usize];
+        let tcp = if frame[12..14] == [0x08, 0x00] {
+            34
+        } else {
+            54
+        };
+        match frame[tcp + 13] {
+            0x02 => open += 1,
+            0x11 => open -= 1,
+            _ => (),
+        }
+        most = most.max(open);
+        at += 16 + frame.len();
+    }
+    assert_eq!(open, 0, "every flow ends");
+    assert!(most > 300, "{most} flows at once");
+}
+
+#[test]
+#[ignore = "writes 0.9 GB of captures to nowhere; run in release to see sizes and speed"]
+fn full_size() {
+    for kind in Kind::ALL {
+        let started = std::time::Instant::now();
+        let written = generate::write(kind, 1.0, 1, &mut std::io::sink()).unwrap();
+        eprintln!(
+            "{kind:?}: {} packets, {:.1} MB, {:.2?}",
+            written.packets,
+            written.bytes as f64 / 1e6,
+            started.elapsed()
+        );
+    }
+}
