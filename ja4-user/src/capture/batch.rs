@@ -15,7 +15,8 @@ const _: () = assert!(BATCH_BYTES >= 2 * super::MAX_BLOCK as usize);
 pub struct FrameRef {
     /// The packet's number, from 1, counted over all files of a run.
     pub number: u64,
-    /// When it was captured: nanoseconds since the Unix epoch, clamped to what fits.
+    /// When it was captured: nanoseconds since the Unix epoch, clamped to what fits. The
+    /// previous packet's time (0 for the first) where the file has none, in pcapng's Simple Packet Blocks.
     pub time: u64,
     /// Where its bytes begin in the batch.
     pub offset: u32,

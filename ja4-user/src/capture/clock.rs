@@ -79,3 +79,58 @@ impl Clock {
 fn clamp(nanos: u128) -> u64 {
     u64::try_from(nanos).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The time of `units` at this if_tsresol and if_tsoffset.
+    fn time(resolution: u8, offset: i64, units: u64) -> u64 {
+        let mut clock = Clock::default();
+        clock.set_resolution(resolution);
+        clock.set_offset(offset);
+        clock.nanoseconds((units >> 32) as u32, units as u32)
+    }
+
+    #[test]
+    fn microseconds_unless_told_otherwise() {
+        assert_eq!(Clock::default().nanoseconds(0, 1_500_000), 1_500_000_000);
+        assert_eq!(time(6, 0, 1_500_000), 1_500_000_000);
+    }
+
+    #[test]
+    fn powers_of_ten() {
+        assert_eq!(time(0, 0, 3), 3_000_000_000);
+        assert_eq!(time(3, 0, 1_500), 1_500_000_000);
+        assert_eq!(time(9, 0, 0x1_0000_0001), 0x1_0000_0001);
+        assert_eq!(time(12, 0, 1_234_567), 1_234);
+    }
+
+    #[test]
+    fn powers_of_two() {
+        assert_eq!(time(0x80, 0, 3), 3_000_000_000);
+        assert_eq!(time(0x80 | 10, 0, 1_536), 1_500_000_000);
+        assert_eq!(time(0x80 | 32, 0, 3 << 31), 1_500_000_000);
+    }
+
+    #[test]
+    fn offsets_move_the_epoch_both_ways() {
+        assert_eq!(time(9, 1_000, 5), 1_000_000_000_005);
+        assert_eq!(time(9, -1, 1_000_000_005), 5);
+    }
+
+    #[test]
+    fn extremes_are_clamped() {
+        for resolution in 0..=255 {
+            for offset in [i64::MIN, -1, 0, 1, i64::MAX] {
+                let time = |units| time(resolution, offset, units);
+                assert!(time(0) <= time(1) && time(1) <= time(u64::MAX));
+            }
+        }
+        assert_eq!(time(6, 0, u64::MAX), u64::MAX);
+        assert_eq!(time(9, i64::MIN, 5), 0);
+        assert_eq!(time(9, i64::MAX, 5), u64::MAX);
+        assert_eq!(time(127, 0, u64::MAX), 0);
+        assert_eq!(time(255, 0, u64::MAX), 0);
+    }
+}

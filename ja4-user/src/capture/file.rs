@@ -205,6 +205,9 @@ impl CaptureFile {
             return Some(0);
         }
         if !pcap::is_pcap(magic) {
+            if start.len() < SHOWN_LEN {
+                return None;
+            }
             self.end = Some(End::Failed(self.not_a_capture(start)));
             return None;
         }
@@ -223,19 +226,17 @@ impl CaptureFile {
     /// What the end of the stream means when `rest` is left over.
     fn at_end(&self, rest: &[u8]) -> End {
         let name = self.name.clone();
-        let (started, in_block) = match &self.format {
-            // A pcap file whose header is not whole.
-            Format::Unknown => (rest.len() >= MAGIC_LEN, false),
-            Format::Pcap(_) => (true, false),
-            Format::Pcapng(pcapng) => (true, pcapng.in_block()),
+        let whole = match &self.format {
+            Format::Unknown if rest.is_empty() => return End::Failed(CaptureError::Empty { name }),
+            // A pcap file's header may be cut short, too.
+            Format::Unknown => match rest.first_chunk::<MAGIC_LEN>() {
+                Some(magic) if pcap::is_pcap(*magic) => false,
+                _ => return End::Failed(self.not_a_capture(rest)),
+            },
+            Format::Pcap(_) => rest.is_empty(),
+            Format::Pcapng(pcapng) => rest.is_empty() && !pcapng.in_block(),
         };
-        if !started && rest.is_empty() {
-            return End::Failed(CaptureError::Empty { name });
-        }
-        if !started {
-            return End::Failed(self.not_a_capture(rest));
-        }
-        if rest.is_empty() && !in_block {
+        if whole {
             return End::Clean;
         }
         End::Failed(CaptureError::Truncated {
@@ -300,5 +301,148 @@ impl fmt::Debug for CaptureFile {
             .field("offset", &self.offset)
             .field("packets", &self.packets)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "a test's own data is what it expects"
+    )]
+
+    use super::*;
+    use crate::capture::{
+        builder::{Builder, gzip, read, read_to_end, zstd},
+        order::ByteOrder,
+    };
+
+    const MAGIC: u32 = 0xa1b2_c3d4;
+
+    fn three_packets() -> Vec<u8> {
+        let file = Builder::pcap(ByteOrder::Little, MAGIC, 1);
+        file.record(1, 0, 0, b"one").record(2, 0, 0, b"two").record(3, 0, 0, b"three").bytes
+    }
+
+    /// The line a user sees, with its causes.
+    fn line(error: &CaptureError) -> String {
+        match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_read_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = CaptureFile::open(&folder.path().join("none.pcap")).unwrap_err();
+        assert!(line(&missing).contains("none.pcap: no such file; check the path"));
+        let directory = CaptureFile::open(folder.path()).unwrap_err();
+        assert!(line(&directory).contains("is a directory; name the capture files in it"));
+        let denied = CaptureError::open("a.pcap".into(), io::ErrorKind::PermissionDenied.into());
+        assert!(line(&denied).starts_with("a.pcap: permission denied; run as a user who may"));
+    }
+
+    #[test]
+    fn a_file_is_numbered_on_and_its_progress_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace");
+        std::fs::write(&path, three_packets()).unwrap();
+        let mut file = CaptureFile::open(&path).unwrap().starting_at(41);
+        let mut batch = Batch::new();
+        assert!(file.fill(&mut batch).unwrap());
+        let numbers: Vec<_> = batch.frames().iter().map(|frame| frame.number).collect();
+        assert_eq!(numbers, [41, 42, 43]);
+        assert!(!file.fill(&mut batch).unwrap());
+        assert_eq!(file.next_number(), 44);
+        let size = three_packets().len() as u64;
+        assert_eq!(file.progress(), Progress { consumed: size, total: Some(size) });
+    }
+
+    #[test]
+    fn an_empty_file_is_told_from_a_capture_without_packets() {
+        let error = read(b"").failed_after(0);
+        assert!(line(&error).starts_with("test: is empty;"), "{error}");
+        assert!(matches!(read(&gzip(b"")).failed_after(0), CaptureError::Empty { .. }));
+        assert!(matches!(read(&zstd(b"")).failed_after(0), CaptureError::Empty { .. }));
+        assert!(read(&three_packets()[..24]).clean().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_no_capture_shows_its_first_bytes() {
+        let cases: [(&[u8], &str); 5] = [
+            (b"BZh91AY&SY", "is not a capture: it begins with 42 5a 68 39 31 41 59 26 53 59, which looks like bzip2"),
+            (b"{\"a\": 1}", "which looks like text"),
+            (b"\0\x01", "it begins with 00 01;"),
+            (&gzip(b"hello"), "its gzip content is not a capture: it begins with 68 65 6c 6c 6f, which looks like text"),
+            (&zstd(&gzip(&three_packets())), "its zstd content is not a capture: it begins with 1f 8b"),
+        ];
+        for (bytes, expected) in cases {
+            let error = read(bytes).failed_after(0);
+            assert!(matches!(error, CaptureError::NotACapture { .. }));
+            assert!(line(&error).contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_gives_its_whole_packets_first() {
+        let whole = three_packets();
+        // Where the header and each packet end.
+        let ends = [24, 24 + 19, 24 + 2 * 19, whole.len()];
+        for cut in 4..whole.len() {
+            let outcome = read(&whole[..cut]);
+            let packets = ends[1..].iter().filter(|&&end| end <= cut).count();
+            if ends.contains(&cut) {
+                assert_eq!(outcome.clean().len(), packets);
+                continue;
+            }
+            let begins = ends.iter().rfind(|&&end| end <= cut).copied().unwrap_or(0);
+            match outcome.failed_after(packets) {
+                CaptureError::Truncated { offset, packets: delivered, .. } => {
+                    assert_eq!((offset, delivered), (begins as u64, packets as u64));
+                }
+                other => panic!("{other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_compressed_file_gives_what_was_readable_first() {
+        let mut file = Builder::pcap(ByteOrder::Little, MAGIC, 1);
+        for number in 0..20_000u32 {
+            let noise = number.wrapping_mul(0x9e37_79b9).to_le_bytes().repeat(5);
+            file = file.record(number, number, 0, &noise);
+        }
+        for packed in [gzip(&file.bytes), zstd(&file.bytes)] {
+            assert_eq!(read(&packed).clean().len(), 20_000);
+            let outcome = read(&packed[..packed.len() * 3 / 4]);
+            let packets = outcome.frames.len();
+            assert!((1_000..20_000).contains(&packets), "{packets} packets");
+            let error = outcome.failed_after(packets);
+            assert!(matches!(error, CaptureError::Decompress { .. }), "{error}");
+            assert!(line(&error).contains(&format!("cut short or damaged, after {packets} packets; copy")));
+        }
+    }
+
+    #[test]
+    fn a_failing_disk_is_told_after_what_it_gave() {
+        struct Failing(io::Cursor<Vec<u8>>);
+        impl Read for Failing {
+            fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+                match self.0.read(target)? {
+                    // EIO
+                    0 => Err(io::Error::from_raw_os_error(5)),
+                    count => Ok(count),
+                }
+            }
+        }
+        for bytes in [three_packets(), gzip(&three_packets())] {
+            let file = CaptureFile::from_reader("disk", Box::new(Failing(io::Cursor::new(bytes))));
+            let error = read_to_end(file).failed_after(3);
+            assert!(line(&error).starts_with("disk: cannot be read beyond byte"), "{error}");
+            assert!(line(&error).contains("Input/output error"), "{error}");
+        }
     }
 }

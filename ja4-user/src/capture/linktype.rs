@@ -243,3 +243,82 @@ fn ppp_hdlc(frame: &[u8]) -> Result<(Start, usize), LinkError> {
         _ => ppp(frame),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test's own data is what it expects")]
+
+    use super::*;
+
+    fn at(number: u16, frame: &[u8]) -> Result<(Start, usize), LinkError> {
+        let payload = LinkType::from_number(number).network(frame)?;
+        assert!(payload.offset <= frame.len());
+        Ok((payload.start, payload.offset))
+    }
+
+    const V4: Start = Start::Network(0x0800);
+    const V6: Start = Start::Network(0x86dd);
+
+    #[test]
+    fn ethernet_starts_at_its_header() {
+        assert_eq!(at(1, b"any"), Ok((Start::Ethernet, 0)));
+    }
+
+    #[test]
+    fn raw_packets_tell_their_version() {
+        for number in [12, 14, 101] {
+            assert_eq!(at(number, &[0x45]), Ok((V4, 0)));
+            assert_eq!(at(number, &[0x60]), Ok((V6, 0)));
+            assert_eq!(at(number, &[0x00]), Err(LinkError::Version(0)));
+            assert_eq!(at(number, &[]), Err(LinkError::Truncated));
+        }
+        assert_eq!(at(228, &[0x45]), Ok((V4, 0)));
+        assert_eq!(at(229, &[0x60]), Ok((V6, 0)));
+    }
+
+    #[test]
+    fn loopback_families_of_every_platform_and_byte_order() {
+        for (family, start) in [(2u32, V4), (10, V6), (24, V6), (28, V6), (30, V6)] {
+            assert_eq!(at(0, &family.to_le_bytes()), Ok((start, 4)));
+            assert_eq!(at(0, &family.to_be_bytes()), Ok((start, 4)));
+            assert_eq!(at(108, &family.to_be_bytes()), Ok((start, 4)));
+        }
+        assert_eq!(at(0, &7u32.to_be_bytes()), Err(LinkError::Family(7)));
+        assert_eq!(at(0, &[2, 0, 0]), Err(LinkError::Truncated));
+    }
+
+    #[test]
+    fn cooked_headers_announce_an_ethertype() {
+        let mut v1 = [0u8; 16];
+        v1[14..].copy_from_slice(&[0x81, 0x00]);
+        assert_eq!(at(113, &v1), Ok((Start::Network(0x8100), 16)));
+        assert_eq!(at(113, &v1[..15]), Err(LinkError::Truncated));
+        v1[2..4].copy_from_slice(&824u16.to_be_bytes());
+        assert_eq!(at(113, &v1), Err(LinkError::Protocol(0x8100)));
+
+        let mut v2 = [0u8; 20];
+        v2[..2].copy_from_slice(&[0x86, 0xdd]);
+        assert_eq!(at(276, &v2), Ok((V6, 20)));
+        assert_eq!(at(276, &v2[..19]), Err(LinkError::Truncated));
+    }
+
+    #[test]
+    fn ppp_with_and_without_address_and_compression() {
+        for number in [9, 50] {
+            assert_eq!(at(number, &[0xff, 0x03, 0x00, 0x21]), Ok((V4, 4)));
+            assert_eq!(at(number, &[0xff, 0x03, 0x57]), Ok((V6, 3)));
+            assert_eq!(at(number, &[0x00, 0x57]), Ok((V6, 2)));
+            assert_eq!(at(number, &[0x21, 0x45]), Ok((V4, 1)));
+            assert_eq!(at(number, &[0xff, 0x03, 0xc0, 0x21]), Err(LinkError::Protocol(0xc021)));
+            assert_eq!(at(number, &[0xff, 0x03, 0x00]), Err(LinkError::Truncated));
+        }
+        assert_eq!(at(50, &[0x0f, 0x00, 0x86, 0xdd]), Ok((V6, 4)));
+        assert_eq!(at(50, &[0x8f, 0x00, 0x08]), Err(LinkError::Truncated));
+    }
+
+    #[test]
+    fn others_are_refused_by_number() {
+        assert_eq!(at(51, &[0; 64]), Err(LinkError::Unsupported(51)));
+        assert_eq!(at(127, &[0; 64]), Err(LinkError::Unsupported(127)));
+    }
+}

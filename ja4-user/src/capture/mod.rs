@@ -42,3 +42,8 @@ pub const MAX_SKIPPED_BLOCK: u32 = 64 * 1024 * 1024;
 /// The most interfaces one pcapng section may declare: Simple and Enhanced Packet Blocks could name more, but the
 /// table must not grow with the length of a hostile file.
 pub const MAX_INTERFACES: usize = 65_536;
+
+#[cfg(test)]
+mod builder;
+#[cfg(test)]
+mod tests;

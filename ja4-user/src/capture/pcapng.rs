@@ -141,7 +141,7 @@ impl Pcapng {
                 self.order = order;
             }
             let length = self.order.u32(header.length);
-            if !self.is_known(kind) {
+            if !is_known(kind) {
                 self.skip = Some(start_skipping(length)?);
                 run.at += size_of::<BlockHeader>();
                 continue;
@@ -149,22 +149,16 @@ impl Pcapng {
             let Some(block) = whole_block(rest, length, self.order)? else {
                 return Ok(());
             };
+            let content = block.get(..block.len().saturating_sub(TRAILER_LEN)).unwrap_or(&[]);
             match kind {
                 SECTION_HEADER => self.section(block)?,
                 INTERFACE_DESCRIPTION => self.interface(block)?,
-                ENHANCED_PACKET => self.enhanced(block, run)?,
-                SIMPLE_PACKET => self.simple(block, run)?,
-                _ => self.obsolete(block, run)?,
+                ENHANCED_PACKET => self.enhanced(content, run)?,
+                SIMPLE_PACKET => self.simple(content, run)?,
+                _ => self.obsolete(content, run)?,
             }
             run.at += block.len();
         }
-    }
-
-    fn is_known(&self, kind: u32) -> bool {
-        matches!(
-            kind,
-            SECTION_HEADER | INTERFACE_DESCRIPTION | ENHANCED_PACKET | SIMPLE_PACKET | PACKET
-        )
     }
 
     /// Goes on skipping. False while the skipped block goes on beyond the chunk.
@@ -215,37 +209,37 @@ impl Pcapng {
         Ok(())
     }
 
-    fn enhanced(&mut self, block: &[u8], run: &mut Indexing<'_>) -> Result<(), Fault> {
-        let (packet, body) = EnhancedPacket::ref_from_prefix(block).map_err(|_| short(block))?;
+    fn enhanced(&mut self, content: &[u8], run: &mut Indexing<'_>) -> Result<(), Fault> {
+        let (packet, body) = EnhancedPacket::ref_from_prefix(content).map_err(|_| short(content))?;
         let stamp = (self.order.u32(packet.time_high), self.order.u32(packet.time_low));
         let captured = self.order.u32(packet.captured);
         let wire = self.order.u32(packet.wire);
         let interface = self.order.u32(packet.interface);
-        fits(captured, block, body)?;
+        fits(captured, content, body)?;
         self.packet(run, size_of::<EnhancedPacket>(), interface, Some(stamp), captured, wire)
     }
 
-    fn obsolete(&mut self, block: &[u8], run: &mut Indexing<'_>) -> Result<(), Fault> {
-        let (packet, body) = ObsoletePacket::ref_from_prefix(block).map_err(|_| short(block))?;
+    fn obsolete(&mut self, content: &[u8], run: &mut Indexing<'_>) -> Result<(), Fault> {
+        let (packet, body) = ObsoletePacket::ref_from_prefix(content).map_err(|_| short(content))?;
         let stamp = (self.order.u32(packet.time_high), self.order.u32(packet.time_low));
         let captured = self.order.u32(packet.captured);
         let wire = self.order.u32(packet.wire);
         let interface = u32::from(self.order.u16(packet.interface));
-        fits(captured, block, body)?;
+        fits(captured, content, body)?;
         self.packet(run, size_of::<ObsoletePacket>(), interface, Some(stamp), captured, wire)
     }
 
     /// A Simple Packet Block is of the section's first interface and states the length on the wire only; the
     /// interface's snapshot length, or else the block's, tells how much of it is there.
-    fn simple(&mut self, block: &[u8], run: &mut Indexing<'_>) -> Result<(), Fault> {
-        let (packet, body) = SimplePacket::ref_from_prefix(block).map_err(|_| short(block))?;
+    fn simple(&mut self, content: &[u8], run: &mut Indexing<'_>) -> Result<(), Fault> {
+        let (packet, body) = SimplePacket::ref_from_prefix(content).map_err(|_| short(content))?;
         let wire = self.order.u32(packet.wire);
         let limit = match self.interfaces.first() {
             Some(interface) if interface.snaplen > 0 => interface.snaplen,
             _ => u32::MAX,
         };
-        let captured = wire.min(limit).min(body.len().saturating_sub(TRAILER_LEN) as u32);
-        fits(captured, block, body)?;
+        let captured = wire.min(limit).min(body.len() as u32);
+        fits(captured, content, body)?;
         self.packet(run, size_of::<SimplePacket>(), 0, None, captured, wire)
     }
 
@@ -281,6 +275,14 @@ impl Pcapng {
         );
         Ok(())
     }
+}
+
+/// Whether blocks of this kind are looked into.
+fn is_known(kind: u32) -> bool {
+    matches!(
+        kind,
+        SECTION_HEADER | INTERFACE_DESCRIPTION | ENHANCED_PACKET | SIMPLE_PACKET | PACKET
+    )
 }
 
 /// The byte order of the section that begins here, if its magic is there already.
@@ -329,17 +331,17 @@ fn check_trailer(head: u32, tail: u32) -> Result<(), Damage> {
 }
 
 /// A block too small for the fields of its kind.
-fn short(block: &[u8]) -> Damage {
-    Damage::BlockLength(block.len() as u32)
+fn short(content: &[u8]) -> Damage {
+    Damage::BlockLength((content.len() + TRAILER_LEN) as u32)
 }
 
-/// Checks that `captured` bytes lie in `body`, which is the end of `block` and ends with the trailing length.
-fn fits(captured: u32, block: &[u8], body: &[u8]) -> Result<(), Damage> {
+/// Checks that `captured` bytes lie in `body`, the end of a block's `content`.
+fn fits(captured: u32, content: &[u8], body: &[u8]) -> Result<(), Damage> {
     if captured > MAX_PACKET {
         return Err(Damage::PacketLength(captured));
     }
-    if captured as usize + TRAILER_LEN > body.len() {
-        let block = block.len() as u32;
+    if captured as usize > body.len() {
+        let block = (content.len() + TRAILER_LEN) as u32;
         return Err(Damage::PacketBeyondBlock { captured, block });
     }
     Ok(())
@@ -365,4 +367,183 @@ fn clock(description: &InterfaceDescriptionBlock<'_>, order: ByteOrder) -> Clock
         }
     }
     clock
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "a test's own data is what it expects"
+    )]
+
+    use super::{ByteOrder::Little, *};
+    use crate::capture::{CaptureError, builder::Builder};
+
+    const ETHERNET: u16 = 1;
+    const RAW: u16 = 101;
+    const RADIOTAP: u16 = 127;
+
+    fn ethernet() -> Builder {
+        Builder::pcapng(Little).interface(ETHERNET, 0, &[])
+    }
+
+    fn damage(file: Builder, packets: usize) -> Damage {
+        match file.read().failed_after(packets) {
+            CaptureError::Damaged { damage, .. } => damage,
+            other => panic!("{other}"),
+        }
+    }
+
+    #[test]
+    fn packets_of_every_block_kind_in_both_byte_orders() {
+        for order in ByteOrder::BOTH {
+            let file = Builder::pcapng(order)
+                .interface(ETHERNET, 4, &[])
+                .interface(RAW, 0, &[(2, b"eth0"), (9, &[9])])
+                .enhanced(0, 1_500_000, 1500, b"enhanced")
+                .obsolete(1, 7, 90, b"old")
+                .simple(1514, b"simple");
+            let frames = file.read().clean();
+            let seen: Vec<_> = frames
+                .iter()
+                .map(|(f, bytes)| (f.interface, f.link, f.time, f.wire, bytes.as_slice()))
+                .collect();
+            assert_eq!(
+                seen,
+                [
+                    (0, LinkType::Ethernet, 1_500_000_000, 1500, &b"enhanced"[..]),
+                    (1, LinkType::RawIp, 7, 90, b"old"),
+                    // Cut to the interface's 4 bytes; at the time of the packet before it.
+                    (0, LinkType::Ethernet, 7, 1514, b"simp"),
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn a_simple_packet_without_snaplen_loses_its_padding() {
+        let frames = ethernet().simple(5, b"12345").simple(99, b"1234").read().clean();
+        assert_eq!(frames[0].1, b"12345");
+        assert_eq!(frames[1].1, b"1234");
+    }
+
+    #[test]
+    fn interface_clocks_follow_their_section_s_byte_order() {
+        for order in ByteOrder::BOTH {
+            let offset = order.bytes64(100);
+            let frames = Builder::pcapng(order)
+                .interface(ETHERNET, 0, &[(9, &[0x80 | 1]), (14, &offset)])
+                .enhanced(0, 3, 0, b"x")
+                .read()
+                .clean();
+            assert_eq!(frames[0].0.time, 101_500_000_000);
+        }
+    }
+
+    #[test]
+    fn options_after_the_end_of_options_do_not_count() {
+        let file = Builder::pcapng(Little).interface(ETHERNET, 0, &[(0, b""), (9, &[9])]);
+        assert_eq!(file.enhanced(0, 5, 0, b"x").read().clean()[0].0.time, 5_000);
+    }
+
+    #[test]
+    fn each_section_has_its_own_byte_order_and_interfaces() {
+        let file = ethernet()
+            .enhanced(0, 1, 0, b"first")
+            .section(ByteOrder::Big)
+            .interface(ETHERNET, 0, &[])
+            .interface(RAW, 0, &[])
+            .enhanced(1, 2, 0, b"second")
+            .section(Little)
+            .interface(RAW, 0, &[])
+            .simple(5, b"third");
+        let frames = file.read().clean();
+        let seen: Vec<_> = frames.iter().map(|(f, bytes)| (f.interface, f.time, bytes.as_slice())).collect();
+        assert_eq!(seen, [(0, 1_000, &b"first"[..]), (2, 2_000, b"second"), (3, 2_000, b"third")]);
+
+        let undeclared = ethernet().section(Little).enhanced(0, 1, 0, b"x");
+        assert_eq!(damage(undeclared, 0), Damage::UndeclaredInterface { interface: 0, declared: 0 });
+    }
+
+    #[test]
+    fn unknown_blocks_are_skipped_whatever_their_size() {
+        let secrets = vec![0x0a; 3 * 1024 * 1024];
+        let file = ethernet()
+            .block(5, b"statistics")
+            .enhanced(0, 1, 0, b"one")
+            .block(0x0a, &secrets)
+            .block(0x0bad, b"")
+            .enhanced(0, 2, 0, b"two");
+        assert_eq!(file.read().clean().len(), 2);
+
+        let cut = Builder { bytes: file.bytes[..2_000_000].to_vec(), order: Little };
+        assert!(matches!(cut.read().failed_after(1), CaptureError::Truncated { packets: 1, .. }));
+    }
+
+    #[test]
+    fn absurd_block_lengths_end_the_file_after_what_came_before() {
+        let file = ethernet().enhanced(0, 1, 0, b"good");
+        for kind in [ENHANCED_PACKET, INTERFACE_DESCRIPTION, 5] {
+            for length in [0, 8, 11, 13, 30, 0xffff_fffc] {
+                let bad = file.clone().u32(kind).u32(length).raw(&[0; 64]);
+                assert_eq!(damage(bad, 1), Damage::BlockLength(length));
+            }
+        }
+        assert_eq!(damage(file.clone().u32(6).u32(MAX_BLOCK + 4), 1), Damage::BlockLength(MAX_BLOCK + 4));
+        assert_eq!(damage(file.block(6, &[0; 16]), 1), Damage::BlockLength(28));
+    }
+
+    #[test]
+    fn a_block_whose_lengths_differ_is_damaged() {
+        for kind in [ENHANCED_PACKET, 5] {
+            let bad = ethernet().enhanced(0, 1, 0, b"good").u32(kind).u32(40).raw(&[0; 28]).u32(44);
+            assert_eq!(damage(bad, 1), Damage::BlockTrailer { head: 40, tail: 44 });
+        }
+    }
+
+    #[test]
+    fn a_packet_longer_than_its_block_is_damaged() {
+        let mut file = ethernet().enhanced(0, 1, 0, b"good");
+        let captured = file.bytes.len() - 4 - 4 - 8;
+        file.bytes[captured] = 5;
+        let damage = damage(file, 0);
+        assert_eq!(damage, Damage::PacketBeyondBlock { captured: 5, block: 36 });
+    }
+
+    #[test]
+    fn a_packet_of_an_undeclared_interface_is_damaged() {
+        let file = ethernet().enhanced(0, 1, 0, b"good").enhanced(1, 2, 0, b"bad");
+        assert_eq!(damage(file, 1), Damage::UndeclaredInterface { interface: 1, declared: 1 });
+        let simple = Builder::pcapng(Little).simple(3, b"bad");
+        assert_eq!(damage(simple, 0), Damage::UndeclaredInterface { interface: 0, declared: 0 });
+    }
+
+    #[test]
+    fn an_unsupported_interface_matters_only_with_packets() {
+        let file = ethernet().interface(RADIOTAP, 0, &[]).enhanced(0, 1, 0, b"one").enhanced(0, 2, 0, b"two");
+        assert_eq!(file.read().clean().len(), 2);
+        let error = file.enhanced(1, 3, 0, b"radio").read().failed_after(2);
+        assert!(matches!(error, CaptureError::UnsupportedLinkType { number: RADIOTAP, packets: 2, .. }));
+    }
+
+    #[test]
+    fn a_section_header_must_tell_its_byte_order_and_version() {
+        let mut file = Builder::pcapng(Little);
+        file.bytes[12] = 9;
+        assert_eq!(damage(file, 0), Damage::SectionVersion(9));
+        let mut file = Builder::pcapng(Little);
+        file.bytes[8..12].copy_from_slice(&[1, 2, 3, 4]);
+        assert_eq!(damage(file, 0), Damage::ByteOrder(0x0102_0304));
+    }
+
+    #[test]
+    fn interfaces_without_end_are_refused() {
+        let mut file = Builder::pcapng(Little);
+        let one = Builder { bytes: Vec::new(), order: Little }.interface(ETHERNET, 0, &[]);
+        for _ in 0..=MAX_INTERFACES {
+            file = file.raw(&one.bytes);
+        }
+        assert_eq!(damage(file, 0), Damage::TooManyInterfaces);
+    }
 }

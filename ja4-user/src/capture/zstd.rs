@@ -114,3 +114,51 @@ impl<R: BufRead> Read for ZstdFrames<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test's own data is what it expects")]
+
+    use super::*;
+    use crate::capture::builder::{zstd, zstd_raw};
+
+    fn read(stream: &[u8]) -> (Vec<u8>, Option<String>) {
+        let mut content = Vec::new();
+        let result = ZstdFrames::new(stream).read_to_end(&mut content);
+        (content, result.err().map(|error| error.to_string()))
+    }
+
+    #[test]
+    fn frames_follow_each_other_and_skippable_ones_are_skipped() {
+        let skippable = b"\x5a\x2a\x4d\x18\x03\0\0\0abc";
+        let stream = [&skippable[..], &zstd(b"one "), skippable, &zstd(b""), &zstd(b"two")].concat();
+        assert_eq!(read(&stream), (b"one two".to_vec(), None));
+    }
+
+    #[test]
+    fn a_cut_frame_gives_its_whole_blocks() {
+        let frame = zstd_raw(&[b"first block ", b"second block"], 0);
+        for cut in 1..frame.len() {
+            let (content, error) = read(frame.get(..cut).unwrap());
+            assert!(error.is_some(), "cut at {cut}");
+            assert!(b"first block second block".starts_with(&content));
+            if cut >= 6 + 3 + 12 {
+                assert!(content.starts_with(b"first block "), "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_told_after_the_content() {
+        let (content, error) = read(&zstd_raw(&[b"content"], 1));
+        assert_eq!(content, b"content");
+        assert_eq!(error.as_deref(), Some("checksum mismatch"));
+    }
+
+    #[test]
+    fn a_window_beyond_all_memory_is_refused() {
+        // Window descriptor 0xff: 3.75 TiB.
+        let (content, error) = read(b"\x28\xb5\x2f\xfd\x00\xff\x01\x00\x00");
+        assert!(content.is_empty() && error.is_some());
+    }
+}
