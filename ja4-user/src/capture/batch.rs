@@ -42,8 +42,12 @@ pub struct Batch {
 
 impl Batch {
     /// An empty batch. The chunk's memory is taken when it is first filled.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self {
+            data: Vec::new(),
+            filled: 0,
+            frames: Vec::new(),
+        }
     }
 
     /// The frames, in file order.

@@ -14,15 +14,27 @@ impl ByteOrder {
     pub(super) const BOTH: [Self; 2] = [Self::Little, Self::Big];
 
     pub(super) fn bytes16(self, value: u16) -> [u8; 2] {
-        if self == Big { value.to_be_bytes() } else { value.to_le_bytes() }
+        if self == Big {
+            value.to_be_bytes()
+        } else {
+            value.to_le_bytes()
+        }
     }
 
     pub(super) fn bytes32(self, value: u32) -> [u8; 4] {
-        if self == Big { value.to_be_bytes() } else { value.to_le_bytes() }
+        if self == Big {
+            value.to_be_bytes()
+        } else {
+            value.to_le_bytes()
+        }
     }
 
     pub(super) fn bytes64(self, value: i64) -> [u8; 8] {
-        if self == Big { value.to_be_bytes() } else { value.to_le_bytes() }
+        if self == Big {
+            value.to_be_bytes()
+        } else {
+            value.to_le_bytes()
+        }
     }
 }
 
@@ -174,7 +186,10 @@ impl Outcome {
 
 /// Reads a capture in memory.
 pub(super) fn read(bytes: &[u8]) -> Outcome {
-    read_to_end(CaptureFile::from_reader("test", Box::new(io::Cursor::new(bytes.to_vec()))))
+    read_to_end(CaptureFile::from_reader(
+        "test",
+        Box::new(io::Cursor::new(bytes.to_vec())),
+    ))
 }
 
 /// Reads a capture in pieces of these sizes, over and over.
@@ -198,10 +213,20 @@ pub(super) fn read_to_end(mut file: CaptureFile) -> Outcome {
                 assert!(!batch.frames().is_empty(), "a batch without a frame");
                 for frame in batch.frames() {
                     let bytes = batch.bytes(frame);
-                    assert_eq!(bytes.len(), frame.captured as usize, "a frame outside its batch");
+                    assert_eq!(
+                        bytes.len(),
+                        frame.captured as usize,
+                        "a frame outside its batch"
+                    );
                     assert!(frame.wire >= frame.captured);
                     assert_eq!(frame.number, frames.len() as u64 + 1, "a number left out");
-                    frames.push((FrameRef { offset: 0, ..*frame }, bytes.to_vec()));
+                    frames.push((
+                        FrameRef {
+                            offset: 0,
+                            ..*frame
+                        },
+                        bytes.to_vec(),
+                    ));
                 }
             }
             Ok(false) => break None,
@@ -209,7 +234,9 @@ pub(super) fn read_to_end(mut file: CaptureFile) -> Outcome {
         }
     };
     let again = file.fill(&mut batch).map_err(|error| error.to_string());
-    let first = error.as_ref().map_or(Ok(false), |error| Err(error.to_string()));
+    let first = error
+        .as_ref()
+        .map_or(Ok(false), |error| Err(error.to_string()));
     assert_eq!(again, first, "the end must stay as it was");
     assert_eq!(file.packets(), frames.len() as u64);
     Outcome { frames, error }

@@ -47,7 +47,9 @@ impl Clock {
             Unit::Nanos(10u64.pow(u32::from(NANO_EXPONENT - exponent)))
         } else {
             let beyond = u32::from(exponent - NANO_EXPONENT);
-            10u64.checked_pow(beyond).map_or(Unit::Vanishing, Unit::PerNano)
+            10u64
+                .checked_pow(beyond)
+                .map_or(Unit::Vanishing, Unit::PerNano)
         };
     }
 

@@ -20,7 +20,6 @@ mod pcapng;
 mod stream;
 mod zstd;
 
-
 pub use self::batch::{Batch, FrameRef};
 pub use self::error::{CaptureError, Damage};
 pub use self::file::{CaptureFile, Progress};

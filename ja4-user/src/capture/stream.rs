@@ -102,7 +102,10 @@ impl Stream {
     /// Reads the first bytes and chooses the decoder.
     fn begin(mut source: Counted) -> io::Result<Content> {
         let mut start = Vec::with_capacity(MAGIC_LEN);
-        source.by_ref().take(MAGIC_LEN as u64).read_to_end(&mut start)?;
+        source
+            .by_ref()
+            .take(MAGIC_LEN as u64)
+            .read_to_end(&mut start)?;
         let compression = Compression::of(&start);
         let whole = Cursor::new(start).chain(source);
         Ok(match compression {

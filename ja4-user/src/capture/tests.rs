@@ -26,7 +26,10 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
-    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .collect();
     files.sort();
     files
 }
@@ -41,12 +44,19 @@ fn every_conformance_capture_is_read_to_its_end() {
     for path in files {
         let frames = read_to_end(CaptureFile::open(&path).unwrap()).clean();
         assert!(!frames.is_empty(), "{}", path.display());
-        let readable = frames.iter().filter(|(frame, bytes)| frame.link.network(bytes).is_ok()).count();
+        let readable = frames
+            .iter()
+            .filter(|(frame, bytes)| frame.link.network(bytes).is_ok())
+            .count();
         assert_eq!(readable, frames.len(), "{}", path.display());
         // Captured between 1990 and 2040, each of them.
         const YEAR: u64 = 31_557_600_000_000_000;
         let (first, last) = (frames[0].0.time, frames[frames.len() - 1].0.time);
-        assert!((20 * YEAR..70 * YEAR).contains(&first) && (20 * YEAR..70 * YEAR).contains(&last), "{}", path.display());
+        assert!(
+            (20 * YEAR..70 * YEAR).contains(&first) && (20 * YEAR..70 * YEAR).contains(&last),
+            "{}",
+            path.display()
+        );
     }
 }
 
@@ -91,7 +101,11 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
             .bytes
     };
     let sections = Builder::pcapng(Little)
-        .interface(1, 65_535, &[(2, b"eth0"), (9, &[9]), (14, &Little.bytes64(1))])
+        .interface(
+            1,
+            65_535,
+            &[(2, b"eth0"), (9, &[9]), (14, &Little.bytes64(1))],
+        )
         .interface(101, 0, &[(9, &[0x94])])
         .enhanced(0, 1 << 40, 60, &ethernet)
         .block(5, &[0; 20])
@@ -119,7 +133,15 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
             two[..two.len() - 9].to_vec()
         }),
         ("zstd_pcapng", zstd(&sections.bytes)),
-        ("zstd_frames", [&b"\x50\x2a\x4d\x18\x01\0\0\0x"[..], &zstd(&small[..40]), &zstd_raw(&[&small[40..]], 0)].concat()),
+        (
+            "zstd_frames",
+            [
+                &b"\x50\x2a\x4d\x18\x01\0\0\0x"[..],
+                &zstd(&small[..40]),
+                &zstd_raw(&[&small[40..]], 0),
+            ]
+            .concat(),
+        ),
     ]
 }
 
@@ -129,7 +151,10 @@ fn members_and_frames_of_a_compressed_file_are_one_capture() {
         let plain = read(&bytes);
         let (first, second) = bytes.split_at(bytes.len() / 3);
         if name.starts_with("pcap") {
-            for packed in [[gzip(first), gzip(second)].concat(), [zstd(first), zstd(second)].concat()] {
+            for packed in [
+                [gzip(first), gzip(second)].concat(),
+                [zstd(first), zstd(second)].concat(),
+            ] {
                 assert_eq!(read(&packed).frames, plain.frames, "{name}");
             }
         }
@@ -143,7 +168,10 @@ fn any_capture() -> impl Strategy<Value = Vec<u8>> {
         let order = if big { Big } else { Little };
         if !ng {
             let file = Builder::pcap(order, MICROSECONDS, 1);
-            return packets.iter().fold(file, |file, (time, bytes)| file.record(*time, 0, 0, bytes)).bytes;
+            return packets
+                .iter()
+                .fold(file, |file, (time, bytes)| file.record(*time, 0, 0, bytes))
+                .bytes;
         }
         let file = Builder::pcapng(order).interface(1, 0, &[]);
         let add = |file: Builder, (time, bytes): &(u32, Vec<u8>)| match time % 4 {
@@ -158,7 +186,11 @@ fn any_capture() -> impl Strategy<Value = Vec<u8>> {
 
 /// Bytes that begin like something the reader knows, so that it does not stop at the first four.
 fn almost_a_capture() -> impl Strategy<Value = Vec<u8>> {
-    (prop::sample::select(samples()), vec((any::<prop::sample::Index>(), any::<u8>()), 0..8), any::<prop::sample::Index>())
+    (
+        prop::sample::select(samples()),
+        vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        any::<prop::sample::Index>(),
+    )
         .prop_map(|((_, mut bytes), changes, cut)| {
             for (at, value) in changes {
                 let at = at.index(bytes.len());
