@@ -1,0 +1,138 @@
+//! The clock of a pcapng interface: what one unit of its timestamps is, and where they count from.
+
+/// Units of the common resolution, 10⁻⁶ s, in nanoseconds.
+const NANOS_PER_MICRO: u64 = 1_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+/// 10⁻⁹ s is the resolution that needs no conversion.
+const NANO_EXPONENT: u8 = 9;
+
+/// if_tsresol and if_tsoffset of an interface description (draft-ietf-opsawg-pcapng section 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Clock {
+    unit: Unit,
+    /// Added to every timestamp, in seconds.
+    offset: i64,
+}
+
+/// How units become nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    /// A unit is so many nanoseconds.
+    Nanos(u64),
+    /// So many units are a nanosecond.
+    PerNano(u64),
+    /// 2ⁿ units are a second.
+    Binary(u8),
+    /// A unit is too short to fill a nanosecond within 64 bits.
+    Vanishing,
+}
+
+impl Default for Clock {
+    /// Microseconds since the Unix epoch, as for an interface without these options.
+    fn default() -> Self {
+        Self {
+            unit: Unit::Nanos(NANOS_PER_MICRO),
+            offset: 0,
+        }
+    }
+}
+
+impl Clock {
+    /// Takes if_tsresol: a negative power of 10, or with the highest bit set a negative power of 2.
+    pub(super) fn set_resolution(&mut self, resolution: u8) {
+        let exponent = resolution & 0x7f;
+        self.unit = if resolution & 0x80 != 0 {
+            Unit::Binary(exponent)
+        } else if exponent <= NANO_EXPONENT {
+            Unit::Nanos(10u64.pow(u32::from(NANO_EXPONENT - exponent)))
+        } else {
+            let beyond = u32::from(exponent - NANO_EXPONENT);
+            10u64
+                .checked_pow(beyond)
+                .map_or(Unit::Vanishing, Unit::PerNano)
+        };
+    }
+
+    /// Takes if_tsoffset, in seconds.
+    pub(super) fn set_offset(&mut self, seconds: i64) {
+        self.offset = seconds;
+    }
+
+    /// A timestamp in nanoseconds since the Unix epoch, clamped to what fits.
+    #[inline]
+    pub(super) fn nanoseconds(&self, high: u32, low: u32) -> u64 {
+        let units = u64::from(high) << 32 | u64::from(low);
+        let nanos = match self.unit {
+            Unit::Nanos(each) => units.saturating_mul(each),
+            Unit::PerNano(count) => units / count,
+            // Fits: 64 bits of units times 30 bits are 94 of 128.
+            Unit::Binary(bits) => clamp((u128::from(units) * u128::from(NANOS_PER_SECOND)) >> bits),
+            Unit::Vanishing => 0,
+        };
+        let shift = self.offset.unsigned_abs().saturating_mul(NANOS_PER_SECOND);
+        if self.offset >= 0 {
+            nanos.saturating_add(shift)
+        } else {
+            nanos.saturating_sub(shift)
+        }
+    }
+}
+
+fn clamp(nanos: u128) -> u64 {
+    u64::try_from(nanos).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The time of `units` at this if_tsresol and if_tsoffset.
+    fn time(resolution: u8, offset: i64, units: u64) -> u64 {
+        let mut clock = Clock::default();
+        clock.set_resolution(resolution);
+        clock.set_offset(offset);
+        clock.nanoseconds((units >> 32) as u32, units as u32)
+    }
+
+    #[test]
+    fn microseconds_unless_told_otherwise() {
+        assert_eq!(Clock::default().nanoseconds(0, 1_500_000), 1_500_000_000);
+        assert_eq!(time(6, 0, 1_500_000), 1_500_000_000);
+    }
+
+    #[test]
+    fn powers_of_ten() {
+        assert_eq!(time(0, 0, 3), 3_000_000_000);
+        assert_eq!(time(3, 0, 1_500), 1_500_000_000);
+        assert_eq!(time(9, 0, 0x1_0000_0001), 0x1_0000_0001);
+        assert_eq!(time(12, 0, 1_234_567), 1_234);
+    }
+
+    #[test]
+    fn powers_of_two() {
+        assert_eq!(time(0x80, 0, 3), 3_000_000_000);
+        assert_eq!(time(0x80 | 10, 0, 1_536), 1_500_000_000);
+        assert_eq!(time(0x80 | 32, 0, 3 << 31), 1_500_000_000);
+    }
+
+    #[test]
+    fn offsets_move_the_epoch_both_ways() {
+        assert_eq!(time(9, 1_000, 5), 1_000_000_000_005);
+        assert_eq!(time(9, -1, 1_000_000_005), 5);
+    }
+
+    #[test]
+    fn extremes_are_clamped() {
+        for resolution in 0..=255 {
+            for offset in [i64::MIN, -1, 0, 1, i64::MAX] {
+                let time = |units| time(resolution, offset, units);
+                assert!(time(0) <= time(1) && time(1) <= time(u64::MAX));
+            }
+        }
+        assert_eq!(time(6, 0, u64::MAX), u64::MAX);
+        assert_eq!(time(9, i64::MIN, 5), 0);
+        assert_eq!(time(9, i64::MAX, 5), u64::MAX);
+        assert_eq!(time(127, 0, u64::MAX), 0);
+        assert_eq!(time(255, 0, u64::MAX), 0);
+    }
+}

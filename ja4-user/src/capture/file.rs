@@ -1,0 +1,484 @@
+//! A capture file, read in batches.
+
+use std::{fmt, fs::File, io, io::Read, path::Path, sync::Arc};
+
+use super::{
+    batch::Batch,
+    error::{CaptureError, Fault},
+    linktype,
+    pcap::{self, Pcap},
+    pcapng::{self, Pcapng},
+    stream::{Compression, Source, Stream},
+};
+
+/// The path that stands for stdin.
+const STDIN: &str = "-";
+
+/// Bytes that tell the format.
+const MAGIC_LEN: usize = 4;
+
+/// How many of the first bytes an error shows.
+const SHOWN_LEN: usize = 16;
+
+/// A capture file: pcap or pcapng, plain or in gzip or zstd, told by its content.
+///
+/// ```no_run
+/// use ja4_user::capture::{Batch, CaptureFile};
+///
+/// # fn main() -> Result<(), ja4_user::capture::CaptureError> {
+/// let mut file = CaptureFile::open("trace.pcap.gz".as_ref())?;
+/// let mut batch = Batch::new();
+/// while file.fill(&mut batch)? {
+///     for frame in batch.frames() {
+///         println!("{}: {} bytes", frame.number, batch.bytes(frame).len());
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+pub struct CaptureFile {
+    name: String,
+    stream: Stream,
+    /// Size of the file as it is, in bytes, if it has one.
+    size: Option<u64>,
+    format: Format,
+    /// The unfinished record that the previous batch ended in.
+    tail: Vec<u8>,
+    /// Where `tail` begins, or else where the next read does: bytes after decompression.
+    offset: u64,
+    /// The next packet's number.
+    number: u64,
+    /// Packets delivered.
+    packets: u64,
+    end: Option<End>,
+}
+
+/// How much of a file was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes read of the file as it is, compressed if it is.
+    pub consumed: u64,
+    /// Its size in bytes; unknown for stdin and pipes.
+    pub total: Option<u64>,
+}
+
+#[derive(Debug)]
+enum Format {
+    Unknown,
+    Pcap(Pcap),
+    Pcapng(Pcapng),
+}
+
+/// Why there is nothing more to read.
+enum End {
+    Clean,
+    Failed(CaptureError),
+}
+
+impl CaptureFile {
+    /// Opens the file at `path`, or stdin for `-`. Nothing is read yet: what the file is comes out at the first
+    /// [`CaptureFile::fill`].
+    ///
+    /// # Errors
+    ///
+    /// No such file, no permission, a directory.
+    pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        if path == Path::new(STDIN) {
+            return Ok(Self::from_reader("stdin", Box::new(io::stdin())));
+        }
+        let name = path.display().to_string();
+        let opened =
+            File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
+        let (file, metadata) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return Err(CaptureError::open(name, error)),
+        };
+        if metadata.is_dir() {
+            return Err(CaptureError::Directory { name });
+        }
+        let mut capture = Self::from_reader(name, Box::new(file));
+        capture.size = metadata.is_file().then_some(metadata.len());
+        Ok(capture)
+    }
+
+    /// A capture file from any source; `name` stands for it in errors.
+    pub fn from_reader(name: impl Into<String>, source: Source) -> Self {
+        Self {
+            name: name.into(),
+            stream: Stream::new(source),
+            size: None,
+            format: Format::Unknown,
+            tail: Vec::new(),
+            offset: 0,
+            number: 1,
+            packets: 0,
+            end: None,
+        }
+    }
+
+    /// Numbers the packets from `number`: what [`CaptureFile::next_number`] says of the file before this one.
+    #[must_use]
+    pub fn starting_at(mut self, number: u64) -> Self {
+        self.number = number;
+        self
+    }
+
+    /// The number that the next packet will have.
+    pub fn next_number(&self) -> u64 {
+        self.number
+    }
+
+    /// Packets delivered so far.
+    pub fn packets(&self) -> u64 {
+        self.packets
+    }
+
+    /// How much was read so far.
+    pub fn progress(&self) -> Progress {
+        Progress {
+            consumed: self.stream.consumed(),
+            total: self.size,
+        }
+    }
+
+    /// Empties `batch` and reads the next chunk into it: true with at least one frame in it, false at a clean end.
+    ///
+    /// One read that brings a whole packet is enough, so a pipe that is still being written to is followed at its
+    /// own pace.
+    ///
+    /// # Errors
+    ///
+    /// The file is no capture, or not to be read any further. Every packet before that was delivered. The same error
+    /// comes again from then on.
+    pub fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
+        batch.restart(&self.tail);
+        self.tail.clear();
+        while self.end.is_none() && batch.frames().is_empty() {
+            match self.stream.read(batch.spare()) {
+                Ok(0) => self.end = Some(self.at_end(batch.filled())),
+                Ok(count) => {
+                    batch.grow(count);
+                    self.index(batch);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => self.end = Some(End::Failed(self.read_error(error, batch.filled()))),
+            }
+        }
+        if !batch.frames().is_empty() {
+            return Ok(true);
+        }
+        match &self.end {
+            Some(End::Failed(error)) => Err(error.clone()),
+            Some(End::Clean) | None => Ok(false),
+        }
+    }
+
+    /// Indexes what was read. Without a whole packet in it the rest stays in the batch, else it goes to the tail.
+    fn index(&mut self, batch: &mut Batch) {
+        let mut at = 0;
+        if let Format::Unknown = self.format {
+            match self.recognise(batch.filled()) {
+                Some(used) => at = used,
+                None => return,
+            }
+        }
+        let mut run = batch.index(at, self.number);
+        let result = match &mut self.format {
+            Format::Unknown => return,
+            Format::Pcap(pcap) => pcap.index(&mut run),
+            Format::Pcapng(pcapng) => pcapng.index(&mut run),
+        };
+        let used = run.at;
+        self.packets += run.number.saturating_sub(self.number);
+        self.number = run.number;
+        self.offset += used as u64;
+        match result {
+            Err(fault) => self.end = Some(End::Failed(self.fault(fault))),
+            Ok(()) if batch.frames().is_empty() => batch.drop_front(used),
+            Ok(()) => self
+                .tail
+                .extend_from_slice(batch.filled().get(used..).unwrap_or(&[])),
+        }
+    }
+
+    /// Finds out what the file is and returns the length of its header; `None` if it is none, or not told yet.
+    fn recognise(&mut self, start: &[u8]) -> Option<usize> {
+        let &magic = start.first_chunk::<MAGIC_LEN>()?;
+        if pcapng::is_pcapng(magic) {
+            self.format = Format::Pcapng(Pcapng::begin());
+            return Some(0);
+        }
+        if !pcap::is_pcap(magic) {
+            if start.len() < SHOWN_LEN {
+                return None;
+            }
+            self.end = Some(End::Failed(self.not_a_capture(start)));
+            return None;
+        }
+        match Pcap::begin(start)? {
+            Ok(pcap) => {
+                self.format = Format::Pcap(pcap);
+                Some(pcap::FILE_HEADER_LEN)
+            }
+            Err(fault) => {
+                self.end = Some(End::Failed(self.fault(fault)));
+                None
+            }
+        }
+    }
+
+    /// What the end of the stream means when `rest` is left over.
+    fn at_end(&self, rest: &[u8]) -> End {
+        let name = self.name.clone();
+        let whole = match &self.format {
+            Format::Unknown if rest.is_empty() => return End::Failed(CaptureError::Empty { name }),
+            // A pcap file's header may be cut short, too.
+            Format::Unknown => match rest.first_chunk::<MAGIC_LEN>() {
+                Some(magic) if pcap::is_pcap(*magic) => false,
+                _ => return End::Failed(self.not_a_capture(rest)),
+            },
+            Format::Pcap(_) => rest.is_empty(),
+            Format::Pcapng(pcapng) => rest.is_empty() && !pcapng.in_block(),
+        };
+        if whole {
+            return End::Clean;
+        }
+        End::Failed(CaptureError::Truncated {
+            name,
+            offset: self.offset,
+            packets: self.packets,
+        })
+    }
+
+    fn not_a_capture(&self, start: &[u8]) -> CaptureError {
+        CaptureError::NotACapture {
+            name: self.name.clone(),
+            compression: self.stream.compression(),
+            start: start.iter().copied().take(SHOWN_LEN).collect(),
+        }
+    }
+
+    fn read_error(&self, error: io::Error, rest: &[u8]) -> CaptureError {
+        let (name, packets) = (self.name.clone(), self.packets);
+        let compression = self.stream.compression();
+        // The decoders pass an error of the system on as it is; their own carry no system's number.
+        if compression == Compression::None || error.raw_os_error().is_some() {
+            return CaptureError::Read {
+                name,
+                offset: self.offset + rest.len() as u64,
+                packets,
+                source: Arc::new(error),
+            };
+        }
+        CaptureError::Decompress {
+            name,
+            compression,
+            packets,
+            source: Arc::new(error),
+        }
+    }
+
+    fn fault(&self, fault: Fault) -> CaptureError {
+        let (name, packets) = (self.name.clone(), self.packets);
+        match fault {
+            Fault::Damage(damage) => CaptureError::Damaged {
+                name,
+                offset: self.offset,
+                packets,
+                damage,
+            },
+            Fault::LinkType(number) => CaptureError::UnsupportedLinkType {
+                name,
+                number,
+                link: linktype::name_of(number),
+                packets,
+            },
+        }
+    }
+}
+
+impl fmt::Debug for CaptureFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CaptureFile")
+            .field("name", &self.name)
+            .field("format", &self.format)
+            .field("offset", &self.offset)
+            .field("packets", &self.packets)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "a test's own data is what it expects"
+    )]
+
+    use super::*;
+    use crate::capture::{
+        builder::{Builder, gzip, read, read_to_end, zstd},
+        order::ByteOrder,
+    };
+
+    const MAGIC: u32 = 0xa1b2_c3d4;
+
+    fn three_packets() -> Vec<u8> {
+        let file = Builder::pcap(ByteOrder::Little, MAGIC, 1);
+        file.record(1, 0, 0, b"one")
+            .record(2, 0, 0, b"two")
+            .record(3, 0, 0, b"three")
+            .bytes
+    }
+
+    /// The line a user sees, with its causes.
+    fn line(error: &CaptureError) -> String {
+        match std::error::Error::source(error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_read_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = CaptureFile::open(&folder.path().join("none.pcap")).unwrap_err();
+        assert!(line(&missing).contains("none.pcap: no such file; check the path"));
+        let directory = CaptureFile::open(folder.path()).unwrap_err();
+        assert!(line(&directory).contains("is a directory; name the capture files in it"));
+        let denied = CaptureError::open("a.pcap".into(), io::ErrorKind::PermissionDenied.into());
+        assert!(line(&denied).starts_with("a.pcap: permission denied; run as a user who may"));
+    }
+
+    #[test]
+    fn a_file_is_numbered_on_and_its_progress_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trace");
+        std::fs::write(&path, three_packets()).unwrap();
+        let mut file = CaptureFile::open(&path).unwrap().starting_at(41);
+        let mut batch = Batch::new();
+        assert!(file.fill(&mut batch).unwrap());
+        let numbers: Vec<_> = batch.frames().iter().map(|frame| frame.number).collect();
+        assert_eq!(numbers, [41, 42, 43]);
+        assert!(!file.fill(&mut batch).unwrap());
+        assert_eq!(file.next_number(), 44);
+        let size = three_packets().len() as u64;
+        assert_eq!(
+            file.progress(),
+            Progress {
+                consumed: size,
+                total: Some(size)
+            }
+        );
+    }
+
+    #[test]
+    fn an_empty_file_is_told_from_a_capture_without_packets() {
+        let error = read(b"").failed_after(0);
+        assert!(line(&error).starts_with("test: is empty;"), "{error}");
+        assert!(matches!(
+            read(&gzip(b"")).failed_after(0),
+            CaptureError::Empty { .. }
+        ));
+        assert!(matches!(
+            read(&zstd(b"")).failed_after(0),
+            CaptureError::Empty { .. }
+        ));
+        assert!(read(&three_packets()[..24]).clean().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_no_capture_shows_its_first_bytes() {
+        let cases: [(&[u8], &str); 5] = [
+            (
+                b"BZh91AY&SY",
+                "is not a capture: it begins with 42 5a 68 39 31 41 59 26 53 59, which looks like bzip2",
+            ),
+            (b"{\"a\": 1}", "which looks like text"),
+            (b"\0\x01", "it begins with 00 01;"),
+            (
+                &gzip(b"hello"),
+                "its gzip content is not a capture: it begins with 68 65 6c 6c 6f, which looks like text",
+            ),
+            (
+                &zstd(&gzip(&three_packets())),
+                "its zstd content is not a capture: it begins with 1f 8b",
+            ),
+        ];
+        for (bytes, expected) in cases {
+            let error = read(bytes).failed_after(0);
+            assert!(matches!(error, CaptureError::NotACapture { .. }));
+            assert!(line(&error).contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_gives_its_whole_packets_first() {
+        let whole = three_packets();
+        // Where the header and each packet end.
+        let ends = [24, 24 + 19, 24 + 2 * 19, whole.len()];
+        for cut in 4..whole.len() {
+            let outcome = read(&whole[..cut]);
+            let packets = ends[1..].iter().filter(|&&end| end <= cut).count();
+            if ends.contains(&cut) {
+                assert_eq!(outcome.clean().len(), packets);
+                continue;
+            }
+            let begins = ends.iter().rfind(|&&end| end <= cut).copied().unwrap_or(0);
+            match outcome.failed_after(packets) {
+                CaptureError::Truncated {
+                    offset,
+                    packets: delivered,
+                    ..
+                } => {
+                    assert_eq!((offset, delivered), (begins as u64, packets as u64));
+                }
+                other => panic!("{other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_compressed_file_gives_what_was_readable_first() {
+        let mut file = Builder::pcap(ByteOrder::Little, MAGIC, 1);
+        for number in 0..20_000u32 {
+            let noise = number.wrapping_mul(0x9e37_79b9).to_le_bytes().repeat(5);
+            file = file.record(number, number, 0, &noise);
+        }
+        for packed in [gzip(&file.bytes), zstd(&file.bytes)] {
+            assert_eq!(read(&packed).clean().len(), 20_000);
+            let outcome = read(&packed[..packed.len() * 3 / 4]);
+            let packets = outcome.frames.len();
+            assert!((1_000..20_000).contains(&packets), "{packets} packets");
+            let error = outcome.failed_after(packets);
+            assert!(matches!(error, CaptureError::Decompress { .. }), "{error}");
+            assert!(line(&error).contains(&format!(
+                "cut short or damaged, after {packets} packets; copy"
+            )));
+        }
+    }
+
+    #[test]
+    fn a_failing_disk_is_told_after_what_it_gave() {
+        struct Failing(io::Cursor<Vec<u8>>);
+        impl Read for Failing {
+            fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
+                match self.0.read(target)? {
+                    // EIO
+                    0 => Err(io::Error::from_raw_os_error(5)),
+                    count => Ok(count),
+                }
+            }
+        }
+        for bytes in [three_packets(), gzip(&three_packets())] {
+            let file = CaptureFile::from_reader("disk", Box::new(Failing(io::Cursor::new(bytes))));
+            let error = read_to_end(file).failed_after(3);
+            assert!(
+                line(&error).starts_with("disk: cannot be read beyond byte"),
+                "{error}"
+            );
+            assert!(line(&error).contains("Input/output error"), "{error}");
+        }
+    }
+}
