@@ -40,36 +40,36 @@ impl FlowKey {
         let key = Self { addr: [low, high], port: [low_port, high_port], proto, version, reserved: 0 };
         (key, u32::from(from_high))
     }
-
-    /// Keyed hash of the flow, equal for both directions. Without the seed nobody can aim packets
-    /// at one shard or one slot of the filter.
-    #[inline(always)]
-    pub fn hash(&self, seed: [u64; 2]) -> u64 {
-        let [low, high] = self.addr;
-        let [low_port, high_port] = self.port;
-        if self.version == 4 {
-            let [[_, low], [_, high]] = [low, high];
-            hash_v4(low as u32, low_port, high as u32, high_port, self.proto, seed)
-        } else {
-            hash_v6(low, low_port, high, high_port, self.proto, seed)
-        }
-    }
 }
 
 /// Odd multipliers from the fractional parts of the golden ratio, √2 and √3.
 const M: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b];
 
-/// [`FlowKey::hash`] of an IPv4 flow, its ends in either order.
+impl Transport {
+    /// Keyed hash of the packet's flow, equal for both directions. Without the seed nobody can aim
+    /// packets at one shard or one slot of the filter.
+    #[inline(always)]
+    pub fn hash(&self, seed: [u64; 2]) -> u64 {
+        if self.version == 4 {
+            let ([_, src], [_, dst]) = (self.src, self.dst);
+            hash_v4(src as u32, self.src_port, dst as u32, self.dst_port, self.proto, seed)
+        } else {
+            hash_v6(self.src, self.src_port, self.dst, self.dst_port, self.proto, seed)
+        }
+    }
+}
+
+/// [`Transport::hash`] over IPv4, the ends in either order.
 #[inline(always)]
-pub fn hash_v4(a: u32, a_port: u16, b: u32, b_port: u16, proto: u8, seed: [u64; 2]) -> u64 {
+pub(crate) fn hash_v4(a: u32, a_port: u16, b: u32, b_port: u16, proto: u8, seed: [u64; 2]) -> u64 {
     let a = u64::from(a) << 16 | u64::from(a_port);
     let b = u64::from(b) << 16 | u64::from(b_port);
     finish(a, b, proto, seed)
 }
 
-/// [`FlowKey::hash`] of an IPv6 flow, its ends in either order.
+/// [`Transport::hash`] over IPv6, the ends in either order.
 #[inline(always)]
-pub fn hash_v6(a: Address, a_port: u16, b: Address, b_port: u16, proto: u8, seed: [u64; 2]) -> u64 {
+pub(crate) fn hash_v6(a: Address, a_port: u16, b: Address, b_port: u16, proto: u8, seed: [u64; 2]) -> u64 {
     let [a_hi, a_lo] = a;
     let [b_hi, b_lo] = b;
     let a = mix(mix(a_hi ^ seed[1], M[2]) ^ a_lo, M[1]).wrapping_add(u64::from(a_port));
@@ -141,7 +141,7 @@ pub struct Direction {
     pub packets: u64,
     /// Bytes on the wire.
     pub bytes: u64,
-    /// Time of the last packet, nanoseconds of the clock that the packets carry.
+    /// Time of the last packet, nanoseconds; in the kernel of the boot clock, and coarse.
     pub last_seen: u64,
     /// A sequence number; the phase gives its meaning.
     pub mark: u32,
@@ -165,8 +165,9 @@ pub struct Direction {
 /// |---|---|---|
 /// | 0 | 48 | direction sent by the low endpoint |
 /// | 48 | 48 | direction sent by the high endpoint |
-/// | 96 | 1 | which end is the client, see [`client`] |
-/// | 97 | 7 | zero |
+/// | 96 | 40 | key |
+/// | 136 | 1 | which end is the client, see [`client`] |
+/// | 137 | 7 | zero |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FlowEntry {
@@ -174,13 +175,15 @@ pub struct FlowEntry {
     pub low: Direction,
     /// Direction sent by the high endpoint.
     pub high: Direction,
+    /// Whose entry it is: the kernel's map is keyed by the flow's hash alone.
+    pub key: FlowKey,
     /// Which end is the client, see [`client`].
     pub client: u8,
     /// Always zero.
     pub reserved: [u8; 7],
 }
 
-const _: () = assert!(size_of::<Direction>() == 48 && size_of::<FlowEntry>() == 104);
+const _: () = assert!(size_of::<Direction>() == 48 && size_of::<FlowEntry>() == 144);
 
 impl FlowEntry {
     /// The direction a packet belongs to, and the opposite one; `from` as [`FlowKey::of`] gives it.
@@ -211,15 +214,21 @@ pub struct Books {
 
 /// The flows known to one host of the filter: BPF maps in the kernel, a table in a replay.
 pub trait Flows {
+    /// Where an entry lies; good until the frame at hand is judged.
+    type Handle: Copy;
+
     /// Whether the flow of this hash may be known. A cheap test that may say yes for a stranger,
     /// never no for a flow that was inserted and is not idle.
     fn maybe(&self, hash: u64) -> bool;
 
-    /// The entry of a flow.
-    fn find(&mut self, key: &FlowKey) -> Option<&mut FlowEntry>;
+    /// Finds a flow.
+    fn find(&mut self, key: &FlowKey, hash: u64) -> Option<Self::Handle>;
 
-    /// Adds or replaces an entry; false where the table refused it.
-    fn insert(&mut self, key: &FlowKey, hash: u64, entry: &FlowEntry) -> bool;
+    /// The entry of a flow that was found.
+    fn entry(&mut self, handle: Self::Handle) -> Option<&mut FlowEntry>;
+
+    /// Adds or replaces the entry of `entry.key`; false where the table refused it.
+    fn insert(&mut self, hash: u64, entry: &FlowEntry) -> bool;
 
     /// Marks a flow as no longer worth a look-up for its bulk packets.
     fn forget(&mut self, hash: u64);
@@ -227,7 +236,7 @@ pub trait Flows {
     /// Keeps the flow of this hash in the filter that [`Flows::maybe`] asks.
     fn touch(&mut self, hash: u64);
 
-    /// Time of the frame at hand, nanoseconds.
+    /// Time of the frame at hand, nanoseconds; in the kernel a tenth of a second old at most.
     fn now(&self) -> u64;
 
     /// Adds one frame of `packets` wire packets and `bytes` bytes to a direction.

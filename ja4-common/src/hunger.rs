@@ -40,6 +40,9 @@ mod content {
 /// Bytes of a TLS record header.
 const RECORD_HEADER: u32 = 5;
 
+/// Bytes of a ChangeCipherSpec record.
+const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
+
 /// Shortest payload taken for a hello: a record header and a handshake header.
 pub(crate) const SHORTEST_HELLO: u32 = RECORD_HEADER + 4;
 
@@ -96,6 +99,15 @@ enum Step {
     Spend,
     /// `mark` lies in it: follow the record headers from there.
     Walk,
+}
+
+/// Whether the direction has had its handshake and this segment begins no other: the case of nearly
+/// every packet, which spares it [`wants`].
+#[inline(always)]
+pub fn is_sated<B: Bytes>(frame: &B, direction: &Direction, segment: &Segment) -> bool {
+    let ahead = segment.seq.wrapping_sub(direction.mark);
+    let sated = direction.phase == phase::IDLE || (direction.phase == phase::CLOSING && ahead <= FAR as u32);
+    sated && begins_with_hello(frame, segment).is_none()
 }
 
 /// Whether the direction wants this segment; moves its state on.
@@ -219,6 +231,14 @@ fn begins_past_handshake<B: Bytes>(frame: &B, segment: &Segment) -> bool {
     }
 }
 
+/// Whether a hello follows the ChangeCipherSpec record at `done`.
+#[inline(always)]
+fn precedes_hello<B: Bytes>(frame: &B, segment: &Segment, done: u32) -> bool {
+    let behind = segment.at + done + CHANGE_CIPHER_SPEC;
+    done + CHANGE_CIPHER_SPEC + SHORTEST_HELLO <= segment.len
+        && frame.load_far::<8>(behind as usize).is_some_and(|first| is_hello(u64::from_be_bytes(first)).is_some())
+}
+
 /// Follows record headers from `mark`, which lies in this segment.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> bool {
@@ -233,6 +253,12 @@ fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> bo
             Some([content]) => content,
             None => break,
         };
+        if content == content::CHANGE_CIPHER_SPEC && precedes_hello(frame, segment, done) {
+            // After a HelloRetryRequest the client sends a second hello behind it (RFC 8446, D.4).
+            done += CHANGE_CIPHER_SPEC;
+            direction.mark = segment.seq.wrapping_add(done);
+            continue;
+        }
         if content != content::HANDSHAKE {
             direction.phase = phase::CLOSING;
             if done == 0 {

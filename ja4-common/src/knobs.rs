@@ -15,8 +15,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// | 28 | 4 | payload bytes wanted of one direction's handshake |
 /// | 32 | 4 | 1: keep packet and byte counts of every known flow |
 /// | 36 | 4 | 1: the governor is on |
-/// | 40 | 8 × classes | governor: records per second, per class and CPU |
-/// | 88 | 8 × classes | governor: burst, records |
+/// | 40 | 4 | log2 of the length of an epoch, ns |
+/// | 44 | 4 | zero |
+/// | 48 | 8 × classes | governor: records per second, per class and CPU |
+/// | 96 | 8 × classes | governor: burst, records |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Knobs {
@@ -34,13 +36,21 @@ pub struct Knobs {
     pub accounting: u32,
     /// 1: limit every class to `rate`.
     pub governor: u32,
+    /// Log2 of the length of an epoch, nanoseconds.
+    pub epoch_shift: u32,
+    /// Always zero.
+    pub reserved: u32,
     /// Records per second and CPU of each class; 0: no limit.
     pub rate: [u64; Class::COUNT],
     /// Records of each class that may come at once.
     pub burst: [u64; Class::COUNT],
 }
 
-const _: () = assert!(size_of::<Knobs>() == 40 + 16 * Class::COUNT);
+/// Epochs without a packet after which the filter in front of the flow map has forgotten a flow. The
+/// length of an epoch is chosen so that this is more than the idle time of a flow.
+pub const EPOCHS_KEPT: u8 = 10;
+
+const _: () = assert!(size_of::<Knobs>() == 48 + 16 * Class::COUNT);
 
 impl Knobs {
     /// Payload bytes wanted of a stream until its first bytes say what it is.
@@ -60,6 +70,8 @@ impl Knobs {
             handshake_budget: Self::HANDSHAKE_BUDGET,
             accounting: 1,
             governor: 0,
+            epoch_shift: 34,
+            reserved: 0,
             rate: [0; Class::COUNT],
             burst: [0; Class::COUNT],
         }

@@ -1,12 +1,11 @@
-//! The short way out for bulk packets: the shape that nearly every packet has, judged in one
-//! straight line.
+//! The short way for the shape that nearly every packet has, in one straight line: Ethernet, IPv4
+//! without options or IPv6 without extension headers, TCP.
 //!
-//! Ethernet, IPv4 without options or IPv6 without extension headers, TCP without SYN, FIN or RST,
-//! of a flow that nobody knows, and no hello at its start. Anything else takes the long way, which
-//! comes to the same verdict for these packets too.
+//! Bulk packets of flows that nobody knows end here. What the short way cannot tell takes the long
+//! one, [`crate::headers::parse`], which comes to the same headers and the same verdict.
 
 use crate::flow::{Flows, hash_v4, hash_v6};
-use crate::headers::{ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTO_TCP, tcp_flag};
+use crate::headers::{ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTO_TCP, Transport, tcp_flag};
 use crate::hunger;
 use crate::{Bytes, Window};
 
@@ -18,60 +17,102 @@ const TCP: usize = 20;
 /// Flags that make a TCP packet more than bulk.
 const NOT_BULK: u8 = tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST;
 
-/// Whether the frame is certainly a bulk packet of an unknown flow.
+/// What the short way found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// A bulk packet of an unknown flow.
+    Stranger,
+    /// Another TCP packet; its headers are written.
+    Parsed,
+    /// Not the shape it knows.
+    Odd,
+}
+
+/// Judges a frame by its first bytes. Writes `out` and `hash` where it says [`Shape::Parsed`].
 #[inline(always)]
-pub(crate) fn is_bulk_of_stranger<B: Bytes, F: Flows>(frame: &B, flows: &F, seed: [u64; 2]) -> bool {
+pub(crate) fn shape<B: Bytes, F: Flows>(
+    frame: &B,
+    flows: &F,
+    seed: [u64; 2],
+    out: &mut Transport,
+    hash: &mut u64,
+) -> Shape {
     let Some(h) = frame.window::<{ ETHERNET + IPV4 + TCP }>(0) else {
-        return false;
+        return Shape::Odd;
     };
     match h.be16::<12>() {
         ETHERTYPE_IPV4 => {
             // Version 4 and five words of header; neither fragment offset nor more-fragments.
-            let plain = h.be8::<14>() == 0x45 && h.be16::<20>() & 0x3fff == 0 && h.be8::<23>() == PROTO_TCP;
-            if !plain || h.be8::<47>() & NOT_BULK != 0 {
-                return false;
+            if h.be8::<14>() != 0x45 || h.be16::<20>() & 0x3fff != 0 || h.be8::<23>() != PROTO_TCP {
+                return Shape::Odd;
             }
-            let hash = hash_v4(h.be32::<26>(), h.be16::<34>(), h.be32::<30>(), h.be16::<36>(), PROTO_TCP, seed);
-            if flows.maybe(hash) {
-                return false;
+            let (src, dst, src_port, dst_port) = (h.be32::<26>(), h.be32::<30>(), h.be16::<34>(), h.be16::<36>());
+            let len = u32::from(h.be16::<16>()).wrapping_sub(IPV4 as u32);
+            let header = u32::from(h.be8::<46>() >> 4) * 4;
+            if !in_order(len, header) {
+                return Shape::Odd;
             }
-            let announced = usize::from(h.be16::<16>());
-            is_no_hello(frame, ETHERNET + IPV4, announced.wrapping_sub(IPV4), h.be8::<46>())
+            let flow = hash_v4(src, src_port, dst, dst_port, PROTO_TCP, seed);
+            let flags = h.be8::<47>();
+            if flags & NOT_BULK == 0 && !flows.maybe(flow) && is_no_hello(frame, ETHERNET + IPV4, len, header) {
+                return Shape::Stranger;
+            }
+            *hash = flow;
+            out.src = [0, src.into()];
+            out.dst = [0, dst.into()];
+            out.l4 = (ETHERNET + IPV4) as u32;
+            out.version = 4;
+            (out.src_port, out.dst_port, out.flags, out.seq) = (src_port, dst_port, flags, h.be32::<38>());
+            (out.payload, out.payload_len) = ((ETHERNET + IPV4) as u32 + header, len - header);
         }
         ETHERTYPE_IPV6 => {
             let Some(h) = frame.window::<{ ETHERNET + IPV6 + TCP }>(0) else {
-                return false;
+                return Shape::Odd;
             };
-            let plain = h.be8::<14>() >> 4 == 6 && h.be8::<20>() == PROTO_TCP;
-            if !plain || h.be8::<67>() & NOT_BULK != 0 {
-                return false;
+            if h.be8::<14>() >> 4 != 6 || h.be8::<20>() != PROTO_TCP {
+                return Shape::Odd;
             }
             let src = [h.be64::<22>(), h.be64::<30>()];
             let dst = [h.be64::<38>(), h.be64::<46>()];
-            let hash = hash_v6(src, h.be16::<54>(), dst, h.be16::<56>(), PROTO_TCP, seed);
-            if flows.maybe(hash) {
-                return false;
+            let (src_port, dst_port) = (h.be16::<54>(), h.be16::<56>());
+            let len = u32::from(h.be16::<18>());
+            let header = u32::from(h.be8::<66>() >> 4) * 4;
+            if !in_order(len, header) {
+                return Shape::Odd;
             }
-            is_no_hello(frame, ETHERNET + IPV6, usize::from(h.be16::<18>()), h.be8::<66>())
+            let flow = hash_v6(src, src_port, dst, dst_port, PROTO_TCP, seed);
+            let flags = h.be8::<67>();
+            if flags & NOT_BULK == 0 && !flows.maybe(flow) && is_no_hello(frame, ETHERNET + IPV6, len, header) {
+                return Shape::Stranger;
+            }
+            *hash = flow;
+            (out.src, out.dst) = (src, dst);
+            out.l4 = (ETHERNET + IPV6) as u32;
+            out.version = 6;
+            (out.src_port, out.dst_port, out.flags, out.seq) = (src_port, dst_port, flags, h.be32::<58>());
+            (out.payload, out.payload_len) = ((ETHERNET + IPV6) as u32 + header, len - header);
         }
-        _ => false,
+        _ => return Shape::Odd,
     }
+    out.l3 = ETHERNET as u32;
+    out.proto = PROTO_TCP;
+    Shape::Parsed
 }
 
-/// Whether the lengths are in order and the payload does not begin with a hello. `len` bytes are
-/// announced from the TCP header on.
+/// Whether `len` bytes from the TCP header on, as the IP header announces them, hold a TCP header of
+/// `header` bytes.
 #[inline(always)]
-fn is_no_hello<B: Bytes>(frame: &B, l4: usize, len: usize, offset: u8) -> bool {
-    let header = usize::from(offset >> 4) * 4;
-    if header < TCP || header > len || len > usize::from(u16::MAX) {
-        return false;
-    }
-    let payload = len - header;
-    // Too short for a hello, as the long way sees it.
-    if payload < hunger::SHORTEST_HELLO as usize {
+fn in_order(len: u32, header: u32) -> bool {
+    header >= TCP as u32 && header <= len && len <= u32::from(u16::MAX)
+}
+
+/// Whether the payload certainly does not begin with a hello.
+#[inline(always)]
+fn is_no_hello<B: Bytes>(frame: &B, l4: usize, len: u32, header: u32) -> bool {
+    if len - header < hunger::SHORTEST_HELLO {
         return true;
     }
-    match frame.window::<8>(l4 + header) {
+    match frame.window::<8>(l4 + header as usize) {
         Some(first) => hunger::is_hello(first.be64::<0>()).is_none(),
         None => false,
     }

@@ -4,11 +4,12 @@
 //! segment that [`crate::hunger`] wants, the client's first payload after the server's, and FIN or
 //! RST of a known flow. Everything else passes, counted by reason.
 
-use crate::{Bytes, quick};
+use crate::Bytes;
 use crate::flow::{Books, Direction, FlowEntry, FlowKey, Flows, seen};
 use crate::headers::{self, Malformed, PROTO_TCP, Parsed, Start, Transport, tcp_flag};
 use crate::hunger::{self, Segment, phase};
 use crate::knobs::Knobs;
+use crate::quick::{self, Shape};
 use crate::record::{FrameInfo, flag};
 
 /// Why a frame was selected: the class of its record, and of its counters and governor.
@@ -180,23 +181,29 @@ pub fn select<B: Bytes, F: Flows>(
     knobs: &Knobs,
     work: &mut Work,
 ) -> Verdict {
-    if matches!(start, Start::Ethernet) && knobs.accounting != 0 && quick::is_bulk_of_stranger(frame, flows, knobs.seed) {
+    let mut shape = Shape::Odd;
+    if let Start::Ethernet = start {
+        shape = quick::shape(frame, flows, knobs.seed, &mut work.headers, &mut work.selection.hash);
+    }
+    if shape == Shape::Stranger {
         return Verdict::Unselected(Passed::Untracked);
     }
-    match headers::parse(frame, start, &mut work.headers) {
-        Parsed::Transport => {}
-        Parsed::NotIp => return Verdict::Unselected(Passed::NotIp),
-        Parsed::Fragment => return Verdict::Unselected(Passed::Fragment),
-        Parsed::OtherProtocol => return Verdict::Unselected(Passed::OtherProtocol),
-        Parsed::Malformed(reason) => return Verdict::Unparseable(reason),
+    if shape == Shape::Odd {
+        match headers::parse(frame, start, &mut work.headers) {
+            Parsed::Transport => {}
+            Parsed::NotIp => return Verdict::Unselected(Passed::NotIp),
+            Parsed::Fragment => return Verdict::Unselected(Passed::Fragment),
+            Parsed::OtherProtocol => return Verdict::Unselected(Passed::OtherProtocol),
+            Parsed::Malformed(reason) => return Verdict::Unparseable(reason),
+        }
+        if work.headers.proto != PROTO_TCP {
+            return Verdict::Unselected(Passed::Udp);
+        }
+        work.selection.hash = work.headers.hash(knobs.seed);
     }
     let work = frame.settle(work);
-    let Transport { payload, payload_len, seq, proto, flags: tcp, .. } = work.headers;
-    if proto != PROTO_TCP {
-        return Verdict::Unselected(Passed::Udp);
-    }
-    (work.key, work.from) = FlowKey::of(&work.headers);
-    let hash = work.key.hash(knobs.seed);
+    let Transport { payload, payload_len, seq, flags: tcp, .. } = work.headers;
+    let hash = work.selection.hash;
     let opens = tcp & tcp_flag::SYN != 0 && tcp & (tcp_flag::RST | tcp_flag::FIN) == 0;
     work.segment = Segment { seq, at: payload, len: payload_len };
     let mut known = false;
@@ -208,8 +215,8 @@ pub fn select<B: Bytes, F: Flows>(
             return Verdict::Unselected(Passed::Untracked);
         }
     }
+    (work.key, work.from) = FlowKey::of(&work.headers);
     work.info = info;
-    work.selection.hash = hash;
     work.selection.wire_len = frame.wire_len() as u32;
     work.selection.payload_len = payload_len;
     work.selection.l3 = work.headers.l3 as u16;
@@ -249,10 +256,10 @@ impl Work {
         let from_client = self.headers.flags & tcp_flag::ACK == 0;
         let class = if from_client { Class::Syn } else { Class::SynAck };
         let hash = self.selection.hash;
-        let found = if flows.maybe(hash) { flows.find(&self.key) } else { None };
-        let Some(entry) = found else {
+        let found = if flows.maybe(hash) { flows.find(&self.key, hash) } else { None };
+        let Some(entry) = found.and_then(|handle| flows.entry(handle)) else {
             self.give_birth(from_client, now, knobs);
-            let kept = flows.insert(&self.key, hash, &self.newborn);
+            let kept = flows.insert(hash, &self.newborn);
             self.choose(class, from_client, true, point::NONE, if kept { flag::TRACKED } else { 0 });
             self.selection.books = self.newborn.books();
             return Outcome::Wanted;
@@ -286,30 +293,28 @@ impl Work {
     }
 
     /// Any other TCP packet of a flow that may be `known`, or that begins with a hello.
-    #[cfg_attr(target_arch = "bpf", inline(never))]
+    #[inline(always)]
     fn segment<B: Bytes, F: Flows>(&mut self, frame: &B, known: bool, flows: &mut F, knobs: &Knobs) -> Outcome {
         let hash = self.selection.hash;
-        let now = flows.now();
-        let mut outcome = None;
-        if known && let Some(entry) = flows.find(&self.key) {
-            outcome = Some(self.tracked::<B, F>(frame, entry, now, knobs));
-        }
-        let outcome = match outcome {
-            Some(outcome) => outcome,
-            None => {
-                let Some(hello) = hunger::begins_with_hello(frame, &self.segment) else {
-                    return Outcome::Stranger;
-                };
-                self.meet(hello == 1);
-                flows.insert(&self.key, hash, &self.newborn);
-                let Some(entry) = flows.find(&self.key) else {
-                    self.selection.books = Books::default();
-                    self.choose(Class::Tls, hello == 1, true, point::NONE, 0);
-                    return Outcome::Wanted;
-                };
-                self.tracked::<B, F>(frame, entry, now, knobs)
+        let mut found = if known { flows.find(&self.key, hash) } else { None };
+        if found.is_none() {
+            let Some(hello) = hunger::begins_with_hello(frame, &self.segment) else {
+                return Outcome::Stranger;
+            };
+            self.meet(hello == 1);
+            flows.insert(hash, &self.newborn);
+            found = flows.find(&self.key, hash);
+            if found.is_none() {
+                self.selection.books = Books::default();
+                self.choose(Class::Tls, hello == 1, true, point::NONE, 0);
+                return Outcome::Wanted;
             }
+        }
+        let now = flows.now();
+        let Some(entry) = found.and_then(|handle| flows.entry(handle)) else {
+            return Outcome::Stranger;
         };
+        let outcome = self.tracked::<B, F>(frame, entry, now, knobs);
         match outcome {
             Outcome::Copy => {}
             Outcome::Quiet if knobs.accounting == 0 => flows.forget(hash),
@@ -319,7 +324,7 @@ impl Work {
     }
 
     /// A packet of a known flow.
-    #[cfg_attr(target_arch = "bpf", inline(never))]
+    #[inline(always)]
     fn tracked<B: Bytes, F: Flows>(
         &mut self,
         frame: &B,
@@ -335,7 +340,9 @@ impl Work {
         F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
         mine.last_seen = now;
         let has_payload = self.segment.len > 0;
-        let wanted = has_payload && hunger::wants(frame, mine, &self.segment, knobs);
+        let wanted = has_payload
+            && !hunger::is_sated(frame, mine, &self.segment)
+            && hunger::wants(frame, mine, &self.segment, knobs);
         let point = if from_client {
             client_point(mine, theirs, self.headers.flags & tcp_flag::ACK != 0, has_payload)
         } else {
@@ -387,7 +394,7 @@ impl Work {
     #[inline(always)]
     fn meet(&mut self, from_client: bool) {
         let client = if from_client { self.from } else { 1 - self.from };
-        self.newborn = FlowEntry { client: client as u8, ..FlowEntry::default() };
+        self.newborn = FlowEntry { key: self.key, client: client as u8, ..FlowEntry::default() };
     }
 
     /// `newborn` becomes the entry of a flow that this SYN or SYN-ACK begins.

@@ -2,7 +2,6 @@
 //!
 //! The verifier proves each of these accesses again when the programs are loaded.
 
-use core::hint::black_box;
 use core::marker::PhantomData;
 use core::ptr;
 
@@ -13,14 +12,12 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
 use ja4_common::{Bytes, Window};
-use ja4_common::counter::Counters;
 use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::headers::MAX_HEADERS;
 use ja4_common::knobs::Knobs;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
-use ja4_common::select::Work;
 
-use crate::maps::{ASLEEP, BUCKETS, Bucket, COUNTERS, EPOCH, FLOWS, MAX_SHARDS, SLOTS, WORK};
+use crate::maps::{ASLEEP, CPU, Cpu, FLOWS, MAX_SHARDS, SLOTS};
 
 /// Set by the loader, then frozen.
 #[unsafe(no_mangle)]
@@ -29,9 +26,9 @@ static KNOBS: Knobs = Knobs::new([0, 0]);
 /// The frozen configuration.
 #[inline(always)]
 pub fn knobs() -> &'static Knobs {
-    // SAFETY: a static is always readable. The black box hides which, since the loader changes its
+    // SAFETY: a static is always readable. Opaque, since the loader changes its
     // bytes after the compiler has seen them.
-    unsafe { &*black_box(&raw const KNOBS) }
+    unsafe { &*(opaque(&raw const KNOBS as usize) as *const Knobs) }
 }
 
 /// Nanoseconds of the boot clock.
@@ -285,34 +282,38 @@ pub fn skb_info(ctx: &TcContext, egress: bool) -> FrameInfo {
     }
 }
 
-/// This CPU's counters of a hook.
+/// This CPU's state.
 #[inline(always)]
-pub fn counters(egress: bool) -> Option<&'static mut Counters> {
-    // SAFETY: the element belongs to this CPU, and programs are not preempted by another of their
-    // kind on it; a softirq that interrupts tc egress may at worst cost one increment.
-    COUNTERS.get_ptr_mut(egress as u32).map(|counters| unsafe { &mut *counters })
+pub fn cpu() -> Option<&'static mut Cpu> {
+    // SAFETY: the element belongs to this CPU, and a program ends before another of ours begins on
+    // it: all of them run with bottom halves off.
+    CPU.get_ptr_mut(0).map(|cpu| unsafe { &mut *cpu })
 }
 
-/// This CPU's bucket of a class.
-#[inline(always)]
-pub fn bucket(class: u8) -> Option<&'static mut Bucket> {
-    // SAFETY: as for `counters`.
-    BUCKETS.get_ptr_mut(class.into()).map(|bucket| unsafe { &mut *bucket })
+/// A flow's entry in the map.
+#[derive(Clone, Copy)]
+pub struct Found(*mut FlowEntry);
+
+impl Found {
+    /// The entry. Another CPU may write the other direction's half at the same time, and counts
+    /// are added atomically.
+    #[inline(always)]
+    pub fn entry<'a>(self) -> &'a mut FlowEntry {
+        // SAFETY: the kernel keeps the element's memory for as long as the program runs.
+        unsafe { &mut *self.0 }
+    }
+
+    /// Whether it is the entry of this flow, and not of another with the same hash.
+    #[inline(always)]
+    pub fn is(self, key: &FlowKey) -> bool {
+        self.entry().key == *key
+    }
 }
 
-/// This CPU's room for the judgement over one frame.
+/// The entry under a hash.
 #[inline(always)]
-pub fn work() -> Option<&'static mut Work> {
-    // SAFETY: as for `counters`; a judgement ends before the next begins.
-    WORK.get_ptr_mut(0).map(|work| unsafe { &mut *work })
-}
-
-/// The entry of a flow.
-#[inline(always)]
-pub fn flow(key: &FlowKey) -> Option<&'static mut FlowEntry> {
-    // SAFETY: the kernel keeps the element's memory for as long as the program runs. Another CPU
-    // may write the other direction's half at the same time, and counts are added atomically.
-    FLOWS.get_ptr_mut(key).map(|entry| unsafe { &mut *entry })
+pub fn flow(hash: u64) -> Option<Found> {
+    FLOWS.get_ptr_mut(hash).map(Found)
 }
 
 /// Adds to a counter that several CPUs share.
@@ -340,10 +341,16 @@ pub fn slot(hash: u64, mask: u32) -> Option<&'static mut u8> {
     Some(unsafe { &mut *bytes.cast::<u8>().add((index & 7) as usize) })
 }
 
-/// The current epoch.
+/// Boot-clock nanoseconds, which userspace sets ten times a second: reading a clock for every bulk
+/// packet would cost more than all the rest.
+#[unsafe(no_mangle)]
+static mut CLOCK: u64 = 0;
+
+/// Nanoseconds of the boot clock, a tenth of a second old at most.
 #[inline(always)]
-pub fn epoch() -> u8 {
-    EPOCH.get(0).map_or(1, |epoch| *epoch as u8)
+pub fn coarse_now() -> u64 {
+    // SAFETY: userspace writes it whole; volatile, since the compiler sees no writer.
+    unsafe { ptr::read_volatile(&raw const CLOCK) }
 }
 
 /// Whether the shard's thread sleeps; it is taken to be awake from here on.

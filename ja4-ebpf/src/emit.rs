@@ -7,12 +7,12 @@ use ja4_common::flow::shard_of;
 use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader, SIZE_CLASSES};
-use ja4_common::select::{Selection, Verdict, select};
+use ja4_common::select::{Class, Selection, Verdict, select};
 
 use crate::bytes::{self, Copied, Reserved};
 use crate::count;
 use crate::flowstate::KernelFlows;
-use crate::maps::RINGS;
+use crate::maps::{Bucket, Cpu, RINGS};
 
 /// Tokens that one record costs; finer than one, so that slow rates refill smoothly.
 const TOKEN: u64 = 1 << 20;
@@ -23,18 +23,26 @@ const MAX_REFILL: u64 = 1 << 30;
 /// Judges one frame, counts the outcome and emits a record of it if it was chosen.
 #[inline(always)]
 pub fn judge<F: Copied>(frame: &F, info: FrameInfo) {
-    let (Some(counters), Some(work)) = (bytes::counters(info.egress), bytes::work()) else {
+    let Some(Cpu { counters: [ingress, egress], buckets, work }) = bytes::cpu() else {
         return;
     };
+    let counters = if info.egress { egress } else { ingress };
     let knobs = bytes::knobs();
-    let mut flows = KernelFlows::new(knobs.slot_mask);
+    let mut flows = KernelFlows::new(knobs);
     counters.seen += 1;
     match select(frame, Start::Ethernet, info, &mut flows, knobs, work) {
         Verdict::Unselected(reason) => count::unselected(counters, reason),
         Verdict::Unparseable(reason) => count::unparseable(counters, reason),
         Verdict::Selected => {
-            count::selected(counters, work.selection.class);
-            emit(frame, &work.selection, &info, counters, knobs);
+            let class = work.selection.class;
+            count::selected(counters, class);
+            let now = bytes::now();
+            if knobs.governor != 0 && !granted(class, buckets, now, knobs) {
+                count::governed(counters, class);
+            } else {
+                let shard = shard_of(work.selection.hash, knobs.shards);
+                emit(&Emission { frame, info: &info, selection: &work.selection, shard, now }, counters);
+            }
         }
     }
 }
@@ -50,16 +58,10 @@ struct Emission<'a, F> {
 
 // A function of its own, for the stack's sake.
 #[inline(never)]
-fn emit<F: Copied>(frame: &F, selection: &Selection, info: &FrameInfo, counters: &mut Counters, knobs: &Knobs) {
-    let now = bytes::now();
-    if knobs.governor != 0 && !granted(selection.class, now, knobs) {
-        count::governed(counters, selection.class);
-        return;
-    }
-    let shard = shard_of(selection.hash, knobs.shards);
-    let emission = Emission { frame, info, selection, shard, now };
-    let size = HEADER + selection.capture as usize;
-    let written = match RINGS.get(shard) {
+fn emit<F: Copied>(emission: &Emission<'_, F>, counters: &mut Counters) {
+    let Selection { class, capture, .. } = *emission.selection;
+    let size = HEADER + capture as usize;
+    let written = match RINGS.get(emission.shard) {
         None => false,
         Some(ring) if size <= SIZE_CLASSES[0] => emission.write::<{ SIZE_CLASSES[0] }>(ring, counters),
         Some(ring) if size <= SIZE_CLASSES[1] => emission.write::<{ SIZE_CLASSES[1] }>(ring, counters),
@@ -67,9 +69,9 @@ fn emit<F: Copied>(frame: &F, selection: &Selection, info: &FrameInfo, counters:
         Some(ring) => emission.write::<{ SIZE_CLASSES[3] }>(ring, counters),
     };
     if written {
-        count::emitted(counters, selection.class);
+        count::emitted(counters, class);
     } else {
-        count::ring_full(counters, selection.class);
+        count::ring_full(counters, class);
     }
 }
 
@@ -96,17 +98,16 @@ impl<F: Copied> Emission<'_, F> {
 
 /// Takes a token of the class's bucket; false where there is none.
 #[inline(always)]
-fn granted(class: u8, now: u64, knobs: &Knobs) -> bool {
+fn granted(class: u8, buckets: &mut [Bucket; Class::COUNT], now: u64, knobs: &Knobs) -> bool {
     let index = usize::from(class);
-    let (Some(&rate), Some(&burst)) = (knobs.rate.get(index), knobs.burst.get(index)) else {
+    let (Some(&rate), Some(&burst), Some(bucket)) =
+        (knobs.rate.get(index), knobs.burst.get(index), buckets.get_mut(index))
+    else {
         return true;
     };
     if rate == 0 {
         return true;
     }
-    let Some(bucket) = bytes::bucket(class) else {
-        return true;
-    };
     let elapsed = now.saturating_sub(bucket.filled);
     let elapsed = if elapsed > MAX_REFILL { MAX_REFILL } else { elapsed };
     // rate < 2^32 by the loader's check and elapsed <= 2^30 ns. 2^20 tokens / 10^9 ns is 1/954.

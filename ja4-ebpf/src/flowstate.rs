@@ -2,41 +2,54 @@
 
 use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
 
-use crate::bytes;
-use crate::maps::FLOWS;
+use ja4_common::knobs::{EPOCHS_KEPT, Knobs};
 
-/// Epochs without a packet after which a slot says "never". Userspace moves the epoch on eight
-/// times in the time after which it drops an idle flow.
-const EPOCHS_KEPT: u8 = 10;
+use crate::bytes::{self, Found};
+use crate::maps::FLOWS;
 
 /// Flows in BPF maps.
 pub struct KernelFlows {
     slot_mask: u32,
     epoch: u8,
+    now: u64,
 }
 
 impl KernelFlows {
     #[inline(always)]
-    pub fn new(slot_mask: u32) -> Self {
-        Self { slot_mask, epoch: bytes::epoch() }
+    pub fn new(knobs: &Knobs) -> Self {
+        let now = bytes::coarse_now();
+        Self { slot_mask: knobs.slot_mask, epoch: epoch_of(now, knobs.epoch_shift), now }
     }
 }
 
+/// The epoch of a time: odd, and so never 0.
+#[inline(always)]
+fn epoch_of(now: u64, shift: u32) -> u8 {
+    ((now >> (shift & 63)) << 1) as u8 | 1
+}
+
 impl Flows for KernelFlows {
+    type Handle = Found;
+
     #[inline(always)]
     fn maybe(&self, hash: u64) -> bool {
         bytes::slot(hash, self.slot_mask)
-            .is_some_and(|slot| *slot != 0 && self.epoch.wrapping_sub(*slot) <= EPOCHS_KEPT)
+            .is_some_and(|slot| *slot != 0 && self.epoch.wrapping_sub(*slot) <= 2 * EPOCHS_KEPT)
     }
 
     #[inline(always)]
-    fn find(&mut self, key: &FlowKey) -> Option<&mut FlowEntry> {
-        bytes::flow(key)
+    fn find(&mut self, key: &FlowKey, hash: u64) -> Option<Found> {
+        bytes::flow(hash).filter(|found| found.is(key))
     }
 
     #[inline(always)]
-    fn insert(&mut self, key: &FlowKey, hash: u64, entry: &FlowEntry) -> bool {
-        let kept = FLOWS.insert(key, entry, 0).is_ok();
+    fn entry(&mut self, handle: Found) -> Option<&mut FlowEntry> {
+        Some(handle.entry())
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, hash: u64, entry: &FlowEntry) -> bool {
+        let kept = FLOWS.insert(hash, entry, 0).is_ok();
         if kept {
             self.touch(hash);
         }
@@ -61,7 +74,7 @@ impl Flows for KernelFlows {
 
     #[inline(always)]
     fn now(&self) -> u64 {
-        bytes::now()
+        self.now
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use ja4_common::counter::Counters;
-use ja4_common::flow::{FlowEntry, FlowKey};
+use ja4_common::flow::FlowEntry;
 use ja4_common::select::{Class, Work};
 
 /// Most shards, and so most rings.
@@ -13,34 +13,34 @@ pub const MAX_SHARDS: usize = 64;
 #[btf_map]
 pub static RINGS: ArrayOfMaps<RingBuf<[u8; 8], 4096>, MAX_SHARDS> = ArrayOfMaps::new();
 
-/// Known flows.
+/// Known flows by their hash; the entry holds the key. Hashing eight bytes costs the kernel half of what 40
+/// do.
 #[btf_map]
-pub static FLOWS: LruHashMap<FlowKey, FlowEntry, 1024> = LruHashMap::new();
+pub static FLOWS: LruHashMap<u64, FlowEntry, 1024> = LruHashMap::new();
 
 /// One byte per slot, eight slots an element: the epoch in which a flow of that hash was last
 /// touched, 0: never. It spares strangers the look-up in `FLOWS`, and forgets by growing old.
 #[btf_map]
 pub static SLOTS: Array<u64, 1024> = Array::new();
 
-/// The current epoch, 1 to 255, which userspace moves on.
-#[btf_map]
-pub static EPOCH: Array<u32, 1> = Array::new();
-
 /// Which shards sleep.
 #[btf_map]
 pub static ASLEEP: Array<Asleep, MAX_SHARDS> = Array::new();
 
-/// Outcomes: element 0 ingress, 1 egress.
+/// What each CPU keeps for itself.
 #[btf_map]
-pub static COUNTERS: PerCpuArray<Counters, 2> = PerCpuArray::new();
+pub static CPU: PerCpuArray<Cpu, 1> = PerCpuArray::new();
 
-/// The governor's buckets, one a class.
-#[btf_map]
-pub static BUCKETS: PerCpuArray<Bucket, { Class::COUNT }> = PerCpuArray::new();
-
-/// Room for the judgement over one frame.
-#[btf_map]
-pub static WORK: PerCpuArray<Work, 1> = PerCpuArray::new();
+/// State of one CPU; one look-up a frame finds it all.
+#[repr(C)]
+pub struct Cpu {
+    /// Outcomes: ingress, egress. Userspace reads these.
+    pub counters: [Counters; 2],
+    /// The governor's buckets, by class.
+    pub buckets: [Bucket; Class::COUNT],
+    /// Room for the judgement over one frame.
+    pub work: Work,
+}
 
 /// Token bucket of one class on one CPU.
 #[derive(Clone, Copy)]

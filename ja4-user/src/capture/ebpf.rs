@@ -8,6 +8,7 @@ use aya::{Btf, Ebpf, EbpfLoader};
 use ja4_common::counter::Counters;
 use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::knobs::Knobs;
+use ja4_common::select::{Class, Work};
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Most shards: `MAX_SHARDS` of the kernel half.
@@ -16,8 +17,14 @@ pub const MAX_SHARDS: u32 = 64;
 /// `BPF_MAP_TYPE_RINGBUF`.
 const RINGBUF: u32 = 27;
 
+/// `struct Cpu` of the kernel half in words: counters of both hooks, the governor's buckets, and the
+/// room for judging a frame.
+const CPU_WORDS: usize = 2 * Counters::WORDS + 2 * Class::COUNT + size_of::<Work>() / 8;
+
+const _: () = assert!(size_of::<Work>().is_multiple_of(8));
+
 /// Key and value of the flow map as aya takes them.
-type FlowBytes = HashMap<MapData, [u8; size_of::<FlowKey>()], [u8; size_of::<FlowEntry>()]>;
+type FlowBytes = HashMap<MapData, u64, [u8; size_of::<FlowEntry>()]>;
 
 /// Why the kernel half could not be loaded or used.
 #[derive(Debug, thiserror::Error)]
@@ -94,8 +101,8 @@ pub struct Kernel {
     /// Holds the rings in the kernel's array for as long as programs may run.
     _rings: ArrayOfMaps<MapData, MapData>,
     consumers: Vec<Option<RingBuf<MapData>>>,
-    counters: PerCpuArray<MapData, [u64; Counters::WORDS]>,
-    epoch: Array<MapData, u32>,
+    cpu: PerCpuArray<MapData, [u64; CPU_WORDS]>,
+    clock: Array<MapData, u64>,
     asleep: Option<Array<MapData, [u64; 8]>>,
     flows: Option<FlowMap>,
 }
@@ -133,8 +140,8 @@ impl Kernel {
         Ok(Self {
             _rings: outer,
             consumers,
-            counters: take(&mut ebpf, "COUNTERS")?,
-            epoch: take(&mut ebpf, "EPOCH")?,
+            cpu: take(&mut ebpf, "CPU")?,
+            clock: take(&mut ebpf, ".bss")?,
             asleep: Some(take(&mut ebpf, "ASLEEP")?),
             flows: Some(flows),
             ebpf,
@@ -202,21 +209,21 @@ impl Kernel {
     /// Where the map cannot be read.
     pub fn counters(&self) -> Result<[Counters; 2], KernelError> {
         let mut sums = [Counters::default(); 2];
-        for (index, sum) in (0..).zip(&mut sums) {
-            let per_cpu = self.counters.get(&index, 0).map_err(|error| map_error("COUNTERS", error))?;
-            for words in per_cpu.iter() {
+        let per_cpu = self.cpu.get(&0, 0).map_err(|error| map_error("CPU", error))?;
+        for words in per_cpu.iter() {
+            for (sum, words) in sums.iter_mut().zip(words.as_chunks::<{ Counters::WORDS }>().0) {
                 sum.add(&zerocopy::transmute!(*words));
             }
         }
         Ok(sums)
     }
 
-    /// Moves the filter's epoch to `epoch`, 1 to 255.
+    /// Sets the coarse clock by which the kernel half dates flows, boot-clock nanoseconds.
     ///
     /// # Errors
     /// Where the map cannot be written.
-    pub fn set_epoch(&mut self, epoch: u8) -> Result<(), KernelError> {
-        self.epoch.set(0, u32::from(epoch), 0).map_err(|error| map_error("EPOCH", error))
+    pub fn set_clock(&mut self, now: u64) -> Result<(), KernelError> {
+        self.clock.set(0, now, 0).map_err(|error| map_error(".bss", error))
     }
 }
 
@@ -227,20 +234,15 @@ pub struct FlowMap {
 
 impl FlowMap {
     /// The entry of a flow, as it is now.
-    pub fn entry(&self, key: &FlowKey) -> Option<FlowEntry> {
-        let bytes = self.map.get(&zerocopy::transmute!(*key), 0).ok()?;
-        FlowEntry::read_from_bytes(&bytes).ok()
+    pub fn entry(&self, hash: u64, key: &FlowKey) -> Option<FlowEntry> {
+        let bytes = self.map.get(&hash, 0).ok()?;
+        FlowEntry::read_from_bytes(&bytes).ok().filter(|entry| entry.key == *key)
     }
 
-    /// Drops the entry of a flow, if the kernel still has it.
-    pub fn remove(&mut self, key: &FlowKey) {
+    /// Drops the entry under a hash, if the kernel still has it.
+    pub fn remove(&mut self, hash: u64) {
         // It may be gone already: the map evicts by itself.
-        let _gone = self.map.remove(&zerocopy::transmute!(*key));
-    }
-
-    /// Every key, in no order.
-    pub fn keys(&self) -> impl Iterator<Item = FlowKey> + '_ {
-        self.map.keys().filter_map(Result::ok).map(|bytes| zerocopy::transmute!(bytes))
+        let _gone = self.map.remove(&hash);
     }
 }
 
