@@ -40,6 +40,18 @@ impl FlowKey {
         let key = Self { addr: [low, high], port: [low_port, high_port], proto, version, reserved: 0 };
         (key, u32::from(from_high))
     }
+
+    /// Hash of the flow, as [`Transport::hash`] has it for its packets.
+    #[inline(always)]
+    pub fn hash(&self, seed: [u64; 2]) -> u64 {
+        let ([low, high], [low_port, high_port]) = (self.addr, self.port);
+        if self.version == 4 {
+            let ([_, low], [_, high]) = (low, high);
+            hash_v4(low as u32, low_port, high as u32, high_port, self.proto, seed)
+        } else {
+            hash_v6(low, low_port, high, high_port, self.proto, seed)
+        }
+    }
 }
 
 /// Odd multipliers from the fractional parts of the golden ratio, √2 and √3.

@@ -79,7 +79,7 @@ pub fn begins_with_hello<B: Bytes>(frame: &B, segment: &Segment) -> Option<u8> {
 
 /// The same of a stream's first eight bytes, in network byte order.
 #[inline(always)]
-pub(crate) fn is_hello(first: u64) -> Option<u8> {
+pub fn is_hello(first: u64) -> Option<u8> {
     let [content, major, minor, hi, lo, hello, len_hi, _] = first.to_be_bytes();
     let record = u32::from(u16::from_be_bytes([hi, lo]));
     let is = content == content::HANDSHAKE

@@ -144,6 +144,9 @@ pub enum Ended {
 }
 
 impl Ended {
+    /// Every way, in the order of its counter.
+    pub const ALL: [Self; 6] = [Self::Fin, Self::Rst, Self::Idle, Self::Evicted, Self::Reused, Self::Open];
+
     /// The name in output.
     pub const fn name(self) -> &'static str {
         match self {

@@ -4,4 +4,7 @@
 pub mod capture;
 pub mod event;
 pub mod fingerprint;
+pub mod flow;
+pub mod packet;
+pub mod shard;
 pub mod wire;

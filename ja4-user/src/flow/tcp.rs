@@ -1,0 +1,75 @@
+//! What is remembered of a connection's opening until it has been told.
+
+use std::time::Duration;
+
+use crate::event::Time;
+#[cfg(feature = "ja4plus")]
+use crate::fingerprint::ja4t::{Retransmissions, SynFields};
+
+/// The opening of a TCP connection: A, B and C of JA4L, and the SYN-ACKs of JA4TS. It is boxed while
+/// the opening lasts and dropped when JA4TS has been told.
+#[derive(Debug, Default)]
+pub struct Opening {
+    /// Time of the first SYN.
+    pub syn: Option<Time>,
+    /// TTL of the first SYN.
+    pub client_ttl: u8,
+    /// Time of the first SYN-ACK.
+    pub syn_ack: Option<Time>,
+    /// TTL of the first SYN-ACK.
+    pub server_ttl: u8,
+    /// Time of the last SYN-ACK.
+    pub last_syn_ack: Option<Time>,
+    /// Time of the client's first ACK after the SYN-ACK.
+    pub answered: Option<Time>,
+    /// Fields of the first SYN-ACK.
+    #[cfg(feature = "ja4plus")]
+    pub fields: Option<SynFields>,
+    /// SYN-ACKs after the first.
+    #[cfg(feature = "ja4plus")]
+    pub retransmissions: Retransmissions,
+}
+
+impl Opening {
+    /// From one time to a later one; nothing where the capture's clock went back.
+    pub fn between(from: Time, to: Time) -> Duration {
+        Duration::from_nanos(to.0.saturating_sub(from.0))
+    }
+
+    /// Notes a SYN.
+    pub fn on_syn(&mut self, time: Time, ttl: u8) {
+        if self.syn.is_none() {
+            (self.syn, self.client_ttl) = (Some(time), ttl);
+        }
+    }
+
+    /// Notes a SYN-ACK.
+    pub fn on_syn_ack(&mut self, time: Time, ttl: u8, _window: u16, _options: &[u8]) {
+        if self.syn_ack.is_none() {
+            (self.syn_ack, self.server_ttl) = (Some(time), ttl);
+            #[cfg(feature = "ja4plus")]
+            {
+                self.fields = Some(SynFields::parse(_window, _options));
+            }
+        } else if let Some(_last) = self.last_syn_ack {
+            #[cfg(feature = "ja4plus")]
+            self.retransmissions.push(Self::between(_last, time));
+        }
+        self.last_syn_ack = Some(time);
+    }
+
+    /// Notes the client's first ACK after the SYN-ACK.
+    pub fn on_answer(&mut self, time: Time) {
+        self.answered = Some(time);
+        #[cfg(feature = "ja4plus")]
+        self.retransmissions.answered();
+    }
+
+    /// Notes a RST of the server.
+    pub fn on_server_reset(&mut self, _time: Time) {
+        #[cfg(feature = "ja4plus")]
+        if let Some(last) = self.last_syn_ack {
+            self.retransmissions.reset(Self::between(last, _time));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! From a record to a TCP segment.
+//!
+//! The filter has found where the headers are; here they are read once more in full, since a record
+//! may hold less of the frame than the filter saw.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice};
+use ja4_common::flow::FlowKey;
+use ja4_common::headers::{ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_TCP, Transport};
+use ja4_common::record::RecordHeader;
+
+use super::Packet;
+
+/// Bytes of a VLAN tag, and where the first stands in an Ethernet frame.
+const VLAN_TAG: usize = 4;
+const FIRST_TAG: usize = 12;
+const ETHERNET: usize = 14;
+
+/// Why a record could not be read. The filter accepted its headers, so each of these means a capture
+/// cut inside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The IP header is cut or broken.
+    #[error("IP header cut or broken")]
+    Ip,
+    /// The TCP header is cut or broken.
+    #[error("TCP header cut or broken")]
+    Tcp,
+}
+
+impl DecodeError {
+    /// Every reason, in the order of its counter.
+    pub const ALL: [Self; 2] = [Self::Ip, Self::Tcp];
+
+    /// Name of the counter.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ip => "ip_header",
+            Self::Tcp => "tcp_header",
+        }
+    }
+}
+
+/// A TCP segment with the parts of its IP header that matter.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// Key of the flow.
+    pub key: FlowKey,
+    /// Sender.
+    pub src: (IpAddr, u16),
+    /// Receiver.
+    pub dst: (IpAddr, u16),
+    /// TTL, or hop limit.
+    pub ttl: u8,
+    /// Sequence number.
+    pub seq: u32,
+    /// SYN is set.
+    pub syn: bool,
+    /// ACK is set.
+    pub ack: bool,
+    /// FIN is set.
+    pub fin: bool,
+    /// RST is set.
+    pub rst: bool,
+    /// Window as it stands in the header.
+    pub window: u16,
+    /// Option bytes as they came, padding included.
+    pub options: &'a [u8],
+    /// Payload, as far as it was captured.
+    pub payload: &'a [u8],
+    /// VLAN tags, outermost first; 0: none.
+    pub vlan: [u16; 2],
+}
+
+/// Reads a record's frame.
+///
+/// # Errors
+/// Where a header is not all there.
+pub fn decode<'a>(packet: &Packet<'a>) -> Result<Segment<'a>, DecodeError> {
+    let RecordHeader { l3, l4, payload, payload_len, vlan, .. } = *packet.header;
+    let bytes = packet.bytes;
+    let network = bytes.get(usize::from(l3)..).ok_or(DecodeError::Ip)?;
+    let (src, dst, ttl, version) = addresses(network).ok_or(DecodeError::Ip)?;
+    let transport = bytes.get(usize::from(l4)..).ok_or(DecodeError::Tcp)?;
+    let tcp = TcpHeaderSlice::from_slice(transport).map_err(|_| DecodeError::Tcp)?;
+    let start = usize::from(payload);
+    let captured = bytes.get(start..).unwrap_or_default();
+    let wanted = captured.len().min(payload_len as usize);
+    let (key, _) = FlowKey::of(&Transport {
+        src: halves(src),
+        dst: halves(dst),
+        src_port: tcp.source_port(),
+        dst_port: tcp.destination_port(),
+        proto: PROTO_TCP,
+        version,
+        ..Transport::default()
+    });
+    Ok(Segment {
+        key,
+        src: (src, tcp.source_port()),
+        dst: (dst, tcp.destination_port()),
+        ttl,
+        seq: tcp.sequence_number(),
+        syn: tcp.syn(),
+        ack: tcp.ack(),
+        fin: tcp.fin(),
+        rst: tcp.rst(),
+        window: tcp.window_size(),
+        options: transport.get(20..tcp.slice().len()).unwrap_or_default(),
+        payload: captured.get(..wanted).unwrap_or_default(),
+        vlan: vlan_tags(bytes, usize::from(l3), vlan),
+    })
+}
+
+fn addresses(network: &[u8]) -> Option<(IpAddr, IpAddr, u8, u8)> {
+    if network.first()? >> 4 == 4 {
+        let ip = Ipv4HeaderSlice::from_slice(network).ok()?;
+        Some((ip.source_addr().into(), ip.destination_addr().into(), ip.ttl(), 4))
+    } else {
+        let ip = Ipv6HeaderSlice::from_slice(network).ok()?;
+        Some((ip.source_addr().into(), ip.destination_addr().into(), ip.hop_limit(), 6))
+    }
+}
+
+fn halves(address: IpAddr) -> [u64; 2] {
+    let whole = match address {
+        IpAddr::V4(address) => u128::from(Ipv4Addr::to_bits(address)),
+        IpAddr::V6(address) => Ipv6Addr::to_bits(address),
+    };
+    [(whole >> 64) as u64, whole as u64]
+}
+
+/// VLAN identifiers: first the one that the NIC took out, then those in the frame.
+fn vlan_tags(bytes: &[u8], l3: usize, outside: u16) -> [u16; 2] {
+    /// The identifier within a tag (IEEE 802.1Q, section 9.6).
+    const IDENTIFIER: u16 = 0x0fff;
+    let mut tags = [outside & IDENTIFIER, 0];
+    let mut next = usize::from(outside != 0);
+    let mut at = FIRST_TAG;
+    while at + VLAN_TAG <= l3.saturating_sub(ETHERNET - FIRST_TAG) {
+        let Some([hi, lo, tag_hi, tag_lo]) = bytes.get(at..).and_then(|bytes| bytes.first_chunk().copied()) else {
+            break;
+        };
+        if !matches!(u16::from_be_bytes([hi, lo]), ETHERTYPE_VLAN | ETHERTYPE_QINQ) {
+            break;
+        }
+        if let Some(tag) = tags.get_mut(next) {
+            *tag = u16::from_be_bytes([tag_hi, tag_lo]) & IDENTIFIER;
+        }
+        next += 1;
+        at += VLAN_TAG;
+    }
+    tags
+}

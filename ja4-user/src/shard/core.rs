@@ -1,0 +1,464 @@
+//! The straight line: one selected packet's way from its record to events.
+//!
+//! ```text
+//! decode → connection → opening (JA4T, JA4L, JA4LS, JA4TS) → handshake (JA4, JA4S) → end
+//! ```
+//! Nothing here reads a clock, takes a lock, does I/O or logs: time comes with the packet.
+
+use std::collections::VecDeque;
+
+use ja4_common::flow::{FlowEntry, FlowKey};
+use ja4_common::record::flag;
+use ja4_common::select::point;
+
+use super::engines::Engines;
+use super::handshake;
+use super::stats::CoreStats;
+use crate::event::{self, Cause, Ended, FlowIdentity, Method, Side, Sink, Time};
+#[cfg(feature = "ja4plus")]
+use crate::event::Fingerprint;
+use crate::flow::connection::Connection;
+use crate::flow::{self, Budget, FlowTable, SlotId};
+use crate::flow::tcp::Opening;
+use crate::packet::{self, Packet, Segment};
+
+/// How long an ended connection stays, nanoseconds: the last ACKs and a repeated FIN still belong to
+/// it.
+const LINGER: u64 = 2_000_000_000;
+
+/// How long after the client's answer JA4TS waits for a SYN-ACK that was already on its way,
+/// nanoseconds. The first payload ends the wait.
+const ANSWER_GRACE: u64 = 1_000_000_000;
+
+/// Bounds of one core.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections.
+    pub connections: usize,
+    /// Time without a packet after which a connection is idle, nanoseconds.
+    pub idle: u64,
+    /// Bytes that may wait for missing segments.
+    pub reassembly: usize,
+}
+
+/// The filter's side of the flows: the kernel's map, or the table of a replay.
+pub trait FlowBooks {
+    /// The entry of a flow as it is now; times are nanoseconds since the Unix epoch.
+    fn entry(&self, hash: u64, key: &FlowKey) -> Option<FlowEntry>;
+    /// Drops the entry of a flow that has ended.
+    fn remove(&mut self, hash: u64, key: &FlowKey);
+}
+
+/// Connections of one shard and what is known of them.
+pub struct Core {
+    connections: FlowTable<Connection>,
+    /// Ended connections by the time after which they go.
+    lingering: VecDeque<(Time, u64, FlowKey)>,
+    /// Answered openings by the time after which JA4TS is told.
+    answered: VecDeque<(Time, u64, FlowKey)>,
+    budget: Budget,
+    bounds: flow::Limits,
+    idle: u64,
+    stats: CoreStats,
+}
+
+impl Core {
+    /// An empty core.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            connections: FlowTable::with_capacity(limits.connections),
+            lingering: VecDeque::new(),
+            answered: VecDeque::new(),
+            budget: Budget::new(limits.reassembly),
+            bounds: flow::Limits::default(),
+            idle: limits.idle,
+            stats: CoreStats::default(),
+        }
+    }
+
+    /// What was counted so far.
+    pub fn stats(&self) -> CoreStats {
+        CoreStats { connections: self.connections.len() as u64, held_bytes: self.budget.used() as u64, ..self.stats }
+    }
+
+    /// Takes one packet.
+    pub fn packet(
+        &mut self,
+        packet: &Packet<'_>,
+        books: &mut impl FlowBooks,
+        engines: &mut Engines,
+        sink: &mut impl Sink,
+    ) {
+        self.stats.packets += 1;
+        let segment = match packet::decode(packet) {
+            Ok(segment) => segment,
+            Err(error) => return self.stats.count_undecodable(error),
+        };
+        if packet.header.flags & flag::RESTARTED != 0 {
+            self.end_now(packet, &segment.key, Ended::Reused, engines, sink);
+        }
+        let slot = self.enter(packet, &segment, books, engines, sink);
+        let Some(connection) = self.connections.touch_at(slot) else {
+            return;
+        };
+        let side = if packet.header.flags & flag::FROM_CLIENT != 0 { Side::Client } else { Side::Server };
+        let cause = packet.cause();
+        connection.last = connection.last.max(cause.time);
+        if packet.header.flags & flag::TRACKED != 0 {
+            connection.books = packet.header.books;
+        }
+        observe_opening(connection, &segment, side, packet.header.point, cause, engines, sink);
+        if packet.header.point == point::C && connection.opening.is_some() {
+            self.answered.push_back((Time(cause.time.0 + ANSWER_GRACE), packet.header.hash, segment.key));
+        }
+        if !segment.payload.is_empty() && packet.header.flags & flag::HEADERS_ONLY == 0 {
+            // Whoever sends payload has seen the opening through.
+            tell_ja4ts(connection, cause, engines, sink);
+            let half = handshake::Stream { side, cause, bounds: &self.bounds, budget: &mut self.budget };
+            half.take(connection, &segment, engines, &mut self.stats, sink);
+        }
+        if segment.fin || segment.rst {
+            let newly = observe_end(connection, &segment, side, cause, engines, sink);
+            if newly {
+                self.lingering.push_back((Time(cause.time.0 + LINGER), packet.header.hash, segment.key));
+            }
+        }
+    }
+
+    /// The packet's connection; a new one where there is none.
+    fn enter(
+        &mut self,
+        packet: &Packet<'_>,
+        segment: &Segment<'_>,
+        books: &mut impl FlowBooks,
+        engines: &mut Engines,
+        sink: &mut impl Sink,
+    ) -> SlotId {
+        let hash = packet.header.hash;
+        if let Some(slot) = self.connections.find(hash, &segment.key) {
+            return slot;
+        }
+        self.stats.opened += 1;
+        let inserted = self.connections.insert(hash, segment.key, meet(packet, segment));
+        if let Some((key, mut evicted)) = inserted.displaced {
+            let cause = Cause { packet: None, hook: None, ..packet.cause() };
+            books.remove(evicted.hash, &key);
+            evicted.ended.get_or_insert(Ended::Evicted);
+            tell_end(&mut evicted, cause, &mut self.budget, engines, sink);
+            self.stats.count_ended(Ended::Evicted);
+        }
+        inserted.id
+    }
+
+    /// Lets go of what has waited long enough: told once a second of event time.
+    pub fn tick(&mut self, now: Time, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
+        while let Some((due, hash, key)) = self.answered.front().copied()
+            && due <= now
+        {
+            self.answered.pop_front();
+            if let Some(connection) = self.connections.get_mut(hash, &key)
+                && connection.opening.as_ref().and_then(|opening| opening.answered).is_some()
+            {
+                let cause = after(connection, now);
+                tell_ja4ts(connection, cause, engines, sink);
+            }
+        }
+        while let Some((due, hash, key)) = self.lingering.front().copied()
+            && due <= now
+        {
+            self.lingering.pop_front();
+            // The tuple may have been used again since.
+            if self.connections.get(hash, &key).is_some_and(|connection| connection.ended.is_some()) {
+                self.retire(hash, &key, Ended::Open, now, books, engines, sink);
+            }
+        }
+    }
+
+    /// Lets go of connections without a packet for the idle time.
+    pub fn evict_idle(&mut self, now: Time, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
+        while let Some((key, connection)) = self.connections.oldest() {
+            let (key, hash) = (*key, connection.hash);
+            if now.0.saturating_sub(connection.last.0) < self.idle {
+                break;
+            }
+            // Bulk packets do not come this way: the filter knows when the last one passed.
+            if let Some(entry) = books.entry(hash, &key)
+                && let Some(connection) = self.connections.touch(hash, &key)
+            {
+                connection.books = entry.books();
+                connection.last = connection.last.max(Time(entry.low.last_seen.max(entry.high.last_seen)));
+                if now.0.saturating_sub(connection.last.0) < self.idle {
+                    continue;
+                }
+            }
+            self.retire(hash, &key, Ended::Idle, now, books, engines, sink);
+        }
+    }
+
+    /// Lets go of everything, oldest first: the capture or the run is over.
+    pub fn finish(&mut self, now: Time, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
+        while let Some((key, connection)) = self.connections.oldest() {
+            let (key, hash) = (*key, connection.hash);
+            self.retire(hash, &key, Ended::Open, now, books, engines, sink);
+        }
+    }
+
+    /// Ends a connection for good and tells of it.
+    #[expect(clippy::too_many_arguments, reason = "the stages' context, passed down one level")]
+    fn retire(
+        &mut self,
+        hash: u64,
+        key: &FlowKey,
+        ended: Ended,
+        now: Time,
+        books: &mut impl FlowBooks,
+        engines: &mut Engines,
+        sink: &mut impl Sink,
+    ) {
+        let Some(mut connection) = self.connections.remove(hash, key) else {
+            return;
+        };
+        if let Some(entry) = books.entry(hash, key) {
+            connection.books = entry.books();
+            connection.last = connection.last.max(Time(entry.low.last_seen.max(entry.high.last_seen)));
+        }
+        books.remove(hash, key);
+        let ended = *connection.ended.get_or_insert(ended);
+        let cause = after(&connection, now);
+        tell_end(&mut connection, cause, &mut self.budget, engines, sink);
+        self.stats.count_ended(ended);
+    }
+
+    /// A new SYN takes a connection's place. The filter has begun its entry anew and sends the old
+    /// one's counts along.
+    fn end_now(
+        &mut self,
+        packet: &Packet<'_>,
+        key: &FlowKey,
+        ended: Ended,
+        engines: &mut Engines,
+        sink: &mut impl Sink,
+    ) {
+        if let Some(mut connection) = self.connections.remove(packet.header.hash, key) {
+            connection.books = packet.header.books;
+            let ended = *connection.ended.get_or_insert(ended);
+            tell_end(&mut connection, packet.cause(), &mut self.budget, engines, sink);
+            self.stats.count_ended(ended);
+        }
+    }
+}
+
+/// A connection of which this is the first packet.
+fn meet(packet: &Packet<'_>, segment: &Segment<'_>) -> Connection {
+    let flags = packet.header.flags;
+    let from_client = flags & flag::FROM_CLIENT != 0;
+    let from_high = flags & flag::FROM_HIGH != 0;
+    let (client, server) = if from_client { (segment.src, segment.dst) } else { (segment.dst, segment.src) };
+    let client_seq = if from_client && segment.syn { segment.seq } else { 0 };
+    Connection {
+        identity: FlowIdentity {
+            id: identify(&segment.key, client_seq),
+            client,
+            server,
+            proto: segment.key.proto,
+            vlan: segment.vlan,
+        },
+        hash: packet.header.hash,
+        client_is_high: from_client == from_high,
+        interface: packet.interface,
+        start: Time(packet.header.time),
+        last: Time(packet.header.time),
+        books: packet.header.books,
+        first_seq: [None; 2],
+        halves: [None, None],
+        tls: None,
+        opening: None,
+        told: [0; Method::ALL.len()],
+        finished: [false; 2],
+        ended: None,
+    }
+}
+
+/// A number for the flow that is the same live and in a capture of it, below 2^53.
+fn identify(key: &FlowKey, client_seq: u32) -> u64 {
+    /// Any fixed numbers do: nothing hangs on guessing them.
+    const SEED: [u64; 2] = [0x6a34_7365_6e73_6f72, 0x666c_6f77_5f69_6400];
+    let seed = [SEED[0] ^ u64::from(client_seq), SEED[1]];
+    key.hash(seed) >> 11
+}
+
+/// Cause of an event that no packet caused.
+fn after(connection: &Connection, now: Time) -> Cause {
+    Cause { time: now, interface: connection.interface, hook: None, packet: None }
+}
+
+fn observe_opening(
+    connection: &mut Connection,
+    segment: &Segment<'_>,
+    side: Side,
+    point: u8,
+    cause: Cause,
+    engines: &mut Engines,
+    sink: &mut impl Sink,
+) {
+    if segment.syn && !segment.rst && !segment.fin {
+        if let Some(first) = connection.first_seq.get_mut(side as usize) {
+            *first = Some(segment.seq.wrapping_add(1));
+        }
+        if side == Side::Client {
+            connection.opening.get_or_insert_default().on_syn(cause.time, segment.ttl);
+            tell_ja4t(connection, segment, cause, engines, sink);
+        } else if !connection.has_told(Method::Ja4ts) {
+            let opening = connection.opening.get_or_insert_default();
+            opening.on_syn_ack(cause.time, segment.ttl, segment.window, segment.options);
+        }
+    }
+    if point == point::C
+        && let Some(opening) = &mut connection.opening
+    {
+        opening.on_answer(cause.time);
+        tell_latencies(connection, cause, engines, sink);
+    }
+}
+
+/// Notes a FIN or RST; whether the connection has ended with it.
+fn observe_end(
+    connection: &mut Connection,
+    segment: &Segment<'_>,
+    side: Side,
+    cause: Cause,
+    engines: &mut Engines,
+    sink: &mut impl Sink,
+) -> bool {
+    if segment.fin
+        && let Some(finished) = connection.finished.get_mut(side as usize)
+    {
+        *finished = true;
+    }
+    if segment.rst
+        && side == Side::Server
+        && let Some(opening) = &mut connection.opening
+    {
+        opening.on_server_reset(cause.time);
+    }
+    if connection.ended.is_some() {
+        return false;
+    }
+    connection.ended = if segment.rst {
+        Some(Ended::Rst)
+    } else if connection.finished == [true, true] {
+        Some(Ended::Fin)
+    } else {
+        None
+    };
+    if connection.ended.is_some() {
+        tell_ja4ts(connection, cause, engines, sink);
+    }
+    connection.ended.is_some()
+}
+
+/// The last words on a connection.
+fn tell_end(
+    connection: &mut Connection,
+    cause: Cause,
+    budget: &mut Budget,
+    engines: &mut Engines,
+    sink: &mut impl Sink,
+) {
+    tell_ja4ts(connection, cause, engines, sink);
+    connection.close_half(Side::Client, budget);
+    connection.close_half(Side::Server, budget);
+    let (packets, bytes) = connection.totals();
+    sink.connection(&event::Connection {
+        cause,
+        flow: &connection.identity,
+        start: connection.start,
+        end: connection.last,
+        packets,
+        bytes,
+        ended: connection.ended.unwrap_or(Ended::Open),
+        tls: connection.tls.as_deref(),
+    });
+}
+
+/// JA4T of the first SYN.
+#[cfg(feature = "ja4plus")]
+fn tell_ja4t(
+    connection: &mut Connection,
+    segment: &Segment<'_>,
+    cause: Cause,
+    engines: &mut Engines,
+    sink: &mut impl Sink,
+) {
+    use crate::fingerprint::ja4t::SynFields;
+    if !connection.has_told(Method::Ja4t) {
+        engines.text.clear();
+        SynFields::parse(segment.window, segment.options).write(&mut engines.text);
+        tell(connection, Method::Ja4t, Side::Client, cause, &engines.text, sink);
+    }
+}
+
+/// JA4L and JA4LS, at the client's first ACK.
+#[cfg(feature = "ja4plus")]
+fn tell_latencies(connection: &mut Connection, cause: Cause, engines: &mut Engines, sink: &mut impl Sink) {
+    use crate::fingerprint::ja4l;
+    let Some(Opening { syn: Some(a), syn_ack: Some(b), client_ttl, server_ttl, .. }) = connection.opening.as_deref()
+    else {
+        return;
+    };
+    let (a, b, client_ttl, server_ttl) = (*a, *b, *client_ttl, *server_ttl);
+    if connection.has_told(Method::Ja4l) {
+        return;
+    }
+    engines.text.clear();
+    ja4l::write(Opening::between(b, cause.time), client_ttl, &mut engines.text);
+    tell(connection, Method::Ja4l, Side::Client, cause, &engines.text, sink);
+    engines.text.clear();
+    ja4l::write(Opening::between(a, b), server_ttl, &mut engines.text);
+    tell(connection, Method::Ja4ls, Side::Server, cause, &engines.text, sink);
+}
+
+/// JA4TS, once no further SYN-ACK can come.
+#[cfg(feature = "ja4plus")]
+fn tell_ja4ts(connection: &mut Connection, cause: Cause, engines: &mut Engines, sink: &mut impl Sink) {
+    let Some(opening) = connection.opening.take() else {
+        return;
+    };
+    if let Some(fields) = &opening.fields {
+        engines.text.clear();
+        fields.write_with(&opening.retransmissions, &mut engines.text);
+        tell(connection, Method::Ja4ts, Side::Server, cause, &engines.text, sink);
+    } else {
+        // The SYN-ACK is still to come.
+        connection.opening = Some(opening);
+    }
+}
+
+/// A fingerprint that has one form only.
+#[cfg(feature = "ja4plus")]
+fn tell(connection: &mut Connection, method: Method, side: Side, cause: Cause, value: &str, sink: &mut impl Sink) {
+    let count = connection.count(method);
+    sink.fingerprint(&Fingerprint {
+        cause,
+        flow: &connection.identity,
+        method,
+        side,
+        count,
+        value,
+        raw: None,
+        original: None,
+        raw_original: None,
+        tls: connection.tls.as_deref(),
+    });
+}
+
+#[cfg(not(feature = "ja4plus"))]
+fn tell_ja4t(_: &mut Connection, _: &Segment<'_>, _: Cause, _: &mut Engines, _: &mut impl Sink) {}
+
+#[cfg(not(feature = "ja4plus"))]
+fn tell_latencies(_: &mut Connection, _: Cause, _: &mut Engines, _: &mut impl Sink) {}
+
+#[cfg(not(feature = "ja4plus"))]
+fn tell_ja4ts(connection: &mut Connection, _: Cause, _: &mut Engines, _: &mut impl Sink) {
+    connection.opening = None;
+}

@@ -1,0 +1,10 @@
+//! A shard: everything that happens to a packet after the filter, on one thread.
+
+mod core;
+mod engines;
+mod handshake;
+pub mod lane;
+pub mod stats;
+
+pub use self::core::{Core, FlowBooks, Limits};
+pub use self::engines::Engines;
