@@ -1,0 +1,10 @@
+//! Flows: the table that holds them, and the byte streams of their two directions.
+//!
+//! Nothing here reads a clock, takes a lock or does I/O. Room is given as an argument, and all of it
+//! is bounded, so that the same packets leave the same state on every run.
+
+mod reassembly;
+mod table;
+
+pub use reassembly::{Budget, Limits, Outcome, PIECE_OVERHEAD, Reassembly, Refused};
+pub use table::{FlowTable, Inserted, SlotId};
