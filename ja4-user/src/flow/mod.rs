@@ -8,5 +8,6 @@ mod table;
 
 pub use reassembly::{Budget, Limits, Outcome, PIECE_OVERHEAD, Reassembly, Refused};
 pub use table::{FlowTable, Inserted, SlotId};
+
 pub mod connection;
 pub mod tcp;
