@@ -9,11 +9,13 @@
 //! first bytes and never by its name. Every length in a file is a stranger's: each is checked against a bound
 //! below before anything is done with it.
 
+pub mod attach;
 mod batch;
 mod clock;
 pub mod ebpf;
 mod error;
 mod file;
+pub mod interface;
 mod linktype;
 mod order;
 mod pcap;

@@ -1,0 +1,214 @@
+//! Why a hook was not to be had, in words that a user can act on.
+
+use std::fmt;
+use std::io;
+
+use aya::programs::tc::TcError;
+use aya::programs::xdp::XdpError;
+use aya::programs::ProgramError;
+use nix::errno::Errno;
+
+use crate::capture::ebpf::KernelError;
+
+/// Longest cause that goes into the line, in characters: a verifier's log has thousands.
+const MAX_CAUSE: usize = 200;
+
+/// A way into the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hook {
+    Native,
+    Generic,
+    Tc,
+}
+
+impl Hook {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "XDP native",
+            Self::Generic => "XDP generic",
+            Self::Tc => "tc",
+        }
+    }
+}
+
+/// A hook that was refused.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    hook: Hook,
+    /// What the system says.
+    pub(super) words: String,
+    /// Its number for it.
+    pub(super) errno: Option<i32>,
+    /// Set where no other hook would do either.
+    pub(super) kernel: Option<KernelError>,
+    is_load: bool,
+}
+
+impl Refusal {
+    pub(super) fn words(hook: Hook, words: &str) -> Self {
+        Self { hook, words: one_line(words), errno: None, kernel: None, is_load: false }
+    }
+
+    /// The program itself could not be loaded.
+    pub(super) fn load(hook: Hook, error: KernelError) -> Self {
+        match error {
+            KernelError::Load(text) => Self { is_load: true, ..Self::words(hook, &text) },
+            error => Self { kernel: Some(error), ..Self::words(hook, "") },
+        }
+    }
+
+    /// The program could not be attached.
+    pub(super) fn program(hook: Hook, error: &ProgramError) -> Self {
+        let (number, text) = match error {
+            ProgramError::SyscallError(error) => (error.io_error.raw_os_error(), String::new()),
+            ProgramError::XdpError(XdpError::NetlinkError(error)) | ProgramError::NetlinkError(error) => {
+                (error.raw_os_error(), drivers_words(&error.to_string()))
+            }
+            ProgramError::TcError(error) => return Self { hook, ..Self::tc(error) },
+            error => (None, error.to_string()),
+        };
+        Self { errno: number, ..Self::words(hook, &described(number, text)) }
+    }
+
+    /// The qdisc could not be added, or the filter not be put there.
+    pub(super) fn tc(error: &TcError) -> Self {
+        let (number, text) = match error {
+            TcError::NetlinkError(error) => (error.raw_os_error(), drivers_words(&error.to_string())),
+            // `if_nametoindex` finds no such name.
+            TcError::IoError(error) if error.kind() == io::ErrorKind::NotFound => (Some(libc::ENODEV), String::new()),
+            TcError::IoError(error) => (error.raw_os_error(), String::new()),
+            error => (None, error.to_string()),
+        };
+        Self { errno: number, ..Self::words(Hook::Tc, &described(number, text)) }
+    }
+
+    pub(super) fn is_privilege(&self) -> bool {
+        matches!(self.errno, Some(libc::EPERM | libc::EACCES))
+    }
+
+    /// Whether trying another hook is no use.
+    pub(super) fn is_final(&self) -> bool {
+        self.kernel.is_some() || self.is_privilege() || self.errno == Some(libc::ENODEV)
+    }
+
+    /// Whether the kernel has no such attach type.
+    pub(super) fn is_unknown_to_kernel(&self) -> bool {
+        matches!(self.errno, Some(libc::EINVAL | libc::EOPNOTSUPP | libc::ENOSYS))
+    }
+
+    /// What the number means for this hook, where that is not in the words.
+    fn meaning(&self) -> Option<&'static str> {
+        match (self.hook, self.errno?) {
+            (Hook::Native | Hook::Generic, libc::EBUSY | libc::EEXIST) => Some("an XDP program is already there"),
+            (Hook::Native, libc::EOPNOTSUPP) => Some("the driver offers none, or none beside LRO or hardware GRO"),
+            (Hook::Native, libc::ENOSPC | libc::ENOMEM) => Some("too few queues or too little memory"),
+            (Hook::Native, libc::ERANGE | libc::EMSGSIZE) => Some("the MTU is too large for it"),
+            (Hook::Native, libc::EINVAL) => Some("the driver offers none with this MTU, LRO or set of queues"),
+            _ => None,
+        }
+    }
+
+    /// What the user can do.
+    pub(super) fn mend(&self) -> &'static str {
+        match (self.hook, self.errno) {
+            (Hook::Native | Hook::Generic, _) if self.is_load => {
+                "multi-buffer XDP needs Linux 5.18; use --hook tc before that"
+            }
+            (Hook::Native | Hook::Generic, Some(libc::EBUSY | libc::EEXIST)) => {
+                "use --hook tc beside it, or stop the program that `ip link show` names"
+            }
+            (Hook::Native, Some(libc::EOPNOTSUPP)) => "use --hook generic or --hook tc",
+            (Hook::Native, Some(libc::ENOSPC | libc::ENOMEM)) => {
+                "set the queues with `ethtool -L`, or use --hook generic or --hook tc"
+            }
+            (Hook::Native, Some(libc::ERANGE | libc::EMSGSIZE | libc::EINVAL)) => {
+                "use a smaller MTU, `ethtool -K … lro off`, or --hook generic or --hook tc"
+            }
+            (Hook::Native | Hook::Generic, _) => "use --hook tc",
+            (Hook::Tc, Some(libc::EOPNOTSUPP | libc::ENOENT | libc::EINVAL)) => {
+                "a kernel with CONFIG_NET_CLS_ACT, CONFIG_NET_CLS_BPF and CONFIG_NET_SCH_INGRESS is needed"
+            }
+            (Hook::Tc, _) => "`tc qdisc show` and `tc filter show` tell what is in the way",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} refused: {}", self.hook.name(), self.words)?;
+        match self.meaning() {
+            Some(meaning) => write!(formatter, " ({meaning})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Several in one line.
+pub(super) fn list(refusals: &[Refusal]) -> String {
+    let texts: Vec<String> = refusals.iter().map(Refusal::to_string).collect();
+    texts.join("; ")
+}
+
+/// The system's text for a number, then what the driver adds.
+fn described(number: Option<i32>, text: String) -> String {
+    let Some(number) = number else {
+        return text;
+    };
+    let system = Errno::from_raw(number).desc().to_lowercase();
+    if text.is_empty() { system } else { format!("{system}: {text}") }
+}
+
+/// The messages in aya's text of a netlink error, which is a list in Debug form.
+fn drivers_words(text: &str) -> String {
+    text.split('"').skip(1).step_by(2).collect::<Vec<_>>().join(", ")
+}
+
+/// The first line, cut to a length that a terminal can bear.
+fn one_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().chars().take(MAX_CAUSE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use aya::sys::SyscallError;
+
+    use super::*;
+
+    fn refused(hook: Hook, number: i32) -> Refusal {
+        let io_error = io::Error::from_raw_os_error(number);
+        Refusal::program(hook, &ProgramError::SyscallError(SyscallError { call: "bpf_link_create", io_error }))
+    }
+
+    #[test]
+    fn the_cause_and_the_mend_are_named() {
+        let busy = refused(Hook::Native, libc::EBUSY);
+        assert_eq!(
+            busy.to_string(),
+            "XDP native refused: device or resource busy (an XDP program is already there)"
+        );
+        assert!(busy.mend().contains("--hook tc"));
+        assert!(!busy.is_final());
+    }
+
+    #[test]
+    fn lack_of_rights_and_a_lost_interface_end_the_search() {
+        for number in [libc::EPERM, libc::EACCES, libc::ENODEV] {
+            assert!(refused(Hook::Generic, number).is_final(), "{number}");
+        }
+    }
+
+    #[test]
+    fn a_verifiers_log_stays_one_short_line() {
+        let log = KernelError::Load(format!("invalid argument{}\n0: R1=ctx\n", "x".repeat(10_000)));
+        let refusal = Refusal::load(Hook::Generic, log);
+        let text = refusal.to_string();
+        assert!(!text.contains('\n') && text.len() < 300, "{text}");
+        assert!(refusal.mend().contains("5.18"));
+    }
+
+    #[test]
+    fn a_drivers_own_words_are_kept() {
+        assert_eq!(drivers_words(r#"netlink error: ["MTU too large for XDP"]"#), "MTU too large for XDP");
+        assert_eq!(drivers_words("netlink error: []"), "");
+    }
+}

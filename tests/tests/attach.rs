@@ -1,0 +1,305 @@
+//! Putting the programs onto interfaces and taking them off, in a real kernel.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+
+use ja4_common::knobs::Knobs;
+use ja4_user::capture::attach::{
+    AttachError, Attachment, DirectionChoice, HookChoice, IngressMode, Policy, TcMode,
+};
+use ja4_user::capture::ebpf::{Kernel, Settings};
+use ja4_user::capture::interface::{Interface, InterfaceError};
+use tests::{Namespace, Wire, privilege, require_bpf, require_tools};
+
+/// Names the file with the BPF object.
+const OBJECT: &str = "JA4_EBPF_OBJECT";
+
+/// A loaded kernel half, or none where the test cannot run.
+fn kernel() -> Option<Kernel> {
+    if !require_bpf() || !require_tools(&["ip", "tc", "ethtool"]) {
+        return None;
+    }
+    let Some(path) = std::env::var_os(OBJECT) else {
+        privilege::skipped(&format!("a BPF object, named by {OBJECT}"));
+        return None;
+    };
+    let object = std::fs::read(&path).expect("the object that the environment names");
+    let settings = Settings {
+        knobs: Knobs::new([3, 4]),
+        ring_bytes: 1 << 20,
+        flows: 1 << 10,
+    };
+    Some(Kernel::load(&object, &settings).unwrap())
+}
+
+fn policy(hook: HookChoice) -> Policy {
+    Policy {
+        hook,
+        ..Policy::default()
+    }
+}
+
+/// Attaches to an interface of `host`.
+fn attach_to(
+    kernel: &mut Kernel,
+    host: &Namespace,
+    name: &str,
+    policy: Policy,
+) -> Result<Attachment, AttachError> {
+    host.with(|| Attachment::new(kernel, Interface::find(name).unwrap(), policy))
+}
+
+fn attach(
+    kernel: &mut Kernel,
+    host: &Namespace,
+    policy: Policy,
+) -> Result<Attachment, AttachError> {
+    attach_to(kernel, host, host.interface(), policy)
+}
+
+/// One TCP connection between two hosts, or of a host with itself.
+fn connect(from: &Namespace, to: &Namespace, address: IpAddr) {
+    let listener = to.with(|| TcpListener::bind((address, 0)).unwrap());
+    let server = listener.local_addr().unwrap();
+    let stream = from.with(|| TcpStream::connect(server).unwrap());
+    let (peer, _) = listener.accept().unwrap();
+    drop((stream, peer));
+}
+
+/// Attaches by `policy`, sees both directions of a connection, detaches, and finds nothing left.
+fn sees_a_connection(policy: Policy, ingress: IngressMode, egress: TcMode, line: &str) {
+    let Some(mut kernel) = kernel() else { return };
+    let wire = Wire::new();
+    let host = wire.server();
+    let attachment = attach(&mut kernel, host, policy).unwrap();
+    assert_eq!(attachment.ingress.as_ref().unwrap().0, ingress);
+    assert_eq!(attachment.egress, Some(egress));
+    assert_eq!(attachment.describe(), line);
+    assert!(host.has_programs());
+
+    connect(wire.client(), host, host.v4());
+    for (counters, direction) in kernel.counters().unwrap().iter().zip(["ingress", "egress"]) {
+        assert!(counters.seen >= 2, "{direction}: {counters:?}");
+        assert!(counters.balanced(), "{direction}: {counters:?}");
+    }
+
+    host.with(|| attachment.detach()).unwrap();
+    assert!(!host.has_programs());
+}
+
+#[test]
+fn auto_takes_generic_xdp_on_veth() {
+    sees_a_connection(
+        Policy::default(),
+        IngressMode::XdpGeneric,
+        TcMode::Tcx,
+        "ves: attached, ingress xdp generic (virtual device), egress tcx",
+    );
+}
+
+#[test]
+fn native_xdp_is_attached_when_asked_for() {
+    sees_a_connection(
+        policy(HookChoice::Native),
+        IngressMode::XdpNative,
+        TcMode::Tcx,
+        "ves: attached, ingress xdp native (as asked), egress tcx",
+    );
+}
+
+#[test]
+fn tc_is_attached_when_asked_for() {
+    sees_a_connection(
+        policy(HookChoice::Tc),
+        IngressMode::Tc(TcMode::Tcx),
+        TcMode::Tcx,
+        "ves: attached, ingress tcx (as asked), egress tcx",
+    );
+}
+
+#[test]
+fn without_tcx_filters_hang_on_clsact_and_come_off_again() {
+    let policy = Policy {
+        tcx: false,
+        ..policy(HookChoice::Tc)
+    };
+    sees_a_connection(
+        policy,
+        IngressMode::Tc(TcMode::Clsact),
+        TcMode::Clsact,
+        "ves: attached, ingress tc clsact (as asked), egress tc clsact",
+    );
+}
+
+#[test]
+fn dropped_it_leaves_nothing_behind() {
+    let Some(mut kernel) = kernel() else { return };
+    let wire = Wire::new();
+    let host = wire.server();
+    for tcx in [true, false] {
+        for hook in [HookChoice::Generic, HookChoice::Native, HookChoice::Tc] {
+            let policy = Policy {
+                tcx,
+                ..policy(hook)
+            };
+            // Filters on clsact come off by netlink, so the thread must be in the namespace.
+            host.with(|| {
+                let interface = Interface::find(host.interface()).unwrap();
+                drop(Attachment::new(&mut kernel, interface, policy).unwrap());
+            });
+            assert!(!host.has_programs(), "{policy:?}");
+        }
+    }
+}
+
+#[test]
+fn beside_another_xdp_program_auto_takes_tc_and_says_why() {
+    let (Some(mut other), Some(mut kernel)) = (kernel(), kernel()) else {
+        return;
+    };
+    let wire = Wire::new();
+    let host = wire.server();
+    let theirs = attach(&mut other, host, policy(HookChoice::Generic)).unwrap();
+
+    let ours = attach(&mut kernel, host, Policy::default()).unwrap();
+    assert_eq!(ours.ingress_mode(), "tcx");
+    assert_eq!(
+        ours.ingress_reason(),
+        "XDP generic refused: device or resource busy (an XDP program is already there)"
+    );
+    assert!(ours.describe().contains(ours.ingress_reason()));
+
+    connect(wire.client(), host, host.v4());
+    for kernel in [&kernel, &other] {
+        let [ingress, egress] = kernel.counters().unwrap();
+        assert!(ingress.seen >= 2, "both see what comes in: {ingress:?}");
+        assert!(egress.seen >= 2, "both see what goes out: {egress:?}");
+    }
+    drop(ours);
+    assert!(host.has_programs(), "the other's programs stay");
+    drop(theirs);
+    assert!(!host.has_programs());
+}
+
+#[test]
+fn a_hook_that_is_taken_is_refused_in_one_line_to_whoever_insists() {
+    let (Some(mut other), Some(mut kernel)) = (kernel(), kernel()) else {
+        return;
+    };
+    let wire = Wire::new();
+    let host = wire.server();
+    let theirs = attach(&mut other, host, policy(HookChoice::Generic)).unwrap();
+    for hook in [HookChoice::Native, HookChoice::Generic] {
+        let error = attach(&mut kernel, host, policy(hook)).unwrap_err();
+        assert!(!error.is_privilege());
+        let line = error.to_string();
+        for part in [
+            "ves: XDP ",
+            " refused: ",
+            "an XDP program is already there",
+            "use --hook tc",
+        ] {
+            assert!(line.contains(part), "no {part:?} in: {line}");
+        }
+        assert!(!line.contains('\n'), "{line}");
+    }
+    drop(theirs);
+    assert!(!host.has_programs(), "a refused attempt leaves nothing");
+}
+
+#[test]
+fn on_loopback_each_packet_is_seen_once() {
+    for (direction, line, seen) in [
+        (
+            DirectionChoice::Both,
+            "lo: attached, ingress xdp generic (virtual device)",
+            [true, false],
+        ),
+        (
+            DirectionChoice::Egress,
+            "lo: attached, egress tcx",
+            [false, true],
+        ),
+    ] {
+        let Some(mut kernel) = kernel() else { return };
+        let wire = Wire::new();
+        let host = wire.server();
+        let policy = Policy {
+            direction,
+            ..Policy::default()
+        };
+        let attachment = attach_to(&mut kernel, host, "lo", policy).unwrap();
+        assert_eq!(attachment.describe(), line);
+        connect(host, host, Ipv4Addr::LOCALHOST.into());
+        let counters = kernel.counters().unwrap();
+        assert_eq!(counters.map(|counters| counters.seen > 0), seen);
+        drop(attachment);
+        assert!(!host.has_programs());
+    }
+}
+
+#[test]
+fn one_direction_alone() {
+    let Some(mut kernel) = kernel() else { return };
+    let wire = Wire::new();
+    for (direction, modes) in [
+        (DirectionChoice::Ingress, ("xdp generic", "none")),
+        (DirectionChoice::Egress, ("none", "tcx")),
+    ] {
+        let policy = Policy {
+            direction,
+            ..Policy::default()
+        };
+        let attachment = attach(&mut kernel, wire.server(), policy).unwrap();
+        assert_eq!((attachment.ingress_mode(), attachment.egress_mode()), modes);
+    }
+}
+
+#[test]
+fn an_interface_without_ethernet_is_refused_in_one_line() {
+    let Some(mut kernel) = kernel() else { return };
+    let wire = Wire::new();
+    let host = wire.server();
+    let made = host.run(&["ip", "tuntap", "add", "mode", "tun", "name", "tunnel"]);
+    if !made.stderr().is_empty() {
+        privilege::skipped("TUN devices");
+        return;
+    }
+    let error = attach_to(&mut kernel, host, "tunnel", Policy::default()).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("tunnel: not an Ethernet interface"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_interface_that_vanished_is_noticed() {
+    let Some(mut kernel) = kernel() else { return };
+    let wire = Wire::new();
+    let host = wire.server();
+    let veth = host.with(|| Interface::find(host.interface()).unwrap());
+    assert!(!veth.is_loopback && veth.is_ethernet());
+    let attachment = attach(&mut kernel, host, Policy::default()).unwrap();
+    assert!(host.with(|| veth.still_there()));
+
+    host.run(&["ip", "link", "del", host.interface()]).ok();
+    assert!(!host.with(|| veth.still_there()));
+    host.with(|| attachment.detach())
+        .expect("what is gone needs no detaching");
+    let error = host.with(|| Attachment::new(&mut kernel, veth, Policy::default()));
+    assert!(matches!(error, Err(AttachError::Gone(name)) if name == "ves"));
+
+    let missing = host.with(|| Interface::find("ves")).unwrap_err();
+    assert!(
+        matches!(&missing, InterfaceError::NoSuch { existing, .. } if existing.contains(&"lo".to_owned())),
+        "{missing}"
+    );
+}
