@@ -7,4 +7,5 @@ pub mod fingerprint;
 pub mod flow;
 pub mod packet;
 pub mod shard;
+pub mod sink;
 pub mod wire;

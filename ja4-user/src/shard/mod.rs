@@ -1,9 +1,12 @@
 //! A shard: everything that happens to a packet after the filter, on one thread.
 
+mod batches;
 mod core;
 mod engines;
 mod handshake;
 pub mod lane;
+mod merge;
+pub mod replay;
 pub mod stats;
 
 pub use self::core::{Core, FlowBooks, Limits};

@@ -1,0 +1,256 @@
+//! A capture through the same filter and the same shards, as fast as it can be read.
+//!
+//! Nothing is ever dropped: who reads the output sets the pace. The output depends on the capture
+//! alone, not on the number of threads.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::thread;
+
+use ja4_common::Slice;
+use ja4_common::counter::Counters;
+use ja4_common::headers::Start;
+use ja4_common::knobs::Knobs;
+
+use super::batches::{Batches, Dealt, OnProgress};
+use super::core::Limits;
+use super::engines::Engines;
+use super::lane::{CapturedFrame, Lane};
+use super::merge::{Lines, Merge, Place};
+use super::stats::CoreStats;
+use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef};
+use crate::event::{Connection, Fingerprint, Sink, Time};
+use crate::fingerprint::Forms;
+use crate::sink::{Context, Format, Formatter};
+
+/// Lanes of a replay. Its threads share them, so no more than this many do anything.
+pub const LANES: u32 = 64;
+
+/// Event time between two looks at what has waited long enough.
+const TICK: u64 = 1_000_000_000;
+
+/// The seed of the flow hash: nobody aims at a file's lanes, and the same file gives the same lanes.
+const SEED: [u64; 2] = [0x7265_706c_6179_2031, 0x7265_706c_6179_2032];
+
+/// What a replay is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads.
+    pub threads: usize,
+    /// Bounds of all lanes together.
+    pub limits: Limits,
+    /// Forms of the fingerprints.
+    pub forms: Forms,
+    /// Format of the lines.
+    pub format: Format,
+    /// What all lines share.
+    pub context: Arc<Context>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Report {
+    /// Counters of the filter.
+    pub counters: Counters,
+    /// Counters of the shards.
+    pub stats: CoreStats,
+    /// Frames whose link header was cut, or of a kind that carries no IP.
+    pub not_network: u64,
+    /// Time of the first and of the last packet.
+    pub span: Option<(Time, Time)>,
+    /// What went wrong with the files, in their order.
+    pub errors: Vec<CaptureError>,
+}
+
+/// Replays files in their order and writes the lines to `out`.
+///
+/// # Errors
+/// Where `out` fails. What is wrong with a file stands in the report; what could be read of it was
+/// replayed.
+pub fn replay<W: Write + Send>(
+    files: Vec<CaptureFile>,
+    options: &Options,
+    mut out: W,
+    on_progress: OnProgress<'_>,
+) -> io::Result<(W, Report)> {
+    let knobs = Knobs::new(SEED);
+    let threads = options.threads.clamp(1, LANES as usize);
+    let mut header = Vec::new();
+    Formatter::new(options.format, Arc::clone(&options.context)).header(&mut header);
+    out.write_all(&header)?;
+    let batches = Batches::new(files, threads, LANES, &knobs, on_progress);
+    let merge = Merge::new(out, threads);
+    let run = |thread: usize| Worker::new(thread, threads, options, &knobs).run(&batches, &merge);
+    let shares = if threads == 1 {
+        vec![run(0)]
+    } else {
+        thread::scope(|scope| {
+            let run = &run;
+            let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || run(thread))).collect();
+            workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
+        })
+    };
+    let mut report = Report {
+        counters: Counters::default(),
+        stats: CoreStats::default(),
+        not_network: 0,
+        span: None,
+        errors: batches.into_errors(),
+    };
+    for share in shares {
+        report.counters.add(&share.counters);
+        report.stats.add(&share.stats);
+        report.not_network += share.not_network;
+        report.span = share.span.or(report.span);
+    }
+    Ok((merge.into_output()?, report))
+}
+
+/// A batch's frame as the filter takes it; `None` where its link header is cut.
+pub(super) fn captured<'a>(batch: &'a Batch, frame: &FrameRef) -> Option<CapturedFrame<'a>> {
+    let bytes = batch.bytes(frame);
+    let payload = frame.link.network(bytes).ok()?;
+    let start = match payload.start {
+        capture::Start::Ethernet => Start::Ethernet,
+        capture::Start::Network(ethertype) => Start::Network { ethertype, offset: payload.offset },
+    };
+    Some(CapturedFrame {
+        start,
+        slice: Slice { bytes, wire_len: frame.wire as usize },
+        time: Time(frame.time),
+        interface: frame.interface,
+        number: frame.number,
+    })
+}
+
+/// One thread's share of the result.
+struct Share {
+    counters: Counters,
+    stats: CoreStats,
+    not_network: u64,
+    span: Option<(Time, Time)>,
+}
+
+/// One thread of a replay: every `threads`-th lane is its.
+struct Worker<'a> {
+    thread: usize,
+    threads: usize,
+    lanes: Vec<Lane>,
+    engines: Engines,
+    knobs: &'a Knobs,
+    formatter: Formatter,
+    lines: Lines,
+    span: Option<(Time, Time)>,
+    next_tick: Time,
+    not_network: u64,
+}
+
+impl<'a> Worker<'a> {
+    fn new(thread: usize, threads: usize, options: &Options, knobs: &'a Knobs) -> Self {
+        let share = |whole: usize| whole.div_ceil(LANES as usize).max(1);
+        let limits = Limits {
+            connections: share(options.limits.connections),
+            reassembly: share(options.limits.reassembly),
+            ..options.limits
+        };
+        let mine = (thread..LANES as usize).step_by(threads);
+        Self {
+            thread,
+            threads,
+            lanes: mine.map(|_| Lane::new(&limits)).collect(),
+            engines: Engines::new(options.forms),
+            knobs,
+            formatter: Formatter::new(options.format, Arc::clone(&options.context)),
+            lines: Lines::default(),
+            span: None,
+            next_tick: Time(0),
+            not_network: 0,
+        }
+    }
+
+    fn run<W: Write>(mut self, batches: &Batches<'_>, merge: &Merge<W>) -> Share {
+        let mut number = 0;
+        while let Some(dealt) = batches.take(number) {
+            self.batch(&dealt);
+            batches.give_back(dealt);
+            if !merge.hand_in(number, &mut self.lines) {
+                batches.stop();
+            }
+            number += 1;
+        }
+        let end = self.span.map_or(Time(0), |(_, end)| end);
+        self.each_lane(u64::MAX, |lane, engines, sink| lane.finish(end, engines, sink));
+        merge.hand_in(number, &mut self.lines);
+        let mut share = Share {
+            counters: Counters::default(),
+            stats: CoreStats::default(),
+            not_network: self.not_network,
+            span: self.span,
+        };
+        for lane in &self.lanes {
+            share.counters.add(lane.counters());
+            share.stats.add(&lane.stats());
+        }
+        share
+    }
+
+    fn batch(&mut self, dealt: &Dealt) {
+        for (frame, lane) in dealt.batch.frames().iter().zip(&dealt.lanes) {
+            self.clock(Time(frame.time), frame.number);
+            let lane = usize::from(*lane);
+            if lane % self.threads != self.thread {
+                continue;
+            }
+            let Some(frame) = captured(&dealt.batch, frame) else {
+                self.not_network += 1;
+                continue;
+            };
+            if let Some(mine) = self.lanes.get_mut(lane / self.threads) {
+                let mut sink = LineSink { formatter: &mut self.formatter, out: &mut self.lines.text };
+                mine.frame(&frame, self.knobs, &mut self.engines, &mut sink);
+                self.lines.mark(Place { packet: frame.number, by_packet: true, lane: lane as u32 });
+            }
+        }
+    }
+
+    /// Every thread sees every frame's time, so that all lanes tick before the same packet.
+    fn clock(&mut self, time: Time, number: u64) {
+        let (start, end) = self.span.get_or_insert((time, time));
+        *start = time.min(*start);
+        if time <= *end && self.next_tick != Time(0) {
+            return;
+        }
+        *end = time.max(*end);
+        if self.next_tick == Time(0) {
+            self.next_tick = Time(time.0.saturating_add(TICK));
+        } else if time >= self.next_tick {
+            self.next_tick = Time(time.0.saturating_add(TICK));
+            self.each_lane(number, |lane, engines, sink| lane.tick(time, engines, sink));
+        }
+    }
+
+    fn each_lane(&mut self, number: u64, mut act: impl FnMut(&mut Lane, &mut Engines, &mut LineSink<'_>)) {
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            let mut sink = LineSink { formatter: &mut self.formatter, out: &mut self.lines.text };
+            act(lane, &mut self.engines, &mut sink);
+            let lane = index * self.threads + self.thread;
+            self.lines.mark(Place { packet: number, by_packet: false, lane: lane as u32 });
+        }
+    }
+}
+
+/// Formats events where they happen.
+pub(super) struct LineSink<'a> {
+    pub(super) formatter: &'a mut Formatter,
+    pub(super) out: &'a mut Vec<u8>,
+}
+
+impl Sink for LineSink<'_> {
+    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+        self.formatter.fingerprint(event, self.out);
+    }
+
+    fn connection(&mut self, event: &Connection<'_>) {
+        self.formatter.connection(event, self.out);
+    }
+}
