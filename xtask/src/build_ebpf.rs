@@ -27,7 +27,9 @@ const CODEGEN: [&str; 5] = [
     // 32-bit registers and jumps: kernel 5.1, where ring buffers need 5.8. Its atomics that return
     // a value need 5.12; the programs use none.
     "-Ctarget-cpu=v3",
-    // Headers lie at odd offsets. Without this a 4-byte field takes four loads, shifts and ors.
+    // Headers lie at odd offsets. Without this a 4-byte field takes four loads, shifts and ors. The
+    // verifier allows it on packets and maps but not on the stack: what a program builds there
+    // must be `repr(align(8))`.
     "-Clink-arg=--cpu-features=+allows-misaligned-mem-access",
     "-Clink-arg=-O3",
 ];

@@ -51,7 +51,7 @@ enum Task {
     /// Build the kernel programs into ja4-ebpf/object, with the record of what they were built from
     BuildEbpf {
         /// Change nothing: fail unless the committed object is, byte for byte, what the sources give
-        #[arg(long, conflicts_with = "debug")]
+        #[arg(long, conflicts_with_all = ["debug", "out"])]
         check: bool,
         /// Build the programs with their log lines (aya-log); goes to --out, never into ja4-ebpf/object
         #[arg(long, requires = "out")]
