@@ -3,7 +3,7 @@
 //! `build.rs` puts it here after making sure that it was built from the sources beside it;
 //! `cargo xtask build-ebpf` builds it.
 
-/// SHA-256 of [`bytes`], in hex.
+/// SHA-256 of [`bytes()`], in hex.
 pub const SHA256: &str = env!("JA4_OBJECT_SHA256");
 
 /// The compiler and the linker that made it, or the file that was put in its place when this

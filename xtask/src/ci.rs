@@ -67,15 +67,15 @@ fn documentation() -> Result<()> {
 /// Real captures with known fingerprints. They are not ours to publish, so they lie beside the
 /// checkout where they are at hand, not in it.
 fn conformance() -> Result<()> {
-    let check = root().join("../shared/conformance/check.py");
-    if !check.is_file() {
-        eprintln!("SKIPPED: conformance, {} is not there", check.display());
+    const CHECK: &str = "../shared/conformance/check.py";
+    if !root().join(CHECK).is_file() {
+        eprintln!("SKIPPED: conformance, {CHECK} is not there");
         return Ok(());
     }
     let replay = format!("{} replay --raw {{pcap}}", build_release()?.display());
     succeed(
         Command::new("python3")
-            .arg(check)
+            .arg(CHECK)
             .args(["--types", CONFORMANCE_TYPES, "--cmd", &replay])
             .current_dir(root()),
     )
@@ -88,9 +88,9 @@ fn licences() -> Result<()> {
         succeed(
             Command::new(&deny)
                 .current_dir(root())
-                .args(["--locked", "--manifest-path", manifest, "check", "--config"])
+                .args(["--locked", "--manifest-path", manifest, "--config"])
                 .arg(root().join("deny.toml"))
-                .args(["bans", "licenses", "sources"]),
+                .args(["check", "bans", "licenses", "sources"]),
         )?;
     }
     Ok(())
