@@ -15,7 +15,7 @@ use crate::tool::BPF_LINKER;
 
 /// The major version of the LLVM that [`BPF_LINKER`] is built with. It reads bitcode of its own
 /// and of older versions.
-const LINKER_LLVM: u32 = 22;
+pub(crate) const LINKER_LLVM: u32 = 22;
 
 /// The oldest rustc that the sources are written for: `rust-version` in ja4-ebpf/Cargo.toml.
 const RUST_VERSION: (u32, u32) = (1, 95);
