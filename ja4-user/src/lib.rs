@@ -5,6 +5,7 @@ pub mod capture;
 pub mod event;
 pub mod fingerprint;
 pub mod flow;
+pub mod object;
 pub mod packet;
 pub mod shard;
 pub mod sink;

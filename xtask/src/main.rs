@@ -1,1 +1,77 @@
-fn main() {}
+//! `cargo xtask`: builds, runs, tests and measures ja4sensor. `cargo xtask help` lists the commands.
+
+mod bench;
+mod build_ebpf;
+mod ci;
+mod clippy;
+mod command;
+mod dwarf;
+mod provenance;
+mod run;
+mod test;
+mod tool;
+mod toolchain;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+fn main() -> ExitCode {
+    let done = match Xtask::parse().task {
+        Task::BuildEbpf { check, debug, out } => match (check, debug, out) {
+            (true, ..) => build_ebpf::check(),
+            (false, true, Some(out)) => build_ebpf::debug(&out),
+            (false, ..) => build_ebpf::build(),
+        },
+        Task::Run { args } => run::run(&args),
+        Task::Test { args } => test::test(&args),
+        Task::Ci => ci::ci(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Build, run, test and measure ja4sensor.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Xtask {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the kernel programs into ja4-ebpf/object, with the record of what they were built from
+    BuildEbpf {
+        /// Change nothing: fail unless the committed object is, byte for byte, what the sources give
+        #[arg(long, conflicts_with_all = ["debug", "out"])]
+        check: bool,
+        /// Build the programs with their log lines (aya-log); goes to --out, never into ja4-ebpf/object
+        #[arg(long, requires = "out")]
+        debug: bool,
+        /// Where the debug build goes; JA4_EBPF_OBJECT=FILE builds it into a ja4sensor
+        #[arg(long, value_name = "FILE", requires = "debug")]
+        out: Option<PathBuf>,
+    },
+    /// Build ja4sensor and run it live with the rights it needs: cargo xtask run -- -i eth0
+    Run {
+        /// What `ja4sensor run` takes
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Run every test
+    Test {
+        /// What `cargo test` takes besides: a name, or -- and the test runner's flags
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
+    /// Everything a change has to pass
+    Ci,
+}

@@ -1,0 +1,1 @@
+//! `cargo xtask bench`: the figures of the design's budget table.

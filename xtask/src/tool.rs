@@ -1,0 +1,122 @@
+//! Build tools that come from the registry: installed once, in one version, below `target/tools`.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command::{cargo, in_path, output, root, succeed};
+use crate::toolchain::LINKER_LLVM;
+
+/// A program that `cargo install` builds.
+pub(crate) struct Tool {
+    /// The crate and its program.
+    pub(crate) name: &'static str,
+    /// The one version that is used: its output is compared, or its verdict decides.
+    pub(crate) version: &'static str,
+    /// What `cargo install` is told besides.
+    pub(crate) flags: &'static [&'static str],
+    /// Finds what it is built with, before the minute that building takes.
+    setup: fn(&mut Command) -> Result<()>,
+}
+
+/// Links the programs' bitcode into a BPF object.
+pub(crate) const BPF_LINKER: Tool = Tool {
+    name: "bpf-linker",
+    version: "0.13.0",
+    flags: &["--no-default-features", "--features", "llvm-22"],
+    setup: with_llvm,
+};
+
+/// Judges licences, sources and banned crates by deny.toml.
+pub(crate) const CARGO_DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+    flags: &[],
+    setup: |_| Ok(()),
+};
+
+impl Tool {
+    /// The program's path, after building it if that version is not there yet.
+    ///
+    /// # Errors
+    ///
+    /// When it can't be built; the message says what is missing.
+    pub(crate) fn installed(&self) -> Result<PathBuf> {
+        let folder = folder();
+        let program = folder.join("bin").join(self.name);
+        if is_version(&program, self.version) {
+            return Ok(program);
+        }
+        eprintln!(
+            "installing {} {} into {}",
+            self.name,
+            self.version,
+            folder.display()
+        );
+        let mut install = cargo();
+        install
+            .args([
+                "install",
+                self.name,
+                "--version",
+                self.version,
+                "--locked",
+                "--force",
+                "--root",
+            ])
+            .arg(&folder)
+            .args(self.flags)
+            // Unlike a temporary folder, this one lets an interrupted install go on.
+            .arg("--target-dir")
+            .arg(folder.join("build").join(self.name));
+        (self.setup)(&mut install).with_context(|| format!("{} can't be built", self.name))?;
+        succeed(&mut install).with_context(|| format!("{} could not be installed", self.name))?;
+        Ok(program)
+    }
+}
+
+/// `target/tools`, or where `JA4_TOOLS` puts it so that several checkouts share one.
+fn folder() -> PathBuf {
+    env::var_os("JA4_TOOLS").map_or_else(|| root().join("target/tools"), PathBuf::from)
+}
+
+fn is_version(program: &Path, version: &str) -> bool {
+    Command::new(program)
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| {
+            String::from_utf8_lossy(&output.stdout)
+                .split_whitespace()
+                .nth(1)
+                == Some(version)
+        })
+}
+
+/// Points bpf-linker's build to the LLVM it is made for. By itself it takes the first `llvm-config`
+/// in `PATH`, which on Debian 12 is of LLVM 14 where the package llvm is installed.
+fn with_llvm(install: &mut Command) -> Result<()> {
+    const PREFIX: &str = "LLVM_PREFIX";
+    if env::var_os(PREFIX).is_some() {
+        return Ok(());
+    }
+    for name in [
+        format!("llvm-config-{LINKER_LLVM}"),
+        "llvm-config".to_owned(),
+    ] {
+        let Some(config) = in_path(&name) else {
+            continue;
+        };
+        let ask = |question| output(Command::new(&config).arg(question));
+        if ask("--version")?.starts_with(&format!("{LINKER_LLVM}.")) {
+            let prefix = ask("--prefix")?;
+            install.env(PREFIX, prefix.trim());
+            return Ok(());
+        }
+    }
+    bail!(
+        "there is no LLVM {LINKER_LLVM} with its headers: on Debian `apt-get install llvm-{LINKER_LLVM}-dev`; \
+         where it lies elsewhere, say so in {PREFIX}"
+    );
+}
