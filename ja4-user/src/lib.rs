@@ -8,5 +8,4 @@ pub mod flow;
 pub mod object;
 pub mod packet;
 pub mod shard;
-pub mod sink;
 pub mod wire;
