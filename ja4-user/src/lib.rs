@@ -4,4 +4,5 @@
 pub mod capture;
 pub mod event;
 pub mod fingerprint;
+pub mod sink;
 pub mod wire;
