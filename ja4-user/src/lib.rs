@@ -1,11 +1,17 @@
 //! ja4sensor: the userspace half.
+//!
+//! A packet moves right only: `capture` (the kernel's rings, or a file) → `packet` → `flow` →
+//! `wire` → `fingerprint` → `sink`. [`shard`] is the one place that knows all stages; ARCHITECTURE.md
+//! follows one packet through them.
 #![forbid(unsafe_code)]
 
 pub mod capture;
+pub mod cli;
 pub mod event;
 pub mod fingerprint;
 pub mod flow;
 pub mod object;
 pub mod packet;
 pub mod shard;
+pub mod sink;
 pub mod wire;

@@ -1,0 +1,309 @@
+//! Typed events to lines of text.
+//!
+//! A [`Formatter`] belongs to one shard: it takes no lock, keeps what it formatted last where that
+//! helps, and appends whole lines to a buffer of its caller's, so that it allocates nothing once the
+//! buffer has grown. Strings of an event come from the wire, and each format makes them harmless in
+//! its own way; see [`Format`].
+
+mod address;
+mod clock;
+mod csv;
+mod escape;
+mod filter;
+mod json;
+mod stats;
+mod table;
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+pub use self::filter::{Filter, FilterError};
+pub use self::stats::{Group, StatsRecord, Value};
+use self::{csv::Csv, json::Json, table::Table};
+use crate::event::{Connection, Fingerprint, Time};
+
+/// What a line looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// One JSON object a line, with the field names of Suricata's EVE. Control characters of any
+    /// string are escaped, those that JSON would let through (DEL, C1) too.
+    #[default]
+    Json,
+    /// RFC 4180 with a header line, ended by a bare line feed. Text that a spreadsheet would take
+    /// for a formula gets a `'` in front, and so does text that starts with `'`: a reader that takes
+    /// one leading `'` off has the text of the wire. Statistics are left out.
+    Csv,
+    /// Aligned columns for people. Control characters and those that steer the direction of text
+    /// show as `\u{1b}`.
+    Table,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Json, Self::Csv, Self::Table];
+
+    /// The name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Table => "table",
+        }
+    }
+}
+
+/// A word that names no format.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("'{0}' is no output format; there are json, csv and table")]
+pub struct FormatError(String);
+
+impl FromStr for Format {
+    type Err = FormatError;
+
+    fn from_str(word: &str) -> Result<Self, FormatError> {
+        Self::ALL
+            .into_iter()
+            .find(|format| format.name() == word)
+            .ok_or_else(|| FormatError(word.to_owned()))
+    }
+}
+
+/// What every line of a run shares.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// Name of this sensor, if it has one.
+    pub sensor: Option<String>,
+    /// Names of the interfaces, by the index events give; empty in a replay.
+    pub interfaces: Vec<String>,
+    /// Which events are printed.
+    pub filter: Filter,
+}
+
+/// Appends events to a buffer, a line each.
+#[derive(Debug)]
+pub struct Formatter {
+    filter: Filter,
+    form: Form,
+}
+
+#[derive(Debug)]
+enum Form {
+    Json(Json),
+    Csv(Csv),
+    Table(Table),
+}
+
+impl Formatter {
+    /// A formatter for one shard.
+    #[must_use]
+    pub fn new(format: Format, context: Arc<Context>) -> Self {
+        let filter = context.filter;
+        let form = match format {
+            Format::Json => Form::Json(Json::new(&context)),
+            Format::Csv => Form::Csv(Csv::new(context)),
+            Format::Table => Form::Table(Table::new()),
+        };
+        Self { filter, form }
+    }
+
+    /// What comes once, before the first line of a stream; nothing for JSON.
+    pub fn header(&self, out: &mut Vec<u8>) {
+        match &self.form {
+            Form::Json(_) => {}
+            Form::Csv(_) => csv::header(out),
+            Form::Table(_) => table::header(out),
+        }
+    }
+
+    /// Appends a fingerprint's line, unless the filter leaves it out.
+    pub fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
+        if !self.filter.fingerprint(event.method) {
+            return;
+        }
+        match &mut self.form {
+            Form::Json(json) => json.fingerprint(event, out),
+            Form::Csv(csv) => csv.fingerprint(event, out),
+            Form::Table(table) => table.fingerprint(event, out),
+        }
+    }
+
+    /// Appends the line of a connection's end, unless the filter leaves it out.
+    pub fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
+        if !self.filter.connection() {
+            return;
+        }
+        match &mut self.form {
+            Form::Json(json) => json.connection(event, out),
+            Form::Csv(csv) => csv.connection(event, out),
+            Form::Table(table) => table.connection(event, out),
+        }
+    }
+
+    /// Appends a line of statistics, unless the filter or the format leaves it out.
+    pub fn stats(&mut self, time: Time, record: &StatsRecord, out: &mut Vec<u8>) {
+        if !self.filter.stats() {
+            return;
+        }
+        match &mut self.form {
+            Form::Json(json) => json.stats(time, record, out),
+            Form::Csv(_) => {}
+            Form::Table(table) => table.stats(time, record, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use clap::ValueEnum;
+
+    use super::*;
+    use crate::event::{Connection, Method};
+    use samples::{connection, context, fingerprint, flow, tls};
+
+    #[test]
+    fn format_names_parse_both_ways_and_a_bad_one_lists_them() {
+        for format in Format::ALL {
+            assert_eq!(format.name().parse(), Ok(format));
+            assert_eq!(
+                <Format as ValueEnum>::from_str(format.name(), false),
+                Ok(format)
+            );
+        }
+        let error = "xml".parse::<Format>().unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "'xml' is no output format; there are json, csv and table"
+        );
+    }
+
+    #[test]
+    fn the_filter_holds_in_every_format() {
+        for format in Format::ALL {
+            let context = Context {
+                filter: "ja4s".parse().unwrap(),
+                ..context()
+            };
+            let mut formatter = Formatter::new(format, Arc::new(context));
+            let (flow, tls, mut out) = (flow(), tls(), Vec::new());
+
+            formatter.connection(&connection(&flow, &tls), &mut out);
+            formatter.stats(Time(0), &StatsRecord::default(), &mut out);
+            formatter.fingerprint(&fingerprint(&flow, &tls), &mut out);
+            assert!(out.is_empty(), "{format:?}");
+            let ja4s = Fingerprint {
+                method: Method::Ja4s,
+                ..fingerprint(&flow, &tls)
+            };
+            formatter.fingerprint(&ja4s, &mut out);
+            assert_eq!(out.last(), Some(&b'\n'), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_buffer_is_kept_and_lines_follow_it() {
+        let (flow, tls) = (flow(), tls());
+        for format in Format::ALL {
+            let mut formatter = Formatter::new(format, Arc::new(context()));
+            let mut out = b"kept\n".to_vec();
+            formatter.fingerprint(&fingerprint(&flow, &tls), &mut out);
+            formatter.connection(
+                &Connection {
+                    tls: None,
+                    ..connection(&flow, &tls)
+                },
+                &mut out,
+            );
+            assert!(out.starts_with(b"kept\n"), "{format:?}");
+            assert_eq!(
+                out.iter().filter(|&&byte| byte == b'\n').count(),
+                3,
+                "{format:?}"
+            );
+        }
+    }
+
+    /// Events that the tests of every format print.
+    pub(super) mod samples {
+        use std::net::{IpAddr, Ipv4Addr};
+
+        use super::super::Context;
+        use crate::event::{
+            Cause, Connection, Ended, Fingerprint, FlowIdentity, Hook, Method, Side, Time, Tls,
+        };
+
+        /// 2026-11-23T07:00:00.123456789Z
+        pub(crate) const TIME: Time = Time(1_795_417_200_123_456_789);
+
+        pub(crate) fn context() -> Context {
+            Context {
+                sensor: Some("web1".to_owned()),
+                interfaces: vec!["lo".to_owned(), "eth0".to_owned()],
+                ..Context::default()
+            }
+        }
+
+        pub(crate) fn flow() -> FlowIdentity {
+            FlowIdentity {
+                id: 1_811_942_318_310_512,
+                client: (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 51_234),
+                server: (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 443),
+                proto: 6,
+                vlan: [100, 0],
+            }
+        }
+
+        pub(crate) fn tls() -> Tls {
+            Tls {
+                sni: Some("example.org".to_owned()),
+                version: Some("TLS 1.3"),
+                alpn: vec!["h2".to_owned(), "http/1.1".to_owned()],
+                cipher: Some(0x1301),
+            }
+        }
+
+        pub(crate) fn cause() -> Cause {
+            Cause {
+                time: TIME,
+                interface: 1,
+                hook: Some(Hook::Ingress),
+                packet: Some(12),
+            }
+        }
+
+        pub(crate) fn fingerprint<'a>(flow: &'a FlowIdentity, tls: &'a Tls) -> Fingerprint<'a> {
+            Fingerprint {
+                cause: cause(),
+                flow,
+                method: Method::Ja4,
+                side: Side::Client,
+                count: 1,
+                value: "t13d1516h2_8daaf6152771_e5627efa2ab1",
+                raw: None,
+                original: None,
+                raw_original: None,
+                tls: Some(tls),
+            }
+        }
+
+        pub(crate) fn connection<'a>(flow: &'a FlowIdentity, tls: &'a Tls) -> Connection<'a> {
+            Connection {
+                cause: Cause {
+                    packet: None,
+                    ..cause()
+                },
+                flow,
+                start: Time(TIME.0 - 1_500_000_000),
+                end: TIME,
+                packets: [12, 10],
+                bytes: [1_234, 56_789],
+                ended: Ended::Fin,
+                tls: Some(tls),
+            }
+        }
+    }
+}

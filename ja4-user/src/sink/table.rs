@@ -1,0 +1,270 @@
+//! Aligned columns for people.
+
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use super::address::address;
+use super::clock::Clock;
+use super::escape;
+use super::filter::{CONNECTION, STATS};
+use super::stats::{Group, StatsRecord, Value};
+use crate::event::{Connection, Fingerprint, FlowIdentity, Time, Tls};
+
+/// Widths of the columns in characters. What is longer pushes the rest of its line to the right.
+const TIME: usize = "07:00:00.123".len();
+const TYPE: usize = CONNECTION.len();
+const ENDPOINT: usize = "255.255.255.255:65535".len();
+const VALUE: usize = "t13d1516h2_8daaf6152771_e5627efa2ab1".len();
+/// Between two columns.
+const GAP: &[u8] = b"  ";
+
+/// Characters of an SNI that are shown: a longer one is no name (RFC 1035 section 2.3.4 has 255
+/// octets), and none should push the lines around it off the screen.
+const SNI_SHOWN: usize = 255;
+/// Characters of a value that are shown; raw forms are not, so this is far from all of them.
+const VALUE_SHOWN: usize = 255;
+/// Counters in a line of statistics: about what a screen's width holds.
+const COUNTERS_SHOWN: usize = 8;
+
+/// Appends the line of column names.
+pub(super) fn header(out: &mut Vec<u8>) {
+    column(TIME, out, |out| out.extend_from_slice(b"time (UTC)"));
+    column(TYPE, out, |out| out.extend_from_slice(b"type"));
+    column(ENDPOINT, out, |out| out.extend_from_slice(b"client"));
+    out.extend_from_slice(b"   ");
+    column(ENDPOINT, out, |out| out.extend_from_slice(b"server"));
+    column(VALUE, out, |out| out.extend_from_slice(b"value"));
+    out.extend_from_slice(b"sni\n");
+}
+
+/// Writes events as columns; see [`Format::Table`](super::Format::Table).
+#[derive(Debug)]
+pub(super) struct Table {
+    clock: Clock,
+}
+
+impl Table {
+    pub(super) fn new() -> Self {
+        Self {
+            clock: Clock::new(),
+        }
+    }
+
+    pub(super) fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
+        let write = |out: &mut Vec<u8>| escape::terminal(event.value, VALUE_SHOWN, out);
+        self.line(
+            event.cause.time,
+            event.method.name(),
+            event.flow,
+            event.tls,
+            out,
+            write,
+        );
+    }
+
+    pub(super) fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
+        let ([packets, packets_back], [bytes, bytes_back]) = (event.packets, event.bytes);
+        let state = event.ended.name();
+        self.line(
+            event.cause.time,
+            CONNECTION,
+            event.flow,
+            event.tls,
+            out,
+            |out| {
+                write(
+                    out,
+                    format_args!(
+                        "{state} {packets}+{packets_back} packets {bytes}+{bytes_back} bytes"
+                    ),
+                );
+            },
+        );
+    }
+
+    pub(super) fn stats(&mut self, at: Time, record: &StatsRecord, out: &mut Vec<u8>) {
+        column(TIME, out, |out| self.clock.time_of_day(at, out));
+        column(TYPE, out, |out| out.extend_from_slice(STATS.as_bytes()));
+        for (group, name, count) in counters(record).take(COUNTERS_SHOWN) {
+            if let Some(part) = group {
+                escape::terminal(part, VALUE_SHOWN, out);
+                out.push(b'.');
+            }
+            escape::terminal(name, VALUE_SHOWN, out);
+            write(out, format_args!("={count} "));
+        }
+        end(out);
+    }
+
+    fn line(
+        &mut self,
+        at: Time,
+        kind: &str,
+        flow: &FlowIdentity,
+        tls: Option<&Tls>,
+        out: &mut Vec<u8>,
+        value: impl FnOnce(&mut Vec<u8>),
+    ) {
+        column(TIME, out, |out| self.clock.time_of_day(at, out));
+        column(TYPE, out, |out| out.extend_from_slice(kind.as_bytes()));
+        column(ENDPOINT, out, |out| endpoint(flow.client, out));
+        // The arrow is one character in three bytes.
+        out.extend_from_slice("→  ".as_bytes());
+        column(ENDPOINT, out, |out| endpoint(flow.server, out));
+        column(VALUE, out, value);
+        if let Some(sni) = tls.and_then(|tls| tls.sni.as_deref()) {
+            escape::terminal(sni, SNI_SHOWN, out);
+        }
+        end(out);
+    }
+}
+
+/// The counters that are not 0 at the top of a tree and one level below it, with their group.
+fn counters(Group(top): &Group) -> impl Iterator<Item = (Option<&str>, &str, u64)> {
+    top.iter().flat_map(|(name, value)| {
+        let (own, below) = match value {
+            Value::Count(count) => (Some((None, &**name, *count)), [].iter()),
+            Value::Group(Group(entries)) => (None, entries.iter()),
+            Value::Text(_) => (None, [].iter()),
+        };
+        let below = below.filter_map(move |(inner, value)| match value {
+            Value::Count(count) => Some((Some(&**name), &**inner, *count)),
+            Value::Text(_) | Value::Group(_) => None,
+        });
+        own.into_iter()
+            .chain(below)
+            .filter(|&(.., count)| count != 0)
+    })
+}
+
+/// `10.0.0.1:443`, `[::1]:443`
+fn endpoint((host, port): (IpAddr, u16), out: &mut Vec<u8>) {
+    match host {
+        IpAddr::V4(_) => address(host, out),
+        IpAddr::V6(_) => {
+            out.push(b'[');
+            address(host, out);
+            out.push(b']');
+        }
+    }
+    out.push(b':');
+    out.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
+}
+
+/// What `write` appends, filled up with spaces to `width` characters, and the gap after it.
+fn column(width: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Bits that tell a byte of UTF-8 which continues a character, and their value there.
+    const KIND: u8 = 0b1100_0000;
+    const CONTINUES: u8 = 0b1000_0000;
+
+    let start = out.len();
+    write(out);
+    let written = out
+        .iter()
+        .skip(start)
+        .filter(|&&byte| byte & KIND != CONTINUES)
+        .count();
+    out.resize(out.len() + width.saturating_sub(written), b' ');
+    out.extend_from_slice(GAP);
+}
+
+/// Ends a line, without the spaces that would trail it.
+fn end(out: &mut Vec<u8>) {
+    while out.last() == Some(&b' ') {
+        out.pop();
+    }
+    out.push(b'\n');
+}
+
+fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to a vector does not fail.
+    let _ = out.write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::super::tests::samples::{self, connection, fingerprint, flow, tls};
+    use super::*;
+
+    fn shown(write: impl FnOnce(&mut Table, &mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        header(&mut out);
+        write(&mut Table::new(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn columns_stand_under_their_names() {
+        let (flow, tls) = (flow(), tls());
+        let shown = shown(|table, out| {
+            table.fingerprint(&fingerprint(&flow, &tls), out);
+            table.connection(
+                &Connection {
+                    tls: None,
+                    ..connection(&flow, &tls)
+                },
+                out,
+            );
+        });
+        assert_eq!(
+            shown,
+            "\
+time (UTC)    type        client                    server                 value                                 sni
+07:00:00.123  ja4         10.0.0.1:51234         →  10.0.0.2:443           t13d1516h2_8daaf6152771_e5627efa2ab1  example.org
+07:00:00.123  connection  10.0.0.1:51234         →  10.0.0.2:443           fin 12+10 packets 1234+56789 bytes
+"
+        );
+    }
+
+    #[test]
+    fn long_addresses_push_and_ports_stay_readable() {
+        let flow = FlowIdentity {
+            client: ("2001:db8:1:2:3:4:5:6".parse().unwrap(), 51_234),
+            ..flow()
+        };
+        let tls = tls();
+        let shown = shown(|table, out| table.fingerprint(&fingerprint(&flow, &tls), out));
+        assert!(
+            shown.contains("  [2001:db8:1:2:3:4:5:6]:51234  →  10.0.0.2:443  "),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_name_cannot_steer_the_terminal_or_add_a_line() {
+        let flow = flow();
+        let tls = Tls {
+            sni: Some("\u{1b}[2J\n\u{202e}gro".to_owned()),
+            ..tls()
+        };
+        let shown = shown(|table, out| table.fingerprint(&fingerprint(&flow, &tls), out));
+        assert!(
+            shown.ends_with("  \\u{1b}[2J\\u{a}\\u{202e}gro\n"),
+            "{shown}"
+        );
+        assert_eq!(shown.lines().count(), 2);
+    }
+
+    #[test]
+    fn statistics_are_one_short_line_without_zeros() {
+        let (mut record, mut kernel) = (Group::default(), Group::default());
+        kernel
+            .count("seen", 5)
+            .count("dropped", 0)
+            .text("hook", "native");
+        kernel.group("deeper", Group::default().count("hidden", 1).clone());
+        record.count("uptime_ms", 7).group("kernel", kernel);
+        for number in 0..100_u64 {
+            record.count(number.to_string(), number);
+        }
+        let shown = shown(|table, out| table.stats(samples::TIME, &record, out));
+        assert!(
+            shown.ends_with(
+                "\n07:00:00.123  stats       uptime_ms=7 kernel.seen=5 1=1 2=2 3=3 4=4 5=5 6=6\n"
+            ),
+            "{shown}"
+        );
+    }
+}
