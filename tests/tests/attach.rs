@@ -99,7 +99,8 @@ fn auto_takes_generic_xdp_on_veth() {
         Policy::default(),
         IngressMode::XdpGeneric,
         TcMode::Tcx,
-        "ves: attached, ingress xdp generic (virtual device), egress tcx",
+        // This thread entered the namespace alone, so /sys still speaks of another one.
+        "ves: attached, ingress xdp generic (not known to be a physical device), egress tcx",
     );
 }
 

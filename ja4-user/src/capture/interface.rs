@@ -83,10 +83,11 @@ impl Interface {
             }
             let link = entry.address.as_ref().and_then(|address| address.as_link_addr());
             let hint = Sysfs::read(&entry.interface_name, index, link.and_then(|link| link.addr()));
+            let is_loopback = entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);
             interfaces.push(Self {
                 index,
-                is_loopback: entry.flags.contains(InterfaceFlags::IFF_LOOPBACK),
-                is_physical: hint.as_ref().map(|hint| hint.has_device),
+                is_loopback,
+                is_physical: if is_loopback { Some(false) } else { hint.as_ref().map(|hint| hint.has_device) },
                 mtu: hint.as_ref().and_then(|hint| hint.mtu),
                 link_type: link.map(|link| link.hatype()),
                 name: entry.interface_name,
@@ -142,7 +143,7 @@ mod tests {
     fn loopback_is_known_for_what_it_is() {
         let lo = Interface::find("lo").unwrap();
         assert!(lo.is_loopback && lo.is_ethernet() && lo.still_there());
-        assert_ne!(lo.is_physical, Some(true));
+        assert_eq!(lo.is_physical, Some(false));
         assert_eq!(Interface::all().unwrap().iter().filter(|interface| interface.name == "lo").count(), 1);
     }
 
