@@ -20,18 +20,13 @@ use crate::toolchain::Toolchain;
 const TARGET: &str = "bpfel-unknown-none";
 
 /// What the programs are compiled with.
-const CODEGEN: [&str; 5] = [
+const CODEGEN: [&str; 4] = [
     // BTF is made from the debug information.
     "-Cdebuginfo=2",
     "-Clink-arg=--btf",
     // 32-bit registers and jumps: kernel 5.1, where ring buffers need 5.8. Its atomics that return
     // a value need 5.12; the programs use none.
     "-Ctarget-cpu=v3",
-    // Headers lie at odd offsets. Without this a 4-byte field takes four loads, shifts and ors. The
-    // verifier allows it on packets and maps but not on the stack, and LLVM makes no difference: what
-    // a program builds there must be `repr(align(8))`, without neighbouring bytes at an odd offset that
-    // could be written as one.
-    "-Clink-arg=--cpu-features=+allows-misaligned-mem-access",
     "-Clink-arg=-O3",
 ];
 

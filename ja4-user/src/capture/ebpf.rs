@@ -1,5 +1,6 @@
 //! The kernel half, loaded: knobs and sizes in, counters, rings and flow entries out.
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
@@ -103,8 +104,8 @@ pub struct Kernel {
     consumers: Vec<Option<RingBuf<MapData>>>,
     cpu: PerCpuArray<MapData, [u64; CPU_WORDS]>,
     clock: Array<MapData, u64>,
-    asleep: Option<Array<MapData, [u64; 8]>>,
-    flows: Option<FlowMap>,
+    asleep: MapData,
+    flows: MapData,
 }
 
 impl Kernel {
@@ -136,14 +137,19 @@ impl Kernel {
             let map = Map::from_map_data(ring).map_err(|error| map_error("RINGS", error))?;
             consumers.push(Some(RingBuf::try_from(map).map_err(|error| map_error("RINGS", error))?));
         }
-        let flows = FlowMap { map: take(&mut ebpf, "FLOWS")? };
         Ok(Self {
             _rings: outer,
             consumers,
             cpu: take(&mut ebpf, "CPU")?,
             clock: take(&mut ebpf, ".bss")?,
-            asleep: Some(take(&mut ebpf, "ASLEEP")?),
-            flows: Some(flows),
+            asleep: match ebpf.take_map("ASLEEP") {
+                Some(Map::Array(asleep)) => asleep,
+                _ => return Err(KernelError::Missing("ASLEEP")),
+            },
+            flows: match ebpf.take_map("FLOWS") {
+                Some(Map::LruHashMap(flows)) => flows,
+                _ => return Err(KernelError::Missing("FLOWS")),
+            },
             ebpf,
         })
     }
@@ -193,14 +199,22 @@ impl Kernel {
         self.consumers.get_mut(shard)?.take()
     }
 
-    /// The kernel's flow entries; handed out once.
-    pub fn take_flows(&mut self) -> Option<FlowMap> {
-        self.flows.take()
+    /// A handle of the kernel's flow entries; each shard has its own.
+    ///
+    /// # Errors
+    /// Where no further file descriptor can be had.
+    pub fn flows(&self) -> Result<FlowMap, KernelError> {
+        let map = another(&self.flows).and_then(HashMap::try_from);
+        map.map(|map| FlowMap { map }).map_err(|error| map_error("FLOWS", error))
     }
 
-    /// The flags by which shards say that they sleep; handed out once.
-    pub fn take_asleep(&mut self) -> Option<Array<MapData, [u64; 8]>> {
-        self.asleep.take()
+    /// The flag by which a shard says that it sleeps.
+    ///
+    /// # Errors
+    /// Where no further file descriptor can be had.
+    pub fn asleep(&self, shard: u32) -> Result<AsleepFlag, KernelError> {
+        let map = another(&self.asleep).and_then(Array::try_from);
+        map.map(|map| AsleepFlag { map, shard }).map_err(|error| map_error("ASLEEP", error))
     }
 
     /// Counters of ingress and egress, summed over all CPUs.
@@ -224,6 +238,26 @@ impl Kernel {
     /// Where the map cannot be written.
     pub fn set_clock(&mut self, now: u64) -> Result<(), KernelError> {
         self.clock.set(0, now, 0).map_err(|error| map_error(".bss", error))
+    }
+}
+
+/// A second handle of a map.
+fn another(map: &MapData) -> Result<Map, MapError> {
+    let fd = map.fd().as_fd().try_clone_to_owned().map_err(MapError::IoError)?;
+    Map::from_map_data(MapData::from_fd(fd)?)
+}
+
+/// Tells the kernel whether a shard's thread sleeps and wants to be woken by the next record.
+pub struct AsleepFlag {
+    map: Array<MapData, [u64; 8]>,
+    shard: u32,
+}
+
+impl AsleepFlag {
+    /// Sets the flag; whoever submits the next record takes it down.
+    pub fn set(&mut self, asleep: bool) {
+        // If it cannot be written the shard wakes by its timer instead.
+        let _written = self.map.set(self.shard, [u64::from(asleep), 0, 0, 0, 0, 0, 0, 0], 0);
     }
 }
 

@@ -49,6 +49,12 @@ pub trait FlowBooks {
     fn remove(&mut self, hash: u64, key: &FlowKey);
 }
 
+impl Limits {
+    /// Bytes that may wait for missing segments, in a whole process: some ten thousand handshakes that
+    /// each wait for one.
+    pub const REASSEMBLY: usize = 64 << 20;
+}
+
 /// Connections of one shard and what is known of them.
 pub struct Core {
     connections: FlowTable<Connection>,

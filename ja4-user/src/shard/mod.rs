@@ -5,8 +5,10 @@ mod core;
 mod engines;
 mod handshake;
 pub mod lane;
+pub mod live;
 mod merge;
 pub mod replay;
+pub mod report;
 pub mod stats;
 
 pub use self::core::{Core, FlowBooks, Limits};

@@ -1,0 +1,41 @@
+//! How a command fails: one line and an exit status.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why the command ended otherwise than well.
+#[derive(Debug)]
+pub struct Failure {
+    status: u8,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    /// Failed while it ran: exit status 1.
+    pub fn run(error: impl Into<anyhow::Error>) -> Self {
+        Self { status: 1, error: error.into() }
+    }
+
+    /// Asked for something that cannot be: exit status 2.
+    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
+        Self { status: 2, error: error.into() }
+    }
+
+    /// A right or a feature of the kernel is missing: exit status 3.
+    pub fn system(error: impl Into<anyhow::Error>) -> Self {
+        Self { status: 3, error: error.into() }
+    }
+
+    /// The exit status.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.status)
+    }
+}
+
+impl fmt::Display for Failure {
+    /// The error and its causes in one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:#}", self.error);
+        f.write_str(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+}

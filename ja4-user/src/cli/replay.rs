@@ -1,0 +1,131 @@
+//! `ja4sensor replay`: capture files through the same filter and shards.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::failure::Failure;
+use super::output::{self, Output, is_gone};
+use crate::capture::{CaptureError, CaptureFile, Progress};
+use crate::event::Time;
+use crate::shard::replay::{LANES, Options, Report, replay};
+use crate::shard::{Limits, report};
+use crate::sink::{Formatter, Group};
+
+/// A file smaller than this is done before a progress bar would be seen, bytes.
+const WORTH_A_BAR: u64 = 64 << 20;
+
+/// Fingerprint capture files.
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// Capture files, read in this order; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Threads; the output is the same for any number [default: CPUs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    shards: Option<u16>,
+
+    /// Most connections known at once
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: u32,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Replay {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let cpus = thread::available_parallelism().map_or(1, usize::from);
+        let options = Options {
+            threads: self.shards.map_or(cpus, usize::from).min(LANES as usize),
+            limits: Limits {
+                connections: self.max_connections as usize,
+                idle: u64::MAX,
+                reassembly: Limits::REASSEMBLY,
+            },
+            forms: self.output.forms(),
+            format: self.output.format,
+            context: Arc::new(self.output.context(Vec::new())),
+        };
+        let mut failures = Vec::new();
+        let mut files = Vec::new();
+        for path in &self.files {
+            match CaptureFile::open(path) {
+                Ok(file) => files.push(file),
+                Err(error) => failures.push(error),
+            }
+        }
+        let out = BufWriter::with_capacity(1 << 18, output::stdout().map_err(Failure::run)?);
+        let mut bar = None;
+        let on_progress = Box::new(|_, progress: Progress| show(&mut bar, progress));
+        let replayed = replay_to(files, &options, out, on_progress);
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        match replayed {
+            Ok(report) => failures.extend(report.errors),
+            Err(error) if is_gone(&error) => return Ok(()),
+            Err(error) => return Err(Failure::run(anyhow!(error).context("cannot write the output"))),
+        }
+        end(failures)
+    }
+}
+
+/// Replays, and closes the output with the statistics.
+fn replay_to<W: Write + Send>(
+    files: Vec<CaptureFile>,
+    options: &Options,
+    out: W,
+    on_progress: Box<dyn FnMut(usize, Progress) + Send + '_>,
+) -> io::Result<Report> {
+    let (mut out, report) = replay(files, options, out, on_progress)?;
+    let mut line = Vec::new();
+    let (start, end) = report.span.unwrap_or((Time(0), Time(0)));
+    let mut stats = Group::default();
+    stats
+        .count("uptime_ms", end.0.saturating_sub(start.0) / 1_000_000)
+        .group("kernel", report::filter(&report.counters))
+        .group("shards", report::shards(&report.stats));
+    let mut capture = Group::default();
+    capture.count("link_unreadable", report.not_network);
+    stats.group("capture", capture);
+    Formatter::new(options.format, Arc::clone(&options.context)).stats(end, &stats, &mut line);
+    out.write_all(&line)?;
+    out.flush()?;
+    Ok(report)
+}
+
+/// All failures but the last are told as they are; the last is the command's.
+fn end(mut failures: Vec<CaptureError>) -> Result<(), Failure> {
+    let Some(last) = failures.pop() else {
+        return Ok(());
+    };
+    for failure in failures {
+        eprintln!("ja4sensor: {:#}", anyhow!(failure));
+    }
+    Err(Failure::run(last))
+}
+
+/// Moves the bar on; there is one where standard error is a terminal and the file is large.
+fn show(bar: &mut Option<ProgressBar>, progress: Progress) {
+    let Some(total) = progress.total.filter(|total| *total >= WORTH_A_BAR) else {
+        return;
+    };
+    if bar.is_none() && io::stderr().is_terminal() {
+        let new = ProgressBar::new(total);
+        if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}").context("bar") {
+            new.set_style(style);
+        }
+        *bar = Some(new);
+    }
+    if let Some(bar) = bar {
+        bar.set_length(total);
+        bar.set_position(progress.consumed);
+    }
+}

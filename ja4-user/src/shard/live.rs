@@ -1,0 +1,268 @@
+//! The loop of one live shard: drain its ring, flush every 20 ms, evict every second, sleep when
+//! nothing comes.
+
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aya::maps::{MapData, RingBuf};
+use bytes::Bytes;
+use crossbeam_channel::{Sender, TrySendError};
+use ja4_common::flow::{FlowEntry, FlowKey};
+use ja4_common::record::{HEADER, RecordHeader, VERSION};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::time::{ClockId, clock_gettime};
+use zerocopy::FromBytes;
+
+use super::core::{Core, FlowBooks, Limits};
+use super::engines::Engines;
+use super::stats::CoreStats;
+use crate::capture::ebpf::{AsleepFlag, FlowMap};
+use crate::event::{Connection, Fingerprint, Sink, Time};
+use crate::packet::Packet;
+use crate::sink::Formatter;
+
+/// Records taken before the loop looks at the clock again.
+const BATCH: usize = 4096;
+
+/// Lines wait this long at most before they are handed on.
+const FLUSH: Duration = Duration::from_millis(20);
+
+/// Bytes of lines that are handed on at once, without waiting for [`FLUSH`].
+const FULL: usize = 64 << 10;
+
+/// Between two looks at what has waited long enough.
+const EVICT: Duration = Duration::from_secs(1);
+
+/// Pause after a drain that found nothing: the ring fills meanwhile, and one wake-up serves many
+/// records. At the default ring of 8 MiB it is a twentieth of what the ring holds at line rate.
+const NAP: Duration = Duration::from_millis(1);
+
+/// Naps without a record before the thread sleeps in the kernel.
+const NAPS: u32 = 2;
+
+/// What all threads of a run share.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// Nanoseconds between the boot clock and the Unix epoch; kept up to date by the control plane.
+    pub clock_offset: AtomicU64,
+    /// The run is to end: drain, flush, stop.
+    pub stop: AtomicBool,
+    /// Lines that found the writer's queue full.
+    pub lines_dropped: AtomicU64,
+}
+
+/// What one shard tells of itself.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    /// Its core's counters.
+    pub stats: CoreStats,
+    /// Records of another layout than this program's.
+    pub foreign: u64,
+    /// How old the last record was when it was taken, nanoseconds.
+    pub lag: u64,
+}
+
+/// Everything that one shard owns.
+pub struct Shard {
+    /// Its ring.
+    pub ring: RingBuf<MapData>,
+    /// Its handle of the kernel's flows.
+    pub flows: FlowMap,
+    /// Its flag in the kernel.
+    pub asleep: AsleepFlag,
+    /// Names of the run's interfaces by kernel index, in the order of the output's context.
+    pub interfaces: Vec<u32>,
+    /// Bounds of its core.
+    pub limits: Limits,
+    /// What computes fingerprints.
+    pub engines: Engines,
+    /// What turns events into lines.
+    pub formatter: Formatter,
+    /// Where lines go.
+    pub lines: Sender<Bytes>,
+    /// What it shares with the control plane.
+    pub shared: Arc<Shared>,
+    /// Where it tells its counters.
+    pub gauge: Arc<Mutex<Gauge>>,
+}
+
+/// Nanoseconds since the Unix epoch.
+pub fn wall_clock() -> Time {
+    clock_gettime(ClockId::CLOCK_REALTIME).map_or(Time(0), |now| Time(Duration::from(now).as_nanos() as u64))
+}
+
+/// Nanoseconds of the boot clock.
+pub fn boot_clock() -> u64 {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |now| Duration::from(now).as_nanos() as u64)
+}
+
+impl Shard {
+    /// Runs until it is told to stop, then drains, tells of every connection and flushes.
+    pub fn run(self) {
+        let Self { mut ring, flows, mut asleep, interfaces, limits, mut engines, formatter, lines, shared, gauge } =
+            self;
+        let mut core = Core::new(&limits);
+        let mut books = KernelBooks { flows, offset: 0 };
+        let mut sink = QueueSink { formatter, text: Vec::new(), waiting: 0, lines, shared: Arc::clone(&shared) };
+        let mut foreign = 0;
+        let (mut flushed, mut evicted) = (Instant::now(), Instant::now());
+        let mut naps = 0;
+        loop {
+            // Read before the drain: what was emitted until then is in the ring.
+            let stopping = shared.stop.load(Ordering::Acquire);
+            books.offset = shared.clock_offset.load(Ordering::Relaxed);
+            let mut newest = 0;
+            let mut taken = 0;
+            while taken < BATCH
+                && let Some(record) = ring.next()
+            {
+                taken += 1;
+                match read_record(&record, books.offset) {
+                    Some((header, bytes)) => {
+                        newest = header.time;
+                        let interface = interfaces.iter().position(|index| *index == header.ifindex);
+                        let interface = interface.map_or(u32::MAX, |index| index as u32);
+                        let packet = Packet { header: &header, bytes, interface, number: None };
+                        core.packet(&packet, &mut books, &mut engines, &mut sink);
+                    }
+                    None => foreign += 1,
+                }
+                if sink.text.len() >= FULL {
+                    sink.flush();
+                }
+            }
+            let now = Instant::now();
+            if now.duration_since(flushed) >= FLUSH {
+                sink.flush();
+                flushed = now;
+            }
+            if now.duration_since(evicted) >= EVICT || newest != 0 && taken < BATCH {
+                let wall = wall_clock();
+                let mut gauge = gauge.lock().unwrap_or_else(PoisonError::into_inner);
+                gauge.stats = core.stats();
+                gauge.foreign = foreign;
+                if newest != 0 {
+                    gauge.lag = wall.0.saturating_sub(newest);
+                }
+            }
+            if now.duration_since(evicted) >= EVICT {
+                let wall = wall_clock();
+                core.tick(wall, &mut books, &mut engines, &mut sink);
+                core.evict_idle(wall, &mut books, &mut engines, &mut sink);
+                evicted = now;
+            }
+            if taken > 0 {
+                naps = 0;
+                continue;
+            }
+            if stopping {
+                break;
+            }
+            sink.flush();
+            if naps < NAPS {
+                naps += 1;
+                thread::sleep(NAP);
+            } else {
+                asleep.set(true);
+                // A record that came before the flag was up wakes nobody, but poll finds it.
+                wait(&ring, EVICT.saturating_sub(now.duration_since(evicted)));
+                asleep.set(false);
+            }
+        }
+        core.finish(wall_clock(), &mut books, &mut engines, &mut sink);
+        sink.flush();
+        let mut gauge = gauge.lock().unwrap_or_else(PoisonError::into_inner);
+        gauge.stats = core.stats();
+        gauge.foreign = foreign;
+    }
+}
+
+/// Sleeps until the kernel wakes the ring's reader, or for so long.
+fn wait(ring: &RingBuf<MapData>, patience: Duration) {
+    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+    // Interrupted or not, the loop looks at everything anew.
+    let _woken = poll(&mut [PollFd::new(ring.as_fd(), PollFlags::POLLIN)], timeout);
+}
+
+/// A record's header, its time since the Unix epoch, and the bytes that follow it.
+fn read_record(record: &[u8], offset: u64) -> Option<(RecordHeader, &[u8])> {
+    let (mut header, rest) = RecordHeader::read_from_prefix(record).ok()?;
+    if header.version != VERSION || record.len() < HEADER {
+        return None;
+    }
+    header.time = header.time.wrapping_add(offset);
+    Some((header, rest.get(..header.captured as usize)?))
+}
+
+/// The kernel's flow map, its times turned into those of the records.
+struct KernelBooks {
+    flows: FlowMap,
+    offset: u64,
+}
+
+impl FlowBooks for KernelBooks {
+    fn entry(&self, hash: u64, key: &FlowKey) -> Option<FlowEntry> {
+        let mut entry = self.flows.entry(hash, key)?;
+        for direction in [&mut entry.low, &mut entry.high] {
+            if direction.last_seen != 0 {
+                direction.last_seen = direction.last_seen.wrapping_add(self.offset);
+            }
+        }
+        Some(entry)
+    }
+
+    fn remove(&mut self, hash: u64, key: &FlowKey) {
+        // Under this hash there may be a newer flow by now; it stays.
+        if self.flows.entry(hash, key).is_some() {
+            self.flows.remove(hash);
+        }
+    }
+}
+
+/// Formats events and hands them on in chunks; a full queue costs lines, never time.
+struct QueueSink {
+    formatter: Formatter,
+    text: Vec<u8>,
+    waiting: u64,
+    lines: Sender<Bytes>,
+    shared: Arc<Shared>,
+}
+
+impl QueueSink {
+    fn flush(&mut self) {
+        if self.text.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        match self.lines.try_send(Bytes::copy_from_slice(&self.text)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.shared.lines_dropped.fetch_add(waiting, Ordering::Relaxed);
+            }
+        }
+        self.text.clear();
+    }
+
+    fn line(&mut self, before: usize) {
+        if self.text.len() > before {
+            self.waiting += 1;
+        }
+    }
+}
+
+impl Sink for QueueSink {
+    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+        let before = self.text.len();
+        self.formatter.fingerprint(event, &mut self.text);
+        self.line(before);
+    }
+
+    fn connection(&mut self, event: &Connection<'_>) {
+        let before = self.text.len();
+        self.formatter.connection(event, &mut self.text);
+        self.line(before);
+    }
+}

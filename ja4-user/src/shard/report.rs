@@ -1,0 +1,66 @@
+//! Counters as the content of a `stats` event.
+
+use ja4_common::counter::Counters;
+use ja4_common::headers::Malformed;
+use ja4_common::select::{Class, Passed};
+
+use super::stats::CoreStats;
+use crate::event::Ended;
+use crate::packet::DecodeError;
+use crate::sink::Group;
+use crate::wire::WireError;
+
+/// The filter's counters: totals first, then each by its reason.
+pub fn filter(counters: &Counters) -> Group {
+    let Counters { seen, unselected, unparseable, selected, emitted, ring_full, governed, .. } = counters;
+    let mut group = Group::default();
+    group
+        .count("seen", *seen)
+        .count("selected", total(selected))
+        .count("emitted", total(emitted))
+        .count("ring_full", total(ring_full))
+        .count("governed", total(governed))
+        .count("unselected", total(unselected))
+        .count("unparseable", total(unparseable))
+        .count("truncated", counters.truncated)
+        .count("flow_refused", counters.flow_refused)
+        .count("woken", counters.woken)
+        .group("unselected_by", named(Passed::ALL.map(Passed::name), unselected))
+        .group("unparseable_by", named(Malformed::ALL.map(Malformed::name), unparseable));
+    for (name, counters) in
+        [("selected_by", selected), ("emitted_by", emitted), ("ring_full_by", ring_full), ("governed_by", governed)]
+    {
+        group.group(name, named(Class::ALL.map(Class::name), counters));
+    }
+    group
+}
+
+/// The shards' counters.
+pub fn shards(stats: &CoreStats) -> Group {
+    let mut group = Group::default();
+    group
+        .count("packets", stats.packets)
+        .count("connections", stats.connections)
+        .count("opened", stats.opened)
+        .count("stray_segments", stats.stray_segments)
+        .count("duplicate_bytes", stats.duplicate_bytes)
+        .count("conflicting_bytes", stats.conflicting_bytes)
+        .count("refused_bytes", stats.refused_bytes)
+        .count("held_bytes", stats.held_bytes)
+        .group("undecodable", named(DecodeError::ALL.map(DecodeError::as_str), &stats.undecodable))
+        .group("malformed", named(WireError::ALL.map(WireError::as_str), &stats.malformed))
+        .group("ended", named(Ended::ALL.map(Ended::name), &stats.ended));
+    group
+}
+
+fn total(counters: &[u64]) -> u64 {
+    counters.iter().sum()
+}
+
+fn named<const N: usize>(names: [&'static str; N], counters: &[u64]) -> Group {
+    let mut group = Group::default();
+    for (name, count) in names.into_iter().zip(counters) {
+        group.count(name, *count);
+    }
+    group
+}
