@@ -136,6 +136,8 @@ impl Core {
         if segment.fin || segment.rst {
             let newly = observe_end(connection, &segment, side, cause, engines, sink);
             if newly {
+                connection.close_half(Side::Client, &mut self.budget);
+                connection.close_half(Side::Server, &mut self.budget);
                 self.lingering.push_back((Time(cause.time.0 + LINGER), packet.header.hash, segment.key));
             }
         }
