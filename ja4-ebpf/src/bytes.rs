@@ -306,7 +306,7 @@ impl Found {
     /// Whether it is the entry of this flow, and not of another with the same hash.
     #[inline(always)]
     pub(crate) fn is(self, key: &FlowKey) -> bool {
-        self.entry().key == *key
+        self.entry().key.is(key)
     }
 }
 
