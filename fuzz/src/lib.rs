@@ -23,7 +23,7 @@ use ja4_user::fingerprint::{Carrier, Forms};
 use ja4_user::flow::{Budget, Limits, Outcome, Reassembly};
 use ja4_user::packet::{self, Packet};
 use ja4_user::shard::lane::{CapturedFrame, Lane};
-use ja4_user::shard::{self, Engines};
+use ja4_user::shard::{self, Engines, Now};
 use ja4_user::sink::{Context, Format, Formatter};
 use ja4_user::wire::tls::{
     ClientHello, Framing, HandshakeStream, MAX_HANDSHAKE_MESSAGE, ServerHello, Status,
@@ -182,10 +182,21 @@ pub fn packet_decode(data: &[u8]) {
         };
         lane.frame(&frame, &knobs, &mut engines, &mut sink);
         if number % 8 == 0 {
-            lane.tick(time, &mut engines, &mut sink);
+            lane.tick(
+                Now {
+                    time,
+                    packet: Some(number),
+                },
+                &mut engines,
+                &mut sink,
+            );
         }
     }
-    lane.finish(Time(number * 100_000_000), &mut engines, &mut sink);
+    let end = Now {
+        time: Time(number * 100_000_000),
+        packet: Some(number),
+    };
+    lane.finish(end, &mut engines, &mut sink);
     let (counters, stats) = (lane.counters(), lane.stats());
     assert!(counters.balanced() && counters.seen == number);
     assert_eq!(counters.emitted.iter().sum::<u64>(), stats.packets);
