@@ -28,7 +28,7 @@ pub(super) struct Stream<'a> {
 impl Stream<'_> {
     /// Takes a segment with payload.
     pub(super) fn take(
-        self,
+        mut self,
         connection: &mut Connection,
         segment: &Segment<'_>,
         engines: &mut Engines,
@@ -72,7 +72,7 @@ impl Stream<'_> {
 
     /// The handshake that the segment belongs to, taken out of the connection.
     fn half(
-        &self,
+        &mut self,
         connection: &mut Connection,
         seq: u32,
         payload: &[u8],
@@ -96,6 +96,7 @@ impl Stream<'_> {
         // left it out (STARTTLS, or the ChangeCipherSpec before a second hello).
         let ahead = seq.wrapping_sub(half.reassembly.next_seq()).cast_signed();
         if begins && ahead > 0 && half.stream.buffered() == 0 {
+            half.reassembly.clear(self.budget);
             half.reassembly = Reassembly::new(seq);
             half.stream = HandshakeStream::new();
         }
