@@ -10,7 +10,7 @@
 
 use std::io::Cursor;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use ja4_common::Slice;
 use ja4_common::headers::{Parsed, Start, Transport, parse};
@@ -153,10 +153,14 @@ pub fn packet_decode(data: &[u8]) {
         reassembly: 4096,
     };
 
+    /// Used again and again, as a shard does: they take long to make.
+    static ENGINES: LazyLock<Mutex<Engines>> =
+        LazyLock::new(|| Mutex::new(Engines::new(Forms::All)));
+
     record(data);
     let knobs = Knobs::new([1, 2]);
     let mut lane = Lane::new(&LIMITS);
-    let mut engines = Engines::new(Forms::All);
+    let mut engines = ENGINES.lock().unwrap();
     let mut sink = Lines {
         formatter: Formatter::new(Format::Json, Arc::new(Context::default())),
         text: Vec::new(),
