@@ -26,6 +26,10 @@ pub(super) struct Json {
     stats: Vec<u8>,
     /// `,"in_iface":"…"` by interface.
     interfaces: Vec<Vec<u8>>,
+    /// The flow that the next two name.
+    flow: Option<FlowIdentity>,
+    before_count: Vec<u8>,
+    after_count: Vec<u8>,
 }
 
 impl Json {
@@ -52,6 +56,9 @@ impl Json {
             connection: named(CONNECTION),
             stats: named(STATS),
             interfaces: context.interfaces.iter().map(interface).collect(),
+            flow: None,
+            before_count: Vec::new(),
+            after_count: Vec::new(),
         }
     }
 
@@ -118,23 +125,42 @@ impl Json {
 
     /// From the interface to the application's protocol: what says where and whose.
     #[inline]
-    fn head(&self, cause: &Cause, flow: &FlowIdentity, tls: Option<&Tls>, out: &mut Vec<u8>) {
+    fn head(&mut self, cause: &Cause, flow: &FlowIdentity, tls: Option<&Tls>, out: &mut Vec<u8>) {
         if let Some(interface) = self.interfaces.get(cause.interface as usize) {
             out.extend_from_slice(interface);
         }
         match cause.hook {
-            Some(Hook::Ingress) => out.extend_from_slice(br#","direction":"ingress","flow_id":"#),
-            Some(Hook::Egress) => out.extend_from_slice(br#","direction":"egress","flow_id":"#),
-            None => out.extend_from_slice(br#","flow_id":"#),
+            Some(Hook::Ingress) => out.extend_from_slice(br#","direction":"ingress""#),
+            Some(Hook::Egress) => out.extend_from_slice(br#","direction":"egress""#),
+            None => {}
         }
-        number(flow.id, out);
-        out.extend_from_slice(br#","community_id":""#);
-        out.extend_from_slice(flow.community.as_bytes());
-        out.push(b'"');
+        // The events of a flow come in bursts.
+        if self.flow.as_ref() != Some(flow) {
+            self.name(flow);
+        }
+        out.extend_from_slice(&self.before_count);
         if let Some(packet) = cause.packet {
             out.extend_from_slice(br#","pcap_cnt":"#);
             number(packet, out);
         }
+        out.extend_from_slice(&self.after_count);
+        if tls.is_some() {
+            out.extend_from_slice(br#","app_proto":"tls""#);
+        }
+    }
+
+    /// Writes what names a flow: what stands before the packet's number, and what stands behind it.
+    fn name(&mut self, flow: &FlowIdentity) {
+        self.flow = Some(*flow);
+        let out = &mut self.before_count;
+        out.clear();
+        out.extend_from_slice(br#","flow_id":"#);
+        number(flow.id, out);
+        out.extend_from_slice(br#","community_id":""#);
+        out.extend_from_slice(flow.community.as_bytes());
+        out.push(b'"');
+        let out = &mut self.after_count;
+        out.clear();
         if flow.vlan != [0, 0] {
             out.extend_from_slice(br#","vlan":["#);
             for tag in flow.vlan.into_iter().filter(|&tag| tag != 0) {
@@ -160,9 +186,6 @@ impl Json {
                 number(other, out);
                 out.push(b'"');
             }
-        }
-        if tls.is_some() {
-            out.extend_from_slice(br#","app_proto":"tls""#);
         }
     }
 }
