@@ -1,6 +1,7 @@
 //! Every Ethernet packet of the conformance captures, through each program and through user space.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,8 +23,10 @@ struct Captured {
     frame: Vec<u8>,
 }
 
+/// Where the captures are: the folder that `JA4_CONFORMANCE` names, or one beside the workspace.
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance/pcap")
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance");
+    env::var_os("JA4_CONFORMANCE").map_or(beside, PathBuf::from).join("pcap")
 }
 
 /// The Ethernet packets of all captures in order, and how many others there are.
@@ -57,7 +60,7 @@ fn every_captured_packet_is_judged_alike() {
         return;
     }
     let Ok(listing) = fs::read_dir(folder()) else {
-        skipped("the conformance captures beside the workspace");
+        skipped("the conformance captures, in the folder that JA4_CONFORMANCE names");
         return;
     };
     let mut files: Vec<PathBuf> = listing.map(|entry| entry.unwrap().path()).collect();

@@ -1,15 +1,18 @@
 //! What holds for any packet, shown in user space alone.
 
+use std::collections::BTreeMap;
+
 use ja4_common::Slice;
-use ja4_common::flow::{FlowKey, shard_of};
+use ja4_common::flow::{FlowEntry, FlowKey, shard_of};
 use ja4_common::headers::{PROTO_TCP, PROTO_UDP, Start, Transport, parse};
 use ja4_common::knobs::Knobs;
 use ja4_common::record::FrameInfo;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tests::packets::ACK;
 
 use crate::duel::{SEED, SHORTEST};
-use crate::frames::stories;
+use crate::frames::{segment, stories};
 use crate::model::Model;
 
 /// Any packet's addresses and ports.
@@ -62,7 +65,44 @@ fn frames() -> impl Strategy<Value = Vec<Vec<u8>>> {
     vec(prop_oneof![9 => bent, 1 => vec(any::<u8>(), 0..200)], 1..12)
 }
 
+/// Fails where frames are judged otherwise from their Ethernet header on, which is where the short way begins, than
+/// from their IP header on. Of each frame, `missing` bytes were not captured.
+fn same_either_way(frames: &[Vec<u8>], missing: usize) -> Result<(), TestCaseError> {
+    let mut short = Model::new(Knobs::new(SEED));
+    let mut long = Model::new(Knobs::new(SEED));
+    for frame in frames {
+        let slice = Slice { bytes: frame, wire_len: frame.len() + missing };
+        let Some(&[high, low]) = frame.get(SHORTEST - 2..SHORTEST) else {
+            // No EtherType, so there is no other way: it is enough that nothing panics.
+            short.judge(&slice, Start::Ethernet, FrameInfo::default());
+            continue;
+        };
+        let network = Start::Network { ethertype: u16::from_be_bytes([high, low]), offset: SHORTEST };
+        let quick = short.judge(&slice, Start::Ethernet, FrameInfo::default());
+        prop_assert_eq!(quick, long.judge(&slice, network, FrameInfo::default()));
+    }
+    prop_assert_eq!(known(&short), known(&long));
+    Ok(())
+}
+
+fn known(model: &Model) -> BTreeMap<u64, FlowEntry> {
+    model.tables.entries().map(|(hash, entry)| (*hash, *entry)).collect()
+}
+
+/// Eight bytes are too few for a hello, whether they are all of the payload or lie behind the datagram's end.
+#[test]
+fn eight_bytes_of_a_stranger_are_no_hello() {
+    let frame = segment(1, ACK, &[], &[22, 3, 1, 6, 0xd4, 1, 0, 6]);
+    let mut trailer = segment(1, ACK, &[], &[]);
+    trailer.extend([22, 3, 1, 6, 0xd4, 1, 0, 6, 0xd0, 3, 3]);
+    same_either_way(&[frame], 0).unwrap();
+    same_either_way(&[trailer], 0).unwrap();
+}
+
 proptest! {
+    // Files of past failures would land beside the test; what was found once stands above by name.
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn both_directions_are_one_flow(packet in packet(), seed in any::<[u64; 2]>(), shards in 1..=64_u32) {
         let back = answer(&packet);
@@ -77,21 +117,7 @@ proptest! {
 
     #[test]
     fn the_short_way_comes_to_what_the_long_way_does(frames in frames(), missing in 0..3_usize) {
-        let mut short = Model::new(Knobs::new(SEED));
-        let mut long = Model::new(Knobs::new(SEED));
-        for frame in &frames {
-            let slice = Slice { bytes: frame, wire_len: frame.len() + missing };
-            let Some(&[high, low]) = frame.get(SHORTEST - 2..SHORTEST) else {
-                // Nothing but not to panic.
-                short.judge(&slice, Start::Ethernet, FrameInfo::default());
-                continue;
-            };
-            let network = Start::Network { ethertype: u16::from_be_bytes([high, low]), offset: SHORTEST };
-            let quick = short.judge(&slice, Start::Ethernet, FrameInfo::default());
-            prop_assert_eq!(quick, long.judge(&slice, network, FrameInfo::default()));
-        }
-        let known = |model: &Model| model.tables.entries().map(|(hash, entry)| (*hash, *entry)).collect::<std::collections::HashMap<_, _>>();
-        prop_assert_eq!(known(&short), known(&long));
+        same_either_way(&frames, missing)?;
     }
 
     #[test]
