@@ -228,6 +228,9 @@ fn pieces() -> Vec<Vec<u8>> {
 fn openings() -> Vec<Vec<u8>> {
     let hello = hello_record(Shape::Curl);
     let mut frames = vec![segment(1, FIN | ACK, &[], &[]), segment(1, RST, &[], &[]), segment(1, ACK, &[], &[7; 100])];
+    // Hellos of a stranger that are too short, and in a trailer behind the datagram.
+    frames.extend((0..12).map(|length| segment(1, ACK, &[], &hello[..length])));
+    frames.push([segment(1, ACK, &[], &[]), hello.clone()].concat());
     frames.push(segment(9, SYN, LINUX_SYN_OPTIONS, &hello));
     frames.push(segment(10, PSH | ACK, &[], &hello));
     for isn in (0..2000_u32).map(|number| number.wrapping_mul(0x9e37_79b9)) {
