@@ -3,6 +3,8 @@
 
 use std::ops::ControlFlow;
 
+use ja4_common::hunger::{SHORTEST_HELLO, is_hello};
+
 use super::engines::Engines;
 use super::stats::CoreStats;
 use crate::event::{Cause, Fingerprint, Method, Side, Sink};
@@ -105,7 +107,8 @@ impl Stream<'_> {
 
 /// Whether a segment begins with a TLS record that holds a hello; the filter's own test.
 fn begins_with_hello(payload: &[u8]) -> bool {
-    payload.first_chunk().is_some_and(|first| ja4_common::hunger::is_hello(u64::from_be_bytes(*first)).is_some())
+    payload.len() >= SHORTEST_HELLO as usize
+        && payload.first_chunk().is_some_and(|first| is_hello(u64::from_be_bytes(*first)).is_some())
 }
 
 /// Where messages turn into events.
