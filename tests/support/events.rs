@@ -1,4 +1,4 @@
-//! What a test looks at in the events of DESIGN.md, section 4.
+//! What a test looks at in the events that the sensor prints.
 
 use std::time::Duration;
 

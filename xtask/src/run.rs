@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{cargo, in_path, root, succeed};
 
-/// What loading and attaching takes; DESIGN.md and README.md say what each is for.
+/// What loading and attaching takes; README.md says what each is for.
 const CAPABILITIES: &str = "cap_bpf,cap_net_admin,cap_perfmon";
 
 /// Builds the release binary and replaces this process by `ja4sensor run ARGS`, so that signals

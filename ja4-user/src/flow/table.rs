@@ -20,7 +20,7 @@ const FIRST_SLOTS: usize = 64;
 /// The caller brings the flow's keyed hash ([`FlowKey::hash`]), which it has computed already to
 /// find the shard; the key is never hashed again. The hash must be the same at every call for a key.
 ///
-/// Three parts: an index from hash to slot number, a slab of entries, and one [`Link`] per slot. The
+/// Three parts: an index from hash to slot number, a slab of entries, and one `Link` per slot. The
 /// links lie apart from the entries because moving an entry to the front writes to its neighbours:
 /// packed together those are 16 bytes apart from other hot ones, not a cache line in an entry that
 /// nobody asked for. An entry costs its key, its value, at most 24 bytes, and its share of the index.

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The order of DESIGN.md, section 4.
+/// The order of the fields in a line.
 const ORDER: [&str; 16] = [
     "timestamp",
     "event_type",

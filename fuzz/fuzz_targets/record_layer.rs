@@ -1,0 +1,6 @@
+//! Any bytes as the TLS records of one direction.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| fuzz::record_layer(data));
