@@ -7,8 +7,8 @@ use anyhow::Result;
 use crate::command::{cargo, succeed};
 use crate::run::build_release;
 
-/// Where the tests that start the sensor find it.
-const SENSOR: &str = "JA4SENSOR_BIN";
+/// Where tests and benches that start the sensor find it.
+pub(crate) const SENSOR: &str = "JA4SENSOR_BIN";
 
 /// Builds the release binary, which the tests of the whole sensor start, and runs all tests of the
 /// workspace. Those that need root say so on stderr when they are skipped, and fail where
