@@ -41,6 +41,16 @@ impl FlowKey {
         (key, u32::from(from_high))
     }
 
+    /// Whether the keys are equal. In the kernel `==` would be a call that compares byte by byte.
+    #[inline(always)]
+    pub fn is(&self, other: &Self) -> bool {
+        let ([[a, b], [c, d]], [[e, f], [g, h]]) = (self.addr, other.addr);
+        let ([i, j], [k, l]) = (self.port, other.port);
+        let addresses = (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h);
+        let ports = (i ^ k) | (j ^ l);
+        addresses == 0 && ports == 0 && self.proto == other.proto && self.version == other.version
+    }
+
     /// Hash of the flow, as [`Transport::hash`] has it for its packets.
     #[inline(always)]
     pub fn hash(&self, seed: [u64; 2]) -> u64 {

@@ -25,7 +25,7 @@ static KNOBS: Knobs = Knobs::new([0, 0]);
 
 /// The frozen configuration.
 #[inline(always)]
-pub fn knobs() -> &'static Knobs {
+pub(crate) fn knobs() -> &'static Knobs {
     // SAFETY: a static is always readable. Opaque, since the loader changes its
     // bytes after the compiler has seen them.
     unsafe { &*(opaque(&raw const KNOBS as usize) as *const Knobs) }
@@ -33,13 +33,13 @@ pub fn knobs() -> &'static Knobs {
 
 /// Nanoseconds of the boot clock.
 #[inline(always)]
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     // SAFETY: the helper takes no argument.
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
 /// A frame whose bytes can be copied, wherever in it they lie.
-pub trait Copied: Bytes {
+pub(crate) trait Copied: Bytes {
     /// Copies `len` bytes from `offset` to `to`; false where the frame is shorter.
     ///
     /// # Safety
@@ -49,7 +49,7 @@ pub trait Copied: Bytes {
 
 /// The value itself, of which the compiler knows nothing more.
 #[inline(always)]
-pub fn opaque(mut value: usize) -> usize {
+pub(crate) fn opaque(mut value: usize) -> usize {
     // SAFETY: one move of a register to itself. An empty template would give two lines of source
     // to one instruction, which the kernel refuses.
     unsafe { core::arch::asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack)) };
@@ -68,7 +68,7 @@ fn launder<T>(value: &mut T) -> &mut T {
 }
 
 /// `N` bytes of a frame that the verifier has seen checked.
-pub struct Checked<'a, const N: usize> {
+pub(crate) struct Checked<'a, const N: usize> {
     at: usize,
     frame: PhantomData<&'a ()>,
 }
@@ -149,7 +149,7 @@ fn far<const N: usize, F: Copied>(frame: &F, offset: usize) -> Option<[u8; N]> {
 }
 
 /// A frame met by XDP.
-pub struct XdpFrame<'a> {
+pub(crate) struct XdpFrame<'a> {
     ctx: &'a XdpContext,
     data: usize,
     end: usize,
@@ -157,7 +157,7 @@ pub struct XdpFrame<'a> {
 
 impl<'a> XdpFrame<'a> {
     #[inline(always)]
-    pub fn new(ctx: &'a XdpContext) -> Self {
+    pub(crate) fn new(ctx: &'a XdpContext) -> Self {
         Self { ctx, data: ctx.data(), end: ctx.data_end() }
     }
 }
@@ -206,7 +206,7 @@ impl Bytes for XdpFrame<'_> {
 const LINEAR: usize = 14 + 8 + 40 + 60;
 
 /// A frame met by tc.
-pub struct SkbFrame<'a> {
+pub(crate) struct SkbFrame<'a> {
     ctx: &'a TcContext,
     data: usize,
     end: usize,
@@ -214,7 +214,7 @@ pub struct SkbFrame<'a> {
 
 impl<'a> SkbFrame<'a> {
     #[inline(always)]
-    pub fn new(ctx: &'a TcContext) -> Self {
+    pub(crate) fn new(ctx: &'a TcContext) -> Self {
         // The linear part begins with the headers but for odd drivers. Pulling more into it
         // changes no byte of the packet; where it fails, the parser says "truncated".
         if ctx.data_end() - ctx.data() < LINEAR && ctx.len() as usize > LINEAR {
@@ -264,13 +264,13 @@ impl Bytes for SkbFrame<'_> {
 
 /// What XDP knows of a frame.
 #[inline(always)]
-pub fn xdp_info(ctx: &XdpContext) -> FrameInfo {
+pub(crate) fn xdp_info(ctx: &XdpContext) -> FrameInfo {
     FrameInfo { ifindex: ctx.ingress_ifindex() as u32, ..FrameInfo::default() }
 }
 
 /// What tc knows of a frame.
 #[inline(always)]
-pub fn skb_info(ctx: &TcContext, egress: bool) -> FrameInfo {
+pub(crate) fn skb_info(ctx: &TcContext, egress: bool) -> FrameInfo {
     // SAFETY: the context is the kernel's for as long as the program runs.
     let skb = unsafe { &*ctx.skb.skb };
     FrameInfo {
@@ -284,7 +284,7 @@ pub fn skb_info(ctx: &TcContext, egress: bool) -> FrameInfo {
 
 /// This CPU's state.
 #[inline(always)]
-pub fn cpu() -> Option<&'static mut Cpu> {
+pub(crate) fn cpu() -> Option<&'static mut Cpu> {
     // SAFETY: the element belongs to this CPU, and a program ends before another of ours begins on
     // it: all of them run with bottom halves off.
     CPU.get_ptr_mut(0).map(|cpu| unsafe { &mut *cpu })
@@ -292,33 +292,33 @@ pub fn cpu() -> Option<&'static mut Cpu> {
 
 /// A flow's entry in the map.
 #[derive(Clone, Copy)]
-pub struct Found(*mut FlowEntry);
+pub(crate) struct Found(*mut FlowEntry);
 
 impl Found {
     /// The entry. Another CPU may write the other direction's half at the same time, and counts
     /// are added atomically.
     #[inline(always)]
-    pub fn entry<'a>(self) -> &'a mut FlowEntry {
+    pub(crate) fn entry<'a>(self) -> &'a mut FlowEntry {
         // SAFETY: the kernel keeps the element's memory for as long as the program runs.
         unsafe { &mut *self.0 }
     }
 
     /// Whether it is the entry of this flow, and not of another with the same hash.
     #[inline(always)]
-    pub fn is(self, key: &FlowKey) -> bool {
-        self.entry().key == *key
+    pub(crate) fn is(self, key: &FlowKey) -> bool {
+        self.entry().key.is(key)
     }
 }
 
 /// The entry under a hash.
 #[inline(always)]
-pub fn flow(hash: u64) -> Option<Found> {
+pub(crate) fn flow(hash: u64) -> Option<Found> {
     FLOWS.get_ptr_mut(hash).map(Found)
 }
 
 /// Adds to a counter that several CPUs share.
 #[inline(always)]
-pub fn add(counter: &mut u64, value: u64) {
+pub(crate) fn add(counter: &mut u64, value: u64) {
     // SAFETY: a `&mut u64` is aligned and valid; the instruction (BPF_ATOMIC | BPF_ADD) touches
     // nothing else. `AtomicU64` offers no read-modify-write on this target.
     unsafe {
@@ -333,7 +333,7 @@ pub fn add(counter: &mut u64, value: u64) {
 
 /// The filter's slot of a hash.
 #[inline(always)]
-pub fn slot(hash: u64, mask: u32) -> Option<&'static mut u8> {
+pub(crate) fn slot(hash: u64, mask: u32) -> Option<&'static mut u8> {
     let index = hash as u32 & mask;
     let bytes = SLOTS.get_ptr_mut(index >> 3)?;
     // SAFETY: the element holds eight bytes and the offset is below eight. Bytes are written
@@ -348,14 +348,14 @@ static mut CLOCK: u64 = 0;
 
 /// Nanoseconds of the boot clock, a tenth of a second old at most.
 #[inline(always)]
-pub fn coarse_now() -> u64 {
+pub(crate) fn coarse_now() -> u64 {
     // SAFETY: userspace writes it whole; volatile, since the compiler sees no writer.
     unsafe { ptr::read_volatile(&raw const CLOCK) }
 }
 
 /// Whether the shard's thread sleeps; it is taken to be awake from here on.
 #[inline(always)]
-pub fn rouse(shard: u32) -> bool {
+pub(crate) fn rouse(shard: u32) -> bool {
     let Some(asleep) = ASLEEP.get_ptr_mut(shard) else {
         return false;
     };
@@ -378,12 +378,12 @@ const fn room(size: usize) -> u32 {
 /// A record of `SIZE` bytes, reserved but not yet visible to the shard.
 ///
 /// It must be submitted: the verifier refuses a program that loses one.
-pub struct Reserved<const SIZE: usize>(*mut u8);
+pub(crate) struct Reserved<const SIZE: usize>(*mut u8);
 
 impl<const SIZE: usize> Reserved<SIZE> {
     /// Room for one record, or `None` where the ring is full.
     #[inline(always)]
-    pub fn new<T, const BYTES: usize>(ring: &RingBuf<T, BYTES>) -> Option<Self> {
+    pub(crate) fn new<T, const BYTES: usize>(ring: &RingBuf<T, BYTES>) -> Option<Self> {
         let ring = ptr::from_ref(ring).cast_mut().cast();
         // SAFETY: the ring is a map, and the size is a constant.
         let at = unsafe { bpf_ringbuf_reserve(ring, SIZE as u64, 0) };
@@ -392,7 +392,7 @@ impl<const SIZE: usize> Reserved<SIZE> {
 
     /// Copies the frame's first `wanted` bytes, as far as they fit; how many were copied.
     #[inline(always)]
-    pub fn fill<F: Copied>(&mut self, frame: &F, wanted: u32) -> u32 {
+    pub(crate) fn fill<F: Copied>(&mut self, frame: &F, wanted: u32) -> u32 {
         // Opaque, or LLVM merges the two bounds into a comparison that the verifier cannot follow.
         let mut len = opaque(wanted as usize) as u32;
         if len > room(SIZE) {
@@ -407,7 +407,7 @@ impl<const SIZE: usize> Reserved<SIZE> {
 
     /// Writes the header and hands the record over.
     #[inline(always)]
-    pub fn submit(self, header: RecordHeader, flags: u64) {
+    pub(crate) fn submit(self, header: RecordHeader, flags: u64) {
         // SAFETY: the reservation begins with room for the header, aligned to 8.
         unsafe {
             ptr::write(self.0.cast(), header);

@@ -16,36 +16,36 @@ fn bump<const N: usize>(counters: &mut [u64; N], index: usize) {
 
 /// A frame let pass.
 #[inline(always)]
-pub fn unselected(counters: &mut Counters, reason: Passed) {
+pub(crate) fn unselected(counters: &mut Counters, reason: Passed) {
     bump(&mut counters.unselected, reason as usize);
 }
 
 /// A frame too broken to judge.
 #[inline(always)]
-pub fn unparseable(counters: &mut Counters, reason: Malformed) {
+pub(crate) fn unparseable(counters: &mut Counters, reason: Malformed) {
     bump(&mut counters.unparseable, reason as usize);
 }
 
 /// A frame chosen.
 #[inline(always)]
-pub fn selected(counters: &mut Counters, class: u8) {
+pub(crate) fn selected(counters: &mut Counters, class: u8) {
     bump(&mut counters.selected, class.into());
 }
 
 /// A record handed to its shard.
 #[inline(always)]
-pub fn emitted(counters: &mut Counters, class: u8) {
+pub(crate) fn emitted(counters: &mut Counters, class: u8) {
     bump(&mut counters.emitted, class.into());
 }
 
 /// A record lost to a full ring.
 #[inline(always)]
-pub fn ring_full(counters: &mut Counters, class: u8) {
+pub(crate) fn ring_full(counters: &mut Counters, class: u8) {
     bump(&mut counters.ring_full, class.into());
 }
 
 /// A record withheld by the governor.
 #[inline(always)]
-pub fn governed(counters: &mut Counters, class: u8) {
+pub(crate) fn governed(counters: &mut Counters, class: u8) {
     bump(&mut counters.governed, class.into());
 }

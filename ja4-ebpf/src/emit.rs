@@ -20,19 +20,26 @@ const TOKEN: u64 = 1 << 20;
 /// Longest time that a bucket is refilled for at once: keeps the product below 2^64.
 const MAX_REFILL: u64 = 1 << 30;
 
-/// Judges one frame, counts the outcome and emits a record of it if it was chosen.
+/// Judges one frame, counts the outcome and emits a record of it if it was chosen. Returns the class
+/// of a chosen frame, for the log of a debug build.
 #[inline(always)]
-pub fn judge<F: Copied>(frame: &F, info: FrameInfo) {
+pub(crate) fn judge<F: Copied>(frame: &F, info: FrameInfo) -> Option<u8> {
     let Some(Cpu { counters: [ingress, egress], buckets, work }) = bytes::cpu() else {
-        return;
+        return None;
     };
     let counters = if info.egress { egress } else { ingress };
     let knobs = bytes::knobs();
     let mut flows = KernelFlows::new(knobs);
     counters.seen += 1;
     match select(frame, Start::Ethernet, info, &mut flows, knobs, work) {
-        Verdict::Unselected(reason) => count::unselected(counters, reason),
-        Verdict::Unparseable(reason) => count::unparseable(counters, reason),
+        Verdict::Unselected(reason) => {
+            count::unselected(counters, reason);
+            None
+        }
+        Verdict::Unparseable(reason) => {
+            count::unparseable(counters, reason);
+            None
+        }
         Verdict::Selected => {
             let class = work.selection.class;
             count::selected(counters, class);
@@ -43,6 +50,7 @@ pub fn judge<F: Copied>(frame: &F, info: FrameInfo) {
                 let shard = shard_of(work.selection.hash, knobs.shards);
                 emit(&Emission { frame, info: &info, selection: &work.selection, shard, now }, counters);
             }
+            Some(class)
         }
     }
 }

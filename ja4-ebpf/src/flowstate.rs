@@ -8,7 +8,7 @@ use crate::bytes::{self, Found};
 use crate::maps::FLOWS;
 
 /// Flows in BPF maps.
-pub struct KernelFlows {
+pub(crate) struct KernelFlows {
     slot_mask: u32,
     epoch: u8,
     now: u64,
@@ -16,7 +16,7 @@ pub struct KernelFlows {
 
 impl KernelFlows {
     #[inline(always)]
-    pub fn new(knobs: &Knobs) -> Self {
+    pub(crate) fn new(knobs: &Knobs) -> Self {
         let now = bytes::coarse_now();
         Self { slot_mask: knobs.slot_mask, epoch: epoch_of(now, knobs.epoch_shift), now }
     }

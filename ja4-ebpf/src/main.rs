@@ -5,6 +5,7 @@
 #![no_main]
 // The atomic add in `bytes`: inline assembly for BPF is not stable yet.
 #![feature(asm_experimental_arch)]
+#![allow(missing_docs, reason = "aya's macros make public items without any")]
 
 mod bytes;
 mod count;
@@ -16,33 +17,44 @@ use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 
+/// Tells of a chosen frame in the programs' debug build; nothing otherwise.
+macro_rules! log {
+    ($ctx:expr, $class:expr) => {{
+        let _class = $class;
+        #[cfg(feature = "log")]
+        if let Some(class) = _class {
+            aya_log_ebpf::debug!($ctx, "selected, class {}", class);
+        }
+    }};
+}
+
 /// `TC_ACT_UNSPEC` and `TCX_NEXT` are one number: go on with the next program, or with none.
 const NEXT: i32 = TC_ACT_UNSPEC;
 
 /// Ingress, in the driver or in the kernel's generic hook.
 #[xdp(frags)]
-pub fn ja4_xdp(ctx: XdpContext) -> u32 {
-    emit::judge(&bytes::XdpFrame::new(&ctx), bytes::xdp_info(&ctx));
+fn ja4_xdp(ctx: XdpContext) -> u32 {
+    log!(&ctx, emit::judge(&bytes::XdpFrame::new(&ctx), bytes::xdp_info(&ctx)));
     XDP_PASS
 }
 
 /// Egress.
 #[classifier]
-pub fn ja4_tc(ctx: TcContext) -> i32 {
-    emit::judge(&bytes::SkbFrame::new(&ctx), bytes::skb_info(&ctx, true));
+fn ja4_tc(ctx: TcContext) -> i32 {
+    log!(&ctx, emit::judge(&bytes::SkbFrame::new(&ctx), bytes::skb_info(&ctx, true)));
     NEXT
 }
 
 /// Ingress where XDP cannot attach.
 #[classifier]
-pub fn ja4_tc_ingress(ctx: TcContext) -> i32 {
-    emit::judge(&bytes::SkbFrame::new(&ctx), bytes::skb_info(&ctx, false));
+fn ja4_tc_ingress(ctx: TcContext) -> i32 {
+    log!(&ctx, emit::judge(&bytes::SkbFrame::new(&ctx), bytes::skb_info(&ctx, false)));
     NEXT
 }
 
 /// An XDP program that does nothing: what a bench compares with.
 #[xdp(frags)]
-pub fn ja4_empty(_ctx: XdpContext) -> u32 {
+fn ja4_empty(_ctx: XdpContext) -> u32 {
     XDP_PASS
 }
 

@@ -7,57 +7,57 @@ use ja4_common::flow::FlowEntry;
 use ja4_common::select::{Class, Work};
 
 /// Most shards, and so most rings.
-pub const MAX_SHARDS: usize = 64;
+pub(crate) const MAX_SHARDS: usize = 64;
 
 /// Rings, one a shard; the flow's hash picks one.
 #[btf_map]
-pub static RINGS: ArrayOfMaps<RingBuf<[u8; 8], 4096>, MAX_SHARDS> = ArrayOfMaps::new();
+pub(crate) static RINGS: ArrayOfMaps<RingBuf<[u8; 8], 4096>, MAX_SHARDS> = ArrayOfMaps::new();
 
 /// Known flows by their hash; the entry holds the key. Hashing eight bytes costs the kernel half of what 40
 /// do.
 #[btf_map]
-pub static FLOWS: LruHashMap<u64, FlowEntry, 1024> = LruHashMap::new();
+pub(crate) static FLOWS: LruHashMap<u64, FlowEntry, 1024> = LruHashMap::new();
 
 /// One byte per slot, eight slots an element: the epoch in which a flow of that hash was last
 /// touched, 0: never. It spares strangers the look-up in `FLOWS`, and forgets by growing old.
 #[btf_map]
-pub static SLOTS: Array<u64, 1024> = Array::new();
+pub(crate) static SLOTS: Array<u64, 1024> = Array::new();
 
 /// Which shards sleep.
 #[btf_map]
-pub static ASLEEP: Array<Asleep, MAX_SHARDS> = Array::new();
+pub(crate) static ASLEEP: Array<Asleep, MAX_SHARDS> = Array::new();
 
 /// What each CPU keeps for itself.
 #[btf_map]
-pub static CPU: PerCpuArray<Cpu, 1> = PerCpuArray::new();
+pub(crate) static CPU: PerCpuArray<Cpu, 1> = PerCpuArray::new();
 
 /// State of one CPU; one look-up a frame finds it all.
 #[repr(C)]
-pub struct Cpu {
+pub(crate) struct Cpu {
     /// Outcomes: ingress, egress. Userspace reads these.
-    pub counters: [Counters; 2],
+    pub(crate) counters: [Counters; 2],
     /// The governor's buckets, by class.
-    pub buckets: [Bucket; Class::COUNT],
+    pub(crate) buckets: [Bucket; Class::COUNT],
     /// Room for the judgement over one frame.
-    pub work: Work,
+    pub(crate) work: Work,
 }
 
 /// Token bucket of one class on one CPU.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub struct Bucket {
+pub(crate) struct Bucket {
     /// Time up to which tokens have been granted, boot-clock nanoseconds.
-    pub filled: u64,
+    pub(crate) filled: u64,
     /// Tokens left, in units of 2^-20 records.
-    pub tokens: u64,
+    pub(crate) tokens: u64,
 }
 
 /// A cache line for each shard, so that none slows another.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub struct Asleep {
+pub(crate) struct Asleep {
     /// 1 while the shard's thread sleeps and wants to be woken by the next record.
-    pub flag: u64,
+    pub(crate) flag: u64,
     /// Always zero.
-    pub reserved: [u64; 7],
+    pub(crate) reserved: [u64; 7],
 }

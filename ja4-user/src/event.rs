@@ -4,6 +4,8 @@
 
 use std::net::IpAddr;
 
+use crate::flow::community_id::CommunityId;
+
 /// Nanoseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub u64);
@@ -65,6 +67,8 @@ impl Method {
 pub struct FlowIdentity {
     /// Stable for the same flow in a capture and live; below 2^53, so that every JSON reader keeps it.
     pub id: u64,
+    /// Community ID.
+    pub community: CommunityId,
     /// Address and port of the client.
     pub client: (IpAddr, u16),
     /// Address and port of the server.
@@ -84,7 +88,7 @@ pub struct Cause {
     pub interface: u32,
     /// Which hook saw the packet; absent in a replay.
     pub hook: Option<Hook>,
-    /// Number of the packet in its capture, from 1; absent live, and where no packet caused it.
+    /// Number of the packet in its capture, from 1, at which the event was known; absent live.
     pub packet: Option<u64>,
 }
 

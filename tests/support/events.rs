@@ -51,7 +51,7 @@ pub fn values<'a>(events: &'a [Value], kind: &str) -> Vec<&'a str> {
 /// # Panics
 /// If there is no whole number at that path; the message shows the event.
 pub fn stats_u64(event: &Value, path: &[&str]) -> u64 {
-    let found = path.iter().fold(event, |value, key| &value[*key]);
+    let found = path.iter().fold(&event["stats"], |value, key| &value[*key]);
     found
         .as_u64()
         .unwrap_or_else(|| panic!("no counter at {path:?} in {event:#}"))
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn counters_are_found_by_path() {
         assert_eq!(
-            stats_u64(&json!({"kernel": {"seen": 7}}), &["kernel", "seen"]),
+            stats_u64(&json!({"stats": {"kernel": {"seen": 7}}}), &["kernel", "seen"]),
             7
         );
     }

@@ -17,25 +17,17 @@ use ja4_user::capture::ebpf::{Kernel, Settings};
 use ja4_user::capture::interface::{Interface, InterfaceError};
 use tests::{Namespace, Wire, privilege, require_bpf, require_tools};
 
-/// Names the file with the BPF object.
-const OBJECT: &str = "JA4_EBPF_OBJECT";
-
 /// A loaded kernel half, or none where the test cannot run.
 fn kernel() -> Option<Kernel> {
     if !require_bpf() || !require_tools(&["ip", "tc", "ethtool"]) {
         return None;
     }
-    let Some(path) = std::env::var_os(OBJECT) else {
-        privilege::skipped(&format!("a BPF object, named by {OBJECT}"));
-        return None;
-    };
-    let object = std::fs::read(&path).expect("the object that the environment names");
     let settings = Settings {
         knobs: Knobs::new([3, 4]),
         ring_bytes: 1 << 20,
         flows: 1 << 10,
     };
-    Some(Kernel::load(&object, &settings).unwrap())
+    Some(Kernel::load(ja4_user::object::bytes(), &settings).unwrap())
 }
 
 fn policy(hook: HookChoice) -> Policy {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use aya::programs::{ProgramError, SchedClassifier, TestRun, TestRunOptions, Xdp};
 use aya::{Btf, Ebpf, EbpfLoader};
+use aya_log::EbpfLogger;
 use ja4_common::counter::Counters;
 use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::knobs::Knobs;
@@ -106,6 +107,8 @@ pub struct Kernel {
     clock: Array<MapData, u64>,
     asleep: MapData,
     flows: MapData,
+    /// In a debug build of the programs: their log.
+    log: Option<EbpfLogger<StderrLog>>,
 }
 
 impl Kernel {
@@ -130,6 +133,8 @@ impl Kernel {
             .map_max_entries("SLOTS", (settings.knobs.slot_mask + 1) / 8)
             .load(object)
             .map_err(|error| refused(&error))?;
+        // Only a debug build of the programs has a map for it.
+        let log = EbpfLogger::init_with_logger(&mut ebpf, StderrLog).ok();
         let mut outer: ArrayOfMaps<MapData, MapData> = take(&mut ebpf, "RINGS")?;
         let mut consumers = Vec::new();
         for (index, ring) in (0..).zip(rings) {
@@ -150,8 +155,16 @@ impl Kernel {
                 Some(Map::LruHashMap(flows)) => flows,
                 _ => return Err(KernelError::Missing("FLOWS")),
             },
+            log,
             ebpf,
         })
+    }
+
+    /// Prints what a debug build of the programs has logged.
+    pub fn flush_log(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
     }
 
     /// Loads one XDP program into the kernel.
@@ -239,6 +252,21 @@ impl Kernel {
     pub fn set_clock(&mut self, now: u64) -> Result<(), KernelError> {
         self.clock.set(0, now, 0).map_err(|error| map_error(".bss", error))
     }
+}
+
+/// Log lines of the programs' debug build, on standard error.
+struct StderrLog;
+
+impl log::Log for StderrLog {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        eprintln!("{}: {}", record.target(), record.args());
+    }
+
+    fn flush(&self) {}
 }
 
 /// A second handle of a map.

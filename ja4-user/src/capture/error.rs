@@ -64,7 +64,7 @@ pub enum CaptureError {
     },
     /// The file ends within its header, a packet or a block.
     #[error(
-        "{name}: cut short: it ends within the record at byte {offset}, after {packets} whole packets; \
+        "{name}: truncated: it ends within the record at byte {offset}, after {packets} whole packets; \
          it is still being written, or was not copied whole"
     )]
     Truncated {
@@ -107,7 +107,7 @@ pub enum CaptureError {
     },
     /// The compressed stream is cut short or damaged.
     #[error(
-        "{name}: the {compression} data is cut short or damaged, after {packets} packets; copy the file again"
+        "{name}: the {compression} data is truncated or damaged, after {packets} packets; copy the file again"
     )]
     Decompress {
         /// The file.

@@ -454,7 +454,7 @@ mod tests {
             let error = outcome.failed_after(packets);
             assert!(matches!(error, CaptureError::Decompress { .. }), "{error}");
             assert!(line(&error).contains(&format!(
-                "cut short or damaged, after {packets} packets; copy"
+                "truncated or damaged, after {packets} packets; copy"
             )));
         }
     }

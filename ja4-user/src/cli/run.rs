@@ -33,8 +33,8 @@ use crate::shard::stats::CoreStats;
 use crate::shard::{Engines, Limits, report};
 use crate::sink::{Formatter, Group};
 
-/// Chunks of lines that may wait for the reader of standard output.
-const QUEUE: usize = 1024;
+/// Chunks of lines, 64 KiB each, that may wait for the reader of standard output.
+const QUEUE: usize = 256;
 
 /// Between two settings of the kernel half's coarse clock.
 const COARSE_CLOCK: Duration = Duration::from_millis(100);
@@ -226,7 +226,10 @@ impl Sensor {
             tokio::select! {
                 () = signals.next() => return Ok(()),
                 _ = &mut self.gone => return Ok(()),
-                _ = coarse.tick() => self.kernel.set_clock(boot_clock()).map_err(kernel_failure)?,
+                _ = coarse.tick() => {
+                    self.kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
+                    self.kernel.flush_log();
+                }
                 _ = second.tick() => {
                     let offset = wall_clock().0.wrapping_sub(boot_clock());
                     self.shared.clock_offset.store(offset, Ordering::Relaxed);

@@ -9,5 +9,6 @@ mod table;
 pub use reassembly::{Budget, Limits, Outcome, PIECE_OVERHEAD, Reassembly, Refused};
 pub use table::{FlowTable, Inserted, SlotId};
 
+pub mod community_id;
 pub mod connection;
 pub mod tcp;

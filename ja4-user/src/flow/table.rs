@@ -56,6 +56,13 @@ pub struct Inserted<V> {
     pub displaced: Option<(FlowKey, V)>,
 }
 
+/// Where the index looks for a hash. All flows of a table belong to one shard, which the upper bits
+/// of the hash have chosen: they are alike in all of them, and hashbrown tells entries apart by its
+/// topmost bits.
+fn spread(hash: u64) -> u64 {
+    hash.rotate_right(16)
+}
+
 #[derive(Debug)]
 struct Entry<V> {
     key: FlowKey,
@@ -109,7 +116,7 @@ impl<V> FlowTable<V> {
     #[inline]
     pub fn find(&self, hash: u64, key: &FlowKey) -> Option<SlotId> {
         let same = |&slot: &u32| self.entry(slot).is_some_and(|entry| entry.key == *key);
-        self.index.find(hash, same).map(|&slot| SlotId(slot))
+        self.index.find(spread(hash), same).map(|&slot| SlotId(slot))
     }
 
     /// The value of a key. Does not count as use.
@@ -195,7 +202,7 @@ impl<V> FlowTable<V> {
         let SlotId(slot) = id;
         let Entry { key, value } = self.entries.get_mut(slot as usize)?.take()?;
         let hash = self.hash_of(slot);
-        if let Ok(indexed) = self.index.find_entry(hash, |&other| other == slot) {
+        if let Ok(indexed) = self.index.find_entry(spread(hash), |&other| other == slot) {
             indexed.remove();
         }
         self.unlink(slot);
@@ -270,8 +277,8 @@ impl<V> FlowTable<V> {
             slot
         };
         let links = &self.links;
-        let hash_of = |&slot: &u32| links.get(slot as usize).map_or(0, |link| link.hash);
-        self.index.insert_unique(hash, slot, hash_of);
+        let hash_of = |&slot: &u32| links.get(slot as usize).map_or(0, |link| spread(link.hash));
+        self.index.insert_unique(spread(hash), slot, hash_of);
         self.link_newest(slot);
         slot
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::Time;
+use crate::event::{Hook, Time};
 #[cfg(feature = "ja4plus")]
 use crate::fingerprint::ja4t::{Retransmissions, SynFields};
 
@@ -18,6 +18,8 @@ pub struct Opening {
     pub syn_ack: Option<Time>,
     /// TTL of the first SYN-ACK.
     pub server_ttl: u8,
+    /// The hook that saw the SYN-ACK.
+    pub hook: Option<Hook>,
     /// Time of the last SYN-ACK.
     pub last_syn_ack: Option<Time>,
     /// Time of the client's first ACK after the SYN-ACK.

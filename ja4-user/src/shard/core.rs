@@ -17,6 +17,7 @@ use super::stats::CoreStats;
 use crate::event::{self, Cause, Ended, FlowIdentity, Method, Side, Sink, Time};
 #[cfg(feature = "ja4plus")]
 use crate::event::Fingerprint;
+use crate::flow::community_id::CommunityId;
 use crate::flow::connection::Connection;
 use crate::flow::{self, Budget, FlowTable, SlotId};
 use crate::flow::tcp::Opening;
@@ -39,6 +40,15 @@ pub struct Limits {
     pub idle: u64,
     /// Bytes that may wait for missing segments.
     pub reassembly: usize,
+}
+
+/// A moment that no packet of the connection marks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Time.
+    pub time: Time,
+    /// In a replay, the packet at which it is.
+    pub packet: Option<u64>,
 }
 
 /// The filter's side of the flows: the kernel's map, or the table of a replay.
@@ -126,6 +136,8 @@ impl Core {
         if segment.fin || segment.rst {
             let newly = observe_end(connection, &segment, side, cause, engines, sink);
             if newly {
+                connection.close_half(Side::Client, &mut self.budget);
+                connection.close_half(Side::Server, &mut self.budget);
                 self.lingering.push_back((Time(cause.time.0 + LINGER), packet.header.hash, segment.key));
             }
         }
@@ -147,7 +159,7 @@ impl Core {
         self.stats.opened += 1;
         let inserted = self.connections.insert(hash, segment.key, meet(packet, segment));
         if let Some((key, mut evicted)) = inserted.displaced {
-            let cause = Cause { packet: None, hook: None, ..packet.cause() };
+            let cause = Cause { hook: None, ..packet.cause() };
             books.remove(evicted.hash, &key);
             evicted.ended.get_or_insert(Ended::Evicted);
             tell_end(&mut evicted, cause, &mut self.budget, engines, sink);
@@ -157,9 +169,9 @@ impl Core {
     }
 
     /// Lets go of what has waited long enough: told once a second of event time.
-    pub fn tick(&mut self, now: Time, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
+    pub fn tick(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
         while let Some((due, hash, key)) = self.answered.front().copied()
-            && due <= now
+            && due <= now.time
         {
             self.answered.pop_front();
             if let Some(connection) = self.connections.get_mut(hash, &key)
@@ -170,7 +182,7 @@ impl Core {
             }
         }
         while let Some((due, hash, key)) = self.lingering.front().copied()
-            && due <= now
+            && due <= now.time
         {
             self.lingering.pop_front();
             // The tuple may have been used again since.
@@ -181,10 +193,10 @@ impl Core {
     }
 
     /// Lets go of connections without a packet for the idle time.
-    pub fn evict_idle(&mut self, now: Time, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
+    pub fn evict_idle(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
         while let Some((key, connection)) = self.connections.oldest() {
             let (key, hash) = (*key, connection.hash);
-            if now.0.saturating_sub(connection.last.0) < self.idle {
+            if now.time.0.saturating_sub(connection.last.0) < self.idle {
                 break;
             }
             // Bulk packets do not come this way: the filter knows when the last one passed.
@@ -193,7 +205,7 @@ impl Core {
             {
                 connection.books = entry.books();
                 connection.last = connection.last.max(Time(entry.low.last_seen.max(entry.high.last_seen)));
-                if now.0.saturating_sub(connection.last.0) < self.idle {
+                if now.time.0.saturating_sub(connection.last.0) < self.idle {
                     continue;
                 }
             }
@@ -202,7 +214,7 @@ impl Core {
     }
 
     /// Lets go of everything, oldest first: the capture or the run is over.
-    pub fn finish(&mut self, now: Time, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
+    pub fn finish(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
         while let Some((key, connection)) = self.connections.oldest() {
             let (key, hash) = (*key, connection.hash);
             self.retire(hash, &key, Ended::Open, now, books, engines, sink);
@@ -216,7 +228,7 @@ impl Core {
         hash: u64,
         key: &FlowKey,
         ended: Ended,
-        now: Time,
+        now: Now,
         books: &mut impl FlowBooks,
         engines: &mut Engines,
         sink: &mut impl Sink,
@@ -264,6 +276,7 @@ fn meet(packet: &Packet<'_>, segment: &Segment<'_>) -> Connection {
     Connection {
         identity: FlowIdentity {
             id: identify(&segment.key, client_seq),
+            community: CommunityId::of(client, server, segment.key.proto),
             client,
             server,
             proto: segment.key.proto,
@@ -294,8 +307,8 @@ fn identify(key: &FlowKey, client_seq: u32) -> u64 {
 }
 
 /// Cause of an event that no packet caused.
-fn after(connection: &Connection, now: Time) -> Cause {
-    Cause { time: now, interface: connection.interface, hook: None, packet: None }
+fn after(connection: &Connection, now: Now) -> Cause {
+    Cause { time: now.time, interface: connection.interface, hook: None, packet: now.packet }
 }
 
 fn observe_opening(
@@ -317,6 +330,7 @@ fn observe_opening(
         } else if !connection.has_told(Method::Ja4ts) {
             let opening = connection.opening.get_or_insert_default();
             opening.on_syn_ack(cause.time, segment.ttl, segment.window, segment.options);
+            opening.hook = cause.hook;
         }
     }
     if point == point::C
@@ -433,6 +447,8 @@ fn tell_ja4ts(connection: &mut Connection, cause: Cause, engines: &mut Engines, 
     if let Some(fields) = &opening.fields {
         engines.text.clear();
         fields.write_with(&opening.retransmissions, &mut engines.text);
+        // It describes the SYN-ACK, whatever has made it final.
+        let cause = Cause { hook: opening.hook, ..cause };
         tell(connection, Method::Ja4ts, Side::Server, cause, &engines.text, sink);
     } else {
         // The SYN-ACK is still to come.

@@ -10,9 +10,8 @@ use crate::fingerprint::{Carrier, Forms};
 use crate::flow::connection::{Connection, Half};
 use crate::flow::{Budget, Limits, Reassembly};
 use crate::packet::Segment;
-use crate::wire::WireError;
 use crate::wire::tls::{
-    ClientHello, Framing, HandshakeMessage, HandshakeStream, HandshakeType, ServerHello, Status, version_name,
+    ClientHello, End, Framing, HandshakeMessage, HandshakeStream, HandshakeType, ServerHello, Status, version_name,
 };
 
 /// Most ALPN names kept of a hello: more than any client offers.
@@ -59,6 +58,11 @@ impl Stream<'_> {
             }
         } else {
             half.reassembly.clear(self.budget);
+            if status == Status::Ended(End::Receiver) {
+                // The server has answered: the client has nothing more to say in the clear.
+                connection.close_half(Side::Client, self.budget);
+                connection.first_seq = [None; 2];
+            }
             // What follows the handshake is not to begin another by chance.
             if let Some(first) = connection.first_seq.get_mut(self.side as usize) {
                 *first = None;
@@ -118,20 +122,22 @@ impl<S: Sink> Told<'_, S> {
     fn message(mut self, message: &HandshakeMessage<'_>) -> ControlFlow<()> {
         let outcome = match message.kind {
             HandshakeType::CLIENT_HELLO if self.side == Side::Client => {
-                ClientHello::parse(message.body, Framing::Tls).map(|hello| self.client_hello(&hello))
+                ClientHello::parse(message.body, Framing::Tls).map(|hello| {
+                    self.client_hello(&hello);
+                    ControlFlow::Continue(())
+                })
             }
-            HandshakeType::SERVER_HELLO if self.side == Side::Server => {
-                ServerHello::parse(message.body).map(|hello| self.server_hello(&hello))
-            }
-            _ => Ok(()),
+            HandshakeType::SERVER_HELLO if self.side == Side::Server => ServerHello::parse(message.body).map(|hello| {
+                self.server_hello(&hello);
+                // After a HelloRetryRequest comes the ServerHello proper.
+                if hello.is_hello_retry_request() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            }),
+            _ => Ok(ControlFlow::Continue(())),
         };
-        match outcome {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                malformed(self.stats, error);
-                ControlFlow::Break(())
-            }
-        }
+        outcome.unwrap_or_else(|error| {
+            self.stats.count_malformed(error);
+            ControlFlow::Break(())
+        })
     }
 
     fn client_hello(&mut self, hello: &ClientHello<'_>) {
@@ -190,8 +196,4 @@ impl<S: Sink> Told<'_, S> {
             });
         }
     }
-}
-
-fn malformed(stats: &mut CoreStats, error: WireError) {
-    stats.count_malformed(error);
 }

@@ -12,7 +12,7 @@ use ja4_common::record::{FrameInfo, RecordHeader};
 use ja4_common::select::{Verdict, Work, select};
 use ja4_common::Slice;
 
-use super::core::{Core, FlowBooks, Limits};
+use super::core::{Core, FlowBooks, Limits, Now};
 use super::engines::Engines;
 use crate::event::{Sink, Time};
 use crate::flow::{FlowTable, SlotId};
@@ -75,12 +75,12 @@ impl Lane {
     }
 
     /// A second of event time has passed.
-    pub fn tick(&mut self, now: Time, engines: &mut Engines, sink: &mut impl Sink) {
+    pub fn tick(&mut self, now: Now, engines: &mut Engines, sink: &mut impl Sink) {
         self.core.tick(now, &mut self.flows, engines, sink);
     }
 
     /// The capture is over.
-    pub fn finish(&mut self, now: Time, engines: &mut Engines, sink: &mut impl Sink) {
+    pub fn finish(&mut self, now: Now, engines: &mut Engines, sink: &mut impl Sink) {
         self.core.finish(now, &mut self.flows, engines, sink);
     }
 
@@ -124,7 +124,8 @@ impl Flows for LaneFlows {
     }
 
     fn entry(&mut self, handle: SlotId) -> Option<&mut FlowEntry> {
-        self.table.touch_at(handle)
+        // Not a use: the core, which is told of the flow's end, keeps the order of use for both.
+        self.table.at_mut(handle)
     }
 
     fn insert(&mut self, hash: u64, entry: &FlowEntry) -> bool {

@@ -16,7 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
 use zerocopy::FromBytes;
 
-use super::core::{Core, FlowBooks, Limits};
+use super::core::{Core, FlowBooks, Limits, Now};
 use super::engines::Engines;
 use super::stats::CoreStats;
 use crate::capture::ebpf::{AsleepFlag, FlowMap};
@@ -149,9 +149,9 @@ impl Shard {
                 }
             }
             if now.duration_since(evicted) >= EVICT {
-                let wall = wall_clock();
-                core.tick(wall, &mut books, &mut engines, &mut sink);
-                core.evict_idle(wall, &mut books, &mut engines, &mut sink);
+                let at = Now { time: wall_clock(), packet: None };
+                core.tick(at, &mut books, &mut engines, &mut sink);
+                core.evict_idle(at, &mut books, &mut engines, &mut sink);
                 evicted = now;
             }
             if taken > 0 {
@@ -172,7 +172,7 @@ impl Shard {
                 asleep.set(false);
             }
         }
-        core.finish(wall_clock(), &mut books, &mut engines, &mut sink);
+        core.finish(Now { time: wall_clock(), packet: None }, &mut books, &mut engines, &mut sink);
         sink.flush();
         let mut gauge = gauge.lock().unwrap_or_else(PoisonError::into_inner);
         gauge.stats = core.stats();

@@ -11,5 +11,5 @@ pub mod replay;
 pub mod report;
 pub mod stats;
 
-pub use self::core::{Core, FlowBooks, Limits};
+pub use self::core::{Core, FlowBooks, Limits, Now};
 pub use self::engines::Engines;

@@ -13,7 +13,7 @@ use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
 
 use super::batches::{Batches, Dealt, OnProgress};
-use super::core::Limits;
+use super::core::{Limits, Now};
 use super::engines::Engines;
 use super::lane::{CapturedFrame, Lane};
 use super::merge::{Lines, Merge, Place};
@@ -143,6 +143,8 @@ struct Worker<'a> {
     span: Option<(Time, Time)>,
     next_tick: Time,
     not_network: u64,
+    /// Number of the last frame.
+    last: u64,
 }
 
 impl<'a> Worker<'a> {
@@ -165,6 +167,7 @@ impl<'a> Worker<'a> {
             span: None,
             next_tick: Time(0),
             not_network: 0,
+            last: 0,
         }
     }
 
@@ -178,7 +181,7 @@ impl<'a> Worker<'a> {
             }
             number += 1;
         }
-        let end = self.span.map_or(Time(0), |(_, end)| end);
+        let end = Now { time: self.span.map_or(Time(0), |(_, end)| end), packet: Some(self.last) };
         self.each_lane(u64::MAX, |lane, engines, sink| lane.finish(end, engines, sink));
         merge.hand_in(number, &mut self.lines);
         let mut share = Share {
@@ -215,6 +218,7 @@ impl<'a> Worker<'a> {
 
     /// Every thread sees every frame's time, so that all lanes tick before the same packet.
     fn clock(&mut self, time: Time, number: u64) {
+        self.last = number;
         let (start, end) = self.span.get_or_insert((time, time));
         *start = time.min(*start);
         if time <= *end && self.next_tick != Time(0) {
@@ -225,7 +229,8 @@ impl<'a> Worker<'a> {
             self.next_tick = Time(time.0.saturating_add(TICK));
         } else if time >= self.next_tick {
             self.next_tick = Time(time.0.saturating_add(TICK));
-            self.each_lane(number, |lane, engines, sink| lane.tick(time, engines, sink));
+            let now = Now { time, packet: Some(number) };
+            self.each_lane(number, |lane, engines, sink| lane.tick(now, engines, sink));
         }
     }
 

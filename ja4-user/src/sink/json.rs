@@ -128,6 +128,9 @@ impl Json {
             None => out.extend_from_slice(br#","flow_id":"#),
         }
         number(flow.id, out);
+        out.extend_from_slice(br#","community_id":""#);
+        out.extend_from_slice(flow.community.as_bytes());
+        out.push(b'"');
         if let Some(packet) = cause.packet {
             out.extend_from_slice(br#","pcap_cnt":"#);
             number(packet, out);
@@ -271,7 +274,7 @@ mod tests {
             line(&context(), |json, out| json.fingerprint(&event, out)),
             concat!(
                 r#"{"timestamp":"2026-11-23T07:00:00.123456789Z","event_type":"fingerprint","sensor":"web1","#,
-                r#""in_iface":"eth0","direction":"ingress","flow_id":1811942318310512,"pcap_cnt":12,"vlan":[100],"#,
+                r#""in_iface":"eth0","direction":"ingress","flow_id":1811942318310512,"community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","pcap_cnt":12,"vlan":[100],"#,
                 r#""src_ip":"10.0.0.1","src_port":51234,"dest_ip":"10.0.0.2","dest_port":443,"proto":"TCP","#,
                 r#""app_proto":"tls","fingerprint":{"type":"ja4","value":"t13d1516h2_8daaf6152771_e5627efa2ab1","#,
                 r#""side":"client","count":1,"raw":"t13d_a","original":"t13d_b","raw_original":"t13d_c"},"#,
@@ -308,7 +311,7 @@ mod tests {
                 .fingerprint(&event, out)),
             concat!(
                 r#"{"timestamp":"2026-11-23T07:00:00.123456789Z","event_type":"fingerprint","#,
-                r#""flow_id":1811942318310512,"src_ip":"2001:db8::1","src_port":1,"#,
+                r#""flow_id":1811942318310512,"community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","src_ip":"2001:db8::1","src_port":1,"#,
                 r#""dest_ip":"::ffff:10.0.0.2","dest_port":65535,"proto":"UDP","#,
                 r#""fingerprint":{"type":"ja4ls","value":"1_2","side":"server","count":4294967295}}"#,
             ),
@@ -353,7 +356,7 @@ mod tests {
             line(&context(), |json, out| json.connection(&event, out)),
             concat!(
                 r#"{"timestamp":"2026-11-23T07:00:00.123456789Z","event_type":"connection","sensor":"web1","#,
-                r#""direction":"egress","flow_id":1811942318310512,"vlan":[7,4094],"#,
+                r#""direction":"egress","flow_id":1811942318310512,"community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","vlan":[7,4094],"#,
                 r#""src_ip":"10.0.0.1","src_port":51234,"dest_ip":"10.0.0.2","dest_port":443,"proto":"132","#,
                 r#""app_proto":"tls","connection":{"start":"2026-11-23T06:59:58.623456789Z","#,
                 r#""end":"2026-11-23T07:00:00.123456789Z","pkts_toserver":12,"pkts_toclient":10,"#,

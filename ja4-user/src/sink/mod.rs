@@ -232,6 +232,7 @@ mod tests {
         use std::net::{IpAddr, Ipv4Addr};
 
         use super::super::Context;
+        use crate::flow::community_id::CommunityId;
         use crate::event::{
             Cause, Connection, Ended, Fingerprint, FlowIdentity, Hook, Method, Side, Time, Tls,
         };
@@ -250,6 +251,11 @@ mod tests {
         pub(crate) fn flow() -> FlowIdentity {
             FlowIdentity {
                 id: 1_811_942_318_310_512,
+                community: CommunityId::of(
+                    (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 51_234),
+                    (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 443),
+                    6,
+                ),
                 client: (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 51_234),
                 server: (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 443),
                 proto: 6,

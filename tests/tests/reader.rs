@@ -1,0 +1,105 @@
+//! Live output and its reader: slow, gone, or in a hurry.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+use tests::generate::{self, Kind};
+use tests::process;
+use tests::{Namespace, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
+
+/// Long enough for a machine that does other things as well.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn alone() -> Option<MutexGuard<'static, ()>> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    (require_bpf() && require_tools(&["ip", "tcpreplay"]))
+        .then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// The sensor on a host's interface, attached, its standard output a pipe that nobody reads yet.
+fn unread(host: &Namespace) -> Child {
+    let run = Sensor::new().command(&["run", "-i", host.interface(), "--stats-interval", "0"]);
+    let mut child = host.enter(&run).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("attached"), "{line}");
+    child
+}
+
+/// A capture of this share of 100,000 connections.
+fn connections(scale: f64) -> (TempDir, PathBuf) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("dense.pcap");
+    generate::write(Kind::Dense, scale, 1, &mut File::create(&file).unwrap()).unwrap();
+    (folder, file)
+}
+
+fn play(wire: &Wire, file: &std::path::Path) {
+    let interface = wire.client().interface();
+    wire.client().run(&["tcpreplay", "--topspeed", "-q", "-i", interface, file.to_str().unwrap()]).ok();
+}
+
+fn exit_status(child: &mut Child) -> i32 {
+    let status = process::wait(child, PATIENCE).expect("it ends");
+    status.code().expect("it ends by itself")
+}
+
+#[test]
+fn a_slow_reader_costs_lines_that_are_counted_and_no_packet() {
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::new();
+    let (_folder, file) = connections(1.0);
+    let mut sensor = unread(wire.server());
+    play(&wire, &file);
+    process::send(&sensor, Signal::SIGINT);
+    let mut text = String::new();
+    sensor.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(exit_status(&mut sensor), 0);
+    let events = events::parse(&text);
+    let last = events.last().unwrap();
+    assert_eq!(last["event_type"], "stats");
+    assert!(stats_u64(last, &["output", "lines_dropped"]) > 0, "{last:#}");
+    assert_eq!(stats_u64(last, &["kernel", "emitted"]), stats_u64(last, &["shards", "packets"]), "{last:#}");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_run_cleanly() {
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::new();
+    let (_folder, file) = connections(0.01);
+    let mut sensor = unread(wire.server());
+    drop(sensor.stdout.take());
+    play(&wire, &file);
+    assert_eq!(exit_status(&mut sensor), 0);
+    assert!(!wire.server().has_programs());
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::new();
+    let (_folder, file) = connections(0.2);
+    let mut sensor = unread(wire.server());
+    play(&wire, &file);
+    process::send(&sensor, Signal::SIGTERM);
+    // Its output is stuck in the pipe: the first signal alone cannot end it.
+    assert!(process::wait(&mut sensor, Duration::from_secs(2)).is_none());
+    let asked = Instant::now();
+    process::send(&sensor, Signal::SIGINT);
+    assert_eq!(exit_status(&mut sensor), 130);
+    assert!(asked.elapsed() < PATIENCE / 2);
+    assert!(!wire.server().has_programs());
+}
