@@ -2,7 +2,14 @@
 //!
 //! A packet that yields nothing costs no allocation, once the tables have grown. Others may; how many
 //! they take is printed (`cargo test -p tests --test allocations -- --nocapture`).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, missing_docs, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    reason = "a test fails by panicking"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
@@ -142,7 +149,11 @@ struct Path {
 impl Path {
     /// A lane whose tables, queues and texts have the size they need.
     fn warm() -> Self {
-        let limits = Limits { connections: 1 << 16, idle: u64::MAX, reassembly: Limits::REASSEMBLY };
+        let limits = Limits {
+            connections: 1 << 16,
+            idle: u64::MAX,
+            reassembly: Limits::REASSEMBLY,
+        };
         let mut path = Self {
             lane: Lane::new(&limits),
             knobs: Knobs::new([1, 2]),
@@ -158,7 +169,12 @@ impl Path {
         let mut random = SplitMix64::new(1);
         for number in 0..WARM {
             let flow = Flow(number);
-            for frame in flow.opening().into_iter().chain(flow.hellos(&mut random)).chain(flow.end()) {
+            for frame in flow
+                .opening()
+                .into_iter()
+                .chain(flow.hellos(&mut random))
+                .chain(flow.end())
+            {
                 path.take(&frame);
             }
         }
@@ -170,12 +186,16 @@ impl Path {
         self.number += 1;
         let frame = CapturedFrame {
             start: Start::Ethernet,
-            slice: Slice { bytes, wire_len: bytes.len() },
+            slice: Slice {
+                bytes,
+                wire_len: bytes.len(),
+            },
             time: Time(self.now),
             interface: 0,
             number: self.number,
         };
-        self.lane.frame(&frame, &self.knobs, &mut self.engines, &mut self.sink);
+        self.lane
+            .frame(&frame, &self.knobs, &mut self.engines, &mut self.sink);
     }
 
     /// How many allocations these frames take together, where the first is, and how many events came of them.
@@ -203,7 +223,10 @@ impl Flow {
     }
 
     fn hellos(self, random: &mut SplitMix64) -> [Vec<u8>; 2] {
-        let hello = hello::records(&Shape::Browser.client_hello("www.example.org", random), usize::MAX);
+        let hello = hello::records(
+            &Shape::Browser.client_hello("www.example.org", random),
+            usize::MAX,
+        );
         let flight = hello::server_flight_13(random, 64);
         [
             self.client(PSH | ACK, CLIENT + 1, TIMESTAMP_OPTIONS, &hello),
@@ -241,14 +264,35 @@ impl Flow {
         self.frame(false, flags, seq, options, payload)
     }
 
-    fn frame(self, from_client: bool, flags: u8, seq: u32, options: &[u8], payload: &[u8]) -> Vec<u8> {
+    fn frame(
+        self,
+        from_client: bool,
+        flags: u8,
+        seq: u32,
+        options: &[u8],
+        payload: &[u8],
+    ) -> Vec<u8> {
         let [_, _, high, low] = self.0.to_be_bytes();
         let client = SocketAddr::from(([10, 64, 0, high], 20_000 + u16::from(low)));
         let server = SocketAddr::from(([198, 51, 100, 7], 443));
-        let (from, to) = if from_client { (client, server) } else { (server, client) };
+        let (from, to) = if from_client {
+            (client, server)
+        } else {
+            (server, client)
+        };
         let mut frame = Vec::new();
-        Segment { from, to, ttl: 64, seq, ack: 0, flags, window: 64_240, options, payload }
-            .write(&Envelope::default(), &mut frame);
+        Segment {
+            from,
+            to,
+            ttl: 64,
+            seq,
+            ack: 0,
+            flags,
+            window: 64_240,
+            options,
+            payload,
+        }
+        .write(&Envelope::default(), &mut frame);
         frame
     }
 }
@@ -269,7 +313,12 @@ fn arp() -> Vec<u8> {
 }
 
 fn times(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    frames.iter().cycle().take(frames.len() * REPEAT as usize).cloned().collect()
+    frames
+        .iter()
+        .cycle()
+        .take(frames.len() * REPEAT as usize)
+        .cloned()
+        .collect()
 }
 
 #[test]
@@ -298,7 +347,12 @@ fn a_packet_that_yields_nothing_allocates_nothing() {
     for frame in answered.opening().iter().chain(&late[..1]) {
         path.take(frame);
     }
-    for frame in ended.opening().into_iter().chain(ended.hellos(&mut random)).chain(ended.end()) {
+    for frame in ended
+        .opening()
+        .into_iter()
+        .chain(ended.hellos(&mut random))
+        .chain(ended.end())
+    {
         path.take(&frame);
     }
 
@@ -309,19 +363,36 @@ fn a_packet_that_yields_nothing_allocates_nothing() {
         ("ARP", vec![arp()]),
         ("a SYN again", vec![opened.opening()[0].clone()]),
         ("bare ACKs of a known flow", known.bare_acks().into()),
-        ("bare ACKs of an unknown flow", Flow(50_000).bare_acks().into()),
+        (
+            "bare ACKs of an unknown flow",
+            Flow(50_000).bare_acks().into(),
+        ),
         ("FIN of a flow that has ended", ended.end().into()),
-        ("a ClientHello again, before the server's", late[..1].to_vec()),
-        ("a ClientHello again, after the server's", hellos[..1].to_vec()),
+        (
+            "a ClientHello again, before the server's",
+            late[..1].to_vec(),
+        ),
+        (
+            "a ClientHello again, after the server's",
+            hellos[..1].to_vec(),
+        ),
         ("a ServerHello again", hellos[1..].to_vec()),
     ];
     let mut failures = String::new();
     for (what, frames) in cases {
         let frames = times(&frames);
         let (count, first, events) = path.cost(&frames);
-        println!("{what}: {count} allocations in {} frames, {events} events", frames.len());
+        println!(
+            "{what}: {count} allocations in {} frames, {events} events",
+            frames.len()
+        );
         if count > 0 || events > 0 {
-            writeln!(failures, "{what}: {count} allocations and {events} events in {} frames, first at\n{first}", frames.len()).unwrap();
+            writeln!(
+                failures,
+                "{what}: {count} allocations and {events} events in {} frames, first at\n{first}",
+                frames.len()
+            )
+            .unwrap();
         }
     }
     assert!(failures.is_empty(), "\n{failures}");
@@ -333,14 +404,20 @@ fn what_a_flow_and_its_fingerprints_take() {
     let mut random = SplitMix64::new(3);
     let flows = || (20_000..20_500).map(Flow);
     let syns: Vec<_> = flows().map(|flow| flow.opening()[0].clone()).collect();
-    let answers: Vec<_> = flows().flat_map(|flow| flow.opening().into_iter().skip(1)).collect();
+    let answers: Vec<_> = flows()
+        .flat_map(|flow| flow.opening().into_iter().skip(1))
+        .collect();
     let hellos: Vec<[Vec<u8>; 2]> = flows().map(|flow| flow.hellos(&mut random)).collect();
     let client: Vec<_> = hellos.iter().map(|[client, _]| client.clone()).collect();
     let server: Vec<_> = hellos.iter().map(|[_, server]| server.clone()).collect();
     let ends: Vec<_> = flows().flat_map(Flow::end).collect();
-    for (what, frames) in
-        [("SYN", syns), ("SYN-ACK and ACK", answers), ("ClientHello", client), ("ServerHello", server), ("FIN, both", ends)]
-    {
+    for (what, frames) in [
+        ("SYN", syns),
+        ("SYN-ACK and ACK", answers),
+        ("ClientHello", client),
+        ("ServerHello", server),
+        ("FIN, both", ends),
+    ] {
         let (count, first, events) = path.cost(&frames);
         println!(
             "{what}: {:.2} allocations and {:.2} events a flow; first at\n{first}",

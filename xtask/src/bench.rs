@@ -14,7 +14,15 @@ pub(crate) fn bench(rows: &[String], quick: bool) -> Result<()> {
     let sensor = build_release()?;
     let mut bench = cargo();
     bench
-        .args(["bench", "--package", "tests", "--bench", "budget", "--locked", "--"])
+        .args([
+            "bench",
+            "--package",
+            "tests",
+            "--bench",
+            "budget",
+            "--locked",
+            "--",
+        ])
         .args(rows)
         .env(SENSOR, sensor);
     if quick {

@@ -18,7 +18,10 @@ const MODES: [(&str, Option<f64>); 3] = [("generic", Some(0.9)), ("native", None
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     child::require(&["ip", "ss", "ethtool", "iperf3"])?;
-    let wire = Wire::with(Layout { offloads: true, ..Layout::default() });
+    let wire = Wire::with(Layout {
+        offloads: true,
+        ..Layout::default()
+    });
     let mut server = wire.server().spawn(&["iperf3", "--server"]);
     wire.server().wait_listening(&mut server, PORT);
     let seconds = scale.of(2, 1).to_string();
@@ -35,7 +38,11 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
             sensor.stop()?;
         }
     }
-    let mut figures = vec![Figure::new("no program", median(bare.iter().copied()), "Gb/s")];
+    let mut figures = vec![Figure::new(
+        "no program",
+        median(bare.iter().copied()),
+        "Gb/s",
+    )];
     for (((mode, budget), speeds), hooks) in MODES.iter().zip(&with).zip(&hooks) {
         let ratio = median(speeds.iter().zip(&bare).map(|(with, bare)| with / bare));
         let note = format!("{:.1} Gb/s; {hooks}", median(speeds.iter().copied()));
@@ -51,11 +58,15 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 /// What the server received, Gb/s.
 fn stream(wire: &Wire, seconds: &str) -> Result<f64> {
     let server = wire.server().v4().to_string();
-    let told = wire.client().run(&["iperf3", "--json", "--time", seconds, "--client", &server]);
+    let told = wire
+        .client()
+        .run(&["iperf3", "--json", "--time", seconds, "--client", &server]);
     let told: Value = serde_json::from_str(told.stdout()).context("iperf3 told no JSON")?;
     if let Some(error) = told["error"].as_str() {
         bail!("iperf3: {error}");
     }
-    let speed = told["end"]["sum_received"]["bits_per_second"].as_f64().context("iperf3 told no speed")?;
+    let speed = told["end"]["sum_received"]["bits_per_second"]
+        .as_f64()
+        .context("iperf3 told no speed")?;
     Ok(speed / 1e9)
 }

@@ -33,7 +33,12 @@ pub(crate) struct Used {
 /// `ja4sensor replay` with these arguments, its output thrown away; it has to succeed.
 pub(crate) fn replay(arguments: &[&str], file: &Path) -> Result<Used> {
     let mut command = Sensor::new().command(&["replay"]);
-    command.args(arguments).arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+    command
+        .args(arguments)
+        .arg(file)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::inherit());
     let begun = Instant::now();
     let child = command.spawn().context("ja4sensor cannot be started")?;
     let (status, usage) = wait_for_usage(child)?;
@@ -55,7 +60,14 @@ fn wait_for_usage(child: Child) -> io::Result<(ExitStatus, libc::rusage)> {
     // SAFETY: rusage is plain integers, for which zero is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to live, exclusively borrowed values of the types that wait4 writes.
-    let waited = unsafe { libc::wait4(child.id() as libc::pid_t, &raw mut status, 0, &raw mut usage) };
+    let waited = unsafe {
+        libc::wait4(
+            child.id() as libc::pid_t,
+            &raw mut status,
+            0,
+            &raw mut usage,
+        )
+    };
     if waited < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -82,7 +94,9 @@ impl Live {
             .spawn()
             .context("ja4sensor cannot be started")?;
         let mut live = Self { child, folder };
-        let ready = until(READY, || live.stderr().contains("attached") || live.has_ended());
+        let ready = until(READY, || {
+            live.stderr().contains("attached") || live.has_ended()
+        });
         if !ready || live.has_ended() {
             bail!("ja4sensor did not attach: {}", live.stderr().trim());
         }
@@ -101,7 +115,12 @@ impl Live {
         for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
             let path = task?.path().join("schedstat");
             let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-            sum += text.split(' ').next().unwrap_or_default().parse::<u64>().context("schedstat")?;
+            sum += text
+                .split(' ')
+                .next()
+                .unwrap_or_default()
+                .parse::<u64>()
+                .context("schedstat")?;
         }
         Ok(Duration::from_nanos(sum))
     }
@@ -109,7 +128,10 @@ impl Live {
     /// Resident memory now, MiB.
     pub(crate) fn resident(&self) -> Result<f64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("no VmRSS")?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib / 1024.0)
     }
@@ -118,10 +140,17 @@ impl Live {
     pub(crate) fn stop(mut self) -> Result<Ended> {
         send(&self.child, Signal::SIGINT);
         let status = wait(&mut self.child, STOP).context("ja4sensor did not end")?;
-        ensure!(status.success(), "ja4sensor ended with {status}: {}", self.stderr());
+        ensure!(
+            status.success(),
+            "ja4sensor ended with {status}: {}",
+            self.stderr()
+        );
         let lines = fs::read_to_string(self.path("stdout"))?;
         let stats = lines.lines().next_back().context("no stats event")?;
-        Ok(Ended { stats: serde_json::from_str(stats)?, ja4: lines.matches(r#""type":"ja4","#).count() as u64 })
+        Ok(Ended {
+            stats: serde_json::from_str(stats)?,
+            ja4: lines.matches(r#""type":"ja4","#).count() as u64,
+        })
     }
 
     fn has_ended(&mut self) -> bool {

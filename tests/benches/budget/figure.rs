@@ -27,22 +27,37 @@ pub(crate) struct Figure {
 impl Figure {
     /// A number that was measured.
     pub(crate) fn new(what: impl Into<String>, measured: f64, unit: &'static str) -> Self {
-        Self { what: what.into(), measured, unit, budget: Budget::Open, note: String::new() }
+        Self {
+            what: what.into(),
+            measured,
+            unit,
+            budget: Budget::Open,
+            note: String::new(),
+        }
     }
 
     /// The budget is no more than this.
     pub(crate) fn at_most(self, limit: f64) -> Self {
-        Self { budget: Budget::AtMost(limit), ..self }
+        Self {
+            budget: Budget::AtMost(limit),
+            ..self
+        }
     }
 
     /// The budget is no less than this.
     pub(crate) fn at_least(self, limit: f64) -> Self {
-        Self { budget: Budget::AtLeast(limit), ..self }
+        Self {
+            budget: Budget::AtLeast(limit),
+            ..self
+        }
     }
 
     /// What else there is to say.
     pub(crate) fn note(self, note: impl Into<String>) -> Self {
-        Self { note: note.into(), ..self }
+        Self {
+            note: note.into(),
+            ..self
+        }
     }
 
     fn budget(&self) -> String {
@@ -68,7 +83,10 @@ impl Figure {
 pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
-    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+    values
+        .get(values.len().saturating_sub(1) / 2)
+        .copied()
+        .unwrap_or(f64::NAN)
 }
 
 /// The smallest of what was measured.
@@ -96,15 +114,30 @@ impl<W: Write> Table<W> {
     /// Writes the head, if it is to have one.
     pub(crate) fn begin(mut out: W, head: bool) -> io::Result<Self> {
         if head {
-            line(&mut out, ["row", "what", "measured", "", "budget", "verdict", "note"])?;
+            line(
+                &mut out,
+                ["row", "what", "measured", "", "budget", "verdict", "note"],
+            )?;
         }
         Ok(Self { out })
     }
 
     /// Writes a figure of a row.
     pub(crate) fn figure(&mut self, row: &str, figure: &Figure) -> io::Result<()> {
-        let (measured, budget, verdict) = (number(figure.measured), figure.budget(), figure.verdict());
-        line(&mut self.out, [row, &figure.what, &measured, figure.unit, &budget, &verdict, &figure.note])
+        let (measured, budget, verdict) =
+            (number(figure.measured), figure.budget(), figure.verdict());
+        line(
+            &mut self.out,
+            [
+                row,
+                &figure.what,
+                &measured,
+                figure.unit,
+                &budget,
+                &verdict,
+                &figure.note,
+            ],
+        )
     }
 
     /// Writes that a row could not be measured.
@@ -119,7 +152,11 @@ impl<W: Write> Table<W> {
     }
 }
 
-fn line(out: &mut impl Write, [row, what, measured, unit, budget, verdict, note]: [&str; 7]) -> io::Result<()> {
-    let line = format!("{row:<7} {what:<46} {measured:>9} {unit:<12} {budget:>9}  {verdict:<13} {note}");
+fn line(
+    out: &mut impl Write,
+    [row, what, measured, unit, budget, verdict, note]: [&str; 7],
+) -> io::Result<()> {
+    let line =
+        format!("{row:<7} {what:<46} {measured:>9} {unit:<12} {budget:>9}  {verdict:<13} {note}");
     writeln!(out, "{}", line.trim_end())
 }

@@ -49,18 +49,48 @@ impl Flow {
 
     /// A full segment of the client, far behind its first bytes.
     pub(crate) fn bulk(self) -> Vec<u8> {
-        self.frame(true, ACK, CLIENT_ISN + 1_000_000, TIMESTAMP_OPTIONS, &[0; 1448])
+        self.frame(
+            true,
+            ACK,
+            CLIENT_ISN + 1_000_000,
+            TIMESTAMP_OPTIONS,
+            &[0; 1448],
+        )
     }
 
-    fn frame(self, from_client: bool, flags: u8, seq: u32, options: &[u8], payload: &[u8]) -> Vec<u8> {
+    fn frame(
+        self,
+        from_client: bool,
+        flags: u8,
+        seq: u32,
+        options: &[u8],
+        payload: &[u8],
+    ) -> Vec<u8> {
         // 256 flows a client, so that addresses and ports both change from flow to flow.
         let client = u32::from(Ipv4Addr::new(10, 64, 0, 1)) + (self.0 >> 8);
-        let client = SocketAddr::new(Ipv4Addr::from(client).into(), FIRST_PORT + (self.0 & 0xff) as u16);
+        let client = SocketAddr::new(
+            Ipv4Addr::from(client).into(),
+            FIRST_PORT + (self.0 & 0xff) as u16,
+        );
         let server = SocketAddr::new(Ipv4Addr::new(198, 51, 100, 7).into(), 443);
-        let (from, to) = if from_client { (client, server) } else { (server, client) };
+        let (from, to) = if from_client {
+            (client, server)
+        } else {
+            (server, client)
+        };
         let mut frame = Vec::new();
-        Segment { from, to, ttl: 64, seq, ack: 0, flags, window: 64_240, options, payload }
-            .write(&Envelope::default(), &mut frame);
+        Segment {
+            from,
+            to,
+            ttl: 64,
+            seq,
+            ack: 0,
+            flags,
+            window: 64_240,
+            options,
+            payload,
+        }
+        .write(&Envelope::default(), &mut frame);
         frame
     }
 }
@@ -72,7 +102,11 @@ pub(crate) fn client_hello(random: &mut SplitMix64) -> Vec<u8> {
 }
 
 /// Writes one frame of each of so many flows into a capture file.
-pub(crate) fn capture(path: &Path, flows: u32, mut frame: impl FnMut(Flow) -> Vec<u8>) -> io::Result<()> {
+pub(crate) fn capture(
+    path: &Path,
+    flows: u32,
+    mut frame: impl FnMut(Flow) -> Vec<u8>,
+) -> io::Result<()> {
     let mut pcap = PcapWriter::new(BufWriter::new(File::create(path)?), ETHERNET)?;
     for flow in 0..flows {
         pcap.packet(EPOCH + u64::from(flow) * 1_000, &frame(Flow(flow)))?;

@@ -23,5 +23,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let (time, used) = (begun.elapsed(), sensor.cpu()? - before);
     sensor.stop()?;
     let share = used.as_secs_f64() / time.as_secs_f64() * 100.0;
-    Ok(vec![Figure::new("CPU of an idle sensor, one interface", share, "% of a core").at_most(0.5)])
+    Ok(vec![
+        Figure::new("CPU of an idle sensor, one interface", share, "% of a core").at_most(0.5),
+    ])
 }

@@ -22,16 +22,26 @@ const SECOND_SUITE: usize = 4 + 2 + 32 + 1 + 32 + 2 + 2;
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut random = SplitMix64::new(1);
-    let repeated: Vec<Vec<u8>> =
-        (0..HELLOS).map(|_| Shape::Browser.client_hello("www.example.org", &mut random)).collect();
+    let repeated: Vec<Vec<u8>> = (0..HELLOS)
+        .map(|_| Shape::Browser.client_hello("www.example.org", &mut random))
+        .collect();
     let mut fresh = repeated.clone();
     for (number, hello) in (0..).zip(&mut fresh) {
         make_unique(hello, number).context("a hello without signature algorithms")?;
     }
     Ok(vec![
-        Figure::new("ClientHello → JA4, fresh lists", nanoseconds(&fresh, scale), "ns").at_most(450.0),
-        Figure::new("ClientHello → JA4, repeated (permuted, GREASE)", nanoseconds(&repeated, scale), "ns")
-            .at_most(150.0),
+        Figure::new(
+            "ClientHello → JA4, fresh lists",
+            nanoseconds(&fresh, scale),
+            "ns",
+        )
+        .at_most(450.0),
+        Figure::new(
+            "ClientHello → JA4, repeated (permuted, GREASE)",
+            nanoseconds(&repeated, scale),
+            "ns",
+        )
+        .at_most(150.0),
     ])
 }
 
@@ -42,7 +52,9 @@ fn nanoseconds(hellos: &[Vec<u8>], scale: Scale) -> f64 {
     let rounds = (0..scale.of(100, 5)).map(|_| {
         let begun = Instant::now();
         for hello in hellos {
-            let body = black_box(hello).get(HandshakeMessage::HEADER_LEN..).unwrap_or_default();
+            let body = black_box(hello)
+                .get(HandshakeMessage::HEADER_LEN..)
+                .unwrap_or_default();
             if let Ok(hello) = ClientHello::parse(body, Framing::Tls) {
                 engine.ja4(&hello, Carrier::Tcp, Forms::Value, &mut values);
             }
@@ -58,8 +70,17 @@ fn make_unique(hello: &mut [u8], number: u16) -> Option<()> {
     let value = (0xe000 | number).to_be_bytes();
     let body = hello.get(HandshakeMessage::HEADER_LEN..)?;
     let parsed = ClientHello::parse(body, Framing::Tls).ok()?;
-    let algorithms = parsed.extensions.iter().find(|extension| extension.kind == extension_type::SIGNATURE_ALGORITHMS)?;
+    let algorithms = parsed
+        .extensions
+        .iter()
+        .find(|extension| extension.kind == extension_type::SIGNATURE_ALGORITHMS)?;
     let place = algorithms.body.as_ptr() as usize - hello.as_ptr() as usize;
-    hello.get_mut(SECOND_SUITE..)?.first_chunk_mut().map(|suite: &mut [u8; 2]| *suite = value)?;
-    hello.get_mut(place + 2..)?.first_chunk_mut().map(|algorithm: &mut [u8; 2]| *algorithm = value)
+    hello
+        .get_mut(SECOND_SUITE..)?
+        .first_chunk_mut()
+        .map(|suite: &mut [u8; 2]| *suite = value)?;
+    hello
+        .get_mut(place + 2..)?
+        .first_chunk_mut()
+        .map(|algorithm: &mut [u8; 2]| *algorithm = value)
 }

@@ -30,7 +30,11 @@ pub(crate) fn load(knobs: Knobs) -> Result<Kernel> {
     if !tests::require_bpf() {
         bail!("needs root and BPF");
     }
-    let settings = Settings { knobs, ring_bytes: RING, flows: 1 << 18 };
+    let settings = Settings {
+        knobs,
+        ring_bytes: RING,
+        flows: 1 << 18,
+    };
     let mut kernel = Kernel::load(object::bytes(), &settings)?;
     kernel.set_clock(NOW)?;
     Ok(kernel)
@@ -50,14 +54,23 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     ensure!(hello.len() == 517, "the hello has {} bytes", hello.len());
 
     let empty_frame = Flow(0).bulk();
-    let empty = best(rounds, || run(&mut kernel, Program::Empty, &empty_frame, bulk))?;
+    let empty = best(rounds, || {
+        run(&mut kernel, Program::Empty, &empty_frame, bulk)
+    })?;
     let mut figures = vec![Figure::new("empty program", empty, "ns")];
     // A flow belongs to the hook that met it first, so each program has flows of its own.
-    for (program, name, hook, first) in [(Program::Xdp, "ja4_xdp", 0, 1000), (Program::TcEgress, "ja4_tc", 1, 2000)] {
+    for (program, name, hook, first) in [
+        (Program::Xdp, "ja4_xdp", 0, 1000),
+        (Program::TcEgress, "ja4_tc", 1, 2000),
+    ] {
         let flow = |number: u32| Flow(first + number);
         let mut figure = |what: &str, time: f64, limit: f64| {
             let note = format!("{time:.0} ns in all");
-            figures.push(Figure::new(format!("{name}, {what}"), time - empty, "ns").at_most(limit).note(note));
+            figures.push(
+                Figure::new(format!("{name}, {what}"), time - empty, "ns")
+                    .at_most(limit)
+                    .note(note),
+            );
         };
 
         let frame = flow(0).bulk();
@@ -69,7 +82,12 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 
         let flow_1 = flow(1);
         // Its first bytes say that it is not TLS; then nobody is hungry.
-        for frame in [flow_1.syn(), flow_1.syn_ack(), flow_1.ack(), flow_1.first(b"GET / HTTP/1.0\r\n\r\n")] {
+        for frame in [
+            flow_1.syn(),
+            flow_1.syn_ack(),
+            flow_1.ack(),
+            flow_1.first(b"GET / HTTP/1.0\r\n\r\n"),
+        ] {
             run(&mut kernel, program, &frame, 1)?;
         }
         drain();
@@ -132,6 +150,9 @@ fn emitted(before: &Counters, after: &Counters, class: Class) -> u64 {
 }
 
 fn expect(what: &str, counted: u64, wanted: u64) -> Result<()> {
-    ensure!(counted == wanted, "{what}: {counted}, not {wanted}: something else was measured");
+    ensure!(
+        counted == wanted,
+        "{what}: {counted}, not {wanted}: something else was measured"
+    );
     Ok(())
 }

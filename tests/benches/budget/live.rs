@@ -22,12 +22,17 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let path = folder.path().join("hellos.pcap");
     let hellos = scale.of(100_000, 5_000);
     let mut random = SplitMix64::new(1);
-    frames::capture(&path, hellos, |flow| flow.first(&frames::client_hello(&mut random)))?;
+    frames::capture(&path, hellos, |flow| {
+        flow.first(&frames::client_hello(&mut random))
+    })?;
 
     let mut figures = Vec::new();
     for hook in ["generic", "native", "tc"] {
         let wire = Wire::new();
-        let sensor = Live::start(wire.server(), &["--hook", hook, "--shards", "1", "--types", "ja4,stats"])?;
+        let sensor = Live::start(
+            wire.server(),
+            &["--hook", hook, "--shards", "1", "--types", "ja4,stats"],
+        )?;
         let rate = send(wire.client(), &path)?;
         thread::sleep(SETTLE);
         let ended = sensor.stop()?;
@@ -42,7 +47,15 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
             ended.count(&["output", "lines_dropped"]),
         );
         let lost = f64::from(hellos) - ended.ja4 as f64;
-        figures.push(Figure::new(format!("lost of {hellos} hellos, one shard, {hook}"), lost, "").at_most(0.0).note(note));
+        figures.push(
+            Figure::new(
+                format!("lost of {hellos} hellos, one shard, {hook}"),
+                lost,
+                "",
+            )
+            .at_most(0.0)
+            .note(note),
+        );
     }
     Ok(figures)
 }
@@ -50,8 +63,22 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 /// Sends a capture from a host; how fast it went, in tcpreplay's words.
 pub(crate) fn send(host: &Namespace, path: &Path) -> Result<String> {
     let path = path.to_str().context("a path that is no text")?;
-    let sent = host.run(&["tcpreplay", "--quiet", "--topspeed", "--preload-pcap", "-i", host.interface(), path]).ok();
-    let rated = sent.stdout().lines().find_map(|line| line.split_once("Rated:")).context("tcpreplay tells no rate")?;
+    let sent = host
+        .run(&[
+            "tcpreplay",
+            "--quiet",
+            "--topspeed",
+            "--preload-pcap",
+            "-i",
+            host.interface(),
+            path,
+        ])
+        .ok();
+    let rated = sent
+        .stdout()
+        .lines()
+        .find_map(|line| line.split_once("Rated:"))
+        .context("tcpreplay tells no rate")?;
     let rate = rated.1.rsplit(',').next().unwrap_or_default().trim();
     Ok(format!("sent at {rate}"))
 }

@@ -12,7 +12,12 @@
 //! | [`bulk`] | one TCP stream into a host, without the sensor and with it |
 //! | [`idle`] | CPU time where nothing happens |
 //! | [`memory`] | resident memory at 100,000 connections |
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a bench reads no wire data; what fails here fails one row")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a bench reads no wire data; what fails here fails one row"
+)]
 
 mod bulk;
 mod child;
@@ -95,7 +100,11 @@ struct Asked {
 
 impl Asked {
     fn read() -> Result<Self> {
-        let mut asked = Self { rows: Vec::new(), scale: Scale { quick: false }, continued: false };
+        let mut asked = Self {
+            rows: Vec::new(),
+            scale: Scale { quick: false },
+            continued: false,
+        };
         for argument in std::env::args().skip(1) {
             match argument.as_str() {
                 "--quick" => asked.scale.quick = true,
@@ -104,7 +113,10 @@ impl Asked {
                 "--bench" => {}
                 name => match ROWS.iter().find(|(row, _)| *row == name) {
                     Some(row) => asked.rows.push(*row),
-                    None => bail!("there is no row '{name}'; there are {}", ROWS.map(|(row, _)| row).join(", ")),
+                    None => bail!(
+                        "there is no row '{name}'; there are {}",
+                        ROWS.map(|(row, _)| row).join(", ")
+                    ),
                 },
             }
         }
@@ -120,7 +132,9 @@ impl Asked {
         let this = std::env::current_exe()?;
         for (place, (name, _)) in self.rows.iter().enumerate() {
             let mut row = Command::new(&this);
-            row.arg(name).args(self.scale.quick.then_some("--quick")).args((place > 0).then_some(CONTINUED));
+            row.arg(name)
+                .args(self.scale.quick.then_some("--quick"))
+                .args((place > 0).then_some(CONTINUED));
             row.status()?;
         }
         Ok(())
@@ -133,7 +147,9 @@ impl Asked {
         let mut table = Table::begin(io::stdout(), !self.continued)?;
         let begun = Instant::now();
         match panic::catch_unwind(AssertUnwindSafe(|| measure(self.scale))) {
-            Ok(Ok(figures)) => figures.iter().try_for_each(|figure| table.figure(name, figure))?,
+            Ok(Ok(figures)) => figures
+                .iter()
+                .try_for_each(|figure| table.figure(name, figure))?,
             Ok(Err(error)) => table.failed(name, &format!("{error:#}"))?,
             Err(panic) => table.failed(name, words(panic.as_ref()))?,
         }
@@ -144,5 +160,7 @@ impl Asked {
 /// What a panic said.
 fn words(panic: &(dyn Any + Send)) -> &str {
     let owned = panic.downcast_ref::<String>().map(String::as_str);
-    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked")
+    owned
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("panicked")
 }

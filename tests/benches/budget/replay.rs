@@ -38,9 +38,15 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
                 written.bytes as f64 / wall / 1e6,
                 middle(runs, |used| used.cpu),
                 median(runs.iter().map(|used| used.peak)),
-                runs.iter().map(|used| used.wall.as_secs_f64()).fold(f64::INFINITY, f64::min),
+                runs.iter()
+                    .map(|used| used.wall.as_secs_f64())
+                    .fold(f64::INFINITY, f64::min),
             );
-            let what = format!("{}, {} k packets, {threads}", kind.name(), written.packets / 1000);
+            let what = format!(
+                "{}, {} k packets, {threads}",
+                kind.name(),
+                written.packets / 1000
+            );
             let figure = Figure::new(what, wall, "s").note(note);
             // The budgets are for whole captures and one worker.
             figures.push(match kind {
@@ -51,7 +57,14 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
             walls.push(wall);
         }
         if let [one, two] = walls[..] {
-            figures.push(Figure::new(format!("{}, two workers over one", kind.name()), one / two, "×").at_least(1.8));
+            figures.push(
+                Figure::new(
+                    format!("{}, two workers over one", kind.name()),
+                    one / two,
+                    "×",
+                )
+                .at_least(1.8),
+            );
         }
     }
     Ok(figures)

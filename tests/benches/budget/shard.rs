@@ -13,7 +13,7 @@ use ja4_common::record::RecordHeader;
 use ja4_user::capture::ebpf::{Kernel, Program};
 use ja4_user::event::{Connection, Fingerprint, Method, Sink, Time};
 use ja4_user::packet::Packet;
-use ja4_user::shard::{Core, Engines, FlowBooks, Limits};
+use ja4_user::shard::{Core, Engines, FlowBooks, Limits, Now};
 use tests::random::SplitMix64;
 use zerocopy::FromBytes;
 
@@ -31,7 +31,11 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut kernel = kernel::load(knobs)?;
     let mut ring = kernel.take_ring(0).expect("nobody took it yet");
     let mut shard = Shard {
-        core: Core::new(&Limits { connections: 1 << 18, idle: u64::MAX, reassembly: Limits::REASSEMBLY }),
+        core: Core::new(&Limits {
+            connections: 1 << 18,
+            idle: u64::MAX,
+            reassembly: Limits::REASSEMBLY,
+        }),
         engines: Engines::default(),
         sink: Counting::default(),
     };
@@ -42,17 +46,31 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
         let flows = || (round * records..(round + 1) * records).map(Flow);
         fill(&mut kernel, flows().map(Flow::syn))?;
         syns.push(shard.drain(&mut ring, records)?);
-        fill(&mut kernel, flows().flat_map(|flow| [flow.syn_ack(), flow.ack()]))?;
+        fill(
+            &mut kernel,
+            flows().flat_map(|flow| [flow.syn_ack(), flow.ack()]),
+        )?;
         shard.drain(&mut ring, 2 * records)?;
-        fill(&mut kernel, flows().map(|flow| flow.first(&client_hello(&mut random))))?;
+        fill(
+            &mut kernel,
+            flows().map(|flow| flow.first(&client_hello(&mut random))),
+        )?;
         hellos.push(shard.drain(&mut ring, records)?);
     }
     let fingerprints = shard.sink.ja4;
-    ensure!(fingerprints == u64::from(records * scale.rounds(9)), "{fingerprints} fingerprints");
+    ensure!(
+        fingerprints == u64::from(records * scale.rounds(9)),
+        "{fingerprints} fingerprints"
+    );
     let best = |rates: Vec<f64>| rates.into_iter().fold(0.0, f64::max);
     Ok(vec![
         Figure::new("SYN records, new flows", best(syns), "M/s per core").at_least(5.0),
-        Figure::new("ClientHello records, new flows", best(hellos), "M/s per core").at_least(2.5),
+        Figure::new(
+            "ClientHello records, new flows",
+            best(hellos),
+            "M/s per core",
+        )
+        .at_least(2.5),
     ])
 }
 
@@ -81,13 +99,27 @@ impl Shard {
                 continue;
             };
             let bytes = rest.get(..header.captured as usize).unwrap_or_default();
-            let packet = Packet { header: &header, bytes, interface: 0, number: None };
-            self.core.packet(&packet, &mut NoBooks, &mut self.engines, &mut self.sink);
+            let packet = Packet {
+                header: &header,
+                bytes,
+                interface: 0,
+                number: None,
+            };
+            self.core
+                .packet(&packet, &mut NoBooks, &mut self.engines, &mut self.sink);
             taken += 1;
         }
         let time = begun.elapsed();
         // What waits for its time is not to pile up over the rounds.
-        self.core.tick(Time(u64::MAX), &mut NoBooks, &mut self.engines, &mut self.sink);
+        self.core.tick(
+            Now {
+                time: Time(u64::MAX),
+                packet: None,
+            },
+            &mut NoBooks,
+            &mut self.engines,
+            &mut self.sink,
+        );
         ensure!(taken == wanted, "{taken} records in the ring, not {wanted}");
         Ok(f64::from(taken) / time.as_secs_f64() / 1e6)
     }
