@@ -8,7 +8,8 @@
     clippy::indexing_slicing,
     clippy::panic,
     missing_docs,
-    reason = "a test fails by panicking"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints where it is asked to"
 )]
 
 use std::alloc::{GlobalAlloc, Layout, System};

@@ -184,9 +184,7 @@ pub(crate) struct Ended {
 impl Ended {
     /// A counter of the last statistics.
     pub(crate) fn count(&self, path: &[&str]) -> u64 {
-        let mut whole = vec!["stats"];
-        whole.extend(path);
-        stats_u64(&self.stats, &whole)
+        stats_u64(&self.stats, path)
     }
 }
 

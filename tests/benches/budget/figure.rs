@@ -142,6 +142,7 @@ impl<W: Write> Table<W> {
 
     /// Writes that a row could not be measured.
     pub(crate) fn failed(&mut self, row: &str, why: &str) -> io::Result<()> {
+        let why = why.lines().next().unwrap_or_default();
         line(&mut self.out, [row, "", "", "", "", "NOT MEASURED", why])
     }
 

@@ -8,7 +8,7 @@ use tests::generate::{self, Kind};
 
 use crate::Scale;
 use crate::child::{self, Used};
-use crate::figure::{Figure, median};
+use crate::figure::{Figure, least, median};
 
 /// Any number does; this one was the first.
 pub(crate) const SEED: u64 = 1;
@@ -33,14 +33,13 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
         for (threads, runs) in [("one worker", &one), ("two workers", &two)] {
             let wall = middle(runs, |used| used.wall);
             let note = format!(
-                "{:.2} Mpps, {:.0} MB/s, CPU {:.2} s, peak {:.0} MiB; best {:.3} s",
+                "{:.2} Mpps, {:.0} MB/s, CPU {:.2} s, peak {:.0} MiB; best {:.3} s, CPU {:.2} s",
                 written.packets as f64 / wall / 1e6,
                 written.bytes as f64 / wall / 1e6,
                 middle(runs, |used| used.cpu),
                 median(runs.iter().map(|used| used.peak)),
-                runs.iter()
-                    .map(|used| used.wall.as_secs_f64())
-                    .fold(f64::INFINITY, f64::min),
+                least(runs.iter().map(|used| used.wall.as_secs_f64())),
+                least(runs.iter().map(|used| used.cpu.as_secs_f64())),
             );
             let what = format!(
                 "{}, {} k packets, {threads}",
