@@ -228,9 +228,7 @@ fn begins_past_handshake<B: Bytes>(frame: &B, segment: &Segment) -> bool {
     }
     match frame.load_far::<5>(segment.at as usize) {
         Some([content::CHANGE_CIPHER_SPEC, 3, 0..=4, 0, 1]) => true,
-        Some([content::APPLICATION_DATA, 3, 0..=4, hi, lo]) => {
-            u32::from(u16::from_be_bytes([hi, lo])) <= MAX_RECORD
-        }
+        Some([content::APPLICATION_DATA, 3, 0..=4, hi, lo]) => u32::from(u16::from_be_bytes([hi, lo])) <= MAX_RECORD,
         _ => false,
     }
 }

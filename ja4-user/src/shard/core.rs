@@ -14,13 +14,13 @@ use ja4_common::select::point;
 use super::engines::Engines;
 use super::handshake;
 use super::stats::CoreStats;
-use crate::event::{self, Cause, Ended, FlowIdentity, Method, Side, Sink, Time};
 #[cfg(feature = "ja4plus")]
 use crate::event::Fingerprint;
+use crate::event::{self, Cause, Ended, FlowIdentity, Method, Side, Sink, Time};
 use crate::flow::community_id::CommunityId;
 use crate::flow::connection::Connection;
-use crate::flow::{self, Budget, FlowTable, SlotId};
 use crate::flow::tcp::Opening;
+use crate::flow::{self, Budget, FlowTable, SlotId};
 use crate::packet::{self, Packet, Segment};
 
 /// How long an ended connection stays, nanoseconds: the last ACKs and a repeated FIN still belong to

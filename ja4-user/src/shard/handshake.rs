@@ -73,13 +73,7 @@ impl Stream<'_> {
     }
 
     /// The handshake that the segment belongs to, taken out of the connection.
-    fn half(
-        &self,
-        connection: &mut Connection,
-        seq: u32,
-        payload: &[u8],
-        stats: &mut CoreStats,
-    ) -> Option<Box<Half>> {
+    fn half(&self, connection: &mut Connection, seq: u32, payload: &[u8], stats: &mut CoreStats) -> Option<Box<Half>> {
         let begins = begins_with_hello(payload);
         let first_seq = connection.first_seq.get(self.side as usize).copied().flatten();
         let Some(mut half) = connection.halves.get_mut(self.side as usize).and_then(Option::take) else {
@@ -124,12 +118,11 @@ struct Told<'a, S> {
 impl<S: Sink> Told<'_, S> {
     fn message(mut self, message: &HandshakeMessage<'_>) -> ControlFlow<()> {
         let outcome = match message.kind {
-            HandshakeType::CLIENT_HELLO if self.side == Side::Client => {
-                ClientHello::parse(message.body, Framing::Tls).map(|hello| {
+            HandshakeType::CLIENT_HELLO if self.side == Side::Client => ClientHello::parse(message.body, Framing::Tls)
+                .map(|hello| {
                     self.client_hello(&hello);
                     ControlFlow::Continue(())
-                })
-            }
+                }),
             HandshakeType::SERVER_HELLO if self.side == Side::Server => ServerHello::parse(message.body).map(|hello| {
                 self.server_hello(&hello);
                 // After a HelloRetryRequest comes the ServerHello proper.
@@ -150,7 +143,8 @@ impl<S: Sink> Told<'_, S> {
             tls.sni = hello.sni().map(str::to_owned);
         }
         if tls.alpn.is_empty() {
-            tls.alpn = hello.alpn().take(MAX_ALPN_NAMES).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+            tls.alpn =
+                hello.alpn().take(MAX_ALPN_NAMES).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
         }
         if tls.cipher.is_none() {
             tls.version = version_name(hello.version());

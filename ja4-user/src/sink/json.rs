@@ -99,8 +99,7 @@ impl Json {
         self.clock.timestamp(event.start, out);
         out.extend_from_slice(br#"","end":""#);
         self.clock.timestamp(event.end, out);
-        let ([to_server, to_client], [bytes_to_server, bytes_to_client]) =
-            (event.packets, event.bytes);
+        let ([to_server, to_client], [bytes_to_server, bytes_to_client]) = (event.packets, event.bytes);
         out.extend_from_slice(br#"","pkts_toserver":"#);
         number(to_server, out);
         out.extend_from_slice(br#","pkts_toclient":"#);
@@ -262,11 +261,7 @@ fn number(value: impl itoa::Integer, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::indexing_slicing,
-        reason = "a test may stop at the first surprise"
-    )]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
     use proptest::prelude::*;
     use serde_json::Value as Parsed;
@@ -317,11 +312,7 @@ mod tests {
         };
         let nothing = Tls::default();
         let event = Fingerprint {
-            cause: Cause {
-                hook: None,
-                packet: None,
-                ..cause()
-            },
+            cause: Cause { hook: None, packet: None, ..cause() },
             method: Method::Ja4ls,
             side: Side::Server,
             count: u32::MAX,
@@ -330,8 +321,7 @@ mod tests {
             ..fingerprint(&flow, &nothing)
         };
         assert_eq!(
-            line(&Context::default(), |json, out| json
-                .fingerprint(&event, out)),
+            line(&Context::default(), |json, out| json.fingerprint(&event, out)),
             concat!(
                 r#"{"timestamp":"2026-11-23T07:00:00.123456789Z","event_type":"fingerprint","#,
                 r#""flow_id":1811942318310512,"community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","src_ip":"2001:db8::1","src_port":1,"#,
@@ -346,35 +336,16 @@ mod tests {
         let (flow, nothing) = (flow(), Tls::default());
         let event = connection(&flow, &nothing);
         let line = line(&context(), |json, out| json.connection(&event, out));
-        assert!(
-            line.contains(r#""app_proto":"tls","connection":{"#),
-            "{line}"
-        );
+        assert!(line.contains(r#""app_proto":"tls","connection":{"#), "{line}");
         assert!(!line.contains(r#""tls":{"#), "{line}");
     }
 
     #[test]
     fn the_end_of_a_connection() {
-        let flow = FlowIdentity {
-            vlan: [7, 4094],
-            proto: 132,
-            ..flow()
-        };
-        let tls = Tls {
-            sni: None,
-            version: None,
-            alpn: Vec::new(),
-            cipher: Some(0x00ff),
-        };
+        let flow = FlowIdentity { vlan: [7, 4094], proto: 132, ..flow() };
+        let tls = Tls { sni: None, version: None, alpn: Vec::new(), cipher: Some(0x00ff) };
         let event = connection(&flow, &tls);
-        let event = Connection {
-            cause: Cause {
-                hook: Some(Hook::Egress),
-                interface: 9,
-                ..event.cause
-            },
-            ..event
-        };
+        let event = Connection { cause: Cause { hook: Some(Hook::Egress), interface: 9, ..event.cause }, ..event };
         assert_eq!(
             line(&context(), |json, out| json.connection(&event, out)),
             concat!(
@@ -390,17 +361,10 @@ mod tests {
 
     #[test]
     fn statistics_nest() {
-        let (mut record, mut kernel, mut shards) =
-            (Group::default(), Group::default(), Group::default());
+        let (mut record, mut kernel, mut shards) = (Group::default(), Group::default(), Group::default());
         kernel.count("seen", 5).count("dropped", u64::MAX);
-        shards
-            .group(0.to_string(), Group::default())
-            .group("a\"b", Group::default());
-        record
-            .count("uptime_ms", 1)
-            .group("kernel", kernel)
-            .group("shards", shards)
-            .text("hook", "native");
+        shards.group(0.to_string(), Group::default()).group("a\"b", Group::default());
+        record.count("uptime_ms", 1).group("kernel", kernel).group("shards", shards).text("hook", "native");
         assert_eq!(
             line(&context(), |json, out| json.stats(TIME, &record, out)),
             concat!(

@@ -26,9 +26,7 @@ struct Captured {
 /// Where the captures are: the folder that `JA4_CONFORMANCE` names, or one beside the workspace.
 fn folder() -> PathBuf {
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance");
-    env::var_os("JA4_CONFORMANCE")
-        .map_or(beside, PathBuf::from)
-        .join("pcap")
+    env::var_os("JA4_CONFORMANCE").map_or(beside, PathBuf::from).join("pcap")
 }
 
 /// The Ethernet packets of all captures in order, and how many others there are.
@@ -43,12 +41,7 @@ fn packets(files: &[PathBuf]) -> (Vec<Captured>, u64) {
             for frame in batch.frames() {
                 if frame.link == LinkType::Ethernet {
                     let time = Duration::from_nanos(frame.time);
-                    packets.push(Captured {
-                        file,
-                        number: frame.number,
-                        time,
-                        frame: batch.bytes(frame).to_vec(),
-                    });
+                    packets.push(Captured { file, number: frame.number, time, frame: batch.bytes(frame).to_vec() });
                 } else {
                     others += 1;
                 }
@@ -98,11 +91,7 @@ fn every_captured_packet_is_judged_alike() {
         }
         let flows = duel.same_flows();
         assert!(duel.balanced());
-        assert!(
-            duel.selected > 100 && flows > 100,
-            "{} selected, {flows} flows",
-            duel.selected
-        );
+        assert!(duel.selected > 100 && flows > 100, "{} selected, {flows} flows", duel.selected);
         say(&format!(
             "{}: {} files, {} frames alike, {} of them selected, {flows} flows; left out {others} that are not \
              Ethernet and, by length, {left_out:?}",

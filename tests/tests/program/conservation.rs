@@ -24,11 +24,7 @@ const BURST: u32 = 2000;
 const SYN_IN_RING: usize = 192 + 8;
 
 fn load(knobs: Knobs) -> (Kernel, RingBuf<MapData>) {
-    let settings = Settings {
-        knobs,
-        ring_bytes: RING_BYTES as u32,
-        flows: 1024,
-    };
+    let settings = Settings { knobs, ring_bytes: RING_BYTES as u32, flows: 1024 };
     let mut kernel = Kernel::load(ja4_user::object::bytes(), &settings).unwrap();
     let ring = kernel.take_ring(0).unwrap();
     (kernel, ring)
@@ -46,17 +42,8 @@ fn drain(ring: &mut RingBuf<MapData>) -> [u64; Class::COUNT] {
 
 fn counters(kernel: &Kernel, program: Program) -> Counters {
     let [ingress, egress] = kernel.counters().unwrap();
-    let (used, unused) = if program == Program::TcEgress {
-        (egress, ingress)
-    } else {
-        (ingress, egress)
-    };
-    assert_eq!(
-        unused,
-        Counters::default(),
-        "frames of {} counted at the other hook",
-        program.name()
-    );
+    let (used, unused) = if program == Program::TcEgress { (egress, ingress) } else { (ingress, egress) };
+    assert_eq!(unused, Counters::default(), "frames of {} counted at the other hook", program.name());
     assert!(used.balanced(), "{used:?}");
     used
 }
@@ -79,28 +66,13 @@ fn a_full_ring_loses_nothing_uncounted() {
                     *sum += records;
                 }
                 assert_eq!(after.seen, before.seen + u64::from(BURST));
-                assert_eq!(
-                    after.emitted,
-                    drained,
-                    "{}: every record handed over is there",
-                    program.name()
-                );
-                assert!(
-                    after.emitted[class] > before.emitted[class],
-                    "a drained ring takes records again"
-                );
-                assert!(
-                    after.ring_full[class] > before.ring_full[class],
-                    "{after:?}"
-                );
+                assert_eq!(after.emitted, drained, "{}: every record handed over is there", program.name());
+                assert!(after.emitted[class] > before.emitted[class], "a drained ring takes records again");
+                assert!(after.ring_full[class] > before.ring_full[class], "{after:?}");
                 assert_eq!(after.governed, [0; Class::COUNT]);
             }
             let syns = (RING_BYTES - 1) / SYN_IN_RING;
-            assert_eq!(
-                drained[Class::Syn as usize],
-                syns as u64 * round,
-                "the ring is used to its last byte"
-            );
+            assert_eq!(drained[Class::Syn as usize], syns as u64 * round, "the ring is used to its last byte");
         }
     }
 }
@@ -111,15 +83,8 @@ fn every_record_lies_in_its_flows_ring() {
     if !require_bpf() {
         return;
     }
-    let knobs = Knobs {
-        shards: SHARDS,
-        ..Knobs::new(SEED)
-    };
-    let settings = Settings {
-        knobs,
-        ring_bytes: RING_BYTES as u32,
-        flows: 1024,
-    };
+    let knobs = Knobs { shards: SHARDS, ..Knobs::new(SEED) };
+    let settings = Settings { knobs, ring_bytes: RING_BYTES as u32, flows: 1024 };
     let mut kernel = Kernel::load(ja4_user::object::bytes(), &settings).unwrap();
     for port in 1..=200_u16 {
         let mut frame = syn();
@@ -163,32 +128,16 @@ fn the_governor_counts_what_it_withholds() {
         kernel.test_run(program, &client_hello(), hellos).unwrap();
         let after = counters(&kernel, program);
         let emitted = after.emitted[Class::Syn as usize];
-        assert!(
-            (AT_ONCE..=granted).contains(&emitted),
-            "{}: {emitted} of {granted}",
-            program.name()
-        );
-        assert_eq!(
-            after.governed[Class::Syn as usize],
-            u64::from(BURST) - emitted
-        );
-        assert_eq!(
-            after.governed.iter().sum::<u64>(),
-            u64::from(BURST) - emitted,
-            "other classes have no rate"
-        );
+        assert!((AT_ONCE..=granted).contains(&emitted), "{}: {emitted} of {granted}", program.name());
+        assert_eq!(after.governed[Class::Syn as usize], u64::from(BURST) - emitted);
+        assert_eq!(after.governed.iter().sum::<u64>(), u64::from(BURST) - emitted, "other classes have no rate");
         assert_eq!(after.emitted, drain(&mut ring));
 
         // Time alone brings records back, on whichever CPU the frame comes in.
         thread::sleep(Duration::from_millis(1000 / RATE + 50));
         kernel.test_run(program, &syn(), 1).unwrap();
         let later = counters(&kernel, program);
-        assert_eq!(
-            later.emitted[Class::Syn as usize],
-            emitted + 1,
-            "{}",
-            program.name()
-        );
+        assert_eq!(later.emitted[Class::Syn as usize], emitted + 1, "{}", program.name());
         assert_eq!(drain(&mut ring)[Class::Syn as usize], 1);
     }
 }

@@ -22,20 +22,8 @@ fn configurations() -> [(&'static str, Knobs); 3] {
     let plain = Knobs::new(SEED);
     [
         ("defaults", plain),
-        (
-            "no accounting",
-            Knobs {
-                accounting: 0,
-                ..plain
-            },
-        ),
-        (
-            "eight slots",
-            Knobs {
-                slot_mask: 7,
-                ..plain
-            },
-        ),
+        ("no accounting", Knobs { accounting: 0, ..plain }),
+        ("eight slots", Knobs { slot_mask: 7, ..plain }),
     ]
 }
 
@@ -51,9 +39,7 @@ fn every_crafted_frame_is_judged_alike() {
             for (story, frames) in stories() {
                 for (number, frame) in frames.iter().enumerate() {
                     if fits(program, frame) {
-                        duel.agree(program, frame, || {
-                            format!("{name}, {story}, frame {number}")
-                        });
+                        duel.agree(program, frame, || format!("{name}, {story}, frame {number}"));
                     } else {
                         left_out += 1;
                     }
@@ -61,11 +47,7 @@ fn every_crafted_frame_is_judged_alike() {
             }
             duel.same_flows();
             assert!(duel.balanced());
-            say(&format!(
-                "{}, {name}: {} crafted frames alike, {left_out} left out",
-                program.name(),
-                duel.frames
-            ));
+            say(&format!("{}, {name}: {} crafted frames alike, {left_out} left out", program.name(), duel.frames));
         }
     }
 }
@@ -76,10 +58,7 @@ fn frames_cut_at_every_length_are_judged_alike() {
         return;
     }
     let broken = |judgement: &crate::model::Judgement, reason: Malformed| {
-        judgement
-            .counters
-            .iter()
-            .any(|counters| counters.unparseable[reason as usize] > 0)
+        judgement.counters.iter().any(|counters| counters.unparseable[reason as usize] > 0)
     };
     for program in PROGRAMS {
         let mut duel = Duel::plain();
@@ -92,9 +71,7 @@ fn frames_cut_at_every_length_are_judged_alike() {
                     left_out += 1;
                     continue;
                 }
-                let judgement = duel.agree(program, cut, || {
-                    format!("frame {number} cut to {length} bytes")
-                });
+                let judgement = duel.agree(program, cut, || format!("frame {number} cut to {length} bytes"));
                 for (met, reason) in met.iter_mut().zip(Malformed::ALL) {
                     *met |= broken(&judgement, reason);
                 }
@@ -103,11 +80,7 @@ fn frames_cut_at_every_length_are_judged_alike() {
         duel.same_flows();
         assert!(met[Malformed::TcpTruncated as usize] && met[Malformed::Ipv6Truncated as usize]);
         assert!(met[Malformed::UdpTruncated as usize]);
-        say(&format!(
-            "{}: {} cut frames alike, {left_out} left out",
-            program.name(),
-            duel.frames
-        ));
+        say(&format!("{}: {} cut frames alike, {left_out} left out", program.name(), duel.frames));
     }
 }
 
@@ -116,10 +89,7 @@ fn bent_frames_are_judged_alike() {
     if !require_bpf() {
         return;
     }
-    let whole: Vec<Vec<u8>> = stories()
-        .into_iter()
-        .flat_map(|(_, frames)| frames)
-        .collect();
+    let whole: Vec<Vec<u8>> = stories().into_iter().flat_map(|(_, frames)| frames).collect();
     for program in PROGRAMS {
         let mut duel = Duel::plain();
         let mut random = SplitMix64::new(program as u64);
@@ -145,14 +115,8 @@ fn a_packet_counts_at_one_hook_only() {
         return;
     }
     let mut duel = Duel::plain();
-    let copies = |judgement: &crate::model::Judgement| {
-        judgement.counters[1].unselected[Passed::Copy as usize]
-    };
-    let frames = [
-        syn(),
-        client_hello(),
-        segment(0x1000_0800, 0x10, &[], &[23; 80]),
-    ];
+    let copies = |judgement: &crate::model::Judgement| judgement.counters[1].unselected[Passed::Copy as usize];
+    let frames = [syn(), client_hello(), segment(0x1000_0800, 0x10, &[], &[23; 80])];
     for frame in &frames {
         duel.agree(Program::TcIngress, frame, || "first hook".into());
         let judgement = duel.agree(Program::TcEgress, frame, || "second hook".into());
@@ -173,27 +137,20 @@ fn a_flow_is_forgotten_when_it_was_silent_for_long() {
         return;
     }
     let bulk = segment(0x1000_0800, 0x10, &[], &[23; 80]);
-    let untracked = |judgement: &crate::model::Judgement| {
-        judgement.counters[0].unselected[Passed::Untracked as usize]
-    };
+    let untracked = |judgement: &crate::model::Judgement| judgement.counters[0].unselected[Passed::Untracked as usize];
     for program in [Program::Xdp, Program::TcIngress] {
         let mut duel = Duel::plain();
         let mut forgotten = None;
         for minutes in 0..8 {
             duel.agree(program, &syn(), || "opening".into());
-            duel.agree(program, &segment(0x1000_0001, 0x10, &[], &[23; 80]), || {
-                "known".into()
-            });
+            duel.agree(program, &segment(0x1000_0001, 0x10, &[], &[23; 80]), || "known".into());
             duel.wait(Duration::from_secs(60 * minutes));
             let judgement = duel.agree(program, &bulk, || format!("after {minutes} minutes"));
             if untracked(&judgement) == 1 {
                 forgotten = forgotten.or(Some(minutes));
             }
         }
-        assert!(
-            forgotten.is_some_and(|minutes| minutes >= 2),
-            "forgotten after {forgotten:?} minutes"
-        );
+        assert!(forgotten.is_some_and(|minutes| minutes >= 2), "forgotten after {forgotten:?} minutes");
         duel.same_flows();
     }
 }
@@ -204,21 +161,12 @@ fn the_comparison_sees_a_difference() {
         return;
     }
     let kernel = Knobs::new(SEED);
-    let user = Knobs {
-        fresh_budget: 100,
-        ..kernel
-    };
+    let user = Knobs { fresh_budget: 100, ..kernel };
     let mut duel = Duel::uneven(kernel, user);
     // Two segments that come before the stream's first: the second is beyond the user's smaller budget.
-    let early = [
-        segment(0x1000_0101, 0x18, &[], &[7; 200]),
-        segment(0x1000_0201, 0x18, &[], &[7; 200]),
-    ];
+    let early = [segment(0x1000_0101, 0x18, &[], &[7; 200]), segment(0x1000_0201, 0x18, &[], &[7; 200])];
     let (left, right) = duel.both(Program::Xdp, &syn());
-    assert_eq!(
-        left, right,
-        "the SYN's record does not depend on the budget"
-    );
+    assert_eq!(left, right, "the SYN's record does not depend on the budget");
     assert_eq!(duel.different_flows().len(), 1, "the flow's entry does");
     duel.agree(Program::Xdp, &early[0], || "within both budgets".into());
     let (left, right) = duel.both(Program::Xdp, &early[1]);

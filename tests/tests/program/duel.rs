@@ -79,11 +79,7 @@ impl Duel {
 
     /// The sides disagree about their configuration.
     pub(crate) fn uneven(kernel: Knobs, user: Knobs) -> Self {
-        let settings = Settings {
-            knobs: kernel,
-            ring_bytes: RING_BYTES,
-            flows: FLOWS,
-        };
+        let settings = Settings { knobs: kernel, ring_bytes: RING_BYTES, flows: FLOWS };
         let mut kernel = Kernel::load(ja4_user::object::bytes(), &settings).unwrap();
         let ring = kernel.take_ring(0).unwrap();
         let mut duel = Self {
@@ -124,21 +120,12 @@ impl Duel {
     /// What both sides make of a frame: the kernel's, the user's.
     pub(crate) fn both(&mut self, program: Program, frame: &[u8]) -> (Judgement, Judgement) {
         let egress = program == Program::TcEgress;
-        let info = FrameInfo {
-            ifindex: LOOPBACK,
-            egress,
-            ..FrameInfo::default()
-        };
-        let slice = Slice {
-            bytes: frame,
-            wire_len: frame.len(),
-        };
+        let info = FrameInfo { ifindex: LOOPBACK, egress, ..FrameInfo::default() };
+        let slice = Slice { bytes: frame, wire_len: frame.len() };
         let user = self.model.judge(&slice, Start::Ethernet, info);
         self.kernel
             .test_run(program, frame, 1)
-            .unwrap_or_else(|error| {
-                panic!("{} over {} bytes: {error}", program.name(), frame.len())
-            });
+            .unwrap_or_else(|error| panic!("{} over {} bytes: {error}", program.name(), frame.len()));
         let counted = self.kernel.counters().unwrap();
         let mut kernel = Judgement {
             counters: [0, 1].map(|hook: usize| difference(&counted[hook], &self.counted[hook])),
@@ -156,12 +143,7 @@ impl Duel {
     }
 
     /// Both sides judge a frame and must agree; what they say.
-    pub(crate) fn agree(
-        &mut self,
-        program: Program,
-        frame: &[u8],
-        what: impl Fn() -> String,
-    ) -> Judgement {
+    pub(crate) fn agree(&mut self, program: Program, frame: &[u8], what: impl Fn() -> String) -> Judgement {
         let (kernel, user) = self.both(program, frame);
         assert!(
             kernel == user,
@@ -176,13 +158,8 @@ impl Duel {
     /// Flows that the user's side knows and that are otherwise in the kernel's map: the kernel's, the user's.
     pub(crate) fn different_flows(&self) -> Vec<(Option<FlowEntry>, FlowEntry)> {
         let flows = self.kernel.flows().unwrap();
-        let both = self
-            .model
-            .tables
-            .entries()
-            .map(|(hash, user)| (flows.entry(*hash, &user.key), *user));
-        both.filter(|(kernel, user)| *kernel != Some(*user))
-            .collect()
+        let both = self.model.tables.entries().map(|(hash, user)| (flows.entry(*hash, &user.key), *user));
+        both.filter(|(kernel, user)| *kernel != Some(*user)).collect()
     }
 
     /// Every flow that the user's side knows is the same in the kernel's map; how many there are.
@@ -200,11 +177,7 @@ impl Duel {
 /// Header without its time, and captured bytes; the padding of the size class is cut off.
 pub(crate) fn record_of(bytes: &[u8]) -> (RecordHeader, Vec<u8>) {
     let (mut header, rest) = RecordHeader::read_from_prefix(bytes).unwrap();
-    assert!(
-        bytes.len() >= HEADER + header.captured as usize,
-        "{header:?} in {} bytes",
-        bytes.len()
-    );
+    assert!(bytes.len() >= HEADER + header.captured as usize, "{header:?} in {} bytes", bytes.len());
     assert_ne!(header.time, 0, "a record without a time");
     header.time = 0;
     (header, rest[..header.captured as usize].to_vec())

@@ -22,18 +22,8 @@ pub(crate) struct Tables {
 
 impl Tables {
     pub(crate) fn new(knobs: &Knobs) -> Self {
-        let Knobs {
-            slot_mask,
-            epoch_shift,
-            ..
-        } = *knobs;
-        Self {
-            entries: HashMap::new(),
-            slots: HashMap::new(),
-            slot_mask,
-            epoch_shift,
-            now: 0,
-        }
+        let Knobs { slot_mask, epoch_shift, .. } = *knobs;
+        Self { entries: HashMap::new(), slots: HashMap::new(), slot_mask, epoch_shift, now: 0 }
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&u64, &FlowEntry)> {
@@ -59,10 +49,7 @@ impl Flows for Tables {
     }
 
     fn find(&mut self, key: &FlowKey, hash: u64) -> Option<u64> {
-        self.entries
-            .get(&hash)
-            .filter(|entry| entry.key == *key)
-            .map(|_| hash)
+        self.entries.get(&hash).filter(|entry| entry.key == *key).map(|_| hash)
     }
 
     fn entry(&mut self, hash: u64) -> Option<&mut FlowEntry> {
@@ -111,11 +98,7 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn new(knobs: Knobs) -> Self {
-        Self {
-            knobs,
-            tables: Tables::new(&knobs),
-            work: Work::default(),
-        }
+        Self { knobs, tables: Tables::new(&knobs), work: Work::default() }
     }
 
     pub(crate) fn set_clock(&mut self, now: u64) {
@@ -124,18 +107,8 @@ impl Model {
 
     /// Judges a frame.
     pub(crate) fn judge(&mut self, frame: &Slice<'_>, start: Start, info: FrameInfo) -> Judgement {
-        let verdict = select(
-            frame,
-            start,
-            info,
-            &mut self.tables,
-            &self.knobs,
-            &mut self.work,
-        );
-        let mut counters = Counters {
-            seen: 1,
-            ..Counters::default()
-        };
+        let verdict = select(frame, start, info, &mut self.tables, &self.knobs, &mut self.work);
+        let mut counters = Counters { seen: 1, ..Counters::default() };
         let mut record = None;
         match verdict {
             Verdict::Unselected(reason) => counters.unselected[reason as usize] = 1,
@@ -143,11 +116,7 @@ impl Model {
             Verdict::Selected => {
                 let selection = &self.work.selection;
                 let class = usize::from(selection.class);
-                let captured = frame
-                    .bytes
-                    .len()
-                    .min(MAX_CAPTURE)
-                    .min(selection.capture as usize);
+                let captured = frame.bytes.len().min(MAX_CAPTURE).min(selection.capture as usize);
                 counters.selected[class] = 1;
                 counters.emitted[class] = 1;
                 counters.truncated = u64::from(captured < selection.capture as usize);
@@ -155,10 +124,7 @@ impl Model {
                 record = Some((header, frame.bytes[..captured].to_vec()));
             }
         }
-        let mut judgement = Judgement {
-            record,
-            ..Judgement::default()
-        };
+        let mut judgement = Judgement { record, ..Judgement::default() };
         judgement.counters[usize::from(info.egress)] = counters;
         judgement
     }

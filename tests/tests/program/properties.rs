@@ -19,21 +19,10 @@ use crate::model::Model;
 fn packet() -> impl Strategy<Value = Transport> {
     let address = any::<[u64; 2]>();
     // Few ports, so that equal ones occur.
-    (
-        any::<bool>(),
-        address,
-        address,
-        0..4_u16,
-        0..4_u16,
-        any::<bool>(),
-    )
-        .prop_map(|(four, src, dst, src_port, dst_port, tcp)| {
+    (any::<bool>(), address, address, 0..4_u16, 0..4_u16, any::<bool>()).prop_map(
+        |(four, src, dst, src_port, dst_port, tcp)| {
             let narrow = |[high, low]: [u64; 2]| {
-                if four {
-                    [0, low & 0xffff_ffff]
-                } else {
-                    [high, low]
-                }
+                if four { [0, low & 0xffff_ffff] } else { [high, low] }
             };
             Transport {
                 src: narrow(src),
@@ -44,25 +33,17 @@ fn packet() -> impl Strategy<Value = Transport> {
                 version: if four { 4 } else { 6 },
                 ..Transport::default()
             }
-        })
+        },
+    )
 }
 
 fn answer(packet: &Transport) -> Transport {
-    Transport {
-        src: packet.dst,
-        dst: packet.src,
-        src_port: packet.dst_port,
-        dst_port: packet.src_port,
-        ..*packet
-    }
+    Transport { src: packet.dst, dst: packet.src, src_port: packet.dst_port, dst_port: packet.src_port, ..*packet }
 }
 
 /// Frames of the crafted stories with some bytes changed and some cut off, and nothing but random bytes.
 fn frames() -> impl Strategy<Value = Vec<Vec<u8>>> {
-    let whole: Vec<Vec<u8>> = stories()
-        .into_iter()
-        .flat_map(|(_, frames)| frames)
-        .collect();
+    let whole: Vec<Vec<u8>> = stories().into_iter().flat_map(|(_, frames)| frames).collect();
     let bent = (
         prop::sample::select(whole),
         vec((12..130_usize, any::<u8>()), 0..4),
@@ -86,19 +67,13 @@ fn same_either_way(frames: &[Vec<u8>], missing: usize) -> Result<(), TestCaseErr
     let mut short = Model::new(Knobs::new(SEED));
     let mut long = Model::new(Knobs::new(SEED));
     for frame in frames {
-        let slice = Slice {
-            bytes: frame,
-            wire_len: frame.len() + missing,
-        };
+        let slice = Slice { bytes: frame, wire_len: frame.len() + missing };
         let Some(&[high, low]) = frame.get(SHORTEST - 2..SHORTEST) else {
             // No EtherType, so there is no other way: it is enough that nothing panics.
             short.judge(&slice, Start::Ethernet, FrameInfo::default());
             continue;
         };
-        let network = Start::Network {
-            ethertype: u16::from_be_bytes([high, low]),
-            offset: SHORTEST,
-        };
+        let network = Start::Network { ethertype: u16::from_be_bytes([high, low]), offset: SHORTEST };
         let quick = short.judge(&slice, Start::Ethernet, FrameInfo::default());
         prop_assert_eq!(quick, long.judge(&slice, network, FrameInfo::default()));
     }
@@ -107,11 +82,7 @@ fn same_either_way(frames: &[Vec<u8>], missing: usize) -> Result<(), TestCaseErr
 }
 
 fn known(model: &Model) -> BTreeMap<u64, FlowEntry> {
-    model
-        .tables
-        .entries()
-        .map(|(hash, entry)| (*hash, *entry))
-        .collect()
+    model.tables.entries().map(|(hash, entry)| (*hash, *entry)).collect()
 }
 
 /// Eight bytes are too few for a hello, whether they are all of the payload or lie behind the datagram's end.

@@ -18,11 +18,7 @@ fn the_verifier_is_far_from_its_limit() {
     let mut knobs = Knobs::new(SEED);
     // With the governor on there is more to verify.
     knobs.governor = 1;
-    let settings = Settings {
-        knobs,
-        ring_bytes: 1 << 16,
-        flows: 1024,
-    };
+    let settings = Settings { knobs, ring_bytes: 1 << 16, flows: 1024 };
     let mut kernel = Kernel::load(ja4_user::object::bytes(), &settings).unwrap();
     for program in PROGRAMS {
         let info = match program {
@@ -34,14 +30,7 @@ fn the_verifier_is_far_from_its_limit() {
             skipped("a kernel that tells how many instructions it verified");
             return;
         };
-        say(&format!(
-            "{}: {verified} instructions verified",
-            program.name()
-        ));
-        assert!(
-            verified < MOST,
-            "{}: {verified} instructions verified",
-            program.name()
-        );
+        say(&format!("{}: {verified} instructions verified", program.name()));
+        assert!(verified < MOST, "{}: {verified} instructions verified", program.name());
     }
 }
