@@ -13,8 +13,11 @@ use tests::hello::{Shape, records, server_flight_13, server_hello_12, server_hel
 use tests::packets::{Envelope, Extension};
 use tests::random::SplitMix64;
 
+/// What a fuzz target does with one input.
+type Target = fn(&[u8]);
+
 /// Each target's name and what it demands.
-const TARGETS: [(&str, fn(&[u8])); 6] = [
+const TARGETS: [(&str, Target); 6] = [
     ("capture_reader", checks::capture_reader),
     ("client_hello", checks::client_hello),
     ("packet_decode", checks::packet_decode),
