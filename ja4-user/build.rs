@@ -30,28 +30,18 @@ fn embed() -> Result<(), String> {
         Some(file) => replacement(&root.join(file))?,
         None => committed(&root)?,
     };
-    let out = env::var_os("OUT_DIR")
-        .map(PathBuf::from)
-        .ok_or("cargo set no OUT_DIR")?;
-    fs::write(out.join("ja4.bpf.o"), &object)
-        .map_err(|error| format!("{}: {error}", out.display()))?;
-    println!(
-        "cargo::rustc-env=JA4_OBJECT_SHA256={}",
-        provenance::hex(&object)
-    );
+    let out = env::var_os("OUT_DIR").map(PathBuf::from).ok_or("cargo set no OUT_DIR")?;
+    fs::write(out.join("ja4.bpf.o"), &object).map_err(|error| format!("{}: {error}", out.display()))?;
+    println!("cargo::rustc-env=JA4_OBJECT_SHA256={}", provenance::hex(&object));
     println!("cargo::rustc-env=JA4_OBJECT_BUILT_WITH={built_with}");
     Ok(())
 }
 
 fn committed(root: &Path) -> Result<(Vec<u8>, String), String> {
-    for path in SOURCES
-        .into_iter()
-        .chain([OBJECT, PROVENANCE, "xtask/src/provenance.rs"])
-    {
+    for path in SOURCES.into_iter().chain([OBJECT, PROVENANCE, "xtask/src/provenance.rs"]) {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
-    let object =
-        fs::read(root.join(OBJECT)).map_err(|error| format!("{OBJECT}: {error}; {MEND}"))?;
+    let object = fs::read(root.join(OBJECT)).map_err(|error| format!("{OBJECT}: {error}; {MEND}"))?;
     let provenance = Provenance::read(root)?;
     provenance.verify(root, &object)?;
     Ok((object, provenance.to_string()))
@@ -59,11 +49,7 @@ fn committed(root: &Path) -> Result<(Vec<u8>, String), String> {
 
 fn replacement(file: &Path) -> Result<(Vec<u8>, String), String> {
     println!("cargo::rerun-if-changed={}", file.display());
-    let object =
-        fs::read(file).map_err(|error| format!("{OVERRIDE}: {}: {error}", file.display()))?;
-    println!(
-        "cargo::warning=embedding {} in place of {OBJECT}",
-        file.display()
-    );
+    let object = fs::read(file).map_err(|error| format!("{OVERRIDE}: {}: {error}", file.display()))?;
+    println!("cargo::warning=embedding {} in place of {OBJECT}", file.display());
     Ok((object, format!("{OVERRIDE}={}", file.display())))
 }

@@ -2,11 +2,7 @@
 //!
 //! The fuzz targets call these. `ja4-user/tests/fuzz_corpus.rs` includes this file and runs them over the
 //! committed corpora, so that every corpus is a plain test too.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a failed unwrap is a finding"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a finding")]
 
 use std::io::Cursor;
 use std::ops::ControlFlow;
@@ -25,9 +21,7 @@ use ja4_user::packet::{self, Packet};
 use ja4_user::shard::lane::{CapturedFrame, Lane};
 use ja4_user::shard::{self, Engines, Now};
 use ja4_user::sink::{Context, Format, Formatter};
-use ja4_user::wire::tls::{
-    ClientHello, Framing, HandshakeStream, MAX_HANDSHAKE_MESSAGE, ServerHello, Status,
-};
+use ja4_user::wire::tls::{ClientHello, Framing, HandshakeStream, MAX_HANDSHAKE_MESSAGE, ServerHello, Status};
 use zerocopy::FromBytes;
 
 /// A capture file: it ends, and every frame and payload lies where it says.
@@ -56,41 +50,20 @@ pub fn client_hello(data: &[u8]) {
         let Ok(hello) = ClientHello::parse(data, framing) else {
             continue;
         };
-        let cookie = if framing == Framing::Dtls {
-            1 + hello.cookie.len()
-        } else {
-            0
-        };
+        let cookie = if framing == Framing::Dtls { 1 + hello.cookie.len() } else { 0 };
         let lists = 2 * hello.cipher_suites.iter().len() + hello.compression_methods.len();
-        let block: usize = hello
-            .extensions
-            .iter()
-            .map(|extension| 4 + extension.body.len())
-            .sum();
+        let block: usize = hello.extensions.iter().map(|extension| 4 + extension.body.len()).sum();
         // Version, random, and the lengths of session id, suites and compression methods.
         let rest = data.len() - (2 + 32 + 1 + 2 + 1 + hello.session_id.len() + cookie + lists);
         assert!(rest == 2 + block || (rest == 0 && block == 0));
-        assert!(
-            hello
-                .extensions
-                .kinds()
-                .eq(hello.extensions.iter().map(|extension| extension.kind))
-        );
-        assert!(
-            hello
-                .sni()
-                .is_none_or(|name| name.bytes().all(|byte| byte.is_ascii_graphic()))
-        );
+        assert!(hello.extensions.kinds().eq(hello.extensions.iter().map(|extension| extension.kind)));
+        assert!(hello.sni().is_none_or(|name| name.bytes().all(|byte| byte.is_ascii_graphic())));
         assert!(hello.alpn().count() + hello.signature_algorithms().iter().len() <= data.len());
 
-        let (mut engine, mut first, mut again) =
-            (Ja4Engine::new(), Ja4Values::default(), Ja4Values::default());
+        let (mut engine, mut first, mut again) = (Ja4Engine::new(), Ja4Values::default(), Ja4Values::default());
         engine.ja4(&hello, Carrier::Tcp, Forms::All, &mut first);
         engine.ja4(&hello, Carrier::Tcp, Forms::All, &mut again);
-        assert!(
-            first.value.is_ascii()
-                && first.value.len() == "t13d1516h2_8daaf6152771_e5627efa2ab1".len()
-        );
+        assert!(first.value.is_ascii() && first.value.len() == "t13d1516h2_8daaf6152771_e5627efa2ab1".len());
         assert_eq!((&first.value, &first.raw), (&again.value, &again.raw));
     }
 }
@@ -100,11 +73,7 @@ pub fn server_hello(data: &[u8]) {
     let Ok(hello) = ServerHello::parse(data) else {
         return;
     };
-    let block: usize = hello
-        .extensions
-        .iter()
-        .map(|extension| 4 + extension.body.len())
-        .sum();
+    let block: usize = hello.extensions.iter().map(|extension| 4 + extension.body.len()).sum();
     // Version, random, length of the session id, suite, compression method.
     let rest = data.len() - (2 + 32 + 1 + 2 + 1 + hello.session_id.len());
     assert!(rest == 2 + block || (rest == 0 && block == 0));
@@ -147,59 +116,31 @@ fn messages(stream: &[u8], piece: usize) -> (Vec<(u8, Vec<u8>)>, Status) {
 /// what was begun ends. The same bytes as a record: what is read of it lies within it.
 pub fn packet_decode(data: &[u8]) {
     /// Few, so that flows displace each other.
-    const LIMITS: shard::Limits = shard::Limits {
-        connections: 4,
-        idle: 1,
-        reassembly: 4096,
-    };
+    const LIMITS: shard::Limits = shard::Limits { connections: 4, idle: 1, reassembly: 4096 };
 
     /// Used again and again, as a shard does: they take long to make.
-    static ENGINES: LazyLock<Mutex<Engines>> =
-        LazyLock::new(|| Mutex::new(Engines::new(Forms::All)));
+    static ENGINES: LazyLock<Mutex<Engines>> = LazyLock::new(|| Mutex::new(Engines::new(Forms::All)));
 
     record(data);
     let knobs = Knobs::new([1, 2]);
     let mut lane = Lane::new(&LIMITS);
     let mut engines = ENGINES.lock().unwrap();
-    let mut sink = Lines {
-        formatter: Formatter::new(Format::Json, Arc::new(Context::default())),
-        text: Vec::new(),
-    };
+    let mut sink = Lines { formatter: Formatter::new(Format::Json, Arc::new(Context::default())), text: Vec::new() };
     let (mut number, mut rest) = (0, data);
     while let Some((&[high, low], after)) = rest.split_first_chunk() {
-        let (bytes, after) =
-            after.split_at(after.len().min(u16::from_be_bytes([high, low]).into()));
+        let (bytes, after) = after.split_at(after.len().min(u16::from_be_bytes([high, low]).into()));
         rest = after;
         number += 1;
-        let slice = Slice {
-            bytes,
-            wire_len: bytes.len(),
-        };
+        let slice = Slice { bytes, wire_len: bytes.len() };
         headers(&slice);
         let time = Time(number * 100_000_000);
-        let frame = CapturedFrame {
-            start: Start::Ethernet,
-            slice,
-            time,
-            interface: 0,
-            number,
-        };
+        let frame = CapturedFrame { start: Start::Ethernet, slice, time, interface: 0, number };
         lane.frame(&frame, &knobs, &mut engines, &mut sink);
         if number % 8 == 0 {
-            lane.tick(
-                Now {
-                    time,
-                    packet: Some(number),
-                },
-                &mut engines,
-                &mut sink,
-            );
+            lane.tick(Now { time, packet: Some(number) }, &mut engines, &mut sink);
         }
     }
-    let end = Now {
-        time: Time(number * 100_000_000),
-        packet: Some(number),
-    };
+    let end = Now { time: Time(number * 100_000_000), packet: Some(number) };
     lane.finish(end, &mut engines, &mut sink);
     let (counters, stats) = (lane.counters(), lane.stats());
     assert!(counters.balanced() && counters.seen == number);
@@ -223,12 +164,7 @@ fn record(data: &[u8]) {
         return;
     };
     assert_eq!(bytes.len() + HEADER, data.len());
-    let packet = Packet {
-        header: &header,
-        bytes,
-        interface: 0,
-        number: None,
-    };
+    let packet = Packet { header: &header, bytes, interface: 0, number: None };
     if let Ok(segment) = packet::decode(&packet) {
         assert!(segment.payload.len() <= bytes.len().min(header.payload_len as usize));
         assert!(segment.options.len() <= 40);
@@ -265,11 +201,7 @@ impl Sink for Lines {
 /// agree, the stream is the one that was sent. First the initial sequence number; then for each segment
 /// its offset, and a byte whose low half gives its length in eights and whose top bit damages the copy.
 pub fn reassembly(data: &[u8]) {
-    const LIMITS: Limits = Limits {
-        window: 4096,
-        bytes: 512,
-        pieces: 8,
-    };
+    const LIMITS: Limits = Limits { window: 4096, bytes: 512, pieces: 8 };
     let Some((&first, mut rest)) = data.split_first_chunk() else {
         return;
     };
@@ -280,49 +212,23 @@ pub fn reassembly(data: &[u8]) {
         rest = after;
         let at = u32::from(u16::from_be_bytes([high, low])).wrapping_sub(1024);
         honest &= shape & 0x80 == 0;
-        let payload: Vec<u8> = (0..8 * u32::from(shape & 0x0f))
-            .map(|place| sent(at.wrapping_add(place)) ^ (shape & 0x80))
-            .collect();
+        let payload: Vec<u8> =
+            (0..8 * u32::from(shape & 0x0f)).map(|place| sent(at.wrapping_add(place)) ^ (shape & 0x80)).collect();
         let held = direction.held_bytes();
         let before = stream.len();
-        let outcome = direction.push(
-            first.wrapping_add(at),
-            &payload,
-            &LIMITS,
-            &mut budget,
-            |bytes| {
-                stream.extend_from_slice(bytes);
-            },
-        );
-        let Outcome {
-            delivered,
-            released,
-            duplicate,
-            conflicting,
-            buffered,
-            refused,
-        } = outcome;
-        assert_eq!(
-            payload.len(),
-            (delivered - released) + duplicate + conflicting + buffered + refused.total()
-        );
+        let outcome = direction.push(first.wrapping_add(at), &payload, &LIMITS, &mut budget, |bytes| {
+            stream.extend_from_slice(bytes);
+        });
+        let Outcome { delivered, released, duplicate, conflicting, buffered, refused } = outcome;
+        assert_eq!(payload.len(), (delivered - released) + duplicate + conflicting + buffered + refused.total());
         assert_eq!(stream.len(), before + delivered);
-        assert_eq!(
-            direction.next_seq(),
-            first.wrapping_add(stream.len() as u32)
-        );
+        assert_eq!(direction.next_seq(), first.wrapping_add(stream.len() as u32));
         assert_eq!(direction.held_bytes(), held + buffered - released);
         assert!(direction.held_bytes() <= LIMITS.bytes && direction.held_pieces() <= LIMITS.pieces);
         assert!(budget.used() <= budget.max());
         assert!(!honest || conflicting == 0);
     }
-    assert!(
-        !honest
-            || stream
-                .iter()
-                .zip(0..)
-                .all(|(byte, place)| *byte == sent(place))
-    );
+    assert!(!honest || stream.iter().zip(0..).all(|(byte, place)| *byte == sent(place)));
     direction.clear(&mut budget);
     assert_eq!(budget.used(), 0);
 }

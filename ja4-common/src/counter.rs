@@ -55,6 +55,8 @@ impl Counters {
         let outcomes = sum(&self.unselected) + sum(&self.unparseable) + sum(&self.selected);
         let per_class = self.emitted.iter().zip(&self.ring_full).zip(&self.governed);
         self.seen == outcomes
-            && per_class.zip(&self.selected).all(|(((emitted, full), governed), selected)| emitted + full + governed == *selected)
+            && per_class
+                .zip(&self.selected)
+                .all(|(((emitted, full), governed), selected)| emitted + full + governed == *selected)
     }
 }

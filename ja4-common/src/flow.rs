@@ -12,7 +12,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// | 36 | 1 | IP protocol |
 /// | 37 | 1 | 4 or 6 |
 /// | 38 | 2 | zero |
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
 #[repr(C)]
 pub struct FlowKey {
     /// Addresses, low endpoint first.
@@ -217,10 +219,7 @@ impl FlowEntry {
     /// Packets and bytes of both directions.
     #[inline(always)]
     pub fn books(&self) -> Books {
-        Books {
-            packets: [self.low.packets, self.high.packets],
-            bytes: [self.low.bytes, self.high.bytes],
-        }
+        Books { packets: [self.low.packets, self.high.packets], bytes: [self.low.bytes, self.high.bytes] }
     }
 }
 

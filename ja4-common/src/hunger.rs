@@ -44,7 +44,7 @@ const RECORD_HEADER: u32 = 5;
 const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
 
 /// Shortest payload taken for a hello: a record header and a handshake header.
-pub(crate) const SHORTEST_HELLO: u32 = RECORD_HEADER + 4;
+pub const SHORTEST_HELLO: u32 = RECORD_HEADER + 4;
 
 /// Longest record body: 2^14 and the 2048 bytes that TLS 1.2 allows on top (RFC 5246, 6.2.3).
 const MAX_RECORD: u32 = (1 << 14) + 2048;
@@ -72,6 +72,10 @@ pub struct Segment {
 /// handshake type if so.
 #[inline(always)]
 pub fn begins_with_hello<B: Bytes>(frame: &B, segment: &Segment) -> Option<u8> {
+    // What lies behind a shorter payload is not the stream's: an Ethernet trailer, or padding.
+    if segment.len < SHORTEST_HELLO {
+        return None;
+    }
     // Record header, then type and length of the handshake message (RFC 8446, section 4).
     let first = u64::from_be_bytes(frame.load_far::<8>(segment.at as usize)?);
     is_hello(first)
@@ -224,9 +228,7 @@ fn begins_past_handshake<B: Bytes>(frame: &B, segment: &Segment) -> bool {
     }
     match frame.load_far::<5>(segment.at as usize) {
         Some([content::CHANGE_CIPHER_SPEC, 3, 0..=4, 0, 1]) => true,
-        Some([content::APPLICATION_DATA, 3, 0..=4, hi, lo]) => {
-            u32::from(u16::from_be_bytes([hi, lo])) <= MAX_RECORD
-        }
+        Some([content::APPLICATION_DATA, 3, 0..=4, hi, lo]) => u32::from(u16::from_be_bytes([hi, lo])) <= MAX_RECORD,
         _ => false,
     }
 }

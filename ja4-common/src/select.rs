@@ -73,15 +73,8 @@ impl Passed {
     /// Number of reasons.
     pub const COUNT: usize = 7;
     /// Every reason, in the order of its counter.
-    pub const ALL: [Self; Self::COUNT] = [
-        Self::NotIp,
-        Self::Fragment,
-        Self::OtherProtocol,
-        Self::Udp,
-        Self::Untracked,
-        Self::Tracked,
-        Self::Copy,
-    ];
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::NotIp, Self::Fragment, Self::OtherProtocol, Self::Udp, Self::Untracked, Self::Tracked, Self::Copy];
 
     /// Name of the counter.
     pub const fn name(self) -> &'static str {
@@ -325,13 +318,7 @@ impl Work {
 
     /// A packet of a known flow.
     #[inline(always)]
-    fn tracked<B: Bytes, F: Flows>(
-        &mut self,
-        frame: &B,
-        entry: &mut FlowEntry,
-        now: u64,
-        knobs: &Knobs,
-    ) -> Outcome {
+    fn tracked<B: Bytes, F: Flows>(&mut self, frame: &B, entry: &mut FlowEntry, now: u64, knobs: &Knobs) -> Outcome {
         let from_client = u32::from(entry.client) == self.from;
         let (mine, theirs) = entry.split(self.from);
         if self.is_copy(mine, now) {

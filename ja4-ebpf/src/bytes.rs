@@ -11,11 +11,11 @@ use aya_ebpf::helpers::generated::{
     bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
-use ja4_common::{Bytes, Window};
 use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::headers::MAX_HEADERS;
 use ja4_common::knobs::Knobs;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
+use ja4_common::{Bytes, Window};
 
 use crate::maps::{ASLEEP, CPU, Cpu, FLOWS, MAX_SHARDS, SLOTS};
 

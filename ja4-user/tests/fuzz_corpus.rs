@@ -1,10 +1,5 @@
 //! Every corpus of the fuzz targets as a plain test, and the seeds they start from.
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 #[path = "../../fuzz/src/lib.rs"]
 #[allow(unreachable_pub, reason = "the fuzz targets need it public")]
@@ -37,19 +32,9 @@ fn fuzz() -> PathBuf {
 
 /// Names in a folder, without what follows a dot, sorted.
 fn names_in(folder: PathBuf) -> Vec<String> {
-    let entries =
-        fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut names: Vec<String> = entries
-        .map(|entry| {
-            entry
-                .unwrap()
-                .path()
-                .file_stem()
-                .unwrap()
-                .to_string_lossy()
-                .into_owned()
-        })
-        .collect();
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -65,14 +50,8 @@ fn every_target_and_every_corpus_is_listed_here() {
 fn what_the_targets_demand_holds_for_every_corpus() {
     for (name, check) in TARGETS {
         let folder = fuzz().join("corpus").join(name);
-        let files: Vec<PathBuf> = fs::read_dir(&folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        assert!(
-            !files.is_empty(),
-            "the corpus {name} is part of the repository"
-        );
+        let files: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(!files.is_empty(), "the corpus {name} is part of the repository");
         for file in files {
             eprintln!("{}", file.display());
             check(&fs::read(&file).unwrap());
@@ -104,16 +83,8 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         add("record_layer", &format!("client_{name}"), split);
     }
     let hello = Shape::Device.client_hello("", &mut random);
-    add(
-        "client_hello",
-        "dtls",
-        [&hello[4..39], b"\x04cafe", &hello[39..]].concat(),
-    );
-    add(
-        "client_hello",
-        "no_extensions",
-        [&hello[4..39], &[0, 2, 0, 0x2f, 1, 0]].concat(),
-    );
+    add("client_hello", "dtls", [&hello[4..39], b"\x04cafe", &hello[39..]].concat());
+    add("client_hello", "no_extensions", [&hello[4..39], &[0, 2, 0, 0x2f, 1, 0]].concat());
     add("client_hello", "cut", hello[4..hello.len() - 1].to_vec());
 
     let (old, new) = (server_hello_12(&mut random), server_hello_13(&mut random));
@@ -123,46 +94,20 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let flight = server_flight_13(&mut random, 64);
     add("record_layer", "server_1_3", [&[0][..], &flight].concat());
     let two = [&old[..], &[11, 0, 0, 3, 0, 0, 0], &[14, 0, 0, 0]].concat();
-    add(
-        "record_layer",
-        "server_1_2_in_one_record",
-        [&[6][..], &records(&two, usize::MAX)].concat(),
-    );
+    add("record_layer", "server_1_2_in_one_record", [&[6][..], &records(&two, usize::MAX)].concat());
     let warned = [&[2, 21, 3, 3, 0, 2, 1, 112][..], &records(&old, 3)].concat();
     add("record_layer", "warning_then_hello", warned);
-    add(
-        "record_layer",
-        "retried",
-        [&[1, 20, 3, 3, 0, 1, 1][..], &records(&hello, usize::MAX)].concat(),
-    );
+    add("record_layer", "retried", [&[1, 20, 3, 3, 0, 1, 1][..], &records(&hello, usize::MAX)].concat());
 
     let extensions = vec![Extension::HopByHop, Extension::Destination(2)];
     let mut plain = TcpConversation::new();
-    let mut tagged = TcpConversation::new().inside(Envelope {
-        vlan: vec![100, 7],
-        ..Envelope::default()
-    });
-    let mut six =
-        TcpConversation::between("[2001:db8::1]:1", "[2001:db8::2]:443").inside(Envelope {
-            extensions,
-            ..Envelope::default()
-        });
-    for (name, conversation) in [
-        ("ipv4", &mut plain),
-        ("vlan", &mut tagged),
-        ("ipv6", &mut six),
-    ] {
-        let hello = records(
-            &Shape::Curl.client_hello("example.org", &mut random),
-            usize::MAX,
-        );
+    let mut tagged = TcpConversation::new().inside(Envelope { vlan: vec![100, 7], ..Envelope::default() });
+    let mut six = TcpConversation::between("[2001:db8::1]:1", "[2001:db8::2]:443")
+        .inside(Envelope { extensions, ..Envelope::default() });
+    for (name, conversation) in [("ipv4", &mut plain), ("vlan", &mut tagged), ("ipv6", &mut six)] {
+        let hello = records(&Shape::Curl.client_hello("example.org", &mut random), usize::MAX);
         let (first, second) = hello.split_at(300);
-        conversation
-            .handshake()
-            .client_at(300, second)
-            .client_at(0, first)
-            .server(&flight)
-            .close();
+        conversation.handshake().client_at(300, second).client_at(0, first).server(&flight).close();
         let frames = conversation.packets().iter().flat_map(|packet| {
             let length = packet.frame.len() as u16;
             [&length.to_be_bytes()[..], &packet.frame].concat()
@@ -171,36 +116,12 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     }
 
     // Offsets are 1024 more than the place in the stream.
-    add(
-        "reassembly",
-        "in_order",
-        b"\0\0\0\x01\x04\0\x02\x04\x10\x03\x04\x28\x01".to_vec(),
-    );
-    add(
-        "reassembly",
-        "reversed",
-        b"\x12\x34\x56\x78\x04\x20\x02\x04\x10\x02\x04\0\x02".to_vec(),
-    );
-    add(
-        "reassembly",
-        "overlapping_at_the_wrap",
-        b"\xff\xff\xff\xf0\x04\x10\x04\x04\x08\x04\x04\0\x0f".to_vec(),
-    );
-    add(
-        "reassembly",
-        "conflicting",
-        b"\0\0\0\x01\x04\x10\x02\x04\x10\x82\x04\0\x84\x04\x20\x01".to_vec(),
-    );
+    add("reassembly", "in_order", b"\0\0\0\x01\x04\0\x02\x04\x10\x03\x04\x28\x01".to_vec());
+    add("reassembly", "reversed", b"\x12\x34\x56\x78\x04\x20\x02\x04\x10\x02\x04\0\x02".to_vec());
+    add("reassembly", "overlapping_at_the_wrap", b"\xff\xff\xff\xf0\x04\x10\x04\x04\x08\x04\x04\0\x0f".to_vec());
+    add("reassembly", "conflicting", b"\0\0\0\x01\x04\x10\x02\x04\x10\x82\x04\0\x84\x04\x20\x01".to_vec());
     let crowd = (0..20).flat_map(|place| [4, 9 * place + 1, 1]);
-    add(
-        "reassembly",
-        "too_many_pieces",
-        [0, 0, 0, 0].into_iter().chain(crowd).collect(),
-    );
-    add(
-        "reassembly",
-        "beyond_the_window",
-        b"\0\0\0\0\xff\0\x0f\x03\0\x0f\x04\0\x0f".to_vec(),
-    );
+    add("reassembly", "too_many_pieces", [0, 0, 0, 0].into_iter().chain(crowd).collect());
+    add("reassembly", "beyond_the_window", b"\0\0\0\0\xff\0\x0f\x03\0\x0f\x04\0\x0f".to_vec());
     seeds
 }

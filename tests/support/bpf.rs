@@ -50,11 +50,7 @@ fn call(command: libc::c_long, attributes: &mut [u32]) -> io::Result<i32> {
     // SAFETY: the kernel reads and writes at most `size` bytes of a live, exclusively borrowed slice. Attributes that
     // hold addresses themselves are made by callers in this file from memory that outlives the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_mut_ptr(), size) };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result as i32)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
 }
 
 #[cfg(test)]

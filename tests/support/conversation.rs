@@ -7,13 +7,10 @@ use std::time::Duration;
 use crate::packets::{self, ACK, Envelope, FIN, PSH, Packet, RST, SYN, Segment};
 
 /// MSS 1460, SACK permitted, timestamps, NOP, window scale: the options a Linux host sends in a SYN.
-pub const LINUX_SYN_OPTIONS: &[u8] = &[
-    2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0x3a, 0x4f, 0x11, 0x02, 0, 0, 0, 0, 1, 3, 3, 7,
-];
+pub const LINUX_SYN_OPTIONS: &[u8] = &[2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0x3a, 0x4f, 0x11, 0x02, 0, 0, 0, 0, 1, 3, 3, 7];
 /// The same of a Linux server with a larger window scale.
-pub const LINUX_SYN_ACK_OPTIONS: &[u8] = &[
-    2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0x91, 0x20, 0x7c, 0x33, 0x3a, 0x4f, 0x11, 0x02, 1, 3, 3, 9,
-];
+pub const LINUX_SYN_ACK_OPTIONS: &[u8] =
+    &[2, 4, 0x05, 0xb4, 4, 2, 8, 10, 0x91, 0x20, 0x7c, 0x33, 0x3a, 0x4f, 0x11, 0x02, 1, 3, 3, 9];
 /// Two NOPs and a timestamp: the options of every later segment.
 pub const TIMESTAMP_OPTIONS: &[u8] = &[1, 1, 8, 10, 0x3a, 0x4f, 0x11, 0x21, 0x91, 0x20, 0x7c, 0x41];
 
@@ -112,17 +109,7 @@ impl TcpConversation {
 
     /// A SYN with this window and these options.
     pub fn syn_with(&mut self, window: u16, options: &[u8]) -> &mut Self {
-        self.push(
-            Side::Client,
-            Bits {
-                flags: SYN,
-                seq: self.client_isn,
-                ack: 0,
-                window,
-                options,
-            },
-            &[],
-        )
+        self.push(Side::Client, Bits { flags: SYN, seq: self.client_isn, ack: 0, window, options }, &[])
     }
 
     /// The server's SYN-ACK.
@@ -133,26 +120,12 @@ impl TcpConversation {
     /// A SYN-ACK with this window and these options.
     pub fn syn_ack_with(&mut self, window: u16, options: &[u8]) -> &mut Self {
         let ack = self.client_isn.wrapping_add(1);
-        self.push(
-            Side::Server,
-            Bits {
-                flags: SYN | ACK,
-                seq: self.server_isn,
-                ack,
-                window,
-                options,
-            },
-            &[],
-        )
+        self.push(Side::Server, Bits { flags: SYN | ACK, seq: self.server_isn, ack, window, options }, &[])
     }
 
     /// SYN, SYN-ACK, ACK with the times that [`JA4L`] and [`JA4LS`] state.
     pub fn handshake(&mut self) -> &mut Self {
-        self.syn()
-            .wait(SERVER_TAKES)
-            .syn_ack()
-            .wait(CLIENT_TAKES)
-            .client_ack()
+        self.syn().wait(SERVER_TAKES).syn_ack().wait(CLIENT_TAKES).client_ack()
     }
 
     /// A bare ACK of the client for everything up to here.
@@ -226,30 +199,14 @@ impl TcpConversation {
         let (seq, ack) = match side {
             Side::Client => {
                 self.client_sent = self.client_sent.max(end);
-                (
-                    client.wrapping_add(offset),
-                    server.wrapping_add(self.server_sent),
-                )
+                (client.wrapping_add(offset), server.wrapping_add(self.server_sent))
             }
             Side::Server => {
                 self.server_sent = self.server_sent.max(end);
-                (
-                    server.wrapping_add(offset),
-                    client.wrapping_add(self.client_sent),
-                )
+                (server.wrapping_add(offset), client.wrapping_add(self.client_sent))
             }
         };
-        self.push(
-            side,
-            Bits {
-                flags,
-                seq,
-                ack,
-                window: 502,
-                options: TIMESTAMP_OPTIONS,
-            },
-            bytes,
-        )
+        self.push(side, Bits { flags, seq, ack, window: 502, options: TIMESTAMP_OPTIONS }, bytes)
     }
 
     fn push(&mut self, side: Side, bits: Bits<'_>, payload: &[u8]) -> &mut Self {
@@ -257,30 +214,10 @@ impl TcpConversation {
             Side::Client => (self.client, self.server, CLIENT_TTL),
             Side::Server => (self.server, self.client, SERVER_TTL),
         };
-        let Bits {
-            flags,
-            seq,
-            ack,
-            window,
-            options,
-        } = bits;
+        let Bits { flags, seq, ack, window, options } = bits;
         let mut frame = Vec::new();
-        Segment {
-            from,
-            to,
-            ttl,
-            seq,
-            ack,
-            flags,
-            window,
-            options,
-            payload,
-        }
-        .write(&self.envelope, &mut frame);
-        self.packets.push(Packet {
-            time: self.now,
-            frame,
-        });
+        Segment { from, to, ttl, seq, ack, flags, window, options, payload }.write(&self.envelope, &mut frame);
+        self.packets.push(Packet { time: self.now, frame });
         // Bare handshake packets keep the moment they were told for, so that latencies are what a test says.
         if !payload.is_empty() {
             self.now += STEP;

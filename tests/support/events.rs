@@ -12,8 +12,7 @@ pub fn parse(lines: &str) -> Vec<Value> {
     lines
         .lines()
         .map(|line| {
-            let event: Value = serde_json::from_str(line)
-                .unwrap_or_else(|error| panic!("not JSON ({error}): {line}"));
+            let event: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("not JSON ({error}): {line}"));
             assert!(event["event_type"].is_string(), "no event_type: {line}");
             event
         })
@@ -22,10 +21,7 @@ pub fn parse(lines: &str) -> Vec<Value> {
 
 /// Those events that are of this `event_type`.
 pub fn of_type<'a>(events: &'a [Value], event_type: &str) -> Vec<&'a Value> {
-    events
-        .iter()
-        .filter(|event| event["event_type"] == event_type)
-        .collect()
+    events.iter().filter(|event| event["event_type"] == event_type).collect()
 }
 
 /// The fingerprint events.
@@ -38,11 +34,7 @@ pub fn values<'a>(events: &'a [Value], kind: &str) -> Vec<&'a str> {
     fingerprints(events)
         .into_iter()
         .filter(|event| event["fingerprint"]["type"] == kind)
-        .map(|event| {
-            event["fingerprint"]["value"]
-                .as_str()
-                .unwrap_or_else(|| panic!("no value: {event}"))
-        })
+        .map(|event| event["fingerprint"]["value"].as_str().unwrap_or_else(|| panic!("no value: {event}")))
         .collect()
 }
 
@@ -52,9 +44,7 @@ pub fn values<'a>(events: &'a [Value], kind: &str) -> Vec<&'a str> {
 /// If there is no whole number at that path; the message shows the event.
 pub fn stats_u64(event: &Value, path: &[&str]) -> u64 {
     let found = path.iter().fold(&event["stats"], |value, key| &value[*key]);
-    found
-        .as_u64()
-        .unwrap_or_else(|| panic!("no counter at {path:?} in {event:#}"))
+    found.as_u64().unwrap_or_else(|| panic!("no counter at {path:?} in {event:#}"))
 }
 
 /// What has to be equal when the same packets are seen twice: everything about a fingerprint but the clock's part.
@@ -77,12 +67,8 @@ impl Seen {
     /// # Panics
     /// If a field of the contract is missing.
     pub fn new(event: &Value) -> Self {
-        let text = |value: &Value, what: &str| {
-            value
-                .as_str()
-                .unwrap_or_else(|| panic!("no {what} in {event}"))
-                .to_owned()
-        };
+        let text =
+            |value: &Value, what: &str| value.as_str().unwrap_or_else(|| panic!("no {what} in {event}")).to_owned();
         let fingerprint = &event["fingerprint"];
         let kind = text(&fingerprint["type"], "fingerprint.type");
         let mut value = text(&fingerprint["value"], "fingerprint.value");
@@ -91,10 +77,7 @@ impl Seen {
             let mut sections = value.split('_');
             let time = sections.next().and_then(|time| time.parse().ok());
             micros = Some(time.unwrap_or_else(|| panic!("{value} does not begin with a latency")));
-            value = sections
-                .next()
-                .unwrap_or_else(|| panic!("{value} has no TTL"))
-                .to_owned();
+            value = sections.next().unwrap_or_else(|| panic!("{value} has no TTL")).to_owned();
         }
         let endpoint = |ip: &str, port: &str| format!("{} {}", text(&event[ip], ip), event[port]);
         Self {
@@ -109,14 +92,8 @@ impl Seen {
     }
 
     fn is_near(&self, other: &Self, tolerance: Duration) -> bool {
-        let untimed = |seen: &Self| Self {
-            micros: None,
-            ..seen.clone()
-        };
-        let apart = self
-            .micros
-            .unwrap_or_default()
-            .abs_diff(other.micros.unwrap_or_default());
+        let untimed = |seen: &Self| Self { micros: None, ..seen.clone() };
+        let apart = self.micros.unwrap_or_default().abs_diff(other.micros.unwrap_or_default());
         untimed(self) == untimed(other)
             && self.micros.is_some() == other.micros.is_some()
             && u128::from(apart) <= tolerance.as_micros()
@@ -136,10 +113,7 @@ pub fn assert_same_fingerprints(left: &[Value], right: &[Value], tolerance: Dura
     let (left, mut right) = (seen(left), seen(right));
     let mut only_left = Vec::new();
     for fingerprint in left {
-        match right
-            .iter()
-            .position(|other| fingerprint.is_near(other, tolerance))
-        {
+        match right.iter().position(|other| fingerprint.is_near(other, tolerance)) {
             Some(at) => drop(right.remove(at)),
             None => only_left.push(fingerprint),
         }
@@ -171,28 +145,17 @@ mod tests {
     #[test]
     #[should_panic(expected = "the two differ")]
     fn a_large_latency_matters() {
-        assert_same_fingerprints(
-            &[event("ja4l", "120_64")],
-            &[event("ja4l", "180_64")],
-            Duration::from_micros(59),
-        );
+        assert_same_fingerprints(&[event("ja4l", "120_64")], &[event("ja4l", "180_64")], Duration::from_micros(59));
     }
 
     #[test]
     #[should_panic(expected = "the two differ")]
     fn a_missing_duplicate_matters() {
-        assert_same_fingerprints(
-            &[event("ja4", "t13"), event("ja4", "t13")],
-            &[event("ja4", "t13")],
-            Duration::ZERO,
-        );
+        assert_same_fingerprints(&[event("ja4", "t13"), event("ja4", "t13")], &[event("ja4", "t13")], Duration::ZERO);
     }
 
     #[test]
     fn counters_are_found_by_path() {
-        assert_eq!(
-            stats_u64(&json!({"stats": {"kernel": {"seen": 7}}}), &["kernel", "seen"]),
-            7
-        );
+        assert_eq!(stats_u64(&json!({"stats": {"kernel": {"seen": 7}}}), &["kernel", "seen"]), 7);
     }
 }

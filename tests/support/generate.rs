@@ -155,10 +155,7 @@ pub fn write(kind: Kind, scale: f64, seed: u64, out: &mut impl Write) -> io::Res
             None => free.push(slot),
         }
     }
-    let written = Written {
-        packets: pcap.packets(),
-        bytes: pcap.bytes(),
-    };
+    let written = Written { packets: pcap.packets(), bytes: pcap.bytes() };
     pcap.finish()?;
     Ok(written)
 }
@@ -197,32 +194,18 @@ enum Step {
 
 impl Flow {
     fn new(kind: Kind, seed: u64, index: u64) -> Self {
-        let mut random =
-            SplitMix64::for_item(seed ^ u64::from(kind.packets_per_flow() as u32), index);
+        let mut random = SplitMix64::for_item(seed ^ u64::from(kind.packets_per_flow() as u32), index);
         let host = 1 + index / FLOWS_PER_CLIENT;
         let ports = 28_000 / FLOWS_PER_CLIENT;
         let port = 32_768 + (index % FLOWS_PER_CLIENT) * ports + random.below(ports);
         let peer = random.below(SERVERS) as u8;
         let (client, server): (IpAddr, IpAddr) = if host % 8 == 7 {
-            let net = |subnet, host: u64| {
-                Ipv6Addr::new(
-                    0x2001,
-                    0xdb8,
-                    subnet,
-                    0,
-                    0,
-                    0,
-                    (host >> 16) as u16,
-                    host as u16,
-                )
-            };
+            let net =
+                |subnet, host: u64| Ipv6Addr::new(0x2001, 0xdb8, subnet, 0, 0, 0, (host >> 16) as u16, host as u16);
             (net(0xc, host).into(), net(0x5, u64::from(peer)).into())
         } else {
             let [.., a, b, c] = host.to_be_bytes();
-            (
-                Ipv4Addr::new(10, a, b, c).into(),
-                Ipv4Addr::new(198, 51, 100, peer).into(),
-            )
+            (Ipv4Addr::new(10, a, b, c).into(), Ipv4Addr::new(198, 51, 100, peer).into())
         };
         Self {
             shape: kind.shape(&mut random),
@@ -257,25 +240,12 @@ impl Flow {
             }
             Step::Hello => {
                 let name = format!("www.site-{:04}.example", self.random.below(NAMES));
-                let mut bytes = hello::records(
-                    &self.shape.client_hello(&name, &mut self.random),
-                    usize::MAX,
-                );
+                let mut bytes = hello::records(&self.shape.client_hello(&name, &mut self.random), usize::MAX);
                 self.rest = bytes.split_off(bytes.len().min(HELLO_SEGMENT));
                 let whole = self.rest.is_empty();
-                self.client(
-                    frame,
-                    if whole { PSH | ACK } else { ACK },
-                    502,
-                    TIMESTAMP_OPTIONS,
-                    &bytes,
-                );
+                self.client(frame, if whole { PSH | ACK } else { ACK }, 502, TIMESTAMP_OPTIONS, &bytes);
                 // The second half follows on the first one's heels.
-                if whole {
-                    (Step::ServerHello, self.round_trip)
-                } else {
-                    (Step::HelloRest, 12 * MICRO)
-                }
+                if whole { (Step::ServerHello, self.round_trip) } else { (Step::HelloRest, 12 * MICRO) }
             }
             Step::HelloRest => {
                 let bytes = std::mem::take(&mut self.rest);
@@ -284,32 +254,16 @@ impl Flow {
             }
             Step::ServerHello => {
                 let flight = match self.shape {
-                    Shape::Device => {
-                        hello::records(&hello::server_hello_12(&mut self.random), usize::MAX)
-                    }
+                    Shape::Device => hello::records(&hello::server_hello_12(&mut self.random), usize::MAX),
                     _ => hello::server_flight_13(&mut self.random, 64),
                 };
                 self.server(frame, PSH | ACK, 502, TIMESTAMP_OPTIONS, &flight);
-                (
-                    if kind.data_segments() > 0 {
-                        Step::Data(0)
-                    } else {
-                        Step::Fin
-                    },
-                    soon,
-                )
+                (if kind.data_segments() > 0 { Step::Data(0) } else { Step::Fin }, soon)
             }
             Step::Data(number) => {
                 self.data(number, pool, frame);
                 let last = number + 1 == kind.data_segments();
-                (
-                    if last {
-                        Step::Fin
-                    } else {
-                        Step::Data(number + 1)
-                    },
-                    soon,
-                )
+                (if last { Step::Fin } else { Step::Data(number + 1) }, soon)
             }
             Step::Fin => {
                 self.client(frame, FIN | ACK, 502, TIMESTAMP_OPTIONS, &[]);
@@ -324,16 +278,8 @@ impl Flow {
     fn data(&mut self, number: u32, pool: &[u8], frame: &mut Vec<u8>) {
         let within = number % ROUND;
         let full = within < FULL_PER_ROUND;
-        let length = if full {
-            FULL_SEGMENT
-        } else {
-            self.random.between(36, 100) as usize
-        };
-        let record = if full {
-            FULL_SEGMENT * FULL_PER_ROUND as usize
-        } else {
-            length
-        };
+        let length = if full { FULL_SEGMENT } else { self.random.between(36, 100) as usize };
+        let record = if full { FULL_SEGMENT * FULL_PER_ROUND as usize } else { length };
         let cut = self.random.below((POOL - FULL_SEGMENT) as u64) as usize;
 
         let mut payload = [0; FULL_SEGMENT];
@@ -350,56 +296,18 @@ impl Flow {
         }
     }
 
-    fn client(
-        &mut self,
-        frame: &mut Vec<u8>,
-        flags: u8,
-        window: u16,
-        options: &[u8],
-        payload: &[u8],
-    ) {
+    fn client(&mut self, frame: &mut Vec<u8>, flags: u8, window: u16, options: &[u8], payload: &[u8]) {
         let seq = self.client_seq;
-        self.client_seq =
-            seq.wrapping_add(payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
+        self.client_seq = seq.wrapping_add(payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
         let ack = if flags & ACK != 0 { self.server_seq } else { 0 };
         let (from, to, ttl) = (self.client, self.server, self.client_ttl);
-        Segment {
-            from,
-            to,
-            ttl,
-            seq,
-            ack,
-            flags,
-            window,
-            options,
-            payload,
-        }
-        .write(&Envelope::default(), frame);
+        Segment { from, to, ttl, seq, ack, flags, window, options, payload }.write(&Envelope::default(), frame);
     }
 
-    fn server(
-        &mut self,
-        frame: &mut Vec<u8>,
-        flags: u8,
-        window: u16,
-        options: &[u8],
-        payload: &[u8],
-    ) {
+    fn server(&mut self, frame: &mut Vec<u8>, flags: u8, window: u16, options: &[u8], payload: &[u8]) {
         let seq = self.server_seq;
-        self.server_seq =
-            seq.wrapping_add(payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
+        self.server_seq = seq.wrapping_add(payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
         let (from, to, ttl, ack) = (self.server, self.client, self.server_ttl, self.client_seq);
-        Segment {
-            from,
-            to,
-            ttl,
-            seq,
-            ack,
-            flags,
-            window,
-            options,
-            payload,
-        }
-        .write(&Envelope::default(), frame);
+        Segment { from, to, ttl, seq, ack, flags, window, options, payload }.write(&Envelope::default(), frame);
     }
 }

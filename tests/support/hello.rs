@@ -49,13 +49,7 @@ pub enum Shape {
 
 impl Shape {
     /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Browser,
-        Self::PostQuantum,
-        Self::Curl,
-        Self::Go,
-        Self::Device,
-    ];
+    pub const ALL: [Self; 5] = [Self::Browser, Self::PostQuantum, Self::Curl, Self::Go, Self::Device];
 
     /// Its JA4.
     pub const fn ja4(self) -> &'static str {
@@ -77,9 +71,7 @@ impl Shape {
             out.extend_from_slice(&0x0303_u16.to_be_bytes());
             out.extend_from_slice(&random.bytes::<32>());
             let session = if self == Self::Device { 0 } else { 32 };
-            prefixed(out, 1, |out| {
-                out.extend_from_slice(&random.bytes::<32>()[..session])
-            });
+            prefixed(out, 1, |out| out.extend_from_slice(&random.bytes::<32>()[..session]));
             prefixed(out, 2, |out| {
                 if grease {
                     out.extend_from_slice(&grease_value(random).to_be_bytes());
@@ -99,18 +91,16 @@ impl Shape {
     const fn suites(self) -> &'static [u16] {
         match self {
             Self::Browser | Self::PostQuantum => &[
-                0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013,
-                0xc014, 0x009c, 0x009d, 0x002f, 0x0035,
+                0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c, 0x009d,
+                0x002f, 0x0035,
             ],
             Self::Curl => &[
-                0x1302, 0x1303, 0x1301, 0xc02c, 0xc030, 0x009f, 0xcca9, 0xcca8, 0xccaa, 0xc02b,
-                0xc02f, 0x009e, 0xc024, 0xc028, 0x006b, 0xc023, 0xc027, 0x0067, 0xc00a, 0xc014,
-                0x0039, 0xc009, 0xc013, 0x0033, 0x009d, 0x009c, 0x003d, 0x003c, 0x0035, 0x002f,
-                0x00ff,
+                0x1302, 0x1303, 0x1301, 0xc02c, 0xc030, 0x009f, 0xcca9, 0xcca8, 0xccaa, 0xc02b, 0xc02f, 0x009e, 0xc024,
+                0xc028, 0x006b, 0xc023, 0xc027, 0x0067, 0xc00a, 0xc014, 0x0039, 0xc009, 0xc013, 0x0033, 0x009d, 0x009c,
+                0x003d, 0x003c, 0x0035, 0x002f, 0x00ff,
             ],
             Self::Go => &[
-                0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc009, 0xc013, 0xc00a, 0xc014,
-                0x1301, 0x1302, 0x1303,
+                0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc009, 0xc013, 0xc00a, 0xc014, 0x1301, 0x1302, 0x1303,
             ],
             Self::Device => &[0xc030, 0xc02f, 0x009f, 0x009e, 0x0035, 0x002f, 0x000a],
         }
@@ -118,16 +108,12 @@ impl Shape {
 
     const fn signature_algorithms(self) -> &'static [u16] {
         match self {
-            Self::Browser | Self::PostQuantum => &[
-                0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601,
-            ],
+            Self::Browser | Self::PostQuantum => &[0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601],
             Self::Curl => &[
-                0x0403, 0x0503, 0x0603, 0x0807, 0x0808, 0x0809, 0x080a, 0x080b, 0x0804, 0x0805,
-                0x0806, 0x0401, 0x0501, 0x0601, 0x0303, 0x0301, 0x0302, 0x0402, 0x0502, 0x0602,
+                0x0403, 0x0503, 0x0603, 0x0807, 0x0808, 0x0809, 0x080a, 0x080b, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501,
+                0x0601, 0x0303, 0x0301, 0x0302, 0x0402, 0x0502, 0x0602,
             ],
-            Self::Go => &[
-                0x0804, 0x0403, 0x0807, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0503, 0x0603,
-            ],
+            Self::Go => &[0x0804, 0x0403, 0x0807, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0503, 0x0603],
             Self::Device => &[0x0401, 0x0501, 0x0201],
         }
     }
@@ -208,9 +194,7 @@ impl Shape {
             extension(out, grease_value(random), |_| ());
         }
         for kind in types.iter() {
-            extension(out, *kind, |out| {
-                self.extension_body(*kind, name, random, out)
-            });
+            extension(out, *kind, |out| self.extension_body(*kind, name, random, out));
         }
         if self.is_chromium() {
             extension(out, grease_value(random), |out| out.push(0));
@@ -231,35 +215,17 @@ impl Shape {
             STATUS_REQUEST => out.extend_from_slice(&[1, 0, 0, 0, 0]),
             SUPPORTED_GROUPS => prefixed(out, 2, |out| match self {
                 Self::Browser => numbers(out, &[grease_value(random), X25519, 0x0017, 0x0018]),
-                Self::PostQuantum => numbers(
-                    out,
-                    &[
-                        grease_value(random),
-                        X25519_MLKEM768,
-                        X25519,
-                        0x0017,
-                        0x0018,
-                    ],
-                ),
-                Self::Curl => numbers(
-                    out,
-                    &[
-                        X25519, 0x0017, 0x001e, 0x0019, 0x0018, 0x0100, 0x0101, 0x0102,
-                    ],
-                ),
+                Self::PostQuantum => numbers(out, &[grease_value(random), X25519_MLKEM768, X25519, 0x0017, 0x0018]),
+                Self::Curl => numbers(out, &[X25519, 0x0017, 0x001e, 0x0019, 0x0018, 0x0100, 0x0101, 0x0102]),
                 Self::Go => numbers(out, &[X25519, 0x0017, 0x0018, 0x0019]),
                 Self::Device => numbers(out, &[0x0017, 0x0018]),
             }),
             POINT_FORMATS if self == Self::Curl => out.extend_from_slice(&[3, 0, 1, 2]),
             POINT_FORMATS => out.extend_from_slice(&[1, 0]),
-            SIGNATURE_ALGORITHMS => {
-                prefixed(out, 2, |out| numbers(out, self.signature_algorithms()))
-            }
+            SIGNATURE_ALGORITHMS => prefixed(out, 2, |out| numbers(out, self.signature_algorithms())),
             ALPN => prefixed(out, 2, |out| out.extend_from_slice(b"\x02h2\x08http/1.1")),
             SUPPORTED_VERSIONS => prefixed(out, 1, |out| match self {
-                Self::Browser | Self::PostQuantum => {
-                    numbers(out, &[grease_value(random), 0x0304, 0x0303])
-                }
+                Self::Browser | Self::PostQuantum => numbers(out, &[grease_value(random), 0x0304, 0x0303]),
                 _ => numbers(out, &[0x0304, 0x0303]),
             }),
             COMPRESS_CERTIFICATE => out.extend_from_slice(&[2, 0, 2]),
@@ -302,9 +268,7 @@ pub fn server_hello_13(random: &mut SplitMix64) -> Vec<u8> {
             out.extend_from_slice(&X25519.to_be_bytes());
             prefixed(out, 2, |out| out.extend_from_slice(&random.bytes::<32>()));
         });
-        extension(out, SUPPORTED_VERSIONS, |out| {
-            out.extend_from_slice(&[3, 4])
-        });
+        extension(out, SUPPORTED_VERSIONS, |out| out.extend_from_slice(&[3, 4]));
     })
 }
 
@@ -381,10 +345,7 @@ fn prefixed(out: &mut Vec<u8>, width: usize, body: impl FnOnce(&mut Vec<u8>)) {
     out.resize(start + width, 0);
     body(out);
     let length = (out.len() - start - width) as u64;
-    assert!(
-        length < 1 << (8 * width),
-        "{length} bytes do not fit a length of {width}"
-    );
+    assert!(length < 1 << (8 * width), "{length} bytes do not fit a length of {width}");
     out[start..start + width].copy_from_slice(&length.to_be_bytes()[8 - width..]);
 }
 
@@ -395,15 +356,10 @@ mod tests {
     #[test]
     fn sizes_are_those_of_the_real_programs() {
         let mut random = SplitMix64::new(1);
-        let mut size = |shape: Shape| {
-            records(&shape.client_hello("example.org", &mut random), usize::MAX).len()
-        };
+        let mut size = |shape: Shape| records(&shape.client_hello("example.org", &mut random), usize::MAX).len();
         assert_eq!(size(Shape::Browser), 517);
         assert_eq!(size(Shape::Curl), 517);
-        assert!(
-            (1600..1900).contains(&size(Shape::PostQuantum)),
-            "two segments, not three"
-        );
+        assert!((1600..1900).contains(&size(Shape::PostQuantum)), "two segments, not three");
         assert!(size(Shape::Go) < 300 && size(Shape::Device) < 120);
     }
 
@@ -416,9 +372,6 @@ mod tests {
 
     #[test]
     fn records_cut_the_message_and_nothing_else() {
-        assert_eq!(
-            records(&[1, 2, 3], 2),
-            [22, 3, 1, 0, 2, 1, 2, 22, 3, 3, 0, 1, 3]
-        );
+        assert_eq!(records(&[1, 2, 3], 2), [22, 3, 1, 0, 2, 1, 2, 22, 3, 3, 0, 1, 3]);
     }
 }

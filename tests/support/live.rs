@@ -71,12 +71,7 @@ impl LiveSensor {
             .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
         let stdout = Reader::start(child.stdout.take().expect("stdout is piped"));
         let stderr = Reader::start(child.stderr.take().expect("stderr is piped"));
-        Self {
-            child,
-            command: name,
-            stdout,
-            stderr,
-        }
+        Self { child, command: name, stdout, stderr }
     }
 
     /// The process id.
@@ -110,12 +105,7 @@ impl LiveSensor {
     /// If that takes more than ten seconds.
     pub fn wait_for(&self, what: &str, mut condition: impl FnMut(&[Value]) -> bool) {
         let held = process::until(Duration::from_secs(10), || condition(&self.events()));
-        assert!(
-            held,
-            "no {what} in time; stdout:\n{}\nstderr:\n{}",
-            self.stdout(),
-            self.stderr()
-        );
+        assert!(held, "no {what} in time; stdout:\n{}\nstderr:\n{}", self.stdout(), self.stderr());
     }
 
     /// SIGINT, as from a user at a terminal, and the end.
@@ -156,27 +146,12 @@ impl LiveSensor {
         let mut ended = None;
         let ready = process::until(READY, || {
             ended = self.child.try_wait().expect("the child is ours");
-            ended.is_some()
-                || self
-                    .stderr()
-                    .lines()
-                    .filter(|line| line.contains(ATTACHED))
-                    .count()
-                    >= interfaces
+            ended.is_some() || self.stderr().lines().filter(|line| line.contains(ATTACHED)).count() >= interfaces
         });
         if let Some(status) = ended {
-            panic!(
-                "{} ended with {status}; stderr:\n{}",
-                self.command,
-                self.stderr()
-            );
+            panic!("{} ended with {status}; stderr:\n{}", self.command, self.stderr());
         }
-        assert!(
-            ready,
-            "{} did not say {ATTACHED:?} in time; stderr:\n{}",
-            self.command,
-            self.stderr()
-        );
+        assert!(ready, "{} did not say {ATTACHED:?} in time; stderr:\n{}", self.command, self.stderr());
     }
 }
 
@@ -204,20 +179,14 @@ impl Reader {
                 let taken = match pipe.fill_buf() {
                     Ok([]) | Err(_) => return,
                     Ok(chunk) => {
-                        shared
-                            .lock()
-                            .expect("no reader panics")
-                            .extend_from_slice(chunk);
+                        shared.lock().expect("no reader panics").extend_from_slice(chunk);
                         chunk.len()
                     }
                 };
                 pipe.consume(taken);
             }
         });
-        Self {
-            bytes,
-            thread: Some(thread),
-        }
+        Self { bytes, thread: Some(thread) }
     }
 
     fn text(&self) -> String {

@@ -59,15 +59,8 @@ impl Wire {
     pub fn with(layout: Layout<'_>) -> Self {
         // Several test programs may run at once, and each has several tests.
         static SERIAL: AtomicU32 = AtomicU32::new(0);
-        let prefix = format!(
-            "ja4t{}-{}",
-            std::process::id(),
-            SERIAL.fetch_add(1, Ordering::Relaxed)
-        );
-        let mut wire = Self {
-            client: Namespace::new(&prefix, "c", 1),
-            server: Namespace::new(&prefix, "s", 2),
-        };
+        let prefix = format!("ja4t{}-{}", std::process::id(), SERIAL.fetch_add(1, Ordering::Relaxed));
+        let mut wire = Self { client: Namespace::new(&prefix, "c", 1), server: Namespace::new(&prefix, "s", 2) };
 
         let (client, server) = (&wire.client, &wire.server);
         for host in [client, server] {
@@ -94,15 +87,9 @@ impl Wire {
         let (client, server) = (&wire.client, &wire.server);
         // Carrier takes a moment; the first SYN should not be a retransmission.
         let up = process::until(Duration::from_secs(5), || {
-            [client, server]
-                .iter()
-                .all(|host| host.run(&["cat", &host.operstate()]).stdout().trim() == "up")
+            [client, server].iter().all(|host| host.run(&["cat", &host.operstate()]).stdout().trim() == "up")
         });
-        assert!(
-            up,
-            "the wire between {} and {} did not come up",
-            client.name, server.name
-        );
+        assert!(up, "the wire between {} and {} did not come up", client.name, server.name);
         wire
     }
 
@@ -157,10 +144,7 @@ impl Namespace {
     /// `inner`, to be started on this host. `ip netns exec` becomes the program itself, so its process id is the program's.
     pub fn enter(&self, inner: &Command) -> Command {
         let mut command = Command::new("ip");
-        command
-            .args(["netns", "exec", &self.name])
-            .arg(inner.get_program())
-            .args(inner.get_args());
+        command.args(["netns", "exec", &self.name]).arg(inner.get_program()).args(inner.get_args());
         for (name, value) in inner.get_envs() {
             match value {
                 Some(value) => command.env(name, value),
@@ -193,14 +177,11 @@ impl Namespace {
     pub fn with<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         thread::scope(|scope| {
             let inside = scope.spawn(|| {
-                let name =
-                    File::open(format!("{NAMES}/{}", self.name)).expect("the namespace has a name");
+                let name = File::open(format!("{NAMES}/{}", self.name)).expect("the namespace has a name");
                 setns(name, CloneFlags::CLONE_NEWNET).expect("a thread of root may enter it");
                 work()
             });
-            inside
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
@@ -211,11 +192,7 @@ impl Namespace {
     pub fn wait_listening(&self, server: &mut Spawned, port: u16) {
         let filter = format!("sport = :{port}");
         server.wait_until(&format!("listening on port {port}"), |_| {
-            !self
-                .run(&["ss", "-Hltn", &filter])
-                .stdout()
-                .trim()
-                .is_empty()
+            !self.run(&["ss", "-Hltn", &filter]).stdout().trim().is_empty()
         });
     }
 
@@ -224,14 +201,7 @@ impl Namespace {
     /// # Panics
     /// If the kernel refuses.
     pub fn offload(&self, feature: &str, on: bool) {
-        self.run(&[
-            "ethtool",
-            "-K",
-            &self.interface,
-            feature,
-            if on { "on" } else { "off" },
-        ])
-        .ok();
+        self.run(&["ethtool", "-K", &self.interface, feature, if on { "on" } else { "off" }]).ok();
     }
 
     /// Whether an XDP, tcx or tc program is on the host's interface or its loopback.
@@ -242,11 +212,7 @@ impl Namespace {
         let links = self.run(&["ip", "-d", "link", "show"]).ok();
         links.stdout().contains(" xdp")
             || ["ingress", "egress"].iter().any(|hook| self.filters(hook))
-            || self.with(|| {
-                [&self.interface, "lo"]
-                    .iter()
-                    .any(|interface| bpf::tcx_programs(interface) > 0)
-            })
+            || self.with(|| [&self.interface, "lo"].iter().any(|interface| bpf::tcx_programs(interface) > 0))
     }
 
     fn filters(&self, hook: &str) -> bool {
@@ -259,16 +225,10 @@ impl Namespace {
     }
 
     fn bring_up(&mut self, layout: Layout<'_>) {
-        let device = if layout.vlan.is_empty() {
-            self.interface.clone()
-        } else {
-            "vlan".to_owned()
-        };
+        let device = if layout.vlan.is_empty() { self.interface.clone() } else { "vlan".to_owned() };
         if !layout.vlan.is_empty() {
             let made = self.with(|| VlanDevice::new(&device, &self.interface, layout.vlan));
-            self.vlan = Some(
-                made.unwrap_or_else(|error| panic!("no VLAN device in {}: {error}", self.name)),
-            );
+            self.vlan = Some(made.unwrap_or_else(|error| panic!("no VLAN device in {}: {error}", self.name)));
         }
         let ip = |arguments: &[&str]| {
             let mut argv = vec!["ip", "-n", self.name.as_str()];
@@ -283,38 +243,20 @@ impl Namespace {
         ip(&["link", "set", "lo", "up"]);
         if device != self.interface {
             // Room for the tags, and nothing of its own: every frame on the wire is tagged.
-            ip(&[
-                "link",
-                "set",
-                &self.interface,
-                "mtu",
-                "1508",
-                "addrgenmode",
-                "none",
-            ]);
+            ip(&["link", "set", &self.interface, "mtu", "1508", "addrgenmode", "none"]);
             ip(&["link", "set", &device, "up"]);
         }
         ip(&["link", "set", &self.interface, "up"]);
         ip(&["addr", "add", &format!("{}/24", self.v4), "dev", &device]);
         // nodad: an address that is still being probed cannot be bound to.
-        ip(&[
-            "addr",
-            "add",
-            &format!("{}/64", self.v6),
-            "dev",
-            &device,
-            "nodad",
-        ]);
+        ip(&["addr", "add", &format!("{}/64", self.v6), "dev", &device, "nodad"]);
     }
 }
 
 impl Drop for Namespace {
     fn drop(&mut self) {
         // It may not exist yet if the wire could not be made.
-        Command::new("ip")
-            .args(["netns", "del", &self.name])
-            .output()
-            .ok();
+        Command::new("ip").args(["netns", "del", &self.name]).output().ok();
     }
 }
 

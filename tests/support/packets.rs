@@ -121,23 +121,13 @@ impl Segment<'_> {
             (IpAddr::V6(from), IpAddr::V6(to)) => {
                 let (from, to) = (from.octets(), to.octets());
                 let mut extensions = Vec::new();
-                let following = envelope
-                    .extensions
-                    .iter()
-                    .skip(1)
-                    .map(|extension| extension.number())
-                    .chain([TCP]);
+                let following = envelope.extensions.iter().skip(1).map(|extension| extension.number()).chain([TCP]);
                 for (extension, next) in envelope.extensions.iter().zip(following) {
                     extension.write(next, &mut extensions);
                 }
                 out.extend_from_slice(&[0x60, 0, 0, 0]);
                 out.extend_from_slice(&length(extensions.len() + tcp_length));
-                out.push(
-                    envelope
-                        .extensions
-                        .first()
-                        .map_or(TCP, |extension| extension.number()),
-                );
+                out.push(envelope.extensions.first().map_or(TCP, |extension| extension.number()));
                 out.push(self.ttl);
                 out.extend_from_slice(&from);
                 out.extend_from_slice(&to);
@@ -179,19 +169,11 @@ fn ethernet(segment: &Segment<'_>, envelope: &Envelope, out: &mut Vec<u8>) {
     out.extend_from_slice(&mac(segment.from.ip()));
     for (depth, tag) in envelope.vlan.iter().enumerate() {
         let outer_of_two = depth + 1 < envelope.vlan.len();
-        let ethertype = if outer_of_two {
-            ETHERTYPE_QINQ
-        } else {
-            ETHERTYPE_VLAN
-        };
+        let ethertype = if outer_of_two { ETHERTYPE_QINQ } else { ETHERTYPE_VLAN };
         out.extend_from_slice(&ethertype.to_be_bytes());
         out.extend_from_slice(&tag.to_be_bytes());
     }
-    let ethertype = if segment.from.is_ipv4() {
-        ETHERTYPE_IPV4
-    } else {
-        ETHERTYPE_IPV6
-    };
+    let ethertype = if segment.from.is_ipv4() { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 };
     out.extend_from_slice(&ethertype.to_be_bytes());
 }
 
@@ -205,9 +187,7 @@ fn mac(ip: IpAddr) -> [u8; 6] {
 }
 
 fn length(bytes: usize) -> [u8; 2] {
-    u16::try_from(bytes)
-        .expect("fits an IP packet")
-        .to_be_bytes()
+    u16::try_from(bytes).expect("fits an IP packet").to_be_bytes()
 }
 
 /// The Internet checksum (RFC 1071), eight bytes at a time.
@@ -267,11 +247,7 @@ impl<W: Write> PcapWriter<W> {
         header.extend_from_slice(&0x0004_0000_u32.to_le_bytes());
         header.extend_from_slice(&link_type.to_le_bytes());
         out.write_all(&header)?;
-        Ok(Self {
-            out,
-            packets: 0,
-            bytes: header.len() as u64,
-        })
+        Ok(Self { out, packets: 0, bytes: header.len() as u64 })
     }
 
     /// Writes one packet seen `nanoseconds` after 1970.
@@ -281,12 +257,7 @@ impl<W: Write> PcapWriter<W> {
     pub fn packet(&mut self, nanoseconds: u64, frame: &[u8]) -> io::Result<()> {
         const SECOND: u64 = 1_000_000_000;
         let mut header = [0; 16];
-        let fields = [
-            nanoseconds / SECOND,
-            nanoseconds % SECOND,
-            frame.len() as u64,
-            frame.len() as u64,
-        ];
+        let fields = [nanoseconds / SECOND, nanoseconds % SECOND, frame.len() as u64, frame.len() as u64];
         for (place, field) in header.as_chunks_mut::<4>().0.iter_mut().zip(fields) {
             *place = (field as u32).to_le_bytes();
         }
@@ -325,8 +296,7 @@ pub fn capture_file(folder: &Path, name: &str, packets: &[Packet]) -> PathBuf {
     let file = BufWriter::new(File::create(&path).expect("the folder is ours"));
     let mut pcap = PcapWriter::new(file, ETHERNET).expect("the disk has room");
     for packet in packets {
-        pcap.packet(packet.time.as_nanos() as u64, &packet.frame)
-            .expect("the disk has room");
+        pcap.packet(packet.time.as_nanos() as u64, &packet.frame).expect("the disk has room");
     }
     pcap.finish().expect("the disk has room");
     path

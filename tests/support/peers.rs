@@ -58,14 +58,7 @@ impl Chain {
             openssl(&all);
         };
         let alternative = format!("subjectAltName=DNS:{NAME}");
-        request(&[
-            "-subj",
-            "/O=Sensor tests/CN=Sensor test root",
-            "-keyout",
-            "root.key",
-            "-out",
-            "root.pem",
-        ]);
+        request(&["-subj", "/O=Sensor tests/CN=Sensor test root", "-keyout", "root.key", "-out", "root.pem"]);
         request(&[
             "-subj",
             &format!("/CN={NAME}"),
@@ -80,21 +73,14 @@ impl Chain {
             "-out",
             "leaf.pem",
         ]);
-        let chain = ["leaf.pem", "root.pem"]
-            .map(|name| fs::read(folder.path().join(name)).expect("openssl wrote it"));
-        fs::write(folder.path().join("chain.pem"), chain.concat())
-            .expect("the temporary folder is ours");
+        let chain = ["leaf.pem", "root.pem"].map(|name| fs::read(folder.path().join(name)).expect("openssl wrote it"));
+        fs::write(folder.path().join("chain.pem"), chain.concat()).expect("the temporary folder is ours");
         Self { folder }
     }
 
     /// The path of `chain.pem` (leaf first), `leaf.key`, `leaf.pem` or `root.pem`.
     pub fn path(&self, name: &str) -> String {
-        self.folder
-            .path()
-            .join(name)
-            .to_str()
-            .expect("temporary names are UTF-8")
-            .to_owned()
+        self.folder.path().join(name).to_str().expect("temporary names are UTF-8").to_owned()
     }
 }
 
@@ -105,18 +91,7 @@ impl Chain {
 pub fn openssl_server(host: &Namespace, port: u16, chain: &Chain, tls: &[&str]) -> Spawned {
     let (accept, key) = (format!("*:{port}"), chain.path("leaf.key"));
     let (leaf, root) = (chain.path("leaf.pem"), chain.path("root.pem"));
-    let mut argv = vec![
-        "openssl",
-        "s_server",
-        "-accept",
-        &accept,
-        "-cert",
-        &leaf,
-        "-cert_chain",
-        &root,
-        "-key",
-        &key,
-    ];
+    let mut argv = vec!["openssl", "s_server", "-accept", &accept, "-cert", &leaf, "-cert_chain", &root, "-key", &key];
     argv.extend(["-www", "-quiet"]);
     argv.extend(tls);
     let mut server = host.spawn(&argv);
@@ -139,18 +114,11 @@ impl Nginx {
     pub fn start(host: &Namespace, port: u16, chain: &Chain) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let file = folder.path().join("nginx.conf");
-        fs::write(&file, Self::configuration(folder.path(), port, chain))
-            .expect("the temporary folder is ours");
-        let (file, prefix) = (
-            file.to_str().expect("UTF-8"),
-            folder.path().to_str().expect("UTF-8"),
-        );
+        fs::write(&file, Self::configuration(folder.path(), port, chain)).expect("the temporary folder is ours");
+        let (file, prefix) = (file.to_str().expect("UTF-8"), folder.path().to_str().expect("UTF-8"));
         let mut process = host.spawn(&["nginx", "-p", prefix, "-e", "stderr", "-c", file]);
         host.wait_listening(&mut process, port);
-        Self {
-            _process: process,
-            _folder: folder,
-        }
+        Self { _process: process, _folder: folder }
     }
 
     /// One process in the foreground, so that ending it ends all of it; every file it writes is in its folder.
@@ -184,18 +152,7 @@ pub fn curl(host: &Namespace, server: IpAddr, port: u16, options: &[&str]) -> Ou
     };
     let url = format!("https://{NAME}:{port}/");
     // -q: no configuration file of whoever runs the tests.
-    let mut argv = vec![
-        "curl",
-        "-q",
-        "-k",
-        "-sS",
-        "--noproxy",
-        "*",
-        "--max-time",
-        "10",
-        "--resolve",
-        &resolve,
-    ];
+    let mut argv = vec!["curl", "-q", "-k", "-sS", "--noproxy", "*", "--max-time", "10", "--resolve", &resolve];
     argv.extend(options);
     argv.push(&url);
     host.run(&argv).ok()
@@ -216,9 +173,7 @@ pub fn openssl_client(host: &Namespace, server: IpAddr, port: u16, tls: &[&str])
 
 /// A value for `-alpn` so long that the ClientHello needs more than one Ethernet segment.
 pub fn many_protocols() -> String {
-    let mut names: Vec<String> = (0..100)
-        .map(|number| format!("protocol-number-{number}"))
-        .collect();
+    let mut names: Vec<String> = (0..100).map(|number| format!("protocol-number-{number}")).collect();
     names.insert(0, "h2".to_owned());
     names.join(",")
 }
@@ -227,13 +182,7 @@ pub fn many_protocols() -> String {
 ///
 /// # Panics
 /// If the connection cannot be made.
-pub fn send_pieces(
-    client: &Namespace,
-    server: &Namespace,
-    to: SocketAddr,
-    pieces: &[&[u8]],
-    pause: Duration,
-) {
+pub fn send_pieces(client: &Namespace, server: &Namespace, to: SocketAddr, pieces: &[&[u8]], pause: Duration) {
     let sink = sink(server, to);
     client.with(|| {
         let mut stream = TcpStream::connect(to).expect("the sink listens");
@@ -252,9 +201,7 @@ fn sink(host: &Namespace, at: SocketAddr) -> JoinHandle<Vec<u8>> {
     let listener = host.with(|| TcpListener::bind(at).expect("the address is free"));
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().expect("a connection");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a time limit");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit");
         let mut bytes = Vec::new();
         stream.read_to_end(&mut bytes).expect("the client closes");
         bytes

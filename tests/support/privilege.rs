@@ -17,10 +17,7 @@ pub const REQUIRE: &str = "JA4_TEST_REQUIRE";
 /// # Panics
 /// If that is so and [`REQUIRE`] is `bpf`.
 pub fn require_bpf() -> bool {
-    allowed(
-        Uid::effective().is_root() && bpf::is_allowed(),
-        "root and BPF",
-    )
+    allowed(Uid::effective().is_root() && bpf::is_allowed(), "root and BPF")
 }
 
 /// Like [`require_bpf`] for a test that needs network namespaces only.
@@ -33,9 +30,7 @@ pub fn require_root() -> bool {
 /// # Panics
 /// If one is missing and [`REQUIRE`] is `bpf`.
 pub fn require_tools(programs: &[&str]) -> bool {
-    programs
-        .iter()
-        .all(|program| allowed(is_installed(program), program))
+    programs.iter().all(|program| allowed(is_installed(program), program))
 }
 
 /// Tells the user that the running test did not run, for want of something that no configuration promises.
@@ -60,13 +55,6 @@ fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Root's tools, for a user whose PATH does not name their folders.
     let system = ["/usr/sbin", "/sbin"].map(Into::into);
-    std::env::split_paths(&path)
-        .chain(system)
-        .any(|folder| folder.join(program).is_file())
-        && Command::new(program)
-            .arg("--version")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .is_ok()
+    std::env::split_paths(&path).chain(system).any(|folder| folder.join(program).is_file())
+        && Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }

@@ -34,13 +34,8 @@ pub struct Finished {
 /// If it cannot be started, or has not ended within `limit`; it is killed then.
 pub fn run(mut command: Command, stdin: &[u8], limit: Duration) -> Finished {
     let name = format!("{command:?}");
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
 
     let mut pipe = child.stdin.take().expect("stdin is piped");
     let fed = stdin.to_vec();
@@ -58,17 +53,9 @@ pub fn run(mut command: Command, stdin: &[u8], limit: Duration) -> Finished {
     let stdout = stdout.join().expect("the reader of stdout");
     let stderr = stderr.join().expect("the reader of stderr");
     let Some(status) = status else {
-        panic!(
-            "{name} did not end within {limit:?}; stderr:\n{}",
-            String::from_utf8_lossy(&stderr)
-        );
+        panic!("{name} did not end within {limit:?}; stderr:\n{}", String::from_utf8_lossy(&stderr));
     };
-    Finished {
-        command: name,
-        status,
-        stdout,
-        stderr,
-    }
+    Finished { command: name, status, stdout, stderr }
 }
 
 /// Reads a pipe to its end on a thread of its own.
@@ -133,11 +120,7 @@ impl Spawned {
             .stderr(sink)
             .spawn()
             .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
-        Self {
-            child,
-            command: name,
-            stderr,
-        }
+        Self { child, command: name, stderr }
     }
 
     /// The process id.
@@ -162,18 +145,9 @@ impl Spawned {
             ended.is_some() || ready(self)
         });
         if let Some(status) = ended {
-            panic!(
-                "{} ended with {status} before {what}; stderr:\n{}",
-                self.command,
-                self.stderr()
-            );
+            panic!("{} ended with {status} before {what}; stderr:\n{}", self.command, self.stderr());
         }
-        assert!(
-            held,
-            "{} was not {what} in time; stderr:\n{}",
-            self.command,
-            self.stderr()
-        );
+        assert!(held, "{} was not {what} in time; stderr:\n{}", self.command, self.stderr());
     }
 
     /// Sends `signal` and waits for the end; kills it when that takes more than five seconds.

@@ -33,14 +33,13 @@ impl Sensor {
                 path
             }
             None => built().unwrap_or_else(|| {
-                panic!("ja4sensor is not built: `cargo build --release -p ja4-user` first, or name a binary in {BINARY}")
+                panic!(
+                    "ja4sensor is not built: `cargo build --release -p ja4-user` first, or name a binary in {BINARY}"
+                )
             }),
         };
         let binary = std::path::absolute(binary).expect("the working directory exists");
-        Self {
-            binary,
-            limit: LIMIT,
-        }
+        Self { binary, limit: LIMIT }
     }
 
     /// The file that is run.
@@ -51,10 +50,7 @@ impl Sensor {
     /// A command to be changed before it runs, with the environment the sensor is tested in.
     pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(&self.binary);
-        command
-            .args(arguments)
-            .env_remove("RUST_LOG")
-            .env("NO_COLOR", "1");
+        command.args(arguments).env_remove("RUST_LOG").env("NO_COLOR", "1");
         command
     }
 
@@ -79,9 +75,7 @@ impl Sensor {
     /// # Panics
     /// If it fails, or prints what is not an event.
     pub fn replay(&self, file: &Path) -> Vec<Value> {
-        self.run(&[OsStr::new("replay"), file.as_os_str()])
-            .ok()
-            .events()
+        self.run(&[OsStr::new("replay"), file.as_os_str()]).ok().events()
     }
 }
 
@@ -123,11 +117,7 @@ impl Outcome {
     /// # Panics
     /// If not.
     pub fn has(self, text: &str) -> Self {
-        assert!(
-            self.stdout().contains(text),
-            "stdout has no {text:?}:\n{}\n{self}",
-            self.stdout()
-        );
+        assert!(self.stdout().contains(text), "stdout has no {text:?}:\n{}\n{self}", self.stdout());
         self
     }
 
@@ -136,10 +126,7 @@ impl Outcome {
     /// # Panics
     /// If not.
     pub fn says(self, text: &str) -> Self {
-        assert!(
-            self.stderr().to_lowercase().contains(&text.to_lowercase()),
-            "stderr has no {text:?}: {self}"
-        );
+        assert!(self.stderr().to_lowercase().contains(&text.to_lowercase()), "stderr has no {text:?}: {self}");
         self
     }
 
@@ -148,14 +135,7 @@ impl Outcome {
     /// # Panics
     /// If not.
     pub fn in_one_line(self) -> Self {
-        assert_eq!(
-            self.stderr()
-                .lines()
-                .filter(|line| !line.trim().is_empty())
-                .count(),
-            1,
-            "not one line: {self}"
-        );
+        assert_eq!(self.stderr().lines().filter(|line| !line.trim().is_empty()).count(), 1, "not one line: {self}");
         self
     }
 
@@ -183,25 +163,15 @@ impl Outcome {
 
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} ended with {}; stderr:\n{}",
-            self.0.command,
-            self.0.status,
-            self.stderr()
-        )
+        write!(f, "{} ended with {}; stderr:\n{}", self.0.command, self.0.status, self.stderr())
     }
 }
 
 /// The newest habit first: CI and `xtask test` build the release binary.
 fn built() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    ["release", "debug"]
-        .iter()
-        .map(|profile| target.join(profile).join("ja4sensor"))
-        .find(|path| path.is_file())
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    ["release", "debug"].iter().map(|profile| target.join(profile).join("ja4sensor")).find(|path| path.is_file())
 }
 
 #[cfg(test)]
@@ -217,15 +187,7 @@ mod tests {
     #[test]
     fn an_outcome_tells_what_a_program_did() {
         let outcome = shell(r#"cat; echo; echo "Alas: no such thing" >&2; exit 3"#);
-        assert_eq!(
-            outcome
-                .status(3)
-                .has("given")
-                .says("no such THING")
-                .in_one_line()
-                .stdout(),
-            "given\n"
-        );
+        assert_eq!(outcome.status(3).has("given").says("no such THING").in_one_line().stdout(), "given\n");
     }
 
     #[test]

@@ -53,14 +53,8 @@ impl Tape {
             "-w",
             name,
         ]);
-        tcpdump.wait_until("listening", |tcpdump| {
-            tcpdump.stderr().contains("listening on")
-        });
-        Self {
-            tcpdump,
-            file,
-            folder,
-        }
+        tcpdump.wait_until("listening", |tcpdump| tcpdump.stderr().contains("listening on"));
+        Self { tcpdump, file, folder }
     }
 
     /// Waits for the last packets and ends the recording.
@@ -78,14 +72,8 @@ impl Tape {
         });
         self.tcpdump.stop(Signal::SIGINT);
         let report = self.tcpdump.stderr();
-        assert!(
-            report.contains("\n0 packets dropped by kernel"),
-            "tcpdump lost packets:\n{report}"
-        );
-        Recording {
-            file: self.file,
-            _folder: self.folder,
-        }
+        assert!(report.contains("\n0 packets dropped by kernel"), "tcpdump lost packets:\n{report}");
+        Recording { file: self.file, _folder: self.folder }
     }
 }
 
@@ -110,10 +98,7 @@ impl Recording {
 /// If tcpdump cannot read it.
 pub fn dissect(file: &Path, options: &[&str]) -> String {
     let mut command = std::process::Command::new("tcpdump");
-    command
-        .args(["-n", "-vv", "-e", "-r"])
-        .arg(file)
-        .args(options);
+    command.args(["-n", "-vv", "-e", "-r"]).arg(file).args(options);
     let outcome = crate::Outcome::new(process::run(command, &[], process::LIMIT)).ok();
     outcome.stdout().to_owned()
 }

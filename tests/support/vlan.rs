@@ -44,11 +44,7 @@ impl VlanDevice {
             .iter()
             .enumerate()
             .flat_map(|(depth, tag)| {
-                let protocol = if depth + 1 < tags.len() {
-                    SERVICE
-                } else {
-                    CUSTOMER
-                };
+                let protocol = if depth + 1 < tags.len() { SERVICE } else { CUSTOMER };
                 let [high, low] = tag.to_be_bytes();
                 [protocol[0], protocol[1], high, low]
             })
@@ -63,10 +59,7 @@ impl VlanDevice {
                 }
             }
         });
-        Ok(Self {
-            stop,
-            pump: Some(pump),
-        })
+        Ok(Self { stop, pump: Some(pump) })
     }
 }
 
@@ -81,10 +74,7 @@ impl Drop for VlanDevice {
 
 /// Passes on what is there in either direction, or waits a tick.
 fn pass(tap: &File, wire: &OwnedFd, tags: &[u8]) -> io::Result<()> {
-    let mut ends = [
-        PollFd::new(tap.as_fd(), PollFlags::POLLIN),
-        PollFd::new(wire.as_fd(), PollFlags::POLLIN),
-    ];
+    let mut ends = [PollFd::new(tap.as_fd(), PollFlags::POLLIN), PollFd::new(wire.as_fd(), PollFlags::POLLIN)];
     poll(&mut ends, PollTimeout::from(TICK_MILLIS))?;
     let [from_host, from_wire] = ends.map(|end| end.any().unwrap_or(false));
     let mut frame = vec![0; FRAME];
@@ -108,17 +98,10 @@ fn pass(tap: &File, wire: &OwnedFd, tags: &[u8]) -> io::Result<()> {
 
 /// A TAP device without packet information; it lives as long as the file.
 fn tap(name: &str) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/net/tun")?;
+    let file = OpenOptions::new().read(true).write(true).open("/dev/net/tun")?;
     // SAFETY: all-zero is a valid ifreq, a structure of integers and byte arrays.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (place, byte) in request
-        .ifr_name
-        .iter_mut()
-        .zip(name.bytes().take(libc::IFNAMSIZ - 1))
-    {
+    for (place, byte) in request.ifr_name.iter_mut().zip(name.bytes().take(libc::IFNAMSIZ - 1)) {
         *place = byte as libc::c_char;
     }
     request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI) as libc::c_short;
@@ -132,8 +115,7 @@ fn raw_socket(interface: &str) -> io::Result<OwnedFd> {
     let everything = (libc::ETH_P_ALL as u16).to_be();
     // Protocol 0 at first: nothing is received before the interface is chosen.
     // SAFETY: socket(2) takes no pointers.
-    let socket =
-        check(unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) })?;
+    let socket = check(unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) })?;
     // SAFETY: socket(2) has just returned this descriptor; nobody else owns it.
     let socket = unsafe { OwnedFd::from_raw_fd(socket) };
 
@@ -155,19 +137,11 @@ fn raw_socket(interface: &str) -> io::Result<OwnedFd> {
     address.sll_ifindex = if_nametoindex(interface)? as i32;
     // SAFETY: the address is a sockaddr_ll of that length, which outlives the call.
     check(unsafe {
-        libc::bind(
-            socket.as_raw_fd(),
-            (&raw const address).cast(),
-            size_of_val(&address) as libc::socklen_t,
-        )
+        libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size_of_val(&address) as libc::socklen_t)
     })?;
     Ok(socket)
 }
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

@@ -10,9 +10,7 @@
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 
 use ja4_common::knobs::Knobs;
-use ja4_user::capture::attach::{
-    AttachError, Attachment, DirectionChoice, HookChoice, IngressMode, Policy, TcMode,
-};
+use ja4_user::capture::attach::{AttachError, Attachment, DirectionChoice, HookChoice, IngressMode, Policy, TcMode};
 use ja4_user::capture::ebpf::{Kernel, Settings};
 use ja4_user::capture::interface::{Interface, InterfaceError};
 use tests::{Namespace, Wire, privilege, require_bpf, require_tools};
@@ -22,36 +20,20 @@ fn kernel() -> Option<Kernel> {
     if !require_bpf() || !require_tools(&["ip", "tc", "ethtool"]) {
         return None;
     }
-    let settings = Settings {
-        knobs: Knobs::new([3, 4]),
-        ring_bytes: 1 << 20,
-        flows: 1 << 10,
-    };
+    let settings = Settings { knobs: Knobs::new([3, 4]), ring_bytes: 1 << 20, flows: 1 << 10 };
     Some(Kernel::load(ja4_user::object::bytes(), &settings).unwrap())
 }
 
 fn policy(hook: HookChoice) -> Policy {
-    Policy {
-        hook,
-        ..Policy::default()
-    }
+    Policy { hook, ..Policy::default() }
 }
 
 /// Attaches to an interface of `host`.
-fn attach_to(
-    kernel: &mut Kernel,
-    host: &Namespace,
-    name: &str,
-    policy: Policy,
-) -> Result<Attachment, AttachError> {
+fn attach_to(kernel: &mut Kernel, host: &Namespace, name: &str, policy: Policy) -> Result<Attachment, AttachError> {
     host.with(|| Attachment::new(kernel, Interface::find(name).unwrap(), policy))
 }
 
-fn attach(
-    kernel: &mut Kernel,
-    host: &Namespace,
-    policy: Policy,
-) -> Result<Attachment, AttachError> {
+fn attach(kernel: &mut Kernel, host: &Namespace, policy: Policy) -> Result<Attachment, AttachError> {
     attach_to(kernel, host, host.interface(), policy)
 }
 
@@ -118,10 +100,7 @@ fn tc_is_attached_when_asked_for() {
 
 #[test]
 fn without_tcx_filters_hang_on_clsact_and_come_off_again() {
-    let policy = Policy {
-        tcx: false,
-        ..policy(HookChoice::Tc)
-    };
+    let policy = Policy { tcx: false, ..policy(HookChoice::Tc) };
     sees_a_connection(
         policy,
         IngressMode::Tc(TcMode::Clsact),
@@ -137,10 +116,7 @@ fn dropped_it_leaves_nothing_behind() {
     let host = wire.server();
     for tcx in [true, false] {
         for hook in [HookChoice::Generic, HookChoice::Native, HookChoice::Tc] {
-            let policy = Policy {
-                tcx,
-                ..policy(hook)
-            };
+            let policy = Policy { tcx, ..policy(hook) };
             // Filters on clsact come off by netlink, so the thread must be in the namespace.
             host.with(|| {
                 let interface = Interface::find(host.interface()).unwrap();
@@ -162,10 +138,7 @@ fn beside_another_xdp_program_auto_takes_tc_and_says_why() {
 
     let ours = attach(&mut kernel, host, Policy::default()).unwrap();
     assert_eq!(ours.ingress_mode(), "tcx");
-    assert_eq!(
-        ours.ingress_reason(),
-        "XDP generic refused: device or resource busy (an XDP program is already there)"
-    );
+    assert_eq!(ours.ingress_reason(), "XDP generic refused: device or resource busy (an XDP program is already there)");
     assert!(ours.describe().contains(ours.ingress_reason()));
 
     connect(wire.client(), host, host.v4());
@@ -192,12 +165,7 @@ fn a_hook_that_is_taken_is_refused_in_one_line_to_whoever_insists() {
         let error = attach(&mut kernel, host, policy(hook)).unwrap_err();
         assert!(!error.is_privilege());
         let line = error.to_string();
-        for part in [
-            "ves: XDP ",
-            " refused: ",
-            "an XDP program is already there",
-            "use --hook tc",
-        ] {
+        for part in ["ves: XDP ", " refused: ", "an XDP program is already there", "use --hook tc"] {
             assert!(line.contains(part), "no {part:?} in: {line}");
         }
         assert!(!line.contains('\n'), "{line}");
@@ -209,24 +177,13 @@ fn a_hook_that_is_taken_is_refused_in_one_line_to_whoever_insists() {
 #[test]
 fn on_loopback_each_packet_is_seen_once() {
     for (direction, line, seen) in [
-        (
-            DirectionChoice::Both,
-            "lo: attached, ingress xdp generic (virtual device)",
-            [true, false],
-        ),
-        (
-            DirectionChoice::Egress,
-            "lo: attached, egress tcx",
-            [false, true],
-        ),
+        (DirectionChoice::Both, "lo: attached, ingress xdp generic (virtual device)", [true, false]),
+        (DirectionChoice::Egress, "lo: attached, egress tcx", [false, true]),
     ] {
         let Some(mut kernel) = kernel() else { return };
         let wire = Wire::new();
         let host = wire.server();
-        let policy = Policy {
-            direction,
-            ..Policy::default()
-        };
+        let policy = Policy { direction, ..Policy::default() };
         let attachment = attach_to(&mut kernel, host, "lo", policy).unwrap();
         assert_eq!(attachment.describe(), line);
         connect(host, host, Ipv4Addr::LOCALHOST.into());
@@ -241,14 +198,10 @@ fn on_loopback_each_packet_is_seen_once() {
 fn one_direction_alone() {
     let Some(mut kernel) = kernel() else { return };
     let wire = Wire::new();
-    for (direction, modes) in [
-        (DirectionChoice::Ingress, ("xdp generic", "none")),
-        (DirectionChoice::Egress, ("none", "tcx")),
-    ] {
-        let policy = Policy {
-            direction,
-            ..Policy::default()
-        };
+    for (direction, modes) in
+        [(DirectionChoice::Ingress, ("xdp generic", "none")), (DirectionChoice::Egress, ("none", "tcx"))]
+    {
+        let policy = Policy { direction, ..Policy::default() };
         let attachment = attach(&mut kernel, wire.server(), policy).unwrap();
         assert_eq!((attachment.ingress_mode(), attachment.egress_mode()), modes);
     }
@@ -265,12 +218,7 @@ fn an_interface_without_ethernet_is_refused_in_one_line() {
         return;
     }
     let error = attach_to(&mut kernel, host, "tunnel", Policy::default()).unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with("tunnel: not an Ethernet interface"),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("tunnel: not an Ethernet interface"), "{error}");
 }
 
 #[test]
@@ -285,8 +233,7 @@ fn an_interface_that_vanished_is_noticed() {
 
     host.run(&["ip", "link", "del", host.interface()]).ok();
     assert!(!host.with(|| veth.still_there()));
-    host.with(|| attachment.detach())
-        .expect("what is gone needs no detaching");
+    host.with(|| attachment.detach()).expect("what is gone needs no detaching");
     let error = host.with(|| Attachment::new(&mut kernel, veth, Policy::default()));
     assert!(matches!(error, Err(AttachError::Gone(name)) if name == "ves"));
 

@@ -36,17 +36,9 @@ fn replay(file: &Path) -> Outcome {
 /// A conversation with one ClientHello and one ServerHello, as a capture file.
 fn capture(folder: &Path) -> PathBuf {
     let mut random = SplitMix64::new(11);
-    let hello = hello::records(
-        &Shape::Curl.client_hello("example.org", &mut random),
-        usize::MAX,
-    );
+    let hello = hello::records(&Shape::Curl.client_hello("example.org", &mut random), usize::MAX);
     let flight = hello::server_flight_13(&mut random, 64);
-    TcpConversation::new()
-        .handshake()
-        .client(&hello)
-        .server(&flight)
-        .close()
-        .save(folder, "good.pcap")
+    TcpConversation::new().handshake().client(&hello).server(&flight).close().save(folder, "good.pcap")
 }
 
 fn file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
@@ -57,20 +49,13 @@ fn file(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 
 #[test]
 fn a_missing_file_is_named() {
-    replay(Path::new("/nowhere/missing.pcap"))
-        .status(UNREADABLE)
-        .says("/nowhere/missing.pcap")
-        .in_one_line();
+    replay(Path::new("/nowhere/missing.pcap")).status(UNREADABLE).says("/nowhere/missing.pcap").in_one_line();
 }
 
 #[test]
 fn a_folder_is_not_a_capture() {
     let folder = TempDir::new().unwrap();
-    replay(folder.path())
-        .status(UNREADABLE)
-        .says(folder.path().to_str().unwrap())
-        .says("directory")
-        .in_one_line();
+    replay(folder.path()).status(UNREADABLE).says(folder.path().to_str().unwrap()).says("directory").in_one_line();
 }
 
 #[test]
@@ -86,16 +71,10 @@ fn an_empty_file_is_called_empty() {
 #[test]
 fn a_file_that_is_no_capture_is_refused_by_its_content() {
     let folder = TempDir::new().unwrap();
-    for (name, bytes) in [
-        ("text.pcap", &b"Dear sir or madam,\n"[..]),
-        ("short.pcap", &[0xd4][..]),
-        ("zeros", &[0; 4096][..]),
-    ] {
-        replay(&file(folder.path(), name, bytes))
-            .status(UNREADABLE)
-            .says(name)
-            .says("capture")
-            .in_one_line();
+    for (name, bytes) in
+        [("text.pcap", &b"Dear sir or madam,\n"[..]), ("short.pcap", &[0xd4][..]), ("zeros", &[0; 4096][..])]
+    {
+        replay(&file(folder.path(), name, bytes)).status(UNREADABLE).says(name).says("capture").in_one_line();
     }
 }
 
@@ -106,11 +85,7 @@ fn a_file_cut_in_mid_packet_gives_all_that_is_whole_and_then_a_warning() {
     let bytes = fs::read(&whole).unwrap();
     // Into the last packet, a bare ACK behind everything that makes a fingerprint.
     let cut = file(folder.path(), "cut.pcap", &bytes[..bytes.len() - 30]);
-    let outcome = replay(&cut)
-        .status(UNREADABLE)
-        .says("cut.pcap")
-        .says("truncated")
-        .in_one_line();
+    let outcome = replay(&cut).status(UNREADABLE).says("cut.pcap").says("truncated").in_one_line();
     let (events, whole) = (outcome.events(), replay(&whole).ok().events());
     for kind in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
         assert_eq!(values(&events, kind), values(&whole, kind), "{kind}");
@@ -123,14 +98,8 @@ fn a_file_cut_in_a_packet_header_gives_a_warning_too() {
     let folder = TempDir::new().unwrap();
     let bytes = fs::read(capture(folder.path())).unwrap();
     let first = 24 + 16 + u32::from_le_bytes(bytes[32..36].try_into().unwrap()) as usize;
-    let outcome = replay(&file(folder.path(), "cut.pcap", &bytes[..first + 7]))
-        .status(UNREADABLE)
-        .says("truncated");
-    assert_eq!(
-        values(&outcome.events(), "ja4t").len(),
-        1,
-        "the SYN before the cut counts"
-    );
+    let outcome = replay(&file(folder.path(), "cut.pcap", &bytes[..first + 7])).status(UNREADABLE).says("truncated");
+    assert_eq!(values(&outcome.events(), "ja4t").len(), 1, "the SYN before the cut counts");
 }
 
 #[test]
@@ -141,11 +110,7 @@ fn a_link_type_nobody_here_speaks_is_named() {
     pcap.packet(1_000_000_000, &[0; 64]).unwrap();
     pcap.finish().unwrap();
     let folder = TempDir::new().unwrap();
-    replay(&file(folder.path(), "radio.pcap", &bytes))
-        .status(UNREADABLE)
-        .says("radio.pcap")
-        .says("127")
-        .in_one_line();
+    replay(&file(folder.path(), "radio.pcap", &bytes)).status(UNREADABLE).says("radio.pcap").says("127").in_one_line();
 }
 
 /// A pcapng block: type, total length, body, total length again.
@@ -156,34 +121,18 @@ fn block(kind: u32, body: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_pcapng_block_of_absurd_length_is_refused_without_asking_for_the_memory() {
-    let section = block(
-        0x0a0d_0d0a,
-        &[
-            0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255,
-        ],
-    );
+    let section = block(0x0a0d_0d0a, &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
     let interface = block(1, &[1, 0, 0, 0, 0, 0, 4, 0]);
     let folder = TempDir::new().unwrap();
     for length in [0xffff_fffc_u32, 0x4000_0000, 4, 0] {
         let packet = [&6_u32.to_le_bytes()[..], &length.to_le_bytes(), &[0; 64]].concat();
-        let path = file(
-            folder.path(),
-            "absurd.pcapng",
-            &[&section[..], &interface, &packet].concat(),
-        );
+        let path = file(folder.path(), "absurd.pcapng", &[&section[..], &interface, &packet].concat());
         let sensor = Sensor::new();
         // 1 GiB of address space: an allocation of what the file claims fails, and would be seen.
         let mut limited = Command::new("sh");
-        limited
-            .args(["-c", r#"ulimit -v 1048576; exec "$0" replay "$1""#])
-            .arg(sensor.binary())
-            .arg(&path);
+        limited.args(["-c", r#"ulimit -v 1048576; exec "$0" replay "$1""#]).arg(sensor.binary()).arg(&path);
         let outcome = Outcome::new(process::run(limited, &[], process::LIMIT));
-        outcome
-            .status(UNREADABLE)
-            .says("absurd.pcapng")
-            .says("length")
-            .in_one_line();
+        outcome.status(UNREADABLE).says("absurd.pcapng").says("length").in_one_line();
     }
 }
 
@@ -192,15 +141,9 @@ fn standard_input_is_a_file_like_any_other() {
     let folder = TempDir::new().unwrap();
     let path = capture(folder.path());
     let from_file = replay(&path).ok();
-    let from_stdin = Sensor::new()
-        .run_with_stdin(&["replay", "-"], &fs::read(&path).unwrap())
-        .ok();
+    let from_stdin = Sensor::new().run_with_stdin(&["replay", "-"], &fs::read(&path).unwrap()).ok();
     assert_eq!(from_stdin.stdout(), from_file.stdout());
-    Sensor::new()
-        .run(&["replay", "-"])
-        .status(UNREADABLE)
-        .says("empty")
-        .in_one_line();
+    Sensor::new().run(&["replay", "-"]).status(UNREADABLE).says("empty").in_one_line();
 }
 
 #[test]
@@ -212,31 +155,13 @@ fn compressed_files_are_known_by_content_not_by_name() {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     gzip.write_all(&bytes).unwrap();
     let gzip = gzip.finish().unwrap();
-    let zstd =
-        ruzstd::encoding::compress_to_vec(&bytes[..], ruzstd::encoding::CompressionLevel::Fastest);
-    for (name, packed) in [
-        ("gzip.txt", &gzip),
-        ("zstd.pcap", &zstd),
-        ("zstd.gz", &zstd),
-    ] {
-        assert_eq!(
-            replay(&file(folder.path(), name, packed)).ok().stdout(),
-            plain.stdout(),
-            "{name}"
-        );
+    let zstd = ruzstd::encoding::compress_to_vec(&bytes[..], ruzstd::encoding::CompressionLevel::Fastest);
+    for (name, packed) in [("gzip.txt", &gzip), ("zstd.pcap", &zstd), ("zstd.gz", &zstd)] {
+        assert_eq!(replay(&file(folder.path(), name, packed)).ok().stdout(), plain.stdout(), "{name}");
     }
-    assert_eq!(
-        Sensor::new()
-            .run_with_stdin(&["replay", "-"], &gzip)
-            .ok()
-            .stdout(),
-        plain.stdout()
-    );
+    assert_eq!(Sensor::new().run_with_stdin(&["replay", "-"], &gzip).ok().stdout(), plain.stdout());
     // A download that broke off.
-    replay(&file(folder.path(), "half.gz", &gzip[..gzip.len() / 2]))
-        .status(UNREADABLE)
-        .says("half.gz")
-        .in_one_line();
+    replay(&file(folder.path(), "half.gz", &gzip[..gzip.len() / 2])).status(UNREADABLE).says("half.gz").in_one_line();
 }
 
 #[test]
@@ -268,30 +193,16 @@ fn wrong_usage_is_not_a_failure_at_run_time() {
         &["run", "-i", "lo", "--direction", "up"],
     ] {
         let outcome = Sensor::new().run(arguments).status(USAGE);
-        assert!(
-            outcome.stdout().is_empty(),
-            "{arguments:?}: errors go to stderr"
-        );
-        assert!(
-            !outcome.stderr().trim().is_empty(),
-            "{arguments:?}: it says what is wrong"
-        );
+        assert!(outcome.stdout().is_empty(), "{arguments:?}: errors go to stderr");
+        assert!(!outcome.stderr().trim().is_empty(), "{arguments:?}: it says what is wrong");
     }
 }
 
 #[test]
 fn an_interface_that_does_not_exist_is_named() {
     for name in ["nosuch0", "a-name-that-no-kernel-takes"] {
-        Sensor::new()
-            .run(&["run", "-i", name])
-            .status(USAGE)
-            .says(name)
-            .in_one_line();
-        Sensor::new()
-            .run(&["run", "-i", "lo", "-i", name])
-            .status(USAGE)
-            .says(name)
-            .in_one_line();
+        Sensor::new().run(&["run", "-i", name]).status(USAGE).says(name).in_one_line();
+        Sensor::new().run(&["run", "-i", "lo", "-i", name]).status(USAGE).says(name).in_one_line();
     }
 }
 
@@ -308,18 +219,10 @@ fn who_lacks_the_privilege_is_told_how_to_get_it() {
     fs::set_permissions(&binary, Permissions::from_mode(0o755)).unwrap();
 
     let mut command = Command::new("setpriv");
-    command
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-        .arg(&binary)
-        .args(["run", "-i", "lo"]);
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary).args(["run", "-i", "lo"]);
     command.current_dir("/").env_remove("RUST_LOG");
     let outcome = Outcome::new(process::run(command, &[], process::LIMIT)).status(PRIVILEGE);
-    outcome
-        .says("CAP_BPF")
-        .says("CAP_NET_ADMIN")
-        .says("CAP_PERFMON")
-        .says("setcap")
-        .in_one_line();
+    outcome.says("CAP_BPF").says("CAP_NET_ADMIN").says("CAP_PERFMON").says("setcap").in_one_line();
 }
 
 /// Starts a replay that prints far more than a pipe holds.
@@ -327,12 +230,7 @@ fn long_replay(folder: &Path, stdout: Stdio) -> std::process::Child {
     let path = folder.join("long.pcap");
     generate::write(Kind::Dense, 0.05, 1, &mut File::create(&path).unwrap()).unwrap();
     let mut command = Sensor::new().command(&[OsStr::new("replay"), path.as_os_str()]);
-    command
-        .stdin(Stdio::null())
-        .stdout(stdout)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap()
 }
 
 #[test]
@@ -341,13 +239,8 @@ fn a_reader_that_has_seen_enough_ends_the_replay_in_peace() {
     let mut child = long_replay(folder.path(), Stdio::piped());
     let mut line = String::new();
     // As `| head -1` does.
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
-    assert!(
-        line.starts_with('{') && line.ends_with("}\n"),
-        "a whole line came: {line}"
-    );
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with('{') && line.ends_with("}\n"), "a whole line came: {line}");
     let stderr = process::collect(child.stderr.take().unwrap());
     let status = process::wait(&mut child, process::LIMIT).expect("it ends");
     let stderr = String::from_utf8(stderr.join().unwrap()).unwrap();

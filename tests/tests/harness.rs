@@ -31,11 +31,7 @@ fn recorded(wire: &Wire, talk: impl FnOnce()) -> Recording {
 
 #[test]
 fn curl_reaches_nginx_and_tcpdump_sees_it() {
-    if !require_root()
-        || !require_tools(&[
-            "ip", "ethtool", "ss", "openssl", "nginx", "curl", "tcpdump", "tc",
-        ])
-    {
+    if !require_root() || !require_tools(&["ip", "ethtool", "ss", "openssl", "nginx", "curl", "tcpdump", "tc"]) {
         return;
     }
     let (wire, chain) = (Wire::new(), Chain::new(Key::Rsa));
@@ -47,19 +43,9 @@ fn curl_reaches_nginx_and_tcpdump_sees_it() {
         }
     });
     let text = recording.dissected(&["tcp[tcpflags] == tcp-syn or (ip6 and ip6[53] == 2)"]);
-    assert_eq!(
-        text.matches("Flags [S],").count(),
-        4,
-        "one SYN per connection:\n{text}"
-    );
-    assert!(
-        text.contains("10.98.0.1.") && text.contains("fd98::1."),
-        "{text}"
-    );
-    assert!(
-        !wire.server().has_programs(),
-        "nobody attached anything here"
-    );
+    assert_eq!(text.matches("Flags [S],").count(), 4, "one SYN per connection:\n{text}");
+    assert!(text.contains("10.98.0.1.") && text.contains("fd98::1."), "{text}");
+    assert!(!wire.server().has_programs(), "nobody attached anything here");
 }
 
 #[test]
@@ -67,32 +53,15 @@ fn openssl_talks_to_openssl_across_vlans_in_more_than_one_segment() {
     if !require_root() || !require_tools(&["ip", "ethtool", "ss", "openssl", "tcpdump"]) {
         return;
     }
-    let (wire, chain) = (
-        Wire::with(Layout {
-            vlan: &[100, 7],
-            offloads: false,
-        }),
-        Chain::new(Key::Ec),
-    );
+    let (wire, chain) = (Wire::with(Layout { vlan: &[100, 7], offloads: false }), Chain::new(Key::Ec));
     let _server = peers::openssl_server(wire.server(), 8443, &chain, &["-tls1_3"]);
     let recording = recorded(&wire, || {
         let protocols = peers::many_protocols();
-        peers::openssl_client(
-            wire.client(),
-            wire.server().v4(),
-            8443,
-            &["-alpn", &protocols],
-        )
-        .has("Cipher is TLS_");
+        peers::openssl_client(wire.client(), wire.server().v4(), 8443, &["-alpn", &protocols]).has("Cipher is TLS_");
     });
     let text = recording.dissected(&[]);
-    assert!(
-        text.contains("vlan 100") && text.contains("vlan 7"),
-        "both tags are in the packet:\n{text}"
-    );
-    let full = text
-        .lines()
-        .any(|line| line.contains("> 10.98.0.2.8443:") && line.contains("length 1448"));
+    assert!(text.contains("vlan 100") && text.contains("vlan 7"), "both tags are in the packet:\n{text}");
+    let full = text.lines().any(|line| line.contains("> 10.98.0.2.8443:") && line.contains("length 1448"));
     assert!(full, "the hello does not fit one segment:\n{text}");
 }
 
@@ -105,19 +74,10 @@ fn each_piece_is_a_segment() {
     let recording = recorded(&wire, || {
         let to = (wire.server().v6(), 443).into();
         let pause = Duration::from_millis(20);
-        peers::send_pieces(
-            wire.client(),
-            wire.server(),
-            to,
-            &[b"\x16", b"\x03\x01"],
-            pause,
-        );
+        peers::send_pieces(wire.client(), wire.server(), to, &[b"\x16", b"\x03\x01"], pause);
     });
     let text = recording.dissected(&[]);
-    assert!(
-        text.contains("seq 1:2,") && text.contains("seq 2:4,"),
-        "{text}"
-    );
+    assert!(text.contains("seq 1:2,") && text.contains("seq 2:4,"), "{text}");
 }
 
 #[test]
@@ -127,53 +87,26 @@ fn crafted_packets_are_right_by_the_word_of_tcpdump() {
     }
     let folder = TempDir::new().unwrap();
     let mut random = SplitMix64::new(3);
-    let hello = hello::records(
-        &Shape::PostQuantum.client_hello("example.org", &mut random),
-        usize::MAX,
-    );
+    let hello = hello::records(&Shape::PostQuantum.client_hello("example.org", &mut random), usize::MAX);
     let envelopes = [
         Envelope::default(),
-        Envelope {
-            vlan: vec![100],
-            extensions: Vec::new(),
-        },
+        Envelope { vlan: vec![100], extensions: Vec::new() },
         Envelope {
             vlan: vec![100, 7],
-            extensions: vec![
-                Extension::HopByHop,
-                Extension::Routing,
-                Extension::Destination(3),
-            ],
+            extensions: vec![Extension::HopByHop, Extension::Routing, Extension::Destination(3)],
         },
     ];
     for (number, envelope) in envelopes.into_iter().enumerate() {
-        for (client, server) in [
-            ("10.0.0.1:51234", "10.0.0.2:443"),
-            ("[2001:db8::1]:51234", "[2001:db8::2]:443"),
-        ] {
+        for (client, server) in [("10.0.0.1:51234", "10.0.0.2:443"), ("[2001:db8::1]:51234", "[2001:db8::2]:443")] {
             let mut talk = TcpConversation::between(client, server).inside(envelope.clone());
-            talk.handshake()
-                .client(&hello[..1400])
-                .client(&hello[1400..])
-                .server(&[22, 3, 3])
-                .close();
+            talk.handshake().client(&hello[..1400]).client(&hello[1400..]).server(&[22, 3, 3]).close();
             let file = talk.save(folder.path(), "crafted.pcap");
             let text = dissect(&file, &["-v"]);
-            assert_eq!(
-                text.matches("(correct)").count(),
-                talk.packets().len(),
-                "case {number}, {client}:\n{text}"
-            );
+            assert_eq!(text.matches("(correct)").count(), talk.packets().len(), "case {number}, {client}:\n{text}");
             for wrong in ["incorrect", "bad cksum", "truncated", "bad-hdr", "wrong"] {
-                assert!(
-                    !text.contains(wrong),
-                    "{wrong} in case {number}, {client}:\n{text}"
-                );
+                assert!(!text.contains(wrong), "{wrong} in case {number}, {client}:\n{text}");
             }
-            assert!(
-                text.contains("options [mss 1460,sackOK,TS val 978260226 ecr 0,nop,wscale 7]"),
-                "{text}"
-            );
+            assert!(text.contains("options [mss 1460,sackOK,TS val 978260226 ecr 0,nop,wscale 7]"), "{text}");
         }
     }
 }
@@ -183,14 +116,7 @@ fn digest(kind: Kind, scale: f64, seed: u64) -> (String, u64) {
     let mut bytes = Vec::new();
     let written = generate::write(kind, scale, seed, &mut bytes).unwrap();
     assert_eq!(written.bytes, bytes.len() as u64);
-    (
-        Sha256::digest(&bytes)
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
-        written.packets,
-    )
+    (Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect(), written.packets)
 }
 
 #[test]
@@ -203,11 +129,7 @@ fn generated_captures_are_the_same_everywhere() {
     ] {
         let (hash, packets) = digest(kind, scale, 1);
         assert_eq!(hash, first_bytes, "{kind:?}");
-        assert_eq!(
-            packets,
-            kind.flows(scale) * kind.packets_per_flow(),
-            "{kind:?}"
-        );
+        assert_eq!(packets, kind.flows(scale) * kind.packets_per_flow(), "{kind:?}");
         assert_ne!(digest(kind, scale, 2).0, hash, "{kind:?}: the seed matters");
     }
 }
@@ -222,36 +144,17 @@ fn generated_captures_are_right_by_the_word_of_tcpdump() {
         let path = folder.path().join(kind.name());
         let written = generate::write(kind, 0.002, 7, &mut File::create(&path).unwrap()).unwrap();
         let text = dissect(&path, &["-v"]);
-        assert_eq!(
-            text.matches("(correct)").count() as u64,
-            written.packets,
-            "{kind:?}"
-        );
-        assert!(
-            !text.contains("incorrect") && !text.contains("bad cksum"),
-            "{kind:?}"
-        );
-        let syns: Vec<_> = text
-            .lines()
-            .filter(|line| line.contains("Flags [S],"))
-            .map(endpoints)
-            .collect();
+        assert_eq!(text.matches("(correct)").count() as u64, written.packets, "{kind:?}");
+        assert!(!text.contains("incorrect") && !text.contains("bad cksum"), "{kind:?}");
+        let syns: Vec<_> = text.lines().filter(|line| line.contains("Flags [S],")).map(endpoints).collect();
         let distinct: std::collections::BTreeSet<_> = syns.iter().collect();
-        assert_eq!(
-            (syns.len(), distinct.len()),
-            (kind.flows(0.002) as usize, syns.len()),
-            "{kind:?}: no flow twice"
-        );
+        assert_eq!((syns.len(), distinct.len()), (kind.flows(0.002) as usize, syns.len()), "{kind:?}: no flow twice");
     }
 }
 
 /// `10.0.0.1.51234 > 198.51.100.3.443` of a line of tcpdump.
 fn endpoints(line: &str) -> String {
-    line.split(": Flags")
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    line.split(": Flags").next().unwrap_or_default().trim().to_owned()
 }
 
 #[test]
@@ -261,20 +164,13 @@ fn flows_of_a_generated_capture_overlap() {
     // Read the file back by the format's book: per packet 16 bytes of header, then the frame.
     let (mut at, mut last, mut open, mut most) = (24, 0, 0_i64, 0);
     while at < bytes.len() {
-        let field = |offset: usize| {
-            u64::from(u32::from_le_bytes(
-                bytes[at + offset..at + offset + 4].try_into().unwrap(),
-            ))
-        };
+        let field =
+            |offset: usize| u64::from(u32::from_le_bytes(bytes[at + offset..at + offset + 4].try_into().unwrap()));
         let time = field(0) * 1_000_000_000 + field(4);
         assert!(time >= last, "time does not run backwards");
         last = time;
         let frame = &bytes[at + 16..at + 16 + field(8) as usize];
-        let tcp = if frame[12..14] == [0x08, 0x00] {
-            34
-        } else {
-            54
-        };
+        let tcp = if frame[12..14] == [0x08, 0x00] { 34 } else { 54 };
         match frame[tcp + 13] {
             0x02 => open += 1,
             0x11 => open -= 1,

@@ -22,8 +22,8 @@ use tests::process::until;
 use tests::random::SplitMix64;
 use tests::tape::Tape;
 use tests::{
-    LiveSensor, Namespace, Sensor, Wire, assert_same_fingerprints, events, fingerprints,
-    require_bpf, require_tools, stats_u64, values,
+    LiveSensor, Namespace, Sensor, Wire, assert_same_fingerprints, events, fingerprints, require_bpf, require_tools,
+    stats_u64, values,
 };
 
 const TOOLS: [&str; 7] = ["ip", "ethtool", "ss", "tc", "tcpdump", "openssl", "curl"];
@@ -33,8 +33,7 @@ const CLOCKS: Duration = Duration::from_micros(200);
 /// The test may run, and runs alone: latencies are compared, and there are few CPUs. `None` if it may not.
 fn alone() -> Option<MutexGuard<'static, ()>> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    (require_bpf() && require_tools(&TOOLS))
-        .then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
+    (require_bpf() && require_tools(&TOOLS)).then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Curl and openssl against nginx and openssl: TLS 1.2 and 1.3, both address families, a hello in two segments,
@@ -44,10 +43,7 @@ fn traffic(wire: &Wire) {
     let (client, server) = (wire.client(), wire.server());
     let nginx = require_tools(&["nginx"]).then(|| Nginx::start(server, 443, &chain));
     let _openssl = peers::openssl_server(server, 8443, &chain, &[]);
-    let hello = hello::records(
-        &Shape::PostQuantum.client_hello(peers::NAME, &mut SplitMix64::new(9)),
-        usize::MAX,
-    );
+    let hello = hello::records(&Shape::PostQuantum.client_hello(peers::NAME, &mut SplitMix64::new(9)), usize::MAX);
     let protocols = peers::many_protocols();
     for address in [server.v4(), server.v6()] {
         let web = if nginx.is_some() { 443 } else { 8443 };
@@ -56,13 +52,7 @@ fn traffic(wire: &Wire) {
         peers::openssl_client(client, address, 8443, &["-tls1_2"]);
         peers::openssl_client(client, address, 8443, &["-tls1_3", "-alpn", &protocols]);
         let pieces = [&hello[..1], &hello[1..1300], &hello[1300..]];
-        peers::send_pieces(
-            client,
-            server,
-            (address, 9443).into(),
-            &pieces,
-            Duration::from_millis(5),
-        );
+        peers::send_pieces(client, server, (address, 9443).into(), &pieces, Duration::from_millis(5));
     }
 }
 
@@ -83,15 +73,8 @@ fn live_equals_replay(wire: &Wire, host: &Namespace, options: &[&str]) -> Vec<Va
     for kind in ["ja4", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
         assert_eq!(values(&live, kind).len(), CONNECTIONS, "{kind}");
     }
-    assert_eq!(
-        values(&live, "ja4s").len(),
-        CONNECTIONS - 2,
-        "the post-quantum client had no TLS server"
-    );
-    let post_quantum = values(&live, "ja4")
-        .into_iter()
-        .filter(|value| *value == Shape::PostQuantum.ja4())
-        .count();
+    assert_eq!(values(&live, "ja4s").len(), CONNECTIONS - 2, "the post-quantum client had no TLS server");
+    let post_quantum = values(&live, "ja4").into_iter().filter(|value| *value == Shape::PostQuantum.ja4()).count();
     assert_eq!(post_quantum, 2);
     live
 }
@@ -163,10 +146,7 @@ mod live_output_equals_replay {
 
     fn tagged(vlan: &[u16]) {
         let Some(_alone) = alone() else { return };
-        let wire = Wire::with(Layout {
-            vlan,
-            offloads: false,
-        });
+        let wire = Wire::with(Layout { vlan, offloads: false });
         let events = live_equals_replay(&wire, wire.server(), &[]);
         for event in fingerprints(&events) {
             assert_eq!(event["vlan"], serde_json::json!(vlan), "{event}");
@@ -186,10 +166,7 @@ mod live_output_equals_replay {
     #[test]
     fn frames_as_large_as_offloads_make_them() {
         let Some(_alone) = alone() else { return };
-        let wire = Wire::with(Layout {
-            vlan: &[],
-            offloads: true,
-        });
+        let wire = Wire::with(Layout { vlan: &[], offloads: true });
         live_equals_replay(&wire, wire.server(), &[]);
         live_equals_replay(&wire, wire.client(), &["--hook", "tc"]);
     }
@@ -204,11 +181,7 @@ fn only_the_direction_asked_for_is_seen() {
         let sensor = LiveSensor::start(wire.server(), &["--direction", direction]);
         peers::openssl_client(wire.client(), wire.server().v4(), 443, &[]);
         let events = sensor.stop().ok().events();
-        assert_eq!(
-            (values(&events, seen).len(), values(&events, unseen).len()),
-            (1, 0),
-            "{direction}"
-        );
+        assert_eq!((values(&events, seen).len(), values(&events, unseen).len()), (1, 0), "{direction}");
     }
 }
 
@@ -246,17 +219,10 @@ mod nothing_stays_attached {
         let host = wire.server();
         assert!(!host.has_programs());
         let sensor = LiveSensor::start(host, &["--hook", hook]);
-        assert!(
-            host.has_programs(),
-            "the check itself sees what is attached"
-        );
+        assert!(host.has_programs(), "the check itself sees what is attached");
         end(sensor);
         // The kernel detaches when it has torn the process down, which may be a moment after its end was seen.
-        assert!(
-            until(Duration::from_secs(2), || !host.has_programs()),
-            "{}",
-            host.run(&["ip", "-d", "link"]).stdout()
-        );
+        assert!(until(Duration::from_secs(2), || !host.has_programs()), "{}", host.run(&["ip", "-d", "link"]).stdout());
     }
 
     #[test]
@@ -282,9 +248,7 @@ mod an_interface_that_vanishes {
         let Some(_alone) = alone() else { return };
         let wire = Wire::new();
         let sensor = LiveSensor::start(wire.server(), &[]);
-        wire.server()
-            .run(&["ip", "link", "del", wire.server().interface()])
-            .ok();
+        wire.server().run(&["ip", "link", "del", wire.server().interface()]).ok();
         sensor.wait().status(1).says(wire.server().interface());
     }
 
@@ -297,15 +261,8 @@ mod an_interface_that_vanishes {
         let sensor = LiveSensor::start_on(Some(host), &[host.interface(), "lo"], &[]);
         let said = sensor.stderr().len();
         host.run(&["ip", "link", "del", host.interface()]).ok();
-        let told = until(Duration::from_secs(10), || {
-            sensor.stderr()[said..].contains(host.interface())
-        });
-        assert!(
-            told,
-            "it says that {} is gone:\n{}",
-            host.interface(),
-            sensor.stderr()
-        );
+        let told = until(Duration::from_secs(10), || sensor.stderr()[said..].contains(host.interface()));
+        assert!(told, "it says that {} is gone:\n{}", host.interface(), sensor.stderr());
         peers::openssl_client(host, IpAddr::V4(Ipv4Addr::LOCALHOST), 443, &[]);
         assert_eq!(values(&sensor.stop().ok().events(), "ja4").len(), 1);
     }
@@ -325,20 +282,10 @@ mod the_books {
     const TAKEN: &[&str] = &["shards", "packets"];
 
     fn assert_conserved(events: &[Value]) -> &Value {
-        let last = *events::of_type(events, "stats")
-            .last()
-            .expect("the last figures");
+        let last = *events::of_type(events, "stats").last().expect("the last figures");
         let count = |path| stats_u64(last, path);
-        assert_eq!(
-            count(SEEN),
-            count(UNSELECTED) + count(UNPARSEABLE) + count(SELECTED),
-            "{last:#}"
-        );
-        assert_eq!(
-            count(SELECTED),
-            count(EMITTED) + count(RING_FULL) + count(GOVERNED),
-            "{last:#}"
-        );
+        assert_eq!(count(SEEN), count(UNSELECTED) + count(UNPARSEABLE) + count(SELECTED), "{last:#}");
+        assert_eq!(count(SELECTED), count(EMITTED) + count(RING_FULL) + count(GOVERNED), "{last:#}");
         assert_eq!(count(EMITTED), count(TAKEN), "{last:#}");
         last
     }
@@ -368,20 +315,10 @@ mod the_books {
         let wire = Wire::new();
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("dense.pcap");
-        let written =
-            generate::write(Kind::Dense, 0.5, 1, &mut File::create(&file).unwrap()).unwrap();
+        let written = generate::write(Kind::Dense, 0.5, 1, &mut File::create(&file).unwrap()).unwrap();
         let sensor = LiveSensor::start(wire.server(), &[]);
         let interface = wire.client().interface();
-        wire.client()
-            .run(&[
-                "tcpreplay",
-                "--topspeed",
-                "-q",
-                "-i",
-                interface,
-                file.to_str().unwrap(),
-            ])
-            .ok();
+        wire.client().run(&["tcpreplay", "--topspeed", "-q", "-i", interface, file.to_str().unwrap()]).ok();
         let events = sensor.stop().ok().events();
         let last = assert_conserved(&events);
         assert!(stats_u64(last, SEEN) >= written.packets, "{last:#}");

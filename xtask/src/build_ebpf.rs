@@ -48,9 +48,7 @@ pub(crate) fn check() -> Result<()> {
     let root = root();
     let committed = fs::read(root.join(OBJECT)).with_context(|| format!("{OBJECT} ({MEND})"))?;
     let provenance = Provenance::read(&root).map_err(|why| anyhow!(why))?;
-    provenance
-        .verify(&root, &committed)
-        .map_err(|why| anyhow!(why))?;
+    provenance.verify(&root, &committed).map_err(|why| anyhow!(why))?;
     let toolchain = Toolchain::find()?;
     let object = compile(&toolchain, &["--locked"])?;
     let record = record(&toolchain, &object)?;
@@ -94,9 +92,7 @@ pub(crate) fn for_bpf(mut command: Command, toolchain: &Toolchain) -> Result<Com
     let root = root();
     let mut flags = CODEGEN.map(str::to_owned).to_vec();
     flags.push(format!("-Clinker={}", utf8(&BPF_LINKER.installed()?)?));
-    let remap = |from: &Path, to: &str| {
-        Ok::<_, anyhow::Error>(format!("--remap-path-prefix={}={to}", utf8(from)?))
-    };
+    let remap = |from: &Path, to: &str| Ok::<_, anyhow::Error>(format!("--remap-path-prefix={}={to}", utf8(from)?));
     flags.push(remap(&root, ".")?);
     flags.push(remap(&root.canonicalize()?, ".")?);
     flags.push(remap(&cargo_home()?, "cargo")?);
@@ -104,13 +100,7 @@ pub(crate) fn for_bpf(mut command: Command, toolchain: &Toolchain) -> Result<Com
         flags.push(remap(&source, "rust")?);
     }
     command
-        .args([
-            "--release",
-            "-Zbuild-std=core",
-            "--target",
-            TARGET,
-            "--target-dir",
-        ])
+        .args(["--release", "-Zbuild-std=core", "--target", TARGET, "--target-dir"])
         .arg(root.join("target/ebpf"))
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
         // aya-ebpf would take the host's. It matters to probes that read registers; no program
@@ -123,24 +113,12 @@ pub(crate) fn for_bpf(mut command: Command, toolchain: &Toolchain) -> Result<Com
 fn compile(toolchain: &Toolchain, flags: &[&str]) -> Result<Vec<u8>> {
     let mut clean = toolchain.cargo();
     // cargo does not see a change of bpf-linker or of its LLVM. Linking anew takes a second.
-    clean.args([
-        "clean",
-        "--quiet",
-        "--package",
-        "ja4-ebpf",
-        "--release",
-        "--target",
-        TARGET,
-        "--target-dir",
-    ]);
+    clean.args(["clean", "--quiet", "--package", "ja4-ebpf", "--release", "--target", TARGET, "--target-dir"]);
     succeed(clean.arg(root().join("target/ebpf")))?;
     let mut build = toolchain.cargo();
     build.arg("build").args(flags);
     succeed(&mut for_bpf(build, toolchain)?)?;
-    let linked = root()
-        .join("target/ebpf")
-        .join(TARGET)
-        .join("release/ja4-ebpf");
+    let linked = root().join("target/ebpf").join(TARGET).join("release/ja4-ebpf");
     dwarf::strip(&fs::read(&linked).with_context(|| linked.display().to_string())?)
 }
 
@@ -157,13 +135,7 @@ fn record(toolchain: &Toolchain, object: &[u8]) -> Result<Provenance> {
 }
 
 fn toml(record: &Provenance) -> String {
-    let Provenance {
-        object,
-        sources,
-        rustc,
-        llvm,
-        linker,
-    } = record;
+    let Provenance { object, sources, rustc, llvm, linker } = record;
     format!(
         "# What ja4.bpf.o was built from. `cargo xtask build-ebpf` writes this file; --check and\n\
          # ja4-user/build.rs hold the checkout to it.\n\
@@ -191,8 +163,7 @@ fn write(file: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn utf8(path: &Path) -> Result<&str> {
-    path.to_str()
-        .with_context(|| format!("{} is not UTF-8", path.display()))
+    path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
 #[cfg(test)]
@@ -227,8 +198,7 @@ mod tests {
                     Some(_) => section = line,
                     None if section == "[workspace.package]"
                         || section.starts_with("[workspace.lints")
-                        || section == "[workspace.dependencies]"
-                            && line.starts_with("zerocopy") =>
+                        || section == "[workspace.dependencies]" && line.starts_with("zerocopy") =>
                     {
                         keys.push(format!("{section} {line}"));
                     }

@@ -36,11 +36,7 @@ pub(crate) fn ci() -> Result<()> {
         step().with_context(|| format!("ci step \"{name}\""))?;
         eprintln!("== {name}: {:.1} s", start.elapsed().as_secs_f32());
     }
-    eprintln!(
-        "\n== ci: all {} steps in {:.1} s",
-        STEPS.len(),
-        all.elapsed().as_secs_f32()
-    );
+    eprintln!("\n== ci: all {} steps in {:.1} s", STEPS.len(), all.elapsed().as_secs_f32());
     Ok(())
 }
 
@@ -53,13 +49,7 @@ fn format() -> Result<()> {
 fn documentation() -> Result<()> {
     succeed(
         cargo()
-            .args([
-                "doc",
-                "--workspace",
-                "--no-deps",
-                "--document-private-items",
-                "--locked",
-            ])
+            .args(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"])
             .env("RUSTDOCFLAGS", "-Dwarnings"),
     )
 }
@@ -74,10 +64,7 @@ fn conformance() -> Result<()> {
     }
     let replay = format!("{} replay --raw {{pcap}}", build_release()?.display());
     succeed(
-        Command::new("python3")
-            .arg(CHECK)
-            .args(["--types", CONFORMANCE_TYPES, "--cmd", &replay])
-            .current_dir(root()),
+        Command::new("python3").arg(CHECK).args(["--types", CONFORMANCE_TYPES, "--cmd", &replay]).current_dir(root()),
     )
 }
 

@@ -8,14 +8,7 @@ use crate::toolchain::Toolchain;
 
 /// Every target of the workspace, with the methods of the FoxIO License and without.
 pub(crate) fn host() -> Result<()> {
-    succeed(cargo().args([
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--locked",
-        "--",
-        "-Dwarnings",
-    ]))?;
+    succeed(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-Dwarnings"]))?;
     succeed(cargo().args([
         "clippy",
         "--package",

@@ -11,8 +11,8 @@ use anyhow::{Context, Result, bail};
 ///
 /// cargo tells it at run time; the place of compilation serves an `xtask` that is started by hand.
 pub(crate) fn root() -> PathBuf {
-    let manifest = env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let manifest =
+        env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     manifest.parent().map(Path::to_path_buf).unwrap_or(manifest)
 }
 
@@ -35,27 +35,12 @@ pub(crate) fn cargo() -> Command {
 /// `cargo run` and rustup's proxies leave their choice in the environment, and flags meant for
 /// the host would spoil the bytes of the BPF object. Registry, network and terminal settings stay.
 pub(crate) fn forget_toolchain(command: &mut Command) {
-    const STAY: [&str; 6] = [
-        "CARGO_HOME",
-        "CARGO_HTTP_",
-        "CARGO_NET_",
-        "CARGO_REGISTR",
-        "CARGO_SOURCE_",
-        "CARGO_TERM_",
-    ];
-    const GO: [&str; 6] = [
-        "CARGO",
-        "RUSTC",
-        "RUSTDOC",
-        "RUSTFLAGS",
-        "RUSTUP_TOOLCHAIN",
-        "LD_LIBRARY_PATH",
-    ];
+    const STAY: [&str; 6] =
+        ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_SOURCE_", "CARGO_TERM_"];
+    const GO: [&str; 6] = ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "LD_LIBRARY_PATH"];
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
-        if GO.iter().any(|go| text.starts_with(go))
-            && !STAY.iter().any(|stay| text.starts_with(stay))
-        {
+        if GO.iter().any(|go| text.starts_with(go)) && !STAY.iter().any(|stay| text.starts_with(stay)) {
             command.env_remove(&name);
         }
     }
@@ -67,9 +52,7 @@ pub(crate) fn forget_toolchain(command: &mut Command) {
 ///
 /// When it can't be started or ends with anything but 0.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("{} could not be started", shown(command)))?;
+    let status = command.status().with_context(|| format!("{} could not be started", shown(command)))?;
     if !status.success() {
         bail!("{} failed ({status})", shown(command));
     }
@@ -94,18 +77,13 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 
 /// The first file of that name in `PATH`.
 pub(crate) fn in_path(name: &str) -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 /// `program argument argument`, for messages.
 fn shown(command: &Command) -> String {
-    let mut text = Path::new(command.get_program())
-        .file_name()
-        .unwrap_or(command.get_program())
-        .to_string_lossy()
-        .into_owned();
+    let mut text =
+        Path::new(command.get_program()).file_name().unwrap_or(command.get_program()).to_string_lossy().into_owned();
     for argument in command.get_args() {
         text.push(' ');
         text.push_str(&argument.to_string_lossy());

@@ -28,7 +28,6 @@ pub(crate) fn strip(bytes: &[u8]) -> Result<Vec<u8>> {
     names.sh_addralign = 1;
     names.data = SectionData::SectionString;
     let mut stripped = Vec::new();
-    elf.write(&mut stripped)
-        .context("the stripped BPF object can't be written")?;
+    elf.write(&mut stripped).context("the stripped BPF object can't be written")?;
     Ok(stripped)
 }

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         },
         Task::Run { args } => run::run(&args),
         Task::Test { args } => test::test(&args),
+        Task::Bench { rows, quick } => bench::bench(&rows, quick),
         Task::Ci => ci::ci(),
     };
     match done {
@@ -71,6 +72,15 @@ enum Task {
         /// What `cargo test` takes besides: a name, or -- and the test runner's flags
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
+    },
+    /// Measure what the design's budget table names; asserts nothing
+    Bench {
+        /// Rows: kernel, shard, ja4, replay, live, bulk, idle, memory [default: all]
+        #[arg(value_name = "ROW")]
+        rows: Vec<String>,
+        /// Measure little, to see that everything works
+        #[arg(long)]
+        quick: bool,
     },
     /// Everything a change has to pass
     Ci,

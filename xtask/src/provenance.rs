@@ -22,13 +22,8 @@ pub(crate) const PROVENANCE: &str = "ja4-ebpf/object/provenance.toml";
 /// a host build, but from ja4-ebpf/Cargo.toml in a BPF build (see the comment there), and what its
 /// dependencies resolve to stands in ja4-ebpf/Cargo.lock. So a change that concerns userspace only
 /// does not make the object stale.
-pub(crate) const SOURCES: [&str; 5] = [
-    "ja4-common/Cargo.toml",
-    "ja4-common/src",
-    "ja4-ebpf/Cargo.lock",
-    "ja4-ebpf/Cargo.toml",
-    "ja4-ebpf/src",
-];
+pub(crate) const SOURCES: [&str; 5] =
+    ["ja4-common/Cargo.toml", "ja4-common/src", "ja4-ebpf/Cargo.lock", "ja4-ebpf/Cargo.toml", "ja4-ebpf/src"];
 
 /// What to do about every kind of stale object.
 pub(crate) const MEND: &str = "run `cargo xtask build-ebpf`";
@@ -55,8 +50,8 @@ impl Provenance {
     ///
     /// One line that names the file, when it can't be read or lacks a key.
     pub(crate) fn read(root: &Path) -> Result<Self, String> {
-        let text = fs::read_to_string(root.join(PROVENANCE))
-            .map_err(|error| format!("{PROVENANCE}: {error}; {MEND}"))?;
+        let text =
+            fs::read_to_string(root.join(PROVENANCE)).map_err(|error| format!("{PROVENANCE}: {error}; {MEND}"))?;
         Self::parse(&text)
     }
 
@@ -84,17 +79,12 @@ impl Provenance {
     ///
     /// That line.
     pub(crate) fn verify(&self, root: &Path, object: &[u8]) -> Result<(), String> {
-        let sources = sources_digest(root)
-            .map_err(|error| format!("the BPF sources can't be read: {error}"))?;
+        let sources = sources_digest(root).map_err(|error| format!("the BPF sources can't be read: {error}"))?;
         if self.sources != sources {
-            return Err(format!(
-                "the BPF sources changed since the committed object was built: {MEND}"
-            ));
+            return Err(format!("the BPF sources changed since the committed object was built: {MEND}"));
         }
         if self.object != hex(object) {
-            return Err(format!(
-                "{OBJECT} is not the object that {PROVENANCE} describes: {MEND}"
-            ));
+            return Err(format!("{OBJECT} is not the object that {PROVENANCE} describes: {MEND}"));
         }
         Ok(())
     }
@@ -148,12 +138,10 @@ fn collect(root: &Path, path: PathBuf, files: &mut Vec<String>) -> io::Result<()
         }
         return Ok(());
     }
-    let path = path.into_os_string().into_string().map_err(|path| {
-        io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("{} is not UTF-8", path.display()),
-        )
-    })?;
+    let path = path
+        .into_os_string()
+        .into_string()
+        .map_err(|path| io::Error::new(io::ErrorKind::InvalidData, format!("{} is not UTF-8", path.display())))?;
     files.push(path);
     Ok(())
 }
@@ -208,10 +196,7 @@ mod tests {
     #[test]
     fn two_checkouts_of_the_same_sources_have_one_digest() {
         let (one, other) = (checkout(), checkout());
-        assert_eq!(
-            sources_digest(one.path()).unwrap(),
-            sources_digest(other.path()).unwrap()
-        );
+        assert_eq!(sources_digest(one.path()).unwrap(), sources_digest(other.path()).unwrap());
     }
 
     /// Worked out by hand from the description above, so that a change of the scheme shows.
@@ -233,10 +218,7 @@ mod tests {
             bytes.extend_from_slice(text.as_bytes());
         }
         assert_eq!(sources_digest(root.path()).unwrap(), hex(&bytes));
-        assert_eq!(
-            hex(b"abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]
@@ -245,13 +227,7 @@ mod tests {
             |root| write(root, "ja4-common/src/select/tls.rs", "fn tls() { }"),
             |root| write(root, "ja4-ebpf/Cargo.lock", "version = 5"),
             |root| write(root, "ja4-ebpf/src/maps.rs", ""),
-            |root| {
-                fs::rename(
-                    root.join("ja4-ebpf/src/main.rs"),
-                    root.join("ja4-ebpf/src/mian.rs"),
-                )
-                .unwrap()
-            },
+            |root| fs::rename(root.join("ja4-ebpf/src/main.rs"), root.join("ja4-ebpf/src/mian.rs")).unwrap(),
             |root| fs::remove_file(root.join("ja4-common/src/lib.rs")).unwrap(),
         ];
         for edit in edits {
@@ -274,10 +250,7 @@ mod tests {
         write(one.path(), "ja4-ebpf/src/b.rs", "");
         write(other.path(), "ja4-ebpf/src/a.rs", "x");
         write(other.path(), "ja4-ebpf/src/b.rs", "y");
-        assert_ne!(
-            sources_digest(one.path()).unwrap(),
-            sources_digest(other.path()).unwrap()
-        );
+        assert_ne!(sources_digest(one.path()).unwrap(), sources_digest(other.path()).unwrap());
     }
 
     #[test]
@@ -299,23 +272,14 @@ mod tests {
     #[test]
     fn another_object_is_refused() {
         let root = checkout();
-        let refusal = built(root.path(), b"object")
-            .verify(root.path(), b"objecT")
-            .unwrap_err();
-        assert!(
-            refusal.contains("is not the object that ja4-ebpf/object/provenance.toml describes"),
-            "{refusal}"
-        );
+        let refusal = built(root.path(), b"object").verify(root.path(), b"objecT").unwrap_err();
+        assert!(refusal.contains("is not the object that ja4-ebpf/object/provenance.toml describes"), "{refusal}");
     }
 
     #[test]
     fn a_missing_key_is_named() {
-        let text =
-            "object-sha256 = \"00\"\nsources-sha256 = \"11\"\nllvm = \"22\"\nbpf-linker = \"0\"\n";
+        let text = "object-sha256 = \"00\"\nsources-sha256 = \"11\"\nllvm = \"22\"\nbpf-linker = \"0\"\n";
         let refusal = Provenance::parse(text).unwrap_err();
-        assert_eq!(
-            refusal,
-            "ja4-ebpf/object/provenance.toml has no rustc; run `cargo xtask build-ebpf`"
-        );
+        assert_eq!(refusal, "ja4-ebpf/object/provenance.toml has no rustc; run `cargo xtask build-ebpf`");
     }
 }

@@ -39,15 +39,7 @@ pub(crate) fn run(args: &[OsString]) -> Result<()> {
 
 /// Builds `ja4sensor` as a user would and gives its path.
 pub(crate) fn build_release() -> Result<PathBuf> {
-    succeed(cargo().args([
-        "build",
-        "--release",
-        "--locked",
-        "--package",
-        "ja4-user",
-        "--bin",
-        "ja4sensor",
-    ]))?;
+    succeed(cargo().args(["build", "--release", "--locked", "--package", "ja4-user", "--bin", "ja4sensor"]))?;
     let sensor = target_folder()?.join("release/ja4sensor");
     if !sensor.is_file() {
         bail!("{} is not there although it was built", sensor.display());
@@ -61,10 +53,7 @@ fn target_folder() -> Result<PathBuf> {
         return Ok(root().join(folder));
     }
     let xtask = env::current_exe()?;
-    let folder = xtask
-        .ancestors()
-        .nth(2)
-        .context("xtask lies in no target folder")?;
+    let folder = xtask.ancestors().nth(2).context("xtask lies in no target folder")?;
     Ok(folder.to_path_buf())
 }
 

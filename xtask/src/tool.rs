@@ -30,12 +30,7 @@ pub(crate) const BPF_LINKER: Tool = Tool {
 };
 
 /// Judges licences, sources and banned crates by deny.toml.
-pub(crate) const CARGO_DENY: Tool = Tool {
-    name: "cargo-deny",
-    version: "0.20.2",
-    flags: &[],
-    setup: |_| Ok(()),
-};
+pub(crate) const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2", flags: &[], setup: |_| Ok(()) };
 
 impl Tool {
     /// The program's path, after building it if that version is not there yet.
@@ -49,23 +44,10 @@ impl Tool {
         if is_version(&program, self.version) {
             return Ok(program);
         }
-        eprintln!(
-            "installing {} {} into {}",
-            self.name,
-            self.version,
-            folder.display()
-        );
+        eprintln!("installing {} {} into {}", self.name, self.version, folder.display());
         let mut install = cargo();
         install
-            .args([
-                "install",
-                self.name,
-                "--version",
-                self.version,
-                "--locked",
-                "--force",
-                "--root",
-            ])
+            .args(["install", self.name, "--version", self.version, "--locked", "--force", "--root"])
             .arg(&folder)
             .args(self.flags)
             // Unlike a temporary folder, this one lets an interrupted install go on.
@@ -86,12 +68,7 @@ fn is_version(program: &Path, version: &str) -> bool {
     Command::new(program)
         .arg("--version")
         .output()
-        .is_ok_and(|output| {
-            String::from_utf8_lossy(&output.stdout)
-                .split_whitespace()
-                .nth(1)
-                == Some(version)
-        })
+        .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).split_whitespace().nth(1) == Some(version))
 }
 
 /// Points bpf-linker's build to the LLVM it is made for. By itself it takes the first `llvm-config`
@@ -101,10 +78,7 @@ fn with_llvm(install: &mut Command) -> Result<()> {
     if env::var_os(PREFIX).is_some() {
         return Ok(());
     }
-    for name in [
-        format!("llvm-config-{LINKER_LLVM}"),
-        "llvm-config".to_owned(),
-    ] {
+    for name in [format!("llvm-config-{LINKER_LLVM}"), "llvm-config".to_owned()] {
         let Some(config) = in_path(&name) else {
             continue;
         };

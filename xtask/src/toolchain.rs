@@ -40,9 +40,7 @@ impl Toolchain {
     ///
     /// When there is none; the message says what to install.
     pub(crate) fn find() -> Result<Self> {
-        let last = Provenance::read(&root())
-            .ok()
-            .map(|provenance| provenance.rustc);
+        let last = Provenance::read(&root()).ok().map(|provenance| provenance.rustc);
         let mut refused = Vec::new();
         let mut found = Vec::new();
         for (cargo, rustc) in candidates() {
@@ -51,10 +49,7 @@ impl Toolchain {
                 Err(why) => refused.push(format!("  {why}")),
             }
         }
-        let at = found
-            .iter()
-            .position(|toolchain| Some(&toolchain.version) == last.as_ref())
-            .unwrap_or(0);
+        let at = found.iter().position(|toolchain| Some(&toolchain.version) == last.as_ref()).unwrap_or(0);
         if at < found.len() {
             return Ok(found.swap_remove(at));
         }
@@ -65,11 +60,7 @@ impl Toolchain {
              rustup: rustup toolchain install nightly --component rust-src --component clippy \
              (and LLVM {LINKER_LLVM} with its headers, for bpf-linker)\n\
              ja4sensor itself needs none of this: it embeds the committed object.",
-            if refused.is_empty() {
-                "  nothing".to_owned()
-            } else {
-                refused.join("\n")
-            },
+            if refused.is_empty() { "  nothing".to_owned() } else { refused.join("\n") },
         );
     }
 
@@ -124,12 +115,7 @@ impl Toolchain {
             output(command.args(question))
         };
         let verbose = ask(&["--version", "--verbose"])?;
-        let field = |key: &str| {
-            verbose
-                .lines()
-                .find_map(|line| line.strip_prefix(key))
-                .map(str::trim)
-        };
+        let field = |key: &str| verbose.lines().find_map(|line| line.strip_prefix(key)).map(str::trim);
         let toolchain = Self {
             version: verbose.lines().next().unwrap_or_default().to_owned(),
             llvm: field("LLVM version:").unwrap_or_default().to_owned(),
@@ -150,14 +136,8 @@ impl Toolchain {
                 BPF_LINKER.version
             );
         }
-        if !toolchain
-            .sysroot
-            .join("lib/rustlib/src/rust/library/core/src/lib.rs")
-            .is_file()
-        {
-            bail!(
-                "{name}: without the source of core (rustup: component rust-src; Debian: package rust-web-src)"
-            );
+        if !toolchain.sysroot.join("lib/rustlib/src/rust/library/core/src/lib.rs").is_file() {
+            bail!("{name}: without the source of core (rustup: component rust-src; Debian: package rust-web-src)");
         }
         Ok(toolchain)
     }
@@ -167,14 +147,11 @@ impl Toolchain {
 fn candidates() -> Vec<(PathBuf, PathBuf)> {
     let mut found = Vec::new();
     if let Some(rustup) = in_path("rustup") {
-        let ask =
-            |arguments: &[&str]| output(Command::new(&rustup).args(arguments)).unwrap_or_default();
+        let ask = |arguments: &[&str]| output(Command::new(&rustup).args(arguments)).unwrap_or_default();
         let list = ask(&["toolchain", "list", "--quiet"]);
-        let (nightly, other): (Vec<_>, Vec<_>) =
-            list.lines().partition(|name| name.starts_with("nightly"));
+        let (nightly, other): (Vec<_>, Vec<_>) = list.lines().partition(|name| name.starts_with("nightly"));
         for name in nightly.into_iter().chain(other) {
-            let path =
-                |program| PathBuf::from(ask(&["which", "--toolchain", name, program]).trim());
+            let path = |program| PathBuf::from(ask(&["which", "--toolchain", name, program]).trim());
             found.push((path("cargo"), path("rustc")));
         }
     }
@@ -188,9 +165,7 @@ fn candidates() -> Vec<(PathBuf, PathBuf)> {
 
 /// The first two numbers of a version.
 fn numbers(version: &str) -> (u32, u32) {
-    let mut numbers = version
-        .split(['.', '-'])
-        .map(|number| number.parse().unwrap_or(0));
+    let mut numbers = version.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 

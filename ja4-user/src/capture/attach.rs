@@ -225,10 +225,12 @@ impl Attachment {
         let mut refused: Vec<Refusal> = Vec::new();
         for hook in hooks {
             let attached = match hook {
-                Hook::Native => attach_xdp(kernel, &self.interface, XdpMode::Driver)
-                    .map(|link| (IngressMode::XdpNative, link)),
-                Hook::Generic => attach_xdp(kernel, &self.interface, XdpMode::Skb)
-                    .map(|link| (IngressMode::XdpGeneric, link)),
+                Hook::Native => {
+                    attach_xdp(kernel, &self.interface, XdpMode::Driver).map(|link| (IngressMode::XdpNative, link))
+                }
+                Hook::Generic => {
+                    attach_xdp(kernel, &self.interface, XdpMode::Skb).map(|link| (IngressMode::XdpGeneric, link))
+                }
                 Hook::Tc => attach_tc(kernel, &self.interface, Program::TcIngress, policy.tcx)
                     .map(|(mode, link)| (IngressMode::Tc(mode), link)),
             };

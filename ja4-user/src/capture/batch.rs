@@ -43,11 +43,7 @@ pub struct Batch {
 impl Batch {
     /// An empty batch. The chunk's memory is taken when it is first filled.
     pub const fn new() -> Self {
-        Self {
-            data: Vec::new(),
-            filled: 0,
-            frames: Vec::new(),
-        }
+        Self { data: Vec::new(), filled: 0, frames: Vec::new() }
     }
 
     /// The frames, in file order.
@@ -106,12 +102,7 @@ impl Batch {
 
     /// Starts indexing at `at`, numbering frames from `number`.
     pub(super) fn index(&mut self, at: usize, number: u64) -> Indexing<'_> {
-        Indexing {
-            data: self.data.get(..self.filled).unwrap_or(&[]),
-            at,
-            number,
-            frames: &mut self.frames,
-        }
+        Indexing { data: self.data.get(..self.filled).unwrap_or(&[]), at, number, frames: &mut self.frames }
     }
 }
 

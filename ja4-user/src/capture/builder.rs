@@ -14,27 +14,15 @@ impl ByteOrder {
     pub(super) const BOTH: [Self; 2] = [Self::Little, Self::Big];
 
     pub(super) fn bytes16(self, value: u16) -> [u8; 2] {
-        if self == Big {
-            value.to_be_bytes()
-        } else {
-            value.to_le_bytes()
-        }
+        if self == Big { value.to_be_bytes() } else { value.to_le_bytes() }
     }
 
     pub(super) fn bytes32(self, value: u32) -> [u8; 4] {
-        if self == Big {
-            value.to_be_bytes()
-        } else {
-            value.to_le_bytes()
-        }
+        if self == Big { value.to_be_bytes() } else { value.to_le_bytes() }
     }
 
     pub(super) fn bytes64(self, value: i64) -> [u8; 8] {
-        if self == Big {
-            value.to_be_bytes()
-        } else {
-            value.to_le_bytes()
-        }
+        if self == Big { value.to_be_bytes() } else { value.to_le_bytes() }
     }
 }
 
@@ -49,23 +37,12 @@ impl Builder {
     /// A pcap file: its header.
     pub(super) fn pcap(order: ByteOrder, magic: u32, link: u32) -> Self {
         let bytes = Vec::new();
-        Self { order, bytes }
-            .u32(magic)
-            .u16(2)
-            .u16(4)
-            .u32(0)
-            .u32(0)
-            .u32(65_535)
-            .u32(link)
+        Self { order, bytes }.u32(magic).u16(2).u16(4).u32(0).u32(0).u32(65_535).u32(link)
     }
 
     /// A pcap packet record.
     pub(super) fn record(self, seconds: u32, fraction: u32, wire: u32, packet: &[u8]) -> Self {
-        self.u32(seconds)
-            .u32(fraction)
-            .u32(packet.len() as u32)
-            .u32(wire)
-            .raw(packet)
+        self.u32(seconds).u32(fraction).u32(packet.len() as u32).u32(wire).raw(packet)
     }
 
     /// A pcapng file: its first section header.
@@ -135,11 +112,7 @@ impl Builder {
     pub(super) fn block(self, kind: u32, body: &[u8]) -> Self {
         let padding = body.len().next_multiple_of(4) - body.len();
         let length = (body.len() + padding + 12) as u32;
-        self.u32(kind)
-            .u32(length)
-            .raw(body)
-            .raw(&[0; 3][..padding])
-            .u32(length)
+        self.u32(kind).u32(length).raw(body).raw(&[0; 3][..padding]).u32(length)
     }
 
     pub(super) fn u16(self, value: u16) -> Self {
@@ -186,20 +159,12 @@ impl Outcome {
 
 /// Reads a capture in memory.
 pub(super) fn read(bytes: &[u8]) -> Outcome {
-    read_to_end(CaptureFile::from_reader(
-        "test",
-        Box::new(io::Cursor::new(bytes.to_vec())),
-    ))
+    read_to_end(CaptureFile::from_reader("test", Box::new(io::Cursor::new(bytes.to_vec()))))
 }
 
 /// Reads a capture in pieces of these sizes, over and over.
 pub(super) fn read_in_pieces(bytes: &[u8], sizes: &[usize]) -> Outcome {
-    let pieces = Pieces {
-        bytes: bytes.to_vec(),
-        at: 0,
-        sizes: sizes.to_vec(),
-        turn: 0,
-    };
+    let pieces = Pieces { bytes: bytes.to_vec(), at: 0, sizes: sizes.to_vec(), turn: 0 };
     read_to_end(CaptureFile::from_reader("test", Box::new(pieces)))
 }
 
@@ -213,20 +178,10 @@ pub(super) fn read_to_end(mut file: CaptureFile) -> Outcome {
                 assert!(!batch.frames().is_empty(), "a batch without a frame");
                 for frame in batch.frames() {
                     let bytes = batch.bytes(frame);
-                    assert_eq!(
-                        bytes.len(),
-                        frame.captured as usize,
-                        "a frame outside its batch"
-                    );
+                    assert_eq!(bytes.len(), frame.captured as usize, "a frame outside its batch");
                     assert!(frame.wire >= frame.captured);
                     assert_eq!(frame.number, frames.len() as u64 + 1, "a number left out");
-                    frames.push((
-                        FrameRef {
-                            offset: 0,
-                            ..*frame
-                        },
-                        bytes.to_vec(),
-                    ));
+                    frames.push((FrameRef { offset: 0, ..*frame }, bytes.to_vec()));
                 }
             }
             Ok(false) => break None,
@@ -234,9 +189,7 @@ pub(super) fn read_to_end(mut file: CaptureFile) -> Outcome {
         }
     };
     let again = file.fill(&mut batch).map_err(|error| error.to_string());
-    let first = error
-        .as_ref()
-        .map_or(Ok(false), |error| Err(error.to_string()));
+    let first = error.as_ref().map_or(Ok(false), |error| Err(error.to_string()));
     assert_eq!(again, first, "the end must stay as it was");
     assert_eq!(file.packets(), frames.len() as u64);
     Outcome { frames, error }

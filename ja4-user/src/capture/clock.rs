@@ -30,10 +30,7 @@ enum Unit {
 impl Default for Clock {
     /// Microseconds since the Unix epoch, as for an interface without these options.
     fn default() -> Self {
-        Self {
-            unit: Unit::Nanos(NANOS_PER_MICRO),
-            offset: 0,
-        }
+        Self { unit: Unit::Nanos(NANOS_PER_MICRO), offset: 0 }
     }
 }
 
@@ -47,9 +44,7 @@ impl Clock {
             Unit::Nanos(10u64.pow(u32::from(NANO_EXPONENT - exponent)))
         } else {
             let beyond = u32::from(exponent - NANO_EXPONENT);
-            10u64
-                .checked_pow(beyond)
-                .map_or(Unit::Vanishing, Unit::PerNano)
+            10u64.checked_pow(beyond).map_or(Unit::Vanishing, Unit::PerNano)
         };
     }
 
@@ -70,11 +65,7 @@ impl Clock {
             Unit::Vanishing => 0,
         };
         let shift = self.offset.unsigned_abs().saturating_mul(NANOS_PER_SECOND);
-        if self.offset >= 0 {
-            nanos.saturating_add(shift)
-        } else {
-            nanos.saturating_sub(shift)
-        }
+        if self.offset >= 0 { nanos.saturating_add(shift) } else { nanos.saturating_sub(shift) }
     }
 }
 

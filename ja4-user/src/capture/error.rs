@@ -17,9 +17,7 @@ pub enum CaptureError {
         name: String,
     },
     /// The file may not be read by this user.
-    #[error(
-        "{name}: permission denied; run as a user who may read it, or change its owner or mode"
-    )]
+    #[error("{name}: permission denied; run as a user who may read it, or change its owner or mode")]
     Permission {
         /// The file.
         name: String,
@@ -106,9 +104,7 @@ pub enum CaptureError {
         packets: u64,
     },
     /// The compressed stream is cut short or damaged.
-    #[error(
-        "{name}: the {compression} data is truncated or damaged, after {packets} packets; copy the file again"
-    )]
+    #[error("{name}: the {compression} data is truncated or damaged, after {packets} packets; copy the file again")]
     Decompress {
         /// The file.
         name: String,
@@ -128,12 +124,7 @@ impl CaptureError {
             io::ErrorKind::NotFound => Self::NotFound { name },
             io::ErrorKind::PermissionDenied => Self::Permission { name },
             io::ErrorKind::IsADirectory => Self::Directory { name },
-            _ => Self::Read {
-                name,
-                offset: 0,
-                packets: 0,
-                source: Arc::new(source),
-            },
+            _ => Self::Read { name, offset: 0, packets: 0, source: Arc::new(source) },
         }
     }
 }
@@ -243,10 +234,7 @@ fn looks_like(start: &[u8]) -> Option<&'static str> {
         (b"RTSS", "a Microsoft Network Monitor capture"),
         (b"MDMP", "a Windows minidump"),
     ];
-    let known = KNOWN
-        .iter()
-        .find(|(magic, _)| start.starts_with(magic))
-        .map(|&(_, what)| what);
+    let known = KNOWN.iter().find(|(magic, _)| start.starts_with(magic)).map(|&(_, what)| what);
     let text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
     known.or_else(|| start.iter().all(text).then_some("text"))
 }

@@ -86,8 +86,7 @@ impl CaptureFile {
             return Ok(Self::from_reader("stdin", Box::new(io::stdin())));
         }
         let name = path.display().to_string();
-        let opened =
-            File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
+        let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
         let (file, metadata) = match opened {
             Ok(opened) => opened,
             Err(error) => return Err(CaptureError::open(name, error)),
@@ -134,10 +133,7 @@ impl CaptureFile {
 
     /// How much was read so far.
     pub fn progress(&self) -> Progress {
-        Progress {
-            consumed: self.stream.consumed(),
-            total: self.size,
-        }
+        Progress { consumed: self.stream.consumed(), total: self.size }
     }
 
     /// Empties `batch` and reads the next chunk into it: true with at least one frame in it, false at a clean end.
@@ -194,9 +190,7 @@ impl CaptureFile {
         match result {
             Err(fault) => self.end = Some(End::Failed(self.fault(fault))),
             Ok(()) if batch.frames().is_empty() => batch.drop_front(used),
-            Ok(()) => self
-                .tail
-                .extend_from_slice(batch.filled().get(used..).unwrap_or(&[])),
+            Ok(()) => self.tail.extend_from_slice(batch.filled().get(used..).unwrap_or(&[])),
         }
     }
 
@@ -242,11 +236,7 @@ impl CaptureFile {
         if whole {
             return End::Clean;
         }
-        End::Failed(CaptureError::Truncated {
-            name,
-            offset: self.offset,
-            packets: self.packets,
-        })
+        End::Failed(CaptureError::Truncated { name, offset: self.offset, packets: self.packets })
     }
 
     fn not_a_capture(&self, start: &[u8]) -> CaptureError {
@@ -269,29 +259,16 @@ impl CaptureFile {
                 source: Arc::new(error),
             };
         }
-        CaptureError::Decompress {
-            name,
-            compression,
-            packets,
-            source: Arc::new(error),
-        }
+        CaptureError::Decompress { name, compression, packets, source: Arc::new(error) }
     }
 
     fn fault(&self, fault: Fault) -> CaptureError {
         let (name, packets) = (self.name.clone(), self.packets);
         match fault {
-            Fault::Damage(damage) => CaptureError::Damaged {
-                name,
-                offset: self.offset,
-                packets,
-                damage,
-            },
-            Fault::LinkType(number) => CaptureError::UnsupportedLinkType {
-                name,
-                number,
-                link: linktype::name_of(number),
-                packets,
-            },
+            Fault::Damage(damage) => CaptureError::Damaged { name, offset: self.offset, packets, damage },
+            Fault::LinkType(number) => {
+                CaptureError::UnsupportedLinkType { name, number, link: linktype::name_of(number), packets }
+            }
         }
     }
 }
@@ -326,10 +303,7 @@ mod tests {
 
     fn three_packets() -> Vec<u8> {
         let file = Builder::pcap(ByteOrder::Little, MAGIC, 1);
-        file.record(1, 0, 0, b"one")
-            .record(2, 0, 0, b"two")
-            .record(3, 0, 0, b"three")
-            .bytes
+        file.record(1, 0, 0, b"one").record(2, 0, 0, b"two").record(3, 0, 0, b"three").bytes
     }
 
     /// The line a user sees, with its causes.
@@ -364,47 +338,29 @@ mod tests {
         assert!(!file.fill(&mut batch).unwrap());
         assert_eq!(file.next_number(), 44);
         let size = three_packets().len() as u64;
-        assert_eq!(
-            file.progress(),
-            Progress {
-                consumed: size,
-                total: Some(size)
-            }
-        );
+        assert_eq!(file.progress(), Progress { consumed: size, total: Some(size) });
     }
 
     #[test]
     fn an_empty_file_is_told_from_a_capture_without_packets() {
         let error = read(b"").failed_after(0);
         assert!(line(&error).starts_with("test: is empty;"), "{error}");
-        assert!(matches!(
-            read(&gzip(b"")).failed_after(0),
-            CaptureError::Empty { .. }
-        ));
-        assert!(matches!(
-            read(&zstd(b"")).failed_after(0),
-            CaptureError::Empty { .. }
-        ));
+        assert!(matches!(read(&gzip(b"")).failed_after(0), CaptureError::Empty { .. }));
+        assert!(matches!(read(&zstd(b"")).failed_after(0), CaptureError::Empty { .. }));
         assert!(read(&three_packets()[..24]).clean().is_empty());
     }
 
     #[test]
     fn a_file_that_is_no_capture_shows_its_first_bytes() {
         let cases: [(&[u8], &str); 5] = [
-            (
-                b"BZh91AY&SY",
-                "is not a capture: it begins with 42 5a 68 39 31 41 59 26 53 59, which looks like bzip2",
-            ),
+            (b"BZh91AY&SY", "is not a capture: it begins with 42 5a 68 39 31 41 59 26 53 59, which looks like bzip2"),
             (b"{\"a\": 1}", "which looks like text"),
             (b"\0\x01", "it begins with 00 01;"),
             (
                 &gzip(b"hello"),
                 "its gzip content is not a capture: it begins with 68 65 6c 6c 6f, which looks like text",
             ),
-            (
-                &zstd(&gzip(&three_packets())),
-                "its zstd content is not a capture: it begins with 1f 8b",
-            ),
+            (&zstd(&gzip(&three_packets())), "its zstd content is not a capture: it begins with 1f 8b"),
         ];
         for (bytes, expected) in cases {
             let error = read(bytes).failed_after(0);
@@ -427,11 +383,7 @@ mod tests {
             }
             let begins = ends.iter().rfind(|&&end| end <= cut).copied().unwrap_or(0);
             match outcome.failed_after(packets) {
-                CaptureError::Truncated {
-                    offset,
-                    packets: delivered,
-                    ..
-                } => {
+                CaptureError::Truncated { offset, packets: delivered, .. } => {
                     assert_eq!((offset, delivered), (begins as u64, packets as u64));
                 }
                 other => panic!("{other}"),
@@ -453,9 +405,7 @@ mod tests {
             assert!((1_000..20_000).contains(&packets), "{packets} packets");
             let error = outcome.failed_after(packets);
             assert!(matches!(error, CaptureError::Decompress { .. }), "{error}");
-            assert!(line(&error).contains(&format!(
-                "truncated or damaged, after {packets} packets; copy"
-            )));
+            assert!(line(&error).contains(&format!("truncated or damaged, after {packets} packets; copy")));
         }
     }
 
@@ -474,10 +424,7 @@ mod tests {
         for bytes in [three_packets(), gzip(&three_packets())] {
             let file = CaptureFile::from_reader("disk", Box::new(Failing(io::Cursor::new(bytes))));
             let error = read_to_end(file).failed_after(3);
-            assert!(
-                line(&error).starts_with("disk: cannot be read beyond byte"),
-                "{error}"
-            );
+            assert!(line(&error).starts_with("disk: cannot be read beyond byte"), "{error}");
             assert!(line(&error).contains("Input/output error"), "{error}");
         }
     }

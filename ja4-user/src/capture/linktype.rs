@@ -174,9 +174,7 @@ fn cooked(frame: &[u8]) -> Result<u16, LinkError> {
 /// Linux cooked capture v2: protocol (2), reserved (2), interface (4), ARPHRD (2), packet type (1), address length
 /// (1), address (8).
 fn cooked_v2(frame: &[u8]) -> Result<u16, LinkError> {
-    let header = frame
-        .first_chunk::<SLL2_LEN>()
-        .ok_or(LinkError::Truncated)?;
+    let header = frame.first_chunk::<SLL2_LEN>().ok_or(LinkError::Truncated)?;
     let [p0, p1, _, _, _, _, _, _, a0, a1, ..] = *header;
     ethertype(u16::from_be_bytes([a0, a1]), u16::from_be_bytes([p0, p1]))
 }
@@ -191,17 +189,13 @@ fn ethertype(hardware: u16, protocol: u16) -> Result<u16, LinkError> {
 /// The family in front of a BSD loopback packet. Nothing says which byte order the capturing host had; families are
 /// small numbers, so the order in which it is small is the right one.
 fn host_family(frame: &[u8]) -> Result<u16, LinkError> {
-    let bytes = *frame
-        .first_chunk::<FAMILY_LEN>()
-        .ok_or(LinkError::Truncated)?;
+    let bytes = *frame.first_chunk::<FAMILY_LEN>().ok_or(LinkError::Truncated)?;
     let family = u32::from_le_bytes(bytes);
     family_ethertype(family.min(family.swap_bytes()))
 }
 
 fn network_family(frame: &[u8]) -> Result<u16, LinkError> {
-    let bytes = *frame
-        .first_chunk::<FAMILY_LEN>()
-        .ok_or(LinkError::Truncated)?;
+    let bytes = *frame.first_chunk::<FAMILY_LEN>().ok_or(LinkError::Truncated)?;
     family_ethertype(u32::from_be_bytes(bytes))
 }
 
@@ -315,10 +309,7 @@ mod tests {
             assert_eq!(at(number, &[0xff, 0x03, 0x57]), Ok((V6, 3)));
             assert_eq!(at(number, &[0x00, 0x57]), Ok((V6, 2)));
             assert_eq!(at(number, &[0x21, 0x45]), Ok((V4, 1)));
-            assert_eq!(
-                at(number, &[0xff, 0x03, 0xc0, 0x21]),
-                Err(LinkError::Protocol(0xc021))
-            );
+            assert_eq!(at(number, &[0xff, 0x03, 0xc0, 0x21]), Err(LinkError::Protocol(0xc021)));
             assert_eq!(at(number, &[0xff, 0x03, 0x00]), Err(LinkError::Truncated));
         }
         assert_eq!(at(50, &[0x0f, 0x00, 0x86, 0xdd]), Ok((V6, 4)));

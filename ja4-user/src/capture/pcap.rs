@@ -66,12 +66,7 @@ fn recognise(magic: [u8; 4]) -> Option<(ByteOrder, u32)> {
     [ByteOrder::Little, ByteOrder::Big]
         .map(|order| (order, order.u32(magic)))
         .into_iter()
-        .find(|&(_, magic)| {
-            matches!(
-                magic,
-                MAGIC_MICROSECONDS | MAGIC_NANOSECONDS | MAGIC_KUZNETSOV
-            )
-        })
+        .find(|&(_, magic)| matches!(magic, MAGIC_MICROSECONDS | MAGIC_NANOSECONDS | MAGIC_KUZNETSOV))
 }
 
 /// Whether a file that begins with these bytes is a pcap file.
@@ -91,16 +86,8 @@ impl Pcap {
         }
         Some(Ok(Self {
             order,
-            nanos_per_unit: if magic == MAGIC_NANOSECONDS {
-                1
-            } else {
-                NANOS_PER_MICRO
-            },
-            extra: if magic == MAGIC_KUZNETSOV {
-                KUZNETSOV_EXTRA
-            } else {
-                0
-            },
+            nanos_per_unit: if magic == MAGIC_NANOSECONDS { 1 } else { NANOS_PER_MICRO },
+            extra: if magic == MAGIC_KUZNETSOV { KUZNETSOV_EXTRA } else { 0 },
             link,
         }))
     }
@@ -143,11 +130,7 @@ impl Pcap {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::indexing_slicing,
-        clippy::panic,
-        reason = "a test's own data is what it expects"
-    )]
+    #![allow(clippy::indexing_slicing, clippy::panic, reason = "a test's own data is what it expects")]
 
     use super::*;
     use crate::capture::{CaptureError, builder::Builder};
@@ -157,32 +140,19 @@ mod tests {
     #[test]
     fn both_resolutions_in_both_byte_orders() {
         for order in ByteOrder::BOTH {
-            for (magic, fraction) in [
-                (MAGIC_MICROSECONDS, 250_000),
-                (MAGIC_NANOSECONDS, 250_000_000),
-            ] {
+            for (magic, fraction) in [(MAGIC_MICROSECONDS, 250_000), (MAGIC_NANOSECONDS, 250_000_000)] {
                 let file = Builder::pcap(order, magic, ETHERNET)
                     .record(1, fraction, 60, b"one")
                     .record(2, 0, 0, b"second")
                     .record(3, 0, 0, b"");
                 let frames = file.read().clean();
-                let seen: Vec<_> = frames
-                    .iter()
-                    .map(|(f, bytes)| (f.number, f.time, f.wire, bytes.as_slice()))
-                    .collect();
+                let seen: Vec<_> =
+                    frames.iter().map(|(f, bytes)| (f.number, f.time, f.wire, bytes.as_slice())).collect();
                 assert_eq!(
                     seen,
-                    [
-                        (1, 1_250_000_000, 60, &b"one"[..]),
-                        (2, 2_000_000_000, 6, b"second"),
-                        (3, 3_000_000_000, 0, b"")
-                    ]
+                    [(1, 1_250_000_000, 60, &b"one"[..]), (2, 2_000_000_000, 6, b"second"), (3, 3_000_000_000, 0, b"")]
                 );
-                assert!(
-                    frames
-                        .iter()
-                        .all(|(f, _)| f.link == LinkType::Ethernet && f.interface == 0)
-                );
+                assert!(frames.iter().all(|(f, _)| f.link == LinkType::Ethernet && f.interface == 0));
             }
         }
     }
@@ -203,22 +173,13 @@ mod tests {
 
     #[test]
     fn the_latest_time_does_not_overflow() {
-        let file = Builder::pcap(ByteOrder::Little, MAGIC_MICROSECONDS, ETHERNET).record(
-            u32::MAX,
-            u32::MAX,
-            0,
-            b"x",
-        );
-        assert_eq!(
-            file.read().clean()[0].0.time,
-            4_294_967_295_000_000_000 + 4_294_967_295_000
-        );
+        let file = Builder::pcap(ByteOrder::Little, MAGIC_MICROSECONDS, ETHERNET).record(u32::MAX, u32::MAX, 0, b"x");
+        assert_eq!(file.read().clean()[0].0.time, 4_294_967_295_000_000_000 + 4_294_967_295_000);
     }
 
     #[test]
     fn a_check_sequence_length_in_the_link_field_is_no_link_type() {
-        let file = Builder::pcap(ByteOrder::Big, MAGIC_MICROSECONDS, 0x4400_0000 | ETHERNET)
-            .record(1, 0, 0, b"x");
+        let file = Builder::pcap(ByteOrder::Big, MAGIC_MICROSECONDS, 0x4400_0000 | ETHERNET).record(1, 0, 0, b"x");
         assert_eq!(file.read().clean()[0].0.link, LinkType::Ethernet);
     }
 
@@ -226,24 +187,11 @@ mod tests {
     fn an_absurd_packet_length_ends_the_file_after_what_came_before() {
         let file = Builder::pcap(ByteOrder::Little, MAGIC_MICROSECONDS, ETHERNET);
         let largest = vec![7; MAX_PACKET as usize];
-        assert_eq!(
-            file.clone().record(1, 0, 0, &largest).read().clean()[0].1,
-            largest
-        );
+        assert_eq!(file.clone().record(1, 0, 0, &largest).read().clean()[0].1, largest);
 
-        let bad = file
-            .record(1, 0, 0, b"good")
-            .u32(2)
-            .u32(0)
-            .u32(MAX_PACKET + 1)
-            .u32(0);
+        let bad = file.record(1, 0, 0, b"good").u32(2).u32(0).u32(MAX_PACKET + 1).u32(0);
         match bad.raw(&[0; 64]).read().failed_after(1) {
-            CaptureError::Damaged {
-                offset,
-                packets,
-                damage,
-                ..
-            } => {
+            CaptureError::Damaged { offset, packets, damage, .. } => {
                 assert_eq!((offset, packets), (24 + 16 + 4, 1));
                 assert_eq!(damage, Damage::PacketLength(MAX_PACKET + 1));
             }
@@ -253,12 +201,8 @@ mod tests {
 
     #[test]
     fn an_unsupported_link_type_is_refused_at_once() {
-        let file =
-            Builder::pcap(ByteOrder::Little, MAGIC_NANOSECONDS, 127).record(1, 0, 0, b"radiotap");
+        let file = Builder::pcap(ByteOrder::Little, MAGIC_NANOSECONDS, 127).record(1, 0, 0, b"radiotap");
         let error = file.read().failed_after(0).to_string();
-        assert!(
-            error.contains("test: link type 127 (IEEE 802.11 with radiotap header)"),
-            "{error}"
-        );
+        assert!(error.contains("test: link type 127 (IEEE 802.11 with radiotap header)"), "{error}");
     }
 }

@@ -1,8 +1,8 @@
 //! The pcapng format: sections of blocks (draft-ietf-opsawg-pcapng).
 
 use pcap_parser::{
-    InterfaceDescriptionBlock, OptionCode, parse_interfacedescriptionblock_be,
-    parse_interfacedescriptionblock_le, parse_sectionheaderblock,
+    InterfaceDescriptionBlock, OptionCode, parse_interfacedescriptionblock_be, parse_interfacedescriptionblock_le,
+    parse_sectionheaderblock,
 };
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
@@ -109,13 +109,7 @@ pub(super) fn is_pcapng(magic: [u8; 4]) -> bool {
 impl Pcapng {
     /// Before the first block. The byte order means nothing until the section header that [`is_pcapng`] has seen.
     pub(super) fn begin() -> Self {
-        Self {
-            order: ByteOrder::Little,
-            interfaces: Vec::new(),
-            earlier: 0,
-            skip: None,
-            last_time: 0,
-        }
+        Self { order: ByteOrder::Little, interfaces: Vec::new(), earlier: 0, skip: None, last_time: 0 }
     }
 
     /// Whether the bytes indexed so far end within a block.
@@ -149,9 +143,7 @@ impl Pcapng {
             let Some(block) = whole_block(rest, length, self.order)? else {
                 return Ok(());
             };
-            let content = block
-                .get(..block.len().saturating_sub(TRAILER_LEN))
-                .unwrap_or(&[]);
+            let content = block.get(..block.len().saturating_sub(TRAILER_LEN)).unwrap_or(&[]);
             match kind {
                 SECTION_HEADER => self.section(block)?,
                 INTERFACE_DESCRIPTION => self.interface(block)?,
@@ -212,45 +204,23 @@ impl Pcapng {
     }
 
     fn enhanced(&mut self, content: &[u8], run: &mut Indexing<'_>) -> Result<(), Fault> {
-        let (packet, body) =
-            EnhancedPacket::ref_from_prefix(content).map_err(|_| short(content))?;
-        let stamp = (
-            self.order.u32(packet.time_high),
-            self.order.u32(packet.time_low),
-        );
+        let (packet, body) = EnhancedPacket::ref_from_prefix(content).map_err(|_| short(content))?;
+        let stamp = (self.order.u32(packet.time_high), self.order.u32(packet.time_low));
         let captured = self.order.u32(packet.captured);
         let wire = self.order.u32(packet.wire);
         let interface = self.order.u32(packet.interface);
         fits(captured, content, body)?;
-        self.packet(
-            run,
-            size_of::<EnhancedPacket>(),
-            interface,
-            Some(stamp),
-            captured,
-            wire,
-        )
+        self.packet(run, size_of::<EnhancedPacket>(), interface, Some(stamp), captured, wire)
     }
 
     fn obsolete(&mut self, content: &[u8], run: &mut Indexing<'_>) -> Result<(), Fault> {
-        let (packet, body) =
-            ObsoletePacket::ref_from_prefix(content).map_err(|_| short(content))?;
-        let stamp = (
-            self.order.u32(packet.time_high),
-            self.order.u32(packet.time_low),
-        );
+        let (packet, body) = ObsoletePacket::ref_from_prefix(content).map_err(|_| short(content))?;
+        let stamp = (self.order.u32(packet.time_high), self.order.u32(packet.time_low));
         let captured = self.order.u32(packet.captured);
         let wire = self.order.u32(packet.wire);
         let interface = u32::from(self.order.u16(packet.interface));
         fits(captured, content, body)?;
-        self.packet(
-            run,
-            size_of::<ObsoletePacket>(),
-            interface,
-            Some(stamp),
-            captured,
-            wire,
-        )
+        self.packet(run, size_of::<ObsoletePacket>(), interface, Some(stamp), captured, wire)
     }
 
     /// A Simple Packet Block is of the section's first interface and states the length on the wire only; the
@@ -279,11 +249,7 @@ impl Pcapng {
     ) -> Result<(), Fault> {
         let declared = self.interfaces.len();
         let Some(of) = self.interfaces.get(interface as usize) else {
-            return Err(Damage::UndeclaredInterface {
-                interface,
-                declared,
-            }
-            .into());
+            return Err(Damage::UndeclaredInterface { interface, declared }.into());
         };
         if let LinkType::Unsupported(number) = of.link {
             return Err(Fault::LinkType(number));
@@ -307,10 +273,7 @@ impl Pcapng {
 
 /// Whether blocks of this kind are looked into.
 fn is_known(kind: u32) -> bool {
-    matches!(
-        kind,
-        SECTION_HEADER | INTERFACE_DESCRIPTION | ENHANCED_PACKET | SIMPLE_PACKET | PACKET
-    )
+    matches!(kind, SECTION_HEADER | INTERFACE_DESCRIPTION | ENHANCED_PACKET | SIMPLE_PACKET | PACKET)
 }
 
 /// The byte order of the section that begins here, if its magic is there already.
@@ -399,11 +362,7 @@ fn clock(description: &InterfaceDescriptionBlock<'_>, order: ByteOrder) -> Clock
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::indexing_slicing,
-        clippy::panic,
-        reason = "a test's own data is what it expects"
-    )]
+    #![allow(clippy::indexing_slicing, clippy::panic, reason = "a test's own data is what it expects")]
 
     use super::{ByteOrder::Little, *};
     use crate::capture::{CaptureError, builder::Builder};
@@ -433,10 +392,8 @@ mod tests {
                 .obsolete(1, 7, 90, b"old")
                 .simple(1514, b"simple");
             let frames = file.read().clean();
-            let seen: Vec<_> = frames
-                .iter()
-                .map(|(f, bytes)| (f.interface, f.link, f.time, f.wire, bytes.as_slice()))
-                .collect();
+            let seen: Vec<_> =
+                frames.iter().map(|(f, bytes)| (f.interface, f.link, f.time, f.wire, bytes.as_slice())).collect();
             assert_eq!(
                 seen,
                 [
@@ -451,11 +408,7 @@ mod tests {
 
     #[test]
     fn a_simple_packet_without_snaplen_loses_its_padding() {
-        let frames = ethernet()
-            .simple(5, b"12345")
-            .simple(99, b"1234")
-            .read()
-            .clean();
+        let frames = ethernet().simple(5, b"12345").simple(99, b"1234").read().clean();
         assert_eq!(frames[0].1, b"12345");
         assert_eq!(frames[1].1, b"1234");
     }
@@ -491,27 +444,11 @@ mod tests {
             .interface(RAW, 0, &[])
             .simple(5, b"third");
         let frames = file.read().clean();
-        let seen: Vec<_> = frames
-            .iter()
-            .map(|(f, bytes)| (f.interface, f.time, bytes.as_slice()))
-            .collect();
-        assert_eq!(
-            seen,
-            [
-                (0, 1_000, &b"first"[..]),
-                (2, 2_000, b"second"),
-                (3, 2_000, b"third")
-            ]
-        );
+        let seen: Vec<_> = frames.iter().map(|(f, bytes)| (f.interface, f.time, bytes.as_slice())).collect();
+        assert_eq!(seen, [(0, 1_000, &b"first"[..]), (2, 2_000, b"second"), (3, 2_000, b"third")]);
 
         let undeclared = ethernet().section(Little).enhanced(0, 1, 0, b"x");
-        assert_eq!(
-            damage(undeclared, 0),
-            Damage::UndeclaredInterface {
-                interface: 0,
-                declared: 0
-            }
-        );
+        assert_eq!(damage(undeclared, 0), Damage::UndeclaredInterface { interface: 0, declared: 0 });
     }
 
     #[test]
@@ -525,14 +462,8 @@ mod tests {
             .enhanced(0, 2, 0, b"two");
         assert_eq!(file.read().clean().len(), 2);
 
-        let cut = Builder {
-            bytes: file.bytes[..2_000_000].to_vec(),
-            order: Little,
-        };
-        assert!(matches!(
-            cut.read().failed_after(1),
-            CaptureError::Truncated { packets: 1, .. }
-        ));
+        let cut = Builder { bytes: file.bytes[..2_000_000].to_vec(), order: Little };
+        assert!(matches!(cut.read().failed_after(1), CaptureError::Truncated { packets: 1, .. }));
     }
 
     #[test]
@@ -544,22 +475,14 @@ mod tests {
                 assert_eq!(damage(bad, 1), Damage::BlockLength(length));
             }
         }
-        assert_eq!(
-            damage(file.clone().u32(6).u32(MAX_BLOCK + 4), 1),
-            Damage::BlockLength(MAX_BLOCK + 4)
-        );
+        assert_eq!(damage(file.clone().u32(6).u32(MAX_BLOCK + 4), 1), Damage::BlockLength(MAX_BLOCK + 4));
         assert_eq!(damage(file.block(6, &[0; 16]), 1), Damage::BlockLength(28));
     }
 
     #[test]
     fn a_block_whose_lengths_differ_is_damaged() {
         for kind in [ENHANCED_PACKET, 5] {
-            let bad = ethernet()
-                .enhanced(0, 1, 0, b"good")
-                .u32(kind)
-                .u32(40)
-                .raw(&[0; 28])
-                .u32(44);
+            let bad = ethernet().enhanced(0, 1, 0, b"good").u32(kind).u32(40).raw(&[0; 28]).u32(44);
             assert_eq!(damage(bad, 1), Damage::BlockTrailer { head: 40, tail: 44 });
         }
     }
@@ -570,53 +493,23 @@ mod tests {
         let captured = file.bytes.len() - 4 - 4 - 8;
         file.bytes[captured] = 5;
         let damage = damage(file, 0);
-        assert_eq!(
-            damage,
-            Damage::PacketBeyondBlock {
-                captured: 5,
-                block: 36
-            }
-        );
+        assert_eq!(damage, Damage::PacketBeyondBlock { captured: 5, block: 36 });
     }
 
     #[test]
     fn a_packet_of_an_undeclared_interface_is_damaged() {
-        let file = ethernet()
-            .enhanced(0, 1, 0, b"good")
-            .enhanced(1, 2, 0, b"bad");
-        assert_eq!(
-            damage(file, 1),
-            Damage::UndeclaredInterface {
-                interface: 1,
-                declared: 1
-            }
-        );
+        let file = ethernet().enhanced(0, 1, 0, b"good").enhanced(1, 2, 0, b"bad");
+        assert_eq!(damage(file, 1), Damage::UndeclaredInterface { interface: 1, declared: 1 });
         let simple = Builder::pcapng(Little).simple(3, b"bad");
-        assert_eq!(
-            damage(simple, 0),
-            Damage::UndeclaredInterface {
-                interface: 0,
-                declared: 0
-            }
-        );
+        assert_eq!(damage(simple, 0), Damage::UndeclaredInterface { interface: 0, declared: 0 });
     }
 
     #[test]
     fn an_unsupported_interface_matters_only_with_packets() {
-        let file = ethernet()
-            .interface(RADIOTAP, 0, &[])
-            .enhanced(0, 1, 0, b"one")
-            .enhanced(0, 2, 0, b"two");
+        let file = ethernet().interface(RADIOTAP, 0, &[]).enhanced(0, 1, 0, b"one").enhanced(0, 2, 0, b"two");
         assert_eq!(file.read().clean().len(), 2);
         let error = file.enhanced(1, 3, 0, b"radio").read().failed_after(2);
-        assert!(matches!(
-            error,
-            CaptureError::UnsupportedLinkType {
-                number: RADIOTAP,
-                packets: 2,
-                ..
-            }
-        ));
+        assert!(matches!(error, CaptureError::UnsupportedLinkType { number: RADIOTAP, packets: 2, .. }));
     }
 
     #[test]
@@ -632,11 +525,7 @@ mod tests {
     #[test]
     fn interfaces_without_end_are_refused() {
         let mut file = Builder::pcapng(Little);
-        let one = Builder {
-            bytes: Vec::new(),
-            order: Little,
-        }
-        .interface(ETHERNET, 0, &[]);
+        let one = Builder { bytes: Vec::new(), order: Little }.interface(ETHERNET, 0, &[]);
         for _ in 0..=MAX_INTERFACES {
             file = file.raw(&one.bytes);
         }

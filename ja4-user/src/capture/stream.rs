@@ -77,13 +77,7 @@ enum Content {
 impl Stream {
     pub(super) fn new(source: Source) -> Self {
         let consumed = Arc::new(AtomicU64::new(0));
-        Self {
-            content: Content::Unread(Counted {
-                source,
-                count: Arc::clone(&consumed),
-            }),
-            consumed,
-        }
+        Self { content: Content::Unread(Counted { source, count: Arc::clone(&consumed) }), consumed }
     }
 
     /// Bytes read of the source, as it is.
@@ -102,10 +96,7 @@ impl Stream {
     /// Reads the first bytes and chooses the decoder.
     fn begin(mut source: Counted) -> io::Result<Content> {
         let mut start = Vec::with_capacity(MAGIC_LEN);
-        source
-            .by_ref()
-            .take(MAGIC_LEN as u64)
-            .read_to_end(&mut start)?;
+        source.by_ref().take(MAGIC_LEN as u64).read_to_end(&mut start)?;
         let compression = Compression::of(&start);
         let whole = Cursor::new(start).chain(source);
         Ok(match compression {

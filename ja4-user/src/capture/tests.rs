@@ -26,10 +26,7 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
-    let mut files: Vec<_> = entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_file())
-        .collect();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()).collect();
     files.sort();
     files
 }
@@ -44,10 +41,7 @@ fn every_conformance_capture_is_read_to_its_end() {
     for path in files {
         let frames = read_to_end(CaptureFile::open(&path).unwrap()).clean();
         assert!(!frames.is_empty(), "{}", path.display());
-        let readable = frames
-            .iter()
-            .filter(|(frame, bytes)| frame.link.network(bytes).is_ok())
-            .count();
+        let readable = frames.iter().filter(|(frame, bytes)| frame.link.network(bytes).is_ok()).count();
         assert_eq!(readable, frames.len(), "{}", path.display());
         // Captured between 1990 and 2040, each of them.
         const YEAR: u64 = 31_557_600_000_000_000;
@@ -83,17 +77,10 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let sll = [&[0; 14][..], b"\x08\0", tcp].concat();
     let sll2 = [b"\x08\0", &[0; 18][..], tcp].concat();
     let pcap = |order, magic, link, packet: &[u8]| {
-        Builder::pcap(order, magic, link)
-            .record(1, 2, 60, packet)
-            .record(3, 4, 60, packet)
-            .bytes
+        Builder::pcap(order, magic, link).record(1, 2, 60, packet).record(3, 4, 60, packet).bytes
     };
     let sections = Builder::pcapng(Little)
-        .interface(
-            1,
-            65_535,
-            &[(2, b"eth0"), (9, &[9]), (14, &Little.bytes64(1))],
-        )
+        .interface(1, 65_535, &[(2, b"eth0"), (9, &[9]), (14, &Little.bytes64(1))])
         .interface(101, 0, &[(9, &[0x94])])
         .enhanced(0, 1 << 40, 60, &ethernet)
         .block(5, &[0; 20])
@@ -123,12 +110,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
         ("zstd_pcapng", zstd(&sections.bytes)),
         (
             "zstd_frames",
-            [
-                &b"\x50\x2a\x4d\x18\x01\0\0\0x"[..],
-                &zstd(&small[..40]),
-                &zstd_raw(&[&small[40..]], 0),
-            ]
-            .concat(),
+            [&b"\x50\x2a\x4d\x18\x01\0\0\0x"[..], &zstd(&small[..40]), &zstd_raw(&[&small[40..]], 0)].concat(),
         ),
     ]
 }
@@ -139,10 +121,7 @@ fn members_and_frames_of_a_compressed_file_are_one_capture() {
         let plain = read(&bytes);
         let (first, second) = bytes.split_at(bytes.len() / 3);
         if name.starts_with("pcap") {
-            for packed in [
-                [gzip(first), gzip(second)].concat(),
-                [zstd(first), zstd(second)].concat(),
-            ] {
+            for packed in [[gzip(first), gzip(second)].concat(), [zstd(first), zstd(second)].concat()] {
                 assert_eq!(read(&packed).frames, plain.frames, "{name}");
             }
         }
@@ -156,10 +135,7 @@ fn any_capture() -> impl Strategy<Value = Vec<u8>> {
         let order = if big { Big } else { Little };
         if !ng {
             let file = Builder::pcap(order, MICROSECONDS, 1);
-            return packets
-                .iter()
-                .fold(file, |file, (time, bytes)| file.record(*time, 0, 0, bytes))
-                .bytes;
+            return packets.iter().fold(file, |file, (time, bytes)| file.record(*time, 0, 0, bytes)).bytes;
         }
         let file = Builder::pcapng(order).interface(1, 0, &[]);
         let add = |file: Builder, (time, bytes): &(u32, Vec<u8>)| match time % 4 {

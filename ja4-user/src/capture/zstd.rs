@@ -23,12 +23,7 @@ pub(super) struct ZstdFrames<R> {
 
 impl<R: BufRead> ZstdFrames<R> {
     pub(super) fn new(source: R) -> Self {
-        Self {
-            source,
-            decoder: FrameDecoder::new(),
-            in_frame: false,
-            failure: None,
-        }
+        Self { source, decoder: FrameDecoder::new(), in_frame: false, failure: None }
     }
 
     /// Starts the next frame that is not skippable. False at the end of the stream.
@@ -39,10 +34,7 @@ impl<R: BufRead> ZstdFrames<R> {
                     self.in_frame = true;
                     return Ok(true);
                 }
-                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
-                    length,
-                    ..
-                })) => {
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame { length, .. })) => {
                     self.skip(u64::from(length))?;
                 }
                 Err(error) => return Err(io::Error::other(error)),
@@ -68,9 +60,7 @@ impl<R: BufRead> ZstdFrames<R> {
             self.in_frame = false;
             return self.check().map(|()| true);
         }
-        self.decoder
-            .decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1))
-            .map_err(io::Error::other)?;
+        self.decoder.decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1)).map_err(io::Error::other)?;
         Ok(true)
     }
 
@@ -78,10 +68,7 @@ impl<R: BufRead> ZstdFrames<R> {
     fn check(&self) -> io::Result<()> {
         let stated = self.decoder.get_checksum_from_data();
         if stated.is_some() && stated != self.decoder.get_calculated_checksum() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "checksum mismatch",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "checksum mismatch"));
         }
         Ok(())
     }
@@ -90,9 +77,7 @@ impl<R: BufRead> ZstdFrames<R> {
     fn release(&mut self) {
         if self.in_frame {
             // It fails only where there is nothing to release.
-            let _ = self
-                .decoder
-                .decode_blocks(&FINAL_BLOCK[..], BlockDecodingStrategy::UptoBlocks(1));
+            let _ = self.decoder.decode_blocks(&FINAL_BLOCK[..], BlockDecodingStrategy::UptoBlocks(1));
             self.in_frame = false;
         }
     }
@@ -139,14 +124,7 @@ mod tests {
     #[test]
     fn frames_follow_each_other_and_skippable_ones_are_skipped() {
         let skippable = b"\x5a\x2a\x4d\x18\x03\0\0\0abc";
-        let stream = [
-            &skippable[..],
-            &zstd(b"one "),
-            skippable,
-            &zstd(b""),
-            &zstd(b"two"),
-        ]
-        .concat();
+        let stream = [&skippable[..], &zstd(b"one "), skippable, &zstd(b""), &zstd(b"two")].concat();
         assert_eq!(read(&stream), (b"one two".to_vec(), None));
     }
 

@@ -119,7 +119,9 @@ fn show(bar: &mut Option<ProgressBar>, progress: Progress) {
     };
     if bar.is_none() && io::stderr().is_terminal() {
         let new = ProgressBar::new(total);
-        if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}").context("bar") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}").context("bar")
+        {
             new.set_style(style);
         }
         *bar = Some(new);

@@ -139,11 +139,7 @@ impl Run {
         // EPOCHS_KEPT epochs outlast an idle flow.
         let idle = u64::from(self.idle_timeout) * 1_000_000_000;
         knobs.epoch_shift = (idle / u64::from(EPOCHS_KEPT - 2)).next_power_of_two().trailing_zeros();
-        Settings {
-            knobs,
-            ring_bytes: (self.ring_size * 1024).next_power_of_two(),
-            flows: self.max_connections,
-        }
+        Settings { knobs, ring_bytes: (self.ring_size * 1024).next_power_of_two(), flows: self.max_connections }
     }
 
     /// Starts the writer and the shards.
@@ -347,11 +343,7 @@ fn describe(attachments: &[Attachment], into: &mut Group) {
 }
 
 /// Writes chunks of lines until all their senders are gone.
-fn write_lines(
-    header: &[u8],
-    queue: &Receiver<Bytes>,
-    gone: tokio::sync::oneshot::Sender<()>,
-) -> io::Result<()> {
+fn write_lines(header: &[u8], queue: &Receiver<Bytes>, gone: tokio::sync::oneshot::Sender<()>) -> io::Result<()> {
     let write = || {
         let mut out = super::output::stdout()?;
         out.write_all(header)?;

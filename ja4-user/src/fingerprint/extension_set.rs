@@ -96,10 +96,7 @@ mod tests {
     }
 
     fn kinds() -> impl Strategy<Value = Vec<u16>> {
-        prop::collection::vec(
-            prop_oneof![0_u16..70, any::<u16>(), Just(0x0010), Just(0x1a1a)],
-            0..40,
-        )
+        prop::collection::vec(prop_oneof![0_u16..70, any::<u16>(), Just(0x0010), Just(0x1a1a)], 0..40)
     }
 
     proptest! {

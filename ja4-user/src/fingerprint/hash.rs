@@ -58,11 +58,7 @@ impl fmt::Debug for H12 {
 
 /// The hex digit of a value below 16.
 pub(super) const fn hex_digit(nibble: u8) -> u8 {
-    if nibble < 10 {
-        b'0' + nibble
-    } else {
-        b'a' - 10 + nibble
-    }
+    if nibble < 10 { b'0' + nibble } else { b'a' - 10 + nibble }
 }
 
 /// The four hex digits of a code point, all four at once: one nibble is spread to each byte of a word,
@@ -87,10 +83,7 @@ mod tests {
         let with_algorithms = format!("{c}_0403,0804,0401,0503,0805,0501,0806,0601");
         assert_eq!(H12::of(with_algorithms.as_bytes()).as_str(), "e5627efa2ab1");
         assert_eq!(H12::of(b"0000").as_str(), "9af15b336e6a");
-        assert_eq!(
-            H12::of(b"0005,000a,000b,0017,0023,ff01").as_str(),
-            "c39ab67fec8e"
-        );
+        assert_eq!(H12::of(b"0005,000a,000b,0017,0023,ff01").as_str(), "c39ab67fec8e");
         assert_eq!(H12::of(b"").as_str(), "000000000000");
     }
 

@@ -30,12 +30,7 @@ pub struct Ja4Values {
 
 impl Ja4Values {
     fn clear(&mut self) {
-        for form in [
-            &mut self.value,
-            &mut self.raw,
-            &mut self.original,
-            &mut self.raw_original,
-        ] {
+        for form in [&mut self.value, &mut self.raw, &mut self.original, &mut self.raw_original] {
             form.clear();
         }
     }
@@ -83,21 +78,10 @@ impl Ja4Engine {
     ///
     /// Nothing is cut: a list of any length is hashed whole. Once its buffers have grown to the size of
     /// the traffic's hellos this allocates nothing.
-    pub fn ja4(
-        &mut self,
-        hello: &ClientHello<'_>,
-        carrier: Carrier,
-        forms: Forms,
-        out: &mut Ja4Values,
-    ) {
+    pub fn ja4(&mut self, hello: &ClientHello<'_>, carrier: Carrier, forms: Forms, out: &mut Ja4Values) {
         out.clear();
         self.suites.clear();
-        self.suites.extend(
-            hello
-                .cipher_suites
-                .iter()
-                .filter(|&suite| !is_grease(suite)),
-        );
+        self.suites.extend(hello.cipher_suites.iter().filter(|&suite| !is_grease(suite)));
         self.set.fill(hello.extensions.kinds());
         let a = section_a(hello, carrier, self.suites.len(), self.set.count());
         if forms == Forms::All {
@@ -134,11 +118,9 @@ impl Ja4Engine {
     /// The forms in wire order, which keep server_name and ALPN.
     fn original(&mut self, hello: &ClientHello<'_>, a: &SectionA, out: &mut Ja4Values) {
         self.list.clear();
-        self.list
-            .extend(hello.extensions.kinds().filter(|&kind| !is_grease(kind)));
+        self.list.extend(hello.extensions.kinds().filter(|&kind| !is_grease(kind)));
         push_algorithms(hello, &mut self.list);
-        let [b, c] = [&self.suites, &self.list]
-            .map(|list| self.original_memo.get_or(list, || self.text.hash(list)));
+        let [b, c] = [&self.suites, &self.list].map(|list| self.original_memo.get_or(list, || self.text.hash(list)));
         join(&mut out.original, a, b, c);
         self.raw(&mut out.raw_original, a);
     }
@@ -158,12 +140,7 @@ type SectionA = [u8; 10];
 
 /// Protocol, version, whether a server name is there, how many suites and
 /// extensions, and the first protocol offered.
-fn section_a(
-    hello: &ClientHello<'_>,
-    carrier: Carrier,
-    suites: usize,
-    extensions: usize,
-) -> SectionA {
+fn section_a(hello: &ClientHello<'_>, carrier: Carrier, suites: usize, extensions: usize) -> SectionA {
     let [v1, v2] = version_code(hello.version());
     let sni = if hello.has_server_name() { b'd' } else { b'i' };
     let [s1, s2] = two_digits(suites);
@@ -176,12 +153,7 @@ fn section_a(
 fn push_algorithms(hello: &ClientHello<'_>, list: &mut Vec<u16>) {
     let extensions = list.len();
     list.push(SECTION);
-    list.extend(
-        hello
-            .signature_algorithms()
-            .iter()
-            .filter(|&algorithm| !is_grease(algorithm)),
-    );
+    list.extend(hello.signature_algorithms().iter().filter(|&algorithm| !is_grease(algorithm)));
     if list.len() == extensions + 1 {
         list.truncate(extensions);
     }
@@ -210,24 +182,15 @@ mod tests {
 
     /// Chrome's suites as it sends them, without GREASE.
     const CHROME_SUITES: [u16; 15] = [
-        0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014,
-        0x009c, 0x009d, 0x002f, 0x0035,
+        0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c, 0x009d, 0x002f,
+        0x0035,
     ];
 
     fn forms(engine: &mut Ja4Engine, hello: HelloBuilder, carrier: Carrier) -> Ja4Values {
         let body = hello.build();
-        let framing = if carrier == Carrier::Dtls {
-            Framing::Dtls
-        } else {
-            Framing::Tls
-        };
+        let framing = if carrier == Carrier::Dtls { Framing::Dtls } else { Framing::Tls };
         let mut out = Ja4Values::default();
-        engine.ja4(
-            &ClientHello::parse(&body, framing).unwrap(),
-            carrier,
-            Forms::All,
-            &mut out,
-        );
+        engine.ja4(&ClientHello::parse(&body, framing).unwrap(), carrier, Forms::All, &mut out);
         out
     }
 
@@ -250,9 +213,7 @@ mod tests {
     fn section_c(kinds: &[u16], algorithms: &[u16]) -> String {
         let hex = |list: &[u16]| {
             let kept = list.iter().filter(|&&value| !is_grease(value));
-            kept.map(|value| format!("{value:04x}"))
-                .collect::<Vec<_>>()
-                .join(",")
+            kept.map(|value| format!("{value:04x}")).collect::<Vec<_>>().join(",")
         };
         match hex(algorithms) {
             none if none.is_empty() => hex(kinds),
@@ -263,12 +224,10 @@ mod tests {
     #[test]
     fn chrome_111_has_its_published_values_in_all_forms() {
         let kinds = [
-            0x0023, 0xff01, 0x0000, 0x001b, 0x0012, 0x4469, 0x002d, 0x002b, 0x000d, 0x0010, 0x0033,
-            0x000a, 0x0005, 0x0017, 0x000b, 0x0015,
+            0x0023, 0xff01, 0x0000, 0x001b, 0x0012, 0x4469, 0x002d, 0x002b, 0x000d, 0x0010, 0x0033, 0x000a, 0x0005,
+            0x0017, 0x000b, 0x0015,
         ];
-        let algorithms = [
-            0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601,
-        ];
+        let algorithms = [0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601];
         let hello = HelloBuilder::new(0x0303).suites(&CHROME_SUITES);
         let out = tcp(with_extensions(hello, &kinds, &algorithms));
         assert_eq!(out.value, "t13d1516h2_8daaf6152771_e5627efa2ab1");
@@ -277,43 +236,28 @@ mod tests {
         let tail = "0403,0804,0401,0503,0805,0501,0806,0601";
         assert_eq!(out.raw, format!("t13d1516h2_{suites}_{sorted}_{tail}"));
         let suites = "1301,1302,1303,c02b,c02f,c02c,c030,cca9,cca8,c013,c014,009c,009d,002f,0035";
-        let wire =
-            "0023,ff01,0000,001b,0012,4469,002d,002b,000d,0010,0033,000a,0005,0017,000b,0015";
-        assert_eq!(
-            out.raw_original,
-            format!("t13d1516h2_{suites}_{wire}_{tail}")
-        );
+        let wire = "0023,ff01,0000,001b,0012,4469,002d,002b,000d,0010,0033,000a,0005,0017,000b,0015";
+        assert_eq!(out.raw_original, format!("t13d1516h2_{suites}_{wire}_{tail}"));
         assert_eq!(out.original, "t13d1516h2_acb858a92679_9aeef56da6aa");
     }
 
     #[test]
     fn chrome_152_puts_grease_into_its_algorithms() {
         let kinds = [
-            0x8a8a, 0x0000, 0x0005, 0x000a, 0x000b, 0x000d, 0x0010, 0x0012, 0x0017, 0x001b, 0x0023,
-            0x002b, 0x002d, 0x0033, 0x44cd, 0xca34, 0xfe0d, 0xff01, 0xdada,
+            0x8a8a, 0x0000, 0x0005, 0x000a, 0x000b, 0x000d, 0x0010, 0x0012, 0x0017, 0x001b, 0x0023, 0x002b, 0x002d,
+            0x0033, 0x44cd, 0xca34, 0xfe0d, 0xff01, 0xdada,
         ];
-        let algorithms = [
-            0x9a9a, 0x0904, 0x0905, 0x0906, 0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806,
-            0x0601,
-        ];
+        let algorithms =
+            [0x9a9a, 0x0904, 0x0905, 0x0906, 0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601];
         let suites = [[0x2a2a].as_slice(), &CHROME_SUITES].concat();
-        let out = tcp(with_extensions(
-            HelloBuilder::new(0x0303).suites(&suites),
-            &kinds,
-            &algorithms,
-        ));
+        let out = tcp(with_extensions(HelloBuilder::new(0x0303).suites(&suites), &kinds, &algorithms));
         assert_eq!(out.value, "t13d1517h2_8daaf6152771_cb7bf5808d99");
     }
 
     #[test]
     fn a_hello_with_nothing_but_a_name_has_an_empty_section_c() {
-        let out = tcp(HelloBuilder::new(0x0301)
-            .suites(&[0x0005])
-            .sni("example.org"));
-        assert_eq!(
-            out.value,
-            format!("t10d010100_{}_000000000000", H12::of(b"0005"))
-        );
+        let out = tcp(HelloBuilder::new(0x0301).suites(&[0x0005]).sni("example.org"));
+        assert_eq!(out.value, format!("t10d010100_{}_000000000000", H12::of(b"0005")));
         assert_eq!(out.raw, "t10d010100_0005_");
         assert!(out.original.ends_with("_9af15b336e6a"), "{}", out.original);
         assert_eq!(out.raw_original, "t10d010100_0005_0000");
@@ -329,15 +273,11 @@ mod tests {
     #[test]
     fn without_algorithms_there_is_no_trailing_underscore() {
         let kinds = [
-            0x0005, 0x000a, 0x000b, 0x000d, 0x0012, 0x0015, 0x0017, 0x001b, 0x0023, 0x002b, 0x002d,
-            0x0033, 0x4469, 0xff01,
+            0x0005, 0x000a, 0x000b, 0x000d, 0x0012, 0x0015, 0x0017, 0x001b, 0x0023, 0x002b, 0x002d, 0x0033, 0x4469,
+            0xff01,
         ];
         for algorithms in [&[][..], &[0x0a0a, 0xfafa]] {
-            let out = tcp(with_extensions(
-                HelloBuilder::new(0x0303),
-                &kinds,
-                algorithms,
-            ));
+            let out = tcp(with_extensions(HelloBuilder::new(0x0303), &kinds, algorithms));
             assert!(out.value.ends_with("_6d807ffa2a79"), "{}", out.value);
         }
     }
@@ -345,27 +285,16 @@ mod tests {
     #[test]
     fn look_alike_lists_are_not_taken_for_the_algorithms() {
         let list = [0, 2, 4, 3];
-        let out = tcp(HelloBuilder::new(0x0303)
-            .extension(0x0032, &list)
-            .extension(0x0022, &list));
+        let out = tcp(HelloBuilder::new(0x0303).extension(0x0032, &list).extension(0x0022, &list));
         assert_eq!(out.raw, "t12i000200__0022,0032");
     }
 
     #[test]
     fn version_is_the_highest_offered_alone_and_not_the_legacy_one() {
         let version = |hello| tcp(hello).value.get(1..3).unwrap().to_owned();
-        assert_eq!(
-            version(HelloBuilder::new(0x0303).versions(&[0x0301, 0x0302])),
-            "11"
-        );
-        assert_eq!(
-            version(HelloBuilder::new(0x0303).versions(&[0x0303, 0xfafa, 0x0304])),
-            "13"
-        );
-        assert_eq!(
-            version(HelloBuilder::new(0x0303).versions(&[0x7f1c, 0x0304])),
-            "00"
-        );
+        assert_eq!(version(HelloBuilder::new(0x0303).versions(&[0x0301, 0x0302])), "11");
+        assert_eq!(version(HelloBuilder::new(0x0303).versions(&[0x0303, 0xfafa, 0x0304])), "13");
+        assert_eq!(version(HelloBuilder::new(0x0303).versions(&[0x7f1c, 0x0304])), "00");
         assert_eq!(version(HelloBuilder::new(0x0302).versions(&[0x1a1a])), "11");
         assert_eq!(version(HelloBuilder::new(0x0002)), "s2");
     }
@@ -373,28 +302,11 @@ mod tests {
     #[test]
     fn the_carrier_decides_the_first_letter() {
         let engine = &mut Ja4Engine::new();
-        let hello = HelloBuilder::new(0x0303)
-            .suites(&[0x1301])
-            .extension(0x0039, &[]);
-        assert!(
-            forms(engine, hello.clone(), Carrier::Tcp)
-                .value
-                .starts_with("t12i0101")
-        );
-        assert!(
-            forms(engine, hello, Carrier::Quic)
-                .value
-                .starts_with("q12i0101")
-        );
-        let dtls = HelloBuilder::new(0xfefd)
-            .cookie(&[1; 8])
-            .suites(&[0xc02b])
-            .versions(&[0xfefc]);
-        assert!(
-            forms(engine, dtls, Carrier::Dtls)
-                .value
-                .starts_with("dd3i0101")
-        );
+        let hello = HelloBuilder::new(0x0303).suites(&[0x1301]).extension(0x0039, &[]);
+        assert!(forms(engine, hello.clone(), Carrier::Tcp).value.starts_with("t12i0101"));
+        assert!(forms(engine, hello, Carrier::Quic).value.starts_with("q12i0101"));
+        let dtls = HelloBuilder::new(0xfefd).cookie(&[1; 8]).suites(&[0xc02b]).versions(&[0xfefc]);
+        assert!(forms(engine, dtls, Carrier::Dtls).value.starts_with("dd3i0101"));
     }
 
     #[test]
@@ -409,65 +321,26 @@ mod tests {
     fn counts_stop_at_99_but_the_whole_list_is_hashed() {
         let suites: Vec<u16> = (0x1000..0x1000 + 300).rev().collect();
         let kinds: Vec<u16> = (0x2000..0x2000 + 150).collect();
-        let out = tcp(with_extensions(
-            HelloBuilder::new(0x0303).suites(&suites),
-            &kinds,
-            &[],
-        ));
-        let text = |list: Vec<u16>| {
-            list.iter()
-                .map(|value| format!("{value:04x}"))
-                .collect::<Vec<_>>()
-                .join(",")
-        };
+        let out = tcp(with_extensions(HelloBuilder::new(0x0303).suites(&suites), &kinds, &[]));
+        let text = |list: Vec<u16>| list.iter().map(|value| format!("{value:04x}")).collect::<Vec<_>>().join(",");
         let (b, c) = (text(suites.into_iter().rev().collect()), text(kinds));
-        assert_eq!(
-            out.value,
-            format!(
-                "t12i999900_{}_{}",
-                H12::of(b.as_bytes()),
-                H12::of(c.as_bytes())
-            )
-        );
+        assert_eq!(out.value, format!("t12i999900_{}_{}", H12::of(b.as_bytes()), H12::of(c.as_bytes())));
         assert_eq!(out.raw, format!("t12i999900_{b}_{c}"));
     }
 
     #[test]
     fn a_kept_engine_and_values_carry_nothing_over() {
         let engine = &mut Ja4Engine::new();
-        let long = with_extensions(
-            HelloBuilder::new(0x0303).suites(&CHROME_SUITES),
-            &[0x0000, 0x000d, 0x0010],
-            &[0x0403],
-        );
+        let long =
+            with_extensions(HelloBuilder::new(0x0303).suites(&CHROME_SUITES), &[0x0000, 0x000d, 0x0010], &[0x0403]);
         let body = long.clone().build();
         let mut out = Ja4Values::default();
-        engine.ja4(
-            &ClientHello::parse(&body, Framing::Tls).unwrap(),
-            Carrier::Tcp,
-            Forms::All,
-            &mut out,
-        );
+        engine.ja4(&ClientHello::parse(&body, Framing::Tls).unwrap(), Carrier::Tcp, Forms::All, &mut out);
         assert_eq!(out, tcp(long));
         let body = HelloBuilder::new(0x0303).suites(&[0x1301]).build();
-        engine.ja4(
-            &ClientHello::parse(&body, Framing::Tls).unwrap(),
-            Carrier::Tcp,
-            Forms::Value,
-            &mut out,
-        );
-        assert_eq!(
-            out.value,
-            format!("t12i010000_{}_000000000000", H12::of(b"1301"))
-        );
-        assert_eq!(
-            (
-                out.raw.as_str(),
-                out.original.as_str(),
-                out.raw_original.as_str()
-            ),
-            ("", "", "")
-        );
+        engine.ja4(&ClientHello::parse(&body, Framing::Tls).unwrap(), Carrier::Tcp, Forms::Value, &mut out);
+        assert_eq!(out.value, format!("t12i010000_{}_000000000000", H12::of(b"1301")));
+        assert_eq!((out.raw.as_str(), out.original.as_str(), out.raw_original.as_str()), ("", "", ""));
     }
 
     prop_compose! {

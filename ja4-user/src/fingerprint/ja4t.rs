@@ -45,13 +45,7 @@ impl SynFields {
     /// one counts.
     #[must_use]
     pub fn parse(window: u16, options: &[u8]) -> Self {
-        let mut fields = Self {
-            window,
-            mss: 0,
-            window_scale: 0,
-            option_count: 0,
-            options: [0; MAX_OPTIONS],
-        };
+        let mut fields = Self { window, mss: 0, window_scale: 0, option_count: 0, options: [0; MAX_OPTIONS] };
         let mut cursor = Cursor::new(options);
         for place in &mut fields.options {
             let Ok(kind) = cursor.u8() else { break };
@@ -64,9 +58,7 @@ impl SynFields {
                     break;
                 };
                 match (kind, value) {
-                    (kind::MAXIMUM_SEGMENT_SIZE, &[high, low]) => {
-                        fields.mss = u16::from_be_bytes([high, low])
-                    }
+                    (kind::MAXIMUM_SEGMENT_SIZE, &[high, low]) => fields.mss = u16::from_be_bytes([high, low]),
                     (kind::WINDOW_SCALE, &[shift]) => fields.window_scale = shift,
                     _ => {}
                 }
@@ -82,10 +74,7 @@ impl SynFields {
         let mut digits = itoa::Buffer::new();
         out.push_str(digits.format(self.window));
         out.push('_');
-        let options = self
-            .options
-            .get(..usize::from(self.option_count))
-            .unwrap_or_default();
+        let options = self.options.get(..usize::from(self.option_count)).unwrap_or_default();
         if options.is_empty() {
             out.push_str(NOTHING);
         }
@@ -166,10 +155,7 @@ impl Retransmissions {
 
     fn write(&self, out: &mut String) {
         let mut digits = itoa::Buffer::new();
-        let delays = self
-            .delays
-            .get(..usize::from(self.count))
-            .unwrap_or_default();
+        let delays = self.delays.get(..usize::from(self.count)).unwrap_or_default();
         for (index, delay) in delays.iter().enumerate() {
             out.push(if index == 0 { '_' } else { '-' });
             out.push_str(digits.format(*delay));
@@ -219,10 +205,7 @@ mod tests {
     #[test]
     fn examples_of_the_specification() {
         assert_eq!(ja4t(64240, &WINDOWS), "64240_2-1-3-1-1-4_1460_8");
-        assert_eq!(
-            ja4t(26883, &[2, 4, 0x05, 0xb4, 1, 1, 4, 2, 1, 3, 3, 8]),
-            "26883_2-1-1-4-1-3_1460_8"
-        );
+        assert_eq!(ja4t(26883, &[2, 4, 0x05, 0xb4, 1, 1, 4, 2, 1, 3, 3, 8]), "26883_2-1-1-4-1-3_1460_8");
         assert_eq!(ja4t(8192, &[]), "8192_00_00_00");
         assert_eq!(ja4t(1024, &MSS_1460), "1024_2_1460_00");
         assert_eq!(ja4t(26883, &MSS_1460), "26883_2_1460_00");
@@ -244,10 +227,7 @@ mod tests {
 
     #[test]
     fn of_an_option_that_comes_twice_the_last_one_counts() {
-        assert_eq!(
-            ja4t(1, &[2, 4, 0, 99, 3, 3, 1, 2, 4, 0x05, 0xb4, 3, 3, 9]),
-            "1_2-3-2-3_1460_9"
-        );
+        assert_eq!(ja4t(1, &[2, 4, 0, 99, 3, 3, 1, 2, 4, 0x05, 0xb4, 3, 3, 9]), "1_2-3-2-3_1460_9");
     }
 
     #[test]
@@ -259,43 +239,26 @@ mod tests {
         }
         // An MSS of a length it cannot have is an option without a value.
         assert_eq!(ja4t(1, &[2, 3, 9, 1]), "1_2-1_00_00");
-        assert_eq!(
-            ja4t(1, &[1; 60]),
-            format!("1_{}_00_00", ["1"; 40].join("-"))
-        );
+        assert_eq!(ja4t(1, &[1; 60]), format!("1_{}_00_00", ["1"; 40].join("-")));
     }
 
     #[test]
     fn delays_are_rounded_and_end_with_the_reset() {
-        let times = [
-            15_621_983, 16_626_151, 18_642_179, 22_738_154, 30_930_163, 47_058_146,
-        ];
-        assert_eq!(
-            ja4ts(62727, &[2, 4, 0x23, 0x01], &times, None),
-            "62727_2_8961_00_1-2-4-8-16"
-        );
+        let times = [15_621_983, 16_626_151, 18_642_179, 22_738_154, 30_930_163, 47_058_146];
+        assert_eq!(ja4ts(62727, &[2, 4, 0x23, 0x01], &times, None), "62727_2_8961_00_1-2-4-8-16");
         let options = [2, 4, 0xff, 0xd7, 1, 3, 3, 8, 1, 1, 4, 2];
         let times = [16_681_435, 17_683_799, 19_691_548, 23_703_045, 31_714_762];
-        assert_eq!(
-            ja4ts(65535, &options, &times, Some(37_723_966)),
-            "65535_2-1-3-1-1-4_65495_8_1-2-4-8-R6"
-        );
+        assert_eq!(ja4ts(65535, &options, &times, Some(37_723_966)), "65535_2-1-3-1-1-4_65495_8_1-2-4-8-R6");
     }
 
     #[test]
     fn a_second_copy_at_once_is_a_delay_of_zero() {
-        assert_eq!(
-            ja4ts(64240, &WINDOWS, &[0, 6_000], None),
-            "64240_2-1-3-1-1-4_1460_8_0"
-        );
+        assert_eq!(ja4ts(64240, &WINDOWS, &[0, 6_000], None), "64240_2-1-3-1-1-4_1460_8_0");
     }
 
     #[test]
     fn without_a_retransmission_a_reset_says_nothing() {
-        assert_eq!(
-            ja4ts(1024, &MSS_1460, &[0], Some(1_000_000)),
-            "1024_2_1460_00"
-        );
+        assert_eq!(ja4ts(1024, &MSS_1460, &[0], Some(1_000_000)), "1024_2_1460_00");
     }
 
     #[test]

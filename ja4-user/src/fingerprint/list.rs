@@ -37,15 +37,8 @@ struct Slot {
 
 impl Memo {
     pub(super) fn new() -> Self {
-        let free = || Slot {
-            hash: H12::ZERO,
-            len: 0,
-            key: [0; KEY_VALUES],
-        };
-        Self {
-            slots: core::iter::repeat_with(free).take(SLOTS).collect(),
-            seed: RandomState::default(),
-        }
+        let free = || Slot { hash: H12::ZERO, len: 0, key: [0; KEY_VALUES] };
+        Self { slots: core::iter::repeat_with(free).take(SLOTS).collect(), seed: RandomState::default() }
     }
 
     /// The hash remembered for `key`, or else the one that `compute` gives; it must depend on the key
@@ -90,11 +83,7 @@ impl ListText {
         if self.buffer.len() < used {
             self.buffer.resize(used, 0);
         }
-        for (value, place) in before
-            .iter()
-            .chain(after)
-            .zip(self.buffer.as_chunks_mut::<5>().0)
-        {
+        for (value, place) in before.iter().chain(after).zip(self.buffer.as_chunks_mut::<5>().0) {
             let [a, b, c, d] = hex4(*value);
             *place = [b',', a, b, c, d];
         }
@@ -121,10 +110,7 @@ mod tests {
     #[test]
     fn lists_print_with_commas_and_one_section() {
         let mut text = ListText::default();
-        assert_eq!(
-            ascii(text.of(&[0x0005, 0xff01, SECTION, 0x0403, 0x0804])),
-            "0005,ff01_0403,0804"
-        );
+        assert_eq!(ascii(text.of(&[0x0005, 0xff01, SECTION, 0x0403, 0x0804])), "0005,ff01_0403,0804");
         assert_eq!(ascii(text.of(&[0xc02b])), "c02b");
         assert_eq!(ascii(text.of(&[])), "");
         assert_eq!(text.hash(&[]), H12::ZERO);
@@ -150,12 +136,7 @@ mod tests {
     #[test]
     fn a_key_seen_before_is_not_hashed_again_unless_it_is_too_long() {
         let mut memo = Memo::new();
-        for (length, remembered) in [
-            (1, true),
-            (KEY_VALUES, true),
-            (KEY_VALUES + 1, false),
-            (5000, false),
-        ] {
+        for (length, remembered) in [(1, true), (KEY_VALUES, true), (KEY_VALUES + 1, false), (5000, false)] {
             let key = vec![0x1301; length];
             let hash = H12::of(b"first");
             assert_eq!(memo.get_or(&key, || hash), hash);

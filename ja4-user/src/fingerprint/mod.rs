@@ -122,9 +122,7 @@ mod tests {
 
     #[test]
     fn counts_stop_at_99() {
-        let printed: Vec<_> = [0, 7, 42, 99, 100, 255, 256, 65_535]
-            .map(|n| ascii(&two_digits(n)).to_owned())
-            .into();
+        let printed: Vec<_> = [0, 7, 42, 99, 100, 255, 256, 65_535].map(|n| ascii(&two_digits(n)).to_owned()).into();
         assert_eq!(printed, ["00", "07", "42", "99", "99", "99", "99", "99"]);
     }
 

@@ -2,8 +2,8 @@
 
 use ja4_common::flow::Books;
 
-use super::{Budget, Reassembly};
 use super::tcp::Opening;
+use super::{Budget, Reassembly};
 use crate::event::{Ended, FlowIdentity, Method, Side, Time, Tls};
 use crate::wire::tls::HandshakeStream;
 

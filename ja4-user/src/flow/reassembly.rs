@@ -42,11 +42,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            window: WINDOW,
-            bytes: HELD_BYTES,
-            pieces: HELD_PIECES,
-        }
+        Self { window: WINDOW, bytes: HELD_BYTES, pieces: HELD_PIECES }
     }
 }
 
@@ -172,10 +168,7 @@ impl Reassembly {
     /// A stream whose first byte has this sequence number: the initial one plus 1, or in a connection
     /// met midway, that of the first segment of interest.
     pub fn new(first_seq: u32) -> Self {
-        Self {
-            next: first_seq,
-            held: None,
-        }
+        Self { next: first_seq, held: None }
     }
 
     /// Sequence number of the next byte to deliver.
@@ -283,14 +276,7 @@ impl Reassembly {
     }
 
     /// Holds those bytes of a segment ahead of `next` that no held piece has yet.
-    fn hold(
-        &mut self,
-        seq: u32,
-        payload: &[u8],
-        limits: &Limits,
-        budget: &mut Budget,
-        outcome: &mut Outcome,
-    ) {
+    fn hold(&mut self, seq: u32, payload: &[u8], limits: &Limits, budget: &mut Budget, outcome: &mut Outcome) {
         let offset = seq.wrapping_sub(self.next);
         let room = limits.window.min(WINDOW_LIMIT).saturating_sub(offset) as usize;
         let (mut rest, beyond) = payload.split_at(payload.len().min(room));
@@ -353,13 +339,7 @@ impl Held {
         }
         outcome.buffered += data.len();
         self.bytes += data.len();
-        self.pieces.insert(
-            place,
-            Piece {
-                seq,
-                data: data.into(),
-            },
-        );
+        self.pieces.insert(place, Piece { seq, data: data.into() });
         true
     }
 }
@@ -375,20 +355,14 @@ impl Piece {
     fn seen_from(&self, at: u32) -> (usize, &[u8]) {
         let into = at.wrapping_sub(self.seq).cast_signed();
         let distance = into.unsigned_abs() as usize;
-        if into < 0 {
-            (distance, &self.data)
-        } else {
-            (0, self.data.get(distance..).unwrap_or_default())
-        }
+        if into < 0 { (distance, &self.data) } else { (0, self.data.get(distance..).unwrap_or_default()) }
     }
 }
 
 impl Outcome {
     /// Counts the bytes of a segment that lie on those of a piece.
     fn compare(&mut self, repeated: &[u8], held: &[u8]) {
-        let differing = iter::zip(repeated, held)
-            .filter(|(new, old)| new != old)
-            .count();
+        let differing = iter::zip(repeated, held).filter(|(new, old)| new != old).count();
         self.conflicting += differing;
         self.duplicate += repeated.len() - differing;
     }
@@ -408,11 +382,7 @@ mod tests {
 
     use super::*;
 
-    const ROOMY: Limits = Limits {
-        window: 1 << 20,
-        bytes: 1 << 20,
-        pieces: 1 << 20,
-    };
+    const ROOMY: Limits = Limits { window: 1 << 20, bytes: 1 << 20, pieces: 1 << 20 };
 
     /// A stream under test, with all it has delivered.
     struct Stream {
@@ -426,13 +396,7 @@ mod tests {
     impl Stream {
         fn new(first_seq: u32, limits: Limits, budget: usize) -> Self {
             let reassembly = Reassembly::new(first_seq);
-            Self {
-                reassembly,
-                limits,
-                budget: Budget::new(budget),
-                first_seq,
-                out: Vec::new(),
-            }
+            Self { reassembly, limits, budget: Budget::new(budget), first_seq, out: Vec::new() }
         }
 
         fn roomy(first_seq: u32) -> Self {
@@ -443,27 +407,13 @@ mod tests {
         fn push(&mut self, offset: i64, payload: &[u8]) -> Outcome {
             let seq = self.first_seq.wrapping_add(offset as u32);
             let before = (self.out.len(), self.reassembly.held_bytes());
-            let Self {
-                reassembly,
-                limits,
-                budget,
-                out,
-                ..
-            } = self;
+            let Self { reassembly, limits, budget, out, .. } = self;
             let outcome = reassembly.push(seq, payload, limits, budget, |bytes| {
                 assert!(!bytes.is_empty());
                 out.extend_from_slice(bytes);
             });
-            let Outcome {
-                delivered,
-                released,
-                duplicate,
-                conflicting,
-                buffered,
-                refused,
-            } = outcome;
-            let counted =
-                delivered - released + duplicate + conflicting + buffered + refused.total();
+            let Outcome { delivered, released, duplicate, conflicting, buffered, refused } = outcome;
+            let counted = delivered - released + duplicate + conflicting + buffered + refused.total();
             assert_eq!(counted, payload.len());
             assert_eq!(out.len(), before.0 + delivered);
             let (held, pieces) = (reassembly.held_bytes(), reassembly.held_pieces());
@@ -471,10 +421,7 @@ mod tests {
             assert!(held <= limits.bytes && pieces <= limits.pieces);
             assert_eq!(budget.used(), held + pieces * PIECE_OVERHEAD);
             assert!(budget.used() <= budget.max());
-            assert_eq!(
-                reassembly.next_seq(),
-                self.first_seq.wrapping_add(out.len() as u32)
-            );
+            assert_eq!(reassembly.next_seq(), self.first_seq.wrapping_add(out.len() as u32));
             outcome
         }
 
@@ -486,14 +433,7 @@ mod tests {
 
     #[test]
     fn bytes_in_order_are_neither_copied_nor_held() {
-        let (limits, mut budget) = (
-            Limits {
-                window: 0,
-                bytes: 0,
-                pieces: 0,
-            },
-            Budget::new(0),
-        );
+        let (limits, mut budget) = (Limits { window: 0, bytes: 0, pieces: 0 }, Budget::new(0));
         let mut reassembly = Reassembly::new(1000);
         let payload = [7u8; 3000];
         let mut given = Vec::new();
@@ -550,14 +490,7 @@ mod tests {
 
     #[test]
     fn a_segment_beyond_the_window_is_refused() {
-        let mut stream = Stream::new(
-            9,
-            Limits {
-                window: 10,
-                ..ROOMY
-            },
-            1000,
-        );
+        let mut stream = Stream::new(9, Limits { window: 10, ..ROOMY }, 1000);
         assert_eq!(stream.push(10, b"x").refused.window, 1);
         let half = stream.push(8, b"xyz");
         assert_eq!((half.buffered, half.refused.window), (2, 1));
@@ -570,21 +503,12 @@ mod tests {
 
     #[test]
     fn a_flood_of_tiny_pieces_stays_within_its_bounds() {
-        let limits = Limits {
-            pieces: 10,
-            ..ROOMY
-        };
+        let limits = Limits { pieces: 10, ..ROOMY };
         let mut stream = Stream::new(u32::MAX - 50, limits, usize::MAX);
         for offset in (1..2000).rev().step_by(2) {
             let _ = stream.push(offset, b"x");
         }
-        assert_eq!(
-            (
-                stream.reassembly.held_pieces(),
-                stream.push(1, b"x").refused.pieces
-            ),
-            (10, 1)
-        );
+        assert_eq!((stream.reassembly.held_pieces(), stream.push(1, b"x").refused.pieces), (10, 1));
 
         let mut stream = Stream::new(0, Limits { bytes: 10, ..ROOMY }, usize::MAX);
         assert_eq!(stream.push(100, &[1; 11]).refused.bytes, 11);
@@ -605,10 +529,8 @@ mod tests {
     fn one_budget_serves_many_directions() {
         let mut budget = Budget::new(3 * (PIECE_OVERHEAD + 100));
         let mut all: Vec<_> = (0..4).map(Reassembly::new).collect();
-        let buffered = all.iter_mut().map(|one| {
-            one.push(1000, &[0; 100], &Limits::default(), &mut budget, |_| ())
-                .buffered
-        });
+        let buffered =
+            all.iter_mut().map(|one| one.push(1000, &[0; 100], &Limits::default(), &mut budget, |_| ()).buffered);
         assert_eq!(buffered.collect::<Vec<_>>(), [100, 100, 100, 0]);
         all.iter_mut().for_each(|one| one.clear(&mut budget));
         assert_eq!(budget.used(), 0);
@@ -623,18 +545,16 @@ mod tests {
     fn segmented() -> impl Strategy<Value = (Vec<u8>, Vec<(usize, usize)>)> {
         let cuts = prop::collection::vec(0usize..500, 0..20);
         let more = prop::collection::vec((0usize..500, 0usize..80), 0..20);
-        (prop::collection::vec(any::<u8>(), 1..500), cuts, more).prop_flat_map(
-            |(bytes, mut cuts, more)| {
-                let len = bytes.len();
-                cuts.extend([0, len]);
-                cuts.iter_mut().for_each(|cut| *cut = (*cut).min(len));
-                cuts.sort_unstable();
-                let cover = cuts.windows(2).map(|pair| (pair[0], pair[1]));
-                let more = more.iter().map(|&(at, n)| (at.min(len), (at + n).min(len)));
-                let segments: Vec<_> = cover.chain(more).collect();
-                (Just(bytes), Just(segments).prop_shuffle())
-            },
-        )
+        (prop::collection::vec(any::<u8>(), 1..500), cuts, more).prop_flat_map(|(bytes, mut cuts, more)| {
+            let len = bytes.len();
+            cuts.extend([0, len]);
+            cuts.iter_mut().for_each(|cut| *cut = (*cut).min(len));
+            cuts.sort_unstable();
+            let cover = cuts.windows(2).map(|pair| (pair[0], pair[1]));
+            let more = more.iter().map(|&(at, n)| (at.min(len), (at + n).min(len)));
+            let segments: Vec<_> = cover.chain(more).collect();
+            (Just(bytes), Just(segments).prop_shuffle())
+        })
     }
 
     proptest! {

@@ -174,21 +174,11 @@ impl<V> FlowTable<V> {
             && let Some(held) = self.touch_at(id)
         {
             let former = mem::replace(held, value);
-            return Inserted {
-                id,
-                displaced: Some((key, former)),
-            };
+            return Inserted { id, displaced: Some((key, former)) };
         }
-        let displaced = if self.is_full() {
-            self.pop_oldest()
-        } else {
-            None
-        };
+        let displaced = if self.is_full() { self.pop_oldest() } else { None };
         let slot = self.occupy(hash, Entry { key, value });
-        Inserted {
-            id: SlotId(slot),
-            displaced,
-        }
+        Inserted { id: SlotId(slot), displaced }
     }
 
     /// Takes a key's entry out.
@@ -215,8 +205,7 @@ impl<V> FlowTable<V> {
 
     /// The least recently used entry.
     pub fn oldest(&self) -> Option<(&FlowKey, &V)> {
-        self.entry(self.oldest)
-            .map(|entry| (&entry.key, &entry.value))
+        self.entry(self.oldest).map(|entry| (&entry.key, &entry.value))
     }
 
     /// The place of the least recently used entry.
@@ -256,15 +245,9 @@ impl<V> FlowTable<V> {
 
     /// Puts an entry whose key is not in the table into a free slot, or a new one.
     fn occupy(&mut self, hash: u64, entry: Entry<V>) -> u32 {
-        let link = Link {
-            hash,
-            newer: NIL,
-            older: NIL,
-        };
+        let link = Link { hash, newer: NIL, older: NIL };
         let free = self.free as usize;
-        let slot = if let (Some(former), Some(place)) =
-            (self.links.get_mut(free), self.entries.get_mut(free))
-        {
+        let slot = if let (Some(former), Some(place)) = (self.links.get_mut(free), self.entries.get_mut(free)) {
             let slot = mem::replace(&mut self.free, former.older);
             *former = link;
             *place = Some(entry);
@@ -339,12 +322,7 @@ mod tests {
     use super::*;
 
     fn key(number: u16) -> FlowKey {
-        FlowKey {
-            port: [number, 443],
-            proto: 6,
-            version: 4,
-            ..FlowKey::default()
-        }
+        FlowKey { port: [number, 443], proto: 6, version: 4, ..FlowKey::default() }
     }
 
     fn hash(number: u16) -> u64 {
@@ -421,10 +399,7 @@ mod tests {
             add(&mut table, number, ());
         }
         assert_eq!((table.len(), table.entries.len()), (1_000, 1_000));
-        assert_eq!(
-            (table.entries.capacity(), table.links.capacity()),
-            (1_000, 1_000)
-        );
+        assert_eq!((table.entries.capacity(), table.links.capacity()), (1_000, 1_000));
         // Twice what 1,000 need: hashbrown may double once for slots that removals left marked.
         assert!(table.index.capacity() <= 4096, "{}", table.index.capacity());
     }
@@ -440,10 +415,7 @@ mod tests {
         let mut table = FlowTable::with_capacity(2);
         let one = table.insert(hash(1), key(1), 1).id;
         add(&mut table, 2, 2);
-        assert_eq!(
-            (table.find(hash(1), &key(1)), table.key_at(one)),
-            (Some(one), Some(&key(1)))
-        );
+        assert_eq!((table.find(hash(1), &key(1)), table.key_at(one)), (Some(one), Some(&key(1))));
         assert_eq!(table.touch_at(one), Some(&mut 1));
         assert_eq!(order(&table), [2, 1]);
         assert_eq!(table.remove_at(one), Some((key(1), 1)));
@@ -457,10 +429,7 @@ mod tests {
     #[test]
     fn no_room_at_all_is_room_for_one() {
         let mut table = FlowTable::with_capacity(0);
-        assert_eq!(
-            (table.capacity(), table.pop_oldest()),
-            (1, None::<(FlowKey, u8)>)
-        );
+        assert_eq!((table.capacity(), table.pop_oldest()), (1, None::<(FlowKey, u8)>));
         assert_eq!(add(&mut table, 1, 1), None);
         assert_eq!(add(&mut table, 2, 2), Some((key(1), 1)));
     }

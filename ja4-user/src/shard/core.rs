@@ -13,14 +13,12 @@ use ja4_common::select::point;
 
 use super::engines::Engines;
 use super::handshake;
+use super::opening::{observe_opening, tell_ja4ts};
 use super::stats::CoreStats;
 use crate::event::{self, Cause, Ended, FlowIdentity, Method, Side, Sink, Time};
-#[cfg(feature = "ja4plus")]
-use crate::event::Fingerprint;
 use crate::flow::community_id::CommunityId;
 use crate::flow::connection::Connection;
 use crate::flow::{self, Budget, FlowTable, SlotId};
-use crate::flow::tcp::Opening;
 use crate::packet::{self, Packet, Segment};
 
 /// How long an ended connection stays, nanoseconds: the last ACKs and a repeated FIN still belong to
@@ -311,36 +309,6 @@ fn after(connection: &Connection, now: Now) -> Cause {
     Cause { time: now.time, interface: connection.interface, hook: None, packet: now.packet }
 }
 
-fn observe_opening(
-    connection: &mut Connection,
-    segment: &Segment<'_>,
-    side: Side,
-    point: u8,
-    cause: Cause,
-    engines: &mut Engines,
-    sink: &mut impl Sink,
-) {
-    if segment.syn && !segment.rst && !segment.fin {
-        if let Some(first) = connection.first_seq.get_mut(side as usize) {
-            *first = Some(segment.seq.wrapping_add(1));
-        }
-        if side == Side::Client {
-            connection.opening.get_or_insert_default().on_syn(cause.time, segment.ttl);
-            tell_ja4t(connection, segment, cause, engines, sink);
-        } else if !connection.has_told(Method::Ja4ts) {
-            let opening = connection.opening.get_or_insert_default();
-            opening.on_syn_ack(cause.time, segment.ttl, segment.window, segment.options);
-            opening.hook = cause.hook;
-        }
-    }
-    if point == point::C
-        && let Some(opening) = &mut connection.opening
-    {
-        opening.on_answer(cause.time);
-        tell_latencies(connection, cause, engines, sink);
-    }
-}
-
 /// Notes a FIN or RST; whether the connection has ended with it.
 fn observe_end(
     connection: &mut Connection,
@@ -399,88 +367,4 @@ fn tell_end(
         ended: connection.ended.unwrap_or(Ended::Open),
         tls: connection.tls.as_deref(),
     });
-}
-
-/// JA4T of the first SYN.
-#[cfg(feature = "ja4plus")]
-fn tell_ja4t(
-    connection: &mut Connection,
-    segment: &Segment<'_>,
-    cause: Cause,
-    engines: &mut Engines,
-    sink: &mut impl Sink,
-) {
-    use crate::fingerprint::ja4t::SynFields;
-    if !connection.has_told(Method::Ja4t) {
-        engines.text.clear();
-        SynFields::parse(segment.window, segment.options).write(&mut engines.text);
-        tell(connection, Method::Ja4t, Side::Client, cause, &engines.text, sink);
-    }
-}
-
-/// JA4L and JA4LS, at the client's first ACK.
-#[cfg(feature = "ja4plus")]
-fn tell_latencies(connection: &mut Connection, cause: Cause, engines: &mut Engines, sink: &mut impl Sink) {
-    use crate::fingerprint::ja4l;
-    let Some(Opening { syn: Some(a), syn_ack: Some(b), client_ttl, server_ttl, .. }) = connection.opening.as_deref()
-    else {
-        return;
-    };
-    let (a, b, client_ttl, server_ttl) = (*a, *b, *client_ttl, *server_ttl);
-    if connection.has_told(Method::Ja4l) {
-        return;
-    }
-    engines.text.clear();
-    ja4l::write(Opening::between(b, cause.time), client_ttl, &mut engines.text);
-    tell(connection, Method::Ja4l, Side::Client, cause, &engines.text, sink);
-    engines.text.clear();
-    ja4l::write(Opening::between(a, b), server_ttl, &mut engines.text);
-    tell(connection, Method::Ja4ls, Side::Server, cause, &engines.text, sink);
-}
-
-/// JA4TS, once no further SYN-ACK can come.
-#[cfg(feature = "ja4plus")]
-fn tell_ja4ts(connection: &mut Connection, cause: Cause, engines: &mut Engines, sink: &mut impl Sink) {
-    let Some(opening) = connection.opening.take() else {
-        return;
-    };
-    if let Some(fields) = &opening.fields {
-        engines.text.clear();
-        fields.write_with(&opening.retransmissions, &mut engines.text);
-        // It describes the SYN-ACK, whatever has made it final.
-        let cause = Cause { hook: opening.hook, ..cause };
-        tell(connection, Method::Ja4ts, Side::Server, cause, &engines.text, sink);
-    } else {
-        // The SYN-ACK is still to come.
-        connection.opening = Some(opening);
-    }
-}
-
-/// A fingerprint that has one form only.
-#[cfg(feature = "ja4plus")]
-fn tell(connection: &mut Connection, method: Method, side: Side, cause: Cause, value: &str, sink: &mut impl Sink) {
-    let count = connection.count(method);
-    sink.fingerprint(&Fingerprint {
-        cause,
-        flow: &connection.identity,
-        method,
-        side,
-        count,
-        value,
-        raw: None,
-        original: None,
-        raw_original: None,
-        tls: connection.tls.as_deref(),
-    });
-}
-
-#[cfg(not(feature = "ja4plus"))]
-fn tell_ja4t(_: &mut Connection, _: &Segment<'_>, _: Cause, _: &mut Engines, _: &mut impl Sink) {}
-
-#[cfg(not(feature = "ja4plus"))]
-fn tell_latencies(_: &mut Connection, _: Cause, _: &mut Engines, _: &mut impl Sink) {}
-
-#[cfg(not(feature = "ja4plus"))]
-fn tell_ja4ts(connection: &mut Connection, _: Cause, _: &mut Engines, _: &mut impl Sink) {
-    connection.opening = None;
 }

@@ -3,6 +3,8 @@
 
 use std::ops::ControlFlow;
 
+use ja4_common::hunger::{SHORTEST_HELLO, is_hello};
+
 use super::engines::Engines;
 use super::stats::CoreStats;
 use crate::event::{Cause, Fingerprint, Method, Side, Sink};
@@ -106,7 +108,8 @@ impl Stream<'_> {
 
 /// Whether a segment begins with a TLS record that holds a hello; the filter's own test.
 fn begins_with_hello(payload: &[u8]) -> bool {
-    payload.first_chunk().is_some_and(|first| ja4_common::hunger::is_hello(u64::from_be_bytes(*first)).is_some())
+    payload.len() >= SHORTEST_HELLO as usize
+        && payload.first_chunk().is_some_and(|first| is_hello(u64::from_be_bytes(*first)).is_some())
 }
 
 /// Where messages turn into events.
@@ -122,12 +125,11 @@ struct Told<'a, S> {
 impl<S: Sink> Told<'_, S> {
     fn message(mut self, message: &HandshakeMessage<'_>) -> ControlFlow<()> {
         let outcome = match message.kind {
-            HandshakeType::CLIENT_HELLO if self.side == Side::Client => {
-                ClientHello::parse(message.body, Framing::Tls).map(|hello| {
+            HandshakeType::CLIENT_HELLO if self.side == Side::Client => ClientHello::parse(message.body, Framing::Tls)
+                .map(|hello| {
                     self.client_hello(&hello);
                     ControlFlow::Continue(())
-                })
-            }
+                }),
             HandshakeType::SERVER_HELLO if self.side == Side::Server => ServerHello::parse(message.body).map(|hello| {
                 self.server_hello(&hello);
                 // After a HelloRetryRequest comes the ServerHello proper.
@@ -148,7 +150,8 @@ impl<S: Sink> Told<'_, S> {
             tls.sni = hello.sni().map(str::to_owned);
         }
         if tls.alpn.is_empty() {
-            tls.alpn = hello.alpn().take(MAX_ALPN_NAMES).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+            tls.alpn =
+                hello.alpn().take(MAX_ALPN_NAMES).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
         }
         if tls.cipher.is_none() {
             tls.version = version_name(hello.version());

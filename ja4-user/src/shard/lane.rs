@@ -4,13 +4,13 @@
 //! lanes. Whatever a lane does depends on its own packets alone, so the number of threads changes
 //! nothing in what comes out.
 
+use ja4_common::Slice;
 use ja4_common::counter::Counters;
 use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
 use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
 use ja4_common::record::{FrameInfo, RecordHeader};
 use ja4_common::select::{Verdict, Work, select};
-use ja4_common::Slice;
 
 use super::core::{Core, FlowBooks, Limits, Now};
 use super::engines::Engines;
@@ -67,8 +67,7 @@ impl Lane {
                 let header = RecordHeader::new(&info, selection, frame.time.0, captured as u32);
                 bump(&mut self.counters.emitted, selection.class.into());
                 let bytes = frame.slice.bytes.get(..captured).unwrap_or_default();
-                let packet =
-                    Packet { header: &header, bytes, interface: frame.interface, number: Some(frame.number) };
+                let packet = Packet { header: &header, bytes, interface: frame.interface, number: Some(frame.number) };
                 self.core.packet(&packet, &mut self.flows, engines, sink);
             }
         }
@@ -162,4 +161,3 @@ fn bump(counters: &mut [u64], index: usize) {
         *counter += 1;
     }
 }
-

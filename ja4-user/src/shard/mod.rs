@@ -7,6 +7,7 @@ mod handshake;
 pub mod lane;
 pub mod live;
 mod merge;
+mod opening;
 pub mod replay;
 pub mod report;
 pub mod stats;

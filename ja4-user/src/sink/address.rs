@@ -17,15 +17,8 @@ const fn octets() -> [([u8; 4], usize); 256] {
     let mut all = [([0; 4], 0); 256];
     let mut octet = 0_u8;
     loop {
-        let [a, b, c] = [
-            b'0' + octet / 100,
-            b'0' + octet / 10 % 10,
-            b'0' + octet % 10,
-        ];
-        #[allow(
-            clippy::indexing_slicing,
-            reason = "a u8 is below 256, and the compiler evaluates this"
-        )]
+        let [a, b, c] = [b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10];
+        #[allow(clippy::indexing_slicing, reason = "a u8 is below 256, and the compiler evaluates this")]
         {
             all[octet as usize] = match octet {
                 0..=9 => ([c, b'.', 0, 0], 2),
@@ -98,11 +91,7 @@ fn hex(group: u16, out: &mut Vec<u8>) {
 /// The lowest four bits as a hex digit.
 pub(super) const fn nibble(value: u16) -> u8 {
     let low = (value & 0xf) as u8;
-    if low < 10 {
-        b'0' + low
-    } else {
-        b'a' - 10 + low
-    }
+    if low < 10 { b'0' + low } else { b'a' - 10 + low }
 }
 
 #[cfg(test)]

@@ -21,11 +21,7 @@ pub(super) struct Clock {
 impl Clock {
     /// A clock that has formatted nothing yet.
     pub(super) fn new() -> Self {
-        let mut clock = Self {
-            second: 0,
-            date: [0; 11],
-            time: [0; 9],
-        };
+        let mut clock = Self { second: 0, date: [0; 11], time: [0; 9] };
         clock.set(0);
         clock
     }
@@ -54,11 +50,7 @@ impl Clock {
         if second != self.second {
             self.set(second);
         }
-        [
-            nanoseconds / 1_000_000,
-            nanoseconds / 1_000 % 1_000,
-            nanoseconds % 1_000,
-        ]
+        [nanoseconds / 1_000_000, nanoseconds / 1_000 % 1_000, nanoseconds % 1_000]
     }
 
     #[cold]
@@ -71,8 +63,7 @@ impl Clock {
         self.date = [a, b, c, d, b'-', e, f, b'-', g, h, b'T'];
 
         let second = second % DAY;
-        let ([a, b], [c, d], [e, f]) =
-            (two(second / 3600), two(second / 60 % 60), two(second % 60));
+        let ([a, b], [c, d], [e, f]) = (two(second / 3600), two(second / 60 % 60), two(second % 60));
         self.time = [a, b, b':', c, d, b':', e, f, b'.'];
     }
 }
@@ -99,11 +90,7 @@ const fn civil(days: u64) -> (u64, u64, u64) {
 
     let month = (5 * in_year + 2) / 153;
     let day = in_year - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
     (era * 400 + year + next, month, day)
 }
 
@@ -116,11 +103,7 @@ const fn two(value: u64) -> [u8; 2] {
 /// The last three decimal digits.
 #[inline]
 const fn three(value: u32) -> [u8; 3] {
-    [
-        b'0' + (value / 100 % 10) as u8,
-        b'0' + (value / 10 % 10) as u8,
-        b'0' + (value % 10) as u8,
-    ]
+    [b'0' + (value / 100 % 10) as u8, b'0' + (value / 10 % 10) as u8, b'0' + (value % 10) as u8]
 }
 
 #[cfg(test)]
@@ -140,19 +123,13 @@ mod tests {
     }
 
     fn jiff(at: Time) -> String {
-        format!(
-            "{:.9}",
-            Timestamp::from_nanosecond(i128::from(at.0)).unwrap()
-        )
+        format!("{:.9}", Timestamp::from_nanosecond(i128::from(at.0)).unwrap())
     }
 
     #[test]
     fn the_sample_prints() {
         let mut clock = Clock::new();
-        assert_eq!(
-            timestamp(&mut clock, TIME),
-            "2026-11-23T07:00:00.123456789Z"
-        );
+        assert_eq!(timestamp(&mut clock, TIME), "2026-11-23T07:00:00.123456789Z");
         let mut out = Vec::new();
         clock.time_of_day(TIME, &mut out);
         assert_eq!(out, b"07:00:00.123");
@@ -161,10 +138,7 @@ mod tests {
     #[test]
     fn the_ends_of_the_range_print() {
         let mut clock = Clock::new();
-        assert_eq!(
-            timestamp(&mut clock, Time(0)),
-            "1970-01-01T00:00:00.000000000Z"
-        );
+        assert_eq!(timestamp(&mut clock, Time(0)), "1970-01-01T00:00:00.000000000Z");
         assert_eq!(timestamp(&mut clock, Time(u64::MAX)), jiff(Time(u64::MAX)));
     }
 

@@ -38,11 +38,7 @@ pub(super) struct Csv {
 
 impl Csv {
     pub(super) fn new(context: Arc<Context>) -> Self {
-        Self {
-            clock: Clock::new(),
-            context,
-            alpn: String::new(),
-        }
+        Self { clock: Clock::new(), context, alpn: String::new() }
     }
 
     pub(super) fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
@@ -80,13 +76,7 @@ impl Csv {
         self.clock.timestamp(cause.time, out);
         out.push(b',');
         text(Some(event_type), out);
-        text(
-            self.context
-                .interfaces
-                .get(cause.interface as usize)
-                .map(String::as_str),
-            out,
-        );
+        text(self.context.interfaces.get(cause.interface as usize).map(String::as_str), out);
         text(
             cause.hook.map(|hook| match hook {
                 Hook::Ingress => "ingress",
@@ -184,10 +174,7 @@ mod tests {
                 _ => field.push(character),
             }
         }
-        assert!(
-            !quoted && field.is_empty() && record.is_empty(),
-            "ends inside a record"
-        );
+        assert!(!quoted && field.is_empty() && record.is_empty(), "ends inside a record");
         records
     }
 
@@ -197,19 +184,13 @@ mod tests {
         assert_eq!(records.len(), 2, "{line:?}");
         assert_eq!(records[0].len(), records[1].len(), "{line:?}");
         let text = |field: &String| field.strip_prefix('\'').unwrap_or(field).to_owned();
-        records[0]
-            .iter()
-            .cloned()
-            .zip(records[1].iter().map(text))
-            .collect()
+        records[0].iter().cloned().zip(records[1].iter().map(text)).collect()
     }
 
     #[test]
     fn a_fingerprint() {
         let (flow, tls) = (flow(), tls());
-        let line = csv(context(), |csv, out| {
-            csv.fingerprint(&fingerprint(&flow, &tls), out)
-        });
+        let line = csv(context(), |csv, out| csv.fingerprint(&fingerprint(&flow, &tls), out));
         assert_eq!(
             line,
             "2026-11-23T07:00:00.123456789Z,fingerprint,eth0,ingress,1811942318310512,12,\
@@ -222,10 +203,7 @@ mod tests {
     #[test]
     fn the_end_of_a_connection() {
         let (flow, tls) = (flow(), tls());
-        let event = Connection {
-            tls: None,
-            ..connection(&flow, &tls)
-        };
+        let event = Connection { tls: None, ..connection(&flow, &tls) };
         let line = csv(Context::default(), |csv, out| csv.connection(&event, out));
         assert_eq!(
             line,
@@ -233,10 +211,7 @@ mod tests {
              10.0.0.1,51234,10.0.0.2,443,TCP,,,,,,,,,,,fin,12,10,1234,56789\n",
         );
         let columns = by_column(&line);
-        assert_eq!(
-            (&*columns["state"], &*columns["bytes_toclient"]),
-            ("fin", "56789")
-        );
+        assert_eq!((&*columns["state"], &*columns["bytes_toclient"]), ("fin", "56789"));
     }
 
     proptest! {

@@ -43,16 +43,12 @@ fn json_slowly(text: &str, out: &mut Vec<u8>) {
 /// text". So does text that starts with `'`, so that a reader who takes one leading `'` off always
 /// has the text as it was.
 pub(super) fn csv(text: &str, out: &mut Vec<u8>) {
-    let quoted = text
-        .bytes()
-        .any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n'));
+    let quoted = text.bytes().any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n'));
     if quoted {
         out.push(b'"');
     }
     // The last four are the full-width forms, which some spreadsheets fold to the others.
-    if text.starts_with([
-        '=', '+', '-', '@', '\t', '\r', '\n', '\'', '＝', '＋', '－', '＠',
-    ]) {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\'', '＝', '＋', '－', '＠']) {
         out.push(b'\'');
     }
     if quoted {
@@ -119,10 +115,7 @@ mod tests {
     fn json_escapes_what_it_must() {
         assert_eq!(escaped(json, "plain ~"), "plain ~");
         assert_eq!(escaped(json, "a\"b\\c\n\r\t"), r#"a\"b\\c\n\r\t"#);
-        assert_eq!(
-            escaped(json, "\0\u{1b}[2J\u{7f}\u{9b}é😀"),
-            r"\u0000\u001b[2J\u007f\u009bé😀"
-        );
+        assert_eq!(escaped(json, "\0\u{1b}[2J\u{7f}\u{9b}é😀"), r"\u0000\u001b[2J\u007f\u009bé😀");
     }
 
     #[test]

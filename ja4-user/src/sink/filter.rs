@@ -47,11 +47,7 @@ impl Filter {
 /// Everything is printed.
 impl Default for Filter {
     fn default() -> Self {
-        Self {
-            methods: Self::EVERY_METHOD,
-            connection: true,
-            stats: true,
-        }
+        Self { methods: Self::EVERY_METHOD, connection: true, stats: true }
     }
 }
 
@@ -74,21 +70,14 @@ pub struct FilterError {
 
 /// What a list may hold.
 fn words() -> Vec<&'static str> {
-    [FINGERPRINT, CONNECTION, STATS]
-        .into_iter()
-        .chain(Method::ALL.map(Method::name))
-        .collect()
+    [FINGERPRINT, CONNECTION, STATS].into_iter().chain(Method::ALL.map(Method::name)).collect()
 }
 
 impl FromStr for Filter {
     type Err = FilterError;
 
     fn from_str(list: &str) -> Result<Self, FilterError> {
-        let mut filter = Self {
-            methods: 0,
-            connection: false,
-            stats: false,
-        };
+        let mut filter = Self { methods: 0, connection: false, stats: false };
         let mut fingerprint = false;
         for word in list.split(',').map(str::trim) {
             match word {
@@ -98,9 +87,7 @@ impl FromStr for Filter {
                 _ => match Method::ALL.into_iter().find(|method| method.name() == word) {
                     Some(method) => filter.methods |= bit(method),
                     None => {
-                        return Err(FilterError {
-                            word: word.to_owned(),
-                        });
+                        return Err(FilterError { word: word.to_owned() });
                     }
                 },
             }
@@ -121,9 +108,7 @@ mod tests {
     /// What a list lets through: methods, then the other types.
     fn passes(list: &str) -> Vec<&'static str> {
         let filter = list.parse::<Filter>().unwrap();
-        let methods = Method::ALL
-            .into_iter()
-            .filter(|&method| filter.fingerprint(method));
+        let methods = Method::ALL.into_iter().filter(|&method| filter.fingerprint(method));
         let mut passes = methods.map(Method::name).collect::<Vec<_>>();
         passes.extend(filter.connection().then_some("connection"));
         passes.extend(filter.stats().then_some("stats"));
@@ -134,10 +119,7 @@ mod tests {
     fn lists_mean_what_they_say() {
         let all = Method::ALL.map(Method::name);
         assert_eq!(passes("fingerprint"), all);
-        assert_eq!(
-            passes("fingerprint,connection"),
-            [&all[..], &["connection"]].concat()
-        );
+        assert_eq!(passes("fingerprint,connection"), [&all[..], &["connection"]].concat());
         assert_eq!(passes("connection,stats"), ["connection", "stats"]);
         assert_eq!(passes("ja4s,ja4"), ["ja4", "ja4s"]);
         assert_eq!(passes("fingerprint, ja4ls"), ["ja4ls"]);

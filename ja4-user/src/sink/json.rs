@@ -26,6 +26,10 @@ pub(super) struct Json {
     stats: Vec<u8>,
     /// `,"in_iface":"…"` by interface.
     interfaces: Vec<Vec<u8>>,
+    /// The flow that the next two name.
+    flow: Option<FlowIdentity>,
+    before_count: Vec<u8>,
+    after_count: Vec<u8>,
 }
 
 impl Json {
@@ -52,6 +56,9 @@ impl Json {
             connection: named(CONNECTION),
             stats: named(STATS),
             interfaces: context.interfaces.iter().map(interface).collect(),
+            flow: None,
+            before_count: Vec::new(),
+            after_count: Vec::new(),
         }
     }
 
@@ -92,8 +99,7 @@ impl Json {
         self.clock.timestamp(event.start, out);
         out.extend_from_slice(br#"","end":""#);
         self.clock.timestamp(event.end, out);
-        let ([to_server, to_client], [bytes_to_server, bytes_to_client]) =
-            (event.packets, event.bytes);
+        let ([to_server, to_client], [bytes_to_server, bytes_to_client]) = (event.packets, event.bytes);
         out.extend_from_slice(br#"","pkts_toserver":"#);
         number(to_server, out);
         out.extend_from_slice(br#","pkts_toclient":"#);
@@ -118,23 +124,42 @@ impl Json {
 
     /// From the interface to the application's protocol: what says where and whose.
     #[inline]
-    fn head(&self, cause: &Cause, flow: &FlowIdentity, tls: Option<&Tls>, out: &mut Vec<u8>) {
+    fn head(&mut self, cause: &Cause, flow: &FlowIdentity, tls: Option<&Tls>, out: &mut Vec<u8>) {
         if let Some(interface) = self.interfaces.get(cause.interface as usize) {
             out.extend_from_slice(interface);
         }
         match cause.hook {
-            Some(Hook::Ingress) => out.extend_from_slice(br#","direction":"ingress","flow_id":"#),
-            Some(Hook::Egress) => out.extend_from_slice(br#","direction":"egress","flow_id":"#),
-            None => out.extend_from_slice(br#","flow_id":"#),
+            Some(Hook::Ingress) => out.extend_from_slice(br#","direction":"ingress""#),
+            Some(Hook::Egress) => out.extend_from_slice(br#","direction":"egress""#),
+            None => {}
         }
-        number(flow.id, out);
-        out.extend_from_slice(br#","community_id":""#);
-        out.extend_from_slice(flow.community.as_bytes());
-        out.push(b'"');
+        // The events of a flow come in bursts.
+        if self.flow.as_ref() != Some(flow) {
+            self.name(flow);
+        }
+        out.extend_from_slice(&self.before_count);
         if let Some(packet) = cause.packet {
             out.extend_from_slice(br#","pcap_cnt":"#);
             number(packet, out);
         }
+        out.extend_from_slice(&self.after_count);
+        if tls.is_some() {
+            out.extend_from_slice(br#","app_proto":"tls""#);
+        }
+    }
+
+    /// Writes what names a flow: what stands before the packet's number, and what stands behind it.
+    fn name(&mut self, flow: &FlowIdentity) {
+        self.flow = Some(*flow);
+        let out = &mut self.before_count;
+        out.clear();
+        out.extend_from_slice(br#","flow_id":"#);
+        number(flow.id, out);
+        out.extend_from_slice(br#","community_id":""#);
+        out.extend_from_slice(flow.community.as_bytes());
+        out.push(b'"');
+        let out = &mut self.after_count;
+        out.clear();
         if flow.vlan != [0, 0] {
             out.extend_from_slice(br#","vlan":["#);
             for tag in flow.vlan.into_iter().filter(|&tag| tag != 0) {
@@ -160,9 +185,6 @@ impl Json {
                 number(other, out);
                 out.push(b'"');
             }
-        }
-        if tls.is_some() {
-            out.extend_from_slice(br#","app_proto":"tls""#);
         }
     }
 }
@@ -239,11 +261,7 @@ fn number(value: impl itoa::Integer, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::indexing_slicing,
-        reason = "a test may stop at the first surprise"
-    )]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
     use proptest::prelude::*;
     use serde_json::Value as Parsed;
@@ -294,11 +312,7 @@ mod tests {
         };
         let nothing = Tls::default();
         let event = Fingerprint {
-            cause: Cause {
-                hook: None,
-                packet: None,
-                ..cause()
-            },
+            cause: Cause { hook: None, packet: None, ..cause() },
             method: Method::Ja4ls,
             side: Side::Server,
             count: u32::MAX,
@@ -307,8 +321,7 @@ mod tests {
             ..fingerprint(&flow, &nothing)
         };
         assert_eq!(
-            line(&Context::default(), |json, out| json
-                .fingerprint(&event, out)),
+            line(&Context::default(), |json, out| json.fingerprint(&event, out)),
             concat!(
                 r#"{"timestamp":"2026-11-23T07:00:00.123456789Z","event_type":"fingerprint","#,
                 r#""flow_id":1811942318310512,"community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","src_ip":"2001:db8::1","src_port":1,"#,
@@ -323,35 +336,16 @@ mod tests {
         let (flow, nothing) = (flow(), Tls::default());
         let event = connection(&flow, &nothing);
         let line = line(&context(), |json, out| json.connection(&event, out));
-        assert!(
-            line.contains(r#""app_proto":"tls","connection":{"#),
-            "{line}"
-        );
+        assert!(line.contains(r#""app_proto":"tls","connection":{"#), "{line}");
         assert!(!line.contains(r#""tls":{"#), "{line}");
     }
 
     #[test]
     fn the_end_of_a_connection() {
-        let flow = FlowIdentity {
-            vlan: [7, 4094],
-            proto: 132,
-            ..flow()
-        };
-        let tls = Tls {
-            sni: None,
-            version: None,
-            alpn: Vec::new(),
-            cipher: Some(0x00ff),
-        };
+        let flow = FlowIdentity { vlan: [7, 4094], proto: 132, ..flow() };
+        let tls = Tls { sni: None, version: None, alpn: Vec::new(), cipher: Some(0x00ff) };
         let event = connection(&flow, &tls);
-        let event = Connection {
-            cause: Cause {
-                hook: Some(Hook::Egress),
-                interface: 9,
-                ..event.cause
-            },
-            ..event
-        };
+        let event = Connection { cause: Cause { hook: Some(Hook::Egress), interface: 9, ..event.cause }, ..event };
         assert_eq!(
             line(&context(), |json, out| json.connection(&event, out)),
             concat!(
@@ -367,17 +361,10 @@ mod tests {
 
     #[test]
     fn statistics_nest() {
-        let (mut record, mut kernel, mut shards) =
-            (Group::default(), Group::default(), Group::default());
+        let (mut record, mut kernel, mut shards) = (Group::default(), Group::default(), Group::default());
         kernel.count("seen", 5).count("dropped", u64::MAX);
-        shards
-            .group(0.to_string(), Group::default())
-            .group("a\"b", Group::default());
-        record
-            .count("uptime_ms", 1)
-            .group("kernel", kernel)
-            .group("shards", shards)
-            .text("hook", "native");
+        shards.group(0.to_string(), Group::default()).group("a\"b", Group::default());
+        record.count("uptime_ms", 1).group("kernel", kernel).group("shards", shards).text("hook", "native");
         assert_eq!(
             line(&context(), |json, out| json.stats(TIME, &record, out)),
             concat!(

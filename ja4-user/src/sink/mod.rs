@@ -64,10 +64,7 @@ impl FromStr for Format {
     type Err = FormatError;
 
     fn from_str(word: &str) -> Result<Self, FormatError> {
-        Self::ALL
-            .into_iter()
-            .find(|format| format.name() == word)
-            .ok_or_else(|| FormatError(word.to_owned()))
+        Self::ALL.into_iter().find(|format| format.name() == word).ok_or_else(|| FormatError(word.to_owned()))
     }
 }
 
@@ -169,25 +166,16 @@ mod tests {
     fn format_names_parse_both_ways_and_a_bad_one_lists_them() {
         for format in Format::ALL {
             assert_eq!(format.name().parse(), Ok(format));
-            assert_eq!(
-                <Format as ValueEnum>::from_str(format.name(), false),
-                Ok(format)
-            );
+            assert_eq!(<Format as ValueEnum>::from_str(format.name(), false), Ok(format));
         }
         let error = "xml".parse::<Format>().unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "'xml' is no output format; there are json, csv and table"
-        );
+        assert_eq!(error, "'xml' is no output format; there are json, csv and table");
     }
 
     #[test]
     fn the_filter_holds_in_every_format() {
         for format in Format::ALL {
-            let context = Context {
-                filter: "ja4s".parse().unwrap(),
-                ..context()
-            };
+            let context = Context { filter: "ja4s".parse().unwrap(), ..context() };
             let mut formatter = Formatter::new(format, Arc::new(context));
             let (flow, tls, mut out) = (flow(), tls(), Vec::new());
 
@@ -195,10 +183,7 @@ mod tests {
             formatter.stats(Time(0), &StatsRecord::default(), &mut out);
             formatter.fingerprint(&fingerprint(&flow, &tls), &mut out);
             assert!(out.is_empty(), "{format:?}");
-            let ja4s = Fingerprint {
-                method: Method::Ja4s,
-                ..fingerprint(&flow, &tls)
-            };
+            let ja4s = Fingerprint { method: Method::Ja4s, ..fingerprint(&flow, &tls) };
             formatter.fingerprint(&ja4s, &mut out);
             assert_eq!(out.last(), Some(&b'\n'), "{format:?}");
         }
@@ -211,19 +196,9 @@ mod tests {
             let mut formatter = Formatter::new(format, Arc::new(context()));
             let mut out = b"kept\n".to_vec();
             formatter.fingerprint(&fingerprint(&flow, &tls), &mut out);
-            formatter.connection(
-                &Connection {
-                    tls: None,
-                    ..connection(&flow, &tls)
-                },
-                &mut out,
-            );
+            formatter.connection(&Connection { tls: None, ..connection(&flow, &tls) }, &mut out);
             assert!(out.starts_with(b"kept\n"), "{format:?}");
-            assert_eq!(
-                out.iter().filter(|&&byte| byte == b'\n').count(),
-                3,
-                "{format:?}"
-            );
+            assert_eq!(out.iter().filter(|&&byte| byte == b'\n').count(), 3, "{format:?}");
         }
     }
 
@@ -232,10 +207,8 @@ mod tests {
         use std::net::{IpAddr, Ipv4Addr};
 
         use super::super::Context;
+        use crate::event::{Cause, Connection, Ended, Fingerprint, FlowIdentity, Hook, Method, Side, Time, Tls};
         use crate::flow::community_id::CommunityId;
-        use crate::event::{
-            Cause, Connection, Ended, Fingerprint, FlowIdentity, Hook, Method, Side, Time, Tls,
-        };
 
         /// 2026-11-23T07:00:00.123456789Z
         pub(crate) const TIME: Time = Time(1_795_417_200_123_456_789);
@@ -273,12 +246,7 @@ mod tests {
         }
 
         pub(crate) fn cause() -> Cause {
-            Cause {
-                time: TIME,
-                interface: 1,
-                hook: Some(Hook::Ingress),
-                packet: Some(12),
-            }
+            Cause { time: TIME, interface: 1, hook: Some(Hook::Ingress), packet: Some(12) }
         }
 
         pub(crate) fn fingerprint<'a>(flow: &'a FlowIdentity, tls: &'a Tls) -> Fingerprint<'a> {
@@ -298,10 +266,7 @@ mod tests {
 
         pub(crate) fn connection<'a>(flow: &'a FlowIdentity, tls: &'a Tls) -> Connection<'a> {
             Connection {
-                cause: Cause {
-                    packet: None,
-                    ..cause()
-                },
+                cause: Cause { packet: None, ..cause() },
                 flow,
                 start: Time(TIME.0 - 1_500_000_000),
                 end: TIME,

@@ -32,11 +32,7 @@ impl Group {
     }
 
     /// Adds a word.
-    pub fn text(
-        &mut self,
-        name: impl Into<Cow<'static, str>>,
-        text: impl Into<String>,
-    ) -> &mut Self {
+    pub fn text(&mut self, name: impl Into<Cow<'static, str>>, text: impl Into<String>) -> &mut Self {
         self.add(name, Value::Text(text.into()))
     }
 

@@ -45,41 +45,20 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new() -> Self {
-        Self {
-            clock: Clock::new(),
-        }
+        Self { clock: Clock::new() }
     }
 
     pub(super) fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
         let write = |out: &mut Vec<u8>| escape::terminal(event.value, VALUE_SHOWN, out);
-        self.line(
-            event.cause.time,
-            event.method.name(),
-            event.flow,
-            event.tls,
-            out,
-            write,
-        );
+        self.line(event.cause.time, event.method.name(), event.flow, event.tls, out, write);
     }
 
     pub(super) fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
         let ([packets, packets_back], [bytes, bytes_back]) = (event.packets, event.bytes);
         let state = event.ended.name();
-        self.line(
-            event.cause.time,
-            CONNECTION,
-            event.flow,
-            event.tls,
-            out,
-            |out| {
-                write(
-                    out,
-                    format_args!(
-                        "{state} {packets}+{packets_back} packets {bytes}+{bytes_back} bytes"
-                    ),
-                );
-            },
-        );
+        self.line(event.cause.time, CONNECTION, event.flow, event.tls, out, |out| {
+            write(out, format_args!("{state} {packets}+{packets_back} packets {bytes}+{bytes_back} bytes"));
+        });
     }
 
     pub(super) fn stats(&mut self, at: Time, record: &StatsRecord, out: &mut Vec<u8>) {
@@ -131,9 +110,7 @@ fn counters(Group(top): &Group) -> impl Iterator<Item = (Option<&str>, &str, u64
             Value::Count(count) => Some((Some(&**name), &**inner, *count)),
             Value::Text(_) | Value::Group(_) => None,
         });
-        own.into_iter()
-            .chain(below)
-            .filter(|&(.., count)| count != 0)
+        own.into_iter().chain(below).filter(|&(.., count)| count != 0)
     })
 }
 
@@ -159,11 +136,7 @@ fn column(width: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 
     let start = out.len();
     write(out);
-    let written = out
-        .iter()
-        .skip(start)
-        .filter(|&&byte| byte & KIND != CONTINUES)
-        .count();
+    let written = out.iter().skip(start).filter(|&&byte| byte & KIND != CONTINUES).count();
     out.resize(out.len() + width.saturating_sub(written), b' ');
     out.extend_from_slice(GAP);
 }
@@ -200,13 +173,7 @@ mod tests {
         let (flow, tls) = (flow(), tls());
         let shown = shown(|table, out| {
             table.fingerprint(&fingerprint(&flow, &tls), out);
-            table.connection(
-                &Connection {
-                    tls: None,
-                    ..connection(&flow, &tls)
-                },
-                out,
-            );
+            table.connection(&Connection { tls: None, ..connection(&flow, &tls) }, out);
         });
         assert_eq!(
             shown,
@@ -220,40 +187,25 @@ time (UTC)    type        client                    server                 value
 
     #[test]
     fn long_addresses_push_and_ports_stay_readable() {
-        let flow = FlowIdentity {
-            client: ("2001:db8:1:2:3:4:5:6".parse().unwrap(), 51_234),
-            ..flow()
-        };
+        let flow = FlowIdentity { client: ("2001:db8:1:2:3:4:5:6".parse().unwrap(), 51_234), ..flow() };
         let tls = tls();
         let shown = shown(|table, out| table.fingerprint(&fingerprint(&flow, &tls), out));
-        assert!(
-            shown.contains("  [2001:db8:1:2:3:4:5:6]:51234  →  10.0.0.2:443  "),
-            "{shown}"
-        );
+        assert!(shown.contains("  [2001:db8:1:2:3:4:5:6]:51234  →  10.0.0.2:443  "), "{shown}");
     }
 
     #[test]
     fn a_name_cannot_steer_the_terminal_or_add_a_line() {
         let flow = flow();
-        let tls = Tls {
-            sni: Some("\u{1b}[2J\n\u{202e}gro".to_owned()),
-            ..tls()
-        };
+        let tls = Tls { sni: Some("\u{1b}[2J\n\u{202e}gro".to_owned()), ..tls() };
         let shown = shown(|table, out| table.fingerprint(&fingerprint(&flow, &tls), out));
-        assert!(
-            shown.ends_with("  \\u{1b}[2J\\u{a}\\u{202e}gro\n"),
-            "{shown}"
-        );
+        assert!(shown.ends_with("  \\u{1b}[2J\\u{a}\\u{202e}gro\n"), "{shown}");
         assert_eq!(shown.lines().count(), 2);
     }
 
     #[test]
     fn statistics_are_one_short_line_without_zeros() {
         let (mut record, mut kernel) = (Group::default(), Group::default());
-        kernel
-            .count("seen", 5)
-            .count("dropped", 0)
-            .text("hook", "native");
+        kernel.count("seen", 5).count("dropped", 0).text("hook", "native");
         kernel.group("deeper", Group::default().count("hidden", 1).clone());
         record.count("uptime_ms", 7).group("kernel", kernel);
         for number in 0..100_u64 {
@@ -261,9 +213,7 @@ time (UTC)    type        client                    server                 value
         }
         let shown = shown(|table, out| table.stats(samples::TIME, &record, out));
         assert!(
-            shown.ends_with(
-                "\n07:00:00.123  stats       uptime_ms=7 kernel.seen=5 1=1 2=2 3=3 4=4 5=5 6=6\n"
-            ),
+            shown.ends_with("\n07:00:00.123  stats       uptime_ms=7 kernel.seen=5 1=1 2=2 3=3 4=4 5=5 6=6\n"),
             "{shown}"
         );
     }

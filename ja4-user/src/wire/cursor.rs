@@ -95,11 +95,7 @@ impl<'a> Cursor<'a> {
     /// [`WireError::TrailingBytes`] when it is not.
     #[inline]
     pub const fn finish(self) -> Result<(), WireError> {
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(WireError::TrailingBytes)
-        }
+        if self.rest.is_empty() { Ok(()) } else { Err(WireError::TrailingBytes) }
     }
 
     /// Takes `n` bytes.
@@ -148,8 +144,7 @@ impl<'a> Cursor<'a> {
     /// As [`take`](Self::take).
     #[inline]
     pub fn u24(&mut self) -> Result<u32, WireError> {
-        self.array()
-            .map(|&[high, middle, low]| u32::from_be_bytes([0, high, middle, low]))
+        self.array().map(|&[high, middle, low]| u32::from_be_bytes([0, high, middle, low]))
     }
 
     /// Reads four bytes.
@@ -243,13 +238,7 @@ mod tests {
     fn every_reason_has_its_own_counter() {
         for (index, reason) in WireError::ALL.into_iter().enumerate() {
             assert_eq!(reason.index(), index);
-            assert_eq!(
-                WireError::ALL
-                    .iter()
-                    .filter(|other| other.as_str() == reason.as_str())
-                    .count(),
-                1
-            );
+            assert_eq!(WireError::ALL.iter().filter(|other| other.as_str() == reason.as_str()).count(), 1);
         }
     }
 }

@@ -26,31 +26,13 @@ const ORDER: [&str; 16] = [
 fn fields_stand_in_the_order_of_the_contract() {
     let outcome = run(&plain(), &[]);
     assert_eq!(fingerprints(&outcome.events()).len(), 6);
-    for line in outcome
-        .stdout()
-        .lines()
-        .filter(|line| line.contains(r#""event_type":"fingerprint""#))
-    {
-        let places: Vec<_> = ORDER
-            .iter()
-            .filter_map(|field| line.find(&format!("\"{field}\":")))
-            .collect();
+    for line in outcome.stdout().lines().filter(|line| line.contains(r#""event_type":"fingerprint""#)) {
+        let places: Vec<_> = ORDER.iter().filter_map(|field| line.find(&format!("\"{field}\":"))).collect();
         assert!(places.is_sorted(), "{line}");
-        for field in [
-            "timestamp",
-            "flow_id",
-            "community_id",
-            "pcap_cnt",
-            "src_ip",
-            "src_port",
-            "dest_ip",
-            "dest_port",
-            "proto",
-        ] {
-            assert!(
-                line.contains(&format!("\"{field}\":")),
-                "{field} is missing: {line}"
-            );
+        for field in
+            ["timestamp", "flow_id", "community_id", "pcap_cnt", "src_ip", "src_port", "dest_ip", "dest_port", "proto"]
+        {
+            assert!(line.contains(&format!("\"{field}\":")), "{field} is missing: {line}");
         }
         assert!(!line.contains("null"), "absent means absent: {line}");
     }
@@ -67,10 +49,7 @@ fn a_hello_says_what_it_is_and_whose() {
     assert_eq!(ja4["tls"]["sni"], "example.org");
     assert_eq!(ja4["tls"]["version"], "TLS 1.3");
     assert_eq!(ja4["tls"]["alpn"], serde_json::json!(["h2", "http/1.1"]));
-    assert_eq!(
-        ja4["pcap_cnt"], 4,
-        "the number of the packet in the file, from 1"
-    );
+    assert_eq!(ja4["pcap_cnt"], 4, "the number of the packet in the file, from 1");
     // Calculated with another implementation of Corelight's version 1, seed 0.
     assert_eq!(ja4["community_id"], "1:3Wq31B/svcJh3Oj7C0+oub5devI=");
     // The fourth packet: 30.2 ms after the SYN.
@@ -82,32 +61,14 @@ fn src_is_the_client_also_when_the_server_speaks() {
     let events = replay(&plain());
     assert_eq!(fingerprints(&events).len(), 6);
     for event in fingerprints(&events) {
-        assert_eq!(
-            (&event["src_ip"], &event["src_port"]),
-            (&"10.0.0.1".into(), &51_234.into()),
-            "{event}"
-        );
-        assert_eq!(
-            (&event["dest_ip"], &event["dest_port"]),
-            (&"10.0.0.2".into(), &443.into()),
-            "{event}"
-        );
+        assert_eq!((&event["src_ip"], &event["src_port"]), (&"10.0.0.1".into(), &51_234.into()), "{event}");
+        assert_eq!((&event["dest_ip"], &event["dest_port"]), (&"10.0.0.2".into(), &443.into()), "{event}");
         let kind = event["fingerprint"]["type"].as_str().unwrap();
-        let side = if matches!(kind, "ja4s" | "ja4ts" | "ja4ls") {
-            "server"
-        } else {
-            "client"
-        };
+        let side = if matches!(kind, "ja4s" | "ja4ts" | "ja4ls") { "server" } else { "client" };
         assert_eq!(event["fingerprint"]["side"], side, "{kind}");
     }
-    let flows: Vec<_> = fingerprints(&events)
-        .into_iter()
-        .map(|event| &event["flow_id"])
-        .collect();
-    assert!(
-        flows.iter().all(|flow| *flow == flows[0]),
-        "one flow, one flow_id: {flows:?}"
-    );
+    let flows: Vec<_> = fingerprints(&events).into_iter().map(|event| &event["flow_id"]).collect();
+    assert!(flows.iter().all(|flow| *flow == flows[0]), "one flow, one flow_id: {flows:?}");
 }
 
 #[test]
@@ -116,20 +77,13 @@ fn a_connection_ends_with_its_event_and_the_replay_with_its_figures() {
     let events = replay(&talk);
     assert_eq!(events::of_type(&events, "connection").len(), 1);
     assert!(!events::of_type(&events, "stats").is_empty());
-    assert_eq!(
-        events.last().unwrap()["event_type"],
-        "stats",
-        "the figures close it"
-    );
+    assert_eq!(events.last().unwrap()["event_type"], "stats", "the figures close it");
 }
 
 #[test]
 fn types_limits_what_is_printed() {
     let events = run(&plain(), &["--types", "ja4,ja4ts"]).events();
-    let kinds: Vec<_> = fingerprints(&events)
-        .into_iter()
-        .map(|event| event["fingerprint"]["type"].clone())
-        .collect();
+    let kinds: Vec<_> = fingerprints(&events).into_iter().map(|event| event["fingerprint"]["type"].clone()).collect();
     assert_eq!(kinds.len(), 2);
     assert!(kinds.contains(&"ja4".into()) && kinds.contains(&"ja4ts".into()));
 }
@@ -146,62 +100,31 @@ fn raw_forms_come_only_when_asked_for() {
     );
     let suites = "1301,1302,1303,c02b,c02f,c02c,c030,cca9,cca8,c013,c014,009c,009d,002f,0035";
     let original = ja4["raw_original"].as_str().unwrap();
-    assert!(
-        original.starts_with(&format!("t13d1516h2_{suites}_")),
-        "suites as sent: {original}"
-    );
-    assert!(
-        original.contains("0000") && original.contains("0010"),
-        "SNI and ALPN stay in: {original}"
-    );
-    assert!(
-        ja4["original"]
-            .as_str()
-            .unwrap()
-            .starts_with("t13d1516h2_acb858a92679_")
-    );
-    assert_eq!(
-        only(&events, "ja4s")["fingerprint"]["raw"],
-        "t130200_1301_0033,002b"
-    );
+    assert!(original.starts_with(&format!("t13d1516h2_{suites}_")), "suites as sent: {original}");
+    assert!(original.contains("0000") && original.contains("0010"), "SNI and ALPN stay in: {original}");
+    assert!(ja4["original"].as_str().unwrap().starts_with("t13d1516h2_acb858a92679_"));
+    assert_eq!(only(&events, "ja4s")["fingerprint"]["raw"], "t130200_1301_0033,002b");
 
     let events = replay(&plain());
     for field in ["raw", "original", "raw_original"] {
-        assert!(
-            only(&events, "ja4")["fingerprint"].get(field).is_none(),
-            "{field}"
-        );
+        assert!(only(&events, "ja4")["fingerprint"].get(field).is_none(), "{field}");
     }
 }
 
 #[test]
 fn csv_is_a_table_with_a_head() {
-    let outcome = run(&plain(), &["--format", "csv", "--types", "ja4,ja4t"])
-        .has(Shape::Browser.ja4())
-        .has(JA4T);
+    let outcome = run(&plain(), &["--format", "csv", "--types", "ja4,ja4t"]).has(Shape::Browser.ja4()).has(JA4T);
     let lines: Vec<_> = outcome.stdout().lines().collect();
-    assert!(
-        lines[0].contains("src_ip") && lines[0].contains("value"),
-        "a head: {}",
-        lines[0]
-    );
+    assert!(lines[0].contains("src_ip") && lines[0].contains("value"), "a head: {}", lines[0]);
     let columns = |line: &str| line.split(',').count();
     for line in lines.iter().filter(|line| !line.contains('"')) {
         assert_eq!(columns(line), columns(lines[0]), "{line}");
     }
-    assert_eq!(
-        lines.len(),
-        3,
-        "a head and two fingerprints:\n{}",
-        outcome.stdout()
-    );
+    assert_eq!(lines.len(), 3, "a head and two fingerprints:\n{}", outcome.stdout());
 }
 
 #[test]
 fn table_is_for_the_eye() {
-    let outcome = run(&plain(), &["--format", "table"])
-        .has(Shape::Browser.ja4())
-        .has("example.org")
-        .has("10.0.0.1");
+    let outcome = run(&plain(), &["--format", "table"]).has(Shape::Browser.ja4()).has("example.org").has("10.0.0.1");
     assert!(!outcome.stdout().contains('{'), "{}", outcome.stdout());
 }

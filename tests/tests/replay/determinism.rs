@@ -11,22 +11,11 @@ fn generated(folder: &Path, kind: Kind, scale: f64) -> PathBuf {
 
 /// What is printed for a file, its events in the order of the packets.
 fn stdout(file: &Path, shards: &str) -> Vec<u8> {
-    let arguments = [
-        OsStr::new("replay"),
-        OsStr::new("--shards"),
-        OsStr::new(shards),
-        file.as_os_str(),
-    ];
+    let arguments = [OsStr::new("replay"), OsStr::new("--shards"), OsStr::new(shards), file.as_os_str()];
     let outcome = Sensor::new().run(&arguments).ok();
-    let counts: Vec<_> = fingerprints(&outcome.events())
-        .into_iter()
-        .map(|event| event["pcap_cnt"].as_u64().unwrap())
-        .collect();
-    assert!(
-        counts.is_sorted(),
-        "{}: events stand in the order of the packets",
-        file.display()
-    );
+    let counts: Vec<_> =
+        fingerprints(&outcome.events()).into_iter().map(|event| event["pcap_cnt"].as_u64().unwrap()).collect();
+    assert!(counts.is_sorted(), "{}: events stand in the order of the packets", file.display());
     outcome.stdout().as_bytes().to_vec()
 }
 
@@ -34,11 +23,7 @@ fn stdout(file: &Path, shards: &str) -> Vec<u8> {
 fn the_same_however_it_is_run(file: &Path) -> usize {
     let first = stdout(file, "1");
     for shards in ["1", "2", "3", "4"] {
-        assert!(
-            stdout(file, shards) == first,
-            "{} differs with {shards} shards",
-            file.display()
-        );
+        assert!(stdout(file, shards) == first, "{} differs with {shards} shards", file.display());
     }
     fingerprints(&events::parse(std::str::from_utf8(&first).unwrap())).len()
 }
@@ -56,9 +41,7 @@ fn generated_captures_print_the_same_bytes_for_any_number_of_shards() {
 fn public_captures_print_the_same_bytes_for_any_number_of_shards() {
     let Some(folder) = conformance() else { return };
     let captures = fs::read_dir(folder.join("pcap")).unwrap();
-    let printed: usize = captures
-        .map(|entry| the_same_however_it_is_run(&entry.unwrap().path()))
-        .sum();
+    let printed: usize = captures.map(|entry| the_same_however_it_is_run(&entry.unwrap().path())).sum();
     assert!(printed > 0);
 }
 
@@ -68,18 +51,9 @@ fn every_flow_of_a_generated_capture_is_fingerprinted() {
     for (kind, scale) in [(Kind::Dense, 0.05), (Kind::Mix, 0.02), (Kind::Pq, 0.05)] {
         let events = Sensor::new().replay(&generated(folder.path(), kind, scale));
         for fingerprint in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
-            assert_eq!(
-                values(&events, fingerprint).len() as u64,
-                kind.flows(scale),
-                "{kind:?}: {fingerprint}"
-            );
+            assert_eq!(values(&events, fingerprint).len() as u64, kind.flows(scale), "{kind:?}: {fingerprint}");
         }
         let known: Vec<_> = Shape::ALL.into_iter().map(Shape::ja4).collect();
-        assert!(
-            values(&events, "ja4")
-                .iter()
-                .all(|value| known.contains(value)),
-            "{kind:?}"
-        );
+        assert!(values(&events, "ja4").iter().all(|value| known.contains(value)), "{kind:?}");
     }
 }

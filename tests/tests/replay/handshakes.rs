@@ -21,18 +21,13 @@ fn all_six_come_once_each() {
 fn each_program_has_its_value_whatever_it_draws_at_random() {
     for shape in Shape::ALL {
         for seed in 0..4 {
-            let hello =
-                shape.client_hello("a.rather-longer.example.net", &mut SplitMix64::new(seed));
+            let hello = shape.client_hello("a.rather-longer.example.net", &mut SplitMix64::new(seed));
             let mut talk = TcpConversation::new();
             talk.handshake();
             for segment in hello::records(&hello, usize::MAX).chunks(1400) {
                 talk.client(segment);
             }
-            assert_eq!(
-                values(&replay(&talk), "ja4"),
-                [shape.ja4()],
-                "{shape:?}, seed {seed}"
-            );
+            assert_eq!(values(&replay(&talk), "ja4"), [shape.ja4()], "{shape:?}, seed {seed}");
         }
     }
 }
@@ -41,10 +36,7 @@ fn each_program_has_its_value_whatever_it_draws_at_random() {
 fn tls_1_2_server() {
     let server_hello = hello::server_hello_12(&mut SplitMix64::new(1));
     let mut talk = TcpConversation::new();
-    talk.handshake()
-        .client(&client_hello(Shape::Device))
-        .server(&hello::records(&server_hello, usize::MAX))
-        .close();
+    talk.handshake().client(&client_hello(Shape::Device)).server(&hello::records(&server_hello, usize::MAX)).close();
     let events = replay(&talk);
     assert_eq!(values(&events, "ja4s"), [JA4S_12]);
     let ja4 = only(&events, "ja4");
@@ -63,10 +55,7 @@ fn a_syn_alone_is_fingerprinted() {
 #[test]
 fn no_options_print_as_zeros() {
     let mut talk = TcpConversation::new();
-    talk.syn_with(8192, &[])
-        .syn_ack_with(26_883, &[2, 4, 5, 0xb4])
-        .client_ack()
-        .close();
+    talk.syn_with(8192, &[]).syn_ack_with(26_883, &[2, 4, 5, 0xb4]).client_ack().close();
     let events = replay(&talk);
     assert_eq!(values(&events, "ja4t"), ["8192_00_00_00"]);
     assert_eq!(values(&events, "ja4ts"), ["26883_2_1460_00"]);

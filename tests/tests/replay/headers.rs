@@ -5,18 +5,9 @@ use super::*;
 fn inside(envelope: Envelope, client: &str, server: &str) -> Vec<Value> {
     let hello = client_hello(Shape::PostQuantum);
     let mut talk = TcpConversation::between(client, server).inside(envelope);
-    talk.handshake()
-        .client(&hello[..1200])
-        .client(&hello[1200..])
-        .server(&server_flight())
-        .close();
+    talk.handshake().client(&hello[..1200]).client(&hello[1200..]).server(&server_flight()).close();
     let events = replay(&talk);
-    for (kind, value) in [
-        ("ja4", Shape::PostQuantum.ja4()),
-        ("ja4s", JA4S_13),
-        ("ja4t", JA4T),
-        ("ja4l", JA4L),
-    ] {
+    for (kind, value) in [("ja4", Shape::PostQuantum.ja4()), ("ja4s", JA4S_13), ("ja4t", JA4T), ("ja4l", JA4L)] {
         assert_eq!(values(&events, kind), [value], "{kind}");
     }
     events
@@ -28,14 +19,7 @@ const V6: (&str, &str) = ("[2001:db8::1]:51234", "[2001:db8::2]:443");
 #[test]
 fn vlan() {
     for (client, server) in [V4, V6] {
-        let events = inside(
-            Envelope {
-                vlan: vec![100],
-                ..Envelope::default()
-            },
-            client,
-            server,
-        );
+        let events = inside(Envelope { vlan: vec![100], ..Envelope::default() }, client, server);
         assert_eq!(only(&events, "ja4")["vlan"], serde_json::json!([100]));
     }
 }
@@ -43,14 +27,7 @@ fn vlan() {
 #[test]
 fn two_vlans_outermost_first() {
     for (client, server) in [V4, V6] {
-        let events = inside(
-            Envelope {
-                vlan: vec![100, 7],
-                ..Envelope::default()
-            },
-            client,
-            server,
-        );
+        let events = inside(Envelope { vlan: vec![100, 7], ..Envelope::default() }, client, server);
         assert_eq!(only(&events, "ja4")["vlan"], serde_json::json!([100, 7]));
     }
 }
@@ -59,35 +36,14 @@ fn two_vlans_outermost_first() {
 fn ipv6() {
     let events = inside(Envelope::default(), V6.0, V6.1);
     let ja4 = only(&events, "ja4");
-    assert_eq!(
-        (&ja4["src_ip"], &ja4["dest_ip"]),
-        (&"2001:db8::1".into(), &"2001:db8::2".into())
-    );
+    assert_eq!((&ja4["src_ip"], &ja4["dest_ip"]), (&"2001:db8::1".into(), &"2001:db8::2".into()));
     assert!(ja4.get("vlan").is_none(), "no tag, no field");
 }
 
 #[test]
 fn ipv6_extension_headers() {
-    let extensions = vec![
-        Extension::HopByHop,
-        Extension::Destination(2),
-        Extension::Routing,
-        Extension::Destination(1),
-    ];
-    inside(
-        Envelope {
-            vlan: Vec::new(),
-            extensions: extensions.clone(),
-        },
-        V6.0,
-        V6.1,
-    );
-    inside(
-        Envelope {
-            vlan: vec![100, 7],
-            extensions,
-        },
-        V6.0,
-        V6.1,
-    );
+    let extensions =
+        vec![Extension::HopByHop, Extension::Destination(2), Extension::Routing, Extension::Destination(1)];
+    inside(Envelope { vlan: Vec::new(), extensions: extensions.clone() }, V6.0, V6.1);
+    inside(Envelope { vlan: vec![100, 7], extensions }, V6.0, V6.1);
 }

@@ -33,10 +33,7 @@ use tests::{Outcome, Sensor, events, fingerprints, privilege, process, require_t
 
 /// A ClientHello for `example.org` in one record.
 fn client_hello(shape: Shape) -> Vec<u8> {
-    hello::records(
-        &shape.client_hello("example.org", &mut SplitMix64::new(5)),
-        usize::MAX,
-    )
+    hello::records(&shape.client_hello("example.org", &mut SplitMix64::new(5)), usize::MAX)
 }
 
 /// What a TLS 1.3 server answers.
@@ -62,18 +59,13 @@ fn replay(talk: &TcpConversation) -> Vec<Value> {
 fn plain() -> TcpConversation {
     let mut talk = TcpConversation::new();
     talk.handshake().client(&client_hello(Shape::Browser));
-    talk.wait(Duration::from_millis(30))
-        .server(&server_flight())
-        .close();
+    talk.wait(Duration::from_millis(30)).server(&server_flight()).close();
     talk
 }
 
 /// The one fingerprint event of this type.
 fn only<'a>(events: &'a [Value], kind: &str) -> &'a Value {
-    let found: Vec<_> = fingerprints(events)
-        .into_iter()
-        .filter(|event| event["fingerprint"]["type"] == kind)
-        .collect();
+    let found: Vec<_> = fingerprints(events).into_iter().filter(|event| event["fingerprint"]["type"] == kind).collect();
     assert_eq!(found.len(), 1, "{kind}: {found:#?}");
     found[0]
 }

@@ -7,9 +7,7 @@ fn found(tell: impl FnOnce(&mut TcpConversation, &[u8])) -> Vec<Value> {
     let hello = client_hello(Shape::PostQuantum);
     let mut talk = TcpConversation::new();
     tell(talk.handshake(), &hello);
-    talk.wait(Duration::from_millis(30))
-        .server(&server_flight())
-        .close();
+    talk.wait(Duration::from_millis(30)).server(&server_flight()).close();
     let events = replay(&talk);
     assert_eq!(values(&events, "ja4"), [Shape::PostQuantum.ja4()]);
     assert_eq!(values(&events, "ja4s"), [JA4S_13]);
@@ -21,31 +19,20 @@ fn in_two_segments() {
     let events = found(|talk, hello| {
         talk.client(&hello[..1400]).client(&hello[1400..]);
     });
-    assert_eq!(
-        only(&events, "ja4")["pcap_cnt"],
-        5,
-        "the packet that completes it"
-    );
+    assert_eq!(only(&events, "ja4")["pcap_cnt"], 5, "the packet that completes it");
 }
 
 #[test]
 fn reversed() {
     found(|talk, hello| {
-        talk.client_at(1400, &hello[1400..])
-            .client_at(0, &hello[..1400]);
+        talk.client_at(1400, &hello[1400..]).client_at(0, &hello[..1400]);
     });
 }
 
 #[test]
 fn in_many_segments_from_the_last_to_the_first() {
     found(|talk, hello| {
-        for (number, piece) in hello
-            .chunks(200)
-            .enumerate()
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-        {
+        for (number, piece) in hello.chunks(200).enumerate().collect::<Vec<_>>().into_iter().rev() {
             talk.client_at(number as u32 * 200, piece);
         }
     });
@@ -55,20 +42,14 @@ fn in_many_segments_from_the_last_to_the_first() {
 fn retransmitted() {
     found(|talk, hello| {
         let (first, second) = hello.split_at(1400);
-        talk.client(first)
-            .client_at(0, first)
-            .client(second)
-            .client_at(1400, second)
-            .client_at(0, first);
+        talk.client(first).client_at(0, first).client(second).client_at(1400, second).client_at(0, first);
     });
 }
 
 #[test]
 fn retransmitted_in_other_pieces() {
     found(|talk, hello| {
-        talk.client(&hello[..900])
-            .client_at(500, &hello[500..1400])
-            .client_at(0, hello);
+        talk.client(&hello[..900]).client_at(500, &hello[500..1400]).client_at(0, hello);
     });
 }
 
@@ -93,18 +74,14 @@ fn of_two_copies_the_first_counts_also_when_it_is_ahead() {
 #[test]
 fn the_first_segment_is_a_single_byte() {
     found(|talk, hello| {
-        talk.client(&hello[..1])
-            .client(&hello[1..1400])
-            .client(&hello[1400..]);
+        talk.client(&hello[..1]).client(&hello[1..1400]).client(&hello[1400..]);
     });
 }
 
 #[test]
 fn the_single_byte_comes_last() {
     found(|talk, hello| {
-        talk.client_at(1, &hello[1..1400])
-            .client_at(1400, &hello[1400..])
-            .client_at(0, &hello[..1]);
+        talk.client_at(1, &hello[1..1400]).client_at(1400, &hello[1400..]).client_at(0, &hello[..1]);
     });
 }
 
@@ -121,10 +98,7 @@ fn a_byte_at_a_time() {
 fn sequence_numbers_wrap_within_the_hello() {
     let hello = client_hello(Shape::PostQuantum);
     let mut talk = TcpConversation::new().numbered(u32::MAX - 700, u32::MAX - 20);
-    talk.handshake()
-        .client_at(1400, &hello[1400..])
-        .client_at(0, &hello[..1400])
-        .server(&server_flight());
+    talk.handshake().client_at(1400, &hello[1400..]).client_at(0, &hello[..1400]).server(&server_flight());
     let events = replay(&talk);
     assert_eq!(values(&events, "ja4"), [Shape::PostQuantum.ja4()]);
     assert_eq!(values(&events, "ja4s"), [JA4S_13]);
@@ -141,11 +115,7 @@ fn over_several_records() {
         for segment in records.chunks(1300) {
             talk.client(segment);
         }
-        assert_eq!(
-            values(&replay(&talk), "ja4"),
-            [Shape::PostQuantum.ja4()],
-            "records of {size}"
-        );
+        assert_eq!(values(&replay(&talk), "ja4"), [Shape::PostQuantum.ja4()], "records of {size}");
     }
 }
 
@@ -155,9 +125,7 @@ fn several_messages_in_one_record() {
     // ServerHelloDone has no body.
     messages.extend_from_slice(&[14, 0, 0, 0]);
     let mut talk = TcpConversation::new();
-    talk.handshake()
-        .client(&client_hello(Shape::Device))
-        .server(&hello::records(&messages, usize::MAX));
+    talk.handshake().client(&client_hello(Shape::Device)).server(&hello::records(&messages, usize::MAX));
     assert_eq!(values(&replay(&talk), "ja4s"), [JA4S_12]);
 }
 
@@ -166,9 +134,7 @@ fn the_servers_hello_in_three_segments() {
     let flight = server_flight();
     let mut talk = TcpConversation::new();
     talk.handshake().client(&client_hello(Shape::Go));
-    talk.server_at(60, &flight[60..])
-        .server_at(0, &flight[..3])
-        .server_at(3, &flight[3..60]);
+    talk.server_at(60, &flight[60..]).server_at(0, &flight[..3]).server_at(3, &flight[3..60]);
     assert_eq!(values(&replay(&talk), "ja4s"), [JA4S_13]);
 }
 

@@ -5,21 +5,12 @@ use super::*;
 #[test]
 fn a_new_syn_with_another_number_is_a_new_stream() {
     let mut talk = TcpConversation::new();
-    talk.handshake()
-        .client(&client_hello(Shape::Browser))
-        .server(&server_flight());
+    talk.handshake().client(&client_hello(Shape::Browser)).server(&server_flight());
     // No FIN was seen; the ports come again.
-    talk.wait(Duration::from_secs(20))
-        .again(0x7777_0000, 0x1234_0000);
-    talk.handshake()
-        .client(&client_hello(Shape::Go))
-        .server(&server_flight())
-        .close();
+    talk.wait(Duration::from_secs(20)).again(0x7777_0000, 0x1234_0000);
+    talk.handshake().client(&client_hello(Shape::Go)).server(&server_flight()).close();
     let events = replay(&talk);
-    assert_eq!(
-        values(&events, "ja4"),
-        [Shape::Browser.ja4(), Shape::Go.ja4()]
-    );
+    assert_eq!(values(&events, "ja4"), [Shape::Browser.ja4(), Shape::Go.ja4()]);
     assert_eq!(values(&events, "ja4t"), [JA4T, JA4T]);
     assert_eq!(values(&events, "ja4s"), [JA4S_13, JA4S_13]);
     assert_eq!(events::of_type(&events, "connection").len(), 2);
@@ -30,9 +21,7 @@ fn a_hello_in_mid_stream_without_a_syn() {
     let hello = client_hello(Shape::PostQuantum);
     let mut talk = TcpConversation::new();
     // The server is the first to be seen; the client is who says ClientHello.
-    talk.server_at(70_000, b"+OK begin TLS\r\n")
-        .client_at(9_000, &hello[..1400])
-        .client(&hello[1400..]);
+    talk.server_at(70_000, b"+OK begin TLS\r\n").client_at(9_000, &hello[..1400]).client(&hello[1400..]);
     talk.server(&server_flight()).close();
     let events = replay(&talk);
     assert_eq!(values(&events, "ja4"), [Shape::PostQuantum.ja4()]);
@@ -45,17 +34,11 @@ fn a_hello_in_mid_stream_without_a_syn() {
 #[test]
 fn tls_after_starttls() {
     let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:587");
-    talk.handshake()
-        .server(b"220 mail.example.org ESMTP\r\n")
-        .client(b"EHLO me\r\n");
-    talk.server(b"250-mail.example.org\r\n250-SIZE 10240000\r\n250 STARTTLS\r\n")
-        .client(b"STARTTLS\r\n");
+    talk.handshake().server(b"220 mail.example.org ESMTP\r\n").client(b"EHLO me\r\n");
+    talk.server(b"250-mail.example.org\r\n250-SIZE 10240000\r\n250 STARTTLS\r\n").client(b"STARTTLS\r\n");
     talk.server(b"220 2.0.0 Ready\r\n");
     let hello = client_hello(Shape::PostQuantum);
-    talk.client(&hello[..1400])
-        .client(&hello[1400..])
-        .server(&server_flight())
-        .close();
+    talk.client(&hello[..1400]).client(&hello[1400..]).server(&server_flight()).close();
     let events = replay(&talk);
     assert_eq!(values(&events, "ja4"), [Shape::PostQuantum.ja4()]);
     assert_eq!(values(&events, "ja4s"), [JA4S_13]);
@@ -69,14 +52,9 @@ fn tls_after_a_long_clear_text_dialogue() {
     for _ in 0..40 {
         talk.server(&[b'.'; 1000]).client(b"NOOP\r\n");
     }
-    talk.client(&client_hello(Shape::Curl))
-        .server(&server_flight())
-        .close();
+    talk.client(&client_hello(Shape::Curl)).server(&server_flight()).close();
     let events = replay(&talk);
-    assert_eq!(
-        (values(&events, "ja4"), values(&events, "ja4s")),
-        (vec![Shape::Curl.ja4()], vec![JA4S_13])
-    );
+    assert_eq!((values(&events, "ja4"), values(&events, "ja4s")), (vec![Shape::Curl.ja4()], vec![JA4S_13]));
 }
 
 #[test]
@@ -84,19 +62,11 @@ fn a_hello_repeated_in_one_stream_is_no_second_client() {
     let mut talk = TcpConversation::new();
     let hello = client_hello(Shape::Go);
     // As after a HelloRetryRequest.
-    talk.handshake()
-        .client(&hello)
-        .server(&server_flight())
-        .client(&hello)
-        .close();
+    talk.handshake().client(&hello).server(&server_flight()).client(&hello).close();
     let events = replay(&talk);
     let first: Vec<_> = fingerprints(&events)
         .into_iter()
         .filter(|event| event["fingerprint"]["type"] == "ja4" && event["fingerprint"]["count"] == 1)
         .collect();
-    assert_eq!(
-        first.len(),
-        1,
-        "a further one may only come as a further occurrence"
-    );
+    assert_eq!(first.len(), 1, "a further one may only come as a further occurrence");
 }

@@ -10,9 +10,7 @@ fn micros(micros: u64) -> Duration {
 fn a_syn_sent_twice_is_one_client_and_the_first_one_counts() {
     let mut talk = TcpConversation::new();
     talk.syn().wait(Duration::from_secs(1)).handshake();
-    talk.client(&client_hello(Shape::Go))
-        .server(&server_flight())
-        .close();
+    talk.client(&client_hello(Shape::Go)).server(&server_flight()).close();
     let events = replay(&talk);
     assert_eq!(values(&events, "ja4t"), [JA4T]);
     // From the first SYN: a second, and the 30 ms of the handshake; halved.
@@ -22,12 +20,7 @@ fn a_syn_sent_twice_is_one_client_and_the_first_one_counts() {
 #[test]
 fn whole_seconds_count_and_halves_are_cut_off() {
     let mut talk = TcpConversation::new();
-    talk.syn()
-        .wait(micros(2_000_003))
-        .syn_ack()
-        .wait(micros(7))
-        .client_ack()
-        .close();
+    talk.syn().wait(micros(2_000_003)).syn_ack().wait(micros(7)).client_ack().close();
     let events = replay(&talk);
     assert_eq!(values(&events, "ja4ls"), ["1000001_57"]);
     assert_eq!(values(&events, "ja4l"), ["3_64"]);
@@ -38,16 +31,10 @@ fn whole_seconds_count_and_halves_are_cut_off() {
 fn syn_acks_that_nobody_answers() {
     let mut talk = TcpConversation::new();
     talk.at(micros(15_600_000)).syn();
-    for time in [
-        15_621_983, 16_626_151, 18_642_179, 22_738_154, 30_930_163, 47_058_146,
-    ] {
-        talk.at(micros(time))
-            .syn_ack_with(62_727, &[2, 4, 0x23, 0x01]);
+    for time in [15_621_983, 16_626_151, 18_642_179, 22_738_154, 30_930_163, 47_058_146] {
+        talk.at(micros(time)).syn_ack_with(62_727, &[2, 4, 0x23, 0x01]);
     }
-    assert_eq!(
-        values(&replay(&talk), "ja4ts").last(),
-        Some(&"62727_2_8961_00_1-2-4-8-16")
-    );
+    assert_eq!(values(&replay(&talk), "ja4ts").last(), Some(&"62727_2_8961_00_1-2-4-8-16"));
 }
 
 /// The specification's second example, section 9.
@@ -56,24 +43,16 @@ fn syn_acks_and_then_a_reset() {
     let mut talk = TcpConversation::new();
     talk.at(micros(16_600_000)).syn();
     for time in [16_681_435, 17_683_799, 19_691_548, 23_703_045, 31_714_762] {
-        talk.at(micros(time))
-            .syn_ack_with(65_535, &[2, 4, 0xff, 0xd7, 1, 3, 3, 8, 1, 1, 4, 2]);
+        talk.at(micros(time)).syn_ack_with(65_535, &[2, 4, 0xff, 0xd7, 1, 3, 3, 8, 1, 1, 4, 2]);
     }
     talk.at(micros(37_723_966)).server_reset();
-    assert_eq!(
-        values(&replay(&talk), "ja4ts").last(),
-        Some(&"65535_2-1-3-1-1-4_65495_8_1-2-4-8-R6")
-    );
+    assert_eq!(values(&replay(&talk), "ja4ts").last(), Some(&"65535_2-1-3-1-1-4_65495_8_1-2-4-8-R6"));
 }
 
 #[test]
 fn a_reset_without_retransmission_adds_nothing() {
     let mut talk = TcpConversation::new();
-    talk.syn()
-        .wait(micros(500))
-        .syn_ack()
-        .wait(Duration::from_secs(3))
-        .server_reset();
+    talk.syn().wait(micros(500)).syn_ack().wait(Duration::from_secs(3)).server_reset();
     assert_eq!(values(&replay(&talk), "ja4ts").last(), Some(&JA4TS));
 }
 

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::io;
 
+use aya::programs::ProgramError;
 use aya::programs::tc::TcError;
 use aya::programs::xdp::XdpError;
-use aya::programs::ProgramError;
 use nix::errno::Errno;
 
 use crate::capture::ebpf::KernelError;
@@ -182,10 +182,7 @@ mod tests {
     #[test]
     fn the_cause_and_the_mend_are_named() {
         let busy = refused(Hook::Native, libc::EBUSY);
-        assert_eq!(
-            busy.to_string(),
-            "XDP native refused: device or resource busy (an XDP program is already there)"
-        );
+        assert_eq!(busy.to_string(), "XDP native refused: device or resource busy (an XDP program is already there)");
         assert!(busy.mend().contains("--hook tc"));
         assert!(!busy.is_final());
     }

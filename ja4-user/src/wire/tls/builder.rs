@@ -113,10 +113,7 @@ impl HelloBuilder {
 }
 
 fn big_endian(values: &[u16]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_be_bytes())
-        .collect()
+    values.iter().flat_map(|value| value.to_be_bytes()).collect()
 }
 
 fn prefixed_u8(bytes: &[u8]) -> Vec<u8> {

@@ -55,15 +55,7 @@ impl<'a> ClientHello<'a> {
         let cipher_suites = U16List::new(cursor.region_u16()?.rest())?;
         let compression_methods = cursor.region_u8()?.rest();
         let extensions = Extensions::read(cursor)?;
-        Ok(Self {
-            legacy_version,
-            random,
-            session_id,
-            cookie,
-            cipher_suites,
-            compression_methods,
-            extensions,
-        })
+        Ok(Self { legacy_version, random, session_id, cookie, cipher_suites, compression_methods, extensions })
     }
 
     /// The highest version on offer: the highest of supported_versions alone where it holds one that is
@@ -71,10 +63,7 @@ impl<'a> ClientHello<'a> {
     #[inline]
     #[must_use]
     pub fn version(&self) -> u16 {
-        let offered = self
-            .supported_versions()
-            .iter()
-            .filter(|&version| !is_grease(version));
+        let offered = self.supported_versions().iter().filter(|&version| !is_grease(version));
         offered.max().unwrap_or(self.legacy_version)
     }
 
@@ -87,20 +76,14 @@ impl<'a> ClientHello<'a> {
     /// The first host_name of server_name, if it is printable ASCII of 1 to 255 bytes.
     #[must_use]
     pub fn sni(&self) -> Option<&'a str> {
-        let mut names = Cursor::new(self.extensions.body(Known::ServerName)?)
-            .region_u16()
-            .ok()?;
+        let mut names = Cursor::new(self.extensions.body(Known::ServerName)?).region_u16().ok()?;
         loop {
             let kind = names.u8().ok()?;
             let name = names.region_u16().ok()?.rest();
             if kind == HOST_NAME {
                 let printable = name.iter().all(u8::is_ascii_graphic);
                 let fits = (1..=MAX_HOST_NAME).contains(&name.len());
-                return if printable && fits {
-                    str::from_utf8(name).ok()
-                } else {
-                    None
-                };
+                return if printable && fits { str::from_utf8(name).ok() } else { None };
             }
         }
     }
@@ -109,49 +92,34 @@ impl<'a> ClientHello<'a> {
     #[inline]
     #[must_use]
     pub fn alpn(&self) -> AlpnNames<'a> {
-        self.extensions
-            .body(Known::Alpn)
-            .map(AlpnNames::in_body)
-            .unwrap_or_default()
+        self.extensions.body(Known::Alpn).map(AlpnNames::in_body).unwrap_or_default()
     }
 
     /// The values of supported_versions, GREASE included.
     #[inline]
     #[must_use]
     pub fn supported_versions(&self) -> U16List<'a> {
-        self.extensions
-            .body(Known::SupportedVersions)
-            .map(U16List::in_body_u8)
-            .unwrap_or_default()
+        self.extensions.body(Known::SupportedVersions).map(U16List::in_body_u8).unwrap_or_default()
     }
 
     /// The values of signature_algorithms (0x000d only), GREASE included.
     #[inline]
     #[must_use]
     pub fn signature_algorithms(&self) -> U16List<'a> {
-        self.extensions
-            .body(Known::SignatureAlgorithms)
-            .map(U16List::in_body_u16)
-            .unwrap_or_default()
+        self.extensions.body(Known::SignatureAlgorithms).map(U16List::in_body_u16).unwrap_or_default()
     }
 
     /// True when this may be the outer hello of Encrypted Client Hello. Many clients send the extension
     /// without meaning it (RFC 9849, section 6.2), which cannot be told apart on the wire.
     #[must_use]
     pub fn has_encrypted_client_hello(&self) -> bool {
-        self.extensions
-            .kinds()
-            .any(|kind| kind == extension_type::ENCRYPTED_CLIENT_HELLO)
+        self.extensions.kinds().any(|kind| kind == extension_type::ENCRYPTED_CLIENT_HELLO)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::indexing_slicing,
-        reason = "a panic is a failed test"
-    )]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
     use proptest::prelude::*;
 
@@ -176,40 +144,19 @@ mod tests {
             .extension(0xfe0d, &[0])
             .build();
         let hello = tls(&body).unwrap();
-        assert_eq!(
-            hello.cipher_suites.iter().collect::<Vec<_>>(),
-            [0x0a0a, 0x1302, 0x1301, 0x1302]
-        );
-        let kinds: Vec<u16> = hello
-            .extensions
-            .iter()
-            .map(|extension| extension.kind)
-            .collect();
-        assert_eq!(
-            kinds,
-            [
-                0x0000, 0x1a1a, 0x0017, 0x0010, 0x0017, 0x002b, 0x000d, 0xfe0d
-            ]
-        );
+        assert_eq!(hello.cipher_suites.iter().collect::<Vec<_>>(), [0x0a0a, 0x1302, 0x1301, 0x1302]);
+        let kinds: Vec<u16> = hello.extensions.iter().map(|extension| extension.kind).collect();
+        assert_eq!(kinds, [0x0000, 0x1a1a, 0x0017, 0x0010, 0x0017, 0x002b, 0x000d, 0xfe0d]);
         assert_eq!(hello.sni(), Some("example.org"));
-        assert_eq!(
-            hello.alpn().collect::<Vec<_>>(),
-            [b"h2".as_slice(), b"http/1.1"]
-        );
-        assert_eq!(
-            hello.signature_algorithms().iter().collect::<Vec<_>>(),
-            [0x0403, 0x3a3a, 0x0804]
-        );
+        assert_eq!(hello.alpn().collect::<Vec<_>>(), [b"h2".as_slice(), b"http/1.1"]);
+        assert_eq!(hello.signature_algorithms().iter().collect::<Vec<_>>(), [0x0403, 0x3a3a, 0x0804]);
         assert_eq!(hello.version(), 0x0304);
         assert!(hello.has_encrypted_client_hello());
     }
 
     #[test]
     fn a_hello_without_extensions_is_whole() {
-        let body = HelloBuilder::new(0x0301)
-            .suites(&[0x0005])
-            .without_extensions()
-            .build();
+        let body = HelloBuilder::new(0x0301).suites(&[0x0005]).without_extensions().build();
         let hello = tls(&body).unwrap();
         assert_eq!(hello.extensions.iter().count(), 0);
         assert_eq!(hello.version(), 0x0301);
@@ -218,10 +165,7 @@ mod tests {
 
     #[test]
     fn a_dtls_cookie_is_not_taken_for_suites() {
-        let body = HelloBuilder::new(0xfefd)
-            .cookie(&[9; 20])
-            .suites(&[0xc02b])
-            .build();
+        let body = HelloBuilder::new(0xfefd).cookie(&[9; 20]).suites(&[0xc02b]).build();
         let hello = ClientHello::parse(&body, Framing::Dtls).unwrap();
         assert_eq!(hello.cookie, [9; 20]);
         assert_eq!(hello.cipher_suites.iter().collect::<Vec<_>>(), [0xc02b]);
@@ -255,28 +199,17 @@ mod tests {
 
     #[test]
     fn a_list_cut_short_is_refused_with_its_reason() {
-        let body = HelloBuilder::new(0x0303)
-            .suites(&[0xc02b, 0xc02f])
-            .sni("example.org")
-            .build();
+        let body = HelloBuilder::new(0x0303).suites(&[0xc02b, 0xc02f]).sni("example.org").build();
         assert!(tls(&body).is_ok());
         let mut with_tail = body.clone();
         with_tail.push(0);
         assert_eq!(tls(&with_tail).unwrap_err(), WireError::TrailingBytes);
         // Without its last byte the hello ends before its extension block does.
-        assert_eq!(
-            tls(body.split_last().unwrap().1).unwrap_err(),
-            WireError::BadLength
-        );
+        assert_eq!(tls(body.split_last().unwrap().1).unwrap_err(), WireError::BadLength);
         // One extension whose length runs over the block.
-        let over = HelloBuilder::new(0x0303)
-            .suites(&[0xc02b])
-            .raw_extensions(&[0, 23, 0, 9, 1])
-            .build();
+        let over = HelloBuilder::new(0x0303).suites(&[0xc02b]).raw_extensions(&[0, 23, 0, 9, 1]).build();
         assert_eq!(tls(&over).unwrap_err(), WireError::BadLength);
-        let odd = HelloBuilder::new(0x0303)
-            .raw_suites(&[0xc0, 0x2b, 0xc0])
-            .build();
+        let odd = HelloBuilder::new(0x0303).raw_suites(&[0xc0, 0x2b, 0xc0]).build();
         assert_eq!(tls(&odd).unwrap_err(), WireError::OddList);
         assert_eq!(tls(&body[..20]).unwrap_err(), WireError::Truncated);
     }
@@ -323,9 +256,6 @@ mod tests {
 
     fn read_everything(hello: &ClientHello<'_>) {
         let _ = (hello.sni(), hello.version(), hello.alpn().count());
-        let _ = (
-            hello.extensions.iter().count(),
-            hello.signature_algorithms().iter().count(),
-        );
+        let _ = (hello.extensions.iter().count(), hello.signature_algorithms().iter().count());
     }
 }

@@ -41,10 +41,7 @@ impl Known {
     const COUNT: usize = Self::Other as usize + 1;
 
     /// By type; the last one stands for all higher types.
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "done by the compiler, which refuses a place outside"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "done by the compiler, which refuses a place outside")]
     const BY_KIND: [Self; extension_type::SUPPORTED_VERSIONS as usize + 2] = {
         let mut table = [Self::Other; extension_type::SUPPORTED_VERSIONS as usize + 2];
         table[extension_type::SERVER_NAME as usize] = Self::ServerName;
@@ -85,11 +82,7 @@ impl<'a> Extensions<'a> {
     /// Any extension or the block runs over its region, or bytes follow the block.
     #[inline]
     pub(super) fn read(mut region: Cursor<'a>) -> Result<Self, WireError> {
-        let list = if region.is_empty() {
-            region
-        } else {
-            region.region_u16()?
-        };
+        let list = if region.is_empty() { region } else { region.region_u16()? };
         region.finish()?;
         let mut cursor = list;
         let mut kinds = [0; NOTED];
@@ -108,13 +101,7 @@ impl<'a> Extensions<'a> {
         while !cursor.is_empty() {
             bodies.note(next(&mut cursor)?);
         }
-        Ok(Self {
-            list,
-            beyond,
-            noted,
-            kinds,
-            bodies,
-        })
+        Ok(Self { list, beyond, noted, kinds, bodies })
     }
 
     /// The extensions in wire order.
@@ -151,10 +138,7 @@ impl<'a> Bodies<'a> {
         let known = Known::of(extension.kind) as usize;
         let first = self.taken & 1 << known == 0;
         self.taken |= 1 << known;
-        if let Some(place) = self
-            .places
-            .get_mut(if first { known } else { Known::Other as usize })
-        {
+        if let Some(place) = self.places.get_mut(if first { known } else { Known::Other as usize }) {
             *place = Some(extension.body);
         }
     }
@@ -169,13 +153,8 @@ fn walk<'a>(mut list: Cursor<'a>) -> impl Iterator<Item = Extension<'a>> + use<'
 #[inline]
 fn next<'a>(list: &mut Cursor<'a>) -> Result<Extension<'a>, WireError> {
     let &[k1, k2, l1, l2] = list.array()?;
-    let body = list
-        .take(usize::from(u16::from_be_bytes([l1, l2])))
-        .map_err(|_| WireError::BadLength)?;
-    Ok(Extension {
-        kind: u16::from_be_bytes([k1, k2]),
-        body,
-    })
+    let body = list.take(usize::from(u16::from_be_bytes([l1, l2]))).map_err(|_| WireError::BadLength)?;
+    Ok(Extension { kind: u16::from_be_bytes([k1, k2]), body })
 }
 
 /// A list of 16-bit values in wire order: cipher suites, signature algorithms, versions.

@@ -63,10 +63,7 @@ impl<'a> HandshakeMessage<'a> {
             return Err(WireError::TooLong);
         }
         let kind = HandshakeType(kind);
-        Ok(cursor
-            .take(length)
-            .ok()
-            .map(|body| (Self { kind, body }, cursor.rest())))
+        Ok(cursor.take(length).ok().map(|body| (Self { kind, body }, cursor.rest())))
     }
 }
 
@@ -165,8 +162,7 @@ impl HandshakeStream {
             let step = if self.record_left == 0 {
                 self.take_header(bytes)
             } else {
-                let (payload, rest) =
-                    bytes.split_at(bytes.len().min(usize::from(self.record_left)));
+                let (payload, rest) = bytes.split_at(bytes.len().min(usize::from(self.record_left)));
                 self.take_payload(payload, &mut receive).map(|()| rest)
             };
             match step {
@@ -195,10 +191,7 @@ impl HandshakeStream {
                 return Ok(rest);
             }
         }
-        let start = self
-            .header
-            .get(..usize::from(self.header_len))
-            .unwrap_or_default();
+        let start = self.header.get(..usize::from(self.header_len)).unwrap_or_default();
         RecordHeader::check_start(start)?;
         Ok(rest)
     }
@@ -230,16 +223,11 @@ impl HandshakeStream {
         F: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
     {
         let RecordHeader { content, length } = RecordHeader::parse(&self.header)?;
-        if content == ContentType::Alert
-            && self.record_left == ALERT_LEN
-            && payload.first() != Some(&ALERT_WARNING)
-        {
+        if content == ContentType::Alert && self.record_left == ALERT_LEN && payload.first() != Some(&ALERT_WARNING) {
             return Err(Status::Ended(End::Alert));
         }
         // Never below zero: payload.len() <= record_left.
-        self.record_left = self
-            .record_left
-            .saturating_sub(u16::try_from(payload.len()).unwrap_or(u16::MAX));
+        self.record_left = self.record_left.saturating_sub(u16::try_from(payload.len()).unwrap_or(u16::MAX));
         if content == ContentType::Handshake {
             self.take_fragment(payload, length, receive)?;
         }
@@ -247,12 +235,7 @@ impl HandshakeStream {
     }
 
     /// Takes bytes of a handshake record of `length`.
-    fn take_fragment<F>(
-        &mut self,
-        mut bytes: &[u8],
-        length: u16,
-        receive: &mut F,
-    ) -> Result<(), Status>
+    fn take_fragment<F>(&mut self, mut bytes: &[u8], length: u16, receive: &mut F) -> Result<(), Status>
     where
         F: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
     {
@@ -290,12 +273,8 @@ impl HandshakeStream {
         if self.cipher_changed
             && let Some(&[kind, high, middle, low]) = bytes.first_chunk()
         {
-            let hello = matches!(
-                HandshakeType(kind),
-                HandshakeType::CLIENT_HELLO | HandshakeType::SERVER_HELLO
-            );
-            let fills =
-                u32::from_be_bytes([0, high, middle, low]) + HandshakeMessage::HEADER_LEN as u32;
+            let hello = matches!(HandshakeType(kind), HandshakeType::CLIENT_HELLO | HandshakeType::SERVER_HELLO);
+            let fills = u32::from_be_bytes([0, high, middle, low]) + HandshakeMessage::HEADER_LEN as u32;
             if !hello || fills != u32::from(length) {
                 return Err(Status::Ended(End::ChangeCipherSpec));
             }
@@ -305,11 +284,7 @@ impl HandshakeStream {
 
     /// Copies what the message under way lacks: the rest of its header, or the rest of its body.
     fn buffer<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let begun = if self.partial.is_empty() {
-            bytes
-        } else {
-            &self.partial
-        };
+        let begun = if self.partial.is_empty() { bytes } else { &self.partial };
         let whole = match begun.first_chunk() {
             Some(&[_kind, high, middle, low]) => {
                 HandshakeMessage::HEADER_LEN + u32::from_be_bytes([0, high, middle, low]) as usize
@@ -319,8 +294,7 @@ impl HandshakeStream {
         let missing = whole.saturating_sub(self.partial.len());
         let (taken, rest) = bytes.split_at(bytes.len().min(missing));
         let at_once = whole.min(FIRST_ALLOCATION);
-        self.partial
-            .reserve_exact(at_once.saturating_sub(self.partial.len()));
+        self.partial.reserve_exact(at_once.saturating_sub(self.partial.len()));
         self.partial.extend_from_slice(taken);
         rest
     }
@@ -328,11 +302,7 @@ impl HandshakeStream {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::indexing_slicing,
-        reason = "a failed unwrap is a failed test"
-    )]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
 
     use proptest::prelude::*;
 
@@ -401,46 +371,26 @@ mod tests {
     #[test]
     fn a_warning_before_the_server_hello_is_passed_over() {
         let bytes = [record(21, &[1, 112]), record(22, &message(2, b"hello"))].concat();
-        assert_eq!(
-            run(&bytes, &[6]),
-            (Status::Open, vec![(2, b"hello".to_vec())])
-        );
+        assert_eq!(run(&bytes, &[6]), (Status::Open, vec![(2, b"hello".to_vec())]));
         assert_eq!(run(&record(21, &[2, 40]), &[]).0, Status::Ended(End::Alert));
     }
 
     #[test]
     fn it_ends_where_encryption_begins() {
         let hello = record(22, &message(2, &[]));
-        let bytes = [
-            hello.clone(),
-            record(23, &[1]),
-            record(22, &message(11, &[])),
-        ]
-        .concat();
-        assert_eq!(
-            run(&bytes, &[]),
-            (Status::Ended(End::ApplicationData), vec![(2, vec![])])
-        );
+        let bytes = [hello.clone(), record(23, &[1]), record(22, &message(11, &[]))].concat();
+        assert_eq!(run(&bytes, &[]), (Status::Ended(End::ApplicationData), vec![(2, vec![])]));
         // A Finished of TLS 1.2, also one whose first byte is that of a ClientHello.
         for encrypted in [[0; 40], [0xee; 40], [1; 40]] {
             let bytes = [hello.clone(), record(20, &[1]), record(22, &encrypted)].concat();
-            assert_eq!(
-                run(&bytes, &[]),
-                (Status::Ended(End::ChangeCipherSpec), vec![(2, vec![])])
-            );
+            assert_eq!(run(&bytes, &[]), (Status::Ended(End::ChangeCipherSpec), vec![(2, vec![])]));
         }
     }
 
     #[test]
     fn the_second_hello_of_a_retry_comes_after_a_change_cipher_spec() {
         let hello = |body: &[u8]| record(22, &message(1, body));
-        let bytes = [
-            hello(b"first"),
-            record(20, &[1]),
-            hello(b"second"),
-            record(23, &[7; 30]),
-        ]
-        .concat();
+        let bytes = [hello(b"first"), record(20, &[1]), hello(b"second"), record(23, &[7; 30])].concat();
         for sizes in [vec![], vec![1; 60]] {
             let (status, messages) = run(&bytes, &sizes);
             assert_eq!(messages, [(1, b"first".to_vec()), (1, b"second".to_vec())]);
@@ -463,14 +413,8 @@ mod tests {
     #[test]
     fn what_is_not_tls_fails_at_its_first_byte() {
         assert_eq!(run(b"G", &[]).0, Status::Failed(WireError::ContentType));
-        assert_eq!(
-            run(b"\x16\x02", &[]).0,
-            Status::Failed(WireError::RecordVersion)
-        );
-        assert_eq!(
-            run(b"\x16\x03\x01\x48\x01", &[]).0,
-            Status::Failed(WireError::TooLong)
-        );
+        assert_eq!(run(b"\x16\x02", &[]).0, Status::Failed(WireError::RecordVersion));
+        assert_eq!(run(b"\x16\x03\x01\x48\x01", &[]).0, Status::Failed(WireError::TooLong));
         assert_eq!(run(b"\x16\x03\x01\x48\x00", &[]).0, Status::Open);
     }
 
@@ -478,17 +422,11 @@ mod tests {
     fn an_absurd_message_length_takes_no_memory() {
         let mut stream = HandshakeStream::new();
         let bytes = record(22, &[1, 0xff, 0xff, 0xff, 0, 0]);
-        assert_eq!(
-            stream.push(&bytes, |_| CONTINUE),
-            Status::Failed(WireError::TooLong)
-        );
+        assert_eq!(stream.push(&bytes, |_| CONTINUE), Status::Failed(WireError::TooLong));
         assert_eq!(stream.buffered(), 0);
         // The largest allowed one takes what has come, not what it announces.
         let mut stream = HandshakeStream::new();
-        assert_eq!(
-            stream.push(&record(22, &[1, 1, 0, 0, 0]), |_| CONTINUE),
-            Status::Open
-        );
+        assert_eq!(stream.push(&record(22, &[1, 1, 0, 0, 0]), |_| CONTINUE), Status::Open);
         assert!(stream.buffered() <= FIRST_ALLOCATION);
     }
 

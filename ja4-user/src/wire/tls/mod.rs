@@ -14,9 +14,7 @@ pub(crate) mod builder;
 
 pub use client_hello::ClientHello;
 pub use extension::{AlpnNames, Extension, Extensions, U16List, extension_type};
-pub use handshake::{
-    End, HandshakeMessage, HandshakeStream, HandshakeType, MAX_HANDSHAKE_MESSAGE, Status,
-};
+pub use handshake::{End, HandshakeMessage, HandshakeStream, HandshakeType, MAX_HANDSHAKE_MESSAGE, Status};
 pub use record::{ContentType, MAX_RECORD_PAYLOAD, RecordHeader};
 pub use server_hello::ServerHello;
 

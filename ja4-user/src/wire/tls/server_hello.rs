@@ -6,8 +6,8 @@ use crate::wire::{Cursor, WireError};
 
 /// The random that marks a HelloRetryRequest: SHA-256 of that name (RFC 8446, section 4.1.3).
 const HELLO_RETRY_REQUEST: [u8; 32] = [
-    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91,
-    0xc2, 0xa2, 0x11, 0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11,
+    0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
 
 /// A ServerHello as it came, or the HelloRetryRequest that has its form.
@@ -43,13 +43,7 @@ impl<'a> ServerHello<'a> {
         let cipher_suite = cursor.u16()?;
         let _compression_method = cursor.u8()?;
         let extensions = Extensions::read(cursor)?;
-        Ok(Self {
-            legacy_version,
-            random,
-            session_id,
-            cipher_suite,
-            extensions,
-        })
+        Ok(Self { legacy_version, random, session_id, cipher_suite, extensions })
     }
 
     /// True when the server asks for another ClientHello.
@@ -66,28 +60,19 @@ impl<'a> ServerHello<'a> {
             .body(Known::SupportedVersions)
             .and_then(|body| body.try_into().ok())
             .map(u16::from_be_bytes);
-        chosen
-            .filter(|&version| !is_grease(version))
-            .unwrap_or(self.legacy_version)
+        chosen.filter(|&version| !is_grease(version)).unwrap_or(self.legacy_version)
     }
 
     /// The protocol chosen: one name at most. TLS 1.3 sends it encrypted, in another message.
     #[must_use]
     pub fn alpn(&self) -> AlpnNames<'a> {
-        self.extensions
-            .body(Known::Alpn)
-            .map(AlpnNames::in_body)
-            .unwrap_or_default()
+        self.extensions.body(Known::Alpn).map(AlpnNames::in_body).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::indexing_slicing,
-        reason = "a panic is a failed test"
-    )]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
 
     use proptest::prelude::*;
     use sha2::{Digest, Sha256};
@@ -112,11 +97,7 @@ mod tests {
     #[test]
     fn a_hello_retry_request_is_told_by_its_random() {
         let random = Sha256::digest(b"HelloRetryRequest").into();
-        let body = HelloBuilder::new(0x0303)
-            .random(random)
-            .suites(&[0x1301])
-            .extension(0x002b, &[3, 4])
-            .build_server();
+        let body = HelloBuilder::new(0x0303).random(random).suites(&[0x1301]).extension(0x002b, &[3, 4]).build_server();
         let hello = ServerHello::parse(&body).unwrap();
         assert!(hello.is_hello_retry_request());
         assert_eq!(hello.version(), 0x0304);
@@ -124,19 +105,10 @@ mod tests {
 
     #[test]
     fn an_old_server_sends_no_extensions() {
-        let body = HelloBuilder::new(0x0300)
-            .suites(&[0x0005])
-            .without_extensions()
-            .build_server();
+        let body = HelloBuilder::new(0x0300).suites(&[0x0005]).without_extensions().build_server();
         let hello = ServerHello::parse(&body).unwrap();
-        assert_eq!(
-            (hello.version(), hello.extensions.iter().count()),
-            (0x0300, 0)
-        );
-        assert_eq!(
-            ServerHello::parse(&body[..body.len() - 1]).unwrap_err(),
-            WireError::Truncated
-        );
+        assert_eq!((hello.version(), hello.extensions.iter().count()), (0x0300, 0));
+        assert_eq!(ServerHello::parse(&body[..body.len() - 1]).unwrap_err(), WireError::Truncated);
     }
 
     proptest! {

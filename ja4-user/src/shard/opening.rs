@@ -1,0 +1,152 @@
+//! A connection's opening: JA4T at its SYN, JA4L and JA4LS at the client's first ACK, JA4TS once no
+//! further SYN-ACK can come.
+
+use ja4_common::select::point;
+
+use super::engines::Engines;
+use crate::event::{Cause, Method, Side, Sink};
+use crate::flow::connection::Connection;
+use crate::packet::Segment;
+
+pub(super) use self::told::tell_ja4ts;
+use self::told::{tell_ja4t, tell_latencies};
+
+/// Notes what a packet says of the connection's opening, and tells what it completes.
+pub(super) fn observe_opening(
+    connection: &mut Connection,
+    segment: &Segment<'_>,
+    side: Side,
+    point: u8,
+    cause: Cause,
+    engines: &mut Engines,
+    sink: &mut impl Sink,
+) {
+    if segment.syn && !segment.rst && !segment.fin {
+        if let Some(first) = connection.first_seq.get_mut(side as usize) {
+            *first = Some(segment.seq.wrapping_add(1));
+        }
+        if side == Side::Client {
+            connection.opening.get_or_insert_default().on_syn(cause.time, segment.ttl);
+            tell_ja4t(connection, segment, cause, engines, sink);
+        } else if !connection.has_told(Method::Ja4ts) {
+            let opening = connection.opening.get_or_insert_default();
+            opening.on_syn_ack(cause.time, segment.ttl, segment.window, segment.options);
+            opening.hook = cause.hook;
+        }
+    }
+    if point == point::C
+        && let Some(opening) = &mut connection.opening
+    {
+        opening.on_answer(cause.time);
+        tell_latencies(connection, cause, engines, sink);
+    }
+}
+
+/// FoxIO License 1.1, see NOTICE.
+#[cfg(feature = "ja4plus")]
+mod told {
+    use super::{Cause, Connection, Engines, Method, Segment, Side, Sink};
+    use crate::event::Fingerprint;
+    use crate::fingerprint::ja4l;
+    use crate::fingerprint::ja4t::SynFields;
+    use crate::flow::tcp::Opening;
+
+    /// JA4T of the first SYN.
+    pub(in crate::shard) fn tell_ja4t(
+        connection: &mut Connection,
+        segment: &Segment<'_>,
+        cause: Cause,
+        engines: &mut Engines,
+        sink: &mut impl Sink,
+    ) {
+        if !connection.has_told(Method::Ja4t) {
+            engines.text.clear();
+            SynFields::parse(segment.window, segment.options).write(&mut engines.text);
+            tell(connection, Method::Ja4t, Side::Client, cause, &engines.text, sink);
+        }
+    }
+
+    /// JA4L and JA4LS, at the client's first ACK.
+    pub(in crate::shard) fn tell_latencies(
+        connection: &mut Connection,
+        cause: Cause,
+        engines: &mut Engines,
+        sink: &mut impl Sink,
+    ) {
+        let Some(Opening { syn: Some(a), syn_ack: Some(b), client_ttl, server_ttl, .. }) =
+            connection.opening.as_deref()
+        else {
+            return;
+        };
+        let (a, b, client_ttl, server_ttl) = (*a, *b, *client_ttl, *server_ttl);
+        if connection.has_told(Method::Ja4l) {
+            return;
+        }
+        engines.text.clear();
+        ja4l::write(Opening::between(b, cause.time), client_ttl, &mut engines.text);
+        tell(connection, Method::Ja4l, Side::Client, cause, &engines.text, sink);
+        engines.text.clear();
+        ja4l::write(Opening::between(a, b), server_ttl, &mut engines.text);
+        tell(connection, Method::Ja4ls, Side::Server, cause, &engines.text, sink);
+    }
+
+    /// JA4TS, once no further SYN-ACK can come.
+    pub(in crate::shard) fn tell_ja4ts(
+        connection: &mut Connection,
+        cause: Cause,
+        engines: &mut Engines,
+        sink: &mut impl Sink,
+    ) {
+        let Some(opening) = connection.opening.take() else {
+            return;
+        };
+        if let Some(fields) = &opening.fields {
+            engines.text.clear();
+            fields.write_with(&opening.retransmissions, &mut engines.text);
+            // It describes the SYN-ACK, whatever has made it final.
+            let cause = Cause { hook: opening.hook, ..cause };
+            tell(connection, Method::Ja4ts, Side::Server, cause, &engines.text, sink);
+        } else {
+            // The SYN-ACK is still to come.
+            connection.opening = Some(opening);
+        }
+    }
+
+    /// A fingerprint that has one form only.
+    fn tell(connection: &mut Connection, method: Method, side: Side, cause: Cause, value: &str, sink: &mut impl Sink) {
+        let count = connection.count(method);
+        sink.fingerprint(&Fingerprint {
+            cause,
+            flow: &connection.identity,
+            method,
+            side,
+            count,
+            value,
+            raw: None,
+            original: None,
+            raw_original: None,
+            tls: connection.tls.as_deref(),
+        });
+    }
+}
+
+/// JA4 alone: nothing is told of an opening.
+#[cfg(not(feature = "ja4plus"))]
+mod told {
+    use super::{Cause, Connection, Engines, Segment, Sink};
+
+    pub(in crate::shard) fn tell_ja4t(
+        _: &mut Connection,
+        _: &Segment<'_>,
+        _: Cause,
+        _: &mut Engines,
+        _: &mut impl Sink,
+    ) {
+    }
+
+    pub(in crate::shard) fn tell_latencies(_: &mut Connection, _: Cause, _: &mut Engines, _: &mut impl Sink) {}
+
+    pub(in crate::shard) fn tell_ja4ts(connection: &mut Connection, _: Cause, _: &mut Engines, _: &mut impl Sink) {
+        connection.opening = None;
+    }
+}

@@ -1,0 +1,169 @@
+//! Programs of which the bench wants to know what they used.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::process::{send, until, wait};
+use tests::{Namespace, Sensor, stats_u64};
+
+/// How long the kernel may take to verify and attach the programs.
+const READY: Duration = Duration::from_secs(20);
+
+/// How long a sensor may take to stop.
+const STOP: Duration = Duration::from_secs(20);
+
+/// What a program that has ended used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Used {
+    /// From its start to its end.
+    pub(crate) wall: Duration,
+    /// User and system time of all its threads.
+    pub(crate) cpu: Duration,
+    /// Most memory that was resident at once, MiB.
+    pub(crate) peak: f64,
+}
+
+/// `ja4sensor replay` with these arguments, its output thrown away; it has to succeed.
+pub(crate) fn replay(arguments: &[&str], file: &Path) -> Result<Used> {
+    let mut command = Sensor::new().command(&["replay"]);
+    command.args(arguments).arg(file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
+    let begun = Instant::now();
+    let child = command.spawn().context("ja4sensor cannot be started")?;
+    let (status, usage) = wait_for_usage(child)?;
+    let wall = begun.elapsed();
+    ensure!(status.success(), "replay failed ({status})");
+    let time = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    Ok(Used {
+        wall,
+        cpu: time(usage.ru_utime) + time(usage.ru_stime),
+        // In KiB on Linux, getrusage(2).
+        peak: usage.ru_maxrss as f64 / 1024.0,
+    })
+}
+
+/// Waits for a child as wait4(2) does: with what it alone used.
+fn wait_for_usage(child: Child) -> io::Result<(ExitStatus, libc::rusage)> {
+    use std::os::unix::process::ExitStatusExt;
+    let mut status = 0;
+    // SAFETY: rusage is plain integers, for which zero is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live, exclusively borrowed values of the types that wait4 writes.
+    let waited = unsafe { libc::wait4(child.id() as libc::pid_t, &raw mut status, 0, &raw mut usage) };
+    if waited < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((ExitStatus::from_raw(status), usage))
+}
+
+/// `ja4sensor run` on a host's interface. Its lines go to a file: nobody has to read along.
+pub(crate) struct Live {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Live {
+    /// Starts it and waits until it has attached.
+    pub(crate) fn start(host: &Namespace, options: &[&str]) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let mut inner = Sensor::new().command(&["run", "-i", host.interface()]);
+        inner.args(options);
+        let child = host
+            .enter(&inner)
+            .stdin(Stdio::null())
+            .stdout(File::create(folder.path().join("stdout"))?)
+            .stderr(File::create(folder.path().join("stderr"))?)
+            .spawn()
+            .context("ja4sensor cannot be started")?;
+        let mut live = Self { child, folder };
+        let ready = until(READY, || live.stderr().contains("attached") || live.has_ended());
+        if !ready || live.has_ended() {
+            bail!("ja4sensor did not attach: {}", live.stderr().trim());
+        }
+        Ok(live)
+    }
+
+    /// What it says of the hooks it took.
+    pub(crate) fn hooks(&self) -> String {
+        self.stderr().lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// CPU time of all its threads up to now.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        // Nanoseconds, where /proc/PID/stat counts ticks of 10 ms.
+        let mut sum = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let path = task?.path().join("schedstat");
+            let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+            sum += text.split(' ').next().unwrap_or_default().parse::<u64>().context("schedstat")?;
+        }
+        Ok(Duration::from_nanos(sum))
+    }
+
+    /// Resident memory now, MiB.
+    pub(crate) fn resident(&self) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib / 1024.0)
+    }
+
+    /// SIGINT, and what it left behind.
+    pub(crate) fn stop(mut self) -> Result<Ended> {
+        send(&self.child, Signal::SIGINT);
+        let status = wait(&mut self.child, STOP).context("ja4sensor did not end")?;
+        ensure!(status.success(), "ja4sensor ended with {status}: {}", self.stderr());
+        let lines = fs::read_to_string(self.path("stdout"))?;
+        let stats = lines.lines().next_back().context("no stats event")?;
+        Ok(Ended { stats: serde_json::from_str(stats)?, ja4: lines.matches(r#""type":"ja4","#).count() as u64 })
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    fn stderr(&self) -> String {
+        fs::read_to_string(self.path("stderr")).unwrap_or_default()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // It has ended already, unless something went wrong.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// What a live run left behind.
+pub(crate) struct Ended {
+    stats: Value,
+    /// JA4 lines.
+    pub(crate) ja4: u64,
+}
+
+impl Ended {
+    /// A counter of the last statistics.
+    pub(crate) fn count(&self, path: &[&str]) -> u64 {
+        stats_u64(&self.stats, path)
+    }
+}
+
+/// Says which of these programs is missing.
+pub(crate) fn require(programs: &[&str]) -> Result<()> {
+    ensure!(tests::require_bpf(), "needs root and BPF");
+    for program in programs {
+        ensure!(tests::require_tools(&[program]), "needs {program}");
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! One measured number beside its budget, and the table they are printed in.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// What DESIGN.md, section 7, allows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Budget {
+    /// No more than this.
+    AtMost(f64),
+    /// No less than this.
+    AtLeast(f64),
+    /// Nothing is said: it is measured to be known.
+    Open,
+}
+
+/// One number.
+#[derive(Clone, Debug)]
+pub(crate) struct Figure {
+    what: String,
+    measured: f64,
+    unit: &'static str,
+    budget: Budget,
+    note: String,
+}
+
+impl Figure {
+    /// A number that was measured.
+    pub(crate) fn new(what: impl Into<String>, measured: f64, unit: &'static str) -> Self {
+        Self { what: what.into(), measured, unit, budget: Budget::Open, note: String::new() }
+    }
+
+    /// The budget is no more than this.
+    pub(crate) fn at_most(self, limit: f64) -> Self {
+        Self { budget: Budget::AtMost(limit), ..self }
+    }
+
+    /// The budget is no less than this.
+    pub(crate) fn at_least(self, limit: f64) -> Self {
+        Self { budget: Budget::AtLeast(limit), ..self }
+    }
+
+    /// What else there is to say.
+    pub(crate) fn note(self, note: impl Into<String>) -> Self {
+        Self { note: note.into(), ..self }
+    }
+
+    fn budget(&self) -> String {
+        match self.budget {
+            Budget::AtMost(limit) => format!("≤ {}", number(limit)),
+            Budget::AtLeast(limit) => format!("≥ {}", number(limit)),
+            Budget::Open => "-".to_owned(),
+        }
+    }
+
+    fn verdict(&self) -> String {
+        let factor = match self.budget {
+            Budget::AtMost(limit) if self.measured > limit => self.measured / limit,
+            Budget::AtLeast(limit) if self.measured < limit => limit / self.measured,
+            Budget::AtMost(_) | Budget::AtLeast(_) => return "ok".to_owned(),
+            Budget::Open => return "-".to_owned(),
+        };
+        format!("missed ×{factor:.2}")
+    }
+}
+
+/// The median of what was measured; of an even number the lower one.
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The smallest of what was measured.
+pub(crate) fn least(values: impl IntoIterator<Item = f64>) -> f64 {
+    values.into_iter().fold(f64::INFINITY, f64::min)
+}
+
+/// Three digits that count, and no more than two behind the point.
+fn number(value: f64) -> String {
+    let decimals = match value.abs() {
+        0.0 => 0,
+        ..10.0 => 2,
+        ..100.0 => 1,
+        _ => 0,
+    };
+    format!("{value:.decimals$}")
+}
+
+/// The table, printed as it is measured.
+pub(crate) struct Table<W> {
+    out: W,
+}
+
+impl<W: Write> Table<W> {
+    /// Writes the head, if it is to have one.
+    pub(crate) fn begin(mut out: W, head: bool) -> io::Result<Self> {
+        if head {
+            line(&mut out, ["row", "what", "measured", "", "budget", "verdict", "note"])?;
+        }
+        Ok(Self { out })
+    }
+
+    /// Writes a figure of a row.
+    pub(crate) fn figure(&mut self, row: &str, figure: &Figure) -> io::Result<()> {
+        let (measured, budget, verdict) = (number(figure.measured), figure.budget(), figure.verdict());
+        line(&mut self.out, [row, &figure.what, &measured, figure.unit, &budget, &verdict, &figure.note])
+    }
+
+    /// Writes that a row could not be measured.
+    pub(crate) fn failed(&mut self, row: &str, why: &str) -> io::Result<()> {
+        let why = why.lines().next().unwrap_or_default();
+        line(&mut self.out, [row, "", "", "", "", "NOT MEASURED", why])
+    }
+
+    /// Writes how long a row took.
+    pub(crate) fn took(&mut self, row: &str, time: Duration) -> io::Result<()> {
+        writeln!(self.out, "{row:<7} ({:.1} s)", time.as_secs_f64())?;
+        self.out.flush()
+    }
+}
+
+fn line(out: &mut impl Write, [row, what, measured, unit, budget, verdict, note]: [&str; 7]) -> io::Result<()> {
+    let line = format!("{row:<7} {what:<46} {measured:>9} {unit:<12} {budget:>9}  {verdict:<13} {note}");
+    writeln!(out, "{}", line.trim_end())
+}

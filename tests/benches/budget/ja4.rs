@@ -1,0 +1,66 @@
+//! From a ClientHello's bytes to its JA4, parsing included.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use ja4_user::fingerprint::ja4::{Ja4Engine, Ja4Values};
+use ja4_user::fingerprint::{Carrier, Forms};
+use ja4_user::wire::tls::{ClientHello, Framing, HandshakeMessage, extension_type};
+use tests::hello::Shape;
+use tests::random::SplitMix64;
+
+use crate::Scale;
+use crate::figure::{Figure, least};
+
+/// More hellos than an engine remembers lists of, by far.
+const HELLOS: u32 = 4096;
+
+/// Where a hello of 32 bytes of session identifier has its first suite that is no GREASE: behind the
+/// message's header, version, random, session identifier and the suites' length.
+const SECOND_SUITE: usize = 4 + 2 + 32 + 1 + 32 + 2 + 2;
+
+pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
+    let mut random = SplitMix64::new(1);
+    let repeated: Vec<Vec<u8>> =
+        (0..HELLOS).map(|_| Shape::Browser.client_hello("www.example.org", &mut random)).collect();
+    let mut fresh = repeated.clone();
+    for (number, hello) in (0..).zip(&mut fresh) {
+        make_unique(hello, number).context("a hello without signature algorithms")?;
+    }
+    Ok(vec![
+        Figure::new("ClientHello → JA4, fresh lists", nanoseconds(&fresh, scale), "ns").at_most(450.0),
+        Figure::new("ClientHello → JA4, repeated (permuted, GREASE)", nanoseconds(&repeated, scale), "ns")
+            .at_most(150.0),
+    ])
+}
+
+/// Best of the rounds over all hellos.
+fn nanoseconds(hellos: &[Vec<u8>], scale: Scale) -> f64 {
+    let mut engine = Ja4Engine::new();
+    let mut values = Ja4Values::default();
+    let rounds = (0..scale.of(100, 5)).map(|_| {
+        let begun = Instant::now();
+        for hello in hellos {
+            let body = black_box(hello).get(HandshakeMessage::HEADER_LEN..).unwrap_or_default();
+            if let Ok(hello) = ClientHello::parse(body, Framing::Tls) {
+                engine.ja4(&hello, Carrier::Tcp, Forms::Value, &mut values);
+            }
+            black_box(&values);
+        }
+        begun.elapsed().as_nanos() as f64 / hellos.len() as f64
+    });
+    least(rounds.collect::<Vec<_>>())
+}
+
+/// Gives a hello a suite and a signature algorithm that no other has: no list was seen before.
+fn make_unique(hello: &mut [u8], number: u16) -> Option<()> {
+    let value = (0xe000 | number).to_be_bytes();
+    let body = hello.get(HandshakeMessage::HEADER_LEN..)?;
+    let parsed = ClientHello::parse(body, Framing::Tls).ok()?;
+    let algorithms =
+        parsed.extensions.iter().find(|extension| extension.kind == extension_type::SIGNATURE_ALGORITHMS)?;
+    let place = algorithms.body.as_ptr() as usize - hello.as_ptr() as usize;
+    hello.get_mut(SECOND_SUITE..)?.first_chunk_mut().map(|suite: &mut [u8; 2]| *suite = value)?;
+    hello.get_mut(place + 2..)?.first_chunk_mut().map(|algorithm: &mut [u8; 2]| *algorithm = value)
+}

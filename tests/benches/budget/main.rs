@@ -1,0 +1,153 @@
+//! The figures of DESIGN.md, section 7, measured in one run: `cargo xtask bench [ROW…] [--quick]`.
+//!
+//! Nothing is asserted. A row that can't be measured here says why; the others go on.
+//!
+//! | row | measures |
+//! |---|---|
+//! | [`kernel`] | nanoseconds that a packet costs in the programs |
+//! | [`shard`] | records a second from a ring through a shard |
+//! | [`ja4`] | nanoseconds from a ClientHello's bytes to its JA4 |
+//! | [`replay`] | the generated captures, with one thread and two |
+//! | [`live`] | hellos over a veth pair at tcpreplay's top speed |
+//! | [`bulk`] | one TCP stream into a host, without the sensor and with it |
+//! | [`idle`] | CPU time where nothing happens |
+//! | [`memory`] | resident memory at 100,000 connections |
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a bench reads no wire data; what fails here fails one row"
+)]
+
+mod bulk;
+mod child;
+mod figure;
+mod frames;
+mod idle;
+mod ja4;
+mod kernel;
+mod live;
+mod memory;
+mod replay;
+mod shard;
+
+use std::any::Any;
+use std::io::{self, Write};
+use std::panic::{self, AssertUnwindSafe};
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+use figure::{Figure, Table};
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    /// Whether this run only shows that everything works.
+    pub(crate) quick: bool,
+}
+
+impl Scale {
+    /// `whole`, or a part of it.
+    pub(crate) const fn of(self, whole: u32, quick: u32) -> u32 {
+        if self.quick { quick } else { whole }
+    }
+
+    /// How often a thing is measured, whose median or best counts.
+    pub(crate) const fn rounds(self, whole: u32) -> u32 {
+        self.of(whole, 1)
+    }
+}
+
+type Row = (&'static str, fn(Scale) -> Result<Vec<Figure>>);
+
+const ROWS: [Row; 8] = [
+    ("kernel", kernel::measure),
+    ("shard", shard::measure),
+    ("ja4", ja4::measure),
+    ("replay", replay::measure),
+    ("live", live::measure),
+    ("bulk", bulk::measure),
+    ("idle", idle::measure),
+    ("memory", memory::measure),
+];
+
+/// Says to a process of this bench that others print above it: no head.
+const CONTINUED: &str = "--continued";
+
+fn main() -> ExitCode {
+    let asked = match Asked::read() {
+        Ok(asked) => asked,
+        Err(error) => {
+            writeln!(io::stderr(), "bench: {error:#}").ok();
+            return ExitCode::from(2);
+        }
+    };
+    let done = match asked.rows[..] {
+        [row] => asked.row(row),
+        _ => asked.each_row_alone(),
+    };
+    ExitCode::from(u8::from(done.is_err()))
+}
+
+/// What the command line says.
+struct Asked {
+    rows: Vec<Row>,
+    scale: Scale,
+    continued: bool,
+}
+
+impl Asked {
+    fn read() -> Result<Self> {
+        let mut asked = Self { rows: Vec::new(), scale: Scale { quick: false }, continued: false };
+        for argument in std::env::args().skip(1) {
+            match argument.as_str() {
+                "--quick" => asked.scale.quick = true,
+                CONTINUED => asked.continued = true,
+                // cargo says so to every bench.
+                "--bench" => {}
+                name => match ROWS.iter().find(|(row, _)| *row == name) {
+                    Some(row) => asked.rows.push(*row),
+                    None => bail!("there is no row '{name}'; there are {}", ROWS.map(|(row, _)| row).join(", ")),
+                },
+            }
+        }
+        if asked.rows.is_empty() {
+            asked.rows = ROWS.to_vec();
+        }
+        Ok(asked)
+    }
+
+    /// Each in a process of its own. What one leaves in memory would count for the next: a program's
+    /// peak, as wait4(2) tells it, is never below that of the process that started it.
+    fn each_row_alone(&self) -> io::Result<()> {
+        let this = std::env::current_exe()?;
+        for (place, (name, _)) in self.rows.iter().enumerate() {
+            let mut row = Command::new(&this);
+            row.arg(name).args(self.scale.quick.then_some("--quick")).args((place > 0).then_some(CONTINUED));
+            row.status()?;
+        }
+        Ok(())
+    }
+
+    /// Measures one row here.
+    fn row(&self, (name, measure): Row) -> io::Result<()> {
+        // A panic is told in the row's own line.
+        panic::set_hook(Box::new(|_| ()));
+        let mut table = Table::begin(io::stdout(), !self.continued)?;
+        let begun = Instant::now();
+        match panic::catch_unwind(AssertUnwindSafe(|| measure(self.scale))) {
+            Ok(Ok(figures)) => figures.iter().try_for_each(|figure| table.figure(name, figure))?,
+            Ok(Err(error)) => table.failed(name, &format!("{error:#}"))?,
+            Err(panic) => table.failed(name, words(panic.as_ref()))?,
+        }
+        table.took(name, begun.elapsed())
+    }
+}
+
+/// What a panic said.
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let owned = panic.downcast_ref::<String>().map(String::as_str);
+    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked")
+}

@@ -1,0 +1,54 @@
+//! Resident memory at 100,000 connections.
+
+use std::fs::File;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Result;
+use tests::Wire;
+use tests::generate::{self, Kind};
+
+use crate::Scale;
+use crate::child::{self, Live};
+use crate::figure::Figure;
+use crate::{frames, live, replay};
+
+/// From the last packet to a shard that has taken everything.
+const SETTLE: Duration = Duration::from_millis(1500);
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
+    let folder = tempfile::tempdir()?;
+    let flows = scale.of(100_000, 2_000);
+    let per_flow = |resident: f64, empty: f64| {
+        format!("{:.0} bytes a flow over an empty one's {empty:.1} MiB", (resident - empty) * MIB / f64::from(flows))
+    };
+
+    // Its connections are open to the end: only the clients say FIN.
+    let path = folder.path().join("dense.pcap");
+    generate::write(Kind::Dense, f64::from(flows) / 100_000.0, replay::SEED, &mut File::create(&path)?)?;
+    let one = folder.path().join("one.pcap");
+    frames::capture(&one, 1, |flow| flow.syn())?;
+    let empty = child::replay(&[], &one)?.peak;
+    let peak = child::replay(&["--max-connections", &flows.to_string()], &path)?.peak;
+    let replayed = Figure::new(format!("replay of {flows} flows with hellos, peak"), peak, "MiB")
+        .at_most(64.0)
+        .note(per_flow(peak, empty));
+
+    child::require(&["ip", "ethtool", "tcpreplay"])?;
+    let path = folder.path().join("syns.pcap");
+    frames::capture(&path, flows, |flow| flow.syn())?;
+    let wire = Wire::new();
+    let sensor = Live::start(wire.server(), &["--types", "stats"])?;
+    let empty = sensor.resident()?;
+    live::send(wire.client(), &path)?;
+    thread::sleep(SETTLE);
+    let resident = sensor.resident()?;
+    let ended = sensor.stop()?;
+    let known = ended.count(&["shards", "opened"]);
+    let watched = Figure::new(format!("live, {flows} SYNs"), resident, "MiB")
+        .at_most(64.0)
+        .note(format!("{known} connections; {}", per_flow(resident, empty)));
+    Ok(vec![replayed, watched])
+}

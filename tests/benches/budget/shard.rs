@@ -1,0 +1,132 @@
+//! Records a second from a ring through a shard, on one core.
+//!
+//! A ring is filled first, by the tc program over frames of as many flows as there are records; then
+//! the time of emptying it is taken. The best of the rounds.
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use aya::maps::{MapData, RingBuf};
+use ja4_common::flow::{FlowEntry, FlowKey};
+use ja4_common::knobs::Knobs;
+use ja4_common::record::RecordHeader;
+use ja4_user::capture::ebpf::{Kernel, Program};
+use ja4_user::event::{Connection, Fingerprint, Method, Sink, Time};
+use ja4_user::packet::Packet;
+use ja4_user::shard::{Core, Engines, FlowBooks, Limits, Now};
+use tests::random::SplitMix64;
+use zerocopy::FromBytes;
+
+use crate::Scale;
+use crate::figure::Figure;
+use crate::frames::{Flow, client_hello};
+use crate::kernel;
+
+/// Records of a round: as many hellos as fit a ring.
+const RECORDS: u32 = 10_000;
+
+pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
+    let mut knobs = Knobs::new([3, 5]);
+    knobs.shards = 1;
+    let mut kernel = kernel::load(knobs)?;
+    let mut ring = kernel.take_ring(0).expect("nobody took it yet");
+    let mut shard = Shard {
+        core: Core::new(&Limits { connections: 1 << 18, idle: u64::MAX, reassembly: Limits::REASSEMBLY }),
+        engines: Engines::default(),
+        sink: Counting::default(),
+    };
+    let records = scale.of(RECORDS, RECORDS / 10);
+    let rounds = scale.rounds(9);
+    let mut random = SplitMix64::new(1);
+    let (mut syns, mut hellos) = (Vec::new(), Vec::new());
+    // The first half lets the shard's tables take their memory, which they keep.
+    for round in 0..2 * rounds {
+        if round == rounds {
+            shard.forget();
+            syns.clear();
+            hellos.clear();
+        }
+        let flows = || (round * records..(round + 1) * records).map(Flow);
+        fill(&mut kernel, flows().map(Flow::syn))?;
+        syns.push(shard.drain(&mut ring, records)?);
+        fill(&mut kernel, flows().flat_map(|flow| [flow.syn_ack(), flow.ack()]))?;
+        shard.drain(&mut ring, 2 * records)?;
+        fill(&mut kernel, flows().map(|flow| flow.first(&client_hello(&mut random))))?;
+        hellos.push(shard.drain(&mut ring, records)?);
+    }
+    let fingerprints = shard.sink.ja4;
+    ensure!(fingerprints == u64::from(records * 2 * rounds), "{fingerprints} fingerprints");
+    let best = |rates: Vec<f64>| rates.into_iter().fold(0.0, f64::max);
+    Ok(vec![
+        Figure::new("SYN records, new flows", best(syns), "M/s per core").at_least(5.0),
+        Figure::new("ClientHello records, new flows", best(hellos), "M/s per core").at_least(2.5),
+    ])
+}
+
+/// Runs every frame once; the records wait in the ring.
+fn fill(kernel: &mut Kernel, frames: impl Iterator<Item = Vec<u8>>) -> Result<()> {
+    for frame in frames {
+        kernel.test_run(Program::TcEgress, &frame, 1)?;
+    }
+    Ok(())
+}
+
+/// The part of a live shard between its ring and its lines.
+struct Shard {
+    core: Core,
+    engines: Engines,
+    sink: Counting,
+}
+
+impl Shard {
+    /// Lets go of every connection.
+    fn forget(&mut self) {
+        let end = Now { time: Time(u64::MAX), packet: None };
+        self.core.finish(end, &mut NoBooks, &mut self.engines, &mut self.sink);
+    }
+
+    /// Empties the ring; millions of records a second.
+    fn drain(&mut self, ring: &mut RingBuf<MapData>, wanted: u32) -> Result<f64> {
+        let mut taken = 0;
+        let begun = Instant::now();
+        while let Some(record) = ring.next() {
+            let Ok((header, rest)) = RecordHeader::read_from_prefix(&record) else {
+                continue;
+            };
+            let bytes = rest.get(..header.captured as usize).unwrap_or_default();
+            let packet = Packet { header: &header, bytes, interface: 0, number: None };
+            self.core.packet(&packet, &mut NoBooks, &mut self.engines, &mut self.sink);
+            taken += 1;
+        }
+        let time = begun.elapsed();
+        // What waits for its time is not to pile up over the rounds.
+        self.core.tick(Now { time: Time(u64::MAX), packet: None }, &mut NoBooks, &mut self.engines, &mut self.sink);
+        ensure!(taken == wanted, "{taken} records in the ring, not {wanted}");
+        Ok(f64::from(taken) / time.as_secs_f64() / 1e6)
+    }
+}
+
+/// The kernel's counts; nobody asks for them before a connection ends.
+struct NoBooks;
+
+impl FlowBooks for NoBooks {
+    fn entry(&self, _: u64, _: &FlowKey) -> Option<FlowEntry> {
+        None
+    }
+
+    fn remove(&mut self, _: u64, _: &FlowKey) {}
+}
+
+/// Counts what it is told.
+#[derive(Default)]
+struct Counting {
+    ja4: u64,
+}
+
+impl Sink for Counting {
+    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+        self.ja4 += u64::from(event.method == Method::Ja4);
+    }
+
+    fn connection(&mut self, _: &Connection<'_>) {}
+}

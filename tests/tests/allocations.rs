@@ -1,0 +1,368 @@
+//! Allocations on the packet path.
+//!
+//! A packet that yields nothing costs no allocation, once the tables have grown. Others may; how many
+//! they take is printed (`cargo test -p tests --test allocations -- --nocapture`).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    missing_docs,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and prints where it is asked to"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
+use std::cell::{Cell, RefCell};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use ja4_common::Slice;
+use ja4_common::headers::Start;
+use ja4_common::knobs::Knobs;
+use ja4_user::event::{Connection, Fingerprint, Sink, Time};
+use ja4_user::shard::lane::{CapturedFrame, Lane};
+use ja4_user::shard::{Engines, Limits};
+use ja4_user::sink::{Context, Format, Formatter};
+use tests::conversation::{LINUX_SYN_ACK_OPTIONS, LINUX_SYN_OPTIONS, TIMESTAMP_OPTIONS};
+use tests::hello::{self, Shape};
+use tests::packets::{ACK, Envelope, FIN, PSH, SYN, Segment};
+use tests::random::SplitMix64;
+
+/// Flows that come and go before anything is counted. Not near a power of two, at which tables and
+/// queues grow.
+const WARM: u32 = 3_000;
+
+/// Frames of each kind that must not allocate.
+const REPEAT: u32 = 200;
+
+thread_local! {
+    static COUNTING: Cell<bool> = const { Cell::new(false) };
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+    static FIRST: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// The system's allocator, counting what the thread under test takes; other threads are none of its
+/// business.
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: every call goes to the system's allocator as it came; counting touches no memory that is
+// handed out.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: the caller keeps GlobalAlloc's promises, which are System's.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        note();
+        // SAFETY: as above.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note();
+        // SAFETY: as above.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+/// Counts an allocation, and remembers where the first one came from.
+fn note() {
+    // A thread that is ending has no such variables any more; its allocations are not the test's.
+    if !COUNTING.try_with(Cell::get).unwrap_or(false) {
+        return;
+    }
+    COUNT.set(COUNT.get() + 1);
+    // The backtrace allocates too.
+    COUNTING.set(false);
+    FIRST.with_borrow_mut(|first| {
+        first.get_or_insert_with(|| ours(&Backtrace::force_capture().to_string()));
+    });
+    COUNTING.set(true);
+}
+
+/// The lines of a backtrace that lie in the sensor's own crates.
+fn ours(backtrace: &str) -> String {
+    let mut lines = backtrace.lines().peekable();
+    let mut text = String::new();
+    while let Some(line) = lines.next() {
+        let place = lines.next_if(|next| next.trim_start().starts_with("at "));
+        if line.contains("ja4_") {
+            writeln!(text, "{}{}", line.trim(), place.unwrap_or_default()).unwrap();
+        }
+    }
+    text
+}
+
+/// How many allocations `work` makes, and where the first one is.
+fn allocations(work: impl FnOnce()) -> (u64, String) {
+    COUNT.set(0);
+    FIRST.set(None);
+    COUNTING.set(true);
+    work();
+    COUNTING.set(false);
+    (COUNT.get(), FIRST.take().unwrap_or_default())
+}
+
+/// Formats every event as a shard does, and counts them.
+struct Lines {
+    formatter: Formatter,
+    text: Vec<u8>,
+    events: u64,
+}
+
+impl Sink for Lines {
+    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+        self.text.clear();
+        self.formatter.fingerprint(event, &mut self.text);
+        self.events += 1;
+    }
+
+    fn connection(&mut self, event: &Connection<'_>) {
+        self.text.clear();
+        self.formatter.connection(event, &mut self.text);
+        self.events += 1;
+    }
+}
+
+/// A lane of a replay: the filter and all stages behind it.
+struct Path {
+    lane: Lane,
+    knobs: Knobs,
+    engines: Engines,
+    sink: Lines,
+    now: u64,
+    number: u64,
+}
+
+impl Path {
+    /// A lane whose tables, queues and texts have the size they need.
+    fn warm() -> Self {
+        let limits = Limits { connections: 1 << 16, idle: u64::MAX, reassembly: Limits::REASSEMBLY };
+        let mut path = Self {
+            lane: Lane::new(&limits),
+            knobs: Knobs::new([1, 2]),
+            engines: Engines::default(),
+            sink: Lines {
+                formatter: Formatter::new(Format::Json, Arc::new(Context::default())),
+                text: Vec::with_capacity(1 << 16),
+                events: 0,
+            },
+            now: 1_795_417_200_000_000_000,
+            number: 0,
+        };
+        let mut random = SplitMix64::new(1);
+        for number in 0..WARM {
+            let flow = Flow(number);
+            for frame in flow.opening().into_iter().chain(flow.hellos(&mut random)).chain(flow.end()) {
+                path.take(&frame);
+            }
+        }
+        path
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.now += 1_000;
+        self.number += 1;
+        let frame = CapturedFrame {
+            start: Start::Ethernet,
+            slice: Slice { bytes, wire_len: bytes.len() },
+            time: Time(self.now),
+            interface: 0,
+            number: self.number,
+        };
+        self.lane.frame(&frame, &self.knobs, &mut self.engines, &mut self.sink);
+    }
+
+    /// How many allocations these frames take together, where the first is, and how many events came of them.
+    fn cost(&mut self, frames: &[Vec<u8>]) -> (u64, String, u64) {
+        let before = self.sink.events;
+        let (count, first) = allocations(|| frames.iter().for_each(|frame| self.take(frame)));
+        (count, first, self.sink.events - before)
+    }
+}
+
+/// One connection, by its number.
+#[derive(Clone, Copy)]
+struct Flow(u32);
+
+const CLIENT: u32 = 0x1000_0000;
+const SERVER: u32 = 0x8000_0000;
+
+impl Flow {
+    fn opening(self) -> [Vec<u8>; 3] {
+        [
+            self.client(SYN, CLIENT, LINUX_SYN_OPTIONS, &[]),
+            self.server(SYN | ACK, SERVER, LINUX_SYN_ACK_OPTIONS, &[]),
+            self.client(ACK, CLIENT + 1, TIMESTAMP_OPTIONS, &[]),
+        ]
+    }
+
+    fn hellos(self, random: &mut SplitMix64) -> [Vec<u8>; 2] {
+        let hello = hello::records(&Shape::Browser.client_hello("www.example.org", random), usize::MAX);
+        let flight = hello::server_flight_13(random, 64);
+        [
+            self.client(PSH | ACK, CLIENT + 1, TIMESTAMP_OPTIONS, &hello),
+            self.server(PSH | ACK, SERVER + 1, TIMESTAMP_OPTIONS, &flight),
+        ]
+    }
+
+    /// What follows the handshake: too far from it to be part of it.
+    fn bulk(self) -> [Vec<u8>; 2] {
+        [
+            self.client(ACK, CLIENT + 100_000, TIMESTAMP_OPTIONS, &[0x55; 1448]),
+            self.server(ACK, SERVER + 100_000, TIMESTAMP_OPTIONS, &[0x55; 1448]),
+        ]
+    }
+
+    fn bare_acks(self) -> [Vec<u8>; 2] {
+        [
+            self.client(ACK, CLIENT + 200_000, TIMESTAMP_OPTIONS, &[]),
+            self.server(ACK, SERVER + 200_000, TIMESTAMP_OPTIONS, &[]),
+        ]
+    }
+
+    fn end(self) -> [Vec<u8>; 2] {
+        [
+            self.client(FIN | ACK, CLIENT + 300_000, TIMESTAMP_OPTIONS, &[]),
+            self.server(FIN | ACK, SERVER + 300_000, TIMESTAMP_OPTIONS, &[]),
+        ]
+    }
+
+    fn client(self, flags: u8, seq: u32, options: &[u8], payload: &[u8]) -> Vec<u8> {
+        self.frame(true, flags, seq, options, payload)
+    }
+
+    fn server(self, flags: u8, seq: u32, options: &[u8], payload: &[u8]) -> Vec<u8> {
+        self.frame(false, flags, seq, options, payload)
+    }
+
+    fn frame(self, from_client: bool, flags: u8, seq: u32, options: &[u8], payload: &[u8]) -> Vec<u8> {
+        let [_, _, high, low] = self.0.to_be_bytes();
+        let client = SocketAddr::from(([10, 64, 0, high], 20_000 + u16::from(low)));
+        let server = SocketAddr::from(([198, 51, 100, 7], 443));
+        let (from, to) = if from_client { (client, server) } else { (server, client) };
+        let mut frame = Vec::new();
+        Segment { from, to, ttl: 64, seq, ack: 0, flags, window: 64_240, options, payload }
+            .write(&Envelope::default(), &mut frame);
+        frame
+    }
+}
+
+/// An Ethernet frame that holds an IPv4 packet of another protocol than TCP.
+fn udp() -> Vec<u8> {
+    const PROTOCOL: usize = 14 + 9;
+    let mut frame = Flow(60_000).client(0, 53, &[], &[0x55; 100]);
+    frame[PROTOCOL] = 17;
+    frame
+}
+
+fn arp() -> Vec<u8> {
+    let mut frame = vec![0xff; 12];
+    frame.extend_from_slice(&[0x08, 0x06, 0, 1, 8, 0, 6, 4, 0, 1]);
+    frame.resize(60, 0);
+    frame
+}
+
+fn times(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    frames.iter().cycle().take(frames.len() * REPEAT as usize).cloned().collect()
+}
+
+#[test]
+fn the_counter_sees_an_allocation_and_where_it_was() {
+    let (count, _) = allocations(|| drop(std::hint::black_box(vec![1_u8; 100])));
+    assert_eq!(count, 1);
+    let (count, first) = allocations(|| drop(std::hint::black_box(Engines::default())));
+    assert!(count > 0 && first.contains("ja4_user"), "{count}: {first}");
+    assert_eq!(allocations(|| ()).0, 0);
+}
+
+#[test]
+fn a_packet_that_yields_nothing_allocates_nothing() {
+    let mut path = Path::warm();
+    let mut random = SplitMix64::new(2);
+    let known = Flow(10_000);
+    let opened = Flow(10_001);
+    let answered = Flow(10_002);
+    let ended = Flow(10_003);
+    let hellos = known.hellos(&mut random);
+    let late = answered.hellos(&mut random);
+    for frame in known.opening().iter().chain(&hellos) {
+        path.take(frame);
+    }
+    path.take(&opened.opening()[0]);
+    for frame in answered.opening().iter().chain(&late[..1]) {
+        path.take(frame);
+    }
+    for frame in ended.opening().into_iter().chain(ended.hellos(&mut random)).chain(ended.end()) {
+        path.take(&frame);
+    }
+
+    let cases: [(&str, Vec<Vec<u8>>); 11] = [
+        ("bulk of a known flow", known.bulk().into()),
+        ("bulk of an unknown flow", Flow(50_000).bulk().into()),
+        ("UDP", vec![udp()]),
+        ("ARP", vec![arp()]),
+        ("a SYN again", vec![opened.opening()[0].clone()]),
+        ("bare ACKs of a known flow", known.bare_acks().into()),
+        ("bare ACKs of an unknown flow", Flow(50_000).bare_acks().into()),
+        ("FIN of a flow that has ended", ended.end().into()),
+        ("a ClientHello again, before the server's", late[..1].to_vec()),
+        ("a ClientHello again, after the server's", hellos[..1].to_vec()),
+        ("a ServerHello again", hellos[1..].to_vec()),
+    ];
+    let mut failures = String::new();
+    for (what, frames) in cases {
+        let frames = times(&frames);
+        let (count, first, events) = path.cost(&frames);
+        println!("{what}: {count} allocations in {} frames, {events} events", frames.len());
+        if count > 0 || events > 0 {
+            writeln!(
+                failures,
+                "{what}: {count} allocations and {events} events in {} frames, first at\n{first}",
+                frames.len()
+            )
+            .unwrap();
+        }
+    }
+    assert!(failures.is_empty(), "\n{failures}");
+}
+
+#[test]
+fn what_a_flow_and_its_fingerprints_take() {
+    let mut path = Path::warm();
+    let mut random = SplitMix64::new(3);
+    let flows = || (20_000..20_500).map(Flow);
+    let syns: Vec<_> = flows().map(|flow| flow.opening()[0].clone()).collect();
+    let answers: Vec<_> = flows().flat_map(|flow| flow.opening().into_iter().skip(1)).collect();
+    let hellos: Vec<[Vec<u8>; 2]> = flows().map(|flow| flow.hellos(&mut random)).collect();
+    let client: Vec<_> = hellos.iter().map(|[client, _]| client.clone()).collect();
+    let server: Vec<_> = hellos.iter().map(|[_, server]| server.clone()).collect();
+    let ends: Vec<_> = flows().flat_map(Flow::end).collect();
+    for (what, frames) in [
+        ("SYN", syns),
+        ("SYN-ACK and ACK", answers),
+        ("ClientHello", client),
+        ("ServerHello", server),
+        ("FIN, both", ends),
+    ] {
+        let (count, first, events) = path.cost(&frames);
+        println!(
+            "{what}: {:.2} allocations and {:.2} events a flow; first at\n{first}",
+            count as f64 / 500.0,
+            events as f64 / 500.0
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! Every Ethernet packet of the conformance captures, through each program and through user space.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ja4_user::capture::{Batch, CaptureFile, LinkType};
+use tests::privilege::{require_bpf, skipped};
+
+use crate::duel::{Duel, NOON, PROGRAMS, fits};
+use crate::say;
+
+/// How far the coarse clock may be behind, as in the sensor.
+const CLOCK_STEP: Duration = Duration::from_millis(100);
+
+/// One packet.
+struct Captured {
+    file: usize,
+    number: u64,
+    time: Duration,
+    frame: Vec<u8>,
+}
+
+/// Where the captures are: the folder that `JA4_CONFORMANCE` names, or one beside the workspace.
+fn folder() -> PathBuf {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/conformance");
+    env::var_os("JA4_CONFORMANCE").map_or(beside, PathBuf::from).join("pcap")
+}
+
+/// The Ethernet packets of all captures in order, and how many others there are.
+fn packets(files: &[PathBuf]) -> (Vec<Captured>, u64) {
+    let mut packets = Vec::new();
+    let mut others = 0;
+    for (file, path) in files.iter().enumerate() {
+        let mut capture = CaptureFile::open(path).unwrap();
+        let mut batch = Batch::new();
+        loop {
+            let more = capture.fill(&mut batch).unwrap_or(false);
+            for frame in batch.frames() {
+                if frame.link == LinkType::Ethernet {
+                    let time = Duration::from_nanos(frame.time);
+                    packets.push(Captured { file, number: frame.number, time, frame: batch.bytes(frame).to_vec() });
+                } else {
+                    others += 1;
+                }
+            }
+            if !more {
+                break;
+            }
+        }
+    }
+    (packets, others)
+}
+
+#[test]
+fn every_captured_packet_is_judged_alike() {
+    if !require_bpf() {
+        return;
+    }
+    let Ok(listing) = fs::read_dir(folder()) else {
+        skipped("the conformance captures, in the folder that JA4_CONFORMANCE names");
+        return;
+    };
+    let mut files: Vec<PathBuf> = listing.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let (packets, others) = packets(&files);
+    assert!(packets.len() > 1000, "{} Ethernet packets", packets.len());
+    for program in PROGRAMS {
+        let mut duel = Duel::plain();
+        // Files and their packets come in any order of time; the boot clock only goes on.
+        let mut clock = NOON;
+        let mut before: Option<(usize, Duration)> = None;
+        let mut left_out: BTreeMap<usize, u64> = BTreeMap::new();
+        for packet in &packets {
+            if let Some((file, time)) = before
+                && file == packet.file
+            {
+                clock += packet.time.saturating_sub(time);
+            }
+            before = Some((packet.file, packet.time));
+            duel.coarse_clock(clock, CLOCK_STEP);
+            if fits(program, &packet.frame) {
+                duel.agree(program, &packet.frame, || {
+                    format!("{} packet {}", files[packet.file].display(), packet.number)
+                });
+            } else {
+                *left_out.entry(packet.frame.len()).or_default() += 1;
+            }
+        }
+        let flows = duel.same_flows();
+        assert!(duel.balanced());
+        assert!(duel.selected > 100 && flows > 100, "{} selected, {flows} flows", duel.selected);
+        say(&format!(
+            "{}: {} files, {} frames alike, {} of them selected, {flows} flows; left out {others} that are not \
+             Ethernet and, by length, {left_out:?}",
+            program.name(),
+            files.len(),
+            duel.frames,
+            duel.selected,
+        ));
+    }
+}

@@ -1,0 +1,143 @@
+//! The laws of the counters, where records are lost.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aya::maps::{MapData, RingBuf};
+use ja4_common::counter::Counters;
+use ja4_common::flow::shard_of;
+use ja4_common::knobs::Knobs;
+use ja4_common::select::Class;
+use ja4_user::capture::ebpf::{Kernel, Program, Settings};
+use tests::privilege::require_bpf;
+
+use crate::duel::{PROGRAMS, SEED, record_of};
+use crate::frames::{client_hello, syn};
+
+/// A ring that a burst overflows.
+const RING_BYTES: usize = 1 << 16;
+
+/// Frames in a burst.
+const BURST: u32 = 2000;
+
+/// What a SYN takes in a ring: the smallest size class and the ring's own header.
+const SYN_IN_RING: usize = 192 + 8;
+
+fn load(knobs: Knobs) -> (Kernel, RingBuf<MapData>) {
+    let settings = Settings { knobs, ring_bytes: RING_BYTES as u32, flows: 1024 };
+    let mut kernel = Kernel::load(ja4_user::object::bytes(), &settings).unwrap();
+    let ring = kernel.take_ring(0).unwrap();
+    (kernel, ring)
+}
+
+/// Records in the ring, by class.
+fn drain(ring: &mut RingBuf<MapData>) -> [u64; Class::COUNT] {
+    let mut records = [0; Class::COUNT];
+    while let Some(record) = ring.next() {
+        let (header, _) = record_of(&record);
+        records[usize::from(header.class)] += 1;
+    }
+    records
+}
+
+fn counters(kernel: &Kernel, program: Program) -> Counters {
+    let [ingress, egress] = kernel.counters().unwrap();
+    let (used, unused) = if program == Program::TcEgress { (egress, ingress) } else { (ingress, egress) };
+    assert_eq!(unused, Counters::default(), "frames of {} counted at the other hook", program.name());
+    assert!(used.balanced(), "{used:?}");
+    used
+}
+
+#[test]
+fn a_full_ring_loses_nothing_uncounted() {
+    if !require_bpf() {
+        return;
+    }
+    for program in PROGRAMS {
+        let (mut kernel, mut ring) = load(Knobs::new(SEED));
+        let mut drained = [0; Class::COUNT];
+        for round in 1..=2 {
+            let bursts = [(Class::Syn, syn()), (Class::Tls, client_hello())];
+            for (class, frame) in bursts.map(|(class, frame)| (class as usize, frame)) {
+                let before = counters(&kernel, program);
+                kernel.test_run(program, &frame, BURST).unwrap();
+                let after = counters(&kernel, program);
+                for (sum, records) in drained.iter_mut().zip(drain(&mut ring)) {
+                    *sum += records;
+                }
+                assert_eq!(after.seen, before.seen + u64::from(BURST));
+                assert_eq!(after.emitted, drained, "{}: every record handed over is there", program.name());
+                assert!(after.emitted[class] > before.emitted[class], "a drained ring takes records again");
+                assert!(after.ring_full[class] > before.ring_full[class], "{after:?}");
+                assert_eq!(after.governed, [0; Class::COUNT]);
+            }
+            let syns = (RING_BYTES - 1) / SYN_IN_RING;
+            assert_eq!(drained[Class::Syn as usize], syns as u64 * round, "the ring is used to its last byte");
+        }
+    }
+}
+
+#[test]
+fn every_record_lies_in_its_flows_ring() {
+    const SHARDS: u32 = 5;
+    if !require_bpf() {
+        return;
+    }
+    let knobs = Knobs { shards: SHARDS, ..Knobs::new(SEED) };
+    let settings = Settings { knobs, ring_bytes: RING_BYTES as u32, flows: 1024 };
+    let mut kernel = Kernel::load(ja4_user::object::bytes(), &settings).unwrap();
+    for port in 1..=200_u16 {
+        let mut frame = syn();
+        frame[34..36].copy_from_slice(&port.to_be_bytes());
+        kernel.test_run(Program::Xdp, &frame, 1).unwrap();
+    }
+    let mut records = 0;
+    for shard in 0..SHARDS {
+        let mut ring = kernel.take_ring(shard as usize).unwrap();
+        let before = records;
+        while let Some(record) = ring.next() {
+            let (header, _) = record_of(&record);
+            assert_eq!(shard_of(header.hash, SHARDS), shard);
+            records += 1;
+        }
+        assert!(records > before, "shard {shard} got nothing of 200 flows");
+    }
+    assert_eq!(records, 200);
+}
+
+#[test]
+fn the_governor_counts_what_it_withholds() {
+    /// Records a second.
+    const RATE: u64 = 10;
+    const AT_ONCE: u64 = 5;
+    if !require_bpf() {
+        return;
+    }
+    let mut knobs = Knobs::new(SEED);
+    knobs.governor = 1;
+    knobs.rate[Class::Syn as usize] = RATE;
+    knobs.burst[Class::Syn as usize] = AT_ONCE;
+    let hellos = 10;
+    for program in PROGRAMS {
+        let (mut kernel, mut ring) = load(knobs);
+        let start = Instant::now();
+        kernel.test_run(program, &syn(), BURST).unwrap();
+        // A bucket is a CPU's, and the kernel may move a long run to another.
+        let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
+        let granted = cpus * (AT_ONCE + 1 + start.elapsed().as_millis() as u64 * RATE / 1000);
+        kernel.test_run(program, &client_hello(), hellos).unwrap();
+        let after = counters(&kernel, program);
+        let emitted = after.emitted[Class::Syn as usize];
+        assert!((AT_ONCE..=granted).contains(&emitted), "{}: {emitted} of {granted}", program.name());
+        assert_eq!(after.governed[Class::Syn as usize], u64::from(BURST) - emitted);
+        assert_eq!(after.governed.iter().sum::<u64>(), u64::from(BURST) - emitted, "other classes have no rate");
+        assert_eq!(after.emitted, drain(&mut ring));
+
+        // Time alone brings records back, on whichever CPU the frame comes in.
+        thread::sleep(Duration::from_millis(1000 / RATE + 50));
+        kernel.test_run(program, &syn(), 1).unwrap();
+        let later = counters(&kernel, program);
+        assert_eq!(later.emitted[Class::Syn as usize], emitted + 1, "{}", program.name());
+        assert_eq!(drain(&mut ring)[Class::Syn as usize], 1);
+    }
+}

@@ -1,0 +1,131 @@
+//! The user's side of a comparison: the same judgement over tables of the standard library.
+
+use std::collections::HashMap;
+
+use ja4_common::Slice;
+use ja4_common::counter::Counters;
+use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
+use ja4_common::headers::Start;
+use ja4_common::knobs::{EPOCHS_KEPT, Knobs};
+use ja4_common::record::{FrameInfo, MAX_CAPTURE, RecordHeader};
+use ja4_common::select::{Verdict, Work, select};
+
+/// Flows and the slots in front of them, as the kernel half documents its maps.
+pub(crate) struct Tables {
+    entries: HashMap<u64, FlowEntry>,
+    /// Slot to the epoch in which it was last touched; a slot that is not here is 0.
+    slots: HashMap<u64, u8>,
+    slot_mask: u32,
+    epoch_shift: u32,
+    now: u64,
+}
+
+impl Tables {
+    pub(crate) fn new(knobs: &Knobs) -> Self {
+        let Knobs { slot_mask, epoch_shift, .. } = *knobs;
+        Self { entries: HashMap::new(), slots: HashMap::new(), slot_mask, epoch_shift, now: 0 }
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&u64, &FlowEntry)> {
+        self.entries.iter()
+    }
+
+    fn slot(&self, hash: u64) -> u64 {
+        hash & u64::from(self.slot_mask)
+    }
+
+    /// Odd, so that no epoch is the 0 of an untouched slot.
+    fn epoch(&self) -> u8 {
+        ((self.now >> self.epoch_shift) as u8) << 1 | 1
+    }
+}
+
+impl Flows for Tables {
+    type Handle = u64;
+
+    fn maybe(&self, hash: u64) -> bool {
+        let touched = self.slots.get(&self.slot(hash));
+        touched.is_some_and(|touched| self.epoch().wrapping_sub(*touched) <= 2 * EPOCHS_KEPT)
+    }
+
+    fn find(&mut self, key: &FlowKey, hash: u64) -> Option<u64> {
+        self.entries.get(&hash).filter(|entry| entry.key == *key).map(|_| hash)
+    }
+
+    fn entry(&mut self, hash: u64) -> Option<&mut FlowEntry> {
+        self.entries.get_mut(&hash)
+    }
+
+    fn insert(&mut self, hash: u64, entry: &FlowEntry) -> bool {
+        self.entries.insert(hash, *entry);
+        self.touch(hash);
+        true
+    }
+
+    fn forget(&mut self, hash: u64) {
+        self.slots.remove(&self.slot(hash));
+    }
+
+    fn touch(&mut self, hash: u64) {
+        self.slots.insert(self.slot(hash), self.epoch());
+    }
+
+    fn now(&self) -> u64 {
+        self.now
+    }
+
+    fn count(direction: &mut Direction, packets: u64, bytes: u64) {
+        direction.packets += packets;
+        direction.bytes += bytes;
+    }
+}
+
+/// What one side made of one frame: what it counted, and the record if it chose the frame.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Judgement {
+    /// Counters of ingress and egress.
+    pub(crate) counters: [Counters; 2],
+    /// Header, its time set to 0, and captured bytes.
+    pub(crate) record: Option<(RecordHeader, Vec<u8>)>,
+}
+
+/// The filter in user space.
+pub(crate) struct Model {
+    pub(crate) knobs: Knobs,
+    pub(crate) tables: Tables,
+    work: Work,
+}
+
+impl Model {
+    pub(crate) fn new(knobs: Knobs) -> Self {
+        Self { knobs, tables: Tables::new(&knobs), work: Work::default() }
+    }
+
+    pub(crate) fn set_clock(&mut self, now: u64) {
+        self.tables.now = now;
+    }
+
+    /// Judges a frame.
+    pub(crate) fn judge(&mut self, frame: &Slice<'_>, start: Start, info: FrameInfo) -> Judgement {
+        let verdict = select(frame, start, info, &mut self.tables, &self.knobs, &mut self.work);
+        let mut counters = Counters { seen: 1, ..Counters::default() };
+        let mut record = None;
+        match verdict {
+            Verdict::Unselected(reason) => counters.unselected[reason as usize] = 1,
+            Verdict::Unparseable(reason) => counters.unparseable[reason as usize] = 1,
+            Verdict::Selected => {
+                let selection = &self.work.selection;
+                let class = usize::from(selection.class);
+                let captured = frame.bytes.len().min(MAX_CAPTURE).min(selection.capture as usize);
+                counters.selected[class] = 1;
+                counters.emitted[class] = 1;
+                counters.truncated = u64::from(captured < selection.capture as usize);
+                let header = RecordHeader::new(&info, selection, 0, captured as u32);
+                record = Some((header, frame.bytes[..captured].to_vec()));
+            }
+        }
+        let mut judgement = Judgement { record, ..Judgement::default() };
+        judgement.counters[usize::from(info.egress)] = counters;
+        judgement
+    }
+}

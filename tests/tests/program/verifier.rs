@@ -1,0 +1,36 @@
+//! The verifier's work.
+
+use ja4_common::knobs::Knobs;
+use ja4_user::capture::ebpf::{Kernel, Program, Settings};
+use tests::privilege::{require_bpf, skipped};
+
+use crate::duel::{PROGRAMS, SEED};
+use crate::say;
+
+/// A quarter of the million instructions that the verifier follows: other kernels follow more paths than this one.
+const MOST: u32 = 250_000;
+
+#[test]
+fn the_verifier_is_far_from_its_limit() {
+    if !require_bpf() {
+        return;
+    }
+    let mut knobs = Knobs::new(SEED);
+    // With the governor on there is more to verify.
+    knobs.governor = 1;
+    let settings = Settings { knobs, ring_bytes: 1 << 16, flows: 1024 };
+    let mut kernel = Kernel::load(ja4_user::object::bytes(), &settings).unwrap();
+    for program in PROGRAMS {
+        let info = match program {
+            Program::Xdp | Program::Empty => kernel.xdp(program).unwrap().info(),
+            Program::TcEgress | Program::TcIngress => kernel.tc(program).unwrap().info(),
+        };
+        // Linux 5.16 and newer say it.
+        let Some(verified) = info.unwrap().verified_instruction_count() else {
+            skipped("a kernel that tells how many instructions it verified");
+            return;
+        };
+        say(&format!("{}: {verified} instructions verified", program.name()));
+        assert!(verified < MOST, "{}: {verified} instructions verified", program.name());
+    }
+}
