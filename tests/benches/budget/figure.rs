@@ -60,11 +60,7 @@ impl Figure {
             Budget::AtMost(_) | Budget::AtLeast(_) => return "ok".to_owned(),
             Budget::Open => return "-".to_owned(),
         };
-        if factor.is_finite() {
-            format!("missed ×{factor:.2}")
-        } else {
-            "missed".to_owned()
-        }
+        if factor.is_finite() { format!("missed ×{factor:.2}") } else { "missed".to_owned() }
     }
 }
 
