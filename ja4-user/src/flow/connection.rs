@@ -42,6 +42,9 @@ pub struct Connection {
     pub books: Books,
     /// Sequence number of each side's first payload byte, once its SYN was seen; client, server.
     pub first_seq: [Option<u32>; 2],
+    /// Sequence number behind each side's last handshake, once it is over: a hello before it is a
+    /// retransmission. Client, server.
+    pub handshake_end: [Option<u32>; 2],
     /// Each side's handshake; client, server.
     pub halves: [Option<Box<Half>>; 2],
     /// What the handshake said.
@@ -83,12 +86,19 @@ impl Connection {
         }
     }
 
-    /// Ends one side's handshake and gives back what it held.
+    /// Ends one side's handshake and gives back what it held. What follows is not to begin another by
+    /// chance: only a hello does.
     pub fn close_half(&mut self, side: Side, budget: &mut Budget) {
         if let Some(half) = self.halves.get_mut(side as usize)
             && let Some(mut half) = half.take()
         {
             half.reassembly.clear(budget);
+            if let Some(first) = self.first_seq.get_mut(side as usize) {
+                *first = None;
+            }
+            if let Some(end) = self.handshake_end.get_mut(side as usize) {
+                *end = Some(half.reassembly.next_seq());
+            }
         }
     }
 }

@@ -287,6 +287,7 @@ fn meet(packet: &Packet<'_>, segment: &Segment<'_>) -> Connection {
         last: Time(packet.header.time),
         books: packet.header.books,
         first_seq: [None; 2],
+        handshake_end: [None; 2],
         halves: [None, None],
         tls: None,
         opening: None,

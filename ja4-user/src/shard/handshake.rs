@@ -54,21 +54,15 @@ impl Stream<'_> {
         if let Status::Failed(error) = status {
             stats.count_malformed(error);
         }
-        if let Status::Open = status {
-            if let Some(place) = connection.halves.get_mut(self.side as usize) {
-                *place = Some(half);
-            }
-        } else {
-            half.reassembly.clear(self.budget);
-            if status == Status::Ended(End::Receiver) {
-                // The server has answered: the client has nothing more to say in the clear.
-                connection.close_half(Side::Client, self.budget);
-                connection.first_seq = [None; 2];
-            }
-            // What follows the handshake is not to begin another by chance.
-            if let Some(first) = connection.first_seq.get_mut(self.side as usize) {
-                *first = None;
-            }
+        if let Some(place) = connection.halves.get_mut(self.side as usize) {
+            *place = Some(half);
+        }
+        if status != Status::Open {
+            connection.close_half(self.side, self.budget);
+        }
+        if status == Status::Ended(End::Receiver) {
+            // The server has answered: the client has nothing more to say in the clear.
+            connection.close_half(Side::Client, self.budget);
         }
     }
 
@@ -83,6 +77,11 @@ impl Stream<'_> {
         let begins = begins_with_hello(payload);
         let first_seq = connection.first_seq.get(self.side as usize).copied().flatten();
         let Some(mut half) = connection.halves.get_mut(self.side as usize).and_then(Option::take) else {
+            let end = connection.handshake_end.get(self.side as usize).copied().flatten();
+            if end.is_some_and(|end| seq.wrapping_sub(end).cast_signed() < 0) {
+                stats.duplicate_bytes += payload.len() as u64;
+                return None;
+            }
             // A new one: from the first byte of the stream, or from a hello in the middle of it.
             let fits = first_seq.is_some_and(|first| !begins || seq == first);
             return match first_seq {

@@ -60,7 +60,7 @@ impl Figure {
             Budget::AtMost(_) | Budget::AtLeast(_) => return "ok".to_owned(),
             Budget::Open => return "-".to_owned(),
         };
-        format!("missed ×{factor:.2}")
+        if factor.is_finite() { format!("missed ×{factor:.2}") } else { "missed".to_owned() }
     }
 }
 
