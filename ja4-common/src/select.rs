@@ -156,7 +156,8 @@ pub struct Work {
     key: FlowKey,
     newborn: FlowEntry,
     segment: Segment,
-    info: FrameInfo,
+    /// What the hook knows of the frame.
+    pub info: FrameInfo,
     /// Which end of the key sent the frame: 0 the low one, 1 the high one.
     from: u32,
 }
@@ -164,12 +165,12 @@ pub struct Work {
 /// After this long without a packet at its place, a direction may move to another interface.
 const REBIND_AFTER: u64 = 1_000_000_000;
 
-/// Judges one frame and brings the flow's entry up to date.
+/// Judges one frame and brings the flow's entry up to date. `info` is asked only where it is needed.
 #[inline(always)]
 pub fn select<B: Bytes, F: Flows>(
     frame: &B,
     start: Start,
-    info: FrameInfo,
+    info: impl FnOnce() -> FrameInfo,
     flows: &mut F,
     knobs: &Knobs,
     work: &mut Work,
@@ -209,7 +210,7 @@ pub fn select<B: Bytes, F: Flows>(
         }
     }
     (work.key, work.from) = FlowKey::of(&work.headers);
-    work.info = info;
+    work.info = info();
     work.selection.wire_len = frame.wire_len() as u32;
     work.selection.payload_len = payload_len;
     work.selection.l3 = work.headers.l3 as u16;

@@ -23,11 +23,11 @@ const MAX_REFILL: u64 = 1 << 30;
 /// Judges one frame, counts the outcome and emits a record of it if it was chosen. Returns the class
 /// of a chosen frame, for the log of a debug build.
 #[inline(always)]
-pub(crate) fn judge<F: Copied>(frame: &F, info: FrameInfo) -> Option<u8> {
-    let Some(Cpu { counters: [ingress, egress], buckets, work }) = bytes::cpu() else {
+pub(crate) fn judge<F: Copied>(frame: &F, egress: bool, info: impl FnOnce() -> FrameInfo) -> Option<u8> {
+    let Some(Cpu { counters: [ingress, outgoing], buckets, work }) = bytes::cpu() else {
         return None;
     };
-    let counters = if info.egress { egress } else { ingress };
+    let counters = if egress { outgoing } else { ingress };
     let knobs = bytes::knobs();
     let mut flows = KernelFlows::new(knobs);
     counters.seen += 1;
@@ -48,7 +48,7 @@ pub(crate) fn judge<F: Copied>(frame: &F, info: FrameInfo) -> Option<u8> {
                 count::governed(counters, class);
             } else {
                 let shard = shard_of(work.selection.hash, knobs.shards);
-                emit(&Emission { frame, info: &info, selection: &work.selection, shard, now }, counters);
+                emit(&Emission { frame, info: &work.info, selection: &work.selection, shard, now }, counters);
             }
             Some(class)
         }

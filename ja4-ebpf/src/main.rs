@@ -34,21 +34,21 @@ const NEXT: i32 = TC_ACT_UNSPEC;
 /// Ingress, in the driver or in the kernel's generic hook.
 #[xdp(frags)]
 fn ja4_xdp(ctx: XdpContext) -> u32 {
-    log!(&ctx, emit::judge(&bytes::XdpFrame::new(&ctx), bytes::xdp_info(&ctx)));
+    log!(&ctx, emit::judge(&bytes::XdpFrame::new(&ctx), false, || bytes::xdp_info(&ctx)));
     XDP_PASS
 }
 
 /// Egress.
 #[classifier]
 fn ja4_tc(ctx: TcContext) -> i32 {
-    log!(&ctx, emit::judge(&bytes::SkbFrame::new(&ctx), bytes::skb_info(&ctx, true)));
+    log!(&ctx, emit::judge(&bytes::SkbFrame::new(&ctx), true, || bytes::skb_info(&ctx, true)));
     NEXT
 }
 
 /// Ingress where XDP cannot attach.
 #[classifier]
 fn ja4_tc_ingress(ctx: TcContext) -> i32 {
-    log!(&ctx, emit::judge(&bytes::SkbFrame::new(&ctx), bytes::skb_info(&ctx, false)));
+    log!(&ctx, emit::judge(&bytes::SkbFrame::new(&ctx), false, || bytes::skb_info(&ctx, false)));
     NEXT
 }
 

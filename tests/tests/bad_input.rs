@@ -258,3 +258,14 @@ fn a_full_disk_is_not_taken_for_success() {
     assert_eq!(status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("space"), "{stderr}");
 }
+
+#[test]
+fn a_kernel_without_type_information_is_named() {
+    if !require_root() || !require_tools(&["unshare", "mount"]) {
+        return;
+    }
+    let script = format!("mount -t tmpfs none /sys/kernel/btf && exec {} run -i lo", Sensor::new().binary().display());
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--", "sh", "-c", &script]);
+    Outcome::new(process::run(command, &[], process::LIMIT)).status(PRIVILEGE).says("BTF").in_one_line();
+}

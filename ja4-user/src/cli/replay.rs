@@ -61,6 +61,9 @@ impl Replay {
                 Err(error) => failures.push(error),
             }
         }
+        if files.is_empty() {
+            return end(failures);
+        }
         let out = BufWriter::with_capacity(1 << 18, output::stdout().map_err(Failure::run)?);
         let mut bar = None;
         let on_progress = Box::new(|_, progress: Progress| show(&mut bar, progress));

@@ -57,7 +57,7 @@ impl Lane {
         self.flows.now = frame.time.0;
         let info = FrameInfo::default();
         self.counters.seen += 1;
-        match select(&frame.slice, frame.start, info, &mut self.flows, knobs, &mut self.work) {
+        match select(&frame.slice, frame.start, || info, &mut self.flows, knobs, &mut self.work) {
             Verdict::Unselected(reason) => bump(&mut self.counters.unselected, reason as usize),
             Verdict::Unparseable(reason) => bump(&mut self.counters.unparseable, reason as usize),
             Verdict::Selected => {

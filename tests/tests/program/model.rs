@@ -107,7 +107,7 @@ impl Model {
 
     /// Judges a frame.
     pub(crate) fn judge(&mut self, frame: &Slice<'_>, start: Start, info: FrameInfo) -> Judgement {
-        let verdict = select(frame, start, info, &mut self.tables, &self.knobs, &mut self.work);
+        let verdict = select(frame, start, || info, &mut self.tables, &self.knobs, &mut self.work);
         let mut counters = Counters { seen: 1, ..Counters::default() };
         let mut record = None;
         match verdict {
