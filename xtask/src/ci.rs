@@ -6,24 +6,20 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::command::{cargo, root, succeed};
-use crate::run::build_release;
 use crate::tool::CARGO_DENY;
 use crate::{build_ebpf, clippy, test};
 
-/// The fingerprint types that the conformance captures are compared in so far.
-const CONFORMANCE_TYPES: &str = "ja4,ja4_r,ja4_o,ja4_ro,ja4s,ja4s_r,ja4t,ja4ts,ja4l,ja4ls";
-
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 8] = [
     ("format", format),
     ("lints, host half", clippy::host),
     ("BPF object", build_ebpf::check),
     ("lints, kernel half", clippy::bpf),
     ("documentation", documentation),
+    // Conformance to the public captures is one of them.
     ("tests", || test::test(&[])),
     ("JA4 alone (--no-default-features)", test::ja4_alone),
-    ("conformance", conformance),
     ("licences, sources, banned crates", licences),
 ];
 
@@ -51,20 +47,6 @@ fn documentation() -> Result<()> {
         cargo()
             .args(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"])
             .env("RUSTDOCFLAGS", "-Dwarnings"),
-    )
-}
-
-/// Real captures with known fingerprints. They are not ours to publish, so they lie beside the
-/// checkout where they are at hand, not in it.
-fn conformance() -> Result<()> {
-    const CHECK: &str = "../shared/conformance/check.py";
-    if !root().join(CHECK).is_file() {
-        eprintln!("SKIPPED: conformance, {CHECK} is not there");
-        return Ok(());
-    }
-    let replay = format!("{} replay --raw {{pcap}}", build_release()?.display());
-    succeed(
-        Command::new("python3").arg(CHECK).args(["--types", CONFORMANCE_TYPES, "--cmd", &replay]).current_dir(root()),
     )
 }
 
