@@ -72,6 +72,8 @@ pub struct Core {
     answered: VecDeque<(Time, u64, FlowKey)>,
     budget: Budget,
     bounds: flow::Limits,
+    /// Entries that each queue may hold.
+    waiting: usize,
     idle: u64,
     stats: CoreStats,
 }
@@ -85,6 +87,7 @@ impl Core {
             answered: VecDeque::new(),
             budget: Budget::new(limits.reassembly),
             bounds: flow::Limits::default(),
+            waiting: limits.connections,
             idle: limits.idle,
             stats: CoreStats::default(),
         }
@@ -123,7 +126,7 @@ impl Core {
         }
         observe_opening(connection, &segment, side, packet.header.point, cause, engines, sink);
         if packet.header.point == point::C && connection.opening.is_some() {
-            self.answered.push_back((Time(cause.time.0 + ANSWER_GRACE), packet.header.hash, segment.key));
+            push_bounded(&mut self.answered, cause.time, ANSWER_GRACE, connection.hash, segment.key, self.waiting);
         }
         if !segment.payload.is_empty() && packet.header.flags & flag::HEADERS_ONLY == 0 {
             // Whoever sends payload has seen the opening through.
@@ -136,7 +139,7 @@ impl Core {
             if newly {
                 connection.close_half(Side::Client, &mut self.budget);
                 connection.close_half(Side::Server, &mut self.budget);
-                self.lingering.push_back((Time(cause.time.0 + LINGER), packet.header.hash, segment.key));
+                push_bounded(&mut self.lingering, cause.time, LINGER, connection.hash, segment.key, self.waiting);
             }
         }
     }
@@ -261,6 +264,21 @@ impl Core {
             tell_end(&mut connection, packet.cause(), &mut self.budget, engines, sink);
             self.stats.count_ended(ended);
         }
+    }
+}
+
+/// Has a connection looked at again after a while. Where too many wait already, it goes by idle time
+/// instead.
+fn push_bounded(
+    queue: &mut VecDeque<(Time, u64, FlowKey)>,
+    time: Time,
+    after: u64,
+    hash: u64,
+    key: FlowKey,
+    bound: usize,
+) {
+    if queue.len() < bound {
+        queue.push_back((Time(time.0.saturating_add(after)), hash, key));
     }
 }
 
