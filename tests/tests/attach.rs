@@ -154,6 +154,24 @@ fn beside_another_xdp_program_auto_takes_tc_and_says_why() {
 }
 
 #[test]
+fn beside_another_tc_program_auto_leaves_it_its_frames() {
+    let (Some(mut other), Some(mut kernel)) = (kernel(), kernel()) else {
+        return;
+    };
+    let wire = Wire::new();
+    let host = wire.server();
+    let _theirs = attach(&mut other, host, policy(HookChoice::Tc)).unwrap();
+    let ours = attach(&mut kernel, host, Policy::default()).unwrap();
+    assert_eq!(ours.ingress_mode(), "tcx");
+    assert!(ours.ingress_reason().contains("beside a tc program"), "{}", ours.ingress_reason());
+    connect(wire.client(), host, host.v4());
+    for kernel in [&kernel, &other] {
+        let [ingress, _] = kernel.counters().unwrap();
+        assert!(ingress.selected.iter().sum::<u64>() >= 2, "both can read what comes in: {ingress:?}");
+    }
+}
+
+#[test]
 fn a_hook_that_is_taken_is_refused_in_one_line_to_whoever_insists() {
     let (Some(mut other), Some(mut kernel)) = (kernel(), kernel()) else {
         return;

@@ -221,7 +221,7 @@ impl Attachment {
     }
 
     fn attach_ingress(&mut self, kernel: &mut Kernel, policy: Policy) -> Result<(), AttachError> {
-        let (hooks, why) = plan(policy.hook, self.interface.is_physical);
+        let (hooks, why) = plan(policy.hook, self.interface.is_physical, has_tc_program(&self.interface));
         let mut refused: Vec<Refusal> = Vec::new();
         for hook in hooks {
             let attached = match hook {
@@ -334,8 +334,13 @@ fn directions(choice: DirectionChoice, is_loopback: bool) -> (bool, bool) {
     }
 }
 
+/// Whether a tc program, of whomever, watches what comes in. Before 6.6 there is no asking.
+fn has_tc_program(interface: &Interface) -> bool {
+    SchedClassifier::query_tcx(&interface.name, TcAttachType::Ingress).is_ok_and(|(_, programs)| !programs.is_empty())
+}
+
 /// The hooks to try in turn, and why the first of them is the first.
-fn plan(choice: HookChoice, is_physical: Option<bool>) -> (&'static [Hook], &'static str) {
+fn plan(choice: HookChoice, is_physical: Option<bool>, beside_tc: bool) -> (&'static [Hook], &'static str) {
     match (choice, is_physical) {
         (HookChoice::Native, _) => (&[Hook::Native], "as asked"),
         (HookChoice::Generic, _) => (&[Hook::Generic], "as asked"),
@@ -343,6 +348,10 @@ fn plan(choice: HookChoice, is_physical: Option<bool>) -> (&'static [Hook], &'st
         // Not generic after native: the kernel would switch off LRO and hardware GRO for it, while tc
         // leaves the device as it is.
         (HookChoice::Auto, Some(true)) => (&[Hook::Native, Hook::Tc], "physical device"),
+        // Behind generic XDP the kernel (6.18) hands tc programs frames without their Ethernet header.
+        (HookChoice::Auto, Some(false) | None) if beside_tc => {
+            (&[Hook::Tc], "beside a tc program, which generic XDP would disturb")
+        }
         // Never native: on veth it switches off the large frames that make bulk streams fast.
         (HookChoice::Auto, Some(false)) => (&[Hook::Generic, Hook::Tc], "virtual device"),
         (HookChoice::Auto, None) => (&[Hook::Generic, Hook::Tc], "not known to be a physical device"),
@@ -409,9 +418,10 @@ mod tests {
     #[test]
     fn auto_never_takes_native_where_it_would_slow_the_device_down() {
         for is_physical in [Some(false), None] {
-            assert!(!plan(HookChoice::Auto, is_physical).0.contains(&Hook::Native), "{is_physical:?}");
+            assert!(!plan(HookChoice::Auto, is_physical, false).0.contains(&Hook::Native), "{is_physical:?}");
         }
-        assert_eq!(plan(HookChoice::Auto, Some(true)).0, [Hook::Native, Hook::Tc]);
+        assert_eq!(plan(HookChoice::Auto, Some(true), true).0, [Hook::Native, Hook::Tc]);
+        assert_eq!(plan(HookChoice::Auto, Some(false), true).0, [Hook::Tc]);
     }
 
     #[test]
@@ -419,7 +429,7 @@ mod tests {
         for (choice, hook) in
             [(HookChoice::Native, Hook::Native), (HookChoice::Generic, Hook::Generic), (HookChoice::Tc, Hook::Tc)]
         {
-            assert_eq!(plan(choice, Some(true)).0, [hook]);
+            assert_eq!(plan(choice, Some(true), true).0, [hook]);
         }
     }
 
