@@ -27,8 +27,9 @@ use tests::{
 };
 
 const TOOLS: [&str; 7] = ["ip", "ethtool", "ss", "tc", "tcpdump", "openssl", "curl"];
-/// tcpdump's clock is read a few microseconds further up or down the stack than the sensor's; more on a busy machine.
-const CLOCKS: Duration = Duration::from_micros(200);
+/// tcpdump's clock is read further up or down the stack than the sensor's: microseconds apart, and as long as it pleases
+/// the scheduler of a busy machine. What is left to see is a latency that is wrong altogether.
+const CLOCKS: Duration = Duration::from_secs(1);
 
 /// The test may run, and runs alone: latencies are compared, and there are few CPUs. `None` if it may not.
 fn alone() -> Option<MutexGuard<'static, ()>> {
