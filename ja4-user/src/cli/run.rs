@@ -103,13 +103,13 @@ impl Run {
         let mut kernel = Kernel::load(object::bytes(), &self.settings()).map_err(kernel_failure)?;
         kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
         let policy = Policy { hook: self.hook, direction: self.direction, ..Policy::default() };
-        let indices = interfaces.iter().map(|interface| interface.index).collect();
+        let named = interfaces.iter().map(|interface| (interface.index, interface.name.clone())).unzip();
         let mut attachments = Vec::new();
         for interface in interfaces {
             let attachment = Attachment::new(&mut kernel, interface, policy).map_err(attach_failure)?;
             attachments.push(attachment);
         }
-        let mut sensor = self.start(kernel, indices)?;
+        let mut sensor = self.start(kernel, named)?;
         for attachment in &attachments {
             eprintln!("{}", attachment.describe());
         }
@@ -142,11 +142,12 @@ impl Run {
         Settings { knobs, ring_bytes: (self.ring_size * 1024).next_power_of_two(), flows: self.max_connections }
     }
 
-    /// Starts the writer and the shards.
-    fn start(&self, mut kernel: Kernel, interfaces: Vec<u32>) -> Result<Sensor, Failure> {
+    /// Starts the writer and the shards. Interfaces are `named` by index and name, each once.
+    fn start(&self, mut kernel: Kernel, named: (Vec<u32>, Vec<String>)) -> Result<Sensor, Failure> {
+        let (interfaces, names) = named;
         let shared = Arc::new(Shared::default());
         shared.clock_offset.store(wall_clock().0.wrapping_sub(boot_clock()), Ordering::Relaxed);
-        let context = Arc::new(self.output.context(self.interfaces.clone()));
+        let context = Arc::new(self.output.context(names));
         let (lines, queue) = bounded(QUEUE);
         let (gone_sender, gone) = tokio::sync::oneshot::channel();
         let mut header = Vec::new();
