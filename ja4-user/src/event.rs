@@ -43,11 +43,33 @@ pub enum Method {
     Ja4l,
     /// Latency of the server.
     Ja4ls,
+    /// HTTP client.
+    Ja4h,
+    /// X.509 certificate.
+    Ja4x,
+    /// SSH traffic.
+    Ja4ssh,
+    /// DHCPv4 message.
+    Ja4d,
+    /// DHCPv6 message.
+    Ja4d6,
 }
 
 impl Method {
     /// Every method.
-    pub const ALL: [Self; 6] = [Self::Ja4, Self::Ja4s, Self::Ja4t, Self::Ja4ts, Self::Ja4l, Self::Ja4ls];
+    pub const ALL: [Self; 11] = [
+        Self::Ja4,
+        Self::Ja4s,
+        Self::Ja4t,
+        Self::Ja4ts,
+        Self::Ja4l,
+        Self::Ja4ls,
+        Self::Ja4h,
+        Self::Ja4x,
+        Self::Ja4ssh,
+        Self::Ja4d,
+        Self::Ja4d6,
+    ];
 
     /// The name in output and on the command line.
     pub const fn name(self) -> &'static str {
@@ -58,6 +80,11 @@ impl Method {
             Self::Ja4ts => "ja4ts",
             Self::Ja4l => "ja4l",
             Self::Ja4ls => "ja4ls",
+            Self::Ja4h => "ja4h",
+            Self::Ja4x => "ja4x",
+            Self::Ja4ssh => "ja4ssh",
+            Self::Ja4d => "ja4d",
+            Self::Ja4d6 => "ja4d6",
         }
     }
 }
@@ -113,11 +140,32 @@ pub struct Fingerprint<'a> {
     pub original: Option<&'a str>,
     /// The raw form in original order, if asked for and defined.
     pub raw_original: Option<&'a str>,
-    /// What the TLS handshake said so far.
-    pub tls: Option<&'a Tls>,
+    /// Of JA4X: what the certificate says.
+    pub certificate: Option<&'a Certificate>,
+    /// What is known of the connection so far.
+    pub attributes: &'a Attributes,
 }
 
-/// What a connection's TLS handshake said. Strings come from the wire: a sink escapes them.
+/// What is known of a connection beside its fingerprints. Strings come from the wire, in lengths that
+/// [`MAX_TEXT`] bounds: a sink escapes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// What its TLS or DTLS handshake said, inside QUIC too.
+    pub tls: Option<Box<Tls>>,
+    /// QUIC.
+    pub quic: Option<Box<Quic>>,
+    /// The HTTP request seen last.
+    pub http: Option<Box<Http>>,
+    /// SSH.
+    pub ssh: Option<Box<Ssh>>,
+    /// The DHCP message seen last.
+    pub dhcp: Option<Box<Dhcp>>,
+}
+
+/// Longest text kept as an attribute, bytes; what is longer is cut.
+pub const MAX_TEXT: usize = 1024;
+
+/// What a TLS handshake said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     /// Server name of the ClientHello.
@@ -126,8 +174,80 @@ pub struct Tls {
     pub version: Option<&'static str>,
     /// Protocols that the client offers.
     pub alpn: Vec<String>,
+    /// Protocol that the server chose, where it says so in the clear.
+    pub alpn_chosen: Option<String>,
     /// Cipher suite that the server chose.
     pub cipher: Option<u16>,
+    /// The ClientHello has an encrypted_client_hello extension.
+    pub ech: bool,
+    /// The server's own certificate, where it is sent in the clear.
+    pub certificate: Option<Box<Certificate>>,
+}
+
+/// What a certificate says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Certificate {
+    /// Common name of the subject.
+    pub subject: Option<String>,
+    /// Common name of the issuer.
+    pub issuer: Option<String>,
+    /// Start of its validity, seconds since the Unix epoch.
+    pub not_before: Option<i64>,
+    /// End of its validity, seconds since the Unix epoch.
+    pub not_after: Option<i64>,
+    /// Names in subjectAltName.
+    pub san_count: u32,
+}
+
+/// What a QUIC connection's headers said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Quic {
+    /// Version of the long headers.
+    pub version: u32,
+}
+
+/// What an HTTP request said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Http {
+    /// Method.
+    pub method: Option<String>,
+    /// Host, or `:authority`.
+    pub host: Option<String>,
+    /// User-Agent.
+    pub user_agent: Option<String>,
+}
+
+/// What both ends of an SSH connection said; client, server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ssh {
+    /// Identification strings, without the line's end (RFC 4253, section 4.2).
+    pub banner: [Option<String>; 2],
+    /// HASSH of the client's KEXINIT, HASSH server of the server's: MD5 in lower-case hex.
+    pub hassh: [Option<String>; 2],
+}
+
+/// What a DHCP message said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dhcp {
+    /// Host name: option 12, or the name of option 81; DHCPv6 option 39.
+    pub host_name: Option<String>,
+    /// Vendor class: option 60; the first data of DHCPv6 option 16.
+    pub vendor_class: Option<String>,
+    /// Hardware address of the client, as `02:00:00:00:00:01`; absent in DHCPv6.
+    pub client_mac: Option<String>,
+}
+
+/// Latencies of a connection, microseconds, halved as JA4L prints them (specification, section 6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Latency {
+    /// From the sensor to the client.
+    pub client: Option<u64>,
+    /// From the sensor to the server.
+    pub server: Option<u64>,
+    /// The client's, application included: the third section that other tools print.
+    pub client_application: Option<u64>,
+    /// The server's, likewise.
+    pub server_application: Option<u64>,
 }
 
 /// How a connection ended.
@@ -181,8 +301,10 @@ pub struct Connection<'a> {
     pub bytes: [u64; 2],
     /// How it ended.
     pub ended: Ended,
-    /// What its TLS handshake said.
-    pub tls: Option<&'a Tls>,
+    /// Its latencies.
+    pub latency: Latency,
+    /// What is known of it.
+    pub attributes: &'a Attributes,
 }
 
 /// Where a shard's events go.

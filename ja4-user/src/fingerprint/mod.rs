@@ -5,11 +5,21 @@
 
 pub mod ja4;
 #[cfg(feature = "ja4plus")]
+pub mod ja4d;
+#[cfg(feature = "ja4plus")]
+pub mod ja4d6;
+#[cfg(feature = "ja4plus")]
+pub mod ja4h;
+#[cfg(feature = "ja4plus")]
 pub mod ja4l;
 #[cfg(feature = "ja4plus")]
 pub mod ja4s;
 #[cfg(feature = "ja4plus")]
+pub mod ja4ssh;
+#[cfg(feature = "ja4plus")]
 pub mod ja4t;
+#[cfg(feature = "ja4plus")]
+pub mod ja4x;
 
 mod extension_set;
 mod hash;

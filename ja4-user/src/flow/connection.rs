@@ -4,7 +4,7 @@ use ja4_common::flow::Books;
 
 use super::tcp::Opening;
 use super::{Budget, Reassembly};
-use crate::event::{Ended, FlowIdentity, Method, Side, Time, Tls};
+use crate::event::{Attributes, Ended, FlowIdentity, Method, Side, Time};
 use crate::wire::tls::HandshakeStream;
 
 /// One direction's TLS handshake under way.
@@ -47,8 +47,8 @@ pub struct Connection {
     pub handshake_end: [Option<u32>; 2],
     /// Each side's handshake; client, server.
     pub halves: [Option<Box<Half>>; 2],
-    /// What the handshake said.
-    pub tls: Option<Box<Tls>>,
+    /// What is known of it beside its fingerprints.
+    pub attributes: Attributes,
     /// The opening, until JA4TS is told.
     pub opening: Option<Box<Opening>>,
     /// Fingerprints told, by method.

@@ -15,7 +15,7 @@ use super::engines::Engines;
 use super::handshake;
 use super::opening::{observe_opening, tell_ja4ts};
 use super::stats::CoreStats;
-use crate::event::{self, Cause, Ended, FlowIdentity, Method, Side, Sink, Time};
+use crate::event::{self, Attributes, Cause, Ended, FlowIdentity, Method, Side, Sink, Time};
 use crate::flow::community_id::CommunityId;
 use crate::flow::connection::Connection;
 use crate::flow::{self, Budget, FlowTable, SlotId};
@@ -307,7 +307,7 @@ fn meet(packet: &Packet<'_>, segment: &Segment<'_>) -> Connection {
         first_seq: [None; 2],
         handshake_end: [None; 2],
         halves: [None, None],
-        tls: None,
+        attributes: Attributes::default(),
         opening: None,
         told: [0; Method::ALL.len()],
         finished: [false; 2],
@@ -384,6 +384,7 @@ fn tell_end(
         packets,
         bytes,
         ended: connection.ended.unwrap_or(Ended::Open),
-        tls: connection.tls.as_deref(),
+        latency: event::Latency::default(),
+        attributes: &connection.attributes,
     });
 }

@@ -144,7 +144,7 @@ impl<S: Sink> Told<'_, S> {
 
     fn client_hello(&mut self, hello: &ClientHello<'_>) {
         let connection = &mut *self.connection;
-        let tls = connection.tls.get_or_insert_default();
+        let tls = connection.attributes.tls.get_or_insert_default();
         if tls.sni.is_none() {
             tls.sni = hello.sni().map(str::to_owned);
         }
@@ -169,7 +169,8 @@ impl<S: Sink> Told<'_, S> {
             raw: all.then_some(&values.raw),
             original: all.then_some(&values.original),
             raw_original: all.then_some(&values.raw_original),
-            tls: connection.tls.as_deref(),
+            certificate: None,
+            attributes: &connection.attributes,
         });
     }
 
@@ -177,7 +178,7 @@ impl<S: Sink> Told<'_, S> {
     /// version and suite.
     fn server_hello(&mut self, hello: &ServerHello<'_>) {
         let connection = &mut *self.connection;
-        let tls = connection.tls.get_or_insert_default();
+        let tls = connection.attributes.tls.get_or_insert_default();
         tls.version = version_name(hello.version());
         tls.cipher = Some(hello.cipher_suite);
         #[cfg(feature = "ja4plus")]
@@ -195,7 +196,8 @@ impl<S: Sink> Told<'_, S> {
                 raw: (*forms == Forms::All).then_some(&values.raw),
                 original: None,
                 raw_original: None,
-                tls: connection.tls.as_deref(),
+                certificate: None,
+                attributes: &connection.attributes,
             });
         }
     }

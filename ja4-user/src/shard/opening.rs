@@ -125,7 +125,8 @@ mod told {
             raw: None,
             original: None,
             raw_original: None,
-            tls: connection.tls.as_deref(),
+            certificate: None,
+            attributes: &connection.attributes,
         });
     }
 }

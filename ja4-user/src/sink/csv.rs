@@ -56,14 +56,14 @@ impl Csv {
         text(event.raw, out);
         text(event.original, out);
         text(event.raw_original, out);
-        self.tls(event.tls, out);
+        self.tls(event.attributes.tls.as_deref(), out);
         out.extend_from_slice(NO_CONNECTION);
     }
 
     pub(super) fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
         self.head(CONNECTION, &event.cause, event.flow, out);
         out.extend_from_slice(NO_FINGERPRINT);
-        self.tls(event.tls, out);
+        self.tls(event.attributes.tls.as_deref(), out);
         text(Some(event.ended.name()), out);
         for count in event.packets.into_iter().chain(event.bytes) {
             number(Some(count), out);
@@ -142,8 +142,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::tests::samples::{connection, context, fingerprint, flow, tls};
+    use super::super::tests::samples::{attributes, connection, context, fingerprint, flow, tls};
     use super::*;
+    use crate::event::Attributes;
 
     fn csv(context: Context, write: impl FnOnce(&mut Csv, &mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -189,8 +190,8 @@ mod tests {
 
     #[test]
     fn a_fingerprint() {
-        let (flow, tls) = (flow(), tls());
-        let line = csv(context(), |csv, out| csv.fingerprint(&fingerprint(&flow, &tls), out));
+        let (flow, attributes) = (flow(), attributes(tls()));
+        let line = csv(context(), |csv, out| csv.fingerprint(&fingerprint(&flow, &attributes), out));
         assert_eq!(
             line,
             "2026-11-23T07:00:00.123456789Z,fingerprint,eth0,ingress,1811942318310512,12,\
@@ -202,8 +203,8 @@ mod tests {
 
     #[test]
     fn the_end_of_a_connection() {
-        let (flow, tls) = (flow(), tls());
-        let event = Connection { tls: None, ..connection(&flow, &tls) };
+        let (flow, attributes) = (flow(), Attributes::default());
+        let event = connection(&flow, &attributes);
         let line = csv(Context::default(), |csv, out| csv.connection(&event, out));
         assert_eq!(
             line,
@@ -224,13 +225,14 @@ mod tests {
         ) {
             let [interface, value, raw, original, raw_original] = &strings;
             let context = Context { interfaces: vec![String::new(), interface.clone()], ..Context::default() };
-            let (flow, tls) = (flow(), Tls { sni: Some(sni.clone()), alpn: alpn.clone(), ..tls() });
+            let tls = Tls { sni: Some(sni.clone()), alpn: alpn.clone(), ..tls() };
+            let (flow, attributes) = (flow(), attributes(tls));
             let event = Fingerprint {
                 value,
                 raw: Some(raw),
                 original: Some(original),
                 raw_original: Some(raw_original),
-                ..fingerprint(&flow, &tls)
+                ..fingerprint(&flow, &attributes)
             };
             let line = csv(context, |csv, out| csv.fingerprint(&event, out));
             let columns = by_column(&line);

@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(
             "ja4,ja5,stats".parse::<Filter>().unwrap_err().to_string(),
             "'ja5' is no event type or method; there are fingerprint, connection, stats, \
-             ja4, ja4s, ja4t, ja4ts, ja4l, ja4ls",
+             ja4, ja4s, ja4t, ja4ts, ja4l, ja4ls, ja4h, ja4x, ja4ssh, ja4d, ja4d6",
         );
         for list in ["", "ja4,", "JA4"] {
             assert!(list.parse::<Filter>().is_err(), "{list:?}");

@@ -65,7 +65,7 @@ impl Json {
     pub(super) fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
         out.reserve(LINE);
         time(&mut self.clock, event.cause.time, &self.fingerprint, out);
-        self.head(&event.cause, event.flow, event.tls, out);
+        self.head(&event.cause, event.flow, event.attributes.tls.as_deref(), out);
 
         out.extend_from_slice(br#","fingerprint":{"type":""#);
         out.extend_from_slice(event.method.name().as_bytes());
@@ -86,14 +86,14 @@ impl Json {
             }
         }
         out.push(b'}');
-        tls(event.tls, out);
+        tls(event.attributes.tls.as_deref(), out);
         out.extend_from_slice(b"}\n");
     }
 
     pub(super) fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
         out.reserve(LINE);
         time(&mut self.clock, event.cause.time, &self.connection, out);
-        self.head(&event.cause, event.flow, event.tls, out);
+        self.head(&event.cause, event.flow, event.attributes.tls.as_deref(), out);
 
         out.extend_from_slice(br#","connection":{"start":""#);
         self.clock.timestamp(event.start, out);
@@ -111,7 +111,7 @@ impl Json {
         out.extend_from_slice(br#","state":""#);
         out.extend_from_slice(event.ended.name().as_bytes());
         out.extend_from_slice(b"\"}");
-        tls(event.tls, out);
+        tls(event.attributes.tls.as_deref(), out);
         out.extend_from_slice(b"}\n");
     }
 
@@ -266,9 +266,9 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value as Parsed;
 
-    use super::super::tests::samples::{TIME, cause, connection, context, fingerprint, flow, tls};
+    use super::super::tests::samples::{TIME, attributes, cause, connection, context, fingerprint, flow, tls};
     use super::*;
-    use crate::event::Method;
+    use crate::event::{Attributes, Method};
 
     fn line(context: &Context, write: impl FnOnce(&mut Json, &mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -281,12 +281,12 @@ mod tests {
 
     #[test]
     fn a_live_fingerprint_with_everything() {
-        let (flow, tls) = (flow(), tls());
+        let (flow, attributes) = (flow(), attributes(tls()));
         let event = Fingerprint {
             raw: Some("t13d_a"),
             original: Some("t13d_b"),
             raw_original: Some("t13d_c"),
-            ..fingerprint(&flow, &tls)
+            ..fingerprint(&flow, &attributes)
         };
         assert_eq!(
             line(&context(), |json, out| json.fingerprint(&event, out)),
@@ -303,6 +303,7 @@ mod tests {
 
     #[test]
     fn what_is_absent_has_no_field() {
+        let nothing = Attributes::default();
         let flow = FlowIdentity {
             client: ("2001:db8::1".parse().unwrap(), 1),
             server: ("::ffff:10.0.0.2".parse().unwrap(), 65_535),
@@ -310,14 +311,12 @@ mod tests {
             vlan: [0, 0],
             ..flow()
         };
-        let nothing = Tls::default();
         let event = Fingerprint {
             cause: Cause { hook: None, packet: None, ..cause() },
             method: Method::Ja4ls,
             side: Side::Server,
             count: u32::MAX,
             value: "1_2",
-            tls: None,
             ..fingerprint(&flow, &nothing)
         };
         assert_eq!(
@@ -333,8 +332,8 @@ mod tests {
 
     #[test]
     fn a_handshake_of_which_nothing_is_known_still_names_the_protocol() {
-        let (flow, nothing) = (flow(), Tls::default());
-        let event = connection(&flow, &nothing);
+        let (flow, attributes) = (flow(), attributes(Tls::default()));
+        let event = connection(&flow, &attributes);
         let line = line(&context(), |json, out| json.connection(&event, out));
         assert!(line.contains(r#""app_proto":"tls","connection":{"#), "{line}");
         assert!(!line.contains(r#""tls":{"#), "{line}");
@@ -343,8 +342,8 @@ mod tests {
     #[test]
     fn the_end_of_a_connection() {
         let flow = FlowIdentity { vlan: [7, 4094], proto: 132, ..flow() };
-        let tls = Tls { sni: None, version: None, alpn: Vec::new(), cipher: Some(0x00ff) };
-        let event = connection(&flow, &tls);
+        let attributes = attributes(Tls { cipher: Some(0x00ff), ..Tls::default() });
+        let event = connection(&flow, &attributes);
         let event = Connection { cause: Cause { hook: Some(Hook::Egress), interface: 9, ..event.cause }, ..event };
         assert_eq!(
             line(&context(), |json, out| json.connection(&event, out)),
@@ -388,13 +387,14 @@ mod tests {
                 interfaces: vec![String::new(), interface.clone()],
                 ..Context::default()
             };
-            let (flow, tls) = (flow(), Tls { sni: sni.clone(), alpn: alpn.clone(), ..Tls::default() });
+            let tls = Tls { sni: sni.clone(), alpn: alpn.clone(), ..Tls::default() };
+            let (flow, attributes) = (flow(), attributes(tls));
             let event = Fingerprint {
                 value,
                 raw: Some(raw),
                 original: Some(original),
                 raw_original: Some(raw_original),
-                ..fingerprint(&flow, &tls)
+                ..fingerprint(&flow, &attributes)
             };
             let line = line(&context, |json, out| json.fingerprint(&event, out));
             prop_assert!(!line.chars().any(char::is_control));

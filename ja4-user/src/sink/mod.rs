@@ -159,8 +159,8 @@ mod tests {
     use clap::ValueEnum;
 
     use super::*;
-    use crate::event::{Connection, Method};
-    use samples::{connection, context, fingerprint, flow, tls};
+    use crate::event::{Attributes, Method};
+    use samples::{attributes, connection, context, fingerprint, flow, tls};
 
     #[test]
     fn format_names_parse_both_ways_and_a_bad_one_lists_them() {
@@ -177,13 +177,13 @@ mod tests {
         for format in Format::ALL {
             let context = Context { filter: "ja4s".parse().unwrap(), ..context() };
             let mut formatter = Formatter::new(format, Arc::new(context));
-            let (flow, tls, mut out) = (flow(), tls(), Vec::new());
+            let (flow, attributes, mut out) = (flow(), attributes(tls()), Vec::new());
 
-            formatter.connection(&connection(&flow, &tls), &mut out);
+            formatter.connection(&connection(&flow, &attributes), &mut out);
             formatter.stats(Time(0), &StatsRecord::default(), &mut out);
-            formatter.fingerprint(&fingerprint(&flow, &tls), &mut out);
+            formatter.fingerprint(&fingerprint(&flow, &attributes), &mut out);
             assert!(out.is_empty(), "{format:?}");
-            let ja4s = Fingerprint { method: Method::Ja4s, ..fingerprint(&flow, &tls) };
+            let ja4s = Fingerprint { method: Method::Ja4s, ..fingerprint(&flow, &attributes) };
             formatter.fingerprint(&ja4s, &mut out);
             assert_eq!(out.last(), Some(&b'\n'), "{format:?}");
         }
@@ -191,12 +191,12 @@ mod tests {
 
     #[test]
     fn a_full_buffer_is_kept_and_lines_follow_it() {
-        let (flow, tls) = (flow(), tls());
+        let (flow, attributes) = (flow(), attributes(tls()));
         for format in Format::ALL {
             let mut formatter = Formatter::new(format, Arc::new(context()));
             let mut out = b"kept\n".to_vec();
-            formatter.fingerprint(&fingerprint(&flow, &tls), &mut out);
-            formatter.connection(&Connection { tls: None, ..connection(&flow, &tls) }, &mut out);
+            formatter.fingerprint(&fingerprint(&flow, &attributes), &mut out);
+            formatter.connection(&connection(&flow, &Attributes::default()), &mut out);
             assert!(out.starts_with(b"kept\n"), "{format:?}");
             assert_eq!(out.iter().filter(|&&byte| byte == b'\n').count(), 3, "{format:?}");
         }
@@ -207,7 +207,9 @@ mod tests {
         use std::net::{IpAddr, Ipv4Addr};
 
         use super::super::Context;
-        use crate::event::{Cause, Connection, Ended, Fingerprint, FlowIdentity, Hook, Method, Side, Time, Tls};
+        use crate::event::{
+            Attributes, Cause, Connection, Ended, Fingerprint, FlowIdentity, Hook, Latency, Method, Side, Time, Tls,
+        };
         use crate::flow::community_id::CommunityId;
 
         /// 2026-11-23T07:00:00.123456789Z
@@ -242,14 +244,19 @@ mod tests {
                 version: Some("TLS 1.3"),
                 alpn: vec!["h2".to_owned(), "http/1.1".to_owned()],
                 cipher: Some(0x1301),
+                ..Tls::default()
             }
+        }
+
+        pub(crate) fn attributes(tls: Tls) -> Attributes {
+            Attributes { tls: Some(Box::new(tls)), ..Attributes::default() }
         }
 
         pub(crate) fn cause() -> Cause {
             Cause { time: TIME, interface: 1, hook: Some(Hook::Ingress), packet: Some(12) }
         }
 
-        pub(crate) fn fingerprint<'a>(flow: &'a FlowIdentity, tls: &'a Tls) -> Fingerprint<'a> {
+        pub(crate) fn fingerprint<'a>(flow: &'a FlowIdentity, attributes: &'a Attributes) -> Fingerprint<'a> {
             Fingerprint {
                 cause: cause(),
                 flow,
@@ -260,11 +267,12 @@ mod tests {
                 raw: None,
                 original: None,
                 raw_original: None,
-                tls: Some(tls),
+                certificate: None,
+                attributes,
             }
         }
 
-        pub(crate) fn connection<'a>(flow: &'a FlowIdentity, tls: &'a Tls) -> Connection<'a> {
+        pub(crate) fn connection<'a>(flow: &'a FlowIdentity, attributes: &'a Attributes) -> Connection<'a> {
             Connection {
                 cause: Cause { packet: None, ..cause() },
                 flow,
@@ -273,7 +281,8 @@ mod tests {
                 packets: [12, 10],
                 bytes: [1_234, 56_789],
                 ended: Ended::Fin,
-                tls: Some(tls),
+                latency: Latency::default(),
+                attributes,
             }
         }
     }

@@ -50,13 +50,13 @@ impl Table {
 
     pub(super) fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
         let write = |out: &mut Vec<u8>| escape::terminal(event.value, VALUE_SHOWN, out);
-        self.line(event.cause.time, event.method.name(), event.flow, event.tls, out, write);
+        self.line(event.cause.time, event.method.name(), event.flow, event.attributes.tls.as_deref(), out, write);
     }
 
     pub(super) fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
         let ([packets, packets_back], [bytes, bytes_back]) = (event.packets, event.bytes);
         let state = event.ended.name();
-        self.line(event.cause.time, CONNECTION, event.flow, event.tls, out, |out| {
+        self.line(event.cause.time, CONNECTION, event.flow, event.attributes.tls.as_deref(), out, |out| {
             write(out, format_args!("{state} {packets}+{packets_back} packets {bytes}+{bytes_back} bytes"));
         });
     }
@@ -158,8 +158,9 @@ fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-    use super::super::tests::samples::{self, connection, fingerprint, flow, tls};
+    use super::super::tests::samples::{self, attributes, connection, fingerprint, flow, tls};
     use super::*;
+    use crate::event::Attributes;
 
     fn shown(write: impl FnOnce(&mut Table, &mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -170,10 +171,10 @@ mod tests {
 
     #[test]
     fn columns_stand_under_their_names() {
-        let (flow, tls) = (flow(), tls());
+        let (flow, attributes) = (flow(), attributes(tls()));
         let shown = shown(|table, out| {
-            table.fingerprint(&fingerprint(&flow, &tls), out);
-            table.connection(&Connection { tls: None, ..connection(&flow, &tls) }, out);
+            table.fingerprint(&fingerprint(&flow, &attributes), out);
+            table.connection(&connection(&flow, &Attributes::default()), out);
         });
         assert_eq!(
             shown,
@@ -188,16 +189,16 @@ time (UTC)    type        client                    server                 value
     #[test]
     fn long_addresses_push_and_ports_stay_readable() {
         let flow = FlowIdentity { client: ("2001:db8:1:2:3:4:5:6".parse().unwrap(), 51_234), ..flow() };
-        let tls = tls();
-        let shown = shown(|table, out| table.fingerprint(&fingerprint(&flow, &tls), out));
+        let attributes = attributes(tls());
+        let shown = shown(|table, out| table.fingerprint(&fingerprint(&flow, &attributes), out));
         assert!(shown.contains("  [2001:db8:1:2:3:4:5:6]:51234  →  10.0.0.2:443  "), "{shown}");
     }
 
     #[test]
     fn a_name_cannot_steer_the_terminal_or_add_a_line() {
         let flow = flow();
-        let tls = Tls { sni: Some("\u{1b}[2J\n\u{202e}gro".to_owned()), ..tls() };
-        let shown = shown(|table, out| table.fingerprint(&fingerprint(&flow, &tls), out));
+        let attributes = attributes(Tls { sni: Some("\u{1b}[2J\n\u{202e}gro".to_owned()), ..tls() });
+        let shown = shown(|table, out| table.fingerprint(&fingerprint(&flow, &attributes), out));
         assert!(shown.ends_with("  \\u{1b}[2J\\u{a}\\u{202e}gro\n"), "{shown}");
         assert_eq!(shown.lines().count(), 2);
     }

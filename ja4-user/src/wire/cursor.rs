@@ -21,11 +21,21 @@ pub enum WireError {
     ContentType,
     /// A record's version is not 3.x.
     RecordVersion,
+    /// A fixed value that the format demands is not there.
+    Magic,
+    /// A field has a value that its format forbids.
+    Value,
+    /// A form of the format that this sensor does not read.
+    Unsupported,
+    /// More items than the bound this sensor keeps.
+    TooMany,
+    /// Ciphertext that its key does not open.
+    Unauthenticated,
 }
 
 impl WireError {
     /// Every reason, in the order of [`index`](Self::index).
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::Truncated,
         Self::BadLength,
         Self::TrailingBytes,
@@ -33,6 +43,11 @@ impl WireError {
         Self::OddList,
         Self::ContentType,
         Self::RecordVersion,
+        Self::Magic,
+        Self::Value,
+        Self::Unsupported,
+        Self::TooMany,
+        Self::Unauthenticated,
     ];
 
     /// The reason's name in counters: lower case, words joined by `_`.
@@ -46,6 +61,11 @@ impl WireError {
             Self::OddList => "odd_list",
             Self::ContentType => "content_type",
             Self::RecordVersion => "record_version",
+            Self::Magic => "magic",
+            Self::Value => "value",
+            Self::Unsupported => "unsupported",
+            Self::TooMany => "too_many",
+            Self::Unauthenticated => "unauthenticated",
         }
     }
 

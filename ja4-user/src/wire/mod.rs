@@ -5,6 +5,14 @@
 //! that exists is well-formed down to the level its type documents.
 
 mod cursor;
+pub mod dhcp4;
+pub mod dhcp6;
+pub mod dtls;
+pub mod http1;
+pub mod http2;
+pub mod quic;
+pub mod ssh;
 pub mod tls;
+pub mod x509;
 
 pub use cursor::{Cursor, WireError};

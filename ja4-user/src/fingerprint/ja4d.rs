@@ -1,0 +1,1 @@
+//! JA4D: DHCPv4 message (specification, section 11).

@@ -1,0 +1,1 @@
+//! JA4H: HTTP client (specification, section 5).

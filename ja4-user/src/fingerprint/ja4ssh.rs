@@ -1,0 +1,1 @@
+//! JA4SSH: SSH traffic (specification, section 8).

@@ -1,0 +1,1 @@
+//! JA4X: X.509 certificate (specification, section 7).

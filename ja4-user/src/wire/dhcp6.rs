@@ -1,0 +1,1 @@
+//! DHCPv6 messages (RFC 8415).

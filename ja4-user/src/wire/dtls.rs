@@ -1,0 +1,1 @@
+//! DTLS records and handshake fragments (RFC 6347, RFC 9147).

@@ -1,0 +1,1 @@
+//! Cleartext HTTP/2 (RFC 9113).

@@ -1,0 +1,1 @@
+//! SSH banners and key exchange (RFC 4253).
