@@ -83,6 +83,19 @@ impl Transport {
     }
 }
 
+impl Transport {
+    /// The same of the addresses alone, for frames that do not tell their flow.
+    #[inline(always)]
+    pub fn hash_of_addresses(&self, seed: [u64; 2]) -> u64 {
+        if self.version == 4 {
+            let ([_, src], [_, dst]) = (self.src, self.dst);
+            hash_v4(src as u32, 0, dst as u32, 0, 0, seed)
+        } else {
+            hash_v6(self.src, 0, self.dst, 0, 0, seed)
+        }
+    }
+}
+
 /// [`Transport::hash`] over IPv4, the ends in either order.
 #[inline(always)]
 pub(crate) fn hash_v4(a: u32, a_port: u16, b: u32, b_port: u16, proto: u8, seed: [u64; 2]) -> u64 {
@@ -143,6 +156,20 @@ pub mod seen {
     pub const TLS: u8 = 1 << 4;
 }
 
+/// What a direction carries, as far as its bytes have said; see [`Direction::protocol`].
+pub mod protocol {
+    /// Not known.
+    pub const UNKNOWN: u8 = 0;
+    /// TLS.
+    pub const TLS: u8 = 1;
+    /// HTTP/1.
+    pub const HTTP: u8 = 2;
+    /// HTTP/2 in the clear.
+    pub const HTTP2: u8 = 3;
+    /// SSH.
+    pub const SSH: u8 = 4;
+}
+
 /// What is known of one direction of a flow. Only packets of that direction write it, so the two
 /// hooks of an interface never write the same half.
 ///
@@ -157,7 +184,8 @@ pub mod seen {
 /// | 36 | 4 | place: interface and hook that report this direction |
 /// | 40 | 1 | phase, see [`crate::hunger::phase`] |
 /// | 41 | 1 | seen, see [`seen`] |
-/// | 42 | 6 | zero |
+/// | 42 | 1 | protocol, see [`protocol`] |
+/// | 43 | 5 | zero |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Direction {
@@ -179,8 +207,10 @@ pub struct Direction {
     pub phase: u8,
     /// See [`seen`].
     pub seen: u8,
+    /// See [`protocol`].
+    pub protocol: u8,
     /// Always zero.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 5],
 }
 
 /// The entry of a flow, in the kernel's map and in the table of a replay.

@@ -1,13 +1,20 @@
 //! Link, network and transport headers of one frame, as offsets and a five-tuple.
 //!
-//! Ethernet II, up to two VLAN tags (IEEE 802.1Q, 802.1ad), IPv4 (RFC 791), IPv6 with extension
-//! headers (RFC 8200), TCP (RFC 9293), UDP (RFC 768). Nothing is copied but the addresses.
+//! Ethernet II, up to two VLAN tags (IEEE 802.1Q, 802.1ad), MPLS labels (RFC 3032), IPv4 (RFC 791),
+//! IPv6 with extension headers (RFC 8200), TCP (RFC 9293), UDP (RFC 768), and one tunnel, see
+//! [`crate::tunnel`]: the innermost headers are the ones that count. Nothing is copied but the
+//! addresses.
 
+use crate::tunnel::{self, Opened};
 use crate::{Bytes, Window};
 
 /// No header of an accepted frame begins at or after this offset: Ethernet 14 + two VLAN tags 8 +
-/// IPv6 40 + [`MAX_EXTENSION_BYTES`]. It keeps every direct packet access of the kernel half small.
+/// IPv6 40 + [`MAX_EXTENSION_BYTES`], or as much with a tunnel and fewer extensions. It keeps every
+/// direct packet access of the kernel half small.
 pub const MAX_HEADERS: usize = 512;
+
+/// MPLS labels followed in one stack. Providers push two to four.
+pub const MAX_LABELS: usize = 6;
 
 /// Extension headers followed before an IPv6 packet counts as malformed. Real stacks send one or two.
 pub const MAX_EXTENSIONS: usize = 6;
@@ -26,11 +33,23 @@ pub const ETHERTYPE_IPV6: u16 = 0x86dd;
 pub const ETHERTYPE_VLAN: u16 = 0x8100;
 /// EtherType of a service VLAN tag (802.1ad).
 pub const ETHERTYPE_QINQ: u16 = 0x88a8;
+/// EtherType of MPLS (RFC 3032).
+pub const ETHERTYPE_MPLS: u16 = 0x8847;
+/// EtherType of MPLS with an upstream-assigned label (RFC 5332).
+pub const ETHERTYPE_MPLS_UPSTREAM: u16 = 0x8848;
+/// EtherType of an Ethernet frame inside another protocol (RFC 1701, section "Protocol Type").
+pub const ETHERTYPE_ETHERNET: u16 = 0x6558;
 
+/// IP protocol number of IPv4 in IP (RFC 2003).
+pub const PROTO_IPV4: u8 = 4;
 /// IP protocol number of TCP.
 pub const PROTO_TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const PROTO_UDP: u8 = 17;
+/// IP protocol number of IPv6 in IP (RFC 4213).
+pub const PROTO_IPV6: u8 = 41;
+/// IP protocol number of GRE (RFC 2784).
+pub const PROTO_GRE: u8 = 47;
 
 /// TCP flag bits (RFC 9293, section 3.1).
 pub mod tcp_flag {
@@ -78,11 +97,13 @@ pub enum Malformed {
     TcpHeader,
     /// Shorter than its UDP header.
     UdpTruncated,
+    /// Shorter than the header of a tunnel.
+    TunnelTruncated,
 }
 
 impl Malformed {
     /// Every reason, in the order of its counter.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::LinkTruncated,
         Self::Ipv4Truncated,
         Self::Ipv4Header,
@@ -91,6 +112,7 @@ impl Malformed {
         Self::TcpTruncated,
         Self::TcpHeader,
         Self::UdpTruncated,
+        Self::TunnelTruncated,
     ];
 
     /// Name of the counter.
@@ -104,6 +126,7 @@ impl Malformed {
             Self::TcpTruncated => "tcp_truncated",
             Self::TcpHeader => "tcp_header",
             Self::UdpTruncated => "udp_truncated",
+            Self::TunnelTruncated => "tunnel_truncated",
         }
     }
 }
@@ -116,8 +139,12 @@ pub enum Parsed {
     Transport,
     /// Not IPv4 or IPv6.
     NotIp,
-    /// A fragment without a transport header, or the first of several.
+    /// A fragment without a transport header, or the first of several. Addresses, protocol and the
+    /// IP header's offset are known; ports are 0.
     Fragment,
+    /// A tunnel inside a tunnel: what is in it is of type [`Transport::inner`] and begins at
+    /// [`Transport::l4`]. Addresses are the inner tunnel's; ports and protocol are 0.
+    Nested,
     /// IP, but neither TCP nor UDP.
     OtherProtocol,
     /// Broken, for the reason given.
@@ -157,21 +184,39 @@ pub struct Transport {
     pub version: u8,
     /// TCP flags; 0 for UDP.
     pub flags: u8,
+    /// EtherType of what a tunnel carries, see [`Parsed::Nested`].
+    pub inner: u16,
 }
 
-/// Parses the headers of one frame into `out`. Where the IP header announces no length (TSO of
+/// Parses the headers of one frame into `out`, those inside a tunnel if there is one. Where the IP header announces no length (TSO of
 /// more than 64 KiB leaves it 0), the payload runs to the frame's end.
+#[inline(always)]
+pub fn parse<B: Bytes>(frame: &B, start: Start, out: &mut Transport) -> Parsed {
+    let (ethertype, offset) = match start {
+        Start::Ethernet => (ETHERTYPE_ETHERNET, 0),
+        Start::Network { ethertype, offset } => (ethertype, offset as u32),
+    };
+    let outer = level(frame, ethertype, offset, out);
+    if outer != Parsed::Nested {
+        return outer;
+    }
+    let out = frame.settle(out);
+    level(frame, out.inner, out.l4, out)
+}
+
+/// Parses the headers of one level: to TCP or UDP, or to what a tunnel carries, which is
+/// [`Parsed::Nested`].
 // In the kernel a function of its own: it needs many registers, and the verifier loses its way in
 // what is left of them on the stack.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub fn parse<B: Bytes>(frame: &B, start: Start, out: &mut Transport) -> Parsed {
-    let (mut ethertype, mut l3) = match start {
-        Start::Ethernet => match frame.window::<ETHERNET>(0) {
-            Some(ethernet) => (ethernet.be16::<12>(), ETHERNET),
+fn level<B: Bytes>(frame: &B, ethertype: u16, offset: u32, out: &mut Transport) -> Parsed {
+    let (mut ethertype, mut l3) = (ethertype, offset as usize);
+    if ethertype == ETHERTYPE_ETHERNET {
+        match frame.window::<ETHERNET>(l3) {
+            Some(ethernet) => (ethertype, l3) = (ethernet.be16::<12>(), l3 + ETHERNET),
             None => return Parsed::Malformed(Malformed::LinkTruncated),
-        },
-        Start::Network { ethertype, offset } => (ethertype, offset),
-    };
+        }
+    }
     for _ in 0..2 {
         if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ {
             break;
@@ -181,14 +226,54 @@ pub fn parse<B: Bytes>(frame: &B, start: Start, out: &mut Transport) -> Parsed {
             None => return Parsed::Malformed(Malformed::LinkTruncated),
         }
     }
+    if ethertype == ETHERTYPE_MPLS || ethertype == ETHERTYPE_MPLS_UPSTREAM {
+        (ethertype, l3) = match labels(frame, l3 as u32) {
+            0 => return Parsed::Malformed(Malformed::LinkTruncated),
+            past => (past as u16, (past >> 16) as usize),
+        };
+    }
     let network = match ethertype {
         ETHERTYPE_IPV4 => ipv4(frame, l3, out),
         ETHERTYPE_IPV6 => ipv6(frame, l3, out),
         _ => return Parsed::NotIp,
     };
+    let out = frame.settle(out);
     match network {
-        Parsed::Transport => transport(frame, frame.settle(out)),
+        Parsed::Transport => transport(frame, out),
+        Parsed::Fragment => {
+            (out.src_port, out.dst_port, out.seq, out.flags) = (0, 0, 0, 0);
+            Parsed::Fragment
+        }
         other => other,
+    }
+}
+
+/// Walks a stack of MPLS labels from `at`. Returns the EtherType of what follows, told by the version
+/// of an IP header, in bits 0 to 15 and its offset above; 0 where the frame ends before. Whatever
+/// else follows (a pseudowire, or more than [`MAX_LABELS`]) has EtherType 0.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn labels<B: Bytes>(frame: &B, at: u32) -> u32 {
+    let mut at = at;
+    for _ in 0..MAX_LABELS {
+        let Some(label) = frame.window::<5>(at as usize) else {
+            return 0;
+        };
+        at += 4;
+        // Bottom of stack (RFC 3032, section 2.1).
+        if label.be8::<2>() & 1 != 0 {
+            return at << 16 | u32::from(ip_version(label.be8::<4>()));
+        }
+    }
+    at << 16
+}
+
+/// EtherType of an IP header that begins with this byte; 0 where none does.
+#[inline(always)]
+pub(crate) fn ip_version(first: u8) -> u16 {
+    match first >> 4 {
+        4 => ETHERTYPE_IPV4,
+        6 => ETHERTYPE_IPV6,
+        _ => 0,
     }
 }
 
@@ -204,10 +289,6 @@ fn ipv4<B: Bytes>(frame: &B, l3: usize, out: &mut Transport) -> Parsed {
     if first >> 4 != 4 || header < 20 || total < header {
         return Parsed::Malformed(Malformed::Ipv4Header);
     }
-    // More-fragments bit and 13 bits of offset (RFC 791, section 3.1).
-    if ip.be16::<6>() & 0x3fff != 0 {
-        return Parsed::Fragment;
-    }
     out.src = [0, ip.be32::<12>().into()];
     out.dst = [0, ip.be32::<16>().into()];
     out.version = 4;
@@ -215,6 +296,10 @@ fn ipv4<B: Bytes>(frame: &B, l3: usize, out: &mut Transport) -> Parsed {
     out.l3 = l3 as u32;
     out.l4 = l3 as u32 + header;
     out.payload_len = total - header;
+    // More-fragments bit and 13 bits of offset (RFC 791, section 3.1).
+    if ip.be16::<6>() & 0x3fff != 0 {
+        return Parsed::Fragment;
+    }
     Parsed::Transport
 }
 
@@ -228,29 +313,31 @@ fn ipv6<B: Bytes>(frame: &B, l3: usize, out: &mut Transport) -> Parsed {
         return Parsed::Malformed(Malformed::Ipv6Header);
     }
     let mut l4 = l3 as u32 + 40;
-    let announced = u32::from(ip.be16::<4>());
-    let mut len = if announced == 0 { rest_of(frame, l3 + 40) } else { announced };
-    if next != PROTO_TCP && next != PROTO_UDP {
-        let chain = extensions(frame, l4, next);
-        let skipped = chain & 0xffff;
-        match (chain >> 24) as u8 {
-            chain::WHOLE if skipped <= len => {}
-            chain::FRAGMENT => return Parsed::Fragment,
-            chain::TRUNCATED => return Parsed::Malformed(Malformed::Ipv6Truncated),
-            _ => return Parsed::Malformed(Malformed::Ipv6Header),
-        }
-        next = (chain >> 16) as u8;
-        l4 += skipped;
-        len -= skipped;
-    }
     out.src = [ip.be64::<8>(), ip.be64::<16>()];
     out.dst = [ip.be64::<24>(), ip.be64::<32>()];
     out.version = 6;
-    out.proto = next;
     out.l3 = l3 as u32;
+    let announced = u32::from(ip.be16::<4>());
+    let mut len = if announced == 0 { rest_of(frame, l3 + 40) } else { announced };
+    let mut outcome = Parsed::Transport;
+    if next != PROTO_TCP && next != PROTO_UDP {
+        let chain = extensions(frame, l4, next);
+        let skipped = chain & 0xffff;
+        next = (chain >> 16) as u8;
+        match (chain >> 24) as u8 {
+            chain::WHOLE | chain::FRAGMENT if skipped > len => return Parsed::Malformed(Malformed::Ipv6Header),
+            chain::WHOLE => {}
+            chain::FRAGMENT => outcome = Parsed::Fragment,
+            chain::TRUNCATED => return Parsed::Malformed(Malformed::Ipv6Truncated),
+            _ => return Parsed::Malformed(Malformed::Ipv6Header),
+        }
+        l4 += skipped;
+        len -= skipped;
+    }
+    out.proto = next;
     out.l4 = l4;
     out.payload_len = len;
-    Parsed::Transport
+    outcome
 }
 
 /// Bytes from an offset to the end of the frame, for super-packets too long for a length field.
@@ -285,7 +372,7 @@ fn extensions<B: Bytes>(frame: &B, at: u32, first: u8) -> u32 {
         };
         let units = u32::from(extension.be8::<1>());
         if next == 44 && extension.be16::<2>() & 0xfff9 != 0 {
-            return u32::from(chain::FRAGMENT) << 24;
+            return u32::from(chain::FRAGMENT) << 24 | u32::from(extension.be8::<0>()) << 16 | skipped;
         }
         // An atomic fragment header (RFC 6946) is 8 bytes.
         skipped += match next {
@@ -334,8 +421,30 @@ fn transport<B: Bytes>(frame: &B, out: &mut Transport) -> Parsed {
             out.payload_len -= 8;
             out.seq = 0;
             out.flags = 0;
-            Parsed::Transport
+            if tunnel::is_udp_port(out.dst_port) {
+                within(tunnel::over_udp(frame, out), out)
+            } else {
+                Parsed::Transport
+            }
         }
+        PROTO_IPV4 => within(Opened::at(ETHERTYPE_IPV4, out.l4), out),
+        PROTO_IPV6 => within(Opened::at(ETHERTYPE_IPV6, out.l4), out),
+        PROTO_GRE => within(tunnel::gre(frame, out.l4), out),
         _ => Parsed::OtherProtocol,
+    }
+}
+
+/// What looking into a tunnel has come to.
+#[inline(always)]
+fn within(opened: Opened, out: &mut Transport) -> Parsed {
+    match opened {
+        Opened::NONE if out.proto == PROTO_UDP => Parsed::Transport,
+        Opened::NONE => Parsed::OtherProtocol,
+        Opened::TRUNCATED => Parsed::Malformed(Malformed::TunnelTruncated),
+        opened => {
+            (out.inner, out.l4) = (opened.ethertype(), opened.offset());
+            (out.src_port, out.dst_port, out.proto, out.seq, out.flags) = (0, 0, 0, 0, 0);
+            Parsed::Nested
+        }
     }
 }

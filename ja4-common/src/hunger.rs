@@ -1,26 +1,35 @@
-//! Which payload segments of a TCP direction carry a TLS handshake.
+//! Which payload segments of a TCP direction carry a handshake.
 //!
 //! A direction whose SYN was seen is *born hungry*: its first bytes are wanted whatever they are,
-//! in any order. Once they prove to be a TLS record, the walk goes from record header to record
-//! header (RFC 8446, section 5.1) and wants every segment up to the first record that is not a
-//! handshake: ChangeCipherSpec, application data, an alert. A hello that spans segments, a message
-//! that spans records and a flight of several messages need no rule of their own.
+//! in any order, until the first in-order bytes say what the stream is.
+//!
+//! - **TLS**: the walk goes from record header to record header (RFC 8446, section 5.1) and wants
+//!   every segment up to the first record that is not a handshake: ChangeCipherSpec, application
+//!   data, an alert. A hello that spans segments, a message that spans records and a flight of
+//!   several messages, certificates among them, need no rule of their own.
+//! - **HTTP/1**: from a request's first segment to one that ends as a header block does. A segment
+//!   that begins with a method opens the next.
+//! - **HTTP/2**: the client's first bytes from the preface on.
+//! - **SSH**: the identification string and what follows it, KEXINIT.
+//!
+//! A byte budget bounds each of them.
 //!
 //! ```text
-//!            in-order bytes are TLS                 record that is no handshake
-//!  FRESH ───────────────────────────▶ RECORDS ───────────────────────────────▶ CLOSING
-//!    │ they are not, or budget spent     ▲  │ budget spent                         │ far behind
-//!    └──────────────▶ IDLE ◀─────────────┼──┴──────────────────────────────────────┘
-//!                      └─────────────────┘ a segment begins with a ClientHello or ServerHello
+//!          in-order bytes are TLS, HTTP, SSH          it is over
+//!  FRESH ───────────────────────────▶ RECORDS, TEXT ───────────────▶ CLOSING
+//!    │ they are not, or budget spent     ▲  │ budget spent            │ far behind
+//!    └──────────────▶ IDLE ◀─────────────┼──┴─────────────────────────┘
+//!                      └─────────────────┘ a segment begins with a hello, a request, a banner
 //! ```
 
 use crate::Bytes;
-use crate::flow::{Direction, seen};
+use crate::begin::{self, Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
+use crate::flow::{Direction, protocol, seen};
 use crate::knobs::Knobs;
 
 /// What [`Direction::mark`] means.
 pub mod phase {
-    /// Nothing is wanted but a segment that begins with a hello.
+    /// Nothing is wanted but a segment that begins something.
     pub const IDLE: u8 = 0;
     /// `mark` is the first payload byte, which has not been seen yet.
     pub const FRESH: u8 = 1;
@@ -28,26 +37,18 @@ pub mod phase {
     pub const RECORDS: u8 = 2;
     /// `mark` is the end of the handshake; late segments before it are still wanted.
     pub const CLOSING: u8 = 3;
+    /// HTTP or SSH: every segment is wanted.
+    pub const TEXT: u8 = 4;
 }
 
 /// TLS content types (RFC 8446, section 5.1).
 mod content {
     pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
-    pub(super) const HANDSHAKE: u8 = 22;
     pub(super) const APPLICATION_DATA: u8 = 23;
 }
 
-/// Bytes of a TLS record header.
-const RECORD_HEADER: u32 = 5;
-
 /// Bytes of a ChangeCipherSpec record.
 const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
-
-/// Shortest payload taken for a hello: a record header and a handshake header.
-pub const SHORTEST_HELLO: u32 = RECORD_HEADER + 4;
-
-/// Longest record body: 2^14 and the 2048 bytes that TLS 1.2 allows on top (RFC 5246, 6.2.3).
-const MAX_RECORD: u32 = (1 << 14) + 2048;
 
 /// Record headers followed in one segment. A flight has four to six; a sender of many tiny records
 /// is followed by budget instead.
@@ -68,31 +69,17 @@ pub struct Segment {
     pub len: u32,
 }
 
-/// Whether a segment begins with a TLS record that holds a ClientHello or a ServerHello; the
-/// handshake type if so.
+/// What a segment begins with.
 #[inline(always)]
-pub fn begins_with_hello<B: Bytes>(frame: &B, segment: &Segment) -> Option<u8> {
+pub fn begins<B: Bytes>(frame: &B, segment: &Segment) -> Begin {
     // What lies behind a shorter payload is not the stream's: an Ethernet trailer, or padding.
-    if segment.len < SHORTEST_HELLO {
-        return None;
+    if segment.len < SHORTEST {
+        return Begin::Nothing;
     }
-    // Record header, then type and length of the handshake message (RFC 8446, section 4).
-    let first = u64::from_be_bytes(frame.load_far::<8>(segment.at as usize)?);
-    is_hello(first)
-}
-
-/// The same of a stream's first eight bytes, in network byte order.
-#[inline(always)]
-pub fn is_hello(first: u64) -> Option<u8> {
-    let [content, major, minor, hi, lo, hello, len_hi, _] = first.to_be_bytes();
-    let record = u32::from(u16::from_be_bytes([hi, lo]));
-    let is = content == content::HANDSHAKE
-        && major == 3
-        && minor <= 4
-        && (4..=MAX_RECORD).contains(&record)
-        && (hello == 1 || hello == 2)
-        && len_hi == 0;
-    is.then_some(hello)
+    match frame.load_far::<8>(segment.at as usize) {
+        Some(first) => begin::begin(u64::from_be_bytes(first)),
+        None => Begin::Nothing,
+    }
 }
 
 /// What is to be done with a segment.
@@ -103,15 +90,17 @@ enum Step {
     Spend,
     /// `mark` lies in it: follow the record headers from there.
     Walk,
+    /// It is HTTP or SSH.
+    Read,
 }
 
-/// Whether the direction has had its handshake and this segment begins no other: the case of nearly
+/// Whether the direction has had its handshake and this segment begins nothing: the case of nearly
 /// every packet, which spares it [`wants`].
 #[inline(always)]
 pub fn is_sated<B: Bytes>(frame: &B, direction: &Direction, segment: &Segment) -> bool {
     let ahead = segment.seq.wrapping_sub(direction.mark);
     let sated = direction.phase == phase::IDLE || (direction.phase == phase::CLOSING && ahead <= FAR as u32);
-    sated && begins_with_hello(frame, segment).is_none()
+    sated && begins(frame, segment) == Begin::Nothing
 }
 
 /// Whether the direction wants this segment; moves its state on.
@@ -121,6 +110,7 @@ pub fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, 
         Step::Skip => false,
         Step::Spend => spend(direction, segment),
         Step::Walk => walk(frame, direction, segment),
+        Step::Read => read(frame, direction, segment),
     }
 }
 
@@ -130,10 +120,7 @@ fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs
     let covers_mark = ahead <= 0 && ahead.wrapping_add(segment.len as i32) > 0;
     match direction.phase {
         phase::FRESH if covers_mark => match first_bytes(frame, segment, ahead) {
-            FirstBytes::Handshake => {
-                open(direction, direction.mark, knobs);
-                Step::Walk
-            }
+            FirstBytes::Begin(begin) => open(direction, direction.mark, begin, knobs),
             FirstBytes::TooFew => {
                 direction.budget = knobs.handshake_budget;
                 Step::Spend
@@ -157,6 +144,12 @@ fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs
             Step::Spend
         }
         phase::RECORDS => Step::Spend,
+        // A further request has a budget of its own; after CONNECT comes a hello.
+        phase::TEXT if direction.protocol == protocol::HTTP => match begins(frame, segment) {
+            Begin::Nothing => Step::Read,
+            begin => open(direction, segment.seq, begin, knobs),
+        },
+        phase::TEXT => Step::Read,
         // Before the first payload byte: a keep-alive, which carries nothing new.
         phase::FRESH => Step::Skip,
         phase::CLOSING if ahead < 0 => Step::Spend,
@@ -164,21 +157,56 @@ fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs
             if direction.phase == phase::CLOSING && ahead > FAR {
                 direction.phase = phase::IDLE;
             }
-            if begins_with_hello(frame, segment).is_none() {
-                return Step::Skip;
+            match begins(frame, segment) {
+                Begin::Nothing => Step::Skip,
+                begin => open(direction, segment.seq, begin, knobs),
             }
-            open(direction, segment.seq, knobs);
-            Step::Walk
         }
     }
 }
 
+/// The direction has begun something at `mark`.
 #[inline(always)]
-fn open(direction: &mut Direction, mark: u32, knobs: &Knobs) {
-    direction.phase = phase::RECORDS;
+fn open(direction: &mut Direction, mark: u32, begin: Begin, knobs: &Knobs) -> Step {
     direction.mark = mark;
     direction.budget = knobs.handshake_budget;
-    direction.seen |= seen::TLS;
+    let (protocol, phase) = match begin {
+        Begin::Http1 => (protocol::HTTP, phase::TEXT),
+        Begin::Http2 => {
+            direction.budget = knobs.http2_budget;
+            (protocol::HTTP2, phase::TEXT)
+        }
+        Begin::Ssh => {
+            direction.budget = knobs.fresh_budget;
+            (protocol::SSH, phase::TEXT)
+        }
+        _ => {
+            direction.seen |= seen::TLS;
+            (protocol::TLS, phase::RECORDS)
+        }
+    };
+    (direction.protocol, direction.phase) = (protocol, phase);
+    if phase == phase::RECORDS { Step::Walk } else { Step::Read }
+}
+
+/// Takes a segment of HTTP or SSH.
+#[inline(always)]
+fn read<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> bool {
+    let wanted = spend(direction, segment);
+    if wanted && direction.protocol == protocol::HTTP && ends_block(frame, segment) {
+        (direction.phase, direction.mark) = (phase::CLOSING, segment.seq.wrapping_add(segment.len));
+    }
+    wanted
+}
+
+/// Whether a segment ends with an empty line, as a request without a body does (RFC 9112, section 2).
+#[inline(always)]
+fn ends_block<B: Bytes>(frame: &B, segment: &Segment) -> bool {
+    if segment.len < 4 {
+        return false;
+    }
+    let last = frame.load_far::<4>((segment.at + segment.len - 4) as usize);
+    matches!(last, Some([_, b'\n', b'\r', b'\n'] | [_, _, b'\n', b'\n']))
 }
 
 /// Takes the segment's payload from the budget; with the last of it, hunger ends.
@@ -193,7 +221,7 @@ fn spend(direction: &mut Direction, segment: &Segment) -> bool {
 }
 
 enum FirstBytes {
-    Handshake,
+    Begin(Begin),
     Other,
     TooFew,
 }
@@ -204,18 +232,31 @@ enum FirstBytes {
 fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, ahead: i32) -> FirstBytes {
     let skip = ahead.unsigned_abs();
     let (at, len) = (segment.at + skip, segment.len - skip);
-    if len > RECORD_HEADER {
-        return match frame.load_far::<6>(at as usize) {
-            Some([content::HANDSHAKE, 3, 0..=4, hi, lo, 1 | 2])
-                if (1..=MAX_RECORD).contains(&u32::from(u16::from_be_bytes([hi, lo]))) =>
-            {
-                FirstBytes::Handshake
-            }
-            _ => FirstBytes::Other,
-        };
+    let Some([first]) = frame.load_far::<1>(at as usize) else {
+        return FirstBytes::Other;
+    };
+    if first != HANDSHAKE && !first.is_ascii_uppercase() {
+        return FirstBytes::Other;
     }
-    match frame.load_far::<1>(at as usize) {
-        Some([content::HANDSHAKE]) => FirstBytes::TooFew,
+    if len >= 8
+        && let Some(eight) = frame.load_far::<8>(at as usize)
+    {
+        let begin = begin::begin(u64::from_be_bytes(eight));
+        if begin != Begin::Nothing {
+            return FirstBytes::Begin(begin);
+        }
+    }
+    if len <= RECORD_HEADER {
+        return FirstBytes::TooFew;
+    }
+    match frame.load_far::<6>(at as usize) {
+        // A first record that holds less than a handshake header.
+        Some([HANDSHAKE, 3, 0..=4, hi, lo, 1 | 2])
+            if (1..=MAX_RECORD).contains(&u32::from(u16::from_be_bytes([hi, lo]))) =>
+        {
+            FirstBytes::Begin(Begin::ClientHello)
+        }
+        Some([a, b, c, d, ..]) if begin::may_be_method([a, b, c, d]) => FirstBytes::Begin(Begin::Http1),
         _ => FirstBytes::Other,
     }
 }
@@ -237,8 +278,10 @@ fn begins_past_handshake<B: Bytes>(frame: &B, segment: &Segment) -> bool {
 #[inline(always)]
 fn precedes_hello<B: Bytes>(frame: &B, segment: &Segment, done: u32) -> bool {
     let behind = segment.at + done + CHANGE_CIPHER_SPEC;
-    done + CHANGE_CIPHER_SPEC + SHORTEST_HELLO <= segment.len
-        && frame.load_far::<8>(behind as usize).is_some_and(|first| is_hello(u64::from_be_bytes(first)).is_some())
+    done + CHANGE_CIPHER_SPEC + SHORTEST <= segment.len
+        && frame.load_far::<8>(behind as usize).is_some_and(|first| {
+            matches!(begin::begin(u64::from_be_bytes(first)), Begin::ClientHello | Begin::ServerHello)
+        })
 }
 
 /// Follows record headers from `mark`, which lies in this segment.
@@ -261,7 +304,7 @@ fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> bo
             direction.mark = segment.seq.wrapping_add(done);
             continue;
         }
-        if content != content::HANDSHAKE {
+        if content != HANDSHAKE {
             direction.phase = phase::CLOSING;
             if done == 0 {
                 return false;

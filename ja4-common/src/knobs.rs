@@ -16,9 +16,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// | 32 | 4 | 1: keep packet and byte counts of every known flow |
 /// | 36 | 4 | 1: the governor is on |
 /// | 40 | 4 | log2 of the length of an epoch, ns |
-/// | 44 | 4 | zero |
+/// | 44 | 4 | payload bytes wanted of an HTTP/2 client |
 /// | 48 | 8 × classes | governor: records per second, per class and CPU |
-/// | 96 | 8 × classes | governor: burst, records |
+/// | 48 + 8 × classes | 8 × classes | governor: burst, records |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Knobs {
@@ -38,8 +38,9 @@ pub struct Knobs {
     pub governor: u32,
     /// Log2 of the length of an epoch, nanoseconds.
     pub epoch_shift: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// Payload bytes wanted of an HTTP/2 client: its requests share one compression state, so they
+    /// are read from the first byte on, or not at all.
+    pub http2_budget: u32,
     /// Records per second and CPU of each class; 0: no limit.
     pub rate: [u64; Class::COUNT],
     /// Records of each class that may come at once.
@@ -57,6 +58,8 @@ impl Knobs {
     pub const FRESH_BUDGET: u32 = 4 << 10;
     /// Payload bytes wanted of the handshake of one direction.
     pub const HANDSHAKE_BUDGET: u32 = 16 << 10;
+    /// Payload bytes wanted of an HTTP/2 client.
+    pub const HTTP2_BUDGET: u32 = 64 << 10;
     /// Slots of the filter: one byte each.
     pub const SLOTS: u32 = 1 << 20;
 
@@ -71,7 +74,7 @@ impl Knobs {
             accounting: 1,
             governor: 0,
             epoch_shift: 34,
-            reserved: 0,
+            http2_budget: Self::HTTP2_BUDGET,
             rate: [0; Class::COUNT],
             burst: [0; Class::COUNT],
         }

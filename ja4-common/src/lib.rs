@@ -6,9 +6,12 @@
 //! | module | holds |
 //! |---|---|
 //! | [`headers`] | link, network and transport headers of one frame, as offsets |
+//! | [`tunnel`] | what a tunnel's header says of the packet inside |
 //! | [`flow`] | flow key, symmetric hash, per-flow entry |
 //! | `quick` | the short way out for bulk packets |
-//! | [`hunger`] | which payload segments of a flow carry a TLS handshake |
+//! | [`begin`] | what a stream begins with |
+//! | [`hunger`] | which payload segments of a TCP direction are wanted |
+//! | [`datagram`] | which UDP datagrams are wanted |
 //! | [`select`] | the decision over one frame |
 //! | [`record`] | the record that carries a selected frame to userspace |
 //! | [`counter`] | one counter for every outcome, and the laws they obey |
@@ -16,7 +19,9 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod begin;
 pub mod counter;
+pub mod datagram;
 pub mod flow;
 pub mod headers;
 pub mod hunger;
@@ -24,6 +29,8 @@ pub mod knobs;
 mod quick;
 pub mod record;
 pub mod select;
+pub mod tunnel;
+mod verdict;
 
 /// Checked reads from one frame.
 ///
@@ -81,6 +88,9 @@ impl Bytes for Slice<'_> {
 
     #[inline]
     fn window<const N: usize>(&self, offset: usize) -> Option<&[u8; N]> {
+        if offset >= headers::MAX_HEADERS {
+            return None;
+        }
         self.bytes.get(offset..)?.first_chunk()
     }
 

@@ -1,18 +1,23 @@
-//! The short way for the shape that nearly every packet has, in one straight line: Ethernet, IPv4
-//! without options or IPv6 without extension headers, TCP.
+//! The short way for the shapes that nearly every packet has, in one straight line: Ethernet, IPv4
+//! without options or IPv6 without extension headers, TCP or UDP.
 //!
 //! Bulk packets of flows that nobody knows end here. What the short way cannot tell takes the long
 //! one, [`crate::headers::parse`], which comes to the same headers and the same verdict.
 
+use crate::begin::{self, Begin};
+use crate::datagram;
 use crate::flow::{Flows, hash_v4, hash_v6};
-use crate::headers::{ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTO_TCP, Transport, tcp_flag};
-use crate::hunger;
+use crate::headers::{ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTO_TCP, PROTO_UDP, Transport, tcp_flag};
+use crate::select::SSH_PORT;
+use crate::tunnel;
 use crate::{Bytes, Window};
 
-/// Bytes of an IPv4 header without options, of an IPv6 header, of a TCP header without options.
+/// Bytes of an IPv4 header without options, of an IPv6 header, of a TCP header without options, of a
+/// UDP header.
 const IPV4: usize = 20;
 const IPV6: usize = 40;
 const TCP: usize = 20;
+const UDP: usize = 8;
 
 /// Flags that make a TCP packet more than bulk.
 const NOT_BULK: u8 = tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST;
@@ -20,9 +25,11 @@ const NOT_BULK: u8 = tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST;
 /// What the short way found.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// A bulk packet of an unknown flow.
+    /// A bulk packet of an unknown TCP flow.
     Stranger,
-    /// Another TCP packet; its headers are written.
+    /// A bulk packet of an unknown UDP flow.
+    StrangeDatagram,
+    /// Another TCP or UDP packet; its headers are written.
     Parsed,
     /// Not the shape it knows.
     Odd,
@@ -43,7 +50,23 @@ pub(crate) fn shape<B: Bytes, F: Flows>(
     match h.be16::<12>() {
         ETHERTYPE_IPV4 => {
             // Version 4 and five words of header; neither fragment offset nor more-fragments.
-            if h.be8::<14>() != 0x45 || h.be16::<20>() & 0x3fff != 0 || h.be8::<23>() != PROTO_TCP {
+            if h.be8::<14>() != 0x45 || h.be16::<20>() & 0x3fff != 0 {
+                return Shape::Odd;
+            }
+            let proto = h.be8::<23>();
+            if proto == PROTO_UDP {
+                let (src, dst, src_port, dst_port) = (h.be32::<26>(), h.be32::<30>(), h.be16::<34>(), h.be16::<36>());
+                let len = u32::from(h.be16::<16>()).wrapping_sub(IPV4 as u32);
+                let flow = hash_v4(src, src_port, dst, dst_port, PROTO_UDP, seed);
+                let outcome = datagram(flows, flow, (src_port, dst_port), len, h.be64::<{ ETHERNET + IPV4 + UDP }>());
+                if outcome == Shape::Parsed {
+                    *hash = flow;
+                    (out.src, out.dst, out.version) = ([0, src.into()], [0, dst.into()], 4);
+                    headers_of_datagram(out, (ETHERNET + IPV4) as u32, len, src_port, dst_port);
+                }
+                return outcome;
+            }
+            if proto != PROTO_TCP {
                 return Shape::Odd;
             }
             let (src, dst, src_port, dst_port) = (h.be32::<26>(), h.be32::<30>(), h.be16::<34>(), h.be16::<36>());
@@ -54,7 +77,10 @@ pub(crate) fn shape<B: Bytes, F: Flows>(
             }
             let flow = hash_v4(src, src_port, dst, dst_port, PROTO_TCP, seed);
             let flags = h.be8::<47>();
-            if flags & NOT_BULK == 0 && !flows.maybe(flow) && is_no_hello(frame, ETHERNET + IPV4, len, header) {
+            if flags & NOT_BULK == 0
+                && !flows.maybe(flow)
+                && begins_nothing(frame, ETHERNET + IPV4, len, header, (src_port, dst_port))
+            {
                 return Shape::Stranger;
             }
             *hash = flow;
@@ -69,7 +95,24 @@ pub(crate) fn shape<B: Bytes, F: Flows>(
             let Some(h) = frame.window::<{ ETHERNET + IPV6 + TCP }>(0) else {
                 return Shape::Odd;
             };
-            if h.be8::<14>() >> 4 != 6 || h.be8::<20>() != PROTO_TCP {
+            if h.be8::<14>() >> 4 != 6 {
+                return Shape::Odd;
+            }
+            let proto = h.be8::<20>();
+            if proto == PROTO_UDP {
+                let (src, dst) = ([h.be64::<22>(), h.be64::<30>()], [h.be64::<38>(), h.be64::<46>()]);
+                let (src_port, dst_port) = (h.be16::<54>(), h.be16::<56>());
+                let len = u32::from(h.be16::<18>());
+                let flow = hash_v6(src, src_port, dst, dst_port, PROTO_UDP, seed);
+                let outcome = datagram(flows, flow, (src_port, dst_port), len, h.be64::<{ ETHERNET + IPV6 + UDP }>());
+                if outcome == Shape::Parsed {
+                    *hash = flow;
+                    (out.src, out.dst, out.version) = (src, dst, 6);
+                    headers_of_datagram(out, (ETHERNET + IPV6) as u32, len, src_port, dst_port);
+                }
+                return outcome;
+            }
+            if proto != PROTO_TCP {
                 return Shape::Odd;
             }
             let src = [h.be64::<22>(), h.be64::<30>()];
@@ -82,7 +125,10 @@ pub(crate) fn shape<B: Bytes, F: Flows>(
             }
             let flow = hash_v6(src, src_port, dst, dst_port, PROTO_TCP, seed);
             let flags = h.be8::<67>();
-            if flags & NOT_BULK == 0 && !flows.maybe(flow) && is_no_hello(frame, ETHERNET + IPV6, len, header) {
+            if flags & NOT_BULK == 0
+                && !flows.maybe(flow)
+                && begins_nothing(frame, ETHERNET + IPV6, len, header, (src_port, dst_port))
+            {
                 return Shape::Stranger;
             }
             *hash = flow;
@@ -106,14 +152,44 @@ fn in_order(len: u32, header: u32) -> bool {
     header >= TCP as u32 && header <= len && len <= u32::from(u16::MAX)
 }
 
-/// Whether the payload certainly does not begin with a hello.
+/// Whether the payload certainly begins nothing that is looked for.
 #[inline(always)]
-fn is_no_hello<B: Bytes>(frame: &B, l4: usize, len: u32, header: u32) -> bool {
-    if len - header < hunger::SHORTEST_HELLO {
+fn begins_nothing<B: Bytes>(frame: &B, l4: usize, len: u32, header: u32, ports: (u16, u16)) -> bool {
+    if len == header {
+        return true;
+    }
+    if ports.0 == SSH_PORT || ports.1 == SSH_PORT {
+        return false;
+    }
+    if len - header < begin::SHORTEST {
         return true;
     }
     match frame.window::<8>(l4 + header as usize) {
-        Some(first) => hunger::is_hello(first.be64::<0>()).is_none(),
+        Some(first) => begin::begin(first.be64::<0>()) == Begin::Nothing,
         None => false,
     }
+}
+
+/// Judges a datagram of `len` bytes, its header included, by ports and first bytes.
+#[inline(always)]
+fn datagram<F: Flows>(flows: &F, flow: u64, ports: (u16, u16), len: u32, first: u64) -> Shape {
+    let (src_port, dst_port) = ports;
+    if len < (UDP + 8) as u32 || len > u32::from(u16::MAX) {
+        return Shape::Odd;
+    }
+    if tunnel::is_udp_port(dst_port) {
+        return Shape::Odd;
+    }
+    if !datagram::may_begin(first) && !datagram::is_dhcp(src_port, dst_port) && !flows.maybe(flow) {
+        return Shape::StrangeDatagram;
+    }
+    Shape::Parsed
+}
+
+#[inline(always)]
+fn headers_of_datagram(out: &mut Transport, l4: u32, len: u32, src_port: u16, dst_port: u16) {
+    out.l3 = ETHERNET as u32;
+    (out.l4, out.payload, out.payload_len) = (l4, l4 + UDP as u32, len - UDP as u32);
+    (out.src_port, out.dst_port, out.proto) = (src_port, dst_port, PROTO_UDP);
+    (out.seq, out.flags) = (0, 0);
 }

@@ -1,149 +1,23 @@
 //! The decision over one frame: is it handshake-bearing?
 //!
 //! Selected are SYN and SYN-ACK with their retransmissions, the client's first ACK after, every
-//! segment that [`crate::hunger`] wants, the client's first payload after the server's, and FIN or
-//! RST of a known flow. Everything else passes, counted by reason.
+//! segment that [`crate::hunger`] wants, the client's first payload after the server's, FIN or RST
+//! of a known flow, the segments of an SSH connection, the datagrams that [`crate::datagram`] names,
+//! and what only userspace can open: fragments, and tunnels inside tunnels. Everything else passes,
+//! counted by reason.
 
 use crate::Bytes;
-use crate::flow::{Books, Direction, FlowEntry, FlowKey, Flows, seen};
-use crate::headers::{self, Malformed, PROTO_TCP, Parsed, Start, Transport, tcp_flag};
+use crate::begin::Begin;
+use crate::datagram::{self, Datagram};
+use crate::flow::{Books, Direction, FlowEntry, FlowKey, Flows, protocol, seen};
+use crate::headers::{
+    self, PROTO_GRE, PROTO_IPV4, PROTO_IPV6, PROTO_TCP, PROTO_UDP, Parsed, Start, Transport, tcp_flag,
+};
 use crate::hunger::{self, Segment, phase};
 use crate::knobs::Knobs;
 use crate::quick::{self, Shape};
 use crate::record::{FrameInfo, flag};
-
-/// Why a frame was selected: the class of its record, and of its counters and governor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Class {
-    /// SYN, first or repeated.
-    Syn,
-    /// SYN-ACK, first or repeated.
-    SynAck,
-    /// The client's first ACK after the SYN-ACK.
-    Ack,
-    /// Payload that may carry a TLS handshake.
-    Tls,
-    /// The client's first payload after the server's.
-    Latency,
-    /// FIN or RST of a known flow.
-    End,
-}
-
-impl Class {
-    /// Number of classes.
-    pub const COUNT: usize = 6;
-    /// Every class, in the order of its counter.
-    pub const ALL: [Self; Self::COUNT] = [Self::Syn, Self::SynAck, Self::Ack, Self::Tls, Self::Latency, Self::End];
-
-    /// Name of the counter.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Syn => "syn",
-            Self::SynAck => "syn_ack",
-            Self::Ack => "ack",
-            Self::Tls => "tls",
-            Self::Latency => "latency",
-            Self::End => "end",
-        }
-    }
-}
-
-/// Why a frame was let pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Passed {
-    /// Not IPv4 or IPv6.
-    NotIp,
-    /// IP fragment.
-    Fragment,
-    /// IP, but neither TCP nor UDP.
-    OtherProtocol,
-    /// UDP.
-    Udp,
-    /// TCP of a flow that is not known.
-    Untracked,
-    /// TCP of a known flow, and nothing that is wanted.
-    Tracked,
-    /// A packet already met on another interface or hook.
-    Copy,
-}
-
-impl Passed {
-    /// Number of reasons.
-    pub const COUNT: usize = 7;
-    /// Every reason, in the order of its counter.
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::NotIp, Self::Fragment, Self::OtherProtocol, Self::Udp, Self::Untracked, Self::Tracked, Self::Copy];
-
-    /// Name of the counter.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NotIp => "not_ip",
-            Self::Fragment => "fragment",
-            Self::OtherProtocol => "other_protocol",
-            Self::Udp => "udp",
-            Self::Untracked => "untracked",
-            Self::Tracked => "tracked",
-            Self::Copy => "copy",
-        }
-    }
-}
-
-/// The points in time that JA4L and JA4LS are made of (specification, section 6).
-pub mod point {
-    /// None of them.
-    pub const NONE: u8 = 0;
-    /// The client's first ACK after the SYN-ACK.
-    pub const C: u8 = 3;
-    /// The client's first payload after C.
-    pub const D: u8 = 4;
-    /// The server's first payload after D.
-    pub const E: u8 = 5;
-    /// The client's first payload after E.
-    pub const F: u8 = 6;
-}
-
-/// What became of one frame.
-// The tag comes first: BTF cannot describe the enum where rustc hides it in a payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Verdict {
-    /// It passes, and its record, described by [`Work::selection`], goes to the flow's shard.
-    Selected,
-    /// It passes.
-    Unselected(Passed),
-    /// It passes, and is too broken to judge.
-    Unparseable(Malformed),
-}
-
-/// A selected frame.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Selection {
-    /// Hash of the flow.
-    pub hash: u64,
-    /// The flow's counts.
-    pub books: Books,
-    /// Bytes of the frame that are wanted, from its start.
-    pub capture: u32,
-    /// Length of the frame on the wire, bytes.
-    pub wire_len: u32,
-    /// Payload length that the IP header announces, bytes.
-    pub payload_len: u32,
-    /// Offset of the IP header.
-    pub l3: u16,
-    /// Offset of the TCP or UDP header.
-    pub l4: u16,
-    /// Offset of the payload.
-    pub payload: u16,
-    /// Bits of [`flag`].
-    pub flags: u16,
-    /// Why: a [`Class`] as its number.
-    pub class: u8,
-    /// One of [`point`].
-    pub point: u8,
-}
+pub use crate::verdict::{Class, Passed, Selection, Verdict, point};
 
 /// Room for the judgement over one frame. The kernel keeps it in a per-CPU map: its stack is
 /// 512 bytes, and what the verifier does not see it need not follow.
@@ -162,6 +36,9 @@ pub struct Work {
     from: u32,
 }
 
+/// The port of SSH: a fallback for connections whose banner was not seen.
+pub(crate) const SSH_PORT: u16 = 22;
+
 /// After this long without a packet at its place, a direction may move to another interface.
 const REBIND_AFTER: u64 = 1_000_000_000;
 
@@ -179,43 +56,43 @@ pub fn select<B: Bytes, F: Flows>(
     if let Start::Ethernet = start {
         shape = quick::shape(frame, flows, knobs.seed, &mut work.headers, &mut work.selection.hash);
     }
-    if shape == Shape::Stranger {
-        return Verdict::Unselected(Passed::Untracked);
-    }
-    if shape == Shape::Odd {
-        match headers::parse(frame, start, &mut work.headers) {
-            Parsed::Transport => {}
-            Parsed::NotIp => return Verdict::Unselected(Passed::NotIp),
-            Parsed::Fragment => return Verdict::Unselected(Passed::Fragment),
-            Parsed::OtherProtocol => return Verdict::Unselected(Passed::OtherProtocol),
-            Parsed::Malformed(reason) => return Verdict::Unparseable(reason),
+    match shape {
+        Shape::Stranger => return Verdict::Unselected(Passed::Untracked),
+        Shape::StrangeDatagram => return Verdict::Unselected(Passed::Udp),
+        Shape::Parsed => {}
+        Shape::Odd => {
+            let parsed = headers::parse(frame, start, &mut work.headers);
+            let work = frame.settle(work);
+            match parsed {
+                Parsed::Transport => {}
+                Parsed::NotIp => return Verdict::Unselected(Passed::NotIp),
+                Parsed::OtherProtocol => return Verdict::Unselected(Passed::OtherProtocol),
+                Parsed::Malformed(reason) => return Verdict::Unparseable(reason),
+                Parsed::Fragment if !may_matter(work.headers.proto) => return Verdict::Unselected(Passed::Fragment),
+                Parsed::Fragment => return work.by_addresses(frame, Class::Fragment, info, knobs),
+                Parsed::Nested => return work.by_addresses(frame, Class::Nested, info, knobs),
+            }
+            work.selection.hash = work.headers.hash(knobs.seed);
         }
-        if work.headers.proto != PROTO_TCP {
-            return Verdict::Unselected(Passed::Udp);
-        }
-        work.selection.hash = work.headers.hash(knobs.seed);
     }
     let work = frame.settle(work);
     let Transport { payload, payload_len, seq, flags: tcp, .. } = work.headers;
     let hash = work.selection.hash;
     let opens = tcp & tcp_flag::SYN != 0 && tcp & (tcp_flag::RST | tcp_flag::FIN) == 0;
     work.segment = Segment { seq, at: payload, len: payload_len };
+    if work.headers.proto == PROTO_UDP {
+        return work.datagram(frame, info, flows, knobs);
+    }
     let mut known = false;
     if !opens {
         // Bulk packets of strangers end here. Without accounting the filter knows hungry flows
         // only, and an end must be looked for.
         known = flows.maybe(hash) || (knobs.accounting == 0 && tcp & (tcp_flag::FIN | tcp_flag::RST) != 0);
-        if !known && hunger::begins_with_hello(frame, &work.segment).is_none() {
+        if !known && !work.headers.may_be_ssh() && hunger::begins(frame, &work.segment) == Begin::Nothing {
             return Verdict::Unselected(Passed::Untracked);
         }
     }
-    (work.key, work.from) = FlowKey::of(&work.headers);
-    work.info = info();
-    work.selection.wire_len = frame.wire_len() as u32;
-    work.selection.payload_len = payload_len;
-    work.selection.l3 = work.headers.l3 as u16;
-    work.selection.l4 = work.headers.l4 as u16;
-    work.selection.payload = payload as u16;
+    work.describe(frame, info());
     let outcome = if opens { work.opening(flows, knobs) } else { work.segment(frame, known, flows, knobs) };
     match outcome {
         Outcome::Wanted => Verdict::Selected,
@@ -223,6 +100,12 @@ pub fn select<B: Bytes, F: Flows>(
         Outcome::Stranger => Verdict::Unselected(Passed::Untracked),
         Outcome::Copy => Verdict::Unselected(Passed::Copy),
     }
+}
+
+/// Whether fragments of this protocol could belong to a flow of interest.
+#[inline(always)]
+const fn may_matter(proto: u8) -> bool {
+    matches!(proto, PROTO_TCP | PROTO_UDP | PROTO_GRE | PROTO_IPV4 | PROTO_IPV6)
 }
 
 /// What a packet turned out to be.
@@ -242,6 +125,119 @@ enum Outcome {
 }
 
 impl Work {
+    /// Notes what every record of the frame says.
+    #[inline(always)]
+    fn describe<B: Bytes>(&mut self, frame: &B, info: FrameInfo) {
+        (self.key, self.from) = FlowKey::of(&self.headers);
+        self.info = info;
+        self.selection.wire_len = frame.wire_len() as u32;
+        self.selection.payload_len = self.headers.payload_len;
+        self.selection.l3 = self.headers.l3 as u16;
+        self.selection.l4 = self.headers.l4 as u16;
+        self.selection.payload = self.headers.payload as u16;
+    }
+
+    /// A frame that says no more than its addresses, and goes whole to the shard of these.
+    #[inline(always)]
+    fn by_addresses<B: Bytes>(
+        &mut self,
+        frame: &B,
+        class: Class,
+        info: impl FnOnce() -> FrameInfo,
+        knobs: &Knobs,
+    ) -> Verdict {
+        self.selection.hash = self.headers.hash_of_addresses(knobs.seed);
+        self.headers.payload = self.headers.l4;
+        self.describe(frame, info());
+        self.selection.books = Books::default();
+        let wire_len = self.selection.wire_len;
+        self.segment = Segment { seq: 0, at: wire_len, len: 0 };
+        self.choose(class, false, true, point::NONE, 0);
+        Verdict::Selected
+    }
+
+    /// A UDP datagram.
+    #[inline(always)]
+    fn datagram<B: Bytes, F: Flows>(
+        &mut self,
+        frame: &B,
+        info: impl FnOnce() -> FrameInfo,
+        flows: &mut F,
+        knobs: &Knobs,
+    ) -> Verdict {
+        let kind = datagram::classify(frame, &self.headers);
+        let known = flows.maybe(self.selection.hash);
+        if !known && !kind.begins() {
+            return Verdict::Unselected(Passed::Udp);
+        }
+        self.describe(frame, info());
+        match self.known_datagram(kind, known, flows, knobs) {
+            Outcome::Wanted => Verdict::Selected,
+            Outcome::Hungry | Outcome::Quiet => Verdict::Unselected(Passed::Tracked),
+            Outcome::Stranger => Verdict::Unselected(Passed::Udp),
+            Outcome::Copy => Verdict::Unselected(Passed::Copy),
+        }
+    }
+
+    /// A datagram of a flow that may be `known`, or that begins one.
+    #[cfg_attr(target_arch = "bpf", inline(never))]
+    fn known_datagram<F: Flows>(&mut self, kind: Datagram, known: bool, flows: &mut F, knobs: &Knobs) -> Outcome {
+        let now = flows.now();
+        let hash = self.selection.hash;
+        let found = if known { flows.find(&self.key, hash) } else { None };
+        let Some(entry) = found.and_then(|handle| flows.entry(handle)) else {
+            if !kind.begins() {
+                return Outcome::Stranger;
+            }
+            self.meet(kind.from_client());
+            let place = self.info.place();
+            let (mine, _) = self.newborn.split(self.from);
+            (mine.packets, mine.bytes) = (self.info.packets(), self.selection.wire_len.into());
+            (mine.last_seen, mine.place) = (now, place);
+            let kept = flows.insert(hash, &self.newborn);
+            self.selection.books = self.newborn.books();
+            self.choose_datagram(kind, kind.from_client(), if kept { flag::TRACKED } else { 0 });
+            return Outcome::Wanted;
+        };
+        let from_client = u32::from(entry.client) == self.from;
+        let (mine, _) = entry.split(self.from);
+        if self.is_copy(mine, now) {
+            return Outcome::Copy;
+        }
+        F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
+        mine.last_seen = now;
+        if let Datagram::Other = kind {
+            // Without accounting, bulk packets are not worth a look-up.
+            if knobs.accounting == 0 {
+                flows.forget(hash);
+            } else {
+                flows.touch(hash);
+            }
+            return Outcome::Quiet;
+        }
+        self.selection.books = entry.books();
+        flows.touch(hash);
+        self.choose_datagram(kind, from_client, flag::TRACKED);
+        Outcome::Wanted
+    }
+
+    /// Completes `selection` for a datagram.
+    #[inline(always)]
+    fn choose_datagram(&mut self, kind: Datagram, from_client: bool, flags: u16) {
+        let class = match kind {
+            Datagram::QuicInitial | Datagram::QuicRetry => Class::Quic,
+            Datagram::QuicHandshake => {
+                if self.segment.len > datagram::QUIC_HEADER {
+                    self.segment.len = datagram::QUIC_HEADER;
+                }
+                Class::Quic
+            }
+            Datagram::DhcpClient | Datagram::DhcpServer => Class::Dhcp,
+            _ => Class::Dtls,
+        };
+        self.choose(class, from_client, true, point::NONE, flags);
+    }
+
     /// A SYN or SYN-ACK: it starts a flow, restarts one, or is a retransmission.
     // A function of its own in the kernel, as are those below: less stack, and less to verify.
     #[cfg_attr(target_arch = "bpf", inline(never))]
@@ -292,15 +288,25 @@ impl Work {
         let hash = self.selection.hash;
         let mut found = if known { flows.find(&self.key, hash) } else { None };
         if found.is_none() {
-            let Some(hello) = hunger::begins_with_hello(frame, &self.segment) else {
-                return Outcome::Stranger;
+            let begin = hunger::begins(frame, &self.segment);
+            let (class, from_client) = match begin {
+                Begin::ClientHello => (Class::Tls, true),
+                Begin::ServerHello => (Class::Tls, false),
+                Begin::Http1 | Begin::Http2 => (Class::Http, true),
+                Begin::Nothing if self.segment.len == 0 || !self.headers.may_be_ssh() => return Outcome::Stranger,
+                // The client is the peer of port 22; else who speaks first.
+                _ => (Class::Ssh, self.headers.src_port != SSH_PORT),
             };
-            self.meet(hello == 1);
+            self.meet(from_client);
+            if let Class::Ssh = class {
+                let (mine, _) = self.newborn.split(self.from);
+                mine.protocol = protocol::SSH;
+            }
             flows.insert(hash, &self.newborn);
             found = flows.find(&self.key, hash);
             if found.is_none() {
                 self.selection.books = Books::default();
-                self.choose(Class::Tls, hello == 1, true, point::NONE, 0);
+                self.choose(class, from_client, begin != Begin::Nothing, point::NONE, 0);
                 return Outcome::Wanted;
             }
         }
@@ -336,8 +342,14 @@ impl Work {
         } else {
             server_point(mine, theirs, has_payload)
         };
-        let class = if wanted {
-            Class::Tls
+        let ssh = mine.protocol == protocol::SSH || theirs.protocol == protocol::SSH;
+        let class = if ssh && (has_payload || self.headers.flags == tcp_flag::ACK) {
+            Class::Ssh
+        } else if wanted {
+            match mine.protocol {
+                protocol::HTTP | protocol::HTTP2 => Class::Http,
+                _ => Class::Tls,
+            }
         } else if self.headers.flags & (tcp_flag::FIN | tcp_flag::RST) != 0 {
             Class::End
         } else if point == point::C {
@@ -411,10 +423,18 @@ impl Work {
     }
 }
 
+impl Transport {
+    /// Whether a port is that of SSH.
+    #[inline(always)]
+    pub(crate) const fn may_be_ssh(&self) -> bool {
+        self.src_port == SSH_PORT || self.dst_port == SSH_PORT
+    }
+}
+
 /// Whether a direction wants nothing more than a hello at the start of a segment.
 #[inline(always)]
 fn is_quiet(direction: &Direction) -> bool {
-    direction.phase == phase::IDLE || direction.phase == phase::CLOSING
+    (direction.phase == phase::IDLE || direction.phase == phase::CLOSING) && direction.protocol != protocol::SSH
 }
 
 #[inline(always)]

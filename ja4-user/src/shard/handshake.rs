@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use ja4_common::hunger::{SHORTEST_HELLO, is_hello};
+use ja4_common::begin::{self, Begin};
 
 use super::engines::Engines;
 use super::stats::CoreStats;
@@ -107,8 +107,10 @@ impl Stream<'_> {
 
 /// Whether a segment begins with a TLS record that holds a hello; the filter's own test.
 fn begins_with_hello(payload: &[u8]) -> bool {
-    payload.len() >= SHORTEST_HELLO as usize
-        && payload.first_chunk().is_some_and(|first| is_hello(u64::from_be_bytes(*first)).is_some())
+    payload.len() >= begin::SHORTEST as usize
+        && payload.first_chunk().is_some_and(|first| {
+            matches!(begin::begin(u64::from_be_bytes(*first)), Begin::ClientHello | Begin::ServerHello)
+        })
 }
 
 /// Where messages turn into events.

@@ -6,7 +6,7 @@
 
 use ja4_common::Slice;
 use ja4_common::counter::Counters;
-use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
+use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows, shard_of};
 use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
 use ja4_common::record::{FrameInfo, RecordHeader};
@@ -100,7 +100,8 @@ pub fn lane_of(frame: &CapturedFrame<'_>, knobs: &Knobs, lanes: u32) -> u32 {
     use ja4_common::headers::{Parsed, Transport, parse};
     let mut headers = Transport::default();
     match parse(&frame.slice, frame.start, &mut headers) {
-        Parsed::Transport => ja4_common::flow::shard_of(headers.hash(knobs.seed), lanes),
+        Parsed::Transport => shard_of(headers.hash(knobs.seed), lanes),
+        Parsed::Fragment | Parsed::Nested => shard_of(headers.hash_of_addresses(knobs.seed), lanes),
         _ => 0,
     }
 }

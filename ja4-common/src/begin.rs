@@ -1,0 +1,111 @@
+//! What a stream's first bytes, or a segment's in the middle of one, say of it.
+
+/// What begins with some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Begin {
+    /// Nothing that is looked for.
+    Nothing,
+    /// A TLS record with a ClientHello.
+    ClientHello,
+    /// A TLS record with a ServerHello.
+    ServerHello,
+    /// An HTTP/1 request.
+    Http1,
+    /// The preface of HTTP/2 (RFC 9113, section 3.4).
+    Http2,
+    /// An SSH identification string (RFC 4253, section 4.2).
+    Ssh,
+}
+
+/// Bytes of a TLS record header.
+pub(crate) const RECORD_HEADER: u32 = 5;
+
+/// Longest record body: 2^14 and the 2048 bytes that TLS 1.2 allows on top (RFC 5246, 6.2.3).
+pub(crate) const MAX_RECORD: u32 = (1 << 14) + 2048;
+
+/// Shortest payload that is looked at: a record header and a handshake header. No request line and no
+/// identification string is shorter.
+pub const SHORTEST: u32 = RECORD_HEADER + 4;
+
+/// TLS content type of a handshake (RFC 8446, section 5.1).
+pub(crate) const HANDSHAKE: u8 = 22;
+
+/// Judges the first eight bytes, in network byte order.
+#[inline(always)]
+pub fn begin(first: u64) -> Begin {
+    let byte = (first >> 56) as u8;
+    if byte == HANDSHAKE {
+        return hello(first);
+    }
+    // Nearly every other packet ends here.
+    if !byte.is_ascii_uppercase() || byte > b'V' {
+        return Begin::Nothing;
+    }
+    text(first)
+}
+
+#[inline(always)]
+fn hello(first: u64) -> Begin {
+    let [_, major, minor, hi, lo, hello, len_hi, _] = first.to_be_bytes();
+    let record = u32::from(u16::from_be_bytes([hi, lo]));
+    if major != 3 || minor > 4 || !(4..=MAX_RECORD).contains(&record) || len_hi != 0 {
+        return Begin::Nothing;
+    }
+    match hello {
+        1 => Begin::ClientHello,
+        2 => Begin::ServerHello,
+        _ => Begin::Nothing,
+    }
+}
+
+/// Whether a word is one of those texts. LLVM makes one binary search of it.
+macro_rules! is_any {
+    ($word:expr, $($text:literal),+) => {
+        $($word == u32::from_be_bytes(*$text))||+
+    };
+}
+
+/// Upper-case text: the first four bytes tell one method from another, the fifth a method from a
+/// word that only begins alike.
+// In the kernel a function of its own: it is called from several places, and seldom.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn text(first: u64) -> Begin {
+    let fifth = (first >> 24) as u8;
+    // RFC 9110, section 9; RFC 3253, 3648, 3744, 4437, 4918, 5323, 5842; GENA.
+    let word = (first >> 32) as u32;
+    if is_any!(word, b"GET ", b"PUT ", b"ACL ") {
+        return if fifth > b' ' { Begin::Http1 } else { Begin::Nothing };
+    }
+    if is_any!(word, b"HEAD", b"POST", b"COPY", b"MOVE", b"LOCK", b"LINK", b"BIND") {
+        return if fifth == b' ' { Begin::Http1 } else { Begin::Nothing };
+    }
+    if is_any!(word, b"PRI ") {
+        return if first == PREFACE { Begin::Http2 } else { Begin::Nothing };
+    }
+    if is_any!(word, b"SSH-") {
+        return if fifth.is_ascii_digit() { Begin::Ssh } else { Begin::Nothing };
+    }
+    // RFC 9110, section 9; RFC 3253, 4437, 4918, 5323, 5842; GENA.
+    let method = fifth.is_ascii_uppercase()
+        && is_any!(
+            word, b"OPTI", b"DELE", b"PATC", b"CONN", b"TRAC", b"PROP", b"MKCO", b"MKAC", b"MKCA", b"MKRE", b"MKWO",
+            b"SEAR", b"SUBS", b"UNSU", b"NOTI", b"PURG", b"REPO", b"MERG", b"CHEC", b"UNCH", b"UNLO", b"UNLI", b"UNBI",
+            b"REBI", b"UPDA", b"LABE", b"VERS", b"BASE"
+        );
+    if method { Begin::Http1 } else { Begin::Nothing }
+}
+
+/// First eight bytes of the preface of HTTP/2.
+const PREFACE: u64 = u64::from_be_bytes(*b"PRI * HT");
+
+/// Whether four bytes may begin a request whose method is not in the table: three letters or more.
+#[inline(always)]
+pub(crate) fn may_be_method(first: [u8; 4]) -> bool {
+    let [a, b, c, d] = first;
+    a.is_ascii_uppercase()
+        && b.is_ascii_uppercase()
+        && c.is_ascii_uppercase()
+        && (d.is_ascii_uppercase() || d == b' ' || d == b'-' || d == b'_')
+        && first != *b"HTTP"
+}

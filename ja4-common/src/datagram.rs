@@ -1,0 +1,160 @@
+//! Which UDP datagrams are wanted: QUIC long headers, DTLS handshakes in the clear, DHCP.
+
+use crate::Bytes;
+use crate::headers::Transport;
+
+/// What a datagram is, by its first bytes and ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Datagram {
+    /// Nothing that is looked for.
+    Other,
+    /// A QUIC Initial: it begins a connection, and its sender is taken for the client.
+    QuicInitial,
+    /// A QUIC Retry, from a server.
+    QuicRetry,
+    /// A QUIC Handshake packet, of which the header alone is wanted.
+    QuicHandshake,
+    /// A DTLS handshake that begins with a ClientHello.
+    DtlsClient,
+    /// A DTLS handshake that begins with a ServerHello or HelloVerifyRequest.
+    DtlsServer,
+    /// Another part of a DTLS handshake.
+    Dtls,
+    /// DHCPv4 or DHCPv6, from a client, or from a relay to a server.
+    DhcpClient,
+    /// DHCPv4 or DHCPv6, from a server, or to a relay.
+    DhcpServer,
+}
+
+/// Bytes of a QUIC Handshake packet that are wanted: its header, with both connection IDs.
+pub const QUIC_HEADER: u32 = 64;
+
+/// QUIC version 2 (RFC 9369, section 3.1).
+const QUIC_V2: u32 = 0x6b33_43cf;
+
+/// Content type of a handshake record, and bytes of a record header (RFC 6347, section 4.1).
+const DTLS_HANDSHAKE: u8 = 22;
+const DTLS_RECORD: u32 = 13;
+
+/// Shortest payload with a handshake in it: a DTLS record and handshake header. A QUIC Initial fills
+/// 1200 bytes, but the end of a capture may cut it.
+const SHORTEST: u32 = 8;
+
+/// UDP ports of DHCPv4 (RFC 2131, section 4.1) and DHCPv6 (RFC 8415, section 7.2).
+mod port {
+    pub(super) const DHCP4_SERVER: u16 = 67;
+    pub(super) const DHCP4_CLIENT: u16 = 68;
+    pub(super) const DHCP6_CLIENT: u16 = 546;
+    pub(super) const DHCP6_SERVER: u16 = 547;
+}
+
+impl Datagram {
+    /// Whether it begins a flow.
+    #[inline(always)]
+    pub const fn begins(self) -> bool {
+        !matches!(self, Self::Other | Self::QuicRetry | Self::QuicHandshake | Self::Dtls)
+    }
+
+    /// Whether the client has sent it, if it begins a flow.
+    #[inline(always)]
+    pub const fn from_client(self) -> bool {
+        !matches!(self, Self::DtlsServer | Self::DhcpServer | Self::QuicRetry)
+    }
+}
+
+/// Whether a datagram with these ports may be DHCP.
+#[inline(always)]
+pub(crate) const fn is_dhcp(src_port: u16, dst_port: u16) -> bool {
+    match dst_port {
+        port::DHCP4_SERVER | port::DHCP4_CLIENT => matches!(src_port, port::DHCP4_SERVER | port::DHCP4_CLIENT),
+        port::DHCP6_CLIENT | port::DHCP6_SERVER => true,
+        _ => false,
+    }
+}
+
+/// Whether the first eight bytes of a payload, in network byte order, may begin a handshake: a QUIC
+/// long header, or a DTLS record in the clear. The test that nearly every datagram fails.
+#[inline(always)]
+pub(crate) const fn may_begin(first: u64) -> bool {
+    let byte = (first >> 56) as u8;
+    byte & 0xc0 == 0xc0 || byte == DTLS_HANDSHAKE
+}
+
+/// What a datagram is.
+// In the kernel a function of its own: less to verify.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub fn classify<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
+    if is_dhcp(headers.src_port, headers.dst_port) {
+        return dhcp(frame, headers);
+    }
+    if headers.payload_len < SHORTEST {
+        return Datagram::Other;
+    }
+    let Some(first) = frame.load_far::<8>(headers.payload as usize) else {
+        return Datagram::Other;
+    };
+    let first = u64::from_be_bytes(first);
+    if !may_begin(first) {
+        return Datagram::Other;
+    }
+    if (first >> 56) as u8 == DTLS_HANDSHAKE { dtls(frame, headers, first) } else { quic(first) }
+}
+
+/// Long header of a version that can be opened (RFC 9000, section 17.2).
+#[inline(always)]
+fn quic(first: u64) -> Datagram {
+    let version = (first >> 24) as u32;
+    let kind = (first >> 60) as u8 & 3;
+    // Version 2 counts packet types from another number (RFC 9369, section 3.2).
+    let kind = if version == QUIC_V2 { kind.wrapping_sub(1) & 3 } else { kind };
+    if !is_quic(version) {
+        return Datagram::Other;
+    }
+    match kind {
+        0 => Datagram::QuicInitial,
+        2 => Datagram::QuicHandshake,
+        3 => Datagram::QuicRetry,
+        _ => Datagram::Other,
+    }
+}
+
+/// Whether a version's Initials can be opened: 1, 2, drafts 23 to 34, mvfst, and Google's with TLS.
+#[inline(always)]
+const fn is_quic(version: u32) -> bool {
+    matches!(version,
+        1 | QUIC_V2 | 0xff00_0017..=0xff00_0022 | 0xface_b000..=0xface_b00f | 0x5430_3530 | 0x5430_3531 | 0x5130_3530)
+}
+
+/// A record of epoch 0, which is in the clear. AnyConnect has the version of a draft, 0x0100.
+#[inline(always)]
+fn dtls<B: Bytes>(frame: &B, headers: &Transport, first: u64) -> Datagram {
+    let version = (first >> 40) as u16;
+    let epoch = (first >> 24) as u16;
+    if !matches!(version, 0xfeff | 0xfefd | 0x0100) || epoch != 0 || headers.payload_len <= DTLS_RECORD {
+        return Datagram::Other;
+    }
+    match frame.load_far::<1>((headers.payload + DTLS_RECORD) as usize) {
+        Some([1]) => Datagram::DtlsClient,
+        Some([2 | 3]) => Datagram::DtlsServer,
+        Some(_) => Datagram::Dtls,
+        None => Datagram::Other,
+    }
+}
+
+/// By the first byte: `op` of DHCPv4, the message type of DHCPv6.
+#[inline(always)]
+fn dhcp<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
+    if headers.payload_len == 0 {
+        return Datagram::Other;
+    }
+    let Some([first]) = frame.load_far::<1>(headers.payload as usize) else {
+        return Datagram::Other;
+    };
+    let four = matches!(headers.dst_port, port::DHCP4_SERVER | port::DHCP4_CLIENT);
+    match (four, first) {
+        // BOOTREPLY; Advertise, Reply, Reconfigure, Relay-reply.
+        (true, 2) | (false, 2 | 7 | 10 | 13) => Datagram::DhcpServer,
+        _ => Datagram::DhcpClient,
+    }
+}

@@ -1,0 +1,151 @@
+//! What a tunnel's header says of the packet inside: GRE (RFC 2784, RFC 2890), ERSPAN II
+//! (draft-foschiano-erspan), IP in IP, VXLAN (RFC 7348), Geneve (RFC 8926), GTP-U (3GPP TS 29.281).
+
+use crate::headers::{ETHERTYPE_ETHERNET, Transport, ip_version};
+use crate::{Bytes, Window};
+
+/// GTP-U extension headers followed. The user plane of 5G uses one.
+pub const MAX_GTP_EXTENSIONS: usize = 4;
+
+/// UDP destination ports of tunnels.
+mod port {
+    pub(super) const GTP_U: u16 = 2152;
+    pub(super) const VXLAN: u16 = 4789;
+    pub(super) const GENEVE: u16 = 6081;
+    /// VXLAN before its port was assigned: still the default of Linux.
+    pub(super) const VXLAN_LINUX: u16 = 8472;
+}
+
+/// Protocol types of GRE that are no EtherTypes.
+const ERSPAN: u16 = 0x88be;
+
+/// What a look into a tunnel has found, in one register: the EtherType of what is inside in bits 0
+/// to 15, its offset above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened(u32);
+
+impl Opened {
+    /// No tunnel, or one whose contents this sensor does not read.
+    pub const NONE: Self = Self(0);
+    /// The frame ends within the tunnel's header.
+    pub const TRUNCATED: Self = Self(1);
+
+    /// Something of this EtherType at this offset.
+    #[inline(always)]
+    pub(crate) const fn at(ethertype: u16, offset: u32) -> Self {
+        Self(offset << 16 | ethertype as u32)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn ethertype(self) -> u16 {
+        self.0 as u16
+    }
+
+    #[inline(always)]
+    pub(crate) const fn offset(self) -> u32 {
+        self.0 >> 16
+    }
+}
+
+/// Whether datagrams to this port may be a tunnel's.
+#[inline(always)]
+pub(crate) const fn is_udp_port(dst_port: u16) -> bool {
+    matches!(dst_port, port::GTP_U | port::VXLAN | port::GENEVE | port::VXLAN_LINUX)
+}
+
+/// Looks into GRE at `at`. Version 1 (PPTP) and source routes are not followed.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub(crate) fn gre<B: Bytes>(frame: &B, at: u32) -> Opened {
+    /// Checksum, key and sequence number present: four bytes each.
+    const CHECKSUM: u16 = 0x8000;
+    const KEY: u16 = 0x2000;
+    const SEQUENCE: u16 = 0x1000;
+    /// Routing present, and the version.
+    const OTHERS: u16 = 0x4007;
+    let Some(gre) = frame.window::<4>(at as usize) else {
+        return Opened::TRUNCATED;
+    };
+    let (flags, kind) = (gre.be16::<0>(), gre.be16::<2>());
+    if flags & OTHERS != 0 {
+        return Opened::NONE;
+    }
+    let mut past = at + 4;
+    if flags & CHECKSUM != 0 {
+        past += 4;
+    }
+    if flags & KEY != 0 {
+        past += 4;
+    }
+    if flags & SEQUENCE != 0 {
+        past += 4;
+    }
+    if kind != ERSPAN {
+        return Opened::at(kind, past);
+    }
+    // Without a sequence number it is ERSPAN I, which has no header of its own.
+    if flags & SEQUENCE == 0 {
+        return Opened::at(ETHERTYPE_ETHERNET, past);
+    }
+    match frame.window::<1>(past as usize) {
+        Some(erspan) if erspan.be8::<0>() >> 4 == 1 => Opened::at(ETHERTYPE_ETHERNET, past + 8),
+        Some(_) => Opened::NONE,
+        None => Opened::TRUNCATED,
+    }
+}
+
+/// Looks into a datagram to one of the ports of [`is_udp_port`]. What does not look like the tunnel
+/// is an ordinary datagram.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub(crate) fn over_udp<B: Bytes>(frame: &B, udp: &Transport) -> Opened {
+    let at = udp.payload;
+    if udp.payload_len < 8 {
+        return Opened::NONE;
+    }
+    let Some(header) = frame.window::<8>(at as usize) else {
+        return Opened::TRUNCATED;
+    };
+    let first = header.be8::<0>();
+    match udp.dst_port {
+        // The VNI is valid (RFC 7348, section 5), and it is not VXLAN-GPE with a protocol of its own.
+        port::VXLAN | port::VXLAN_LINUX if first & 0x0c == 0x08 => Opened::at(ETHERTYPE_ETHERNET, at + 8),
+        // Version 0, then the options' length in words (RFC 8926, section 3.4).
+        port::GENEVE if first >> 6 == 0 => Opened::at(header.be16::<2>(), at + 8 + u32::from(first & 0x3f) * 4),
+        // Version 1, protocol type GTP, a G-PDU (TS 29.281, section 5.1).
+        port::GTP_U if first >> 4 == 3 && header.be8::<1>() == 0xff => gtp(frame, at, first),
+        _ => Opened::NONE,
+    }
+}
+
+#[inline(always)]
+fn gtp<B: Bytes>(frame: &B, at: u32, first: u8) -> Opened {
+    /// Extension headers, sequence number, N-PDU number: with any of them the header has four more
+    /// bytes, the last of which is the type of the first extension header.
+    const OPTIONAL: u8 = 0x07;
+    const EXTENSIONS: u8 = 0x04;
+    // The last byte of the header, which says what extension header follows; 0: none.
+    let mut last = if first & OPTIONAL != 0 { at + 11 } else { at + 7 };
+    if first & EXTENSIONS != 0 {
+        for _ in 0..=MAX_GTP_EXTENSIONS {
+            // With it the first byte of that header, its length in words.
+            let Some(next) = frame.window::<2>(last as usize) else {
+                return Opened::TRUNCATED;
+            };
+            if next.be8::<0>() == 0 {
+                break;
+            }
+            let words = u32::from(next.be8::<1>());
+            if words == 0 {
+                return Opened::NONE;
+            }
+            last += words * 4;
+        }
+    }
+    let past = last + 1;
+    match frame.window::<1>(past as usize) {
+        Some(ip) => match ip_version(ip.be8::<0>()) {
+            0 => Opened::NONE,
+            ethertype => Opened::at(ethertype, past),
+        },
+        None => Opened::TRUNCATED,
+    }
+}
