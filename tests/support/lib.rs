@@ -10,6 +10,7 @@
 //! | [`peers`] | real clients and servers on those hosts |
 //! | [`tape`] | tcpdump beside the sensor |
 //! | [`packets`], [`conversation`], [`hello`] | crafted frames, TCP streams, TLS hellos |
+//! | [`dtls`], [`certificate`] | crafted DTLS records, X.509 certificates |
 //! | [`generate`] | the large deterministic captures that benches replay |
 //!
 //! Only `generate` and what it stands on is for programs (`xtask bench`); it returns its errors. The rest
@@ -23,7 +24,9 @@
 )]
 
 pub mod bpf;
+pub mod certificate;
 pub mod conversation;
+pub mod dtls;
 pub mod events;
 pub mod generate;
 pub mod hello;

@@ -76,7 +76,8 @@ impl Budget {
         self.max
     }
 
-    fn charge(&mut self, bytes: usize) -> bool {
+    /// Takes `bytes`; false, and nothing taken, where they do not fit.
+    pub(super) fn charge(&mut self, bytes: usize) -> bool {
         let fits = bytes <= self.max.saturating_sub(self.used);
         if fits {
             self.used = self.used.saturating_add(bytes);
@@ -84,7 +85,8 @@ impl Budget {
         fits
     }
 
-    fn credit(&mut self, bytes: usize) {
+    /// Gives `bytes` back.
+    pub(super) fn credit(&mut self, bytes: usize) {
         self.used = self.used.saturating_sub(bytes);
     }
 }

@@ -29,6 +29,8 @@ impl HandshakeType {
     pub const CLIENT_HELLO: Self = Self(1);
     /// server_hello, HelloRetryRequest included
     pub const SERVER_HELLO: Self = Self(2);
+    /// hello_verify_request: DTLS before 1.3 only (RFC 6347, section 4.2.1)
+    pub const HELLO_VERIFY_REQUEST: Self = Self(3);
     /// certificate
     pub const CERTIFICATE: Self = Self(11);
     /// server_hello_done

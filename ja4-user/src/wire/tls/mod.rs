@@ -3,6 +3,7 @@
 //! [`HandshakeStream`] turns one direction's stream bytes into whole handshake messages;
 //! [`ClientHello`] and [`ServerHello`] are what the fingerprints read.
 
+mod certificate;
 mod client_hello;
 mod extension;
 mod handshake;
@@ -12,6 +13,7 @@ mod server_hello;
 #[cfg(test)]
 pub(crate) mod builder;
 
+pub use certificate::{CertificateList, MAX_CERTIFICATES};
 pub use client_hello::ClientHello;
 pub use extension::{AlpnNames, Extension, Extensions, U16List, extension_type};
 pub use handshake::{End, HandshakeMessage, HandshakeStream, HandshakeType, MAX_HANDSHAKE_MESSAGE, Status};

@@ -1,0 +1,305 @@
+//! DTLS datagrams to the handshake messages of one direction.
+
+mod held;
+
+use std::ops::ControlFlow;
+
+use super::Budget;
+use crate::wire::WireError;
+use crate::wire::dtls::{ContentType, Fragment, Record, Records};
+use crate::wire::tls::{HandshakeMessage, HandshakeType};
+use held::{HELD_BYTES, Held, Name, Partial};
+
+/// Messages whose names are kept to know them again. A direction has two flights in the clear, of ten
+/// messages together at most, and sends again no more than the last one.
+const REMEMBERED: usize = 16;
+
+/// What became of a datagram. No byte of a fragment goes uncounted:
+///
+/// `fragments = lent + buffered + duplicate + conflicting + refused`
+///
+/// and what is held changes by `buffered - released - dropped`. Once the receiver has seen enough, what is
+/// left of the datagram is ignored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct DatagramOutcome {
+    /// Messages given to the receiver.
+    pub messages: u32,
+    /// Bytes of messages that lay in the datagram whole and were given on at once.
+    pub lent: usize,
+    /// Bytes now held.
+    pub buffered: usize,
+    /// Bytes given on that had been held.
+    pub released: usize,
+    /// Bytes that were delivered before, or are held with the same value.
+    pub duplicate: usize,
+    /// Bytes that are held with another value, which stays; or of a message held with another length.
+    pub conflicting: usize,
+    /// Bytes not held for lack of room.
+    pub refused: usize,
+    /// Bytes of incomplete messages that were let go to make room, or at the end.
+    pub dropped: usize,
+    /// What is wrong with the datagram. What came before that in it has been taken.
+    pub error: Option<WireError>,
+}
+
+/// One direction of a DTLS association until it is encrypted.
+///
+/// It begins with whatever message comes first, and gives messages in the order of their numbers. A hello
+/// (ClientHello, ServerHello, HelloVerifyRequest) is given as soon as it is whole, and the numbering goes on
+/// from there; a message that comes when a later one has been given is given late. What waits for one that
+/// does not come is given when the direction changes its keys, or when room runs out.
+///
+/// The first copy of a byte that is held is the one that counts. No message is given twice as long as its
+/// name is among the last sixteen.
+///
+/// What is held is charged to the shard's [`Budget`]: call [`DtlsHalf::clear`] before this is dropped.
+#[derive(Debug, Default)]
+pub struct DtlsHalf {
+    /// Number of the next message to give; `None` before the first.
+    next: Option<u16>,
+    /// Names of messages given, in a ring.
+    given: [Option<Name>; REMEMBERED],
+    /// Place in `given` of the next name.
+    given_next: u8,
+    /// The receiver has seen enough.
+    ended: bool,
+    /// Only while there is something to hold.
+    held: Option<Box<Held>>,
+}
+
+impl DtlsHalf {
+    /// Bytes held.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held.as_ref().map_or(0, |held| held.bytes)
+    }
+
+    /// True once the receiver has seen enough: further datagrams are ignored.
+    #[must_use]
+    pub const fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Takes the payload of a datagram, of which the capture left out the end if `truncated`, and gives
+    /// `receive` the messages that are now due. A message that lies in the datagram whole is lent from it.
+    /// `receive` can end this for good.
+    pub fn datagram(
+        &mut self,
+        payload: &[u8],
+        truncated: bool,
+        budget: &mut Budget,
+        receive: impl FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+    ) -> DatagramOutcome {
+        let mut delivery = Delivery { outcome: DatagramOutcome::default(), budget, receive };
+        if !self.ended && self.walk(payload, truncated, &mut delivery).is_break() {
+            self.ended = true;
+            delivery.outcome.dropped += self.held_bytes();
+            self.clear(delivery.budget);
+        }
+        delivery.outcome
+    }
+
+    /// Lets go of all that is held, and gives it back to the budget.
+    pub fn clear(&mut self, budget: &mut Budget) {
+        if let Some(held) = self.held.take() {
+            for message in held.messages {
+                budget.credit(message.cost());
+            }
+        }
+    }
+
+    fn walk<R>(&mut self, payload: &[u8], truncated: bool, delivery: &mut Delivery<'_, R>) -> ControlFlow<()>
+    where
+        R: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+    {
+        let mut records = Records::new(payload, truncated);
+        for record in records.by_ref() {
+            match record {
+                Ok(record) => self.record(&record, delivery)?,
+                Err(error) => {
+                    delivery.outcome.error.get_or_insert(error);
+                }
+            }
+        }
+        if records.at_ciphertext() { self.release(Due::Anything, delivery) } else { ControlFlow::Continue(()) }
+    }
+
+    fn record<R>(&mut self, record: &Record<'_>, delivery: &mut Delivery<'_, R>) -> ControlFlow<()>
+    where
+        R: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+    {
+        if record.content == ContentType::CHANGE_CIPHER_SPEC || record.epoch != 0 {
+            return self.release(Due::Anything, delivery);
+        }
+        for fragment in record.fragments() {
+            match fragment {
+                Ok(fragment) => self.fragment(&fragment, delivery)?,
+                Err(error) => {
+                    delivery.outcome.error.get_or_insert(error);
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn fragment<R>(&mut self, fragment: &Fragment<'_>, delivery: &mut Delivery<'_, R>) -> ControlFlow<()>
+    where
+        R: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+    {
+        let name = (fragment.kind, fragment.message_seq);
+        self.next.get_or_insert(fragment.message_seq);
+        if self.given.contains(&Some(name)) {
+            delivery.outcome.duplicate += fragment.data.len();
+            return ControlFlow::Continue(());
+        }
+        let begun = self.held.as_ref().is_some_and(|held| held.messages.iter().any(|message| message.name == name));
+        if !begun && fragment.is_message() && self.is_due(name) {
+            delivery.outcome.lent += fragment.data.len();
+            self.give(name, fragment.data, delivery)?;
+        } else {
+            self.hold(fragment, delivery)?;
+        }
+        self.release(Due::InOrder, delivery)
+    }
+
+    /// Whether a whole message of this name may be given now.
+    fn is_due(&self, (kind, seq): Name) -> bool {
+        is_hello(kind) || self.next.is_none_or(|next| distance(next, seq) <= 0)
+    }
+
+    /// Gives a message to the receiver, and moves on to the next number.
+    fn give<R>(&mut self, name: Name, body: &[u8], delivery: &mut Delivery<'_, R>) -> ControlFlow<()>
+    where
+        R: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+    {
+        let (kind, seq) = name;
+        if let Some(place) = self.given.get_mut(usize::from(self.given_next) % REMEMBERED) {
+            *place = Some(name);
+        }
+        self.given_next = self.given_next.wrapping_add(1); // modulo 256, a multiple of REMEMBERED
+        let mut next = self.next.unwrap_or(seq);
+        if is_hello(kind) || distance(next, seq) >= 0 {
+            next = seq.wrapping_add(1);
+        }
+        // What came before its turn is behind us as well. At most REMEMBERED steps.
+        while self.given.iter().flatten().any(|&(_, given)| given == next) {
+            next = next.wrapping_add(1);
+        }
+        self.next = Some(next);
+        delivery.outcome.messages += 1;
+        (delivery.receive)(HandshakeMessage { kind, body })
+    }
+
+    /// Gives what is held and whole, lowest number first, as far as it is due.
+    fn release<R>(&mut self, due: Due, delivery: &mut Delivery<'_, R>) -> ControlFlow<()>
+    where
+        R: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+    {
+        while let Some(message) = self.take_whole(due) {
+            delivery.budget.credit(message.cost());
+            delivery.outcome.released += message.bytes;
+            match message.pieces.as_slice() {
+                [piece] => self.give(message.name, &piece.data, delivery)?,
+                pieces => {
+                    let mut body = Vec::with_capacity(message.length);
+                    pieces.iter().for_each(|piece| body.extend_from_slice(&piece.data));
+                    self.give(message.name, &body, delivery)?;
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Takes the whole message with the lowest number out of what is held.
+    fn take_whole(&mut self, due: Due) -> Option<Partial> {
+        let held = self.held.as_ref()?;
+        let next = self.next.unwrap_or_default();
+        let (place, _) = held
+            .messages
+            .iter()
+            .enumerate()
+            .filter(|(_, message)| message.is_whole() && (due == Due::Anything || self.is_due(message.name)))
+            .min_by_key(|(_, message)| distance(next, message.name.1))?;
+        self.take(place)
+    }
+
+    /// Takes the message at this place out of what is held.
+    fn take(&mut self, place: usize) -> Option<Partial> {
+        let held = self.held.as_mut()?;
+        if place >= held.messages.len() {
+            return None;
+        }
+        let message = held.messages.remove(place);
+        held.bytes = held.bytes.saturating_sub(message.bytes);
+        held.pieces = held.pieces.saturating_sub(message.pieces.len());
+        if held.messages.is_empty() {
+            self.held = None;
+        }
+        Some(message)
+    }
+
+    /// Holds those bytes of a fragment that no piece has yet. Where there is no room, what waits is given,
+    /// then those that began first are let go.
+    fn hold<R>(&mut self, fragment: &Fragment<'_>, delivery: &mut Delivery<'_, R>) -> ControlFlow<()>
+    where
+        R: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+    {
+        // A message that is never held whole is not begun.
+        if fragment.length > HELD_BYTES || (fragment.data.is_empty() && !fragment.is_message()) {
+            delivery.outcome.refused += fragment.data.len();
+            return ControlFlow::Continue(());
+        }
+        let name = (fragment.kind, fragment.message_seq);
+        loop {
+            let held = self.held.get_or_insert_default();
+            if held.has_room(fragment, name) {
+                held.insert(fragment, name, delivery.budget, &mut delivery.outcome);
+                if held.messages.is_empty() {
+                    self.held = None;
+                }
+                return ControlFlow::Continue(());
+            }
+            self.release(Due::Anything, delivery)?;
+            if self.held.as_ref().is_none_or(|held| held.has_room(fragment, name)) {
+                continue;
+            }
+            let oldest = self.held.iter().flat_map(|held| &held.messages).position(|message| message.name != name);
+            let Some(message) = oldest.and_then(|place| self.take(place)) else {
+                delivery.outcome.refused += fragment.data.len();
+                return ControlFlow::Continue(());
+            };
+            delivery.budget.credit(message.cost());
+            delivery.outcome.dropped += message.bytes;
+        }
+    }
+}
+
+/// Which messages [`DtlsHalf::release`] gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// Those whose turn it is.
+    InOrder,
+    /// Those that wait for others as well.
+    Anything,
+}
+
+/// Where messages go to, and what is told of it.
+struct Delivery<'a, R> {
+    outcome: DatagramOutcome,
+    budget: &'a mut Budget,
+    receive: R,
+}
+
+fn is_hello(kind: HandshakeType) -> bool {
+    let hellos = [HandshakeType::CLIENT_HELLO, HandshakeType::SERVER_HELLO, HandshakeType::HELLO_VERIFY_REQUEST];
+    hellos.contains(&kind)
+}
+
+/// How far `seq` lies beyond `next`, modulo 2^16.
+fn distance(next: u16, seq: u16) -> i16 {
+    seq.wrapping_sub(next).cast_signed()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
+
+use ::tests::dtls::{datagrams, fragment, record};
+use proptest::prelude::*;
+
+use super::held::{HELD_BYTES, HELD_MESSAGES, HELD_PIECES};
+use super::*;
+
+const CLIENT_HELLO: u8 = 1;
+const SERVER_HELLO: u8 = 2;
+const HELLO_VERIFY_REQUEST: u8 = 3;
+const CERTIFICATE: u8 = 11;
+const DONE: u8 = 14;
+
+/// A direction under test, with all it has given: types and bodies.
+#[derive(Default)]
+struct Direction {
+    half: DtlsHalf,
+    budget: Budget,
+    given: Vec<(u8, Vec<u8>)>,
+}
+
+impl Direction {
+    fn take(&mut self, datagram: &[u8]) -> DatagramOutcome {
+        let held = self.half.held_bytes();
+        let outcome = self.half.datagram(datagram, false, &mut self.budget, |message| {
+            self.given.push((message.kind.0, message.body.to_vec()));
+            ControlFlow::Continue(())
+        });
+        assert_eq!(self.half.held_bytes() + outcome.released + outcome.dropped, held + outcome.buffered);
+        assert!(self.half.held_bytes() <= HELD_BYTES);
+        outcome
+    }
+
+    fn take_all(&mut self, datagrams: &[Vec<u8>]) -> &mut Self {
+        for datagram in datagrams {
+            let _ = self.take(datagram);
+        }
+        self
+    }
+
+    /// The types given since the last time.
+    fn kinds(&mut self) -> Vec<u8> {
+        self.given.drain(..).map(|(kind, _)| kind).collect()
+    }
+}
+
+/// One datagram with one whole message.
+fn whole(kind: u8, seq: u16, body: &[u8]) -> Vec<u8> {
+    datagrams(kind, seq, body, usize::MAX).remove(0)
+}
+
+fn body(length: usize) -> Vec<u8> {
+    (0..length).map(|place| (place * 7 + place / 256) as u8).collect()
+}
+
+#[test]
+fn messages_of_one_datagram_are_lent_and_nothing_is_held() {
+    let flight = [whole(SERVER_HELLO, 1, b"hello"), whole(CERTIFICATE, 2, b"chain"), whole(DONE, 3, b"")].concat();
+    let mut direction = Direction::default();
+    let outcome = direction.take(&flight);
+    assert_eq!((outcome.messages, outcome.lent, outcome.buffered, outcome.error), (3, 10, 0, None));
+    assert_eq!(direction.given, [(SERVER_HELLO, b"hello".to_vec()), (CERTIFICATE, b"chain".to_vec()), (DONE, vec![])]);
+    assert!(direction.half.held.is_none() && direction.budget.used() == 0);
+}
+
+#[test]
+fn fragments_come_together_in_any_order() {
+    let mut direction = Direction::default();
+    let mut pieces = datagrams(CERTIFICATE, 2, &body(3000), 500);
+    pieces.reverse();
+    pieces.insert(0, whole(DONE, 3, b""));
+    pieces.push(whole(SERVER_HELLO, 1, b"hello"));
+    direction.take_all(&pieces[..7]);
+    // The first message that came was number 3: what lies before it is given late.
+    assert_eq!(direction.given, [(DONE, vec![]), (CERTIFICATE, body(3000))]);
+    direction.kinds();
+    direction.take_all(&pieces[7..]);
+    assert_eq!(direction.kinds(), [SERVER_HELLO]);
+    assert_eq!(direction.budget.used(), 0);
+}
+
+#[test]
+fn messages_wait_for_their_turn() {
+    let mut direction = Direction::default();
+    let certificate = datagrams(CERTIFICATE, 1, &body(2000), 1200);
+    direction.take_all(&[
+        whole(SERVER_HELLO, 0, b"hello"),
+        certificate[1].clone(),
+        whole(DONE, 3, b""),
+        whole(12, 2, b"key"),
+    ]);
+    assert_eq!(direction.kinds(), [SERVER_HELLO]);
+    direction.take_all(&certificate[..1]);
+    assert_eq!(direction.kinds(), [CERTIFICATE, 12, DONE]);
+    assert_eq!(direction.budget.used(), 0);
+}
+
+#[test]
+fn a_flight_sent_again_gives_nothing() {
+    let flight: Vec<_> =
+        [whole(SERVER_HELLO, 1, b"hello")].into_iter().chain(datagrams(CERTIFICATE, 2, &body(2000), 700)).collect();
+    let mut direction = Direction::default();
+    direction.take_all(&flight).take_all(&flight);
+    assert_eq!(direction.kinds(), [SERVER_HELLO, CERTIFICATE]);
+    // In other pieces, too.
+    let again = datagrams(CERTIFICATE, 2, &body(2000), 300);
+    let duplicate: usize = again.iter().map(|datagram| direction.take(datagram).duplicate).sum();
+    assert_eq!((duplicate, direction.given.len()), (2000, 0));
+}
+
+#[test]
+fn the_first_copy_of_a_byte_counts() {
+    let mut direction = Direction::default();
+    let piece = |offset, data: &[u8]| record(22, 0, &fragment(CERTIFICATE, 4, 9, offset, data));
+    let _ = direction.take(&piece(2, b"cde"));
+    let outcome = direction.take(&piece(0, b"abXdY"));
+    assert_eq!((outcome.buffered, outcome.duplicate, outcome.conflicting), (2, 1, 2));
+    let outcome = direction.take(&piece(3, b"??fghi"));
+    assert_eq!((outcome.buffered, outcome.conflicting), (4, 2));
+    assert_eq!(direction.given, [(CERTIFICATE, b"abcdefghi".to_vec())]);
+    let other_length = record(22, 0, &fragment(DONE, 6, 9, 0, b"ab"));
+    let _ = direction.take(&other_length);
+    assert_eq!(direction.take(&record(22, 0, &fragment(DONE, 6, 8, 2, b"cdefgh"))).conflicting, 6);
+}
+
+#[test]
+fn a_cookie_exchange_counts_on_or_counts_anew() {
+    for server_hello in [0, 1, 2] {
+        let mut direction = Direction::default();
+        let chain = datagrams(CERTIFICATE, server_hello + 1, &body(900), 500);
+        direction.take_all(&[whole(HELLO_VERIFY_REQUEST, 0, b"cookie"), whole(SERVER_HELLO, server_hello, b"hello")]);
+        direction.take_all(&chain);
+        assert_eq!(direction.kinds(), [HELLO_VERIFY_REQUEST, SERVER_HELLO, CERTIFICATE]);
+    }
+    let mut client = Direction::default();
+    client.take_all(&[
+        whole(CLIENT_HELLO, 0, b"first"),
+        whole(CLIENT_HELLO, 0, b"first"),
+        whole(CLIENT_HELLO, 1, b"second"),
+    ]);
+    assert_eq!(client.given, [(CLIENT_HELLO, b"first".to_vec()), (CLIENT_HELLO, b"second".to_vec())]);
+}
+
+#[test]
+fn what_waits_is_given_when_keys_change() {
+    for end in [record(20, 0, &[1]), record(22, 1, &[9; 40]), vec![0x2c, 1, 2, 3]] {
+        let mut direction = Direction::default();
+        // Number 1 is lost.
+        direction.take_all(&[
+            whole(HELLO_VERIFY_REQUEST, 0, b"cookie"),
+            whole(DONE, 3, b""),
+            whole(CERTIFICATE, 2, b"chain"),
+        ]);
+        assert_eq!(direction.kinds(), [HELLO_VERIFY_REQUEST]);
+        let _ = direction.take(&end);
+        assert_eq!(direction.kinds(), [CERTIFICATE, DONE]);
+        let _ = direction.take(&whole(12, 1, b"late"));
+        assert_eq!(direction.kinds(), [12]);
+    }
+}
+
+#[test]
+fn what_never_becomes_whole_gives_way() {
+    let mut direction = Direction::default();
+    let begin = |seq| record(22, 0, &fragment(DONE, seq, 1000, 0, &[7; 900]));
+    direction.take_all(&[whole(SERVER_HELLO, 0, b"hello"), whole(CERTIFICATE, 2, b"chain")]);
+    for seq in 0..100 {
+        let _ = direction.take(&begin(3 + seq));
+        assert!(direction.half.held.as_ref().unwrap().messages.len() <= HELD_MESSAGES);
+    }
+    assert_eq!(direction.kinds(), [SERVER_HELLO, CERTIFICATE]);
+    // Room is made for a long chain as well.
+    direction.take_all(&datagrams(CERTIFICATE, 200, &body(HELD_BYTES), 1200));
+    let _ = direction.take(&record(20, 0, &[1]));
+    assert_eq!(direction.given, [(CERTIFICATE, body(HELD_BYTES))]);
+    let outcome = direction.take(&record(22, 0, &fragment(CERTIFICATE, 201, HELD_BYTES + 1, 0, b"x")));
+    assert_eq!(outcome.refused, 1);
+}
+
+#[test]
+fn crumbs_are_bounded() {
+    let mut direction = Direction::default();
+    for place in 0..1000 {
+        let _ = direction.take(&record(22, 0, &fragment(CERTIFICATE, 0, 3000, 2 * place, b"x")));
+    }
+    assert_eq!(direction.half.held.as_ref().unwrap().pieces, HELD_PIECES);
+    direction.half.clear(&mut direction.budget);
+    assert_eq!((direction.budget.used(), direction.half.held_bytes()), (0, 0));
+}
+
+#[test]
+fn the_budget_of_the_shard_is_kept() {
+    let mut direction = Direction { budget: Budget::new(1000), ..Direction::default() };
+    let outcome = direction.take(&record(22, 0, &fragment(CERTIFICATE, 0, 3000, 0, &[1; 900])));
+    assert_eq!((outcome.refused, outcome.buffered, direction.budget.used()), (900, 0, 0));
+    assert!(direction.half.held.is_none());
+    let _ = direction.take(&record(22, 0, &fragment(CERTIFICATE, 0, 3000, 0, &[1; 100])));
+    assert!((1..=1000).contains(&direction.budget.used()));
+}
+
+#[test]
+fn the_receiver_can_end_it() {
+    let mut budget = Budget::default();
+    let mut half = DtlsHalf::default();
+    let begun = record(22, 0, &fragment(CERTIFICATE, 2, 3000, 0, b"abc"));
+    let datagram = [begun, whole(SERVER_HELLO, 1, b"hello"), whole(DONE, 2, b"")].concat();
+    let mut seen = 0;
+    let outcome = half.datagram(&datagram, false, &mut budget, |_| {
+        seen += 1;
+        ControlFlow::Break(())
+    });
+    assert_eq!((seen, outcome.messages, outcome.dropped, budget.used()), (1, 1, 3, 0));
+    assert!(half.ended());
+    assert_eq!(half.datagram(&datagram, false, &mut budget, |_| ControlFlow::Continue(())), DatagramOutcome::default());
+}
+
+#[test]
+fn an_error_does_not_lose_what_came_before_it() {
+    let mut direction = Direction::default();
+    let outcome = direction.take(&[whole(SERVER_HELLO, 0, b"hello"), b"garbage".to_vec()].concat());
+    assert_eq!((outcome.messages, outcome.error), (1, Some(WireError::ContentType)));
+    // A datagram that the capture cut: what is there counts, and the rest may come again.
+    let long = whole(CERTIFICATE, 1, &body(1000));
+    let outcome = direction.half.datagram(&long[..500], true, &mut direction.budget, |_| ControlFlow::Continue(()));
+    assert_eq!((outcome.buffered, outcome.error), (500 - 25, None));
+    let _ = direction.take(&long);
+    assert_eq!(direction.given, [(SERVER_HELLO, b"hello".to_vec()), (CERTIFICATE, body(1000))]);
+}
+
+#[test]
+fn numbers_wrap() {
+    let mut direction = Direction::default();
+    direction.take_all(&[whole(DONE, u16::MAX, b""), whole(DONE, 1, b""), whole(DONE, 0, b"")]);
+    assert_eq!(direction.given.len(), 3);
+    assert_eq!(direction.half.next, Some(2));
+}
+
+proptest! {
+    #[test]
+    fn any_order_and_repetition_gives_each_message_once(
+        lengths in prop::collection::vec(0_usize..2500, 1..6),
+        sizes in prop::collection::vec(300_usize..1500, 6),
+        order in any::<prop::sample::Index>(),
+        seed in prop::collection::vec(any::<u16>(), 60),
+    ) {
+        let messages: Vec<(u8, Vec<u8>)> =
+            lengths.iter().enumerate().map(|(number, &length)| (if number == 0 { SERVER_HELLO } else { 11 + number as u8 }, body(length))).collect();
+        let mut flight: Vec<Vec<u8>> = Vec::new();
+        for (number, (kind, body)) in messages.iter().enumerate() {
+            flight.extend(datagrams(*kind, number as u16, body, sizes[number]));
+            flight.extend(datagrams(*kind, number as u16, body, sizes[5 - number]));
+        }
+        let mut keyed: Vec<_> = seed.iter().cycle().zip(flight).collect();
+        keyed.sort_by_key(|(key, _)| **key);
+        let mut flight: Vec<Vec<u8>> = keyed.into_iter().map(|(_, datagram)| datagram).collect();
+        let first = order.index(flight.len());
+        flight.rotate_left(first);
+        let mut direction = Direction::default();
+        direction.take_all(&flight);
+        let mut given = direction.given.clone();
+        let mut expected = messages.clone();
+        given.sort();
+        expected.sort();
+        prop_assert_eq!(given, expected);
+        prop_assert_eq!(direction.budget.used(), 0);
+    }
+}

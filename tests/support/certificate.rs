@@ -1,0 +1,89 @@
+//! X.509 certificates, well-formed and otherwise, in DER by hand. Nobody signed them.
+
+/// One element: tag, length in its shortest form, content.
+pub fn der(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = content.len();
+    let mut out = vec![tag];
+    match length {
+        0..0x80 => out.push(length as u8),
+        0x80..0x100 => out.extend([0x81, length as u8]),
+        _ => out.extend([0x82, (length >> 8) as u8, length as u8]),
+    }
+    out.extend_from_slice(content);
+    out
+}
+
+/// What a test wants to say in a certificate; the rest is filled in.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    issuer: Vec<u8>,
+    subject: Vec<u8>,
+    validity: Vec<u8>,
+    extensions: Vec<u8>,
+}
+
+impl Default for Certificate {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Certificate {
+    /// No names, no extensions, valid through 2025.
+    pub fn new() -> Self {
+        let validity = [der(0x17, b"250101000000Z"), der(0x17, b"251231235959Z")].concat();
+        Self { issuer: Vec::new(), subject: Vec::new(), validity, extensions: Vec::new() }
+    }
+
+    /// Adds an RDN to the issuer: attribute types as the bytes of their identifiers, each with the tag and
+    /// content of its value.
+    pub fn issuer(mut self, attributes: &[(&[u8], u8, &[u8])]) -> Self {
+        self.issuer.extend(rdn(attributes));
+        self
+    }
+
+    /// Adds an RDN to the subject.
+    pub fn subject(mut self, attributes: &[(&[u8], u8, &[u8])]) -> Self {
+        self.subject.extend(rdn(attributes));
+        self
+    }
+
+    /// Sets both ends of the validity, tags and contents.
+    pub fn validity(mut self, before: (u8, &[u8]), after: (u8, &[u8])) -> Self {
+        self.validity = [der(before.0, before.1), der(after.0, after.1)].concat();
+        self
+    }
+
+    /// Adds an extension.
+    pub fn extension(mut self, oid: &[u8], critical: bool, value: &[u8]) -> Self {
+        let flag = if critical { der(1, &[0xff]) } else { Vec::new() };
+        self.extensions.extend(der(0x30, &[der(6, oid), flag, der(4, value)].concat()));
+        self
+    }
+
+    /// Writes it out; without extensions it is a certificate of version 1.
+    pub fn build(&self) -> Vec<u8> {
+        let algorithm = der(0x30, &der(6, &[0x2b, 0x65, 0x70]));
+        let (version, extensions) = if self.extensions.is_empty() {
+            Default::default()
+        } else {
+            (der(0xa0, &der(2, &[2])), der(0xa3, &der(0x30, &self.extensions)))
+        };
+        let key = der(0x30, &[algorithm.clone(), der(3, &[0; 33])].concat());
+        let [issuer, validity, subject] = [&self.issuer, &self.validity, &self.subject].map(|list| der(0x30, list));
+        let serial = der(2, &[1]);
+        let parts = [version, serial, algorithm.clone(), issuer, validity, subject, key, extensions].concat();
+        der(0x30, &[der(0x30, &parts), algorithm, der(3, &[0; 65])].concat())
+    }
+}
+
+fn rdn(attributes: &[(&[u8], u8, &[u8])]) -> Vec<u8> {
+    let pairs = attributes.iter().flat_map(|&(oid, tag, value)| der(0x30, &[der(6, oid), der(tag, value)].concat()));
+    der(0x31, &pairs.collect::<Vec<u8>>())
+}
+
+/// The body of a certificate message (RFC 5246, section 7.4.2).
+pub fn message(certificates: &[&[u8]]) -> Vec<u8> {
+    let prefixed = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes()[1..], bytes].concat();
+    prefixed(&certificates.iter().flat_map(|certificate| prefixed(certificate)).collect::<Vec<u8>>())
+}
