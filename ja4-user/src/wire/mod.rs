@@ -8,6 +8,7 @@ mod cursor;
 pub mod dhcp4;
 pub mod dhcp6;
 pub mod dtls;
+pub mod http;
 pub mod http1;
 pub mod http2;
 pub mod quic;

@@ -1,1 +1,0 @@
-//! HTTP/1 requests (RFC 9112).

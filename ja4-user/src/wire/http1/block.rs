@@ -1,0 +1,205 @@
+//! A request's header block: the request line, header lines, and the empty line that ends them.
+
+use crate::wire::WireError;
+use crate::wire::http::{Field, Request, Version};
+
+/// Longest header block, request line included, bytes. Common servers take 8 to 32 KiB.
+pub const MAX_BLOCK: usize = 64 * 1024;
+
+/// Most lines of a header block. Servers stop at 100 to some 2,000 fields, where they count them.
+pub const MAX_LINES: u16 = 1024;
+
+/// Longest method. The longest registered one, UPDATEREDIRECTREF, has 17 bytes.
+pub const MAX_METHOD: usize = 32;
+
+/// Bytes searched at a time; the compiler makes one comparison of them.
+const STRIDE: usize = 16;
+
+/// Where the first line feed is.
+#[inline]
+pub(super) fn find_lf(bytes: &[u8]) -> Option<usize> {
+    let (strides, _) = bytes.as_chunks::<STRIDE>();
+    let has = |stride: &[u8; STRIDE]| stride.iter().fold(false, |found, &byte| found | (byte == b'\n'));
+    let skipped = STRIDE * strides.iter().position(has).unwrap_or(strides.len());
+    let rest = bytes.get(skipped..)?;
+    rest.iter().position(|&byte| byte == b'\n').map(|at| skipped + at)
+}
+
+/// A line without the carriage return that may end it (RFC 9112, section 2.2).
+const fn without_cr(line: &[u8]) -> &[u8] {
+    match line {
+        [line @ .., b'\r'] => line,
+        line => line,
+    }
+}
+
+/// Whether a line continues the one before it (obs-fold, RFC 9112, section 5.2).
+const fn is_folded(line: &[u8]) -> bool {
+    matches!(line, [b' ' | b'\t', ..])
+}
+
+/// A byte of a token, as methods are (RFC 9110, section 5.6.2).
+const fn is_token(byte: u8) -> bool {
+    matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
+        || byte.is_ascii_alphanumeric()
+}
+
+/// A byte that methods in use have. Where a stream is out of step, text of a body passes for a token
+/// more often than for this.
+const fn is_usual(byte: u8) -> bool {
+    byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_')
+}
+
+/// Whether a request line may begin like this: a token of at most [`MAX_METHOD`] bytes and a space, or
+/// the start of one. With `usual` the token is one that methods in use look like.
+pub(super) fn may_begin(bytes: &[u8], usual: bool) -> bool {
+    let fits = |&byte: &u8| if usual { is_usual(byte) } else { is_token(byte) };
+    let method = bytes.iter().take(MAX_METHOD + 1).take_while(|byte| fits(byte)).count();
+    method <= MAX_METHOD && bytes.get(method).is_none_or(|&byte| byte == b' ' && method > 0)
+}
+
+/// Method, target and version of a request line. The target may hold spaces: the version is what stands
+/// behind the last one.
+fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), WireError> {
+    if !may_begin(line, false) {
+        return Err(WireError::Magic);
+    }
+    let line = line.trim_ascii_end();
+    let method_end = line.iter().position(|&byte| byte == b' ').ok_or(WireError::Magic)?;
+    let target_end = line.iter().rposition(|&byte| byte == b' ').ok_or(WireError::Magic)?;
+    let version = match line.get(target_end + 1..) {
+        Some(b"HTTP/1.0") => Version::Http10,
+        Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9']) => Version::Http11,
+        _ => return Err(WireError::Magic),
+    };
+    let method = line.get(..method_end).unwrap_or_default();
+    Ok((method, line.get(method_end..target_end).unwrap_or_default().trim_ascii(), version))
+}
+
+/// Looks for the end of a block that may come in pieces; it goes on where it stopped.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scan {
+    /// Where the line under way begins, `<= seen`.
+    line: u32,
+    /// Bytes that hold no further line feed.
+    seen: u32,
+    /// Whole lines.
+    lines: u16,
+    /// Some line continues another.
+    pub(super) folded: bool,
+}
+
+impl Scan {
+    /// A search that has seen nothing.
+    pub(super) const fn new() -> Self {
+        Self { line: 0, seen: 0, lines: 0, folded: false }
+    }
+
+    /// The block's length, once `bytes`, which begin with it, hold all of it. What was given before must
+    /// be given again.
+    ///
+    /// # Errors
+    /// [`WireError::Magic`] where this is no request, [`WireError::TooLong`] and [`WireError::TooMany`]
+    /// above [`MAX_BLOCK`] and [`MAX_LINES`].
+    pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, WireError> {
+        let within = bytes.get(..MAX_BLOCK).unwrap_or(bytes);
+        while let Some(rest) = within.get(self.seen as usize..)
+            && let Some(at) = find_lf(rest)
+        {
+            let line = within.get(self.line as usize..self.seen as usize + at).unwrap_or_default();
+            let line = without_cr(line);
+            // At most MAX_BLOCK.
+            self.seen += at as u32 + 1;
+            self.line = self.seen;
+            match self.lines {
+                0 => request_line(line).map(drop)?,
+                _ if line.is_empty() => return Ok(Some(self.seen as usize)),
+                1 => {}
+                MAX_LINES.. => return Err(WireError::TooMany),
+                _ => self.folded |= is_folded(line),
+            }
+            self.lines += 1;
+        }
+        if bytes.len() > MAX_BLOCK {
+            return Err(WireError::TooLong);
+        }
+        if self.lines == 0 && !may_begin(bytes, false) {
+            return Err(WireError::Magic);
+        }
+        // At most MAX_BLOCK.
+        self.seen = bytes.len() as u32;
+        Ok(None)
+    }
+}
+
+/// Joins continued lines with those they continue: the ends between them become spaces, as a recipient
+/// may make them (RFC 9112, section 5.2). The request line and what continues it stay.
+pub(super) fn unfold(block: &mut [u8]) {
+    let lf = |bytes: &[u8]| find_lf(bytes).map_or(bytes.len(), |at| at + 1);
+    let request_line = lf(block);
+    let Some(mut rest) = block.get_mut(request_line..) else { return };
+    loop {
+        let end = lf(rest);
+        let Some((line, after)) = rest.split_at_mut_checked(end) else { return };
+        if after.is_empty() {
+            return;
+        }
+        if is_folded(after) {
+            line.iter_mut().rev().take_while(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+        }
+        rest = after;
+    }
+}
+
+/// The request in a whole block, as [`Scan`] delimits it and [`unfold`] leaves it.
+///
+/// # Errors
+/// As [`request_line`].
+pub(super) fn request(block: &[u8]) -> Result<Request<'_>, WireError> {
+    let (line, lines) = block.split_at_checked(find_lf(block).unwrap_or(0)).ok_or(WireError::Truncated)?;
+    let (method, target, version) = request_line(without_cr(line))?;
+    let rest = lines.get(1..).unwrap_or_default();
+    Ok(Request::from_lines(version, method, target, Lines { rest, skipped: 0 }))
+}
+
+/// Header lines as fields. A line that has no colon, nothing before it, or nothing to continue is passed
+/// over: servers differ in what they refuse, and the other lines still tell the client.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines<'a> {
+    rest: &'a [u8],
+    skipped: u16,
+}
+
+impl Lines<'_> {
+    /// Lines passed over so far.
+    #[must_use]
+    pub const fn skipped(&self) -> u16 {
+        self.skipped
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Field<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Field<'a>> {
+        loop {
+            let (line, rest) = self.rest.split_at_checked(find_lf(self.rest)?)?;
+            self.rest = rest.get(1..)?;
+            let line = without_cr(line);
+            if line.is_empty() {
+                self.rest = &[];
+                return None;
+            }
+            let colon = line.iter().position(|&byte| byte == b':');
+            if let Some((name, [_colon, value @ ..])) = colon.and_then(|at| line.split_at_checked(at))
+                && let name = name.trim_ascii_end()
+                && !name.is_empty()
+                && !is_folded(name)
+            {
+                return Some(Field { name, value: value.trim_ascii() });
+            }
+            self.skipped = self.skipped.saturating_add(1);
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! One client direction of HTTP/1, from header block to header block.
+
+use core::ops::ControlFlow;
+
+use crate::wire::WireError;
+use crate::wire::http::Request;
+use crate::wire::http1::block::{self, MAX_BLOCK, Scan, find_lf, may_begin, unfold};
+use crate::wire::http1::body::Body;
+use crate::wire::http2::PREFACE;
+
+/// What is allocated at first for a block that spans pushes: most requests fit.
+const FIRST_ALLOCATION: usize = 1024;
+
+/// Where an [`Http1Stream`] stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status<'b> {
+    /// It knows where the next request begins, and takes more bytes.
+    Open,
+    /// It is out of step. A request is looked for where a push begins, and only there.
+    Lost,
+    /// The client's preface of HTTP/2 has come, at the connection's start or after an upgrade; these are
+    /// the bytes behind it, for [`Http2Stream::behind_preface`](crate::wire::http2::Http2Stream::behind_preface).
+    Http2(&'b [u8]),
+    /// After CONNECT or an upgrade came something that is no request: what
+    /// [`held`](Http1Stream::held) gives, and then these bytes.
+    Tunnel(&'b [u8]),
+    /// The receiver has seen enough.
+    Ended,
+}
+
+/// What the next byte belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A header block, begun or not. `sought` where it is a guess; then it is no error if it is none.
+    Block {
+        sought: bool,
+    },
+    /// A body that has not ended.
+    Body(Body),
+    Lost,
+    Http2,
+    Tunnel,
+    Ended,
+}
+
+/// Takes one client direction's stream bytes, in order and in slices of any size, and gives each request
+/// once its header block is whole.
+///
+/// A block that lies inside one slice is lent from it; only one that spans slices, or that continues
+/// lines, is copied, and the copy is freed as soon as it has been delivered. Of bodies nothing is kept.
+#[derive(Debug)]
+pub struct Http1Stream {
+    /// The block under way, as far as it has come; unallocated between blocks.
+    partial: Vec<u8>,
+    scan: Scan,
+    state: State,
+    /// A request asked for another protocol, so what follows may be anything.
+    may_leave: bool,
+}
+
+impl Default for Http1Stream {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Why a push stops before its bytes are used up.
+enum Stop<'b> {
+    /// Not HTTP/1, from these bytes on.
+    Broken(WireError, &'b [u8]),
+    Http2(&'b [u8]),
+    Ended,
+}
+
+impl Http1Stream {
+    /// A stream that expects a request.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { partial: Vec::new(), scan: Scan::new(), state: State::Block { sought: false }, may_leave: false }
+    }
+
+    /// Bytes of memory held for a block under way, for the owner's total.
+    #[must_use]
+    pub const fn buffered(&self) -> usize {
+        self.partial.capacity()
+    }
+
+    /// The bytes that have come of a block under way; behind [`Status::Tunnel`], those that come before
+    /// the ones it lends.
+    #[must_use]
+    pub fn held(&self) -> &[u8] {
+        &self.partial
+    }
+
+    /// Whether a body is under way, so that its bytes need not be brought here.
+    #[must_use]
+    pub const fn in_body(&self) -> bool {
+        matches!(self.state, State::Body(_))
+    }
+
+    /// Says that bytes of unknown number are missing before the next push. It is then as
+    /// [`Status::Lost`] has it.
+    pub fn resync(&mut self) {
+        if matches!(self.state, State::Block { .. } | State::Body(_)) {
+            self.lose();
+        }
+    }
+
+    /// Says that `count` bytes are missing before the next push. Inside a body the stream stays in step,
+    /// elsewhere this is [`resync`](Self::resync).
+    pub fn skip(&mut self, count: u64) {
+        let in_step = match &mut self.state {
+            State::Body(body) => body.skip(count),
+            _ => count == 0,
+        };
+        if !in_step {
+            self.resync();
+        }
+    }
+
+    fn lose(&mut self) {
+        self.partial = Vec::new();
+        self.scan = Scan::new();
+        self.state = State::Lost;
+    }
+
+    /// Takes the next bytes of the stream and calls `receive` for each request whose block they complete.
+    ///
+    /// `receive` also gets what went wrong: [`WireError::Value`] once for a request some of whose lines
+    /// were passed over, right after it, and what put the stream out of step. Where it breaks, the stream
+    /// ends.
+    pub fn push<'b, F>(&mut self, bytes: &'b [u8], mut receive: F) -> Status<'b>
+    where
+        F: FnMut(Result<Request<'_>, WireError>) -> ControlFlow<()>,
+    {
+        if self.state == State::Lost && may_begin(bytes, true) && !bytes.is_empty() {
+            self.state = State::Block { sought: true };
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let step = match &mut self.state {
+                State::Block { .. } => self.take_block(rest, &mut receive),
+                State::Body(body) => match body.take(rest) {
+                    Ok(Some(behind)) => {
+                        self.state = State::Block { sought: false };
+                        Ok(behind)
+                    }
+                    Ok(None) => break,
+                    Err(error) => Err(Stop::Broken(error, rest)),
+                },
+                State::Lost | State::Http2 | State::Tunnel | State::Ended => break,
+            };
+            match step {
+                Ok(behind) => rest = behind,
+                Err(stop) => {
+                    rest = self.stop(stop, &mut receive);
+                    break;
+                }
+            }
+        }
+        match self.state {
+            State::Block { .. } | State::Body(_) => Status::Open,
+            State::Lost => Status::Lost,
+            State::Http2 => Status::Http2(rest),
+            State::Tunnel => Status::Tunnel(rest),
+            State::Ended => Status::Ended,
+        }
+    }
+
+    /// Goes over to what `stop` leads to; gives the bytes that belong there.
+    fn stop<'b, F>(&mut self, stop: Stop<'b>, receive: &mut F) -> &'b [u8]
+    where
+        F: FnMut(Result<Request<'_>, WireError>) -> ControlFlow<()>,
+    {
+        let state = self.state;
+        match stop {
+            Stop::Broken(WireError::Magic, rest) if self.may_leave => {
+                self.state = State::Tunnel;
+                return rest;
+            }
+            Stop::Broken(error, _) => {
+                self.lose();
+                let guessed = state == State::Block { sought: true } && error == WireError::Magic;
+                if !guessed && receive(Err(error)).is_break() {
+                    self.state = State::Ended;
+                }
+                &[]
+            }
+            Stop::Http2(rest) => {
+                self.lose();
+                self.state = State::Http2;
+                rest
+            }
+            Stop::Ended => {
+                self.lose();
+                self.state = State::Ended;
+                &[]
+            }
+        }
+    }
+
+    /// Takes bytes of a block, not none; gives those behind it.
+    fn take_block<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Stop<'b>>
+    where
+        F: FnMut(Result<Request<'_>, WireError>) -> ControlFlow<()>,
+    {
+        if self.partial.is_empty() {
+            // Empty lines before a request line are nothing (RFC 9112, section 2.2).
+            let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            let all = bytes;
+            let bytes = bytes.get(blank..).unwrap_or_default();
+            if let Some(rest) = bytes.strip_prefix(PREFACE) {
+                return Err(Stop::Http2(rest));
+            }
+            if PREFACE.starts_with(bytes) {
+                self.partial.extend_from_slice(bytes);
+                return Ok(&[]);
+            }
+            let mut scan = Scan::new();
+            match scan.end(bytes).map_err(|error| Stop::Broken(error, all))? {
+                Some(end) => {
+                    let (block, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
+                    if scan.folded {
+                        self.partial.extend_from_slice(block);
+                        self.deliver_copy(receive)?;
+                    } else {
+                        self.deliver(block, receive)?;
+                    }
+                    return Ok(rest);
+                }
+                None => {
+                    self.partial.reserve(bytes.len().max(FIRST_ALLOCATION));
+                    self.partial.extend_from_slice(bytes);
+                    self.scan = scan;
+                    return Ok(&[]);
+                }
+            }
+        }
+        if let Some(left) = PREFACE.strip_prefix(&*self.partial) {
+            if let Some(rest) = bytes.strip_prefix(left) {
+                return Err(Stop::Http2(rest));
+            }
+            if left.starts_with(bytes) {
+                self.partial.extend_from_slice(bytes);
+                return Ok(&[]);
+            }
+        }
+        self.take_line(bytes, receive)
+    }
+
+    /// Takes bytes of a block begun in an earlier slice, up to its next line feed.
+    fn take_line<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Stop<'b>>
+    where
+        F: FnMut(Result<Request<'_>, WireError>) -> ControlFlow<()>,
+    {
+        let room = (MAX_BLOCK + 1).saturating_sub(self.partial.len());
+        let line = find_lf(bytes).map_or(bytes.len(), |at| at + 1).min(room);
+        let (line, rest) = bytes.split_at_checked(line).unwrap_or((bytes, &[]));
+        self.partial.extend_from_slice(line);
+        match self.scan.end(&self.partial) {
+            Err(error) => Err(Stop::Broken(error, rest)),
+            Ok(None) => Ok(rest),
+            Ok(Some(_)) => self.deliver_copy(receive).map(|()| rest),
+        }
+    }
+
+    /// Hands out the block in `partial`, which is whole.
+    fn deliver_copy<F>(&mut self, receive: &mut F) -> Result<(), Stop<'static>>
+    where
+        F: FnMut(Result<Request<'_>, WireError>) -> ControlFlow<()>,
+    {
+        let mut block = core::mem::take(&mut self.partial);
+        self.scan = Scan::new();
+        unfold(&mut block);
+        self.deliver(&block, receive)
+    }
+
+    /// Hands out the request in a whole block, and looks how its body ends.
+    fn deliver<F>(&mut self, block: &[u8], receive: &mut F) -> Result<(), Stop<'static>>
+    where
+        F: FnMut(Result<Request<'_>, WireError>) -> ControlFlow<()>,
+    {
+        let broken = |error| Stop::Broken(error, &[]);
+        let request = block::request(block).map_err(broken)?;
+        self.state = State::Block { sought: false };
+        self.may_leave = request.method() == b"CONNECT" || request.field(b"upgrade").is_some();
+        let body = Body::of(&request);
+        let skipped = request.skipped_lines();
+        if receive(Ok(request)).is_break() || (skipped > 0 && receive(Err(WireError::Value)).is_break()) {
+            return Err(Stop::Ended);
+        }
+        match body.map_err(broken)? {
+            Body::Length(0) => {}
+            body => self.state = State::Body(body),
+        }
+        Ok(())
+    }
+}

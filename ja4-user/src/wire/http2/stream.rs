@@ -1,0 +1,276 @@
+//! One client direction of HTTP/2, from field section to field section.
+
+use core::ops::ControlFlow;
+
+use crate::wire::http::Request;
+use crate::wire::http2::PREFACE;
+use crate::wire::http2::frame::{FrameHeader, FrameType, flag, fragment};
+use crate::wire::http2::hpack::{Decoder, HeaderList};
+use crate::wire::{Cursor, WireError};
+
+/// Longest field block that is put together, bytes as sent, padding included.
+pub const MAX_BLOCK: usize = 64 * 1024;
+
+/// Most CONTINUATION frames of one block. A client fills frames of 16 KiB, and so needs four; tiny or
+/// empty ones without end are an attack (CVE-2024-27316 and its kin).
+pub const MAX_CONTINUATIONS: u8 = 64;
+
+/// Where an [`Http2Stream`] stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// It takes more bytes.
+    Open,
+    /// The receiver has seen enough; further bytes are ignored.
+    Ended,
+    /// Not HTTP/2, beyond a bound, or out of step, which HPACK does not forgive; further bytes are ignored.
+    Failed(WireError),
+}
+
+/// What the next byte belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The preface, of which so many bytes have come.
+    Preface(u8),
+    /// A frame header, of which so many bytes have come.
+    Header(u8),
+    /// The payload of HEADERS or CONTINUATION, with so many bytes left.
+    Fragment(u32),
+    /// The payload of another frame, with so many bytes left.
+    Other(u32),
+}
+
+/// Takes one client direction's stream bytes, in order and in slices of any size, and gives the request
+/// of each field section. Every section is decoded, since the next one may refer to it.
+///
+/// Meant to be boxed by its owner: it takes some 200 bytes, and beside them up to 64 KiB of dynamic table, 4 KiB
+/// as a rule.
+#[derive(Debug)]
+pub struct Http2Stream {
+    decoder: Decoder,
+    /// The section decoded last. Its memory is kept up to [`KEPT_LIST`].
+    list: HeaderList,
+    /// The field block under way, with what surrounds it in its HEADERS frame; unallocated between blocks.
+    block: Vec<u8>,
+    header: [u8; FrameHeader::LEN],
+    state: State,
+    /// The stream whose block is open, so that nothing but CONTINUATION may come; 0: none.
+    open: u32,
+    /// CONTINUATION frames of the open block.
+    continuations: u8,
+    status: Status,
+}
+
+/// Memory of a decoded section that is kept for the next, bytes: requests are of a kind.
+const KEPT_LIST: usize = 4096;
+
+impl Default for Http2Stream {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Http2Stream {
+    /// A stream that expects the client's preface.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            decoder: Decoder::default(),
+            list: HeaderList::default(),
+            block: Vec::new(),
+            header: [0; FrameHeader::LEN],
+            state: State::Preface(0),
+            open: 0,
+            continuations: 0,
+            status: Status::Open,
+        }
+    }
+
+    /// A stream whose preface has come.
+    #[must_use]
+    pub fn behind_preface() -> Self {
+        Self { state: State::Header(0), ..Self::new() }
+    }
+
+    /// Where the stream stands.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Bytes of memory held, for the owner's total: the block under way, the dynamic table, the section
+    /// decoded last.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.block.capacity() + self.decoder.held() + self.list.held()
+    }
+
+    /// Says that `count` bytes are missing before the next push. Only within a frame that carries no
+    /// fields does the stream survive that.
+    pub fn skip(&mut self, count: u64) {
+        match &mut self.state {
+            State::Other(left) if u64::from(*left) >= count => *left -= count as u32,
+            _ if count == 0 || self.status != Status::Open => {}
+            _ => self.end(Status::Failed(WireError::Truncated)),
+        }
+    }
+
+    /// Takes the next bytes of the stream and calls `receive` for each request they complete. Where it
+    /// breaks, the stream ends.
+    pub fn push<F>(&mut self, mut bytes: &[u8], mut receive: F) -> Status
+    where
+        F: FnMut(Request<'_>) -> ControlFlow<()>,
+    {
+        while self.status == Status::Open && !bytes.is_empty() {
+            let step = match self.state {
+                State::Preface(seen) => self.take_preface(seen, bytes),
+                State::Header(seen) => self.take_header(seen, bytes, &mut receive),
+                State::Fragment(left) => self.take_fragment(left, bytes, &mut receive),
+                State::Other(left) => {
+                    let (_, rest, left) = split(left, bytes);
+                    self.state = if left == 0 { State::Header(0) } else { State::Other(left) };
+                    Ok(rest)
+                }
+            };
+            match step {
+                Ok(rest) => bytes = rest,
+                Err(status) => self.end(status),
+            }
+        }
+        self.status
+    }
+
+    fn end(&mut self, status: Status) {
+        *self = Self { status, ..Self::new() };
+    }
+
+    fn take_preface<'b>(&mut self, seen: u8, bytes: &'b [u8]) -> Result<&'b [u8], Status> {
+        let missing = PREFACE.get(usize::from(seen)..).unwrap_or_default();
+        if let Some(rest) = bytes.strip_prefix(missing) {
+            self.state = State::Header(0);
+            Ok(rest)
+        } else if missing.starts_with(bytes) {
+            // Below the preface's 24 bytes.
+            self.state = State::Preface(seen + bytes.len() as u8);
+            Ok(&[])
+        } else {
+            Err(Status::Failed(WireError::Magic))
+        }
+    }
+
+    fn take_header<'b, F>(&mut self, seen: u8, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Status>
+    where
+        F: FnMut(Request<'_>) -> ControlFlow<()>,
+    {
+        let place = self.header.get_mut(usize::from(seen)..).unwrap_or_default();
+        let (taken, rest) = bytes.split_at_checked(place.len()).unwrap_or((bytes, &[]));
+        if let Some(place) = place.get_mut(..taken.len()) {
+            place.copy_from_slice(taken);
+        }
+        // At most FrameHeader::LEN.
+        let seen = seen + taken.len() as u8;
+        if usize::from(seen) < FrameHeader::LEN {
+            self.state = State::Header(seen);
+            return Ok(rest);
+        }
+        self.open_frame()?;
+        match self.state {
+            // Without payload no byte comes that would close it.
+            State::Fragment(0) => self.take_fragment(0, rest, receive),
+            _ => Ok(rest),
+        }
+    }
+
+    /// Looks at a whole frame header.
+    fn open_frame(&mut self) -> Result<(), Status> {
+        let FrameHeader { length, kind, stream, .. } = self.frame()?;
+        // Continuations belong to the block before them, and nothing comes between (section 6.10).
+        if (self.open != 0 || kind == FrameType::CONTINUATION)
+            && (kind != FrameType::CONTINUATION || stream != self.open)
+        {
+            return Err(WireError::Value.into());
+        }
+        match kind {
+            FrameType::HEADERS if stream % 2 == 0 => return Err(WireError::Value.into()),
+            FrameType::HEADERS => (self.open, self.continuations) = (stream, 0),
+            FrameType::CONTINUATION if self.continuations == MAX_CONTINUATIONS => return Err(WireError::TooMany.into()),
+            FrameType::CONTINUATION => self.continuations += 1,
+            // PUSH_PROMISE too: no client may send it, and no server would read it.
+            _ => {
+                self.state = if length == 0 { State::Header(0) } else { State::Other(length) };
+                return Ok(());
+            }
+        }
+        if self.block.len() + length as usize > MAX_BLOCK {
+            return Err(WireError::TooLong.into());
+        }
+        self.state = State::Fragment(length);
+        Ok(())
+    }
+
+    fn frame(&self) -> Result<FrameHeader, WireError> {
+        FrameHeader::parse(&mut Cursor::new(&self.header))
+    }
+
+    /// Takes payload of HEADERS or CONTINUATION; decodes the block once it is whole.
+    fn take_fragment<'b, F>(&mut self, left: u32, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Status>
+    where
+        F: FnMut(Request<'_>) -> ControlFlow<()>,
+    {
+        let (payload, rest, left) = split(left, bytes);
+        let FrameHeader { kind, flags, .. } = self.frame()?;
+        let ends = flags & flag::END_HEADERS != 0;
+        if left == 0 && kind == FrameType::HEADERS && ends && self.block.is_empty() {
+            self.decode(fragment(payload, flags)?, receive)?;
+        } else {
+            self.block.extend_from_slice(payload);
+            if left > 0 {
+                self.state = State::Fragment(left);
+                return Ok(rest);
+            }
+            if kind == FrameType::HEADERS {
+                self.strip(flags)?;
+            }
+            if ends {
+                let block = core::mem::take(&mut self.block);
+                self.decode(&block, receive)?;
+            }
+        }
+        self.state = State::Header(0);
+        Ok(rest)
+    }
+
+    /// Reduces the payload of a HEADERS frame in `block` to its fragment.
+    fn strip(&mut self, flags: u8) -> Result<(), WireError> {
+        let length = fragment(&self.block, flags)?.len();
+        let before = usize::from(flags & flag::PADDED != 0) + if flags & flag::PRIORITY != 0 { 5 } else { 0 };
+        self.block.truncate(before + length);
+        self.block.drain(..before.min(self.block.len()));
+        Ok(())
+    }
+
+    fn decode<F>(&mut self, block: &[u8], receive: &mut F) -> Result<(), Status>
+    where
+        F: FnMut(Request<'_>) -> ControlFlow<()>,
+    {
+        self.open = 0;
+        self.decoder.decode(block, &mut self.list)?;
+        let flow = Request::from_list(&self.list).map_or(ControlFlow::Continue(()), receive);
+        if self.list.held() > KEPT_LIST {
+            self.list = HeaderList::default();
+        }
+        if flow.is_break() { Err(Status::Ended) } else { Ok(()) }
+    }
+}
+
+impl From<WireError> for Status {
+    fn from(error: WireError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Splits off what belongs to a payload with `left` bytes to come; gives it, the rest, and what is then left.
+fn split(left: u32, bytes: &[u8]) -> (&[u8], &[u8], u32) {
+    let (payload, rest) = bytes.split_at_checked(left as usize).unwrap_or((bytes, &[]));
+    // Never below zero: payload.len() <= left.
+    (payload, rest, left.saturating_sub(payload.len() as u32))
+}
