@@ -1,8 +1,9 @@
 //! Messages to values: pure, and without a clock.
 //!
-//! JA4 is always built. The other methods are under the FoxIO License 1.1 and sit behind the cargo
+//! JA4 and HASSH are always built. The other methods are under the FoxIO License 1.1 and sit behind the cargo
 //! feature `ja4plus`.
 
+pub mod hassh;
 pub mod ja4;
 #[cfg(feature = "ja4plus")]
 pub mod ja4d;

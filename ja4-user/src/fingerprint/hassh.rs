@@ -1,0 +1,68 @@
+//! HASSH of an SSH client and HASSH server of a server: what they offer in their KEXINIT.
+//!
+//! ```text
+//! HASSH        = MD5(kex;encryption c2s;MAC c2s;compression c2s)
+//! HASSH server = MD5(kex;encryption s2c;MAC s2c;compression s2c)
+//! ```
+//! The lists are hashed as they came, byte for byte.
+
+use core::fmt;
+
+use md5::{Digest, Md5};
+
+use crate::fingerprint::ascii;
+use crate::fingerprint::hash::hex4;
+use crate::wire::ssh::KexInit;
+
+/// An MD5 in lower-case hex.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Hassh([u8; Self::LEN]);
+
+impl Hassh {
+    /// Characters of the printed form.
+    pub const LEN: usize = 32;
+
+    /// HASSH, of the KEXINIT that the client sent.
+    #[must_use]
+    pub fn of_client(message: &KexInit<'_>) -> Self {
+        Self::of([message.kex, message.encryption_c2s, message.mac_c2s, message.compression_c2s])
+    }
+
+    /// HASSH server, of the KEXINIT that the server sent.
+    #[must_use]
+    pub fn of_server(message: &KexInit<'_>) -> Self {
+        Self::of([message.kex, message.encryption_s2c, message.mac_s2c, message.compression_s2c])
+    }
+
+    fn of([first, others @ ..]: [&[u8]; 4]) -> Self {
+        let mut md5 = Md5::new_with_prefix(first);
+        for list in others {
+            md5.update(b";");
+            md5.update(list);
+        }
+        let digest: [u8; 16] = md5.finalize().into();
+        let mut out = Self([b'0'; Self::LEN]);
+        for (four, pair) in out.0.as_chunks_mut().0.iter_mut().zip(digest.as_chunks().0) {
+            *four = hex4(u16::from_be_bytes(*pair));
+        }
+        out
+    }
+
+    /// The 32 characters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        ascii(&self.0)
+    }
+}
+
+impl fmt::Display for Hassh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Hassh {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

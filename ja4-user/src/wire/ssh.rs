@@ -1,1 +1,0 @@
-//! SSH banners and key exchange (RFC 4253).

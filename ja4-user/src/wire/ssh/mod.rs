@@ -1,0 +1,11 @@
+//! SSH: identification strings and the first key exchange message (RFC 4253, sections 4.2, 6 and 7.1).
+//!
+//! Both are sent in the clear, before anything else. What follows them is not read.
+
+mod identification;
+mod kex_init;
+mod stream;
+
+pub use identification::Identification;
+pub use kex_init::KexInit;
+pub use stream::{MAX_PACKET_LENGTH, MAX_PREAMBLE, Message, SshStream, Status};

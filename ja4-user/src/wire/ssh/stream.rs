@@ -1,0 +1,228 @@
+//! Identification string and KEXINIT out of one direction of a TCP connection.
+
+use crate::wire::ssh::identification::{MAX_LINE, PREFIX};
+use crate::wire::ssh::kex_init::SSH_MSG_KEXINIT;
+use crate::wire::ssh::{Identification, KexInit};
+use crate::wire::{Cursor, WireError};
+
+/// Most bytes of lines that a server may send before its identification string (RFC 4253, section 4.2,
+/// sets no bound): a screen of text fits. They are not kept.
+pub const MAX_PREAMBLE: usize = 8192;
+
+/// Longest packet, its length field excluded, that every implementation must take (RFC 4253, section
+/// 6.1). A KEXINIT takes 1 to 2 KiB.
+pub const MAX_PACKET_LENGTH: usize = 35_000;
+
+/// Bytes of packet_length, padding_length and the message number behind them.
+const PACKET_START: usize = 6;
+
+/// What is allocated at once for a packet that spans pushes, at most: nearly every KEXINIT fits. A longer
+/// one earns its buffer by sending the bytes.
+const FIRST_ALLOCATION: usize = 2048;
+
+/// What one end says in the clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Its identification string: once, first.
+    Identification(Identification<'a>),
+    /// Its offer of algorithms: at most once.
+    KexInit(KexInit<'a>),
+}
+
+/// Where an [`SshStream`] stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// It takes more bytes.
+    Open,
+    /// All has been seen that is read; further bytes are ignored.
+    Done,
+    /// These bytes are not SSH, or malformed; further bytes are ignored.
+    Failed(WireError),
+}
+
+impl From<WireError> for Status {
+    fn from(error: WireError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// What is read next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// A line from its start, of which `partial` may hold a part.
+    Line,
+    /// The rest of a line that is no identification string.
+    LineRest,
+    /// A binary packet, of which `partial` may hold a part.
+    Packet,
+}
+
+/// Takes one direction's stream bytes, in order and in slices of any size, and gives what they say in
+/// the clear: the identification string and, from version 2 on, the KEXINIT.
+///
+/// It is done with the KEXINIT, with a first packet that is none, and with an identification string of
+/// SSH 1. A message inside one slice is lent from it; only one that spans slices is copied.
+#[derive(Debug)]
+pub struct SshStream {
+    /// The line or packet under way, as far as it has come; unallocated before and after.
+    partial: Vec<u8>,
+    /// Bytes of lines passed over, `<= MAX_PREAMBLE`.
+    skipped: u16,
+    phase: Phase,
+    status: Status,
+}
+
+impl Default for SshStream {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl SshStream {
+    /// A stream that expects its first line.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { partial: Vec::new(), skipped: 0, phase: Phase::Line, status: Status::Open }
+    }
+
+    /// Where the stream stands.
+    #[must_use]
+    pub const fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Bytes of memory held for a message under way, for the owner's total.
+    #[must_use]
+    pub const fn buffered(&self) -> usize {
+        self.partial.capacity()
+    }
+
+    /// Takes the next bytes of the stream and calls `receive` for each message they complete.
+    pub fn push<F>(&mut self, mut bytes: &[u8], mut receive: F) -> Status
+    where
+        F: FnMut(Message<'_>),
+    {
+        while self.status == Status::Open && !bytes.is_empty() {
+            let step = match self.phase {
+                Phase::Line | Phase::LineRest => self.take_line(bytes, &mut receive),
+                Phase::Packet => self.take_packet(bytes, &mut receive),
+            };
+            match step {
+                Ok(rest) => bytes = rest,
+                Err(stop) => {
+                    self.status = stop;
+                    self.partial = Vec::new();
+                }
+            }
+        }
+        self.status
+    }
+
+    /// Takes bytes up to and with the end of the line under way, as far as they are there.
+    fn take_line<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Status>
+    where
+        F: FnMut(Message<'_>),
+    {
+        let end = bytes.iter().position(|&byte| byte == b'\n');
+        let (piece, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
+        let mut start = self.partial.iter().chain(piece).zip(PREFIX);
+        if self.phase == Phase::LineRest || !start.all(|(byte, wanted)| byte == wanted) {
+            self.skip(piece)?;
+            self.phase = if end.is_some() { Phase::Line } else { Phase::LineRest };
+            return Ok(rest);
+        }
+        if self.partial.len() + piece.len() > MAX_LINE {
+            return Err(WireError::TooLong.into());
+        }
+        if end.is_none() || !self.partial.is_empty() {
+            self.keep(piece, MAX_LINE);
+        }
+        if end.is_some() {
+            let line = if self.partial.is_empty() { piece } else { &self.partial };
+            let identification = Identification::parse(line)?;
+            receive(Message::Identification(identification));
+            if !identification.speaks_v2() {
+                return Err(Status::Done);
+            }
+            self.partial = Vec::new();
+            self.phase = Phase::Packet;
+        }
+        Ok(rest)
+    }
+
+    /// Passes over a part of a line that is no identification string, and over what is kept of it.
+    fn skip(&mut self, piece: &[u8]) -> Result<(), WireError> {
+        let allowed = MAX_PREAMBLE.saturating_sub(usize::from(self.skipped));
+        let length = self.partial.len() + piece.len();
+        // Binary protocols end here early. What is kept of the line is a part of `PREFIX`: no NUL.
+        if piece.iter().take(allowed.saturating_sub(self.partial.len())).any(|&byte| byte == 0) {
+            return Err(WireError::Value);
+        }
+        if length > allowed {
+            return Err(WireError::TooLong);
+        }
+        // At most MAX_PREAMBLE.
+        self.skipped += length as u16;
+        self.partial = Vec::new();
+        Ok(())
+    }
+
+    /// Takes bytes of the first packet, as many as it has.
+    fn take_packet<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Status>
+    where
+        F: FnMut(Message<'_>),
+    {
+        let have = if self.partial.is_empty() { bytes } else { &self.partial };
+        let wanted = packet_size(have)?;
+        if have.len() >= wanted {
+            receive(Message::KexInit(kex_init(have)?));
+            return Err(Status::Done);
+        }
+        let missing = wanted.saturating_sub(self.partial.len()).min(bytes.len());
+        let (piece, rest) = bytes.split_at(missing);
+        self.keep(piece, wanted);
+        if packet_size(&self.partial)? <= self.partial.len() {
+            receive(Message::KexInit(kex_init(&self.partial)?));
+            return Err(Status::Done);
+        }
+        Ok(rest)
+    }
+
+    /// Appends `piece` to what is kept of a message of `wanted` bytes.
+    fn keep(&mut self, piece: &[u8], wanted: usize) {
+        let at_once = wanted.min(FIRST_ALLOCATION);
+        self.partial.reserve_exact(at_once.saturating_sub(self.partial.len()));
+        self.partial.extend_from_slice(piece);
+    }
+}
+
+/// Bytes that a packet takes whose start is given, or that are wanted before that is known; an end where
+/// it is no KEXINIT.
+fn packet_size(start: &[u8]) -> Result<usize, Status> {
+    let mut cursor = Cursor::new(start);
+    let (Ok(length), Ok(padding), Ok(message)) = (cursor.u32(), cursor.u8(), cursor.u8()) else {
+        return Ok(PACKET_START);
+    };
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    if length > MAX_PACKET_LENGTH {
+        return Err(WireError::TooLong.into());
+    }
+    // padding_length itself, and one byte of payload.
+    if length < usize::from(padding) + 2 {
+        return Err(WireError::BadLength.into());
+    }
+    if message != SSH_MSG_KEXINIT {
+        return Err(Status::Done);
+    }
+    Ok(4 + length)
+}
+
+/// The message in a whole packet, which bytes may follow.
+fn kex_init(packet: &[u8]) -> Result<KexInit<'_>, WireError> {
+    let mut cursor = Cursor::new(packet);
+    let length = cursor.u32()? as usize;
+    let mut packet = Cursor::new(cursor.take(length)?);
+    let padding = usize::from(packet.u8()?);
+    let payload = packet.remaining().checked_sub(padding).ok_or(WireError::BadLength)?;
+    KexInit::parse(packet.take(payload)?)
+}
