@@ -1,1 +1,226 @@
-//! DHCPv4 messages (RFC 2131, RFC 2132).
+//! DHCPv4 messages (RFC 2131, section 2; RFC 2132).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::wire::{Cursor, WireError, dns_name};
+
+/// Longest message that is read: what a jumbo frame holds. It bounds the text that a message can become.
+pub const MAX_MESSAGE: usize = 9216;
+
+/// The first four bytes of the options (RFC 2131, section 3). Plain BOOTP has its own there.
+const MAGIC_COOKIE: u32 = 0x6382_5363;
+
+/// Bytes from hlen's neighbour xid up to chaddr: xid, secs, flags and four addresses.
+const XID_TO_CHADDR: usize = 24;
+
+/// Bytes of the sname and file fields behind chaddr.
+const SNAME_AND_FILE: usize = 64 + 128;
+
+/// Option codes that mean something here (RFC 2132; RFC 4702).
+pub mod option_code {
+    /// Pad: one byte, no length.
+    pub const PAD: u8 = 0;
+    /// Host name
+    pub const HOST_NAME: u8 = 12;
+    /// Requested IP address
+    pub const REQUESTED_ADDRESS: u8 = 50;
+    /// DHCP message type
+    pub const MESSAGE_TYPE: u8 = 53;
+    /// Parameter request list
+    pub const PARAMETER_REQUEST_LIST: u8 = 55;
+    /// Maximum DHCP message size
+    pub const MAX_MESSAGE_SIZE: u8 = 57;
+    /// Vendor class identifier
+    pub const VENDOR_CLASS: u8 = 60;
+    /// Client FQDN
+    pub const CLIENT_FQDN: u8 = 81;
+    /// End: one byte, no length.
+    pub const END: u8 = 255;
+}
+
+/// One option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DhcpOption<'a> {
+    /// What the body is: neither pad nor end.
+    pub code: u8,
+    /// At most 255 bytes.
+    pub body: &'a [u8],
+}
+
+/// A message as it came: all options in wire order, duplicates kept.
+///
+/// The options in the sname and file fields (option 52) are not read: no fingerprint counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// 1: from a client; 2: from a server. Any value is kept.
+    pub op: u8,
+    /// Type of the hardware address; 1: Ethernet.
+    pub hardware_type: u8,
+    /// Set where the option list ends at an option that does not fit. What came before it counts.
+    pub damage: Option<WireError>,
+    hardware_address: HardwareAddress<'a>,
+    options: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// Reads the payload of a UDP datagram.
+    ///
+    /// # Errors
+    /// [`WireError::TooLong`] above [`MAX_MESSAGE`], [`WireError::Truncated`] below the 240 bytes of the
+    /// fixed part, [`WireError::Magic`] without the cookie. A malformed option is no error but
+    /// [`damage`](Self::damage).
+    pub fn parse(payload: &'a [u8]) -> Result<Self, WireError> {
+        if payload.len() > MAX_MESSAGE {
+            return Err(WireError::TooLong);
+        }
+        let mut cursor = Cursor::new(payload);
+        let &[op, hardware_type, hlen, _hops] = cursor.array()?;
+        cursor.take(XID_TO_CHADDR)?;
+        let chaddr: &[u8; 16] = cursor.array()?;
+        cursor.take(SNAME_AND_FILE)?;
+        if cursor.u32()? != MAGIC_COOKIE {
+            return Err(WireError::Magic);
+        }
+        let options = cursor.rest();
+        let damage = Options::new(options).find_map(Result::err);
+        // A length above 16 says nothing about where the address ends.
+        let hardware_address = HardwareAddress(chaddr.get(..usize::from(hlen)).unwrap_or_default());
+        Ok(Self { op, hardware_type, damage, hardware_address, options })
+    }
+
+    /// The options up to the end option or the damage, without pads.
+    pub fn options(&self) -> impl Iterator<Item = DhcpOption<'a>> + use<'a> {
+        Options::new(self.options).map_while(Result::ok)
+    }
+
+    /// The body of the first option of this code.
+    #[must_use]
+    pub fn option(&self, code: u8) -> Option<&'a [u8]> {
+        self.options().find(|option| option.code == code).map(|option| option.body)
+    }
+
+    /// The first byte of option 53; absent in plain BOOTP.
+    #[must_use]
+    pub fn message_type(&self) -> Option<u8> {
+        self.option(option_code::MESSAGE_TYPE)?.first().copied()
+    }
+
+    /// The client's hardware address; empty where it has none, or one that does not fit chaddr.
+    #[must_use]
+    pub const fn hardware_address(&self) -> HardwareAddress<'a> {
+        self.hardware_address
+    }
+
+    /// Option 12, else the name in option 81; not empty. Bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn host_name(&self) -> Option<Cow<'a, str>> {
+        let plain = self.option(option_code::HOST_NAME).and_then(text);
+        plain.or_else(|| self.client_fqdn()?.name())
+    }
+
+    /// Option 60; not empty. Bytes that are not UTF-8 are replaced.
+    #[must_use]
+    pub fn vendor_class(&self) -> Option<Cow<'a, str>> {
+        self.option(option_code::VENDOR_CLASS).and_then(text)
+    }
+
+    /// Option 81, if its three fixed bytes are there.
+    #[must_use]
+    pub fn client_fqdn(&self) -> Option<ClientFqdn<'a>> {
+        let mut cursor = Cursor::new(self.option(option_code::CLIENT_FQDN)?);
+        let &[flags, rcode1, rcode2] = cursor.array().ok()?;
+        Some(ClientFqdn { flags, rcode1, rcode2, domain_name: cursor.rest() })
+    }
+}
+
+/// The client FQDN option (RFC 4702, section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientFqdn<'a> {
+    /// Bits N, E, O, S: 0x08, 0x04, 0x02, 0x01.
+    pub flags: u8,
+    /// Deprecated.
+    pub rcode1: u8,
+    /// Deprecated.
+    pub rcode2: u8,
+    /// In the encoding that flag E tells; may be empty.
+    pub domain_name: &'a [u8],
+}
+
+impl<'a> ClientFqdn<'a> {
+    /// Flag E: the name is in DNS wire format, else ASCII.
+    const ENCODED: u8 = 0x04;
+
+    /// The name, if there is one that can be read; not empty.
+    #[must_use]
+    pub fn name(&self) -> Option<Cow<'a, str>> {
+        if self.flags & Self::ENCODED == 0 {
+            return text(self.domain_name);
+        }
+        let name = dns_name::presentation(self.domain_name).ok()?;
+        if name.is_empty() { None } else { Some(Cow::Owned(name)) }
+    }
+}
+
+/// Text of an option without the NULs some clients end it with (RFC 2132, section 2); `None` if empty.
+fn text(body: &[u8]) -> Option<Cow<'_, str>> {
+    let end = body.iter().rposition(|&byte| byte != 0)?;
+    body.get(..=end).map(String::from_utf8_lossy)
+}
+
+/// A hardware address of at most 16 bytes; prints as `02:00:00:00:00:01`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HardwareAddress<'a>(&'a [u8]);
+
+impl<'a> HardwareAddress<'a> {
+    /// The bytes; empty where there is no address.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.0
+    }
+}
+
+impl fmt::Display for HardwareAddress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, byte) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { ":" };
+            write!(f, "{separator}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Options in wire order without pads, up to the end option, the region's end, or the first that does
+/// not fit, which is given as an error.
+struct Options<'a> {
+    rest: Cursor<'a>,
+}
+
+impl<'a> Options<'a> {
+    const fn new(region: &'a [u8]) -> Self {
+        Self { rest: Cursor::new(region) }
+    }
+
+    fn read(&mut self) -> Result<Option<DhcpOption<'a>>, WireError> {
+        while !self.rest.is_empty() {
+            match self.rest.u8()? {
+                option_code::PAD => {}
+                option_code::END => break,
+                code => return Ok(Some(DhcpOption { code, body: self.rest.region_u8()?.rest() })),
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = Result<DhcpOption<'a>, WireError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let option = self.read();
+        if !matches!(option, Ok(Some(_))) {
+            self.rest = Cursor::default();
+        }
+        option.transpose()
+    }
+}

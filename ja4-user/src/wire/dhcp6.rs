@@ -1,1 +1,222 @@
-//! DHCPv6 messages (RFC 8415).
+//! DHCPv6 messages (RFC 8415, sections 8, 9 and 21).
+
+use std::borrow::Cow;
+
+use crate::wire::{Cursor, WireError, dns_name};
+
+/// Longest message that is read: what a jumbo frame holds. It bounds the text that a message can become.
+pub const MAX_MESSAGE: usize = 9216;
+
+/// Most relay messages around a message: HOP_COUNT_LIMIT of RFC 3315, section 5.5. RFC 8415 lowers it to
+/// 8, but older relays are in use.
+pub const MAX_RELAYS: u8 = 32;
+
+/// Levels of options in a message: its own, those of an identity association, and those of an address
+/// or prefix in it.
+const MAX_LEVELS: usize = 3;
+
+/// Bytes of a relay message behind its type: hop-count, link-address, peer-address (RFC 8415, section 9).
+const RELAY_HEADER: usize = 1 + 16 + 16;
+
+/// Message types with another format (RFC 8415, section 7.3).
+const RELAY_FORW: u8 = 12;
+const RELAY_REPL: u8 = 13;
+
+/// Option codes that mean something here (RFC 8415, section 21; RFC 4704).
+pub mod option_code {
+    /// Client identifier: the client's DUID
+    pub const CLIENT_ID: u16 = 1;
+    /// Identity association for non-temporary addresses
+    pub const IA_NA: u16 = 3;
+    /// Identity association for temporary addresses
+    pub const IA_TA: u16 = 4;
+    /// Address of an identity association
+    pub const IAADDR: u16 = 5;
+    /// Option request
+    pub const OPTION_REQUEST: u16 = 6;
+    /// Relay message
+    pub const RELAY_MESSAGE: u16 = 9;
+    /// Vendor class
+    pub const VENDOR_CLASS: u16 = 16;
+    /// Identity association for prefix delegation
+    pub const IA_PD: u16 = 25;
+    /// Prefix of an identity association
+    pub const IAPREFIX: u16 = 26;
+    /// Client FQDN
+    pub const CLIENT_FQDN: u16 = 39;
+}
+
+/// One option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DhcpOption<'a> {
+    /// What the body is.
+    pub code: u16,
+    /// The body; of an identity association, address or prefix with the options nested in it.
+    pub body: &'a [u8],
+}
+
+/// The message of a client or server, out of all the relay messages around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// Its type; never that of a relay message.
+    pub message_type: u8,
+    /// Relay messages around it, at most [`MAX_RELAYS`].
+    pub relays: u8,
+    /// Set where the option list ends at an option that does not fit, or is nested too deep. What came
+    /// before it counts.
+    pub damage: Option<WireError>,
+    options: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// Reads the payload of a UDP datagram.
+    ///
+    /// # Errors
+    /// [`WireError::TooLong`] above [`MAX_MESSAGE`], [`WireError::Truncated`] when the fixed part is not
+    /// all there, [`WireError::TooMany`] above [`MAX_RELAYS`]; of a relay message without the message it
+    /// relays, what is wrong with its options, or [`WireError::Value`]. A malformed option of the message
+    /// itself is no error but [`damage`](Self::damage).
+    pub fn parse(payload: &'a [u8]) -> Result<Self, WireError> {
+        if payload.len() > MAX_MESSAGE {
+            return Err(WireError::TooLong);
+        }
+        let mut cursor = Cursor::new(payload);
+        let mut message_type = cursor.u8()?;
+        let mut relays = 0;
+        while matches!(message_type, RELAY_FORW | RELAY_REPL) {
+            if relays == MAX_RELAYS {
+                return Err(WireError::TooMany);
+            }
+            relays += 1;
+            cursor.take(RELAY_HEADER)?;
+            cursor = Cursor::new(relayed(cursor)?);
+            message_type = cursor.u8()?;
+        }
+        // transaction-id
+        cursor.u24()?;
+        let options = cursor.rest();
+        let damage = Options::new(options).find_map(Result::err);
+        Ok(Self { message_type, relays, damage, options })
+    }
+
+    /// The options in the order met: behind an identity association, address or prefix come those
+    /// nested in it. They end with the message, or at the damage.
+    pub fn options(&self) -> impl Iterator<Item = DhcpOption<'a>> + use<'a> {
+        Options::new(self.options).map_while(Result::ok)
+    }
+
+    /// The body of the first option of this code, nested or not.
+    #[must_use]
+    pub fn option(&self, code: u16) -> Option<&'a [u8]> {
+        self.options().find(|option| option.code == code).map(|option| option.body)
+    }
+
+    /// The name in option 39 (RFC 4704, section 4), if there is one that can be read; not empty.
+    #[must_use]
+    pub fn host_name(&self) -> Option<String> {
+        let (_flags, name) = self.option(option_code::CLIENT_FQDN)?.split_first()?;
+        dns_name::presentation(name).ok().filter(|name| !name.is_empty())
+    }
+
+    /// The first data of option 16 (RFC 8415, section 21.16); not empty. Bytes that are not UTF-8 are
+    /// replaced.
+    #[must_use]
+    pub fn vendor_class(&self) -> Option<Cow<'a, str>> {
+        let mut cursor = Cursor::new(self.option(option_code::VENDOR_CLASS)?);
+        let _enterprise_number = cursor.u32().ok()?;
+        let data = cursor.region_u16().ok()?.rest();
+        if data.is_empty() { None } else { Some(String::from_utf8_lossy(data)) }
+    }
+}
+
+/// The message in the options of a relay message, not empty.
+fn relayed(mut options: Cursor<'_>) -> Result<&[u8], WireError> {
+    while !options.is_empty() {
+        let option = read(&mut options)?;
+        if option.code == option_code::RELAY_MESSAGE {
+            return Ok(option.body);
+        }
+    }
+    Err(WireError::Value)
+}
+
+/// Reads one option (RFC 8415, section 21.1).
+fn read<'a>(cursor: &mut Cursor<'a>) -> Result<DhcpOption<'a>, WireError> {
+    let code = cursor.u16()?;
+    Ok(DhcpOption { code, body: cursor.region_u16()?.rest() })
+}
+
+/// Bytes before the options that are nested in an option of this code; `None` where none are.
+const fn nested_at(code: u16) -> Option<usize> {
+    match code {
+        // IAID, T1, T2
+        option_code::IA_NA | option_code::IA_PD => Some(12),
+        // IAID
+        option_code::IA_TA => Some(4),
+        // Address, preferred and valid lifetime
+        option_code::IAADDR => Some(24),
+        // Preferred and valid lifetime, prefix length, prefix
+        option_code::IAPREFIX => Some(25),
+        _ => None,
+    }
+}
+
+/// Options in the order met, up to the first that does not fit, which is given as an error.
+struct Options<'a> {
+    /// What is left of each level; nothing above `level`.
+    rest: [Cursor<'a>; MAX_LEVELS],
+    /// Level that is being read, `< MAX_LEVELS`.
+    level: usize,
+    /// What is wrong with the options nested in the one given last.
+    damage: Option<WireError>,
+}
+
+impl<'a> Options<'a> {
+    fn new(region: &'a [u8]) -> Self {
+        let mut rest = [Cursor::default(); MAX_LEVELS];
+        rest[0] = Cursor::new(region);
+        Self { rest, level: 0, damage: None }
+    }
+
+    /// Opens the options nested in `option`, if there are any.
+    fn descend(&mut self, option: DhcpOption<'a>) -> Result<(), WireError> {
+        let Some(fixed) = nested_at(option.code) else {
+            return Ok(());
+        };
+        let mut nested = Cursor::new(option.body);
+        nested.take(fixed)?;
+        if !nested.is_empty() {
+            *self.rest.get_mut(self.level + 1).ok_or(WireError::TooMany)? = nested;
+            self.level += 1;
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, damage: WireError) -> Result<DhcpOption<'a>, WireError> {
+        self.rest = [Cursor::default(); MAX_LEVELS];
+        Err(damage)
+    }
+}
+
+impl<'a> Iterator for Options<'a> {
+    type Item = Result<DhcpOption<'a>, WireError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(damage) = self.damage.take() {
+            return Some(self.stop(damage));
+        }
+        loop {
+            let rest = self.rest.get_mut(self.level)?;
+            if !rest.is_empty() {
+                return Some(match read(rest) {
+                    Ok(option) => {
+                        self.damage = self.descend(option).err();
+                        Ok(option)
+                    }
+                    Err(damage) => self.stop(damage),
+                });
+            }
+            self.level = self.level.checked_sub(1)?;
+        }
+    }
+}

@@ -7,6 +7,7 @@
 mod cursor;
 pub mod dhcp4;
 pub mod dhcp6;
+mod dns_name;
 pub mod dtls;
 pub mod http;
 pub mod http1;
