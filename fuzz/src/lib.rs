@@ -24,6 +24,12 @@ use ja4_user::sink::{Context, Format, Formatter};
 use ja4_user::wire::tls::{ClientHello, Framing, HandshakeStream, MAX_HANDSHAKE_MESSAGE, ServerHello, Status};
 use zerocopy::FromBytes;
 
+mod dhcp;
+mod ssh;
+
+pub use self::dhcp::{dhcp4, dhcp6};
+pub use self::ssh::ssh;
+
 /// A capture file: it ends, and every frame and payload lies where it says.
 pub fn capture_reader(data: &[u8]) {
     /// Used again and again, as replay does: nothing of one file may show in the next.

@@ -17,13 +17,16 @@ use tests::random::SplitMix64;
 type Check = fn(&[u8]);
 
 /// Each target's name and what it demands.
-const TARGETS: [(&str, Check); 6] = [
+const TARGETS: [(&str, Check); 9] = [
     ("capture_reader", checks::capture_reader),
     ("client_hello", checks::client_hello),
+    ("dhcp4", checks::dhcp4),
+    ("dhcp6", checks::dhcp6),
     ("packet_decode", checks::packet_decode),
     ("reassembly", checks::reassembly),
     ("record_layer", checks::record_layer),
     ("server_hello", checks::server_hello),
+    ("ssh", checks::ssh),
 ];
 
 fn fuzz() -> PathBuf {
@@ -123,5 +126,43 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let crowd = (0..20).flat_map(|place| [4, 9 * place + 1, 1]);
     add("reassembly", "too_many_pieces", [0, 0, 0, 0].into_iter().chain(crowd).collect());
     add("reassembly", "beyond_the_window", b"\0\0\0\0\xff\0\x0f\x03\0\x0f\x04\0\x0f".to_vec());
+
+    let fixed = [&[1, 1, 6, 0][..], &[0; 24], &[2, 0, 0, 0, 0, 1], &[0; 202], &[0x63, 0x82, 0x53, 0x63]].concat();
+    let discover = b"\x35\x01\x01\x32\x04\xc0\0\x02\x05\x39\x02\x05\xdc\x37\x04\x01\x03\x06\x2a\x0c\x04host\xff\0\0";
+    let named = b"\x35\x01\x03\x51\x0d\x05\0\0\x04host\x03org\0\x3c\x08MSFT 5.0\xff";
+    add("dhcp4", "discover", [&fixed[..], discover].concat());
+    add("dhcp4", "named", [&fixed[..], named].concat());
+    add("dhcp4", "bootp", [&fixed[..], &[255]].concat());
+    add("dhcp4", "cut", [&fixed[..], &discover[..18]].concat());
+    add("dhcp4", "without_cookie", [&fixed[..236], &[0; 64]].concat());
+
+    let solicit = b"\x01\xab\xcd\xef\0\x01\0\x0a\0\x03\0\x01\x02\0\0\0\0\x01\0\x06\0\x04\0\x17\0\x18";
+    let fqdn = b"\0\x27\0\x06\x01\x04host\0\x10\0\x0e\0\0\x01\x37\0\x08MSFT 5.0";
+    let address = [&[0, 3, 0, 46][..], &[0; 12], &[0, 5, 0, 30], &[0; 24], &[0, 13, 0, 2, 0, 0]].concat();
+    let prefix = [&[0, 25, 0, 41][..], &[0; 12], &[0, 26, 0, 25], &[0; 25]].concat();
+    let full = [&solicit[..], fqdn, &address, &prefix, &[0, 4, 0, 4, 0, 0, 0, 1]].concat();
+    let relay = |inner: &[u8]| [&[12; 34][..], &[0, 9, 0, inner.len() as u8], inner, b"\0\x12\0\x04port"].concat();
+    add("dhcp6", "solicit", solicit.to_vec());
+    add("dhcp6", "nested", full.clone());
+    add("dhcp6", "relayed_twice", relay(&relay(solicit)));
+    add("dhcp6", "cut", full[..full.len() - 30].to_vec());
+    add("dhcp6", "relay_of_nothing", relay(&[]));
+
+    let lists = ["curve25519-sha256", "ssh-ed25519", "aes128-ctr", "aes256-ctr", "hmac-sha1", "hmac-sha2-256", "none"];
+    let mut offer = [&[20][..], &[7; 16]].concat();
+    for list in lists.into_iter().chain(["none", "", ""]) {
+        offer.extend((list.len() as u32).to_be_bytes());
+        offer.extend(list.as_bytes());
+    }
+    offer.extend([0; 5]);
+    let offer = [&(offer.len() as u32 + 5).to_be_bytes()[..], &[4], &offer, &[0; 4]].concat();
+    let banner = b"SSH-2.0-OpenSSH_9.9 comment\r\n";
+    add("ssh", "offer", [&[30], &banner[..], &offer, b"more"].concat());
+    add("ssh", "after_some_lines", [&[5], &b"please\nlog in\r\n"[..], banner, &offer].concat());
+    add("ssh", "version_1", b"\x02SSH-1.5-1.2.27\n\0\0\x01\x0b".to_vec());
+    add("ssh", "version_1_99", [&[9], &b"SSH-1.99-x\n"[..], &offer].concat());
+    add("ssh", "list_too_long", [&[99], &banner[..], &offer[..25], &[0xff], &offer[26..]].concat());
+    add("ssh", "no_offer", [&[1], &banner[..], b"\0\0\0\x0c\x0a\x02\0\0\0\0\0\0\0\0\0\0"].concat());
+    add("ssh", "packets", (0..200).flat_map(|packet| [if packet % 3 == 0 { 0x80 } else { 0x25 }, 36]).collect());
     seeds
 }

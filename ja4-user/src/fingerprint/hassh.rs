@@ -66,3 +66,38 @@ impl fmt::Debug for Hassh {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+    use crate::wire::ssh::builder::kex_init;
+
+    #[test]
+    fn each_end_hashes_the_lists_of_what_it_sends() {
+        let payload = kex_init([
+            "curve25519-sha256,ext-info-c,kex-strict-c-v00@openssh.com",
+            "ssh-ed25519",
+            "chacha20-poly1305@openssh.com,aes256-gcm@openssh.com",
+            "aes128-ctr",
+            "hmac-sha2-256-etm@openssh.com,hmac-sha2-512",
+            "hmac-sha1",
+            "none,zlib@openssh.com",
+            "none",
+            "",
+            "",
+        ]);
+        let message = KexInit::parse(&payload).unwrap();
+        assert_eq!(Hassh::of_client(&message).as_str(), "83e09a249075186473d1f0f9c9b9dfac");
+        assert_eq!(Hassh::of_server(&message).as_str(), "95c2342ba286f948d68a435582779134");
+    }
+
+    #[test]
+    fn empty_lists_still_have_their_separators() {
+        let payload = kex_init([""; 10]);
+        let message = KexInit::parse(&payload).unwrap();
+        assert_eq!(Hassh::of_client(&message).as_str(), "95420f9d932ddd22833f17b96a80bedb");
+        assert_eq!(Hassh::of_client(&message), Hassh::of_server(&message));
+    }
+}

@@ -76,3 +76,79 @@ fn write_padded(number: usize, width: usize, out: &mut String) {
     out.extend(core::iter::repeat_n('0', width.saturating_sub(digits.len())));
     out.push_str(digits);
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+    use crate::wire::dhcp4::builder::message;
+
+    const END: &[u8] = &[255];
+
+    fn ja4d_before(options: &[(u8, &[u8])], tail: &[u8]) -> String {
+        let mut out = String::new();
+        write(&Message::parse(&message(options, tail)).unwrap(), &mut out);
+        out
+    }
+
+    fn ja4d(options: &[(u8, &[u8])]) -> String {
+        ja4d_before(options, END)
+    }
+
+    #[test]
+    fn examples_of_the_specification() {
+        let requests: &[u8] = &[1, 3, 6, 42];
+        let disco: &[(u8, &[u8])] = &[(53, &[1]), (61, b"id"), (50, &[0; 4]), (55, requests)];
+        assert_eq!(ja4d(disco), "disco0000in_61-55_1-3-6-42");
+        let offer: &[(u8, &[u8])] = &[(53, &[2]), (1, &[0; 4]), (58, b""), (59, b""), (51, b""), (54, b"")];
+        assert_eq!(ja4d(offer), "offer0000nn_1-58-59-51-54_00");
+        let reqst: &[(u8, &[u8])] = &[(53, &[3]), (61, b""), (50, b""), (54, b""), (55, requests)];
+        assert_eq!(ja4d(reqst), "reqst0000in_61-54-55_1-3-6-42");
+        let dpack: &[(u8, &[u8])] = &[(53, &[5]), (58, b""), (59, b""), (51, b""), (54, b""), (1, b"")];
+        assert_eq!(ja4d(dpack), "dpack0000nn_58-59-51-54-1_00");
+        let iphone: &[u8] = &[1, 121, 3, 6, 15, 108, 114, 119, 252];
+        let reqst: &[(u8, &[u8])] =
+            &[(53, &[3]), (55, iphone), (57, &[5, 220]), (61, b""), (50, b""), (51, b""), (12, b"iPhone")];
+        assert_eq!(ja4d(reqst), "reqst1500in_55-57-61-51-12_1-121-3-6-15-108-114-119-252");
+    }
+
+    #[test]
+    fn sizes_have_four_digits_and_stop_at_9999() {
+        let size = |body: &[u8]| ja4d(&[(53, &[8]), (57, body)]);
+        assert_eq!(size(&576_u16.to_be_bytes()), "infor0576nn_57_00");
+        assert_eq!(size(&9999_u16.to_be_bytes()), "infor9999nn_57_00");
+        assert_eq!(size(&10_000_u16.to_be_bytes()), "infor9999nn_57_00");
+        assert_eq!(size(&[0xff, 0xff]), "infor9999nn_57_00");
+        assert_eq!(size(&[9]), "infor0000nn_57_00");
+    }
+
+    #[test]
+    fn a_name_counts_by_its_presence() {
+        assert_eq!(ja4d(&[(53, &[1]), (81, b"\0\0\0host")]), "disco0000nd_00_00");
+        assert_eq!(ja4d(&[(53, &[1]), (81, b"\0\0\0")]), "disco0000nd_00_00");
+        assert_eq!(ja4d(&[(53, &[1]), (50, b""), (81, b"")]), "disco0000id_00_00");
+    }
+
+    #[test]
+    fn other_types_print_five_digits() {
+        assert_eq!(ja4d(&[(53, &[18])]), "dhtls0000nn_00_00");
+        assert_eq!(ja4d(&[(53, &[19])]), "000190000nn_00_00");
+        assert_eq!(ja4d(&[(53, &[255])]), "002550000nn_00_00");
+        assert_eq!(ja4d(&[(61, b"x")]), "000000000nn_61_00");
+        assert_eq!(ja4d(&[]), "000000000nn_00_00");
+    }
+
+    #[test]
+    fn lists_end_without_a_separator_whatever_is_left_out() {
+        assert_eq!(ja4d(&[(61, b""), (53, &[3]), (50, b"")]), "reqst0000in_61_00");
+        assert_eq!(ja4d_before(&[(53, &[3]), (61, b"")], &[0, 0, 255, 0]), "reqst0000nn_61_00");
+        assert_eq!(ja4d(&[(53, &[3]), (55, b""), (82, b"\x01\x02ab")]), "reqst0000nn_55-82_00");
+        assert_eq!(ja4d(&[(53, &[3]), (55, &[0, 255]), (12, b""), (55, &[1])]), "reqst0000nn_55-12-55_0-255-1");
+    }
+
+    #[test]
+    fn what_comes_before_damage_counts() {
+        assert_eq!(ja4d_before(&[(53, &[3]), (61, b"")], &[55, 9, 1, 3]), "reqst0000nn_61_00");
+    }
+}

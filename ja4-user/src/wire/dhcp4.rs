@@ -224,3 +224,108 @@ impl<'a> Iterator for Options<'a> {
         option.transpose()
     }
 }
+
+#[cfg(test)]
+pub(crate) mod builder {
+    //! Messages for tests.
+
+    /// A message with these options and whatever `tail` holds behind them.
+    pub(crate) fn message(options: &[(u8, &[u8])], tail: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![1, 1, 6, 0];
+        bytes.resize(28, 0);
+        bytes.extend([2, 0, 0, 0, 0, 0xab]);
+        bytes.resize(236, 0);
+        bytes.extend([0x63, 0x82, 0x53, 0x63]);
+        for (code, body) in options {
+            bytes.extend([*code, body.len() as u8]);
+            bytes.extend(*body);
+        }
+        bytes.extend(tail);
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
+
+    use super::builder::message;
+    use super::*;
+
+    const END: &[u8] = &[255];
+
+    fn codes(message: &Message<'_>) -> Vec<u8> {
+        message.options().map(|option| option.code).collect()
+    }
+
+    #[test]
+    fn options_come_in_wire_order_without_pads_up_to_the_end() {
+        let bytes = message(&[(61, b"a"), (53, &[1]), (61, b"b"), (12, b"")], &[0, 0, 80, 0, 255, 99, 9]);
+        let parsed = Message::parse(&bytes).unwrap();
+        assert_eq!(codes(&parsed), [61, 53, 61, 12, 80]);
+        assert_eq!((parsed.op, parsed.hardware_type, parsed.damage), (1, 1, None));
+        assert_eq!(parsed.option(61), Some(&b"a"[..]));
+        assert_eq!(parsed.message_type(), Some(1));
+    }
+
+    #[test]
+    fn what_comes_before_damage_counts() {
+        for (tail, damage) in [
+            (&[12, 4, b'a'][..], Some(WireError::BadLength)),
+            (&[12], Some(WireError::Truncated)),
+            (&[0, 0], None),
+            (&[], None),
+        ] {
+            let bytes = message(&[(53, &[3]), (61, b"x")], tail);
+            let parsed = Message::parse(&bytes).unwrap();
+            assert_eq!((codes(&parsed), parsed.damage), (vec![53, 61], damage));
+        }
+    }
+
+    #[test]
+    fn what_is_no_dhcp_is_refused() {
+        let bytes = message(&[], END);
+        assert_eq!(Message::parse(&bytes[..239]), Err(WireError::Truncated));
+        let mut bootp = bytes.clone();
+        bootp[239] = 0;
+        assert_eq!(Message::parse(&bootp), Err(WireError::Magic));
+        let mut long = bytes;
+        long.resize(MAX_MESSAGE, 0);
+        assert!(Message::parse(&long).is_ok());
+        long.push(0);
+        assert_eq!(Message::parse(&long), Err(WireError::TooLong));
+    }
+
+    #[test]
+    fn the_hardware_address_is_as_long_as_it_says() {
+        let mut bytes = message(&[], END);
+        let printed = |bytes: &[u8]| Message::parse(bytes).unwrap().hardware_address().to_string();
+        assert_eq!(printed(&bytes), "02:00:00:00:00:ab");
+        bytes[2] = 0;
+        assert_eq!(printed(&bytes), "");
+        bytes[2] = 16;
+        assert_eq!(Message::parse(&bytes).unwrap().hardware_address().as_bytes().len(), 16);
+        bytes[2] = 17;
+        assert_eq!(printed(&bytes), "");
+    }
+
+    #[test]
+    fn names_and_classes() {
+        let host_name = |options: &[(u8, &[u8])]| {
+            let bytes = message(options, END);
+            Message::parse(&bytes).unwrap().host_name().map(Cow::into_owned)
+        };
+        assert_eq!(host_name(&[(81, b"\x05\0\0\x04wire\x03org\0"), (12, b"plain\0")]).unwrap(), "plain");
+        assert_eq!(host_name(&[(81, b"\x05\0\0\x04wire\x03org\0"), (12, b"")]).unwrap(), "wire.org");
+        assert_eq!(host_name(&[(81, b"\x01\0\0ascii.org")]).unwrap(), "ascii.org");
+        assert_eq!(host_name(&[(81, b"\x05\0\0")]), None);
+        assert_eq!(host_name(&[(81, b"\x05\0\0\xc0\x0c")]), None);
+        assert_eq!(host_name(&[(81, b"\x05\0")]), None);
+        assert_eq!(host_name(&[(12, b"\0")]), None);
+
+        let bytes = message(&[(60, b"MSFT 5.0\xff"), (81, b"\x01\xfe\xff")], END);
+        let parsed = Message::parse(&bytes).unwrap();
+        assert_eq!(parsed.vendor_class().unwrap(), "MSFT 5.0\u{fffd}");
+        assert_eq!(parsed.client_fqdn(), Some(ClientFqdn { flags: 1, rcode1: 0xfe, rcode2: 0xff, domain_name: &[] }));
+    }
+}

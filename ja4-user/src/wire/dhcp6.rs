@@ -220,3 +220,116 @@ impl<'a> Iterator for Options<'a> {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod builder {
+    //! Messages for tests.
+
+    /// Options, one behind the other.
+    pub(crate) fn options(list: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (code, body) in list {
+            bytes.extend(code.to_be_bytes());
+            bytes.extend((body.len() as u16).to_be_bytes());
+            bytes.extend(*body);
+        }
+        bytes
+    }
+
+    /// A message with these options.
+    pub(crate) fn message(message_type: u8, list: &[(u16, &[u8])]) -> Vec<u8> {
+        [&[message_type, 0xab, 0xcd, 0xef][..], &options(list)].concat()
+    }
+
+    /// A relay message with these options.
+    pub(crate) fn relay(message_type: u8, list: &[(u16, &[u8])]) -> Vec<u8> {
+        [&[message_type][..], &[0; 33], &options(list)].concat()
+    }
+
+    /// The body of an option whose nested options follow `fixed` bytes.
+    pub(crate) fn nest(fixed: usize, list: &[(u16, &[u8])]) -> Vec<u8> {
+        [&vec![0; fixed][..], &options(list)].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
+
+    use super::builder::{message, nest, relay};
+    use super::*;
+
+    fn codes(bytes: &[u8]) -> (Vec<u16>, Option<WireError>) {
+        let message = Message::parse(bytes).unwrap();
+        (message.options().map(|option| option.code).collect(), message.damage)
+    }
+
+    #[test]
+    fn nested_options_follow_the_option_that_holds_them() {
+        let address = nest(24, &[(13, b"\0\0ok")]);
+        let na = nest(12, &[(5, &address), (5, &nest(24, &[])), (13, b"\0\0")]);
+        let ta = nest(4, &[(5, &nest(24, &[]))]);
+        let pd = nest(12, &[(26, &nest(25, &[(13, b"\0\0")]))]);
+        let bytes = message(7, &[(1, b"duid"), (3, &na), (25, &pd), (4, &ta), (3, &nest(12, &[])), (2, b"duid")]);
+        assert_eq!(codes(&bytes), (vec![1, 3, 5, 13, 5, 13, 25, 26, 13, 4, 5, 3, 2], None));
+    }
+
+    #[test]
+    fn what_comes_before_damage_counts() {
+        let cut = &message(1, &[(1, b"duid"), (8, b"\0\0")]);
+        assert_eq!(codes(&cut[..cut.len() - 1]), (vec![1], Some(WireError::BadLength)));
+        assert_eq!(codes(&[&cut[..], &[0]].concat()), (vec![1, 8], Some(WireError::Truncated)));
+        let short = message(1, &[(25, &[0; 11]), (2, b"")]);
+        assert_eq!(codes(&short), (vec![25], Some(WireError::Truncated)));
+        let within = [&nest(12, &[(5, &nest(24, &[]))])[..], &[0, 13, 0, 9]].concat();
+        assert_eq!(codes(&message(1, &[(3, &within), (2, b"")])), (vec![3, 5], Some(WireError::BadLength)));
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let fourth = nest(24, &[(13, b"\0\0")]);
+        let third = nest(24, &[(5, &fourth)]);
+        let second = nest(24, &[(5, &third)]);
+        let bytes = message(1, &[(5, &second), (2, b"")]);
+        assert_eq!(codes(&bytes), (vec![5, 5, 5], Some(WireError::TooMany)));
+    }
+
+    #[test]
+    fn the_innermost_message_counts() {
+        let mut bytes = message(1, &[(1, b"duid")]);
+        for relays in 1..=MAX_RELAYS {
+            bytes = relay(if relays % 2 == 0 { 13 } else { 12 }, &[(18, b"if"), (9, &bytes), (37, b"id")]);
+            let parsed = Message::parse(&bytes).unwrap();
+            assert_eq!((parsed.message_type, parsed.relays), (1, relays));
+        }
+        assert_eq!(codes(&bytes), (vec![1], None));
+        assert_eq!(Message::parse(&relay(12, &[(9, &bytes)])), Err(WireError::TooMany));
+    }
+
+    #[test]
+    fn messages_that_are_refused() {
+        assert_eq!(Message::parse(&[]), Err(WireError::Truncated));
+        assert_eq!(Message::parse(&[1, 0, 0]), Err(WireError::Truncated));
+        assert_eq!(Message::parse(&[12; 33]), Err(WireError::Truncated));
+        assert_eq!(Message::parse(&relay(12, &[(18, b"if")])), Err(WireError::Value));
+        assert_eq!(Message::parse(&relay(12, &[(9, b"")])), Err(WireError::Truncated));
+        let bytes = relay(12, &[(9, b"\x01\0\0\0")]);
+        assert_eq!(Message::parse(&bytes[..bytes.len() - 1]), Err(WireError::BadLength));
+        assert_eq!(Message::parse(&vec![0; MAX_MESSAGE + 1]), Err(WireError::TooLong));
+    }
+
+    #[test]
+    fn names_and_classes() {
+        let bytes = message(1, &[(39, b"\x01\x04host\x03org\0"), (16, b"\0\0\x01\x37\0\x08MSFT 5.0\0\x01x")]);
+        let parsed = Message::parse(&bytes).unwrap();
+        assert_eq!(parsed.host_name().as_deref(), Some("host.org"));
+        assert_eq!(parsed.vendor_class().as_deref(), Some("MSFT 5.0"));
+        for (fqdn, class) in
+            [(&b"\0"[..], &b"\0\0\x01\x37"[..]), (b"\0\0", b"\0\0\x01\x37\0\0"), (b"", b"\0\0\0\0\0\x02x")]
+        {
+            let bytes = message(1, &[(39, fqdn), (16, class)]);
+            let parsed = Message::parse(&bytes).unwrap();
+            assert_eq!((parsed.host_name(), parsed.vendor_class()), (None, None));
+        }
+    }
+}

@@ -9,3 +9,6 @@ mod stream;
 pub use identification::Identification;
 pub use kex_init::KexInit;
 pub use stream::{MAX_PACKET_LENGTH, MAX_PREAMBLE, Message, SshStream, Status};
+
+#[cfg(test)]
+pub(crate) use kex_init::builder;

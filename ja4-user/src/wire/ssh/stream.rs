@@ -226,3 +226,129 @@ fn kex_init(packet: &[u8]) -> Result<KexInit<'_>, WireError> {
     let payload = packet.remaining().checked_sub(padding).ok_or(WireError::BadLength)?;
     KexInit::parse(packet.take(payload)?)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::ssh::kex_init::builder::kex_init;
+
+    const BANNER: &[u8] = b"SSH-2.0-OpenSSH_9.9\r\n";
+
+    /// A binary packet around `payload`, with so much padding.
+    fn packet(payload: &[u8], padding: u8) -> Vec<u8> {
+        let length = (1 + payload.len() + usize::from(padding)) as u32;
+        let mut bytes = length.to_be_bytes().to_vec();
+        bytes.push(padding);
+        bytes.extend(payload);
+        bytes.extend(vec![0xee; usize::from(padding)]);
+        bytes
+    }
+
+    fn offer() -> Vec<u8> {
+        packet(&kex_init(["kex", "key", "enc1", "enc2", "mac1", "mac2", "comp1", "comp2", "", ""]), 7)
+    }
+
+    /// Pushes the slices that `sizes` cuts `bytes` into, then what is left.
+    fn run(bytes: &[u8], sizes: &[usize]) -> (Status, Vec<String>) {
+        let mut stream = SshStream::new();
+        let mut messages = Vec::new();
+        let mut rest = bytes;
+        for &size in sizes.iter().chain([&usize::MAX]) {
+            let (slice, after) = rest.split_at(rest.len().min(size));
+            rest = after;
+            stream.push(slice, |message| {
+                messages.push(match message {
+                    Message::Identification(line) => String::from_utf8_lossy(line.as_bytes()).into_owned(),
+                    Message::KexInit(offer) => String::from_utf8_lossy(offer.kex).into_owned(),
+                });
+            });
+            if stream.status() != Status::Open {
+                assert_eq!(stream.buffered(), 0);
+            }
+        }
+        (stream.status(), messages)
+    }
+
+    #[test]
+    fn identification_then_offer_and_nothing_after() {
+        for banner in [BANNER, b"SSH-2.0-OpenSSH_9.9\n"] {
+            let bytes = [banner, &offer(), b"encrypted"].concat();
+            let (status, messages) = run(&bytes, &[]);
+            assert_eq!((status, &messages[..]), (Status::Done, &["SSH-2.0-OpenSSH_9.9".into(), "kex".into()][..]));
+            assert_eq!(run(&bytes, &vec![1; bytes.len()]), (status, messages));
+        }
+    }
+
+    #[test]
+    fn what_lies_in_one_slice_is_not_copied() {
+        let mut stream = SshStream::new();
+        stream.push(BANNER, |_| {});
+        assert_eq!(stream.buffered(), 0);
+        let offer = offer();
+        stream.push(&offer[..9], |_| {});
+        assert!((9..=FIRST_ALLOCATION).contains(&stream.buffered()));
+        assert_eq!(stream.push(&offer[9..], |_| {}), Status::Done);
+        assert_eq!(stream.buffered(), 0);
+    }
+
+    #[test]
+    fn lines_before_the_identification_are_passed_over_within_a_bound() {
+        let preamble = |bytes: usize| [&vec![b'x'; bytes - 1][..], b"\n"].concat();
+        let several = [&b"\r\nSS\nSSH\nplease log in\r\n"[..], BANNER].concat();
+        assert_eq!(run(&several, &[3, 2]), (Status::Open, vec!["SSH-2.0-OpenSSH_9.9".into()]));
+        let most = [&preamble(MAX_PREAMBLE)[..], BANNER].concat();
+        assert_eq!(run(&most, &[]).1.len(), 1);
+        let more = [&preamble(MAX_PREAMBLE + 1)[..], BANNER].concat();
+        assert_eq!(run(&more, &[]), (Status::Failed(WireError::TooLong), vec![]));
+        assert_eq!(run(b"GET / \0\n", &[]).0, Status::Failed(WireError::Value));
+    }
+
+    #[test]
+    fn an_endless_identification_is_refused_without_being_kept() {
+        let endless = [&b"SSH-2.0-"[..], &[b'x'; 100_000]].concat();
+        assert_eq!(run(&endless, &[]).0, Status::Failed(WireError::TooLong));
+        let mut stream = SshStream::new();
+        for piece in endless.chunks(7) {
+            stream.push(piece, |_| {});
+            assert!(stream.buffered() <= MAX_LINE);
+        }
+    }
+
+    #[test]
+    fn version_1_ends_with_its_identification() {
+        let bytes = [&b"SSH-1.5-1.2.27\n"[..], &offer()].concat();
+        assert_eq!(run(&bytes, &[]), (Status::Done, vec!["SSH-1.5-1.2.27".into()]));
+        let bytes = [&b"SSH-1.99-Cisco-1.25\n"[..], &offer()].concat();
+        assert_eq!(run(&bytes, &[]).1.len(), 2);
+    }
+
+    #[test]
+    fn packets_that_are_no_offer() {
+        let banner_then = |packet: &[u8]| run(&[BANNER, packet].concat(), &[]).0;
+        // SSH_MSG_IGNORE
+        assert_eq!(banner_then(&packet(&[2, 0, 0, 0, 0], 10)), Status::Done);
+        assert_eq!(banner_then(&[0, 0, 0x88, 0xb9, 4, 20]), Status::Failed(WireError::TooLong));
+        assert_eq!(banner_then(&[0, 0, 0x88, 0xb8, 4, 20]), Status::Open);
+        assert_eq!(banner_then(&[0, 0, 0, 12, 11, 20]), Status::Failed(WireError::BadLength));
+        assert_eq!(banner_then(&packet(&[20; 40], 4)), Status::Failed(WireError::BadLength));
+        assert_eq!(banner_then(&packet(&[20; 10], 4)), Status::Failed(WireError::Truncated));
+    }
+
+    proptest! {
+        #[test]
+        fn slices_do_not_matter(
+            lines in proptest::collection::vec("[ -~]{0,6}\n", 0..3),
+            first_byte in any::<u8>(),
+            sizes in proptest::collection::vec(0_usize..50, 0..40),
+        ) {
+            let mut offer = offer();
+            offer[5] = if first_byte < 200 { 20 } else { first_byte };
+            let bytes = [lines.concat().as_bytes(), BANNER, &offer].concat();
+            prop_assert_eq!(run(&bytes, &sizes), run(&bytes, &[]));
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Any bytes as a DHCPv6 message.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| fuzz::dhcp6(data));

@@ -1,0 +1,70 @@
+//! DHCP messages and their fingerprints.
+
+use ja4_user::wire::{dhcp4, dhcp6};
+
+/// A DHCPv4 message: options lie within it, one behind the other, a cut message has the first of them, and
+/// the fingerprint has its shape and no more or fewer codes than there are.
+pub fn dhcp4(data: &[u8]) {
+    let Ok(message) = dhcp4::Message::parse(data) else {
+        return;
+    };
+    let used: usize = message.options().map(|option| 2 + option.body.len()).sum();
+    assert!(240 + used <= data.len() && data.len() <= dhcp4::MAX_MESSAGE);
+    assert!(message.hardware_address().as_bytes().len() <= 16);
+    assert!(message.host_name().is_none_or(|name| !name.is_empty()));
+    assert!(message.vendor_class().is_none_or(|class| !class.is_empty()));
+    assert!(message.options().all(|option| !matches!(option.code, 0 | 255)));
+
+    if let Ok(shorter) = dhcp4::Message::parse(&data[..240 + (data.len() - 240) / 2]) {
+        assert!(message.options().take(shorter.options().count()).eq(shorter.options()));
+    }
+    #[cfg(feature = "ja4plus")]
+    {
+        let mut value = String::from("kept ");
+        ja4_user::fingerprint::ja4d::write(&message, &mut value);
+        let listed = message.options().filter(|option| !matches!(option.code, 53 | 50 | 81)).count();
+        let requested = message.options().filter(|option| option.code == 55).map(|option| option.body.len()).sum();
+        shape(value.strip_prefix("kept ").unwrap(), [listed, requested]);
+    }
+}
+
+/// A DHCPv6 message, likewise; and it is the same one when a relay wraps it.
+pub fn dhcp6(data: &[u8]) {
+    let Ok(message) = dhcp6::Message::parse(data) else {
+        return;
+    };
+    assert!(!matches!(message.message_type, 12 | 13) && message.relays <= dhcp6::MAX_RELAYS);
+    assert!(data.len() <= dhcp6::MAX_MESSAGE);
+    // Four bytes an option, nested or not.
+    assert!(4 + 4 * message.options().count() + 38 * usize::from(message.relays) <= data.len());
+    assert!(message.host_name().is_none_or(|name| name.bytes().all(|byte| byte.is_ascii_graphic())));
+    assert!(message.vendor_class().is_none_or(|class| !class.is_empty()));
+
+    let length = u16::try_from(data.len()).unwrap();
+    let relayed = [&[12; 34][..], &[0, 9], &length.to_be_bytes(), data].concat();
+    if let Ok(same) = dhcp6::Message::parse(&relayed) {
+        assert_eq!(same, dhcp6::Message { relays: message.relays + 1, ..message });
+    } else {
+        assert!(message.relays == dhcp6::MAX_RELAYS || relayed.len() > dhcp6::MAX_MESSAGE);
+    }
+    #[cfg(feature = "ja4plus")]
+    {
+        let mut value = String::from("kept ");
+        ja4_user::fingerprint::ja4d6::write(&message, &mut value);
+        let listed = message.options().count();
+        let requested = message.options().filter(|option| option.code == 6).map(|option| option.body.len() / 2).sum();
+        shape(value.strip_prefix("kept ").unwrap(), [listed, requested]);
+    }
+}
+
+/// A fingerprint's first section is 11 characters long; its lists have so many codes.
+#[cfg(feature = "ja4plus")]
+fn shape(value: &str, counts: [usize; 2]) {
+    let sections: Vec<&str> = value.split('_').collect();
+    assert_eq!(sections.len(), 3, "{value}");
+    assert!(sections[0].len() == 11 && sections[0].bytes().all(|byte| byte.is_ascii_alphanumeric()), "{value}");
+    for (list, count) in sections[1..].iter().zip(counts) {
+        assert!(if count == 0 { *list == "00" } else { list.split('-').count() == count }, "{value}");
+        assert!(list.split('-').all(|code| code == "00" || code.parse::<u16>().unwrap().to_string() == code));
+    }
+}
