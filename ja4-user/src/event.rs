@@ -209,6 +209,8 @@ pub struct Quic {
 /// What an HTTP request said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Http {
+    /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`.
+    pub version: Option<&'static str>,
     /// Method.
     pub method: Option<String>,
     /// Host, or `:authority`.

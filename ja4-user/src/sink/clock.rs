@@ -6,6 +6,8 @@ use crate::event::Time;
 const SECOND: u64 = 1_000_000_000;
 /// Seconds of a day; Unix time has no leap seconds.
 const DAY: u64 = 86_400;
+/// Days of 400 years, after which the calendar repeats.
+const ERA: u64 = 146_097;
 
 /// Formats times in UTC and keeps the second it formatted last: a shard's events come in bursts.
 #[derive(Clone, Debug)]
@@ -56,16 +58,40 @@ impl Clock {
     #[cold]
     fn set(&mut self, second: u64) {
         self.second = second;
-
-        let (year, month, day) = civil(second / DAY);
-        let ([a, b], [c, d]) = (two(year / 100), two(year % 100));
-        let ([e, f], [g, h]) = (two(month), two(day));
-        self.date = [a, b, c, d, b'-', e, f, b'-', g, h, b'T'];
-
-        let second = second % DAY;
-        let ([a, b], [c, d], [e, f]) = (two(second / 3600), two(second / 60 % 60), two(second % 60));
-        self.time = [a, b, b':', c, d, b':', e, f, b'.'];
+        self.date = date(civil(second / DAY));
+        self.time = time(second % DAY);
     }
+}
+
+/// Appends `2026-11-23T07:00:00`, UTC, of a time in seconds since the Unix epoch.
+///
+/// A year outside of 0 to 9999, which no certificate can state (RFC 5280 section 4.1.2.5), prints as
+/// the nearest moment inside.
+pub(super) fn date_time(seconds: i64, out: &mut Vec<u8>) {
+    /// 0000-01-01T00:00:00 and 9999-12-31T23:59:59.
+    const FIRST: i64 = -62_167_219_200;
+    const LAST: i64 = 253_402_300_799;
+    /// Days are counted from 2000 years, five eras, before the epoch: earlier than [`FIRST`].
+    const ERAS: u64 = 5;
+
+    let seconds = seconds.clamp(FIRST, LAST).saturating_add_unsigned(ERAS * ERA * DAY).unsigned_abs();
+    let (year, month, day) = civil(seconds / DAY);
+    out.extend_from_slice(&date((year - ERAS * 400, month, day)));
+    out.extend_from_slice(&time(seconds % DAY));
+    out.pop();
+}
+
+/// `2026-11-23T` of a year, month and day.
+const fn date((year, month, day): (u64, u64, u64)) -> [u8; 11] {
+    let ([a, b], [c, d]) = (two(year / 100), two(year % 100));
+    let ([e, f], [g, h]) = (two(month), two(day));
+    [a, b, c, d, b'-', e, f, b'-', g, h, b'T']
+}
+
+/// `07:00:00.` of a second of the day.
+const fn time(second: u64) -> [u8; 9] {
+    let ([a, b], [c, d], [e, f]) = (two(second / 3600), two(second / 60 % 60), two(second % 60));
+    [a, b, b':', c, d, b':', e, f, b'.']
 }
 
 /// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
@@ -75,8 +101,7 @@ impl Clock {
 const fn civil(days: u64) -> (u64, u64, u64) {
     /// Days from 0000-03-01 to 1970-01-01.
     const TO_EPOCH: u64 = 719_468;
-    /// Days of 400, 100, 4 and 1 years; the first three end with their leap day or lack of it.
-    const ERA: u64 = 146_097;
+    /// Days of 100, 4 and 1 years; the first two end with their leap day or lack of it, as an era does.
     const CENTURY: u64 = 36_524;
     const LEAP_CYCLE: u64 = 1_461;
     const YEAR: u64 = 365;
@@ -142,6 +167,23 @@ mod tests {
         assert_eq!(timestamp(&mut clock, Time(u64::MAX)), jiff(Time(u64::MAX)));
     }
 
+    fn seconds(at: i64) -> String {
+        let mut out = Vec::new();
+        date_time(at, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn dates_of_certificates_print() {
+        assert_eq!(seconds(1_795_417_200), "2026-11-23T07:00:00");
+        assert_eq!(seconds(-1), "1969-12-31T23:59:59");
+        // A certificate without an end (RFC 5280 section 4.1.2.5).
+        assert_eq!(seconds(253_402_300_799), "9999-12-31T23:59:59");
+        assert_eq!(seconds(-62_167_219_200), "0000-01-01T00:00:00");
+        assert_eq!(seconds(i64::MAX), "9999-12-31T23:59:59");
+        assert_eq!(seconds(i64::MIN), "0000-01-01T00:00:00");
+    }
+
     #[test]
     fn every_day_of_the_range_is_the_calendar_s() {
         let mut clock = Clock::new();
@@ -152,6 +194,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_dates_print_as_jiff_has_them(at in -62_167_219_200_i64..253_402_300_800) {
+            let jiff = Timestamp::from_second(at).unwrap().strftime("%Y-%m-%dT%H:%M:%S").to_string();
+            prop_assert_eq!(seconds(at), jiff);
+        }
+
         #[test]
         fn any_times_in_any_order_print_as_jiff_has_them(times: Vec<u64>, apart in 0..3 * SECOND) {
             let mut clock = Clock::new();

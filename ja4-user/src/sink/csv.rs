@@ -2,22 +2,31 @@
 
 use std::sync::Arc;
 
-use super::address::address;
+use super::address::{address, nibble};
 use super::clock::Clock;
 use super::filter::{CONNECTION, FINGERPRINT};
+use super::quic_version::quic_version;
 use super::{Context, escape};
-use crate::event::{Cause, Connection, Fingerprint, FlowIdentity, Hook, Side, Tls};
+use crate::event::{Attributes, Cause, Certificate, Connection, Fingerprint, FlowIdentity, Hook, Side, Tls};
 
 /// The header line. Each line after it has as many fields.
 const COLUMNS: &str = "timestamp,event_type,in_iface,direction,flow_id,pcap_cnt,\
     src_ip,src_port,dest_ip,dest_port,proto,\
     type,side,count,value,raw,original,raw_original,\
-    sni,version,alpn,\
-    state,pkts_toserver,pkts_toclient,bytes_toserver,bytes_toclient\n";
+    sni,version,alpn,alpn_chosen,cipher,subject_cn,issuer_cn,quic_version,\
+    host,user_agent,http_method,ssh_client,ssh_server,hassh,hassh_server,dhcp_host,dhcp_vendor,\
+    state,pkts_toserver,pkts_toclient,bytes_toserver,bytes_toclient,client_us,server_us\n";
 /// What a connection leaves empty: `type` to `raw_original`.
 const NO_FINGERPRINT: &[u8] = b",,,,,,,";
-/// What a fingerprint leaves empty: `state` to `bytes_toclient`, less the line's last comma.
-const NO_CONNECTION: &[u8] = b",,,,\n";
+/// What is empty without TLS (`sni` to `cipher`), a certificate, QUIC, HTTP, SSH, DHCP.
+const NO_TLS: &[u8] = b",,,,,";
+const NO_CERTIFICATE: &[u8] = b",,";
+const NO_QUIC: &[u8] = b",";
+const NO_HTTP: &[u8] = b",,,";
+const NO_SSH: &[u8] = b",,,,";
+const NO_DHCP: &[u8] = b",,";
+/// What a fingerprint leaves empty: `state` to `server_us`, less the line's last comma.
+const NO_CONNECTION: &[u8] = b",,,,,,\n";
 
 /// Between the protocols of one `alpn` field.
 const ALPN_SEPARATOR: &str = ";";
@@ -56,18 +65,20 @@ impl Csv {
         text(event.raw, out);
         text(event.original, out);
         text(event.raw_original, out);
-        self.tls(event.attributes.tls.as_deref(), out);
+        self.attributes(event.attributes, event.certificate, out);
         out.extend_from_slice(NO_CONNECTION);
     }
 
     pub(super) fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
         self.head(CONNECTION, &event.cause, event.flow, out);
         out.extend_from_slice(NO_FINGERPRINT);
-        self.tls(event.attributes.tls.as_deref(), out);
+        self.attributes(event.attributes, None, out);
         text(Some(event.ended.name()), out);
         for count in event.packets.into_iter().chain(event.bytes) {
             number(Some(count), out);
         }
+        number(event.latency.client, out);
+        number(event.latency.server, out);
         out.pop();
         out.push(b'\n');
     }
@@ -98,10 +109,54 @@ impl Csv {
         }
     }
 
-    fn tls(&mut self, tls: Option<&Tls>, out: &mut Vec<u8>) {
-        let Some(tls) = tls else {
-            return out.extend_from_slice(b",,,");
-        };
+    /// From `sni` to `dhcp_vendor`; `certificate` is the one that the event is about, if it is about one.
+    fn attributes(&mut self, known: &Attributes, certificate: Option<&Certificate>, out: &mut Vec<u8>) {
+        let tls = known.tls.as_deref();
+        match tls {
+            Some(tls) => self.tls(tls, out),
+            None => out.extend_from_slice(NO_TLS),
+        }
+        match certificate.or_else(|| tls?.certificate.as_deref()) {
+            Some(certificate) => {
+                text(certificate.subject.as_deref(), out);
+                text(certificate.issuer.as_deref(), out);
+            }
+            None => out.extend_from_slice(NO_CERTIFICATE),
+        }
+        match &known.quic {
+            Some(quic) => {
+                quic_version(quic.version, out);
+                out.push(b',');
+            }
+            None => out.extend_from_slice(NO_QUIC),
+        }
+        match &known.http {
+            Some(http) => {
+                text(http.host.as_deref(), out);
+                text(http.user_agent.as_deref(), out);
+                text(http.method.as_deref(), out);
+            }
+            None => out.extend_from_slice(NO_HTTP),
+        }
+        match &known.ssh {
+            Some(ssh) => {
+                for end in ssh.banner.iter().chain(&ssh.hassh) {
+                    text(end.as_deref(), out);
+                }
+            }
+            None => out.extend_from_slice(NO_SSH),
+        }
+        match &known.dhcp {
+            Some(dhcp) => {
+                text(dhcp.host_name.as_deref(), out);
+                text(dhcp.vendor_class.as_deref(), out);
+            }
+            None => out.extend_from_slice(NO_DHCP),
+        }
+    }
+
+    /// From `sni` to `cipher`.
+    fn tls(&mut self, tls: &Tls, out: &mut Vec<u8>) {
         text(tls.sni.as_deref(), out);
         text(tls.version, out);
         self.alpn.clear();
@@ -112,6 +167,12 @@ impl Csv {
             self.alpn.push_str(protocol);
         }
         text(Some(&self.alpn), out);
+        text(tls.alpn_chosen.as_deref(), out);
+        if let Some(cipher) = tls.cipher {
+            let [a, b, c, d] = [12, 8, 4, 0].map(|shift| nibble(cipher >> shift));
+            out.extend_from_slice(&[b'0', b'x', a, b, c, d]);
+        }
+        out.push(b',');
     }
 }
 
@@ -142,9 +203,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::tests::samples::{attributes, connection, context, fingerprint, flow, tls};
+    use super::super::tests::samples::{attributes, certificate, connection, context, fingerprint, flow, known, tls};
     use super::*;
-    use crate::event::Attributes;
+    use crate::event::{Dhcp, Http, Latency, Ssh};
 
     fn csv(context: Context, write: impl FnOnce(&mut Csv, &mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -196,7 +257,7 @@ mod tests {
             line,
             "2026-11-23T07:00:00.123456789Z,fingerprint,eth0,ingress,1811942318310512,12,\
              10.0.0.1,51234,10.0.0.2,443,TCP,ja4,client,1,t13d1516h2_8daaf6152771_e5627efa2ab1,,,,\
-             example.org,TLS 1.3,h2;http/1.1,,,,,\n",
+             example.org,TLS 1.3,h2;http/1.1,,0x1301,,,,,,,,,,,,,,,,,,,\n",
         );
         assert_eq!(by_column(&line)["alpn"], "h2;http/1.1");
     }
@@ -209,13 +270,91 @@ mod tests {
         assert_eq!(
             line,
             "2026-11-23T07:00:00.123456789Z,connection,,ingress,1811942318310512,,\
-             10.0.0.1,51234,10.0.0.2,443,TCP,,,,,,,,,,,fin,12,10,1234,56789\n",
+             10.0.0.1,51234,10.0.0.2,443,TCP,,,,,,,,,,,,,,,,,,,,,,,,,fin,12,10,1234,56789,,\n",
         );
         let columns = by_column(&line);
         assert_eq!((&*columns["state"], &*columns["bytes_toclient"]), ("fin", "56789"));
     }
 
+    #[test]
+    fn every_protocol_has_its_columns() {
+        let (flow, known, own) = (flow(), known(), certificate());
+        let event = Fingerprint { certificate: Some(&own), ..fingerprint(&flow, &known) };
+        let line = csv(context(), |csv, out| csv.fingerprint(&event, out));
+        let columns = by_column(&line);
+        for (column, expected) in [
+            ("cipher", "0x1301"),
+            ("subject_cn", "www.example.org"),
+            ("issuer_cn", "Example CA"),
+            ("quic_version", "draft-29"),
+            ("host", "www.example.org"),
+            ("user_agent", "curl/8.5.0"),
+            ("http_method", "GET"),
+            ("ssh_client", "SSH-2.0-OpenSSH_9.6"),
+            ("ssh_server", "SSH-2.0-OpenSSH_9.2p1 Debian-2"),
+            ("hassh", "0123456789abcdef0123456789abcdef"),
+            ("hassh_server", "fedcba9876543210fedcba9876543210"),
+            ("dhcp_host", "printer-2"),
+            ("dhcp_vendor", "MSFT 5.0"),
+            ("state", ""),
+            ("client_us", ""),
+        ] {
+            assert_eq!(columns[column], expected, "{column}");
+        }
+
+        let latency = Latency { client: Some(100), server: Some(15_000), ..Latency::default() };
+        let event = Connection { latency, ..connection(&flow, &known) };
+        let columns = by_column(&csv(context(), |csv, out| csv.connection(&event, out)));
+        assert_eq!((&*columns["client_us"], &*columns["server_us"]), ("100", "15000"));
+        assert_eq!((&*columns["hassh"], &*columns["subject_cn"]), ("0123456789abcdef0123456789abcdef", ""));
+    }
+
+    #[test]
+    fn the_server_s_own_certificate_stands_where_the_event_is_about_none() {
+        let flow = flow();
+        let known = attributes(Tls { certificate: Some(Box::new(certificate())), ..tls() });
+        let columns = by_column(&csv(context(), |csv, out| csv.connection(&connection(&flow, &known), out)));
+        assert_eq!(columns["subject_cn"], "www.example.org");
+        let issuer = Certificate { subject: Some("Example CA".to_owned()), ..Certificate::default() };
+        let event = Fingerprint { certificate: Some(&issuer), ..fingerprint(&flow, &known) };
+        let columns = by_column(&csv(context(), |csv, out| csv.fingerprint(&event, out)));
+        assert_eq!((&*columns["subject_cn"], &*columns["issuer_cn"]), ("Example CA", ""));
+    }
+
     proptest! {
+        #[test]
+        fn strings_of_every_protocol_come_back(
+            texts in prop::array::uniform11("[\"',=+@\t\r\n;a-]{0,6}"),
+        ) {
+            let [chosen, subject, issuer, host, user_agent, method, client, server, hassh, name, vendor] =
+                texts.clone().map(Some);
+            let certificate = Certificate { subject, issuer, ..Certificate::default() };
+            let known = Attributes {
+                tls: Some(Box::new(Tls {
+                    alpn_chosen: chosen,
+                    certificate: Some(Box::new(certificate)),
+                    ..Tls::default()
+                })),
+                quic: None,
+                http: Some(Box::new(Http { version: None, method, host, user_agent })),
+                ssh: Some(Box::new(Ssh { banner: [client, server], hassh: [hassh, None] })),
+                dhcp: Some(Box::new(Dhcp { host_name: name, vendor_class: vendor, client_mac: None })),
+            };
+            let flow = flow();
+            let line = csv(context(), |csv, out| csv.fingerprint(&fingerprint(&flow, &known), out));
+            let columns = by_column(&line);
+            let names = [
+                "alpn_chosen", "subject_cn", "issuer_cn", "host", "user_agent", "http_method", "ssh_client", "ssh_server",
+                "hassh", "dhcp_host", "dhcp_vendor",
+            ];
+            for (name, text) in names.into_iter().zip(&texts) {
+                prop_assert_eq!(&columns[name], text, "{}", name);
+            }
+            for field in read(&line).concat() {
+                prop_assert!(!field.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "{:?}", field);
+            }
+        }
+
         #[test]
         fn any_strings_come_back(
             strings in any::<[String; 5]>(),

@@ -11,6 +11,7 @@ mod csv;
 mod escape;
 mod filter;
 mod json;
+mod quic_version;
 mod stats;
 mod table;
 
@@ -208,7 +209,8 @@ mod tests {
 
         use super::super::Context;
         use crate::event::{
-            Attributes, Cause, Connection, Ended, Fingerprint, FlowIdentity, Hook, Latency, Method, Side, Time, Tls,
+            Attributes, Cause, Certificate, Connection, Dhcp, Ended, Fingerprint, FlowIdentity, Hook, Http, Latency,
+            Method, Quic, Side, Ssh, Time, Tls,
         };
         use crate::flow::community_id::CommunityId;
 
@@ -250,6 +252,41 @@ mod tests {
 
         pub(crate) fn attributes(tls: Tls) -> Attributes {
             Attributes { tls: Some(Box::new(tls)), ..Attributes::default() }
+        }
+
+        pub(crate) fn certificate() -> Certificate {
+            Certificate {
+                subject: Some("www.example.org".to_owned()),
+                issuer: Some("Example CA".to_owned()),
+                // 2026-11-01T00:00:00 to 2027-01-30T23:59:59
+                not_before: Some(1_793_491_200),
+                not_after: Some(1_801_353_599),
+                san_count: 2,
+            }
+        }
+
+        /// Every protocol at once.
+        pub(crate) fn known() -> Attributes {
+            let own = |text: &str| Some(text.to_owned());
+            Attributes {
+                tls: Some(Box::new(tls())),
+                quic: Some(Box::new(Quic { version: 0xff00_001d })),
+                http: Some(Box::new(Http {
+                    version: Some("HTTP/1.1"),
+                    method: own("GET"),
+                    host: own("www.example.org"),
+                    user_agent: own("curl/8.5.0"),
+                })),
+                ssh: Some(Box::new(Ssh {
+                    banner: [own("SSH-2.0-OpenSSH_9.6"), own("SSH-2.0-OpenSSH_9.2p1 Debian-2")],
+                    hassh: [own("0123456789abcdef0123456789abcdef"), own("fedcba9876543210fedcba9876543210")],
+                })),
+                dhcp: Some(Box::new(Dhcp {
+                    host_name: own("printer-2"),
+                    vendor_class: own("MSFT 5.0"),
+                    client_mac: own("02:00:00:00:00:01"),
+                })),
+            }
         }
 
         pub(crate) fn cause() -> Cause {

@@ -8,7 +8,7 @@ use super::clock::Clock;
 use super::escape;
 use super::filter::{CONNECTION, STATS};
 use super::stats::{Group, StatsRecord, Value};
-use crate::event::{Connection, Fingerprint, FlowIdentity, Time, Tls};
+use crate::event::{Attributes, Certificate, Connection, Fingerprint, FlowIdentity, Time};
 
 /// Widths of the columns in characters. What is longer pushes the rest of its line to the right.
 const TIME: usize = "07:00:00.123".len();
@@ -18,9 +18,9 @@ const VALUE: usize = "t13d1516h2_8daaf6152771_e5627efa2ab1".len();
 /// Between two columns.
 const GAP: &[u8] = b"  ";
 
-/// Characters of an SNI that are shown: a longer one is no name (RFC 1035 section 2.3.4 has 255
-/// octets), and none should push the lines around it off the screen.
-const SNI_SHOWN: usize = 255;
+/// Characters of a name that are shown: a longer one is no name of a host (RFC 1035 section 2.3.4 has
+/// 255 octets), and none should push the lines around it off the screen.
+const NAME_SHOWN: usize = 255;
 /// Characters of a value that are shown; raw forms are not, so this is far from all of them.
 const VALUE_SHOWN: usize = 255;
 /// Counters in a line of statistics: about what a screen's width holds.
@@ -34,7 +34,7 @@ pub(super) fn header(out: &mut Vec<u8>) {
     out.extend_from_slice(b"   ");
     column(ENDPOINT, out, |out| out.extend_from_slice(b"server"));
     column(VALUE, out, |out| out.extend_from_slice(b"value"));
-    out.extend_from_slice(b"sni\n");
+    out.extend_from_slice(b"name\n");
 }
 
 /// Writes events as columns; see [`Format::Table`](super::Format::Table).
@@ -50,13 +50,20 @@ impl Table {
 
     pub(super) fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
         let write = |out: &mut Vec<u8>| escape::terminal(event.value, VALUE_SHOWN, out);
-        self.line(event.cause.time, event.method.name(), event.flow, event.attributes.tls.as_deref(), out, write);
+        self.line(
+            event.cause.time,
+            event.method.name(),
+            event.flow,
+            name(event.attributes, event.certificate),
+            out,
+            write,
+        );
     }
 
     pub(super) fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
         let ([packets, packets_back], [bytes, bytes_back]) = (event.packets, event.bytes);
         let state = event.ended.name();
-        self.line(event.cause.time, CONNECTION, event.flow, event.attributes.tls.as_deref(), out, |out| {
+        self.line(event.cause.time, CONNECTION, event.flow, name(event.attributes, None), out, |out| {
             write(out, format_args!("{state} {packets}+{packets_back} packets {bytes}+{bytes_back} bytes"));
         });
     }
@@ -80,7 +87,7 @@ impl Table {
         at: Time,
         kind: &str,
         flow: &FlowIdentity,
-        tls: Option<&Tls>,
+        name: Option<&str>,
         out: &mut Vec<u8>,
         value: impl FnOnce(&mut Vec<u8>),
     ) {
@@ -91,11 +98,23 @@ impl Table {
         out.extend_from_slice("→  ".as_bytes());
         column(ENDPOINT, out, |out| endpoint(flow.server, out));
         column(VALUE, out, value);
-        if let Some(sni) = tls.and_then(|tls| tls.sni.as_deref()) {
-            escape::terminal(sni, SNI_SHOWN, out);
+        if let Some(name) = name {
+            escape::terminal(name, NAME_SHOWN, out);
         }
         end(out);
     }
+}
+
+/// What tells people most about the other end: the name that the client asks for, else how the server
+/// presents itself, else the name of a DHCP client, else the subject of `certificate`, or of the server's own.
+fn name<'a>(known: &'a Attributes, certificate: Option<&'a Certificate>) -> Option<&'a str> {
+    let tls = known.tls.as_deref();
+    let asked = tls.and_then(|tls| tls.sni.as_deref());
+    asked
+        .or_else(|| known.http.as_ref()?.host.as_deref())
+        .or_else(|| known.ssh.as_ref()?.banner.last()?.as_deref())
+        .or_else(|| known.dhcp.as_ref()?.host_name.as_deref())
+        .or_else(|| certificate.or_else(|| tls?.certificate.as_deref())?.subject.as_deref())
 }
 
 /// The counters that are not 0 at the top of a tree and one level below it, with their group.
@@ -158,9 +177,9 @@ fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-    use super::super::tests::samples::{self, attributes, connection, fingerprint, flow, tls};
+    use super::super::tests::samples::{self, attributes, certificate, connection, fingerprint, flow, known, tls};
     use super::*;
-    use crate::event::Attributes;
+    use crate::event::Tls;
 
     fn shown(write: impl FnOnce(&mut Table, &mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -179,7 +198,7 @@ mod tests {
         assert_eq!(
             shown,
             "\
-time (UTC)    type        client                    server                 value                                 sni
+time (UTC)    type        client                    server                 value                                 name
 07:00:00.123  ja4         10.0.0.1:51234         →  10.0.0.2:443           t13d1516h2_8daaf6152771_e5627efa2ab1  example.org
 07:00:00.123  connection  10.0.0.1:51234         →  10.0.0.2:443           fin 12+10 packets 1234+56789 bytes
 "
@@ -201,6 +220,26 @@ time (UTC)    type        client                    server                 value
         let shown = shown(|table, out| table.fingerprint(&fingerprint(&flow, &attributes), out));
         assert!(shown.ends_with("  \\u{1b}[2J\\u{a}\\u{202e}gro\n"), "{shown}");
         assert_eq!(shown.lines().count(), 2);
+    }
+
+    #[test]
+    fn the_name_is_the_one_that_tells_most() {
+        let own = certificate();
+        let mut of = known();
+        of.tls.as_mut().unwrap().certificate = Some(Box::new(certificate()));
+        assert_eq!(name(&of, Some(&own)), Some("example.org"));
+        of.tls.as_mut().unwrap().sni = None;
+        assert_eq!(name(&of, None), Some("www.example.org"));
+        of.http = None;
+        assert_eq!(name(&of, None), Some("SSH-2.0-OpenSSH_9.2p1 Debian-2"));
+        of.ssh = None;
+        assert_eq!(name(&of, None), Some("printer-2"));
+        of.dhcp = None;
+        let issuer = Certificate { subject: Some("Example CA".to_owned()), ..Certificate::default() };
+        assert_eq!(name(&of, Some(&issuer)), Some("Example CA"));
+        assert_eq!(name(&of, None), Some("www.example.org"));
+        of.tls = None;
+        assert_eq!(name(&of, None), None);
     }
 
     #[test]

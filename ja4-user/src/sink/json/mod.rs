@@ -3,12 +3,15 @@
 //! Written by hand and in one pass: the order of the fields is part of the contract, what is absent
 //! has no field, and a line costs no allocation.
 
-use super::address::{address, nibble};
+mod attributes;
+
+use self::attributes::{app_proto, attributes, certificate, latency};
+use super::address::address;
 use super::clock::Clock;
 use super::filter::{CONNECTION, FINGERPRINT, STATS};
 use super::stats::{Group, StatsRecord, Value};
 use super::{Context, escape};
-use crate::event::{Cause, Connection, Fingerprint, FlowIdentity, Hook, Side, Time, Tls};
+use crate::event::{Attributes, Cause, Connection, Fingerprint, FlowIdentity, Hook, Side, Time};
 
 /// Room made for a line before it is written. Most fit; a longer one grows the buffer on its way.
 const LINE: usize = 1024;
@@ -65,7 +68,7 @@ impl Json {
     pub(super) fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
         out.reserve(LINE);
         time(&mut self.clock, event.cause.time, &self.fingerprint, out);
-        self.head(&event.cause, event.flow, event.attributes.tls.as_deref(), out);
+        self.head(&event.cause, event.flow, event.attributes, out);
 
         out.extend_from_slice(br#","fingerprint":{"type":""#);
         out.extend_from_slice(event.method.name().as_bytes());
@@ -85,15 +88,18 @@ impl Json {
                 out.push(b'"');
             }
         }
-        out.push(b'}');
-        tls(event.attributes.tls.as_deref(), out);
-        out.extend_from_slice(b"}\n");
+        out.extend_from_slice(b"},");
+        if let Some(of) = event.certificate {
+            certificate(of, out);
+        }
+        attributes(event.attributes, out);
+        end(out);
     }
 
     pub(super) fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
         out.reserve(LINE);
         time(&mut self.clock, event.cause.time, &self.connection, out);
-        self.head(&event.cause, event.flow, event.attributes.tls.as_deref(), out);
+        self.head(&event.cause, event.flow, event.attributes, out);
 
         out.extend_from_slice(br#","connection":{"start":""#);
         self.clock.timestamp(event.start, out);
@@ -110,9 +116,10 @@ impl Json {
         number(bytes_to_client, out);
         out.extend_from_slice(br#","state":""#);
         out.extend_from_slice(event.ended.name().as_bytes());
-        out.extend_from_slice(b"\"}");
-        tls(event.attributes.tls.as_deref(), out);
-        out.extend_from_slice(b"}\n");
+        out.extend_from_slice(b"\"},");
+        latency(&event.latency, out);
+        attributes(event.attributes, out);
+        end(out);
     }
 
     pub(super) fn stats(&mut self, at: Time, record: &StatsRecord, out: &mut Vec<u8>) {
@@ -124,7 +131,7 @@ impl Json {
 
     /// From the interface to the application's protocol: what says where and whose.
     #[inline]
-    fn head(&mut self, cause: &Cause, flow: &FlowIdentity, tls: Option<&Tls>, out: &mut Vec<u8>) {
+    fn head(&mut self, cause: &Cause, flow: &FlowIdentity, known: &Attributes, out: &mut Vec<u8>) {
         if let Some(interface) = self.interfaces.get(cause.interface as usize) {
             out.extend_from_slice(interface);
         }
@@ -143,8 +150,10 @@ impl Json {
             number(packet, out);
         }
         out.extend_from_slice(&self.after_count);
-        if tls.is_some() {
-            out.extend_from_slice(br#","app_proto":"tls""#);
+        if let Some(protocol) = app_proto(flow.proto, known) {
+            out.extend_from_slice(br#","app_proto":""#);
+            out.extend_from_slice(protocol.as_bytes());
+            out.push(b'"');
         }
     }
 
@@ -197,37 +206,11 @@ fn time(clock: &mut Clock, at: Time, named: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(named);
 }
 
-/// The object `tls`, unless it would be empty.
-fn tls(tls: Option<&Tls>, out: &mut Vec<u8>) {
-    let Some(tls) = tls.filter(|&tls| *tls != Tls::default()) else {
-        return;
-    };
-    // Each field leaves a comma behind; the last one's makes way for the brace.
-    out.extend_from_slice(br#","tls":{"#);
-    if let Some(sni) = &tls.sni {
-        string(br#""sni":""#, sni, out);
-        out.extend_from_slice(b"\",");
-    }
-    if let Some(version) = tls.version {
-        string(br#""version":""#, version, out);
-        out.extend_from_slice(b"\",");
-    }
-    if !tls.alpn.is_empty() {
-        out.extend_from_slice(br#""alpn":["#);
-        for protocol in &tls.alpn {
-            string(b"\"", protocol, out);
-            out.extend_from_slice(b"\",");
-        }
-        out.pop();
-        out.extend_from_slice(b"],");
-    }
-    if let Some(cipher) = tls.cipher {
-        let [a, b, c, d] = [12, 8, 4, 0].map(|shift| nibble(cipher >> shift));
-        out.extend_from_slice(br#""cipher":"0x"#);
-        out.extend_from_slice(&[a, b, c, d, b'"', b',']);
-    }
+/// Closes a line, in place of the comma that its last object has left.
+#[inline]
+fn end(out: &mut Vec<u8>) {
     out.pop();
-    out.push(b'}');
+    out.extend_from_slice(b"}\n");
 }
 
 fn group(Group(entries): &Group, out: &mut Vec<u8>) {
@@ -266,9 +249,11 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::Value as Parsed;
 
-    use super::super::tests::samples::{TIME, attributes, cause, connection, context, fingerprint, flow, tls};
+    use super::super::tests::samples::{
+        TIME, attributes, cause, certificate, connection, context, fingerprint, flow, tls,
+    };
     use super::*;
-    use crate::event::{Attributes, Method};
+    use crate::event::{Latency, Method, Tls};
 
     fn line(context: &Context, write: impl FnOnce(&mut Json, &mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -355,6 +340,37 @@ mod tests {
                 r#""end":"2026-11-23T07:00:00.123456789Z","pkts_toserver":12,"pkts_toclient":10,"#,
                 r#""bytes_toserver":1234,"bytes_toclient":56789,"state":"fin"},"tls":{"cipher":"0x00ff"}}"#,
             ),
+        );
+    }
+
+    #[test]
+    fn a_certificate_stands_beside_its_fingerprint_and_latency_beside_its_connection() {
+        let (flow, certificate) = (FlowIdentity { vlan: [0, 0], ..flow() }, certificate());
+        let attributes = attributes(Tls { sni: Some("example.org".to_owned()), ..Tls::default() });
+        let event = Fingerprint {
+            method: Method::Ja4x,
+            side: Side::Server,
+            value: "a_b_c",
+            certificate: Some(&certificate),
+            ..fingerprint(&flow, &attributes)
+        };
+        let printed = line(&Context::default(), |json, out| json.fingerprint(&event, out));
+        assert!(
+            printed.ends_with(concat!(
+                r#""fingerprint":{"type":"ja4x","value":"a_b_c","side":"server","count":1},"#,
+                r#""certificate":{"subject_cn":"www.example.org","issuer_cn":"Example CA","#,
+                r#""notbefore":"2026-11-01T00:00:00","notafter":"2027-01-30T23:59:59","san_count":2},"#,
+                r#""tls":{"sni":"example.org"}}"#,
+            )),
+            "{printed}"
+        );
+
+        let latency = Latency { client: Some(100), ..Latency::default() };
+        let event = Connection { latency, ..connection(&flow, &attributes) };
+        let printed = line(&Context::default(), |json, out| json.connection(&event, out));
+        assert!(
+            printed.ends_with(r#""state":"fin"},"latency":{"client_us":100},"tls":{"sni":"example.org"}}"#),
+            "{printed}"
         );
     }
 
