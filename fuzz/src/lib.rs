@@ -4,6 +4,10 @@
 //! committed corpora, so that every corpus is a plain test too.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a finding")]
 
+mod fragments;
+
+pub use fragments::fragments;
+
 use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock, Mutex};

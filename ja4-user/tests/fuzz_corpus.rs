@@ -17,11 +17,12 @@ use tests::random::SplitMix64;
 type Check = fn(&[u8]);
 
 /// Each target's name and what it demands.
-const TARGETS: [(&str, Check); 9] = [
+const TARGETS: [(&str, Check); 10] = [
     ("capture_reader", checks::capture_reader),
     ("client_hello", checks::client_hello),
     ("dhcp4", checks::dhcp4),
     ("dhcp6", checks::dhcp6),
+    ("fragments", checks::fragments),
     ("packet_decode", checks::packet_decode),
     ("reassembly", checks::reassembly),
     ("record_layer", checks::record_layer),
@@ -117,6 +118,22 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
         });
         add("packet_decode", name, frames.collect());
     }
+
+    // Shape, offset, length: see the target. The last one is 5 bytes long.
+    add("fragments", "in_order", b"\x04\0\x02\x04\x02\x02\0\x04\x01".to_vec());
+    add("fragments", "two_reversed", b"\x01\x04\x01\x02\x02\x01\x06\0\x02\x05\0\x04".to_vec());
+    add("fragments", "overlapping", b"\x04\x02\x02\x0c\x01\x04\x04\0\x02\0\x05\x01".to_vec());
+    add("fragments", "contradictory", b"\x04\x04\x02\0\x02\x01\0\x06\x01\0\x07\x01\x04\0\x04".to_vec());
+    add("fragments", "late", b"\x04\0\x02\xf4\x02\x02\xf0\x04\x01".to_vec());
+    let crowd = (0..12).flat_map(|place| [4, 2 * place, 1]);
+    add("fragments", "too_many_then_evicted", crowd.chain([5, 0, 99, 6, 0, 99, 7, 0, 99]).collect());
+    let six = |more: u8, at: u8| {
+        let addresses = [[0x20; 16], [0x21; 16]].concat();
+        [&[0xff, 0, 56, 0x60, 0, 0, 0, 0, 16, 44, 64][..], &addresses, &[17, 0, 0, at | more, 0, 0, 0, 9], b"8 bytes."]
+            .concat()
+    };
+    add("fragments", "ipv6", [six(1, 0), six(0, 8)].concat());
+    add("fragments", "ipv6_cut", [six(1, 0), six(0, 8)[..50].to_vec()].concat());
 
     // Offsets are 1024 more than the place in the stream.
     add("reassembly", "in_order", b"\0\0\0\x01\x04\0\x02\x04\x10\x03\x04\x28\x01".to_vec());

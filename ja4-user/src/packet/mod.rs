@@ -1,6 +1,7 @@
 //! A selected frame: its record header and its bytes.
 
 mod decode;
+pub mod defrag;
 
 pub use self::decode::{DecodeError, Segment, decode};
 

@@ -1,0 +1,281 @@
+//! One fragment: what its headers say.
+
+use ja4_common::headers::{MAX_EXTENSION_BYTES, MAX_EXTENSIONS};
+
+use super::DefragError;
+use crate::wire::Cursor;
+
+/// Bytes of an IPv4 header without options.
+const IPV4: usize = 20;
+/// Bytes of an IPv6 header.
+pub(super) const IPV6: usize = 40;
+/// Bytes of an IPv6 Fragment header (RFC 8200, section 4.5).
+const FRAGMENT: usize = 8;
+/// Fragments begin, and all but the last end, at multiples of this.
+const UNIT: usize = 8;
+/// Where an IPv6 header says what follows it.
+const NEXT_HEADER: usize = 6;
+
+/// What fragments of one datagram have in common (RFC 791, section 3.2; RFC 8200, section 4.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    src: u128,
+    dst: u128,
+    id: u32,
+    /// 0 for IPv6, whose fragments may differ in what they say follows.
+    proto: u8,
+    version: u8,
+}
+
+/// A fragment that is whole, and that some datagram could be made of:
+/// `0 < payload.len()` and `start + payload.len() <= 65535`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fragment<'a> {
+    /// Whose fragment it is.
+    pub(super) key: Key,
+    /// Where its payload stands in that of the datagram, bytes; a multiple of 8.
+    pub(super) start: usize,
+    /// More follow: it is not the last.
+    pub(super) more: bool,
+    /// What it carries.
+    pub(super) payload: &'a [u8],
+    /// The headers before it.
+    pub(super) head: Head<'a>,
+}
+
+/// The headers before a fragment's payload, without the IPv6 Fragment header.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head<'a> {
+    /// IPv4: the header. IPv6: the header and the extension headers that each fragment repeats.
+    pub(super) bytes: &'a [u8],
+    /// IPv6: the place in `bytes` that announces the Fragment header, and what stands behind that.
+    pub(super) patch: Option<(usize, u8)>,
+}
+
+impl Head<'_> {
+    /// Bytes that count towards the length field of the datagram beside its payload.
+    pub(super) fn announced(&self) -> usize {
+        match self.patch {
+            Some(_) => self.bytes.len().saturating_sub(IPV6),
+            None => self.bytes.len(),
+        }
+    }
+}
+
+impl<'a> Fragment<'a> {
+    /// End of its payload in that of the datagram, bytes.
+    pub(super) fn end(&self) -> usize {
+        self.start.saturating_add(self.payload.len())
+    }
+
+    /// Reads a packet from its IP header on. What follows the packet in its frame is ignored.
+    pub(super) fn parse(packet: &'a [u8]) -> Result<Self, DefragError> {
+        let fragment = match packet.first().map(|first| first >> 4) {
+            Some(4) => Self::ipv4(packet),
+            Some(6) => Self::ipv6(packet),
+            _ => Err(DefragError::Header),
+        }?;
+        let len = fragment.payload.len();
+        if len == 0 {
+            Err(DefragError::Empty)
+        } else if fragment.more && !len.is_multiple_of(UNIT) {
+            Err(DefragError::Unaligned)
+        } else if fragment.end().saturating_add(fragment.head.announced()) > usize::from(u16::MAX) {
+            Err(DefragError::TooLong)
+        } else {
+            Ok(fragment)
+        }
+    }
+
+    /// RFC 791, section 3.1.
+    fn ipv4(packet: &'a [u8]) -> Result<Self, DefragError> {
+        let mut ip = Cursor::new(packet);
+        let header = 4 * usize::from(ip.u8()? & 0x0f);
+        let _type_of_service = ip.u8()?;
+        let total = usize::from(ip.u16()?);
+        let id = u32::from(ip.u16()?);
+        let (more, start) = position(ip.u16()?, 0x2000, 0x1fff, UNIT)?;
+        let _ttl = ip.u8()?;
+        let proto = ip.u8()?;
+        let _checksum = ip.u16()?;
+        let (src, dst) = (ip.u32()?, ip.u32()?);
+        if header < IPV4 || total < header {
+            return Err(DefragError::Header);
+        }
+        let (bytes, rest) = packet.split_at_checked(header).ok_or(DefragError::Header)?;
+        Ok(Self {
+            key: Key { src: src.into(), dst: dst.into(), id, proto, version: 4 },
+            start,
+            more,
+            payload: rest.get(..total - header).ok_or(DefragError::Cut)?,
+            head: Head { bytes, patch: None },
+        })
+    }
+
+    /// RFC 8200, sections 3 and 4.5.
+    fn ipv6(packet: &'a [u8]) -> Result<Self, DefragError> {
+        let mut ip = Cursor::new(packet);
+        let _version_class_and_label = ip.u32()?;
+        let announced = usize::from(ip.u16()?);
+        let first = ip.u8()?;
+        let _hop_limit = ip.u8()?;
+        let (src, dst) = (u128::from_be_bytes(*ip.array()?), u128::from_be_bytes(*ip.array()?));
+        let Place { says, at } = fragment_header(ip, first)?;
+        let next = ip_at(packet, at)?.u8()?;
+        let mut header = ip_at(packet, at + 2)?;
+        let (more, start) = position(header.u16()?, 0x0001, 0xfff8, 1)?;
+        let id = header.u32()?;
+        let payload = header.rest();
+        let before = at + FRAGMENT - IPV6;
+        let wanted = announced.checked_sub(before).ok_or(DefragError::Header)?;
+        Ok(Self {
+            key: Key { src, dst, id, proto: 0, version: 6 },
+            start,
+            more,
+            payload: payload.get(..wanted).ok_or(DefragError::Cut)?,
+            head: Head { bytes: packet.get(..at).ok_or(DefragError::Header)?, patch: Some((says, next)) },
+        })
+    }
+}
+
+/// Whether more follow, and the offset in bytes, of the field that holds both.
+fn position(field: u16, more: u16, offset: u16, unit: usize) -> Result<(bool, usize), DefragError> {
+    if field & (more | offset) == 0 {
+        return Err(DefragError::NotFragment);
+    }
+    Ok((field & more != 0, usize::from(field & offset) * unit))
+}
+
+/// The Fragment header of an IPv6 packet, as offsets from the packet's begin.
+struct Place {
+    /// The byte that announces it.
+    says: usize,
+    /// Its first byte.
+    at: usize,
+}
+
+/// Follows the headers that each fragment repeats, as the filter does, to the Fragment header.
+fn fragment_header(mut rest: Cursor<'_>, first: u8) -> Result<Place, DefragError> {
+    let (mut next, mut place) = (first, Place { says: NEXT_HEADER, at: IPV6 });
+    for _ in 0..MAX_EXTENSIONS {
+        // Hop-by-hop 0, routing 43, destination 60 count in units of 8 bytes after the first 8
+        // (RFC 8200, section 4); authentication 51 in units of 4 after the first 8 (RFC 4302).
+        let unit = match next {
+            44 => return Ok(place),
+            0 | 43 | 60 => 8,
+            51 => 4,
+            _ => return Err(DefragError::NotFragment),
+        };
+        let mut header = rest;
+        next = header.u8()?;
+        let length = 8 + unit * usize::from(header.u8()?);
+        rest.take(length)?;
+        place = Place { says: place.at, at: place.at + length };
+        if place.at > IPV6 + MAX_EXTENSION_BYTES as usize {
+            break;
+        }
+    }
+    Err(DefragError::Header)
+}
+
+fn ip_at(packet: &[u8], at: usize) -> Result<Cursor<'_>, DefragError> {
+    packet.get(at..).map(Cursor::new).ok_or(DefragError::Header)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+
+    /// Identification 0x1234, offset 185 units of 8, more to follow; 192.0.2.1 to 192.0.2.2, UDP, and
+    /// two bytes of padding behind it.
+    const FOUR: [u8; 30] = [
+        0x45, 0, 0, 28, 0x12, 0x34, 0x20, 0xb9, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, 1, 2, 3, 4, 5, 6, 7, 8, 0xee,
+        0xee,
+    ];
+
+    fn six() -> Vec<u8> {
+        let mut packet = vec![0x60, 0, 0, 0, 0, 27, 60, 64];
+        packet.extend([0x20; 16]);
+        packet.extend([0x21; 16]);
+        packet.extend([44, 0, 1, 4, 0, 0, 0, 0]); // destination options: PadN
+        packet.extend([17, 0, 0x05, 0xa8, 0xde, 0xad, 0xbe, 0xef]); // UDP follows; offset 1448; the last
+        packet.extend(*b"eleven byte");
+        packet
+    }
+
+    #[test]
+    fn an_ipv4_fragment_is_read() {
+        let fragment = Fragment::parse(&FOUR).unwrap();
+        let key = Key { src: 0xc000_0201, dst: 0xc000_0202, id: 0x1234, proto: 17, version: 4 };
+        assert_eq!((fragment.key, fragment.start, fragment.more), (key, 1480, true));
+        assert_eq!((fragment.payload, fragment.head.bytes), (&FOUR[20..28], &FOUR[..20]));
+        assert_eq!((fragment.end(), fragment.head.announced()), (1488, 20));
+    }
+
+    #[test]
+    fn an_ipv6_fragment_is_read() {
+        let packet = six();
+        let fragment = Fragment::parse(&packet).unwrap();
+        let halves = [u128::from_be_bytes([0x20; 16]), u128::from_be_bytes([0x21; 16])];
+        let key = Key { src: halves[0], dst: halves[1], id: 0xdead_beef, proto: 0, version: 6 };
+        assert_eq!((fragment.key, fragment.start, fragment.more), (key, 1448, false));
+        assert_eq!((fragment.payload, fragment.head.bytes), (&b"eleven byte"[..], &packet[..48]));
+        assert_eq!((fragment.head.patch, fragment.head.announced()), (Some((40, 17)), 8));
+    }
+
+    #[test]
+    fn what_is_no_fragment_of_anything_is_refused() {
+        let four = |change: fn(&mut Vec<u8>)| {
+            let mut packet = FOUR.to_vec();
+            change(&mut packet);
+            Fragment::parse(&packet).map(|_| ()).unwrap_err()
+        };
+        assert_eq!(four(|packet| packet.truncate(27)), DefragError::Cut);
+        assert_eq!(four(|packet| packet.truncate(19)), DefragError::Header);
+        assert_eq!(four(|packet| packet[0] = 0x44), DefragError::Header);
+        assert_eq!(four(|packet| packet[0] = 0x55), DefragError::Header);
+        assert_eq!(four(|packet| packet[3] = 19), DefragError::Header);
+        assert_eq!(four(|packet| packet[3] = 20), DefragError::Empty);
+        assert_eq!(four(|packet| packet[3] = 27), DefragError::Unaligned);
+        assert_eq!(four(|packet| packet[6..8].copy_from_slice(&[0x40, 0])), DefragError::NotFragment);
+        // 20 bytes of header and 8 at 8189 × 8 are 65540.
+        assert_eq!(four(|packet| packet[6..8].copy_from_slice(&[0x3f, 0xfd])), DefragError::TooLong);
+        assert_eq!(Fragment::parse(&[]).map(|_| ()), Err(DefragError::Header));
+    }
+
+    #[test]
+    fn the_longest_datagram_is_65535_bytes_long() {
+        let mut packet = FOUR.to_vec();
+        // The last fragment, 3 bytes at 65512: with the header, 65535.
+        packet[3] = 23;
+        packet[6..8].copy_from_slice(&(65_512_u16 / 8).to_be_bytes());
+        assert_eq!(Fragment::parse(&packet).unwrap().end() + 20, 65_535);
+        packet[3] = 24;
+        assert_eq!(Fragment::parse(&packet).map(|_| ()), Err(DefragError::TooLong));
+    }
+
+    #[test]
+    fn headers_of_ipv6_are_followed_as_far_as_the_filter_follows_them() {
+        let refused = |packet: &[u8]| Fragment::parse(packet).map(|_| ()).unwrap_err();
+        let packet = six();
+        for cut in 0..56 {
+            assert_eq!(refused(&packet[..cut]), DefragError::Header, "{cut}");
+        }
+        assert_eq!(refused(&packet[..60]), DefragError::Cut);
+        let mut other = packet.clone();
+        other[40] = 17;
+        assert_eq!(refused(&other), DefragError::NotFragment);
+        let mut atomic = packet.clone();
+        atomic[50..52].copy_from_slice(&[0, 0]);
+        assert_eq!(refused(&atomic), DefragError::NotFragment);
+        let mut short = packet.clone();
+        short[5] = 15;
+        assert_eq!(refused(&short), DefragError::Header);
+        let mut endless = packet[..40].to_vec();
+        endless[4..6].copy_from_slice(&[1, 0]);
+        endless.extend([60, 0, 1, 4, 0, 0, 0, 0].repeat(8));
+        assert_eq!(refused(&endless), DefragError::Header);
+    }
+}
