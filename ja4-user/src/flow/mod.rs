@@ -12,4 +12,5 @@ pub use table::{FlowTable, Inserted, SlotId};
 pub mod community_id;
 pub mod connection;
 pub mod dtls;
+pub mod quic;
 pub mod tcp;

@@ -1,1 +1,22 @@
-//! QUIC Initial packets (RFC 9000, RFC 9001).
+//! QUIC long headers and Initial packets (RFC 9000, RFC 9001, RFC 9369).
+//!
+//! [`Packets`] walks the packets of one datagram, [`PacketKeys`] open its Initials, [`CryptoFrames`] gives
+//! the pieces of the TLS handshake that lie in them. What belongs to a connection is in `flow::quic`.
+
+mod connection_id;
+mod frames;
+mod header;
+mod protection;
+mod seal;
+mod varint;
+mod version;
+
+pub use connection_id::ConnectionId;
+pub use frames::{CryptoFrame, CryptoFrames};
+pub use header::{LongPacket, MAX_PACKETS, PacketKind, Packets};
+pub use protection::{PacketKeys, Plaintext};
+pub use seal::{InitialHeader, seal};
+pub use version::{V1, V2, is_supported};
+
+#[cfg(test)]
+pub(crate) mod vectors;

@@ -1,0 +1,310 @@
+//! Protection of Initial packets: its keys, and how it is taken off (RFC 9001, section 5).
+
+use aes::Aes128Enc;
+use aes::cipher::{Block as CipherBlock, BlockCipherEncrypt, KeyInit, KeyIvInit, StreamCipher};
+use aes_gcm::aead::AeadInOut;
+use aes_gcm::aead::consts::{U12, U16};
+use aes_gcm::{AesGcm, Tag};
+use ctr::Ctr32BE;
+use hkdf::Hkdf;
+use sha2::Sha256;
+
+use crate::wire::quic::LongPacket;
+use crate::wire::quic::version::Family;
+use crate::wire::{Cursor, WireError};
+
+/// AEAD_AES_128_GCM, which protects every Initial (RFC 9001, section 5.2).
+pub(super) type Aead = AesGcm<Aes128Enc, U12>;
+
+/// What AES works on.
+type Block = CipherBlock<Aes128Enc>;
+
+/// Bytes of the authentication tag behind the payload.
+pub(super) const TAG_LEN: usize = 16;
+
+/// From the start of the packet number to that of the sample (RFC 9001, section 5.4.2).
+const SAMPLE_OFFSET: usize = 4;
+
+/// Bytes of the sample, and of the mask made of it.
+const SAMPLE_LEN: usize = 16;
+
+/// Bits of the first byte that the mask covers; the two lowest are the packet number's length less 1.
+pub(super) const PROTECTED_BITS: u8 = 0x0f;
+
+/// Bits of the first byte that are zero under the mask (RFC 9000, section 17.2).
+const RESERVED_BITS: u8 = 0x0c;
+
+/// Keys of one side's Initial packets. Whoever sees a connection's first packet can make them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketKeys {
+    pub(super) key: [u8; 16],
+    pub(super) iv: [u8; 12],
+    pub(super) hp: [u8; 16],
+}
+
+impl PacketKeys {
+    /// The client's keys, where `dcid` is the destination of its first Initial, or of the first one after
+    /// a Retry (RFC 9001, section 5.2).
+    ///
+    /// # Errors
+    /// [`WireError::Unsupported`] of a version whose salt is not known.
+    pub fn client(version: u32, dcid: &[u8]) -> Result<Self, WireError> {
+        Self::derive(version, dcid, b"\x00\x20\x0ftls13 client in\x00")
+    }
+
+    /// The keys with which the server answers that client.
+    ///
+    /// # Errors
+    /// As [`client`](Self::client).
+    pub fn server(version: u32, dcid: &[u8]) -> Result<Self, WireError> {
+        Self::derive(version, dcid, b"\x00\x20\x0ftls13 server in\x00")
+    }
+
+    fn derive(version: u32, dcid: &[u8], label: &[u8]) -> Result<Self, WireError> {
+        let family = Family::of(version).ok_or(WireError::Unsupported)?;
+        let (_, initial) = Hkdf::<Sha256>::extract(Some(family.salt()), dcid);
+        let mut secret = [0; 32];
+        expand(&initial, label, &mut secret)?;
+        let secret = Hkdf::<Sha256>::from_prk(&secret).map_err(|_| WireError::BadLength)?;
+        let mut keys = Self { key: [0; 16], iv: [0; 12], hp: [0; 16] };
+        let [key, iv, hp] = family.labels();
+        expand(&secret, key, &mut keys.key)?;
+        expand(&secret, iv, &mut keys.iv)?;
+        expand(&secret, hp, &mut keys.hp)?;
+        Ok(keys)
+    }
+
+    /// Takes the protection off an Initial packet and puts its payload into `out`.
+    ///
+    /// A whole packet is authenticated. Of one whose end was not captured, the payload's start is given
+    /// as the key makes it, and nothing says that it is the right key.
+    ///
+    /// # Errors
+    /// [`WireError::Unauthenticated`] when these are not the packet's keys, or it is damaged.
+    /// [`WireError::Truncated`] when too little of it was captured, [`WireError::BadLength`] when it is
+    /// too short to be protected.
+    pub fn open(&self, packet: &LongPacket<'_>, out: &mut Plaintext) -> Result<(), WireError> {
+        out.clear();
+        let short = if packet.is_truncated() { WireError::Truncated } else { WireError::BadLength };
+        let mut cursor = Cursor::new(packet.bytes);
+        cursor.take(packet.number_at.saturating_add(SAMPLE_OFFSET)).map_err(|_| short)?;
+        let mask = self.mask(cursor.array().map_err(|_| short)?);
+
+        out.bytes.extend_from_slice(packet.bytes);
+        let first = out.bytes.first_mut().ok_or(short)?;
+        let [first_mask, number_mask @ ..] = mask;
+        *first ^= first_mask & PROTECTED_BITS;
+        let reserved = *first & RESERVED_BITS;
+        let number_len = usize::from(*first & 0x03) + 1;
+        let header_len = packet.number_at.saturating_add(number_len);
+        let (header, rest) = out.bytes.split_at_mut_checked(header_len).ok_or(short)?;
+        let number = header.get_mut(packet.number_at..).unwrap_or_default();
+        number.iter_mut().zip(number_mask).for_each(|(byte, mask)| *byte ^= mask);
+        // The sender must encode so many bytes that one who has received nothing reads the right number
+        // (RFC 9000, section 17.1), and few Initials follow the first: what is there is the number.
+        let number = number.iter().fold(0, |number, &byte| number << 8 | u32::from(byte));
+
+        let sealed_len = packet.wire_len.saturating_sub(header_len).saturating_sub(TAG_LEN);
+        if packet.is_truncated() {
+            if reserved != 0 {
+                return Err(WireError::Unauthenticated);
+            }
+            let len = rest.len().min(sealed_len);
+            let (payload, _) = rest.split_at_mut(len);
+            self.keystream(number).apply_keystream(payload);
+            out.set_payload(header_len, len, len < sealed_len);
+            return Ok(());
+        }
+        let (payload, tag) = rest.split_at_mut_checked(sealed_len).ok_or(short)?;
+        let tag = Tag::<U16>::try_from(&*tag).map_err(|_| short)?;
+        Aead::new(&self.key.into())
+            .decrypt_inout_detached(&self.nonce(number).into(), header, payload.into(), &tag)
+            .map_err(|_| WireError::Unauthenticated)?;
+        out.set_payload(header_len, sealed_len, false);
+        Ok(())
+    }
+
+    /// What hides the header: a byte for its first byte, then some for the packet number (section 5.4.3).
+    pub(super) fn mask(&self, sample: &[u8; SAMPLE_LEN]) -> [u8; 5] {
+        let mut block = Block::from(*sample);
+        Aes128Enc::new(&self.hp.into()).encrypt_block(&mut block);
+        let [a, b, c, d, e, ..] = block.0;
+        [a, b, c, d, e]
+    }
+
+    /// Section 5.3.
+    pub(super) fn nonce(&self, number: u32) -> [u8; 12] {
+        let mut nonce = self.iv;
+        nonce.iter_mut().rev().zip(number.to_le_bytes()).for_each(|(byte, number)| *byte ^= number);
+        nonce
+    }
+
+    /// GCM without its tag: counter mode, where block 1 went into the tag (NIST SP 800-38D, section 7.1).
+    fn keystream(&self, number: u32) -> Ctr32BE<Aes128Enc> {
+        let mut block = [0; 16];
+        block.iter_mut().zip(self.nonce(number).into_iter().chain([0, 0, 0, 2])).for_each(|(to, from)| *to = from);
+        Ctr32BE::new(&self.key.into(), &block.into())
+    }
+}
+
+/// HKDF-Expand-Label with the label written out (RFC 8446, section 7.1).
+fn expand(secret: &Hkdf<Sha256>, label: &[u8], out: &mut [u8]) -> Result<(), WireError> {
+    secret.expand(label, out).map_err(|_| WireError::BadLength)
+}
+
+/// The payload of an Initial packet. Meant to be kept and filled again: its buffer is reused.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plaintext {
+    /// The packet, its payload in the clear.
+    bytes: Vec<u8>,
+    start: usize,
+    len: usize,
+    truncated: bool,
+}
+
+impl Plaintext {
+    /// The payload: frames.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        let behind = self.bytes.get(self.start..).unwrap_or_default();
+        behind.get(..self.len).unwrap_or_default()
+    }
+
+    /// Whether the payload's end was not captured.
+    #[must_use]
+    pub const fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.set_payload(0, 0, false);
+    }
+
+    fn set_payload(&mut self, start: usize, len: usize, truncated: bool) {
+        (self.start, self.len, self.truncated) = (start, len, truncated);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::quic::vectors::{
+        DCID, SERVER_FRAMES, SERVER_INITIAL, VERSIONS, client_frames, client_initial, hex, only,
+    };
+    use crate::wire::quic::{InitialHeader, V1, V2, seal};
+
+    #[test]
+    fn keys_of_each_salt() {
+        // RFC 9001 and RFC 9369, appendix A.1; that appendix of draft-ietf-quic-tls-29 and -27.
+        let table = [
+            (V1, "1f369613dd76d5467730efcbe3b1a22d", "fa044b2f42a3fd3b46fb255c", "9f50449e04a0e810283a1e9933adedd2"),
+            (V2, "8b1a0bc121284290a29e0971b5cd045d", "91f73e2351d8fa91660e909f", "45b95e15235d6f45a6b19cbcb0294ba9"),
+            (
+                0xff00_001d,
+                "175257a31eb09dea9366d8bb79ad80ba",
+                "6b26114b9cba2b63a9e8dd4f",
+                "9ddd12c994c0698b89374a9c077a3077",
+            ),
+            (
+                0xff00_001b,
+                "af7fd7efebd21878ff66811248983694",
+                "8681359410a70bb9c92f0420",
+                "a980b8b4fb7d9fbc13e814c23164253d",
+            ),
+        ];
+        for (version, key, iv, hp) in table {
+            let keys = PacketKeys::client(version, DCID).unwrap();
+            let [key, iv, hp] = [key, iv, hp].map(hex);
+            assert_eq!((&keys.key[..], &keys.iv[..], &keys.hp[..]), (&key[..], &iv[..], &hp[..]), "{version:#x}");
+        }
+        assert_eq!(PacketKeys::client(0x0a0a_0a0a, DCID), Err(WireError::Unsupported));
+    }
+
+    #[test]
+    fn client_initial_of_the_rfcs() {
+        let ends = [
+            ("c000000001088394c8f03e5157080000449e7b9aec34d1b1c98dd7689fb8ec11", "e221af44860018ab0856972e194cd934"),
+            ("d76b3343cf088394c8f03e5157080000449ea0c95e82ffe67b6abcdb4298b485", "a18b2faa745b6fe189cf772a9f84cbfc"),
+        ];
+        for (version, (start, tag)) in VERSIONS.into_iter().zip(ends) {
+            let datagram = client_initial(version);
+            assert!(datagram.len() == 1200 && datagram.starts_with(&hex(start)) && datagram.ends_with(&hex(tag)));
+            let mut plaintext = Plaintext::default();
+            PacketKeys::client(version, DCID).unwrap().open(&only(&datagram), &mut plaintext).unwrap();
+            assert_eq!(plaintext.payload(), client_frames());
+        }
+    }
+
+    #[test]
+    fn server_initial_of_the_rfcs() {
+        let mut plaintext = Plaintext::default();
+        for (version, text) in VERSIONS.into_iter().zip(SERVER_INITIAL) {
+            let datagram = hex(text);
+            let packet = only(&datagram);
+            PacketKeys::server(version, DCID).unwrap().open(&packet, &mut plaintext).unwrap();
+            assert_eq!((plaintext.payload(), plaintext.is_truncated()), (&hex(SERVER_FRAMES)[..], false));
+            let client = PacketKeys::client(version, DCID).unwrap();
+            assert_eq!(client.open(&packet, &mut plaintext), Err(WireError::Unauthenticated));
+            assert!(plaintext.payload().is_empty());
+        }
+    }
+
+    #[test]
+    fn damage_anywhere_is_found() {
+        let datagram = hex(SERVER_INITIAL[0]);
+        let keys = PacketKeys::server(V1, DCID).unwrap();
+        let mut plaintext = Plaintext::default();
+        for at in [0, 6, 20, 60, datagram.len() - 1] {
+            let mut damaged = datagram.clone();
+            damaged[at] ^= 0x02;
+            let packet = LongPacket { bytes: &damaged, ..only(&datagram) };
+            assert_eq!(keys.open(&packet, &mut plaintext), Err(WireError::Unauthenticated), "at {at}");
+        }
+    }
+
+    #[test]
+    fn a_cut_packet_gives_its_start() {
+        let datagram = client_initial(V2);
+        let keys = PacketKeys::client(V2, DCID).unwrap();
+        let packet = only(&datagram);
+        let mut plaintext = Plaintext::default();
+        for captured in 1..datagram.len() {
+            let packet = LongPacket { bytes: &datagram[..captured], ..packet };
+            let opened = keys.open(&packet, &mut plaintext);
+            if captured < packet.number_at + 20 {
+                assert_eq!(opened, Err(WireError::Truncated));
+                continue;
+            }
+            let payload = captured - packet.number_at - 4;
+            assert_eq!(plaintext.payload(), &client_frames()[..payload.min(1162)]);
+            assert_eq!(plaintext.is_truncated(), payload < 1162);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_opens(
+            version in prop::sample::select(vec![V1, V2, 0xff00_001d, 0xff00_0018, 0xface_b002, 0x5430_3531]),
+            (dcid, scid) in (prop::collection::vec(any::<u8>(), 0..=20), prop::collection::vec(any::<u8>(), 0..=20)),
+            token in prop::collection::vec(any::<u8>(), 0..100),
+            frames in prop::collection::vec(any::<u8>(), 3..1500),
+            (number, number_len) in (any::<u32>(), 1usize..=4),
+        ) {
+            let number = number >> (8 * (4 - number_len));
+            let header = InitialHeader { version, dcid: &dcid, scid: &scid, token: &token, number, number_len };
+            let keys = PacketKeys::client(version, &dcid).unwrap();
+            let mut datagram = Vec::new();
+            seal(&header, &keys, &frames, &mut datagram).unwrap();
+            let packet = only(&datagram);
+            prop_assert_eq!((packet.dcid, packet.scid), (&dcid[..], &scid[..]));
+            let mut plaintext = Plaintext::default();
+            keys.open(&packet, &mut plaintext).unwrap();
+            prop_assert_eq!(plaintext.payload(), &frames[..]);
+        }
+    }
+}
