@@ -1,7 +1,8 @@
 //! What a tunnel's header says of the packet inside: GRE (RFC 2784, RFC 2890), ERSPAN II
-//! (draft-foschiano-erspan), IP in IP, VXLAN (RFC 7348), Geneve (RFC 8926), GTP-U (3GPP TS 29.281).
+//! (draft-foschiano-erspan), IP in IP, VXLAN (RFC 7348) and
+//! VXLAN-GPE, Geneve (RFC 8926), GTP-U (3GPP TS 29.281).
 
-use crate::headers::{ETHERTYPE_ETHERNET, Transport, ip_version};
+use crate::headers::{ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Transport, ip_version};
 use crate::{Bytes, Window};
 
 /// GTP-U extension headers followed. The user plane of 5G uses one.
@@ -11,6 +12,7 @@ pub const MAX_GTP_EXTENSIONS: usize = 4;
 mod port {
     pub(super) const GTP_U: u16 = 2152;
     pub(super) const VXLAN: u16 = 4789;
+    pub(super) const VXLAN_GPE: u16 = 4790;
     pub(super) const GENEVE: u16 = 6081;
     /// VXLAN before its port was assigned: still the default of Linux.
     pub(super) const VXLAN_LINUX: u16 = 8472;
@@ -50,7 +52,7 @@ impl Opened {
 /// Whether datagrams to this port may be a tunnel's.
 #[inline(always)]
 pub(crate) const fn is_udp_port(dst_port: u16) -> bool {
-    matches!(dst_port, port::GTP_U | port::VXLAN | port::GENEVE | port::VXLAN_LINUX)
+    matches!(dst_port, port::GTP_U | port::VXLAN | port::VXLAN_GPE | port::GENEVE | port::VXLAN_LINUX)
 }
 
 /// Looks into GRE at `at`. Version 1 (PPTP) and source routes are not followed.
@@ -106,8 +108,15 @@ pub(crate) fn over_udp<B: Bytes>(frame: &B, udp: &Transport) -> Opened {
     };
     let first = header.be8::<0>();
     match udp.dst_port {
-        // The VNI is valid (RFC 7348, section 5), and it is not VXLAN-GPE with a protocol of its own.
-        port::VXLAN | port::VXLAN_LINUX if first & 0x0c == 0x08 => Opened::at(ETHERTYPE_ETHERNET, at + 8),
+        // The VNI is valid (RFC 7348, section 5).
+        port::VXLAN | port::VXLAN_LINUX if first & 0x08 != 0 => Opened::at(ETHERTYPE_ETHERNET, at + 8),
+        // The VNI and the next protocol are (draft-ietf-nvo3-vxlan-gpe, section 3).
+        port::VXLAN_GPE if first & 0x0c == 0x0c => match header.be8::<3>() {
+            1 => Opened::at(ETHERTYPE_IPV4, at + 8),
+            2 => Opened::at(ETHERTYPE_IPV6, at + 8),
+            3 => Opened::at(ETHERTYPE_ETHERNET, at + 8),
+            _ => Opened::NONE,
+        },
         // Version 0, then the options' length in words (RFC 8926, section 3.4).
         port::GENEVE if first >> 6 == 0 => Opened::at(header.be16::<2>(), at + 8 + u32::from(first & 0x3f) * 4),
         // Version 1, protocol type GTP, a G-PDU (TS 29.281, section 5.1).

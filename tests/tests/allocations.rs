@@ -150,7 +150,12 @@ struct Path {
 impl Path {
     /// A lane whose tables, queues and texts have the size they need.
     fn warm() -> Self {
-        let limits = Limits { connections: 1 << 16, idle: u64::MAX, reassembly: Limits::REASSEMBLY };
+        let limits = Limits {
+            connections: 1 << 16,
+            idle: u64::MAX,
+            reassembly: Limits::REASSEMBLY,
+            ssh_window: Limits::SSH_WINDOW,
+        };
         let mut path = Self {
             lane: Lane::new(&limits),
             knobs: Knobs::new([1, 2]),

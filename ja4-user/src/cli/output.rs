@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU16;
 use std::os::fd::AsFd;
 
 use clap::Args;
 
 use crate::fingerprint::Forms;
+use crate::shard::Limits;
 use crate::sink::{Context, Filter, Format};
 
 /// What is printed, and how.
@@ -23,6 +25,10 @@ pub(super) struct Output {
     /// Print raw and original-order forms too
     #[arg(long)]
     raw: bool,
+
+    /// SSH packets of one ja4ssh
+    #[arg(long, value_name = "PACKETS", default_value_t = Limits::SSH_WINDOW)]
+    pub(super) ssh_window: NonZeroU16,
 
     /// Name of this sensor, for the `sensor` field
     #[arg(long, value_name = "NAME")]

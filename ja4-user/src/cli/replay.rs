@@ -48,6 +48,7 @@ impl Replay {
                 connections: self.max_connections as usize,
                 idle: u64::MAX,
                 reassembly: Limits::REASSEMBLY,
+                ssh_window: self.output.ssh_window,
             },
             forms: self.output.forms(),
             format: self.output.format,

@@ -28,7 +28,7 @@ use crate::capture::attach::{AttachError, Attachment, DirectionChoice, HookChoic
 use crate::capture::ebpf::{Kernel, KernelError, MAX_SHARDS, Settings};
 use crate::capture::interface::Interface;
 use crate::object;
-use crate::shard::live::{Gauge, Shard, Shared, boot_clock, wall_clock};
+use crate::shard::live::{Gauge, ROUTE, Shard, Shared, boot_clock, wall_clock};
 use crate::shard::stats::CoreStats;
 use crate::shard::{Engines, Limits, report};
 use crate::sink::{Formatter, Group};
@@ -38,6 +38,10 @@ const QUEUE: usize = 256;
 
 /// Between two settings of the kernel half's coarse clock.
 const COARSE_CLOCK: Duration = Duration::from_millis(100);
+
+/// Records per second and CPU of what only userspace can open, fragments and tunnels inside tunnels: they
+/// may be bulk traffic, and most of them are nothing in the end.
+const UNOPENED_RATE: u64 = 20_000;
 
 /// Records of a class that may come at once, in seconds of its rate.
 const BURST_SECONDS: u64 = 1;
@@ -100,7 +104,8 @@ impl Run {
         // Before anything is attached, so that no signal finds the programs without a master.
         let mut signals = Signals::new().map_err(Failure::run)?;
         let interfaces = self.find_interfaces()?;
-        let mut kernel = Kernel::load(object::bytes(), &self.settings()).map_err(kernel_failure)?;
+        let settings = self.settings();
+        let mut kernel = Kernel::load(object::bytes(), &settings).map_err(kernel_failure)?;
         kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
         let policy = Policy { hook: self.hook, direction: self.direction, ..Policy::default() };
         let named = interfaces.iter().map(|interface| (interface.index, interface.name.clone())).unzip();
@@ -109,7 +114,7 @@ impl Run {
             let attachment = Attachment::new(&mut kernel, interface, policy).map_err(attach_failure)?;
             attachments.push(attachment);
         }
-        let mut sensor = self.start(kernel, named)?;
+        let mut sensor = self.start(kernel, settings.knobs, named)?;
         for attachment in &attachments {
             eprintln!("{}", attachment.describe());
         }
@@ -133,9 +138,15 @@ impl Run {
         let mut knobs = Knobs::new(seed());
         knobs.shards = self.shard_count();
         knobs.accounting = u32::from(!self.no_accounting);
-        knobs.governor = u32::from(self.governor_rate > 0);
+        knobs.governor = 1;
         knobs.rate = [u64::from(self.governor_rate); Class::COUNT];
-        knobs.burst = [u64::from(self.governor_rate) * BURST_SECONDS; Class::COUNT];
+        for class in [Class::Fragment, Class::Nested] {
+            knobs.rate[class as usize] = match self.governor_rate {
+                0 => UNOPENED_RATE,
+                rate => u64::from(rate).min(UNOPENED_RATE),
+            };
+        }
+        knobs.burst = knobs.rate.map(|rate| rate * BURST_SECONDS);
         // EPOCHS_KEPT epochs outlast an idle flow.
         let idle = u64::from(self.idle_timeout) * 1_000_000_000;
         knobs.epoch_shift = (idle / u64::from(EPOCHS_KEPT - 2)).next_power_of_two().trailing_zeros();
@@ -143,7 +154,7 @@ impl Run {
     }
 
     /// Starts the writer and the shards. Interfaces are `named` by index and name, each once.
-    fn start(&self, mut kernel: Kernel, named: (Vec<u32>, Vec<String>)) -> Result<Sensor, Failure> {
+    fn start(&self, mut kernel: Kernel, knobs: Knobs, named: (Vec<u32>, Vec<String>)) -> Result<Sensor, Failure> {
         let (interfaces, names) = named;
         let shared = Arc::new(Shared::default());
         shared.clock_offset.store(wall_clock().0.wrapping_sub(boot_clock()), Ordering::Relaxed);
@@ -156,14 +167,19 @@ impl Run {
             .name("writer".to_owned())
             .spawn(move || write_lines(&header, &queue, gone_sender))
             .map_err(Failure::run)?;
-        let shards = self.shard_count();
+        let shards = knobs.shards;
+        let (routes, inboxes): (Vec<_>, Vec<_>) = (0..shards).map(|_| bounded(ROUTE)).unzip();
         let mut threads = Vec::new();
         let mut gauges = Vec::new();
-        for index in 0..shards {
+        for (index, inbox) in (0..shards).zip(inboxes) {
             let gauge = Arc::new(Mutex::new(Gauge::default()));
             gauges.push(Arc::clone(&gauge));
             let shard = Shard {
                 ring: kernel.take_ring(index as usize).ok_or_else(|| Failure::run(anyhow!("ring {index} is taken")))?,
+                knobs,
+                index,
+                routes: routes.clone(),
+                inbox,
                 flows: kernel.flows().map_err(kernel_failure)?,
                 asleep: kernel.asleep(index).map_err(kernel_failure)?,
                 interfaces: interfaces.clone(),
@@ -171,6 +187,7 @@ impl Run {
                     connections: self.max_connections.div_ceil(shards) as usize,
                     idle: u64::from(self.idle_timeout) * 1_000_000_000,
                     reassembly: Limits::REASSEMBLY / shards as usize,
+                    ssh_window: self.output.ssh_window,
                 },
                 engines: Engines::new(self.output.forms()),
                 formatter: Formatter::new(self.output.format, Arc::clone(&context)),

@@ -2,25 +2,51 @@
 
 use ja4_common::flow::Books;
 
+use super::Budget;
+use super::dtls::DtlsHalf;
+use super::latency::Latencies;
+use super::quic::QuicState;
+use super::stream::Half;
 use super::tcp::Opening;
-use super::{Budget, Reassembly};
 use crate::event::{Attributes, Ended, FlowIdentity, Method, Side, Time};
-use crate::wire::tls::HandshakeStream;
+#[cfg(feature = "ja4plus")]
+use crate::fingerprint::ja4ssh::Window;
 
-/// One direction's TLS handshake under way.
-#[derive(Debug)]
-pub struct Half {
-    /// Puts segments in order.
-    pub reassembly: Reassembly,
-    /// Takes handshake messages out of what is in order.
-    pub stream: HandshakeStream,
+/// What a connection carries beside byte streams.
+#[derive(Debug, Default)]
+pub enum Carried {
+    /// Nothing, or nothing that is known yet.
+    #[default]
+    Nothing,
+    /// SSH.
+    Ssh(Box<Ssh>),
+    /// QUIC.
+    Quic(Box<Quic>),
+    /// DTLS; client, server.
+    Dtls(Box<[DtlsHalf; 2]>),
 }
 
-impl Half {
-    /// A handshake whose first byte has this sequence number.
-    pub fn new(first_seq: u32) -> Self {
-        Self { reassembly: Reassembly::new(first_seq), stream: HandshakeStream::new() }
-    }
+/// An SSH connection's traffic.
+#[derive(Debug)]
+pub struct Ssh {
+    /// What JA4SSH is made of.
+    #[cfg(feature = "ja4plus")]
+    pub window: Window,
+    /// Sequence number behind the last byte of each side; client, server.
+    pub next_seq: [Option<u32>; 2],
+}
+
+/// A QUIC connection's handshake.
+#[derive(Debug, Default)]
+pub struct Quic {
+    /// Keys and CRYPTO streams.
+    pub state: QuicState,
+    /// A: time and TTL of the first client Initial.
+    pub asked: Option<(Time, u8)>,
+    /// B: time and TTL of the first server Initial.
+    pub answered: Option<(Time, u8)>,
+    /// C: time of the last server Handshake packet so far.
+    pub server_handshake: Option<Time>,
 }
 
 /// One connection.
@@ -45,8 +71,16 @@ pub struct Connection {
     /// Sequence number behind each side's last handshake, once it is over: a hello before it is a
     /// retransmission. Client, server.
     pub handshake_end: [Option<u32>; 2],
-    /// Each side's handshake; client, server.
+    /// Each side's stream; client, server.
     pub halves: [Option<Box<Half>>; 2],
+    /// What it carries beside.
+    pub carried: Carried,
+    /// What follows the ServerHello is encrypted: so since TLS 1.3.
+    pub sealed: bool,
+    /// ACKs without payload that came before it was known to be SSH; client, server.
+    pub acks: [u8; 2],
+    /// Latencies, and what they are made of.
+    pub latencies: Latencies,
     /// What is known of it beside its fingerprints.
     pub attributes: Attributes,
     /// The opening, until JA4TS is told.
@@ -86,19 +120,42 @@ impl Connection {
         }
     }
 
-    /// Ends one side's handshake and gives back what it held. What follows is not to begin another by
+    /// Ends one side's stream and gives back what it held. What follows is not to begin another by
     /// chance: only a hello does.
     pub fn close_half(&mut self, side: Side, budget: &mut Budget) {
         if let Some(half) = self.halves.get_mut(side as usize)
             && let Some(mut half) = half.take()
         {
-            half.reassembly.clear(budget);
+            half.clear(budget);
             if let Some(first) = self.first_seq.get_mut(side as usize) {
                 *first = None;
             }
             if let Some(end) = self.handshake_end.get_mut(side as usize) {
                 *end = Some(half.reassembly.next_seq());
             }
+        }
+    }
+
+    /// The client is the server and the server the client.
+    pub fn turn_round(&mut self) {
+        let FlowIdentity { client, server, .. } = &mut self.identity;
+        std::mem::swap(client, server);
+        self.client_is_high = !self.client_is_high;
+    }
+
+    /// Whether a ServerHello was seen that leaves the rest of the handshake in the clear.
+    pub fn is_answered(&self) -> bool {
+        !self.sealed && self.attributes.tls.as_ref().is_some_and(|tls| tls.cipher.is_some())
+    }
+
+    /// Gives back all that the connection holds.
+    pub fn release(&mut self, budget: &mut Budget) {
+        self.close_half(Side::Client, budget);
+        self.close_half(Side::Server, budget);
+        match &mut self.carried {
+            Carried::Quic(quic) => quic.state.close(budget),
+            Carried::Dtls(halves) => halves.iter_mut().for_each(|half| half.clear(budget)),
+            Carried::Ssh(_) | Carried::Nothing => {}
         }
     }
 }

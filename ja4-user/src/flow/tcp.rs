@@ -1,7 +1,7 @@
 //! What is remembered of a connection's opening until it has been told.
 
-use std::time::Duration;
-
+#[cfg(feature = "ja4plus")]
+use super::latency::between;
 use crate::event::{Hook, Time};
 #[cfg(feature = "ja4plus")]
 use crate::fingerprint::ja4t::{Retransmissions, SynFields};
@@ -33,11 +33,6 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// From one time to a later one; nothing where the capture's clock went back.
-    pub fn between(from: Time, to: Time) -> Duration {
-        Duration::from_nanos(to.0.saturating_sub(from.0))
-    }
-
     /// Notes a SYN.
     pub fn on_syn(&mut self, time: Time, ttl: u8) {
         if self.syn.is_none() {
@@ -55,7 +50,7 @@ impl Opening {
             }
         } else if let Some(_last) = self.last_syn_ack {
             #[cfg(feature = "ja4plus")]
-            self.retransmissions.push(Self::between(_last, time));
+            self.retransmissions.push(between(_last, time));
         }
         self.last_syn_ack = Some(time);
     }
@@ -71,7 +66,7 @@ impl Opening {
     pub fn on_server_reset(&mut self, _time: Time) {
         #[cfg(feature = "ja4plus")]
         if let Some(last) = self.last_syn_ack {
-            self.retransmissions.reset(Self::between(last, _time));
+            self.retransmissions.reset(between(last, _time));
         }
     }
 }

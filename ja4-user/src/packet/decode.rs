@@ -1,13 +1,13 @@
-//! From a record to a TCP segment.
+//! From a record to a TCP segment or a UDP datagram.
 //!
 //! The filter has found where the headers are; here they are read once more in full, since a record
 //! may hold less of the frame than the filter saw.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice};
+use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice, UdpHeaderSlice};
 use ja4_common::flow::FlowKey;
-use ja4_common::headers::{ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_TCP, Transport};
+use ja4_common::headers::{ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_TCP, PROTO_UDP, Transport as Headers, tcp_flag};
 use ja4_common::record::RecordHeader;
 
 use super::Packet;
@@ -16,6 +16,9 @@ use super::Packet;
 const VLAN_TAG: usize = 4;
 const FIRST_TAG: usize = 12;
 const ETHERNET: usize = 14;
+
+/// Bytes of a UDP header. No TCP header is as short, which tells one from the other.
+const UDP: u16 = 8;
 
 /// Why a record could not be read. The filter accepted its headers, so each of these means a capture
 /// cut inside them.
@@ -27,24 +30,28 @@ pub enum DecodeError {
     /// The TCP header is cut or broken.
     #[error("TCP header cut or broken")]
     Tcp,
+    /// The UDP header is cut.
+    #[error("UDP header cut")]
+    Udp,
 }
 
 impl DecodeError {
     /// Every reason, in the order of its counter.
-    pub const ALL: [Self; 2] = [Self::Ip, Self::Tcp];
+    pub const ALL: [Self; 3] = [Self::Ip, Self::Tcp, Self::Udp];
 
     /// Name of the counter.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ip => "ip_header",
             Self::Tcp => "tcp_header",
+            Self::Udp => "udp_header",
         }
     }
 }
 
-/// A TCP segment with the parts of its IP header that matter.
+/// What a record's frame is.
 #[derive(Clone, Copy, Debug)]
-pub struct Segment<'a> {
+pub struct Decoded<'a> {
     /// Key of the flow.
     pub key: FlowKey,
     /// Sender.
@@ -53,64 +60,107 @@ pub struct Segment<'a> {
     pub dst: (IpAddr, u16),
     /// TTL, or hop limit.
     pub ttl: u8,
+    /// VLAN tags, outermost first; 0: none.
+    pub vlan: [u16; 2],
+    /// Payload, as far as it was captured.
+    pub payload: &'a [u8],
+    /// Payload length that the IP header announces, bytes.
+    pub payload_len: u32,
+    /// What the transport header says.
+    pub transport: Transport<'a>,
+}
+
+/// What a transport header says.
+#[derive(Clone, Copy, Debug)]
+pub enum Transport<'a> {
+    /// TCP.
+    Tcp(Segment<'a>),
+    /// UDP, whose header says no more than ports and length.
+    Udp,
+}
+
+/// A TCP header.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
     /// Sequence number.
     pub seq: u32,
-    /// SYN is set.
-    pub syn: bool,
-    /// ACK is set.
-    pub ack: bool,
-    /// FIN is set.
-    pub fin: bool,
-    /// RST is set.
-    pub rst: bool,
+    /// The eight flags from CWR down to FIN, see [`ja4_common::headers::tcp_flag`].
+    pub flags: u8,
     /// Window as it stands in the header.
     pub window: u16,
     /// Option bytes as they came, padding included.
     pub options: &'a [u8],
-    /// Payload, as far as it was captured.
-    pub payload: &'a [u8],
-    /// VLAN tags, outermost first; 0: none.
-    pub vlan: [u16; 2],
+}
+
+impl Segment<'_> {
+    /// SYN is set.
+    pub const fn syn(&self) -> bool {
+        self.flags & tcp_flag::SYN != 0
+    }
+
+    /// FIN is set.
+    pub const fn fin(&self) -> bool {
+        self.flags & tcp_flag::FIN != 0
+    }
+
+    /// RST is set.
+    pub const fn rst(&self) -> bool {
+        self.flags & tcp_flag::RST != 0
+    }
 }
 
 /// Reads a record's frame.
 ///
 /// # Errors
 /// Where a header is not all there.
-pub fn decode<'a>(packet: &Packet<'a>) -> Result<Segment<'a>, DecodeError> {
+pub fn decode<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, DecodeError> {
     let RecordHeader { l3, l4, payload, payload_len, vlan, .. } = *packet.header;
     let bytes = packet.bytes;
     let network = bytes.get(usize::from(l3)..).ok_or(DecodeError::Ip)?;
     let (src, dst, ttl, version) = addresses(network).ok_or(DecodeError::Ip)?;
-    let transport = bytes.get(usize::from(l4)..).ok_or(DecodeError::Tcp)?;
-    let tcp = TcpHeaderSlice::from_slice(transport).map_err(|_| DecodeError::Tcp)?;
-    let start = usize::from(payload);
-    let captured = bytes.get(start..).unwrap_or_default();
+    let header = bytes.get(usize::from(l4)..).unwrap_or_default();
+    let udp = payload.wrapping_sub(l4) == UDP;
+    let (ports, proto, transport) = if udp { udp_header(header)? } else { tcp_header(header)? };
+    let (src, dst) = ((src, ports.0), (dst, ports.1));
+    let captured = bytes.get(usize::from(payload)..).unwrap_or_default();
     let wanted = captured.len().min(payload_len as usize);
-    let (key, _) = FlowKey::of(&Transport {
-        src: halves(src),
-        dst: halves(dst),
-        src_port: tcp.source_port(),
-        dst_port: tcp.destination_port(),
-        proto: PROTO_TCP,
+    let (key, _) = FlowKey::of(&Headers {
+        src: halves(src.0),
+        dst: halves(dst.0),
+        src_port: src.1,
+        dst_port: dst.1,
+        proto,
         version,
-        ..Transport::default()
+        ..Headers::default()
     });
-    Ok(Segment {
+    Ok(Decoded {
         key,
-        src: (src, tcp.source_port()),
-        dst: (dst, tcp.destination_port()),
+        src,
+        dst,
         ttl,
-        seq: tcp.sequence_number(),
-        syn: tcp.syn(),
-        ack: tcp.ack(),
-        fin: tcp.fin(),
-        rst: tcp.rst(),
-        window: tcp.window_size(),
-        options: transport.get(20..tcp.slice().len()).unwrap_or_default(),
-        payload: captured.get(..wanted).unwrap_or_default(),
         vlan: vlan_tags(bytes, usize::from(l3), vlan),
+        payload: captured.get(..wanted).unwrap_or_default(),
+        payload_len,
+        transport,
     })
+}
+
+type TransportHeader<'a> = ((u16, u16), u8, Transport<'a>);
+
+fn tcp_header(header: &[u8]) -> Result<TransportHeader<'_>, DecodeError> {
+    let tcp = TcpHeaderSlice::from_slice(header).map_err(|_| DecodeError::Tcp)?;
+    let segment = Segment {
+        seq: tcp.sequence_number(),
+        flags: tcp.slice().get(13).copied().unwrap_or_default(),
+        window: tcp.window_size(),
+        options: header.get(20..tcp.slice().len()).unwrap_or_default(),
+    };
+    Ok(((tcp.source_port(), tcp.destination_port()), PROTO_TCP, Transport::Tcp(segment)))
+}
+
+fn udp_header(header: &[u8]) -> Result<TransportHeader<'_>, DecodeError> {
+    let udp = UdpHeaderSlice::from_slice(header).map_err(|_| DecodeError::Udp)?;
+    Ok(((udp.source_port(), udp.destination_port()), PROTO_UDP, Transport::Udp))
 }
 
 fn addresses(network: &[u8]) -> Option<(IpAddr, IpAddr, u8, u8)> {

@@ -6,10 +6,14 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+use ja4_common::flow::shard_of;
 use ja4_common::knobs::Knobs;
 
-use super::lane::lane_of;
+use super::lane::{CapturedFrame, destination_of};
+use super::unwrap::Whole;
 use crate::capture::{Batch, CaptureError, CaptureFile, Progress};
+use crate::packet::defrag::{DefragLimits, DefragStats, Defragmenter};
 
 /// Batches that the fastest thread may be ahead of the slowest.
 const AHEAD: usize = 4;
@@ -19,6 +23,18 @@ pub(super) struct Dealt {
     pub(super) batch: Batch,
     /// Lane of each frame.
     pub(super) lanes: Vec<u8>,
+    /// Datagrams put together of fragments, in the order of the frames that made them whole.
+    pub(super) whole: Vec<DealtWhole>,
+}
+
+/// A datagram put together of fragments.
+pub(super) struct DealtWhole {
+    /// Place in the batch of the frame that made it whole.
+    pub(super) behind: usize,
+    /// Its lane.
+    pub(super) lane: u8,
+    /// The datagram.
+    pub(super) whole: Whole,
 }
 
 /// Called between batches with the file's name and how far it has been read.
@@ -35,6 +51,8 @@ struct State<'a> {
     over: bool,
     errors: Vec<CaptureError>,
     on_progress: OnProgress<'a>,
+    /// One for all lanes, since a fragment does not tell its flow.
+    defragmenter: Defragmenter,
 }
 
 /// The batches of all files of a run, one after the other.
@@ -64,6 +82,7 @@ impl<'a> Batches<'a> {
             over: false,
             errors: Vec::new(),
             on_progress,
+            defragmenter: Defragmenter::new(&DefragLimits::default()),
         };
         Self { state: Mutex::new(state), freed: Condvar::new(), threads, lanes, knobs }
     }
@@ -107,9 +126,10 @@ impl<'a> Batches<'a> {
         self.freed.notify_all();
     }
 
-    /// What went wrong with the files, in their order.
-    pub(super) fn into_errors(self) -> Vec<CaptureError> {
-        self.state.into_inner().unwrap_or_else(PoisonError::into_inner).errors
+    /// What went wrong with the files, in their order, and what became of fragments.
+    pub(super) fn into_errors(self) -> (Vec<CaptureError>, DefragStats) {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (state.errors, state.defragmenter.stats())
     }
 
     fn lock(&self) -> MutexGuard<'_, State<'a>> {
@@ -119,7 +139,7 @@ impl<'a> Batches<'a> {
 
     /// Reads the next batch, or finds that there is none.
     fn read(&self, state: &mut State<'_>) {
-        let mut dealt = state.spare.pop().unwrap_or_else(|| Dealt { batch: Batch::new(), lanes: Vec::new() });
+        let mut dealt = state.spare.pop().unwrap_or_else(Dealt::new);
         loop {
             let Some(file) = state.files.front_mut() else {
                 state.over = true;
@@ -139,13 +159,40 @@ impl<'a> Batches<'a> {
                 state.files.push_front(next.starting_at(state.next_number));
             }
         }
-        dealt.lanes.clear();
-        let Dealt { batch, lanes } = &mut dealt;
-        for frame in batch.frames() {
-            let lane = super::replay::captured(batch, frame).map_or(0, |frame| lane_of(&frame, self.knobs, self.lanes));
-            lanes.push(lane as u8);
-        }
+        self.deal(&mut dealt, &mut state.defragmenter);
         state.waiting.push_back((Arc::new(dealt), 0));
         self.freed.notify_all();
+    }
+
+    /// Finds each frame's lane, and puts fragments together on the way.
+    fn deal(&self, dealt: &mut Dealt, defragmenter: &mut Defragmenter) {
+        let Dealt { batch, lanes, whole } = dealt;
+        lanes.clear();
+        whole.clear();
+        for (place, frame) in batch.frames().iter().enumerate() {
+            let Some(frame) = super::replay::captured(batch, frame) else {
+                lanes.push(0);
+                continue;
+            };
+            let destination = destination_of(&frame, self.knobs, self.lanes);
+            lanes.push(destination.lane as u8);
+            let Some(network) = destination.fragment.and_then(|at| frame.slice.bytes.get(at..)) else {
+                continue;
+            };
+            // What is refused is counted there.
+            if let Ok(Some(bytes)) = defragmenter.push(network, frame.time) {
+                let CapturedFrame { time, interface, number, .. } = frame;
+                let bytes = Bytes::copy_from_slice(bytes);
+                let datagram = Whole { bytes, time, interface, egress: false, number: Some(number) };
+                let lane = shard_of(datagram.hash(self.knobs), self.lanes) as u8;
+                whole.push(DealtWhole { behind: place, lane, whole: datagram });
+            }
+        }
+    }
+}
+
+impl Dealt {
+    fn new() -> Self {
+        Self { batch: Batch::new(), lanes: Vec::new(), whole: Vec::new() }
     }
 }

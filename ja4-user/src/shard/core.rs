@@ -1,32 +1,39 @@
 //! The straight line: one selected packet's way from its record to events.
 //!
 //! ```text
-//! decode → connection → opening (JA4T, JA4L, JA4LS, JA4TS) → handshake (JA4, JA4S) → end
+//!                      ┌ TCP ▶ opening (JA4T, JA4L, JA4LS, JA4TS) → ssh (JA4SSH) → stream ┐
+//! decode → connection ─┤                                                         tls, http ▼ (JA4, JA4S, JA4X, JA4H) → end
+//!                      └ UDP ▶ quic, dtls (JA4, JA4S, JA4X, JA4L, JA4LS), dhcp (JA4D, JA4D6)
 //! ```
 //! Nothing here reads a clock, takes a lock, does I/O or logs: time comes with the packet.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU16;
 
 use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::record::flag;
-use ja4_common::select::point;
+use ja4_common::select::{Class, point};
 
 use super::engines::Engines;
-use super::handshake;
+use super::flows::UserFlows;
 use super::opening::{observe_opening, tell_ja4ts};
+#[cfg(feature = "ja4plus")]
+use super::ssh;
+use super::stage::Stage;
 use super::stats::CoreStats;
 use crate::event::{self, Attributes, Cause, Ended, FlowIdentity, Method, Side, Sink, Time};
 use crate::flow::community_id::CommunityId;
-use crate::flow::connection::Connection;
+use crate::flow::connection::{Carried, Connection};
+use crate::flow::latency::Latencies;
 use crate::flow::{self, Budget, FlowTable, SlotId};
-use crate::packet::{self, Packet, Segment};
+use crate::packet::{self, Decoded, Packet, Segment, Transport};
 
 /// How long an ended connection stays, nanoseconds: the last ACKs and a repeated FIN still belong to
 /// it.
 const LINGER: u64 = 2_000_000_000;
 
 /// How long after the client's answer JA4TS waits for a SYN-ACK that was already on its way,
-/// nanoseconds. The first payload ends the wait.
+/// nanoseconds. The server's first payload ends the wait.
 const ANSWER_GRACE: u64 = 1_000_000_000;
 
 /// Bounds of one core.
@@ -38,6 +45,8 @@ pub struct Limits {
     pub idle: u64,
     /// Bytes that may wait for missing segments.
     pub reassembly: usize,
+    /// SSH packets of one JA4SSH.
+    pub ssh_window: NonZeroU16,
 }
 
 /// A moment that no packet of the connection marks.
@@ -55,12 +64,16 @@ pub trait FlowBooks {
     fn entry(&self, hash: u64, key: &FlowKey) -> Option<FlowEntry>;
     /// Drops the entry of a flow that has ended.
     fn remove(&mut self, hash: u64, key: &FlowKey);
+    /// Flows inside nested tunnels, which userspace filters itself.
+    fn inner(&mut self) -> &mut UserFlows;
 }
 
 impl Limits {
     /// Bytes that may wait for missing segments, in a whole process: some ten thousand handshakes that
     /// each wait for one.
     pub const REASSEMBLY: usize = 64 << 20;
+    /// SSH packets of one JA4SSH (specification, section 8).
+    pub const SSH_WINDOW: NonZeroU16 = NonZeroU16::new(200).unwrap();
 }
 
 /// Connections of one shard and what is known of them.
@@ -75,6 +88,8 @@ pub struct Core {
     /// Entries that each queue may hold.
     waiting: usize,
     idle: u64,
+    #[cfg(feature = "ja4plus")]
+    ssh_window: NonZeroU16,
     stats: CoreStats,
 }
 
@@ -89,6 +104,8 @@ impl Core {
             bounds: flow::Limits::default(),
             waiting: limits.connections,
             idle: limits.idle,
+            #[cfg(feature = "ja4plus")]
+            ssh_window: limits.ssh_window,
             stats: CoreStats::default(),
         }
     }
@@ -96,6 +113,11 @@ impl Core {
     /// What was counted so far.
     pub fn stats(&self) -> CoreStats {
         CoreStats { connections: self.connections.len() as u64, held_bytes: self.budget.used() as u64, ..self.stats }
+    }
+
+    /// Whether the low end of a known flow is its client.
+    pub(super) fn client_is_low(&self, hash: u64, key: &FlowKey) -> Option<bool> {
+        self.connections.get(hash, key).map(|connection| !connection.client_is_high)
     }
 
     /// Takes one packet.
@@ -107,14 +129,14 @@ impl Core {
         sink: &mut impl Sink,
     ) {
         self.stats.packets += 1;
-        let segment = match packet::decode(packet) {
-            Ok(segment) => segment,
+        let decoded = match packet::decode(packet) {
+            Ok(decoded) => decoded,
             Err(error) => return self.stats.count_undecodable(error),
         };
         if packet.header.flags & flag::RESTARTED != 0 {
-            self.end_now(packet, &segment.key, Ended::Reused, engines, sink);
+            self.end_now(packet, &decoded.key, Ended::Reused, engines, sink);
         }
-        let slot = self.enter(packet, &segment, books, engines, sink);
+        let slot = self.enter(packet, &decoded, books, engines, sink);
         let Some(connection) = self.connections.touch_at(slot) else {
             return;
         };
@@ -124,23 +146,37 @@ impl Core {
         if packet.header.flags & flag::TRACKED != 0 {
             connection.books = packet.header.books;
         }
-        observe_opening(connection, &segment, side, packet.header.point, cause, engines, sink);
-        if packet.header.point == point::C && connection.opening.is_some() {
-            push_bounded(&mut self.answered, cause.time, ANSWER_GRACE, connection.hash, segment.key, self.waiting);
-        }
-        if !segment.payload.is_empty() && packet.header.flags & flag::HEADERS_ONLY == 0 {
-            // Whoever sends payload has seen the opening through.
-            tell_ja4ts(connection, cause, engines, sink);
-            let half = handshake::Stream { side, cause, bounds: &self.bounds, budget: &mut self.budget };
-            half.take(connection, &segment, engines, &mut self.stats, sink);
-        }
-        if segment.fin || segment.rst {
-            let newly = observe_end(connection, &segment, side, cause, engines, sink);
-            if newly {
-                connection.close_half(Side::Client, &mut self.budget);
-                connection.close_half(Side::Server, &mut self.budget);
-                push_bounded(&mut self.lingering, cause.time, LINGER, connection.hash, segment.key, self.waiting);
+        let Self { bounds, budget, stats, .. } = self;
+        let mut stage = Stage { side, cause, bounds, budget, engines, stats, sink };
+        let segment = match &decoded.transport {
+            Transport::Tcp(segment) => segment,
+            Transport::Udp => return stage.datagrams(connection, packet.header, &decoded),
+        };
+        observe_opening(connection, &decoded, segment, packet.header.point, &mut stage);
+        let waits = packet.header.point == point::C && connection.opening.is_some();
+        #[cfg(feature = "ja4plus")]
+        {
+            if packet.header.class == Class::Ssh as u8 {
+                ssh::begin(connection, self.ssh_window);
             }
+            stage.count_ssh(connection, &decoded, segment, packet.header.gso_size);
+        }
+        if !decoded.payload.is_empty() && packet.header.flags & flag::HEADERS_ONLY == 0 {
+            if side == Side::Server {
+                // A server that sends payload has seen the opening through.
+                tell_ja4ts(connection, cause, stage.engines, stage.sink);
+            }
+            // A SYN's payload (TCP Fast Open, RFC 7413) follows it in sequence.
+            stage.stream(connection, segment.seq.wrapping_add(u32::from(segment.syn())), decoded.payload);
+        }
+        let ended = (segment.fin() || segment.rst()) && observe_end(connection, segment, side, cause, engines, sink);
+        let hash = connection.hash;
+        if ended {
+            connection.release(&mut self.budget);
+            push_bounded(&mut self.lingering, cause.time, LINGER, hash, decoded.key, self.waiting);
+        }
+        if waits {
+            push_bounded(&mut self.answered, cause.time, ANSWER_GRACE, hash, decoded.key, self.waiting);
         }
     }
 
@@ -148,17 +184,17 @@ impl Core {
     fn enter(
         &mut self,
         packet: &Packet<'_>,
-        segment: &Segment<'_>,
+        decoded: &Decoded<'_>,
         books: &mut impl FlowBooks,
         engines: &mut Engines,
         sink: &mut impl Sink,
     ) -> SlotId {
         let hash = packet.header.hash;
-        if let Some(slot) = self.connections.find(hash, &segment.key) {
+        if let Some(slot) = self.connections.find(hash, &decoded.key) {
             return slot;
         }
         self.stats.opened += 1;
-        let inserted = self.connections.insert(hash, segment.key, meet(packet, segment));
+        let inserted = self.connections.insert(hash, decoded.key, meet(packet, decoded));
         if let Some((key, mut evicted)) = inserted.displaced {
             let cause = Cause { hook: None, ..packet.cause() };
             books.remove(evicted.hash, &key);
@@ -283,20 +319,23 @@ fn push_bounded(
 }
 
 /// A connection of which this is the first packet.
-fn meet(packet: &Packet<'_>, segment: &Segment<'_>) -> Connection {
+fn meet(packet: &Packet<'_>, decoded: &Decoded<'_>) -> Connection {
     let flags = packet.header.flags;
     let from_client = flags & flag::FROM_CLIENT != 0;
     let from_high = flags & flag::FROM_HIGH != 0;
-    let (client, server) = if from_client { (segment.src, segment.dst) } else { (segment.dst, segment.src) };
-    let client_seq = if from_client && segment.syn { segment.seq } else { 0 };
+    let (client, server) = if from_client { (decoded.src, decoded.dst) } else { (decoded.dst, decoded.src) };
+    let client_seq = match &decoded.transport {
+        Transport::Tcp(segment) if from_client && segment.syn() => segment.seq,
+        _ => 0,
+    };
     Connection {
         identity: FlowIdentity {
-            id: identify(&segment.key, client_seq),
-            community: CommunityId::of(client, server, segment.key.proto),
+            id: identify(&decoded.key, client_seq),
+            community: CommunityId::of(client, server, decoded.key.proto),
             client,
             server,
-            proto: segment.key.proto,
-            vlan: segment.vlan,
+            proto: decoded.key.proto,
+            vlan: decoded.vlan,
         },
         hash: packet.header.hash,
         client_is_high: from_client == from_high,
@@ -307,6 +346,10 @@ fn meet(packet: &Packet<'_>, segment: &Segment<'_>) -> Connection {
         first_seq: [None; 2],
         handshake_end: [None; 2],
         halves: [None, None],
+        carried: Carried::Nothing,
+        sealed: false,
+        acks: [0; 2],
+        latencies: Latencies::default(),
         attributes: Attributes::default(),
         opening: None,
         told: [0; Method::ALL.len()],
@@ -337,12 +380,12 @@ fn observe_end(
     engines: &mut Engines,
     sink: &mut impl Sink,
 ) -> bool {
-    if segment.fin
+    if segment.fin()
         && let Some(finished) = connection.finished.get_mut(side as usize)
     {
         *finished = true;
     }
-    if segment.rst
+    if segment.rst()
         && side == Side::Server
         && let Some(opening) = &mut connection.opening
     {
@@ -351,7 +394,7 @@ fn observe_end(
     if connection.ended.is_some() {
         return false;
     }
-    connection.ended = if segment.rst {
+    connection.ended = if segment.rst() {
         Some(Ended::Rst)
     } else if connection.finished == [true, true] {
         Some(Ended::Fin)
@@ -373,8 +416,9 @@ fn tell_end(
     sink: &mut impl Sink,
 ) {
     tell_ja4ts(connection, cause, engines, sink);
-    connection.close_half(Side::Client, budget);
-    connection.close_half(Side::Server, budget);
+    #[cfg(feature = "ja4plus")]
+    ssh::tell_rest(connection, cause, &mut engines.methods.text, sink);
+    connection.release(budget);
     let (packets, bytes) = connection.totals();
     sink.connection(&event::Connection {
         cause,
@@ -384,7 +428,7 @@ fn tell_end(
         packets,
         bytes,
         ended: connection.ended.unwrap_or(Ended::Open),
-        latency: event::Latency::default(),
+        latency: connection.latencies.known(connection.attributes.tls.is_some()),
         attributes: &connection.attributes,
     });
 }

@@ -3,13 +3,25 @@
 use crate::fingerprint::Forms;
 use crate::fingerprint::ja4::{Ja4Engine, Ja4Values};
 #[cfg(feature = "ja4plus")]
+use crate::fingerprint::ja4h::{Ja4hEngine, Ja4hValues};
+#[cfg(feature = "ja4plus")]
 use crate::fingerprint::ja4s::{Ja4sEngine, Ja4sValues};
+#[cfg(feature = "ja4plus")]
+use crate::fingerprint::ja4x::{Ja4xEngine, Ja4xValues};
+use crate::flow::quic::QuicEngine;
 
 /// Engines and scratch space of one shard thread.
 #[derive(Default)]
 pub struct Engines {
+    pub(super) quic: QuicEngine,
+    pub(super) methods: Methods,
+}
+
+/// What turns messages into values.
+#[derive(Default)]
+pub(super) struct Methods {
     /// Which forms are asked for.
-    pub forms: Forms,
+    pub(super) forms: Forms,
     pub(super) ja4: Ja4Engine,
     pub(super) ja4_values: Ja4Values,
     #[cfg(feature = "ja4plus")]
@@ -17,12 +29,20 @@ pub struct Engines {
     #[cfg(feature = "ja4plus")]
     pub(super) ja4s_values: Ja4sValues,
     #[cfg(feature = "ja4plus")]
+    pub(super) ja4h: Ja4hEngine,
+    #[cfg(feature = "ja4plus")]
+    pub(super) ja4h_values: Ja4hValues,
+    #[cfg(feature = "ja4plus")]
+    pub(super) ja4x: Ja4xEngine,
+    #[cfg(feature = "ja4plus")]
+    pub(super) ja4x_values: Ja4xValues,
+    #[cfg(feature = "ja4plus")]
     pub(super) text: String,
 }
 
 impl Engines {
     /// Engines that write these forms.
     pub fn new(forms: Forms) -> Self {
-        Self { forms, ..Self::default() }
+        Self { methods: Methods { forms, ..Methods::default() }, ..Self::default() }
     }
 }

@@ -6,16 +6,18 @@
 
 use ja4_common::Slice;
 use ja4_common::counter::Counters;
-use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows, shard_of};
-use ja4_common::headers::Start;
+use ja4_common::flow::shard_of;
+use ja4_common::headers::{Parsed, Start, Transport, parse};
 use ja4_common::knobs::Knobs;
 use ja4_common::record::{FrameInfo, RecordHeader};
-use ja4_common::select::{Verdict, Work, select};
+use ja4_common::select::{Class, Verdict, Work, select};
 
-use super::core::{Core, FlowBooks, Limits, Now};
+use super::core::{Core, Limits, Now};
 use super::engines::Engines;
+use super::flows::UserFlows;
+use super::stats::CoreStats;
+use super::unwrap::{Unwrapper, Whole};
 use crate::event::{Sink, Time};
-use crate::flow::{FlowTable, SlotId};
 use crate::packet::Packet;
 
 /// One frame of a capture.
@@ -35,26 +37,28 @@ pub struct CapturedFrame<'a> {
 
 /// A lane of a replay.
 pub struct Lane {
-    flows: LaneFlows,
+    flows: UserFlows,
     core: Core,
     counters: Counters,
     work: Work,
+    unwrapper: Unwrapper,
 }
 
 impl Lane {
     /// An empty lane.
     pub fn new(limits: &Limits) -> Self {
         Self {
-            flows: LaneFlows { table: FlowTable::with_capacity(limits.connections), now: 0 },
+            flows: UserFlows::with_capacity(limits.connections),
             core: Core::new(limits),
             counters: Counters::default(),
             work: Work::default(),
+            unwrapper: Unwrapper::default(),
         }
     }
 
     /// Judges a frame as the kernel would, and takes it if it is selected.
     pub fn frame(&mut self, frame: &CapturedFrame<'_>, knobs: &Knobs, engines: &mut Engines, sink: &mut impl Sink) {
-        self.flows.now = frame.time.0;
+        self.flows.set_time(frame.time);
         let info = FrameInfo::default();
         self.counters.seen += 1;
         match select(&frame.slice, frame.start, || info, &mut self.flows, knobs, &mut self.work) {
@@ -68,9 +72,19 @@ impl Lane {
                 bump(&mut self.counters.emitted, selection.class.into());
                 let bytes = frame.slice.bytes.get(..captured).unwrap_or_default();
                 let packet = Packet { header: &header, bytes, interface: frame.interface, number: Some(frame.number) };
-                self.core.packet(&packet, &mut self.flows, engines, sink);
+                if header.class == Class::Nested as u8 {
+                    self.unwrapper.open(&packet, frame.start, knobs, &mut self.core, &mut self.flows, engines, sink);
+                } else if header.class != Class::Fragment as u8 {
+                    self.core.packet(&packet, &mut self.flows, engines, sink);
+                }
             }
         }
+    }
+
+    /// Takes a datagram that was put together of fragments.
+    pub(super) fn whole(&mut self, whole: &Whole, knobs: &Knobs, engines: &mut Engines, sink: &mut impl Sink) {
+        self.flows.set_time(whole.time);
+        self.unwrapper.take(whole, knobs, &mut self.core, &mut self.flows, engines, sink);
     }
 
     /// A second of event time has passed.
@@ -89,72 +103,29 @@ impl Lane {
     }
 
     /// The core's counters.
-    pub fn stats(&self) -> super::stats::CoreStats {
-        self.core.stats()
+    pub fn stats(&self) -> CoreStats {
+        CoreStats { unwrapped: self.unwrapper.stats(), ..self.core.stats() }
     }
 }
 
-/// The lane that a flow's frames belong to: for frames without a flow, any lane does as long as it
-/// is always the same.
-pub fn lane_of(frame: &CapturedFrame<'_>, knobs: &Knobs, lanes: u32) -> u32 {
-    use ja4_common::headers::{Parsed, Transport, parse};
+/// Where a frame belongs.
+pub(super) struct Destination {
+    /// The lane of its flow. For frames without a flow, any lane does as long as it is always the same.
+    pub(super) lane: u32,
+    /// Offset of the IP header, if the frame is a fragment.
+    pub(super) fragment: Option<usize>,
+}
+
+/// Finds where a frame belongs.
+pub(super) fn destination_of(frame: &CapturedFrame<'_>, knobs: &Knobs, lanes: u32) -> Destination {
     let mut headers = Transport::default();
-    match parse(&frame.slice, frame.start, &mut headers) {
+    let parsed = parse(&frame.slice, frame.start, &mut headers);
+    let lane = match parsed {
         Parsed::Transport => shard_of(headers.hash(knobs.seed), lanes),
         Parsed::Fragment | Parsed::Nested => shard_of(headers.hash_of_addresses(knobs.seed), lanes),
         _ => 0,
-    }
-}
-
-/// The filter's flows in a replay.
-struct LaneFlows {
-    table: FlowTable<FlowEntry>,
-    now: u64,
-}
-
-impl Flows for LaneFlows {
-    type Handle = SlotId;
-
-    fn maybe(&self, _: u64) -> bool {
-        true
-    }
-
-    fn find(&mut self, key: &FlowKey, hash: u64) -> Option<SlotId> {
-        self.table.find(hash, key)
-    }
-
-    fn entry(&mut self, handle: SlotId) -> Option<&mut FlowEntry> {
-        // Not a use: the core, which is told of the flow's end, keeps the order of use for both.
-        self.table.at_mut(handle)
-    }
-
-    fn insert(&mut self, hash: u64, entry: &FlowEntry) -> bool {
-        self.table.insert(hash, entry.key, *entry);
-        true
-    }
-
-    fn forget(&mut self, _: u64) {}
-
-    fn touch(&mut self, _: u64) {}
-
-    fn now(&self) -> u64 {
-        self.now
-    }
-
-    fn count(direction: &mut Direction, packets: u64, bytes: u64) {
-        direction.packets += packets;
-        direction.bytes += bytes;
-    }
-}
-
-impl FlowBooks for LaneFlows {
-    fn entry(&self, hash: u64, key: &FlowKey) -> Option<FlowEntry> {
-        self.table.get(hash, key).copied()
-    }
-
-    fn remove(&mut self, hash: u64, key: &FlowKey) {
-        self.table.remove(hash, key);
-    }
+    };
+    Destination { lane, fragment: (parsed == Parsed::Fragment).then_some(headers.l3 as usize) }
 }
 
 fn bump(counters: &mut [u64], index: usize) {

@@ -9,19 +9,25 @@ use std::time::{Duration, Instant};
 
 use aya::maps::{MapData, RingBuf};
 use bytes::Bytes;
-use crossbeam_channel::{Sender, TrySendError};
-use ja4_common::flow::{FlowEntry, FlowKey};
-use ja4_common::record::{HEADER, RecordHeader, VERSION};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use ja4_common::flow::{FlowEntry, FlowKey, shard_of};
+use ja4_common::headers::Start;
+use ja4_common::knobs::Knobs;
+use ja4_common::record::{HEADER, RecordHeader, VERSION, flag};
+use ja4_common::select::Class;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
 use zerocopy::FromBytes;
 
 use super::core::{Core, FlowBooks, Limits, Now};
 use super::engines::Engines;
-use super::stats::CoreStats;
+use super::flows::UserFlows;
+use super::stats::{CoreStats, Unwrapped};
+use super::unwrap::{Unwrapper, Whole};
 use crate::capture::ebpf::{AsleepFlag, FlowMap};
 use crate::event::{Connection, Fingerprint, Sink, Time};
 use crate::packet::Packet;
+use crate::packet::defrag::{DefragLimits, Defragmenter};
 use crate::sink::Formatter;
 
 /// Records taken before the loop looks at the clock again.
@@ -42,6 +48,12 @@ const NAP: Duration = Duration::from_millis(1);
 
 /// Naps without a record before the thread sleeps in the kernel.
 const NAPS: u32 = 2;
+
+/// Of so many connections one may be in a nested tunnel.
+const NESTED_SHARE: usize = 8;
+
+/// Datagrams that may wait on the way from one shard to another.
+pub const ROUTE: usize = 256;
 
 /// What all threads of a run share.
 #[derive(Debug, Default)]
@@ -69,6 +81,14 @@ pub struct Gauge {
 pub struct Shard {
     /// Its ring.
     pub ring: RingBuf<MapData>,
+    /// The filter's configuration.
+    pub knobs: Knobs,
+    /// Which shard it is.
+    pub index: u32,
+    /// Ways to every shard, for what was put together of fragments here and belongs there.
+    pub routes: Vec<Sender<Whole>>,
+    /// Where the others' ways to this shard end.
+    pub inbox: Receiver<Whole>,
     /// Its handle of the kernel's flows.
     pub flows: FlowMap,
     /// Its flag in the kernel.
@@ -102,10 +122,22 @@ pub fn boot_clock() -> u64 {
 impl Shard {
     /// Runs until it is told to stop, then drains, tells of every connection and flushes.
     pub fn run(self) {
-        let Self { mut ring, flows, mut asleep, interfaces, limits, mut engines, formatter, lines, shared, gauge } =
-            self;
+        let Self {
+            mut ring, flows, mut asleep, interfaces, limits, mut engines, formatter, lines, shared, gauge, ..
+        } = self;
         let mut core = Core::new(&limits);
-        let mut books = KernelBooks { flows, offset: 0 };
+        let inner = UserFlows::with_capacity(limits.connections.div_ceil(NESTED_SHARE));
+        let mut books = KernelBooks { flows, offset: 0, inner };
+        let mut unopened = Unopened {
+            knobs: self.knobs,
+            index: self.index,
+            routes: self.routes,
+            unwrapper: Unwrapper::default(),
+            defragmenter: Defragmenter::new(&DefragLimits::default()),
+            routed: 0,
+            lost: 0,
+        };
+        let inbox = self.inbox;
         let mut sink = QueueSink { formatter, text: Vec::new(), waiting: 0, lines, shared: Arc::clone(&shared) };
         let mut foreign = 0;
         let (mut flushed, mut evicted) = (Instant::now(), Instant::now());
@@ -126,13 +158,20 @@ impl Shard {
                         let interface = interfaces.iter().position(|index| *index == header.ifindex);
                         let interface = interface.map_or(u32::MAX, |index| index as u32);
                         let packet = Packet { header: &header, bytes, interface, number: None };
-                        core.packet(&packet, &mut books, &mut engines, &mut sink);
+                        if header.class >= Class::Fragment as u8 {
+                            unopened.take(&packet, &mut core, &mut books, &mut engines, &mut sink);
+                        } else {
+                            core.packet(&packet, &mut books, &mut engines, &mut sink);
+                        }
                     }
                     None => foreign += 1,
                 }
                 if sink.text.len() >= FULL {
                     sink.flush();
                 }
+            }
+            while let Ok(whole) = inbox.try_recv() {
+                unopened.whole(&whole, &mut core, &mut books, &mut engines, &mut sink);
             }
             let now = Instant::now();
             if now.duration_since(flushed) >= FLUSH {
@@ -142,7 +181,7 @@ impl Shard {
             if now.duration_since(evicted) >= EVICT || newest != 0 && taken < BATCH {
                 let wall = wall_clock();
                 let mut gauge = gauge.lock().unwrap_or_else(PoisonError::into_inner);
-                gauge.stats = core.stats();
+                gauge.stats = unopened.stats(core.stats());
                 gauge.foreign = foreign;
                 if newest != 0 {
                     gauge.lag = wall.0.saturating_sub(newest);
@@ -175,7 +214,7 @@ impl Shard {
         core.finish(Now { time: wall_clock(), packet: None }, &mut books, &mut engines, &mut sink);
         sink.flush();
         let mut gauge = gauge.lock().unwrap_or_else(PoisonError::into_inner);
-        gauge.stats = core.stats();
+        gauge.stats = unopened.stats(core.stats());
         gauge.foreign = foreign;
     }
 }
@@ -201,11 +240,75 @@ fn read_record(record: &[u8], offset: u64) -> Option<(RecordHeader, &[u8])> {
 struct KernelBooks {
     flows: FlowMap,
     offset: u64,
+    /// What the kernel does not see: flows in nested tunnels.
+    inner: UserFlows,
+}
+
+/// What the kernel has handed over unopened.
+struct Unopened {
+    knobs: Knobs,
+    index: u32,
+    routes: Vec<Sender<Whole>>,
+    unwrapper: Unwrapper,
+    defragmenter: Defragmenter,
+    /// Datagrams put together here and handed to another shard, and those that it had no room for.
+    routed: u64,
+    lost: u64,
+}
+
+impl Unopened {
+    fn take(
+        &mut self,
+        packet: &Packet<'_>,
+        core: &mut Core,
+        books: &mut KernelBooks,
+        engines: &mut Engines,
+        sink: &mut QueueSink,
+    ) {
+        if packet.header.class == Class::Nested as u8 {
+            return self.unwrapper.open(packet, Start::Ethernet, &self.knobs, core, books, engines, sink);
+        }
+        let network = packet.bytes.get(usize::from(packet.header.l3)..).unwrap_or_default();
+        let time = Time(packet.header.time);
+        // What is refused is counted there.
+        let Ok(Some(bytes)) = self.defragmenter.push(network, time) else {
+            return;
+        };
+        let egress = packet.header.flags & flag::EGRESS != 0;
+        let bytes = Bytes::copy_from_slice(bytes);
+        let whole = Whole { bytes, time, interface: packet.interface, egress, number: None };
+        let owner = shard_of(whole.hash(&self.knobs), self.knobs.shards);
+        if owner == self.index {
+            return self.whole(&whole, core, books, engines, sink);
+        }
+        match self.routes.get(owner as usize).map(|route| route.try_send(whole)) {
+            Some(Ok(())) => self.routed += 1,
+            Some(Err(_)) | None => self.lost += 1,
+        }
+    }
+
+    fn whole(
+        &mut self,
+        whole: &Whole,
+        core: &mut Core,
+        books: &mut KernelBooks,
+        engines: &mut Engines,
+        sink: &mut QueueSink,
+    ) {
+        self.unwrapper.take(whole, &self.knobs, core, books, engines, sink);
+    }
+
+    fn stats(&self, stats: CoreStats) -> CoreStats {
+        let unwrapped = Unwrapped { routed: self.routed, lost: self.lost, ..self.unwrapper.stats() };
+        CoreStats { unwrapped, fragments: self.defragmenter.stats(), ..stats }
+    }
 }
 
 impl FlowBooks for KernelBooks {
     fn entry(&self, hash: u64, key: &FlowKey) -> Option<FlowEntry> {
-        let mut entry = self.flows.entry(hash, key)?;
+        let Some(mut entry) = self.flows.entry(hash, key) else {
+            return self.inner.entry(hash, key);
+        };
         for direction in [&mut entry.low, &mut entry.high] {
             if direction.last_seen != 0 {
                 direction.last_seen = direction.last_seen.wrapping_add(self.offset);
@@ -218,7 +321,13 @@ impl FlowBooks for KernelBooks {
         // Under this hash there may be a newer flow by now; it stays.
         if self.flows.entry(hash, key).is_some() {
             self.flows.remove(hash);
+        } else {
+            self.inner.remove(hash, key);
         }
+    }
+
+    fn inner(&mut self) -> &mut UserFlows {
+        &mut self.inner
     }
 }
 

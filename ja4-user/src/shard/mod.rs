@@ -2,15 +2,25 @@
 
 mod batches;
 mod core;
+mod datagrams;
+mod dhcp;
 mod engines;
-mod handshake;
+mod flows;
+mod http;
 pub mod lane;
 pub mod live;
 mod merge;
 mod opening;
 pub mod replay;
 pub mod report;
+mod ssh;
+mod stage;
 pub mod stats;
+mod stream;
+mod tls;
+mod unwrap;
 
 pub use self::core::{Core, FlowBooks, Limits, Now};
 pub use self::engines::Engines;
+pub use self::flows::UserFlows;
+pub use self::unwrap::Whole;

@@ -4,41 +4,48 @@
 use ja4_common::select::point;
 
 use super::engines::Engines;
+use super::stage::Stage;
 use crate::event::{Cause, Method, Side, Sink};
 use crate::flow::connection::Connection;
-use crate::packet::Segment;
+use crate::packet::{Decoded, Segment};
 
 pub(super) use self::told::tell_ja4ts;
 use self::told::{tell_ja4t, tell_latencies};
 
 /// Notes what a packet says of the connection's opening, and tells what it completes.
-pub(super) fn observe_opening(
+pub(super) fn observe_opening<S: Sink>(
     connection: &mut Connection,
+    decoded: &Decoded<'_>,
     segment: &Segment<'_>,
-    side: Side,
     point: u8,
-    cause: Cause,
-    engines: &mut Engines,
-    sink: &mut impl Sink,
+    stage: &mut Stage<'_, S>,
 ) {
-    if segment.syn && !segment.rst && !segment.fin {
+    let Stage { side, cause, engines, sink, .. } = stage;
+    let (side, cause) = (*side, *cause);
+    if segment.syn() && !segment.rst() && !segment.fin() {
         if let Some(first) = connection.first_seq.get_mut(side as usize) {
             *first = Some(segment.seq.wrapping_add(1));
         }
         if side == Side::Client {
-            connection.opening.get_or_insert_default().on_syn(cause.time, segment.ttl);
-            tell_ja4t(connection, segment, cause, engines, sink);
+            connection.opening.get_or_insert_default().on_syn(cause.time, decoded.ttl);
+            tell_ja4t(connection, segment, cause, engines, *sink);
         } else if !connection.has_told(Method::Ja4ts) {
             let opening = connection.opening.get_or_insert_default();
-            opening.on_syn_ack(cause.time, segment.ttl, segment.window, segment.options);
+            opening.on_syn_ack(cause.time, decoded.ttl, segment.window, segment.options);
             opening.hook = cause.hook;
         }
     }
-    if point == point::C
-        && let Some(opening) = &mut connection.opening
-    {
-        opening.on_answer(cause.time);
-        tell_latencies(connection, cause, engines, sink);
+    match point {
+        point::C => {
+            if let Some(opening) = &mut connection.opening {
+                opening.on_answer(cause.time);
+                tell_latencies(connection, cause, engines, *sink);
+            }
+        }
+        point::D => connection.latencies.on_asked(cause.time),
+        point::E => connection.latencies.on_answered(cause.time),
+        point::F => connection.latencies.on_acted(cause.time),
+        _ => {}
     }
 }
 
@@ -46,10 +53,11 @@ pub(super) fn observe_opening(
 #[cfg(feature = "ja4plus")]
 mod told {
     use super::{Cause, Connection, Engines, Method, Segment, Side, Sink};
-    use crate::event::Fingerprint;
     use crate::fingerprint::ja4l;
     use crate::fingerprint::ja4t::SynFields;
+    use crate::flow::latency::between;
     use crate::flow::tcp::Opening;
+    use crate::shard::stage::{Values, tell};
 
     /// JA4T of the first SYN.
     pub(in crate::shard) fn tell_ja4t(
@@ -60,9 +68,9 @@ mod told {
         sink: &mut impl Sink,
     ) {
         if !connection.has_told(Method::Ja4t) {
-            engines.text.clear();
-            SynFields::parse(segment.window, segment.options).write(&mut engines.text);
-            tell(connection, Method::Ja4t, Side::Client, cause, &engines.text, sink);
+            engines.methods.text.clear();
+            SynFields::parse(segment.window, segment.options).write(&mut engines.methods.text);
+            tell(connection, Method::Ja4t, Side::Client, cause, Values::plain(&engines.methods.text), None, sink);
         }
     }
 
@@ -82,12 +90,14 @@ mod told {
         if connection.has_told(Method::Ja4l) {
             return;
         }
-        engines.text.clear();
-        ja4l::write(Opening::between(b, cause.time), client_ttl, &mut engines.text);
-        tell(connection, Method::Ja4l, Side::Client, cause, &engines.text, sink);
-        engines.text.clear();
-        ja4l::write(Opening::between(a, b), server_ttl, &mut engines.text);
-        tell(connection, Method::Ja4ls, Side::Server, cause, &engines.text, sink);
+        connection.latencies.on_client(between(b, cause.time));
+        connection.latencies.on_server(between(a, b));
+        engines.methods.text.clear();
+        ja4l::write(between(b, cause.time), client_ttl, &mut engines.methods.text);
+        tell(connection, Method::Ja4l, Side::Client, cause, Values::plain(&engines.methods.text), None, sink);
+        engines.methods.text.clear();
+        ja4l::write(between(a, b), server_ttl, &mut engines.methods.text);
+        tell(connection, Method::Ja4ls, Side::Server, cause, Values::plain(&engines.methods.text), None, sink);
     }
 
     /// JA4TS, once no further SYN-ACK can come.
@@ -101,33 +111,15 @@ mod told {
             return;
         };
         if let Some(fields) = &opening.fields {
-            engines.text.clear();
-            fields.write_with(&opening.retransmissions, &mut engines.text);
+            engines.methods.text.clear();
+            fields.write_with(&opening.retransmissions, &mut engines.methods.text);
             // It describes the SYN-ACK, whatever has made it final.
             let cause = Cause { hook: opening.hook, ..cause };
-            tell(connection, Method::Ja4ts, Side::Server, cause, &engines.text, sink);
+            tell(connection, Method::Ja4ts, Side::Server, cause, Values::plain(&engines.methods.text), None, sink);
         } else {
             // The SYN-ACK is still to come.
             connection.opening = Some(opening);
         }
-    }
-
-    /// A fingerprint that has one form only.
-    fn tell(connection: &mut Connection, method: Method, side: Side, cause: Cause, value: &str, sink: &mut impl Sink) {
-        let count = connection.count(method);
-        sink.fingerprint(&Fingerprint {
-            cause,
-            flow: &connection.identity,
-            method,
-            side,
-            count,
-            value,
-            raw: None,
-            original: None,
-            raw_original: None,
-            certificate: None,
-            attributes: &connection.attributes,
-        });
     }
 }
 

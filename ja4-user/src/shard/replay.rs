@@ -90,13 +90,10 @@ pub fn replay<W: Write + Send>(
             workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
         })
     };
-    let mut report = Report {
-        counters: Counters::default(),
-        stats: CoreStats::default(),
-        not_network: 0,
-        span: None,
-        errors: batches.into_errors(),
-    };
+    let (errors, fragments) = batches.into_errors();
+    let mut report =
+        Report { counters: Counters::default(), stats: CoreStats::default(), not_network: 0, span: None, errors };
+    report.stats.fragments.add(&fragments);
     for share in shares {
         report.counters.add(&share.counters);
         report.stats.add(&share.stats);
@@ -198,21 +195,45 @@ impl<'a> Worker<'a> {
     }
 
     fn batch(&mut self, dealt: &Dealt) {
-        for (frame, lane) in dealt.batch.frames().iter().zip(&dealt.lanes) {
+        let mut whole = dealt.whole.iter().peekable();
+        for (place, (frame, lane)) in dealt.batch.frames().iter().zip(&dealt.lanes).enumerate() {
             self.clock(Time(frame.time), frame.number);
-            let lane = usize::from(*lane);
-            if lane % self.threads != self.thread {
-                continue;
+            self.frame(dealt, frame, usize::from(*lane));
+            while let Some(next) = whole.next_if(|next| next.behind == place) {
+                let lane = usize::from(next.lane);
+                self.in_lane(lane, frame.number, |lane, knobs, engines, sink| {
+                    lane.whole(&next.whole, knobs, engines, sink);
+                });
             }
-            let Some(frame) = captured(&dealt.batch, frame) else {
-                self.not_network += 1;
-                continue;
-            };
-            if let Some(mine) = self.lanes.get_mut(lane / self.threads) {
-                let mut sink = LineSink { formatter: &mut self.formatter, out: &mut self.lines.text };
-                mine.frame(&frame, self.knobs, &mut self.engines, &mut sink);
-                self.lines.mark(Place { packet: frame.number, by_packet: true, lane: lane as u32 });
-            }
+        }
+    }
+
+    fn frame(&mut self, dealt: &Dealt, frame: &FrameRef, lane: usize) {
+        if lane % self.threads != self.thread {
+            return;
+        }
+        match captured(&dealt.batch, frame) {
+            None => self.not_network += 1,
+            Some(frame) => self.in_lane(lane, frame.number, |lane, knobs, engines, sink| {
+                lane.frame(&frame, knobs, engines, sink);
+            }),
+        }
+    }
+
+    /// Has a lane act, if it is this thread's.
+    fn in_lane(
+        &mut self,
+        lane: usize,
+        number: u64,
+        act: impl FnOnce(&mut Lane, &Knobs, &mut Engines, &mut LineSink<'_>),
+    ) {
+        if lane % self.threads != self.thread {
+            return;
+        }
+        if let Some(mine) = self.lanes.get_mut(lane / self.threads) {
+            let mut sink = LineSink { formatter: &mut self.formatter, out: &mut self.lines.text };
+            act(mine, self.knobs, &mut self.engines, &mut sink);
+            self.lines.mark(Place { packet: number, by_packet: true, lane: lane as u32 });
         }
     }
 

@@ -4,7 +4,7 @@ use ja4_common::counter::Counters;
 use ja4_common::headers::Malformed;
 use ja4_common::select::{Class, Passed};
 
-use super::stats::CoreStats;
+use super::stats::{CoreStats, Protocol};
 use crate::event::Ended;
 use crate::packet::DecodeError;
 use crate::sink::Group;
@@ -48,8 +48,34 @@ pub fn shards(stats: &CoreStats) -> Group {
         .count("refused_bytes", stats.refused_bytes)
         .count("held_bytes", stats.held_bytes)
         .group("undecodable", named(DecodeError::ALL.map(DecodeError::as_str), &stats.undecodable))
-        .group("malformed", named(WireError::ALL.map(WireError::as_str), &stats.malformed))
+        .group("malformed", malformed(stats))
+        .group("unwrapped", listed(stats.unwrapped.counters()))
+        .group("fragments", listed(stats.fragments.counters()))
         .group("ended", named(Ended::ALL.map(Ended::name), &stats.ended));
+    group
+}
+
+/// Counters with their names.
+fn listed<const N: usize>(counters: [(&'static str, u64); N]) -> Group {
+    let mut group = Group::default();
+    for (name, count) in counters {
+        group.count(name, count);
+    }
+    group
+}
+
+/// What broke a rule, by protocol and reason; what did not happen is left out.
+fn malformed(stats: &CoreStats) -> Group {
+    let mut group = Group::default();
+    for (protocol, counters) in Protocol::ALL.into_iter().zip(&stats.malformed) {
+        let mut reasons = Group::default();
+        for (reason, count) in WireError::ALL.into_iter().zip(counters).filter(|(_, count)| **count > 0) {
+            reasons.count(reason.as_str(), *count);
+        }
+        if total(counters) > 0 {
+            group.group(protocol.name(), reasons);
+        }
+    }
     group
 }
 

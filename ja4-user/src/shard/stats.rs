@@ -3,7 +3,45 @@
 use crate::event::Ended;
 use crate::flow::Outcome;
 use crate::packet::DecodeError;
+use crate::packet::defrag::DefragStats;
 use crate::wire::WireError;
+
+/// What malformed bytes were taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// TLS, over TCP or inside QUIC.
+    Tls,
+    /// DTLS.
+    Dtls,
+    /// QUIC.
+    Quic,
+    /// Certificates.
+    X509,
+    /// HTTP/1 and HTTP/2.
+    Http,
+    /// SSH.
+    Ssh,
+    /// DHCPv4 and DHCPv6.
+    Dhcp,
+}
+
+impl Protocol {
+    /// Every protocol, in the order of its counters.
+    pub const ALL: [Self; 7] = [Self::Tls, Self::Dtls, Self::Quic, Self::X509, Self::Http, Self::Ssh, Self::Dhcp];
+
+    /// Name of the group of counters.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::Dtls => "dtls",
+            Self::Quic => "quic",
+            Self::X509 => "x509",
+            Self::Http => "http",
+            Self::Ssh => "ssh",
+            Self::Dhcp => "dhcp",
+        }
+    }
+}
 
 /// Counters of one core, or sums of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,8 +50,8 @@ pub struct CoreStats {
     pub packets: u64,
     /// Records whose headers were cut, by [`DecodeError::ALL`].
     pub undecodable: [u64; DecodeError::ALL.len()],
-    /// TLS bytes that broke a rule, by [`WireError::ALL`].
-    pub malformed: [u64; WireError::ALL.len()],
+    /// Bytes that broke a rule, by [`Protocol::ALL`] and [`WireError::ALL`].
+    pub malformed: [[u64; WireError::ALL.len()]; Protocol::ALL.len()],
     /// Segments that belong to no handshake.
     pub stray_segments: u64,
     /// Bytes seen before.
@@ -30,6 +68,55 @@ pub struct CoreStats {
     pub connections: u64,
     /// Bytes that wait now.
     pub held_bytes: u64,
+    /// What was taken out of nested tunnels and put together of fragments.
+    pub unwrapped: Unwrapped,
+    /// Fragments.
+    pub fragments: DefragStats,
+}
+
+/// Outcomes of what userspace has opened itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unwrapped {
+    /// Packets that the core took.
+    pub taken: u64,
+    /// Packets that nothing is made of.
+    pub unselected: u64,
+    /// Packets too broken to judge.
+    pub unparseable: u64,
+    /// Fragments inside nested tunnels, which are not put together.
+    pub fragments: u64,
+    /// Packets in more tunnels than are opened.
+    pub too_deep: u64,
+    /// Datagrams handed to another shard.
+    pub routed: u64,
+    /// Datagrams lost since that shard's queue was full.
+    pub lost: u64,
+}
+
+impl Unwrapped {
+    /// Names and counts.
+    pub fn counters(&self) -> [(&'static str, u64); 7] {
+        let Self { taken, unselected, unparseable, fragments, too_deep, routed, lost } = *self;
+        [
+            ("taken", taken),
+            ("unselected", unselected),
+            ("unparseable", unparseable),
+            ("fragments", fragments),
+            ("too_deep", too_deep),
+            ("routed", routed),
+            ("lost", lost),
+        ]
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.taken += other.taken;
+        self.unselected += other.unselected;
+        self.unparseable += other.unparseable;
+        self.fragments += other.fragments;
+        self.too_deep += other.too_deep;
+        self.routed += other.routed;
+        self.lost += other.lost;
+    }
 }
 
 impl CoreStats {
@@ -37,7 +124,9 @@ impl CoreStats {
     pub fn add(&mut self, other: &Self) {
         self.packets += other.packets;
         sum(&mut self.undecodable, &other.undecodable);
-        sum(&mut self.malformed, &other.malformed);
+        for (mine, theirs) in self.malformed.iter_mut().zip(&other.malformed) {
+            sum(mine, theirs);
+        }
         self.stray_segments += other.stray_segments;
         self.duplicate_bytes += other.duplicate_bytes;
         self.conflicting_bytes += other.conflicting_bytes;
@@ -46,14 +135,18 @@ impl CoreStats {
         sum(&mut self.ended, &other.ended);
         self.connections += other.connections;
         self.held_bytes += other.held_bytes;
+        self.unwrapped.add(&other.unwrapped);
+        self.fragments.add(&other.fragments);
     }
 
     pub(super) fn count_undecodable(&mut self, error: DecodeError) {
         bump(&mut self.undecodable, error as usize);
     }
 
-    pub(super) fn count_malformed(&mut self, error: WireError) {
-        bump(&mut self.malformed, error.index());
+    pub(super) fn count_malformed(&mut self, protocol: Protocol, error: WireError) {
+        if let Some(reasons) = self.malformed.get_mut(protocol as usize) {
+            bump(reasons, error.index());
+        }
     }
 
     pub(super) fn count_ended(&mut self, ended: Ended) {

@@ -13,7 +13,7 @@ use ja4_common::record::RecordHeader;
 use ja4_user::capture::ebpf::{Kernel, Program};
 use ja4_user::event::{Connection, Fingerprint, Method, Sink, Time};
 use ja4_user::packet::Packet;
-use ja4_user::shard::{Core, Engines, FlowBooks, Limits, Now};
+use ja4_user::shard::{Core, Engines, Limits, Now, UserFlows};
 use tests::random::SplitMix64;
 use zerocopy::FromBytes;
 
@@ -31,7 +31,13 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut kernel = kernel::load(knobs)?;
     let mut ring = kernel.take_ring(0).expect("nobody took it yet");
     let mut shard = Shard {
-        core: Core::new(&Limits { connections: 1 << 18, idle: u64::MAX, reassembly: Limits::REASSEMBLY }),
+        core: Core::new(&Limits {
+            connections: 1 << 18,
+            idle: u64::MAX,
+            reassembly: Limits::REASSEMBLY,
+            ssh_window: Limits::SSH_WINDOW,
+        }),
+        books: UserFlows::with_capacity(1),
         engines: Engines::default(),
         sink: Counting::default(),
     };
@@ -74,6 +80,8 @@ fn fill(kernel: &mut Kernel, frames: impl Iterator<Item = Vec<u8>>) -> Result<()
 /// The part of a live shard between its ring and its lines.
 struct Shard {
     core: Core,
+    /// No flow is in it: nobody asks for counts before a connection ends.
+    books: UserFlows,
     engines: Engines,
     sink: Counting,
 }
@@ -82,7 +90,7 @@ impl Shard {
     /// Lets go of every connection.
     fn forget(&mut self) {
         let end = Now { time: Time(u64::MAX), packet: None };
-        self.core.finish(end, &mut NoBooks, &mut self.engines, &mut self.sink);
+        self.core.finish(end, &mut self.books, &mut self.engines, &mut self.sink);
     }
 
     /// Empties the ring; millions of records a second.
@@ -95,26 +103,15 @@ impl Shard {
             };
             let bytes = rest.get(..header.captured as usize).unwrap_or_default();
             let packet = Packet { header: &header, bytes, interface: 0, number: None };
-            self.core.packet(&packet, &mut NoBooks, &mut self.engines, &mut self.sink);
+            self.core.packet(&packet, &mut self.books, &mut self.engines, &mut self.sink);
             taken += 1;
         }
         let time = begun.elapsed();
         // What waits for its time is not to pile up over the rounds.
-        self.core.tick(Now { time: Time(u64::MAX), packet: None }, &mut NoBooks, &mut self.engines, &mut self.sink);
+        self.core.tick(Now { time: Time(u64::MAX), packet: None }, &mut self.books, &mut self.engines, &mut self.sink);
         ensure!(taken == wanted, "{taken} records in the ring, not {wanted}");
         Ok(f64::from(taken) / time.as_secs_f64() / 1e6)
     }
-}
-
-/// The kernel's counts; nobody asks for them before a connection ends.
-struct NoBooks;
-
-impl FlowBooks for NoBooks {
-    fn entry(&self, _: u64, _: &FlowKey) -> Option<FlowEntry> {
-        None
-    }
-
-    fn remove(&mut self, _: u64, _: &FlowKey) {}
 }
 
 /// Counts what it is told.

@@ -35,6 +35,8 @@ impl HandshakeType {
     pub const CERTIFICATE: Self = Self(11);
     /// server_hello_done
     pub const SERVER_HELLO_DONE: Self = Self(14);
+    /// client_key_exchange
+    pub const CLIENT_KEY_EXCHANGE: Self = Self(16);
 }
 
 /// One whole handshake message.
@@ -145,6 +147,12 @@ impl HandshakeStream {
     #[must_use]
     pub const fn status(&self) -> Status {
         self.status
+    }
+
+    /// Whether a ChangeCipherSpec has come: below TLS 1.3, what follows is encrypted.
+    #[must_use]
+    pub const fn cipher_changed(&self) -> bool {
+        self.cipher_changed
     }
 
     /// Bytes of memory held for a message under way, for the owner's total.

@@ -1,0 +1,50 @@
+//! HTTP requests to JA4H.
+
+use std::ops::ControlFlow;
+
+#[cfg(feature = "ja4plus")]
+use super::engines::Methods;
+#[cfg(feature = "ja4plus")]
+use super::stage::{Values, tell};
+use super::stats::Protocol;
+use super::stream::Reader;
+use super::tls::text;
+use crate::event::{Http, Sink};
+#[cfg(feature = "ja4plus")]
+use crate::event::{Method, Side};
+#[cfg(feature = "ja4plus")]
+use crate::fingerprint::Forms;
+use crate::wire::WireError;
+use crate::wire::http::Request;
+
+/// Takes a request, or what was wrong with one.
+pub(super) fn request<S: Sink>(reader: &mut Reader<'_, S>, request: Result<Request<'_>, WireError>) -> ControlFlow<()> {
+    let request = match request {
+        Ok(request) => request,
+        Err(error) => {
+            reader.stats.count_malformed(Protocol::Http, error);
+            return ControlFlow::Continue(());
+        }
+    };
+    let connection = &mut *reader.connection;
+    **connection.attributes.http.get_or_insert_default() = Http {
+        method: Some(text(request.method())),
+        host: request.host().map(text),
+        user_agent: request.user_agent().map(text),
+        version: Some(request.version().as_str()),
+    };
+    #[cfg(feature = "ja4plus")]
+    {
+        let Methods { forms, ja4h, ja4h_values: values, .. } = &mut reader.engines.methods;
+        ja4h.ja4h(&request, *forms, values);
+        let all = *forms == Forms::All;
+        let values = Values {
+            value: &values.value,
+            raw: all.then_some(&values.raw),
+            original: all.then_some(&values.original),
+            raw_original: all.then_some(&values.raw_original),
+        };
+        tell(connection, Method::Ja4h, Side::Client, reader.cause, values, None, reader.sink);
+    }
+    ControlFlow::Continue(())
+}

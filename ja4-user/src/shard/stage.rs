@@ -1,0 +1,67 @@
+//! What the stages of one packet share.
+
+use super::engines::Engines;
+use super::stats::CoreStats;
+use crate::event::{Cause, Certificate, Fingerprint, Method, Side, Sink};
+use crate::flow::connection::Connection;
+use crate::flow::{Budget, Limits};
+
+/// One packet on its way through the stages of a core.
+pub(super) struct Stage<'a, S> {
+    /// Who sent it.
+    pub(super) side: Side,
+    /// The packet as the cause of events.
+    pub(super) cause: Cause,
+    /// What one direction may hold.
+    pub(super) bounds: &'a Limits,
+    /// What all of them may hold.
+    pub(super) budget: &'a mut Budget,
+    /// What computes fingerprints.
+    pub(super) engines: &'a mut Engines,
+    /// What is counted.
+    pub(super) stats: &'a mut CoreStats,
+    /// Where events go.
+    pub(super) sink: &'a mut S,
+}
+
+/// The forms of one fingerprint; those not asked for or not defined are absent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Values<'a> {
+    pub(super) value: &'a str,
+    pub(super) raw: Option<&'a str>,
+    pub(super) original: Option<&'a str>,
+    pub(super) raw_original: Option<&'a str>,
+}
+
+impl<'a> Values<'a> {
+    /// A fingerprint that has one form only.
+    pub(super) const fn plain(value: &'a str) -> Self {
+        Self { value, raw: None, original: None, raw_original: None }
+    }
+}
+
+/// Tells of a fingerprint.
+pub(super) fn tell(
+    connection: &mut Connection,
+    method: Method,
+    side: Side,
+    cause: Cause,
+    values: Values<'_>,
+    certificate: Option<&Certificate>,
+    sink: &mut impl Sink,
+) {
+    let count = connection.count(method);
+    sink.fingerprint(&Fingerprint {
+        cause,
+        flow: &connection.identity,
+        method,
+        side,
+        count,
+        value: values.value,
+        raw: values.raw,
+        original: values.original,
+        raw_original: values.raw_original,
+        certificate,
+        attributes: &connection.attributes,
+    });
+}

@@ -1,0 +1,164 @@
+//! A TCP connection's streams: segments into order, what is in order into messages, messages into
+//! fingerprints.
+
+use std::ops::ControlFlow;
+
+use ja4_common::begin::Begin;
+
+use super::stage::Stage;
+use super::stats::Protocol;
+use super::tls::Handshake;
+use super::{http, ssh};
+use crate::event::{Side, Sink};
+use crate::fingerprint::Carrier;
+use crate::flow::connection::{Carried, Connection};
+use crate::flow::stream::{Half, Start, Stream, begins};
+use crate::wire::tls::Status;
+use crate::wire::{http1, http2};
+
+impl<S: Sink> Stage<'_, S> {
+    /// Takes a segment with payload.
+    pub(super) fn stream(&mut self, connection: &mut Connection, seq: u32, payload: &[u8]) {
+        let Some(mut half) = self.half(connection, seq, payload) else {
+            return;
+        };
+        let Half { reassembly, stream } = &mut *half;
+        let (side, cause) = (self.side, self.cause);
+        let (engines, stats, sink) = (&mut *self.engines, &mut *self.stats, &mut *self.sink);
+        let mut reading = ControlFlow::Continue(());
+        let outcome = reassembly.push(seq, payload, self.bounds, self.budget, |bytes| {
+            if reading.is_continue() {
+                let mut reader = Reader { side, cause, connection, engines, stats, sink };
+                reading = reader.read(stream, bytes);
+            }
+        });
+        self.stats.count_reassembly(&outcome);
+        if let Some(place) = connection.halves.get_mut(side as usize) {
+            *place = Some(half);
+        }
+        if reading.is_break() {
+            connection.close_half(side, self.budget);
+            if side == Side::Server && connection.sealed {
+                // The server has answered: the client has nothing more to say in the clear.
+                connection.close_half(Side::Client, self.budget);
+            }
+        }
+    }
+
+    /// The stream that the segment belongs to, taken out of the connection.
+    fn half(&mut self, connection: &mut Connection, seq: u32, payload: &[u8]) -> Option<Box<Half>> {
+        let begin = begins(payload);
+        if let Some(mut half) = connection.halves.get_mut(self.side as usize).and_then(Option::take) {
+            half.skip_to(seq, begin, self.budget);
+            return Some(half);
+        }
+        let end = connection.handshake_end.get(self.side as usize).copied().flatten();
+        if end.is_some_and(|end| seq.wrapping_sub(end).cast_signed() < 0) {
+            self.stats.duplicate_bytes += payload.len() as u64;
+            return None;
+        }
+        // A new one: from the first byte of the stream, or from something in the middle of it.
+        let first_seq = connection.first_seq.get(self.side as usize).copied().flatten();
+        match first_seq {
+            Some(first) if begin == Begin::Nothing || seq == first => Some(Box::new(Half::new(first))),
+            _ if begin != Begin::Nothing => Some(Box::new(Half::new(seq))),
+            _ => {
+                if !matches!(connection.carried, Carried::Ssh(_)) {
+                    self.stats.stray_segments += 1;
+                }
+                None
+            }
+        }
+    }
+}
+
+/// What reads bytes that are in order.
+pub(super) struct Reader<'a, S> {
+    pub(super) side: Side,
+    pub(super) cause: crate::event::Cause,
+    pub(super) connection: &'a mut Connection,
+    pub(super) engines: &'a mut super::engines::Engines,
+    pub(super) stats: &'a mut super::stats::CoreStats,
+    pub(super) sink: &'a mut S,
+}
+
+impl<S: Sink> Reader<'_, S> {
+    /// Reads the next bytes; breaks where the stream has no more to say.
+    fn read(&mut self, stream: &mut Stream, bytes: &[u8]) -> ControlFlow<()> {
+        match stream {
+            Stream::Unknown(start) => {
+                let mut kept = *start;
+                let rest = kept.take(bytes);
+                match kept.kind(self.side) {
+                    None => {
+                        *start = kept;
+                        ControlFlow::Continue(())
+                    }
+                    Some(kind) => {
+                        let earlier = start.as_bytes().len();
+                        *stream = kind;
+                        // All of them came in one slice, unless the first ones were very few.
+                        if earlier == 0 {
+                            return self.read(stream, bytes);
+                        }
+                        self.read(stream, kept.as_bytes())?;
+                        self.read(stream, rest)
+                    }
+                }
+            }
+            _ if bytes.is_empty() => ControlFlow::Continue(()),
+            Stream::Other => ControlFlow::Break(()),
+            Stream::Tls(tls) => {
+                let status = tls.push(bytes, |message| {
+                    let handshake = Handshake {
+                        carrier: Carrier::Tcp,
+                        side: self.side,
+                        cause: self.cause,
+                        connection: self.connection,
+                        methods: &mut self.engines.methods,
+                        stats: self.stats,
+                        sink: self.sink,
+                    };
+                    handshake.message(&message)
+                });
+                match status {
+                    // An abbreviated handshake of TLS 1.2 ends here.
+                    Status::Open if tls.cipher_changed() && self.connection.is_answered() => ControlFlow::Break(()),
+                    Status::Open => ControlFlow::Continue(()),
+                    Status::Failed(error) => {
+                        self.stats.count_malformed(Protocol::Tls, error);
+                        ControlFlow::Break(())
+                    }
+                    Status::Ended(_) => ControlFlow::Break(()),
+                }
+            }
+            Stream::Http1(http) => {
+                let status = http.push(bytes, |request| http::request(self, request));
+                match status {
+                    http1::Status::Open => ControlFlow::Continue(()),
+                    http1::Status::Http2(rest) => {
+                        *stream = Stream::Http2(Box::new(http2::Http2Stream::behind_preface()));
+                        self.read(stream, rest)
+                    }
+                    // After CONNECT or an upgrade: whatever it is, it begins here.
+                    http1::Status::Tunnel(rest) => {
+                        let held = http.held().to_vec();
+                        *stream = Stream::Unknown(Start::default());
+                        self.read(stream, &held)?;
+                        self.read(stream, rest)
+                    }
+                    http1::Status::Lost | http1::Status::Ended => ControlFlow::Break(()),
+                }
+            }
+            Stream::Http2(http) => match http.push(bytes, |request| http::request(self, Ok(request))) {
+                http2::Status::Open => ControlFlow::Continue(()),
+                http2::Status::Ended => ControlFlow::Break(()),
+                http2::Status::Failed(error) => {
+                    self.stats.count_malformed(Protocol::Http, error);
+                    ControlFlow::Break(())
+                }
+            },
+            Stream::Ssh(stream) => ssh::read(self, stream, bytes),
+        }
+    }
+}

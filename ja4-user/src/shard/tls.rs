@@ -1,0 +1,150 @@
+//! Handshake messages to JA4, JA4S and JA4X, whatever has carried them.
+
+use std::ops::ControlFlow;
+
+use super::engines::Methods;
+use super::stage::{Values, tell};
+use super::stats::{CoreStats, Protocol};
+use crate::event::{Cause, Certificate, MAX_TEXT, Method, Side, Sink};
+use crate::fingerprint::{Carrier, Forms};
+use crate::flow::connection::Connection;
+use crate::wire::tls::{
+    CertificateList, ClientHello, Framing, HandshakeMessage, HandshakeType, ServerHello, version_name,
+};
+use crate::wire::{WireError, x509};
+
+/// Most ALPN names kept of a hello: more than any client offers.
+const MAX_ALPN_NAMES: usize = 16;
+
+/// Where messages turn into events.
+pub(super) struct Handshake<'a, S> {
+    pub(super) carrier: Carrier,
+    pub(super) side: Side,
+    pub(super) cause: Cause,
+    pub(super) connection: &'a mut Connection,
+    pub(super) methods: &'a mut Methods,
+    pub(super) stats: &'a mut CoreStats,
+    pub(super) sink: &'a mut S,
+}
+
+impl<S: Sink> Handshake<'_, S> {
+    /// Takes a message; breaks after the last one of its side that is read.
+    pub(super) fn message(mut self, message: &HandshakeMessage<'_>) -> ControlFlow<()> {
+        let outcome = match (message.kind, self.side) {
+            (HandshakeType::CLIENT_HELLO, Side::Client) => self.client_hello(message.body),
+            (HandshakeType::SERVER_HELLO, Side::Server) => self.server_hello(message.body),
+            (HandshakeType::CERTIFICATE, _) if !self.connection.sealed => self.certificates(message.body),
+            (HandshakeType::SERVER_HELLO_DONE, Side::Server) | (HandshakeType::CLIENT_KEY_EXCHANGE, Side::Client) => {
+                Ok(ControlFlow::Break(()))
+            }
+            _ => Ok(ControlFlow::Continue(())),
+        };
+        outcome.unwrap_or_else(|error| {
+            let protocol = if self.carrier == Carrier::Dtls { Protocol::Dtls } else { Protocol::Tls };
+            self.stats.count_malformed(protocol, error);
+            ControlFlow::Break(())
+        })
+    }
+
+    fn client_hello(&mut self, body: &[u8]) -> Result<ControlFlow<()>, WireError> {
+        let framing = if self.carrier == Carrier::Dtls { Framing::Dtls } else { Framing::Tls };
+        let hello = &ClientHello::parse(body, framing)?;
+        let connection = &mut *self.connection;
+        let tls = connection.attributes.tls.get_or_insert_default();
+        if tls.sni.is_none() {
+            tls.sni = hello.sni().map(str::to_owned);
+        }
+        if tls.alpn.is_empty() {
+            tls.alpn = hello.alpn().take(MAX_ALPN_NAMES).map(text).collect();
+        }
+        if tls.cipher.is_none() {
+            tls.version = version_name(hello.version());
+        }
+        tls.ech = hello.has_encrypted_client_hello();
+        let Methods { forms, ja4, ja4_values: values, .. } = &mut *self.methods;
+        ja4.ja4(hello, self.carrier, *forms, values);
+        let all = *forms == Forms::All;
+        let values = Values {
+            value: &values.value,
+            raw: all.then_some(&values.raw),
+            original: all.then_some(&values.original),
+            raw_original: all.then_some(&values.raw_original),
+        };
+        tell(connection, Method::Ja4, Side::Client, self.cause, values, None, self.sink);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The first ServerHello counts, a HelloRetryRequest too; one that follows it says the final
+    /// version and suite.
+    fn server_hello(&mut self, body: &[u8]) -> Result<ControlFlow<()>, WireError> {
+        let hello = &ServerHello::parse(body)?;
+        let connection = &mut *self.connection;
+        let tls = connection.attributes.tls.get_or_insert_default();
+        tls.version = version_name(hello.version());
+        tls.cipher = Some(hello.cipher_suite);
+        tls.alpn_chosen = hello.alpn().next().map(text);
+        connection.sealed = !matches!(hello.version(), 0x0002 | 0x0300..=0x0303 | 0xfeff | 0xfefd | 0x0100);
+        #[cfg(feature = "ja4plus")]
+        if !connection.has_told(Method::Ja4s) {
+            let Methods { forms, ja4s, ja4s_values: values, .. } = &mut *self.methods;
+            ja4s.ja4s(hello, self.carrier, *forms, values);
+            let raw = (*forms == Forms::All).then_some(&*values.raw);
+            let values = Values { raw, ..Values::plain(&values.value) };
+            tell(connection, Method::Ja4s, Side::Server, self.cause, values, None, self.sink);
+        }
+        // After a HelloRetryRequest comes the ServerHello proper; below TLS 1.3 come the certificates.
+        let last = connection.sealed && !hello.is_hello_retry_request();
+        Ok(if last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+
+    /// Every certificate of the message, leaf first. What follows a malformed one is still read.
+    fn certificates(&mut self, body: &[u8]) -> Result<ControlFlow<()>, WireError> {
+        for (place, der) in CertificateList::parse(body)?.enumerate() {
+            let der = match der {
+                Ok(der) => der,
+                Err(error) => {
+                    self.stats.count_malformed(Protocol::X509, error);
+                    break;
+                }
+            };
+            match x509::Certificate::parse(der) {
+                Ok(certificate) => self.certificate(&certificate, place == 0),
+                Err(error) => self.stats.count_malformed(Protocol::X509, error),
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn certificate(&mut self, certificate: &x509::Certificate<'_>, leaf: bool) {
+        let connection = &mut *self.connection;
+        let attributes = Certificate {
+            subject: certificate.subject_cn().map(|name| cut(name.into_owned())),
+            issuer: certificate.issuer_cn().map(|name| cut(name.into_owned())),
+            not_before: certificate.not_before(),
+            not_after: certificate.not_after(),
+            san_count: certificate.san_count(),
+        };
+        #[cfg(feature = "ja4plus")]
+        {
+            let Methods { forms, ja4x, ja4x_values: values, .. } = &mut *self.methods;
+            ja4x.ja4x(certificate, *forms, values);
+            let raw = (*forms == Forms::All).then_some(&*values.raw);
+            let values = Values { raw, ..Values::plain(&values.value) };
+            tell(connection, Method::Ja4x, self.side, self.cause, values, Some(&attributes), self.sink);
+        }
+        if leaf && self.side == Side::Server {
+            connection.attributes.tls.get_or_insert_default().certificate = Some(Box::new(attributes));
+        }
+    }
+}
+
+/// Bytes of the wire as an attribute.
+pub(super) fn text(bytes: &[u8]) -> String {
+    cut(String::from_utf8_lossy(bytes.get(..MAX_TEXT).unwrap_or(bytes)).into_owned())
+}
+
+/// A text within [`MAX_TEXT`].
+pub(super) fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
+    text
+}

@@ -1,0 +1,239 @@
+//! What the filter hands over unopened: tunnels inside tunnels, and datagrams put together of fragments.
+//! What is inside is judged here, by the same rules.
+
+use bytes::Bytes;
+use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows, client};
+use ja4_common::headers::{ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Parsed, Start, Transport, parse};
+use ja4_common::hunger::phase;
+use ja4_common::knobs::Knobs;
+use ja4_common::record::{FrameInfo, RecordHeader, flag};
+use ja4_common::select::{Verdict, Work, select};
+use ja4_common::{Bytes as _, Slice};
+
+use super::core::{Core, FlowBooks};
+use super::engines::Engines;
+use super::stats::Unwrapped;
+use crate::event::{Sink, Time};
+use crate::packet::Packet;
+
+/// Tunnels opened in one packet, beside the two that the filter has found.
+const MAX_TUNNELS: usize = 6;
+
+/// A datagram that was put together.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    /// From its IP header on.
+    pub(super) bytes: Bytes,
+    /// Time of the fragment that came last.
+    pub(super) time: Time,
+    /// Index into the run's list of interface names.
+    pub(super) interface: u32,
+    /// Whether it leaves the host.
+    pub(super) egress: bool,
+    /// Number in the capture of the fragment that came last; absent live.
+    pub(super) number: Option<u64>,
+}
+
+impl Whole {
+    /// What its first byte says it is.
+    fn start(&self) -> Start {
+        start_of(&self.bytes)
+    }
+
+    /// Hash by which it finds its shard.
+    pub(super) fn hash(&self, knobs: &Knobs) -> u64 {
+        let slice = Slice { bytes: &self.bytes, wire_len: self.bytes.len() };
+        let mut headers = Transport::default();
+        match parse(&slice, self.start(), &mut headers) {
+            Parsed::Transport => headers.hash(knobs.seed),
+            _ => headers.hash_of_addresses(knobs.seed),
+        }
+    }
+}
+
+fn start_of(network: &[u8]) -> Start {
+    let four = network.first().is_some_and(|first| first >> 4 == 4);
+    Start::Network { ethertype: if four { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 }, offset: 0 }
+}
+
+/// Opens packets, and judges what is in them.
+#[derive(Default)]
+pub(super) struct Unwrapper {
+    work: Work,
+    stats: Unwrapped,
+}
+
+/// Where a judged packet goes.
+struct Onward<'a, 'b, B, S> {
+    knobs: &'a Knobs,
+    core: &'a mut Core,
+    books: &'a mut B,
+    engines: &'a mut Engines,
+    sink: &'a mut S,
+    /// The record that brought it.
+    packet: &'a Packet<'b>,
+}
+
+impl Unwrapper {
+    /// What was counted so far.
+    pub(super) fn stats(&self) -> Unwrapped {
+        self.stats
+    }
+
+    /// Opens a tunnel inside a tunnel. `start`: where the headers of the record's frame begin.
+    #[expect(clippy::too_many_arguments, reason = "the stages' context, passed down one level")]
+    pub(super) fn open<B: FlowBooks, S: Sink>(
+        &mut self,
+        packet: &Packet<'_>,
+        start: Start,
+        knobs: &Knobs,
+        core: &mut Core,
+        books: &mut B,
+        engines: &mut Engines,
+        sink: &mut S,
+    ) {
+        books.inner().set_time(Time(packet.header.time));
+        let slice = Slice { bytes: packet.bytes, wire_len: packet.header.wire_len as usize };
+        self.descend(slice, start, Onward { knobs, core, books, engines, sink, packet });
+    }
+
+    /// From tunnel to tunnel, until there is none.
+    fn descend<B: FlowBooks, S: Sink>(&mut self, slice: Slice<'_>, start: Start, onward: Onward<'_, '_, B, S>) {
+        let (mut slice, mut start) = (slice, start);
+        let info = FrameInfo::default();
+        for _ in 0..MAX_TUNNELS {
+            let mut headers = Transport::default();
+            match parse(&slice, start, &mut headers) {
+                Parsed::Nested => {}
+                Parsed::Fragment => return self.stats.fragments += 1,
+                _ => {
+                    let verdict = select(&slice, start, || info, onward.books.inner(), onward.knobs, &mut self.work);
+                    return match verdict {
+                        Verdict::Selected => self.hand_on(slice, 0, onward),
+                        Verdict::Unselected(_) => self.stats.unselected += 1,
+                        Verdict::Unparseable(_) => self.stats.unparseable += 1,
+                    };
+                }
+            }
+            let at = headers.l4 as usize;
+            slice = Slice {
+                bytes: slice.bytes.get(at..).unwrap_or_default(),
+                wire_len: slice.wire_len().saturating_sub(at),
+            };
+            start = match headers.inner {
+                ETHERTYPE_ETHERNET => Start::Ethernet,
+                ethertype => Start::Network { ethertype, offset: 0 },
+            };
+        }
+        self.stats.too_deep += 1;
+    }
+
+    /// Takes a datagram that was put together. The filter has not seen it, so everything is wanted that its
+    /// flow, if it is known, may have a use for.
+    pub(super) fn take<B: FlowBooks, S: Sink>(
+        &mut self,
+        whole: &Whole,
+        knobs: &Knobs,
+        core: &mut Core,
+        books: &mut B,
+        engines: &mut Engines,
+        sink: &mut S,
+    ) {
+        let (slice, start) = (Slice { bytes: &whole.bytes, wire_len: whole.bytes.len() }, whole.start());
+        let info = FrameInfo { egress: whole.egress, ..FrameInfo::default() };
+        let record = RecordHeader {
+            time: whole.time.0,
+            flags: if whole.egress { flag::EGRESS } else { 0 },
+            wire_len: whole.bytes.len() as u32,
+            ..RecordHeader::default()
+        };
+        let packet = Packet { header: &record, bytes: &whole.bytes, interface: whole.interface, number: whole.number };
+        let mut headers = Transport::default();
+        match parse(&slice, start, &mut headers) {
+            Parsed::Transport => {}
+            Parsed::Nested => return self.open(&packet, start, knobs, core, books, engines, sink),
+            Parsed::Fragment => return self.stats.fragments += 1,
+            Parsed::NotIp | Parsed::OtherProtocol => return self.stats.unselected += 1,
+            Parsed::Malformed(_) => return self.stats.unparseable += 1,
+        }
+        let (key, _) = FlowKey::of(&headers);
+        let mut open_handed = OpenHanded::new(core.client_is_low(headers.hash(knobs.seed), &key));
+        match select(&slice, start, || info, &mut open_handed, knobs, &mut self.work) {
+            Verdict::Selected => {
+                // Its counts are not the flow's.
+                let onward = Onward { knobs, core, books, engines, sink, packet: &packet };
+                self.hand_on(slice, flag::TRACKED, onward);
+            }
+            Verdict::Unselected(_) => self.stats.unselected += 1,
+            Verdict::Unparseable(_) => self.stats.unparseable += 1,
+        }
+    }
+
+    /// Gives the core a record like the filter's, less the flags `without`.
+    fn hand_on<B: FlowBooks, S: Sink>(&mut self, slice: Slice<'_>, without: u16, onward: Onward<'_, '_, B, S>) {
+        let Onward { core, books, engines, sink, packet, .. } = onward;
+        let selection = &self.work.selection;
+        let captured = slice.bytes.len().min(selection.capture as usize);
+        let info = FrameInfo {
+            ifindex: packet.header.ifindex,
+            egress: packet.header.flags & flag::EGRESS != 0,
+            vlan: packet.header.vlan,
+            ..FrameInfo::default()
+        };
+        let mut header = RecordHeader::new(&info, selection, packet.header.time, captured as u32);
+        header.flags &= !without;
+        let inner = Packet {
+            header: &header,
+            bytes: slice.bytes.get(..captured).unwrap_or_default(),
+            interface: packet.interface,
+            number: packet.number,
+        };
+        self.stats.taken += 1;
+        core.packet(&inner, books, engines, sink);
+    }
+}
+
+/// Flows of which everything is wanted: the one at hand, if it is known.
+struct OpenHanded {
+    known: bool,
+    entry: FlowEntry,
+}
+
+impl OpenHanded {
+    fn new(client_is_low: Option<bool>) -> Self {
+        let hungry = Direction { phase: phase::TEXT, budget: u32::MAX, ..Direction::default() };
+        let client = if client_is_low == Some(false) { client::HIGH } else { client::LOW };
+        let entry = FlowEntry { low: hungry, high: hungry, client, ..FlowEntry::default() };
+        Self { known: client_is_low.is_some(), entry }
+    }
+}
+
+impl Flows for OpenHanded {
+    type Handle = ();
+
+    fn maybe(&self, _: u64) -> bool {
+        self.known
+    }
+
+    fn find(&mut self, _: &FlowKey, _: u64) -> Option<()> {
+        self.known.then_some(())
+    }
+
+    fn entry(&mut self, (): ()) -> Option<&mut FlowEntry> {
+        Some(&mut self.entry)
+    }
+
+    fn insert(&mut self, _: u64, _: &FlowEntry) -> bool {
+        false
+    }
+
+    fn forget(&mut self, _: u64) {}
+
+    fn touch(&mut self, _: u64) {}
+
+    fn now(&self) -> u64 {
+        0
+    }
+
+    fn count(_: &mut Direction, _: u64, _: u64) {}
+}
