@@ -33,6 +33,13 @@ mod ssh;
 
 pub use self::dhcp::{dhcp4, dhcp6};
 pub use self::ssh::ssh;
+#[path = "dtls.rs"]
+mod dtls_checks;
+#[path = "x509.rs"]
+mod x509_checks;
+
+pub use dtls_checks::dtls;
+pub use x509_checks::x509;
 
 /// A capture file: it ends, and every frame and payload lies where it says.
 pub fn capture_reader(data: &[u8]) {

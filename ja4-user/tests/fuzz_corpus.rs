@@ -8,7 +8,9 @@ mod checks;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tests::certificate::{Certificate, der, message};
 use tests::conversation::TcpConversation;
+use tests::dtls::{datagrams, fragment, record};
 use tests::hello::{Shape, records, server_flight_13, server_hello_12, server_hello_13};
 use tests::packets::{Envelope, Extension};
 use tests::random::SplitMix64;
@@ -23,11 +25,16 @@ const TARGETS: [(&str, Check); 10] = [
     ("dhcp4", checks::dhcp4),
     ("dhcp6", checks::dhcp6),
     ("fragments", checks::fragments),
+const TARGETS: [(&str, Check); 8] = [
+    ("capture_reader", checks::capture_reader),
+    ("client_hello", checks::client_hello),
+    ("dtls", checks::dtls),
     ("packet_decode", checks::packet_decode),
     ("reassembly", checks::reassembly),
     ("record_layer", checks::record_layer),
     ("server_hello", checks::server_hello),
     ("ssh", checks::ssh),
+    ("x509", checks::x509),
 ];
 
 fn fuzz() -> PathBuf {
@@ -181,5 +188,52 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     add("ssh", "list_too_long", [&[99], &banner[..], &offer[..25], &[0xff], &offer[26..]].concat());
     add("ssh", "no_offer", [&[1], &banner[..], b"\0\0\0\x0c\x0a\x02\0\0\0\0\0\0\0\0\0\0"].concat());
     add("ssh", "packets", (0..200).flat_map(|packet| [if packet % 3 == 0 { 0x80 } else { 0x25 }, 36]).collect());
+    dtls_seeds(&old[4..], &mut add);
+    x509_seeds(&mut add);
     seeds
+}
+
+/// Datagrams of a server, each behind its length; the first byte is the budget.
+fn dtls_seeds(server_hello: &[u8], add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
+    let framed = |datagrams: &[Vec<u8>]| {
+        let bytes =
+            datagrams.iter().flat_map(|datagram| [&(datagram.len() as u16).to_be_bytes()[..], datagram].concat());
+        [16].into_iter().chain(bytes).collect::<Vec<u8>>()
+    };
+    let retry = datagrams(3, 0, b"\xfe\xff\x04cafe", 100);
+    let hello = datagrams(2, 1, server_hello, 200);
+    let mut chain = datagrams(11, 2, &message(&[&Certificate::new().build()]), 60);
+    let done = [datagrams(14, 3, &[], 1), vec![record(20, 0, &[1]), record(22, 1, &[7; 40])]].concat();
+    let flight = [&retry[..], &hello, &chain, &done].concat();
+    add("dtls", "server", framed(&flight));
+    add("dtls", "one_datagram", framed(&[flight.concat()]));
+    chain.reverse();
+    add("dtls", "reordered_and_repeated", framed(&[&done[..1], &chain, &hello, &chain, &done].concat()));
+    add("dtls", "chain_without_hello", framed(&[&retry[..], &chain, &done].concat()));
+    let overlapping = [(0, &b"abcd"[..]), (6, b"gh"), (2, b"cdEfgh")];
+    add(
+        "dtls",
+        "overlapping",
+        framed(&overlapping.map(|(offset, data)| record(22, 0, &fragment(11, 0, 8, offset, data)))),
+    );
+    add("dtls", "ciphertext", framed(&[[&hello[0][..], &[0x2f, 1, 2, 3]].concat()]));
+    let mut cut = framed(&chain[..1]);
+    cut[1] |= 0x80;
+    cut.truncate(50);
+    add("dtls", "cut", cut);
+}
+
+fn x509_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
+    let openssl = include_bytes!("../src/wire/x509/testdata/openssl.der");
+    let (name, organisation) = ([0x55, 4, 3], [0x55, 4, 10]);
+    let plain = Certificate::new().issuer(&[(&name, 12, b"ca"), (&organisation, 0x14, b"\xe9")]);
+    let plain = plain.subject(&[(&name, 0x1e, b"\0a\0b")]);
+    let names = der(0x30, &[der(0x82, b"example.org"), der(0x87, &[192, 0, 2, 1])].concat());
+    let leaf = plain.clone().extension(&[0x55, 0x1d, 0x11], true, &names).build();
+    add("x509", "openssl", openssl.to_vec());
+    add("x509", "leaf", leaf.clone());
+    add("x509", "version_1", plain.build());
+    add("x509", "generalized", plain.validity((0x18, b"20500101000000Z"), (0x18, b"99991231235959Z")).build());
+    add("x509", "message", message(&[&leaf, openssl]));
+    add("x509", "cut", leaf[..leaf.len() - 1].to_vec());
 }

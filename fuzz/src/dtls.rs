@@ -1,0 +1,63 @@
+use std::ops::ControlFlow;
+
+use ja4_user::flow::Budget;
+use ja4_user::flow::dtls::{DatagramOutcome, DtlsHalf};
+use ja4_user::wire::dtls::{Fragment, Record, Records};
+use ja4_user::wire::tls::MAX_HANDSHAKE_MESSAGE;
+
+/// Datagrams of one direction, each behind its length, whose top bit says that the capture cut it: records
+/// and fragments lie where they say, no byte goes uncounted, and no bound is passed. The first byte gives
+/// the budget, in units of 512.
+pub fn dtls(data: &[u8]) {
+    let Some((&budget, mut rest)) = data.split_first() else {
+        return;
+    };
+    let (mut half, mut budget) = (DtlsHalf::default(), Budget::new(512 * usize::from(budget)));
+    while let Some((&[high, low], after)) = rest.split_first_chunk() {
+        let (datagram, after) = after.split_at(after.len().min(u16::from_be_bytes([high & 0x7f, low]).into()));
+        rest = after;
+        let truncated = high & 0x80 != 0;
+        let (bytes, errors) = fragments(datagram, truncated);
+        let (held, mut given) = (half.held_bytes(), (0, 0));
+        let outcome = half.datagram(datagram, truncated, &mut budget, |message| {
+            given = (given.0 + 1, given.1 + message.body.len());
+            assert!(message.body.len() <= MAX_HANDSHAKE_MESSAGE);
+            ControlFlow::Continue(())
+        });
+        let DatagramOutcome { messages, lent, buffered, released, duplicate, conflicting, refused, dropped, error } =
+            outcome;
+        assert_eq!(bytes, lent + buffered + duplicate + conflicting + refused);
+        assert_eq!(held + buffered, half.held_bytes() + released + dropped);
+        assert_eq!(given, (messages, lent + released));
+        assert_eq!(error.is_some(), errors);
+        assert!(half.held_bytes() <= budget.used() && budget.used() <= budget.max());
+    }
+    half.clear(&mut budget);
+    assert_eq!((half.held_bytes(), budget.used()), (0, 0));
+}
+
+/// Bytes in the fragments of a datagram, and whether something is wrong with it.
+fn fragments(datagram: &[u8], truncated: bool) -> (usize, bool) {
+    let (mut bytes, mut errors, mut walked) = (0, false, 0);
+    for record in Records::new(datagram, truncated) {
+        assert!(!errors || bytes <= datagram.len());
+        let Ok(record) = record else {
+            return (bytes, true);
+        };
+        assert!(record.whole || truncated);
+        walked += Record::HEADER_LEN + record.payload.len();
+        let mut inside = 0;
+        for fragment in record.fragments() {
+            let Ok(Fragment { length, offset, data, .. }) = fragment else {
+                errors = true;
+                break;
+            };
+            assert!(offset + data.len() <= length && length <= MAX_HANDSHAKE_MESSAGE);
+            inside += Fragment::HEADER_LEN + data.len();
+            bytes += data.len();
+        }
+        assert!(inside <= record.payload.len());
+    }
+    assert!(walked <= datagram.len());
+    (bytes, errors)
+}

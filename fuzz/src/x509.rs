@@ -1,0 +1,63 @@
+use ja4_user::event;
+use ja4_user::wire::tls::{CertificateList, MAX_CERTIFICATES};
+use ja4_user::wire::x509::Certificate;
+
+/// Any bytes as a certificate, and as the list of a certificate message: identifiers lie in the bytes in
+/// their order, attributes are bounded, and JA4X is the hash of its raw form.
+pub fn x509(data: &[u8]) {
+    certificate(data);
+    let Ok(list) = CertificateList::parse(data) else {
+        return;
+    };
+    let (mut bytes, mut count) = (3, 0);
+    for found in list {
+        let Ok(found) = found else {
+            return;
+        };
+        certificate(found);
+        bytes += 3 + found.len();
+        count += 1;
+    }
+    assert!(bytes == data.len() && count <= MAX_CERTIFICATES);
+}
+
+fn certificate(der: &[u8]) {
+    let Ok(found) = Certificate::parse(der) else {
+        return;
+    };
+    let mut before = der.as_ptr();
+    for oid in found.issuer.oids().chain(found.subject.oids()).chain(found.extension_oids()) {
+        let place = oid.as_ptr_range();
+        assert!(before < place.start && place.start < place.end && place.end < der.as_ptr_range().end);
+        before = place.end;
+    }
+    for name in [found.issuer_cn(), found.subject_cn()].into_iter().flatten() {
+        assert!(name.len() <= event::MAX_TEXT);
+    }
+    // The years 0 to 9999.
+    for time in [found.not_before(), found.not_after()].into_iter().flatten() {
+        assert!((-62_167_219_200..=253_402_300_799).contains(&time));
+    }
+    assert!(found.san_count() as usize <= der.len() / 2);
+    #[cfg(feature = "ja4plus")]
+    ja4x(&found);
+}
+
+#[cfg(feature = "ja4plus")]
+fn ja4x(certificate: &Certificate<'_>) {
+    use ja4_user::fingerprint::ja4x::{Ja4xEngine, Ja4xValues};
+    use ja4_user::fingerprint::{Forms, H12};
+    use std::sync::{LazyLock, Mutex};
+
+    /// Used again and again, as a shard does: nothing of one certificate may show in the next.
+    static ENGINE: LazyLock<Mutex<Ja4xEngine>> = LazyLock::new(|| Mutex::new(Ja4xEngine::new()));
+
+    let (mut values, mut again) = (Ja4xValues::default(), Ja4xValues::default());
+    let mut engine = ENGINE.lock().unwrap();
+    engine.ja4x(certificate, Forms::All, &mut values);
+    engine.ja4x(certificate, Forms::Value, &mut again);
+    let hashes: Vec<H12> = values.raw.split('_').map(|part| H12::of(part.as_bytes())).collect();
+    assert_eq!(hashes.len(), 3);
+    assert_eq!(values.value, format!("{}_{}_{}", hashes[0], hashes[1], hashes[2]));
+    assert_eq!((again.value, again.raw.as_str()), (values.value, ""));
+}
