@@ -43,7 +43,8 @@ pub fn dhcp6(data: &[u8]) {
     let length = u16::try_from(data.len()).unwrap();
     let relayed = [&[12; 34][..], &[0, 9], &length.to_be_bytes(), data].concat();
     if let Ok(same) = dhcp6::Message::parse(&relayed) {
-        assert_eq!(same, dhcp6::Message { relays: message.relays + 1, ..message });
+        assert_eq!((same.message_type, same.relays), (message.message_type, message.relays + 1));
+        assert!(same.options().eq(message.options()) && same.damage == message.damage);
     } else {
         assert!(message.relays == dhcp6::MAX_RELAYS || relayed.len() > dhcp6::MAX_MESSAGE);
     }
