@@ -11,7 +11,7 @@ pub const MAX_MESSAGE: usize = 9216;
 /// The first four bytes of the options (RFC 2131, section 3). Plain BOOTP has its own there.
 const MAGIC_COOKIE: u32 = 0x6382_5363;
 
-/// Bytes from hlen's neighbour xid up to chaddr: xid, secs, flags and four addresses.
+/// Bytes between hops and chaddr: xid, secs, flags and four addresses.
 const XID_TO_CHADDR: usize = 24;
 
 /// Bytes of the sname and file fields behind chaddr.
