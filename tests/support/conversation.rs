@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::carrier::Carrier;
 use crate::packets::{self, ACK, Envelope, FIN, PSH, Packet, RST, SYN, Segment};
 
 /// MSS 1460, SACK permitted, timestamps, NOP, window scale: the options a Linux host sends in a SYN.
@@ -30,7 +31,7 @@ const CLIENT_TAKES: Duration = Duration::from_micros(200);
 /// Between two segments of one side, unless a test waits.
 const STEP: Duration = Duration::from_micros(50);
 /// 2026-11-23 07:00:00 UTC, the moment of the contract's example.
-const EPOCH: Duration = Duration::from_secs(1_795_417_200);
+pub(crate) const EPOCH: Duration = Duration::from_secs(1_795_417_200);
 
 /// One side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,7 @@ pub struct TcpConversation {
     client: SocketAddr,
     server: SocketAddr,
     envelope: Envelope,
+    carriers: Vec<Carrier>,
     client_isn: u32,
     server_isn: u32,
     /// First stream offset not sent yet, per side.
@@ -69,6 +71,7 @@ impl TcpConversation {
             client: client.parse().expect("an address with a port"),
             server: server.parse().expect("an address with a port"),
             envelope: Envelope::default(),
+            carriers: Vec::new(),
             client_isn: 0x1000_0000,
             server_isn: 0x8000_0000,
             client_sent: 0,
@@ -81,6 +84,12 @@ impl TcpConversation {
     /// With these headers around each segment from here on.
     pub fn inside(mut self, envelope: Envelope) -> Self {
         self.envelope = envelope;
+        self
+    }
+
+    /// Through these tunnels from here on, outermost first.
+    pub fn through(mut self, carriers: Vec<Carrier>) -> Self {
+        self.carriers = carriers;
         self
     }
 
@@ -217,6 +226,10 @@ impl TcpConversation {
         let Bits { flags, seq, ack, window, options } = bits;
         let mut frame = Vec::new();
         Segment { from, to, ttl, seq, ack, flags, window, options, payload }.write(&self.envelope, &mut frame);
+        let frame = match side {
+            Side::Client => Carrier::wrap_all(&self.carriers, frame),
+            Side::Server => Carrier::wrap_all_back(&self.carriers, frame),
+        };
         self.packets.push(Packet { time: self.now, frame });
         // Bare handshake packets keep the moment they were told for, so that latencies are what a test says.
         if !payload.is_empty() {

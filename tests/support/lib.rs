@@ -11,6 +11,7 @@
 //! | [`tape`] | tcpdump beside the sensor |
 //! | [`packets`], [`conversation`], [`hello`] | crafted frames, TCP streams, TLS hellos |
 //! | [`dtls`], [`certificate`] | crafted DTLS records, X.509 certificates |
+//! | [`udp`], [`carrier`], [`fragment`] | crafted datagrams, tunnels around a frame, frames in IP fragments |
 //! | [`generate`] | the large deterministic captures that benches replay |
 //!
 //! Only `generate` and what it stands on is for programs (`xtask bench`); it returns its errors. The rest
@@ -25,9 +26,11 @@
 
 pub mod bpf;
 pub mod certificate;
+pub mod carrier;
 pub mod conversation;
 pub mod dtls;
 pub mod events;
+pub mod fragment;
 pub mod generate;
 pub mod hello;
 pub mod live;
@@ -39,6 +42,7 @@ pub mod process;
 pub mod random;
 pub mod sensor;
 pub mod tape;
+pub mod udp;
 pub mod vlan;
 
 pub use events::{assert_same_fingerprints, fingerprints, stats_u64, values};

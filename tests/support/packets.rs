@@ -20,10 +20,10 @@ pub const ACK: u8 = 0x10;
 /// Link type Ethernet (<https://www.tcpdump.org/linktypes.html>).
 pub const ETHERNET: u32 = 1;
 
-const ETHERTYPE_IPV4: u16 = 0x0800;
-const ETHERTYPE_IPV6: u16 = 0x86dd;
-const ETHERTYPE_VLAN: u16 = 0x8100;
-const ETHERTYPE_QINQ: u16 = 0x88a8;
+pub(crate) const ETHERTYPE_IPV4: u16 = 0x0800;
+pub(crate) const ETHERTYPE_IPV6: u16 = 0x86dd;
+pub(crate) const ETHERTYPE_VLAN: u16 = 0x8100;
+pub(crate) const ETHERTYPE_QINQ: u16 = 0x88a8;
 const TCP: u8 = 6;
 
 /// An IPv6 extension header before TCP (RFC 8200, section 4).
@@ -98,45 +98,11 @@ impl Segment<'_> {
     /// # Panics
     /// If the address families differ, or the segment does not fit an IP packet.
     pub fn write(&self, envelope: &Envelope, out: &mut Vec<u8>) {
-        ethernet(self, envelope, out);
+        let ends = (self.from.ip(), self.to.ip());
         let tcp_length = 20 + self.options.len() + self.payload.len();
-        let mut sum = Checksum::default();
-        match (self.from.ip(), self.to.ip()) {
-            (IpAddr::V4(from), IpAddr::V4(to)) => {
-                let (from, to) = (from.octets(), to.octets());
-                let start = out.len();
-                out.extend_from_slice(&[0x45, 0]);
-                out.extend_from_slice(&length(20 + tcp_length));
-                // Identification follows the sequence number, as plausible as any; don't fragment.
-                out.extend_from_slice(&(self.seq as u16).to_be_bytes());
-                out.extend_from_slice(&[0x40, 0, self.ttl, TCP, 0, 0]);
-                out.extend_from_slice(&from);
-                out.extend_from_slice(&to);
-                let mut header = Checksum::default();
-                header.add(&out[start..]);
-                out[start + 10..start + 12].copy_from_slice(&header.value());
-                sum.add(&from);
-                sum.add(&to);
-            }
-            (IpAddr::V6(from), IpAddr::V6(to)) => {
-                let (from, to) = (from.octets(), to.octets());
-                let mut extensions = Vec::new();
-                let following = envelope.extensions.iter().skip(1).map(|extension| extension.number()).chain([TCP]);
-                for (extension, next) in envelope.extensions.iter().zip(following) {
-                    extension.write(next, &mut extensions);
-                }
-                out.extend_from_slice(&[0x60, 0, 0, 0]);
-                out.extend_from_slice(&length(extensions.len() + tcp_length));
-                out.push(envelope.extensions.first().map_or(TCP, |extension| extension.number()));
-                out.push(self.ttl);
-                out.extend_from_slice(&from);
-                out.extend_from_slice(&to);
-                out.extend_from_slice(&extensions);
-                sum.add(&from);
-                sum.add(&to);
-            }
-            _ => panic!("{} and {} are of different families", self.from, self.to),
-        }
+        ethernet(ends, envelope, out);
+        // Identification follows the sequence number, as plausible as any.
+        let sum = ip(ends, self.ttl, self.seq as u16, TCP, tcp_length, &envelope.extensions, out);
         self.write_tcp(sum, out);
     }
 
@@ -164,17 +130,72 @@ impl Segment<'_> {
     }
 }
 
-fn ethernet(segment: &Segment<'_>, envelope: &Envelope, out: &mut Vec<u8>) {
-    out.extend_from_slice(&mac(segment.to.ip()));
-    out.extend_from_slice(&mac(segment.from.ip()));
+/// Appends the link header of a packet between these two, sender first.
+pub(crate) fn ethernet((from, to): (IpAddr, IpAddr), envelope: &Envelope, out: &mut Vec<u8>) {
+    out.extend_from_slice(&mac(to));
+    out.extend_from_slice(&mac(from));
     for (depth, tag) in envelope.vlan.iter().enumerate() {
         let outer_of_two = depth + 1 < envelope.vlan.len();
         let ethertype = if outer_of_two { ETHERTYPE_QINQ } else { ETHERTYPE_VLAN };
         out.extend_from_slice(&ethertype.to_be_bytes());
         out.extend_from_slice(&tag.to_be_bytes());
     }
-    let ethertype = if segment.from.is_ipv4() { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 };
+    let ethertype = if from.is_ipv4() { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 };
     out.extend_from_slice(&ethertype.to_be_bytes());
+}
+
+/// Appends an IP header between these two, sender first, for `content` bytes of `protocol` that follow, and gives the
+/// sum of the pseudo-header's addresses. `identification` is IPv4's, `extensions` are IPv6's.
+///
+/// # Panics
+/// If the address families differ, or the content does not fit an IP packet.
+pub(crate) fn ip(
+    ends: (IpAddr, IpAddr),
+    ttl: u8,
+    identification: u16,
+    protocol: u8,
+    content: usize,
+    extensions: &[Extension],
+    out: &mut Vec<u8>,
+) -> Checksum {
+    let mut sum = Checksum::default();
+    match ends {
+        (IpAddr::V4(from), IpAddr::V4(to)) => {
+            let (from, to) = (from.octets(), to.octets());
+            let start = out.len();
+            out.extend_from_slice(&[0x45, 0]);
+            out.extend_from_slice(&length(20 + content));
+            out.extend_from_slice(&identification.to_be_bytes());
+            // Don't fragment.
+            out.extend_from_slice(&[0x40, 0, ttl, protocol, 0, 0]);
+            out.extend_from_slice(&from);
+            out.extend_from_slice(&to);
+            let mut header = Checksum::default();
+            header.add(&out[start..]);
+            out[start + 10..start + 12].copy_from_slice(&header.value());
+            sum.add(&from);
+            sum.add(&to);
+        }
+        (IpAddr::V6(from), IpAddr::V6(to)) => {
+            let (from, to) = (from.octets(), to.octets());
+            let mut headers = Vec::new();
+            let following = extensions.iter().skip(1).map(|extension| extension.number()).chain([protocol]);
+            for (extension, next) in extensions.iter().zip(following) {
+                extension.write(next, &mut headers);
+            }
+            out.extend_from_slice(&[0x60, 0, 0, 0]);
+            out.extend_from_slice(&length(headers.len() + content));
+            out.push(extensions.first().map_or(protocol, |extension| extension.number()));
+            out.push(ttl);
+            out.extend_from_slice(&from);
+            out.extend_from_slice(&to);
+            out.extend_from_slice(&headers);
+            sum.add(&from);
+            sum.add(&to);
+        }
+        (from, to) => panic!("{from} and {to} are of different families"),
+    }
+    sum
 }
 
 /// A locally administered address that follows from the IP address.
@@ -186,17 +207,17 @@ fn mac(ip: IpAddr) -> [u8; 6] {
     [0x02, 0, a, b, c, d]
 }
 
-fn length(bytes: usize) -> [u8; 2] {
+pub(crate) fn length(bytes: usize) -> [u8; 2] {
     u16::try_from(bytes).expect("fits an IP packet").to_be_bytes()
 }
 
 /// The Internet checksum (RFC 1071), eight bytes at a time.
 #[derive(Debug, Default)]
-struct Checksum(u64);
+pub(crate) struct Checksum(u64);
 
 impl Checksum {
     /// Adds bytes; all but the last call need an even number of them.
-    fn add(&mut self, bytes: &[u8]) {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
         let (words, rest) = bytes.as_chunks::<8>();
         for word in words {
             let (sum, carry) = self.0.overflowing_add(u64::from_be_bytes(*word));
@@ -208,7 +229,7 @@ impl Checksum {
         self.0 = sum + u64::from(carry);
     }
 
-    fn value(&self) -> [u8; 2] {
+    pub(crate) fn value(&self) -> [u8; 2] {
         let mut sum = self.0;
         while sum > 0xffff {
             sum = (sum & 0xffff) + (sum >> 16);

@@ -12,14 +12,17 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
+use tests::carrier::{Carrier, Gre, Tunnel};
 use tests::conversation::TcpConversation;
+use tests::fragment::Fragments;
 use tests::generate::{self, Kind};
 use tests::hello::{self, Shape};
 use tests::netns::Layout;
-use tests::packets::{Envelope, Extension};
+use tests::packets::{self, Envelope, Extension, Packet};
 use tests::peers::{self, Chain, Key, Nginx};
 use tests::random::SplitMix64;
 use tests::tape::{Recording, Tape, dissect};
+use tests::udp::UdpConversation;
 use tests::{Wire, require_root, require_tools};
 
 /// Records what `talk` does on the server's side of the wire.
@@ -107,6 +110,71 @@ fn crafted_packets_are_right_by_the_word_of_tcpdump() {
                 assert!(!text.contains(wrong), "{wrong} in case {number}, {client}:\n{text}");
             }
             assert!(text.contains("options [mss 1460,sackOK,TS val 978260226 ecr 0,nop,wscale 7]"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn crafted_datagrams_and_their_fragments_are_right_by_the_word_of_tcpdump() {
+    if !require_tools(&["tcpdump"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    for (client, server) in [("10.0.0.1:51234", "10.0.0.2:4433"), ("[2001:db8::1]:51234", "[2001:db8::2]:4433")] {
+        let envelope = Envelope { vlan: vec![9], extensions: vec![Extension::HopByHop] };
+        let mut talk = UdpConversation::between(client, server).inside(envelope);
+        talk.client(&[7; 1200]).server(&[8; 41]);
+        let text = dissect(&talk.save(folder.path(), "whole.pcap"), &[]);
+        assert_eq!(text.matches("[udp sum ok]").count(), 2, "{text}");
+
+        let whole = &talk.packets()[0];
+        let pieces = Fragments::of(&whole.frame).numbered(7).pieces(3);
+        let pieces: Vec<_> = pieces.into_iter().map(|frame| Packet { frame, ..whole.clone() }).collect();
+        let text = dissect(&packets::capture_file(folder.path(), "pieces.pcap", &pieces), &[]);
+        // 151 units, 50 in the first two pieces.
+        let expected = if client.starts_with('[') {
+            ["frag (0x00000007:0|400)", "frag (0x00000007:400|400)", "frag (0x00000007:800|408)"]
+        } else {
+            ["id 7, offset 0, flags [+]", "id 7, offset 400, flags [+]", "id 7, offset 800, flags [none]"]
+        };
+        for piece in expected {
+            assert!(text.contains(piece), "{piece} in:\n{text}");
+        }
+        assert!(!text.contains("bad cksum") && !text.contains("trunc"), "{text}");
+    }
+}
+
+#[test]
+fn tunnels_are_right_by_the_word_of_tcpdump() {
+    if !require_tools(&["tcpdump"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let gre = Gre { checksum: true, key: Some(7), sequence: Some(9) };
+    let options = vec![(0x0102, 3, vec![1, 2, 3, 4]), (0x0103, 0x80, Vec::new())];
+    let tunnels = [
+        (Tunnel::Ip, ""),
+        (Tunnel::Gre(Gre::default()), "GREv0"),
+        (Tunnel::Gre(gre), "key=0x7, seq 9"),
+        (Tunnel::GreEthernet(gre), "key=0x7, seq 9"),
+        (Tunnel::Vxlan(0x0a_0b0c), "vni 658188"),
+        (Tunnel::Geneve { vni: 5, options, ethernet: true }, "vni 0x5"),
+        (Tunnel::Geneve { vni: 5, options: Vec::new(), ethernet: false }, "vni 0x5"),
+    ];
+    let ends = [("10.0.0.1:51234", "10.0.0.2:443"), ("[2001:db8::1]:51234", "[2001:db8::2]:443")];
+    let outside = [("198.51.100.1", "198.51.100.2"), ("fd00:1::1", "fd00:1::2")];
+    for (tunnel, words) in tunnels {
+        for ((client, server), (from, to)) in ends.into_iter().flat_map(|ends| outside.map(|outside| (ends, outside))) {
+            let carriers = vec![Carrier::Mpls(vec![17, 18]), Carrier::between(from, to, tunnel.clone())];
+            let mut talk = TcpConversation::between(client, server).through(carriers);
+            talk.handshake().client(&[7; 300]).close();
+            let text = dissect(&talk.save(folder.path(), "tunnel.pcap"), &[]);
+            let packets = talk.packets().len();
+            assert_eq!(text.matches("(correct)").count(), packets, "{tunnel:?}:\n{text}");
+            assert!(text.contains(words) && text.contains("MPLS (label 17,"), "{tunnel:?}:\n{text}");
+            for wrong in ["incorrect", "bad cksum", "bad udp cksum", "truncated", "bad-hdr", "wrong", "invalid"] {
+                assert!(!text.contains(wrong), "{wrong} of {tunnel:?}:\n{text}");
+            }
         }
     }
 }

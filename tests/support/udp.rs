@@ -1,0 +1,184 @@
+//! UDP datagrams, and two ends that send each other some.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::carrier::Carrier;
+use crate::conversation::EPOCH;
+use crate::packets::{self, Envelope, Packet, ethernet, ip, length};
+
+const UDP: u8 = 17;
+const HEADER: usize = 8;
+/// Between two datagrams, unless a test waits.
+const STEP: Duration = Duration::from_micros(50);
+
+/// One UDP datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// Sender.
+    pub from: SocketAddr,
+    /// Receiver, of the same address family.
+    pub to: SocketAddr,
+    /// IPv4 TTL or IPv6 hop limit.
+    pub ttl: u8,
+    /// Payload.
+    pub payload: &'a [u8],
+}
+
+impl Datagram<'_> {
+    /// Appends the whole Ethernet frame to `out`.
+    ///
+    /// # Panics
+    /// If the address families differ, or the datagram does not fit an IP packet.
+    pub fn write(&self, envelope: &Envelope, out: &mut Vec<u8>) {
+        let ends = (self.from.ip(), self.to.ip());
+        let udp_length = HEADER + self.payload.len();
+        ethernet(ends, envelope, out);
+        // Identification follows the length, as plausible as any.
+        let mut sum = ip(ends, self.ttl, udp_length as u16, UDP, udp_length, &envelope.extensions, out);
+
+        let start = out.len();
+        out.extend_from_slice(&self.from.port().to_be_bytes());
+        out.extend_from_slice(&self.to.port().to_be_bytes());
+        out.extend_from_slice(&length(udp_length));
+        out.extend_from_slice(&[0; 2]);
+        out.extend_from_slice(self.payload);
+        sum.add(&[0, UDP]);
+        sum.add(&length(udp_length));
+        sum.add(&out[start..]);
+        // 0 would say that there is no checksum (RFC 768).
+        let value = if sum.value() == [0; 2] { [0xff; 2] } else { sum.value() };
+        out[start + 6..start + 8].copy_from_slice(&value);
+    }
+
+    /// The whole Ethernet frame.
+    pub fn frame(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write(&Envelope::default(), &mut out);
+        out
+    }
+}
+
+/// The frames of a client and a server that speak over UDP, as they are told.
+#[derive(Clone, Debug)]
+pub struct UdpConversation {
+    client: SocketAddr,
+    server: SocketAddr,
+    envelope: Envelope,
+    carriers: Vec<Carrier>,
+    now: Duration,
+    packets: Vec<Packet>,
+}
+
+impl UdpConversation {
+    /// The TTL or hop limit of the client's and the server's packets.
+    pub const TTL: [u8; 2] = [64, 57];
+
+    /// Between these two, `ip:port` or `[ip]:port`.
+    ///
+    /// # Panics
+    /// If one is no such address.
+    pub fn between(client: &str, server: &str) -> Self {
+        Self {
+            client: client.parse().expect("an address with a port"),
+            server: server.parse().expect("an address with a port"),
+            envelope: Envelope::default(),
+            carriers: Vec::new(),
+            now: EPOCH,
+            packets: Vec::new(),
+        }
+    }
+
+    /// With these headers around each datagram from here on.
+    pub fn inside(mut self, envelope: Envelope) -> Self {
+        self.envelope = envelope;
+        self
+    }
+
+    /// Through these tunnels from here on, outermost first.
+    pub fn through(mut self, carriers: Vec<Carrier>) -> Self {
+        self.carriers = carriers;
+        self
+    }
+
+    /// Lets time pass.
+    pub fn wait(&mut self, time: Duration) -> &mut Self {
+        self.now += time;
+        self
+    }
+
+    /// Goes to this time after the conversation's epoch.
+    pub fn at(&mut self, time: Duration) -> &mut Self {
+        self.now = EPOCH + time;
+        self
+    }
+
+    /// A datagram of the client.
+    pub fn client(&mut self, payload: &[u8]) -> &mut Self {
+        let [ttl, _] = Self::TTL;
+        self.push(Datagram { from: self.client, to: self.server, ttl, payload }, Carrier::wrap_all)
+    }
+
+    /// A datagram of the server.
+    pub fn server(&mut self, payload: &[u8]) -> &mut Self {
+        let [_, ttl] = Self::TTL;
+        self.push(Datagram { from: self.server, to: self.client, ttl, payload }, Carrier::wrap_all_back)
+    }
+
+    /// The packets told so far, in the order told.
+    pub fn packets(&self) -> &[Packet] {
+        &self.packets
+    }
+
+    /// Writes them into the capture file `folder/name`.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn save(&self, folder: &Path, name: &str) -> PathBuf {
+        packets::capture_file(folder, name, &self.packets)
+    }
+
+    fn push(&mut self, datagram: Datagram<'_>, wrap: fn(&[Carrier], Vec<u8>) -> Vec<u8>) -> &mut Self {
+        let mut frame = Vec::new();
+        datagram.write(&self.envelope, &mut frame);
+        self.packets.push(Packet { time: self.now, frame: wrap(&self.carriers, frame) });
+        self.now += STEP;
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_is_that_of_rfc_768() {
+        let frame = Datagram {
+            from: "10.0.0.1:68".parse().unwrap(),
+            to: "10.0.0.2:67".parse().unwrap(),
+            ttl: 64,
+            payload: &[1, 2, 3],
+        }
+        .frame();
+        // 0a00 + 0001 + 0a00 + 0002 + 0011 + 000b, 0044 + 0043 + 000b, 0102 + 0300: 18b3.
+        assert_eq!(frame[34..], [0, 68, 0, 67, 0, 11, 0xe7, 0x4c, 1, 2, 3]);
+        assert_eq!(frame[14 + 2..14 + 4], [0, 31], "total length");
+        assert_eq!(frame[14 + 9], UDP);
+    }
+
+    #[test]
+    fn a_sum_of_zero_is_sent_as_ones() {
+        let mut frame = Datagram {
+            from: "10.0.0.1:68".parse().unwrap(),
+            to: "10.0.0.2:67".parse().unwrap(),
+            ttl: 64,
+            payload: &[0, 0],
+        };
+        let sum = frame.frame();
+        // What the checksum was, put into the payload, makes the next one 0.
+        let payload = [sum[40], sum[41]];
+        frame.payload = &payload;
+        assert_eq!(frame.frame()[40..42], [0xff, 0xff]);
+    }
+}
