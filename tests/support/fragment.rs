@@ -12,7 +12,6 @@ const FRAGMENT: u8 = 44;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const DESTINATION: u8 = 60;
-const MORE: u16 = 1;
 
 /// The packet of a frame, ready to be cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +91,7 @@ impl Fragments {
                 header[2..4].copy_from_slice(&total);
                 header[4..6].copy_from_slice(&(self.identification as u16).to_be_bytes());
                 let flag = if more { 0x2000 } else { 0 };
-                header[6..8].copy_from_slice(&(offset / UNIT as u16 | flag).to_be_bytes());
+                header[6..8].copy_from_slice(&((offset / UNIT as u16) | flag).to_be_bytes());
                 header[10..12].fill(0);
                 let mut sum = Checksum::default();
                 sum.add(header);
@@ -101,7 +100,7 @@ impl Fragments {
             Family::V6 { next_at, next } => {
                 out[next_at] = FRAGMENT;
                 out.extend_from_slice(&[next, 0]);
-                out.extend_from_slice(&(offset | if more { MORE } else { 0 }).to_be_bytes());
+                out.extend_from_slice(&(offset | u16::from(more)).to_be_bytes());
                 out.extend_from_slice(&self.identification.to_be_bytes());
                 let payload = length(out.len() - self.l3 - 40 + bytes.len());
                 out[self.l3 + 4..self.l3 + 6].copy_from_slice(&payload);
