@@ -1,0 +1,136 @@
+//! `ja4sensor run` on a real interface in a real kernel, between real programs, with tcpdump as the witness.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod an_interface_that_vanishes;
+mod live_output_equals_replay;
+mod nothing_stays_attached;
+mod the_books;
+
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::generate::{self, Kind};
+use tests::hello::{self, Shape};
+use tests::netns::Layout;
+use tests::peers::{self, Chain, Key, Nginx};
+use tests::process::until;
+use tests::random::SplitMix64;
+use tests::tape::Tape;
+use tests::{
+    LiveSensor, Namespace, Sensor, Wire, assert_same_fingerprints, events, fingerprints, require_bpf, require_tools,
+    stats_u64, values,
+};
+
+const TOOLS: [&str; 7] = ["ip", "ethtool", "ss", "tc", "tcpdump", "openssl", "curl"];
+/// tcpdump's clock is read further up or down the stack than the sensor's: microseconds apart, and as long as it pleases
+/// the scheduler of a busy machine. What is left to see is a latency that is wrong altogether.
+const CLOCKS: Duration = Duration::from_secs(1);
+
+/// The test may run, and runs alone: latencies are compared, and there are few CPUs. `None` if it may not.
+fn alone() -> Option<MutexGuard<'static, ()>> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    (require_bpf() && require_tools(&TOOLS)).then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Curl and openssl against nginx and openssl: TLS 1.2 and 1.3, both address families, a hello in two segments,
+/// and a post-quantum one whose first segment is a single byte.
+fn traffic(wire: &Wire) {
+    let chain = Chain::new(Key::Rsa);
+    let (client, server) = (wire.client(), wire.server());
+    let nginx = require_tools(&["nginx"]).then(|| Nginx::start(server, 443, &chain));
+    let _openssl = peers::openssl_server(server, 8443, &chain, &[]);
+    let hello = hello::records(&Shape::PostQuantum.client_hello(peers::NAME, &mut SplitMix64::new(9)), usize::MAX);
+    let protocols = peers::many_protocols();
+    for address in [server.v4(), server.v6()] {
+        let web = if nginx.is_some() { 443 } else { 8443 };
+        peers::curl(client, address, web, &["--tls-max", "1.2"]);
+        peers::curl(client, address, web, &["--tlsv1.3"]);
+        peers::openssl_client(client, address, 8443, &["-tls1_2"]);
+        peers::openssl_client(client, address, 8443, &["-tls1_3", "-alpn", &protocols]);
+        let pieces = [&hello[..1], &hello[1..1300], &hello[1300..]];
+        peers::send_pieces(client, server, (address, 9443).into(), &pieces, Duration::from_millis(5));
+    }
+}
+
+/// Connections that `traffic` makes.
+const CONNECTIONS: usize = 10;
+
+/// The sensor on the interface of `host` prints what a replay of the recording of that interface prints.
+fn live_equals_replay(wire: &Wire, host: &Namespace, options: &[&str]) -> Vec<Value> {
+    let tape = Tape::start(host);
+    let sensor = LiveSensor::start(host, options);
+    traffic(wire);
+    // stop() of the tape lets the last packets settle; the sensor sees them meanwhile.
+    let recording = tape.stop();
+    let live = sensor.stop().ok().events();
+    let replayed = Sensor::new().replay(recording.file());
+
+    assert_same_fingerprints(&live, &replayed, CLOCKS);
+    for kind in ["ja4", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
+        assert_eq!(values(&live, kind).len(), CONNECTIONS, "{kind}");
+    }
+    assert_eq!(values(&live, "ja4s").len(), CONNECTIONS - 2, "the post-quantum client had no TLS server");
+    let post_quantum = values(&live, "ja4").into_iter().filter(|value| *value == Shape::PostQuantum.ja4()).count();
+    assert_eq!(post_quantum, 2);
+    live
+}
+
+/// The fingerprints of one side came by one hook.
+fn assert_directions(events: &[Value], client: &str, server: &str) {
+    for event in fingerprints(events) {
+        let kind = event["fingerprint"]["type"].as_str().unwrap();
+        match kind {
+            "ja4" | "ja4t" => assert_eq!(event["direction"], client, "{event}"),
+            "ja4s" | "ja4ts" => assert_eq!(event["direction"], server, "{event}"),
+            _ => (),
+        }
+    }
+}
+
+#[test]
+fn only_the_direction_asked_for_is_seen() {
+    let Some(_alone) = alone() else { return };
+    for (direction, seen, unseen) in [("ingress", "ja4", "ja4s"), ("egress", "ja4s", "ja4")] {
+        let (wire, chain) = (Wire::new(), Chain::new(Key::Ec));
+        let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
+        let sensor = LiveSensor::start(wire.server(), &["--direction", direction]);
+        peers::openssl_client(wire.client(), wire.server().v4(), 443, &[]);
+        let events = sensor.stop().ok().events();
+        assert_eq!((values(&events, seen).len(), values(&events, unseen).len()), (1, 0), "{direction}");
+    }
+}
+
+#[test]
+fn loopback_gives_each_fingerprint_once() {
+    let Some(_alone) = alone() else { return };
+    let (wire, chain) = (Wire::new(), Chain::new(Key::Ec));
+    let host = wire.server();
+    let _server = peers::openssl_server(host, 443, &chain, &[]);
+    let sensor = LiveSensor::start_on(Some(host), &["lo"], &[]);
+    peers::openssl_client(host, Ipv4Addr::LOCALHOST.into(), 443, &[]);
+    let events = sensor.stop().ok().events();
+    for kind in ["ja4", "ja4s", "ja4t", "ja4ts"] {
+        assert_eq!(values(&events, kind).len(), 1, "{kind}");
+    }
+}
+
+#[test]
+fn a_fingerprint_is_printed_while_the_connection_lives() {
+    let Some(_alone) = alone() else { return };
+    let (wire, chain) = (Wire::new(), Chain::new(Key::Ec));
+    let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
+    let sensor = LiveSensor::start(wire.server(), &[]);
+    peers::openssl_client(wire.client(), wire.server().v4(), 443, &[]);
+    sensor.wait_for("ja4", |events| values(events, "ja4").len() == 1);
+    sensor.stop().ok();
+}

@@ -1,0 +1,53 @@
+//! The laws of the counters, after real traffic.
+
+use super::*;
+
+/// The names of the counters in a `stats` event. Everything below reads them through here.
+const SEEN: &[&str] = &["kernel", "seen"];
+const UNSELECTED: &[&str] = &["kernel", "unselected"];
+const UNPARSEABLE: &[&str] = &["kernel", "unparseable"];
+const SELECTED: &[&str] = &["kernel", "selected"];
+const EMITTED: &[&str] = &["kernel", "emitted"];
+const RING_FULL: &[&str] = &["kernel", "ring_full"];
+const GOVERNED: &[&str] = &["kernel", "governed"];
+const TAKEN: &[&str] = &["shards", "packets"];
+
+fn assert_conserved(events: &[Value]) -> &Value {
+    let last = *events::of_type(events, "stats").last().expect("the last figures");
+    let count = |path| stats_u64(last, path);
+    assert_eq!(count(SEEN), count(UNSELECTED) + count(UNPARSEABLE) + count(SELECTED), "{last:#}");
+    assert_eq!(count(SELECTED), count(EMITTED) + count(RING_FULL) + count(GOVERNED), "{last:#}");
+    assert_eq!(count(EMITTED), count(TAKEN), "{last:#}");
+    last
+}
+
+#[test]
+fn balance_after_real_traffic() {
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::new();
+    let sensor = LiveSensor::start(wire.server(), &[]);
+    traffic(&wire);
+    let events = sensor.stop().ok().events();
+    let last = assert_conserved(&events);
+    assert_eq!((stats_u64(last, RING_FULL), stats_u64(last, GOVERNED)), (0, 0), "this little traffic loses nothing");
+    assert!(stats_u64(last, UNSELECTED) > 0, "bulk stays in the kernel");
+}
+
+#[test]
+fn balance_under_a_burst_as_fast_as_it_goes() {
+    let Some(_alone) = alone() else { return };
+    if !require_tools(&["tcpreplay"]) {
+        return;
+    }
+    let wire = Wire::new();
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("dense.pcap");
+    let written = generate::write(Kind::Dense, 0.5, 1, &mut File::create(&file).unwrap()).unwrap();
+    let sensor = LiveSensor::start(wire.server(), &[]);
+    let interface = wire.client().interface();
+    wire.client().run(&["tcpreplay", "--topspeed", "-q", "-i", interface, file.to_str().unwrap()]).ok();
+    let events = sensor.stop().ok().events();
+    let last = assert_conserved(&events);
+    assert!(stats_u64(last, SEEN) >= written.packets, "{last:#}");
+    assert!(stats_u64(last, SELECTED) > 0, "{last:#}");
+}
