@@ -7,7 +7,9 @@
 //! | [`events`] | what is in an event, and which fingerprints two runs share |
 //! | [`privilege`], [`bpf`] | may this test run here at all; what is attached |
 //! | [`netns`], [`vlan`] | two hosts and a wire between them |
-//! | [`peers`] | real clients and servers on those hosts |
+//! | [`tunnel`] | a tunnel between them |
+//! | [`peers`], [`python`] | real clients and servers on those hosts |
+//! | [`scenes`] | what they say to each other: the traffic of a test |
 //! | [`tape`] | tcpdump beside the sensor |
 //! | [`packets`], [`conversation`], [`hello`] | crafted frames, TCP streams, TLS hellos |
 //! | [`dtls`], [`certificate`] | crafted DTLS records, X.509 certificates |
@@ -39,14 +41,19 @@ pub mod packets;
 pub mod peers;
 pub mod privilege;
 pub mod process;
+pub mod python;
 pub mod random;
+pub mod scenes;
 pub mod sensor;
 pub mod tape;
 pub mod udp;
+pub mod tunnel;
+mod tuntap;
 pub mod vlan;
 
 pub use events::{assert_same_fingerprints, fingerprints, stats_u64, values};
 pub use live::LiveSensor;
 pub use netns::{Namespace, Wire};
 pub use privilege::{require_bpf, require_root, require_tools};
+pub use python::{optional_python, require_python};
 pub use sensor::{Outcome, Sensor};

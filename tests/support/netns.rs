@@ -196,6 +196,31 @@ impl Namespace {
         });
     }
 
+    /// Waits until something on this host has bound a UDP port.
+    ///
+    /// # Panics
+    /// If nothing does, or `server` ends.
+    pub fn wait_bound(&self, server: &mut Spawned, port: u16) {
+        let filter = format!("sport = :{port}");
+        server.wait_until(&format!("bound to port {port}"), |_| {
+            !self.run(&["ss", "-Hlun", &filter]).stdout().trim().is_empty()
+        });
+    }
+
+    /// Waits until every IPv6 address of this host may be used: the kernel first asks whether another host has it.
+    ///
+    /// # Panics
+    /// If one stays tentative.
+    pub fn wait_addresses(&self) {
+        let list = || self.run(&["ip", "-6", "addr", "show", "dev", &self.interface]).stdout().to_owned();
+        // The link-local address appears a moment after the carrier.
+        let settled = process::until(Duration::from_secs(10), || {
+            let list = list();
+            list.contains("fe80::") && !list.contains("tentative")
+        });
+        assert!(settled, "an address of {} stays tentative:\n{}", self.name, list());
+    }
+
     /// Switches an offload of the host's interface, as ethtool names it (`gro`, `tso`, `txvlan` …).
     ///
     /// # Panics
@@ -215,6 +240,16 @@ impl Namespace {
             || self.with(|| [&self.interface, "lo"].iter().any(|interface| bpf::tcx_programs(interface) > 0))
     }
 
+    /// Runs `ip ARGUMENTS` for this host.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn ip(&self, arguments: &[&str]) {
+        let mut argv = vec!["ip", "-n", self.name.as_str()];
+        argv.extend(arguments);
+        command(&argv);
+    }
+
     fn filters(&self, hook: &str) -> bool {
         let list = self.run(&["tc", "filter", "show", "dev", &self.interface, hook]);
         list.stdout().contains("bpf")
@@ -230,11 +265,7 @@ impl Namespace {
             let made = self.with(|| VlanDevice::new(&device, &self.interface, layout.vlan));
             self.vlan = Some(made.unwrap_or_else(|error| panic!("no VLAN device in {}: {error}", self.name)));
         }
-        let ip = |arguments: &[&str]| {
-            let mut argv = vec!["ip", "-n", self.name.as_str()];
-            argv.extend(arguments);
-            command(&argv);
-        };
+        let ip = |arguments: &[&str]| self.ip(arguments);
         if !layout.offloads {
             let mut argv = vec!["ethtool", "-K", self.interface.as_str()];
             argv.extend(["tso", "off", "gso", "off", "gro", "off", "txvlan", "off"]);

@@ -17,12 +17,12 @@ pub const REQUIRE: &str = "JA4_TEST_REQUIRE";
 /// # Panics
 /// If that is so and [`REQUIRE`] is `bpf`.
 pub fn require_bpf() -> bool {
-    allowed(Uid::effective().is_root() && bpf::is_allowed(), "root and BPF")
+    require(Uid::effective().is_root() && bpf::is_allowed(), "root and BPF")
 }
 
 /// Like [`require_bpf`] for a test that needs network namespaces only.
 pub fn require_root() -> bool {
-    allowed(Uid::effective().is_root(), "root")
+    require(Uid::effective().is_root(), "root")
 }
 
 /// True if all these programs can be found. Otherwise says which is missing and is false.
@@ -30,7 +30,7 @@ pub fn require_root() -> bool {
 /// # Panics
 /// If one is missing and [`REQUIRE`] is `bpf`.
 pub fn require_tools(programs: &[&str]) -> bool {
-    programs.iter().all(|program| allowed(is_installed(program), program))
+    programs.iter().all(|program| require(is_installed(program), program))
 }
 
 /// Tells the user that the running test did not run, for want of something that no configuration promises.
@@ -40,7 +40,11 @@ pub fn skipped(needs: &str) {
     writeln!(io::stderr(), "SKIPPED {test}: needs {needs}").ok();
 }
 
-fn allowed(holds: bool, needs: &str) -> bool {
+/// True if `holds`. Otherwise says what the running test needs and is false.
+///
+/// # Panics
+/// If that is so and [`REQUIRE`] is `bpf`.
+pub fn require(holds: bool, needs: &str) -> bool {
     if !holds {
         assert!(
             std::env::var_os(REQUIRE).is_none_or(|required| required != "bpf"),

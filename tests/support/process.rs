@@ -32,15 +32,30 @@ pub struct Finished {
 ///
 /// # Panics
 /// If it cannot be started, or has not ended within `limit`; it is killed then.
-pub fn run(mut command: Command, stdin: &[u8], limit: Duration) -> Finished {
+pub fn run(command: Command, stdin: &[u8], limit: Duration) -> Finished {
+    run_typing(command, &[stdin], Duration::ZERO, limit)
+}
+
+/// Runs `command` to its end, feeding it one of `keys` after the other, with a `pause` after each.
+///
+/// # Panics
+/// If it cannot be started, or has not ended within `limit`; it is killed then.
+pub fn run_typing(mut command: Command, keys: &[&[u8]], pause: Duration, limit: Duration) -> Finished {
     let name = format!("{command:?}");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
 
     let mut pipe = child.stdin.take().expect("stdin is piped");
-    let fed = stdin.to_vec();
-    // A program that does not read to the end closes the pipe; that is its right.
-    let feeder = thread::spawn(move || drop(pipe.write_all(&fed)));
+    let keys: Vec<Vec<u8>> = keys.iter().map(|key| key.to_vec()).collect();
+    let feeder = thread::spawn(move || {
+        for key in keys {
+            if pipe.write_all(&key).is_err() {
+                // A program that does not read to the end closes the pipe; that is its right.
+                return;
+            }
+            thread::sleep(pause);
+        }
+    });
     let stdout = collect(child.stdout.take().expect("stdout is piped"));
     let stderr = collect(child.stderr.take().expect("stderr is piped"));
 

@@ -1,7 +1,7 @@
 //! HTTP: curl and nginx.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use tempfile::TempDir;
@@ -11,7 +11,7 @@ use crate::netns::Namespace;
 use crate::process::Spawned;
 use crate::sensor::Outcome;
 
-/// nginx with TLS 1.2, 1.3 and HTTP/2 on both address families.
+/// nginx on both address families, answering each request with a line.
 #[derive(Debug)]
 pub struct Nginx {
     _process: Spawned,
@@ -19,36 +19,51 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts it.
+    /// Starts it with TLS 1.2, 1.3 and HTTP/2.
     ///
     /// # Panics
     /// If it does not come to listen.
     pub fn start(host: &Namespace, port: u16, chain: &Chain) -> Self {
+        let (chain, key) = (chain.path("chain.pem"), chain.path("leaf.key"));
+        let tls = format!("ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {chain}; ssl_certificate_key {key};");
+        Self::serve(host, &[(port, "ssl http2")], &tls)
+    }
+
+    /// Starts it without TLS: HTTP/1 on one port, HTTP/2 with prior knowledge on the other.
+    ///
+    /// # Panics
+    /// If it does not come to listen.
+    pub fn cleartext(host: &Namespace, http1: u16, http2: u16) -> Self {
+        Self::serve(host, &[(http1, ""), (http2, "http2")], "")
+    }
+
+    fn serve(host: &Namespace, ports: &[(u16, &str)], tls: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let file = folder.path().join("nginx.conf");
-        fs::write(&file, Self::configuration(folder.path(), port, chain)).expect("the temporary folder is ours");
+        fs::write(&file, Self::configuration(folder.path(), ports, tls)).expect("the temporary folder is ours");
         let (file, prefix) = (file.to_str().expect("UTF-8"), folder.path().to_str().expect("UTF-8"));
         let mut process = host.spawn(&["nginx", "-p", prefix, "-e", "stderr", "-c", file]);
-        host.wait_listening(&mut process, port);
+        for (port, _) in ports {
+            host.wait_listening(&mut process, *port);
+        }
         Self { _process: process, _folder: folder }
     }
 
     /// One process in the foreground, so that ending it ends all of it; every file it writes is in its folder.
-    fn configuration(folder: &Path, port: u16, chain: &Chain) -> String {
+    fn configuration(folder: &Path, ports: &[(u16, &str)], tls: &str) -> String {
         let folder = folder.display();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|kind| format!("    {kind}_temp_path {folder}/{kind};\n"))
             .concat();
+        let listen: String = ports
+            .iter()
+            .map(|(port, options)| format!("        listen {port} {options};\n        listen [::]:{port} {options};\n"))
+            .collect();
         format!(
             "daemon off;\nmaster_process off;\nuser root;\npid {folder}/pid;\n\
              events {{ worker_connections 64; }}\n\
-             http {{\n    access_log off;\n{temporary}    server {{\n\
-             \x20       listen {port} ssl http2;\n        listen [::]:{port} ssl http2;\n\
-             \x20       server_name {NAME};\n        ssl_protocols TLSv1.2 TLSv1.3;\n\
-             \x20       ssl_certificate {chain};\n        ssl_certificate_key {key};\n\
+             http {{\n    access_log off;\n{temporary}    server {{\n{listen}        server_name {NAME};\n        {tls}\n\
              \x20       location / {{ return 200 \"hello\\n\"; }}\n    }}\n}}\n",
-            chain = chain.path("chain.pem"),
-            key = chain.path("leaf.key"),
         )
     }
 }
@@ -68,4 +83,26 @@ pub fn curl(host: &Namespace, server: IpAddr, port: u16, options: &[&str]) -> Ou
     argv.extend(options);
     argv.push(&url);
     host.run(&argv).ok()
+}
+
+/// Makes these requests with one curl over one connection without TLS, each with options of its own, and checks that it
+/// was one connection and each was answered.
+///
+/// # Panics
+/// If not.
+pub fn curl_requests(host: &Namespace, server: IpAddr, port: u16, version: &str, requests: &[&[&str]]) {
+    let url = format!("http://{}/", SocketAddr::new(server, port));
+    let mut argv = vec!["curl", "-q"];
+    for (number, request) in requests.iter().enumerate() {
+        if number > 0 {
+            argv.push("--next");
+        }
+        argv.extend([version, "-sS", "--noproxy", "*", "--max-time", "10", "-o", "/dev/null"]);
+        argv.extend(["-w", "%{num_connects} %{http_code}\n"]);
+        argv.extend(*request);
+        argv.push(&url);
+    }
+    let answers = host.run(&argv).ok().stdout().to_owned();
+    let expected = format!("1 200\n{}", "0 200\n".repeat(requests.len().saturating_sub(1)));
+    assert_eq!(answers, expected, "new connections and status of each request");
 }

@@ -1,13 +1,21 @@
 //! Real clients and servers on the hosts of a [`Wire`](crate::Wire).
 
 mod certificate;
+mod dhcp;
+mod dtls;
 mod http;
 mod pieces;
+mod quic;
+mod ssh;
 mod tls;
 
 pub use certificate::{Chain, Key};
-pub use http::{Nginx, curl};
+pub use dhcp::{Dnsmasq, dhclient, udhcpc};
+pub use dtls::{DTLS_10, dtls_client, dtls_server};
+pub use http::{Nginx, curl, curl_requests};
 pub use pieces::send_pieces;
+pub use quic::{quic_client, quic_server};
+pub use ssh::Sshd;
 pub use tls::{many_protocols, openssl_client, openssl_server};
 
 /// The name in the certificates, and the SNI of the clients.

@@ -1,0 +1,87 @@
+//! DHCPv4 and DHCPv6: dnsmasq as the server, udhcpc and dhclient as clients. The clients change nothing on their host.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use crate::netns::Namespace;
+use crate::process::Spawned;
+use crate::sensor::Outcome;
+
+/// Server's ports (RFC 2131, section 4.1; RFC 8415, section 7.2).
+const V4: u16 = 67;
+const V6: u16 = 547;
+
+/// dnsmasq without DNS, handing out addresses of both families.
+#[derive(Debug)]
+pub struct Dnsmasq {
+    _process: Spawned,
+    _folder: TempDir,
+}
+
+impl Dnsmasq {
+    /// Starts it on the host's interface.
+    ///
+    /// # Panics
+    /// If it does not come to listen.
+    pub fn start(host: &Namespace) -> Self {
+        // It has to have its link-local address before it can answer from it.
+        host.wait_addresses();
+        let folder = TempDir::new().expect("a temporary folder");
+        let leases = format!("--dhcp-leasefile={}", folder.path().join("leases").display());
+        let interface = format!("--interface={}", host.interface());
+        let mut process = host.spawn(&[
+            "dnsmasq",
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--pid-file=",
+            "--user=root",
+            "--group=root",
+            "--log-facility=-",
+            "--port=0",
+            "--no-resolv",
+            "--no-hosts",
+            &interface,
+            // Without asking for three seconds whether somebody answers to the address.
+            "--no-ping",
+            "--dhcp-authoritative",
+            "--dhcp-range=10.98.0.50,10.98.0.99,255.255.255.0,10m",
+            "--dhcp-range=fd98::100,fd98::1ff,64,10m",
+            &leases,
+        ]);
+        host.wait_bound(&mut process, V4);
+        host.wait_bound(&mut process, V6);
+        Self { _process: process, _folder: folder }
+    }
+}
+
+/// `udhcpc`: asks for an IPv4 address in the name of `name`, and gives it back.
+///
+/// # Panics
+/// If it gets none.
+pub fn udhcpc(host: &Namespace, name: &str) -> Outcome {
+    let name = format!("hostname:{name}");
+    let mut argv = vec!["udhcpc", "-i", host.interface(), "-f", "-q", "-n", "-R", "-t", "5", "-T", "1"];
+    // The script is what would set the address.
+    argv.extend(["-s", "/bin/true", "-x", &name]);
+    host.run(&argv).ok()
+}
+
+/// `dhclient`: asks for an address of one family (`-4`, `-6`), and gives it back.
+///
+/// # Panics
+/// If it gets none.
+pub fn dhclient(host: &Namespace, family: &str) {
+    host.wait_addresses();
+    let folder = TempDir::new().expect("a temporary folder");
+    let [leases, pid] = ["leases", "pid"].map(|name| folder.path().join(name));
+    fs::write(&leases, "").expect("the temporary folder is ours");
+    let files = [leases, pid].map(|file| file.to_str().expect("temporary names are UTF-8").to_owned());
+    // The script is what would set the address and the name servers.
+    let common = ["-v", "-sf", "/bin/true", "-cf", "/dev/null", "-lf", &files[0], "-pf", &files[1], host.interface()];
+
+    let mut client = host.spawn(&[&["dhclient", family, "-1", "-d"], &common[..]].concat());
+    client.wait_until("bound to a lease", |client| client.stderr().to_lowercase().contains("bound to "));
+    // Ends the other by the id in its file, and speaks in its place.
+    host.run(&[&["dhclient", family, "-r"], &common[..]].concat()).ok();
+}

@@ -1,0 +1,142 @@
+//! SSH: OpenSSH on both sides.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::netns::Namespace;
+use crate::process::{self, LIMIT, Spawned};
+use crate::sensor::Outcome;
+
+/// sshd wants to be started by its full name, to start itself anew for each connection.
+const SSHD: &str = "/usr/sbin/sshd";
+
+/// The folder it drops privileges into lies in `/run`, and it writes to the logins in `/run` and `/var/log`: `ip netns exec`
+/// has given it mounts of its own, so these can be empty ones, and nothing is left on the machine.
+const ALONE: &str =
+    "mount -t tmpfs none /run && mount -t tmpfs none /var/log && mkdir -m 0755 /run/sshd && exec \"$0\" \"$@\"";
+
+/// Between two keys: enough for the echo to be a segment of its own.
+const KEYSTROKE: Duration = Duration::from_millis(15);
+
+/// A server with a key of its own, and a client's key that it takes.
+#[derive(Debug)]
+pub struct Sshd {
+    _process: Spawned,
+    folder: TempDir,
+    port: u16,
+}
+
+impl Sshd {
+    /// Starts it on both address families.
+    ///
+    /// # Panics
+    /// If it does not come to listen.
+    pub fn start(host: &Namespace, port: u16) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        for key in ["host", "client"] {
+            let mut command = Command::new("ssh-keygen");
+            command.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(folder.path().join(key));
+            Outcome::new(process::run(command, &[], LIMIT)).ok();
+        }
+        let file = folder.path().join("sshd_config");
+        fs::write(&file, Self::configuration(folder.path(), port)).expect("the temporary folder is ours");
+        let file = file.to_str().expect("temporary names are UTF-8");
+        let mut process = host.spawn(&["sh", "-c", ALONE, SSHD, "-D", "-e", "-f", file]);
+        host.wait_listening(&mut process, port);
+        Self { _process: process, folder, port }
+    }
+
+    /// Types `text` into a shell on the server, key by key, and leaves.
+    ///
+    /// # Panics
+    /// If it does not go well.
+    pub fn types(&self, client: &Namespace, server: IpAddr, text: &str) -> Outcome {
+        let port = self.port.to_string();
+        let mut command = Command::new("ssh");
+        // Not the login shell: it would keep a history.
+        command.args(self.options()).args(["-tt", "-p", &port]).arg(format!("root@{server}")).arg("sh");
+        let typed = format!("{text}\nexit\n");
+        let keys: Vec<&[u8]> = typed.as_bytes().chunks(1).collect();
+        Outcome::new(process::run_typing(client.enter(&command), &keys, KEYSTROKE, LIMIT)).ok()
+    }
+
+    /// Copies this many bytes to the server with scp.
+    ///
+    /// # Panics
+    /// If they do not arrive.
+    pub fn upload(&self, client: &Namespace, server: IpAddr, bytes: usize) {
+        let (here, there) = self.files(bytes);
+        self.copy(client, here.as_os_str().to_str().expect("UTF-8"), &remote(server, &there));
+        self.check(bytes, &there);
+    }
+
+    /// Copies this many bytes from the server with scp.
+    ///
+    /// # Panics
+    /// If they do not arrive.
+    pub fn download(&self, client: &Namespace, server: IpAddr, bytes: usize) {
+        let (there, here) = self.files(bytes);
+        self.copy(client, &remote(server, &there), here.as_os_str().to_str().expect("UTF-8"));
+        self.check(bytes, &here);
+    }
+
+    fn copy(&self, client: &Namespace, from: &str, to: &str) {
+        let (port, options) = (self.port.to_string(), self.options());
+        let mut argv = vec!["scp", "-q", "-P", &port];
+        argv.extend(options.iter().map(String::as_str));
+        argv.extend([from, to]);
+        client.run(&argv).ok();
+    }
+
+    /// A file of that many bytes, and where its copy goes.
+    fn files(&self, bytes: usize) -> (PathBuf, PathBuf) {
+        let [from, to] = ["from", "to"].map(|name| self.folder.path().join(name));
+        fs::write(&from, vec![0x5a; bytes]).expect("the temporary folder is ours");
+        (from, to)
+    }
+
+    fn check(&self, bytes: usize, copy: &Path) {
+        assert_eq!(fs::read(copy).expect("scp wrote it").len(), bytes);
+        fs::remove_file(copy).expect("the temporary folder is ours");
+    }
+
+    /// Nothing of whoever runs the tests: no configuration, no keys, no known hosts.
+    fn options(&self) -> Vec<String> {
+        let key = self.folder.path().join("client").display().to_string();
+        let mut options = vec!["-F".to_owned(), "none".to_owned(), "-i".to_owned(), key];
+        for option in [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "GlobalKnownHostsFile=/dev/null",
+            "IdentitiesOnly=yes",
+            "IdentityAgent=none",
+            "BatchMode=yes",
+            "LogLevel=ERROR",
+        ] {
+            options.extend(["-o".to_owned(), option.to_owned()]);
+        }
+        options
+    }
+
+    fn configuration(folder: &Path, port: u16) -> String {
+        let folder = folder.display();
+        format!(
+            "Port {port}\nListenAddress 0.0.0.0\nListenAddress ::\nHostKey {folder}/host\n\
+             AuthorizedKeysFile {folder}/client.pub\nPidFile none\nUsePAM no\nStrictModes no\nUseDNS no\n\
+             PermitRootLogin prohibit-password\nPasswordAuthentication no\nPrintMotd no\nPrintLastLog no\n\
+             Subsystem sftp internal-sftp\n"
+        )
+    }
+}
+
+fn remote(server: IpAddr, file: &Path) -> String {
+    match server {
+        IpAddr::V4(server) => format!("root@{server}:{}", file.display()),
+        IpAddr::V6(server) => format!("root@[{server}]:{}", file.display()),
+    }
+}

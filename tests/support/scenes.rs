@@ -1,0 +1,145 @@
+//! What the hosts of a wire say to each other, one protocol a scene: the traffic of the live tests and of the second
+//! opinion. Every scene is the same in each run but for ports, keys and times.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::netns::Wire;
+use crate::peers::{self, Chain, DTLS_10, Dnsmasq, Key, Nginx, Sshd};
+use crate::tunnel::Tunnel;
+
+/// Size of the body in [`http1`]: many segments, none of them the begin of a request.
+pub const BODY: usize = 100 * 1024;
+/// Size of a copy in [`ssh`]: some thousand segments.
+pub const COPY: usize = 2 << 20;
+
+/// The connections of [`quic`], in this order.
+pub const QUIC_CONNECTIONS: usize = 7;
+/// Those of them in version 2 only, after the upgrade too.
+pub const QUIC_VERSION_2: u32 = 0x6b33_43cf;
+
+/// aioquic, whose python is at hand: version 1 on both address families, version 2, a hello in three Initials, early data on
+/// a second connection, an upgrade from version 1 to 2, and a Retry.
+///
+/// # Panics
+/// If a peer fails, as in every scene.
+pub fn quic(wire: &Wire, python: &Path) {
+    let chain = Chain::new(Key::Ec);
+    let (client, server) = (wire.client(), wire.server());
+    let _server = peers::quic_server(python, server, 443, &chain, &[]);
+    let _retrying = peers::quic_server(python, server, 8443, &chain, &["--retry"]);
+    peers::quic_client(python, client, server.v4(), 443, &[]).has("version 0x1,");
+    peers::quic_client(python, client, server.v6(), 443, &["--version", "2"]).has("version 0x6b3343cf,");
+    peers::quic_client(python, client, server.v6(), 443, &["--protocols", "150"]);
+    peers::quic_client(python, client, server.v4(), 443, &["--resume"]).has("early data True");
+    peers::quic_client(python, client, server.v4(), 443, &["--upgrade"]).has("version 0x6b3343cf,");
+    peers::quic_client(python, client, server.v4(), 8443, &[]);
+}
+
+/// The connections of [`dtls`].
+pub const DTLS_CONNECTIONS: usize = 4;
+
+/// openssl: DTLS 1.2 and 1.0, one with messages in fragments and a long ClientHello, one with a client's certificate.
+/// Each handshake has a cookie exchange.
+pub fn dtls(wire: &Wire) {
+    const SMALL: [&str; 2] = ["-mtu", "300"];
+    let chain = Chain::new(Key::Rsa);
+    let (client, server) = (wire.client(), wire.server());
+    let (leaf, key, protocols) = (chain.path("leaf.pem"), chain.path("leaf.key"), peers::many_protocols());
+    let certificate = ["-dtls1_2", "-cert", &leaf, "-key", &key, "-mtu", "300"];
+    let cases: [(&[&str], &[&str]); DTLS_CONNECTIONS] = [
+        (&["-dtls1_2"], &["-dtls1_2"]),
+        (&DTLS_10, &DTLS_10),
+        (&[&["-dtls1_2"], &SMALL[..]].concat(), &[&["-dtls1_2", "-alpn", &protocols], &SMALL[..]].concat()),
+        (&[&["-dtls1_2", "-Verify", "1"], &SMALL[..]].concat(), &certificate),
+    ];
+    for (number, (serve, connect)) in cases.into_iter().enumerate() {
+        let port = 4433 + number as u16;
+        let _server = peers::dtls_server(server, port, &chain, serve);
+        let address = if number % 2 == 0 { server.v4() } else { server.v6() };
+        peers::dtls_client(client, address, port, connect).has("Cipher is ");
+    }
+}
+
+/// The requests of [`http1`], of which `HTTP1_WITH_COOKIES` have cookies.
+pub const HTTP1_REQUESTS: usize = 7;
+/// See there.
+pub const HTTP1_WITH_COOKIES: usize = 2;
+
+/// curl and nginx over HTTP/1: one connection with requests of several kinds, one of them with a long body, and one
+/// connection over IPv6 with HTTP/1.0.
+pub fn http1(wire: &Wire) {
+    let _nginx = Nginx::cleartext(wire.server(), 80, 8080);
+    let (folder, body) = body();
+    let requests: [&[&str]; 6] = [
+        &[],
+        &["-b", "zebra=1; apple=2; flag", "-e", "http://sensor.test/", "-H", "Accept-Language: de-AT,de;q=0.9"],
+        &["-I"],
+        &["--data-binary", &body],
+        &["-b", "a=1; b=2", "-A", "sensor tests"],
+        &["-X", "DELETE", "-H", "X-Empty;", "-H", "Accept-Language: en;q=0.5"],
+    ];
+    peers::curl_requests(wire.client(), wire.server().v4(), 80, "--http1.1", &requests);
+    peers::curl_requests(wire.client(), wire.server().v6(), 80, "--http1.0", &[&[]]);
+    drop(folder);
+}
+
+/// The requests of [`http2`].
+pub const HTTP2_REQUESTS: usize = 4;
+
+/// curl and nginx over HTTP/2 with prior knowledge: one connection, in which header fields come from the dynamic table,
+/// and a long body.
+pub fn http2(wire: &Wire) {
+    let _nginx = Nginx::cleartext(wire.server(), 80, 8080);
+    let (folder, body) = body();
+    let cookies = ["-b", "zebra=1; apple=2", "-e", "http://sensor.test/", "-H", "Accept-Language: de-AT,de;q=0.9"];
+    let requests: [&[&str]; HTTP2_REQUESTS] = [&cookies, &cookies, &["--data-binary", &body], &["-I"]];
+    peers::curl_requests(wire.client(), wire.server().v4(), 8080, "--http2-prior-knowledge", &requests);
+    drop(folder);
+}
+
+/// A file of that many bytes, as curl takes it.
+fn body() -> (TempDir, String) {
+    let folder = TempDir::new().expect("a temporary folder");
+    let file = folder.path().join("body");
+    std::fs::write(&file, vec![b'x'; BODY]).expect("the temporary folder is ours");
+    let name = format!("@{}", file.display());
+    (folder, name)
+}
+
+/// The connections of [`ssh`]: typed, up, down.
+pub const SSH_CONNECTIONS: usize = 3;
+
+/// OpenSSH: a typed session, a copy to the server, and one from it over IPv6.
+pub fn ssh(wire: &Wire) {
+    let sshd = Sshd::start(wire.server(), 22);
+    let (client, server) = (wire.client(), wire.server());
+    let line = "echo a line that somebody types with some care, and more of it so that a window of packets is full";
+    sshd.types(client, server.v4(), line).has("with some care");
+    sshd.upload(client, server.v4(), COPY);
+    sshd.download(client, server.v6(), COPY);
+}
+
+/// The host name that `udhcpc` states.
+pub const DHCP_NAME: &str = "typewriter";
+
+/// dnsmasq, udhcpc and dhclient: a lease and its release, twice for IPv4 and once for IPv6.
+pub fn dhcp(wire: &Wire) {
+    let _dnsmasq = Dnsmasq::start(wire.server());
+    peers::udhcpc(wire.client(), DHCP_NAME);
+    peers::dhclient(wire.client(), "-4");
+    peers::dhclient(wire.client(), "-6");
+}
+
+/// curl and nginx with TLS 1.2 and 1.3 through a tunnel, over IPv4, and IPv6 where it passes.
+pub fn tunnelled(wire: &Wire, tunnel: &Tunnel, v6: bool) {
+    let chain = Chain::new(Key::Rsa);
+    let _nginx = Nginx::start(wire.server(), 443, &chain);
+    peers::curl(wire.client(), tunnel.server_v4(), 443, &["--tls-max", "1.2"]);
+    let address = if v6 { tunnel.server_v6() } else { tunnel.server_v4() };
+    peers::curl(wire.client(), address, 443, &["--tlsv1.3"]);
+}
+
+/// The connections of [`tunnelled`].
+pub const TUNNELLED_CONNECTIONS: usize = 2;
