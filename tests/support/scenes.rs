@@ -62,41 +62,46 @@ pub fn dtls(wire: &Wire) {
     }
 }
 
-/// The requests of [`http1`], of which `HTTP1_WITH_COOKIES` have cookies.
-pub const HTTP1_REQUESTS: usize = 7;
-/// See there.
-pub const HTTP1_WITH_COOKIES: usize = 2;
+/// The requests of [`http1`].
+pub const HTTP1_REQUESTS: usize = 8;
 
-/// curl and nginx over HTTP/1: one connection with requests of several kinds, one of them with a long body, and one
-/// connection over IPv6 with HTTP/1.0.
+/// curl and nginx over HTTP/1: one connection with requests of several kinds, two of them with a long body that others
+/// follow, and one connection over IPv6 with HTTP/1.0.
 pub fn http1(wire: &Wire) {
     let _nginx = Nginx::cleartext(wire.server(), 80, 8080);
-    let (folder, body) = body();
-    let requests: [&[&str]; 6] = [
-        &[],
-        &["-b", "zebra=1; apple=2; flag", "-e", "http://sensor.test/", "-H", "Accept-Language: de-AT,de;q=0.9"],
-        &["-I"],
-        &["--data-binary", &body],
-        &["-b", "a=1; b=2", "-A", "sensor tests"],
-        &["-X", "DELETE", "-H", "X-Empty;", "-H", "Accept-Language: en;q=0.5"],
+    let (_folder, body) = body();
+    let requests: [(&str, &[&str]); HTTP1_REQUESTS - 1] = [
+        ("/", &[]),
+        ("/", &["-b", "zebra=1; apple=2; flag", "-e", "http://sensor.test/", "-H", "Accept-Language: de-AT,de;q=0.9"]),
+        ("/", &["-I"]),
+        ("/", &["--data-binary", &body]),
+        ("/", &["-b", "a=1; b=2", "-A", "sensor tests"]),
+        (peers::UPLOAD, &["-X", "PUT", "--data-binary", &body]),
+        ("/", &["-X", "DELETE", "-H", "X-Empty;", "-H", "Accept-Language: en;q=0.5"]),
     ];
     peers::curl_requests(wire.client(), wire.server().v4(), 80, "--http1.1", &requests);
-    peers::curl_requests(wire.client(), wire.server().v6(), 80, "--http1.0", &[&[]]);
-    drop(folder);
+    peers::curl_requests(wire.client(), wire.server().v6(), 80, "--http1.0", &[("/", &[])]);
 }
 
-/// The requests of [`http2`].
-pub const HTTP2_REQUESTS: usize = 4;
+/// The connections of [`http2`], and the requests on them.
+pub const HTTP2_CONNECTIONS: usize = 4;
+/// See there.
+pub const HTTP2_REQUESTS: usize = 7;
 
-/// curl and nginx over HTTP/2 with prior knowledge: one connection, in which header fields come from the dynamic table,
-/// and a long body.
+/// curl, nghttp and nginx over HTTP/2 with prior knowledge: a request and a long body by curl, each on a connection of its
+/// own; three requests at once with header fields from the dynamic table, and two long bodies at once, by nghttp.
 pub fn http2(wire: &Wire) {
     let _nginx = Nginx::cleartext(wire.server(), 80, 8080);
-    let (folder, body) = body();
-    let cookies = ["-b", "zebra=1; apple=2", "-e", "http://sensor.test/", "-H", "Accept-Language: de-AT,de;q=0.9"];
-    let requests: [&[&str]; HTTP2_REQUESTS] = [&cookies, &cookies, &["--data-binary", &body], &["-I"]];
-    peers::curl_requests(wire.client(), wire.server().v4(), 8080, "--http2-prior-knowledge", &requests);
-    drop(folder);
+    let (_folder, body) = body();
+    let (client, server) = (wire.client(), wire.server());
+    let fields = ["-b", "zebra=1; apple=2", "-e", "http://sensor.test/", "-H", "Accept-Language: de-AT,de;q=0.9"];
+    let long: [&str; 2] = ["--data-binary", &body];
+    for (address, path, options) in [(server.v4(), "/", &fields[..]), (server.v6(), peers::UPLOAD, &long)] {
+        peers::curl_requests(client, address, 8080, "--http2-prior-knowledge", &[(path, options)]);
+    }
+    let fields = ["-H", "cookie: zebra=1; apple=2", "-H", "referer: http://sensor.test/"];
+    peers::nghttp(client, server.v4(), 8080, &fields, &["/", "/other", "/third"]);
+    peers::nghttp(client, server.v6(), 8080, &["-d", &body[1..]], &["/upload", "/upload/again"]);
 }
 
 /// A file of that many bytes, as curl takes it.

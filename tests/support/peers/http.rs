@@ -11,6 +11,9 @@ use crate::netns::Namespace;
 use crate::process::Spawned;
 use crate::sensor::Outcome;
 
+/// The page, whatever is asked for.
+const ANSWER: &str = "hello";
+
 /// nginx on both address families, answering each request with a line.
 #[derive(Debug)]
 pub struct Nginx {
@@ -63,7 +66,9 @@ impl Nginx {
             "daemon off;\nmaster_process off;\nuser root;\npid {folder}/pid;\n\
              events {{ worker_connections 64; }}\n\
              http {{\n    access_log off;\n{temporary}    server {{\n{listen}        server_name {NAME};\n        {tls}\n\
-             \x20       location / {{ return 200 \"hello\\n\"; }}\n    }}\n}}\n",
+             \x20       location / {{ return 200 {ANSWER}; }}\n\
+             \x20       location {UPLOAD} {{ proxy_pass http://unix:{folder}/back:/; }}\n    }}\n\
+             \x20   server {{\n        listen unix:{folder}/back;\n        location / {{ return 200 {ANSWER}; }}\n    }}\n}}\n",
         )
     }
 }
@@ -85,24 +90,44 @@ pub fn curl(host: &Namespace, server: IpAddr, port: u16, options: &[&str]) -> Ou
     host.run(&argv).ok()
 }
 
-/// Makes these requests with one curl over one connection without TLS, each with options of its own, and checks that it
-/// was one connection and each was answered.
+/// The path whose requests nginx reads to the end of their bodies; elsewhere it answers first.
+pub const UPLOAD: &str = "/upload";
+
+/// Makes these requests with one curl over one connection without TLS, each a path and options of its own, and checks that
+/// it was one connection and each was answered. curl 7.88 cannot do this in HTTP/2.
 ///
 /// # Panics
 /// If not.
-pub fn curl_requests(host: &Namespace, server: IpAddr, port: u16, version: &str, requests: &[&[&str]]) {
-    let url = format!("http://{}/", SocketAddr::new(server, port));
+pub fn curl_requests(host: &Namespace, server: IpAddr, port: u16, version: &str, requests: &[(&str, &[&str])]) {
+    let urls: Vec<_> = requests.iter().map(|(path, _)| url(server, port, path)).collect();
     let mut argv = vec!["curl", "-q"];
-    for (number, request) in requests.iter().enumerate() {
+    for (number, ((_, options), url)) in requests.iter().zip(&urls).enumerate() {
         if number > 0 {
             argv.push("--next");
         }
         argv.extend([version, "-sS", "--noproxy", "*", "--max-time", "10", "-o", "/dev/null"]);
         argv.extend(["-w", "%{num_connects} %{http_code}\n"]);
-        argv.extend(*request);
-        argv.push(&url);
+        argv.extend(*options);
+        argv.push(url);
     }
     let answers = host.run(&argv).ok().stdout().to_owned();
     let expected = format!("1 200\n{}", "0 200\n".repeat(requests.len().saturating_sub(1)));
     assert_eq!(answers, expected, "new connections and status of each request");
+}
+
+/// Asks for these paths with nghttp, all at once over one connection of HTTP/2 without TLS, and checks that each was
+/// answered.
+///
+/// # Panics
+/// If not.
+pub fn nghttp(host: &Namespace, server: IpAddr, port: u16, options: &[&str], paths: &[&str]) {
+    let urls: Vec<_> = paths.iter().map(|path| url(server, port, path)).collect();
+    let mut argv = vec!["nghttp", "-t", "10"];
+    argv.extend(options);
+    argv.extend(urls.iter().map(String::as_str));
+    assert_eq!(host.run(&argv).ok().stdout().matches(ANSWER).count(), paths.len());
+}
+
+fn url(server: IpAddr, port: u16, path: &str) -> String {
+    format!("http://{}{path}", SocketAddr::new(server, port))
 }

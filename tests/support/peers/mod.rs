@@ -12,7 +12,7 @@ mod tls;
 pub use certificate::{Chain, Key};
 pub use dhcp::{Dnsmasq, dhclient, udhcpc};
 pub use dtls::{DTLS_10, dtls_client, dtls_server};
-pub use http::{Nginx, curl, curl_requests};
+pub use http::{Nginx, UPLOAD, curl, curl_requests, nghttp};
 pub use pieces::send_pieces;
 pub use quic::{quic_client, quic_server};
 pub use ssh::Sshd;

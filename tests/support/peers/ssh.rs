@@ -21,7 +21,7 @@ const ALONE: &str =
     "mount -t tmpfs none /run && mount -t tmpfs none /var/log && mkdir -m 0755 /run/sshd && exec \"$0\" \"$@\"";
 
 /// Between two keys: enough for the echo to be a segment of its own.
-const KEYSTROKE: Duration = Duration::from_millis(15);
+const KEYSTROKE: Duration = Duration::from_millis(25);
 
 /// A server with a key of its own, and a client's key that it takes.
 #[derive(Debug)]
