@@ -1,5 +1,6 @@
 //! What a test looks at in the events that the sensor prints.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -38,6 +39,19 @@ pub fn values<'a>(events: &'a [Value], kind: &str) -> Vec<&'a str> {
         .collect()
 }
 
+/// The values of one fingerprint type by connection (`10.0.0.1 51234 > 10.0.0.2 443`), each in the order printed.
+pub fn by_connection<'a>(events: &'a [Value], kind: &str) -> BTreeMap<String, Vec<&'a str>> {
+    let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for event in fingerprints(events) {
+        if event["fingerprint"]["type"] == kind {
+            let seen = Seen::new(event);
+            let value = event["fingerprint"]["value"].as_str().unwrap_or_else(|| panic!("no value: {event}"));
+            found.entry(format!("{} > {}", seen.src, seen.dest)).or_default().push(value);
+        }
+    }
+    found
+}
+
 /// A counter of a `stats` event, by its path: `stats_u64(&event, &["kernel", "seen"])`.
 ///
 /// # Panics
@@ -55,11 +69,17 @@ pub struct Seen {
     src: String,
     dest: String,
     sni: String,
-    /// For `ja4l` and `ja4ls` without the times: only the TTL.
+    /// For `ja4l` and `ja4ls` without the times: only the TTL. For `ja4ssh` without the last section.
     value: String,
     /// The first time in a `ja4l` or `ja4ls`, in microseconds.
     micros: Option<u64>,
+    /// Bare ACKs in a `ja4ssh`, client's and server's.
+    acks: Option<[u64; 2]>,
 }
+
+/// Two witnesses of two directions may see a pair of packets in either order, and a window of JA4SSH ends between them:
+/// so many ACKs at either end of it may count for the neighbour.
+const ACKS: u64 = 2;
 
 impl Seen {
     /// Reads a fingerprint event.
@@ -79,6 +99,14 @@ impl Seen {
             micros = Some(time.unwrap_or_else(|| panic!("{value} does not begin with a latency")));
             value = sections.next().unwrap_or_else(|| panic!("{value} has no TTL")).to_owned();
         }
+        let mut acks = None;
+        if kind == "ja4ssh" {
+            let (packets, last) = value.rsplit_once('_').unwrap_or_else(|| panic!("{value} has no sections"));
+            let counts = last.strip_prefix('c').and_then(|counts| counts.split_once('s'));
+            let counts = counts.and_then(|(client, server)| Some([client.parse().ok()?, server.parse().ok()?]));
+            acks = Some(counts.unwrap_or_else(|| panic!("{value} does not end in counts of ACKs")));
+            value = packets.to_owned();
+        }
         let endpoint = |ip: &str, port: &str| format!("{} {}", text(&event[ip], ip), event[port]);
         Self {
             kind,
@@ -88,15 +116,18 @@ impl Seen {
             sni: event["tls"]["sni"].as_str().unwrap_or_default().to_owned(),
             value,
             micros,
+            acks,
         }
     }
 
     fn is_near(&self, other: &Self, tolerance: Duration) -> bool {
-        let untimed = |seen: &Self| Self { micros: None, ..seen.clone() };
+        let untimed = |seen: &Self| Self { micros: None, acks: None, ..seen.clone() };
+        let acks = |seen: &Self| seen.acks.unwrap_or_default();
         let apart = self.micros.unwrap_or_default().abs_diff(other.micros.unwrap_or_default());
         untimed(self) == untimed(other)
             && self.micros.is_some() == other.micros.is_some()
             && u128::from(apart) <= tolerance.as_micros()
+            && acks(self).iter().zip(acks(other)).all(|(one, other)| one.abs_diff(other) <= ACKS)
     }
 }
 
@@ -152,6 +183,21 @@ mod tests {
     #[should_panic(expected = "the two differ")]
     fn a_missing_duplicate_matters() {
         assert_same_fingerprints(&[event("ja4", "t13"), event("ja4", "t13")], &[event("ja4", "t13")], Duration::ZERO);
+    }
+
+    #[test]
+    fn an_acknowledgement_or_two_do_not_matter() {
+        let left = [event("ja4ssh", "c36s36_c100s100_c50s7")];
+        assert_same_fingerprints(&left, &[event("ja4ssh", "c36s36_c100s100_c48s9")], Duration::ZERO);
+        let connections = by_connection(&left, "ja4ssh");
+        assert_eq!(connections["10.0.0.1 5 > 10.0.0.2 443"], ["c36s36_c100s100_c50s7"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "the two differ")]
+    fn three_acknowledgements_matter() {
+        let event = |value| [event("ja4ssh", value)];
+        assert_same_fingerprints(&event("c36s36_c9s9_c5s7"), &event("c36s36_c9s9_c5s10"), Duration::ZERO);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 )]
 
 mod an_interface_that_vanishes;
+mod every_method;
 mod live_output_equals_replay;
 mod nothing_stays_attached;
 mod the_books;
@@ -65,17 +66,23 @@ fn traffic(wire: &Wire) {
 /// Connections that `traffic` makes.
 const CONNECTIONS: usize = 10;
 
-/// The sensor on the interface of `host` prints what a replay of the recording of that interface prints.
-fn live_equals_replay(wire: &Wire, host: &Namespace, options: &[&str]) -> Vec<Value> {
+/// While `talk` goes on, the sensor on the interface of `host` prints what a replay of the recording of that interface
+/// prints. What it printed.
+fn live_equals_replay_of(host: &Namespace, options: &[&str], talk: impl FnOnce()) -> Vec<Value> {
     let tape = Tape::start(host);
     let sensor = LiveSensor::start(host, options);
-    traffic(wire);
+    talk();
     // stop() of the tape lets the last packets settle; the sensor sees them meanwhile.
     let recording = tape.stop();
     let live = sensor.stop().ok().events();
     let replayed = Sensor::new().replay(recording.file());
-
     assert_same_fingerprints(&live, &replayed, CLOCKS);
+    live
+}
+
+/// The same of [`traffic`].
+fn live_equals_replay(wire: &Wire, host: &Namespace, options: &[&str]) -> Vec<Value> {
+    let live = live_equals_replay_of(host, options, || traffic(wire));
     for kind in ["ja4", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
         assert_eq!(values(&live, kind).len(), CONNECTIONS, "{kind}");
     }

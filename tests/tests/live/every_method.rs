@@ -1,0 +1,205 @@
+//! Real peers of every protocol that has a method: live output is the replay's, and holds what a user expects of it.
+
+use std::collections::BTreeMap;
+
+use tests::events::by_connection;
+use tests::tunnel::{Encapsulation, Tunnel};
+use tests::{require_python, scenes};
+
+use super::*;
+
+/// What the sensor on the server's interface printed of a scene.
+fn watched(tools: &[&str], scene: impl FnOnce(&Wire)) -> Option<Vec<Value>> {
+    if !require_tools(tools) {
+        return None;
+    }
+    let _alone = alone()?;
+    let wire = Wire::new();
+    Some(live_equals_replay_of(wire.server(), &[], || scene(&wire)))
+}
+
+/// How many values begin with each of these, when all of them begin with one. The longest that fits counts.
+fn assert_begin(values: &[&str], expected: &[(&str, usize)]) {
+    let mut counts: BTreeMap<_, _> = expected.iter().map(|(begin, _)| (*begin, 0)).collect();
+    for value in values {
+        let begin = expected.iter().map(|(begin, _)| *begin).filter(|begin| value.starts_with(begin));
+        let begin = begin.max_by_key(|begin| begin.len()).unwrap_or_else(|| panic!("{value} in {values:#?}"));
+        *counts.entry(begin).or_default() += 1;
+    }
+    assert_eq!(counts, expected.iter().copied().collect(), "{values:#?}");
+}
+
+/// Exactly one value of each of these kinds in each of so many connections.
+fn assert_once(events: &[Value], connections: usize, kinds: &[&str]) {
+    for kind in kinds {
+        let found = by_connection(events, kind);
+        assert_eq!(found.len(), connections, "{kind}: {found:#?}");
+        assert!(found.values().all(|values| values.len() == 1), "{kind}: {found:#?}");
+    }
+}
+
+#[test]
+fn quic() {
+    let Some(python) = require_python("aioquic") else { return };
+    let Some(events) = watched(&[], |wire| scenes::quic(wire, &python)) else { return };
+    assert_once(&events, scenes::QUIC_CONNECTIONS, &["ja4", "ja4s", "ja4l", "ja4ls"]);
+    // Version, SNI, three cipher suites, eight extensions, and two more with a session to resume.
+    let (first, resumed) = (scenes::QUIC_CONNECTIONS - 1, 1);
+    assert_begin(
+        &values(&events, "ja4"),
+        &[("q13d0308h3_55b375c5d22e_", first), ("q13d0310h3_55b375c5d22e_", resumed)],
+    );
+    // supported_versions and key_share; pre_shared_key too in an answer to a session.
+    assert_begin(&values(&events, "ja4s"), &[("q1302", first), ("q1303", resumed)]);
+    for event in fingerprints(&events) {
+        assert_eq!(event["proto"], "UDP", "{event}");
+    }
+    let names: Vec<_> = fingerprints(&events).iter().map(|event| event["tls"]["sni"].as_str().unwrap_or("")).collect();
+    assert!(names.contains(&peers::NAME), "{names:?}");
+}
+
+#[test]
+fn dtls() {
+    let Some(events) = watched(&[], scenes::dtls) else { return };
+    assert_once(&events, scenes::DTLS_CONNECTIONS, &["ja4", "ja4s"]);
+    // Three of them in DTLS 1.2, one with ALPN; the hello that counts is the one without a cookie.
+    assert_begin(&values(&events, "ja4"), &[("dd2d", 3), ("dd1d", 1)]);
+    assert_begin(&values(&events, "ja4s"), &[("dd2", 3), ("dd1", 1)]);
+    let with_alpn = values(&events, "ja4").into_iter().filter(|value| value.split('_').next().unwrap().ends_with("h2"));
+    assert_eq!(with_alpn.count(), 1);
+    let certificates = |side: &str| {
+        let of = |event: &&&Value| event["fingerprint"]["type"] == "ja4x" && event["fingerprint"]["side"] == side;
+        fingerprints(&events).iter().filter(of).count()
+    };
+    assert_eq!(certificates("server"), 2 * scenes::DTLS_CONNECTIONS, "leaf and root, in fragments too");
+    assert_eq!(certificates("client"), 1);
+}
+
+#[test]
+fn http_1() {
+    let Some(events) = watched(&["nginx"], scenes::http1) else { return };
+    // The names of curl's headers, hashed, and those of two cookies and one without a value, sorted.
+    const NAMES: &str = "fe444ad14866_000000000000_000000000000";
+    let expected = [
+        format!("ge11nn030000_{NAMES}"),
+        "ge11cr04dede_8ddaef5d77af_80a628ade88e_8dd479c5135a".to_owned(),
+        format!("he11nn030000_{NAMES}"),
+        "po11nn050000_5f73bf7e71e2_000000000000_000000000000".to_owned(),
+        "ge11cn030000_fe444ad14866_1eb7c54d5283_06beefe2b477".to_owned(),
+        "pu11nn050000_5f73bf7e71e2_000000000000_000000000000".to_owned(),
+        "de11nn05en00_".to_owned(),
+        format!("ge10nn030000_{NAMES}"),
+    ];
+    let expected: Vec<_> = expected.iter().map(|value| (value.as_str(), 1)).collect();
+    assert_eq!(expected.len(), scenes::HTTP1_REQUESTS);
+    assert_begin(&values(&events, "ja4h"), &expected);
+    for (connection, values) in by_connection(&events, "ja4h") {
+        assert!(values.len() == 1 || values.len() == scenes::HTTP1_REQUESTS - 1, "{connection}: {values:#?}");
+    }
+    assert_once(&events, 2, &["ja4t", "ja4ts", "ja4l", "ja4ls"]);
+}
+
+#[test]
+fn http_2_in_the_clear() {
+    let Some(events) = watched(&["nginx", "nghttp"], scenes::http2) else { return };
+    let expected = [
+        // curl, with all three of its headers.
+        ("ge20cr03dede_dc308f3700d9_a6210c629c5b_8fefcf3bd4b8", 1),
+        ("po20nn040000_", 1),
+        // nghttp: all three requests of one connection have the same, though only the first spells it out.
+        ("ge20cr", 3),
+        ("po20nn", 2),
+    ];
+    assert_begin(&values(&events, "ja4h"), &expected);
+    let found = by_connection(&events, "ja4h");
+    let mut counts: Vec<_> = found.values().map(Vec::len).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [1, 1, 2, 3], "{found:#?}");
+    assert_eq!(counts.iter().sum::<usize>(), scenes::HTTP2_REQUESTS);
+    for values in found.values() {
+        assert!(values.iter().all(|value| value == &values[0]), "{values:#?}");
+    }
+}
+
+#[test]
+fn ssh() {
+    let Some(events) = watched(&["ssh", "scp", "ssh-keygen", "sshd"], scenes::ssh) else { return };
+    let connections = by_connection(&events, "ja4ssh");
+    assert_eq!(connections.len(), scenes::SSH_CONNECTIONS, "{connections:#?}");
+    for values in connections.values() {
+        let (last, whole) = values.split_last().unwrap();
+        assert!(whole.iter().all(|value| packets(value) == 200), "{values:#?}");
+        assert!((1..=200).contains(&packets(last)), "{values:#?}");
+    }
+    // Full segments without a TCP timestamp's 12 bytes: 1448 over IPv4, 20 fewer over IPv6.
+    let windows = scenes::COPY / 1448 / 200;
+    let mostly = |begin: &str, part: &str| {
+        let of = |values: &&Vec<&str>| {
+            values.iter().filter(|value| value.starts_with(begin) && value.contains(part)).count()
+        };
+        connections.values().filter(|values| of(values) >= windows).count()
+    };
+    assert_eq!(mostly("c1448s", "_"), 1, "an upload: {connections:#?}");
+    assert_eq!(mostly("c", "s1428_"), 1, "a download: {connections:#?}");
+    let typed = connections.values().filter(|values| values.iter().all(|value| value.starts_with("c36s"))).count();
+    assert_eq!(typed, 1, "keys are packets of 36 bytes: {connections:#?}");
+    assert_once(&events, scenes::SSH_CONNECTIONS, &["ja4t", "ja4ts", "ja4l", "ja4ls"]);
+}
+
+/// SSH packets of both sides in a JA4SSH.
+fn packets(value: &str) -> u32 {
+    let section = value.split('_').nth(1).unwrap();
+    let (client, server) = section.strip_prefix('c').unwrap().split_once('s').unwrap();
+    client.parse::<u32>().unwrap() + server.parse::<u32>().unwrap()
+}
+
+#[test]
+fn dhcp() {
+    let Some(events) = watched(&["dnsmasq", "udhcpc", "dhclient"], scenes::dhcp) else { return };
+    // Twice for IPv4; udhcpc cannot release an address that its script has not set.
+    let expected = [("disco", 2), ("offer0000nn_", 2), ("reqst", 2), ("dpack0000nn_", 2), ("relse0000nn_", 1)];
+    assert_begin(&values(&events, "ja4d"), &expected);
+    // A DUID of link-layer address and time has 14 bytes.
+    let expected = [
+        ("solct0014nn_1-", 1),
+        ("advrt0014nn_1-2-3-5", 1),
+        ("reqst0014nn_1-2-", 1),
+        ("relse0014nn_1-2-", 1),
+        ("reply0014nn_1-2-", 2),
+    ];
+    assert_begin(&values(&events, "ja4d6"), &expected);
+}
+
+/// TLS through a tunnel is seen inside it.
+fn inside(encapsulation: Encapsulation, v6: bool) {
+    let Some(events) = watched(&["nginx"], |wire| {
+        let tunnel = Tunnel::new(wire, encapsulation);
+        scenes::tunnelled(wire, &tunnel, v6);
+    }) else {
+        return;
+    };
+    assert_once(&events, scenes::TUNNELLED_CONNECTIONS, &["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"]);
+    assert_begin(&values(&events, "ja4"), &[("t12d", 1), ("t13d", 1)]);
+    let clients: Vec<_> = by_connection(&events, "ja4").into_keys().collect();
+    assert!(clients.iter().any(|client| client.starts_with("10.99.0.1 ")), "{clients:#?}");
+    assert!(
+        clients.iter().all(|client| client.contains("99::2 443") || client.contains("10.99.0.2 443")),
+        "{clients:#?}"
+    );
+    assert_eq!(clients.iter().any(|client| client.starts_with("fd99::1 ")), v6, "{clients:#?}");
+}
+
+#[test]
+fn tls_inside_vxlan() {
+    inside(Encapsulation::Vxlan, true);
+}
+
+#[test]
+fn tls_inside_gre() {
+    inside(Encapsulation::Gre, true);
+}
+
+#[test]
+fn tls_inside_ip_in_ip() {
+    inside(Encapsulation::IpInIp, false);
+}
