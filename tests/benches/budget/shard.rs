@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use aya::maps::{MapData, RingBuf};
-use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::knobs::Knobs;
 use ja4_common::record::RecordHeader;
 use ja4_user::capture::ebpf::{Kernel, Program};
