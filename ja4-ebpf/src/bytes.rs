@@ -12,7 +12,7 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
 use ja4_common::flow::{FlowEntry, FlowKey};
-use ja4_common::headers::MAX_HEADERS;
+use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, MAX_HEADERS, PROTO_TCP};
 use ja4_common::knobs::Knobs;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
 use ja4_common::{Bytes, Window};
@@ -205,6 +205,9 @@ impl Bytes for XdpFrame<'_> {
 /// longest TCP header.
 const LINEAR: usize = 14 + 8 + 40 + 60;
 
+/// The same where a tunnel may stand before them.
+const TUNNEL_LINEAR: usize = 2 * LINEAR + 64;
+
 /// A frame met by tc.
 pub(crate) struct SkbFrame<'a> {
     ctx: &'a TcContext,
@@ -215,12 +218,33 @@ pub(crate) struct SkbFrame<'a> {
 impl<'a> SkbFrame<'a> {
     #[inline(always)]
     pub(crate) fn new(ctx: &'a TcContext) -> Self {
-        // The linear part begins with the headers but for odd drivers. Pulling more into it
-        // changes no byte of the packet; where it fails, the parser says "truncated".
-        if ctx.data_end() - ctx.data() < LINEAR && ctx.len() as usize > LINEAR {
-            let _pulled = ctx.pull_data(LINEAR as u32);
+        // The linear part begins with the headers but for odd drivers, and for packets whose payload
+        // was never copied. Pulling more into it changes no byte of the packet; where it fails, the
+        // parser says "truncated".
+        let frame = Self { ctx, data: ctx.data(), end: ctx.data_end() };
+        let held = frame.end - frame.data;
+        if held >= TUNNEL_LINEAR || held >= ctx.len() as usize {
+            return frame;
         }
+        let wanted = if frame.is_plain_tcp() { LINEAR } else { TUNNEL_LINEAR };
+        if held >= wanted {
+            return frame;
+        }
+        let _pulled = ctx.pull_data(if ctx.len() < wanted as u32 { ctx.len() } else { wanted as u32 });
         Self { ctx, data: ctx.data(), end: ctx.data_end() }
+    }
+
+    /// Whether it is TCP over IP without tags or tunnels, as far as the first bytes say.
+    #[inline(always)]
+    fn is_plain_tcp(&self) -> bool {
+        let Some(h) = near::<24>(self.data, self.end, 0) else {
+            return false;
+        };
+        match h.be16::<12>() {
+            ETHERTYPE_IPV4 => h.be8::<23>() == PROTO_TCP,
+            ETHERTYPE_IPV6 => h.be8::<20>() == PROTO_TCP,
+            _ => false,
+        }
     }
 }
 
