@@ -27,8 +27,8 @@
 )]
 
 pub mod bpf;
-pub mod certificate;
 pub mod carrier;
+pub mod certificate;
 pub mod conversation;
 pub mod dtls;
 pub mod events;
@@ -46,9 +46,9 @@ pub mod random;
 pub mod scenes;
 pub mod sensor;
 pub mod tape;
-pub mod udp;
 pub mod tunnel;
 mod tuntap;
+pub mod udp;
 pub mod vlan;
 
 pub use events::{assert_same_fingerprints, fingerprints, stats_u64, values};

@@ -140,11 +140,14 @@ impl Run {
         knobs.accounting = u32::from(!self.no_accounting);
         knobs.governor = 1;
         knobs.rate = [u64::from(self.governor_rate); Class::COUNT];
-        for class in [Class::Fragment, Class::Nested] {
-            knobs.rate[class as usize] = match self.governor_rate {
-                0 => UNOPENED_RATE,
-                rate => u64::from(rate).min(UNOPENED_RATE),
-            };
+        let bounded = match self.governor_rate {
+            0 => UNOPENED_RATE,
+            rate => UNOPENED_RATE.min(rate.into()),
+        };
+        for (class, rate) in Class::ALL.into_iter().zip(&mut knobs.rate) {
+            if matches!(class, Class::Fragment | Class::Nested) {
+                *rate = bounded;
+            }
         }
         knobs.burst = knobs.rate.map(|rate| rate * BURST_SECONDS);
         // EPOCHS_KEPT epochs outlast an idle flow.

@@ -69,7 +69,7 @@ impl Start {
         match (self.as_bytes(), side) {
             ([HANDSHAKE, ..], _) => Some(Stream::Tls(HandshakeStream::new())),
             (b"SSH-", _) => Some(Stream::Ssh(SshStream::new())),
-            (b"PRI ", Side::Client) => Some(Stream::Http2(Box::new(Http2Stream::new()))),
+            (b"PRI ", Side::Client) => Some(Stream::Http2(Box::default())),
             ([first, ..], Side::Client) if first.is_ascii_uppercase() => {
                 (self.len as usize == Self::ENOUGH).then(|| Stream::Http1(Http1Stream::new()))
             }

@@ -12,13 +12,17 @@ use std::num::NonZeroU16;
 
 use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::record::flag;
-use ja4_common::select::{Class, point};
+#[cfg(feature = "ja4plus")]
+use ja4_common::select::Class;
+use ja4_common::select::point;
 
 use super::engines::Engines;
 use super::flows::UserFlows;
-use super::opening::{observe_opening, tell_ja4ts};
 #[cfg(feature = "ja4plus")]
-use super::ssh;
+use super::ja4ssh;
+#[cfg(feature = "ja4plus")]
+use super::ja4ssh;
+use super::opening::{observe_opening, tell_ja4ts};
 use super::stage::Stage;
 use super::stats::CoreStats;
 use crate::event::{self, Attributes, Cause, Ended, FlowIdentity, Method, Side, Sink, Time};
@@ -157,7 +161,7 @@ impl Core {
         #[cfg(feature = "ja4plus")]
         {
             if packet.header.class == Class::Ssh as u8 {
-                ssh::begin(connection, self.ssh_window);
+                ja4ssh::begin(connection, self.ssh_window);
             }
             stage.count_ssh(connection, &decoded, segment, packet.header.gso_size);
         }
@@ -417,7 +421,7 @@ fn tell_end(
 ) {
     tell_ja4ts(connection, cause, engines, sink);
     #[cfg(feature = "ja4plus")]
-    ssh::tell_rest(connection, cause, &mut engines.methods.text, sink);
+    ja4ssh::tell_rest(connection, cause, &mut engines.methods.text, sink);
     connection.release(budget);
     let (packets, bytes) = connection.totals();
     sink.connection(&event::Connection {

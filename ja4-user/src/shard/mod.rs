@@ -7,6 +7,8 @@ mod dhcp;
 mod engines;
 mod flows;
 mod http;
+#[cfg(feature = "ja4plus")]
+mod ja4ssh;
 pub mod lane;
 pub mod live;
 mod merge;

@@ -35,6 +35,7 @@ pub(super) struct Values<'a> {
 
 impl<'a> Values<'a> {
     /// A fingerprint that has one form only.
+    #[cfg(feature = "ja4plus")]
     pub(super) const fn plain(value: &'a str) -> Self {
         Self { value, raw: None, original: None, raw_original: None }
     }

@@ -176,7 +176,7 @@ impl Http1Stream {
         match stop {
             Stop::Broken(WireError::Magic, rest) if self.may_leave => {
                 self.state = State::Tunnel;
-                return rest;
+                rest
             }
             Stop::Broken(error, _) => {
                 self.lose();
