@@ -181,6 +181,11 @@ impl TcpConversation {
         self.stream(Side::Server, RST | ACK, self.server_sent, &[])
     }
 
+    /// A RST of the client.
+    pub fn client_reset(&mut self) -> &mut Self {
+        self.stream(Side::Client, RST | ACK, self.client_sent, &[])
+    }
+
     /// The same two endpoints begin anew with these initial sequence numbers.
     pub fn again(&mut self, client_isn: u32, server_isn: u32) -> &mut Self {
         (self.client_isn, self.server_isn) = (client_isn, server_isn);

@@ -12,6 +12,7 @@
 //! | [`scenes`] | what they say to each other: the traffic of a test |
 //! | [`tape`] | tcpdump beside the sensor |
 //! | [`packets`], [`conversation`], [`hello`] | crafted frames, TCP streams, TLS hellos |
+//! | [`handmade`] | hellos extension by extension |
 //! | [`dtls`], [`certificate`] | crafted DTLS records, X.509 certificates |
 //! | [`udp`], [`carrier`], [`fragment`] | crafted datagrams, tunnels around a frame, frames in IP fragments |
 //! | [`generate`] | the large deterministic captures that benches replay |
@@ -34,6 +35,7 @@ pub mod dtls;
 pub mod events;
 pub mod fragment;
 pub mod generate;
+pub mod handmade;
 pub mod hello;
 pub mod live;
 pub mod netns;

@@ -7,11 +7,16 @@
     reason = "a test fails by panicking"
 )]
 
+mod carriers;
 mod conformance;
 mod contract;
 mod determinism;
+mod dhcp_values;
 mod handshakes;
 mod headers;
+mod hello_values;
+mod http_values;
+mod opening_values;
 mod reassembly;
 mod streams;
 mod timing;
@@ -27,7 +32,7 @@ use tempfile::TempDir;
 use tests::conversation::{JA4L, JA4LS, JA4T, JA4TS, TcpConversation};
 use tests::generate::{self, Kind};
 use tests::hello::{self, JA4S_12, JA4S_13, Shape};
-use tests::packets::{Envelope, Extension};
+use tests::packets::{self, Envelope, Extension, Packet};
 use tests::random::SplitMix64;
 use tests::{Outcome, Sensor, events, fingerprints, privilege, process, require_tools, values};
 
@@ -48,6 +53,28 @@ fn run(talk: &TcpConversation, options: &[&str]) -> Outcome {
     arguments.extend(options.iter().map(OsStr::new));
     arguments.push(file.as_os_str());
     Sensor::new().run(&arguments).ok()
+}
+
+/// The events of these packets, replayed with these options.
+fn replay_packets(packets: &[Packet], options: &[&str]) -> Vec<Value> {
+    let folder = TempDir::new().unwrap();
+    let file = packets::capture_file(folder.path(), "packets.pcap", packets);
+    let mut arguments = vec![OsStr::new("replay")];
+    arguments.extend(options.iter().map(OsStr::new));
+    arguments.push(file.as_os_str());
+    Sensor::new().run(&arguments).ok().events()
+}
+
+/// One connection for each of these, a second apart, each with a port of its own; the events of all.
+fn replay_each<T>(items: impl IntoIterator<Item = T>, mut tell: impl FnMut(&mut TcpConversation, T)) -> Vec<Value> {
+    let mut packets = Vec::new();
+    for (number, item) in items.into_iter().enumerate() {
+        let mut talk = TcpConversation::between(&format!("10.0.0.1:{}", 40_000 + number), "10.0.0.2:443");
+        talk.at(Duration::from_secs(number as u64));
+        tell(&mut talk, item);
+        packets.extend_from_slice(talk.packets());
+    }
+    replay_packets(&packets, &[])
 }
 
 /// The events of this conversation.

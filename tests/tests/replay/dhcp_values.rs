@@ -1,0 +1,198 @@
+//! JA4D and JA4D6 of messages that public captures lack (specification, sections 11 and 12).
+
+use super::*;
+
+use tests::udp::UdpConversation;
+
+/// A BOOTP message with these options behind the magic cookie (RFC 2131, section 2); `relay` is the
+/// address of the relay agent.
+fn message(relay: [u8; 4], options: &[u8]) -> Vec<u8> {
+    let mut message = vec![1, 1, 6, u8::from(relay != [0; 4])];
+    message.extend([0x39, 0x03, 0xf3, 0x26, 0, 0, 0, 0]);
+    message.extend([0; 12]);
+    message.extend(relay);
+    message.extend([2, 0, 0, 0, 0, 1]);
+    message.resize(236, 0);
+    message.extend([0x63, 0x82, 0x53, 0x63]);
+    message.extend(options);
+    message
+}
+
+/// One option (RFC 2132).
+fn option(code: u8, value: &[u8]) -> Vec<u8> {
+    [&[code, value.len() as u8], value].concat()
+}
+
+/// Message type, options, end.
+fn typed(kind: u8, options: &[&[u8]]) -> Vec<u8> {
+    message([0; 4], &[&option(53, &[kind]), &options.concat(), &[255][..]].concat())
+}
+
+/// The JA4D of each message of one client.
+fn ja4d(messages: &[Vec<u8>]) -> Vec<String> {
+    let mut talk = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
+    for message in messages {
+        talk.client(message);
+    }
+    told(&talk, "ja4d")
+}
+
+fn told(talk: &UdpConversation, kind: &str) -> Vec<String> {
+    values(&replay_packets(talk.packets(), &[]), kind).into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_size_and_a_name() {
+    let client = option(61, &[1, 2, 0, 0, 0, 0, 1]);
+    let list = option(55, &[1, 3, 6]);
+    let name = option(81, b"\0\0\0host.example.org");
+    let address = option(50, &[10, 0, 0, 9]);
+    let host = option(12, b"host");
+    // 1500 is 0x05dc. 53, 50 and 81 are not in the list, 57 is.
+    let size = option(57, &[0x05, 0xdc]);
+    let values = ja4d(&[
+        typed(1, &[&client, &address, &size, &name, &host, &list]),
+        typed(3, &[&client, &size, &option(81, &[1, 0, 0]), &list]),
+        typed(1, &[&option(57, &[0xff, 0xff])]),
+        typed(1, &[&option(57, &[0x27, 0x0f]), &address]),
+        typed(1, &[&option(57, &[0x27, 0x10])]),
+    ]);
+    let wanted = [
+        "disco1500id_61-57-12-55_1-3-6",
+        "reqst1500nd_61-57-55_1-3-6", // a name of no letters is present
+        "disco9999nn_57_00",
+        "disco9999in_57_00", // 9999
+        "disco9999nn_57_00", // 10000
+    ];
+    assert_eq!(values, wanted);
+}
+
+#[test]
+fn nothing_left_prints_zeros() {
+    let padded = [&[0, 0][..], &option(53, &[1]), &[0], &option(12, b"h"), &[0, 0], &option(55, &[]), &[255, 0, 0]];
+    let values = ja4d(&[
+        typed(5, &[]),
+        typed(5, &[&option(50, &[10, 0, 0, 9])]),
+        message([0; 4], &padded.concat()),
+        // What follows the end is none of it.
+        message([0; 4], &[&option(53, &[1])[..], &[255], &option(61, &[1])].concat()),
+    ]);
+    assert_eq!(values, ["dpack0000nn_00_00", "dpack0000in_00_00", "disco0000nn_12-55_00", "disco0000nn_00_00"]);
+}
+
+#[test]
+fn every_type_has_its_name() {
+    const NAMES: [&str; 18] = [
+        "disco", "offer", "reqst", "decln", "dpack", "dpnak", "relse", "infor", "frenw", "lqery", "lunas", "lunkn",
+        "lactv", "blklq", "lqdon", "actlq", "lqsta", "dhtls",
+    ];
+    let messages: Vec<_> = (1..=18).map(|kind| typed(kind, &[&option(61, &[1])])).collect();
+    assert_eq!(ja4d(&messages), NAMES.map(|name| format!("{name}0000nn_61_00")));
+
+    let bootp = message([0; 4], &[&option(12, b"host")[..], &[255]].concat());
+    let values = ja4d(&[typed(42, &[]), typed(255, &[]), bootp]);
+    assert_eq!(values, ["000420000nn_00_00", "002550000nn_00_00", "000000000nn_12_00"]);
+}
+
+#[test]
+fn a_message_that_a_relay_passed_on() {
+    let options = [option(53, &[1]), option(61, &[1, 2, 0, 0, 0, 0, 1]), option(55, &[1, 3])].concat();
+    let agent = option(82, &[1, 4, 0, 0, 0, 7]);
+    let relayed = message([10, 0, 0, 3], &[&options[..], &agent, &[255]].concat());
+    let mut talk = UdpConversation::between("10.0.0.3:67", "10.0.1.2:67");
+    talk.client(&relayed);
+    assert_eq!(told(&talk, "ja4d"), ["disco0000nn_61-55-82_1-3"]);
+}
+
+/// An option of DHCPv6 (RFC 8415, section 21.1).
+fn option6(code: u16, value: &[u8]) -> Vec<u8> {
+    [&code.to_be_bytes(), &(value.len() as u16).to_be_bytes(), value].concat()
+}
+
+/// A message of DHCPv6 (RFC 8415, section 8).
+fn message6(kind: u8, options: &[Vec<u8>]) -> Vec<u8> {
+    [&[kind, 1, 2, 3][..], &options.concat()].concat()
+}
+
+/// A relay's message around another, behind the option with the interface (RFC 8415, section 9).
+fn relayed6(kind: u8, hops: u8, inner: &[u8]) -> Vec<u8> {
+    [&[kind, hops][..], &[0x20; 32], &option6(18, b"eth0"), &option6(9, inner)].concat()
+}
+
+/// The JA4D6 of each message of one client.
+fn ja4d6(messages: &[Vec<u8>]) -> Vec<String> {
+    let mut talk = UdpConversation::between("[fe80::1]:546", "[ff02::1:2]:547");
+    for message in messages {
+        talk.client(message);
+    }
+    told(&talk, "ja4d6")
+}
+
+/// A DUID of 14 bytes.
+fn client() -> Vec<u8> {
+    option6(1, &[0, 1, 0, 1, 0x2c, 1, 2, 3, 2, 0, 0, 0, 0, 1])
+}
+
+fn asked() -> Vec<u8> {
+    option6(6, &[0, 23, 0, 24])
+}
+
+/// IAID, then for IA_NA and IA_PD the two times, then options.
+fn association(code: u16, nested: &[u8]) -> Vec<u8> {
+    let times = if code == 4 { 0 } else { 8 };
+    option6(code, &[&[0, 0, 0, 1][..], &[0; 8][..times], nested].concat())
+}
+
+#[test]
+fn temporary_addresses_and_a_name() {
+    let address = option6(5, &[0x20; 24]);
+    let named = option6(39, b"\0\x04host\x07example\0");
+    let values = ja4d6(&[
+        message6(1, &[client(), asked(), association(4, &address), named.clone()]),
+        message6(3, &[client(), asked(), association(4, &[]), association(3, &address)]),
+        // Flags and no name.
+        message6(1, &[client(), option6(39, &[0])]),
+        message6(1, &[client(), named]),
+    ]);
+    let wanted =
+        ["solct0014id_1-6-4-5-39_23-24", "reqst0014in_1-6-4-3-5_23-24", "solct0014nn_1-39_00", "solct0014nd_1-39_00"];
+    assert_eq!(values, wanted);
+}
+
+#[test]
+fn what_is_nested_is_listed_in_its_place() {
+    let status = option6(13, &[0, 2]);
+    let prefix = option6(26, &[0; 25]);
+    let mut talk = UdpConversation::between("[fe80::1]:546", "[fe80::2]:547");
+    talk.client(&message6(11, &[]));
+    talk.server(&message6(7, &[client(), association(3, &status), association(25, &prefix), option6(2, &[0, 3])]));
+    assert_eq!(told(&talk, "ja4d6"), ["inreq0000nn_00_00", "reply0014nn_1-3-13-25-26-2_00"]);
+}
+
+#[test]
+fn types_of_dhcpv6() {
+    const NAMES: [&str; 37] = [
+        "solct", "advrt", "reqst", "confm", "renew", "rebnd", "reply", "relse", "decln", "recon", "inreq", "rlayf",
+        "rlayr", "query", "qrply", "qdone", "qdata", "rereq", "rrply", "v4qry", "v4res", "acqry", "sttls", "bdudp",
+        "brply", "poreq", "pores", "urqst", "ureqa", "udone", "conne", "connr", "dconn", "state", "conta", "arinf",
+        "arrep",
+    ];
+    // Relay messages have another form.
+    let numbered = || (1..).zip(NAMES).filter(|(kind, _)| !matches!(kind, 12 | 13));
+    let messages: Vec<_> = numbered().map(|(kind, _)| message6(kind, &[client()])).collect();
+    let wanted: Vec<_> = numbered().map(|(_, name)| format!("{name}0014nn_1_00")).collect();
+    assert_eq!(ja4d6(&messages), wanted);
+    assert_eq!(ja4d6(&[message6(200, &[client()])]), ["002000014nn_1_00"]);
+}
+
+/// Section 15, point 4.
+#[test]
+fn of_a_relays_message_the_innermost_is_told_once() {
+    let inner = message6(1, &[client(), asked(), option6(8, &[0, 0])]);
+    let answer = message6(2, &[association(25, &option6(26, &[0; 25])), client()]);
+    let mut talk = UdpConversation::between("[2001:db8::3]:547", "[2001:db8::2]:547");
+    talk.client(&relayed6(12, 0, &inner)).client(&relayed6(12, 1, &relayed6(12, 0, &inner)));
+    talk.server(&relayed6(13, 0, &answer));
+    let wanted = ["solct0014nn_1-6-8_23-24", "solct0014nn_1-6-8_23-24", "advrt0014nn_25-26-1_00"];
+    assert_eq!(told(&talk, "ja4d6"), wanted);
+}

@@ -1,0 +1,134 @@
+//! JA4 and JA4S of hellos that no program sends (specification, sections 1, 3 and 4).
+
+use super::*;
+
+use tests::handmade::{Handmade, RETRY};
+
+/// First ALPN protocol and its two characters: the table of section 1.
+const ALPN: [(&[u8], &str); 16] = [
+    (b"h2", "h2"),
+    (b"http/1.1", "h1"),
+    (b"h3-29", "h9"),
+    (b"spdy/3.1", "s1"),
+    (b"x", "xx"),
+    (b"H2", "H2"),
+    (&[0x30, 0xab], "3b"),
+    (&[0x30, 0x31, 0xab, 0xcd], "3d"),
+    (&[0x30, 0xab, 0xcd, 0x31], "01"),
+    (&[0xab], "ab"),
+    (&[0xab, 0xcd], "ad"),
+    (&[0x20], "20"),
+    (&[0x20, 0x61], "21"),
+    (&[0x61, 0x20], "60"),
+    (&[0xba, 0xad], "bd"),
+    (&[0x0a, 0x0a], "0a"), // what looks like GREASE in a list of numbers is none in a name
+];
+
+/// A handshake and a client that sends this in one record.
+fn client(talk: &mut TcpConversation, hello: &Handmade) {
+    talk.handshake();
+    for segment in hello::records(&hello.client(), usize::MAX).chunks(1400) {
+        talk.client(segment);
+    }
+}
+
+/// The same, and a server that answers with this.
+fn both(talk: &mut TcpConversation, server: &Handmade) {
+    talk.handshake().client(&client_hello(Shape::Device)).server(&hello::records(&server.server(), usize::MAX));
+}
+
+#[test]
+fn the_clients_first_protocol_prints_as_the_table_says() {
+    let events = replay_each(ALPN, |talk, (name, _)| {
+        client(talk, &Handmade::new(0x0303, &[0x002f]).alpn(&[name, b"h2"]));
+    });
+    // One suite, 002f; of the extensions only ALPN, which section c leaves out.
+    let wanted: Vec<_> = ALPN.map(|(_, code)| format!("t12i0101{code}_ba72b8082249_000000000000")).into();
+    assert_eq!(values(&events, "ja4"), wanted);
+}
+
+#[test]
+fn the_servers_protocol_prints_as_the_table_says() {
+    let events = replay_each(ALPN, |talk, (name, _)| {
+        both(talk, &Handmade::new(0x0303, &[0xc02f]).alpn(&[name]));
+    });
+    let wanted: Vec<_> = ALPN.map(|(_, code)| format!("t1201{code}_c02f_0b08e3dcc50f")).into();
+    assert_eq!(values(&events, "ja4s"), wanted);
+}
+
+#[test]
+fn an_alpn_extension_without_a_first_name_prints_zeros() {
+    let hello = || Handmade::new(0x0303, &[0x002f]);
+    // A list of no bytes; no list; an empty name before another.
+    let cases = [hello().extension(0x0010, &[0, 0]), hello().extension(0x0010, &[]), hello().alpn(&[b"", b"h2"])];
+    let events = replay_each(&cases, |talk, hello| client(talk, hello));
+    assert_eq!(values(&events, "ja4"), ["t12i010100_ba72b8082249_000000000000"; 3]);
+}
+
+/// 120 numbers from here on.
+fn many(first: u16) -> Vec<u16> {
+    (first..first + 120).collect()
+}
+
+#[test]
+fn of_more_than_99_the_count_stops_and_the_hash_does_not() {
+    let suites: Vec<u16> = many(0x4000).into_iter().rev().collect();
+    let extended = |hello| many(0x5000).into_iter().fold(hello, |hello: Handmade, kind| hello.extension(kind, &[]));
+    let mut talk = TcpConversation::new();
+    client(&mut talk, &extended(Handmade::new(0x0303, &suites)));
+    let server = extended(Handmade::new(0x0303, &[0xc030]));
+    talk.server(&hello::records(&server.server(), usize::MAX)).close();
+
+    let events = run(&talk, &["--raw"]).events();
+    // SHA-256 over all 120, `4000,4001,…,4077` and `5000,…,5077`; the original order has the suites reversed.
+    assert_eq!(values(&events, "ja4"), ["t12i999900_ac67520420c7_787dfb78402d"]);
+    assert_eq!(values(&events, "ja4s"), ["t129900_c030_787dfb78402d"]);
+    let ja4 = &only(&events, "ja4")["fingerprint"];
+    assert_eq!(ja4["original"], "t12i999900_709d90c7376d_787dfb78402d");
+    // 120 numbers of four digits with commas between, in two lists.
+    assert_eq!(ja4["raw"].as_str().unwrap().len(), "t12i999900".len() + 2 * (1 + 120 * 5 - 1));
+}
+
+#[test]
+fn hellos_without_an_extension_block() {
+    let mut talk = TcpConversation::new();
+    client(&mut talk, &Handmade::new(0x0301, &[0x0004, 0x0005]).without_extensions());
+    let server = Handmade::new(0x0300, &[0x0005]).without_extensions();
+    talk.server(&hello::records(&server.server(), usize::MAX)).close();
+    let events = run(&talk, &["--raw"]).events();
+    assert_eq!(values(&events, "ja4"), ["t10i020000_6e254592683c_000000000000"]);
+    assert_eq!(values(&events, "ja4s"), ["ts30000_0005_000000000000"]);
+    assert_eq!(only(&events, "ja4")["fingerprint"]["raw"], "t10i020000_0004,0005_");
+    assert_eq!(only(&events, "ja4s")["fingerprint"]["raw"], "ts30000_0005_");
+}
+
+#[test]
+fn a_retry_is_the_servers_first_hello_and_makes_no_second_client() {
+    // GREASE in every list that may have it; the second hello brings the cookie.
+    let hello = || {
+        let hello = Handmade::new(0x0303, &[0x1a1a, 0x1302, 0x1301]).versions(&[0xfafa, 0x0304, 0x0303]);
+        hello.extension(0x000a, &[0, 4, 0x3a, 0x3a, 0, 0x1d]).algorithms(&[0x0a0a, 0x0403, 0x0804])
+    };
+    let first = hello().extension(0x0033, &[0, 0]);
+    let second = hello().extension(0x0033, &[0, 5, 0, 0x1d, 0, 1, 9]).extension(0x002c, &[0, 1, 5]);
+    let retry = Handmade::new(0x0303, &[0x1302]).random(RETRY).extension(0x002b, &[3, 4]);
+    let retry = retry.extension(0x0033, &[0, 0x1d]).extension(0x002c, &[0, 1, 5]);
+    const CHANGE_CIPHER_SPEC: [u8; 6] = [20, 3, 3, 0, 1, 1];
+
+    let mut talk = TcpConversation::new();
+    client(&mut talk, &first);
+    talk.server(&[&hello::records(&retry.server(), usize::MAX)[..], &CHANGE_CIPHER_SPEC].concat());
+    talk.client(&[&CHANGE_CIPHER_SPEC[..], &hello::records(&second.client(), usize::MAX)].concat());
+    talk.server(&server_flight()).close();
+    let events = replay(&talk);
+    let first = |kind: &str| {
+        let all = fingerprints(&events).into_iter().map(|event| &event["fingerprint"]);
+        let found: Vec<_> = all.filter(|value| value["type"] == kind && value["count"] == 1).collect();
+        assert_eq!(found.len(), 1, "{kind}: {events:#?}");
+        found[0]["value"].clone()
+    };
+    // `1301,1302`; `000a,000d,002b,0033_0403,0804`.
+    assert_eq!(first("ja4"), "t13i020400_62ed6f6ca7ad_e12c865f31a5");
+    // `002b,0033,002c`, in the order of the retry.
+    assert_eq!(first("ja4s"), "t130300_1302_7d591e36daeb");
+}

@@ -1,0 +1,118 @@
+//! JA4T and JA4TS of options that public captures lack (specification, section 9).
+
+use super::*;
+
+use tests::packets::{ACK, SYN, Segment};
+
+/// The JA4T of a SYN with these options, alone on its connection.
+fn ja4t(window: u16, options: &[u8]) -> String {
+    let mut talk = TcpConversation::new();
+    talk.syn_with(window, options);
+    let events = replay(&talk);
+    only(&events, "ja4t")["fingerprint"]["value"].as_str().unwrap().to_owned()
+}
+
+/// The last JA4TS of a SYN-ACK at each of these times after the SYN, milliseconds, and what follows.
+fn ja4ts(options: &[u8], millis: &[u64], then: impl FnOnce(&mut TcpConversation)) -> String {
+    let mut talk = TcpConversation::new();
+    talk.syn();
+    for time in millis {
+        talk.at(Duration::from_millis(*time)).syn_ack_with(28_960, options);
+    }
+    then(&mut talk);
+    let events = replay(&talk);
+    (*values(&events, "ja4ts").last().unwrap()).to_owned()
+}
+
+const MSS: [u8; 4] = [2, 4, 0x05, 0xb4];
+
+#[test]
+fn every_byte_of_padding_is_an_option() {
+    let apple = [&MSS[..], &[1, 3, 3, 6, 1, 1, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 4, 2, 0, 0]].concat();
+    assert_eq!(ja4t(65_535, &apple), "65535_2-1-3-1-1-8-4-0-0_1460_6");
+    assert_eq!(ja4t(65_535, &[&MSS[..], &[0, 0, 0, 0]].concat()), "65535_2-0-0-0-0_1460_00");
+    assert_eq!(ja4ts(&[&MSS[..], &[4, 2, 0, 0]].concat(), &[20], |_| ()), "28960_2-4-0-0_1460_00");
+}
+
+#[test]
+fn of_an_option_that_comes_twice_the_last_counts_and_both_are_listed() {
+    let twice = [&MSS[..], &[3, 3, 8, 1, 2, 4, 0x02, 0x18, 3, 3, 2, 1]].concat();
+    assert_eq!(ja4t(1024, &twice), "1024_2-3-1-2-3-1_536_2");
+    assert_eq!(ja4ts(&twice, &[20], |_| ()), "28960_2-3-1-2-3-1_536_2");
+    // Also where the last one is 0.
+    assert_eq!(ja4t(1024, &[3, 3, 8, 3, 3, 0, 1, 1]), "1024_3-3-1-1_00_00");
+}
+
+#[test]
+fn a_window_scale_or_segment_size_of_0_prints_as_if_absent() {
+    assert_eq!(ja4t(64_240, &[&MSS[..], &[1, 3, 3, 0]].concat()), "64240_2-1-3_1460_00");
+    assert_eq!(ja4t(64_240, &[2, 4, 0, 0, 1, 3, 3, 14]), "64240_2-1-3_00_14");
+    assert_eq!(ja4t(0, &[2, 4, 0, 7]), "0_2_07_00", "a segment size has two digits at least");
+    assert_eq!(ja4ts(&[&MSS[..], &[1, 3, 3, 0]].concat(), &[20], |_| ()), "28960_2-1-3_1460_00");
+}
+
+#[test]
+fn a_server_without_options() {
+    assert_eq!(ja4ts(&[], &[20], |_| ()), "28960_00_00_00");
+}
+
+#[test]
+fn unknown_options_are_listed_and_a_broken_length_ends_the_list() {
+    assert_eq!(ja4t(512, &[254, 4, 0xf9, 0x89, 34, 2, 2, 4, 0x05, 0xb4, 1, 1]), "512_254-34-2-1-1_1460_00");
+    // A segment size of two bytes, a length of 1, one that runs over the end.
+    for broken in [[1, 1, 8, 1], [1, 1, 8, 0], [1, 1, 8, 10]] {
+        let value = ja4t(512, &[&MSS[..], &broken[..]].concat());
+        assert!(value.starts_with("512_2-1-1") && value.ends_with("_1460_00"), "{broken:?}: {value}");
+    }
+}
+
+#[test]
+fn congestion_bits_do_not_disqualify_a_syn_or_a_syn_ack() {
+    const ECE: u8 = 0x40;
+    const CWR: u8 = 0x80;
+    let (client, server) = ("10.0.0.1:51234".parse().unwrap(), "10.0.0.2:443".parse().unwrap());
+    let mut packets = Vec::new();
+    for (from, to, flags, ack) in [(client, server, SYN | ECE | CWR, 0), (server, client, SYN | ACK | ECE, 1001)] {
+        let segment = Segment { from, to, ttl: 64, seq: 1000, ack, flags, window: 8192, options: &MSS, payload: &[] };
+        let mut frame = Vec::new();
+        segment.write(&Envelope::default(), &mut frame);
+        packets.push(Packet { time: Duration::from_secs(1_795_417_200 + packets.len() as u64), frame });
+    }
+    let events = replay_packets(&packets, &[]);
+    assert_eq!(values(&events, "ja4t"), ["8192_2_1460_00"]);
+    assert_eq!(values(&events, "ja4ts"), ["8192_2_1460_00"]);
+}
+
+#[test]
+fn delays_are_rounded_to_the_nearest_second() {
+    // 0.499, 0.5 and 1.5 seconds.
+    assert_eq!(ja4ts(&MSS, &[0, 499, 999, 2499], |_| ()), "28960_2_1460_00_0-1-2");
+}
+
+#[test]
+fn at_most_ten_delays() {
+    let times: Vec<u64> = (0..=13).map(|number| number * 1000).collect();
+    assert_eq!(ja4ts(&MSS, &times, |_| ()), "28960_2_1460_00_1-1-1-1-1-1-1-1-1-1");
+}
+
+#[test]
+fn a_silence_of_more_than_120_seconds_ends_the_delays() {
+    assert_eq!(ja4ts(&MSS, &[0, 1000, 122_000], |_| ()), "28960_2_1460_00_1");
+}
+
+#[test]
+fn only_a_server_that_gives_up_unanswered_adds_its_reset() {
+    let second = Duration::from_secs(1);
+    let reset = |talk: &mut TcpConversation| {
+        talk.wait(4 * second).server_reset();
+    };
+    assert_eq!(ja4ts(&MSS, &[0, 1000, 3000], reset), "28960_2_1460_00_1-2-R4");
+    let client = |talk: &mut TcpConversation| {
+        talk.wait(4 * second).client_reset();
+    };
+    assert_eq!(ja4ts(&MSS, &[0, 1000, 3000], client), "28960_2_1460_00_1-2");
+    let answered = |talk: &mut TcpConversation| {
+        talk.client_ack().client(b"hello").wait(second).server_reset();
+    };
+    assert_eq!(ja4ts(&MSS, &[0, 1000, 3000], answered), "28960_2_1460_00_1-2");
+}
