@@ -7,6 +7,9 @@
 mod fragments;
 
 pub use fragments::fragments;
+mod quic;
+
+pub use self::quic::quic;
 
 use std::io::Cursor;
 use std::ops::ControlFlow;

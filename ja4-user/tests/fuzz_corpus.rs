@@ -20,6 +20,7 @@ type Check = fn(&[u8]);
 
 /// Each target's name and what it demands.
 const TARGETS: [(&str, Check); 12] = [
+const TARGETS: [(&str, Check); 7] = [
     ("capture_reader", checks::capture_reader),
     ("client_hello", checks::client_hello),
     ("dhcp4", checks::dhcp4),
@@ -27,6 +28,7 @@ const TARGETS: [(&str, Check); 12] = [
     ("dtls", checks::dtls),
     ("fragments", checks::fragments),
     ("packet_decode", checks::packet_decode),
+    ("quic", checks::quic),
     ("reassembly", checks::reassembly),
     ("record_layer", checks::record_layer),
     ("server_hello", checks::server_hello),
@@ -138,6 +140,34 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     };
     add("fragments", "ipv6", [six(1, 0), six(0, 8)].concat());
     add("fragments", "ipv6_cut", [six(1, 0), six(0, 8)[..50].to_vec()].concat());
+    let hello = Shape::Browser.client_hello("example.org", &mut random);
+    let answer = server_hello_13(&mut random);
+    let crypto = |at: usize, bytes: &[u8]| {
+        let [at, len] = [at, bytes.len()].map(|number| (0x4000 | number as u16).to_be_bytes());
+        [&[6][..], &at, &len, bytes].concat()
+    };
+    let datagram = |shape: u8, bytes: &[u8]| [&[shape][..], &(bytes.len() as u16).to_be_bytes(), bytes].concat();
+    let (start, end) = hello.split_at(hello.len() / 2);
+    let whole = [crypto(0, &hello), vec![0; 40]].concat();
+    let ack = [2, 0, 0, 0, 0];
+    let server = [&ack[..], &crypto(0, &answer)].concat();
+    add("quic", "both_hellos", [datagram(2, &whole), datagram(3, &server), datagram(2, &ack)].concat());
+    let shuffled = [crypto(start.len(), end), vec![1, 0, 0], crypto(0, start)].concat();
+    add("quic", "shuffled", [datagram(10, &shuffled), datagram(11, &server)].concat());
+    let halves = [datagram(2, &crypto(start.len(), end)), datagram(2, &crypto(0, start))];
+    add("quic", "two_datagrams_reversed", halves.concat());
+    let retry = b"\xf0\0\0\0\x01\x02me\x07retriedtoken0123456789abcdef";
+    let after = datagram(6, &crypto(start.len(), end));
+    let retried = [datagram(2, &crypto(0, start)), datagram(1, retry), datagram(6, &crypto(0, start)), after];
+    add("quic", "retry", retried.concat());
+    add("quic", "cut", [datagram(18, &whole), datagram(2, &whole)].concat());
+    add("quic", "reconnected", [datagram(2, &whole), datagram(3, &server), datagram(14, &whole)].concat());
+    add("quic", "reversed", [datagram(3, &whole), datagram(32 | 2, &whole), datagram(2, &server)].concat());
+    let close = b"\x03\x05\0\x01\0\x01\x01\x02\x03\x04\x1c\x0a\0\x04oops";
+    add("quic", "other_frames", [datagram(2, close), datagram(2, b"\0\x08stream")].concat());
+    let headers = b"\xc0\0\0\0\x01\0\0\0\x01a\xd0\0\0\0\x01\0\0\x01b\xe0\0\0\0\x01\0\0\x01c\x40short";
+    add("quic", "coalesced", datagram(0, headers));
+    add("quic", "negotiation", datagram(1, b"\x80\0\0\0\0\0\x02me\0\0\0\x01\x6b\x33\x43\xcf"));
 
     // Offsets are 1024 more than the place in the stream.
     add("reassembly", "in_order", b"\0\0\0\x01\x04\0\x02\x04\x10\x03\x04\x28\x01".to_vec());

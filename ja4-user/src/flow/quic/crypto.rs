@@ -132,10 +132,14 @@ impl CryptoStream {
 
     /// Holds the start of the message under way until the next packet; without room the stream ends.
     fn keep(&mut self, message: &[u8], budget: &mut Budget, total: &mut Outcome) -> ControlFlow<()> {
+        let new = message.len().saturating_sub(self.partial.len());
         budget.credit(cost(&self.partial));
         self.partial = Box::default();
         if !budget.charge(cost(message)) {
-            total.refused.budget += message.len();
+            // In order, and yet refused: nobody gets them.
+            let refused = new.min(total.delivered.saturating_sub(total.released));
+            total.delivered -= refused;
+            total.refused.budget += refused;
             return ControlFlow::Break(());
         }
         self.partial = message.into();

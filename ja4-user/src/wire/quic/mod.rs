@@ -13,7 +13,7 @@ mod version;
 
 pub use connection_id::ConnectionId;
 pub use frames::{CryptoFrame, CryptoFrames};
-pub use header::{LongPacket, MAX_PACKETS, PacketKind, Packets};
+pub use header::{LongPacket, MAX_PACKETS, PacketKind, Packets, is_initial};
 pub use protection::{PacketKeys, Plaintext};
 pub use seal::{InitialHeader, seal};
 pub use version::{V1, V2, is_supported};

@@ -1,7 +1,7 @@
 //! Protection of Initial packets: its keys, and how it is taken off (RFC 9001, section 5).
 
 use aes::Aes128Enc;
-use aes::cipher::{Block as CipherBlock, BlockCipherEncrypt, KeyInit, KeyIvInit, StreamCipher};
+use aes::cipher::{Block as CipherBlock, BlockCipherEncrypt, InOutBuf, KeyInit, KeyIvInit, StreamCipher};
 use aes_gcm::aead::AeadInOut;
 use aes_gcm::aead::consts::{U12, U16};
 use aes_gcm::{AesGcm, Tag};
@@ -62,10 +62,12 @@ impl PacketKeys {
 
     fn derive(version: u32, dcid: &[u8], label: &[u8]) -> Result<Self, WireError> {
         let family = Family::of(version).ok_or(WireError::Unsupported)?;
-        let (_, initial) = Hkdf::<Sha256>::extract(Some(family.salt()), dcid);
+        let mut initial = family.salted().clone();
+        initial.input_ikm(dcid);
+        let (_, initial) = initial.finalize();
         let mut secret = [0; 32];
         expand(&initial, label, &mut secret)?;
-        let secret = Hkdf::<Sha256>::from_prk(&secret).map_err(|_| WireError::BadLength)?;
+        let secret = Hkdf::from_prk(&secret).map_err(|_| WireError::BadLength)?;
         let mut keys = Self { key: [0; 16], iv: [0; 12], hp: [0; 16] };
         let [key, iv, hp] = family.labels();
         expand(&secret, key, &mut keys.key)?;
@@ -90,37 +92,33 @@ impl PacketKeys {
         cursor.take(packet.number_at.saturating_add(SAMPLE_OFFSET)).map_err(|_| short)?;
         let mask = self.mask(cursor.array().map_err(|_| short)?);
 
-        out.bytes.extend_from_slice(packet.bytes);
-        let first = out.bytes.first_mut().ok_or(short)?;
+        let first = packet.bytes.first().ok_or(short)?;
         let [first_mask, number_mask @ ..] = mask;
-        *first ^= first_mask & PROTECTED_BITS;
-        let reserved = *first & RESERVED_BITS;
-        let number_len = usize::from(*first & 0x03) + 1;
+        let first = first ^ (first_mask & PROTECTED_BITS);
+        let number_len = usize::from(first & 0x03) + 1;
         let header_len = packet.number_at.saturating_add(number_len);
-        let (header, rest) = out.bytes.split_at_mut_checked(header_len).ok_or(short)?;
-        let number = header.get_mut(packet.number_at..).unwrap_or_default();
-        number.iter_mut().zip(number_mask).for_each(|(byte, mask)| *byte ^= mask);
+        let (header, sealed) = packet.bytes.split_at_checked(header_len).ok_or(short)?;
         // The sender must encode so many bytes that one who has received nothing reads the right number
         // (RFC 9000, section 17.1), and few Initials follow the first: what is there is the number.
-        let number = number.iter().fold(0, |number, &byte| number << 8 | u32::from(byte));
+        let number = out.unmask(header, first, packet.number_at, number_mask);
 
-        let sealed_len = packet.wire_len.saturating_sub(header_len).saturating_sub(TAG_LEN);
+        let payload_len = packet.wire_len.saturating_sub(header_len).saturating_sub(TAG_LEN);
+        let (sealed, tag) = sealed.split_at(sealed.len().min(payload_len));
+        let (header, payload) = out.buffers(sealed.len());
         if packet.is_truncated() {
-            if reserved != 0 {
+            if first & RESERVED_BITS != 0 {
                 return Err(WireError::Unauthenticated);
             }
-            let len = rest.len().min(sealed_len);
-            let (payload, _) = rest.split_at_mut(len);
-            self.keystream(number).apply_keystream(payload);
-            out.set_payload(header_len, len, len < sealed_len);
-            return Ok(());
+            self.keystream(number).try_apply_keystream_b2b(sealed, payload).map_err(|_| short)?;
+            out.truncated = sealed.len() < payload_len;
+        } else {
+            let tag = Tag::<U16>::try_from(tag).map_err(|_| short)?;
+            let buffers = InOutBuf::new(sealed, payload).map_err(|_| short)?;
+            Aead::new(&self.key.into())
+                .decrypt_inout_detached(&self.nonce(number).into(), header, buffers, &tag)
+                .map_err(|_| WireError::Unauthenticated)?;
         }
-        let (payload, tag) = rest.split_at_mut_checked(sealed_len).ok_or(short)?;
-        let tag = Tag::<U16>::try_from(&*tag).map_err(|_| short)?;
-        Aead::new(&self.key.into())
-            .decrypt_inout_detached(&self.nonce(number).into(), header, payload.into(), &tag)
-            .map_err(|_| WireError::Unauthenticated)?;
-        out.set_payload(header_len, sealed_len, false);
+        out.len = sealed.len();
         Ok(())
     }
 
@@ -152,12 +150,13 @@ fn expand(secret: &Hkdf<Sha256>, label: &[u8], out: &mut [u8]) -> Result<(), Wir
     secret.expand(label, out).map_err(|_| WireError::BadLength)
 }
 
-/// The payload of an Initial packet. Meant to be kept and filled again: its buffer is reused.
+/// The payload of an Initial packet. Meant to be kept and filled again: its buffers are reused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plaintext {
-    /// The packet, its payload in the clear.
+    /// The packet's header in the clear, which is authenticated too.
+    header: Vec<u8>,
+    /// The payload, and what an earlier one left behind it.
     bytes: Vec<u8>,
-    start: usize,
     len: usize,
     truncated: bool,
 }
@@ -166,8 +165,7 @@ impl Plaintext {
     /// The payload: frames.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
-        let behind = self.bytes.get(self.start..).unwrap_or_default();
-        behind.get(..self.len).unwrap_or_default()
+        self.bytes.get(..self.len).unwrap_or_default()
     }
 
     /// Whether the payload's end was not captured.
@@ -177,12 +175,29 @@ impl Plaintext {
     }
 
     fn clear(&mut self) {
-        self.bytes.clear();
-        self.set_payload(0, 0, false);
+        (self.len, self.truncated) = (0, false);
     }
 
-    fn set_payload(&mut self, start: usize, len: usize, truncated: bool) {
-        (self.start, self.len, self.truncated) = (start, len, truncated);
+    /// Keeps a header without its mask, and returns the packet number at its end.
+    fn unmask(&mut self, header: &[u8], first: u8, number_at: usize, mask: [u8; 4]) -> u32 {
+        self.header.clear();
+        self.header.extend_from_slice(header);
+        if let Some(place) = self.header.first_mut() {
+            *place = first;
+        }
+        let number = self.header.get_mut(number_at..).unwrap_or_default();
+        number.iter_mut().zip(mask).fold(0, |number, (byte, mask)| {
+            *byte ^= mask;
+            number << 8 | u32::from(*byte)
+        })
+    }
+
+    /// The header, and room for a payload.
+    fn buffers(&mut self, len: usize) -> (&[u8], &mut [u8]) {
+        if self.bytes.len() < len {
+            self.bytes.resize(len, 0);
+        }
+        (&self.header, self.bytes.get_mut(..len).unwrap_or_default())
     }
 }
 

@@ -1,5 +1,10 @@
 //! What differs between the versions of QUIC, as far as Initial packets go.
 
+use std::sync::LazyLock;
+
+use hkdf::HkdfExtract;
+use sha2::Sha256;
+
 use crate::wire::quic::PacketKind;
 
 /// QUIC version 1 (RFC 9000).
@@ -52,9 +57,25 @@ impl Family {
         })
     }
 
+    /// HKDF-Extract with the salt, whose share is the same for every connection.
+    pub(super) fn salted(self) -> &'static HkdfExtract<Sha256> {
+        macro_rules! salted {
+            ($($family:ident)*) => {
+                match self {
+                    $(Self::$family => {
+                        static SALTED: LazyLock<HkdfExtract<Sha256>> =
+                            LazyLock::new(|| HkdfExtract::new(Some(Family::$family.salt())));
+                        &SALTED
+                    })*
+                }
+            };
+        }
+        salted!(V1 V2 Draft29 Draft23 T051 T050)
+    }
+
     /// The salt of the initial secret (RFC 9001, section 5.2; RFC 9369, section 3.3.1; that section of
     /// draft-ietf-quic-tls-23 and -29; quic_crypto's `crypto_utils` in Google's code).
-    pub(super) const fn salt(self) -> &'static [u8; 20] {
+    const fn salt(self) -> &'static [u8; 20] {
         match self {
             Self::V1 => b"\x38\x76\x2c\xf7\xf5\x59\x34\xb3\x4d\x17\x9a\xe6\xa4\xc8\x0c\xad\xcc\xbb\x7f\x0a",
             Self::V2 => b"\x0d\xed\xe3\xde\xf7\x00\xa6\xdb\x81\x93\x81\xbe\x6e\x26\x9d\xcb\xf9\xbd\x2e\xd9",
