@@ -149,7 +149,7 @@ impl<'a> Iterator for Packets<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
 
     use super::*;
     use crate::wire::quic::V1;
