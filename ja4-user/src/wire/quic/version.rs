@@ -19,7 +19,7 @@ const DRAFT: u32 = 0xff00_0000;
 /// Draft 27 as Facebook's mvfst calls it, and its experimental version.
 const MVFST: [u32; 2] = [0xface_b002, 0xface_b00e];
 
-/// Google's `T050` and `T051`: drafts 25 and 27 with TLS and salts of their own. `Q050` carries no TLS.
+/// Google's `T050` and `T051`, which carry TLS as the drafts do, under salts of their own. `Q050` carries no TLS.
 const T050: u32 = u32::from_be_bytes(*b"T050");
 const T051: u32 = u32::from_be_bytes(*b"T051");
 
