@@ -10,6 +10,13 @@ pub use fragments::fragments;
 mod quic;
 
 pub use self::quic::quic;
+mod hpack;
+mod http1;
+mod http2;
+
+pub use hpack::hpack;
+pub use http1::http1;
+pub use http2::http2;
 
 use std::io::Cursor;
 use std::ops::ControlFlow;

@@ -27,6 +27,12 @@ const TARGETS: [(&str, Check); 7] = [
     ("dhcp6", checks::dhcp6),
     ("dtls", checks::dtls),
     ("fragments", checks::fragments),
+const TARGETS: [(&str, Check); 9] = [
+    ("capture_reader", checks::capture_reader),
+    ("client_hello", checks::client_hello),
+    ("hpack", checks::hpack),
+    ("http1", checks::http1),
+    ("http2", checks::http2),
     ("packet_decode", checks::packet_decode),
     ("quic", checks::quic),
     ("reassembly", checks::reassembly),
@@ -168,6 +174,21 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let headers = b"\xc0\0\0\0\x01\0\0\0\x01a\xd0\0\0\0\x01\0\0\x01b\xe0\0\0\0\x01\0\0\x01c\x40short";
     add("quic", "coalesced", datagram(0, headers));
     add("quic", "negotiation", datagram(1, b"\x80\0\0\0\0\0\x02me\0\0\0\x01\x6b\x33\x43\xcf"));
+    for (name, bytes) in http1_seeds() {
+        add("http1", name, bytes);
+    }
+    let (get, again) = (&b"\x82\x86\x84\x41\x01a\x40\x01x\x01y"[..], &b"\x83\x86\x84\xbf\xbe"[..]);
+    for (name, frames) in http2_seeds(get, again) {
+        let preface = b"\x07PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+        add("http2", name, [&preface[..], &frames].concat());
+    }
+    let blocks = |blocks: &[&[u8]]| -> Vec<u8> {
+        blocks.iter().flat_map(|block| [&(block.len() as u16).to_be_bytes()[..], block].concat()).collect()
+    };
+    let huffman = &b"\x82\x86\x84\x41\x8c\xf1\xe3\xc2\xe5\xf2\x3a\x6b\xa0\xab\x90\xf4\xff"[..];
+    add("hpack", "remembered", blocks(&[get, again, huffman]));
+    add("hpack", "resized", blocks(&[get, b"\x20\x3f\xe1\x1f\x40\x01a\x00", b"\xbe", b"\x3f\x21\xbf"]));
+    add("hpack", "bad_padding", blocks(&[b"\x41\x82\x1e\xff"]));
 
     // Offsets are 1024 more than the place in the stream.
     add("reassembly", "in_order", b"\0\0\0\x01\x04\0\x02\x04\x10\x03\x04\x28\x01".to_vec());
@@ -263,4 +284,36 @@ fn x509_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
     add("x509", "generalized", plain.validity((0x18, b"20500101000000Z"), (0x18, b"99991231235959Z")).build());
     add("x509", "message", message(&[&leaf, openssl]));
     add("x509", "cut", leaf[..leaf.len() - 1].to_vec());
+/// One byte that says how to split, and the bytes of a client.
+fn http1_seeds() -> Vec<(&'static str, Vec<u8>)> {
+    let plain = "\x09GET /a b HTTP/1.1\r\nHost: a\r\nCookie: b=c; a=d\r\nReferer: e\r\nAccept-Language: en-US\r\n\r\n";
+    let bodies = "\x14POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcPUT / HTTP/1.0\nTransfer-Encoding: chunked\n\n\
+                  2;x\r\nab\r\n0\r\nt: u\r\n\r\nGET / HTTP/1.1\r\n\r\n";
+    let folded = "\x03GET / HTTP/1.1\r\nnonsense\r\nCookie: a=b;\r\n\tc=d\r\n\r\n";
+    let connect = "\x1eCONNECT a:443 HTTP/1.0\r\n\r\nSSH-2.0-x y\r\n";
+    let upgrade = "\x05GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0";
+    let conflict = "\x01PUT / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na";
+    let named = [
+        ("plain", plain),
+        ("bodies", bodies),
+        ("folded", folded),
+        ("connect", connect),
+        ("upgrade", upgrade),
+        ("conflict", conflict),
+    ];
+    named.map(|(name, text)| (name, text.as_bytes().to_vec())).to_vec()
+}
+
+/// Frames of a client; `again` refers to what `get` leaves in the dynamic table.
+fn http2_seeds(get: &[u8], again: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
+    let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
+        let length = (payload.len() as u32).to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    };
+    let settings = frame(4, 0, 0, &[0, 3, 0, 0, 0, 100]);
+    let requests = [settings, frame(1, 4, 1, get), frame(0, 1, 1, &[7; 40]), frame(1, 5, 3, again)];
+    let padded = [&[2, 0, 0, 0, 0, 15][..], &get[..4], &[0; 2]].concat();
+    let continued = [frame(1, 0x28, 1, &padded), frame(9, 0, 1, &get[4..7]), frame(9, 4, 1, &get[7..])];
+    let interrupted = [frame(1, 0, 1, get), frame(0, 0, 1, &[])];
+    vec![("requests", requests.concat()), ("continued", continued.concat()), ("interrupted", interrupted.concat())]
 }

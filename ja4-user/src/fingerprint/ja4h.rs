@@ -229,3 +229,233 @@ const METHODS: [(&str, &[u8; 2]); 43] = [
     ("UNBIND", b"ub"), ("UNCHECKOUT", b"uc"), ("UNLINK", b"ui"), ("UNLOCK", b"uo"), ("UNSUBSCRIBE", b"un"),
     ("UPDATE", b"up"), ("UPDATEREDIRECTREF", b"ur"), ("VERSION-CONTROL", b"ve"),
 ];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use core::ops::ControlFlow;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::http1::Http1Stream;
+    use crate::wire::http2::Http2Stream;
+
+    fn forms(engine: &mut Ja4hEngine, text: &[u8]) -> Ja4hValues {
+        let mut out = Ja4hValues::default();
+        Http1Stream::new().push(text, |found| {
+            if let Ok(request) = found {
+                engine.ja4h(&request, Forms::All, &mut out);
+            }
+            ControlFlow::Continue(())
+        });
+        out
+    }
+
+    /// The forms of a GET request with these header lines.
+    fn get(lines: &[&str]) -> Ja4hValues {
+        let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+        forms(&mut Ja4hEngine::new(), format!("GET / HTTP/1.1\r\n{lines}\r\n").as_bytes())
+    }
+
+    fn value(lines: &[&str]) -> String {
+        get(lines).value
+    }
+
+    #[test]
+    fn cookies_of_the_specification_in_all_forms() {
+        let out = get(&[
+            "Host: example.org",
+            "User-Agent: curl/8",
+            "Accept: */*",
+            "Referer: http://example.org/",
+            "Cookie: yummy_cookie=choco; tasty_cookie=strawberry",
+            "Accept-Language: da, en-GB;q=0.8, en;q=0.7",
+        ]);
+        let names = "Host,User-Agent,Accept,Accept-Language";
+        assert_eq!(out.value, "ge11cr04da00_8ddaef5d77af_280f366eaa04_c2fb0fe53442");
+        assert_eq!(
+            out.raw,
+            format!("ge11cr04da00_{names}_tasty_cookie,yummy_cookie_tasty_cookie=strawberry,yummy_cookie=choco")
+        );
+        assert_eq!(out.original, "ge11cr04da00_8ddaef5d77af_f9cc76dcacf7_a0565a60202f");
+        assert_eq!(
+            out.raw_original,
+            format!("ge11cr04da00_{names}_yummy_cookie,tasty_cookie_yummy_cookie=choco,tasty_cookie=strawberry")
+        );
+    }
+
+    #[test]
+    fn names_and_cookie_names_of_the_first_published_example() {
+        let out = get(&[
+            "Host: a",
+            "Cookie: FastAB=0; sato=1; countryCode=b; stateCode=c; geoData=d|e; usprivacy=1---; umto=1; _dd_s=f=1&g=h",
+            "Sec-Ch-Ua:",
+            "Sec-Ch-Ua-Mobile: ?0",
+            "User-Agent: i",
+            "Sec-Ch-Ua-Platform: \"\"",
+            "Accept: */*",
+            "Sec-Fetch-Site: same-origin",
+            "Sec-Fetch-Mode: cors",
+            "Sec-Fetch-Dest: empty",
+            "Referer: https://a/",
+            "Accept-Encoding: gzip, deflate",
+            "Accept-Language: en-US,en;q=0.9",
+        ]);
+        assert!(out.value.starts_with("ge11cr11enus_974ebe531c03_0f2659b474bf_"), "{}", out.value);
+    }
+
+    #[test]
+    fn pairs_stand_in_the_order_of_their_names() {
+        // By whole pairs `-` would come before `=`.
+        let out = get(&["Cookie: id-hash=1;id=2;z=3"]);
+        assert_eq!(out.raw, "ge11cn000000__id,id-hash,z_id=2,id-hash=1,z=3");
+        // Equal names stay as they came, over several fields too, and also where there are many.
+        let out = get(&["Cookie: b=2; a=9", "cookie: a-x=0; a=1"]);
+        assert_eq!(out.raw, "ge11cn000000__a,a,a-x,b_a=9,a=1,a-x=0,b=2");
+        assert_eq!(out.raw_original, "ge11cn000000__b,a,a-x,a_b=2,a=9,a-x=0,a=1");
+        assert!(out.value.ends_with(H12::of(b"a=9,a=1,a-x=0,b=2").as_str()));
+        let many: Vec<String> = (0..60).rev().map(|place| format!("a={place}")).collect();
+        let out = get(&[&format!("Cookie: {}", many.join(";"))]);
+        assert!(out.raw.ends_with(&format!("_{}", many.join(","))));
+    }
+
+    #[test]
+    fn pieces_of_cookies() {
+        let out = get(&["Cookie: ;x=y=z ; ;\tflag;=v; a =b"]);
+        assert_eq!(out.raw_original, "ge11cn000000__x,flag,,a _x=y=z,flag,=v,a =b");
+        // A field without a piece still is one.
+        for empty in ["Cookie:", "Cookie: ; ;", "COOKIE: ;"] {
+            assert_eq!(value(&[empty]), "ge11cn000000_000000000000_000000000000_000000000000");
+        }
+        // One nameless piece leaves an empty list of names.
+        assert!(value(&["Cookie: =v"]).contains("_000000000000_000000000000_"));
+    }
+
+    #[test]
+    fn cookie_and_referer_are_exact_names_in_any_case() {
+        assert!(value(&["cOOKIE: a", "rEFERER: b"]).starts_with("ge11cr00"));
+        assert_eq!(
+            get(&["Cookie2: a", "X-Referer: b", "Referers: c"]).raw,
+            "ge11nn030000_Cookie2,X-Referer,Referers__"
+        );
+    }
+
+    #[test]
+    fn without_fields_all_sections_are_zeros_and_raw_has_four() {
+        let out = forms(&mut Ja4hEngine::new(), b"GET / HTTP/1.0\n\n");
+        assert_eq!(out.value, "ge10nn000000_000000000000_000000000000_000000000000");
+        assert_eq!((out.raw.as_str(), out.raw_original.as_str()), ("ge10nn000000___", "ge10nn000000___"));
+        let out = forms(&mut Ja4hEngine::new(), b"GET / HTTP/1.0\nUser-Agent:\n\n");
+        assert_eq!(out.value, "ge10nn010000_b8bcd45ac095_000000000000_000000000000");
+        assert_eq!(out.raw, "ge10nn010000_User-Agent__");
+    }
+
+    #[test]
+    fn languages() {
+        for (text, code) in [
+            ("da, en-GB;q=0.8", "da00"),
+            ("en-US,en;q=0.9", "enus"),
+            ("ru-RU", "ruru"),
+            ("en;q=0.5", "en00"),
+            ("es-419", "es41"),
+            ("zh-Hant-TW", "zhha"),
+            ("*", "*000"),
+            ("", "0000"),
+            (",en", "0000"),
+            ("-; q=1", "0000"),
+            ("e\u{e9}n", "e00n"),
+        ] {
+            assert_eq!(value(&[&format!("accept-LANGUAGE: {text}")]).get(8..12), Some(code), "{text}");
+        }
+        assert!(value(&["Accept-Language:", "Accept-Language: en"]).starts_with("ge11nn020000"));
+        assert_eq!(language_code(b" - en-US"), *b"enus");
+    }
+
+    #[test]
+    fn methods() {
+        let code = |method: &str| {
+            forms(&mut Ja4hEngine::new(), format!("{method} / HTTP/1.1\r\n\r\n").as_bytes())
+                .value
+                .get(..2)
+                .map(str::to_owned)
+        };
+        for (method, expected) in [
+            ("GET", "ge"),
+            ("CONNECT", "co"),
+            ("COPY", "cy"),
+            ("PROPFIND", "pf"),
+            ("M-SEARCH", "ms"),
+            ("post", "po"),
+            ("GE", "00"),
+        ] {
+            assert_eq!(code(method).as_deref(), Some(expected));
+        }
+        // No two but PRI, which no request has, and PURGE have the same letters.
+        let mut codes = METHODS.map(|(_, code)| code).to_vec();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), METHODS.len() - 1);
+    }
+
+    #[test]
+    fn pseudo_headers_are_left_out_and_crumbs_joined() {
+        // GET http / a, accept-language: en-US, cookie: b=1, cookie: a=2.
+        let block = b"\x82\x86\x84\x01\x01a\x0f\x02\x05en-US\x0f\x11\x03b=1\x0f\x11\x03a=2";
+        let frame = [&[0, 0, block.len() as u8, 1, 4, 0, 0, 0, 1], &block[..]].concat();
+        let mut out = Ja4hValues::default();
+        Http2Stream::behind_preface().push(&frame, |request| {
+            Ja4hEngine::new().ja4h(&request, Forms::All, &mut out);
+            ControlFlow::Continue(())
+        });
+        assert_eq!(out.raw, "ge20cn01enus_accept-language_a,b_a=2,b=1");
+    }
+
+    #[test]
+    fn counts_stop_at_99_but_all_names_are_hashed() {
+        let names: Vec<String> = (0..120).map(|place| format!("X-{place}")).collect();
+        let lines: Vec<String> = names.iter().map(|name| format!("{name}: 1")).collect();
+        let out = get(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(out.raw, format!("ge11nn990000_{}__", names.join(",")));
+        assert!(out.value.contains(H12::of(names.join(",").as_bytes()).as_str()));
+    }
+
+    #[test]
+    fn hashes_are_over_the_bytes_that_came_and_raw_is_text() {
+        let out = forms(&mut Ja4hEngine::new(), b"GET / HTTP/1.1\r\nX-\xff: 1\r\nCookie: \xe9=\xc3\xa9\r\n\r\n");
+        assert_eq!(out.raw, "ge11cn010000_X-\u{fffd}_\u{fffd}_\u{fffd}=\u{e9}");
+        let hashes = [&b"X-\xff"[..], b"\xe9", b"\xe9=\xc3\xa9"].map(|bytes| H12::of(bytes).to_string());
+        assert_eq!(out.value, format!("ge11cn010000_{}", hashes.join("_")));
+    }
+
+    #[test]
+    fn a_kept_engine_and_values_carry_nothing_over() {
+        let engine = &mut Ja4hEngine::new();
+        let mut out = forms(engine, b"GET / HTTP/1.1\r\nHost: a\r\nCookie: b=c\r\nReferer: d\r\n\r\n");
+        Http1Stream::new().push(b"PUT / HTTP/1.1\r\nAccept: *\r\n\r\n", |request| {
+            engine.ja4h(&request.unwrap(), Forms::Value, &mut out);
+            ControlFlow::Continue(())
+        });
+        assert_eq!(out.value, format!("pu11nn010000_{}_000000000000_000000000000", H12::of(b"Accept")));
+        assert_eq!((out.raw.as_str(), out.original.as_str(), out.raw_original.as_str()), ("", "", ""));
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_differently_named_cookies_shows_in_the_original_forms_alone(
+            cookies in prop::collection::btree_map("[a-z-]{1,4}", "[a-z=]{0,3}", 0..30)
+                .prop_map(|map| map.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>())
+                .prop_flat_map(|sorted| (Just(sorted.clone()), Just(sorted).prop_shuffle())),
+        ) {
+            let (sorted, shuffled) = cookies;
+            let lines = |cookies: &[String]| format!("Cookie: {}", cookies.join("; "));
+            let (one, two) = (get(&[&lines(&sorted)]), get(&[&lines(&shuffled)]));
+            prop_assert_eq!(&one.value, &two.value);
+            prop_assert_eq!(&one.raw, &two.raw);
+            prop_assert_eq!(&one.raw, &one.raw_original);
+            let pairs = shuffled.join(",");
+            prop_assert!(two.raw_original.ends_with(&pairs), "{}", two.raw_original);
+        }
+    }
+}

@@ -9,3 +9,6 @@ mod stream;
 
 pub use block::{Lines, MAX_BLOCK, MAX_LINES, MAX_METHOD};
 pub use stream::{Http1Stream, Status};
+
+#[cfg(test)]
+mod tests;

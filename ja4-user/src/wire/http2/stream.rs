@@ -274,3 +274,185 @@ fn split(left: u32, bytes: &[u8]) -> (&[u8], &[u8], u32) {
     // Never below zero: payload.len() <= left.
     (payload, rest, left.saturating_sub(payload.len() as u32))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CONTINUE: ControlFlow<()> = ControlFlow::Continue(());
+    const HEADERS: u8 = 1;
+    const CONTINUATION: u8 = 9;
+    const END: u8 = flag::END_HEADERS;
+
+    fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = (payload.len() as u32).to_be_bytes();
+        [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+    }
+
+    /// `GET http://a/` with a field that goes into the dynamic table, and one taken from there.
+    const FIRST: &[u8] = b"\x82\x86\x84\x41\x01a\x40\x01x\x01y";
+    const AGAIN: &[u8] = b"\x83\x86\x84\xbf\xbe";
+
+    fn run(bytes: &[u8], sizes: &[usize]) -> (Status, Vec<String>) {
+        let (mut stream, mut seen, mut rest) = (Http2Stream::new(), Vec::new(), bytes);
+        for &size in sizes.iter().chain([&usize::MAX]) {
+            let (slice, after) = rest.split_at(rest.len().min(size));
+            rest = after;
+            stream.push(slice, |request| {
+                let fields = request.fields().map(|field| [field.name, b"=", field.value].concat());
+                seen.push(String::from_utf8(fields.collect::<Vec<_>>().join(&b"|"[..])).unwrap());
+                CONTINUE
+            });
+        }
+        (stream.status(), seen)
+    }
+
+    fn after_preface(frames: &[Vec<u8>]) -> (Status, Vec<String>) {
+        let bytes = [PREFACE, &frames.concat()].concat();
+        let whole = run(&bytes, &[]);
+        for size in [1, 7, 30] {
+            assert_eq!(run(&bytes, &vec![size; bytes.len()]), whole);
+        }
+        whole
+    }
+
+    const SEEN: [&str; 2] =
+        [":method=GET|:scheme=http|:path=/|:authority=a|x=y", ":method=POST|:scheme=http|:path=/|:authority=a|x=y"];
+
+    #[test]
+    fn requests_share_a_table_and_other_frames_are_passed_over() {
+        let frames = [
+            frame(4, 0, 0, &[0, 3, 0, 0, 0, 100]),
+            frame(8, 0, 0, &[0, 1, 0, 0]),
+            frame(HEADERS, END, 1, FIRST),
+            frame(0, 0, 1, &[0; 300]),
+            frame(0, 1, 1, &[]),
+            frame(HEADERS, END | 1, 3, AGAIN),
+        ];
+        assert_eq!(after_preface(&frames), (Status::Open, SEEN.map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn a_block_may_be_padded_prioritised_and_continued() {
+        let padded = [&[3, 0x80, 0, 0, 0, 15][..], &FIRST[..4], &[0; 3]].concat();
+        let frames = [
+            frame(HEADERS, flag::PADDED | flag::PRIORITY, 1, &padded),
+            frame(CONTINUATION, 0, 1, &[]),
+            frame(CONTINUATION, 0, 1, &FIRST[4..7]),
+            frame(CONTINUATION, END, 1, &FIRST[7..]),
+            frame(HEADERS, END | flag::PADDED | flag::PRIORITY, 3, &[&[2, 0, 0, 0, 0, 15], AGAIN, &[0; 2]].concat()),
+        ];
+        assert_eq!(after_preface(&frames), (Status::Open, SEEN.map(str::to_owned).to_vec()));
+        let ended_by_an_empty_one = [frame(HEADERS, 0, 1, FIRST), frame(CONTINUATION, END, 1, &[])];
+        assert_eq!(after_preface(&ended_by_an_empty_one), (Status::Open, vec![SEEN[0].to_owned()]));
+    }
+
+    #[test]
+    fn trailers_are_no_request_but_stay_in_the_table() {
+        let frames = [
+            frame(HEADERS, END, 1, b"\x82\x86\x84\x41\x01a"),
+            frame(HEADERS, END | 1, 1, b"\x40\x01x\x01y"),
+            frame(HEADERS, END | 1, 3, AGAIN),
+        ];
+        assert_eq!(after_preface(&frames).1[1], SEEN[1]);
+    }
+
+    #[test]
+    fn the_accessors_know_pseudo_headers() {
+        let bytes = [frame(HEADERS, END, 1, FIRST), frame(HEADERS, END, 3, b"\x82\x66\x01b\x7a\x01c")].concat();
+        let mut seen = Vec::new();
+        Http2Stream::behind_preface().push(&bytes, |request| {
+            let part = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            seen.push((
+                part(request.method()),
+                part(request.target()),
+                request.host().map(part),
+                request.user_agent().map(part),
+            ));
+            CONTINUE
+        });
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(seen[0], ("GET".to_owned(), "/".to_owned(), some("a"), None));
+        assert_eq!(seen[1], ("GET".to_owned(), String::new(), some("b"), some("c")));
+    }
+
+    #[test]
+    fn what_breaks_the_order_of_frames_ends_it() {
+        let refusal = |frames: &[Vec<u8>]| after_preface(frames).0;
+        let value = Status::Failed(WireError::Value);
+        assert_eq!(refusal(&[frame(CONTINUATION, END, 1, FIRST)]), value);
+        assert_eq!(refusal(&[frame(HEADERS, 0, 1, FIRST), frame(0, 0, 1, &[])]), value);
+        assert_eq!(refusal(&[frame(HEADERS, 0, 1, FIRST), frame(CONTINUATION, END, 3, &[])]), value);
+        assert_eq!(refusal(&[frame(HEADERS, END, 0, FIRST)]), value);
+        assert_eq!(refusal(&[frame(HEADERS, END, 2, FIRST)]), value);
+        assert_eq!(refusal(&[frame(HEADERS, END, 1, AGAIN)]), value);
+        let padding = frame(HEADERS, END | flag::PADDED, 1, b"\x0b\x82\x86");
+        assert_eq!(refusal(&[padding]), Status::Failed(WireError::BadLength));
+        assert_eq!(run(b"PRI * HTTP/2.0\r\n\r\nSN", &[3]).0, Status::Failed(WireError::Magic));
+    }
+
+    #[test]
+    fn a_flood_of_continuations_ends_it() {
+        let flood = |count| {
+            let mut frames = vec![frame(HEADERS, 0, 1, FIRST)];
+            frames.resize(1 + count, frame(CONTINUATION, 0, 1, &[]));
+            after_preface(&frames).0
+        };
+        assert_eq!(flood(usize::from(MAX_CONTINUATIONS)), Status::Open);
+        assert_eq!(flood(usize::from(MAX_CONTINUATIONS) + 1), Status::Failed(WireError::TooMany));
+        // Announced is not sent: a long frame takes no memory before it comes, and one too long none at all.
+        let mut stream = Http2Stream::behind_preface();
+        stream.push(&frame(HEADERS, 0, 1, &[0; MAX_BLOCK])[..30], |_| CONTINUE);
+        assert!(stream.buffered() < 100);
+        stream.push(&[], |_| CONTINUE);
+        let status = Http2Stream::behind_preface().push(&frame(HEADERS, 0, 1, &[0; MAX_BLOCK + 1])[..9], |_| CONTINUE);
+        assert_eq!(status, Status::Failed(WireError::TooLong));
+    }
+
+    #[test]
+    fn only_data_may_be_missing() {
+        let mut stream = Http2Stream::behind_preface();
+        let mut seen = 0;
+        stream.push(&frame(0, 0, 1, &[0; 300])[..50], |_| CONTINUE);
+        stream.skip(250);
+        stream.push(&[&[0; 9][..], &frame(HEADERS, END, 3, FIRST)].concat(), |_| {
+            seen += 1;
+            CONTINUE
+        });
+        assert_eq!((seen, stream.status()), (1, Status::Open));
+        stream.skip(1);
+        assert_eq!(stream.status(), Status::Failed(WireError::Truncated));
+        assert_eq!(stream.buffered(), 0);
+    }
+
+    #[test]
+    fn the_receiver_can_end_it() {
+        let mut stream = Http2Stream::behind_preface();
+        let frames = frame(HEADERS, END, 1, FIRST).repeat(2);
+        let mut seen = 0;
+        let status = stream.push(&frames, |_| {
+            seen += 1;
+            ControlFlow::Break(())
+        });
+        assert_eq!((status, seen), (Status::Ended, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_into_slices_gives_the_same(
+            frames in prop::collection::vec(
+                (prop::sample::select(vec![0, 1, 1, 4, 9]), any::<u8>(), 0_u32..4, prop::sample::select(vec![FIRST, AGAIN, b"\x82", b""])),
+                0..8,
+            ),
+            sizes in prop::collection::vec(1_usize..30, 0..30),
+        ) {
+            let frames: Vec<u8> = frames.iter().flat_map(|(kind, flags, stream, payload)| frame(*kind, *flags, *stream, payload)).collect();
+            let bytes = [PREFACE, &frames].concat();
+            prop_assert_eq!(run(&bytes, &sizes), run(&bytes, &[]));
+        }
+    }
+}
