@@ -20,8 +20,6 @@ use super::engines::Engines;
 use super::flows::UserFlows;
 #[cfg(feature = "ja4plus")]
 use super::ja4ssh;
-#[cfg(feature = "ja4plus")]
-use super::ja4ssh;
 use super::opening::{observe_opening, tell_ja4ts};
 use super::stage::Stage;
 use super::stats::CoreStats;

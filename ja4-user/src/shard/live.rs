@@ -189,6 +189,7 @@ impl Shard {
             }
             if now.duration_since(evicted) >= EVICT {
                 let at = Now { time: wall_clock(), packet: None };
+                unopened.defragmenter.expire(at.time);
                 core.tick(at, &mut books, &mut engines, &mut sink);
                 core.evict_idle(at, &mut books, &mut engines, &mut sink);
                 evicted = now;
