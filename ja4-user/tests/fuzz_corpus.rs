@@ -280,6 +280,8 @@ fn x509_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
     add("x509", "generalized", plain.validity((0x18, b"20500101000000Z"), (0x18, b"99991231235959Z")).build());
     add("x509", "message", message(&[&leaf, openssl]));
     add("x509", "cut", leaf[..leaf.len() - 1].to_vec());
+}
+
 /// One byte that says how to split, and the bytes of a client.
 fn http1_seeds() -> Vec<(&'static str, Vec<u8>)> {
     let plain = "\x09GET /a b HTTP/1.1\r\nHost: a\r\nCookie: b=c; a=d\r\nReferer: e\r\nAccept-Language: en-US\r\n\r\n";

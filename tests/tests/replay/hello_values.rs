@@ -61,7 +61,7 @@ fn an_alpn_extension_without_a_first_name_prints_zeros() {
     let hello = || Handmade::new(0x0303, &[0x002f]);
     // A list of no bytes; no list; an empty name before another.
     let cases = [hello().extension(0x0010, &[0, 0]), hello().extension(0x0010, &[]), hello().alpn(&[b"", b"h2"])];
-    let events = replay_each(&cases, |talk, hello| client(talk, hello));
+    let events = replay_each(&cases, client);
     assert_eq!(values(&events, "ja4"), ["t12i010100_ba72b8082249_000000000000"; 3]);
 }
 

@@ -19,6 +19,9 @@ fn hex(oids: impl Iterator<Item = &'static [u8]>) -> String {
     oids.join(",")
 }
 
+/// Type, tag and bytes of an attribute.
+type Attribute<'a> = (&'a [u8], u8, &'a [u8]);
+
 /// The certificate, for as long as the test runs.
 fn parse(bytes: Vec<u8>) -> Certificate<'static> {
     Certificate::parse(bytes.leak()).unwrap()
@@ -26,7 +29,7 @@ fn parse(bytes: Vec<u8>) -> Certificate<'static> {
 
 #[test]
 fn identifiers_come_in_their_order_with_repetitions() {
-    let attributes: [&[(&[u8], u8, &[u8])]; 3] = [
+    let attributes: [&[Attribute<'_>]; 3] = [
         &[(COUNTRY, 0x13, b"CH")],
         &[(ORGANISATION, UTF8, b"One"), (COMMON_NAME, UTF8, b"a")],
         &[(COMMON_NAME, UTF8, b"b")],
