@@ -122,8 +122,7 @@ fn quic(first: u64) -> Datagram {
 /// Whether a version's Initials can be opened: 1, 2, drafts 23 to 34, mvfst, and Google's with TLS.
 #[inline(always)]
 const fn is_quic(version: u32) -> bool {
-    matches!(version,
-        1 | QUIC_V2 | 0xff00_0017..=0xff00_0022 | 0xface_b000..=0xface_b00f | 0x5430_3530 | 0x5430_3531 | 0x5130_3530)
+    matches!(version, 1 | QUIC_V2 | 0xff00_0017..=0xff00_0022 | 0xface_b002 | 0xface_b00e | 0x5430_3530 | 0x5430_3531)
 }
 
 /// A record of epoch 0, which is in the clear. AnyConnect has the version of a draft, 0x0100.

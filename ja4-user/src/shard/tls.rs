@@ -71,7 +71,8 @@ impl<S: Sink> Handshake<'_, S> {
             raw_original: all.then_some(&values.raw_original),
         };
         tell(connection, Method::Ja4, Side::Client, self.cause, values, None, self.sink);
-        Ok(ControlFlow::Continue(()))
+        // Over TCP a certificate may follow. In QUIC it is encrypted, and to open further Initials costs.
+        Ok(if self.carrier == Carrier::Quic { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     /// The first ServerHello counts, a HelloRetryRequest too; one that follows it says the final
