@@ -58,6 +58,8 @@ fn messages(stream: &[u8], piece: usize) -> (Vec<String>, Status) {
 #[cfg(feature = "ja4plus")]
 fn windows(size: u8, packets: &[u8]) {
     use core::num::NonZeroU16;
+    use std::collections::BTreeMap;
+
     use ja4_user::fingerprint::ja4ssh::{Window, wire_segments};
 
     let size = NonZeroU16::new(u16::from(size) + 1).unwrap();
@@ -80,8 +82,9 @@ fn windows(size: u8, packets: &[u8]) {
                 text.clear();
                 window.write(&mut text);
                 let mode = |side: &[u32]| {
-                    let often = |length| side.iter().filter(|&&other| other == length).count();
-                    side.iter().copied().max_by_key(|&length| (often(length), u32::MAX - length)).unwrap_or(0)
+                    let mut often = BTreeMap::new();
+                    side.iter().for_each(|length| *often.entry(*length).or_insert(0) += 1);
+                    often.into_iter().max_by_key(|&(length, times)| (times, u32::MAX - length)).map_or(0, |most| most.0)
                 };
                 let start = format!("c{}s{}_c{client}s{server}_c", mode(&lengths[0]), mode(&lengths[1]));
                 assert!(text.starts_with(&start), "{text}");
