@@ -6,6 +6,7 @@ use super::Budget;
 use super::dtls::DtlsHalf;
 use super::latency::Latencies;
 use super::quic::QuicState;
+use super::sequence::Seen;
 use super::stream::Half;
 use super::tcp::Opening;
 use crate::event::{Attributes, Ended, FlowIdentity, Method, Side, Time};
@@ -32,8 +33,8 @@ pub struct Ssh {
     /// What JA4SSH is made of.
     #[cfg(feature = "ja4plus")]
     pub window: Window,
-    /// Sequence number behind the last byte of each side; client, server.
-    pub next_seq: [Option<u32>; 2],
+    /// Bytes of each side that were counted; client, server.
+    pub seen: [Seen; 2],
 }
 
 /// A QUIC connection's handshake.

@@ -14,5 +14,6 @@ pub mod connection;
 pub mod dtls;
 pub mod latency;
 pub mod quic;
+pub mod sequence;
 pub mod stream;
 pub mod tcp;

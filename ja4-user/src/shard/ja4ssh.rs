@@ -17,7 +17,7 @@ pub(super) fn begin(connection: &mut Connection, window: NonZeroU16) {
                 window.ack(side == Side::Client as usize);
             }
         }
-        connection.carried = Carried::Ssh(Box::new(Ssh { window, next_seq: [None; 2] }));
+        connection.carried = Carried::Ssh(Box::new(Ssh { window, seen: Default::default() }));
     }
 }
 
@@ -45,15 +45,11 @@ impl<S: Sink> Stage<'_, S> {
         if decoded.payload_len == 0 {
             return;
         }
-        let end = segment.seq.wrapping_add(decoded.payload_len);
-        let Some(next) = ssh.next_seq.get_mut(self.side as usize) else {
-            return;
-        };
-        if next.is_some_and(|next| end.wrapping_sub(next).cast_signed() <= 0) {
+        let seen = ssh.seen.get_mut(self.side as usize);
+        if !seen.is_some_and(|seen| seen.take(segment.seq, decoded.payload_len)) {
             // A retransmission, of which nothing is new.
             return;
         }
-        *next = Some(end);
         for length in wire_segments(decoded.payload_len, gso_size) {
             let Carried::Ssh(ssh) = &mut connection.carried else {
                 return;

@@ -5,10 +5,8 @@ use std::ops::ControlFlow;
 use super::stats::Protocol;
 use super::stream::Reader;
 use super::tls::text;
-#[cfg(feature = "ja4plus")]
 use crate::event::Side;
 use crate::event::Sink;
-#[cfg(feature = "ja4plus")]
 use crate::fingerprint::hassh::Hassh;
 use crate::wire::ssh::{Message, SshStream, Status};
 
@@ -24,13 +22,11 @@ pub(super) fn read<S: Sink>(reader: &mut Reader<'_, S>, stream: &mut SshStream, 
                     *banner = Some(text(identification.as_bytes()));
                 }
             }
-            Message::KexInit(_kex_init) =>
-            {
-                #[cfg(feature = "ja4plus")]
+            Message::KexInit(kex_init) => {
                 if let Some(hassh) = ssh.hassh.get_mut(place) {
                     let value = match reader.side {
-                        Side::Client => Hassh::of_client(&_kex_init),
-                        Side::Server => Hassh::of_server(&_kex_init),
+                        Side::Client => Hassh::of_client(&kex_init),
+                        Side::Server => Hassh::of_server(&kex_init),
                     };
                     *hassh = Some(value.as_str().to_owned());
                 }
