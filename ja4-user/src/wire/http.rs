@@ -128,18 +128,6 @@ impl<'a> Request<'a> {
         self.field(b"user-agent")
     }
 
-    /// Header lines of HTTP/1 that are no field, and that [`fields`](Self::fields) passes over.
-    #[must_use]
-    pub fn skipped_lines(&self) -> u16 {
-        match self.source {
-            Source::Lines(mut lines) => {
-                lines.by_ref().for_each(drop);
-                lines.skipped()
-            }
-            Source::List(_) => 0,
-        }
-    }
-
     /// Whether it asks to go on in cleartext HTTP/2 (RFC 7540, section 3.2).
     #[must_use]
     pub fn wants_h2c(&self) -> bool {
@@ -161,6 +149,17 @@ pub enum Fields<'a> {
     Lines(Lines<'a>),
     /// A list that HPACK has decoded.
     List(ListFields<'a>),
+}
+
+impl Fields<'_> {
+    /// Lines of HTTP/1 that are no field, among those read so far.
+    #[must_use]
+    pub const fn skipped_lines(&self) -> u16 {
+        match self {
+            Self::Lines(lines) => lines.skipped(),
+            Self::List(_) => 0,
+        }
+    }
 }
 
 impl<'a> Iterator for Fields<'a> {

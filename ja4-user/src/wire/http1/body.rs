@@ -13,36 +13,44 @@ pub(super) enum Body {
     Chunked(Chunks),
 }
 
-impl Body {
-    /// How the body of `request` ends (RFC 9112, section 6.3).
-    ///
-    /// # Errors
-    /// [`WireError::Unsupported`] for a transfer coding that does not end in chunks,
-    /// [`WireError::BadLength`] for a Content-Length that is no number or two.
-    pub(super) fn of(request: &Request<'_>) -> Result<Self, WireError> {
-        let (mut coding, mut length) = (None, None);
-        for field in request.fields() {
+/// What a request says of the bytes behind it.
+pub(super) struct Framing {
+    /// How the body ends (RFC 9112, section 6.3): [`WireError::Unsupported`] for a transfer coding that does
+    /// not end in chunks, [`WireError::BadLength`] for a Content-Length that is no number or two.
+    pub(super) body: Result<Body, WireError>,
+    /// Another protocol may follow.
+    pub(super) upgrade: bool,
+    /// Lines that are no field.
+    pub(super) skipped: u16,
+}
+
+impl Framing {
+    /// Looks once through the fields of `request`.
+    pub(super) fn of(request: &Request<'_>) -> Self {
+        let (mut coding, mut length, mut upgrade) = (None, None, false);
+        let mut fields = request.fields();
+        for field in fields.by_ref() {
             if field.is(b"transfer-encoding") {
                 coding = list_items(field.value).last();
             } else if field.is(b"content-length") {
-                for item in list_items(field.value) {
-                    let stated = decimal(item);
-                    if length.is_some_and(|earlier| earlier != stated) {
-                        length = Some(None);
-                    } else {
-                        length = Some(stated);
-                    }
+                for stated in list_items(field.value).map(decimal) {
+                    let agrees = length.is_none_or(|earlier| earlier == stated);
+                    length = Some(stated.filter(|_| agrees));
                 }
             }
+            upgrade |= field.is(b"upgrade");
         }
-        match (coding, length) {
-            (Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Self::Chunked(Chunks::START)),
+        let body = match (coding, length) {
+            (Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Body::Chunked(Chunks::START)),
             (Some(_), _) => Err(WireError::Unsupported),
-            (None, Some(length)) => length.map(Self::Length).ok_or(WireError::BadLength),
-            (None, None) => Ok(Self::Length(0)),
-        }
+            (None, Some(length)) => length.map(Body::Length).ok_or(WireError::BadLength),
+            (None, None) => Ok(Body::Length(0)),
+        };
+        Self { body, upgrade, skipped: fields.skipped_lines() }
     }
+}
 
+impl Body {
     /// Takes body bytes; gives those behind the body once it has ended.
     ///
     /// # Errors

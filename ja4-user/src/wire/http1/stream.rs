@@ -5,7 +5,7 @@ use core::ops::ControlFlow;
 use crate::wire::WireError;
 use crate::wire::http::Request;
 use crate::wire::http1::block::{self, MAX_BLOCK, Scan, find_lf, may_begin, unfold};
-use crate::wire::http1::body::Body;
+use crate::wire::http1::body::{Body, Framing};
 use crate::wire::http2::PREFACE;
 
 /// What is allocated at first for a block that spans pushes: most requests fit.
@@ -283,9 +283,8 @@ impl Http1Stream {
         let broken = |error| Stop::Broken(error, &[]);
         let request = block::request(block).map_err(broken)?;
         self.state = State::Block { sought: false };
-        self.may_leave = request.method() == b"CONNECT" || request.field(b"upgrade").is_some();
-        let body = Body::of(&request);
-        let skipped = request.skipped_lines();
+        let Framing { body, upgrade, skipped } = Framing::of(&request);
+        self.may_leave = upgrade || request.method() == b"CONNECT";
         if receive(Ok(request)).is_break() || (skipped > 0 && receive(Err(WireError::Value)).is_break()) {
             return Err(Stop::Ended);
         }
