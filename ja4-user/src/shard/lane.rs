@@ -72,6 +72,9 @@ impl Lane {
                 bump(&mut self.counters.emitted, selection.class.into());
                 let bytes = frame.slice.bytes.get(..captured).unwrap_or_default();
                 let packet = Packet { header: &header, bytes, interface: frame.interface, number: Some(frame.number) };
+                if header.class >= Class::Fragment as u8 {
+                    self.unwrapper.count_record();
+                }
                 if header.class == Class::Nested as u8 {
                     self.unwrapper.open(&packet, frame.start, knobs, &mut self.core, &mut self.flows, engines, sink);
                 } else if header.class != Class::Fragment as u8 {
@@ -104,7 +107,7 @@ impl Lane {
 
     /// The core's counters.
     pub fn stats(&self) -> CoreStats {
-        CoreStats { unwrapped: self.unwrapper.stats(), ..self.core.stats() }
+        self.core.stats().with(self.unwrapper.stats())
     }
 }
 

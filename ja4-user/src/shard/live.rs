@@ -266,6 +266,7 @@ impl Unopened {
         engines: &mut Engines,
         sink: &mut QueueSink,
     ) {
+        self.unwrapper.count_record();
         if packet.header.class == Class::Nested as u8 {
             return self.unwrapper.open(packet, Start::Ethernet, &self.knobs, core, books, engines, sink);
         }
@@ -301,7 +302,7 @@ impl Unopened {
 
     fn stats(&self, stats: CoreStats) -> CoreStats {
         let unwrapped = Unwrapped { routed: self.routed, lost: self.lost, ..self.unwrapper.stats() };
-        CoreStats { unwrapped, fragments: self.defragmenter.stats(), ..stats }
+        CoreStats { fragments: self.defragmenter.stats(), ..stats.with(unwrapped) }
     }
 }
 

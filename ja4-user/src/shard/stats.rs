@@ -77,6 +77,8 @@ pub struct CoreStats {
 /// Outcomes of what userspace has opened itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unwrapped {
+    /// Records of fragments and of tunnels inside tunnels.
+    pub records: u64,
     /// Packets that the core took.
     pub taken: u64,
     /// Packets that nothing is made of.
@@ -95,9 +97,10 @@ pub struct Unwrapped {
 
 impl Unwrapped {
     /// Names and counts.
-    pub fn counters(&self) -> [(&'static str, u64); 7] {
-        let Self { taken, unselected, unparseable, fragments, too_deep, routed, lost } = *self;
+    pub fn counters(&self) -> [(&'static str, u64); 8] {
+        let Self { records, taken, unselected, unparseable, fragments, too_deep, routed, lost } = *self;
         [
+            ("records", records),
             ("taken", taken),
             ("unselected", unselected),
             ("unparseable", unparseable),
@@ -109,6 +112,7 @@ impl Unwrapped {
     }
 
     fn add(&mut self, other: &Self) {
+        self.records += other.records;
         self.taken += other.taken;
         self.unselected += other.unselected;
         self.unparseable += other.unparseable;
@@ -120,6 +124,11 @@ impl Unwrapped {
 }
 
 impl CoreStats {
+    /// The same with what was opened: a record counts as one packet, whatever was in it.
+    pub(super) fn with(self, unwrapped: Unwrapped) -> Self {
+        Self { packets: self.packets - unwrapped.taken + unwrapped.records, unwrapped, ..self }
+    }
+
     /// Adds another core's.
     pub fn add(&mut self, other: &Self) {
         self.packets += other.packets;

@@ -80,6 +80,11 @@ impl Unwrapper {
         self.stats
     }
 
+    /// Counts a record that the filter hands over unopened.
+    pub(super) fn count_record(&mut self) {
+        self.stats.records += 1;
+    }
+
     /// Opens a tunnel inside a tunnel. `start`: where the headers of the record's frame begin.
     #[expect(clippy::too_many_arguments, reason = "the stages' context, passed down one level")]
     pub(super) fn open<B: FlowBooks, S: Sink>(
