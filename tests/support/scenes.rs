@@ -2,11 +2,15 @@
 //! opinion. Every scene is the same in each run but for ports, keys and times.
 
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::hello::{self, Shape};
 use crate::netns::Wire;
 use crate::peers::{self, Chain, DTLS_10, Dnsmasq, Key, Nginx, Sshd};
+use crate::privilege::require_tools;
+use crate::random::SplitMix64;
 use crate::tunnel::Tunnel;
 
 /// Size of the body in [`http1`]: many segments, none of them the begin of a request.
@@ -14,16 +18,37 @@ pub const BODY: usize = 100 * 1024;
 /// Size of a copy in [`ssh`]: some thousand segments.
 pub const COPY: usize = 2 << 20;
 
-/// The connections of [`quic`], in this order.
-pub const QUIC_CONNECTIONS: usize = 7;
-/// Those of them in version 2 only, after the upgrade too.
-pub const QUIC_VERSION_2: u32 = 0x6b33_43cf;
+/// The connections of [`tls`].
+pub const TLS_CONNECTIONS: usize = 10;
 
-/// aioquic, whose python is at hand: version 1 on both address families, version 2, a hello in three Initials, early data on
-/// a second connection, an upgrade from version 1 to 2, and a Retry.
+/// curl and openssl against nginx and openssl: TLS 1.2 and 1.3, both address families, a hello in two segments,
+/// and a post-quantum one whose first segment is a single byte.
 ///
 /// # Panics
 /// If a peer fails, as in every scene.
+pub fn tls(wire: &Wire) {
+    let chain = Chain::new(Key::Rsa);
+    let (client, server) = (wire.client(), wire.server());
+    let nginx = require_tools(&["nginx"]).then(|| Nginx::start(server, 443, &chain));
+    let _openssl = peers::openssl_server(server, 8443, &chain, &[]);
+    let hello = hello::records(&Shape::PostQuantum.client_hello(peers::NAME, &mut SplitMix64::new(9)), usize::MAX);
+    let protocols = peers::many_protocols();
+    for address in [server.v4(), server.v6()] {
+        let web = if nginx.is_some() { 443 } else { 8443 };
+        peers::curl(client, address, web, &["--tls-max", "1.2"]);
+        peers::curl(client, address, web, &["--tlsv1.3"]);
+        peers::openssl_client(client, address, 8443, &["-tls1_2"]);
+        peers::openssl_client(client, address, 8443, &["-tls1_3", "-alpn", &protocols]);
+        let pieces = [&hello[..1], &hello[1..1300], &hello[1300..]];
+        peers::send_pieces(client, server, (address, 9443).into(), &pieces, Duration::from_millis(5));
+    }
+}
+
+/// The connections of [`quic`].
+pub const QUIC_CONNECTIONS: usize = 7;
+
+/// aioquic, whose python is at hand: version 1 on both address families, version 2, a hello in three Initials, early data on
+/// a second connection, an upgrade from version 1 to 2, and a Retry.
 pub fn quic(wire: &Wire, python: &Path) {
     let chain = Chain::new(Key::Ec);
     let (client, server) = (wire.client(), wire.server());

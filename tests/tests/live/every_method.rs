@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use tests::events::by_connection;
+use tests::require_python;
 use tests::tunnel::{Encapsulation, Tunnel};
-use tests::{require_python, scenes};
 
 use super::*;
 
@@ -82,7 +82,7 @@ fn http_1() {
     const NAMES: &str = "fe444ad14866_000000000000_000000000000";
     let expected = [
         format!("ge11nn030000_{NAMES}"),
-        "ge11cr04dede_8ddaef5d77af_80a628ade88e_8dd479c5135a".to_owned(),
+        "ge11cr04deat_8ddaef5d77af_80a628ade88e_8dd479c5135a".to_owned(),
         format!("he11nn030000_{NAMES}"),
         "po11nn050000_5f73bf7e71e2_000000000000_000000000000".to_owned(),
         "ge11cn030000_fe444ad14866_1eb7c54d5283_06beefe2b477".to_owned(),
@@ -104,7 +104,7 @@ fn http_2_in_the_clear() {
     let Some(events) = watched(&["nginx", "nghttp"], scenes::http2) else { return };
     let expected = [
         // curl, with all three of its headers.
-        ("ge20cr03dede_dc308f3700d9_a6210c629c5b_8fefcf3bd4b8", 1),
+        ("ge20cr03deat_dc308f3700d9_a6210c629c5b_8fefcf3bd4b8", 1),
         ("po20nn040000_", 1),
         // nghttp: all three requests of one connection have the same, though only the first spells it out.
         ("ge20cr", 3),

@@ -21,15 +21,14 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::generate::{self, Kind};
-use tests::hello::{self, Shape};
+use tests::hello::Shape;
 use tests::netns::Layout;
-use tests::peers::{self, Chain, Key, Nginx};
+use tests::peers::{self, Chain, Key};
 use tests::process::until;
-use tests::random::SplitMix64;
 use tests::tape::Tape;
 use tests::{
     LiveSensor, Namespace, Sensor, Wire, assert_same_fingerprints, events, fingerprints, require_bpf, require_tools,
-    stats_u64, values,
+    scenes, stats_u64, values,
 };
 
 const TOOLS: [&str; 7] = ["ip", "ethtool", "ss", "tc", "tcpdump", "openssl", "curl"];
@@ -42,29 +41,6 @@ fn alone() -> Option<MutexGuard<'static, ()>> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     (require_bpf() && require_tools(&TOOLS)).then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
-
-/// Curl and openssl against nginx and openssl: TLS 1.2 and 1.3, both address families, a hello in two segments,
-/// and a post-quantum one whose first segment is a single byte.
-fn traffic(wire: &Wire) {
-    let chain = Chain::new(Key::Rsa);
-    let (client, server) = (wire.client(), wire.server());
-    let nginx = require_tools(&["nginx"]).then(|| Nginx::start(server, 443, &chain));
-    let _openssl = peers::openssl_server(server, 8443, &chain, &[]);
-    let hello = hello::records(&Shape::PostQuantum.client_hello(peers::NAME, &mut SplitMix64::new(9)), usize::MAX);
-    let protocols = peers::many_protocols();
-    for address in [server.v4(), server.v6()] {
-        let web = if nginx.is_some() { 443 } else { 8443 };
-        peers::curl(client, address, web, &["--tls-max", "1.2"]);
-        peers::curl(client, address, web, &["--tlsv1.3"]);
-        peers::openssl_client(client, address, 8443, &["-tls1_2"]);
-        peers::openssl_client(client, address, 8443, &["-tls1_3", "-alpn", &protocols]);
-        let pieces = [&hello[..1], &hello[1..1300], &hello[1300..]];
-        peers::send_pieces(client, server, (address, 9443).into(), &pieces, Duration::from_millis(5));
-    }
-}
-
-/// Connections that `traffic` makes.
-const CONNECTIONS: usize = 10;
 
 /// While `talk` goes on, the sensor on the interface of `host` prints what a replay of the recording of that interface
 /// prints. What it printed.
@@ -80,13 +56,13 @@ fn live_equals_replay_of(host: &Namespace, options: &[&str], talk: impl FnOnce()
     live
 }
 
-/// The same of [`traffic`].
+/// The same of [`scenes::tls`].
 fn live_equals_replay(wire: &Wire, host: &Namespace, options: &[&str]) -> Vec<Value> {
-    let live = live_equals_replay_of(host, options, || traffic(wire));
+    let live = live_equals_replay_of(host, options, || scenes::tls(wire));
     for kind in ["ja4", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
-        assert_eq!(values(&live, kind).len(), CONNECTIONS, "{kind}");
+        assert_eq!(values(&live, kind).len(), scenes::TLS_CONNECTIONS, "{kind}");
     }
-    assert_eq!(values(&live, "ja4s").len(), CONNECTIONS - 2, "the post-quantum client had no TLS server");
+    assert_eq!(values(&live, "ja4s").len(), scenes::TLS_CONNECTIONS - 2, "the post-quantum client had no TLS server");
     let post_quantum = values(&live, "ja4").into_iter().filter(|value| *value == Shape::PostQuantum.ja4()).count();
     assert_eq!(post_quantum, 2);
     live

@@ -26,7 +26,7 @@ fn balance_after_real_traffic() {
     let Some(_alone) = alone() else { return };
     let wire = Wire::new();
     let sensor = LiveSensor::start(wire.server(), &[]);
-    traffic(&wire);
+    scenes::tls(&wire);
     let events = sensor.stop().ok().events();
     let last = assert_conserved(&events);
     assert_eq!((stats_u64(last, RING_FULL), stats_u64(last, GOVERNED)), (0, 0), "this little traffic loses nothing");
