@@ -37,6 +37,8 @@ enum Rule {
     OuterAddresses,
     /// Row D11: it reads QUIC latencies on port 443 alone.
     OnlyPort443,
+    /// No row. It looks for a ClientHello in segments of nine bytes or more: one that begins with a single byte is missed.
+    NoShortSegment,
     /// No row. RFC 9369, section 3.3.2: it derives the keys of version 2 with the labels of version 1, so it reads nothing.
     NoVersion2,
     /// No row. RFC 9001, section 5.2: it does not derive the server's keys anew after a Retry.
@@ -170,6 +172,7 @@ impl Difference {
         let latency = self.kind == "ja4l" || self.kind == "ja4ls";
         let silent = self.theirs.is_empty();
         match rule {
+            Rule::NoShortSegment if silent && self.kind == "ja4" && self.is_at_port(9443) => self.ours.clear(),
             Rule::NoDtls if silent && ["ja4", "ja4s", "ja4x"].contains(&self.kind.as_str()) => self.ours.clear(),
             Rule::SecondHello if self.kind == "ja4" => self.theirs.retain(|value| !self.ours_all.contains(value)),
             Rule::BareCookie if self.kind == "ja4h" => {
@@ -247,7 +250,7 @@ fn asked(tools: &[&str], by: By, rules: &[Rule], scene: impl FnOnce(&Wire)) {
 
 #[test]
 fn tls() {
-    asked(&["openssl", "curl", "nginx"], By::Endpoints, &[Rule::LaterPacketC], scenes::tls);
+    asked(&["openssl", "curl", "nginx"], By::Endpoints, &[Rule::LaterPacketC, Rule::NoShortSegment], scenes::tls);
 }
 
 #[test]
