@@ -132,7 +132,7 @@ fn http() {
 
 #[test]
 fn ssh() {
-    let Some(recording) = recorded(&["ssh", "scp", "ssh-keygen", "sshd"], scenes::ssh) else { return };
+    let Some(recording) = recorded(&["ssh", "scp", "ssh-keygen", "sshd", "taskset"], scenes::ssh) else { return };
     let packets = lines(&recording, "tcp port 22");
     assert_eq!(clients(&packets, 22).len(), scenes::SSH_CONNECTIONS);
     let full =

@@ -20,6 +20,10 @@ const SSHD: &str = "/usr/sbin/sshd";
 const ALONE: &str =
     "mount -t tmpfs none /run && mount -t tmpfs none /var/log && mkdir -m 0755 /run/sshd && exec \"$0\" \"$@\"";
 
+/// Both ends run on one CPU. From two, segments of one direction overtake each other on their way, and which of them then
+/// looks like a retransmission depends on where one stands.
+const ONE_CPU: [&str; 3] = ["taskset", "--cpu-list", "0"];
+
 /// Between two keys: enough for the echo to be a segment of its own.
 const KEYSTROKE: Duration = Duration::from_millis(25);
 
@@ -46,7 +50,7 @@ impl Sshd {
         let file = folder.path().join("sshd_config");
         fs::write(&file, Self::configuration(folder.path(), port)).expect("the temporary folder is ours");
         let file = file.to_str().expect("temporary names are UTF-8");
-        let mut process = host.spawn(&["sh", "-c", ALONE, SSHD, "-D", "-e", "-f", file]);
+        let mut process = host.spawn(&[&ONE_CPU, &["sh", "-c", ALONE, SSHD, "-D", "-e", "-f", file][..]].concat());
         host.wait_listening(&mut process, port);
         Self { _process: process, folder, port }
     }
@@ -57,7 +61,9 @@ impl Sshd {
     /// If it does not go well.
     pub fn types(&self, client: &Namespace, server: IpAddr, text: &str) -> Outcome {
         let port = self.port.to_string();
-        let mut command = Command::new("ssh");
+        let [program, options @ ..] = ONE_CPU;
+        let mut command = Command::new(program);
+        command.args(options).arg("ssh");
         // Not the login shell: it would keep a history.
         command.args(self.options()).args(["-tt", "-p", &port]).arg(format!("root@{server}")).arg("sh");
         let typed = format!("{text}\nexit\n");
@@ -87,7 +93,8 @@ impl Sshd {
 
     fn copy(&self, client: &Namespace, from: &str, to: &str) {
         let (port, options) = (self.port.to_string(), self.options());
-        let mut argv = vec!["scp", "-q", "-P", &port];
+        let mut argv = ONE_CPU.to_vec();
+        argv.extend(["scp", "-q", "-P", &port]);
         argv.extend(options.iter().map(String::as_str));
         argv.extend([from, to]);
         client.run(&argv).ok();
