@@ -189,16 +189,9 @@ impl Difference {
                 self.ours.retain(|value| value.get(2..4) != Some("20"));
                 self.theirs.retain(|value| value != "pr20nn000000_e3b0c44298fc_000000000000_000000000000");
             }
-            Rule::OtherSshPackets if self.kind == "ja4ssh" && self.ours.len() == self.theirs.len() => {
-                if self
-                    .ours
-                    .iter()
-                    .zip(&self.theirs)
-                    .all(|(ours, theirs)| Window::read(ours).is_near(Window::read(theirs)))
-                {
-                    self.ours.clear();
-                    self.theirs.clear();
-                }
+            Rule::OtherSshPackets if self.kind == "ja4ssh" && Window::all_near(&self.ours, &self.theirs) => {
+                self.ours.clear();
+                self.theirs.clear();
             }
             Rule::LaterPacketC if self.kind == "ja4l" && self.ours.is_empty() => self.theirs.clear(),
             Rule::OnlyPort443 if latency && silent && !self.is_at_port(443) => self.ours.clear(),
@@ -255,7 +248,12 @@ impl Window {
         Self { modes: next(), packets: next(), acks: next() }
     }
 
-    fn is_near(&self, other: Self) -> bool {
+    fn all_near(these: &[String], those: &[String]) -> bool {
+        these.len() == those.len()
+            && these.iter().zip(those).all(|(one, other)| Self::read(one).is_near(&Self::read(other)))
+    }
+
+    fn is_near(&self, other: &Self) -> bool {
         (0..2).all(|side| {
             let few = self.packets[side].min(other.packets[side]) < Self::FEW;
             (few || self.modes[side] == other.modes[side])
