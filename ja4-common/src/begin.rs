@@ -86,12 +86,12 @@ fn text(first: u64) -> Begin {
     if is_any!(word, b"SSH-") {
         return if fifth.is_ascii_digit() { Begin::Ssh } else { Begin::Nothing };
     }
-    // RFC 9110, section 9; RFC 3253, 4437, 4918, 5323, 5842; GENA.
+    // RFC 9110, section 9; RFC 3253, 4437, 4918, 5323, 5842; UPnP and GENA.
     let method = fifth.is_ascii_uppercase()
         && is_any!(
             word, b"OPTI", b"DELE", b"PATC", b"CONN", b"TRAC", b"PROP", b"MKCO", b"MKAC", b"MKCA", b"MKRE", b"MKWO",
             b"SEAR", b"SUBS", b"UNSU", b"NOTI", b"PURG", b"REPO", b"MERG", b"CHEC", b"UNCH", b"UNLO", b"UNLI", b"UNBI",
-            b"REBI", b"UPDA", b"LABE", b"VERS", b"BASE"
+            b"REBI", b"UPDA", b"LABE", b"VERS", b"BASE", b"M-SE"
         );
     if method { Begin::Http1 } else { Begin::Nothing }
 }

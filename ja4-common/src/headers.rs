@@ -346,6 +346,13 @@ fn rest_of<B: Bytes>(frame: &B, offset: usize) -> u32 {
     frame.wire_len().saturating_sub(offset) as u32
 }
 
+/// Whether it is the number of an IPv6 extension header that is followed: hop-by-hop 0, routing 43,
+/// fragment 44, authentication 51, destination 60.
+#[inline(always)]
+pub(crate) const fn is_extension(number: u8) -> bool {
+    matches!(number, 0 | 43 | 44 | 51 | 60)
+}
+
 /// How the walk along extension headers ended: bits 24 to 31 of what [`extensions`] returns.
 mod chain {
     pub(super) const WHOLE: u8 = 0;
@@ -362,9 +369,9 @@ fn extensions<B: Bytes>(frame: &B, at: u32, first: u8) -> u32 {
     let mut next = first;
     let mut skipped = 0;
     for _ in 0..MAX_EXTENSIONS {
-        // Hop-by-hop 0, routing 43, destination 60 count in units of 8 bytes after the first 8
-        // (RFC 8200, section 4); authentication 51 in units of 4 after the first 8 (RFC 4302).
-        if !matches!(next, 0 | 43 | 44 | 51 | 60) {
+        // Hop-by-hop, routing, destination count in units of 8 bytes after the first 8 (RFC 8200,
+        // section 4); authentication in units of 4 after the first 8 (RFC 4302).
+        if !is_extension(next) {
             return u32::from(next) << 16 | skipped;
         }
         let Some(extension) = frame.window::<4>((at + skipped) as usize) else {

@@ -256,6 +256,9 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, ahead: i32) -> FirstBytes
         {
             FirstBytes::Begin(Begin::ClientHello)
         }
+        // Cut within the eight bytes that would tell.
+        Some([b'S', b'S', b'H', b'-', ..]) if len < 8 => FirstBytes::Begin(Begin::Ssh),
+        Some([b'P', b'R', b'I', b' ', ..]) if len < 8 => FirstBytes::Begin(Begin::Http2),
         Some([a, b, c, d, ..]) if begin::may_be_method([a, b, c, d]) => FirstBytes::Begin(Begin::Http1),
         _ => FirstBytes::Other,
     }

@@ -68,7 +68,7 @@ pub fn select<B: Bytes, F: Flows>(
                 Parsed::NotIp => return Verdict::Unselected(Passed::NotIp),
                 Parsed::OtherProtocol => return Verdict::Unselected(Passed::OtherProtocol),
                 Parsed::Malformed(reason) => return Verdict::Unparseable(reason),
-                Parsed::Fragment if !may_matter(work.headers.proto) => return Verdict::Unselected(Passed::Fragment),
+                Parsed::Fragment if !may_matter(&work.headers) => return Verdict::Unselected(Passed::Fragment),
                 Parsed::Fragment => return work.by_addresses(frame, Class::Fragment, info, knobs),
                 Parsed::Nested => return work.by_addresses(frame, Class::Nested, info, knobs),
             }
@@ -104,8 +104,10 @@ pub fn select<B: Bytes, F: Flows>(
 
 /// Whether fragments of this protocol could belong to a flow of interest.
 #[inline(always)]
-const fn may_matter(proto: u8) -> bool {
-    matches!(proto, PROTO_TCP | PROTO_UDP | PROTO_GRE | PROTO_IPV4 | PROTO_IPV6)
+const fn may_matter(fragment: &Transport) -> bool {
+    // In IPv6 further extension headers may be in the part that was cut (RFC 8200, section 4.5).
+    matches!(fragment.proto, PROTO_TCP | PROTO_UDP | PROTO_GRE | PROTO_IPV4 | PROTO_IPV6)
+        || fragment.version == 6 && headers::is_extension(fragment.proto)
 }
 
 /// What a packet turned out to be.
@@ -166,7 +168,9 @@ impl Work {
         knobs: &Knobs,
     ) -> Verdict {
         let kind = datagram::classify(frame, &self.headers);
-        let known = flows.maybe(self.selection.hash);
+        // Without accounting a flow is forgotten with its first bulk packet, which may come between those
+        // of its handshake: then the entry must be looked for.
+        let known = flows.maybe(self.selection.hash) || (knobs.accounting == 0 && kind != Datagram::Other);
         if !known && !kind.begins() {
             return Verdict::Unselected(Passed::Udp);
         }

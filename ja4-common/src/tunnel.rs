@@ -1,6 +1,5 @@
-//! What a tunnel's header says of the packet inside: GRE (RFC 2784, RFC 2890), ERSPAN II
-//! (draft-foschiano-erspan), IP in IP, VXLAN (RFC 7348) and
-//! VXLAN-GPE, Geneve (RFC 8926), GTP-U (3GPP TS 29.281).
+//! What a tunnel's header says of the packet inside: GRE (RFC 2784, RFC 2890), ERSPAN
+//! (draft-foschiano-erspan), IP in IP, VXLAN (RFC 7348) and VXLAN-GPE, Geneve (RFC 8926), GTP-U (3GPP TS 29.281).
 
 use crate::headers::{ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Transport, ip_version};
 use crate::{Bytes, Window};
@@ -18,8 +17,9 @@ mod port {
     pub(super) const VXLAN_LINUX: u16 = 8472;
 }
 
-/// Protocol types of GRE that are no EtherTypes.
+/// Protocol types of GRE that are no EtherTypes: ERSPAN I and II, ERSPAN III.
 const ERSPAN: u16 = 0x88be;
+const ERSPAN_III: u16 = 0x22eb;
 
 /// What a look into a tunnel has found, in one register: the EtherType of what is inside in bits 0
 /// to 15, its offset above.
@@ -81,6 +81,9 @@ pub(crate) fn gre<B: Bytes>(frame: &B, at: u32) -> Opened {
     if flags & SEQUENCE != 0 {
         past += 4;
     }
+    if kind == ERSPAN_III {
+        return erspan_iii(frame, past);
+    }
     if kind != ERSPAN {
         return Opened::at(kind, past);
     }
@@ -91,6 +94,21 @@ pub(crate) fn gre<B: Bytes>(frame: &B, at: u32) -> Opened {
     match frame.window::<1>(past as usize) {
         Some(erspan) if erspan.be8::<0>() >> 4 == 1 => Opened::at(ETHERTYPE_ETHERNET, past + 8),
         Some(_) => Opened::NONE,
+        None => Opened::TRUNCATED,
+    }
+}
+
+/// A header of 12 bytes, of which the last bit says that 8 more follow.
+#[inline(always)]
+fn erspan_iii<B: Bytes>(frame: &B, at: u32) -> Opened {
+    const VERSION: u8 = 2;
+    /// What is mirrored: 0 is an Ethernet frame.
+    const FRAME_TYPE: u8 = 0x7c;
+    const MORE: u8 = 0x01;
+    match frame.window::<12>(at as usize) {
+        Some(erspan) if erspan.be8::<0>() >> 4 != VERSION || erspan.be8::<10>() & FRAME_TYPE != 0 => Opened::NONE,
+        Some(erspan) if erspan.be8::<11>() & MORE != 0 => Opened::at(ETHERTYPE_ETHERNET, at + 20),
+        Some(_) => Opened::at(ETHERTYPE_ETHERNET, at + 12),
         None => Opened::TRUNCATED,
     }
 }
@@ -134,26 +152,31 @@ fn gtp<B: Bytes>(frame: &B, at: u32, first: u8) -> Opened {
     // The last byte of the header, which says what extension header follows; 0: none.
     let mut last = if first & OPTIONAL != 0 { at + 11 } else { at + 7 };
     if first & EXTENSIONS != 0 {
-        for _ in 0..=MAX_GTP_EXTENSIONS {
-            // With it the first byte of that header, its length in words.
-            let Some(next) = frame.window::<2>(last as usize) else {
-                return Opened::TRUNCATED;
-            };
+        let mut left = MAX_GTP_EXTENSIONS;
+        // With it the first byte of that header, its length in words.
+        while let Some(next) = frame.window::<2>(last as usize) {
             if next.be8::<0>() == 0 {
-                break;
+                return inside_gtp(frame, last + 1);
             }
             let words = u32::from(next.be8::<1>());
-            if words == 0 {
+            if words == 0 || left == 0 {
                 return Opened::NONE;
             }
+            left -= 1;
             last += words * 4;
         }
+        return Opened::TRUNCATED;
     }
-    let past = last + 1;
-    match frame.window::<1>(past as usize) {
+    inside_gtp(frame, last + 1)
+}
+
+/// What is in a G-PDU is told by the version of an IP header alone.
+#[inline(always)]
+fn inside_gtp<B: Bytes>(frame: &B, at: u32) -> Opened {
+    match frame.window::<1>(at as usize) {
         Some(ip) => match ip_version(ip.be8::<0>()) {
             0 => Opened::NONE,
-            ethertype => Opened::at(ethertype, past),
+            ethertype => Opened::at(ethertype, at),
         },
         None => Opened::TRUNCATED,
     }

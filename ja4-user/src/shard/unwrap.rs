@@ -74,6 +74,14 @@ struct Onward<'a, 'b, B, S> {
     packet: &'a Packet<'b>,
 }
 
+impl<B, S> Onward<'_, '_, B, S> {
+    /// What the filter knew of the frame: a forwarded packet counts at one of its hooks only, inside a tunnel too.
+    fn info(&self) -> FrameInfo {
+        let RecordHeader { ifindex, flags, vlan, .. } = *self.packet.header;
+        FrameInfo { ifindex, egress: flags & flag::EGRESS != 0, vlan, ..FrameInfo::default() }
+    }
+}
+
 impl Unwrapper {
     /// What was counted so far.
     pub(super) fn stats(&self) -> Unwrapped {
@@ -105,7 +113,7 @@ impl Unwrapper {
     /// From tunnel to tunnel, until there is none.
     fn descend<B: FlowBooks, S: Sink>(&mut self, slice: Slice<'_>, start: Start, onward: Onward<'_, '_, B, S>) {
         let (mut slice, mut start) = (slice, start);
-        let info = FrameInfo::default();
+        let info = onward.info();
         for _ in 0..MAX_TUNNELS {
             let mut headers = Transport::default();
             match parse(&slice, start, &mut headers) {
@@ -176,15 +184,10 @@ impl Unwrapper {
 
     /// Gives the core a record like the filter's, less the flags `without`.
     fn hand_on<B: FlowBooks, S: Sink>(&mut self, slice: Slice<'_>, without: u16, onward: Onward<'_, '_, B, S>) {
+        let info = onward.info();
         let Onward { core, books, engines, sink, packet, .. } = onward;
         let selection = &self.work.selection;
         let captured = slice.bytes.len().min(selection.capture as usize);
-        let info = FrameInfo {
-            ifindex: packet.header.ifindex,
-            egress: packet.header.flags & flag::EGRESS != 0,
-            vlan: packet.header.vlan,
-            ..FrameInfo::default()
-        };
         let mut header = RecordHeader::new(&info, selection, packet.header.time, captured as u32);
         header.flags &= !without;
         let inner = Packet {

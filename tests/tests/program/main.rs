@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `captures`, `crafted` | kernel and user space come to the same verdict, record and flow over the same frames |
 //! | `conservation` | no record disappears uncounted, whether rings overflow or the governor cuts |
+//! | `rules` | what is to be selected is |
 //! | `properties` | both directions are one flow; the short way is the long way; nothing panics |
 //! | `verifier` | the programs stay far from the verifier's limits |
 #![allow(
@@ -21,6 +22,7 @@ mod duel;
 mod frames;
 mod model;
 mod properties;
+mod rules;
 mod verifier;
 
 use std::io::{self, Write};

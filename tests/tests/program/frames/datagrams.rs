@@ -1,0 +1,91 @@
+//! DTLS, DHCP, and datagrams that are too short or lie about their length.
+
+use tests::dtls::{fragment, record};
+
+use super::quic::{initial, long};
+use super::setting::Setting;
+
+/// A DTLS record with a whole handshake message of this type.
+pub(crate) fn dtls(kind: u8) -> Vec<u8> {
+    record(22, 0, &fragment(kind, 0, 60, 0, &[3; 60]))
+}
+
+/// DTLS records: every handshake type, content types, versions, epochs, of a flow that is known and one that is not.
+pub(super) fn dtls_records(setting: &Setting) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    let mut client = 10_000;
+    let mut add = |payload: &[u8], frames: &mut Vec<Vec<u8>>| {
+        client += 1;
+        frames.push(setting.datagram((client, 4433), payload));
+        frames.push(setting.datagram((9999, 4433), payload));
+        frames.push(setting.answer((9999, 4433), payload));
+    };
+    add(&dtls(1), &mut frames);
+    for kind in 0..=255 {
+        add(&dtls(kind), &mut frames);
+    }
+    for content in (0..=30).chain([62, 63, 64, 254]) {
+        add(&record(content, 0, &fragment(1, 0, 60, 0, &[3; 60])), &mut frames);
+    }
+    for epoch in [1, 2, 0x0100, 0xffff] {
+        add(&record(22, epoch, &fragment(1, 0, 60, 0, &[3; 60])), &mut frames);
+    }
+    for version in [0xfeff, 0xfefd, 0xfefc, 0xfefe, 0x0100, 0x0001, 0x0303, 0x0301, 0_u16] {
+        let mut payload = dtls(2);
+        payload[1..3].copy_from_slice(&version.to_be_bytes());
+        add(&payload, &mut frames);
+    }
+    for length in 0..30 {
+        add(&dtls(1)[..length], &mut frames);
+    }
+    // Several records in one datagram, the hello first and not first.
+    add(&[dtls(2), dtls(11), dtls(14)].concat(), &mut frames);
+    add(&[record(20, 0, &[1]), dtls(1)].concat(), &mut frames);
+    frames
+}
+
+/// DHCP of both versions on right and wrong ports, with every first byte that means something.
+pub(super) fn dhcp(setting: &Setting) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    for from in [67, 68, 546, 547, 53, 1000] {
+        for to in [67, 68, 546, 547, 66, 69, 1000] {
+            for first in [0, 1, 2, 3, 7, 10, 11, 12, 13, 14, 22, 0xc0, 255] {
+                frames.push(setting.datagram((from, to), &[&[first][..], &[1, 6, 0], &[0x63; 236]].concat()));
+            }
+            for length in [0, 1, 4, 7, 8, 9] {
+                frames.push(setting.datagram((from, to), &[2; 9][..length]));
+            }
+        }
+    }
+    frames
+}
+
+/// Datagrams of every short length, with announced lengths that lie.
+pub(super) fn short(setting: &Setting) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    let mut client = 20_000;
+    for payload in [initial(), long(0xe0, 1, 70), dtls(1), dtls(2), dtls(11), vec![7; 80]] {
+        for length in (0..=40).chain([63, 64, 65]) {
+            client += 1;
+            let cut = &payload[..length];
+            frames.push(setting.datagram((client, 443), cut));
+            // Behind the datagram's end: an Ethernet trailer.
+            frames.push([setting.datagram((client, 444), cut), vec![1; 20]].concat());
+        }
+    }
+    // What UDP and IP say of the length, and a version that is none.
+    // The length fields of IPv4, IPv6, and UDP over either.
+    let places = [16, 18, 38, 58];
+    let values = [0, 7, 8, 15, 16, 20, 27, 28, 29, 35, 36, 37, 65_535_u16];
+    for (at, value) in places.into_iter().flat_map(|at: usize| values.map(|value| (at, value))) {
+        for payload in [initial(), dtls(1), vec![7; 80]] {
+            client += 1;
+            let mut frame = setting.datagram((client, 443), &payload);
+            if let Some(place) = frame.get_mut(at..at + 2) {
+                place.copy_from_slice(&value.to_be_bytes());
+            }
+            frames.push(frame);
+        }
+    }
+    frames
+}

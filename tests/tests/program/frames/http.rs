@@ -1,0 +1,161 @@
+//! HTTP requests in the clear, and what looks like them.
+
+use tests::hello::Shape;
+
+use super::hello_record;
+use super::setting::{Setting, Talks};
+
+/// Every method that is told by its first five bytes.
+pub(crate) const METHODS: [&str; 40] = [
+    "GET",
+    "PUT",
+    "ACL",
+    "HEAD",
+    "POST",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "LINK",
+    "BIND",
+    "OPTIONS",
+    "DELETE",
+    "PATCH",
+    "CONNECT",
+    "TRACE",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKREDIRECTREF",
+    "MKWORKSPACE",
+    "SEARCH",
+    "SUBSCRIBE",
+    "UNSUBSCRIBE",
+    "NOTIFY",
+    "PURGE",
+    "REPORT",
+    "MERGE",
+    "CHECKIN",
+    "CHECKOUT",
+    "UNCHECKOUT",
+    "UNLOCK",
+    "UNLINK",
+    "UNBIND",
+    "REBIND",
+    "UPDATE",
+    "LABEL",
+    "VERSION-CONTROL",
+    "M-SEARCH",
+];
+
+/// What an HTTP/2 client says first (RFC 9113, section 3.4), and its SETTINGS.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+const GET: &[u8] = b"GET /index.html HTTP/1.1\r\nHost: example.org\r\nCookie: a=1; b=2\r\nReferer: /\r\n\r\n";
+
+fn post(length: usize) -> Vec<u8> {
+    format!("POST /form HTTP/1.1\r\nHost: example.org\r\nContent-Length: {length}\r\n\r\n").into_bytes()
+}
+
+/// Requests in one piece and in many, with bodies, one behind the other.
+pub(super) fn requests(setting: &Setting) -> Vec<Vec<u8>> {
+    let mut talks = Talks::new(setting, (51_300, 80));
+    let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    talks.tell(|talk| talk.client(GET).server_ack().server(answer).client(GET).server(answer).client(GET));
+    // Every early cut, in either order, and the first piece repeated with the rest.
+    for at in (1..=24).chain(GET.len() - 5..GET.len()) {
+        let (first, second) = GET.split_at(at);
+        talks.tell(|talk| talk.client(first).client(second).server(answer).client(GET));
+        talks.tell(|talk| talk.client_at(at as u32, second).client_at(0, first).client(GET));
+        talks.tell(|talk| talk.client(first).client_at(0, GET).client(GET));
+    }
+    talks.tell(|talk| GET.iter().fold(talk, |talk, byte| talk.client(&[*byte])));
+    // Pipelined: whole in one segment, and the last one cut.
+    talks.tell(|talk| talk.client(&[GET, GET, GET].concat()).client(GET));
+    talks.tell(|talk| talk.client(&[GET, &GET[..30]].concat()).client(&GET[30..]).client(GET));
+    // A body within the budget and one beyond it, of which a part begins like a request; then another request.
+    for length in [100, 20_000] {
+        talks.tell(|talk| {
+            talk.client(&post(length));
+            for part in vec![b'x'; length].chunks(1400) {
+                talk.client(part);
+            }
+            talk.client(GET).server(answer)
+        });
+        talks.tell(|talk| {
+            talk.client(&[&post(length)[..], &[b'x'; 100]].concat());
+            for _ in 0..length / 1400 {
+                talk.client(&[b"GET me outta here ", &[b'y'; 1382][..]].concat());
+            }
+            talk.client(GET)
+        });
+    }
+    // Headers beyond the budget.
+    let long = [b"GET / HTTP/1.1\r\nCookie: ", &[b'c'; 20_000][..], b"\r\n\r\n"].concat();
+    talks.tell(|talk| long.chunks(1000).fold(talk, |talk, part| talk.client(part)).client(GET));
+    // Tunnels and upgrades.
+    let hello = hello_record(Shape::Curl);
+    talks.tell(|talk| talk.client(b"CONNECT a:443 HTTP/1.1\r\n\r\n").server(answer).client(&hello).client(GET));
+    talks.tell(|talk| talk.client(b"GET / HTTP/1.1\r\nUpgrade: h2c\r\n\r\n").server(answer).client(PREFACE));
+    // The server asks, the client answers.
+    talks.tell(|talk| talk.server(GET).client(answer).server(GET));
+    talks.join(|talk| talk.server(GET).client(answer).server(GET).client(GET));
+    talks.frames
+}
+
+/// The preface of HTTP/2, whole, cut, in the middle of a connection, and more than its budget behind it.
+pub(super) fn prefaces(setting: &Setting) -> Vec<Vec<u8>> {
+    let mut talks = Talks::new(setting, (51_400, 80));
+    for at in 1..=PREFACE.len() {
+        let (first, second) = PREFACE.split_at(at);
+        talks.tell(|talk| talk.client(first).client(second).server(b"\0\0\0\x04\0\0\0\0\0"));
+        talks.stray(first);
+    }
+    talks.tell(|talk| {
+        talk.client(PREFACE);
+        for _ in 0..60 {
+            talk.client(&[&[0, 4, 0, 0, 0, 0, 0, 0, 1][..], &[b'h'; 1391]].concat());
+        }
+        talk.client(GET).client(PREFACE)
+    });
+    talks.join(|talk| talk.client(PREFACE).server(b"\0\0\0\x04\0\0\0\0\0").client(GET).server_ack());
+    talks.frames
+}
+
+/// First segments with every method, and with words that are nearly one: of a new connection and of one that nobody
+/// knows.
+pub(super) fn methods(setting: &Setting) -> Vec<Vec<u8>> {
+    let mut talks = Talks::new(setting, (1024, 80));
+    let mut words: Vec<Vec<u8>> = Vec::new();
+    for method in METHODS {
+        let line = format!("{method} /a HTTP/1.1\r\n\r\n").into_bytes();
+        // One byte otherwise, at each of the first five places.
+        for at in 0..5 {
+            for change in [line[at] + 1, line[at] ^ 0x20] {
+                let mut near = line.clone();
+                near[at] = change;
+                words.push(near);
+            }
+        }
+        words.push(method.as_bytes().to_vec());
+        words.push(line.to_ascii_lowercase());
+        words.extend((4..12).map(|length| line[..length].to_vec()));
+        words.push(line);
+    }
+    for word in
+        ["BREW /pot HTTP/1.1", "X / HTTP/1.1", "XY / HTTP/1.1", "A-B / HTTP/1.1", "ABC_D / HTTP/1.1", "HTTP/1.1 200"]
+    {
+        words.push(word.as_bytes().to_vec());
+    }
+    words.extend((0..=255).map(|first| [&[first], &GET[1..]].concat()));
+    words.sort();
+    words.dedup();
+    for (number, word) in words.iter().enumerate() {
+        talks.stray(word);
+        if number % 6 == 0 {
+            talks.tell(|talk| talk.client(word));
+        }
+    }
+    talks.frames
+}

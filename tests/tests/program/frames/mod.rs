@@ -1,0 +1,153 @@
+//! Frames with something odd about them, by subject.
+
+mod datagrams;
+mod fragments;
+mod headers;
+mod http;
+mod quic;
+mod setting;
+mod ssh;
+mod streams;
+mod tunnels;
+
+use std::net::SocketAddr;
+
+use tests::carrier::Carrier;
+use tests::conversation::{LINUX_SYN_OPTIONS, TcpConversation};
+use tests::fragment::Fragments;
+use tests::hello::{self, Shape};
+use tests::packets::{ACK, Envelope, Extension, PSH, SYN, Segment};
+use tests::random::SplitMix64;
+
+pub(crate) use self::datagrams::dtls;
+use self::headers::{extended, ipv6_syn};
+pub(crate) use self::http::METHODS;
+pub(crate) use self::quic::{VERSIONS, initial, long};
+pub(crate) use self::setting::Setting;
+pub(crate) use self::tunnels::{carriers, inner, other_tunnels};
+
+/// Offset of the IP header.
+const L3: usize = 14;
+
+const V4: (&str, &str) = ("10.0.0.1:51234", "10.0.0.2:443");
+const V6: (&str, &str) = ("[fd00::1]:51234", "[fd00::2]:443");
+
+/// A series of frames and what it is about.
+pub(crate) type Story = (String, Vec<Vec<u8>>);
+
+/// A ClientHello in one record.
+pub(crate) fn hello_record(shape: Shape) -> Vec<u8> {
+    hello::records(&shape.client_hello("example.org", &mut SplitMix64::new(5)), usize::MAX)
+}
+
+/// A client's segment over IPv4.
+pub(crate) fn segment(seq: u32, flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
+    between(V4, &Envelope::default(), seq, flags, options, payload)
+}
+
+fn between(
+    (from, to): (&str, &str),
+    envelope: &Envelope,
+    seq: u32,
+    flags: u8,
+    options: &[u8],
+    payload: &[u8],
+) -> Vec<u8> {
+    let (from, to): (SocketAddr, SocketAddr) = (from.parse().unwrap(), to.parse().unwrap());
+    let mut frame = Vec::new();
+    Segment { from, to, ttl: 64, seq, ack: 7, flags, window: 502, options, payload }.write(envelope, &mut frame);
+    frame
+}
+
+/// A SYN over IPv4.
+pub(crate) fn syn() -> Vec<u8> {
+    segment(0x1000_0000, SYN, LINUX_SYN_OPTIONS, &[])
+}
+
+/// A ClientHello over IPv4, in one segment.
+pub(crate) fn client_hello() -> Vec<u8> {
+    segment(0x1000_0001, PSH | ACK, &[], &hello_record(Shape::Curl))
+}
+
+fn told(conversation: &TcpConversation) -> Vec<Vec<u8>> {
+    conversation.packets().iter().map(|packet| packet.frame.clone()).collect()
+}
+
+/// A whole connection: handshake, both hellos, application data, FIN.
+fn connection(ends: (&str, &str), envelope: Envelope) -> Vec<Vec<u8>> {
+    let mut talk = TcpConversation::between(ends.0, ends.1).inside(envelope);
+    talk.handshake().client(&hello_record(Shape::Curl)).server_ack();
+    talk.server(&hello::server_flight_13(&mut SplitMix64::new(6), 700)).client_ack();
+    talk.client(&[&[20, 3, 3, 0, 1, 1][..], &[23, 3, 3, 0, 40], &[9; 40]].concat());
+    talk.server(&[23, 3, 3, 0, 4, 1, 2, 3, 4]).client(&[23, 3, 3, 0, 2, 1, 2]).close();
+    told(&talk)
+}
+
+/// Any content behind an IPv4 header of this protocol number: at least eight bytes.
+fn raw(protocol: u8, content: &[u8]) -> Vec<u8> {
+    let (first, rest) = content.split_at(8);
+    let mut frame = Setting::default().datagram((0, 0), rest);
+    frame[L3 + 9] = protocol;
+    frame[L3 + 20..L3 + 28].copy_from_slice(first);
+    frame
+}
+
+/// Frames that are worth cutting at every length.
+pub(crate) fn worth_cutting() -> Vec<Vec<u8>> {
+    let chain = vec![Extension::HopByHop, Extension::Routing, Extension::Destination(3)];
+    let mut frames = connection(V4, Envelope::default());
+    frames.extend(connection(V6, Envelope { extensions: chain.clone(), ..Envelope::default() }));
+    frames.extend(connection(V6, Envelope { vlan: vec![5, 6], extensions: chain }));
+    frames.extend(connection(V4, Envelope { vlan: vec![5], ..Envelope::default() }));
+    frames.extend(connection(V6, Envelope::default()));
+    frames.push(extended(ipv6_syn(), 51, &[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]));
+    frames.push(extended(ipv6_syn(), 44, &[0, 0, 0, 0, 0, 0, 1]));
+    for setting in [Setting::default(), Setting { six: true, ..Setting::default() }] {
+        frames.push(setting.datagram((5000, 443), &initial()[..80]));
+        frames.push(setting.datagram((5000, 443), &dtls(2)));
+        frames.push(setting.datagram((68, 67), &[1; 20]));
+        let syn = setting.segment((5000, 443), 1, SYN, &[]);
+        frames.extend(carriers().iter().map(|carrier| carrier.wrap(&syn)));
+        frames.extend(other_tunnels(&syn));
+        frames.extend(Fragments::of(&syn).pieces(2));
+        let double = [Carrier::Mpls(vec![16]), Carrier::between("192.0.2.1", "192.0.2.2", tests::carrier::Tunnel::Ip)];
+        frames.push(Carrier::wrap_all(&double, double[1].wrap(&syn)));
+    }
+    frames
+}
+
+/// Everything there is.
+pub(crate) fn stories() -> Vec<Story> {
+    let mut stories = vec![
+        ("connections".to_owned(), worth_cutting()),
+        ("extension headers".to_owned(), headers::extension_headers()),
+        ("IPv4 headers".to_owned(), headers::ipv4_headers()),
+        ("TCP headers".to_owned(), headers::tcp_headers()),
+        ("VLAN tags".to_owned(), headers::tags()),
+        ("openings and ends".to_owned(), streams::openings()),
+        ("long frames".to_owned(), streams::long_frames()),
+        ("packets in tunnels".to_owned(), tunnels::every_tunnel()),
+        ("tunnels' headers".to_owned(), tunnels::odd_headers()),
+        ("tunnels in tunnels".to_owned(), tunnels::nested()),
+        ("fragments of all protocols".to_owned(), fragments::protocols()),
+        ("fragments and tunnels".to_owned(), fragments::in_tunnels()),
+    ];
+    for (name, setting) in Setting::all() {
+        let told = [
+            ("hellos in pieces", streams::pieces(&setting)),
+            ("HTTP requests", http::requests(&setting)),
+            ("HTTP/2 prefaces", http::prefaces(&setting)),
+            ("HTTP methods", http::methods(&setting)),
+            ("SSH connections", ssh::connections(&setting)),
+            ("SSH segments", ssh::segments(&setting)),
+            ("QUIC long headers", quic::long_headers(&setting)),
+            ("QUIC connections", quic::connections(&setting)),
+            ("DTLS records", datagrams::dtls_records(&setting)),
+            ("DHCP", datagrams::dhcp(&setting)),
+            ("short datagrams", datagrams::short(&setting)),
+            ("fragments", fragments::pieces(&setting)),
+        ];
+        stories.extend(told.map(|(story, frames)| (format!("{story}, {name}"), frames)));
+    }
+    stories
+}

@@ -1,0 +1,119 @@
+//! QUIC: long headers of every type and version, short ones, one behind the other.
+
+use super::setting::Setting;
+
+/// Versions: those that can be opened with the ends of their ranges, and neighbours of these.
+pub(crate) const VERSIONS: [u32; 24] = [
+    1,
+    0x6b33_43cf,
+    0xff00_0017,
+    0xff00_001d,
+    0xff00_0022,
+    0xface_b000,
+    0xface_b001,
+    0xface_b00f,
+    0x5430_3530,
+    0x5430_3531,
+    0x5130_3530,
+    0,
+    2,
+    0xff00_0016,
+    0xff00_0023,
+    0xface_afff,
+    0xface_b010,
+    0x5130_3436,
+    0x5430_3532,
+    0x0a0a_0a0a,
+    0x6b33_43ce,
+    0x0100_0000,
+    0x709a_50c4,
+    0xffff_ffff,
+];
+
+/// A long header with connection IDs of 8 and 5 bytes, filled up to `length`.
+pub(crate) fn long(first: u8, version: u32, length: usize) -> Vec<u8> {
+    let mut out = vec![first];
+    out.extend(version.to_be_bytes());
+    out.push(8);
+    out.extend([0xd1; 8]);
+    out.push(5);
+    out.extend([0x5c; 5]);
+    // No token; the length in two bytes.
+    out.extend([0, 0x44, 0x9e]);
+    out.resize(length, 0x77);
+    out
+}
+
+/// A client's first datagram.
+pub(crate) fn initial() -> Vec<u8> {
+    long(0xc0, 1, 1200)
+}
+
+/// Every type and version, the first datagram of a flow and a later one.
+pub(super) fn long_headers(setting: &Setting) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    let mut client = 2000;
+    for version in VERSIONS {
+        for first in [0x80, 0xc0, 0xcf, 0xd0, 0xd3, 0xe0, 0xef, 0xf0, 0xf5, 0x40, 0] {
+            client += 1;
+            let payload = long(first, version, 1200);
+            frames.push(setting.datagram((client, 443), &payload));
+            frames.push(setting.answer((client, 443), &payload));
+            let known = (3, 443);
+            frames.push(setting.datagram(known, &initial()));
+            frames.push(setting.datagram(known, &payload));
+            frames.push(setting.answer(known, &payload));
+        }
+    }
+    for first in 0..=255 {
+        client += 1;
+        frames.push(setting.datagram((client, 4433), &long(first, 1, 70)));
+        frames.push(setting.datagram((3, 443), &long(first, 1, 70)));
+    }
+    frames
+}
+
+/// Whole connections: Retry, version negotiation, handshakes of both versions, packets behind one another, bulk.
+pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
+    let short = [&[0x41][..], &[9; 80]].concat();
+    let mut frames = Vec::new();
+    for (number, version) in [1, 0x6b33_43cf, 0xff00_001d, 0].into_iter().enumerate() {
+        // Version 2 has its types turned by one.
+        let kind = |kind: u8| 0xc0 | ((kind + u8::from(version == 0x6b33_43cf)) & 3) << 4;
+        let (initial, early, handshake, retry) = (kind(0), kind(1), kind(2), kind(3));
+        let coalesced = [long(initial, version, 150), long(handshake, version, 900), short.clone()].concat();
+        let packets: [(bool, Vec<u8>); 18] = [
+            (true, long(initial, version, 1200)),
+            (false, long(0x80, 0, 30)),
+            (false, long(retry, version, 60)),
+            (true, long(initial, version, 1200)),
+            (true, long(initial, version, 1200)),
+            (true, long(early, version, 1200)),
+            (false, coalesced.clone()),
+            (false, short.clone()),
+            (false, long(handshake, version, 1200)),
+            (true, long(initial, version, 48)),
+            (false, long(handshake, version, 20)),
+            (true, long(handshake, version, 70)),
+            (true, [long(handshake, version, 65), short.clone()].concat()),
+            (true, short.clone()),
+            (false, short.clone()),
+            (false, long(initial, version, 1200)),
+            (false, coalesced),
+            (true, short.clone()),
+        ];
+        let ports = (60_000 + number as u16, 443);
+        let told = packets.iter().map(|(client, payload)| match client {
+            true => setting.datagram(ports, payload),
+            false => setting.answer(ports, payload),
+        });
+        frames.extend(told);
+        // From the server's first word on, and short headers of a stranger.
+        let ports = (61_000 + number as u16, 443);
+        frames.push(setting.answer(ports, &short));
+        frames.push(setting.answer(ports, &long(handshake, version, 1200)));
+        frames.push(setting.answer(ports, &long(initial, version, 1200)));
+        frames.push(setting.datagram(ports, &long(handshake, version, 1200)));
+    }
+    frames
+}

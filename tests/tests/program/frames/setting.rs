@@ -1,0 +1,115 @@
+//! Who speaks to whom, through what, and connections one after another between them.
+
+use std::net::SocketAddr;
+
+use tests::carrier::{Carrier, Tunnel};
+use tests::conversation::TcpConversation;
+use tests::packets::{Envelope, Extension, Segment};
+use tests::udp::Datagram;
+
+/// Two hosts and what lies around their packets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Setting {
+    /// Whether they speak IPv6.
+    pub(crate) six: bool,
+    pub(crate) envelope: Envelope,
+    pub(crate) carriers: Vec<Carrier>,
+}
+
+impl Setting {
+    /// All that a story is told in, by name.
+    pub(crate) fn all() -> Vec<(&'static str, Self)> {
+        let tagged = |vlan: &[u16]| Envelope { vlan: vlan.to_vec(), ..Envelope::default() };
+        let extended = Envelope { vlan: vec![5, 6], extensions: vec![Extension::HopByHop, Extension::Destination(2)] };
+        let tunnel = Carrier::between("192.0.2.1", "192.0.2.2", Tunnel::Vxlan(77));
+        let plain = Self::default();
+        vec![
+            ("IPv4", plain.clone()),
+            ("IPv6", Self { six: true, ..plain.clone() }),
+            ("IPv4, tagged", Self { envelope: tagged(&[100]), ..plain.clone() }),
+            ("IPv6, tagged twice, extension headers", Self { six: true, envelope: extended, ..plain.clone() }),
+            ("IPv4 in VXLAN, tagged inside", Self { envelope: tagged(&[7]), carriers: vec![tunnel], ..plain }),
+        ]
+    }
+
+    /// Client and server at these ports.
+    pub(crate) fn ends(&self, (client, server): (u16, u16)) -> (SocketAddr, SocketAddr) {
+        let (from, to) = if self.six { ("fd00::1", "fd00::2") } else { ("10.0.0.1", "10.0.0.2") };
+        (SocketAddr::new(from.parse().unwrap(), client), SocketAddr::new(to.parse().unwrap(), server))
+    }
+
+    /// A client's segment.
+    pub(crate) fn segment(&self, ports: (u16, u16), seq: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let (from, to) = self.ends(ports);
+        let mut frame = Vec::new();
+        let segment = Segment { from, to, ttl: 64, seq, ack: 7, flags, window: 502, options: &[], payload };
+        segment.write(&self.envelope, &mut frame);
+        Carrier::wrap_all(&self.carriers, frame)
+    }
+
+    /// A client's datagram.
+    pub(crate) fn datagram(&self, ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
+        let (from, to) = self.ends(ports);
+        self.between((from, to), payload)
+    }
+
+    /// A server's datagram.
+    pub(crate) fn answer(&self, ports: (u16, u16), payload: &[u8]) -> Vec<u8> {
+        let (to, from) = self.ends(ports);
+        self.between((from, to), payload)
+    }
+
+    fn between(&self, (from, to): (SocketAddr, SocketAddr), payload: &[u8]) -> Vec<u8> {
+        let mut frame = Vec::new();
+        Datagram { from, to, ttl: 64, payload }.write(&self.envelope, &mut frame);
+        Carrier::wrap_all(&self.carriers, frame)
+    }
+}
+
+/// Connections one after another between the same two ends, each with numbers of its own.
+pub(super) struct Talks {
+    setting: Setting,
+    ports: (u16, u16),
+    isn: u32,
+    pub(super) frames: Vec<Vec<u8>>,
+}
+
+impl Talks {
+    pub(super) fn new(setting: &Setting, ports: (u16, u16)) -> Self {
+        Self { setting: setting.clone(), ports, isn: 1, frames: Vec::new() }
+    }
+
+    fn next(&mut self) -> TcpConversation {
+        let (client, server) = self.setting.ends(self.ports);
+        let Setting { envelope, carriers, .. } = self.setting.clone();
+        let isn = self.isn;
+        self.isn = isn.wrapping_add(0x0fff_ff00);
+        let talk = TcpConversation::between(&client.to_string(), &server.to_string());
+        talk.inside(envelope).through(carriers).numbered(isn, isn ^ 0x5555_0000)
+    }
+
+    fn take(&mut self, talk: &TcpConversation) {
+        self.frames.extend(talk.packets().iter().map(|packet| packet.frame.clone()));
+    }
+
+    /// A connection from its SYN to its end.
+    pub(super) fn tell(&mut self, tell: impl for<'a> FnOnce(&'a mut TcpConversation) -> &'a mut TcpConversation) {
+        let mut talk = self.next();
+        talk.handshake();
+        tell(&mut talk).client(&[23, 3, 3, 0, 2, 1, 2]).close();
+        self.take(&talk);
+    }
+
+    /// The middle of a connection that nobody knows.
+    pub(super) fn join(&mut self, tell: impl for<'a> FnOnce(&'a mut TcpConversation) -> &'a mut TcpConversation) {
+        self.ports.0 = self.ports.0.wrapping_add(1);
+        let mut talk = self.next();
+        tell(&mut talk);
+        self.take(&talk);
+    }
+
+    /// One segment in the middle of a connection that nobody knows.
+    pub(super) fn stray(&mut self, payload: &[u8]) {
+        self.join(|talk| talk.client(payload));
+    }
+}

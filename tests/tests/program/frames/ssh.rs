@@ -1,0 +1,77 @@
+//! SSH connections: lengths and bare ACKs are wanted to the end, bytes only at the start.
+
+use tests::conversation::TcpConversation;
+use tests::packets::{ACK, FIN, PSH, RST};
+
+use super::setting::{Setting, Talks};
+
+const CLIENT: &[u8] = b"SSH-2.0-OpenSSH_9.9\r\n";
+const SERVER: &[u8] = b"SSH-2.0-dropbear_2024.86\r\n";
+
+/// What follows the banners: key exchange, then encrypted packets and ACKs far beyond the budget.
+fn session(talk: &mut TcpConversation) -> &mut TcpConversation {
+    let offer = [&[0, 0, 5, 0xdc, 4, 20][..], &[7; 1400]].concat();
+    talk.client(&offer).server(&offer).client_ack().server_ack();
+    for _ in 0..6 {
+        talk.client(&[1; 1000]).server_ack().server(&[2; 1000]).client_ack();
+    }
+    for round in 0..20 {
+        talk.client(&[3; 36]).server(&[4; 36]);
+        if round % 3 == 0 {
+            talk.client_ack().server_ack();
+        }
+    }
+    // Longer than any budget, and a second ClientHello's first bytes in the middle.
+    talk.server(&[5; 1460]).server(&[6; 1460]).client(&[22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3, 9])
+}
+
+pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    for port in [22, 2222] {
+        let mut talks = Talks::new(setting, (51_500, port));
+        talks.tell(|talk| session(talk.server(SERVER).client_ack().client(CLIENT).server_ack()));
+        talks.tell(|talk| session(talk.client(CLIENT).server(SERVER)));
+        talks.tell(|talk| session(talk.server(b"please wait\r\n").server(SERVER).client(CLIENT)));
+        talks.tell(session);
+        // Seen from the middle on, by either side, and from a banner on.
+        talks.join(|talk| session(talk.client_ack().server_ack().server(&[9; 52]).client_ack()));
+        talks.join(|talk| session(talk.client(&[9; 52]).server_ack()));
+        talks.join(|talk| session(talk.server(SERVER).client(CLIENT)));
+        talks.join(|talk| session(talk.client(CLIENT).server(SERVER)).close());
+        talks.join(|talk| talk.client(&[9; 8]).client(&[9]).server(&[8]).close());
+        for at in 1..=10 {
+            let ((first, second), (third, fourth)) = (CLIENT.split_at(at), SERVER.split_at(at));
+            talks.tell(|talk| talk.client(first).client(second).server_ack().client(&[1; 36]).server_ack());
+            talks.tell(|talk| talk.server(third).server(fourth).client_ack().server(&[1; 36]).client_ack());
+            talks.tell(|talk| talk.client_at(at as u32, second).client_at(0, first).server(&[1; 36]).client_ack());
+        }
+        for banner in
+            ["SSH-1.99-x\r\n", "SSH-1.5-x\n", "SSH-x.y-z\r\n", "SSH_2.0-a\r\n", "ssh-2.0-a\r\n", "SSH-2.0-", "SSH-2.0"]
+        {
+            talks.stray(banner.as_bytes());
+            talks.tell(|talk| talk.client(banner.as_bytes()).server_ack().client(&[1; 36]).server_reset());
+        }
+        frames.append(&mut talks.frames);
+    }
+    frames
+}
+
+/// Single segments on and beside the port of SSH, with every set of flags.
+pub(super) fn segments(setting: &Setting) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    let mut client = 40_000;
+    for ports in [(0, 22), (22, 0), (22, 22), (0, 2222), (0, 22)] {
+        for flags in [ACK, PSH | ACK, FIN | ACK, RST, RST | ACK, ACK | 0x40, ACK | 0x80, 0, FIN | PSH | ACK] {
+            for length in [0, 1, 8, 9, 36] {
+                client += 1;
+                let ports = (if ports.0 == 0 { client } else { ports.0 }, if ports.1 == 0 { client } else { ports.1 });
+                // Of a stranger, and once more when it may be known.
+                frames.push(setting.segment(ports, 7, flags, &[0x55; 36][..length]));
+                frames.push(setting.segment(ports, 50, ACK, &[]));
+                frames.push(setting.segment(ports, 50, flags, &[0x55; 36][..length]));
+                frames.push(setting.segment((ports.1, ports.0), 50, flags, &[0x55; 36][..length]));
+            }
+        }
+    }
+    frames
+}

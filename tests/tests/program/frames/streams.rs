@@ -1,0 +1,116 @@
+//! TLS in every cut and order, openings and ends, frames longer than a page.
+
+use tests::carrier::{Carrier, Tunnel};
+use tests::conversation::{LINUX_SYN_OPTIONS, TcpConversation};
+use tests::fragment::Fragments;
+use tests::hello::{self, Shape};
+use tests::packets::{ACK, FIN, PSH, RST, SYN};
+use tests::random::SplitMix64;
+
+use super::quic::long;
+use super::setting::{Setting, Talks};
+use super::{hello_record, segment, told};
+
+/// Hellos in pieces.
+pub(super) fn pieces(setting: &Setting) -> Vec<Vec<u8>> {
+    let hello = hello_record(Shape::PostQuantum);
+    let retry = [&[20, 3, 3, 0, 1, 1][..], &hello_record(Shape::Curl)].concat();
+    let small = hello::records(&Shape::Curl.client_hello("example.org", &mut SplitMix64::new(5)), 40);
+    let mut talks = Talks::new(setting, (51_234, 443));
+    // In either order, cut in the record header, behind it, and in the middle.
+    for at in [1, 2, 3, 4, 5, 6, 8, 9, 10, 700, hello.len() - 1] {
+        let (first, second) = hello.split_at(at);
+        talks.tell(|talk| talk.client(first).client(second).server_ack());
+        talks.tell(|talk| talk.client_at(at as u32, second).client_at(0, first).server_ack());
+        talks.tell(|talk| talk.client(first).client_at(0, &hello).client(second));
+    }
+    // A HelloRetryRequest's second hello behind a ChangeCipherSpec, in one segment and in two.
+    talks.tell(|talk| talk.client(&hello).server(&hello::server_flight_13(&mut SplitMix64::new(1), 0)).client(&retry));
+    talks.tell(|talk| talk.client(&hello).client(&retry[..6]).client(&retry[6..]));
+    talks.tell(|talk| talk.client(&[&hello[..], &retry[..]].concat()));
+    // Many small records in one segment, and cut in the middle of a header.
+    talks.tell(|talk| talk.client(&small));
+    for at in 41..52 {
+        talks.tell(|talk| talk.client(&small[..at]).client(&small[at..]));
+    }
+    // A byte at a time.
+    talks.tell(|talk| {
+        for byte in &hello[..40] {
+            talk.client(&[*byte]);
+        }
+        talk
+    });
+    // Keep-alive, retransmission, far ahead, not TLS at all.
+    talks.tell(|talk| talk.client_at(u32::MAX, &[0]).client(&hello).client_at(0, &hello));
+    talks.tell(|talk| talk.client_at(1 << 21, &hello).client_at(0, &hello));
+    talks.tell(|talk| talk.client(b"GET / HTTP/1.1\r\n\r\n").server(b"HTTP/1.1 200 OK\r\n\r\n").client(&hello));
+    // More than any budget.
+    talks.tell(|talk| {
+        for _ in 0..40 {
+            talk.client(&[22, 3, 1, 0x40, 0]).client(&[0; 1400]);
+        }
+        talk
+    });
+    talks.frames
+}
+
+/// SYNs of all kinds: with data, repeated, with a new number each time; ends and strangers.
+pub(super) fn openings() -> Vec<Vec<u8>> {
+    let hello = hello_record(Shape::Curl);
+    let mut frames = vec![segment(1, FIN | ACK, &[], &[]), segment(1, RST, &[], &[]), segment(1, ACK, &[], &[7; 100])];
+    // Hellos of a stranger that are too short, and in a trailer behind the datagram.
+    frames.extend((0..12).map(|length| segment(1, ACK, &[], &hello[..length])));
+    frames.push([segment(1, ACK, &[], &[]), hello.clone()].concat());
+    frames.push(segment(9, SYN, LINUX_SYN_OPTIONS, &hello));
+    frames.push(segment(10, PSH | ACK, &[], &hello));
+    for isn in (0..2000_u32).map(|number| number.wrapping_mul(0x9e37_79b9)) {
+        frames.push(segment(isn, SYN, LINUX_SYN_OPTIONS, &[]));
+        if isn % 7 == 0 {
+            frames.push(segment(isn, SYN, LINUX_SYN_OPTIONS, &[]));
+            frames.push(segment(isn.wrapping_add(1), ACK, &[], &[]));
+        }
+    }
+    let mut talk = TcpConversation::between("10.0.0.3:1", "10.0.0.4:443");
+    // SYN cookies: another number in each SYN-ACK; then a restart, a reset, and the server's first word.
+    talk.syn().syn().syn_ack().again(0x1000_0000, 0x9000_0000).syn_ack().client_ack();
+    talk.again(0x1000_0000, 0xa000_0000).syn_ack().client_ack().client(&hello).server_reset().client(&hello);
+    talk.again(5, 6).syn_ack().syn().syn_ack().client_ack().server(b"220 ready\r\n").client(&hello).close();
+    frames.extend(told(&talk));
+    // A server's hello first, of a flow that nobody knows.
+    let mut talk = TcpConversation::between("10.0.0.5:1", "10.0.0.6:443");
+    talk.server(&hello::server_flight_13(&mut SplitMix64::new(2), 90)).client(&hello);
+    frames.extend(told(&talk));
+    frames
+}
+
+/// Super-packets and jumbo frames, in tunnels too.
+pub(super) fn long_frames() -> Vec<Vec<u8>> {
+    let tunnel = Carrier::between("192.0.2.1", "192.0.2.2", Tunnel::Vxlan(5));
+    let mut frames = Vec::new();
+    for length in [1500, 3400, 3500, 4000, 4200, 9000, 16_200, 16_300, 16_400, 30_000, 60_000] {
+        let mut body = hello_record(Shape::Curl);
+        let rest = length - body.len();
+        body.extend(hello::records(&[&[11, 0, 0, 0][..], &vec![3; rest]].concat(), 4000));
+        // A request whose end lies on a far page, and one that is a hello's first bytes there.
+        let mut request = b"POST / HTTP/1.1\r\nCookie: ".to_vec();
+        request.resize(length - 4, b'c');
+        request.extend_from_slice(b"\r\n\r\n");
+        let stories = [
+            segment(0x1000_0000, SYN, &[], &[]),
+            segment(0x1000_0001, PSH | ACK, &[], &body),
+            segment(0x1000_0001 + body.len() as u32, PSH | ACK, &[], &vec![23; length]),
+            segment(0x2000_0000, SYN, &[], &[]),
+            segment(0x2000_0001, PSH | ACK, &[], &request),
+            segment(0x2000_0001 + length as u32, PSH | ACK, &[], &request),
+            Setting::default().datagram((5000, 443), &long(0xc0, 1, length)),
+            Setting::default().datagram((5000, 443), &long(0xe0, 1, length)),
+            Setting::default().datagram((5000, 443), &vec![0x41; length]),
+        ];
+        for frame in stories {
+            let wrapped = tunnel.wrap(&frame);
+            frames.extend(Fragments::of(&frame).pieces(2));
+            frames.extend([Carrier::Mpls(vec![16]).wrap(&wrapped), tunnel.wrap(&wrapped), wrapped, frame]);
+        }
+    }
+    frames
+}

@@ -1,0 +1,205 @@
+//! Packets in tunnels of every kind, whole and broken, and tunnels in tunnels.
+
+use tests::carrier::{Carrier, Gre, Tunnel};
+use tests::hello::Shape;
+use tests::packets::{ACK, Envelope, PSH, SYN};
+
+use super::datagrams::dtls;
+use super::quic::initial;
+use super::setting::Setting;
+use super::{hello_record, raw};
+
+/// Ends of tunnels, of either family.
+const ENDS: [(&str, &str); 2] = [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::2")];
+
+/// EtherTypes, as they stand in a tunnel's header.
+const IPV4: [u8; 2] = [0x08, 0x00];
+const IPV6: [u8; 2] = [0x86, 0xdd];
+const ETHERNET: [u8; 2] = [0x65, 0x58];
+
+/// Packets worth a tunnel: an opening, a hello, QUIC, DTLS, HTTP, SSH, bulk; plain, tagged, of either family.
+pub(crate) fn inner() -> Vec<Vec<u8>> {
+    let tagged = Envelope { vlan: vec![9], ..Envelope::default() };
+    let settings = [
+        Setting::default(),
+        Setting { six: true, ..Setting::default() },
+        Setting { envelope: tagged, ..Setting::default() },
+    ];
+    let told = settings.into_iter().flat_map(|setting| {
+        let tcp = |server, flags, payload: &[u8]| setting.segment((5000, server), 1, flags, payload);
+        vec![
+            tcp(443, SYN, &[]),
+            tcp(443, PSH | ACK, &hello_record(Shape::Curl)),
+            tcp(8080, PSH | ACK, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+            tcp(2222, PSH | ACK, b"SSH-2.0-a\r\n"),
+            tcp(9, ACK, &[7; 50]),
+            setting.datagram((5000, 443), &initial()),
+            setting.datagram((5001, 443), &dtls(1)),
+            setting.datagram((68, 67), &[1; 300]),
+            setting.datagram((5002, 53), &[7; 50]),
+        ]
+    });
+    told.collect()
+}
+
+/// Every carrier that the filter opens.
+pub(crate) fn carriers() -> Vec<Carrier> {
+    let mut kinds = vec![Tunnel::Ip, Tunnel::Erspan(0x123), Tunnel::Vxlan(5)];
+    for bits in 0..8 {
+        let fields =
+            Gre { checksum: bits & 1 != 0, key: (bits & 2 != 0).then_some(7), sequence: (bits & 4 != 0).then_some(8) };
+        kinds.extend([Tunnel::Gre(fields), Tunnel::GreEthernet(fields)]);
+    }
+    for (count, ethernet) in [(0, true), (0, false), (1, true), (3, false), (15, false)] {
+        let options = vec![(0x0102, 3, vec![1; 12]); count];
+        kinds.push(Tunnel::Geneve { vni: 5, options, ethernet });
+    }
+    for count in 0..=4 {
+        for sequence in [None, Some(3)] {
+            kinds.push(Tunnel::GtpU { teid: 6, sequence, extensions: vec![(0x85, vec![0x10, 9]); count] });
+        }
+    }
+    let tunnels = kinds.iter().flat_map(|kind| ENDS.map(|(from, to)| Carrier::between(from, to, kind.clone())));
+    (1..=6).map(|depth| Carrier::Mpls(vec![16; depth])).chain(tunnels).collect()
+}
+
+/// A frame within UDP to a tunnel's port, behind this header.
+fn over_udp(port: u16, header: &[u8], content: &[u8]) -> Vec<u8> {
+    Setting::default().datagram((50_001, port), &[header, content].concat())
+}
+
+/// What the crafted carriers do not know: older and newer kinds, by header and content.
+pub(crate) fn other_tunnels(frame: &[u8]) -> Vec<Vec<u8>> {
+    let gre = |flags: u8, kind: [u8; 2], rest: &[u8]| raw(47, &[&[flags, 0], &kind[..], rest, frame].concat());
+    let mut erspan_iii = vec![0, 0, 0, 1, 0x20, 7, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0];
+    let short = gre(0x10, [0x22, 0xeb], &erspan_iii);
+    erspan_iii[15] = 1;
+    erspan_iii.extend([0; 8]);
+    vec![
+        gre(0, [0x88, 0xbe], &[]),
+        gre(0x20, [0x88, 0xbe], &[0; 4]),
+        short,
+        gre(0x10, [0x22, 0xeb], &erspan_iii),
+        over_udp(8472, &[8, 0, 0, 0, 0, 0, 5, 0], frame),
+        over_udp(4790, &[0x0c, 0, 0, 3, 0, 0, 5, 0], frame),
+    ]
+}
+
+/// Everything through everything, both ways.
+pub(super) fn every_tunnel() -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    let inner = inner();
+    for carrier in carriers() {
+        frames.extend(inner.iter().flat_map(|frame| [carrier.wrap(frame), carrier.back().wrap(frame)]));
+    }
+    frames.extend(inner.iter().flat_map(|frame| other_tunnels(frame)));
+    frames
+}
+
+/// Headers with every value in the fields that decide.
+pub(super) fn odd_headers() -> Vec<Vec<u8>> {
+    let frame = Setting::default().segment((5000, 443), 1, SYN, &[]);
+    let packet = &frame[14..];
+    let mut frames = Vec::new();
+    let kinds = [IPV4, IPV6, ETHERNET, [0x88, 0xbe], [0x22, 0xeb], [0x88, 0x47], [0x88, 0x0b], [0x81, 0], [0, 0]];
+    for flags in 0..=255 {
+        // Room for every optional field.
+        for (version, kind) in [(0, IPV4), (0, ETHERNET), (1, IPV4), (0, [0x88, 0xbe])] {
+            frames.push(raw(47, &[&[flags, version], &kind[..], packet].concat()));
+            frames.push(raw(47, &[&[flags, version], &kind[..], &[0; 12], &frame].concat()));
+        }
+        let byte = [flags, 0, 0, 3, 0, 0, 5, 0];
+        frames.extend([4789, 8472, 4790].map(|port| over_udp(port, &byte, &frame)));
+        frames.push(over_udp(4790, &[0x0c, 0, 0, flags, 0, 0, 5, 0], &frame));
+        frames.push(over_udp(6081, &[flags, 0, 0x65, 0x58, 0, 0, 5, 0], &[&[0; 252], &frame[..]].concat()));
+        frames.push(over_udp(6081, &[flags, 0, 0x08, 0, 0, 0, 5, 0], packet));
+        frames.push(over_udp(2152, &[flags, 255, 0, 60, 0, 0, 0, 1], packet));
+        frames.push(over_udp(2152, &[flags, 255, 0, 64, 0, 0, 0, 1, 0, 1, 0, 0], packet));
+        frames.push(over_udp(2152, &[0x30, flags, 0, 60, 0, 0, 0, 1], packet));
+        // What the first byte inside says.
+        for mut inside in [packet.to_vec(), frame.clone()] {
+            inside[0] = flags;
+            frames.push(over_udp(2152, &[0x30, 255, 0, 60, 0, 0, 0, 1], &inside));
+            frames.extend([4, 41].map(|protocol| raw(protocol, &inside)));
+            frames.push(labelled(&[0, 1, 0, 64, 0, 2, 1, 64], &inside));
+        }
+        frames.push(labelled(&[0, 1, flags, 64], packet));
+        frames.push(raw(47, &[&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, flags, 0, 0, 5, 0, 0, 0, 0], &frame[..]].concat()));
+        for at in [0, 10, 11] {
+            let mut header = [0x20, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0];
+            header[at] = flags;
+            let gre = [0x10, 0, 0x22, 0xeb, 0, 0, 0, 1];
+            frames.push(raw(47, &[&gre[..], &header, &frame].concat()));
+            frames.push(raw(47, &[&gre[..], &header, &[0; 8], &frame].concat()));
+        }
+    }
+    for kind in kinds {
+        for content in [packet, &frame] {
+            frames.push(raw(47, &[&[0, 0], &kind[..], content].concat()));
+            frames.push(over_udp(6081, &[0, 0, kind[0], kind[1], 0, 0, 5, 0], content));
+        }
+    }
+    // GTP-U: up to eight extension headers, and lengths of 0 to 3 words and more than a frame has.
+    for count in 0..=8 {
+        for words in [0, 1, 2, 3, 100, 255_u8] {
+            let mut header = vec![0x34, 255, 0, 100, 0, 0, 0, 1, 0, 1, 0, if count > 0 { 0x85 } else { 0 }];
+            for left in (0..count).rev() {
+                header.push(words);
+                header.resize(header.len() + usize::from(words.max(1)) * 4 - 2, 0x45);
+                header.push(if left > 0 { 0x85 } else { 0 });
+            }
+            frames.push(over_udp(2152, &header, packet));
+        }
+    }
+    frames
+}
+
+/// A frame with these labels.
+fn labelled(labels: &[u8], packet: &[u8]) -> Vec<u8> {
+    let mut frame = Setting::default().segment((5000, 443), 1, SYN, &[])[..14].to_vec();
+    frame[12..14].copy_from_slice(&[0x88, 0x47]);
+    frame.extend_from_slice(labels);
+    frame.extend_from_slice(packet);
+    frame
+}
+
+/// Tunnels in tunnels, two and three deep, and deeper stacks of labels than are followed.
+pub(super) fn nested() -> Vec<Vec<u8>> {
+    let frames = [
+        Setting::default().segment((5000, 443), 1, SYN, &[]),
+        Setting { six: true, ..Setting::default() }.datagram((5000, 443), &initial()),
+    ];
+    let [ends, _] = ENDS;
+    let carrier = |kind| Carrier::between(ends.0, ends.1, kind);
+    let kinds = [
+        Carrier::Mpls(vec![16, 17]),
+        carrier(Tunnel::Ip),
+        carrier(Tunnel::Gre(Gre::default())),
+        carrier(Tunnel::GreEthernet(Gre { key: Some(1), ..Gre::default() })),
+        carrier(Tunnel::Erspan(1)),
+        carrier(Tunnel::Vxlan(1)),
+        carrier(Tunnel::Geneve { vni: 1, options: vec![(1, 2, vec![0; 8])], ethernet: false }),
+        carrier(Tunnel::GtpU { teid: 1, sequence: None, extensions: vec![(0x85, vec![0, 9])] }),
+    ];
+    let mut nested = Vec::new();
+    for outer in &kinds {
+        for middle in &kinds {
+            for frame in &frames {
+                // Labels stand between a link header and its packet, so a tunnel is outside of them if it carries frames.
+                if matches!(middle, Carrier::Mpls(_)) && !carries_labels(outer) {
+                    continue;
+                }
+                let two = outer.wrap(&middle.wrap(frame));
+                nested.extend([outer.back().wrap(&middle.back().wrap(frame)), two.clone()]);
+                nested.push(carrier(Tunnel::Vxlan(2)).wrap(&two));
+            }
+        }
+    }
+    let deep = (7..=9).map(|depth| Carrier::Mpls(vec![16; depth]).wrap(&frames[0]));
+    nested.into_iter().chain(deep).collect()
+}
+
+/// Whether frames, or packets of any EtherType, are in it.
+fn carries_labels(carrier: &Carrier) -> bool {
+    !matches!(carrier, Carrier::Tunnel { kind: Tunnel::Ip | Tunnel::GtpU { .. }, .. })
+}

@@ -1,0 +1,211 @@
+//! What is to be selected is: the rules as a user would state them, shown in user space alone.
+
+use ja4_common::Slice;
+use ja4_common::headers::Start;
+use ja4_common::knobs::Knobs;
+use ja4_common::record::{FrameInfo, RecordHeader, flag};
+use ja4_common::select::{Class, Passed};
+use tests::carrier::{Carrier, Tunnel};
+use tests::fragment::Fragments;
+use tests::packets::{ACK, Envelope, Extension, FIN, PSH, SYN};
+
+use crate::duel::SEED;
+use crate::frames::{METHODS, Setting, VERSIONS, carriers, dtls, initial, inner, long, other_tunnels};
+use crate::model::{Judgement, Model};
+
+/// A filter with no flows in it.
+fn fresh() -> Model {
+    Model::new(Knobs::new(SEED))
+}
+
+fn judge(model: &mut Model, frame: &[u8]) -> Judgement {
+    let slice = Slice { bytes: frame, wire_len: frame.len() };
+    model.judge(&slice, Start::Ethernet, FrameInfo::default())
+}
+
+/// The record's header and class of a frame, if it is selected.
+fn chosen(model: &mut Model, frame: &[u8]) -> Option<(Class, RecordHeader)> {
+    let (header, _) = judge(model, frame).record?;
+    Some((Class::ALL[usize::from(header.class)], header))
+}
+
+fn class(model: &mut Model, frame: &[u8]) -> Option<Class> {
+    chosen(model, frame).map(|(class, _)| class)
+}
+
+/// The judgement over a frame whose headers begin later by this much, but for that.
+fn moved(mut judgement: Judgement, by: usize) -> Judgement {
+    if let Some((header, bytes)) = &mut judgement.record {
+        let by = by as u16;
+        for offset in [&mut header.l3, &mut header.l4, &mut header.payload] {
+            *offset -= by;
+        }
+        header.wire_len -= u32::from(by);
+        header.captured -= u32::from(by);
+        for bytes in &mut header.books.bytes {
+            *bytes = bytes.saturating_sub(by.into());
+        }
+        let at = usize::from(header.l3);
+        bytes.drain(..at + usize::from(by));
+    }
+    judgement
+}
+
+#[test]
+fn what_is_in_a_tunnel_is_judged_as_it_is_outside() {
+    for frame in inner() {
+        let outside = moved(judge(&mut fresh(), &frame), 0);
+        let through = carriers().into_iter().flat_map(|carrier| [carrier.wrap(&frame), carrier.back().wrap(&frame)]);
+        for wrapped in through.chain(other_tunnels(&frame)) {
+            let inside = judge(&mut fresh(), &wrapped);
+            // Where an IP packet is carried, its link header and tags are gone.
+            assert_eq!(moved(inside, wrapped.len() - frame.len()), outside, "{wrapped:02x?}");
+        }
+    }
+}
+
+#[test]
+fn tunnels_in_tunnels_go_to_user_space_whole() {
+    let [outer, middle] = [Tunnel::Vxlan(1), Tunnel::Ip].map(|kind| Carrier::between("192.0.2.1", "192.0.2.2", kind));
+    let frame = outer.wrap(&middle.wrap(&Setting::default().segment((5000, 443), 1, SYN, &[])));
+    let (class, header) = chosen(&mut fresh(), &frame).unwrap();
+    assert_eq!((class, header.captured as usize), (Class::Nested, frame.len()));
+    // Labels are no tunnel of their own.
+    assert_eq!(
+        self::class(&mut fresh(), &Carrier::Mpls(vec![16, 17]).wrap(&outer.wrap(&inner()[0]))),
+        Some(Class::Syn)
+    );
+}
+
+#[test]
+fn more_extension_headers_of_gtp_than_are_followed_make_no_tunnel() {
+    let syn = Setting::default().segment((5000, 443), 1, SYN, &[]);
+    for (count, expected) in [(4, Some(Class::Syn)), (5, None), (6, None)] {
+        // Their contents look like the first byte of an IP header.
+        let extensions = vec![(0x45, vec![0x45, 0x45]); count];
+        let tunnel = Tunnel::GtpU { teid: 1, sequence: None, extensions };
+        let frame = Carrier::between("192.0.2.1", "192.0.2.2", tunnel).wrap(&syn);
+        assert_eq!(class(&mut fresh(), &frame), expected, "{count} extension headers");
+    }
+}
+
+#[test]
+fn every_method_opens_a_request_anywhere_in_a_stream() {
+    let setting = Setting::default();
+    for method in METHODS {
+        let line = format!("{method} /a HTTP/1.1\r\n\r\n");
+        let at = |line: &str| class(&mut fresh(), &setting.segment((5000, 8080), 77, PSH | ACK, line.as_bytes()));
+        assert_eq!(at(&line), Some(Class::Http), "{method}");
+        assert_eq!(at(&line.to_ascii_lowercase()), None, "{method} in lower case");
+        assert_eq!(at(&line.replacen(method, &"X".repeat(method.len()), 1)), None);
+    }
+}
+
+#[test]
+fn a_split_banner_makes_the_flow_one_of_ssh() {
+    let setting = Setting::default();
+    let ports = (5000, 2222);
+    for at in [6, 7, 8, 9] {
+        let mut model = fresh();
+        let (first, second) = b"SSH-2.0-a\r\n".split_at(at);
+        class(&mut model, &setting.segment(ports, 0, SYN, &[]));
+        assert_eq!(class(&mut model, &setting.segment(ports, 1, PSH | ACK, first)), Some(Class::Ssh), "cut at {at}");
+        class(&mut model, &setting.segment(ports, 1 + at as u32, PSH | ACK, second));
+        // A bare ACK, a packet far behind the budget: headers only. An end is an end.
+        let ack = setting.segment(ports, 99, ACK, &[]);
+        let (kind, header) = chosen(&mut model, &ack).unwrap();
+        assert_eq!((kind, header.captured as usize), (Class::Ssh, ack.len()));
+        class(&mut model, &setting.segment(ports, 100, ACK, &[7; 5000]));
+        let (kind, header) = chosen(&mut model, &setting.segment(ports, 60_000, PSH | ACK, &[7; 500])).unwrap();
+        assert_eq!((kind, header.payload_len), (Class::Ssh, 500));
+        assert_eq!((header.flags & flag::HEADERS_ONLY, header.captured), (flag::HEADERS_ONLY, 54));
+        assert_eq!(class(&mut model, &setting.segment(ports, 60_500, FIN | ACK, &[])), Some(Class::End));
+    }
+}
+
+#[test]
+fn quic_is_told_by_version_and_type_on_any_port() {
+    /// How many of [`VERSIONS`] can be opened; they come first.
+    const KNOWN: usize = 11;
+    let setting = Setting::default();
+    for (number, version) in VERSIONS.into_iter().enumerate() {
+        let turned = u8::from(version == 0x6b33_43cf);
+        let packet = |kind: u8| long(0xc0 | ((kind + turned) & 3) << 4, version, 1200);
+        for (kind, begins, continues) in [(0, true, true), (1, false, false), (2, false, true), (3, false, true)] {
+            let mut model = fresh();
+            let quic = |yes: bool| (yes && number < KNOWN).then_some(Class::Quic);
+            let frame = setting.datagram((5000, 4711), &packet(kind));
+            assert_eq!(class(&mut model, &frame), quic(begins), "type {kind} of version {version:#x}, stranger");
+            class(&mut model, &setting.datagram((5000, 4711), &initial()));
+            assert_eq!(class(&mut model, &frame), quic(continues), "type {kind} of version {version:#x}, known");
+        }
+    }
+}
+
+#[test]
+fn a_quic_handshake_survives_bulk_between_its_packets() {
+    let setting = Setting::default();
+    let ports = (5000, 443);
+    let handshake = long(0xe0, 1, 1200);
+    for accounting in [0, 1] {
+        let mut model = Model::new(Knobs { accounting, ..Knobs::new(SEED) });
+        let short = [0x41; 60];
+        for (from_client, payload, wanted) in [
+            (true, initial(), true),
+            (false, initial(), true),
+            (false, short.to_vec(), false),
+            (false, handshake.clone(), true),
+            (false, initial(), true),
+            (false, short.to_vec(), false),
+            (true, handshake.clone(), true),
+            (true, short.to_vec(), false),
+        ] {
+            let frame = if from_client { setting.datagram(ports, &payload) } else { setting.answer(ports, &payload) };
+            let record = chosen(&mut model, &frame);
+            let side = record.map(|(class, header)| (class, header.flags & flag::FROM_CLIENT != 0));
+            assert_eq!(side, wanted.then_some((Class::Quic, from_client)), "accounting {accounting}");
+        }
+    }
+}
+
+#[test]
+fn dtls_and_dhcp_begin_with_the_client_whoever_speaks_first() {
+    let setting = Setting::default();
+    for (frame, expected, from_client) in [
+        (setting.datagram((5000, 4433), &dtls(1)), Class::Dtls, true),
+        (setting.datagram((4433, 5000), &dtls(2)), Class::Dtls, false),
+        (setting.datagram((4433, 5000), &dtls(3)), Class::Dtls, false),
+        (setting.datagram((68, 67), &[1; 300]), Class::Dhcp, true),
+        (setting.datagram((67, 68), &[2; 300]), Class::Dhcp, false),
+        (setting.datagram((67, 67), &[1; 300]), Class::Dhcp, true),
+        (setting.datagram((546, 547), &[1; 60]), Class::Dhcp, true),
+        (setting.datagram((547, 546), &[7; 60]), Class::Dhcp, false),
+        (setting.datagram((40_000, 547), &[12; 60]), Class::Dhcp, true),
+    ] {
+        let (class, header) = chosen(&mut fresh(), &frame).unwrap();
+        assert_eq!((class, header.flags & flag::FROM_CLIENT != 0), (expected, from_client));
+        assert_eq!(header.captured as usize, frame.len());
+    }
+    for frame in [setting.datagram((5000, 4433), &dtls(11)), setting.datagram((67, 53), &[2; 300])] {
+        assert_eq!(class(&mut fresh(), &frame), None);
+    }
+}
+
+#[test]
+fn fragments_that_could_matter_go_to_user_space_whole() {
+    let datagram = |setting: &Setting| setting.datagram((5000, 443), &initial());
+    // Destination options behind a routing header, if there is one, are in the part that is cut.
+    let options = Envelope { extensions: vec![Extension::Destination(2)], ..Envelope::default() };
+    let plain = Setting::default();
+    let six = Setting { six: true, ..Setting::default() };
+    let optional = Setting { six: true, envelope: options, ..Setting::default() };
+    for setting in [&plain, &six, &optional] {
+        for piece in Fragments::of(&datagram(setting)).pieces(3) {
+            let (class, header) = chosen(&mut fresh(), &piece).unwrap();
+            assert_eq!((class, header.captured as usize), (Class::Fragment, piece.len()));
+        }
+    }
+    let mut icmp = Fragments::of(&datagram(&plain)).pieces(2).remove(1);
+    icmp[14 + 9] = 1;
+    assert_eq!(judge(&mut fresh(), &icmp).counters[0].unselected[Passed::Fragment as usize], 1);
+}
