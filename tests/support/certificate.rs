@@ -82,6 +82,59 @@ fn rdn(attributes: &[(&[u8], u8, &[u8])]) -> Vec<u8> {
     der(0x31, &pairs.collect::<Vec<u8>>())
 }
 
+/// Object identifiers, as the content of their DER.
+mod oid {
+    pub(super) const COUNTRY: &[u8] = &[0x55, 4, 6];
+    pub(super) const ORGANIZATION: &[u8] = &[0x55, 4, 10];
+    pub(super) const COMMON_NAME: &[u8] = &[0x55, 4, 3];
+    pub(super) const KEY_USAGE: &[u8] = &[0x55, 29, 15];
+    pub(super) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 29, 37];
+    pub(super) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 29, 19];
+    pub(super) const SUBJECT_KEY: &[u8] = &[0x55, 29, 14];
+    pub(super) const AUTHORITY_KEY: &[u8] = &[0x55, 29, 35];
+    pub(super) const AUTHORITY_ACCESS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 1, 1];
+    pub(super) const ALTERNATIVE_NAME: &[u8] = &[0x55, 29, 17];
+    pub(super) const POLICIES: &[u8] = &[0x55, 29, 32];
+    pub(super) const TIMESTAMPS: &[u8] = &[0x2b, 6, 1, 4, 1, 0xd6, 0x79, 2, 4, 2];
+}
+
+/// A server's certificate as a public authority issues it: nine extensions, 1.2 KB.
+pub fn leaf(name: &str) -> Certificate {
+    let alternative = [der(0x82, name.as_bytes()), der(0x82, format!("www.{name}").as_bytes())].concat();
+    // Room for what a longer key and signature take in a real one.
+    let timestamps = vec![0x5a; 570];
+    Certificate::new()
+        .issuer(&[(oid::COUNTRY, 0x13, b"US")])
+        .issuer(&[(oid::ORGANIZATION, 0x13, b"Let's Encrypt")])
+        .issuer(&[(oid::COMMON_NAME, 0x13, b"R11")])
+        .subject(&[(oid::COMMON_NAME, 0x0c, name.as_bytes())])
+        .extension(oid::KEY_USAGE, true, &[3, 2, 5, 0xa0])
+        .extension(oid::EXTENDED_KEY_USAGE, false, &der(0x30, &[0x2b; 20]))
+        .extension(oid::BASIC_CONSTRAINTS, true, &der(0x30, &[]))
+        .extension(oid::SUBJECT_KEY, false, &der(4, &[7; 20]))
+        .extension(oid::AUTHORITY_KEY, false, &der(0x30, &[8; 22]))
+        .extension(oid::AUTHORITY_ACCESS, false, &der(0x30, &[9; 75]))
+        .extension(oid::ALTERNATIVE_NAME, false, &der(0x30, &alternative))
+        .extension(oid::POLICIES, false, &der(0x30, &[6; 10]))
+        .extension(oid::TIMESTAMPS, false, &der(4, &timestamps))
+}
+
+/// The certificate of the authority that issued it.
+pub fn authority() -> Certificate {
+    Certificate::new()
+        .issuer(&[(oid::COUNTRY, 0x13, b"US")])
+        .issuer(&[(oid::ORGANIZATION, 0x13, b"Internet Security Research Group")])
+        .issuer(&[(oid::COMMON_NAME, 0x13, b"ISRG Root X1")])
+        .subject(&[(oid::COUNTRY, 0x13, b"US")])
+        .subject(&[(oid::ORGANIZATION, 0x13, b"Let's Encrypt")])
+        .subject(&[(oid::COMMON_NAME, 0x13, b"R11")])
+        .extension(oid::KEY_USAGE, true, &[3, 2, 1, 6])
+        .extension(oid::EXTENDED_KEY_USAGE, false, &der(0x30, &[0x2b; 20]))
+        .extension(oid::BASIC_CONSTRAINTS, true, &der(0x30, &[1, 1, 0xff, 2, 1, 0]))
+        .extension(oid::SUBJECT_KEY, false, &der(4, &[8; 20]))
+        .extension(oid::AUTHORITY_KEY, false, &der(0x30, &[5; 500]))
+}
+
 /// The body of a certificate message (RFC 5246, section 7.4.2).
 pub fn message(certificates: &[&[u8]]) -> Vec<u8> {
     let prefixed = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes()[1..], bytes].concat();

@@ -14,6 +14,7 @@
 //! | [`packets`], [`conversation`], [`hello`] | crafted frames, TCP streams, TLS hellos |
 //! | [`handmade`] | hellos extension by extension |
 //! | [`dtls`], [`certificate`] | crafted DTLS records, X.509 certificates |
+//! | [`quic`], [`http`], [`ssh`], [`dhcp`] | crafted QUIC packets, requests, SSH openings, DHCP messages |
 //! | [`udp`], [`carrier`], [`fragment`] | crafted datagrams, tunnels around a frame, frames in IP fragments |
 //! | [`generate`] | the large deterministic captures that benches replay |
 //!
@@ -31,12 +32,14 @@ pub mod bpf;
 pub mod carrier;
 pub mod certificate;
 pub mod conversation;
+pub mod dhcp;
 pub mod dtls;
 pub mod events;
 pub mod fragment;
 pub mod generate;
 pub mod handmade;
 pub mod hello;
+pub mod http;
 pub mod live;
 pub mod netns;
 pub mod packets;
@@ -44,9 +47,11 @@ pub mod peers;
 pub mod privilege;
 pub mod process;
 pub mod python;
+pub mod quic;
 pub mod random;
 pub mod scenes;
 pub mod sensor;
+pub mod ssh;
 pub mod tape;
 pub mod tunnel;
 mod tuntap;

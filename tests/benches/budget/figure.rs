@@ -115,12 +115,12 @@ impl<W: Write> Table<W> {
 
     /// Writes how long a row took.
     pub(crate) fn took(&mut self, row: &str, time: Duration) -> io::Result<()> {
-        writeln!(self.out, "{row:<7} ({:.1} s)", time.as_secs_f64())?;
+        writeln!(self.out, "{row:<8} ({:.1} s)", time.as_secs_f64())?;
         self.out.flush()
     }
 }
 
 fn line(out: &mut impl Write, [row, what, measured, unit, budget, verdict, note]: [&str; 7]) -> io::Result<()> {
-    let line = format!("{row:<7} {what:<46} {measured:>9} {unit:<12} {budget:>9}  {verdict:<13} {note}");
+    let line = format!("{row:<8} {what:<46} {measured:>9} {unit:<12} {budget:>9}  {verdict:<13} {note}");
     writeln!(out, "{}", line.trim_end())
 }

@@ -52,6 +52,11 @@ impl Flow {
         self.frame(true, ACK, CLIENT_ISN + 1_000_000, TIMESTAMP_OPTIONS, &[0; 1448])
     }
 
+    /// A segment of the server with these bytes of its stream.
+    pub(crate) fn server(self, offset: u32, payload: &[u8]) -> Vec<u8> {
+        self.frame(false, PSH | ACK, SERVER_ISN.wrapping_add(1 + offset), TIMESTAMP_OPTIONS, payload)
+    }
+
     fn frame(self, from_client: bool, flags: u8, seq: u32, options: &[u8], payload: &[u8]) -> Vec<u8> {
         // 256 flows a client, so that addresses and ports both change from flow to flow.
         let client = u32::from(Ipv4Addr::new(10, 64, 0, 1)) + (self.0 >> 8);

@@ -3,13 +3,20 @@
 //! `BPF_PROG_TEST_RUN` over and over; its own mean, the best of five. That a packet took the way that
 //! is meant to be measured is read off the counters.
 
+use std::net::SocketAddr;
+
 use anyhow::{Result, bail, ensure};
+use aya::maps::{MapData, RingBuf};
 use ja4_common::counter::Counters;
 use ja4_common::knobs::Knobs;
 use ja4_common::select::{Class, Passed};
 use ja4_user::capture::ebpf::{Kernel, Program, Settings};
 use ja4_user::object;
+use tests::carrier::{Carrier, Tunnel};
+use tests::quic::{self, From, QuicEnds};
 use tests::random::SplitMix64;
+use tests::udp::Datagram;
+use tests::{dtls, http, ssh};
 
 use crate::Scale;
 use crate::figure::{Figure, least};
@@ -18,9 +25,10 @@ use crate::frames::{Flow, client_hello};
 /// The size of a ring as `ja4sensor run` makes it.
 pub(crate) const RING: u32 = 8 << 20;
 
-/// A record of the smallest size class, and of the next, in the ring: with the kernel's own header.
-const SYN_RECORD: u32 = 192 + 8;
-const HELLO_RECORD: u32 = 768 + 8;
+/// Bytes that a record takes in the ring, with the kernel's own header: of the three smaller size classes.
+const SMALL: u32 = 192 + 8;
+const MEDIUM: u32 = 768 + 8;
+const LARGE: u32 = 2048 + 8;
 
 /// A time of the boot clock that lies many epochs behind its start, nanoseconds.
 const NOW: u64 = 1 << 40;
@@ -42,74 +50,135 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     knobs.handshake_budget = u32::MAX;
     let mut kernel = load(knobs)?;
     let mut ring = kernel.take_ring(0).expect("nobody took it yet");
-    let mut drain = || while ring.next().is_some() {};
-
-    let bulk = scale.of(2_000_000, 200_000);
-    let rounds = scale.rounds(5);
-    let hello = client_hello(&mut SplitMix64::new(1));
-    ensure!(hello.len() == 517, "the hello has {} bytes", hello.len());
+    let (bulk, rounds) = (scale.of(2_000_000, 200_000), scale.rounds(5));
 
     let empty_frame = Flow(0).bulk();
     let empty = best(rounds, || run(&mut kernel, Program::Empty, &empty_frame, bulk))?;
     let mut figures = vec![Figure::new("empty program", empty, "ns")];
     // A flow belongs to the hook that met it first, so each program has flows of its own.
-    for (program, name, hook, first) in [(Program::Xdp, "ja4_xdp", 0, 1000), (Program::TcEgress, "ja4_tc", 1, 2000)] {
-        let flow = |number: u32| Flow(first + number);
-        let mut figure = |what: &str, time: f64, limit: f64| {
-            let note = format!("{time:.0} ns in all");
-            figures.push(Figure::new(format!("{name}, {what}"), time - empty, "ns").at_most(limit).note(note));
-        };
-
-        let frame = flow(0).bulk();
-        let before = kernel.counters()?[hook];
-        let time = best(rounds, || run(&mut kernel, program, &frame, bulk))?;
-        let passed = passed(&before, &kernel.counters()?[hook], Passed::Untracked);
-        expect("untracked bulk passed", passed, u64::from(bulk * rounds))?;
-        figure("bulk, untracked", time, 8.0);
-
-        let flow_1 = flow(1);
-        // Its first bytes say that it is not TLS; then nobody is hungry.
-        for frame in [flow_1.syn(), flow_1.syn_ack(), flow_1.ack(), flow_1.first(b"GET / HTTP/1.0\r\n\r\n")] {
-            run(&mut kernel, program, &frame, 1)?;
-        }
-        drain();
-        let frame = flow_1.bulk();
-        let before = kernel.counters()?[hook];
-        let time = best(rounds, || run(&mut kernel, program, &frame, bulk))?;
-        let passed = self::passed(&before, &kernel.counters()?[hook], Passed::Tracked);
-        expect("tracked bulk passed", passed, u64::from(bulk * rounds))?;
-        figure("bulk, tracked", time, 60.0);
-
-        let pieces = rounds * 5;
-        let piece = RING / SYN_RECORD - 100;
-        let frame = flow(2).syn();
-        let before = kernel.counters()?[hook];
-        let time = best(pieces, || {
-            let time = run(&mut kernel, program, &frame, piece);
-            drain();
-            time
-        })?;
-        let emitted = emitted(&before, &kernel.counters()?[hook], Class::Syn);
-        expect("SYNs emitted", emitted, u64::from(piece * pieces))?;
-        figure("SYN", time, 120.0);
-
-        let piece = RING / HELLO_RECORD - 100;
-        for frame in [flow(3).syn(), flow(3).syn_ack(), flow(3).ack()] {
-            run(&mut kernel, program, &frame, 1)?;
-        }
-        drain();
-        let frame = flow(3).first(&hello);
-        let before = kernel.counters()?[hook];
-        let time = best(pieces, || {
-            let time = run(&mut kernel, program, &frame, piece);
-            drain();
-            time
-        })?;
-        let emitted = self::emitted(&before, &kernel.counters()?[hook], Class::Tls);
-        expect("hellos emitted", emitted, u64::from(piece * pieces))?;
-        figure("ClientHello", time, 200.0);
+    for (program, hook, first) in [(Program::Xdp, 0, 1000), (Program::TcEgress, 1, 2000)] {
+        let mut hook = Hook { kernel: &mut kernel, ring, program, hook, empty, bulk, rounds, figures };
+        hook.tcp(|number| Flow(u32::from(first) + number))?;
+        hook.udp(first)?;
+        Hook { ring, figures, .. } = hook;
     }
     Ok(figures)
+}
+
+/// One program under measurement.
+struct Hook<'a> {
+    kernel: &'a mut Kernel,
+    ring: RingBuf<MapData>,
+    program: Program,
+    /// Place of its counters.
+    hook: usize,
+    /// What the empty program takes, nanoseconds.
+    empty: f64,
+    /// Runs of a packet that leaves no record.
+    bulk: u32,
+    rounds: u32,
+    figures: Vec<Figure>,
+}
+
+impl Hook<'_> {
+    fn tcp(&mut self, flow: impl Fn(u32) -> Flow) -> Result<()> {
+        let hello = client_hello(&mut SplitMix64::new(1));
+        ensure!(hello.len() == 517, "the hello has {} bytes", hello.len());
+
+        self.passes("bulk, untracked", &flow(0).bulk(), Passed::Untracked, Some(8.0))?;
+        // Its first bytes say that it is not TLS, and they are all of its request; then nobody is hungry.
+        let opening = |flow: Flow| [flow.syn(), flow.syn_ack(), flow.ack()];
+        self.meet(&opening(flow(1)))?;
+        self.meet(&[flow(1).first(b"GET / HTTP/1.0\r\n\r\n")])?;
+        self.passes("bulk, tracked", &flow(1).bulk(), Passed::Tracked, Some(60.0))?;
+
+        self.emits("SYN", &flow(2).syn(), Class::Syn, SMALL, Some(120.0))?;
+        self.meet(&opening(flow(3)))?;
+        self.emits("ClientHello", &flow(3).first(&hello), Class::Tls, MEDIUM, Some(200.0))?;
+
+        self.meet(&opening(flow(4)))?;
+        // A browser's request without its cookies: what fits the second size class.
+        let request = http::browser_request("www.example.org", "/", &mut SplitMix64::new(1));
+        let request = [&request[..600 - 4], b"\r\n\r\n"].concat();
+        self.emits("HTTP request", &flow(4).first(&request), Class::Http, MEDIUM, None)?;
+
+        self.meet(&opening(flow(5)))?;
+        self.meet(&[flow(5).first(ssh::BANNER)])?;
+        // The identification's budget goes with a first segment that is not measured.
+        self.meet(&[flow(5).bulk(), flow(5).bulk(), flow(5).bulk(), flow(5).bulk()])?;
+        self.emits("SSH segment, headers only", &flow(5).bulk(), Class::Ssh, SMALL, None)?;
+
+        let tunnel = Carrier::between("192.0.2.1", "192.0.2.2", Tunnel::Vxlan(42));
+        self.emits("SYN inside VXLAN", &tunnel.wrap(&flow(6).syn()), Class::Syn, MEDIUM, None)
+    }
+
+    fn udp(&mut self, first: u16) -> Result<()> {
+        let mut random = SplitMix64::new(first.into());
+        let datagram = |port: u16, to: u16, payload: &[u8]| {
+            let from = SocketAddr::from(([10, 64, 0, 1], first + port));
+            Datagram { from, to: SocketAddr::from(([198, 51, 100, 7], to)), ttl: 64, payload }.frame()
+        };
+        self.passes("UDP bulk, untracked", &datagram(0, 5004, &[0x80; 1200]), Passed::Udp, Some(8.0))?;
+
+        let hello = dtls::datagrams(1, 0, &[0; 100], 1200).concat();
+        self.meet(&[datagram(1, 4433, &hello)])?;
+        let data = dtls::record(23, 1, &[7; 1200 - 13]);
+        self.passes("UDP bulk, tracked (DTLS data)", &datagram(1, 4433, &data), Passed::Tracked, Some(60.0))?;
+
+        let ends = QuicEnds::new(b"8 bytes.", b"8 others");
+        let initial = ends.initial(From::Client, 0, &quic::crypto(0, &[1; 300]));
+        let short = ends.short(From::Client, 1200, &mut random);
+        self.meet(&[datagram(2, 443, &initial)])?;
+        self.passes("QUIC short header, tracked", &datagram(2, 443, &short), Passed::Tracked, Some(60.0))?;
+        self.emits("QUIC Initial", &datagram(3, 443, &initial), Class::Quic, LARGE, None)
+    }
+
+    /// Runs these frames once; what they leave in the ring is taken out.
+    fn meet(&mut self, frames: &[Vec<u8>]) -> Result<()> {
+        for frame in frames {
+            run(self.kernel, self.program, frame, 1)?;
+        }
+        drain(&mut self.ring);
+        Ok(())
+    }
+
+    /// Measures a frame that leaves no record.
+    fn passes(&mut self, what: &str, frame: &[u8], reason: Passed, limit: Option<f64>) -> Result<()> {
+        let Self { program, hook, bulk, rounds, .. } = *self;
+        let before = self.kernel.counters()?[hook];
+        let time = best(rounds, || run(self.kernel, program, frame, bulk))?;
+        let passed = passed(&before, &self.kernel.counters()?[hook], reason);
+        self.note(what, time, limit);
+        expect(what, passed, u64::from(bulk * rounds))
+    }
+
+    /// Measures a frame whose record takes `size` bytes of the ring.
+    fn emits(&mut self, what: &str, frame: &[u8], class: Class, size: u32, limit: Option<f64>) -> Result<()> {
+        let Self { program, hook, .. } = *self;
+        let (pieces, piece) = (self.rounds * 5, RING / size - 100);
+        let before = self.kernel.counters()?[hook];
+        let time = best(pieces, || {
+            let time = run(self.kernel, program, frame, piece);
+            drain(&mut self.ring);
+            time
+        })?;
+        let emitted = emitted(&before, &self.kernel.counters()?[hook], class);
+        self.note(what, time, limit);
+        expect(what, emitted, u64::from(piece * pieces))
+    }
+
+    fn note(&mut self, what: &str, time: f64, limit: Option<f64>) {
+        let what = format!("{}, {what}", self.program.name());
+        let figure = Figure::new(what, time - self.empty, "ns").note(format!("{time:.0} ns in all"));
+        self.figures.push(match limit {
+            Some(limit) => figure.at_most(limit),
+            None => figure,
+        });
+    }
+}
+
+fn drain(ring: &mut RingBuf<MapData>) {
+    while ring.next().is_some() {}
 }
 
 /// The kernel's mean of `repeat` runs, nanoseconds.

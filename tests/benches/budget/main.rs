@@ -4,9 +4,12 @@
 //!
 //! | row | measures |
 //! |---|---|
+//! | [`verifier`] | instructions that the verifier follows for each program |
 //! | [`kernel`] | nanoseconds that a packet costs in the programs |
 //! | [`shard`] | records a second from a ring through a shard |
 //! | [`ja4`] | nanoseconds from a ClientHello's bytes to its JA4 |
+//! | [`method`] | the same of every other method |
+//! | [`quic`] | nanoseconds from a QUIC datagram to the JA4 in it |
 //! | [`replay`] | the generated captures, with one thread and two |
 //! | [`live`] | hellos over a veth pair at tcpreplay's top speed |
 //! | [`bulk`] | one TCP stream into a host, without the sensor and with it |
@@ -28,8 +31,11 @@ mod ja4;
 mod kernel;
 mod live;
 mod memory;
+mod method;
+mod quic;
 mod replay;
 mod shard;
+mod verifier;
 
 use std::any::Any;
 use std::io::{self, Write};
@@ -62,10 +68,13 @@ impl Scale {
 
 type Row = (&'static str, fn(Scale) -> Result<Vec<Figure>>);
 
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 11] = [
+    ("verifier", verifier::measure),
     ("kernel", kernel::measure),
     ("shard", shard::measure),
     ("ja4", ja4::measure),
+    ("method", method::measure),
+    ("quic", quic::measure),
     ("replay", replay::measure),
     ("live", live::measure),
     ("bulk", bulk::measure),

@@ -33,9 +33,9 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
         for (threads, runs) in [("one worker", &one), ("two workers", &two)] {
             let wall = middle(runs, |used| used.wall);
             let note = format!(
-                "{:.2} Mpps, {:.0} MB/s, CPU {:.2} s, peak {:.0} MiB; best {:.3} s, CPU {:.2} s",
+                "{:.2} Mpps, {:.2} GB/s, CPU {:.2} s, peak {:.0} MiB; best {:.3} s, CPU {:.2} s",
                 written.packets as f64 / wall / 1e6,
-                written.bytes as f64 / wall / 1e6,
+                written.bytes as f64 / wall / 1e9,
                 middle(runs, |used| used.cpu),
                 median(runs.iter().map(|used| used.peak)),
                 least(runs.iter().map(|used| used.wall.as_secs_f64())),

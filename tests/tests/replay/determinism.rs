@@ -31,7 +31,7 @@ fn the_same_however_it_is_run(file: &Path) -> usize {
 #[test]
 fn generated_captures_print_the_same_bytes_for_any_number_of_shards() {
     let folder = TempDir::new().unwrap();
-    for (kind, scale) in [(Kind::Dense, 0.02), (Kind::Mix, 0.02), (Kind::Pq, 0.02)] {
+    for (kind, scale) in [(Kind::Dense, 0.02), (Kind::Mix, 0.02), (Kind::Pq, 0.02), (Kind::Everything, 0.02)] {
         let printed = the_same_however_it_is_run(&generated(folder.path(), kind, scale));
         assert!(printed as u64 > kind.flows(scale), "{kind:?}: {printed}");
     }
@@ -56,4 +56,32 @@ fn every_flow_of_a_generated_capture_is_fingerprinted() {
         let known: Vec<_> = Shape::ALL.into_iter().map(Shape::ja4).collect();
         assert!(values(&events, "ja4").iter().all(|value| known.contains(value)), "{kind:?}");
     }
+}
+
+#[test]
+fn everything_holds_every_method_and_what_is_in_it_is_read() {
+    let folder = TempDir::new().unwrap();
+    let outcome =
+        Sensor::new().run(&[OsStr::new("replay"), generated(folder.path(), Kind::Everything, 0.05).as_os_str()]);
+    let events = outcome.ok().events();
+    let flows = Kind::Everything.flows(0.05) as usize;
+    let share = |percent: usize| flows * percent / 100;
+    for (fingerprint, least) in [
+        ("ja4", share(60)),
+        ("ja4s", share(60)),
+        ("ja4x", share(20)),
+        ("ja4h", share(35)),
+        ("ja4ssh", share(2)),
+        ("ja4t", share(55)),
+        ("ja4ts", share(55)),
+        ("ja4l", share(70)),
+        ("ja4ls", share(70)),
+        ("ja4d", share(6)),
+        ("ja4d6", share(4)),
+    ] {
+        let told = values(&events, fingerprint).len();
+        assert!(told >= least, "{fingerprint}: {told} of {flows} flows, not {least}");
+    }
+    assert!(values(&events, "ja4").iter().any(|value| value.starts_with('q')), "QUIC");
+    assert!(values(&events, "ja4").iter().any(|value| value.starts_with('d')), "DTLS");
 }

@@ -1,5 +1,7 @@
 //! A request's header block: the request line, header lines, and the empty line that ends them.
 
+use memchr::memchr;
+
 use crate::wire::WireError;
 use crate::wire::http::{Field, Request, Version};
 
@@ -12,17 +14,10 @@ pub const MAX_LINES: u16 = 1024;
 /// Longest method. The longest registered one, UPDATEREDIRECTREF, has 17 bytes.
 pub const MAX_METHOD: usize = 32;
 
-/// Bytes searched at a time; the compiler makes one comparison of them.
-const STRIDE: usize = 16;
-
 /// Where the first line feed is.
 #[inline]
 pub(super) fn find_lf(bytes: &[u8]) -> Option<usize> {
-    let (strides, _) = bytes.as_chunks::<STRIDE>();
-    let has = |stride: &[u8; STRIDE]| stride.iter().fold(false, |found, &byte| found | (byte == b'\n'));
-    let skipped = STRIDE * strides.iter().position(has).unwrap_or(strides.len());
-    let rest = bytes.get(skipped..)?;
-    rest.iter().position(|&byte| byte == b'\n').map(|at| skipped + at)
+    memchr(b'\n', bytes)
 }
 
 /// A line without the carriage return that may end it (RFC 9112, section 2.2).
@@ -191,7 +186,7 @@ impl<'a> Iterator for Lines<'a> {
                 self.rest = &[];
                 return None;
             }
-            let colon = line.iter().position(|&byte| byte == b':');
+            let colon = memchr(b':', line);
             if let Some((name, [_colon, value @ ..])) = colon.and_then(|at| line.split_at_checked(at))
                 && let name = name.trim_ascii_end()
                 && !name.is_empty()

@@ -6,6 +6,7 @@
 mod connection_id;
 mod frames;
 mod header;
+mod hmac;
 mod protection;
 mod seal;
 mod varint;

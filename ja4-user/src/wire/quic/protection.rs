@@ -6,10 +6,9 @@ use aes_gcm::aead::AeadInOut;
 use aes_gcm::aead::consts::{U12, U16};
 use aes_gcm::{AesGcm, Tag};
 use ctr::Ctr32BE;
-use hkdf::Hkdf;
-use sha2::Sha256;
 
 use crate::wire::quic::LongPacket;
+use crate::wire::quic::hmac::{DIGEST, HmacKey};
 use crate::wire::quic::version::Family;
 use crate::wire::{Cursor, WireError};
 
@@ -47,7 +46,8 @@ impl PacketKeys {
     /// a Retry (RFC 9001, section 5.2).
     ///
     /// # Errors
-    /// [`WireError::Unsupported`] of a version whose salt is not known.
+    /// [`WireError::Unsupported`] of a version whose salt is not known, [`WireError::BadLength`] of an ID that is
+    /// much longer than one may be.
     pub fn client(version: u32, dcid: &[u8]) -> Result<Self, WireError> {
         Self::derive(version, dcid, b"\x00\x20\x0ftls13 client in\x00")
     }
@@ -62,18 +62,10 @@ impl PacketKeys {
 
     fn derive(version: u32, dcid: &[u8], label: &[u8]) -> Result<Self, WireError> {
         let family = Family::of(version).ok_or(WireError::Unsupported)?;
-        let mut initial = family.salted().clone();
-        initial.input_ikm(dcid);
-        let (_, initial) = initial.finalize();
-        let mut secret = [0; 32];
-        expand(&initial, label, &mut secret)?;
-        let secret = Hkdf::from_prk(&secret).map_err(|_| WireError::BadLength)?;
-        let mut keys = Self { key: [0; 16], iv: [0; 12], hp: [0; 16] };
+        let initial = HmacKey::new(&family.salted().code(dcid, &[])?);
+        let secret = HmacKey::new(&expand::<DIGEST>(&initial, label)?);
         let [key, iv, hp] = family.labels();
-        expand(&secret, key, &mut keys.key)?;
-        expand(&secret, iv, &mut keys.iv)?;
-        expand(&secret, hp, &mut keys.hp)?;
-        Ok(keys)
+        Ok(Self { key: expand(&secret, key)?, iv: expand(&secret, iv)?, hp: expand(&secret, hp)? })
     }
 
     /// Takes the protection off an Initial packet and puts its payload into `out`.
@@ -145,9 +137,10 @@ impl PacketKeys {
     }
 }
 
-/// HKDF-Expand-Label with the label written out (RFC 8446, section 7.1).
-fn expand(secret: &Hkdf<Sha256>, label: &[u8], out: &mut [u8]) -> Result<(), WireError> {
-    secret.expand(label, out).map_err(|_| WireError::BadLength)
+/// HKDF-Expand-Label with the label written out (RFC 8446, section 7.1): of no more than a digest, it is the
+/// start of the first block (RFC 5869, section 2.3).
+fn expand<const N: usize>(secret: &HmacKey, label: &[u8]) -> Result<[u8; N], WireError> {
+    secret.code(label, &[1])?.first_chunk().copied().ok_or(WireError::BadLength)
 }
 
 /// The payload of an Initial packet. Meant to be kept and filled again: its buffers are reused.

@@ -2,10 +2,8 @@
 
 use std::sync::LazyLock;
 
-use hkdf::HkdfExtract;
-use sha2::Sha256;
-
 use crate::wire::quic::PacketKind;
+use crate::wire::quic::hmac::HmacKey;
 
 /// QUIC version 1 (RFC 9000).
 pub const V1: u32 = 0x0000_0001;
@@ -57,14 +55,14 @@ impl Family {
         })
     }
 
-    /// HKDF-Extract with the salt, whose share is the same for every connection.
-    pub(super) fn salted(self) -> &'static HkdfExtract<Sha256> {
+    /// The salt as a key, whose share is the same for every connection.
+    pub(super) fn salted(self) -> &'static HmacKey {
         macro_rules! salted {
             ($($family:ident)*) => {
                 match self {
                     $(Self::$family => {
-                        static SALTED: LazyLock<HkdfExtract<Sha256>> =
-                            LazyLock::new(|| HkdfExtract::new(Some(Family::$family.salt())));
+                        static SALTED: LazyLock<HmacKey> =
+                            LazyLock::new(|| HmacKey::new(Family::$family.salt()));
                         &SALTED
                     })*
                 }

@@ -1,0 +1,126 @@
+//! From a QUIC datagram to the JA4 in it: keys, protection, frames, reassembly and parsing included.
+
+use std::hint::black_box;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use ja4_user::event::Side;
+use ja4_user::fingerprint::ja4::{Ja4Engine, Ja4Values};
+use ja4_user::fingerprint::{Carrier, Forms};
+use ja4_user::flow::quic::{Datagram, QuicEngine, QuicState};
+use ja4_user::flow::{Budget, Limits};
+use ja4_user::wire::quic::{PacketKeys, V1};
+use ja4_user::wire::tls::{ClientHello, Framing};
+use tests::hello::Shape;
+use tests::quic::{self, From, QuicEnds};
+use tests::random::SplitMix64;
+
+use crate::Scale;
+use crate::figure::{Figure, least};
+
+/// Connections of a round, each with an ID of its own.
+const CONNECTIONS: usize = 1024;
+
+/// What is left of a datagram of 1200 bytes for a CRYPTO frame.
+const PIECE: usize = 1150;
+
+pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
+    let mut random = SplitMix64::new(1);
+    let mut connection = |shape: Shape| {
+        let ends = QuicEnds::new(&random.bytes::<8>(), &random.bytes::<8>());
+        let hello = shape.client_hello("www.example.org", &mut random);
+        let pieces = hello.chunks(PIECE).enumerate();
+        let datagram = |(number, piece): (usize, &[u8])| {
+            ends.initial(From::Client, number as u16, &quic::crypto(number * PIECE, piece))
+        };
+        pieces.map(datagram).collect::<Vec<_>>()
+    };
+    let whole: Vec<_> = (0..CONNECTIONS).map(|_| connection(Shape::Browser)).collect();
+    let halves: Vec<_> = (0..CONNECTIONS).map(|_| connection(Shape::PostQuantum)).collect();
+    ensure!(whole.iter().all(|datagrams| datagrams.len() == 1) && halves.iter().all(|datagrams| datagrams.len() == 2));
+
+    let mut reader = Reader::default();
+    let mut rounds = [const { Vec::new() }; 3];
+    for _ in 0..scale.of(100, 3) {
+        let [first, next, keys] = &mut rounds;
+        first.push(reader.round(&whole, 0)?);
+        next.push(reader.round(&halves, 1)?);
+        keys.push(derive());
+    }
+    let [first, next, keys] = rounds.map(least);
+    Ok(vec![
+        Figure::new("Initial → JA4, fresh DCID", first, "ns")
+            .at_most(1500.0)
+            .note(format!("{} bytes; keys alone {keys:.0} ns", whole[0][0].len())),
+        Figure::new("the connection's next Initial → JA4", next, "ns")
+            .at_most(600.0)
+            .note(format!("{} bytes, second half of a hello", halves[0][1].len())),
+    ])
+}
+
+/// What a shard has for its QUIC connections.
+struct Reader {
+    engine: QuicEngine,
+    budget: Budget,
+    ja4: Ja4Engine,
+    values: Ja4Values,
+    read: usize,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self {
+            engine: QuicEngine::new(Limits::default()),
+            budget: Budget::new(64 << 20),
+            ja4: Ja4Engine::new(),
+            values: Ja4Values::default(),
+            read: 0,
+        }
+    }
+}
+
+impl Reader {
+    /// Nanoseconds for the datagram of this number of each connection, which ends its hello.
+    fn round(&mut self, connections: &[Vec<Vec<u8>>], number: usize) -> Result<f64> {
+        let mut states: Vec<QuicState> = connections.iter().map(|_| QuicState::default()).collect();
+        for (state, datagrams) in states.iter_mut().zip(connections) {
+            datagrams[..number].iter().for_each(|datagram| self.take(state, datagram));
+        }
+        let before = self.read;
+        let begun = Instant::now();
+        for (state, datagrams) in states.iter_mut().zip(connections) {
+            self.take(state, black_box(&datagrams[number]));
+        }
+        let time = begun.elapsed();
+        states.iter_mut().for_each(|state| state.close(&mut self.budget));
+        ensure!(self.read - before == connections.len(), "{} hellos", self.read - before);
+        Ok(each(time))
+    }
+
+    fn take(&mut self, state: &mut QuicState, payload: &[u8]) {
+        let Self { engine, budget, ja4, values, read } = self;
+        let datagram = Datagram { payload, wire_len: payload.len(), from: Side::Client };
+        let _ = state.datagram(engine, &datagram, budget, |_, message| {
+            if let Ok(hello) = ClientHello::parse(message.body, Framing::Tls) {
+                ja4.ja4(&hello, Carrier::Quic, Forms::Value, values);
+                *read += 1;
+            }
+            black_box(&values.value);
+            ControlFlow::Continue(())
+        });
+    }
+}
+
+/// Nanoseconds for the keys of a connection's client.
+fn derive() -> f64 {
+    let begun = Instant::now();
+    for number in 0..CONNECTIONS as u64 {
+        black_box(PacketKeys::client(V1, &black_box(number).to_be_bytes())).ok();
+    }
+    each(begun.elapsed())
+}
+
+fn each(time: Duration) -> f64 {
+    time.as_nanos() as f64 / CONNECTIONS as f64
+}

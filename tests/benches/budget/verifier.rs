@@ -1,0 +1,31 @@
+//! Instructions that the verifier follows for each program. It gives up at a million.
+
+use anyhow::{Context, Result, bail};
+use ja4_common::knobs::Knobs;
+use ja4_user::capture::ebpf::{Kernel, Program, Settings};
+use ja4_user::object;
+
+use crate::Scale;
+use crate::figure::Figure;
+
+pub(crate) fn measure(_: Scale) -> Result<Vec<Figure>> {
+    if !tests::require_bpf() {
+        bail!("needs root and BPF");
+    }
+    let mut knobs = Knobs::new([3, 5]);
+    // With the governor on there is more to verify.
+    knobs.governor = 1;
+    let mut kernel = Kernel::load(object::bytes(), &Settings { knobs, ring_bytes: 1 << 16, flows: 1024 })?;
+    [Program::Xdp, Program::TcIngress, Program::TcEgress]
+        .into_iter()
+        .map(|program| {
+            let info = match program {
+                Program::Xdp | Program::Empty => kernel.xdp(program)?.info()?,
+                Program::TcEgress | Program::TcIngress => kernel.tc(program)?.info()?,
+            };
+            let verified = info.verified_instruction_count().context("Linux 5.16 and newer count them")?;
+            let note = format!("{} bytes jitted", info.size_jitted());
+            Ok(Figure::new(program.name(), verified.into(), "instructions").note(note))
+        })
+        .collect()
+}

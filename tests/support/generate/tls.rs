@@ -1,0 +1,150 @@
+//! A TLS connection of the captures that hold nothing else, made packet by packet.
+
+use std::net::SocketAddr;
+
+use super::{FULL_PER_ROUND, FULL_SEGMENT, HELLO_SEGMENT, Kind, MICRO, NAMES, POOL, ROUND, ends};
+use crate::conversation::{LINUX_SYN_ACK_OPTIONS, LINUX_SYN_OPTIONS, TIMESTAMP_OPTIONS};
+use crate::hello::{self, Shape};
+use crate::packets::{ACK, Envelope, FIN, PSH, SYN, Segment};
+use crate::random::SplitMix64;
+
+/// A flow in flight.
+pub(super) struct Flow {
+    random: SplitMix64,
+    shape: Shape,
+    client: SocketAddr,
+    server: SocketAddr,
+    next: Step,
+    /// Next sequence number, per side.
+    client_seq: u32,
+    server_seq: u32,
+    client_ttl: u8,
+    server_ttl: u8,
+    /// From the observer to the server and back.
+    round_trip: u64,
+    /// The second segment of a hello in two.
+    rest: Vec<u8>,
+}
+
+/// The packet that a flow sends next.
+#[derive(Clone, Copy)]
+enum Step {
+    Syn,
+    SynAck,
+    Ack,
+    Hello,
+    HelloRest,
+    ServerHello,
+    /// The number of the data segment.
+    Data(u32),
+    Fin,
+}
+
+impl Flow {
+    pub(super) fn new(kind: Kind, seed: u64, index: u64) -> Self {
+        let mut random = SplitMix64::for_item(seed ^ kind.packets_per_flow().unwrap_or_default(), index);
+        let (client, server) = ends(index, &mut random);
+        Self {
+            shape: kind.shape(&mut random),
+            client,
+            server,
+            next: Step::Syn,
+            client_seq: random.next() as u32,
+            server_seq: random.next() as u32,
+            client_ttl: if random.below(4) == 0 { 128 } else { 64 },
+            server_ttl: random.between(45, 60) as u8,
+            round_trip: random.between(2_000 * MICRO, 60_000 * MICRO),
+            rest: Vec::new(),
+            random,
+        }
+    }
+
+    /// Writes the next packet; returns how long after it the one after that comes, if there is one.
+    pub(super) fn emit(&mut self, kind: Kind, pool: &[u8], frame: &mut Vec<u8>) -> Option<u64> {
+        let soon = self.random.between(20 * MICRO, 400 * MICRO);
+        let (next, delay) = match self.next {
+            Step::Syn => {
+                self.client(frame, SYN, 64_240, LINUX_SYN_OPTIONS, &[]);
+                (Step::SynAck, self.round_trip)
+            }
+            Step::SynAck => {
+                self.server(frame, SYN | ACK, 65_160, LINUX_SYN_ACK_OPTIONS, &[]);
+                (Step::Ack, soon)
+            }
+            Step::Ack => {
+                self.client(frame, ACK, 502, TIMESTAMP_OPTIONS, &[]);
+                (Step::Hello, soon)
+            }
+            Step::Hello => {
+                let name = format!("www.site-{:04}.example", self.random.below(NAMES));
+                let mut bytes = hello::records(&self.shape.client_hello(&name, &mut self.random), usize::MAX);
+                self.rest = bytes.split_off(bytes.len().min(HELLO_SEGMENT));
+                let whole = self.rest.is_empty();
+                self.client(frame, if whole { PSH | ACK } else { ACK }, 502, TIMESTAMP_OPTIONS, &bytes);
+                // The second half follows on the first one's heels.
+                if whole { (Step::ServerHello, self.round_trip) } else { (Step::HelloRest, 12 * MICRO) }
+            }
+            Step::HelloRest => {
+                let bytes = std::mem::take(&mut self.rest);
+                self.client(frame, PSH | ACK, 502, TIMESTAMP_OPTIONS, &bytes);
+                (Step::ServerHello, self.round_trip)
+            }
+            Step::ServerHello => {
+                let flight = match self.shape {
+                    Shape::Device => hello::records(&hello::server_hello_12(&mut self.random), usize::MAX),
+                    _ => hello::server_flight_13(&mut self.random, 64),
+                };
+                self.server(frame, PSH | ACK, 502, TIMESTAMP_OPTIONS, &flight);
+                (if kind.data_segments() > 0 { Step::Data(0) } else { Step::Fin }, soon)
+            }
+            Step::Data(number) => {
+                self.data(number, pool, frame);
+                let last = number + 1 == kind.data_segments();
+                (if last { Step::Fin } else { Step::Data(number + 1) }, soon)
+            }
+            Step::Fin => {
+                self.client(frame, FIN | ACK, 502, TIMESTAMP_OPTIONS, &[]);
+                return None;
+            }
+        };
+        self.next = next;
+        Some(delay)
+    }
+
+    /// Application data: only the first segment of a record begins with the record's header.
+    fn data(&mut self, number: u32, pool: &[u8], frame: &mut Vec<u8>) {
+        let within = number % ROUND;
+        let full = within < FULL_PER_ROUND;
+        let length = if full { FULL_SEGMENT } else { self.random.between(36, 100) as usize };
+        let record = if full { FULL_SEGMENT * FULL_PER_ROUND as usize } else { length };
+        let cut = self.random.below((POOL - FULL_SEGMENT) as u64) as usize;
+
+        let mut payload = [0; FULL_SEGMENT];
+        let payload = &mut payload[..length];
+        payload.copy_from_slice(&pool[cut..cut + length]);
+        if within == 0 || !full {
+            let [high, low] = ((record - 5) as u16).to_be_bytes();
+            payload[..5].copy_from_slice(&[23, 3, 3, high, low]);
+        }
+        if full || within.is_multiple_of(2) {
+            self.server(frame, PSH | ACK, 502, TIMESTAMP_OPTIONS, payload);
+        } else {
+            self.client(frame, PSH | ACK, 502, TIMESTAMP_OPTIONS, payload);
+        }
+    }
+
+    fn client(&mut self, frame: &mut Vec<u8>, flags: u8, window: u16, options: &[u8], payload: &[u8]) {
+        let seq = self.client_seq;
+        self.client_seq = seq.wrapping_add(payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
+        let ack = if flags & ACK != 0 { self.server_seq } else { 0 };
+        let (from, to, ttl) = (self.client, self.server, self.client_ttl);
+        Segment { from, to, ttl, seq, ack, flags, window, options, payload }.write(&Envelope::default(), frame);
+    }
+
+    fn server(&mut self, frame: &mut Vec<u8>, flags: u8, window: u16, options: &[u8], payload: &[u8]) {
+        let seq = self.server_seq;
+        self.server_seq = seq.wrapping_add(payload.len() as u32 + u32::from(flags & (SYN | FIN) != 0));
+        let (from, to, ttl, ack) = (self.server, self.client, self.server_ttl, self.client_seq);
+        Segment { from, to, ttl, seq, ack, flags, window, options, payload }.write(&Envelope::default(), frame);
+    }
+}
