@@ -20,8 +20,8 @@ const SSHD: &str = "/usr/sbin/sshd";
 const ALONE: &str =
     "mount -t tmpfs none /run && mount -t tmpfs none /var/log && mkdir -m 0755 /run/sshd && exec \"$0\" \"$@\"";
 
-/// Both ends run on one CPU. From two, segments of one direction overtake each other on their way, and which of them then
-/// looks like a retransmission depends on where one stands.
+/// Both ends run on one CPU. From two, segments overtake each other on their way, and into which window of JA4SSH one falls
+/// then depends on where one stands.
 const ONE_CPU: [&str; 3] = ["taskset", "--cpu-list", "0"];
 
 /// Between two keys: enough for the echo to be a segment of its own.
