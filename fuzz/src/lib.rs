@@ -40,9 +40,11 @@ use zerocopy::FromBytes;
 
 mod dhcp;
 mod ssh;
+mod tunnels;
 
 pub use self::dhcp::{dhcp4, dhcp6};
 pub use self::ssh::ssh;
+pub use self::tunnels::tunnels;
 #[path = "dtls.rs"]
 mod dtls_checks;
 #[path = "x509.rs"]

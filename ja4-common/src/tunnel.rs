@@ -126,10 +126,11 @@ pub(crate) fn over_udp<B: Bytes>(frame: &B, udp: &Transport) -> Opened {
     };
     let first = header.be8::<0>();
     match udp.dst_port {
-        // The VNI is valid (RFC 7348, section 5).
-        port::VXLAN | port::VXLAN_LINUX if first & 0x08 != 0 => Opened::at(ETHERTYPE_ETHERNET, at + 8),
+        // The VNI is valid (RFC 7348, section 5). Bit 0x40 is never set: it is what every QUIC packet has,
+        // and a client may have got one of these ports by chance.
+        port::VXLAN | port::VXLAN_LINUX if first & 0x48 == 0x08 => Opened::at(ETHERTYPE_ETHERNET, at + 8),
         // The VNI and the next protocol are (draft-ietf-nvo3-vxlan-gpe, section 3).
-        port::VXLAN_GPE if first & 0x0c == 0x0c => match header.be8::<3>() {
+        port::VXLAN_GPE if first & 0x4c == 0x0c => match header.be8::<3>() {
             1 => Opened::at(ETHERTYPE_IPV4, at + 8),
             2 => Opened::at(ETHERTYPE_IPV6, at + 8),
             3 => Opened::at(ETHERTYPE_ETHERNET, at + 8),

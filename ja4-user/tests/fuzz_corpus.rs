@@ -8,9 +8,11 @@ mod checks;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tests::carrier::{Carrier, Gre, Tunnel};
 use tests::certificate::{Certificate, der, message};
 use tests::conversation::TcpConversation;
 use tests::dtls::{datagrams, fragment, record};
+use tests::fragment::Fragments;
 use tests::hello::{Shape, records, server_flight_13, server_hello_12, server_hello_13};
 use tests::packets::{Envelope, Extension};
 use tests::random::SplitMix64;
@@ -19,7 +21,7 @@ use tests::random::SplitMix64;
 type Check = fn(&[u8]);
 
 /// Each target's name and what it demands.
-const TARGETS: [(&str, Check); 16] = [
+const TARGETS: [(&str, Check); 17] = [
     ("capture_reader", checks::capture_reader),
     ("client_hello", checks::client_hello),
     ("dhcp4", checks::dhcp4),
@@ -35,6 +37,7 @@ const TARGETS: [(&str, Check); 16] = [
     ("record_layer", checks::record_layer),
     ("server_hello", checks::server_hello),
     ("ssh", checks::ssh),
+    ("tunnels", checks::tunnels),
     ("x509", checks::x509),
 ];
 
@@ -234,7 +237,49 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     add("ssh", "packets", (0..200).flat_map(|packet| [if packet % 3 == 0 { 0x80 } else { 0x25 }, 36]).collect());
     dtls_seeds(&old[4..], &mut add);
     x509_seeds(&mut add);
+    tunnel_seeds(&mut add);
     seeds
+}
+
+/// Frames behind their lengths: an opening, a hello and its answer in each tunnel, whole, cut, nested, in fragments.
+fn tunnel_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
+    let framed = |frames: &[Vec<u8>]| -> Vec<u8> {
+        frames.iter().flat_map(|frame| [&(frame.len() as u16).to_be_bytes()[..], frame].concat()).collect()
+    };
+    let hello = records(&Shape::Device.client_hello("example.org", &mut SplitMix64::new(3)), usize::MAX);
+    let told = |carriers: Vec<Carrier>| -> Vec<Vec<u8>> {
+        let mut talk = TcpConversation::between("10.0.0.1:5000", "10.0.0.2:443").through(carriers);
+        talk.handshake().client(&hello);
+        talk.packets().iter().map(|packet| packet.frame.clone()).collect()
+    };
+    let between = |kind| Carrier::between("192.0.2.1", "192.0.2.2", kind);
+    let six = |kind| Carrier::between("2001:db8::1", "2001:db8::2", kind);
+    let fields = Gre { checksum: true, key: Some(1), sequence: Some(2) };
+    let options = vec![(0x0102, 3, vec![1; 8])];
+    let extensions = vec![(0x85, vec![0x10, 9]), (0x40, vec![1, 2])];
+    let carriers = [
+        ("mpls", Carrier::Mpls(vec![16, 17, 18])),
+        ("ip", between(Tunnel::Ip)),
+        ("ip_in_ipv6", six(Tunnel::Ip)),
+        ("gre", between(Tunnel::Gre(fields))),
+        ("gre_ethernet", six(Tunnel::GreEthernet(Gre::default()))),
+        ("erspan", between(Tunnel::Erspan(5))),
+        ("vxlan", between(Tunnel::Vxlan(5))),
+        ("geneve", between(Tunnel::Geneve { vni: 5, options, ethernet: false })),
+        ("gtp_u", between(Tunnel::GtpU { teid: 5, sequence: Some(1), extensions })),
+    ];
+    for (name, carrier) in &carriers {
+        add("tunnels", name, framed(&told(vec![carrier.clone()])));
+    }
+    let [_, ip, .., vxlan, geneve, _] = carriers.map(|(_, carrier)| carrier);
+    let deep = [vec![vxlan.clone(), ip.clone(), geneve.clone()], vec![ip.clone(); 9]];
+    add("tunnels", "nested", framed(&deep.map(told).concat()));
+    let whole = told(vec![ip.clone(), ip]);
+    let cut: Vec<Vec<u8>> = (30..70).step_by(3).map(|length| whole[0][..length].to_vec()).collect();
+    add("tunnels", "cut", framed(&cut));
+    let pieces = Fragments::of(&told(Vec::new())[3]).pieces(3);
+    let inside = pieces.iter().map(|piece| Carrier::wrap_all(&[vxlan.clone(), geneve.clone()], piece.clone()));
+    add("tunnels", "fragments", framed(&inside.chain(pieces.iter().cloned()).collect::<Vec<_>>()));
 }
 
 /// Datagrams of a server, each behind its length; the first byte is the budget.

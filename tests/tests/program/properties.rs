@@ -1,18 +1,23 @@
 //! What holds for any packet, shown in user space alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ja4_common::Slice;
 use ja4_common::flow::{FlowEntry, FlowKey, shard_of};
-use ja4_common::headers::{PROTO_TCP, PROTO_UDP, Start, Transport, parse};
+use ja4_common::headers::{PROTO_TCP, PROTO_UDP, Parsed, Start, Transport, parse};
 use ja4_common::knobs::Knobs;
-use ja4_common::record::FrameInfo;
+use ja4_common::record::{FrameInfo, flag};
+use ja4_common::select::Class;
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tests::carrier::{Carrier, Gre, Tunnel};
+use tests::fragment::Fragments;
 use tests::packets::ACK;
+use tests::udp::Datagram;
 
 use crate::duel::{SEED, SHORTEST};
-use crate::frames::{segment, stories};
+use crate::frames::{Setting, dtls, initial, long, segment, stories};
 use crate::model::Model;
 
 /// Any packet's addresses and ports.
@@ -39,6 +44,43 @@ fn packet() -> impl Strategy<Value = Transport> {
 
 fn answer(packet: &Transport) -> Transport {
     Transport { src: packet.dst, dst: packet.src, src_port: packet.dst_port, dst_port: packet.src_port, ..*packet }
+}
+
+/// An Ethernet frame whose headers say that something new follows: labels, another IP header, GRE, a tunnel over UDP.
+/// What follows is up to the caller.
+fn tunnel_head() -> impl Strategy<Value = Vec<u8>> {
+    let ethernet = |ethertype: [u8; 2]| [&[2; 12][..], &ethertype].concat();
+    let ip = move |protocol: u8| {
+        [&ethernet([0x08, 0x00])[..], &[0x45, 0, 0, 200, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]]
+            .concat()
+    };
+    let six = move |next: u8| {
+        [&ethernet([0x86, 0xdd])[..], &[0x60, 0, 0, 0, 0, 200, next, 64], &[0x20; 16], &[0x30; 16]].concat()
+    };
+    let udp = |port: u16| [&[0xc3, 0x51][..], &port.to_be_bytes(), &[0, 180, 0, 0]].concat();
+    let protocols = prop::sample::select(vec![4_u8, 6, 17, 41, 44, 47]);
+    let ports = prop::sample::select(vec![67_u16, 443, 546, 2152, 4789, 4790, 6081, 8472]);
+    prop_oneof![
+        any::<bool>().prop_map(move |up| ethernet([0x88, 0x47 + u8::from(up)])),
+        protocols.clone().prop_map(ip),
+        protocols.prop_map(six),
+        ports.clone().prop_map(move |port| [ip(17), udp(port)].concat()),
+        ports.prop_map(move |port| [six(17), udp(port)].concat()),
+        // GRE and GTP-U with a plausible start, which leads further in.
+        any::<u8>().prop_map(move |flags| [&ip(47)[..], &[flags & 0xb0, 0]].concat()),
+        any::<u8>().prop_map(move |flags| [&ip(17)[..], &udp(2152), &[0x30 | flags & 7, 0xff]].concat()),
+    ]
+}
+
+/// Which shard a frame goes to, if it goes to one unopened.
+fn unopened(frame: &[u8], shards: u32) -> Option<u32> {
+    let slice = Slice { bytes: frame, wire_len: frame.len() };
+    let judgement = Model::new(Knobs::new(SEED)).judge(&slice, Start::Ethernet, FrameInfo::default());
+    let (header, bytes) = judgement.record?;
+    let class = Class::ALL[usize::from(header.class)];
+    assert!(matches!(class, Class::Fragment | Class::Nested), "{class:?}");
+    assert_eq!(bytes, frame, "all of it goes");
+    Some(shard_of(header.hash, shards))
 }
 
 /// Frames of the crafted stories with some bytes changed and some cut off, and nothing but random bytes.
@@ -114,6 +156,91 @@ proptest! {
     #[test]
     fn the_short_way_comes_to_what_the_long_way_does(frames in frames(), missing in 0..3_usize) {
         same_either_way(&frames, missing)?;
+    }
+
+    #[test]
+    fn the_short_way_comes_to_what_the_long_way_does_behind_any_header(
+        frames in vec((tunnel_head(), vec(any::<u8>(), 0..120)).prop_map(|(head, rest)| [head, rest].concat()), 1..12),
+        missing in 0..3_usize,
+    ) {
+        same_either_way(&frames, missing)?;
+    }
+
+    #[test]
+    fn both_directions_of_datagrams_are_one_entry(
+        first in prop::sample::select(vec![initial(), dtls(1), dtls(2)]),
+        ports in (1024..2000_u16, 1024..2000_u16),
+        rest in vec((any::<bool>(), prop_oneof![
+            any::<u8>().prop_map(|first| long(first, 1, 60)), any::<u8>().prop_map(dtls), vec(any::<u8>(), 0..40),
+        ]), 0..12),
+        six in any::<bool>(),
+        accounting in 0..2_u32,
+    ) {
+        let setting = Setting { six, ..Setting::default() };
+        let mut model = Model::new(Knobs { accounting, ..Knobs::new(SEED) });
+        let mut sent = [1_u64, 0];
+        let mut judge = |frame: &[u8]| {
+            let slice = Slice { bytes: frame, wire_len: frame.len() };
+            model.judge(&slice, Start::Ethernet, FrameInfo::default()).record.map(|(header, _)| header.flags & flag::FROM_CLIENT)
+        };
+        let opened_by_client = judge(&setting.datagram(ports, &first));
+        prop_assert!(opened_by_client.is_some());
+        for (back, payload) in &rest {
+            let frame = if *back { setting.answer(ports, payload) } else { setting.datagram(ports, payload) };
+            // Whoever was the client at first stays it.
+            if let Some(from_client) = judge(&frame) {
+                prop_assert_eq!(Some(from_client) == opened_by_client, !back);
+            }
+            sent[usize::from(*back)] += 1;
+        }
+        let entries: Vec<_> = model.tables.entries().map(|(_, entry)| entry.books().packets).collect();
+        prop_assert_eq!(entries.len(), 1);
+        // The client's address is the low one. Without accounting, bulk is not counted.
+        let [[low, high], [datagrams, answers]] = [entries[0], sent];
+        let few = low <= datagrams && high <= answers;
+        prop_assert!(few && (accounting == 0 || [low, high] == sent), "{low} of {datagrams}, {high} of {answers}");
+    }
+
+    #[test]
+    fn what_tells_only_addresses_goes_to_one_shard(
+        hosts in (any::<u32>(), any::<u32>()),
+        ports in vec((any::<u16>(), any::<u16>()), 1..4),
+        shards in 1..=64_u32,
+        six in any::<bool>(),
+    ) {
+        let address = |host: u32| -> IpAddr {
+            if six { Ipv6Addr::from(u128::from(host) << 64 | 0xfd).into() } else { Ipv4Addr::from(host).into() }
+        };
+        let (here, there) = (address(hosts.0), address(hosts.1));
+        let datagram = |from: SocketAddr, to: SocketAddr| Datagram { from, to, ttl: 9, payload: &[7; 64] }.frame();
+        let mut met = BTreeSet::new();
+        for (a, b) in ports {
+            let (a, b) = (SocketAddr::new(here, a), SocketAddr::new(there, b));
+            for frame in [datagram(a, b), datagram(b, a)] {
+                met.extend(Fragments::of(&frame).pieces(3).iter().map(|piece| unopened(piece, shards)));
+            }
+        }
+        prop_assert_eq!(met.len(), 1, "fragments");
+
+        let inner = Setting::default().segment((1, 2), 3, ACK, &[]);
+        let tunnel = |from, to, kind| Carrier::Tunnel { from, to, kind };
+        let (one, two) = (tunnel(here, there, Tunnel::Vxlan(1)), tunnel(here, there, Tunnel::Gre(Gre::default())));
+        let outer = tunnel([192, 0, 2, 1].into(), [192, 0, 2, 2].into(), Tunnel::Ip);
+        let nested = [&one, &two].map(|middle| [outer.wrap(&middle.wrap(&inner)), outer.back().wrap(&middle.back().wrap(&inner))]);
+        let met: BTreeSet<_> = nested.iter().flatten().map(|frame| unopened(frame, shards)).collect();
+        prop_assert_eq!(met.len(), 1, "tunnels in a tunnel");
+    }
+
+    #[test]
+    fn nothing_panics_behind_any_header(head in tunnel_head(), rest in vec(any::<u8>(), 0..600), cut in 0..700_usize) {
+        let mut frame = [head, rest].concat();
+        frame.truncate(cut.max(1));
+        let slice = Slice { bytes: &frame, wire_len: frame.len() };
+        let mut found = Transport::default();
+        if parse(&slice, Start::Ethernet, &mut found) == Parsed::Transport {
+            prop_assert!(found.l3 < found.l4 && found.l4 < found.payload && (found.l4 as usize) < frame.len());
+        }
+        Model::new(Knobs::new(SEED)).judge(&slice, Start::Ethernet, FrameInfo::default());
     }
 
     #[test]

@@ -10,7 +10,9 @@ use tests::fragment::Fragments;
 use tests::packets::{ACK, Envelope, Extension, FIN, PSH, SYN};
 
 use crate::duel::SEED;
-use crate::frames::{METHODS, Setting, VERSIONS, carriers, dtls, initial, inner, long, other_tunnels};
+use crate::frames::{
+    KNOWN_VERSIONS, METHODS, OTHER_VERSIONS, Setting, carriers, dtls, initial, inner, long, other_tunnels,
+};
 use crate::model::{Judgement, Model};
 
 /// A filter with no flows in it.
@@ -125,19 +127,28 @@ fn a_split_banner_makes_the_flow_one_of_ssh() {
 
 #[test]
 fn quic_is_told_by_version_and_type_on_any_port() {
-    /// How many of [`VERSIONS`] can be opened; they come first.
-    const KNOWN: usize = 11;
     let setting = Setting::default();
-    for (number, version) in VERSIONS.into_iter().enumerate() {
+    let known = KNOWN_VERSIONS.map(|version| (version, true));
+    for (version, is_known) in known.into_iter().chain(OTHER_VERSIONS.map(|version| (version, false))) {
         let turned = u8::from(version == 0x6b33_43cf);
         let packet = |kind: u8| long(0xc0 | ((kind + turned) & 3) << 4, version, 1200);
         for (kind, begins, continues) in [(0, true, true), (1, false, false), (2, false, true), (3, false, true)] {
             let mut model = fresh();
-            let quic = |yes: bool| (yes && number < KNOWN).then_some(Class::Quic);
+            let quic = |yes: bool| (yes && is_known).then_some(Class::Quic);
             let frame = setting.datagram((5000, 4711), &packet(kind));
             assert_eq!(class(&mut model, &frame), quic(begins), "type {kind} of version {version:#x}, stranger");
             class(&mut model, &setting.datagram((5000, 4711), &initial()));
             assert_eq!(class(&mut model, &frame), quic(continues), "type {kind} of version {version:#x}, known");
+        }
+    }
+}
+
+#[test]
+fn quic_to_a_port_of_tunnels_is_quic() {
+    for port in [2152, 4789, 4790, 6081, 8472] {
+        for first in 0xc0..=0xcf {
+            let frame = Setting::default().datagram((443, port), &long(first, 1, 1200));
+            assert_eq!(class(&mut fresh(), &frame), Some(Class::Quic), "first byte {first:#x} to port {port}");
         }
     }
 }

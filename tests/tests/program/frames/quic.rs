@@ -2,31 +2,26 @@
 
 use super::setting::Setting;
 
-/// Versions: those that can be opened with the ends of their ranges, and neighbours of these.
-pub(crate) const VERSIONS: [u32; 24] = [
-    1,
-    0x6b33_43cf,
-    0xff00_0017,
-    0xff00_001d,
-    0xff00_0022,
-    0xface_b000,
-    0xface_b001,
-    0xface_b00f,
-    0x5430_3530,
-    0x5430_3531,
-    0x5130_3530,
+/// Versions that can be opened, the ends of the drafts among them.
+pub(crate) const KNOWN_VERSIONS: [u32; 9] =
+    [1, 0x6b33_43cf, 0xff00_0017, 0xff00_001d, 0xff00_0022, 0xface_b002, 0xface_b00e, 0x5430_3530, 0x5430_3531];
+
+/// Version negotiation, neighbours of known versions, GREASE, older and younger ones.
+pub(crate) const OTHER_VERSIONS: [u32; 15] = [
     0,
     2,
+    0x0100_0000,
+    0x6b33_43ce,
+    0x709a_50c4,
     0xff00_0016,
     0xff00_0023,
-    0xface_afff,
-    0xface_b010,
+    0xface_b001,
+    0xface_b003,
+    0xface_b00f,
+    0x5130_3530,
     0x5130_3436,
     0x5430_3532,
     0x0a0a_0a0a,
-    0x6b33_43ce,
-    0x0100_0000,
-    0x709a_50c4,
     0xffff_ffff,
 ];
 
@@ -53,7 +48,7 @@ pub(crate) fn initial() -> Vec<u8> {
 pub(super) fn long_headers(setting: &Setting) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let mut client = 2000;
-    for version in VERSIONS {
+    for version in KNOWN_VERSIONS.into_iter().chain(OTHER_VERSIONS) {
         for first in [0x80, 0xc0, 0xcf, 0xd0, 0xd3, 0xe0, 0xef, 0xf0, 0xf5, 0x40, 0] {
             client += 1;
             let payload = long(first, version, 1200);

@@ -1,0 +1,107 @@
+//! Frames with headers inside headers.
+
+use std::sync::{Arc, LazyLock, Mutex};
+
+use ja4_common::Slice;
+use ja4_common::headers::{
+    ETHERNET, ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_VLAN, Parsed, Start,
+    Transport, parse,
+};
+use ja4_common::knobs::Knobs;
+use ja4_common::select::Class;
+use ja4_user::event::Time;
+use ja4_user::fingerprint::Forms;
+use ja4_user::shard::lane::{CapturedFrame, Lane};
+use ja4_user::shard::{self, Engines, Now};
+use ja4_user::sink::{Context, Format, Formatter};
+
+use super::Lines;
+
+/// Bytes of the shortest tunnel header: a label. IP headers have more.
+const SHORTEST: usize = 4;
+
+/// Frames, each behind its length: from wherever they are read, what is found lies within the frame, one header
+/// behind the other, and each tunnel leads further in. Then through a lane: every frame is counted once by the
+/// filter, and what it hands over unopened once by the shard.
+pub fn tunnels(data: &[u8]) {
+    /// Few, so that flows displace each other.
+    const LIMITS: shard::Limits =
+        shard::Limits { connections: 4, idle: 1, reassembly: 4096, ssh_window: shard::Limits::SSH_WINDOW };
+
+    /// Used again and again, as a shard does: they take long to make.
+    static ENGINES: LazyLock<Mutex<Engines>> = LazyLock::new(|| Mutex::new(Engines::new(Forms::All)));
+
+    let knobs = Knobs::new([1, 2]);
+    let mut lane = Lane::new(&LIMITS);
+    let mut engines = ENGINES.lock().unwrap();
+    let mut sink = Lines { formatter: Formatter::new(Format::Json, Arc::new(Context::default())), text: Vec::new() };
+    let (mut number, mut rest) = (0, data);
+    while let Some((&[high, low], after)) = rest.split_first_chunk() {
+        let (bytes, after) = after.split_at(after.len().min(u16::from_be_bytes([high, low]).into()));
+        rest = after;
+        // What a capture lacks of it.
+        let slice = Slice { bytes, wire_len: bytes.len() + usize::from(high >> 4) };
+        for start in starts(bytes) {
+            descend(slice, start);
+            number += 1;
+            let frame = CapturedFrame { start, slice, time: Time(number * 100_000_000), interface: 0, number };
+            lane.frame(&frame, &knobs, &mut engines, &mut sink);
+        }
+    }
+    let end = Now { time: Time(number * 100_000_000), packet: Some(number) };
+    lane.tick(end, &mut engines, &mut sink);
+    lane.finish(end, &mut engines, &mut sink);
+    let (counters, stats) = (lane.counters(), lane.stats());
+    assert!(counters.balanced() && counters.seen == number);
+    let (nested, fragments) = (counters.emitted[Class::Nested as usize], counters.emitted[Class::Fragment as usize]);
+    let opened = stats.unwrapped;
+    // Of what is nested, all has an outcome; fragments would go to a defragmenter.
+    assert_eq!(nested, opened.taken + opened.unselected + opened.unparseable + opened.fragments + opened.too_deep);
+    assert_eq!(opened.records, nested + fragments);
+    assert_eq!(counters.emitted.iter().sum::<u64>(), stats.packets);
+    assert_eq!((stats.connections, stats.held_bytes), (0, 0));
+    assert_eq!(stats.opened, stats.ended.iter().sum::<u64>());
+}
+
+/// Every place where a frame's headers may begin, and one that the frame itself names.
+fn starts(bytes: &[u8]) -> impl Iterator<Item = Start> {
+    let at = |ethertype, offset| Start::Network { ethertype, offset };
+    let named = bytes.first_chunk().map(|&[high, low, offset]| at(u16::from_be_bytes([high, low]), offset.into()));
+    let links = [ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_VLAN, ETHERTYPE_ETHERNET];
+    // Behind an Ethernet header lies the same for those that have no link header.
+    let network = links.into_iter().map(move |ethertype| at(ethertype, ETHERNET));
+    [Start::Ethernet].into_iter().chain(network).chain(named)
+}
+
+/// From tunnel to tunnel, as userspace does it, as far as they go.
+fn descend(slice: Slice<'_>, start: Start) {
+    let (mut slice, mut start) = (slice, start);
+    for _ in 0..=slice.bytes.len() / SHORTEST {
+        let mut found = Transport::default();
+        let parsed = parse(&slice, start, &mut found);
+        let end = slice.bytes.len();
+        let (l3, l4, payload) = (found.l3 as usize, found.l4 as usize, found.payload as usize);
+        match parsed {
+            Parsed::NotIp | Parsed::OtherProtocol | Parsed::Malformed(_) => return,
+            Parsed::Fragment => {
+                assert!(l3 + 20 <= end && l3 + 20 <= l4 && (found.src_port, found.dst_port) == (0, 0));
+                return;
+            }
+            Parsed::Transport => {
+                assert!(l3 + 20 <= l4 && l4 + 8 <= payload && l4 + 8 <= end);
+                assert!(matches!((found.proto, payload - l4), (17, 8) | (6, 20..=60)));
+                return;
+            }
+            Parsed::Nested => {
+                assert!(l3 + 20 <= end && l3 + 20 <= l4);
+                assert_eq!((found.proto, found.src_port, found.dst_port), (0, 0, 0));
+            }
+        }
+        slice = Slice { bytes: slice.bytes.get(l4..).unwrap_or_default(), wire_len: slice.wire_len.saturating_sub(l4) };
+        start = match found.inner {
+            ETHERTYPE_ETHERNET => Start::Ethernet,
+            ethertype => Start::Network { ethertype, offset: 0 },
+        };
+    }
+    panic!("tunnels without an end");
+}
