@@ -11,6 +11,8 @@ pub enum Datagram {
     Other,
     /// A QUIC Initial: it begins a connection, and its sender is taken for the client.
     QuicInitial,
+    /// A QUIC Initial in a datagram too short for a client's first.
+    QuicShortInitial,
     /// A QUIC Retry, from a server.
     QuicRetry,
     /// A QUIC Handshake packet, of which the header alone is wanted.
@@ -29,6 +31,9 @@ pub enum Datagram {
 
 /// Bytes of a QUIC Handshake packet that are wanted: its header, with both connection IDs.
 pub const QUIC_HEADER: u32 = 64;
+
+/// Least payload of a datagram in which a client sends an Initial (RFC 9000, section 14.1).
+pub const QUIC_FIRST: u32 = 1200;
 
 /// QUIC version 2 (RFC 9369, section 3.1).
 const QUIC_V2: u32 = 0x6b33_43cf;
@@ -53,7 +58,7 @@ impl Datagram {
     /// Whether it begins a flow.
     #[inline(always)]
     pub const fn begins(self) -> bool {
-        !matches!(self, Self::Other | Self::QuicRetry | Self::QuicHandshake | Self::Dtls)
+        !matches!(self, Self::Other | Self::QuicShortInitial | Self::QuicRetry | Self::QuicHandshake | Self::Dtls)
     }
 
     /// Whether the client has sent it, if it begins a flow.
@@ -98,12 +103,12 @@ pub fn classify<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
     if !may_begin(first) {
         return Datagram::Other;
     }
-    if (first >> 56) as u8 == DTLS_HANDSHAKE { dtls(frame, headers, first) } else { quic(first) }
+    if (first >> 56) as u8 == DTLS_HANDSHAKE { dtls(frame, headers, first) } else { quic(first, headers.payload_len) }
 }
 
 /// Long header of a version that can be opened (RFC 9000, section 17.2).
 #[inline(always)]
-fn quic(first: u64) -> Datagram {
+fn quic(first: u64, len: u32) -> Datagram {
     let version = (first >> 24) as u32;
     let kind = (first >> 60) as u8 & 3;
     // Version 2 counts packet types from another number (RFC 9369, section 3.2).
@@ -112,7 +117,8 @@ fn quic(first: u64) -> Datagram {
         return Datagram::Other;
     }
     match kind {
-        0 => Datagram::QuicInitial,
+        0 if len >= QUIC_FIRST => Datagram::QuicInitial,
+        0 => Datagram::QuicShortInitial,
         2 => Datagram::QuicHandshake,
         3 => Datagram::QuicRetry,
         _ => Datagram::Other,

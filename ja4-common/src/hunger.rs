@@ -122,7 +122,11 @@ fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs
         phase::FRESH if covers_mark => match first_bytes(frame, segment, ahead) {
             FirstBytes::Begin(begin) => open(direction, direction.mark, begin, knobs),
             FirstBytes::TooFew => {
-                direction.budget = knobs.handshake_budget;
+                // Once: a repetition brings no new budget.
+                if direction.protocol == protocol::UNKNOWN {
+                    direction.budget = knobs.handshake_budget;
+                    direction.protocol = protocol::TLS;
+                }
                 Step::Spend
             }
             FirstBytes::Other => {
