@@ -12,8 +12,6 @@ use super::tls::text;
 use crate::event::{Http, Sink};
 #[cfg(feature = "ja4plus")]
 use crate::event::{Method, Side};
-#[cfg(feature = "ja4plus")]
-use crate::fingerprint::Forms;
 use crate::wire::WireError;
 use crate::wire::http::Request;
 
@@ -37,13 +35,8 @@ pub(super) fn request<S: Sink>(reader: &mut Reader<'_, S>, request: Result<Reque
     {
         let Methods { forms, ja4h, ja4h_values: values, .. } = &mut reader.engines.methods;
         ja4h.ja4h(&request, *forms, values);
-        let all = *forms == Forms::All;
-        let values = Values {
-            value: &values.value,
-            raw: all.then_some(&values.raw),
-            original: all.then_some(&values.original),
-            raw_original: all.then_some(&values.raw_original),
-        };
+        let others = [&*values.raw, &values.original, &values.raw_original];
+        let values = Values::with(*forms, &values.value, others);
         tell(connection, Method::Ja4h, Side::Client, reader.cause, values, None, reader.sink);
     }
     ControlFlow::Continue(())

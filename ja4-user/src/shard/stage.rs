@@ -3,6 +3,7 @@
 use super::engines::Engines;
 use super::stats::CoreStats;
 use crate::event::{Cause, Certificate, Fingerprint, Method, Side, Sink};
+use crate::fingerprint::Forms;
 use crate::flow::connection::Connection;
 use crate::flow::{Budget, Limits};
 
@@ -34,6 +35,12 @@ pub(super) struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
+    /// The value, and its other forms if they are asked for: raw, original, raw original.
+    pub(super) fn with(forms: Forms, value: &'a str, others: [&'a str; 3]) -> Self {
+        let [raw, original, raw_original] = others.map(|text| (forms == Forms::All).then_some(text));
+        Self { value, raw, original, raw_original }
+    }
+
     /// A fingerprint that has one form only.
     #[cfg(feature = "ja4plus")]
     pub(super) const fn plain(value: &'a str) -> Self {

@@ -63,13 +63,8 @@ impl<S: Sink> Handshake<'_, S> {
         tls.ech = hello.has_encrypted_client_hello();
         let Methods { forms, ja4, ja4_values: values, .. } = &mut *self.methods;
         ja4.ja4(hello, self.carrier, *forms, values);
-        let all = *forms == Forms::All;
-        let values = Values {
-            value: &values.value,
-            raw: all.then_some(&values.raw),
-            original: all.then_some(&values.original),
-            raw_original: all.then_some(&values.raw_original),
-        };
+        let others = [&*values.raw, &values.original, &values.raw_original];
+        let values = Values::with(*forms, &values.value, others);
         tell(connection, Method::Ja4, Side::Client, self.cause, values, None, self.sink);
         // Over TCP a certificate may follow. In QUIC it is encrypted, and to open further Initials costs.
         Ok(if self.carrier == Carrier::Quic { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
