@@ -135,7 +135,7 @@ pub mod point {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Verdict {
-    /// It passes, and its record, described by [`Work::selection`], goes to the flow's shard.
+    /// It passes, and its record, described by [`crate::select::Work::selection`], goes to the flow's shard.
     Selected,
     /// It passes.
     Unselected(Passed),
@@ -163,7 +163,7 @@ pub struct Selection {
     pub l4: u16,
     /// Offset of the payload.
     pub payload: u16,
-    /// Bits of [`flag`].
+    /// Bits of [`crate::record::flag`].
     pub flags: u16,
     /// Why: a [`Class`] as its number.
     pub class: u8,

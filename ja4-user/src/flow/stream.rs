@@ -16,6 +16,8 @@ pub struct Half {
     pub reassembly: Reassembly,
     /// Reads what is in order.
     pub stream: Stream,
+    /// Bytes of the shard's budget that `stream` takes.
+    charged: usize,
 }
 
 /// What a stream is read as.
@@ -80,6 +82,19 @@ impl Start {
     }
 }
 
+impl Stream {
+    /// Bytes of memory that a message under way takes.
+    pub fn buffered(&self) -> usize {
+        match self {
+            Self::Tls(stream) => stream.buffered(),
+            Self::Http1(stream) => stream.buffered(),
+            Self::Http2(stream) => stream.buffered(),
+            Self::Ssh(stream) => stream.buffered(),
+            Self::Unknown(_) | Self::Other => 0,
+        }
+    }
+}
+
 /// What a segment begins with: the filter's own test.
 pub fn begins(payload: &[u8]) -> Begin {
     match payload.first_chunk() {
@@ -91,12 +106,24 @@ pub fn begins(payload: &[u8]) -> Begin {
 impl Half {
     /// A stream whose first byte has this sequence number.
     pub fn new(first_seq: u32) -> Self {
-        Self { reassembly: Reassembly::new(first_seq), stream: Stream::Unknown(Start::default()) }
+        Self { reassembly: Reassembly::new(first_seq), stream: Stream::Unknown(Start::default()), charged: 0 }
     }
 
-    /// Gives back what waits for missing segments.
+    /// Gives back what waits for missing segments, and what a message under way takes.
     pub fn clear(&mut self, budget: &mut Budget) {
         self.reassembly.clear(budget);
+        budget.credit(std::mem::take(&mut self.charged));
+    }
+
+    /// Charges what a message under way takes by now; false where the shard has no more room.
+    pub fn charge(&mut self, budget: &mut Budget) -> bool {
+        let taken = self.stream.buffered();
+        if taken > self.charged && !budget.charge(taken - self.charged) {
+            return false;
+        }
+        budget.credit(self.charged.saturating_sub(taken));
+        self.charged = taken;
+        true
     }
 
     /// A segment at `seq` begins something. Where what lies between it and the next expected byte never

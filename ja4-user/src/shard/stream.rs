@@ -22,7 +22,7 @@ impl<S: Sink> Stage<'_, S> {
         let Some(mut half) = self.half(connection, seq, payload) else {
             return;
         };
-        let Half { reassembly, stream } = &mut *half;
+        let Half { reassembly, stream, .. } = &mut *half;
         let (side, cause) = (self.side, self.cause);
         let (engines, stats, sink) = (&mut *self.engines, &mut *self.stats, &mut *self.sink);
         let mut reading = ControlFlow::Continue(());
@@ -33,6 +33,10 @@ impl<S: Sink> Stage<'_, S> {
             }
         });
         self.stats.count_reassembly(&outcome);
+        if reading.is_continue() && !half.charge(self.budget) {
+            self.stats.refused_bytes += half.stream.buffered() as u64;
+            reading = ControlFlow::Break(());
+        }
         if let Some(place) = connection.halves.get_mut(side as usize) {
             *place = Some(half);
         }

@@ -21,13 +21,13 @@ pub(super) mod tag {
     pub(in super::super) const BMP_STRING: u8 = 0x1e;
     pub(in super::super) const SEQUENCE: u8 = 0x30;
     pub(in super::super) const SET: u8 = 0x31;
-    /// version [0], explicit
+    /// version `[0]`, explicit
     pub(in super::super) const VERSION: u8 = 0xa0;
-    /// issuerUniqueID [1]
+    /// issuerUniqueID `[1]`
     pub(in super::super) const ISSUER_UNIQUE_ID: u8 = 0x81;
-    /// subjectUniqueID [2]
+    /// subjectUniqueID `[2]`
     pub(in super::super) const SUBJECT_UNIQUE_ID: u8 = 0x82;
-    /// extensions [3], explicit
+    /// extensions `[3]`, explicit
     pub(in super::super) const EXTENSIONS: u8 = 0xa3;
 }
 
