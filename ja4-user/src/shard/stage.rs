@@ -41,6 +41,12 @@ impl<'a> Values<'a> {
         Self { value, raw, original, raw_original }
     }
 
+    /// A fingerprint with a raw form, if it is asked for.
+    #[cfg(feature = "ja4plus")]
+    pub(super) fn with_raw(forms: Forms, value: &'a str, raw: &'a str) -> Self {
+        Self { raw: (forms == Forms::All).then_some(raw), ..Self::plain(value) }
+    }
+
     /// A fingerprint that has one form only.
     #[cfg(feature = "ja4plus")]
     pub(super) const fn plain(value: &'a str) -> Self {

@@ -6,7 +6,7 @@ use super::engines::Methods;
 use super::stage::{Values, tell};
 use super::stats::{CoreStats, Protocol};
 use crate::event::{Cause, Certificate, MAX_TEXT, Method, Side, Sink};
-use crate::fingerprint::{Carrier, Forms};
+use crate::fingerprint::Carrier;
 use crate::flow::connection::Connection;
 use crate::wire::tls::{
     CertificateList, ClientHello, Framing, HandshakeMessage, HandshakeType, ServerHello, version_name,
@@ -84,8 +84,7 @@ impl<S: Sink> Handshake<'_, S> {
         if !connection.has_told(Method::Ja4s) {
             let Methods { forms, ja4s, ja4s_values: values, .. } = &mut *self.methods;
             ja4s.ja4s(hello, self.carrier, *forms, values);
-            let raw = (*forms == Forms::All).then_some(&*values.raw);
-            let values = Values { raw, ..Values::plain(&values.value) };
+            let values = Values::with_raw(*forms, &values.value, &values.raw);
             tell(connection, Method::Ja4s, Side::Server, self.cause, values, None, self.sink);
         }
         // After a HelloRetryRequest comes the ServerHello proper; below TLS 1.3 come the certificates.
@@ -124,8 +123,7 @@ impl<S: Sink> Handshake<'_, S> {
         {
             let Methods { forms, ja4x, ja4x_values: values, .. } = &mut *self.methods;
             ja4x.ja4x(certificate, *forms, values);
-            let raw = (*forms == Forms::All).then_some(&*values.raw);
-            let values = Values { raw, ..Values::plain(&values.value) };
+            let values = Values::with_raw(*forms, &values.value, &values.raw);
             tell(connection, Method::Ja4x, self.side, self.cause, values, Some(&attributes), self.sink);
         }
         if leaf && self.side == Side::Server {
