@@ -346,7 +346,10 @@ impl Work {
         } else {
             server_point(mine, theirs, has_payload)
         };
-        let ssh = mine.protocol == protocol::SSH || theirs.protocol == protocol::SSH;
+        // A banner in the middle of something else makes no SSH of it.
+        let says = |direction: &Direction| direction.protocol == protocol::SSH;
+        let is_http = |direction: &Direction| matches!(direction.protocol, protocol::HTTP | protocol::HTTP2);
+        let ssh = (says(mine) || says(theirs)) && !is_http(mine) && !is_http(theirs);
         let class = if ssh && (has_payload || self.headers.flags == tcp_flag::ACK) {
             Class::Ssh
         } else if wanted {

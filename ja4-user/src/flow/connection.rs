@@ -106,6 +106,20 @@ impl Connection {
         }
     }
 
+    /// Another connection has begun on the same ports: what is told once may be told again.
+    pub fn tell_again(&mut self, methods: &[Method]) {
+        for method in methods {
+            if let Some(told) = self.told.get_mut(*method as usize) {
+                *told = 0;
+            }
+        }
+    }
+
+    /// How many fingerprints of the method were told, up to 255.
+    pub fn told_of(&self, method: Method) -> u8 {
+        self.told.get(method as usize).copied().unwrap_or_default()
+    }
+
     /// Whether a fingerprint of the method was told.
     pub fn has_told(&self, method: Method) -> bool {
         self.told.get(method as usize).is_some_and(|told| *told > 0)

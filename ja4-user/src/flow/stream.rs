@@ -140,7 +140,7 @@ impl Half {
                 *stream = HandshakeStream::new();
             }
             // Between two requests lies a body, or a request that comes late.
-            (Stream::Http1(stream), Begin::Http1) if stream.in_body() => stream.resync(),
+            (Stream::Http1(stream), Begin::Http1) if stream.in_body() => stream.skip(ahead.unsigned_abs().into()),
             (Stream::Http1(_), Begin::Http1) if self.reassembly.held_pieces() < HELD_REQUESTS => return,
             (Stream::Http1(stream), Begin::Http1) => stream.resync(),
             (Stream::Tls(_), _) => return,

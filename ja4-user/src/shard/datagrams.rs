@@ -10,9 +10,7 @@ use super::stage::Stage;
 use super::stage::{Values, tell};
 use super::stats::Protocol;
 use super::tls::Handshake;
-#[cfg(feature = "ja4plus")]
-use crate::event::Method;
-use crate::event::{Side, Sink, Time};
+use crate::event::{Method, Side, Sink, Time};
 use crate::fingerprint::Carrier;
 #[cfg(feature = "ja4plus")]
 use crate::fingerprint::ja4l;
@@ -20,6 +18,7 @@ use crate::flow::connection::{Carried, Connection, Quic};
 use crate::flow::latency::between;
 use crate::flow::quic::{self, Seen};
 use crate::packet::Decoded;
+use crate::wire::WireError;
 
 impl<S: Sink> Stage<'_, S> {
     /// Takes the datagrams of a record: one, or those of a super-packet.
@@ -44,6 +43,10 @@ impl<S: Sink> Stage<'_, S> {
         match class {
             QUIC => self.quic(connection, decoded, datagram),
             DTLS => self.dtls(connection, datagram),
+            DHCP if datagram.payload.len() < datagram.wire_len => {
+                // What is cut off may hold options: half a list would be another value.
+                self.stats.count_malformed(Protocol::Dhcp, WireError::Truncated);
+            }
             DHCP => self.dhcp(connection, datagram.payload),
             _ => {}
         }
@@ -53,7 +56,15 @@ impl<S: Sink> Stage<'_, S> {
         let mut quic = match std::mem::take(&mut connection.carried) {
             Carried::Nothing => Box::default(),
             Carried::Quic(quic) => quic,
-            other => return connection.carried = other,
+            // Nothing has come of it: a stray datagram does not decide what the flow carries.
+            Carried::Dtls(mut halves) if connection.attributes.tls.is_none() => {
+                halves.iter_mut().for_each(|half| half.clear(self.budget));
+                Box::default()
+            }
+            other => {
+                self.stats.stray_segments += 1;
+                return connection.carried = other;
+            }
         };
         let Stage { side, cause, budget, engines, stats, sink, .. } = self;
         let (methods, engine) = (&mut engines.methods, &mut engines.quic);
@@ -76,6 +87,7 @@ impl<S: Sink> Stage<'_, S> {
         }
         if seen.restarted {
             (quic.asked, quic.answered, quic.server_handshake) = (None, None, None);
+            connection.tell_again(&[Method::Ja4s, Method::Ja4l, Method::Ja4ls]);
         }
         self.quic_points(connection, &mut quic, &seen, decoded.ttl);
         connection.carried = Carried::Quic(quic);
@@ -136,7 +148,14 @@ impl<S: Sink> Stage<'_, S> {
         let mut halves = match std::mem::take(&mut connection.carried) {
             Carried::Nothing => Box::default(),
             Carried::Dtls(halves) => halves,
-            other => return connection.carried = other,
+            Carried::Quic(mut quic) if quic.state.version().is_none() => {
+                quic.state.close(self.budget);
+                Box::default()
+            }
+            other => {
+                self.stats.stray_segments += 1;
+                return connection.carried = other;
+            }
         };
         let Stage { side, cause, budget, engines, stats, sink, .. } = self;
         let [client, server] = &mut *halves;

@@ -16,6 +16,13 @@ use crate::wire::{WireError, x509};
 /// Most ALPN names kept of a hello: more than any client offers.
 const MAX_ALPN_NAMES: usize = 16;
 
+/// Bytes of these names together.
+const MAX_ALPN_BYTES: usize = 256;
+
+/// ClientHellos told of one connection: the first, and the one that a HelloRetryRequest or a
+/// HelloVerifyRequest asks for.
+const MAX_HELLOS: u8 = 2;
+
 /// Where messages turn into events.
 pub(super) struct Handshake<'a, S> {
     pub(super) carrier: Carrier,
@@ -55,12 +62,17 @@ impl<S: Sink> Handshake<'_, S> {
             tls.sni = hello.sni().map(str::to_owned);
         }
         if tls.alpn.is_empty() {
-            tls.alpn = hello.alpn().take(MAX_ALPN_NAMES).map(text).collect();
+            let mut room = MAX_ALPN_BYTES;
+            let within = |name: &&[u8]| room.checked_sub(name.len()).map(|left| room = left).is_some();
+            tls.alpn = hello.alpn().take(MAX_ALPN_NAMES).take_while(within).map(text).collect();
         }
         if tls.cipher.is_none() {
             tls.version = version_name(hello.version());
         }
         tls.ech = hello.has_encrypted_client_hello();
+        if connection.told_of(Method::Ja4) >= MAX_HELLOS {
+            return Err(WireError::TooMany);
+        }
         let Methods { forms, ja4, ja4_values: values, .. } = &mut *self.methods;
         ja4.ja4(hello, self.carrier, *forms, values);
         let others = [&*values.raw, &values.original, &values.raw_original];
@@ -140,5 +152,6 @@ pub(super) fn text(bytes: &[u8]) -> String {
 /// A text within [`MAX_TEXT`].
 pub(super) fn cut(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(MAX_TEXT));
+    text.shrink_to_fit();
     text
 }

@@ -15,6 +15,10 @@ pub const MAX_BLOCK: usize = 64 * 1024;
 /// empty ones without end are an attack (CVE-2024-27316 and its kin).
 pub const MAX_CONTINUATIONS: u8 = 64;
 
+/// Decoded bytes of all field sections of one stream: a dynamic table lets a few bytes stand for many
+/// (RFC 7541, section 7.3), and all of them are read.
+const MAX_DECODED: usize = 1024 * 1024;
+
 /// Where an [`Http2Stream`] stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Status {
@@ -55,6 +59,8 @@ pub struct Http2Stream {
     state: State,
     /// The stream whose block is open, so that nothing but CONTINUATION may come; 0: none.
     open: u32,
+    /// Bytes decoded so far.
+    decoded: usize,
     /// CONTINUATION frames of the open block.
     continuations: u8,
     status: Status,
@@ -80,6 +86,7 @@ impl Http2Stream {
             header: [0; FrameHeader::LEN],
             state: State::Preface(0),
             open: 0,
+            decoded: 0,
             continuations: 0,
             status: Status::Open,
         }
@@ -254,6 +261,10 @@ impl Http2Stream {
     {
         self.open = 0;
         self.decoder.decode(block, &mut self.list)?;
+        self.decoded = self.decoded.saturating_add(self.list.size());
+        if self.decoded > MAX_DECODED {
+            return Err(Status::Failed(WireError::TooLong));
+        }
         let flow = Request::from_list(&self.list).map_or(ControlFlow::Continue(()), receive);
         if self.list.held() > KEPT_LIST {
             self.list = HeaderList::default();

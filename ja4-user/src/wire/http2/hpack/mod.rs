@@ -51,6 +51,10 @@ impl HeaderList {
     }
 
     /// Bytes of memory held.
+    pub(super) const fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(super) const fn held(&self) -> usize {
         self.bytes.capacity() + self.lengths.capacity() * size_of::<(u32, u32)>()
     }
