@@ -28,7 +28,8 @@ pub(crate) const MAX_RECORD: u32 = (1 << 14) + 2048;
 /// identification string is shorter.
 pub const SHORTEST: u32 = RECORD_HEADER + 4;
 
-/// TLS content type of a handshake (RFC 8446, section 5.1).
+/// TLS content types of an alert and of a handshake (RFC 8446, section 5.1).
+pub(crate) const ALERT: u8 = 21;
 pub(crate) const HANDSHAKE: u8 = 22;
 
 /// Judges the first eight bytes, in network byte order.
@@ -38,6 +39,9 @@ pub fn begin(first: u64) -> Begin {
     if byte == HANDSHAKE {
         return hello(first);
     }
+    if byte == ALERT {
+        return warned(first);
+    }
     // Nearly every other packet ends here.
     if !byte.is_ascii_uppercase() || byte > b'V' {
         return Begin::Nothing;
@@ -45,11 +49,12 @@ pub fn begin(first: u64) -> Begin {
     text(first)
 }
 
+/// Judges them where a TLS record begins.
 #[inline(always)]
-fn hello(first: u64) -> Begin {
-    let [_, major, minor, hi, lo, hello, len_hi, _] = first.to_be_bytes();
+pub(crate) fn hello(first: u64) -> Begin {
+    let [content, major, minor, hi, lo, hello, len_hi, _] = first.to_be_bytes();
     let record = u32::from(u16::from_be_bytes([hi, lo]));
-    if major != 3 || minor > 4 || !(4..=MAX_RECORD).contains(&record) || len_hi != 0 {
+    if content != HANDSHAKE || major != 3 || minor > 4 || !(4..=MAX_RECORD).contains(&record) || len_hi != 0 {
         return Begin::Nothing;
     }
     match hello {
@@ -58,6 +63,19 @@ fn hello(first: u64) -> Begin {
         _ => Begin::Nothing,
     }
 }
+
+/// A warning, as a server sends it before its ServerHello where it does not know the name it was asked
+/// for (RFC 6066, section 3), and the next record's type.
+#[inline(always)]
+fn warned(first: u64) -> Begin {
+    match first.to_be_bytes() {
+        [_, 3, 0..=4, 0, 2, ALERT_WARNING, _, HANDSHAKE] => Begin::ServerHello,
+        _ => Begin::Nothing,
+    }
+}
+
+/// Level of an alert after which the handshake goes on (RFC 5246, section 7.2).
+pub(crate) const ALERT_WARNING: u8 = 1;
 
 /// Whether a word is one of those texts. LLVM makes one binary search of it.
 macro_rules! is_any {

@@ -281,9 +281,6 @@ pub trait Flows {
     /// Adds or replaces the entry of `entry.key`; false where the table refused it.
     fn insert(&mut self, hash: u64, entry: &FlowEntry) -> bool;
 
-    /// Marks a flow as no longer worth a look-up for its bulk packets.
-    fn forget(&mut self, hash: u64);
-
     /// Keeps the flow of this hash in the filter that [`Flows::maybe`] asks.
     fn touch(&mut self, hash: u64);
 

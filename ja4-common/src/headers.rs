@@ -99,11 +99,13 @@ pub enum Malformed {
     UdpTruncated,
     /// Shorter than the header of a tunnel.
     TunnelTruncated,
+    /// The IP header announces more bytes than the frame had on the wire.
+    IpLength,
 }
 
 impl Malformed {
     /// Every reason, in the order of its counter.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::LinkTruncated,
         Self::Ipv4Truncated,
         Self::Ipv4Header,
@@ -113,6 +115,7 @@ impl Malformed {
         Self::TcpHeader,
         Self::UdpTruncated,
         Self::TunnelTruncated,
+        Self::IpLength,
     ];
 
     /// Name of the counter.
@@ -127,6 +130,7 @@ impl Malformed {
             Self::TcpHeader => "tcp_header",
             Self::UdpTruncated => "udp_truncated",
             Self::TunnelTruncated => "tunnel_truncated",
+            Self::IpLength => "ip_length",
         }
     }
 }
@@ -188,8 +192,8 @@ pub struct Transport {
     pub inner: u16,
 }
 
-/// Parses the headers of one frame into `out`, those inside a tunnel if there is one. Where the IP header announces no length (TSO of
-/// more than 64 KiB leaves it 0), the payload runs to the frame's end.
+/// Parses the headers of one frame into `out`, those inside a tunnel if there is one. Where the IP header
+/// announces no length (TSO of more than 64 KiB leaves it 0), the payload runs to the frame's end.
 #[inline(always)]
 pub fn parse<B: Bytes>(frame: &B, start: Start, out: &mut Transport) -> Parsed {
     let (ethertype, offset) = match start {

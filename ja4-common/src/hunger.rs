@@ -12,18 +12,19 @@
 //! - **HTTP/2**: the client's first bytes from the preface on.
 //! - **SSH**: the identification string and what follows it, KEXINIT.
 //!
-//! A byte budget bounds each of them.
+//! A byte budget bounds each of them. A segment far from where the stream is, forged or after a hole,
+//! is not wanted but takes from the budget all the same; it never ends the hunger by itself.
 //!
 //! ```text
 //!          in-order bytes are TLS, HTTP, SSH          it is over
 //!  FRESH ───────────────────────────▶ RECORDS, TEXT ───────────────▶ CLOSING
 //!    │ they are not, or budget spent     ▲  │ budget spent            │ far behind
 //!    └──────────────▶ IDLE ◀─────────────┼──┴─────────────────────────┘
-//!                      └─────────────────┘ a segment begins with a hello, a request, a banner
+//!                      └─────────────────┘ a segment begins with a hello, a request, a banner: anew
 //! ```
 
 use crate::Bytes;
-use crate::begin::{self, Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
+use crate::begin::{self, ALERT, ALERT_WARNING, Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
 use crate::flow::{Direction, protocol, seen};
 use crate::knobs::Knobs;
 
@@ -50,12 +51,29 @@ mod content {
 /// Bytes of a ChangeCipherSpec record.
 const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
 
+/// Bytes of an alert record.
+const ALERT_RECORD: u32 = RECORD_HEADER + 2;
+
 /// Record headers followed in one segment. A flight has four to six; a sender of many tiny records
 /// is followed by budget instead.
 const MAX_RECORDS_PER_SEGMENT: usize = 8;
 
-/// A segment this far past `mark` says that the handshake is over, or was never whole.
+/// A segment this far past `mark` is not of the handshake at hand.
 const FAR: i32 = 1 << 20;
+
+/// Whether a segment is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Want {
+    /// No.
+    No,
+    /// It would be, but the budget is spent; later ones are not wanted.
+    Spent,
+    /// Yes: it goes on with what is wanted, or fills a gap in it.
+    Yes,
+    /// Yes: it begins something, and what lies before it was not wanted.
+    Anew,
+}
 
 /// Payload of one segment and where it stands.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,6 +104,8 @@ pub fn begins<B: Bytes>(frame: &B, segment: &Segment) -> Begin {
 enum Step {
     /// Nothing: it is not wanted.
     Skip,
+    /// It lies too far away to be wanted, and costs budget.
+    Waste,
     /// It is wanted as long as the budget lasts.
     Spend,
     /// `mark` lies in it: follow the record headers from there.
@@ -103,19 +123,26 @@ pub fn is_sated<B: Bytes>(frame: &B, direction: &Direction, segment: &Segment) -
     sated && begins(frame, segment) == Begin::Nothing
 }
 
-/// Whether the direction wants this segment; moves its state on.
+/// Whether the direction wants this segment, written to `out` as a number; moves its state on.
+// A number that comes back through memory is one state for the verifier; returned it would be four.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> bool {
-    match step(frame, direction, segment, knobs) {
-        Step::Skip => false,
+pub fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs, out: &mut u8) {
+    let mut anew = false;
+    let want = match step(frame, direction, segment, knobs, &mut anew) {
+        Step::Skip => Want::No,
+        Step::Waste => match spend(direction, segment) {
+            Want::Yes => Want::No,
+            other => other,
+        },
         Step::Spend => spend(direction, segment),
         Step::Walk => walk(frame, direction, segment),
         Step::Read => read(frame, direction, segment),
-    }
+    };
+    *out = if anew && want == Want::Yes { Want::Anew } else { want } as u8;
 }
 
 #[inline(always)]
-fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> Step {
+fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs, anew: &mut bool) -> Step {
     let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
     let covers_mark = ahead <= 0 && ahead.wrapping_add(segment.len as i32) > 0;
     match direction.phase {
@@ -135,12 +162,9 @@ fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs
             }
         },
         phase::RECORDS if covers_mark => Step::Walk,
+        phase::RECORDS if ahead > FAR => Step::Waste,
         // Out of order, or the header that `mark` points at was split over two segments.
-        phase::FRESH | phase::RECORDS if ahead > 0 => {
-            if ahead > FAR {
-                direction.phase = phase::IDLE;
-                return Step::Skip;
-            }
+        phase::FRESH | phase::RECORDS if (1..=FAR).contains(&ahead) => {
             if begins_past_handshake(frame, segment) {
                 (direction.phase, direction.mark) = (phase::CLOSING, segment.seq);
                 return Step::Skip;
@@ -154,18 +178,21 @@ fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs
             begin => open(direction, segment.seq, begin, knobs),
         },
         phase::TEXT => Step::Read,
-        // Before the first payload byte: a keep-alive, which carries nothing new.
-        phase::FRESH => Step::Skip,
         phase::CLOSING if ahead < 0 => Step::Spend,
-        _ => {
-            if direction.phase == phase::CLOSING && ahead > FAR {
-                direction.phase = phase::IDLE;
+        // FRESH: not near the number that the SYN gave. It is a keep-alive, which lies before it, or the SYN
+        // was forged.
+        _ => match begins(frame, segment) {
+            Begin::Nothing => {
+                if direction.phase == phase::CLOSING && ahead > FAR {
+                    direction.phase = phase::IDLE;
+                }
+                if direction.phase == phase::FRESH && ahead > FAR { Step::Waste } else { Step::Skip }
             }
-            match begins(frame, segment) {
-                Begin::Nothing => Step::Skip,
-                begin => open(direction, segment.seq, begin, knobs),
+            begin => {
+                *anew = true;
+                open(direction, segment.seq, begin, knobs)
             }
-        }
+        },
     }
 }
 
@@ -175,13 +202,16 @@ fn open(direction: &mut Direction, mark: u32, begin: Begin, knobs: &Knobs) -> St
     direction.mark = mark;
     direction.budget = knobs.handshake_budget;
     let (protocol, phase) = match begin {
-        Begin::Http1 => (protocol::HTTP, phase::TEXT),
+        Begin::Http1 => {
+            direction.budget = knobs.http_budget;
+            (protocol::HTTP, phase::TEXT)
+        }
         Begin::Http2 => {
             direction.budget = knobs.http2_budget;
             (protocol::HTTP2, phase::TEXT)
         }
         Begin::Ssh => {
-            direction.budget = knobs.fresh_budget;
+            direction.budget = knobs.ssh_budget;
             (protocol::SSH, phase::TEXT)
         }
         _ => {
@@ -195,12 +225,12 @@ fn open(direction: &mut Direction, mark: u32, begin: Begin, knobs: &Knobs) -> St
 
 /// Takes a segment of HTTP or SSH.
 #[inline(always)]
-fn read<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> bool {
-    let wanted = spend(direction, segment);
-    if wanted && direction.protocol == protocol::HTTP && ends_block(frame, segment) {
+fn read<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Want {
+    let want = spend(direction, segment);
+    if want == Want::Yes && direction.protocol == protocol::HTTP && ends_block(frame, segment) {
         (direction.phase, direction.mark) = (phase::CLOSING, segment.seq.wrapping_add(segment.len));
     }
-    wanted
+    want
 }
 
 /// Whether a segment ends with an empty line, as a request without a body does (RFC 9112, section 2).
@@ -215,13 +245,13 @@ fn ends_block<B: Bytes>(frame: &B, segment: &Segment) -> bool {
 
 /// Takes the segment's payload from the budget; with the last of it, hunger ends.
 #[inline(always)]
-fn spend(direction: &mut Direction, segment: &Segment) -> bool {
+fn spend(direction: &mut Direction, segment: &Segment) -> Want {
     if direction.budget == 0 {
         direction.phase = phase::IDLE;
-        return false;
+        return Want::Spent;
     }
     direction.budget = direction.budget.saturating_sub(segment.len);
-    true
+    Want::Yes
 }
 
 enum FirstBytes {
@@ -239,7 +269,7 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, ahead: i32) -> FirstBytes
     let Some([first]) = frame.load_far::<1>(at as usize) else {
         return FirstBytes::Other;
     };
-    if first != HANDSHAKE && !first.is_ascii_uppercase() {
+    if first != HANDSHAKE && first != ALERT && !first.is_ascii_uppercase() {
         return FirstBytes::Other;
     }
     if len >= 8
@@ -260,6 +290,7 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, ahead: i32) -> FirstBytes
         {
             FirstBytes::Begin(Begin::ClientHello)
         }
+        Some([ALERT, 3, 0..=4, 0, 2, ALERT_WARNING]) => FirstBytes::Begin(Begin::ServerHello),
         // Cut within the eight bytes that would tell.
         Some([b'S', b'S', b'H', b'-', ..]) if len < 8 => FirstBytes::Begin(Begin::Ssh),
         Some([b'P', b'R', b'I', b' ', ..]) if len < 8 => FirstBytes::Begin(Begin::Http2),
@@ -281,56 +312,66 @@ fn begins_past_handshake<B: Bytes>(frame: &B, segment: &Segment) -> bool {
     }
 }
 
-/// Whether a hello follows the ChangeCipherSpec record at `done`.
+/// Length of the record at `done` of a segment, header included, where the handshake goes on behind it and
+/// its content is none; 0: it is no such record.
 #[inline(always)]
-fn precedes_hello<B: Bytes>(frame: &B, segment: &Segment, done: u32) -> bool {
-    let behind = segment.at + done + CHANGE_CIPHER_SPEC;
-    done + CHANGE_CIPHER_SPEC + SHORTEST <= segment.len
-        && frame.load_far::<8>(behind as usize).is_some_and(|first| {
-            matches!(begin::begin(u64::from_be_bytes(first)), Begin::ClientHello | Begin::ServerHello)
-        })
+fn interlude<B: Bytes>(frame: &B, segment: &Segment, content: u8, done: u32) -> u32 {
+    let at = (segment.at + done) as usize;
+    let left = segment.len - done;
+    match content {
+        // After a HelloRetryRequest the client sends a second hello behind it (RFC 8446, D.4).
+        content::CHANGE_CIPHER_SPEC if left >= CHANGE_CIPHER_SPEC + SHORTEST => {
+            let behind = frame.load_far::<8>(at + CHANGE_CIPHER_SPEC as usize);
+            match behind.map(|first| begin::hello(u64::from_be_bytes(first))) {
+                Some(Begin::ClientHello | Begin::ServerHello) => CHANGE_CIPHER_SPEC,
+                _ => 0,
+            }
+        }
+        ALERT if left >= ALERT_RECORD => match frame.load_far::<6>(at) {
+            Some([_, 3, 0..=4, 0, 2, ALERT_WARNING]) => ALERT_RECORD,
+            _ => 0,
+        },
+        _ => 0,
+    }
 }
 
 /// Follows record headers from `mark`, which lies in this segment.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> bool {
-    // mark - seq, between 0 and len - 1.
-    let mut done = direction.mark.wrapping_sub(segment.seq);
+fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Want {
     for _ in 0..MAX_RECORDS_PER_SEGMENT {
+        // Between 0 and len - 1 at first.
+        let done = direction.mark.wrapping_sub(segment.seq);
         if done >= segment.len {
             break;
         }
-        let left = segment.len - done;
-        let content = match frame.load_far::<1>((segment.at + done) as usize) {
-            Some([content]) => content,
-            None => break,
+        let Some([content]) = frame.load_far::<1>((segment.at + done) as usize) else {
+            break;
         };
-        if content == content::CHANGE_CIPHER_SPEC && precedes_hello(frame, segment, done) {
-            // After a HelloRetryRequest the client sends a second hello behind it (RFC 8446, D.4).
-            done += CHANGE_CIPHER_SPEC;
-            direction.mark = segment.seq.wrapping_add(done);
-            continue;
-        }
+        let record;
         if content != HANDSHAKE {
-            direction.phase = phase::CLOSING;
-            if done == 0 {
-                return false;
+            record = interlude(frame, segment, content, done);
+            if record == 0 {
+                direction.phase = phase::CLOSING;
+                if done == 0 {
+                    return Want::No;
+                }
+                break;
             }
-            break;
+        } else {
+            if segment.len - done < RECORD_HEADER {
+                break;
+            }
+            let Some([_, major, _, hi, lo]) = frame.load_far::<5>((segment.at + done) as usize) else {
+                break;
+            };
+            let body = u32::from(u16::from_be_bytes([hi, lo]));
+            if major != 3 || body > MAX_RECORD {
+                direction.phase = phase::CLOSING;
+                break;
+            }
+            record = RECORD_HEADER + body;
         }
-        if left < RECORD_HEADER {
-            break;
-        }
-        let Some([_, major, _, hi, lo]) = frame.load_far::<5>((segment.at + done) as usize) else {
-            break;
-        };
-        let record = u32::from(u16::from_be_bytes([hi, lo]));
-        if major != 3 || record > MAX_RECORD {
-            direction.phase = phase::CLOSING;
-            break;
-        }
-        done += RECORD_HEADER + record;
-        direction.mark = segment.seq.wrapping_add(done);
+        direction.mark = direction.mark.wrapping_add(record);
     }
     spend(direction, segment)
 }

@@ -17,8 +17,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// | 36 | 4 | 1: the governor is on |
 /// | 40 | 4 | log2 of the length of an epoch, ns |
 /// | 44 | 4 | payload bytes wanted of an HTTP/2 client |
-/// | 48 | 8 × classes | governor: records per second, per class and CPU |
-/// | 48 + 8 × classes | 8 × classes | governor: burst, records |
+/// | 48 | 4 | payload bytes wanted of an HTTP/1 request |
+/// | 52 | 4 | payload bytes wanted of one side of an SSH handshake |
+/// | 56 | 8 × classes | governor: records per second, per class and CPU |
+/// | 56 + 8 × classes | 8 × classes | governor: burst, records |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Knobs {
@@ -41,6 +43,11 @@ pub struct Knobs {
     /// Payload bytes wanted of an HTTP/2 client: its requests share one compression state, so they
     /// are read from the first byte on, or not at all.
     pub http2_budget: u32,
+    /// Payload bytes wanted of an HTTP/1 request, and of the body behind it: the filter does not know how
+    /// long that is.
+    pub http_budget: u32,
+    /// Payload bytes wanted of one side of an SSH handshake.
+    pub ssh_budget: u32,
     /// Records per second and CPU of each class; 0: no limit.
     pub rate: [u64; Class::COUNT],
     /// Records of each class that may come at once.
@@ -51,13 +58,18 @@ pub struct Knobs {
 /// length of an epoch is chosen so that this is more than the idle time of a flow.
 pub const EPOCHS_KEPT: u8 = 10;
 
-const _: () = assert!(size_of::<Knobs>() == 48 + 16 * Class::COUNT);
+const _: () = assert!(size_of::<Knobs>() == 56 + 16 * Class::COUNT);
 
 impl Knobs {
     /// Payload bytes wanted of a stream until its first bytes say what it is.
     pub const FRESH_BUDGET: u32 = 4 << 10;
-    /// Payload bytes wanted of the handshake of one direction.
-    pub const HANDSHAKE_BUDGET: u32 = 16 << 10;
+    /// Payload bytes wanted of the TLS handshake of one direction: a chain of post-quantum certificates
+    /// takes some 30 KiB.
+    pub const HANDSHAKE_BUDGET: u32 = 64 << 10;
+    /// Payload bytes wanted of an HTTP/1 request: what common servers take at most for its header block.
+    pub const HTTP_BUDGET: u32 = 32 << 10;
+    /// Payload bytes wanted of one side of an SSH handshake: KEXINIT takes some 2 KiB.
+    pub const SSH_BUDGET: u32 = 8 << 10;
     /// Payload bytes wanted of an HTTP/2 client.
     pub const HTTP2_BUDGET: u32 = 64 << 10;
     /// Slots of the filter: one byte each.
@@ -75,6 +87,8 @@ impl Knobs {
             governor: 0,
             epoch_shift: 34,
             http2_budget: Self::HTTP2_BUDGET,
+            http_budget: Self::HTTP_BUDGET,
+            ssh_budget: Self::SSH_BUDGET,
             rate: [0; Class::COUNT],
             burst: [0; Class::COUNT],
         }

@@ -23,6 +23,8 @@ pub mod flag {
     pub const TRUNCATED: u16 = 1 << 5;
     /// `books` hold the flow's counts.
     pub const TRACKED: u16 = 1 << 6;
+    /// The payload begins something in the middle of its stream: what lies before it was not selected.
+    pub const ANEW: u16 = 1 << 7;
 }
 
 /// Fixed part of a record; the captured bytes follow. Integers are little-endian, as BPF programs

@@ -11,9 +11,9 @@ use crate::begin::Begin;
 use crate::datagram::{self, Datagram};
 use crate::flow::{Books, Direction, FlowEntry, FlowKey, Flows, protocol, seen};
 use crate::headers::{
-    self, PROTO_GRE, PROTO_IPV4, PROTO_IPV6, PROTO_TCP, PROTO_UDP, Parsed, Start, Transport, tcp_flag,
+    self, Malformed, PROTO_GRE, PROTO_IPV4, PROTO_IPV6, PROTO_TCP, PROTO_UDP, Parsed, Start, Transport, tcp_flag,
 };
-use crate::hunger::{self, Segment, phase};
+use crate::hunger::{self, Segment, Want, phase};
 use crate::knobs::Knobs;
 use crate::quick::{self, Shape};
 use crate::record::{FrameInfo, flag};
@@ -34,6 +34,8 @@ pub struct Work {
     pub info: FrameInfo,
     /// Which end of the key sent the frame: 0 the low one, 1 the high one.
     from: u32,
+    /// A [`Want`].
+    want: u8,
 }
 
 /// The port of SSH: a fallback for connections whose banner was not seen.
@@ -93,12 +95,16 @@ pub fn select<B: Bytes, F: Flows>(
         }
     }
     work.describe(frame, info());
+    if work.is_short() {
+        return Verdict::Unparseable(Malformed::IpLength);
+    }
     let outcome = if opens { work.opening(flows, knobs) } else { work.segment(frame, known, flows, knobs) };
     match outcome {
         Outcome::Wanted => Verdict::Selected,
         Outcome::Hungry | Outcome::Quiet => Verdict::Unselected(Passed::Tracked),
         Outcome::Stranger => Verdict::Unselected(Passed::Untracked),
         Outcome::Copy => Verdict::Unselected(Passed::Copy),
+        Outcome::Spent => Verdict::Unselected(Passed::Spent),
     }
 }
 
@@ -124,6 +130,8 @@ enum Outcome {
     Stranger,
     /// Met before.
     Copy,
+    /// The first that the budget has no room for.
+    Spent,
 }
 
 impl Work {
@@ -137,6 +145,13 @@ impl Work {
         self.selection.l3 = self.headers.l3 as u16;
         self.selection.l4 = self.headers.l4 as u16;
         self.selection.payload = self.headers.payload as u16;
+    }
+
+    /// Whether the frame had fewer bytes on the wire than its IP header announces.
+    #[inline(always)]
+    fn is_short(&self) -> bool {
+        let Segment { at, len, .. } = self.segment;
+        at + len > self.selection.wire_len
     }
 
     /// A frame that says no more than its addresses, and goes whole to the shard of these.
@@ -168,16 +183,17 @@ impl Work {
         knobs: &Knobs,
     ) -> Verdict {
         let kind = datagram::classify(frame, &self.headers);
-        // Without accounting a flow is forgotten with its first bulk packet, which may come between those
-        // of its handshake: then the entry must be looked for.
-        let known = flows.maybe(self.selection.hash) || (knobs.accounting == 0 && kind != Datagram::Other);
+        let known = flows.maybe(self.selection.hash);
         if !known && !kind.begins() {
             return Verdict::Unselected(Passed::Udp);
         }
         self.describe(frame, info());
+        if self.is_short() {
+            return Verdict::Unparseable(Malformed::IpLength);
+        }
         match self.known_datagram(kind, known, flows, knobs) {
             Outcome::Wanted => Verdict::Selected,
-            Outcome::Hungry | Outcome::Quiet => Verdict::Unselected(Passed::Tracked),
+            Outcome::Hungry | Outcome::Quiet | Outcome::Spent => Verdict::Unselected(Passed::Tracked),
             Outcome::Stranger => Verdict::Unselected(Passed::Udp),
             Outcome::Copy => Verdict::Unselected(Passed::Copy),
         }
@@ -211,10 +227,8 @@ impl Work {
         F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
         mine.last_seen = now;
         if let Datagram::Other = kind {
-            // Without accounting, bulk packets are not worth a look-up.
-            if knobs.accounting == 0 {
-                flows.forget(hash);
-            } else {
+            // Without accounting, bulk packets are not worth a look-up for long.
+            if knobs.accounting != 0 {
                 flows.touch(hash);
             }
             return Outcome::Quiet;
@@ -310,7 +324,8 @@ impl Work {
             found = flows.find(&self.key, hash);
             if found.is_none() {
                 self.selection.books = Books::default();
-                self.choose(class, from_client, begin != Begin::Nothing, point::NONE, 0);
+                let whole = begin != Begin::Nothing;
+                self.choose(class, from_client, whole, point::NONE, if whole { flag::ANEW } else { 0 });
                 return Outcome::Wanted;
             }
         }
@@ -321,7 +336,7 @@ impl Work {
         let outcome = self.tracked::<B, F>(frame, entry, now, knobs);
         match outcome {
             Outcome::Copy => {}
-            Outcome::Quiet if knobs.accounting == 0 => flows.forget(hash),
+            Outcome::Quiet if knobs.accounting == 0 => {}
             _ => flows.touch(hash),
         }
         outcome
@@ -338,9 +353,12 @@ impl Work {
         F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
         mine.last_seen = now;
         let has_payload = self.segment.len > 0;
-        let wanted = has_payload
-            && !hunger::is_sated(frame, mine, &self.segment)
-            && hunger::wants(frame, mine, &self.segment, knobs);
+        self.want = Want::No as u8;
+        if has_payload && !hunger::is_sated(frame, mine, &self.segment) {
+            hunger::wants(frame, mine, &self.segment, knobs, &mut self.want);
+        }
+        let want = *frame.settle(&mut self.want);
+        let wanted = want >= Want::Yes as u8;
         let point = if from_client {
             client_point(mine, theirs, self.headers.flags & tcp_flag::ACK != 0, has_payload)
         } else {
@@ -363,11 +381,14 @@ impl Work {
             Class::Ack
         } else if point == point::F {
             Class::Latency
+        } else if want == Want::Spent as u8 {
+            return Outcome::Spent;
         } else {
             return if is_quiet(mine) && is_quiet(theirs) { Outcome::Quiet } else { Outcome::Hungry };
         };
         self.selection.books = entry.books();
-        self.choose(class, from_client, wanted, point, flag::TRACKED);
+        let anew = if want == Want::Anew as u8 { flag::ANEW } else { 0 };
+        self.choose(class, from_client, wanted, point, flag::TRACKED | anew);
         Outcome::Wanted
     }
 

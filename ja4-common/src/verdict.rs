@@ -93,14 +93,24 @@ pub enum Passed {
     Tracked,
     /// A packet already met on another interface or hook.
     Copy,
+    /// The first of a stream that has used up what is selected of one handshake or request.
+    Spent,
 }
 
 impl Passed {
     /// Number of reasons.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 8;
     /// Every reason, in the order of its counter.
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::NotIp, Self::Fragment, Self::OtherProtocol, Self::Udp, Self::Untracked, Self::Tracked, Self::Copy];
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::NotIp,
+        Self::Fragment,
+        Self::OtherProtocol,
+        Self::Udp,
+        Self::Untracked,
+        Self::Tracked,
+        Self::Copy,
+        Self::Spent,
+    ];
 
     /// Name of the counter.
     pub const fn name(self) -> &'static str {
@@ -112,6 +122,7 @@ impl Passed {
             Self::Untracked => "untracked",
             Self::Tracked => "tracked",
             Self::Copy => "copy",
+            Self::Spent => "spent",
         }
     }
 }

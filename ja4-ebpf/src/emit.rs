@@ -6,7 +6,7 @@ use ja4_common::counter::Counters;
 use ja4_common::flow::shard_of;
 use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
-use ja4_common::record::{FrameInfo, HEADER, RecordHeader, SIZE_CLASSES};
+use ja4_common::record::{FrameInfo, HEADER, RecordHeader, SIZE_CLASSES, flag};
 use ja4_common::select::{Class, Selection, Verdict, select};
 
 use crate::bytes::{self, Copied, Reserved};
@@ -41,6 +41,9 @@ pub(crate) fn judge<F: Copied>(frame: &F, egress: bool, info: impl FnOnce() -> F
         Verdict::Selected => {
             let class = work.selection.class;
             count::selected(counters, class);
+            if work.selection.flags & flag::TRACKED == 0 && has_flow(class) {
+                counters.flow_refused += 1;
+            }
             let now = bytes::now();
             if knobs.governor != 0 && !granted(class, buckets, now, knobs) {
                 count::governed(counters, class);
@@ -51,6 +54,12 @@ pub(crate) fn judge<F: Copied>(frame: &F, egress: bool, info: impl FnOnce() -> F
             Some(class)
         }
     }
+}
+
+/// Whether frames of this class belong to a flow that should have an entry.
+#[inline(always)]
+fn has_flow(class: u8) -> bool {
+    class != Class::Fragment as u8 && class != Class::Nested as u8
 }
 
 /// What every size class needs to write the record.

@@ -57,13 +57,6 @@ impl Flows for KernelFlows {
     }
 
     #[inline(always)]
-    fn forget(&mut self, hash: u64) {
-        if let Some(slot) = bytes::slot(hash, self.slot_mask) {
-            *slot = 0;
-        }
-    }
-
-    #[inline(always)]
     fn touch(&mut self, hash: u64) {
         if let Some(slot) = bytes::slot(hash, self.slot_mask)
             && *slot != self.epoch

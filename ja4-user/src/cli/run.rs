@@ -39,12 +39,12 @@ const QUEUE: usize = 256;
 /// Between two settings of the kernel half's coarse clock.
 const COARSE_CLOCK: Duration = Duration::from_millis(100);
 
-/// Records per second and CPU of what only userspace can open, fragments and tunnels inside tunnels: they
-/// may be bulk traffic, and most of them are nothing in the end.
-const UNOPENED_RATE: u64 = 20_000;
-
 /// Records of a class that may come at once, in seconds of its rate.
 const BURST_SECONDS: u64 = 1;
+
+/// Time that a flow outlasts its last packet of interest in the filter where bulk packets are not counted,
+/// seconds: long enough for a pause between requests.
+const UNCOUNTED_SECONDS: u64 = 30;
 
 /// Fingerprint live traffic.
 #[derive(Debug, Args)]
@@ -77,9 +77,9 @@ pub(super) struct Run {
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     idle_timeout: u32,
 
-    /// Most SYNs, SYN-ACKs and other records of one class per second and CPU; 0: no limit
-    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
-    governor_rate: u32,
+    /// Most records of each class per second and CPU, in place of the defaults; 0: no limit
+    #[arg(long, value_name = "N")]
+    governor_rate: Option<u32>,
 
     /// Do not count packets and bytes of connections: bulk packets cost less
     #[arg(long)]
@@ -91,6 +91,22 @@ pub(super) struct Run {
 
     #[command(flatten)]
     output: Output,
+}
+
+/// Records of a class per second and CPU: what a shard gets through, and none takes more than a part of
+/// its time. A flood of one class costs records of this class.
+const fn default_rate(class: Class) -> u64 {
+    match class {
+        Class::Syn | Class::SynAck | Class::Ack | Class::Latency | Class::End | Class::Ssh => 1_000_000,
+        Class::Tls => 500_000,
+        Class::Http => 250_000,
+        // Keys have to be derived for each.
+        Class::Quic => 200_000,
+        Class::Dtls => 100_000,
+        Class::Dhcp => 20_000,
+        // They may be bulk traffic, and most of them are nothing in the end.
+        Class::Fragment | Class::Nested => 20_000,
+    }
 }
 
 impl Run {
@@ -139,19 +155,11 @@ impl Run {
         knobs.shards = self.shard_count();
         knobs.accounting = u32::from(!self.no_accounting);
         knobs.governor = 1;
-        knobs.rate = [u64::from(self.governor_rate); Class::COUNT];
-        let bounded = match self.governor_rate {
-            0 => UNOPENED_RATE,
-            rate => UNOPENED_RATE.min(rate.into()),
-        };
-        for (class, rate) in Class::ALL.into_iter().zip(&mut knobs.rate) {
-            if matches!(class, Class::Fragment | Class::Nested) {
-                *rate = bounded;
-            }
-        }
+        knobs.rate = Class::ALL.map(|class| self.governor_rate.map_or(default_rate(class), u64::from));
         knobs.burst = knobs.rate.map(|rate| rate * BURST_SECONDS);
         // EPOCHS_KEPT epochs outlast an idle flow.
-        let idle = u64::from(self.idle_timeout) * 1_000_000_000;
+        let kept = if self.no_accounting { UNCOUNTED_SECONDS } else { self.idle_timeout.into() };
+        let idle = kept * 1_000_000_000;
         knobs.epoch_shift = (idle / u64::from(EPOCHS_KEPT - 2)).next_power_of_two().trailing_zeros();
         Settings { knobs, ring_bytes: (self.ring_size * 1024).next_power_of_two(), flows: self.max_connections }
     }

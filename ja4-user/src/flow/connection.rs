@@ -7,7 +7,7 @@ use super::dtls::DtlsHalf;
 use super::latency::Latencies;
 use super::quic::QuicState;
 use super::sequence::Seen;
-use super::stream::Half;
+use super::stream::{Half, Stretch};
 use super::tcp::Opening;
 use crate::event::{Attributes, Ended, FlowIdentity, Method, Side, Time};
 #[cfg(feature = "ja4plus")]
@@ -69,9 +69,9 @@ pub struct Connection {
     pub books: Books,
     /// Sequence number of each side's first payload byte, once its SYN was seen; client, server.
     pub first_seq: [Option<u32>; 2],
-    /// Sequence number behind each side's last handshake, once it is over: a hello before it is a
+    /// What was read of each side's last stream, once it is over: what comes of it again is a
     /// retransmission. Client, server.
-    pub handshake_end: [Option<u32>; 2],
+    pub read: [Option<Stretch>; 2],
     /// Each side's stream; client, server.
     pub halves: [Option<Box<Half>>; 2],
     /// What it carries beside.
@@ -142,11 +142,8 @@ impl Connection {
             && let Some(mut half) = half.take()
         {
             half.clear(budget);
-            if let Some(first) = self.first_seq.get_mut(side as usize) {
-                *first = None;
-            }
-            if let Some(end) = self.handshake_end.get_mut(side as usize) {
-                *end = Some(half.reassembly.next_seq());
+            if let Some(read) = self.read.get_mut(side as usize) {
+                *read = Some(half.stretch());
             }
         }
     }

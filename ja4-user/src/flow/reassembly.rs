@@ -153,7 +153,8 @@ pub struct Reassembly {
 // Every tracked flow has two of them, and nearly all are idle.
 const _: () = assert!(size_of::<Reassembly>() <= 32);
 
-/// Pieces ahead of a gap: never empty, in order of sequence, disjoint, none of them at `next`.
+/// Pieces ahead of a gap: never empty, in order of sequence, disjoint, none of them at `next` but after
+/// [`Reassembly::skip_gap`].
 #[derive(Debug, Default)]
 struct Held {
     pieces: Vec<Piece>,
@@ -188,6 +189,18 @@ impl Reassembly {
         self.held.as_ref().map_or(0, |held| held.pieces.len())
     }
 
+    /// Gives up the gap: the stream goes on with what is held behind it, at the next push.
+    pub fn skip_gap(&mut self) {
+        if let Some(seq) = self.first_held() {
+            self.next = seq;
+        }
+    }
+
+    /// Sequence number of the first byte held.
+    fn first_held(&self) -> Option<u32> {
+        self.held.as_ref().and_then(|held| held.pieces.first()).map(|piece| piece.seq)
+    }
+
     /// Takes a segment, whose payload begins at `seq`, and gives `deliver` what is now in order, never
     /// an empty slice.
     ///
@@ -205,6 +218,9 @@ impl Reassembly {
         let ahead = seq.wrapping_sub(self.next).cast_signed();
         if ahead > 0 {
             self.hold(seq, payload, limits, budget, &mut outcome);
+            if self.first_held() == Some(self.next) {
+                self.release(&[], budget, &mut outcome, &mut deliver);
+            }
             return outcome;
         }
         let behind = ahead.unsigned_abs() as usize;
@@ -213,7 +229,7 @@ impl Reassembly {
             return outcome;
         };
         outcome.duplicate = behind;
-        let rest = self.release(fresh, budget, &mut outcome, &mut deliver);
+        let rest = if fresh.is_empty() { fresh } else { self.release(fresh, budget, &mut outcome, &mut deliver) };
         if !rest.is_empty() {
             deliver(rest);
             self.advance(rest.len());
@@ -243,9 +259,6 @@ impl Reassembly {
         outcome: &mut Outcome,
         deliver: &mut impl FnMut(&[u8]),
     ) -> &'a [u8] {
-        if fresh.is_empty() {
-            return fresh;
-        }
         let Some(mut held) = self.held.take() else {
             return fresh;
         };

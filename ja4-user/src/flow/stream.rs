@@ -18,7 +18,36 @@ pub struct Half {
     pub stream: Stream,
     /// Bytes of the shard's budget that `stream` takes.
     charged: usize,
+    /// Where the bytes begin that were read without a gap.
+    begun: u32,
+    /// Up to here all that was to be read has been; what lies between this and `begun` was never seen.
+    floor: u32,
 }
+
+/// What was read of one direction's stream, once that has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Stretch {
+    floor: u32,
+    begun: u32,
+    end: u32,
+}
+
+impl Stretch {
+    /// Whether a byte at `seq` was read before.
+    pub fn contains(&self, seq: u32) -> bool {
+        let before = |a: u32, b: u32| a.wrapping_sub(b).cast_signed() < 0;
+        before(seq, self.floor) || (!before(seq, self.begun) && before(seq, self.end))
+    }
+
+    /// Where the next stream that begins at `seq` has its floor.
+    fn floor_for(&self, seq: u32) -> u32 {
+        if seq.wrapping_sub(self.end).cast_signed() < 0 { self.floor } else { self.end }
+    }
+}
+
+/// How far before the beginning of a stream that was met midway something unseen may begin: the furthest
+/// a window can reach (RFC 7323, section 2.3).
+const UNSEEN: u32 = 1 << 30;
 
 /// What a stream is read as.
 #[derive(Debug)]
@@ -66,10 +95,13 @@ impl Start {
 
     /// What the bytes say; `None` while they are too few.
     pub fn kind(&self, side: Side) -> Option<Stream> {
-        /// Content type of a TLS handshake record.
+        /// Content types of a TLS alert and handshake record.
+        const ALERT: u8 = 21;
         const HANDSHAKE: u8 = 22;
         match (self.as_bytes(), side) {
-            ([HANDSHAKE, ..], _) => Some(Stream::Tls(HandshakeStream::new())),
+            // A warning may come before the ServerHello.
+            ([HANDSHAKE, ..], _) | ([ALERT, 3, _, _], Side::Server) => Some(Stream::Tls(HandshakeStream::new())),
+            ([ALERT] | [ALERT, 3] | [ALERT, 3, _], Side::Server) => None,
             (b"SSH-", _) => Some(Stream::Ssh(SshStream::new())),
             (b"PRI ", Side::Client) => Some(Stream::Http2(Box::default())),
             ([first, ..], Side::Client) if first.is_ascii_uppercase() => {
@@ -106,7 +138,27 @@ pub fn begins(payload: &[u8]) -> Begin {
 impl Half {
     /// A stream whose first byte has this sequence number.
     pub fn new(first_seq: u32) -> Self {
-        Self { reassembly: Reassembly::new(first_seq), stream: Stream::Unknown(Start::default()), charged: 0 }
+        Self::behind(first_seq, first_seq)
+    }
+
+    /// A stream that is met midway, at `seq`: behind the stream's first byte, if it is known.
+    pub fn midway(seq: u32, first_seq: Option<u32>) -> Self {
+        Self::behind(first_seq.unwrap_or(seq.wrapping_sub(UNSEEN)), seq)
+    }
+
+    /// A stream that begins at `seq`, after another has ended.
+    pub fn after(stretch: &Stretch, seq: u32) -> Self {
+        Self::behind(stretch.floor_for(seq), seq)
+    }
+
+    fn behind(floor: u32, begun: u32) -> Self {
+        let stream = Stream::Unknown(Start::default());
+        Self { reassembly: Reassembly::new(begun), stream, charged: 0, begun, floor }
+    }
+
+    /// What was read of it.
+    pub fn stretch(&self) -> Stretch {
+        Stretch { floor: self.floor, begun: self.begun, end: self.reassembly.next_seq() }
     }
 
     /// Gives back what waits for missing segments, and what a message under way takes.
@@ -126,9 +178,18 @@ impl Half {
         true
     }
 
-    /// A segment at `seq` begins something. Where what lies between it and the next expected byte never
-    /// comes, since the filter left it out (STARTTLS, the ChangeCipherSpec before a second hello, the body
-    /// of a request), the stream goes on there.
+    /// A segment at `seq` begins something that lies before what was read, behind something that never was:
+    /// what was read there came too early, or was forged. The stream goes on with the segment.
+    pub fn go_back(&mut self, seq: u32, budget: &mut Budget) {
+        let stretch = self.stretch();
+        if seq.wrapping_sub(self.begun).cast_signed() < 0 && !stretch.contains(seq) {
+            self.clear(budget);
+            *self = Self::behind(self.floor, seq);
+        }
+    }
+
+    /// A segment at `seq` begins something, and the filter has left out what lies before it (STARTTLS, the
+    /// ChangeCipherSpec before a second hello, the body of a request): the stream goes on there.
     pub fn skip_to(&mut self, seq: u32, begin: Begin, budget: &mut Budget) {
         let ahead = seq.wrapping_sub(self.reassembly.next_seq()).cast_signed();
         if ahead <= 0 {
@@ -142,11 +203,15 @@ impl Half {
             // Between two requests lies a body, or a request that comes late.
             (Stream::Http1(stream), Begin::Http1) if stream.in_body() => stream.skip(ahead.unsigned_abs().into()),
             (Stream::Http1(_), Begin::Http1) if self.reassembly.held_pieces() < HELD_REQUESTS => return,
-            (Stream::Http1(stream), Begin::Http1) => stream.resync(),
+            (Stream::Http1(stream), Begin::Http1) => {
+                stream.resync();
+                return self.reassembly.skip_gap();
+            }
             (Stream::Tls(_), _) => return,
             (stream, _) => *stream = Stream::Unknown(Start::default()),
         }
         self.reassembly.clear(budget);
+        (self.floor, self.begun) = (self.reassembly.next_seq(), seq);
         self.reassembly = Reassembly::new(seq);
     }
 }

@@ -34,6 +34,10 @@ use crate::packet::{self, Decoded, Packet, Segment, Transport};
 /// it.
 const LINGER: u64 = 2_000_000_000;
 
+/// A packet so long after a RST shows that the receiver did not take it, nanoseconds: what was on its way
+/// has arrived by then.
+const OUTLIVED: u64 = 1_000_000_000;
+
 /// How long after the client's answer JA4TS waits for a SYN-ACK that was already on its way,
 /// nanoseconds. The server's first payload ends the wait.
 const ANSWER_GRACE: u64 = 1_000_000_000;
@@ -169,12 +173,16 @@ impl Core {
                 tell_ja4ts(connection, cause, stage.engines, stage.sink);
             }
             // A SYN's payload (TCP Fast Open, RFC 7413) follows it in sequence.
-            stage.stream(connection, segment.seq.wrapping_add(u32::from(segment.syn())), decoded.payload);
+            let seq = segment.seq.wrapping_add(u32::from(segment.syn()));
+            stage.stream(connection, seq, decoded.payload, packet.header.flags & flag::ANEW != 0);
         }
         let ended = (segment.fin() || segment.rst()) && observe_end(connection, segment, side, cause, engines, sink);
         let hash = connection.hash;
         if ended {
-            connection.release(&mut self.budget);
+            // A RST may be forged; what it seems to end is kept until it proves true.
+            if connection.ended == Some(Ended::Fin) {
+                connection.release(&mut self.budget);
+            }
             push_bounded(&mut self.lingering, cause.time, LINGER, hash, decoded.key, self.waiting);
         }
         if waits {
@@ -225,7 +233,14 @@ impl Core {
         {
             self.lingering.pop_front();
             // The tuple may have been used again since.
-            if self.connections.get(hash, &key).is_some_and(|connection| connection.ended.is_some()) {
+            let Some(connection) = self.connections.get_mut(hash, &key) else {
+                continue;
+            };
+            let last = books.entry(hash, &key).map_or(connection.last, |entry| connection.last.max(last_seen(&entry)));
+            if connection.ended == Some(Ended::Rst) && last.0.saturating_add(LINGER - OUTLIVED) >= due.0 {
+                connection.ended = None;
+            }
+            if connection.ended.is_some() {
                 self.retire(hash, &key, Ended::Open, now, books, engines, sink);
             }
         }
@@ -243,7 +258,7 @@ impl Core {
                 && let Some(connection) = self.connections.touch(hash, &key)
             {
                 connection.books = entry.books();
-                connection.last = connection.last.max(Time(entry.low.last_seen.max(entry.high.last_seen)));
+                connection.last = connection.last.max(last_seen(&entry));
                 if now.time.0.saturating_sub(connection.last.0) < self.idle {
                     continue;
                 }
@@ -277,7 +292,7 @@ impl Core {
         };
         if let Some(entry) = books.entry(hash, key) {
             connection.books = entry.books();
-            connection.last = connection.last.max(Time(entry.low.last_seen.max(entry.high.last_seen)));
+            connection.last = connection.last.max(last_seen(&entry));
         }
         books.remove(hash, key);
         let ended = *connection.ended.get_or_insert(ended);
@@ -303,6 +318,11 @@ impl Core {
             self.stats.count_ended(ended);
         }
     }
+}
+
+/// Time of a flow's last packet.
+fn last_seen(entry: &FlowEntry) -> Time {
+    Time(entry.low.last_seen.max(entry.high.last_seen))
 }
 
 /// Has a connection looked at again after a while. Where too many wait already, it goes by idle time
@@ -346,7 +366,7 @@ fn meet(packet: &Packet<'_>, decoded: &Decoded<'_>) -> Connection {
         last: Time(packet.header.time),
         books: packet.header.books,
         first_seq: [None; 2],
-        handshake_end: [None; 2],
+        read: [None; 2],
         halves: [None, None],
         carried: Carried::Nothing,
         sealed: false,

@@ -45,8 +45,6 @@ impl Flows for UserFlows {
         true
     }
 
-    fn forget(&mut self, _: u64) {}
-
     fn touch(&mut self, _: u64) {}
 
     fn now(&self) -> u64 {

@@ -17,9 +17,9 @@ use crate::wire::tls::Status;
 use crate::wire::{http1, http2};
 
 impl<S: Sink> Stage<'_, S> {
-    /// Takes a segment with payload.
-    pub(super) fn stream(&mut self, connection: &mut Connection, seq: u32, payload: &[u8]) {
-        let Some(mut half) = self.half(connection, seq, payload) else {
+    /// Takes a segment with payload. `anew`: the filter has left out what lies before it.
+    pub(super) fn stream(&mut self, connection: &mut Connection, seq: u32, payload: &[u8], anew: bool) {
+        let Some(mut half) = self.half(connection, seq, payload, anew) else {
             return;
         };
         let Half { reassembly, stream, .. } = &mut *half;
@@ -50,29 +50,34 @@ impl<S: Sink> Stage<'_, S> {
     }
 
     /// The stream that the segment belongs to, taken out of the connection.
-    fn half(&mut self, connection: &mut Connection, seq: u32, payload: &[u8]) -> Option<Box<Half>> {
+    fn half(&mut self, connection: &mut Connection, seq: u32, payload: &[u8], anew: bool) -> Option<Box<Half>> {
         let begin = begins(payload);
         if let Some(mut half) = connection.halves.get_mut(self.side as usize).and_then(Option::take) {
-            half.skip_to(seq, begin, self.budget);
+            if begin != Begin::Nothing {
+                half.go_back(seq, self.budget);
+            }
+            if anew {
+                half.skip_to(seq, begin, self.budget);
+            }
             return Some(half);
         }
-        let end = connection.handshake_end.get(self.side as usize).copied().flatten();
-        if end.is_some_and(|end| seq.wrapping_sub(end).cast_signed() < 0) {
-            self.stats.duplicate_bytes += payload.len() as u64;
-            return None;
-        }
-        // A new one: from the first byte of the stream, or from something in the middle of it.
         let first_seq = connection.first_seq.get(self.side as usize).copied().flatten();
-        match first_seq {
-            Some(first) if begin == Begin::Nothing || seq == first => Some(Box::new(Half::new(first))),
-            _ if begin != Begin::Nothing => Some(Box::new(Half::new(seq))),
+        let half = match connection.read.get(self.side as usize).copied().flatten() {
+            Some(read) if read.contains(seq) => {
+                self.stats.duplicate_bytes += payload.len() as u64;
+                return None;
+            }
+            Some(read) if begin != Begin::Nothing => Half::after(&read, seq),
+            None if anew && begin != Begin::Nothing => Half::midway(seq, first_seq),
+            None if let Some(first) = first_seq => Half::new(first),
             _ => {
                 if !matches!(connection.carried, Carried::Ssh(_)) {
                     self.stats.stray_segments += 1;
                 }
-                None
+                return None;
             }
-        }
+        };
+        Some(Box::new(half))
     }
 }
 

@@ -235,8 +235,6 @@ impl Flows for OpenHanded {
         false
     }
 
-    fn forget(&mut self, _: u64) {}
-
     fn touch(&mut self, _: u64) {}
 
     fn now(&self) -> u64 {

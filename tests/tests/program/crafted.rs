@@ -176,6 +176,6 @@ fn the_comparison_sees_a_difference() {
     duel.agree(Program::Xdp, &early[0], || "within both budgets".into());
     let (left, right) = duel.both(Program::Xdp, &early[1]);
     assert_eq!(left.counters[0].selected[Class::Tls as usize], 1);
-    assert_eq!(right.counters[0].unselected[Passed::Tracked as usize], 1);
+    assert_eq!(right.counters[0].unselected[Passed::Spent as usize], 1);
     assert_ne!(left, right);
 }

@@ -62,10 +62,6 @@ impl Flows for Tables {
         true
     }
 
-    fn forget(&mut self, hash: u64) {
-        self.slots.remove(&self.slot(hash));
-    }
-
     fn touch(&mut self, hash: u64) {
         self.slots.insert(self.slot(hash), self.epoch());
     }

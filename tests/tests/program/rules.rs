@@ -117,7 +117,7 @@ fn a_split_banner_makes_the_flow_one_of_ssh() {
         let ack = setting.segment(ports, 99, ACK, &[]);
         let (kind, header) = chosen(&mut model, &ack).unwrap();
         assert_eq!((kind, header.captured as usize), (Class::Ssh, ack.len()));
-        class(&mut model, &setting.segment(ports, 100, ACK, &[7; 5000]));
+        class(&mut model, &setting.segment(ports, 100, ACK, &[7; 9000]));
         let (kind, header) = chosen(&mut model, &setting.segment(ports, 60_000, PSH | ACK, &[7; 500])).unwrap();
         assert_eq!((kind, header.payload_len), (Class::Ssh, 500));
         assert_eq!((header.flags & flag::HEADERS_ONLY, header.captured), (flag::HEADERS_ONLY, 54));
