@@ -178,11 +178,12 @@ impl Half {
         true
     }
 
-    /// A segment at `seq` begins something that lies before what was read, behind something that never was:
-    /// what was read there came too early, or was forged. The stream goes on with the segment.
-    pub fn go_back(&mut self, seq: u32, budget: &mut Budget) {
-        let stretch = self.stretch();
-        if seq.wrapping_sub(self.begun).cast_signed() < 0 && !stretch.contains(seq) {
+    /// A segment at `seq` begins something that lies before what was read, behind something that never was;
+    /// or it is the stream's first, and what was read began before it. What was read came too early, or was
+    /// forged: the stream goes on with the segment.
+    pub fn go_back(&mut self, seq: u32, first_seq: Option<u32>, budget: &mut Budget) {
+        let before = seq.wrapping_sub(self.begun).cast_signed() < 0;
+        if (before || first_seq == Some(seq)) && seq != self.reassembly.next_seq() && !self.stretch().contains(seq) {
             self.clear(budget);
             *self = Self::behind(self.floor, seq);
         }
@@ -205,7 +206,10 @@ impl Half {
             (Stream::Http1(_), Begin::Http1) if self.reassembly.held_pieces() < HELD_REQUESTS => return,
             (Stream::Http1(stream), Begin::Http1) => {
                 stream.resync();
-                return self.reassembly.skip_gap();
+                self.floor = self.reassembly.next_seq();
+                self.reassembly.skip_gap();
+                self.begun = self.reassembly.next_seq();
+                return;
             }
             (Stream::Tls(_), _) => return,
             (stream, _) => *stream = Stream::Unknown(Start::default()),

@@ -52,16 +52,16 @@ impl<S: Sink> Stage<'_, S> {
     /// The stream that the segment belongs to, taken out of the connection.
     fn half(&mut self, connection: &mut Connection, seq: u32, payload: &[u8], anew: bool) -> Option<Box<Half>> {
         let begin = begins(payload);
+        let first_seq = connection.first_seq.get(self.side as usize).copied().flatten();
         if let Some(mut half) = connection.halves.get_mut(self.side as usize).and_then(Option::take) {
             if begin != Begin::Nothing {
-                half.go_back(seq, self.budget);
+                half.go_back(seq, first_seq, self.budget);
             }
             if anew {
                 half.skip_to(seq, begin, self.budget);
             }
             return Some(half);
         }
-        let first_seq = connection.first_seq.get(self.side as usize).copied().flatten();
         let half = match connection.read.get(self.side as usize).copied().flatten() {
             Some(read) if read.contains(seq) => {
                 self.stats.duplicate_bytes += payload.len() as u64;

@@ -220,3 +220,31 @@ fn fragments_that_could_matter_go_to_user_space_whole() {
     icmp[14 + 9] = 1;
     assert_eq!(judge(&mut fresh(), &icmp).counters[0].unselected[Passed::Fragment as usize], 1);
 }
+
+#[test]
+fn without_accounting_a_flow_in_the_same_slot_makes_no_hungry_one_forgotten() {
+    let setting = Setting::default();
+    let mut model = Model::new(Knobs { accounting: 0, slot_mask: 0, ..Knobs::new(SEED) });
+    class(&mut model, &setting.segment((5000, 443), 0, SYN, &[]));
+    // Another flow comes, says what is of no interest, and is bulk from then on.
+    class(&mut model, &setting.segment((5001, 443), 0, SYN, &[]));
+    for seq in [1, 101, 201] {
+        class(&mut model, &setting.segment((5001, 443), seq, PSH | ACK, &[7; 100]));
+    }
+    // A first segment too short to tell alone.
+    assert_eq!(class(&mut model, &setting.segment((5000, 443), 1, PSH | ACK, &[22, 3, 1])), Some(Class::Tls));
+}
+
+#[test]
+fn a_body_behind_its_request_ends_the_interest_with_the_budget() {
+    let setting = Setting::default();
+    let mut model = fresh();
+    let at = |model: &mut Model, seq, bytes: &[u8]| judge(model, &setting.segment((5000, 80), seq, PSH | ACK, bytes));
+    at(&mut model, 1, b"POST / HTTP/1.1\r\nContent-Length: 900000\r\n\r\n....");
+    let wanted = (0..100).map(|number| at(&mut model, 100 + 1000 * number, &[b'x'; 1000]));
+    let records: Vec<_> = wanted.collect();
+    let selected = records.iter().filter(|judgement| judgement.record.is_some()).count();
+    assert_eq!(selected, Knobs::HTTP_BUDGET.div_ceil(1000) as usize);
+    let spent: u64 = records.iter().map(|judgement| judgement.counters[0].unselected[Passed::Spent as usize]).sum();
+    assert_eq!(spent, 1, "counted once");
+}

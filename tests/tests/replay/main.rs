@@ -15,6 +15,7 @@ mod dhcp_values;
 mod handshakes;
 mod headers;
 mod hello_values;
+mod hostile;
 mod http_values;
 mod opening_values;
 mod reassembly;
