@@ -44,6 +44,23 @@ fn tls_after_starttls() {
     assert_eq!(values(&events, "ja4s"), [JA4S_13]);
 }
 
+/// Each counts as the packet that it is; the traffic around them goes on being counted.
+#[test]
+fn segments_from_far_away_do_not_hide_ssh_traffic() {
+    let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:22");
+    talk.handshake().client(b"SSH-2.0-one\r\n").server(b"SSH-2.0-two\r\n");
+    for place in 1..=8 {
+        talk.client_at(place << 27, &[0; 1400]).server_at(place << 27, &[0; 1400]);
+    }
+    for packet in 0..100 {
+        let at = 13 + packet * 36;
+        // One is sent twice.
+        talk.client_at(at, &[0; 36]).server_at(at, &[0; 36]).client_at(at, &[0; 36]);
+    }
+    let value = values(&run(&talk, &["--ssh-window", "1000"]).events(), "ja4ssh").concat();
+    assert_eq!(value, "c36s36_c109s109_c1s0");
+}
+
 #[test]
 fn tls_after_a_long_clear_text_dialogue() {
     let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:143");
