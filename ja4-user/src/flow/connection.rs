@@ -87,7 +87,7 @@ pub struct Connection {
     /// The opening, until JA4TS is told.
     pub opening: Option<Box<Opening>>,
     /// Fingerprints told, by method.
-    pub told: [u8; Method::ALL.len()],
+    pub told: [u32; Method::ALL.len()],
     /// Sides that have sent FIN; client, server.
     pub finished: [bool; 2],
     /// How it ended, once it has.
@@ -95,12 +95,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// The number of the next fingerprint of a method, from 1; it stays at 255.
+    /// The number of the next fingerprint of a method, from 1.
     pub fn count(&mut self, method: Method) -> u32 {
         match self.told.get_mut(method as usize) {
             Some(told) => {
                 *told = told.saturating_add(1);
-                u32::from(*told)
+                *told
             }
             None => 1,
         }
@@ -115,14 +115,14 @@ impl Connection {
         }
     }
 
-    /// How many fingerprints of the method were told, up to 255.
-    pub fn told_of(&self, method: Method) -> u8 {
+    /// How many fingerprints of the method were told.
+    pub fn told_of(&self, method: Method) -> u32 {
         self.told.get(method as usize).copied().unwrap_or_default()
     }
 
     /// Whether a fingerprint of the method was told.
     pub fn has_told(&self, method: Method) -> bool {
-        self.told.get(method as usize).is_some_and(|told| *told > 0)
+        self.told_of(method) > 0
     }
 
     /// Packets and bytes, client first.

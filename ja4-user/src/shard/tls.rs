@@ -21,7 +21,7 @@ const MAX_ALPN_BYTES: usize = 256;
 
 /// ClientHellos told of one connection: the first, and the one that a HelloRetryRequest or a
 /// HelloVerifyRequest asks for.
-const MAX_HELLOS: u8 = 2;
+const MAX_HELLOS: u32 = 2;
 
 /// Where messages turn into events.
 pub(super) struct Handshake<'a, S> {

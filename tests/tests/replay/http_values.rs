@@ -172,6 +172,20 @@ fn each_request_of_a_connection_has_its_value() {
 }
 
 #[test]
+fn every_request_of_a_long_connection_has_a_number_of_its_own() {
+    let mut talk = TcpConversation::new();
+    talk.handshake();
+    for _ in 0..300 {
+        talk.client(get("Host: h\r\n").as_bytes()).server(b"HTTP/1.1 204 No Content\r\n\r\n");
+    }
+    talk.close();
+    let events = replay(&talk);
+    let all = fingerprints(&events).into_iter().map(|event| &event["fingerprint"]);
+    let counts: Vec<_> = all.filter(|value| value["type"] == "ja4h").map(|value| value["count"].clone()).collect();
+    assert_eq!(counts, (1..=300).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_header_block_in_segments_out_of_order() {
     let request = get("Host: h\r\nUser-Agent: u\r\n");
     let (first, rest) = request.as_bytes().split_at(10);
