@@ -127,13 +127,6 @@ impl<'a> Request<'a> {
     pub fn user_agent(&self) -> Option<&'a [u8]> {
         self.field(b"user-agent")
     }
-
-    /// Whether it asks to go on in cleartext HTTP/2 (RFC 7540, section 3.2).
-    #[must_use]
-    pub fn wants_h2c(&self) -> bool {
-        let mut upgrades = self.fields().filter(|field| field.is(b"upgrade"));
-        upgrades.any(|field| list_items(field.value).any(|item| item.eq_ignore_ascii_case(b"h2c")))
-    }
 }
 
 /// The items of a value that is a comma-separated list, without the whitespace around them

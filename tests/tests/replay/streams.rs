@@ -1,5 +1,7 @@
 //! Where a stream begins, and where TLS begins in it.
 
+use serde_json::json;
+
 use super::*;
 
 #[test]
@@ -59,6 +61,42 @@ fn segments_from_far_away_do_not_hide_ssh_traffic() {
     }
     let value = values(&run(&talk, &["--ssh-window", "1000"]).events(), "ja4ssh").concat();
     assert_eq!(value, "c36s36_c109s109_c1s0");
+}
+
+/// What the first segment of a client says in other protocols looks like the start of a request.
+#[test]
+fn commands_in_capitals_are_no_broken_http() {
+    let dialogues = [
+        ["EHLO mail.example.net", "STARTTLS"],
+        ["HELP", "STARTTLS"],
+        ["AUTH TLS", "PBSZ 0"],
+        ["USER me", "STLS"],
+        ["A1 CAPABILITY", "A2 STARTTLS"],
+    ];
+    let events = replay_each(dialogues, |talk, commands| {
+        talk.handshake().server(b"220 example.org ready\r\n");
+        for command in commands {
+            talk.client(format!("{command}\r\n").as_bytes()).server(b"220 go on\r\n");
+        }
+        talk.client(&client_hello(Shape::Curl)).server(&server_flight()).close();
+    });
+    assert_eq!(values(&events, "ja4"), [Shape::Curl.ja4(); 5]);
+    assert_eq!(values(&events, "ja4s"), [JA4S_13; 5]);
+    assert_eq!(malformed(&events), json!({}));
+}
+
+/// A stream that has shown itself to be HTTP is broken by what is none.
+#[test]
+fn garbage_behind_a_request_is_broken_http() {
+    let mut talk = TcpConversation::new();
+    talk.handshake().client(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").server(b"HTTP/1.1 204 No Content\r\n\r\n");
+    talk.client(b"GET /and no more\r\n").close();
+    assert_eq!(malformed(&replay(&talk)), json!({"http": {"magic": 1}}));
+}
+
+/// What was malformed in a whole run, by protocol and reason.
+fn malformed(events: &[Value]) -> Value {
+    events.last().unwrap()["stats"]["shards"]["malformed"].clone()
 }
 
 #[test]

@@ -16,7 +16,7 @@ const FIRST_ALLOCATION: usize = 1024;
 pub enum Status<'b> {
     /// It knows where the next request begins, and takes more bytes.
     Open,
-    /// It is out of step. A request is looked for where a push begins, and only there.
+    /// It is out of step, or no HTTP/1 at all. A request is looked for where a push begins, and only there.
     Lost,
     /// The client's preface of HTTP/2 has come, at the connection's start or after an upgrade; these are
     /// the bytes behind it, for [`Http2Stream::behind_preface`](crate::wire::http2::Http2Stream::behind_preface).
@@ -31,7 +31,8 @@ pub enum Status<'b> {
 /// What the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// A header block, begun or not. `sought` where it is a guess; then it is no error if it is none.
+    /// A header block, begun or not. `sought` where it is a guess: at the stream's start, which other
+    /// protocols' commands look like (`EHLO a`), and out of step. Then it is no error if it is none.
     Block {
         sought: bool,
     },
@@ -73,10 +74,10 @@ enum Stop<'b> {
 }
 
 impl Http1Stream {
-    /// A stream that expects a request.
+    /// A stream that may begin with a request.
     #[must_use]
     pub const fn new() -> Self {
-        Self { partial: Vec::new(), scan: Scan::new(), state: State::Block { sought: false }, may_leave: false }
+        Self { partial: Vec::new(), scan: Scan::new(), state: State::Block { sought: true }, may_leave: false }
     }
 
     /// Bytes of memory held for a block under way, for the owner's total.
@@ -127,8 +128,8 @@ impl Http1Stream {
     /// Takes the next bytes of the stream and calls `receive` for each request whose block they complete.
     ///
     /// `receive` also gets what went wrong: [`WireError::Value`] once for a request some of whose lines
-    /// were passed over, right after it, and what put the stream out of step. Where it breaks, the stream
-    /// ends.
+    /// were passed over, right after it, and what put the stream out of step; but for a stream that does not
+    /// begin with a request line, which is something else. Where it breaks, the stream ends.
     pub fn push<'b, F>(&mut self, bytes: &'b [u8], mut receive: F) -> Status<'b>
     where
         F: FnMut(Result<Request<'_>, WireError>) -> ControlFlow<()>,
