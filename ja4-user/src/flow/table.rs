@@ -1,6 +1,5 @@
 //! The bounded map of flows, in order of use.
 
-use std::iter;
 use std::mem;
 
 use hashbrown::HashTable;
@@ -139,7 +138,7 @@ impl<V> FlowTable<V> {
 
     /// The value at a place. Does not count as use.
     #[inline]
-    pub fn at(&self, id: SlotId) -> Option<&V> {
+    fn at(&self, id: SlotId) -> Option<&V> {
         self.entry(id.0).map(|entry| &entry.value)
     }
 
@@ -148,12 +147,6 @@ impl<V> FlowTable<V> {
     pub fn at_mut(&mut self, id: SlotId) -> Option<&mut V> {
         let entry = self.entries.get_mut(id.0 as usize)?.as_mut()?;
         Some(&mut entry.value)
-    }
-
-    /// The key at a place.
-    #[inline]
-    pub fn key_at(&self, id: SlotId) -> Option<&FlowKey> {
-        self.entry(id.0).map(|entry| &entry.key)
     }
 
     /// The value at a place, which becomes the most recently used.
@@ -188,7 +181,7 @@ impl<V> FlowTable<V> {
     }
 
     /// Takes the entry at a place out.
-    pub fn remove_at(&mut self, id: SlotId) -> Option<(FlowKey, V)> {
+    fn remove_at(&mut self, id: SlotId) -> Option<(FlowKey, V)> {
         let SlotId(slot) = id;
         let Entry { key, value } = self.entries.get_mut(slot as usize)?.take()?;
         let hash = self.hash_of(slot);
@@ -208,30 +201,9 @@ impl<V> FlowTable<V> {
         self.entry(self.oldest).map(|entry| (&entry.key, &entry.value))
     }
 
-    /// The place of the least recently used entry.
-    pub fn oldest_id(&self) -> Option<SlotId> {
-        self.entry(self.oldest).map(|_| SlotId(self.oldest))
-    }
-
     /// Takes the least recently used entry out.
-    pub fn pop_oldest(&mut self) -> Option<(FlowKey, V)> {
+    fn pop_oldest(&mut self) -> Option<(FlowKey, V)> {
         self.remove_at(SlotId(self.oldest))
-    }
-
-    /// All entries, the least recently used first.
-    pub fn iter(&self) -> impl Iterator<Item = (&FlowKey, &V)> {
-        let mut slot = self.oldest;
-        iter::from_fn(move || {
-            let entry = self.entry(slot)?;
-            slot = self.links.get(slot as usize).map_or(NIL, |link| link.newer);
-            Some((&entry.key, &entry.value))
-        })
-    }
-
-    /// Takes entries out, the least recently used first. What the iterator has not yielded when it is
-    /// dropped stays.
-    pub fn drain(&mut self) -> impl Iterator<Item = (FlowKey, V)> {
-        iter::from_fn(|| self.pop_oldest())
     }
 
     #[inline]
@@ -315,6 +287,7 @@ mod tests {
         reason = "a test that meets the unexpected should stop there"
     )]
 
+    use std::iter;
     use std::rc::Rc;
 
     use proptest::prelude::*;
@@ -334,7 +307,17 @@ mod tests {
     }
 
     fn order<V>(table: &FlowTable<V>) -> Vec<u16> {
-        table.iter().map(|(key, _)| key.port[0]).collect()
+        entries(table).map(|(key, _)| key.port[0]).collect()
+    }
+
+    /// All entries, the least recently used first.
+    fn entries<V>(table: &FlowTable<V>) -> impl Iterator<Item = (&FlowKey, &V)> {
+        let mut slot = table.oldest;
+        iter::from_fn(move || {
+            let entry = table.entry(slot)?;
+            slot = table.links.get(slot as usize).map_or(NIL, |link| link.newer);
+            Some((&entry.key, &entry.value))
+        })
     }
 
     #[test]
@@ -415,7 +398,7 @@ mod tests {
         let mut table = FlowTable::with_capacity(2);
         let one = table.insert(hash(1), key(1), 1).id;
         add(&mut table, 2, 2);
-        assert_eq!((table.find(hash(1), &key(1)), table.key_at(one)), (Some(one), Some(&key(1))));
+        assert_eq!((table.find(hash(1), &key(1)), table.at(one)), (Some(one), Some(&1)));
         assert_eq!(table.touch_at(one), Some(&mut 1));
         assert_eq!(order(&table), [2, 1]);
         assert_eq!(table.remove_at(one), Some((key(1), 1)));
@@ -423,7 +406,6 @@ mod tests {
         assert_eq!(table.touch_at(one), None);
         assert_eq!(table.remove_at(one), None);
         assert_eq!(order(&table), [2]);
-        assert_eq!(table.oldest_id(), table.find(hash(2), &key(2)));
     }
 
     #[test]
@@ -445,8 +427,8 @@ mod tests {
         add(&mut table, 29, Rc::clone(&alive));
         table.remove(hash(25), &key(25));
         assert_eq!(Rc::strong_count(&alive), 10);
-        assert_eq!(table.drain().take(4).count(), 4);
-        assert_eq!((table.len(), Rc::strong_count(&alive)), (5, 6));
+        assert!(table.pop_oldest().is_some());
+        assert_eq!((table.len(), Rc::strong_count(&alive)), (8, 9));
         drop(table);
         assert_eq!(Rc::strong_count(&alive), 1);
     }
@@ -458,7 +440,6 @@ mod tests {
         Get(u16),
         Remove(u16),
         Pop,
-        Drain(usize),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -469,7 +450,6 @@ mod tests {
             2 => number.clone().prop_map(Step::Get),
             3 => number.prop_map(Step::Remove),
             1 => Just(Step::Pop),
-            1 => (0usize..8).prop_map(Step::Drain),
         ]
     }
 
@@ -531,14 +511,8 @@ mod tests {
                         prop_assert_eq!(table.remove(hash(n), &key(n)), value);
                     }
                     Step::Pop => prop_assert_eq!(table.pop_oldest(), model.pop()),
-                    Step::Drain(count) => {
-                        let count = count.min(model.list.len());
-                        let drained: Vec<_> = table.drain().take(count).collect();
-                        let expected: Vec<_> = model.list.drain(..count).collect();
-                        prop_assert_eq!(drained, expected);
-                    }
                 }
-                let listed: Vec<_> = table.iter().map(|(key, value)| (*key, *value)).collect();
+                let listed: Vec<_> = entries(&table).map(|(key, value)| (*key, *value)).collect();
                 prop_assert_eq!(&listed, &model.list);
                 prop_assert_eq!(table.len(), model.list.len());
                 prop_assert_eq!(table.oldest(), model.list.first().map(|(k, v)| (k, v)));

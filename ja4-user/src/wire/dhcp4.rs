@@ -53,10 +53,6 @@ pub struct DhcpOption<'a> {
 /// The options in the sname and file fields (option 52) are not read: no fingerprint counts them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// 1: from a client; 2: from a server. Any value is kept.
-    pub op: u8,
-    /// Type of the hardware address; 1: Ethernet.
-    pub hardware_type: u8,
     /// Set where the option list ends at an option that does not fit. What came before it counts.
     pub damage: Option<WireError>,
     hardware_address: HardwareAddress<'a>,
@@ -75,7 +71,7 @@ impl<'a> Message<'a> {
             return Err(WireError::TooLong);
         }
         let mut cursor = Cursor::new(payload);
-        let &[op, hardware_type, hlen, _hops] = cursor.array()?;
+        let &[_op, _hardware_type, hlen, _hops] = cursor.array()?;
         cursor.take(XID_TO_CHADDR)?;
         let chaddr: &[u8; 16] = cursor.array()?;
         cursor.take(SNAME_AND_FILE)?;
@@ -86,7 +82,7 @@ impl<'a> Message<'a> {
         let damage = Options::new(options).find_map(Result::err);
         // A length above 16 says nothing about where the address ends.
         let hardware_address = HardwareAddress(chaddr.get(..usize::from(hlen)).unwrap_or_default());
-        Ok(Self { op, hardware_type, damage, hardware_address, options })
+        Ok(Self { damage, hardware_address, options })
     }
 
     /// The options up to the end option or the damage, without pads.
@@ -129,8 +125,8 @@ impl<'a> Message<'a> {
     #[must_use]
     pub fn client_fqdn(&self) -> Option<ClientFqdn<'a>> {
         let mut cursor = Cursor::new(self.option(option_code::CLIENT_FQDN)?);
-        let &[flags, rcode1, rcode2] = cursor.array().ok()?;
-        Some(ClientFqdn { flags, rcode1, rcode2, domain_name: cursor.rest() })
+        let &[flags, _rcode1, _rcode2] = cursor.array().ok()?;
+        Some(ClientFqdn { flags, domain_name: cursor.rest() })
     }
 }
 
@@ -138,13 +134,9 @@ impl<'a> Message<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientFqdn<'a> {
     /// Bits N, E, O, S: 0x08, 0x04, 0x02, 0x01.
-    pub flags: u8,
-    /// Deprecated.
-    pub rcode1: u8,
-    /// Deprecated.
-    pub rcode2: u8,
+    flags: u8,
     /// In the encoding that flag E tells; may be empty.
-    pub domain_name: &'a [u8],
+    domain_name: &'a [u8],
 }
 
 impl<'a> ClientFqdn<'a> {
@@ -263,7 +255,7 @@ mod tests {
         let bytes = message(&[(61, b"a"), (53, &[1]), (61, b"b"), (12, b"")], &[0, 0, 80, 0, 255, 99, 9]);
         let parsed = Message::parse(&bytes).unwrap();
         assert_eq!(codes(&parsed), [61, 53, 61, 12, 80]);
-        assert_eq!((parsed.op, parsed.hardware_type, parsed.damage), (1, 1, None));
+        assert_eq!(parsed.damage, None);
         assert_eq!(parsed.option(61), Some(&b"a"[..]));
         assert_eq!(parsed.message_type(), Some(1));
     }
@@ -326,6 +318,6 @@ mod tests {
         let bytes = message(&[(60, b"MSFT 5.0\xff"), (81, b"\x01\xfe\xff")], END);
         let parsed = Message::parse(&bytes).unwrap();
         assert_eq!(parsed.vendor_class().unwrap(), "MSFT 5.0\u{fffd}");
-        assert_eq!(parsed.client_fqdn(), Some(ClientFqdn { flags: 1, rcode1: 0xfe, rcode2: 0xff, domain_name: &[] }));
+        assert_eq!(parsed.client_fqdn(), Some(ClientFqdn { flags: 1, domain_name: &[] }));
     }
 }

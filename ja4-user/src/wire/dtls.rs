@@ -58,8 +58,6 @@ pub struct Record<'a> {
     pub version: u16,
     /// 0 before the first change of keys: only then is the payload in the clear.
     pub epoch: u16,
-    /// The record's number in its epoch, 48 bits.
-    pub sequence: u64,
     /// The payload, or as much of it as was captured.
     pub payload: &'a [u8],
     /// The payload is all there.
@@ -113,7 +111,7 @@ impl<'a> Records<'a> {
         if !content.has_plain_header() {
             return Err(WireError::ContentType);
         }
-        let Ok(&[v1, v2, e1, e2, s1, s2, s3, s4, s5, s6, l1, l2]) = rest.array() else {
+        let Ok(&[v1, v2, e1, e2, _, _, _, _, _, _, l1, l2]) = rest.array() else {
             return if self.truncated { Ok(None) } else { Err(WireError::Truncated) };
         };
         let version = u16::from_be_bytes([v1, v2]);
@@ -129,14 +127,7 @@ impl<'a> Records<'a> {
             Err(_) if self.truncated => (rest.rest(), false),
             Err(_) => return Err(WireError::BadLength),
         };
-        Ok(Some(Record {
-            content,
-            version,
-            epoch: u16::from_be_bytes([e1, e2]),
-            sequence: u64::from_be_bytes([0, 0, s1, s2, s3, s4, s5, s6]),
-            payload,
-            whole,
-        }))
+        Ok(Some(Record { content, version, epoch: u16::from_be_bytes([e1, e2]), payload, whole }))
     }
 }
 
@@ -269,7 +260,7 @@ mod tests {
     fn the_header_is_read_field_by_field() {
         let bytes = [22, 0xfe, 0xff, 0, 0, 0, 0, 1, 2, 3, 4, 0, 1, 7];
         let record = records(&bytes, false)[0].unwrap();
-        assert_eq!((record.version, record.epoch, record.sequence), (0xfeff, 0, 0x0102_0304));
+        assert_eq!((record.version, record.epoch), (0xfeff, 0));
         assert_eq!((record.payload, record.whole), (&[7][..], true));
         let draft = [&[22, 1, 0][..], &bytes[3..]].concat();
         assert_eq!(records(&draft, false)[0].unwrap().version, 0x0100);

@@ -111,16 +111,6 @@ impl Http2Stream {
         self.block.capacity() + self.decoder.held() + self.list.held()
     }
 
-    /// Says that `count` bytes are missing before the next push. Only within a frame that carries no
-    /// fields does the stream survive that.
-    pub fn skip(&mut self, count: u64) {
-        match &mut self.state {
-            State::Other(left) if u64::from(*left) >= count => *left -= count as u32,
-            _ if count == 0 || self.status != Status::Open => {}
-            _ => self.end(Status::Failed(WireError::Truncated)),
-        }
-    }
-
     /// Takes the next bytes of the stream and calls `receive` for each request they complete. Where it
     /// breaks, the stream ends.
     pub fn push<F>(&mut self, mut bytes: &[u8], mut receive: F) -> Status
@@ -422,22 +412,6 @@ mod tests {
         stream.push(&[], |_| CONTINUE);
         let status = Http2Stream::behind_preface().push(&frame(HEADERS, 0, 1, &[0; MAX_BLOCK + 1])[..9], |_| CONTINUE);
         assert_eq!(status, Status::Failed(WireError::TooLong));
-    }
-
-    #[test]
-    fn only_data_may_be_missing() {
-        let mut stream = Http2Stream::behind_preface();
-        let mut seen = 0;
-        stream.push(&frame(0, 0, 1, &[0; 300])[..50], |_| CONTINUE);
-        stream.skip(250);
-        stream.push(&[&[0; 9][..], &frame(HEADERS, END, 3, FIRST)].concat(), |_| {
-            seen += 1;
-            CONTINUE
-        });
-        assert_eq!((seen, stream.status()), (1, Status::Open));
-        stream.skip(1);
-        assert_eq!(stream.status(), Status::Failed(WireError::Truncated));
-        assert_eq!(stream.buffered(), 0);
     }
 
     #[test]
