@@ -34,7 +34,7 @@ pub fn fragments(data: &[u8]) {
         }
         let before = defrag.stats();
         let (mut whole, mut refused) = (0, 0);
-        match defrag.push(&packet, time) {
+        match defrag.push(&packet, 0, time) {
             Ok(Some(datagram)) => {
                 whole = 1;
                 check_whole(datagram, honest);

@@ -180,10 +180,11 @@ impl<'a> Batches<'a> {
                 continue;
             };
             // What is refused is counted there.
-            if let Ok(Some(bytes)) = defragmenter.push(network, frame.time) {
+            let info = frame.info();
+            if let Ok(Some(bytes)) = defragmenter.push(network, info.place(), frame.time) {
                 let CapturedFrame { time, interface, number, .. } = frame;
                 let bytes = Bytes::copy_from_slice(bytes);
-                let datagram = Whole { bytes, time, interface, egress: false, number: Some(number) };
+                let datagram = Whole { bytes, time, interface, info, number: Some(number) };
                 let lane = shard_of(datagram.hash(self.knobs), self.lanes) as u8;
                 whole.push(DealtWhole { behind: place, lane, whole: datagram });
             }

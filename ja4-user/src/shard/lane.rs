@@ -35,6 +35,14 @@ pub struct CapturedFrame<'a> {
     pub number: u64,
 }
 
+impl CapturedFrame<'_> {
+    /// What a hook would know of it. Each interface of a capture is a place of its own: what was forwarded between two of
+    /// them is there twice.
+    pub(super) fn info(&self) -> FrameInfo {
+        FrameInfo { ifindex: self.interface, ..FrameInfo::default() }
+    }
+}
+
 /// A lane of a replay.
 pub struct Lane {
     flows: UserFlows,
@@ -59,7 +67,7 @@ impl Lane {
     /// Judges a frame as the kernel would, and takes it if it is selected.
     pub fn frame(&mut self, frame: &CapturedFrame<'_>, knobs: &Knobs, engines: &mut Engines, sink: &mut impl Sink) {
         self.flows.set_time(frame.time);
-        let info = FrameInfo::default();
+        let info = frame.info();
         self.counters.seen += 1;
         match select(&frame.slice, frame.start, || info, &mut self.flows, knobs, &mut self.work) {
             Verdict::Unselected(reason) => bump(&mut self.counters.unselected, reason as usize),

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use ja4_common::flow::{FlowEntry, FlowKey, shard_of};
 use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
-use ja4_common::record::{HEADER, RecordHeader, VERSION, flag};
+use ja4_common::record::{FrameInfo, HEADER, RecordHeader, VERSION, flag};
 use ja4_common::select::Class;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
@@ -273,12 +273,16 @@ impl Unopened {
         let network = packet.bytes.get(usize::from(packet.header.l3)..).unwrap_or_default();
         let time = Time(packet.header.time);
         // What is refused is counted there.
-        let Ok(Some(bytes)) = self.defragmenter.push(network, time) else {
+        let info = FrameInfo {
+            ifindex: packet.header.ifindex,
+            egress: packet.header.flags & flag::EGRESS != 0,
+            ..FrameInfo::default()
+        };
+        let Ok(Some(bytes)) = self.defragmenter.push(network, info.place(), time) else {
             return;
         };
-        let egress = packet.header.flags & flag::EGRESS != 0;
         let bytes = Bytes::copy_from_slice(bytes);
-        let whole = Whole { bytes, time, interface: packet.interface, egress, number: None };
+        let whole = Whole { bytes, time, interface: packet.interface, info, number: None };
         let owner = shard_of(whole.hash(&self.knobs), self.knobs.shards);
         if owner == self.index {
             return self.whole(&whole, core, books, engines, sink);

@@ -13,6 +13,7 @@ pub mod lane;
 pub mod live;
 mod merge;
 mod opening;
+mod places;
 pub mod replay;
 pub mod report;
 mod ssh;

@@ -12,6 +12,7 @@ use ja4_common::{Bytes as _, Slice};
 
 use super::core::{Core, FlowBooks};
 use super::engines::Engines;
+use super::places::Places;
 use super::stats::Unwrapped;
 use crate::event::{Sink, Time};
 use crate::packet::Packet;
@@ -28,8 +29,8 @@ pub struct Whole {
     pub(super) time: Time,
     /// Index into the run's list of interface names.
     pub(super) interface: u32,
-    /// Whether it leaves the host.
-    pub(super) egress: bool,
+    /// Where its fragments were met.
+    pub(super) info: FrameInfo,
     /// Number in the capture of the fragment that came last; absent live.
     pub(super) number: Option<u64>,
 }
@@ -60,6 +61,7 @@ fn start_of(network: &[u8]) -> Start {
 #[derive(Default)]
 pub(super) struct Unwrapper {
     work: Work,
+    places: Places,
     stats: Unwrapped,
 }
 
@@ -153,10 +155,11 @@ impl Unwrapper {
         sink: &mut S,
     ) {
         let (slice, start) = (Slice { bytes: &whole.bytes, wire_len: whole.bytes.len() }, whole.start());
-        let info = FrameInfo { egress: whole.egress, ..FrameInfo::default() };
+        let info = whole.info;
         let record = RecordHeader {
             time: whole.time.0,
-            flags: if whole.egress { flag::EGRESS } else { 0 },
+            ifindex: info.ifindex,
+            flags: if info.egress { flag::EGRESS } else { 0 },
             wire_len: whole.bytes.len() as u32,
             ..RecordHeader::default()
         };
@@ -169,8 +172,12 @@ impl Unwrapper {
             Parsed::NotIp | Parsed::OtherProtocol => return self.stats.unselected += 1,
             Parsed::Malformed(_) => return self.stats.unparseable += 1,
         }
-        let (key, _) = FlowKey::of(&headers);
-        let mut open_handed = OpenHanded::new(core.client_is_low(headers.hash(knobs.seed), &key));
+        let ((key, from), hash) = (FlowKey::of(&headers), headers.hash(knobs.seed));
+        let filtered = books.entry(hash, &key).map(|entry| if from == 0 { entry.low } else { entry.high });
+        if self.places.is_copy((hash, key, from), info.place(), whole.time, filtered) {
+            return self.stats.copies += 1;
+        }
+        let mut open_handed = OpenHanded::new(core.client_is_low(hash, &key));
         match select(&slice, start, || info, &mut open_handed, knobs, &mut self.work) {
             Verdict::Selected => {
                 // Its counts are not the flow's.

@@ -21,6 +21,7 @@ mod opening_values;
 mod reassembly;
 mod streams;
 mod timing;
+mod two_interfaces;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

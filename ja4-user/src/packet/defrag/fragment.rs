@@ -22,6 +22,9 @@ pub(super) struct Key {
     src: u128,
     dst: u128,
     id: u32,
+    /// Interface and hook that met it, or interface of a capture. A forwarded fragment is met at two places, and a
+    /// router may have cut it anew between them.
+    place: u32,
     /// 0 for IPv6, whose fragments may differ in what they say follows.
     proto: u8,
     version: u8,
@@ -69,12 +72,13 @@ impl<'a> Fragment<'a> {
     }
 
     /// Reads a packet from its IP header on. What follows the packet in its frame is ignored.
-    pub(super) fn parse(packet: &'a [u8]) -> Result<Self, DefragError> {
-        let fragment = match packet.first().map(|first| first >> 4) {
+    pub(super) fn parse(packet: &'a [u8], place: u32) -> Result<Self, DefragError> {
+        let mut fragment = match packet.first().map(|first| first >> 4) {
             Some(4) => Self::ipv4(packet),
             Some(6) => Self::ipv6(packet),
             _ => Err(DefragError::Header),
         }?;
+        fragment.key.place = place;
         let len = fragment.payload.len();
         if len == 0 {
             Err(DefragError::Empty)
@@ -104,7 +108,7 @@ impl<'a> Fragment<'a> {
         }
         let (bytes, rest) = packet.split_at_checked(header).ok_or(DefragError::Header)?;
         Ok(Self {
-            key: Key { src: src.into(), dst: dst.into(), id, proto, version: 4 },
+            key: Key { src: src.into(), dst: dst.into(), id, place: 0, proto, version: 4 },
             start,
             more,
             payload: rest.get(..total - header).ok_or(DefragError::Cut)?,
@@ -129,7 +133,7 @@ impl<'a> Fragment<'a> {
         let before = at + FRAGMENT - IPV6;
         let wanted = announced.checked_sub(before).ok_or(DefragError::Header)?;
         Ok(Self {
-            key: Key { src, dst, id, proto: 0, version: 6 },
+            key: Key { src, dst, id, place: 0, proto: 0, version: 6 },
             start,
             more,
             payload: payload.get(..wanted).ok_or(DefragError::Cut)?,
@@ -207,8 +211,8 @@ mod tests {
 
     #[test]
     fn an_ipv4_fragment_is_read() {
-        let fragment = Fragment::parse(&FOUR).unwrap();
-        let key = Key { src: 0xc000_0201, dst: 0xc000_0202, id: 0x1234, proto: 17, version: 4 };
+        let fragment = Fragment::parse(&FOUR, 9).unwrap();
+        let key = Key { src: 0xc000_0201, dst: 0xc000_0202, id: 0x1234, place: 9, proto: 17, version: 4 };
         assert_eq!((fragment.key, fragment.start, fragment.more), (key, 1480, true));
         assert_eq!((fragment.payload, fragment.head.bytes), (&FOUR[20..28], &FOUR[..20]));
         assert_eq!((fragment.end(), fragment.head.announced()), (1488, 20));
@@ -217,9 +221,9 @@ mod tests {
     #[test]
     fn an_ipv6_fragment_is_read() {
         let packet = six();
-        let fragment = Fragment::parse(&packet).unwrap();
+        let fragment = Fragment::parse(&packet, 9).unwrap();
         let halves = [u128::from_be_bytes([0x20; 16]), u128::from_be_bytes([0x21; 16])];
-        let key = Key { src: halves[0], dst: halves[1], id: 0xdead_beef, proto: 0, version: 6 };
+        let key = Key { src: halves[0], dst: halves[1], id: 0xdead_beef, place: 9, proto: 0, version: 6 };
         assert_eq!((fragment.key, fragment.start, fragment.more), (key, 1448, false));
         assert_eq!((fragment.payload, fragment.head.bytes), (&b"eleven byte"[..], &packet[..48]));
         assert_eq!((fragment.head.patch, fragment.head.announced()), (Some((40, 17)), 8));
@@ -230,7 +234,7 @@ mod tests {
         let four = |change: fn(&mut Vec<u8>)| {
             let mut packet = FOUR.to_vec();
             change(&mut packet);
-            Fragment::parse(&packet).map(|_| ()).unwrap_err()
+            Fragment::parse(&packet, 9).map(|_| ()).unwrap_err()
         };
         assert_eq!(four(|packet| packet.truncate(27)), DefragError::Cut);
         assert_eq!(four(|packet| packet.truncate(19)), DefragError::Header);
@@ -242,7 +246,7 @@ mod tests {
         assert_eq!(four(|packet| packet[6..8].copy_from_slice(&[0x40, 0])), DefragError::NotFragment);
         // 20 bytes of header and 8 at 8189 × 8 are 65540.
         assert_eq!(four(|packet| packet[6..8].copy_from_slice(&[0x3f, 0xfd])), DefragError::TooLong);
-        assert_eq!(Fragment::parse(&[]).map(|_| ()), Err(DefragError::Header));
+        assert_eq!(Fragment::parse(&[], 9).map(|_| ()), Err(DefragError::Header));
     }
 
     #[test]
@@ -251,14 +255,14 @@ mod tests {
         // The last fragment, 3 bytes at 65512: with the header, 65535.
         packet[3] = 23;
         packet[6..8].copy_from_slice(&(65_512_u16 / 8).to_be_bytes());
-        assert_eq!(Fragment::parse(&packet).unwrap().end() + 20, 65_535);
+        assert_eq!(Fragment::parse(&packet, 9).unwrap().end() + 20, 65_535);
         packet[3] = 24;
-        assert_eq!(Fragment::parse(&packet).map(|_| ()), Err(DefragError::TooLong));
+        assert_eq!(Fragment::parse(&packet, 9).map(|_| ()), Err(DefragError::TooLong));
     }
 
     #[test]
     fn headers_of_ipv6_are_followed_as_far_as_the_filter_follows_them() {
-        let refused = |packet: &[u8]| Fragment::parse(packet).map(|_| ()).unwrap_err();
+        let refused = |packet: &[u8]| Fragment::parse(packet, 9).map(|_| ()).unwrap_err();
         let packet = six();
         for cut in 0..56 {
             assert_eq!(refused(&packet[..cut]), DefragError::Header, "{cut}");

@@ -8,6 +8,7 @@ use super::*;
 
 const NOW: Time = Time(1_795_417_200_000_000_000);
 const SECOND: u64 = 1_000_000_000;
+const PLACE: u32 = 7;
 
 /// A piece of a datagram: its offset, whether more follow, its bytes.
 type Piece<'a> = (usize, bool, &'a [u8]);
@@ -44,7 +45,7 @@ fn push(defrag: &mut Defragmenter, packet: &[u8]) -> Result<Option<Vec<u8>>, Def
 /// Whatever comes, the books balance and no bound is passed.
 fn push_at(defrag: &mut Defragmenter, packet: &[u8], time: Time) -> Result<Option<Vec<u8>>, DefragError> {
     let before = defrag.stats();
-    let outcome = defrag.push(packet, time).map(|whole| whole.map(<[u8]>::to_vec));
+    let outcome = defrag.push(packet, PLACE, time).map(|whole| whole.map(<[u8]>::to_vec));
     let (stats, limits) = (defrag.stats(), defrag.limits);
     assert!(stats.balanced(), "{stats:?}");
     assert_eq!(stats.refused.iter().sum::<u64>() - before.refused.iter().sum::<u64>(), u64::from(outcome.is_err()));
@@ -115,6 +116,21 @@ fn fragments_of_different_datagrams_do_not_mix() {
     assert_eq!(push(&mut defrag, &six(1, (8, false, &data[8..]))), Ok(None));
     assert_eq!(push(&mut defrag, &last).unwrap().map(|whole| whole.len()), Some(36));
     assert_eq!(defrag.stats().held, 5);
+}
+
+#[test]
+fn fragments_of_two_places_do_not_mix() {
+    let (data, noise) = (payload(24), [0xee; 8]);
+    let mut defrag = Defragmenter::default();
+    let (first, last) = (four(1, 64, (0, true, &data[..16])), four(1, 63, (16, false, &data[16..])));
+    // Cut elsewhere on its way from the one to the other.
+    let recut = [four(1, 63, (0, true, &data[..8])), four(1, 63, (8, false, &[&data[8..], &noise[..]].concat()))];
+    let mut at = |place, packet: &[u8]| defrag.push(packet, place, NOW).unwrap().map(<[u8]>::to_vec);
+    assert_eq!(at(2, &first), None);
+    assert_eq!(at(5, &recut[0]), None);
+    assert_eq!(at(2, &last).map(|whole| whole[20..].to_vec()), Some(data.clone()));
+    assert_eq!(at(5, &recut[1]).map(|whole| whole.len()), Some(20 + 24 + 8));
+    assert_eq!((defrag.stats().completed, defrag.stats().held, defrag.stats().overlapping), (2, 0, 0));
 }
 
 #[test]
