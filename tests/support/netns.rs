@@ -141,6 +141,17 @@ impl Namespace {
         self.v6.into()
     }
 
+    /// The hardware address of its end of the wire.
+    ///
+    /// # Panics
+    /// If the kernel does not tell it.
+    pub fn mac(&self) -> [u8; 6] {
+        let file = format!("/sys/class/net/{}/address", self.interface);
+        let text = self.run(&["cat", &file]).ok().stdout().trim().to_owned();
+        let bytes: Vec<_> = text.split(':').map(|byte| u8::from_str_radix(byte, 16).expect("a byte in hex")).collect();
+        bytes.try_into().expect("six bytes")
+    }
+
     /// `inner`, to be started on this host. `ip netns exec` becomes the program itself, so its process id is the program's.
     pub fn enter(&self, inner: &Command) -> Command {
         let mut command = Command::new("ip");

@@ -31,7 +31,7 @@ impl VlanDevice {
     /// # Errors
     /// Those of the kernel, for instance when it has no TAP devices.
     pub fn new(name: &str, below: &str, tags: &[u16]) -> io::Result<Self> {
-        let (tap, wire) = (tuntap::open(name, Kind::Tap)?, raw_socket(below)?);
+        let (tap, wire) = (tuntap::open(name, Kind::Tap)?, raw_socket(below, libc::ETH_P_ALL as u16)?);
         let tags: Vec<u8> = tags
             .iter()
             .enumerate()
@@ -67,9 +67,8 @@ fn pass(tap: &File, wire: &OwnedFd, tags: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Whole frames of one interface, those that come in.
-fn raw_socket(interface: &str) -> io::Result<OwnedFd> {
-    let everything = (libc::ETH_P_ALL as u16).to_be();
+/// Whole frames of one interface and EtherType, those that come in.
+pub(crate) fn raw_socket(interface: &str, ethertype: u16) -> io::Result<OwnedFd> {
     // Protocol 0 at first: nothing is received before the interface is chosen.
     // SAFETY: socket(2) takes no pointers.
     let socket = tuntap::check(unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) })?;
@@ -90,7 +89,7 @@ fn raw_socket(interface: &str) -> io::Result<OwnedFd> {
     // SAFETY: all-zero is a valid sockaddr_ll, a structure of integers and byte arrays.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
     address.sll_family = libc::AF_PACKET as u16;
-    address.sll_protocol = everything;
+    address.sll_protocol = ethertype.to_be();
     address.sll_ifindex = if_nametoindex(interface)? as i32;
     // SAFETY: the address is a sockaddr_ll of that length, which outlives the call.
     tuntap::check(unsafe {

@@ -2,6 +2,7 @@
 
 quic.py serve HOST PORT CERTIFICATE KEY [--retry]
 quic.py fetch HOST PORT [--version 1|2] [--upgrade] [--resume] [--protocols N] [--name NAME]
+Both: [--datagram BYTES], the size of their datagrams.
 
 The server echoes every stream, speaks versions 1 and 2, and runs until it is ended. The client sends one stream, checks
 the echo, and says with which version it was answered.
@@ -34,6 +35,7 @@ async def run_server(args):
         is_client=False,
         alpn_protocols=["h3"],
         supported_versions=[VERSIONS[2], VERSIONS[1]],
+        max_datagram_size=args.datagram,
     )
     configuration.load_cert_chain(args.certificate, args.key)
     tickets = {}
@@ -60,6 +62,7 @@ def client_configuration(args, ticket):
         supported_versions=[version],
         verify_mode=ssl.CERT_NONE,
         session_ticket=ticket,
+        max_datagram_size=args.datagram,
     )
     if args.upgrade:
         # RFC 9368: begins in version 1 and would rather have version 2.
@@ -107,6 +110,7 @@ def main():
     parser.add_argument("--version", type=int, choices=sorted(VERSIONS), default=1)
     parser.add_argument("--upgrade", action="store_true")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--datagram", type=int, default=1200)
     parser.add_argument("--protocols", type=int, default=0)
     parser.add_argument("--name", default="localhost")
     args = parser.parse_args()

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use tests::events::by_connection;
 use tests::require_python;
-use tests::tunnel::{Encapsulation, Tunnel};
 
 use super::*;
 
@@ -172,38 +171,4 @@ fn dhcp() {
         ("reply0014nn_1-2-", 2),
     ];
     assert_begin(&values(&events, "ja4d6"), &expected);
-}
-
-/// TLS through a tunnel is seen inside it.
-fn inside(encapsulation: Encapsulation, v6: bool) {
-    let Some(events) = watched(&["nginx"], |wire| {
-        let tunnel = Tunnel::new(wire, encapsulation);
-        scenes::tunnelled(wire, &tunnel, v6);
-    }) else {
-        return;
-    };
-    assert_once(&events, scenes::TUNNELLED_CONNECTIONS, &["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"]);
-    assert_begin(&values(&events, "ja4"), &[("t12d", 1), ("t13d", 1)]);
-    let clients: Vec<_> = by_connection(&events, "ja4").into_keys().collect();
-    assert!(clients.iter().any(|client| client.starts_with("10.99.0.1 ")), "{clients:#?}");
-    assert!(
-        clients.iter().all(|client| client.contains("99::2 443") || client.contains("10.99.0.2 443")),
-        "{clients:#?}"
-    );
-    assert_eq!(clients.iter().any(|client| client.starts_with("fd99::1 ")), v6, "{clients:#?}");
-}
-
-#[test]
-fn tls_inside_vxlan() {
-    inside(Encapsulation::Vxlan, true);
-}
-
-#[test]
-fn tls_inside_gre() {
-    inside(Encapsulation::Gre, true);
-}
-
-#[test]
-fn tls_inside_ip_in_ip() {
-    inside(Encapsulation::IpInIp, false);
 }

@@ -8,7 +8,9 @@
 )]
 
 mod an_interface_that_vanishes;
+mod carriers;
 mod every_method;
+mod fragments;
 mod live_output_equals_replay;
 mod nothing_stays_attached;
 mod the_books;

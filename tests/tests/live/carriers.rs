@@ -1,0 +1,73 @@
+//! TLS between real programs through each carrier: live output is the replay's, and speaks of what is inside.
+
+use tests::events::by_connection;
+use tests::tunnel::{Encapsulation, Tunnel};
+
+use super::*;
+
+/// Inside this tunnel the sensor, at the server's end of the wire, sees both connections; IPv6 is carried if `v6`.
+fn inside(encapsulation: Encapsulation, v6: bool, options: &[&str]) {
+    if !require_tools(&["nginx"]) {
+        return;
+    }
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::new();
+    let tunnel = Tunnel::new(&wire, encapsulation);
+    let events = live_equals_replay_of(wire.server(), options, || scenes::tunnelled(&wire, &tunnel, v6));
+    for kind in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
+        let found = by_connection(&events, kind);
+        assert_eq!(found.len(), scenes::TUNNELLED_CONNECTIONS, "{encapsulation:?}, {kind}: {found:#?}");
+        assert!(found.values().all(|values| values.len() == 1), "{encapsulation:?}, {kind}: {found:#?}");
+        let client = if v6 { "fd99::1 " } else { "10.99.0.1 " };
+        for (begin, end) in
+            [("10.99.0.1 ", "10.99.0.2 443"), (client, if v6 { "fd99::2 443" } else { "10.99.0.2 443" })]
+        {
+            let is = |connection: &String| connection.starts_with(begin) && connection.ends_with(end);
+            assert!(found.keys().any(is), "{encapsulation:?}, {kind}: {found:#?}");
+        }
+    }
+    let mut versions: Vec<_> = values(&events, "ja4").iter().map(|value| value[..4].to_owned()).collect();
+    versions.sort_unstable();
+    assert_eq!(versions, ["t12d", "t13d"], "{encapsulation:?}");
+    assert_directions(&events, "ingress", "egress");
+}
+
+#[test]
+fn vxlan() {
+    inside(Encapsulation::Vxlan, true, &[]);
+}
+
+#[test]
+fn gre() {
+    inside(Encapsulation::Gre, true, &[]);
+}
+
+#[test]
+fn ip_in_ip() {
+    inside(Encapsulation::IpInIp, false, &[]);
+}
+
+#[test]
+fn mpls() {
+    inside(Encapsulation::Mpls, true, &["--hook", "native"]);
+}
+
+#[test]
+fn erspan_type_two() {
+    inside(Encapsulation::ErspanTwo, true, &["--hook", "generic"]);
+}
+
+#[test]
+fn erspan_type_three() {
+    inside(Encapsulation::ErspanThree, true, &["--hook", "tc"]);
+}
+
+#[test]
+fn geneve() {
+    inside(Encapsulation::Geneve, true, &["--hook", "native"]);
+}
+
+#[test]
+fn gtp_u() {
+    inside(Encapsulation::GtpU, true, &["--hook", "generic"]);
+}

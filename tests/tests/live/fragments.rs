@@ -1,0 +1,227 @@
+//! Datagrams and segments that the kernel itself cuts into fragments, and frames that are longer than a page.
+
+use tests::events::by_connection;
+use tests::require_python;
+
+use super::*;
+
+/// Bytes of an IP packet on the narrow wire: the least that IPv6 allows (RFC 8200, section 5).
+const NARROW: &str = "1280";
+/// What the DTLS peers take for the wire's: more than a hello with [`peers::many_protocols`] has.
+const DTLS_MTU: [&str; 2] = ["-mtu", "4000"];
+
+/// A counter of the fragments in the last figures.
+fn fragments(events: &[Value], counter: &str) -> u64 {
+    stats_u64(events::of_type(events, "stats").last().expect("the last figures"), &["shards", "fragments", counter])
+}
+
+fn copies(events: &[Value]) -> u64 {
+    stats_u64(events::of_type(events, "stats").last().expect("the last figures"), &["shards", "unwrapped", "copies"])
+}
+
+/// A hello in a datagram that does not fit the wire, and an answer that does not either, for each address family.
+fn dtls(client: &Namespace, server: &Namespace, addresses: &[IpAddr]) {
+    let (chain, protocols) = (Chain::new(Key::Rsa), peers::many_protocols());
+    for (number, address) in addresses.iter().enumerate() {
+        let port = 4433 + number as u16;
+        let options = [&["-dtls1_2"], &DTLS_MTU[..]].concat();
+        let _server = peers::dtls_server(server, port, &chain, &options);
+        let options = [&["-dtls1_2", "-alpn", &protocols], &DTLS_MTU[..]].concat();
+        peers::dtls_client(client, *address, port, &options).has("Cipher is ");
+    }
+}
+
+/// The first hello of each connection and the server's are told once.
+fn assert_dtls_once(events: &[Value], connections: usize) {
+    for kind in ["ja4", "ja4s"] {
+        let first = |event: &&&Value| event["fingerprint"]["type"] == kind && event["fingerprint"]["count"] == 1;
+        let found: Vec<_> = fingerprints(events);
+        let found: Vec<_> = found.iter().filter(first).collect();
+        assert_eq!(found.len(), connections, "{kind}: {found:#?}");
+    }
+    // The same hello twice: without and with the server's cookie. A copy would make more of it.
+    let found = by_connection(events, "ja4");
+    assert!(found.values().all(|values| values.len() <= 2), "{found:#?}");
+    let certificates = values(events, "ja4x").len();
+    assert_eq!(certificates, 2 * connections, "leaf and root");
+}
+
+/// Live output is the replay's on a narrow wire, and both have put the same datagrams together.
+fn on_a_narrow_wire(hook: &str, talk: impl FnOnce(&Wire)) -> Vec<Value> {
+    let wire = Wire::new();
+    for host in [wire.client(), wire.server()] {
+        host.ip(&["link", "set", host.interface(), "mtu", NARROW]);
+    }
+    let tape = Tape::start(wire.server());
+    let sensor = LiveSensor::start(wire.server(), &["--hook", hook]);
+    talk(&wire);
+    let recording = tape.stop();
+    let live = sensor.stop().ok().events();
+    let replayed = Sensor::new().replay(recording.file());
+    assert_same_fingerprints(&live, &replayed, CLOCKS);
+    for counter in ["fragments", "completed", "completed_bytes", "held", "duplicate", "overlapping"] {
+        assert_eq!(fragments(&live, counter), fragments(&replayed, counter), "{hook}, {counter}");
+    }
+    assert_eq!(fragments(&live, "held"), 0, "{hook}: every datagram became whole");
+    assert_eq!(copies(&live), 0, "{hook}");
+    live
+}
+
+#[test]
+fn a_dtls_hello_in_fragments_of_the_kernel() {
+    let Some(_alone) = alone() else { return };
+    for hook in ["native", "generic", "tc"] {
+        let events = on_a_narrow_wire(hook, |wire| {
+            dtls(wire.client(), wire.server(), &[wire.server().v4(), wire.server().v6()]);
+        });
+        assert_dtls_once(&events, 2);
+        // Each hello, sent twice, and each answer with its certificates.
+        assert!(fragments(&events, "completed") >= 6, "{hook}: {}", fragments(&events, "completed"));
+    }
+}
+
+#[test]
+fn quic_initials_in_fragments_of_the_kernel() {
+    let Some(python) = require_python("aioquic") else { return };
+    let Some(_alone) = alone() else { return };
+    let events = on_a_narrow_wire("native", |wire| {
+        let chain = Chain::new(Key::Ec);
+        let _server = peers::quic_server(&python, wire.server(), 443, &chain, &["--datagram", "1400"]);
+        for address in [wire.server().v4(), wire.server().v6()] {
+            peers::quic_client(&python, wire.client(), address, 443, &["--datagram", "1400"]);
+        }
+    });
+    for kind in ["ja4", "ja4s", "ja4l", "ja4ls"] {
+        let found = by_connection(&events, kind);
+        assert!(found.len() == 2 && found.values().all(|values| values.len() == 1), "{kind}: {found:#?}");
+    }
+    assert!(fragments(&events, "completed") >= 4, "a client's and a server's Initial, twice");
+}
+
+#[test]
+fn fragments_that_loopback_shows_twice_count_once() {
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::new();
+    let host = wire.server();
+    host.ip(&["link", "set", "lo", "mtu", NARROW]);
+    let sensor = LiveSensor::start_on(Some(host), &["lo"], &[]);
+    dtls(host, host, &[Ipv4Addr::LOCALHOST.into(), std::net::Ipv6Addr::LOCALHOST.into()]);
+    let events = sensor.stop().ok().events();
+    assert_dtls_once(&events, 2);
+    let completed = fragments(&events, "completed");
+    assert!(completed >= 12 && 2 * copies(&events) == completed, "{completed}, {}", copies(&events));
+}
+
+/// A client, a router and a server; what goes through the router.
+struct Routed {
+    near: Wire,
+    far: Wire,
+}
+
+impl Routed {
+    /// The router is the server of one wire; the client's end of the other becomes its second interface.
+    fn new() -> Self {
+        let (near, far) = (Wire::new(), Wire::new());
+        let (router, second) = (near.server(), far.client().interface());
+        far.client().ip(&["link", "set", second, "netns", router.name()]);
+        router.ip(&["addr", "add", "10.97.0.1/24", "dev", second]);
+        router.ip(&["link", "set", second, "up"]);
+        router.run(&["ethtool", "-K", second, "tso", "off", "gso", "off", "gro", "off"]).ok();
+        router.run(&["sysctl", "-qw", "net.ipv4.ip_forward=1"]).ok();
+        let server = far.server();
+        server.ip(&["addr", "add", "10.97.0.2/24", "dev", server.interface()]);
+        server.ip(&["addr", "del", &format!("{}/24", server.v4()), "dev", server.interface()]);
+        server.ip(&["route", "add", "10.98.0.0/24", "via", "10.97.0.1"]);
+        near.client().ip(&["route", "add", "10.97.0.0/24", "via", &router.v4().to_string()]);
+        Self { near, far }
+    }
+
+    fn router(&self) -> &Namespace {
+        self.near.server()
+    }
+
+    /// A sensor on both interfaces of the router.
+    fn sensor(&self) -> LiveSensor {
+        LiveSensor::start_on(Some(self.router()), &[self.router().interface(), self.far.client().interface()], &[])
+    }
+
+    fn server(&self) -> (&Namespace, IpAddr) {
+        (self.far.server(), Ipv4Addr::new(10, 97, 0, 2).into())
+    }
+}
+
+#[test]
+fn fragments_that_are_forwarded_count_once() {
+    let Some(_alone) = alone() else { return };
+    let routed = Routed::new();
+    let (server, address) = routed.server();
+    for (host, interface) in [
+        (routed.near.client(), routed.near.client().interface()),
+        (routed.router(), routed.router().interface()),
+        (routed.router(), routed.far.client().interface()),
+        (server, server.interface()),
+    ] {
+        host.ip(&["link", "set", interface, "mtu", NARROW]);
+    }
+    let sensor = routed.sensor();
+    dtls(routed.near.client(), server, &[address]);
+    let events = sensor.stop().ok().events();
+    assert_dtls_once(&events, 1);
+    let completed = fragments(&events, "completed");
+    assert!(completed >= 6 && 2 * copies(&events) == completed, "{completed}, {}", copies(&events));
+}
+
+#[test]
+fn segments_that_a_router_cuts_into_fragments_count_once() {
+    let Some(_alone) = alone() else { return };
+    let routed = Routed::new();
+    let (server, address) = routed.server();
+    let client = routed.near.client();
+    // Only the way from the router to the server is narrow, and the client lets its packets be cut.
+    client.run(&["sysctl", "-qw", "net.ipv4.ip_no_pmtu_disc=1"]).ok();
+    routed.router().ip(&["link", "set", routed.far.client().interface(), "mtu", NARROW]);
+    let chain = Chain::new(Key::Rsa);
+    let _server = peers::openssl_server(server, 443, &chain, &[]);
+    let sensor = routed.sensor();
+    peers::openssl_client(client, address, 443, &["-tls1_3", "-alpn", &peers::many_protocols()]);
+    let events = sensor.stop().ok().events();
+    for kind in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
+        assert_eq!(values(&events, kind).len(), 1, "{kind}: {events:#?}");
+    }
+    assert!(fragments(&events, "completed") >= 1, "the hello was cut");
+    assert_eq!(fragments(&events, "completed"), copies(&events), "each was met whole before");
+}
+
+/// The hello is one segment of more than a page, so native XDP gets it in a frame of several buffers.
+#[test]
+fn a_hello_in_a_jumbo_frame() {
+    const JUMBO: &str = "9000";
+    let Some(_alone) = alone() else { return };
+    for hook in ["native", "generic", "tc"] {
+        let wire = Wire::new();
+        for host in [wire.client(), wire.server()] {
+            host.ip(&["link", "set", host.interface(), "mtu", JUMBO]);
+        }
+        // The names are so long that they come to 7 KiB; what counts comes before and after them.
+        let protocols: Vec<_> = (0..60).map(|number| format!("{number}-{}", "n".repeat(110))).collect();
+        let protocols = protocols.join(",");
+        let chain = Chain::new(Key::Ec);
+        let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
+        let recording = {
+            let tape = Tape::start(wire.server());
+            let sensor = LiveSensor::start(wire.server(), &["--hook", hook]);
+            for address in [wire.server().v4(), wire.server().v6()] {
+                peers::openssl_client(wire.client(), address, 443, &["-tls1_3", "-alpn", &protocols]);
+            }
+            let recording = tape.stop();
+            let live = sensor.stop().ok().says(hook).events();
+            assert_same_fingerprints(&live, &Sensor::new().replay(recording.file()), CLOCKS);
+            for kind in ["ja4", "ja4s", "ja4t", "ja4ts"] {
+                assert_eq!(values(&live, kind).len(), 2, "{hook}, {kind}");
+            }
+            recording
+        };
+        let long = recording.dissected(&["greater", "6000"]);
+        assert_eq!(long.lines().filter(|line| line.contains("length")).count() >= 2, true, "{hook}: {long}");
+    }
+}
