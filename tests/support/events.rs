@@ -69,17 +69,11 @@ pub struct Seen {
     src: String,
     dest: String,
     sni: String,
-    /// For `ja4l` and `ja4ls` without the times: only the TTL. For `ja4ssh` without the last section.
+    /// For `ja4l` and `ja4ls` without the times: only the TTL.
     value: String,
     /// The first time in a `ja4l` or `ja4ls`, in microseconds.
     micros: Option<u64>,
-    /// Bare ACKs in a `ja4ssh`, client's and server's.
-    acks: Option<[u64; 2]>,
 }
-
-/// Two witnesses of two directions may see a pair of packets in either order, and a window of JA4SSH ends between them:
-/// so many ACKs at either end of it may count for the neighbour.
-const ACKS: u64 = 2;
 
 impl Seen {
     /// Reads a fingerprint event.
@@ -99,14 +93,6 @@ impl Seen {
             micros = Some(time.unwrap_or_else(|| panic!("{value} does not begin with a latency")));
             value = sections.next().unwrap_or_else(|| panic!("{value} has no TTL")).to_owned();
         }
-        let mut acks = None;
-        if kind == "ja4ssh" {
-            let (packets, last) = value.rsplit_once('_').unwrap_or_else(|| panic!("{value} has no sections"));
-            let counts = last.strip_prefix('c').and_then(|counts| counts.split_once('s'));
-            let counts = counts.and_then(|(client, server)| Some([client.parse().ok()?, server.parse().ok()?]));
-            acks = Some(counts.unwrap_or_else(|| panic!("{value} does not end in counts of ACKs")));
-            value = packets.to_owned();
-        }
         let endpoint = |ip: &str, port: &str| format!("{} {}", text(&event[ip], ip), event[port]);
         Self {
             kind,
@@ -116,18 +102,15 @@ impl Seen {
             sni: event["tls"]["sni"].as_str().unwrap_or_default().to_owned(),
             value,
             micros,
-            acks,
         }
     }
 
     fn is_near(&self, other: &Self, tolerance: Duration) -> bool {
-        let untimed = |seen: &Self| Self { micros: None, acks: None, ..seen.clone() };
-        let acks = |seen: &Self| seen.acks.unwrap_or_default();
+        let untimed = |seen: &Self| Self { micros: None, ..seen.clone() };
         let apart = self.micros.unwrap_or_default().abs_diff(other.micros.unwrap_or_default());
         untimed(self) == untimed(other)
             && self.micros.is_some() == other.micros.is_some()
             && u128::from(apart) <= tolerance.as_micros()
-            && acks(self).iter().zip(acks(other)).all(|(one, other)| one.abs_diff(other) <= ACKS)
     }
 }
 
@@ -186,18 +169,16 @@ mod tests {
     }
 
     #[test]
-    fn an_acknowledgement_or_two_do_not_matter() {
-        let left = [event("ja4ssh", "c36s36_c100s100_c50s7")];
-        assert_same_fingerprints(&left, &[event("ja4ssh", "c36s36_c100s100_c48s9")], Duration::ZERO);
-        let connections = by_connection(&left, "ja4ssh");
-        assert_eq!(connections["10.0.0.1 5 > 10.0.0.2 443"], ["c36s36_c100s100_c50s7"]);
+    #[should_panic(expected = "the two differ")]
+    fn an_acknowledgement_matters() {
+        let event = |value| [event("ja4ssh", value)];
+        assert_same_fingerprints(&event("c36s36_c9s9_c5s7"), &event("c36s36_c9s9_c5s8"), Duration::ZERO);
     }
 
     #[test]
-    #[should_panic(expected = "the two differ")]
-    fn three_acknowledgements_matter() {
-        let event = |value| [event("ja4ssh", value)];
-        assert_same_fingerprints(&event("c36s36_c9s9_c5s7"), &event("c36s36_c9s9_c5s10"), Duration::ZERO);
+    fn values_are_found_by_connection() {
+        let events = [event("ja4", "one"), event("ja4t", "other"), event("ja4", "two")];
+        assert_eq!(by_connection(&events, "ja4")["10.0.0.1 5 > 10.0.0.2 443"], ["one", "two"]);
     }
 
     #[test]

@@ -20,8 +20,10 @@ const SSHD: &str = "/usr/sbin/sshd";
 const ALONE: &str =
     "mount -t tmpfs none /run && mount -t tmpfs none /var/log && mkdir -m 0755 /run/sshd && exec \"$0\" \"$@\"";
 
-/// Both ends run on one CPU. From two, segments overtake each other on their way, and into which window of JA4SSH one falls
-/// then depends on where one stands.
+/// Both ends run on one CPU, and with them the wire between. From two, segments of the two directions overtake each
+/// other between the sensor's hook and tcpdump's, and into which window of JA4SSH a packet or an ACK falls then depends on
+/// where one stands. On one, a packet passes both before anything else can be sent or received, so both see one order and
+/// live values are exactly the replay's.
 const ONE_CPU: [&str; 3] = ["taskset", "--cpu-list", "0"];
 
 /// Between two keys: enough for the echo to be a segment of its own.

@@ -54,13 +54,7 @@ fn on_a_narrow_wire(hook: &str, talk: impl FnOnce(&Wire)) -> Vec<Value> {
     for host in [wire.client(), wire.server()] {
         host.ip(&["link", "set", host.interface(), "mtu", NARROW]);
     }
-    let tape = Tape::start(wire.server());
-    let sensor = LiveSensor::start(wire.server(), &["--hook", hook]);
-    talk(&wire);
-    let recording = tape.stop();
-    let live = sensor.stop().ok().events();
-    let replayed = Sensor::new().replay(recording.file());
-    assert_same_fingerprints(&live, &replayed, CLOCKS);
+    let Witnessed { live, replayed, .. } = witnessed(wire.server(), &["--hook", hook], || talk(&wire));
     for counter in ["fragments", "completed", "completed_bytes", "held", "duplicate", "overlapping"] {
         assert_eq!(fragments(&live, counter), fragments(&replayed, counter), "{hook}, {counter}");
     }
@@ -210,21 +204,17 @@ fn a_hello_in_a_jumbo_frame() {
         let protocols = protocols.join(",");
         let chain = Chain::new(Key::Ec);
         let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
-        let recording = {
-            let tape = Tape::start(wire.server());
-            let sensor = LiveSensor::start(wire.server(), &["--hook", hook]);
+        let seen = witnessed(wire.server(), &["--hook", hook], || {
             for address in [wire.server().v4(), wire.server().v6()] {
                 peers::openssl_client(wire.client(), address, 443, &["-tls1_3", "-alpn", &protocols]);
             }
-            let recording = tape.stop();
-            let live = sensor.stop().ok().says(hook).events();
-            assert_same_fingerprints(&live, &Sensor::new().replay(recording.file()), CLOCKS);
-            for kind in ["ja4", "ja4s", "ja4t", "ja4ts"] {
-                assert_eq!(values(&live, kind).len(), 2, "{hook}, {kind}");
-            }
-            recording
-        };
-        let long = recording.dissected(&["greater", "6000"]);
-        assert_eq!(long.lines().filter(|line| line.contains("length")).count() >= 2, true, "{hook}: {long}");
+        });
+        for kind in ["ja4", "ja4s", "ja4t", "ja4ts"] {
+            assert_eq!(values(&seen.live, kind).len(), 2, "{hook}, {kind}");
+        }
+        let status = &events::of_type(&seen.live, "stats").last().expect("the last figures")["stats"]["interfaces"];
+        assert!(status.to_string().contains(hook), "{hook}: {status}");
+        let long = seen.recording.dissected(&["-q", "greater 6000"]);
+        assert!(long.lines().filter(|line| line.contains(" > ")).count() >= 2, "{hook}: {long}");
     }
 }

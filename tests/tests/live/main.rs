@@ -27,7 +27,7 @@ use tests::hello::Shape;
 use tests::netns::Layout;
 use tests::peers::{self, Chain, Key};
 use tests::process::until;
-use tests::tape::Tape;
+use tests::tape::{Recording, Tape};
 use tests::{
     LiveSensor, Namespace, Sensor, Wire, assert_same_fingerprints, events, fingerprints, require_bpf, require_tools,
     scenes, stats_u64, values,
@@ -47,6 +47,18 @@ fn alone() -> Option<MutexGuard<'static, ()>> {
 /// While `talk` goes on, the sensor on the interface of `host` prints what a replay of the recording of that interface
 /// prints. What it printed.
 fn live_equals_replay_of(host: &Namespace, options: &[&str], talk: impl FnOnce()) -> Vec<Value> {
+    witnessed(host, options, talk).live
+}
+
+/// What the sensor and tcpdump have seen of the same traffic.
+struct Witnessed {
+    live: Vec<Value>,
+    replayed: Vec<Value>,
+    recording: Recording,
+}
+
+/// See [`live_equals_replay_of`].
+fn witnessed(host: &Namespace, options: &[&str], talk: impl FnOnce()) -> Witnessed {
     let tape = Tape::start(host);
     let sensor = LiveSensor::start(host, options);
     talk();
@@ -55,7 +67,7 @@ fn live_equals_replay_of(host: &Namespace, options: &[&str], talk: impl FnOnce()
     let live = sensor.stop().ok().events();
     let replayed = Sensor::new().replay(recording.file());
     assert_same_fingerprints(&live, &replayed, CLOCKS);
-    live
+    Witnessed { live, replayed, recording }
 }
 
 /// The same of [`scenes::tls`].
