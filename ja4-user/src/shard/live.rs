@@ -49,6 +49,10 @@ const NAP: Duration = Duration::from_millis(1);
 /// Naps without a record before the thread sleeps in the kernel.
 const NAPS: u32 = 2;
 
+/// How long a shard that is done waits for what the others send it, a thread that hangs apart: they look at
+/// whether the run is over once in [`EVICT`].
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Of so many connections one may be in a nested tunnel.
 const NESTED_SHARE: usize = 8;
 
@@ -148,6 +152,9 @@ impl Shard {
             books.offset = shared.clock_offset.load(Ordering::Relaxed);
             let mut newest = 0;
             let mut taken = 0;
+            // What was put together elsewhere has its place in time among the records: an answer in the ring may have been
+            // what woke this shard, and come behind its question.
+            let mut routed = inbox.try_recv().ok();
             while taken < BATCH
                 && let Some(record) = ring.next()
             {
@@ -155,6 +162,10 @@ impl Shard {
                 match read_record(&record, books.offset) {
                     Some((header, bytes)) => {
                         newest = header.time;
+                        while let Some(whole) = routed.take_if(|whole| whole.time.0 <= header.time) {
+                            unopened.whole(&whole, &mut core, &mut books, &mut engines, &mut sink);
+                            routed = inbox.try_recv().ok();
+                        }
                         let interface = interfaces.iter().position(|index| *index == header.ifindex);
                         let interface = interface.map_or(u32::MAX, |index| index as u32);
                         let packet = Packet { header: &header, bytes, interface, number: None };
@@ -170,8 +181,9 @@ impl Shard {
                     sink.flush();
                 }
             }
-            while let Ok(whole) = inbox.try_recv() {
+            while let Some(whole) = routed {
                 unopened.whole(&whole, &mut core, &mut books, &mut engines, &mut sink);
+                routed = inbox.try_recv().ok();
             }
             let now = Instant::now();
             if now.duration_since(flushed) >= FLUSH {
@@ -211,6 +223,11 @@ impl Shard {
                 wait(&ring, EVICT.saturating_sub(now.duration_since(evicted)));
                 asleep.set(false);
             }
+        }
+        // The other shards may still have something for this one. The last of them to come here ends the wait of all.
+        unopened.routes.clear();
+        while let Ok(whole) = inbox.recv_timeout(FAREWELL) {
+            unopened.whole(&whole, &mut core, &mut books, &mut engines, &mut sink);
         }
         core.finish(Now { time: wall_clock(), packet: None }, &mut books, &mut engines, &mut sink);
         sink.flush();
