@@ -1,39 +1,45 @@
-use std::ops::ControlFlow;
-
+use ja4_user::event::Side;
 use ja4_user::flow::Budget;
-use ja4_user::flow::dtls::{DatagramOutcome, DtlsHalf};
+use ja4_user::flow::dtls::{Association, DatagramOutcome, Taken};
 use ja4_user::wire::dtls::{Fragment, Record, Records};
 use ja4_user::wire::tls::MAX_HANDSHAKE_MESSAGE;
 
-/// Datagrams of one direction, each behind its length, whose top bit says that the capture cut it: records
-/// and fragments lie where they say, no byte goes uncounted, and no bound is passed. The first byte gives
-/// the budget, in units of 512.
+/// Datagrams of an association, each behind its length, whose top bit says that the capture cut it, and the
+/// next one that the client sends it: records and fragments lie where they say, no byte goes uncounted, and no bound
+/// is passed. What the receiver makes of a message is in the last byte of its body. The first byte gives the
+/// budget, in units of 512.
 pub fn dtls(data: &[u8]) {
     let Some((&budget, mut rest)) = data.split_first() else {
         return;
     };
-    let (mut half, mut budget) = (DtlsHalf::default(), Budget::new(512 * usize::from(budget)));
+    let (mut association, mut budget) = (Association::default(), Budget::new(512 * usize::from(budget)));
     while let Some((&[high, low], after)) = rest.split_first_chunk() {
-        let (datagram, after) = after.split_at(after.len().min(u16::from_be_bytes([high & 0x7f, low]).into()));
+        let (datagram, after) = after.split_at(after.len().min(u16::from_be_bytes([high & 0x3f, low]).into()));
         rest = after;
         let truncated = high & 0x80 != 0;
+        let from = if high & 0x40 == 0 { Side::Server } else { Side::Client };
         let (bytes, errors) = fragments(datagram, truncated);
-        let (held, mut given) = (half.held_bytes(), (0, 0));
-        let outcome = half.datagram(datagram, truncated, &mut budget, |message| {
+        let (held, mut given) = (association.held_bytes(), (0, 0));
+        let outcome = association.datagram(from, datagram, truncated, &mut budget, |message, another| {
             given = (given.0 + 1, given.1 + message.body.len());
             assert!(message.body.len() <= MAX_HANDSHAKE_MESSAGE);
-            ControlFlow::Continue(())
+            assert!(!another || from == Side::Client);
+            match message.body.last() {
+                Some(0x55) => Taken::Malformed,
+                Some(0xaa) => Taken::Begins,
+                _ => Taken::Read,
+            }
         });
         let DatagramOutcome { messages, lent, buffered, released, duplicate, conflicting, refused, dropped, error } =
             outcome;
         assert_eq!(bytes, lent + buffered + duplicate + conflicting + refused);
-        assert_eq!(held + buffered, half.held_bytes() + released + dropped);
+        assert_eq!(held + buffered, association.held_bytes() + released + dropped);
         assert_eq!(given, (messages, lent + released));
         assert_eq!(error.is_some(), errors);
-        assert!(half.held_bytes() <= budget.used() && budget.used() <= budget.max());
+        assert!(association.held_bytes() <= budget.used() && budget.used() <= budget.max());
     }
-    half.clear(&mut budget);
-    assert_eq!((half.held_bytes(), budget.used()), (0, 0));
+    association.clear(&mut budget);
+    assert_eq!((association.held_bytes(), budget.used()), (0, 0));
 }
 
 /// Bytes in the fragments of a datagram, and whether something is wrong with it.

@@ -3,7 +3,7 @@
 use ja4_common::flow::Books;
 
 use super::Budget;
-use super::dtls::DtlsHalf;
+use super::dtls::Association;
 use super::latency::Latencies;
 use super::quic::QuicState;
 use super::sequence::Seen;
@@ -23,8 +23,8 @@ pub enum Carried {
     Ssh(Box<Ssh>),
     /// QUIC.
     Quic(Box<Quic>),
-    /// DTLS; client, server.
-    Dtls(Box<[DtlsHalf; 2]>),
+    /// DTLS.
+    Dtls(Box<Association>),
 }
 
 /// An SSH connection's traffic.
@@ -166,7 +166,7 @@ impl Connection {
         self.close_half(Side::Server, budget);
         match &mut self.carried {
             Carried::Quic(quic) => quic.state.close(budget),
-            Carried::Dtls(halves) => halves.iter_mut().for_each(|half| half.clear(budget)),
+            Carried::Dtls(association) => association.clear(budget),
             Carried::Ssh(_) | Carried::Nothing => {}
         }
     }

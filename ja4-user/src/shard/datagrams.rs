@@ -9,16 +9,18 @@ use super::stage::Stage;
 #[cfg(feature = "ja4plus")]
 use super::stage::{Values, tell};
 use super::stats::Protocol;
-use super::tls::Handshake;
+use super::tls::{Handshake, begin_anew, is_answered};
 use crate::event::{Method, Side, Sink, Time};
 use crate::fingerprint::Carrier;
 #[cfg(feature = "ja4plus")]
 use crate::fingerprint::ja4l;
 use crate::flow::connection::{Carried, Connection, Quic};
+use crate::flow::dtls::Taken;
 use crate::flow::latency::between;
 use crate::flow::quic::{self, Seen};
 use crate::packet::Decoded;
 use crate::wire::WireError;
+use crate::wire::tls::{ClientHello, Framing};
 
 impl<S: Sink> Stage<'_, S> {
     /// Takes the datagrams of a record: one, or those of a super-packet.
@@ -57,8 +59,8 @@ impl<S: Sink> Stage<'_, S> {
             Carried::Nothing => Box::default(),
             Carried::Quic(quic) => quic,
             // Nothing has come of it: a stray datagram does not decide what the flow carries.
-            Carried::Dtls(mut halves) if connection.attributes.tls.is_none() => {
-                halves.iter_mut().for_each(|half| half.clear(self.budget));
+            Carried::Dtls(mut association) if connection.attributes.tls.is_none() => {
+                association.clear(self.budget);
                 Box::default()
             }
             other => {
@@ -144,10 +146,13 @@ impl<S: Sink> Stage<'_, S> {
     #[cfg(not(feature = "ja4plus"))]
     fn tell_quic_latency(&mut self, _: &mut Connection, _: Side, _: Duration, _: u8) {}
 
+    /// A hello with another random begins an association only where the server has answered the one before.
+    /// Else it is a further hello, of which few are told: who sends one after the other from a forged address
+    /// makes the sensor tell no more than a client could.
     fn dtls(&mut self, connection: &mut Connection, datagram: Datagram<'_>) {
-        let mut halves = match std::mem::take(&mut connection.carried) {
+        let mut association = match std::mem::take(&mut connection.carried) {
             Carried::Nothing => Box::default(),
-            Carried::Dtls(halves) => halves,
+            Carried::Dtls(association) => association,
             Carried::Quic(mut quic) if quic.state.version().is_none() => {
                 quic.state.close(self.budget);
                 Box::default()
@@ -158,10 +163,13 @@ impl<S: Sink> Stage<'_, S> {
             }
         };
         let Stage { side, cause, budget, engines, stats, sink, .. } = self;
-        let [client, server] = &mut *halves;
-        let half = if *side == Side::Client { client } else { server };
         let truncated = datagram.payload.len() < datagram.wire_len;
-        let outcome = half.datagram(datagram.payload, truncated, budget, |message| {
+        let outcome = association.datagram(*side, datagram.payload, truncated, budget, |message, another| {
+            let begins =
+                another && is_answered(connection) && ClientHello::parse(message.body, Framing::Dtls).is_ok();
+            if begins {
+                begin_anew(connection);
+            }
             let handshake = Handshake {
                 carrier: Carrier::Dtls,
                 side: *side,
@@ -171,7 +179,11 @@ impl<S: Sink> Stage<'_, S> {
                 stats,
                 sink: *sink,
             };
-            handshake.message(&message)
+            match handshake.read(&message) {
+                Err(_) => Taken::Malformed,
+                Ok(_) if begins => Taken::Begins,
+                Ok(_) => Taken::Read,
+            }
         });
         stats.duplicate_bytes += outcome.duplicate as u64;
         stats.conflicting_bytes += outcome.conflicting as u64;
@@ -179,7 +191,7 @@ impl<S: Sink> Stage<'_, S> {
         if let Some(error) = outcome.error {
             stats.count_malformed(Protocol::Dtls, error);
         }
-        connection.carried = Carried::Dtls(halves);
+        connection.carried = Carried::Dtls(association);
     }
 }
 

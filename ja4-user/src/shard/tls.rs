@@ -35,8 +35,17 @@ pub(super) struct Handshake<'a, S> {
 }
 
 impl<S: Sink> Handshake<'_, S> {
+    /// Takes a message of a stream; breaks after the last one of its side that is read, and where one is
+    /// malformed.
+    pub(super) fn message(self, message: &HandshakeMessage<'_>) -> ControlFlow<()> {
+        self.read(message).unwrap_or(ControlFlow::Break(()))
+    }
+
     /// Takes a message; breaks after the last one of its side that is read.
-    pub(super) fn message(mut self, message: &HandshakeMessage<'_>) -> ControlFlow<()> {
+    ///
+    /// # Errors
+    /// It is malformed, and has been counted.
+    pub(super) fn read(mut self, message: &HandshakeMessage<'_>) -> Result<ControlFlow<()>, WireError> {
         let outcome = match (message.kind, self.side) {
             (HandshakeType::CLIENT_HELLO, Side::Client) => self.client_hello(message.body),
             (HandshakeType::SERVER_HELLO, Side::Server) => self.server_hello(message.body),
@@ -46,10 +55,9 @@ impl<S: Sink> Handshake<'_, S> {
             }
             _ => Ok(ControlFlow::Continue(())),
         };
-        outcome.unwrap_or_else(|error| {
+        outcome.inspect_err(|error| {
             let protocol = if self.carrier == Carrier::Dtls { Protocol::Dtls } else { Protocol::Tls };
-            self.stats.count_malformed(protocol, error);
-            ControlFlow::Break(())
+            self.stats.count_malformed(protocol, *error);
         })
     }
 
@@ -142,6 +150,21 @@ impl<S: Sink> Handshake<'_, S> {
             connection.attributes.tls.get_or_insert_default().certificate = Some(Box::new(attributes));
         }
     }
+}
+
+/// Whether the server has said hello.
+pub(super) fn is_answered(connection: &Connection) -> bool {
+    connection.attributes.tls.as_ref().is_some_and(|tls| tls.cipher.is_some())
+}
+
+/// Another handshake has begun on the same ports: nothing that is known of the last one holds, and what is
+/// told once a connection is told again.
+pub(super) fn begin_anew(connection: &mut Connection) {
+    connection.sealed = false;
+    if let Some(tls) = &mut connection.attributes.tls {
+        **tls = Default::default();
+    }
+    connection.tell_again(&[Method::Ja4, Method::Ja4s, Method::Ja4x, Method::Ja4l, Method::Ja4ls]);
 }
 
 /// Bytes of the wire as an attribute.

@@ -1,13 +1,13 @@
-//! DTLS datagrams to the handshake messages of one direction.
+//! DTLS datagrams to handshake messages: of one direction here, of both in [`Association`].
 
+mod association;
 mod held;
-
-use std::ops::ControlFlow;
 
 use super::Budget;
 use crate::wire::WireError;
 use crate::wire::dtls::{ContentType, Fragment, Record, Records};
 use crate::wire::tls::{HandshakeMessage, HandshakeType};
+pub use association::Association;
 use held::{HELD_BYTES, Held, Name, Partial};
 
 /// Messages whose names are kept to know them again. A direction has two flights in the clear, of ten
@@ -18,8 +18,7 @@ const REMEMBERED: usize = 16;
 ///
 /// `fragments = lent + buffered + duplicate + conflicting + refused`
 ///
-/// and what is held changes by `buffered - released - dropped`. Once the receiver has seen enough, what is
-/// left of the datagram is ignored.
+/// and what is held changes by `buffered - released - dropped`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct DatagramOutcome {
@@ -37,10 +36,22 @@ pub struct DatagramOutcome {
     pub conflicting: usize,
     /// Bytes not held for lack of room.
     pub refused: usize,
-    /// Bytes of incomplete messages that were let go to make room, or at the end.
+    /// Bytes of incomplete messages that were let go: to make room, or because others take their place.
     pub dropped: usize,
     /// What is wrong with the datagram. What came before that in it has been taken.
     pub error: Option<WireError>,
+}
+
+/// What the receiver has made of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Taken {
+    /// It has read it, or does not care for it.
+    Read,
+    /// It cannot read it. The message counts as not given: another copy may be well-formed.
+    Malformed,
+    /// It is the ClientHello of another association (see [`Association`]), and has been read.
+    Begins,
 }
 
 /// One direction of a DTLS association until it is encrypted.
@@ -51,7 +62,8 @@ pub struct DatagramOutcome {
 /// does not come is given when the direction changes its keys, or when room runs out.
 ///
 /// The first copy of a byte that is held is the one that counts. No message is given twice as long as its
-/// name is among the last sixteen.
+/// name is among the last sixteen, unless the receiver could not read it. Nothing ends a direction: whoever
+/// knows the ports can send a message of any kind.
 ///
 /// What is held is charged to the shard's [`Budget`]: call [`DtlsHalf::clear`] before this is dropped.
 #[derive(Debug, Default)]
@@ -62,8 +74,6 @@ pub struct DtlsHalf {
     given: [Option<Name>; REMEMBERED],
     /// Place in `given` of the next name.
     given_next: u8,
-    /// The receiver has seen enough.
-    ended: bool,
     /// Only while there is something to hold.
     held: Option<Box<Held>>,
 }
@@ -75,28 +85,17 @@ impl DtlsHalf {
         self.held.as_ref().map_or(0, |held| held.bytes)
     }
 
-    /// True once the receiver has seen enough: further datagrams are ignored.
-    #[must_use]
-    pub const fn ended(&self) -> bool {
-        self.ended
-    }
-
     /// Takes the payload of a datagram, of which the capture left out the end if `truncated`, and gives
     /// `receive` the messages that are now due. A message that lies in the datagram whole is lent from it.
-    /// `receive` can end this for good.
     pub fn datagram(
         &mut self,
         payload: &[u8],
         truncated: bool,
         budget: &mut Budget,
-        receive: impl FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+        receive: impl FnMut(HandshakeMessage<'_>) -> Taken,
     ) -> DatagramOutcome {
         let mut delivery = Delivery { outcome: DatagramOutcome::default(), budget, receive };
-        if !self.ended && self.walk(payload, truncated, &mut delivery).is_break() {
-            self.ended = true;
-            delivery.outcome.dropped += self.held_bytes();
-            self.clear(delivery.budget);
-        }
+        self.walk(payload, truncated, &mut delivery);
         delivery.outcome
     }
 
@@ -109,56 +108,77 @@ impl DtlsHalf {
         }
     }
 
-    fn walk<R>(&mut self, payload: &[u8], truncated: bool, delivery: &mut Delivery<'_, R>) -> ControlFlow<()>
+    /// Takes a message for one that has not come yet; bytes of it that were held.
+    fn forget(&mut self, name: Name, budget: &mut Budget) -> usize {
+        self.given.iter_mut().filter(|given| **given == Some(name)).for_each(|given| *given = None);
+        let place = self.held.as_ref().and_then(|held| held.messages.iter().position(|message| message.name == name));
+        let Some(message) = place.and_then(|place| self.take(place)) else {
+            return 0;
+        };
+        budget.credit(message.cost());
+        message.bytes
+    }
+
+    /// Begins anew behind the message of this name; bytes that were held.
+    fn begin_behind(&mut self, name: Name, budget: &mut Budget) -> usize {
+        let dropped = self.held_bytes();
+        self.clear(budget);
+        *self = Self { next: Some(name.1.wrapping_add(1)), ..Self::default() };
+        self.remember(name);
+        dropped
+    }
+
+    fn walk<R>(&mut self, payload: &[u8], truncated: bool, delivery: &mut Delivery<'_, R>)
     where
-        R: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+        R: FnMut(HandshakeMessage<'_>) -> Taken,
     {
         let mut records = Records::new(payload, truncated);
         for record in records.by_ref() {
             match record {
-                Ok(record) => self.record(&record, delivery)?,
+                Ok(record) => self.record(&record, delivery),
                 Err(error) => {
                     delivery.outcome.error.get_or_insert(error);
                 }
             }
         }
-        if records.at_ciphertext() { self.release(Due::Anything, delivery) } else { ControlFlow::Continue(()) }
+        if records.at_ciphertext() {
+            self.release(Due::Anything, delivery);
+        }
     }
 
-    fn record<R>(&mut self, record: &Record<'_>, delivery: &mut Delivery<'_, R>) -> ControlFlow<()>
+    fn record<R>(&mut self, record: &Record<'_>, delivery: &mut Delivery<'_, R>)
     where
-        R: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+        R: FnMut(HandshakeMessage<'_>) -> Taken,
     {
         if record.content == ContentType::CHANGE_CIPHER_SPEC || record.epoch != 0 {
             return self.release(Due::Anything, delivery);
         }
         for fragment in record.fragments() {
             match fragment {
-                Ok(fragment) => self.fragment(&fragment, delivery)?,
+                Ok(fragment) => self.fragment(&fragment, delivery),
                 Err(error) => {
                     delivery.outcome.error.get_or_insert(error);
                 }
             }
         }
-        ControlFlow::Continue(())
     }
 
-    fn fragment<R>(&mut self, fragment: &Fragment<'_>, delivery: &mut Delivery<'_, R>) -> ControlFlow<()>
+    fn fragment<R>(&mut self, fragment: &Fragment<'_>, delivery: &mut Delivery<'_, R>)
     where
-        R: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+        R: FnMut(HandshakeMessage<'_>) -> Taken,
     {
         let name = (fragment.kind, fragment.message_seq);
         self.next.get_or_insert(fragment.message_seq);
         if self.given.contains(&Some(name)) {
             delivery.outcome.duplicate += fragment.data.len();
-            return ControlFlow::Continue(());
+            return;
         }
         let begun = self.held.as_ref().is_some_and(|held| held.messages.iter().any(|message| message.name == name));
         if !begun && fragment.is_message() && self.is_due(name) {
             delivery.outcome.lent += fragment.data.len();
-            self.give(name, fragment.data, delivery)?;
+            self.give(name, fragment.data, delivery);
         } else {
-            self.hold(fragment, delivery)?;
+            self.hold(fragment, delivery);
         }
         self.release(Due::InOrder, delivery)
     }
@@ -169,15 +189,15 @@ impl DtlsHalf {
     }
 
     /// Gives a message to the receiver, and moves on to the next number.
-    fn give<R>(&mut self, name: Name, body: &[u8], delivery: &mut Delivery<'_, R>) -> ControlFlow<()>
+    fn give<R>(&mut self, name: Name, body: &[u8], delivery: &mut Delivery<'_, R>)
     where
-        R: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+        R: FnMut(HandshakeMessage<'_>) -> Taken,
     {
         let (kind, seq) = name;
-        if let Some(place) = self.given.get_mut(usize::from(self.given_next) % REMEMBERED) {
-            *place = Some(name);
+        delivery.outcome.messages += 1;
+        if (delivery.receive)(HandshakeMessage { kind, body }) != Taken::Malformed {
+            self.remember(name);
         }
-        self.given_next = self.given_next.wrapping_add(1); // modulo 256, a multiple of REMEMBERED
         let mut next = self.next.unwrap_or(seq);
         if is_hello(kind) || distance(next, seq) >= 0 {
             next = seq.wrapping_add(1);
@@ -187,28 +207,32 @@ impl DtlsHalf {
             next = next.wrapping_add(1);
         }
         self.next = Some(next);
-        delivery.outcome.messages += 1;
-        (delivery.receive)(HandshakeMessage { kind, body })
+    }
+
+    fn remember(&mut self, name: Name) {
+        if let Some(place) = self.given.get_mut(usize::from(self.given_next) % REMEMBERED) {
+            *place = Some(name);
+        }
+        self.given_next = self.given_next.wrapping_add(1); // modulo 256, a multiple of REMEMBERED
     }
 
     /// Gives what is held and whole, lowest number first, as far as it is due.
-    fn release<R>(&mut self, due: Due, delivery: &mut Delivery<'_, R>) -> ControlFlow<()>
+    fn release<R>(&mut self, due: Due, delivery: &mut Delivery<'_, R>)
     where
-        R: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+        R: FnMut(HandshakeMessage<'_>) -> Taken,
     {
         while let Some(message) = self.take_whole(due) {
             delivery.budget.credit(message.cost());
             delivery.outcome.released += message.bytes;
             match message.pieces.as_slice() {
-                [piece] => self.give(message.name, &piece.data, delivery)?,
+                [piece] => self.give(message.name, &piece.data, delivery),
                 pieces => {
                     let mut body = Vec::with_capacity(message.length);
                     pieces.iter().for_each(|piece| body.extend_from_slice(&piece.data));
-                    self.give(message.name, &body, delivery)?;
+                    self.give(message.name, &body, delivery);
                 }
             }
         }
-        ControlFlow::Continue(())
     }
 
     /// Takes the whole message with the lowest number out of what is held.
@@ -241,14 +265,14 @@ impl DtlsHalf {
 
     /// Holds those bytes of a fragment that no piece has yet. Where there is no room, what waits is given,
     /// then those that began first are let go.
-    fn hold<R>(&mut self, fragment: &Fragment<'_>, delivery: &mut Delivery<'_, R>) -> ControlFlow<()>
+    fn hold<R>(&mut self, fragment: &Fragment<'_>, delivery: &mut Delivery<'_, R>)
     where
-        R: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+        R: FnMut(HandshakeMessage<'_>) -> Taken,
     {
         // A message that is never held whole is not begun.
         if fragment.length > HELD_BYTES || (fragment.data.is_empty() && !fragment.is_message()) {
             delivery.outcome.refused += fragment.data.len();
-            return ControlFlow::Continue(());
+            return;
         }
         let name = (fragment.kind, fragment.message_seq);
         loop {
@@ -258,16 +282,16 @@ impl DtlsHalf {
                 if held.messages.is_empty() {
                     self.held = None;
                 }
-                return ControlFlow::Continue(());
+                return;
             }
-            self.release(Due::Anything, delivery)?;
+            self.release(Due::Anything, delivery);
             if self.held.as_ref().is_none_or(|held| held.has_room(fragment, name)) {
                 continue;
             }
             let oldest = self.held.iter().flat_map(|held| &held.messages).position(|message| message.name != name);
             let Some(message) = oldest.and_then(|place| self.take(place)) else {
                 delivery.outcome.refused += fragment.data.len();
-                return ControlFlow::Continue(());
+                return;
             };
             delivery.budget.credit(message.cost());
             delivery.outcome.dropped += message.bytes;

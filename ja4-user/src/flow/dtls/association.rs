@@ -1,0 +1,111 @@
+//! Both directions of a DTLS association, and where another begins on the same ports.
+
+use super::held::Name;
+use super::{DatagramOutcome, DtlsHalf, Taken};
+use crate::event::Side;
+use crate::flow::Budget;
+use crate::wire::dtls::Records;
+use crate::wire::tls::{HandshakeMessage, HandshakeType};
+
+/// Where the random of a ClientHello begins: behind its version (RFC 6347, section 4.2.1).
+const RANDOM_AT: usize = 2;
+
+/// The message with which a client begins (RFC 6347, section 4.2.2). The one that answers a
+/// HelloVerifyRequest or a HelloRetryRequest has another number.
+const BEGINNING: Name = (HandshakeType::CLIENT_HELLO, 0);
+
+type Random = [u8; 32];
+
+/// Both directions of a DTLS association.
+///
+/// A ClientHello of number 0 with another random than those before it is another one and no retransmission
+/// (RFC 6347, section 4.2.4). It is given, and the receiver says whether an association begins with it:
+/// then nothing is left of the one before. Until it says so the hello is a further one, be it that of a
+/// client that tries again, or forged. Its first fragment has to hold the random, and to come first.
+///
+/// What is held is charged to the shard's [`Budget`]: call [`Association::clear`] before this is dropped.
+#[derive(Debug, Default)]
+pub struct Association {
+    client: DtlsHalf,
+    server: DtlsHalf,
+    /// Random of the hello that came first.
+    first: Option<Random>,
+    /// Random of the last one that differed.
+    other: Option<Random>,
+    /// The hello of that random has not been read yet.
+    awaited: bool,
+}
+
+impl Association {
+    /// Bytes held for both directions.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.client.held_bytes() + self.server.held_bytes()
+    }
+
+    /// As [`DtlsHalf::datagram`]. The receiver is also told whether the message is a hello that may begin
+    /// another association, to which it may answer [`Taken::Begins`].
+    pub fn datagram(
+        &mut self,
+        from: Side,
+        payload: &[u8],
+        truncated: bool,
+        budget: &mut Budget,
+        mut receive: impl FnMut(HandshakeMessage<'_>, bool) -> Taken,
+    ) -> DatagramOutcome {
+        if from == Side::Server {
+            return self.server.datagram(payload, truncated, budget, |message| receive(message, false));
+        }
+        let mut dropped = self.meet(payload, truncated, budget);
+        let mut begun = None;
+        let Self { client, other, awaited, .. } = self;
+        let mut outcome = client.datagram(payload, truncated, budget, |message| {
+            let hello = message.kind == HandshakeType::CLIENT_HELLO;
+            let random = random(message.body).filter(|random| hello && *awaited && Some(*random) == *other);
+            let taken = receive(message, random.is_some());
+            *awaited &= random.is_none() || taken == Taken::Malformed;
+            if taken == Taken::Begins {
+                begun = random;
+            }
+            taken
+        });
+        if begun.is_some() {
+            dropped += self.client.begin_behind(BEGINNING, budget) + self.server.held_bytes();
+            self.server.clear(budget);
+            self.server = DtlsHalf::default();
+            (self.first, self.other) = (begun, None);
+        }
+        outcome.dropped += dropped;
+        outcome
+    }
+
+    /// Lets go of all that is held, and gives it back to the budget.
+    pub fn clear(&mut self, budget: &mut Budget) {
+        self.client.clear(budget);
+        self.server.clear(budget);
+    }
+
+    /// Looks for a hello of another random, and makes way for it; bytes that were held in its place.
+    fn meet(&mut self, payload: &[u8], truncated: bool, budget: &mut Budget) -> usize {
+        let mut dropped = 0;
+        let records = Records::new(payload, truncated).map_while(Result::ok);
+        for fragment in records.flat_map(|record| record.fragments().map_while(Result::ok)) {
+            if (fragment.kind, fragment.message_seq) != BEGINNING || fragment.offset > 0 {
+                continue;
+            }
+            let random = random(fragment.data);
+            if self.first.is_none() {
+                self.first = random;
+            } else if random.is_some() && random != self.first && random != self.other {
+                (self.other, self.awaited) = (random, true);
+                dropped += self.client.forget(BEGINNING, budget);
+            }
+        }
+        dropped
+    }
+}
+
+/// The random in the body of a ClientHello, or the start of one.
+fn random(body: &[u8]) -> Option<Random> {
+    body.get(RANDOM_AT..)?.first_chunk().copied()
+}
