@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use ja4_user::event::Side;
-use ja4_user::flow::quic::{Datagram, QuicEngine, QuicState};
+use ja4_user::event::{Side, Time};
+use ja4_user::flow::quic::{Datagram, Given, QuicEngine, QuicState};
 use ja4_user::flow::{Budget, Limits};
 use ja4_user::wire::quic::{
-    CryptoFrames, InitialHeader, MAX_PACKETS, PacketKeys, Packets, Plaintext, V1, V2, is_initial, seal,
+    CryptoFrames, InitialHeader, MAX_PACKETS, PacketKeys, PacketKind, Packets, Plaintext, V1, V2, seal,
 };
 use ja4_user::wire::tls::MAX_HANDSHAKE_MESSAGE;
 
@@ -33,9 +33,12 @@ pub fn quic(data: &[u8]) {
         let payload = &datagram[..datagram.len() - missing];
         walk(payload, datagram.len());
 
-        let datagram = Datagram { payload, wire_len: datagram.len(), from };
+        let datagram = Datagram { payload, wire_len: datagram.len(), from, time: Time(0), ttl: 64 };
         let mut messages = 0;
-        let seen = state.datagram(&mut engine, &datagram, &mut budget, |_, message| {
+        let seen = state.datagram(&mut engine, &datagram, &mut budget, |given| {
+            let Given::Message(_, message) = given else {
+                return ControlFlow::Continue(());
+            };
             messages += 1;
             assert!(message.body.len() <= MAX_HANDSHAKE_MESSAGE);
             if shape & 32 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -72,8 +75,8 @@ fn sealed(shape: u8, from: Side, frames: &[u8]) -> Vec<u8> {
         assert!(frames.len() > 0x3000); // longer than its length field can say
         return Vec::new();
     }
-    assert!(is_initial(&datagram));
     let packet = Packets::new(&datagram, datagram.len()).next().unwrap().unwrap();
+    assert_eq!(packet.kind, PacketKind::Initial);
     let mut plaintext = Plaintext::default();
     keys.open(&packet, &mut plaintext).unwrap();
     assert_eq!(plaintext.payload(), frames);

@@ -166,6 +166,7 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     let retried = [datagram(2, &crypto(0, start)), datagram(1, retry), datagram(6, &crypto(0, start)), after];
     add("quic", "retry", retried.concat());
     add("quic", "cut", [datagram(18, &whole), datagram(2, &whole)].concat());
+    add("quic", "decoy", [datagram(2, &whole), datagram(6, &whole), datagram(3, &server)].concat());
     add("quic", "reconnected", [datagram(2, &whole), datagram(3, &server), datagram(14, &whole)].concat());
     add("quic", "reversed", [datagram(3, &whole), datagram(32 | 2, &whole), datagram(2, &server)].concat());
     let close = b"\x03\x05\0\x01\0\x01\x01\x02\x03\x04\x1c\x0a\0\x04oops";
@@ -282,7 +283,7 @@ fn tunnel_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
     add("tunnels", "fragments", framed(&inside.chain(pieces.iter().cloned()).collect::<Vec<_>>()));
 }
 
-/// Datagrams of a server, each behind its length; the first byte is the budget.
+/// Datagrams, each behind its length, in which a bit says that the client sends it; the first byte is the budget.
 fn dtls_seeds(server_hello: &[u8], add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
     let framed = |datagrams: &[Vec<u8>]| {
         let bytes =
@@ -310,6 +311,18 @@ fn dtls_seeds(server_hello: &[u8], add: &mut impl FnMut(&'static str, &str, Vec<
     cut[1] |= 0x80;
     cut.truncate(50);
     add("dtls", "cut", cut);
+    // Their last byte makes the one a further hello, the other another association's.
+    let beginning = |random: u8, last: u8| datagrams(1, 0, &[&[random; 60][..], &[last]].concat(), 48);
+    let client = [(1, 0), (2, 0), (3, 0xaa), (3, 0xaa)].map(|(random, last)| {
+        let mut client = framed(&beginning(random, last));
+        for at in [1, 1 + 2 + 25 + 48] {
+            client[at] |= 0x40;
+        }
+        client
+    });
+    let server = framed(&flight);
+    let parts = [&client[0][1..], &client[1][1..], &server[1..], &client[2][1..], &client[3][1..], &server[1..]];
+    add("dtls", "associations", [&[16][..], &parts.concat()].concat());
 }
 
 fn x509_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {

@@ -40,10 +40,8 @@ pub struct Ssh {
 /// A QUIC connection's handshake.
 #[derive(Debug, Default)]
 pub struct Quic {
-    /// Keys and CRYPTO streams.
+    /// Keys and CRYPTO streams; A: time and TTL of the first client Initial.
     pub state: QuicState,
-    /// A: time and TTL of the first client Initial.
-    pub asked: Option<(Time, u8)>,
     /// B: time and TTL of the first server Initial.
     pub answered: Option<(Time, u8)>,
     /// C: time of the last server Handshake packet so far.

@@ -1,5 +1,6 @@
 //! UDP: QUIC and DTLS handshakes, DHCP messages.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use ja4_common::record::RecordHeader;
@@ -17,7 +18,7 @@ use crate::fingerprint::ja4l;
 use crate::flow::connection::{Carried, Connection, Quic};
 use crate::flow::dtls::Taken;
 use crate::flow::latency::between;
-use crate::flow::quic::{self, Seen};
+use crate::flow::quic::{self, Given, Seen};
 use crate::packet::Decoded;
 use crate::wire::WireError;
 use crate::wire::tls::{ClientHello, Framing};
@@ -70,8 +71,20 @@ impl<S: Sink> Stage<'_, S> {
         };
         let Stage { side, cause, budget, engines, stats, sink, .. } = self;
         let (methods, engine) = (&mut engines.methods, &mut engines.quic);
-        let taken = quic::Datagram { payload: datagram.payload, wire_len: datagram.wire_len, from: *side };
-        let seen = quic.state.datagram(engine, &taken, budget, |side, message| {
+        let Quic { state, answered, server_handshake } = &mut *quic;
+        let taken = quic::Datagram {
+            payload: datagram.payload,
+            wire_len: datagram.wire_len,
+            from: *side,
+            time: cause.time,
+            ttl: decoded.ttl,
+        };
+        let seen = state.datagram(engine, &taken, budget, |given| {
+            let Given::Message(side, message) = given else {
+                (*answered, *server_handshake) = (None, None);
+                begin_anew(connection);
+                return ControlFlow::Continue(());
+            };
             let handshake =
                 Handshake { carrier: Carrier::Quic, side, cause: *cause, connection, methods, stats, sink: *sink };
             handshake.message(&message)
@@ -87,10 +100,6 @@ impl<S: Sink> Stage<'_, S> {
             // The flow's first datagram came from the server.
             connection.turn_round();
         }
-        if seen.restarted {
-            (quic.asked, quic.answered, quic.server_handshake) = (None, None, None);
-            connection.tell_again(&[Method::Ja4s, Method::Ja4l, Method::Ja4ls]);
-        }
         self.quic_points(connection, &mut quic, &seen, decoded.ttl);
         connection.carried = Carried::Quic(quic);
     }
@@ -101,15 +110,13 @@ impl<S: Sink> Stage<'_, S> {
         let now: Time = self.cause.time;
         match seen.from {
             Side::Client => {
-                if seen.initial {
-                    quic.asked.get_or_insert((now, ttl));
-                }
-                if let (true, Some(before), Some((_, ttl))) = (seen.handshake, quic.server_handshake, quic.asked) {
+                let points = (seen.handshake, quic.server_handshake, quic.state.asked());
+                if let (true, Some(before), Some((_, ttl))) = points {
                     self.tell_quic_latency(connection, Side::Client, between(before, now), ttl);
                 }
             }
             Side::Server => {
-                if let (true, Some((asked, _))) = (seen.initial, quic.asked)
+                if let (true, Some((asked, _))) = (seen.initial, quic.state.asked())
                     && quic.answered.is_none()
                 {
                     quic.answered = Some((now, ttl));
@@ -165,8 +172,7 @@ impl<S: Sink> Stage<'_, S> {
         let Stage { side, cause, budget, engines, stats, sink, .. } = self;
         let truncated = datagram.payload.len() < datagram.wire_len;
         let outcome = association.datagram(*side, datagram.payload, truncated, budget, |message, another| {
-            let begins =
-                another && is_answered(connection) && ClientHello::parse(message.body, Framing::Dtls).is_ok();
+            let begins = another && is_answered(connection) && ClientHello::parse(message.body, Framing::Dtls).is_ok();
             if begins {
                 begin_anew(connection);
             }

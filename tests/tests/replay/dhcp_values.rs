@@ -196,3 +196,21 @@ fn of_a_relays_message_the_innermost_is_told_once() {
     let wanted = ["solct0014nn_1-6-8_23-24", "solct0014nn_1-6-8_23-24", "advrt0014nn_25-26-1_00"];
     assert_eq!(told(&talk, "ja4d6"), wanted);
 }
+
+#[test]
+fn a_message_that_the_capture_cut_is_counted_and_has_no_value() {
+    let mut four = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
+    four.client(&typed(1, &[&option(61, &[1, 2, 0, 0, 0, 0, 1]), &option(55, &[1, 3, 6])]));
+    let mut six = UdpConversation::between("[fe80::1]:546", "[ff02::1:2]:547");
+    six.client(&message6(1, &[client(), asked()]));
+    // Cut between two options, what is left would make a value.
+    for (talk, left, kind) in [(four, 5 + 1, "ja4d"), (six, asked().len(), "ja4d6")] {
+        let mut packets = talk.packets().to_vec();
+        let cut = &mut packets[0].frame;
+        cut.truncate(cut.len() - left);
+        let events = replay_packets(&packets, &[]);
+        assert_eq!(values(&events, kind), [""; 0]);
+        let stats = events::of_type(&events, "stats").pop().unwrap();
+        assert_eq!(events::stats_u64(stats, &["shards", "malformed", "dhcp", "truncated"]), 1);
+    }
+}

@@ -7,6 +7,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod associations;
 mod carriers;
 mod conformance;
 mod contract;
@@ -18,6 +19,7 @@ mod hello_values;
 mod hostile;
 mod http_values;
 mod opening_values;
+mod quic_connections;
 mod reassembly;
 mod streams;
 mod timing;

@@ -7,6 +7,10 @@
 //! the one that the Retry gave it; they stay when the client later writes to the ID that the server chose
 //! (RFC 9001, section 5.2; RFC 9000, section 7.2). Which packet is which is decided by what opens it: an
 //! Initial says with 128 bits that it is one, of this connection and this side.
+//!
+//! Anybody can send a client's Initial to a destination of their own choice. Until the server has said hello,
+//! one to a new destination does not replace what is known: the first connection and the last one stand side
+//! by side, and the one whose keys open the server's packet remains.
 
 mod crypto;
 #[cfg(test)]
@@ -14,7 +18,7 @@ mod tests;
 
 use std::ops::ControlFlow;
 
-use crate::event::Side;
+use crate::event::{Side, Time};
 use crate::flow::{Budget, Limits, Outcome};
 use crate::wire::WireError;
 use crate::wire::quic::{ConnectionId, LongPacket, PacketKeys, PacketKind, Packets, Plaintext};
@@ -31,6 +35,19 @@ pub struct Datagram<'a> {
     /// Who sent it, as far as the caller knows: that the sender of a flow's first datagram is the client
     /// will do.
     pub from: Side,
+    /// When it was seen.
+    pub time: Time,
+    /// IPv4 TTL or IPv6 hop limit.
+    pub ttl: u8,
+}
+
+/// What the Initials of a datagram add up to.
+#[derive(Clone, Copy, Debug)]
+pub enum Given<'a> {
+    /// Another connection has begun in place of one whose server had said hello. Its messages follow.
+    Restart,
+    /// A whole handshake message, and who sent it.
+    Message(Side, HandshakeMessage<'a>),
 }
 
 /// What a datagram held.
@@ -39,19 +56,11 @@ pub struct Datagram<'a> {
 pub struct Seen {
     /// Who sent it. Unlike what the caller believed, if an Initial proved otherwise.
     pub from: Side,
-    /// A client Initial opened a new connection in place of the one known so far.
-    pub restarted: bool,
     /// An Initial of this connection. Until the sender's hello is known each has been opened; later
     /// ones are believed.
     pub initial: bool,
-    /// A 0-RTT packet, by its header.
-    pub zero_rtt: bool,
     /// A Handshake packet, by its header.
     pub handshake: bool,
-    /// A Retry, by its header.
-    pub retry: bool,
-    /// A Version Negotiation packet.
-    pub version_negotiation: bool,
     /// What became of the bytes in CRYPTO frames.
     pub crypto: Outcome,
     /// What could not be read, by [`WireError::index`].
@@ -62,12 +71,8 @@ impl Seen {
     fn by(from: Side) -> Self {
         Self {
             from,
-            restarted: false,
             initial: false,
-            zero_rtt: false,
             handshake: false,
-            retry: false,
-            version_negotiation: false,
             crypto: Outcome::default(),
             malformed: [0; WireError::ALL.len()],
         }
@@ -126,6 +131,9 @@ pub struct QuicState {
     /// What the client writes to once the server has answered; it opens nothing.
     server: Option<ConnectionId>,
     version: u32,
+    /// When the first Initial of the client was seen, and its TTL. Of what goes on after a Retry, those of
+    /// the Initial before it.
+    asked: (Time, u8),
     /// The caller's client is the server.
     reversed: bool,
     /// The server has asked the client to begin again.
@@ -133,11 +141,29 @@ pub struct QuicState {
     /// Sides whose messages are no longer wanted.
     done: [bool; 2],
     /// Present while a side is not done.
-    handshake: Option<Box<[Half; 2]>>,
+    handshake: Option<Box<Handshake>>,
 }
 
 // Every tracked connection has one.
-const _: () = assert!(size_of::<QuicState>() <= 64);
+const _: () = assert!(size_of::<QuicState>() <= 80);
+
+/// What is needed until both hellos are known.
+#[derive(Debug, Default)]
+struct Handshake {
+    halves: [Half; 2],
+    /// The first connection, if there is another one that the server has not answered either: it may answer
+    /// this one. It has no rival itself.
+    rival: Option<Box<QuicState>>,
+}
+
+impl Handshake {
+    /// Lets go of the rival, and gives back what it holds.
+    fn drop_rival(&mut self, budget: &mut Budget) {
+        if let Some(mut rival) = self.rival.take() {
+            rival.close(budget);
+        }
+    }
+}
 
 /// One side's handshake.
 #[derive(Debug, Default)]
@@ -151,6 +177,7 @@ struct Half {
 struct Reading<'a, R> {
     engine: &'a mut QuicEngine,
     budget: &'a mut Budget,
+    asked: (Time, u8),
     seen: Seen,
     receive: R,
 }
@@ -168,17 +195,22 @@ impl QuicState {
         self.original
     }
 
+    /// When the first Initial of the client was seen, and its TTL.
+    #[must_use]
+    pub fn asked(&self) -> Option<(Time, u8)> {
+        self.original.map(|_| self.asked)
+    }
+
     /// Whether nothing more is to come of this connection's Initials.
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.done == [true; 2]
     }
 
-    /// Takes a datagram and calls `receive` for each whole handshake message that it completes, with the
-    /// side that sent it.
+    /// Takes a datagram and calls `receive` for each whole handshake message that it completes.
     ///
-    /// Where `receive` breaks, that side is done: what it held is released, and its later Initials are
-    /// not opened.
+    /// Where `receive` breaks behind a message, that side is done: what it held is released, and its later
+    /// Initials are not opened.
     pub fn datagram<R>(
         &mut self,
         engine: &mut QuicEngine,
@@ -187,10 +219,11 @@ impl QuicState {
         receive: R,
     ) -> Seen
     where
-        R: FnMut(Side, HandshakeMessage<'_>) -> ControlFlow<()>,
+        R: FnMut(Given<'_>) -> ControlFlow<()>,
     {
         let from = if self.reversed { other(datagram.from) } else { datagram.from };
-        let mut reading = Reading { engine, budget, seen: Seen::by(from), receive };
+        let asked = (datagram.time, datagram.ttl);
+        let mut reading = Reading { engine, budget, asked, seen: Seen::by(from), receive };
         for packet in Packets::new(datagram.payload, datagram.wire_len) {
             match packet {
                 Ok(packet) => self.packet(&packet, &mut reading),
@@ -202,14 +235,15 @@ impl QuicState {
 
     /// Lets go of all that is held, and gives it back to the budget.
     pub fn close(&mut self, budget: &mut Budget) {
-        for half in self.handshake.take().iter_mut().flat_map(|halves| halves.iter_mut()) {
-            half.crypto.close(budget);
+        if let Some(mut handshake) = self.handshake.take() {
+            handshake.halves.iter_mut().for_each(|half| half.crypto.close(budget));
+            handshake.drop_rival(budget);
         }
     }
 
     fn packet<R>(&mut self, packet: &LongPacket<'_>, reading: &mut Reading<'_, R>)
     where
-        R: FnMut(Side, HandshakeMessage<'_>) -> ControlFlow<()>,
+        R: FnMut(Given<'_>) -> ControlFlow<()>,
     {
         let seen = &mut reading.seen;
         match packet.kind {
@@ -224,11 +258,9 @@ impl QuicState {
                     Err(error) => reading.seen.count(error),
                 }
             }
-            PacketKind::ZeroRtt => seen.zero_rtt = true,
             PacketKind::Handshake => seen.handshake = true,
-            PacketKind::VersionNegotiation => seen.version_negotiation = true,
+            PacketKind::ZeroRtt | PacketKind::VersionNegotiation => {}
             PacketKind::Retry => {
-                seen.retry = true;
                 // A client obeys none that comes after an Initial (RFC 9000, section 17.2.5.2).
                 self.retried |= seen.from == Side::Server && self.original.is_some() && self.server.is_none();
             }
@@ -239,10 +271,18 @@ impl QuicState {
     /// An Initial of the client: of the connection known, or of a new one. Which, is tried out.
     fn client_initial<R>(&mut self, packet: &LongPacket<'_>, reading: &mut Reading<'_, R>) -> Result<(), WireError>
     where
-        R: FnMut(Side, HandshakeMessage<'_>) -> ControlFlow<()>,
+        R: FnMut(Given<'_>) -> ControlFlow<()>,
     {
-        let [done, _] = self.done;
         let own = ConnectionId::try_from(packet.dcid)?;
+        if let Some(rival) = self.rival()
+            && rival.original == Some(own)
+        {
+            if rival.done[0] {
+                return Ok(());
+            }
+            self.change_places();
+        }
+        let [done, _] = self.done;
         let candidates = match self.original {
             None => [Some(own), None],
             Some(original) if own == original || self.server == Some(own) => [Some(original).filter(|_| !done), None],
@@ -279,14 +319,29 @@ impl QuicState {
         reading: &mut Reading<'_, R>,
     ) -> Result<(), WireError>
     where
-        R: FnMut(Side, HandshakeMessage<'_>) -> ControlFlow<()>,
+        R: FnMut(Given<'_>) -> ControlFlow<()>,
     {
         let [_, done] = self.done;
         if done {
             return Ok(());
         }
-        let keys = self.keys(Side::Server, packet.version, original)?;
-        let frames = reading.engine.open(&keys, packet)?;
+        let (keys, frames) = match self.open(packet, original, reading) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let Some(original) = self.rival().and_then(|rival| rival.original) else {
+                    return Err(error);
+                };
+                self.change_places();
+                let opened = self.open(packet, original, reading);
+                if opened.is_err() {
+                    self.change_places();
+                }
+                opened.map_err(|_| error)?
+            }
+        };
+        if let Some(handshake) = &mut self.handshake {
+            handshake.drop_rival(reading.budget);
+        }
         self.server = ConnectionId::try_from(packet.scid).ok();
         self.retried = false;
         self.version = packet.version;
@@ -295,11 +350,37 @@ impl QuicState {
         Ok(())
     }
 
+    /// Opens an Initial of the server. The inner error is one of its frames.
+    fn open<R>(
+        &self,
+        packet: &LongPacket<'_>,
+        original: ConnectionId,
+        reading: &mut Reading<'_, R>,
+    ) -> Result<(PacketKeys, Result<(), WireError>), WireError> {
+        let keys = self.keys(Side::Server, packet.version, original)?;
+        Ok((keys, reading.engine.open(&keys, packet)?))
+    }
+
+    /// The other connection that the server may answer.
+    fn rival(&self) -> Option<&Self> {
+        self.handshake.as_ref()?.rival.as_deref()
+    }
+
+    /// The rival becomes the connection, and the connection its rival.
+    fn change_places(&mut self) {
+        let Some(mut rival) = self.handshake.as_mut().and_then(|handshake| handshake.rival.take()) else {
+            return;
+        };
+        (rival.reversed, rival.retried) = (self.reversed, self.retried);
+        std::mem::swap(self, &mut rival);
+        self.handshake.get_or_insert_default().rival = Some(rival);
+    }
+
     /// An Initial from the caller's server, of a connection whose client is not known. It may be the
     /// client's.
     fn first_initial<R>(&mut self, packet: &LongPacket<'_>, reading: &mut Reading<'_, R>) -> Result<(), WireError>
     where
-        R: FnMut(Side, HandshakeMessage<'_>) -> ControlFlow<()>,
+        R: FnMut(Given<'_>) -> ControlFlow<()>,
     {
         self.client_initial(packet, reading)?;
         self.reversed = !self.reversed;
@@ -309,7 +390,7 @@ impl QuicState {
 
     /// The keys of a side; those at hand if they fit.
     fn keys(&self, side: Side, version: u32, id: ConnectionId) -> Result<PacketKeys, WireError> {
-        let half = self.handshake.as_ref().and_then(|halves| halves.get(side as usize));
+        let half = self.handshake.as_ref().and_then(|handshake| handshake.halves.get(side as usize));
         if self.original == Some(id)
             && let Some((of, keys)) = half.and_then(|half| half.keys)
             && of == version
@@ -323,39 +404,60 @@ impl QuicState {
     }
 
     fn remember(&mut self, side: Side, version: u32, keys: PacketKeys) {
-        if let Some(half) = self.handshake.as_mut().and_then(|halves| halves.get_mut(side as usize)) {
+        if let Some(half) = self.handshake.as_mut().and_then(|handshake| handshake.halves.get_mut(side as usize)) {
             half.keys = Some((version, keys));
         }
     }
 
     /// Takes over the ID with which a client Initial was opened.
-    fn adopt<R>(&mut self, id: ConnectionId, reading: &mut Reading<'_, R>) {
+    fn adopt<R>(&mut self, id: ConnectionId, reading: &mut Reading<'_, R>)
+    where
+        R: FnMut(Given<'_>) -> ControlFlow<()>,
+    {
         if self.original == Some(id) {
             return;
         }
-        if self.original.is_some() && !self.retried {
+        let mut next = Self { original: Some(id), asked: reading.asked, reversed: self.reversed, ..Self::default() };
+        let [_, answered] = self.done;
+        if answered {
             self.close(reading.budget);
-            reading.seen.restarted = true;
-            *self = Self { reversed: self.reversed, ..Self::default() };
+            // Nothing ends with it: there is nothing to read yet.
+            let _ = (reading.receive)(Given::Restart);
+        } else if self.original.is_some() {
+            let retried = self.retried;
+            let [done, _] = self.done;
+            let rival = match self.handshake.as_mut().and_then(|handshake| handshake.rival.take()) {
+                // Two at most: of those that the server has not answered, the first stays.
+                Some(first) => {
+                    self.close(reading.budget);
+                    first
+                }
+                None => Box::new(std::mem::take(self)),
+            };
+            if retried {
+                // The same client once more, and its hello, if no other has been read meanwhile.
+                next.asked = rival.asked;
+                next.done[0] = done && rival.done[0];
+            }
+            next.handshake.get_or_insert_default().rival = Some(rival);
         }
-        self.original = Some(id);
-        self.retried = false;
-        self.handshake.get_or_insert_default().iter_mut().for_each(|half| half.keys = None);
+        next.handshake.get_or_insert_default();
+        *self = next;
     }
 
     /// Gives the messages of the packet just opened, if its frames could be read.
     fn deliver<R>(&mut self, side: Side, frames: Result<(), WireError>, reading: &mut Reading<'_, R>)
     where
-        R: FnMut(Side, HandshakeMessage<'_>) -> ControlFlow<()>,
+        R: FnMut(Given<'_>) -> ControlFlow<()>,
     {
-        let Reading { engine: QuicEngine { limits, plaintext, pieces }, budget, seen, receive } = reading;
+        let Reading { engine: QuicEngine { limits, plaintext, pieces }, budget, seen, receive, .. } = reading;
         if let Err(error) = frames {
             seen.count(error);
             return;
         }
         let place = side as usize;
         let (Some(half), Some(done)) =
-            (self.handshake.as_mut().and_then(|halves| halves.get_mut(place)), self.done.get_mut(place))
+            (self.handshake.as_mut().and_then(|handshake| handshake.halves.get_mut(place)), self.done.get_mut(place))
         else {
             return;
         };
@@ -363,7 +465,9 @@ impl QuicState {
             return;
         }
         let room = (&*limits, &mut **budget);
-        let pushed = half.crypto.push(pieces, plaintext, room, &mut seen.crypto, |message| receive(side, message));
+        let pushed = half
+            .crypto
+            .push(pieces, plaintext, room, &mut seen.crypto, |message| receive(Given::Message(side, message)));
         if let Err(error) = pushed {
             seen.count(error);
         }

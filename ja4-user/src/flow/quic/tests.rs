@@ -17,6 +17,10 @@ struct Tap {
     messages: Vec<(Side, u8, Vec<u8>)>,
     /// Whether more is wanted behind a message.
     insatiable: bool,
+    /// Connections that have taken the place of another.
+    restarts: usize,
+    /// The time of the next datagram.
+    now: u64,
 }
 
 impl Tap {
@@ -37,8 +41,14 @@ impl Tap {
     }
 
     fn cut(&mut self, from: Side, payload: &[u8], captured: usize) -> Seen {
-        let datagram = Datagram { payload: &payload[..captured], wire_len: payload.len(), from };
-        self.state.datagram(&mut self.engine, &datagram, &mut self.budget, |side, message| {
+        let (time, payload, wire_len) = (Time(self.now), &payload[..captured], payload.len());
+        self.now += 1;
+        let datagram = Datagram { payload, wire_len, from, time, ttl: 64 };
+        self.state.datagram(&mut self.engine, &datagram, &mut self.budget, |given| {
+            let Given::Message(side, message) = given else {
+                self.restarts += 1;
+                return ControlFlow::Continue(());
+            };
             self.messages.push((side, message.kind.0, message.body.to_vec()));
             if self.insatiable { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
@@ -97,7 +107,7 @@ fn both_hellos_of_the_rfcs() {
         let mut tap = Tap::default();
         let first = client_initial(version);
         let seen = tap.take(Side::Client, &first);
-        assert!(seen.initial && !seen.restarted && errors(&seen).is_empty());
+        assert!(seen.initial && errors(&seen).is_empty());
         assert_eq!(seen.crypto.delivered, 241);
         assert_eq!(tap.state.original().unwrap().as_bytes(), DCID);
         let seen = tap.take(Side::Server, &hex(answer));
@@ -110,7 +120,7 @@ fn both_hellos_of_the_rfcs() {
         // Again: seen, and not opened.
         let seen = tap.take(Side::Client, &first);
         assert!(seen.initial && seen.crypto == Outcome::default());
-        assert_eq!(tap.messages.len(), 2);
+        assert_eq!((tap.messages.len(), tap.restarts), (2, 0));
     }
 }
 
@@ -194,7 +204,7 @@ fn coalesced_packets_are_all_seen() {
     }
     datagram.extend([0x40; 30]);
     let seen = Tap::default().take(Side::Client, &datagram);
-    assert!(seen.initial && seen.zero_rtt && seen.handshake && !seen.retry);
+    assert!(seen.initial && seen.handshake);
     assert!(errors(&seen).is_empty());
 }
 
@@ -205,13 +215,15 @@ fn a_retry_brings_new_keys() {
         let mut tap = Tap::default();
         let _ = tap.take(Side::Client, &client_initial(version));
         let seen = tap.take(Side::Server, &hex(retry));
-        assert!(seen.retry && errors(&seen).is_empty());
+        assert!(errors(&seen).is_empty());
         let again = initial(version, Side::Client, SERVER_ID, SERVER_ID, &[], &crypto(0, &hello(90)));
         let seen = tap.take(Side::Client, &again);
-        assert!(seen.initial && !seen.restarted && errors(&seen).is_empty());
+        assert!(seen.initial && errors(&seen).is_empty());
         assert_eq!(tap.state.original().unwrap().as_bytes(), SERVER_ID);
-        assert_eq!(errors(&tap.take(Side::Server, &server(DCID))), [WireError::Unauthenticated]);
+        assert_eq!(errors(&tap.take(Side::Server, &server(b"neither"))), [WireError::Unauthenticated]);
         assert!(tap.take(Side::Server, &server(SERVER_ID)).initial);
+        // As the client asked first, before the Retry.
+        assert_eq!((tap.state.asked(), tap.restarts), (Some((Time(0), 64)), 0));
         // The hello was known already, and is not given twice.
         assert_eq!(tap.sides(), [Side::Client, Side::Server]);
     }
@@ -227,8 +239,8 @@ fn a_retry_between_the_parts_of_a_hello() {
         initial(V1, Side::Client, SERVER_ID, SERVER_ID, b"me", &crypto(part.start, &hello[part]))
     };
     let _ = tap.take(Side::Client, &retried(0..200));
-    let seen = tap.take(Side::Client, &retried(200..504));
-    assert!(!seen.restarted);
+    let _ = tap.take(Side::Client, &retried(200..504));
+    assert_eq!(tap.restarts, 0);
     assert_eq!(tap.messages, [(Side::Client, 1, hello[4..].to_vec())]);
 }
 
@@ -261,9 +273,83 @@ fn a_new_connection_on_the_same_ports() {
     let _ = tap.take(Side::Server, &hex(SERVER_INITIAL[0]));
     let hello = hello(70);
     let seen = tap.take(Side::Client, &initial(V2, Side::Client, b"freshly!", b"freshly!", b"me", &crypto(0, &hello)));
-    assert!(seen.restarted && seen.initial && errors(&seen).is_empty());
+    assert!(seen.initial && errors(&seen).is_empty());
+    assert_eq!((tap.restarts, tap.state.asked()), (1, Some((Time(2), 64))));
     assert_eq!(tap.messages.last(), Some(&(Side::Client, 1, hello[4..].to_vec())));
     assert_eq!(tap.state.version(), Some(V2));
+}
+
+/// An Initial of somebody else on the same ports.
+fn decoy(id: &[u8], hello: &[u8]) -> Vec<u8> {
+    initial(V1, Side::Client, id, id, b"he", &crypto(0, hello))
+}
+
+#[test]
+fn a_decoy_does_not_take_the_place_of_what_the_server_answers() {
+    let hello = hello(90);
+    let theirs = (Side::Client, 1, hello[4..].to_vec());
+    for decoys in [&[&b"decoy 01"[..]][..], &[b"decoy 01", b"decoy 02", b"decoy 03"]] {
+        let mut tap = Tap::default();
+        let _ = tap.take(Side::Client, &client_initial(V1));
+        for id in decoys {
+            assert!(tap.take(Side::Client, &decoy(id, &hello)).initial);
+            assert_eq!(tap.messages.pop().as_ref(), Some(&theirs));
+        }
+        // What the client sends again is known.
+        assert!(tap.take(Side::Client, &client_initial(V1)).initial);
+        let seen = tap.take(Side::Server, &hex(SERVER_INITIAL[0]));
+        assert!(seen.initial && errors(&seen).is_empty());
+        assert_eq!(tap.sides(), [Side::Client, Side::Server]);
+        assert_eq!((tap.state.original().unwrap().as_bytes(), tap.state.asked()), (DCID, Some((Time(0), 64))));
+        assert!(tap.state.is_done() && tap.state.handshake.is_none() && tap.restarts == 0);
+    }
+}
+
+#[test]
+fn the_server_may_answer_the_later_one_as_well() {
+    let mut tap = Tap::default();
+    for id in [&b"decoy 01"[..], b"decoy 02"] {
+        let _ = tap.take(Side::Client, &decoy(id, &hello(90)));
+    }
+    let _ = tap.take(Side::Client, &client_initial(V1));
+    assert!(tap.take(Side::Server, &hex(SERVER_INITIAL[0])).initial);
+    assert_eq!((tap.state.original().unwrap().as_bytes(), tap.state.asked()), (DCID, Some((Time(2), 64))));
+}
+
+#[test]
+fn a_decoy_between_the_parts_of_a_hello() {
+    let hello = hello(900);
+    let mut tap = Tap::default();
+    let _ = tap.take(Side::Client, &from_client(&crypto(0, &hello[..500])));
+    let _ = tap.take(Side::Client, &decoy(b"decoy 01", &self::hello(300)[..200]));
+    let _ = tap.take(Side::Client, &from_client(&crypto(500, &hello[500..])));
+    assert_eq!(tap.messages, [(Side::Client, 1, hello[4..].to_vec())]);
+    assert!(tap.take(Side::Server, &hex(SERVER_INITIAL[0])).initial);
+    assert_eq!(tap.budget.used(), 0);
+}
+
+#[test]
+fn a_decoy_between_the_parts_of_an_answer() {
+    let answer = hello(600);
+    let server = |part: std::ops::Range<usize>| {
+        initial(V1, Side::Server, DCID, b"me", SERVER_ID, &crypto(part.start, &answer[part]))
+    };
+    let mut tap = Tap::default();
+    let _ = tap.take(Side::Client, &client_initial(V1));
+    let _ = tap.take(Side::Server, &server(0..400));
+    let _ = tap.take(Side::Client, &decoy(b"decoy 01", &hello(90)));
+    let _ = tap.take(Side::Server, &server(400..604));
+    assert_eq!(tap.messages.last(), Some(&(Side::Server, 1, answer[4..].to_vec())));
+}
+
+#[test]
+fn a_decoy_behind_a_forged_retry() {
+    let mut tap = Tap::default();
+    let _ = tap.take(Side::Client, &client_initial(V1));
+    let _ = tap.take(Side::Server, &hex(RETRY[0]));
+    let _ = tap.take(Side::Client, &decoy(SERVER_ID, &hello(90)));
+    assert!(tap.take(Side::Server, &hex(SERVER_INITIAL[0])).initial);
+    assert_eq!(tap.sides(), [Side::Client, Side::Server]);
 }
 
 #[test]
@@ -273,7 +359,7 @@ fn only_the_client_was_captured() {
     let second = initial(V1, Side::Client, DCID, SERVER_ID, b"me", &[2, 0, 0, 0, 0]);
     for _ in 0..2 {
         let seen = tap.take(Side::Client, &second);
-        assert!(seen.initial && !seen.restarted && errors(&seen).is_empty());
+        assert!(seen.initial && errors(&seen).is_empty());
     }
     assert_eq!(tap.state.original().unwrap().as_bytes(), DCID);
 }

@@ -32,14 +32,6 @@ pub enum PacketKind {
     Unknown,
 }
 
-/// Whether a datagram, cut or not, begins with the header of an Initial packet of a version that this sensor
-/// opens: what makes a UDP flow worth a closer look.
-#[must_use]
-pub fn is_initial(payload: &[u8]) -> bool {
-    let first = Packets::new(payload, usize::MAX).next();
-    matches!(first, Some(Ok(LongPacket { kind: PacketKind::Initial, .. })))
-}
-
 /// A packet with a long header, still protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LongPacket<'a> {
@@ -174,8 +166,6 @@ mod tests {
         let expected = [Ok((PacketKind::Initial, 14)), Ok((PacketKind::ZeroRtt, 12)), Ok((PacketKind::Handshake, 9))];
         assert_eq!(kinds(&together), expected);
         assert_eq!(kinds(&[&initial[..], &[0; 40]].concat()), expected[..1]);
-        assert!(is_initial(&initial) && is_initial(&initial[..13]) && !is_initial(&handshake));
-        assert!(!is_initial(&[]) && !is_initial(&long(0xc0, 0, b"\0\0\0\x01")));
         let packet = Packets::new(&initial, initial.len()).next().unwrap().unwrap();
         assert_eq!((packet.number_at, packet.wire_len, packet.is_truncated()), (12, 14, false));
     }

@@ -1,0 +1,127 @@
+//! QUIC datagrams that somebody else sends in between, and connections one after the other on the same ports.
+
+use super::*;
+
+use tests::dtls::{datagrams, record};
+use tests::handmade::Handmade;
+use tests::quic::{From, QuicEnds, ack, crypto};
+use tests::udp::UdpConversation;
+
+/// Of [`Shape::Go`], over QUIC.
+const JA4: &str = "q13d1311h2_f57a46bbacb6_8ae82214aac3";
+const JA4S: &str = "q130200_1301_234ea6891581";
+/// The same hello over DTLS.
+const DTLS_JA4: &str = "dd2i020300_b6f57f3be927_b170b4d4d148";
+
+fn talk() -> UdpConversation {
+    UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443")
+}
+
+fn ends(number: u8) -> QuicEnds {
+    QuicEnds::new(&[number; 8], &[0x80 | number; 8])
+}
+
+/// The first Initial of a client that looks for this name.
+fn asks(ends: &QuicEnds, name: &str) -> Vec<u8> {
+    ends.initial(From::Client, 0, &crypto(0, &Shape::Go.client_hello(name, &mut SplitMix64::new(1))))
+}
+
+/// The server's hello, and a Handshake packet of either side, each a millisecond after the other.
+fn answers(talk: &mut UdpConversation, ends: &QuicEnds) {
+    let mut random = SplitMix64::new(2);
+    let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
+    let flight = [ends.initial(From::Server, 0, &hello), ends.handshake(From::Server, 900, &mut random)].concat();
+    talk.wait(Duration::from_millis(1)).server(&flight).wait(Duration::from_millis(1));
+    talk.client(&[ends.later_initial(1, &ack(0)), ends.handshake(From::Client, 80, &mut random)].concat());
+}
+
+fn events(talk: &UdpConversation) -> Vec<Value> {
+    replay_packets(talk.packets(), &[])
+}
+
+/// What a test looks at of an event: type, number, name.
+fn told(events: &[Value]) -> Vec<(&str, u64, &str)> {
+    fingerprints(events)
+        .into_iter()
+        .map(|event| {
+            let told = &event["fingerprint"];
+            (told["type"].as_str().unwrap(), told["count"].as_u64().unwrap(), event["tls"]["sni"].as_str().unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn connections_one_after_the_other_are_told_alike() {
+    let names = ["one.example", "two.example", "three.example", "four.example"];
+    let mut talk = talk();
+    for (number, name) in (1..).zip(names) {
+        let ends = ends(number);
+        talk.wait(Duration::from_secs(1)).client(&asks(&ends, name));
+        answers(&mut talk, &ends);
+    }
+    let events = events(&talk);
+    let wanted: Vec<_> =
+        names.iter().flat_map(|name| ["ja4", "ja4s", "ja4ls", "ja4l"].map(|kind| (kind, 1, *name))).collect();
+    assert_eq!(told(&events), wanted);
+    assert_eq!((values(&events, "ja4"), values(&events, "ja4s")), (vec![JA4; 4], vec![JA4S; 4]));
+    // Half of a millisecond and of a step, of each connection by itself.
+    assert_eq!((values(&events, "ja4ls"), values(&events, "ja4l")), (vec!["525_57"; 4], vec!["525_64"; 4]));
+}
+
+#[test]
+fn a_decoy_does_not_hide_the_server() {
+    let (genuine, forged) = (ends(1), ends(2));
+    for decoys in [1, 50] {
+        let mut talk = talk();
+        talk.client(&asks(&genuine, "one.example"));
+        for number in 0..decoys {
+            talk.client(&asks(&ends(2 + number), "two.example"));
+        }
+        answers(&mut talk, &genuine);
+        let events = events(&talk);
+        assert_eq!((values(&events, "ja4"), values(&events, "ja4s")), (vec![JA4; 2], vec![JA4S]), "{decoys}");
+        // From the genuine Initial on.
+        let half = (1000 + 50 * (u64::from(decoys) + 1)) / 2;
+        assert_eq!(values(&events, "ja4ls"), [format!("{half}_57")]);
+    }
+    // One that comes first does no harm either.
+    let mut talk = talk();
+    talk.client(&asks(&forged, "two.example")).wait(Duration::from_secs(1)).client(&asks(&genuine, "one.example"));
+    answers(&mut talk, &genuine);
+    let events = events(&talk);
+    assert_eq!((values(&events, "ja4s"), values(&events, "ja4ls")), (vec![JA4S], vec!["525_57"]));
+}
+
+/// Suites `c02b,c02f`; extensions `000a,000d,0017`; algorithms `0403,0804`.
+fn dtls_hello() -> Vec<u8> {
+    let hello = Handmade::new(0xfefd, &[0xc02f, 0xc02b]).extension(0x0017, &[]);
+    let hello = hello.extension(0x000a, &[0, 2, 0, 0x1d]).algorithms(&[0x0403, 0x0804]);
+    datagrams(1, 0, &hello.dtls_client(&[]), 1000).remove(0)
+}
+
+#[test]
+fn what_a_flow_carries_is_not_decided_by_its_first_stray_datagram() {
+    // An Initial that nothing opens, and a handshake record that holds a piece of a hello.
+    let mut initial = asks(&ends(1), "one.example");
+    *initial.last_mut().unwrap() ^= 1;
+    let piece = record(22, 0, &tests::dtls::fragment(1, 0, 900, 0, &[9; 50]));
+    let mut quic = talk();
+    quic.client(&piece).client(&asks(&ends(2), "two.example"));
+    answers(&mut quic, &ends(2));
+    let mut dtls = talk();
+    dtls.client(&initial).client(&dtls_hello());
+    let (quic, dtls) = (events(&quic), events(&dtls));
+    assert_eq!((values(&quic, "ja4"), values(&quic, "ja4s")), (vec![JA4], vec![JA4S]));
+    assert_eq!(values(&dtls, "ja4"), [DTLS_JA4]);
+    // Nor does a stray one change it later.
+    let mut talk = talk();
+    talk.client(&asks(&ends(2), "two.example")).client(&dtls_hello());
+    answers(&mut talk, &ends(2));
+    let events = events(&talk);
+    assert_eq!((values(&events, "ja4"), values(&events, "ja4s")), (vec![JA4], vec![JA4S]));
+    // What waits for its end is given back.
+    for events in [&quic, &dtls, &events] {
+        let stats = events::of_type(events, "stats").pop().unwrap();
+        assert_eq!(events::stats_u64(stats, &["shards", "held_bytes"]), 0);
+    }
+}
