@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::held::{HELD_BYTES, HELD_MESSAGES, HELD_PIECES};
 use super::*;
+use crate::event::Side;
 
 const CLIENT_HELLO: u8 = 1;
 const SERVER_HELLO: u8 = 2;
@@ -232,6 +233,46 @@ fn numbers_wrap() {
     direction.take_all(&[whole(DONE, u16::MAX, b""), whole(DONE, 1, b""), whole(DONE, 0, b"")]);
     assert_eq!(direction.given.len(), 3);
     assert_eq!(direction.half.next, Some(2));
+}
+
+/// The start of a ClientHello, and as many bytes behind it.
+fn hello_of(random: u8, rest: usize) -> Vec<u8> {
+    [&[0xfe, 0xfd][..], &[random; 32], &body(rest)].concat()
+}
+
+#[test]
+fn an_association_begins_where_the_receiver_says_so() {
+    let (mut association, mut budget) = (Association::default(), Budget::default());
+    let mut given = Vec::new();
+    let mut take = |association: &mut Association, from, datagram: &[u8], begins| {
+        let held = association.held_bytes();
+        let outcome = association.datagram(from, datagram, false, &mut budget, |message, another| {
+            given.push((message.kind.0, another));
+            if begins && another { Taken::Begins } else { Taken::Read }
+        });
+        assert_eq!(association.held_bytes() + outcome.released + outcome.dropped, held + outcome.buffered);
+        (std::mem::take(&mut given), budget.used())
+    };
+    let (client, server) = (Side::Client, Side::Server);
+    let piece = |seq| record(22, 0, &fragment(CERTIFICATE, seq, 900, 0, &[7; 50]));
+    let hello = whole(SERVER_HELLO, 0, b"hello");
+    let first = whole(CLIENT_HELLO, 0, &hello_of(1, 40));
+    assert_eq!(take(&mut association, client, &first, true).0, [(CLIENT_HELLO, false)]);
+    assert_eq!(take(&mut association, server, &[hello.clone(), piece(1)].concat(), true).0, [(SERVER_HELLO, false)]);
+    assert!(take(&mut association, client, &[first, piece(1)].concat(), true).1 > 0);
+    // A further one leaves the rest as it is, and is given once.
+    let second = whole(CLIENT_HELLO, 0, &hello_of(2, 40));
+    assert_eq!(take(&mut association, client, &second, false).0, [(CLIENT_HELLO, true)]);
+    assert_eq!(take(&mut association, client, &second, true).0, []);
+    assert_eq!(take(&mut association, server, &hello, true).0, []);
+    // In two pieces, behind a piece of one that nobody finishes.
+    let third = datagrams(CLIENT_HELLO, 0, &hello_of(4, 40), 60);
+    let forged = record(22, 0, &fragment(CLIENT_HELLO, 0, 900, 0, &hello_of(3, 10)));
+    assert_eq!(take(&mut association, client, &forged, true).0, []);
+    assert_eq!(take(&mut association, client, &third[0], true).0, []);
+    assert_eq!(take(&mut association, client, &third[1], true), (vec![(CLIENT_HELLO, true)], 0));
+    assert_eq!(take(&mut association, client, &third.concat(), true).0, []);
+    assert_eq!(take(&mut association, server, &hello, true).0, [(SERVER_HELLO, false)]);
 }
 
 proptest! {
