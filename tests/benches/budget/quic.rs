@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use ja4_user::event::Side;
+use ja4_user::event::{Side, Time};
 use ja4_user::fingerprint::ja4::{Ja4Engine, Ja4Values};
 use ja4_user::fingerprint::{Carrier, Forms};
-use ja4_user::flow::quic::{Datagram, QuicEngine, QuicState};
+use ja4_user::flow::quic::{Datagram, Given, QuicEngine, QuicState};
 use ja4_user::flow::{Budget, Limits};
 use ja4_user::wire::quic::{PacketKeys, V1};
 use ja4_user::wire::tls::{ClientHello, Framing};
@@ -100,9 +100,11 @@ impl Reader {
 
     fn take(&mut self, state: &mut QuicState, payload: &[u8]) {
         let Self { engine, budget, ja4, values, read } = self;
-        let datagram = Datagram { payload, wire_len: payload.len(), from: Side::Client };
-        let _ = state.datagram(engine, &datagram, budget, |_, message| {
-            if let Ok(hello) = ClientHello::parse(message.body, Framing::Tls) {
+        let datagram = Datagram { payload, wire_len: payload.len(), from: Side::Client, time: Time(0), ttl: 64 };
+        let _ = state.datagram(engine, &datagram, budget, |given| {
+            if let Given::Message(_, message) = given
+                && let Ok(hello) = ClientHello::parse(message.body, Framing::Tls)
+            {
                 ja4.ja4(&hello, Carrier::Quic, Forms::Value, values);
                 *read += 1;
             }
