@@ -11,7 +11,9 @@ use super::stage::Stage;
 use super::stage::{Values, tell};
 use super::stats::Protocol;
 use super::tls::{Handshake, begin_anew, is_answered};
-use crate::event::{Method, Side, Sink, Time};
+#[cfg(feature = "ja4plus")]
+use crate::event::Method;
+use crate::event::{Side, Sink, Time};
 use crate::fingerprint::Carrier;
 #[cfg(feature = "ja4plus")]
 use crate::fingerprint::ja4l;
