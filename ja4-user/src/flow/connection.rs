@@ -30,9 +30,9 @@ pub enum Carried {
 /// An SSH connection's traffic.
 #[derive(Debug)]
 pub struct Ssh {
-    /// What JA4SSH is made of.
+    /// What JA4SSH is made of; `None` once there was no room for it.
     #[cfg(feature = "ja4plus")]
-    pub window: Window,
+    pub window: Option<Window>,
     /// Bytes of each side that were counted; client, server.
     pub seen: [Seen; 2],
 }
@@ -82,6 +82,8 @@ pub struct Connection {
     pub latencies: Latencies,
     /// What is known of it beside its fingerprints.
     pub attributes: Attributes,
+    /// Bytes of the budget for what connections keep that it takes.
+    pub charged: usize,
     /// The opening, until JA4TS is told.
     pub opening: Option<Box<Opening>>,
     /// Fingerprints told, by method.

@@ -12,6 +12,7 @@ pub use table::{FlowTable, Inserted, SlotId};
 pub mod community_id;
 pub mod connection;
 pub mod dtls;
+pub mod kept;
 pub mod latency;
 pub mod quic;
 pub mod sequence;

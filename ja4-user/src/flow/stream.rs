@@ -178,6 +178,16 @@ impl Half {
         true
     }
 
+    /// Whether a message is under way, or bytes wait for missing ones; those of a body are not missed.
+    pub fn is_unfinished(&self) -> bool {
+        let (under_way, in_body) = match &self.stream {
+            Stream::Http1(stream) => (stream.buffered() > 0, stream.in_body()),
+            Stream::Http2(stream) => (stream.is_in_block(), false),
+            stream => (stream.buffered() > 0, false),
+        };
+        under_way || (self.reassembly.held_pieces() > 0 && !in_body)
+    }
+
     /// A segment at `seq` begins something that lies before what was read, behind something that never was;
     /// or it is the stream's first, and what was read began before it. What was read came too early, or was
     /// forged: the stream goes on with the segment.

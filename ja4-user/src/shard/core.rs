@@ -23,6 +23,7 @@ use super::ja4ssh;
 use super::opening::{observe_opening, tell_ja4ts};
 use super::stage::Stage;
 use super::stats::CoreStats;
+use super::unfinished::tell_unfinished;
 use crate::event::{self, Attributes, Cause, Ended, FlowIdentity, Method, Side, Sink, Time};
 use crate::flow::community_id::CommunityId;
 use crate::flow::connection::{Carried, Connection};
@@ -78,6 +79,11 @@ impl Limits {
     /// Bytes that may wait for missing segments, in a whole process: some ten thousand handshakes that
     /// each wait for one.
     pub const REASSEMBLY: usize = 64 << 20;
+    /// Bytes that texts and the like may take, a connection on average: a TLS 1.2 server's certificate names,
+    /// or an HTTP request's host and browser, fit with room to spare.
+    const ATTRIBUTES: usize = 512;
+    /// Bytes that they may take where there are few connections.
+    const ATTRIBUTES_AT_LEAST: usize = 64 << 10;
     /// SSH packets of one JA4SSH (specification, section 8).
     pub const SSH_WINDOW: NonZeroU16 = NonZeroU16::new(200).unwrap();
 }
@@ -89,7 +95,10 @@ pub struct Core {
     lingering: VecDeque<(Time, u64, FlowKey)>,
     /// Answered openings by the time after which JA4TS is told.
     answered: VecDeque<(Time, u64, FlowKey)>,
+    /// For what waits or is under way.
     budget: Budget,
+    /// For what connections keep as long as they live.
+    kept: Budget,
     bounds: flow::Limits,
     /// Entries that each queue may hold.
     waiting: usize,
@@ -107,6 +116,9 @@ impl Core {
             lingering: VecDeque::new(),
             answered: VecDeque::new(),
             budget: Budget::new(limits.reassembly),
+            kept: Budget::new(
+                limits.connections.saturating_mul(Limits::ATTRIBUTES).max(Limits::ATTRIBUTES_AT_LEAST),
+            ),
             bounds: flow::Limits::default(),
             waiting: limits.connections,
             idle: limits.idle,
@@ -118,7 +130,12 @@ impl Core {
 
     /// What was counted so far.
     pub fn stats(&self) -> CoreStats {
-        CoreStats { connections: self.connections.len() as u64, held_bytes: self.budget.used() as u64, ..self.stats }
+        CoreStats {
+            connections: self.connections.len() as u64,
+            held_bytes: self.budget.used() as u64,
+            attribute_bytes: self.kept.used() as u64,
+            ..self.stats
+        }
     }
 
     /// Whether the low end of a known flow is its client.
@@ -156,7 +173,11 @@ impl Core {
         let mut stage = Stage { side, cause, bounds, budget, engines, stats, sink };
         let segment = match &decoded.transport {
             Transport::Tcp(segment) => segment,
-            Transport::Udp => return stage.datagrams(connection, packet.header, &decoded),
+            Transport::Udp => {
+                stage.datagrams(connection, packet.header, &decoded);
+                self.stats.refused_attribute_bytes += connection.charge_kept(&mut self.kept) as u64;
+                return;
+            }
         };
         observe_opening(connection, &decoded, segment, packet.header.point, &mut stage);
         let waits = packet.header.point == point::C && connection.opening.is_some();
@@ -177,10 +198,16 @@ impl Core {
             stage.stream(connection, seq, decoded.payload, packet.header.flags & flag::ANEW != 0);
         }
         let ended = (segment.fin() || segment.rst()) && observe_end(connection, segment, side, cause, engines, sink);
+        if decoded.payload_len > 0 {
+            self.stats.refused_attribute_bytes += connection.charge_kept(&mut self.kept) as u64;
+        }
         let hash = connection.hash;
         if ended {
             // A RST may be forged; what it seems to end is kept until it proves true.
             if connection.ended == Some(Ended::Fin) {
+                tell_unfinished(connection, cause, engines, &mut self.stats, sink);
+                // Certificates of the last message may have come with that.
+                self.stats.refused_attribute_bytes += connection.charge_kept(&mut self.kept) as u64;
                 connection.release(&mut self.budget);
             }
             push_bounded(&mut self.lingering, cause.time, LINGER, hash, decoded.key, self.waiting);
@@ -209,7 +236,7 @@ impl Core {
             let cause = Cause { hook: None, ..packet.cause() };
             books.remove(evicted.hash, &key);
             evicted.ended.get_or_insert(Ended::Evicted);
-            tell_end(&mut evicted, cause, &mut self.budget, engines, sink);
+            self.tell_end(&mut evicted, cause, engines, sink);
             self.stats.count_ended(Ended::Evicted);
         }
         inserted.id
@@ -297,7 +324,7 @@ impl Core {
         books.remove(hash, key);
         let ended = *connection.ended.get_or_insert(ended);
         let cause = after(&connection, now);
-        tell_end(&mut connection, cause, &mut self.budget, engines, sink);
+        self.tell_end(&mut connection, cause, engines, sink);
         self.stats.count_ended(ended);
     }
 
@@ -314,9 +341,31 @@ impl Core {
         if let Some(mut connection) = self.connections.remove(packet.header.hash, key) {
             connection.books = packet.header.books;
             let ended = *connection.ended.get_or_insert(ended);
-            tell_end(&mut connection, packet.cause(), &mut self.budget, engines, sink);
+            self.tell_end(&mut connection, packet.cause(), engines, sink);
             self.stats.count_ended(ended);
         }
+    }
+
+    /// The last words on a connection.
+    fn tell_end(&mut self, connection: &mut Connection, cause: Cause, engines: &mut Engines, sink: &mut impl Sink) {
+        tell_ja4ts(connection, cause, engines, sink);
+        tell_unfinished(connection, cause, engines, &mut self.stats, sink);
+        #[cfg(feature = "ja4plus")]
+        ja4ssh::tell_rest(connection, cause, &mut engines.methods.text, sink);
+        connection.release(&mut self.budget);
+        let (packets, bytes) = connection.totals();
+        sink.connection(&event::Connection {
+            cause,
+            flow: &connection.identity,
+            start: connection.start,
+            end: connection.last,
+            packets,
+            bytes,
+            ended: connection.ended.unwrap_or(Ended::Open),
+            latency: connection.latencies.known(connection.attributes.tls.is_some()),
+            attributes: &connection.attributes,
+        });
+        connection.credit_kept(&mut self.kept);
     }
 }
 
@@ -373,6 +422,7 @@ fn meet(packet: &Packet<'_>, decoded: &Decoded<'_>) -> Connection {
         acks: [0; 2],
         latencies: Latencies::default(),
         attributes: Attributes::default(),
+        charged: 0,
         opening: None,
         told: [0; Method::ALL.len()],
         finished: [false; 2],
@@ -427,30 +477,4 @@ fn observe_end(
         tell_ja4ts(connection, cause, engines, sink);
     }
     connection.ended.is_some()
-}
-
-/// The last words on a connection.
-fn tell_end(
-    connection: &mut Connection,
-    cause: Cause,
-    budget: &mut Budget,
-    engines: &mut Engines,
-    sink: &mut impl Sink,
-) {
-    tell_ja4ts(connection, cause, engines, sink);
-    #[cfg(feature = "ja4plus")]
-    ja4ssh::tell_rest(connection, cause, &mut engines.methods.text, sink);
-    connection.release(budget);
-    let (packets, bytes) = connection.totals();
-    sink.connection(&event::Connection {
-        cause,
-        flow: &connection.identity,
-        start: connection.start,
-        end: connection.last,
-        packets,
-        bytes,
-        ended: connection.ended.unwrap_or(Ended::Open),
-        latency: connection.latencies.known(connection.attributes.tls.is_some()),
-        attributes: &connection.attributes,
-    });
 }

@@ -17,7 +17,7 @@ pub(super) fn begin(connection: &mut Connection, window: NonZeroU16) {
                 window.ack(side == Side::Client as usize);
             }
         }
-        connection.carried = Carried::Ssh(Box::new(Ssh { window, seen: Default::default() }));
+        connection.carried = Carried::Ssh(Box::new(Ssh { window: Some(window), seen: Default::default() }));
     }
 }
 
@@ -39,7 +39,9 @@ impl<S: Sink> Stage<'_, S> {
             return;
         };
         if bare {
-            ssh.window.ack(from_client);
+            if let Some(window) = &mut ssh.window {
+                window.ack(from_client);
+            }
             return;
         }
         if decoded.payload_len == 0 {
@@ -51,26 +53,31 @@ impl<S: Sink> Stage<'_, S> {
             return;
         }
         for length in wire_segments(decoded.payload_len, gso_size) {
-            let Carried::Ssh(ssh) = &mut connection.carried else {
+            let Some(window) = window(connection) else {
                 return;
             };
-            if ssh.window.packet(from_client, length) {
+            if window.packet(from_client, length) {
                 tell_window(connection, self.cause, &mut self.engines.methods.text, self.sink);
             }
         }
     }
 }
 
+/// The connection's window, if it is SSH and there was room for it.
+fn window(connection: &mut Connection) -> Option<&mut Window> {
+    match &mut connection.carried {
+        Carried::Ssh(ssh) => ssh.window.as_mut(),
+        _ => None,
+    }
+}
+
 /// JA4SSH of the window that is open; nothing where it holds no packet.
 fn tell_window(connection: &mut Connection, cause: Cause, text: &mut String, sink: &mut impl Sink) {
-    let Carried::Ssh(ssh) = &mut connection.carried else {
+    let Some(window) = window(connection).filter(|window| !window.is_empty()) else {
         return;
     };
-    if ssh.window.is_empty() {
-        return;
-    }
     text.clear();
-    ssh.window.write(text);
+    window.write(text);
     tell(connection, Method::Ja4ssh, Side::Client, cause, Values::plain(text), None, sink);
 }
 

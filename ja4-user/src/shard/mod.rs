@@ -21,7 +21,11 @@ mod stage;
 pub mod stats;
 mod stream;
 mod tls;
+mod unfinished;
 mod unwrap;
+
+#[cfg(test)]
+mod tests;
 
 pub use self::core::{Core, FlowBooks, Limits, Now};
 pub use self::engines::Engines;

@@ -60,14 +60,20 @@ pub struct CoreStats {
     pub conflicting_bytes: u64,
     /// Bytes that found no room to wait for the ones before them.
     pub refused_bytes: u64,
+    /// Streams given up with a message unfinished, or with bytes that waited for missing ones.
+    pub unfinished_messages: u64,
+    /// Bytes of what is known of connections that found no room, and JA4SSH not told for that.
+    pub refused_attribute_bytes: u64,
     /// Connections begun.
     pub opened: u64,
     /// Connections ended, by [`Ended`].
     pub ended: [u64; Ended::ALL.len()],
     /// Connections known now.
     pub connections: u64,
-    /// Bytes that wait now.
+    /// Bytes that wait now, or belong to messages under way.
     pub held_bytes: u64,
+    /// Bytes that hold what is known of connections now.
+    pub attribute_bytes: u64,
     /// What was taken out of nested tunnels and put together of fragments.
     pub unwrapped: Unwrapped,
     /// Fragments.
@@ -144,10 +150,13 @@ impl CoreStats {
         self.duplicate_bytes += other.duplicate_bytes;
         self.conflicting_bytes += other.conflicting_bytes;
         self.refused_bytes += other.refused_bytes;
+        self.unfinished_messages += other.unfinished_messages;
+        self.refused_attribute_bytes += other.refused_attribute_bytes;
         self.opened += other.opened;
         sum(&mut self.ended, &other.ended);
         self.connections += other.connections;
         self.held_bytes += other.held_bytes;
+        self.attribute_bytes += other.attribute_bytes;
         self.unwrapped.add(&other.unwrapped);
         self.fragments.add(&other.fragments);
     }

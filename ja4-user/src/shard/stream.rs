@@ -8,6 +8,7 @@ use ja4_common::begin::Begin;
 use super::stage::Stage;
 use super::stats::Protocol;
 use super::tls::Handshake;
+use super::unfinished::tell_unfinished_stream;
 use super::{http, ssh};
 use crate::event::{Side, Sink};
 use crate::fingerprint::Carrier;
@@ -41,12 +42,18 @@ impl<S: Sink> Stage<'_, S> {
             *place = Some(half);
         }
         if reading.is_break() {
-            connection.close_half(side, self.budget);
+            self.close_half(connection, side);
             if side == Side::Server && connection.sealed {
                 // The server has answered: the client has nothing more to say in the clear.
-                connection.close_half(Side::Client, self.budget);
+                self.close_half(connection, Side::Client);
             }
         }
+    }
+
+    /// Ends one side's stream.
+    fn close_half(&mut self, connection: &mut Connection, side: Side) {
+        tell_unfinished_stream(connection, side, self.cause, self.engines, self.stats, self.sink);
+        connection.close_half(side, self.budget);
     }
 
     /// The stream that the segment belongs to, taken out of the connection.
@@ -54,12 +61,14 @@ impl<S: Sink> Stage<'_, S> {
         let begin = begins(payload);
         let first_seq = connection.first_seq.get(self.side as usize).copied().flatten();
         if let Some(mut half) = connection.halves.get_mut(self.side as usize).and_then(Option::take) {
+            let unfinished = half.is_unfinished();
             if begin != Begin::Nothing {
                 half.go_back(seq, first_seq, self.budget);
             }
             if anew {
                 half.skip_to(seq, begin, self.budget);
             }
+            self.stats.unfinished_messages += u64::from(unfinished && !half.is_unfinished());
             return Some(half);
         }
         let half = match connection.read.get(self.side as usize).copied().flatten() {

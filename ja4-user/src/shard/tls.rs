@@ -49,7 +49,9 @@ impl<S: Sink> Handshake<'_, S> {
         let outcome = match (message.kind, self.side) {
             (HandshakeType::CLIENT_HELLO, Side::Client) => self.client_hello(message.body),
             (HandshakeType::SERVER_HELLO, Side::Server) => self.server_hello(message.body),
-            (HandshakeType::CERTIFICATE, _) if !self.connection.sealed => self.certificates(message.body),
+            (HandshakeType::CERTIFICATE, _) if !self.connection.sealed => CertificateList::parse(message.body)
+                .map(|list| self.certificates(list))
+                .map(ControlFlow::Continue),
             (HandshakeType::SERVER_HELLO_DONE, Side::Server) | (HandshakeType::CLIENT_KEY_EXCHANGE, Side::Client) => {
                 Ok(ControlFlow::Break(()))
             }
@@ -59,6 +61,13 @@ impl<S: Sink> Handshake<'_, S> {
             let protocol = if self.carrier == Carrier::Dtls { Protocol::Dtls } else { Protocol::Tls };
             self.stats.count_malformed(protocol, *error);
         })
+    }
+
+    /// Takes the start of a message whose rest does not come.
+    pub(super) fn unfinished(mut self, start: &HandshakeMessage<'_>) {
+        if start.kind == HandshakeType::CERTIFICATE && !self.connection.sealed {
+            self.certificates(CertificateList::parse_start(start.body));
+        }
     }
 
     fn client_hello(&mut self, body: &[u8]) -> Result<ControlFlow<()>, WireError> {
@@ -113,8 +122,8 @@ impl<S: Sink> Handshake<'_, S> {
     }
 
     /// Every certificate of the message, leaf first. What follows a malformed one is still read.
-    fn certificates(&mut self, body: &[u8]) -> Result<ControlFlow<()>, WireError> {
-        for (place, der) in CertificateList::parse(body)?.enumerate() {
+    fn certificates(&mut self, list: CertificateList<'_>) {
+        for (place, der) in list.enumerate() {
             let der = match der {
                 Ok(der) => der,
                 Err(error) => {
@@ -127,7 +136,6 @@ impl<S: Sink> Handshake<'_, S> {
                 Err(error) => self.stats.count_malformed(Protocol::X509, error),
             }
         }
-        Ok(ControlFlow::Continue(()))
     }
 
     fn certificate(&mut self, certificate: &x509::Certificate<'_>, leaf: bool) {

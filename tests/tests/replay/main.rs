@@ -24,6 +24,7 @@ mod reassembly;
 mod streams;
 mod timing;
 mod two_interfaces;
+mod unfinished;
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

@@ -123,6 +123,11 @@ impl CryptoStream {
         Ok(self.keep(message, budget, total))
     }
 
+    /// Whether a message is under way, or bytes wait for missing ones.
+    pub(super) fn is_unfinished(&self) -> bool {
+        !self.partial.is_empty() || self.order.held_pieces() > 0
+    }
+
     /// Lets go of all that is held, and gives it back to the budget.
     pub(super) fn close(&mut self, budget: &mut Budget) {
         self.order.clear(budget);

@@ -111,6 +111,12 @@ impl Http2Stream {
         self.block.capacity() + self.decoder.held() + self.list.held()
     }
 
+    /// Whether a field block is under way.
+    #[must_use]
+    pub const fn is_in_block(&self) -> bool {
+        self.open != 0
+    }
+
     /// Takes the next bytes of the stream and calls `receive` for each request they complete. Where it
     /// breaks, the stream ends.
     pub fn push<F>(&mut self, mut bytes: &[u8], mut receive: F) -> Status

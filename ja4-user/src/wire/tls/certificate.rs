@@ -28,6 +28,19 @@ impl<'a> CertificateList<'a> {
         Ok(Self { rest, left: MAX_CERTIFICATES })
     }
 
+    /// Reads the start of a body whose rest does not come: those certificates that are whole.
+    #[must_use]
+    pub fn parse_start(start: &'a [u8]) -> Self {
+        let mut cursor = Cursor::new(start);
+        let length = cursor.u24().unwrap_or_default() as usize;
+        let come = cursor.rest();
+        let come = come.get(..length).unwrap_or(come);
+        let mut behind = Cursor::new(come);
+        while behind.region_u24().is_ok() {}
+        let whole = come.len() - behind.remaining();
+        Self { rest: Cursor::new(come.get(..whole).unwrap_or_default()), left: MAX_CERTIFICATES }
+    }
+
     fn read(&mut self) -> Result<&'a [u8], WireError> {
         self.left = self.left.checked_sub(1).ok_or(WireError::TooMany)?;
         let certificate = self.rest.region_u24()?.rest();
@@ -84,6 +97,18 @@ mod tests {
         assert_eq!(read(b"\0\0\x01"), Err(WireError::BadLength));
         assert_eq!(read(b"\0\0\0x"), Err(WireError::TrailingBytes));
         assert_eq!(read(b"\0\0"), Err(WireError::Truncated));
+    }
+
+    #[test]
+    fn of_the_start_of_a_message_the_whole_certificates() {
+        let body = message(&[b"leaf", b"ca", b"root"]);
+        for (length, whole) in [(0, 0), (2, 0), (3, 0), (5, 0), (9, 0), (10, 1), (12, 1), (15, 2), (21, 2), (22, 3)] {
+            let start = body.get(..length).unwrap();
+            let found: Vec<_> = CertificateList::parse_start(start).map(Result::unwrap).collect();
+            assert_eq!(found, [&b"leaf"[..], b"ca", b"root"].get(..whole).unwrap(), "{length} bytes");
+        }
+        // What lies behind the list is not of it.
+        assert_eq!(CertificateList::parse_start(b"\0\0\x04\0\0\x01x\0\0\x01y").count(), 1);
     }
 
     #[test]

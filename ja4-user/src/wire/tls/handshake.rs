@@ -161,6 +161,14 @@ impl HandshakeStream {
         self.partial.capacity()
     }
 
+    /// The type of the message under way and its body as far as it has come; `None` before its header is
+    /// whole. An alert or encrypted records may have cut it short.
+    #[must_use]
+    pub fn under_way(&self) -> Option<HandshakeMessage<'_>> {
+        let (header, body) = self.partial.split_at_checked(HandshakeMessage::HEADER_LEN)?;
+        Some(HandshakeMessage { kind: HandshakeType(*header.first()?), body })
+    }
+
     /// Takes the next bytes of the stream and calls `receive` for each message they complete.
     ///
     /// Where `receive` breaks, the stream ends with [`End::Receiver`].
@@ -179,7 +187,10 @@ impl HandshakeStream {
                 Ok(rest) => bytes = rest,
                 Err(stop) => {
                     self.status = stop;
-                    self.partial = Vec::new();
+                    // What these cut short was a message up to here.
+                    if !matches!(stop, Status::Ended(End::Alert | End::ApplicationData)) {
+                        self.partial = Vec::new();
+                    }
                 }
             }
         }

@@ -1,0 +1,52 @@
+//! Messages that never become whole: the stream ends, or is let go of, in their middle.
+
+use super::engines::Engines;
+use super::stats::CoreStats;
+use super::tls::Handshake;
+use crate::event::{Cause, Side, Sink};
+use crate::fingerprint::Carrier;
+use crate::flow::connection::{Carried, Connection};
+use crate::flow::stream::Stream;
+
+/// Counts all that a connection has left unfinished, before it is released.
+pub(super) fn tell_unfinished(
+    connection: &mut Connection,
+    cause: Cause,
+    engines: &mut Engines,
+    stats: &mut CoreStats,
+    sink: &mut impl Sink,
+) {
+    for side in [Side::Client, Side::Server] {
+        tell_unfinished_stream(connection, side, cause, engines, stats, sink);
+    }
+    stats.unfinished_messages += match &connection.carried {
+        Carried::Quic(quic) => quic.state.unfinished(),
+        Carried::Dtls(halves) => halves.iter().filter(|half| half.held_bytes() > 0).count() as u64,
+        Carried::Ssh(_) | Carried::Nothing => 0,
+    };
+}
+
+/// Counts what one side's stream has left unfinished, before it is closed, and tells of the certificates
+/// in it that are whole.
+pub(super) fn tell_unfinished_stream(
+    connection: &mut Connection,
+    side: Side,
+    cause: Cause,
+    engines: &mut Engines,
+    stats: &mut CoreStats,
+    sink: &mut impl Sink,
+) {
+    let Some(half) = connection.halves.get_mut(side as usize).and_then(Option::take) else {
+        return;
+    };
+    stats.unfinished_messages += u64::from(half.is_unfinished());
+    if let Stream::Tls(tls) = &half.stream
+        && let Some(message) = tls.under_way()
+    {
+        let methods = &mut engines.methods;
+        Handshake { carrier: Carrier::Tcp, side, cause, connection, methods, stats, sink }.unfinished(&message);
+    }
+    if let Some(place) = connection.halves.get_mut(side as usize) {
+        *place = Some(half);
+    }
+}

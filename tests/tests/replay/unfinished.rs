@@ -1,0 +1,115 @@
+//! Messages that never become whole: each is counted, and what of it is whole is told.
+
+use tests::{certificate, dtls, quic, ssh, stats_u64, udp};
+
+use super::*;
+
+/// The first `length` bytes of a TLS 1.2 server's flight that ends in its certificates, `behind` it another record.
+fn flight(length: usize, behind: &[u8]) -> Vec<u8> {
+    let mut random = SplitMix64::new(9);
+    let chain = [certificate::leaf("www.example.org").build(), certificate::authority().build()];
+    let body = certificate::message(&[&chain[0], &chain[1]]);
+    let header = [&[11][..], &(body.len() as u32).to_be_bytes()[1..]].concat();
+    let hello = hello::records(&hello::server_hello_12(&mut random), usize::MAX);
+    // The certificates in records of their own, the last of which ends with what has come.
+    let mut certificates = [header, body].concat();
+    certificates.truncate(length);
+    [hello, hello::records(&certificates, 1000), behind.to_vec()].concat()
+}
+
+/// A server that says this, in segments, and then what `end` tells.
+fn after(server: &[u8], end: impl FnOnce(&mut TcpConversation)) -> Vec<Value> {
+    let mut talk = TcpConversation::new();
+    talk.handshake().client(&client_hello(Shape::Browser));
+    for segment in server.chunks(700) {
+        talk.server(segment);
+    }
+    end(&mut talk);
+    replay(&talk)
+}
+
+fn unfinished(events: &[Value]) -> u64 {
+    stats_u64(events.last().unwrap(), &["shards", "unfinished_messages"])
+}
+
+/// Where the leaf of [`flight`] ends in the certificate message.
+fn leaf_end() -> usize {
+    4 + 3 + 3 + certificate::leaf("www.example.org").build().len()
+}
+
+#[test]
+fn of_certificates_cut_short_those_that_are_whole_are_told_however_the_stream_ends() {
+    let whole = after(&flight(usize::MAX, &[]), |talk| _ = talk.close());
+    let both = values(&whole, "ja4x");
+    assert_eq!((both.len(), unfinished(&whole)), (2, 0));
+    let ends: [(&str, fn(&mut TcpConversation)); 4] = [
+        ("FIN", |talk| _ = talk.close()),
+        ("RST", |talk| _ = talk.server_reset()),
+        ("the capture", |_| ()),
+        ("another SYN", |talk| {
+            talk.wait(Duration::from_secs(20)).again(0x7777_0000, 0x1234_0000).handshake();
+        }),
+    ];
+    for (what, end) in ends {
+        let cut = after(&flight(leaf_end() + 300, &[]), end);
+        assert_eq!((values(&cut, "ja4x"), unfinished(&cut)), (vec![both[0]], 1), "ended by {what}");
+        let connection = events::of_type(&cut, "connection")[0];
+        assert_eq!(connection["tls"]["subject_cn"], "www.example.org", "ended by {what}");
+        let cut = after(&flight(leaf_end() - 1, &[]), end);
+        assert_eq!((values(&cut, "ja4x").len(), unfinished(&cut)), (0, 1), "ended by {what}");
+    }
+}
+
+#[test]
+fn an_alert_within_a_message_leaves_it_unfinished() {
+    let fatal = [21, 3, 3, 0, 2, 2, 40];
+    let events = after(&flight(leaf_end() + 300, &fatal), |talk| _ = talk.close());
+    assert_eq!((values(&events, "ja4x").len(), unfinished(&events)), (1, 1));
+}
+
+#[test]
+fn a_hello_or_a_header_block_without_its_end_is_counted_once() {
+    let hello = client_hello(Shape::PostQuantum);
+    let key_exchange = [&b"SSH-2.0-x\r\n"[..], &ssh::kex_init(&mut SplitMix64::new(4))[..100]].concat();
+    let frames = [&b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"[..], &[0, 0, 9, 1, 0, 0, 0, 0, 1, 0x82]].concat();
+    let starts: [&[u8]; 4] = [&hello[..1400], b"GET / HTTP/1.1\r\nHost: h\r\n", &key_exchange, &frames];
+    for start in starts {
+        for port in [22, 443] {
+            let mut talk = TcpConversation::between("10.0.0.1:51234", &format!("10.0.0.2:{port}"));
+            talk.handshake().client(start).close();
+            assert_eq!(unfinished(&replay(&talk)), 1, "{:?}", String::from_utf8_lossy(start));
+        }
+    }
+}
+
+#[test]
+fn bytes_that_waited_for_missing_ones_are_counted() {
+    let hello = client_hello(Shape::PostQuantum);
+    let mut talk = TcpConversation::new();
+    talk.handshake().client_at(1400, &hello[1400..]).close();
+    assert_eq!(unfinished(&replay(&talk)), 1);
+}
+
+#[test]
+fn nothing_is_unfinished_where_all_has_come() {
+    let body = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nthe rest never comes";
+    let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:80");
+    talk.handshake().client(body.as_bytes()).close();
+    assert_eq!(unfinished(&replay(&talk)), 0);
+    assert_eq!(unfinished(&replay(&plain())), 0);
+}
+
+#[test]
+fn hellos_over_udp_without_their_end_are_counted() {
+    let message = Shape::PostQuantum.client_hello("example.org", &mut SplitMix64::new(5));
+    let keys = quic::QuicEnds::new(b"\x83\x94\xc8\xf0\x3e\x51\x57\x08", b"server");
+    let mut frames = quic::crypto(0, &message[..900]);
+    frames.resize(1100, 0);
+    let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443");
+    talk.client(&keys.initial(quic::From::Client, 0, &frames));
+    assert_eq!(unfinished(&replay_packets(talk.packets(), &[])), 1);
+
+    let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
+    talk.client(&dtls::datagrams(1, 0, &message[4..], 600)[0]);
+    assert_eq!(unfinished(&replay_packets(talk.packets(), &[])), 1);
+}
