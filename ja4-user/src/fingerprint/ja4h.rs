@@ -13,6 +13,10 @@
 use crate::fingerprint::{Forms, H12, ascii, two_digits};
 use crate::wire::http::{Request, Version};
 
+/// Most cookies of a request that count. Browsers keep some 180 of a site, and servers take 8 to 32 KiB of them;
+/// a header block without such a bound could bring 32,768 to be sorted.
+pub const MAX_COOKIES: usize = 1024;
+
 /// The forms of one JA4H. Meant to be kept and written again: its buffers are reused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ja4hValues {
@@ -44,6 +48,8 @@ pub struct Ja4hEngine {
     cookies: Vec<Cookie>,
     /// Cookie names, and pairs, joined.
     joined: [Vec<u8>; 2],
+    /// There were more than [`MAX_COOKIES`].
+    left_out: bool,
 }
 
 /// Where a cookie lies in the crumbs. It orders by arrival.
@@ -73,10 +79,14 @@ impl Ja4hEngine {
 
     /// Writes the fingerprint of `request` over `out`.
     ///
-    /// Nothing is cut: lists of any length are hashed whole. Once its buffers have grown to the size of
-    /// the traffic's requests this allocates nothing.
-    pub fn ja4h(&mut self, request: &Request<'_>, forms: Forms, out: &mut Ja4hValues) {
+    /// Names are hashed whole, and bounded with the request's fields. Of cookies the first [`MAX_COOKIES`]
+    /// count, in wire order: the specification knows no bound, and a client that sends more is still told
+    /// from others. True where some were left out.
+    ///
+    /// Once its buffers have grown to the size of the traffic's requests this allocates nothing.
+    pub fn ja4h(&mut self, request: &Request<'_>, forms: Forms, out: &mut Ja4hValues) -> bool {
         out.clear();
+        self.left_out = false;
         let a = self.read(request);
         let names = H12::of(&self.names);
 
@@ -94,6 +104,7 @@ impl Ja4hEngine {
         if forms == Forms::All {
             self.raw(&a, &mut out.raw);
         }
+        self.left_out
     }
 
     /// Takes names and cookies out of the fields, in wire order; gives the section in clear.
@@ -128,6 +139,10 @@ impl Ja4hEngine {
     /// Cuts the value of a Cookie field into its pairs.
     fn cut(&mut self, value: &[u8]) {
         for pair in value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()) {
+            if self.cookies.len() == MAX_COOKIES {
+                self.left_out = true;
+                return;
+            }
             let name_len = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
             self.cookies.push(Cookie { start: self.crumbs.len(), name_len, len: pair.len() });
             self.crumbs.extend_from_slice(pair);
@@ -419,6 +434,28 @@ mod tests {
         let out = get(&lines.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(out.raw, format!("ge11nn990000_{}__", names.join(",")));
         assert!(out.value.contains(H12::of(names.join(",").as_bytes()).as_str()));
+    }
+
+    #[test]
+    fn of_too_many_cookies_the_first_count() {
+        let request = |count: usize| {
+            let mut engine = Ja4hEngine::new();
+            let mut found = None;
+            let text = format!("GET / HTTP/1.1\r\nHost: h\r\nCookie: {}\r\n\r\n", "a;".repeat(count));
+            Http1Stream::new().push(text.as_bytes(), |request| {
+                let mut out = Ja4hValues::default();
+                let left_out = engine.ja4h(&request.unwrap(), Forms::All, &mut out);
+                found = Some((left_out, out, engine.cookies.len()));
+                ControlFlow::Continue(())
+            });
+            found.unwrap()
+        };
+        let (left_out, full, _) = request(MAX_COOKIES);
+        assert!(!left_out);
+        assert_eq!(full.raw.matches(",a").count(), 2 * (MAX_COOKIES - 1));
+        for count in [MAX_COOKIES + 1, 32_000] {
+            assert_eq!(request(count), (true, full.clone(), MAX_COOKIES));
+        }
     }
 
     #[test]

@@ -34,7 +34,9 @@ pub(super) fn request<S: Sink>(reader: &mut Reader<'_, S>, request: Result<Reque
     #[cfg(feature = "ja4plus")]
     {
         let Methods { forms, ja4h, ja4h_values: values, .. } = &mut reader.engines.methods;
-        ja4h.ja4h(&request, *forms, values);
+        if ja4h.ja4h(&request, *forms, values) {
+            reader.stats.count_malformed(Protocol::Http, WireError::TooMany);
+        }
         let others = [&*values.raw, &values.original, &values.raw_original];
         let values = Values::with(*forms, &values.value, others);
         tell(connection, Method::Ja4h, Side::Client, reader.cause, values, None, reader.sink);

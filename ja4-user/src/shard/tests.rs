@@ -1,0 +1,105 @@
+//! What a shard keeps of its connections stays within its bounds.
+
+use ::tests::conversation::TcpConversation;
+use ::tests::handmade::Handmade;
+use ::tests::hello;
+use ja4_common::Slice;
+use ja4_common::headers::Start;
+use ja4_common::knobs::Knobs;
+
+use super::lane::{CapturedFrame, Lane};
+use super::{Engines, Limits, Now};
+use crate::event::{Connection, Fingerprint, Method, Sink, Time};
+
+/// Connections of the lane under test, and those that come.
+const CONNECTIONS: usize = 500;
+
+/// What these may keep together: 512 bytes each.
+const BOUND: u64 = 512 * CONNECTIONS as u64;
+
+/// What the connections of a lane have said by their end.
+#[derive(Default)]
+struct Ends {
+    /// Bytes of server names, of names of protocols, of banners.
+    texts: usize,
+    named: usize,
+    ssh: usize,
+    last: Option<bool>,
+}
+
+impl Sink for Ends {
+    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+        self.ssh += usize::from(event.method == Method::Ja4ssh);
+    }
+
+    fn connection(&mut self, event: &Connection<'_>) {
+        let tls = event.attributes.tls.as_deref();
+        let sni = tls.and_then(|tls| tls.sni.as_deref());
+        self.named += usize::from(sni.is_some());
+        self.last = Some(sni.is_some());
+        self.texts += sni.map_or(0, str::len) + tls.map_or(0, |tls| tls.alpn.iter().map(String::len).sum());
+        let banners = event.attributes.ssh.iter().flat_map(|ssh| ssh.banner.iter().flatten());
+        self.texts += banners.map(String::len).sum::<usize>();
+    }
+}
+
+/// Has [`CONNECTIONS`] told to a lane; gives the lane's figures before their end and after, and the ends.
+fn flood(tell: impl Fn(&mut TcpConversation)) -> ([super::stats::CoreStats; 2], Ends) {
+    let limits = Limits { connections: CONNECTIONS, idle: u64::MAX, reassembly: 1 << 20, ssh_window: Limits::SSH_WINDOW };
+    let (mut lane, mut engines, mut ends) = (Lane::new(&limits), Engines::default(), Ends::default());
+    let knobs = Knobs::new([1, 2]);
+    let mut number = 0;
+    for client in 0..CONNECTIONS {
+        let mut talk = TcpConversation::between(&format!("10.0.0.1:{}", 20_000 + client), "10.0.0.2:443");
+        tell(talk.handshake());
+        for packet in talk.packets() {
+            number += 1;
+            let slice = Slice { bytes: &packet.frame, wire_len: packet.frame.len() };
+            let frame = CapturedFrame { start: Start::Ethernet, slice, time: Time(number), interface: 0, number };
+            lane.frame(&frame, &knobs, &mut engines, &mut ends);
+            assert!(lane.stats().attribute_bytes <= BOUND);
+        }
+    }
+    let before = lane.stats();
+    lane.finish(Now { time: Time(number), packet: None }, &mut engines, &mut ends);
+    ([before, lane.stats()], ends)
+}
+
+/// A ClientHello with a server name of 255 bytes and the protocols of `alpn`.
+fn named(alpn: &[&[u8]]) -> Vec<u8> {
+    let name = [&[b'n'; 255 - 4][..], b".org"].concat();
+    let entry = [&[1, 2, 0, 0, 255][..], &name].concat();
+    hello::records(&Handmade::new(0x0303, &[0x002f]).extension(0, &entry).alpn(alpn).client(), usize::MAX)
+}
+
+#[test]
+fn texts_of_many_connections_stay_within_their_bound() {
+    let short = named(&[b"h2"]);
+    let ([before, after], ends) = flood(|talk| _ = talk.client(&short));
+    assert_eq!((before.refused_attribute_bytes, ends.named), (0, CONNECTIONS));
+    assert!(before.attribute_bytes >= (255 * CONNECTIONS) as u64);
+    assert_eq!(after.attribute_bytes, 0);
+
+    let long = named(&[&[b'p'; 16][..]; 16]);
+    let ([before, after], ends) = flood(|talk| _ = talk.client(&long));
+    assert!(ends.texts as u64 <= BOUND, "{} bytes are held", ends.texts);
+    assert!(before.refused_attribute_bytes > 0 && before.attribute_bytes > BOUND / 2);
+    assert!((CONNECTIONS / 4..CONNECTIONS).contains(&ends.named), "the first ones keep their names: {}", ends.named);
+    assert_eq!((after.attribute_bytes, ends.last), (0, Some(false)));
+}
+
+#[cfg(feature = "ja4plus")]
+#[test]
+fn ssh_windows_of_many_connections_stay_within_their_bound() {
+    let talk = |talk: &mut TcpConversation| {
+        talk.client(b"SSH-2.0-x\r\n").server(b"SSH-2.0-y\r\n");
+        for length in 1..100 {
+            talk.client(&[0x5a; 100][..length]);
+        }
+    };
+    let ([before, after], ends) = flood(talk);
+    assert!(before.refused_attribute_bytes > 0 && before.attribute_bytes > BOUND / 2);
+    // A window that there was no room for gives no value, one that there was gives its own.
+    assert!((CONNECTIONS / 4..CONNECTIONS).contains(&ends.ssh), "{}", ends.ssh);
+    assert_eq!(after.attribute_bytes, 0);
+}

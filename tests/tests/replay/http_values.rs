@@ -171,6 +171,49 @@ fn each_request_of_a_connection_has_its_value() {
     assert_eq!(values(&replay(&talk), "ja4h"), wanted);
 }
 
+/// Each segment of the body begins with a request line, also one behind others that are missing.
+#[test]
+fn a_request_within_a_body_is_none() {
+    let inner = format!("{:<600}", get("Host: inner\r\n"));
+    let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3000\r\n\r\n";
+    let start = post.len() as u32;
+    let wanted = [format!("po11nn020000_13f82037755a_{NONE}_{NONE}"), format!("ge11nn010000_4a823118b9ba_{NONE}_{NONE}")];
+    for seen in [&[0, 1, 2, 3, 4][..], &[1, 2, 3, 4], &[0, 2, 4], &[4], &[3, 1], &[]] {
+        let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:80");
+        talk.handshake().client(post.as_bytes());
+        for piece in seen {
+            talk.client_at(start + piece * 600, inner.as_bytes());
+        }
+        talk.client_at(start + 3000, get("Host: h\r\n").as_bytes()).close();
+        assert_eq!(values(&replay(&talk), "ja4h"), wanted, "with the pieces {seen:?} of the body");
+    }
+}
+
+#[test]
+fn a_banner_within_http_makes_no_ssh_of_it() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Length: 18\r\n\r\n";
+    let post = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 18\r\n\r\n";
+    let banner = b"SSH-2.0-OpenSSH_9\r";
+    let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:80");
+    talk.handshake().client(post.as_bytes()).client(banner).server(answer.as_bytes()).server(banner);
+    talk.client(get("Host: h\r\n").as_bytes()).server(answer.as_bytes()).server(banner).close();
+    let events = replay(&talk);
+    assert_eq!(values(&events, "ja4h").len(), 2);
+    assert!(values(&events, "ja4ssh").is_empty());
+}
+
+/// `Host`; 1,024 times `a`, with and without what lies beyond.
+#[test]
+fn of_too_many_cookies_the_first_count_and_are_counted() {
+    let cookies = |count: usize| get(&format!("Host: h\r\nCookie: {}\r\n", "a;".repeat(count)));
+    let values = ja4h([cookies(1024), cookies(1025), cookies(5000)]);
+    assert_eq!(values, vec![values[0].clone(); 3]);
+    let mut talk = TcpConversation::new();
+    talk.handshake().client(&cookies(1025).into_bytes()[..1400]).client(&cookies(1025).into_bytes()[1400..]).close();
+    let events = replay(&talk);
+    assert_eq!(tests::stats_u64(events.last().unwrap(), &["shards", "malformed", "http", "too_many"]), 1);
+}
+
 #[test]
 fn every_request_of_a_long_connection_has_a_number_of_its_own() {
     let mut talk = TcpConversation::new();

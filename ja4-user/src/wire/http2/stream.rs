@@ -421,6 +421,29 @@ mod tests {
     }
 
     #[test]
+    fn a_few_bytes_cannot_stand_for_many_without_end() {
+        // An entry of 4,001 bytes in the dynamic table, and sections that name it sixteen times each.
+        let entry = [&[0x82, 0x40, 0x01, b'x', 0x7f, 0xa1, 0x1e][..], &[b'y'; 4000]].concat();
+        let section = [&[0x82][..], &[0xbe; 16]].concat();
+        let mut stream = Http2Stream::behind_preface();
+        let mut decoded = 0;
+        let mut push = |block: &[u8]| {
+            stream.push(&frame(HEADERS, END, 1, block), |request| {
+                decoded += request.fields().map(|field| field.name.len() + field.value.len()).sum::<usize>();
+                CONTINUE
+            })
+        };
+        assert_eq!(push(&entry), Status::Open);
+        let ended = (0..1000).find_map(|sent| match push(&section) {
+            Status::Open => None,
+            status => Some((sent, status)),
+        });
+        // Each section decodes to 64,026 bytes, of which the first entry takes the room of one sixteenth.
+        assert_eq!(ended, Some((16, Status::Failed(WireError::TooLong))));
+        assert!(decoded <= MAX_DECODED, "{decoded}");
+        assert_eq!(stream.buffered(), 0);
+    }
+
     fn the_receiver_can_end_it() {
         let mut stream = Http2Stream::behind_preface();
         let frames = frame(HEADERS, END, 1, FIRST).repeat(2);
