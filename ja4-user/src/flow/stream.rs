@@ -212,7 +212,15 @@ impl Half {
                 *stream = HandshakeStream::new();
             }
             // Between two requests lies a body, or a request that comes late.
-            (Stream::Http1(stream), Begin::Http1) if stream.in_body() => stream.skip(ahead.unsigned_abs().into()),
+            (Stream::Http1(stream), Begin::Http1) if stream.in_body() => {
+                stream.skip(ahead.unsigned_abs().into());
+                if stream.in_body() {
+                    // What was left out is of the body, also if some of it comes late: no way back there.
+                    self.reassembly.clear(budget);
+                    self.reassembly = Reassembly::new(seq);
+                    return;
+                }
+            }
             (Stream::Http1(_), Begin::Http1) if self.reassembly.held_pieces() < HELD_REQUESTS => return,
             (Stream::Http1(stream), Begin::Http1) => {
                 stream.resync();

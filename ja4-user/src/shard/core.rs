@@ -116,9 +116,7 @@ impl Core {
             lingering: VecDeque::new(),
             answered: VecDeque::new(),
             budget: Budget::new(limits.reassembly),
-            kept: Budget::new(
-                limits.connections.saturating_mul(Limits::ATTRIBUTES).max(Limits::ATTRIBUTES_AT_LEAST),
-            ),
+            kept: Budget::new(limits.connections.saturating_mul(Limits::ATTRIBUTES).max(Limits::ATTRIBUTES_AT_LEAST)),
             bounds: flow::Limits::default(),
             waiting: limits.connections,
             idle: limits.idle,

@@ -45,7 +45,8 @@ impl Sink for Ends {
 
 /// Has [`CONNECTIONS`] told to a lane; gives the lane's figures before their end and after, and the ends.
 fn flood(tell: impl Fn(&mut TcpConversation)) -> ([super::stats::CoreStats; 2], Ends) {
-    let limits = Limits { connections: CONNECTIONS, idle: u64::MAX, reassembly: 1 << 20, ssh_window: Limits::SSH_WINDOW };
+    let limits =
+        Limits { connections: CONNECTIONS, idle: u64::MAX, reassembly: 1 << 20, ssh_window: Limits::SSH_WINDOW };
     let (mut lane, mut engines, mut ends) = (Lane::new(&limits), Engines::default(), Ends::default());
     let knobs = Knobs::new([1, 2]);
     let mut number = 0;

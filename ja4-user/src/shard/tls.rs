@@ -49,9 +49,9 @@ impl<S: Sink> Handshake<'_, S> {
         let outcome = match (message.kind, self.side) {
             (HandshakeType::CLIENT_HELLO, Side::Client) => self.client_hello(message.body),
             (HandshakeType::SERVER_HELLO, Side::Server) => self.server_hello(message.body),
-            (HandshakeType::CERTIFICATE, _) if !self.connection.sealed => CertificateList::parse(message.body)
-                .map(|list| self.certificates(list))
-                .map(ControlFlow::Continue),
+            (HandshakeType::CERTIFICATE, _) if !self.connection.sealed => {
+                CertificateList::parse(message.body).map(|list| self.certificates(list)).map(ControlFlow::Continue)
+            }
             (HandshakeType::SERVER_HELLO_DONE, Side::Server) | (HandshakeType::CLIENT_KEY_EXCHANGE, Side::Client) => {
                 Ok(ControlFlow::Break(()))
             }
