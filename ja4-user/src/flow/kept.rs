@@ -4,7 +4,9 @@
 //! a [`Budget`] of its own, since it stays longer than anything that waits.
 
 use super::Budget;
-use super::connection::{Carried, Connection};
+#[cfg(feature = "ja4plus")]
+use super::connection::Carried;
+use super::connection::Connection;
 use crate::event::{Attributes, Certificate};
 
 /// What an allocation takes besides its bytes: the heap's header and rounding.
@@ -63,12 +65,12 @@ fn shed_texts(attributes: &mut Attributes) {
 impl Connection {
     /// Bytes on the heap that it keeps.
     fn kept(&self) -> usize {
-        let window = match &self.carried {
-            #[cfg(feature = "ja4plus")]
-            Carried::Ssh(ssh) => ssh.window.as_ref().map_or(0, |window| window.held_bytes()),
-            _ => 0,
-        };
-        cost_of_texts(&self.attributes) + window
+        let texts = cost_of_texts(&self.attributes);
+        #[cfg(feature = "ja4plus")]
+        if let Carried::Ssh(ssh) = &self.carried {
+            return texts + ssh.window.as_ref().map_or(0, |window| window.held_bytes());
+        }
+        texts
     }
 
     /// Charges what it keeps by now. What finds no room is let go of, texts first, then JA4SSH; gives how many
@@ -81,6 +83,7 @@ impl Connection {
             shed_texts(&mut self.attributes);
             kept = self.kept();
             if kept == before {
+                #[cfg(feature = "ja4plus")]
                 self.shed_window();
                 kept = self.kept();
             }
@@ -96,11 +99,10 @@ impl Connection {
     }
 
     /// No further JA4SSH: one of a part of the packets would be another value.
+    #[cfg(feature = "ja4plus")]
     fn shed_window(&mut self) {
-        match &mut self.carried {
-            #[cfg(feature = "ja4plus")]
-            Carried::Ssh(ssh) => ssh.window = None,
-            _ => {}
+        if let Carried::Ssh(ssh) = &mut self.carried {
+            ssh.window = None;
         }
     }
 

@@ -95,7 +95,7 @@ fn ssh_windows_of_many_connections_stay_within_their_bound() {
     let talk = |talk: &mut TcpConversation| {
         talk.client(b"SSH-2.0-x\r\n").server(b"SSH-2.0-y\r\n");
         for length in 1..100 {
-            talk.client(&[0x5a; 100][..length]);
+            talk.client(&vec![0x5a; length]);
         }
     };
     let ([before, after], ends) = flood(talk);

@@ -17,6 +17,9 @@ fn flight(length: usize, behind: &[u8]) -> Vec<u8> {
     [hello, hello::records(&certificates, 1000), behind.to_vec()].concat()
 }
 
+/// How a conversation ends.
+type End = fn(&mut TcpConversation);
+
 /// A server that says this, in segments, and then what `end` tells.
 fn after(server: &[u8], end: impl FnOnce(&mut TcpConversation)) -> Vec<Value> {
     let mut talk = TcpConversation::new();
@@ -42,7 +45,7 @@ fn of_certificates_cut_short_those_that_are_whole_are_told_however_the_stream_en
     let whole = after(&flight(usize::MAX, &[]), |talk| _ = talk.close());
     let both = values(&whole, "ja4x");
     assert_eq!((both.len(), unfinished(&whole)), (2, 0));
-    let ends: [(&str, fn(&mut TcpConversation)); 4] = [
+    let ends: [(&str, End); 4] = [
         ("FIN", |talk| _ = talk.close()),
         ("RST", |talk| _ = talk.server_reset()),
         ("the capture", |_| ()),
