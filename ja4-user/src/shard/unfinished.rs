@@ -21,7 +21,7 @@ pub(super) fn tell_unfinished(
     }
     stats.unfinished_messages += match &connection.carried {
         Carried::Quic(quic) => quic.state.unfinished(),
-        Carried::Dtls(halves) => halves.iter().filter(|half| half.held_bytes() > 0).count() as u64,
+        Carried::Dtls(association) => association.unfinished(),
         Carried::Ssh(_) | Carried::Nothing => 0,
     };
 }

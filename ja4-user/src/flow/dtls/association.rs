@@ -43,6 +43,12 @@ impl Association {
         self.client.held_bytes() + self.server.held_bytes()
     }
 
+    /// How many sides hold a message that is not whole.
+    #[must_use]
+    pub fn unfinished(&self) -> u64 {
+        [&self.client, &self.server].iter().filter(|half| half.held_bytes() > 0).count() as u64
+    }
+
     /// As [`DtlsHalf::datagram`]. The receiver is also told whether the message is a hello that may begin
     /// another association, to which it may answer [`Taken::Begins`].
     pub fn datagram(

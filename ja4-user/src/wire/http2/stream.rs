@@ -444,6 +444,7 @@ mod tests {
         assert_eq!(stream.buffered(), 0);
     }
 
+    #[test]
     fn the_receiver_can_end_it() {
         let mut stream = Http2Stream::behind_preface();
         let frames = frame(HEADERS, END, 1, FIRST).repeat(2);
