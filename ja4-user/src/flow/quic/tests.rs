@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::flow::Outcome;
 use crate::wire::quic::vectors::{
     DCID, RETRY, SERVER_FRAMES, SERVER_ID, SERVER_INITIAL, VERSIONS, client_initial, hex,
 };
