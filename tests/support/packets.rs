@@ -276,9 +276,17 @@ impl<W: Write> PcapWriter<W> {
     /// # Errors
     /// Those of the output.
     pub fn packet(&mut self, nanoseconds: u64, frame: &[u8]) -> io::Result<()> {
+        self.cut(nanoseconds, frame, frame.len())
+    }
+
+    /// The same of a packet that had `wire_len` bytes on the wire.
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn cut(&mut self, nanoseconds: u64, frame: &[u8], wire_len: usize) -> io::Result<()> {
         const SECOND: u64 = 1_000_000_000;
         let mut header = [0; 16];
-        let fields = [nanoseconds / SECOND, nanoseconds % SECOND, frame.len() as u64, frame.len() as u64];
+        let fields = [nanoseconds / SECOND, nanoseconds % SECOND, frame.len() as u64, wire_len as u64];
         for (place, field) in header.as_chunks_mut::<4>().0.iter_mut().zip(fields) {
             *place = (field as u32).to_le_bytes();
         }

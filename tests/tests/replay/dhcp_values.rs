@@ -205,10 +205,12 @@ fn a_message_that_the_capture_cut_is_counted_and_has_no_value() {
     six.client(&message6(1, &[client(), asked()]));
     // Cut between two options, what is left would make a value.
     for (talk, left, kind) in [(four, 5 + 1, "ja4d"), (six, asked().len(), "ja4d6")] {
-        let mut packets = talk.packets().to_vec();
-        let cut = &mut packets[0].frame;
-        cut.truncate(cut.len() - left);
-        let events = replay_packets(&packets, &[]);
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("cut.pcap");
+        let mut pcap = PcapWriter::new(File::create(&file).unwrap(), 1).unwrap();
+        let frame = &talk.packets()[0].frame;
+        pcap.cut(1, &frame[..frame.len() - left], frame.len()).unwrap();
+        let events = Sensor::new().replay(&file);
         assert_eq!(values(&events, kind), [""; 0]);
         let stats = events::of_type(&events, "stats").pop().unwrap();
         assert_eq!(events::stats_u64(stats, &["shards", "malformed", "dhcp", "truncated"]), 1);

@@ -37,7 +37,7 @@ use tempfile::TempDir;
 use tests::conversation::{JA4L, JA4LS, JA4T, JA4TS, TcpConversation};
 use tests::generate::{self, Kind};
 use tests::hello::{self, JA4S_12, JA4S_13, Shape};
-use tests::packets::{self, Envelope, Extension, Packet};
+use tests::packets::{self, Envelope, Extension, Packet, PcapWriter};
 use tests::random::SplitMix64;
 use tests::{Outcome, Sensor, events, fingerprints, privilege, process, require_tools, values};
 
