@@ -2,19 +2,18 @@
 
 use std::iter;
 
-/// How far beyond the next expected byte a segment may reach and still be held. A handshake fits
-/// with room to spare, and a sender that has not heard of window scaling cannot go further
-/// (RFC 9293, section 3.1: the window field has 16 bits).
-const WINDOW: u32 = 64 * 1024;
+/// How far beyond the next expected byte a segment may reach and still be held: twice what the filter
+/// passes of one handshake.
+const WINDOW: u32 = 128 * 1024;
 
-/// Bytes held for one direction. Twice the 16 KiB that the filter passes by default for one hungry
-/// direction: more than that cannot close a gap that matters.
-const HELD_BYTES: usize = 32 * 1024;
+/// Bytes held for one direction: the 64 KiB that the filter passes by default for one hungry direction.
+/// More than that cannot close a gap that matters.
+const HELD_BYTES: usize = 64 * 1024;
 
 /// Pieces held for one direction. [`HELD_BYTES`] in segments of 536 bytes, the least that every host
-/// takes (RFC 9293, section 3.7.1), are 62; who cuts finer than that and loses segments as well is not
+/// takes (RFC 9293, section 3.7.1), are 123; who cuts finer than that and loses segments as well is not
 /// worth a longer search.
-const HELD_PIECES: usize = 64;
+const HELD_PIECES: usize = 128;
 
 /// What a piece costs besides its bytes, at most: a lone one brings a list with places for four, and
 /// the heap adds a header and rounding to each allocation. A flood of one-byte pieces is charged for
@@ -22,7 +21,7 @@ const HELD_PIECES: usize = 64;
 pub const PIECE_OVERHEAD: usize = 192;
 
 /// Memory that the directions of a shard may hold together, by default: some 10,000 handshakes that
-/// wait for one lost segment at the same moment, or 500 directions that hold all they may.
+/// wait for one lost segment at the same moment, or 250 directions that hold all they may.
 const SHARD_BYTES: usize = 16 * 1024 * 1024;
 
 /// The furthest a window can reach (RFC 7323, section 2.3). Below 2^31, so that what is held is always
