@@ -10,9 +10,6 @@
 //! Cookie, Referer and pseudo-header fields are in no list of names. The hashes are over the bytes that
 //! came; the raw forms are text, and show what is not UTF-8 as U+FFFD.
 
-use memchr::{memchr, memchr_iter};
-
-use crate::fingerprint::list::NameMemo;
 use crate::fingerprint::{Forms, H12, ascii, two_digits};
 use crate::wire::http::{Request, Version};
 
@@ -42,9 +39,8 @@ impl Ja4hValues {
 }
 
 /// Computes JA4H. It holds scratch space, so there is one per shard.
+#[derive(Debug, Default)]
 pub struct Ja4hEngine {
-    /// Names of fields and of cookies seen before: most requests come from a few programs to a few sites.
-    memo: NameMemo,
     /// Field names, joined.
     names: Vec<u8>,
     /// Cookie pairs as they came, one behind the other.
@@ -74,24 +70,11 @@ impl Cookie {
     }
 }
 
-impl Default for Ja4hEngine {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Ja4hEngine {
     /// An engine that has seen nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            memo: NameMemo::new(),
-            names: Vec::new(),
-            crumbs: Vec::new(),
-            cookies: Vec::new(),
-            joined: Default::default(),
-            left_out: false,
-        }
+        Self::default()
     }
 
     /// Writes the fingerprint of `request` over `out`.
@@ -105,7 +88,7 @@ impl Ja4hEngine {
         out.clear();
         self.left_out = false;
         let a = self.read(request);
-        let names = self.memo.get_or(&self.names, || H12::of(&self.names));
+        let names = H12::of(&self.names);
 
         if forms == Forms::All {
             self.join();
@@ -155,18 +138,12 @@ impl Ja4hEngine {
 
     /// Cuts the value of a Cookie field into its pairs.
     fn cut(&mut self, value: &[u8]) {
-        let mut start = 0;
-        for end in memchr_iter(b';', value).chain([value.len()]) {
-            let pair = value.get(start..end).unwrap_or_default().trim_ascii();
-            start = end + 1;
-            if pair.is_empty() {
-                continue;
-            }
+        for pair in value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()) {
             if self.cookies.len() == MAX_COOKIES {
                 self.left_out = true;
                 return;
             }
-            let name_len = memchr(b'=', pair).unwrap_or(pair.len());
+            let name_len = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
             self.cookies.push(Cookie { start: self.crumbs.len(), name_len, len: pair.len() });
             self.crumbs.extend_from_slice(pair);
         }
@@ -184,9 +161,8 @@ impl Ja4hEngine {
     }
 
     /// Writes the hashed form of the lists as they stand.
-    fn hashed(&mut self, a: &SectionA, names: H12, out: &mut String) {
-        let [cookie_names, pairs] = &self.joined;
-        let (cookie_names, pairs) = (self.memo.get_or(cookie_names, || H12::of(cookie_names)), H12::of(pairs));
+    fn hashed(&self, a: &SectionA, names: H12, out: &mut String) {
+        let [cookie_names, pairs] = self.joined.each_ref().map(|list| H12::of(list));
         out.push_str(ascii(a));
         for section in [names, cookie_names, pairs] {
             out.push('_');

@@ -1,9 +1,9 @@
-//! Lists of code points and of names: their text, and the memory that spares hashing a list again.
+//! Lists of code points: their text, and the memory that spares hashing a list again.
 
 use core::hash::{BuildHasher, Hasher};
 
 use foldhash::quality::RandomState;
-use zerocopy::{Immutable, IntoBytes};
+use zerocopy::IntoBytes;
 
 use crate::fingerprint::hash::{H12, hex4};
 
@@ -15,46 +15,36 @@ pub(super) const SECTION: u16 = 0x0a0a;
 /// up to 80; a longer list is hashed each time.
 const KEY_VALUES: usize = 120;
 
-/// Longest key of joined names that is remembered, bytes. The field names of a browser's request take some
-/// 250; a longer list is hashed each time.
-const KEY_BYTES: usize = 480;
-
 /// Keys remembered at a time, a power of two. A busy network shows some hundred clients; the table
-/// takes 127 KiB, that of names 247 KiB.
+/// takes 127 KiB.
 const SLOTS: usize = 512;
 
 /// Remembers hashes in a table of fixed size.
 ///
 /// The whole key is compared, so nobody can get another list's hash printed. A key's place depends on a
 /// seed drawn per process; one that takes another's place costs that one a hash more, and no memory.
-pub(super) struct Memory<T, const N: usize> {
-    slots: Box<[Slot<T, N>]>,
+pub(super) struct Memo {
+    slots: Box<[Slot]>,
     seed: RandomState,
 }
 
-/// Remembers lists of code points.
-pub(super) type Memo = Memory<u16, KEY_VALUES>;
-
-/// Remembers joined names.
-pub(super) type NameMemo = Memory<u8, KEY_BYTES>;
-
-struct Slot<T, const N: usize> {
+struct Slot {
     hash: H12,
     /// Values of `key` in use; 0 while the slot is free, as the empty key is never stored.
     len: u16,
-    key: [T; N],
+    key: [u16; KEY_VALUES],
 }
 
-impl<T: Copy + Default + PartialEq + IntoBytes + Immutable, const N: usize> Memory<T, N> {
+impl Memo {
     pub(super) fn new() -> Self {
-        let free = || Slot { hash: H12::ZERO, len: 0, key: [T::default(); N] };
+        let free = || Slot { hash: H12::ZERO, len: 0, key: [0; KEY_VALUES] };
         Self { slots: core::iter::repeat_with(free).take(SLOTS).collect(), seed: RandomState::default() }
     }
 
     /// The hash remembered for `key`, or else the one that `compute` gives; it must depend on the key
     /// alone.
     #[inline]
-    pub(super) fn get_or(&mut self, key: &[T], compute: impl FnOnce() -> H12) -> H12 {
+    pub(super) fn get_or(&mut self, key: &[u16], compute: impl FnOnce() -> H12) -> H12 {
         let mut hasher = self.seed.build_hasher();
         hasher.write(key.as_bytes());
         // Cutting off high bits is meant: the low ones choose the slot.
@@ -68,7 +58,7 @@ impl<T: Copy + Default + PartialEq + IntoBytes + Immutable, const N: usize> Memo
         let hash = compute();
         if let Some(place) = slot.key.get_mut(..key.len()) {
             place.copy_from_slice(key);
-            // At most N.
+            // At most KEY_VALUES.
             slot.len = key.len() as u16;
             slot.hash = hash;
         }
@@ -140,16 +130,6 @@ mod tests {
                     assert_eq!(memo.get_or(key, || fresh), fresh);
                 }
             }
-        }
-    }
-
-    #[test]
-    fn names_are_remembered_up_to_a_length() {
-        let mut memo = NameMemo::new();
-        for (length, remembered) in [(1, true), (KEY_BYTES, true), (KEY_BYTES + 1, false)] {
-            let names = vec![b'n'; length];
-            let hash = memo.get_or(&names, || H12::of(&names));
-            assert_eq!(memo.get_or(&names, || H12::of(b"other")) == hash, remembered, "{length}");
         }
     }
 
