@@ -114,7 +114,7 @@ fn http() {
     for line in [
         "GET / HTTP/1.1",
         "HEAD / HTTP/1.1",
-        "POST / HTTP/1.1",
+        "POST /upload HTTP/1.1",
         "PUT /upload HTTP/1.1",
         "DELETE / HTTP/1.1",
         "GET / HTTP/1.0",
