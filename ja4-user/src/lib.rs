@@ -7,6 +7,7 @@
 
 pub mod capture;
 pub mod cli;
+pub mod engine;
 pub mod event;
 pub mod fingerprint;
 pub mod flow;

@@ -1,0 +1,168 @@
+//! What is known of one connection: what rules look at, what is stored and what is shown.
+
+use std::sync::Arc;
+
+use crate::event::{Attributes, Ended, FlowIdentity, Latency, Method, Side, Time};
+
+/// Values kept of one method and connection: the first and the newest ones. A connection whose windows of
+/// JA4SSH or requests never end keeps this many.
+pub const MAX_VALUES: usize = 16;
+
+/// Descriptions of what fired that a connection keeps.
+pub const MAX_FIRED: usize = 16;
+
+/// Whose a value is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Label {
+    /// Application, or the names of all that own the value, joined with ` / `.
+    pub name: Arc<str>,
+    /// Which database said so: `builtin`, `ja4plus-mapping`, the name of a file, `ja4db`.
+    pub source: Arc<str>,
+    /// A word such as `browser` or `library`.
+    pub category: Option<Arc<str>>,
+    /// How sure it is, 0 to 100.
+    pub confidence: Option<u8>,
+}
+
+/// What is known to be bad about a value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KnownBad {
+    /// The pattern that matched.
+    pub pattern: Arc<str>,
+    /// A word such as `c2`, `malware` or `tunnel`.
+    pub category: Arc<str>,
+    /// How sure it is, 0 to 100: low where ordinary software shares the value.
+    pub confidence: u8,
+    /// What it is, and what else has the value.
+    pub note: Arc<str>,
+}
+
+/// One fingerprint of a connection, as its history keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Method.
+    pub method: Method,
+    /// Whom it describes.
+    pub side: Side,
+    /// Its number among those of this method and connection, from 1.
+    pub count: u32,
+    /// The value.
+    pub value: Arc<str>,
+    /// The raw form, where raw forms are asked for.
+    pub raw: Option<Arc<str>>,
+    /// When.
+    pub time: Time,
+    /// In a replay, the number of the packet.
+    pub packet: Option<u64>,
+    /// Whether nobody on this network had it before.
+    pub first_seen: bool,
+    /// Whose it is.
+    pub label: Option<Arc<Label>>,
+    /// What is bad about it.
+    pub known_bad: Option<Arc<KnownBad>>,
+}
+
+/// What a path does to packets, told by the MSS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// A word such as `wireguard`, `vxlan`, `pppoe`.
+    pub name: &'static str,
+    /// How sure it is, 0 to 100.
+    pub confidence: u8,
+    /// Bytes of an IP packet on the path.
+    pub mtu: u32,
+}
+
+/// What an SSH connection is used for (specification, section 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SshSession {
+    /// Somebody types.
+    Interactive,
+    /// Somebody types at the server's end: a shell that goes the other way.
+    Reverse,
+    /// The client fetches.
+    Download,
+    /// The client sends.
+    Upload,
+}
+
+impl SshSession {
+    /// The name in output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Interactive => "interactive",
+            Self::Reverse => "reverse",
+            Self::Download => "download",
+            Self::Upload => "upload",
+        }
+    }
+}
+
+/// One connection. Client first, in every pair.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// How every line names it.
+    pub identity: FlowIdentity,
+    /// Index into the run's list of interface names.
+    pub interface: u32,
+    /// First packet.
+    pub start: Time,
+    /// Last packet that is known of.
+    pub last: Time,
+    /// Packets.
+    pub packets: [u64; 2],
+    /// Bytes on the wire.
+    pub bytes: [u64; 2],
+    /// How it ended; `None` while it goes on.
+    pub ended: Option<Ended>,
+    /// Latencies.
+    pub latency: Latency,
+    /// What its handshakes said.
+    pub attributes: Attributes,
+    /// Fingerprints in the order they came, at most [`MAX_VALUES`] of a method.
+    pub history: Vec<Seen>,
+    /// Hops to either end, told by TTLs.
+    pub hops: [Option<u8>; 2],
+    /// MSS of the client's SYN.
+    pub mss: Option<u16>,
+    /// What the path does.
+    pub tunnel: Option<Tunnel>,
+    /// Operating system of the client, as TTL, window and options hint.
+    pub os: Option<&'static str>,
+    /// What SSH is used for.
+    pub ssh: Option<SshSession>,
+    /// Application: the label of the primary fingerprint, else of any.
+    pub app: Option<Arc<Label>>,
+    /// The worst that is known of its values.
+    pub known_bad: Option<Arc<KnownBad>>,
+    /// Whether one of its values was never seen before.
+    pub is_new: bool,
+    /// What fired, in words, at most [`MAX_FIRED`].
+    pub fired: Vec<Arc<str>>,
+}
+
+impl Record {
+    /// The fingerprint that says most about the client: the first of JA4, JA4H, JA4SSH, JA4D, JA4D6, JA4T
+    /// that it has.
+    #[must_use]
+    pub fn primary(&self) -> Option<&Seen> {
+        const ORDER: [Method; 6] =
+            [Method::Ja4, Method::Ja4h, Method::Ja4ssh, Method::Ja4d, Method::Ja4d6, Method::Ja4t];
+        ORDER.iter().find_map(|method| self.history.iter().find(|seen| seen.method == *method))
+    }
+
+    /// The name of what the connection carries: `tls`, `quic`, `http`, `ssh`, `dhcp`; `None`: not known.
+    #[must_use]
+    pub fn protocol(&self) -> Option<&'static str> {
+        let Attributes { tls, quic, http, ssh, dhcp, .. } = &self.attributes;
+        let table = [
+            (quic.is_some(), "quic"),
+            (ssh.is_some(), "ssh"),
+            (dhcp.is_some(), "dhcp"),
+            (tls.is_some(), "tls"),
+            (http.is_some(), "http"),
+        ];
+        table.into_iter().find_map(|(known, name)| known.then_some(name))
+    }
+}
