@@ -20,6 +20,7 @@
 //! and mostly in memory.
 
 pub mod error;
+pub mod forget;
 pub mod item;
 pub mod reader;
 pub mod schema;
@@ -33,6 +34,7 @@ mod retention;
 mod rows;
 mod status;
 mod values;
+mod whole;
 
 pub use self::error::StorageError;
 pub use self::item::{FirstSeen, Item, Profile, Run, RunEnd};

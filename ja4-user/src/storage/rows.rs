@@ -1,15 +1,15 @@
 //! Items to rows: the content of one transaction.
 
-use rusqlite::{CachedStatement, Connection, ToSql, params};
+use rusqlite::{CachedStatement, Connection, params};
 
 use super::columns::{self, Octets, SPAN_OPEN, integer, method_number};
 use super::item::{FirstSeen, Item, Profile, RunEnd};
 use super::live::{Connections, Live};
 use super::values::{Table, Values};
+use super::whole::{self, Whole};
 use crate::engine::alert::{Alert, Severity};
 use crate::engine::record::{Record, Seen};
 use crate::event::{FlowIdentity, Time};
-use crate::sink::attributes_json;
 
 /// What a transaction has written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,10 +49,6 @@ const FINGERPRINT: &str = "INSERT INTO fingerprint (connection, n, value, time, 
 const OPEN: &str = "INSERT INTO connection (id, run, flow, interface, client, client_port, server, server_port, proto,
     vlan, vlan_inner, start, last, span, packets_to_server, packets_to_client, bytes_to_server, bytes_to_client, is_new)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0, 0, 0, 0, 0)";
-
-const CONNECTION: &str = "INSERT OR REPLACE INTO connection VALUES (
-    ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
-    ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46)";
 
 /// The statements of the rows that come often.
 struct Statements<'a> {
@@ -101,7 +97,7 @@ impl Rows {
         let mut statements = Statements {
             fingerprint: database.prepare_cached(FINGERPRINT)?,
             open: database.prepare_cached(OPEN)?,
-            connection: database.prepare_cached(CONNECTION)?,
+            connection: database.prepare_cached(whole::INSERT)?,
             values: Table::of(database)?,
         };
         for item in items {
@@ -342,90 +338,8 @@ impl Open {
     }
 }
 
-/// A connection that has ended, or goes on and is told all the same.
-struct Whole<'a> {
-    id: i64,
-    run: i64,
-    record: &'a Record,
-    primary: Option<i64>,
-}
-
-impl Whole<'_> {
-    fn insert(&self, statement: &mut CachedStatement<'_>, json: &mut Vec<u8>) -> rusqlite::Result<()> {
-        let Self { id, run, record, primary } = self;
-        let FlowIdentity { id: flow, client, server, proto, vlan: [outer, inner], .. } = record.identity;
-        let attributes = &record.attributes;
-        let (app, bad) = (record.app.as_deref(), record.known_bad.as_deref());
-        let [to_server, to_client] = record.packets.map(integer);
-        let [bytes_to_server, bytes_to_client] = record.bytes.map(integer);
-        let [client_hops, server_hops] = record.hops;
-        let fired = (!record.fired.is_empty())
-            .then(|| json_list(&record.fired.iter().map(|fired| &**fired).collect::<Vec<_>>()));
-        json.clear();
-        json.push(b'{');
-        attributes_json(attributes, json);
-        let known = json.len() > 1;
-        if let Some(last) = json.last_mut().filter(|_| known) {
-            // Each field leaves a comma behind it.
-            *last = b'}';
-        }
-        let known = if known { std::str::from_utf8(json).ok() } else { None };
-        let span = if record.ended.is_some() { columns::span(record.start, record.last) } else { SPAN_OPEN };
-        let columns: [&dyn ToSql; 46] = [
-            id,
-            run,
-            &integer(flow),
-            &record.interface,
-            &Octets::of(client.0),
-            &client.1,
-            &Octets::of(server.0),
-            &server.1,
-            &proto,
-            &tag(outer),
-            &tag(inner),
-            &columns::time(record.start),
-            &columns::time(record.last),
-            &span,
-            &to_server,
-            &to_client,
-            &bytes_to_server,
-            &bytes_to_client,
-            &record.ended.map(crate::event::Ended::name),
-            &record.protocol(),
-            &attributes.tls.as_ref().and_then(|tls| tls.sni.as_deref()),
-            &attributes.http.as_ref().and_then(|http| http.host.as_deref()),
-            &app.map(|app| &*app.name),
-            &app.map(|app| &*app.source),
-            &app.and_then(|app| app.category.as_deref()),
-            &app.and_then(|app| app.confidence),
-            &bad.map(|bad| &*bad.pattern),
-            &bad.map(|bad| &*bad.category),
-            &bad.map(|bad| bad.confidence),
-            &bad.map(|bad| &*bad.note),
-            &record.latency.client.map(integer),
-            &record.latency.server.map(integer),
-            &record.latency.client_application.map(integer),
-            &record.latency.server_application.map(integer),
-            &client_hops,
-            &server_hops,
-            &record.mss,
-            &record.tunnel.map(|tunnel| tunnel.name),
-            &record.tunnel.map(|tunnel| tunnel.confidence),
-            &record.tunnel.map(|tunnel| tunnel.mtu),
-            &record.os,
-            &record.ssh.map(|session| session.name()),
-            &record.is_new,
-            primary,
-            &fired,
-            &known,
-        ];
-        statement.execute(&columns[..])?;
-        Ok(())
-    }
-}
-
 /// A VLAN tag, if there is one.
-fn tag(tag: u16) -> Option<u16> {
+pub(super) fn tag(tag: u16) -> Option<u16> {
     (tag != 0).then_some(tag)
 }
 

@@ -39,14 +39,14 @@ pub struct Filter {
 
 /// A condition and what it compares with, piece by piece.
 #[derive(Debug, Default)]
-pub(super) struct Sql {
-    pub(super) text: String,
-    pub(super) values: Vec<Value>,
+pub(in crate::storage) struct Sql {
+    pub(in crate::storage) text: String,
+    pub(in crate::storage) values: Vec<Value>,
 }
 
 impl Sql {
     /// Appends text whose `?` are these values, in order.
-    pub(super) fn add(&mut self, text: &str, values: impl IntoIterator<Item = Value>) -> &mut Self {
+    pub(in crate::storage) fn add(&mut self, text: &str, values: impl IntoIterator<Item = Value>) -> &mut Self {
         self.text.push_str(text);
         self.values.extend(values);
         self
@@ -143,7 +143,7 @@ pub(super) fn host(network: IpNet, table: &str, sql: &mut Sql) {
 }
 
 /// A column that is a text, or is like it where that has a `*`.
-pub(super) fn like(column: &str, wanted: &str, sql: &mut Sql) {
+pub(in crate::storage) fn like(column: &str, wanted: &str, sql: &mut Sql) {
     if wanted.contains('*') {
         // What else means something to GLOB stands for itself.
         let glob = wanted.replace('[', "[[]").replace('?', "[?]");

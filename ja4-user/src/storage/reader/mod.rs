@@ -21,6 +21,7 @@ use super::schema::{self, VERSION};
 
 pub use self::diff::{Change, Diff, DiffOptions, Difference, Window};
 pub use self::filter::Filter;
+pub(super) use self::filter::{Sql, like};
 pub use self::stored::{App, Bad, StoredConnection, StoredFingerprint, StoredRun};
 
 /// How long a reader waits for a lock. Who writes in WAL mode holds none against readers; recovery after a
