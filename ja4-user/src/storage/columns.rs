@@ -17,6 +17,11 @@ pub(super) const SPAN_LONG: i64 = SPANS.len() as i64;
 /// Class of connections that have not ended.
 pub(super) const SPAN_OPEN: i64 = SPAN_LONG + 1;
 
+/// Fingerprints that a connection can have: the number of a fingerprint is that of its connection times this,
+/// and its own number among those of the connection. One key of one integer costs half of one of two, and
+/// the fingerprints of a connection are a range.
+pub(super) const EACH: i64 = 1 << 20;
+
 /// The class of a connection that has ended.
 pub(super) fn span(start: Time, last: Time) -> i64 {
     let lasted = last.0.saturating_sub(start.0);

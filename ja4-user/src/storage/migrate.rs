@@ -9,7 +9,7 @@ use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde_json::{Map, Value as Json};
 
-use super::columns::{self, Octets};
+use super::columns::{self, EACH, Octets};
 use super::rows::severity;
 use super::schema::Migrated;
 use crate::engine::alert::Severity;
@@ -294,10 +294,11 @@ fn fingerprint(database: &Connection, row: &Fields<'_, '_>) -> Carried {
         _ => Side::Client,
     };
     let mut insert = database.prepare_cached(
-        "INSERT INTO fingerprint (connection, n, value, time, packet, side, count, first_seen)
-         VALUES (?1, (SELECT coalesce(max(n), 0) + 1 FROM fingerprint WHERE connection = ?1), ?2, ?3, ?4, ?5, ?6, 0)",
+        "INSERT INTO fingerprint (id, value, time, packet, side, count, first_seen)
+         VALUES ((SELECT coalesce(max(id), ?1) + 1 FROM fingerprint WHERE id > ?1 AND id < ?1 + ?7),
+            ?2, ?3, ?4, ?5, ?6, 0)",
     )?;
-    insert.execute(params![connection, value, time, packet, columns::side(side), count])?;
+    insert.execute(params![connection * EACH, value, time, packet, columns::side(side), count, EACH])?;
     Ok(())
 }
 

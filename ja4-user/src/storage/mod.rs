@@ -6,7 +6,7 @@
 //! | table | holds | found by |
 //! |---|---|---|
 //! | `connection` | one row a connection, written at its first fingerprint and again at its end | id; duration class and end |
-//! | `fingerprint` | one row a fingerprint of a connection | connection; value and time |
+//! | `fingerprint` | one row a fingerprint of a connection | connection, of whose number its own is made; value and time |
 //! | `fingerprint_value` | each value once, with what is known of it | id; method and value |
 //! | `first_seen` | what was seen when, on the network or at a host | value and host |
 //! | `alert` | what rules have found | time; flow |
@@ -27,6 +27,7 @@ pub mod schema;
 pub mod writer;
 
 mod columns;
+mod events;
 mod live;
 mod lock;
 mod migrate;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::columns::{SPAN_LONG, integer};
+use super::columns::{EACH, SPAN_LONG, integer};
 use super::status::Counters;
 use crate::event::Time;
 
@@ -18,11 +18,11 @@ const SWEEP: i64 = 1024;
 /// Time for steps after a batch. What is left over waits for the next one.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// Free pages that are kept for new rows, 4 KiB each; the rest goes back to the file system.
-const SPARE_PAGES: i64 = 256;
+/// Free pages that are kept for new rows; the rest goes back to the file system.
+const SPARE_PAGES: i64 = 128;
 
 /// Pages that go back in one step.
-const VACUUM: i64 = 1024;
+const VACUUM: i64 = 512;
 
 /// Share of the permitted size at which it is enough, in percent: not to delete after every batch.
 const ENOUGH: u64 = 95;
@@ -167,10 +167,10 @@ fn connections(change: &Transaction<'_>, cutoff: i64, done: &mut Step) -> rusqli
         }
     }
     oldest.sort_unstable();
-    let mut fingerprints = change.prepare_cached("DELETE FROM fingerprint WHERE connection = ?1")?;
+    let mut fingerprints = change.prepare_cached("DELETE FROM fingerprint WHERE id >= ?1 AND id < ?2")?;
     let mut connection = change.prepare_cached("DELETE FROM connection WHERE id = ?1")?;
     for (_, id) in oldest.into_iter().take(STEP as usize) {
-        done.fingerprints += fingerprints.execute([id])? as u64;
+        done.fingerprints += fingerprints.execute([id * EACH, (id + 1) * EACH])? as u64;
         done.connections += connection.execute([id])? as u64;
     }
     Ok(())

@@ -2,7 +2,8 @@
 
 use rusqlite::{CachedStatement, Connection, params};
 
-use super::columns::{self, Octets, SPAN_OPEN, integer, method_number};
+use super::columns::{self, EACH, Octets, SPAN_OPEN, integer, method_number};
+use super::events::Events;
 use super::item::{FirstSeen, Item, Profile, RunEnd};
 use super::live::{Connections, Live};
 use super::values::{Table, Values};
@@ -27,6 +28,8 @@ pub(super) struct Rows {
     values: Values,
     /// Rows of connections of which this batch has the first fingerprint, but not yet the end.
     open: Vec<Option<Open>>,
+    /// Fingerprints of this batch.
+    events: Events,
     /// Number of this batch.
     batch: u32,
     /// The newest time that was written.
@@ -43,16 +46,12 @@ struct Open {
     last: Time,
 }
 
-const FINGERPRINT: &str = "INSERT INTO fingerprint (connection, n, value, time, packet, side, count, first_seen)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-
 const OPEN: &str = "INSERT INTO connection (id, run, flow, interface, client, client_port, server, server_port, proto,
     vlan, vlan_inner, start, last, span, packets_to_server, packets_to_client, bytes_to_server, bytes_to_client, is_new)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0, 0, 0, 0, 0)";
 
 /// The statements of the rows that come often.
 struct Statements<'a> {
-    fingerprint: CachedStatement<'a>,
     open: CachedStatement<'a>,
     connection: CachedStatement<'a>,
     values: Table<'a>,
@@ -66,6 +65,7 @@ impl Rows {
             connections: Connections::from(next),
             values: Values::new(),
             open: Vec::new(),
+            events: Events::default(),
             batch: 0,
             newest,
             json: Vec::new(),
@@ -93,9 +93,9 @@ impl Rows {
     ) -> rusqlite::Result<Written> {
         self.batch = self.batch.wrapping_add(1);
         self.open.clear();
+        self.events.clear();
         let mut written = Written::default();
         let mut statements = Statements {
-            fingerprint: database.prepare_cached(FINGERPRINT)?,
             open: database.prepare_cached(OPEN)?,
             connection: database.prepare_cached(whole::INSERT)?,
             values: Table::of(database)?,
@@ -147,6 +147,7 @@ impl Rows {
         for open in self.open.drain(..).flatten() {
             open.insert(&mut statements.open, self.run)?;
         }
+        self.events.insert(database)?;
         Ok(written)
     }
 
@@ -168,7 +169,9 @@ impl Rows {
         interface: u32,
         seen: &Seen,
     ) -> rusqlite::Result<()> {
-        let mut live = match self.connections.find(flow.id) {
+        // One that has all the fingerprints that it can have begins anew.
+        let known = self.connections.find(flow.id).filter(|live| i64::from(live.fingerprints) + 1 < EACH);
+        let mut live = match known {
             Some(live) => live,
             None => {
                 let id = self.connections.number();
@@ -182,7 +185,7 @@ impl Rows {
         {
             open.last = open.last.max(seen.time);
         }
-        live.fingerprints = live.fingerprints.saturating_add(1);
+        live.fingerprints += 1;
         self.connections.keep(flow.id, live);
         self.event(statements, live, seen)
     }
@@ -191,16 +194,7 @@ impl Rows {
     fn event(&mut self, statements: &mut Statements<'_>, live: Live, seen: &Seen) -> rusqlite::Result<()> {
         self.newest = self.newest.max(seen.time);
         let value = self.values.of_seen(&mut statements.values, seen)?;
-        statements.fingerprint.execute(params![
-            live.id,
-            live.fingerprints,
-            value,
-            columns::time(seen.time),
-            seen.packet.map(integer),
-            columns::side(seen.side),
-            seen.count,
-            seen.first_seen,
-        ])?;
+        self.events.add(live.id, live.fingerprints, value, seen);
         Ok(())
     }
 

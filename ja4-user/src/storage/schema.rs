@@ -27,7 +27,11 @@ const CURRENT: &str = include_str!("schema/v2.sql");
 /// the writer, which meanwhile looks at its queue.
 const BUSY: Duration = Duration::from_millis(250);
 
-/// Pages of the log after which they go to the database itself, 4 KiB each: few enough for the log to
+/// Bytes of a page: half as many are filled and split as of the usual 4 KiB, which is a tenth of the time of
+/// a fingerprint.
+const PAGE: u32 = 8192;
+
+/// Pages of the log after which they go to the database itself: few enough for the log to
 /// stay small, and enough for a page that changes all the time to be written once for many commits.
 const CHECKPOINT_PAGES: u32 = 4096;
 
@@ -76,6 +80,7 @@ pub(super) fn open(path: &Path, cache: u32) -> Result<(Connection, Option<Migrat
     let found = identify(&database, path)?;
     // Before the first table is made; later only VACUUM changes it.
     if found.is_none() {
+        database.pragma_update(None, "page_size", PAGE).map_err(failed)?;
         database.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
     }
     database.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;

@@ -11,7 +11,7 @@ use crate::event::Method;
 
 /// Values whose numbers are kept, some 200 bytes each: more than a network shows in minutes, latencies
 /// apart, of which nearly each is a value of its own.
-const KEPT: usize = 1 << 16;
+const KEPT: usize = 1 << 17;
 
 /// A value that has a number.
 struct Known {

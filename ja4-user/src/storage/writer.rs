@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounde
 use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 
 use super::StorageError;
-use super::columns::{self, SPAN_LONG, SPAN_OPEN, SPANS};
+use super::columns::{self, EACH, SPAN_LONG, SPAN_OPEN, SPANS};
 use super::item::{Item, Run};
 use super::lock::Lock;
 use super::retention::Keeper;
@@ -25,7 +25,7 @@ use super::status::{Counters, Status};
 use crate::event::{Ended, Time};
 
 /// Items of one transaction, some 200 bytes each: enough for its fixed cost to be small.
-const MAX_TRANSACTION: usize = 1 << 15;
+const MAX_TRANSACTION: usize = 1 << 16;
 
 /// Items of one message. A longer batch is sent as several, so that the queue's length bounds its memory.
 pub const MAX_BATCH: usize = 1 << 12;
@@ -180,15 +180,16 @@ fn recover(database: &mut Connection) -> rusqlite::Result<(i64, Time)> {
         "UPDATE connection SET ended = ?2, last = newest, span = iif(newest - start <= ?3, 0,
             iif(newest - start <= ?4, 1, iif(newest - start <= ?5, 2, ?6)))
          FROM (SELECT id AS open, max(last, coalesce(
-                (SELECT max(time) FROM fingerprint WHERE fingerprint.connection = connection.id), last)) AS newest
+                (SELECT max(time) FROM fingerprint f WHERE f.id >= connection.id * ?7 AND f.id < (connection.id + 1) * ?7),
+                last)) AS newest
             FROM connection WHERE span = ?1)
          WHERE id = open",
-        params![SPAN_OPEN, Ended::Open.name(), minute, hour, day, SPAN_LONG],
+        params![SPAN_OPEN, Ended::Open.name(), minute, hour, day, SPAN_LONG, EACH],
     )?;
     let next = change.query_row(
         "SELECT max(coalesce((SELECT max(id) FROM connection), 0),
-            coalesce((SELECT max(connection) FROM fingerprint), 0)) + 1",
-        [],
+            coalesce((SELECT max(id) / ?1 FROM fingerprint), 0)) + 1",
+        [EACH],
         |row| row.get(0),
     )?;
     let mut newest = 0;

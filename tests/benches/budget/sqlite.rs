@@ -126,7 +126,7 @@ impl Traffic {
             tell(*method, *side, Arc::clone(&values[at]), place * 1_000_000);
         }
         for (method, side) in [(Method::Ja4l, Side::Client), (Method::Ja4ls, Side::Server)] {
-            tell(method, side, format!("{}_64", self.random.below(100_000)).into(), 6_000_000);
+            tell(method, side, format!("{}_64", self.random.below(320) * self.random.below(320)).into(), 6_000_000);
         }
         let sni = self.names[self.random.below(self.names.len() as u64) as usize].clone();
         let tls = Tls { sni: Some(sni), version: Some("TLS 1.3"), alpn: vec!["h2".to_owned()], ..Tls::default() };

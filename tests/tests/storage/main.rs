@@ -20,14 +20,25 @@ use rusqlite::Connection;
 
 /// A number that a query of one row and column gives.
 fn ask(database: &Path, query: &str) -> i64 {
-    let database = Connection::open(database).unwrap();
-    database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
-    database.query_row(query, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{query}: {error}"))
+    one(&open(database), query)
 }
 
 /// Fails if SQLite finds anything wrong with the file.
 fn check(database: &Path) {
+    intact(&open(database));
+}
+
+fn open(database: &Path) -> Connection {
     let database = Connection::open(database).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    database
+}
+
+fn one(database: &Connection, query: &str) -> i64 {
+    database.query_row(query, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{query}: {error}"))
+}
+
+fn intact(database: &Connection) {
     let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(verdict, "ok");
 }

@@ -11,19 +11,19 @@ use ja4_user::flow::community_id::CommunityId;
 use ja4_user::storage::{Item, Options, Run, RunEnd};
 
 /// 2026-11-23T07:00:00Z
-pub const NOON: u64 = 1_795_417_200_000_000_000;
+pub(crate) const NOON: u64 = 1_795_417_200_000_000_000;
 /// A second, nanoseconds.
-pub const SECOND: u64 = 1_000_000_000;
+pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// A flow by its number: client 10.0.x.y, server 192.0.2.1:443.
-pub fn flow(number: u64) -> FlowIdentity {
+pub(crate) fn flow(number: u64) -> FlowIdentity {
     let [.., a, b, c] = number.to_be_bytes();
     let client = (IpAddr::V4(Ipv4Addr::new(10, a, b, c)), 40_000);
     let server = (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 443);
     FlowIdentity { id: number, community: CommunityId::of(client, server, 6), client, server, proto: 6, vlan: [0, 0] }
 }
 
-pub fn seen(method: Method, value: &str, time: u64) -> Seen {
+pub(crate) fn seen(method: Method, value: &str, time: u64) -> Seen {
     Seen {
         method,
         side: Side::Client,
@@ -38,11 +38,11 @@ pub fn seen(method: Method, value: &str, time: u64) -> Seen {
     }
 }
 
-pub fn fingerprint(number: u64, value: &str, time: u64) -> Item {
+pub(crate) fn fingerprint(number: u64, value: &str, time: u64) -> Item {
     Item::Fingerprint { flow: flow(number), interface: 0, seen: seen(Method::Ja4, value, time) }
 }
 
-pub fn record(number: u64, start: u64, last: u64) -> Record {
+pub(crate) fn record(number: u64, start: u64, last: u64) -> Record {
     Record {
         identity: flow(number),
         interface: 0,
@@ -66,18 +66,18 @@ pub fn record(number: u64, start: u64, last: u64) -> Record {
     }
 }
 
-pub fn named(record: Record, sni: &str, app: &str) -> Item {
+pub(crate) fn named(record: Record, sni: &str, app: &str) -> Item {
     let tls = Tls { sni: Some(sni.to_owned()), alpn: vec!["h2".to_owned()], ..Tls::default() };
     let app = Label { name: app.into(), source: "builtin".into(), category: None, confidence: Some(80) };
     let attributes = Attributes { tls: Some(Box::new(tls)), ..Attributes::default() };
     Item::Connection(Box::new(Record { attributes, app: Some(Arc::new(app)), ..record }))
 }
 
-pub fn ended(number: u64, start: u64, last: u64) -> Item {
+pub(crate) fn ended(number: u64, start: u64, last: u64) -> Item {
     Item::Connection(Box::new(record(number, start, last)))
 }
 
-pub fn alert(number: u64, severity: Severity, time: u64) -> Item {
+pub(crate) fn alert(number: u64, severity: Severity, time: u64) -> Item {
     Item::Alert(Box::new(Alert {
         time: Time(time),
         packet: None,
@@ -95,15 +95,15 @@ pub fn alert(number: u64, severity: Severity, time: u64) -> Item {
     }))
 }
 
-pub fn run() -> Run {
+pub(crate) fn run() -> Run {
     Run { started: Time(NOON), sensor: Some("web1".to_owned()), interfaces: vec!["eth0".to_owned()], files: Vec::new() }
 }
 
-pub fn end() -> Item {
+pub(crate) fn end() -> Item {
     Item::RunEnd(RunEnd { ended: Time(NOON + SECOND), counters: r#"{"seen":1}"#.to_owned() })
 }
 
 /// Commits soon.
-pub fn prompt() -> Options {
+pub(crate) fn prompt() -> Options {
     Options { flush_after: Duration::from_millis(1), patience: Duration::from_secs(2), ..Options::default() }
 }

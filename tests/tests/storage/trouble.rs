@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ja4_user::storage::{Handle, Options, Status, StorageError, Writer};
+use ja4_user::storage::{Handle, Item, Options, Status, StorageError, Writer};
 use nix::sched::{CloneFlags, unshare};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -19,12 +19,18 @@ use crate::{ask, check};
 const SOON: Duration = Duration::from_secs(20);
 
 /// A connection with two fingerprints; three items.
+fn items(number: u64) -> Vec<Item> {
+    let time = NOON + number;
+    vec![
+        fingerprint(number, "one", time),
+        fingerprint(number, &format!("value {number}"), time),
+        ended(number, NOON, time),
+    ]
+}
+
+/// Hands them over as a live sensor does.
 fn send(handle: &Handle, number: u64) -> bool {
-    handle.try_send(vec![
-        fingerprint(number, "one", NOON + number),
-        fingerprint(number, &format!("value {number}"), NOON + number),
-        ended(number, NOON, NOON + number),
-    ])
+    handle.try_send(items(number))
 }
 
 /// Everything that was sent was written or is counted as lost, and what was written is there.
@@ -77,7 +83,10 @@ fn a_full_disk_costs_rows_that_are_counted_and_nothing_else() {
             }
             slowest
         };
-        more(&mut sent, 1000);
+        while sent < 1000 {
+            handle.send(items(sent));
+            sent += 1;
+        }
         assert!(until(SOON, || handle.status().connections == 1000), "{:?}", handle.status());
 
         // All room is gone.
@@ -125,11 +134,7 @@ fn a_run_ends_in_time_though_the_disk_is_full() {
         // A replay waits for room in the queue, and gets it.
         let sent = 3000;
         for number in 0..sent {
-            handle.send(vec![
-                fingerprint(number, "one", NOON),
-                fingerprint(number, &format!("value {number}"), NOON),
-                ended(number, NOON, NOON),
-            ]);
+            handle.send(items(number));
         }
         handle.send(vec![end()]);
         let status = writer.finish();

@@ -8,6 +8,7 @@ use super::filter::{Filter, Sql};
 use super::stored::{CONNECTION, StoredConnection};
 use super::{Found, Reader, is_enough};
 use crate::storage::StorageError;
+use crate::storage::columns::EACH;
 
 impl Reader {
     /// Hands over the connections that a filter lets through, ordered by their end.
@@ -54,7 +55,7 @@ fn select(filter: &Filter, columns: &str) -> Sql {
     if filter.value.is_some() {
         sql.add(
             &format!(
-                "SELECT {columns}, c.last AS at FROM (SELECT DISTINCT f.connection AS id
+                "SELECT {columns}, c.last AS at FROM (SELECT DISTINCT f.id / {EACH} AS id
                     FROM fingerprint_value v CROSS JOIN fingerprint f ON f.value = v.id WHERE "
             ),
             [],
@@ -73,8 +74,8 @@ fn select(filter: &Filter, columns: &str) -> Sql {
             if filter.method.is_some() {
                 sql.add(
                     " AND EXISTS (SELECT 1 FROM fingerprint f JOIN fingerprint_value v ON v.id = f.value
-                        WHERE f.connection = c.id AND ",
-                    [],
+                        WHERE f.id >= c.id * ? AND f.id < (c.id + 1) * ? AND ",
+                    [EACH.into(), EACH.into()],
                 );
                 filter.of_value(&mut sql);
                 sql.add(")", []);

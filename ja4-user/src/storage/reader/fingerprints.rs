@@ -9,9 +9,7 @@ use super::filter::{Filter, Sql};
 use super::stored::{CONNECTION, CONNECTION_COLUMNS, FINGERPRINT, StoredConnection, StoredFingerprint};
 use super::{Found, Reader, is_enough};
 use crate::storage::StorageError;
-
-/// Fingerprints of one connection that are read. A connection of more has the rest in the database.
-const MAX_TIMELINE: i64 = 1 << 20;
+use crate::storage::columns::EACH;
 
 impl Reader {
     /// Hands over the fingerprints that a filter lets through: those of a value by time, all others
@@ -42,12 +40,12 @@ impl Reader {
         self.limited(|database| {
             let mut timeline = database.prepare(&format!(
                 "SELECT {FINGERPRINT} FROM fingerprint f JOIN fingerprint_value v ON v.id = f.value
-                 WHERE f.connection = ?1 ORDER BY f.n LIMIT ?2"
+                 WHERE f.id >= ?1 AND f.id < ?2 ORDER BY f.id"
             ))?;
             walk(database, filter, CONNECTION, |row| {
                 let connection = StoredConnection::read(row)?;
                 let mut fingerprints = Vec::new();
-                let mut rows = timeline.query([connection.id, MAX_TIMELINE])?;
+                let mut rows = timeline.query([connection.id * EACH, (connection.id + 1) * EACH])?;
                 while let Some(row) = rows.next()? {
                     fingerprints.extend(StoredFingerprint::read(row, 0)?);
                 }
@@ -65,7 +63,7 @@ fn by_value(database: &Connection, filter: &Filter, each: Each<'_>) -> rusqlite:
     sql.add(
         &format!(
             "SELECT {CONNECTION}, {FINGERPRINT} FROM fingerprint_value v
-             CROSS JOIN fingerprint f ON f.value = v.id CROSS JOIN connection c ON c.id = f.connection
+             CROSS JOIN fingerprint f ON f.value = v.id CROSS JOIN connection c ON c.id = f.id / {EACH}
              WHERE f.time >= ? AND f.time < ? AND "
         ),
         [since.into(), until.into()],
@@ -100,20 +98,20 @@ fn by_connection(database: &Connection, filter: &Filter, each: Each<'_>) -> rusq
     sql.add(
         &format!(
             "SELECT {FINGERPRINT} FROM fingerprint f JOIN fingerprint_value v ON v.id = f.value
-             WHERE f.connection = ? AND f.time >= ? AND f.time < ? AND "
+             WHERE f.id >= ? AND f.id < ? AND f.time >= ? AND f.time < ? AND "
         ),
-        [0.into(), since.into(), until.into()],
+        [0.into(), 0.into(), since.into(), until.into()],
     );
     filter.of_value(&mut sql);
-    sql.add(&format!(" ORDER BY f.n {}", filter.order()), []);
+    sql.add(&format!(" ORDER BY f.id {}", filter.order()), []);
     let mut events = database.prepare(&sql.text)?;
     let mut values = sql.values;
     let mut found = Found::default();
     let connections = Filter { limit: None, ..filter.clone() };
     walk(database, &connections, CONNECTION, |row| {
         let connection = StoredConnection::read(row)?;
-        if let Some(id) = values.first_mut() {
-            *id = connection.id.into();
+        for (bound, id) in values.iter_mut().zip([connection.id, connection.id + 1]) {
+            *bound = (id * EACH).into();
         }
         let mut rows = events.query(params_from_iter(&values))?;
         while let Some(row) = rows.next()? {

@@ -57,16 +57,15 @@ CREATE TABLE fingerprint_value (
     UNIQUE (method, value)
 ) STRICT;
 
+-- Clustered by its key, which grows with time; no rowid beside it. See storage/events.rs.
 CREATE TABLE fingerprint (
-    connection INTEGER NOT NULL,
-    n INTEGER NOT NULL,                 -- number among the fingerprints of the connection
+    id INTEGER NOT NULL PRIMARY KEY,    -- connection.id * 2^20, and its number among those of the connection
     value INTEGER NOT NULL,             -- fingerprint_value.id
     time INTEGER NOT NULL,
     packet INTEGER,
     side INTEGER NOT NULL,              -- 0 client, 1 server
     count INTEGER NOT NULL,             -- number among those of its method and connection
-    first_seen INTEGER NOT NULL,
-    PRIMARY KEY (connection, n)
+    first_seen INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX fingerprint_by_value ON fingerprint (value, time);
 
