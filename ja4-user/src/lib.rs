@@ -15,4 +15,5 @@ pub mod object;
 pub mod packet;
 pub mod shard;
 pub mod sink;
+pub mod storage;
 pub mod wire;

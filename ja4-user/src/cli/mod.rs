@@ -1,6 +1,7 @@
 //! The command line.
 
 mod failure;
+mod history;
 mod output;
 mod replay;
 mod run;
@@ -25,6 +26,14 @@ enum Command {
     Run(run::Run),
     /// Fingerprint capture files: pcap or pcapng, plain, gzip or zstd
     Replay(replay::Replay),
+    /// Ask a database what was seen: connections, fingerprints or alerts
+    Query(history::Query),
+    /// Compare two windows of time of a database
+    Diff(history::Diff),
+    /// Write connections of a database to a file, with their fingerprints
+    Export(history::Export),
+    /// List or forget what a database knows as seen
+    FirstSeen(history::FirstSeenCommand),
 }
 
 /// Runs the command that the process was started with.
@@ -32,6 +41,10 @@ pub fn main() -> ExitCode {
     let done = match Ja4Sensor::parse().command {
         Command::Run(run) => run.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Query(query) => query.run(),
+        Command::Diff(diff) => diff.run(),
+        Command::Export(export) => export.run(),
+        Command::FirstSeen(command) => command.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

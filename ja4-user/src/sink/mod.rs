@@ -6,9 +6,9 @@
 //! its own way; see [`Format`].
 
 mod address;
-mod clock;
+pub(crate) mod clock;
 mod csv;
-mod escape;
+pub(crate) mod escape;
 mod filter;
 mod json;
 mod quic_version;
@@ -21,6 +21,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 pub use self::filter::{Filter, FilterError};
+pub(crate) use self::json::attributes as attributes_json;
 pub use self::stats::{Group, StatsRecord, Value};
 use self::{csv::Csv, json::Json, table::Table};
 use crate::event::{Connection, Fingerprint, Time};

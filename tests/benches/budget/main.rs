@@ -15,6 +15,8 @@
 //! | [`bulk`] | one TCP stream into a host, without the sensor and with it |
 //! | [`idle`] | CPU time where nothing happens |
 //! | [`memory`] | resident memory at 100,000 connections |
+//! | [`sqlite`] | fingerprints a second into a database |
+//! | [`history`] | questions to a database of ten million fingerprints |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,6 +28,7 @@ mod bulk;
 mod child;
 mod figure;
 mod frames;
+mod history;
 mod idle;
 mod ja4;
 mod kernel;
@@ -35,6 +38,7 @@ mod method;
 mod quic;
 mod replay;
 mod shard;
+mod sqlite;
 mod verifier;
 
 use std::any::Any;
@@ -68,7 +72,7 @@ impl Scale {
 
 type Row = (&'static str, fn(Scale) -> Result<Vec<Figure>>);
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 13] = [
     ("verifier", verifier::measure),
     ("kernel", kernel::measure),
     ("shard", shard::measure),
@@ -80,6 +84,8 @@ const ROWS: [Row; 11] = [
     ("bulk", bulk::measure),
     ("idle", idle::measure),
     ("memory", memory::measure),
+    ("sqlite", sqlite::measure),
+    ("history", history::measure),
 ];
 
 /// Says to a process of this bench that others print above it: no head.

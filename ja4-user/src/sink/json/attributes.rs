@@ -29,9 +29,9 @@ pub(super) fn app_proto(proto: u8, known: &Attributes) -> Option<&'static str> {
     known.dhcp.as_ref().map(|_| "dhcp")
 }
 
-/// The object of each protocol that is known.
+/// The object of each protocol that is known, with a comma behind each.
 #[inline]
-pub(super) fn attributes(known: &Attributes, out: &mut Vec<u8>) {
+pub(crate) fn attributes(known: &Attributes, out: &mut Vec<u8>) {
     let Attributes { tls: of_tls, quic: of_quic, http: of_http, ssh: of_ssh, dhcp: of_dhcp } = known;
     if let Some(known) = of_tls {
         object(br#""tls":{"#, out, |out| tls(known, out));

@@ -5,7 +5,8 @@
 
 mod attributes;
 
-use self::attributes::{app_proto, attributes, certificate, latency};
+pub(crate) use self::attributes::attributes;
+use self::attributes::{app_proto, certificate, latency};
 use super::address::address;
 use super::clock::Clock;
 use super::filter::{CONNECTION, FINGERPRINT, STATS};

@@ -1,0 +1,77 @@
+//! `ja4sensor diff`.
+
+use anyhow::anyhow;
+use clap::Args;
+
+use super::times::window;
+use super::{Source, csv, json, method, stdout, table};
+use crate::cli::failure::Failure;
+use crate::event::Method;
+use crate::sink::Format;
+use crate::storage::{DiffOptions, Window};
+
+/// Compare two windows of time: values that are new, gone, far more or far less frequent.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Diff {
+    /// The first window: SINCE..UNTIL, such as -2d..-1d or 2026-11-22..2026-11-23
+    #[arg(value_name = "A", value_parser = window, allow_hyphen_values = true)]
+    a: Window,
+
+    /// The second window
+    #[arg(value_name = "B", value_parser = window, allow_hyphen_values = true)]
+    b: Window,
+
+    #[command(flatten)]
+    source: Source,
+
+    /// How many times the rate of the first window a spike is; of a drop the other way round
+    #[arg(long, value_name = "FACTOR", default_value_t = 3.0)]
+    factor: f64,
+
+    /// What a spike or a drop has to count at least, in the window where it counts more
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    minimum: u64,
+
+    /// Only these methods, with commas [default: all but ja4l and ja4ls, whose values seldom repeat]
+    #[arg(long = "type", value_name = "METHODS", value_parser = method, value_delimiter = ',')]
+    methods: Vec<Method>,
+
+    /// Format of the rows
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+impl Diff {
+    pub(in crate::cli) fn run(self) -> Result<(), Failure> {
+        if !(self.factor.is_finite() && self.factor >= 1.0) {
+            return Err(Failure::usage(anyhow!("--factor has to be 1 or more")));
+        }
+        let defaults = DiffOptions::default();
+        let methods = if self.methods.is_empty() { defaults.methods } else { self.methods };
+        let options = DiffOptions { factor: self.factor, minimum: self.minimum, methods };
+        let diff = self.source.open()?.diff([self.a, self.b], &options).map_err(Failure::run)?;
+        for (name, total) in ["first", "second"].iter().zip(diff.totals) {
+            if total == 0 {
+                eprintln!("ja4sensor: nothing was seen in the {name} window");
+            }
+        }
+        let mut out = stdout()?;
+        match self.format {
+            Format::Json => {}
+            Format::Csv => out.held.extend_from_slice(csv::DIFFERENCES.as_bytes()),
+            Format::Table => table::differences(&mut out.held),
+        }
+        for one in &diff.differences {
+            match self.format {
+                Format::Json => json::difference(one, &mut out.held),
+                Format::Csv => csv::difference(one, &mut out.held),
+                Format::Table => table::difference(one, &mut out.held),
+            }
+            if !out.line() {
+                break;
+            }
+        }
+        out.finish()?;
+        Ok(())
+    }
+}

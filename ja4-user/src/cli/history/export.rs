@@ -1,0 +1,96 @@
+//! `ja4sensor export`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+
+use super::{Out, Runs, Source, Wanted, csv, json};
+use crate::cli::failure::Failure;
+use crate::storage::{Filter, Reader, StorageError};
+
+/// Who may read a file of what a network talks about: its owner.
+const MODE: u32 = 0o600;
+
+/// Write connections to a file, the one that ended first first.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Export {
+    /// The file; it must not exist
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+
+    #[command(flatten)]
+    source: Source,
+
+    #[command(flatten)]
+    wanted: Wanted,
+
+    /// Format of the file
+    #[arg(long, value_enum, default_value_t)]
+    format: ExportFormat,
+}
+
+/// What an exported file looks like.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum ExportFormat {
+    /// One JSON object a line and connection, with all of its fingerprints as its timeline
+    #[default]
+    Json,
+    /// One line a fingerprint
+    Csv,
+}
+
+impl Export {
+    pub(in crate::cli) fn run(self) -> Result<(), Failure> {
+        let filter = self.wanted.filter(None, true)?;
+        let reader = self.source.open()?;
+        let file = create(&self.output)?;
+        let written = write(self.format, &reader, &filter, Out::new(file));
+        if written.is_err() {
+            // Half a file is none.
+            let _gone = fs::remove_file(&self.output);
+        }
+        let (connections, fingerprints) = written?;
+        eprintln!("{}: {connections} connections with {fingerprints} fingerprints", self.output.display());
+        Ok(())
+    }
+}
+
+fn create(path: &Path) -> Result<File, Failure> {
+    let made = OpenOptions::new().write(true).create_new(true).mode(MODE).open(path);
+    made.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::usage(anyhow!("{} exists and is not overwritten; name another file", path.display()))
+        }
+        _ => Failure::run(anyhow!(error).context(format!("cannot write {}", path.display()))),
+    })
+}
+
+/// Writes all of it; how many connections and fingerprints that were.
+fn write(format: ExportFormat, reader: &Reader, filter: &Filter, mut out: Out<File>) -> Result<(u64, u64), Failure> {
+    let runs = Runs::load(reader).map_err(Failure::run)?;
+    if matches!(format, ExportFormat::Csv) {
+        out.held.extend_from_slice(csv::FINGERPRINTS.as_bytes());
+    }
+    let mut fingerprints = 0;
+    let found = reader.timelines(filter, |row, timeline| {
+        fingerprints += timeline.len() as u64;
+        match format {
+            ExportFormat::Json => json::connection(&row, Some(&timeline), &runs, &mut out.held),
+            ExportFormat::Csv => {
+                for seen in &timeline {
+                    csv::fingerprint(&row, seen, &runs, &mut out.held);
+                }
+            }
+        }
+        if out.line() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    let found = found.map_err(|error: StorageError| Failure::run(error))?;
+    let file = out.finish()?;
+    file.sync_all().map_err(Failure::run)?;
+    Ok((found.rows, fingerprints))
+}

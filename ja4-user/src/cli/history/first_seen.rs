@@ -1,0 +1,127 @@
+//! `ja4sensor first-seen`.
+
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+use ipnet::IpNet;
+
+use super::{Source, csv, json, method, network, stdout, table};
+use crate::cli::failure::Failure;
+use crate::event::Method;
+use crate::sink::Format;
+use crate::storage::FirstSeen;
+use crate::storage::forget::{Forget, forget};
+
+/// What was seen for the first time when.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct FirstSeenCommand {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List what is known, what was seen last first
+    List(List),
+    /// Forget what is known: its next time is the first one again
+    Forget(ForgetCommand),
+}
+
+#[derive(Debug, Args)]
+struct Which {
+    /// Only this value; * stands for anything
+    #[arg(long, value_name = "VALUE")]
+    value: Option<String>,
+
+    /// Only this method
+    #[arg(long = "type", value_name = "METHOD", value_parser = method)]
+    method: Option<Method>,
+
+    /// Only what this host, or a host in this network, has shown
+    #[arg(long, value_name = "IP|CIDR", value_parser = network)]
+    host: Option<IpNet>,
+}
+
+#[derive(Debug, Args)]
+struct List {
+    #[command(flatten)]
+    source: Source,
+
+    #[command(flatten)]
+    which: Which,
+
+    /// Format of the rows
+    #[arg(long, value_enum, default_value = "table")]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct ForgetCommand {
+    /// The database. No sensor may be writing to it
+    #[arg(long, value_name = "FILE")]
+    db: PathBuf,
+
+    #[command(flatten)]
+    which: Which,
+
+    /// Forget everything
+    #[arg(long)]
+    all: bool,
+}
+
+impl FirstSeenCommand {
+    pub(in crate::cli) fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::List(list) => list.run(),
+            Command::Forget(forget) => forget.run(),
+        }
+    }
+}
+
+impl From<Which> for Forget {
+    fn from(Which { value, method, host }: Which) -> Self {
+        Self { value, method, host }
+    }
+}
+
+impl List {
+    fn run(self) -> Result<(), Failure> {
+        let which = Forget::from(self.which);
+        let known = self.source.open()?.first_seen(&which).map_err(Failure::run)?;
+        let mut out = stdout()?;
+        match self.format {
+            Format::Json => {}
+            Format::Csv => out.held.extend_from_slice(csv::FIRST_SEEN.as_bytes()),
+            Format::Table => table::first_seens(&mut out.held),
+        }
+        let write: fn(&FirstSeen, &mut Vec<u8>) = match self.format {
+            Format::Json => json::first_seen,
+            Format::Csv => csv::first_seen,
+            Format::Table => table::first_seen,
+        };
+        for one in &known {
+            write(one, &mut out.held);
+            if !out.line() {
+                break;
+            }
+        }
+        out.finish()?;
+        Ok(())
+    }
+}
+
+impl ForgetCommand {
+    fn run(self) -> Result<(), Failure> {
+        let Which { value, method, host } = &self.which;
+        let named = value.is_some() || method.is_some() || host.is_some();
+        if named == self.all {
+            return Err(Failure::usage(anyhow!(
+                "name what to forget by --value, --type or --host, or everything by --all"
+            )));
+        }
+        let forgotten = forget(&self.db, &self.which.into()).map_err(Failure::run)?;
+        eprintln!("{}: {forgotten} forgotten", self.db.display());
+        Ok(())
+    }
+}

@@ -1,0 +1,181 @@
+//! What is asked of a database: `query`, `diff`, `export`, `first-seen`.
+
+mod csv;
+mod diff;
+mod export;
+mod first_seen;
+mod json;
+mod query;
+mod table;
+mod times;
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::Args;
+use ipnet::IpNet;
+
+pub(super) use self::diff::Diff;
+pub(super) use self::export::Export;
+pub(super) use self::first_seen::FirstSeenCommand;
+pub(super) use self::query::Query;
+use self::times::moment;
+use super::failure::Failure;
+use super::output::{self, is_gone};
+use crate::engine::alert::Severity;
+use crate::event::{Method, Time};
+use crate::storage::reader::StoredRun;
+use crate::storage::{Filter, Reader, StorageError};
+
+/// The database, and how long it may take.
+#[derive(Debug, Args)]
+struct Source {
+    /// The database
+    #[arg(long, value_name = "FILE")]
+    db: PathBuf,
+
+    /// Seconds that the query may take; 0: as long as it wants
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    timeout: u32,
+}
+
+impl Source {
+    fn open(&self) -> Result<Reader, Failure> {
+        let limit = (self.timeout > 0).then(|| Duration::from_secs(self.timeout.into()));
+        Reader::open(&self.db, limit).map_err(Failure::run)
+    }
+}
+
+/// What rows have to be like.
+#[derive(Debug, Args)]
+struct Wanted {
+    /// What goes on at this time or later: 2026-11-23T07:00:00Z, 2026-11-23, -2h, now
+    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    since: Option<Time>,
+
+    /// What begins before this time
+    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    until: Option<Time>,
+
+    /// Client or server is this host, or in this network
+    #[arg(long, value_name = "IP|CIDR", value_parser = network)]
+    host: Option<IpNet>,
+
+    /// A fingerprint of this value; * stands for anything
+    #[arg(long, value_name = "VALUE")]
+    value: Option<String>,
+
+    /// A fingerprint of this method
+    #[arg(long = "type", value_name = "METHOD", value_parser = method)]
+    method: Option<Method>,
+
+    /// This server name, in upper or lower case; * stands for anything
+    #[arg(long, value_name = "NAME")]
+    sni: Option<String>,
+
+    /// This application, in upper or lower case; * stands for anything
+    #[arg(long, value_name = "NAME")]
+    app: Option<String>,
+
+    /// An alert of this severity or a worse one: low, medium, high, critical
+    #[arg(long, value_name = "SEVERITY")]
+    severity: Option<Severity>,
+}
+
+impl Wanted {
+    fn filter(self, limit: Option<u64>, oldest_first: bool) -> Result<Filter, Failure> {
+        let Self { since, until, host, value, method, sni, app, severity } = self;
+        if let (Some(since), Some(until)) = (since, until)
+            && since >= until
+        {
+            return Err(Failure::usage(anyhow!("--since has to be before --until")));
+        }
+        Ok(Filter { since, until, host, value, method, sni, app, severity, limit, oldest_first })
+    }
+}
+
+/// An address, or a network in CIDR notation.
+fn network(text: &str) -> Result<IpNet, String> {
+    let parsed = text.parse::<IpNet>().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
+    parsed.map_err(|_| "neither an address nor a network such as 10.0.0.0/8".to_owned())
+}
+
+/// A method by its name.
+fn method(name: &str) -> Result<Method, String> {
+    let found = Method::ALL.into_iter().find(|method| method.name() == name);
+    found.ok_or_else(|| format!("no method; there are {}", Method::ALL.map(Method::name).join(", ")))
+}
+
+/// Runs by number, for what rows say of theirs.
+struct Runs(HashMap<i64, StoredRun>);
+
+impl Runs {
+    fn load(reader: &Reader) -> Result<Self, StorageError> {
+        Ok(Self(reader.runs()?.into_iter().map(|run| (run.id, run)).collect()))
+    }
+
+    /// Names of the sensor and of an interface.
+    fn names(&self, run: Option<i64>, interface: Option<u64>) -> (Option<&str>, Option<&str>) {
+        let Some(run) = run.and_then(|run| self.0.get(&run)) else {
+            return (None, None);
+        };
+        let interface = interface.and_then(|interface| run.interfaces.get(usize::try_from(interface).ok()?));
+        (run.sensor.as_deref(), interface.map(String::as_str))
+    }
+}
+
+/// Text held back before it is written: a reader of the output that pauses is not to stop a query, whose
+/// database cannot shrink its log meanwhile. Bytes.
+const HELD: usize = 64 << 20;
+
+/// Where lines go.
+struct Out<W> {
+    to: W,
+    held: Vec<u8>,
+    failed: Option<std::io::Error>,
+}
+
+impl<W: Write> Out<W> {
+    fn new(to: W) -> Self {
+        Self { to, held: Vec::new(), failed: None }
+    }
+
+    /// Writes what is held if it is much. False: nothing more can be written.
+    fn line(&mut self) -> bool {
+        if self.held.len() >= HELD {
+            self.write();
+        }
+        self.failed.is_none()
+    }
+
+    fn write(&mut self) {
+        if self.failed.is_none() {
+            self.failed = self.to.write_all(&self.held).and_then(|()| self.to.flush()).err();
+        }
+        self.held.clear();
+    }
+
+    /// Writes the rest. A reader that has gone is a clean end.
+    fn finish(mut self) -> Result<W, Failure> {
+        self.write();
+        match self.failed {
+            Some(error) if !is_gone(&error) => Err(Failure::run(anyhow!(error).context("cannot write the output"))),
+            _ => Ok(self.to),
+        }
+    }
+}
+
+/// Standard output.
+fn stdout() -> Result<Out<std::fs::File>, Failure> {
+    Ok(Out::new(output::stdout().map_err(Failure::run)?))
+}
+
+/// Says that a limit has cut the answer.
+fn say_more(path: &Path, limit: Option<u64>) {
+    if let Some(limit) = limit {
+        eprintln!("ja4sensor: {} has more; these are {limit}, --limit shows more of them", path.display());
+    }
+}

@@ -1,0 +1,106 @@
+//! Times as people write them.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use jiff::civil::{Date, DateTime, Time as Midnight};
+use jiff::tz::TimeZone;
+
+use crate::event::Time;
+use crate::storage::Window;
+
+const FORMS: &str = "write 2026-11-23T07:00:00Z, 2026-11-23 (UTC), now, or a time ago: -30s, -15m, -2h, -7d, -4w";
+
+/// A moment: absolute, or before now.
+pub(super) fn moment(text: &str) -> Result<Time, String> {
+    parse(text, now())
+}
+
+/// Two moments with `..` between them.
+pub(super) fn window(text: &str) -> Result<Window, String> {
+    let (since, until) = text.split_once("..").ok_or("two times with .. between them are needed: -2h..-1h")?;
+    // Of both, now is the same.
+    let now = now();
+    let window = Window { since: parse(since, now)?, until: parse(until, now)? };
+    if window.since >= window.until {
+        return Err("it ends before it begins".to_owned());
+    }
+    Ok(window)
+}
+
+fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn parse(text: &str, now: Time) -> Result<Time, String> {
+    if text == "now" {
+        return Ok(now);
+    }
+    if let Some(ago) = text.strip_prefix('-') {
+        let ago = seconds(ago).and_then(|seconds| seconds.checked_mul(1_000_000_000)).ok_or(FORMS)?;
+        return now.0.checked_sub(ago).map(Time).ok_or_else(|| "before 1970".to_owned());
+    }
+    let absolute = text
+        .parse::<Timestamp>()
+        .ok()
+        .or_else(|| utc(text.parse::<DateTime>().ok()?))
+        .or_else(|| utc(text.parse::<Date>().ok()?.to_datetime(Midnight::midnight())));
+    let nanoseconds = absolute.ok_or(FORMS)?.as_nanosecond();
+    u64::try_from(nanoseconds).map(Time).map_err(|_| "before 1970, or too far in the future".to_owned())
+}
+
+fn utc(civil: DateTime) -> Option<Timestamp> {
+    TimeZone::UTC.to_timestamp(civil).ok()
+}
+
+/// Seconds of `15m`.
+fn seconds(text: &str) -> Option<u64> {
+    let digits = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..)? {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+
+    /// 2026-11-23T07:00:00Z
+    const NOW: Time = Time(1_795_417_200_000_000_000);
+
+    #[test]
+    fn moments() {
+        let parsed = |text| parse(text, NOW).map(|time| NOW.0.abs_diff(time.0) / 1_000_000_000);
+        assert_eq!(parsed("now"), Ok(0));
+        assert_eq!(parsed("2026-11-23T07:00:00Z"), Ok(0));
+        assert_eq!(parsed("2026-11-23T08:00:00+01:00"), Ok(0));
+        assert_eq!(parsed("2026-11-23T07:00:00"), Ok(0));
+        assert_eq!(parsed("2026-11-23"), Ok(7 * 3_600));
+        assert_eq!(parsed("-90s"), Ok(90));
+        assert_eq!(parsed("-2h"), Ok(7_200));
+        assert_eq!(parsed("-1w"), Ok(604_800));
+        for wrong in ["", "-", "-2", "2h", "-2y", "yesterday", "-h", "2026-13-01", "-99999999999999999999s"] {
+            assert_eq!(parse(wrong, NOW), Err(FORMS.to_owned()), "{wrong}");
+        }
+        assert!(parse("-5000w", NOW).is_err());
+        assert!(parse("1960-01-01", NOW).is_err());
+    }
+
+    #[test]
+    fn windows() {
+        let length = |text: &str| window(text).map(|window| (window.until.0 - window.since.0) / 1_000_000_000);
+        assert_eq!(length("-2h..-1h"), Ok(3_600));
+        assert_eq!(length("2026-11-22..2026-11-23"), Ok(86_400));
+        assert!(length("-1h..-2h").is_err());
+        assert!(length("-1h").is_err());
+    }
+}

@@ -1,0 +1,87 @@
+//! Why a database cannot be used.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::schema::VERSION;
+
+/// What is wrong with a database, and what to do about it.
+#[derive(Debug, Error)]
+pub enum StorageError {
+    /// There is no such file, or it cannot be opened.
+    #[error("cannot open the database {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is no SQLite database.
+    #[error("{} is no database; name another file, or a new one", .0.display())]
+    NotADatabase(PathBuf),
+    /// A database that another program has made.
+    #[error("{} is the database of another program; name another file, or a new one", .0.display())]
+    Foreign(PathBuf),
+    /// A later version of this program has made it.
+    #[error("{} has schema version {found}, this ja4sensor knows {VERSION} and older; use a newer one", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+    /// An earlier version has made it, and who reads must not change it.
+    #[error(
+        "{} has schema version {found}; `ja4sensor run` or `replay` with --db {} brings it up to version {VERSION}",
+        path.display(),
+        path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+    /// Another process writes to it.
+    #[error("{} is written by another ja4sensor ({}); stop it, or name another file", path.display(), holder(*pid))]
+    InUse {
+        /// The file.
+        path: PathBuf,
+        /// The process, where it can be told.
+        pid: Option<u32>,
+    },
+    /// It may not be written to.
+    #[error("{} cannot be written to: file or folder is read-only for this user", .0.display())]
+    ReadOnly(PathBuf),
+    /// An older version could not be brought up to this one; the file is as it was.
+    #[error("{} could not be brought from schema version {from} to {VERSION}; it is unchanged", path.display())]
+    Migrate {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        from: i64,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// A query took longer than it may.
+    #[error("the query took longer than {} s; narrow it with --since, --until or --limit, or raise --timeout", .0.as_secs_f64())]
+    TimedOut(Duration),
+    /// SQLite says no.
+    #[error("database {}", path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// The thread cannot be started.
+    #[error("the thread of the database cannot be started")]
+    Thread(#[source] io::Error),
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "a process that does not give its id".to_owned(), |pid| format!("process {pid}"))
+}

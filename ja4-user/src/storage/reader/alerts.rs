@@ -1,0 +1,115 @@
+//! Alerts.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use rusqlite::{Row, params_from_iter};
+
+use super::filter::{Filter, Sql, host, like};
+use super::stored::Columns;
+use super::{Found, Reader, is_enough};
+use crate::engine::alert::{Alert, Severity};
+use crate::storage::StorageError;
+use crate::storage::columns::method_number;
+use crate::storage::rows::severity;
+
+const ALERT: &str = "a.run, a.time, a.packet, a.rule, a.description, a.severity, a.grouped, a.reason, a.interface, \
+    a.method, a.value, a.category, a.confidence, a.suppressed, a.flow, a.client, a.client_port, a.server, \
+    a.server_port, a.proto, a.vlan, a.vlan_inner";
+
+impl Reader {
+    /// Hands over the alerts that a filter lets through, by time, each with the run that raised it. Of an
+    /// alert that names a server name or an application, its connection has to match.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn alerts(
+        &self,
+        filter: &Filter,
+        mut each: impl FnMut(Option<i64>, Alert) -> ControlFlow<()>,
+    ) -> Result<Found, StorageError> {
+        let sql = select(filter);
+        self.limited(|database| {
+            let mut select = database.prepare(&sql.text)?;
+            let mut rows = select.query(params_from_iter(sql.values))?;
+            let mut found = Found::default();
+            while let Some(row) = rows.next()? {
+                if filter.limit.is_some_and(|limit| found.rows >= limit) {
+                    found.more = true;
+                    break;
+                }
+                found.rows += 1;
+                let (run, alert) = read(row)?;
+                if is_enough(each(run, alert)) {
+                    break;
+                }
+            }
+            Ok(found)
+        })
+    }
+}
+
+fn select(filter: &Filter) -> Sql {
+    let mut sql = Sql::default();
+    let (since, until) = filter.window();
+    sql.add(
+        &format!("SELECT {ALERT} FROM alert a INDEXED BY alert_by_time WHERE a.time >= ? AND a.time < ?"),
+        [since.into(), until.into()],
+    );
+    if let Some(least) = filter.severity {
+        sql.add(" AND a.severity >= ?", [severity(least).into()]);
+    }
+    if let Some(network) = filter.host {
+        host(network, "a", &mut sql);
+    }
+    if let Some(method) = filter.method {
+        sql.add(" AND a.method = ?", [method_number(method).into()]);
+    }
+    if let Some(wanted) = &filter.value {
+        sql.add(" AND ", []);
+        like("a.value", wanted, &mut sql);
+    }
+    for (column, wanted) in [("sni", &filter.sni), ("app", &filter.app)] {
+        if let Some(wanted) = wanted {
+            sql.add(" AND a.flow IN (SELECT c.flow FROM connection c WHERE ", []);
+            like(&format!("lower(c.{column})"), &wanted.to_ascii_lowercase(), &mut sql);
+            sql.add(")", []);
+        }
+    }
+    sql.add(&format!(" ORDER BY a.time {} LIMIT ?", filter.order()), [filter.rows_wanted().into()]);
+    sql
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<(Option<i64>, Alert)> {
+    let mut of = Columns::from(row, 0);
+    let (run, time, packet) = (of.id()?, of.time()?, of.number()?);
+    let (rule, description) = (of.text()?.unwrap_or_default(), of.text()?.unwrap_or_default());
+    let level = of.id()?;
+    let level = Severity::ALL.into_iter().find(|one| Some(severity(*one)) == level).unwrap_or(Severity::Low);
+    let grouped: Vec<(String, String)> =
+        of.text()?.and_then(|list| serde_json::from_str(&list).ok()).unwrap_or_default();
+    let reason = of.text()?.unwrap_or_default();
+    let interface = of.number()?.and_then(|interface| u32::try_from(interface).ok());
+    let fingerprint = of.method()?.zip(of.text()?.map(Arc::from));
+    let (category, confidence, suppressed) = (of.text()?, of.number()?, of.count()?);
+    let flow = match of.number()? {
+        Some(id) => Some(of.flow(id)?),
+        None => None,
+    };
+    let alert = Alert {
+        time,
+        packet,
+        rule: rule.into(),
+        description: description.into(),
+        severity: level,
+        group: grouped.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        reason,
+        flow,
+        interface,
+        fingerprint,
+        category: category.map(Arc::from),
+        confidence: confidence.and_then(|confidence| u8::try_from(confidence).ok()),
+        suppressed,
+    };
+    Ok((run, alert))
+}

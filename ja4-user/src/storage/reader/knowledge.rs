@@ -1,0 +1,108 @@
+//! What a sensor loads when it starts, and what people ask of it.
+
+use rusqlite::types::Value;
+use rusqlite::{Row, params_from_iter};
+
+use super::Reader;
+use super::stored::{Columns, StoredRun, strings};
+use crate::storage::forget::Forget;
+use crate::storage::{FirstSeen, Profile, StorageError};
+
+impl Reader {
+    /// What was seen, network-wide and by host, as far as it is asked for; what was seen last comes first.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn first_seen(&self, which: &Forget) -> Result<Vec<FirstSeen>, StorageError> {
+        let condition = which.condition();
+        let select = format!(
+            "SELECT v.method, v.value, s.host, s.first, s.last, s.count, s.approved
+             FROM first_seen s JOIN fingerprint_value v ON v.id = s.value WHERE {} ORDER BY s.last DESC",
+            condition.text
+        );
+        let all = self.collect(&select, condition.values, |row| {
+            let mut of = Columns::from(row, 0);
+            let (method, value, host) = (of.method()?, of.text()?, of.address()?);
+            let (first, last, count, approved) = (of.time()?, of.time()?, of.count()?, of.flag()?);
+            let known = method.zip(value);
+            Ok(known.map(|(method, value)| FirstSeen {
+                method,
+                value: value.into(),
+                host,
+                first,
+                last,
+                count,
+                approved,
+            }))
+        })?;
+        Ok(all.into_iter().flatten().collect())
+    }
+
+    /// All pairs of behaviour profiles; what was seen last comes first.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn profiles(&self) -> Result<Vec<Profile>, StorageError> {
+        self.collect(
+            "SELECT anchor_kind, anchor, companion_kind, companion, count, first, last FROM profile ORDER BY last DESC",
+            Vec::new(),
+            |row| {
+                let mut of = Columns::from(row, 0);
+                let mut word = || of.text().map(|text| text.unwrap_or_default().into());
+                let (anchor_kind, anchor, companion_kind, companion) = (word()?, word()?, word()?, word()?);
+                let (count, first, last) = (of.count()?, of.time()?, of.time()?);
+                Ok(Profile { anchor_kind, anchor, companion_kind, companion, count, first, last })
+            },
+        )
+    }
+
+    /// All runs in order.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn runs(&self) -> Result<Vec<StoredRun>, StorageError> {
+        self.collect(
+            "SELECT id, started, ended, clean, version, sensor, interfaces, files, counters FROM sensor_run ORDER BY id",
+            Vec::new(),
+            |row| {
+                let mut of = Columns::from(row, 0);
+                let (id, started, ended, clean) = (of.id()?.unwrap_or(0), of.time()?, of.number()?, of.flag()?);
+                let (version, sensor) = (of.text()?.unwrap_or_default(), of.text()?);
+                let (interfaces, files, counters) = (of.text()?, of.text()?, of.text()?);
+                let list = |text: Option<String>| text.map(|text| strings(&text)).unwrap_or_default();
+                Ok(StoredRun {
+                    id,
+                    started,
+                    ended: ended.map(crate::event::Time),
+                    clean,
+                    version,
+                    sensor,
+                    interfaces: list(interfaces),
+                    files: list(files),
+                    counters,
+                })
+            },
+        )
+    }
+
+    /// Rows that could not be carried over from an older version: table, reason, content.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn unmigrated(&self) -> Result<Vec<[String; 3]>, StorageError> {
+        self.collect("SELECT source, reason, content FROM unmigrated ORDER BY id", Vec::new(), |row| {
+            let mut of = Columns::from(row, 0);
+            let mut word = || of.text().map(Option::unwrap_or_default);
+            Ok([word()?, word()?, word()?])
+        })
+    }
+
+    fn collect<T>(
+        &self,
+        select: &str,
+        values: Vec<Value>,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StorageError> {
+        self.limited(|database| database.prepare(select)?.query_map(params_from_iter(values), read)?.collect())
+    }
+}

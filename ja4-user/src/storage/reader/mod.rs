@@ -1,0 +1,144 @@
+//! Reading: a handle that cannot write, and a limit on its time.
+
+mod alerts;
+mod connections;
+mod diff;
+mod filter;
+mod fingerprints;
+mod knowledge;
+mod stored;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
+
+use super::StorageError;
+use super::schema::{self, VERSION};
+
+pub use self::diff::{Change, Diff, DiffOptions, Difference, Window};
+pub use self::filter::Filter;
+pub(super) use self::filter::{Sql, like};
+pub use self::stored::{App, Bad, StoredConnection, StoredFingerprint, StoredRun};
+
+/// How long a reader waits for a lock. Who writes in WAL mode holds none against readers; recovery after a
+/// crash does.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// Memory for pages, KiB.
+const CACHE: i64 = 64 << 10;
+
+/// How often a query whose time is over is told so: it may have been between two statements.
+const REPEAT: Duration = Duration::from_millis(10);
+
+/// What a query has come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Rows handed over.
+    pub rows: u64,
+    /// Whether the limit left some out.
+    pub more: bool,
+}
+
+/// A database that is read.
+#[derive(Debug)]
+pub struct Reader {
+    database: Connection,
+    path: PathBuf,
+    limit: Option<Duration>,
+}
+
+impl Reader {
+    /// Opens a database. Each query may take as long as `limit` says, output included; `None`: for ever.
+    ///
+    /// # Errors
+    /// If there is no such file, it is none of ours, or it is of another version.
+    pub fn open(path: &Path, limit: Option<Duration>) -> Result<Self, StorageError> {
+        let database = open(path)?;
+        let failed = |source| schema::explain(path, source);
+        database.pragma_update(None, "cache_size", -CACHE).map_err(failed)?;
+        database.pragma_update(None, "temp_store", "MEMORY").map_err(failed)?;
+        match schema::identify(&database, path)? {
+            Some(VERSION) => {}
+            Some(found) => return Err(StorageError::Older { path: path.to_owned(), found }),
+            None => return Err(StorageError::NotADatabase(path.to_owned())),
+        }
+        Ok(Self { database, path: path.to_owned(), limit })
+    }
+
+    /// Does something with the database that ends when the time is over. All of it sees one state.
+    fn limited<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StorageError> {
+        let (done, over) = mpsc::channel::<()>();
+        if let Some(limit) = self.limit {
+            let query = self.database.get_interrupt_handle();
+            let watch = move || watch(&over, limit, &query);
+            thread::Builder::new().name("time limit".to_owned()).spawn(watch).map_err(StorageError::Thread)?;
+        }
+        let worked = self.database.unchecked_transaction().and_then(|state| work(&state));
+        drop(done);
+        worked.map_err(|source| match (source.sqlite_error_code(), self.limit) {
+            (Some(ErrorCode::OperationInterrupted), Some(limit)) => StorageError::TimedOut(limit),
+            _ => schema::explain(&self.path, source),
+        })
+    }
+}
+
+/// Read-only. A database that nobody has open and whose folder may not be written to is taken as it is: SQLite could not
+/// make its side files, and nobody changes it.
+fn open(path: &Path) -> Result<Connection, StorageError> {
+    if let Err(source) = std::fs::File::open(path) {
+        return Err(StorageError::Open { path: path.to_owned(), source });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let plain = Connection::open_with_flags(path, flags).and_then(|database| {
+        database.busy_timeout(BUSY)?;
+        database.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(database)
+    });
+    match plain {
+        Ok(database) => Ok(database),
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) && !log(path).exists() => {
+            let uri = format!("file:{}?immutable=1", percent(path));
+            Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
+                .map_err(|source| schema::explain(path, source))
+        }
+        Err(source) => Err(schema::explain(path, source)),
+    }
+}
+
+/// The file of the log.
+fn log(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// A path within a URI.
+fn percent(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let mut text = String::new();
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'/' | b'.' | b'_' | b'-' => text.push(char::from(*byte)),
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
+}
+
+/// Interrupts whatever runs when the time is over, until the work is done.
+fn watch(over: &mpsc::Receiver<()>, limit: Duration, query: &InterruptHandle) {
+    let mut left = limit;
+    while over.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
+        query.interrupt();
+        left = REPEAT;
+    }
+}
+
+/// Whether a visitor wants no more.
+fn is_enough(flow: ControlFlow<()>) -> bool {
+    flow.is_break()
+}

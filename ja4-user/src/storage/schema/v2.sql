@@ -1,0 +1,121 @@
+-- Version 2. Times: nanoseconds since the Unix epoch. Addresses: 4 or 16 bytes in network order.
+-- Absent is NULL. STRICT: a column holds its type and nothing else.
+
+CREATE TABLE sensor_run (
+    id INTEGER PRIMARY KEY,
+    started INTEGER NOT NULL,
+    ended INTEGER,                      -- NULL: it runs, or was killed
+    clean INTEGER NOT NULL,             -- 1: it has ended well
+    pid INTEGER,
+    version TEXT NOT NULL,
+    sensor TEXT,
+    interfaces TEXT NOT NULL,           -- JSON, list of names
+    files TEXT NOT NULL,                -- JSON, list of names
+    counters TEXT                       -- JSON
+) STRICT;
+
+CREATE TABLE connection (
+    id INTEGER PRIMARY KEY,             -- in the order in which they were first seen
+    run INTEGER,
+    flow INTEGER NOT NULL,              -- flow_id of the output
+    interface INTEGER,                  -- index into the run's interfaces
+    client BLOB NOT NULL, client_port INTEGER NOT NULL,
+    server BLOB NOT NULL, server_port INTEGER NOT NULL,
+    proto INTEGER NOT NULL,
+    vlan INTEGER, vlan_inner INTEGER,
+    start INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    span INTEGER NOT NULL,              -- class of duration: 0 up to a minute, 1 hour, 2 day, 3 longer, 4 open
+    packets_to_server INTEGER NOT NULL, packets_to_client INTEGER NOT NULL,
+    bytes_to_server INTEGER NOT NULL, bytes_to_client INTEGER NOT NULL,
+    ended TEXT,                         -- NULL: it goes on
+    protocol TEXT,
+    sni TEXT,
+    http_host TEXT,
+    app TEXT, app_source TEXT, app_category TEXT, app_confidence INTEGER,
+    bad TEXT, bad_category TEXT, bad_confidence INTEGER, bad_note TEXT,
+    client_us INTEGER, server_us INTEGER, client_application_us INTEGER, server_application_us INTEGER,
+    client_hops INTEGER, server_hops INTEGER,
+    mss INTEGER,
+    tunnel TEXT, tunnel_confidence INTEGER, tunnel_mtu INTEGER,
+    os TEXT,
+    ssh_session TEXT,
+    is_new INTEGER NOT NULL,
+    primary_value INTEGER,              -- fingerprint_value.id
+    fired TEXT,                         -- JSON, list of descriptions
+    attributes TEXT                     -- JSON, by protocol, as in the output
+) STRICT;
+CREATE INDEX connection_by_end ON connection (span, last);
+
+CREATE TABLE fingerprint_value (
+    id INTEGER PRIMARY KEY,
+    method INTEGER NOT NULL,            -- 0 ja4, 1 ja4s, 2 ja4t, 3 ja4ts, 4 ja4l, 5 ja4ls, 6 ja4h, 7 ja4x, 8 ja4ssh, 9 ja4d, 10 ja4d6
+    value TEXT NOT NULL,
+    raw TEXT,
+    app TEXT, app_source TEXT, app_category TEXT, app_confidence INTEGER,
+    bad TEXT, bad_category TEXT, bad_confidence INTEGER, bad_note TEXT,
+    UNIQUE (method, value)
+) STRICT;
+
+-- Clustered by its key, which grows with time; no rowid beside it. See storage/events.rs.
+CREATE TABLE fingerprint (
+    id INTEGER NOT NULL PRIMARY KEY,    -- connection.id * 2^20, and its number among those of the connection
+    value INTEGER NOT NULL,             -- fingerprint_value.id
+    time INTEGER NOT NULL,
+    packet INTEGER,
+    side INTEGER NOT NULL,              -- 0 client, 1 server
+    count INTEGER NOT NULL,             -- number among those of its method and connection
+    first_seen INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX fingerprint_by_value ON fingerprint (value, time);
+
+CREATE TABLE first_seen (
+    value INTEGER NOT NULL,             -- fingerprint_value.id
+    host BLOB NOT NULL,                 -- empty: anywhere on the network
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    approved INTEGER NOT NULL,
+    PRIMARY KEY (value, host)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE alert (
+    id INTEGER PRIMARY KEY,
+    run INTEGER,
+    time INTEGER NOT NULL,
+    packet INTEGER,
+    rule TEXT NOT NULL,
+    description TEXT NOT NULL,
+    severity INTEGER NOT NULL,          -- 1 low, 2 medium, 3 high, 4 critical
+    grouped TEXT NOT NULL,              -- JSON, list of [name, value]
+    reason TEXT NOT NULL,
+    flow INTEGER,
+    interface INTEGER,
+    client BLOB, client_port INTEGER,
+    server BLOB, server_port INTEGER,
+    proto INTEGER,
+    vlan INTEGER, vlan_inner INTEGER,
+    method INTEGER, value TEXT,
+    category TEXT,
+    confidence INTEGER,
+    suppressed INTEGER NOT NULL
+) STRICT;
+CREATE INDEX alert_by_time ON alert (time);
+CREATE INDEX alert_by_flow ON alert (flow);
+
+CREATE TABLE profile (
+    anchor_kind TEXT NOT NULL, anchor TEXT NOT NULL,
+    companion_kind TEXT NOT NULL, companion TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    PRIMARY KEY (anchor_kind, anchor, companion_kind, companion)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE unmigrated (
+    id INTEGER PRIMARY KEY,
+    from_version INTEGER NOT NULL,
+    source TEXT NOT NULL,               -- the table it stood in
+    reason TEXT NOT NULL,
+    content TEXT NOT NULL               -- the row, a JSON object
+) STRICT;

@@ -1,0 +1,87 @@
+//! What the writer has done, for statistics and alerts.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+/// Counters of a writer, as they stand.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Connections that were written with their end.
+    pub connections: u64,
+    /// Fingerprints.
+    pub fingerprints: u64,
+    /// Alerts.
+    pub alerts: u64,
+    /// Rows of first-seen and profiles.
+    pub knowledge: u64,
+    /// Transactions.
+    pub commits: u64,
+    /// Transactions that failed, each try of its own.
+    pub flush_failures: u64,
+    /// Items that were given up because the database could not take them.
+    pub rows_lost: u64,
+    /// Items that found the queue full.
+    pub rows_dropped: u64,
+    /// Connections that retention has removed.
+    pub expired_connections: u64,
+    /// Fingerprints that retention has removed.
+    pub expired_fingerprints: u64,
+    /// Alerts that retention has removed.
+    pub expired_alerts: u64,
+    /// Batches that wait.
+    pub queued: u64,
+    /// Whether the newest transaction has failed.
+    pub failing: bool,
+    /// Why the newest of those that failed did.
+    pub last_error: Option<String>,
+}
+
+/// The same, as the writer counts.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) connections: AtomicU64,
+    pub(super) fingerprints: AtomicU64,
+    pub(super) alerts: AtomicU64,
+    pub(super) knowledge: AtomicU64,
+    pub(super) commits: AtomicU64,
+    pub(super) flush_failures: AtomicU64,
+    pub(super) rows_lost: AtomicU64,
+    pub(super) rows_dropped: AtomicU64,
+    pub(super) expired_connections: AtomicU64,
+    pub(super) expired_fingerprints: AtomicU64,
+    pub(super) expired_alerts: AtomicU64,
+    failing: AtomicBool,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Counters {
+    pub(super) fn failed(&self, error: &rusqlite::Error) {
+        self.flush_failures.fetch_add(1, Relaxed);
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        self.failing.store(true, Relaxed);
+    }
+
+    pub(super) fn works(&self) {
+        self.failing.store(false, Relaxed);
+    }
+
+    pub(super) fn status(&self, queued: usize) -> Status {
+        let Self { connections, fingerprints, alerts, knowledge, commits, .. } = self;
+        Status {
+            connections: connections.load(Relaxed),
+            fingerprints: fingerprints.load(Relaxed),
+            alerts: alerts.load(Relaxed),
+            knowledge: knowledge.load(Relaxed),
+            commits: commits.load(Relaxed),
+            flush_failures: self.flush_failures.load(Relaxed),
+            rows_lost: self.rows_lost.load(Relaxed),
+            rows_dropped: self.rows_dropped.load(Relaxed),
+            expired_connections: self.expired_connections.load(Relaxed),
+            expired_fingerprints: self.expired_fingerprints.load(Relaxed),
+            expired_alerts: self.expired_alerts.load(Relaxed),
+            queued: queued as u64,
+            failing: self.failing.load(Relaxed),
+            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! The thread that writes.
+//!
+//! Batches come through a bounded queue. What has come within [`Options::flush_after`] is one transaction.
+//! One that fails for want of room, rights or a lock is tried again for as long as the queue has room for
+//! what comes meanwhile; then it is given up and counted. Nothing that was committed is touched by that.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
+
+use super::StorageError;
+use super::columns::{self, EACH, SPAN_LONG, SPAN_OPEN, SPANS};
+use super::item::{Item, Run};
+use super::lock::Lock;
+use super::retention::Keeper;
+pub use super::retention::Retention;
+use super::rows::{Rows, Written, json_list};
+use super::schema::{self, Migrated};
+use super::status::{Counters, Status};
+use crate::event::{Ended, Time};
+
+/// Items of one transaction, some 200 bytes each: enough for its fixed cost to be small.
+const MAX_TRANSACTION: usize = 1 << 16;
+
+/// Items of one message. A longer batch is sent as several, so that the queue's length bounds its memory.
+pub const MAX_BATCH: usize = 1 << 12;
+
+/// Longest wait between two tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
+/// How often a wait looks whether it is still worth it.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How often retention works where nothing is written.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// How a writer works.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Batches that may wait.
+    pub queue: usize,
+    /// What comes within this time is one transaction.
+    pub flush_after: Duration,
+    /// Whether senders wait for room, as a replay does. A full queue is no reason to give rows up then;
+    /// that `patience` has ended is.
+    pub senders_wait: bool,
+    /// How long the end of a run, or a sender that waits, has patience with a database that takes nothing.
+    pub patience: Duration,
+    /// Memory for pages, KiB.
+    pub cache: u32,
+    /// What is kept.
+    pub retention: Retention,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            queue: 256,
+            flush_after: Duration::from_millis(200),
+            senders_wait: false,
+            patience: Duration::from_secs(5),
+            cache: 64 << 10,
+            retention: Retention::default(),
+        }
+    }
+}
+
+/// The sending end of a writer's queue.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    sender: Sender<Vec<Item>>,
+    counters: Arc<Counters>,
+}
+
+impl Handle {
+    /// Hands a batch over without ever waiting. False: some of it found the queue full and is counted.
+    pub fn try_send(&self, batch: Vec<Item>) -> bool {
+        let mut taken = true;
+        for part in parts(batch) {
+            if let Err(TrySendError::Full(part) | TrySendError::Disconnected(part)) = self.sender.try_send(part) {
+                self.counters.rows_dropped.fetch_add(part.len() as u64, Ordering::Relaxed);
+                taken = false;
+            }
+        }
+        taken
+    }
+
+    /// Hands a batch over and waits for room. The writer makes room even where the database takes nothing.
+    pub fn send(&self, batch: Vec<Item>) {
+        for part in parts(batch) {
+            if let Err(lost) = self.sender.send(part) {
+                self.counters.rows_dropped.fetch_add(lost.into_inner().len() as u64, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// What the writer has done up to now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.counters.status(self.sender.len())
+    }
+}
+
+/// A batch in parts of at most [`MAX_BATCH`].
+fn parts(mut batch: Vec<Item>) -> impl Iterator<Item = Vec<Item>> {
+    std::iter::from_fn(move || {
+        let rest = batch.split_off(batch.len().min(MAX_BATCH));
+        let part = std::mem::replace(&mut batch, rest);
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// A writer that runs.
+#[derive(Debug)]
+pub struct Writer {
+    handle: Handle,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+    /// What was found in an older file.
+    pub migrated: Option<Migrated>,
+}
+
+impl Writer {
+    /// Opens or makes the database, brings it up to date, closes what a killed run has left open, notes the
+    /// run, and starts the thread.
+    ///
+    /// # Errors
+    /// If the file cannot be used, or another process writes to it.
+    pub fn start(path: &Path, options: Options, run: &Run) -> Result<(Handle, Self), StorageError> {
+        schema::create(path)?;
+        let lock = Lock::take(path)?;
+        let (mut database, migrated) = schema::open(path, options.cache)?;
+        let failed = |source| schema::explain(path, source);
+        let (next, newest) = recover(&mut database).map_err(failed)?;
+        let run = begin(&database, run).map_err(failed)?;
+        let counters = Arc::new(Counters::default());
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, queue) = bounded(options.queue.max(1));
+        let handle = Handle { sender, counters: Arc::clone(&counters) };
+        let at_work = AtWork {
+            path: path.to_owned(),
+            database,
+            rows: Rows::new(run, next, newest),
+            keeper: Keeper::new(options.retention),
+            queue,
+            options,
+            counters,
+            stop: Arc::clone(&stop),
+            kept: Instant::now(),
+            failing: None,
+            _lock: lock,
+        };
+        let thread = thread::Builder::new().name("storage".to_owned()).spawn(move || at_work.run());
+        let thread = thread.map_err(StorageError::Thread)?;
+        let writer = Self { handle: handle.clone(), stop, thread, migrated };
+        Ok((handle, writer))
+    }
+
+    /// Writes what is queued and ends. The last item of a run that ends well is [`Item::RunEnd`], which has
+    /// to be sent before. Nothing sent later is written.
+    #[must_use]
+    pub fn finish(self) -> Status {
+        self.stop.store(true, Ordering::Release);
+        // A thread that panicked has said so itself; its rows are lost.
+        let _ended = self.thread.join();
+        self.handle.status()
+    }
+}
+
+/// Closes what a killed run has left open. The next free number of a connection, and the newest time.
+fn recover(database: &mut Connection) -> rusqlite::Result<(i64, Time)> {
+    let change = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let [minute, hour, day] = SPANS.map(columns::integer);
+    change.execute(
+        "UPDATE connection SET ended = ?2, last = newest, span = iif(newest - start <= ?3, 0,
+            iif(newest - start <= ?4, 1, iif(newest - start <= ?5, 2, ?6)))
+         FROM (SELECT id AS open, max(last, coalesce(
+                (SELECT max(time) FROM fingerprint f WHERE f.id >= connection.id * ?7 AND f.id < (connection.id + 1) * ?7),
+                last)) AS newest
+            FROM connection WHERE span = ?1)
+         WHERE id = open",
+        params![SPAN_OPEN, Ended::Open.name(), minute, hour, day, SPAN_LONG, EACH],
+    )?;
+    let next = change.query_row(
+        "SELECT max(coalesce((SELECT max(id) FROM connection), 0),
+            coalesce((SELECT max(id) / ?1 FROM fingerprint), 0)) + 1",
+        [EACH],
+        |row| row.get(0),
+    )?;
+    let mut newest = 0;
+    for span in 0..=SPAN_LONG {
+        let of_span: Option<i64> =
+            change.query_row("SELECT max(last) FROM connection WHERE span = ?1", [span], |row| row.get(0))?;
+        newest = newest.max(of_span.unwrap_or(0));
+    }
+    change.commit()?;
+    Ok((next, Time(newest.max(0).unsigned_abs())))
+}
+
+/// Notes that a run has begun; its number.
+fn begin(database: &Connection, run: &Run) -> rusqlite::Result<i64> {
+    database.execute(
+        "INSERT INTO sensor_run (started, clean, pid, version, sensor, interfaces, files)
+         VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6)",
+        params![
+            columns::time(run.started),
+            std::process::id(),
+            env!("CARGO_PKG_VERSION"),
+            run.sensor,
+            json_list(&run.interfaces),
+            json_list(&run.files),
+        ],
+    )?;
+    Ok(database.last_insert_rowid())
+}
+
+/// The thread's own.
+struct AtWork {
+    path: PathBuf,
+    database: Connection,
+    rows: Rows,
+    keeper: Keeper,
+    queue: Receiver<Vec<Item>>,
+    options: Options,
+    counters: Arc<Counters>,
+    stop: Arc<AtomicBool>,
+    /// When retention worked last.
+    kept: Instant,
+    /// Since when the database takes nothing.
+    failing: Option<Instant>,
+    _lock: Lock,
+}
+
+impl AtWork {
+    fn run(mut self) {
+        while let Some(batches) = self.gather() {
+            if !batches.is_empty() {
+                self.flush(&batches);
+            }
+            if batches.is_empty() || self.kept.elapsed() >= self.options.flush_after {
+                self.keep();
+            }
+        }
+    }
+
+    /// What is one transaction; empty if nothing came for a while, `None` if nothing will come any more.
+    fn gather(&self) -> Option<Vec<Vec<Item>>> {
+        let first = match self.queue.recv_timeout(if self.stopping() { Duration::ZERO } else { self.pause() }) {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) if self.stopping() => return None,
+            Err(RecvTimeoutError::Timeout) => return Some(Vec::new()),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        };
+        let deadline = Instant::now() + self.options.flush_after;
+        let mut items = first.len();
+        let mut batches = vec![first];
+        while items < MAX_TRANSACTION {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // In short waits, so that the end of a run need not wait.
+            match self.queue.recv_timeout(if self.stopping() { Duration::ZERO } else { left.min(LOOK) }) {
+                Ok(batch) => {
+                    items += batch.len();
+                    batches.push(batch);
+                }
+                Err(RecvTimeoutError::Timeout) if !left.is_zero() && !self.stopping() => {}
+                Err(_) => break,
+            }
+        }
+        Some(batches)
+    }
+
+    fn pause(&self) -> Duration {
+        IDLE.min(self.options.flush_after.max(LOOK))
+    }
+
+    fn stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    /// Writes batches in one transaction, however often that has to be tried, or gives them up.
+    fn flush(&mut self, batches: &[Vec<Item>]) {
+        let mut wait = LOOK;
+        loop {
+            match self.transact(batches.iter().flatten()) {
+                Ok(()) => {
+                    self.failing = None;
+                    return self.counters.works();
+                }
+                Err(error) => {
+                    self.counters.failed(&error);
+                    if is_of_the_rows(&error) {
+                        return self.one_by_one(batches);
+                    }
+                }
+            }
+            let since = *self.failing.get_or_insert_with(Instant::now);
+            if !self.wait(wait, since) {
+                let items = batches.iter().map(Vec::len).sum::<usize>() as u64;
+                self.counters.rows_lost.fetch_add(items, Ordering::Relaxed);
+                return;
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Waits before another try. False: others need the time or the room more.
+    fn wait(&self, wait: Duration, failing_since: Instant) -> bool {
+        let until = Instant::now() + wait;
+        loop {
+            let patient = if self.options.senders_wait || self.stopping() {
+                failing_since.elapsed() < self.options.patience
+            } else {
+                !self.queue.is_full()
+            };
+            let now = Instant::now();
+            if !patient || now >= until {
+                return patient;
+            }
+            thread::sleep(LOOK.min(until - now));
+        }
+    }
+
+    /// Some row cannot be stored whatever the state of the disk: the others are not to go with it.
+    fn one_by_one(&mut self, batches: &[Vec<Item>]) {
+        for item in batches.iter().flatten() {
+            if let Err(error) = self.transact(std::iter::once(item)) {
+                self.counters.failed(&error);
+                self.counters.rows_lost.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.counters.works();
+    }
+
+    fn transact<'a>(&mut self, items: impl Iterator<Item = &'a Item>) -> rusqlite::Result<()> {
+        match self.write(items) {
+            Ok(Written { connections, fingerprints, alerts, knowledge }) => {
+                self.rows.committed();
+                let add = |counter: &std::sync::atomic::AtomicU64, more| counter.fetch_add(more, Ordering::Relaxed);
+                add(&self.counters.connections, connections);
+                add(&self.counters.fingerprints, fingerprints);
+                add(&self.counters.alerts, alerts);
+                add(&self.counters.knowledge, knowledge);
+                add(&self.counters.commits, 1);
+                Ok(())
+            }
+            Err(error) => {
+                self.rows.rolled_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// A transaction that is dropped rolls back.
+    fn write<'a>(&mut self, items: impl Iterator<Item = &'a Item>) -> rusqlite::Result<Written> {
+        let change = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let written = self.rows.write(&change, items)?;
+        change.commit()?;
+        Ok(written)
+    }
+
+    /// Lets retention work for a while.
+    fn keep(&mut self) {
+        self.kept = Instant::now();
+        // Who replays a file with times of the future does not make all else old.
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let wall = Time(u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX));
+        let now = self.rows.newest().min(wall);
+        match self.keeper.work(&mut self.database, now, &self.counters) {
+            Ok(false) => {}
+            Ok(true) => self.rows.forget_values(),
+            Err(error) => {
+                self.rows.forget_values();
+                self.counters.failed(&error);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for AtWork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AtWork").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+/// Whether trying again later cannot help.
+fn is_of_the_rows(error: &rusqlite::Error) -> bool {
+    match error.sqlite_error_code() {
+        Some(code) => {
+            matches!(code, ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig)
+        }
+        // What the binding itself refuses.
+        None => true,
+    }
+}

@@ -1,0 +1,155 @@
+//! Fingerprints a second into a database, through the writer's queue, connections and all.
+//!
+//! A connection has seven fingerprints, of values as a busy host shows them: few of most methods, and latencies of which
+//! nearly each is a new one.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use ja4_user::engine::record::{Record, Seen};
+use ja4_user::event::{Attributes, Ended, FlowIdentity, Latency, Method, Side, Time, Tls};
+use ja4_user::flow::community_id::CommunityId;
+use ja4_user::storage::{Handle, Item, Options, Run, RunEnd, Writer};
+use tests::random::SplitMix64;
+
+use crate::Scale;
+use crate::figure::{Figure, median};
+
+/// 2026-11-23T07:00:00Z
+pub(crate) const EPOCH: u64 = 1_795_417_200_000_000_000;
+
+/// Time from one connection to the next, nanoseconds: ten million fingerprints are a day.
+pub(crate) const PACE: u64 = 60_000_000;
+
+/// Items of a batch.
+const BATCH: usize = 4096;
+
+/// Fingerprints of a connection.
+pub(crate) const EACH: u64 = 7;
+
+pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
+    let connections = u64::from(scale.of(150_000, 3_000));
+    let mut rates = Vec::new();
+    for _ in 0..scale.rounds(3) {
+        let folder = tempfile::tempdir()?;
+        let mut traffic = Traffic::new();
+        let mut batches = Vec::new();
+        traffic.batches(0..connections, |batch| batches.push(batch));
+        let (handle, writer) = start(&folder.path().join("history.db"))?;
+        let begun = Instant::now();
+        for batch in batches {
+            handle.send(batch);
+        }
+        let status = writer.finish();
+        let time = begun.elapsed();
+        ensure!(status.fingerprints == connections * EACH && status.rows_lost == 0, "{status:?}");
+        rates.push(status.fingerprints as f64 / time.as_secs_f64() / 1e3);
+    }
+    let note = format!("{EACH} of each connection, whose row is counted in");
+    Ok(vec![Figure::new("fingerprints into SQLite", median(rates), "k/s").at_least(300.0).note(note)])
+}
+
+/// A writer as a replay has it.
+pub(crate) fn start(path: &Path) -> Result<(Handle, Writer)> {
+    let run = Run { started: Time(EPOCH), sensor: None, interfaces: vec!["eth0".to_owned()], files: Vec::new() };
+    Ok(Writer::start(path, Options { senders_wait: true, ..Options::default() }, &run)?)
+}
+
+/// Connections with their fingerprints, one after the other.
+pub(crate) struct Traffic {
+    random: SplitMix64,
+    values: Vec<(Method, Side, Vec<Arc<str>>)>,
+    names: Vec<String>,
+}
+
+impl Traffic {
+    pub(crate) fn new() -> Self {
+        let mut random = SplitMix64::new(300);
+        let mut values = |method, side, many: u64| {
+            let value = |number| format!("t13d{number:04}h2_{:012x}_{:012x}", random.next() >> 16, random.next() >> 16);
+            (method, side, (0..many).map(value).map(Arc::from).collect())
+        };
+        let values = vec![
+            values(Method::Ja4t, Side::Client, 300),
+            values(Method::Ja4ts, Side::Server, 300),
+            values(Method::Ja4, Side::Client, 2_000),
+            values(Method::Ja4s, Side::Server, 500),
+            values(Method::Ja4x, Side::Server, 2_000),
+        ];
+        let names = (0..5_000).map(|number| format!("host{number}.example.org")).collect();
+        Self { random, values, names }
+    }
+
+    /// Hands over batches of items.
+    pub(crate) fn batches(&mut self, numbers: std::ops::Range<u64>, mut each: impl FnMut(Vec<Item>)) {
+        let mut batch = Vec::with_capacity(BATCH + 16);
+        for number in numbers {
+            self.connection(number, &mut batch);
+            if batch.len() >= BATCH {
+                each(std::mem::replace(&mut batch, Vec::with_capacity(BATCH + 16)));
+            }
+        }
+        let time = Time(EPOCH);
+        batch.push(Item::RunEnd(RunEnd { ended: time, counters: "{}".to_owned() }));
+        each(batch);
+    }
+
+    fn connection(&mut self, number: u64, batch: &mut Vec<Item>) {
+        let start = EPOCH + number * PACE;
+        let client = ([10, 0, self.random.below(16) as u8, self.random.below(256) as u8].into(), 40_000);
+        let server = ([192, 0, 2, self.random.below(256) as u8].into(), 443);
+        // As scattered as those of a sensor.
+        let id = SplitMix64::for_item(1, number).next() >> 11;
+        let flow =
+            FlowIdentity { id, community: CommunityId::of(client, server, 6), client, server, proto: 6, vlan: [0; 2] };
+        let mut tell = |method, side, value: Arc<str>, after| {
+            let seen = Seen {
+                method,
+                side,
+                count: 1,
+                value,
+                raw: None,
+                time: Time(start + after),
+                packet: None,
+                first_seen: false,
+                label: None,
+                known_bad: None,
+            };
+            batch.push(Item::Fingerprint { flow, interface: 0, seen });
+        };
+        for (place, (method, side, values)) in (0..).zip(&self.values) {
+            // Few values are most of them.
+            let (one, other) = (self.random.below(values.len() as u64), self.random.below(values.len() as u64));
+            let at = (one * other / values.len() as u64) as usize;
+            tell(*method, *side, Arc::clone(&values[at]), place * 1_000_000);
+        }
+        for (method, side) in [(Method::Ja4l, Side::Client), (Method::Ja4ls, Side::Server)] {
+            tell(method, side, format!("{}_64", self.random.below(320) * self.random.below(320)).into(), 6_000_000);
+        }
+        let sni = self.names[self.random.below(self.names.len() as u64) as usize].clone();
+        let tls = Tls { sni: Some(sni), version: Some("TLS 1.3"), alpn: vec!["h2".to_owned()], ..Tls::default() };
+        batch.push(Item::Connection(Box::new(Record {
+            identity: flow,
+            interface: 0,
+            start: Time(start),
+            last: Time(start + self.random.below(90_000_000_000)),
+            packets: [12, 20],
+            bytes: [1_500, 30_000],
+            ended: Some(Ended::Fin),
+            latency: Latency::default(),
+            attributes: Attributes { tls: Some(Box::new(tls)), ..Attributes::default() },
+            history: Vec::new(),
+            hops: [Some(2), None],
+            mss: Some(1460),
+            tunnel: None,
+            os: Some("linux"),
+            ssh: None,
+            app: None,
+            known_bad: None,
+            is_new: false,
+            fired: Vec::new(),
+        })));
+    }
+}

@@ -1,0 +1,328 @@
+//! What query, diff, export and first-seen say about data that is known.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ja4_user::engine::alert::Severity;
+use ja4_user::event::{Method, Time};
+use ja4_user::storage::{FirstSeen, Item, Options, Profile, Reader, Writer};
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::{Outcome, Sensor};
+
+use crate::ask;
+use crate::samples::{NOON, SECOND, alert, end, ended, fingerprint, named, prompt, record, run, seen};
+
+const MINUTE: u64 = 60 * SECOND;
+
+/// Text that means something to a terminal, a spreadsheet, JSON and SQL.
+const HOSTILE: &str = "=cmd|'/c calc'!A0,\"\u{1b}[2J\n'; DROP TABLE connection; --";
+
+/// 07:00 a long connection begins that ends at 09:30; each minute from 08:00 to 08:59 a short one of flow
+/// 100+minute, every tenth of them to rare.example; one with a hostile name; one that goes on.
+fn written(folder: &Path) -> PathBuf {
+    let path = folder.join("history.db");
+    let (handle, writer) = Writer::start(&path, Options { ..prompt() }, &run()).unwrap();
+    let eight = NOON + 60 * MINUTE;
+    let mut items = vec![fingerprint(1, "long", NOON)];
+    for minute in 0..60 {
+        let (flow, time) = (100 + minute, eight + minute * MINUTE);
+        items.push(fingerprint(flow, "common", time));
+        items.push(fingerprint(flow, &format!("own_{minute}"), time));
+        let sni = if minute % 10 == 0 { "Rare.Example" } else { "www.example.org" };
+        items.push(named(record(flow, time, time + SECOND), sni, "Chromium Browser"));
+    }
+    items.push(alert(105, Severity::High, eight + 5 * MINUTE));
+    items.push(alert(106, Severity::Low, eight + 6 * MINUTE));
+    items.push(ended(1, NOON, NOON + 150 * MINUTE));
+    items.push(named(record(2, eight, eight), HOSTILE, "x"));
+    items.push(fingerprint(3, "goes on", eight + 30 * MINUTE));
+    // Its fingerprints never came: they come with its end.
+    let mut whole = record(4, eight, eight + MINUTE);
+    whole.history = vec![seen(Method::Ja4t, "65535_2-4-8-1-3_1460_7", eight), seen(Method::Ja4, "late", eight + 1)];
+    items.push(Item::Connection(Box::new(whole)));
+    for (value, host) in [("common", None), ("common", Some("10.0.0.105".parse().unwrap())), ("own_1", None)] {
+        let (first, last) = (Time(eight), Time(eight + MINUTE));
+        items.push(Item::FirstSeen(FirstSeen {
+            method: Method::Ja4,
+            value: value.into(),
+            host,
+            first,
+            last,
+            count: 9,
+            approved: host.is_none(),
+        }));
+    }
+    items.push(Item::Profile(Profile {
+        anchor_kind: "host".into(),
+        anchor: "10.0.0.1".into(),
+        companion_kind: "ja4".into(),
+        companion: "common".into(),
+        count: 50,
+        first: Time(eight),
+        last: Time(eight),
+    }));
+    items.push(end());
+    handle.send(items);
+    let status = writer.finish();
+    assert_eq!((status.flush_failures, status.rows_lost), (0, 0), "{status:?}");
+    path
+}
+
+fn sensor(command: &[&str], database: &Path, arguments: &[&str]) -> Outcome {
+    let arguments = [command, &["--db", database.to_str().unwrap()], arguments].concat();
+    Sensor::new().run(&arguments)
+}
+
+fn query(database: &Path, what: &str, arguments: &[&str]) -> Vec<Value> {
+    let outcome = sensor(&["query", what], database, &[&["--format", "json"], arguments].concat()).ok();
+    outcome.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Flows of what a query found, in its order.
+fn flows(database: &Path, what: &str, arguments: &[&str]) -> Vec<u64> {
+    query(database, what, arguments).iter().map(|row| row["flow_id"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_query_finds_what_it_is_asked_for() {
+    let folder = TempDir::new().unwrap();
+    let path = written(folder.path());
+    let found = |arguments: &[&str]| flows(&path, "connections", arguments);
+
+    assert_eq!(found(&[]).len(), 64);
+    assert_eq!(found(&["--limit", "2"]), [1, 159]);
+    // By overlap: the long one is there, and the one that goes on; the window's end is not in it.
+    let window = ["--since", "2026-11-23T08:10:00Z", "--until", "2026-11-23T08:12:00Z"];
+    assert_eq!(found(&window), [1, 111, 110]);
+    assert_eq!(found(&["--since", "2026-11-23T08:50:30Z", "--until", "2026-11-23T08:51:30+00:00"]), [1, 151, 3]);
+    assert_eq!(found(&["--since", "2026-11-23T09:31:00Z"]), [3]);
+    assert_eq!(found(&["--until", "2026-11-23T07:00:01Z"]), [1]);
+    assert_eq!(found(&["--since", "2026-11-24"]), [3]);
+    // By host, network, value, method, name, application, severity, and several of them.
+    assert_eq!(found(&["--host", "10.0.0.105"]), [105]);
+    assert_eq!(found(&["--host", "10.0.0.0/29"]), [1, 3, 4, 2]);
+    assert_eq!(found(&["--host", "192.0.2.1"]).len(), 64);
+    assert_eq!(found(&["--host", "2001:db8::/32"]), [0; 0]);
+    assert_eq!(found(&["--value", "own_7"]), [107]);
+    assert_eq!(found(&["--value", "own_5*"]).len(), 11);
+    assert_eq!(found(&["--value", "common"]).len(), 60);
+    assert_eq!(found(&["--value", "common", "--type", "ja4s"]), [0; 0]);
+    assert_eq!(found(&["--type", "ja4t"]), [4]);
+    assert_eq!(found(&["--sni", "rare.example"]), [150, 140, 130, 120, 110, 100]);
+    assert_eq!(found(&["--sni", "*.EXAMPLE.org", "--limit", "0"]).len(), 54);
+    assert_eq!(found(&["--app", "chromium*"]).len(), 60);
+    assert_eq!(found(&["--severity", "medium"]), [105]);
+    assert_eq!(found(&["--severity", "low"]), [106, 105]);
+    assert_eq!(found(&["--value", "common", "--sni", "rare.example", "--until", "2026-11-23T08:15:00Z"]), [110, 100]);
+
+    assert_eq!(flows(&path, "fingerprints", &["--value", "common", "--limit", "3"]), [159, 158, 157]);
+    assert_eq!(flows(&path, "fingerprints", &["--host", "10.0.0.4"]), [4, 4]);
+    let window = ["--since", "2026-11-23T08:10:00Z", "--until", "2026-11-23T08:11:00Z"];
+    assert_eq!(flows(&path, "fingerprints", &window), [110, 110]);
+    assert_eq!(flows(&path, "fingerprints", &["--limit", "0"]).len(), 124);
+    assert_eq!(flows(&path, "alerts", &[]), [106, 105]);
+    assert_eq!(flows(&path, "alerts", &["--severity", "high"]), [105]);
+    assert_eq!(flows(&path, "alerts", &["--sni", "www.example.org", "--until", "2026-11-23T08:05:30Z"]), [105]);
+
+    sensor(&["query"], &path, &["--limit", "2"]).ok().says("--limit").in_one_line();
+    sensor(&["query"], &path, &["--since", "-1h", "--until", "-2h"]).status(2).says("--since").in_one_line();
+    sensor(&["query"], &path, &["--since", "yesterday"]).status(2).says("-2h");
+    sensor(&["query"], &path, &["--host", "nobody"]).status(2).says("10.0.0.0/8");
+}
+
+#[test]
+fn a_row_says_all_that_is_known() {
+    let folder = TempDir::new().unwrap();
+    let path = written(folder.path());
+    let [row] = &query(&path, "connections", &["--value", "own_0"])[..] else { panic!("not one row") };
+    assert_eq!(row["event_type"], "connection");
+    assert_eq!((&row["sensor"], &row["in_iface"]), (&"web1".into(), &"eth0".into()));
+    assert_eq!((&row["src_ip"], &row["src_port"]), (&"10.0.0.100".into(), &40_000.into()));
+    assert!(row["community_id"].as_str().unwrap().starts_with("1:"));
+    assert_eq!(row["connection"]["start"], "2026-11-23T08:00:00.000000000Z");
+    assert_eq!(row["connection"]["bytes_toclient"], 9000);
+    assert_eq!(row["connection"]["state"], "fin");
+    assert_eq!(row["tls"]["sni"], "Rare.Example");
+    assert_eq!(row["tls"]["alpn"][0], "h2");
+    assert_eq!((&row["app_proto"], &row["app"]["confidence"]), (&"tls".into(), &80.into()));
+    assert_eq!((&row["hops"]["client"], &row["mss"], &row["os"]), (&3.into(), &1460.into(), &"linux".into()));
+    assert_eq!(row["latency"]["client_us"], 120);
+    let [row] = &query(&path, "connections", &["--value", "late"])[..] else { panic!("not one row") };
+    assert_eq!(row["primary"]["value"], "late");
+    let [row] = &query(&path, "connections", &["--value", "goes on"])[..] else { panic!("not one row") };
+    assert_eq!(row["connection"]["state"], "open");
+    let [row] = &query(&path, "alerts", &["--severity", "high"])[..] else { panic!("not one row") };
+    assert_eq!(row["alert"]["ja4sensor"]["group"]["src_ip"], "10.0.0.105");
+    assert_eq!((&row["alert"]["severity"], &row["alert"]["category"]), (&2.into(), &"c2".into()));
+
+    let runs = Reader::open(&path, None).unwrap().runs().unwrap();
+    assert!(runs[0].clean && runs[0].ended.is_some());
+    assert_eq!(runs[0].counters.as_deref(), Some(r#"{"seen":1}"#));
+    assert_eq!(Reader::open(&path, None).unwrap().profiles().unwrap()[0].count, 50);
+}
+
+#[test]
+fn text_of_the_wire_does_no_harm_in_any_format() {
+    let folder = TempDir::new().unwrap();
+    let path = written(folder.path());
+    let wanted = ["--host", "10.0.0.2"];
+    let [row] = &query(&path, "connections", &wanted)[..] else { panic!("not one row") };
+    assert_eq!(row["tls"]["sni"], HOSTILE);
+    let steers = |text: &str| text.chars().any(|one| one.is_control() && one != '\n');
+    for format in ["json", "table"] {
+        let outcome = sensor(&["query"], &path, &[&["--format", format], &wanted[..]].concat()).ok();
+        assert!(!steers(outcome.stdout()), "{format}: {:?}", outcome.stdout());
+        assert_eq!(outcome.stdout().lines().count(), if format == "json" { 1 } else { 2 });
+    }
+    let csv = sensor(&["query"], &path, &[&["--format", "csv"], &wanted[..]].concat()).ok();
+    assert!(csv.stdout().contains(r#","'=cmd|'/c calc'!A0,"""#), "{}", csv.stdout());
+    // As a question it finds nothing, and breaks nothing.
+    assert_eq!(flows(&path, "connections", &["--sni", HOSTILE]), [2]);
+    assert_eq!(flows(&path, "connections", &["--sni", "' OR '1'='1"]), [0; 0]);
+    assert_eq!(flows(&path, "connections", &["--value", "own_[0-9]*"]), [0; 0]);
+    assert_eq!(ask(&path, "SELECT count(*) FROM connection"), 64);
+}
+
+#[test]
+fn a_diff_tells_new_gone_spiked_and_dropped() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
+    let hour = 60 * MINUTE;
+    // How often in the first hour and in the second.
+    for (value, counts) in [
+        ("new", [0, 1]),
+        ("gone", [1, 0]),
+        ("spiked", [4, 12]),
+        ("nearly", [4, 11]),
+        ("small", [1, 9]),
+        ("dropped", [30, 10]),
+        ("steady", [50, 60]),
+    ] {
+        for (place, count) in (0..).zip(counts) {
+            for number in 0..count {
+                handle.send(vec![fingerprint(number, value, NOON + place * hour + number * SECOND)]);
+            }
+        }
+    }
+    let latency = |time| Item::Fingerprint {
+        flow: crate::samples::flow(9),
+        interface: 0,
+        seen: seen(Method::Ja4l, "120_64", time),
+    };
+    handle.send(vec![latency(NOON)]);
+    let _status = writer.finish();
+
+    let windows = ["2026-11-23T07:00:00Z..2026-11-23T08:00:00Z", "2026-11-23T08:00:00Z..2026-11-23T09:00:00Z"];
+    let diff = |arguments: &[&str]| {
+        let outcome =
+            sensor(&["diff", windows[0], windows[1]], &path, &[&["--format", "json"], arguments].concat()).ok();
+        let rows = outcome.stdout().lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        rows.map(|row| {
+            format!(
+                "{} {} {} {}",
+                row["change"].as_str().unwrap(),
+                row["value"].as_str().unwrap(),
+                row["first"],
+                row["second"]
+            )
+        })
+        .collect::<Vec<_>>()
+    };
+    let usual = ["new new 0 1", "gone gone 1 0", "spiked spiked 4 12", "dropped dropped 30 10"];
+    assert_eq!(diff(&[]), usual);
+    assert_eq!(diff(&["--minimum", "9"])[2..4], ["spiked spiked 4 12", "spiked small 1 9"]);
+    assert_eq!(diff(&["--factor", "2.5"])[2..4], ["spiked spiked 4 12", "spiked nearly 4 11"]);
+    assert_eq!(diff(&["--type", "ja4l"]), ["gone 120_64 1 0"]);
+    sensor(&["diff", windows[0], "-2h"], &path, &[]).status(2).says("..");
+    sensor(&["diff", "-3h..-2h", "-2h..-1h"], &path, &["--factor", "0.5"]).status(2).says("--factor");
+    sensor(&["diff", "-3h..-2h", "-2h..-1h"], &path, &[]).ok();
+    for (format, head) in [("csv", "change,type,value,first,second,app"), ("table", "change")] {
+        let outcome = sensor(&["diff", windows[0], windows[1]], &path, &["--format", format]).ok();
+        assert!(outcome.stdout().starts_with(head));
+        assert_eq!(outcome.stdout().lines().count(), 5);
+    }
+}
+
+#[test]
+fn an_export_holds_everything_and_overwrites_nothing() {
+    let folder = TempDir::new().unwrap();
+    let path = written(folder.path());
+    let target = folder.path().join("out.json");
+    let target_text = target.to_str().unwrap();
+    sensor(&["export"], &path, &["-o", target_text]).ok().says("64 connections with 124 fingerprints");
+    let text = fs::read_to_string(&target).unwrap();
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.len(), 64);
+    let timeline = |row: &Value| row["timeline"].as_array().unwrap().len();
+    assert_eq!(rows.iter().map(timeline).sum::<usize>(), 124);
+    let hundred = rows.iter().find(|row| row["flow_id"] == 100).unwrap();
+    assert_eq!(hundred["timeline"][0]["value"], "common");
+    assert_eq!(hundred["timeline"][0]["pcap_cnt"], 7);
+    assert_eq!(hundred["timeline"][1]["timestamp"], "2026-11-23T08:00:00.000000000Z");
+    let ends: Vec<&str> = rows.iter().map(|row| row["timestamp"].as_str().unwrap()).collect();
+    assert!(ends.is_sorted());
+
+    sensor(&["export"], &path, &["-o", target_text]).status(2).says("out.json").says("exists").in_one_line();
+    assert_eq!(fs::read_to_string(&target).unwrap(), text);
+    let csv = folder.path().join("out.csv");
+    let arguments = ["-o", csv.to_str().unwrap(), "--format", "csv", "--sni", "rare.example"];
+    sensor(&["export"], &path, &arguments).ok();
+    let csv = fs::read_to_string(&csv).unwrap();
+    assert_eq!(csv.lines().count(), 1 + 12);
+    let columns = csv.lines().next().unwrap().split(',').count();
+    assert!(csv.lines().all(|line| line.split(',').count() == columns), "{csv}");
+    // What fails leaves no half of a file.
+    let nowhere = folder.path().join("none.json");
+    sensor(&["export"], &folder.path().join("none.db"), &["-o", nowhere.to_str().unwrap()]).status(1);
+    assert!(!nowhere.exists());
+}
+
+#[test]
+fn first_seen_is_listed_and_forgotten() {
+    let folder = TempDir::new().unwrap();
+    let path = written(folder.path());
+    let listed = |arguments: &[&str]| {
+        let outcome = sensor(&["first-seen", "list"], &path, &[&["--format", "csv"], arguments].concat()).ok();
+        outcome.stdout().lines().count() - 1
+    };
+    assert_eq!(listed(&[]), 3);
+    assert_eq!(listed(&["--value", "common"]), 2);
+    assert_eq!(listed(&["--host", "10.0.0.0/8"]), 1);
+    assert_eq!(listed(&["--type", "ja4t"]), 0);
+    sensor(&["first-seen", "list"], &path, &["--format", "json"])
+        .ok()
+        .has(r#""host":"10.0.0.105""#)
+        .has(r#""approved":true"#);
+    sensor(&["first-seen", "forget"], &path, &[]).status(2).says("--all").in_one_line();
+    sensor(&["first-seen", "forget"], &path, &["--host", "10.0.0.105"]).ok().says("1 forgotten");
+    assert_eq!(listed(&[]), 2);
+    sensor(&["first-seen", "forget"], &path, &["--all"]).ok().says("2 forgotten");
+    assert_eq!(listed(&[]), 0);
+    // Nothing else is.
+    assert_eq!(ask(&path, "SELECT count(*) FROM fingerprint"), 124);
+}
+
+#[test]
+fn a_query_that_takes_too_long_ends() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
+    for batch in 0..100_u64 {
+        let numbers = batch * 1000..(batch + 1) * 1000;
+        handle.send(numbers.map(|number| fingerprint(number / 100, "one", NOON + number)).collect());
+    }
+    let _status = writer.finish();
+    let reader = Reader::open(&path, Some(std::time::Duration::from_millis(50))).unwrap();
+    let begun = std::time::Instant::now();
+    let slow = reader.fingerprints(&Default::default(), |_, _| {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::ops::ControlFlow::Continue(())
+    });
+    let error = slow.unwrap_err().to_string();
+    assert!(error.contains("longer than 0.05 s") && error.contains("--timeout"), "{error}");
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+    // The next one has time of its own.
+    assert_eq!(reader.runs().unwrap().len(), 1);
+}

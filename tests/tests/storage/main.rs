@@ -1,0 +1,44 @@
+//! History: what the writer has committed is there whatever happens to it, and what people ask of it is true.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod answers;
+mod migration;
+mod retention;
+mod samples;
+mod storms;
+mod trouble;
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+/// A number that a query of one row and column gives.
+fn ask(database: &Path, query: &str) -> i64 {
+    one(&open(database), query)
+}
+
+/// Fails if SQLite finds anything wrong with the file.
+fn check(database: &Path) {
+    intact(&open(database));
+}
+
+fn open(database: &Path) -> Connection {
+    let database = Connection::open(database).unwrap();
+    database.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    database
+}
+
+fn one(database: &Connection, query: &str) -> i64 {
+    database.query_row(query, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{query}: {error}"))
+}
+
+fn intact(database: &Connection) {
+    let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(verdict, "ok");
+}

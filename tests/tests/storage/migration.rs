@@ -1,0 +1,193 @@
+//! Files of version 1, of a later version, and of other programs.
+
+use std::fs;
+use std::path::Path;
+
+use ja4_user::event::Method;
+use ja4_user::storage::forget::Forget;
+use ja4_user::storage::schema::VERSION;
+use ja4_user::storage::{Filter, Migrated, Reader, StorageError, Writer};
+use rusqlite::{Connection, params};
+use tempfile::TempDir;
+use tests::Sensor;
+
+use crate::samples::{NOON, SECOND, fingerprint, prompt, run};
+use crate::{ask, check};
+
+const V1: &str = include_str!("../../../ja4-user/src/storage/schema/v1.sql");
+
+/// A file as version 1 left it, with rows that can be carried over, and rows that cannot.
+fn version_1(path: &Path) {
+    let old = Connection::open(path).unwrap();
+    old.execute_batch(V1).unwrap();
+    old.pragma_update(None, "application_id", 0x4a41_3473).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    let connection = |flow: i64, client: &str, start: i64, attributes: &str| {
+        old.execute(
+            "INSERT INTO connections VALUES (?1, ?2, 40000, '192.0.2.1', 443, 6, ?3, ?4, 5, 6, 500, 600, 'fin',
+                'old.example', NULL, 'curl', ?5)",
+            params![flow, client, start, start + SECOND as i64, attributes],
+        )
+        .unwrap();
+    };
+    let noon = NOON as i64;
+    connection(1, "10.0.0.1", noon, r#"{"tls":{"sni":"old.example"}}"#);
+    connection(2, "2001:db8::1", noon, "{}");
+    connection(3, "10.0.0.3", noon, "{bad json");
+    connection(4, "10.0.0.4", -5, "{}");
+    connection(5, "not an address", noon, "{}");
+    let print = |flow: i64, time: i64, method: &str, value: &str| {
+        old.execute(
+            "INSERT INTO fingerprints VALUES (?1, NULL, ?2, '10.0.0.1', 40000, '192.0.2.1', 443, 6, ?3, ?4, NULL, 1)",
+            params![time, flow, method, value],
+        )
+        .unwrap();
+    };
+    print(1, noon + 1, "ja4", "one");
+    print(1, noon + 2, "ja4s", "two");
+    print(2, noon + 1, "ja4", "one");
+    print(9, noon + 1, "ja4", "of no connection");
+    print(1, noon + 3, "ja5", "three");
+    print(1, i64::MAX, "ja4", "four");
+    old.execute_batch(&format!(
+        "INSERT INTO fingerprints VALUES (NULL, NULL, 1, '10.0.0.1', 1, '192.0.2.1', 443, 6, 'ja4', x'00ff', NULL, 1);
+         INSERT INTO first_seen VALUES ('ja4', 'one', NULL, {noon}, {noon}, 2, 1);
+         INSERT INTO first_seen VALUES ('ja4', 'one', '10.0.0.1', {noon}, {noon}, 1, 0);
+         INSERT INTO first_seen VALUES ('ja4', 'one', NULL, {noon}, 'yesterday', 2, 1);
+         INSERT INTO alerts VALUES ({noon}, NULL, 'known_bad', 'high', 'it matched', 1, 'ja4', 'one');
+         INSERT INTO alerts VALUES ({noon}, NULL, 'known_bad', 'terrible', 'it matched', 1, 'ja4', 'one');
+         INSERT INTO runs VALUES ({noon}, {noon}, '0.0.1', '[\"eth0\"]', '{{\"seen\":5}}', 1);
+         INSERT INTO runs VALUES ({noon}, NULL, '0.0.1', 'eth0', NULL, 0);"
+    ))
+    .unwrap();
+}
+
+#[test]
+fn a_file_of_version_1_is_carried_over_and_what_cannot_be_is_kept_aside() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("old.db");
+    version_1(&path);
+
+    // Who only reads does not change it.
+    let sensor = Sensor::new();
+    let path_text = path.to_str().unwrap();
+    sensor.run(&["query", "--db", path_text]).status(1).says("version 1").says("--db").in_one_line();
+    assert_eq!(ask(&path, "PRAGMA user_version"), 1);
+
+    let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
+    assert_eq!(writer.migrated, Some(Migrated { from: 1, carried: 10, set_aside: 9 }));
+    handle.send(vec![fingerprint(77, "one", NOON + 9 * SECOND)]);
+    let _status = writer.finish();
+    check(&path);
+
+    let reader = Reader::open(&path, None).unwrap();
+    let aside: Vec<String> =
+        reader.unmigrated().unwrap().into_iter().map(|[table, reason, _]| format!("{table}: {reason}")).collect();
+    for (reason, wanted) in aside.iter().zip([
+        "runs: sources is not JSON",
+        "connections: attributes is not JSON",
+        "connections: start is out of range: -5",
+        "connections: client is no address",
+        "fingerprints: 'ja5' is no method",
+        "fingerprints: time is out of range",
+        "fingerprints: time is missing",
+        "first_seen: last is no number",
+        "alerts: 'terrible' is no severity",
+    ]) {
+        assert!(reason.starts_with(wanted), "{reason:?} is not {wanted:?}");
+    }
+    assert_eq!(aside.len(), 9);
+    let [.., content] = &reader.unmigrated().unwrap()[6];
+    assert!(content.contains(r#""value":"00ff""#), "{content}");
+
+    let known = reader.first_seen(&Forget::default()).unwrap();
+    assert_eq!(known.len(), 2);
+    let mut rows = Vec::new();
+    let filter = Filter { oldest_first: true, ..Filter::default() };
+    reader
+        .timelines(&filter, |connection, timeline| {
+            let values = timeline.iter().map(|seen| format!("{} {}", seen.method.name(), seen.value));
+            rows.push((connection.flow.id, connection.flow.client.0.to_string(), values.collect::<Vec<_>>()));
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    let own = |values: &[&str]| values.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>();
+    rows.sort();
+    assert_eq!(
+        rows,
+        [
+            (1, "10.0.0.1".to_owned(), own(&["ja4 one", "ja4s two"])),
+            (2, "2001:db8::1".to_owned(), own(&["ja4 one"])),
+            (9, "10.0.0.1".to_owned(), own(&["ja4 of no connection"])),
+            (77, "10.0.0.77".to_owned(), own(&["ja4 one"])),
+        ]
+    );
+    // A value is one value, from whichever version.
+    let values = format!("SELECT count(*) FROM fingerprint_value WHERE value = 'one' AND method = {}", 0);
+    assert_eq!(ask(&path, &values), 1);
+    assert_eq!(Method::ALL[0], Method::Ja4);
+    // Old pages can be given back from now on.
+    assert_eq!(ask(&path, "PRAGMA auto_vacuum"), 2);
+
+    // The second time there is nothing to be done.
+    let (_, writer) = Writer::start(&path, prompt(), &run()).unwrap();
+    assert_eq!(writer.migrated, None);
+    let _status = writer.finish();
+}
+
+#[test]
+fn a_new_file_has_the_tables_of_the_committed_schema_and_is_for_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let (new, old) = (folder.path().join("new.db"), folder.path().join("old.db"));
+    version_1(&old);
+    let schema = |path: &Path| {
+        let _status = Writer::start(path, prompt(), &run()).unwrap().1.finish();
+        let database = Connection::open(path).unwrap();
+        let mut tables = database.prepare("SELECT sql FROM sqlite_schema WHERE sql NOTNULL ORDER BY name").unwrap();
+        tables.query_map([], |row| row.get::<_, String>(0)).unwrap().map(Result::unwrap).collect::<Vec<_>>()
+    };
+    assert_eq!(schema(&new), schema(&old), "a migrated file is not like a new one");
+    assert_eq!(ask(&new, "PRAGMA user_version"), VERSION);
+    assert_eq!(fs::metadata(&new).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn what_is_not_ours_is_refused_and_left_alone() {
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+
+    fs::write(path("text.db"), "Dear sir or madam,\n".repeat(100)).unwrap();
+    let foreign = Connection::open(path("foreign.db")).unwrap();
+    foreign.execute_batch("CREATE TABLE cookies (a); PRAGMA application_id = 7; PRAGMA user_version = 2").unwrap();
+    let nameless = Connection::open(path("nameless.db")).unwrap();
+    nameless.execute_batch("CREATE TABLE connection (a)").unwrap();
+    let _status = Writer::start(&path("newer.db"), prompt(), &run()).unwrap().1.finish();
+    let newer = Connection::open(path("newer.db")).unwrap();
+    newer.pragma_update(None, "user_version", VERSION + 1).unwrap();
+    drop((foreign, nameless, newer));
+
+    let refused = |name: &str| Writer::start(&path(name), prompt(), &run()).map(drop).unwrap_err();
+    assert!(matches!(refused("text.db"), StorageError::NotADatabase(_)));
+    assert!(matches!(refused("foreign.db"), StorageError::Foreign(_)));
+    assert!(matches!(refused("nameless.db"), StorageError::Foreign(_)));
+    assert!(matches!(refused("newer.db"), StorageError::Newer { found, .. } if found == VERSION + 1));
+    assert!(matches!(refused("no/such/folder.db"), StorageError::Open { .. }));
+    assert!(fs::read(path("text.db")).unwrap().starts_with(b"Dear sir"));
+
+    let sensor = Sensor::new();
+    for (name, words) in [
+        ("text.db", "no database"),
+        ("foreign.db", "another program"),
+        ("nameless.db", "another program"),
+        ("newer.db", "schema version 3"),
+        ("missing.db", "cannot open the database"),
+    ] {
+        for command in [&["query", "--db"][..], &["first-seen", "forget", "--all", "--db"]] {
+            let file = path(name);
+            let arguments = [command, &[file.to_str().unwrap()]].concat();
+            sensor.run(&arguments).status(1).says(name).says(words).in_one_line();
+        }
+    }
+    assert!(!path("missing.db").exists(), "a query has made a file");
+}

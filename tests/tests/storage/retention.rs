@@ -1,0 +1,103 @@
+//! What is kept, and what goes.
+
+use std::fs;
+use std::time::Duration;
+
+use ja4_user::engine::alert::Severity;
+use ja4_user::event::{Method, Time};
+use ja4_user::storage::{FirstSeen, Handle, Item, Options, Retention, Writer};
+use tempfile::TempDir;
+use tests::process::until;
+
+use crate::samples::{NOON, SECOND, alert, ended, fingerprint, prompt, run};
+use crate::{ask, check};
+
+const DAY: u64 = 86_400 * SECOND;
+
+fn start(path: &std::path::Path, retention: Retention) -> (Handle, Writer) {
+    Writer::start(path, Options { retention, ..prompt() }, &run()).unwrap()
+}
+
+#[test]
+fn what_is_too_old_goes_and_the_rest_stays() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    // The capture's time counts, not today's: 9 days, a connection each hour, and one that goes on.
+    let (handle, writer) = start(&path, Retention { max_age: Some(Duration::from_secs(7 * 86_400)), max_bytes: None });
+    let first = NOON - 400 * DAY;
+    let known = |value: &str| {
+        let (method, value, time) = (Method::Ja4, value.into(), Time(first));
+        Item::FirstSeen(FirstSeen { method, value, host: None, first: time, last: time, count: 1, approved: true })
+    };
+    handle.send(vec![fingerprint(5000, "goes on", first), known("value 3")]);
+    for hour in 0..9 * 24 {
+        let time = first + hour * 3_600 * SECOND;
+        let items = vec![
+            fingerprint(hour, &format!("value {hour}"), time),
+            fingerprint(hour, "everywhere", time),
+            ended(hour, time, time + SECOND),
+            alert(hour, Severity::Low, time),
+        ];
+        handle.send(items);
+    }
+    // The newest ended a second after the hour, 215 hours after the first; 47 ended more than 168 hours before.
+    let gone = 47;
+    let kept = 9 * 24 - gone;
+    let done = || {
+        let status = handle.status();
+        status.expired_connections == gone
+            && status.expired_fingerprints == 2 * gone
+            && status.expired_alerts == gone + 1
+    };
+    assert!(until(Duration::from_secs(20), done), "{:?}", handle.status());
+    // Values that nothing refers to go a while later.
+    let values = "SELECT count(*) FROM fingerprint_value";
+    let wanted = kept as i64 + 3;
+    assert!(until(Duration::from_secs(20), || ask(&path, values) == wanted), "{} values", ask(&path, values));
+    // A value that was gone comes back.
+    handle.send(vec![fingerprint(6000, "value 1", first + 8 * DAY)]);
+    let status = writer.finish();
+    assert_eq!((status.flush_failures, status.rows_lost, status.rows_dropped), (0, 0, 0));
+    assert_eq!(ask(&path, "SELECT count(*) FROM connection"), kept as i64 + 2);
+    let without_value = "SELECT count(*) FROM fingerprint WHERE value NOT IN (SELECT id FROM fingerprint_value)";
+    assert_eq!(ask(&path, without_value), 0);
+    assert_eq!(ask(&path, "SELECT count(*) FROM fingerprint_value WHERE value = 'value 1'"), 1);
+    check(&path);
+}
+
+#[test]
+fn a_file_that_is_too_large_shrinks_to_its_limit() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let most = 2 << 20;
+    let (handle, writer) = start(&path, Retention { max_age: None, max_bytes: Some(most) });
+    for batch in 0..400 {
+        let mut items = Vec::new();
+        for number in batch * 100..(batch + 1) * 100 {
+            let time = NOON + number * SECOND;
+            items.push(fingerprint(number, "one", time));
+            items.push(fingerprint(number, &format!("unique {number}"), time));
+            items.push(ended(number, time, time));
+        }
+        handle.send(items);
+    }
+    assert!(until(Duration::from_secs(60), || {
+        let status = handle.status();
+        status.connections == 40_000
+            && ask(
+                &path,
+                "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
+            ) <= most as i64
+    }));
+    let status = writer.finish();
+    assert_eq!((status.rows_lost, status.rows_dropped), (0, 0));
+    assert!(status.expired_connections > 10_000, "{status:?}");
+    let left = ask(&path, "SELECT count(*) FROM connection");
+    assert_eq!(left as u64 + status.expired_connections, 40_000);
+    assert!(left > 1000, "{left} connections left");
+    // The oldest went.
+    assert_eq!(ask(&path, "SELECT min(start) FROM connection") as u64, NOON + (40_000 - left as u64) * SECOND);
+    check(&path);
+    let size = fs::metadata(&path).unwrap().len();
+    assert!(size < 2 * most, "{size} bytes");
+}

@@ -1,0 +1,109 @@
+//! Connections as the engine would hand them over.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ja4_user::engine::alert::{Alert, Severity};
+use ja4_user::engine::record::{Label, Record, Seen};
+use ja4_user::event::{Attributes, Ended, FlowIdentity, Latency, Method, Side, Time, Tls};
+use ja4_user::flow::community_id::CommunityId;
+use ja4_user::storage::{Item, Options, Run, RunEnd};
+
+/// 2026-11-23T07:00:00Z
+pub(crate) const NOON: u64 = 1_795_417_200_000_000_000;
+/// A second, nanoseconds.
+pub(crate) const SECOND: u64 = 1_000_000_000;
+
+/// A flow by its number: client 10.0.x.y, server 192.0.2.1:443.
+pub(crate) fn flow(number: u64) -> FlowIdentity {
+    let [.., a, b, c] = number.to_be_bytes();
+    let client = (IpAddr::V4(Ipv4Addr::new(10, a, b, c)), 40_000);
+    let server = (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 443);
+    FlowIdentity { id: number, community: CommunityId::of(client, server, 6), client, server, proto: 6, vlan: [0, 0] }
+}
+
+pub(crate) fn seen(method: Method, value: &str, time: u64) -> Seen {
+    Seen {
+        method,
+        side: Side::Client,
+        count: 1,
+        value: value.into(),
+        raw: None,
+        time: Time(time),
+        packet: Some(7),
+        first_seen: false,
+        label: None,
+        known_bad: None,
+    }
+}
+
+pub(crate) fn fingerprint(number: u64, value: &str, time: u64) -> Item {
+    Item::Fingerprint { flow: flow(number), interface: 0, seen: seen(Method::Ja4, value, time) }
+}
+
+pub(crate) fn record(number: u64, start: u64, last: u64) -> Record {
+    Record {
+        identity: flow(number),
+        interface: 0,
+        start: Time(start),
+        last: Time(last),
+        packets: [10, 8],
+        bytes: [1000, 9000],
+        ended: Some(Ended::Fin),
+        latency: Latency { client: Some(120), ..Latency::default() },
+        attributes: Attributes::default(),
+        history: Vec::new(),
+        hops: [Some(3), None],
+        mss: Some(1460),
+        tunnel: None,
+        os: Some("linux"),
+        ssh: None,
+        app: None,
+        known_bad: None,
+        is_new: false,
+        fired: Vec::new(),
+    }
+}
+
+pub(crate) fn named(record: Record, sni: &str, app: &str) -> Item {
+    let tls = Tls { sni: Some(sni.to_owned()), alpn: vec!["h2".to_owned()], ..Tls::default() };
+    let app = Label { name: app.into(), source: "builtin".into(), category: None, confidence: Some(80) };
+    let attributes = Attributes { tls: Some(Box::new(tls)), ..Attributes::default() };
+    Item::Connection(Box::new(Record { attributes, app: Some(Arc::new(app)), ..record }))
+}
+
+pub(crate) fn ended(number: u64, start: u64, last: u64) -> Item {
+    Item::Connection(Box::new(record(number, start, last)))
+}
+
+pub(crate) fn alert(number: u64, severity: Severity, time: u64) -> Item {
+    Item::Alert(Box::new(Alert {
+        time: Time(time),
+        packet: None,
+        rule: "known_bad".into(),
+        description: "a fingerprint is known to be bad".into(),
+        severity,
+        group: vec![("src_ip".into(), flow(number).client.0.to_string().into())],
+        reason: "ja4 one is bad".to_owned(),
+        flow: Some(flow(number)),
+        interface: Some(0),
+        fingerprint: Some((Method::Ja4, "one".into())),
+        category: Some("c2".into()),
+        confidence: Some(90),
+        suppressed: 3,
+    }))
+}
+
+pub(crate) fn run() -> Run {
+    Run { started: Time(NOON), sensor: Some("web1".to_owned()), interfaces: vec!["eth0".to_owned()], files: Vec::new() }
+}
+
+pub(crate) fn end() -> Item {
+    Item::RunEnd(RunEnd { ended: Time(NOON + SECOND), counters: r#"{"seen":1}"#.to_owned() })
+}
+
+/// Commits soon.
+pub(crate) fn prompt() -> Options {
+    Options { flush_after: Duration::from_millis(1), patience: Duration::from_secs(2), ..Options::default() }
+}

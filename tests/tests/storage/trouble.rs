@@ -1,0 +1,219 @@
+//! A database that takes nothing: the disk is full, the file may not be written, somebody else has locked it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use ja4_user::storage::{Handle, Item, Options, Status, StorageError, Writer};
+use nix::sched::{CloneFlags, unshare};
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tests::process::until;
+use tests::{Sensor, require_root};
+
+use crate::samples::{NOON, end, ended, fingerprint, prompt, run};
+use crate::{ask, check};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A connection with two fingerprints; three items.
+fn items(number: u64) -> Vec<Item> {
+    let time = NOON + number;
+    vec![
+        fingerprint(number, "one", time),
+        fingerprint(number, &format!("value {number}"), time),
+        ended(number, NOON, time),
+    ]
+}
+
+/// Hands them over as a live sensor does.
+fn send(handle: &Handle, number: u64) -> bool {
+    handle.try_send(items(number))
+}
+
+/// Everything that was sent was written or is counted as lost, and what was written is there.
+fn account(path: &Path, sent: u64, status: &Status) {
+    let written = status.connections + status.fingerprints;
+    assert_eq!(3 * sent, written + status.rows_lost + status.rows_dropped, "{status:?}");
+    assert_eq!(ask(path, "SELECT count(*) FROM fingerprint") as u64, status.fingerprints);
+    assert_eq!(ask(path, "SELECT count(*) FROM connection WHERE ended = 'fin'") as u64, status.connections);
+    check(path);
+}
+
+/// A thread with mounts of its own, and a small file system in memory to work on.
+fn on_a_small_disk(megabytes: u32, work: impl FnOnce(&Path) + Send + 'static) {
+    let thread = thread::spawn(move || {
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        let folder = TempDir::new().unwrap();
+        let mount = |arguments: &[&str]| {
+            let done = Command::new("mount").args(arguments).status().unwrap();
+            assert!(done.success(), "mount {arguments:?}");
+        };
+        let place = folder.path().to_str().unwrap();
+        mount(&["--make-rprivate", "/"]);
+        mount(&["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "tmpfs", place]);
+        work(folder.path());
+        let gone = Command::new("umount").arg(place).status().unwrap();
+        assert!(gone.success(), "something still uses {place}");
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[test]
+fn a_full_disk_costs_rows_that_are_counted_and_nothing_else() {
+    if !require_root() {
+        return;
+    }
+    on_a_small_disk(24, |folder| {
+        let path = folder.join("history.db");
+        let (handle, writer) = Writer::start(&path, Options { queue: 64, ..prompt() }, &run()).unwrap();
+        let mut sent = 0;
+        let more = |sent: &mut u64, many: u64| {
+            let mut slowest = Duration::ZERO;
+            for _ in 0..many {
+                let begun = Instant::now();
+                send(&handle, *sent);
+                slowest = slowest.max(begun.elapsed());
+                *sent += 1;
+                thread::sleep(Duration::from_micros(100));
+            }
+            slowest
+        };
+        while sent < 1000 {
+            handle.send(items(sent));
+            sent += 1;
+        }
+        assert!(until(SOON, || handle.status().connections == 1000), "{:?}", handle.status());
+
+        // All room is gone.
+        fs::write(folder.join("filler"), vec![0; 24 << 20]).unwrap_err();
+        let mut slowest = Duration::ZERO;
+        assert!(until(SOON, || {
+            slowest = slowest.max(more(&mut sent, 500));
+            let status = handle.status();
+            status.failing && status.rows_lost > 0
+        }));
+        let full = handle.status();
+        assert!(full.flush_failures > 0 && full.last_error.is_some(), "{full:?}");
+        let error = full.last_error.unwrap();
+        assert!(error.contains("full") || error.contains("I/O"), "{error}");
+        assert!(slowest < Duration::from_secs(1), "who sends waited {slowest:?}");
+
+        // There is room again.
+        fs::remove_file(folder.join("filler")).unwrap();
+        assert!(until(SOON, || {
+            more(&mut sent, 100);
+            !handle.status().failing
+        }));
+        let before = handle.status().connections;
+        more(&mut sent, 100);
+        assert!(until(SOON, || handle.status().connections >= before + 100));
+        let status = writer.finish();
+        assert!(status.rows_lost > 0 && !status.failing, "{status:?}");
+        account(&path, sent, &status);
+        // Those from before are all there.
+        assert_eq!(ask(&path, "SELECT count(*) FROM connection WHERE flow < 1000"), 1000);
+    });
+}
+
+#[test]
+fn a_run_ends_in_time_though_the_disk_is_full() {
+    if !require_root() {
+        return;
+    }
+    on_a_small_disk(8, |folder| {
+        let path = folder.join("history.db");
+        let options = Options { patience: Duration::from_millis(300), senders_wait: true, queue: 2, ..prompt() };
+        let (handle, writer) = Writer::start(&path, options, &run()).unwrap();
+        fs::write(folder.join("filler"), vec![0; 8 << 20]).unwrap_err();
+        let begun = Instant::now();
+        // A replay waits for room in the queue, and gets it.
+        let sent = 3000;
+        for number in 0..sent {
+            handle.send(items(number));
+        }
+        handle.send(vec![end()]);
+        let status = writer.finish();
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        assert!(status.rows_lost > 0, "{status:?}");
+        fs::remove_file(folder.join("filler")).unwrap();
+        check(&path);
+    });
+}
+
+#[test]
+fn a_file_that_may_not_be_written_is_refused() {
+    if !require_root() {
+        return;
+    }
+    on_a_small_disk(8, |folder| {
+        let path = folder.join("history.db");
+        let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
+        send(&handle, 1);
+        let _status = writer.finish();
+        let place = folder.to_str().unwrap();
+        let remount = |how: &str| assert!(Command::new("mount").args(["-o", how, place]).status().unwrap().success());
+        remount("remount,ro");
+        for name in ["history.db", "new.db"] {
+            let refused = Writer::start(&folder.join(name), prompt(), &run()).map(drop).unwrap_err();
+            assert!(refused.to_string().contains("read-only"), "{refused}");
+        }
+        // Reading still works.
+        let path = path.to_str().unwrap();
+        Sensor::new().run(&["query", "--db", path, "--format", "json"]).ok().has(r#""flow_id":1"#);
+        Sensor::new().run(&["first-seen", "forget", "--all", "--db", path]).status(1).says("read-only").in_one_line();
+        remount("remount,rw");
+    });
+}
+
+#[test]
+fn a_lock_of_somebody_else_is_waited_for() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
+    send(&handle, 0);
+    assert!(until(SOON, || handle.status().connections == 1));
+
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    for number in 1..=50 {
+        assert!(send(&handle, number));
+    }
+    assert!(until(SOON, || handle.status().failing));
+    assert!(handle.status().last_error.unwrap().contains("locked"));
+    other.execute_batch("ROLLBACK").unwrap();
+
+    assert!(until(SOON, || handle.status().connections == 51), "{:?}", handle.status());
+    let status = writer.finish();
+    assert_eq!((status.rows_lost, status.rows_dropped), (0, 0));
+    account(&path, 51, &status);
+}
+
+#[test]
+fn a_second_writer_is_refused_by_name_of_the_first() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let (_handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
+
+    // Through another name of the same file, too.
+    let link = folder.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    for name in [&path, &link] {
+        match Writer::start(name, prompt(), &run()).map(drop) {
+            Err(StorageError::InUse { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
+            other => panic!("{other:?}"),
+        }
+        Sensor::new()
+            .run(&["first-seen", "forget", "--all", "--db", name.to_str().unwrap()])
+            .status(1)
+            .says(&format!("process {}", std::process::id()))
+            .in_one_line();
+    }
+    let _status = writer.finish();
+    let again: PathBuf = link;
+    let _status = Writer::start(&again, prompt(), &run()).unwrap().1.finish();
+}
