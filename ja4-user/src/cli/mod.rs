@@ -1,6 +1,8 @@
 //! The command line.
 
+mod db;
 mod failure;
+mod lookup;
 mod output;
 mod replay;
 mod run;
@@ -25,6 +27,10 @@ enum Command {
     Run(run::Run),
     /// Fingerprint capture files: pcap or pcapng, plain, gzip or zstd
     Replay(replay::Replay),
+    /// Say what is known of a fingerprint
+    Lookup(lookup::Lookup),
+    /// Look into databases of labels, and convert them
+    Db(db::Db),
 }
 
 /// Runs the command that the process was started with.
@@ -32,6 +38,8 @@ pub fn main() -> ExitCode {
     let done = match Ja4Sensor::parse().command {
         Command::Run(run) => run.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Lookup(lookup) => lookup.run(),
+        Command::Db(db) => db.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,7 +11,7 @@ use super::shape;
 use crate::event::Method;
 
 /// Faults that are told of one file: more are not read, and would fill a log.
-pub const MAX_FAULTS: usize = 32;
+const MAX_FAULTS: usize = 32;
 
 /// Longest text of one field, bytes: a name, a note.
 pub(super) const MAX_TEXT: usize = 512;
@@ -30,7 +30,7 @@ pub struct Fault {
 /// All that is wrong in a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Error)]
 pub struct Faults {
-    /// The first [`MAX_FAULTS`], in the order they stand in the file.
+    /// At most 32, in the order they stand in the file.
     pub faults: Vec<Fault>,
     /// How many there are beside those.
     pub more: usize,

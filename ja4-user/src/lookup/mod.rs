@@ -20,6 +20,6 @@ mod prefixes;
 pub mod session;
 pub mod shape;
 
-pub use self::database::{Builder, Database, DatabaseError};
+pub use self::database::{Builder, Database, DatabaseError, Imported};
 pub use self::document::{Fault, Faults};
 pub use self::known_bad::{KnownBadError, KnownBadList};

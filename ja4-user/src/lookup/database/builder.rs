@@ -1,6 +1,6 @@
 //! Rows to labels.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -42,6 +42,21 @@ pub struct Imported {
     pub bad: usize,
     /// The first of those, in the order of the file.
     pub bad_rows: Vec<BadRow>,
+}
+
+/// What a [`Builder`] holds of one method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The method.
+    pub method: Method,
+    /// Values.
+    pub values: usize,
+    /// Prefixes.
+    pub prefixes: usize,
+    /// Names.
+    pub owners: usize,
+    /// Values and prefixes with more than one name.
+    pub shared: usize,
 }
 
 /// Collects rows and makes a [`Database`] of them. The order in which files are added decides nothing.
@@ -107,6 +122,26 @@ impl Builder {
     #[must_use]
     pub fn to_toml(&self) -> String {
         own::write(self.entries.iter().map(|(entry, _)| entry))
+    }
+
+    /// What the rows are, by method; methods without any are left out.
+    #[must_use]
+    pub fn summary(&self) -> Vec<Summary> {
+        let of = |method: Method| {
+            let mut values: BTreeMap<(&str, bool), BTreeSet<&str>> = BTreeMap::new();
+            for (entry, _) in self.entries.iter().filter(|(entry, _)| entry.method == method) {
+                values.entry((&entry.value, entry.is_prefix)).or_default().insert(&entry.name);
+            }
+            let prefixes = values.keys().filter(|(_, is_prefix)| *is_prefix).count();
+            Summary {
+                method,
+                values: values.len() - prefixes,
+                prefixes,
+                owners: values.values().flatten().collect::<BTreeSet<_>>().len(),
+                shared: values.values().filter(|owners| owners.len() > 1).count(),
+            }
+        };
+        Method::ALL.into_iter().map(of).filter(|summary| summary.values + summary.prefixes > 0).collect()
     }
 
     /// Makes the labels.

@@ -18,7 +18,7 @@ use foldhash::quality::RandomState;
 use hashbrown::HashMap;
 use thiserror::Error;
 
-pub use self::builder::{Builder, Imported};
+pub use self::builder::{Builder, Imported, Summary};
 pub use self::csv::BadRow;
 use super::document::Faults;
 use super::prefixes::Prefixes;
