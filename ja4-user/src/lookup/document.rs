@@ -116,7 +116,7 @@ impl<'t> Reader<'t> {
     pub(super) fn text(&mut self, row: &Row<'_>, key: &str) -> Option<(String, usize)> {
         let (value, span) = row.field(key)?;
         let Some(text) = value.as_str() else {
-            self.fault(span.start, format!("{key} is a text, not a {}", value.type_str()));
+            self.fault(span.start, format!("{key} is a text in quotes"));
             return None;
         };
         match complaint(text) {

@@ -57,7 +57,7 @@ pub struct Path {
 /// From this MTU to that one: name, whether it is a tunnel, confidence. The first row that fits counts.
 type Row = (u32, u32, &'static str, bool, u8);
 
-const PATHS: [Row; 28] = [
+const PATHS: [Row; 25] = [
     // RFC 894, RFC 2464.
     (1500, 1500, "ethernet", false, 95),
     // 8 bytes (RFC 2516, section 7).
@@ -97,10 +97,6 @@ const PATHS: [Row; 28] = [
     (16_384, 16_384, "loopback", false, 80),
     // That of Linux: 65,536, of which an IPv4 packet can fill 65,535.
     (65_535, 65_536, "loopback", false, 95),
-    // Some of them with other frames than Ethernet's.
-    (4352, 4470, "fddi_or_pos", false, 40),
-    (2000, 2048, "baby_jumbo", false, 40),
-    (576, 576, "minimum", false, 50),
 ];
 
 impl Path {
