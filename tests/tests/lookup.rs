@@ -69,9 +69,14 @@ fn several_owners_are_all_named_and_none_is_sure() {
         "ja4plus-mapping.csv",
         &format!("Application,Library,Device,OS,ja4,Notes\n,GoLang,,,{GO},\nSliver Agent,GoLang,,,{GO},\n"),
     );
-    let own = file(&folder, "mine.toml", &format!("[[entry]]\ntype = 'ja4'\nvalue = '{GO}'\nname = 'deploy'\nconfidence = 90\n"));
+    let own = file(
+        &folder,
+        "mine.toml",
+        &format!("[[entry]]\ntype = 'ja4'\nvalue = '{GO}'\nname = 'deploy'\nconfidence = 90\n"),
+    );
     let orders = [[&public, &own], [&own, &public]];
-    let [one, other] = orders.map(|[first, second]| lookup(&[GO, "--database", text(first), "--database", text(second)]));
+    let [one, other] =
+        orders.map(|[first, second]| lookup(&[GO, "--database", text(first), "--database", text(second)]));
     assert_eq!(one, other);
     assert_eq!(
         one[0]["app"],
@@ -150,7 +155,9 @@ fn info_counts_rows_owners_and_bad_rows() {
     let database = file(
         &folder,
         "some.csv",
-        &format!("Application,ja4,ja4h\nA,{GO},po10nn060000_cdb958d032b0\nB,{GO},\n,{GO},\nC,nonsense,\n\"open,{GO},\n"),
+        &format!(
+            "Application,ja4,ja4h\nA,{GO},po10nn060000_cdb958d032b0\nB,{GO},\n,{GO},\nC,nonsense,\n\"open,{GO},\n"
+        ),
     );
     let outcome = run(&["db", "info", text(&database), "--format", "json"])
         .ok()

@@ -123,8 +123,10 @@ impl KnownBadList {
             let Some(list) = lists.get_mut(method as usize) else { continue };
             list.push(method, known);
             if list.globs.len() == MAX_GLOBS + 1 {
-                let message = format!("{method} has more than {MAX_GLOBS} patterns with a * before their end",
-                    method = method.name());
+                let message = format!(
+                    "{method} has more than {MAX_GLOBS} patterns with a * before their end",
+                    method = method.name()
+                );
                 reader.fault(row.at, message);
             }
         }
@@ -218,7 +220,8 @@ fn pattern(reader: &mut Reader<'_>, row: &Row<'_>) -> Option<(Method, KnownBad)>
         return None;
     }
     let ((category, _), (note, _)) = (category?, note?);
-    let known = KnownBad { pattern: pattern.into(), category: category.into(), confidence: confidence?, note: note.into() };
+    let known =
+        KnownBad { pattern: pattern.into(), category: category.into(), confidence: confidence?, note: note.into() };
     Some((method, known))
 }
 

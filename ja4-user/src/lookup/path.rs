@@ -199,6 +199,9 @@ mod tests {
         let table = [(64, 0), (57, 7), (128, 0), (113, 15), (65, 63), (255, 0), (240, 15), (1, 63)];
         assert_eq!(table.map(|(ttl, _)| hops(ttl)), table.map(|(_, hops)| Some(hops)));
         assert_eq!(hops(0), None);
-        assert_eq!((ttl("62_128"), ttl("33804_227_35440"), ttl("62"), ttl("1_300")), (Some(128), Some(227), None, None));
+        assert_eq!(
+            (ttl("62_128"), ttl("33804_227_35440"), ttl("62"), ttl("1_300")),
+            (Some(128), Some(227), None, None)
+        );
     }
 }

@@ -26,7 +26,8 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut random = SplitMix64::new(1);
     let known: Vec<String> = (0..scale.of(KNOWN, 5000)).map(|_| ja4(&mut random)).collect();
     let strangers: Vec<String> = (0..ASKED).map(|_| ja4(&mut random)).collect();
-    let requests: Vec<String> = (0..ASKED).map(|_| format!("ge11nn030000{}_000000000000", hashes(&mut random))).collect();
+    let requests: Vec<String> =
+        (0..ASKED).map(|_| format!("ge11nn030000{}_000000000000", hashes(&mut random))).collect();
     let large = database(&known)?;
     let known: Vec<String> = known.iter().step_by(known.len() / ASKED).take(ASKED).cloned().collect();
     let shipped = Database::builtin();
@@ -39,11 +40,23 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
             .note(note.clone()),
         Figure::new("label, miss", best(scale, &strangers, |value| large.lookup(Method::Ja4, value).is_some()), "ns")
             .note(note),
-        Figure::new("label, miss among prefixes", best(scale, &requests, |value| shipped.lookup(Method::Ja4h, value).is_some()), "ns")
-            .note(format!("shipped table, {} prefixes", shipped.len(Method::Ja4h).1)),
-        Figure::new("known bad, checked", best(scale, &strangers, |value| bad.check(Method::Ja4, value).is_some()), "ns")
-            .note(format!("shipped list, {} patterns", bad.len())),
-        Figure::new("known bad, checked by prefix", best(scale, &requests, |value| bad.check(Method::Ja4h, value).is_some()), "ns"),
+        Figure::new(
+            "label, miss among prefixes",
+            best(scale, &requests, |value| shipped.lookup(Method::Ja4h, value).is_some()),
+            "ns",
+        )
+        .note(format!("shipped table, {} prefixes", shipped.len(Method::Ja4h).1)),
+        Figure::new(
+            "known bad, checked",
+            best(scale, &strangers, |value| bad.check(Method::Ja4, value).is_some()),
+            "ns",
+        )
+        .note(format!("shipped list, {} patterns", bad.len())),
+        Figure::new(
+            "known bad, checked by prefix",
+            best(scale, &requests, |value| bad.check(Method::Ja4h, value).is_some()),
+            "ns",
+        ),
     ])
 }
 

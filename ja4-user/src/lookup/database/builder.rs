@@ -95,10 +95,8 @@ impl Builder {
             let bytes = read(path)?;
             mapping::read(&bytes).map_err(|reason| DatabaseError::Header { path: path.to_owned(), reason })?
         } else if is("toml") {
-            let text =
-                String::from_utf8(read(path)?).map_err(|_| DatabaseError::NotText { path: path.to_owned() })?;
-            let entries =
-                own::read(&text).map_err(|faults| DatabaseError::Faults { path: path.to_owned(), faults })?;
+            let text = String::from_utf8(read(path)?).map_err(|_| DatabaseError::NotText { path: path.to_owned() })?;
+            let entries = own::read(&text).map_err(|faults| DatabaseError::Faults { path: path.to_owned(), faults })?;
             (entries, Imported::default())
         } else {
             return Err(DatabaseError::Kind { path: path.to_owned() });

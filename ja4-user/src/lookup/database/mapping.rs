@@ -39,7 +39,8 @@ enum Column {
 }
 
 /// Columns that say who, and the category of what is named by them first.
-const WHO: [(&str, &str); 4] = [("application", "application"), ("library", "library"), ("device", "device"), ("os", "os")];
+const WHO: [(&str, &str); 4] =
+    [("application", "application"), ("library", "library"), ("device", "device"), ("os", "os")];
 
 /// The rows of a file.
 ///
@@ -54,7 +55,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Vec<Entry>, Imported), &'static str>
     };
     let columns: Vec<Column> = header.fields.iter().map(|name| column(name)).collect();
     let has = |wanted: fn(&Column) -> bool| columns.iter().any(wanted);
-    if !has(|column| matches!(column, Column::Who(_))) || !has(|column| matches!(column, Column::Value(_) | Column::Scan)) {
+    if !has(|column| matches!(column, Column::Who(_)))
+        || !has(|column| matches!(column, Column::Value(_) | Column::Scan))
+    {
         return Err(HEADER);
     }
 

@@ -85,10 +85,7 @@ fn the_public_layout_is_read_as_it_is() {
 #[test]
 fn a_value_with_several_owners_names_them_all() {
     let csv = format!("Application,Library,ja4\n,GoLang,{GO}\nSliver Agent,GoLang,{GO}\n,GoLang,{GO}\n");
-    assert_eq!(
-        says(&[("a.csv", &csv)], Method::Ja4, GO),
-        owned("GoLang / Sliver Agent (GoLang)", "a", 37),
-    );
+    assert_eq!(says(&[("a.csv", &csv)], Method::Ja4, GO), owned("GoLang / Sliver Agent (GoLang)", "a", 37),);
     // Across files, whatever their order; the surest first.
     let one = entry("ja4", "value", GO, "Go", 90);
     let files = [("a.csv", csv.as_str()), ("mine.toml", &one)];
@@ -207,7 +204,8 @@ fn what_cannot_be_read_says_why() {
 
 #[test]
 fn what_is_written_is_read_again() {
-    let csv = format!("Application,OS,ja4,ja4h,Notes\n\"A \"\"b\"\" \\ c\",Windows 10,{GO},po10nn060000_cdb958d032b0,why\n");
+    let csv =
+        format!("Application,OS,ja4,ja4h,Notes\n\"A \"\"b\"\" \\ c\",Windows 10,{GO},po10nn060000_cdb958d032b0,why\n");
     let folder = TempDir::new().unwrap();
     let mut first = Builder::new();
     first.add(&write(folder.path(), "a.csv", &csv)).unwrap();

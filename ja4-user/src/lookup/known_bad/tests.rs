@@ -95,7 +95,10 @@ fn everything_that_is_wrong_is_told_at_once_and_where() {
 fn broken_toml_and_other_tables_are_told() {
     let told = |text: &str| KnownBadList::parse(text).unwrap_err().to_string();
     assert!(told("[[pattern]]\ntype = 'ja4\n").starts_with("line 2, column "));
-    assert_eq!(told("\n[patern]\n"), "line 2, column 2: 'patern' is unknown; the file holds [[pattern]] and nothing else");
+    assert_eq!(
+        told("\n[patern]\n"),
+        "line 2, column 2: 'patern' is unknown; the file holds [[pattern]] and nothing else"
+    );
     assert_eq!(told("pattern = 3\n"), "line 1, column 11: write [[pattern]] for each of them");
     let many = ja4("x", 1).repeat(40);
     assert!(told(&many).ends_with("; and 8 more"), "{}", told(&many));
