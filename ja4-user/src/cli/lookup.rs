@@ -227,15 +227,15 @@ impl<'a> Answer<'a> {
             Some(App { name, source, category, confidence }) => {
                 row("name", name);
                 row("source", source);
-                category.into_iter().for_each(|category| row("category", category));
-                confidence.into_iter().for_each(|confidence| row("confidence", &confidence.to_string()));
+                category.iter().for_each(|category| row("category", category));
+                confidence.iter().for_each(|confidence| row("confidence", &confidence.to_string()));
             }
         }
         if let Some(Bad { pattern, category, confidence, note }) = &self.known_bad {
             row("known bad", &format!("{category}, confidence {confidence}: {note} ({pattern})"));
         }
         let Hints { os, ipv4, ipv6, hops, session } = &self.hints;
-        os.into_iter().for_each(|os| row("os", os));
+        os.iter().for_each(|os| row("os", os));
         for (family, mtu) in [("ipv4", ipv4), ("ipv6", ipv6)] {
             let Some(Mtu { mtu, path, confidence, tunnel }) = mtu else { continue };
             let kind = if *tunnel { "tunnel " } else { "" };
@@ -243,7 +243,7 @@ impl<'a> Answer<'a> {
             row(family, &format!("MTU {mtu}{path}"));
         }
         hops.iter().for_each(|hops| row("hops", &hops.to_string()));
-        session.into_iter().for_each(|session| row("session", session));
+        session.iter().for_each(|session| row("session", session));
         out
     }
 }
