@@ -11,6 +11,7 @@ pub mod engine;
 pub mod event;
 pub mod fingerprint;
 pub mod flow;
+pub mod lookup;
 pub mod object;
 pub mod packet;
 pub mod shard;

@@ -1,7 +1,9 @@
 //! The command line.
 
+mod db;
 mod failure;
 mod history;
+mod lookup;
 mod output;
 mod replay;
 mod run;
@@ -34,6 +36,10 @@ enum Command {
     Export(history::Export),
     /// List or forget what a database knows as seen
     FirstSeen(history::FirstSeenCommand),
+    /// Say what is known of a fingerprint
+    Lookup(lookup::Lookup),
+    /// Look into databases of labels, and convert them
+    Db(db::Db),
 }
 
 /// Runs the command that the process was started with.
@@ -45,6 +51,8 @@ pub fn main() -> ExitCode {
         Command::Diff(diff) => diff.run(),
         Command::Export(export) => export.run(),
         Command::FirstSeen(command) => command.run(),
+        Command::Lookup(lookup) => lookup.run(),
+        Command::Db(db) => db.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

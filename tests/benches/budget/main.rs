@@ -9,6 +9,7 @@
 //! | [`shard`] | records a second from a ring through a shard |
 //! | [`ja4`] | nanoseconds from a ClientHello's bytes to its JA4 |
 //! | [`method`] | the same of every other method |
+//! | [`label`] | nanoseconds that labels and known-bad patterns add to a fingerprint |
 //! | [`quic`] | nanoseconds from a QUIC datagram to the JA4 in it |
 //! | [`replay`] | the generated captures, with one thread and two |
 //! | [`live`] | hellos over a veth pair at tcpreplay's top speed |
@@ -32,6 +33,7 @@ mod history;
 mod idle;
 mod ja4;
 mod kernel;
+mod label;
 mod live;
 mod memory;
 mod method;
@@ -72,12 +74,13 @@ impl Scale {
 
 type Row = (&'static str, fn(Scale) -> Result<Vec<Figure>>);
 
-const ROWS: [Row; 13] = [
+const ROWS: [Row; 14] = [
     ("verifier", verifier::measure),
     ("kernel", kernel::measure),
     ("shard", shard::measure),
     ("ja4", ja4::measure),
     ("method", method::measure),
+    ("label", label::measure),
     ("quic", quic::measure),
     ("replay", replay::measure),
     ("live", live::measure),

@@ -1,0 +1,145 @@
+//! `ja4sensor db`: databases of labels.
+
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::lookup::{Shape, print, tell_bad_rows};
+use crate::lookup::{Builder, Imported};
+
+/// Look into databases of labels, and convert them.
+#[derive(Debug, Args)]
+pub(super) struct Db {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Count what files hold: values, prefixes and owners of each type, and bad rows
+    Info {
+        /// Databases: ja4plus-mapping.csv, or own TOML
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+
+        /// Format of the output
+        #[arg(long, value_enum, default_value_t)]
+        format: Shape,
+    },
+    /// Convert a database to own TOML
+    Import {
+        /// The database: ja4plus-mapping.csv, or own TOML
+        file: PathBuf,
+
+        /// Where to; a file that exists is not overwritten
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+}
+
+impl Db {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self.action {
+            Action::Info { files, format } => info(&files, format),
+            Action::Import { file, output } => import(&file, &output),
+        }
+    }
+}
+
+fn info(files: &[PathBuf], format: Shape) -> Result<(), Failure> {
+    let mut failed = None;
+    for path in files {
+        let mut builder = Builder::new();
+        match builder.add(path) {
+            Ok(imported) => {
+                tell_bad_rows(path, &imported);
+                let info = Info::new(path, &builder, &imported);
+                print(&match format {
+                    Shape::Table => info.table(),
+                    Shape::Json => serde_json::to_string(&info).map_err(Failure::run)? + "\n",
+                })?;
+            }
+            // All failures but the last are told as they are; the last is the command's.
+            Err(error) => {
+                if let Some(earlier) = failed.replace(Failure::usage(error)) {
+                    eprintln!("ja4sensor: {earlier}");
+                }
+            }
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+fn import(file: &Path, output: &Path) -> Result<(), Failure> {
+    let mut builder = Builder::new();
+    let imported = builder.add(file).map_err(Failure::usage)?;
+    tell_bad_rows(file, &imported);
+    let opened = OpenOptions::new().write(true).create_new(true).open(output);
+    let mut out = opened.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::usage(anyhow!("{} exists already, and is not overwritten; name another", output.display()))
+        }
+        _ => Failure::run(anyhow!(error).context(format!("cannot create {}", output.display()))),
+    })?;
+    if let Err(error) = out.write_all(builder.to_toml().as_bytes()).and_then(|()| out.sync_all()) {
+        // Half a database would be read as a whole one.
+        let _ = fs::remove_file(output);
+        return Err(Failure::run(anyhow!(error).context(format!("cannot write {}", output.display()))));
+    }
+    print(&format!("{}: {} rows\n", output.display(), imported.taken))
+}
+
+/// What a file holds.
+#[derive(Serialize)]
+struct Info {
+    file: String,
+    rows: usize,
+    bad_rows: usize,
+    types: Vec<Type>,
+}
+
+#[derive(Serialize)]
+struct Type {
+    #[serde(rename = "type")]
+    method: &'static str,
+    values: usize,
+    prefixes: usize,
+    owners: usize,
+    shared: usize,
+}
+
+impl Info {
+    fn new(path: &Path, builder: &Builder, imported: &Imported) -> Self {
+        let types = builder.summary().into_iter().map(|of| Type {
+            method: of.method.name(),
+            values: of.values,
+            prefixes: of.prefixes,
+            owners: of.owners,
+            shared: of.shared,
+        });
+        let types = types.collect();
+        Self { file: path.display().to_string(), rows: imported.taken, bad_rows: imported.bad, types }
+    }
+
+    fn table(&self) -> String {
+        let Self { file, rows, bad_rows, types } = self;
+        let mut out = format!("{file}: {rows} rows, {bad_rows} bad\n");
+        // A String takes whatever is written.
+        let mut row = |cells: [&str; 5]| {
+            let [method, values, prefixes, owners, shared] = cells;
+            let _ = writeln!(out, "  {method:<8}{values:>8}{prefixes:>10}{owners:>8}{shared:>8}");
+        };
+        row(["type", "values", "prefixes", "owners", "shared"]);
+        for Type { method, values, prefixes, owners, shared } in types {
+            let [values, prefixes, owners, shared] = [values, prefixes, owners, shared].map(usize::to_string);
+            row([method, &values, &prefixes, &owners, &shared]);
+        }
+        out
+    }
+}

@@ -1,0 +1,249 @@
+//! `ja4sensor lookup`: what is known of a value.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::output::{self, is_gone};
+use crate::engine::record::{KnownBad, Label};
+use crate::event::Method;
+use crate::lookup::path::{self, Syn};
+use crate::lookup::{Builder, Imported, KnownBadList, os, session, shape};
+
+/// Say what is known of a fingerprint.
+#[derive(Debug, Args)]
+pub(super) struct Lookup {
+    /// The value, such as t13d1516h2_8daaf6152771_e5627efa2ab1
+    value: String,
+
+    /// Its type, such as ja4; by its looks if left out
+    #[arg(long = "type", value_name = "TYPE", value_parser = method)]
+    method: Option<Method>,
+
+    /// Databases beside the shipped one: ja4plus-mapping.csv, or own TOML
+    #[arg(long, value_name = "FILE")]
+    database: Vec<PathBuf>,
+
+    /// Known-bad patterns in place of the shipped ones
+    #[arg(long, value_name = "FILE")]
+    known_bad: Option<PathBuf>,
+
+    /// Format of the output
+    #[arg(long, value_enum, default_value_t)]
+    format: Shape,
+}
+
+/// What an answer looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Shape {
+    /// Lines for people
+    #[default]
+    Table,
+    /// One JSON object a line
+    Json,
+}
+
+fn method(name: &str) -> Result<Method, String> {
+    let names = || Method::ALL.map(Method::name).join(", ");
+    shape::method(name).ok_or_else(|| format!("there are {}", names()))
+}
+
+impl Lookup {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let mut builder = Builder::with_builtin();
+        for path in &self.database {
+            let imported = builder.add(path).map_err(Failure::usage)?;
+            tell_bad_rows(path, &imported);
+        }
+        let database = builder.build();
+        let known_bad = self.known_bad.as_deref().map_or_else(|| Ok(KnownBadList::builtin()), KnownBadList::load);
+        let known_bad = known_bad.map_err(Failure::usage)?;
+
+        let value = self.value.trim();
+        let fits = |method: &Method| self.method.is_none_or(|wanted| wanted == *method);
+        let methods: Vec<Method> = shape::methods(value).filter(fits).collect();
+        if methods.is_empty() {
+            let kind = self.method.map_or("fingerprint of a known type", Method::name);
+            return Err(Failure::usage(anyhow!("'{}' is no {kind}", value.escape_debug())));
+        }
+        let mut out = String::new();
+        for (place, method) in methods.into_iter().enumerate() {
+            let label = database.lookup(method, value);
+            let bad = known_bad.check(method, value);
+            let answer = Answer::new(method, value, label.as_deref(), bad.as_deref());
+            match self.format {
+                Shape::Json => out += &answer.json().map_err(Failure::run)?,
+                Shape::Table => {
+                    out += if place > 0 { "\n" } else { "" };
+                    out += &answer.table();
+                }
+            }
+        }
+        print(&out)
+    }
+}
+
+/// Writes to standard output; a reader that has gone is no failure.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let written = output::stdout().and_then(|mut out| out.write_all(text.as_bytes()));
+    match written {
+        Err(error) if !is_gone(&error) => Err(Failure::run(anyhow!(error).context("cannot write the output"))),
+        _ => Ok(()),
+    }
+}
+
+/// Says which rows of a file were left out, on standard error.
+pub(super) fn tell_bad_rows(path: &Path, imported: &Imported) {
+    if imported.bad == 0 {
+        return;
+    }
+    let mut told: Vec<String> =
+        imported.bad_rows.iter().map(|row| format!("line {} {}", row.line, row.reason)).collect();
+    let more = imported.bad - imported.bad_rows.len();
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    eprintln!("ja4sensor: {}: bad rows left out: {} ({})", path.display(), imported.bad, told.join("; "));
+}
+
+/// What is known of a value as a value of one method.
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(rename = "type")]
+    method: &'static str,
+    value: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<App<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known_bad: Option<Bad<'a>>,
+    #[serde(skip_serializing_if = "Hints::is_empty")]
+    hints: Hints,
+}
+
+#[derive(Serialize)]
+struct App<'a> {
+    name: &'a str,
+    source: &'a str,
+    category: Option<&'a str>,
+    confidence: Option<u8>,
+}
+
+#[derive(Serialize)]
+struct Bad<'a> {
+    pattern: &'a str,
+    category: &'a str,
+    confidence: u8,
+    note: &'a str,
+}
+
+/// What the value itself says.
+#[derive(Default, PartialEq, Serialize)]
+struct Hints {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    os: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipv4: Option<Mtu>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipv6: Option<Mtu>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hops: Option<u8>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<&'static str>,
+}
+
+/// What the MSS says of the path, if the packet was of this family.
+#[derive(PartialEq, Serialize)]
+struct Mtu {
+    mtu: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'static str>,
+    confidence: u8,
+    tunnel: bool,
+}
+
+impl Hints {
+    fn of(method: Method, value: &str) -> Self {
+        let mut hints = Self::default();
+        match method {
+            Method::Ja4t | Method::Ja4ts => {
+                let syn = Syn::parse(value);
+                let mtu = |is_ipv6| {
+                    let path = path::Path::of(syn?.mss?, is_ipv6);
+                    let tunnel = path.tunnel().is_some();
+                    Some(Mtu { mtu: path.mtu, path: path.name, confidence: path.confidence, tunnel })
+                };
+                (hints.ipv4, hints.ipv6) = (mtu(false), mtu(true));
+                // A server's options depend on its client's.
+                hints.os = syn.filter(|_| method == Method::Ja4t).and_then(|syn| os::hint(&syn, None));
+            }
+            Method::Ja4l | Method::Ja4ls => hints.hops = path::ttl(value).and_then(path::hops),
+            Method::Ja4ssh => hints.session = session::of(value).map(|session| session.name()),
+            _ => {}
+        }
+        hints
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl<'a> Answer<'a> {
+    fn new(method: Method, value: &'a str, label: Option<&'a Label>, bad: Option<&'a KnownBad>) -> Self {
+        let app = label.map(|label| App {
+            name: &label.name,
+            source: &label.source,
+            category: label.category.as_deref(),
+            confidence: label.confidence,
+        });
+        let known_bad = bad.map(|bad| Bad {
+            pattern: &bad.pattern,
+            category: &bad.category,
+            confidence: bad.confidence,
+            note: &bad.note,
+        });
+        Self { method: method.name(), value, app, known_bad, hints: Hints::of(method, value) }
+    }
+
+    fn json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self).map(|line| line + "\n")
+    }
+
+    fn table(&self) -> String {
+        let mut out = String::new();
+        // A String takes whatever is written.
+        let mut row = |name: &str, text: &str| {
+            let _ = writeln!(out, "{name:<12}{text}");
+        };
+        row("type", self.method);
+        row("value", self.value);
+        match &self.app {
+            None => row("name", "unknown"),
+            Some(App { name, source, category, confidence }) => {
+                row("name", name);
+                row("source", source);
+                category.iter().for_each(|category| row("category", category));
+                confidence.iter().for_each(|confidence| row("confidence", &confidence.to_string()));
+            }
+        }
+        if let Some(Bad { pattern, category, confidence, note }) = &self.known_bad {
+            row("known bad", &format!("{category}, confidence {confidence}: {note} ({pattern})"));
+        }
+        let Hints { os, ipv4, ipv6, hops, session } = &self.hints;
+        os.iter().for_each(|os| row("os", os));
+        for (family, mtu) in [("ipv4", ipv4), ("ipv6", ipv6)] {
+            let Some(Mtu { mtu, path, confidence, tunnel }) = mtu else { continue };
+            let kind = if *tunnel { "tunnel " } else { "" };
+            let path = path.map(|path| format!(", {kind}{path}, confidence {confidence}")).unwrap_or_default();
+            row(family, &format!("MTU {mtu}{path}"));
+        }
+        hops.iter().for_each(|hops| row("hops", &hops.to_string()));
+        session.iter().for_each(|session| row("session", session));
+        out
+    }
+}

@@ -1,0 +1,191 @@
+//! RFC 4180, one record after the other. What is wrong with one costs that one.
+
+use std::borrow::Cow;
+
+/// Longest record, bytes: a quote that nobody closes ends there.
+const MAX_RECORD: usize = 64 << 10;
+
+/// A row that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadRow {
+    /// The line on which it begins, from 1.
+    pub line: usize,
+    /// Why it was left out.
+    pub reason: String,
+}
+
+/// A record, and the line on which it begins.
+pub(super) struct Record<'t> {
+    pub(super) line: usize,
+    pub(super) fields: Vec<Cow<'t, str>>,
+}
+
+/// The records of a file. Empty lines are none.
+pub(super) struct Records<'t> {
+    rest: &'t [u8],
+    line: usize,
+}
+
+impl<'t> Records<'t> {
+    pub(super) fn new(bytes: &'t [u8]) -> Self {
+        // Spreadsheets put a byte order mark in front.
+        Self { rest: bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes), line: 1 }
+    }
+
+    /// Takes this many bytes off, and their line ends into account.
+    fn advance(&mut self, bytes: usize) {
+        let (gone, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, &[]));
+        self.line += memchr::memchr_iter(b'\n', gone).count();
+        self.rest = rest;
+    }
+}
+
+impl<'t> Iterator for Records<'t> {
+    type Item = Result<Record<'t>, BadRow>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let blank = self.rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+            self.advance(blank);
+            if self.rest.is_empty() {
+                return None;
+            }
+            let line = self.line;
+            match record(self.rest) {
+                Ok((fields, length)) => {
+                    self.advance(length);
+                    if fields.iter().any(|field| !field.is_empty()) {
+                        return Some(Ok(Record { line, fields }));
+                    }
+                }
+                Err(reason) => {
+                    // The next line may be well again.
+                    let end = memchr::memchr(b'\n', self.rest).map_or(self.rest.len(), |end| end + 1);
+                    self.advance(end);
+                    return Some(Err(BadRow { line, reason: reason.to_owned() }));
+                }
+            }
+        }
+    }
+}
+
+/// The fields of the record that the text begins with, and the length of the record with its line end.
+fn record(text: &[u8]) -> Result<(Vec<Cow<'_, str>>, usize), &'static str> {
+    let mut fields = Vec::new();
+    let mut at = 0;
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let (field, length) = if rest.first() == Some(&b'"') { quoted(rest)? } else { plain(rest)? };
+        fields.push(field);
+        at += length;
+        if at > MAX_RECORD {
+            return Err("is longer than 64 KiB");
+        }
+        match text.get(at..).unwrap_or_default() {
+            [b',', ..] => at += 1,
+            [b'\r', b'\n', ..] => return Ok((fields, at + 2)),
+            [b'\n', ..] => return Ok((fields, at + 1)),
+            [] | [b'\r'] => return Ok((fields, text.len())),
+            _ => return Err("has text behind a closing quote"),
+        }
+    }
+}
+
+fn plain(text: &[u8]) -> Result<(Cow<'_, str>, usize), &'static str> {
+    let end = memchr::memchr2(b',', b'\n', text).unwrap_or(text.len());
+    let field = text.get(..end).unwrap_or_default();
+    let is_last = text.get(end) != Some(&b',');
+    let field = field.strip_suffix(b"\r").filter(|_| is_last).unwrap_or(field);
+    if field.contains(&b'"') {
+        return Err("has a quote within a field that is not quoted");
+    }
+    Ok((Cow::Borrowed(utf8(field)?), field.len()))
+}
+
+fn quoted(text: &[u8]) -> Result<(Cow<'_, str>, usize), &'static str> {
+    let within = text.get(..MAX_RECORD).unwrap_or(text);
+    let mut field = Vec::new();
+    // Behind the opening quote.
+    let mut at = 1;
+    loop {
+        let rest = within.get(at..).unwrap_or_default();
+        let quote = memchr::memchr(b'"', rest).ok_or("has a quote that is not closed")?;
+        field.extend_from_slice(rest.get(..quote).unwrap_or_default());
+        at += quote + 1;
+        if within.get(at) != Some(&b'"') {
+            break;
+        }
+        field.push(b'"');
+        at += 1;
+    }
+    Ok((Cow::Owned(utf8(&field)?.to_owned()), at))
+}
+
+fn utf8(field: &[u8]) -> Result<&str, &'static str> {
+    std::str::from_utf8(field).map_err(|_| "is not UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// `line: field|field`, or `line! reason`.
+    fn read(text: &[u8]) -> Vec<String> {
+        let shown = |record: Result<Record<'_>, BadRow>| match record {
+            Ok(Record { line, fields }) => format!("{line}: {}", fields.join("|")),
+            Err(BadRow { line, reason }) => format!("{line}! {reason}"),
+        };
+        Records::new(text).map(shown).collect()
+    }
+
+    #[test]
+    fn records_as_the_rfc_has_them() {
+        assert_eq!(read(b"a,b\r\n1,2\r\n"), ["1: a|b", "2: 1|2"]);
+        assert_eq!(read(b"\xef\xbb\xbfa,b\n\n,\n\"x\"\"y\",\"1,\n2\"\nlast,"), ["1: a|b", "4: x\"y|1,\n2", "6: last|"]);
+        assert!(read(b"").is_empty());
+    }
+
+    #[test]
+    fn a_bad_row_costs_that_row() {
+        let bad = read(b"a,b\n\"open,1\nx,y\nq\"r,1\n\"x\"y,1\n\xff,1\nlast,2\n");
+        assert_eq!(
+            bad,
+            [
+                "1: a|b",
+                "2! has text behind a closing quote",
+                "3: x|y",
+                "4! has a quote within a field that is not quoted",
+                "5! has text behind a closing quote",
+                "6! is not UTF-8",
+                "7: last|2",
+            ],
+        );
+        assert_eq!(read(b"a\n\"open\nb\n"), ["1: a", "2! has a quote that is not closed", "3: b"]);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_quoted_comes_back(rows in prop::collection::vec(prop::collection::vec(any::<String>(), 1..5), 0..5)) {
+            let quote = |field: &String| format!("\"{}\"", field.replace('"', "\"\""));
+            let text: String =
+                rows.iter().map(|row| row.iter().map(quote).collect::<Vec<_>>().join(",") + "\r\n").collect();
+            let read: Vec<Vec<String>> = Records::new(text.as_bytes())
+                .map(|record| record.unwrap().fields.into_iter().map(Cow::into_owned).collect())
+                .collect();
+            let said: Vec<_> = rows.into_iter().filter(|row| row.iter().any(|field| !field.is_empty())).collect();
+            prop_assert_eq!(read, said);
+        }
+
+        #[test]
+        fn nothing_breaks_the_reader(bytes in prop::collection::vec(prop_oneof![Just(b'"'), Just(b','), Just(b'\n'), Just(b'\r'), any::<u8>()], 0..200)) {
+            let lines = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
+            for record in Records::new(&bytes) {
+                prop_assert!(record.map_or_else(|bad| bad.line, |record| record.line) <= lines);
+            }
+        }
+    }
+}

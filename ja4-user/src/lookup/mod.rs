@@ -1,0 +1,25 @@
+//! Fingerprints to knowledge: whose a value is, whether it is known to be bad, and what it tells of the
+//! path, the operating system and the use of a connection.
+//!
+//! | file | from a value to |
+//! |---|---|
+//! | [`database`] | the applications that show it |
+//! | [`known_bad`] | malware and tunnels that show it |
+//! | [`path`] | MTU and tunnels, by the MSS; hops, by the TTL |
+//! | [`os`] | operating systems, by TTL, window and options |
+//! | [`session`] | what SSH is used for |
+//!
+//! Everything here is built once, immutable, and asked without allocating: who holds it replaces it whole.
+
+pub mod database;
+mod document;
+pub mod known_bad;
+pub mod os;
+pub mod path;
+mod prefixes;
+pub mod session;
+pub mod shape;
+
+pub use self::database::{Builder, Database, DatabaseError, Imported};
+pub use self::document::{Fault, Faults};
+pub use self::known_bad::{KnownBadError, KnownBadList};

@@ -1,0 +1,220 @@
+//! Databases of labels, known-bad patterns and hints, as a user asks for them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tests::{Outcome, Sensor};
+
+/// The command line, or what it names, is wrong.
+const USAGE: i32 = 2;
+
+/// Go's TLS stack, and what is built on it.
+const GO: &str = "t13d190900_9dc949149365_97f8aa674fd9";
+
+fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Outcome {
+    Sensor::new().run(arguments)
+}
+
+/// `ja4sensor lookup … --format json`, one object for each type that the value may be of.
+fn lookup(arguments: &[&str]) -> Vec<Value> {
+    let outcome = run(&[&["lookup", "--format", "json"], arguments].concat()).ok();
+    outcome.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn file(folder: &TempDir, name: &str, text: &str) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_value_of_the_shipped_table_has_its_name() {
+    run(&["lookup", "t13d3112h2_e8f1e7e78f70_b26ce05bbdd6"]).ok().has("ja4").has("curl").has("builtin");
+    let [answer] = &lookup(&["ge11nn030000_fe444ad14866_000000000000_000000000000"])[..] else { panic!("one type") };
+    assert_eq!(answer["type"], "ja4h");
+    assert_eq!(answer["app"]["name"], "curl");
+    assert_eq!(answer["app"]["source"], "builtin");
+    assert!(answer.get("known_bad").is_none());
+}
+
+#[test]
+fn an_unknown_value_is_an_answer_and_nonsense_is_none() {
+    let unknown = "t13d0101h2_000000000000_000000000000";
+    run(&["lookup", unknown]).ok().has("unknown");
+    assert_eq!(lookup(&[unknown]), [json!({ "type": "ja4", "value": unknown })]);
+    run(&["lookup", "no\u{1b}[2Jsense"]).status(USAGE).says("no fingerprint of a known type").in_one_line();
+    run(&["lookup", unknown, "--type", "ja4s"]).status(USAGE).says("is no ja4s").in_one_line();
+    run(&["lookup", unknown, "--type", "ja5"]).status(USAGE).says("there are ja4, ja4s");
+}
+
+#[test]
+fn several_owners_are_all_named_and_none_is_sure() {
+    let folder = TempDir::new().unwrap();
+    let public = file(
+        &folder,
+        "ja4plus-mapping.csv",
+        &format!("Application,Library,Device,OS,ja4,Notes\n,GoLang,,,{GO},\nSliver Agent,GoLang,,,{GO},\n"),
+    );
+    let own = file(
+        &folder,
+        "mine.toml",
+        &format!("[[entry]]\ntype = 'ja4'\nvalue = '{GO}'\nname = 'deploy'\nconfidence = 90\n"),
+    );
+    let orders = [[&public, &own], [&own, &public]];
+    let [one, other] =
+        orders.map(|[first, second]| lookup(&[GO, "--database", text(first), "--database", text(second)]));
+    assert_eq!(one, other);
+    assert_eq!(
+        one[0]["app"],
+        json!({
+            "name": "deploy / GoLang / Sliver Agent (GoLang)",
+            "source": "ja4plus-mapping / mine",
+            "category": null,
+            "confidence": 30,
+        }),
+    );
+}
+
+#[test]
+fn go_is_hardly_bad_and_says_why() {
+    let [answer] = &lookup(&[GO])[..] else { panic!("one type") };
+    let bad = &answer["known_bad"];
+    assert_eq!(bad["category"], "c2");
+    assert!(bad["confidence"].as_u64().unwrap() < 40 && bad["note"].as_str().unwrap().contains("Go"), "{bad}");
+    run(&["lookup", "po10nn060000_cdb958d032b0_000000000000_000000000000"]).ok().has("Darkgate").has("malware");
+    run(&["lookup", "t13d880900_fcb5b95cb75a_b0d3b4ac2a14"]).ok().has("SoftEther").has("tunnel");
+}
+
+#[test]
+fn an_own_list_replaces_the_shipped_one() {
+    let folder = TempDir::new().unwrap();
+    let list = file(
+        &folder,
+        "bad.toml",
+        "[[pattern]]\ntype = 'ja4'\nmatch = 't10*'\ncategory = 'old'\nconfidence = 60\nnote = 'TLS 1.0'\n",
+    );
+    let list = text(&list);
+    assert!(lookup(&[GO, "--known-bad", list])[0].get("known_bad").is_none());
+    let old = &lookup(&["t10d230100_6a57a6f57151_000000000000", "--known-bad", list])[0];
+    assert_eq!(old["known_bad"], json!({ "pattern": "t10*", "category": "old", "confidence": 60, "note": "TLS 1.0" }));
+}
+
+#[test]
+fn all_faults_of_a_list_are_told_at_once_and_where() {
+    let folder = TempDir::new().unwrap();
+    let list = file(
+        &folder,
+        "bad.toml",
+        "[[pattern]]\ntype = 'ja5'\nmatch = 't10*'\ncategory = 'old'\nconfidence = 600\nnote = 'TLS 1.0'\n",
+    );
+    run(&["lookup", GO, "--known-bad", text(&list)])
+        .status(USAGE)
+        .says("line 2, column 8: 'ja5' is no type")
+        .says("line 5, column 14: confidence is a whole number from 0 to 100")
+        .in_one_line();
+    run(&["lookup", GO, "--known-bad", "/nowhere/bad.toml"]).status(USAGE).says("/nowhere/bad.toml").in_one_line();
+}
+
+#[test]
+fn a_syn_tells_of_path_and_system() {
+    let [client, server] = &lookup(&["64240_2-1-3-1-1-4_1380_8"])[..] else { panic!("JA4T and JA4TS look alike") };
+    assert_eq!((&client["type"], &server["type"]), (&json!("ja4t"), &json!("ja4ts")));
+    assert_eq!(client["hints"]["os"], "Windows");
+    assert_eq!(client["hints"]["ipv4"], json!({ "mtu": 1420, "path": "wireguard", "confidence": 80, "tunnel": true }));
+    assert_eq!(client["hints"]["ipv6"]["mtu"], 1440);
+    run(&["lookup", "64240_2-4-8-1-3_1460_7", "--type", "ja4t"]).ok().has("Linux").has("MTU 1500, ethernet");
+}
+
+#[test]
+fn ttls_and_ssh_windows_tell_what_they_can() {
+    let hops = lookup(&["62_113", "--type", "ja4l"]);
+    assert_eq!(hops, [json!({ "type": "ja4l", "value": "62_113", "hints": { "hops": 15 } })]);
+    run(&["lookup", "c76s76_c71s59_c0s70"]).ok().has("reverse");
+    run(&["lookup", "c0s1460_c0s200_c36s0"]).ok().has("download");
+    // A remainder is too short to say.
+    assert!(lookup(&["c0s1460_c0s53_c6s0"])[0].get("hints").is_none());
+}
+
+#[test]
+fn info_counts_rows_owners_and_bad_rows() {
+    let folder = TempDir::new().unwrap();
+    let database = file(
+        &folder,
+        "some.csv",
+        &format!(
+            "Application,ja4,ja4h\nA,{GO},po10nn060000_cdb958d032b0\nB,{GO},\n,{GO},\nC,nonsense,\n\"open,{GO},\n"
+        ),
+    );
+    let outcome = run(&["db", "info", text(&database), "--format", "json"])
+        .ok()
+        .says("bad rows left out: 3")
+        .says("line 4 names nobody")
+        .says("line 5 'nonsense' is no ja4")
+        .says("line 6 has a quote that is not closed");
+    let info: Value = serde_json::from_str(outcome.stdout()).unwrap();
+    assert_eq!((&info["rows"], &info["bad_rows"]), (&json!(3), &json!(3)));
+    assert_eq!(
+        info["types"],
+        json!([
+            { "type": "ja4", "values": 1, "prefixes": 0, "owners": 2, "shared": 1 },
+            { "type": "ja4h", "values": 0, "prefixes": 1, "owners": 1, "shared": 0 },
+        ]),
+    );
+    run(&["db", "info", text(&database)]).ok().has("3 rows, 3 bad");
+}
+
+#[test]
+fn an_import_says_the_same_and_overwrites_nothing() {
+    let folder = TempDir::new().unwrap();
+    let database = file(&folder, "some.csv", &format!("Application,ja4\n\"A, \"\"the\"\" app\",{GO}\nB,{GO}\n"));
+    let out = folder.path().join("out.toml");
+    let import = ["db", "import", text(&database), "-o", text(&out)];
+    run(&import).ok().has("2 rows");
+    let first = fs::read(&out).unwrap();
+    let name = |database: &Path| lookup(&[GO, "--database", text(database)])[0]["app"]["name"].clone();
+    assert_eq!(name(&out), "A, \"the\" app / B");
+    assert_eq!(name(&out), name(&database));
+
+    run(&import).status(USAGE).says("exists already").in_one_line();
+    assert_eq!(fs::read(&out).unwrap(), first);
+}
+
+#[test]
+fn a_database_that_is_none_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let refused = |name: &str, content: &str, says: &str| {
+        let path = file(&folder, name, content);
+        run(&["lookup", GO, "--database", text(&path)]).status(USAGE).says(text(&path)).says(says).in_one_line();
+        run(&["db", "info", text(&path)]).status(USAGE).says(says).in_one_line();
+    };
+    refused("a.json", "[]", "a database is a .csv file");
+    refused("a.csv", "x,y\n1,2\n", "its first line names no columns");
+    refused("a.toml", "[[entry]]\ntype = 'ja4'\nvalue = 'x'\n", "line 1, column 1: name is missing; line 3, column 9");
+    refused("b.toml", "[[entry]]\nname = 'x\n", "line 2");
+}
+
+/// The public table, where a run says where it lies; it is not part of the project.
+#[test]
+fn the_public_table_is_read_from_where_it_lies() {
+    let Ok(path) = std::env::var("JA4_MAPPING_CSV") else {
+        eprintln!("skipped: JA4_MAPPING_CSV names no ja4plus-mapping.csv");
+        return;
+    };
+    let answer = lookup(&["ge11cn060000_4e59edc1297a_4da5efaf0cbd_0123456789ab", "--database", &path]);
+    assert_eq!(answer[0]["app"]["name"], "Cobalt Strike beacon");
+    assert_eq!(run(&["db", "info", &path]).ok().stderr(), "");
+}
