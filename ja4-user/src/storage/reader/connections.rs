@@ -73,7 +73,7 @@ fn select(filter: &Filter, columns: &str) -> Sql {
             filter.of_span(span, &mut sql);
             if filter.method.is_some() {
                 sql.add(
-                    " AND EXISTS (SELECT 1 FROM fingerprint f JOIN fingerprint_value v ON v.id = f.value
+                    " AND EXISTS (SELECT 1 FROM fingerprint f CROSS JOIN fingerprint_value v ON v.id = f.value
                         WHERE f.id >= c.id * ? AND f.id < (c.id + 1) * ? AND ",
                     [EACH.into(), EACH.into()],
                 );

@@ -39,7 +39,7 @@ impl Reader {
     ) -> Result<Found, StorageError> {
         self.limited(|database| {
             let mut timeline = database.prepare(&format!(
-                "SELECT {FINGERPRINT} FROM fingerprint f JOIN fingerprint_value v ON v.id = f.value
+                "SELECT {FINGERPRINT} FROM fingerprint f CROSS JOIN fingerprint_value v ON v.id = f.value
                  WHERE f.id >= ?1 AND f.id < ?2 ORDER BY f.id"
             ))?;
             walk(database, filter, CONNECTION, |row| {
@@ -97,7 +97,7 @@ fn by_connection(database: &Connection, filter: &Filter, each: Each<'_>) -> rusq
     let (since, until) = filter.window();
     sql.add(
         &format!(
-            "SELECT {FINGERPRINT} FROM fingerprint f JOIN fingerprint_value v ON v.id = f.value
+            "SELECT {FINGERPRINT} FROM fingerprint f CROSS JOIN fingerprint_value v ON v.id = f.value
              WHERE f.id >= ? AND f.id < ? AND f.time >= ? AND f.time < ? AND "
         ),
         [0.into(), 0.into(), since.into(), until.into()],
