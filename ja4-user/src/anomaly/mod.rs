@@ -7,6 +7,8 @@
 
 pub mod allow;
 pub mod config;
+#[cfg(test)]
+mod example;
 pub mod field;
 pub mod rules;
 

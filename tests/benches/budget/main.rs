@@ -14,6 +14,7 @@
 //! | [`live`] | hellos over a veth pair at tcpreplay's top speed |
 //! | [`bulk`] | one TCP stream into a host, without the sensor and with it |
 //! | [`idle`] | CPU time where nothing happens |
+//! | [`rules`] | nanoseconds that the shipped rules add per fingerprint and per connection |
 //! | [`memory`] | resident memory at 100,000 connections |
 #![allow(
     clippy::unwrap_used,
@@ -34,6 +35,7 @@ mod memory;
 mod method;
 mod quic;
 mod replay;
+mod rules;
 mod shard;
 mod verifier;
 
@@ -68,7 +70,7 @@ impl Scale {
 
 type Row = (&'static str, fn(Scale) -> Result<Vec<Figure>>);
 
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     ("verifier", verifier::measure),
     ("kernel", kernel::measure),
     ("shard", shard::measure),
@@ -79,6 +81,7 @@ const ROWS: [Row; 11] = [
     ("live", live::measure),
     ("bulk", bulk::measure),
     ("idle", idle::measure),
+    ("rules", rules::measure),
     ("memory", memory::measure),
 ];
 

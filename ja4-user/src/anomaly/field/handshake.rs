@@ -3,7 +3,6 @@
 use crate::engine::record::Record;
 use crate::event::{Ended, Method};
 
-/// TCP and UDP.
 const TCP: u8 = 6;
 
 /// Packets of a client whose SYN nobody answers, at most: Linux sends 1 + `tcp_syn_retries` of them, 7 by
@@ -66,5 +65,68 @@ impl Handshake {
             Self::Failed => "failed",
             Self::Done => "done",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::anomaly::example;
+    use crate::engine::record::Seen;
+    use crate::event::{Http, Side, Time, Tls};
+
+    /// A connection that ended so, with these packets.
+    fn ended(ended: Ended, packets: [u64; 2]) -> Record {
+        Record { ended: Some(ended), packets, ..example::record("10.0.0.1", "10.0.0.2", 443) }
+    }
+
+    fn with_hello(mut record: Record, cipher: Option<u16>) -> Handshake {
+        record.attributes.tls = Some(Box::new(Tls { cipher, ..Tls::default() }));
+        record.history.push(Seen {
+            method: Method::Ja4,
+            side: Side::Client,
+            count: 1,
+            value: "t13".into(),
+            raw: None,
+            time: Time(0),
+            packet: None,
+            first_seen: false,
+            label: None,
+            known_bad: None,
+        });
+        Handshake::of(&record)
+    }
+
+    #[test]
+    fn tcp_is_told_by_packets_and_its_end() {
+        for (how, packets, expected) in [
+            (Ended::Idle, [1, 0], Handshake::SynOnly),
+            (Ended::Open, [7, 0], Handshake::SynOnly),
+            // Somebody answers whom the sensor does not see.
+            (Ended::Idle, [9, 0], Handshake::None),
+            (Ended::Idle, [0, 3], Handshake::None),
+            // A closed port; a client that opens and resets; one that has talked.
+            (Ended::Rst, [1, 1], Handshake::Failed),
+            (Ended::Rst, [3, 1], Handshake::Failed),
+            (Ended::Rst, [20, 30], Handshake::Done),
+            (Ended::Fin, [3, 2], Handshake::Done),
+        ] {
+            assert_eq!(Handshake::of(&ended(how, packets)), expected, "{how:?} {packets:?}");
+        }
+        let mut request = ended(Ended::Rst, [4, 3]);
+        request.attributes.http = Some(Box::new(Http::default()));
+        assert_eq!(Handshake::of(&request), Handshake::Done, "it was reset after a request");
+        let going_on = Record { ended: None, ..ended(Ended::Rst, [1, 1]) };
+        assert_eq!(Handshake::of(&going_on), Handshake::None);
+    }
+
+    #[test]
+    fn a_hello_wants_an_answer_over_any_transport() {
+        assert_eq!(with_hello(ended(Ended::Rst, [4, 3]), None), Handshake::Failed);
+        assert_eq!(with_hello(ended(Ended::Rst, [4, 3]), Some(0x1301)), Handshake::Done);
+        let mut quic = ended(Ended::Idle, [3, 0]);
+        quic.identity.proto = 17;
+        assert_eq!(Handshake::of(&quic), Handshake::None);
+        assert_eq!(with_hello(quic, None), Handshake::Failed);
     }
 }

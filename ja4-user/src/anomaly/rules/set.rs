@@ -147,3 +147,6 @@ impl RuleSet {
         self.rules.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests;

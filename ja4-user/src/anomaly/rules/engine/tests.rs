@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::*;
-use crate::event::{Attributes, Ended, FlowIdentity, Latency, Side, Tls};
-use crate::flow::community_id::CommunityId;
+use crate::anomaly::example::record;
+use crate::event::{Ended, Side, Tls};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -17,39 +17,6 @@ fn shipped() -> Rules {
     let (set, warnings) = RuleSet::load(true, &[]).unwrap();
     assert_eq!((set.len(), warnings), (11, Vec::new()));
     Rules::new(set, Arc::default(), Bounds::default())
-}
-
-/// A TCP connection's record as it is first met.
-fn record(client: &str, server: &str, port: u16) -> Record {
-    let (client, server) = ((client.parse().unwrap(), 50_000), (server.parse().unwrap(), port));
-    Record {
-        identity: FlowIdentity {
-            id: 1,
-            community: CommunityId::of(client, server, 6),
-            client,
-            server,
-            proto: 6,
-            vlan: [0; 2],
-        },
-        interface: 0,
-        start: Time(0),
-        last: Time(0),
-        packets: [0; 2],
-        bytes: [0; 2],
-        ended: None,
-        latency: Latency::default(),
-        attributes: Attributes::default(),
-        history: Vec::new(),
-        hops: [None; 2],
-        mss: None,
-        tunnel: None,
-        os: None,
-        ssh: None,
-        app: None,
-        known_bad: None,
-        is_new: false,
-        fired: Vec::new(),
-    }
 }
 
 fn seen(method: Method, value: &str, first_seen: bool) -> Seen {
