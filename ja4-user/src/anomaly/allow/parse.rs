@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::entry::{Entry, Side, What};
-use super::{Allow, MAX_ENTRIES, Override};
+use super::{Allow, MAX_ENTRIES, Named, Override};
 use crate::anomaly::config::{Document, Issue, Report};
 use crate::engine::alert::Severity;
 use crate::event::Method;
@@ -40,10 +40,12 @@ fn file(path: &Path, text: &str, allow: &mut Allow) -> Vec<Issue> {
         document.only(table, &["fingerprint", "network", "override"], "an allowlist");
         let document = &mut document;
         for (table, span) in tables(document, table, "fingerprint") {
-            allow.entries.extend(fingerprint(document, table, &span));
+            let entry = fingerprint(document, table, &span);
+            add(document, table, entry, allow);
         }
         for (table, span) in tables(document, table, "network") {
-            allow.entries.extend(network(document, table, &span));
+            let entry = network(document, table, &span);
+            add(document, table, entry, allow);
         }
         for (table, span) in tables(document, table, "override") {
             let Some(change) = change(document, table, &span, path) else {
@@ -59,6 +61,21 @@ fn file(path: &Path, text: &str, allow: &mut Allow) -> Vec<Issue> {
         }
     }
     document.finish()
+}
+
+/// Takes an entry in, and notes where it names rules.
+fn add<'a>(document: &Document<'a>, table: &DeTable<'a>, entry: Option<Entry>, allow: &mut Allow) {
+    let Some(entry) = entry else {
+        return;
+    };
+    let named = table.get("rules").and_then(|value| value.get_ref().as_array());
+    for value in named.into_iter().flatten() {
+        if let Some(rule) = value.get_ref().as_str() {
+            let place = document.place(value.span().start);
+            allow.named.push(Named { rule: rule.into(), path: document.path(), place });
+        }
+    }
+    allow.entries.push(entry);
 }
 
 /// The tables of `[[name]]`.

@@ -100,6 +100,9 @@ fn counters_outlive_a_reload() {
 fn overrides_change_rules_and_unknown_ones_are_told() {
     let allow = allow(
         r#"
+        [[network]]
+        cidr = "10.0.0.0/8"
+        rules = ["host_sweep", "known_bad", "host_swep"]
         [[override]]
         rule = "port_scan"
         severity = "critical"
@@ -126,8 +129,9 @@ fn overrides_change_rules_and_unknown_ones_are_told() {
     assert_eq!(
         warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
-            "allow.toml:9:9: override: there is no rule \"syn_floods\"; did you mean \"syn_flood\"?",
-            "allow.toml:15:9: override: rule \"syn_flood\" can't have the threshold 10000: it counts from 1 to 10000",
+            "allow.toml:4:45: there is no rule \"host_swep\"; did you mean \"host_sweep\"?",
+            "allow.toml:12:9: override: there is no rule \"syn_floods\"; did you mean \"syn_flood\"?",
+            "allow.toml:18:9: override: rule \"syn_flood\" can't have the threshold 10000: it counts from 1 to 10000",
         ]
     );
 }

@@ -60,6 +60,11 @@ impl<'a> Document<'a> {
         self.issues
     }
 
+    /// The file as it was named.
+    pub(in crate::anomaly) fn path(&self) -> Arc<Path> {
+        Arc::clone(&self.path)
+    }
+
     /// Line and column of an offset, from 1.
     pub(in crate::anomaly) fn place(&self, offset: usize) -> (usize, usize) {
         let before = self.text.get(..offset.min(self.text.len())).unwrap_or_default();

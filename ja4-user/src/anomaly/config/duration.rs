@@ -23,7 +23,7 @@ pub(in crate::anomaly) fn write_duration(duration: Duration) -> String {
     if duration.subsec_millis() > 0 || seconds == 0 {
         return format!("{}ms", duration.as_millis());
     }
-    let unit = UNITS.into_iter().find(|(_, size)| seconds % size == 0);
+    let unit = UNITS.into_iter().find(|(_, size)| seconds.is_multiple_of(*size));
     unit.map_or_else(|| format!("{seconds}s"), |(name, size)| format!("{}{name}", seconds / size))
 }
 

@@ -230,3 +230,12 @@ fn a_capture_given_for_rules_is_refused_in_one_line() {
     assert_eq!(error(&capture), "a.pcap: is not UTF-8 text");
     assert_eq!(error(&long), "long: is longer than 1024 KiB; split it");
 }
+
+#[test]
+fn a_file_made_to_hurt_the_reader_is_refused() {
+    for text in ["rule = ".to_owned() + &"[".repeat(100_000), "a.".repeat(100_000), "{".repeat(100_000)] {
+        assert!(report(&text).contains("not TOML"));
+    }
+    let wrong: String = (0..200).map(|number| format!("x{number} = 1\n")).collect();
+    assert!(report(&wrong).ends_with("\nand 150 more"));
+}

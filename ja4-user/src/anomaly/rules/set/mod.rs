@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Definition, parse};
-use crate::anomaly::Allow;
+use crate::anomaly::allow::{Allow, KNOWN_BAD, Named};
 use crate::anomaly::config::{Document, Issue, Report, Warning, suggestion};
 
 /// The shipped rules.
-const SHIPPED: &str = include_str!("../shipped.toml");
+const SHIPPED: &str = include_str!("../../shipped.toml");
 
 /// The name that the shipped rules have in reports.
 const SHIPPED_NAME: &str = "shipped rules";
@@ -89,24 +89,31 @@ impl RuleSet {
     }
 
     /// Applies the overrides of an allowlist: what is disabled goes, severities and thresholds change. `others` are
-    /// the names of rules that are not in a set, as they are built in.
+    /// the names of rules that are not in a set, as they are built in; `known_bad` is one in any case.
     ///
-    /// Overrides of rules that there are not are warnings, and so are thresholds that a rule can't have.
+    /// Names of rules that there are not are warnings, and so are thresholds that a rule can't have.
     #[must_use]
     pub fn overridden(mut self, allow: &Allow, others: &[&str]) -> (Self, Vec<Warning>) {
+        let others: Vec<_> = others.iter().copied().chain([KNOWN_BAD]).collect();
+        let unknown = |rules: &[Arc<Definition>], name: &str| {
+            let names = || rules.iter().map(|rule| &*rule.name).chain(others.iter().copied());
+            (!names().any(|known| known == name))
+                .then(|| format!("there is no rule {name:?}{}", suggestion(name, names())))
+        };
         let mut warnings = Vec::new();
+        for Named { rule, path, place } in allow.named() {
+            if let Some(message) = unknown(&self.rules, rule) {
+                warnings.push(Issue { path: Arc::clone(path), place: Some(*place), message });
+            }
+        }
         for change in allow.overrides() {
             let warning = |message| Issue { path: Arc::clone(&change.path), place: Some(change.place), message };
             let Some(at) = self.rules.iter().position(|rule| *rule.name == *change.rule) else {
-                if !others.contains(&&*change.rule) {
-                    let names = self.rules.iter().map(|rule| &*rule.name).chain(others.iter().copied());
-                    let near = suggestion(&change.rule, names);
-                    warnings.push(warning(format!("override: there is no rule \"{}\"{near}", change.rule)));
-                }
+                warnings
+                    .extend(unknown(&self.rules, &change.rule).map(|message| warning(format!("override: {message}"))));
                 continue;
             };
             if !change.enabled {
-                // Later overrides of it must not be told that it is unknown: a file may not have two of a rule.
                 self.rules.remove(at);
                 continue;
             }

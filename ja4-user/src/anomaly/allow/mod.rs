@@ -26,6 +26,7 @@
 mod entry;
 mod parse;
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -53,9 +54,28 @@ pub struct Allow {
     exact: HashMap<Box<str>, Vec<usize>>,
     /// Fingerprints with `*`.
     patterns: Vec<usize>,
-    /// Networks: for each length of a prefix and version of IP, entries by address.
-    networks: Vec<((bool, u8), HashMap<u128, Vec<usize>>)>,
+    /// Networks, the longest prefix first: of several entries the narrowest counts.
+    networks: Vec<Prefixes>,
+    /// Rules that entries name, and where.
+    named: Vec<Named>,
     suppressed: AtomicU64,
+}
+
+/// Networks whose prefixes are of one length.
+#[derive(Debug)]
+struct Prefixes {
+    v6: bool,
+    length: u8,
+    /// Entries by the prefix's bits.
+    entries: HashMap<u128, Vec<usize>>,
+}
+
+/// A rule that an entry names.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) rule: Box<str>,
+    pub(super) path: Arc<Path>,
+    pub(super) place: (usize, usize),
 }
 
 /// What a site changes of a rule.
@@ -125,11 +145,15 @@ impl Allow {
     }
 
     fn network(&self, rule: &str, address: IpAddr, side: Side) -> Option<&Entry> {
-        let found = self.networks.iter().filter_map(|((v6, length), map)| {
-            (*v6 == address.is_ipv6()).then(|| map.get(&network_key(address, *length))).flatten()
-        });
-        let entries = found.flatten().filter_map(|at| self.entries.get(*at));
-        entries.into_iter().find(|entry| entry.is_for(rule) && entry.is_at(side))
+        let family = self.networks.iter().filter(|prefixes| prefixes.v6 == address.is_ipv6());
+        let found = family.filter_map(|prefixes| prefixes.entries.get(&network_key(address, prefixes.length)));
+        let mut entries = found.flatten().filter_map(|at| self.entries.get(*at));
+        entries.find(|entry| entry.is_for(rule) && entry.is_at(side))
+    }
+
+    /// Rules that entries name.
+    pub(super) fn named(&self) -> &[Named] {
+        &self.named
     }
 
     /// What is changed of rules.
@@ -191,9 +215,9 @@ impl Allow {
                 }
             }
         }
-        self.networks = networks.into_iter().collect();
-        // Longest prefix first: of several entries the narrowest counts.
-        self.networks.sort_by_key(|((v6, length), _)| (*v6, std::cmp::Reverse(*length)));
+        let prefixes = networks.into_iter().map(|((v6, length), entries)| Prefixes { v6, length, entries });
+        self.networks = prefixes.collect();
+        self.networks.sort_by_key(|prefixes| (prefixes.v6, Reverse(prefixes.length)));
         self
     }
 }
