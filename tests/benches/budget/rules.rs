@@ -54,8 +54,8 @@ fn nanoseconds(records: &[Record], scale: Scale, event: impl Fn(&Record) -> Opti
 }
 
 fn record(number: u32) -> Record {
-    let client = (IpAddr::V4(Ipv4Addr::from_bits(0x0a01_0000 | number % 5_000)), 1024 + (number % 60_000) as u16);
-    let server = (IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 | number % 50)), 443);
+    let client = (IpAddr::V4(Ipv4Addr::from_bits(0x0a01_0000 | (number % 5_000))), 1024 + (number % 60_000) as u16);
+    let server = (IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 | (number % 50))), 443);
     let identity = FlowIdentity {
         id: number.into(),
         community: CommunityId::of(client, server, 6),
