@@ -5,6 +5,7 @@
 //! follows one packet through them.
 #![forbid(unsafe_code)]
 
+pub mod anomaly;
 pub mod capture;
 pub mod cli;
 pub mod engine;

@@ -15,6 +15,7 @@
 //! | [`live`] | hellos over a veth pair at tcpreplay's top speed |
 //! | [`bulk`] | one TCP stream into a host, without the sensor and with it |
 //! | [`idle`] | CPU time where nothing happens |
+//! | [`rules`] | nanoseconds that the shipped rules add per fingerprint and per connection |
 //! | [`memory`] | resident memory at 100,000 connections |
 //! | [`sqlite`] | fingerprints a second into a database |
 //! | [`history`] | questions to a database of ten million fingerprints |
@@ -39,6 +40,7 @@ mod memory;
 mod method;
 mod quic;
 mod replay;
+mod rules;
 mod shard;
 mod sqlite;
 mod verifier;
@@ -74,7 +76,7 @@ impl Scale {
 
 type Row = (&'static str, fn(Scale) -> Result<Vec<Figure>>);
 
-const ROWS: [Row; 14] = [
+const ROWS: [Row; 15] = [
     ("verifier", verifier::measure),
     ("kernel", kernel::measure),
     ("shard", shard::measure),
@@ -86,6 +88,7 @@ const ROWS: [Row; 14] = [
     ("live", live::measure),
     ("bulk", bulk::measure),
     ("idle", idle::measure),
+    ("rules", rules::measure),
     ("memory", memory::measure),
     ("sqlite", sqlite::measure),
     ("history", history::measure),

@@ -1,0 +1,103 @@
+//! What the shipped rules cost.
+
+use std::hint::black_box;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use ja4_user::anomaly::rules::Bounds;
+use ja4_user::anomaly::{RuleSet, Rules};
+use ja4_user::engine::record::{Record, Seen};
+use ja4_user::event::{Attributes, Ended, FlowIdentity, Latency, Method, Side, Time};
+use ja4_user::flow::community_id::CommunityId;
+
+use crate::Scale;
+use crate::figure::{Figure, least};
+
+/// Connections of one round: of as many clients as fit into a /16, to few servers.
+const CONNECTIONS: u32 = 20_000;
+
+pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
+    let mut records: Vec<_> = (0..CONNECTIONS).map(record).collect();
+    let seen = |method, record: &mut Record| record.history.push(seen(method));
+    let start = nanoseconds(&records, scale, |_| None)?;
+    records.iter_mut().for_each(|record| seen(Method::Ja4t, record));
+    let ja4t = nanoseconds(&records, scale, |record| record.history.last())?;
+    records.iter_mut().for_each(|record| seen(Method::Ja4, record));
+    let ja4 = nanoseconds(&records, scale, |record| record.history.last())?;
+    records.iter_mut().for_each(|record| (record.ended, record.packets) = (Some(Ended::Fin), [9, 9]));
+    let end = nanoseconds(&records, scale, |_| None)?;
+    Ok(vec![
+        Figure::new("shipped rules, a fingerprint that no rule is about", ja4t, "ns").at_most(300.0),
+        Figure::new("shipped rules, a JA4 that no rule matches", ja4, "ns").at_most(300.0),
+        Figure::new("shipped rules, a new connection (3 windows)", start, "ns"),
+        Figure::new("shipped rules, the end of a connection", end, "ns").at_most(300.0),
+    ])
+}
+
+/// Best of the rounds over all records, with rules that know nothing yet.
+fn nanoseconds(records: &[Record], scale: Scale, event: impl Fn(&Record) -> Option<&Seen>) -> Result<f64> {
+    let (set, _) = RuleSet::load(true, &[])?;
+    let mut alerts = Vec::new();
+    let rounds = (0..scale.of(20, 2)).map(|_| {
+        let mut rules = Rules::new(set.clone(), Arc::default(), Bounds::default());
+        let begun = Instant::now();
+        for (number, record) in (0..).zip(records) {
+            rules.evaluate(black_box(record), event(record), Time(number * 100_000), None, &mut alerts);
+        }
+        let took = begun.elapsed().as_nanos() as f64 / records.len() as f64;
+        alerts.clear();
+        took
+    });
+    Ok(least(rounds.collect::<Vec<_>>()))
+}
+
+fn record(number: u32) -> Record {
+    let client = (IpAddr::V4(Ipv4Addr::from_bits(0x0a01_0000 | (number % 5_000))), 1024 + (number % 60_000) as u16);
+    let server = (IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 | (number % 50))), 443);
+    let identity = FlowIdentity {
+        id: number.into(),
+        community: CommunityId::of(client, server, 6),
+        client,
+        server,
+        proto: 6,
+        vlan: [0; 2],
+    };
+    Record {
+        identity,
+        interface: 0,
+        start: Time(0),
+        last: Time(0),
+        packets: [0; 2],
+        bytes: [0; 2],
+        ended: None,
+        latency: Latency::default(),
+        attributes: Attributes::default(),
+        history: Vec::new(),
+        hops: [None; 2],
+        mss: None,
+        tunnel: None,
+        os: None,
+        ssh: None,
+        app: None,
+        known_bad: None,
+        is_new: false,
+        fired: Vec::new(),
+    }
+}
+
+fn seen(method: Method) -> Seen {
+    Seen {
+        method,
+        side: Side::Client,
+        count: 1,
+        value: "t13d1516h2_8daaf6152771_e5627efa2ab1".into(),
+        raw: None,
+        time: Time(0),
+        packet: None,
+        first_seen: false,
+        label: None,
+        known_bad: None,
+    }
+}
