@@ -5,12 +5,14 @@
 //! follows one packet through them.
 #![forbid(unsafe_code)]
 
+pub mod anomaly;
 pub mod capture;
 pub mod cli;
 pub mod engine;
 pub mod event;
 pub mod fingerprint;
 pub mod flow;
+pub mod lookup;
 pub mod object;
 pub mod packet;
 pub mod shard;

@@ -1,0 +1,3 @@
+//! Whose a value is.
+
+
