@@ -5,7 +5,9 @@
 //! had to let go of.
 
 mod bounded;
+pub mod builtin;
 pub mod cooldown;
 pub mod first_seen;
 pub mod local;
+pub mod profile;
 pub mod settings;
