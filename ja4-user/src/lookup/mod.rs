@@ -1,3 +1,3 @@
 //! Whose a value is.
 
-
+pub mod remote;

@@ -49,8 +49,30 @@ const TLS13: [(&str, u32, Browser); 5] = [
 
 /// Words of labels that name no browser. Whole words: `go` is not part of `mango`.
 const TOOLS: [&str; 24] = [
-    "curl", "libcurl", "wget", "python", "requests", "urllib", "urllib3", "aiohttp", "httpx", "go", "golang", "java",
-    "okhttp", "node", "nodejs", "ruby", "perl", "php", "powershell", "openssl", "gnutls", "rust", "rustls", "sliver",
+    "curl",
+    "libcurl",
+    "wget",
+    "python",
+    "requests",
+    "urllib",
+    "urllib3",
+    "aiohttp",
+    "httpx",
+    "go",
+    "golang",
+    "java",
+    "okhttp",
+    "node",
+    "nodejs",
+    "ruby",
+    "perl",
+    "php",
+    "powershell",
+    "openssl",
+    "gnutls",
+    "rust",
+    "rustls",
+    "sliver",
 ];
 
 /// Words of labels that name a browser, or what one is made of.
@@ -231,7 +253,8 @@ fn contradiction(settings: &Settings, stacks: &[Stack], agent: &Agent, now: Time
     let window = settings.window.nanoseconds();
     let recent = || stacks.iter().filter(|stack| now.0.saturating_sub(stack.last.0) < window);
     let same = || recent().filter(|stack| stack.server == agent.server);
-    let against = |stack: &Stack| stack.class == Class::Tool || (claim.tls13 && !stack.tls13 && stack.class != Class::Browser);
+    let against =
+        |stack: &Stack| stack.class == Class::Tool || (claim.tls13 && !stack.tls13 && stack.class != Class::Browser);
     let by_server = same().next().is_some() && same().all(against);
     let sightings = recent().fold(0, |sum: u32, stack| sum.saturating_add(stack.count));
     let by_host = sightings >= settings.sightings && recent().all(against);
@@ -317,11 +340,10 @@ mod tests {
     use super::*;
     use crate::anomaly::builtin::testing::at;
 
-    const CHROME: &str =
-        "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
-    const OLD_CHROME: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/49.0.1 Safari/537.36";
-    const SAFARI: &str =
-        "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";
+    const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
+    const OLD_CHROME: &str =
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/49.0.1 Safari/537.36";
+    const SAFARI: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";
     const TLS13: &str = "t13d1516h2_8daaf6152771_e5627efa2ab1";
     const TLS12: &str = "t12d1516h1_8daaf6152771_e5627efa2ab1";
 
@@ -407,7 +429,8 @@ mod tests {
         let mut host = host();
         let said = host.agent("9.9.9.9", CHROME, Some("Linux"), 1).unwrap();
         assert!(said.starts_with("the User-Agent claims Windows, its TCP handshake hints at Linux: "), "{said}");
-        for (agent, os) in [(CHROME, "Windows"), (SAFARI, "macOS/iOS"), (SAFARI, "Linux/macOS"), (OLD_CHROME, "Linux")] {
+        for (agent, os) in [(CHROME, "Windows"), (SAFARI, "macOS/iOS"), (SAFARI, "Linux/macOS"), (OLD_CHROME, "Linux")]
+        {
             assert_eq!(host.agent("9.9.9.9", agent, Some(os), 1), None, "{agent} {os}");
         }
     }

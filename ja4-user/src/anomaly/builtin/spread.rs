@@ -32,7 +32,14 @@ impl Spread {
 
     /// Takes note of a client's value that was new at `since`. Both are given as keyed hashes. `Some`: the number of
     /// hosts; told once for a value.
-    pub(super) fn see(&mut self, settings: &Settings, value: u64, client: u64, since: Time, now: Time) -> Option<usize> {
+    pub(super) fn see(
+        &mut self,
+        settings: &Settings,
+        value: u64,
+        client: u64,
+        since: Time,
+        now: Time,
+    ) -> Option<usize> {
         if now.0.saturating_sub(since.0) >= settings.rare_for.nanoseconds() {
             return None;
         }
@@ -49,7 +56,6 @@ impl Spread {
         self.values.evicted()
     }
 }
-
 
 #[cfg(test)]
 mod tests {

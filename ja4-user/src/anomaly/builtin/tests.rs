@@ -32,7 +32,9 @@ impl Engine {
 
     /// What was told: rule, severity, group, reason.
     fn told(&self) -> Vec<String> {
-        let group = |alert: &Alert| alert.group.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ");
+        let group = |alert: &Alert| {
+            alert.group.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+        };
         let told = self.out.iter();
         told.map(|alert| format!("{} {} [{}] {}", alert.rule, alert.severity, group(alert), alert.reason)).collect()
     }
@@ -97,8 +99,10 @@ fn a_tunnel_on_a_path_that_had_none_is_told() {
     engine.see(&record, &seen(Method::Ja4t, "u", 1), quiet(), 7);
     assert_eq!(
         engine.told(),
-        ["new_tunnel medium [src_ip=10.0.0.1 dst_ip=198.51.100.1] MTU 1420 says wireguard (confidence 70); 5 connections \
-          before had no tunnel, 5 are enough"]
+        [
+            "new_tunnel medium [src_ip=10.0.0.1 dst_ip=198.51.100.1] MTU 1420 says wireguard (confidence 70); 5 connections \
+          before had no tunnel, 5 are enough"
+        ]
     );
 }
 
@@ -106,13 +110,17 @@ fn a_tunnel_on_a_path_that_had_none_is_told() {
 fn a_browser_by_user_agent_alone_is_told() {
     let mut engine = Engine::new();
     let mut record = record("10.0.0.1", "198.51.100.1");
-    record.attributes.http.get_or_insert_default().user_agent = Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0".into());
+    record.attributes.http.get_or_insert_default().user_agent =
+        Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0".into());
     engine.see(&record, &seen(Method::Ja4h, "ge11nn", 1), quiet(), 1);
     let label = Label { name: "Go".into(), source: "builtin".into(), category: None, confidence: None };
     engine.see(&record, &Seen { label: Some(Arc::new(label)), ..seen(Method::Ja4, JA4, 1) }, quiet(), 2);
     let told = engine.told();
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].starts_with("user_agent_mismatch medium [src_ip=10.0.0.1] the User-Agent claims Firefox 130"), "{told:?}");
+    assert!(
+        told[0].starts_with("user_agent_mismatch medium [src_ip=10.0.0.1] the User-Agent claims Firefox 130"),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -122,10 +130,7 @@ fn many_ja4s_of_one_host_are_told() {
         let record = record("10.0.0.1", &format!("198.51.100.{number}"));
         engine.see(&record, &seen(Method::Ja4, &format!("t13d{number}"), 1), quiet(), number);
     }
-    assert_eq!(
-        engine.told(),
-        ["many_ja4 medium [src_ip=10.0.0.1] 21 different JA4 within 10m; more than 20 are many"]
-    );
+    assert_eq!(engine.told(), ["many_ja4 medium [src_ip=10.0.0.1] 21 different JA4 within 10m; more than 20 are many"]);
     assert_eq!(engine.cooldowns.stats().suppressed, 9);
 }
 
@@ -147,8 +152,10 @@ fn a_new_value_that_spreads_is_told_unless_it_was_learned_or_has_a_name() {
     }
     assert_eq!(
         engine.told(),
-        ["rare_value_spread medium [ja4=new] ja4 new, new to this network within 1d, came from 5 clients within 1h; 5 \
-          are enough"]
+        [
+            "rare_value_spread medium [ja4=new] ja4 new, new to this network within 1d, came from 5 clients within 1h; 5 \
+          are enough"
+        ]
     );
 }
 
@@ -170,8 +177,10 @@ fn another_chain_for_a_known_name_is_told() {
     engine.end(&chain(&["ca", "leaf"]), 7);
     assert_eq!(
         engine.told(),
-        ["new_chain low [sni=example.org] 2 certificates for example.org have JA4X ca, leaf; 6 chains before had other \
-          shapes, 5 are enough"]
+        [
+            "new_chain low [sni=example.org] 2 certificates for example.org have JA4X ca, leaf; 6 chains before had other \
+          shapes, 5 are enough"
+        ]
     );
 }
 
@@ -230,8 +239,10 @@ fn what_it_costs() {
     let mut firsts = first_seen::FirstSeen::new(&first_seen::Settings::default(), Locals::default(), None);
     let mut engine = Engine::new();
     let mut profiles = crate::anomaly::profile::Profiles::new(&Default::default(), Locals::default(), "a".into());
-    let values: Vec<_> = (0..500).map(|number| seen(Method::Ja4, &format!("t13d{number:04}h2_8daaf6152771_e5627efa2ab1"), 1)).collect();
-    let records: Vec<_> = (0..2000).map(|host| record(&format!("10.0.{}.{}", host / 250, host % 250), "198.51.100.1")).collect();
+    let values: Vec<_> =
+        (0..500).map(|number| seen(Method::Ja4, &format!("t13d{number:04}h2_8daaf6152771_e5627efa2ab1"), 1)).collect();
+    let records: Vec<_> =
+        (0..2000).map(|host| record(&format!("10.0.{}.{}", host / 250, host % 250), "198.51.100.1")).collect();
     let (mut new, rounds) = (0, 2_000_000_u64);
     for (name, host) in [("first-seen, network", false), ("first-seen, network and host", true)] {
         for _ in 0..2 {
@@ -239,7 +250,12 @@ fn what_it_costs() {
             for round in 0..rounds {
                 let value = &values[(round * 7919 % 500) as usize];
                 let record = &records[(round * 104_729 % 2000) as usize];
-                let sighting = firsts.check(Method::Ja4, &value.value, host.then_some(record.identity.client.0), Time(round * 1000));
+                let sighting = firsts.check(
+                    Method::Ja4,
+                    &value.value,
+                    host.then_some(record.identity.client.0),
+                    Time(round * 1000),
+                );
                 new += u64::from(sighting.first);
             }
             println!("{name}: {} ns", start.elapsed().as_nanos() as u64 / rounds);
@@ -261,6 +277,8 @@ fn what_it_costs() {
     let tcp = seen(Method::Ja4t, "64240_2-1-3-1-1-4_1460_8", 1);
     each("built-in rules, JA4T", &mut |round, record, _| engine.see(record, &tcp, Sighting::default(), round));
     let (mut cooldowns, mut out) = (Cooldowns::default(), Vec::new());
-    each("profiles, JA4", &mut |round, record, seen| profiles.fingerprint(record, seen, at(round), &mut cooldowns, &mut out));
+    each("profiles, JA4", &mut |round, record, seen| {
+        profiles.fingerprint(record, seen, at(round), &mut cooldowns, &mut out)
+    });
     assert!(new <= 500);
 }

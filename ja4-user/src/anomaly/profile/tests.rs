@@ -70,9 +70,13 @@ fn pairs_come_from_what_a_connection_shows() {
     let (mut profiles, mut cooldowns, mut out) = (profiles("a"), Cooldowns::default(), Vec::new());
     let mut record = record("10.0.0.1", "198.51.100.1");
     record.attributes.tls.get_or_insert_default().sni = Some("example.org".into());
-    for (method, value, count) in
-        [(Method::Ja4t, "t", 1), (Method::Ja4, "c", 1), (Method::Ja4s, "s", 1), (Method::Ja4x, "x", 1), (Method::Ja4x, "ca", 2)]
-    {
+    for (method, value, count) in [
+        (Method::Ja4t, "t", 1),
+        (Method::Ja4, "c", 1),
+        (Method::Ja4s, "s", 1),
+        (Method::Ja4x, "x", 1),
+        (Method::Ja4x, "ca", 2),
+    ] {
         let seen = seen(method, value, count);
         profiles.fingerprint(&record, &seen, at(1), &mut cooldowns, &mut out);
         record.history.push(seen);
