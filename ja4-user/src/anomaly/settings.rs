@@ -63,8 +63,8 @@ impl FromStr for Span {
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = self.0.as_millis();
-        let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
-        match units.into_iter().find(|(length, _)| milliseconds > 0 && milliseconds % length == 0) {
+        let units = [(86_400_000_u128, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
+        match units.into_iter().find(|(length, _)| milliseconds > 0 && milliseconds.is_multiple_of(*length)) {
             Some((length, unit)) => write!(f, "{}{unit}", milliseconds / length),
             None if milliseconds == 0 => f.write_str("0s"),
             None => write!(f, "{milliseconds}ms"),

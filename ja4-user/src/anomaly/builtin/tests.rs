@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
 use super::testing::{at, record, seen};
 use super::*;
@@ -232,9 +232,10 @@ fn a_reload_keeps_what_the_rules_remember() {
     assert!(engine.told()[0].starts_with("many_ja4 critical"));
 }
 
-/// Figures, by hand: `cargo test --profile release -- --ignored --nocapture what_it_costs`.
+/// Figures, by hand: `cargo test --release --lib -- --ignored --nocapture what_it_costs`.
 #[test]
 #[ignore = "prints figures"]
+#[allow(clippy::print_stdout, reason = "it is there to print")]
 fn what_it_costs() {
     let mut firsts = first_seen::FirstSeen::new(&first_seen::Settings::default(), Locals::default(), None);
     let mut engine = Engine::new();

@@ -23,6 +23,8 @@ enum Does {
     Stalls,
 }
 
+type Script = Box<dyn Fn() -> Does + Send + Sync>;
+
 struct Server {
     address: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -172,7 +174,7 @@ fn what_is_not_known_is_remembered_for_a_shorter_time() {
 #[test]
 fn whatever_goes_wrong_is_counted_and_nothing_else() {
     let huge = || format!("[{{\"application\":\"{}\"}}]", "a".repeat(2 << 20));
-    let failing: [(&str, Box<dyn Fn() -> Does + Send + Sync>); 9] = [
+    let failing: [(&str, Script); 9] = [
         ("stalls", Box::new(|| Does::Stalls)),
         ("drips", Box::new(|| Does::Drips(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n[".to_vec()))),
         ("drips its header", Box::new(|| Does::Drips(b"HTTP/1.1 200 OK\r\nx:".to_vec()))),
