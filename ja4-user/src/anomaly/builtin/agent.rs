@@ -300,12 +300,12 @@ fn claim(text: &str) -> Option<Claim> {
     Some(Claim { browser, version, tls13, system })
 }
 
-/// The system that a hint such as `Linux` or `macOS/iOS` names; `None` where it names none or several.
+/// The system that a hint such as `Linux` or `macOS or iOS` names; `None` where it names none or several.
 fn system(hint: &str) -> Option<System> {
     let hint = hint.to_ascii_lowercase();
     let names = |words: &[&str]| words.iter().any(|word| hint.contains(word));
     let windows = names(&["windows"]);
-    match (windows, names(&["linux", "android"]), names(&["macos", "ios", "apple", "darwin"])) {
+    match (windows, names(&["linux", "android"]), names(&["macos", "apple", "darwin"])) {
         (true, false, false) => Some(System::Windows),
         (false, true, false) => Some(System::Linux),
         (false, false, true) => Some(System::Apple),
@@ -429,8 +429,13 @@ mod tests {
         let mut host = host();
         let said = host.agent("9.9.9.9", CHROME, Some("Linux"), 1).unwrap();
         assert!(said.starts_with("the User-Agent claims Windows, its TCP handshake hints at Linux: "), "{said}");
-        for (agent, os) in [(CHROME, "Windows"), (SAFARI, "macOS/iOS"), (SAFARI, "Linux/macOS"), (OLD_CHROME, "Linux")]
-        {
+        for (agent, os) in [
+            (CHROME, "Windows"),
+            (SAFARI, "macOS or iOS"),
+            (CHROME, "Cisco IOS"),
+            (SAFARI, "Linux/macOS"),
+            (OLD_CHROME, "Linux"),
+        ] {
             assert_eq!(host.agent("9.9.9.9", agent, Some(os), 1), None, "{agent} {os}");
         }
     }

@@ -14,8 +14,8 @@ use crate::engine::record::Tunnel;
 /// Pairs and networks kept, each: 16 MiB at most.
 const MAX_PATHS: usize = 100_000;
 
-/// Smallest MTU that needs no tunnel: Ethernet's. Jumbo frames and loopback have larger ones.
-const ETHERNET: u32 = 1500;
+/// Names of paths without a tunnel, should a record have one of them.
+const CLEAR: [&str; 3] = ["ethernet", "jumbo", "loopback"];
 
 /// Networks that clients are gathered in: what a site is usually given.
 const PREFIX: (u8, u8) = (24, 48);
@@ -69,7 +69,7 @@ impl NewTunnel {
         server: IpAddr,
         tunnel: Option<Tunnel>,
     ) -> Option<Found> {
-        let tunnel = tunnel.is_some_and(|tunnel| tunnel.mtu < ETHERNET);
+        let tunnel = tunnel.is_some_and(|tunnel| !CLEAR.contains(&tunnel.name));
         let network = network(client);
         let pair = self.pairs.entry((client, server), Path::default);
         let wide = self.networks.entry(network, Path::default);
