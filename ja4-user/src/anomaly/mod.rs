@@ -1,16 +1,31 @@
 //! What breaks a network's habits.
 //!
-//! [`rules`] holds threshold rules, which a shipped file and users write in one TOML language over the
-//! [`field`]s of a connection's record. [`allow`] says what they leave in peace. All of it runs on the
-//! engine's one thread: connections of one source come from several shards, so their windows cannot
-//! live there. Time comes with the events; nothing here reads a clock.
+//! | file | what it does |
+//! |---|---|
+//! | [`first_seen`] | which values were never seen here |
+//! | [`builtin`] | rules that compare a connection with what is known of its host, name and value |
+//! | [`profile`] | pairs that belong together, and the first that does not |
+//! | [`rules`] | threshold rules, which a shipped file and users write in one TOML language over [`field`]s |
+//! | [`allow`] | what all of them leave in peace |
+//! | [`cooldown`] | one alert for many of a kind |
+//!
+//! All of it runs on the engine's one thread: connections of one source come from several shards, so their
+//! windows cannot live there. Nothing in it reads a clock, does I/O or waits: time comes with the events, what
+//! is to be stored is handed out in batches. Every table is bounded and counts what it had to let go of.
 
 pub mod allow;
+mod bounded;
+pub mod builtin;
 pub mod config;
+pub mod cooldown;
 #[cfg(test)]
 mod example;
 pub mod field;
+pub mod first_seen;
+pub mod local;
+pub mod profile;
 pub mod rules;
+pub mod settings;
 
 pub use allow::Allow;
 pub use config::{Issue, Report, Warning};

@@ -8,8 +8,10 @@
 //! | [`path`] | MTU and tunnels, by the MSS; hops, by the TTL |
 //! | [`os`] | operating systems, by TTL, window and options |
 //! | [`session`] | what SSH is used for |
+//! | [`remote`] | the applications that a database on the network names |
 //!
-//! Everything here is built once, immutable, and asked without allocating: who holds it replaces it whole.
+//! Everything but [`remote`] is built once, immutable, and asked without allocating: who holds it replaces it
+//! whole.
 
 pub mod database;
 mod document;
@@ -17,6 +19,7 @@ pub mod known_bad;
 pub mod os;
 pub mod path;
 mod prefixes;
+pub mod remote;
 pub mod session;
 pub mod shape;
 

@@ -1,0 +1,398 @@
+//! Rules that are more than a threshold over a window: each has a memory of its own.
+//!
+//! | rule | looks at | group |
+//! |---|---|---|
+//! | `known_bad` | every fingerprint | client, value |
+//! | `first_seen` | every fingerprint | value, or host and value |
+//! | `new_tunnel` | JA4T | pair, or source network |
+//! | `user_agent_mismatch` | JA4, JA4H | client |
+//! | `many_ja4` | JA4 | client |
+//! | `rare_value_spread` | JA4 | value |
+//! | `new_chain` | the JA4Xs of a connection, at its end | server name |
+//! | `beacon` | the first JA4 or JA4H of a connection | client, server, port, value |
+
+mod agent;
+mod beacon;
+mod chain;
+mod many;
+mod rule;
+mod settings;
+mod spread;
+#[cfg(test)]
+pub(in crate::anomaly) mod testing;
+mod tunnel;
+mod values;
+
+use std::hash::{BuildHasher, Hash};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use foldhash::quality::RandomState;
+
+pub use self::rule::Rule;
+pub use self::settings::{
+    Beacon, Common, FirstSeen, KnownBad, ManyJa4, NewChain, NewTunnel, RareValueSpread, Settings, UserAgentMismatch,
+};
+use self::tunnel::Place;
+use super::cooldown::Cooldowns;
+use super::first_seen::Sighting;
+use crate::engine::alert::{Alert, Severity};
+use crate::engine::record::{MAX_VALUES, Record, Seen};
+use crate::event::{Method, Time};
+
+/// Counters of [`Builtin`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BuiltinStats {
+    /// Firings of each rule before cooldown, in the order of [`Rule::ALL`].
+    pub fired: [u64; Rule::ALL.len()],
+    /// Entries of each rule's memory that had to go for others, likewise. The first two keep none.
+    pub evicted: [u64; Rule::ALL.len()],
+}
+
+/// The rules with what they remember.
+#[derive(Debug)]
+pub struct Builtin {
+    settings: Settings,
+    /// Names and descriptions, in the order of [`Rule::ALL`].
+    words: [(Arc<str>, Arc<str>); Rule::ALL.len()],
+    seed: RandomState,
+    tunnels: tunnel::NewTunnel,
+    agents: agent::Agents,
+    many: many::ManyJa4,
+    spread: spread::Spread,
+    chains: chain::Chains,
+    beacons: beacon::Beacons,
+    fired: [u64; Rule::ALL.len()],
+}
+
+/// What an alert is made of beside what its rule says.
+struct Scene<'a> {
+    record: &'a Record,
+    seen: Option<&'a Seen>,
+    now: Time,
+    packet: Option<u64>,
+    cooldowns: &'a mut Cooldowns,
+    out: &'a mut Vec<Alert>,
+}
+
+/// Names and values of a group.
+type Group<'a> = &'a [(&'static str, &'a str)];
+
+impl Builtin {
+    /// Rules that remember nothing yet. The settings have passed [`Settings::check`].
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            words: Rule::ALL.map(|rule| (rule.name().into(), rule.description().into())),
+            seed: RandomState::default(),
+            tunnels: tunnel::NewTunnel::new(),
+            agents: agent::Agents::new(),
+            many: many::ManyJa4::new(),
+            spread: spread::Spread::new(),
+            chains: chain::Chains::new(),
+            beacons: beacon::Beacons::new(),
+            fired: Default::default(),
+        }
+    }
+
+    /// Other settings from now on; what the rules remember stays.
+    pub fn reload(&mut self, settings: Settings) {
+        self.settings = settings;
+    }
+
+    /// Evaluates the rules over a fingerprint. `record` is its connection as known now, with `tunnel` and `os` told
+    /// already; whether `seen` is in its history makes no difference.
+    #[expect(clippy::too_many_arguments, reason = "each is another thing; the caller has them apart")]
+    pub fn fingerprint(
+        &mut self,
+        record: &Record,
+        seen: &Seen,
+        sighting: Sighting,
+        now: Time,
+        packet: Option<u64>,
+        cooldowns: &mut Cooldowns,
+        out: &mut Vec<Alert>,
+    ) {
+        let mut scene = Scene { record, seen: Some(seen), now, packet, cooldowns, out };
+        self.known_bad(seen, &mut scene);
+        self.first_seen(seen, sighting, &mut scene);
+        match seen.method {
+            Method::Ja4t => self.new_tunnel(&mut scene),
+            Method::Ja4 => {
+                self.user_agent_mismatch(seen, &mut scene);
+                self.many_ja4(seen, &mut scene);
+                self.rare_value_spread(seen, sighting, &mut scene);
+            }
+            Method::Ja4h => self.user_agent_mismatch(seen, &mut scene),
+            _ => {}
+        }
+        if seen.count == 1 && matches!(seen.method, Method::Ja4 | Method::Ja4h) {
+            self.beacon(seen, &mut scene);
+        }
+    }
+
+    /// Evaluates the rules over a connection that has ended.
+    pub fn connection(
+        &mut self,
+        record: &Record,
+        now: Time,
+        packet: Option<u64>,
+        cooldowns: &mut Cooldowns,
+        out: &mut Vec<Alert>,
+    ) {
+        let scene = Scene { record, seen: None, now, packet, cooldowns, out };
+        self.new_chain(scene);
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> BuiltinStats {
+        let evicted = Rule::ALL.map(|rule| match rule {
+            Rule::KnownBad | Rule::FirstSeen => 0,
+            Rule::NewTunnel => self.tunnels.evicted(),
+            Rule::UserAgentMismatch => self.agents.evicted(),
+            Rule::ManyJa4 => self.many.evicted(),
+            Rule::RareValueSpread => self.spread.evicted(),
+            Rule::NewChain => self.chains.evicted(),
+            Rule::Beacon => self.beacons.evicted(),
+        });
+        BuiltinStats { fired: self.fired, evicted }
+    }
+
+    fn known_bad(&mut self, seen: &Seen, scene: &mut Scene<'_>) {
+        let Some(bad) = seen.known_bad.as_deref().filter(|_| self.settings.known_bad.enabled) else {
+            return;
+        };
+        let client = scene.record.identity.client.0;
+        let Some(suppressed) = self.fire(Rule::KnownBad, &(client, seen.method, &*seen.value), scene) else {
+            return;
+        };
+        let reason = format!(
+            "{} {} matches {}: {} ({}, confidence {})",
+            seen.method.name(),
+            seen.value,
+            bad.pattern,
+            bad.note,
+            bad.category,
+            bad.confidence
+        );
+        let group = [("src_ip", &*client.to_string()), (seen.method.name(), &*seen.value)];
+        let mut alert = self.alert(Rule::KnownBad, &group, reason, suppressed, scene);
+        if bad.confidence < self.settings.known_bad.confidence {
+            alert.severity = Severity::Low;
+        }
+        alert.category = Some(Arc::clone(&bad.category));
+        alert.confidence = Some(bad.confidence);
+        scene.out.push(alert);
+    }
+
+    fn first_seen(&mut self, seen: &Seen, sighting: Sighting, scene: &mut Scene<'_>) {
+        let settings = &self.settings.first_seen;
+        let for_host = sighting.first_for_host && settings.hosts;
+        if !settings.enabled || !(sighting.first || for_host) {
+            return;
+        }
+        let client = scene.record.identity.client.0;
+        let host = (!sighting.first).then_some(client);
+        let Some(suppressed) = self.fire(Rule::FirstSeen, &(host, seen.method, &*seen.value), scene) else {
+            return;
+        };
+        let (method, value) = (seen.method.name(), &*seen.value);
+        let alert = match host {
+            None => {
+                let reason = format!("{method} {value} was never seen on this network");
+                self.alert(Rule::FirstSeen, &[(method, value)], reason, suppressed, scene)
+            }
+            Some(host) => {
+                let host = host.to_string();
+                let reason = format!("{method} {value} was never seen from {host}");
+                self.alert(Rule::FirstSeen, &[("src_ip", &host), (method, value)], reason, suppressed, scene)
+            }
+        };
+        scene.out.push(alert);
+    }
+
+    fn new_tunnel(&mut self, scene: &mut Scene<'_>) {
+        let settings = &self.settings.new_tunnel;
+        let Record { identity, tunnel, .. } = scene.record;
+        if !settings.enabled {
+            return;
+        }
+        let Some(found) = self.tunnels.see(settings, identity.client.0, identity.server.0, *tunnel) else {
+            return;
+        };
+        let (Some(suppressed), Some(tunnel)) = (self.fire(Rule::NewTunnel, &found.place, scene), tunnel) else {
+            return;
+        };
+        let reason = format!(
+            "MTU {} says {} (confidence {}); {} connections before had no tunnel, {} are enough",
+            tunnel.mtu, tunnel.name, tunnel.confidence, found.clear, self.settings.new_tunnel.observations,
+        );
+        let mut alert = match found.place {
+            Place::Pair(client, server) => {
+                let (client, server) = (client.to_string(), server.to_string());
+                let group = [("src_ip", &*client), ("dst_ip", &*server)];
+                self.alert(Rule::NewTunnel, &group, reason, suppressed, scene)
+            }
+            Place::Network(network) => {
+                self.alert(Rule::NewTunnel, &[("src_net", &network.to_string())], reason, suppressed, scene)
+            }
+        };
+        alert.confidence = Some(tunnel.confidence);
+        scene.out.push(alert);
+    }
+
+    fn user_agent_mismatch(&mut self, seen: &Seen, scene: &mut Scene<'_>) {
+        let settings = &self.settings.user_agent_mismatch;
+        let Record { identity, attributes, os, .. } = scene.record;
+        let (client, server) = (identity.client.0, identity.server.0);
+        if !settings.enabled {
+            return;
+        }
+        let found = if seen.method == Method::Ja4 {
+            self.agents.ja4(settings, client, server, &seen.value, seen.label.as_ref(), scene.now)
+        } else {
+            let text = attributes.http.as_ref().and_then(|http| http.user_agent.as_deref());
+            text.and_then(|text| self.agents.user_agent(settings, client, server, text, *os, scene.now))
+        };
+        if let Some(found) = found
+            && let Some(suppressed) = self.fire(Rule::UserAgentMismatch, &client, scene)
+        {
+            let group = [("src_ip", &*client.to_string())];
+            let alert = self.alert(Rule::UserAgentMismatch, &group, found.0, suppressed, scene);
+            scene.out.push(alert);
+        }
+    }
+
+    fn many_ja4(&mut self, seen: &Seen, scene: &mut Scene<'_>) {
+        let settings = &self.settings.many_ja4;
+        let client = scene.record.identity.client.0;
+        if !settings.enabled {
+            return;
+        }
+        let value = self.seed.hash_one(&*seen.value);
+        let found = self.many.see(settings, client, value, scene.now);
+        if let Some(number) = found
+            && let Some(suppressed) = self.fire(Rule::ManyJa4, &client, scene)
+        {
+            let ManyJa4 { threshold, window, .. } = &self.settings.many_ja4;
+            let most = if number as u32 >= many::MAX_VALUES { " at least" } else { "" };
+            let reason = format!("{number}{most} different JA4 within {window}; more than {threshold} are many");
+            let group = [("src_ip", &*client.to_string())];
+            let alert = self.alert(Rule::ManyJa4, &group, reason, suppressed, scene);
+            scene.out.push(alert);
+        }
+    }
+
+    fn rare_value_spread(&mut self, seen: &Seen, sighting: Sighting, scene: &mut Scene<'_>) {
+        let settings = &self.settings.rare_value_spread;
+        let rare = seen.label.is_none() || seen.known_bad.is_some();
+        let Some(since) = sighting.new_since.filter(|_| settings.enabled && rare) else {
+            return;
+        };
+        let value = self.seed.hash_one((seen.method, &*seen.value));
+        let client = self.seed.hash_one(scene.record.identity.client.0);
+        let found = self.spread.see(settings, value, client, since, scene.now);
+        if let Some(hosts) = found
+            && let Some(suppressed) = self.fire(Rule::RareValueSpread, &(seen.method, &*seen.value), scene)
+        {
+            let RareValueSpread { hosts: enough, window, rare_for, .. } = &self.settings.rare_value_spread;
+            let (method, value) = (seen.method.name(), &*seen.value);
+            let reason = format!(
+                "{method} {value}, new to this network within {rare_for}, came from {hosts} clients within {window}; \
+                 {enough} are enough"
+            );
+            let alert = self.alert(Rule::RareValueSpread, &[(method, value)], reason, suppressed, scene);
+            scene.out.push(alert);
+        }
+    }
+
+    fn new_chain(&mut self, mut scene: Scene<'_>) {
+        let settings = &self.settings.new_chain;
+        let record = scene.record;
+        let sni = record.attributes.tls.as_ref().and_then(|tls| tls.sni.as_deref());
+        let Some(sni) = sni.filter(|_| settings.enabled) else {
+            return;
+        };
+        // Each beginning of the chain has the hash of the one before it and the next value.
+        let (mut hashes, mut length, mut hash) = ([0; MAX_VALUES], 0, 0_u64);
+        for (seen, place) in record.history.iter().filter(|seen| seen.method == Method::Ja4x).zip(&mut hashes) {
+            hash = self.seed.hash_one((hash, &*seen.value));
+            *place = hash;
+            length += 1;
+        }
+        let beginnings = hashes.get(..length).unwrap_or_default();
+        let Some(before) = self.chains.see(settings, sni, beginnings) else {
+            return;
+        };
+        if let Some(suppressed) = self.fire(Rule::NewChain, &sni, &mut scene) {
+            let values = record.history.iter().filter(|seen| seen.method == Method::Ja4x).map(|seen| &*seen.value);
+            let chain = values.collect::<Vec<_>>().join(", ");
+            let enough = self.settings.new_chain.observations;
+            let reason = format!(
+                "{length} certificates for {sni} have JA4X {chain}; {before} chains before had other shapes, {enough} are enough"
+            );
+            let alert = self.alert(Rule::NewChain, &[("sni", sni)], reason, suppressed, &scene);
+            scene.out.push(alert);
+        }
+    }
+
+    fn beacon(&mut self, seen: &Seen, scene: &mut Scene<'_>) {
+        let settings = &self.settings.beacon;
+        let identity = &scene.record.identity;
+        if !settings.enabled {
+            return;
+        }
+        let (client, server): (IpAddr, _) = (identity.client.0, identity.server);
+        let key = (client, server, self.seed.hash_one((seen.method, &*seen.value)));
+        let Some(found) = self.beacons.see(settings, key, scene.now) else {
+            return;
+        };
+        let Some(suppressed) = self.fire(Rule::Beacon, &(client, server, seen.method, &*seen.value), scene) else {
+            return;
+        };
+        let beacon::Found { intervals, mean, variation } = found;
+        let most = self.settings.beacon.variation;
+        let reason = format!(
+            "{intervals} intervals of {mean:.1} s on average vary by {variation:.3} (standard deviation over mean); up to \
+             {most} is regular"
+        );
+        let (client, server, port) = (client.to_string(), server.0.to_string(), server.1.to_string());
+        let group: Group<'_> =
+            &[("src_ip", &client), ("dst_ip", &server), ("dst_port", &port), (seen.method.name(), &seen.value)];
+        let alert = self.alert(Rule::Beacon, group, reason, suppressed, scene);
+        scene.out.push(alert);
+    }
+
+    /// Counts a firing, and asks whether it is told.
+    fn fire(&mut self, rule: Rule, group: &impl Hash, scene: &mut Scene<'_>) -> Option<u64> {
+        if let Some(fired) = self.fired.get_mut(rule as usize) {
+            *fired += 1;
+        }
+        let cooldown = self.settings.common(rule).cooldown.0;
+        scene.cooldowns.check(rule.name(), group, scene.now, cooldown)
+    }
+
+    fn alert(&self, rule: Rule, group: Group<'_>, reason: String, suppressed: u64, scene: &Scene<'_>) -> Alert {
+        let (name, description) = self.words.get(rule as usize).cloned().unwrap_or_default();
+        Alert {
+            time: scene.now,
+            packet: scene.packet,
+            rule: name,
+            description,
+            severity: self.settings.common(rule).severity,
+            group: group.iter().map(|&(name, value)| (name.into(), value.into())).collect(),
+            reason,
+            flow: Some(scene.record.identity),
+            interface: Some(scene.record.interface),
+            fingerprint: scene.seen.map(|seen| (seen.method, Arc::clone(&seen.value))),
+            category: None,
+            confidence: None,
+            suppressed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+//! Settings of the built-in rules: a section `[builtin.NAME]` each.
+
+use serde::{Deserialize, Serialize};
+
+use super::Rule;
+use crate::anomaly::settings::Span;
+use crate::engine::alert::Severity;
+
+/// What every rule has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Common {
+    /// Whether it is evaluated.
+    pub enabled: bool,
+    /// How much an alert matters.
+    pub severity: Severity,
+    /// How long one alert stands for all further ones of its group.
+    pub cooldown: Span,
+}
+
+/// A rule's section: what every rule has, and settings of its own with their defaults.
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident($severity:ident, $cooldown:literal) {
+        $($(#[$about:meta])* $field:ident: $type:ty = $default:expr,)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            /// Whether it is evaluated.
+            pub enabled: bool,
+            /// How much an alert matters.
+            #[serde(with = "crate::anomaly::settings::severity")]
+            pub severity: Severity,
+            /// How long one alert stands for all further ones of its group.
+            pub cooldown: Span,
+            $($(#[$about])* pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                let (severity, cooldown) = (Severity::$severity, Span::seconds($cooldown));
+                Self { enabled: true, severity, cooldown, $($field: $default,)* }
+            }
+        }
+
+        impl $name {
+            fn common(&self) -> Common {
+                let Self { enabled, severity, cooldown, .. } = *self;
+                Common { enabled, severity, cooldown }
+            }
+        }
+    };
+}
+
+section! {
+    /// A value is known to be bad.
+    KnownBad(High, 600) {
+        /// Confidence from which on the severity is the one above; below it, where ordinary software shares the value,
+        /// it is low.
+        confidence: u8 = 50,
+    }
+}
+
+section! {
+    /// A value was never seen before.
+    FirstSeen(Low, 600) {
+        /// Values that are new to a local host alone are told too.
+        hosts: bool = true,
+    }
+}
+
+section! {
+    /// A path shows a tunnel that had none.
+    NewTunnel(Medium, 3600) {
+        /// Connections of a path without a tunnel from which on one is told.
+        observations: u32 = 5,
+    }
+}
+
+section! {
+    /// A client's stack is not what its User-Agent says.
+    UserAgentMismatch(Medium, 3600) {
+        /// How long a User-Agent and the JA4s of its host are held against each other.
+        window: Span = Span::seconds(600),
+        /// JA4s of a host that have to speak against its User-Agent, where none of them went to the same server.
+        sightings: u32 = 3,
+    }
+}
+
+section! {
+    /// One host shows many JA4s.
+    ManyJa4(Medium, 3600) {
+        /// Different JA4s that are still usual, at most 127.
+        threshold: u32 = 20,
+        /// In which time.
+        window: Span = Span::seconds(600),
+    }
+}
+
+section! {
+    /// A rare value spreads over hosts.
+    RareValueSpread(Medium, 86400) {
+        /// Clients with the value that are told, at most 64.
+        hosts: u32 = 5,
+        /// In which time.
+        window: Span = Span::seconds(3600),
+        /// How long after its first sighting a value is rare.
+        rare_for: Span = Span::seconds(86400),
+    }
+}
+
+section! {
+    /// The shape of a certificate chain was never seen for a server name.
+    NewChain(Low, 3600) {
+        /// Chains of a server name from which on a new shape is told.
+        observations: u32 = 5,
+    }
+}
+
+section! {
+    /// A value comes to one destination at regular intervals.
+    Beacon(Low, 86400) {
+        /// Intervals that have to be regular, 3 to 32.
+        intervals: u32 = 8,
+        /// Largest coefficient of variation, standard deviation over mean, that is regular.
+        variation: f64 = 0.15,
+        /// Shortest interval.
+        min_interval: Span = Span::seconds(5),
+    }
+}
+
+/// Settings of all rules.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Rule `known_bad`.
+    pub known_bad: KnownBad,
+    /// Rule `first_seen`.
+    pub first_seen: FirstSeen,
+    /// Rule `new_tunnel`.
+    pub new_tunnel: NewTunnel,
+    /// Rule `user_agent_mismatch`.
+    pub user_agent_mismatch: UserAgentMismatch,
+    /// Rule `many_ja4`.
+    pub many_ja4: ManyJa4,
+    /// Rule `rare_value_spread`.
+    pub rare_value_spread: RareValueSpread,
+    /// Rule `new_chain`.
+    pub new_chain: NewChain,
+    /// Rule `beacon`.
+    pub beacon: Beacon,
+}
+
+impl Settings {
+    /// What a rule has in common with the others.
+    #[must_use]
+    pub fn common(&self, rule: Rule) -> Common {
+        match rule {
+            Rule::KnownBad => self.known_bad.common(),
+            Rule::FirstSeen => self.first_seen.common(),
+            Rule::NewTunnel => self.new_tunnel.common(),
+            Rule::UserAgentMismatch => self.user_agent_mismatch.common(),
+            Rule::ManyJa4 => self.many_ja4.common(),
+            Rule::RareValueSpread => self.rare_value_spread.common(),
+            Rule::NewChain => self.new_chain.common(),
+            Rule::Beacon => self.beacon.common(),
+        }
+    }
+
+    /// Changes a rule as an override says. A threshold is the confidence of `known_bad`, the sightings of
+    /// `user_agent_mismatch`, the observations of `new_tunnel` and `new_chain`, the number of JA4s of `many_ja4`,
+    /// of hosts of `rare_value_spread`, of intervals of `beacon`.
+    ///
+    /// # Errors
+    /// A threshold that is out of range, or for `first_seen`, which has none.
+    pub fn set(
+        &mut self,
+        rule: Rule,
+        enabled: Option<bool>,
+        severity: Option<Severity>,
+        threshold: Option<u32>,
+    ) -> Result<(), String> {
+        macro_rules! set {
+            ($section:ident, $($threshold:ident)?) => {{
+                let section = &mut self.$section;
+                section.enabled = enabled.unwrap_or(section.enabled);
+                section.severity = severity.unwrap_or(section.severity);
+                $(section.$threshold = threshold.unwrap_or(section.$threshold);)?
+            }};
+        }
+        match rule {
+            Rule::KnownBad => {
+                set!(known_bad,);
+                if let Some(threshold) = threshold {
+                    self.known_bad.confidence = u8::try_from(threshold).unwrap_or(u8::MAX);
+                }
+            }
+            Rule::FirstSeen if threshold.is_some() => return Err("rule 'first_seen' has no threshold".to_owned()),
+            Rule::FirstSeen => set!(first_seen,),
+            Rule::NewTunnel => set!(new_tunnel, observations),
+            Rule::UserAgentMismatch => set!(user_agent_mismatch, sightings),
+            Rule::ManyJa4 => set!(many_ja4, threshold),
+            Rule::RareValueSpread => set!(rare_value_spread, hosts),
+            Rule::NewChain => set!(new_chain, observations),
+            Rule::Beacon => set!(beacon, intervals),
+        }
+        self.check()
+    }
+
+    /// Whether all values are in their ranges.
+    ///
+    /// # Errors
+    /// Names the first that is not, and its range.
+    pub fn check(&self) -> Result<(), String> {
+        let Self { known_bad, many_ja4, rare_value_spread, beacon, .. } = self;
+        let variation = beacon.variation;
+        let ranges = [
+            ("known_bad.confidence", u32::from(known_bad.confidence), 0, 100),
+            ("many_ja4.threshold", many_ja4.threshold, 1, super::many::MAX_VALUES - 1),
+            ("rare_value_spread.hosts", rare_value_spread.hosts, 2, super::spread::MAX_HOSTS),
+            ("beacon.intervals", beacon.intervals, 3, super::beacon::MAX_INTERVALS),
+        ];
+        for (name, value, least, most) in ranges {
+            if !(least..=most).contains(&value) {
+                return Err(format!("builtin.{name} is {value}; it must lie between {least} and {most}"));
+            }
+        }
+        if !(0.0..=1.0).contains(&variation) {
+            return Err(format!("builtin.beacon.variation is {variation}; it must lie between 0 and 1"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use super::*;
+
+    #[test]
+    fn a_file_changes_what_it_names() {
+        let settings: Settings = toml::from_str(
+            "[beacon]\nintervals = 12\nseverity = \"high\"\n[many_ja4]\nenabled = false\nwindow = \"1h\"",
+        )
+        .unwrap();
+        assert_eq!((settings.beacon.intervals, settings.beacon.severity), (12, Severity::High));
+        assert_eq!((settings.many_ja4.window, settings.many_ja4.threshold), (Span::seconds(3600), 20));
+        assert!(!settings.common(Rule::ManyJa4).enabled && settings.common(Rule::Beacon).enabled);
+        let again: Settings = toml::from_str(&toml::to_string(&settings).unwrap()).unwrap();
+        assert_eq!(again, settings);
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_words_are_refused() {
+        for (text, said) in [
+            ("[beacons]", "unknown field `beacons`"),
+            ("[beacon]\ninterval = 3", "unknown field `interval`"),
+            ("[beacon]\nseverity = \"bad\"", "'bad' is no severity"),
+            ("[beacon]\ncooldown = \"1 hour\"", "no length of time"),
+        ] {
+            let error = toml::from_str::<Settings>(text).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let mut settings = Settings::default();
+        assert_eq!(settings.check(), Ok(()));
+        let error = settings.set(Rule::Beacon, None, None, Some(2)).unwrap_err();
+        assert_eq!(error, "builtin.beacon.intervals is 2; it must lie between 3 and 32");
+        let mut settings = Settings::default();
+        settings.set(Rule::ManyJa4, Some(false), Some(Severity::Low), Some(50)).unwrap();
+        assert_eq!((settings.many_ja4.enabled, settings.many_ja4.threshold), (false, 50));
+        assert!(settings.set(Rule::FirstSeen, None, None, Some(1)).is_err());
+    }
+}

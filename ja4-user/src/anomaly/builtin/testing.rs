@@ -1,0 +1,52 @@
+//! Connections as the engine would hand them over.
+
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use crate::engine::record::{Record, Seen};
+use crate::event::{Attributes, FlowIdentity, Latency, Method, Side, Time};
+use crate::flow::community_id::CommunityId;
+
+pub(in crate::anomaly) fn at(seconds: u64) -> Time {
+    Time(seconds * 1_000_000_000)
+}
+
+pub(in crate::anomaly) fn record(client: &str, server: &str) -> Record {
+    let (client, server) = ((client.parse().unwrap(), 50_000), (server.parse().unwrap(), 443));
+    let community = CommunityId::of(client, server, 6);
+    Record {
+        identity: FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] },
+        interface: 0,
+        start: at(1),
+        last: at(1),
+        packets: [1; 2],
+        bytes: [100; 2],
+        ended: None,
+        latency: Latency::default(),
+        attributes: Attributes::default(),
+        history: Vec::new(),
+        hops: [None; 2],
+        mss: None,
+        tunnel: None,
+        os: None,
+        ssh: None,
+        app: None,
+        known_bad: None,
+        is_new: false,
+        fired: Vec::new(),
+    }
+}
+
+pub(in crate::anomaly) fn seen(method: Method, value: &str, count: u32) -> Seen {
+    Seen {
+        method,
+        side: Side::Client,
+        count,
+        value: value.into(),
+        raw: None,
+        time: at(1),
+        packet: Some(7),
+        first_seen: false,
+        label: None,
+        known_bad: None,
+    }
+}

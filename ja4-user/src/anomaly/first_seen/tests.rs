@@ -1,0 +1,244 @@
+#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SECOND: u64 = 1_000_000_000;
+const JA4: &str = "t13d1516h2_8daaf6152771_e5627efa2ab1";
+
+fn at(seconds: u64) -> Time {
+    Time(seconds * SECOND)
+}
+
+fn host(last: u8) -> Option<IpAddr> {
+    Some(IpAddr::from([10, 0, 0, last]))
+}
+
+fn settings(learning: u64) -> Settings {
+    Settings { learning: Span::seconds(learning), forget_after: Span::seconds(100), ..Settings::default() }
+}
+
+fn first_seen(settings: &Settings) -> FirstSeen {
+    FirstSeen::new(settings, Locals::default(), None)
+}
+
+/// Everything that storage is to be given, in batches of seven.
+fn drain(seen: &mut FirstSeen) -> Vec<Row> {
+    let mut rows = Vec::new();
+    loop {
+        let batch = seen.drain_dirty(7);
+        assert!(batch.len() <= 7);
+        rows.extend_from_slice(&batch);
+        if batch.len() < 7 {
+            return rows;
+        }
+    }
+}
+
+#[test]
+fn a_value_is_new_once_on_the_network_and_once_for_each_local_host() {
+    let mut seen = first_seen(&settings(0));
+    let mut check = |method, host, second| {
+        let Sighting { first, first_for_host, .. } = seen.check(method, JA4, host, at(second));
+        (first, first_for_host)
+    };
+    assert_eq!(check(Method::Ja4, host(1), 1), (true, true));
+    assert_eq!(check(Method::Ja4, host(1), 2), (false, false)); // the same connection's second, say
+    assert_eq!(check(Method::Ja4, host(2), 3), (false, true));
+    assert_eq!(check(Method::Ja4, Some(IpAddr::from([9, 9, 9, 9])), 4), (false, false)); // not local
+    assert_eq!(check(Method::Ja4, None, 4), (false, false));
+    assert_eq!(check(Method::Ja4s, host(1), 5), (true, false)); // another method, not looked at per host
+    assert_eq!(check(Method::Ja4l, host(1), 6), (false, false)); // a distance
+    assert_eq!(check(Method::Ja4ssh, host(1), 7), (false, false)); // not configured
+    let stats = seen.stats();
+    assert_eq!((stats.values, stats.host_values), (2, 2));
+    assert_eq!((stats.first, stats.first_for_host), (2, 2));
+}
+
+#[test]
+fn ja4ssh_takes_part_per_host_where_configured() {
+    let settings = Settings { host_methods: Methods::of(&[Method::Ja4ssh]), ..settings(0) };
+    let mut seen = first_seen(&settings);
+    let sighting = seen.check(Method::Ja4ssh, "c36s36_c51s80_c69s0", host(1), at(1));
+    assert_eq!((sighting.first, sighting.first_for_host), (false, true));
+    assert!(!seen.check(Method::Ja4ssh, "c36s36_c51s80_c69s0", host(1), at(1)).first_for_host);
+    assert!(!seen.check(Method::Ja4, JA4, host(1), at(1)).first_for_host);
+}
+
+#[test]
+fn nothing_is_new_while_the_network_is_learned() {
+    let mut seen = first_seen(&settings(60));
+    assert_eq!(seen.learning_left(at(1000)), Span::seconds(60));
+    let learned = seen.check(Method::Ja4, JA4, host(1), at(1000));
+    assert_eq!(learned, Sighting { learning: true, ..Sighting::default() });
+    assert_eq!(seen.learning_left(at(1015)).to_string(), "45s");
+    assert!(!seen.check(Method::Ja4, JA4, host(1), at(1061)).first);
+    let late = seen.check(Method::Ja4, "t12i0100_", host(1), at(1060));
+    assert_eq!((late.first, late.first_for_host, late.learning), (true, true, false));
+    assert_eq!(late.new_since, Some(at(1060)));
+    assert_eq!(seen.check(Method::Ja4, "t12i0100_", None, at(1070)).new_since, Some(at(1060)));
+    assert_eq!(seen.check(Method::Ja4, JA4, None, at(1070)).new_since, None);
+    assert_eq!((seen.started(), seen.learning_left(at(1061))), (Some(at(1000)), Span::default()));
+}
+
+#[test]
+fn a_restart_neither_forgets_nor_learns_anew() {
+    let mut before = first_seen(&settings(60));
+    before.check(Method::Ja4, JA4, host(1), at(1000));
+    let rows = drain(&mut before);
+    for started in [before.started(), None] {
+        let mut after = FirstSeen::new(&settings(60), Locals::default(), started);
+        after.load(rows.clone());
+        assert_eq!(drain(&mut after), []);
+        assert!(!after.check(Method::Ja4, JA4, host(1), at(1070)).first);
+        assert!(after.check(Method::Ja4, "another", host(1), at(1070)).first);
+        let row = after.get(Method::Ja4, JA4, None).unwrap();
+        assert_eq!((row.first, row.last, row.count), (at(1000), at(1070), 2));
+        assert_eq!(after.started(), Some(at(1000)));
+    }
+}
+
+#[test]
+fn storage_gets_one_row_for_many_sightings() {
+    let mut seen = first_seen(&settings(0));
+    for second in 1..=50 {
+        seen.check(Method::Ja4, JA4, host(1), at(second));
+    }
+    let mut rows = drain(&mut seen);
+    rows.sort_by_key(|row| row.host);
+    let row = |host| Row { method: Method::Ja4, value: JA4.into(), host, first: at(1), last: at(50), count: 50 };
+    assert_eq!(rows, [row(None), row(host(1))]);
+    assert_eq!(drain(&mut seen), []);
+    seen.check(Method::Ja4, JA4, None, at(51));
+    assert_eq!(drain(&mut seen), [Row { last: at(51), count: 51, ..row(None) }]);
+}
+
+#[test]
+fn what_has_to_go_is_stored_first_and_counted() {
+    let settings = Settings { max_values: 10, ..settings(0) };
+    let mut seen = first_seen(&settings);
+    for number in 0..100_u64 {
+        assert!(seen.check(Method::Ja4, &format!("value {number}"), None, at(number)).first);
+    }
+    assert_eq!((seen.stats().values, seen.stats().evicted), (10, 90));
+    let mut numbers: Vec<_> = drain(&mut seen).iter().map(|row| row.first).collect();
+    numbers.sort();
+    assert_eq!(numbers, (0..100).map(at).collect::<Vec<_>>());
+    for number in 0..60_000_u64 {
+        seen.check(Method::Ja4, &format!("flood {number}"), None, at(200));
+    }
+    let stats = seen.stats();
+    assert_eq!(stats.unsaved as usize + drain(&mut seen).len(), 60_000);
+    assert_eq!(stats.unsaved, 60_000 - 10 - MAX_WAITING as u64);
+}
+
+#[test]
+fn long_values_are_bounded_in_bytes() {
+    let settings = Settings { max_bytes: 10_000, ..settings(0) };
+    let mut seen = first_seen(&settings);
+    for number in 0..100 {
+        seen.check(Method::Ja4d, &format!("{number:01000}"), None, at(1));
+        assert!(seen.stats().bytes <= 10_000);
+    }
+    assert_eq!((seen.stats().values, seen.stats().evicted), (10, 90));
+}
+
+#[test]
+fn forgotten_values_are_new_again() {
+    let mut seen = first_seen(&settings(0));
+    seen.check(Method::Ja4, JA4, host(1), at(1));
+    assert!(seen.forget(Method::Ja4, JA4, None) && !seen.forget(Method::Ja4, JA4, None));
+    let again = seen.check(Method::Ja4, JA4, host(1), at(2));
+    assert_eq!((again.first, again.first_for_host), (true, false));
+    seen.tick(at(102));
+    assert_eq!(seen.stats().values, 1);
+    seen.tick(at(103));
+    assert_eq!((seen.stats().values, seen.stats().bytes, seen.stats().forgotten), (0, 0, 2));
+}
+
+/// The rules, as simply as they can be put.
+#[derive(Default)]
+struct Model {
+    seen: HashMap<(Method, Option<IpAddr>, String), Row>,
+}
+
+impl Model {
+    fn check(&mut self, method: Method, value: &str, host: Option<IpAddr>, now: Time) -> bool {
+        let key = (method, host, value.to_owned());
+        if self.seen.get(&key).is_some_and(|row| now.0.saturating_sub(row.last.0) > 100 * SECOND) {
+            self.seen.remove(&key);
+        }
+        let new = !self.seen.contains_key(&key);
+        let fresh = Row { method, value: value.into(), host, first: now, last: now, count: 0 };
+        let row = self.seen.entry(key).or_insert(fresh);
+        row.count += 1;
+        row.last = now;
+        new
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    See(Method, u8, u8),
+    Pass(u64),
+    Store,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let method = prop::sample::select(vec![Method::Ja4, Method::Ja4t, Method::Ja4s]);
+    prop_oneof![
+        8 => (method, 0..6_u8, 0..4_u8).prop_map(|(method, value, host)| Step::See(method, value, host)),
+        2 => (0..60_u64).prop_map(Step::Pass),
+        1 => Just(Step::Store),
+        1 => Just(Step::Restart),
+    ]
+}
+
+proptest! {
+    /// Whatever is seen, stored, aged or restarted in between: what a plain table would say.
+    #[test]
+    fn it_says_what_a_plain_table_says(learning in 0..100_u64, steps in prop::collection::vec(step(), 1..200)) {
+        let settings = settings(learning);
+        let (mut seen, mut model) = (first_seen(&settings), Model::default());
+        let mut stored = HashMap::new();
+        let (mut now, mut started) = (at(1000), None);
+        for step in steps {
+            match step {
+                Step::See(method, value, last) => {
+                    let started = *started.get_or_insert(now);
+                    let approved = now.0 - started.0 < learning * SECOND;
+                    let value = format!("value {value}");
+                    let first = model.check(method, &value, None, now);
+                    let for_host = last > 0 && method != Method::Ja4s && model.check(method, &value, host(last), now);
+                    let sighting = seen.check(method, &value, host(last).filter(|_| last > 0), now);
+                    prop_assert_eq!(sighting.first, first && !approved);
+                    prop_assert_eq!(sighting.first_for_host, for_host && !approved);
+                    prop_assert_eq!(sighting.learning, approved);
+                }
+                Step::Pass(seconds) => {
+                    now.0 += seconds * SECOND;
+                    seen.tick(now);
+                }
+                Step::Store | Step::Restart => {
+                    for row in drain(&mut seen) {
+                        stored.insert((row.method, row.host, row.value.to_string()), row);
+                    }
+                    let horizon = seen.horizon(now);
+                    stored.retain(|_, row| row.last >= horizon);
+                    model.seen.retain(|_, row| row.last >= horizon);
+                    prop_assert_eq!(&stored, &model.seen);
+                    if matches!(step, Step::Restart) {
+                        seen = FirstSeen::new(&settings, Locals::default(), seen.started());
+                        let mut rows: Vec<_> = stored.values().cloned().collect();
+                        rows.sort_by_key(|row| row.last);
+                        seen.load(rows);
+                    }
+                }
+            }
+        }
+    }
+}
