@@ -11,7 +11,7 @@ const ERA: u64 = 146_097;
 
 /// Formats times in UTC and keeps the second it formatted last: a shard's events come in bursts.
 #[derive(Clone, Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     /// Seconds since the epoch that the texts stand for.
     second: u64,
     /// `2026-11-23T`
@@ -22,7 +22,7 @@ pub(super) struct Clock {
 
 impl Clock {
     /// A clock that has formatted nothing yet.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut clock = Self { second: 0, date: [0; 11], time: [0; 9] };
         clock.set(0);
         clock
@@ -30,7 +30,7 @@ impl Clock {
 
     /// Appends `2026-11-23T07:00:00.123456789Z`.
     #[inline]
-    pub(super) fn timestamp(&mut self, at: Time, out: &mut Vec<u8>) {
+    pub(crate) fn timestamp(&mut self, at: Time, out: &mut Vec<u8>) {
         let [a, b, c] = self.turn(at);
         let ([a, b, c], [d, e, f], [g, h, i]) = (three(a), three(b), three(c));
         out.extend_from_slice(&self.date);
@@ -39,7 +39,7 @@ impl Clock {
     }
 
     /// Appends `07:00:00.123`.
-    pub(super) fn time_of_day(&mut self, at: Time, out: &mut Vec<u8>) {
+    pub(crate) fn time_of_day(&mut self, at: Time, out: &mut Vec<u8>) {
         let [milliseconds, ..] = self.turn(at);
         out.extend_from_slice(&self.time);
         out.extend_from_slice(&three(milliseconds));
@@ -67,7 +67,7 @@ impl Clock {
 ///
 /// A year outside of 0 to 9999, which no certificate can state (RFC 5280 section 4.1.2.5), prints as
 /// the nearest moment inside.
-pub(super) fn date_time(seconds: i64, out: &mut Vec<u8>) {
+pub(crate) fn date_time(seconds: i64, out: &mut Vec<u8>) {
     /// 0000-01-01T00:00:00 and 9999-12-31T23:59:59.
     const FIRST: i64 = -62_167_219_200;
     const LAST: i64 = 253_402_300_799;

@@ -7,7 +7,7 @@ use super::address::nibble;
 /// DEL and the C1 controls, which JSON allows as they are, are escaped too: a line that is shown in
 /// a terminal must not steer it.
 #[inline]
-pub(super) fn json(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn json(text: &str, out: &mut Vec<u8>) {
     // Without an early end, so that the compiler takes many bytes at a time.
     let plain = |byte| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
     if text.bytes().fold(true, |all, byte| all & plain(byte)) {
@@ -42,7 +42,7 @@ fn json_slowly(text: &str, out: &mut Vec<u8>) {
 /// leading tabs and line ends for it. Such text gets a `'` in front, which they take for "this is
 /// text". So does text that starts with `'`, so that a reader who takes one leading `'` off always
 /// has the text as it was.
-pub(super) fn csv(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn csv(text: &str, out: &mut Vec<u8>) {
     let quoted = text.bytes().any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n'));
     if quoted {
         out.push(b'"');
@@ -66,7 +66,7 @@ pub(super) fn csv(text: &str, out: &mut Vec<u8>) {
 
 /// Appends text for a terminal: at most `limit` characters, an ellipsis where that cut it; what
 /// would steer the terminal or the direction of the text shows as `\u{1b}`.
-pub(super) fn terminal(text: &str, limit: usize, out: &mut Vec<u8>) {
+pub(crate) fn terminal(text: &str, limit: usize, out: &mut Vec<u8>) {
     for (place, character) in text.chars().enumerate() {
         if place == limit {
             return push('…', out);
