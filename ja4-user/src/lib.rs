@@ -5,6 +5,8 @@
 //! follows one packet through them.
 #![forbid(unsafe_code)]
 
+pub mod alert;
+pub mod attach;
 pub mod capture;
 pub mod cli;
 pub mod engine;
@@ -15,4 +17,5 @@ pub mod object;
 pub mod packet;
 pub mod shard;
 pub mod sink;
+pub mod system;
 pub mod wire;
