@@ -7,8 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::Instant;
 
-use serde_json::Value;
 use ::tests::process::until;
+use serde_json::Value;
 
 use super::*;
 

@@ -93,6 +93,7 @@ pub struct Formatter {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each shard, which uses it for every event")]
 enum Form {
     Json(Json),
     Csv(Csv),
