@@ -117,7 +117,7 @@ fn another_user_is_turned_away() {
     let path = folder.path().join("attach");
     let server = AttachServer::start(&path).unwrap();
     let connect = |path: &Path| {
-        let script = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); print(s.recv(9))";
+        let script = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.settimeout(9); s.connect(sys.argv[1]); print(s.recv(9))";
         let mut command = Command::new("setpriv");
         command.args(["--reuid=65534", "--clear-groups", PYTHON, "-c", script]).arg(path);
         command.output().unwrap()
