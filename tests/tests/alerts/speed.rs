@@ -1,7 +1,6 @@
 //! Alerts per second through each sink, by hand:
 //! `cargo test -p tests --test alerts speed -- --ignored --nocapture`.
 
-use std::io::{Write as _, stderr};
 use std::net::{TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::thread;
@@ -54,5 +53,5 @@ fn measure(name: &str, mut sink: Value) {
     let stats = &sinks.stats()[0];
     let rate = stats.sent as f64 / took.as_secs_f64();
     let per_send = sending.as_nanos() / u128::from(ALERTS);
-    writeln!(stderr(), "{name:16} {rate:10.0} alerts/s, send {per_send} ns, failed {}", stats.failed).unwrap();
+    eprintln!("{name:16} {rate:10.0} alerts/s, send {per_send} ns, failed {}", stats.failed);
 }
