@@ -5,7 +5,9 @@
 //! follows one packet through them.
 #![forbid(unsafe_code)]
 
+pub mod alert;
 pub mod anomaly;
+pub mod attach;
 pub mod capture;
 pub mod cli;
 pub mod engine;
@@ -18,4 +20,5 @@ pub mod packet;
 pub mod shard;
 pub mod sink;
 pub mod storage;
+pub mod system;
 pub mod wire;

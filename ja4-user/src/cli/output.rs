@@ -18,8 +18,8 @@ pub(super) struct Output {
     #[arg(long, value_enum, default_value_t)]
     pub(super) format: Format,
 
-    /// Print only these: fingerprint, connection, stats, or methods such as ja4,ja4s
-    #[arg(long, value_name = "LIST", default_value = "fingerprint,connection,stats")]
+    /// Print only these: fingerprint, connection, alert, stats, or methods such as ja4,ja4s
+    #[arg(long, value_name = "LIST", default_value = "fingerprint,connection,alert,stats")]
     types: Filter,
 
     /// Print raw and original-order forms too

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Appends an address: dotted decimal, or the one form that RFC 5952 section 4 allows.
-pub(super) fn address(address: IpAddr, out: &mut Vec<u8>) {
+pub(crate) fn address(address: IpAddr, out: &mut Vec<u8>) {
     match address {
         IpAddr::V4(address) => v4(address, out),
         IpAddr::V6(address) => v6(address, out),
@@ -89,7 +89,7 @@ fn hex(group: u16, out: &mut Vec<u8>) {
 }
 
 /// The lowest four bits as a hex digit.
-pub(super) const fn nibble(value: u16) -> u8 {
+pub(crate) const fn nibble(value: u16) -> u8 {
     let low = (value & 0xf) as u8;
     if low < 10 { b'0' + low } else { b'a' - 10 + low }
 }

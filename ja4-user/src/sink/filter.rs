@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::event::Method;
 
 /// A choice of event types and fingerprint methods, written as a list with commas:
-/// `fingerprint`, `connection`, `stats`, and names of methods.
+/// `fingerprint`, `connection`, `alert`, `stats`, and names of methods.
 ///
 /// Names of methods stand for the fingerprints of these methods alone, with or without
 /// `fingerprint` beside them: `ja4,ja4s` prints these two and nothing else, `ja4,stats` the JA4s and
@@ -17,6 +17,7 @@ pub struct Filter {
     /// A bit for each [`Method`].
     methods: u32,
     connection: bool,
+    alert: bool,
     stats: bool,
 }
 
@@ -37,6 +38,12 @@ impl Filter {
         self.connection
     }
 
+    /// Whether alerts are printed.
+    #[must_use]
+    pub const fn alert(self) -> bool {
+        self.alert
+    }
+
     /// Whether statistics are printed.
     #[must_use]
     pub const fn stats(self) -> bool {
@@ -47,7 +54,7 @@ impl Filter {
 /// Everything is printed.
 impl Default for Filter {
     fn default() -> Self {
-        Self { methods: Self::EVERY_METHOD, connection: true, stats: true }
+        Self { methods: Self::EVERY_METHOD, connection: true, alert: true, stats: true }
     }
 }
 
@@ -58,6 +65,7 @@ const fn bit(method: Method) -> u32 {
 /// Names of the event types, as they stand in `event_type`.
 pub(super) const FINGERPRINT: &str = "fingerprint";
 pub(super) const CONNECTION: &str = "connection";
+pub(super) const ALERT: &str = "alert";
 pub(super) const STATS: &str = "stats";
 
 /// A word that names neither an event type nor a method.
@@ -70,19 +78,20 @@ pub struct FilterError {
 
 /// What a list may hold.
 fn words() -> Vec<&'static str> {
-    [FINGERPRINT, CONNECTION, STATS].into_iter().chain(Method::ALL.map(Method::name)).collect()
+    [FINGERPRINT, CONNECTION, ALERT, STATS].into_iter().chain(Method::ALL.map(Method::name)).collect()
 }
 
 impl FromStr for Filter {
     type Err = FilterError;
 
     fn from_str(list: &str) -> Result<Self, FilterError> {
-        let mut filter = Self { methods: 0, connection: false, stats: false };
+        let mut filter = Self { methods: 0, connection: false, alert: false, stats: false };
         let mut fingerprint = false;
         for word in list.split(',').map(str::trim) {
             match word {
                 FINGERPRINT => fingerprint = true,
                 CONNECTION => filter.connection = true,
+                ALERT => filter.alert = true,
                 STATS => filter.stats = true,
                 _ => match Method::ALL.into_iter().find(|method| method.name() == word) {
                     Some(method) => filter.methods |= bit(method),
@@ -111,6 +120,7 @@ mod tests {
         let methods = Method::ALL.into_iter().filter(|&method| filter.fingerprint(method));
         let mut passes = methods.map(Method::name).collect::<Vec<_>>();
         passes.extend(filter.connection().then_some("connection"));
+        passes.extend(filter.alert().then_some("alert"));
         passes.extend(filter.stats().then_some("stats"));
         passes
     }
@@ -124,6 +134,8 @@ mod tests {
         assert_eq!(passes("ja4s,ja4"), ["ja4", "ja4s"]);
         assert_eq!(passes("fingerprint, ja4ls"), ["ja4ls"]);
         assert_eq!(passes("ja4t,stats"), ["ja4t", "stats"]);
+        assert_eq!(passes("alert"), ["alert"]);
+        assert_eq!(passes("connection,alert"), ["connection", "alert"]);
     }
 
     #[test]
@@ -132,14 +144,16 @@ mod tests {
         for method in Method::ALL {
             assert!(Filter::default().fingerprint(method) && every.fingerprint(method));
         }
-        assert!(Filter::default().connection() && Filter::default().stats());
+        let filter = Filter::default();
+        assert!(filter.connection() && filter.alert() && filter.stats());
+        assert!(every.alert());
     }
 
     #[test]
     fn a_bad_word_is_named_beside_the_good_ones() {
         assert_eq!(
             "ja4,ja5,stats".parse::<Filter>().unwrap_err().to_string(),
-            "'ja5' is no event type or method; there are fingerprint, connection, stats, \
+            "'ja5' is no event type or method; there are fingerprint, connection, alert, stats, \
              ja4, ja4s, ja4t, ja4ts, ja4l, ja4ls, ja4h, ja4x, ja4ssh, ja4d, ja4d6",
         );
         for list in ["", "ja4,", "JA4"] {

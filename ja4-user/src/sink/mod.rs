@@ -5,7 +5,8 @@
 //! buffer has grown. Strings of an event come from the wire, and each format makes them harmless in
 //! its own way; see [`Format`].
 
-mod address;
+mod additions;
+pub(crate) mod address;
 pub(crate) mod clock;
 mod csv;
 pub(crate) mod escape;
@@ -20,10 +21,12 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+pub use self::additions::Additions;
 pub use self::filter::{Filter, FilterError};
 pub(crate) use self::json::attributes as attributes_json;
 pub use self::stats::{Group, StatsRecord, Value};
 use self::{csv::Csv, json::Json, table::Table};
+use crate::engine::alert::Alert;
 use crate::event::{Connection, Fingerprint, Time};
 
 /// What a line looks like.
@@ -86,9 +89,12 @@ pub struct Context {
 pub struct Formatter {
     filter: Filter,
     form: Form,
+    /// What ends a line here; `None` where whoever has it next does.
+    ends: Option<Additions>,
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each shard, which uses it for every event")]
 enum Form {
     Json(Json),
     Csv(Csv),
@@ -105,7 +111,14 @@ impl Formatter {
             Format::Csv => Form::Csv(Csv::new(context)),
             Format::Table => Form::Table(Table::new()),
         };
-        Self { filter, form }
+        Self { filter, form, ends: Some(Additions::new(format)) }
+    }
+
+    /// The same formatter, but it leaves the lines of fingerprints and connections open: without their
+    /// end, for [`Additions`] to end them with what is known by then.
+    #[must_use]
+    pub fn open(self) -> Self {
+        Self { ends: None, ..self }
     }
 
     /// What comes once, before the first line of a stream; nothing for JSON.
@@ -127,6 +140,7 @@ impl Formatter {
             Form::Csv(csv) => csv.fingerprint(event, out),
             Form::Table(table) => table.fingerprint(event, out),
         }
+        self.end(out);
     }
 
     /// Appends the line of a connection's end, unless the filter leaves it out.
@@ -138,6 +152,26 @@ impl Formatter {
             Form::Json(json) => json.connection(event, out),
             Form::Csv(csv) => csv.connection(event, out),
             Form::Table(table) => table.connection(event, out),
+        }
+        self.end(out);
+    }
+
+    /// Appends an alert's line, unless the filter leaves it out; `raw` is the raw form of its
+    /// fingerprint, where that is to be printed too.
+    pub fn alert(&mut self, alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
+        if !self.filter.alert() {
+            return;
+        }
+        match &mut self.form {
+            Form::Json(json) => json.alert(alert, raw, out),
+            Form::Csv(csv) => csv.alert(alert, raw, out),
+            Form::Table(table) => table.alert(alert, out),
+        }
+    }
+
+    fn end(&self, out: &mut Vec<u8>) {
+        if let Some(additions) = self.ends {
+            additions.nothing(out);
         }
     }
 
@@ -205,10 +239,13 @@ mod tests {
     }
 
     /// Events that the tests of every format print.
-    pub(super) mod samples {
+    pub(crate) mod samples {
         use std::net::{IpAddr, Ipv4Addr};
+        use std::sync::Arc;
 
         use super::super::Context;
+        use crate::engine::alert::{Alert, Severity};
+        use crate::engine::record::{KnownBad, Label, Record, Seen, SshSession, Tunnel};
         use crate::event::{
             Attributes, Cause, Certificate, Connection, Dhcp, Ended, Fingerprint, FlowIdentity, Hook, Http, Latency,
             Method, Quic, Side, Ssh, Time, Tls,
@@ -307,6 +344,76 @@ mod tests {
                 raw_original: None,
                 certificate: None,
                 attributes,
+            }
+        }
+
+        /// An alert with everything.
+        pub(crate) fn alert() -> Alert {
+            Alert {
+                time: TIME,
+                packet: Some(12),
+                rule: "known_bad".into(),
+                description: "a fingerprint is known to be bad".into(),
+                severity: Severity::High,
+                group: vec![("src_ip".into(), "10.0.0.1".into())],
+                reason: "ja4 t13d190900_9dc949149365_97f8aa674fd9 is Sliver".to_owned(),
+                flow: Some(flow()),
+                interface: Some(1),
+                fingerprint: Some((Method::Ja4, "t13d190900_9dc949149365_97f8aa674fd9".into())),
+                category: Some("c2".into()),
+                confidence: Some(40),
+                suppressed: 3,
+            }
+        }
+
+        /// A fingerprint of which everything is known.
+        pub(crate) fn seen() -> Seen {
+            Seen {
+                method: Method::Ja4,
+                side: Side::Client,
+                count: 1,
+                value: "t13d1516h2_8daaf6152771_e5627efa2ab1".into(),
+                raw: None,
+                time: TIME,
+                packet: None,
+                first_seen: true,
+                label: Some(Arc::new(Label {
+                    name: "Chromium".into(),
+                    source: "builtin".into(),
+                    category: Some("browser".into()),
+                    confidence: Some(90),
+                })),
+                known_bad: Some(Arc::new(KnownBad {
+                    pattern: "t13d15*".into(),
+                    category: "c2".into(),
+                    confidence: 20,
+                    note: "shared with browsers".into(),
+                })),
+            }
+        }
+
+        /// A connection of which everything is known.
+        pub(crate) fn record() -> Record {
+            Record {
+                identity: flow(),
+                interface: 1,
+                start: Time(TIME.0 - 1_500_000_000),
+                last: TIME,
+                packets: [12, 10],
+                bytes: [1_234, 56_789],
+                ended: Some(Ended::Fin),
+                latency: Latency::default(),
+                attributes: Attributes::default(),
+                app: seen().label,
+                known_bad: seen().known_bad,
+                history: vec![seen()],
+                hops: [Some(3), None],
+                mss: Some(1380),
+                tunnel: Some(Tunnel { name: "wireguard", confidence: 60, mtu: 1420 }),
+                os: Some("linux"),
+                ssh: Some(SshSession::Interactive),
+                is_new: true,
+                fired: vec!["a fingerprint is known to be bad".into(), "a value was never seen".into()],
             }
         }
 

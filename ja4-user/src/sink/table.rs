@@ -6,8 +6,10 @@ use std::net::IpAddr;
 use super::address::address;
 use super::clock::Clock;
 use super::escape;
-use super::filter::{CONNECTION, STATS};
+use super::filter::{ALERT, CONNECTION, STATS};
 use super::stats::{Group, StatsRecord, Value};
+use crate::engine::alert::Alert;
+use crate::engine::record::{KnownBad, Label, Record, Seen};
 use crate::event::{Attributes, Certificate, Connection, Fingerprint, FlowIdentity, Time};
 
 /// Widths of the columns in characters. What is longer pushes the rest of its line to the right.
@@ -15,6 +17,8 @@ const TIME: usize = "07:00:00.123".len();
 const TYPE: usize = CONNECTION.len();
 const ENDPOINT: usize = "255.255.255.255:65535".len();
 const VALUE: usize = "t13d1516h2_8daaf6152771_e5627efa2ab1".len();
+/// Both endpoints and the arrow between them, less the gap behind them.
+const NO_ENDS: usize = ENDPOINT + GAP.len() + "-> ".len() + ENDPOINT;
 /// Between two columns.
 const GAP: &[u8] = b"  ";
 
@@ -23,6 +27,8 @@ const GAP: &[u8] = b"  ";
 const NAME_SHOWN: usize = 255;
 /// Characters of a value that are shown; raw forms are not, so this is far from all of them.
 const VALUE_SHOWN: usize = 255;
+/// Characters of an application's name that are shown.
+const LABEL_SHOWN: usize = 40;
 /// Counters in a line of statistics: about what a screen's width holds.
 const COUNTERS_SHOWN: usize = 8;
 
@@ -68,6 +74,31 @@ impl Table {
         });
     }
 
+    pub(super) fn alert(&mut self, alert: &Alert, out: &mut Vec<u8>) {
+        column(TIME, out, |out| self.clock.time_of_day(alert.time, out));
+        column(TYPE, out, |out| out.extend_from_slice(ALERT.as_bytes()));
+        match &alert.flow {
+            Some(flow) => ends(flow, out),
+            None => column(NO_ENDS, out, |_| {}),
+        }
+        column(VALUE, out, |out| {
+            write(out, format_args!("{} ", alert.severity));
+            escape::terminal(&alert.rule, VALUE_SHOWN, out);
+        });
+        escape::terminal(&alert.reason, VALUE_SHOWN, out);
+        for (name, value) in &alert.group {
+            out.push(b' ');
+            escape::terminal(name, NAME_SHOWN, out);
+            out.push(b'=');
+            escape::terminal(value, NAME_SHOWN, out);
+        }
+        if alert.suppressed > 0 {
+            write(out, format_args!(" (and {} like it)", alert.suppressed));
+        }
+        trim(out);
+        out.push(b'\n');
+    }
+
     pub(super) fn stats(&mut self, at: Time, record: &StatsRecord, out: &mut Vec<u8>) {
         column(TIME, out, |out| self.clock.time_of_day(at, out));
         column(TYPE, out, |out| out.extend_from_slice(STATS.as_bytes()));
@@ -79,9 +110,11 @@ impl Table {
             escape::terminal(name, VALUE_SHOWN, out);
             write(out, format_args!("={count} "));
         }
-        end(out);
+        trim(out);
+        out.push(b'\n');
     }
 
+    /// Leaves the line open: marks may follow.
     fn line(
         &mut self,
         at: Time,
@@ -93,15 +126,12 @@ impl Table {
     ) {
         column(TIME, out, |out| self.clock.time_of_day(at, out));
         column(TYPE, out, |out| out.extend_from_slice(kind.as_bytes()));
-        column(ENDPOINT, out, |out| endpoint(flow.client, out));
-        // The arrow is one character in three bytes.
-        out.extend_from_slice("→  ".as_bytes());
-        column(ENDPOINT, out, |out| endpoint(flow.server, out));
+        ends(flow, out);
         column(VALUE, out, value);
         if let Some(name) = name {
             escape::terminal(name, NAME_SHOWN, out);
         }
-        end(out);
+        trim(out);
     }
 }
 
@@ -133,6 +163,42 @@ fn counters(Group(top): &Group) -> impl Iterator<Item = (Option<&str>, &str, u64
     })
 }
 
+/// Marks of a fingerprint behind its open line: `{curl} new !c2`.
+pub(super) fn add_to_fingerprint(seen: &Seen, out: &mut Vec<u8>) {
+    marks(seen.label.as_deref(), seen.first_seen, seen.known_bad.as_deref(), out);
+}
+
+/// Marks of a connection behind its open line, what fired among them.
+pub(super) fn add_to_connection(record: &Record, out: &mut Vec<u8>) {
+    marks(record.app.as_deref(), record.is_new, record.known_bad.as_deref(), out);
+    if !record.fired.is_empty() {
+        write(out, format_args!("  {} alerts", record.fired.len()));
+    }
+}
+
+fn marks(label: Option<&Label>, new: bool, bad: Option<&KnownBad>, out: &mut Vec<u8>) {
+    if let Some(label) = label {
+        out.extend_from_slice(b"  {");
+        escape::terminal(&label.name, LABEL_SHOWN, out);
+        out.push(b'}');
+    }
+    if new {
+        out.extend_from_slice(b"  new");
+    }
+    if let Some(bad) = bad {
+        out.extend_from_slice(b"  !");
+        escape::terminal(&bad.category, LABEL_SHOWN, out);
+    }
+}
+
+/// Both endpoints, the client's first.
+fn ends(flow: &FlowIdentity, out: &mut Vec<u8>) {
+    column(ENDPOINT, out, |out| endpoint(flow.client, out));
+    // The arrow is one character in three bytes.
+    out.extend_from_slice("→  ".as_bytes());
+    column(ENDPOINT, out, |out| endpoint(flow.server, out));
+}
+
 /// `10.0.0.1:443`, `[::1]:443`
 fn endpoint((host, port): (IpAddr, u16), out: &mut Vec<u8>) {
     match host {
@@ -160,12 +226,11 @@ fn column(width: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(GAP);
 }
 
-/// Ends a line, without the spaces that would trail it.
-fn end(out: &mut Vec<u8>) {
+/// Takes back the spaces that would trail a line.
+fn trim(out: &mut Vec<u8>) {
     while out.last() == Some(&b' ') {
         out.pop();
     }
-    out.push(b'\n');
 }
 
 fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
@@ -175,7 +240,7 @@ fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
 
     use super::super::tests::samples::{self, attributes, certificate, connection, fingerprint, flow, known, tls};
     use super::*;
@@ -185,6 +250,9 @@ mod tests {
         let mut out = Vec::new();
         header(&mut out);
         write(&mut Table::new(), &mut out);
+        if out.last() != Some(&b'\n') {
+            out.push(b'\n');
+        }
         String::from_utf8(out).unwrap()
     }
 
@@ -193,6 +261,7 @@ mod tests {
         let (flow, attributes) = (flow(), attributes(tls()));
         let shown = shown(|table, out| {
             table.fingerprint(&fingerprint(&flow, &attributes), out);
+            out.push(b'\n');
             table.connection(&connection(&flow, &Attributes::default()), out);
         });
         assert_eq!(
@@ -203,6 +272,28 @@ time (UTC)    type        client                    server                 value
 07:00:00.123  connection  10.0.0.1:51234         →  10.0.0.2:443           fin 12+10 packets 1234+56789 bytes
 "
         );
+    }
+
+    #[test]
+    fn marks_and_alerts_are_short() {
+        let (flow, attributes) = (flow(), attributes(tls()));
+        let shown = shown(|table, out| {
+            table.fingerprint(&fingerprint(&flow, &attributes), out);
+            add_to_fingerprint(&samples::seen(), out);
+            out.push(b'\n');
+            table.connection(&connection(&flow, &Attributes::default()), out);
+            add_to_connection(&samples::record(), out);
+            out.push(b'\n');
+            table.alert(&samples::alert(), out);
+            table.alert(&Alert { flow: None, suppressed: 0, ..samples::alert() }, out);
+        });
+        let lines: Vec<_> = shown.lines().collect();
+        assert!(lines[1].ends_with("  example.org  {Chromium}  new  !c2"), "{shown}");
+        assert!(lines[2].ends_with(" bytes  {Chromium}  new  !c2  2 alerts"), "{shown}");
+        assert!(lines[3].ends_with(" is Sliver src_ip=10.0.0.1 (and 3 like it)"), "{shown}");
+        assert!(lines[3].contains("  high known_bad  "), "{shown}");
+        let place = |line: &str| line.chars().count() - line[line.find("high").unwrap()..].chars().count();
+        assert_eq!(place(lines[3]), place(lines[4]), "{shown}");
     }
 
     #[test]

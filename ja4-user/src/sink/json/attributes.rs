@@ -160,7 +160,7 @@ fn dhcp(known: &Dhcp, out: &mut Vec<u8>) {
 
 /// An object: `name` with its opening brace, and the fields that `write` appends.
 #[inline]
-fn object(name: &[u8], out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn object(name: &[u8], out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(name);
     let opened = out.len();
@@ -175,7 +175,7 @@ fn object(name: &[u8], out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
 
 /// A field of text: `name` with its opening quote, if there is a text.
 #[inline]
-fn text(name: &[u8], text: Option<&str>, out: &mut Vec<u8>) {
+pub(super) fn text(name: &[u8], text: Option<&str>, out: &mut Vec<u8>) {
     if let Some(text) = text {
         string(name, text, out);
         out.extend_from_slice(b"\",");

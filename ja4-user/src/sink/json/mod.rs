@@ -3,13 +3,16 @@
 //! Written by hand and in one pass: the order of the fields is part of the contract, what is absent
 //! has no field, and a line costs no allocation.
 
+mod additions;
+mod alert;
 mod attributes;
 
+pub(super) use self::additions::{connection as add_to_connection, fingerprint as add_to_fingerprint};
 pub(crate) use self::attributes::attributes;
 use self::attributes::{app_proto, certificate, latency};
 use super::address::address;
 use super::clock::Clock;
-use super::filter::{CONNECTION, FINGERPRINT, STATS};
+use super::filter::{ALERT, CONNECTION, FINGERPRINT, STATS};
 use super::stats::{Group, StatsRecord, Value};
 use super::{Context, escape};
 use crate::event::{Attributes, Cause, Connection, Fingerprint, FlowIdentity, Hook, Side, Time};
@@ -27,6 +30,7 @@ pub(super) struct Json {
     /// From the end of the timestamp to the end of the sensor's name, by event type.
     fingerprint: Vec<u8>,
     connection: Vec<u8>,
+    alert: Vec<u8>,
     stats: Vec<u8>,
     /// `,"in_iface":"…"` by interface.
     interfaces: Vec<Vec<u8>>,
@@ -58,6 +62,7 @@ impl Json {
             clock: Clock::new(),
             fingerprint: named(FINGERPRINT),
             connection: named(CONNECTION),
+            alert: named(ALERT),
             stats: named(STATS),
             interfaces: context.interfaces.iter().map(interface).collect(),
             flow: None,
@@ -66,6 +71,7 @@ impl Json {
         }
     }
 
+    /// Leaves the line open behind the comma of its last field; [`end`] closes it.
     pub(super) fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
         out.reserve(LINE);
         time(&mut self.clock, event.cause.time, &self.fingerprint, out);
@@ -94,9 +100,9 @@ impl Json {
             certificate(of, out);
         }
         attributes(event.attributes, out);
-        end(out);
     }
 
+    /// Leaves the line open, as [`Self::fingerprint`] does.
     pub(super) fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
         out.reserve(LINE);
         time(&mut self.clock, event.cause.time, &self.connection, out);
@@ -120,7 +126,6 @@ impl Json {
         out.extend_from_slice(b"\"},");
         latency(&event.latency, out);
         attributes(event.attributes, out);
-        end(out);
     }
 
     pub(super) fn stats(&mut self, at: Time, record: &StatsRecord, out: &mut Vec<u8>) {
@@ -209,7 +214,7 @@ fn time(clock: &mut Clock, at: Time, named: &[u8], out: &mut Vec<u8>) {
 
 /// Closes a line, in place of the comma that its last object has left.
 #[inline]
-fn end(out: &mut Vec<u8>) {
+pub(super) fn end(out: &mut Vec<u8>) {
     out.pop();
     out.extend_from_slice(b"}\n");
 }
@@ -251,14 +256,18 @@ mod tests {
     use serde_json::Value as Parsed;
 
     use super::super::tests::samples::{
-        TIME, attributes, cause, certificate, connection, context, fingerprint, flow, tls,
+        TIME, alert, attributes, cause, certificate, connection, context, fingerprint, flow, tls,
     };
     use super::*;
+    use crate::engine::alert::Alert;
     use crate::event::{Latency, Method, Tls};
 
     fn line(context: &Context, write: impl FnOnce(&mut Json, &mut Vec<u8>)) -> String {
         let mut out = Vec::new();
         write(&mut Json::new(context), &mut out);
+        if out.last() == Some(&b',') {
+            end(&mut out);
+        }
         let line = String::from_utf8(out).unwrap();
         let line = line.strip_suffix('\n').unwrap().to_owned();
         assert!(serde_json::from_str::<Parsed>(&line).unwrap().is_object());
@@ -372,6 +381,34 @@ mod tests {
         assert!(
             printed.ends_with(r#""state":"fin"},"latency":{"client_us":100},"tls":{"sni":"example.org"}}"#),
             "{printed}"
+        );
+    }
+
+    #[test]
+    fn an_alert_with_everything() {
+        assert_eq!(
+            line(&context(), |json, out| json.alert(&alert(), Some("t13d_raw"), out)),
+            concat!(
+                r#"{"timestamp":"2026-11-23T07:00:00.123456789Z","event_type":"alert","sensor":"web1","#,
+                r#""in_iface":"eth0","flow_id":1811942318310512,"community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","pcap_cnt":12,"vlan":[100],"#,
+                r#""src_ip":"10.0.0.1","src_port":51234,"dest_ip":"10.0.0.2","dest_port":443,"proto":"TCP","#,
+                r#""alert":{"action":"allowed","signature":"a fingerprint is known to be bad","category":"c2","severity":2,"#,
+                r#""ja4sensor":{"rule":"known_bad","description":"a fingerprint is known to be bad","severity":"high","#,
+                r#""reason":"ja4 t13d190900_9dc949149365_97f8aa674fd9 is Sliver","group":{"src_ip":"10.0.0.1"},"#,
+                r#""confidence":40,"suppressed":3}},"#,
+                r#""fingerprint":{"type":"ja4","value":"t13d190900_9dc949149365_97f8aa674fd9","raw":"t13d_raw"}}"#,
+            ),
+        );
+        let bare =
+            Alert { flow: None, fingerprint: None, group: Vec::new(), category: None, confidence: None, ..alert() };
+        assert_eq!(
+            line(&Context::default(), |json, out| json.alert(&bare, None, out)),
+            concat!(
+                r#"{"timestamp":"2026-11-23T07:00:00.123456789Z","event_type":"alert","pcap_cnt":12,"#,
+                r#""alert":{"action":"allowed","signature":"a fingerprint is known to be bad","severity":2,"#,
+                r#""ja4sensor":{"rule":"known_bad","description":"a fingerprint is known to be bad","severity":"high","#,
+                r#""reason":"ja4 t13d190900_9dc949149365_97f8aa674fd9 is Sliver","suppressed":3}}}"#,
+            ),
         );
     }
 

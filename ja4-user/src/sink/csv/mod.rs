@@ -1,7 +1,13 @@
 //! Comma-separated values (RFC 4180).
 
+mod additions;
+mod alert;
+
 use std::sync::Arc;
 
+pub(super) use self::additions::{
+    connection as add_to_connection, fingerprint as add_to_fingerprint, nothing as add_nothing,
+};
 use super::address::{address, nibble};
 use super::clock::Clock;
 use super::filter::{CONNECTION, FINGERPRINT};
@@ -15,7 +21,10 @@ const COLUMNS: &str = "timestamp,event_type,in_iface,direction,flow_id,pcap_cnt,
     type,side,count,value,raw,original,raw_original,\
     sni,version,alpn,alpn_chosen,cipher,subject_cn,issuer_cn,quic_version,\
     host,user_agent,http_method,ssh_client,ssh_server,hassh,hassh_server,dhcp_host,dhcp_vendor,\
-    state,pkts_toserver,pkts_toclient,bytes_toserver,bytes_toclient,client_us,server_us\n";
+    state,pkts_toserver,pkts_toclient,bytes_toserver,bytes_toclient,client_us,server_us,\
+    app,app_source,app_category,app_confidence,known_bad,known_bad_category,known_bad_confidence,\
+    first_seen,is_new,os,hops_client,hops_server,mss,tunnel,ssh_session,primary,alerts,\
+    rule,severity,description,reason,group,category,confidence,suppressed\n";
 /// What a connection leaves empty: `type` to `raw_original`.
 const NO_FINGERPRINT: &[u8] = b",,,,,,,";
 /// What is empty without TLS (`sni` to `cipher`), a certificate, QUIC, HTTP, SSH, DHCP.
@@ -25,8 +34,8 @@ const NO_QUIC: &[u8] = b",";
 const NO_HTTP: &[u8] = b",,,";
 const NO_SSH: &[u8] = b",,,,";
 const NO_DHCP: &[u8] = b",,";
-/// What a fingerprint leaves empty: `state` to `server_us`, less the line's last comma.
-const NO_CONNECTION: &[u8] = b",,,,,,\n";
+/// What a fingerprint leaves empty: `state` to `server_us`.
+const NO_CONNECTION: &[u8] = b",,,,,,,";
 
 /// Between the protocols of one `alpn` field.
 const ALPN_SEPARATOR: &str = ";";
@@ -50,6 +59,7 @@ impl Csv {
         Self { clock: Clock::new(), context, alpn: String::new() }
     }
 
+    /// Leaves the line open behind the comma of `server_us`: the engine's columns follow.
     pub(super) fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
         self.head(FINGERPRINT, &event.cause, event.flow, out);
         text(Some(event.method.name()), out);
@@ -69,6 +79,7 @@ impl Csv {
         out.extend_from_slice(NO_CONNECTION);
     }
 
+    /// Leaves the line open, as [`Self::fingerprint`] does.
     pub(super) fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
         self.head(CONNECTION, &event.cause, event.flow, out);
         out.extend_from_slice(NO_FINGERPRINT);
@@ -79,8 +90,6 @@ impl Csv {
         }
         number(event.latency.client, out);
         number(event.latency.server, out);
-        out.pop();
-        out.push(b'\n');
     }
 
     fn head(&mut self, event_type: &str, cause: &Cause, flow: &FlowIdentity, out: &mut Vec<u8>) {
@@ -191,7 +200,7 @@ fn number(value: Option<impl itoa::Integer>, out: &mut Vec<u8>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(
         clippy::unwrap_used,
         clippy::indexing_slicing,
@@ -203,13 +212,19 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::tests::samples::{attributes, certificate, connection, context, fingerprint, flow, known, tls};
+    use super::super::tests::samples::{
+        alert, attributes, certificate, connection, context, fingerprint, flow, known, tls,
+    };
     use super::*;
+    use crate::engine::alert::Alert;
     use crate::event::{Dhcp, Http, Latency, Ssh};
 
     fn csv(context: Context, write: impl FnOnce(&mut Csv, &mut Vec<u8>)) -> String {
         let mut out = Vec::new();
         write(&mut Csv::new(Arc::new(context)), &mut out);
+        if out.last() == Some(&b',') {
+            add_nothing(&mut out);
+        }
         String::from_utf8(out).unwrap()
     }
 
@@ -241,7 +256,7 @@ mod tests {
     }
 
     /// The fields of one line by their column, and without the mark that defuses them.
-    fn by_column(line: &str) -> HashMap<String, String> {
+    pub(in super::super) fn by_column(line: &str) -> HashMap<String, String> {
         let records = read(&format!("{COLUMNS}{line}"));
         assert_eq!(records.len(), 2, "{line:?}");
         assert_eq!(records[0].len(), records[1].len(), "{line:?}");
@@ -257,7 +272,7 @@ mod tests {
             line,
             "2026-11-23T07:00:00.123456789Z,fingerprint,eth0,ingress,1811942318310512,12,\
              10.0.0.1,51234,10.0.0.2,443,TCP,ja4,client,1,t13d1516h2_8daaf6152771_e5627efa2ab1,,,,\
-             example.org,TLS 1.3,h2;http/1.1,,0x1301,,,,,,,,,,,,,,,,,,,\n",
+             example.org,TLS 1.3,h2;http/1.1,,0x1301,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\n",
         );
         assert_eq!(by_column(&line)["alpn"], "h2;http/1.1");
     }
@@ -270,7 +285,7 @@ mod tests {
         assert_eq!(
             line,
             "2026-11-23T07:00:00.123456789Z,connection,,ingress,1811942318310512,,\
-             10.0.0.1,51234,10.0.0.2,443,TCP,,,,,,,,,,,,,,,,,,,,,,,,,fin,12,10,1234,56789,,\n",
+             10.0.0.1,51234,10.0.0.2,443,TCP,,,,,,,,,,,,,,,,,,,,,,,,,fin,12,10,1234,56789,,,,,,,,,,,,,,,,,,,,,,,,,,,\n",
         );
         let columns = by_column(&line);
         assert_eq!((&*columns["state"], &*columns["bytes_toclient"]), ("fin", "56789"));
@@ -319,6 +334,32 @@ mod tests {
         let event = Fingerprint { certificate: Some(&issuer), ..fingerprint(&flow, &known) };
         let columns = by_column(&csv(context(), |csv, out| csv.fingerprint(&event, out)));
         assert_eq!((&*columns["subject_cn"], &*columns["issuer_cn"]), ("Example CA", ""));
+    }
+
+    #[test]
+    fn an_alert_fills_its_columns() {
+        let line = csv(context(), |csv, out| csv.alert(&alert(), Some("t13d_raw"), out));
+        let columns = by_column(&line);
+        for (column, expected) in [
+            ("event_type", "alert"),
+            ("in_iface", "eth0"),
+            ("pcap_cnt", "12"),
+            ("dest_port", "443"),
+            ("type", "ja4"),
+            ("raw", "t13d_raw"),
+            ("app", ""),
+            ("rule", "known_bad"),
+            ("severity", "high"),
+            ("group", "src_ip=10.0.0.1"),
+            ("category", "c2"),
+            ("confidence", "40"),
+            ("suppressed", "3"),
+        ] {
+            assert_eq!(columns[column], expected, "{column}");
+        }
+        let bare = Alert { flow: None, fingerprint: None, ..alert() };
+        let columns = by_column(&csv(context(), |csv, out| csv.alert(&bare, None, out)));
+        assert_eq!((&*columns["src_ip"], &*columns["pcap_cnt"], &*columns["rule"]), ("", "12", "known_bad"));
     }
 
     proptest! {

@@ -1,0 +1,197 @@
+//! Alerts on their way to people: webhooks, syslog, CEF, files.
+//!
+//! Each sink has a queue and a thread of its own, so a dead one slows no other, and nobody who sends.
+//! [`AlertSinks::send`] does no I/O, takes no lock and never waits; what a sink cannot take is lost and
+//! counted.
+
+mod config;
+mod counters;
+mod form;
+mod pace;
+mod way;
+mod worker;
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+pub use self::config::{Body, HttpMethod, Kind, Message, Secret, Sink, SinkConfig, SinkError, Transport};
+pub use self::counters::SinkStats;
+use self::counters::{Counters, count};
+use self::worker::{Orders, Worker};
+use crate::engine::alert::Alert;
+use crate::sink::Context;
+
+/// How long a sink that a reload has taken away may go on with what it has.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// An alert, and what sinks may tell beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertLine {
+    /// What rules have found.
+    pub alert: Alert,
+    /// The raw form of its fingerprint, for sinks that tell raw forms.
+    pub raw: Option<Arc<str>>,
+}
+
+/// The sinks that are at work.
+#[derive(Debug)]
+pub struct AlertSinks {
+    context: Arc<Context>,
+    sinks: ArcSwap<Vec<Arc<Handle>>>,
+    /// Held while the list is changed.
+    reloading: Mutex<()>,
+}
+
+/// One sink, as seen from outside its thread. Its thread ends when this is gone.
+#[derive(Debug)]
+struct Handle {
+    sink: Arc<Sink>,
+    queue: Sender<Arc<AlertLine>>,
+    counters: Arc<Counters>,
+    orders: Arc<Orders>,
+    /// Kept so that the worker notices when it goes.
+    ending: Mutex<Option<Sender<()>>>,
+    /// Never holds anything; its other end goes with the thread.
+    ended: Receiver<()>,
+}
+
+impl AlertSinks {
+    /// Starts the thread of each sink. `context` gives the name of the sensor and of the interfaces.
+    ///
+    /// # Errors
+    /// A thread cannot be started, or TLS cannot be set up.
+    pub fn start(sinks: Vec<Sink>, context: Arc<Context>) -> io::Result<Self> {
+        let handles = sinks.into_iter().map(|sink| start(sink, &context, Arc::default()));
+        let handles = handles.collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { context, sinks: ArcSwap::from_pointee(handles), reloading: Mutex::new(()) })
+    }
+
+    /// Hands an alert to every sink that takes its severity.
+    pub fn send(&self, line: &Arc<AlertLine>) {
+        for handle in self.sinks.load().iter() {
+            handle.offer(line, Duration::ZERO);
+        }
+    }
+
+    /// The same, but waits for room in full queues, for each at most `limit`: for a replay, whose time
+    /// stands still meanwhile.
+    pub fn send_waiting(&self, line: &Arc<AlertLine>, limit: Duration) {
+        for handle in self.sinks.load().iter() {
+            handle.offer(line, limit);
+        }
+    }
+
+    /// What has become of the alerts, by sink in the order of the configuration.
+    #[must_use]
+    pub fn stats(&self) -> Vec<SinkStats> {
+        self.sinks.load().iter().map(|handle| handle.counters.stats(&handle.sink.name)).collect()
+    }
+
+    /// Takes these sinks in place of those at work. A sink that has not changed goes on with its queue,
+    /// and opens its file anew; one of the same name that has changed keeps its counters. What others still
+    /// have they may send for ten seconds.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); then nothing has changed.
+    pub fn reload(&self, sinks: Vec<Sink>) -> io::Result<()> {
+        let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.sinks.load_full();
+        let mut new = Vec::new();
+        for sink in sinks {
+            let same = old.iter().find(|handle| handle.sink.name == sink.name);
+            match same {
+                Some(handle) if *handle.sink == sink => new.push(Arc::clone(handle)),
+                _ => {
+                    let counters = same.map(|handle| Arc::clone(&handle.counters)).unwrap_or_default();
+                    new.push(start(sink, &self.context, counters)?);
+                }
+            }
+        }
+        for handle in &new {
+            handle.orders.reopen.store(true, Ordering::Release);
+        }
+        for handle in old.iter().filter(|old| !new.iter().any(|new| Arc::ptr_eq(old, new))) {
+            handle.end(Instant::now() + FAREWELL);
+        }
+        self.sinks.store(Arc::new(new));
+        Ok(())
+    }
+
+    /// Opens files anew, for one who has just moved them away. They notice by themselves, too.
+    pub fn reopen(&self) {
+        for handle in self.sinks.load().iter() {
+            handle.orders.reopen.store(true, Ordering::Release);
+        }
+    }
+
+    /// Ends all sinks: what they still have they may send for `limit` together. Gives the last counters;
+    /// what has not gone by then counts as abandoned.
+    #[must_use]
+    pub fn stop(self, limit: Duration) -> Vec<SinkStats> {
+        let deadline = Instant::now() + limit;
+        let handles = self.sinks.swap(Arc::default());
+        let ended: Vec<_> = handles
+            .iter()
+            .map(|handle| {
+                handle.end(deadline);
+                (handle.sink.name.clone(), Arc::clone(&handle.counters), handle.ended.clone())
+            })
+            .collect();
+        // The queues' senders: workers end when they are gone.
+        drop(handles);
+        let mut stats = Vec::new();
+        for (name, counters, ended) in ended {
+            // A thread that is stuck in the middle of a try, or in looking up a name, is left behind.
+            let _ended = ended.recv_deadline(deadline);
+            let mut last = counters.stats(&name);
+            last.abandoned += std::mem::take(&mut last.waiting);
+            stats.push(last);
+        }
+        stats
+    }
+}
+
+impl Handle {
+    fn offer(&self, line: &Arc<AlertLine>, limit: Duration) {
+        count(&self.counters.offered);
+        if line.alert.severity < self.sink.min_severity {
+            return count(&self.counters.below_severity);
+        }
+        let queued = match self.queue.try_send(Arc::clone(line)) {
+            Err(TrySendError::Full(line)) if limit > Duration::ZERO => self.queue.send_timeout(line, limit).is_ok(),
+            queued => queued.is_ok(),
+        };
+        if !queued {
+            count(&self.counters.queue_full);
+        }
+    }
+
+    /// Tells the worker that it ends at `deadline` at the latest.
+    fn end(&self, deadline: Instant) {
+        let _first = self.orders.deadline.set(deadline);
+        *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn start(sink: Sink, context: &Context, counters: Arc<Counters>) -> io::Result<Arc<Handle>> {
+    let sink = Arc::new(sink);
+    let (queue, alerts) = bounded(sink.queue);
+    let (ending, end) = bounded(0);
+    let (alive, ended) = bounded::<()>(0);
+    let orders = Arc::new(Orders::default());
+    let worker = Worker::new(Arc::clone(&sink), context, Arc::clone(&counters), Arc::clone(&orders), end)
+        .map_err(|reason| io::Error::other(format!("alert sink {}: {reason}", sink.name)))?;
+    // The kernel shows 15 characters.
+    let thread = thread::Builder::new().name(format!("sink-{:.10}", sink.name));
+    thread.spawn(move || {
+        worker.run(&alerts);
+        drop(alive);
+    })?;
+    Ok(Arc::new(Handle { sink, queue, counters, orders, ending: Mutex::new(Some(ending)), ended }))
+}

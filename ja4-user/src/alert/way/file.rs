@@ -1,0 +1,99 @@
+//! A file that lines are appended to.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::PathBuf;
+
+use super::Fault;
+
+/// Whoever reads alerts may not write them, and others may not read them.
+const MODE: u32 = 0o640;
+
+/// Appends lines to a file, and opens it anew where somebody has moved it away.
+#[derive(Debug)]
+pub(in super::super) struct LogFile {
+    path: PathBuf,
+    open: Option<Open>,
+    line: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    /// Device and inode.
+    identity: (u64, u64),
+    /// A line was cut, and could not be taken back: a line end comes first.
+    torn: bool,
+}
+
+impl LogFile {
+    pub(in super::super) const fn new(path: PathBuf) -> Self {
+        Self { path, open: None, line: Vec::new() }
+    }
+
+    pub(super) fn reopen(&mut self) {
+        self.open = None;
+    }
+
+    /// Appends a line in one write.
+    pub(super) fn deliver(&mut self, message: &[u8]) -> Result<(), Fault> {
+        let moved = |open: &Open| {
+            let now = std::fs::metadata(&self.path).map(|file| (file.dev(), file.ino()));
+            now.ok() != Some(open.identity)
+        };
+        if self.open.as_ref().is_none_or(moved) {
+            self.open = None;
+            self.open = Some(self.open_file().map_err(|error| self.fault(&error))?);
+        }
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        self.line.clear();
+        if open.torn {
+            self.line.push(b'\n');
+        }
+        self.line.extend_from_slice(message);
+        self.line.push(b'\n');
+        let written = open.append(&self.line);
+        written.map_err(|error| self.fault(&error))
+    }
+
+    fn open_file(&self) -> io::Result<Open> {
+        // A FIFO without a reader is an error then, and not a wait.
+        let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+        let file = OpenOptions::new().append(true).create(true).mode(MODE).custom_flags(flags).open(&self.path)?;
+        let known = file.metadata()?;
+        Ok(Open { file, identity: (known.dev(), known.ino()), torn: false })
+    }
+
+    fn fault(&self, error: &io::Error) -> Fault {
+        Fault::io(format_args!("cannot append to {}", self.path.display()), error)
+    }
+}
+
+impl Open {
+    fn append(&mut self, line: &[u8]) -> io::Result<()> {
+        let mut rest = line;
+        while !rest.is_empty() {
+            match self.file.write(rest) {
+                Ok(0) => return self.take_back(line.len() - rest.len(), io::ErrorKind::WriteZero.into()),
+                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.take_back(line.len() - rest.len(), error),
+            }
+        }
+        self.torn = false;
+        Ok(())
+    }
+
+    /// Takes the part of a line back that was written before the disk was full.
+    fn take_back(&mut self, written: usize, error: io::Error) -> io::Result<()> {
+        if written > 0 {
+            let size = self.file.metadata().map(|file| file.len().checked_sub(written as u64));
+            let taken = matches!(size, Ok(Some(size)) if self.file.set_len(size).is_ok());
+            self.torn |= !taken;
+        }
+        Err(error)
+    }
+}

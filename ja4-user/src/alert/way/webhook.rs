@@ -1,0 +1,152 @@
+//! An HTTP server that takes alerts.
+
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use sha2::Sha256;
+use ureq::http::{Method, Request, Response, Uri};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+
+use super::super::config::{HttpMethod, Webhook};
+use super::Fault;
+
+/// How much of an answer is read, so that the connection can carry the next alert. What is longer is
+/// nothing for us, and its connection is closed.
+const MAX_ANSWER: u64 = 16 << 10;
+/// Longest head of an answer, bytes.
+const MAX_HEAD: usize = 16 << 10;
+/// Header of the signature.
+const SIGNATURE: &str = "X-Signature-256";
+
+/// Sends alerts to one URL.
+#[derive(Debug)]
+pub(in super::super) struct HttpClient {
+    target: Webhook,
+    agent: Agent,
+    uri: Uri,
+}
+
+impl HttpClient {
+    /// # Errors
+    /// A URL that is none.
+    pub(in super::super) fn new(target: Webhook, limit: Duration) -> Result<Self, String> {
+        let uri = target.url.reveal().parse().map_err(|_| "the URL is none".to_owned())?;
+        let mut tls = TlsConfig::builder();
+        if let Some(roots) = &target.roots {
+            let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+            tls = tls.root_certs(RootCerts::Specific(Arc::new(roots)));
+        }
+        let mut config = Agent::config_builder()
+            .tls_config(tls.build())
+            .timeout_global(Some(limit))
+            // Elsewhere may be anywhere: over http, or inside.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .max_response_header_size(MAX_HEAD)
+            .max_idle_connections(1)
+            .user_agent(concat!("ja4sensor/", env!("CARGO_PKG_VERSION")));
+        if target.loopback {
+            config = config.proxy(None);
+        }
+        Ok(Self { target, agent: config.build().new_agent(), uri })
+    }
+
+    pub(super) fn deliver(&mut self, body: &[u8]) -> Result<(), Fault> {
+        let method = match self.target.method {
+            HttpMethod::Post => Method::POST,
+            HttpMethod::Put => Method::PUT,
+        };
+        let mut request =
+            Request::builder().method(method).uri(self.uri.clone()).header("Content-Type", "application/json");
+        for (name, value) in &self.target.headers {
+            request = request.header(name, value.reveal());
+        }
+        if let Some(key) = &self.target.hmac_key {
+            request = request.header(SIGNATURE, signature(key.reveal(), body));
+        }
+        let request = request.body(body).map_err(|_| Fault::lasting("a header cannot be sent"))?;
+        let answer = self.agent.run(request).map_err(|error| self.fault(&error))?;
+        self.judge(answer)
+    }
+
+    fn judge(&self, mut answer: Response<Body>) -> Result<(), Fault> {
+        let status = answer.status();
+        let after = answer.headers().get("retry-after").and_then(|value| retry_after(value.to_str().ok()?));
+        let rest = &mut answer.body_mut().as_reader().take(MAX_ANSWER);
+        // The status has said it all; a body that breaks off costs the connection only.
+        let _read = std::io::copy(rest, &mut std::io::sink());
+        if status.is_success() {
+            return Ok(());
+        }
+        let reason = format!("{}: answered {}", self.target.host, status.as_u16());
+        if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) {
+            return Err(Fault { reason, retry: true, after });
+        }
+        Err(Fault::lasting(reason))
+    }
+
+    fn fault(&self, error: &ureq::Error) -> Fault {
+        let host = &self.target.host;
+        // Errors that would show the URL are told in our words.
+        match error {
+            ureq::Error::Io(error) => Fault::io(host, error),
+            ureq::Error::Timeout(_) => Fault::passing(format!("{host}: took too long")),
+            ureq::Error::HostNotFound => Fault::passing(format!("{host}: no such host")),
+            ureq::Error::ConnectionFailed => Fault::passing(format!("{host}: cannot connect")),
+            ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
+                Fault::passing(format!("{host}: its answer is not HTTP"))
+            }
+            ureq::Error::Rustls(error) => Fault::passing(format!("{host}: {error}")),
+            ureq::Error::Http(_) | ureq::Error::BadUri(_) => {
+                Fault::lasting(format!("{host}: the request cannot be made"))
+            }
+            _ => Fault::passing(format!("{host}: cannot be asked")),
+        }
+    }
+}
+
+/// `sha256=` and the HMAC-SHA256 of the body in hex.
+fn signature(key: &str, body: &[u8]) -> String {
+    use std::fmt::Write as _;
+
+    let mut text = "sha256=".to_owned();
+    // Keys of any length are keys of HMAC.
+    if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) {
+        mac.update(body);
+        for byte in mac.finalize().into_bytes() {
+            let _ = write!(text, "{byte:02x}");
+        }
+    }
+    text
+}
+
+/// A Retry-After (RFC 9110, section 10.2.3): seconds, or a date.
+fn retry_after(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(text.trim()).ok()?;
+    Duration::try_from(date.duration_since(Timestamp::now())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(retry_after("120"), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after(" 0 "), Some(Duration::ZERO));
+        let hour = retry_after("Fri, 31 Dec 2199 23:59:59 GMT");
+        assert!(hour.is_some_and(|hour| hour > Duration::from_secs(3600)), "{hour:?}");
+        for nothing in ["Sun, 06 Nov 1994 08:49:37 GMT", "-1", "soon", ""] {
+            assert_eq!(retry_after(nothing), None, "{nothing}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! What the sensor has to do with the system that runs it.
+
+pub mod notify;

@@ -1,0 +1,81 @@
+//! Alerts on their way out, to real receivers: an HTTP server that answers, stalls, fails and sends garbage;
+//! rsyslog; files. And what systemd is told.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod certificate;
+mod file;
+mod notify;
+mod queues;
+mod server;
+mod speed;
+mod syslog;
+mod webhook;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ja4_user::alert::{AlertLine, AlertSinks, SinkConfig, SinkStats};
+use ja4_user::engine::alert::{Alert, Severity};
+use ja4_user::event::{Method, Time};
+use ja4_user::sink::Context;
+use serde_json::Value;
+use tests::process::until;
+
+/// Longest time that anything here may take. Most of it takes milliseconds.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Text that would forge fields or lines in one of the formats.
+const HOSTILE: &str =
+    "x\" rule=\"forged\"] <165>1 - evil\nCEF:0|a|b|c|d|e|10|src=6.6.6.6 \\ | = <!channel> \u{1b}[2J\u{202e}";
+
+/// An alert whose reason is `reason`.
+fn alert(reason: &str) -> Arc<AlertLine> {
+    let alert = Alert {
+        time: Time(1_795_417_200_123_456_789),
+        packet: None,
+        rule: "known_bad".into(),
+        description: "a fingerprint is known to be bad".into(),
+        severity: Severity::High,
+        group: vec![("sni".into(), reason.into())],
+        reason: reason.to_owned(),
+        flow: None,
+        interface: None,
+        fingerprint: Some((Method::Ja4, "t13d1516h2_8daaf6152771_e5627efa2ab1".into())),
+        category: Some("c2".into()),
+        confidence: Some(90),
+        suppressed: 0,
+    };
+    Arc::new(AlertLine { alert, raw: None })
+}
+
+/// Sinks as a configuration file would have them.
+fn checked(configs: Value) -> Vec<ja4_user::alert::Sink> {
+    let configs: Vec<SinkConfig> = serde_json::from_value(configs).unwrap();
+    SinkConfig::check(&configs).unwrap_or_else(|errors| panic!("{errors:#?}"))
+}
+
+fn start(configs: Value) -> AlertSinks {
+    let context = Context { sensor: Some("sensor-1".to_owned()), ..Context::default() };
+    AlertSinks::start(checked(configs), Arc::new(context)).unwrap()
+}
+
+/// Waits until the sinks have nothing left to do; what became of the first one's alerts.
+fn settled(sinks: &AlertSinks) -> SinkStats {
+    assert!(until(SOON, || sinks.stats().iter().all(|stats| stats.waiting == 0)), "{:#?}", sinks.stats());
+    let stats = sinks.stats();
+    stats.iter().for_each(assert_law);
+    stats.first().unwrap().clone()
+}
+
+/// Every alert is somewhere.
+fn assert_law(stats: &SinkStats) {
+    let SinkStats { below_severity, queue_full, rate_limited, sent, failed, abandoned, waiting, .. } = stats;
+    let sum = below_severity + queue_full + rate_limited + sent + failed + abandoned + waiting;
+    assert_eq!(stats.offered, sum, "{stats:#?}");
+}

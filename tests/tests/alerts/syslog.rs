@@ -1,0 +1,200 @@
+//! Syslog, to rsyslog.
+
+use std::fs;
+use std::net::UdpSocket;
+use std::path::PathBuf;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tests::process::{Spawned, until};
+use tests::require_tools;
+
+use super::certificate::Certificates;
+use super::server::{free_port, is_served};
+use super::{HOSTILE, SOON, alert, settled, start};
+
+/// rsyslog on ports of this host; writes what it gets to a file, a field each between tabs.
+struct Rsyslog {
+    folder: TempDir,
+    udp: u16,
+    tcp: u16,
+    process: Option<Spawned>,
+}
+
+impl Rsyslog {
+    /// With plain TCP, or TLS.
+    fn start(tls: Option<&Certificates>) -> Self {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut rsyslog = Self { folder: TempDir::new().unwrap(), udp, tcp: free_port(), process: None };
+        let folder = rsyslog.folder.path().display();
+        let (global, module) = match tls {
+            None => (String::new(), ""),
+            Some(files) => (
+                format!(
+                    r#"DefaultNetstreamDriverCAFile="{}" DefaultNetstreamDriverCertFile="{}" DefaultNetstreamDriverKeyFile="{}""#,
+                    files.path("root.pem"),
+                    files.path("leaf.pem"),
+                    files.path("leaf.key"),
+                ),
+                r#"StreamDriver.Name="gtls" StreamDriver.Mode="1" StreamDriver.AuthMode="anon""#,
+            ),
+        };
+        let configuration = format!(
+            r#"
+            global(workDirectory="{folder}" {global})
+            module(load="imudp")
+            module(load="imtcp" {module})
+            template(name="fields" type="string" string="%pri%\t%timestamp:::date-rfc3339%\t%hostname%\t%app-name%\t%msgid%\t%structured-data%\t%msg%\n")
+            ruleset(name="all") {{ action(type="omfile" file="{folder}/out" template="fields") }}
+            input(type="imudp" address="127.0.0.1" port="{udp}" ruleset="all")
+            input(type="imtcp" address="127.0.0.1" port="{tcp}" ruleset="all")
+            "#,
+            tcp = rsyslog.tcp,
+        );
+        fs::write(rsyslog.folder.path().join("conf"), configuration).unwrap();
+        rsyslog.run();
+        rsyslog
+    }
+
+    fn run(&mut self) {
+        let mut command = Command::new("rsyslogd");
+        let path = |name: &str| self.folder.path().join(name);
+        command.args(["-n", "-f"]).arg(path("conf")).arg("-i").arg(path("pid"));
+        let mut process = Spawned::start(command);
+        let tcp = self.tcp;
+        process.wait_until("rsyslog listens", |_| is_served(tcp));
+        self.process = Some(process);
+    }
+
+    fn stop(&mut self) {
+        self.process.take().unwrap().stop(Signal::SIGTERM);
+    }
+
+    fn out(&self) -> PathBuf {
+        self.folder.path().join("out")
+    }
+
+    /// Its lines, once there are `count`.
+    fn lines(&self, count: usize) -> Vec<Vec<String>> {
+        let read = || fs::read_to_string(self.out()).unwrap_or_default();
+        assert!(until(SOON, || read().lines().count() >= count), "{count} lines in\n{}", read());
+        let text = read();
+        let lines: Vec<Vec<_>> = text.lines().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
+        assert_eq!(lines.len(), count, "{text}");
+        lines
+    }
+}
+
+fn sink(transport: &str, port: u16, more: Value) -> Value {
+    let mut sink = json!({
+        "kind": "syslog", "address": format!("127.0.0.1:{port}"), "transport": transport, "rate": 0,
+        "retries": 20, "retry_first": "50ms", "retry_longest": "200ms",
+    });
+    sink.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!([sink])
+}
+
+#[test]
+fn rsyslog_reads_every_field_over_udp_tcp_and_tls() {
+    if !require_tools(&["rsyslogd", "openssl"]) {
+        return;
+    }
+    let certificates = Certificates::new();
+    let trusted = json!({"ca_file": certificates.path("root.pem")});
+    let named = json!({"ca_file": certificates.path("root.pem"), "server_name": "logs.example"});
+    let (plain, tls) = (Rsyslog::start(None), Rsyslog::start(Some(&certificates)));
+    let mut so_far = [0, 0];
+    for (rsyslog, transport, port, more) in [
+        (&plain, "udp", plain.udp, json!({})),
+        (&plain, "tcp", plain.tcp, json!({"facility": "authpriv"})),
+        (&tls, "tls", tls.tcp, trusted),
+        (&tls, "tls", tls.tcp, named),
+    ] {
+        let sinks = start(sink(transport, port, more));
+        sinks.send(&alert(HOSTILE));
+        sinks.send(&alert("second"));
+        assert_eq!(settled(&sinks).sent, 2, "{transport}: {:?}", sinks.stats());
+        let count = &mut so_far[usize::from(transport == "tls")];
+        *count += 2;
+        let lines = rsyslog.lines(*count);
+        for (line, reason) in lines[*count - 2..].iter().zip(["x\\\" rule=\\\"forged\\\"\\] <165>1", "second"]) {
+            let priority = if transport == "tcp" { "83" } else { "131" };
+            assert_eq!(line[0], priority);
+            assert!(line[1].starts_with("2026-11-23T07:00:00.123456"), "{line:?}");
+            assert_eq!(line[2..5], ["sensor-1", "ja4sensor", "known_bad"]);
+            assert!(line[5].starts_with("[ja4sensor@32473 rule=\"known_bad\" severity=\"high\" "), "{line:?}");
+            assert!(line[5].contains(&format!(" reason=\"{reason}")), "{line:?}");
+            assert!(line[6].trim_start().starts_with("high known_bad: "), "{line:?}");
+            assert_eq!(line.len(), 7);
+        }
+    }
+}
+
+#[test]
+fn cef_over_syslog_has_no_structured_data_unless_the_sink_is_syslog_s() {
+    if !require_tools(&["rsyslogd"]) {
+        return;
+    }
+    let rsyslog = Rsyslog::start(None);
+    let address = format!("127.0.0.1:{}", rsyslog.tcp);
+    let sinks = start(json!([{"kind": "cef", "address": address, "transport": "tcp"}]));
+    sinks.send(&alert(HOSTILE));
+    settled(&sinks);
+    let bare = rsyslog.lines(1).remove(0);
+    assert_eq!(bare[5], "-");
+    assert!(bare[6].starts_with("CEF:0|ja4sensor|ja4sensor|"), "{bare:?}");
+    let sinks = start(sink("tcp", rsyslog.tcp, json!({"message": "cef"})));
+    sinks.send(&alert("x"));
+    settled(&sinks);
+    let both = rsyslog.lines(2).remove(1);
+    assert!(both[5].starts_with("[ja4sensor@") && both[6].trim_start().starts_with("CEF:0|"), "{both:?}");
+}
+
+#[test]
+fn a_receiver_that_goes_and_comes_back_gets_what_came_meanwhile() {
+    if !require_tools(&["rsyslogd", "openssl"]) {
+        return;
+    }
+    let certificates = Certificates::new();
+    for tls in [None, Some(&certificates)] {
+        let mut rsyslog = Rsyslog::start(tls);
+        let (transport, more) = match tls {
+            None => ("tcp", json!({})),
+            Some(files) => ("tls", json!({"ca_file": files.path("root.pem")})),
+        };
+        let sinks = start(sink(transport, rsyslog.tcp, more));
+        sinks.send(&alert("before"));
+        settled(&sinks);
+        rsyslog.lines(1);
+        rsyslog.stop();
+        for number in 0..5 {
+            sinks.send(&alert(&format!("meanwhile {number}")));
+        }
+        assert!(until(SOON, || sinks.stats()[0].retries > 0), "{:?}", sinks.stats());
+        rsyslog.run();
+        assert_eq!(settled(&sinks).sent, 6, "{transport}: {:?}", sinks.stats());
+        let lines = rsyslog.lines(6);
+        assert!(lines[5][5].contains("meanwhile 4"), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_stranger_s_certificate_is_refused() {
+    if !require_tools(&["rsyslogd", "openssl"]) {
+        return;
+    }
+    let (own, other) = (Certificates::new(), Certificates::new());
+    let rsyslog = Rsyslog::start(Some(&own));
+    let stranger = json!({"ca_file": other.path("root.pem"), "retries": 1});
+    let wrong_name = json!({"ca_file": own.path("root.pem"), "server_name": "other.example", "retries": 1});
+    for more in [json!({"retries": 1}), stranger, wrong_name] {
+        let sinks = start(sink("tls", rsyslog.tcp, more));
+        sinks.send(&alert("x"));
+        let stats = settled(&sinks);
+        assert_eq!((stats.sent, stats.failed), (0, 1));
+        assert!(stats.last_error.unwrap().contains("certificate"), "{:?}", sinks.stats());
+    }
+    assert!(!rsyslog.out().exists());
+}
