@@ -177,7 +177,8 @@ impl QuicState {
     /// How many sides have a message under way, or wait for bytes that are missing.
     #[must_use]
     pub fn unfinished(&self) -> u64 {
-        self.handshake.iter().flat_map(|handshake| &handshake.halves).filter(|half| half.crypto.is_unfinished()).count() as u64
+        self.handshake.iter().flat_map(|handshake| &handshake.halves).filter(|half| half.crypto.is_unfinished()).count()
+            as u64
     }
 
     fn packet<R>(&mut self, packet: &LongPacket<'_>, reading: &mut Reading<'_, R>)
