@@ -27,6 +27,8 @@ use super::output::{Output, is_gone};
 use crate::capture::attach::{AttachError, Attachment, DirectionChoice, HookChoice, Policy};
 use crate::capture::ebpf::{Kernel, KernelError, MAX_SHARDS, Settings};
 use crate::capture::interface::Interface;
+use crate::engine::thread::Message;
+use crate::engine::{self, Engine};
 use crate::object;
 use crate::shard::live::{Gauge, ROUTE, Shard, Shared, boot_clock, wall_clock};
 use crate::shard::stats::CoreStats;
@@ -35,6 +37,9 @@ use crate::sink::{Formatter, Group};
 
 /// Chunks of lines, 64 KiB each, that may wait for the reader of standard output.
 const QUEUE: usize = 256;
+
+/// Chunks of what shards have seen that may wait for the engine.
+const CHUNKS: usize = 256;
 
 /// Between two settings of the kernel half's coarse clock.
 const COARSE_CLOCK: Duration = Duration::from_millis(100);
@@ -178,6 +183,15 @@ impl Run {
             .name("writer".to_owned())
             .spawn(move || write_lines(&header, &queue, gone_sender))
             .map_err(Failure::run)?;
+        let (engine, observed) = bounded(CHUNKS);
+        let settings = engine::Settings { connections: self.max_connections as usize, format: self.output.format };
+        let engine_thread = thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || engine::thread::run(Engine::new(&settings), &observed, &lines, &shared)
+            })
+            .map_err(Failure::run)?;
         let shards = knobs.shards;
         let (routes, inboxes): (Vec<_>, Vec<_>) = (0..shards).map(|_| bounded(ROUTE)).unzip();
         let mut threads = Vec::new();
@@ -202,7 +216,7 @@ impl Run {
                 },
                 engines: Engines::new(self.output.forms()),
                 formatter: Formatter::new(self.output.format, Arc::clone(&context)),
-                lines: lines.clone(),
+                engine: engine.clone(),
                 shared: Arc::clone(&shared),
                 gauge,
             };
@@ -216,7 +230,8 @@ impl Run {
             threads.push(thread);
         }
         let formatter = Formatter::new(self.output.format, context);
-        Ok(Sensor { kernel, shared, threads, gauges, lines, writer, gone, formatter, started: Instant::now() })
+        let started = Instant::now();
+        Ok(Sensor { kernel, shared, threads, gauges, engine, engine_thread, writer, gone, formatter, started })
     }
 }
 
@@ -226,7 +241,8 @@ struct Sensor {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     gauges: Vec<Arc<Mutex<Gauge>>>,
-    lines: Sender<Bytes>,
+    engine: Sender<Message>,
+    engine_thread: JoinHandle<()>,
     writer: JoinHandle<io::Result<()>>,
     gone: tokio::sync::oneshot::Receiver<()>,
     formatter: Formatter,
@@ -265,8 +281,8 @@ impl Sensor {
                 }
                 _ = stats.tick(), if stats_interval > 0 => {
                     let line = self.stats(attachments)?;
-                    if self.lines.try_send(line).is_err() {
-                        self.shared.lines_dropped.fetch_add(1, Ordering::Relaxed);
+                    if let Err(full) = self.engine.try_send(Message::Line(line)) {
+                        self.shared.lose(&full.into_inner());
                     }
                 }
             }
@@ -288,12 +304,11 @@ impl Sensor {
             let joined = tokio::task::spawn_blocking(|| threads.into_iter().all(|thread| thread.join().is_ok()));
             let whole = joined.await.unwrap_or(false);
             let line = self.stats_with(modes)?;
-            let Self { lines, writer, .. } = self;
+            let Self { engine, engine_thread, writer, .. } = self;
             let written = tokio::task::spawn_blocking(move || {
-                // The last line waits for its reader: nothing else is held up by it any more.
-                let _queued = lines.send(line);
-                drop(lines);
-                writer.join()
+                let _queued = engine.send(Message::Last(line));
+                drop(engine);
+                engine_thread.join().and_then(|()| writer.join())
             });
             match written.await {
                 Ok(Ok(Err(error))) if !is_gone(&error) => {
@@ -334,7 +349,9 @@ impl Sensor {
         let mut shards = report::shards(&sum);
         shards.count("foreign_records", foreign).count("lag_us", lag / 1000);
         let mut output = Group::default();
-        output.count("lines_dropped", self.shared.lines_dropped.load(Ordering::Relaxed));
+        output
+            .count("lines_dropped", self.shared.lines_dropped.load(Ordering::Relaxed))
+            .count("observations_dropped", self.shared.observations_dropped.load(Ordering::Relaxed));
         let mut stats = Group::default();
         stats
             .count("uptime_ms", self.started.elapsed().as_millis() as u64)

@@ -25,6 +25,8 @@ use super::flows::UserFlows;
 use super::stats::{CoreStats, Unwrapped};
 use super::unwrap::{Unwrapper, Whole};
 use crate::capture::ebpf::{AsleepFlag, FlowMap};
+use crate::engine::observe::{Chunk, Observer};
+use crate::engine::thread::Message;
 use crate::event::{Connection, Fingerprint, Sink, Time};
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
@@ -38,6 +40,9 @@ const FLUSH: Duration = Duration::from_millis(20);
 
 /// Bytes of lines that are handed on at once, without waiting for [`FLUSH`].
 const FULL: usize = 64 << 10;
+
+/// Observations that are handed on at once, likewise.
+const MANY: usize = 1024;
 
 /// Between two looks at what has waited long enough.
 const EVICT: Duration = Duration::from_secs(1);
@@ -66,8 +71,20 @@ pub struct Shared {
     pub clock_offset: AtomicU64,
     /// The run is to end: drain, flush, stop.
     pub stop: AtomicBool,
-    /// Lines that found the writer's queue full.
+    /// Lines that found a queue full, the engine's or the writer's.
     pub lines_dropped: AtomicU64,
+    /// Observations that found the engine's queue full.
+    pub observations_dropped: AtomicU64,
+}
+
+impl Shared {
+    /// Counts what a queue had no room for.
+    pub fn lose(&self, message: &Message) {
+        self.lines_dropped.fetch_add(message.lines(), Ordering::Relaxed);
+        if let Message::Chunk(chunk) = message {
+            self.observations_dropped.fetch_add(chunk.observations.len() as u64, Ordering::Relaxed);
+        }
+    }
 }
 
 /// What one shard tells of itself.
@@ -105,8 +122,8 @@ pub struct Shard {
     pub engines: Engines,
     /// What turns events into lines.
     pub formatter: Formatter,
-    /// Where lines go.
-    pub lines: Sender<Bytes>,
+    /// Where what it has seen goes.
+    pub engine: Sender<Message>,
     /// What it shares with the control plane.
     pub shared: Arc<Shared>,
     /// Where it tells its counters.
@@ -127,7 +144,7 @@ impl Shard {
     /// Runs until it is told to stop, then drains, tells of every connection and flushes.
     pub fn run(self) {
         let Self {
-            mut ring, flows, mut asleep, interfaces, limits, mut engines, formatter, lines, shared, gauge, ..
+            mut ring, flows, mut asleep, interfaces, limits, mut engines, formatter, engine, shared, gauge, ..
         } = self;
         let mut core = Core::new(&limits);
         let inner = UserFlows::with_capacity(limits.connections.div_ceil(NESTED_SHARE));
@@ -142,7 +159,7 @@ impl Shard {
             lost: 0,
         };
         let inbox = self.inbox;
-        let mut sink = QueueSink { formatter, text: Vec::new(), waiting: 0, lines, shared: Arc::clone(&shared) };
+        let mut sink = QueueSink { formatter, chunk: Chunk::default(), engine, shared: Arc::clone(&shared) };
         let mut foreign = 0;
         let (mut flushed, mut evicted) = (Instant::now(), Instant::now());
         let mut naps = 0;
@@ -177,7 +194,7 @@ impl Shard {
                     }
                     None => foreign += 1,
                 }
-                if sink.text.len() >= FULL {
+                if sink.is_full() {
                     sink.flush();
                 }
             }
@@ -354,47 +371,49 @@ impl FlowBooks for KernelBooks {
     }
 }
 
-/// Formats events and hands them on in chunks; a full queue costs lines, never time.
+/// Gathers what the shard has seen and hands it to the engine in chunks; a full queue costs what is in them,
+/// never time.
 struct QueueSink {
     formatter: Formatter,
-    text: Vec<u8>,
-    waiting: u64,
-    lines: Sender<Bytes>,
+    chunk: Chunk,
+    engine: Sender<Message>,
     shared: Arc<Shared>,
 }
 
 impl QueueSink {
-    fn flush(&mut self) {
-        if self.text.is_empty() {
-            return;
-        }
-        let waiting = std::mem::take(&mut self.waiting);
-        match self.lines.try_send(Bytes::copy_from_slice(&self.text)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.shared.lines_dropped.fetch_add(waiting, Ordering::Relaxed);
-            }
-        }
-        self.text.clear();
+    /// Whether there is enough to hand on at once.
+    fn is_full(&self) -> bool {
+        self.chunk.text.len() >= FULL || self.chunk.observations.len() >= MANY
     }
 
-    fn line(&mut self, before: usize) {
-        if self.text.len() > before {
-            self.waiting += 1;
+    fn flush(&mut self) {
+        if self.chunk.is_empty() {
+            return;
         }
+        match self.engine.try_send(Message::Chunk(std::mem::take(&mut self.chunk))) {
+            Ok(()) => {}
+            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
+                self.shared.lose(&message);
+                // Its room serves again.
+                if let Message::Chunk(mut chunk) = message {
+                    chunk.clear();
+                    self.chunk = chunk;
+                }
+            }
+        }
+    }
+
+    fn observer(&mut self) -> Observer<'_> {
+        Observer { formatter: &mut self.formatter, chunk: &mut self.chunk }
     }
 }
 
 impl Sink for QueueSink {
     fn fingerprint(&mut self, event: &Fingerprint<'_>) {
-        let before = self.text.len();
-        self.formatter.fingerprint(event, &mut self.text);
-        self.line(before);
+        self.observer().fingerprint(event);
     }
 
     fn connection(&mut self, event: &Connection<'_>) {
-        let before = self.text.len();
-        self.formatter.connection(event, &mut self.text);
-        self.line(before);
+        self.observer().connection(event);
     }
 }

@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Mutex, PoisonError};
 
+use crate::engine::Engine;
+use crate::engine::observe::Chunk;
+
 /// Where a line belongs: the number of its packet, then lines of the clock before those of the
 /// packet, then the lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,31 +16,35 @@ pub(super) struct Place {
     pub(super) lane: u32,
 }
 
-/// Lines of one thread over one batch, in order.
+/// What one thread has seen over one batch, in order.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
-    pub(super) text: Vec<u8>,
-    /// Where each run of lines belongs, and where it ends in `text`.
-    pub(super) runs: Vec<(Place, usize)>,
+    pub(super) chunk: Chunk,
+    /// Where each run belongs, and where its lines and its observations end in `chunk`.
+    pub(super) runs: Vec<(Place, usize, usize)>,
 }
 
 impl Lines {
-    /// Notes that all text since the last call belongs to a place.
+    /// Notes that all that came since the last call belongs to a place.
     pub(super) fn mark(&mut self, place: Place) {
-        let end = self.text.len();
-        if self.runs.last().map_or(0, |(_, end)| *end) < end {
-            self.runs.push((place, end));
+        let (text, observations) = (self.chunk.text.len(), self.chunk.observations.len());
+        let (text_before, before) = self.runs.last().map_or((0, 0), |(_, text, observations)| (*text, *observations));
+        if text_before < text || before < observations {
+            self.runs.push((place, text, observations));
         }
     }
 
     fn clear(&mut self) {
-        self.text.clear();
+        self.chunk.clear();
         self.runs.clear();
     }
 }
 
 struct State<W> {
     out: W,
+    engine: Engine,
+    /// Finished lines on their way to `out`.
+    finished: Vec<u8>,
     /// Number of the first batch in `batches`.
     first: usize,
     /// Lines that the threads have handed in, batch by batch.
@@ -46,15 +53,24 @@ struct State<W> {
     error: Option<io::Error>,
 }
 
-/// Writes lines in order as soon as every thread has handed in its share of a batch.
+/// Has the engine finish lines, and writes them, in order, as soon as every thread has handed in its share of
+/// a batch.
 pub(super) struct Merge<W> {
     state: Mutex<State<W>>,
     threads: usize,
 }
 
 impl<W: Write> Merge<W> {
-    pub(super) fn new(out: W, threads: usize) -> Self {
-        let state = State { out, first: 0, batches: VecDeque::new(), spare: Vec::new(), error: None };
+    pub(super) fn new(out: W, engine: Engine, threads: usize) -> Self {
+        let state = State {
+            out,
+            engine,
+            finished: Vec::new(),
+            first: 0,
+            batches: VecDeque::new(),
+            spare: Vec::new(),
+            error: None,
+        };
         Self { state: Mutex::new(state), threads }
     }
 
@@ -73,47 +89,49 @@ impl<W: Write> Merge<W> {
             batch.push(lines);
         }
         while state.batches.front().is_some_and(|batch| batch.len() == self.threads) {
-            let batch = state.batches.pop_front().unwrap_or_default();
+            let mut batch = state.batches.pop_front().unwrap_or_default();
             state.first += 1;
-            if state.error.is_none()
-                && let Err(error) = write_in_order(&mut state.out, &batch)
-            {
-                state.error = Some(error);
+            if state.error.is_none() {
+                state.finished.clear();
+                finish_in_order(&mut batch, &mut state.engine, &mut state.finished);
+                state.error = state.out.write_all(&state.finished).err();
             }
             state.spare.extend(batch);
         }
         state.error.is_none()
     }
 
-    /// The output, or why it is gone.
-    pub(super) fn into_output(self) -> io::Result<W> {
+    /// The output and the engine, or why the output is gone.
+    pub(super) fn into_output(self) -> io::Result<(W, Engine)> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         match state.error {
             Some(error) => Err(error),
-            None => Ok(state.out),
+            None => Ok((state.out, state.engine)),
         }
     }
 }
 
 /// Merges the runs of several threads by their places.
-fn write_in_order(out: &mut impl Write, batch: &[Lines]) -> io::Result<()> {
+fn finish_in_order(batch: &mut [Lines], engine: &mut Engine, out: &mut Vec<u8>) {
     if let [only] = batch {
-        return out.write_all(&only.text);
+        let (text, observations) = (only.chunk.text.len(), only.chunk.observations.len());
+        return engine.take(&mut only.chunk, 0..text, 0..observations, out);
     }
-    let mut next = vec![(0usize, 0usize); batch.len()];
+    // The next run of each thread, and where the one before it has ended.
+    let mut next = vec![(0, 0, 0); batch.len()];
     loop {
         let heads = batch.iter().zip(&next).enumerate();
         let Some((_, thread)) =
-            heads.filter_map(|(thread, (lines, (run, _)))| Some((lines.runs.get(*run)?.0, thread))).min()
+            heads.filter_map(|(thread, (lines, (run, ..)))| Some((lines.runs.get(*run)?.0, thread))).min()
         else {
-            return Ok(());
+            return;
         };
-        let (Some(lines), Some((run, start))) = (batch.get(thread), next.get_mut(thread)) else {
-            return Ok(());
+        let (Some(lines), Some((run, text, observations))) = (batch.get_mut(thread), next.get_mut(thread)) else {
+            return;
         };
-        if let Some((_, end)) = lines.runs.get(*run) {
-            out.write_all(lines.text.get(*start..*end).unwrap_or_default())?;
-            (*run, *start) = (*run + 1, *end);
+        if let Some(&(_, text_end, end)) = lines.runs.get(*run) {
+            engine.take(&mut lines.chunk, *text..text_end, *observations..end, out);
+            (*run, *text, *observations) = (*run + 1, text_end, end);
         }
     }
 }

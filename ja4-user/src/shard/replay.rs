@@ -19,7 +19,9 @@ use super::lane::{CapturedFrame, Lane};
 use super::merge::{Lines, Merge, Place};
 use super::stats::CoreStats;
 use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef};
-use crate::event::{Connection, Fingerprint, Sink, Time};
+use crate::engine::observe::Observer;
+use crate::engine::{self, Engine};
+use crate::event::Time;
 use crate::fingerprint::Forms;
 use crate::sink::{Context, Format, Formatter};
 
@@ -79,7 +81,8 @@ pub fn replay<W: Write + Send>(
     Formatter::new(options.format, Arc::clone(&options.context)).header(&mut header);
     out.write_all(&header)?;
     let batches = Batches::new(files, threads, LANES, &knobs, on_progress);
-    let merge = Merge::new(out, threads);
+    let settings = engine::Settings { connections: options.limits.connections, format: options.format };
+    let merge = Merge::new(out, Engine::new(&settings), threads);
     let run = |thread: usize| Worker::new(thread, threads, options, &knobs).run(&batches, &merge);
     let shares = if threads == 1 {
         vec![run(0)]
@@ -100,7 +103,8 @@ pub fn replay<W: Write + Send>(
         report.not_network += share.not_network;
         report.span = share.span.or(report.span);
     }
-    Ok((merge.into_output()?, report))
+    let (out, _engine) = merge.into_output()?;
+    Ok((out, report))
 }
 
 /// A batch's frame as the filter takes it; `None` where its link header is cut.
@@ -225,13 +229,13 @@ impl<'a> Worker<'a> {
         &mut self,
         lane: usize,
         number: u64,
-        act: impl FnOnce(&mut Lane, &Knobs, &mut Engines, &mut LineSink<'_>),
+        act: impl FnOnce(&mut Lane, &Knobs, &mut Engines, &mut Observer<'_>),
     ) {
         if lane % self.threads != self.thread {
             return;
         }
         if let Some(mine) = self.lanes.get_mut(lane / self.threads) {
-            let mut sink = LineSink { formatter: &mut self.formatter, out: &mut self.lines.text };
+            let mut sink = Observer { formatter: &mut self.formatter, chunk: &mut self.lines.chunk };
             act(mine, self.knobs, &mut self.engines, &mut sink);
             self.lines.mark(Place { packet: number, by_packet: true, lane: lane as u32 });
         }
@@ -255,28 +259,12 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn each_lane(&mut self, number: u64, mut act: impl FnMut(&mut Lane, &mut Engines, &mut LineSink<'_>)) {
+    fn each_lane(&mut self, number: u64, mut act: impl FnMut(&mut Lane, &mut Engines, &mut Observer<'_>)) {
         for (index, lane) in self.lanes.iter_mut().enumerate() {
-            let mut sink = LineSink { formatter: &mut self.formatter, out: &mut self.lines.text };
+            let mut sink = Observer { formatter: &mut self.formatter, chunk: &mut self.lines.chunk };
             act(lane, &mut self.engines, &mut sink);
             let lane = index * self.threads + self.thread;
             self.lines.mark(Place { packet: number, by_packet: false, lane: lane as u32 });
         }
-    }
-}
-
-/// Formats events where they happen.
-pub(super) struct LineSink<'a> {
-    pub(super) formatter: &'a mut Formatter,
-    pub(super) out: &'a mut Vec<u8>,
-}
-
-impl Sink for LineSink<'_> {
-    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
-        self.formatter.fingerprint(event, self.out);
-    }
-
-    fn connection(&mut self, event: &Connection<'_>) {
-        self.formatter.connection(event, self.out);
     }
 }

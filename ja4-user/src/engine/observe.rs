@@ -1,0 +1,148 @@
+//! What a shard tells the engine: lines of text, and what each of them is about.
+
+use crate::event::{
+    Attributes, Cause, Connection, Ended, Fingerprint, FlowIdentity, Latency, Method, Side, Sink, Time,
+};
+use crate::sink::Formatter;
+
+/// A shard's lines and observations over some time, in order.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    /// Lines that are printed.
+    pub text: Vec<u8>,
+    /// Texts of the observations, one after another.
+    pub words: Words,
+    /// What was seen, in order.
+    pub observations: Vec<Observation>,
+}
+
+/// Texts, one after another.
+#[derive(Debug, Default)]
+pub struct Words(String);
+
+/// Where a text stands among the words of its chunk.
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    start: u32,
+    end: u32,
+}
+
+/// One thing that a shard has seen.
+#[derive(Debug)]
+pub struct Observation {
+    /// Offset in [`Chunk::text`] behind its line; `None` where it is not printed.
+    pub line: Option<u32>,
+    /// What caused it.
+    pub cause: Cause,
+    /// The connection.
+    pub flow: FlowIdentity,
+    /// What is known of the connection so far.
+    pub attributes: Attributes,
+    /// What it is.
+    pub what: What,
+}
+
+/// What an observation is.
+#[derive(Clone, Copy, Debug)]
+pub enum What {
+    /// A fingerprint.
+    Fingerprint {
+        /// Method.
+        method: Method,
+        /// Whom it describes.
+        side: Side,
+        /// Its number among those of this method and connection, from 1.
+        count: u32,
+        /// The value.
+        value: Word,
+        /// The raw form, if it is asked for.
+        raw: Option<Word>,
+    },
+    /// The end of a connection.
+    End {
+        /// First and last packet.
+        span: (Time, Time),
+        /// Packets of client and server.
+        packets: [u64; 2],
+        /// Bytes of client and server.
+        bytes: [u64; 2],
+        /// How it ended.
+        ended: Ended,
+        /// Latencies.
+        latency: Latency,
+    },
+}
+
+impl Chunk {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.observations.is_empty()
+    }
+
+    /// Empties it, for another use of its room.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.words.0.clear();
+        self.observations.clear();
+    }
+}
+
+impl Words {
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, word: Word) -> &str {
+        self.0.get(word.start as usize..word.end as usize).unwrap_or_default()
+    }
+
+    fn keep(&mut self, text: &str) -> Word {
+        let start = self.0.len() as u32;
+        self.0.push_str(text);
+        Word { start, end: self.0.len() as u32 }
+    }
+}
+
+/// Turns a shard's events into lines and observations.
+pub struct Observer<'a> {
+    /// What makes lines of them.
+    pub formatter: &'a mut Formatter,
+    /// Where they go.
+    pub chunk: &'a mut Chunk,
+}
+
+impl Observer<'_> {
+    /// What `format` has appended, if anything.
+    fn line(&mut self, format: impl FnOnce(&mut Formatter, &mut Vec<u8>)) -> Option<u32> {
+        let before = self.chunk.text.len();
+        format(self.formatter, &mut self.chunk.text);
+        (self.chunk.text.len() > before).then_some(self.chunk.text.len() as u32)
+    }
+}
+
+impl Sink for Observer<'_> {
+    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+        let line = self.line(|formatter, text| formatter.fingerprint(event, text));
+        let value = self.chunk.words.keep(event.value);
+        let raw = event.raw.map(|raw| self.chunk.words.keep(raw));
+        let Fingerprint { cause, method, side, count, .. } = *event;
+        self.chunk.observations.push(Observation {
+            line,
+            cause,
+            flow: *event.flow,
+            attributes: event.attributes.clone(),
+            what: What::Fingerprint { method, side, count, value, raw },
+        });
+    }
+
+    fn connection(&mut self, event: &Connection<'_>) {
+        let line = self.line(|formatter, text| formatter.connection(event, text));
+        let Connection { cause, start, end, packets, bytes, ended, latency, .. } = *event;
+        self.chunk.observations.push(Observation {
+            line,
+            cause,
+            flow: *event.flow,
+            attributes: event.attributes.clone(),
+            what: What::End { span: (start, end), packets, bytes, ended, latency },
+        });
+    }
+}

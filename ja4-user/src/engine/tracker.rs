@@ -1,0 +1,167 @@
+//! The records of connections that have not ended.
+
+use std::sync::Arc;
+
+use hashlink::LinkedHashMap;
+
+use super::record::{MAX_VALUES, Record, Seen};
+use crate::event::{Attributes, FlowIdentity, Latency, Method, Time};
+
+/// Open connections, the one heard of longest ago first.
+///
+/// A shard tells of the end of each; where that word is lost, its record goes when the room is needed.
+#[derive(Debug)]
+pub struct Tracker {
+    records: LinkedHashMap<u64, Record, foldhash::quality::RandomState>,
+    capacity: usize,
+}
+
+impl Tracker {
+    /// Room for so many connections, at least one.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { records: LinkedHashMap::default(), capacity: capacity.max(1) }
+    }
+
+    /// Connections that are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether none is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The record of a connection, begun if there is none, and the one that had to go for it.
+    pub fn of(&mut self, flow: &FlowIdentity, interface: u32, now: Time) -> (&mut Record, Option<Record>) {
+        let full = self.records.len() >= self.capacity && !self.records.contains_key(&flow.id);
+        let evicted = if full { self.records.pop_front().map(|(_, record)| record) } else { None };
+        self.records.to_back(&flow.id);
+        (self.records.entry(flow.id).or_insert_with(|| begin(flow, interface, now)), evicted)
+    }
+
+    /// Takes out the record of a connection that has ended.
+    pub fn end(&mut self, flow: &FlowIdentity) -> Option<Record> {
+        self.records.remove(&flow.id)
+    }
+
+    /// Takes out every record, oldest first.
+    pub fn drain(&mut self) -> impl Iterator<Item = Record> + '_ {
+        std::iter::from_fn(|| self.records.pop_front().map(|(_, record)| record))
+    }
+
+    /// Every record, the one heard of longest ago first.
+    pub fn iter(&self) -> impl Iterator<Item = &Record> {
+        self.records.values()
+    }
+}
+
+/// A record of which nothing is known but the flow.
+#[must_use]
+pub fn begin(flow: &FlowIdentity, interface: u32, now: Time) -> Record {
+    Record {
+        identity: *flow,
+        interface,
+        start: now,
+        last: now,
+        packets: [0; 2],
+        bytes: [0; 2],
+        ended: None,
+        latency: Latency::default(),
+        attributes: Attributes::default(),
+        history: Vec::new(),
+        hops: [None; 2],
+        mss: None,
+        tunnel: None,
+        os: None,
+        ssh: None,
+        app: None,
+        known_bad: None,
+        is_new: false,
+        fired: Vec::new(),
+    }
+}
+
+impl Record {
+    /// Notes a fingerprint. Of the values of a method the first stays, and the newest.
+    pub fn note(&mut self, seen: Seen) {
+        let of_method = |kept: &Seen| kept.method == seen.method;
+        if self.history.iter().filter(|kept| of_method(kept)).count() >= MAX_VALUES
+            && let Some(second) = self.history.iter().enumerate().filter(|(_, kept)| of_method(kept)).nth(1)
+        {
+            let place = second.0;
+            self.history.remove(place);
+        }
+        self.history.push(seen);
+    }
+
+    /// Notes in words what has fired.
+    pub fn note_fired(&mut self, words: &Arc<str>) {
+        if self.fired.len() < super::record::MAX_FIRED && !self.fired.contains(words) {
+            self.fired.push(Arc::clone(words));
+        }
+    }
+
+    /// The newest value of a method.
+    #[must_use]
+    pub fn newest(&self, method: Method) -> Option<&Seen> {
+        self.history.iter().rev().find(|seen| seen.method == method)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+    use super::*;
+    use crate::event::Side;
+    use crate::flow::community_id::CommunityId;
+
+    fn flow(id: u64) -> FlowIdentity {
+        let (client, server) = (("10.0.0.1".parse().unwrap(), 1), ("10.0.0.2".parse().unwrap(), 443));
+        FlowIdentity { id, community: CommunityId::of(client, server, 6), client, server, proto: 6, vlan: [0; 2] }
+    }
+
+    fn seen(method: Method, count: u32) -> Seen {
+        Seen {
+            method,
+            side: Side::Client,
+            count,
+            value: count.to_string().into(),
+            raw: None,
+            time: Time(0),
+            packet: None,
+            first_seen: false,
+            label: None,
+            known_bad: None,
+        }
+    }
+
+    #[test]
+    fn a_full_table_lets_go_of_the_one_heard_of_longest_ago() {
+        let mut tracker = Tracker::with_capacity(2);
+        for id in [1, 2, 1] {
+            assert!(tracker.of(&flow(id), 0, Time(id)).1.is_none());
+        }
+        assert_eq!(tracker.of(&flow(3), 0, Time(3)).1.unwrap().identity.id, 2);
+        assert_eq!(tracker.drain().map(|record| record.identity.id).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn a_history_keeps_the_first_value_and_the_newest() {
+        let mut record = begin(&flow(1), 0, Time(0));
+        record.note(seen(Method::Ja4, 1));
+        for count in 1..=100 {
+            record.note(seen(Method::Ja4h, count));
+        }
+        let kept: Vec<_> =
+            record.history.iter().filter(|seen| seen.method == Method::Ja4h).map(|seen| seen.count).collect();
+        assert_eq!(kept.len(), MAX_VALUES);
+        assert_eq!((kept[0], kept[1], kept[MAX_VALUES - 1]), (1, 86, 100));
+        assert_eq!(record.newest(Method::Ja4).unwrap().count, 1);
+        assert_eq!(record.primary().unwrap().method, Method::Ja4);
+    }
+}
