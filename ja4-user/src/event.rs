@@ -309,10 +309,25 @@ pub struct Connection<'a> {
     pub attributes: &'a Attributes,
 }
 
+/// A connection that goes on, though nothing of it came this way for a while.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// What caused it: the time is that of its last packet.
+    pub cause: Cause,
+    /// Which one.
+    pub flow: &'a FlowIdentity,
+    /// Packets sent by the client and by the server.
+    pub packets: [u64; 2],
+    /// Bytes on the wire sent by the client and by the server.
+    pub bytes: [u64; 2],
+}
+
 /// Where a shard's events go.
 pub trait Sink {
     /// A fingerprint.
     fn fingerprint(&mut self, event: &Fingerprint<'_>);
+    /// A connection goes on.
+    fn progress(&mut self, _event: &Progress<'_>) {}
     /// The end of a connection.
     fn connection(&mut self, event: &Connection<'_>);
 }

@@ -12,6 +12,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::failure::Failure;
 use super::output::{self, Output, is_gone};
 use crate::capture::{CaptureError, CaptureFile, Progress};
+use crate::engine::knowledge::Knowledge;
+use crate::engine::outlets::Outlets;
+use crate::engine::{self, Engine, Memory};
 use crate::event::Time;
 use crate::shard::replay::{LANES, Options, Report, replay};
 use crate::shard::{Limits, report};
@@ -88,14 +91,23 @@ fn replay_to<W: Write + Send>(
     out: W,
     on_progress: Box<dyn FnMut(usize, Progress) + Send + '_>,
 ) -> io::Result<Report> {
-    let (mut out, report) = replay(files, options, out, on_progress)?;
+    let settings = engine::Settings {
+        connections: options.limits.connections,
+        format: options.format,
+        ..engine::Settings::default()
+    };
+    let knowledge = Knowledge::shipped().unwrap_or_default();
+    let outlets = Outlets::new(&options.context, true);
+    let engine = Engine::new(&settings, knowledge, Memory::default(), None, &options.context, outlets);
+    let (mut out, report) = replay(files, options, engine, out, on_progress)?;
     let mut line = Vec::new();
     let (start, end) = report.span.unwrap_or((Time(0), Time(0)));
     let mut stats = Group::default();
     stats
         .count("uptime_ms", end.0.saturating_sub(start.0) / 1_000_000)
         .group("kernel", report::filter(&report.counters))
-        .group("shards", report::shards(&report.stats));
+        .group("shards", report::shards(&report.stats))
+        .group("engine", report.engine.group());
     let mut capture = Group::default();
     capture.count("link_unreadable", report.not_network);
     stats.group("capture", capture);

@@ -27,8 +27,10 @@ use super::output::{Output, is_gone};
 use crate::capture::attach::{AttachError, Attachment, DirectionChoice, HookChoice, Policy};
 use crate::capture::ebpf::{Kernel, KernelError, MAX_SHARDS, Settings};
 use crate::capture::interface::Interface;
+use crate::engine::knowledge::Knowledge;
+use crate::engine::outlets::Outlets;
 use crate::engine::thread::Message;
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, Memory};
 use crate::object;
 use crate::shard::live::{Gauge, ROUTE, Shard, Shared, boot_clock, wall_clock};
 use crate::shard::stats::CoreStats;
@@ -184,12 +186,20 @@ impl Run {
             .spawn(move || write_lines(&header, &queue, gone_sender))
             .map_err(Failure::run)?;
         let (engine, observed) = bounded(CHUNKS);
-        let settings = engine::Settings { connections: self.max_connections as usize, format: self.output.format };
+        let settings = engine::Settings {
+            connections: self.max_connections as usize,
+            format: self.output.format,
+            ..engine::Settings::default()
+        };
+        let knowledge = Knowledge::shipped().map_err(Failure::run)?;
+        let outlets = Outlets::new(&context, false);
+        let engine_itself = Engine::new(&settings, knowledge, Memory::default(), None, &context, outlets);
+        let last_lines = lines.clone();
         let engine_thread = thread::Builder::new()
             .name("engine".to_owned())
             .spawn({
                 let shared = Arc::clone(&shared);
-                move || engine::thread::run(Engine::new(&settings), &observed, &lines, &shared)
+                move || engine::thread::run(engine_itself, &observed, &lines, &shared)
             })
             .map_err(Failure::run)?;
         let shards = knobs.shards;
@@ -215,7 +225,7 @@ impl Run {
                     ssh_window: self.output.ssh_window,
                 },
                 engines: Engines::new(self.output.forms()),
-                formatter: Formatter::new(self.output.format, Arc::clone(&context)),
+                formatter: Formatter::new(self.output.format, Arc::clone(&context)).open(),
                 engine: engine.clone(),
                 shared: Arc::clone(&shared),
                 gauge,
@@ -231,7 +241,19 @@ impl Run {
         }
         let formatter = Formatter::new(self.output.format, context);
         let started = Instant::now();
-        Ok(Sensor { kernel, shared, threads, gauges, engine, engine_thread, writer, gone, formatter, started })
+        Ok(Sensor {
+            kernel,
+            shared,
+            threads,
+            gauges,
+            engine,
+            engine_thread: Some(engine_thread),
+            lines: last_lines,
+            writer,
+            gone,
+            formatter,
+            started,
+        })
     }
 }
 
@@ -242,7 +264,8 @@ struct Sensor {
     threads: Vec<JoinHandle<()>>,
     gauges: Vec<Arc<Mutex<Gauge>>>,
     engine: Sender<Message>,
-    engine_thread: JoinHandle<()>,
+    engine_thread: Option<JoinHandle<()>>,
+    lines: Sender<Bytes>,
     writer: JoinHandle<io::Result<()>>,
     gone: tokio::sync::oneshot::Receiver<()>,
     formatter: Formatter,
@@ -303,12 +326,17 @@ impl Sensor {
             let threads = std::mem::take(&mut self.threads);
             let joined = tokio::task::spawn_blocking(|| threads.into_iter().all(|thread| thread.join().is_ok()));
             let whole = joined.await.unwrap_or(false);
+            let (engine, none) = bounded(0);
+            drop((std::mem::replace(&mut self.engine, engine), none));
+            let engine_thread = self.engine_thread.take();
+            let joined = tokio::task::spawn_blocking(|| engine_thread.is_none_or(|thread| thread.join().is_ok()));
+            let whole = whole && joined.await.unwrap_or(false);
             let line = self.stats_with(modes)?;
-            let Self { engine, engine_thread, writer, .. } = self;
+            let Self { lines, writer, .. } = self;
             let written = tokio::task::spawn_blocking(move || {
-                let _queued = engine.send(Message::Last(line));
-                drop(engine);
-                engine_thread.join().and_then(|()| writer.join())
+                let _queued = lines.send(line);
+                drop(lines);
+                writer.join()
             });
             match written.await {
                 Ok(Ok(Err(error))) if !is_gone(&error) => {
@@ -357,6 +385,7 @@ impl Sensor {
             .count("uptime_ms", self.started.elapsed().as_millis() as u64)
             .group("kernel", kernel)
             .group("shards", shards)
+            .group("engine", self.shared.engine.load().group())
             .group("output", output)
             .group("interfaces", interfaces);
         let mut line = Vec::new();

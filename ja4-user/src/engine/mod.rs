@@ -4,41 +4,188 @@
 //! order of packets; it labels values, knows what was seen before, keeps a [`record`] of every
 //! connection, evaluates rules, and hands on lines, [`alert`]s and what is to be stored. Nothing here
 //! makes a packet wait: every way in and out is a bounded queue whose losses are counted.
+//!
+//! One observation's way, in [`Engine::take`]: [`values`] → [`lookup`](crate::lookup) →
+//! [`first_seen`](crate::anomaly::first_seen) → [`tracker`] → [`anomaly`](crate::anomaly) → [`outlets`].
 
 pub mod alert;
+mod hints;
+pub mod knowledge;
 pub mod observe;
+pub mod outlets;
 pub mod record;
+pub mod stats;
 pub mod thread;
 pub mod tracker;
+mod values;
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::sink::Format;
-use observe::{Chunk, Observation, What, Words};
-use record::Seen;
-use tracker::Tracker;
+use self::alert::Alert;
+use self::knowledge::Knowledge;
+use self::observe::{Chunk, Observation, Told, What, Words};
+use self::outlets::Outlets;
+use self::record::{Record, Seen};
+use self::stats::Stats;
+use self::tracker::{Entered, Tracker};
+use self::values::Values;
+use crate::anomaly::builtin::{self, Builtin};
+use crate::anomaly::cooldown::Cooldowns;
+use crate::anomaly::first_seen::{self, FirstSeen};
+use crate::anomaly::local::Locals;
+use crate::anomaly::profile::{self, Profiles};
+use crate::anomaly::rules::{Bounds, Rules};
+use crate::event::{Cause, Ended, FlowIdentity, Side, Time};
+use crate::lookup::remote::{Answer, Remote};
+use crate::sink::{Additions, Context, Format, Formatter};
+use crate::storage::{self, Item};
+
+/// Rows of first-seen and profiles that one save hands to storage; the rest comes with the next.
+const SAVED: usize = 1 << 16;
+
+/// Event time between two words to storage of what is too old, nanoseconds.
+const AGE_EVERY: u64 = 3_600_000_000_000;
+
+/// Batches of a replay between two savings.
+const SAVE_EVERY: u64 = 256;
 
 /// What an engine is asked for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Connections known at once.
     pub connections: usize,
     /// Format of the lines that it finishes.
     pub format: Format,
+    /// This network's own addresses.
+    pub locals: Locals,
+    /// Which values are looked at, and for how long everything is approved.
+    pub first_seen: first_seen::Settings,
+    /// Behaviour profiles.
+    pub profiles: profile::Settings,
+    /// Built-in rules.
+    pub builtin: builtin::Settings,
+}
+
+/// What somebody may want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// Connections that are open, the one heard of last first: at most so many, and only those of this host.
+    Connections {
+        /// At most this many.
+        most: usize,
+        /// Of this client or server.
+        host: Option<std::net::IpAddr>,
+    },
+    /// Alerts, the newest first: at most so many.
+    Alerts {
+        /// At most this many.
+        most: usize,
+    },
+}
+
+/// What was known when the sensor ended last.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    /// When the learning period began.
+    pub learning_since: Option<Time>,
+    /// Values, the one seen longest ago first.
+    pub first_seen: Vec<first_seen::Row>,
+    /// Pairs.
+    pub profiles: Vec<profile::Row>,
+    /// The id under which this sensor's pairs are stored.
+    pub own: Arc<str>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { learning_since: None, first_seen: Vec::new(), profiles: Vec::new(), own: "here".into() }
+    }
 }
 
 /// Everything that is known behind the shards.
 #[derive(Debug)]
 pub struct Engine {
+    values: Values,
+    knowledge: Knowledge,
+    remote: Option<Remote>,
+    firsts: FirstSeen,
     tracker: Tracker,
-    format: Format,
+    builtin: Builtin,
+    profiles: Profiles,
+    rules: Rules,
+    cooldowns: Cooldowns,
+    /// What has just fired.
+    fired: Vec<Alert>,
+    /// Connections that were still open at the end, and what ended them.
+    open: Vec<(Cause, Record)>,
+    formatter: Formatter,
+    additions: Additions,
+    outlets: Outlets,
+    stats: Stats,
+    /// The newest time of an observation.
+    now: Time,
+    /// When storage was told last what is too old.
+    aged: Time,
+    /// Batches of a replay.
+    batches: u64,
+    /// Storage knows when learning began.
+    learning_stored: bool,
 }
 
 impl Engine {
-    /// An engine that has seen nothing.
+    /// An engine that knows what it is given and has seen nothing.
     #[must_use]
-    pub fn new(settings: &Settings) -> Self {
-        Self { tracker: Tracker::with_capacity(settings.connections), format: settings.format }
+    pub fn new(
+        settings: &Settings,
+        knowledge: Knowledge,
+        memory: Memory,
+        remote: Option<Remote>,
+        context: &Arc<Context>,
+        outlets: Outlets,
+    ) -> Self {
+        let locals = &settings.locals;
+        let mut firsts = FirstSeen::new(&settings.first_seen, locals.clone(), memory.learning_since);
+        firsts.load(memory.first_seen);
+        let allow = Arc::clone(&knowledge.allow);
+        let mut profiles = Profiles::new(&settings.profiles, locals.clone(), memory.own, Arc::clone(&allow));
+        profiles.load(memory.profiles);
+        let mut rules = Rules::new(knowledge.rules.clone(), Arc::clone(&allow), Bounds::default());
+        rules.set_interfaces(context.interfaces.clone());
+        Self {
+            values: Values::default(),
+            builtin: Builtin::new(settings.builtin.clone().overridden(&allow), allow),
+            knowledge,
+            remote,
+            firsts,
+            tracker: Tracker::with_capacity(settings.connections),
+            profiles,
+            rules,
+            cooldowns: Cooldowns::default(),
+            fired: Vec::new(),
+            open: Vec::new(),
+            formatter: Formatter::new(settings.format, Arc::clone(context)).open(),
+            additions: Additions::new(settings.format),
+            outlets,
+            stats: Stats::default(),
+            now: Time(0),
+            aged: Time(0),
+            batches: 0,
+            learning_stored: memory.learning_since.is_some(),
+        }
+    }
+
+    /// Takes other knowledge and other rules; what did not change keeps its windows and profiles.
+    pub fn reload(&mut self, mut knowledge: Knowledge, settings: &Settings) {
+        if let Some(allow) = Arc::get_mut(&mut knowledge.allow) {
+            *allow = std::mem::take(allow).following(&self.knowledge.allow);
+        }
+        let allow = &knowledge.allow;
+        self.rules.reload(knowledge.rules.clone(), Arc::clone(allow));
+        self.builtin.reload(settings.builtin.clone().overridden(allow), Arc::clone(allow));
+        self.profiles.reload(&settings.profiles.clone(), Arc::clone(allow));
+        self.knowledge = knowledge;
+        self.stats.reloads += 1;
     }
 
     /// Takes a part of a chunk and appends its lines, finished, to `out`.
@@ -46,47 +193,267 @@ impl Engine {
         let Chunk { text: lines, words, observations: all } = chunk;
         let mut written = text.start;
         for observation in all.get_mut(observations).unwrap_or_default() {
-            let end = observation.line.map(|end| end as usize);
-            // Without the bytes that end it: what the engine knows comes before them.
-            if let Some(end) = end {
-                let open = end.saturating_sub(self.format.terminator());
-                out.extend_from_slice(lines.get(written..open).unwrap_or_default());
-                written = open;
-            }
-            self.observe(observation, words);
-            if let Some(end) = end {
-                out.extend_from_slice(lines.get(written..end).unwrap_or_default());
-                written = end;
-            }
+            let line = observation.line.map(|end| {
+                let line = lines.get(written..end as usize).unwrap_or_default();
+                written = end as usize;
+                line
+            });
+            self.stats.observations += 1;
+            self.now = self.now.max(observation.cause.time);
+            self.observe(observation, words, line, out);
         }
-        out.extend_from_slice(lines.get(written..text.end).unwrap_or_default());
     }
 
-    fn observe(&mut self, observation: &mut Observation, words: &Words) {
-        let Observation { cause, flow, what, .. } = observation;
-        let (record, _evicted) = self.tracker.of(flow, cause.interface, cause.time);
+    fn observe(&mut self, observation: &mut Observation, words: &Words, line: Option<&[u8]>, out: &mut Vec<u8>) {
+        let Observation { cause, flow, attributes, what, .. } = observation;
+        let Entered { record, is_new, evicted } = self.tracker.enter(flow, cause.interface, cause.time);
+        if let Some(evicted) = evicted {
+            self.stats.evicted += 1;
+            self.outlets.ended(evicted);
+        }
         record.last = record.last.max(cause.time);
-        record.attributes = std::mem::take(&mut observation.attributes);
-        match *what {
-            What::Fingerprint { method, side, count, value, raw } => record.note(Seen {
-                method,
-                side,
-                count,
-                value: words.get(value).into(),
-                raw: raw.map(|raw| words.get(raw).into()),
-                time: cause.time,
-                packet: cause.packet,
-                first_seen: false,
-                label: None,
-                known_bad: None,
-            }),
-            What::End { span: (start, end), packets, bytes, ended, latency } => {
-                if let Some(mut record) = self.tracker.end(flow) {
-                    (record.start, record.last) = (start, end);
-                    (record.packets, record.bytes) = (packets, bytes);
-                    (record.ended, record.latency) = (Some(ended), latency);
-                }
+        if let Some(attributes) = attributes.take() {
+            record.attributes = attributes;
+        }
+        if is_new {
+            self.rules.evaluate(record, None, cause.time, cause.packet, &mut self.fired);
+        }
+        match what {
+            What::Fingerprint(told) => self.fingerprint(*cause, flow, *told, words, line, out),
+            What::Progress(books) => {
+                (record.packets, record.bytes) = (books.packets, books.bytes);
+                self.outlets.touch(record);
             }
+            What::End { span: (start, end), books, ended, latency } => {
+                let Some(mut record) = self.tracker.end(flow) else {
+                    return;
+                };
+                (record.start, record.last) = (*start, *end);
+                (record.packets, record.bytes) = (books.packets, books.bytes);
+                (record.ended, record.latency) = (Some(*ended), *latency);
+                if *ended == Ended::Open {
+                    // Told in the order of their last packets, by `finish`.
+                    return self.open.push((*cause, record));
+                }
+                self.conclude(record, *cause, cause.time, line, out);
+            }
+        }
+    }
+
+    fn fingerprint(
+        &mut self,
+        cause: Cause,
+        flow: &FlowIdentity,
+        told: Told,
+        words: &Words,
+        line: Option<&[u8]>,
+        out: &mut Vec<u8>,
+    ) {
+        let Told { method, side, count, value, raw } = told;
+        let value = self.values.share(words.get(value));
+        let host = match side {
+            Side::Client => flow.client.0,
+            Side::Server => flow.server.0,
+        };
+        let sighting = self.firsts.check(method, &value, Some(host), cause.time);
+        let seen = Seen {
+            method,
+            side,
+            count,
+            raw: raw.map(|raw| self.values.share(words.get(raw))),
+            time: cause.time,
+            packet: cause.packet,
+            first_seen: sighting.first,
+            label: self.whose(method, &value),
+            known_bad: self.knowledge.known_bad.check(method, &value),
+            value,
+        };
+        let Self { tracker, builtin, profiles, rules, cooldowns, fired, .. } = self;
+        let Some(record) = tracker.get_mut(flow.id) else {
+            return;
+        };
+        record.heed(&seen);
+        builtin.fingerprint(record, &seen, sighting, cause.time, cause.packet, cooldowns, fired);
+        profiles.fingerprint(record, &seen, cause.time, cooldowns, fired);
+        record.blame(&seen);
+        record.note(seen);
+        record.label();
+        let Some(seen) = record.history.last() else {
+            return;
+        };
+        rules.evaluate(record, Some(seen), cause.time, cause.packet, fired);
+        if let Some(line) = line {
+            out.extend_from_slice(line);
+            self.additions.fingerprint(seen, out);
+        }
+        self.outlets.fingerprint(record, seen);
+        if !fired.is_empty() {
+            let raw = seen.raw.clone();
+            fired.iter().for_each(|alert| record.note_fired(&alert.description));
+            self.tell(raw, out);
+        }
+    }
+
+    /// Whose a value is, as the local database says, else the one on the network, if that has answered.
+    fn whose(&mut self, method: crate::event::Method, value: &str) -> Option<Arc<record::Label>> {
+        let known = self.knowledge.database.lookup(method, value);
+        known.or_else(|| match self.remote.as_mut()?.ask(method, value) {
+            Some(Answer::Known(label)) => Some(label),
+            _ => None,
+        })
+    }
+
+    /// The last words on a connection. `now` is the time that counts for rules.
+    fn conclude(&mut self, mut record: Record, cause: Cause, now: Time, line: Option<&[u8]>, out: &mut Vec<u8>) {
+        self.ask_again(&mut record);
+        let Self { builtin, rules, cooldowns, fired, .. } = self;
+        builtin.connection(&record, now, cause.packet, cooldowns, fired);
+        rules.evaluate(&record, None, now, cause.packet, fired);
+        fired.iter().for_each(|alert| record.note_fired(&alert.description));
+        if let Some(line) = line {
+            out.extend_from_slice(line);
+            self.additions.connection(&record, out);
+        }
+        self.tell(None, out);
+        self.stats.ended += 1;
+        self.outlets.ended(record);
+    }
+
+    /// An answer of the network may have come after the fingerprint.
+    fn ask_again(&mut self, record: &mut Record) {
+        if self.remote.is_none() || record.app.is_some() {
+            return;
+        }
+        let primary = record.primary().map(|seen| (seen.method, Arc::clone(&seen.value)));
+        if let Some((method, value)) = primary {
+            record.app = self.whose(method, &value);
+        }
+    }
+
+    /// Hands on what has fired; `raw` is the raw form of the fingerprint that made it fire.
+    fn tell(&mut self, raw: Option<Arc<str>>, out: &mut Vec<u8>) {
+        for alert in self.fired.drain(..) {
+            self.stats.count_alert(alert.severity);
+            self.formatter.alert(&alert, raw.as_deref(), out);
+            self.outlets.alert(alert, raw.clone());
+        }
+    }
+
+    /// Hands on what has come together, at most a flush ago.
+    pub fn flush(&mut self) {
+        self.outlets.flush(&self.tracker);
+    }
+
+    /// Whether there is nothing to flush.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.outlets.is_idle()
+    }
+
+    /// Once a second: what is old goes, answers of the network are taken.
+    pub fn tick(&mut self, now: Time) {
+        self.now = self.now.max(now);
+        self.firsts.tick(now);
+        if self.now.0.saturating_sub(self.aged.0) >= AGE_EVERY {
+            self.aged = self.now;
+            self.outlets.store(Item::FirstSeenAged { before: self.firsts.horizon(self.now) });
+        }
+        if let Some(remote) = &mut self.remote {
+            // They stand in its cache from now on.
+            while remote.drain().is_some() {}
+        }
+    }
+
+    /// In a replay, after each batch: time has passed, and nothing may grow without end.
+    pub fn pass_batch(&mut self) {
+        self.tick(self.now);
+        self.flush();
+        self.batches += 1;
+        if self.batches.is_multiple_of(SAVE_EVERY) {
+            self.save();
+        }
+    }
+
+    /// Hands what has changed of first-seen and profiles to storage.
+    pub fn save(&mut self) {
+        if !self.outlets.stores() {
+            return;
+        }
+        for row in self.firsts.drain_dirty(SAVED) {
+            let first_seen::Row { method, value, host, first, last, count } = row;
+            let approved = self.firsts.was_learning(first);
+            self.outlets.store(Item::FirstSeen(storage::FirstSeen {
+                method,
+                value,
+                host,
+                first,
+                last,
+                count,
+                approved,
+            }));
+        }
+        for row in self.profiles.drain_dirty(SAVED) {
+            self.outlets.store(Item::Profile(row));
+        }
+        if let Some(since) = self.firsts.started().filter(|_| !self.learning_stored) {
+            self.outlets.store(Item::LearningSince(since));
+            self.learning_stored = true;
+        }
+    }
+
+    /// Tells of the connections that were open to the last, in the order of their last packets, and hands on all that
+    /// is left.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        let mut open = std::mem::take(&mut self.open);
+        open.sort_unstable_by_key(|(_, record)| (record.last, record.identity.id));
+        let mut line = Vec::new();
+        for (cause, record) in open {
+            line.clear();
+            let Self { formatter, .. } = self;
+            outlets::open_connection(formatter, &record, cause, &mut line);
+            let now = record.last;
+            let printed = (!line.is_empty()).then_some(&*line);
+            self.conclude(record, cause, now, printed, out);
+        }
+        // What the shards never told the end of: it was lost on the way.
+        let rest: Vec<_> = self.tracker.drain().collect();
+        for record in rest {
+            self.stats.unended += 1;
+            self.outlets.ended(record);
+        }
+        self.save();
+        self.flush();
+    }
+
+    /// JSON objects that answer a question, a line each.
+    pub fn answer(&mut self, query: &Query) -> Vec<bytes::Bytes> {
+        match *query {
+            Query::Alerts { most } => self.outlets.recent().take(most).cloned().collect(),
+            Query::Connections { most, host } => {
+                let of = |record: &&Record| {
+                    let (client, server) = (record.identity.client.0, record.identity.server.0);
+                    host.is_none_or(|host| host == client || host == server)
+                };
+                let Self { tracker, outlets, .. } = self;
+                tracker.newest_first().filter(of).take(most).map(|record| outlets.line(record)).collect()
+            }
+        }
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            connections: self.tracker.len() as u64,
+            learning_left: self.firsts.learning_left(self.now),
+            first_seen: self.firsts.stats(),
+            profiles: self.profiles.stats(),
+            builtin: self.builtin.stats(),
+            rules: self.rules.stats(),
+            cooldowns: self.cooldowns.stats(),
+            remote: self.remote.as_ref().map(Remote::stats),
+            suppressed: self.knowledge.allow.suppressed(),
+            ..self.stats.clone()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a shard tells the engine: lines of text, and what each of them is about.
 
 use crate::event::{
-    Attributes, Cause, Connection, Ended, Fingerprint, FlowIdentity, Latency, Method, Side, Sink, Time,
+    Attributes, Cause, Connection, Ended, Fingerprint, FlowIdentity, Latency, Method, Progress, Side, Sink, Time,
 };
 use crate::sink::Formatter;
 
@@ -36,8 +36,8 @@ pub struct Observation {
     pub cause: Cause,
     /// The connection.
     pub flow: FlowIdentity,
-    /// What is known of the connection so far.
-    pub attributes: Attributes,
+    /// What is known of the connection so far; `None`: nothing that was not known before.
+    pub attributes: Option<Attributes>,
     /// What it is.
     pub what: What,
 }
@@ -46,26 +46,15 @@ pub struct Observation {
 #[derive(Clone, Copy, Debug)]
 pub enum What {
     /// A fingerprint.
-    Fingerprint {
-        /// Method.
-        method: Method,
-        /// Whom it describes.
-        side: Side,
-        /// Its number among those of this method and connection, from 1.
-        count: u32,
-        /// The value.
-        value: Word,
-        /// The raw form, if it is asked for.
-        raw: Option<Word>,
-    },
+    Fingerprint(Told),
+    /// It goes on.
+    Progress(Books),
     /// The end of a connection.
     End {
         /// First and last packet.
         span: (Time, Time),
-        /// Packets of client and server.
-        packets: [u64; 2],
-        /// Bytes of client and server.
-        bytes: [u64; 2],
+        /// What passed.
+        books: Books,
         /// How it ended.
         ended: Ended,
         /// Latencies.
@@ -73,7 +62,37 @@ pub enum What {
     },
 }
 
+/// A fingerprint.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// Method.
+    pub method: Method,
+    /// Whom it describes.
+    pub side: Side,
+    /// Its number among those of this method and connection, from 1.
+    pub count: u32,
+    /// The value.
+    pub value: Word,
+    /// The raw form, if it is asked for.
+    pub raw: Option<Word>,
+}
+
+/// What has passed; client, server.
+#[derive(Clone, Copy, Debug)]
+pub struct Books {
+    /// Packets.
+    pub packets: [u64; 2],
+    /// Bytes on the wire.
+    pub bytes: [u64; 2],
+}
+
 impl Chunk {
+    /// Lines in it, finished or not.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.observations.iter().filter(|observation| observation.line.is_some()).count() as u64
+    }
+
     /// Whether there is nothing in it.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -119,6 +138,11 @@ impl Observer<'_> {
     }
 }
 
+/// Whether a fingerprint of this method comes with attributes that no earlier one came with.
+const fn tells_attributes(method: Method) -> bool {
+    !matches!(method, Method::Ja4t | Method::Ja4ts | Method::Ja4l | Method::Ja4ls)
+}
+
 impl Sink for Observer<'_> {
     fn fingerprint(&mut self, event: &Fingerprint<'_>) {
         let line = self.line(|formatter, text| formatter.fingerprint(event, text));
@@ -129,9 +153,15 @@ impl Sink for Observer<'_> {
             line,
             cause,
             flow: *event.flow,
-            attributes: event.attributes.clone(),
-            what: What::Fingerprint { method, side, count, value, raw },
+            attributes: tells_attributes(method).then(|| event.attributes.clone()),
+            what: What::Fingerprint(Told { method, side, count, value, raw }),
         });
+    }
+
+    fn progress(&mut self, event: &Progress<'_>) {
+        let Progress { cause, flow, packets, bytes } = *event;
+        let what = What::Progress(Books { packets, bytes });
+        self.chunk.observations.push(Observation { line: None, cause, flow: *flow, attributes: None, what });
     }
 
     fn connection(&mut self, event: &Connection<'_>) {
@@ -141,8 +171,8 @@ impl Sink for Observer<'_> {
             line,
             cause,
             flow: *event.flow,
-            attributes: event.attributes.clone(),
-            what: What::End { span: (start, end), packets, bytes, ended, latency },
+            attributes: Some(event.attributes.clone()),
+            what: What::End { span: (start, end), books: Books { packets, bytes }, ended, latency },
         });
     }
 }

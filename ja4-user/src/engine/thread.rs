@@ -1,13 +1,25 @@
 //! The thread that owns a live engine.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use tokio::sync::oneshot;
 
-use super::Engine;
+use super::knowledge::Knowledge;
 use super::observe::Chunk;
-use crate::shard::live::Shared;
+use super::{Engine, Query, Settings};
+use crate::shard::live::{Shared, wall_clock};
+
+/// What has come together is handed on after this time at most.
+const FLUSH: Duration = Duration::from_millis(20);
+
+/// Between two looks at what has grown old.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Between two savings of first-seen and profiles.
+const SAVE: Duration = Duration::from_secs(30);
 
 /// What comes to the engine.
 #[derive(Debug)]
@@ -16,8 +28,10 @@ pub enum Message {
     Chunk(Chunk),
     /// A line of the control plane.
     Line(Bytes),
-    /// Its last one, which waits for the reader of the output: nothing else is held up by it any more.
-    Last(Bytes),
+    /// Other knowledge and other settings.
+    Reload(Box<(Knowledge, Settings)>),
+    /// Somebody wants to know something; the answer is JSON.
+    Ask(Query, oneshot::Sender<Vec<Bytes>>),
 }
 
 impl Message {
@@ -25,8 +39,9 @@ impl Message {
     #[must_use]
     pub fn lines(&self) -> u64 {
         match self {
-            Self::Chunk(chunk) => count(&chunk.text),
-            Self::Line(line) | Self::Last(line) => count(line),
+            Self::Chunk(chunk) => chunk.lines(),
+            Self::Line(line) => count(line),
+            Self::Reload(_) | Self::Ask(..) => 0,
         }
     }
 }
@@ -36,25 +51,61 @@ fn count(text: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', text).count() as u64
 }
 
-/// Runs until all senders are gone. Lines that find the writer's queue full are counted.
+/// Runs until all senders are gone, and tells then of what was still open. Lines that find the writer's queue
+/// full are counted.
 pub fn run(mut engine: Engine, queue: &Receiver<Message>, lines: &Sender<Bytes>, shared: &Shared) {
-    for message in queue {
-        let line = match message {
-            Message::Chunk(mut chunk) => {
-                let (text, observations) = (chunk.text.len(), chunk.observations.len());
-                let mut finished = Vec::with_capacity(text);
-                engine.take(&mut chunk, 0..text, 0..observations, &mut finished);
-                finished.into()
-            }
-            Message::Line(line) => line,
-            Message::Last(line) => {
-                // Where the writer has gone, so has the reader.
-                let _written = lines.send(line);
-                continue;
-            }
-        };
+    let mut finished = Vec::new();
+    let hand_on = |finished: &mut Vec<u8>| {
+        if finished.is_empty() {
+            return;
+        }
+        let room = finished.len();
+        let line = std::mem::replace(finished, Vec::with_capacity(room)).into();
         if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) = lines.try_send(line) {
             shared.lines_dropped.fetch_add(count(&lost), Ordering::Relaxed);
         }
+    };
+    let (mut flushed, mut ticked, mut saved) = (Instant::now(), Instant::now(), Instant::now());
+    loop {
+        let patience = if engine.is_idle() { TICK.saturating_sub(ticked.elapsed()) } else { FLUSH };
+        match queue.recv_timeout(patience) {
+            Ok(Message::Chunk(mut chunk)) => {
+                let (text, observations) = (chunk.text.len(), chunk.observations.len());
+                engine.take(&mut chunk, 0..text, 0..observations, &mut finished);
+                hand_on(&mut finished);
+            }
+            Ok(Message::Line(line)) => {
+                finished.extend_from_slice(&line);
+                hand_on(&mut finished);
+            }
+            Ok(Message::Reload(new)) => {
+                let (knowledge, settings) = *new;
+                engine.reload(knowledge, &settings);
+            }
+            Ok(Message::Ask(query, answer)) => {
+                // Who asked may have gone.
+                let _heard = answer.send(engine.answer(&query));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        let now = Instant::now();
+        if now.duration_since(flushed) >= FLUSH {
+            engine.flush();
+            flushed = now;
+        }
+        if now.duration_since(ticked) >= TICK {
+            engine.tick(wall_clock());
+            shared.engine.store(engine.stats().into());
+            ticked = now;
+        }
+        if now.duration_since(saved) >= SAVE {
+            engine.save();
+            saved = now;
+        }
     }
+    engine.finish(&mut finished);
+    shared.engine.store(engine.stats().into());
+    // Nothing else is held up by the reader of the output any more; where it has gone, so has the writer.
+    let _written = lines.send(finished.into());
 }

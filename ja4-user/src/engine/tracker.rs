@@ -16,6 +16,17 @@ pub struct Tracker {
     capacity: usize,
 }
 
+/// A connection's record, and what had to be done for it.
+#[derive(Debug)]
+pub struct Entered<'a> {
+    /// The record.
+    pub record: &'a mut Record,
+    /// It was begun just now.
+    pub is_new: bool,
+    /// The record that had to go for it.
+    pub evicted: Option<Record>,
+}
+
 impl Tracker {
     /// Room for so many connections, at least one.
     #[must_use]
@@ -35,12 +46,25 @@ impl Tracker {
         self.records.is_empty()
     }
 
-    /// The record of a connection, begun if there is none, and the one that had to go for it.
-    pub fn of(&mut self, flow: &FlowIdentity, interface: u32, now: Time) -> (&mut Record, Option<Record>) {
-        let full = self.records.len() >= self.capacity && !self.records.contains_key(&flow.id);
+    /// The record of a connection, begun if there is none.
+    pub fn enter(&mut self, flow: &FlowIdentity, interface: u32, now: Time) -> Entered<'_> {
+        let is_new = !self.records.contains_key(&flow.id);
+        let full = is_new && self.records.len() >= self.capacity;
         let evicted = if full { self.records.pop_front().map(|(_, record)| record) } else { None };
         self.records.to_back(&flow.id);
-        (self.records.entry(flow.id).or_insert_with(|| begin(flow, interface, now)), evicted)
+        let record = self.records.entry(flow.id).or_insert_with(|| begin(flow, interface, now));
+        Entered { record, is_new, evicted }
+    }
+
+    /// The record of a flow.
+    #[must_use]
+    pub fn get(&self, flow: u64) -> Option<&Record> {
+        self.records.get(&flow)
+    }
+
+    /// The record of a flow, to be changed.
+    pub fn get_mut(&mut self, flow: u64) -> Option<&mut Record> {
+        self.records.get_mut(&flow)
     }
 
     /// Takes out the record of a connection that has ended.
@@ -53,9 +77,9 @@ impl Tracker {
         std::iter::from_fn(|| self.records.pop_front().map(|(_, record)| record))
     }
 
-    /// Every record, the one heard of longest ago first.
-    pub fn iter(&self) -> impl Iterator<Item = &Record> {
-        self.records.values()
+    /// Every record, the one heard of last first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Record> {
+        self.records.values().rev()
     }
 }
 
@@ -144,9 +168,9 @@ mod tests {
     fn a_full_table_lets_go_of_the_one_heard_of_longest_ago() {
         let mut tracker = Tracker::with_capacity(2);
         for id in [1, 2, 1] {
-            assert!(tracker.of(&flow(id), 0, Time(id)).1.is_none());
+            assert!(tracker.enter(&flow(id), 0, Time(id)).evicted.is_none());
         }
-        assert_eq!(tracker.of(&flow(3), 0, Time(3)).1.unwrap().identity.id, 2);
+        assert_eq!(tracker.enter(&flow(3), 0, Time(3)).evicted.unwrap().identity.id, 2);
         assert_eq!(tracker.drain().map(|record| record.identity.id).collect::<Vec<_>>(), [1, 3]);
     }
 

@@ -285,6 +285,10 @@ impl Core {
                 connection.books = entry.books();
                 connection.last = connection.last.max(last_seen(&entry));
                 if now.time.0.saturating_sub(connection.last.0) < self.idle {
+                    let at = Now { time: connection.last, ..now };
+                    let (packets, bytes) = connection.totals();
+                    let flow = &connection.identity;
+                    sink.progress(&event::Progress { cause: after(connection, at), flow, packets, bytes });
                     continue;
                 }
             }

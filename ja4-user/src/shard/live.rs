@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use aya::maps::{MapData, RingBuf};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, TrySendError};
@@ -26,8 +27,9 @@ use super::stats::{CoreStats, Unwrapped};
 use super::unwrap::{Unwrapper, Whole};
 use crate::capture::ebpf::{AsleepFlag, FlowMap};
 use crate::engine::observe::{Chunk, Observer};
+use crate::engine::stats::Stats;
 use crate::engine::thread::Message;
-use crate::event::{Connection, Fingerprint, Sink, Time};
+use crate::event::{Connection, Fingerprint, Progress, Sink, Time};
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
 use crate::sink::Formatter;
@@ -75,6 +77,8 @@ pub struct Shared {
     pub lines_dropped: AtomicU64,
     /// Observations that found the engine's queue full.
     pub observations_dropped: AtomicU64,
+    /// The engine's counters, a second old at most.
+    pub engine: ArcSwap<Stats>,
 }
 
 impl Shared {
@@ -411,6 +415,10 @@ impl QueueSink {
 impl Sink for QueueSink {
     fn fingerprint(&mut self, event: &Fingerprint<'_>) {
         self.observer().fingerprint(event);
+    }
+
+    fn progress(&mut self, event: &Progress<'_>) {
+        self.observer().progress(event);
     }
 
     fn connection(&mut self, event: &Connection<'_>) {

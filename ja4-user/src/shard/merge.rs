@@ -95,6 +95,7 @@ impl<W: Write> Merge<W> {
                 state.finished.clear();
                 finish_in_order(&mut batch, &mut state.engine, &mut state.finished);
                 state.error = state.out.write_all(&state.finished).err();
+                state.engine.pass_batch();
             }
             state.spare.extend(batch);
         }

@@ -19,8 +19,9 @@ use super::lane::{CapturedFrame, Lane};
 use super::merge::{Lines, Merge, Place};
 use super::stats::CoreStats;
 use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef};
+use crate::engine::Engine;
 use crate::engine::observe::Observer;
-use crate::engine::{self, Engine};
+use crate::engine::stats::Stats;
 use crate::event::Time;
 use crate::fingerprint::Forms;
 use crate::sink::{Context, Format, Formatter};
@@ -56,6 +57,8 @@ pub struct Report {
     pub counters: Counters,
     /// Counters of the shards.
     pub stats: CoreStats,
+    /// Counters of the engine.
+    pub engine: Stats,
     /// Frames whose link header was cut, or of a kind that carries no IP.
     pub not_network: u64,
     /// Time of the first and of the last packet.
@@ -72,6 +75,7 @@ pub struct Report {
 pub fn replay<W: Write + Send>(
     files: Vec<CaptureFile>,
     options: &Options,
+    engine: Engine,
     mut out: W,
     on_progress: OnProgress<'_>,
 ) -> io::Result<(W, Report)> {
@@ -81,8 +85,7 @@ pub fn replay<W: Write + Send>(
     Formatter::new(options.format, Arc::clone(&options.context)).header(&mut header);
     out.write_all(&header)?;
     let batches = Batches::new(files, threads, LANES, &knobs, on_progress);
-    let settings = engine::Settings { connections: options.limits.connections, format: options.format };
-    let merge = Merge::new(out, Engine::new(&settings), threads);
+    let merge = Merge::new(out, engine, threads);
     let run = |thread: usize| Worker::new(thread, threads, options, &knobs).run(&batches, &merge);
     let shares = if threads == 1 {
         vec![run(0)]
@@ -94,8 +97,14 @@ pub fn replay<W: Write + Send>(
         })
     };
     let (errors, fragments) = batches.into_errors();
-    let mut report =
-        Report { counters: Counters::default(), stats: CoreStats::default(), not_network: 0, span: None, errors };
+    let mut report = Report {
+        counters: Counters::default(),
+        stats: CoreStats::default(),
+        engine: Stats::default(),
+        not_network: 0,
+        span: None,
+        errors,
+    };
     report.stats.fragments.add(&fragments);
     for share in shares {
         report.counters.add(&share.counters);
@@ -103,7 +112,11 @@ pub fn replay<W: Write + Send>(
         report.not_network += share.not_network;
         report.span = share.span.or(report.span);
     }
-    let (out, _engine) = merge.into_output()?;
+    let (mut out, mut engine) = merge.into_output()?;
+    let mut last = Vec::new();
+    engine.finish(&mut last);
+    out.write_all(&last)?;
+    report.engine = engine.stats();
     Ok((out, report))
 }
 
@@ -163,7 +176,7 @@ impl<'a> Worker<'a> {
             lanes: mine.map(|_| Lane::new(&limits)).collect(),
             engines: Engines::new(options.forms),
             knobs,
-            formatter: Formatter::new(options.format, Arc::clone(&options.context)),
+            formatter: Formatter::new(options.format, Arc::clone(&options.context)).open(),
             lines: Lines::default(),
             span: None,
             next_tick: Time(0),

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::anomaly::profile::Row as Pair;
 use crate::engine::alert::Alert;
 use crate::engine::record::{Record, Seen};
 use crate::event::{FlowIdentity, Method, Time};
@@ -25,28 +26,15 @@ pub enum Item {
     Alert(Box<Alert>),
     /// What is known of a value's first time: takes the place of what was stored of it.
     FirstSeen(FirstSeen),
-    /// A value that is known no more: aged, or pushed out.
-    FirstSeenGone {
-        /// Method.
-        method: Method,
-        /// The value.
-        value: Arc<str>,
-        /// The host, or the whole network.
-        host: Option<IpAddr>,
+    /// Values that were last seen before this are known no more.
+    FirstSeenAged {
+        /// Event time.
+        before: Time,
     },
-    /// A pair of a profile: takes the place of what was stored of it.
-    Profile(Profile),
-    /// A pair that is known no more.
-    ProfileGone {
-        /// What the anchor is.
-        anchor_kind: Arc<str>,
-        /// The anchor.
-        anchor: Arc<str>,
-        /// What the companion is.
-        companion_kind: Arc<str>,
-        /// The companion.
-        companion: Arc<str>,
-    },
+    /// When the learning period began.
+    LearningSince(Time),
+    /// A pair of a behaviour profile: takes the place of what was stored of it.
+    Profile(Pair),
     /// The run has ended well. The last item of a run.
     RunEnd(RunEnd),
 }
@@ -68,25 +56,6 @@ pub struct FirstSeen {
     pub count: u64,
     /// Whether it was learnt, so that nobody has to be told of it.
     pub approved: bool,
-}
-
-/// A pair of a behaviour profile.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Profile {
-    /// What the anchor is: `host`, `ja4`, `sni`.
-    pub anchor_kind: Arc<str>,
-    /// The anchor. It may be text of the wire.
-    pub anchor: Arc<str>,
-    /// What the companion is: `ja4`, `ja4s`, `ja4x`, `ja4t`.
-    pub companion_kind: Arc<str>,
-    /// The companion.
-    pub companion: Arc<str>,
-    /// How often the pair was seen.
-    pub count: u64,
-    /// First time.
-    pub first: Time,
-    /// Last time.
-    pub last: Time,
 }
 
 /// A run of the sensor that begins.

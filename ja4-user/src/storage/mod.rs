@@ -10,7 +10,8 @@
 //! | `fingerprint_value` | each value once, with what is known of it | id; method and value |
 //! | `first_seen` | what was seen when, on the network or at a host | value and host |
 //! | `alert` | what rules have found | time; flow |
-//! | `profile` | pairs of a behaviour profile | the pair |
+//! | `profile` | pairs of a behaviour profile, by the sensor that counted them | the pair |
+//! | `sensor` | whose database it is | |
 //! | `sensor_run` | runs with their counters | id |
 //! | `unmigrated` | rows of an older version that could not be carried over, and why | id |
 //!
@@ -38,7 +39,7 @@ mod values;
 mod whole;
 
 pub use self::error::StorageError;
-pub use self::item::{FirstSeen, Item, Profile, Run, RunEnd};
+pub use self::item::{FirstSeen, Item, Run, RunEnd};
 pub use self::reader::{Diff, DiffOptions, Filter, Reader, Window};
 pub use self::schema::Migrated;
 pub use self::status::Status;

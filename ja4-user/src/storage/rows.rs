@@ -4,10 +4,11 @@ use rusqlite::{CachedStatement, Connection, params};
 
 use super::columns::{self, EACH, Octets, SPAN_OPEN, integer, method_number};
 use super::events::Events;
-use super::item::{FirstSeen, Item, Profile, RunEnd};
+use super::item::{FirstSeen, Item, RunEnd};
 use super::live::{Connections, Live};
 use super::values::{Table, Values};
 use super::whole::{self, Whole};
+use crate::anomaly::profile::Row as Pair;
 use crate::engine::alert::{Alert, Severity};
 use crate::engine::record::{Record, Seen};
 use crate::event::{FlowIdentity, Time};
@@ -118,24 +119,19 @@ impl Rows {
                     self.first_seen(database, &mut statements.values, seen)?;
                     written.knowledge += 1;
                 }
-                Item::FirstSeenGone { method, value, host } => {
-                    if let Some(id) = statements.values.find(*method, value)? {
-                        let mut gone =
-                            database.prepare_cached("DELETE FROM first_seen WHERE value = ?1 AND host = ?2")?;
-                        let host = host.map(Octets::of);
-                        gone.execute(params![id, host.as_ref().map_or(&[][..], Octets::as_slice)])?;
-                    }
+                Item::FirstSeenAged { before } => {
+                    database
+                        .prepare_cached("DELETE FROM first_seen WHERE last < ?1")?
+                        .execute([columns::time(*before)])?;
+                }
+                Item::LearningSince(since) => {
+                    database
+                        .prepare_cached("UPDATE sensor SET learning_since = ?1")?
+                        .execute([columns::time(*since)])?;
                 }
                 Item::Profile(pair) => {
                     profile(database, pair)?;
                     written.knowledge += 1;
-                }
-                Item::ProfileGone { anchor_kind, anchor, companion_kind, companion } => {
-                    let mut gone = database.prepare_cached(
-                        "DELETE FROM profile
-                         WHERE anchor_kind = ?1 AND anchor = ?2 AND companion_kind = ?3 AND companion = ?4",
-                    )?;
-                    gone.execute([anchor_kind, anchor, companion_kind, companion])?;
                 }
                 Item::RunEnd(RunEnd { ended, counters }) => {
                     let mut end = database
@@ -292,19 +288,19 @@ impl Rows {
     }
 }
 
-fn profile(database: &Connection, pair: &Profile) -> rusqlite::Result<()> {
+fn profile(database: &Connection, row: &Pair) -> rusqlite::Result<()> {
     let mut insert = database.prepare_cached(
-        "INSERT OR REPLACE INTO profile (anchor_kind, anchor, companion_kind, companion, count, first, last)
+        "INSERT OR REPLACE INTO profile (source, pair, anchor, companion, count, first, last)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     insert.execute(params![
-        &*pair.anchor_kind,
-        &*pair.anchor,
-        &*pair.companion_kind,
-        &*pair.companion,
-        integer(pair.count),
-        columns::time(pair.first),
-        columns::time(pair.last),
+        &*row.source,
+        row.pair.name(),
+        &*row.anchor,
+        &*row.companion,
+        integer(row.count),
+        columns::time(row.first),
+        columns::time(row.last),
     ])?;
     Ok(())
 }

@@ -34,6 +34,7 @@ pub use self::settings::{
     Beacon, Common, FirstSeen, KnownBad, ManyJa4, NewChain, NewTunnel, RareValueSpread, Settings, UserAgentMismatch,
 };
 use self::tunnel::Place;
+use super::Allow;
 use super::cooldown::Cooldowns;
 use super::first_seen::Sighting;
 use crate::engine::alert::{Alert, Severity};
@@ -53,6 +54,8 @@ pub struct BuiltinStats {
 #[derive(Debug)]
 pub struct Builtin {
     settings: Settings,
+    /// What is left in peace; asked before a cooldown begins, so that it hides nothing else.
+    allow: Arc<Allow>,
     /// Names and descriptions, in the order of [`Rule::ALL`].
     words: [(Arc<str>, Arc<str>); Rule::ALL.len()],
     seed: RandomState,
@@ -81,9 +84,10 @@ type Group<'a> = &'a [(&'static str, &'a str)];
 impl Builtin {
     /// Rules that remember nothing yet. The settings have passed [`Settings::check`].
     #[must_use]
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(settings: Settings, allow: Arc<Allow>) -> Self {
         Self {
             settings,
+            allow,
             words: Rule::ALL.map(|rule| (rule.name().into(), rule.description().into())),
             seed: RandomState::default(),
             tunnels: tunnel::NewTunnel::new(),
@@ -96,9 +100,10 @@ impl Builtin {
         }
     }
 
-    /// Other settings from now on; what the rules remember stays.
-    pub fn reload(&mut self, settings: Settings) {
+    /// Other settings and another allowlist from now on; what the rules remember stays.
+    pub fn reload(&mut self, settings: Settings, allow: Arc<Allow>) {
         self.settings = settings;
+        self.allow = allow;
     }
 
     /// Evaluates the rules over a fingerprint. `record` is its connection as known now, with `tunnel` and `os` told
@@ -369,6 +374,10 @@ impl Builtin {
     fn fire(&mut self, rule: Rule, group: &impl Hash, scene: &mut Scene<'_>) -> Option<u64> {
         if let Some(fired) = self.fired.get_mut(rule as usize) {
             *fired += 1;
+        }
+        let fingerprint = scene.seen.map(|seen| (seen.method, &*seen.value));
+        if self.allow.covers(rule.name(), scene.record, fingerprint) {
+            return None;
         }
         let cooldown = self.settings.common(rule).cooldown.0;
         scene.cooldowns.check(rule.name(), group, scene.now, cooldown)

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
+use crate::anomaly::Allow;
 use crate::anomaly::settings::Span;
 use crate::engine::alert::Severity;
 
@@ -205,6 +206,20 @@ impl Settings {
             Rule::Beacon => set!(beacon, intervals),
         }
         self.check()
+    }
+
+    /// The settings as an allowlist changes them. What it cannot change stays, as it was said when the list was read.
+    #[must_use]
+    pub fn overridden(mut self, allow: &Allow) -> Self {
+        for change in allow.overrides() {
+            if let Some(rule) = Rule::ALL.into_iter().find(|rule| rule.name() == &*change.rule) {
+                let mut changed = self.clone();
+                if changed.set(rule, Some(change.enabled), change.severity, change.threshold).is_ok() {
+                    self = changed;
+                }
+            }
+        }
+        self
     }
 
     /// Whether all values are in their ranges.

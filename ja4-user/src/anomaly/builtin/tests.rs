@@ -18,7 +18,11 @@ struct Engine {
 
 impl Engine {
     fn new() -> Self {
-        Self { builtin: Builtin::new(Settings::default()), cooldowns: Cooldowns::default(), out: Vec::new() }
+        Self {
+            builtin: Builtin::new(Settings::default(), Arc::default()),
+            cooldowns: Cooldowns::default(),
+            out: Vec::new(),
+        }
     }
 
     fn see(&mut self, record: &Record, seen: &Seen, sighting: Sighting, second: u64) {
@@ -209,7 +213,7 @@ fn rules_that_are_off_say_nothing() {
         assert!(!settings.common(rule).enabled);
         assert_eq!(Rule::named(rule.name()), Some(rule));
     }
-    let mut engine = Engine { builtin: Builtin::new(settings), ..Engine::new() };
+    let mut engine = Engine { builtin: Builtin::new(settings, Arc::default()), ..Engine::new() };
     let record = record("10.0.0.1", "198.51.100.1");
     for number in 0..50 {
         let seen = seen(Method::Ja4, &format!("t{}", number % 25), 1);
@@ -227,7 +231,7 @@ fn a_reload_keeps_what_the_rules_remember() {
     }
     let mut settings = Settings::default();
     settings.many_ja4.severity = Severity::Critical;
-    engine.builtin.reload(settings);
+    engine.builtin.reload(settings, Arc::default());
     engine.see(&record, &seen(Method::Ja4, "t20", 1), quiet(), 21);
     assert!(engine.told()[0].starts_with("many_ja4 critical"));
 }
@@ -245,7 +249,8 @@ fn spent() -> u64 {
 fn what_it_costs() {
     let mut firsts = first_seen::FirstSeen::new(&first_seen::Settings::default(), Locals::default(), None);
     let mut engine = Engine::new();
-    let mut profiles = crate::anomaly::profile::Profiles::new(&Default::default(), Locals::default(), "a".into());
+    let mut profiles =
+        crate::anomaly::profile::Profiles::new(&Default::default(), Locals::default(), "a".into(), Arc::default());
     let values: Vec<_> =
         (0..500).map(|number| seen(Method::Ja4, &format!("t13d{number:04}h2_8daaf6152771_e5627efa2ab1"), 1)).collect();
     let records: Vec<_> =

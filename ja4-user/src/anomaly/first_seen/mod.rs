@@ -206,6 +206,12 @@ impl FirstSeen {
         self.started
     }
 
+    /// Whether the learning period lasted at this time.
+    #[must_use]
+    pub fn was_learning(&self, at: Time) -> bool {
+        self.started.is_some_and(|start| at.0.saturating_sub(start.0) < self.learning)
+    }
+
     /// How much of the learning period is left; 0: it is over.
     #[must_use]
     pub fn learning_left(&self, now: Time) -> Span {

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use self::anchor::{Anchor, Key, KeyRef};
 pub use self::row::{Pair, Row, export, import};
+use super::Allow;
 use super::bounded::Bounded;
 use super::cooldown::Cooldowns;
 use super::local::Locals;
@@ -98,6 +99,8 @@ pub struct Unusual {
 #[derive(Debug)]
 pub struct Profiles {
     settings: Settings,
+    /// What is left in peace; asked before a cooldown begins.
+    allow: Arc<Allow>,
     locals: Locals,
     /// Ids of sources; the first is this sensor's own.
     sources: Vec<Arc<str>>,
@@ -114,10 +117,11 @@ impl Profiles {
     /// Nothing seen yet. `own` is the id under which this sensor's counts are stored: one of its database, drawn
     /// when it is made. Where networks are local, only hosts in them are anchors.
     #[must_use]
-    pub fn new(settings: &Settings, locals: Locals, own: Arc<str>) -> Self {
+    pub fn new(settings: &Settings, locals: Locals, own: Arc<str>, allow: Arc<Allow>) -> Self {
         Self {
             anchors: Bounded::new(settings.max_anchors),
             settings: settings.clone(),
+            allow,
             locals,
             sources: vec![own],
             dirty: VecDeque::new(),
@@ -128,11 +132,11 @@ impl Profiles {
         }
     }
 
-    /// Other thresholds and bounds from now on; what was seen stays.
-    pub fn reload(&mut self, settings: &Settings, locals: Locals) {
+    /// Other thresholds and another allowlist from now on; what was seen stays.
+    pub fn reload(&mut self, settings: &Settings, allow: Arc<Allow>) {
         let max_anchors = self.settings.max_anchors;
         self.settings = Settings { max_anchors, ..settings.clone() };
-        self.locals = locals;
+        self.allow = allow;
     }
 
     /// Takes what this sensor's storage holds, of any source, at start.
@@ -252,6 +256,9 @@ impl Profiles {
         cooldowns: &mut Cooldowns,
         out: &mut Vec<Alert>,
     ) {
+        if self.allow.covers(RULE, record, Some((seen.method, &seen.value))) {
+            return;
+        }
         let Some(suppressed) = cooldowns.check(RULE, &(pair, anchor), now, self.settings.cooldown.0) else {
             return;
         };

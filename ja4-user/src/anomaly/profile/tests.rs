@@ -6,7 +6,7 @@ use super::*;
 use crate::anomaly::builtin::testing::{at, record, seen};
 
 fn profiles(own: &str) -> Profiles {
-    Profiles::new(&Settings::default(), Locals::default(), own.into())
+    Profiles::new(&Settings::default(), Locals::default(), own.into(), Arc::default())
 }
 
 fn sorted(rows: impl IntoIterator<Item = Row>) -> Vec<Row> {
@@ -133,7 +133,7 @@ fn a_restart_goes_on_where_it_was() {
 #[test]
 fn anchors_and_companions_are_bounded_and_what_goes_is_stored() {
     let settings = Settings { max_anchors: 10, max_companions: 4, ..Settings::default() };
-    let mut profiles = Profiles::new(&settings, Locals::default(), "a".into());
+    let mut profiles = Profiles::new(&settings, Locals::default(), "a".into(), Arc::default());
     for number in 0..100 {
         profiles.observe(Pair::HostJa4, "10.0.0.1", "usual", at(number));
         profiles.observe(Pair::HostJa4, "10.0.0.1", &format!("random {number}"), at(number));

@@ -5,8 +5,10 @@ use rusqlite::{Row, params_from_iter};
 
 use super::Reader;
 use super::stored::{Columns, StoredRun, strings};
+use crate::anomaly::profile::{self, Pair};
+use crate::event::Time;
 use crate::storage::forget::Forget;
-use crate::storage::{FirstSeen, Profile, StorageError};
+use crate::storage::{FirstSeen, StorageError};
 
 impl Reader {
     /// What was seen, network-wide and by host, as far as it is asked for; what was seen last comes first.
@@ -38,22 +40,45 @@ impl Reader {
         Ok(all.into_iter().flatten().collect())
     }
 
-    /// All pairs of behaviour profiles; what was seen last comes first.
+    /// All pairs of behaviour profiles; what was seen longest ago comes first.
     ///
     /// # Errors
     /// If the time is over, or the file is damaged.
-    pub fn profiles(&self) -> Result<Vec<Profile>, StorageError> {
-        self.collect(
-            "SELECT anchor_kind, anchor, companion_kind, companion, count, first, last FROM profile ORDER BY last DESC",
+    pub fn profiles(&self) -> Result<Vec<profile::Row>, StorageError> {
+        let all = self.collect(
+            "SELECT source, pair, anchor, companion, count, first, last FROM profile ORDER BY last",
             Vec::new(),
             |row| {
                 let mut of = Columns::from(row, 0);
-                let mut word = || of.text().map(|text| text.unwrap_or_default().into());
-                let (anchor_kind, anchor, companion_kind, companion) = (word()?, word()?, word()?, word()?);
+                let mut word = || of.text().map(Option::unwrap_or_default);
+                let (source, pair, anchor, companion) = (word()?, word()?, word()?, word()?);
                 let (count, first, last) = (of.count()?, of.time()?, of.time()?);
-                Ok(Profile { anchor_kind, anchor, companion_kind, companion, count, first, last })
+                // A kind of a newer version means nothing here.
+                Ok(Pair::named(&pair).map(|pair| profile::Row {
+                    source: source.into(),
+                    pair,
+                    anchor: anchor.into(),
+                    companion: companion.into(),
+                    count,
+                    first,
+                    last,
+                }))
             },
-        )
+        )?;
+        Ok(all.into_iter().flatten().collect())
+    }
+
+    /// The id of the database, and when its sensor began to learn.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn sensor(&self) -> Result<(String, Option<Time>), StorageError> {
+        self.limited(|database| {
+            database.query_row("SELECT id, learning_since FROM sensor", [], |row| {
+                let mut of = Columns::from(row, 0);
+                Ok((of.text()?.unwrap_or_default(), of.number()?.map(Time)))
+            })
+        })
     }
 
     /// All runs in order.
@@ -73,7 +98,7 @@ impl Reader {
                 Ok(StoredRun {
                     id,
                     started,
-                    ended: ended.map(crate::event::Time),
+                    ended: ended.map(Time),
                     clean,
                     version,
                     sensor,

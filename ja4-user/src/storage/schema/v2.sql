@@ -14,6 +14,13 @@ CREATE TABLE sensor_run (
     counters TEXT                       -- JSON
 ) STRICT;
 
+-- One row: the sensor whose database this is.
+CREATE TABLE sensor (
+    id TEXT NOT NULL,                   -- drawn when the database was made
+    learning_since INTEGER              -- NULL: it has seen nothing yet
+) STRICT;
+INSERT INTO sensor (id) VALUES (lower(hex(randomblob(16))));
+
 CREATE TABLE connection (
     id INTEGER PRIMARY KEY,             -- in the order in which they were first seen
     run INTEGER,
@@ -104,12 +111,14 @@ CREATE INDEX alert_by_time ON alert (time);
 CREATE INDEX alert_by_flow ON alert (flow);
 
 CREATE TABLE profile (
-    anchor_kind TEXT NOT NULL, anchor TEXT NOT NULL,
-    companion_kind TEXT NOT NULL, companion TEXT NOT NULL,
+    source TEXT NOT NULL,               -- whose count it is: the id of the database of the sensor that saw the pair
+    pair TEXT NOT NULL,                 -- what anchor and companion are: host_ja4, host_ja4t, ja4_ja4s, sni_ja4x
+    anchor TEXT NOT NULL,
+    companion TEXT NOT NULL,
     count INTEGER NOT NULL,
     first INTEGER NOT NULL,
     last INTEGER NOT NULL,
-    PRIMARY KEY (anchor_kind, anchor, companion_kind, companion)
+    PRIMARY KEY (source, pair, anchor, companion)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE unmigrated (

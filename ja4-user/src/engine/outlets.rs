@@ -1,0 +1,253 @@
+//! Where what the engine knows goes beside standard output.
+//!
+//! Live, none of the ways waits: what a queue has no room for is lost and counted there. In a replay they
+//! wait, and nothing is lost.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hashbrown::HashSet;
+
+use super::alert::Alert;
+use super::record::{Record, Seen};
+use super::tracker::Tracker;
+use crate::alert::{AlertLine, AlertSinks};
+use crate::attach::AttachServer;
+use crate::event::{Cause, Connection, Ended};
+use crate::sink::{Additions, Context, Filter, Format, Formatter};
+use crate::storage::{Handle, Item};
+
+/// Items that go to storage at once, without waiting for the next flush.
+const MANY: usize = 1 << 12;
+
+/// Longest wait of a replay for a sink of alerts.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Alerts that whoever asks is told of.
+const RECENT: usize = 1000;
+
+/// Connections that one flush tells attached readers of; those beyond them wait for the next.
+const SNAPSHOTS: usize = 4096;
+
+/// The ways out.
+#[derive(Debug)]
+pub struct Outlets {
+    alerts: Option<Arc<AlertSinks>>,
+    storage: Option<Handle>,
+    attach: Option<Arc<AttachServer>>,
+    waits: bool,
+    items: Vec<Item>,
+    /// Flows that have changed since readers were told.
+    changed: HashSet<u64, foldhash::quality::RandomState>,
+    /// Lines of the latest alerts, the newest last.
+    recent: VecDeque<Bytes>,
+    json: Json,
+}
+
+/// JSON lines for readers that attach, whatever the format of the output.
+#[derive(Debug)]
+struct Json {
+    formatter: Formatter,
+    additions: Additions,
+    buffer: Vec<u8>,
+}
+
+impl Json {
+    fn connection(&mut self, record: &Record) {
+        open_connection(&mut self.formatter, record, cause_of(record), &mut self.buffer);
+        self.additions.connection(record, &mut self.buffer);
+    }
+
+    fn take(&mut self) -> Bytes {
+        std::mem::take(&mut self.buffer).into()
+    }
+}
+
+/// What caused what a record says last.
+fn cause_of(record: &Record) -> Cause {
+    let packet = record.history.last().and_then(|seen| seen.packet);
+    Cause { time: record.last, interface: record.interface, hook: None, packet }
+}
+
+/// Appends the line of a connection as its record has it, without its end, unless the formatter leaves it out.
+pub(super) fn open_connection(formatter: &mut Formatter, record: &Record, cause: Cause, out: &mut Vec<u8>) {
+    let event = Connection {
+        cause,
+        flow: &record.identity,
+        start: record.start,
+        end: record.last,
+        packets: record.packets,
+        bytes: record.bytes,
+        ended: record.ended.unwrap_or(Ended::Open),
+        latency: record.latency,
+        attributes: &record.attributes,
+    };
+    formatter.connection(&event, out);
+}
+
+impl Outlets {
+    /// Nothing but standard output. `waits`: in a replay.
+    #[must_use]
+    pub fn new(context: &Context, waits: bool) -> Self {
+        let context = Context { filter: Filter::default(), ..context.clone() };
+        let json = Json {
+            formatter: Formatter::new(Format::Json, Arc::new(context)).open(),
+            additions: Additions::new(Format::Json),
+            buffer: Vec::new(),
+        };
+        Self {
+            alerts: None,
+            storage: None,
+            attach: None,
+            waits,
+            items: Vec::new(),
+            changed: HashSet::default(),
+            recent: VecDeque::new(),
+            json,
+        }
+    }
+
+    /// Alerts go to these sinks too.
+    #[must_use]
+    pub fn with_alerts(self, alerts: Arc<AlertSinks>) -> Self {
+        Self { alerts: Some(alerts), ..self }
+    }
+
+    /// History goes to this writer.
+    #[must_use]
+    pub fn with_storage(self, storage: Handle) -> Self {
+        Self { storage: Some(storage), ..self }
+    }
+
+    /// Snapshots and alerts go to readers of this socket.
+    #[must_use]
+    pub fn with_attach(self, attach: Arc<AttachServer>) -> Self {
+        Self { attach: Some(attach), ..self }
+    }
+
+    /// A fingerprint of a connection.
+    pub(super) fn fingerprint(&mut self, record: &Record, seen: &Seen) {
+        if self.storage.is_some() {
+            let (flow, interface) = (record.identity, record.interface);
+            self.store(Item::Fingerprint { flow, interface, seen: seen.clone() });
+        }
+        self.touch(record);
+    }
+
+    /// A connection goes on, and something is known of it that was not.
+    pub(super) fn touch(&mut self, record: &Record) {
+        if self.attach.as_ref().is_some_and(|attach| attach.has_readers()) {
+            self.changed.insert(record.identity.id);
+        }
+    }
+
+    /// A connection has ended, or its record has to go.
+    pub(super) fn ended(&mut self, record: Record) {
+        self.changed.remove(&record.identity.id);
+        if self.attach.as_ref().is_some_and(|attach| attach.has_readers()) {
+            self.json.connection(&record);
+        }
+        if self.storage.is_some() {
+            self.store(Item::Connection(Box::new(record)));
+        }
+    }
+
+    /// A rule has fired; `raw` is the raw form of the fingerprint.
+    pub(super) fn alert(&mut self, alert: Alert, raw: Option<Arc<str>>) {
+        let begins = self.json.buffer.len();
+        self.json.formatter.alert(&alert, None, &mut self.json.buffer);
+        let line = Bytes::copy_from_slice(self.json.buffer.get(begins..).unwrap_or_default());
+        if !self.attach.as_ref().is_some_and(|attach| attach.has_readers()) {
+            self.json.buffer.truncate(begins);
+        }
+        if self.recent.len() >= RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(line);
+        if self.storage.is_some() {
+            self.store(Item::Alert(Box::new(alert.clone())));
+        }
+        if let Some(sinks) = &self.alerts {
+            let line = Arc::new(AlertLine { alert, raw });
+            if self.waits {
+                sinks.send_waiting(&line, PATIENCE);
+            } else {
+                sinks.send(&line);
+            }
+        }
+    }
+
+    /// Whether there is a history.
+    pub(super) const fn stores(&self) -> bool {
+        self.storage.is_some()
+    }
+
+    /// Something to be stored.
+    pub(super) fn store(&mut self, item: Item) {
+        if self.storage.is_none() {
+            return;
+        }
+        self.items.push(item);
+        if self.items.len() >= MANY {
+            self.flush_items();
+        }
+    }
+
+    /// Whether anything waits for a flush.
+    pub(super) fn is_idle(&self) -> bool {
+        self.items.is_empty() && self.changed.is_empty() && self.json.buffer.is_empty()
+    }
+
+    /// Hands on all that has come together: of each connection that has changed, one snapshot.
+    pub(super) fn flush(&mut self, tracker: &Tracker) {
+        self.flush_items();
+        let Self { attach, changed, json, .. } = self;
+        let mut left = SNAPSHOTS;
+        changed.retain(|flow| {
+            if left == 0 {
+                return true;
+            }
+            left -= 1;
+            if let Some(record) = tracker.get(*flow) {
+                json.connection(record);
+            }
+            false
+        });
+        if !json.buffer.is_empty() {
+            let lines = json.take();
+            if let Some(attach) = attach {
+                attach.broadcast(&lines);
+            }
+        }
+    }
+
+    fn flush_items(&mut self) {
+        if self.items.is_empty() {
+            return;
+        }
+        let items = std::mem::take(&mut self.items);
+        if let Some(storage) = &self.storage {
+            if self.waits {
+                storage.send(items);
+            } else {
+                storage.try_send(items);
+            }
+        }
+    }
+
+    /// Lines of the latest alerts, the newest first.
+    pub(super) fn recent(&self) -> impl Iterator<Item = &Bytes> {
+        self.recent.iter().rev()
+    }
+
+    /// The line of a record, for whoever asks.
+    pub(super) fn line(&mut self, record: &Record) -> Bytes {
+        let begins = self.json.buffer.len();
+        self.json.connection(record);
+        let line = Bytes::copy_from_slice(self.json.buffer.get(begins..).unwrap_or_default());
+        self.json.buffer.truncate(begins);
+        line
+    }
+}
