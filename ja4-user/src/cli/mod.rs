@@ -36,6 +36,10 @@ enum Command {
     Export(history::Export),
     /// List or forget what a database knows as seen
     FirstSeen(history::FirstSeenCommand),
+    /// Print the behaviour profiles of a database, as JSON lines
+    ExportProfiles(history::ExportProfiles),
+    /// Take over behaviour profiles of other sensors; again is no more than once
+    Seed(history::Seed),
     /// Say what is known of a fingerprint
     Lookup(lookup::Lookup),
     /// Look into databases of labels, and convert them
@@ -51,6 +55,8 @@ pub fn main() -> ExitCode {
         Command::Diff(diff) => diff.run(),
         Command::Export(export) => export.run(),
         Command::FirstSeen(command) => command.run(),
+        Command::ExportProfiles(export) => export.run(),
+        Command::Seed(seed) => seed.run(),
         Command::Lookup(lookup) => lookup.run(),
         Command::Db(db) => db.run(),
     };

@@ -11,6 +11,7 @@
 pub mod alert;
 mod hints;
 pub mod knowledge;
+mod memory;
 pub mod observe;
 pub mod outlets;
 pub mod record;
@@ -21,9 +22,11 @@ mod values;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::alert::Alert;
 use self::knowledge::Knowledge;
+pub use self::memory::Memory;
 use self::observe::{Chunk, Observation, Told, What, Words};
 use self::outlets::Outlets;
 use self::record::{Record, Seen};
@@ -49,6 +52,12 @@ const AGE_EVERY: u64 = 3_600_000_000_000;
 
 /// Batches of a replay between two savings.
 const SAVE_EVERY: u64 = 256;
+
+/// Name of the rule that a history fires which cannot be written.
+const STORAGE_FAILURE: &str = "storage_failure";
+
+/// Between two alerts about it.
+const STORAGE_COOLDOWN: Duration = Duration::from_secs(600);
 
 /// What an engine is asked for.
 #[derive(Clone, Debug, Default)]
@@ -82,25 +91,6 @@ pub enum Query {
         /// At most this many.
         most: usize,
     },
-}
-
-/// What was known when the sensor ended last.
-#[derive(Clone, Debug)]
-pub struct Memory {
-    /// When the learning period began.
-    pub learning_since: Option<Time>,
-    /// Values, the one seen longest ago first.
-    pub first_seen: Vec<first_seen::Row>,
-    /// Pairs.
-    pub profiles: Vec<profile::Row>,
-    /// The id under which this sensor's pairs are stored.
-    pub own: Arc<str>,
-}
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self { learning_since: None, first_seen: Vec::new(), profiles: Vec::new(), own: "here".into() }
-    }
 }
 
 /// Everything that is known behind the shards.
@@ -350,8 +340,9 @@ impl Engine {
         self.outlets.is_idle()
     }
 
-    /// Once a second: what is old goes, answers of the network are taken.
-    pub fn tick(&mut self, now: Time) {
+    /// Once a second: what is old goes, answers of the network are taken, a history that fails is told of in a line
+    /// that goes to `out`.
+    pub fn tick(&mut self, now: Time, out: &mut Vec<u8>) {
         self.now = self.now.max(now);
         self.firsts.tick(now);
         if self.now.0.saturating_sub(self.aged.0) >= AGE_EVERY {
@@ -362,11 +353,17 @@ impl Engine {
             // They stand in its cache from now on.
             while remote.drain().is_some() {}
         }
+        if let Some(why) = self.outlets.storage_failure()
+            && let Some(suppressed) = self.cooldowns.check(STORAGE_FAILURE, &(), self.now, STORAGE_COOLDOWN)
+        {
+            self.fired.push(storage_failure(self.now, why, suppressed));
+            self.tell(None, out);
+        }
     }
 
     /// In a replay, after each batch: time has passed, and nothing may grow without end.
-    pub fn pass_batch(&mut self) {
-        self.tick(self.now);
+    pub fn pass_batch(&mut self, out: &mut Vec<u8>) {
+        self.tick(self.now, out);
         self.flush();
         self.batches += 1;
         if self.batches.is_multiple_of(SAVE_EVERY) {
@@ -455,5 +452,24 @@ impl Engine {
             suppressed: self.knowledge.allow.suppressed(),
             ..self.stats.clone()
         }
+    }
+}
+
+/// The history cannot be written.
+fn storage_failure(now: Time, why: String, suppressed: u64) -> Alert {
+    Alert {
+        time: now,
+        packet: None,
+        rule: STORAGE_FAILURE.into(),
+        description: "the history cannot be written".into(),
+        severity: alert::Severity::High,
+        group: Vec::new(),
+        reason: why,
+        flow: None,
+        interface: None,
+        fingerprint: None,
+        category: None,
+        confidence: None,
+        suppressed,
     }
 }

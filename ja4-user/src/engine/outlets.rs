@@ -57,7 +57,7 @@ struct Json {
 impl Json {
     fn connection(&mut self, record: &Record) {
         open_connection(&mut self.formatter, record, cause_of(record), &mut self.buffer);
-        self.additions.connection(record, &mut self.buffer);
+        self.additions.snapshot(record, &mut self.buffer);
     }
 
     fn take(&mut self) -> Bytes {
@@ -182,6 +182,12 @@ impl Outlets {
     /// Whether there is a history.
     pub(super) const fn stores(&self) -> bool {
         self.storage.is_some()
+    }
+
+    /// Why the history could not be written, if that is how it stands.
+    pub(super) fn storage_failure(&self) -> Option<String> {
+        let status = self.storage.as_ref()?.status();
+        status.failing.then(|| status.last_error.unwrap_or_default())
     }
 
     /// Something to be stored.

@@ -95,7 +95,8 @@ pub fn run(mut engine: Engine, queue: &Receiver<Message>, lines: &Sender<Bytes>,
             flushed = now;
         }
         if now.duration_since(ticked) >= TICK {
-            engine.tick(wall_clock());
+            engine.tick(wall_clock(), &mut finished);
+            hand_on(&mut finished);
             shared.engine.store(engine.stats().into());
             ticked = now;
         }

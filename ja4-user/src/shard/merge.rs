@@ -94,8 +94,8 @@ impl<W: Write> Merge<W> {
             if state.error.is_none() {
                 state.finished.clear();
                 finish_in_order(&mut batch, &mut state.engine, &mut state.finished);
+                state.engine.pass_batch(&mut state.finished);
                 state.error = state.out.write_all(&state.finished).err();
-                state.engine.pass_batch();
             }
             state.spare.extend(batch);
         }

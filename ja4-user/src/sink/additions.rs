@@ -41,6 +41,15 @@ impl Additions {
         self.end(out);
     }
 
+    /// Ends the open line of a connection as [`connection`](Self::connection) does, in JSON with the fingerprints that
+    /// its record keeps.
+    pub fn snapshot(self, record: &Record, out: &mut Vec<u8>) {
+        if self.format == Format::Json {
+            json::add_history(record, out);
+        }
+        self.connection(record, out);
+    }
+
     /// Ends an open line of which nothing more is known.
     pub fn nothing(self, out: &mut Vec<u8>) {
         if self.format == Format::Csv {

@@ -25,6 +25,7 @@ pub mod forget;
 pub mod item;
 pub mod reader;
 pub mod schema;
+pub mod seed;
 pub mod writer;
 
 mod columns;

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ja4_user::anomaly::profile::{Pair, Row};
 use ja4_user::engine::alert::Severity;
 use ja4_user::event::{Method, Time};
-use ja4_user::storage::{FirstSeen, Item, Options, Profile, Reader, Writer};
+use ja4_user::storage::{FirstSeen, Item, Options, Reader, Writer};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::{Outcome, Sensor};
@@ -53,10 +54,10 @@ fn written(folder: &Path) -> PathBuf {
             approved: host.is_none(),
         }));
     }
-    items.push(Item::Profile(Profile {
-        anchor_kind: "host".into(),
+    items.push(Item::Profile(Row {
+        source: "somebody".into(),
+        pair: Pair::HostJa4,
         anchor: "10.0.0.1".into(),
-        companion_kind: "ja4".into(),
         companion: "common".into(),
         count: 50,
         first: Time(eight),
@@ -160,6 +161,27 @@ fn a_row_says_all_that_is_known() {
     assert!(runs[0].clean && runs[0].ended.is_some());
     assert_eq!(runs[0].counters.as_deref(), Some(r#"{"seen":1}"#));
     assert_eq!(Reader::open(&path, None).unwrap().profiles().unwrap()[0].count, 50);
+}
+
+#[test]
+fn profiles_travel_from_one_sensor_to_another_and_twice_is_once() {
+    let folder = TempDir::new().unwrap();
+    let (from, to) = (written(folder.path()), folder.path().join("other.db"));
+    let printed = sensor(&["export-profiles"], &from, &[]).ok().stdout().to_owned();
+    assert_eq!(printed.lines().count(), 1, "{printed}");
+    let row: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!((&row["pair"], &row["anchor"], &row["count"]), (&"host_ja4".into(), &"10.0.0.1".into(), &50.into()));
+
+    let lines = folder.path().join("profiles.jsonl");
+    std::fs::write(&lines, &printed).unwrap();
+    for (source, changed) in [(&from, "1 of 1"), (&from, "0 of 1"), (&lines, "0 of 1")] {
+        sensor(&["seed"], &to, &[source.to_str().unwrap()]).ok().says(changed);
+    }
+    assert_eq!(sensor(&["export-profiles"], &to, &[]).ok().stdout(), printed);
+
+    std::fs::write(&lines, printed.replace("\"count\":50", "\"count\":70") + "no row\n").unwrap();
+    sensor(&["seed"], &to, &[lines.to_str().unwrap()]).status(1).says("line 2 is no pair");
+    assert_eq!(sensor(&["export-profiles"], &to, &[]).ok().stdout(), printed, "half a file is none");
 }
 
 #[test]

@@ -149,10 +149,7 @@ impl Field {
             Self::Type => text(event.map(|seen| seen.method.name())),
             Self::FingerprintValue => text(event.map(|seen| &*seen.value)),
             Self::Raw => text(event.and_then(|seen| seen.raw.as_deref())),
-            Self::Side => text(event.map(|seen| match seen.side {
-                Side::Client => "client",
-                Side::Server => "server",
-            })),
+            Self::Side => text(event.map(|seen| seen.side.name())),
             Self::Count => number(event.map(|seen| seen.count)),
             Self::FirstSeen => event.map_or(Value::Absent, |seen| Value::Bool(seen.first_seen)),
         }

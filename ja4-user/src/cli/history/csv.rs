@@ -1,7 +1,7 @@
 //! Rows as CSV, escaped as the output is.
 
 use super::Runs;
-use super::json::{proto, side};
+use super::json::proto;
 use crate::engine::alert::Alert;
 use crate::event::{FlowIdentity, Time};
 use crate::sink::clock::Clock;
@@ -94,7 +94,7 @@ pub(super) fn fingerprint(of: &StoredConnection, seen: &StoredFingerprint, runs:
     let mut line = Line(out);
     let (sensor, interface) = runs.names(of.run, of.interface);
     line.time(seen.time).text(sensor).text(interface).number(Some(of.flow.id)).number(seen.packet).ends(Some(&of.flow));
-    line.text(of.protocol.as_deref()).text(Some(seen.method.name())).text(Some(side(seen.side)));
+    line.text(of.protocol.as_deref()).text(Some(seen.method.name())).text(Some(seen.side.name()));
     line.number(Some(seen.count)).text(Some(&seen.value)).text(seen.raw.as_deref()).flag(seen.first_seen);
     line.text(seen.app.as_ref().map(|app| &*app.name)).text(seen.known_bad.as_ref().map(|bad| &*bad.pattern));
     line.text(of.sni.as_deref()).text(of.http_host.as_deref()).end();

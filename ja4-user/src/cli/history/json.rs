@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Runs;
 use crate::engine::alert::Alert;
-use crate::event::{FlowIdentity, Side, Time};
+use crate::event::{FlowIdentity, Time};
 use crate::sink::clock::Clock;
 use crate::sink::escape;
 use crate::storage::reader::{App, Bad, StoredConnection, StoredFingerprint};
@@ -130,7 +130,7 @@ impl<'a> Object<'a> {
     /// What is stored of a value.
     fn fingerprint(&mut self, of: &StoredFingerprint) -> &mut Self {
         self.text("type", Some(of.method.name())).text("value", Some(&of.value));
-        self.text("side", Some(side(of.side))).number("count", Some(of.count)).text("raw", of.raw.as_deref())
+        self.text("side", Some(of.side.name())).number("count", Some(of.count)).text("raw", of.raw.as_deref())
     }
 }
 
@@ -140,13 +140,6 @@ pub(super) fn proto(proto: u8) -> String {
         6 => "TCP".to_owned(),
         17 => "UDP".to_owned(),
         other => other.to_string(),
-    }
-}
-
-pub(super) const fn side(side: Side) -> &'static str {
-    match side {
-        Side::Client => "client",
-        Side::Server => "server",
     }
 }
 

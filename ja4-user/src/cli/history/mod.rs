@@ -1,10 +1,12 @@
-//! What is asked of a database: `query`, `diff`, `export`, `first-seen`.
+//! What is asked of a database: `query`, `diff`, `export`, `first-seen`, and of its
+//! behaviour profiles: `export-profiles`, `seed`.
 
 mod csv;
 mod diff;
 mod export;
 mod first_seen;
 mod json;
+mod profiles;
 mod query;
 mod table;
 mod times;
@@ -21,6 +23,7 @@ use ipnet::IpNet;
 pub(super) use self::diff::Diff;
 pub(super) use self::export::Export;
 pub(super) use self::first_seen::FirstSeenCommand;
+pub(super) use self::profiles::{ExportProfiles, Seed};
 pub(super) use self::query::Query;
 use self::times::moment;
 use super::failure::Failure;

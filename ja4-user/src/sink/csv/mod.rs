@@ -13,7 +13,7 @@ use super::clock::Clock;
 use super::filter::{CONNECTION, FINGERPRINT};
 use super::quic_version::quic_version;
 use super::{Context, escape};
-use crate::event::{Attributes, Cause, Certificate, Connection, Fingerprint, FlowIdentity, Hook, Side, Tls};
+use crate::event::{Attributes, Cause, Certificate, Connection, Fingerprint, FlowIdentity, Hook, Tls};
 
 /// The header line. Each line after it has as many fields.
 const COLUMNS: &str = "timestamp,event_type,in_iface,direction,flow_id,pcap_cnt,\
@@ -63,13 +63,7 @@ impl Csv {
     pub(super) fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
         self.head(FINGERPRINT, &event.cause, event.flow, out);
         text(Some(event.method.name()), out);
-        text(
-            Some(match event.side {
-                Side::Client => "client",
-                Side::Server => "server",
-            }),
-            out,
-        );
+        text(Some(event.side.name()), out);
         number(Some(event.count), out);
         text(Some(event.value), out);
         text(event.raw, out);

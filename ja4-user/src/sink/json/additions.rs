@@ -3,6 +3,7 @@
 use super::attributes::{object, text};
 use super::{number, string};
 use crate::engine::record::{KnownBad, Label, Record, Seen, Tunnel};
+use crate::sink::clock::Clock;
 
 /// What is known of a fingerprint.
 pub(in super::super) fn fingerprint(seen: &Seen, out: &mut Vec<u8>) {
@@ -53,6 +54,32 @@ pub(in super::super) fn connection(record: &Record, out: &mut Vec<u8>) {
         out.pop();
         out.extend_from_slice(b"],");
     }
+}
+
+/// The fingerprints that a record keeps.
+pub(in super::super) fn history(record: &Record, out: &mut Vec<u8>) {
+    if record.history.is_empty() {
+        return;
+    }
+    let mut clock = Clock::new();
+    out.extend_from_slice(br#""fingerprints":["#);
+    for seen in &record.history {
+        out.push(b'{');
+        out.extend_from_slice(br#""timestamp":""#);
+        clock.timestamp(seen.time, out);
+        out.extend_from_slice(b"\",");
+        count(br#""pcap_cnt":"#, seen.packet, out);
+        text(br#""type":""#, Some(seen.method.name()), out);
+        text(br#""side":""#, Some(seen.side.name()), out);
+        count(br#""count":"#, Some(seen.count), out);
+        text(br#""value":""#, Some(&seen.value), out);
+        text(br#""raw":""#, seen.raw.as_deref(), out);
+        fingerprint(seen, out);
+        out.pop();
+        out.extend_from_slice(b"},");
+    }
+    out.pop();
+    out.extend_from_slice(b"],");
 }
 
 fn label(of: &Label, out: &mut Vec<u8>) {

@@ -7,7 +7,9 @@ mod additions;
 mod alert;
 mod attributes;
 
-pub(super) use self::additions::{connection as add_to_connection, fingerprint as add_to_fingerprint};
+pub(super) use self::additions::{
+    connection as add_to_connection, fingerprint as add_to_fingerprint, history as add_history,
+};
 pub(crate) use self::attributes::attributes;
 use self::attributes::{app_proto, certificate, latency};
 use super::address::address;
