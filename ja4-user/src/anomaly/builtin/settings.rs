@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
-use crate::anomaly::settings::Span;
 use crate::engine::alert::Severity;
+use crate::units::Span;
 
 /// What every rule has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -257,7 +257,7 @@ mod tests {
             ("[beacons]", "unknown field `beacons`"),
             ("[beacon]\ninterval = 3", "unknown field `interval`"),
             ("[beacon]\nseverity = \"bad\"", "'bad' is no severity"),
-            ("[beacon]\ncooldown = \"1 hour\"", "no length of time"),
+            ("[beacon]\ncooldown = \"1 hour\"", "is no duration"),
         ] {
             let error = toml::from_str::<Settings>(text).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
