@@ -10,6 +10,7 @@ pub mod anomaly;
 pub mod attach;
 pub mod capture;
 pub mod cli;
+pub mod config;
 pub mod document;
 pub mod engine;
 pub mod event;

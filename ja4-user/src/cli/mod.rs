@@ -2,11 +2,13 @@
 
 mod db;
 mod failure;
+mod flags;
 mod history;
 mod lookup;
 mod output;
 mod replay;
 mod run;
+mod settings;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::failure::Failure;
 use super::output::{self, Output, is_gone};
+use super::settings::Files;
 use crate::capture::{CaptureError, CaptureFile, Progress};
+use crate::config::Opened;
 use crate::event::Time;
 use crate::shard::replay::{LANES, Options, Report, replay};
 use crate::shard::{Limits, report};
@@ -36,11 +38,15 @@ pub(super) struct Replay {
     max_connections: u32,
 
     #[command(flatten)]
+    settings: Files,
+
+    #[command(flatten)]
     output: Output,
 }
 
 impl Replay {
     pub(super) fn run(self) -> Result<(), Failure> {
+        let Opened { config, .. } = self.settings.open(|config| self.output.apply(&mut config.output))?;
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         let options = Options {
             threads: self.shards.map_or(cpus, usize::from).min(LANES as usize),
@@ -48,11 +54,11 @@ impl Replay {
                 connections: self.max_connections as usize,
                 idle: u64::MAX,
                 reassembly: Limits::REASSEMBLY,
-                ssh_window: self.output.ssh_window,
+                ssh_window: config.output.ssh_window,
             },
-            forms: self.output.forms(),
-            format: self.output.format,
-            context: Arc::new(self.output.context(Vec::new())),
+            forms: config.output.forms(),
+            format: config.output.format,
+            context: Arc::new(config.output.context(Vec::new())),
         };
         let mut failures = Vec::new();
         let mut files = Vec::new();

@@ -23,10 +23,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::failure::Failure;
+use super::flags::{Capture as CaptureFlags, seconds};
 use super::output::{Output, is_gone};
-use crate::capture::attach::{AttachError, Attachment, DirectionChoice, HookChoice, Policy};
+use super::settings::Files;
+use crate::capture::attach::{AttachError, Attachment, Policy};
 use crate::capture::ebpf::{Kernel, KernelError, MAX_SHARDS, Settings};
 use crate::capture::interface::Interface;
+use crate::config::{Capture, Config};
 use crate::engine::thread::Message;
 use crate::engine::{self, Engine};
 use crate::object;
@@ -34,6 +37,7 @@ use crate::shard::live::{Gauge, ROUTE, Shard, Shared, boot_clock, wall_clock};
 use crate::shard::stats::CoreStats;
 use crate::shard::{Engines, Limits, report};
 use crate::sink::{Formatter, Group};
+use crate::units::Span;
 
 /// Chunks of lines, 64 KiB each, that may wait for the reader of standard output.
 const QUEUE: usize = 256;
@@ -47,55 +51,25 @@ const COARSE_CLOCK: Duration = Duration::from_millis(100);
 /// Records of a class that may come at once, in seconds of its rate.
 const BURST_SECONDS: u64 = 1;
 
-/// Time that a flow outlasts its last packet of interest in the filter where bulk packets are not counted,
-/// seconds: long enough for a pause between requests.
-const UNCOUNTED_SECONDS: u64 = 30;
+/// Time that a flow outlasts its last packet of interest in the filter where bulk packets are not counted:
+/// long enough for a pause between requests.
+const UNCOUNTED: Span = Span::seconds(30);
 
 /// Fingerprint live traffic.
 #[derive(Debug, Args)]
 pub(super) struct Run {
-    /// Interface to watch; may be given several times
-    #[arg(short, long = "interface", required = true, value_name = "IFACE")]
-    interfaces: Vec<String>,
+    #[command(flatten)]
+    files: Files,
 
-    /// How to see packets that come in
-    #[arg(long, value_enum, default_value_t)]
-    hook: HookChoice,
-
-    /// Which packets to see
-    #[arg(long, value_enum, default_value_t)]
-    direction: DirectionChoice,
-
-    /// Shards, each with a thread and a ring [default: CPUs]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SHARDS)))]
-    shards: Option<u32>,
-
-    /// Size of each shard's ring, KiB; rounded up to a power of two
-    #[arg(long, value_name = "KIB", default_value_t = 8192, value_parser = clap::value_parser!(u32).range(64..=1 << 20))]
-    ring_size: u32,
-
-    /// Most connections known at once
-    #[arg(long, value_name = "N", default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
-    max_connections: u32,
-
-    /// Seconds without a packet after which a connection has ended
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    idle_timeout: u32,
-
-    /// Most records of each class per second and CPU, in place of the defaults; 0: no limit
-    #[arg(long, value_name = "N")]
-    governor_rate: Option<u32>,
-
-    /// Do not count packets and bytes of connections: bulk packets cost less
-    #[arg(long)]
-    no_accounting: bool,
-
-    /// Seconds between two stats events; 0: only the last
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    stats_interval: u32,
+    #[command(flatten)]
+    capture: CaptureFlags,
 
     #[command(flatten)]
     output: Output,
+
+    /// Time between two stats events, as 60 (seconds) or 5m; 0: only the last [default: 60]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    stats_interval: Option<Span>,
 }
 
 /// Records of a class per second and CPU: what a shard gets through, and none takes more than a part of
@@ -116,10 +90,22 @@ const fn default_rate(class: Class) -> u64 {
 
 impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
+        let opened = self.files.open(|config| {
+            self.capture.apply(&mut config.capture);
+            self.output.apply(&mut config.output);
+            config.output.stats_interval = self.stats_interval.unwrap_or(config.output.stats_interval);
+        })?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.map_err(Failure::run)?.block_on(self.watch())
+        runtime.map_err(Failure::run)?.block_on(Live { config: opened.config }.watch())
     }
+}
 
+/// A sensor that is to run.
+struct Live {
+    config: Config,
+}
+
+impl Live {
     /// Starts everything, watches over it, and takes it down again.
     async fn watch(self) -> Result<(), Failure> {
         // Before anything is attached, so that no signal finds the programs without a master.
@@ -128,7 +114,8 @@ impl Run {
         let settings = self.settings();
         let mut kernel = Kernel::load(object::bytes(), &settings).map_err(kernel_failure)?;
         kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
-        let policy = Policy { hook: self.hook, direction: self.direction, ..Policy::default() };
+        let Capture { hook, direction, .. } = self.config.capture;
+        let policy = Policy { hook, direction, ..Policy::default() };
         let named = interfaces.iter().map(|interface| (interface.index, interface.name.clone())).unzip();
         let mut attachments = Vec::new();
         for interface in interfaces {
@@ -139,34 +126,42 @@ impl Run {
         for attachment in &attachments {
             eprintln!("{}", attachment.describe());
         }
-        let ended = sensor.control(&mut signals, &mut attachments, self.stats_interval).await;
+        let ended = sensor.control(&mut signals, &mut attachments, self.config.output.stats_interval.0).await;
         sensor.stop(attachments, &mut signals).await?;
         ended
     }
 
     fn find_interfaces(&self) -> Result<Vec<Interface>, Failure> {
+        let interfaces = &self.config.capture.interfaces;
+        if interfaces.is_empty() {
+            let none =
+                "no interface to watch; name one with -i, or in capture.interfaces of a file given with --config";
+            return Err(Failure::usage(anyhow!(none)));
+        }
         let mut seen = HashSet::new();
-        let names = self.interfaces.iter().filter(|name| seen.insert(name.as_str()));
+        let names = interfaces.iter().filter(|name| seen.insert(name.as_str()));
         names.map(|name| Interface::find(name).map_err(Failure::usage)).collect()
     }
 
     fn shard_count(&self) -> u32 {
         let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
-        self.shards.unwrap_or(cpus).min(MAX_SHARDS)
+        self.config.capture.shards.unwrap_or(cpus).min(MAX_SHARDS)
     }
 
     fn settings(&self) -> Settings {
+        let Capture { accounting, governor_rate, idle_timeout, ring_size, max_connections, .. } = self.config.capture;
         let mut knobs = Knobs::new(seed());
         knobs.shards = self.shard_count();
-        knobs.accounting = u32::from(!self.no_accounting);
+        knobs.accounting = u32::from(accounting);
         knobs.governor = 1;
-        knobs.rate = Class::ALL.map(|class| self.governor_rate.map_or(default_rate(class), u64::from));
+        knobs.rate = Class::ALL.map(|class| governor_rate.map_or(default_rate(class), u64::from));
         knobs.burst = knobs.rate.map(|rate| rate * BURST_SECONDS);
         // EPOCHS_KEPT epochs outlast an idle flow.
-        let kept = if self.no_accounting { UNCOUNTED_SECONDS } else { self.idle_timeout.into() };
-        let idle = kept * 1_000_000_000;
+        let idle = if accounting { idle_timeout } else { UNCOUNTED }.nanoseconds();
         knobs.epoch_shift = (idle / u64::from(EPOCHS_KEPT - 2)).next_power_of_two().trailing_zeros();
-        Settings { knobs, ring_bytes: (self.ring_size * 1024).next_power_of_two(), flows: self.max_connections }
+        // At most a gigabyte, see RING_SIZE.
+        let ring_bytes = (ring_size.0 as u32).next_power_of_two();
+        Settings { knobs, ring_bytes, flows: max_connections }
     }
 
     /// Starts the writer and the shards. Interfaces are `named` by index and name, each once.
@@ -174,17 +169,20 @@ impl Run {
         let (interfaces, names) = named;
         let shared = Arc::new(Shared::default());
         shared.clock_offset.store(wall_clock().0.wrapping_sub(boot_clock()), Ordering::Relaxed);
-        let context = Arc::new(self.output.context(names));
+        let context = Arc::new(self.config.output.context(names));
         let (lines, queue) = bounded(QUEUE);
         let (gone_sender, gone) = tokio::sync::oneshot::channel();
         let mut header = Vec::new();
-        Formatter::new(self.output.format, Arc::clone(&context)).header(&mut header);
+        Formatter::new(self.config.output.format, Arc::clone(&context)).header(&mut header);
         let writer = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || write_lines(&header, &queue, gone_sender))
             .map_err(Failure::run)?;
         let (engine, observed) = bounded(CHUNKS);
-        let settings = engine::Settings { connections: self.max_connections as usize, format: self.output.format };
+        let settings = engine::Settings {
+            connections: self.config.capture.max_connections as usize,
+            format: self.config.output.format,
+        };
         let engine_thread = thread::Builder::new()
             .name("engine".to_owned())
             .spawn({
@@ -209,13 +207,13 @@ impl Run {
                 asleep: kernel.asleep(index).map_err(kernel_failure)?,
                 interfaces: interfaces.clone(),
                 limits: Limits {
-                    connections: self.max_connections.div_ceil(shards) as usize,
-                    idle: u64::from(self.idle_timeout) * 1_000_000_000,
+                    connections: self.config.capture.max_connections.div_ceil(shards) as usize,
+                    idle: self.config.capture.idle_timeout.nanoseconds(),
                     reassembly: Limits::REASSEMBLY / shards as usize,
-                    ssh_window: self.output.ssh_window,
+                    ssh_window: self.config.output.ssh_window,
                 },
-                engines: Engines::new(self.output.forms()),
-                formatter: Formatter::new(self.output.format, Arc::clone(&context)),
+                engines: Engines::new(self.config.output.forms()),
+                formatter: Formatter::new(self.config.output.format, Arc::clone(&context)),
                 engine: engine.clone(),
                 shared: Arc::clone(&shared),
                 gauge,
@@ -229,7 +227,7 @@ impl Run {
                 .map_err(Failure::run)?;
             threads.push(thread);
         }
-        let formatter = Formatter::new(self.output.format, context);
+        let formatter = Formatter::new(self.config.output.format, context);
         let started = Instant::now();
         Ok(Sensor { kernel, shared, threads, gauges, engine, engine_thread, writer, gone, formatter, started })
     }
@@ -255,13 +253,13 @@ impl Sensor {
         &mut self,
         signals: &mut Signals,
         attachments: &mut Vec<Attachment>,
-        stats_interval: u32,
+        stats_interval: Duration,
     ) -> Result<(), Failure> {
         let mut coarse = interval(COARSE_CLOCK);
         coarse.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut second = interval(Duration::from_secs(1));
         second.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let period = Duration::from_secs(u64::from(stats_interval.max(1)));
+        let period = if stats_interval.is_zero() { Duration::from_secs(1) } else { stats_interval };
         let mut stats = interval_at(Instant::now() + period, period);
         loop {
             tokio::select! {
@@ -279,7 +277,7 @@ impl Sensor {
                         return Err(Failure::run(anyhow!("no interface is left to watch")));
                     }
                 }
-                _ = stats.tick(), if stats_interval > 0 => {
+                _ = stats.tick(), if !stats_interval.is_zero() => {
                     let line = self.stats(attachments)?;
                     if let Err(full) = self.engine.try_send(Message::Line(line)) {
                         self.shared.lose(&full.into_inner());

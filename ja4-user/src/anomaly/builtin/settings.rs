@@ -212,6 +212,12 @@ impl Settings {
     /// # Errors
     /// Names the first that is not, and its range.
     pub fn check(&self) -> Result<(), String> {
+        self.faults().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// All values that are out of their ranges: each by its key, `builtin.beacon.intervals`, and its range.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
         let Self { known_bad, many_ja4, rare_value_spread, beacon, .. } = self;
         let variation = beacon.variation;
         let ranges = [
@@ -220,15 +226,16 @@ impl Settings {
             ("rare_value_spread.hosts", rare_value_spread.hosts, 2, super::spread::MAX_HOSTS),
             ("beacon.intervals", beacon.intervals, 3, super::beacon::MAX_INTERVALS),
         ];
-        for (name, value, least, most) in ranges {
-            if !(least..=most).contains(&value) {
-                return Err(format!("builtin.{name} is {value}; it must lie between {least} and {most}"));
-            }
-        }
+        let outside = ranges.into_iter().filter(|(_, value, least, most)| !(least..=most).contains(&value));
+        let mut faults: Vec<_> = outside
+            .map(|(name, value, least, most)| {
+                format!("builtin.{name} is {value}; it must lie between {least} and {most}")
+            })
+            .collect();
         if !(0.0..=1.0).contains(&variation) {
-            return Err(format!("builtin.beacon.variation is {variation}; it must lie between 0 and 1"));
+            faults.push(format!("builtin.beacon.variation is {variation}; it must lie between 0 and 1"));
         }
-        Ok(())
+        faults
     }
 }
 
