@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::sink::escape;
+use crate::sink::{Group, escape};
 
 /// Characters of an error that are kept: more than any of ours has, but a receiver may say more.
 const MAX_ERROR: usize = 200;
@@ -90,4 +90,26 @@ pub struct SinkStats {
     pub retries: u64,
     /// What went wrong last; `None` once an alert has arrived since.
     pub last_error: Option<String>,
+}
+
+impl SinkStats {
+    /// As a group of a `stats` event.
+    #[must_use]
+    pub fn group(&self) -> Group {
+        let mut group = Group::default();
+        group
+            .count("offered", self.offered)
+            .count("below_severity", self.below_severity)
+            .count("queue_full", self.queue_full)
+            .count("rate_limited", self.rate_limited)
+            .count("sent", self.sent)
+            .count("failed", self.failed)
+            .count("abandoned", self.abandoned)
+            .count("waiting", self.waiting)
+            .count("retries", self.retries);
+        if let Some(error) = &self.last_error {
+            group.text("error", error.clone());
+        }
+        group
+    }
 }

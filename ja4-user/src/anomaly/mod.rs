@@ -16,7 +16,6 @@
 pub mod allow;
 mod bounded;
 pub mod builtin;
-pub mod config;
 pub mod cooldown;
 #[cfg(test)]
 mod example;
@@ -28,5 +27,4 @@ pub mod rules;
 pub mod settings;
 
 pub use allow::Allow;
-pub use config::{Issue, Report, Warning};
 pub use rules::{RuleSet, Rules};

@@ -23,7 +23,8 @@ use super::ebpf::{Kernel, KernelError, Program};
 use super::interface::Interface;
 
 /// How packets that come in are seen: `--hook`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum HookChoice {
     /// Native XDP on a physical device, generic XDP on a virtual one, tc where XDP is refused
     #[default]
@@ -37,7 +38,8 @@ pub enum HookChoice {
 }
 
 /// Which packets are seen: `--direction`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DirectionChoice {
     /// Those that come in and those that go out
     #[default]

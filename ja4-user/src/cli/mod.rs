@@ -1,12 +1,15 @@
 //! The command line.
 
+mod behind;
 mod db;
 mod failure;
+mod flags;
 mod history;
 mod lookup;
 mod output;
 mod replay;
 mod run;
+mod settings;
 
 use std::process::ExitCode;
 

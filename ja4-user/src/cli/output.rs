@@ -7,28 +7,28 @@ use std::os::fd::AsFd;
 
 use clap::Args;
 
-use crate::fingerprint::Forms;
-use crate::shard::Limits;
-use crate::sink::{Context, Filter, Format};
+use crate::config;
+use crate::sink::{Filter, Format};
 
 /// What is printed, and how.
 #[derive(Debug, Args)]
 pub(super) struct Output {
-    /// Format of the lines
-    #[arg(long, value_enum, default_value_t)]
-    pub(super) format: Format,
+    /// Format of the lines [default: json]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
 
     /// Print only these: fingerprint, connection, alert, stats, or methods such as ja4,ja4s
-    #[arg(long, value_name = "LIST", default_value = "fingerprint,connection,alert,stats")]
-    types: Filter,
+    /// [default: fingerprint,connection,alert,stats]
+    #[arg(long, value_name = "LIST")]
+    types: Option<Filter>,
 
     /// Print raw and original-order forms too
     #[arg(long)]
     raw: bool,
 
-    /// SSH packets of one ja4ssh
-    #[arg(long, value_name = "PACKETS", default_value_t = Limits::SSH_WINDOW)]
-    pub(super) ssh_window: NonZeroU16,
+    /// SSH packets of one ja4ssh [default: 200]
+    #[arg(long, value_name = "PACKETS")]
+    ssh_window: Option<NonZeroU16>,
 
     /// Name of this sensor, for the `sensor` field
     #[arg(long, value_name = "NAME")]
@@ -36,14 +36,15 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Forms of the fingerprints.
-    pub(super) fn forms(&self) -> Forms {
-        if self.raw { Forms::All } else { Forms::Value }
-    }
-
-    /// What all lines share.
-    pub(super) fn context(&self, interfaces: Vec<String>) -> Context {
-        Context { sensor: self.sensor.clone(), interfaces, filter: self.types }
+    /// Changes what the configuration says.
+    pub(super) fn apply(&self, to: &mut config::Output) {
+        to.format = self.format.unwrap_or(to.format);
+        to.types = self.types.unwrap_or(to.types);
+        to.raw |= self.raw;
+        to.ssh_window = self.ssh_window.unwrap_or(to.ssh_window);
+        if self.sensor.is_some() {
+            to.sensor.clone_from(&self.sensor);
+        }
     }
 }
 

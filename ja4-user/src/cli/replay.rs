@@ -9,12 +9,13 @@ use anyhow::{Context, anyhow};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::behind::{self, Situation, Ways};
 use super::failure::Failure;
 use super::output::{self, Output, is_gone};
+use super::settings::Files;
 use crate::capture::{CaptureError, CaptureFile, Progress};
-use crate::engine::knowledge::Knowledge;
-use crate::engine::outlets::Outlets;
-use crate::engine::{self, Engine, Memory};
+use crate::config::Opened;
+use crate::engine::Engine;
 use crate::event::Time;
 use crate::shard::replay::{LANES, Options, Report, replay};
 use crate::shard::{Limits, report};
@@ -39,11 +40,15 @@ pub(super) struct Replay {
     max_connections: u32,
 
     #[command(flatten)]
+    settings: Files,
+
+    #[command(flatten)]
     output: Output,
 }
 
 impl Replay {
     pub(super) fn run(self) -> Result<(), Failure> {
+        let Opened { config, loaded, .. } = self.settings.open(|config| self.output.apply(&mut config.output))?;
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         let options = Options {
             threads: self.shards.map_or(cpus, usize::from).min(LANES as usize),
@@ -51,11 +56,11 @@ impl Replay {
                 connections: self.max_connections as usize,
                 idle: u64::MAX,
                 reassembly: Limits::REASSEMBLY,
-                ssh_window: self.output.ssh_window,
+                ssh_window: config.output.ssh_window,
             },
-            forms: self.output.forms(),
-            format: self.output.format,
-            context: Arc::new(self.output.context(Vec::new())),
+            forms: config.output.forms(),
+            format: config.output.format,
+            context: Arc::new(config.output.context(Vec::new())),
         };
         let mut failures = Vec::new();
         let mut files = Vec::new();
@@ -68,10 +73,13 @@ impl Replay {
         if files.is_empty() {
             return end(failures);
         }
+        let names = self.files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
+        let situation = Situation { connections: self.max_connections as usize, files: Some(names) };
+        let behind = behind::start(&config, loaded, &options.context, situation)?;
         let out = BufWriter::with_capacity(1 << 18, output::stdout().map_err(Failure::run)?);
         let mut bar = None;
         let on_progress = Box::new(|_, progress: Progress| show(&mut bar, progress));
-        let replayed = replay_to(files, &options, out, on_progress);
+        let replayed = replay_to(files, &options, behind, out, on_progress);
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
@@ -88,17 +96,10 @@ impl Replay {
 fn replay_to<W: Write + Send>(
     files: Vec<CaptureFile>,
     options: &Options,
+    (engine, ways): (Engine, Ways),
     out: W,
     on_progress: Box<dyn FnMut(usize, Progress) + Send + '_>,
 ) -> io::Result<Report> {
-    let settings = engine::Settings {
-        connections: options.limits.connections,
-        format: options.format,
-        ..engine::Settings::default()
-    };
-    let knowledge = Knowledge::shipped().unwrap_or_default();
-    let outlets = Outlets::new(&options.context, true);
-    let engine = Engine::new(&settings, knowledge, Memory::default(), None, &options.context, outlets);
     let (mut out, report) = replay(files, options, engine, out, on_progress)?;
     let mut line = Vec::new();
     let (start, end) = report.span.unwrap_or((Time(0), Time(0)));
@@ -111,6 +112,7 @@ fn replay_to<W: Write + Send>(
     let mut capture = Group::default();
     capture.count("link_unreadable", report.not_network);
     stats.group("capture", capture);
+    ways.finish(&options.context, end, &mut stats);
     Formatter::new(options.format, Arc::clone(&options.context)).stats(end, &stats, &mut line);
     out.write_all(&line)?;
     out.flush()?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::anomaly::{Allow, RuleSet};
+use crate::anomaly::{Allow, RuleSet, builtin, profile};
 use crate::lookup::{Database, KnownBadList};
 
 /// All of it. A reload takes the place of the whole.
@@ -12,19 +12,12 @@ pub struct Knowledge {
     pub database: Database,
     /// What is known to be bad.
     pub known_bad: KnownBadList,
-    /// Threshold rules.
+    /// Threshold rules, with the overrides of the allowlist.
     pub rules: RuleSet,
+    /// Settings of the built-in rules, with those overrides.
+    pub builtin: builtin::Settings,
+    /// Settings of behaviour profiles, with those overrides.
+    pub profiles: profile::Settings,
     /// What rules leave in peace.
     pub allow: Arc<Allow>,
-}
-
-impl Knowledge {
-    /// What ships, for a site that has said nothing.
-    ///
-    /// # Errors
-    /// Never, as tests see to.
-    pub fn shipped() -> Result<Self, crate::anomaly::Report> {
-        let (rules, _) = RuleSet::load(true, &[])?;
-        Ok(Self { database: Database::builtin(), known_bad: KnownBadList::builtin(), rules, allow: Arc::default() })
-    }
 }

@@ -33,11 +33,11 @@ use self::record::{Record, Seen};
 use self::stats::Stats;
 use self::tracker::{Entered, Tracker};
 use self::values::Values;
-use crate::anomaly::builtin::{self, Builtin};
+use crate::anomaly::builtin::Builtin;
 use crate::anomaly::cooldown::Cooldowns;
 use crate::anomaly::first_seen::{self, FirstSeen};
 use crate::anomaly::local::Locals;
-use crate::anomaly::profile::{self, Profiles};
+use crate::anomaly::profile::Profiles;
 use crate::anomaly::rules::{Bounds, Rules};
 use crate::event::{Cause, Ended, FlowIdentity, Side, Time};
 use crate::lookup::remote::{Answer, Remote};
@@ -70,10 +70,6 @@ pub struct Settings {
     pub locals: Locals,
     /// Which values are looked at, and for how long everything is approved.
     pub first_seen: first_seen::Settings,
-    /// Behaviour profiles.
-    pub profiles: profile::Settings,
-    /// Built-in rules.
-    pub builtin: builtin::Settings,
 }
 
 /// What somebody may want to know.
@@ -138,13 +134,13 @@ impl Engine {
         let mut firsts = FirstSeen::new(&settings.first_seen, locals.clone(), memory.learning_since);
         firsts.load(memory.first_seen);
         let allow = Arc::clone(&knowledge.allow);
-        let mut profiles = Profiles::new(&settings.profiles, locals.clone(), memory.own, Arc::clone(&allow));
+        let mut profiles = Profiles::new(&knowledge.profiles, locals.clone(), memory.own, Arc::clone(&allow));
         profiles.load(memory.profiles);
         let mut rules = Rules::new(knowledge.rules.clone(), Arc::clone(&allow), Bounds::default());
         rules.set_interfaces(context.interfaces.clone());
         Self {
             values: Values::default(),
-            builtin: Builtin::new(settings.builtin.clone().overridden(&allow), allow),
+            builtin: Builtin::new(knowledge.builtin.clone(), allow),
             knowledge,
             remote,
             firsts,
@@ -166,14 +162,14 @@ impl Engine {
     }
 
     /// Takes other knowledge and other rules; what did not change keeps its windows and profiles.
-    pub fn reload(&mut self, mut knowledge: Knowledge, settings: &Settings) {
+    pub fn reload(&mut self, mut knowledge: Knowledge) {
         if let Some(allow) = Arc::get_mut(&mut knowledge.allow) {
             *allow = std::mem::take(allow).following(&self.knowledge.allow);
         }
         let allow = &knowledge.allow;
         self.rules.reload(knowledge.rules.clone(), Arc::clone(allow));
-        self.builtin.reload(settings.builtin.clone().overridden(allow), Arc::clone(allow));
-        self.profiles.reload(&settings.profiles.clone(), Arc::clone(allow));
+        self.builtin.reload(knowledge.builtin.clone(), Arc::clone(allow));
+        self.profiles.reload(&knowledge.profiles, Arc::clone(allow));
         self.knowledge = knowledge;
         self.stats.reloads += 1;
     }

@@ -5,10 +5,10 @@ use crate::anomaly::cooldown::CooldownStats;
 use crate::anomaly::first_seen::FirstSeenStats;
 use crate::anomaly::profile::ProfileStats;
 use crate::anomaly::rules;
-use crate::anomaly::settings::Span;
 use crate::engine::alert::Severity;
 use crate::lookup::remote::RemoteStats;
 use crate::sink::Group;
+use crate::units::Span;
 
 /// What an engine has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::knowledge::Knowledge;
 use super::observe::Chunk;
-use super::{Engine, Query, Settings};
+use super::{Engine, Query};
 use crate::shard::live::{Shared, wall_clock};
 
 /// What has come together is handed on after this time at most.
@@ -28,8 +28,8 @@ pub enum Message {
     Chunk(Chunk),
     /// A line of the control plane.
     Line(Bytes),
-    /// Other knowledge and other settings.
-    Reload(Box<(Knowledge, Settings)>),
+    /// Other knowledge.
+    Reload(Box<Knowledge>),
     /// Somebody wants to know something; the answer is JSON.
     Ask(Query, oneshot::Sender<Vec<Bytes>>),
 }
@@ -78,10 +78,7 @@ pub fn run(mut engine: Engine, queue: &Receiver<Message>, lines: &Sender<Bytes>,
                 finished.extend_from_slice(&line);
                 hand_on(&mut finished);
             }
-            Ok(Message::Reload(new)) => {
-                let (knowledge, settings) = *new;
-                engine.reload(knowledge, &settings);
-            }
+            Ok(Message::Reload(knowledge)) => engine.reload(*knowledge),
             Ok(Message::Ask(query, answer)) => {
                 // Who asked may have gone.
                 let _heard = answer.send(engine.answer(&query));

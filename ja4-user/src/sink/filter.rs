@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, de};
 use thiserror::Error;
 
 use crate::event::Method;
@@ -55,6 +56,14 @@ impl Filter {
 impl Default for Filter {
     fn default() -> Self {
         Self { methods: Self::EVERY_METHOD, connection: true, alert: true, stats: true }
+    }
+}
+
+/// In a file it is a list of words.
+impl<'de> Deserialize<'de> for Filter {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let words = Vec::<String>::deserialize(from)?;
+        words.join(",").parse().map_err(de::Error::custom)
     }
 }
 

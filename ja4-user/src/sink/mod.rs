@@ -30,7 +30,8 @@ use crate::engine::alert::Alert;
 use crate::event::{Connection, Fingerprint, Time};
 
 /// What a line looks like.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// One JSON object a line, with the field names of Suricata's EVE. Control characters of any
     /// string are escaped, those that JSON would let through (DEL, C1) too.

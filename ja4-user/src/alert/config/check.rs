@@ -16,6 +16,7 @@ use super::{
     Body, Content, File, Header, Kind, Message, Rate, Retry, Roots, Secret, Severity, Sink, SinkConfig, SinkError,
     Syslog, Target, Transport, Webhook,
 };
+use crate::units::Span;
 
 /// Sinks: each has a thread.
 const MAX_SINKS: usize = 32;
@@ -27,15 +28,15 @@ const DEFAULT_RATE: u32 = 50;
 const DEFAULT_BURST: u32 = 500;
 const BURST: RangeInclusive<u32> = 1..=1_000_000;
 /// Bounds of one try. What takes longer than a minute is no answer.
-const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(60);
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: RangeInclusive<Span> = Span::milliseconds(10)..=Span::seconds(60);
+const DEFAULT_TIMEOUT: Span = Span::seconds(10);
 /// Bounds of retries: with them no alert is held for longer than an hour.
 const RETRIES: RangeInclusive<u32> = 0..=100;
 const DEFAULT_RETRIES: u32 = 5;
-const WAIT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
-const DEFAULT_FIRST: Duration = Duration::from_millis(500);
-const DEFAULT_LONGEST: Duration = Duration::from_secs(30);
-const DEFAULT_TOTAL: Duration = Duration::from_secs(120);
+const WAIT: RangeInclusive<Span> = Span::milliseconds(1)..=Span::seconds(3600);
+const DEFAULT_FIRST: Span = Span::milliseconds(500);
+const DEFAULT_LONGEST: Span = Span::seconds(30);
+const DEFAULT_TOTAL: Span = Span::seconds(120);
 /// A bundle of certificates, bytes: the public ones of a system take 220 KiB. A key is one line.
 const MAX_CA_FILE: u64 = 4 << 20;
 const MAX_KEY_FILE: u64 = 4096;
@@ -194,15 +195,15 @@ impl Check<'_> {
     fn time(
         &mut self,
         key: &'static str,
-        given: Option<Duration>,
-        default: Duration,
-        range: &RangeInclusive<Duration>,
+        given: Option<Span>,
+        default: Span,
+        range: &RangeInclusive<Span>,
     ) -> Duration {
         let value = given.unwrap_or(default);
         if !range.contains(&value) {
-            self.wrong(key, format!("is {value:?}; it may be {:?} to {:?}", range.start(), range.end()));
+            self.wrong(key, format!("is {value}; it may be {} to {}", range.start(), range.end()));
         }
-        value
+        value.0
     }
 
     fn webhook(&mut self) -> Option<Webhook> {

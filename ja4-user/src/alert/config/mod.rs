@@ -1,7 +1,6 @@
 //! `[[alerts.sink]]`: what a configuration file says of a sink, and what a sink needs.
 
 mod check;
-mod duration;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -16,10 +15,11 @@ pub use self::secret::Secret;
 pub(super) use super::form::{Content, Header};
 use super::pace::{Rate, Retry};
 use crate::engine::alert::Severity;
+use crate::units::Span;
 
 /// One `[[alerts.sink]]` as it stands in the file. A key that its kind has no use for is an error of
 /// [`check`](SinkConfig::check).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SinkConfig {
     /// Where alerts go.
@@ -38,19 +38,15 @@ pub struct SinkConfig {
     /// Alerts that may come at once within `rate`. Default: 500.
     pub burst: Option<u32>,
     /// Longest time of one try, `"5s"`. Default: 10s.
-    #[serde(default, deserialize_with = "duration::deserialize")]
-    pub timeout: Option<Duration>,
+    pub timeout: Option<Span>,
     /// Tries after the first. Default: 5.
     pub retries: Option<u32>,
     /// Wait before the first retry; it doubles with each. Default: 500ms.
-    #[serde(default, deserialize_with = "duration::deserialize")]
-    pub retry_first: Option<Duration>,
+    pub retry_first: Option<Span>,
     /// Longest wait between two tries. Default: 30s.
-    #[serde(default, deserialize_with = "duration::deserialize")]
-    pub retry_longest: Option<Duration>,
+    pub retry_longest: Option<Span>,
     /// Longest time from the first try of an alert to its last. Default: 2m.
-    #[serde(default, deserialize_with = "duration::deserialize")]
-    pub retry_total: Option<Duration>,
+    pub retry_total: Option<Span>,
 
     /// Webhook: where to. https, or http to this host.
     pub url: Option<Secret>,

@@ -105,7 +105,7 @@ fn all_that_is_wrong_is_told_at_once() {
         "alerts.sink 1 (a b): name: has to be",
         "alerts.sink 1 (a b): path: is for kind file and cef, not webhook",
         "alerts.sink 1 (a b): queue: is 0; it may be 1 to 65536",
-        "alerts.sink 1 (a b): timeout: is 7200s; it may be 10ms to 60s",
+        "alerts.sink 1 (a b): timeout: is 2h; it may be 10ms to 1m",
         "alerts.sink 1 (a b): url: is http to another host",
         "alerts.sink 1 (a b): headers: 'Host' is set by the sink itself",
         "alerts.sink 1 (a b): headers: the value of 'X-Good'",

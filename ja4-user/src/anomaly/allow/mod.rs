@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::config::{Document, Report};
+use crate::document::{Document, Report};
 use crate::engine::alert::Severity;
 use crate::engine::record::Record;
 use crate::event::Method;

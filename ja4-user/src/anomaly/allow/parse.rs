@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::entry::{Entry, Side, What};
 use super::{Allow, MAX_ENTRIES, Named, Override};
-use crate::anomaly::config::{Document, Issue, Report};
+use crate::document::{Document, Issue, Report};
 use crate::engine::alert::Severity;
 use crate::event::Method;
 

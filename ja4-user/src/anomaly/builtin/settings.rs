@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
-use crate::anomaly::Allow;
-use crate::anomaly::settings::Span;
 use crate::engine::alert::Severity;
+use crate::units::Span;
 
 /// What every rule has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,25 +207,17 @@ impl Settings {
         self.check()
     }
 
-    /// The settings as an allowlist changes them. What it cannot change stays, as it was said when the list was read.
-    #[must_use]
-    pub fn overridden(mut self, allow: &Allow) -> Self {
-        for change in allow.overrides() {
-            if let Some(rule) = Rule::ALL.into_iter().find(|rule| rule.name() == &*change.rule) {
-                let mut changed = self.clone();
-                if changed.set(rule, Some(change.enabled), change.severity, change.threshold).is_ok() {
-                    self = changed;
-                }
-            }
-        }
-        self
-    }
-
     /// Whether all values are in their ranges.
     ///
     /// # Errors
     /// Names the first that is not, and its range.
     pub fn check(&self) -> Result<(), String> {
+        self.faults().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// All values that are out of their ranges: each by its key, `builtin.beacon.intervals`, and its range.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
         let Self { known_bad, many_ja4, rare_value_spread, beacon, .. } = self;
         let variation = beacon.variation;
         let ranges = [
@@ -235,15 +226,16 @@ impl Settings {
             ("rare_value_spread.hosts", rare_value_spread.hosts, 2, super::spread::MAX_HOSTS),
             ("beacon.intervals", beacon.intervals, 3, super::beacon::MAX_INTERVALS),
         ];
-        for (name, value, least, most) in ranges {
-            if !(least..=most).contains(&value) {
-                return Err(format!("builtin.{name} is {value}; it must lie between {least} and {most}"));
-            }
-        }
+        let outside = ranges.into_iter().filter(|(_, value, least, most)| !(least..=most).contains(&value));
+        let mut faults: Vec<_> = outside
+            .map(|(name, value, least, most)| {
+                format!("builtin.{name} is {value}; it must lie between {least} and {most}")
+            })
+            .collect();
         if !(0.0..=1.0).contains(&variation) {
-            return Err(format!("builtin.beacon.variation is {variation}; it must lie between 0 and 1"));
+            faults.push(format!("builtin.beacon.variation is {variation}; it must lie between 0 and 1"));
         }
-        Ok(())
+        faults
     }
 }
 
@@ -272,7 +264,7 @@ mod tests {
             ("[beacons]", "unknown field `beacons`"),
             ("[beacon]\ninterval = 3", "unknown field `interval`"),
             ("[beacon]\nseverity = \"bad\"", "'bad' is no severity"),
-            ("[beacon]\ncooldown = \"1 hour\"", "no length of time"),
+            ("[beacon]\ncooldown = \"1 hour\"", "is no duration"),
         ] {
             let error = toml::from_str::<Settings>(text).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");

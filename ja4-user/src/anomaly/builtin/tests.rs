@@ -4,8 +4,8 @@ use super::testing::{at, record, seen};
 use super::*;
 use crate::anomaly::first_seen;
 use crate::anomaly::local::Locals;
-use crate::anomaly::settings::Span;
 use crate::engine::record::{KnownBad as Bad, Label, Tunnel};
+use crate::units::Span;
 
 const JA4: &str = "t13d1516h2_8daaf6152771_e5627efa2ab1";
 

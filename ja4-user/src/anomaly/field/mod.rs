@@ -8,7 +8,7 @@ pub use get::Subject;
 pub use handshake::Handshake;
 pub use value::Value;
 
-use super::config::suggestion;
+use crate::document::suggestion;
 use crate::event::{Ended, Method};
 
 /// What values a field has.

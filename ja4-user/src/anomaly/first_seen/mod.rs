@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use self::entries::{Entries, KeyRef};
 use super::local::Locals;
-use super::settings::{Methods, Span};
+use super::settings::Methods;
 use crate::event::{Method, Time};
+use crate::units::{Size, Span};
 
 /// Rows of entries that had to go before they were stored; they wait for the next [`FirstSeen::drain_dirty`]. Room
 /// for a flood of a second at 50,000 new values; past it they are counted as lost.
@@ -43,7 +44,7 @@ pub struct Settings {
     /// Most pairs of a local host and a value, some 200 bytes each.
     pub max_host_values: usize,
     /// Most bytes of text in either table; values of JA4D and JA4T may be long.
-    pub max_bytes: usize,
+    pub max_bytes: Size,
 }
 
 impl Default for Settings {
@@ -56,7 +57,7 @@ impl Default for Settings {
             forget_after: Span::seconds(90 * 24 * 3600),
             max_values: 200_000,
             max_host_values: 400_000,
-            max_bytes: 64 << 20,
+            max_bytes: Size(64 << 20),
         }
     }
 }
@@ -140,8 +141,8 @@ impl FirstSeen {
             learning: settings.learning.nanoseconds(),
             locals,
             started,
-            network: Entries::new(max_values, max_bytes, keep),
-            hosts: Entries::new(max_host_values, max_bytes, keep),
+            network: Entries::new(max_values, max_bytes.bytes(), keep),
+            hosts: Entries::new(max_host_values, max_bytes.bytes(), keep),
             waiting: Vec::new(),
             stats: FirstSeenStats::default(),
         }

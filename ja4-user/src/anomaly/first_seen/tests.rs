@@ -137,7 +137,7 @@ fn what_has_to_go_is_stored_first_and_counted() {
 
 #[test]
 fn long_values_are_bounded_in_bytes() {
-    let settings = Settings { max_bytes: 10_000, ..settings(0) };
+    let settings = Settings { max_bytes: Size(10_000), ..settings(0) };
     let mut seen = first_seen(&settings);
     for number in 0..100 {
         seen.check(Method::Ja4d, &format!("{number:01000}"), None, at(1));

@@ -21,10 +21,10 @@ use super::Allow;
 use super::bounded::Bounded;
 use super::cooldown::Cooldowns;
 use super::local::Locals;
-use super::settings::Span;
 use crate::engine::alert::{Alert, Severity};
 use crate::engine::record::{Record, Seen};
 use crate::event::{Method, Time};
+use crate::units::Span;
 
 /// Sensors whose counts are kept apart. More than a site has; rows of further ones are counted and left out.
 const MAX_SOURCES: usize = 256;

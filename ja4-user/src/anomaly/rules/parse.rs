@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use regex::RegexBuilder;
 use toml::Spanned;
@@ -11,9 +10,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::definition::{Definition, Measure, Mode, On, Threshold};
 use super::{Condition, Literal, Op};
-use crate::anomaly::config::{Document, Issue, parse_duration, suggestion, type_name};
 use crate::anomaly::field::{Field, Kind, Known};
+use crate::document::{Document, Issue, suggestion, type_name};
 use crate::engine::alert::Severity;
+use crate::units::Span;
 
 type Value<'a> = Spanned<DeValue<'a>>;
 
@@ -30,9 +30,9 @@ const MAX_VALUES: usize = 4_096;
 /// Bytes that a compiled regular expression may take; what takes more is slow too.
 const REGEX_BYTES: usize = 256 * 1024;
 /// A window, and how long a group may be quiet.
-const WINDOW: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(7 * 86_400));
+const WINDOW: (Span, Span) = (Span::milliseconds(1), Span::seconds(7 * 86_400));
 /// Without any quiet time, every event above the threshold would be an alert.
-const COOLDOWN: (Duration, Duration) = (Duration::from_secs(1), WINDOW.1);
+const COOLDOWN: (Span, Span) = (Span::seconds(1), WINDOW.1);
 
 /// A rule of a file, and where it stands. It is absent where something is wrong with it.
 pub(super) struct Parsed {
@@ -117,7 +117,7 @@ fn rule<'a>(document: &mut Document<'a>, table: &DeTable<'a>, span: Range<usize>
     let threshold = document.required(table, &span, "threshold", &what);
     let threshold = threshold.and_then(|value| threshold_of(document, value, &what, measure));
     let window = document.required(table, &span, "window", &what);
-    let window = window.and_then(|value| document.duration(value, &format!("{what}: window"), WINDOW));
+    let window = window.and_then(|value| document.duration_within(value, &format!("{what}: window"), WINDOW));
     let mode = match table.get("mode") {
         Some(value) => document
             .word(value, &format!("{what}: mode"), &["sliding", "tumbling"])
@@ -125,7 +125,7 @@ fn rule<'a>(document: &mut Document<'a>, table: &DeTable<'a>, span: Range<usize>
         None => Some(Mode::Sliding),
     };
     let cooldown = match table.get("cooldown") {
-        Some(value) => document.duration(value, &format!("{what}: cooldown"), COOLDOWN),
+        Some(value) => document.duration_within(value, &format!("{what}: cooldown"), COOLDOWN),
         None => window.map(|window| window.max(COOLDOWN.0)),
     };
 
@@ -140,9 +140,9 @@ fn rule<'a>(document: &mut Document<'a>, table: &DeTable<'a>, span: Range<usize>
             group_by: group_by?,
             measure: measure?,
             threshold: threshold?,
-            window: window?,
+            window: window?.0,
             mode: mode?,
-            cooldown: cooldown?,
+            cooldown: cooldown?.0,
         })
     })();
     Some(Parsed { name, rule: rule.map(Arc::new), place })
@@ -406,9 +406,9 @@ fn literal(document: &mut Document<'_>, value: &Value<'_>, field: Field, op: Op,
             address.parse().ok().map(Literal::Ip)
         }
         (_, Kind::Ip, _) => wrong(document, "an IP address such as \"10.0.0.1\" (networks: op = \"cidr\")"),
-        (_, Kind::Duration, Some(text)) => match parse_duration(text) {
-            Some(duration) => Some(Literal::Number(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))),
-            None => wrong(document, "a duration such as \"90s\", \"5m\" or \"1h\""),
+        (_, Kind::Duration, Some(text)) => match text.parse::<Span>() {
+            Ok(span) => Some(Literal::Number(i64::try_from(span.nanoseconds()).unwrap_or(i64::MAX))),
+            Err(_) => wrong(document, "a duration such as \"90s\", \"5m\" or \"1h\""),
         },
         (_, Kind::Duration, None) => wrong(document, "a duration such as \"90s\", \"5m\" or \"1h\""),
         (_, Kind::Bool, _) => match value.get_ref().as_bool() {

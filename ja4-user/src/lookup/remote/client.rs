@@ -65,7 +65,7 @@ impl Client {
             source,
             loopback,
             timeout: settings.timeout.0,
-            max_body: settings.max_body,
+            max_body: settings.max_body.0,
         }
     }
 

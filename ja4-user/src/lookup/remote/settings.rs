@@ -7,8 +7,9 @@ use thiserror::Error;
 use ureq::http::Uri;
 
 use super::is_loopback;
-use crate::anomaly::settings::{Methods, Span};
+use crate::anomaly::settings::Methods;
 use crate::event::Method;
+use crate::units::{Size, Span};
 
 /// Section `[lookup.remote]`. Off unless `enabled`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -31,7 +32,7 @@ pub struct Settings {
     /// Values that wait to be asked for.
     pub queue: usize,
     /// Largest answer, bytes.
-    pub max_body: u64,
+    pub max_body: Size,
     /// Failures in a row that open the breaker.
     pub failures: u32,
     /// How long it stays open before one request tries again; a value that could not be asked for rests as long.
@@ -50,7 +51,7 @@ impl Default for Settings {
             hit_age: Span::seconds(24 * 3600),
             miss_age: Span::seconds(3600),
             queue: 1000,
-            max_body: 1 << 20,
+            max_body: Size(1 << 20),
             failures: 5,
             pause: Span::seconds(60),
         }
@@ -96,7 +97,7 @@ impl Settings {
             ("timeout", self.timeout == Span::default()),
             ("cache", self.cache == 0),
             ("queue", self.queue == 0),
-            ("max_body", self.max_body == 0),
+            ("max_body", self.max_body == Size(0)),
             ("failures", self.failures == 0),
         ];
         match numbers.into_iter().find(|(_, zero)| *zero) {

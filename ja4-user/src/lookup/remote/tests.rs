@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
 use super::*;
-use crate::anomaly::settings::Span;
+use crate::units::Span;
 
 const CURL: &str = r#"[{"application":"curl","ja4_fingerprint":null}]"#;
 const LONG: Duration = Duration::from_secs(20);

@@ -12,11 +12,11 @@ use super::groups::{Bounds, Groups, Outcome};
 use super::set::RuleSet;
 use super::window::{Measured, Shape};
 use crate::anomaly::Allow;
-use crate::anomaly::config::write_duration;
 use crate::anomaly::field::{Field, Known, Subject, Value, bit};
 use crate::engine::alert::Alert;
 use crate::engine::record::{Record, Seen};
 use crate::event::{Method, Time};
+use crate::units::Span;
 
 /// The rules in force, with their windows.
 #[derive(Debug)]
@@ -346,7 +346,7 @@ impl Rule {
             Threshold::MoreThan(number) => format!("more than {number}"),
             Threshold::AtLeast(number) => format!("at least {number}"),
         };
-        format!("{number} {counted} within {}{last} (threshold: {threshold})", write_duration(*window))
+        format!("{number} {counted} within {}{last} (threshold: {threshold})", Span(*window))
     }
 }
 

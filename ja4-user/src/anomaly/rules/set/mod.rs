@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{Definition, parse};
 use crate::anomaly::allow::{Allow, KNOWN_BAD, Named};
-use crate::anomaly::config::{Document, Issue, Report, Warning, suggestion};
+use crate::document::{Document, Issue, Report, Warning, suggestion};
 
 /// The shipped rules.
 const SHIPPED: &str = include_str!("../../shipped.toml");

@@ -14,7 +14,7 @@ fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&
 }
 
 /// `; did you mean "dst_port"?`, or nothing.
-pub(in crate::anomaly) fn suggestion<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn suggestion<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> String {
     nearest(word, words).map_or_else(String::new, |near| format!("; did you mean \"{near}\"?"))
 }
 

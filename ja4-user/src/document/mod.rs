@@ -1,23 +1,30 @@
-//! A TOML file whose every error is gathered with its place.
+//! TOML files whose every error is gathered with its place.
+
+mod nearest;
+mod report;
 
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::{Issue, MAX_FILE, parse_duration, suggestion};
+pub(crate) use self::nearest::suggestion;
+pub use self::report::{Issue, Report, Warning};
+use crate::units::Span;
+
+/// Longest file that is read, bytes: thousands of rules.
+pub const MAX_FILE: u64 = 1024 * 1024;
 
 /// A value and where it stands.
 type Value<'a> = Spanned<DeValue<'a>>;
 
 /// The text of a file and what was found wrong with it so far.
 #[derive(Debug)]
-pub(in crate::anomaly) struct Document<'a> {
+pub(crate) struct Document<'a> {
     path: Arc<Path>,
     text: &'a str,
     issues: Vec<Issue>,
@@ -25,7 +32,7 @@ pub(in crate::anomaly) struct Document<'a> {
 
 impl<'a> Document<'a> {
     /// Reads a whole file as text; at most [`MAX_FILE`].
-    pub(in crate::anomaly) fn read(path: &Path) -> Result<String, Issue> {
+    pub(crate) fn read(path: &Path) -> Result<String, Issue> {
         let fail = |message| Issue { path: path.into(), place: None, message };
         let file = File::open(path).map_err(|error| fail(format!("can't be opened: {error}")))?;
         let mut bytes = Vec::new();
@@ -38,7 +45,7 @@ impl<'a> Document<'a> {
     }
 
     /// Parses the text. What is no TOML is an issue; then there is no table.
-    pub(in crate::anomaly) fn parse(path: &Path, text: &'a str) -> (Self, Option<Spanned<DeTable<'a>>>) {
+    pub(crate) fn parse(path: &Path, text: &'a str) -> (Self, Option<Spanned<DeTable<'a>>>) {
         let mut document = Self { path: path.into(), text, issues: Vec::new() };
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in &errors {
@@ -48,32 +55,32 @@ impl<'a> Document<'a> {
     }
 
     /// Adds an issue at a place.
-    pub(in crate::anomaly) fn issue(&mut self, span: Range<usize>, message: impl Into<String>) {
+    pub(crate) fn issue(&mut self, span: Range<usize>, message: impl Into<String>) {
         let place = Some(self.place(span.start));
         self.issues.push(Issue { path: Arc::clone(&self.path), place, message: message.into() });
     }
 
     /// What was found, in the order of the text.
-    pub(in crate::anomaly) fn finish(mut self) -> Vec<Issue> {
+    pub(crate) fn finish(mut self) -> Vec<Issue> {
         self.issues.sort_by_key(|issue| issue.place);
         self.issues.dedup();
         self.issues
     }
 
     /// The file as it was named.
-    pub(in crate::anomaly) fn path(&self) -> Arc<Path> {
+    pub(crate) fn path(&self) -> Arc<Path> {
         Arc::clone(&self.path)
     }
 
     /// Line and column of an offset, from 1.
-    pub(in crate::anomaly) fn place(&self, offset: usize) -> (usize, usize) {
+    pub(crate) fn place(&self, offset: usize) -> (usize, usize) {
         let before = self.text.get(..offset.min(self.text.len())).unwrap_or_default();
         let line = before.rsplit('\n').next().unwrap_or_default();
         (before.bytes().filter(|byte| *byte == b'\n').count() + 1, line.chars().count() + 1)
     }
 
     /// Every key of a table has to be one of `keys`.
-    pub(in crate::anomaly) fn only(&mut self, table: &DeTable<'_>, keys: &[&str], what: &str) {
+    pub(crate) fn only(&mut self, table: &DeTable<'_>, keys: &[&str], what: &str) {
         for (key, _) in table {
             let name = key.get_ref().as_ref();
             if !keys.contains(&name) {
@@ -85,7 +92,7 @@ impl<'a> Document<'a> {
     }
 
     /// The value of a key that has to be there.
-    pub(in crate::anomaly) fn required<'t>(
+    pub(crate) fn required<'t>(
         &mut self,
         table: &'t DeTable<'a>,
         span: &Range<usize>,
@@ -100,13 +107,13 @@ impl<'a> Document<'a> {
     }
 
     /// Adds that a value is of another type than it should be.
-    pub(in crate::anomaly) fn expected(&mut self, value: &Value<'_>, what: &str, expected: &str) {
+    pub(crate) fn expected(&mut self, value: &Value<'_>, what: &str, expected: &str) {
         let found = type_name(value.get_ref());
         self.issue(value.span(), format!("{what} must be {expected}, not {found}"));
     }
 
     /// A text.
-    pub(in crate::anomaly) fn text<'t>(&mut self, value: &'t Value<'a>, what: &str) -> Option<&'t str> {
+    pub(crate) fn text<'t>(&mut self, value: &'t Value<'a>, what: &str) -> Option<&'t str> {
         let text = value.get_ref().as_str();
         if text.is_none() {
             self.expected(value, what, "a text");
@@ -115,7 +122,7 @@ impl<'a> Document<'a> {
     }
 
     /// A whole number.
-    pub(in crate::anomaly) fn integer(&mut self, value: &Value<'_>, what: &str) -> Option<i64> {
+    pub(crate) fn integer(&mut self, value: &Value<'_>, what: &str) -> Option<i64> {
         let Some(number) = value.get_ref().as_integer() else {
             self.expected(value, what, "a whole number");
             return None;
@@ -128,7 +135,7 @@ impl<'a> Document<'a> {
     }
 
     /// `true` or `false`.
-    pub(in crate::anomaly) fn boolean(&mut self, value: &Value<'_>, what: &str) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, value: &Value<'_>, what: &str) -> Option<bool> {
         let boolean = value.get_ref().as_bool();
         if boolean.is_none() {
             self.expected(value, what, "true or false");
@@ -137,7 +144,7 @@ impl<'a> Document<'a> {
     }
 
     /// A list.
-    pub(in crate::anomaly) fn list<'t>(&mut self, value: &'t Value<'a>, what: &str) -> Option<&'t DeArray<'a>> {
+    pub(crate) fn list<'t>(&mut self, value: &'t Value<'a>, what: &str) -> Option<&'t DeArray<'a>> {
         let list = value.get_ref().as_array();
         if list.is_none() {
             self.expected(value, what, "a list");
@@ -146,7 +153,7 @@ impl<'a> Document<'a> {
     }
 
     /// A table.
-    pub(in crate::anomaly) fn table<'t>(&mut self, value: &'t Value<'a>, what: &str) -> Option<&'t DeTable<'a>> {
+    pub(crate) fn table<'t>(&mut self, value: &'t Value<'a>, what: &str) -> Option<&'t DeTable<'a>> {
         let table = value.get_ref().as_table();
         if table.is_none() {
             self.expected(value, what, "a table");
@@ -155,7 +162,7 @@ impl<'a> Document<'a> {
     }
 
     /// One of a few words.
-    pub(in crate::anomaly) fn word<'t>(
+    pub(crate) fn word<'t>(
         &mut self,
         value: &'t Value<'a>,
         what: &str,
@@ -169,35 +176,40 @@ impl<'a> Document<'a> {
         found
     }
 
+    /// A duration.
+    pub(crate) fn duration(&mut self, value: &Value<'_>, what: &str) -> Option<Span> {
+        let text = value.get_ref().as_str();
+        match text.map(str::parse) {
+            Some(Ok(span)) => Some(span),
+            Some(Err(error)) => {
+                self.issue(value.span(), format!("{what}: {error}"));
+                None
+            }
+            None => {
+                self.expected(value, what, "a duration such as \"90s\", \"5m\" or \"1h\"");
+                None
+            }
+        }
+    }
+
     /// A duration within bounds.
-    pub(in crate::anomaly) fn duration(
+    pub(crate) fn duration_within(
         &mut self,
         value: &Value<'_>,
         what: &str,
-        (least, most): (Duration, Duration),
-    ) -> Option<Duration> {
-        let Some(text) = value.get_ref().as_str() else {
-            self.expected(value, what, "a duration such as \"90s\", \"5m\" or \"1h\"");
-            return None;
-        };
-        let Some(duration) = parse_duration(text) else {
-            self.issue(
-                value.span(),
-                format!("{what} must be a duration such as \"90s\", \"5m\" or \"1h\", not {text:?}"),
-            );
-            return None;
-        };
-        if duration < least || duration > most {
-            let [least, most] = [least, most].map(super::write_duration);
-            self.issue(value.span(), format!("{what} must be from {least} to {most}, not {text}"));
+        (least, most): (Span, Span),
+    ) -> Option<Span> {
+        let span = self.duration(value, what)?;
+        if span < least || span > most {
+            self.issue(value.span(), format!("{what} must be from {least} to {most}, not {span}"));
             return None;
         }
-        Some(duration)
+        Some(span)
     }
 }
 
 /// What a value is, with its article.
-pub(in crate::anomaly) fn type_name(value: &DeValue<'_>) -> &'static str {
+pub(crate) fn type_name(value: &DeValue<'_>) -> &'static str {
     match value {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a whole number",

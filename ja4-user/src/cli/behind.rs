@@ -1,0 +1,179 @@
+//! What stands behind the shards of a run or a replay: the engine, and the ways out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::failure::Failure;
+use crate::alert::{AlertSinks, SinkStats};
+use crate::attach::{AttachServer, AttachStats};
+use crate::config::{Config, Loaded};
+use crate::engine::outlets::Outlets;
+use crate::engine::{self, Engine, Memory};
+use crate::event::Time;
+use crate::lookup::remote::Remote;
+use crate::shard::live::wall_clock;
+use crate::sink::{Context, Filter, Format, Formatter, Group};
+use crate::storage::{Handle, Item, Options, Reader, Run, RunEnd, Status, Writer};
+
+/// How long alerts that wait may still be sent at the end.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Ways out of the engine, seen from the control plane.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    storage: Option<(Handle, Writer)>,
+    alerts: Option<Arc<AlertSinks>>,
+    attach: Option<Arc<AttachServer>>,
+}
+
+/// What differs between a run and a replay.
+pub(super) struct Situation {
+    /// Most connections at once.
+    pub(super) connections: usize,
+    /// The capture files of a replay: it waits for the ways out; a live sensor never does.
+    pub(super) files: Option<Vec<String>>,
+}
+
+/// Starts the ways out, and makes an engine that knows what the database knows.
+pub(super) fn start(
+    config: &Config,
+    loaded: Loaded,
+    context: &Arc<Context>,
+    situation: Situation,
+) -> Result<(Engine, Ways), Failure> {
+    let is_replay = situation.files.is_some();
+    let mut outlets = Outlets::new(context, is_replay);
+    let mut ways = Ways::default();
+    let mut memory = Memory::default();
+    if let Some(path) = &config.storage.path {
+        let run = Run {
+            started: wall_clock(),
+            sensor: context.sensor.clone(),
+            interfaces: context.interfaces.clone(),
+            files: situation.files.unwrap_or_default(),
+        };
+        let options = Options { senders_wait: is_replay, ..config.storage.options() };
+        let (handle, writer) = Writer::start(path, options, &run).map_err(Failure::run)?;
+        if let Some(migrated) = writer.migrated {
+            let (from, carried, aside) = (migrated.from, migrated.carried, migrated.set_aside);
+            let path = path.display();
+            eprintln!(
+                "ja4sensor: {path}: brought up from version {from}: {carried} rows carried over, {aside} set aside"
+            );
+        }
+        memory = Reader::open(path, None).and_then(|reader| Memory::read(&reader)).map_err(Failure::run)?;
+        outlets = outlets.with_storage(handle.clone());
+        ways.storage = Some((handle, writer));
+    }
+    if !loaded.sinks.is_empty() || !is_replay {
+        let sinks = AlertSinks::start(loaded.sinks, Arc::clone(context)).map_err(Failure::run)?;
+        let sinks = Arc::new(sinks);
+        outlets = outlets.with_alerts(Arc::clone(&sinks));
+        ways.alerts = Some(sinks);
+    }
+    if let Some(path) = config.attach.socket.as_ref().filter(|_| !is_replay) {
+        let server = Arc::new(AttachServer::start(path).map_err(Failure::run)?);
+        outlets = outlets.with_attach(Arc::clone(&server));
+        ways.attach = Some(server);
+    }
+    let remote = &config.lookup.remote;
+    let remote = remote.enabled.then(|| Remote::start(remote.clone())).transpose().map_err(Failure::usage)?;
+    let settings = engine::Settings {
+        connections: situation.connections,
+        format: config.output.format,
+        locals: config.network.local.clone(),
+        first_seen: config.first_seen.clone(),
+    };
+    Ok((Engine::new(&settings, loaded.knowledge, memory, remote, context, outlets), ways))
+}
+
+impl Ways {
+    /// The sinks of alerts of a live sensor.
+    pub(super) fn alerts(&self) -> Option<&Arc<AlertSinks>> {
+        self.alerts.as_ref()
+    }
+
+    /// Adds the counters of all ways.
+    pub(super) fn describe(&self, to: &mut Group) {
+        if let Some((handle, _)) = &self.storage {
+            to.group("storage", storage_group(&handle.status()));
+        }
+        if let Some(alerts) = &self.alerts {
+            describe_sinks(&alerts.stats(), to);
+        }
+        if let Some(attach) = &self.attach {
+            to.group("attach", attach_group(attach.stats()));
+        }
+    }
+
+    /// Ends all ways, once the engine has: `stats` are stored as the last counters of the run, and those of the ways
+    /// are added to them.
+    pub(super) fn finish(self, context: &Context, at: Time, stats: &mut Group) {
+        let Self { storage, alerts, attach } = self;
+        if let Some(attach) = attach {
+            let last = attach.stats();
+            drop(attach);
+            stats.group("attach", attach_group(last));
+        }
+        if let Some(alerts) = alerts {
+            // The engine, which had the other reference, is gone.
+            let last = match Arc::try_unwrap(alerts) {
+                Ok(alerts) => alerts.stop(FAREWELL),
+                Err(alerts) => alerts.stats(),
+            };
+            describe_sinks(&last, stats);
+        }
+        if let Some((handle, writer)) = storage {
+            handle.send(vec![Item::RunEnd(RunEnd { ended: wall_clock(), counters: counters(context, at, stats) })]);
+            stats.group("storage", storage_group(&writer.finish()));
+        }
+    }
+}
+
+/// The counters as a JSON object.
+fn counters(context: &Context, at: Time, stats: &Group) -> String {
+    let context = Context { filter: Filter::default(), ..context.clone() };
+    let mut line = Vec::new();
+    Formatter::new(Format::Json, Arc::new(context)).stats(at, stats, &mut line);
+    String::from_utf8_lossy(line.trim_ascii_end()).into_owned()
+}
+
+fn storage_group(status: &Status) -> Group {
+    let mut group = Group::default();
+    group
+        .count("connections", status.connections)
+        .count("fingerprints", status.fingerprints)
+        .count("alerts", status.alerts)
+        .count("knowledge", status.knowledge)
+        .count("commits", status.commits)
+        .count("flush_failures", status.flush_failures)
+        .count("rows_lost", status.rows_lost)
+        .count("rows_dropped", status.rows_dropped)
+        .count("expired_connections", status.expired_connections)
+        .count("expired_fingerprints", status.expired_fingerprints)
+        .count("expired_alerts", status.expired_alerts)
+        .count("queued", status.queued)
+        .count("failing", u64::from(status.failing));
+    if let Some(error) = status.last_error.as_ref().filter(|_| status.failing) {
+        group.text("error", error.clone());
+    }
+    group
+}
+
+fn describe_sinks(sinks: &[SinkStats], to: &mut Group) {
+    if sinks.is_empty() {
+        return;
+    }
+    let mut all = Group::default();
+    for sink in sinks {
+        all.group(sink.name.clone(), sink.group());
+    }
+    to.group("sinks", all);
+}
+
+fn attach_group(stats: AttachStats) -> Group {
+    let AttachStats { readers, attached, refused, lost } = stats;
+    let mut group = Group::default();
+    group.count("readers", readers).count("attached", attached).count("refused", refused).count("lost", lost);
+    group
+}

@@ -1,0 +1,288 @@
+//! `ja4sensor run`: live traffic.
+//!
+//! The shards have threads of their own; here is the control plane: signals, clocks, statistics, the
+//! watch over interfaces.
+
+mod reload;
+mod sensor;
+mod signals;
+mod threads;
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use anyhow::anyhow;
+use clap::Args;
+use crossbeam_channel::bounded;
+use ja4_common::knobs::{EPOCHS_KEPT, Knobs};
+use ja4_common::select::Class;
+use tokio::time::Instant;
+
+use self::reload::Reload;
+use self::sensor::Sensor;
+use self::signals::Signals;
+use self::threads::{pin, write_lines};
+use super::behind::{self, Situation, Ways};
+use super::failure::Failure;
+use super::flags::{Capture as CaptureFlags, seconds};
+use super::output::Output;
+use super::settings::Files;
+use crate::capture::attach::{AttachError, Attachment, Policy};
+use crate::capture::ebpf::{Kernel, KernelError, MAX_SHARDS, Settings};
+use crate::capture::interface::Interface;
+use crate::config::{Capture, Config, Loaded, Opened};
+use crate::engine::{self, Engine};
+use crate::object;
+use crate::shard::live::{Gauge, ROUTE, Shard, Shared, boot_clock, wall_clock};
+use crate::shard::{Engines, Limits};
+use crate::sink::{Context, Formatter};
+use crate::system::notify::Notifier;
+use crate::units::Span;
+
+/// Chunks of lines, 64 KiB each, that may wait for the reader of standard output.
+const QUEUE: usize = 256;
+
+/// Chunks of what shards have seen that may wait for the engine.
+const CHUNKS: usize = 256;
+
+/// Records of a class that may come at once, in seconds of its rate.
+const BURST_SECONDS: u64 = 1;
+
+/// Time that a flow outlasts its last packet of interest in the filter where bulk packets are not counted:
+/// long enough for a pause between requests.
+const UNCOUNTED: Span = Span::seconds(30);
+
+/// Fingerprint live traffic.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    files: Files,
+
+    #[command(flatten)]
+    capture: CaptureFlags,
+
+    #[command(flatten)]
+    output: Output,
+
+    /// Time between two stats events, as 60 (seconds) or 5m; 0: only the last [default: 60]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    stats_interval: Option<Span>,
+}
+
+/// Records of a class per second and CPU: what a shard gets through, and none takes more than a part of
+/// its time. A flood of one class costs records of this class.
+const fn default_rate(class: Class) -> u64 {
+    match class {
+        Class::Syn | Class::SynAck | Class::Ack | Class::Latency | Class::End | Class::Ssh => 1_000_000,
+        Class::Tls => 500_000,
+        Class::Http => 250_000,
+        // Keys have to be derived for each.
+        Class::Quic => 200_000,
+        Class::Dtls => 100_000,
+        Class::Dhcp => 20_000,
+        // They may be bulk traffic, and most of them are nothing in the end.
+        Class::Fragment | Class::Nested => 20_000,
+    }
+}
+
+impl Run {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let Opened { config, loaded, .. } = self.open()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(Failure::run)?.block_on(Live { config, run: Arc::new(self) }.watch(loaded))
+    }
+
+    /// The configuration, with what the flags say.
+    fn open(&self) -> Result<Opened, Failure> {
+        self.files.open(|config| {
+            self.capture.apply(&mut config.capture);
+            self.output.apply(&mut config.output);
+            config.output.stats_interval = self.stats_interval.unwrap_or(config.output.stats_interval);
+        })
+    }
+}
+
+/// A sensor that is to run.
+struct Live {
+    config: Config,
+    run: Arc<Run>,
+}
+
+impl Live {
+    /// Starts everything, watches over it, and takes it down again.
+    async fn watch(self, loaded: Loaded) -> Result<(), Failure> {
+        // Before anything is attached, so that no signal finds the programs without a master.
+        let mut signals = Signals::new().map_err(Failure::run)?;
+        let interfaces = self.find_interfaces()?;
+        let (indices, names): (Vec<_>, Vec<_>) =
+            interfaces.iter().map(|interface| (interface.index, interface.name.clone())).unzip();
+        let context = Arc::new(self.config.output.context(names));
+        // A shard may see more connections for a moment than the engine has heard the end of.
+        let connections = self.config.capture.max_connections as usize;
+        let situation = Situation { connections: connections + connections / 8, files: None };
+        let behind = behind::start(&self.config, loaded, &context, situation)?;
+        let settings = self.settings();
+        let mut kernel = Kernel::load(object::bytes(), &settings).map_err(kernel_failure)?;
+        kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
+        let Capture { hook, direction, .. } = self.config.capture;
+        let policy = Policy { hook, direction, ..Policy::default() };
+        let mut attachments = Vec::new();
+        for interface in interfaces {
+            let attachment = Attachment::new(&mut kernel, interface, policy).map_err(attach_failure)?;
+            attachments.push(attachment);
+        }
+        let mut sensor = self.start(kernel, settings.knobs, &indices, context, behind)?;
+        for attachment in &attachments {
+            eprintln!("{}", attachment.describe());
+        }
+        sensor.notifier.ready();
+        let ended = sensor.control(&mut signals, &mut attachments, self.config.output.stats_interval.0).await;
+        sensor.notifier.stopping();
+        sensor.stop(attachments, &mut signals).await?;
+        ended
+    }
+
+    fn find_interfaces(&self) -> Result<Vec<Interface>, Failure> {
+        let interfaces = &self.config.capture.interfaces;
+        if interfaces.is_empty() {
+            let none =
+                "no interface to watch; name one with -i, or in capture.interfaces of a file given with --config";
+            return Err(Failure::usage(anyhow!(none)));
+        }
+        let mut seen = HashSet::new();
+        let names = interfaces.iter().filter(|name| seen.insert(name.as_str()));
+        names.map(|name| Interface::find(name).map_err(Failure::usage)).collect()
+    }
+
+    fn shard_count(&self) -> u32 {
+        let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
+        self.config.capture.shards.unwrap_or(cpus).min(MAX_SHARDS)
+    }
+
+    fn settings(&self) -> Settings {
+        let Capture { accounting, governor_rate, idle_timeout, ring_size, max_connections, .. } = self.config.capture;
+        let mut knobs = Knobs::new(seed());
+        knobs.shards = self.shard_count();
+        knobs.accounting = u32::from(accounting);
+        knobs.governor = 1;
+        knobs.rate = Class::ALL.map(|class| governor_rate.map_or(default_rate(class), u64::from));
+        knobs.burst = knobs.rate.map(|rate| rate * BURST_SECONDS);
+        // EPOCHS_KEPT epochs outlast an idle flow.
+        let idle = if accounting { idle_timeout } else { UNCOUNTED }.nanoseconds();
+        knobs.epoch_shift = (idle / u64::from(EPOCHS_KEPT - 2)).next_power_of_two().trailing_zeros();
+        // At most a gigabyte, see RING_SIZE.
+        let ring_bytes = (ring_size.0 as u32).next_power_of_two();
+        Settings { knobs, ring_bytes, flows: max_connections }
+    }
+
+    /// Starts the threads. `interfaces` are those that the context names, by kernel index.
+    fn start(
+        &self,
+        mut kernel: Kernel,
+        knobs: Knobs,
+        interfaces: &[u32],
+        context: Arc<Context>,
+        (engine_itself, ways): (Engine, Ways),
+    ) -> Result<Sensor, Failure> {
+        let shared = Arc::new(Shared::default());
+        shared.clock_offset.store(wall_clock().0.wrapping_sub(boot_clock()), Ordering::Relaxed);
+        let (lines, queue) = bounded(QUEUE);
+        let (gone_sender, gone) = tokio::sync::oneshot::channel();
+        let mut header = Vec::new();
+        Formatter::new(self.config.output.format, Arc::clone(&context)).header(&mut header);
+        let writer = thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || write_lines(&header, &queue, gone_sender))
+            .map_err(Failure::run)?;
+        let (engine, observed) = bounded(CHUNKS);
+        let last_lines = lines.clone();
+        let engine_thread = thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn({
+                let shared = Arc::clone(&shared);
+                move || engine::thread::run(engine_itself, &observed, &lines, &shared)
+            })
+            .map_err(Failure::run)?;
+        let shards = knobs.shards;
+        let (routes, inboxes): (Vec<_>, Vec<_>) = (0..shards).map(|_| bounded(ROUTE)).unzip();
+        let mut threads = Vec::new();
+        let mut gauges = Vec::new();
+        for (index, inbox) in (0..shards).zip(inboxes) {
+            let gauge = Arc::new(Mutex::new(Gauge::default()));
+            gauges.push(Arc::clone(&gauge));
+            let shard = Shard {
+                ring: kernel.take_ring(index as usize).ok_or_else(|| Failure::run(anyhow!("ring {index} is taken")))?,
+                knobs,
+                index,
+                routes: routes.clone(),
+                inbox,
+                flows: kernel.flows().map_err(kernel_failure)?,
+                asleep: kernel.asleep(index).map_err(kernel_failure)?,
+                interfaces: interfaces.to_vec(),
+                limits: Limits {
+                    connections: self.config.capture.max_connections.div_ceil(shards) as usize,
+                    idle: self.config.capture.idle_timeout.nanoseconds(),
+                    reassembly: Limits::REASSEMBLY / shards as usize,
+                    ssh_window: self.config.output.ssh_window,
+                },
+                engines: Engines::new(self.config.output.forms()),
+                formatter: Formatter::new(self.config.output.format, Arc::clone(&context)).open(),
+                engine: engine.clone(),
+                shared: Arc::clone(&shared),
+                gauge,
+            };
+            let thread = thread::Builder::new()
+                .name(format!("shard-{index}"))
+                .spawn(move || {
+                    pin(index as usize);
+                    shard.run();
+                })
+                .map_err(Failure::run)?;
+            threads.push(thread);
+        }
+        let formatter = Formatter::new(self.config.output.format, Arc::clone(&context));
+        let reload = Reload::new(Arc::clone(&self.run), self.config.clone(), ways.alerts().cloned());
+        Ok(Sensor {
+            kernel,
+            shared,
+            threads,
+            gauges,
+            engine,
+            engine_thread: Some(engine_thread),
+            lines: last_lines,
+            writer,
+            gone,
+            formatter,
+            context,
+            ways,
+            reload,
+            notifier: Notifier::from_environment(),
+            started: Instant::now(),
+        })
+    }
+}
+
+/// Two numbers that nobody can guess: the standard library seeds each of its hashers so.
+fn seed() -> [u64; 2] {
+    use std::hash::{BuildHasher, RandomState};
+    [RandomState::new().hash_one(0), RandomState::new().hash_one(1)]
+}
+
+fn kernel_failure(error: KernelError) -> Failure {
+    match error {
+        KernelError::NoBtf(_) | KernelError::NoRingBuffer(_) | KernelError::Privilege(_) | KernelError::Load(_) => {
+            Failure::system(error)
+        }
+        _ => Failure::run(error),
+    }
+}
+
+fn attach_failure(error: AttachError) -> Failure {
+    match error {
+        AttachError::Kernel(error) => kernel_failure(error),
+        AttachError::NotEthernet { .. } => Failure::usage(error),
+        _ => Failure::run(error),
+    }
+}

@@ -1,0 +1,216 @@
+//! The control plane of a sensor that runs.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use bytes::Bytes;
+use crossbeam_channel::{Sender, bounded};
+use ja4_common::counter::Counters;
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
+
+use super::kernel_failure;
+use super::reload::Reload;
+use super::signals::{Signals, Wish};
+use crate::capture::attach::Attachment;
+use crate::capture::ebpf::Kernel;
+use crate::cli::behind::Ways;
+use crate::cli::failure::Failure;
+use crate::cli::output::is_gone;
+use crate::engine::thread::Message;
+use crate::shard::live::{Gauge, Shared, boot_clock, wall_clock};
+use crate::shard::report;
+use crate::shard::stats::CoreStats;
+use crate::sink::{Context, Formatter, Group};
+use crate::system::notify::Notifier;
+
+/// Between two settings of the kernel half's coarse clock.
+const COARSE_CLOCK: Duration = Duration::from_millis(100);
+
+/// A running sensor.
+pub(super) struct Sensor {
+    pub(super) kernel: Kernel,
+    pub(super) shared: Arc<Shared>,
+    pub(super) threads: Vec<JoinHandle<()>>,
+    pub(super) gauges: Vec<Arc<Mutex<Gauge>>>,
+    pub(super) engine: Sender<Message>,
+    pub(super) engine_thread: Option<JoinHandle<()>>,
+    /// Finished lines on their way to standard output.
+    pub(super) lines: Sender<Bytes>,
+    pub(super) writer: JoinHandle<io::Result<()>>,
+    /// Says that nobody reads standard output any more.
+    pub(super) gone: tokio::sync::oneshot::Receiver<()>,
+    pub(super) formatter: Formatter,
+    pub(super) context: Arc<Context>,
+    pub(super) ways: Ways,
+    pub(super) reload: Reload,
+    pub(super) notifier: Notifier,
+    pub(super) started: Instant,
+}
+
+impl Sensor {
+    /// Keeps the clocks, tells statistics and watches the interfaces until the run is to end.
+    pub(super) async fn control(
+        &mut self,
+        signals: &mut Signals,
+        attachments: &mut Vec<Attachment>,
+        stats_interval: Duration,
+    ) -> Result<(), Failure> {
+        let mut coarse = interval(COARSE_CLOCK);
+        coarse.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut second = interval(Duration::from_secs(1));
+        second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let period = if stats_interval.is_zero() { Duration::from_secs(1) } else { stats_interval };
+        let mut stats = interval_at(Instant::now() + period, period);
+        let alive = self.notifier.interval();
+        let mut watchdog = interval(alive.unwrap_or(Duration::from_secs(1)));
+        watchdog.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                wish = signals.next() => match wish {
+                    Wish::End => return Ok(()),
+                    Wish::Reload => {
+                        let (reload, engine) = (self.reload.clone(), self.engine.clone());
+                        tokio::task::spawn_blocking(move || reload.run(&engine));
+                    }
+                },
+                _ = &mut self.gone => return Ok(()),
+                _ = coarse.tick() => {
+                    self.kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
+                    self.kernel.flush_log();
+                }
+                _ = second.tick() => {
+                    let offset = wall_clock().0.wrapping_sub(boot_clock());
+                    self.shared.clock_offset.store(offset, Ordering::Relaxed);
+                    drop_vanished(attachments);
+                    if attachments.is_empty() {
+                        return Err(Failure::run(anyhow!("no interface is left to watch")));
+                    }
+                }
+                _ = watchdog.tick(), if alive.is_some() => self.notifier.alive(),
+                _ = stats.tick(), if !stats_interval.is_zero() => {
+                    let line = self.stats(attachments)?;
+                    if let Err(full) = self.engine.try_send(Message::Line(line)) {
+                        self.shared.lose(&full.into_inner());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the programs off, lets the shards finish, tells the last statistics.
+    pub(super) async fn stop(mut self, attachments: Vec<Attachment>, signals: &mut Signals) -> Result<(), Failure> {
+        let finish = async {
+            let mut modes = Group::default();
+            describe(&attachments, &mut modes);
+            for attachment in attachments {
+                if let Err(error) = attachment.detach() {
+                    eprintln!("ja4sensor: {error}");
+                }
+            }
+            self.shared.stop.store(true, Ordering::Release);
+            let threads = std::mem::take(&mut self.threads);
+            let joined = tokio::task::spawn_blocking(|| threads.into_iter().all(|thread| thread.join().is_ok()));
+            let whole = joined.await.unwrap_or(false);
+            let (engine, none) = bounded(0);
+            drop((std::mem::replace(&mut self.engine, engine), none));
+            let engine_thread = self.engine_thread.take();
+            let joined = tokio::task::spawn_blocking(|| engine_thread.is_none_or(|thread| thread.join().is_ok()));
+            let whole = whole && joined.await.unwrap_or(false);
+            let mut stats = self.gather(modes)?;
+            let Self { lines, writer, ways, context, mut formatter, .. } = self;
+            let ended = tokio::task::spawn_blocking(move || {
+                ways.finish(&context, wall_clock(), &mut stats);
+                stats
+            });
+            let mut line = Vec::new();
+            formatter.stats(wall_clock(), &ended.await.unwrap_or_default(), &mut line);
+            let written = tokio::task::spawn_blocking(move || {
+                let _queued = lines.send(line.into());
+                drop(lines);
+                writer.join()
+            });
+            match written.await {
+                Ok(Ok(Err(error))) if !is_gone(&error) => {
+                    Err(Failure::run(anyhow!(error).context("cannot write the output")))
+                }
+                Ok(Ok(_)) if whole => Ok(()),
+                _ => Err(Failure::run(anyhow!("a thread ended before its time; this is a defect"))),
+            }
+        };
+        tokio::select! {
+            ended = finish => ended,
+            // A second signal ends everything at once; the kernel takes the programs off.
+            () = signals.end() => std::process::exit(130),
+        }
+    }
+
+    fn stats(&mut self, attachments: &[Attachment]) -> Result<Bytes, Failure> {
+        let mut modes = Group::default();
+        describe(attachments, &mut modes);
+        let mut stats = self.gather(modes)?;
+        self.ways.describe(&mut stats);
+        let mut line = Vec::new();
+        self.formatter.stats(wall_clock(), &stats, &mut line);
+        Ok(line.into())
+    }
+
+    /// The counters of everything but the ways out of the engine.
+    fn gather(&mut self, interfaces: Group) -> Result<Group, Failure> {
+        let [ingress, egress] = self.kernel.counters().map_err(kernel_failure)?;
+        let mut both = Counters::default();
+        both.add(&ingress);
+        both.add(&egress);
+        let mut kernel = report::filter(&both);
+        kernel.group("ingress", report::filter(&ingress)).group("egress", report::filter(&egress));
+        let mut sum = CoreStats::default();
+        let (mut foreign, mut lag) = (0, 0);
+        for gauge in &self.gauges {
+            let gauge = gauge.lock().unwrap_or_else(PoisonError::into_inner);
+            sum.add(&gauge.stats);
+            foreign += gauge.foreign;
+            lag = gauge.lag.max(lag);
+        }
+        let mut shards = report::shards(&sum);
+        shards.count("foreign_records", foreign).count("lag_us", lag / 1000);
+        let mut output = Group::default();
+        output
+            .count("lines_dropped", self.shared.lines_dropped.load(Ordering::Relaxed))
+            .count("observations_dropped", self.shared.observations_dropped.load(Ordering::Relaxed));
+        let mut stats = Group::default();
+        stats
+            .count("uptime_ms", self.started.elapsed().as_millis() as u64)
+            .group("kernel", kernel)
+            .group("shards", shards)
+            .group("engine", self.shared.engine.load().group())
+            .group("output", output)
+            .group("interfaces", interfaces);
+        Ok(stats)
+    }
+}
+
+/// Says which interfaces have gone, and forgets them.
+fn drop_vanished(attachments: &mut Vec<Attachment>) {
+    attachments.retain(|attachment| {
+        let there = attachment.interface.still_there();
+        if !there {
+            eprintln!("ja4sensor: {}: the interface has gone", attachment.interface.name);
+        }
+        there
+    });
+}
+
+pub(super) fn describe(attachments: &[Attachment], into: &mut Group) {
+    for attachment in attachments {
+        let mut modes = Group::default();
+        modes.text("ingress", attachment.ingress_mode());
+        if !attachment.ingress_reason().is_empty() {
+            modes.text("reason", attachment.ingress_reason());
+        }
+        modes.text("egress", attachment.egress_mode());
+        into.group(attachment.interface.name.clone(), modes);
+    }
+}

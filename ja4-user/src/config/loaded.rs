@@ -1,0 +1,149 @@
+//! What the files of a configuration hold.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Config;
+use super::places::Places;
+use crate::alert::{Sink, SinkConfig, SinkError};
+use crate::anomaly::builtin::{self, Rule};
+use crate::anomaly::{Allow, RuleSet, profile};
+use crate::document::{Issue, Warning};
+use crate::engine::knowledge::Knowledge;
+use crate::lookup::{Builder, Database, DatabaseError, Fault, Faults, Imported, KnownBadError, KnownBadList};
+
+/// All that was read, and found to be in order.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What the engine knows.
+    pub knowledge: Knowledge,
+    /// Sinks of alerts.
+    pub sinks: Vec<Sink>,
+}
+
+impl Loaded {
+    /// Reads every file that a configuration names; `None` if anything is wrong in one of them.
+    pub(super) fn read(
+        config: &Config,
+        places: &Places,
+        issues: &mut Vec<Issue>,
+        warnings: &mut Vec<Warning>,
+    ) -> Option<Self> {
+        let database = database(config, issues, warnings);
+        let known_bad = match &config.lookup.known_bad {
+            None => Some(KnownBadList::builtin()),
+            Some(path) => KnownBadList::load(path).map_err(|error| issues.extend(wrong_list(path, &error))).ok(),
+        };
+        let allow = Allow::load(&config.allowlist.files).map_err(|report| issues.extend(report.issues)).ok();
+        let rules = RuleSet::load(config.rules.shipped, &config.rules.files);
+        let rules = rules.map_err(|report| issues.extend(report.issues)).ok();
+        let sinks = sinks(config, places, issues);
+        let (allow, (rules, shadows)) = (allow?, rules?);
+        warnings.extend(shadows);
+        let (mut builtin, mut profiles) = (config.builtin.clone(), config.profiles.clone());
+        let others: Vec<_> = Rule::ALL.into_iter().map(Rule::name).chain([profile::RULE]).collect();
+        let (rules, unknown) = rules.overridden(&allow, &others);
+        warnings.extend(unknown);
+        warnings.extend(override_builtin(&allow, &mut builtin, &mut profiles));
+        let (database, known_bad, allow) = (database?, known_bad?, Arc::new(allow));
+        let knowledge = Knowledge { database, known_bad, rules, builtin, profiles, allow };
+        Some(Self { knowledge, sinks: sinks? })
+    }
+}
+
+fn sinks(config: &Config, places: &Places, issues: &mut Vec<Issue>) -> Option<Vec<Sink>> {
+    let sinks = &config.alerts.sink;
+    // One that is not even of a kind was left out, and told; the numbers of the others are wrong without it.
+    if places.has(&format!("alerts.sink {}", sinks.len() + 1)) {
+        return None;
+    }
+    let place = |error: SinkError| {
+        let key = format!("alerts.sink {}: {}", error.number, error.key);
+        places.issue(&key, error.to_string())
+    };
+    SinkConfig::check(sinks).map_err(|errors| issues.extend(errors.into_iter().map(place))).ok()
+}
+
+fn database(config: &Config, issues: &mut Vec<Issue>, warnings: &mut Vec<Warning>) -> Option<Database> {
+    let mut builder = Builder::with_builtin();
+    let before = issues.len();
+    for path in &config.lookup.databases {
+        match builder.add(path) {
+            Ok(imported) => warnings.extend(bad_rows(path, &imported)),
+            Err(error) => issues.extend(wrong_database(path, &error)),
+        }
+    }
+    (issues.len() == before).then(|| builder.build())
+}
+
+/// Rows of a database that were left out, a warning each, and one for all that are not told.
+fn bad_rows<'a>(path: &'a Path, imported: &'a Imported) -> impl Iterator<Item = Warning> + 'a {
+    let told = imported.bad_rows.iter().map(|row| Issue {
+        path: path.into(),
+        place: Some((row.line, 1)),
+        message: format!("row left out: {}", row.reason),
+    });
+    let more = imported.bad.saturating_sub(imported.bad_rows.len());
+    let more = (more > 0).then(|| whole(path, format!("{more} more rows left out")));
+    told.chain(more)
+}
+
+fn wrong_database(path: &Path, error: &DatabaseError) -> Vec<Issue> {
+    match error {
+        DatabaseError::Read { source, .. } => vec![whole(path, format!("can't be read: {source}"))],
+        DatabaseError::Faults { faults, .. } => placed(path, faults),
+        error => vec![whole(path, without(path, &error.to_string()))],
+    }
+}
+
+fn wrong_list(path: &Path, error: &KnownBadError) -> Vec<Issue> {
+    match error {
+        KnownBadError::Read { source, .. } => vec![whole(path, format!("can't be read: {source}"))],
+        KnownBadError::Faults { faults, .. } => placed(path, faults),
+        error @ KnownBadError::TooLarge { .. } => vec![whole(path, without(path, &error.to_string()))],
+    }
+}
+
+fn placed(path: &Path, faults: &Faults) -> Vec<Issue> {
+    let one = |Fault { line, column, message }: &Fault| Issue {
+        path: path.into(),
+        place: Some((*line, *column)),
+        message: message.clone(),
+    };
+    let more = (faults.more > 0).then(|| whole(path, format!("and {} more", faults.more)));
+    faults.faults.iter().map(one).chain(more).collect()
+}
+
+/// A message without the path that it begins with.
+fn without(path: &Path, message: &str) -> String {
+    let rest = message.strip_prefix(&path.display().to_string()).unwrap_or(message);
+    rest.trim_start_matches([':', ' ']).to_owned()
+}
+
+fn whole(path: &Path, message: String) -> Issue {
+    Issue { path: path.into(), place: None, message }
+}
+
+/// Applies overrides of rules that are built in. One that a rule can't have changes nothing and is a warning.
+fn override_builtin(allow: &Allow, builtin: &mut builtin::Settings, profiles: &mut profile::Settings) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for change in allow.overrides() {
+        // One that does not disable a rule does not enable what the configuration has disabled.
+        let enabled = (!change.enabled).then_some(false);
+        if let Some(rule) = Rule::named(&change.rule) {
+            let mut changed = builtin.clone();
+            match changed.set(rule, enabled, change.severity, change.threshold) {
+                Ok(()) => *builtin = changed,
+                Err(message) => {
+                    let message = format!("override: {message}");
+                    warnings.push(Issue { path: Arc::clone(&change.path), place: Some(change.place), message });
+                }
+            }
+        } else if *change.rule == *profile::RULE {
+            profiles.enabled = enabled.unwrap_or(profiles.enabled);
+            profiles.severity = change.severity.unwrap_or(profiles.severity);
+            profiles.observations = change.threshold.map_or(profiles.observations, u64::from);
+        }
+    }
+    warnings
+}
