@@ -7,8 +7,9 @@
 //!   every segment up to the first record that is not a handshake: ChangeCipherSpec, application
 //!   data, an alert. A hello that spans segments, a message that spans records and a flight of
 //!   several messages, certificates among them, need no rule of their own.
-//! - **HTTP/1**: from a request's first segment to one that ends as a header block does. A segment
-//!   that begins with a method opens the next.
+//! - **HTTP/1**: from a request's first segment to one that ends as a header block does. Behind it
+//!   the next request is looked for as at the stream's begin; a body is read too, as far as the budget
+//!   lasts. A segment that begins with a method opens a request anywhere.
 //! - **HTTP/2**: the client's first bytes from the preface on.
 //! - **SSH**: the identification string and what follows it, KEXINIT.
 //!
@@ -38,8 +39,10 @@ pub mod phase {
     pub const RECORDS: u8 = 2;
     /// `mark` is the end of the handshake; late segments before it are still wanted.
     pub const CLOSING: u8 = 3;
-    /// HTTP or SSH: every segment is wanted.
+    /// HTTP or SSH: every segment is wanted. `mark` is the end of what has come.
     pub const TEXT: u8 = 4;
+    /// HTTP between two requests: `mark` is the first byte of the next, or of a body.
+    pub const NEXT: u8 = 5;
 }
 
 /// TLS content types (RFC 8446, section 5.1).
@@ -146,8 +149,19 @@ fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs
     let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
     let covers_mark = ahead <= 0 && ahead.wrapping_add(segment.len as i32) > 0;
     match direction.phase {
-        phase::FRESH if covers_mark => match first_bytes(frame, segment, ahead) {
+        // A byte or two that are no handshake, and then one: a server's answer to SSLRequest (PostgreSQL).
+        phase::FRESH if (1..SHORTEST as i32).contains(&ahead) && begins(frame, segment) != Begin::Nothing => {
+            *anew = true;
+            open(direction, segment.seq, begins(frame, segment), knobs)
+        }
+        phase::FRESH | phase::NEXT if covers_mark => match first_bytes(frame, segment, ahead) {
             FirstBytes::Begin(begin) => open(direction, direction.mark, begin, knobs),
+            FirstBytes::TooFew if direction.phase == phase::NEXT => Step::Spend,
+            // A body: requests may follow it within a segment.
+            FirstBytes::Other if direction.phase == phase::NEXT => {
+                direction.phase = phase::TEXT;
+                Step::Read
+            }
             FirstBytes::TooFew => {
                 // Once: a repetition brings no new budget.
                 if direction.protocol == protocol::UNKNOWN {
@@ -164,7 +178,7 @@ fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs
         phase::RECORDS if covers_mark => Step::Walk,
         phase::RECORDS if ahead > FAR => Step::Waste,
         // Out of order, or the header that `mark` points at was split over two segments.
-        phase::FRESH | phase::RECORDS if (1..=FAR).contains(&ahead) => {
+        phase::FRESH | phase::RECORDS | phase::NEXT if (1..=FAR).contains(&ahead) => {
             if begins_past_handshake(frame, segment) {
                 (direction.phase, direction.mark) = (phase::CLOSING, segment.seq);
                 return Step::Skip;
@@ -173,17 +187,18 @@ fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs
         }
         phase::RECORDS => Step::Spend,
         // A further request has a budget of its own; after CONNECT comes a hello.
+        phase::TEXT if ahead.unsigned_abs() > FAR as u32 => Step::Skip,
         phase::TEXT if direction.protocol == protocol::HTTP => match begins(frame, segment) {
             Begin::Nothing => Step::Read,
             begin => open(direction, segment.seq, begin, knobs),
         },
         phase::TEXT => Step::Read,
-        phase::CLOSING if ahead < 0 => Step::Spend,
+        phase::CLOSING | phase::NEXT if ahead < 0 => Step::Spend,
         // FRESH: not near the number that the SYN gave. It is a keep-alive, which lies before it, or the SYN
         // was forged.
         _ => match begins(frame, segment) {
             Begin::Nothing => {
-                if direction.phase == phase::CLOSING && ahead > FAR {
+                if matches!(direction.phase, phase::CLOSING | phase::NEXT) && ahead > FAR {
                     direction.phase = phase::IDLE;
                 }
                 if direction.phase == phase::FRESH && ahead > FAR { Step::Waste } else { Step::Skip }
@@ -227,8 +242,14 @@ fn open(direction: &mut Direction, mark: u32, begin: Begin, knobs: &Knobs) -> St
 #[inline(always)]
 fn read<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Want {
     let want = spend(direction, segment);
+    let end = segment.seq.wrapping_add(segment.len);
+    if end.wrapping_sub(direction.mark) as i32 <= 0 {
+        // Late: what ends with it is told by what came before.
+        return want;
+    }
+    direction.mark = end;
     if want == Want::Yes && direction.protocol == protocol::HTTP && ends_block(frame, segment) {
-        (direction.phase, direction.mark) = (phase::CLOSING, segment.seq.wrapping_add(segment.len));
+        direction.phase = phase::NEXT;
     }
     want
 }
