@@ -10,18 +10,23 @@
 //! - **HTTP/1**: from a request's first segment to one that ends as a header block does. Behind it
 //!   the next request is looked for as at the stream's begin; a body is read too, as far as the budget
 //!   lasts. A segment that begins with a method opens a request anywhere.
+//! - **Dialogues** that TLS may follow (STARTTLS): their short segments are not wanted, but while they last
+//!   what comes out of order is, for it may be of a hello.
 //! - **HTTP/2**: the client's first bytes from the preface on.
 //! - **SSH**: the identification string and what follows it, KEXINIT.
 //!
 //! A byte budget bounds each of them. A segment far from where the stream is, forged or after a hole,
-//! is not wanted but takes from the budget all the same; it never ends the hunger by itself.
+//! is not wanted but takes a little from the budget all the same; it never ends the hunger by itself.
 //!
 //! ```text
-//!          in-order bytes are TLS, HTTP, SSH          it is over
-//!  FRESH ───────────────────────────▶ RECORDS, TEXT ───────────────▶ CLOSING
-//!    │ they are not, or budget spent     ▲  │ budget spent            │ far behind
-//!    └──────────────▶ IDLE ◀─────────────┼──┴─────────────────────────┘
-//!                      └─────────────────┘ a segment begins with a hello, a request, a banner: anew
+//!          in-order bytes are TLS, HTTP, SSH          TLS: it is over
+//!  FRESH ───────────────────────────▶ RECORDS, TEXT ─────────────────▶ CLOSING
+//!    │ they are not                      ▲  ▲ │ │ budget spent           │ far ahead
+//!    ▼              hello, request       │  │ │ └──────────▶ IDLE ◀──────┘
+//!   NEXT ────────────────────────────────┘  │ │ HTTP: a header block ends
+//!    │ ▲ bulk, or budget spent: IDLE         │ │
+//!    │ └─────────────────────────────────────┼─┘
+//!    └───────────────────────────────────────┘ from everywhere, if a segment begins with one: anew
 //! ```
 
 use crate::Bytes;
@@ -41,7 +46,8 @@ pub mod phase {
     pub const CLOSING: u8 = 3;
     /// HTTP or SSH: every segment is wanted. `mark` is the end of what has come.
     pub const TEXT: u8 = 4;
-    /// HTTP between two requests: `mark` is the first byte of the next, or of a body.
+    /// Between two requests of HTTP, or in a dialogue of another protocol. `mark` is the end of what has
+    /// come in order: the next request or hello may begin there.
     pub const NEXT: u8 = 5;
 }
 
@@ -61,8 +67,18 @@ const ALERT_RECORD: u32 = RECORD_HEADER + 2;
 /// is followed by budget instead.
 const MAX_RECORDS_PER_SEGMENT: usize = 8;
 
-/// A segment this far past `mark` is not of the handshake at hand.
+/// A segment this far from `mark` is not of the handshake at hand.
 const FAR: i32 = 1 << 20;
+
+/// What such a segment takes from the budget, bytes: a stream that has gone on without being seen comes to
+/// an end, and some forged segments do no harm.
+const FAR_COST: u32 = 64;
+
+/// Bytes of a direction in which TLS may follow a dialogue (STARTTLS and the like): it takes less than 1 KiB.
+const DIALOGUE_BUDGET: u32 = 4 << 10;
+
+/// Longest segment of such a dialogue: a list of capabilities fits, bulk does not.
+const LONGEST_LINE: u32 = 1 << 10;
 
 /// Whether a segment is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,11 +149,11 @@ pub fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, 
     let mut anew = false;
     let want = match step(frame, direction, segment, knobs, &mut anew) {
         Step::Skip => Want::No,
-        Step::Waste => match spend(direction, segment) {
+        Step::Waste => match spend(direction, FAR_COST) {
             Want::Yes => Want::No,
             other => other,
         },
-        Step::Spend => spend(direction, segment),
+        Step::Spend => spend(direction, segment.len),
         Step::Walk => walk(frame, direction, segment),
         Step::Read => read(frame, direction, segment),
     };
@@ -148,67 +164,134 @@ pub fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, 
 fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs, anew: &mut bool) -> Step {
     let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
     let covers_mark = ahead <= 0 && ahead.wrapping_add(segment.len as i32) > 0;
+    let is_near = ahead.unsigned_abs() <= FAR as u32;
+    let is_http = direction.protocol == protocol::HTTP;
     match direction.phase {
-        // A byte or two that are no handshake, and then one: a server's answer to SSLRequest (PostgreSQL).
-        phase::FRESH if (1..SHORTEST as i32).contains(&ahead) && begins(frame, segment) != Begin::Nothing => {
-            *anew = true;
-            open(direction, segment.seq, begins(frame, segment), knobs)
-        }
-        phase::FRESH | phase::NEXT if covers_mark => match first_bytes(frame, segment, ahead) {
-            FirstBytes::Begin(begin) => open(direction, direction.mark, begin, knobs),
-            FirstBytes::TooFew if direction.phase == phase::NEXT => Step::Spend,
-            // A body: requests may follow it within a segment.
-            FirstBytes::Other if direction.phase == phase::NEXT => {
-                direction.phase = phase::TEXT;
-                Step::Read
-            }
-            FirstBytes::TooFew => {
-                // Once: a repetition brings no new budget.
-                if direction.protocol == protocol::UNKNOWN {
-                    direction.budget = knobs.handshake_budget;
-                    direction.protocol = protocol::TLS;
-                }
-                Step::Spend
-            }
-            FirstBytes::Other => {
+        phase::FRESH | phase::NEXT if covers_mark => return first_segment(frame, direction, segment, knobs, anew),
+        phase::RECORDS if covers_mark => return Step::Walk,
+        phase::RECORDS if is_near && ahead > 0 => return out_of_order(frame, direction, segment),
+        phase::RECORDS | phase::CLOSING if is_near && ahead < 0 => return Step::Spend,
+        phase::NEXT if is_near && ahead < 0 => return if is_http { Step::Spend } else { Step::Skip },
+        phase::TEXT if is_near && !is_http => return Step::Read,
+        _ => {}
+    }
+    let begin = begins(frame, segment);
+    if begin == Begin::Nothing {
+        return match direction.phase {
+            phase::TEXT if is_near => Step::Read,
+            phase::FRESH if is_near && ahead > 0 => out_of_order(frame, direction, segment),
+            phase::NEXT if is_near => Step::Spend,
+            // Not near the number that the SYN gave, or anything that has come: bytes were missed, or one of
+            // them was forged.
+            phase::FRESH | phase::RECORDS | phase::TEXT if !is_near => Step::Waste,
+            phase::NEXT | phase::CLOSING if ahead > FAR => {
                 direction.phase = phase::IDLE;
                 Step::Skip
             }
-        },
-        phase::RECORDS if covers_mark => Step::Walk,
-        phase::RECORDS if ahead > FAR => Step::Waste,
-        // Out of order, or the header that `mark` points at was split over two segments.
-        phase::FRESH | phase::RECORDS | phase::NEXT if (1..=FAR).contains(&ahead) => {
-            if begins_past_handshake(frame, segment) {
-                (direction.phase, direction.mark) = (phase::CLOSING, segment.seq);
-                return Step::Skip;
-            }
+            _ => Step::Skip,
+        };
+    }
+    match direction.phase {
+        // A further request has a budget of its own; after CONNECT comes a hello.
+        phase::TEXT if is_near => open(direction, segment.seq, begin, knobs),
+        // A later request came first. A byte or two before a hello are no request, but a server's answer to
+        // SSLRequest (PostgreSQL).
+        phase::FRESH if is_near && ahead >= SHORTEST as i32 => Step::Spend,
+        _ if is_settled(direction, begin) => Step::Skip,
+        _ => {
+            *anew = true;
+            open(direction, segment.seq, begin, knobs)
+        }
+    }
+}
+
+/// Whether a direction carries what nothing of another kind begins in.
+#[inline(always)]
+fn is_settled(direction: &Direction, begin: Begin) -> bool {
+    match direction.protocol {
+        protocol::SSH => begin != Begin::Ssh,
+        protocol::HTTP2 => begin != Begin::Http2,
+        _ => false,
+    }
+}
+
+/// Takes the segment in which `mark` lies, where nothing is under way.
+#[inline(always)]
+fn first_segment<B: Bytes>(
+    frame: &B,
+    direction: &mut Direction,
+    segment: &Segment,
+    knobs: &Knobs,
+    anew: &mut bool,
+) -> Step {
+    let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
+    let is_fresh = direction.phase == phase::FRESH;
+    let is_http = direction.protocol == protocol::HTTP;
+    let in_dialogue = !is_fresh && !is_http;
+    let first = if in_dialogue && ahead < 0 { FirstBytes::Other } else { first_bytes(frame, segment, ahead) };
+    let is_ssh_server = is_fresh && direction.seen & seen::SSH_PORT != 0;
+    match first {
+        // Lines before its banner (RFC 4253, section 4.2).
+        FirstBytes::Begin(Begin::Http1) | FirstBytes::Other if is_ssh_server => {
+            open(direction, direction.mark, Begin::Ssh, knobs)
+        }
+        FirstBytes::Begin(begin) => {
+            // The dialogue before it was not wanted.
+            *anew = in_dialogue;
+            open(direction, direction.mark, begin, knobs)
+        }
+        FirstBytes::TooFew if is_http => Step::Spend,
+        FirstBytes::TooFew if is_fresh => {
+            await_more(direction, knobs);
             Step::Spend
         }
-        phase::RECORDS => Step::Spend,
-        // A further request has a budget of its own; after CONNECT comes a hello.
-        phase::TEXT if ahead.unsigned_abs() > FAR as u32 => Step::Skip,
-        phase::TEXT if direction.protocol == protocol::HTTP => match begins(frame, segment) {
-            Begin::Nothing => Step::Read,
-            begin => open(direction, segment.seq, begin, knobs),
-        },
-        phase::TEXT => Step::Read,
-        phase::CLOSING | phase::NEXT if ahead < 0 => Step::Spend,
-        // FRESH: not near the number that the SYN gave. It is a keep-alive, which lies before it, or the SYN
-        // was forged.
-        _ => match begins(frame, segment) {
-            Begin::Nothing => {
-                if matches!(direction.phase, phase::CLOSING | phase::NEXT) && ahead > FAR {
-                    direction.phase = phase::IDLE;
-                }
-                if direction.phase == phase::FRESH && ahead > FAR { Step::Waste } else { Step::Skip }
-            }
-            begin => {
-                *anew = true;
-                open(direction, segment.seq, begin, knobs)
-            }
-        },
+        FirstBytes::HalfAHeader if !is_http => {
+            *anew = in_dialogue;
+            direction.phase = phase::FRESH;
+            await_more(direction, knobs);
+            Step::Spend
+        }
+        // A body: requests may follow it within a segment.
+        FirstBytes::Other | FirstBytes::HalfAHeader if is_http => {
+            direction.phase = phase::TEXT;
+            Step::Read
+        }
+        _ => {
+            pass_over(direction, segment);
+            Step::Skip
+        }
     }
+}
+
+/// The first bytes are too few to tell. Once: a repetition brings no new budget.
+#[inline(always)]
+fn await_more(direction: &mut Direction, knobs: &Knobs) {
+    if direction.protocol == protocol::UNKNOWN {
+        direction.budget = knobs.handshake_budget;
+        direction.protocol = protocol::TLS;
+    }
+}
+
+/// A segment in order that is not wanted: of a dialogue that TLS may follow, while it is short.
+#[inline(always)]
+fn pass_over(direction: &mut Direction, segment: &Segment) {
+    if direction.phase == phase::FRESH && direction.budget > DIALOGUE_BUDGET {
+        direction.budget = DIALOGUE_BUDGET;
+    }
+    direction.budget = direction.budget.saturating_sub(segment.len);
+    let goes_on = direction.budget > 0 && segment.len <= LONGEST_LINE;
+    direction.phase = if goes_on { phase::NEXT } else { phase::IDLE };
+    direction.mark = segment.seq.wrapping_add(segment.len);
+}
+
+/// Takes a segment ahead of `mark`: it came early, or the header that `mark` points at was split over two.
+#[inline(always)]
+fn out_of_order<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Step {
+    if begins_past_handshake(frame, segment) {
+        (direction.phase, direction.mark) = (phase::CLOSING, segment.seq);
+        return Step::Skip;
+    }
+    Step::Spend
 }
 
 /// The direction has begun something at `mark`.
@@ -241,7 +324,7 @@ fn open(direction: &mut Direction, mark: u32, begin: Begin, knobs: &Knobs) -> St
 /// Takes a segment of HTTP or SSH.
 #[inline(always)]
 fn read<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Want {
-    let want = spend(direction, segment);
+    let want = spend(direction, segment.len);
     let end = segment.seq.wrapping_add(segment.len);
     if end.wrapping_sub(direction.mark) as i32 <= 0 {
         // Late: what ends with it is told by what came before.
@@ -264,21 +347,24 @@ fn ends_block<B: Bytes>(frame: &B, segment: &Segment) -> bool {
     matches!(last, Some([_, b'\n', b'\r', b'\n'] | [_, _, b'\n', b'\n']))
 }
 
-/// Takes the segment's payload from the budget; with the last of it, hunger ends.
+/// Takes a segment's payload from the budget; with the last of it, hunger ends.
 #[inline(always)]
-fn spend(direction: &mut Direction, segment: &Segment) -> Want {
+fn spend(direction: &mut Direction, len: u32) -> Want {
     if direction.budget == 0 {
         direction.phase = phase::IDLE;
         return Want::Spent;
     }
-    direction.budget = direction.budget.saturating_sub(segment.len);
+    direction.budget = direction.budget.saturating_sub(len);
     Want::Yes
 }
 
+#[derive(Clone, Copy)]
 enum FirstBytes {
     Begin(Begin),
     Other,
     TooFew,
+    /// They are too few, and of a TLS handshake record.
+    HalfAHeader,
 }
 
 /// What the in-order first bytes of a stream are. `ahead` is at most 0: the segment may begin
@@ -290,6 +376,15 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, ahead: i32) -> FirstBytes
     let Some([first]) = frame.load_far::<1>(at as usize) else {
         return FirstBytes::Other;
     };
+    if first == b'\r' {
+        // An empty line before the request line (RFC 9112, section 2.2).
+        return match frame.load_far::<4>(at as usize) {
+            Some([_, b'\n', c, d]) if len > RECORD_HEADER && c.is_ascii_uppercase() && d.is_ascii_uppercase() => {
+                FirstBytes::Begin(Begin::Http1)
+            }
+            _ => FirstBytes::Other,
+        };
+    }
     if first != HANDSHAKE && first != ALERT && !first.is_ascii_uppercase() {
         return FirstBytes::Other;
     }
@@ -302,7 +397,7 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, ahead: i32) -> FirstBytes
         }
     }
     if len <= RECORD_HEADER {
-        return FirstBytes::TooFew;
+        return if first == HANDSHAKE { FirstBytes::HalfAHeader } else { FirstBytes::TooFew };
     }
     match frame.load_far::<6>(at as usize) {
         // A first record that holds less than a handshake header.
@@ -340,7 +435,12 @@ fn interlude<B: Bytes>(frame: &B, segment: &Segment, content: u8, done: u32) -> 
     let at = (segment.at + done) as usize;
     let left = segment.len - done;
     match content {
-        // After a HelloRetryRequest the client sends a second hello behind it (RFC 8446, D.4).
+        // After a HelloRetryRequest the client sends a second hello behind it (RFC 8446, D.4), maybe in the
+        // next segment.
+        content::CHANGE_CIPHER_SPEC if left == CHANGE_CIPHER_SPEC => match frame.load_far::<5>(at) {
+            Some([_, 3, 0..=4, 0, 1]) => CHANGE_CIPHER_SPEC,
+            _ => 0,
+        },
         content::CHANGE_CIPHER_SPEC if left >= CHANGE_CIPHER_SPEC + SHORTEST => {
             let behind = frame.load_far::<8>(at + CHANGE_CIPHER_SPEC as usize);
             match behind.map(|first| begin::hello(u64::from_be_bytes(first))) {
@@ -394,5 +494,5 @@ fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Wa
         }
         direction.mark = direction.mark.wrapping_add(record);
     }
-    spend(direction, segment)
+    spend(direction, segment.len)
 }

@@ -151,7 +151,7 @@ impl Work {
     #[inline(always)]
     fn is_short(&self) -> bool {
         let Segment { at, len, .. } = self.segment;
-        // What a mirror sends through a tunnel may be cut.
+        // A mirror may cut what it sends through a tunnel.
         at + len > self.selection.wire_len && self.headers.inner == 0
     }
 
@@ -415,7 +415,7 @@ impl Work {
         mine.mark = self.segment.seq.wrapping_add(1);
         mine.budget = knobs.fresh_budget;
         mine.phase = phase::FRESH;
-        mine.seen |= seen::ISN;
+        mine.seen |= if self.headers.src_port == SSH_PORT { seen::ISN | seen::SSH_PORT } else { seen::ISN };
         mine.place = self.info.place();
     }
 
