@@ -119,19 +119,29 @@ pub fn begins<B: Bytes>(frame: &B, segment: &Segment) -> Begin {
     }
 }
 
-/// What is to be done with a segment.
-enum Step {
-    /// Nothing: it is not wanted.
-    Skip,
-    /// It lies too far away to be wanted, and costs budget.
-    Waste,
-    /// It is wanted as long as the budget lasts.
-    Spend,
-    /// `mark` lies in it: follow the record headers from there.
-    Walk,
-    /// It is HTTP or SSH.
-    Read,
-}
+// What is to be done with a segment, as numbers: they pass through memory, and are one state for the verifier.
+/// Nothing: it is not wanted.
+const SKIP: u8 = 0;
+/// It lies too far away to be wanted, and costs budget.
+const WASTE: u8 = 1;
+/// It is wanted as long as the budget lasts.
+const SPEND: u8 = 2;
+/// `mark` lies in it: follow the record headers from there.
+const WALK: u8 = 3;
+/// It is HTTP or SSH.
+const READ: u8 = 4;
+/// Beside them: the segment begins something, and what lies before it was not wanted.
+const ANEW: u8 = 1 << 7;
+
+// What bytes begin with, as numbers: each [`Begin`], and more.
+const NOTHING: u8 = Begin::Nothing as u8;
+const HTTP1: u8 = Begin::Http1 as u8;
+const HTTP2: u8 = Begin::Http2 as u8;
+const SSH: u8 = Begin::Ssh as u8;
+/// The bytes are too few to tell.
+const TOO_FEW: u8 = 0x40;
+/// They are too few, and of a TLS handshake record.
+const HALF_A_HEADER: u8 = 0x41;
 
 /// Whether the direction has had its handshake and this segment begins nothing: the case of nearly
 /// every packet, which spares it [`wants`].
@@ -146,120 +156,136 @@ pub fn is_sated<B: Bytes>(frame: &B, direction: &Direction, segment: &Segment) -
 // A number that comes back through memory is one state for the verifier; returned it would be four.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs, out: &mut u8) {
-    let mut anew = false;
-    let want = match step(frame, direction, segment, knobs, &mut anew) {
-        Step::Skip => Want::No,
-        Step::Waste => match spend(direction, FAR_COST) {
+    decide(frame, direction, segment, knobs, out);
+    let out = frame.settle(out);
+    let decided = *out;
+    let want = match decided & !ANEW {
+        WASTE => match spend(direction, FAR_COST) {
             Want::Yes => Want::No,
             other => other,
         },
-        Step::Spend => spend(direction, segment.len),
-        Step::Walk => walk(frame, direction, segment),
-        Step::Read => read(frame, direction, segment),
+        SPEND => spend(direction, segment.len),
+        WALK => walk(frame, direction, segment),
+        READ => read(frame, direction, segment),
+        _ => Want::No,
     };
-    *out = if anew && want == Want::Yes { Want::Anew } else { want } as u8;
+    *out = if decided & ANEW != 0 && want == Want::Yes { Want::Anew } else { want } as u8;
 }
 
-#[inline(always)]
-fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs, anew: &mut bool) -> Step {
+/// Writes to `out` what is to be done, as [`wants`] reads it: a [`Step`], and [`ANEW`].
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs, out: &mut u8) {
     let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
     let covers_mark = ahead <= 0 && ahead.wrapping_add(segment.len as i32) > 0;
     let is_near = ahead.unsigned_abs() <= FAR as u32;
     let is_http = direction.protocol == protocol::HTTP;
-    match direction.phase {
-        phase::FRESH | phase::NEXT if covers_mark => return first_segment(frame, direction, segment, knobs, anew),
-        phase::RECORDS if covers_mark => return Step::Walk,
-        phase::RECORDS if is_near && ahead > 0 => return out_of_order(frame, direction, segment),
-        phase::RECORDS | phase::CLOSING if is_near && ahead < 0 => return Step::Spend,
-        phase::NEXT if is_near && ahead < 0 => return if is_http { Step::Spend } else { Step::Skip },
-        phase::TEXT if is_near && !is_http => return Step::Read,
-        _ => {}
-    }
-    let begin = begins(frame, segment);
-    if begin == Begin::Nothing {
-        return match direction.phase {
-            phase::TEXT if is_near => Step::Read,
-            phase::FRESH if is_near && ahead > 0 => out_of_order(frame, direction, segment),
-            phase::NEXT if is_near => Step::Spend,
-            // Not near the number that the SYN gave, or anything that has come: bytes were missed, or one of
-            // them was forged.
-            phase::FRESH | phase::RECORDS | phase::TEXT if !is_near => Step::Waste,
-            phase::NEXT | phase::CLOSING if ahead > FAR => {
-                direction.phase = phase::IDLE;
-                Step::Skip
+    let step = match direction.phase {
+        phase::FRESH | phase::NEXT if covers_mark => {
+            look(frame, segment, ahead.unsigned_abs(), true, out);
+            let found = *frame.settle(out);
+            first_segment(direction, segment, found, knobs)
+        }
+        phase::RECORDS if covers_mark => WALK,
+        phase::RECORDS if is_near && ahead > 0 => out_of_order(frame, direction, segment),
+        phase::RECORDS | phase::CLOSING if is_near && ahead < 0 => SPEND,
+        phase::NEXT if is_near && ahead < 0 => {
+            if is_http {
+                SPEND
+            } else {
+                SKIP
             }
-            _ => Step::Skip,
-        };
+        }
+        phase::TEXT if is_near && !is_http => READ,
+        _ => {
+            look(frame, segment, 0, false, out);
+            match *frame.settle(out) {
+                NOTHING => other_segment(frame, direction, segment),
+                found => opening_segment(direction, segment, found, knobs),
+            }
+        }
+    };
+    *out = step;
+}
+
+/// Writes to `out` what the bytes of a segment behind `skip` begin with: a [`Begin`], [`TOO_FEW`] or
+/// [`HALF_A_HEADER`]; the last two only where they are a stream's `first`.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool, out: &mut u8) {
+    *out = if first { first_bytes(frame, segment, skip) } else { begins(frame, segment) as u8 };
+}
+
+/// What is to be done with a segment that begins nothing, and is not where one was awaited.
+#[inline(always)]
+fn other_segment<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> u8 {
+    let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
+    let is_near = ahead.unsigned_abs() <= FAR as u32;
+    match direction.phase {
+        phase::TEXT if is_near => READ,
+        phase::FRESH if is_near && ahead > 0 => out_of_order(frame, direction, segment),
+        phase::NEXT if is_near => SPEND,
+        // Not near the number that the SYN gave, or anything that has come: bytes were missed, or one of
+        // them was forged.
+        phase::FRESH | phase::RECORDS | phase::TEXT if !is_near => WASTE,
+        phase::NEXT | phase::CLOSING if ahead > FAR => {
+            direction.phase = phase::IDLE;
+            SKIP
+        }
+        _ => SKIP,
     }
+}
+
+/// What is to be done with a segment that begins something, and is not where that was awaited.
+#[inline(always)]
+fn opening_segment(direction: &mut Direction, segment: &Segment, found: u8, knobs: &Knobs) -> u8 {
+    let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
+    let is_near = ahead.unsigned_abs() <= FAR as u32;
     match direction.phase {
         // A further request has a budget of its own; after CONNECT comes a hello.
-        phase::TEXT if is_near => open(direction, segment.seq, begin, knobs),
+        phase::TEXT if is_near => open(direction, segment.seq, found, knobs),
         // A later request came first. A byte or two before a hello are no request, but a server's answer to
         // SSLRequest (PostgreSQL).
-        phase::FRESH if is_near && ahead >= SHORTEST as i32 => Step::Spend,
-        _ if is_settled(direction, begin) => Step::Skip,
-        _ => {
-            *anew = true;
-            open(direction, segment.seq, begin, knobs)
-        }
+        phase::FRESH if is_near && ahead >= SHORTEST as i32 => SPEND,
+        // Within a request or a body; behind many missed bytes another request may come.
+        phase::TEXT if found != HTTP1 => WASTE,
+        // Nothing of another kind begins in these.
+        _ if direction.protocol == protocol::SSH && found != SSH => SKIP,
+        _ if direction.protocol == protocol::HTTP2 && found != HTTP2 => SKIP,
+        _ => open(direction, segment.seq, found, knobs) | ANEW,
     }
 }
 
-/// Whether a direction carries what nothing of another kind begins in.
+/// What is to be done with the segment in which `mark` lies, where nothing is under way.
 #[inline(always)]
-fn is_settled(direction: &Direction, begin: Begin) -> bool {
-    match direction.protocol {
-        protocol::SSH => begin != Begin::Ssh,
-        protocol::HTTP2 => begin != Begin::Http2,
-        _ => false,
-    }
-}
-
-/// Takes the segment in which `mark` lies, where nothing is under way.
-#[inline(always)]
-fn first_segment<B: Bytes>(
-    frame: &B,
-    direction: &mut Direction,
-    segment: &Segment,
-    knobs: &Knobs,
-    anew: &mut bool,
-) -> Step {
-    let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
+fn first_segment(direction: &mut Direction, segment: &Segment, found: u8, knobs: &Knobs) -> u8 {
     let is_fresh = direction.phase == phase::FRESH;
     let is_http = direction.protocol == protocol::HTTP;
-    let in_dialogue = !is_fresh && !is_http;
-    let first = if in_dialogue && ahead < 0 { FirstBytes::Other } else { first_bytes(frame, segment, ahead) };
     let is_ssh_server = is_fresh && direction.seen & seen::SSH_PORT != 0;
-    match first {
+    // A dialogue, which was not wanted, came before it.
+    let anew = if is_fresh || is_http { 0 } else { ANEW };
+    // What begins behind bytes of the dialogue that come again is left alone.
+    if anew != 0 && segment.seq != direction.mark {
+        return pass_over(direction, segment);
+    }
+    match found {
         // Lines before its banner (RFC 4253, section 4.2).
-        FirstBytes::Begin(Begin::Http1) | FirstBytes::Other if is_ssh_server => {
-            open(direction, direction.mark, Begin::Ssh, knobs)
-        }
-        FirstBytes::Begin(begin) => {
-            // The dialogue before it was not wanted.
-            *anew = in_dialogue;
-            open(direction, direction.mark, begin, knobs)
-        }
-        FirstBytes::TooFew if is_http => Step::Spend,
-        FirstBytes::TooFew if is_fresh => {
+        NOTHING | HTTP1 if is_ssh_server => open(direction, direction.mark, SSH, knobs),
+        TOO_FEW if is_http => SPEND,
+        TOO_FEW if is_fresh => {
             await_more(direction, knobs);
-            Step::Spend
+            SPEND
         }
-        FirstBytes::HalfAHeader if !is_http => {
-            *anew = in_dialogue;
+        HALF_A_HEADER if !is_http => {
             direction.phase = phase::FRESH;
             await_more(direction, knobs);
-            Step::Spend
+            SPEND | anew
         }
         // A body: requests may follow it within a segment.
-        FirstBytes::Other | FirstBytes::HalfAHeader if is_http => {
+        NOTHING | HALF_A_HEADER if is_http => {
             direction.phase = phase::TEXT;
-            Step::Read
+            READ
         }
-        _ => {
-            pass_over(direction, segment);
-            Step::Skip
-        }
+        NOTHING | TOO_FEW | HALF_A_HEADER => pass_over(direction, segment),
+        _ => open(direction, direction.mark, found, knobs) | anew,
     }
 }
 
@@ -274,7 +300,7 @@ fn await_more(direction: &mut Direction, knobs: &Knobs) {
 
 /// A segment in order that is not wanted: of a dialogue that TLS may follow, while it is short.
 #[inline(always)]
-fn pass_over(direction: &mut Direction, segment: &Segment) {
+fn pass_over(direction: &mut Direction, segment: &Segment) -> u8 {
     if direction.phase == phase::FRESH && direction.budget > DIALOGUE_BUDGET {
         direction.budget = DIALOGUE_BUDGET;
     }
@@ -282,43 +308,36 @@ fn pass_over(direction: &mut Direction, segment: &Segment) {
     let goes_on = direction.budget > 0 && segment.len <= LONGEST_LINE;
     direction.phase = if goes_on { phase::NEXT } else { phase::IDLE };
     direction.mark = segment.seq.wrapping_add(segment.len);
+    SKIP
 }
 
 /// Takes a segment ahead of `mark`: it came early, or the header that `mark` points at was split over two.
 #[inline(always)]
-fn out_of_order<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Step {
+fn out_of_order<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> u8 {
     if begins_past_handshake(frame, segment) {
         (direction.phase, direction.mark) = (phase::CLOSING, segment.seq);
-        return Step::Skip;
+        return SKIP;
     }
-    Step::Spend
+    SPEND
 }
 
 /// The direction has begun something at `mark`.
 #[inline(always)]
-fn open(direction: &mut Direction, mark: u32, begin: Begin, knobs: &Knobs) -> Step {
-    direction.mark = mark;
-    direction.budget = knobs.handshake_budget;
-    let (protocol, phase) = match begin {
-        Begin::Http1 => {
-            direction.budget = knobs.http_budget;
-            (protocol::HTTP, phase::TEXT)
-        }
-        Begin::Http2 => {
-            direction.budget = knobs.http2_budget;
-            (protocol::HTTP2, phase::TEXT)
-        }
-        Begin::Ssh => {
-            direction.budget = knobs.ssh_budget;
-            (protocol::SSH, phase::TEXT)
-        }
-        _ => {
-            direction.seen |= seen::TLS;
-            (protocol::TLS, phase::RECORDS)
-        }
+fn open(direction: &mut Direction, mark: u32, found: u8, knobs: &Knobs) -> u8 {
+    let (protocol, budget) = match found {
+        HTTP1 => (protocol::HTTP, knobs.http_budget),
+        HTTP2 => (protocol::HTTP2, knobs.http2_budget),
+        SSH => (protocol::SSH, knobs.ssh_budget),
+        _ => (protocol::TLS, knobs.handshake_budget),
     };
-    (direction.protocol, direction.phase) = (protocol, phase);
-    if phase == phase::RECORDS { Step::Walk } else { Step::Read }
+    (direction.mark, direction.protocol, direction.budget) = (mark, protocol, budget);
+    if protocol != protocol::TLS {
+        direction.phase = phase::TEXT;
+        return READ;
+    }
+    direction.seen |= seen::TLS;
+    direction.phase = phase::RECORDS;
+    WALK
 }
 
 /// Takes a segment of HTTP or SSH.
@@ -358,60 +377,49 @@ fn spend(direction: &mut Direction, len: u32) -> Want {
     Want::Yes
 }
 
-#[derive(Clone, Copy)]
-enum FirstBytes {
-    Begin(Begin),
-    Other,
-    TooFew,
-    /// They are too few, and of a TLS handshake record.
-    HalfAHeader,
-}
-
-/// What the in-order first bytes of a stream are. `ahead` is at most 0: the segment may begin
-/// before them.
+/// What the in-order first bytes of a stream are, which lie `skip` bytes behind the segment's first.
 #[inline(always)]
-fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, ahead: i32) -> FirstBytes {
-    let skip = ahead.unsigned_abs();
+fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, skip: u32) -> u8 {
     let (at, len) = (segment.at + skip, segment.len - skip);
     let Some([first]) = frame.load_far::<1>(at as usize) else {
-        return FirstBytes::Other;
+        return NOTHING;
     };
     if first == b'\r' {
         // An empty line before the request line (RFC 9112, section 2.2).
         return match frame.load_far::<4>(at as usize) {
             Some([_, b'\n', c, d]) if len > RECORD_HEADER && c.is_ascii_uppercase() && d.is_ascii_uppercase() => {
-                FirstBytes::Begin(Begin::Http1)
+                Begin::Http1 as u8
             }
-            _ => FirstBytes::Other,
+            _ => NOTHING,
         };
     }
     if first != HANDSHAKE && first != ALERT && !first.is_ascii_uppercase() {
-        return FirstBytes::Other;
+        return NOTHING;
     }
     if len >= 8
         && let Some(eight) = frame.load_far::<8>(at as usize)
     {
         let begin = begin::begin(u64::from_be_bytes(eight));
         if begin != Begin::Nothing {
-            return FirstBytes::Begin(begin);
+            return begin as u8;
         }
     }
     if len <= RECORD_HEADER {
-        return if first == HANDSHAKE { FirstBytes::HalfAHeader } else { FirstBytes::TooFew };
+        return if first == HANDSHAKE { HALF_A_HEADER } else { TOO_FEW };
     }
     match frame.load_far::<6>(at as usize) {
         // A first record that holds less than a handshake header.
         Some([HANDSHAKE, 3, 0..=4, hi, lo, 1 | 2])
             if (1..=MAX_RECORD).contains(&u32::from(u16::from_be_bytes([hi, lo]))) =>
         {
-            FirstBytes::Begin(Begin::ClientHello)
+            Begin::ClientHello as u8
         }
-        Some([ALERT, 3, 0..=4, 0, 2, ALERT_WARNING]) => FirstBytes::Begin(Begin::ServerHello),
+        Some([ALERT, 3, 0..=4, 0, 2, ALERT_WARNING]) => Begin::ServerHello as u8,
         // Cut within the eight bytes that would tell.
-        Some([b'S', b'S', b'H', b'-', ..]) if len < 8 => FirstBytes::Begin(Begin::Ssh),
-        Some([b'P', b'R', b'I', b' ', ..]) if len < 8 => FirstBytes::Begin(Begin::Http2),
-        Some([a, b, c, d, ..]) if begin::may_be_method([a, b, c, d]) => FirstBytes::Begin(Begin::Http1),
-        _ => FirstBytes::Other,
+        Some([b'S', b'S', b'H', b'-', ..]) if len < 8 => Begin::Ssh as u8,
+        Some([b'P', b'R', b'I', b' ', ..]) if len < 8 => Begin::Http2 as u8,
+        Some([a, b, c, d, ..]) if begin::may_be_method([a, b, c, d]) => Begin::Http1 as u8,
+        _ => NOTHING,
     }
 }
 

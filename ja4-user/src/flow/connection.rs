@@ -74,6 +74,8 @@ pub struct Connection {
     pub halves: [Option<Box<Half>>; 2],
     /// What it carries beside.
     pub carried: Carried,
+    /// It is one of SSH.
+    pub is_ssh: bool,
     /// What follows the ServerHello is encrypted: so since TLS 1.3.
     pub sealed: bool,
     /// ACKs without payload that came before it was known to be SSH; client, server.

@@ -12,9 +12,7 @@ use std::num::NonZeroU16;
 
 use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::record::flag;
-#[cfg(feature = "ja4plus")]
-use ja4_common::select::Class;
-use ja4_common::select::point;
+use ja4_common::select::{Class, point};
 
 use super::engines::Engines;
 use super::flows::UserFlows;
@@ -179,9 +177,10 @@ impl Core {
         };
         observe_opening(connection, &decoded, segment, packet.header.point, &mut stage);
         let waits = packet.header.point == point::C && connection.opening.is_some();
+        connection.is_ssh |= packet.header.class == Class::Ssh as u8;
         #[cfg(feature = "ja4plus")]
         {
-            if packet.header.class == Class::Ssh as u8 {
+            if connection.is_ssh {
                 ja4ssh::begin(connection, self.ssh_window);
             }
             stage.count_ssh(connection, &decoded, segment, packet.header.gso_size);
@@ -203,7 +202,7 @@ impl Core {
         if ended {
             // A RST may be forged; what it seems to end is kept until it proves true.
             if connection.ended == Some(Ended::Fin) {
-                tell_unfinished(connection, cause, engines, &mut self.stats, sink);
+                tell_unfinished(connection, cause, engines, &mut self.stats, &mut self.budget, sink);
                 // Certificates of the last message may have come with that.
                 self.stats.refused_attribute_bytes += connection.charge_kept(&mut self.kept) as u64;
                 connection.release(&mut self.budget);
@@ -347,7 +346,7 @@ impl Core {
     /// The last words on a connection.
     fn tell_end(&mut self, connection: &mut Connection, cause: Cause, engines: &mut Engines, sink: &mut impl Sink) {
         tell_ja4ts(connection, cause, engines, sink);
-        tell_unfinished(connection, cause, engines, &mut self.stats, sink);
+        tell_unfinished(connection, cause, engines, &mut self.stats, &mut self.budget, sink);
         #[cfg(feature = "ja4plus")]
         ja4ssh::tell_rest(connection, cause, &mut engines.methods.text, sink);
         connection.release(&mut self.budget);
@@ -416,6 +415,7 @@ fn meet(packet: &Packet<'_>, decoded: &Decoded<'_>) -> Connection {
         read: [None; 2],
         halves: [None, None],
         carried: Carried::Nothing,
+        is_ssh: false,
         sealed: false,
         acks: [0; 2],
         latencies: Latencies::default(),

@@ -2,20 +2,25 @@
 
 use super::engines::Engines;
 use super::stats::CoreStats;
+use super::stream::Reader;
 use super::tls::Handshake;
 use crate::event::{Cause, Side, Sink};
 use crate::fingerprint::Carrier;
+use crate::flow::Budget;
 use crate::flow::connection::{Carried, Connection};
 use crate::flow::stream::Stream;
 
-/// Counts all that a connection has left unfinished, before it is released.
+/// Counts all that a connection has left unfinished, before it is released, and tells of requests that wait
+/// for one that never came.
 pub(super) fn tell_unfinished(
     connection: &mut Connection,
     cause: Cause,
     engines: &mut Engines,
     stats: &mut CoreStats,
+    budget: &mut Budget,
     sink: &mut impl Sink,
 ) {
+    Reader { side: Side::Client, cause, connection, engines, stats, sink }.read_held(budget);
     for side in [Side::Client, Side::Server] {
         tell_unfinished_stream(connection, side, cause, engines, stats, sink);
     }

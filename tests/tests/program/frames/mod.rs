@@ -140,6 +140,7 @@ pub(crate) fn stories_in(settings: &[(&'static str, Setting)]) -> Vec<Story> {
     for (name, setting) in settings {
         let told = [
             ("hellos in pieces", streams::pieces(setting)),
+            ("hellos in dialogues", streams::dialogues(setting)),
             ("HTTP requests", http::requests(setting)),
             ("HTTP/2 prefaces", http::prefaces(setting)),
             ("HTTP methods", http::methods(setting)),
