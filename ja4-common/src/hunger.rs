@@ -18,21 +18,26 @@
 //! A byte budget bounds each of them. A segment far from where the stream is, forged or after a hole,
 //! is not wanted but takes a little from the budget all the same; it never ends the hunger by itself.
 //!
-//! ```text
-//!          in-order bytes are TLS, HTTP, SSH          TLS: it is over
-//!  FRESH ───────────────────────────▶ RECORDS, TEXT ─────────────────▶ CLOSING
-//!    │ they are not                      ▲  ▲ │ │ budget spent           │ far ahead
-//!    ▼              hello, request       │  │ │ └──────────▶ IDLE ◀──────┘
-//!   NEXT ────────────────────────────────┘  │ │ HTTP: a header block ends
-//!    │ ▲ bulk, or budget spent: IDLE         │ │
-//!    │ └─────────────────────────────────────┼─┘
-//!    └───────────────────────────────────────┘ from everywhere, if a segment begins with one: anew
-//! ```
+//! | phase | becomes | when |
+//! |---|---|---|
+//! | FRESH | RECORDS, TEXT | the first bytes in order are of TLS, of HTTP or SSH |
+//! | FRESH | NEXT | they are of another protocol |
+//! | NEXT | RECORDS, TEXT | the next bytes in order begin a hello, a request; or they are of a body |
+//! | NEXT | IDLE | what is no HTTP is long or comes in long segments |
+//! | TEXT | NEXT | a header block of HTTP ends |
+//! | RECORDS | CLOSING | a record is no handshake |
+//! | CLOSING, NEXT | IDLE | a segment lies far ahead |
+//! | any | IDLE | the budget is spent |
+//! | any | RECORDS, TEXT | a segment begins with a hello, a request, a banner: anew |
 
 use crate::Bytes;
-use crate::begin::{self, ALERT, ALERT_WARNING, Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
+use crate::begin::{Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
 use crate::flow::{Direction, protocol, seen};
 use crate::knobs::Knobs;
+use crate::look::{
+    HALF_A_HEADER, HTTP1, HTTP2, NOTHING, SSH, TOO_FEW, begins_past_handshake, ends_block, interlude, look,
+};
+pub use crate::look::{Segment, begins};
 
 /// What [`Direction::mark`] means.
 pub mod phase {
@@ -50,18 +55,6 @@ pub mod phase {
     /// come in order: the next request or hello may begin there.
     pub const NEXT: u8 = 5;
 }
-
-/// TLS content types (RFC 8446, section 5.1).
-mod content {
-    pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
-    pub(super) const APPLICATION_DATA: u8 = 23;
-}
-
-/// Bytes of a ChangeCipherSpec record.
-const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
-
-/// Bytes of an alert record.
-const ALERT_RECORD: u32 = RECORD_HEADER + 2;
 
 /// Record headers followed in one segment. A flight has four to six; a sender of many tiny records
 /// is followed by budget instead.
@@ -94,31 +87,6 @@ pub enum Want {
     Anew,
 }
 
-/// Payload of one segment and where it stands.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-pub struct Segment {
-    /// Sequence number of the first payload byte.
-    pub seq: u32,
-    /// Offset of the payload in the frame.
-    pub at: u32,
-    /// Length of the payload, bytes.
-    pub len: u32,
-}
-
-/// What a segment begins with.
-#[inline(always)]
-pub fn begins<B: Bytes>(frame: &B, segment: &Segment) -> Begin {
-    // What lies behind a shorter payload is not the stream's: an Ethernet trailer, or padding.
-    if segment.len < SHORTEST {
-        return Begin::Nothing;
-    }
-    match frame.load_far::<8>(segment.at as usize) {
-        Some(first) => begin::begin(u64::from_be_bytes(first)),
-        None => Begin::Nothing,
-    }
-}
-
 // What is to be done with a segment, as numbers: they pass through memory, and are one state for the verifier.
 /// Nothing: it is not wanted.
 const SKIP: u8 = 0;
@@ -132,16 +100,6 @@ const WALK: u8 = 3;
 const READ: u8 = 4;
 /// Beside them: the segment begins something, and what lies before it was not wanted.
 const ANEW: u8 = 1 << 7;
-
-// What bytes begin with, as numbers: each [`Begin`], and more.
-const NOTHING: u8 = Begin::Nothing as u8;
-const HTTP1: u8 = Begin::Http1 as u8;
-const HTTP2: u8 = Begin::Http2 as u8;
-const SSH: u8 = Begin::Ssh as u8;
-/// The bytes are too few to tell.
-const TOO_FEW: u8 = 0x40;
-/// They are too few, and of a TLS handshake record.
-const HALF_A_HEADER: u8 = 0x41;
 
 /// Whether the direction has had its handshake and this segment begins nothing: the case of nearly
 /// every packet, which spares it [`wants`].
@@ -172,7 +130,7 @@ pub fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, 
     *out = if decided & ANEW != 0 && want == Want::Yes { Want::Anew } else { want } as u8;
 }
 
-/// Writes to `out` what is to be done, as [`wants`] reads it: a [`Step`], and [`ANEW`].
+/// Writes to `out` what is to be done, as [`wants`] reads it.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs, out: &mut u8) {
     let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
@@ -187,14 +145,8 @@ fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, kno
         }
         phase::RECORDS if covers_mark => WALK,
         phase::RECORDS if is_near && ahead > 0 => out_of_order(frame, direction, segment),
-        phase::RECORDS | phase::CLOSING if is_near && ahead < 0 => SPEND,
-        phase::NEXT if is_near && ahead < 0 => {
-            if is_http {
-                SPEND
-            } else {
-                SKIP
-            }
-        }
+        phase::NEXT if is_near && ahead < 0 && !is_http => SKIP,
+        phase::RECORDS | phase::CLOSING | phase::NEXT if is_near && ahead < 0 => SPEND,
         phase::TEXT if is_near && !is_http => READ,
         _ => {
             look(frame, segment, 0, false, out);
@@ -205,13 +157,6 @@ fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, kno
         }
     };
     *out = step;
-}
-
-/// Writes to `out` what the bytes of a segment behind `skip` begin with: a [`Begin`], [`TOO_FEW`] or
-/// [`HALF_A_HEADER`]; the last two only where they are a stream's `first`.
-#[cfg_attr(target_arch = "bpf", inline(never))]
-fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool, out: &mut u8) {
-    *out = if first { first_bytes(frame, segment, skip) } else { begins(frame, segment) as u8 };
 }
 
 /// What is to be done with a segment that begins nothing, and is not where one was awaited.
@@ -275,6 +220,9 @@ fn first_segment(direction: &mut Direction, segment: &Segment, found: u8, knobs:
             SPEND
         }
         HALF_A_HEADER if !is_http => {
+            if anew != 0 {
+                direction.protocol = protocol::UNKNOWN;
+            }
             direction.phase = phase::FRESH;
             await_more(direction, knobs);
             SPEND | anew
@@ -356,16 +304,6 @@ fn read<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Wa
     want
 }
 
-/// Whether a segment ends with an empty line, as a request without a body does (RFC 9112, section 2).
-#[inline(always)]
-fn ends_block<B: Bytes>(frame: &B, segment: &Segment) -> bool {
-    if segment.len < 4 {
-        return false;
-    }
-    let last = frame.load_far::<4>((segment.at + segment.len - 4) as usize);
-    matches!(last, Some([_, b'\n', b'\r', b'\n'] | [_, _, b'\n', b'\n']))
-}
-
 /// Takes a segment's payload from the budget; with the last of it, hunger ends.
 #[inline(always)]
 fn spend(direction: &mut Direction, len: u32) -> Want {
@@ -375,93 +313,6 @@ fn spend(direction: &mut Direction, len: u32) -> Want {
     }
     direction.budget = direction.budget.saturating_sub(len);
     Want::Yes
-}
-
-/// What the in-order first bytes of a stream are, which lie `skip` bytes behind the segment's first.
-#[inline(always)]
-fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, skip: u32) -> u8 {
-    let (at, len) = (segment.at + skip, segment.len - skip);
-    let Some([first]) = frame.load_far::<1>(at as usize) else {
-        return NOTHING;
-    };
-    if first == b'\r' {
-        // An empty line before the request line (RFC 9112, section 2.2).
-        return match frame.load_far::<4>(at as usize) {
-            Some([_, b'\n', c, d]) if len > RECORD_HEADER && c.is_ascii_uppercase() && d.is_ascii_uppercase() => {
-                Begin::Http1 as u8
-            }
-            _ => NOTHING,
-        };
-    }
-    if first != HANDSHAKE && first != ALERT && !first.is_ascii_uppercase() {
-        return NOTHING;
-    }
-    if len >= 8
-        && let Some(eight) = frame.load_far::<8>(at as usize)
-    {
-        let begin = begin::begin(u64::from_be_bytes(eight));
-        if begin != Begin::Nothing {
-            return begin as u8;
-        }
-    }
-    if len <= RECORD_HEADER {
-        return if first == HANDSHAKE { HALF_A_HEADER } else { TOO_FEW };
-    }
-    match frame.load_far::<6>(at as usize) {
-        // A first record that holds less than a handshake header.
-        Some([HANDSHAKE, 3, 0..=4, hi, lo, 1 | 2])
-            if (1..=MAX_RECORD).contains(&u32::from(u16::from_be_bytes([hi, lo]))) =>
-        {
-            Begin::ClientHello as u8
-        }
-        Some([ALERT, 3, 0..=4, 0, 2, ALERT_WARNING]) => Begin::ServerHello as u8,
-        // Cut within the eight bytes that would tell.
-        Some([b'S', b'S', b'H', b'-', ..]) if len < 8 => Begin::Ssh as u8,
-        Some([b'P', b'R', b'I', b' ', ..]) if len < 8 => Begin::Http2 as u8,
-        Some([a, b, c, d, ..]) if begin::may_be_method([a, b, c, d]) => Begin::Http1 as u8,
-        _ => NOTHING,
-    }
-}
-
-/// Whether a segment begins with a record that no handshake message can precede in its flight.
-#[inline(always)]
-fn begins_past_handshake<B: Bytes>(frame: &B, segment: &Segment) -> bool {
-    if segment.len <= RECORD_HEADER {
-        return false;
-    }
-    match frame.load_far::<5>(segment.at as usize) {
-        Some([content::CHANGE_CIPHER_SPEC, 3, 0..=4, 0, 1]) => true,
-        Some([content::APPLICATION_DATA, 3, 0..=4, hi, lo]) => u32::from(u16::from_be_bytes([hi, lo])) <= MAX_RECORD,
-        _ => false,
-    }
-}
-
-/// Length of the record at `done` of a segment, header included, where the handshake goes on behind it and
-/// its content is none; 0: it is no such record.
-#[inline(always)]
-fn interlude<B: Bytes>(frame: &B, segment: &Segment, content: u8, done: u32) -> u32 {
-    let at = (segment.at + done) as usize;
-    let left = segment.len - done;
-    match content {
-        // After a HelloRetryRequest the client sends a second hello behind it (RFC 8446, D.4), maybe in the
-        // next segment.
-        content::CHANGE_CIPHER_SPEC if left == CHANGE_CIPHER_SPEC => match frame.load_far::<5>(at) {
-            Some([_, 3, 0..=4, 0, 1]) => CHANGE_CIPHER_SPEC,
-            _ => 0,
-        },
-        content::CHANGE_CIPHER_SPEC if left >= CHANGE_CIPHER_SPEC + SHORTEST => {
-            let behind = frame.load_far::<8>(at + CHANGE_CIPHER_SPEC as usize);
-            match behind.map(|first| begin::hello(u64::from_be_bytes(first))) {
-                Some(Begin::ClientHello | Begin::ServerHello) => CHANGE_CIPHER_SPEC,
-                _ => 0,
-            }
-        }
-        ALERT if left >= ALERT_RECORD => match frame.load_far::<6>(at) {
-            Some([_, 3, 0..=4, 0, 2, ALERT_WARNING]) => ALERT_RECORD,
-            _ => 0,
-        },
-        _ => 0,
-    }
 }
 
 /// Follows record headers from `mark`, which lies in this segment.

@@ -188,8 +188,10 @@ fn nothing_else_begins_within_ssh() {
                 let mut talk = TcpConversation::between("10.0.0.1:51234", &format!("10.0.0.2:{port}"));
                 talk.handshake().server(b"SSH-2.0-one\r\n").client(b"SSH-2.0-two\r\n");
                 talk.client(&[0; 9000]).server(&[0; 9000]);
-                talk.client_at(offset, forged).server_at(offset, forged);
                 for packet in 0..150 {
+                    if packet == 10 {
+                        talk.client_at(offset, forged).server_at(offset, forged);
+                    }
                     talk.client_at(9013 + packet * 36, &[0x80; 36]).server_at(9013 + packet * 52, &[0x81; 52]);
                 }
                 let events = replay(&talk);
