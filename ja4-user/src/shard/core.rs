@@ -348,6 +348,7 @@ impl Core {
     fn tell_end(&mut self, connection: &mut Connection, cause: Cause, engines: &mut Engines, sink: &mut impl Sink) {
         tell_ja4ts(connection, cause, engines, sink);
         tell_unfinished(connection, cause, engines, &mut self.stats, sink);
+        connection.settle();
         #[cfg(feature = "ja4plus")]
         ja4ssh::tell_rest(connection, cause, &mut engines.methods.text, sink);
         connection.release(&mut self.budget);
@@ -417,6 +418,7 @@ fn meet(packet: &Packet<'_>, decoded: &Decoded<'_>) -> Connection {
         halves: [None, None],
         carried: Carried::Nothing,
         sealed: false,
+        surplus: false,
         acks: [0; 2],
         latencies: Latencies::default(),
         attributes: Attributes::default(),
