@@ -124,6 +124,11 @@ impl Session {
         self.tls.as_deref_mut()
     }
 
+    /// A datagram of it has come.
+    pub fn touch(&mut self, now: Time) {
+        self.last = now;
+    }
+
     /// Whether the server has said hello.
     pub fn is_answered(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.cipher.is_some())
@@ -232,12 +237,11 @@ impl Connection {
         }
     }
 
-    /// A datagram of this handshake is read from here on.
-    pub fn enter(&mut self, session: &mut Session, client_is_high: bool, now: Time) {
+    /// This handshake is read from here on.
+    pub fn enter(&mut self, session: &mut Session, client_is_high: bool) {
         if self.client_is_high != client_is_high {
             self.turn_round();
         }
-        session.last = now;
         self.exchange(session);
     }
 
@@ -261,8 +265,7 @@ impl Connection {
         };
         let counts = |session: &Session| (session.is_answered(), session.last);
         if let Some((session, high)) = datagrams.sessions_mut().max_by_key(|(session, _)| counts(session)) {
-            let last = session.last;
-            self.enter(session, high, last);
+            self.enter(session, high);
         }
         self.carried = Carried::Datagrams(datagrams);
     }

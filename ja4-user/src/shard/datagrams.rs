@@ -77,7 +77,7 @@ impl<S: Sink> Stage<'_, S> {
         let (methods, engine) = (&mut engines.methods, &mut engines.quic);
         let seen = flow.datagram(engine, datagram, budget, |quic, given| {
             let quic::Given { side, message, version, surplus, client_is_high } = given;
-            connection.enter(&mut quic.session, client_is_high, datagram.time);
+            connection.enter(&mut quic.session, client_is_high);
             connection.attributes.quic.get_or_insert_default().version = version;
             connection.surplus = surplus;
             let handshake =
@@ -92,7 +92,8 @@ impl<S: Sink> Stage<'_, S> {
             stats.count_malformed(Protocol::Quic, error);
         }
         if let Some(Entry { state, kept: quic }) = seen.connection.and_then(|place| flow.get_mut(place)) {
-            connection.enter(&mut quic.session, state.client_is_high(), datagram.time);
+            quic.session.touch(datagram.time);
+            connection.enter(&mut quic.session, state.client_is_high());
             connection.attributes.quic.get_or_insert_default().version = state.version();
             self.quic_points(connection, state, quic, &seen, datagram.ttl);
             connection.exchange(&mut quic.session);
@@ -165,7 +166,8 @@ impl<S: Sink> Stage<'_, S> {
             return;
         };
         let Dtls { association, session } = &mut **dtls.get_or_insert_default();
-        connection.enter(session, client_is_high, datagram.time);
+        session.touch(datagram.time);
+        connection.enter(session, client_is_high);
         let Stage { cause, budget, engines, stats, sink, .. } = self;
         let outcome = association.datagram(from, datagram.payload, truncated, budget, |side, given| {
             let message = match given {

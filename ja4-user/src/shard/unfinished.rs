@@ -29,7 +29,7 @@ pub(super) fn tell_unfinished(
             continue;
         };
         stats.unfinished_messages += association.unfinished();
-        connection.enter(session, client_is_high, cause.time);
+        connection.enter(session, client_is_high);
         association.tell_starts(|side, start| {
             let methods = &mut engines.methods;
             let handshake = Handshake { carrier: Carrier::Dtls, side, cause, connection, methods, stats, sink };
