@@ -106,6 +106,12 @@ impl Datagrams {
         quic.chain(dtls.filter_map(|(dtls, high)| dtls.as_mut().map(|dtls| (&mut dtls.session, high))))
     }
 
+    /// How many messages are under way, one of each side at most.
+    pub fn unfinished(&self) -> u64 {
+        let dtls: u64 = self.dtls.iter().flatten().map(|dtls| dtls.association.unfinished()).sum();
+        self.quic.unfinished() + dtls
+    }
+
     /// Lets go of all that is held, and gives it back to the budget.
     fn clear(&mut self, budget: &mut Budget) {
         self.quic.close(budget);
@@ -179,6 +185,8 @@ pub struct Connection {
     pub told: [u32; Method::ALL.len()],
     /// Sides that have sent FIN; client, server.
     pub finished: [bool; 2],
+    /// Since when a message is under way.
+    pub unfinished_since: Option<Time>,
     /// How it ended, once it has.
     pub ended: Option<Ended>,
 }
@@ -280,6 +288,25 @@ impl Connection {
     /// Whether a ServerHello was seen that leaves the rest of the handshake in the clear.
     pub fn is_answered(&self) -> bool {
         !self.sealed && self.attributes.tls.as_ref().is_some_and(|tls| tls.cipher.is_some())
+    }
+
+    /// Whether a message of either side is under way, or bytes wait for missing ones.
+    pub fn is_unfinished(&self) -> bool {
+        self.halves.iter().flatten().any(|half| half.is_unfinished())
+            || matches!(&self.carried, Carried::Datagrams(datagrams) if datagrams.unfinished() > 0)
+    }
+
+    /// Lets go of messages that are under way; what else there is goes on.
+    pub fn release_unfinished(&mut self, budget: &mut Budget) {
+        for side in [Side::Client, Side::Server] {
+            if self.halves.get(side as usize).and_then(Option::as_ref).is_some_and(|half| half.is_unfinished()) {
+                self.close_half(side, budget);
+            }
+        }
+        if let Carried::Datagrams(datagrams) = &mut self.carried {
+            datagrams.quic.give_up(budget);
+            datagrams.dtls.iter_mut().flatten().for_each(|dtls| dtls.association.clear(budget));
+        }
     }
 
     /// Gives back all that the connection holds.

@@ -94,9 +94,9 @@ impl Inbox {
                 None => poll(&mut [bell], timeout),
             };
         }
-        if !self.bell.asleep.swap(false, Ordering::SeqCst) {
-            let _silenced = self.bell.sound.read();
-        }
+        self.bell.asleep.store(false, Ordering::SeqCst);
+        // Whether or not it was rung: who has seen the sleep may ring late, which wakes the next one in vain.
+        let _silenced = self.bell.sound.read();
     }
 }
 

@@ -105,6 +105,19 @@ impl QuicState {
         }
     }
 
+    /// Gives up the sides of which a message is under way; the other one goes on.
+    pub(super) fn give_up(&mut self, budget: &mut Budget) {
+        for (half, done) in self.handshake.iter_mut().flat_map(|halves| halves.iter_mut()).zip(&mut self.done) {
+            if half.crypto.is_unfinished() {
+                half.crypto.close(budget);
+                *done = true;
+            }
+        }
+        if self.is_done() {
+            self.handshake = None;
+        }
+    }
+
     /// How many sides have a message under way, or wait for bytes that are missing.
     #[must_use]
     pub fn unfinished(&self) -> u64 {

@@ -69,6 +69,11 @@ impl<T> Connections<T> {
         self.list.iter_mut().for_each(|entry| entry.state.close(budget));
     }
 
+    /// Gives up the sides of which a message is under way, of all connections.
+    pub fn give_up(&mut self, budget: &mut Budget) {
+        self.list.iter_mut().for_each(|entry| entry.state.give_up(budget));
+    }
+
     /// How many sides have a message under way, or wait for bytes that are missing.
     #[must_use]
     pub fn unfinished(&self) -> u64 {
