@@ -64,8 +64,8 @@ impl Tap {
 
     /// The one connection.
     fn state(&self) -> &QuicState {
-        let [state] = self.states()[..] else { panic!("{:?}", self.states()) };
-        state
+        assert_eq!(self.states().len(), 1);
+        self.states()[0]
     }
 
     /// Whose messages came.
