@@ -28,9 +28,9 @@ use crate::capture::attach::{AttachError, Attachment, DirectionChoice, HookChoic
 use crate::capture::ebpf::{Kernel, KernelError, MAX_SHARDS, Settings};
 use crate::capture::interface::Interface;
 use crate::object;
-use crate::shard::live::{Gauge, ROUTE, Shard, Shared, boot_clock, wall_clock};
+use crate::shard::live::{Gauge, Shard, Shared, boot_clock, wall_clock};
 use crate::shard::stats::CoreStats;
-use crate::shard::{Engines, Limits, report};
+use crate::shard::{Engines, Limits, post, report};
 use crate::sink::{Formatter, Group};
 
 /// Chunks of lines, 64 KiB each, that may wait for the reader of standard output.
@@ -81,7 +81,8 @@ pub(super) struct Run {
     #[arg(long, value_name = "N")]
     governor_rate: Option<u32>,
 
-    /// Do not count packets and bytes of connections: bulk packets cost less
+    /// Do not count packets and bytes of connections: bulk packets cost less, and the filter forgets a
+    /// connection after 30 seconds without a packet of interest
     #[arg(long)]
     no_accounting: bool,
 
@@ -179,7 +180,8 @@ impl Run {
             .spawn(move || write_lines(&header, &queue, gone_sender))
             .map_err(Failure::run)?;
         let shards = knobs.shards;
-        let (routes, inboxes): (Vec<_>, Vec<_>) = (0..shards).map(|_| bounded(ROUTE)).unzip();
+        let ways = (0..shards).map(|_| post::route()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
+        let (routes, inboxes): (Vec<_>, Vec<_>) = ways.into_iter().unzip();
         let mut threads = Vec::new();
         let mut gauges = Vec::new();
         for (index, inbox) in (0..shards).zip(inboxes) {

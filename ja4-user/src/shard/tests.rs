@@ -3,6 +3,7 @@
 use ::tests::conversation::TcpConversation;
 use ::tests::handmade::Handmade;
 use ::tests::hello;
+use ::tests::random::SplitMix64;
 use ja4_common::Slice;
 use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
@@ -58,20 +59,24 @@ impl Sink for Ends {
 
 /// Has [`CONNECTIONS`] told to a lane; gives the lane's figures before their end and after, and the ends.
 fn flood(tell: impl Fn(&mut TcpConversation)) -> ([super::stats::CoreStats; 2], Ends) {
-    let limits =
-        Limits { connections: CONNECTIONS, idle: u64::MAX, reassembly: 1 << 20, ssh_window: Limits::SSH_WINDOW };
+    flood_within(1 << 20, |talk, _| tell(talk))
+}
+
+/// The same with so much memory for what waits, and numbered.
+fn flood_within(reassembly: usize, tell: impl Fn(&mut TcpConversation, usize)) -> ([super::stats::CoreStats; 2], Ends) {
+    let limits = Limits { connections: CONNECTIONS, idle: u64::MAX, reassembly, ssh_window: Limits::SSH_WINDOW };
     let (mut lane, mut engines, mut ends) = (Lane::new(&limits), Engines::default(), Ends::default());
     let knobs = Knobs::new([1, 2]);
     let mut number = 0;
     for client in 0..CONNECTIONS {
         let mut talk = TcpConversation::between(&format!("10.0.0.1:{}", 20_000 + client), "10.0.0.2:443");
-        tell(talk.handshake());
+        tell(talk.handshake(), client);
         for packet in talk.packets() {
             number += 1;
             let slice = Slice { bytes: &packet.frame, wire_len: packet.frame.len() };
             let frame = CapturedFrame { start: Start::Ethernet, slice, time: Time(number), interface: 0, number };
             lane.frame(&frame, &knobs, &mut engines, &mut ends);
-            assert!(lane.stats().attribute_bytes <= BOUND);
+            assert!(lane.stats().attribute_bytes <= BOUND && lane.stats().held_bytes <= reassembly as u64);
         }
     }
     let before = lane.stats();
@@ -100,6 +105,26 @@ fn texts_of_many_connections_stay_within_their_bound() {
     assert!(before.refused_attribute_bytes > 0 && before.attribute_bytes > BOUND / 2);
     assert!((CONNECTIONS / 4..CONNECTIONS).contains(&ends.named), "the first ones keep their names: {}", ends.named);
     assert_eq!((after.attribute_bytes, ends.last), (0, Some(false)));
+}
+
+#[test]
+fn halves_of_messages_do_not_keep_the_room_of_those_that_come_later() {
+    // All but a few begin a hello and never end it; room is for a tenth of them.
+    let hello =
+        hello::records(&hello::Shape::PostQuantum.client_hello("h.example", &mut SplitMix64::new(1)), usize::MAX);
+    let (first, second) = hello.split_at(1400);
+    let whole = |client: usize| client % 50 == 49;
+    let ([before, after], ends) = flood_within(50 * 2000, |talk, client| {
+        talk.client(first);
+        if whole(client) {
+            talk.client(second);
+        }
+    });
+    assert_eq!(ends.named, (0..CONNECTIONS).filter(|client| whole(*client)).count());
+    assert!(before.gave_way > CONNECTIONS as u64 / 2, "{}", before.gave_way);
+    // The oldest gave way, each counted once as unfinished.
+    assert_eq!((after.unfinished_messages, after.held_bytes), ((CONNECTIONS - ends.named) as u64, 0));
+    assert_eq!(before.refused_bytes, 0);
 }
 
 #[cfg(feature = "ja4plus")]
