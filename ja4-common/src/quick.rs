@@ -155,9 +155,6 @@ fn in_order(len: u32, header: u32) -> bool {
 /// Whether the payload certainly begins nothing that is looked for.
 #[inline(always)]
 fn begins_nothing<B: Bytes>(frame: &B, l4: usize, len: u32, header: u32, ports: (u16, u16)) -> bool {
-    if len == header {
-        return true;
-    }
     if ports.0 == SSH_PORT || ports.1 == SSH_PORT {
         return false;
     }

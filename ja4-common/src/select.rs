@@ -41,8 +41,8 @@ pub struct Work {
 /// The port of SSH: a fallback for connections whose banner was not seen.
 pub(crate) const SSH_PORT: u16 = 22;
 
-/// After this long without a packet at its place, a direction may move to another interface.
-const REBIND_AFTER: u64 = 1_000_000_000;
+/// After this long without a packet at its place, a direction may move to another interface: nanoseconds.
+pub const REBIND_AFTER: u64 = 1_000_000_000;
 
 /// Judges one frame and brings the flow's entry up to date. `info` is asked only where it is needed.
 #[inline(always)]

@@ -13,11 +13,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tests::carrier::{Carrier, Gre, Tunnel};
 use tests::fragment::Fragments;
-use tests::packets::ACK;
+use tests::packets::{ACK, Envelope};
 use tests::udp::Datagram;
 
 use crate::duel::{SEED, SHORTEST};
-use crate::frames::{Setting, dtls, initial, long, segment, stories};
+use crate::frames::{Setting, between, dtls, initial, long, segment, stories};
 use crate::model::Model;
 
 /// Any packet's addresses and ports.
@@ -135,6 +135,17 @@ fn eight_bytes_of_a_stranger_are_no_hello() {
     trailer.extend([22, 3, 1, 6, 0xd4, 1, 0, 6, 0xd0, 3, 3]);
     same_either_way(&[frame], 0).unwrap();
     same_either_way(&[trailer], 0).unwrap();
+}
+
+/// What a bare ACK announces is looked at where its port is that of SSH, although it begins nothing.
+#[test]
+fn a_cut_ack_to_the_port_of_ssh_is_judged_the_same() {
+    for ends in [("10.0.0.1:51506", "10.0.0.2:22"), ("[fd00::1]:22", "[fd00::2]:51506")] {
+        let mut frame = between(ends, &Envelope::default(), 1, ACK, &[1; 12], &[]);
+        same_either_way(std::slice::from_ref(&frame), 0).unwrap();
+        frame.pop();
+        same_either_way(&[frame], 0).unwrap();
+    }
 }
 
 proptest! {

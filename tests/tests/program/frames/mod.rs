@@ -45,7 +45,8 @@ pub(crate) fn segment(seq: u32, flags: u8, options: &[u8], payload: &[u8]) -> Ve
     between(V4, &Envelope::default(), seq, flags, options, payload)
 }
 
-fn between(
+/// A segment from one address to another.
+pub(crate) fn between(
     (from, to): (&str, &str),
     envelope: &Envelope,
     seq: u32,
