@@ -1,6 +1,6 @@
 use ja4_user::event::Side;
 use ja4_user::flow::Budget;
-use ja4_user::flow::dtls::{Association, DatagramOutcome, Taken};
+use ja4_user::flow::dtls::{Association, DatagramOutcome, Given, Taken};
 use ja4_user::wire::dtls::{Fragment, Record, Records};
 use ja4_user::wire::tls::MAX_HANDSHAKE_MESSAGE;
 
@@ -20,13 +20,21 @@ pub fn dtls(data: &[u8]) {
         let from = if high & 0x40 == 0 { Side::Server } else { Side::Client };
         let (bytes, errors) = fragments(datagram, truncated);
         let (held, mut given) = (association.held_bytes(), (0, 0));
-        let outcome = association.datagram(from, datagram, truncated, &mut budget, |message, another| {
+        let outcome = association.datagram(from, datagram, truncated, &mut budget, |side, one| {
+            let message = match one {
+                Given::Message(message) => message,
+                Given::Another(message) => {
+                    assert_eq!(side, Side::Client);
+                    message
+                }
+                Given::First(_) | Given::Start(_) => return Taken::Read,
+            };
+            assert_eq!(side, from);
             given = (given.0 + 1, given.1 + message.body.len());
             assert!(message.body.len() <= MAX_HANDSHAKE_MESSAGE);
-            assert!(!another || from == Side::Client);
             match message.body.last() {
                 Some(0x55) => Taken::Malformed,
-                Some(0xaa) => Taken::Begins,
+                Some(0xaa) if matches!(one, Given::Another(_)) => Taken::Begins,
                 _ => Taken::Read,
             }
         });

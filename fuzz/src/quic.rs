@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use ja4_user::event::{Side, Time};
-use ja4_user::flow::quic::{Datagram, Given, QuicEngine, QuicState};
+use ja4_user::flow::quic::{Connections, Datagram, MAX_CONNECTIONS, QuicEngine};
 use ja4_user::flow::{Budget, Limits};
 use ja4_user::wire::quic::{
     CryptoFrames, InitialHeader, MAX_PACKETS, PacketKeys, PacketKind, Packets, Plaintext, V1, V2, seal,
@@ -21,7 +21,7 @@ const IDS: [&[u8]; 2] = [b"original", b"retried"];
 /// other ID, bit 3 version 2, bit 4 leaves a third of it uncaptured, bit 5 asks for more behind a message.
 pub fn quic(data: &[u8]) {
     const LIMITS: Limits = Limits { window: 4096, bytes: 1024, pieces: 8 };
-    let (mut state, mut engine) = (QuicState::default(), QuicEngine::new(LIMITS));
+    let (mut flow, mut engine) = (Connections::<()>::default(), QuicEngine::new(LIMITS));
     let (mut budget, mut rest) = (Budget::new(8192), data);
     while let Some((&[shape, high, low], after)) = rest.split_first_chunk() {
         let (bytes, after) = after.split_at(after.len().min(u16::from_be_bytes([high, low]).into()));
@@ -33,20 +33,19 @@ pub fn quic(data: &[u8]) {
         let payload = &datagram[..datagram.len() - missing];
         walk(payload, datagram.len());
 
-        let datagram = Datagram { payload, wire_len: datagram.len(), from, time: Time(0), ttl: 64 };
+        let datagram =
+            Datagram { payload, wire_len: datagram.len(), from_high: from == Side::Server, time: Time(0), ttl: 64 };
         let mut messages = 0;
-        let seen = state.datagram(&mut engine, &datagram, &mut budget, |given| {
-            let Given::Message(_, message) = given else {
-                return ControlFlow::Continue(());
-            };
+        let seen = flow.datagram(&mut engine, &datagram, &mut budget, |(), given| {
             messages += 1;
-            assert!(message.body.len() <= MAX_HANDSHAKE_MESSAGE);
+            assert!(given.message.body.len() <= MAX_HANDSHAKE_MESSAGE);
             if shape & 32 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         assert!(messages == 0 || seen.initial);
         assert!(seen.errors().count() <= 1 + usize::from(MAX_PACKETS));
         assert!(budget.used() <= budget.max());
-        assert_eq!(state.original().is_some(), state.version().is_some());
+        assert!(flow.iter().count() <= MAX_CONNECTIONS);
+        assert!(seen.connection.is_none_or(|place| place < flow.iter().count()));
         if sealed.is_some() && missing == 0 && messages == 0 && seen.errors().next().is_none() {
             let crypto = seen.crypto;
             let counted = crypto.duplicate + crypto.conflicting + crypto.buffered + crypto.refused.total();
@@ -56,7 +55,7 @@ pub fn quic(data: &[u8]) {
             assert!(counted == all || counted == 0 || crypto.refused.budget > 0);
         }
     }
-    state.close(&mut budget);
+    flow.close(&mut budget);
     assert_eq!(budget.used(), 0);
 }
 

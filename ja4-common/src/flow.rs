@@ -154,6 +154,8 @@ pub mod seen {
     pub const ANSWERED: u8 = 1 << 3;
     /// It carries, or carried, a TLS handshake.
     pub const TLS: u8 = 1 << 4;
+    /// It comes from the port of SSH.
+    pub const SSH_PORT: u8 = 1 << 5;
 }
 
 /// What a direction carries, as far as its bytes have said; see [`Direction::protocol`].

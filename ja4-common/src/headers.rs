@@ -200,6 +200,7 @@ pub fn parse<B: Bytes>(frame: &B, start: Start, out: &mut Transport) -> Parsed {
         Start::Ethernet => (ETHERTYPE_ETHERNET, 0),
         Start::Network { ethertype, offset } => (ethertype, offset as u32),
     };
+    out.inner = 0;
     let outer = level(frame, ethertype, offset, out);
     if outer != Parsed::Nested {
         return outer;

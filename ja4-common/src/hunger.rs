@@ -7,26 +7,37 @@
 //!   every segment up to the first record that is not a handshake: ChangeCipherSpec, application
 //!   data, an alert. A hello that spans segments, a message that spans records and a flight of
 //!   several messages, certificates among them, need no rule of their own.
-//! - **HTTP/1**: from a request's first segment to one that ends as a header block does. A segment
-//!   that begins with a method opens the next.
+//! - **HTTP/1**: from a request's first segment to one that ends as a header block does. Behind it
+//!   the next request is looked for as at the stream's begin; a body is read too, as far as the budget
+//!   lasts. A segment that begins with a method opens a request anywhere.
+//! - **Dialogues** that TLS may follow (STARTTLS): their short segments are not wanted, but while they last
+//!   what comes out of order is, for it may be of a hello.
 //! - **HTTP/2**: the client's first bytes from the preface on.
 //! - **SSH**: the identification string and what follows it, KEXINIT.
 //!
 //! A byte budget bounds each of them. A segment far from where the stream is, forged or after a hole,
-//! is not wanted but takes from the budget all the same; it never ends the hunger by itself.
+//! is not wanted but takes a little from the budget all the same; it never ends the hunger by itself.
 //!
-//! ```text
-//!          in-order bytes are TLS, HTTP, SSH          it is over
-//!  FRESH ───────────────────────────▶ RECORDS, TEXT ───────────────▶ CLOSING
-//!    │ they are not, or budget spent     ▲  │ budget spent            │ far behind
-//!    └──────────────▶ IDLE ◀─────────────┼──┴─────────────────────────┘
-//!                      └─────────────────┘ a segment begins with a hello, a request, a banner: anew
-//! ```
+//! | phase | becomes | when |
+//! |---|---|---|
+//! | FRESH | RECORDS, TEXT | the first bytes in order are of TLS, of HTTP or SSH |
+//! | FRESH | NEXT | they are of another protocol |
+//! | NEXT | RECORDS, TEXT | the next bytes in order begin a hello, a request; or they are of a body |
+//! | NEXT | IDLE | what is no HTTP is long or comes in long segments |
+//! | TEXT | NEXT | a header block of HTTP ends |
+//! | RECORDS | CLOSING | a record is no handshake |
+//! | CLOSING, NEXT | IDLE | a segment lies far ahead |
+//! | any | IDLE | the budget is spent |
+//! | any | RECORDS, TEXT | a segment begins with a hello, a request, a banner: anew |
 
 use crate::Bytes;
-use crate::begin::{self, ALERT, ALERT_WARNING, Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
+use crate::begin::{Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
 use crate::flow::{Direction, protocol, seen};
 use crate::knobs::Knobs;
+use crate::look::{
+    HALF_A_HEADER, HTTP1, HTTP2, NOTHING, SSH, TOO_FEW, begins_past_handshake, ends_block, interlude, look,
+};
+pub use crate::look::{Segment, begins};
 
 /// What [`Direction::mark`] means.
 pub mod phase {
@@ -38,28 +49,29 @@ pub mod phase {
     pub const RECORDS: u8 = 2;
     /// `mark` is the end of the handshake; late segments before it are still wanted.
     pub const CLOSING: u8 = 3;
-    /// HTTP or SSH: every segment is wanted.
+    /// HTTP or SSH: every segment is wanted. `mark` is the end of what has come.
     pub const TEXT: u8 = 4;
+    /// Between two requests of HTTP, or in a dialogue of another protocol. `mark` is the end of what has
+    /// come in order: the next request or hello may begin there.
+    pub const NEXT: u8 = 5;
 }
-
-/// TLS content types (RFC 8446, section 5.1).
-mod content {
-    pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
-    pub(super) const APPLICATION_DATA: u8 = 23;
-}
-
-/// Bytes of a ChangeCipherSpec record.
-const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
-
-/// Bytes of an alert record.
-const ALERT_RECORD: u32 = RECORD_HEADER + 2;
 
 /// Record headers followed in one segment. A flight has four to six; a sender of many tiny records
 /// is followed by budget instead.
 const MAX_RECORDS_PER_SEGMENT: usize = 8;
 
-/// A segment this far past `mark` is not of the handshake at hand.
+/// A segment this far from `mark` is not of the handshake at hand.
 const FAR: i32 = 1 << 20;
+
+/// What such a segment takes from the budget, bytes: a stream that has gone on without being seen comes to
+/// an end, and some forged segments do no harm.
+const FAR_COST: u32 = 64;
+
+/// Bytes of a direction in which TLS may follow a dialogue (STARTTLS and the like): it takes less than 1 KiB.
+const DIALOGUE_BUDGET: u32 = 4 << 10;
+
+/// Longest segment of such a dialogue: a list of capabilities fits, bulk does not.
+const LONGEST_LINE: u32 = 1 << 10;
 
 /// Whether a segment is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,44 +87,19 @@ pub enum Want {
     Anew,
 }
 
-/// Payload of one segment and where it stands.
-#[derive(Clone, Copy, Debug, Default)]
-#[repr(C)]
-pub struct Segment {
-    /// Sequence number of the first payload byte.
-    pub seq: u32,
-    /// Offset of the payload in the frame.
-    pub at: u32,
-    /// Length of the payload, bytes.
-    pub len: u32,
-}
-
-/// What a segment begins with.
-#[inline(always)]
-pub fn begins<B: Bytes>(frame: &B, segment: &Segment) -> Begin {
-    // What lies behind a shorter payload is not the stream's: an Ethernet trailer, or padding.
-    if segment.len < SHORTEST {
-        return Begin::Nothing;
-    }
-    match frame.load_far::<8>(segment.at as usize) {
-        Some(first) => begin::begin(u64::from_be_bytes(first)),
-        None => Begin::Nothing,
-    }
-}
-
-/// What is to be done with a segment.
-enum Step {
-    /// Nothing: it is not wanted.
-    Skip,
-    /// It lies too far away to be wanted, and costs budget.
-    Waste,
-    /// It is wanted as long as the budget lasts.
-    Spend,
-    /// `mark` lies in it: follow the record headers from there.
-    Walk,
-    /// It is HTTP or SSH.
-    Read,
-}
+// What is to be done with a segment, as numbers: they pass through memory, and are one state for the verifier.
+/// Nothing: it is not wanted.
+const SKIP: u8 = 0;
+/// It lies too far away to be wanted, and costs budget.
+const WASTE: u8 = 1;
+/// It is wanted as long as the budget lasts.
+const SPEND: u8 = 2;
+/// `mark` lies in it: follow the record headers from there.
+const WALK: u8 = 3;
+/// It is HTTP or SSH.
+const READ: u8 = 4;
+/// Beside them: the segment begins something, and what lies before it was not wanted.
+const ANEW: u8 = 1 << 7;
 
 /// Whether the direction has had its handshake and this segment begins nothing: the case of nearly
 /// every packet, which spares it [`wants`].
@@ -127,212 +114,205 @@ pub fn is_sated<B: Bytes>(frame: &B, direction: &Direction, segment: &Segment) -
 // A number that comes back through memory is one state for the verifier; returned it would be four.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs, out: &mut u8) {
-    let mut anew = false;
-    let want = match step(frame, direction, segment, knobs, &mut anew) {
-        Step::Skip => Want::No,
-        Step::Waste => match spend(direction, segment) {
+    decide(frame, direction, segment, knobs, out);
+    let out = frame.settle(out);
+    let decided = *out;
+    let want = match decided & !ANEW {
+        WASTE => match spend(direction, FAR_COST) {
             Want::Yes => Want::No,
             other => other,
         },
-        Step::Spend => spend(direction, segment),
-        Step::Walk => walk(frame, direction, segment),
-        Step::Read => read(frame, direction, segment),
+        SPEND => spend(direction, segment.len),
+        WALK => walk(frame, direction, segment),
+        READ => read(frame, direction, segment),
+        _ => Want::No,
     };
-    *out = if anew && want == Want::Yes { Want::Anew } else { want } as u8;
+    *out = if decided & ANEW != 0 && want == Want::Yes { Want::Anew } else { want } as u8;
 }
 
-#[inline(always)]
-fn step<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs, anew: &mut bool) -> Step {
+/// Writes to `out` what is to be done, as [`wants`] reads it.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs, out: &mut u8) {
     let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
     let covers_mark = ahead <= 0 && ahead.wrapping_add(segment.len as i32) > 0;
-    match direction.phase {
-        phase::FRESH if covers_mark => match first_bytes(frame, segment, ahead) {
-            FirstBytes::Begin(begin) => open(direction, direction.mark, begin, knobs),
-            FirstBytes::TooFew => {
-                // Once: a repetition brings no new budget.
-                if direction.protocol == protocol::UNKNOWN {
-                    direction.budget = knobs.handshake_budget;
-                    direction.protocol = protocol::TLS;
-                }
-                Step::Spend
-            }
-            FirstBytes::Other => {
-                direction.phase = phase::IDLE;
-                Step::Skip
-            }
-        },
-        phase::RECORDS if covers_mark => Step::Walk,
-        phase::RECORDS if ahead > FAR => Step::Waste,
-        // Out of order, or the header that `mark` points at was split over two segments.
-        phase::FRESH | phase::RECORDS if (1..=FAR).contains(&ahead) => {
-            if begins_past_handshake(frame, segment) {
-                (direction.phase, direction.mark) = (phase::CLOSING, segment.seq);
-                return Step::Skip;
-            }
-            Step::Spend
+    let is_near = ahead.unsigned_abs() <= FAR as u32;
+    let is_http = direction.protocol == protocol::HTTP;
+    let step = match direction.phase {
+        phase::FRESH | phase::NEXT if covers_mark => {
+            look(frame, segment, ahead.unsigned_abs(), true, out);
+            let found = *frame.settle(out);
+            first_segment(direction, segment, found, knobs)
         }
-        phase::RECORDS => Step::Spend,
-        // A further request has a budget of its own; after CONNECT comes a hello.
-        phase::TEXT if direction.protocol == protocol::HTTP => match begins(frame, segment) {
-            Begin::Nothing => Step::Read,
-            begin => open(direction, segment.seq, begin, knobs),
-        },
-        phase::TEXT => Step::Read,
-        phase::CLOSING if ahead < 0 => Step::Spend,
-        // FRESH: not near the number that the SYN gave. It is a keep-alive, which lies before it, or the SYN
-        // was forged.
-        _ => match begins(frame, segment) {
-            Begin::Nothing => {
-                if direction.phase == phase::CLOSING && ahead > FAR {
-                    direction.phase = phase::IDLE;
-                }
-                if direction.phase == phase::FRESH && ahead > FAR { Step::Waste } else { Step::Skip }
+        phase::RECORDS if covers_mark => WALK,
+        phase::RECORDS if is_near && ahead > 0 => out_of_order(frame, direction, segment),
+        phase::NEXT if is_near && ahead < 0 && !is_http => SKIP,
+        phase::RECORDS | phase::CLOSING | phase::NEXT if is_near && ahead < 0 => SPEND,
+        phase::TEXT if is_near && !is_http => READ,
+        _ => {
+            look(frame, segment, 0, false, out);
+            match *frame.settle(out) {
+                NOTHING => other_segment(frame, direction, segment),
+                found => opening_segment(direction, segment, found, knobs),
             }
-            begin => {
-                *anew = true;
-                open(direction, segment.seq, begin, knobs)
-            }
-        },
+        }
+    };
+    *out = step;
+}
+
+/// What is to be done with a segment that begins nothing, and is not where one was awaited.
+#[inline(always)]
+fn other_segment<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> u8 {
+    let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
+    let is_near = ahead.unsigned_abs() <= FAR as u32;
+    match direction.phase {
+        phase::TEXT if is_near => READ,
+        phase::FRESH if is_near && ahead > 0 => out_of_order(frame, direction, segment),
+        phase::NEXT if is_near => SPEND,
+        // Not near the number that the SYN gave, or anything that has come: bytes were missed, or one of
+        // them was forged.
+        phase::FRESH | phase::RECORDS | phase::TEXT if !is_near => WASTE,
+        phase::NEXT | phase::CLOSING if ahead > FAR => {
+            direction.phase = phase::IDLE;
+            SKIP
+        }
+        _ => SKIP,
     }
+}
+
+/// What is to be done with a segment that begins something, and is not where that was awaited.
+#[inline(always)]
+fn opening_segment(direction: &mut Direction, segment: &Segment, found: u8, knobs: &Knobs) -> u8 {
+    let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
+    let is_near = ahead.unsigned_abs() <= FAR as u32;
+    match direction.phase {
+        // A further request has a budget of its own; after CONNECT comes a hello.
+        phase::TEXT if is_near => open(direction, segment.seq, found, knobs),
+        // A later request came first. A byte or two before a hello are no request, but a server's answer to
+        // SSLRequest (PostgreSQL).
+        phase::FRESH if is_near && ahead >= SHORTEST as i32 => SPEND,
+        // Within a request or a body; behind many missed bytes another request may come.
+        phase::TEXT if found != HTTP1 => WASTE,
+        // Nothing of another kind begins in these.
+        _ if direction.protocol == protocol::SSH && found != SSH => SKIP,
+        _ if direction.protocol == protocol::HTTP2 && found != HTTP2 => SKIP,
+        _ => open(direction, segment.seq, found, knobs) | ANEW,
+    }
+}
+
+/// What is to be done with the segment in which `mark` lies, where nothing is under way.
+#[inline(always)]
+fn first_segment(direction: &mut Direction, segment: &Segment, found: u8, knobs: &Knobs) -> u8 {
+    let is_fresh = direction.phase == phase::FRESH;
+    let is_http = direction.protocol == protocol::HTTP;
+    let is_ssh_server = is_fresh && direction.seen & seen::SSH_PORT != 0;
+    // A dialogue, which was not wanted, came before it.
+    let anew = if is_fresh || is_http { 0 } else { ANEW };
+    // What begins behind bytes of the dialogue that come again is left alone.
+    if anew != 0 && segment.seq != direction.mark {
+        return pass_over(direction, segment);
+    }
+    match found {
+        // Lines before its banner (RFC 4253, section 4.2).
+        NOTHING | HTTP1 if is_ssh_server => open(direction, direction.mark, SSH, knobs),
+        TOO_FEW if is_http => SPEND,
+        TOO_FEW if is_fresh => {
+            await_more(direction, knobs);
+            SPEND
+        }
+        HALF_A_HEADER if !is_http => {
+            if anew != 0 {
+                direction.protocol = protocol::UNKNOWN;
+            }
+            direction.phase = phase::FRESH;
+            await_more(direction, knobs);
+            SPEND | anew
+        }
+        // A body: requests may follow it within a segment.
+        NOTHING | HALF_A_HEADER if is_http => {
+            direction.phase = phase::TEXT;
+            READ
+        }
+        NOTHING | TOO_FEW | HALF_A_HEADER => pass_over(direction, segment),
+        _ => open(direction, direction.mark, found, knobs) | anew,
+    }
+}
+
+/// The first bytes are too few to tell. Once: a repetition brings no new budget.
+#[inline(always)]
+fn await_more(direction: &mut Direction, knobs: &Knobs) {
+    if direction.protocol == protocol::UNKNOWN {
+        direction.budget = knobs.handshake_budget;
+        direction.protocol = protocol::TLS;
+    }
+}
+
+/// A segment in order that is not wanted: of a dialogue that TLS may follow, while it is short.
+#[inline(always)]
+fn pass_over(direction: &mut Direction, segment: &Segment) -> u8 {
+    if direction.phase == phase::FRESH && direction.budget > DIALOGUE_BUDGET {
+        direction.budget = DIALOGUE_BUDGET;
+    }
+    direction.budget = direction.budget.saturating_sub(segment.len);
+    let goes_on = direction.budget > 0 && segment.len <= LONGEST_LINE;
+    direction.phase = if goes_on { phase::NEXT } else { phase::IDLE };
+    direction.mark = segment.seq.wrapping_add(segment.len);
+    SKIP
+}
+
+/// Takes a segment ahead of `mark`: it came early, or the header that `mark` points at was split over two.
+#[inline(always)]
+fn out_of_order<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> u8 {
+    if begins_past_handshake(frame, segment) {
+        (direction.phase, direction.mark) = (phase::CLOSING, segment.seq);
+        return SKIP;
+    }
+    SPEND
 }
 
 /// The direction has begun something at `mark`.
 #[inline(always)]
-fn open(direction: &mut Direction, mark: u32, begin: Begin, knobs: &Knobs) -> Step {
-    direction.mark = mark;
-    direction.budget = knobs.handshake_budget;
-    let (protocol, phase) = match begin {
-        Begin::Http1 => {
-            direction.budget = knobs.http_budget;
-            (protocol::HTTP, phase::TEXT)
-        }
-        Begin::Http2 => {
-            direction.budget = knobs.http2_budget;
-            (protocol::HTTP2, phase::TEXT)
-        }
-        Begin::Ssh => {
-            direction.budget = knobs.ssh_budget;
-            (protocol::SSH, phase::TEXT)
-        }
-        _ => {
-            direction.seen |= seen::TLS;
-            (protocol::TLS, phase::RECORDS)
-        }
+fn open(direction: &mut Direction, mark: u32, found: u8, knobs: &Knobs) -> u8 {
+    let (protocol, budget) = match found {
+        HTTP1 => (protocol::HTTP, knobs.http_budget),
+        HTTP2 => (protocol::HTTP2, knobs.http2_budget),
+        SSH => (protocol::SSH, knobs.ssh_budget),
+        _ => (protocol::TLS, knobs.handshake_budget),
     };
-    (direction.protocol, direction.phase) = (protocol, phase);
-    if phase == phase::RECORDS { Step::Walk } else { Step::Read }
+    (direction.mark, direction.protocol, direction.budget) = (mark, protocol, budget);
+    if protocol != protocol::TLS {
+        direction.phase = phase::TEXT;
+        return READ;
+    }
+    direction.seen |= seen::TLS;
+    direction.phase = phase::RECORDS;
+    WALK
 }
 
 /// Takes a segment of HTTP or SSH.
 #[inline(always)]
 fn read<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Want {
-    let want = spend(direction, segment);
+    let want = spend(direction, segment.len);
+    let end = segment.seq.wrapping_add(segment.len);
+    if end.wrapping_sub(direction.mark) as i32 <= 0 {
+        // Late: what ends with it is told by what came before.
+        return want;
+    }
+    direction.mark = end;
     if want == Want::Yes && direction.protocol == protocol::HTTP && ends_block(frame, segment) {
-        (direction.phase, direction.mark) = (phase::CLOSING, segment.seq.wrapping_add(segment.len));
+        direction.phase = phase::NEXT;
     }
     want
 }
 
-/// Whether a segment ends with an empty line, as a request without a body does (RFC 9112, section 2).
+/// Takes a segment's payload from the budget; with the last of it, hunger ends.
 #[inline(always)]
-fn ends_block<B: Bytes>(frame: &B, segment: &Segment) -> bool {
-    if segment.len < 4 {
-        return false;
-    }
-    let last = frame.load_far::<4>((segment.at + segment.len - 4) as usize);
-    matches!(last, Some([_, b'\n', b'\r', b'\n'] | [_, _, b'\n', b'\n']))
-}
-
-/// Takes the segment's payload from the budget; with the last of it, hunger ends.
-#[inline(always)]
-fn spend(direction: &mut Direction, segment: &Segment) -> Want {
+fn spend(direction: &mut Direction, len: u32) -> Want {
     if direction.budget == 0 {
         direction.phase = phase::IDLE;
         return Want::Spent;
     }
-    direction.budget = direction.budget.saturating_sub(segment.len);
+    direction.budget = direction.budget.saturating_sub(len);
     Want::Yes
-}
-
-enum FirstBytes {
-    Begin(Begin),
-    Other,
-    TooFew,
-}
-
-/// What the in-order first bytes of a stream are. `ahead` is at most 0: the segment may begin
-/// before them.
-#[inline(always)]
-fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, ahead: i32) -> FirstBytes {
-    let skip = ahead.unsigned_abs();
-    let (at, len) = (segment.at + skip, segment.len - skip);
-    let Some([first]) = frame.load_far::<1>(at as usize) else {
-        return FirstBytes::Other;
-    };
-    if first != HANDSHAKE && first != ALERT && !first.is_ascii_uppercase() {
-        return FirstBytes::Other;
-    }
-    if len >= 8
-        && let Some(eight) = frame.load_far::<8>(at as usize)
-    {
-        let begin = begin::begin(u64::from_be_bytes(eight));
-        if begin != Begin::Nothing {
-            return FirstBytes::Begin(begin);
-        }
-    }
-    if len <= RECORD_HEADER {
-        return FirstBytes::TooFew;
-    }
-    match frame.load_far::<6>(at as usize) {
-        // A first record that holds less than a handshake header.
-        Some([HANDSHAKE, 3, 0..=4, hi, lo, 1 | 2])
-            if (1..=MAX_RECORD).contains(&u32::from(u16::from_be_bytes([hi, lo]))) =>
-        {
-            FirstBytes::Begin(Begin::ClientHello)
-        }
-        Some([ALERT, 3, 0..=4, 0, 2, ALERT_WARNING]) => FirstBytes::Begin(Begin::ServerHello),
-        // Cut within the eight bytes that would tell.
-        Some([b'S', b'S', b'H', b'-', ..]) if len < 8 => FirstBytes::Begin(Begin::Ssh),
-        Some([b'P', b'R', b'I', b' ', ..]) if len < 8 => FirstBytes::Begin(Begin::Http2),
-        Some([a, b, c, d, ..]) if begin::may_be_method([a, b, c, d]) => FirstBytes::Begin(Begin::Http1),
-        _ => FirstBytes::Other,
-    }
-}
-
-/// Whether a segment begins with a record that no handshake message can precede in its flight.
-#[inline(always)]
-fn begins_past_handshake<B: Bytes>(frame: &B, segment: &Segment) -> bool {
-    if segment.len <= RECORD_HEADER {
-        return false;
-    }
-    match frame.load_far::<5>(segment.at as usize) {
-        Some([content::CHANGE_CIPHER_SPEC, 3, 0..=4, 0, 1]) => true,
-        Some([content::APPLICATION_DATA, 3, 0..=4, hi, lo]) => u32::from(u16::from_be_bytes([hi, lo])) <= MAX_RECORD,
-        _ => false,
-    }
-}
-
-/// Length of the record at `done` of a segment, header included, where the handshake goes on behind it and
-/// its content is none; 0: it is no such record.
-#[inline(always)]
-fn interlude<B: Bytes>(frame: &B, segment: &Segment, content: u8, done: u32) -> u32 {
-    let at = (segment.at + done) as usize;
-    let left = segment.len - done;
-    match content {
-        // After a HelloRetryRequest the client sends a second hello behind it (RFC 8446, D.4).
-        content::CHANGE_CIPHER_SPEC if left >= CHANGE_CIPHER_SPEC + SHORTEST => {
-            let behind = frame.load_far::<8>(at + CHANGE_CIPHER_SPEC as usize);
-            match behind.map(|first| begin::hello(u64::from_be_bytes(first))) {
-                Some(Begin::ClientHello | Begin::ServerHello) => CHANGE_CIPHER_SPEC,
-                _ => 0,
-            }
-        }
-        ALERT if left >= ALERT_RECORD => match frame.load_far::<6>(at) {
-            Some([_, 3, 0..=4, 0, 2, ALERT_WARNING]) => ALERT_RECORD,
-            _ => 0,
-        },
-        _ => 0,
-    }
 }
 
 /// Follows record headers from `mark`, which lies in this segment.
@@ -373,5 +353,5 @@ fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Wa
         }
         direction.mark = direction.mark.wrapping_add(record);
     }
-    spend(direction, segment)
+    spend(direction, segment.len)
 }

@@ -61,8 +61,9 @@ pub const EPOCHS_KEPT: u8 = 10;
 const _: () = assert!(size_of::<Knobs>() == 56 + 16 * Class::COUNT);
 
 impl Knobs {
-    /// Payload bytes wanted of a stream until its first bytes say what it is.
-    pub const FRESH_BUDGET: u32 = 4 << 10;
+    /// Payload bytes wanted of a stream until its first bytes say what it is: an initial window
+    /// (RFC 6928), for they may come last.
+    pub const FRESH_BUDGET: u32 = 16 << 10;
     /// Payload bytes wanted of the TLS handshake of one direction: a chain of post-quantum certificates
     /// takes some 30 KiB.
     pub const HANDSHAKE_BUDGET: u32 = 64 << 10;

@@ -10,6 +10,7 @@
 //! | [`flow`] | flow key, symmetric hash, per-flow entry |
 //! | `quick` | the short way out for bulk packets |
 //! | [`begin`] | what a stream begins with |
+//! | `look` | what the bytes of a segment say |
 //! | [`hunger`] | which payload segments of a TCP direction are wanted |
 //! | [`datagram`] | which UDP datagrams are wanted |
 //! | [`select`] | the decision over one frame |
@@ -26,6 +27,7 @@ pub mod flow;
 pub mod headers;
 pub mod hunger;
 pub mod knobs;
+mod look;
 mod quick;
 pub mod record;
 pub mod select;

@@ -141,7 +141,7 @@ pub(crate) fn shape<B: Bytes, F: Flows>(
         _ => return Shape::Odd,
     }
     out.l3 = ETHERNET as u32;
-    out.proto = PROTO_TCP;
+    (out.proto, out.inner) = (PROTO_TCP, 0);
     Shape::Parsed
 }
 
@@ -155,9 +155,6 @@ fn in_order(len: u32, header: u32) -> bool {
 /// Whether the payload certainly begins nothing that is looked for.
 #[inline(always)]
 fn begins_nothing<B: Bytes>(frame: &B, l4: usize, len: u32, header: u32, ports: (u16, u16)) -> bool {
-    if len == header {
-        return true;
-    }
     if ports.0 == SSH_PORT || ports.1 == SSH_PORT {
         return false;
     }
@@ -191,5 +188,5 @@ fn headers_of_datagram(out: &mut Transport, l4: u32, len: u32, src_port: u16, ds
     out.l3 = ETHERNET as u32;
     (out.l4, out.payload, out.payload_len) = (l4, l4 + UDP as u32, len - UDP as u32);
     (out.src_port, out.dst_port, out.proto) = (src_port, dst_port, PROTO_UDP);
-    (out.seq, out.flags) = (0, 0);
+    (out.seq, out.flags, out.inner) = (0, 0, 0);
 }

@@ -41,8 +41,8 @@ pub struct Work {
 /// The port of SSH: a fallback for connections whose banner was not seen.
 pub(crate) const SSH_PORT: u16 = 22;
 
-/// After this long without a packet at its place, a direction may move to another interface.
-const REBIND_AFTER: u64 = 1_000_000_000;
+/// After this long without a packet at its place, a direction may move to another interface: nanoseconds.
+pub const REBIND_AFTER: u64 = 1_000_000_000;
 
 /// Judges one frame and brings the flow's entry up to date. `info` is asked only where it is needed.
 #[inline(always)]
@@ -151,7 +151,8 @@ impl Work {
     #[inline(always)]
     fn is_short(&self) -> bool {
         let Segment { at, len, .. } = self.segment;
-        at + len > self.selection.wire_len
+        // A mirror may cut what it sends through a tunnel.
+        at + len > self.selection.wire_len && self.headers.inner == 0
     }
 
     /// A frame that says no more than its addresses, and goes whole to the shard of these.
@@ -366,8 +367,8 @@ impl Work {
         };
         // A banner in the middle of something else makes no SSH of it.
         let says = |direction: &Direction| direction.protocol == protocol::SSH;
-        let is_http = |direction: &Direction| matches!(direction.protocol, protocol::HTTP | protocol::HTTP2);
-        let ssh = (says(mine) || says(theirs)) && !is_http(mine) && !is_http(theirs);
+        let asks = if from_client { mine.protocol } else { theirs.protocol };
+        let ssh = (says(mine) || says(theirs)) && asks != protocol::HTTP && asks != protocol::HTTP2;
         let class = if ssh && (has_payload || self.headers.flags == tcp_flag::ACK) {
             Class::Ssh
         } else if wanted {
@@ -414,7 +415,7 @@ impl Work {
         mine.mark = self.segment.seq.wrapping_add(1);
         mine.budget = knobs.fresh_budget;
         mine.phase = phase::FRESH;
-        mine.seen |= seen::ISN;
+        mine.seen |= if self.headers.src_port == SSH_PORT { seen::ISN | seen::SSH_PORT } else { seen::ISN };
         mine.place = self.info.place();
     }
 
@@ -462,7 +463,7 @@ impl Transport {
 /// Whether a direction wants nothing more than a hello at the start of a segment.
 #[inline(always)]
 fn is_quiet(direction: &Direction) -> bool {
-    (direction.phase == phase::IDLE || direction.phase == phase::CLOSING) && direction.protocol != protocol::SSH
+    matches!(direction.phase, phase::IDLE | phase::CLOSING | phase::NEXT) && direction.protocol != protocol::SSH
 }
 
 #[inline(always)]

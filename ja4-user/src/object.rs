@@ -3,12 +3,15 @@
 //! `build.rs` puts it here after making sure that it was built from the sources beside it;
 //! `cargo xtask build-ebpf` builds it.
 
-/// SHA-256 of [`bytes()`], in hex.
-pub const SHA256: &str = env!("JA4_OBJECT_SHA256");
-
-/// The compiler and the linker that made it, or the file that was put in its place when this
-/// binary was built.
-pub const BUILT_WITH: &str = env!("JA4_OBJECT_BUILT_WITH");
+/// What `--version` prints: this program's version, the object's SHA-256, and the compiler and the
+/// linker that made it, or the file that was put in its place when this binary was built.
+pub const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    "\nkernel programs: SHA-256 ",
+    env!("JA4_OBJECT_SHA256"),
+    "\nbuilt with: ",
+    env!("JA4_OBJECT_BUILT_WITH"),
+);
 
 /// The object: ELF for little-endian BPF with BTF, without DWARF, aligned to 8 bytes as the
 /// loader's parser demands.

@@ -42,7 +42,8 @@ pub(super) struct Capture {
     #[arg(long, value_name = "N")]
     governor_rate: Option<u32>,
 
-    /// Do not count packets and bytes of connections: bulk packets cost less
+    /// Do not count packets and bytes of connections: bulk packets cost less, and the filter forgets a
+    /// connection after 30 seconds without a packet of interest
     #[arg(long)]
     no_accounting: bool,
 }

@@ -16,10 +16,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use self::failure::Failure;
+use crate::object;
 
 /// JA4+ host sensor: fingerprints every TCP and TLS handshake on an interface, or in a capture file.
 #[derive(Debug, Parser)]
-#[command(name = "ja4sensor", version, max_term_width = 100)]
+#[command(name = "ja4sensor", version, long_version = object::VERSION, max_term_width = 100)]
 struct Ja4Sensor {
     #[command(subcommand)]
     command: Command,

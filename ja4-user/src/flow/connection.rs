@@ -5,11 +5,11 @@ use ja4_common::flow::Books;
 use super::Budget;
 use super::dtls::Association;
 use super::latency::Latencies;
-use super::quic::QuicState;
+use super::quic::Connections;
 use super::sequence::Seen;
 use super::stream::{Half, Stretch};
 use super::tcp::Opening;
-use crate::event::{Attributes, Ended, FlowIdentity, Method, Side, Time};
+use crate::event::{self, Attributes, Ended, FlowIdentity, Method, Side, Time};
 #[cfg(feature = "ja4plus")]
 use crate::fingerprint::ja4ssh::Window;
 
@@ -21,10 +21,8 @@ pub enum Carried {
     Nothing,
     /// SSH.
     Ssh(Box<Ssh>),
-    /// QUIC.
-    Quic(Box<Quic>),
-    /// DTLS.
-    Dtls(Box<Association>),
+    /// QUIC connections and DTLS associations.
+    Datagrams(Box<Datagrams>),
 }
 
 /// An SSH connection's traffic.
@@ -37,15 +35,110 @@ pub struct Ssh {
     pub seen: [Seen; 2],
 }
 
-/// A QUIC connection's handshake.
+/// What comes in datagrams. Anybody who knows the ports can send a hello of either protocol, from either
+/// end: none decides what the others are.
+#[derive(Debug, Default)]
+pub struct Datagrams {
+    /// QUIC connections.
+    pub quic: Connections<Quic>,
+    /// DTLS associations: whose client is the low end of the flow's key, and whose client is the high end.
+    pub dtls: [Option<Box<Dtls>>; 2],
+}
+
+/// What is known of a QUIC connection beside its keys and CRYPTO streams.
 #[derive(Debug, Default)]
 pub struct Quic {
-    /// Keys and CRYPTO streams; A: time and TTL of the first client Initial.
-    pub state: QuicState,
+    /// Its handshake.
+    pub session: Session,
     /// B: time and TTL of the first server Initial.
     pub answered: Option<(Time, u8)>,
     /// C: time of the last server Handshake packet so far.
     pub server_handshake: Option<Time>,
+}
+
+/// A DTLS association.
+#[derive(Debug, Default)]
+pub struct Dtls {
+    /// Both directions.
+    pub association: Association,
+    /// Its handshake.
+    pub session: Session,
+}
+
+/// What is known of one of several handshakes on the same ports. As long as a datagram of it is read, and at
+/// the end that of the one that counts, it is in the [`Connection`]: see [`Connection::exchange`].
+#[derive(Debug, Default)]
+pub struct Session {
+    tls: Option<Box<event::Tls>>,
+    quic: Option<Box<event::Quic>>,
+    sealed: bool,
+    surplus: bool,
+    latencies: Latencies,
+    told: [u32; Method::ALL.len()],
+    /// Time of its last datagram.
+    last: Time,
+}
+
+impl Datagrams {
+    /// The association whose client is at this end, if there is one.
+    pub fn dtls_of(&mut self, client_is_high: bool) -> Option<&mut Option<Box<Dtls>>> {
+        self.dtls.get_mut(usize::from(client_is_high))
+    }
+
+    /// Whether the high end of the flow's key is the client of an association, of two the one that was
+    /// answered.
+    pub fn likely_dtls(&self) -> Option<bool> {
+        let both =
+            self.dtls.iter().zip([false, true]).filter_map(|(dtls, high)| dtls.as_ref().map(|dtls| (dtls, high)));
+        both.max_by_key(|(dtls, _)| (dtls.session.is_answered(), dtls.session.last)).map(|(_, high)| high)
+    }
+
+    /// Every handshake.
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        let dtls = self.dtls.iter().flatten().map(|dtls| &dtls.session);
+        self.quic.iter().map(|entry| &entry.kept.session).chain(dtls)
+    }
+
+    /// Every handshake, and whether the high end of the flow's key is its client.
+    pub fn sessions_mut(&mut self) -> impl Iterator<Item = (&mut Session, bool)> {
+        let quic = self.quic.iter_mut().map(|entry| (&mut entry.kept.session, entry.state.client_is_high()));
+        let dtls = self.dtls.iter_mut().zip([false, true]);
+        quic.chain(dtls.filter_map(|(dtls, high)| dtls.as_mut().map(|dtls| (&mut dtls.session, high))))
+    }
+
+    /// How many messages are under way, one of each side at most.
+    pub fn unfinished(&self) -> u64 {
+        let dtls: u64 = self.dtls.iter().flatten().map(|dtls| dtls.association.unfinished()).sum();
+        self.quic.unfinished() + dtls
+    }
+
+    /// Lets go of all that is held, and gives it back to the budget.
+    fn clear(&mut self, budget: &mut Budget) {
+        self.quic.close(budget);
+        self.dtls.iter_mut().flatten().for_each(|dtls| dtls.association.clear(budget));
+    }
+}
+
+impl Session {
+    /// What its handshake said.
+    pub fn tls(&self) -> Option<&event::Tls> {
+        self.tls.as_deref()
+    }
+
+    /// What its handshake said.
+    pub fn tls_mut(&mut self) -> Option<&mut event::Tls> {
+        self.tls.as_deref_mut()
+    }
+
+    /// A datagram of it has come.
+    pub fn touch(&mut self, now: Time) {
+        self.last = now;
+    }
+
+    /// Whether the server has said hello.
+    pub fn is_answered(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.cipher.is_some())
+    }
 }
 
 /// One connection.
@@ -74,8 +167,12 @@ pub struct Connection {
     pub halves: [Option<Box<Half>>; 2],
     /// What it carries beside.
     pub carried: Carried,
+    /// It is one of SSH.
+    pub is_ssh: bool,
     /// What follows the ServerHello is encrypted: so since TLS 1.3.
     pub sealed: bool,
+    /// It is one handshake more than there is room for on its ports: its hello is not told.
+    pub surplus: bool,
     /// ACKs without payload that came before it was known to be SSH; client, server.
     pub acks: [u8; 2],
     /// Latencies, and what they are made of.
@@ -90,6 +187,8 @@ pub struct Connection {
     pub told: [u32; Method::ALL.len()],
     /// Sides that have sent FIN; client, server.
     pub finished: [bool; 2],
+    /// Since when a message is under way.
+    pub unfinished_since: Option<Time>,
     /// How it ended, once it has.
     pub ended: Option<Ended>,
 }
@@ -148,8 +247,41 @@ impl Connection {
         }
     }
 
+    /// This handshake is read from here on.
+    pub fn enter(&mut self, session: &mut Session, client_is_high: bool) {
+        if self.client_is_high != client_is_high {
+            self.turn_round();
+        }
+        self.exchange(session);
+    }
+
+    /// What was the connection's becomes the handshake's, and the other way round.
+    pub fn exchange(&mut self, session: &mut Session) {
+        let Session { tls, quic, sealed, surplus, latencies, told, last: _ } = session;
+        std::mem::swap(&mut self.attributes.tls, tls);
+        std::mem::swap(&mut self.attributes.quic, quic);
+        std::mem::swap(&mut self.sealed, sealed);
+        std::mem::swap(&mut self.surplus, surplus);
+        std::mem::swap(&mut self.latencies, latencies);
+        std::mem::swap(&mut self.told, told);
+    }
+
+    /// Of several handshakes the last one that was answered, else the last one, is what the connection's end
+    /// tells of.
+    pub fn settle(&mut self) {
+        let mut datagrams = match std::mem::take(&mut self.carried) {
+            Carried::Datagrams(datagrams) => datagrams,
+            other => return self.carried = other,
+        };
+        let counts = |session: &Session| (session.is_answered(), session.last);
+        if let Some((session, high)) = datagrams.sessions_mut().max_by_key(|(session, _)| counts(session)) {
+            self.enter(session, high);
+        }
+        self.carried = Carried::Datagrams(datagrams);
+    }
+
     /// The client is the server and the server the client.
-    pub fn turn_round(&mut self) {
+    fn turn_round(&mut self) {
         let FlowIdentity { client, server, .. } = &mut self.identity;
         std::mem::swap(client, server);
         self.client_is_high = !self.client_is_high;
@@ -160,13 +292,31 @@ impl Connection {
         !self.sealed && self.attributes.tls.as_ref().is_some_and(|tls| tls.cipher.is_some())
     }
 
+    /// Whether a message of either side is under way, or bytes wait for missing ones.
+    pub fn is_unfinished(&self) -> bool {
+        self.halves.iter().flatten().any(|half| half.is_unfinished())
+            || matches!(&self.carried, Carried::Datagrams(datagrams) if datagrams.unfinished() > 0)
+    }
+
+    /// Lets go of messages that are under way; what else there is goes on.
+    pub fn release_unfinished(&mut self, budget: &mut Budget) {
+        for side in [Side::Client, Side::Server] {
+            if self.halves.get(side as usize).and_then(Option::as_ref).is_some_and(|half| half.is_unfinished()) {
+                self.close_half(side, budget);
+            }
+        }
+        if let Carried::Datagrams(datagrams) = &mut self.carried {
+            datagrams.quic.give_up(budget);
+            datagrams.dtls.iter_mut().flatten().for_each(|dtls| dtls.association.clear(budget));
+        }
+    }
+
     /// Gives back all that the connection holds.
     pub fn release(&mut self, budget: &mut Budget) {
         self.close_half(Side::Client, budget);
         self.close_half(Side::Server, budget);
         match &mut self.carried {
-            Carried::Quic(quic) => quic.state.close(budget),
-            Carried::Dtls(association) => association.clear(budget),
+            Carried::Datagrams(datagrams) => datagrams.clear(budget),
             Carried::Ssh(_) | Carried::Nothing => {}
         }
     }

@@ -4,10 +4,8 @@
 //! a [`Budget`] of its own, since it stays longer than anything that waits.
 
 use super::Budget;
-#[cfg(feature = "ja4plus")]
-use super::connection::Carried;
-use super::connection::Connection;
-use crate::event::{Attributes, Certificate};
+use super::connection::{Carried, Connection, Session};
+use crate::event::{Attributes, Certificate, Tls};
 
 /// What an allocation takes besides its bytes: the heap's header and rounding.
 const ALLOCATION: usize = 16;
@@ -26,14 +24,16 @@ fn cost_of_certificate(certificate: &Certificate) -> usize {
     costs([&certificate.subject, &certificate.issuer])
 }
 
+fn cost_of_tls(tls: &Tls) -> usize {
+    let list = tls.alpn.capacity() * size_of::<String>();
+    let alpn: usize = tls.alpn.iter().map(|name| cost(Some(name))).sum();
+    costs([&tls.sni, &tls.alpn_chosen]) + list + alpn + tls.certificate.as_deref().map_or(0, cost_of_certificate)
+}
+
 /// Bytes on the heap that the texts take.
 fn cost_of_texts(attributes: &Attributes) -> usize {
     let Attributes { tls, quic: _, http, ssh, dhcp } = attributes;
-    let tls = tls.as_deref().map_or(0, |tls| {
-        let list = tls.alpn.capacity() * size_of::<String>();
-        let alpn: usize = tls.alpn.iter().map(|name| cost(Some(name))).sum();
-        costs([&tls.sni, &tls.alpn_chosen]) + list + alpn + tls.certificate.as_deref().map_or(0, cost_of_certificate)
-    });
+    let tls = tls.as_deref().map_or(0, cost_of_tls);
     let http = http.as_deref().map_or(0, |http| costs([&http.method, &http.host, &http.user_agent]));
     let ssh = ssh.as_deref().map_or(0, |ssh| costs(ssh.banner.iter().chain(&ssh.hassh)));
     let dhcp = dhcp.as_deref().map_or(0, |dhcp| costs([&dhcp.host_name, &dhcp.vendor_class, &dhcp.client_mac]));
@@ -43,10 +43,9 @@ fn cost_of_texts(attributes: &Attributes) -> usize {
 /// Lets go of the texts that say the least about a connection and of which there are any.
 fn shed_texts(attributes: &mut Attributes) {
     let Attributes { tls, quic: _, http, ssh, dhcp } = attributes;
-    if let Some(certificate) = tls.as_deref_mut().and_then(|tls| tls.certificate.as_deref_mut())
-        && cost_of_certificate(certificate) > 0
+    if let Some(tls) = tls.as_deref_mut()
+        && shed_certificate(tls)
     {
-        (certificate.subject, certificate.issuer) = (None, None);
         return;
     }
     // All but the TLS server name belongs to connections that have nothing else.
@@ -54,23 +53,49 @@ fn shed_texts(attributes: &mut Attributes) {
     *ssh = None;
     *dhcp = None;
     if let Some(tls) = tls {
-        if tls.alpn_chosen.is_some() || tls.alpn.capacity() > 0 {
-            (tls.alpn_chosen, tls.alpn) = (None, Vec::new());
-        } else {
-            tls.sni = None;
+        shed_hello(tls);
+    }
+}
+
+/// Lets go of a certificate's texts, if there are any.
+fn shed_certificate(tls: &mut Tls) -> bool {
+    match tls.certificate.as_deref_mut() {
+        Some(certificate) if cost_of_certificate(certificate) > 0 => {
+            (certificate.subject, certificate.issuer) = (None, None);
+            true
         }
+        _ => false,
+    }
+}
+
+/// Lets go of the protocols, then of the server name.
+fn shed_hello(tls: &mut Tls) {
+    if tls.alpn_chosen.is_some() || tls.alpn.capacity() > 0 {
+        (tls.alpn_chosen, tls.alpn) = (None, Vec::new());
+    } else {
+        tls.sni = None;
+    }
+}
+
+/// Lets go of texts of one of several handshakes, as of those of a connection.
+fn shed_session(session: &mut Session) {
+    if let Some(tls) = session.tls_mut()
+        && !shed_certificate(tls)
+    {
+        shed_hello(tls);
     }
 }
 
 impl Connection {
     /// Bytes on the heap that it keeps.
     fn kept(&self) -> usize {
-        let texts = cost_of_texts(&self.attributes);
-        #[cfg(feature = "ja4plus")]
-        if let Carried::Ssh(ssh) = &self.carried {
-            return texts + ssh.window.as_ref().map_or(0, |window| window.held_bytes());
-        }
-        texts
+        let beside = match &self.carried {
+            #[cfg(feature = "ja4plus")]
+            Carried::Ssh(ssh) => ssh.window.as_ref().map_or(0, |window| window.held_bytes()),
+            Carried::Datagrams(datagrams) => datagrams.sessions().filter_map(Session::tls).map(cost_of_tls).sum(),
+            _ => 0,
+        };
+        cost_of_texts(&self.attributes) + beside
     }
 
     /// Charges what it keeps by now. What finds no room is let go of, texts first, then JA4SSH; gives how many
@@ -81,6 +106,9 @@ impl Connection {
         while kept > self.charged && !budget.charge(kept - self.charged) {
             let before = kept;
             shed_texts(&mut self.attributes);
+            if let Carried::Datagrams(datagrams) = &mut self.carried {
+                datagrams.sessions_mut().for_each(|(session, _)| shed_session(session));
+            }
             kept = self.kept();
             if kept == before {
                 #[cfg(feature = "ja4plus")]

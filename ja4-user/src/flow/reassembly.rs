@@ -195,6 +195,39 @@ impl Reassembly {
         }
     }
 
+    /// Gives up the gap, and delivers what is held up to the next one; false where nothing is held.
+    pub fn pass_gap(&mut self, budget: &mut Budget, outcome: &mut Outcome, mut deliver: impl FnMut(&[u8])) -> bool {
+        let held = self.held.is_some();
+        self.skip_gap();
+        self.release(&[], budget, outcome, &mut deliver);
+        held
+    }
+
+    /// The stream goes on at `seq`, ahead of `next`: what lies before it will not come. What is held behind
+    /// it stays.
+    pub fn go_on_at(&mut self, seq: u32, budget: &mut Budget) {
+        self.next = seq;
+        let Some(mut held) = self.held.take() else {
+            return;
+        };
+        held.pieces.retain(|piece| {
+            let stays = piece.seq.wrapping_sub(seq).cast_signed() >= 0;
+            if !stays {
+                budget.credit(piece.cost());
+                held.bytes = held.bytes.saturating_sub(piece.data.len());
+            }
+            stays
+        });
+        if !held.pieces.is_empty() {
+            self.held = Some(held);
+        }
+    }
+
+    /// Bytes of the gap before what is held; 0 where nothing is.
+    pub fn gap(&self) -> u32 {
+        self.first_held().map_or(0, |seq| seq.wrapping_sub(self.next))
+    }
+
     /// Sequence number of the first byte held.
     fn first_held(&self) -> Option<u32> {
         self.held.as_ref().and_then(|held| held.pieces.first()).map(|piece| piece.seq)

@@ -2,7 +2,7 @@
 
 use ja4_common::begin::{self, Begin};
 
-use super::{Budget, Reassembly};
+use super::{Budget, Outcome, Reassembly};
 use crate::event::Side;
 use crate::wire::http1::Http1Stream;
 use crate::wire::http2::Http2Stream;
@@ -20,8 +20,11 @@ pub struct Half {
     charged: usize,
     /// Where the bytes begin that were read without a gap.
     begun: u32,
-    /// Up to here all that was to be read has been; what lies between this and `begun` was never seen.
+    /// Up to here all that was to be read has been; of what lies between this and `begun` something was never
+    /// seen.
     floor: u32,
+    /// Whole requests that were read behind one that has come late since: where they begin and end.
+    ahead: Option<(u32, u32)>,
 }
 
 /// What was read of one direction's stream, once that has ended.
@@ -62,7 +65,7 @@ pub enum Stream {
     Http2(Box<Http2Stream>),
     /// SSH.
     Ssh(SshStream),
-    /// Nothing that is read.
+    /// Nothing that is read; something may begin where a push does.
     Other,
 }
 
@@ -93,8 +96,8 @@ impl Start {
         rest
     }
 
-    /// What the bytes say; `None` while they are too few.
-    pub fn kind(&self, side: Side) -> Option<Stream> {
+    /// What the bytes say; `None` while they are too few. `ssh`: the connection is one of SSH.
+    pub fn kind(&self, side: Side, ssh: bool) -> Option<Stream> {
         /// Content types of a TLS alert and handshake record.
         const ALERT: u8 = 21;
         const HANDSHAKE: u8 = 22;
@@ -104,11 +107,14 @@ impl Start {
             ([ALERT] | [ALERT, 3] | [ALERT, 3, _], Side::Server) => None,
             (b"SSH-", _) => Some(Stream::Ssh(SshStream::new())),
             (b"PRI ", Side::Client) => Some(Stream::Http2(Box::default())),
-            ([first, ..], Side::Client) if first.is_ascii_uppercase() => {
+            // An empty line may come before a request.
+            ([first, ..], Side::Client) if first.is_ascii_uppercase() || matches!(first, b'\r' | b'\n') => {
                 (self.len as usize == Self::ENOUGH).then(|| Stream::Http1(Http1Stream::new()))
             }
             ([b'S', ..], Side::Server) if (self.len as usize) < Self::ENOUGH => None,
             ([], _) => None,
+            // Lines before the banner (RFC 4253, section 4.2).
+            (_, Side::Server) if ssh => Some(Stream::Ssh(SshStream::new())),
             _ => Some(Stream::Other),
         }
     }
@@ -153,7 +159,7 @@ impl Half {
 
     fn behind(floor: u32, begun: u32) -> Self {
         let stream = Stream::Unknown(Start::default());
-        Self { reassembly: Reassembly::new(begun), stream, charged: 0, begun, floor }
+        Self { reassembly: Reassembly::new(begun), stream, charged: 0, begun, floor, ahead: None }
     }
 
     /// What was read of it.
@@ -183,60 +189,157 @@ impl Half {
         let (under_way, in_body) = match &self.stream {
             Stream::Http1(stream) => (stream.buffered() > 0, stream.in_body()),
             Stream::Http2(stream) => (stream.is_in_block(), false),
+            Stream::Other => return false,
             stream => (stream.buffered() > 0, false),
         };
         under_way || (self.reassembly.held_pieces() > 0 && !in_body)
     }
 
-    /// A segment at `seq` begins something that lies before what was read, behind something that never was;
-    /// or it is the stream's first, and what was read began before it. What was read came too early, or was
-    /// forged: the stream goes on with the segment.
-    pub fn go_back(&mut self, seq: u32, first_seq: Option<u32>, budget: &mut Budget) {
-        let before = seq.wrapping_sub(self.begun).cast_signed() < 0;
-        if (before || first_seq == Some(seq)) && seq != self.reassembly.next_seq() && !self.stretch().contains(seq) {
-            self.clear(budget);
-            *self = Self::behind(self.floor, seq);
+    /// A segment at `seq` that begins this, or nothing, is about to be read: decides what becomes of bytes
+    /// that are missing before it. `anew`: the filter has left them out. True where they are given up.
+    pub fn approach(
+        &mut self,
+        seq: u32,
+        begin: Begin,
+        anew: bool,
+        first_seq: Option<u32>,
+        budget: &mut Budget,
+    ) -> bool {
+        let mut gives_up = false;
+        self.pass_read(budget);
+        if anew && begin == Begin::Http1 && self.ends_body(seq, budget) {
+            return gives_up;
+        }
+        if begin != Begin::Nothing {
+            self.go_back(seq, first_seq, budget);
+        }
+        let ahead = seq.wrapping_sub(self.reassembly.next_seq()).cast_signed();
+        if ahead > 0 && matches!(self.stream, Stream::Http1(_)) {
+            gives_up = self.skip_in_http(seq, ahead.unsigned_abs(), begin, anew, budget);
+        }
+        if anew {
+            self.skip_to(seq, begin, budget);
+        }
+        if matches!(self.stream, Stream::Other) && self.reassembly.held_pieces() >= HELD_OTHERS {
+            self.reassembly.skip_gap();
+        }
+        gives_up
+    }
+
+    /// Passes over requests that were read before the late one that ends where they begin.
+    fn pass_read(&mut self, budget: &mut Budget) {
+        if let Some((begin, end)) = self.ahead
+            && begin == self.reassembly.next_seq()
+            && self.is_between_requests()
+        {
+            self.ahead = None;
+            self.reassembly.go_on_at(end, budget);
         }
     }
 
-    /// A segment at `seq` begins something, and the filter has left out what lies before it (STARTTLS, the
-    /// ChangeCipherSpec before a second hello, the body of a request): the stream goes on there.
-    pub fn skip_to(&mut self, seq: u32, begin: Begin, budget: &mut Budget) {
-        let ahead = seq.wrapping_sub(self.reassembly.next_seq()).cast_signed();
-        if ahead <= 0 {
-            return;
+    /// Whether all that was read are whole requests, with their bodies.
+    fn is_between_requests(&self) -> bool {
+        matches!(&self.stream, Stream::Http1(stream) if stream.buffered() == 0 && !stream.in_body())
+    }
+
+    /// Whether the body under way ends right before `seq`, however often sequence numbers came round in it:
+    /// the stream goes on there.
+    fn ends_body(&mut self, seq: u32, budget: &mut Budget) -> bool {
+        let Stream::Http1(stream) = &mut self.stream else {
+            return false;
+        };
+        let ahead = seq.wrapping_sub(self.reassembly.next_seq());
+        match stream.body_left() {
+            Some(left) if left as u32 == ahead && stream.skip_body(left) => {
+                self.reassembly.clear(budget);
+                self.reassembly = Reassembly::new(seq);
+                (self.floor, self.begun) = (seq, seq);
+                true
+            }
+            _ => false,
         }
+    }
+
+    /// A segment at `seq` begins something that lies before what was read, behind something that never was;
+    /// or it is the stream's first, and what was read began before it. What was read came too early, or was
+    /// forged: the stream goes on with the segment.
+    fn go_back(&mut self, seq: u32, first_seq: Option<u32>, budget: &mut Budget) {
+        let before = seq.wrapping_sub(self.begun).cast_signed() < 0;
+        if (before || first_seq == Some(seq)) && seq != self.reassembly.next_seq() && !self.stretch().contains(seq) {
+            let ahead = self.is_between_requests().then_some((self.begun, self.reassembly.next_seq()));
+            self.clear(budget);
+            *self = Self { ahead, ..Self::behind(self.floor, seq) };
+        }
+    }
+
+    /// `ahead` bytes are missing before a segment of HTTP/1: those of a body are not needed, others are waited
+    /// for until a further request has come. True where they are given up.
+    fn skip_in_http(&mut self, seq: u32, ahead: u32, begin: Begin, anew: bool, budget: &mut Budget) -> bool {
+        let held = self.reassembly.held_pieces();
+        let Stream::Http1(stream) = &mut self.stream else {
+            return false;
+        };
+        if stream.skip_body(ahead.into()) {
+            self.reassembly.go_on_at(seq, budget);
+            return false;
+        }
+        let gives_up = begin == Begin::Http1 && (held >= HELD_REQUESTS || (anew && stream.in_body()));
+        if gives_up {
+            stream.resync();
+            // Of several gaps the first may still close.
+            if self.begun.wrapping_sub(self.floor).wrapping_sub(1) >= LATE {
+                self.floor = self.reassembly.next_seq();
+            }
+            if held > 0 {
+                self.reassembly.skip_gap();
+            } else {
+                self.reassembly.go_on_at(seq, budget);
+            }
+            self.begun = self.reassembly.next_seq();
+        }
+        gives_up
+    }
+
+    /// A segment at `seq` begins something, and the filter has left out what lies before it (STARTTLS, an
+    /// answer to SSLRequest): the stream goes on there.
+    fn skip_to(&mut self, seq: u32, begin: Begin, budget: &mut Budget) {
+        let ahead = seq.wrapping_sub(self.reassembly.next_seq()).cast_signed();
         match (&mut self.stream, begin) {
-            (_, Begin::Nothing) | (Stream::Http2(_), _) => return,
+            (_, Begin::Nothing) | (Stream::Http2(_), _) | (Stream::Http1(_), Begin::Http1) => return,
+            (Stream::Unknown(start), _) if ahead == 0 => *start = Start::default(),
+            _ if ahead <= 0 => return,
             (Stream::Tls(stream), Begin::ClientHello | Begin::ServerHello) if stream.buffered() == 0 => {
                 *stream = HandshakeStream::new();
-            }
-            // Between two requests lies a body, or a request that comes late.
-            (Stream::Http1(stream), Begin::Http1) if stream.in_body() => {
-                stream.skip(ahead.unsigned_abs().into());
-                if stream.in_body() {
-                    // What was left out is of the body, also if some of it comes late: no way back there.
-                    self.reassembly.clear(budget);
-                    self.reassembly = Reassembly::new(seq);
-                    return;
-                }
-            }
-            (Stream::Http1(_), Begin::Http1) if self.reassembly.held_pieces() < HELD_REQUESTS => return,
-            (Stream::Http1(stream), Begin::Http1) => {
-                stream.resync();
-                self.floor = self.reassembly.next_seq();
-                self.reassembly.skip_gap();
-                self.begun = self.reassembly.next_seq();
-                return;
             }
             (Stream::Tls(_), _) => return,
             (stream, _) => *stream = Stream::Unknown(Start::default()),
         }
-        self.reassembly.clear(budget);
         (self.floor, self.begun) = (self.reassembly.next_seq(), seq);
-        self.reassembly = Reassembly::new(seq);
+        self.reassembly.go_on_at(seq, budget);
+    }
+
+    /// Gives up a gap in HTTP/1 that does not close any more, and reads what is held behind it up to the
+    /// next; false where nothing is.
+    pub fn pass_gap(
+        &mut self,
+        budget: &mut Budget,
+        outcome: &mut Outcome,
+        mut read: impl FnMut(&mut Stream, &[u8]),
+    ) -> bool {
+        let Self { reassembly, stream, .. } = self;
+        if let Stream::Http1(http) = stream {
+            http.skip(reassembly.gap().into());
+        }
+        reassembly.pass_gap(budget, outcome, |bytes| read(stream, bytes))
     }
 }
 
 /// Segments that wait for a late request before it is taken for lost.
-const HELD_REQUESTS: usize = 3;
+const HELD_REQUESTS: usize = 1;
+
+/// How far behind what is read a late request is still told, bytes: what the filter reads of requests at most
+/// lies between them.
+const LATE: u32 = 128 << 10;
+
+/// Segments that wait for a late one of a stream that is not read, for that one may begin a hello.
+const HELD_OTHERS: usize = 4;

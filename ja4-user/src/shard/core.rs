@@ -12,9 +12,7 @@ use std::num::NonZeroU16;
 
 use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::record::flag;
-#[cfg(feature = "ja4plus")]
-use ja4_common::select::Class;
-use ja4_common::select::point;
+use ja4_common::select::{Class, point};
 
 use super::engines::Engines;
 use super::flows::UserFlows;
@@ -42,6 +40,14 @@ const OUTLIVED: u64 = 1_000_000_000;
 /// How long after the client's answer JA4TS waits for a SYN-ACK that was already on its way,
 /// nanoseconds. The server's first payload ends the wait.
 const ANSWER_GRACE: u64 = 1_000_000_000;
+
+/// Part of the memory for what waits that stays free for the next packets: the oldest gives way before it is
+/// spent, since what a full budget has refused is lost.
+const SPARE: usize = 8;
+
+/// Connections looked at for one packet where that part is touched. What a packet charges seldom takes more
+/// than one to make up for; a longer one is made up for by the packets behind it.
+const GIVING_WAY: usize = 16;
 
 /// Bounds of one core.
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +101,8 @@ pub struct Core {
     lingering: VecDeque<(Time, u64, FlowKey)>,
     /// Answered openings by the time after which JA4TS is told.
     answered: VecDeque<(Time, u64, FlowKey)>,
+    /// Connections with a message that is not whole, by the time since which.
+    unfinished: VecDeque<(Time, u64, FlowKey)>,
     /// For what waits or is under way.
     budget: Budget,
     /// For what connections keep as long as they live.
@@ -115,6 +123,7 @@ impl Core {
             connections: FlowTable::with_capacity(limits.connections),
             lingering: VecDeque::new(),
             answered: VecDeque::new(),
+            unfinished: VecDeque::new(),
             budget: Budget::new(limits.reassembly),
             kept: Budget::new(limits.connections.saturating_mul(Limits::ATTRIBUTES).max(Limits::ATTRIBUTES_AT_LEAST)),
             bounds: flow::Limits::default(),
@@ -158,6 +167,23 @@ impl Core {
             self.end_now(packet, &decoded.key, Ended::Reused, engines, sink);
         }
         let slot = self.enter(packet, &decoded, books, engines, sink);
+        let before = self.budget.used();
+        self.read(packet, &decoded, slot, engines, sink);
+        self.note_unfinished(slot, decoded.key, packet.cause().time, before);
+        if self.budget.used() > self.budget.max() - self.budget.max() / SPARE {
+            self.make_room(packet.cause(), engines, sink);
+        }
+    }
+
+    /// Takes a packet of the connection at a place.
+    fn read(
+        &mut self,
+        packet: &Packet<'_>,
+        decoded: &Decoded<'_>,
+        slot: SlotId,
+        engines: &mut Engines,
+        sink: &mut impl Sink,
+    ) {
         let Some(connection) = self.connections.touch_at(slot) else {
             return;
         };
@@ -172,19 +198,20 @@ impl Core {
         let segment = match &decoded.transport {
             Transport::Tcp(segment) => segment,
             Transport::Udp => {
-                stage.datagrams(connection, packet.header, &decoded);
+                stage.datagrams(connection, packet.header, decoded);
                 self.stats.refused_attribute_bytes += connection.charge_kept(&mut self.kept) as u64;
                 return;
             }
         };
-        observe_opening(connection, &decoded, segment, packet.header.point, &mut stage);
+        observe_opening(connection, decoded, segment, packet.header.point, &mut stage);
         let waits = packet.header.point == point::C && connection.opening.is_some();
+        connection.is_ssh |= packet.header.class == Class::Ssh as u8;
         #[cfg(feature = "ja4plus")]
         {
-            if packet.header.class == Class::Ssh as u8 {
+            if connection.is_ssh {
                 ja4ssh::begin(connection, self.ssh_window);
             }
-            stage.count_ssh(connection, &decoded, segment, packet.header.gso_size);
+            stage.count_ssh(connection, decoded, segment, packet.header.gso_size);
         }
         if !decoded.payload.is_empty() && packet.header.flags & flag::HEADERS_ONLY == 0 {
             if side == Side::Server {
@@ -203,7 +230,7 @@ impl Core {
         if ended {
             // A RST may be forged; what it seems to end is kept until it proves true.
             if connection.ended == Some(Ended::Fin) {
-                tell_unfinished(connection, cause, engines, &mut self.stats, sink);
+                tell_unfinished(connection, cause, engines, &mut self.stats, &mut self.budget, sink);
                 // Certificates of the last message may have come with that.
                 self.stats.refused_attribute_bytes += connection.charge_kept(&mut self.kept) as u64;
                 connection.release(&mut self.budget);
@@ -212,6 +239,67 @@ impl Core {
         }
         if waits {
             push_bounded(&mut self.answered, cause.time, ANSWER_GRACE, hash, decoded.key, self.waiting);
+        }
+    }
+
+    /// Notes since when a message of a connection is under way, where its packet has changed what is held:
+    /// there were `before` bytes.
+    fn note_unfinished(&mut self, slot: SlotId, key: FlowKey, now: Time, before: usize) {
+        if self.budget.used() == before {
+            return;
+        }
+        let Some(connection) = self.connections.at_mut(slot) else {
+            return;
+        };
+        let hash = connection.hash;
+        match (connection.is_unfinished(), connection.unfinished_since) {
+            (false, Some(_)) => connection.unfinished_since = None,
+            (true, None) if self.unfinished.len() < self.waiting => {
+                connection.unfinished_since = Some(now);
+                self.unfinished.push_back((now, hash, key));
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets go of the messages that have been under way for longest: they are the least likely to become
+    /// whole, and who fills the memory with such does not keep it.
+    fn make_room(&mut self, cause: Cause, engines: &mut Engines, sink: &mut impl Sink) {
+        for _ in 0..GIVING_WAY {
+            let Some((since, hash, key)) = self.unfinished.pop_front() else {
+                return;
+            };
+            let Some(connection) = self.connections.get_mut(hash, &key) else {
+                continue;
+            };
+            if connection.unfinished_since != Some(since) {
+                continue;
+            }
+            connection.unfinished_since = None;
+            self.stats.gave_way += 1;
+            tell_unfinished(
+                connection,
+                Cause { hook: None, ..cause },
+                engines,
+                &mut self.stats,
+                &mut self.budget,
+                sink,
+            );
+            connection.release_unfinished(&mut self.budget);
+            self.stats.refused_attribute_bytes += connection.charge_kept(&mut self.kept) as u64;
+            if self.budget.used() <= self.budget.max() - self.budget.max() / SPARE {
+                return;
+            }
+        }
+    }
+
+    /// Forgets which connections had a message under way that have none now, where most may be such.
+    fn forget_finished(&mut self) {
+        if self.unfinished.len() > self.waiting / 2 {
+            let connections = &self.connections;
+            self.unfinished.retain(|(since, hash, key)| {
+                connections.get(*hash, key).is_some_and(|connection| connection.unfinished_since == Some(*since))
+            });
         }
     }
 
@@ -242,6 +330,7 @@ impl Core {
 
     /// Lets go of what has waited long enough: told once a second of event time.
     pub fn tick(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
+        self.forget_finished();
         while let Some((due, hash, key)) = self.answered.front().copied()
             && due <= now.time
         {
@@ -351,7 +440,8 @@ impl Core {
     /// The last words on a connection.
     fn tell_end(&mut self, connection: &mut Connection, cause: Cause, engines: &mut Engines, sink: &mut impl Sink) {
         tell_ja4ts(connection, cause, engines, sink);
-        tell_unfinished(connection, cause, engines, &mut self.stats, sink);
+        tell_unfinished(connection, cause, engines, &mut self.stats, &mut self.budget, sink);
+        connection.settle();
         #[cfg(feature = "ja4plus")]
         ja4ssh::tell_rest(connection, cause, &mut engines.methods.text, sink);
         connection.release(&mut self.budget);
@@ -420,7 +510,9 @@ fn meet(packet: &Packet<'_>, decoded: &Decoded<'_>) -> Connection {
         read: [None; 2],
         halves: [None, None],
         carried: Carried::Nothing,
+        is_ssh: false,
         sealed: false,
+        surplus: false,
         acks: [0; 2],
         latencies: Latencies::default(),
         attributes: Attributes::default(),
@@ -428,6 +520,7 @@ fn meet(packet: &Packet<'_>, decoded: &Decoded<'_>) -> Connection {
         opening: None,
         told: [0; Method::ALL.len()],
         finished: [false; 2],
+        unfinished_since: None,
         ended: None,
     }
 }

@@ -1,9 +1,8 @@
 //! UDP: QUIC and DTLS handshakes, DHCP messages.
 
-use std::ops::ControlFlow;
 use std::time::Duration;
 
-use ja4_common::record::RecordHeader;
+use ja4_common::record::{RecordHeader, flag};
 use ja4_common::select::Class;
 
 use super::stage::Stage;
@@ -17,10 +16,10 @@ use crate::event::{Side, Sink, Time};
 use crate::fingerprint::Carrier;
 #[cfg(feature = "ja4plus")]
 use crate::fingerprint::ja4l;
-use crate::flow::connection::{Carried, Connection, Quic};
-use crate::flow::dtls::Taken;
+use crate::flow::connection::{Carried, Connection, Datagrams, Dtls, Quic};
+use crate::flow::dtls::{self, Given, Taken};
 use crate::flow::latency::between;
-use crate::flow::quic::{self, Given, Seen};
+use crate::flow::quic::{self, Connections, Datagram, Entry, QuicState, Seen};
 use crate::packet::Decoded;
 use crate::wire::WireError;
 use crate::wire::tls::{ClientHello, Framing};
@@ -36,18 +35,34 @@ impl<S: Sink> Stage<'_, S> {
         for payload in decoded.payload.chunks(each) {
             let wire_len = behind.min(if header.gso_size == 0 { behind } else { each });
             behind -= wire_len;
-            let datagram = Datagram { payload, wire_len: wire_len.max(payload.len()) };
-            self.datagram(connection, header.class, decoded, datagram);
+            let datagram = Datagram {
+                payload,
+                wire_len: wire_len.max(payload.len()),
+                from_high: header.flags & flag::FROM_HIGH != 0,
+                time: self.cause.time,
+                ttl: decoded.ttl,
+            };
+            self.datagram(connection, header.class, &datagram);
         }
     }
 
-    fn datagram(&mut self, connection: &mut Connection, class: u8, decoded: &Decoded<'_>, datagram: Datagram<'_>) {
+    fn datagram(&mut self, connection: &mut Connection, class: u8, datagram: &Datagram<'_>) {
         const QUIC: u8 = Class::Quic as u8;
         const DTLS: u8 = Class::Dtls as u8;
         const DHCP: u8 = Class::Dhcp as u8;
         match class {
-            QUIC => self.quic(connection, decoded, datagram),
-            DTLS => self.dtls(connection, datagram),
+            QUIC | DTLS => {
+                let mut carried = match std::mem::take(&mut connection.carried) {
+                    Carried::Datagrams(carried) => carried,
+                    Carried::Ssh(_) | Carried::Nothing => Box::default(),
+                };
+                if class == QUIC {
+                    self.quic(connection, &mut carried.quic, datagram);
+                } else {
+                    self.dtls(connection, &mut carried, datagram);
+                }
+                connection.carried = Carried::Datagrams(carried);
+            }
             DHCP if datagram.payload.len() < datagram.wire_len => {
                 // What is cut off may hold options: half a list would be another value.
                 self.stats.count_malformed(Protocol::Dhcp, WireError::Truncated);
@@ -57,70 +72,47 @@ impl<S: Sink> Stage<'_, S> {
         }
     }
 
-    fn quic(&mut self, connection: &mut Connection, decoded: &Decoded<'_>, datagram: Datagram<'_>) {
-        let mut quic = match std::mem::take(&mut connection.carried) {
-            Carried::Nothing => Box::default(),
-            Carried::Quic(quic) => quic,
-            // Nothing has come of it: a stray datagram does not decide what the flow carries.
-            Carried::Dtls(mut association) if connection.attributes.tls.is_none() => {
-                association.clear(self.budget);
-                Box::default()
-            }
-            other => {
-                self.stats.stray_segments += 1;
-                return connection.carried = other;
-            }
-        };
-        let Stage { side, cause, budget, engines, stats, sink, .. } = self;
+    fn quic(&mut self, connection: &mut Connection, flow: &mut Connections<Quic>, datagram: &Datagram<'_>) {
+        let Stage { cause, budget, engines, stats, sink, .. } = self;
         let (methods, engine) = (&mut engines.methods, &mut engines.quic);
-        let Quic { state, answered, server_handshake } = &mut *quic;
-        let taken = quic::Datagram {
-            payload: datagram.payload,
-            wire_len: datagram.wire_len,
-            from: *side,
-            time: cause.time,
-            ttl: decoded.ttl,
-        };
-        let seen = state.datagram(engine, &taken, budget, |given| {
-            let Given::Message(side, message) = given else {
-                (*answered, *server_handshake) = (None, None);
-                begin_anew(connection);
-                return ControlFlow::Continue(());
-            };
+        let seen = flow.datagram(engine, datagram, budget, |quic, given| {
+            let quic::Given { side, message, version, surplus, client_is_high } = given;
+            connection.enter(&mut quic.session, client_is_high);
+            connection.attributes.quic.get_or_insert_default().version = version;
+            connection.surplus = surplus;
             let handshake =
                 Handshake { carrier: Carrier::Quic, side, cause: *cause, connection, methods, stats, sink: *sink };
-            handshake.message(&message)
+            let flow = handshake.message(&message);
+            connection.exchange(&mut quic.session);
+            flow
         });
         stats.count_reassembly(&seen.crypto);
+        stats.unfinished_messages += seen.given_up;
         for error in seen.errors() {
             stats.count_malformed(Protocol::Quic, error);
         }
-        if let Some(version) = quic.state.version() {
-            connection.attributes.quic.get_or_insert_default().version = version;
+        if let Some(Entry { state, kept: quic }) = seen.connection.and_then(|place| flow.get_mut(place)) {
+            quic.session.touch(datagram.time);
+            connection.enter(&mut quic.session, state.client_is_high());
+            connection.attributes.quic.get_or_insert_default().version = state.version();
+            self.quic_points(connection, state, quic, &seen, datagram.ttl);
+            connection.exchange(&mut quic.session);
         }
-        if seen.initial && (seen.from == Side::Client) != (decoded.src == connection.identity.client) {
-            // The flow's first datagram came from the server.
-            connection.turn_round();
-        }
-        self.quic_points(connection, &mut quic, &seen, decoded.ttl);
-        connection.carried = Carried::Quic(quic);
     }
 
     /// A is the first client Initial, B the first server Initial, C the last server Handshake packet before
     /// D, the first client Handshake packet (specification, section 6).
-    fn quic_points(&mut self, connection: &mut Connection, quic: &mut Quic, seen: &Seen, ttl: u8) {
+    fn quic_points(&mut self, connection: &mut Connection, state: &QuicState, quic: &mut Quic, seen: &Seen, ttl: u8) {
         let now: Time = self.cause.time;
+        let (asked, client_ttl) = state.asked();
         match seen.from {
-            Side::Client => {
-                let points = (seen.handshake, quic.server_handshake, quic.state.asked());
-                if let (true, Some(before), Some((_, ttl))) = points {
-                    self.tell_quic_latency(connection, Side::Client, between(before, now), ttl);
+            Some(Side::Client) => {
+                if let (true, Some(before)) = (seen.handshake, quic.server_handshake) {
+                    self.tell_quic_latency(connection, Side::Client, between(before, now), client_ttl);
                 }
             }
-            Side::Server => {
-                if let (true, Some((asked, _))) = (seen.initial, quic.state.asked())
-                    && quic.answered.is_none()
-                {
+            Some(Side::Server) => {
+                if seen.initial && quic.answered.is_none() {
                     quic.answered = Some((now, ttl));
                     self.tell_quic_latency(connection, Side::Server, between(asked, now), ttl);
                 }
@@ -128,6 +120,7 @@ impl<S: Sink> Stage<'_, S> {
                     quic.server_handshake = Some(now);
                 }
             }
+            None => {}
         }
     }
 
@@ -155,59 +148,64 @@ impl<S: Sink> Stage<'_, S> {
     #[cfg(not(feature = "ja4plus"))]
     fn tell_quic_latency(&mut self, _: &mut Connection, _: Side, _: Duration, _: u8) {}
 
+    /// Of a datagram that either side may send, an association that was answered is the likelier one.
+    ///
     /// A hello with another random begins an association only where the server has answered the one before.
     /// Else it is a further hello, of which few are told: who sends one after the other from a forged address
     /// makes the sensor tell no more than a client could.
-    fn dtls(&mut self, connection: &mut Connection, datagram: Datagram<'_>) {
-        let mut association = match std::mem::take(&mut connection.carried) {
-            Carried::Nothing => Box::default(),
-            Carried::Dtls(association) => association,
-            Carried::Quic(mut quic) if quic.state.version().is_none() => {
-                quic.state.close(self.budget);
-                Box::default()
-            }
-            other => {
-                self.stats.stray_segments += 1;
-                return connection.carried = other;
-            }
-        };
-        let Stage { side, cause, budget, engines, stats, sink, .. } = self;
+    fn dtls(&mut self, connection: &mut Connection, flow: &mut Datagrams, datagram: &Datagram<'_>) {
         let truncated = datagram.payload.len() < datagram.wire_len;
-        let outcome = association.datagram(*side, datagram.payload, truncated, budget, |message, another| {
-            let begins = another && is_answered(connection) && ClientHello::parse(message.body, Framing::Dtls).is_ok();
-            if begins {
-                begin_anew(connection);
-            }
+        let as_met = (self.side == Side::Client) == datagram.from_high;
+        let client_is_high = match dtls::sender(datagram.payload, truncated) {
+            Some(Side::Client) => datagram.from_high,
+            Some(Side::Server) => !datagram.from_high,
+            None => flow.likely_dtls().unwrap_or(as_met),
+        };
+        let from = if client_is_high == datagram.from_high { Side::Client } else { Side::Server };
+        let Some(dtls) = flow.dtls_of(client_is_high) else {
+            return;
+        };
+        let Dtls { association, session } = &mut **dtls.get_or_insert_default();
+        session.touch(datagram.time);
+        connection.enter(session, client_is_high);
+        let Stage { cause, budget, engines, stats, sink, .. } = self;
+        let outcome = association.datagram(from, datagram.payload, truncated, budget, |side, given| {
+            let message = match given {
+                Given::Another(message)
+                    if is_answered(connection) && ClientHello::parse(message.body, Framing::Dtls).is_ok() =>
+                {
+                    return Taken::Begins;
+                }
+                Given::First(message) => {
+                    begin_anew(connection);
+                    message
+                }
+                Given::Message(message) | Given::Another(message) | Given::Start(message) => message,
+            };
             let handshake = Handshake {
                 carrier: Carrier::Dtls,
-                side: *side,
+                side,
                 cause: *cause,
                 connection,
                 methods: &mut engines.methods,
                 stats,
                 sink: *sink,
             };
+            if let Given::Start(_) = given {
+                handshake.unfinished(&message);
+                return Taken::Read;
+            }
             match handshake.read(&message) {
                 Err(_) => Taken::Malformed,
-                Ok(_) if begins => Taken::Begins,
                 Ok(_) => Taken::Read,
             }
         });
+        connection.exchange(session);
         stats.duplicate_bytes += outcome.duplicate as u64;
         stats.conflicting_bytes += outcome.conflicting as u64;
         stats.refused_bytes += (outcome.refused + outcome.dropped) as u64;
         if let Some(error) = outcome.error {
             stats.count_malformed(Protocol::Dtls, error);
         }
-        connection.carried = Carried::Dtls(association);
     }
-}
-
-/// One datagram's payload.
-#[derive(Clone, Copy)]
-struct Datagram<'a> {
-    /// As captured.
-    payload: &'a [u8],
-    /// Bytes on the wire.
-    wire_len: usize,
 }

@@ -47,16 +47,18 @@ impl<S: Sink> Stage<'_, S> {
         if decoded.payload_len == 0 {
             return;
         }
-        let seen = ssh.seen.get_mut(self.side as usize);
-        if !seen.is_some_and(|seen| seen.take(segment.seq, decoded.payload_len)) {
-            // A retransmission, of which nothing is new.
-            return;
-        }
+        let mut seq = segment.seq;
         for length in wire_segments(decoded.payload_len, gso_size) {
-            let Some(window) = window(connection) else {
+            let Carried::Ssh(ssh) = &mut connection.carried else {
                 return;
             };
-            if window.packet(from_client, length) {
+            // Not a retransmission, of which nothing is new.
+            let is_new = ssh.seen.get_mut(self.side as usize).is_some_and(|seen| seen.take(seq, length));
+            seq = seq.wrapping_add(length);
+            if is_new
+                && let Some(window) = &mut ssh.window
+                && window.packet(from_client, length)
+            {
                 tell_window(connection, self.cause, &mut self.engines.methods.text, self.sink);
             }
         }

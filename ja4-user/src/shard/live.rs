@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use aya::maps::{MapData, RingBuf};
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Sender, TrySendError};
 use ja4_common::flow::{FlowEntry, FlowKey, shard_of};
 use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader, VERSION, flag};
 use ja4_common::select::Class;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
 use zerocopy::FromBytes;
 
 use super::core::{Core, FlowBooks, Limits, Now};
 use super::engines::Engines;
 use super::flows::UserFlows;
+use super::post::{Inbox, Route};
 use super::stats::{CoreStats, Unwrapped};
 use super::unwrap::{Unwrapper, Whole};
 use crate::capture::ebpf::{AsleepFlag, FlowMap};
@@ -62,9 +62,6 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Of so many connections one may be in a nested tunnel.
 const NESTED_SHARE: usize = 8;
-
-/// Datagrams that may wait on the way from one shard to another.
-pub const ROUTE: usize = 256;
 
 /// What all threads of a run share.
 #[derive(Debug, Default)]
@@ -111,9 +108,9 @@ pub struct Shard {
     /// Which shard it is.
     pub index: u32,
     /// Ways to every shard, for what was put together of fragments here and belongs there.
-    pub routes: Vec<Sender<Whole>>,
+    pub routes: Vec<Route>,
     /// Where the others' ways to this shard end.
-    pub inbox: Receiver<Whole>,
+    pub inbox: Inbox,
     /// Its handle of the kernel's flows.
     pub flows: FlowMap,
     /// Its flag in the kernel.
@@ -175,7 +172,7 @@ impl Shard {
             let mut taken = 0;
             // What was put together elsewhere has its place in time among the records: an answer in the ring may have been
             // what woke this shard, and come behind its question.
-            let mut routed = inbox.try_recv().ok();
+            let mut routed = inbox.next();
             while taken < BATCH
                 && let Some(record) = ring.next()
             {
@@ -185,7 +182,7 @@ impl Shard {
                         newest = header.time;
                         while let Some(whole) = routed.take_if(|whole| whole.time.0 <= header.time) {
                             unopened.whole(&whole, &mut core, &mut books, &mut engines, &mut sink);
-                            routed = inbox.try_recv().ok();
+                            routed = inbox.next();
                         }
                         let interface = interfaces.iter().position(|index| *index == header.ifindex);
                         let interface = interface.map_or(u32::MAX, |index| index as u32);
@@ -204,7 +201,7 @@ impl Shard {
             }
             while let Some(whole) = routed {
                 unopened.whole(&whole, &mut core, &mut books, &mut engines, &mut sink);
-                routed = inbox.try_recv().ok();
+                routed = inbox.next();
             }
             let now = Instant::now();
             if now.duration_since(flushed) >= FLUSH {
@@ -241,13 +238,13 @@ impl Shard {
             } else {
                 asleep.set(true);
                 // A record that came before the flag was up wakes nobody, but poll finds it.
-                wait(&ring, EVICT.saturating_sub(now.duration_since(evicted)));
+                inbox.sleep(Some(ring.as_fd()), EVICT.saturating_sub(now.duration_since(evicted)));
                 asleep.set(false);
             }
         }
         // The other shards may still have something for this one. The last of them to come here ends the wait of all.
         unopened.routes.clear();
-        while let Ok(whole) = inbox.recv_timeout(FAREWELL) {
+        while let Ok(whole) = inbox.wait(FAREWELL) {
             unopened.whole(&whole, &mut core, &mut books, &mut engines, &mut sink);
         }
         core.finish(Now { time: wall_clock(), packet: None }, &mut books, &mut engines, &mut sink);
@@ -256,13 +253,6 @@ impl Shard {
         gauge.stats = unopened.stats(core.stats());
         gauge.foreign = foreign;
     }
-}
-
-/// Sleeps until the kernel wakes the ring's reader, or for so long.
-fn wait(ring: &RingBuf<MapData>, patience: Duration) {
-    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
-    // Interrupted or not, the loop looks at everything anew.
-    let _woken = poll(&mut [PollFd::new(ring.as_fd(), PollFlags::POLLIN)], timeout);
 }
 
 /// A record's header, its time since the Unix epoch, and the bytes that follow it.
@@ -287,7 +277,7 @@ struct KernelBooks {
 struct Unopened {
     knobs: Knobs,
     index: u32,
-    routes: Vec<Sender<Whole>>,
+    routes: Vec<Route>,
     unwrapper: Unwrapper,
     defragmenter: Defragmenter,
     /// Datagrams put together here and handed to another shard, and those that it had no room for.
@@ -325,10 +315,8 @@ impl Unopened {
         if owner == self.index {
             return self.whole(&whole, core, books, engines, sink);
         }
-        match self.routes.get(owner as usize).map(|route| route.try_send(whole)) {
-            Some(Ok(())) => self.routed += 1,
-            Some(Err(_)) | None => self.lost += 1,
-        }
+        let sent = self.routes.get(owner as usize).is_some_and(|route| route.send(whole));
+        (self.routed, self.lost) = (self.routed + u64::from(sent), self.lost + u64::from(!sent));
     }
 
     fn whole(

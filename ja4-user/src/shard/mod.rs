@@ -14,6 +14,7 @@ pub mod live;
 mod merge;
 mod opening;
 mod places;
+pub mod post;
 pub mod replay;
 pub mod report;
 mod ssh;

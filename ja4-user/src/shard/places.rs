@@ -1,6 +1,7 @@
 //! Where the directions of fragmented flows are met.
 
 use ja4_common::flow::{Direction, FlowKey};
+use ja4_common::select::REBIND_AFTER;
 
 use crate::event::Time;
 use crate::flow::FlowTable;
@@ -8,9 +9,6 @@ use crate::flow::FlowTable;
 /// Flows whose datagrams come in fragments and may be copies: those of the last second. One that is forgotten too early
 /// is taken a second time, no more.
 const FLOWS: usize = 1024;
-
-/// After this long without a packet at its place, a direction may move to another one; as in the filter.
-const REBIND_AFTER: u64 = 1_000_000_000;
 
 /// Where the datagrams of a direction were put together last.
 #[derive(Clone, Copy, Debug)]

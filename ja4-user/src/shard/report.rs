@@ -48,6 +48,7 @@ pub fn shards(stats: &CoreStats) -> Group {
         .count("refused_bytes", stats.refused_bytes)
         .count("refused_attribute_bytes", stats.refused_attribute_bytes)
         .count("unfinished_messages", stats.unfinished_messages)
+        .count("gave_way", stats.gave_way)
         .count("held_bytes", stats.held_bytes)
         .count("attribute_bytes", stats.attribute_bytes)
         .group("undecodable", named(DecodeError::ALL.map(DecodeError::as_str), &stats.undecodable))

@@ -62,6 +62,8 @@ pub struct CoreStats {
     pub refused_bytes: u64,
     /// Streams given up with a message unfinished, or with bytes that waited for missing ones.
     pub unfinished_messages: u64,
+    /// Connections whose messages under way made room for others.
+    pub gave_way: u64,
     /// Bytes of what is known of connections that found no room, and JA4SSH not told for that.
     pub refused_attribute_bytes: u64,
     /// Connections begun.
@@ -151,6 +153,7 @@ impl CoreStats {
         self.conflicting_bytes += other.conflicting_bytes;
         self.refused_bytes += other.refused_bytes;
         self.unfinished_messages += other.unfinished_messages;
+        self.gave_way += other.gave_way;
         self.refused_attribute_bytes += other.refused_attribute_bytes;
         self.opened += other.opened;
         sum(&mut self.ended, &other.ended);

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use ja4_common::begin::Begin;
+use ja4_common::begin::{self, Begin};
 
 use super::stage::Stage;
 use super::stats::Protocol;
@@ -12,8 +12,9 @@ use super::unfinished::tell_unfinished_stream;
 use super::{http, ssh};
 use crate::event::{Side, Sink};
 use crate::fingerprint::Carrier;
-use crate::flow::connection::{Carried, Connection};
+use crate::flow::connection::Connection;
 use crate::flow::stream::{Half, Start, Stream, begins};
+use crate::flow::{Budget, Outcome};
 use crate::wire::tls::Status;
 use crate::wire::{http1, http2};
 
@@ -58,17 +59,16 @@ impl<S: Sink> Stage<'_, S> {
 
     /// The stream that the segment belongs to, taken out of the connection.
     fn half(&mut self, connection: &mut Connection, seq: u32, payload: &[u8], anew: bool) -> Option<Box<Half>> {
-        let begin = begins(payload);
+        let begin = match begins(payload) {
+            // Less than the header of the hello that the filter has seen begin.
+            Begin::Nothing if anew => Begin::ClientHello,
+            begin => begin,
+        };
         let first_seq = connection.first_seq.get(self.side as usize).copied().flatten();
         if let Some(mut half) = connection.halves.get_mut(self.side as usize).and_then(Option::take) {
             let unfinished = half.is_unfinished();
-            if begin != Begin::Nothing {
-                half.go_back(seq, first_seq, self.budget);
-            }
-            if anew {
-                half.skip_to(seq, begin, self.budget);
-            }
-            self.stats.unfinished_messages += u64::from(unfinished && !half.is_unfinished());
+            let gives_up = half.approach(seq, begin, anew, first_seq, self.budget);
+            self.stats.unfinished_messages += u64::from(gives_up || (unfinished && !half.is_unfinished()));
             return Some(half);
         }
         let half = match connection.read.get(self.side as usize).copied().flatten() {
@@ -80,7 +80,7 @@ impl<S: Sink> Stage<'_, S> {
             None if anew && begin != Begin::Nothing => Half::midway(seq, first_seq),
             None if let Some(first) = first_seq => Half::new(first),
             _ => {
-                if !matches!(connection.carried, Carried::Ssh(_)) {
+                if !connection.is_ssh {
                     self.stats.stray_segments += 1;
                 }
                 return None;
@@ -88,6 +88,12 @@ impl<S: Sink> Stage<'_, S> {
         };
         Some(Box::new(half))
     }
+}
+
+/// Whether bytes that are too few to tell may be the first of a hello.
+fn is_start_of_hello(bytes: &[u8]) -> bool {
+    const HANDSHAKE: u8 = 22;
+    bytes.len() < begin::SHORTEST as usize && bytes.first() == Some(&HANDSHAKE)
 }
 
 /// What reads bytes that are in order.
@@ -101,17 +107,48 @@ pub(super) struct Reader<'a, S> {
 }
 
 impl<S: Sink> Reader<'_, S> {
+    /// Reads what the side's stream of HTTP/1 holds behind bytes that never came: each request stands by
+    /// itself.
+    pub(super) fn read_held(mut self, budget: &mut Budget) {
+        let place = self.side as usize;
+        let Some(mut half) = self.connection.halves.get_mut(place).and_then(Option::take) else {
+            return;
+        };
+        if matches!(half.stream, Stream::Http1(_)) && half.reassembly.held_pieces() > 0 {
+            self.stats.unfinished_messages += u64::from(half.is_unfinished());
+            let mut outcome = Outcome::default();
+            let mut reading = ControlFlow::Continue(());
+            while half.pass_gap(budget, &mut outcome, |stream, bytes| {
+                if reading.is_continue() {
+                    reading = self.read(stream, bytes);
+                }
+            }) {}
+            self.stats.count_reassembly(&outcome);
+        }
+        if let Some(half_place) = self.connection.halves.get_mut(place) {
+            *half_place = Some(half);
+        }
+    }
+
+    /// The stream is, from here on, nothing that is read.
+    fn leave(&mut self, stream: &mut Stream) -> ControlFlow<()> {
+        *stream = Stream::Other;
+        self.stats.stray_segments += u64::from(!self.connection.is_ssh);
+        ControlFlow::Continue(())
+    }
+
     /// Reads the next bytes; breaks where the stream has no more to say.
     fn read(&mut self, stream: &mut Stream, bytes: &[u8]) -> ControlFlow<()> {
         match stream {
             Stream::Unknown(start) => {
                 let mut kept = *start;
                 let rest = kept.take(bytes);
-                match kept.kind(self.side) {
+                match kept.kind(self.side, self.connection.is_ssh) {
                     None => {
                         *start = kept;
                         ControlFlow::Continue(())
                     }
+                    Some(Stream::Other) => self.leave(stream),
                     Some(kind) => {
                         let earlier = start.as_bytes().len();
                         *stream = kind;
@@ -125,7 +162,11 @@ impl<S: Sink> Reader<'_, S> {
                 }
             }
             _ if bytes.is_empty() => ControlFlow::Continue(()),
-            Stream::Other => ControlFlow::Break(()),
+            Stream::Other if begins(bytes) == Begin::Nothing && !is_start_of_hello(bytes) => self.leave(stream),
+            Stream::Other => {
+                *stream = Stream::Unknown(Start::default());
+                self.read(stream, bytes)
+            }
             Stream::Tls(tls) => {
                 let status = tls.push(bytes, |message| {
                     let handshake = Handshake {
@@ -165,7 +206,8 @@ impl<S: Sink> Reader<'_, S> {
                         self.read(stream, &held)?;
                         self.read(stream, rest)
                     }
-                    http1::Status::Lost | http1::Status::Ended => ControlFlow::Break(()),
+                    http1::Status::Lost => self.leave(stream),
+                    http1::Status::Ended => ControlFlow::Break(()),
                 }
             }
             Stream::Http2(http) => match http.push(bytes, |request| http::request(self, Ok(request))) {

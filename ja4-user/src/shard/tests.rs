@@ -3,13 +3,27 @@
 use ::tests::conversation::TcpConversation;
 use ::tests::handmade::Handmade;
 use ::tests::hello;
+use ::tests::random::SplitMix64;
 use ja4_common::Slice;
 use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
 
+#[cfg(feature = "ja4plus")]
+use ::tests::packets::Packet;
+#[cfg(feature = "ja4plus")]
+use ja4_common::record::{RecordHeader, flag};
+#[cfg(feature = "ja4plus")]
+use ja4_common::select::Class;
+
+#[cfg(feature = "ja4plus")]
+use super::core::Core;
+#[cfg(feature = "ja4plus")]
+use super::flows::UserFlows;
 use super::lane::{CapturedFrame, Lane};
 use super::{Engines, Limits, Now};
 use crate::event::{Connection, Fingerprint, Method, Sink, Time};
+#[cfg(feature = "ja4plus")]
+use crate::packet;
 
 /// Connections of the lane under test, and those that come.
 const CONNECTIONS: usize = 500;
@@ -45,20 +59,24 @@ impl Sink for Ends {
 
 /// Has [`CONNECTIONS`] told to a lane; gives the lane's figures before their end and after, and the ends.
 fn flood(tell: impl Fn(&mut TcpConversation)) -> ([super::stats::CoreStats; 2], Ends) {
-    let limits =
-        Limits { connections: CONNECTIONS, idle: u64::MAX, reassembly: 1 << 20, ssh_window: Limits::SSH_WINDOW };
+    flood_within(1 << 20, |talk, _| tell(talk))
+}
+
+/// The same with so much memory for what waits, and numbered.
+fn flood_within(reassembly: usize, tell: impl Fn(&mut TcpConversation, usize)) -> ([super::stats::CoreStats; 2], Ends) {
+    let limits = Limits { connections: CONNECTIONS, idle: u64::MAX, reassembly, ssh_window: Limits::SSH_WINDOW };
     let (mut lane, mut engines, mut ends) = (Lane::new(&limits), Engines::default(), Ends::default());
     let knobs = Knobs::new([1, 2]);
     let mut number = 0;
     for client in 0..CONNECTIONS {
         let mut talk = TcpConversation::between(&format!("10.0.0.1:{}", 20_000 + client), "10.0.0.2:443");
-        tell(talk.handshake());
+        tell(talk.handshake(), client);
         for packet in talk.packets() {
             number += 1;
             let slice = Slice { bytes: &packet.frame, wire_len: packet.frame.len() };
             let frame = CapturedFrame { start: Start::Ethernet, slice, time: Time(number), interface: 0, number };
             lane.frame(&frame, &knobs, &mut engines, &mut ends);
-            assert!(lane.stats().attribute_bytes <= BOUND);
+            assert!(lane.stats().attribute_bytes <= BOUND && lane.stats().held_bytes <= reassembly as u64);
         }
     }
     let before = lane.stats();
@@ -89,6 +107,26 @@ fn texts_of_many_connections_stay_within_their_bound() {
     assert_eq!((after.attribute_bytes, ends.last), (0, Some(false)));
 }
 
+#[test]
+fn halves_of_messages_do_not_keep_the_room_of_those_that_come_later() {
+    // All but a few begin a hello and never end it; room is for a tenth of them.
+    let hello =
+        hello::records(&hello::Shape::PostQuantum.client_hello("h.example", &mut SplitMix64::new(1)), usize::MAX);
+    let (first, second) = hello.split_at(1400);
+    let whole = |client: usize| client % 50 == 49;
+    let ([before, after], ends) = flood_within(50 * 2000, |talk, client| {
+        talk.client(first);
+        if whole(client) {
+            talk.client(second);
+        }
+    });
+    assert_eq!(ends.named, (0..CONNECTIONS).filter(|client| whole(*client)).count());
+    assert!(before.gave_way > CONNECTIONS as u64 / 2, "{}", before.gave_way);
+    // The oldest gave way, each counted once as unfinished.
+    assert_eq!((after.unfinished_messages, after.held_bytes), ((CONNECTIONS - ends.named) as u64, 0));
+    assert_eq!(before.refused_bytes, 0);
+}
+
 #[cfg(feature = "ja4plus")]
 #[test]
 fn ssh_windows_of_many_connections_stay_within_their_bound() {
@@ -103,4 +141,49 @@ fn ssh_windows_of_many_connections_stay_within_their_bound() {
     // A window that there was no room for gives no value, one that there was gives its own.
     assert!((CONNECTIONS / 4..CONNECTIONS).contains(&ends.ssh), "{}", ends.ssh);
     assert_eq!(after.attribute_bytes, 0);
+}
+
+/// The JA4SSH values that are told.
+#[cfg(feature = "ja4plus")]
+#[derive(Default)]
+struct Ja4ssh(Vec<String>);
+
+#[cfg(feature = "ja4plus")]
+impl Sink for Ja4ssh {
+    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+        if event.method == Method::Ja4ssh {
+            self.0.push(event.value.to_owned());
+        }
+    }
+
+    fn connection(&mut self, _: &Connection<'_>) {}
+}
+
+#[cfg(feature = "ja4plus")]
+#[test]
+fn of_a_super_packet_that_comes_again_in_part_what_is_new_counts() {
+    /// Ethernet, IPv4, TCP with timestamps.
+    const HEADERS: u16 = 14 + 20 + 32;
+    let mut talk = TcpConversation::between("10.0.0.1:50000", "10.0.0.2:22");
+    // Segments of 100 bytes: three, the last two of them and a new one, all four.
+    talk.client_at(0, &[1; 300]).client_at(100, &[1; 300]).client_at(0, &[1; 400]);
+    let limits = Limits { connections: 1, idle: u64::MAX, reassembly: 1 << 20, ssh_window: Limits::SSH_WINDOW };
+    let (mut core, mut books, mut engines) = (Core::new(&limits), UserFlows::with_capacity(1), Engines::default());
+    let mut told = Ja4ssh::default();
+    for Packet { frame, .. } in talk.packets() {
+        let header = RecordHeader {
+            class: Class::Ssh as u8,
+            flags: flag::FROM_CLIENT | flag::HEADERS_ONLY,
+            l3: 14,
+            l4: 14 + 20,
+            payload: HEADERS,
+            payload_len: frame.len() as u32 - u32::from(HEADERS),
+            gso_size: 100,
+            ..RecordHeader::default()
+        };
+        let packet = packet::Packet { header: &header, bytes: frame, interface: 0, number: None };
+        core.packet(&packet, &mut books, &mut engines, &mut told);
+    }
+    core.finish(Now { time: Time(9), packet: None }, &mut books, &mut engines, &mut told);
+    assert_eq!(told.0, ["c100s0_c4s0_c0s0"]);
 }

@@ -87,7 +87,7 @@ impl<S: Sink> Handshake<'_, S> {
             tls.version = version_name(hello.version());
         }
         tls.ech = hello.has_encrypted_client_hello();
-        if connection.told_of(Method::Ja4) >= MAX_HELLOS {
+        if connection.surplus || connection.told_of(Method::Ja4) >= MAX_HELLOS {
             return Err(WireError::TooMany);
         }
         let Methods { forms, ja4, ja4_values: values, .. } = &mut *self.methods;

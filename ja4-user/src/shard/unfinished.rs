@@ -2,28 +2,47 @@
 
 use super::engines::Engines;
 use super::stats::CoreStats;
+use super::stream::Reader;
 use super::tls::Handshake;
 use crate::event::{Cause, Side, Sink};
 use crate::fingerprint::Carrier;
-use crate::flow::connection::{Carried, Connection};
+use crate::flow::Budget;
+use crate::flow::connection::{Carried, Connection, Dtls};
 use crate::flow::stream::Stream;
 
-/// Counts all that a connection has left unfinished, before it is released.
+/// Counts all that a connection has left unfinished, before it is released, and tells of requests that wait
+/// for one that never came.
 pub(super) fn tell_unfinished(
     connection: &mut Connection,
     cause: Cause,
     engines: &mut Engines,
     stats: &mut CoreStats,
+    budget: &mut Budget,
     sink: &mut impl Sink,
 ) {
+    Reader { side: Side::Client, cause, connection, engines, stats, sink }.read_held(budget);
     for side in [Side::Client, Side::Server] {
         tell_unfinished_stream(connection, side, cause, engines, stats, sink);
     }
-    stats.unfinished_messages += match &connection.carried {
-        Carried::Quic(quic) => quic.state.unfinished(),
-        Carried::Dtls(association) => association.unfinished(),
-        Carried::Ssh(_) | Carried::Nothing => 0,
+    let mut datagrams = match std::mem::take(&mut connection.carried) {
+        Carried::Datagrams(datagrams) => datagrams,
+        other => return connection.carried = other,
     };
+    stats.unfinished_messages += datagrams.quic.unfinished();
+    for (dtls, client_is_high) in datagrams.dtls.iter_mut().zip([false, true]) {
+        let Some(Dtls { association, session }) = dtls.as_deref_mut() else {
+            continue;
+        };
+        stats.unfinished_messages += association.unfinished();
+        connection.enter(session, client_is_high);
+        association.tell_starts(|side, start| {
+            let methods = &mut engines.methods;
+            let handshake = Handshake { carrier: Carrier::Dtls, side, cause, connection, methods, stats, sink };
+            handshake.unfinished(&start);
+        });
+        connection.exchange(session);
+    }
+    connection.carried = Carried::Datagrams(datagrams);
 }
 
 /// Counts what one side's stream has left unfinished, before it is closed, and tells of the certificates

@@ -177,7 +177,7 @@ impl Unwrapper {
         if self.places.is_copy((hash, key, from), info.place(), whole.time, filtered) {
             return self.stats.copies += 1;
         }
-        let mut open_handed = OpenHanded::new(core.client_is_low(hash, &key));
+        let mut open_handed = OpenHanded::new(core.client_is_low(hash, &key), headers.seq);
         match select(&slice, start, || info, &mut open_handed, knobs, &mut self.work) {
             Verdict::Selected => {
                 // Its counts are not the flow's.
@@ -215,8 +215,8 @@ struct OpenHanded {
 }
 
 impl OpenHanded {
-    fn new(client_is_low: Option<bool>) -> Self {
-        let hungry = Direction { phase: phase::TEXT, budget: u32::MAX, ..Direction::default() };
+    fn new(client_is_low: Option<bool>, seq: u32) -> Self {
+        let hungry = Direction { phase: phase::TEXT, mark: seq, budget: u32::MAX, ..Direction::default() };
         let client = if client_is_low == Some(false) { client::HIGH } else { client::LOW };
         let entry = FlowEntry { low: hungry, high: hungry, client, ..FlowEntry::default() };
         Self { known: client_is_low.is_some(), entry }

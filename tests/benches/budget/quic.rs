@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use ja4_user::event::{Side, Time};
+use ja4_user::event::Time;
 use ja4_user::fingerprint::ja4::{Ja4Engine, Ja4Values};
 use ja4_user::fingerprint::{Carrier, Forms};
-use ja4_user::flow::quic::{Datagram, Given, QuicEngine, QuicState};
+use ja4_user::flow::quic::{Connections, Datagram, QuicEngine};
 use ja4_user::flow::{Budget, Limits};
 use ja4_user::wire::quic::{PacketKeys, V1};
 use ja4_user::wire::tls::{ClientHello, Framing};
@@ -83,28 +83,26 @@ impl Default for Reader {
 impl Reader {
     /// Nanoseconds for the datagram of this number of each connection, which ends its hello.
     fn round(&mut self, connections: &[Vec<Vec<u8>>], number: usize) -> Result<f64> {
-        let mut states: Vec<QuicState> = connections.iter().map(|_| QuicState::default()).collect();
-        for (state, datagrams) in states.iter_mut().zip(connections) {
-            datagrams[..number].iter().for_each(|datagram| self.take(state, datagram));
+        let mut flows: Vec<Connections<()>> = connections.iter().map(|_| Connections::default()).collect();
+        for (flow, datagrams) in flows.iter_mut().zip(connections) {
+            datagrams[..number].iter().for_each(|datagram| self.take(flow, datagram));
         }
         let before = self.read;
         let begun = Instant::now();
-        for (state, datagrams) in states.iter_mut().zip(connections) {
-            self.take(state, black_box(&datagrams[number]));
+        for (flow, datagrams) in flows.iter_mut().zip(connections) {
+            self.take(flow, black_box(&datagrams[number]));
         }
         let time = begun.elapsed();
-        states.iter_mut().for_each(|state| state.close(&mut self.budget));
+        flows.iter_mut().for_each(|flow| flow.close(&mut self.budget));
         ensure!(self.read - before == connections.len(), "{} hellos", self.read - before);
         Ok(each(time))
     }
 
-    fn take(&mut self, state: &mut QuicState, payload: &[u8]) {
+    fn take(&mut self, flow: &mut Connections<()>, payload: &[u8]) {
         let Self { engine, budget, ja4, values, read } = self;
-        let datagram = Datagram { payload, wire_len: payload.len(), from: Side::Client, time: Time(0), ttl: 64 };
-        let _ = state.datagram(engine, &datagram, budget, |given| {
-            if let Given::Message(_, message) = given
-                && let Ok(hello) = ClientHello::parse(message.body, Framing::Tls)
-            {
+        let datagram = Datagram { payload, wire_len: payload.len(), from_high: false, time: Time(0), ttl: 64 };
+        let _ = flow.datagram(engine, &datagram, budget, |(), given| {
+            if let Ok(hello) = ClientHello::parse(given.message.body, Framing::Tls) {
                 ja4.ja4(&hello, Carrier::Quic, Forms::Value, values);
                 *read += 1;
             }

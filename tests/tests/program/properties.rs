@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use ja4_common::Slice;
 use ja4_common::flow::{FlowEntry, FlowKey, shard_of};
-use ja4_common::headers::{PROTO_TCP, PROTO_UDP, Parsed, Start, Transport, parse};
+use ja4_common::headers::{ETHERTYPE_ETHERNET, PROTO_TCP, PROTO_UDP, Parsed, Start, Transport, parse};
 use ja4_common::knobs::Knobs;
 use ja4_common::record::{FrameInfo, flag};
 use ja4_common::select::Class;
@@ -13,11 +13,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tests::carrier::{Carrier, Gre, Tunnel};
 use tests::fragment::Fragments;
-use tests::packets::ACK;
+use tests::packets::{ACK, Envelope};
 use tests::udp::Datagram;
 
 use crate::duel::{SEED, SHORTEST};
-use crate::frames::{Setting, dtls, initial, long, segment, stories};
+use crate::frames::{Setting, between, dtls, initial, long, segment, stories};
 use crate::model::Model;
 
 /// Any packet's addresses and ports.
@@ -110,12 +110,14 @@ fn same_either_way(frames: &[Vec<u8>], missing: usize) -> Result<(), TestCaseErr
     let mut long = Model::new(Knobs::new(SEED));
     for frame in frames {
         let slice = Slice { bytes: frame, wire_len: frame.len() + missing };
-        let Some(&[high, low]) = frame.get(SHORTEST - 2..SHORTEST) else {
-            // No EtherType, so there is no other way: it is enough that nothing panics.
+        let ethertype = frame.get(SHORTEST - 2..SHORTEST).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
+        // Without EtherType there is no other way, and that of bridged Ethernet says only behind another header that a
+        // second Ethernet header follows: it is enough that nothing panics.
+        let Some(ethertype) = ethertype.filter(|ethertype| *ethertype != ETHERTYPE_ETHERNET) else {
             short.judge(&slice, Start::Ethernet, FrameInfo::default());
             continue;
         };
-        let network = Start::Network { ethertype: u16::from_be_bytes([high, low]), offset: SHORTEST };
+        let network = Start::Network { ethertype, offset: SHORTEST };
         let quick = short.judge(&slice, Start::Ethernet, FrameInfo::default());
         prop_assert_eq!(quick, long.judge(&slice, network, FrameInfo::default()));
     }
@@ -135,6 +137,17 @@ fn eight_bytes_of_a_stranger_are_no_hello() {
     trailer.extend([22, 3, 1, 6, 0xd4, 1, 0, 6, 0xd0, 3, 3]);
     same_either_way(&[frame], 0).unwrap();
     same_either_way(&[trailer], 0).unwrap();
+}
+
+/// What a bare ACK announces is looked at where its port is that of SSH, although it begins nothing.
+#[test]
+fn a_cut_ack_to_the_port_of_ssh_is_judged_the_same() {
+    for ends in [("10.0.0.1:51506", "10.0.0.2:22"), ("[fd00::1]:22", "[fd00::2]:51506")] {
+        let mut frame = between(ends, &Envelope::default(), 1, ACK, &[1; 12], &[]);
+        same_either_way(std::slice::from_ref(&frame), 0).unwrap();
+        frame.pop();
+        same_either_way(&[frame], 0).unwrap();
+    }
 }
 
 proptest! {

@@ -156,3 +156,31 @@ fn hellos_that_nobody_answers_are_few() {
     let then = events(&talk);
     assert_eq!((values(&then, "ja4").len(), values(&then, "ja4s").len()), (2, 1));
 }
+
+#[test]
+fn hellos_say_who_is_the_client() {
+    // A hello of either side from the wrong end, before everything.
+    let wrong: [fn(&mut UdpConversation, &[u8]); 2] =
+        [|talk, _| _ = talk.server(&client_hello(9)), |talk, hello| _ = talk.client(hello)];
+    for (what, wrong) in wrong.iter().enumerate() {
+        let mut talk = talk();
+        wrong(&mut talk, &server_flight());
+        talk.client(&client_hello(1)).server(&server_flight());
+        let events = events(&talk);
+        let genuine: Vec<_> = fingerprints(&events).into_iter().filter(|event| event["src_port"] == 51234).collect();
+        let kinds: Vec<_> = genuine.iter().map(|event| event["fingerprint"]["type"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["ja4", "ja4s", "ja4x"], "{what}");
+        let end = events::of_type(&events, "connection")[0];
+        assert_eq!((&end["src_port"], &end["tls"]["cipher"]), (&51234.into(), &"0xc02b".into()), "{what}");
+    }
+    // The roles turn later.
+    let mut talk = talk();
+    talk.client(&client_hello(1)).server(&server_flight()).server(&client_hello(2)).client(&server_flight());
+    let events = events(&talk);
+    let told: Vec<_> = fingerprints(&events)
+        .into_iter()
+        .map(|event| (event["fingerprint"]["type"].as_str().unwrap(), event["src_port"].as_u64().unwrap()))
+        .collect();
+    let both = [51234, 4433].map(|port| ["ja4", "ja4s", "ja4x"].map(|kind| (kind, port)));
+    assert_eq!(told, both.concat());
+}

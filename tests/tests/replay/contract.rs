@@ -128,3 +128,17 @@ fn table_is_for_the_eye() {
     let outcome = run(&plain(), &["--format", "table"]).has(Shape::Browser.ja4()).has("example.org").has("10.0.0.1");
     assert!(!outcome.stdout().contains('{'), "{}", outcome.stdout());
 }
+
+#[test]
+fn the_version_says_which_kernel_programs_the_binary_carries() {
+    let short = Sensor::new().run(&["-V"]).ok();
+    assert_eq!(short.stdout().lines().count(), 1);
+    let long = Sensor::new().run(&["--version"]).ok();
+    let lines: Vec<_> = long.stdout().lines().collect();
+    assert_eq!(lines[0], short.stdout().trim_end());
+    let record = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ja4-ebpf/object/provenance.toml");
+    let record = fs::read_to_string(record).unwrap();
+    let digest = lines[1].strip_prefix("kernel programs: SHA-256 ").unwrap();
+    assert!(record.contains(&format!("object-sha256 = \"{digest}\"")), "{digest}");
+    assert!(lines[2].starts_with("built with: rustc "), "{}", lines[2]);
+}

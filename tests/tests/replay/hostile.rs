@@ -1,5 +1,7 @@
 //! What others put into a connection, or the network loses, does not hide a handshake.
 
+use tests::carrier::{Carrier, Tunnel};
+
 use super::*;
 
 /// What the replay of this conversation says of the last statistics.
@@ -33,8 +35,8 @@ fn survives(inject: impl FnOnce(&mut TcpConversation)) -> Vec<Value> {
 #[test]
 fn a_forged_hello_ahead_of_the_stream() {
     let forged = client_hello(Shape::Device);
-    // In the window, beyond what is held, and nowhere near.
-    for offset in [5_000, 100_000, 5_000_000, 0_u32.wrapping_sub(9_000)] {
+    // In the window, beyond what is held, nowhere near, and behind.
+    for offset in [5_000, 100_000, 5_000_000, 0_u32.wrapping_sub(9_000), 0_u32.wrapping_sub(2 << 20)] {
         survives(|talk| {
             talk.client_at(offset, &forged);
         });
@@ -174,4 +176,73 @@ fn what_is_too_long_for_a_handshake_is_said_to_be() {
     }
     let events = replay(&talk);
     assert_eq!(events::stats_u64(counters(&events), &["kernel", "unselected_by", "spent"]), 1);
+}
+
+#[test]
+fn nothing_else_begins_within_ssh() {
+    let (request, hello) = (get("/"), client_hello(Shape::Device));
+    let forged: [&[u8]; 3] = [request.as_bytes(), &hello, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"];
+    for port in [22, 2222] {
+        for offset in [9_000, 10_000, 500 << 20] {
+            for forged in forged {
+                let mut talk = TcpConversation::between("10.0.0.1:51234", &format!("10.0.0.2:{port}"));
+                talk.handshake().server(b"SSH-2.0-one\r\n").client(b"SSH-2.0-two\r\n");
+                talk.client(&[0; 9000]).server(&[0; 9000]);
+                for packet in 0..150 {
+                    if packet == 10 {
+                        talk.client_at(offset, forged).server_at(offset, forged);
+                    }
+                    talk.client_at(9013 + packet * 36, &[0x80; 36]).server_at(9013 + packet * 52, &[0x81; 52]);
+                }
+                let events = replay(&talk);
+                assert!(values(&events, "ja4h").is_empty() && values(&events, "ja4").is_empty());
+                let ssh = values(&events, "ja4ssh");
+                assert_eq!(ssh.len(), 2, "{port}, {offset}: {ssh:?}");
+                assert!(ssh.iter().all(|value| value.starts_with("c36s52_")), "{ssh:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn segments_from_nowhere_take_little_of_what_is_read_of_a_handshake() {
+    let hello = client_hello(Shape::PostQuantum);
+    for place in [50 << 20, 0_u32.wrapping_sub(900 << 20)] {
+        let mut talk = TcpConversation::new();
+        talk.handshake();
+        let forged = |talk: &mut TcpConversation| {
+            for number in 0..100 {
+                talk.client_at(place.wrapping_add(number * 1460), &[b'z'; 1460]);
+            }
+        };
+        forged(&mut talk);
+        talk.client_at(0, &hello[..5]);
+        forged(&mut talk);
+        talk.client_at(5, &hello[5..]).server(&server_flight());
+        assert_eq!(values(&replay(&talk), "ja4"), [Shape::PostQuantum.ja4()]);
+    }
+}
+
+/// As clouds do that send no more than the first bytes of each packet.
+#[test]
+fn packets_that_a_mirror_has_cut_count_with_their_whole_length() {
+    let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:22");
+    talk.handshake().server(b"SSH-2.0-one\r\n").client(b"SSH-2.0-two\r\n");
+    for _ in 0..100 {
+        talk.client(&[0x80; 36]).server(&[0x81; 1448]).server(&[0x81; 1448]);
+    }
+    talk.close();
+    let tunnel = Carrier::between("192.0.2.1", "192.0.2.2", Tunnel::Vxlan(1));
+    let told = [usize::MAX, 128].map(|most| {
+        let packets: Vec<_> = talk
+            .packets()
+            .iter()
+            .map(|Packet { time, frame }| Packet { time: *time, frame: tunnel.wrap(&frame[..frame.len().min(most)]) })
+            .collect();
+        let events = replay_packets(&packets, &[]);
+        assert_eq!(events::stats_u64(counters(&events), &["kernel", "unparseable_by", "ip_length"]), 0);
+        values(&events, "ja4ssh").into_iter().map(str::to_owned).collect::<Vec<_>>()
+    });
+    assert_eq!(told[0], told[1]);
+    assert!(told[0][0].starts_with("c36s1448_"), "{told:?}");
 }

@@ -68,6 +68,67 @@ fn connections_one_after_the_other_are_told_alike() {
     assert_eq!((values(&events, "ja4ls"), values(&events, "ja4l")), (vec!["525_57"; 4], vec!["525_64"; 4]));
 }
 
+/// Hellos that were not told.
+fn too_many(events: &[Value]) -> u64 {
+    let stats = events::of_type(events, "stats").pop().unwrap();
+    stats["stats"]["shards"]["malformed"]["tls"]["too_many"].as_u64().unwrap_or(0)
+}
+
+#[test]
+fn connections_at_once_are_told_each_by_itself() {
+    let all: Vec<_> = (1..=8).map(|number| (ends(number), format!("{number}.example"))).collect();
+    let mut talk = talk();
+    for (ends, name) in &all {
+        talk.client(&asks(ends, name));
+    }
+    // The first that asks is answered last.
+    for (ends, _) in all.iter().rev() {
+        answers(&mut talk, ends);
+    }
+    let events = events(&talk);
+    let asked = all.iter().map(|(_, name)| ("ja4", 1, name.as_str()));
+    let answered =
+        all.iter().rev().flat_map(|(_, name)| ["ja4s", "ja4ls", "ja4l"].map(|kind| (kind, 1, name.as_str())));
+    assert_eq!(told(&events), asked.chain(answered).collect::<Vec<_>>());
+    assert_eq!(too_many(&events), 0);
+}
+
+#[test]
+fn clients_whose_servers_are_not_captured() {
+    let mut talk = talk();
+    for number in 1..=20 {
+        talk.client(&asks(&ends(number), "one.example")).wait(Duration::from_secs(2));
+    }
+    let events = events(&talk);
+    assert_eq!((values(&events, "ja4").len(), too_many(&events)), (20, 0));
+}
+
+#[test]
+fn a_handshake_packet_of_no_connection_moves_no_latency() {
+    let (genuine, forged) = (ends(1), ends(2));
+    let mut talk = talk();
+    talk.client(&asks(&genuine, "one.example"));
+    let mut random = SplitMix64::new(2);
+    let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
+    let flight = [genuine.initial(From::Server, 0, &hello), genuine.handshake(From::Server, 900, &mut random)].concat();
+    talk.wait(Duration::from_millis(1)).server(&flight).wait(Duration::from_secs(1));
+    talk.client(&forged.handshake(From::Client, 80, &mut random)).wait(Duration::from_secs(1));
+    talk.client(&genuine.handshake(From::Client, 80, &mut random));
+    assert_eq!(values(&events(&talk), "ja4l"), ["1000050_64"]);
+}
+
+#[test]
+fn who_sends_the_first_forged_initial_is_not_the_client_of_the_others() {
+    let mut talk = talk();
+    talk.server(&asks(&ends(2), "two.example")).client(&asks(&ends(1), "one.example"));
+    answers(&mut talk, &ends(1));
+    let events = events(&talk);
+    assert_eq!((values(&events, "ja4"), values(&events, "ja4s")), (vec![JA4; 2], vec![JA4S]));
+    let ja4s = only(&events, "ja4s");
+    assert_eq!((&ja4s["src_port"], &ja4s["tls"]["sni"]), (&51234.into(), &"one.example".into()));
+    assert_eq!(fingerprints(&events)[0]["src_port"], 443);
+}
+
 #[test]
 fn a_decoy_does_not_hide_the_server() {
     let (genuine, forged) = (ends(1), ends(2));
@@ -79,11 +140,24 @@ fn a_decoy_does_not_hide_the_server() {
         }
         answers(&mut talk, &genuine);
         let events = events(&talk);
-        assert_eq!((values(&events, "ja4"), values(&events, "ja4s")), (vec![JA4; 2], vec![JA4S]), "{decoys}");
+        // Eight at once are told, and the others counted.
+        let told = usize::from(decoys + 1).min(8);
+        assert_eq!((values(&events, "ja4"), values(&events, "ja4s")), (vec![JA4; told], vec![JA4S]), "{decoys}");
+        assert_eq!(too_many(&events), u64::from(decoys + 1) - told as u64);
         // From the genuine Initial on.
         let half = (1000 + 50 * (u64::from(decoys) + 1)) / 2;
         assert_eq!(values(&events, "ja4ls"), [format!("{half}_57")]);
     }
+    // Nor do those that fill all places hide the one that comes last.
+    let mut talk_late = talk();
+    for number in 0..50 {
+        talk_late.client(&asks(&ends(2 + number), "two.example"));
+    }
+    talk_late.client(&asks(&genuine, "one.example"));
+    answers(&mut talk_late, &genuine);
+    let late = events(&talk_late);
+    assert_eq!((values(&late, "ja4s"), values(&late, "ja4ls")), (vec![JA4S], vec!["525_57"]));
+    assert_eq!(told(&late).last(), Some(&("ja4l", 1, "one.example")));
     // One that comes first does no harm either.
     let mut talk = talk();
     talk.client(&asks(&forged, "two.example")).wait(Duration::from_secs(1)).client(&asks(&genuine, "one.example"));
@@ -113,14 +187,22 @@ fn what_a_flow_carries_is_not_decided_by_its_first_stray_datagram() {
     let (quic, dtls) = (events(&quic), events(&dtls));
     assert_eq!((values(&quic, "ja4"), values(&quic, "ja4s")), (vec![JA4], vec![JA4S]));
     assert_eq!(values(&dtls, "ja4"), [DTLS_JA4]);
-    // Nor does a stray one change it later.
-    let mut talk = talk();
-    talk.client(&asks(&ends(2), "two.example")).client(&dtls_hello());
-    answers(&mut talk, &ends(2));
-    let events = events(&talk);
-    assert_eq!((values(&events, "ja4"), values(&events, "ja4s")), (vec![JA4], vec![JA4S]));
+    // A whole one is told, whenever it comes, and neither ends nor hides what else there is.
+    let mut before = talk();
+    before.client(&dtls_hello()).client(&asks(&ends(2), "two.example"));
+    answers(&mut before, &ends(2));
+    let mut within = talk();
+    within.client(&asks(&ends(2), "two.example")).client(&dtls_hello());
+    answers(&mut within, &ends(2));
+    let [before, within] = [before, within].map(|talk| events(&talk));
+    assert_eq!((values(&before, "ja4"), values(&before, "ja4s")), (vec![DTLS_JA4, JA4], vec![JA4S]));
+    assert_eq!((values(&within, "ja4"), values(&within, "ja4s")), (vec![JA4, DTLS_JA4], vec![JA4S]));
+    for events in [&before, &within] {
+        let end = events::of_type(events, "connection")[0];
+        assert_eq!((&end["app_proto"], &end["tls"]["sni"]), (&"quic".into(), &"two.example".into()));
+    }
     // What waits for its end is given back.
-    for events in [&quic, &dtls, &events] {
+    for events in [&quic, &dtls, &before, &within] {
         let stats = events::of_type(events, "stats").pop().unwrap();
         assert_eq!(events::stats_u64(stats, &["shards", "held_bytes"]), 0);
     }

@@ -116,3 +116,43 @@ fn hellos_over_udp_without_their_end_are_counted() {
     talk.client(&dtls::datagrams(1, 0, &message[4..], 600)[0]);
     assert_eq!(unfinished(&replay_packets(talk.packets(), &[])), 1);
 }
+
+#[test]
+fn of_dtls_certificates_cut_short_those_that_are_whole_are_told() {
+    let chain = [certificate::leaf("www.example.org").build(), certificate::authority().build()];
+    let body = certificate::message(&[&chain[0], &chain[1]]);
+    let hello = |random: u8| {
+        let hello = tests::handmade::Handmade::new(0xfefd, &[0xc02b]).random([random; 32]);
+        dtls::datagrams(1, 0, &hello.dtls_client(&[]), 2000).remove(0)
+    };
+    let answer = tests::handmade::Handmade::new(0xfefd, &[0xc02b]).server_body();
+    let pieces = dtls::datagrams(11, 1, &body, 100);
+    let whole = (3 + 3 + chain[0].len()).div_ceil(100);
+    // What ends the association: nothing, another one, messages for which there is no room.
+    let ends: [fn(&mut udp::UdpConversation, &[u8]); 3] = [
+        |_, _| (),
+        |talk, another| _ = talk.client(another),
+        |talk, _| {
+            for seq in 2..20 {
+                talk.server(&dtls::record(22, 0, &dtls::fragment(11, seq, 9000, 100, &[1; 100])));
+            }
+        },
+    ];
+    for (what, end) in ends.iter().enumerate() {
+        for (pieces, told) in [(&pieces[..whole], 1), (&pieces[..whole - 1], 0)] {
+            let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
+            talk.client(&hello(1)).server(&dtls::datagrams(2, 0, &answer, 2000)[0]);
+            for piece in pieces {
+                talk.server(piece);
+            }
+            end(&mut talk, &hello(2));
+            let events = replay_packets(talk.packets(), &[]);
+            assert_eq!(values(&events, "ja4x").len(), told, "{what}");
+        }
+    }
+    // One that waits for a message that is lost is whole.
+    let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
+    talk.client(&hello(1)).server(&dtls::datagrams(2, 0, &answer, 2000)[0]);
+    talk.server(&dtls::datagrams(11, 2, &body, 9000)[0]);
+    assert_eq!(values(&replay_packets(talk.packets(), &[]), "ja4x").len(), 2);
+}

@@ -35,8 +35,8 @@ use crate::capture::interface::Interface;
 use crate::config::{Capture, Config, Loaded, Opened};
 use crate::engine::{self, Engine};
 use crate::object;
-use crate::shard::live::{Gauge, ROUTE, Shard, Shared, boot_clock, wall_clock};
-use crate::shard::{Engines, Limits};
+use crate::shard::live::{Gauge, Shard, Shared, boot_clock, wall_clock};
+use crate::shard::{Engines, Limits, post};
 use crate::sink::{Context, Formatter};
 use crate::system::notify::Notifier;
 use crate::units::Span;
@@ -206,7 +206,8 @@ impl Live {
             })
             .map_err(Failure::run)?;
         let shards = knobs.shards;
-        let (routes, inboxes): (Vec<_>, Vec<_>) = (0..shards).map(|_| bounded(ROUTE)).unzip();
+        let posts = (0..shards).map(|_| post::route()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
+        let (routes, inboxes): (Vec<_>, Vec<_>) = posts.into_iter().unzip();
         let mut threads = Vec::new();
         let mut gauges = Vec::new();
         for (index, inbox) in (0..shards).zip(inboxes) {

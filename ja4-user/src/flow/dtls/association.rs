@@ -1,7 +1,7 @@
 //! Both directions of a DTLS association, and where another begins on the same ports.
 
 use super::held::Name;
-use super::{DatagramOutcome, DtlsHalf, Taken};
+use super::{DatagramOutcome, DtlsHalf, Given, Taken};
 use crate::event::Side;
 use crate::flow::Budget;
 use crate::wire::dtls::Records;
@@ -20,7 +20,7 @@ type Random = [u8; 32];
 ///
 /// A ClientHello of number 0 with another random than those before it is another one and no retransmission
 /// (RFC 6347, section 4.2.4). It is given, and the receiver says whether an association begins with it:
-/// then nothing is left of the one before. Until it says so the hello is a further one, be it that of a
+/// then nothing is left of the one before, and it is given once more. Until it says so the hello is a further one, be it that of a
 /// client that tries again, or forged. Its first fragment has to hold the random, and to come first.
 ///
 /// What is held is charged to the shard's [`Budget`]: call [`Association::clear`] before this is dropped.
@@ -49,30 +49,43 @@ impl Association {
         [&self.client, &self.server].iter().filter(|half| half.held_bytes() > 0).count() as u64
     }
 
-    /// As [`DtlsHalf::datagram`]. The receiver is also told whether the message is a hello that may begin
-    /// another association, to which it may answer [`Taken::Begins`].
+    /// Tells of Certificate messages of which not all has come, and who sent them.
+    pub fn tell_starts(&self, mut tell: impl FnMut(Side, HandshakeMessage<'_>)) {
+        self.client.tell_starts(|start| tell(Side::Client, start));
+        self.server.tell_starts(|start| tell(Side::Server, start));
+    }
+
+    /// As [`DtlsHalf::datagram`]. The receiver is also told who sent what it is given.
     pub fn datagram(
         &mut self,
         from: Side,
         payload: &[u8],
         truncated: bool,
         budget: &mut Budget,
-        mut receive: impl FnMut(HandshakeMessage<'_>, bool) -> Taken,
+        mut receive: impl FnMut(Side, Given<'_>) -> Taken,
     ) -> DatagramOutcome {
         if from == Side::Server {
-            return self.server.datagram(payload, truncated, budget, |message| receive(message, false));
+            return self.server.datagram(payload, truncated, budget, |given| receive(Side::Server, given));
         }
         let mut dropped = self.meet(payload, truncated, budget);
         let mut begun = None;
-        let Self { client, other, awaited, .. } = self;
-        let mut outcome = client.datagram(payload, truncated, budget, |message| {
+        let Self { client, server, other, awaited, .. } = self;
+        let mut outcome = client.datagram(payload, truncated, budget, |given| {
+            let Given::Message(message) = given else {
+                return receive(Side::Client, given);
+            };
             let hello = message.kind == HandshakeType::CLIENT_HELLO;
             let random = random(message.body).filter(|random| hello && *awaited && Some(*random) == *other);
-            let taken = receive(message, random.is_some());
-            *awaited &= random.is_none() || taken == Taken::Malformed;
+            if random.is_none() {
+                return receive(Side::Client, given);
+            }
+            let mut taken = receive(Side::Client, Given::Another(message));
             if taken == Taken::Begins {
+                server.tell_starts(|start| _ = receive(Side::Server, Given::Start(start)));
+                taken = receive(Side::Client, Given::First(message));
                 begun = random;
             }
+            *awaited = taken == Taken::Malformed;
             taken
         });
         if begun.is_some() {

@@ -3,7 +3,7 @@
 use super::DatagramOutcome;
 use crate::flow::{Budget, PIECE_OVERHEAD};
 use crate::wire::dtls::Fragment;
-use crate::wire::tls::HandshakeType;
+use crate::wire::tls::{HandshakeMessage, HandshakeType};
 
 /// Bytes held for one direction: a long certificate chain, and the short messages behind it. As for TCP.
 pub(super) const HELD_BYTES: usize = 32 * 1024;
@@ -105,6 +105,22 @@ impl Partial {
     /// What the message takes from the budget.
     pub(super) fn cost(&self) -> usize {
         MESSAGE_OVERHEAD + self.pieces.len() * PIECE_OVERHEAD + self.bytes
+    }
+
+    /// Gives the bytes of a Certificate message up to the first that is missing: certificates in it may be
+    /// whole. Of no other message a part means anything.
+    pub(super) fn tell_start(&self, mut tell: impl FnMut(HandshakeMessage<'_>)) {
+        let (kind, _) = self.name;
+        if kind != HandshakeType::CERTIFICATE {
+            return;
+        }
+        let mut body = Vec::new();
+        for piece in self.pieces.iter() {
+            if piece.offset == body.len() {
+                body.extend_from_slice(&piece.data);
+            }
+        }
+        tell(HandshakeMessage { kind, body: &body });
     }
 
     /// Takes those bytes of a fragment that no piece has yet, in at most `room` pieces.

@@ -4,6 +4,7 @@ mod association;
 mod held;
 
 use super::Budget;
+use crate::event::Side;
 use crate::wire::WireError;
 use crate::wire::dtls::{ContentType, Fragment, Record, Records};
 use crate::wire::tls::{HandshakeMessage, HandshakeType};
@@ -42,6 +43,21 @@ pub struct DatagramOutcome {
     pub error: Option<WireError>,
 }
 
+/// What the receiver is given.
+#[derive(Clone, Copy, Debug)]
+pub enum Given<'a> {
+    /// A whole message.
+    Message(HandshakeMessage<'a>),
+    /// A whole ClientHello that may begin another association: [`Association`] alone gives it. To be read
+    /// like any other, unless the answer is [`Taken::Begins`].
+    Another(HandshakeMessage<'a>),
+    /// The same once more, as it does.
+    First(HandshakeMessage<'a>),
+    /// What is known of a Certificate message that is let go of before its turn: the bytes up to the first
+    /// that is missing. Nothing hangs on the answer.
+    Start(HandshakeMessage<'a>),
+}
+
 /// What the receiver has made of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -50,7 +66,8 @@ pub enum Taken {
     Read,
     /// It cannot read it. The message counts as not given: another copy may be well-formed.
     Malformed,
-    /// It is the ClientHello of another association (see [`Association`]), and has been read.
+    /// Another association begins with it (see [`Association`]), and it is to be given once more when
+    /// nothing is left of the one before.
     Begins,
 }
 
@@ -92,11 +109,16 @@ impl DtlsHalf {
         payload: &[u8],
         truncated: bool,
         budget: &mut Budget,
-        receive: impl FnMut(HandshakeMessage<'_>) -> Taken,
+        receive: impl FnMut(Given<'_>) -> Taken,
     ) -> DatagramOutcome {
         let mut delivery = Delivery { outcome: DatagramOutcome::default(), budget, receive };
         self.walk(payload, truncated, &mut delivery);
         delivery.outcome
+    }
+
+    /// Tells of Certificate messages that are not whole, or wait for one that is missing.
+    pub fn tell_starts(&self, mut tell: impl FnMut(HandshakeMessage<'_>)) {
+        self.held.iter().flat_map(|held| &held.messages).for_each(|message| message.tell_start(&mut tell));
     }
 
     /// Lets go of all that is held, and gives it back to the budget.
@@ -130,7 +152,7 @@ impl DtlsHalf {
 
     fn walk<R>(&mut self, payload: &[u8], truncated: bool, delivery: &mut Delivery<'_, R>)
     where
-        R: FnMut(HandshakeMessage<'_>) -> Taken,
+        R: FnMut(Given<'_>) -> Taken,
     {
         let mut records = Records::new(payload, truncated);
         for record in records.by_ref() {
@@ -148,7 +170,7 @@ impl DtlsHalf {
 
     fn record<R>(&mut self, record: &Record<'_>, delivery: &mut Delivery<'_, R>)
     where
-        R: FnMut(HandshakeMessage<'_>) -> Taken,
+        R: FnMut(Given<'_>) -> Taken,
     {
         if record.content == ContentType::CHANGE_CIPHER_SPEC || record.epoch != 0 {
             return self.release(Due::Anything, delivery);
@@ -165,7 +187,7 @@ impl DtlsHalf {
 
     fn fragment<R>(&mut self, fragment: &Fragment<'_>, delivery: &mut Delivery<'_, R>)
     where
-        R: FnMut(HandshakeMessage<'_>) -> Taken,
+        R: FnMut(Given<'_>) -> Taken,
     {
         let name = (fragment.kind, fragment.message_seq);
         self.next.get_or_insert(fragment.message_seq);
@@ -191,11 +213,11 @@ impl DtlsHalf {
     /// Gives a message to the receiver, and moves on to the next number.
     fn give<R>(&mut self, name: Name, body: &[u8], delivery: &mut Delivery<'_, R>)
     where
-        R: FnMut(HandshakeMessage<'_>) -> Taken,
+        R: FnMut(Given<'_>) -> Taken,
     {
         let (kind, seq) = name;
         delivery.outcome.messages += 1;
-        if (delivery.receive)(HandshakeMessage { kind, body }) != Taken::Malformed {
+        if (delivery.receive)(Given::Message(HandshakeMessage { kind, body })) != Taken::Malformed {
             self.remember(name);
         }
         let mut next = self.next.unwrap_or(seq);
@@ -219,7 +241,7 @@ impl DtlsHalf {
     /// Gives what is held and whole, lowest number first, as far as it is due.
     fn release<R>(&mut self, due: Due, delivery: &mut Delivery<'_, R>)
     where
-        R: FnMut(HandshakeMessage<'_>) -> Taken,
+        R: FnMut(Given<'_>) -> Taken,
     {
         while let Some(message) = self.take_whole(due) {
             delivery.budget.credit(message.cost());
@@ -267,7 +289,7 @@ impl DtlsHalf {
     /// then those that began first are let go.
     fn hold<R>(&mut self, fragment: &Fragment<'_>, delivery: &mut Delivery<'_, R>)
     where
-        R: FnMut(HandshakeMessage<'_>) -> Taken,
+        R: FnMut(Given<'_>) -> Taken,
     {
         // A message that is never held whole is not begun.
         if fragment.length > HELD_BYTES || (fragment.data.is_empty() && !fragment.is_message()) {
@@ -293,6 +315,7 @@ impl DtlsHalf {
                 delivery.outcome.refused += fragment.data.len();
                 return;
             };
+            message.tell_start(|start| _ = (delivery.receive)(Given::Start(start)));
             delivery.budget.credit(message.cost());
             delivery.outcome.dropped += message.bytes;
         }
@@ -313,6 +336,23 @@ struct Delivery<'a, R> {
     outcome: DatagramOutcome,
     budget: &'a mut Budget,
     receive: R,
+}
+
+/// Who sends a datagram, by the first message in it that only one side sends (RFC 6347, section 4.3.2).
+#[must_use]
+pub fn sender(payload: &[u8], truncated: bool) -> Option<Side> {
+    let records = Records::new(payload, truncated).map_while(Result::ok);
+    records.flat_map(|record| record.fragments().map_while(Result::ok)).find_map(|fragment| match fragment.kind {
+        HandshakeType::CLIENT_HELLO | HandshakeType::CERTIFICATE_VERIFY | HandshakeType::CLIENT_KEY_EXCHANGE => {
+            Some(Side::Client)
+        }
+        HandshakeType::SERVER_HELLO
+        | HandshakeType::HELLO_VERIFY_REQUEST
+        | HandshakeType::SERVER_KEY_EXCHANGE
+        | HandshakeType::CERTIFICATE_REQUEST
+        | HandshakeType::SERVER_HELLO_DONE => Some(Side::Server),
+        _ => None,
+    })
 }
 
 fn is_hello(kind: HandshakeType) -> bool {

@@ -24,8 +24,10 @@ struct Direction {
 impl Direction {
     fn take(&mut self, datagram: &[u8]) -> DatagramOutcome {
         let held = self.half.held_bytes();
-        let outcome = self.half.datagram(datagram, false, &mut self.budget, |message| {
-            self.given.push((message.kind.0, message.body.to_vec()));
+        let outcome = self.half.datagram(datagram, false, &mut self.budget, |given| {
+            if let Given::Message(message) = given {
+                self.given.push((message.kind.0, message.body.to_vec()));
+            }
             Taken::Read
         });
         assert_eq!(self.half.held_bytes() + outcome.released + outcome.dropped, held + outcome.buffered);
@@ -206,7 +208,8 @@ fn what_could_not_be_read_may_come_again() {
     let mut half = DtlsHalf::default();
     let mut given = Vec::new();
     for body in [&b"forged"[..], b"genuine", b"again"] {
-        let _ = half.datagram(&whole(CLIENT_HELLO, 0, body), false, &mut budget, |message| {
+        let _ = half.datagram(&whole(CLIENT_HELLO, 0, body), false, &mut budget, |one| {
+            let Given::Message(message) = one else { return Taken::Read };
             given.push(message.body.to_vec());
             if message.body == b"forged" { Taken::Malformed } else { Taken::Read }
         });
@@ -246,9 +249,16 @@ fn an_association_begins_where_the_receiver_says_so() {
     let mut given = Vec::new();
     let mut take = |association: &mut Association, from, datagram: &[u8], begins| {
         let held = association.held_bytes();
-        let outcome = association.datagram(from, datagram, false, &mut budget, |message, another| {
-            given.push((message.kind.0, another));
-            if begins && another { Taken::Begins } else { Taken::Read }
+        let outcome = association.datagram(from, datagram, false, &mut budget, |side, one| {
+            let (what, message) = match one {
+                Given::Message(message) => ("message", message),
+                Given::Another(message) => ("another", message),
+                Given::First(message) => ("first", message),
+                Given::Start(message) => ("start", message),
+            };
+            assert!(side == from || what == "start");
+            given.push((message.kind.0, what));
+            if begins && what == "another" { Taken::Begins } else { Taken::Read }
         });
         assert_eq!(association.held_bytes() + outcome.released + outcome.dropped, held + outcome.buffered);
         (std::mem::take(&mut given), budget.used())
@@ -257,12 +267,15 @@ fn an_association_begins_where_the_receiver_says_so() {
     let piece = |seq| record(22, 0, &fragment(CERTIFICATE, seq, 900, 0, &[7; 50]));
     let hello = whole(SERVER_HELLO, 0, b"hello");
     let first = whole(CLIENT_HELLO, 0, &hello_of(1, 40));
-    assert_eq!(take(&mut association, client, &first, true).0, [(CLIENT_HELLO, false)]);
-    assert_eq!(take(&mut association, server, &[hello.clone(), piece(1)].concat(), true).0, [(SERVER_HELLO, false)]);
+    assert_eq!(take(&mut association, client, &first, true).0, [(CLIENT_HELLO, "message")]);
+    assert_eq!(
+        take(&mut association, server, &[hello.clone(), piece(1)].concat(), true).0,
+        [(SERVER_HELLO, "message")]
+    );
     assert!(take(&mut association, client, &[first, piece(1)].concat(), true).1 > 0);
     // A further one leaves the rest as it is, and is given once.
     let second = whole(CLIENT_HELLO, 0, &hello_of(2, 40));
-    assert_eq!(take(&mut association, client, &second, false).0, [(CLIENT_HELLO, true)]);
+    assert_eq!(take(&mut association, client, &second, false).0, [(CLIENT_HELLO, "another")]);
     assert_eq!(take(&mut association, client, &second, true).0, []);
     assert_eq!(take(&mut association, server, &hello, true).0, []);
     // In two pieces, behind a piece of one that nobody finishes.
@@ -270,9 +283,10 @@ fn an_association_begins_where_the_receiver_says_so() {
     let forged = record(22, 0, &fragment(CLIENT_HELLO, 0, 900, 0, &hello_of(3, 10)));
     assert_eq!(take(&mut association, client, &forged, true).0, []);
     assert_eq!(take(&mut association, client, &third[0], true).0, []);
-    assert_eq!(take(&mut association, client, &third[1], true), (vec![(CLIENT_HELLO, true)], 0));
+    let told = vec![(CLIENT_HELLO, "another"), (CERTIFICATE, "start"), (CLIENT_HELLO, "first")];
+    assert_eq!(take(&mut association, client, &third[1], true), (told, 0));
     assert_eq!(take(&mut association, client, &third.concat(), true).0, []);
-    assert_eq!(take(&mut association, server, &hello, true).0, [(SERVER_HELLO, false)]);
+    assert_eq!(take(&mut association, server, &hello, true).0, [(SERVER_HELLO, "message")]);
 }
 
 proptest! {

@@ -12,30 +12,37 @@ pub struct Datagram<'a> {
     pub payload: &'a [u8],
     /// Bytes that it had on the wire, `>= payload.len()`.
     pub wire_len: usize,
-    /// Who sent it, as far as the caller knows: that the sender of a flow's first datagram is the client
-    /// will do.
-    pub from: Side,
+    /// Whether the high end of the flow's key sent it. Who is the client, the Initials say.
+    pub from_high: bool,
     /// When it was seen.
     pub time: Time,
     /// IPv4 TTL or IPv6 hop limit.
     pub ttl: u8,
 }
 
-/// What the Initials of a datagram add up to.
+/// A whole handshake message.
 #[derive(Clone, Copy, Debug)]
-pub enum Given<'a> {
-    /// Another connection has begun in place of one whose server had said hello. Its messages follow.
-    Restart,
-    /// A whole handshake message, and who sent it.
-    Message(Side, HandshakeMessage<'a>),
+pub struct Given<'a> {
+    /// Who sent it.
+    pub side: Side,
+    /// The message.
+    pub message: HandshakeMessage<'a>,
+    /// Version of the packet that ended it.
+    pub version: u32,
+    /// Whether the client is the high end of the flow's key.
+    pub client_is_high: bool,
+    /// Its connection is one more than there is room for.
+    pub surplus: bool,
 }
 
 /// What a datagram held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Seen {
-    /// Who sent it. Unlike what the caller believed, if an Initial proved otherwise.
-    pub from: Side,
+    /// The place of its connection, if it belongs to one: valid until the next datagram.
+    pub connection: Option<usize>,
+    /// Who sent it, in that connection.
+    pub from: Option<Side>,
     /// An Initial of this connection. Until the sender's hello is known each has been opened; later
     /// ones are believed.
     pub initial: bool,
@@ -43,21 +50,13 @@ pub struct Seen {
     pub handshake: bool,
     /// What became of the bytes in CRYPTO frames.
     pub crypto: Outcome,
+    /// Messages of connections that have given way which were not whole.
+    pub given_up: u64,
     /// What could not be read, by [`WireError::index`].
     pub malformed: [u8; WireError::ALL.len()],
 }
 
 impl Seen {
-    pub(super) fn by(from: Side) -> Self {
-        Self {
-            from,
-            initial: false,
-            handshake: false,
-            crypto: Outcome::default(),
-            malformed: [0; WireError::ALL.len()],
-        }
-    }
-
     /// What could not be read, one for each time.
     pub fn errors(&self) -> impl Iterator<Item = WireError> {
         WireError::ALL

@@ -1,9 +1,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
 
+use std::ops::ControlFlow;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::flow::Outcome;
+use crate::event::{Side, Time};
+use crate::flow::{Budget, Outcome};
 use crate::wire::quic::vectors::{
     DCID, RETRY, SERVER_FRAMES, SERVER_ID, SERVER_INITIAL, VERSIONS, client_initial, hex,
 };
@@ -12,14 +15,14 @@ use crate::wire::quic::{InitialHeader, V1, V2, seal};
 /// A connection, and what was made of its datagrams.
 #[derive(Default)]
 struct Tap {
-    state: QuicState,
+    flow: Connections<u32>,
     engine: QuicEngine,
     budget: Budget,
     messages: Vec<(Side, u8, Vec<u8>)>,
     /// Whether more is wanted behind a message.
     insatiable: bool,
-    /// Connections that have taken the place of another.
-    restarts: usize,
+    /// Messages of connections for which there was no room.
+    surplus: usize,
     /// The time of the next datagram.
     now: u64,
 }
@@ -44,15 +47,25 @@ impl Tap {
     fn cut(&mut self, from: Side, payload: &[u8], captured: usize) -> Seen {
         let (time, payload, wire_len) = (Time(self.now), &payload[..captured], payload.len());
         self.now += 1;
-        let datagram = Datagram { payload, wire_len, from, time, ttl: 64 };
-        self.state.datagram(&mut self.engine, &datagram, &mut self.budget, |given| {
-            let Given::Message(side, message) = given else {
-                self.restarts += 1;
-                return ControlFlow::Continue(());
-            };
+        let datagram = Datagram { payload, wire_len, from_high: from == Side::Server, time, ttl: 64 };
+        self.flow.datagram(&mut self.engine, &datagram, &mut self.budget, |kept, given| {
+            *kept += 1;
+            let Given { side, message, surplus, .. } = given;
+            self.surplus += usize::from(surplus);
             self.messages.push((side, message.kind.0, message.body.to_vec()));
             if self.insatiable { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
+    }
+
+    /// The connections' states.
+    fn states(&self) -> Vec<&QuicState> {
+        self.flow.iter().map(|entry| &entry.state).collect()
+    }
+
+    /// The one connection.
+    fn state(&self) -> &QuicState {
+        assert_eq!(self.states().len(), 1);
+        self.states()[0]
     }
 
     /// Whose messages came.
@@ -64,7 +77,7 @@ impl Tap {
 /// The end of every test: nothing stays charged.
 impl Drop for Tap {
     fn drop(&mut self) {
-        self.state.close(&mut self.budget);
+        self.flow.close(&mut self.budget);
         assert_eq!(self.budget.used(), 0);
     }
 }
@@ -99,7 +112,7 @@ fn initial(version: u32, side: Side, keyed: &[u8], dcid: &[u8], scid: &[u8], fra
 }
 
 fn from_client(frames: &[u8]) -> Vec<u8> {
-    initial(V1, Side::Client, DCID, DCID, b"me", frames)
+    initial(V1, Side::Client, DCID, DCID, &[], frames)
 }
 
 #[test]
@@ -110,18 +123,18 @@ fn both_hellos_of_the_rfcs() {
         let seen = tap.take(Side::Client, &first);
         assert!(seen.initial && errors(&seen).is_empty());
         assert_eq!(seen.crypto.delivered, 241);
-        assert_eq!(tap.state.original().unwrap().as_bytes(), DCID);
+        assert_eq!(seen.connection, Some(0));
         let seen = tap.take(Side::Server, &hex(answer));
         assert!(seen.initial && errors(&seen).is_empty());
         assert_eq!(tap.sides(), [Side::Client, Side::Server]);
         assert_eq!((tap.messages[0].1, tap.messages[1].1), (1, 2));
         assert_eq!(tap.messages[1].2, hex(SERVER_FRAMES)[13..]);
-        assert!(tap.state.is_done() && tap.state.handshake.is_none());
-        assert_eq!(tap.state.version(), Some(version));
+        assert!(tap.state().is_done());
+        assert_eq!(tap.state().version(), version);
         // Again: seen, and not opened.
         let seen = tap.take(Side::Client, &first);
         assert!(seen.initial && seen.crypto == Outcome::default());
-        assert_eq!((tap.messages.len(), tap.restarts), (2, 0));
+        assert_eq!((tap.messages.len(), tap.states().len()), (2, 1));
     }
 }
 
@@ -193,7 +206,7 @@ fn what_is_cut_and_makes_no_sense_changes_nothing() {
     let noise = initial(V1, Side::Client, b"another key", DCID, b"me", &crypto(0, &hello(900)));
     let seen = tap.cut(Side::Client, &noise, 800);
     assert_eq!(errors(&seen), [WireError::Unauthenticated]);
-    assert!(!seen.initial && tap.state.original().is_none() && tap.messages.is_empty());
+    assert!(!seen.initial && tap.states().is_empty() && tap.messages.is_empty());
 }
 
 #[test]
@@ -220,11 +233,10 @@ fn a_retry_brings_new_keys() {
         let again = initial(version, Side::Client, SERVER_ID, SERVER_ID, &[], &crypto(0, &hello(90)));
         let seen = tap.take(Side::Client, &again);
         assert!(seen.initial && errors(&seen).is_empty());
-        assert_eq!(tap.state.original().unwrap().as_bytes(), SERVER_ID);
         assert_eq!(errors(&tap.take(Side::Server, &server(b"neither"))), [WireError::Unauthenticated]);
         assert!(tap.take(Side::Server, &server(SERVER_ID)).initial);
         // As the client asked first, before the Retry.
-        assert_eq!((tap.state.asked(), tap.restarts), (Some((Time(0), 64)), 0));
+        assert_eq!(tap.state().asked(), (Time(0), 64));
         // The hello was known already, and is not given twice.
         assert_eq!(tap.sides(), [Side::Client, Side::Server]);
     }
@@ -237,11 +249,11 @@ fn a_retry_between_the_parts_of_a_hello() {
     let _ = tap.take(Side::Client, &from_client(&crypto(0, &hello[..200])));
     let _ = tap.take(Side::Server, &hex(RETRY[0]));
     let retried = |part: std::ops::Range<usize>| {
-        initial(V1, Side::Client, SERVER_ID, SERVER_ID, b"me", &crypto(part.start, &hello[part]))
+        initial(V1, Side::Client, SERVER_ID, SERVER_ID, &[], &crypto(part.start, &hello[part]))
     };
     let _ = tap.take(Side::Client, &retried(0..200));
     let _ = tap.take(Side::Client, &retried(200..504));
-    assert_eq!(tap.restarts, 0);
+    assert_eq!(tap.states().len(), 1);
     assert_eq!(tap.messages, [(Side::Client, 1, hello[4..].to_vec())]);
 }
 
@@ -275,9 +287,9 @@ fn a_new_connection_on_the_same_ports() {
     let hello = hello(70);
     let seen = tap.take(Side::Client, &initial(V2, Side::Client, b"freshly!", b"freshly!", b"me", &crypto(0, &hello)));
     assert!(seen.initial && errors(&seen).is_empty());
-    assert_eq!((tap.restarts, tap.state.asked()), (1, Some((Time(2), 64))));
+    assert_eq!((tap.states().len(), tap.states()[1].asked()), (2, (Time(2), 64)));
     assert_eq!(tap.messages.last(), Some(&(Side::Client, 1, hello[4..].to_vec())));
-    assert_eq!(tap.state.version(), Some(V2));
+    assert_eq!(tap.states()[1].version(), V2);
 }
 
 /// An Initial of somebody else on the same ports.
@@ -301,8 +313,8 @@ fn a_decoy_does_not_take_the_place_of_what_the_server_answers() {
         let seen = tap.take(Side::Server, &hex(SERVER_INITIAL[0]));
         assert!(seen.initial && errors(&seen).is_empty());
         assert_eq!(tap.sides(), [Side::Client, Side::Server]);
-        assert_eq!((tap.state.original().unwrap().as_bytes(), tap.state.asked()), (DCID, Some((Time(0), 64))));
-        assert!(tap.state.is_done() && tap.state.handshake.is_none() && tap.restarts == 0);
+        assert_eq!((seen.connection, tap.states()[0].asked()), (Some(0), (Time(0), 64)));
+        assert!(tap.states()[0].is_done());
     }
 }
 
@@ -313,8 +325,77 @@ fn the_server_may_answer_the_later_one_as_well() {
         let _ = tap.take(Side::Client, &decoy(id, &hello(90)));
     }
     let _ = tap.take(Side::Client, &client_initial(V1));
-    assert!(tap.take(Side::Server, &hex(SERVER_INITIAL[0])).initial);
-    assert_eq!((tap.state.original().unwrap().as_bytes(), tap.state.asked()), (DCID, Some((Time(2), 64))));
+    let seen = tap.take(Side::Server, &hex(SERVER_INITIAL[0]));
+    assert!(seen.initial);
+    assert_eq!((seen.connection, tap.states()[2].asked()), (Some(2), (Time(2), 64)));
+}
+
+/// Initials of connections of these numbers.
+fn decoys(tap: &mut Tap, numbers: std::ops::Range<u8>) {
+    for number in numbers {
+        assert!(tap.take(Side::Client, &decoy(&[b'd', number, 0, 0, 0, 0, 0, 0], &hello(90))).initial);
+    }
+}
+
+#[test]
+fn too_many_connections_share_the_last_place() {
+    let mut tap = Tap::default();
+    decoys(&mut tap, 0..30);
+    assert_eq!((tap.states().len(), tap.messages.len(), tap.surplus), (MAX_CONNECTIONS, 30, 30 - MAX_CONNECTIONS));
+    let asked: Vec<_> = tap.states().iter().map(|state| state.asked().0.0).collect();
+    assert_eq!(asked, [0, 1, 2, 3, 4, 5, 6, 29]);
+    // What has waited in vain gives way.
+    tap.now = 10_000_000_003;
+    decoys(&mut tap, 30..34);
+    assert_eq!((tap.surplus, tap.states()[MAX_CONNECTIONS - 1].asked().0.0), (30 - MAX_CONNECTIONS, 10_000_000_006));
+}
+
+#[test]
+fn what_is_done_makes_room() {
+    let mut tap = Tap::default();
+    decoys(&mut tap, 0..3);
+    let _ = tap.take(Side::Client, &client_initial(V1));
+    let _ = tap.take(Side::Server, &hex(SERVER_INITIAL[0]));
+    decoys(&mut tap, 3..9);
+    assert_eq!((tap.states().len(), tap.surplus), (MAX_CONNECTIONS, 1));
+    assert!(tap.states().iter().all(|state| !state.is_done()));
+}
+
+#[test]
+fn what_gives_way_unfinished_is_counted() {
+    let mut tap = Tap::default();
+    let long = hello(900);
+    let half = |number: u8| decoy(&[b'h', number, 0, 0, 0, 0, 0, 0], &long[..500]);
+    let gone: u64 = (0..10).map(|number| tap.take(Side::Client, &half(number)).given_up).sum();
+    assert_eq!(gone, 10 - MAX_CONNECTIONS as u64);
+}
+
+#[test]
+fn each_retry_is_for_a_client_of_its_own() {
+    // The tag of a Retry is not looked at.
+    let retry = |to: &[u8], id: &[u8]| {
+        let ids = [&[to.len() as u8][..], to, &[id.len() as u8], id].concat();
+        [&[0xf0, 0, 0, 0, 1][..], &ids, &[0; 32]].concat()
+    };
+    for clients in [[&b"one"[..], b"two", b"six"], [b"", b"", b""]] {
+        let mut tap = Tap::default();
+        let ids = [b"original", b"secondly", b"the last"];
+        let later = [b"retried1", b"retried2", b"retried3"];
+        for (id, client) in ids.iter().zip(clients) {
+            let _ = tap.take(Side::Client, &initial(V1, Side::Client, *id, *id, client, &crypto(0, &hello(90))));
+        }
+        for (id, client) in later.iter().zip(clients) {
+            let _ = tap.take(Side::Server, &retry(client, *id));
+        }
+        for (id, client) in later.iter().zip(clients) {
+            let _ = tap.take(Side::Client, &initial(V1, Side::Client, *id, *id, client, &crypto(0, &hello(90))));
+        }
+        for (place, (id, client)) in later.iter().zip(clients).enumerate() {
+            let seen = tap.take(Side::Server, &initial(V1, Side::Server, *id, client, *id, &crypto(0, &hello(60))));
+            assert_eq!((seen.connection, seen.initial), (Some(place), true));
+        }
+        assert_eq!((tap.messages.len(), tap.states().len()), (6, 3));
+    }
 }
 
 #[test]
@@ -326,7 +407,6 @@ fn a_decoy_between_the_parts_of_a_hello() {
     let _ = tap.take(Side::Client, &from_client(&crypto(500, &hello[500..])));
     assert_eq!(tap.messages, [(Side::Client, 1, hello[4..].to_vec())]);
     assert!(tap.take(Side::Server, &hex(SERVER_INITIAL[0])).initial);
-    assert_eq!(tap.budget.used(), 0);
 }
 
 #[test]
@@ -362,7 +442,7 @@ fn only_the_client_was_captured() {
         let seen = tap.take(Side::Client, &second);
         assert!(seen.initial && errors(&seen).is_empty());
     }
-    assert_eq!(tap.state.original().unwrap().as_bytes(), DCID);
+    assert_eq!(tap.states().len(), 1);
 }
 
 #[test]
@@ -374,16 +454,16 @@ fn the_negotiated_version_has_its_own_keys() {
     assert!(seen.initial && errors(&seen).is_empty());
     let third = initial(V2, Side::Client, DCID, SERVER_ID, b"me", &[2, 0, 0, 0, 0]);
     assert!(tap.take(Side::Client, &third).initial);
-    assert_eq!(tap.state.version(), Some(V2));
+    assert_eq!(tap.state().version(), V2);
 }
 
 #[test]
 fn whoever_opens_with_a_client_initial_is_the_client() {
     let mut tap = Tap::default();
     let seen = tap.take(Side::Server, &client_initial(V1));
-    assert!(seen.initial && seen.from == Side::Client);
+    assert!(seen.initial && seen.from == Some(Side::Client));
     let seen = tap.take(Side::Client, &hex(SERVER_INITIAL[0]));
-    assert!(seen.initial && seen.from == Side::Server);
+    assert!(seen.initial && seen.from == Some(Side::Server));
     assert_eq!(tap.sides(), [Side::Client, Side::Server]);
 }
 
@@ -392,7 +472,7 @@ fn a_server_alone_cannot_be_read() {
     let mut tap = Tap::default();
     for from in [Side::Client, Side::Server] {
         let seen = tap.take(from, &hex(SERVER_INITIAL[0]));
-        assert_eq!((seen.from, seen.initial, errors(&seen)), (from, false, vec![WireError::Unauthenticated]));
+        assert_eq!((seen.from, seen.initial, errors(&seen)), (None, false, vec![WireError::Unauthenticated]));
     }
     assert!(tap.take(Side::Client, &client_initial(V1)).initial);
 }

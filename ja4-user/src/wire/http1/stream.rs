@@ -110,12 +110,26 @@ impl Http1Stream {
     /// Says that `count` bytes are missing before the next push. Inside a body the stream stays in step,
     /// elsewhere this is [`resync`](Self::resync).
     pub fn skip(&mut self, count: u64) {
-        let in_step = match &mut self.state {
-            State::Body(body) => body.skip(count),
-            _ => count == 0,
-        };
-        if !in_step {
+        if !self.skip_body(count) && count > 0 {
             self.resync();
+        }
+    }
+
+    /// Passes over `count` bytes of a body that are missing before the next push. False, and nothing changed,
+    /// where they are not certainly of one.
+    pub const fn skip_body(&mut self, count: u64) -> bool {
+        match &mut self.state {
+            State::Body(body) => body.skip(count),
+            _ => false,
+        }
+    }
+
+    /// Bytes of the body under way that are still to come, if it has said how many.
+    #[must_use]
+    pub const fn body_left(&self) -> Option<u64> {
+        match self.state {
+            State::Body(Body::Length(left)) => Some(left),
+            _ => None,
         }
     }
 

@@ -33,8 +33,14 @@ impl HandshakeType {
     pub const HELLO_VERIFY_REQUEST: Self = Self(3);
     /// certificate
     pub const CERTIFICATE: Self = Self(11);
+    /// server_key_exchange
+    pub const SERVER_KEY_EXCHANGE: Self = Self(12);
+    /// certificate_request
+    pub const CERTIFICATE_REQUEST: Self = Self(13);
     /// server_hello_done
     pub const SERVER_HELLO_DONE: Self = Self(14);
+    /// certificate_verify
+    pub const CERTIFICATE_VERIFY: Self = Self(15);
     /// client_key_exchange
     pub const CLIENT_KEY_EXCHANGE: Self = Self(16);
 }

@@ -91,6 +91,17 @@ pub(super) fn requests(setting: &Setting) -> Vec<Vec<u8>> {
             talk.client(GET)
         });
     }
+    // Between two requests: what is none, a later one first, the end of a body with the next, a body without end.
+    let between: [&[u8]; 7] =
+        [b"\r\n", b"\r\nGET / HTTP/1.1\r\n\r\n", b"\n", b"G", b"BREW / HTTP/1.1\r\n\r\n", &[7; 300], b""];
+    for odd in between {
+        talks.tell(|talk| talk.client(odd).client(GET).client(odd).client(GET));
+        talks.tell(|talk| {
+            talk.client(GET).client_at((GET.len() + odd.len()) as u32, GET).client_at(GET.len() as u32, odd)
+        });
+        talks.tell(|talk| talk.client(&post(50)).client(&[&[b'x'; 50][..], odd, GET].concat()).client(GET));
+        talks.tell(|talk| talk.client(GET).client_at(3000, odd).client_at(3000 + odd.len() as u32, GET).client(GET));
+    }
     // Headers beyond the budget.
     let long = [b"GET / HTTP/1.1\r\nCookie: ", &[b'c'; 20_000][..], b"\r\n\r\n"].concat();
     talks.tell(|talk| long.chunks(1000).fold(talk, |talk, part| talk.client(part)).client(GET));

@@ -45,7 +45,8 @@ pub(crate) fn segment(seq: u32, flags: u8, options: &[u8], payload: &[u8]) -> Ve
     between(V4, &Envelope::default(), seq, flags, options, payload)
 }
 
-fn between(
+/// A segment from one address to another.
+pub(crate) fn between(
     (from, to): (&str, &str),
     envelope: &Envelope,
     seq: u32,
@@ -140,6 +141,7 @@ pub(crate) fn stories_in(settings: &[(&'static str, Setting)]) -> Vec<Story> {
     for (name, setting) in settings {
         let told = [
             ("hellos in pieces", streams::pieces(setting)),
+            ("hellos in dialogues", streams::dialogues(setting)),
             ("HTTP requests", http::requests(setting)),
             ("HTTP/2 prefaces", http::prefaces(setting)),
             ("HTTP methods", http::methods(setting)),

@@ -32,6 +32,17 @@ pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
         talks.tell(|talk| session(talk.server(SERVER).client_ack().client(CLIENT).server_ack()));
         talks.tell(|talk| session(talk.client(CLIENT).server(SERVER)));
         talks.tell(|talk| session(talk.server(b"please wait\r\n").server(SERVER).client(CLIENT)));
+        for lines in [&b"NOTICE: wait\r\n"[..], b"Notice: wait\r\n", b"N", b"GET / HTTP/1.1\r\n\r\n"] {
+            talks.tell(|talk| session(talk.server(&[lines, SERVER].concat()).client(CLIENT)));
+            talks.tell(|talk| session(talk.server(lines).server(SERVER).client(CLIENT)));
+        }
+        // What begins another thing within it.
+        for other in [&b"GET / HTTP/1.1\r\n\r\n"[..], CLIENT, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+            talks.tell(|talk| {
+                session(talk.server(SERVER).client(CLIENT)).client_at(1 << 22, other).server_at(1 << 22, other);
+                talk.client_at(30_000, other).client_at(30_100, &[3; 36]).server_at(30_000, other)
+            });
+        }
         talks.tell(session);
         // Seen from the middle on, by either side, and from a banner on.
         talks.join(|talk| session(talk.client_ack().server_ack().server(&[9; 52]).client_ack()));

@@ -54,6 +54,65 @@ pub(super) fn pieces(setting: &Setting) -> Vec<Vec<u8>> {
     talks.frames
 }
 
+/// Hellos behind something else, in either order and cut within their first bytes, and far segments among them.
+pub(super) fn dialogues(setting: &Setting) -> Vec<Vec<u8>> {
+    let hello = hello_record(Shape::PostQuantum);
+    let flight = hello::server_flight_13(&mut SplitMix64::new(1), 700);
+    let bulk = [b'.'; 1400];
+    let mut talks = Talks::new(setting, (51_250, 143));
+    let befores: [&[u8]; 8] = [
+        b"a1 STARTTLS\r\n",
+        b"STARTTLS\r\n",
+        b"CONNECT a:443 HTTP/1.1\r\n\r\n",
+        &[0, 0, 0, 8, 4, 0xd2, 0x16, 0x2f],
+        b"\r\n",
+        &[20, 3, 3, 0, 1, 1],
+        &hello,
+        &bulk,
+    ];
+    for before in befores {
+        for at in [1, 4, 5, 6, 8, 9, 700] {
+            let (first, second) = hello.split_at(at);
+            let start = before.len() as u32;
+            let early = start + at as u32;
+            talks.tell(|talk| talk.server(b"S").client(before).client(first).client(second).server(&flight));
+            talks.tell(|talk| {
+                talk.client(before).client_at(early, second).client_at(start, first).client_at(start, first)
+            });
+            talks.tell(|talk| talk.client(before).client_at(start - 1, &[b"\n", first].concat()).client(second));
+        }
+        for far in [1 << 21, 1 << 20, (1 << 20) + 40, 0_u32.wrapping_sub(1 << 21)] {
+            for forged in [&hello[..], b"GET /a HTTP/1.1\r\n\r\n", b"SSH-2.0-a\r\n", b"zz\r\n\r\n"] {
+                talks.tell(|talk| talk.client(before).client_at(far, forged).client_at(before.len() as u32, &hello));
+                talks.tell(|talk| {
+                    talk.client_at(far, forged).client_at(0, before).client_at(before.len() as u32, &hello)
+                });
+            }
+        }
+    }
+    // Lines until the dialogue is too long for one, one after another and with a gap.
+    for skipped in [0, 1] {
+        talks.tell(|talk| {
+            for line in 0..60_u32 {
+                talk.client_at(100 * line + skipped * line.min(1), &[b'.'; 100]);
+            }
+            talk.client(&hello)
+        });
+    }
+    for answer in [&b"S"[..], b"N", b"NS", b"J\0\0\0\x0a8.0.30\0"] {
+        talks.tell(|talk| talk.server(answer).server(&flight).client(&hello));
+        talks.tell(|talk| talk.server_at(answer.len() as u32, &flight).server_at(0, answer).client(&hello));
+    }
+    // The first segment of a flight comes last.
+    talks.tell(|talk| {
+        for piece in 1..10 {
+            talk.server_at(1400 * piece, &bulk);
+        }
+        talk.server_at(0, &[&[22, 3, 3, 0x3f, 0, 2, 0, 0, 90][..], &bulk[9..]].concat())
+    });
+    talks.frames
+}
+
 /// SYNs of all kinds: with data, repeated, with a new number each time; ends and strangers.
 pub(super) fn openings() -> Vec<Vec<u8>> {
     let hello = hello_record(Shape::Curl);

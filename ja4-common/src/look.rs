@@ -1,0 +1,156 @@
+//! What the bytes of a segment say: what they begin, whether a header block ends with them, whether the
+//! handshake is over before them.
+
+use crate::Bytes;
+use crate::begin::{self, ALERT, ALERT_WARNING, Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
+
+/// Payload of one segment and where it stands.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Segment {
+    /// Sequence number of the first payload byte.
+    pub seq: u32,
+    /// Offset of the payload in the frame.
+    pub at: u32,
+    /// Length of the payload, bytes.
+    pub len: u32,
+}
+
+/// What a segment begins with.
+#[inline(always)]
+pub fn begins<B: Bytes>(frame: &B, segment: &Segment) -> Begin {
+    // What lies behind a shorter payload is not the stream's: an Ethernet trailer, or padding.
+    if segment.len < SHORTEST {
+        return Begin::Nothing;
+    }
+    match frame.load_far::<8>(segment.at as usize) {
+        Some(first) => begin::begin(u64::from_be_bytes(first)),
+        None => Begin::Nothing,
+    }
+}
+
+// What bytes begin with, as numbers: each [`Begin`], and more.
+pub(crate) const NOTHING: u8 = Begin::Nothing as u8;
+pub(crate) const HTTP1: u8 = Begin::Http1 as u8;
+pub(crate) const HTTP2: u8 = Begin::Http2 as u8;
+pub(crate) const SSH: u8 = Begin::Ssh as u8;
+/// The bytes are too few to tell.
+pub(crate) const TOO_FEW: u8 = 0x40;
+/// They are too few, and of a TLS handshake record.
+pub(crate) const HALF_A_HEADER: u8 = 0x41;
+
+/// TLS content types (RFC 8446, section 5.1).
+mod content {
+    pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
+    pub(super) const APPLICATION_DATA: u8 = 23;
+}
+
+/// Bytes of a ChangeCipherSpec record.
+const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
+
+/// Bytes of an alert record.
+const ALERT_RECORD: u32 = RECORD_HEADER + 2;
+
+/// Writes to `out` what the bytes of a segment behind `skip` begin with: a [`Begin`], [`TOO_FEW`] or
+/// [`HALF_A_HEADER`]; the last two only where they are a stream's `first`.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub(crate) fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool, out: &mut u8) {
+    *out = if first { first_bytes(frame, segment, skip) } else { begins(frame, segment) as u8 };
+}
+
+/// What the in-order first bytes of a stream are, which lie `skip` bytes behind the segment's first.
+#[inline(always)]
+fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, skip: u32) -> u8 {
+    let (at, len) = (segment.at + skip, segment.len - skip);
+    let Some([first]) = frame.load_far::<1>(at as usize) else {
+        return NOTHING;
+    };
+    if first == b'\r' {
+        // An empty line before the request line (RFC 9112, section 2.2).
+        return match frame.load_far::<4>(at as usize) {
+            Some([_, b'\n', c, d]) if len > RECORD_HEADER && c.is_ascii_uppercase() && d.is_ascii_uppercase() => {
+                Begin::Http1 as u8
+            }
+            _ => NOTHING,
+        };
+    }
+    if first != HANDSHAKE && first != ALERT && !first.is_ascii_uppercase() {
+        return NOTHING;
+    }
+    if len >= 8
+        && let Some(eight) = frame.load_far::<8>(at as usize)
+    {
+        let begin = begin::begin(u64::from_be_bytes(eight));
+        if begin != Begin::Nothing {
+            return begin as u8;
+        }
+    }
+    if len <= RECORD_HEADER {
+        return if first == HANDSHAKE { HALF_A_HEADER } else { TOO_FEW };
+    }
+    match frame.load_far::<6>(at as usize) {
+        // A first record that holds less than a handshake header.
+        Some([HANDSHAKE, 3, 0..=4, hi, lo, 1 | 2])
+            if (1..=MAX_RECORD).contains(&u32::from(u16::from_be_bytes([hi, lo]))) =>
+        {
+            Begin::ClientHello as u8
+        }
+        Some([ALERT, 3, 0..=4, 0, 2, ALERT_WARNING]) => Begin::ServerHello as u8,
+        // Cut within the eight bytes that would tell.
+        Some([b'S', b'S', b'H', b'-', ..]) if len < 8 => Begin::Ssh as u8,
+        Some([b'P', b'R', b'I', b' ', ..]) if len < 8 => Begin::Http2 as u8,
+        Some([a, b, c, d, ..]) if begin::may_be_method([a, b, c, d]) => Begin::Http1 as u8,
+        _ => NOTHING,
+    }
+}
+
+/// Whether a segment begins with a record that no handshake message can precede in its flight.
+#[inline(always)]
+pub(crate) fn begins_past_handshake<B: Bytes>(frame: &B, segment: &Segment) -> bool {
+    if segment.len <= RECORD_HEADER {
+        return false;
+    }
+    match frame.load_far::<5>(segment.at as usize) {
+        Some([content::CHANGE_CIPHER_SPEC, 3, 0..=4, 0, 1]) => true,
+        Some([content::APPLICATION_DATA, 3, 0..=4, hi, lo]) => u32::from(u16::from_be_bytes([hi, lo])) <= MAX_RECORD,
+        _ => false,
+    }
+}
+
+/// Length of the record at `done` of a segment, header included, where the handshake goes on behind it and
+/// its content is none; 0: it is no such record.
+#[inline(always)]
+pub(crate) fn interlude<B: Bytes>(frame: &B, segment: &Segment, content: u8, done: u32) -> u32 {
+    let at = (segment.at + done) as usize;
+    let left = segment.len - done;
+    match content {
+        // After a HelloRetryRequest the client sends a second hello behind it (RFC 8446, D.4), maybe in the
+        // next segment.
+        content::CHANGE_CIPHER_SPEC if left == CHANGE_CIPHER_SPEC => match frame.load_far::<5>(at) {
+            Some([_, 3, 0..=4, 0, 1]) => CHANGE_CIPHER_SPEC,
+            _ => 0,
+        },
+        content::CHANGE_CIPHER_SPEC if left >= CHANGE_CIPHER_SPEC + SHORTEST => {
+            let behind = frame.load_far::<8>(at + CHANGE_CIPHER_SPEC as usize);
+            match behind.map(|first| begin::hello(u64::from_be_bytes(first))) {
+                Some(Begin::ClientHello | Begin::ServerHello) => CHANGE_CIPHER_SPEC,
+                _ => 0,
+            }
+        }
+        ALERT if left >= ALERT_RECORD => match frame.load_far::<6>(at) {
+            Some([_, 3, 0..=4, 0, 2, ALERT_WARNING]) => ALERT_RECORD,
+            _ => 0,
+        },
+        _ => 0,
+    }
+}
+
+/// Whether a segment ends with an empty line, as a request without a body does (RFC 9112, section 2).
+#[inline(always)]
+pub(crate) fn ends_block<B: Bytes>(frame: &B, segment: &Segment) -> bool {
+    if segment.len < 4 {
+        return false;
+    }
+    let last = frame.load_far::<4>((segment.at + segment.len - 4) as usize);
+    matches!(last, Some([_, b'\n', b'\r', b'\n'] | [_, _, b'\n', b'\n']))
+}
