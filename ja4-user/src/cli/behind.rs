@@ -13,7 +13,7 @@ use crate::event::Time;
 use crate::lookup::remote::Remote;
 use crate::shard::live::wall_clock;
 use crate::sink::{Context, Filter, Format, Formatter, Group};
-use crate::storage::{Handle, Item, Options, Reader, Run, RunEnd, Writer};
+use crate::storage::{Handle, Item, Options, Reader, Run, RunEnd, Status, Writer};
 
 /// How long alerts that wait may still be sent at the end.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -91,6 +91,11 @@ impl Ways {
     /// The sinks of alerts of a live sensor.
     pub(super) fn alerts(&self) -> Option<&Arc<AlertSinks>> {
         self.alerts.as_ref()
+    }
+
+    /// The writer of the history, where there is one.
+    pub(super) fn storage(&self) -> Option<Status> {
+        self.storage.as_ref().map(|(handle, _)| handle.status())
     }
 
     /// Adds the counters of all ways.
