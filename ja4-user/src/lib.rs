@@ -16,6 +16,7 @@ pub mod engine;
 pub mod event;
 pub mod fingerprint;
 pub mod flow;
+pub mod http;
 pub mod lookup;
 pub mod object;
 pub mod packet;

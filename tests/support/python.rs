@@ -1,4 +1,5 @@
-//! Python with the packages that some tests need: aioquic for QUIC peers, ja4plus for a second opinion.
+//! Python with the packages that some tests need: aioquic for QUIC peers, ja4plus for a second opinion,
+//! prometheus_client for metrics.
 //!
 //! [`PYTHON`] names it, else it is `target/test-python/bin/python`, which `.ci/run` makes:
 //! `python3 -m venv target/test-python && target/test-python/bin/pip install -r tests/requirements.txt`.

@@ -106,7 +106,8 @@ impl SinkStats {
             .count("failed", self.failed)
             .count("abandoned", self.abandoned)
             .count("waiting", self.waiting)
-            .count("retries", self.retries);
+            .count("retries", self.retries)
+            .count("failing", u64::from(self.last_error.is_some()));
         if let Some(error) = &self.last_error {
             group.text("error", error.clone());
         }

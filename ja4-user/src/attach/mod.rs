@@ -23,6 +23,7 @@ use thiserror::Error;
 
 use self::listen::{Bound, accept};
 use self::reader::Reader;
+use crate::sink::Group;
 
 /// Readers at once: each has a thread, and holds lines in memory.
 pub const MAX_READERS: usize = 64;
@@ -60,6 +61,17 @@ pub struct AttachStats {
     pub refused: u64,
     /// Lines that readers have lost; a line that two have lost counts twice.
     pub lost: u64,
+}
+
+impl AttachStats {
+    /// As a group of a `stats` event.
+    #[must_use]
+    pub fn group(&self) -> Group {
+        let Self { readers, attached, refused, lost } = *self;
+        let mut group = Group::default();
+        group.count("readers", readers).count("attached", attached).count("refused", refused).count("lost", lost);
+        group
+    }
 }
 
 /// A server at work; ends, and removes its socket, when dropped.

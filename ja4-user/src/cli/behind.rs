@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::failure::Failure;
 use crate::alert::{AlertSinks, SinkStats};
-use crate::attach::{AttachServer, AttachStats};
+use crate::attach::AttachServer;
 use crate::config::{Config, Loaded};
 use crate::engine::outlets::Outlets;
 use crate::engine::{self, Engine, Memory};
@@ -93,16 +93,21 @@ impl Ways {
         self.alerts.as_ref()
     }
 
+    /// The writer of the history, where there is one.
+    pub(super) fn storage(&self) -> Option<Status> {
+        self.storage.as_ref().map(|(handle, _)| handle.status())
+    }
+
     /// Adds the counters of all ways.
     pub(super) fn describe(&self, to: &mut Group) {
         if let Some((handle, _)) = &self.storage {
-            to.group("storage", storage_group(&handle.status()));
+            to.group("storage", handle.status().group());
         }
         if let Some(alerts) = &self.alerts {
             describe_sinks(&alerts.stats(), to);
         }
         if let Some(attach) = &self.attach {
-            to.group("attach", attach_group(attach.stats()));
+            to.group("attach", attach.stats().group());
         }
     }
 
@@ -113,7 +118,7 @@ impl Ways {
         if let Some(attach) = attach {
             let last = attach.stats();
             drop(attach);
-            stats.group("attach", attach_group(last));
+            stats.group("attach", last.group());
         }
         if let Some(alerts) = alerts {
             // The engine, which had the other reference, is gone.
@@ -125,7 +130,7 @@ impl Ways {
         }
         if let Some((handle, writer)) = storage {
             handle.send(vec![Item::RunEnd(RunEnd { ended: wall_clock(), counters: counters(context, at, stats) })]);
-            stats.group("storage", storage_group(&writer.finish()));
+            stats.group("storage", writer.finish().group());
         }
     }
 }
@@ -138,28 +143,6 @@ fn counters(context: &Context, at: Time, stats: &Group) -> String {
     String::from_utf8_lossy(line.trim_ascii_end()).into_owned()
 }
 
-fn storage_group(status: &Status) -> Group {
-    let mut group = Group::default();
-    group
-        .count("connections", status.connections)
-        .count("fingerprints", status.fingerprints)
-        .count("alerts", status.alerts)
-        .count("knowledge", status.knowledge)
-        .count("commits", status.commits)
-        .count("flush_failures", status.flush_failures)
-        .count("rows_lost", status.rows_lost)
-        .count("rows_dropped", status.rows_dropped)
-        .count("expired_connections", status.expired_connections)
-        .count("expired_fingerprints", status.expired_fingerprints)
-        .count("expired_alerts", status.expired_alerts)
-        .count("queued", status.queued)
-        .count("failing", u64::from(status.failing));
-    if let Some(error) = status.last_error.as_ref().filter(|_| status.failing) {
-        group.text("error", error.clone());
-    }
-    group
-}
-
 fn describe_sinks(sinks: &[SinkStats], to: &mut Group) {
     if sinks.is_empty() {
         return;
@@ -169,11 +152,4 @@ fn describe_sinks(sinks: &[SinkStats], to: &mut Group) {
         all.group(sink.name.clone(), sink.group());
     }
     to.group("sinks", all);
-}
-
-fn attach_group(stats: AttachStats) -> Group {
-    let AttachStats { readers, attached, refused, lost } = stats;
-    let mut group = Group::default();
-    group.count("readers", readers).count("attached", attached).count("refused", refused).count("lost", lost);
-    group
 }

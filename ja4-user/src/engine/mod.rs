@@ -15,6 +15,7 @@ mod memory;
 pub mod observe;
 pub mod outlets;
 pub mod record;
+pub mod rules_in_force;
 pub mod stats;
 pub mod thread;
 pub mod tracker;
@@ -87,6 +88,8 @@ pub enum Query {
         /// At most this many.
         most: usize,
     },
+    /// The rules in force.
+    Rules,
 }
 
 /// Everything that is known behind the shards.
@@ -430,6 +433,7 @@ impl Engine {
                 let Self { tracker, outlets, .. } = self;
                 tracker.newest_first().filter(of).take(most).map(|record| outlets.line(record)).collect()
             }
+            Query::Rules => rules_in_force::lines(&self.builtin, &self.profiles, &self.rules),
         }
     }
 
@@ -443,6 +447,7 @@ impl Engine {
             profiles: self.profiles.stats(),
             builtin: self.builtin.stats(),
             rules: self.rules.stats(),
+            by_rule: self.rules.rule_stats().map(|(rule, stats)| (Arc::clone(&rule.name), stats)).collect(),
             cooldowns: self.cooldowns.stats(),
             remote: self.remote.as_ref().map(Remote::stats),
             suppressed: self.knowledge.allow.suppressed(),

@@ -1,10 +1,12 @@
 //! Counters of the engine.
 
+use std::sync::Arc;
+
 use crate::anomaly::builtin::{BuiltinStats, Rule};
 use crate::anomaly::cooldown::CooldownStats;
 use crate::anomaly::first_seen::FirstSeenStats;
 use crate::anomaly::profile::ProfileStats;
-use crate::anomaly::rules;
+use crate::anomaly::rules::{self, RuleStats};
 use crate::engine::alert::Severity;
 use crate::lookup::remote::RemoteStats;
 use crate::sink::Group;
@@ -39,6 +41,8 @@ pub struct Stats {
     pub builtin: BuiltinStats,
     /// Threshold rules.
     pub rules: rules::Stats,
+    /// The same of each that is in force.
+    pub by_rule: Vec<(Arc<str>, RuleStats)>,
     /// Cooldowns of both built-in rules and profiles.
     pub cooldowns: CooldownStats,
     /// The database on the network, where one is asked.
@@ -126,19 +130,16 @@ impl Stats {
 
     fn rules_group(&self) -> Group {
         let rules::Stats { rules, total } = self.rules;
-        let rules::RuleStats { matched, ungrouped, allowed, late, fired, suppressed, evicted, groups, bytes } = total;
+        let mut by_rule = Group::default();
+        for (name, stats) in &self.by_rule {
+            let mut group = Group::default();
+            count_rule(stats, &mut group);
+            by_rule.group(name.to_string(), group);
+        }
         let mut group = Group::default();
-        group
-            .count("rules", rules)
-            .count("matched", matched)
-            .count("ungrouped", ungrouped)
-            .count("allowlisted", allowed)
-            .count("late", late)
-            .count("fired", fired)
-            .count("suppressed", suppressed)
-            .count("evicted", evicted)
-            .count("groups", groups)
-            .count("bytes", bytes);
+        group.count("rules", rules);
+        count_rule(&total, &mut group);
+        group.group("by_rule", by_rule);
         group
     }
 
@@ -152,6 +153,21 @@ impl Stats {
             .count("unnamed", unnamed);
         group
     }
+}
+
+/// What a rule has done, or all of them.
+fn count_rule(stats: &RuleStats, group: &mut Group) {
+    let RuleStats { matched, ungrouped, allowed, late, fired, suppressed, evicted, groups, bytes } = *stats;
+    group
+        .count("matched", matched)
+        .count("ungrouped", ungrouped)
+        .count("allowlisted", allowed)
+        .count("late", late)
+        .count("fired", fired)
+        .count("suppressed", suppressed)
+        .count("evicted", evicted)
+        .count("groups", groups)
+        .count("bytes", bytes);
 }
 
 fn remote_group(remote: &RemoteStats) -> Group {

@@ -95,6 +95,7 @@ pub fn run(mut engine: Engine, queue: &Receiver<Message>, lines: &Sender<Bytes>,
             engine.tick(wall_clock(), &mut finished);
             hand_on(&mut finished);
             shared.engine.store(engine.stats().into());
+            shared.engine_told.store(Some(now.into()));
             ticked = now;
         }
         if now.duration_since(saved) >= SAVE {

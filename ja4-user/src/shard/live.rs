@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use aya::maps::{MapData, RingBuf};
 use bytes::Bytes;
 use crossbeam_channel::{Sender, TrySendError};
@@ -76,6 +76,8 @@ pub struct Shared {
     pub observations_dropped: AtomicU64,
     /// The engine's counters, a second old at most.
     pub engine: ArcSwap<Stats>,
+    /// When they were told last.
+    pub engine_told: ArcSwapOption<Instant>,
 }
 
 impl Shared {
@@ -97,6 +99,8 @@ pub struct Gauge {
     pub foreign: u64,
     /// How old the last record was when it was taken, nanoseconds.
     pub lag: u64,
+    /// When all this was told last.
+    pub told: Option<Instant>,
 }
 
 /// Everything that one shard owns.
@@ -213,6 +217,7 @@ impl Shard {
                 let mut gauge = gauge.lock().unwrap_or_else(PoisonError::into_inner);
                 gauge.stats = unopened.stats(core.stats());
                 gauge.foreign = foreign;
+                gauge.told = Some(now);
                 if newest != 0 {
                     gauge.lag = wall.0.saturating_sub(newest);
                 }

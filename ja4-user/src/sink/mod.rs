@@ -23,7 +23,7 @@ use thiserror::Error;
 
 pub use self::additions::Additions;
 pub use self::filter::{Filter, FilterError};
-pub(crate) use self::json::attributes as attributes_json;
+pub(crate) use self::json::{attributes as attributes_json, group as group_json};
 pub use self::stats::{Group, StatsRecord, Value};
 use self::{csv::Csv, json::Json, table::Table};
 use crate::engine::alert::Alert;

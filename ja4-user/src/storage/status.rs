@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
+use crate::sink::Group;
+
 /// Counters of a writer, as they stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -34,6 +36,36 @@ pub struct Status {
     pub failing: bool,
     /// Why the newest of those that failed did.
     pub last_error: Option<String>,
+}
+
+impl Status {
+    /// As a group of a `stats` event.
+    #[must_use]
+    pub fn group(&self) -> Group {
+        let Self {
+            connections, fingerprints, alerts, knowledge, commits, flush_failures, rows_lost, rows_dropped, ..
+        } = self;
+        let Self { expired_connections, expired_fingerprints, expired_alerts, queued, failing, last_error, .. } = self;
+        let mut group = Group::default();
+        group
+            .count("connections", *connections)
+            .count("fingerprints", *fingerprints)
+            .count("alerts", *alerts)
+            .count("knowledge", *knowledge)
+            .count("commits", *commits)
+            .count("flush_failures", *flush_failures)
+            .count("rows_lost", *rows_lost)
+            .count("rows_dropped", *rows_dropped)
+            .count("expired_connections", *expired_connections)
+            .count("expired_fingerprints", *expired_fingerprints)
+            .count("expired_alerts", *expired_alerts)
+            .count("queued", *queued)
+            .count("failing", u64::from(*failing));
+        if let Some(error) = last_error.as_ref().filter(|_| *failing) {
+            group.text("error", error.clone());
+        }
+        group
+    }
 }
 
 /// The same, as the writer counts.

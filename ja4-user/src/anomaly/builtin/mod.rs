@@ -150,6 +150,12 @@ impl Builtin {
         self.new_chain(scene);
     }
 
+    /// The settings in force.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> BuiltinStats {

@@ -35,6 +35,9 @@ const MAX_WAITING: usize = 50_000;
 /// The rule's name.
 pub const RULE: &str = "unusual_pair";
 
+/// What it looks for, in words.
+pub const DESCRIPTION: &str = "a pair that was never seen breaks a habit";
+
 /// What is learned, and when it is told.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -127,9 +130,15 @@ impl Profiles {
             dirty: VecDeque::new(),
             waiting: VecDeque::new(),
             rule: RULE.into(),
-            description: "a pair that was never seen breaks a habit".into(),
+            description: DESCRIPTION.into(),
             stats: ProfileStats::default(),
         }
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Other thresholds and another allowlist from now on; what was seen stays.

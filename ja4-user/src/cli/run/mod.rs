@@ -7,6 +7,7 @@ mod reload;
 mod sensor;
 mod signals;
 mod threads;
+mod web;
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -24,6 +25,7 @@ use self::reload::Reload;
 use self::sensor::Sensor;
 use self::signals::Signals;
 use self::threads::{pin, write_lines};
+use self::web::Web;
 use super::behind::{self, Situation, Ways};
 use super::failure::Failure;
 use super::flags::{Capture as CaptureFlags, seconds};
@@ -32,7 +34,7 @@ use super::settings::Files;
 use crate::capture::attach::{AttachError, Attachment, Policy};
 use crate::capture::ebpf::{Kernel, KernelError, MAX_SHARDS, Settings};
 use crate::capture::interface::Interface;
-use crate::config::{Capture, Config, Loaded, Opened};
+use crate::config::{Capture, Config, Listen, Loaded, Opened};
 use crate::engine::{self, Engine};
 use crate::object;
 use crate::shard::live::{Gauge, Shard, Shared, boot_clock, wall_clock};
@@ -62,6 +64,10 @@ pub(super) struct Run {
 
     #[command(flatten)]
     capture: CaptureFlags,
+
+    /// Where to serve /metrics, /healthz and a JSON API, or off [default: 127.0.0.1:9418]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = web::listen)]
+    http: Option<Listen>,
 
     #[command(flatten)]
     output: Output,
@@ -99,6 +105,7 @@ impl Run {
         self.files.open(|config| {
             self.capture.apply(&mut config.capture);
             self.output.apply(&mut config.output);
+            config.http.listen = self.http.unwrap_or(config.http.listen);
             config.output.stats_interval = self.stats_interval.unwrap_or(config.output.stats_interval);
         })
     }
@@ -118,6 +125,7 @@ impl Live {
         let interfaces = self.find_interfaces()?;
         let (indices, names): (Vec<_>, Vec<_>) =
             interfaces.iter().map(|interface| (interface.index, interface.name.clone())).unzip();
+        let server = web::bind(self.config.http.listen)?;
         let context = Arc::new(self.config.output.context(names));
         // A shard may see more connections for a moment than the engine has heard the end of.
         let connections = self.config.capture.max_connections as usize;
@@ -136,6 +144,11 @@ impl Live {
         let mut sensor = self.start(kernel, settings.knobs, &indices, context, behind)?;
         for attachment in &attachments {
             eprintln!("{}", attachment.describe());
+        }
+        if let Some(server) = server {
+            eprintln!("http: serving {}", server.address());
+            let (web, questions) = Web::start(server, sensor.engine.clone());
+            (sensor.web, sensor.questions) = (Some(web), questions);
         }
         sensor.notifier.ready();
         let ended = sensor.control(&mut signals, &mut attachments, self.config.output.stats_interval.0).await;
@@ -261,6 +274,9 @@ impl Live {
             reload,
             notifier: Notifier::from_environment(),
             started: Instant::now(),
+            web: None,
+            // Nobody asks until somebody serves.
+            questions: tokio::sync::mpsc::channel(1).1,
         })
     }
 }

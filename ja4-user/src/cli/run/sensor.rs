@@ -10,17 +10,20 @@ use anyhow::anyhow;
 use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
 use ja4_common::counter::Counters;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::kernel_failure;
 use super::reload::Reload;
 use super::signals::{Signals, Wish};
+use super::web::Web;
 use crate::capture::attach::Attachment;
 use crate::capture::ebpf::Kernel;
 use crate::cli::behind::Ways;
 use crate::cli::failure::Failure;
 use crate::cli::output::is_gone;
 use crate::engine::thread::Message;
+use crate::http::{Question, Snapshot};
 use crate::shard::live::{Gauge, Shared, boot_clock, wall_clock};
 use crate::shard::report;
 use crate::shard::stats::CoreStats;
@@ -49,6 +52,9 @@ pub(super) struct Sensor {
     pub(super) reload: Reload,
     pub(super) notifier: Notifier,
     pub(super) started: Instant,
+    /// The HTTP server, and what those who come by it want to know.
+    pub(super) web: Option<Web>,
+    pub(super) questions: mpsc::Receiver<Question>,
 }
 
 impl Sensor {
@@ -90,6 +96,10 @@ impl Sensor {
                         return Err(Failure::run(anyhow!("no interface is left to watch")));
                     }
                 }
+                Some(question) = self.questions.recv() => {
+                    // Who asked may have gone.
+                    let _heard = question.send(self.snapshot(attachments)?);
+                }
                 _ = watchdog.tick(), if alive.is_some() => self.notifier.alive(),
                 _ = stats.tick(), if !stats_interval.is_zero() => {
                     let line = self.stats(attachments)?;
@@ -104,6 +114,10 @@ impl Sensor {
     /// Takes the programs off, lets the shards finish, tells the last statistics.
     pub(super) async fn stop(mut self, attachments: Vec<Attachment>, signals: &mut Signals) -> Result<(), Failure> {
         let finish = async {
+            // Nobody answers from here on.
+            self.questions.close();
+            while self.questions.try_recv().is_ok() {}
+            let web = self.web.as_mut().and_then(Web::end);
             let mut modes = Group::default();
             describe(&attachments, &mut modes);
             for attachment in attachments {
@@ -115,6 +129,10 @@ impl Sensor {
             let threads = std::mem::take(&mut self.threads);
             let joined = tokio::task::spawn_blocking(|| threads.into_iter().all(|thread| thread.join().is_ok()));
             let whole = joined.await.unwrap_or(false);
+            // The engine ends when nobody can send to it any more.
+            if let Some(web) = web {
+                let _ended = web.await;
+            }
             let (engine, none) = bounded(0);
             drop((std::mem::replace(&mut self.engine, engine), none));
             let engine_thread = self.engine_thread.take();
@@ -158,6 +176,22 @@ impl Sensor {
         Ok(line.into())
     }
 
+    /// What those who come by HTTP are told.
+    fn snapshot(&mut self, attachments: &[Attachment]) -> Result<Snapshot, Failure> {
+        let mut modes = Group::default();
+        describe(attachments, &mut modes);
+        let mut stats = self.gather(modes)?;
+        self.ways.describe(&mut stats);
+        let since = |told: Option<std::time::Instant>| told.unwrap_or(self.started.into_std()).elapsed();
+        let shards = self.gauges.iter().map(|gauge| since(gauge.lock().unwrap_or_else(PoisonError::into_inner).told));
+        Ok(Snapshot {
+            stats,
+            shards: shards.collect(),
+            engine: since(self.shared.engine_told.load().as_deref().copied()),
+            storage: self.ways.storage(),
+        })
+    }
+
     /// The counters of everything but the ways out of the engine.
     fn gather(&mut self, interfaces: Group) -> Result<Group, Failure> {
         let [ingress, egress] = self.kernel.counters().map_err(kernel_failure)?;
@@ -188,6 +222,9 @@ impl Sensor {
             .group("engine", self.shared.engine.load().group())
             .group("output", output)
             .group("interfaces", interfaces);
+        if let Some(web) = &self.web {
+            stats.group("http", web.stats().group());
+        }
         Ok(stats)
     }
 }

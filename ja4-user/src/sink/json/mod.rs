@@ -221,7 +221,8 @@ pub(super) fn end(out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
-fn group(Group(entries): &Group, out: &mut Vec<u8>) {
+/// Appends a tree of counters as a JSON object.
+pub(crate) fn group(Group(entries): &Group, out: &mut Vec<u8>) {
     out.push(b'{');
     for (place, (name, value)) in entries.iter().enumerate() {
         string(if place == 0 { b"\"" } else { b",\"" }, name, out);

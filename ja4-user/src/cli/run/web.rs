@@ -1,0 +1,70 @@
+//! The HTTP server of a sensor.
+
+use crossbeam_channel::Sender;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::cli::failure::Failure;
+use crate::config::Listen;
+use crate::engine::thread::Message;
+use crate::http::{HttpError, HttpStats, Question, Server, State};
+
+/// A server's end.
+pub(super) type Served = JoinHandle<Result<(), HttpError>>;
+
+/// An HTTP server at work.
+pub(super) struct Web {
+    stats: Box<dyn Fn() -> HttpStats + Send>,
+    running: Option<(oneshot::Sender<()>, Served)>,
+}
+
+impl Web {
+    /// Lets it answer; questions for the control plane come where the second says.
+    pub(super) fn start(server: Server, engine: Sender<Message>) -> (Self, mpsc::Receiver<Question>) {
+        let (state, questions) = State::new(engine);
+        let (end, ended) = oneshot::channel();
+        let stats = Box::new(server.stats());
+        let task = tokio::spawn(server.serve(state, async {
+            let _ended = ended.await;
+        }));
+        (Self { stats, running: Some((end, task)) }, questions)
+    }
+
+    /// Lets it end; gives what to wait for. Then it holds no way to the engine any more.
+    pub(super) fn end(&mut self) -> Option<Served> {
+        let (end, task) = self.running.take()?;
+        let _told = end.send(());
+        Some(task)
+    }
+
+    /// Its counters, also when it has ended.
+    pub(super) fn stats(&self) -> HttpStats {
+        (self.stats)()
+    }
+}
+
+/// Takes the port. Where nobody asked for the address and it is taken, the sensor runs without.
+pub(super) fn bind(listen: Listen) -> Result<Option<Server>, Failure> {
+    let Some(address) = listen.address() else {
+        return Ok(None);
+    };
+    match Server::bind(address) {
+        Ok(server) => Ok(Some(server)),
+        Err(error) if !listen.is_asked_for() => {
+            eprintln!("ja4sensor: warning: {error}, with --http or http.listen; the sensor runs without");
+            Ok(None)
+        }
+        Err(error @ HttpError::Privilege(_)) => Err(Failure::system(error)),
+        Err(error @ HttpError::NotHere(_)) => Err(Failure::usage(error)),
+        Err(error) => Err(Failure::run(error)),
+    }
+}
+
+/// Reads the option.
+pub(super) fn listen(text: &str) -> Result<Listen, String> {
+    if text == "off" {
+        return Ok(Listen::Off);
+    }
+    let address = text.parse().map(Listen::At);
+    address.map_err(|_| "write an address with a port, such as 127.0.0.1:9418 or [::1]:9418, or off".to_owned())
+}

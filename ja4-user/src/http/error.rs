@@ -1,0 +1,39 @@
+//! Why there is no server.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+
+use thiserror::Error;
+
+/// HTTP cannot be served at an address.
+#[derive(Debug, Error)]
+pub enum HttpError {
+    /// Somebody else has the port.
+    #[error("cannot serve HTTP on {0}: another process listens there; name another port, or end it")]
+    InUse(SocketAddr),
+    /// No interface has the address.
+    #[error("cannot serve HTTP on {0}: this host has no such address; name one of its own, such as 127.0.0.1")]
+    NotHere(SocketAddr),
+    /// The port is for root, or those with a capability.
+    #[error("cannot serve HTTP on {0}: not permitted; name a port above 1023, or add CAP_NET_BIND_SERVICE")]
+    Privilege(SocketAddr),
+    /// The system refuses.
+    #[error("cannot serve HTTP on {address}: {reason}; name another address")]
+    Io {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        reason: io::Error,
+    },
+}
+
+impl HttpError {
+    pub(super) fn new(address: SocketAddr, reason: io::Error) -> Self {
+        match reason.kind() {
+            ErrorKind::AddrInUse => Self::InUse(address),
+            ErrorKind::AddrNotAvailable => Self::NotHere(address),
+            ErrorKind::PermissionDenied => Self::Privilege(address),
+            _ => Self::Io { address, reason },
+        }
+    }
+}

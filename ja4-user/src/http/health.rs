@@ -1,0 +1,79 @@
+//! Whether the sensor is well.
+//!
+//! It is while every shard and the engine have told their counters within [`FRESH`], and the history can be written.
+//! What is lost under load is told by `/metrics`, and is no reason to restart anything.
+
+use std::time::Duration;
+
+use super::state::Snapshot;
+use crate::sink::escape;
+
+/// Counters are told every second; a thread that has told none for so long hangs.
+pub const FRESH: Duration = Duration::from_secs(5);
+
+/// What is wrong, a sentence each; nothing: all is well.
+#[must_use]
+pub fn reasons(snapshot: &Snapshot) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let stale = |age: &Duration| *age > FRESH;
+    for (shard, age) in snapshot.shards.iter().enumerate().filter(|(_, age)| stale(age)) {
+        reasons.push(format!("shard {shard} has told nothing for {} s", age.as_secs()));
+    }
+    if stale(&snapshot.engine) {
+        reasons.push(format!("the engine has told nothing for {} s", snapshot.engine.as_secs()));
+    }
+    if let Some(status) = snapshot.storage.as_ref().filter(|status| status.failing) {
+        let why = status.last_error.as_deref().unwrap_or("the last transaction failed");
+        reasons.push(format!("the history cannot be written: {why}"));
+    }
+    reasons
+}
+
+/// The answer of `/healthz`.
+pub(super) fn body(reasons: &[String]) -> Vec<u8> {
+    if reasons.is_empty() {
+        return b"{\"status\":\"ok\"}\n".to_vec();
+    }
+    let mut body = br#"{"status":"failing","reasons":["#.to_vec();
+    for (place, reason) in reasons.iter().enumerate() {
+        body.extend_from_slice(if place == 0 { b"\"" } else { b",\"" });
+        escape::json(reason, &mut body);
+        body.push(b'"');
+    }
+    body.extend_from_slice(b"]}\n");
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Status;
+
+    fn ages(shards: &[u64], engine: u64) -> Snapshot {
+        let shards = shards.iter().copied().map(Duration::from_secs).collect();
+        Snapshot { shards, engine: Duration::from_secs(engine), ..Snapshot::default() }
+    }
+
+    fn told(snapshot: &Snapshot) -> String {
+        String::from_utf8_lossy(&body(&reasons(snapshot))).into_owned()
+    }
+
+    #[test]
+    fn all_is_well() {
+        let storage = Some(Status { flush_failures: 3, last_error: Some("old".to_owned()), ..Status::default() });
+        for snapshot in [ages(&[0, 5], 5), Snapshot { storage, ..ages(&[1], 1) }] {
+            assert_eq!(told(&snapshot), "{\"status\":\"ok\"}\n");
+        }
+    }
+
+    #[test]
+    fn every_reason_is_told() {
+        let storage = Some(Status { failing: true, last_error: Some("disk \"full\"".to_owned()), ..Status::default() });
+        let wanted = concat!(
+            r#"{"status":"failing","reasons":["shard 1 has told nothing for 6 s","the engine has told nothing for 60 s","#,
+            r#""the history cannot be written: disk \"full\""]}"#,
+            "\n"
+        );
+        assert_eq!(told(&Snapshot { storage, ..ages(&[0, 6, 1], 60) }), wanted);
+    }
+}

@@ -1,0 +1,65 @@
+//! The text exposition format, version 0.0.4.
+
+use super::PREFIX;
+use super::family::{Family, Role};
+
+/// The samples of one family, a line each: labels and value, before the name is put to them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Samples(Vec<String>);
+
+impl Samples {
+    /// A sample with these labels.
+    pub(super) fn add(&mut self, labels: &[(&str, &str)], value: &str) {
+        let mut line = String::new();
+        for (name, text) in labels {
+            line.push(if line.is_empty() { '{' } else { ',' });
+            line.push_str(name);
+            line.push_str("=\"");
+            escape(text, &mut line);
+            line.push('"');
+        }
+        if !line.is_empty() {
+            line.push('}');
+        }
+        line.push(' ');
+        line.push_str(value);
+        self.0.push(line);
+    }
+
+    /// All of the family; nothing where there is none.
+    pub(super) fn write(&self, family: &Family, out: &mut String) {
+        if self.0.is_empty() {
+            return;
+        }
+        let (ending, kind) = match family.role {
+            Role::Counter => ("_total", "counter"),
+            Role::Gauge | Role::Info | Role::LeftOut => ("", "gauge"),
+        };
+        let name = format!("{}{ending}", family.name);
+        head(out, &name, kind, family.help);
+        for line in &self.0 {
+            for part in [PREFIX, &name, line, "\n"] {
+                out.push_str(part);
+            }
+        }
+    }
+}
+
+/// What a family begins with.
+pub(super) fn head(out: &mut String, name: &str, kind: &str, help: &str) {
+    for part in ["# HELP ", PREFIX, name, " ", help, "\n# TYPE ", PREFIX, name, " ", kind, "\n"] {
+        out.push_str(part);
+    }
+}
+
+/// The text of a label. A line feed would begin another sample.
+fn escape(text: &str, out: &mut String) {
+    for character in text.chars() {
+        match character {
+            '\\' => out.push_str("\\\\"),
+            '"' => out.push_str("\\\""),
+            '\n' => out.push_str("\\n"),
+            _ => out.push(character),
+        }
+    }
+}

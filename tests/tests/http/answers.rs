@@ -1,0 +1,107 @@
+//! What each path says of what was seen.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+#[test]
+fn open_connections_are_told() {
+    let Some(_alone) = alone() else { return };
+    let served = Served::start();
+    let open = served.open(5);
+    let list = served.wait_connections(5);
+    let connections = list["connections"].as_array().unwrap();
+    let told: BTreeSet<_> = connections.iter().map(|connection| connection["src_port"].as_u64().unwrap()).collect();
+    let there: BTreeSet<_> = open.iter().map(|(client, _)| u64::from(client.local_addr().unwrap().port())).collect();
+    assert_eq!(told, there, "{list:#}");
+    for connection in connections {
+        assert_eq!(connection["event_type"], "connection", "{connection}");
+        assert_eq!(connection["src_ip"], served.wire.client().v4().to_string(), "{connection}");
+        assert_eq!(connection["primary"]["type"], "ja4t", "{connection}");
+    }
+    let of = |host: &str| {
+        let list = served.json(&format!("/api/v1/connections?host={host}&limit=3"));
+        list["connections"].as_array().unwrap().len()
+    };
+    let client = served.wire.client().v4().to_string();
+    assert_eq!((of(&client), of("192.0.2.1"), of("fd00::1")), (3, 0, 0));
+    drop(open);
+    served.sensor.stop().ok();
+}
+
+#[test]
+fn alerts_rules_and_first_seen_agree_with_the_stats() {
+    let Some(_alone) = alone() else { return };
+    let served = Served::start();
+    let _open = served.open(2);
+    served.wait_connections(2);
+    // The engine tells its counters once a second, and there may be more to see by then.
+    let (mut stats, mut first_seen, mut alerts) = (Value::Null, Value::Null, Value::Null);
+    let agreed = until(SOON, || {
+        stats = served.json("/api/v1/stats");
+        alerts = served.json("/api/v1/alerts?limit=1000");
+        first_seen = served.json("/api/v1/first-seen");
+        let counted = stats["stats"]["engine"]["alerts"].as_object().unwrap();
+        let counted: u64 = counted.values().map(|count| count.as_u64().unwrap()).sum();
+        stats_u64(&stats, &["engine", "first_seen", "values"]) > 0
+            && first_seen["first_seen"] == stats["stats"]["engine"]["first_seen"]
+            && alerts["alerts"].as_array().unwrap().len() as u64 == counted
+    });
+    assert!(agreed, "{stats:#}\n{first_seen:#}\n{alerts:#}");
+    assert_eq!(first_seen["learning"], stats_u64(&stats, &["engine", "first_seen", "learning_left_s"]) > 0);
+    let alerts = alerts["alerts"].as_array().unwrap();
+    assert!(alerts.iter().all(|alert| alert["event_type"] == "alert"), "{alerts:#?}");
+
+    let rules = served.json("/api/v1/rules");
+    let rules = rules["rules"].as_array().unwrap();
+    let of_kind = |kind: &str| rules.iter().filter(|rule| rule["kind"] == kind).count() as u64;
+    assert_eq!((of_kind("builtin"), of_kind("profile")), (8, 1), "{rules:#?}");
+    assert_eq!(of_kind("threshold"), stats_u64(&stats, &["engine", "rules", "rules"]));
+    for rule in rules {
+        assert!(rule["rule"].is_string() && rule["severity"].is_string() && rule["description"].is_string(), "{rule}");
+        assert!(rule["fired"].is_u64() || rule["unusual"].is_u64(), "{rule}");
+    }
+    served.sensor.stop().ok();
+}
+
+#[test]
+fn a_healthy_sensor_says_so_to_curl() {
+    let Some(_alone) = alone() else { return };
+    let served = Served::start();
+    let url = |path: &str| format!("http://{}{path}", served.address);
+    let curl = |options: &[&str], path: &str| {
+        let mut argv = vec!["curl", "-sS", "--max-time", "10"];
+        let url = url(path);
+        argv.extend(options);
+        argv.push(&url);
+        served.host().run(&argv).ok().stdout().to_owned()
+    };
+    assert_eq!(curl(&["--fail"], "/healthz"), "{\"status\":\"ok\"}\n");
+    assert!(curl(&["--head"], "/metrics").starts_with("HTTP/1.1 200 OK\r\n"));
+    assert!(curl(&["--http1.0", "--fail"], "/metrics").contains("ja4sensor_build_info"));
+    assert_eq!(curl(&["-o", "/dev/null", "-w", "%{http_code}", "-d", "x=1"], "/api/v1/rules"), "405");
+    assert_eq!(curl(&["-o", "/dev/null", "-w", "%{http_code}"], "/nothing"), "404");
+    // Two in a row: each gets a connection of its own.
+    let twice = served.host().run(&["curl", "-sS", "--fail", &url("/healthz"), &url("/healthz")]).ok();
+    assert_eq!(twice.stdout().matches("ok").count(), 2);
+    assert!(!curl(&["-i", "-H", "Origin: http://evil.example"], "/healthz").to_lowercase().contains("access-control"));
+    served.sensor.stop().ok();
+}
+
+#[test]
+fn what_is_asked_wrongly_gets_one_clear_error() {
+    let Some(_alone) = alone() else { return };
+    let served = Served::start();
+    for (method, path, status, said) in [
+        ("GET", "/api/v1/connections?limit=many", 400, "limit is 'many'; it must be a number from 1 to 1000"),
+        ("GET", "/api/v1/connections?host=a.b", 400, "host is 'a.b'; it must be an IPv4 or IPv6 address"),
+        ("GET", "/api/v1/alerts?since=1", 400, "'since' is no parameter of this path; there is limit"),
+        ("GET", "/api/v2/alerts", 404, "there is nothing at '/api/v2/alerts'"),
+        ("PUT", "/api/v1/rules", 405, "PUT is not served; the sensor can only be read"),
+    ] {
+        let answer = served.ask(method, path);
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert!(answer.json()["error"].as_str().unwrap().starts_with(said), "{answer:?}");
+    }
+    served.sensor.stop().ok();
+}

@@ -1,0 +1,132 @@
+//! `ja4sensor run --http`: what a scraper, a load balancer and an analyst get, and what nobody can do to the sensor
+//! by it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod answers;
+mod metrics;
+mod trouble;
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tests::process::until;
+use tests::{LiveSensor, Namespace, Wire, events, require_bpf, require_tools, stats_u64};
+
+/// Longest time that anything here may take. Most of it takes milliseconds.
+const SOON: Duration = Duration::from_secs(20);
+
+/// The test may run, and runs alone: some use all connections there are.
+fn alone() -> Option<MutexGuard<'static, ()>> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    (require_bpf() && require_tools(&["ip", "ethtool", "curl"]))
+        .then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A sensor on the server's end of a wire, serving HTTP on that host's loopback.
+struct Served {
+    wire: Wire,
+    sensor: LiveSensor,
+    address: SocketAddr,
+}
+
+/// An answer in its parts.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Served {
+    fn start() -> Self {
+        let wire = Wire::new();
+        let sensor = LiveSensor::start(wire.server(), &["--http", "127.0.0.1:0", "--stats-interval", "1"]);
+        let mut address = None;
+        let told = until(SOON, || {
+            let said = sensor.stderr();
+            address = said.lines().find_map(|line| line.strip_prefix("http: serving ")?.parse().ok());
+            address.is_some()
+        });
+        assert!(told, "{}", sensor.stderr());
+        Self { address: address.unwrap(), wire, sensor }
+    }
+
+    fn host(&self) -> &Namespace {
+        self.wire.server()
+    }
+
+    /// A connection to the server. A socket stays in the namespace that it was made in.
+    fn connect(&self) -> TcpStream {
+        self.host().with(|| TcpStream::connect(self.address).unwrap())
+    }
+
+    /// Sends bytes as they are and reads all that comes.
+    fn raw(&self, request: &[u8]) -> String {
+        let mut stream = self.connect();
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        stream.write_all(request).unwrap();
+        read(stream)
+    }
+
+    fn ask(&self, method: &str, path: &str) -> Answer {
+        Answer::of(&self.raw(format!("{method} {path} HTTP/1.1\r\nHost: sensor\r\n\r\n").as_bytes()))
+    }
+
+    /// The JSON that a path gives, which has to be there.
+    fn json(&self, path: &str) -> Value {
+        let answer = self.ask("GET", path);
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        answer.json()
+    }
+
+    /// TCP connections from the other host, open as long as they are held.
+    fn open(&self, count: usize) -> Vec<(TcpStream, TcpStream)> {
+        let listener = self.host().with(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap());
+        let to = SocketAddr::new(self.host().v4(), listener.local_addr().unwrap().port());
+        let connect = || {
+            let client = self.wire.client().with(|| TcpStream::connect(to).unwrap());
+            (client, listener.accept().unwrap().0)
+        };
+        (0..count).map(|_| connect()).collect()
+    }
+
+    /// Waits until so many connections are told.
+    fn wait_connections(&self, count: usize) -> Value {
+        let mut list = Value::Null;
+        let told = until(SOON, || {
+            list = self.json("/api/v1/connections?limit=1000");
+            list["connections"].as_array().unwrap().len() >= count
+        });
+        assert!(told, "{list:#}\n{}", self.sensor.stderr());
+        list
+    }
+}
+
+/// All that a stream gives before it ends, however it does.
+fn read(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok();
+    String::from_utf8(answer).unwrap()
+}
+
+impl Answer {
+    fn of(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, head: head.to_lowercase(), body: body.to_owned() }
+    }
+
+    fn json(&self) -> Value {
+        assert!(self.head.contains("\r\ncontent-type: application/json\r\n"), "{self:?}");
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}

@@ -1,0 +1,73 @@
+//! `/metrics` as Prometheus reads it.
+
+use std::process::Command;
+
+use tests::{Outcome, optional_python, process, scenes};
+
+use super::*;
+
+/// Reads metrics from standard input with the parser of Prometheus' own client, and prints each sample.
+const PARSE: &str = "
+import json, sys
+from prometheus_client.parser import text_string_to_metric_families
+for family in text_string_to_metric_families(sys.stdin.read()):
+    assert family.documentation and family.type in ('counter', 'gauge'), family
+    for sample in family.samples:
+        print(json.dumps([sample.name, sample.labels, sample.value]))
+";
+
+#[test]
+fn every_number_of_the_stats_event_is_a_metric() {
+    let Some(_alone) = alone() else { return };
+    let served = Served::start();
+    scenes::tls(&served.wire);
+    // The engine tells its counters once a second.
+    let mut before = Value::Null;
+    let told = until(SOON, || {
+        before = served.json("/api/v1/stats");
+        stats_u64(&before, &["engine", "observations"]) > 0
+    });
+    assert!(told, "{before:#}");
+    let answer = served.ask("GET", "/metrics");
+    assert_eq!(answer.status, 200);
+    assert!(answer.head.contains("\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{}", answer.head);
+    assert!(answer.body.contains("\nja4sensor_stats_without_metric 0\n"), "{}", answer.body);
+    let value = |wanted: &str| {
+        let sum = answer.body.lines().filter_map(|line| {
+            let rest = line.strip_prefix(wanted)?;
+            rest.starts_with(['{', ' ']).then(|| rest.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+        });
+        sum.sum::<f64>()
+    };
+    for (metric, path) in [
+        ("ja4sensor_kernel_seen_total", &["kernel", "seen"][..]),
+        ("ja4sensor_kernel_unselected_total", &["kernel", "unselected"]),
+        ("ja4sensor_kernel_emitted_total", &["kernel", "emitted"]),
+        ("ja4sensor_shard_connections_opened_total", &["shards", "opened"]),
+        ("ja4sensor_engine_observations_total", &["engine", "observations"]),
+    ] {
+        let counted = stats_u64(&before, path);
+        assert!(value(metric) >= counted as f64 && counted > 0, "{metric}: {} and {counted}", value(metric));
+    }
+    let interface = format!("ja4sensor_interface_info{{interface=\"{}\",ingress=\"", served.host().interface());
+    assert!(answer.body.contains(&interface), "{}", answer.body);
+    served.sensor.stop().ok();
+}
+
+#[test]
+fn prometheus_can_read_it() {
+    let Some(_alone) = alone() else { return };
+    let Some(python) = optional_python("prometheus_client") else { return };
+    let served = Served::start();
+    let _open = served.open(3);
+    served.wait_connections(3);
+    let text = served.ask("GET", "/metrics").body;
+    let mut command = Command::new(python);
+    command.args(["-c", PARSE]);
+    let read = Outcome::new(process::run(command, text.as_bytes(), process::LIMIT)).ok();
+    let samples = text.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(read.stdout().lines().count(), samples, "{text}");
+    read.has(r#"["ja4sensor_kernel_seen_total", {"direction": "ingress"}, "#)
+        .has(r#"["ja4sensor_uptime_seconds", {}, "#);
+    served.sensor.stop().ok();
+}
