@@ -206,6 +206,21 @@ impl Attachment {
         self.egress.map_or("none", TcMode::name)
     }
 
+    /// What `policy` would try on an interface, for the user: `ingress XDP native, else tc (physical device), egress tc`.
+    pub fn preview(interface: &Interface, policy: Policy) -> String {
+        let mut parts = Vec::new();
+        let (wants_ingress, wants_egress) = directions(policy.direction, interface.is_loopback);
+        if wants_ingress {
+            let (hooks, why) = plan(policy.hook, interface.is_physical, has_tc_program(interface));
+            let hooks: Vec<_> = hooks.iter().map(|hook| hook.name()).collect();
+            parts.push(format!("ingress {} ({why})", hooks.join(", else ")));
+        }
+        if wants_egress {
+            parts.push("egress tc".to_owned());
+        }
+        parts.join(", ")
+    }
+
     /// Takes the programs off. An interface that is gone has taken them along.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod behind;
+mod check;
 mod db;
 mod failure;
 mod flags;
@@ -32,6 +33,8 @@ enum Command {
     Run(run::Run),
     /// Fingerprint capture files: pcap or pcapng, plain, gzip or zstd
     Replay(replay::Replay),
+    /// Say whether a sensor could run as configured, without running it
+    Check(check::Check),
     /// Ask a database what was seen: connections, fingerprints or alerts
     Query(history::Query),
     /// Compare two windows of time of a database
@@ -55,6 +58,7 @@ pub fn main() -> ExitCode {
     let done = match Ja4Sensor::parse().command {
         Command::Run(run) => run.run(),
         Command::Replay(replay) => replay.run(),
+        Command::Check(check) => check.run(),
         Command::Query(query) => query.run(),
         Command::Diff(diff) => diff.run(),
         Command::Export(export) => export.run(),

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use crate::config::{self, Config, Opened};
-use crate::document::Report;
+use crate::document::{Report, Warning};
 
 /// The files that `run` and `replay` are told of.
 #[derive(Debug, Args)]
@@ -36,10 +36,15 @@ impl Files {
 /// As [`config::open`]; warnings are told, and all errors.
 pub(super) fn open(path: Option<&Path>, flags: impl FnOnce(&mut Config)) -> Result<Opened, Failure> {
     let opened = config::open(path, flags).map_err(refused)?;
-    for warning in &opened.warnings {
+    warn(&opened.warnings);
+    Ok(opened)
+}
+
+/// Tells warnings, a line each.
+pub(super) fn warn(warnings: &[Warning]) {
+    for warning in warnings {
         eprintln!("ja4sensor: warning: {warning}");
     }
-    Ok(opened)
 }
 
 /// All errors but the last are told as they are; the last is the command's.

@@ -61,7 +61,13 @@ fn sinks(config: &Config, places: &Places, issues: &mut Vec<Issue>) -> Option<Ve
         let key = format!("alerts.sink {}: {}", error.number, error.key);
         places.issue(&key, error.to_string())
     };
-    SinkConfig::check(sinks).map_err(|errors| issues.extend(errors.into_iter().map(place))).ok()
+    SinkConfig::check(sinks)
+        .map_err(|errors| {
+            let mut found: Vec<_> = errors.into_iter().map(place).collect();
+            found.sort_by_key(|issue| issue.place);
+            issues.append(&mut found);
+        })
+        .ok()
 }
 
 fn database(config: &Config, issues: &mut Vec<Issue>, warnings: &mut Vec<Warning>) -> Option<Database> {

@@ -5,6 +5,7 @@
 //! | `schema` | [`Config`]: every section and key, with its default |
 //! | `value` | TOML through serde, with every error and its place |
 //! | `check` | ranges, and what the parts check themselves |
+//! | `system` | interfaces and folders |
 //! | [`loaded`](Loaded) | the files that a configuration names |
 //!
 //! [`open`] is the whole way, at start and at every reload: all that is wrong in all files is told at once, and then
@@ -14,6 +15,7 @@ mod check;
 mod loaded;
 mod places;
 mod schema;
+mod system;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -46,6 +48,19 @@ pub struct Opened {
 pub fn open(path: Option<&Path>, flags: impl FnOnce(&mut Config)) -> Result<Opened, Report> {
     let mut source = path.map_or_else(Source::default, Source::read);
     flags(&mut source.config);
+    source.open()
+}
+
+/// As [`open`], and looks whether the system has the interfaces and folders that the configuration names.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn examine(path: Option<&Path>, flags: impl FnOnce(&mut Config)) -> Result<Opened, Report> {
+    let mut source = path.map_or_else(Source::default, Source::read);
+    flags(&mut source.config);
+    let missing = source.config.missing(&source.places);
+    source.issues.extend(missing);
+    source.issues.sort_by_key(|issue| issue.place);
     source.open()
 }
 

@@ -236,6 +236,19 @@ impl<'de> de::Deserializer<'de> for Value<'_, '_> {
         visitor.visit_newtype_struct(self)
     }
 
+    /// A list, too, would do for a derived struct.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self.value {
+            DeValue::Table(_) => self.deserialize_any(visitor),
+            _ => Err(de::Error::invalid_type(Unexpected::Other("no table"), &visitor)),
+        }
+    }
+
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -250,7 +263,7 @@ impl<'de> de::Deserializer<'de> for Value<'_, '_> {
 
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
+        tuple_struct map identifier ignored_any
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) enum Hook {
 }
 
 impl Hook {
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Native => "XDP native",
             Self::Generic => "XDP generic",
