@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::*;
 use crate::alert::SinkConfig;
 use crate::capture::attach::HookChoice;
+use crate::engine::knowledge::Knowledge;
 use crate::units::{Size, Span};
 
 const EXAMPLE: &str = include_str!("../../../packaging/ja4sensor.toml");
@@ -267,10 +268,10 @@ fn overrides_reach_every_kind_of_rule() {
          [[override]]\nrule = 'first_seen'\nthreshold = 3\n[[override]]\nrule = 'beakon'\nenabled = false\n",
     );
     let Opened { loaded, warnings, .. } = open(Some(&folder.path().join("s.toml")), |_| {}).unwrap();
-    let builtin = loaded.builtin;
+    let Knowledge { builtin, profiles, rules, .. } = loaded.knowledge;
     assert!(!builtin.beacon.enabled && !builtin.many_ja4.enabled && builtin.many_ja4.threshold == 30);
-    assert_eq!(loaded.profiles.severity.name(), "high");
-    assert!(loaded.rules.iter().all(|rule| &*rule.name != "port_scan") && loaded.rules.len() > 5);
+    assert_eq!(profiles.severity.name(), "high");
+    assert!(rules.iter().all(|rule| &*rule.name != "port_scan") && rules.len() > 5);
     let told: Vec<_> = warnings.iter().map(|warning| warning.message.as_str()).collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told.contains(&"override: rule 'first_seen' has no threshold"), "{told:?}");
@@ -281,7 +282,8 @@ fn overrides_reach_every_kind_of_rule() {
 fn without_a_file_there_is_what_ships() {
     let Opened { config, loaded, warnings } = open(None, |config| config.output.raw = true).unwrap();
     assert!(config.output.raw && warnings.is_empty() && loaded.sinks.is_empty());
-    assert!(!loaded.known_bad.is_empty() && !loaded.rules.is_empty() && loaded.allow.is_empty());
+    let Knowledge { known_bad, rules, allow, .. } = loaded.knowledge;
+    assert!(!known_bad.is_empty() && !rules.is_empty() && allow.is_empty());
 }
 
 #[test]

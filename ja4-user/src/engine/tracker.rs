@@ -184,7 +184,7 @@ mod tests {
         let kept: Vec<_> =
             record.history.iter().filter(|seen| seen.method == Method::Ja4h).map(|seen| seen.count).collect();
         assert_eq!(kept.len(), MAX_VALUES);
-        assert_eq!((kept[0], kept[1], kept[MAX_VALUES - 1]), (1, 86, 100));
+        assert_eq!((kept.first(), kept.get(1), kept.last()), (Some(&1), Some(&86), Some(&100)));
         assert_eq!(record.newest(Method::Ja4).unwrap().count, 1);
         assert_eq!(record.primary().unwrap().method, Method::Ja4);
     }

@@ -70,7 +70,7 @@ impl Events {
 }
 
 fn statement(rows: usize) -> String {
-    let row = format!("({})", vec!["?"; COLUMNS].join(","));
+    let row = format!("({})", ["?"; COLUMNS].join(","));
     let columns = "id, value, time, packet, side, count, first_seen";
     // The transaction is rolled back if a row fails, so the rows before it need no journal of their own. A table
     // with a rowid would keep one all the same, for the sake of the rowid's type: a copy of each page that changes.

@@ -61,7 +61,7 @@ fn table(
     carry: fn(&Connection, &Fields<'_, '_>) -> Carried,
 ) -> rusqlite::Result<()> {
     let mut old = database.prepare(&format!("SELECT * FROM {name} ORDER BY rowid"))?;
-    let names: Vec<String> = old.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = old.column_names().map(str::to_owned).collect();
     let mut rows = old.query([])?;
     while let Some(row) = rows.next()? {
         let fields = Fields { names: &names, row };

@@ -173,13 +173,13 @@ fn profiles_travel_from_one_sensor_to_another_and_twice_is_once() {
     assert_eq!((&row["pair"], &row["anchor"], &row["count"]), (&"host_ja4".into(), &"10.0.0.1".into(), &50.into()));
 
     let lines = folder.path().join("profiles.jsonl");
-    std::fs::write(&lines, &printed).unwrap();
+    fs::write(&lines, &printed).unwrap();
     for (source, changed) in [(&from, "1 of 1"), (&from, "0 of 1"), (&lines, "0 of 1")] {
         sensor(&["seed"], &to, &[source.to_str().unwrap()]).ok().says(changed);
     }
     assert_eq!(sensor(&["export-profiles"], &to, &[]).ok().stdout(), printed);
 
-    std::fs::write(&lines, printed.replace("\"count\":50", "\"count\":70") + "no row\n").unwrap();
+    fs::write(&lines, printed.replace("\"count\":50", "\"count\":70") + "no row\n").unwrap();
     sensor(&["seed"], &to, &[lines.to_str().unwrap()]).status(1).says("line 2 is no pair");
     assert_eq!(sensor(&["export-profiles"], &to, &[]).ok().stdout(), printed, "half a file is none");
 }

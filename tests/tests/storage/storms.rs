@@ -54,7 +54,7 @@ fn child() {
     for batch in 0.. {
         let mut items = Vec::new();
         for number in batch * BATCH..(batch + 1) * BATCH {
-            let flow = storm << 32 | number / 3;
+            let flow = (storm << 32) | (number / 3);
             items.push(fingerprint(flow, &format!("s{storm}_{number}"), NOON + number));
             if number % 6 == 5 {
                 items.push(ended(flow, NOON, NOON + number));
