@@ -201,6 +201,9 @@ impl Engine {
             self.outlets.ended(evicted);
         }
         record.last = record.last.max(cause.time);
+        if record.identity.client != flow.client {
+            record.turn_round();
+        }
         if let Some(attributes) = attributes.take() {
             record.attributes = attributes;
         }

@@ -143,6 +143,15 @@ pub struct Record {
 }
 
 impl Record {
+    /// The client is the server and the server the client: of datagrams, any handshake may say so.
+    pub(super) fn turn_round(&mut self) {
+        let FlowIdentity { client, server, .. } = &mut self.identity;
+        std::mem::swap(client, server);
+        self.packets.reverse();
+        self.bytes.reverse();
+        self.hops.reverse();
+    }
+
     /// The fingerprint that says most about the client: the first of JA4, JA4H, JA4SSH, JA4D, JA4D6, JA4T
     /// that it has.
     #[must_use]
