@@ -120,16 +120,27 @@ fn each_end_has_its_name() {
         assert_eq!(of_port(&events, port)["connection"]["state"], state, "port {port}");
     }
     assert_eq!(connections(&events).len(), 4);
+
+    // Its ports are taken anew.
+    let mut talk = talk("10.0.0.1:5", "192.0.2.1:443", ms(0));
+    talk.handshake().client(&client_hello(Shape::Go, "a.example")).wait(ms(200_000));
+    talk.again(0x2000_0000, 0x9000_0000).handshake().client(&client_hello(Shape::Curl, "b.example")).close();
+    let events = replay("", talk.packets());
+    let told = connections(&events);
+    let of = |event: &Value| ["/connection/state", "/tls/sni", "/primary/value"].map(|at| event.pointer(at).cloned());
+    assert_eq!(of(told[0]), [json!("reused"), json!("a.example"), json!(Shape::Go.ja4())].map(Some));
+    assert_eq!(of(told[1]), [json!("fin"), json!("b.example"), json!(Shape::Curl.ja4())].map(Some));
 }
 
-/// The table is far too small; who goes still takes along what was known.
+/// The table is far too small; who goes still takes along what was known. Each has done with its handshake by then: of
+/// one that has gone, further packets are another connection.
 #[test]
 fn an_evicted_connection_is_told_once_with_what_is_known_and_stored() {
     const CONNECTIONS: u16 = 600;
     let site = Site::new("");
     let talks: Vec<_> = (1..=CONNECTIONS)
         .map(|port| {
-            let mut talk = talk(&format!("10.0.0.1:{port}"), "192.0.2.1:443", ms(u64::from(port) * 10));
+            let mut talk = talk(&format!("10.0.0.1:{port}"), "192.0.2.1:443", ms(u64::from(port) * 100));
             talk.handshake().client(&client_hello(Shape::Go, "a.example"));
             talk
         })

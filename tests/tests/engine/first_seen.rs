@@ -123,7 +123,7 @@ fn a_restart_neither_forgets_nor_learns_anew() {
     let network: Vec<_> = curl.iter().filter(|row| row.get("host").is_none_or(Value::is_null)).collect();
     assert_eq!(network.len(), 1, "{curl:#?}");
     assert_eq!(network[0]["count"], 200, "100 in each run: {}", network[0]);
-    assert_eq!(network[0]["first"], "2026-11-23T07:00:00.030300000Z", "{}", network[0]);
+    assert_eq!(network[0]["first"], "2026-11-23T07:00:00.030200000Z", "{}", network[0]);
 
     let forget = ["first-seen", "forget", "--db", &database, "--value", Shape::Curl.ja4()];
     Sensor::new().run(&forget).ok().says("forgotten");

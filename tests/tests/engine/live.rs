@@ -8,7 +8,6 @@ use std::thread;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tests::process::until;
 use tests::{LiveSensor, Namespace, Wire, require_bpf, require_tools, stats_u64, values};
 
 use super::*;
@@ -135,78 +134,6 @@ fn a_value_is_first_seen_once_whichever_shard_sees_it() {
 }
 
 #[test]
-fn history_holds_every_connection_after_the_end() {
-    const CONNECTIONS: usize = 50;
-
-    let Some(_alone) = alone() else { return };
-    let (wire, site) = (Wire::new(), Site::new("[storage]\npath = \"history.db\"\n[output]\nsensor = \"web1\"\n"));
-    let to = listen(wire.server(), 0, b"");
-    let sensor = start(&wire, &site, &[]);
-    connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
-    let _open = wire.client().with(|| TcpStream::connect(to).unwrap());
-    sensor.wait_for("the last", |events| values(events, "ja4ts").len() == CONNECTIONS + 1);
-    let events = terminate(sensor);
-    assert_nothing_lost(&events);
-    let rows = site.rows(&["query", "connections", "--format", "json"], &["--limit", "0"]);
-    assert_eq!(rows.len(), CONNECTIONS + 1);
-    let in_state = |state| rows.iter().filter(|row| row["connection"]["state"] == state).count();
-    assert_eq!((in_state("fin"), in_state("open")), (CONNECTIONS, 1), "{rows:#?}");
-    let told = connections(&events);
-    for row in &rows {
-        let line =
-            told.iter().find(|line| line["flow_id"] == row["flow_id"]).unwrap_or_else(|| panic!("no line: {row}"));
-        for at in
-            ["/src_ip", "/src_port", "/connection", "/tls", "/app", "/primary", "/mss", "/hops", "/sensor", "/in_iface"]
-        {
-            assert_eq!(row.pointer(at), line.pointer(at), "{at}");
-        }
-    }
-    let fingerprints = site.rows(&["query", "fingerprints", "--format", "json"], &["--limit", "0"]);
-    assert_eq!(fingerprints.len(), tests::fingerprints(&events).len());
-}
-
-#[test]
-fn bulk_counts_though_it_stays_in_the_kernel() {
-    const BYTES: usize = 48 << 20;
-
-    let Some(_alone) = alone() else { return };
-    let (wire, site) = (Wire::new(), Site::new("[storage]\npath = \"history.db\"\n"));
-    let to = listen(wire.server(), 0, b"");
-    let sensor = start(&wire, &site, &[]);
-    connect(&wire, to, 1, &vec![b'x'; BYTES]);
-    sensor.wait_for("the end", |events| !connections(events).is_empty());
-    let events = terminate(sensor);
-    assert_nothing_lost(&events);
-    let [row] = &site.rows(&["query", "connections", "--format", "json"], &[])[..] else { panic!("not one row") };
-    let count = |name: &str| row["connection"][name].as_u64().unwrap();
-    assert!(count("bytes_toserver") > BYTES as u64, "{row:#}");
-    assert!(count("pkts_toserver") > (BYTES / 1500) as u64, "{row:#}");
-    assert!(count("pkts_toclient") > 0);
-    let last = stats(&events);
-    let selected = stats_u64(last, &["kernel", "selected"]);
-    assert!(selected < 100, "{selected} packets came to userspace");
-}
-
-#[test]
-fn two_sensors_on_one_database_are_one_too_many() {
-    let Some(_alone) = alone() else { return };
-    let (wire, site) = (Wire::new(), Site::new(""));
-    let database = site.text("history.db");
-    let first = start(&wire, &site, &["--db", &database]);
-    let binary = Sensor::new().binary().to_str().unwrap().to_owned();
-    let second =
-        wire.client().run(&[&binary, "run", "-i", wire.client().interface(), "--http", "off", "--db", &database]);
-    let pid = first.id().to_string();
-    second.status(1).says("history.db is written by another ja4sensor").says(&pid).in_one_line();
-    assert!(!wire.client().has_programs());
-    terminate(first);
-    // It is free again.
-    let third = start(&wire, &site, &["--db", &database]);
-    terminate(third);
-    assert_eq!(ask(&site.path("history.db"), "SELECT count(*) FROM run"), 2);
-}
-
-#[test]
 fn systemd_is_told_ready_alive_and_stopping() {
     let Some(_alone) = alone() else { return };
     let (wire, site) = (Wire::new(), Site::new(""));
@@ -271,68 +198,4 @@ fn a_reader_sees_the_first_value_and_the_newest_of_a_long_connection() {
         let told = told.unwrap();
         assert_eq!((&told["timestamp"], &told["fingerprint"]["value"]), (&seen["timestamp"], &seen["value"]));
     }
-}
-
-/// A reader that never reads, a sink that never answers.
-#[test]
-fn nobody_who_stalls_stops_fingerprints() {
-    const CONNECTIONS: usize = 400;
-
-    let Some(_alone) = alone() else { return };
-    let wire = Wire::new();
-    let stalled = wire.server().with(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
-    let port = stalled.local_addr().unwrap().port();
-    let site = Site::new(&format!(
-        "[attach]\nsocket = \"attach\"\n[rules]\nfiles = [\"rules.toml\"]\n[[alerts.sink]]\nkind = \"webhook\"\n\
-         url = \"http://127.0.0.1:{port}/\"\ntimeout = \"30s\"\nqueue = 5\nrate = 0\n"
-    ))
-    .with(
-        "rules.toml",
-        "[[rule]]\nname = \"each\"\non = \"connection\"\ngroup_by = [\"src_port\"]\nwindow = \"1m\"\n\
-         where = [{ field = \"dst_port\", op = \"ne\", value = 22 }]\nthreshold = { op = \"gte\", value = 1 }\n",
-    );
-    let to = listen(wire.server(), 0, b"");
-    let sensor = start(&wire, &site, &[]);
-    let blocked = UnixStream::connect(site.path("attach")).unwrap();
-    connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
-    sensor.wait_for("every connection", |events| {
-        connections(events).iter().filter(|event| event["dest_port"] == to.port()).count() == CONNECTIONS
-    });
-    let before = std::time::Instant::now();
-    let events = terminate(sensor);
-    assert!(before.elapsed() < Duration::from_secs(12), "the end took {:?}", before.elapsed());
-    drop((blocked, stalled));
-    assert_nothing_lost(&events);
-    assert_eq!(of_kind(&events, "ja4").iter().filter(|event| event["dest_port"] == to.port()).count(), CONNECTIONS);
-    let told = alerts(&events, "each").into_iter().filter(|alert| alert["dest_port"] == to.port()).count();
-    assert_eq!(told, CONNECTIONS);
-    let sink = &stats(&events)["stats"]["sinks"]["webhook"];
-    let count = |name: &str| sink[name].as_u64().unwrap_or_else(|| panic!("no {name} in {sink:#}"));
-    assert_eq!(count("sent"), 0);
-    assert!(count("queue_full") > 0, "{sink:#}");
-}
-
-/// One who hears late what has come, and one who comes late.
-#[test]
-fn readers_come_and_go() {
-    let Some(_alone) = alone() else { return };
-    let (wire, site) = (Wire::new(), Site::new("[attach]\nsocket = \"attach\"\n"));
-    let to = listen(wire.server(), 0, b"");
-    let sensor = start(&wire, &site, &[]);
-    let hear = |reader: UnixStream| {
-        reader.set_read_timeout(Some(SOON)).unwrap();
-        BufReader::new(reader).lines().map_while(Result::ok).find(|line| {
-            let line: Value = serde_json::from_str(line).unwrap();
-            line["event_type"] == "connection" && line["connection"]["state"] == "fin"
-        })
-    };
-    for _ in 0..3 {
-        let readers = [(); 2].map(|()| UnixStream::connect(site.path("attach")).unwrap());
-        thread::sleep(ms(100));
-        connect(&wire, to, 1, &client_hello(Shape::Curl, "a.example"));
-        let heard = readers.map(hear);
-        assert!(heard[0].is_some() && heard[0] == heard[1], "{heard:?}");
-    }
-    assert!(until(SOON, || connections(&sensor.events()).len() == 3));
-    assert_nothing_lost(&terminate(sensor));
 }

@@ -10,11 +10,13 @@
 mod builtin;
 mod connections;
 mod first_seen;
+mod history;
 mod labels;
 mod live;
 mod profiles;
 mod reload;
 mod rules;
+mod stalls;
 mod thresholds;
 
 use std::ffi::OsStr;

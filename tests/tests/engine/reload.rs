@@ -118,9 +118,14 @@ fn under_load() {
             "bad.toml",
             "[[pattern]]\ntype = \"ja4\"\nmatch = \"t13*\"\ncategory = \"c2\"\nconfidence = 90\nnote = \"x\"\n",
         );
-        write("mine.toml", "[[entry]]\ntype = \"ja4t\"\nvalue = \"1_2_3_4\"\nname = \"x\"\n");
+        let value = values(&sensor.events(), "ja4")[0].to_owned();
+        let labelled =
+            || of_kind(&sensor.events(), "ja4").iter().filter(|event| event["app"]["name"] == "Ours").count();
+        assert_eq!(labelled(), 0);
+        write("mine.toml", &format!("[[entry]]\ntype = \"ja4\"\nvalue = \"{value}\"\nname = \"Ours\"\n"));
         hang_up(&sensor);
         fires("known_bad", 1);
+        assert!(until(SOON, || labelled() > 0));
         write("bad.toml", "[[pattern]]\ntype = \"ja5\"\n");
         let said = hang_up(&sensor);
         assert!(said.contains("bad.toml:2:8") && said.contains("ja5"), "{said}");
@@ -144,4 +149,56 @@ fn under_load() {
     );
     assert_eq!(stats_u64(stats(&events), &["engine", "reloads"]), 4);
     assert_eq!(stats_u64(stats(&events), &["engine", "allowlisted"]), 1);
+}
+
+#[test]
+fn what_a_reload_says_and_what_only_a_start_can_change() {
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::new();
+    let site = Site::new("[rules]\nfiles = [\"rules.toml\"]\n").with("rules.toml", ADDED);
+    let config = |text: &str| fs::write(site.path("sensor.toml"), text).unwrap();
+    let ports: Vec<_> = (7002..7006).map(|port| listen(wire.server(), port, b"")).collect();
+    let sensor = start(&wire, &site, &[]);
+    let fires = |at: usize, number: usize| {
+        connect(&wire, ports[at], 1, b"x");
+        let fired = || alerts(&sensor.events(), "added").len();
+        assert!(until(SOON, || fired() == number), "{} of {number}\n{}", fired(), sensor.stderr());
+    };
+    fires(0, 1);
+
+    // A sink more.
+    let sink = "[[alerts.sink]]\nkind = \"file\"\npath = \"alerts.json\"\n";
+    config(&format!("[rules]\nfiles = [\"rules.toml\"]\n{sink}"));
+    assert_eq!(hang_up(&sensor), "ja4sensor: reloaded\n");
+    fires(1, 2);
+    let filed = || fs::read_to_string(site.path("alerts.json")).unwrap_or_default();
+    assert!(until(SOON, || filed().contains("\"added\"")), "{}", filed());
+
+    // What is fixed is told, the rest is taken.
+    config(&format!("[capture]\nidle_timeout = \"9s\"\n[rules]\nfiles = [\"rules.toml\"]\n{sink}"));
+    let said = hang_up(&sensor);
+    assert!(said.contains("warning: capture changed; that takes effect with the next start"), "{said}");
+
+    // Everything that is wrong is told, and nothing taken: not even the sinks, which are in order.
+    config("[rules]\nfiles = [\"rules.toml\", \"none.toml\"]\n[first_sen]\n");
+    let said = hang_up(&sensor);
+    for part in ["none.toml: can't be opened", "did you mean", "first_seen", "stays in force"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    fires(2, 3);
+    assert!(until(SOON, || filed().matches("\"added\"").count() >= 2), "the sink is still there: {}", filed());
+
+    // Many in a row end with what the files hold then.
+    for number in 0..20 {
+        config(&format!("[rules]\nfiles = [\"rules.toml\"]\n[builtin.many_ja4]\nthreshold = {}\n", number + 1));
+        signal(&sensor, Signal::SIGHUP);
+    }
+    config("");
+    hang_up(&sensor);
+    thread::sleep(ms(500));
+    connect(&wire, ports[3], 1, b"x");
+    sensor.wait_for("the last", |events| connections(events).iter().any(|event| event["dest_port"] == 7005));
+    let events = terminate(sensor);
+    assert_eq!(alerts(&events, "added").len(), 3, "the rule is gone");
+    assert_nothing_lost(&events);
 }
