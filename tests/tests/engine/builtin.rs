@@ -156,3 +156,24 @@ fn a_value_that_comes_at_regular_intervals() {
     // Somebody who clicks.
     assert!(alerts(&beats(&[0, 40, 300, 330, 900, 1700, 1760, 2000, 2900, 3000]), "beacon").is_empty());
 }
+
+#[test]
+fn an_alert_after_a_cooldown_says_what_it_stands_for() {
+    let bad = "[[pattern]]\ntype = \"ja4t\"\nmatch = \"64240_*\"\ncategory = \"x\"\nconfidence = 90\nnote = \"x\"\n";
+    let site = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", bad);
+    let talks: Vec<_> = [0, 1, 2, 9, 11, 30, 31]
+        .into_iter()
+        .map(|minute| {
+            let mut talk = talk(&format!("10.0.0.1:{}", 1000 + minute), "192.0.2.1:443", ms(minute * MINUTE));
+            talk.syn();
+            talk
+        })
+        .collect();
+    let events = site.replay(&together(&talks), &[]);
+    // At once, behind ten minutes of three more, and behind nobody.
+    let told = alerts(&events, "known_bad");
+    assert_eq!(told.iter().map(|alert| own(alert)["suppressed"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 3, 0]);
+    assert_eq!(told[1]["timestamp"], "2026-11-23T07:11:00.000000000Z");
+    assert_eq!(tests::stats_u64(stats(&events), &["engine", "cooldowns", "suppressed"]), 4);
+    assert_eq!(tests::stats_u64(stats(&events), &["engine", "builtin", "fired", "known_bad"]), 7);
+}
