@@ -1,6 +1,6 @@
 //! Reading the configuration again.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
 
@@ -17,16 +17,19 @@ pub(super) struct Reload {
     /// The configuration in force.
     config: Arc<Config>,
     alerts: Option<Arc<AlertSinks>>,
+    /// One at a time, so that what was read last is what is handed over last.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Reload {
     pub(super) fn new(run: Arc<Run>, config: Config, alerts: Option<Arc<AlertSinks>>) -> Self {
-        Self { run, config: Arc::new(config), alerts }
+        Self { run, config: Arc::new(config), alerts, turn: Arc::default() }
     }
 
     /// Reads everything again, and hands it over if nothing in it is wrong; else all stays as it is. Says what it does
     /// on standard error. It reads files, and may wait for room in the engine's queue.
     pub(super) fn run(&self, engine: &Sender<Message>) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = match self.run.open() {
             Ok(opened) => opened,
             Err(failure) => return eprintln!("ja4sensor: {failure}; what was in force stays in force"),
