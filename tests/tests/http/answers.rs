@@ -1,6 +1,7 @@
 //! What each path says of what was seen.
 
 use std::collections::BTreeSet;
+use std::thread;
 
 use super::*;
 
@@ -26,6 +27,28 @@ fn open_connections_are_told() {
     let client = served.wire.client().v4().to_string();
     assert_eq!((of(&client), of("192.0.2.1"), of("fd00::1")), (3, 0, 0));
     drop(open);
+    served.sensor.stop().ok();
+}
+
+#[test]
+fn what_flows_without_a_handshake_shows_while_it_flows() {
+    const SENT: u64 = 1 << 20;
+    let Some(_alone) = alone() else { return };
+    let served = Served::start();
+    let mut open = served.open(1);
+    served.wait_connections(1);
+    let (client, server) = &mut open[0];
+    thread::scope(|scope| {
+        scope.spawn(|| client.write_all(&vec![0; SENT as usize]).unwrap());
+        server.read_exact(&mut vec![0; SENT as usize]).unwrap();
+    });
+    let mut told = Value::Null;
+    let counted = until(SOON, || {
+        told = served.json("/api/v1/connections")["connections"][0]["connection"].clone();
+        told["bytes_toserver"].as_u64().unwrap() > SENT
+    });
+    assert!(counted && told["state"] == "open", "{told:#}");
+    assert!(told["pkts_toclient"].as_u64().unwrap() > 0, "{told:#}");
     served.sensor.stop().ok();
 }
 
