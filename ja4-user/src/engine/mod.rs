@@ -55,7 +55,7 @@ const AGE_EVERY: u64 = 3_600_000_000_000;
 const SAVE_EVERY: u64 = 256;
 
 /// Name of the rule that a history fires which cannot be written.
-const STORAGE_FAILURE: &str = "storage_failure";
+pub(crate) const STORAGE_FAILURE: &str = "storage_failure";
 
 /// Between two alerts about it.
 const STORAGE_COOLDOWN: Duration = Duration::from_secs(600);
@@ -316,9 +316,9 @@ impl Engine {
         if self.remote.is_none() || record.app.is_some() {
             return;
         }
-        let primary = record.primary().map(|seen| (seen.method, Arc::clone(&seen.value)));
-        if let Some((method, value)) = primary {
-            record.app = self.whose(method, &value);
+        let primary = record.primary().map(|seen| (seen.method, seen.side, Arc::clone(&seen.value)));
+        if let Some((method, side, value)) = primary {
+            record.app = self.whose(method, &value).filter(|label| hints::names_application(method, side, label));
         }
     }
 
@@ -454,6 +454,7 @@ impl Engine {
             cooldowns: self.cooldowns.stats(),
             remote: self.remote.as_ref().map(Remote::stats),
             suppressed: self.knowledge.allow.suppressed(),
+            allowlist: self.knowledge.allow.shown(),
             ..self.stats.clone()
         }
     }
