@@ -21,6 +21,8 @@ const MAX_ERRORS: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) at: usize,
+    /// Where the key or element begins that was left out for it.
+    pub(super) left_out: usize,
     pub(super) message: String,
 }
 
@@ -35,7 +37,7 @@ pub(super) fn read<T: DeserializeOwned>(table: &DeTable<'_>) -> (Option<T>, Vec<
             Err(error) => error,
         };
         let Place { at, key, message } = error.at(&Path::default(), 0, 0, "a table");
-        faults.push(Fault { at, message });
+        faults.push(Fault { at, left_out: key, message });
         if !left_out.insert(key) {
             break;
         }
