@@ -78,7 +78,7 @@ impl Served {
     }
 
     fn ask(&self, method: &str, path: &str) -> Answer {
-        Answer::of(&self.raw(format!("{method} {path} HTTP/1.1\r\nHost: sensor\r\n\r\n").as_bytes()))
+        Answer::of(&self.raw(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()))
     }
 
     /// The JSON that a path gives, which has to be there.
