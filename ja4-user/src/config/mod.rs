@@ -116,7 +116,9 @@ impl Source {
         let mut config = config.unwrap_or_default();
         for fault in faults {
             places.leave_out(document.place(fault.left_out));
-            document.issue(fault.at..fault.at, fault.message);
+            if let Some(message) = fault.message {
+                document.issue(fault.at..fault.at, message);
+            }
         }
         config.resolve(path.parent().unwrap_or(Path::new("")));
         let mut issues = document.finish();

@@ -4,8 +4,6 @@ use std::io::ErrorKind;
 use std::thread;
 use std::time::Instant;
 
-use tests::Sensor;
-
 use super::*;
 
 /// Connections that the server takes at once.
