@@ -3,6 +3,8 @@
 //! Events borrow from the shard that makes them; a sink that keeps one copies what it needs.
 
 use std::net::IpAddr;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use crate::flow::community_id::CommunityId;
 
@@ -157,20 +159,52 @@ pub struct Fingerprint<'a> {
     pub attributes: &'a Attributes,
 }
 
+/// One value that a shard and whoever it tells of it hold together; who changes it takes a copy where it is held
+/// elsewhere too.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Shared<T>(Arc<T>);
+
+impl<T> Shared<T> {
+    /// Of nobody else yet.
+    pub fn new(value: T) -> Self {
+        Self(Arc::new(value))
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Clone> DerefMut for Shared<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        Arc::make_mut(&mut self.0)
+    }
+}
+
 /// What is known of a connection beside its fingerprints. Strings come from the wire, in lengths that
 /// [`MAX_TEXT`] bounds: a sink escapes them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// What its TLS or DTLS handshake said, inside QUIC too.
-    pub tls: Option<Box<Tls>>,
+    pub tls: Option<Shared<Tls>>,
     /// QUIC.
-    pub quic: Option<Box<Quic>>,
+    pub quic: Option<Shared<Quic>>,
     /// The HTTP request seen last.
-    pub http: Option<Box<Http>>,
+    pub http: Option<Shared<Http>>,
     /// SSH.
-    pub ssh: Option<Box<Ssh>>,
+    pub ssh: Option<Shared<Ssh>>,
     /// The DHCP message seen last.
-    pub dhcp: Option<Box<Dhcp>>,
+    pub dhcp: Option<Shared<Dhcp>>,
 }
 
 /// Longest text kept as an attribute, bytes; what is longer is cut.

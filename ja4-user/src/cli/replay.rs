@@ -74,7 +74,9 @@ impl Replay {
             return end(failures);
         }
         let names = self.files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        let situation = Situation { connections: self.max_connections as usize, files: Some(names) };
+        // Each lane has a share of at least one; the engine has room for all that they know together.
+        let connections = (self.max_connections as usize).next_multiple_of(LANES as usize);
+        let situation = Situation { connections, files: Some(names) };
         let behind = behind::start(&config, loaded, &options.context, situation)?;
         let out = BufWriter::with_capacity(1 << 18, output::stdout().map_err(Failure::run)?);
         let mut bar = None;

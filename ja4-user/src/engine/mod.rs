@@ -54,6 +54,9 @@ const AGE_EVERY: u64 = 3_600_000_000_000;
 /// Batches of a replay between two savings.
 const SAVE_EVERY: u64 = 256;
 
+/// Bytes of finished lines that the end hands on at once.
+const PIECE: usize = 1 << 16;
+
 /// Name of the rule that a history fires which cannot be written.
 pub(crate) const STORAGE_FAILURE: &str = "storage_failure";
 
@@ -106,8 +109,8 @@ pub struct Engine {
     cooldowns: Cooldowns,
     /// What has just fired.
     fired: Vec<Alert>,
-    /// Connections that were still open at the end, and what ended them.
-    open: Vec<(Cause, Record)>,
+    /// Connections that were still open at the end, and what ended them. Their records stay in the tracker.
+    open: Vec<(u64, Cause)>,
     formatter: Formatter,
     additions: Additions,
     outlets: Outlets,
@@ -211,24 +214,26 @@ impl Engine {
             self.rules.evaluate(record, None, cause.time, cause.packet, &mut self.fired);
         }
         match what {
-            What::Fingerprint(told) => self.fingerprint(*cause, flow, *told, words, line, out),
+            What::Fingerprint(told) => return self.fingerprint(*cause, flow, *told, words, line, out),
             What::Progress(books) => {
                 (record.packets, record.bytes) = (books.packets, books.bytes);
                 self.outlets.touch(record);
             }
             What::End { span: (start, end), books, ended, latency } => {
-                let Some(mut record) = self.tracker.end(flow) else {
-                    return;
-                };
                 (record.start, record.last) = (*start, *end);
                 (record.packets, record.bytes) = (books.packets, books.bytes);
                 (record.ended, record.latency) = (Some(*ended), *latency);
                 if *ended == Ended::Open {
                     // Told in the order of their last packets, by `finish`.
-                    return self.open.push((*cause, record));
+                    self.open.push((flow.id, *cause));
+                } else if let Some(record) = self.tracker.end(flow.id) {
+                    return self.conclude(record, *cause, cause.time, line, out);
                 }
-                self.conclude(record, *cause, cause.time, line, out);
             }
+        }
+        if is_new && let Some(record) = self.tracker.get_mut(flow.id) {
+            self.fired.iter().for_each(|alert| record.note_fired(&alert.description));
+            self.tell(None, out);
         }
     }
 
@@ -401,22 +406,28 @@ impl Engine {
     }
 
     /// Tells of the connections that were open to the last, in the order of their last packets, and hands on all that
-    /// is left.
-    pub fn finish(&mut self, out: &mut Vec<u8>) {
+    /// is left. `write` takes finished lines as they come, and empties what it is given.
+    pub fn finish(&mut self, mut write: impl FnMut(&mut Vec<u8>)) {
         let mut open = std::mem::take(&mut self.open);
-        open.sort_unstable_by_key(|(_, record)| (record.last, record.identity.id));
-        let mut line = Vec::new();
-        for (cause, record) in open {
+        let tracker = &self.tracker;
+        open.sort_by_cached_key(|(id, _)| (tracker.get(*id).map(|record| record.last), *id));
+        let (mut line, mut out) = (Vec::new(), Vec::new());
+        for (id, cause) in open {
+            let Some(record) = self.tracker.end(id) else {
+                continue;
+            };
             line.clear();
-            let Self { formatter, .. } = self;
-            outlets::open_connection(formatter, &record, cause, &mut line);
+            outlets::open_connection(&mut self.formatter, &record, cause, &mut line);
             let now = record.last;
             let printed = (!line.is_empty()).then_some(&*line);
-            self.conclude(record, cause, now, printed, out);
+            self.conclude(record, cause, now, printed, &mut out);
+            if out.len() >= PIECE {
+                write(&mut out);
+            }
         }
+        write(&mut out);
         // What the shards never told the end of: it was lost on the way.
-        let rest: Vec<_> = self.tracker.drain().collect();
-        for record in rest {
+        while let Some(record) = self.tracker.pop() {
             self.stats.unended += 1;
             self.outlets.ended(record);
         }

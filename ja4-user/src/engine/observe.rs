@@ -165,7 +165,11 @@ impl Sink for Observer<'_> {
     }
 
     fn connection(&mut self, event: &Connection<'_>) {
-        let line = self.line(|formatter, text| formatter.connection(event, text));
+        // The engine writes the lines of those that are open to the last.
+        let line = match event.ended {
+            Ended::Open => None,
+            _ => self.line(|formatter, text| formatter.connection(event, text)),
+        };
         let Connection { cause, start, end, packets, bytes, ended, latency, .. } = *event;
         self.chunk.observations.push(Observation {
             line,

@@ -103,8 +103,9 @@ pub fn run(mut engine: Engine, queue: &Receiver<Message>, lines: &Sender<Bytes>,
             saved = now;
         }
     }
-    engine.finish(&mut finished);
+    engine.finish(|finished| {
+        // Nothing else is held up by the reader of the output any more; where it has gone, so has the writer.
+        let _written = lines.send(std::mem::take(finished).into());
+    });
     shared.engine.store(engine.stats().into());
-    // Nothing else is held up by the reader of the output any more; where it has gone, so has the writer.
-    let _written = lines.send(finished.into());
 }

@@ -68,13 +68,13 @@ impl Tracker {
     }
 
     /// Takes out the record of a connection that has ended.
-    pub fn end(&mut self, flow: &FlowIdentity) -> Option<Record> {
-        self.records.remove(&flow.id)
+    pub fn end(&mut self, flow: u64) -> Option<Record> {
+        self.records.remove(&flow)
     }
 
-    /// Takes out every record, oldest first.
-    pub fn drain(&mut self) -> impl Iterator<Item = Record> + '_ {
-        std::iter::from_fn(|| self.records.pop_front().map(|(_, record)| record))
+    /// Takes out the record heard of longest ago.
+    pub fn pop(&mut self) -> Option<Record> {
+        self.records.pop_front().map(|(_, record)| record)
     }
 
     /// Every record, the one heard of last first.
@@ -118,6 +118,10 @@ impl Record {
         {
             let place = second.0;
             self.history.remove(place);
+        }
+        // Most connections have few values, and many connections are held.
+        if self.history.len() == self.history.capacity() {
+            self.history.reserve_exact(self.history.len().clamp(1, MAX_VALUES / 2));
         }
         self.history.push(seen);
     }
@@ -171,7 +175,8 @@ mod tests {
             assert!(tracker.enter(&flow(id), 0, Time(id)).evicted.is_none());
         }
         assert_eq!(tracker.enter(&flow(3), 0, Time(3)).evicted.unwrap().identity.id, 2);
-        assert_eq!(tracker.drain().map(|record| record.identity.id).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!([tracker.pop(), tracker.pop()].map(|record| record.unwrap().identity.id), [1, 3]);
+        assert!(tracker.is_empty());
     }
 
     #[test]

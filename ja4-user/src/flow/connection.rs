@@ -69,8 +69,8 @@ pub struct Dtls {
 /// the end that of the one that counts, it is in the [`Connection`]: see [`Connection::exchange`].
 #[derive(Debug, Default)]
 pub struct Session {
-    tls: Option<Box<event::Tls>>,
-    quic: Option<Box<event::Quic>>,
+    tls: Option<event::Shared<event::Tls>>,
+    quic: Option<event::Shared<event::Quic>>,
     sealed: bool,
     surplus: bool,
     latencies: Latencies,

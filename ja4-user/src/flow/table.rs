@@ -136,6 +136,17 @@ impl<V> FlowTable<V> {
         self.touch_at(self.find(hash, key)?)
     }
 
+    /// Slots that have ever held an entry, in use or free.
+    pub fn slots(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The entry in a slot, in no order that means anything. Does not count as use.
+    pub fn slot_mut(&mut self, slot: usize) -> Option<(&FlowKey, &mut V)> {
+        let Entry { key, value } = self.entries.get_mut(slot)?.as_mut()?;
+        Some((key, value))
+    }
+
     /// The value at a place. Does not count as use.
     #[inline]
     fn at(&self, id: SlotId) -> Option<&V> {

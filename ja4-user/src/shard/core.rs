@@ -49,6 +49,9 @@ const SPARE: usize = 8;
 /// than one to make up for; a longer one is made up for by the packets behind it.
 const GIVING_WAY: usize = 16;
 
+/// Connections that one round of [`Core::audit`] looks at: where there are more, each comes every few seconds.
+const AUDITED: usize = 4096;
+
 /// Bounds of one core.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -103,6 +106,8 @@ pub struct Core {
     answered: VecDeque<(Time, u64, FlowKey)>,
     /// Connections with a message that is not whole, by the time since which.
     unfinished: VecDeque<(Time, u64, FlowKey)>,
+    /// The slot behind the last one that [`Core::audit`] looked at.
+    audited: usize,
     /// For what waits or is under way.
     budget: Budget,
     /// For what connections keep as long as they live.
@@ -124,6 +129,7 @@ impl Core {
             lingering: VecDeque::new(),
             answered: VecDeque::new(),
             unfinished: VecDeque::new(),
+            audited: 0,
             budget: Budget::new(limits.reassembly),
             kept: Budget::new(limits.connections.saturating_mul(Limits::ATTRIBUTES).max(Limits::ATTRIBUTES_AT_LEAST)),
             bounds: flow::Limits::default(),
@@ -357,6 +363,30 @@ impl Core {
             if connection.ended.is_some() {
                 self.retire(hash, &key, Ended::Open, now, books, engines, sink);
             }
+        }
+    }
+
+    /// Tells of connections whose packets pass the filter unselected, which does not show otherwise until they end. A
+    /// call looks at some of them, and the next one goes on behind those.
+    pub fn audit(&mut self, books: &mut impl FlowBooks, sink: &mut impl Sink) {
+        for _ in 0..self.connections.slots().min(AUDITED) {
+            if self.audited >= self.connections.slots() {
+                self.audited = 0;
+            }
+            let slot = self.connections.slot_mut(self.audited);
+            self.audited += 1;
+            let Some((key, connection)) = slot else {
+                continue;
+            };
+            let Some(entry) = books.entry(connection.hash, key).filter(|entry| entry.books() != connection.books)
+            else {
+                continue;
+            };
+            connection.books = entry.books();
+            let last = Now { time: connection.last.max(last_seen(&entry)), packet: None };
+            let (packets, bytes) = connection.totals();
+            let flow = &connection.identity;
+            sink.progress(&event::Progress { cause: after(connection, last), flow, packets, bytes });
         }
     }
 

@@ -227,6 +227,7 @@ impl Shard {
                 unopened.defragmenter.expire(at.time);
                 core.tick(at, &mut books, &mut engines, &mut sink);
                 core.evict_idle(at, &mut books, &mut engines, &mut sink);
+                core.audit(&mut books, &mut sink);
                 evicted = now;
             }
             if taken > 0 {

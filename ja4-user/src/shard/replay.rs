@@ -113,9 +113,14 @@ pub fn replay<W: Write + Send>(
         report.span = share.span.or(report.span);
     }
     let (mut out, mut engine) = merge.into_output()?;
-    let mut last = Vec::new();
-    engine.finish(&mut last);
-    out.write_all(&last)?;
+    let mut written = Ok(());
+    engine.finish(|lines| {
+        if written.is_ok() {
+            written = out.write_all(lines);
+        }
+        lines.clear();
+    });
+    written?;
     report.engine = engine.stats();
     Ok((out, report))
 }
@@ -196,8 +201,11 @@ impl<'a> Worker<'a> {
             number += 1;
         }
         let end = Now { time: self.span.map_or(Time(0), |(_, end)| end), packet: Some(self.last) };
-        self.each_lane(u64::MAX, |lane, engines, sink| lane.finish(end, engines, sink));
-        merge.hand_in(number, &mut self.lines);
+        // One lane of each thread at a time, so that what all of them tell is never there at once.
+        for index in 0..(LANES as usize).div_ceil(self.threads) {
+            self.one_lane(index, u64::MAX, |lane, engines, sink| lane.finish(end, engines, sink));
+            merge.hand_in(number + index, &mut self.lines);
+        }
         let mut share = Share {
             counters: Counters::default(),
             stats: CoreStats::default(),
@@ -273,7 +281,14 @@ impl<'a> Worker<'a> {
     }
 
     fn each_lane(&mut self, number: u64, mut act: impl FnMut(&mut Lane, &mut Engines, &mut Observer<'_>)) {
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
+        for index in 0..self.lanes.len() {
+            self.one_lane(index, number, &mut act);
+        }
+    }
+
+    /// Has this thread's lane of this number act on the clock, if it has so many.
+    fn one_lane(&mut self, index: usize, number: u64, act: impl FnOnce(&mut Lane, &mut Engines, &mut Observer<'_>)) {
+        if let Some(lane) = self.lanes.get_mut(index) {
             let mut sink = Observer { formatter: &mut self.formatter, chunk: &mut self.lines.chunk };
             act(lane, &mut self.engines, &mut sink);
             let lane = index * self.threads + self.thread;

@@ -258,7 +258,7 @@ mod tests {
         use crate::engine::record::{KnownBad, Label, Record, Seen, SshSession, Tunnel};
         use crate::event::{
             Attributes, Cause, Certificate, Connection, Dhcp, Ended, Fingerprint, FlowIdentity, Hook, Http, Latency,
-            Method, Quic, Side, Ssh, Time, Tls,
+            Method, Quic, Shared, Side, Ssh, Time, Tls,
         };
         use crate::flow::community_id::CommunityId;
 
@@ -299,7 +299,7 @@ mod tests {
         }
 
         pub(crate) fn attributes(tls: Tls) -> Attributes {
-            Attributes { tls: Some(Box::new(tls)), ..Attributes::default() }
+            Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() }
         }
 
         pub(crate) fn certificate() -> Certificate {
@@ -317,19 +317,19 @@ mod tests {
         pub(crate) fn known() -> Attributes {
             let own = |text: &str| Some(text.to_owned());
             Attributes {
-                tls: Some(Box::new(tls())),
-                quic: Some(Box::new(Quic { version: 0xff00_001d })),
-                http: Some(Box::new(Http {
+                tls: Some(Shared::new(tls())),
+                quic: Some(Shared::new(Quic { version: 0xff00_001d })),
+                http: Some(Shared::new(Http {
                     version: Some("HTTP/1.1"),
                     method: own("GET"),
                     host: own("www.example.org"),
                     user_agent: own("curl/8.5.0"),
                 })),
-                ssh: Some(Box::new(Ssh {
+                ssh: Some(Shared::new(Ssh {
                     banner: [own("SSH-2.0-OpenSSH_9.6"), own("SSH-2.0-OpenSSH_9.2p1 Debian-2")],
                     hassh: [own("0123456789abcdef0123456789abcdef"), own("fedcba9876543210fedcba9876543210")],
                 })),
-                dhcp: Some(Box::new(Dhcp {
+                dhcp: Some(Shared::new(Dhcp {
                     host_name: own("printer-2"),
                     vendor_class: own("MSFT 5.0"),
                     client_mac: own("02:00:00:00:00:01"),

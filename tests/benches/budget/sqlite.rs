@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use ja4_user::engine::record::{Record, Seen};
-use ja4_user::event::{Attributes, Ended, FlowIdentity, Latency, Method, Side, Time, Tls};
+use ja4_user::event::{Attributes, Ended, FlowIdentity, Latency, Method, Shared, Side, Time, Tls};
 use ja4_user::flow::community_id::CommunityId;
 use ja4_user::storage::{Handle, Item, Options, Run, RunEnd, Writer};
 use tests::random::SplitMix64;
@@ -139,7 +139,7 @@ impl Traffic {
             bytes: [1_500, 30_000],
             ended: Some(Ended::Fin),
             latency: Latency::default(),
-            attributes: Attributes { tls: Some(Box::new(tls)), ..Attributes::default() },
+            attributes: Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() },
             history: Vec::new(),
             hops: [Some(2), None],
             mss: Some(1460),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ja4_user::engine::alert::{Alert, Severity};
 use ja4_user::engine::record::{Label, Record, Seen};
-use ja4_user::event::{Attributes, Ended, FlowIdentity, Latency, Method, Side, Time, Tls};
+use ja4_user::event::{Attributes, Ended, FlowIdentity, Latency, Method, Shared, Side, Time, Tls};
 use ja4_user::flow::community_id::CommunityId;
 use ja4_user::storage::{Item, Options, Run, RunEnd};
 
@@ -69,7 +69,7 @@ pub(crate) fn record(number: u64, start: u64, last: u64) -> Record {
 pub(crate) fn named(record: Record, sni: &str, app: &str) -> Item {
     let tls = Tls { sni: Some(sni.to_owned()), alpn: vec!["h2".to_owned()], ..Tls::default() };
     let app = Label { name: app.into(), source: "builtin".into(), category: None, confidence: Some(80) };
-    let attributes = Attributes { tls: Some(Box::new(tls)), ..Attributes::default() };
+    let attributes = Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() };
     Item::Connection(Box::new(Record { attributes, app: Some(Arc::new(app)), ..record }))
 }
 

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
     use crate::anomaly::example;
     use crate::engine::record::Seen;
-    use crate::event::{Http, Side, Time, Tls};
+    use crate::event::{Http, Shared, Side, Time, Tls};
 
     /// A connection that ended so, with these packets.
     fn ended(ended: Ended, packets: [u64; 2]) -> Record {
@@ -81,7 +81,7 @@ mod tests {
     }
 
     fn with_hello(mut record: Record, cipher: Option<u16>) -> Handshake {
-        record.attributes.tls = Some(Box::new(Tls { cipher, ..Tls::default() }));
+        record.attributes.tls = Some(Shared::new(Tls { cipher, ..Tls::default() }));
         record.history.push(Seen {
             method: Method::Ja4,
             side: Side::Client,
@@ -114,7 +114,7 @@ mod tests {
             assert_eq!(Handshake::of(&ended(how, packets)), expected, "{how:?} {packets:?}");
         }
         let mut request = ended(Ended::Rst, [4, 3]);
-        request.attributes.http = Some(Box::new(Http::default()));
+        request.attributes.http = Some(Shared::new(Http::default()));
         assert_eq!(Handshake::of(&request), Handshake::Done, "it was reset after a request");
         let going_on = Record { ended: None, ..ended(Ended::Rst, [1, 1]) };
         assert_eq!(Handshake::of(&going_on), Handshake::None);

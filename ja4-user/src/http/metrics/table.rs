@@ -71,6 +71,7 @@ pub(super) const FAMILIES: &[Family] = &[
         "shard_refused_attribute_bytes",
         "Bytes of what is known of connections that found no room.",
     ),
+    counter("shards/gave_way", "shard_gave_way", "Connections whose messages under way made room for others."),
     counter("shards/unfinished_messages", "shard_unfinished_messages", "Streams given up with a message unfinished."),
     gauge("shards/held_bytes", "shard_held_bytes", "Bytes that wait, or belong to messages under way."),
     gauge("shards/attribute_bytes", "shard_attribute_bytes", "Bytes that hold what is known of connections."),

@@ -211,7 +211,7 @@ pub(super) mod tests {
     };
     use super::*;
     use crate::engine::alert::Alert;
-    use crate::event::{Dhcp, Http, Latency, Ssh};
+    use crate::event::{Dhcp, Http, Latency, Shared, Ssh};
 
     fn csv(context: Context, write: impl FnOnce(&mut Csv, &mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -365,15 +365,15 @@ pub(super) mod tests {
                 texts.clone().map(Some);
             let certificate = Certificate { subject, issuer, ..Certificate::default() };
             let known = Attributes {
-                tls: Some(Box::new(Tls {
+                tls: Some(Shared::new(Tls {
                     alpn_chosen: chosen,
                     certificate: Some(Box::new(certificate)),
                     ..Tls::default()
                 })),
                 quic: None,
-                http: Some(Box::new(Http { version: None, method, host, user_agent })),
-                ssh: Some(Box::new(Ssh { banner: [client, server], hassh: [hassh, None] })),
-                dhcp: Some(Box::new(Dhcp { host_name: name, vendor_class: vendor, client_mac: None })),
+                http: Some(Shared::new(Http { version: None, method, host, user_agent })),
+                ssh: Some(Shared::new(Ssh { banner: [client, server], hassh: [hassh, None] })),
+                dhcp: Some(Shared::new(Dhcp { host_name: name, vendor_class: vendor, client_mac: None })),
             };
             let flow = flow();
             let line = csv(context(), |csv, out| csv.fingerprint(&fingerprint(&flow, &known), out));

@@ -191,6 +191,7 @@ mod tests {
 
     use super::super::super::tests::samples::{self, certificate as sample, known, tls as sample_tls};
     use super::*;
+    use crate::event::Shared;
 
     /// What is written, as a whole object's text without its braces.
     fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
@@ -264,15 +265,15 @@ mod tests {
     #[test]
     fn what_is_empty_is_not_written() {
         let nothing = Attributes {
-            tls: Some(Box::default()),
+            tls: Some(Shared::default()),
             quic: None,
-            http: Some(Box::default()),
-            ssh: Some(Box::default()),
-            dhcp: Some(Box::default()),
+            http: Some(Shared::default()),
+            ssh: Some(Shared::default()),
+            dhcp: Some(Shared::default()),
         };
         assert_eq!(all(&nothing), "");
         let ssh = Ssh { hassh: [None, Some("ab".to_owned())], ..Ssh::default() };
-        let one_end = Attributes { ssh: Some(Box::new(ssh)), ..Attributes::default() };
+        let one_end = Attributes { ssh: Some(Shared::new(ssh)), ..Attributes::default() };
         assert_eq!(all(&one_end), r#""ssh":{"server":{"hassh":{"hash":"ab"}}}"#);
     }
 
@@ -324,7 +325,7 @@ mod tests {
             let [host_name, vendor_class, client_mac] = dhcp.clone();
             let certificate = Certificate { subject, issuer, ..Certificate::default() };
             let known = Attributes {
-                tls: Some(Box::new(Tls {
+                tls: Some(Shared::new(Tls {
                     sni,
                     alpn: alpn.clone(),
                     alpn_chosen,
@@ -332,9 +333,9 @@ mod tests {
                     certificate: Some(Box::new(certificate)),
                     ..Tls::default()
                 })),
-                http: Some(Box::new(Http { version: None, method, host, user_agent })),
-                ssh: Some(Box::new(Ssh { banner: software.clone(), hassh: hassh.clone() })),
-                dhcp: Some(Box::new(Dhcp { host_name, vendor_class, client_mac })),
+                http: Some(Shared::new(Http { version: None, method, host, user_agent })),
+                ssh: Some(Shared::new(Ssh { banner: software.clone(), hassh: hassh.clone() })),
+                dhcp: Some(Shared::new(Dhcp { host_name, vendor_class, client_mac })),
                 quic: None,
             };
             let text = all(&known);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::anomaly::example::record;
-use crate::event::{Ended, Side, Tls};
+use crate::event::{Ended, Shared, Side, Tls};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -132,12 +132,12 @@ fn each_shipped_rule_fires_at_its_threshold_and_not_below() {
         ("dhcp_starvation", 100, |run, n| {
             let mut record = record("0.0.0.0", "255.255.255.255", 67);
             let client_mac = Some(format!("02:00:00:00:{:02x}:{:02x}", n >> 8, n & 255));
-            record.attributes.dhcp = Some(Box::new(crate::event::Dhcp { client_mac, ..Default::default() }));
+            record.attributes.dhcp = Some(Shared::new(crate::event::Dhcp { client_mac, ..Default::default() }));
             run.fingerprint(&mut record, seen(Method::Ja4d, "disco", false));
         }),
         ("quic_initial_flood", 5000, |run, n| {
             let mut record = record(&host(n), "10.9.0.1", 443);
-            record.attributes.quic = Some(Box::new(crate::event::Quic { version: 1 }));
+            record.attributes.quic = Some(Shared::new(crate::event::Quic { version: 1 }));
             run.fingerprint(&mut record, seen(Method::Ja4, "q13", false));
         }),
         ("failed_handshake_burst", 100, |run, n| {
@@ -167,7 +167,7 @@ fn what_failed_first_seen_and_ordinary_look_like_is_told_apart() {
         run.now += 1;
         run.connection(&record);
         run.fingerprint(&mut record, seen(Method::Ja4, &format!("v{number}"), false));
-        record.attributes.tls = Some(Box::new(Tls { cipher: Some(0x1301), ..Tls::default() }));
+        record.attributes.tls = Some(Shared::new(Tls { cipher: Some(0x1301), ..Tls::default() }));
         (record.packets, record.ended) = ([10, 10], Some(Ended::Rst));
         run.connection(&record);
     }
@@ -216,7 +216,7 @@ fn a_connection_counts_once_as_soon_as_the_rules_fields_are_known() {
         after(&mut run);
         run.fingerprint(&mut record, seen(Method::Ja4t, "t", false));
         after(&mut run);
-        record.attributes.tls = Some(Box::new(Tls { sni: Some("a.example".to_owned()), ..Tls::default() }));
+        record.attributes.tls = Some(Shared::new(Tls { sni: Some("a.example".to_owned()), ..Tls::default() }));
         run.fingerprint(&mut record, seen(Method::Ja4, "j", false));
         after(&mut run);
         run.fingerprint(&mut record, seen(Method::Ja4s, "s", false));

@@ -1,0 +1,179 @@
+//! Every built-in rule fires on what it is for, and not on a little less.
+
+use tests::certificate::{self, Certificate};
+use tests::http::{browser_request, response};
+
+use super::connections::with_mss;
+use super::*;
+
+const MINUTE: u64 = 60_000;
+
+/// A TLS 1.2 connection to a name whose server shows these certificates.
+pub(super) fn with_chain(client: &str, name: &str, at: Duration, chain: &[Certificate]) -> TcpConversation {
+    let chain: Vec<_> = chain.iter().map(Certificate::build).collect();
+    let body = certificate::message(&chain.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let message = [&[11][..], &(body.len() as u32).to_be_bytes()[1..], &body].concat();
+    let hello = hello::server_hello_12(&mut SplitMix64::new(3));
+    let flight = hello::records(&[hello, message, vec![14, 0, 0, 0]].concat(), 16_000);
+    let mut talk = talk(client, "192.0.2.1:443", at);
+    talk.handshake().client(&client_hello(Shape::Curl, name));
+    for segment in flight.chunks(1400) {
+        talk.server(segment);
+    }
+    talk.close();
+    talk
+}
+
+#[test]
+fn a_tunnel_on_a_path_that_had_none() {
+    let talks = |clear: u64| {
+        let one = |number: u64, mss| {
+            let mut talk = talk(&format!("10.0.0.1:{}", 1000 + number), "192.0.2.1:443", ms(number * 1000));
+            talk.syn_with(64_240, &with_mss(mss)).syn_ack().client_ack().close();
+            talk
+        };
+        let mut talks: Vec<_> = (0..clear).map(|number| one(number, 1460)).collect();
+        talks.extend([one(clear, 1380), one(clear + 1, 1380)]);
+        together(&talks)
+    };
+    assert!(alerts(&replay("", &talks(4)), "new_tunnel").is_empty());
+    let events = replay("", &talks(5));
+    let alert = the_alert(&events, "new_tunnel");
+    assert_reason(alert, &["MTU 1420", "wireguard", "80", "5 connections before", "5 are enough"]);
+    assert_eq!((&own(alert)["group"]["src_ip"], &own(alert)["group"]["dst_ip"]), (&CLIENT.into(), &SERVER.into()));
+    assert_eq!((&own(alert)["severity"], &own(alert)["confidence"]), (&"medium".into(), &80.into()));
+}
+
+#[test]
+fn a_stack_that_contradicts_its_user_agent() {
+    let agent = |system: &str| {
+        format!("Mozilla/5.0 ({system}) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36")
+    };
+    let linux = agent("X11; Linux x86_64");
+    // A TLS client of this shape, and a request of the same host in clear text.
+    let host = |shape, agent: &str| {
+        let mut web = talk("10.0.0.1:2", "192.0.2.1:80", ms(MINUTE));
+        web.handshake().client(format!("GET / HTTP/1.1\r\nHost: a\r\nUser-Agent: {agent}\r\n\r\n").as_bytes());
+        web.server(&response(10)).close();
+        let hello = client_hello(shape, "a.example");
+        replay("", &together(&[tls("10.0.0.1:1", "192.0.2.1:443", ms(0), &hello), web]))
+    };
+    for (shape, agent) in [(Shape::Browser, &*linux), (Shape::Curl, "curl/7.88.1"), (Shape::Curl, "Googlebot Chrome/1")]
+    {
+        assert!(alerts(&host(shape, agent), "user_agent_mismatch").is_empty(), "{shape:?}, {agent}");
+    }
+    let events = host(Shape::Curl, &linux);
+    let alert = the_alert(&events, "user_agent_mismatch");
+    assert_reason(alert, &["Chrome 130", Shape::Curl.ja4(), "belongs to curl", &linux]);
+    assert_eq!(own(alert)["group"]["src_ip"], CLIENT);
+    let events = host(Shape::Device, &linux);
+    assert_reason(the_alert(&events, "user_agent_mismatch"), &["Chrome 130", Shape::Device.ja4(), "no TLS 1.3"]);
+    let events = host(Shape::Browser, &agent("Windows NT 10.0; Win64; x64"));
+    assert_reason(the_alert(&events, "user_agent_mismatch"), &["Windows", "Linux"]);
+    // The same in one connection alone.
+    let mut web = talk("10.0.0.1:1", "192.0.2.1:80", ms(0));
+    web.handshake().client(&browser_request("a.example", "/", &mut SplitMix64::new(1))).close();
+    the_alert(&replay("", web.packets()), "user_agent_mismatch");
+}
+
+#[test]
+fn one_host_with_many_ja4() {
+    let sprayed = |number: u16| {
+        let talks: Vec<_> = (0..number)
+            .map(|number| {
+                let client = format!("10.0.0.1:{}", 1000 + number);
+                tls(&client, "192.0.2.1:443", ms(u64::from(number) * 100), &odd_hello(number, "a.example"))
+            })
+            .collect();
+        replay("", &together(&talks))
+    };
+    assert!(alerts(&sprayed(20), "many_ja4").is_empty());
+    let events = sprayed(21);
+    let alert = the_alert(&events, "many_ja4");
+    assert_reason(alert, &["21 different JA4 within 10m", "more than 20"]);
+    assert_eq!(own(alert)["group"]["src_ip"], CLIENT);
+}
+
+#[test]
+fn a_rare_value_that_spreads() {
+    let spread = |hosts: u64, hello: &[u8]| {
+        let talks: Vec<_> = (1..=hosts)
+            .map(|host| tls(&format!("10.0.0.{host}:1000"), "192.0.2.1:443", ms(host * MINUTE), hello))
+            .collect();
+        replay(NEW, &together(&talks))
+    };
+    let odd = odd_hello(7, "a.example");
+    assert!(alerts(&spread(4, &odd), "rare_value_spread").is_empty());
+    let events = spread(5, &odd);
+    let alert = the_alert(&events, "rare_value_spread");
+    let value = of_kind(&events, "ja4")[0]["fingerprint"]["value"].as_str().unwrap();
+    assert_reason(alert, &[value, "from 5 clients", "5 are enough", "1h", "1d"]);
+    // curl is known, and may come from anywhere.
+    assert!(alerts(&spread(9, &client_hello(Shape::Curl, "a.example")), "rare_value_spread").is_empty());
+}
+
+#[test]
+fn a_chain_of_a_shape_never_seen_for_a_name() {
+    let usual = [certificate::leaf("shop.example"), certificate::authority()];
+    let other = [Certificate::new().extension(&[0x2a, 1], false, b"x")];
+    let chains = |usual_ones: u64| {
+        let at = |number: u64| ms(number * MINUTE);
+        let client = |number: u64| format!("10.0.0.1:{}", 1000 + number);
+        let mut talks: Vec<_> =
+            (0..usual_ones).map(|number| with_chain(&client(number), "shop.example", at(number), &usual)).collect();
+        talks.push(with_chain(&client(usual_ones), "shop.example", at(usual_ones), &other));
+        talks.push(with_chain("10.0.0.2:1", "new.example", at(usual_ones), &other));
+        replay("", &together(&talks))
+    };
+    assert!(alerts(&chains(4), "new_chain").is_empty());
+    let events = chains(5);
+    let alert = the_alert(&events, "new_chain");
+    let value = of_kind(&events, "ja4x").last().unwrap()["fingerprint"]["value"].as_str().unwrap();
+    assert_reason(alert, &["shop.example", value, "5 chains before", "5 are enough"]);
+    assert_eq!(own(alert)["group"]["sni"], "shop.example");
+}
+
+#[test]
+fn a_value_that_comes_at_regular_intervals() {
+    let beats = |times: &[u64]| {
+        let talks: Vec<_> = (1000..)
+            .zip(times)
+            .map(|(port, seconds)| {
+                let hello = odd_hello(1, "a.example");
+                tls(&format!("10.0.0.1:{port}"), "192.0.2.1:443", ms(seconds * 1000), &hello)
+            })
+            .collect();
+        replay("", &together(&talks))
+    };
+    let regular: Vec<_> = (0..9).map(|beat| beat * 300).collect();
+    assert!(alerts(&beats(&regular[..8]), "beacon").is_empty());
+    let events = beats(&regular);
+    let alert = the_alert(&events, "beacon");
+    assert_reason(alert, &["8 intervals", "300.0 s", "0.000", "0.15"]);
+    let value = &of_kind(&events, "ja4")[0]["fingerprint"]["value"];
+    let group = &own(alert)["group"];
+    assert_eq!((&group["src_ip"], &group["dst_ip"], &group["ja4"]), (&CLIENT.into(), &SERVER.into(), value));
+    // Somebody who clicks.
+    assert!(alerts(&beats(&[0, 40, 300, 330, 900, 1700, 1760, 2000, 2900, 3000]), "beacon").is_empty());
+}
+
+#[test]
+fn an_alert_after_a_cooldown_says_what_it_stands_for() {
+    let bad = "[[pattern]]\ntype = \"ja4t\"\nmatch = \"64240_*\"\ncategory = \"x\"\nconfidence = 90\nnote = \"x\"\n";
+    let site = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", bad);
+    let talks: Vec<_> = [0, 1, 2, 9, 11, 30, 31]
+        .into_iter()
+        .map(|minute| {
+            let mut talk = talk(&format!("10.0.0.1:{}", 1000 + minute), "192.0.2.1:443", ms(minute * MINUTE));
+            talk.syn();
+            talk
+        })
+        .collect();
+    let events = site.replay(&together(&talks), &[]);
+    // At once, behind ten minutes of three more, and behind nobody.
+    let told = alerts(&events, "known_bad");
+    assert_eq!(told.iter().map(|alert| own(alert)["suppressed"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 3, 0]);
+    assert_eq!(told[1]["timestamp"], "2026-11-23T07:11:00.000000000Z");
+    assert_eq!(tests::stats_u64(stats(&events), &["engine", "cooldowns", "suppressed"]), 4);
+    assert_eq!(tests::stats_u64(stats(&events), &["engine", "builtin", "fired", "known_bad"]), 7);
+}

@@ -1,0 +1,112 @@
+//! The database of a running sensor.
+
+use std::net::TcpStream;
+
+use rusqlite::Connection;
+use tests::{Wire, stats_u64, values};
+
+use super::live::{alone, assert_nothing_lost, connect, listen, start, terminate};
+use super::*;
+
+#[test]
+fn history_holds_every_connection_after_the_end() {
+    const CONNECTIONS: usize = 50;
+
+    let Some(_alone) = alone() else { return };
+    let (wire, site) = (Wire::new(), Site::new("[storage]\npath = \"history.db\"\n[output]\nsensor = \"web1\"\n"));
+    let to = listen(wire.server(), 0, b"");
+    let sensor = start(&wire, &site, &[]);
+    connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
+    let _open = wire.client().with(|| TcpStream::connect(to).unwrap());
+    sensor.wait_for("the last", |events| values(events, "ja4ts").len() == CONNECTIONS + 1);
+    let events = terminate(sensor);
+    assert_nothing_lost(&events);
+    let rows = site.rows(&["query", "connections", "--format", "json"], &["--limit", "0"]);
+    assert_eq!(rows.len(), CONNECTIONS + 1);
+    let in_state = |state| rows.iter().filter(|row| row["connection"]["state"] == state).count();
+    assert_eq!((in_state("fin"), in_state("open")), (CONNECTIONS, 1), "{rows:#?}");
+    let told = connections(&events);
+    for row in &rows {
+        let line =
+            told.iter().find(|line| line["flow_id"] == row["flow_id"]).unwrap_or_else(|| panic!("no line: {row}"));
+        for at in
+            ["/src_ip", "/src_port", "/connection", "/tls", "/app", "/primary", "/mss", "/hops", "/sensor", "/in_iface"]
+        {
+            assert_eq!(row.pointer(at), line.pointer(at), "{at}");
+        }
+    }
+    let fingerprints = site.rows(&["query", "fingerprints", "--format", "json"], &["--limit", "0"]);
+    assert_eq!(fingerprints.len(), tests::fingerprints(&events).len());
+}
+
+#[test]
+fn bulk_counts_though_it_stays_in_the_kernel() {
+    const BYTES: usize = 48 << 20;
+
+    let Some(_alone) = alone() else { return };
+    let (wire, site) = (Wire::new(), Site::new("[storage]\npath = \"history.db\"\n"));
+    let to = listen(wire.server(), 0, b"");
+    let sensor = start(&wire, &site, &[]);
+    connect(&wire, to, 1, &vec![b'x'; BYTES]);
+    sensor.wait_for("the end", |events| !connections(events).is_empty());
+    let events = terminate(sensor);
+    assert_nothing_lost(&events);
+    let [row] = &site.rows(&["query", "connections", "--format", "json"], &[])[..] else { panic!("not one row") };
+    let count = |name: &str| row["connection"][name].as_u64().unwrap();
+    assert!(count("bytes_toserver") > BYTES as u64, "{row:#}");
+    assert!(count("pkts_toserver") > (BYTES / 1500) as u64, "{row:#}");
+    assert!(count("pkts_toclient") > 0);
+    let last = stats(&events);
+    let selected = stats_u64(last, &["kernel", "selected"]);
+    assert!(selected < 100, "{selected} packets came to userspace");
+}
+
+#[test]
+fn two_sensors_on_one_database_are_one_too_many() {
+    let Some(_alone) = alone() else { return };
+    let (wire, site) = (Wire::new(), Site::new(""));
+    let database = site.text("history.db");
+    let first = start(&wire, &site, &["--db", &database]);
+    let binary = Sensor::new().binary().to_str().unwrap().to_owned();
+    let second =
+        wire.client().run(&[&binary, "run", "-i", wire.client().interface(), "--http", "off", "--db", &database]);
+    let pid = first.id().to_string();
+    second.status(1).says("history.db is written by another ja4sensor").says(&pid).in_one_line();
+    assert!(!wire.client().has_programs());
+    terminate(first);
+    // It is free again.
+    let third = start(&wire, &site, &["--db", &database]);
+    terminate(third);
+    assert_eq!(ask(&site.path("history.db"), "SELECT count(*) FROM sensor_run"), 2);
+}
+
+/// Somebody holds the database; fingerprints go on, the site is told, and nothing is missing afterwards.
+#[test]
+fn a_database_that_is_locked_is_told_and_catches_up() {
+    const CONNECTIONS: usize = 20;
+
+    let Some(_alone) = alone() else { return };
+    let (wire, site) = (Wire::new(), Site::new("[storage]\npath = \"history.db\"\n"));
+    let to = listen(wire.server(), 0, b"");
+    let sensor = start(&wire, &site, &[]);
+    let hello = client_hello(Shape::Curl, "a.example");
+    connect(&wire, to, CONNECTIONS, &hello);
+    sensor.wait_for("the first", |events| connections(events).len() == CONNECTIONS);
+    let other = Connection::open(site.path("history.db")).unwrap();
+    other.busy_timeout(Duration::from_secs(5)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    connect(&wire, to, CONNECTIONS, &hello);
+    sensor.wait_for("an alert", |events| !alerts(events, "storage_failure").is_empty());
+    connect(&wire, to, CONNECTIONS, &hello);
+    sensor.wait_for("the rest", |events| connections(events).len() == 3 * CONNECTIONS);
+    other.execute_batch("ROLLBACK").unwrap();
+    let events = terminate(sensor);
+    assert_nothing_lost(&events);
+    let alert = the_alert(&events, "storage_failure");
+    assert_reason(alert, &["locked"]);
+    let storage = |name| stats_u64(stats(&events), &["storage", name]);
+    assert!(storage("flush_failures") > 0);
+    assert_eq!((storage("rows_lost"), storage("rows_dropped")), (0, 0));
+    let rows = ask(&site.path("history.db"), "SELECT count(*) FROM connection WHERE ended = 'fin'");
+    assert_eq!(rows, 3 * CONNECTIONS as i64);
+}

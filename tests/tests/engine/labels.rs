@@ -1,0 +1,210 @@
+//! Whose a value is, and what it says of path and use.
+
+use serde_json::json;
+use tests::http::{browser_request, response};
+
+use super::connections::with_mss;
+use super::*;
+
+fn request() -> TcpConversation {
+    let mut talk = talk("10.0.0.1:51234", "192.0.2.1:80", ms(0));
+    let request = browser_request("shop.example", "/", &mut SplitMix64::new(3));
+    talk.handshake().client(&request).server(&response(500)).close();
+    talk
+}
+
+/// The JA4H of [`request`].
+fn ja4h() -> String {
+    let events = replay("", request().packets());
+    of_kind(&events, "ja4h")[0]["fingerprint"]["value"].as_str().unwrap().to_owned()
+}
+
+/// The label of the JA4H of [`request`], by a table in the layout of the public one with these rows.
+fn label_by(rows: &[(&str, &str)]) -> Value {
+    let rows: String = rows.iter().map(|(name, value)| format!("{name},{value}\n")).collect();
+    let site =
+        Site::new("[lookup]\ndatabases = [\"table.csv\"]\n").with("table.csv", &format!("Application,ja4h\n{rows}"));
+    let events = site.replay(request().packets(), &[]);
+    let label = of_kind(&events, "ja4h")[0]["app"].clone();
+    if !label.is_null() {
+        assert_eq!(of_port(&events, 51_234)["app"], label, "the connection's is that of its primary");
+    }
+    label
+}
+
+#[test]
+fn exact_values_and_prefixes_of_two_and_three_sections() {
+    let value = ja4h();
+    let sections: Vec<_> = value.split('_').collect();
+    let prefix = |length: usize| sections[..length].join("_");
+    let whole = label_by(&[("Exact", &value)]);
+    assert_eq!((&whole["name"], &whole["source"]), (&json!("Exact"), &json!("table")));
+    for length in [2, 3] {
+        let label = label_by(&[("Part", &prefix(length))]);
+        assert_eq!(label["name"], "Part", "{length} sections");
+        assert!(label["confidence"].as_u64() <= whole["confidence"].as_u64(), "{length} sections: {label}");
+    }
+    let other = format!("{}_000000000000", sections[0]);
+    assert!(label_by(&[("Other", &other)]).is_null());
+}
+
+#[test]
+fn a_value_of_several_owners_names_all_of_them_and_is_less_sure() {
+    let value = ja4h();
+    let prefix = value.split('_').take(2).collect::<Vec<_>>().join("_");
+    let one = label_by(&[("One", &value)])["confidence"].as_u64().unwrap();
+    let label = label_by(&[("One", &value), ("Other", &value), ("Third", &prefix)]);
+    let name = label["name"].as_str().unwrap();
+    assert_eq!(name.split(" / ").collect::<Vec<_>>(), ["One", "Other", "Third"]);
+    assert_eq!(label["confidence"], one / 3);
+    // The order of rows decides nothing.
+    assert_eq!(label_by(&[("Third", &prefix), ("Other", &value), ("One", &value)]), label);
+}
+
+#[test]
+fn an_own_table_stands_beside_the_shipped_one() {
+    let entry = |value: &str, name: &str| {
+        format!(
+            "[[entry]]\ntype = \"ja4\"\nvalue = \"{value}\"\nname = \"{name}\"\nconfidence = 90\ncategory = \"agent\"\n"
+        )
+    };
+    let site = Site::new("[lookup]\ndatabases = [\"mine.toml\"]\n")
+        .with("mine.toml", &(entry(Shape::Device.ja4(), "Our probe") + &entry(Shape::Curl.ja4(), "Our backup")));
+    let label = |shape| {
+        let talk = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(shape, "a.example"));
+        of_kind(&site.replay(talk.packets(), &[]), "ja4")[0]["app"].clone()
+    };
+    assert_eq!(
+        label(Shape::Device),
+        json!({ "name": "Our probe", "source": "mine", "category": "agent", "confidence": 90 })
+    );
+    let shared = label(Shape::Curl);
+    assert_eq!((&shared["name"], &shared["confidence"]), (&json!("Our backup / curl"), &json!(45)));
+    assert_eq!(shared["source"], "builtin / mine");
+}
+
+/// A list of one's own takes the place of the shipped one, in which this request stands.
+#[test]
+fn a_list_of_known_bad_values_replaces_the_shipped_one() {
+    // Name and order of its fields are those of a public report; only their names count.
+    let beacon = "GET / HTTP/1.1\r\nAccept: */*\r\nHost: a\r\nUser-Agent: b\r\nConnection: c\r\nCookie: d=e\r\n\r\n";
+    let mut talk = talk("10.0.0.1:51234", "192.0.2.1:80", ms(0));
+    talk.handshake().client(beacon.as_bytes()).server(&response(10)).close();
+    let events = replay("", talk.packets());
+    let value = of_kind(&events, "ja4h")[0]["fingerprint"]["value"].as_str().unwrap();
+    let pattern = value.split('_').next().unwrap();
+    let list = format!(
+        "[[pattern]]\ntype = \"ja4h\"\nmatch = \"{pattern}_*\"\ncategory = \"malware\"\nconfidence = 90\nnote = \"mine\"\n"
+    );
+    let site = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list);
+    let events = site.replay(talk.packets(), &[]);
+    let alert = the_alert(&events, "known_bad");
+    assert_eq!((&alert["alert"]["category"], &own(alert)["confidence"]), (&json!("malware"), &json!(90)));
+    assert_eq!(own(alert)["severity"], "high");
+    assert_reason(alert, &[value, &format!("{pattern}_*"), "mine", "malware", "90"]);
+    let weak = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list.replace("90", "40"));
+    assert_eq!(own(the_alert(&weak.replay(talk.packets(), &[]), "known_bad"))["severity"], "low");
+    // An empty list knows nothing, and one with an error is refused as a whole.
+    let none = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", "");
+    assert!(alerts(&none.replay(talk.packets(), &[]), "known_bad").is_empty());
+    let wrong = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list.replace("ja4h\"", "ja5\""));
+    wrong.run(talk.packets(), &[]).status(2).says("bad.toml:2:").says("ja5").in_one_line();
+}
+
+#[test]
+fn the_mss_tells_the_path() {
+    let table = [
+        (4, 1460, None),
+        (4, 1452, Some(("pppoe", 1492))),
+        (4, 1440, Some(("ipip", 1480))),
+        (4, 1436, Some(("gre", 1476))),
+        (4, 1410, Some(("vxlan", 1450))),
+        (4, 1380, Some(("wireguard", 1420))),
+        (4, 1400, Some(("wireguard", 1440))),
+        (4, 1240, Some(("overlay", 1280))),
+        (4, 1390, Some(("ipsec", 1430))),
+        (4, 8961, None),
+        (4, 65_495, None),
+        (6, 1440, None),
+        (6, 1432, Some(("pppoe", 1492))),
+        (6, 1390, Some(("vxlan", 1450))),
+        (6, 1360, Some(("wireguard", 1420))),
+        (6, 1220, Some(("overlay", 1280))),
+    ];
+    let talks: Vec<_> = (1..)
+        .zip(table)
+        .map(|(port, (family, mss, _))| {
+            let ends = match family {
+                4 => (format!("10.0.0.1:{port}"), "192.0.2.1:443"),
+                _ => (format!("[fd00::1]:{port}"), "[2001:db8::1]:443"),
+            };
+            let mut talk = talk(&ends.0, ends.1, ms(port));
+            talk.syn_with(64_240, &with_mss(mss)).syn_ack().client_ack();
+            talk
+        })
+        .collect();
+    let events = replay("", &together(&talks));
+    for (port, (family, mss, tunnel)) in (1..).zip(table) {
+        let connection = of_port(&events, port);
+        assert_eq!(connection["mss"], mss);
+        match tunnel {
+            None => assert!(connection.get("tunnel").is_none(), "IPv{family}, MSS {mss}: {connection}"),
+            Some((name, mtu)) => {
+                let told = (&connection["tunnel"]["name"], &connection["tunnel"]["mtu"]);
+                // 1430 is what VXLAN over IPv6 leaves, too.
+                let name = if mtu == 1430 { "vxlan" } else { name };
+                assert_eq!(told, (&json!(name), &json!(mtu)), "IPv{family}, MSS {mss}");
+                assert!((1..=95).contains(&connection["tunnel"]["confidence"].as_u64().unwrap()));
+            }
+        }
+    }
+}
+
+#[test]
+fn ssh_is_told_by_what_it_is_used_for() {
+    let banner = b"SSH-2.0-OpenSSH_9.2\r\n";
+    type Tell = fn(&mut TcpConversation);
+    let uses: [(&str, Tell); 5] = [
+        ("interactive", |talk| {
+            for _ in 0..110 {
+                talk.client(&[0x80; 36]).server(&[0x81; 36]).client_ack();
+            }
+        }),
+        ("reverse", |talk| {
+            for _ in 0..110 {
+                talk.server(&[0x80; 76]).client(&[0x81; 76]).server_ack();
+            }
+        }),
+        ("download", |talk| {
+            for _ in 0..220 {
+                talk.server(&[0x80; 1400]);
+            }
+        }),
+        ("upload", |talk| {
+            for _ in 0..220 {
+                talk.client(&[0x80; 1400]);
+            }
+        }),
+        // Too short for any.
+        ("", |talk| {
+            for _ in 0..20 {
+                talk.client(&[0x80; 36]).server(&[0x81; 36]).client_ack();
+            }
+        }),
+    ];
+    let talks: Vec<_> = (1..)
+        .zip(uses)
+        .map(|(port, (_, tell))| {
+            let mut talk = talk(&format!("10.0.0.1:{port}"), "192.0.2.1:22", ms(0));
+            talk.handshake().server(banner).client(banner);
+            tell(&mut talk);
+            talk.close();
+            talk
+        })
+        .collect();
+    let events = replay("", &together(&talks));
+    for (port, (session, _)) in (1..).zip(uses) {
+        let told = of_port(&events, port)["ssh_session"].as_str().unwrap_or_default();
+        assert_eq!(told, session, "{:#?}", of_kind(&events, "ja4ssh"));
+    }
+}

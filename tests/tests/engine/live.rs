@@ -1,0 +1,201 @@
+//! The engine of a running sensor: between two hosts, with a database, readers and sinks.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tests::{LiveSensor, Namespace, Wire, require_bpf, require_tools, stats_u64, values};
+
+use super::*;
+
+/// Longest time that anything here may take. Most of it takes milliseconds.
+pub(super) const SOON: Duration = Duration::from_secs(20);
+
+/// The test may run, and runs alone: there are few CPUs.
+pub(super) fn alone() -> Option<MutexGuard<'static, ()>> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    (require_bpf() && require_tools(&["ip", "ethtool"]))
+        .then(|| ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Takes connections on a port of a host, answers whatever is read, and closes after the other end.
+pub(super) fn listen(host: &Namespace, port: u16, answer: &'static [u8]) -> SocketAddr {
+    let listener = host.with(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).unwrap());
+    let address = SocketAddr::new(host.v4(), listener.local_addr().unwrap().port());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            thread::spawn(move || {
+                let mut buffer = vec![0; 1 << 16];
+                while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+                    if !answer.is_empty() && stream.write_all(answer).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+/// So many connections of the client's host, one after the other, each with these bytes and both FINs.
+pub(super) fn connect(wire: &Wire, to: SocketAddr, number: usize, bytes: &[u8]) {
+    wire.client().with(|| (0..number).for_each(|_| visit(to, bytes)));
+}
+
+/// One of them. The calling thread belongs to the client's host.
+pub(super) fn visit(to: SocketAddr, bytes: &[u8]) {
+    let mut stream = TcpStream::connect(to).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    stream.write_all(bytes).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+}
+
+pub(super) fn signal(sensor: &LiveSensor, signal: Signal) {
+    kill(Pid::from_raw(sensor.id().try_into().unwrap()), signal).unwrap();
+}
+
+/// SIGTERM, as from systemd, and the end.
+pub(super) fn terminate(sensor: LiveSensor) -> Vec<Value> {
+    signal(&sensor, Signal::SIGTERM);
+    sensor.wait().ok().events()
+}
+
+/// A sensor on the server's end of a wire that runs by the site's configuration.
+pub(super) fn start(wire: &Wire, site: &Site, options: &[&str]) -> LiveSensor {
+    let config = site.text("sensor.toml");
+    LiveSensor::start(wire.server(), &[&["--config", &config, "--http", "off"], options].concat())
+}
+
+/// Nothing that the kernel saw is missing, and nothing that a shard told.
+pub(super) fn assert_nothing_lost(events: &[Value]) {
+    let last = stats(events);
+    let count = |path: &[&str]| stats_u64(last, path);
+    let kernel = |name| count(&["kernel", name]);
+    assert_eq!(kernel("seen"), kernel("unselected") + kernel("unparseable") + kernel("selected"), "{last:#}");
+    assert_eq!((kernel("selected"), kernel("emitted")), (kernel("emitted"), count(&["shards", "packets"])), "{last:#}");
+    for dropped in ["lines_dropped", "observations_dropped"] {
+        assert_eq!(count(&["output", dropped]), 0, "{last:#}");
+    }
+    assert_eq!(count(&["engine", "unended"]), 0, "{last:#}");
+}
+
+#[test]
+fn a_connection_that_falls_silent_ends_as_idle() {
+    let Some(_alone) = alone() else { return };
+    let (wire, site) = (Wire::new(), Site::new("[capture]\nidle_timeout = \"1s\"\n"));
+    let to = listen(wire.server(), 0, b"");
+    let sensor = start(&wire, &site, &[]);
+    let mut stream = wire.client().with(|| TcpStream::connect(to).unwrap());
+    stream.write_all(&client_hello(Shape::Curl, "a.example")).unwrap();
+    sensor.wait_for("idle connection", |events| {
+        connections(events).iter().any(|event| event["connection"]["state"] == "idle")
+    });
+    drop(stream);
+    let events = terminate(sensor);
+    let connection = connections(&events)[0];
+    assert_eq!(connection["tls"]["sni"], "a.example");
+    assert_eq!(connection["app"]["name"], "curl");
+}
+
+/// Many ports, so that connections of one value land in all shards.
+#[test]
+fn a_value_is_first_seen_once_whichever_shard_sees_it() {
+    const CONNECTIONS: usize = 300;
+
+    let Some(_alone) = alone() else { return };
+    let (wire, site) = (Wire::new(), Site::new(NEW));
+    let to = listen(wire.server(), 0, b"");
+    let sensor = start(&wire, &site, &["--shards", "4"]);
+    let hello = client_hello(Shape::Curl, "a.example");
+    // Several at a time, so that shards are at work at once.
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| connect(&wire, to, CONNECTIONS / 4, &hello));
+        }
+    });
+    sensor.wait_for("every hello", |events| values(events, "ja4").len() == CONNECTIONS);
+    let events = terminate(sensor);
+    assert_nothing_lost(&events);
+    for kind in ["ja4", "ja4t", "ja4ts"] {
+        let told = of_kind(&events, kind);
+        assert_eq!(told.len(), CONNECTIONS, "{kind}");
+        let mut different: Vec<_> = told.iter().map(|event| event["fingerprint"]["value"].as_str().unwrap()).collect();
+        different.sort_unstable();
+        different.dedup();
+        let firsts = told.iter().filter(|event| event["first_seen"] == true).count();
+        assert_eq!(firsts, different.len(), "{kind}: {different:?}");
+    }
+}
+
+#[test]
+fn systemd_is_told_ready_alive_and_stopping() {
+    let Some(_alone) = alone() else { return };
+    let (wire, site) = (Wire::new(), Site::new(""));
+    let socket = UnixDatagram::bind(site.path("notify")).unwrap();
+    socket.set_read_timeout(Some(SOON)).unwrap();
+    let hear = || {
+        let mut message = [0; 512];
+        let length = socket.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..length]).trim_end().to_owned()
+    };
+    let mut command = Sensor::new().command(&["run", "-i", wire.server().interface(), "--http", "off"]);
+    command.env("NOTIFY_SOCKET", site.path("notify")).env("WATCHDOG_USEC", "400000").env_remove("WATCHDOG_PID");
+    let sensor = LiveSensor::spawn(wire.server().enter(&command));
+    assert_eq!(hear(), "READY=1");
+    assert!(wire.server().has_programs(), "ready is when packets are seen");
+    let before = std::time::Instant::now();
+    for _ in 0..5 {
+        assert_eq!(hear(), "WATCHDOG=1");
+    }
+    assert!(before.elapsed() < SOON / 4, "twice in 400 ms is wanted: {:?}", before.elapsed());
+    signal(&sensor, Signal::SIGTERM);
+    assert!(std::iter::repeat_with(hear).take(20).any(|heard| heard == "STOPPING=1"));
+    sensor.wait().ok();
+}
+
+#[test]
+fn a_reader_sees_the_first_value_and_the_newest_of_a_long_connection() {
+    const REQUESTS: usize = 40;
+
+    let Some(_alone) = alone() else { return };
+    let (wire, site) = (Wire::new(), Site::new("[attach]\nsocket = \"attach\"\n"));
+    let to = listen(wire.server(), 80, b"HTTP/1.1 204 No Content\r\n\r\n");
+    let sensor = start(&wire, &site, &[]);
+    let reader = UnixStream::connect(site.path("attach")).unwrap();
+    reader.set_read_timeout(Some(SOON)).unwrap();
+    thread::sleep(ms(100));
+    let mut stream = wire.client().with(|| TcpStream::connect(to).unwrap());
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    for number in 0..REQUESTS {
+        let fields: String = (0..=number).map(|field| format!("X-{field}: 1\r\n")).collect();
+        stream.write_all(format!("GET / HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n").as_bytes()).unwrap();
+        assert!(stream.read(&mut [0; 256]).unwrap() > 0);
+    }
+    drop(stream);
+    let mut last = Value::Null;
+    for line in BufReader::new(reader).lines() {
+        let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        if line["event_type"] == "connection" && line["dest_port"] == 80 {
+            last = line;
+            if last["connection"]["state"] != "open" {
+                break;
+            }
+        }
+    }
+    let events = terminate(sensor);
+    assert_eq!(values(&events, "ja4h").len(), REQUESTS);
+    let kept: Vec<_> = last["fingerprints"].as_array().unwrap().iter().filter(|seen| seen["type"] == "ja4h").collect();
+    assert!((2..=16).contains(&kept.len()), "{last:#}");
+    assert_eq!((&kept[0]["count"], &kept[kept.len() - 1]["count"]), (&1.into(), &REQUESTS.into()));
+    for seen in kept {
+        let told = of_kind(&events, "ja4h").into_iter().find(|event| event["fingerprint"]["count"] == seen["count"]);
+        let told = told.unwrap();
+        assert_eq!((&told["timestamp"], &told["fingerprint"]["value"]), (&seen["timestamp"], &seen["value"]));
+    }
+}

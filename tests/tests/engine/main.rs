@@ -1,0 +1,190 @@
+//! Behind the shards: connections, labels, first-seen, rules, profiles, and what a user sees of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod builtin;
+mod connections;
+mod first_seen;
+mod history;
+mod labels;
+mod live;
+mod profiles;
+mod reload;
+mod rules;
+mod stalls;
+mod thresholds;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::conversation::TcpConversation;
+use tests::handmade::Handmade;
+use tests::hello::{self, Shape};
+use tests::packets::{self, Packet};
+use tests::random::SplitMix64;
+use tests::{Outcome, Sensor, events};
+
+/// Nothing is approved unseen, and being new alone is no alert.
+const NEW: &str = "[first_seen]\nlearning = \"0\"\n[builtin.first_seen]\nenabled = false\n";
+
+const CLIENT: &str = "10.0.0.1";
+const SERVER: &str = "192.0.2.1";
+
+/// A folder with a configuration and what it names.
+struct Site(TempDir);
+
+impl Site {
+    fn new(config: &str) -> Self {
+        Self(TempDir::new().unwrap()).with("sensor.toml", config)
+    }
+
+    fn with(self, name: &str, text: &str) -> Self {
+        fs::write(self.path(name), text).unwrap();
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn text(&self, name: &str) -> String {
+        self.path(name).to_str().unwrap().to_owned()
+    }
+
+    /// Replays these packets by the configuration.
+    fn run(&self, packets: &[Packet], options: &[&str]) -> Outcome {
+        let capture = packets::capture_file(self.0.path(), "capture.pcap", packets);
+        let config = self.path("sensor.toml");
+        let mut arguments = vec![OsStr::new("replay"), OsStr::new("--config"), config.as_os_str()];
+        arguments.extend(options.iter().map(OsStr::new));
+        arguments.push(capture.as_os_str());
+        Sensor::new().run(&arguments)
+    }
+
+    /// The events of such a replay.
+    fn replay(&self, packets: &[Packet], options: &[&str]) -> Vec<Value> {
+        self.run(packets, options).ok().events()
+    }
+
+    /// Rows that a command prints about the database `history.db` in the folder.
+    fn rows(&self, command: &[&str], options: &[&str]) -> Vec<Value> {
+        let database = self.text("history.db");
+        let arguments = [command, &["--db", &database], options].concat();
+        let outcome = Sensor::new().run(&arguments).ok();
+        outcome.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// What these packets give under this configuration.
+fn replay(config: &str, packets: &[Packet]) -> Vec<Value> {
+    Site::new(config).replay(packets, &[])
+}
+
+/// Milliseconds.
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// A conversation that begins at this time.
+fn talk(client: &str, server: &str, at: Duration) -> TcpConversation {
+    let mut talk = TcpConversation::between(client, server);
+    talk.at(at);
+    talk
+}
+
+/// Bytes of a ClientHello's records.
+fn client_hello(shape: Shape, name: &str) -> Vec<u8> {
+    hello::records(&shape.client_hello(name, &mut SplitMix64::new(5)), usize::MAX)
+}
+
+fn server_flight() -> Vec<u8> {
+    hello::server_flight_13(&mut SplitMix64::new(6), 64)
+}
+
+/// A ClientHello that no other number gives, for a name.
+fn odd_hello(number: u16, name: &str) -> Vec<u8> {
+    let entry = [&[0][..], &(name.len() as u16).to_be_bytes(), name.as_bytes()].concat();
+    let list = [&(entry.len() as u16).to_be_bytes()[..], &entry].concat();
+    // Private-use suites differ.
+    let suites = [0x1301, 0xff00 | (number & 0xff), 0xfe00 | (number >> 8)];
+    let hello = Handmade::new(0x0303, &suites).extension(0, &list).versions(&[0x0304, 0x0303]);
+    hello::records(&hello.client(), usize::MAX)
+}
+
+/// A TLS connection that says this hello, to its end.
+fn tls(client: &str, server: &str, at: Duration, hello: &[u8]) -> TcpConversation {
+    let mut talk = talk(client, server, at);
+    talk.handshake().client(hello).server(&server_flight()).close();
+    talk
+}
+
+/// All packets of these conversations, in the order of their times.
+fn together<'a>(talks: impl IntoIterator<Item = &'a TcpConversation>) -> Vec<Packet> {
+    in_order(talks.into_iter().flat_map(|talk| talk.packets().to_vec()).collect())
+}
+
+fn in_order(mut packets: Vec<Packet>) -> Vec<Packet> {
+    packets.sort_by_key(|packet| packet.time);
+    packets
+}
+
+fn connections(events: &[Value]) -> Vec<&Value> {
+    events::of_type(events, "connection")
+}
+
+/// The one connection of a client's port.
+fn of_port(events: &[Value], port: u16) -> &Value {
+    let found: Vec<_> = connections(events).into_iter().filter(|event| event["src_port"] == port).collect();
+    assert_eq!(found.len(), 1, "port {port}: {found:#?}");
+    found[0]
+}
+
+/// Alerts of a rule.
+fn alerts<'a>(events: &'a [Value], rule: &str) -> Vec<&'a Value> {
+    events::of_type(events, "alert").into_iter().filter(|event| own(event)["rule"] == rule).collect()
+}
+
+/// What an alert says beyond EVE.
+fn own(alert: &Value) -> &Value {
+    &alert["alert"]["ja4sensor"]
+}
+
+/// The one alert of a rule.
+fn the_alert<'a>(events: &'a [Value], rule: &str) -> &'a Value {
+    let found = alerts(events, rule);
+    assert_eq!(found.len(), 1, "{rule}: {found:#?}");
+    found[0]
+}
+
+/// The reason of an alert names all of these.
+fn assert_reason(alert: &Value, parts: &[&str]) {
+    let reason = own(alert)["reason"].as_str().unwrap_or_else(|| panic!("no reason: {alert}"));
+    for part in parts {
+        assert!(reason.contains(part), "no {part:?} in {reason:?}");
+    }
+}
+
+/// The last counters.
+fn stats(events: &[Value]) -> &Value {
+    events::of_type(events, "stats").last().expect("the last figures")
+}
+
+/// Fingerprint events of one type.
+fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    tests::fingerprints(events).into_iter().filter(|event| event["fingerprint"]["type"] == kind).collect()
+}
+
+/// A number that a query of one row and column gives.
+fn ask(database: &Path, query: &str) -> i64 {
+    let database = rusqlite::Connection::open(database).unwrap();
+    database.query_row(query, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{query}: {error}"))
+}

@@ -1,0 +1,107 @@
+//! Which companions an anchor is usually seen with.
+
+use serde_json::json;
+use tests::certificate::{self, Certificate};
+
+use super::builtin::with_chain;
+use super::connections::with_mss;
+use super::*;
+
+/// The odd one comes behind so many usual ones.
+fn habit(usual: u64, tell: impl Fn(&str, Duration, bool) -> TcpConversation) -> Vec<Packet> {
+    let talks: Vec<_> = (0..=usual)
+        .map(|number| tell(&format!("10.0.0.1:{}", 1000 + number), ms(number * 10_000), number == usual))
+        .collect();
+    together(&talks)
+}
+
+fn hosts_ja4(usual: u64) -> Vec<Packet> {
+    habit(usual, |client, at, is_odd| {
+        let hello = if is_odd { odd_hello(1, "a.example") } else { client_hello(Shape::Curl, "a.example") };
+        tls(client, "192.0.2.1:443", at, &hello)
+    })
+}
+
+fn unusual<'a>(events: &'a [Value], pair: &str) -> Vec<&'a Value> {
+    alerts(events, "unusual_pair").into_iter().filter(|alert| own(alert)["group"]["pair"] == pair).collect()
+}
+
+#[test]
+fn a_companion_never_seen_is_told_from_fifty_observations_on() {
+    assert!(unusual(&replay("", &hosts_ja4(49)), "host_ja4").is_empty());
+    let events = replay("", &hosts_ja4(50));
+    let [alert] = unusual(&events, "host_ja4")[..] else { panic!("{:#?}", alerts(&events, "unusual_pair")) };
+    assert_eq!((&own(alert)["severity"], &own(alert)["group"]["anchor"]), (&json!("low"), &json!(CLIENT)));
+    let value = of_kind(&events, "ja4").last().unwrap()["fingerprint"]["value"].as_str().unwrap();
+    assert_reason(alert, &[value, CLIENT, "observed 50 times", "1 others", "50 observations are enough"]);
+}
+
+#[test]
+fn every_kind_of_pair_has_its_habits() {
+    let usual_chain = [certificate::leaf("shop.example")];
+    let odd_chain = [Certificate::new().extension(&[0x2a, 1], false, b"x")];
+    let events = replay(
+        "",
+        &habit(50, |client, at, is_odd| {
+            with_chain(client, "shop.example", at, if is_odd { &odd_chain } else { &usual_chain })
+        }),
+    );
+    let [alert] = unusual(&events, "sni_ja4x")[..] else { panic!("{:#?}", alerts(&events, "unusual_pair")) };
+    assert_eq!(own(alert)["group"]["anchor"], "shop.example");
+
+    let events = replay(
+        "",
+        &habit(50, |client, at, is_odd| {
+            let mut talk = talk(client, "192.0.2.1:443", at);
+            talk.syn_with(64_240, &with_mss(if is_odd { 1380 } else { 1460 })).syn_ack().client_ack().close();
+            talk
+        }),
+    );
+    let [alert] = unusual(&events, "host_ja4t")[..] else { panic!("{:#?}", alerts(&events, "unusual_pair")) };
+    assert_reason(alert, &["64240_2-4-8-1-3_1380_7"]);
+
+    let events = replay(
+        "",
+        &habit(50, |client, at, is_odd| {
+            let suite = if is_odd { 0xc02f } else { 0xc030 };
+            let hello = Handmade::new(0x0303, &[suite]).extension(0xff01, &[0]).server();
+            let mut talk = talk(client, "192.0.2.1:443", at);
+            talk.handshake().client(&client_hello(Shape::Go, "a.example"));
+            talk.server(&hello::records(&hello, usize::MAX)).close();
+            talk
+        }),
+    );
+    let [alert] = unusual(&events, "ja4_ja4s")[..] else { panic!("{:#?}", alerts(&events, "unusual_pair")) };
+    assert_eq!(own(alert)["group"]["anchor"], Shape::Go.ja4());
+}
+
+#[test]
+fn habits_outlive_the_run_and_travel() {
+    let site = Site::new("");
+    let database = site.text("history.db");
+    let packets = hosts_ja4(50);
+    let is_odd = |packet: &Packet| packet.time >= packets.last().unwrap().time - ms(5000);
+    let (odd, usual): (Vec<_>, Vec<_>) = packets.iter().cloned().partition(is_odd);
+    assert!(unusual(&site.replay(&usual, &["--db", &database]), "host_ja4").is_empty());
+
+    let exported = Sensor::new().run(&["export-profiles", "--db", &database]).ok();
+    let rows: Vec<Value> = exported.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let host = rows.iter().find(|row| row["pair"] == "host_ja4").unwrap_or_else(|| panic!("{rows:#?}"));
+    assert_eq!((&host["anchor"], &host["companion"]), (&json!(CLIENT), &json!(Shape::Curl.ja4())));
+    assert_eq!(host["count"], 50);
+    assert!(rows.iter().all(|row| row["source"].as_str().is_some_and(|source| !source.is_empty())), "{rows:#?}");
+
+    // Another sensor takes them over, twice, and knows the habit from then on.
+    let (lines, other) = (site.path("profiles.jsonl"), site.text("other.db"));
+    fs::write(&lines, exported.stdout()).unwrap();
+    for from in [&database, lines.to_str().unwrap()] {
+        Sensor::new().run(&["seed", "--db", &other, from]).ok();
+    }
+    for known in [&database, &other] {
+        let events = site.replay(&odd, &["--db", known]);
+        let [alert] = unusual(&events, "host_ja4")[..] else { panic!("{known}: {events:#?}") };
+        assert_reason(alert, &["observed 50 times"]);
+    }
+    // Nobody else does.
+    assert!(unusual(&site.replay(&odd, &[]), "host_ja4").is_empty());
+}

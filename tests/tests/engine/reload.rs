@@ -1,0 +1,204 @@
+//! SIGHUP under load: what changed counts, what did not goes on, what is wrong changes nothing.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use nix::sys::signal::Signal;
+use tests::process::until;
+use tests::{LiveSensor, Wire, stats_u64, values};
+
+use super::live::{SOON, alone, assert_nothing_lost, connect, listen, signal, start, terminate, visit};
+use super::*;
+
+/// Fires on more than nine connections to port 7001; never changed.
+const KEPT: &str = "[[rule]]\nname = \"kept\"\non = \"connection\"\nwindow = \"1h\"\ncooldown = \"1h\"\n\
+                    where = [{ field = \"dst_port\", op = \"eq\", value = 7001 }]\nthreshold = { op = \"gt\", value = 9 }\n";
+
+/// Fires on each of the ports 7002 to 7009 once.
+const ADDED: &str = "[[rule]]\nname = \"added\"\non = \"connection\"\nwindow = \"1h\"\ncooldown = \"1h\"\n\
+                     group_by = [\"dst_port\"]\nthreshold = { op = \"gte\", value = 1 }\n\
+                     where = [{ field = \"dst_port\", op = \"gte\", value = 7002 }, { field = \"dst_port\", op = \"lte\", value = 7009 }]\n";
+
+/// What the sensor says to the next SIGHUP.
+fn hang_up(sensor: &LiveSensor) -> String {
+    let before = sensor.stderr().len();
+    signal(sensor, Signal::SIGHUP);
+    let said = || sensor.stderr()[before..].to_owned();
+    let answered = until(SOON, || said().contains("ja4sensor: reloaded") || said().contains("stays in force"));
+    assert!(answered, "{}", sensor.stderr());
+    said()
+}
+
+#[test]
+fn under_load() {
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::new();
+    let site = Site::new(
+        "[rules]\nfiles = [\"rules.toml\"]\n[allowlist]\nfiles = [\"allow.toml\"]\n[lookup]\nknown_bad = \"bad.toml\"\n\
+         databases = [\"mine.toml\"]\n",
+    )
+    .with("rules.toml", KEPT)
+    .with("allow.toml", "")
+    .with("bad.toml", "")
+    .with("mine.toml", "");
+    let write = |name: &str, text: &str| fs::write(site.path(name), text).unwrap();
+    let hello = odd_hello(1, "a.example");
+    let load = listen(wire.server(), 7000, b"");
+    let ports: Vec<_> = (7001..7006).map(|port| listen(wire.server(), port, b"")).collect();
+    let sensor = start(&wire, &site, &[]);
+
+    let (done, made) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        // A failed test must not wait for this one for ever.
+        struct Ends<'a>(&'a AtomicBool);
+        impl Drop for Ends<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let _ends = Ends(&done);
+        scope.spawn(|| {
+            wire.client().with(|| {
+                while !done.load(Ordering::Relaxed) {
+                    visit(load, &hello);
+                    made.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        });
+        let to = |port: usize, number| {
+            connect(&wire, ports[port - 1], number, &hello);
+            made.fetch_add(number, Ordering::Relaxed);
+        };
+        let fired = |rule: &str| alerts(&sensor.events(), rule).len();
+        let fires = |rule: &str, number: usize| {
+            assert!(until(SOON, || fired(rule) == number), "{rule}: {} of {number}\n{}", fired(rule), sensor.stderr());
+        };
+        // Whatever was told before this has been seen when this is told.
+        let settle = || {
+            let before = connections(&sensor.events()).len();
+            assert!(until(SOON, || connections(&sensor.events()).len() > before + 5));
+        };
+
+        to(1, 6);
+        to(2, 1);
+        settle();
+        // Rules: one more, and one that stays with what it has counted.
+        write("rules.toml", &(KEPT.to_owned() + ADDED));
+        assert!(!hang_up(&sensor).contains("warning"));
+        to(2, 1);
+        fires("added", 1);
+        to(1, 3);
+        settle();
+        assert_eq!(fired("kept"), 0, "nine");
+        to(1, 1);
+        fires("kept", 1);
+
+        // A bad file says why; the rules in force stay.
+        write("rules.toml", &KEPT.replace("window = \"1h\"", "window = \"soon\""));
+        let said = hang_up(&sensor);
+        assert!(said.contains("rules.toml:4:") && said.contains("soon") && !said.contains("reloaded"), "{said}");
+        to(3, 1);
+        fires("added", 2);
+        write("rules.toml", &(KEPT.to_owned() + ADDED));
+
+        // Allowlist.
+        write("allow.toml", &format!("[[network]]\ncidr = \"{}\"\nrules = [\"added\"]\n", wire.client().v4()));
+        hang_up(&sensor);
+        to(4, 1);
+        settle();
+        assert_eq!(fired("added"), 2, "it is left in peace");
+        write("allow.toml", "");
+        hang_up(&sensor);
+        to(4, 1);
+        fires("added", 3);
+
+        // Known bad, and then a list that is none.
+        assert_eq!(fired("known_bad"), 0);
+        write(
+            "bad.toml",
+            "[[pattern]]\ntype = \"ja4\"\nmatch = \"t13*\"\ncategory = \"c2\"\nconfidence = 90\nnote = \"x\"\n",
+        );
+        let value = values(&sensor.events(), "ja4")[0].to_owned();
+        let labelled =
+            || of_kind(&sensor.events(), "ja4").iter().filter(|event| event["app"]["name"] == "Ours").count();
+        assert_eq!(labelled(), 0);
+        write("mine.toml", &format!("[[entry]]\ntype = \"ja4\"\nvalue = \"{value}\"\nname = \"Ours\"\n"));
+        hang_up(&sensor);
+        fires("known_bad", 1);
+        assert!(until(SOON, || labelled() > 0));
+        write("bad.toml", "[[pattern]]\ntype = \"ja5\"\n");
+        let said = hang_up(&sensor);
+        assert!(said.contains("bad.toml:2:8") && said.contains("ja5"), "{said}");
+        let before = sensor.events().len();
+        to(5, 1);
+        settle();
+        let bad = sensor.events()[before..].iter().filter(|event| event["known_bad"]["category"] == "c2").count();
+        assert!(bad > 0, "the list in force stays");
+    });
+    let made = made.load(Ordering::Relaxed);
+    assert!(
+        until(SOON, || connections(&sensor.events()).len() >= made),
+        "{} of {made}",
+        connections(&sensor.events()).len()
+    );
+    let events = terminate(sensor);
+    assert_nothing_lost(&events);
+    assert_eq!(
+        (connections(&events).len(), values(&events, "ja4").len(), values(&events, "ja4t").len()),
+        (made, made, made)
+    );
+    assert_eq!(stats_u64(stats(&events), &["engine", "reloads"]), 4);
+    assert_eq!(stats_u64(stats(&events), &["engine", "allowlisted"]), 1);
+}
+
+#[test]
+fn what_a_reload_says_and_what_only_a_start_can_change() {
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::new();
+    let site = Site::new("[rules]\nfiles = [\"rules.toml\"]\n").with("rules.toml", ADDED);
+    let config = |text: &str| fs::write(site.path("sensor.toml"), text).unwrap();
+    let ports: Vec<_> = (7002..7006).map(|port| listen(wire.server(), port, b"")).collect();
+    let sensor = start(&wire, &site, &[]);
+    let fires = |at: usize, number: usize| {
+        connect(&wire, ports[at], 1, b"x");
+        let fired = || alerts(&sensor.events(), "added").len();
+        assert!(until(SOON, || fired() == number), "{} of {number}\n{}", fired(), sensor.stderr());
+    };
+    fires(0, 1);
+
+    // A sink more.
+    let sink = "[[alerts.sink]]\nkind = \"file\"\npath = \"alerts.json\"\n";
+    config(&format!("[rules]\nfiles = [\"rules.toml\"]\n{sink}"));
+    assert_eq!(hang_up(&sensor), "ja4sensor: reloaded\n");
+    fires(1, 2);
+    let filed = || fs::read_to_string(site.path("alerts.json")).unwrap_or_default();
+    assert!(until(SOON, || filed().contains("\"added\"")), "{}", filed());
+
+    // What is fixed is told, the rest is taken.
+    config(&format!("[capture]\nidle_timeout = \"9s\"\n[rules]\nfiles = [\"rules.toml\"]\n{sink}"));
+    let said = hang_up(&sensor);
+    assert!(said.contains("warning: capture changed; that takes effect with the next start"), "{said}");
+
+    // Everything that is wrong is told, and nothing taken: not even the sinks, which are in order.
+    config("[rules]\nfiles = [\"rules.toml\", \"none.toml\"]\n[first_sen]\n");
+    let said = hang_up(&sensor);
+    for part in ["none.toml: can't be opened", "did you mean", "first_seen", "stays in force"] {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    fires(2, 3);
+    assert!(until(SOON, || filed().matches("\"added\"").count() >= 2), "the sink is still there: {}", filed());
+
+    // Many in a row end with what the files hold then.
+    for number in 0..20 {
+        config(&format!("[rules]\nfiles = [\"rules.toml\"]\n[builtin.many_ja4]\nthreshold = {}\n", number + 1));
+        signal(&sensor, Signal::SIGHUP);
+    }
+    config("");
+    hang_up(&sensor);
+    thread::sleep(ms(500));
+    connect(&wire, ports[3], 1, b"x");
+    sensor.wait_for("the last", |events| connections(events).iter().any(|event| event["dest_port"] == 7005));
+    let events = terminate(sensor);
+    assert_eq!(alerts(&events, "added").len(), 3, "the rule is gone");
+    assert_nothing_lost(&events);
+}

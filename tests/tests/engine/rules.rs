@@ -1,0 +1,208 @@
+//! Rules of one's own, and what an allowlist leaves in peace.
+
+use serde_json::json;
+
+use super::*;
+
+const CONFIG: &str = "[rules]\nshipped = false\nfiles = [\"rules.toml\"]\n[allowlist]\nfiles = [\"allow.toml\"]\n";
+
+/// A rule on connections that fires on more than `threshold` of one client.
+fn counting(name: &str, threshold: u32, more: &str) -> String {
+    format!(
+        "[[rule]]\nname = \"{name}\"\ndescription = \"mine\"\nseverity = \"critical\"\non = \"connection\"\n\
+         group_by = [\"src_ip\"]\nthreshold = {{ op = \"gt\", value = {threshold} }}\nwindow = \"1m\"\n{more}\n"
+    )
+}
+
+fn site(rules: &str, allow: &str) -> Site {
+    Site::new(CONFIG).with("rules.toml", rules).with("allow.toml", allow)
+}
+
+/// So many short connections of a client that begin at this second.
+fn burst(number: u64, second: u64) -> Vec<Packet> {
+    let talks: Vec<_> = (0..number)
+        .map(|number| {
+            let client = format!("10.0.0.1:{}", 10_000 + second % 1000 * 20 + number);
+            tls(&client, "192.0.2.1:443", ms(second * 1000 + number * 100), &client_hello(Shape::Curl, "a.example"))
+        })
+        .collect();
+    together(&talks)
+}
+
+#[test]
+fn a_rule_of_the_same_name_takes_the_place_of_a_shipped_one_with_a_warning() {
+    let site = Site::new("[rules]\nfiles = [\"rules.toml\"]\n").with("rules.toml", &counting("port_scan", 2, ""));
+    let outcome = site.run(&burst(3, 0), &[]).ok().says("rules.toml:2:8").says("port_scan").in_one_line();
+    let events = outcome.events();
+    let alert = the_alert(&events, "port_scan");
+    assert_eq!((&own(alert)["description"], &own(alert)["severity"]), (&json!("mine"), &json!("critical")));
+    // A scan as the shipped rule knows it is none any more.
+    let ports: Vec<_> = (0..150_u64)
+        .map(|port| {
+            let mut talk = talk(&format!("10.1.{port}.1:5"), &format!("192.0.2.1:{}", 1000 + port), ms(port));
+            talk.syn();
+            talk
+        })
+        .collect();
+    assert!(alerts(&site.replay(&together(&ports), &[]), "port_scan").is_empty());
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once_with_its_place() {
+    let rules = "[[rule]]\nname = \"one\"\non = \"connection\"\nwhere = [{ field = \"dst_prt\", op = \"eq\", value = 22 }]\n\
+                 threshold = { op = \"gt\", value = 1 }\nwindow = \"5 minutes\"\n\n\
+                 [[rule]]\nname = \"two\"\non = \"packet\"\nthreshold = { op = \"gt\", value = 1 }\nwindow = \"5m\"\n";
+    let outcome = site(rules, "").run(&burst(1, 0), &[]).status(2);
+    let said = outcome.stderr();
+    let lines: Vec<_> = said.lines().map(|line| line.split("rules.toml:").nth(1).unwrap_or(line)).collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    for (place, words) in [("4:", "dst_port"), ("6:", "5 minutes"), ("10:", "packet")] {
+        let line =
+            lines.iter().find(|line| line.starts_with(place)).unwrap_or_else(|| panic!("line {place} in {said}"));
+        assert!(line.contains(words), "{words:?} in {line}");
+        assert!(line[place.len()..].starts_with(|digit: char| digit.is_ascii_digit()), "a column in {line}");
+    }
+    assert_eq!(outcome.stdout(), "", "nothing is done by half");
+}
+
+#[test]
+fn conditions_mean_what_they_say() {
+    let yes_and_no = [
+        ("dst_port", "eq", "443", "444"),
+        ("dst_port", "ne", "80", "443"),
+        ("dst_port", "lt", "444", "443"),
+        ("dst_port", "lte", "443", "442"),
+        ("dst_port", "gt", "442", "443"),
+        ("dst_port", "gte", "443", "444"),
+        ("dst_port", "in", "[1, 443]", "[1, 444]"),
+        ("dst_port", "not_in", "[1, 444]", "[1, 443]"),
+        ("sni", "prefix", "\"shop.\"", "\"example\""),
+        ("sni", "contains", "\"op.ex\"", "\"oops\""),
+        ("sni", "regex", "\"^sh[aeiou]p\\\\.\"", "\"^hop\""),
+        ("src_ip", "cidr", "\"10.0.0.0/8\"", "\"10.1.0.0/16\""),
+        ("app", "eq", "\"curl\"", "\"Firefox\""),
+        ("alpn", "eq", "\"h2\"", "\"h3\""),
+        ("mss", "eq", "1460", "1380"),
+        ("os", "prefix", "\"Linux\"", "\"Windows\""),
+        ("state", "eq", "\"fin\"", "\"rst\""),
+        ("handshake", "eq", "\"done\"", "\"failed\""),
+        ("server_hops", "eq", "7", "0"),
+        ("duration", "lt", "\"1s\"", "\"1ms\""),
+        ("pkts_toserver", "gte", "5", "6"),
+    ];
+    let mut rules = String::new();
+    let mut expected = Vec::new();
+    for (number, (field, op, yes, no)) in yes_and_no.into_iter().enumerate() {
+        for (holds, value) in [("yes", yes), ("no", no)] {
+            rules += &format!(
+                "[[rule]]\nname = \"{holds}_{number}_{field}_{op}\"\non = \"connection\"\nwindow = \"1m\"\n\
+                 where = [{{ field = \"{field}\", op = \"{op}\", value = {value} }}]\n\
+                 threshold = {{ op = \"gte\", value = 1 }}\n"
+            );
+        }
+        expected.push(format!("yes_{number}_{field}_{op}"));
+    }
+    for (name, value) in [("yes_exists", true), ("no_exists", false)] {
+        rules += &format!(
+            "[[rule]]\nname = \"{name}\"\non = \"fingerprint\"\nwindow = \"1m\"\nthreshold = {{ op = \"gte\", value = 1 }}\n\
+             where = [{{ field = \"{}\", op = \"exists\" }}]\n",
+            if value { "sni" } else { "quic_version" }
+        );
+    }
+    expected.push("yes_exists".to_owned());
+    let talk = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(Shape::Curl, "shop.example"));
+    let events = site(&rules, "").replay(talk.packets(), &[]);
+    let alerts = events::of_type(&events, "alert");
+    let mut fired: Vec<_> = alerts.into_iter().map(|alert| own(alert)["rule"].as_str().unwrap().to_owned()).collect();
+    fired.sort();
+    expected.sort();
+    assert_eq!(fired, expected);
+}
+
+#[test]
+fn one_alert_in_a_cooldown_says_what_it_stands_for() {
+    let site = site(&counting("mine", 2, "cooldown = \"10m\""), "");
+    let packets = [burst(10, 0), burst(5, 120), burst(10, 700)].concat();
+    let events = site.replay(&packets, &[]);
+    let told = alerts(&events, "mine");
+    // Eight firings of the first burst and three of the second, of which one is told; the third burst tells the rest.
+    assert_eq!(told.iter().map(|alert| own(alert)["suppressed"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 10]);
+    assert_reason(told[0], &["3 connections within 1m", "more than 2"]);
+    assert_eq!(told[0]["timestamp"], "2026-11-23T07:00:00.200000000Z");
+    assert_eq!(own(told[0])["group"], json!({ "src_ip": "10.0.0.1" }));
+}
+
+#[test]
+fn a_tumbling_window_begins_anew_where_a_sliding_one_does_not() {
+    let rules = counting("slides", 5, "") + &counting("tumbles", 5, "mode = \"tumbling\"");
+    // 07:00:58 and 07:01:02.
+    let events = site(&rules, "").replay(&[burst(3, 58), burst(3, 62)].concat(), &[]);
+    the_alert(&events, "slides");
+    assert!(alerts(&events, "tumbles").is_empty());
+    let events = site(&rules, "").replay(&burst(6, 10), &[]);
+    the_alert(&events, "tumbles");
+}
+
+#[test]
+fn an_allowlist_suppresses_and_counts() {
+    let rules = counting("mine", 2, "") + &counting("other", 2, "");
+    let allow = "[[network]]\ncidr = \"10.0.0.0/24\"\nrules = [\"mine\"]\nnote = \"the scanner\"\n";
+    let events = site(&rules, allow).replay(&burst(5, 0), &[]);
+    assert!(alerts(&events, "mine").is_empty());
+    the_alert(&events, "other");
+    assert_eq!(tests::stats_u64(stats(&events), &["engine", "allowlisted"]), 5);
+    assert_eq!(tests::stats_u64(stats(&events), &["engine", "rules", "by_rule", "mine", "allowlisted"]), 5);
+    assert_eq!(tests::stats_u64(stats(&events), &["engine", "rules", "by_rule", "other", "allowlisted"]), 0);
+    // Of another network, or as destination only.
+    for other in ["cidr = \"10.0.1.0/24\"", "cidr = \"10.0.0.1\"\nside = \"destination\""] {
+        let events = site(&rules, &format!("[[network]]\n{other}\n")).replay(&burst(5, 0), &[]);
+        the_alert(&events, "mine");
+    }
+}
+
+#[test]
+fn an_override_changes_severity_and_threshold_or_switches_off() {
+    let rules = counting("mine", 2, "") + &counting("other", 2, "") + &counting("gone", 2, "");
+    let allow = "[[override]]\nrule = \"mine\"\nseverity = \"low\"\nthreshold = 4\n[[override]]\nrule = \"gone\"\nenabled = false\n\
+                 [[override]]\nrule = \"known_bad\"\nseverity = \"critical\"\n";
+    let site = site(&rules, allow);
+    let events = site.replay(&burst(4, 0), &[]);
+    assert!(alerts(&events, "mine").is_empty() && alerts(&events, "gone").is_empty());
+    the_alert(&events, "other");
+    let events = site.replay(&burst(5, 0), &[]);
+    assert_eq!(own(the_alert(&events, "mine"))["severity"], "low");
+    assert_reason(the_alert(&events, "mine"), &["5 connections", "more than 4"]);
+}
+
+#[test]
+fn what_is_known_to_be_bad_is_left_in_peace_only_by_name() {
+    let bad = format!(
+        "[[pattern]]\ntype = \"ja4\"\nmatch = \"{}\"\ncategory = \"c2\"\nconfidence = 90\nnote = \"x\"\n",
+        Shape::Curl.ja4()
+    );
+    let config = format!(
+        "{CONFIG}[lookup]\nknown_bad = \"bad.toml\"\n[first_seen]\nlearning = \"0\"\nmethods = [\"ja4\"]\nhost_methods = []\n"
+    );
+    let with = |allow: &str| {
+        let site = Site::new(&config).with("rules.toml", "").with("bad.toml", &bad).with("allow.toml", allow);
+        site.replay(&burst(2, 0), &[])
+    };
+    let suppressed = |events: &[Value]| tests::stats_u64(stats(events), &["engine", "allowlisted"]);
+    let fingerprint = format!("[[fingerprint]]\ntype = \"ja4\"\nmatch = \"{}\"\n", Shape::Curl.ja4());
+    let network = "[[network]]\ncidr = \"10.0.0.0/8\"\n";
+    let wide = "[[fingerprint]]\ntype = \"*\"\nmatch = \"*\"\n";
+    for allow in [&*fingerprint, network, wide] {
+        let events = with(allow);
+        the_alert(&events, "known_bad");
+        assert!(alerts(&events, "first_seen").is_empty(), "{allow}");
+        assert_eq!(suppressed(&events), 1, "{allow}");
+    }
+    for allow in [format!("{fingerprint}rules = [\"known_bad\"]\n"), format!("{network}rules = [\"known_bad\"]\n")] {
+        let events = with(&allow);
+        assert!(alerts(&events, "known_bad").is_empty(), "{allow}");
+        the_alert(&events, "first_seen");
+        assert_eq!(suppressed(&events), 2, "{allow}");
+        // It is still known, and told in the lines.
+        assert_eq!(of_kind(&events, "ja4")[0]["known_bad"]["category"], "c2");
+    }
+}

@@ -1,0 +1,116 @@
+//! Whoever takes what the engine gives and stalls: it goes on.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+use std::thread;
+
+use nix::sys::signal::Signal;
+use tests::process::{self, until};
+use tests::{Wire, stats_u64};
+
+use super::live::{SOON, alone, assert_nothing_lost, connect, listen, start, terminate};
+use super::*;
+
+/// A reader that never reads, a sink that never answers.
+#[test]
+fn nobody_who_stalls_stops_fingerprints() {
+    const CONNECTIONS: usize = 400;
+
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::new();
+    let stalled = wire.server().with(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let port = stalled.local_addr().unwrap().port();
+    let site = Site::new(&format!(
+        "[attach]\nsocket = \"attach\"\n[rules]\nfiles = [\"rules.toml\"]\n[[alerts.sink]]\nkind = \"webhook\"\n\
+         url = \"http://127.0.0.1:{port}/\"\ntimeout = \"30s\"\nqueue = 5\nrate = 0\n"
+    ))
+    .with(
+        "rules.toml",
+        "[[rule]]\nname = \"each\"\non = \"connection\"\ngroup_by = [\"src_port\"]\nwindow = \"1m\"\n\
+         where = [{ field = \"dst_port\", op = \"ne\", value = 22 }]\nthreshold = { op = \"gte\", value = 1 }\n",
+    );
+    let to = listen(wire.server(), 0, b"");
+    let sensor = start(&wire, &site, &[]);
+    let blocked = UnixStream::connect(site.path("attach")).unwrap();
+    connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
+    sensor.wait_for("every connection", |events| {
+        connections(events).iter().filter(|event| event["dest_port"] == to.port()).count() == CONNECTIONS
+    });
+    let before = std::time::Instant::now();
+    let events = terminate(sensor);
+    assert!(before.elapsed() < Duration::from_secs(12), "the end took {:?}", before.elapsed());
+    drop((blocked, stalled));
+    assert_nothing_lost(&events);
+    assert_eq!(of_kind(&events, "ja4").iter().filter(|event| event["dest_port"] == to.port()).count(), CONNECTIONS);
+    let told = alerts(&events, "each").into_iter().filter(|alert| alert["dest_port"] == to.port()).count();
+    assert_eq!(told, CONNECTIONS);
+    let sink = &stats(&events)["stats"]["sinks"]["webhook"];
+    let count = |name: &str| sink[name].as_u64().unwrap_or_else(|| panic!("no {name} in {sink:#}"));
+    assert_eq!(count("sent"), 0);
+    assert!(count("queue_full") > 0, "{sink:#}");
+}
+
+/// One who hears late what has come, and one who comes late.
+#[test]
+fn readers_come_and_go() {
+    let Some(_alone) = alone() else { return };
+    let (wire, site) = (Wire::new(), Site::new("[attach]\nsocket = \"attach\"\n"));
+    let to = listen(wire.server(), 0, b"");
+    let sensor = start(&wire, &site, &[]);
+    let hear = |reader: UnixStream| {
+        reader.set_read_timeout(Some(SOON)).unwrap();
+        BufReader::new(reader).lines().map_while(Result::ok).find(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["event_type"] == "connection" && line["connection"]["state"] == "fin"
+        })
+    };
+    for _ in 0..3 {
+        let readers = [(); 2].map(|()| UnixStream::connect(site.path("attach")).unwrap());
+        thread::sleep(ms(100));
+        connect(&wire, to, 1, &client_hello(Shape::Curl, "a.example"));
+        let heard = readers.map(hear);
+        assert!(heard[0].is_some() && heard[0] == heard[1], "{heard:?}");
+    }
+    assert!(until(SOON, || connections(&sensor.events()).len() == 3));
+    assert_nothing_lost(&terminate(sensor));
+}
+
+/// What is printed waits for its reader; what is stored does not.
+#[test]
+fn a_reader_of_the_output_that_pauses_holds_up_nothing_else() {
+    const CONNECTIONS: usize = 300;
+
+    let Some(_alone) = alone() else { return };
+    let (wire, site) = (Wire::new(), Site::new(""));
+    let database = site.text("history.db");
+    let to = listen(wire.server(), 0, b"");
+    let interface = wire.server().interface();
+    let command = Sensor::new().command(&["run", "-i", interface, "--http", "off", "--db", &database]);
+    let said = site.path("stderr");
+    let mut child = wire
+        .server()
+        .enter(&command)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(File::create(&said).unwrap())
+        .spawn()
+        .unwrap();
+    let attached = until(SOON, || fs::read_to_string(&said).unwrap().contains("attached"));
+    assert!(attached, "{}", fs::read_to_string(&said).unwrap());
+    connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
+    let stored = || ask(Path::new(&database), "SELECT count(*) FROM connection WHERE ended = 'fin'");
+    assert!(until(SOON, || stored() == CONNECTIONS as i64), "{} of {CONNECTIONS} are stored", stored());
+
+    process::send(&child, Signal::SIGTERM);
+    let mut printed = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    assert!(child.wait().unwrap().success(), "{}", fs::read_to_string(&said).unwrap());
+    let events = events::parse(&printed);
+    assert_nothing_lost(&events);
+    assert!(printed.len() > 4 * (64 << 10), "more than a pipe holds: {}", printed.len());
+    assert_eq!(connections(&events).len(), CONNECTIONS);
+    assert_eq!(stats_u64(stats(&events), &["storage", "connections"]), CONNECTIONS as u64);
+}

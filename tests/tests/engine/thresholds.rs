@@ -1,0 +1,162 @@
+//! Every shipped threshold rule fires on one more than its threshold, and not on as many as that.
+
+use tests::certificate::Certificate;
+use tests::dhcp;
+use tests::quic::{From, QuicEnds, crypto};
+use tests::udp::UdpConversation;
+
+use super::builtin::with_chain;
+use super::*;
+
+/// As many as the threshold says are usual, and one more is not. The alert says so.
+fn crosses(rule: &str, threshold: usize, counted: &str, group: &[(&str, &str)], told: impl Fn(usize) -> Vec<Packet>) {
+    let below = replay(NEW, &told(threshold));
+    assert!(alerts(&below, rule).is_empty(), "{rule} fires on {threshold}: {:#?}", alerts(&below, rule));
+    let above = replay(NEW, &told(threshold + 1));
+    let alert = the_alert(&above, rule);
+    assert_reason(alert, &[&format!("{} {counted}", threshold + 1), &format!("more than {threshold}")]);
+    let names = own(alert)["group"].as_object().unwrap();
+    assert_eq!(names.len(), group.len(), "{rule}: {names:?}");
+    for (name, value) in group {
+        assert_eq!(names[*name], *value, "{rule}");
+    }
+    for name in ["description", "severity"] {
+        assert!(own(alert)[name].as_str().is_some_and(|text| !text.is_empty()), "{rule}: no {name}");
+    }
+    assert_eq!(tests::stats_u64(stats(&above), &["engine", "rules", "by_rule", rule, "fired"]), 1, "{rule}");
+}
+
+/// A SYN to each of these, ten milliseconds apart.
+fn syns(to: impl Iterator<Item = String>) -> Vec<Packet> {
+    let talks: Vec<_> = (0..)
+        .zip(to)
+        .map(|(number, server)| {
+            let mut talk = talk(&format!("10.0.0.1:{}", 10_000 + number), &server, ms(number * 5));
+            talk.syn();
+            talk
+        })
+        .collect();
+    together(&talks)
+}
+
+/// One connection for each number, from ports of one client.
+fn each(number: usize, tell: impl Fn(&str, u16) -> TcpConversation) -> Vec<Packet> {
+    let talks: Vec<_> =
+        (0..number as u16).map(|number| tell(&format!("10.0.0.1:{}", 10_000 + number), number)).collect();
+    together(&talks)
+}
+
+#[test]
+fn port_scan() {
+    crosses("port_scan", 100, "different dst_port within 1m", &[("src_ip", CLIENT), ("dst_ip", SERVER)], |number| {
+        syns((0..number).map(|port| format!("192.0.2.1:{}", 1000 + port)))
+    });
+}
+
+#[test]
+fn host_sweep() {
+    crosses("host_sweep", 50, "different dst_ip within 1m", &[("src_ip", CLIENT), ("dst_port", "8080")], |number| {
+        syns((0..number).map(|host| format!("192.0.2.{}:8080", host + 1)))
+    });
+    // Everybody speaks to many hosts there.
+    let web = replay(NEW, &syns((0..200).map(|host| format!("192.0.2.{}:443", host + 1))));
+    assert!(alerts(&web, "host_sweep").is_empty());
+}
+
+#[test]
+fn dst_port_spread() {
+    crosses("dst_port_spread", 300, "different dst_port within 5m", &[("src_ip", CLIENT)], |number| {
+        syns((0..number).map(|port| format!("192.0.2.{}:{}", port % 100 + 1, 1000 + port)))
+    });
+}
+
+#[test]
+fn ssh_connection_burst() {
+    crosses("ssh_connection_burst", 20, "different dst_ip within 5m", &[("src_ip", CLIENT)], |number| {
+        syns((0..number).map(|host| format!("192.0.2.{}:22", host + 1)))
+    });
+}
+
+#[test]
+fn new_ja4_burst() {
+    crosses("new_ja4_burst", 10, "different value within 10m", &[("src_ip", CLIENT)], |number| {
+        each(number, |client, number| {
+            tls(client, "192.0.2.1:443", ms(u64::from(number) * 1000), &odd_hello(number, "a.example"))
+        })
+    });
+}
+
+#[test]
+fn certificate_diversity() {
+    crosses("certificate_diversity", 40, "different value within 10m", &[("src_ip", CLIENT)], |number| {
+        each(number, |client, number| {
+            let shape = Certificate::new().extension(&[0x2a, number as u8 + 1], false, b"x");
+            with_chain(client, &format!("{number}.example"), ms(u64::from(number) * 1000), &[shape])
+        })
+    });
+}
+
+#[test]
+fn syn_flood() {
+    let group = [("dst_ip", SERVER), ("dst_port", "443")];
+    crosses("syn_flood", 1000, "connections within 10s", &group, |number| {
+        syns((0..number).map(|_| "192.0.2.1:443".to_owned()))
+    });
+}
+
+#[test]
+fn dhcp_starvation() {
+    crosses(
+        "dhcp_starvation",
+        100,
+        "different dhcp_client_mac within 1m",
+        &[("dst_ip", "255.255.255.255")],
+        |number| {
+            let mut talk = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
+            for client in 0..number as u8 {
+                talk.wait(ms(100)).client(&dhcp::client_v4(1, [2, 0, 0, 0, 1, client]));
+            }
+            talk.packets().to_vec()
+        },
+    );
+}
+
+#[test]
+fn quic_initial_flood() {
+    let hello = Shape::Go.client_hello("a.example", &mut SplitMix64::new(1));
+    crosses("quic_initial_flood", 5000, "fingerprints within 10s", &[("dst_ip", SERVER)], |number| {
+        let mut packets = Vec::new();
+        for number in 0..number as u64 {
+            let client = format!("10.{}.{}.1:5000", number / 250, number % 250 + 1);
+            let mut talk = UdpConversation::between(&client, "192.0.2.1:443");
+            let ends = QuicEnds::new(&number.to_be_bytes(), &[1; 8]);
+            talk.at(ms(number)).client(&ends.initial(From::Client, 0, &crypto(0, &hello)));
+            packets.extend_from_slice(talk.packets());
+        }
+        packets
+    });
+}
+
+#[test]
+fn failed_handshake_burst() {
+    crosses("failed_handshake_burst", 100, "connections within 1m", &[("src_ip", CLIENT)], |number| {
+        each(number, |client, number| {
+            let mut talk = talk(client, "192.0.2.1:443", ms(u64::from(number) * 50));
+            talk.syn().wait(ms(1)).server_reset();
+            talk
+        })
+    });
+}
+
+#[test]
+fn rare_server_burst() {
+    crosses("rare_server_burst", 10, "different dst_ip within 10m", &[("src_ip", CLIENT)], |number| {
+        each(number, |client, number| {
+            let hello = Handmade::new(0x0303, &[0xff00 | number]).extension(0xff01, &[0]).server();
+            let mut talk = talk(client, &format!("192.0.2.{}:443", number + 1), ms(u64::from(number) * 1000));
+            talk.handshake().client(&client_hello(Shape::Curl, "a.example"));
+            talk.server(&hello::records(&hello, usize::MAX)).close();
+            talk
+        })
+    });
+}
