@@ -12,6 +12,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use tempfile::TempDir;
 use tests::conversation::TcpConversation;
 use tests::hello::{self, Shape};
@@ -88,7 +89,7 @@ fn run_and_replay_refuse_what_check_refuses() {
     let site = Site::new("[output]\nformat = \"xml\"\n[rules]\nfiles = [\"mine.toml\"]\n");
     let expected = [
         "sensor.toml:2:10: output.format must be one of json, csv, table, not \"xml\"",
-        "mine.toml: can't be opened: No such file or directory (os error 2)",
+        "sensor.toml:4:10: rules.files: mine.toml can't be opened: No such file or directory (os error 2)",
     ];
     for outcome in [site.check(), site.run(&["run", "-i", "lo"]), site.replay(&[])] {
         let outcome = outcome.status(USAGE);
@@ -194,4 +195,113 @@ fn help_names_the_defaults() {
     for default in ["[default: auto]", "[default: both]", "[default: 8192]", "[default: 262144]", "[default: json]"] {
         assert!(run.stdout().contains(default), "{default} is not in\n{}", run.stdout());
     }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told_where_it_is_named() {
+    let site = Site::new(
+        "[lookup]\ndatabases = [\"good.toml\", \"none.csv\"]\nknown_bad = \".\"\n\
+         [allowlist]\nfiles = [\"none.toml\"]\n[rules]\nfiles = [\n  \"broken.toml\",\n  \"none.toml\",\n]\n",
+    )
+    .with("good.toml", "")
+    .with("broken.toml", "rule = 1\n");
+    let lines = site.lines(&site.check().status(USAGE));
+    for expected in [
+        "sensor.toml:2:27: lookup.databases: none.csv can't be ",
+        "sensor.toml:3:1: lookup.known_bad: ",
+        "sensor.toml:5:10: allowlist.files: none.toml can't be opened: No such file",
+        "broken.toml:1:",
+        "sensor.toml:9:3: rules.files: none.toml can't be opened: No such file",
+    ] {
+        assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected}\nis not in {lines:#?}");
+    }
+}
+
+#[test]
+fn a_sink_of_no_kind_hides_nothing_that_is_wrong_with_others() {
+    let site = Site::new(
+        "[[alerts.sink]]\nkind = \"pager\"\n[[alerts.sink]]\nkind = \"webhook\"\nurl = \"http://hooks.example/\"\n\
+         [[alerts.sink]]\nkind = \"file\"\nqueue = 0\npath = \"alerts\"\n",
+    );
+    let outcome = site.check().status(USAGE);
+    let lines = site.lines(&outcome);
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines[0].starts_with("sensor.toml:2:8: alerts.sink 1: kind must be one of webhook, "), "{lines:#?}");
+    assert!(lines[1].starts_with("sensor.toml:5:1: alerts.sink 2: url: is http to another host"), "{lines:#?}");
+    assert!(lines[2].starts_with("sensor.toml:8:1: alerts.sink 3: queue"), "{lines:#?}");
+}
+
+#[test]
+fn names_that_the_api_may_be_asked_for_are_names() {
+    Site::new("[http]\nhosts = [\"sensor.example\"]\n").check().ok();
+    let site = Site::new("[http]\nhosts = [\"sensor.example\", \"http://x/\"]\n");
+    let outcome = site.check().status(USAGE).in_one_line();
+    assert!(
+        site.lines(&outcome)[0].starts_with("sensor.toml:2:28: http.hosts: 'http://x/' is no host name"),
+        "{outcome}"
+    );
+}
+
+/// Threshold rules that one connection makes fire.
+fn rule(name: &str) -> String {
+    format!(
+        "[[rule]]\nname = \"{name}\"\ndescription = \"mine\"\nseverity = \"low\"\non = \"fingerprint\"\n\
+         group_by = [\"src_ip\"]\nmeasure = \"count\"\nthreshold = {{ op = \"gt\", value = 0 }}\nwindow = \"1m\"\n"
+    )
+}
+
+/// Names and descriptions of the alerts among events.
+fn alerts(outcome: &Outcome) -> Vec<(String, String)> {
+    let text = |alert: &Value, key: &str| alert["alert"]["ja4sensor"][key].as_str().unwrap_or_default().to_owned();
+    let events = outcome.events();
+    let alerts = events.iter().filter(|event| event["event_type"] == "alert");
+    alerts.map(|alert| (text(alert, "rule"), text(alert, "description"))).collect()
+}
+
+#[test]
+fn a_rule_of_a_built_in_name_takes_its_place() {
+    let config = "[first_seen]\nlearning = \"0s\"\n[rules]\nshipped = false\n";
+    let before = alerts(&Site::new(config).replay(&[]).ok());
+    assert!(before.iter().any(|(rule, _)| rule == "first_seen"), "{before:?}");
+
+    let config = format!("{config}files = [\"rules.toml\"]\n");
+    let site = Site::new(&config).with("rules.toml", &(rule("first_seen") + &rule("unusual_pair")));
+    let checked = site.check().ok();
+    let warned = site.lines(&checked);
+    assert_eq!(warned.len(), 2, "{warned:?}");
+    let wanted = "warning: rules.toml:2:8: rule \"first_seen\" takes the place of the built-in rule of that name";
+    assert!(warned[0].starts_with(wanted), "{warned:?}");
+    let outcome = site.replay(&[]).ok().says("takes the place of the built-in rule");
+    let fired = alerts(&outcome);
+    assert!(!fired.is_empty() && fired.iter().all(|(_, description)| description == "mine"), "{fired:?}");
+
+    // An override means the rule that there is.
+    let config = format!("{config}[allowlist]\nfiles = [\"allow.toml\"]\n");
+    let site = Site::new(&config)
+        .with("rules.toml", &rule("first_seen"))
+        .with("allow.toml", "[[override]]\nrule = \"first_seen\"\nthreshold = 100\n");
+    let outcome = site.replay(&[]).ok();
+    assert_eq!((alerts(&outcome), site.lines(&outcome).len()), (Vec::new(), 1), "{outcome}");
+    let site = site.with("allow.toml", "[[override]]\nrule = \"first_seen\"\nenabled = false\n");
+    assert_eq!(alerts(&site.replay(&[]).ok()), []);
+}
+
+#[test]
+fn no_rule_takes_the_place_of_alerts_about_the_history() {
+    let site = Site::new("[rules]\nfiles = [\"rules.toml\"]\n").with("rules.toml", &rule("storage_failure"));
+    let outcome = site.check().status(USAGE).in_one_line();
+    assert!(site.lines(&outcome)[0].starts_with("rules.toml:2:8: rule \"storage_failure\": "), "{outcome}");
+}
+
+#[test]
+fn what_an_allowlist_keeps_back_is_told_by_entry() {
+    let config = "[first_seen]\nlearning = \"0s\"\n[allowlist]\nfiles = [\"allow.toml\"]\n";
+    let allow = "[[network]]\ncidr = \"0.0.0.0/0\"\nrules = [\"first_seen\"]\n[[network]]\ncidr = \"203.0.113.0/24\"\n";
+    let events = Site::new(config).with("allow.toml", allow).replay(&[]).ok().events();
+    let stats = events.iter().rfind(|event| event["event_type"] == "stats").unwrap();
+    let engine = &stats["stats"]["engine"];
+    let [wide, narrow] = ["network 0.0.0.0/0 for first_seen", "network 203.0.113.0/24"]
+        .map(|entry| engine["allowlist"][entry].as_u64().unwrap_or_else(|| panic!("{engine:#}")));
+    assert!(wide > 0 && narrow == 0, "{engine:#}");
+    assert_eq!(engine["allowlisted"], wide);
 }

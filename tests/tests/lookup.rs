@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tests::conversation::TcpConversation;
+use tests::hello::{self, Shape};
+use tests::random::SplitMix64;
 use tests::{Outcome, Sensor};
 
 /// The command line, or what it names, is wrong.
@@ -217,4 +220,44 @@ fn the_public_table_is_read_from_where_it_lies() {
     let answer = lookup(&["ge11cn060000_4e59edc1297a_4da5efaf0cbd_0123456789ab", "--database", &path]);
     assert_eq!(answer[0]["app"]["name"], "Cobalt Strike beacon");
     assert_eq!(run(&["db", "info", &path]).ok().stderr(), "");
+}
+
+/// A connection's application is its client's: not what answered it, and not what it runs on.
+#[test]
+fn a_server_and_a_system_are_no_application() {
+    let folder = TempDir::new().unwrap();
+    let mut random = SplitMix64::new(5);
+    let hello = hello::records(&Shape::Curl.client_hello("example.org", &mut random), usize::MAX);
+    let flight = hello::server_flight_13(&mut random, 64);
+    let mut conversation = TcpConversation::new();
+    let capture = conversation.handshake().client(&hello).server(&flight).close().save(folder.path(), "tls.pcap");
+    let seen = Sensor::new().replay(&capture);
+    let value = |method: &str| {
+        let found = seen.iter().find(|event| event["fingerprint"]["type"] == method);
+        found.unwrap_or_else(|| panic!("no {method}"))["fingerprint"]["value"].as_str().unwrap().to_owned()
+    };
+    let entry = |method: &str, name: &str, category: &str| {
+        let value = value(method);
+        format!("[[entry]]\ntype = '{method}'\nvalue = '{value}'\nname = '{name}'\ncategory = '{category}'\n")
+    };
+    let system = entry("ja4t", "My Linux", "os");
+    let server = entry("ja4ts", "My balancer", "device") + &entry("ja4s", "My server", "application");
+    let client = entry("ja4", "My client", "application");
+    let database = folder.path().join("history.db");
+    let replayed = |name: &str, labels: String| {
+        file(&folder, "labels.toml", &labels);
+        let config = file(&folder, "sensor.toml", "[lookup]\ndatabases = ['labels.toml']\n");
+        let database = folder.path().join(name);
+        let arguments = ["replay", text(&capture), "--config", text(&config), "--db", text(&database)];
+        let events = run(&arguments).ok().events();
+        events.into_iter().find(|event| event["event_type"] == "connection").unwrap()["app"]["name"].clone()
+    };
+    // What the shipped table says of these values does not matter here: the server's come last in its order.
+    assert_eq!(replayed("server.db", system.clone() + &server), Value::Null);
+    assert_eq!(replayed("history.db", system + &server + &client), "My client");
+    let found = |app: &str| {
+        let outcome = run(&["query", "--db", text(&database), "--app", app, "--format", "json"]).ok();
+        outcome.stdout().lines().count()
+    };
+    assert_eq!((found("My client"), found("My server"), found("My Linux")), (1, 0, 0));
 }

@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 pub use self::config::{Body, HttpMethod, Kind, Message, Secret, Sink, SinkConfig, SinkError, Transport};
 pub use self::counters::SinkStats;
@@ -53,12 +53,24 @@ pub struct AlertSinks {
 struct Handle {
     sink: Arc<Sink>,
     queue: Sender<Arc<AlertLine>>,
+    waited: Mutex<Waited>,
     counters: Arc<Counters>,
     orders: Arc<Orders>,
     /// Kept so that the worker notices when it goes.
     ending: Mutex<Option<Sender<()>>>,
     /// Never holds anything; its other end goes with the thread.
     ended: Receiver<()>,
+}
+
+/// How long a replay has waited for room in a queue.
+#[derive(Debug, Default)]
+struct Waited {
+    /// Since the sink last delivered an alert.
+    spent: Duration,
+    /// Alerts that it had delivered then.
+    sent: u64,
+    /// All that time was spent, and there was no room.
+    in_vain: bool,
 }
 
 impl AlertSinks {
@@ -75,15 +87,22 @@ impl AlertSinks {
     /// Hands an alert to every sink that takes its severity.
     pub fn send(&self, line: &Arc<AlertLine>) {
         for handle in self.sinks.load().iter() {
-            handle.offer(line, Duration::ZERO);
+            if !handle.try_offer(line) {
+                count(&handle.counters.queue_full);
+            }
         }
     }
 
-    /// The same, but waits for room in full queues, for each at most `limit`: for a replay, whose time
-    /// stands still meanwhile.
-    pub fn send_waiting(&self, line: &Arc<AlertLine>, limit: Duration) {
-        for handle in self.sinks.load().iter() {
-            handle.offer(line, limit);
+    /// The same, but waits for room in full queues: for a replay, whose time stands still meanwhile. Sinks that have
+    /// room get the alert first, and one wait is for all others together. A sink that delivers nothing is waited for
+    /// `patience` in all; once that was in vain, never again.
+    pub fn send_waiting(&self, line: &Arc<AlertLine>, patience: Duration) {
+        let sinks = self.sinks.load();
+        let full: Vec<&Handle> =
+            sinks.iter().filter(|handle| !handle.try_offer(line)).map(|handle| &**handle).collect();
+        let began = Instant::now();
+        for handle in full {
+            handle.wait_for_room(line, began, patience);
         }
     }
 
@@ -130,10 +149,10 @@ impl AlertSinks {
         }
     }
 
-    /// Ends all sinks: what they still have they may send for `limit` together. Gives the last counters;
+    /// Ends all sinks: what they still have they may send for `limit`, all at the same time. Gives the last counters;
     /// what has not gone by then counts as abandoned.
     #[must_use]
-    pub fn stop(self, limit: Duration) -> Vec<SinkStats> {
+    pub fn stop(&self, limit: Duration) -> Vec<SinkStats> {
         let deadline = Instant::now() + limit;
         let handles = self.sinks.swap(Arc::default());
         let ended: Vec<_> = handles
@@ -158,16 +177,29 @@ impl AlertSinks {
 }
 
 impl Handle {
-    fn offer(&self, line: &Arc<AlertLine>, limit: Duration) {
+    /// Hands over an alert; false if there is no room for it.
+    fn try_offer(&self, line: &Arc<AlertLine>) -> bool {
         count(&self.counters.offered);
         if line.alert.severity < self.sink.min_severity {
-            return count(&self.counters.below_severity);
+            count(&self.counters.below_severity);
+            return true;
         }
-        let queued = match self.queue.try_send(Arc::clone(line)) {
-            Err(TrySendError::Full(line)) if limit > Duration::ZERO => self.queue.send_timeout(line, limit).is_ok(),
-            queued => queued.is_ok(),
-        };
-        if !queued {
+        self.queue.try_send(Arc::clone(line)).is_ok()
+    }
+
+    /// Hands over an alert that there was no room for, if there is within what is left of the `patience`.
+    fn wait_for_room(&self, line: &Arc<AlertLine>, began: Instant, patience: Duration) {
+        let mut waited = self.waited.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = self.counters.sent.load(Ordering::Acquire);
+        if sent != waited.sent && !waited.in_vain {
+            *waited = Waited { sent, ..Waited::default() };
+        }
+        let left = if waited.in_vain { Duration::ZERO } else { patience.saturating_sub(waited.spent) };
+        let here = Instant::now();
+        if self.queue.send_deadline(Arc::clone(line), began + left).is_ok() {
+            waited.spent += here.elapsed();
+        } else {
+            waited.in_vain = true;
             count(&self.counters.queue_full);
         }
     }
@@ -193,5 +225,13 @@ fn start(sink: Sink, context: &Context, counters: Arc<Counters>) -> io::Result<A
         worker.run(&alerts);
         drop(alive);
     })?;
-    Ok(Arc::new(Handle { sink, queue, counters, orders, ending: Mutex::new(Some(ending)), ended }))
+    Ok(Arc::new(Handle {
+        sink,
+        queue,
+        waited: Mutex::default(),
+        counters,
+        orders,
+        ending: Mutex::new(Some(ending)),
+        ended,
+    }))
 }

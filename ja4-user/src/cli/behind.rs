@@ -121,12 +121,7 @@ impl Ways {
             stats.group("attach", last.group());
         }
         if let Some(alerts) = alerts {
-            // The engine, which had the other reference, is gone.
-            let last = match Arc::try_unwrap(alerts) {
-                Ok(alerts) => alerts.stop(FAREWELL),
-                Err(alerts) => alerts.stats(),
-            };
-            describe_sinks(&last, stats);
+            describe_sinks(&alerts.stop(FAREWELL), stats);
         }
         if let Some((handle, writer)) = storage {
             handle.send(vec![Item::RunEnd(RunEnd { ended: wall_clock(), counters: counters(context, at, stats) })]);

@@ -36,6 +36,14 @@ impl Config {
         if let Some(size) = &storage.max_size {
             check.at_least("storage.max_size", size, &LEAST_SIZE);
         }
+        for (number, host) in (1..).zip(&self.http.hosts) {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+            if host.is_empty() || !host.bytes().all(plain) {
+                let host = host.escape_debug();
+                let message = format!("http.hosts: '{host}' is no host name; write it without port, as sensor.example");
+                check.wrong(&format!("http.hosts {number}"), message);
+            }
+        }
         for message in self.builtin.faults() {
             check.part(message);
         }

@@ -1,6 +1,6 @@
 //! What the files of a configuration hold.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Config;
@@ -11,6 +11,9 @@ use crate::anomaly::{Allow, RuleSet, profile};
 use crate::document::{Issue, Warning};
 use crate::engine::knowledge::Knowledge;
 use crate::lookup::{Builder, Database, DatabaseError, Fault, Faults, Imported, KnownBadError, KnownBadList};
+
+/// What the message about a file begins with that can't be opened or read.
+const UNREADABLE: &str = "can't be ";
 
 /// All that was read, and found to be in order.
 #[derive(Debug)]
@@ -29,35 +32,61 @@ impl Loaded {
         issues: &mut Vec<Issue>,
         warnings: &mut Vec<Warning>,
     ) -> Option<Self> {
-        let database = database(config, issues, warnings);
+        let files = |key, paths: &[PathBuf], found| at_keys(places, key, paths, found);
+        let mut found = Vec::new();
+        let database = database(config, &mut found, warnings);
+        issues.extend(files("lookup.databases", &config.lookup.databases, found));
         let known_bad = match &config.lookup.known_bad {
             None => Some(KnownBadList::builtin()),
-            Some(path) => KnownBadList::load(path).map_err(|error| issues.extend(wrong_list(path, &error))).ok(),
+            Some(path) => {
+                let list = KnownBadList::load(path).map_err(|error| wrong_list(path, &error));
+                let paths = std::slice::from_ref(path);
+                list.map_err(|found| issues.extend(files("lookup.known_bad", paths, found))).ok()
+            }
         };
-        let allow = Allow::load(&config.allowlist.files).map_err(|report| issues.extend(report.issues)).ok();
-        let rules = RuleSet::load(config.rules.shipped, &config.rules.files);
-        let rules = rules.map_err(|report| issues.extend(report.issues)).ok();
+        let paths = &config.allowlist.files;
+        let allow = Allow::load(paths);
+        let allow = allow.map_err(|report| issues.extend(files("allowlist.files", paths, report.issues))).ok();
+        let paths = &config.rules.files;
+        let rules = RuleSet::load(config.rules.shipped, paths);
+        let rules = rules.map_err(|report| issues.extend(files("rules.files", paths, report.issues))).ok();
         let sinks = sinks(config, places, issues);
         let (allow, (rules, shadows)) = (allow?, rules?);
         warnings.extend(shadows);
         let (mut builtin, mut profiles) = (config.builtin.clone(), config.profiles.clone());
+        warnings.extend(override_builtin(&allow, &rules, &mut builtin, &mut profiles));
         let others: Vec<_> = Rule::ALL.into_iter().map(Rule::name).chain([profile::RULE]).collect();
         let (rules, unknown) = rules.overridden(&allow, &others);
         warnings.extend(unknown);
-        warnings.extend(override_builtin(&allow, &mut builtin, &mut profiles));
         let (database, known_bad, allow) = (database?, known_bad?, Arc::new(allow));
         let knowledge = Knowledge { database, known_bad, rules, builtin, profiles, allow };
         Some(Self { knowledge, sinks: sinks? })
     }
 }
 
+/// What was found in the files that a key names. Where a file can't be had at all, the mend is at the key.
+fn at_keys(places: &Places, key: &str, paths: &[PathBuf], found: Vec<Issue>) -> Vec<Issue> {
+    let at_key = |issue: Issue| {
+        let number = paths.iter().position(|path| **path == *issue.path);
+        let Some(number) = number.filter(|_| issue.place.is_none() && issue.message.starts_with(UNREADABLE)) else {
+            return issue;
+        };
+        let element = format!("{key} {}", number + 1);
+        let name = if places.has(&element) { &*element } else { key };
+        if !places.has(name) {
+            return issue;
+        }
+        places.issue(name, format!("{key}: {} {}", issue.path.display(), issue.message))
+    };
+    found.into_iter().map(at_key).collect()
+}
+
 fn sinks(config: &Config, places: &Places, issues: &mut Vec<Issue>) -> Option<Vec<Sink>> {
     let sinks = &config.alerts.sink;
-    // One that is not even of a kind was left out, and told; the numbers of the others are wrong without it.
-    if places.has(&format!("alerts.sink {}", sinks.len() + 1)) {
-        return None;
-    }
-    let place = |error: SinkError| {
+    // One that is not even of a kind was left out, and told.
+    let numbers: Vec<_> = places.elements("alerts.sink").collect();
+    let place = |mut error: SinkError| {
+        error.number = numbers.get(error.number.wrapping_sub(1)).copied().unwrap_or(error.number);
         let key = format!("alerts.sink {}: {}", error.number, error.key);
         places.issue(&key, error.to_string())
     };
@@ -130,10 +159,20 @@ fn whole(path: &Path, message: String) -> Issue {
     Issue { path: path.into(), place: None, message }
 }
 
-/// Applies overrides of rules that are built in. One that a rule can't have changes nothing and is a warning.
-fn override_builtin(allow: &Allow, builtin: &mut builtin::Settings, profiles: &mut profile::Settings) -> Vec<Warning> {
+/// Switches off built-in rules whose names `rules` have, and applies overrides of the others. One that a rule can't
+/// have changes nothing and is a warning.
+fn override_builtin(
+    allow: &Allow,
+    rules: &RuleSet,
+    builtin: &mut builtin::Settings,
+    profiles: &mut profile::Settings,
+) -> Vec<Warning> {
+    for rule in Rule::ALL.into_iter().filter(|rule| rules.shadows(rule.name())) {
+        builtin.disable(rule);
+    }
+    profiles.enabled &= !rules.shadows(profile::RULE);
     let mut warnings = Vec::new();
-    for change in allow.overrides() {
+    for change in allow.overrides().filter(|change| !rules.shadows(&change.rule)) {
         // One that does not disable a rule does not enable what the configuration has disabled.
         let enabled = (!change.enabled).then_some(false);
         if let Some(rule) = Rule::named(&change.rule) {

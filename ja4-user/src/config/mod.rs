@@ -111,11 +111,14 @@ impl Source {
         let Some(table) = table else {
             return Self { places: Places::none(path), issues: document.finish(), ..Self::default() };
         };
-        let places = Places::of(&document, table.get_ref());
+        let mut places = Places::of(&document, table.get_ref());
         let (config, faults) = value::read::<Config>(table.get_ref());
         let mut config = config.unwrap_or_default();
         for fault in faults {
-            document.issue(fault.at..fault.at, fault.message);
+            places.leave_out(document.place(fault.left_out));
+            if let Some(message) = fault.message {
+                document.issue(fault.at..fault.at, message);
+            }
         }
         config.resolve(path.parent().unwrap_or(Path::new("")));
         let mut issues = document.finish();

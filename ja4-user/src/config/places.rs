@@ -1,6 +1,6 @@
 //! Where the keys of a file stand.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
@@ -13,16 +13,18 @@ use crate::document::{Document, Issue};
 pub(super) struct Places {
     file: Arc<std::path::Path>,
     places: HashMap<String, (usize, usize)>,
+    /// Places of what could not be read, and was left out.
+    left_out: HashSet<(usize, usize)>,
 }
 
 impl Places {
     /// Of a file without any key.
     pub(super) fn none(file: &std::path::Path) -> Self {
-        Self { file: file.into(), places: HashMap::new() }
+        Self { file: file.into(), places: HashMap::new(), left_out: HashSet::new() }
     }
 
     pub(super) fn of(document: &Document<'_>, table: &DeTable<'_>) -> Self {
-        let mut places = Self { file: document.path(), places: HashMap::new() };
+        let mut places = Self { file: document.path(), places: HashMap::new(), left_out: HashSet::new() };
         places.table(document, table, &Path::default());
         places
     }
@@ -45,6 +47,17 @@ impl Places {
                 _ => {}
             }
         }
+    }
+
+    /// Notes that what begins at a place was left out.
+    pub(super) fn leave_out(&mut self, place: (usize, usize)) {
+        self.left_out.insert(place);
+    }
+
+    /// Numbers of the elements of a list that were read, from 1.
+    pub(super) fn elements(&self, list: &str) -> impl Iterator<Item = usize> {
+        let places = (1..).map_while(move |number| Some((number, self.places.get(&format!("{list} {number}"))?)));
+        places.filter(|(_, place)| !self.left_out.contains(*place)).map(|(number, _)| number)
     }
 
     /// Whether the file has something of this name.

@@ -244,11 +244,13 @@ impl Storage {
 }
 
 /// Section `[http]`: metrics, health and a read-only API.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http {
     /// Where it listens.
     pub listen: Listen,
+    /// Names that it may be asked for, beside addresses and `localhost`.
+    pub hosts: Vec<String>,
 }
 
 /// Where metrics and API are served.

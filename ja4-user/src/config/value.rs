@@ -21,12 +21,16 @@ const MAX_ERRORS: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     pub(super) at: usize,
-    pub(super) message: String,
+    /// Where the key or element begins that was left out for it.
+    pub(super) left_out: usize,
+    /// `None`: it only follows from another.
+    pub(super) message: Option<String>,
 }
 
 /// All of a table that can be read, and all that cannot. `None`: there is too much of the latter.
 pub(super) fn read<T: DeserializeOwned>(table: &DeTable<'_>) -> (Option<T>, Vec<Fault>) {
     let mut left_out = HashSet::new();
+    let mut names = HashSet::new();
     let mut faults = Vec::new();
     while faults.len() < MAX_ERRORS {
         let table = Table { table, path: Path::default(), left_out: &left_out };
@@ -34,8 +38,10 @@ pub(super) fn read<T: DeserializeOwned>(table: &DeTable<'_>) -> (Option<T>, Vec<
             Ok(value) => return (Some(value), faults),
             Err(error) => error,
         };
-        let Place { at, key, message } = error.at(&Path::default(), 0, 0, "a table");
-        faults.push(Fault { at, message });
+        let Place { at, key, name, message } = error.at(&Path::default(), 0, 0, "a table");
+        // A key that has to be there, and was wrong, is missing once it was left out.
+        let message = names.insert(name).then_some(message);
+        faults.push(Fault { at, left_out: key, message });
         if !left_out.insert(key) {
             break;
         }
@@ -100,6 +106,8 @@ struct Place {
     at: usize,
     /// Where the key begins that has to be left out.
     key: usize,
+    /// The name of what is wrong or missing.
+    name: String,
     message: String,
 }
 
@@ -107,6 +115,11 @@ impl Error {
     /// The error at this place, unless a place was found deeper.
     fn at(self, path: &Path, at: usize, key: usize, found: &str) -> Place {
         let name = &path.text;
+        let wrong = match &self {
+            Self::Loose(Kind::Missing(key)) => path.key(key).into_text(),
+            Self::Loose(Kind::Key { found, .. }) => path.key(found).into_text(),
+            _ => name.clone(),
+        };
         let message = match self {
             Self::Placed(place) => return place,
             Self::Loose(Kind::Words(words)) => format!("{name}: {words}"),
@@ -127,7 +140,7 @@ impl Error {
             }
             Self::Loose(Kind::Missing(key)) => format!("{name}: '{key}' is missing"),
         };
-        Place { at, key, message }
+        Place { at, key, name: wrong, message }
     }
 }
 

@@ -1,9 +1,31 @@
 //! What the values of a connection say of its path, its client's system and its use.
 
-use super::record::{Record, Seen};
-use crate::event::Method;
+use std::sync::Arc;
+
+use super::record::{Label, Record, Seen};
+use crate::event::{Method, Side};
+use crate::lookup::BETWEEN;
 use crate::lookup::path::{self, Path, Syn};
 use crate::lookup::{os, session};
+
+/// The category of labels that name an operating system.
+const SYSTEM: &str = "os";
+
+/// The application that a fingerprint names: what describes the server names none of the client's, and a system is no
+/// application.
+fn application(seen: &Seen) -> Option<&Arc<Label>> {
+    seen.label.as_ref().filter(|label| names_application(seen.method, seen.side, label))
+}
+
+/// Whether the label of such a fingerprint is the client's application.
+pub(super) fn names_application(method: Method, side: Side, label: &Label) -> bool {
+    // Owners of different kinds have no category together: of a JA4T, one of them may well be a system.
+    let may_be_system = method == Method::Ja4t && label.category.is_none() && label.name.contains(BETWEEN);
+    side == Side::Client
+        && Record::OF_CLIENT.contains(&method)
+        && label.category.as_deref() != Some(SYSTEM)
+        && !may_be_system
+}
 
 impl Record {
     /// Takes what a value says; what an earlier value said and this one does not stays.
@@ -32,21 +54,74 @@ impl Record {
         }
     }
 
-    /// Takes what is known of a value: whose it is, what is bad about it, whether it is new.
+    /// Takes the application from the fingerprint that says most about the client of those that name one.
     pub(super) fn label(&mut self) {
-        let primary = self.primary().and_then(|seen| seen.label.as_ref());
-        let app = primary.or_else(|| self.history.iter().find_map(|seen| seen.label.as_ref())).cloned();
-        self.app = app.or_else(|| self.app.take());
+        let of = |method| self.history.iter().filter(move |seen| seen.method == method);
+        let named = Self::OF_CLIENT.into_iter().find_map(|method| of(method).find_map(application)).cloned();
+        self.app = named.or_else(|| self.app.take());
     }
 
     /// Takes what is bad about a value; what is worse stays.
     pub(super) fn blame(&mut self, seen: &Seen) {
         self.is_new |= seen.first_seen;
-        let worse = |bad: &std::sync::Arc<super::record::KnownBad>| {
+        let worse = |bad: &Arc<super::record::KnownBad>| {
             self.known_bad.as_ref().is_none_or(|held| held.confidence < bad.confidence)
         };
         if let Some(bad) = seen.known_bad.as_ref().filter(|bad| worse(bad)) {
-            self.known_bad = Some(std::sync::Arc::clone(bad));
+            self.known_bad = Some(Arc::clone(bad));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::tracker::Tracker;
+    use crate::event::{FlowIdentity, Time};
+    use crate::flow::community_id::CommunityId;
+
+    fn seen(method: Method, side: Side, name: &str, category: Option<&str>) -> Seen {
+        let label =
+            Label { name: name.into(), source: "mine".into(), category: category.map(Arc::from), confidence: Some(50) };
+        Seen {
+            method,
+            side,
+            count: 1,
+            value: "x".into(),
+            raw: None,
+            time: Time(0),
+            packet: None,
+            first_seen: false,
+            label: Some(Arc::new(label)),
+            known_bad: None,
+        }
+    }
+
+    #[test]
+    fn only_the_client_names_the_application() {
+        let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
+        let community = CommunityId::of(client, server, 6);
+        let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
+        let mut tracker = Tracker::with_capacity(1);
+        let record = tracker.enter(&flow, 0, Time(0)).record;
+        record.history = vec![
+            seen(Method::Ja4t, Side::Client, "Linux", Some("os")),
+            seen(Method::Ja4ts, Side::Server, "F5", None),
+            seen(Method::Ja4s, Side::Server, "nginx", Some("application")),
+            seen(Method::Ja4x, Side::Server, "openssl req", Some("tool")),
+            seen(Method::Ja4d, Side::Server, "dnsmasq", Some("application")),
+        ];
+        record.label();
+        assert_eq!(record.app, None);
+        for (method, name, category) in [
+            (Method::Ja4t, "scanner", Some("tool")),
+            (Method::Ja4d, "dhclient", None),
+            (Method::Ja4h, "wget", Some("application")),
+            (Method::Ja4, "curl / wget", None),
+        ] {
+            record.history.push(seen(method, Side::Client, name, category));
+            record.label();
+            assert_eq!(record.app.as_ref().map(|app| &*app.name), Some(name), "{method:?}");
         }
     }
 }

@@ -58,7 +58,7 @@ const SAVE_EVERY: u64 = 256;
 const PIECE: usize = 1 << 16;
 
 /// Name of the rule that a history fires which cannot be written.
-const STORAGE_FAILURE: &str = "storage_failure";
+pub(crate) const STORAGE_FAILURE: &str = "storage_failure";
 
 /// Between two alerts about it.
 const STORAGE_COOLDOWN: Duration = Duration::from_secs(600);
@@ -321,9 +321,9 @@ impl Engine {
         if self.remote.is_none() || record.app.is_some() {
             return;
         }
-        let primary = record.primary().map(|seen| (seen.method, Arc::clone(&seen.value)));
-        if let Some((method, value)) = primary {
-            record.app = self.whose(method, &value);
+        let primary = record.primary().map(|seen| (seen.method, seen.side, Arc::clone(&seen.value)));
+        if let Some((method, side, value)) = primary {
+            record.app = self.whose(method, &value).filter(|label| hints::names_application(method, side, label));
         }
     }
 
@@ -465,6 +465,7 @@ impl Engine {
             cooldowns: self.cooldowns.stats(),
             remote: self.remote.as_ref().map(Remote::stats),
             suppressed: self.knowledge.allow.suppressed(),
+            allowlist: self.knowledge.allow.shown(),
             ..self.stats.clone()
         }
     }

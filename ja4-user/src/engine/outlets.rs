@@ -22,7 +22,7 @@ use crate::storage::{Handle, Item};
 /// Items that go to storage at once, without waiting for the next flush.
 const MANY: usize = 1 << 12;
 
-/// Longest wait of a replay for a sink of alerts.
+/// How long a replay waits in all for a sink of alerts that delivers none.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Alerts that whoever asks is told of.

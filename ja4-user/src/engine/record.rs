@@ -132,7 +132,8 @@ pub struct Record {
     pub os: Option<&'static str>,
     /// What SSH is used for.
     pub ssh: Option<SshSession>,
-    /// Application: the label of the primary fingerprint, else of any.
+    /// Application of the client: of its fingerprints that name one, the label of the first in the order of
+    /// [`primary`](Self::primary). What describes the server, or names an operating system, names none.
     pub app: Option<Arc<Label>>,
     /// The worst that is known of its values.
     pub known_bad: Option<Arc<KnownBad>>,
@@ -143,6 +144,10 @@ pub struct Record {
 }
 
 impl Record {
+    /// Methods that describe the client, what says most first.
+    pub(super) const OF_CLIENT: [Method; 6] =
+        [Method::Ja4, Method::Ja4h, Method::Ja4ssh, Method::Ja4d, Method::Ja4d6, Method::Ja4t];
+
     /// The client is the server and the server the client: of datagrams, any handshake may say so.
     pub(super) fn turn_round(&mut self) {
         let FlowIdentity { client, server, .. } = &mut self.identity;
@@ -156,9 +161,7 @@ impl Record {
     /// that it has.
     #[must_use]
     pub fn primary(&self) -> Option<&Seen> {
-        const ORDER: [Method; 6] =
-            [Method::Ja4, Method::Ja4h, Method::Ja4ssh, Method::Ja4d, Method::Ja4d6, Method::Ja4t];
-        ORDER.iter().find_map(|method| self.history.iter().find(|seen| seen.method == *method))
+        Self::OF_CLIENT.iter().find_map(|method| self.history.iter().find(|seen| seen.method == *method))
     }
 
     /// The name of what the connection carries: `tls`, `quic`, `http`, `ssh`, `dhcp`; `None`: not known.

@@ -29,6 +29,8 @@ pub struct Stats {
     pub alerts: [u64; Severity::ALL.len()],
     /// Alerts that an allowlist kept back.
     pub suppressed: u64,
+    /// The same by entry of the allowlists, as [`Allow::shown`](crate::anomaly::Allow::shown) tells them.
+    pub allowlist: Vec<(String, u64)>,
     /// Times that other rules and labels were taken.
     pub reloads: u64,
     /// What is left of the learning period.
@@ -78,6 +80,13 @@ impl Stats {
             .group("builtin", self.builtin_group())
             .group("rules", self.rules_group())
             .group("cooldowns", self.cooldowns_group());
+        if !self.allowlist.is_empty() {
+            let mut entries = Group::default();
+            for (entry, count) in &self.allowlist {
+                entries.count(entry.clone(), *count);
+            }
+            group.group("allowlist", entries);
+        }
         if let Some(remote) = &self.remote {
             group.group("remote", remote_group(remote));
         }

@@ -7,16 +7,17 @@ use axum::http::StatusCode;
 use crate::sink::Group;
 
 /// Statuses that are counted by themselves.
-const CODES: [StatusCode; 5] = [
+const CODES: [StatusCode; 6] = [
     StatusCode::OK,
     StatusCode::BAD_REQUEST,
     StatusCode::NOT_FOUND,
     StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::MISDIRECTED_REQUEST,
     StatusCode::SERVICE_UNAVAILABLE,
 ];
 
 /// The same by name, in the same order.
-const NAMES: [&str; CODES.len()] = ["200", "400", "404", "405", "503"];
+const NAMES: [&str; CODES.len()] = ["200", "400", "404", "405", "421", "503"];
 
 /// Counters of a server, as they stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub struct HttpStats {
     pub timed_out: u64,
     /// Connections that broke off, or were no HTTP.
     pub broken: u64,
-    /// Answers, by status: 200, 400, 404, 405, 503.
+    /// Answers, by status: 200, 400, 404, 405, 421, 503.
     pub answered: [u64; CODES.len()],
 }
 

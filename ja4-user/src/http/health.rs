@@ -11,17 +11,34 @@ use crate::sink::escape;
 /// Counters are told every second; a thread that has told none for so long hangs.
 pub const FRESH: Duration = Duration::from_secs(5);
 
+/// How long ago threads told their counters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// By shard.
+    pub shards: Vec<Duration>,
+    /// The engine.
+    pub engine: Duration,
+}
+
+impl Pulse {
+    /// Who hangs, a sentence each; nothing: all go on. A service manager starts the sensor anew for these reasons only.
+    #[must_use]
+    pub fn stalled(&self) -> Vec<String> {
+        let stale = |age: &Duration| *age > FRESH;
+        let shards = self.shards.iter().enumerate().filter(|(_, age)| stale(age));
+        let mut reasons: Vec<_> =
+            shards.map(|(shard, age)| format!("shard {shard} has told nothing for {} s", age.as_secs())).collect();
+        if stale(&self.engine) {
+            reasons.push(format!("the engine has told nothing for {} s", self.engine.as_secs()));
+        }
+        reasons
+    }
+}
+
 /// What is wrong, a sentence each; nothing: all is well.
 #[must_use]
 pub fn reasons(snapshot: &Snapshot) -> Vec<String> {
-    let mut reasons = Vec::new();
-    let stale = |age: &Duration| *age > FRESH;
-    for (shard, age) in snapshot.shards.iter().enumerate().filter(|(_, age)| stale(age)) {
-        reasons.push(format!("shard {shard} has told nothing for {} s", age.as_secs()));
-    }
-    if stale(&snapshot.engine) {
-        reasons.push(format!("the engine has told nothing for {} s", snapshot.engine.as_secs()));
-    }
+    let mut reasons = snapshot.pulse.stalled();
     if let Some(status) = snapshot.storage.as_ref().filter(|status| status.failing) {
         let why = status.last_error.as_deref().unwrap_or("the last transaction failed");
         reasons.push(format!("the history cannot be written: {why}"));
@@ -51,7 +68,7 @@ mod tests {
 
     fn ages(shards: &[u64], engine: u64) -> Snapshot {
         let shards = shards.iter().copied().map(Duration::from_secs).collect();
-        Snapshot { shards, engine: Duration::from_secs(engine), ..Snapshot::default() }
+        Snapshot { pulse: Pulse { shards, engine: Duration::from_secs(engine) }, ..Snapshot::default() }
     }
 
     fn told(snapshot: &Snapshot) -> String {
@@ -64,6 +81,14 @@ mod tests {
         for snapshot in [ages(&[0, 5], 5), Snapshot { storage, ..ages(&[1], 1) }] {
             assert_eq!(told(&snapshot), "{\"status\":\"ok\"}\n");
         }
+    }
+
+    #[test]
+    fn only_a_thread_that_hangs_is_a_reason_to_begin_anew() {
+        let storage = Some(Status { failing: true, ..Status::default() });
+        assert!(Snapshot { storage, ..ages(&[0, 5], 5) }.pulse.stalled().is_empty());
+        assert_eq!(ages(&[0, 6], 5).pulse.stalled().len(), 1);
+        assert_eq!(ages(&[0, 1], 6).pulse.stalled().len(), 1);
     }
 
     #[test]

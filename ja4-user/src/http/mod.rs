@@ -14,7 +14,9 @@
 //! | `/api/v1/first-seen` | `{"learning":true,"first_seen":{"learning_left_s":…,…}}` |
 //!
 //! `limit` is 100 if left out, and at most 1000. What is asked wrongly gets 400, what there is not 404, another method
-//! 405, and what the sensor cannot say just now 503, each with `{"error":"…"}`.
+//! 405, and what the sensor cannot say just now 503, each with `{"error":"…"}`. So has a `Host` that is neither an
+//! address nor `localhost` nor configured: it gets 421, lest a page in somebody's browser read the sensor by a name of
+//! its own that leads here.
 //!
 //! Everything is bounded: connections at once, the time of each, bytes of a request's head. A connection carries one
 //! request, so that its time limit is also the request's, whether the client stalls in asking or in reading. The
@@ -26,6 +28,7 @@ mod api;
 mod counters;
 mod error;
 pub mod health;
+mod host;
 pub mod metrics;
 mod query;
 mod routes;
@@ -48,6 +51,7 @@ use tokio::time::{sleep, timeout};
 use self::counters::Counters;
 pub use self::counters::HttpStats;
 pub use self::error::HttpError;
+use self::host::Hosts;
 pub use self::state::{Question, Snapshot, State};
 
 /// Connections at once; further ones wait in the kernel's queue until one of these ends. Each holds some 32 KiB while
@@ -78,6 +82,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     counters: Arc<Counters>,
+    hosts: Hosts,
 }
 
 impl Server {
@@ -90,7 +95,13 @@ impl Server {
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address: bound, counters: Arc::default() })
+        Ok(Self { listener, address: bound, counters: Arc::default(), hosts: Hosts::default() })
+    }
+
+    /// Answers to these names too, beside addresses and `localhost`.
+    #[must_use]
+    pub fn with_hosts(self, names: Vec<String>) -> Self {
+        Self { hosts: Hosts::new(names), ..self }
     }
 
     /// The address, with the port that was taken.
@@ -111,9 +122,9 @@ impl Server {
     /// # Errors
     /// The listener cannot be watched, as there is no file descriptor left, or no runtime.
     pub async fn serve(self, state: State, shutdown: impl Future<Output = ()>) -> Result<(), HttpError> {
-        let Self { listener, address, counters } = self;
+        let Self { listener, address, counters, hosts } = self;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|reason| HttpError::new(address, reason))?;
-        let router = routes::router(state, &counters);
+        let router = routes::router(state, hosts, &counters);
         let mut connections = JoinSet::new();
         tokio::pin!(shutdown);
         loop {

@@ -8,12 +8,13 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State as Of;
 use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
-use axum::middleware::map_response_with_state;
+use axum::middleware::{from_fn_with_state, map_response_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::time::timeout;
 
 use super::counters::Counters;
+use super::host::{self, Hosts};
 use super::state::State;
 use super::{answer, api, health, metrics};
 
@@ -27,7 +28,7 @@ const BODY_TIME: Duration = Duration::from_millis(500);
 /// The paths, as an error names them.
 const PATHS: &str = "/metrics, /healthz and /api/v1/ with connections, alerts, stats, rules and first-seen";
 
-pub(super) fn router(state: State, counters: &Arc<Counters>) -> Router {
+pub(super) fn router(state: State, hosts: Hosts, counters: &Arc<Counters>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
@@ -39,6 +40,7 @@ pub(super) fn router(state: State, counters: &Arc<Counters>) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(refused)
         .with_state(state)
+        .layer(from_fn_with_state(hosts, host::check))
         .layer(map_response_with_state(Arc::clone(counters), finish))
 }
 

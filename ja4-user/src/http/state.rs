@@ -10,6 +10,7 @@ use tokio::sync::mpsc::error::TrySendError as ControlError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::health::Pulse;
 use crate::engine::Query;
 use crate::engine::thread::Message;
 use crate::sink::Group;
@@ -30,10 +31,8 @@ const LISTS: usize = 4;
 pub struct Snapshot {
     /// The content of the `stats` event.
     pub stats: Group,
-    /// By shard, how long ago it told its counters.
-    pub shards: Vec<Duration>,
-    /// How long ago the engine told its counters.
-    pub engine: Duration,
+    /// How long ago threads told their counters.
+    pub pulse: Pulse,
     /// The writer of the history, where there is one.
     pub storage: Option<Status>,
 }

@@ -57,6 +57,7 @@ fn answer(queue: &Receiver<Message>) {
 impl Stage {
     fn new(engine: Engine, snapshot: Snapshot) -> Self {
         let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let server = server.with_hosts(vec!["sensor.example".to_owned()]);
         let address = server.address();
         let (end, ended) = oneshot::channel();
         let thread = thread::spawn(move || {
@@ -97,7 +98,7 @@ impl Stage {
 
     /// Status and body.
     fn get(&self, path: &str) -> (u16, Json) {
-        let answer = self.ask(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+        let answer = self.ask(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.contains("content-type: application/json\r\n"), "{head}");
         assert!(!head.to_lowercase().contains("access-control"), "{head}");
@@ -139,7 +140,7 @@ fn every_path_answers() {
     assert_eq!(get("/api/v1/first-seen"), (200, serde_json::json!({"learning": true, "first_seen": first_seen})));
     let stats = serde_json::json!({"uptime_ms": 1, "engine": {"first_seen": first_seen}});
     assert_eq!(get("/api/v1/stats"), (200, serde_json::json!({"stats": stats})));
-    let metrics = stage.ask(b"GET /metrics?any=1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    let metrics = stage.ask(b"GET /metrics?any=1 HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(metrics.starts_with("HTTP/1.1 200 OK\r\n"), "{metrics}");
     assert!(metrics.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{metrics}");
     assert!(metrics.contains("\nja4sensor_uptime_seconds 0.001\n"), "{metrics}");
@@ -159,9 +160,9 @@ fn what_is_wrong_is_told_in_json() {
         assert_eq!((status, body["error"].is_string()), (400, true), "{path}: {body}");
     }
     for request in [
-        "POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody",
-        "DELETE /api/v1/alerts HTTP/1.1\r\nHost: x\r\n\r\n",
-        "OPTIONS /nothing HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody",
+        "DELETE /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "OPTIONS /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ] {
         let answer = stage.ask(request.as_bytes());
         assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{answer}");
@@ -173,10 +174,30 @@ fn what_is_wrong_is_told_in_json() {
 }
 
 #[test]
+fn who_asks_for_another_host_is_refused() {
+    let stage = Stage::new(Engine::Answers, snapshot());
+    for (request, status) in [
+        ("GET /healthz HTTP/1.1\r\nHost: evil.example:9418\r\n\r\n", 421),
+        ("GET http://evil.example/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 421),
+        ("POST /nothing HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 0\r\n\r\n", 421),
+        ("GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n", 421),
+        ("GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:9418\r\n\r\n", 200),
+        ("GET /healthz HTTP/1.1\r\nHost: Sensor.Example\r\n\r\n", 200),
+        ("GET /healthz HTTP/1.0\r\n\r\n", 200),
+    ] {
+        let answer = stage.ask(request.as_bytes());
+        let got = answer.split(' ').nth(1).unwrap();
+        assert_eq!(got, status.to_string(), "{request}{answer}");
+        assert_eq!(answer.contains("is no name of this sensor"), status == 421, "{answer}");
+    }
+    stage.stop();
+}
+
+#[test]
 fn head_tells_the_length_and_has_no_body() {
     let stage = Stage::new(Engine::Answers, snapshot());
     for (path, status) in [("/metrics", 200), ("/api/v1/connections?limit=3", 200), ("/nothing", 404)] {
-        let answer = stage.ask(format!("HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes());
+        let answer = stage.ask(format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
         assert!(answer.ends_with("\r\n\r\n") && answer.contains("content-length: "), "{answer}");
     }
@@ -199,7 +220,10 @@ fn an_engine_that_does_not_answer_costs_two_seconds_and_says_so() {
 
 #[test]
 fn who_is_unwell_is_not_healthy() {
-    let stage = Stage::new(Engine::Answers, Snapshot { shards: vec![Duration::from_secs(9)], ..snapshot() });
+    let stage = Stage::new(
+        Engine::Answers,
+        Snapshot { pulse: health::Pulse { shards: vec![Duration::from_secs(9)], ..Default::default() }, ..snapshot() },
+    );
     let reasons = serde_json::json!(["shard 0 has told nothing for 9 s"]);
     assert_eq!(stage.get("/healthz"), (503, serde_json::json!({"status": "failing", "reasons": reasons})));
     stage.stop();
@@ -236,7 +260,9 @@ fn who_stalls_is_cut_off_and_holds_nobody_up_for_long() {
 fn one_request_a_connection_and_half_closed_ones_are_answered() {
     let stage = Stage::new(Engine::Answers, snapshot());
     let mut stream = TcpStream::connect(stage.address).unwrap();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok();
@@ -248,7 +274,7 @@ fn one_request_a_connection_and_half_closed_ones_are_answered() {
 fn the_end_comes_soon_whoever_is_connected() {
     let stage = Stage::new(Engine::Hangs, snapshot());
     let mut waiting = TcpStream::connect(stage.address).unwrap();
-    waiting.write_all(b"GET /api/v1/alerts HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    waiting.write_all(b"GET /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let _silent = TcpStream::connect(stage.address).unwrap();
     thread::sleep(Duration::from_millis(100));
     let before = Instant::now();

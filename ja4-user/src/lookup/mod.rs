@@ -23,6 +23,7 @@ pub mod remote;
 pub mod session;
 pub mod shape;
 
+pub(crate) use self::database::BETWEEN;
 pub use self::database::{Builder, Database, DatabaseError, Imported};
 pub use self::document::{Fault, Faults};
 pub use self::known_bad::{KnownBadError, KnownBadList};

@@ -10,6 +10,7 @@
 
 mod certificate;
 mod file;
+mod live;
 mod notify;
 mod queues;
 mod server;

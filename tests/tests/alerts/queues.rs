@@ -1,6 +1,7 @@
 //! Sinks beside each other: queues, rates, severities, reloads, the end.
 
 use std::fs;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -42,6 +43,53 @@ fn a_dead_sink_slows_nobody() {
     assert!(before.elapsed() < Duration::from_secs(1), "the end took {:?}", before.elapsed());
     assert_eq!((last[0].waiting, last[0].abandoned), (0, 11));
     last.iter().for_each(assert_law);
+}
+
+/// A replay waits for its sinks, but for none for ever, and lets none wait for another.
+#[test]
+fn a_replay_waits_once_for_a_dead_sink_and_no_other_waits_with_it() {
+    const PATIENCE: Duration = Duration::from_secs(1);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("alerts");
+    let server = Server::start(|_| Reply::Stall(FOREVER));
+    let dead = |name: &str| json!({"kind": "webhook", "name": name, "url": server.url("http"), "timeout": "60s", "queue": 2, "rate": 0});
+    let sinks =
+        start(json!([dead("first"), dead("second"), {"kind": "file", "name": "file", "path": path, "rate": 0}]));
+    let before = Instant::now();
+    thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            for _ in 0..20 {
+                sinks.send_waiting(&alert("x"), PATIENCE);
+            }
+        });
+        assert!(until(PATIENCE / 2, || sinks.stats()[2].sent >= 4), "the file waits too: {:#?}", sinks.stats());
+        sender.join().unwrap();
+    });
+    let took = before.elapsed();
+    assert!(took >= PATIENCE && took < PATIENCE * 2, "{took:?}");
+    assert!(until(SOON, || sinks.stats()[2].sent == 20), "{:#?}", sinks.stats());
+    for dead in &sinks.stats()[..2] {
+        assert_law(dead);
+        assert_eq!((dead.waiting, dead.queue_full), (3, 17));
+    }
+
+    let before = Instant::now();
+    sinks.stop(PATIENCE).iter().for_each(assert_law);
+    assert!(before.elapsed() < PATIENCE * 2, "the end took {:?}", before.elapsed());
+}
+
+#[test]
+fn a_replay_loses_nothing_to_a_slow_sink() {
+    let server = Server::start(|_| {
+        thread::sleep(Duration::from_millis(100));
+        status("200 OK")
+    });
+    let sinks = start(json!([{"kind": "webhook", "url": server.url("http"), "queue": 1, "rate": 0}]));
+    for _ in 0..20 {
+        sinks.send_waiting(&alert("x"), Duration::from_millis(500));
+    }
+    assert_eq!(settled(&sinks).sent, 20);
 }
 
 #[test]

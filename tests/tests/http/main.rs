@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod lifetime;
 mod metrics;
 mod trouble;
 
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tests::process::until;
-use tests::{LiveSensor, Namespace, Wire, events, require_bpf, require_tools, stats_u64};
+use tests::{LiveSensor, Namespace, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
 
 /// Longest time that anything here may take. Most of it takes milliseconds.
 const SOON: Duration = Duration::from_secs(20);
@@ -48,8 +49,17 @@ struct Answer {
 
 impl Served {
     fn start() -> Self {
+        Self::with(&[], &[])
+    }
+
+    /// With further options, and with variables in its environment.
+    fn with(options: &[&str], environment: &[(&str, &str)]) -> Self {
         let wire = Wire::new();
-        let sensor = LiveSensor::start(wire.server(), &["--http", "127.0.0.1:0", "--stats-interval", "1"]);
+        let host = wire.server();
+        let run = ["run", "-i", host.interface(), "--http", "127.0.0.1:0", "--stats-interval", "1"];
+        let mut command = Sensor::new().command(&[&run[..], options].concat());
+        command.envs(environment.iter().copied());
+        let sensor = LiveSensor::spawn(host.enter(&command));
         let mut address = None;
         let told = until(SOON, || {
             let said = sensor.stderr();
@@ -78,7 +88,7 @@ impl Served {
     }
 
     fn ask(&self, method: &str, path: &str) -> Answer {
-        Answer::of(&self.raw(format!("{method} {path} HTTP/1.1\r\nHost: sensor\r\n\r\n").as_bytes()))
+        Answer::of(&self.raw(format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes()))
     }
 
     /// The JSON that a path gives, which has to be there.

@@ -4,8 +4,6 @@ use std::io::ErrorKind;
 use std::thread;
 use std::time::Instant;
 
-use tests::Sensor;
-
 use super::*;
 
 /// Connections that the server takes at once.
@@ -32,7 +30,7 @@ fn two_hundred_at_once_are_all_answered() {
 fn scrape(address: SocketAddr) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(SOON)).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: sensor\r\n\r\n").unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     Answer::of(&read(stream))
 }
 
@@ -71,7 +69,7 @@ fn who_does_not_read_is_cut_off() {
     served.wait_connections(300);
     let mut deaf: Vec<TcpStream> = (0..8).map(|_| served.connect()).collect();
     for stream in &mut deaf {
-        stream.write_all(b"GET /api/v1/connections?limit=1000 HTTP/1.1\r\nHost: sensor\r\n\r\n").unwrap();
+        stream.write_all(b"GET /api/v1/connections?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     }
     // Answers that fit the kernel's buffers go at once; what does not is given up.
     let ended = until(SOON, || stats_u64(&served.json("/api/v1/stats"), &["http", "open"]) <= 1);
@@ -91,7 +89,7 @@ fn garbage_is_refused_and_forgotten() {
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET /metrics HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
-        b"POST /metrics HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+        b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
         &noise,
     ];
     for request in requests {
@@ -107,7 +105,7 @@ fn garbage_is_refused_and_forgotten() {
             }
         }
     }
-    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100_000));
+    let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(100_000));
     let mut stream = served.connect();
     stream.write_all(long.as_bytes()).ok();
     let answer = read(stream);
@@ -121,7 +119,7 @@ fn a_large_body_that_nobody_wants_is_not_waited_for() {
     let Some(_alone) = alone() else { return };
     let served = Served::start();
     let asked = Instant::now();
-    let stalled = served.raw(b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nabc");
+    let stalled = served.raw(b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\nabc");
     assert!(stalled.starts_with("HTTP/1.1 405 "), "{stalled}");
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
     served.sensor.stop().ok();

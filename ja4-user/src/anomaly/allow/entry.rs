@@ -71,11 +71,12 @@ impl Entry {
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.scope.what {
-            What::Fingerprint { method, pattern } => write!(f, "{} {pattern}", method.map_or("*", Method::name)),
-            What::Network { net, side: None } => write!(f, "network {net} (either)"),
-            What::Network { net, side: Some(Side::Source) } => write!(f, "network {net}"),
-            What::Network { net, side: Some(Side::Destination) } => write!(f, "network {net} (destination)"),
+            What::Fingerprint { method, pattern } => write!(f, "{} {pattern}", method.map_or("*", Method::name))?,
+            What::Network { net, side: None } => write!(f, "network {net} (either)")?,
+            What::Network { net, side: Some(Side::Source) } => write!(f, "network {net}")?,
+            What::Network { net, side: Some(Side::Destination) } => write!(f, "network {net} (destination)")?,
         }
+        self.scope.rules.as_ref().map_or(Ok(()), |rules| write!(f, " for {}", rules.join(", ")))
     }
 }
 

@@ -45,6 +45,9 @@ pub const KNOWN_BAD: &str = "known_bad";
 /// Most entries of all files.
 pub const MAX_ENTRIES: usize = 16_384;
 
+/// Entries whose counts are shown: each is a metric of its own.
+pub const MAX_SHOWN: usize = 64;
+
 /// An allowlist. It is shared by all that raise alerts; its counters grow behind a shared reference.
 #[derive(Debug, Default)]
 pub struct Allow {
@@ -170,6 +173,32 @@ impl Allow {
     /// How often an entry has suppressed something, for each entry: `ja4 t13d…`, `network 10.0.0.0/8`.
     pub fn counts(&self) -> impl Iterator<Item = (String, u64)> {
         self.entries.iter().map(|entry| (entry.to_string(), entry.suppressed.load(Ordering::Relaxed)))
+    }
+
+    /// The same for those that statistics show: at most [`MAX_SHOWN`], those that suppress most, in the order of the
+    /// files; entries that say the same together. Last, where there are more, `others`.
+    #[must_use]
+    pub fn shown(&self) -> Vec<(String, u64)> {
+        let mut counts: Vec<_> =
+            self.entries.iter().map(|entry| entry.suppressed.load(Ordering::Relaxed)).enumerate().collect();
+        // Stable: of those that have suppressed nothing, the first.
+        counts.sort_by_key(|(_, count)| Reverse(*count));
+        let others = counts.split_off(counts.len().min(MAX_SHOWN));
+        counts.sort_unstable();
+        let mut shown: Vec<(String, u64)> = Vec::with_capacity(counts.len() + 1);
+        for (at, count) in counts {
+            let Some(name) = self.entries.get(at).map(Entry::to_string) else {
+                continue;
+            };
+            match shown.iter_mut().find(|(other, _)| *other == name) {
+                Some((_, sum)) => *sum += count,
+                None => shown.push((name, count)),
+            }
+        }
+        if !others.is_empty() {
+            shown.push(("others".to_owned(), others.iter().map(|(_, count)| count).sum()));
+        }
+        shown
     }
 
     /// How often anything was suppressed.

@@ -188,3 +188,14 @@ proptest! {
         prop_assert_eq!(matches(&pattern, &text), regex.is_match(&text), "{} {}", pattern, text);
     }
 }
+
+#[test]
+fn of_many_entries_those_that_suppress_most_are_shown() {
+    let entry = |number: usize| format!("[[network]]\ncidr = \"10.0.{}.{}\"\n", number / 256, number % 256);
+    let allow = Allow::parse(Path::new("a.toml"), &(0..100).map(entry).collect::<String>()).unwrap();
+    assert_eq!((allow.shown().len(), allow.shown().last().unwrap()), (MAX_SHOWN + 1, &("others".to_owned(), 0)));
+    assert!(allow.covers("port_scan", &record("10.0.0.99", "203.0.113.1"), None));
+    let shown = allow.shown();
+    assert_eq!(shown.len(), MAX_SHOWN + 1);
+    assert!(shown.contains(&("network 10.0.0.99/32".to_owned(), 1)), "{shown:?}");
+}

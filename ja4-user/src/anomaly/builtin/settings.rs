@@ -167,6 +167,21 @@ impl Settings {
         }
     }
 
+    /// Switches a rule off.
+    pub fn disable(&mut self, rule: Rule) {
+        let enabled = match rule {
+            Rule::KnownBad => &mut self.known_bad.enabled,
+            Rule::FirstSeen => &mut self.first_seen.enabled,
+            Rule::NewTunnel => &mut self.new_tunnel.enabled,
+            Rule::UserAgentMismatch => &mut self.user_agent_mismatch.enabled,
+            Rule::ManyJa4 => &mut self.many_ja4.enabled,
+            Rule::RareValueSpread => &mut self.rare_value_spread.enabled,
+            Rule::NewChain => &mut self.new_chain.enabled,
+            Rule::Beacon => &mut self.beacon.enabled,
+        };
+        *enabled = false;
+    }
+
     /// Changes a rule as an override says. A threshold is the confidence of `known_bad`, the sightings of
     /// `user_agent_mismatch`, the observations of `new_tunnel` and `new_chain`, the number of JA4s of `many_ja4`,
     /// of hosts of `rare_value_spread`, of intervals of `beacon`.

@@ -21,7 +21,7 @@ use ja4_common::knobs::{EPOCHS_KEPT, Knobs};
 use ja4_common::select::Class;
 use tokio::time::Instant;
 
-use self::reload::Reload;
+use self::reload::{Reload, Reloads};
 use self::sensor::Sensor;
 use self::signals::Signals;
 use self::threads::{pin, write_lines};
@@ -125,7 +125,7 @@ impl Live {
         let interfaces = self.find_interfaces()?;
         let (indices, names): (Vec<_>, Vec<_>) =
             interfaces.iter().map(|interface| (interface.index, interface.name.clone())).unzip();
-        let server = web::bind(self.config.http.listen)?;
+        let server = web::bind(&self.config.http)?;
         let context = Arc::new(self.config.output.context(names));
         // A shard may see more connections for a moment than the engine has heard the end of.
         let connections = self.config.capture.max_connections as usize;
@@ -258,6 +258,7 @@ impl Live {
         }
         let formatter = Formatter::new(self.config.output.format, Arc::clone(&context));
         let reload = Reload::new(Arc::clone(&self.run), self.config.clone(), ways.alerts().cloned());
+        let reloads = Reloads::start(reload, engine.clone()).map_err(Failure::run)?;
         Ok(Sensor {
             kernel,
             shared,
@@ -271,8 +272,9 @@ impl Live {
             formatter,
             context,
             ways,
-            reload,
+            reloads: Some(reloads),
             notifier: Notifier::from_environment(),
+            stalled: false,
             started: Instant::now(),
             web: None,
             // Nobody asks until somebody serves.

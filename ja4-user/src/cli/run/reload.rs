@@ -1,35 +1,61 @@
 //! Reading the configuration again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
+use std::sync::Arc;
+use std::thread;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded};
 
 use super::Run;
 use crate::alert::AlertSinks;
 use crate::config::Config;
 use crate::engine::thread::Message;
 
+/// The thread that reads the configuration again, one time after the other: of two, the later is in force in the end.
+/// It ends when this is gone.
+#[derive(Debug)]
+pub(super) struct Reloads {
+    wishes: Sender<()>,
+}
+
+impl Reloads {
+    /// # Errors
+    /// The thread cannot be started.
+    pub(super) fn start(reload: Reload, engine: Sender<Message>) -> io::Result<Self> {
+        let (wishes, wished) = bounded(1);
+        thread::Builder::new().name("reload".to_owned()).spawn(move || {
+            for () in wished {
+                reload.run(&engine);
+            }
+        })?;
+        Ok(Self { wishes })
+    }
+
+    /// Reads everything again, once what is under way is done. One that waits already stands for all further ones: it
+    /// reads what is there then.
+    pub(super) fn wish(&self) {
+        let _waits = self.wishes.try_send(());
+    }
+}
+
 /// What a reload needs: how the sensor was started, and what it changes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Reload {
     /// The command line, which overrides a file now as then.
     run: Arc<Run>,
     /// The configuration in force.
     config: Arc<Config>,
     alerts: Option<Arc<AlertSinks>>,
-    /// One at a time, so that what was read last is what is handed over last.
-    turn: Arc<Mutex<()>>,
 }
 
 impl Reload {
     pub(super) fn new(run: Arc<Run>, config: Config, alerts: Option<Arc<AlertSinks>>) -> Self {
-        Self { run, config: Arc::new(config), alerts, turn: Arc::default() }
+        Self { run, config: Arc::new(config), alerts }
     }
 
     /// Reads everything again, and hands it over if nothing in it is wrong; else all stays as it is. Says what it does
     /// on standard error. It reads files, and may wait for room in the engine's queue.
     pub(super) fn run(&self, engine: &Sender<Message>) {
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let opened = match self.run.open() {
             Ok(opened) => opened,
             Err(failure) => return eprintln!("ja4sensor: {failure}; what was in force stays in force"),

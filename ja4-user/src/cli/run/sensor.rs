@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::kernel_failure;
-use super::reload::Reload;
+use super::reload::Reloads;
 use super::signals::{Signals, Wish};
 use super::web::Web;
 use crate::capture::attach::Attachment;
@@ -23,6 +23,7 @@ use crate::cli::behind::Ways;
 use crate::cli::failure::Failure;
 use crate::cli::output::is_gone;
 use crate::engine::thread::Message;
+use crate::http::health::Pulse;
 use crate::http::{Question, Snapshot};
 use crate::shard::live::{Gauge, Shared, boot_clock, wall_clock};
 use crate::shard::report;
@@ -49,8 +50,11 @@ pub(super) struct Sensor {
     pub(super) formatter: Formatter,
     pub(super) context: Arc<Context>,
     pub(super) ways: Ways,
-    pub(super) reload: Reload,
+    /// Lets the configuration be read again; gone once the sensor is to end.
+    pub(super) reloads: Option<Reloads>,
     pub(super) notifier: Notifier,
+    /// The watchdog was last not told that the sensor is alive.
+    pub(super) stalled: bool,
     pub(super) started: Instant,
     /// The HTTP server, and what those who come by it want to know.
     pub(super) web: Option<Web>,
@@ -78,10 +82,7 @@ impl Sensor {
             tokio::select! {
                 wish = signals.next() => match wish {
                     Wish::End => return Ok(()),
-                    Wish::Reload => {
-                        let (reload, engine) = (self.reload.clone(), self.engine.clone());
-                        tokio::task::spawn_blocking(move || reload.run(&engine));
-                    }
+                    Wish::Reload => self.reloads.iter().for_each(Reloads::wish),
                 },
                 _ = &mut self.gone => return Ok(()),
                 _ = coarse.tick() => {
@@ -100,7 +101,7 @@ impl Sensor {
                     // Who asked may have gone.
                     let _heard = question.send(self.snapshot(attachments)?);
                 }
-                _ = watchdog.tick(), if alive.is_some() => self.notifier.alive(),
+                _ = watchdog.tick(), if alive.is_some() => self.watchdog(),
                 _ = stats.tick(), if !stats_interval.is_zero() => {
                     let line = self.stats(attachments)?;
                     if let Err(full) = self.engine.try_send(Message::Line(line)) {
@@ -114,6 +115,8 @@ impl Sensor {
     /// Takes the programs off, lets the shards finish, tells the last statistics.
     pub(super) async fn stop(mut self, attachments: Vec<Attachment>, signals: &mut Signals) -> Result<(), Failure> {
         let finish = async {
+            // It has a way to the engine, which a reload that is under way keeps until it is done.
+            self.reloads = None;
             // Nobody answers from here on.
             self.questions.close();
             while self.questions.try_recv().is_ok() {}
@@ -182,14 +185,25 @@ impl Sensor {
         describe(attachments, &mut modes);
         let mut stats = self.gather(modes)?;
         self.ways.describe(&mut stats);
+        Ok(Snapshot { stats, pulse: self.pulse(), storage: self.ways.storage() })
+    }
+
+    /// When shards and engine have last told of themselves.
+    fn pulse(&self) -> Pulse {
         let since = |told: Option<std::time::Instant>| told.unwrap_or(self.started.into_std()).elapsed();
         let shards = self.gauges.iter().map(|gauge| since(gauge.lock().unwrap_or_else(PoisonError::into_inner).told));
-        Ok(Snapshot {
-            stats,
-            shards: shards.collect(),
-            engine: since(self.shared.engine_told.load().as_deref().copied()),
-            storage: self.ways.storage(),
-        })
+        Pulse { shards: shards.collect(), engine: since(self.shared.engine_told.load().as_deref().copied()) }
+    }
+
+    /// Tells the service manager that the sensor is alive, unless a thread of it hangs: then it is to begin anew.
+    fn watchdog(&mut self) {
+        let stalled = self.pulse().stalled();
+        if stalled.is_empty() {
+            self.notifier.alive();
+        } else if !self.stalled {
+            eprintln!("ja4sensor: {}; the watchdog is not told that the sensor is alive", stalled.join(", "));
+        }
+        self.stalled = !stalled.is_empty();
     }
 
     /// The counters of everything but the ways out of the engine.

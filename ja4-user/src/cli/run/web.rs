@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::cli::failure::Failure;
-use crate::config::Listen;
+use crate::config::{Http, Listen};
 use crate::engine::thread::Message;
 use crate::http::{HttpError, HttpStats, Question, Server, State};
 
@@ -44,12 +44,13 @@ impl Web {
 }
 
 /// Takes the port. Where nobody asked for the address and it is taken, the sensor runs without.
-pub(super) fn bind(listen: Listen) -> Result<Option<Server>, Failure> {
+pub(super) fn bind(http: &Http) -> Result<Option<Server>, Failure> {
+    let Http { listen, hosts } = http;
     let Some(address) = listen.address() else {
         return Ok(None);
     };
     match Server::bind(address) {
-        Ok(server) => Ok(Some(server)),
+        Ok(server) => Ok(Some(server.with_hosts(hosts.clone()))),
         Err(error) if !listen.is_asked_for() => {
             eprintln!("ja4sensor: warning: {error}, with --http or http.listen; the sensor runs without");
             Ok(None)

@@ -119,6 +119,8 @@ pub(super) const FAMILIES: &[Family] = &[
     counter("engine/reloads", "engine_reloads", "Times that other rules and labels were taken."),
     counter("engine/alerts/{severity}", "alerts", "Alerts."),
     counter("engine/allowlisted", "alerts_allowlisted", "Alerts that an allowlist kept back."),
+    left_out("engine/allowlist/others", "it falls where an entry of them comes to be told by itself"),
+    counter("engine/allowlist/{entry}", "allowlist_suppressed", "What an entry of an allowlist kept back."),
     gauge(
         "engine/first_seen/learning_left_s",
         "first_seen_learning_left_seconds",

@@ -34,6 +34,7 @@ fn everything() -> Group {
     let engine = Stats {
         remote: Some(RemoteStats::default()),
         by_rule: vec![("port_scan".into(), RuleStats { fired: 3, ..RuleStats::default() })],
+        allowlist: vec![("ja4 t13d* for port_scan".into(), 2), ("others".into(), 1)],
         ..Stats::default()
     };
     let mut output = Group::default();

@@ -35,7 +35,7 @@ pub const MAX_ROWS: usize = 1_000_000;
 pub const MAX_NAMED: usize = 8;
 
 /// Between the names of owners.
-pub(super) const BETWEEN: &str = " / ";
+pub(crate) const BETWEEN: &str = " / ";
 
 /// Why a file gives no rows at all.
 #[derive(Debug, Error)]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use super::{Definition, parse};
 use crate::anomaly::allow::{Allow, KNOWN_BAD, Named};
+use crate::anomaly::{builtin, profile};
 use crate::document::{Document, Issue, Report, Warning, suggestion};
+use crate::engine::STORAGE_FAILURE;
 
 /// The shipped rules.
 const SHIPPED: &str = include_str!("../../shipped.toml");
@@ -25,7 +27,8 @@ pub struct RuleSet {
 
 impl RuleSet {
     /// The shipped rules, where asked for, and those of files. A rule of a file takes the place of a shipped one of
-    /// the same name; that is a warning.
+    /// the same name; that is a warning, and so is the name of a built-in rule, which whoever evaluates those has to
+    /// [take for shadowed](Self::shadows).
     ///
     /// # Errors
     ///
@@ -74,6 +77,18 @@ impl RuleSet {
                         warnings
                             .push(issue(format!("rule \"{name}\" takes the place of the shipped rule of that name")));
                         set.rules.retain(|rule| rule.name != name);
+                    }
+                    None if *name == *STORAGE_FAILURE => {
+                        issues.push(issue(format!(
+                            "rule \"{name}\": alerts about the history have this name, and no rule can take their \
+                             place; choose another"
+                        )));
+                        continue;
+                    }
+                    None if is_builtin(&name) => {
+                        warnings.push(issue(format!(
+                            "rule \"{name}\" takes the place of the built-in rule of that name, which is off"
+                        )));
                     }
                     None => {}
                 }
@@ -137,6 +152,12 @@ impl RuleSet {
         (self, warnings)
     }
 
+    /// Whether a rule here has the name of a built-in one, and is evaluated in its place.
+    #[must_use]
+    pub fn shadows(&self, builtin: &str) -> bool {
+        self.rules.iter().any(|rule| *rule.name == *builtin)
+    }
+
     /// The rules, in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Definition> {
         self.rules.iter().map(|rule| &**rule)
@@ -153,6 +174,11 @@ impl RuleSet {
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
+}
+
+/// Whether a rule that is in no set has this name.
+fn is_builtin(name: &str) -> bool {
+    builtin::Rule::named(name).is_some() || name == profile::RULE
 }
 
 #[cfg(test)]

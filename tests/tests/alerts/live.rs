@@ -1,0 +1,74 @@
+//! Sinks of a sensor that runs, and of a replay.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tests::conversation::TcpConversation;
+use tests::hello::{self, Shape};
+use tests::random::SplitMix64;
+use tests::{LiveSensor, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
+
+use super::server::{Reply, Server, status};
+
+/// Every new value is an alert, which a webhook gets before a file.
+fn configuration(url: &str, queue: u32) -> String {
+    format!(
+        "[first_seen]\nlearning = \"0s\"\n[[alerts.sink]]\nkind = \"webhook\"\nname = \"hook\"\nurl = \"{url}\"\n\
+         queue = {queue}\ntimeout = \"60s\"\nrate = 0\n[[alerts.sink]]\nkind = \"file\"\npath = \"alerts.json\"\nrate = 0\n"
+    )
+}
+
+#[test]
+fn a_sensor_that_ends_lets_its_sinks_finish() {
+    if !(require_bpf() && require_tools(&["ip", "ethtool"])) {
+        return;
+    }
+    let wire = Wire::new();
+    let host = wire.server();
+    let server = host.with(|| {
+        Server::start(|_| {
+            thread::sleep(Duration::from_secs(1));
+            status("200 OK")
+        })
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sensor.toml");
+    fs::write(&path, configuration(&server.url("http"), 100)).unwrap();
+    let sensor = LiveSensor::start(host, &["--config", path.to_str().unwrap(), "--http", "off"]);
+    let listener = host.with(|| TcpListener::bind((host.v4(), 0)).unwrap());
+    let to = listener.local_addr().unwrap();
+    let _client = wire.client().with(|| TcpStream::connect(to).unwrap());
+    sensor.wait_for("alert", |events| !events::of_type(events, "alert").is_empty());
+    let events = sensor.stop().ok().events();
+    let last = *events::of_type(&events, "stats").last().unwrap();
+    let count = |name: &str| stats_u64(last, &["sinks", "hook", name]);
+    assert!(count("sent") > 0 && count("sent") == count("offered"), "{last:#}");
+}
+
+#[test]
+fn a_replay_is_not_held_up_by_a_sink_that_is_dead() {
+    let server = Server::start(|_| Reply::Stall(Duration::from_secs(3600)));
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("sensor.toml");
+    fs::write(&config, configuration(&server.url("http"), 1)).unwrap();
+    let mut random = SplitMix64::new(3);
+    let hello = hello::records(&Shape::Curl.client_hello("example.org", &mut random), usize::MAX);
+    let flight = hello::server_flight_13(&mut random, 64);
+    let mut conversation = TcpConversation::new();
+    let capture = conversation.handshake().client(&hello).server(&flight).close().save(folder.path(), "tls.pcap");
+    let before = Instant::now();
+    let arguments = [OsStr::new("replay"), capture.as_os_str(), OsStr::new("--config"), config.as_os_str()];
+    let events = Sensor::new().run(&arguments).ok().events();
+    // Ten seconds once, and five at the end.
+    assert!(before.elapsed() < Duration::from_secs(18), "{:?}", before.elapsed());
+    let alerts = events::of_type(&events, "alert").len();
+    assert!(alerts >= 4, "more than the queue and the way take: {alerts}");
+    let told = fs::read_to_string(folder.path().join("alerts.json")).unwrap();
+    assert_eq!(told.lines().count(), alerts);
+    let last = *events::of_type(&events, "stats").last().unwrap();
+    let count = |name: &str| stats_u64(last, &["sinks", "hook", name]);
+    assert_eq!((count("queue_full"), count("abandoned")), (alerts as u64 - 2, 2), "{last:#}");
+}

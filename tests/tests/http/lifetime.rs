@@ -1,0 +1,130 @@
+//! What a service manager does with a running sensor: it lets it read its configuration again, and watches it.
+
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Instant;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::*;
+
+fn rules(name: &str) -> String {
+    format!(
+        "[[rule]]\nname = \"{name}\"\ndescription = \"x\"\nseverity = \"low\"\non = \"connection\"\n\
+         group_by = [\"src_ip\"]\nmeasure = \"count\"\nthreshold = {{ op = \"gt\", value = 5 }}\nwindow = \"1m\"\n"
+    )
+}
+
+/// The first reads a file that does not come; the second has all it needs.
+#[test]
+fn of_two_reloads_the_later_is_in_force_however_long_the_first_takes() {
+    let Some(_alone) = alone() else { return };
+    if !require_tools(&["mkfifo"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let configure = |file: &str| {
+        fs::write(path("sensor.toml"), format!("[rules]\nshipped = false\nfiles = [\"{file}\"]\n")).unwrap();
+    };
+    fs::write(path("first.toml"), rules("first")).unwrap();
+    fs::write(path("later.toml"), rules("later")).unwrap();
+    configure("first.toml");
+    assert!(Command::new("mkfifo").arg(path("slow.toml")).status().unwrap().success());
+    let served = Served::with(&["--config", path("sensor.toml").to_str().unwrap()], &[]);
+    let reload = || kill(Pid::from_raw(served.sensor.id().cast_signed()), Signal::SIGHUP).unwrap();
+
+    configure("slow.toml");
+    reload();
+    // This waits until the sensor reads it.
+    let mut slow = OpenOptions::new().write(true).open(path("slow.toml")).unwrap();
+    configure("later.toml");
+    reload();
+    thread::sleep(Duration::from_millis(500));
+    slow.write_all(rules("slow").as_bytes()).unwrap();
+    drop(slow);
+    let done = || served.sensor.stderr().lines().filter(|line| line.ends_with("reloaded")).count() == 2;
+    assert!(until(SOON, done), "{}", served.sensor.stderr());
+    let told = served.json("/api/v1/rules");
+    let in_force = |name: &str| told["rules"].as_array().unwrap().iter().any(|rule| rule["rule"] == name);
+    assert!(in_force("later") && !in_force("slow"), "{told:#}");
+    served.sensor.stop().ok();
+}
+
+/// A thread that a debugger has stopped. It goes on when this is dropped.
+struct Stopped(Child);
+
+impl Stopped {
+    fn new(process: u32, name: &str) -> Self {
+        const DEBUGGER: &str = "\
+import ctypes, sys
+ptrace = ctypes.CDLL(None).ptrace
+ptrace.argtypes = [ctypes.c_long] * 4
+SEIZE, INTERRUPT = 0x4206, 0x4207
+thread = int(sys.argv[1])
+assert ptrace(SEIZE, thread, 0, 0) == 0 and ptrace(INTERRUPT, thread, 0, 0) == 0
+print('stopped', flush=True)
+sys.stdin.read()
+";
+        let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap().map(|thread| thread.unwrap().path());
+        let named = threads.filter(|thread| fs::read_to_string(thread.join("comm")).unwrap().trim() == name);
+        let thread = named.last().unwrap_or_else(|| panic!("no thread {name}"));
+        let mut command = Command::new("python3");
+        command.args(["-c", DEBUGGER]).arg(thread.file_name().unwrap());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut said).unwrap();
+        assert_eq!(said, "stopped\n");
+        Self(child)
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// What is heard at a socket within a time.
+fn heard(socket: &UnixDatagram, within: Duration) -> Vec<String> {
+    let until = Instant::now() + within;
+    let mut messages = Vec::new();
+    while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+        socket.set_read_timeout(Some(left)).unwrap();
+        let mut message = [0; 512];
+        if let Ok(length) = socket.recv(&mut message) {
+            messages.push(String::from_utf8_lossy(&message[..length]).trim_end().to_owned());
+        }
+    }
+    messages
+}
+
+#[test]
+fn the_watchdog_hears_nothing_while_a_thread_hangs() {
+    let Some(_alone) = alone() else { return };
+    if !require_tools(&["python3"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let served = Served::with(&[], &[("NOTIFY_SOCKET", path.to_str().unwrap()), ("WATCHDOG_USEC", "1000000")]);
+    let alive = |messages: Vec<String>| messages.iter().filter(|message| *message == "WATCHDOG=1").count();
+    for thread in ["engine", "shard-0"] {
+        assert!(alive(heard(&socket, Duration::from_secs(3))) >= 3, "{}", served.sensor.stderr());
+        let stopped = Stopped::new(served.sensor.id(), thread);
+        // What has told nothing for five seconds hangs.
+        heard(&socket, Duration::from_secs(7));
+        assert_eq!(alive(heard(&socket, Duration::from_secs(2))), 0, "{thread}");
+        assert_eq!(served.ask("GET", "/healthz").status, 503, "{thread}");
+        drop(stopped);
+        assert!(until(SOON, || served.ask("GET", "/healthz").status == 200), "{thread}");
+    }
+    assert!(served.sensor.stderr().contains("the engine has told nothing for "), "{}", served.sensor.stderr());
+    served.sensor.stop().ok();
+}
