@@ -89,7 +89,7 @@ fn run_and_replay_refuse_what_check_refuses() {
     let site = Site::new("[output]\nformat = \"xml\"\n[rules]\nfiles = [\"mine.toml\"]\n");
     let expected = [
         "sensor.toml:2:10: output.format must be one of json, csv, table, not \"xml\"",
-        "sensor.toml:4:10: rules.files: mine.toml can't be opened: No such file or directory (os error 2)",
+        "sensor.toml:4:10: rules.files: mine.toml: can't be opened: No such file or directory (os error 2)",
     ];
     for outcome in [site.check(), site.run(&["run", "-i", "lo"]), site.replay(&[])] {
         let outcome = outcome.status(USAGE);
@@ -207,11 +207,11 @@ fn a_file_that_is_not_there_is_told_where_it_is_named() {
     .with("broken.toml", "rule = 1\n");
     let lines = site.lines(&site.check().status(USAGE));
     for expected in [
-        "sensor.toml:2:27: lookup.databases: none.csv can't be ",
+        "sensor.toml:2:27: lookup.databases: none.csv: can't be ",
         "sensor.toml:3:1: lookup.known_bad: ",
-        "sensor.toml:5:10: allowlist.files: none.toml can't be opened: No such file",
+        "sensor.toml:5:10: allowlist.files: none.toml: can't be opened: No such file",
         "broken.toml:1:",
-        "sensor.toml:9:3: rules.files: none.toml can't be opened: No such file",
+        "sensor.toml:9:3: rules.files: none.toml: can't be opened: No such file",
     ] {
         assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected}\nis not in {lines:#?}");
     }

@@ -76,7 +76,7 @@ fn at_keys(places: &Places, key: &str, paths: &[PathBuf], found: Vec<Issue>) -> 
         if !places.has(name) {
             return issue;
         }
-        places.issue(name, format!("{key}: {} {}", issue.path.display(), issue.message))
+        places.issue(name, format!("{key}: {}: {}", issue.path.display(), issue.message))
     };
     found.into_iter().map(at_key).collect()
 }

@@ -244,7 +244,7 @@ fn the_errors_of_all_files_are_told_at_once() {
     for expected in [
         "s.toml:2:1: capture.shards is 0; it must be from 1 to 64",
         "d.toml:1:1: value or prefix is missing",
-        "s.toml:4:24: lookup.databases: none.csv can't be read: No such file",
+        "s.toml:4:24: lookup.databases: none.csv: can't be read: No such file",
         "x.txt: a database is a .csv file",
         "bad.toml:3:9: '*' matches every ja4",
         "a.toml:1:3: an allowlist has no key \"netwrk\"; did you mean \"network\"?",
