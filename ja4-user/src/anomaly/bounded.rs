@@ -123,6 +123,18 @@ impl<K: Hash + Eq, V> Bounded<K, V> {
         self.map.pop_front()
     }
 
+    /// The entry used longest ago becomes the one used last.
+    pub(super) fn oldest_to_back(&mut self) {
+        if let Some((key, value)) = self.map.pop_front() {
+            self.map.insert(key, value);
+        }
+    }
+
+    /// All entries in the same order, to be changed. Does not count as use.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.map.iter_mut()
+    }
+
     /// All entries, the one used longest ago first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.map.iter()

@@ -13,7 +13,7 @@ use crate::event::Time;
 use crate::lookup::remote::Remote;
 use crate::shard::live::wall_clock;
 use crate::sink::{Context, Filter, Format, Formatter, Group};
-use crate::storage::{Handle, Item, Options, Reader, Run, RunEnd, Status, Writer};
+use crate::storage::{Handle, Item, KnowledgeBounds, Options, Reader, Run, RunEnd, Status, Writer};
 
 /// How long alerts that wait may still be sent at the end.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -61,7 +61,8 @@ pub(super) fn start(
                 "ja4sensor: {path}: brought up from version {from}: {carried} rows carried over, {aside} set aside"
             );
         }
-        memory = Reader::open(path, None).and_then(|reader| Memory::read(&reader)).map_err(Failure::run)?;
+        let most = KnowledgeBounds::of(&config.first_seen, &loaded.knowledge.profiles);
+        memory = Reader::open(path, None).and_then(|reader| Memory::read(&reader, &most)).map_err(Failure::run)?;
         outlets = outlets.with_storage(handle.clone());
         ways.storage = Some((handle, writer));
     }
@@ -112,8 +113,8 @@ impl Ways {
     }
 
     /// Ends all ways, once the engine has: `stats` are stored as the last counters of the run, and those of the ways
-    /// are added to them.
-    pub(super) fn finish(self, context: &Context, at: Time, stats: &mut Group) {
+    /// are added to them. What the history has lost, if anything.
+    pub(super) fn finish(self, context: &Context, at: Time, stats: &mut Group) -> Option<String> {
         let Self { storage, alerts, attach } = self;
         if let Some(attach) = attach {
             let last = attach.stats();
@@ -125,8 +126,11 @@ impl Ways {
         }
         if let Some((handle, writer)) = storage {
             handle.send(vec![Item::RunEnd(RunEnd { ended: wall_clock(), counters: counters(context, at, stats) })]);
-            stats.group("storage", writer.finish().group());
+            let last = writer.finish();
+            stats.group("storage", last.group());
+            return (last.lost() > 0).then(|| format!("the history is not whole: {}", last.loss()));
         }
+        None
     }
 }
 

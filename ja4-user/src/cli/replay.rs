@@ -86,7 +86,11 @@ impl Replay {
             bar.finish_and_clear();
         }
         match replayed {
-            Ok(report) => failures.extend(report.errors),
+            Ok((report, None)) => failures.extend(report.errors),
+            Ok((report, Some(loss))) => {
+                report.errors.into_iter().chain(failures).for_each(tell);
+                return Err(Failure::run(anyhow!(loss)));
+            }
             Err(error) if is_gone(&error) => return Ok(()),
             Err(error) => return Err(Failure::run(anyhow!(error).context("cannot write the output"))),
         }
@@ -94,14 +98,14 @@ impl Replay {
     }
 }
 
-/// Replays, and closes the output with the statistics.
+/// Replays, and closes the output with the statistics. The second: what the history has lost.
 fn replay_to<W: Write + Send>(
     files: Vec<CaptureFile>,
     options: &Options,
     (engine, ways): (Engine, Ways),
     out: W,
     on_progress: Box<dyn FnMut(usize, Progress) + Send + '_>,
-) -> io::Result<Report> {
+) -> io::Result<(Report, Option<String>)> {
     let (mut out, report) = replay(files, options, engine, out, on_progress)?;
     let mut line = Vec::new();
     let (start, end) = report.span.unwrap_or((Time(0), Time(0)));
@@ -114,11 +118,11 @@ fn replay_to<W: Write + Send>(
     let mut capture = Group::default();
     capture.count("link_unreadable", report.not_network);
     stats.group("capture", capture);
-    ways.finish(&options.context, end, &mut stats);
+    let loss = ways.finish(&options.context, end, &mut stats);
     Formatter::new(options.format, Arc::clone(&options.context)).stats(end, &stats, &mut line);
     out.write_all(&line)?;
     out.flush()?;
-    Ok(report)
+    Ok((report, loss))
 }
 
 /// All failures but the last are told as they are; the last is the command's.
@@ -126,10 +130,12 @@ fn end(mut failures: Vec<CaptureError>) -> Result<(), Failure> {
     let Some(last) = failures.pop() else {
         return Ok(());
     };
-    for failure in failures {
-        eprintln!("ja4sensor: {:#}", anyhow!(failure));
-    }
+    failures.into_iter().for_each(tell);
     Err(Failure::run(last))
+}
+
+fn tell(failure: CaptureError) {
+    eprintln!("ja4sensor: {:#}", anyhow!(failure));
 }
 
 /// Moves the bar on; there is one where standard error is a terminal and the file is large.

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use crate::anomaly::{first_seen, profile};
 use crate::event::Time;
-use crate::storage::forget::Forget;
-use crate::storage::{self, Reader, StorageError};
+use crate::storage::{self, KnowledgeBounds, Reader, StorageError};
 
 /// All of it.
 #[derive(Clone, Debug)]
 pub struct Memory {
-    /// When the learning period began.
+    /// When the learning period of the live sensor began.
     pub learning_since: Option<Time>,
-    /// Values, the one seen longest ago first.
+    /// Values, those of the network before those of hosts, the one seen longest ago first of each.
     pub first_seen: Vec<first_seen::Row>,
     /// Pairs of behaviour profiles.
     pub profiles: Vec<profile::Row>,
@@ -28,15 +27,14 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// What a database holds.
+    /// What a database holds, as far as there is room for it.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn read(reader: &Reader) -> Result<Self, StorageError> {
+    pub fn read(reader: &Reader, most: &KnowledgeBounds) -> Result<Self, StorageError> {
         let (own, learning_since) = reader.sensor()?;
-        let mut first_seen: Vec<_> = reader.first_seen(&Forget::default())?.into_iter().map(row).collect();
-        first_seen.reverse();
-        Ok(Self { learning_since, first_seen, profiles: reader.profiles()?, own: own.into() })
+        let first_seen = reader.newest_first_seen(most)?.into_iter().map(row).collect();
+        Ok(Self { learning_since, first_seen, profiles: reader.newest_profiles(most.pairs())?, own: own.into() })
     }
 }
 

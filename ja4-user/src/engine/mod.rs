@@ -42,13 +42,14 @@ use crate::anomaly::profile::Profiles;
 use crate::anomaly::rules::{Bounds, Rules};
 use crate::event::{Cause, Ended, FlowIdentity, Side, Time};
 use crate::lookup::remote::{Answer, Remote};
+use crate::shard::live::wall_clock;
 use crate::sink::{Additions, Context, Format, Formatter};
-use crate::storage::{self, Item};
+use crate::storage::{self, Item, KnowledgeBounds};
 
 /// Rows of first-seen and profiles that one save hands to storage; the rest comes with the next.
 const SAVED: usize = 1 << 16;
 
-/// Event time between two words to storage of what is too old, nanoseconds.
+/// Event time between two words to storage of what is too old or too much, nanoseconds.
 const AGE_EVERY: u64 = 3_600_000_000_000;
 
 /// Batches of a replay between two savings.
@@ -117,12 +118,22 @@ pub struct Engine {
     stats: Stats,
     /// The newest time of an observation.
     now: Time,
-    /// When storage was told last what is too old.
-    aged: Time,
+    /// The newest one that is not still to come: what has grown old is told by that.
+    past: Time,
+    /// The wall clock a tick ago.
+    wall: Time,
+    /// When storage was told last what is too old or too much, and what had gone from memory by then.
+    aged: (Time, u64),
+    /// Room for what is known.
+    bounds: KnowledgeBounds,
     /// Batches of a replay.
     batches: u64,
-    /// Storage knows when learning began.
-    learning_stored: bool,
+    /// When learning began, as storage has it.
+    learning_stored: Option<Time>,
+    /// A replay: its learning is its own.
+    is_replay: bool,
+    /// What is known and storage has lost, as far as it was handed over again.
+    knowledge_lost: u64,
 }
 
 impl Engine {
@@ -137,7 +148,12 @@ impl Engine {
         outlets: Outlets,
     ) -> Self {
         let locals = &settings.locals;
-        let mut firsts = FirstSeen::new(&settings.first_seen, locals.clone(), memory.learning_since);
+        let is_replay = outlets.waits();
+        let learning_since = memory.learning_since.or_else(|| {
+            let firsts = memory.first_seen.iter().map(|row| row.first);
+            firsts.min().filter(|_| is_replay)
+        });
+        let mut firsts = FirstSeen::new(&settings.first_seen, locals.clone(), learning_since);
         firsts.load(memory.first_seen);
         let allow = Arc::clone(&knowledge.allow);
         let mut profiles = Profiles::new(&knowledge.profiles, locals.clone(), memory.own, Arc::clone(&allow));
@@ -147,6 +163,7 @@ impl Engine {
         Self {
             values: Values::default(),
             builtin: Builtin::new(knowledge.builtin.clone(), allow),
+            bounds: KnowledgeBounds::of(&settings.first_seen, &knowledge.profiles),
             knowledge,
             remote,
             firsts,
@@ -161,9 +178,13 @@ impl Engine {
             outlets,
             stats: Stats::default(),
             now: Time(0),
-            aged: Time(0),
+            past: Time(0),
+            wall: wall_clock(),
+            aged: (Time(0), 0),
             batches: 0,
-            learning_stored: memory.learning_since.is_some(),
+            learning_stored: memory.learning_since,
+            is_replay,
+            knowledge_lost: 0,
         }
     }
 
@@ -191,8 +212,15 @@ impl Engine {
                 line
             });
             self.stats.observations += 1;
-            self.now = self.now.max(observation.cause.time);
+            self.pass(observation.cause.time);
             self.observe(observation, words, line, out);
+        }
+    }
+
+    fn pass(&mut self, time: Time) {
+        self.now = self.now.max(time);
+        if time <= self.wall {
+            self.past = self.past.max(time);
         }
     }
 
@@ -350,19 +378,38 @@ impl Engine {
     /// Once a second: what is old goes, answers of the network are taken, a history that fails is told of in a line
     /// that goes to `out`.
     pub fn tick(&mut self, now: Time, out: &mut Vec<u8>) {
-        self.now = self.now.max(now);
-        self.firsts.tick(now);
-        if self.now.0.saturating_sub(self.aged.0) >= AGE_EVERY {
-            self.aged = self.now;
-            self.outlets.store(Item::FirstSeenAged { before: self.firsts.horizon(self.now) });
-        }
+        self.wall = wall_clock();
+        self.pass(now);
+        self.age();
         if let Some(remote) = &mut self.remote {
             // They stand in its cache from now on.
             while remote.drain().is_some() {}
         }
-        if let Some(why) = self.outlets.storage_failure()
-            && let Some(suppressed) = self.cooldowns.check(STORAGE_FAILURE, &(), self.now, STORAGE_COOLDOWN)
-        {
+        if let Some(why) = self.outlets.storage_failure() {
+            self.tell_storage_failure(why, out);
+        }
+    }
+
+    /// What was not seen for too long goes. One packet with a time that is still to come makes nothing old.
+    fn age(&mut self) {
+        let now = self.past;
+        self.firsts.tick(now);
+        let KnowledgeBounds { values, host_values, anchors, .. } = self.bounds;
+        let (firsts, profiles) = (self.firsts.stats(), self.profiles.stats());
+        let gone = firsts.evicted + profiles.evicted_anchors + profiles.evicted_companions;
+        let (aged, gone_then) = self.aged;
+        // Where much has to go from memory, storage is not to grow without end until the time has come.
+        let many = gone - gone_then >= values.saturating_add(host_values).saturating_add(anchors).max(1) as u64;
+        if many || now.0.saturating_sub(aged.0) >= AGE_EVERY {
+            self.aged = (now, gone);
+            self.outlets.store(Item::FirstSeenAged { before: self.firsts.horizon(now) });
+            let companions = self.profiles.settings().max_companions;
+            self.outlets.store(Item::KnowledgeBounds(KnowledgeBounds { companions, ..self.bounds }));
+        }
+    }
+
+    fn tell_storage_failure(&mut self, why: String, out: &mut Vec<u8>) {
+        if let Some(suppressed) = self.cooldowns.check(STORAGE_FAILURE, &(), self.now, STORAGE_COOLDOWN) {
             self.fired.push(storage_failure(self.now, why, suppressed));
             self.tell(None, out);
         }
@@ -378,12 +425,32 @@ impl Engine {
         }
     }
 
-    /// Hands what has changed of first-seen and profiles to storage.
+    /// Hands what has changed of first-seen and profiles to storage, where it can write.
     pub fn save(&mut self) {
-        if !self.outlets.stores() {
-            return;
+        if self.outlets.stores() && self.outlets.storage_failure().is_none() {
+            self.save_some();
         }
-        for row in self.firsts.drain_dirty(SAVED) {
+    }
+
+    /// Whether there is more.
+    fn save_some(&mut self) -> bool {
+        let lost = self.outlets.knowledge_lost();
+        if lost > self.knowledge_lost {
+            self.knowledge_lost = lost;
+            self.learning_stored = None;
+            self.firsts.store_again();
+            self.profiles.store_again();
+        }
+        if let Some(since) = self.firsts.started().filter(|_| !self.is_replay)
+            && self.learning_stored != Some(since)
+        {
+            self.outlets.store(Item::LearningSince(since));
+            self.learning_stored = Some(since);
+        }
+        let firsts = self.firsts.drain_dirty(SAVED);
+        let pairs = self.profiles.drain_dirty(SAVED);
+        let more = firsts.len() >= SAVED || pairs.len() >= SAVED;
+        for row in firsts {
             let first_seen::Row { method, value, host, first, last, count } = row;
             let approved = self.firsts.was_learning(first);
             self.outlets.store(Item::FirstSeen(storage::FirstSeen {
@@ -396,18 +463,31 @@ impl Engine {
                 approved,
             }));
         }
-        for row in self.profiles.drain_dirty(SAVED) {
+        for row in pairs {
             self.outlets.store(Item::Profile(row));
         }
-        if let Some(since) = self.firsts.started().filter(|_| !self.learning_stored) {
-            self.outlets.store(Item::LearningSince(since));
-            self.learning_stored = true;
+        more
+    }
+
+    /// Hands all that has changed to storage and waits for it to be written; what is lost on the way is tried once
+    /// more. A history that has lost something is told of.
+    fn save_all(&mut self, out: &mut Vec<u8>) {
+        for _ in 0..2 {
+            while self.save_some() {}
+            self.outlets.settle();
+            if self.outlets.knowledge_lost() == self.knowledge_lost {
+                break;
+            }
+        }
+        if let Some(why) = self.outlets.storage_loss() {
+            self.tell_storage_failure(why, out);
         }
     }
 
     /// Tells of the connections that were open to the last, in the order of their last packets, and hands on all that
     /// is left. `write` takes finished lines as they come, and empties what it is given.
     pub fn finish(&mut self, mut write: impl FnMut(&mut Vec<u8>)) {
+        self.outlets.wait_for_storage();
         let mut open = std::mem::take(&mut self.open);
         let tracker = &self.tracker;
         open.sort_by_cached_key(|(id, _)| (tracker.get(*id).map(|record| record.last), *id));
@@ -425,14 +505,16 @@ impl Engine {
                 write(&mut out);
             }
         }
-        write(&mut out);
         // What the shards never told the end of: it was lost on the way.
         while let Some(record) = self.tracker.pop() {
             self.stats.unended += 1;
             self.outlets.ended(record);
         }
-        self.save();
+        if self.outlets.stores() {
+            self.save_all(&mut out);
+        }
         self.flush();
+        write(&mut out);
     }
 
     /// JSON objects that answer a question, a line each.
@@ -489,3 +571,6 @@ fn storage_failure(now: Time, why: String, suppressed: u64) -> Alert {
         suppressed,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use crate::alert::{AlertLine, AlertSinks};
 use crate::attach::AttachServer;
 use crate::event::{Cause, Connection, Ended};
 use crate::sink::{Additions, Context, Filter, Format, Formatter};
-use crate::storage::{Handle, Item};
+use crate::storage::{Handle, Item, Status};
 
 /// Items that go to storage at once, without waiting for the next flush.
 const MANY: usize = 1 << 12;
@@ -38,6 +38,7 @@ pub struct Outlets {
     storage: Option<Handle>,
     attach: Option<Arc<AttachServer>>,
     waits: bool,
+    storage_waits: bool,
     items: Vec<Item>,
     /// Flows that have changed since readers were told.
     changed: HashSet<u64, foldhash::quality::RandomState>,
@@ -102,6 +103,7 @@ impl Outlets {
             storage: None,
             attach: None,
             waits,
+            storage_waits: waits,
             items: Vec::new(),
             changed: HashSet::default(),
             recent: VecDeque::new(),
@@ -184,10 +186,42 @@ impl Outlets {
         self.storage.is_some()
     }
 
+    /// Whether this is a replay, which waits for the ways out.
+    pub(super) const fn waits(&self) -> bool {
+        self.waits
+    }
+
+    fn storage_status(&self) -> Option<Status> {
+        self.storage.as_ref().map(Handle::status)
+    }
+
+    /// Rows of first-seen and profiles that the history has lost.
+    pub(super) fn knowledge_lost(&self) -> u64 {
+        self.storage_status().map_or(0, |status| status.knowledge_lost)
+    }
+
     /// Why the history could not be written, if that is how it stands.
     pub(super) fn storage_failure(&self) -> Option<String> {
-        let status = self.storage.as_ref()?.status();
+        let status = self.storage_status()?;
         status.failing.then(|| status.last_error.unwrap_or_default())
+    }
+
+    /// How much of the history was lost and why, if any was, or if it cannot be written.
+    pub(super) fn storage_loss(&self) -> Option<String> {
+        self.storage_status().filter(|status| status.failing || status.lost() > 0).map(|status| status.loss())
+    }
+
+    /// From now on the history loses nothing for want of room in its queue: nobody waits for the engine any more.
+    pub(super) fn wait_for_storage(&mut self) {
+        self.storage_waits = true;
+    }
+
+    /// Waits until the history has all that it was given, or has given it up.
+    pub(super) fn settle(&mut self) {
+        self.flush_items();
+        if let Some(storage) = &self.storage {
+            storage.settle();
+        }
     }
 
     /// Something to be stored.
@@ -235,7 +269,7 @@ impl Outlets {
         }
         let items = std::mem::take(&mut self.items);
         if let Some(storage) = &self.storage {
-            if self.waits {
+            if self.storage_waits {
                 storage.send(items);
             } else {
                 storage.try_send(items);

@@ -57,6 +57,7 @@ struct OfThreshold {
     ungrouped: u64,
     allowlisted: u64,
     late: u64,
+    restarted: u64,
     fired: u64,
     suppressed: u64,
     evicted: u64,
@@ -87,7 +88,7 @@ pub(super) fn lines(builtin: &Builtin, profiles: &Profiles, rules: &Rules) -> Ve
 }
 
 fn threshold(definition: &Definition, stats: &RuleStats) -> OfThreshold {
-    let RuleStats { matched, ungrouped, allowed, late, fired, suppressed, evicted, groups, bytes } = *stats;
+    let RuleStats { matched, ungrouped, allowed, late, restarted, fired, suppressed, evicted, groups, bytes } = *stats;
     OfThreshold {
         on: match definition.on {
             On::Connection => "connection",
@@ -105,6 +106,7 @@ fn threshold(definition: &Definition, stats: &RuleStats) -> OfThreshold {
         ungrouped,
         allowlisted: allowed,
         late,
+        restarted,
         fired,
         suppressed,
         evicted,

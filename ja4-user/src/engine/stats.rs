@@ -166,12 +166,13 @@ impl Stats {
 
 /// What a rule has done, or all of them.
 fn count_rule(stats: &RuleStats, group: &mut Group) {
-    let RuleStats { matched, ungrouped, allowed, late, fired, suppressed, evicted, groups, bytes } = *stats;
+    let RuleStats { matched, ungrouped, allowed, late, restarted, fired, suppressed, evicted, groups, bytes } = *stats;
     group
         .count("matched", matched)
         .count("ungrouped", ungrouped)
         .count("allowlisted", allowed)
         .count("late", late)
+        .count("restarted", restarted)
         .count("fired", fired)
         .count("suppressed", suppressed)
         .count("evicted", evicted)

@@ -5,9 +5,8 @@ use std::path::Path;
 use ipnet::IpNet;
 use rusqlite::params_from_iter;
 
-use super::lock::Lock;
 use super::reader::Sql;
-use super::{StorageError, columns, reader, schema};
+use super::{StorageError, columns, lock, reader, schema};
 use crate::event::Method;
 
 /// Memory for pages, KiB: this changes few of them.
@@ -55,8 +54,7 @@ pub fn forget(path: &Path, which: &Forget) -> Result<u64, StorageError> {
     if let Err(source) = std::fs::metadata(path) {
         return Err(StorageError::Open { path: path.to_owned(), source });
     }
-    let _lock = Lock::take(path)?;
-    let (database, _) = schema::open(path, CACHE)?;
+    let (_lock, database, _) = lock::open(path, CACHE)?;
     let condition = which.condition();
     let delete = format!(
         "DELETE FROM first_seen WHERE (value, host) IN (

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::anomaly::profile::Row as Pair;
+use crate::anomaly::first_seen;
+use crate::anomaly::profile::{self, Row as Pair};
 use crate::engine::alert::Alert;
 use crate::engine::record::{Record, Seen};
 use crate::event::{FlowIdentity, Method, Time};
@@ -33,10 +34,21 @@ pub enum Item {
     },
     /// When the learning period began.
     LearningSince(Time),
+    /// What is known beyond this, those seen longest ago first, is known no more.
+    KnowledgeBounds(KnowledgeBounds),
     /// A pair of a behaviour profile: takes the place of what was stored of it.
     Profile(Pair),
     /// The run has ended well. The last item of a run.
     RunEnd(RunEnd),
+}
+
+impl Item {
+    /// Whether it says as it stands what is known, and not what has happened: handed over again, it takes the place
+    /// of what was stored.
+    #[must_use]
+    pub const fn is_knowledge(&self) -> bool {
+        matches!(self, Self::FirstSeen(_) | Self::LearningSince(_) | Self::Profile(_))
+    }
 }
 
 /// When a value was seen, and how often.
@@ -56,6 +68,38 @@ pub struct FirstSeen {
     pub count: u64,
     /// Whether it was learnt, so that nobody has to be told of it.
     pub approved: bool,
+}
+
+/// How much of what is known is kept: as much as a sensor that starts has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KnowledgeBounds {
+    /// Values seen network-wide.
+    pub values: usize,
+    /// Values seen at a host.
+    pub host_values: usize,
+    /// Anchors of behaviour profiles.
+    pub anchors: usize,
+    /// Companions of each; those seen least go first.
+    pub companions: usize,
+}
+
+impl KnowledgeBounds {
+    /// What these settings have room for.
+    #[must_use]
+    pub const fn of(first_seen: &first_seen::Settings, profiles: &profile::Settings) -> Self {
+        Self {
+            values: first_seen.max_values,
+            host_values: first_seen.max_host_values,
+            anchors: profiles.max_anchors,
+            companions: profiles.max_companions,
+        }
+    }
+
+    /// Rows of behaviour profiles of one source.
+    #[must_use]
+    pub const fn pairs(&self) -> usize {
+        self.anchors.saturating_mul(self.companions)
+    }
 }
 
 /// A run of the sensor that begins.

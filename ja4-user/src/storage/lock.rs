@@ -1,19 +1,43 @@
 //! One writer a database.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
+
 use super::StorageError;
+use super::schema::{self, Migrated};
 
 /// A lock on `FILE.lock`, by flock(2): the kernel gives it back when the process ends, however it ends. It
-/// holds the process id of who has it. The database itself must not be opened a second time in this
-/// process: closing that would give back the locks of SQLite (fcntl(2), advisory record locking).
+/// holds the process id of who has it. The database itself must not be opened in this process but by SQLite:
+/// closing it would give back the locks of SQLite (fcntl(2), advisory record locking), see
+/// [`schema::may`].
 #[derive(Debug)]
 pub(super) struct Lock {
     _held: File,
+    side: PathBuf,
+    /// The side file was not there before.
+    made: bool,
+}
+
+/// Opens a database to write to it, and nobody else does.
+///
+/// # Errors
+/// Those of [`Lock::take`] and [`schema::open`].
+pub(super) fn open(path: &Path, cache: u32) -> Result<(Lock, Connection, Option<Migrated>), StorageError> {
+    let lock = Lock::take(path)?;
+    match schema::open(path, cache) {
+        Ok((database, migrated)) => Ok((lock, database, migrated)),
+        Err(error) => {
+            if matches!(error, StorageError::NotADatabase(_) | StorageError::Foreign(_)) {
+                lock.withdraw();
+            }
+            Err(error)
+        }
+    }
 }
 
 impl Lock {
@@ -21,15 +45,16 @@ impl Lock {
     ///
     /// # Errors
     /// If another process has it, or the side file cannot be written.
-    pub(super) fn take(database: &Path) -> Result<Self, StorageError> {
+    fn take(database: &Path) -> Result<Self, StorageError> {
         let side = side_file(database);
+        let made = !side.exists();
         let unusable = |source| StorageError::Open { path: side.clone(), source };
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(false)
-            .mode(super::schema::MODE)
+            .mode(schema::MODE)
             .open(&side)
             .map_err(unusable)?;
         match file.try_lock() {
@@ -45,7 +70,15 @@ impl Lock {
         // A full disk has no room for the id; the lock holds all the same.
         let _written =
             file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _held: file })
+        Ok(Self { _held: file, side, made })
+    }
+
+    /// Gives the lock of a file back that turns out to be no database of ours: nothing stays beside it.
+    fn withdraw(self) {
+        if self.made {
+            // Who has opened it meanwhile finds the same as we did.
+            let _removed = fs::remove_file(&self.side);
+        }
     }
 }
 

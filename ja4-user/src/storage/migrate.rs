@@ -48,7 +48,8 @@ pub(super) fn from_v1(database: &Connection, version_2: &str, migrated: &mut Mig
     table(database, "first_seen_v1", migrated, first_seen)?;
     table(database, "alerts", migrated, alert)?;
     database.execute_batch(
-        "DROP TABLE temp.carried;
+        "UPDATE sensor SET learning_since = (SELECT min(first) FROM first_seen);
+         DROP TABLE temp.carried;
          DROP TABLE runs; DROP TABLE connections; DROP TABLE fingerprints; DROP TABLE first_seen_v1; DROP TABLE alerts;",
     )
 }

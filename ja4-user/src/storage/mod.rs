@@ -36,11 +36,12 @@ mod migrate;
 mod retention;
 mod rows;
 mod status;
+mod trim;
 mod values;
 mod whole;
 
 pub use self::error::StorageError;
-pub use self::item::{FirstSeen, Item, Run, RunEnd};
+pub use self::item::{FirstSeen, Item, KnowledgeBounds, Run, RunEnd};
 pub use self::reader::{Diff, DiffOptions, Filter, Reader, Window};
 pub use self::schema::Migrated;
 pub use self::status::Status;

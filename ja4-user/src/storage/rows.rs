@@ -6,6 +6,7 @@ use super::columns::{self, EACH, Octets, SPAN_OPEN, integer, method_number};
 use super::events::Events;
 use super::item::{FirstSeen, Item, RunEnd};
 use super::live::{Connections, Live};
+use super::trim;
 use super::values::{Table, Values};
 use super::whole::{self, Whole};
 use crate::anomaly::profile::Row as Pair;
@@ -124,6 +125,7 @@ impl Rows {
                         .prepare_cached("DELETE FROM first_seen WHERE last < ?1")?
                         .execute([columns::time(*before)])?;
                 }
+                Item::KnowledgeBounds(bounds) => trim::trim(database, bounds)?,
                 Item::LearningSince(since) => {
                     database
                         .prepare_cached("UPDATE sensor SET learning_since = ?1")?

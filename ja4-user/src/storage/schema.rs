@@ -1,11 +1,12 @@
 //! What a database looks like: its mark, its version, and the way up from older versions.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::unistd::AccessFlags;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::{StorageError, migrate};
@@ -51,12 +52,25 @@ pub struct Migrated {
 /// # Errors
 /// If it cannot be made or written to.
 pub(super) fn create(path: &Path) -> Result<(), StorageError> {
-    let made = OpenOptions::new().append(true).create(true).mode(MODE).open(path);
+    let made = match may(path, AccessFlags::R_OK | AccessFlags::W_OK) {
+        // Nobody has it open, so there is no lock to be lost by closing it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            OpenOptions::new().append(true).create(true).mode(MODE).open(path).map(drop)
+        }
+        may => may,
+    };
     match made {
-        Ok(_) => Ok(()),
+        Ok(()) => Ok(()),
         Err(error) if is_read_only(&error) => Err(StorageError::ReadOnly(path.to_owned())),
         Err(source) => Err(StorageError::Open { path: path.to_owned(), source }),
     }
+}
+
+/// Whether this process may do that with a file. It is not opened for it: closing it again would give back every
+/// lock that SQLite holds on it in this process (fcntl(2), advisory record locking).
+pub(super) fn may(path: &Path, what: AccessFlags) -> io::Result<()> {
+    nix::unistd::eaccess(path, what)?;
+    if path.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
 }
 
 fn is_read_only(error: &io::Error) -> bool {
@@ -153,10 +167,10 @@ pub(super) fn explain(path: &Path, source: rusqlite::Error) -> StorageError {
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => StorageError::NotADatabase(owned),
         Some(ErrorCode::ReadOnly) => StorageError::ReadOnly(owned),
-        Some(ErrorCode::CannotOpen) => match fs::File::open(path) {
+        Some(ErrorCode::CannotOpen) => match may(path, AccessFlags::R_OK) {
             Err(source) => StorageError::Open { path: owned, source },
             // The file can be read; what SQLite wants to make beside it cannot be made.
-            Ok(_) => StorageError::ReadOnly(owned),
+            Ok(()) => StorageError::ReadOnly(owned),
         },
         _ => StorageError::Sqlite { path: owned, source },
     }

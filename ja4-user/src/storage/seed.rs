@@ -5,8 +5,7 @@ use std::path::Path;
 use rusqlite::{TransactionBehavior, params};
 
 use super::columns::integer;
-use super::lock::Lock;
-use super::{StorageError, columns, schema};
+use super::{StorageError, columns, lock, schema};
 use crate::anomaly::profile::Row;
 
 /// Memory for pages, KiB.
@@ -21,8 +20,7 @@ const CACHE: u32 = 64 << 10;
 /// If the file cannot be used, or another process writes to it. Then nothing has changed.
 pub fn seed(path: &Path, rows: impl IntoIterator<Item = Row>) -> Result<u64, StorageError> {
     schema::create(path)?;
-    let _lock = Lock::take(path)?;
-    let (mut database, _) = schema::open(path, CACHE)?;
+    let (_lock, mut database, _) = lock::open(path, CACHE)?;
     let merge = || {
         let change = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut changed = 0;

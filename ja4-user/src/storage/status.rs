@@ -1,8 +1,9 @@
 //! What the writer has done, for statistics and alerts.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
+use super::item::Item;
 use crate::sink::Group;
 
 /// Counters of a writer, as they stand.
@@ -24,6 +25,8 @@ pub struct Status {
     pub rows_lost: u64,
     /// Items that found the queue full.
     pub rows_dropped: u64,
+    /// Of both, those of what is known ([`Item::is_knowledge`]): who knows it may hand it over again.
+    pub knowledge_lost: u64,
     /// Connections that retention has removed.
     pub expired_connections: u64,
     /// Fingerprints that retention has removed.
@@ -39,6 +42,19 @@ pub struct Status {
 }
 
 impl Status {
+    /// Items that were not stored.
+    #[must_use]
+    pub const fn lost(&self) -> u64 {
+        self.rows_lost + self.rows_dropped
+    }
+
+    /// The same in words, with the newest error: `12 rows were lost: database or disk is full`.
+    #[must_use]
+    pub fn loss(&self) -> String {
+        let why = self.last_error.as_deref().unwrap_or("there were more than it could take");
+        format!("{} rows were lost: {why}", self.lost())
+    }
+
     /// As a group of a `stats` event.
     #[must_use]
     pub fn group(&self) -> Group {
@@ -79,9 +95,12 @@ pub(super) struct Counters {
     pub(super) flush_failures: AtomicU64,
     pub(super) rows_lost: AtomicU64,
     pub(super) rows_dropped: AtomicU64,
+    knowledge_lost: AtomicU64,
     pub(super) expired_connections: AtomicU64,
     pub(super) expired_fingerprints: AtomicU64,
     pub(super) expired_alerts: AtomicU64,
+    /// Who waits for the writer.
+    waiting: AtomicUsize,
     failing: AtomicBool,
     last_error: Mutex<Option<String>>,
 }
@@ -97,6 +116,21 @@ impl Counters {
         self.failing.store(false, Relaxed);
     }
 
+    /// These items are not stored, whatever was counted for it.
+    pub(super) fn not_stored<'a>(&self, lost: impl Iterator<Item = &'a Item>) {
+        self.knowledge_lost.fetch_add(lost.filter(|item| item.is_knowledge()).count() as u64, Relaxed);
+    }
+
+    /// Somebody waits for the writer as long as it is held.
+    pub(super) fn waits(&self) -> Waits<'_> {
+        self.waiting.fetch_add(1, Relaxed);
+        Waits(&self.waiting)
+    }
+
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.waiting.load(Relaxed) > 0
+    }
+
     pub(super) fn status(&self, queued: usize) -> Status {
         let Self { connections, fingerprints, alerts, knowledge, commits, .. } = self;
         Status {
@@ -108,6 +142,7 @@ impl Counters {
             flush_failures: self.flush_failures.load(Relaxed),
             rows_lost: self.rows_lost.load(Relaxed),
             rows_dropped: self.rows_dropped.load(Relaxed),
+            knowledge_lost: self.knowledge_lost.load(Relaxed),
             expired_connections: self.expired_connections.load(Relaxed),
             expired_fingerprints: self.expired_fingerprints.load(Relaxed),
             expired_alerts: self.expired_alerts.load(Relaxed),
@@ -115,5 +150,14 @@ impl Counters {
             failing: self.failing.load(Relaxed),
             last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
+    }
+}
+
+/// Somebody waits.
+pub(super) struct Waits<'a>(&'a AtomicUsize);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }

@@ -16,7 +16,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
 use super::StorageError;
 use super::columns::{self, EACH, SPAN_LONG, SPAN_OPEN, SPANS};
 use super::item::{Item, Run};
-use super::lock::Lock;
+use super::lock::{self, Lock};
 use super::retention::Keeper;
 pub use super::retention::Retention;
 use super::rows::{Rows, Written, json_list};
@@ -70,10 +70,19 @@ impl Default for Options {
     }
 }
 
+/// What comes through the queue.
+#[derive(Debug)]
+enum Message {
+    /// Rows.
+    Rows(Vec<Item>),
+    /// Somebody waits for everything before it. It is told by letting go of this.
+    Mark { _told: Sender<()> },
+}
+
 /// The sending end of a writer's queue.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    sender: Sender<Vec<Item>>,
+    sender: Sender<Message>,
     counters: Arc<Counters>,
 }
 
@@ -82,8 +91,10 @@ impl Handle {
     pub fn try_send(&self, batch: Vec<Item>) -> bool {
         let mut taken = true;
         for part in parts(batch) {
-            if let Err(TrySendError::Full(part) | TrySendError::Disconnected(part)) = self.sender.try_send(part) {
-                self.counters.rows_dropped.fetch_add(part.len() as u64, Ordering::Relaxed);
+            if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) =
+                self.sender.try_send(Message::Rows(part))
+            {
+                self.dropped(&lost);
                 taken = false;
             }
         }
@@ -92,10 +103,28 @@ impl Handle {
 
     /// Hands a batch over and waits for room. The writer makes room even where the database takes nothing.
     pub fn send(&self, batch: Vec<Item>) {
+        let _waits = self.counters.waits();
         for part in parts(batch) {
-            if let Err(lost) = self.sender.send(part) {
-                self.counters.rows_dropped.fetch_add(lost.into_inner().len() as u64, Ordering::Relaxed);
+            if let Err(lost) = self.sender.send(Message::Rows(part)) {
+                self.dropped(&lost.into_inner());
             }
+        }
+    }
+
+    /// Waits until all that was handed over before is written, or given up: for as long as [`Options::patience`]
+    /// says where the database takes nothing.
+    pub fn settle(&self) {
+        let _waits = self.counters.waits();
+        let (told, reached) = bounded(0);
+        if self.sender.send(Message::Mark { _told: told }).is_ok() {
+            let _nothing = reached.recv();
+        }
+    }
+
+    fn dropped(&self, lost: &Message) {
+        if let Message::Rows(lost) = lost {
+            self.counters.rows_dropped.fetch_add(lost.len() as u64, Ordering::Relaxed);
+            self.counters.not_stored(lost.iter());
         }
     }
 
@@ -133,8 +162,7 @@ impl Writer {
     /// If the file cannot be used, or another process writes to it.
     pub fn start(path: &Path, options: Options, run: &Run) -> Result<(Handle, Self), StorageError> {
         schema::create(path)?;
-        let lock = Lock::take(path)?;
-        let (mut database, migrated) = schema::open(path, options.cache)?;
+        let (lock, mut database, migrated) = lock::open(path, options.cache)?;
         let failed = |source| schema::explain(path, source);
         let (next, newest) = recover(&mut database).map_err(failed)?;
         let run = begin(&database, run).map_err(failed)?;
@@ -225,7 +253,7 @@ struct AtWork {
     database: Connection,
     rows: Rows,
     keeper: Keeper,
-    queue: Receiver<Vec<Item>>,
+    queue: Receiver<Message>,
     options: Options,
     counters: Arc<Counters>,
     stop: Arc<AtomicBool>,
@@ -236,42 +264,63 @@ struct AtWork {
     _lock: Lock,
 }
 
+/// What is one transaction; empty if nothing came for a while.
+#[derive(Default)]
+struct Gathered {
+    batches: Vec<Vec<Item>>,
+    items: usize,
+    /// Who waits for it.
+    marks: Vec<Message>,
+}
+
+impl Gathered {
+    /// Whether more may come.
+    fn add(&mut self, message: Message) -> bool {
+        match message {
+            Message::Rows(batch) => {
+                self.items += batch.len();
+                self.batches.push(batch);
+            }
+            mark @ Message::Mark { .. } => self.marks.push(mark),
+        }
+        self.items < MAX_TRANSACTION && self.marks.is_empty()
+    }
+}
+
 impl AtWork {
     fn run(mut self) {
-        while let Some(batches) = self.gather() {
+        while let Some(Gathered { batches, marks, .. }) = self.gather() {
             if !batches.is_empty() {
                 self.flush(&batches);
             }
+            drop(marks);
             if batches.is_empty() || self.kept.elapsed() >= self.options.flush_after {
                 self.keep();
             }
         }
     }
 
-    /// What is one transaction; empty if nothing came for a while, `None` if nothing will come any more.
-    fn gather(&self) -> Option<Vec<Vec<Item>>> {
+    /// `None`: nothing will come any more.
+    fn gather(&self) -> Option<Gathered> {
+        let mut gathered = Gathered::default();
         let first = match self.queue.recv_timeout(if self.stopping() { Duration::ZERO } else { self.pause() }) {
             Ok(first) => first,
             Err(RecvTimeoutError::Timeout) if self.stopping() => return None,
-            Err(RecvTimeoutError::Timeout) => return Some(Vec::new()),
+            Err(RecvTimeoutError::Timeout) => return Some(gathered),
             Err(RecvTimeoutError::Disconnected) => return None,
         };
         let deadline = Instant::now() + self.options.flush_after;
-        let mut items = first.len();
-        let mut batches = vec![first];
-        while items < MAX_TRANSACTION {
+        let mut goes_on = gathered.add(first);
+        while goes_on {
             let left = deadline.saturating_duration_since(Instant::now());
             // In short waits, so that the end of a run need not wait.
             match self.queue.recv_timeout(if self.stopping() { Duration::ZERO } else { left.min(LOOK) }) {
-                Ok(batch) => {
-                    items += batch.len();
-                    batches.push(batch);
-                }
+                Ok(more) => goes_on = gathered.add(more),
                 Err(RecvTimeoutError::Timeout) if !left.is_zero() && !self.stopping() => {}
                 Err(_) => break,
             }
         }
-        Some(batches)
+        Some(gathered)
     }
 
     fn pause(&self) -> Duration {
@@ -302,6 +351,7 @@ impl AtWork {
             if !self.wait(wait, since) {
                 let items = batches.iter().map(Vec::len).sum::<usize>() as u64;
                 self.counters.rows_lost.fetch_add(items, Ordering::Relaxed);
+                self.counters.not_stored(batches.iter().flatten());
                 return;
             }
             wait = (wait * 2).min(LONGEST_WAIT);
@@ -312,7 +362,7 @@ impl AtWork {
     fn wait(&self, wait: Duration, failing_since: Instant) -> bool {
         let until = Instant::now() + wait;
         loop {
-            let patient = if self.options.senders_wait || self.stopping() {
+            let patient = if self.options.senders_wait || self.stopping() || self.counters.is_waited_for() {
                 failing_since.elapsed() < self.options.patience
             } else {
                 !self.queue.is_full()
@@ -331,6 +381,7 @@ impl AtWork {
             if let Err(error) = self.transact(std::iter::once(item)) {
                 self.counters.failed(&error);
                 self.counters.rows_lost.fetch_add(1, Ordering::Relaxed);
+                self.counters.not_stored(std::iter::once(item));
             }
         }
         self.counters.works();

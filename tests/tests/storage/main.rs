@@ -8,9 +8,11 @@
 )]
 
 mod answers;
+mod knowledge;
 mod migration;
 mod retention;
 mod samples;
+mod sensor;
 mod storms;
 mod trouble;
 

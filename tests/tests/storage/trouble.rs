@@ -43,7 +43,7 @@ fn account(path: &Path, sent: u64, status: &Status) {
 }
 
 /// A thread with mounts of its own, and a small file system in memory to work on.
-fn on_a_small_disk(megabytes: u32, work: impl FnOnce(&Path) + Send + 'static) {
+pub(crate) fn on_a_small_disk(megabytes: u32, work: impl FnOnce(&Path) + Send + 'static) {
     let thread = thread::spawn(move || {
         unshare(CloneFlags::CLONE_NEWNS).unwrap();
         let folder = TempDir::new().unwrap();

@@ -92,6 +92,7 @@ impl Entries {
             entry.first = now;
             entry.count = 0;
         }
+        entry.first = entry.first.min(now);
         entry.count += 1;
         entry.last = entry.last.max(now);
         if !entry.dirty {
@@ -132,12 +133,14 @@ impl Entries {
         }
     }
 
-    /// Forgets at most `max` entries that are too old.
+    /// Forgets at most `max` entries that are too old. One whose last time is still to come, after a wrong time stamp
+    /// say, is passed by, so that those behind it grow old.
     pub(super) fn age(&mut self, now: Time, max: usize, gone: &mut Vec<Row>) {
         for _ in 0..max {
             // Times come nearly in order, so the one used longest ago is nearly the oldest.
             match self.held.oldest() {
                 Some((_, entry)) if now.0.saturating_sub(entry.last.0) > self.keep => {}
+                Some((_, entry)) if entry.last > now => return self.held.oldest_to_back(),
                 _ => return,
             }
             let old = self.held.pop();
@@ -151,6 +154,16 @@ impl Entries {
             self.bytes -= key.value.len();
             if entry.dirty {
                 gone.push(row(&key, &entry));
+            }
+        }
+    }
+
+    /// Storage may have lost what it was given: all of it is dirty.
+    pub(super) fn store_again(&mut self) {
+        for (key, entry) in self.held.iter_mut() {
+            if !entry.dirty {
+                entry.dirty = true;
+                self.dirty.push_back(key.clone());
             }
         }
     }

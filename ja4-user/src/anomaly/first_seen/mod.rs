@@ -35,7 +35,12 @@ pub struct Settings {
     pub methods: Methods,
     /// Methods whose values are looked at per local host.
     pub host_methods: Methods,
-    /// From the sensor's first start: for this long everything is approved. 0: nothing is.
+    /// For this long everything is approved. 0: nothing is. The time is that of packets.
+    ///
+    /// A live sensor learns from its first packet on; its database keeps when that was, for the next start. A replay
+    /// learns from the first packet of its capture, or from what its database has seen first or learnt, if that is
+    /// earlier; it leaves the values that it has seen in the database, but no word on the learning period: what a
+    /// replay has learnt takes nothing from a live sensor's time.
     pub learning: Span,
     /// A value that nobody showed for longer than this is forgotten, and first seen again.
     pub forget_after: Span,
@@ -129,8 +134,8 @@ pub struct FirstSeen {
 }
 
 impl FirstSeen {
-    /// Nothing seen yet. `started` is when the learning period began, as stored; `None`: it begins with the first
-    /// event, or when the earliest row of [`Self::load`] was first seen.
+    /// Nothing seen yet. `started` is when the learning period began, as stored; `None`, or later than that: it begins
+    /// with the earliest event.
     #[must_use]
     pub fn new(settings: &Settings, locals: Locals, started: Option<Time>) -> Self {
         let Settings { max_values, max_host_values, max_bytes, .. } = *settings;
@@ -152,13 +157,10 @@ impl FirstSeen {
     /// newest last: where there are too many, the first ones go. What is as old as `forget_after` may be left out,
     /// see [`Self::horizon`]. A stored row is not stored again until it is seen.
     pub fn load(&mut self, rows: impl IntoIterator<Item = Row>) {
-        let mut earliest = None;
         for row in rows {
-            earliest = Some(earliest.map_or(row.first, |time: Time| time.min(row.first)));
             let entries = if row.host.is_some() { &mut self.hosts } else { &mut self.network };
             entries.load(row);
         }
-        self.started = self.started.or(earliest);
     }
 
     /// Takes note of a value. `host` is the address that showed it; it counts if it is local. Of any number of
@@ -170,7 +172,10 @@ impl FirstSeen {
         if !on_network && host.is_none() {
             return Sighting::default();
         }
-        let learning = now.0.saturating_sub(self.started.get_or_insert(now).0) < self.learning;
+        // A stored time that is still to come is of another clock, or of other packets.
+        let started = self.started.map_or(now, |started| started.min(now));
+        self.started = Some(started);
+        let learning = now.0.saturating_sub(started.0) < self.learning;
         let mut sighting = Sighting { learning, ..Sighting::default() };
         let Self { network, hosts, waiting, .. } = self;
         let shared = KeyRef { method, host: None, value };
@@ -238,6 +243,12 @@ impl FirstSeen {
         self.network.drain(max, &mut rows);
         self.hosts.drain(max, &mut rows);
         rows
+    }
+
+    /// Storage may have lost what it was given: [`Self::drain_dirty`] gives all that is held again.
+    pub fn store_again(&mut self) {
+        self.network.store_again();
+        self.hosts.store_again();
     }
 
     /// What is known of a value. Not a sighting.

@@ -89,16 +89,49 @@ fn a_restart_neither_forgets_nor_learns_anew() {
     let mut before = first_seen(&settings(60));
     before.check(Method::Ja4, JA4, host(1), at(1000));
     let rows = drain(&mut before);
-    for started in [before.started(), None] {
-        let mut after = FirstSeen::new(&settings(60), Locals::default(), started);
-        after.load(rows.clone());
-        assert_eq!(drain(&mut after), []);
-        assert!(!after.check(Method::Ja4, JA4, host(1), at(1070)).first);
-        assert!(after.check(Method::Ja4, "another", host(1), at(1070)).first);
-        let row = after.get(Method::Ja4, JA4, None).unwrap();
-        assert_eq!((row.first, row.last, row.count), (at(1000), at(1070), 2));
-        assert_eq!(after.started(), Some(at(1000)));
+    let mut after = FirstSeen::new(&settings(60), Locals::default(), before.started());
+    after.load(rows.clone());
+    assert_eq!(drain(&mut after), []);
+    assert!(!after.check(Method::Ja4, JA4, host(1), at(1070)).first);
+    assert!(after.check(Method::Ja4, "another", host(1), at(1070)).first);
+    let row = after.get(Method::Ja4, JA4, None).unwrap();
+    assert_eq!((row.first, row.last, row.count), (at(1000), at(1070), 2));
+    assert_eq!(after.started(), Some(at(1000)));
+}
+
+#[test]
+fn what_comes_from_before_the_learning_period_has_one_of_its_own() {
+    let mut seen = FirstSeen::new(&settings(60), Locals::default(), Some(at(100_000)));
+    assert!(seen.check(Method::Ja4, "a", None, at(1000)).learning);
+    assert!(seen.check(Method::Ja4, "b", None, at(1059)).learning);
+    assert!(seen.check(Method::Ja4, "c", None, at(1060)).first);
+    assert_eq!(seen.started(), Some(at(1000)));
+}
+
+#[test]
+fn a_time_that_is_still_to_come_keeps_nothing_else_from_growing_old() {
+    let mut seen = first_seen(&settings(0));
+    seen.check(Method::Ja4, "bogus", None, at(9_000_000));
+    seen.check(Method::Ja4, "old", None, at(1000));
+    seen.tick(at(1200));
+    seen.tick(at(1200));
+    assert!(seen.get(Method::Ja4, "old", None).is_none());
+    assert!(seen.get(Method::Ja4, "bogus", None).is_some());
+    // Seen at its true time, it was first seen then.
+    seen.check(Method::Ja4, "bogus", None, at(1201));
+    assert_eq!(seen.get(Method::Ja4, "bogus", None).unwrap().first, at(1201));
+}
+
+#[test]
+fn what_storage_has_lost_is_given_again() {
+    let mut seen = first_seen(&settings(0));
+    for number in 0..20 {
+        seen.check(Method::Ja4, &number.to_string(), host(1), at(number));
     }
+    let rows = drain(&mut seen);
+    seen.check(Method::Ja4, "19", host(1), at(19));
+    seen.store_again();
+    assert_eq!((rows.len(), drain(&mut seen).len(), drain(&mut seen).len()), (40, 40, 0));
 }
 
 #[test]

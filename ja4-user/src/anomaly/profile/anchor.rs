@@ -144,6 +144,14 @@ impl Anchor {
         }
     }
 
+    /// All of it is to be stored.
+    pub(super) fn soil(&mut self) {
+        self.dirty = true;
+        for companion in &mut self.companions {
+            companion.tallies_mut().for_each(|(_, tally)| tally.dirty = tally.count > 0);
+        }
+    }
+
     /// Lets go of the companion seen least, of these the one seen longest ago. Gives its dirty rows.
     pub(super) fn evict(&mut self, key: &Key, sources: &[Arc<str>]) -> Vec<Row> {
         let least = self.companions.iter().enumerate().min_by_key(|(_, companion)| {

@@ -308,6 +308,15 @@ impl Profiles {
         rows
     }
 
+    /// Storage may have lost what it was given: [`Self::drain_dirty`] gives all that is held again.
+    pub fn store_again(&mut self) {
+        self.dirty.clear();
+        for (key, anchor) in self.anchors.iter_mut() {
+            anchor.soil();
+            self.dirty.push_back(key.clone());
+        }
+    }
+
     /// Every row held, of every source.
     pub fn rows(&self) -> impl Iterator<Item = Row> {
         self.anchors.iter().flat_map(|(key, anchor)| anchor.rows(key, &self.sources))

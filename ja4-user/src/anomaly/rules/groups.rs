@@ -22,6 +22,10 @@ impl Default for Bounds {
     }
 }
 
+/// What comes further behind a window than this, nanoseconds, is of a clock that was set back: shards are never that
+/// far out of step.
+const OUT_OF_STEP: u64 = 60_000_000_000;
+
 /// What a group costs beside its window's memory: key, links of the list, a slot of the index.
 const GROUP_BYTES: usize = size_of::<(u64, Group)>() + 2 * size_of::<usize>() + 2 * (size_of::<usize>() + 1);
 
@@ -45,6 +49,8 @@ pub(super) struct Groups {
     bytes: usize,
     /// Groups that had to go while their window or their quiet time lasted.
     evicted: u64,
+    /// Groups that began anew as the clock was set back.
+    restarted: u64,
 }
 
 #[derive(Debug)]
@@ -69,11 +75,16 @@ impl Groups {
         self.evicted
     }
 
+    pub(super) fn restarted(&self) -> u64 {
+        self.restarted
+    }
+
     /// Takes an event of a group in.
     ///
     /// Shards are not in step. An event that comes after a newer one of its group counts at that one's time,
     /// so the window is too long or too short by as much as the event is late. What is late by a window or
-    /// more does not count.
+    /// more does not count. What is late by [`OUT_OF_STEP`] on top is not late: the clock was set back, or the newest
+    /// time was a wrong one, and the group begins anew, or it would be deaf until that time comes again.
     pub(super) fn add(&mut self, shape: &Shape, cooldown: u64, most: usize, key: u64, event: (u64, u64)) -> Outcome {
         let (time, what) = event;
         if !self.map.contains_key(&key) {
@@ -85,11 +96,16 @@ impl Groups {
         let Some(group) = self.map.to_back(&key) else {
             return Outcome::Below;
         };
+        let before = group.window.bytes();
+        if group.is_ahead(shape, time) {
+            // What was kept back is told with the next alert.
+            *group = Group { window: Window::new(shape), newest: time, quiet_until: 0, suppressed: group.suppressed };
+            self.restarted += 1;
+        }
         if time.saturating_add(shape.length) <= group.newest {
             return Outcome::Late;
         }
         group.newest = group.newest.max(time);
-        let before = group.window.bytes();
         let measured = group.window.add(shape, group.newest, what);
         self.bytes = (self.bytes + group.window.bytes()).saturating_sub(before);
         if measured == Measured::Below {
@@ -128,7 +144,13 @@ impl Groups {
 impl Group {
     /// Whether its window or its quiet time lasts.
     fn matters(&self, shape: &Shape, time: u64) -> bool {
-        self.newest.saturating_add(shape.length) > time || self.quiet_until > time
+        let lasts = self.newest.saturating_add(shape.length) > time || self.quiet_until > time;
+        lasts && !self.is_ahead(shape, time)
+    }
+
+    /// Whether it has seen a time that this one cannot just be late against.
+    fn is_ahead(&self, shape: &Shape, time: u64) -> bool {
+        time.saturating_add(shape.length).saturating_add(OUT_OF_STEP) <= self.newest
     }
 }
 
@@ -217,7 +239,65 @@ mod tests {
         assert_eq!(fires(add(&mut groups, 1, 150)), Some(0));
     }
 
+    #[test]
+    fn a_clock_set_back_makes_no_group_deaf() {
+        let mut groups = Groups::default();
+        let (before, after) = (10 * OUT_OF_STEP, 5 * OUT_OF_STEP);
+        for time in [before, before + 1, before + 2] {
+            add(&mut groups, 1, time);
+        }
+        assert_eq!(add(&mut groups, 1, before + 3), Outcome::Quiet);
+        let outcomes = [after, after + 1, after + 2].map(|time| add(&mut groups, 1, time));
+        assert_eq!(outcomes[..2], [Outcome::Below, Outcome::Below], "the window is empty");
+        assert_eq!(fires(outcomes[2]), Some(1), "nor is it quiet");
+        assert_eq!(add(&mut groups, 1, after + 3), Outcome::Quiet, "it is now");
+        assert_eq!(groups.restarted(), 1);
+        let windows: usize = groups.map.values().map(|group| group.window.bytes()).sum();
+        assert_eq!(groups.bytes(), GROUP_BYTES + windows);
+    }
+
+    #[test]
+    fn one_wrong_time_stamp_makes_no_group_deaf() {
+        let mut groups = Groups::default();
+        for time in [OUT_OF_STEP, u64::MAX, OUT_OF_STEP + 1, OUT_OF_STEP + 2] {
+            assert_eq!(add(&mut groups, 1, time), Outcome::Below);
+        }
+        assert_eq!(fires(add(&mut groups, 1, OUT_OF_STEP + 3)), Some(0));
+        // Nor does a group whose newest time was wrong take room from others for ever.
+        add(&mut groups, 2, u64::MAX);
+        add(&mut groups, 1, 2 * OUT_OF_STEP);
+        add(&mut groups, 3, 2 * OUT_OF_STEP);
+        assert_eq!((groups.len(), groups.evicted()), (2, 0));
+    }
+
     proptest! {
+        /// Set back by more than shards are ever out of step, a window starts over, and is then what one that has
+        /// never seen anything else is.
+        #[test]
+        fn after_a_clock_was_set_back_a_group_is_as_a_new_one(
+            needed in 1usize..8,
+            before in prop::collection::vec(0u64..60, 1..100),
+            after in prop::collection::vec(0u64..60, 1..100),
+        ) {
+            let shape = Shape { needed, ..SHAPE };
+            let (mut old, mut new) = (Groups::default(), Groups::default());
+            let mut clock = 3 * OUT_OF_STEP;
+            for step in before {
+                clock += step;
+                old.add(&shape, 500, 4, 1, (clock, 0));
+            }
+            clock = OUT_OF_STEP;
+            for step in after {
+                clock += step;
+                let outcomes = [&mut old, &mut new].map(|groups| match groups.add(&shape, 500, 4, 1, (clock, 0)) {
+                    Outcome::Fires { measured, .. } => Outcome::Fires { measured, suppressed: 0 },
+                    other => other,
+                });
+                prop_assert_eq!(outcomes[0], outcomes[1]);
+            }
+            prop_assert_eq!((old.restarted(), new.restarted()), (1, 0));
+        }
+
         /// Late by at most D, a window is at most D too long or too short.
         #[test]
         fn events_out_of_step_blur_a_window_by_as_much_as_they_are_late(

@@ -144,7 +144,9 @@ impl Sensor {
             let mut stats = self.gather(modes)?;
             let Self { lines, writer, ways, context, mut formatter, .. } = self;
             let ended = tokio::task::spawn_blocking(move || {
-                ways.finish(&context, wall_clock(), &mut stats);
+                if let Some(loss) = ways.finish(&context, wall_clock(), &mut stats) {
+                    eprintln!("ja4sensor: {loss}");
+                }
                 stats
             });
             let mut line = Vec::new();

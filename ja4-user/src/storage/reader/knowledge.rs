@@ -8,7 +8,21 @@ use super::stored::{Columns, StoredRun, strings};
 use crate::anomaly::profile::{self, Pair};
 use crate::event::Time;
 use crate::storage::forget::Forget;
-use crate::storage::{FirstSeen, StorageError};
+use crate::storage::trim::limit;
+use crate::storage::{FirstSeen, KnowledgeBounds, StorageError};
+
+/// Columns that [`first_seen`] wants, and where they are.
+const FIRST_SEEN: &str = "v.method, v.value, s.host, s.first, s.last, s.count, s.approved
+    FROM first_seen s JOIN fingerprint_value v ON v.id = s.value";
+
+/// `None`: of a method that this program does not know.
+fn first_seen(row: &Row<'_>) -> rusqlite::Result<Option<FirstSeen>> {
+    let mut of = Columns::from(row, 0);
+    let (method, value, host) = (of.method()?, of.text()?, of.address()?);
+    let (first, last, count, approved) = (of.time()?, of.time()?, of.count()?, of.flag()?);
+    let known = method.zip(value);
+    Ok(known.map(|(method, value)| FirstSeen { method, value: value.into(), host, first, last, count, approved }))
+}
 
 impl Reader {
     /// What was seen, network-wide and by host, as far as it is asked for; what was seen last comes first.
@@ -17,27 +31,28 @@ impl Reader {
     /// If the time is over, or the file is damaged.
     pub fn first_seen(&self, which: &Forget) -> Result<Vec<FirstSeen>, StorageError> {
         let condition = which.condition();
-        let select = format!(
-            "SELECT v.method, v.value, s.host, s.first, s.last, s.count, s.approved
-             FROM first_seen s JOIN fingerprint_value v ON v.id = s.value WHERE {} ORDER BY s.last DESC",
-            condition.text
-        );
-        let all = self.collect(&select, condition.values, |row| {
-            let mut of = Columns::from(row, 0);
-            let (method, value, host) = (of.method()?, of.text()?, of.address()?);
-            let (first, last, count, approved) = (of.time()?, of.time()?, of.count()?, of.flag()?);
-            let known = method.zip(value);
-            Ok(known.map(|(method, value)| FirstSeen {
-                method,
-                value: value.into(),
-                host,
-                first,
-                last,
-                count,
-                approved,
-            }))
-        })?;
+        let select = format!("SELECT {FIRST_SEEN} WHERE {} ORDER BY s.last DESC", condition.text);
+        let all = self.collect(&select, condition.values, first_seen)?;
         Ok(all.into_iter().flatten().collect())
+    }
+
+    /// What a sensor that starts has room for of what was seen: network-wide, then by host; of each, what was seen
+    /// last comes last.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn newest_first_seen(&self, bounds: &KnowledgeBounds) -> Result<Vec<FirstSeen>, StorageError> {
+        let mut all = Vec::new();
+        for (of_host, most) in [(false, bounds.values), (true, bounds.host_values)] {
+            let select = format!(
+                "SELECT {FIRST_SEEN} WHERE (length(s.host) > 0) = {} ORDER BY s.last DESC LIMIT {}",
+                u8::from(of_host),
+                limit(most)
+            );
+            let newest = self.collect(&select, Vec::new(), first_seen)?;
+            all.extend(newest.into_iter().rev().flatten());
+        }
+        Ok(all)
     }
 
     /// All pairs of behaviour profiles; what was seen longest ago comes first.
@@ -45,9 +60,17 @@ impl Reader {
     /// # Errors
     /// If the time is over, or the file is damaged.
     pub fn profiles(&self) -> Result<Vec<profile::Row>, StorageError> {
+        self.newest_profiles(usize::MAX)
+    }
+
+    /// The same, but at most so many, those seen last.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn newest_profiles(&self, most: usize) -> Result<Vec<profile::Row>, StorageError> {
         let all = self.collect(
-            "SELECT source, pair, anchor, companion, count, first, last FROM profile ORDER BY last",
-            Vec::new(),
+            "SELECT source, pair, anchor, companion, count, first, last FROM profile ORDER BY last DESC LIMIT ?1",
+            vec![limit(most).into()],
             |row| {
                 let mut of = Columns::from(row, 0);
                 let mut word = || of.text().map(Option::unwrap_or_default);
@@ -65,7 +88,7 @@ impl Reader {
                 }))
             },
         )?;
-        Ok(all.into_iter().flatten().collect())
+        Ok(all.into_iter().rev().flatten().collect())
     }
 
     /// The id of the database, and when its sensor began to learn.

@@ -14,6 +14,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use nix::unistd::AccessFlags;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
 
 use super::StorageError;
@@ -89,9 +90,7 @@ impl Reader {
 /// Read-only. A database that nobody has open and whose folder may not be written to is taken as it is: SQLite could not
 /// make its side files, and nobody changes it.
 fn open(path: &Path) -> Result<Connection, StorageError> {
-    if let Err(source) = std::fs::File::open(path) {
-        return Err(StorageError::Open { path: path.to_owned(), source });
-    }
+    schema::may(path, AccessFlags::R_OK).map_err(|source| StorageError::Open { path: path.to_owned(), source })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let plain = Connection::open_with_flags(path, flags).and_then(|database| {
         database.busy_timeout(BUSY)?;

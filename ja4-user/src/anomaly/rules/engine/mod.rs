@@ -42,6 +42,8 @@ pub struct RuleStats {
     pub allowed: u64,
     /// Those of them that came too late for their window.
     pub late: u64,
+    /// Groups that began anew as the clock was set back.
+    pub restarted: u64,
     /// Alerts.
     pub fired: u64,
     /// Firings that a cooldown kept back.
@@ -122,6 +124,7 @@ impl Rules {
                 if old.definition.counts_like(&rule.definition) {
                     rule.groups = old.groups;
                     rule.stats.evicted -= rule.groups.evicted();
+                    rule.stats.restarted -= rule.groups.restarted();
                 }
             }
             self.rules.push(rule);
@@ -248,6 +251,7 @@ impl Rule {
     fn stats(&self) -> RuleStats {
         RuleStats {
             evicted: self.stats.evicted + self.groups.evicted(),
+            restarted: self.stats.restarted + self.groups.restarted(),
             groups: self.groups.len() as u64,
             bytes: self.groups.bytes() as u64,
             ..self.stats
@@ -394,11 +398,12 @@ fn ripeness(definition: &Definition) -> Option<Vec<u16>> {
 
 impl RuleStats {
     fn add(&mut self, other: &Self) {
-        let Self { matched, ungrouped, allowed, late, fired, suppressed, evicted, groups, bytes } = other;
+        let Self { matched, ungrouped, allowed, late, restarted, fired, suppressed, evicted, groups, bytes } = other;
         self.matched += matched;
         self.ungrouped += ungrouped;
         self.allowed += allowed;
         self.late += late;
+        self.restarted += restarted;
         self.fired += fired;
         self.suppressed += suppressed;
         self.evicted += evicted;

@@ -1,0 +1,96 @@
+//! What is known is bounded on disk as it is in memory.
+
+use std::path::Path;
+
+use ja4_user::anomaly::profile::{Pair, Row};
+use ja4_user::engine::Memory;
+use ja4_user::event::{Method, Time};
+use ja4_user::storage::{FirstSeen, Item, KnowledgeBounds, Reader, Writer};
+use tempfile::TempDir;
+
+use crate::samples::{NOON, prompt, run};
+use crate::{ask, check};
+
+const BOUNDS: KnowledgeBounds = KnowledgeBounds { values: 10, host_values: 20, anchors: 5, companions: 4 };
+
+fn first_seen(number: u64, host: Option<[u8; 4]>) -> Item {
+    let (first, last) = (Time(NOON), Time(NOON + number));
+    let value = format!("value {number}").into();
+    Item::FirstSeen(FirstSeen {
+        method: Method::Ja4,
+        value,
+        host: host.map(Into::into),
+        first,
+        last,
+        count: 1,
+        approved: false,
+    })
+}
+
+fn pair(source: &str, anchor: u64, companion: u64, count: u64) -> Item {
+    Item::Profile(Row {
+        source: source.into(),
+        pair: Pair::HostJa4,
+        anchor: format!("10.0.0.{anchor}").into(),
+        companion: format!("companion {companion}").into(),
+        count,
+        first: Time(NOON),
+        last: Time(NOON + anchor),
+    })
+}
+
+/// 100 values of the network, 100 at hosts; 10 anchors with 10 companions each that two sensors have seen, one of them
+/// as often as one can.
+fn write(path: &Path, last: Option<Item>) {
+    let (handle, writer) = Writer::start(path, prompt(), &run()).unwrap();
+    let mut items = Vec::new();
+    for number in 0..100 {
+        items.push(first_seen(number, None));
+        items.push(first_seen(number, Some([10, 0, 0, 1])));
+    }
+    for anchor in 0..10 {
+        for companion in 0..10 {
+            items.push(pair("here", anchor, companion, 1 + companion));
+            items.push(pair("there", anchor, companion, if companion == 0 { i64::MAX as u64 } else { 1 }));
+        }
+    }
+    items.extend(last);
+    handle.send(items);
+    handle.settle();
+    let status = writer.finish();
+    assert_eq!((status.lost(), status.knowledge_lost), (0, 0), "{status:?}");
+}
+
+#[test]
+fn what_is_of_no_use_to_a_sensor_goes() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    write(&path, Some(Item::KnowledgeBounds(BOUNDS)));
+    check(&path);
+    assert_eq!(ask(&path, "SELECT count(*) FROM first_seen WHERE length(host) = 0"), 10);
+    assert_eq!(ask(&path, "SELECT count(*) FROM first_seen WHERE length(host) > 0"), 20);
+    assert_eq!(ask(&path, &format!("SELECT min(last) - {NOON} FROM first_seen WHERE length(host) = 0")), 90);
+    assert_eq!(ask(&path, "SELECT count(DISTINCT anchor) FROM profile"), 5);
+    assert_eq!(ask(&path, &format!("SELECT min(last) - {NOON} FROM profile")), 5);
+    // Of each anchor the four companions seen most, by both sensors.
+    assert_eq!(ask(&path, "SELECT count(*) FROM profile"), 5 * 4 * 2);
+    let kept = "'companion 0', 'companion 7', 'companion 8', 'companion 9'";
+    assert_eq!(ask(&path, &format!("SELECT count(*) FROM profile WHERE companion NOT IN ({kept})")), 0);
+}
+
+#[test]
+fn a_sensor_that_starts_reads_what_it_has_room_for() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    write(&path, None);
+    let memory = Memory::read(&Reader::open(&path, None).unwrap(), &BOUNDS).unwrap();
+    let last = |of_host: bool| {
+        let rows = memory.first_seen.iter().filter(|row| row.host.is_some() == of_host);
+        rows.map(|row| row.last.0 - NOON).collect::<Vec<_>>()
+    };
+    // The one seen last comes last, so that it is the last to go.
+    assert_eq!(last(false), (90..100).collect::<Vec<_>>());
+    assert_eq!(last(true), (80..100).collect::<Vec<_>>());
+    assert_eq!(memory.profiles.len(), 20);
+    assert!(memory.profiles.iter().all(|row| row.last == Time(NOON + 9)));
+}

@@ -1,0 +1,261 @@
+//! The history that the sensor itself writes: nothing of it is lost unsaid.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::packets::{Envelope, Packet, SYN, Segment, capture_file};
+use tests::process::until;
+use tests::{
+    LiveSensor, Namespace, Outcome, Sensor, Wire, optional_python, require_bpf, require_root, require_tools, stats_u64,
+};
+
+use crate::samples::SECOND;
+use crate::trouble::on_a_small_disk;
+use crate::{ask, check};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// 2023-11-14T22:13:20Z
+const LONG_AGO: u64 = 1_700_000_000 * SECOND;
+/// 2100-01-01T00:00:00Z
+const TO_COME: u64 = 4_102_444_800 * SECOND;
+
+/// A SYN of a host of its own that no other SYN is like.
+fn syn(number: u32, time: u64) -> Packet {
+    let [_, a, b, c] = number.to_be_bytes();
+    let mss = 536 + (number / 60_000) as u16;
+    let [high, low] = mss.to_be_bytes();
+    let mut frame = Vec::new();
+    let segment = Segment {
+        from: SocketAddr::from((Ipv4Addr::new(10, a, b, c), 40_000)),
+        to: SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 443)),
+        ttl: 64,
+        seq: number,
+        ack: 0,
+        flags: SYN,
+        window: (number % 60_000) as u16 + 1,
+        options: &[2, 4, high, low],
+        payload: &[],
+    };
+    segment.write(&Envelope::default(), &mut frame);
+    Packet { time: Duration::from_nanos(time), frame }
+}
+
+/// A capture of so many of them, a millisecond apart.
+fn syns(folder: &Path, name: &str, numbers: std::ops::Range<u32>, begin: u64) -> PathBuf {
+    let packets: Vec<_> = numbers.map(|number| syn(number, begin + u64::from(number) * 1_000_000)).collect();
+    capture_file(folder, name, &packets)
+}
+
+fn replay(capture: &Path, database: &Path) -> Outcome {
+    let (capture, database) = (capture.to_str().unwrap(), database.to_str().unwrap());
+    Sensor::new().run(&["replay", "--types", "alert,stats", "--db", database, capture])
+}
+
+fn last_stats(events: &[Value]) -> Option<&Value> {
+    events.iter().rfind(|event| event["event_type"] == "stats")
+}
+
+/// Rows that the sensor said were committed.
+fn committed(sensor: &LiveSensor) -> u64 {
+    let events = sensor.events();
+    last_stats(&events).map_or(0, |stats| stats_u64(stats, &["storage", "fingerprints"]))
+}
+
+/// Connections of a host with a server of its own wire's other end.
+fn connect(from: &Namespace, to: &Namespace, many: usize) {
+    let address: IpAddr = to.v4();
+    let listener = to.with(|| TcpListener::bind((address, 0)).unwrap());
+    let server = listener.local_addr().unwrap();
+    for _ in 0..many {
+        let stream = from.with(|| TcpStream::connect(server).unwrap());
+        drop((listener.accept().unwrap(), stream));
+    }
+}
+
+/// Whether another process has the lock by which SQLite knows that a database is in use
+/// (<https://www.sqlite.org/fileformat2.html#the_lock_byte_page>, the shared range).
+fn is_locked(database: &Path) -> bool {
+    let file = fs::File::open(database).unwrap();
+    let mut lock = libc::flock {
+        l_type: libc::F_WRLCK as i16,
+        l_whence: libc::SEEK_SET as i16,
+        l_start: 0x4000_0002,
+        l_len: 510,
+        l_pid: 0,
+    };
+    nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_GETLK(&mut lock)).unwrap();
+    i32::from(lock.l_type) == libc::F_RDLCK
+}
+
+#[test]
+fn who_reads_the_database_of_a_live_sensor_costs_it_nothing() {
+    if !require_bpf() || !require_tools(&["ip", "ethtool"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let wire = Wire::new();
+    let sensor = LiveSensor::start(
+        wire.server(),
+        &["--http", "off", "--types", "stats", "--stats-interval", "1", "--db", path.to_str().unwrap()],
+    );
+    connect(wire.client(), wire.server(), 5);
+    assert!(until(SOON, || committed(&sensor) >= 10), "{}", sensor.stdout());
+
+    assert!(is_locked(&path), "another program may take its log away");
+    // Many an SQLite, not the newest, takes the log with it if nobody else seems to have the file open.
+    if let Some(python) = optional_python("sqlite3") {
+        let mut reader = Command::new(python);
+        let script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); \
+            print(c.execute('SELECT count(*) FROM fingerprint').fetchone()[0]); c.close()";
+        let read = reader.args(["-c", script]).arg(&path).output().unwrap();
+        let read: u64 = String::from_utf8(read.stdout).unwrap().trim().parse().unwrap();
+        assert!(read >= 10, "{read}");
+    }
+    Sensor::new().run(&["query", "--db", path.to_str().unwrap()]).ok();
+    let before = committed(&sensor);
+    connect(wire.client(), wire.server(), 5);
+    assert!(until(SOON, || committed(&sensor) >= before + 10), "{}", sensor.stdout());
+
+    let promised = committed(&sensor);
+    assert!(folder.path().join("history.db-wal").exists(), "its log is gone");
+    drop(sensor.kill());
+    check(&path);
+    let there = ask(&path, "SELECT count(*) FROM fingerprint") as u64;
+    assert!(there >= promised, "{promised} were committed, {there} are there");
+}
+
+#[test]
+fn all_that_was_seen_is_stored_at_the_end() {
+    const MANY: u32 = 150_000;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let capture = syns(folder.path(), "many.pcap", 0..MANY, LONG_AGO);
+    let events = replay(&capture, &path).ok().events();
+    let stats = last_stats(&events).unwrap();
+    assert_eq!(stats_u64(stats, &["engine", "first_seen", "values"]), u64::from(MANY));
+    assert_eq!(stats_u64(stats, &["engine", "first_seen", "host_values"]), u64::from(MANY));
+    assert_eq!(stats_u64(stats, &["storage", "rows_lost"]), 0);
+    assert_eq!(ask(&path, "SELECT count(*) FROM first_seen"), 2 * i64::from(MANY));
+    // Of as many hosts as there is room for.
+    let pairs = stats_u64(stats, &["engine", "profiles", "companions"]);
+    assert!(ask(&path, "SELECT count(*) FROM profile") as u64 >= pairs);
+    assert_eq!(pairs, 100_000);
+}
+
+#[test]
+fn a_packet_of_the_future_makes_nothing_old() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let early = syns(folder.path(), "early.pcap", 0..10, LONG_AGO);
+    replay(&early, &path).ok();
+    assert_eq!(ask(&path, "SELECT count(*) FROM first_seen"), 20);
+
+    let packets = [syn(100, LONG_AGO + SECOND), syn(101, TO_COME), syn(102, LONG_AGO + 2 * SECOND)];
+    let strange = capture_file(folder.path(), "strange.pcap", &packets);
+    let events = replay(&strange, &path).ok().events();
+    assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "forgotten"]), 0);
+    assert_eq!(ask(&path, "SELECT count(*) FROM first_seen"), 26);
+    // Nor does the next run forget.
+    let events = replay(&early, &path).ok().events();
+    assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "values"]), 13);
+    assert_eq!(ask(&path, "SELECT count(*) FROM first_seen"), 26);
+}
+
+#[test]
+fn a_replay_whose_history_has_lost_rows_says_so() {
+    if !require_root() {
+        return;
+    }
+    on_a_small_disk(8, |folder| {
+        let path = folder.join("history.db");
+        let captures = TempDir::new().unwrap();
+        let capture = syns(captures.path(), "some.pcap", 0..5000, LONG_AGO);
+        // Room for a run to begin, and not for what it sees.
+        replay(&syns(captures.path(), "one.pcap", 0..1, LONG_AGO), &path).ok();
+        let filler = fs::File::create(folder.join("filler")).unwrap();
+        let room = nix::sys::statvfs::statvfs(folder).unwrap();
+        let left = room.blocks_free() * room.fragment_size();
+        nix::fcntl::posix_fallocate(&filler, 0, (left - (400 << 10)) as i64).unwrap();
+
+        let outcome = replay(&capture, &path).status(1).says("rows were lost").in_one_line();
+        let events = outcome.events();
+        let alerts: Vec<_> = events.iter().filter(|event| event["event_type"] == "alert").collect();
+        assert!(
+            alerts.iter().any(|event| event["alert"]["signature"].to_string().contains("history")),
+            "{alerts:?}\n{outcome}"
+        );
+        assert!(stats_u64(last_stats(&events).unwrap(), &["storage", "rows_lost"]) > 0);
+
+        fs::remove_file(folder.join("filler")).unwrap();
+        check(&path);
+        replay(&syns(captures.path(), "one.pcap", 0..1, LONG_AGO), &path).ok();
+    });
+}
+
+#[test]
+fn what_a_replay_learns_takes_nothing_from_a_live_sensor() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let capture = syns(folder.path(), "some.pcap", 0..10, LONG_AGO);
+    replay(&capture, &path).ok();
+    assert_eq!(ask(&path, "SELECT count(*) FROM sensor WHERE learning_since IS NULL"), 1);
+    assert_eq!(ask(&path, "SELECT count(*) FROM first_seen WHERE approved"), 20);
+    // The next capture goes on where the first one began.
+    let later = syns(folder.path(), "later.pcap", 100..110, LONG_AGO + 8 * 24 * 3600 * SECOND);
+    let events = replay(&later, &path).ok().events();
+    assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "first"]), 10);
+
+    if !require_bpf() || !require_tools(&["ip", "ethtool"]) {
+        return;
+    }
+    let wire = Wire::new();
+    let options = ["--http", "off", "--stats-interval", "1", "--db", path.to_str().unwrap()];
+    let sensor = LiveSensor::start(wire.server(), &options);
+    connect(wire.client(), wire.server(), 1);
+    assert!(until(SOON, || committed(&sensor) >= 1), "{}", sensor.stdout());
+    let events = sensor.stop().ok().events();
+    let stats = last_stats(&events).unwrap();
+    assert_eq!(stats_u64(stats, &["engine", "first_seen", "first"]), 0, "it learns");
+    assert!(stats_u64(stats, &["engine", "first_seen", "learning_left_s"]) > 6 * 24 * 3600);
+    let young = "SELECT count(*) FROM sensor WHERE learning_since > (SELECT max(started) - 1 FROM sensor_run)";
+    assert_eq!(ask(&path, young), 1);
+
+    // What is older than the live sensor is not learnt from for ever.
+    let events = replay(&syns(folder.path(), "week.pcap", 0..10, LONG_AGO), &path).ok().events();
+    assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "first"]), 0, "all known");
+    let mut week = vec![syn(200, LONG_AGO)];
+    week.extend((201..205).map(|number| syn(number, LONG_AGO + 8 * 24 * 3600 * SECOND)));
+    let events = replay(&capture_file(folder.path(), "long.pcap", &week), &path).ok().events();
+    assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "first"]), 4);
+    assert_eq!(ask(&path, young), 0, "and a replay leaves that as it is");
+    assert_eq!(ask(&path, "SELECT count(*) FROM sensor WHERE learning_since IS NULL"), 0);
+}
+
+#[test]
+fn nothing_stays_beside_a_file_that_is_no_database() {
+    let folder = TempDir::new().unwrap();
+    let capture = syns(folder.path(), "some.pcap", 0..10, LONG_AGO);
+    let text = folder.path().join("hostname");
+    fs::write(&text, "this is the name of a host, and no database at all\n".repeat(40)).unwrap();
+    let foreign = folder.path().join("foreign.db");
+    rusqlite::Connection::open(&foreign)
+        .unwrap()
+        .execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)")
+        .unwrap();
+    for path in [&text, &foreign] {
+        let before = fs::read(path).unwrap();
+        replay(&capture, path).status(1).says("name another file").in_one_line();
+        assert_eq!(fs::read(path).unwrap(), before);
+    }
+    replay(&capture, folder.path()).status(1).says("directory").in_one_line();
+    let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["foreign.db", "hostname", "some.pcap"]);
+}
