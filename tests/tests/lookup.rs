@@ -227,7 +227,7 @@ fn the_public_table_is_read_from_where_it_lies() {
 fn a_server_and_a_system_are_no_application() {
     let folder = TempDir::new().unwrap();
     let mut random = SplitMix64::new(5);
-    let hello = hello::records(&Shape::Curl.client_hello("example.org", &mut random), usize::MAX);
+    let hello = hello::records(&Shape::Device.client_hello("example.org", &mut random), usize::MAX);
     let flight = hello::server_flight_13(&mut random, 64);
     let mut conversation = TcpConversation::new();
     let capture = conversation.handshake().client(&hello).server(&flight).close().save(folder.path(), "tls.pcap");
@@ -252,7 +252,6 @@ fn a_server_and_a_system_are_no_application() {
         let events = run(&arguments).ok().events();
         events.into_iter().find(|event| event["event_type"] == "connection").unwrap()["app"]["name"].clone()
     };
-    // What the shipped table says of these values does not matter here: the server's come last in its order.
     assert_eq!(replayed("server.db", system.clone() + &server), Value::Null);
     assert_eq!(replayed("history.db", system + &server + &client), "My client");
     let found = |app: &str| {
