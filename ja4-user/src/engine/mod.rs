@@ -5,8 +5,8 @@
 //! connection, evaluates rules, and hands on lines, [`alert`]s and what is to be stored. Nothing here
 //! makes a packet wait: every way in and out is a bounded queue whose losses are counted.
 //!
-//! One observation's way, in [`Engine::take`]: [`values`] → [`lookup`](crate::lookup) →
-//! [`first_seen`](crate::anomaly::first_seen) → [`tracker`] → [`anomaly`](crate::anomaly) → [`outlets`].
+//! One observation's way, in [`Engine::take`]: `values` → [`lookup`](crate::lookup) →
+//! [`first_seen`] → [`tracker`] → [`anomaly`](crate::anomaly) → [`outlets`].
 
 pub mod alert;
 mod hints;

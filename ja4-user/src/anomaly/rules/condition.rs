@@ -131,7 +131,7 @@ pub struct Condition {
     pub field: Field,
     /// How.
     pub op: Op,
-    /// Compared with what. Those of `in` and `not_in` are sorted, see [`sort`](Condition::sort).
+    /// Compared with what. Those of `in` and `not_in` are sorted.
     pub values: Vec<Literal>,
 }
 

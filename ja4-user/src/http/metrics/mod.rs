@@ -1,6 +1,6 @@
 //! `/metrics`: the `stats` event as Prometheus reads it.
 //!
-//! Text exposition format 0.0.4. The [`table`] says what each number is called there; where it says nothing of one,
+//! Text exposition format 0.0.4. `table` says what each number is called there; where it says nothing of one,
 //! `ja4sensor_stats_without_metric` counts it.
 
 mod family;
