@@ -15,8 +15,9 @@
 //! | [`live`] | hellos over a veth pair at tcpreplay's top speed |
 //! | [`bulk`] | one TCP stream into a host, without the sensor and with it |
 //! | [`idle`] | CPU time where nothing happens |
+//! | [`engine`] | nanoseconds that first-seen, the tracker and the whole engine take for a fingerprint |
 //! | [`rules`] | nanoseconds that the shipped rules add per fingerprint and per connection |
-//! | [`memory`] | resident memory at 100,000 connections |
+//! | [`memory`] | resident memory at 100,000 connections, and at a million with everything on |
 //! | [`sqlite`] | fingerprints a second into a database |
 //! | [`history`] | questions to a database of ten million fingerprints |
 #![allow(
@@ -28,6 +29,7 @@
 
 mod bulk;
 mod child;
+mod engine;
 mod figure;
 mod frames;
 mod history;
@@ -76,7 +78,7 @@ impl Scale {
 
 type Row = (&'static str, fn(Scale) -> Result<Vec<Figure>>);
 
-const ROWS: [Row; 15] = [
+const ROWS: [Row; 16] = [
     ("verifier", verifier::measure),
     ("kernel", kernel::measure),
     ("shard", shard::measure),
@@ -88,6 +90,7 @@ const ROWS: [Row; 15] = [
     ("live", live::measure),
     ("bulk", bulk::measure),
     ("idle", idle::measure),
+    ("engine", engine::measure),
     ("rules", rules::measure),
     ("memory", memory::measure),
     ("sqlite", sqlite::measure),

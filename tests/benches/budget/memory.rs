@@ -1,6 +1,7 @@
-//! Resident memory at 100,000 connections.
+//! Resident memory at 100,000 connections, and at a million.
 
 use std::fs::File;
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -21,10 +22,6 @@ const MIB: f64 = 1024.0 * 1024.0;
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let folder = tempfile::tempdir()?;
     let flows = scale.of(100_000, 2_000);
-    let per_flow = |resident: f64, empty: f64| {
-        format!("{:.0} bytes a flow over an empty one's {empty:.1} MiB", (resident - empty) * MIB / f64::from(flows))
-    };
-
     // Its connections are open to the end: only the clients say FIN.
     let path = folder.path().join("dense.pcap");
     generate::write(Kind::Dense, f64::from(flows) / 100_000.0, replay::SEED, &mut File::create(&path)?)?;
@@ -34,21 +31,35 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let peak = child::replay(&["--max-connections", &flows.to_string()], &path)?.peak;
     let replayed = Figure::new(format!("replay of {flows} flows with hellos, peak"), peak, "MiB")
         .at_most(64.0)
-        .note(per_flow(peak, empty));
+        .note(per_flow(flows, peak, empty));
 
     child::require(&["ip", "ethtool", "tcpreplay"])?;
-    let path = folder.path().join("syns.pcap");
+    let many = scale.of(1_000_000, 2_000);
+    let database = folder.path().join("history.db").display().to_string();
+    Ok(vec![
+        replayed,
+        watched(folder.path(), flows, &[])?.at_most(64.0),
+        // With a history, beside all that is on without being asked for.
+        watched(folder.path(), many, &["--max-connections", &many.to_string(), "--db", &database])?.at_most(1024.0),
+    ])
+}
+
+/// A sensor that so many clients have sent a SYN past.
+fn watched(folder: &Path, flows: u32, options: &[&str]) -> Result<Figure> {
+    let path = folder.join("syns.pcap");
     frames::capture(&path, flows, |flow| flow.syn())?;
     let wire = Wire::new();
-    let sensor = Live::start(wire.server(), &["--types", "stats"])?;
+    let sensor = Live::start(wire.server(), &[&["--types", "stats"], options].concat())?;
     let empty = sensor.resident()?;
     live::send(wire.client(), &path)?;
     thread::sleep(SETTLE);
     let resident = sensor.resident()?;
     let ended = sensor.stop()?;
     let known = ended.count(&["shards", "opened"]);
-    let watched = Figure::new(format!("live, {flows} SYNs"), resident, "MiB")
-        .at_most(64.0)
-        .note(format!("{known} connections; {}", per_flow(resident, empty)));
-    Ok(vec![replayed, watched])
+    Ok(Figure::new(format!("live, {flows} SYNs"), resident, "MiB")
+        .note(format!("{known} connections; {}", per_flow(flows, resident, empty))))
+}
+
+fn per_flow(flows: u32, resident: f64, empty: f64) -> String {
+    format!("{:.0} bytes a flow over an empty one's {empty:.1} MiB", (resident - empty) * MIB / f64::from(flows))
 }

@@ -16,7 +16,7 @@ use crate::Scale;
 use crate::figure::{Figure, least};
 
 /// Connections of one round: of as many clients as fit into a /16, to few servers.
-const CONNECTIONS: u32 = 20_000;
+pub(crate) const CONNECTIONS: u32 = 20_000;
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut records: Vec<_> = (0..CONNECTIONS).map(record).collect();
@@ -53,7 +53,7 @@ fn nanoseconds(records: &[Record], scale: Scale, event: impl Fn(&Record) -> Opti
     Ok(least(rounds.collect::<Vec<_>>()))
 }
 
-fn record(number: u32) -> Record {
+pub(crate) fn record(number: u32) -> Record {
     let client = (IpAddr::V4(Ipv4Addr::from_bits(0x0a01_0000 | (number % 5_000))), 1024 + (number % 60_000) as u16);
     let server = (IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 | (number % 50))), 443);
     let identity = FlowIdentity {
@@ -87,7 +87,7 @@ fn record(number: u32) -> Record {
     }
 }
 
-fn seen(method: Method) -> Seen {
+pub(crate) fn seen(method: Method) -> Seen {
     Seen {
         method,
         side: Side::Client,

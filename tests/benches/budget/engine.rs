@@ -1,0 +1,141 @@
+//! Nanoseconds that the engine takes for a fingerprint: first-seen and the tracker by themselves, and all of it, with
+//! labels, known-bad patterns, profiles, the built-in and the shipped rules, and the closing of the line.
+
+use std::hint::black_box;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Result, anyhow, ensure};
+use ja4_user::anomaly::first_seen::{self, FirstSeen};
+use ja4_user::anomaly::local::Locals;
+use ja4_user::config;
+use ja4_user::engine::observe::{Chunk, Observer};
+use ja4_user::engine::outlets::Outlets;
+use ja4_user::engine::tracker::Tracker;
+use ja4_user::engine::{Engine, Memory, Settings};
+use ja4_user::event::{Attributes, Cause, Connection, Ended, Fingerprint, Latency, Method, Side, Sink, Time};
+use ja4_user::sink::{Context, Format, Formatter};
+
+use crate::Scale;
+use crate::figure::{Figure, least};
+use crate::rules::{CONNECTIONS, record, seen};
+
+/// Values that the clients of a round show.
+const VALUES: u32 = 500;
+
+/// Events of a chunk, as many as a shard hands on at most.
+const CHUNK: usize = 1024;
+
+pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
+    Ok(vec![
+        Figure::new("first-seen, a value that is known, network-wide and of its host", first_seen(scale), "ns"),
+        Figure::new("tracker, a fingerprint of a new connection", tracker(scale), "ns"),
+        Figure::new("engine, all of it, a fingerprint or an end", whole(scale)?, "ns")
+            .note("a connection has a JA4T, a JA4 and an end; JSON lines")
+            .at_most(3000.0),
+    ])
+}
+
+fn value(number: u32) -> String {
+    format!("t13d1516h2_{:012x}_e5627efa2ab1", number % VALUES)
+}
+
+fn first_seen(scale: Scale) -> f64 {
+    let asked: Vec<(String, IpAddr)> =
+        (0..CONNECTIONS).map(|number| (value(number), record(number).identity.client.0)).collect();
+    let mut firsts = FirstSeen::new(&first_seen::Settings::default(), Locals::default(), None);
+    let rounds = (0..scale.of(20, 2)).map(|_| {
+        let begun = Instant::now();
+        for (value, host) in &asked {
+            black_box(firsts.check(Method::Ja4, black_box(value), Some(*host), Time(1)));
+        }
+        begun.elapsed().as_nanos() as f64 / asked.len() as f64
+    });
+    // The first round fills the tables and is the slowest.
+    least(rounds.collect::<Vec<_>>())
+}
+
+fn tracker(scale: Scale) -> f64 {
+    let flows: Vec<_> = (0..CONNECTIONS).map(|number| record(number).identity).collect();
+    let told = seen(Method::Ja4);
+    let rounds = (0..scale.of(20, 2)).map(|_| {
+        let mut tracker = Tracker::with_capacity(flows.len());
+        let begun = Instant::now();
+        for flow in &flows {
+            tracker.enter(black_box(flow), 0, Time(1)).record.note(told.clone());
+        }
+        let took = begun.elapsed().as_nanos() as f64 / flows.len() as f64;
+        black_box(tracker);
+        took
+    });
+    least(rounds.collect::<Vec<_>>())
+}
+
+/// Best of the rounds over the chunks of all connections, with an engine that has seen each once.
+fn whole(scale: Scale) -> Result<f64> {
+    let context = Arc::new(Context::default());
+    let opened = config::open(None, |_| {}).map_err(|report| anyhow!("{report}"))?;
+    let settings = Settings { connections: CONNECTIONS as usize, ..Settings::default() };
+    let outlets = Outlets::new(&context, false);
+    let mut engine = Engine::new(&settings, opened.loaded.knowledge, Memory::default(), None, &context, outlets);
+    let mut formatter = Formatter::new(Format::Json, Arc::clone(&context)).open();
+    let mut best = Vec::new();
+    for round in 0..scale.of(10, 2) {
+        let mut chunks = chunks(&mut formatter, round);
+        let observed: usize = chunks.iter().map(|chunk| chunk.observations.len()).sum();
+        let mut out = Vec::with_capacity(1 << 20);
+        let begun = Instant::now();
+        for chunk in &mut chunks {
+            out.clear();
+            let (text, observations) = (chunk.text.len(), chunk.observations.len());
+            engine.take(chunk, 0..text, 0..observations, &mut out);
+        }
+        best.push(begun.elapsed().as_nanos() as f64 / observed as f64);
+    }
+    ensure!(engine.stats().connections == 0, "a connection was not told to have ended");
+    Ok(least(best))
+}
+
+fn chunks(formatter: &mut Formatter, round: u32) -> Vec<Chunk> {
+    let mut chunks = vec![Chunk::default()];
+    for number in 0..CONNECTIONS {
+        if chunks.last().is_none_or(|chunk| chunk.observations.len() + 3 > CHUNK) {
+            chunks.push(Chunk::default());
+        }
+        let Some(chunk) = chunks.last_mut() else { continue };
+        let mut sink = Observer { formatter: &mut *formatter, chunk };
+        let flow = &record(number).identity;
+        let time = Time(u64::from(round * CONNECTIONS + number) * 100_000);
+        let cause = Cause { time, interface: 0, hook: None, packet: None };
+        let attributes = &Attributes::default();
+        let hello = value(number);
+        for (method, value) in [(Method::Ja4t, "64240_2-4-8-1-3_1460_7"), (Method::Ja4, &*hello)] {
+            sink.fingerprint(&Fingerprint {
+                cause,
+                flow,
+                method,
+                side: Side::Client,
+                count: 1,
+                value,
+                raw: None,
+                original: None,
+                raw_original: None,
+                certificate: None,
+                attributes,
+            });
+        }
+        sink.connection(&Connection {
+            cause,
+            flow,
+            start: time,
+            end: time,
+            packets: [9, 9],
+            bytes: [900, 900],
+            ended: Ended::Fin,
+            latency: Latency::default(),
+            attributes,
+        });
+    }
+    chunks
+}
