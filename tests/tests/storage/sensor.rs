@@ -82,15 +82,15 @@ fn connect(from: &Namespace, to: &Namespace, many: usize) {
 /// (<https://www.sqlite.org/fileformat2.html#the_lock_byte_page>, the shared range).
 fn is_locked(database: &Path) -> bool {
     let file = fs::File::open(database).unwrap();
-    let mut lock = nix::libc::flock {
-        l_type: nix::libc::F_WRLCK as i16,
-        l_whence: nix::libc::SEEK_SET as i16,
+    let mut lock = libc::flock {
+        l_type: libc::F_WRLCK as i16,
+        l_whence: libc::SEEK_SET as i16,
         l_start: 0x4000_0002,
         l_len: 510,
         l_pid: 0,
     };
     nix::fcntl::fcntl(&file, nix::fcntl::FcntlArg::F_GETLK(&mut lock)).unwrap();
-    i32::from(lock.l_type) == nix::libc::F_RDLCK
+    i32::from(lock.l_type) == libc::F_RDLCK
 }
 
 #[test]
