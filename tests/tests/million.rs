@@ -1,0 +1,69 @@
+//! A day of a busy network: what a million connections leave in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+use std::io::{BufWriter, Read};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::Stdio;
+use std::thread;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use tests::packets::{ACK, ETHERNET, Envelope, PcapWriter, RST, SYN, Segment};
+use tests::{Sensor, events, stats_u64};
+
+const CONNECTIONS: u32 = 1_000_000;
+
+/// Nanoseconds between two connections: a day's worth of them.
+const PACE: u64 = 86_400_000_000_000 / CONNECTIONS as u64;
+
+/// The budget of a million connections that are open at once, MiB.
+const BUDGET: i64 = 1024;
+
+/// Clients of a /16 with options of their own, so that what is remembered of hosts and values fills up too.
+fn segments(number: u32) -> [Segment<'static>; 2] {
+    const MSS: [&[u8]; 4] = [&[2, 4, 5, 180], &[2, 4, 5, 172], &[2, 4, 5, 100], &[2, 4, 4, 216]];
+    let at = |address: u32, port| SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(address)), port);
+    let from = at(0x0a01_0000 | number % 65_521, 1024 + (number / 65_521 * 997 % 60_000) as u16);
+    let to = at(0xc633_6400 | number % 251, 443);
+    let window = (number % 1000) as u16 + 64_000;
+    let options = MSS[number as usize % MSS.len()];
+    let syn = Segment { from, to, ttl: 64, seq: number, ack: 0, flags: SYN, window, options, payload: &[] };
+    let reset =
+        Segment { from: to, to: from, seq: 0, ack: number.wrapping_add(1), flags: RST | ACK, options: &[], ..syn };
+    [syn, reset]
+}
+
+#[test]
+fn a_million_connections_of_a_day_stay_within_the_budget() {
+    // Standard input: the day never lies on a disk.
+    let mut sensor = Sensor::new()
+        .command(&["replay", "--types", "stats", "--max-connections", "1000000", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (stdin, mut stdout) = (sensor.stdin.take().unwrap(), sensor.stdout.take().unwrap());
+    let told = thread::spawn(move || {
+        let mut told = String::new();
+        stdout.read_to_string(&mut told).map(|_| told)
+    });
+    let mut pcap = PcapWriter::new(BufWriter::with_capacity(1 << 18, stdin), ETHERNET).unwrap();
+    let mut frame = Vec::new();
+    let mut time = 1_795_417_200_000_000_000;
+    for number in 0..CONNECTIONS {
+        for segment in segments(number) {
+            frame.clear();
+            segment.write(&Envelope::default(), &mut frame);
+            pcap.packet(time, &frame).unwrap();
+            time += PACE / 2;
+        }
+    }
+    pcap.finish().unwrap();
+    assert!(sensor.wait().unwrap().success());
+    let told = events::parse(&told.join().unwrap().unwrap());
+    let stats = told.last().unwrap();
+    assert_eq!(stats_u64(stats, &["shards", "opened"]), u64::from(CONNECTIONS));
+    assert_eq!(stats_u64(stats, &["engine", "ended"]), u64::from(CONNECTIONS));
+    let peak = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss() / 1024;
+    eprintln!("{peak} MiB at its peak");
+    assert!(peak <= BUDGET, "{peak} MiB at its peak");
+}
