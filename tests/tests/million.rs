@@ -22,8 +22,8 @@ const BUDGET: i64 = 1024;
 fn segments(number: u32) -> [Segment<'static>; 2] {
     const MSS: [&[u8]; 4] = [&[2, 4, 5, 180], &[2, 4, 5, 172], &[2, 4, 5, 100], &[2, 4, 4, 216]];
     let at = |address: u32, port| SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(address)), port);
-    let from = at(0x0a01_0000 | number % 65_521, 1024 + (number / 65_521 * 997 % 60_000) as u16);
-    let to = at(0xc633_6400 | number % 251, 443);
+    let from = at(0x0a01_0000 | (number % 65_521), 1024 + (number / 65_521 * 997 % 60_000) as u16);
+    let to = at(0xc633_6400 | (number % 251), 443);
     let window = (number % 1000) as u16 + 64_000;
     let options = MSS[number as usize % MSS.len()];
     let syn = Segment { from, to, ttl: 64, seq: number, ack: 0, flags: SYN, window, options, payload: &[] };
