@@ -21,6 +21,10 @@ const TICK: Duration = Duration::from_secs(1);
 /// Between two savings of first-seen and profiles.
 const SAVE: Duration = Duration::from_secs(30);
 
+/// Bytes of lines that wait here while the writer's queue is full: it holds a bounded number of pieces, however small
+/// each is.
+const HELD: usize = 4 << 20;
+
 /// What comes to the engine.
 #[derive(Debug)]
 pub enum Message {
@@ -61,8 +65,13 @@ pub fn run(mut engine: Engine, queue: &Receiver<Message>, lines: &Sender<Bytes>,
         }
         let room = finished.len();
         let line = std::mem::replace(finished, Vec::with_capacity(room)).into();
-        if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) = lines.try_send(line) {
-            shared.lines_dropped.fetch_add(count(&lost), Ordering::Relaxed);
+        match lines.try_send(line) {
+            Ok(()) => {}
+            // A reader that pauses: what little there is waits here.
+            Err(TrySendError::Full(line)) if line.len() < HELD => *finished = line.into(),
+            Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) => {
+                shared.lines_dropped.fetch_add(count(&lost), Ordering::Relaxed);
+            }
         }
     };
     let (mut flushed, mut ticked, mut saved) = (Instant::now(), Instant::now(), Instant::now());
@@ -103,8 +112,9 @@ pub fn run(mut engine: Engine, queue: &Receiver<Message>, lines: &Sender<Bytes>,
             saved = now;
         }
     }
+    // Nothing else is held up by the reader of the output any more; where it has gone, so has the writer.
+    let _written = lines.send(finished.into());
     engine.finish(|finished| {
-        // Nothing else is held up by the reader of the output any more; where it has gone, so has the writer.
         let _written = lines.send(std::mem::take(finished).into());
     });
     shared.engine.store(engine.stats().into());
