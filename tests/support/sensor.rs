@@ -167,7 +167,7 @@ impl std::fmt::Display for Outcome {
     }
 }
 
-/// The newest habit first: CI and `xtask test` build the release binary.
+/// Without a word which one: what users run first.
 fn built() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);

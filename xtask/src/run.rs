@@ -40,7 +40,12 @@ pub(crate) fn run(args: &[OsString]) -> Result<()> {
 /// Builds `ja4sensor` as a user would and gives its path.
 pub(crate) fn build_release() -> Result<PathBuf> {
     succeed(cargo().args(["build", "--release", "--locked", "--package", "ja4-user", "--bin", "ja4sensor"]))?;
-    let sensor = target_folder()?.join("release/ja4sensor");
+    built("release")
+}
+
+/// The `ja4sensor` of a profile's folder, which was built just now.
+pub(crate) fn built(profile: &str) -> Result<PathBuf> {
+    let sensor = target_folder()?.join(profile).join("ja4sensor");
     if !sensor.is_file() {
         bail!("{} is not there although it was built", sensor.display());
     }

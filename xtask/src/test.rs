@@ -5,17 +5,18 @@ use std::ffi::OsString;
 use anyhow::Result;
 
 use crate::command::{cargo, succeed};
-use crate::run::build_release;
+use crate::run::built;
 
 /// Where tests and benches that start the sensor find it.
 pub(crate) const SENSOR: &str = "JA4SENSOR_BIN";
 
-/// Builds the release binary, which the tests of the whole sensor start, and runs all tests of the
-/// workspace. Those that need root say so on stderr when they are skipped, and fail where
-/// `JA4_TEST_REQUIRE=bpf` is set.
+/// Runs all tests of the workspace. Those of the whole sensor start the binary of the tests' own build: it
+/// checks for overflow too, and costs no second build. Those that need root say so on stderr when
+/// they are skipped, and fail where `JA4_TEST_REQUIRE=bpf` is set.
 pub(crate) fn test(args: &[OsString]) -> Result<()> {
-    let sensor = build_release()?;
-    succeed(cargo().args(["test", "--workspace", "--locked"]).args(args).env(SENSOR, sensor))
+    // cargo builds a package's binaries for its integration tests.
+    succeed(cargo().args(["test", "--workspace", "--locked", "--no-run"]))?;
+    succeed(cargo().args(["test", "--workspace", "--locked"]).args(args).env(SENSOR, built("debug")?))
 }
 
 /// The sensor with JA4 alone: builds, and passes its own tests.
