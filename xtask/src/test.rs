@@ -19,8 +19,7 @@ pub(crate) fn test(args: &[OsString]) -> Result<()> {
     succeed(cargo().args(["test", "--workspace", "--locked"]).args(args).env(SENSOR, built("debug")?))
 }
 
-/// The sensor with JA4 alone: builds, and passes its own tests.
+/// The library with JA4 alone passes its own tests. That the binary builds without the other methods, the lints show.
 pub(crate) fn ja4_alone() -> Result<()> {
-    succeed(cargo().args(["build", "--package", "ja4-user", "--no-default-features", "--locked"]))?;
-    succeed(cargo().args(["test", "--package", "ja4-user", "--no-default-features", "--locked"]))
+    succeed(cargo().args(["test", "--package", "ja4-user", "--lib", "--no-default-features", "--locked"]))
 }

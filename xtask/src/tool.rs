@@ -52,7 +52,11 @@ impl Tool {
             .args(self.flags)
             // Unlike a temporary folder, this one lets an interrupted install go on.
             .arg("--target-dir")
-            .arg(folder.join("build").join(self.name));
+            .arg(folder.join("build").join(self.name))
+            // Each runs for seconds: building it takes longer than any use of it.
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
         (self.setup)(&mut install).with_context(|| format!("{} can't be built", self.name))?;
         succeed(&mut install).with_context(|| format!("{} could not be installed", self.name))?;
         Ok(program)
