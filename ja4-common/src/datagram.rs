@@ -17,6 +17,8 @@ pub enum Datagram {
     QuicRetry,
     /// A QUIC Handshake packet, of which the header alone is wanted.
     QuicHandshake,
+    /// A QUIC Handshake or 0-RTT packet before an Initial in the same datagram.
+    QuicBeforeInitial,
     /// A DTLS handshake that begins with a ClientHello.
     DtlsClient,
     /// A DTLS handshake that begins with a ServerHello or HelloVerifyRequest.
@@ -38,9 +40,13 @@ pub const QUIC_FIRST: u32 = 1200;
 /// QUIC version 2 (RFC 9369, section 3.1).
 const QUIC_V2: u32 = 0x6b33_43cf;
 
-/// Content type of a handshake record, and bytes of a record header (RFC 6347, section 4.1).
+/// Content types of an alert and of a handshake record, and bytes of a record header (RFC 6347, section 4.1).
+const DTLS_ALERT: u8 = 21;
 const DTLS_HANDSHAKE: u8 = 22;
 const DTLS_RECORD: u32 = 13;
+
+/// Bytes of an alert (RFC 5246, section 7.2).
+const ALERT: u32 = 2;
 
 /// Shortest payload with a handshake in it: a DTLS record and handshake header. A QUIC Initial fills
 /// 1200 bytes, but the end of a capture may cut it.
@@ -58,7 +64,15 @@ impl Datagram {
     /// Whether it begins a flow.
     #[inline(always)]
     pub const fn begins(self) -> bool {
-        !matches!(self, Self::Other | Self::QuicShortInitial | Self::QuicRetry | Self::QuicHandshake | Self::Dtls)
+        !matches!(
+            self,
+            Self::Other
+                | Self::QuicShortInitial
+                | Self::QuicRetry
+                | Self::QuicHandshake
+                | Self::QuicBeforeInitial
+                | Self::Dtls
+        )
     }
 
     /// Whether the client has sent it, if it begins a flow.
@@ -83,7 +97,7 @@ pub(crate) const fn is_dhcp(src_port: u16, dst_port: u16) -> bool {
 #[inline(always)]
 pub(crate) const fn may_begin(first: u64) -> bool {
     let byte = (first >> 56) as u8;
-    byte & 0xc0 == 0xc0 || byte == DTLS_HANDSHAKE
+    byte & 0xc0 == 0xc0 || matches!(byte, DTLS_ALERT | DTLS_HANDSHAKE)
 }
 
 /// What a datagram is.
@@ -103,35 +117,100 @@ pub fn classify<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
     if !may_begin(first) {
         return Datagram::Other;
     }
-    if (first >> 56) as u8 == DTLS_HANDSHAKE { dtls(frame, headers, first) } else { quic(first, headers.payload_len) }
+    if (first >> 63) == 0 { dtls(frame, headers, first) } else { quic(frame, headers, first) }
 }
 
 /// Long header of a version that can be opened (RFC 9000, section 17.2).
 #[inline(always)]
-fn quic(first: u64, len: u32) -> Datagram {
+fn quic<B: Bytes>(frame: &B, headers: &Transport, first: u64) -> Datagram {
     let version = (first >> 24) as u32;
-    let kind = (first >> 60) as u8 & 3;
-    // Version 2 counts packet types from another number (RFC 9369, section 3.2).
-    let kind = if version == QUIC_V2 { kind.wrapping_sub(1) & 3 } else { kind };
     if !is_quic(version) {
         return Datagram::Other;
     }
-    match kind {
-        0 if len >= QUIC_FIRST => Datagram::QuicInitial,
+    match quic_kind((first >> 56) as u8, version) {
+        0 if headers.payload_len >= QUIC_FIRST => Datagram::QuicInitial,
         0 => Datagram::QuicShortInitial,
-        2 => Datagram::QuicHandshake,
         3 => Datagram::QuicRetry,
+        _ if is_initial_behind(frame, headers, first) => Datagram::QuicBeforeInitial,
+        2 => Datagram::QuicHandshake,
         _ => Datagram::Other,
     }
+}
+
+/// Type of a long header: 0 Initial, 1 0-RTT, 2 Handshake, 3 Retry. Version 2 counts them from another
+/// number (RFC 9369, section 3.2).
+#[inline(always)]
+const fn quic_kind(first_byte: u8, version: u32) -> u8 {
+    let kind = first_byte >> 4 & 3;
+    if version == QUIC_V2 { kind.wrapping_sub(1) & 3 } else { kind }
+}
+
+/// Whether an Initial follows the Handshake or 0-RTT packet that the datagram begins with (RFC 9000, section
+/// 12.2, recommends another order, and demands none). Of several packets the second alone is looked at.
+#[inline(always)]
+fn is_initial_behind<B: Bytes>(frame: &B, headers: &Transport, first: u64) -> bool {
+    /// First byte, version, and the lengths of both connection IDs, which have 20 bytes at most (RFC 9000,
+    /// section 17.2).
+    const FIXED: u32 = 7;
+    const MAX_ID: u32 = 20;
+    let at = headers.payload;
+    let dcid = (first >> 16) as u8 as u32;
+    if dcid > MAX_ID || headers.payload_len < FIXED + 2 * MAX_ID {
+        return false;
+    }
+    let Some([scid]) = frame.load_far::<1>((at + FIXED - 1 + dcid) as usize) else {
+        return false;
+    };
+    let scid = u32::from(scid);
+    if scid > MAX_ID {
+        return false;
+    }
+    // The length as a variable-length integer (RFC 9000, section 16): no datagram needs more than two or four bytes.
+    let length_at = FIXED + dcid + scid;
+    let Some(bytes) = frame.load_far::<4>((at + length_at) as usize) else {
+        return false;
+    };
+    let bytes = u32::from_be_bytes(bytes);
+    let (size, length) = match bytes >> 30 {
+        0 => (1, bytes >> 24),
+        1 => (2, bytes >> 16 & 0x3fff),
+        2 => (4, bytes & 0x3fff_ffff),
+        _ => return false,
+    };
+    if length > headers.payload_len {
+        return false;
+    }
+    let next = length_at + size + length;
+    if next + SHORTEST > headers.payload_len {
+        return false;
+    }
+    let Some(next) = frame.load_far::<8>((at + next) as usize) else {
+        return false;
+    };
+    let next = u64::from_be_bytes(next);
+    let (byte, version) = ((next >> 56) as u8, (next >> 24) as u32);
+    byte & 0xc0 == 0xc0 && version == (first >> 24) as u32 && quic_kind(byte, version) == 0
 }
 
 /// Whether a version's Initials can be opened: 1, 2, drafts 23 to 34, mvfst, and Google's with TLS.
 #[inline(always)]
 const fn is_quic(version: u32) -> bool {
-    matches!(version, 1 | QUIC_V2 | 0xff00_0017..=0xff00_0022 | 0xface_b002 | 0xface_b00e | 0x5430_3530 | 0x5430_3531)
+    matches!(
+        version,
+        1 | QUIC_V2
+            | 0xff00_0017..=0xff00_0022
+            | 0xface_b002..=0xface_b003
+            | 0xface_b00e
+            | 0xface_b010..=0xface_b011
+            | 0xface_b013
+            | 0x5430_3530
+            | 0x5430_3531
+    )
 }
 
-/// A record of epoch 0, which is in the clear. AnyConnect has the version of a draft, 0x0100.
+/// A record of epoch 0, which is in the clear. AnyConnect has the version of a draft, 0x0100. A warning
+/// may come before it in the datagram, as a server sends it that does not know the name it was asked for
+/// (RFC 6066, section 3).
 #[inline(always)]
 fn dtls<B: Bytes>(frame: &B, headers: &Transport, first: u64) -> Datagram {
     let version = (first >> 40) as u16;
@@ -139,7 +218,16 @@ fn dtls<B: Bytes>(frame: &B, headers: &Transport, first: u64) -> Datagram {
     if !matches!(version, 0xfeff | 0xfefd | 0x0100) || epoch != 0 || headers.payload_len <= DTLS_RECORD {
         return Datagram::Other;
     }
-    match frame.load_far::<1>((headers.payload + DTLS_RECORD) as usize) {
+    let mut at = headers.payload;
+    if (first >> 56) as u8 == DTLS_ALERT {
+        let behind = DTLS_RECORD + ALERT;
+        // Length of the alert, its level and description, and the record behind it up to its epoch.
+        match frame.load_far::<8>((at + DTLS_RECORD - 1) as usize) {
+            Some([2, 1, _, DTLS_HANDSHAKE, _, _, 0, 0]) if headers.payload_len > behind + DTLS_RECORD => at += behind,
+            _ => return Datagram::Other,
+        }
+    }
+    match frame.load_far::<1>((at + DTLS_RECORD) as usize) {
         Some([1]) => Datagram::DtlsClient,
         Some([2 | 3]) => Datagram::DtlsServer,
         Some(_) => Datagram::Dtls,

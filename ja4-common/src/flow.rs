@@ -156,6 +156,8 @@ pub mod seen {
     pub const TLS: u8 = 1 << 4;
     /// It comes from the port of SSH.
     pub const SSH_PORT: u8 = 1 << 5;
+    /// Its first segment was the letter S: of SSH's banner, or PostgreSQL's answer to SSLRequest.
+    pub const LETTER_S: u8 = 1 << 6;
 }
 
 /// What a direction carries, as far as its bytes have said; see [`Direction::protocol`].

@@ -35,7 +35,8 @@ use crate::begin::{Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
 use crate::flow::{Direction, protocol, seen};
 use crate::knobs::Knobs;
 use crate::look::{
-    HALF_A_HEADER, HTTP1, HTTP2, NOTHING, SSH, TOO_FEW, begins_past_handshake, ends_block, interlude, look,
+    HALF_A_HEADER, HTTP1, HTTP2, LETTER_S, NOTHING, SSH, TOO_FEW, begins_past_handshake, ends_block, interlude,
+    is_letter_s, look,
 };
 pub use crate::look::{Segment, begins};
 
@@ -151,7 +152,7 @@ fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, kno
         _ => {
             look(frame, segment, 0, false, out);
             match *frame.settle(out) {
-                NOTHING => other_segment(frame, direction, segment),
+                NOTHING => other_segment(frame, direction, segment, knobs),
                 found => opening_segment(direction, segment, found, knobs),
             }
         }
@@ -161,11 +162,18 @@ fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, kno
 
 /// What is to be done with a segment that begins nothing, and is not where one was awaited.
 #[inline(always)]
-fn other_segment<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> u8 {
+fn other_segment<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> u8 {
     let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
     let is_near = ahead.unsigned_abs() <= FAR as u32;
     match direction.phase {
         phase::TEXT if is_near => READ,
+        // What an SSH server says has come in another order, or the rest of its first letters has come.
+        phase::FRESH if is_near && ahead > 0 && direction.seen & seen::SSH_PORT != 0 => {
+            open(direction, direction.mark, SSH, knobs)
+        }
+        phase::FRESH if ahead == 1 && direction.seen & seen::LETTER_S != 0 && is_letter_s(frame, segment.at) => {
+            open(direction, direction.mark, SSH, knobs)
+        }
         phase::FRESH if is_near && ahead > 0 => out_of_order(frame, direction, segment),
         phase::NEXT if is_near => SPEND,
         // Not near the number that the SYN gave, or anything that has come: bytes were missed, or one of
@@ -213,9 +221,12 @@ fn first_segment(direction: &mut Direction, segment: &Segment, found: u8, knobs:
     }
     match found {
         // Lines before its banner (RFC 4253, section 4.2).
-        NOTHING | HTTP1 if is_ssh_server => open(direction, direction.mark, SSH, knobs),
-        TOO_FEW if is_http => SPEND,
-        TOO_FEW if is_fresh => {
+        NOTHING | HTTP1 | TOO_FEW | LETTER_S if is_ssh_server => open(direction, direction.mark, SSH, knobs),
+        TOO_FEW | LETTER_S if is_http => SPEND,
+        TOO_FEW | LETTER_S if is_fresh => {
+            if found == LETTER_S {
+                direction.seen |= seen::LETTER_S;
+            }
             await_more(direction, knobs);
             SPEND
         }
@@ -232,7 +243,7 @@ fn first_segment(direction: &mut Direction, segment: &Segment, found: u8, knobs:
             direction.phase = phase::TEXT;
             READ
         }
-        NOTHING | TOO_FEW | HALF_A_HEADER => pass_over(direction, segment),
+        NOTHING | TOO_FEW | HALF_A_HEADER | LETTER_S => pass_over(direction, segment),
         _ => open(direction, direction.mark, found, knobs) | anew,
     }
 }

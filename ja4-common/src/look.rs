@@ -38,6 +38,8 @@ pub(crate) const SSH: u8 = Begin::Ssh as u8;
 pub(crate) const TOO_FEW: u8 = 0x40;
 /// They are too few, and of a TLS handshake record.
 pub(crate) const HALF_A_HEADER: u8 = 0x41;
+/// They are too few: the letter S alone.
+pub(crate) const LETTER_S: u8 = 0x42;
 
 /// TLS content types (RFC 8446, section 5.1).
 mod content {
@@ -51,8 +53,8 @@ const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
 /// Bytes of an alert record.
 const ALERT_RECORD: u32 = RECORD_HEADER + 2;
 
-/// Writes to `out` what the bytes of a segment behind `skip` begin with: a [`Begin`], [`TOO_FEW`] or
-/// [`HALF_A_HEADER`]; the last two only where they are a stream's `first`.
+/// Writes to `out` what the bytes of a segment behind `skip` begin with: a [`Begin`], [`TOO_FEW`],
+/// [`HALF_A_HEADER`] or [`LETTER_S`]; the last three only where they are a stream's `first`.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub(crate) fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool, out: &mut u8) {
     *out = if first { first_bytes(frame, segment, skip) } else { begins(frame, segment) as u8 };
@@ -65,10 +67,12 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, skip: u32) -> u8 {
     let Some([first]) = frame.load_far::<1>(at as usize) else {
         return NOTHING;
     };
-    if first == b'\r' {
-        // An empty line before the request line (RFC 9112, section 2.2).
+    if matches!(first, b'\r' | b'\n') {
+        // An empty line before the request line (RFC 9112, section 2.2), which a bare LF may end.
         return match frame.load_far::<4>(at as usize) {
-            Some([_, b'\n', c, d]) if len > RECORD_HEADER && c.is_ascii_uppercase() && d.is_ascii_uppercase() => {
+            Some([b'\r', b'\n', c, d] | [b'\n', c, d, _])
+                if len > RECORD_HEADER && c.is_ascii_uppercase() && d.is_ascii_uppercase() =>
+            {
                 Begin::Http1 as u8
             }
             _ => NOTHING,
@@ -86,7 +90,7 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, skip: u32) -> u8 {
         }
     }
     if len <= RECORD_HEADER {
-        return if first == HANDSHAKE { HALF_A_HEADER } else { TOO_FEW };
+        return few_bytes(frame, at, len, first);
     }
     match frame.load_far::<6>(at as usize) {
         // A first record that holds less than a handshake header.
@@ -102,6 +106,24 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, skip: u32) -> u8 {
         Some([a, b, c, d, ..]) if begin::may_be_method([a, b, c, d]) => Begin::Http1 as u8,
         _ => NOTHING,
     }
+}
+
+/// What first bytes are that fill no record header, the `first` of which may begin something.
+#[inline(always)]
+fn few_bytes<B: Bytes>(frame: &B, at: u32, len: u32, first: u8) -> u8 {
+    match first {
+        HANDSHAKE => HALF_A_HEADER,
+        b'S' if len == 1 => LETTER_S,
+        // No method begins so that is used in the clear.
+        b'S' if is_letter_s(frame, at + 1) => SSH,
+        _ => TOO_FEW,
+    }
+}
+
+/// Whether the letter S lies there.
+#[inline(always)]
+pub(crate) fn is_letter_s<B: Bytes>(frame: &B, at: u32) -> bool {
+    matches!(frame.load_far::<1>(at as usize), Some([b'S']))
 }
 
 /// Whether a segment begins with a record that no handshake message can precede in its flight.

@@ -244,7 +244,9 @@ impl Work {
     #[inline(always)]
     fn choose_datagram(&mut self, kind: Datagram, from_client: bool, flags: u16) {
         let class = match kind {
-            Datagram::QuicInitial | Datagram::QuicShortInitial | Datagram::QuicRetry => Class::Quic,
+            Datagram::QuicInitial | Datagram::QuicShortInitial | Datagram::QuicRetry | Datagram::QuicBeforeInitial => {
+                Class::Quic
+            }
             Datagram::QuicHandshake => {
                 if self.segment.len > datagram::QUIC_HEADER {
                     self.segment.len = datagram::QUIC_HEADER;

@@ -167,6 +167,17 @@ impl Half {
         Stretch { floor: self.floor, begun: self.begun, end: self.reassembly.next_seq() }
     }
 
+    /// First bytes that are too few to tell what they begin: where they begin, and how many they are.
+    pub fn letters(&self) -> Option<(u32, u32)> {
+        match &self.stream {
+            Stream::Unknown(start) if start.len > 0 => {
+                let len = u32::from(start.len);
+                Some((self.reassembly.next_seq().wrapping_sub(len), len))
+            }
+            _ => None,
+        }
+    }
+
     /// Gives back what waits for missing segments, and what a message under way takes.
     pub fn clear(&mut self, budget: &mut Budget) {
         self.reassembly.clear(budget);

@@ -215,7 +215,7 @@ impl Core {
         #[cfg(feature = "ja4plus")]
         {
             if connection.is_ssh {
-                ja4ssh::begin(connection, self.ssh_window);
+                stage.begin_ssh(connection, self.ssh_window);
             }
             stage.count_ssh(connection, decoded, segment, packet.header.gso_size);
         }

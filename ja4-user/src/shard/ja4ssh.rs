@@ -6,11 +6,15 @@ use super::stage::{Stage, Values, tell};
 use crate::event::{Cause, Method, Side, Sink};
 use crate::fingerprint::ja4ssh::{Window, is_bare_ack, wire_segments};
 use crate::flow::connection::{Carried, Connection, Ssh};
+use crate::flow::stream::Half;
 use crate::packet::{Decoded, Segment};
 
-/// A segment says that the connection is SSH.
-pub(super) fn begin(connection: &mut Connection, window: NonZeroU16) {
-    if let Carried::Nothing = connection.carried {
+impl<S: Sink> Stage<'_, S> {
+    /// A segment says that the connection is SSH.
+    pub(super) fn begin_ssh(&mut self, connection: &mut Connection, window: NonZeroU16) {
+        let Carried::Nothing = connection.carried else {
+            return;
+        };
         let mut window = Window::new(window);
         for (side, acks) in connection.acks.into_iter().enumerate() {
             for _ in 0..acks {
@@ -18,10 +22,15 @@ pub(super) fn begin(connection: &mut Connection, window: NonZeroU16) {
             }
         }
         connection.carried = Carried::Ssh(Box::new(Ssh { window: Some(window), seen: Default::default() }));
+        // The first letter of a banner, alone in its segment, did not say so yet.
+        for side in [Side::Client, Side::Server] {
+            let half = connection.halves.get(side as usize).and_then(Option::as_deref);
+            if let Some((seq, length)) = half.and_then(Half::letters) {
+                self.count_packet(connection, side, seq, length);
+            }
+        }
     }
-}
 
-impl<S: Sink> Stage<'_, S> {
     /// Counts a segment of a connection that is, or may turn out to be, SSH.
     pub(super) fn count_ssh(
         &mut self,
@@ -49,18 +58,23 @@ impl<S: Sink> Stage<'_, S> {
         }
         let mut seq = segment.seq;
         for length in wire_segments(decoded.payload_len, gso_size) {
-            let Carried::Ssh(ssh) = &mut connection.carried else {
-                return;
-            };
-            // Not a retransmission, of which nothing is new.
-            let is_new = ssh.seen.get_mut(self.side as usize).is_some_and(|seen| seen.take(seq, length));
+            self.count_packet(connection, self.side, seq, length);
             seq = seq.wrapping_add(length);
-            if is_new
-                && let Some(window) = &mut ssh.window
-                && window.packet(from_client, length)
-            {
-                tell_window(connection, self.cause, &mut self.engines.methods.text, self.sink);
-            }
+        }
+    }
+
+    /// Counts `length` bytes at `seq` that one packet has brought, unless it is a retransmission, of which nothing is
+    /// new.
+    fn count_packet(&mut self, connection: &mut Connection, side: Side, seq: u32, length: u32) {
+        let Carried::Ssh(ssh) = &mut connection.carried else {
+            return;
+        };
+        let is_new = ssh.seen.get_mut(side as usize).is_some_and(|seen| seen.take(seq, length));
+        if is_new
+            && let Some(window) = &mut ssh.window
+            && window.packet(side == Side::Client, length)
+        {
+            tell_window(connection, self.cause, &mut self.engines.methods.text, self.sink);
         }
     }
 }

@@ -7,7 +7,7 @@ const V1: u32 = 1;
 const V2: u32 = 0x6b33_43cf;
 /// Draft n has the version 0xff000000 + n (draft-ietf-quic-transport, section 15).
 const DRAFT: u32 = 0xff00_0000;
-/// The versions of Facebook's mvfst are 0xfaceb000 and its number for them, of one digit in hex.
+/// The versions of Facebook's mvfst are 0xfaceb000 and its number for them, of one or two digits in hex.
 const MVFST: u32 = 0xface_b000;
 
 /// Appends `1`, `2`, `draft-29`, `mvfst-2`, Google's `Q050` or `T051`, and `0x1a2a3a4a` for any other.
@@ -19,8 +19,11 @@ pub(super) fn quic_version(version: u32, out: &mut Vec<u8>) {
             out.extend_from_slice(b"draft-");
             out.extend_from_slice(itoa::Buffer::new().format(draft).as_bytes());
         }
-        (_, [.., low]) if version & !0xf == MVFST => {
+        (_, [.., low]) if version & !0x1f == MVFST => {
             out.extend_from_slice(b"mvfst-");
+            if low > 0xf {
+                out.push(nibble(u16::from(low >> 4)));
+            }
             out.push(nibble(u16::from(low)));
         }
         (_, text @ [b'Q' | b'T', b'0'..=b'9', b'0'..=b'9', b'0'..=b'9']) => out.extend_from_slice(&text),
@@ -52,6 +55,7 @@ mod tests {
         assert_eq!(name(0xff00_001d), "draft-29");
         assert_eq!(name(0xface_b002), "mvfst-2");
         assert_eq!(name(0xface_b00e), "mvfst-e");
+        assert_eq!(name(0xface_b013), "mvfst-13");
         assert_eq!(name(0x5130_3530), "Q050");
         assert_eq!(name(0x5430_3531), "T051");
     }
@@ -61,7 +65,7 @@ mod tests {
         assert_eq!(name(0), "0x00000000");
         assert_eq!(name(0x1a2a_3a4a), "0x1a2a3a4a");
         assert_eq!(name(0xff00_0100), "0xff000100");
-        assert_eq!(name(0xface_b010), "0xfaceb010");
+        assert_eq!(name(0xface_b020), "0xfaceb020");
         // "Q05,": a letter and digits alone are a name.
         assert_eq!(name(0x5130_352c), "0x5130352c");
     }

@@ -11,7 +11,7 @@ use tests::packets::{ACK, Envelope, Extension, FIN, PSH, SYN};
 
 use crate::duel::SEED;
 use crate::frames::{
-    KNOWN_VERSIONS, METHODS, OTHER_VERSIONS, Setting, carriers, dtls, initial, inner, long, other_tunnels,
+    KNOWN_VERSIONS, METHODS, OTHER_VERSIONS, Setting, carriers, dtls, initial, inner, long, other_tunnels, sized,
 };
 use crate::model::{Judgement, Model};
 
@@ -107,12 +107,16 @@ fn every_method_opens_a_request_anywhere_in_a_stream() {
 fn a_split_banner_makes_the_flow_one_of_ssh() {
     let setting = Setting::default();
     let ports = (5000, 2222);
-    for at in [6, 7, 8, 9] {
+    for at in 1..=9 {
         let mut model = fresh();
         let (first, second) = b"SSH-2.0-a\r\n".split_at(at);
         class(&mut model, &setting.segment(ports, 0, SYN, &[]));
-        assert_eq!(class(&mut model, &setting.segment(ports, 1, PSH | ACK, first)), Some(Class::Ssh), "cut at {at}");
-        class(&mut model, &setting.segment(ports, 1 + at as u32, PSH | ACK, second));
+        // A letter alone may be PostgreSQL's answer to SSLRequest.
+        let expected = if at == 1 { Class::Tls } else { Class::Ssh };
+        assert_eq!(class(&mut model, &setting.segment(ports, 1, PSH | ACK, first)), Some(expected), "cut at {at}");
+        let second = &second[..if at == 1 { 1 } else { second.len() }];
+        let rest = setting.segment(ports, 1 + at as u32, PSH | ACK, second);
+        assert_eq!(class(&mut model, &rest), Some(Class::Ssh), "cut at {at}");
         // A bare ACK, a packet far behind the budget: headers only. An end is an end.
         let ack = setting.segment(ports, 99, ACK, &[]);
         let (kind, header) = chosen(&mut model, &ack).unwrap();
@@ -123,6 +127,77 @@ fn a_split_banner_makes_the_flow_one_of_ssh() {
         assert_eq!((header.flags & flag::HEADERS_ONLY, header.captured), (flag::HEADERS_ONLY, 54));
         assert_eq!(class(&mut model, &setting.segment(ports, 60_500, FIN | ACK, &[])), Some(Class::End));
     }
+}
+
+#[test]
+fn whatever_a_server_of_ssh_says_first_is_of_its_banner() {
+    let setting = Setting::default();
+    for (at, payload) in [(1, &b"S"[..]), (1, b"Hello"), (1, b"N"), (20, &[7; 40]), (2, b"SH-2.0-x\r\n")] {
+        let mut model = fresh();
+        class(&mut model, &setting.segment((5000, 22), 0, SYN, &[]));
+        class(&mut model, &setting.segment((22, 5000), 0, SYN | ACK, &[]));
+        let kind = class(&mut model, &setting.segment((22, 5000), at, PSH | ACK, payload));
+        assert_eq!(kind, Some(Class::Ssh), "{payload:?} at {at}");
+    }
+}
+
+#[test]
+fn the_letter_s_before_tls_makes_no_ssh_of_it() {
+    let setting = Setting::default();
+    let (client, server) = ((5000, 5432), (5432, 5000));
+    let mut model = fresh();
+    class(&mut model, &setting.segment(client, 0, SYN, &[]));
+    class(&mut model, &setting.segment(server, 0, SYN | ACK, &[]));
+    assert_eq!(class(&mut model, &setting.segment(server, 1, PSH | ACK, b"S")), Some(Class::Tls));
+    let hello = [22, 3, 3, 0, 90, 2, 0, 0, 86, 3, 3];
+    assert_eq!(class(&mut model, &setting.segment(server, 2, PSH | ACK, &hello)), Some(Class::Tls));
+}
+
+#[test]
+fn a_dtls_hello_behind_a_warning_is_wanted() {
+    let setting = Setting::default();
+    let ports = (5000, 4711);
+    let warning = |level, epoch| [21, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 7, 0, 2, level, 112];
+    for (level, epoch, kind, expected) in [
+        (1, 0, 1, Some(Class::Dtls)),
+        (1, 0, 2, Some(Class::Dtls)),
+        // A fatal one ends it; behind the first epoch nothing is in the clear.
+        (2, 0, 1, None),
+        (1, 1, 1, None),
+    ] {
+        let payload = [&warning(level, epoch)[..], &dtls(kind)].concat();
+        let frame = setting.datagram(ports, &payload);
+        assert_eq!(class(&mut fresh(), &frame), expected, "level {level}, epoch {epoch}, type {kind}");
+    }
+    let alone = setting.datagram(ports, &warning(1, 0));
+    assert_eq!(class(&mut fresh(), &alone), None);
+}
+
+#[test]
+fn an_initial_behind_another_packet_is_wanted_whole() {
+    let setting = Setting::default();
+    let ports = (5000, 4711);
+    let behind = |first: &[u8]| [first, &initial()].concat();
+    let (early, handshake) = (sized(0xd0, 300), sized(0xe0, 300));
+    for (payload, expected) in [
+        (behind(&early), Some(0)),
+        (behind(&handshake), Some(0)),
+        // Its header alone.
+        (handshake.clone(), Some(300 - 64)),
+        (early.clone(), None),
+        ([early.clone(), sized(0xe0, 300)].concat(), None),
+    ] {
+        let mut model = fresh();
+        class(&mut model, &setting.datagram(ports, &initial()));
+        let frame = setting.datagram(ports, &payload);
+        let left_out = chosen(&mut model, &frame).map(|(kind, header)| {
+            assert_eq!(kind, Class::Quic);
+            frame.len() - header.captured as usize
+        });
+        assert_eq!(left_out, expected, "{:#04x}, {} bytes", payload[0], payload.len());
+    }
+    // It begins no flow.
+    assert_eq!(class(&mut fresh(), &setting.datagram(ports, &behind(&early))), None);
 }
 
 #[test]

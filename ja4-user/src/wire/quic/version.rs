@@ -14,8 +14,8 @@ pub const V2: u32 = 0x6b33_43cf;
 /// Draft n of QUIC version 1 is 0xff000000 + n.
 const DRAFT: u32 = 0xff00_0000;
 
-/// Draft 27 as Facebook's mvfst calls it, and its experimental version.
-const MVFST: [u32; 2] = [0xface_b002, 0xface_b00e];
+/// Version 1 as Facebook's mvfst calls it (`QuicVersion` in its code).
+const MVFST_V1: u32 = 0xface_b003;
 
 /// Google's `T050` and `T051`, which carry TLS as the drafts do, under salts of their own. `Q050` carries no TLS.
 const T050: u32 = u32::from_be_bytes(*b"T050");
@@ -35,11 +35,12 @@ pub(super) enum Family {
 impl Family {
     pub(super) const fn of(version: u32) -> Option<Self> {
         Some(match version {
-            V1 => Self::V1,
+            V1 | MVFST_V1 => Self::V1,
             V2 => Self::V2,
             T050 => Self::T050,
             T051 => Self::T051,
-            _ if version == MVFST[0] || version == MVFST[1] => Self::Draft23,
+            // mvfst's names for drafts, and its experiments, all with one salt.
+            0xface_b002 | 0xface_b00e | 0xface_b010 | 0xface_b011 | 0xface_b013 => Self::Draft23,
             _ => match version.wrapping_sub(DRAFT) {
                 23..=28 => Self::Draft23,
                 29..=32 => Self::Draft29,
@@ -124,11 +125,11 @@ mod tests {
     #[test]
     fn the_filter_wants_the_same_versions_and_types() {
         let headers = Transport { payload_len: QUIC_FIRST, src_port: 5000, dst_port: 443, ..Transport::default() };
-        let known = [V1, V2, T050, T051, MVFST[0], MVFST[1]];
+        let mvfst = [MVFST_V1, 0xface_b002, 0xface_b00e, 0xface_b010, 0xface_b011, 0xface_b013];
+        let known = [V1, V2, T050, T051].into_iter().chain(mvfst);
         let near =
-            known.into_iter().flat_map(|version| (0..=0x20).map(move |by| version.wrapping_sub(0x10).wrapping_add(by)));
-        let flipped =
-            known.into_iter().chain([DRAFT + 29]).flat_map(|version| (0..32).map(move |bit| version ^ 1 << bit));
+            known.clone().flat_map(|version| (0..=0x20).map(move |by| version.wrapping_sub(0x10).wrapping_add(by)));
+        let flipped = known.chain([DRAFT + 29]).flat_map(|version| (0..32).map(move |bit| version ^ 1 << bit));
         let drafts = (0..=0xff).map(|draft| DRAFT + draft);
         let others = [0, u32::MAX, 0x0a1a_2a3a, u32::from_be_bytes(*b"Q050"), u32::from_be_bytes(*b"Q046")];
         let mut supported = std::collections::BTreeSet::new();
@@ -147,7 +148,7 @@ mod tests {
             }
             supported.extend(Family::of(version).map(|_| version));
         }
-        assert_eq!(supported.len(), 6 + 12); // drafts 23 to 34
+        assert_eq!(supported.len(), 10 + 12); // drafts 23 to 34
     }
 
     #[test]

@@ -38,6 +38,18 @@ pub(super) fn dtls_records(setting: &Setting) -> Vec<Vec<u8>> {
     for length in 0..30 {
         add(&dtls(1)[..length], &mut frames);
     }
+    // A warning before a hello, and what resembles one.
+    for (length, level, epoch) in [(2, 1, 0), (2, 2, 0), (3, 1, 0), (0x0102, 1, 0), (2, 1, 1)] {
+        let alert = [record(21, epoch, &[level, 112]), dtls(1)].concat();
+        for content in [20, 22, 23] {
+            let mut alert = alert.clone();
+            alert[11..13].copy_from_slice(&u16::to_be_bytes(length));
+            alert[15] = content;
+            add(&alert, &mut frames);
+            add(&alert[..29], &mut frames);
+            add(&alert[..28], &mut frames);
+        }
+    }
     // Several records in one datagram, the hello first and not first.
     add(&[dtls(2), dtls(11), dtls(14)].concat(), &mut frames);
     add(&[record(20, 0, &[1]), dtls(1)].concat(), &mut frames);

@@ -22,7 +22,7 @@ use tests::random::SplitMix64;
 pub(crate) use self::datagrams::dtls;
 use self::headers::{extended, ipv6_syn};
 pub(crate) use self::http::METHODS;
-pub(crate) use self::quic::{KNOWN_VERSIONS, OTHER_VERSIONS, initial, long};
+pub(crate) use self::quic::{KNOWN_VERSIONS, OTHER_VERSIONS, initial, long, sized};
 pub(crate) use self::setting::Setting;
 pub(crate) use self::tunnels::{carriers, inner, other_tunnels};
 

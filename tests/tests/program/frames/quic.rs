@@ -3,8 +3,21 @@
 use super::setting::Setting;
 
 /// Versions that can be opened, the ends of the drafts among them.
-pub(crate) const KNOWN_VERSIONS: [u32; 9] =
-    [1, 0x6b33_43cf, 0xff00_0017, 0xff00_001d, 0xff00_0022, 0xface_b002, 0xface_b00e, 0x5430_3530, 0x5430_3531];
+pub(crate) const KNOWN_VERSIONS: [u32; 13] = [
+    1,
+    0x6b33_43cf,
+    0xff00_0017,
+    0xff00_001d,
+    0xff00_0022,
+    0xface_b002,
+    0xface_b003,
+    0xface_b00e,
+    0xface_b010,
+    0xface_b011,
+    0xface_b013,
+    0x5430_3530,
+    0x5430_3531,
+];
 
 /// Version negotiation, neighbours of known versions, GREASE, older and younger ones.
 pub(crate) const OTHER_VERSIONS: [u32; 15] = [
@@ -36,6 +49,15 @@ pub(crate) fn long(first: u8, version: u32, length: usize) -> Vec<u8> {
     // No token; the length in two bytes.
     out.extend([0, 0x44, 0x9e]);
     out.resize(length, 0x77);
+    out
+}
+
+/// A long header of version 1 but an Initial's, with this many bytes in all, as its length says.
+pub(crate) fn sized(first: u8, length: usize) -> Vec<u8> {
+    const HEADER: usize = 22;
+    let mut out = long(first, 1, length);
+    let length = (length - HEADER) as u16;
+    out[HEADER - 2..HEADER].copy_from_slice(&(length | 0x4000).to_be_bytes());
     out
 }
 
@@ -77,13 +99,17 @@ pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
         let kind = |kind: u8| 0xc0 | ((kind + u8::from(version == 0x6b33_43cf)) & 3) << 4;
         let (initial, early, handshake, retry) = (kind(0), kind(1), kind(2), kind(3));
         let coalesced = [long(initial, version, 150), long(handshake, version, 900), short.clone()].concat();
-        let packets: [(bool, Vec<u8>); 18] = [
+        let (early_sized, handshake_sized) = (sized(early, 400), sized(handshake, 90));
+        let packets: [(bool, Vec<u8>); 21] = [
             (true, long(initial, version, 1200)),
             (false, long(0x80, 0, 30)),
             (false, long(retry, version, 60)),
             (true, long(initial, version, 1200)),
             (true, long(initial, version, 1200)),
             (true, long(early, version, 1200)),
+            (true, [early_sized.clone(), long(initial, 1, 1200)].concat()),
+            (false, [handshake_sized, long(initial, 1, 200)].concat()),
+            (true, [early_sized, short.clone()].concat()),
             (false, coalesced.clone()),
             (false, short.clone()),
             (false, long(handshake, version, 1200)),

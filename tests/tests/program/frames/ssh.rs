@@ -1,8 +1,10 @@
 //! SSH connections: lengths and bare ACKs are wanted to the end, bytes only at the start.
 
 use tests::conversation::TcpConversation;
+use tests::hello::Shape;
 use tests::packets::{ACK, FIN, PSH, RST};
 
+use super::hello_record;
 use super::setting::{Setting, Talks};
 
 const CLIENT: &[u8] = b"SSH-2.0-OpenSSH_9.9\r\n";
@@ -50,6 +52,10 @@ pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
         talks.join(|talk| session(talk.server(SERVER).client(CLIENT)));
         talks.join(|talk| session(talk.client(CLIENT).server(SERVER)).close());
         talks.join(|talk| talk.client(&[9; 8]).client(&[9]).server(&[8]).close());
+        talks.tell(|talk| CLIENT.iter().fold(talk, |talk, letter| talk.client(&[*letter]).server_ack()));
+        talks.tell(|talk| SERVER.iter().fold(talk, |talk, letter| talk.server(&[*letter]).client_ack()));
+        talks.tell(|talk| talk.server(b"S").server(&hello_record(Shape::Curl)).client(b"S").client(b"SH-"));
+        talks.tell(|talk| talk.server_at(30, &[7; 40]).server_at(0, SERVER).client(CLIENT));
         for at in 1..=10 {
             let ((first, second), (third, fourth)) = (CLIENT.split_at(at), SERVER.split_at(at));
             talks.tell(|talk| talk.client(first).client(second).server_ack().client(&[1; 36]).server_ack());
