@@ -107,7 +107,8 @@ impl<S: Sink> Stage<'_, S> {
         let (asked, client_ttl) = state.asked();
         match seen.from {
             Some(Side::Client) => {
-                if let (true, Some(before)) = (seen.handshake, quic.server_handshake) {
+                let first = seen.handshake && !std::mem::replace(&mut quic.client_handshake, true);
+                if let (true, Some(before)) = (first, quic.server_handshake) {
                     self.tell_quic_latency(connection, Side::Client, between(before, now), client_ttl);
                 }
             }
