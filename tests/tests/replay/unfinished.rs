@@ -156,3 +156,38 @@ fn of_dtls_certificates_cut_short_those_that_are_whole_are_told() {
     talk.server(&dtls::datagrams(11, 2, &body, 9000)[0]);
     assert_eq!(values(&replay_packets(talk.packets(), &[]), "ja4x").len(), 2);
 }
+
+/// A chain of so many certificates, each of this size and a little more, as the body of its message.
+fn chain(count: usize, size: usize) -> Vec<u8> {
+    let one = certificate::Certificate::new().extension(&[0x55, 29, 17], false, &vec![0x30; size]).build();
+    certificate::message(&vec![&one[..]; count])
+}
+
+#[test]
+fn of_a_chain_longer_than_is_read_the_certificates_that_are_whole_are_told() {
+    // 65,536 bytes of the message are read: of certificates of 12 KiB five, of short ones all that are followed.
+    for (count, size, told) in [(4, 12_288, 4), (6, 12_288, 5), (40, 20, 40), (101, 20, 101), (120, 20, 101)] {
+        let body = chain(count, size);
+        let message = [&[11][..], &(body.len() as u32).to_be_bytes()[1..], &body].concat();
+        let flight = [
+            hello::records(&hello::server_hello_12(&mut SplitMix64::new(9)), usize::MAX),
+            hello::records(&message, 16_000),
+        ];
+        let tls = after(&flight.concat(), |talk| _ = talk.close());
+        assert_eq!(values(&tls, "ja4x").len(), told, "{count} of {size} over TCP");
+        assert_eq!(unfinished(&tls), u64::from(body.len() > 65_536));
+
+        let hello = tests::handmade::Handmade::new(0xfefd, &[0xc02b]);
+        for piece in [1200, 150] {
+            let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
+            talk.client(&dtls::datagrams(1, 0, &hello.dtls_client(&[]), 2000)[0]);
+            talk.server(&dtls::datagrams(2, 0, &hello.server_body(), 2000)[0]);
+            for datagram in dtls::datagrams(11, 1, &body, piece) {
+                talk.server(&datagram);
+            }
+            talk.server(&dtls::datagrams(14, 2, &[], 100)[0]);
+            let events = replay_packets(talk.packets(), &[]);
+            assert_eq!(values(&events, "ja4x").len(), told, "{count} of {size} over DTLS");
+        }
+    }
+}
