@@ -155,7 +155,11 @@ fn tcp_header(header: &[u8]) -> Result<TransportHeader<'_>, DecodeError> {
     let tcp = TcpHeaderSlice::from_slice(header).map_err(|_| DecodeError::Tcp)?;
     let segment = Segment {
         seq: tcp.sequence_number(),
-        flags: tcp.slice().get(12..14).and_then(|flags| flags.first_chunk()).map_or(0, |flags| FLAGS & u16::from_be_bytes(*flags)),
+        flags: tcp
+            .slice()
+            .get(12..14)
+            .and_then(|flags| flags.first_chunk())
+            .map_or(0, |flags| FLAGS & u16::from_be_bytes(*flags)),
         window: tcp.window_size(),
         options: header.get(20..tcp.slice().len()).unwrap_or_default(),
     };

@@ -201,13 +201,7 @@ impl<'a> Fragments<'a> {
             Err(_) if !self.whole => self.rest.rest(),
             Err(_) => return Err(WireError::BadLength),
         };
-        Ok(Some(Fragment {
-            kind,
-            length,
-            message_seq: u16::from_be_bytes([m1, m2]),
-            offset,
-            data,
-        }))
+        Ok(Some(Fragment { kind, length, message_seq: u16::from_be_bytes([m1, m2]), offset, data }))
     }
 }
 

@@ -222,9 +222,7 @@ fn known(talk: &UdpConversation) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let events = replay_packets(talk.packets(), &[]);
     let about = fingerprints(&events).into_iter().chain(events::of_type(&events, "connection"));
-    about
-        .map(|event| (text(&event["dhcp"]["hostname"]), text(&event["dhcp"]["vendor_class_identifier"])))
-        .collect()
+    about.map(|event| (text(&event["dhcp"]["hostname"]), text(&event["dhcp"]["vendor_class_identifier"]))).collect()
 }
 
 #[test]

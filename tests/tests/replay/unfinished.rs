@@ -191,3 +191,55 @@ fn of_a_chain_longer_than_is_read_the_certificates_that_are_whole_are_told() {
         }
     }
 }
+
+/// These packets as a capture has them that keeps so many bytes of each.
+fn cut(packets: &[Packet], snap: usize) -> Vec<Value> {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("cut.pcap");
+    let mut pcap = PcapWriter::new(File::create(&file).unwrap(), 1).unwrap();
+    for Packet { time, frame } in packets {
+        pcap.cut(time.as_nanos() as u64, &frame[..frame.len().min(snap)], frame.len()).unwrap();
+    }
+    drop(pcap);
+    Sensor::new().replay(&file)
+}
+
+#[test]
+fn a_quic_hello_cut_short_has_no_value_but_its_names_are_told() {
+    // 45 bytes up to the extensions, then those, then what is cut.
+    let hello = tests::handmade::Handmade::new(0x0303, &[0x1301]).extension(0, b"\0\x0e\0\0\x0bexample.org");
+    let hello = hello.versions(&[0x0304]).alpn(&[b"h3"]).extension(21, &[0; 1500]).client();
+    let keys = quic::QuicEnds::new(b"\x83\x94\xc8\xf0\x3e\x51\x57\x08", b"server");
+    let answer = quic::crypto(0, &hello::server_hello_13(&mut SplitMix64::new(2)));
+    let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443");
+    talk.client(&keys.initial(quic::From::Client, 0, &quic::crypto(0, &hello[..1100])));
+    talk.client(&keys.initial(quic::From::Client, 1, &quic::crypto(1100, &hello[1100..])));
+    talk.server(&keys.initial(quic::From::Server, 0, &answer));
+
+    let whole = replay_packets(talk.packets(), &[]);
+    assert_eq!((values(&whole, "ja4").len(), unfinished(&whole)), (1, 0));
+    // The second Initial was not captured; each was cut; the names were cut off; the header was.
+    let first = [&talk.packets()[..1], &talk.packets()[2..]].concat();
+    let names = serde_json::json!({"version": "TLS 1.3", "sni": "example.org", "alpn": ["h3"]});
+    let cases = [
+        ("lost", replay_packets(&first, &[]), Some(&names), true),
+        ("cut", cut(talk.packets(), 800), Some(&names), true),
+        ("cut early", cut(talk.packets(), 42 + 60), None, true),
+        ("cut within the header", cut(talk.packets(), 42 + 10), None, false),
+    ];
+    for (what, events, names, header) in cases {
+        assert_eq!(values(&events, "ja4"), [""; 0], "{what}");
+        let connection = events::of_type(&events, "connection")[0];
+        assert_eq!(connection["quic"]["version"], "1", "{what}: {connection}");
+        for field in ["sni", "alpn"] {
+            assert_eq!(connection["tls"].get(field), names.map(|names| &names[field]), "{what}: {connection}");
+        }
+        let malformed = &events::of_type(&events, "stats").pop().unwrap()["stats"]["shards"]["malformed"]["quic"];
+        assert_eq!(malformed.get("bad_length").is_none_or(|count| *count == 0), true, "{what}: {malformed}");
+        assert_eq!(malformed["truncated"].as_u64().unwrap_or(0) > 0, !header, "{what}: {malformed}");
+    }
+    // What comes behind it knows the names.
+    let cut = cut(talk.packets(), 800);
+    let ja4s = only(&cut, "ja4s");
+    assert_eq!((&ja4s["tls"]["sni"], &ja4s["tls"]["version"]), (&"example.org".into(), &"TLS 1.3".into()));
+}

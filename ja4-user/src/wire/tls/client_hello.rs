@@ -63,8 +63,7 @@ impl<'a> ClientHello<'a> {
         let cipher_suites = U16List::new(cursor.region_u16()?.rest())?;
         let compression_methods = cursor.region_u8()?.rest();
         let extensions = Extensions::default();
-        let hello =
-            Self { legacy_version, random, session_id, cookie, cipher_suites, compression_methods, extensions };
+        let hello = Self { legacy_version, random, session_id, cookie, cipher_suites, compression_methods, extensions };
         Ok((hello, cursor))
     }
 
