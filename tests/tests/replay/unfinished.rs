@@ -235,7 +235,7 @@ fn a_quic_hello_cut_short_has_no_value_but_its_names_are_told() {
             assert_eq!(connection["tls"].get(field), names.map(|names| &names[field]), "{what}: {connection}");
         }
         let malformed = &events::of_type(&events, "stats").pop().unwrap()["stats"]["shards"]["malformed"]["quic"];
-        assert_eq!(malformed.get("bad_length").is_none_or(|count| *count == 0), true, "{what}: {malformed}");
+        assert!(malformed.get("bad_length").is_none_or(|count| *count == 0), "{what}: {malformed}");
         assert_eq!(malformed["truncated"].as_u64().unwrap_or(0) > 0, !header, "{what}: {malformed}");
     }
     // What comes behind it knows the names.

@@ -472,12 +472,15 @@ mod tests {
         let body: Vec<u8> = (0..MAX_HANDSHAKE_MESSAGE + 1).map(|place| place as u8).collect();
         let bytes: Vec<u8> = message(11, &body).chunks(16_000).flat_map(|part| record(22, part)).collect();
         for size in [bytes.len(), 1000, 1] {
-            let mut stream = HandshakeStream::new();
+            let (mut stream, mut messages) = (HandshakeStream::new(), 0);
             for slice in bytes.chunks(size) {
-                stream.push(slice, |_| panic!("it is never whole"));
+                stream.push(slice, |_| {
+                    messages += 1;
+                    CONTINUE
+                });
                 assert!(stream.buffered() <= 2 * MOST_KEPT);
             }
-            assert_eq!(stream.status(), Status::Failed(WireError::TooLong));
+            assert_eq!((stream.status(), messages), (Status::Failed(WireError::TooLong), 0));
             let start = stream.under_way().unwrap();
             assert_eq!((start.kind, start.body), (HandshakeType::CERTIFICATE, &body[..MAX_HANDSHAKE_MESSAGE]));
         }
