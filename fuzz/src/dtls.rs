@@ -2,7 +2,7 @@ use ja4_user::event::Side;
 use ja4_user::flow::Budget;
 use ja4_user::flow::dtls::{Association, DatagramOutcome, Given, Taken};
 use ja4_user::wire::dtls::{Fragment, Record, Records};
-use ja4_user::wire::tls::MAX_HANDSHAKE_MESSAGE;
+use ja4_user::wire::tls::{HandshakeType, MAX_HANDSHAKE_MESSAGE};
 
 /// Datagrams of an association, each behind its length, whose top bit says that the capture cut it, and the
 /// next one that the client sends it: records and fragments lie where they say, no byte goes uncounted, and no bound
@@ -62,11 +62,12 @@ fn fragments(datagram: &[u8], truncated: bool) -> (usize, bool) {
         walked += Record::HEADER_LEN + record.payload.len();
         let mut inside = 0;
         for fragment in record.fragments() {
-            let Ok(Fragment { length, offset, data, .. }) = fragment else {
+            let Ok(Fragment { kind, length, offset, data, .. }) = fragment else {
                 errors = true;
                 break;
             };
-            assert!(offset + data.len() <= length && length <= MAX_HANDSHAKE_MESSAGE);
+            assert!(offset + data.len() <= length);
+            assert!(length <= MAX_HANDSHAKE_MESSAGE || kind == HandshakeType::CERTIFICATE);
             inside += Fragment::HEADER_LEN + data.len();
             bytes += data.len();
         }

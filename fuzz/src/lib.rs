@@ -76,9 +76,11 @@ pub fn capture_reader(data: &[u8]) {
 /// The body of a ClientHello: its parts add up to it, and its JA4 has the one shape there is.
 pub fn client_hello(data: &[u8]) {
     for framing in [Framing::Tls, Framing::Dtls] {
+        let start = ClientHello::parse_start(data, framing);
         let Ok(hello) = ClientHello::parse(data, framing) else {
             continue;
         };
+        assert_eq!(start.map(|start| (start.sni(), start.version())), Some((hello.sni(), hello.version())));
         let cookie = if framing == Framing::Dtls { 1 + hello.cookie.len() } else { 0 };
         let lists = 2 * hello.cipher_suites.iter().len() + hello.compression_methods.len();
         let block: usize = hello.extensions.iter().map(|extension| 4 + extension.body.len()).sum();

@@ -282,6 +282,8 @@ pub struct Dhcp {
     pub vendor_class: Option<String>,
     /// Hardware address of the client, as `02:00:00:00:00:01`; absent in DHCPv6.
     pub client_mac: Option<String>,
+    /// Hash of the client's DUID, which DHCPv6 has in its place. Not told: an answer is known by it.
+    pub duid: Option<u64>,
 }
 
 /// Latencies of a connection, microseconds, halved as JA4L prints them (specification, section 6).

@@ -61,14 +61,20 @@ pub fn stats_u64(event: &Value, path: &[&str]) -> u64 {
     found.as_u64().unwrap_or_else(|| panic!("no counter at {path:?} in {event:#}"))
 }
 
+/// What is known of a connection beside its values: the parts of an event that are the packets' alone.
+const KNOWN: [&str; 7] = ["proto", "app_proto", "tls", "quic", "http", "ssh", "dhcp"];
+
 /// What has to be equal when the same packets are seen twice: everything about a fingerprint but the clock's part.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seen {
     kind: String,
+    /// Its number among those of its type and connection.
+    count: u64,
     side: String,
     src: String,
     dest: String,
-    sni: String,
+    /// Each of [`KNOWN`], as JSON.
+    known: [String; KNOWN.len()],
     /// For `ja4l` and `ja4ls` without the times: only the TTL.
     value: String,
     /// The first time in a `ja4l` or `ja4ls`, in microseconds.
@@ -96,10 +102,11 @@ impl Seen {
         let endpoint = |ip: &str, port: &str| format!("{} {}", text(&event[ip], ip), event[port]);
         Self {
             kind,
+            count: fingerprint["count"].as_u64().unwrap_or_default(),
             side: text(&fingerprint["side"], "fingerprint.side"),
             src: endpoint("src_ip", "src_port"),
             dest: endpoint("dest_ip", "dest_port"),
-            sni: event["tls"]["sni"].as_str().unwrap_or_default().to_owned(),
+            known: KNOWN.map(|name| event[name].to_string()),
             value,
             micros,
         }
@@ -173,6 +180,22 @@ mod tests {
     fn an_acknowledgement_matters() {
         let event = |value| [event("ja4ssh", value)];
         assert_same_fingerprints(&event("c36s36_c9s9_c5s7"), &event("c36s36_c9s9_c5s8"), Duration::ZERO);
+    }
+
+    #[test]
+    #[should_panic(expected = "the two differ")]
+    fn an_attribute_matters() {
+        let mut other = event("ja4", "t13");
+        other["tls"] = json!({"alpn_chosen": "h2"});
+        assert_same_fingerprints(&[event("ja4", "t13")], &[other], Duration::ZERO);
+    }
+
+    #[test]
+    #[should_panic(expected = "the two differ")]
+    fn a_number_matters() {
+        let mut other = event("ja4", "t13");
+        other["fingerprint"]["count"] = 2.into();
+        assert_same_fingerprints(&[event("ja4", "t13")], &[other], Duration::ZERO);
     }
 
     #[test]

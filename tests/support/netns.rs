@@ -24,6 +24,8 @@ pub struct Layout<'a> {
     pub vlan: &'a [u16],
     /// Keep segmentation and tag offloads, so that frames of up to 64 KiB cross the wire and tags travel beside the packet.
     pub offloads: bool,
+    /// How long each frame takes at least between a host and its end of the wire, either way.
+    pub delay: Duration,
 }
 
 /// One host.
@@ -271,9 +273,10 @@ impl Namespace {
     }
 
     fn bring_up(&mut self, layout: Layout<'_>) {
-        let device = if layout.vlan.is_empty() { self.interface.clone() } else { "vlan".to_owned() };
-        if !layout.vlan.is_empty() {
-            let made = self.with(|| VlanDevice::new(&device, &self.interface, layout.vlan));
+        let plain = layout.vlan.is_empty() && layout.delay.is_zero();
+        let device = if plain { self.interface.clone() } else { "vlan".to_owned() };
+        if !plain {
+            let made = self.with(|| VlanDevice::new(&device, &self.interface, layout.vlan, layout.delay));
             self.vlan = Some(made.unwrap_or_else(|error| panic!("no VLAN device in {}: {error}", self.name)));
         }
         let ip = |arguments: &[&str]| self.ip(arguments);
@@ -286,6 +289,8 @@ impl Namespace {
         if device != self.interface {
             // Room for the tags, and nothing of its own: every frame on the wire is tagged.
             ip(&["link", "set", &self.interface, "mtu", "1508", "addrgenmode", "none"]);
+            // Without a tag the host would answer there as well.
+            ip(&["link", "set", &self.interface, "arp", "off"]);
             ip(&["link", "set", &device, "up"]);
         }
         ip(&["link", "set", &self.interface, "up"]);

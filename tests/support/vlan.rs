@@ -1,4 +1,5 @@
-//! A VLAN device made of a TAP device and a raw socket, since many small kernels come without 802.1Q.
+//! A VLAN device made of a TAP device and a raw socket, since many small kernels come without 802.1Q, and without netem:
+//! it may take its time, too.
 //!
 //! The host's stack speaks through the TAP device. What it sends goes out of the interface below with the tags in the
 //! packet itself, as on a cable; what comes in loses its tags again.
@@ -6,6 +7,8 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::thread;
+use std::time::Duration;
 
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{MsgFlags, recv, send};
@@ -26,11 +29,12 @@ pub struct VlanDevice {
 }
 
 impl VlanDevice {
-    /// Makes the device `name` above `below`, in the network namespace of the calling thread. `tags` are outermost first.
+    /// Makes the device `name` above `below`, in the network namespace of the calling thread. `tags` are outermost first,
+    /// and may be none. Each frame takes `delay`, one after the other.
     ///
     /// # Errors
     /// Those of the kernel, for instance when it has no TAP devices.
-    pub fn new(name: &str, below: &str, tags: &[u16]) -> io::Result<Self> {
+    pub fn new(name: &str, below: &str, tags: &[u16], delay: Duration) -> io::Result<Self> {
         let (tap, wire) = (tuntap::open(name, Kind::Tap)?, raw_socket(below, libc::ETH_P_ALL as u16)?);
         let tags: Vec<u8> = tags
             .iter()
@@ -41,14 +45,17 @@ impl VlanDevice {
                 [protocol[0], protocol[1], high, low]
             })
             .collect();
-        Ok(Self { _pump: Pump::start(move || pass(&tap, &wire, &tags)) })
+        Ok(Self { _pump: Pump::start(move || pass(&tap, &wire, &tags, delay)) })
     }
 }
 
 /// Passes on what is there in either direction, or waits a tick.
-fn pass(tap: &File, wire: &OwnedFd, tags: &[u8]) -> io::Result<()> {
+fn pass(tap: &File, wire: &OwnedFd, tags: &[u8], delay: Duration) -> io::Result<()> {
     let [from_host, from_wire] = tuntap::wait([tap.as_fd(), wire.as_fd()])?;
     let mut frame = vec![0; FRAME];
+    if from_host || from_wire {
+        thread::sleep(delay);
+    }
     if from_host {
         let length = (&*tap).read(&mut frame)?;
         frame.truncate(length);
@@ -58,7 +65,7 @@ fn pass(tap: &File, wire: &OwnedFd, tags: &[u8]) -> io::Result<()> {
         let length = recv(wire.as_raw_fd(), &mut frame, MsgFlags::empty())?;
         frame.truncate(length);
         // The kernel has taken the outermost tag off and put it beside the packet.
-        let left = &tags[TAG..];
+        let left = tags.get(TAG..).unwrap_or_default();
         if frame.get(ADDRESSES..ADDRESSES + left.len()) == Some(left) {
             frame.drain(ADDRESSES..ADDRESSES + left.len());
             (&*tap).write_all(&frame)?;

@@ -56,7 +56,7 @@ fn openssl_talks_to_openssl_across_vlans_in_more_than_one_segment() {
     if !require_root() || !require_tools(&["ip", "ethtool", "ss", "openssl", "tcpdump"]) {
         return;
     }
-    let (wire, chain) = (Wire::with(Layout { vlan: &[100, 7], offloads: false }), Chain::new(Key::Ec));
+    let (wire, chain) = (Wire::with(Layout { vlan: &[100, 7], ..Layout::default() }), Chain::new(Key::Ec));
     let _server = peers::openssl_server(wire.server(), 8443, &chain, &["-tls1_3"]);
     let recording = recorded(&wire, || {
         let protocols = peers::many_protocols();

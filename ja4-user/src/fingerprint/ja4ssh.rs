@@ -138,9 +138,9 @@ impl Window {
     }
 }
 
-/// True for a bare ACK: flags exactly ACK, and no payload. `flags` is the low byte of the header's flags.
+/// True for a bare ACK: flags exactly ACK, and no payload. `flags` are the twelve bits of the header.
 #[must_use]
-pub const fn is_bare_ack(flags: u8, payload_len: u32) -> bool {
+pub const fn is_bare_ack(flags: u16, payload_len: u32) -> bool {
     flags == 0x10 && payload_len == 0
 }
 
@@ -289,7 +289,7 @@ mod tests {
     fn a_bare_ack_has_no_other_flag_and_no_payload() {
         assert!(is_bare_ack(0x10, 0));
         assert!(!is_bare_ack(0x10, 1));
-        for other in [0x00, 0x11, 0x12, 0x14, 0x18, 0x30, 0x50, 0x90] {
+        for other in [0x00, 0x11, 0x12, 0x14, 0x18, 0x30, 0x50, 0x90, 0x110, 0x810] {
             assert!(!is_bare_ack(other, 0), "{other:#x}");
         }
     }

@@ -54,6 +54,8 @@ pub struct Quic {
     pub answered: Option<(Time, u8)>,
     /// C: time of the last server Handshake packet so far.
     pub server_handshake: Option<Time>,
+    /// D, the first client Handshake packet, has come; no later one takes its place.
+    pub client_handshake: bool,
 }
 
 /// A DTLS association.

@@ -20,6 +20,9 @@ const ETHERNET: usize = 14;
 /// Bytes of a UDP header. No TCP header is as short, which tells one from the other.
 const UDP: u16 = 8;
 
+/// The flags of a TCP header, in its bytes 12 and 13 (RFC 9293, section 3.1).
+const FLAGS: u16 = 0x0fff;
+
 /// Why a record could not be read. The filter accepted its headers, so each of these means a capture
 /// cut inside them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,8 +87,9 @@ pub enum Transport<'a> {
 pub struct Segment<'a> {
     /// Sequence number.
     pub seq: u32,
-    /// The eight flags from CWR down to FIN, see [`ja4_common::headers::tcp_flag`].
-    pub flags: u8,
+    /// The twelve bits behind the header's length: from the reserved ones over AE (once NS) to FIN, see
+    /// [`ja4_common::headers::tcp_flag`].
+    pub flags: u16,
     /// Window as it stands in the header.
     pub window: u16,
     /// Option bytes as they came, padding included.
@@ -95,17 +99,17 @@ pub struct Segment<'a> {
 impl Segment<'_> {
     /// SYN is set.
     pub const fn syn(&self) -> bool {
-        self.flags & tcp_flag::SYN != 0
+        self.flags & tcp_flag::SYN as u16 != 0
     }
 
     /// FIN is set.
     pub const fn fin(&self) -> bool {
-        self.flags & tcp_flag::FIN != 0
+        self.flags & tcp_flag::FIN as u16 != 0
     }
 
     /// RST is set.
     pub const fn rst(&self) -> bool {
-        self.flags & tcp_flag::RST != 0
+        self.flags & tcp_flag::RST as u16 != 0
     }
 }
 
@@ -151,7 +155,11 @@ fn tcp_header(header: &[u8]) -> Result<TransportHeader<'_>, DecodeError> {
     let tcp = TcpHeaderSlice::from_slice(header).map_err(|_| DecodeError::Tcp)?;
     let segment = Segment {
         seq: tcp.sequence_number(),
-        flags: tcp.slice().get(13).copied().unwrap_or_default(),
+        flags: tcp
+            .slice()
+            .get(12..14)
+            .and_then(|flags| flags.first_chunk())
+            .map_or(0, |flags| FLAGS & u16::from_be_bytes(*flags)),
         window: tcp.window_size(),
         options: header.get(20..tcp.slice().len()).unwrap_or_default(),
     };

@@ -11,7 +11,7 @@ use ja4_common::flow::shard_of;
 use ja4_common::knobs::Knobs;
 
 use super::lane::{CapturedFrame, destination_of};
-use super::unwrap::Whole;
+use super::unwrap::{Gathered, Whole};
 use crate::capture::{Batch, CaptureError, CaptureFile, Progress};
 use crate::packet::defrag::{DefragLimits, DefragStats, Defragmenter};
 
@@ -184,9 +184,17 @@ impl<'a> Batches<'a> {
             if let Ok(Some(bytes)) = defragmenter.push(network, info.place(), frame.time) {
                 let CapturedFrame { time, interface, number, .. } = frame;
                 let bytes = Bytes::copy_from_slice(bytes);
-                let datagram = Whole { bytes, time, interface, info, number: Some(number) };
-                let lane = shard_of(datagram.hash(self.knobs), self.lanes) as u8;
-                whole.push(DealtWhole { behind: place, lane, whole: datagram });
+                let mut next = Some(Whole { bytes, time, interface, info, number: Some(number), layers: 0 });
+                while let Some(datagram) = next.take() {
+                    match datagram.gather(defragmenter) {
+                        Gathered::AsItIs(datagram) => {
+                            let lane = shard_of(datagram.hash(self.knobs), self.lanes) as u8;
+                            whole.push(DealtWhole { behind: place, lane, whole: datagram });
+                        }
+                        Gathered::Further(datagram) => next = Some(datagram),
+                        Gathered::Waits => {}
+                    }
+                }
             }
         }
     }

@@ -22,6 +22,7 @@ use crate::flow::latency::between;
 use crate::flow::quic::{self, Connections, Datagram, Entry, QuicState, Seen};
 use crate::packet::Decoded;
 use crate::wire::WireError;
+use crate::wire::quic::long_header_version;
 use crate::wire::tls::{ClientHello, Framing};
 
 impl<S: Sink> Stage<'_, S> {
@@ -63,7 +64,7 @@ impl<S: Sink> Stage<'_, S> {
                 }
                 connection.carried = Carried::Datagrams(carried);
             }
-            DHCP if datagram.payload.len() < datagram.wire_len => {
+            DHCP if datagram.is_truncated() => {
                 // What is cut off may hold options: half a list would be another value.
                 self.stats.count_malformed(Protocol::Dhcp, WireError::Truncated);
             }
@@ -95,8 +96,21 @@ impl<S: Sink> Stage<'_, S> {
             quic.session.touch(datagram.time);
             connection.enter(&mut quic.session, state.client_is_high());
             connection.attributes.quic.get_or_insert_default().version = state.version();
+            if datagram.is_truncated()
+                && let Some(start) = state.under_way()
+            {
+                // Its rest may have been cut off.
+                let Stage { cause, engines, stats, sink, .. } = self;
+                let (carrier, side, cause, methods) = (Carrier::Quic, Side::Client, *cause, &mut engines.methods);
+                Handshake { carrier, side, cause, connection, methods, stats, sink: *sink }.unfinished(&start);
+            }
             self.quic_points(connection, state, quic, &seen, datagram.ttl);
             connection.exchange(&mut quic.session);
+        } else if datagram.is_truncated()
+            && let Some(version) = long_header_version(datagram.payload)
+        {
+            // Too little was captured to tell whose it is, but not what it is.
+            connection.attributes.quic.get_or_insert_default().version = version;
         }
     }
 
@@ -107,7 +121,8 @@ impl<S: Sink> Stage<'_, S> {
         let (asked, client_ttl) = state.asked();
         match seen.from {
             Some(Side::Client) => {
-                if let (true, Some(before)) = (seen.handshake, quic.server_handshake) {
+                let first = seen.handshake && !std::mem::replace(&mut quic.client_handshake, true);
+                if let (true, Some(before)) = (first, quic.server_handshake) {
                     self.tell_quic_latency(connection, Side::Client, between(before, now), client_ttl);
                 }
             }
@@ -154,7 +169,7 @@ impl<S: Sink> Stage<'_, S> {
     /// Else it is a further hello, of which few are told: who sends one after the other from a forged address
     /// makes the sensor tell no more than a client could.
     fn dtls(&mut self, connection: &mut Connection, flow: &mut Datagrams, datagram: &Datagram<'_>) {
-        let truncated = datagram.payload.len() < datagram.wire_len;
+        let truncated = datagram.is_truncated();
         let as_met = (self.side == Side::Client) == datagram.from_high;
         let client_is_high = match dtls::sender(datagram.payload, truncated) {
             Some(Side::Client) => datagram.from_high,

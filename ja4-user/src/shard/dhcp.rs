@@ -1,5 +1,7 @@
 //! DHCP messages to JA4D and JA4D6.
 
+use std::hash::{DefaultHasher, Hasher};
+
 use super::stage::Stage;
 #[cfg(feature = "ja4plus")]
 use super::stage::{Values, tell};
@@ -35,11 +37,13 @@ impl<S: Sink> Stage<'_, S> {
             self.stats.count_malformed(Protocol::Dhcp, error);
         }
         let named = message.client_fqdn().and_then(|fqdn| fqdn.name().map(|name| name.into_owned()));
-        **connection.attributes.dhcp.get_or_insert_default() = Dhcp {
+        let said = Dhcp {
             host_name: message.host_name().map(|name| name.into_owned()).or(named).map(cut),
             vendor_class: message.vendor_class().map(|class| cut(class.into_owned())),
             client_mac: hardware_address(message.hardware_address().as_bytes()),
+            duid: None,
         };
+        note(connection, said);
         #[cfg(feature = "ja4plus")]
         {
             let written = &mut self.engines.methods.text;
@@ -57,11 +61,13 @@ impl<S: Sink> Stage<'_, S> {
         if let Some(error) = message.damage {
             self.stats.count_malformed(Protocol::Dhcp, error);
         }
-        **connection.attributes.dhcp.get_or_insert_default() = Dhcp {
+        let said = Dhcp {
             host_name: message.host_name().map(cut),
             vendor_class: message.vendor_class().map(|class| cut(class.into_owned())),
             client_mac: None,
+            duid: message.option(dhcp6::option_code::CLIENT_ID).map(hash),
         };
+        note(connection, said);
         #[cfg(feature = "ja4plus")]
         {
             let written = &mut self.engines.methods.text;
@@ -70,6 +76,25 @@ impl<S: Sink> Stage<'_, S> {
             tell(connection, Method::Ja4d6, self.side, self.cause, Values::plain(written), None, self.sink);
         }
     }
+}
+
+/// Notes what a message says. Of the same client what it said before stays: an answer, or a renewal, seldom
+/// repeats it. Between relay and server the next message may be about another client.
+fn note(connection: &mut Connection, mut said: Dhcp) {
+    let known = connection.attributes.dhcp.get_or_insert_default();
+    let named = said.client_mac.is_some() || said.duid.is_some();
+    if named && (&said.client_mac, said.duid) == (&known.client_mac, known.duid) {
+        let before = std::mem::take(&mut **known);
+        said.host_name = said.host_name.or(before.host_name);
+        said.vendor_class = said.vendor_class.or(before.vendor_class);
+    }
+    **known = said;
+}
+
+fn hash(duid: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(duid);
+    hasher.finish()
 }
 
 /// As `02:00:00:00:00:01`.

@@ -115,7 +115,8 @@ impl Lane {
 
     /// The core's counters.
     pub fn stats(&self) -> CoreStats {
-        self.core.stats().with(self.unwrapper.stats())
+        let stats = self.core.stats().with(self.unwrapper.stats());
+        CoreStats { fragments: self.unwrapper.defrag_stats(), ..stats }
     }
 }
 

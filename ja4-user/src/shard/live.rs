@@ -24,7 +24,7 @@ use super::engines::Engines;
 use super::flows::UserFlows;
 use super::post::{Inbox, Route};
 use super::stats::{CoreStats, Unwrapped};
-use super::unwrap::{Unwrapper, Whole};
+use super::unwrap::{Gathered, Unwrapper, Whole};
 use crate::capture::ebpf::{AsleepFlag, FlowMap};
 use crate::engine::observe::{Chunk, Observer};
 use crate::engine::stats::Stats;
@@ -185,7 +185,7 @@ impl Shard {
                     Some((header, bytes)) => {
                         newest = header.time;
                         while let Some(whole) = routed.take_if(|whole| whole.time.0 <= header.time) {
-                            unopened.whole(&whole, &mut core, &mut books, &mut engines, &mut sink);
+                            unopened.whole(whole, &mut core, &mut books, &mut engines, &mut sink);
                             routed = inbox.next();
                         }
                         let interface = interfaces.iter().position(|index| *index == header.ifindex);
@@ -204,7 +204,7 @@ impl Shard {
                 }
             }
             while let Some(whole) = routed {
-                unopened.whole(&whole, &mut core, &mut books, &mut engines, &mut sink);
+                unopened.whole(whole, &mut core, &mut books, &mut engines, &mut sink);
                 routed = inbox.next();
             }
             let now = Instant::now();
@@ -225,6 +225,7 @@ impl Shard {
             if now.duration_since(evicted) >= EVICT {
                 let at = Now { time: wall_clock(), packet: None };
                 unopened.defragmenter.expire(at.time);
+                unopened.unwrapper.expire(at.time);
                 core.tick(at, &mut books, &mut engines, &mut sink);
                 core.evict_idle(at, &mut books, &mut engines, &mut sink);
                 core.audit(&mut books, &mut sink);
@@ -251,7 +252,7 @@ impl Shard {
         // The other shards may still have something for this one. The last of them to come here ends the wait of all.
         unopened.routes.clear();
         while let Ok(whole) = inbox.wait(FAREWELL) {
-            unopened.whole(&whole, &mut core, &mut books, &mut engines, &mut sink);
+            unopened.whole(whole, &mut core, &mut books, &mut engines, &mut sink);
         }
         core.finish(Now { time: wall_clock(), packet: None }, &mut books, &mut engines, &mut sink);
         sink.flush();
@@ -316,29 +317,49 @@ impl Unopened {
             return;
         };
         let bytes = Bytes::copy_from_slice(bytes);
-        let whole = Whole { bytes, time, interface: packet.interface, info, number: None };
-        let owner = shard_of(whole.hash(&self.knobs), self.knobs.shards);
-        if owner == self.index {
-            return self.whole(&whole, core, books, engines, sink);
-        }
-        let sent = self.routes.get(owner as usize).is_some_and(|route| route.send(whole));
-        (self.routed, self.lost) = (self.routed + u64::from(sent), self.lost + u64::from(!sent));
+        let whole = Whole { bytes, time, interface: packet.interface, info, number: None, layers: 0 };
+        self.hand_over(whole, core, books, engines, sink);
     }
 
-    fn whole(
+    /// Gives what was put together here to the shard that it belongs to.
+    fn hand_over(
         &mut self,
-        whole: &Whole,
+        whole: Whole,
         core: &mut Core,
         books: &mut KernelBooks,
         engines: &mut Engines,
         sink: &mut QueueSink,
     ) {
-        self.unwrapper.take(whole, &self.knobs, core, books, engines, sink);
+        let owner = shard_of(whole.hash(&self.knobs), self.knobs.shards);
+        if owner == self.index {
+            return self.whole(whole, core, books, engines, sink);
+        }
+        let sent = self.routes.get(owner as usize).is_some_and(|route| route.send(whole));
+        (self.routed, self.lost) = (self.routed + u64::from(sent), self.lost + u64::from(!sent));
+    }
+
+    /// Takes what belongs to this shard. A fragment waits here for the others of its datagram, which found the same
+    /// way by its addresses.
+    fn whole(
+        &mut self,
+        whole: Whole,
+        core: &mut Core,
+        books: &mut KernelBooks,
+        engines: &mut Engines,
+        sink: &mut QueueSink,
+    ) {
+        match whole.gather(&mut self.defragmenter) {
+            Gathered::AsItIs(whole) => self.unwrapper.take(&whole, &self.knobs, core, books, engines, sink),
+            Gathered::Further(whole) => self.hand_over(whole, core, books, engines, sink),
+            Gathered::Waits => {}
+        }
     }
 
     fn stats(&self, stats: CoreStats) -> CoreStats {
         let unwrapped = Unwrapped { routed: self.routed, lost: self.lost, ..self.unwrapper.stats() };
-        CoreStats { fragments: self.defragmenter.stats(), ..stats.with(unwrapped) }
+        let mut fragments = self.defragmenter.stats();
+        fragments.add(&self.unwrapper.defrag_stats());
+        CoreStats { fragments, ..stats.with(unwrapped) }
     }
 }
 

@@ -115,7 +115,7 @@ mod tests {
 
     fn whole(number: u64) -> Whole {
         let bytes = Bytes::from_static(b"datagram");
-        Whole { bytes, time: Time(number), interface: 0, info: FrameInfo::default(), number: None }
+        Whole { bytes, time: Time(number), interface: 0, info: FrameInfo::default(), number: None, layers: 0 }
     }
 
     #[test]

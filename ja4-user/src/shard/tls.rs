@@ -63,18 +63,29 @@ impl<S: Sink> Handshake<'_, S> {
         })
     }
 
-    /// Takes the start of a message whose rest does not come.
+    /// Takes the start of a message whose rest does not come, or has not come yet. Of a hello it gives what is
+    /// known of a connection, and no value: that would be another client's.
     pub(super) fn unfinished(mut self, start: &HandshakeMessage<'_>) {
-        if start.kind == HandshakeType::CERTIFICATE && !self.connection.sealed {
-            self.certificates(CertificateList::parse_start(start.body));
+        match (start.kind, self.side) {
+            (HandshakeType::CERTIFICATE, _) if !self.connection.sealed => {
+                self.certificates(CertificateList::parse_start(start.body));
+            }
+            (HandshakeType::CLIENT_HELLO, Side::Client) => {
+                if let Some(hello) = ClientHello::parse_start(start.body, self.framing()) {
+                    self.offered(&hello, !hello.supported_versions().is_empty());
+                }
+            }
+            _ => {}
         }
     }
 
-    fn client_hello(&mut self, body: &[u8]) -> Result<ControlFlow<()>, WireError> {
-        let framing = if self.carrier == Carrier::Dtls { Framing::Dtls } else { Framing::Tls };
-        let hello = &ClientHello::parse(body, framing)?;
-        let connection = &mut *self.connection;
-        let tls = connection.attributes.tls.get_or_insert_default();
+    fn framing(&self) -> Framing {
+        if self.carrier == Carrier::Dtls { Framing::Dtls } else { Framing::Tls }
+    }
+
+    /// Notes what a client offers. `versions`: it says which.
+    fn offered(&mut self, hello: &ClientHello<'_>, versions: bool) {
+        let tls = self.connection.attributes.tls.get_or_insert_default();
         if tls.sni.is_none() {
             tls.sni = hello.sni().map(str::to_owned);
         }
@@ -83,10 +94,16 @@ impl<S: Sink> Handshake<'_, S> {
             let within = |name: &&[u8]| room.checked_sub(name.len()).map(|left| room = left).is_some();
             tls.alpn = hello.alpn().take(MAX_ALPN_NAMES).take_while(within).map(text).collect();
         }
-        if tls.cipher.is_none() {
+        if versions && tls.cipher.is_none() {
             tls.version = version_name(hello.version());
         }
         tls.ech = hello.has_encrypted_client_hello();
+    }
+
+    fn client_hello(&mut self, body: &[u8]) -> Result<ControlFlow<()>, WireError> {
+        let hello = &ClientHello::parse(body, self.framing())?;
+        self.offered(hello, true);
+        let connection = &mut *self.connection;
         if connection.surplus || connection.told_of(Method::Ja4) >= MAX_HELLOS {
             return Err(WireError::TooMany);
         }

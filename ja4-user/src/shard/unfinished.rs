@@ -8,6 +8,7 @@ use crate::event::{Cause, Side, Sink};
 use crate::fingerprint::Carrier;
 use crate::flow::Budget;
 use crate::flow::connection::{Carried, Connection, Dtls};
+use crate::flow::quic::Entry;
 use crate::flow::stream::Stream;
 
 /// Counts all that a connection has left unfinished, before it is released, and tells of requests that wait
@@ -29,6 +30,15 @@ pub(super) fn tell_unfinished(
         other => return connection.carried = other,
     };
     stats.unfinished_messages += datagrams.quic.unfinished();
+    for Entry { state, kept: quic } in datagrams.quic.iter_mut() {
+        let Some(start) = state.under_way() else {
+            continue;
+        };
+        connection.enter(&mut quic.session, state.client_is_high());
+        let (side, methods) = (Side::Client, &mut engines.methods);
+        Handshake { carrier: Carrier::Quic, side, cause, connection, methods, stats, sink }.unfinished(&start);
+        connection.exchange(&mut quic.session);
+    }
     for (dtls, client_is_high) in datagrams.dtls.iter_mut().zip([false, true]) {
         let Some(Dtls { association, session }) = dtls.as_deref_mut() else {
             continue;

@@ -16,9 +16,18 @@ use super::places::Places;
 use super::stats::Unwrapped;
 use crate::event::{Sink, Time};
 use crate::packet::Packet;
+use crate::packet::defrag::{DefragLimits, DefragStats, Defragmenter};
 
-/// Tunnels opened in one packet, beside the two that the filter has found.
+/// Tunnels opened in one packet, and times that it is put together of fragments, beside the two tunnels that the
+/// filter has found.
 const MAX_TUNNELS: usize = 6;
+
+/// How often a datagram is put together of fragments that themselves came in fragments.
+const MAX_LAYERS: u8 = 4;
+
+/// Bounds for fragments in nested tunnels, an eighth of what others have: they are rare, and each lane of a replay
+/// has its own.
+const NESTED: DefragLimits = DefragLimits { datagrams: 64, bytes: 1 << 17, ..DefragLimits::DEFAULT };
 
 /// A datagram that was put together.
 #[derive(Clone, Debug)]
@@ -33,9 +42,39 @@ pub struct Whole {
     pub(super) info: FrameInfo,
     /// Number in the capture of the fragment that came last; absent live.
     pub(super) number: Option<u64>,
+    /// How often it was put together before, of fragments that came in fragments.
+    pub(super) layers: u8,
+}
+
+/// What became of a datagram that may be a fragment itself.
+pub(super) enum Gathered {
+    /// It is none.
+    AsItIs(Whole),
+    /// With it another one is whole, which may be a fragment in its turn, and of another shard.
+    Further(Whole),
+    /// It waits for others, or was refused.
+    Waits,
 }
 
 impl Whole {
+    /// Puts it together further, if it is a fragment itself or holds one in a tunnel.
+    pub(super) fn gather(self, defragmenter: &mut Defragmenter) -> Gathered {
+        let slice = Slice { bytes: &self.bytes, wire_len: self.bytes.len() };
+        let mut headers = Transport::default();
+        if self.layers >= MAX_LAYERS || parse(&slice, self.start(), &mut headers) != Parsed::Fragment {
+            return Gathered::AsItIs(self);
+        }
+        let network = self.bytes.get(headers.l3 as usize..).unwrap_or_default();
+        // What is refused is counted there.
+        match defragmenter.push(network, self.info.place(), self.time) {
+            Ok(Some(bytes)) => {
+                let bytes = Bytes::copy_from_slice(bytes);
+                Gathered::Further(Self { bytes, layers: self.layers + 1, ..self })
+            }
+            Ok(None) | Err(_) => Gathered::Waits,
+        }
+    }
+
     /// What its first byte says it is.
     fn start(&self) -> Start {
         start_of(&self.bytes)
@@ -58,11 +97,23 @@ fn start_of(network: &[u8]) -> Start {
 }
 
 /// Opens packets, and judges what is in them.
-#[derive(Default)]
 pub(super) struct Unwrapper {
     work: Work,
     places: Places,
+    /// Of fragments in nested tunnels.
+    defragmenter: Defragmenter,
     stats: Unwrapped,
+}
+
+impl Default for Unwrapper {
+    fn default() -> Self {
+        Self {
+            work: Work::default(),
+            places: Places::default(),
+            defragmenter: Defragmenter::new(&NESTED),
+            stats: Unwrapped::default(),
+        }
+    }
 }
 
 /// Where a judged packet goes.
@@ -90,6 +141,16 @@ impl Unwrapper {
         self.stats
     }
 
+    /// What became of fragments in nested tunnels.
+    pub(super) fn defrag_stats(&self) -> DefragStats {
+        self.defragmenter.stats()
+    }
+
+    /// Lets go of what has not become whole in time.
+    pub(super) fn expire(&mut self, now: Time) {
+        self.defragmenter.expire(now);
+    }
+
     /// Counts a record that the filter hands over unopened.
     pub(super) fn count_record(&mut self) {
         self.stats.records += 1;
@@ -109,18 +170,35 @@ impl Unwrapper {
     ) {
         books.inner().set_time(Time(packet.header.time));
         let slice = Slice { bytes: packet.bytes, wire_len: packet.header.wire_len as usize };
-        self.descend(slice, start, Onward { knobs, core, books, engines, sink, packet });
+        self.descend(slice, start, MAX_TUNNELS, Onward { knobs, core, books, engines, sink, packet });
     }
 
-    /// From tunnel to tunnel, until there is none.
-    fn descend<B: FlowBooks, S: Sink>(&mut self, slice: Slice<'_>, start: Start, onward: Onward<'_, '_, B, S>) {
+    /// From tunnel to tunnel, until there is none: at most so many. What comes in fragments goes on when it is whole.
+    fn descend<B: FlowBooks, S: Sink>(
+        &mut self,
+        slice: Slice<'_>,
+        start: Start,
+        most: usize,
+        onward: Onward<'_, '_, B, S>,
+    ) {
         let (mut slice, mut start) = (slice, start);
         let info = onward.info();
-        for _ in 0..MAX_TUNNELS {
+        for left in (0..most).rev() {
             let mut headers = Transport::default();
             match parse(&slice, start, &mut headers) {
                 Parsed::Nested => {}
-                Parsed::Fragment => return self.stats.fragments += 1,
+                Parsed::Fragment => {
+                    self.stats.fragments += 1;
+                    let network = slice.bytes.get(headers.l3 as usize..).unwrap_or_default();
+                    let time = Time(onward.packet.header.time);
+                    // What is refused is counted there.
+                    if let Ok(Some(bytes)) = self.defragmenter.push(network, info.place(), time) {
+                        let whole = Bytes::copy_from_slice(bytes);
+                        let slice = Slice { bytes: &whole, wire_len: whole.len() };
+                        self.descend(slice, start_of(&whole), left, onward);
+                    }
+                    return;
+                }
                 _ => {
                     let verdict = select(&slice, start, || info, onward.books.inner(), onward.knobs, &mut self.work);
                     return match verdict {
@@ -168,7 +246,7 @@ impl Unwrapper {
         match parse(&slice, start, &mut headers) {
             Parsed::Transport => {}
             Parsed::Nested => return self.open(&packet, start, knobs, core, books, engines, sink),
-            Parsed::Fragment => return self.stats.fragments += 1,
+            Parsed::Fragment => return self.stats.too_deep += 1,
             Parsed::NotIp | Parsed::OtherProtocol => return self.stats.unselected += 1,
             Parsed::Malformed(_) => return self.stats.unparseable += 1,
         }

@@ -333,6 +333,7 @@ mod tests {
                     host_name: own("printer-2"),
                     vendor_class: own("MSFT 5.0"),
                     client_mac: own("02:00:00:00:00:01"),
+                    duid: None,
                 })),
             }
         }

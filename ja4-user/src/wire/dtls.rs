@@ -151,7 +151,8 @@ impl<'a> Iterator for Records<'a> {
 pub struct Fragment<'a> {
     /// What the message is.
     pub kind: HandshakeType,
-    /// Bytes of the message's body, at most [`MAX_HANDSHAKE_MESSAGE`].
+    /// Bytes of the message's body: at most [`MAX_HANDSHAKE_MESSAGE`], but for a Certificate message, whose
+    /// start says something too.
     pub length: usize,
     /// The message's number; a retransmission has that of the original.
     pub message_seq: u16,
@@ -187,7 +188,8 @@ impl<'a> Fragments<'a> {
         };
         let [length, offset, announced] =
             [[l1, l2, l3], [o1, o2, o3], [f1, f2, f3]].map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]) as usize);
-        if length > MAX_HANDSHAKE_MESSAGE {
+        let kind = HandshakeType(kind);
+        if length > MAX_HANDSHAKE_MESSAGE && kind != HandshakeType::CERTIFICATE {
             return Err(WireError::TooLong);
         }
         // Below 2^25: two numbers of 24 bits.
@@ -199,13 +201,7 @@ impl<'a> Fragments<'a> {
             Err(_) if !self.whole => self.rest.rest(),
             Err(_) => return Err(WireError::BadLength),
         };
-        Ok(Some(Fragment {
-            kind: HandshakeType(kind),
-            length,
-            message_seq: u16::from_be_bytes([m1, m2]),
-            offset,
-            data,
-        }))
+        Ok(Some(Fragment { kind, length, message_seq: u16::from_be_bytes([m1, m2]), offset, data }))
     }
 }
 
@@ -307,6 +303,7 @@ mod tests {
         assert_eq!(first(&fragment(1, 0, 9, 6, b"abc")), Ok(6));
         assert_eq!(first(&fragment(1, 0, 9, 7, b"abc")), Err(WireError::BadLength));
         assert_eq!(first(&fragment(1, 0, 65_537, 0, b"abc")), Err(WireError::TooLong));
+        assert_eq!(first(&fragment(11, 0, 65_537, 7, b"abc")), Ok(7));
         assert_eq!(first(&fragment(1, 0, 9, 0, b"abc")[..14]), Err(WireError::BadLength));
         assert_eq!(first(&fragment(1, 0, 9, 0, b"abc")[..11]), Err(WireError::Truncated));
     }

@@ -32,7 +32,7 @@ const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 const POLICIES: &[u8] = &[0x55, 29, 32];
 
 /// Flags of a bare ACK.
-const ACK: u8 = 0x10;
+const ACK: u16 = 0x10;
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut random = SplitMix64::new(1);

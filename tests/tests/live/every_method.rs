@@ -151,9 +151,44 @@ fn ssh() {
 
 /// SSH packets of both sides in a JA4SSH.
 fn packets(value: &str) -> u32 {
+    sides(value).iter().sum()
+}
+
+/// SSH packets of client and server in a JA4SSH.
+fn sides(value: &str) -> [u32; 2] {
     let section = value.split('_').nth(1).unwrap();
     let (client, server) = section.strip_prefix('c').unwrap().split_once('s').unwrap();
-    client.parse::<u32>().unwrap() + server.parse::<u32>().unwrap()
+    [client, server].map(|count| count.parse().unwrap())
+}
+
+/// Segments of up to 64 KiB leave the host, and the wire would cut them: each counts as what it is cut into.
+#[test]
+fn ssh_in_frames_as_large_as_offloads_make_them() {
+    if !require_tools(&["ssh", "scp", "ssh-keygen", "sshd", "taskset"]) {
+        return;
+    }
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::with(Layout { offloads: true, ..Layout::default() });
+    let sensor = LiveSensor::start(wire.client(), &["--hook", "tc"]);
+    let tape = Tape::start(wire.client());
+    scenes::ssh(&wire);
+    let recorded = tape.stop().dissected(&["greater", "3000"]);
+    assert!(recorded.lines().count() > 50, "there are such frames:\n{recorded}");
+    let events = sensor.stop().ok().events();
+    let connections = by_connection(&events, "ja4ssh");
+    assert_eq!(connections.len(), scenes::SSH_CONNECTIONS, "{connections:#?}");
+    let sums = connections.values().map(|values| {
+        values.iter().map(|value| sides(value)).fold([0, 0], |[a, b], [client, server]| [a + client, b + server])
+    });
+    let sums: Vec<_> = sums.collect();
+    // A full segment holds 1448 bytes over IPv4 and 1428 over IPv6. What SSH adds, and segments that are not full, make
+    // it a little more than the file.
+    let fits = |sum: u32, mss: usize| {
+        let least = (scenes::COPY / mss) as u32;
+        (least..least + least / 4).contains(&sum)
+    };
+    assert_eq!(sums.iter().filter(|[client, _]| fits(*client, 1448)).count(), 1, "an upload: {sums:?}");
+    assert_eq!(sums.iter().filter(|[_, server]| fits(*server, 1428)).count(), 1, "a download: {sums:?}");
 }
 
 #[test]

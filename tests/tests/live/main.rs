@@ -11,6 +11,7 @@ mod an_interface_that_vanishes;
 mod carriers;
 mod every_method;
 mod fragments;
+mod latencies;
 mod live_output_equals_replay;
 mod nothing_stays_attached;
 mod the_books;
@@ -35,7 +36,7 @@ use tests::{
 
 const TOOLS: [&str; 7] = ["ip", "ethtool", "ss", "tc", "tcpdump", "openssl", "curl"];
 /// tcpdump's clock is read further up or down the stack than the sensor's: microseconds apart, and as long as it pleases
-/// the scheduler of a busy machine. What is left to see is a latency that is wrong altogether.
+/// the scheduler of a busy machine. Whether a latency is right, `latencies` sees.
 const CLOCKS: Duration = Duration::from_secs(1);
 
 /// The test may run, and runs alone: latencies are compared, and there are few CPUs. `None` if it may not.

@@ -1,7 +1,8 @@
-//! What a hello comes in: its first letter, and whole datagrams out of fragments.
+//! What a hello comes in: its first letter, tunnels, and whole datagrams out of fragments.
 
 use super::*;
 
+use tests::carrier::{Carrier, Gre, Tunnel};
 use tests::dtls::datagrams;
 use tests::fragment::Fragments;
 use tests::handmade::Handmade;
@@ -136,5 +137,128 @@ fn a_hello_with_a_fragment_missing_is_no_hello() {
         });
         assert!(values(&events, "ja4").is_empty(), "{client}");
         assert_eq!(values(&events, "ja4t"), [JA4T]);
+    }
+}
+
+/// One step on a packet's way.
+#[derive(Clone, Debug)]
+enum Step {
+    /// Into a tunnel.
+    In(Carrier),
+    /// Across a link that takes this many bytes of content.
+    Cut(usize),
+}
+
+fn gre() -> Step {
+    Step::In(Carrier::between("198.51.100.1", "198.51.100.2", Tunnel::Gre(Gre::default())))
+}
+
+fn vxlan() -> Step {
+    Step::In(Carrier::between("2001:db8:f::1", "2001:db8:f::2", Tunnel::Vxlan(7)))
+}
+
+/// The frames that a frame becomes, each with an identification of its own where it is cut.
+fn travel(frame: &[u8], back: bool, steps: &[Step], number: &mut u32) -> Vec<Vec<u8>> {
+    let mut frames = vec![frame.to_vec()];
+    for step in steps {
+        let each = |frame: Vec<u8>| match step {
+            Step::In(carrier) if back => vec![carrier.back().wrap(&frame)],
+            Step::In(carrier) => vec![carrier.wrap(&frame)],
+            Step::Cut(size) => {
+                *number += 1;
+                let whole = Fragments::of(&frame).numbered(*number);
+                if whole.content().len() > *size { cut_into(&whole, *size) } else { vec![frame] }
+            }
+        };
+        frames = frames.into_iter().flat_map(each).collect();
+    }
+    frames
+}
+
+#[test]
+fn fragments_in_tunnels_in_tunnels_and_fragments_of_fragments() {
+    use Step::Cut;
+    let ways = [
+        vec![Cut(576), gre(), vxlan()],
+        vec![gre(), Cut(800), vxlan()],
+        vec![gre(), vxlan(), Cut(800)],
+        vec![Cut(1200), vxlan(), Cut(800)],
+        vec![Cut(1200), gre(), vxlan(), Cut(800)],
+    ];
+    for ((client, server), way) in PAIRS.into_iter().flat_map(|pair| ways.iter().map(move |way| (pair, way))) {
+        let mut talk = TcpConversation::between(client, server);
+        talk.handshake().client(&client_hello(Shape::PostQuantum)).server(&server_flight()).close();
+        let (mut number, mut packets) = (0, Vec::new());
+        for (place, Packet { time, frame }) in talk.packets().iter().enumerate() {
+            // SYN-ACK, ServerHello and FIN are the server's.
+            let frames = travel(frame, [1, 4, 6].contains(&place), way, &mut number);
+            packets.extend(frames.into_iter().map(|frame| Packet { time: *time, frame }));
+        }
+        assert!(packets.len() > talk.packets().len() + 1, "something was cut");
+        let events = replay_packets(&packets, &[]);
+        assert_eq!(values(&events, "ja4"), [Shape::PostQuantum.ja4()], "{client}, {way:?}");
+        assert_eq!(
+            (values(&events, "ja4s"), values(&events, "ja4t")),
+            (vec![JA4S_13], vec![JA4T]),
+            "{client}, {way:?}"
+        );
+    }
+}
+
+/// Every carrier there is, with ends of both address families.
+fn carriers() -> Vec<Carrier> {
+    let fields = Gre { checksum: true, key: Some(7), sequence: Some(9) };
+    let kinds = [
+        Tunnel::Ip,
+        Tunnel::Gre(Gre::default()),
+        Tunnel::Gre(fields),
+        Tunnel::GreEthernet(Gre::default()),
+        Tunnel::Erspan(5),
+        Tunnel::Vxlan(42),
+        Tunnel::Geneve { vni: 9, options: vec![(0x0102, 0x80, vec![1; 8]), (0x0103, 1, Vec::new())], ethernet: true },
+        Tunnel::Geneve { vni: 9, options: Vec::new(), ethernet: false },
+        Tunnel::GtpU { teid: 77, sequence: Some(3), extensions: vec![(0x85, vec![0x10, 9]), (0x40, vec![0; 6])] },
+    ];
+    let ends = [("192.0.2.1", "192.0.2.2"), ("2001:db8:f::1", "2001:db8:f::2")];
+    let tunnels = ends.iter().flat_map(|(from, to)| kinds.iter().map(|kind| Carrier::between(from, to, kind.clone())));
+    tunnels.chain([Carrier::Mpls(vec![16, 17])]).collect()
+}
+
+#[test]
+fn every_carrier_in_every_other_carries_the_same_values() {
+    const KINDS: [&str; 6] = ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"];
+    let carriers = carriers();
+    let alone = carriers.iter().map(|carrier| vec![carrier.clone()]);
+    let pairs = carriers.iter().flat_map(|outer| carriers.iter().map(move |inner| vec![outer.clone(), inner.clone()]));
+    // Labels lie on a link or in a tunnel that says what it carries.
+    let has_labels = |carrier: &Carrier| matches!(carrier, Carrier::Mpls(_));
+    let takes_labels = |carrier: &Carrier| {
+        !matches!(carrier, Carrier::Mpls(_) | Carrier::Tunnel { kind: Tunnel::Ip | Tunnel::GtpU { .. }, .. })
+    };
+    let ways = alone.chain(pairs.filter(|pair| !has_labels(&pair[1]) || takes_labels(&pair[0])));
+    let ways: Vec<_> = [Vec::new()].into_iter().chain(ways).collect();
+    assert_eq!(ways.len(), 1 + 19 + 19 * 19 - 5);
+    for (client, server) in [("10.0.0.1", "10.0.0.2:443"), ("[2001:db8::1]", "[2001:db8::2]:443")] {
+        let mut packets = Vec::new();
+        for (number, way) in ways.iter().enumerate() {
+            let client = format!("{client}:{}", 10_000 + number);
+            let mut talk = TcpConversation::between(&client, server).through(way.clone());
+            talk.at(Duration::from_secs(number as u64)).handshake();
+            talk.client(&client_hello(Shape::Browser)).server(&server_flight()).close();
+            packets.extend_from_slice(talk.packets());
+        }
+        let events = replay_packets(&packets, &[]);
+        for kind in KINDS {
+            let found = events::by_connection(&events, kind);
+            let of = |number: usize| {
+                let port = format!(" {} > ", 10_000 + number);
+                found.iter().find(|(connection, _)| connection.contains(&port)).map(|(_, values)| values.clone())
+            };
+            let plain = of(0).unwrap();
+            assert_eq!(plain.len(), 1, "{kind}");
+            for (number, way) in ways.iter().enumerate() {
+                assert_eq!(of(number).as_ref(), Some(&plain), "{kind} from {client} through {way:?}");
+            }
+        }
     }
 }

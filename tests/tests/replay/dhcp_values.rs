@@ -216,3 +216,33 @@ fn a_message_that_the_capture_cut_is_counted_and_has_no_value() {
         assert_eq!(events::stats_u64(stats, &["shards", "malformed", "dhcp", "truncated"]), 1);
     }
 }
+
+/// Who a message is about: host name and vendor class of each event, the connection's last.
+fn known(talk: &UdpConversation) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let events = replay_packets(talk.packets(), &[]);
+    let about = fingerprints(&events).into_iter().chain(events::of_type(&events, "connection"));
+    about.map(|event| (text(&event["dhcp"]["hostname"]), text(&event["dhcp"]["vendor_class_identifier"]))).collect()
+}
+
+#[test]
+fn an_answer_leaves_what_its_client_has_said() {
+    let mac = [2, 0, 0, 0, 0, 1];
+    let known_as = |host: &str, class: &str| (host.to_owned(), class.to_owned());
+    let client = known_as("desktop-7", "android-dhcp-14");
+    let mut four = UdpConversation::between("192.0.2.77:68", "192.0.2.1:67");
+    four.client(&tests::dhcp::client_v4(3, mac)).server(&tests::dhcp::server_v4(5, mac));
+    assert_eq!(known(&four), vec![client.clone(); 3]);
+    // About another client, through the same relay.
+    four.server(&tests::dhcp::server_v4(5, [2, 0, 0, 0, 0, 2]));
+    assert_eq!(known(&four)[2..], [known_as("", ""), known_as("", "")]);
+
+    let duid: &[u8] = &[0, 1, 0, 1, 0x2c, 0x11, 0x22, 0x33, 2, 0, 0, 0, 0, 1];
+    let class: &[u8] = b"\0\0\x01\x37\0\x08MSFT 5.0";
+    let mut six = UdpConversation::between("[2001:db8::5]:546", "[2001:db8::1]:547");
+    six.client(&tests::dhcp::v6(5, [1, 2, 3], &[(1, duid), (39, b"\0\x04host\0"), (16, class)]));
+    six.server(&tests::dhcp::server_v6(7, mac));
+    assert_eq!(known(&six), vec![known_as("host", "MSFT 5.0"); 3]);
+    six.server(&tests::dhcp::server_v6(7, [2, 0, 0, 0, 0, 2]));
+    assert_eq!(known(&six)[2..], [known_as("", ""), known_as("", "")]);
+}

@@ -8,6 +8,7 @@
 )]
 
 mod associations;
+mod attributes;
 mod carriers;
 mod conformance;
 mod contract;

@@ -118,6 +118,25 @@ fn a_handshake_packet_of_no_connection_moves_no_latency() {
 }
 
 #[test]
+fn only_the_clients_first_handshake_packet_ends_its_latency() {
+    let ends = ends(1);
+    let mut random = SplitMix64::new(2);
+    let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
+    let flight = ends.initial(From::Server, 0, &hello);
+    // The server's Handshake packet before it was not captured, or was.
+    for (captured, told) in [(false, vec![]), (true, vec!["525_64"])] {
+        let mut talk = talk();
+        talk.client(&asks(&ends, "one.example")).wait(Duration::from_millis(1));
+        let handshake = if captured { ends.handshake(From::Server, 900, &mut random) } else { Vec::new() };
+        talk.server(&[flight.clone(), handshake].concat()).wait(Duration::from_millis(1));
+        talk.client(&ends.handshake(From::Client, 80, &mut random)).wait(Duration::from_millis(1));
+        talk.server(&ends.handshake(From::Server, 80, &mut random)).wait(Duration::from_secs(1));
+        talk.client(&ends.handshake(From::Client, 80, &mut random));
+        assert_eq!(values(&events(&talk), "ja4l"), told);
+    }
+}
+
+#[test]
 fn who_sends_the_first_forged_initial_is_not_the_client_of_the_others() {
     let mut talk = talk();
     talk.server(&asks(&ends(2), "two.example")).client(&asks(&ends(1), "one.example"));

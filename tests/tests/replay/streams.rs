@@ -63,6 +63,19 @@ fn segments_from_far_away_do_not_hide_ssh_traffic() {
     assert_eq!(value, "c36s36_c109s109_c1s0");
 }
 
+/// Specification, section 8: flags exactly 0x010. The bit before them is AE, once NS (RFC 9768, section 3.1).
+#[test]
+fn an_acknowledgement_with_another_flag_is_not_bare() {
+    let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:22");
+    talk.handshake().client(b"SSH-2.0-one\r\n").server(b"SSH-2.0-two\r\n").client_ack().client_ack();
+    let mut packets = talk.packets().to_vec();
+    // The byte of the header's length, whose lowest bit it is.
+    let last = packets.last_mut().unwrap();
+    last.frame[14 + 20 + 12] |= 1;
+    // One in the handshake, and one of the two.
+    assert_eq!(values(&replay_packets(&packets, &[]), "ja4ssh"), ["c13s13_c1s1_c2s0"]);
+}
+
 /// What the first segment of a client says in other protocols looks like the start of a request.
 #[test]
 fn commands_in_capitals_are_no_broken_http() {

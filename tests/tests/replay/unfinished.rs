@@ -156,3 +156,90 @@ fn of_dtls_certificates_cut_short_those_that_are_whole_are_told() {
     talk.server(&dtls::datagrams(11, 2, &body, 9000)[0]);
     assert_eq!(values(&replay_packets(talk.packets(), &[]), "ja4x").len(), 2);
 }
+
+/// A chain of so many certificates, each of this size and a little more, as the body of its message.
+fn chain(count: usize, size: usize) -> Vec<u8> {
+    let one = certificate::Certificate::new().extension(&[0x55, 29, 17], false, &vec![0x30; size]).build();
+    certificate::message(&vec![&one[..]; count])
+}
+
+#[test]
+fn of_a_chain_longer_than_is_read_the_certificates_that_are_whole_are_told() {
+    // 65,536 bytes of the message are read: of certificates of 12 KiB five, of short ones all that are followed.
+    for (count, size, told) in [(4, 12_288, 4), (6, 12_288, 5), (40, 20, 40), (101, 20, 101), (120, 20, 101)] {
+        let body = chain(count, size);
+        let message = [&[11][..], &(body.len() as u32).to_be_bytes()[1..], &body].concat();
+        let flight = [
+            hello::records(&hello::server_hello_12(&mut SplitMix64::new(9)), usize::MAX),
+            hello::records(&message, 16_000),
+        ];
+        let tls = after(&flight.concat(), |talk| _ = talk.close());
+        assert_eq!(values(&tls, "ja4x").len(), told, "{count} of {size} over TCP");
+        assert_eq!(unfinished(&tls), u64::from(body.len() > 65_536));
+
+        let hello = tests::handmade::Handmade::new(0xfefd, &[0xc02b]);
+        for piece in [1200, 150] {
+            let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:4433");
+            talk.client(&dtls::datagrams(1, 0, &hello.dtls_client(&[]), 2000)[0]);
+            talk.server(&dtls::datagrams(2, 0, &hello.server_body(), 2000)[0]);
+            for datagram in dtls::datagrams(11, 1, &body, piece) {
+                talk.server(&datagram);
+            }
+            talk.server(&dtls::datagrams(14, 2, &[], 100)[0]);
+            let events = replay_packets(talk.packets(), &[]);
+            assert_eq!(values(&events, "ja4x").len(), told, "{count} of {size} over DTLS");
+        }
+    }
+}
+
+/// These packets as a capture has them that keeps so many bytes of each.
+fn cut(packets: &[Packet], snap: usize) -> Vec<Value> {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("cut.pcap");
+    let mut pcap = PcapWriter::new(File::create(&file).unwrap(), 1).unwrap();
+    for Packet { time, frame } in packets {
+        pcap.cut(time.as_nanos() as u64, &frame[..frame.len().min(snap)], frame.len()).unwrap();
+    }
+    drop(pcap);
+    Sensor::new().replay(&file)
+}
+
+#[test]
+fn a_quic_hello_cut_short_has_no_value_but_its_names_are_told() {
+    // 45 bytes up to the extensions, then those, then what is cut.
+    let hello = tests::handmade::Handmade::new(0x0303, &[0x1301]).extension(0, b"\0\x0e\0\0\x0bexample.org");
+    let hello = hello.versions(&[0x0304]).alpn(&[b"h3"]).extension(21, &[0; 1500]).client();
+    let keys = quic::QuicEnds::new(b"\x83\x94\xc8\xf0\x3e\x51\x57\x08", b"server");
+    let answer = quic::crypto(0, &hello::server_hello_13(&mut SplitMix64::new(2)));
+    let mut talk = udp::UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443");
+    talk.client(&keys.initial(quic::From::Client, 0, &quic::crypto(0, &hello[..1100])));
+    talk.client(&keys.initial(quic::From::Client, 1, &quic::crypto(1100, &hello[1100..])));
+    talk.server(&keys.initial(quic::From::Server, 0, &answer));
+
+    let whole = replay_packets(talk.packets(), &[]);
+    assert_eq!((values(&whole, "ja4").len(), unfinished(&whole)), (1, 0));
+    // The second Initial was not captured; each was cut; the names were cut off; the header was.
+    let first = [&talk.packets()[..1], &talk.packets()[2..]].concat();
+    let names = serde_json::json!({"version": "TLS 1.3", "sni": "example.org", "alpn": ["h3"]});
+    let cases = [
+        ("lost", replay_packets(&first, &[]), Some(&names), true),
+        ("cut", cut(talk.packets(), 800), Some(&names), true),
+        ("cut early", cut(talk.packets(), 42 + 60), None, true),
+        ("cut within the header", cut(talk.packets(), 42 + 10), None, false),
+    ];
+    for (what, events, names, header) in cases {
+        assert_eq!(values(&events, "ja4"), [""; 0], "{what}");
+        let connection = events::of_type(&events, "connection")[0];
+        assert_eq!(connection["quic"]["version"], "1", "{what}: {connection}");
+        for field in ["sni", "alpn"] {
+            assert_eq!(connection["tls"].get(field), names.map(|names| &names[field]), "{what}: {connection}");
+        }
+        let malformed = &events::of_type(&events, "stats").pop().unwrap()["stats"]["shards"]["malformed"]["quic"];
+        assert!(malformed.get("bad_length").is_none_or(|count| *count == 0), "{what}: {malformed}");
+        assert_eq!(malformed["truncated"].as_u64().unwrap_or(0) > 0, !header, "{what}: {malformed}");
+    }
+    // What comes behind it knows the names.
+    let cut = cut(talk.packets(), 800);
+    let ja4s = only(&cut, "ja4s");
+    assert_eq!((&ja4s["tls"]["sni"], &ja4s["tls"]["version"]), (&"example.org".into(), &"TLS 1.3".into()));
+}

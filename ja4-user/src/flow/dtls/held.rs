@@ -3,14 +3,15 @@
 use super::DatagramOutcome;
 use crate::flow::{Budget, PIECE_OVERHEAD};
 use crate::wire::dtls::Fragment;
-use crate::wire::tls::{HandshakeMessage, HandshakeType};
+use crate::wire::tls::{HandshakeMessage, HandshakeType, MAX_HANDSHAKE_MESSAGE};
 
-/// Bytes held for one direction: a long certificate chain, and the short messages behind it. As for TCP.
-pub(super) const HELD_BYTES: usize = 32 * 1024;
+/// Bytes held for one direction: the longest message there may be. Of a longer list of certificates so many are
+/// held.
+pub(super) const HELD_BYTES: usize = MAX_HANDSHAKE_MESSAGE;
 
-/// Pieces held for one direction: [`HELD_BYTES`] in fragments of 256 bytes, which is what stacks for small
-/// devices send.
-pub(super) const HELD_PIECES: usize = 128;
+/// Pieces held for one direction, where a fragment that continues one is of that one: [`HELD_BYTES`] in
+/// fragments of 256 bytes, which is what stacks for small devices send, in the worst order.
+pub(super) const HELD_PIECES: usize = 256;
 
 /// Messages under way or waiting in one direction. A flight in the clear has eight at most, from
 /// SupplementalData to CertificateVerify or ServerHelloDone.
@@ -40,12 +41,14 @@ pub(super) struct Partial {
     /// In order of offset, disjoint, none empty: together at most `length` bytes.
     pub(super) pieces: Vec<Piece>,
     pub(super) bytes: usize,
+    /// Bytes that the pieces have room for, `>= bytes`.
+    room: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct Piece {
     offset: usize,
-    pub(super) data: Box<[u8]>,
+    pub(super) data: Vec<u8>,
 }
 
 impl Held {
@@ -72,7 +75,7 @@ impl Held {
         let place = match messages.iter().position(|message| message.name == name) {
             Some(place) => place,
             None if budget.charge(MESSAGE_OVERHEAD) => {
-                messages.push(Partial { name, length: fragment.length, pieces: Vec::new(), bytes: 0 });
+                messages.push(Partial { name, length: fragment.length, pieces: Vec::new(), bytes: 0, room: 0 });
                 messages.len() - 1
             }
             None => {
@@ -104,7 +107,31 @@ impl Partial {
 
     /// What the message takes from the budget.
     pub(super) fn cost(&self) -> usize {
-        MESSAGE_OVERHEAD + self.pieces.len() * PIECE_OVERHEAD + self.bytes
+        MESSAGE_OVERHEAD + self.pieces.len() * PIECE_OVERHEAD + self.room
+    }
+
+    /// Adds bytes to the piece before `place` if it ends where they begin; false if none does, or there is no
+    /// room. What a piece has room for at least doubles each time, so that crumbs are not copied again and again.
+    fn extend(&mut self, place: usize, at: usize, new: &[u8], budget: &mut Budget) -> bool {
+        let Self { length, pieces, room, .. } = self;
+        let Some(piece) = place.checked_sub(1).and_then(|before| pieces.get_mut(before)) else {
+            return false;
+        };
+        if piece.end() != at {
+            return false;
+        }
+        let (len, had) = (piece.data.len(), piece.data.capacity());
+        if new.len() > had - len {
+            let most = length.saturating_sub(piece.offset).min(HELD_BYTES);
+            let wanted = (2 * had).min(most).max(len + new.len());
+            if !budget.charge(wanted - had) {
+                return false;
+            }
+            piece.data.reserve_exact(wanted - len);
+            *room += wanted - had;
+        }
+        piece.data.extend_from_slice(new);
+        true
     }
 
     /// Gives the bytes of a Certificate message up to the first that is missing: certificates in it may be
@@ -147,11 +174,15 @@ impl Partial {
             outcome.conflicting += differing;
             outcome.duplicate += repeated.len() - differing;
             if !new.is_empty() {
-                if self.pieces.len() < most && budget.charge(new.len() + PIECE_OVERHEAD) {
-                    self.pieces.insert(place, Piece { offset: at, data: new.into() });
+                let extended = self.extend(place, at, new, budget);
+                if extended || (self.pieces.len() < most && budget.charge(new.len() + PIECE_OVERHEAD)) {
+                    if !extended {
+                        self.pieces.insert(place, Piece { offset: at, data: new.to_vec() });
+                        self.room += new.len();
+                        place += 1;
+                    }
                     self.bytes += new.len();
                     outcome.buffered += new.len();
-                    place += 1;
                 } else {
                     outcome.refused += new.len();
                 }

@@ -291,9 +291,12 @@ impl DtlsHalf {
     where
         R: FnMut(Given<'_>) -> Taken,
     {
-        // A message that is never held whole is not begun.
-        if fragment.length > HELD_BYTES || (fragment.data.is_empty() && !fragment.is_message()) {
-            delivery.outcome.refused += fragment.data.len();
+        // Of what is longer than there is room for, a start is held.
+        let within = fragment.data.len().min(HELD_BYTES.saturating_sub(fragment.offset));
+        let (data, beyond) = fragment.data.split_at(within);
+        delivery.outcome.refused += beyond.len();
+        let fragment = &Fragment { data, ..*fragment };
+        if data.is_empty() && !fragment.is_message() {
             return;
         }
         let name = (fragment.kind, fragment.message_seq);

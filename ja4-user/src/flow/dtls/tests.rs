@@ -177,8 +177,42 @@ fn what_never_becomes_whole_gives_way() {
     direction.take_all(&datagrams(CERTIFICATE, 200, &body(HELD_BYTES), 1200));
     let _ = direction.take(&record(20, 0, &[1]));
     assert_eq!(direction.given, [(CERTIFICATE, body(HELD_BYTES))]);
-    let outcome = direction.take(&record(22, 0, &fragment(CERTIFICATE, 201, HELD_BYTES + 1, 0, b"x")));
-    assert_eq!(outcome.refused, 1);
+}
+
+#[test]
+fn of_a_chain_that_is_too_long_the_start_is_held() {
+    let long = body(HELD_BYTES + 2000);
+    let mut direction = Direction::default();
+    let refused: usize = datagrams(CERTIFICATE, 0, &long, 1200).iter().map(|piece| direction.take(piece).refused).sum();
+    assert_eq!((refused, direction.half.held_bytes()), (2000, HELD_BYTES));
+    let mut starts = Vec::new();
+    direction.half.tell_starts(|start| starts.push(start.body.to_vec()));
+    assert_eq!(starts, [long[..HELD_BYTES].to_vec()]);
+    // Of no other message a part means anything.
+    let outcome = direction.take(&record(22, 0, &fragment(DONE, 1, HELD_BYTES + 1, 0, b"x")));
+    assert_eq!(outcome.error, Some(WireError::TooLong));
+    direction.half.clear(&mut direction.budget);
+    assert_eq!(direction.budget.used(), 0);
+}
+
+#[test]
+fn fragments_in_order_are_one_piece_however_many_there_are() {
+    for size in [1, 90, 256] {
+        let mut direction = Direction::default();
+        let pieces = datagrams(CERTIFICATE, 0, &body(40_000), size);
+        let (last, others) = pieces.split_last().unwrap();
+        direction.take_all(others);
+        assert_eq!(direction.half.held.as_ref().unwrap().pieces, 1);
+        assert!(direction.budget.used() <= 2 * 40_000);
+        let _ = direction.take(last);
+        assert_eq!((direction.given, direction.budget.used()), (vec![(CERTIFICATE, body(40_000))], 0), "{size}");
+    }
+    // Two that the late ones between them join.
+    let mut direction = Direction::default();
+    let mut pieces = datagrams(CERTIFICATE, 0, &body(30_000), 100);
+    pieces.rotate_left(100);
+    direction.take_all(&pieces);
+    assert_eq!((direction.given, direction.budget.used()), (vec![(CERTIFICATE, body(30_000))], 0));
 }
 
 #[test]

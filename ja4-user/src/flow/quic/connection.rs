@@ -9,6 +9,7 @@ use crate::event::{Side, Time};
 use crate::flow::Budget;
 use crate::wire::WireError;
 use crate::wire::quic::{ConnectionId, LongPacket, PacketKeys};
+use crate::wire::tls::HandshakeMessage;
 
 /// A connection. After both hellos nothing of it is on the heap.
 ///
@@ -122,6 +123,13 @@ impl QuicState {
     #[must_use]
     pub fn unfinished(&self) -> u64 {
         self.handshake.iter().flat_map(|halves| halves.iter()).filter(|half| half.crypto.is_unfinished()).count() as u64
+    }
+
+    /// The client's message under way, as far as it has come.
+    #[must_use]
+    pub fn under_way(&self) -> Option<HandshakeMessage<'_>> {
+        let [client, _] = self.handshake.as_deref()?;
+        client.crypto.under_way()
     }
 
     /// Who the sender is in this connection.

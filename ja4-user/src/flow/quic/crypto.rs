@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use crate::flow::{Budget, Limits, Outcome, PIECE_OVERHEAD, Reassembly};
 use crate::wire::WireError;
 use crate::wire::quic::{CryptoFrames, Plaintext};
-use crate::wire::tls::{HandshakeMessage, MAX_HANDSHAKE_MESSAGE};
+use crate::wire::tls::{HandshakeMessage, HandshakeType, MAX_HANDSHAKE_MESSAGE};
 
 /// How far a direction's handshake is followed: one message of the greatest length there may be. All that
 /// Initial packets carry is a hello, or two after a HelloRetryRequest.
@@ -126,6 +126,12 @@ impl CryptoStream {
     /// Whether a message is under way, or bytes wait for missing ones.
     pub(super) fn is_unfinished(&self) -> bool {
         !self.partial.is_empty() || self.order.held_pieces() > 0
+    }
+
+    /// The type of the message under way and its body as far as it has come; `None` before its header is whole.
+    pub(super) fn under_way(&self) -> Option<HandshakeMessage<'_>> {
+        let (header, body) = self.partial.split_at_checked(HandshakeMessage::HEADER_LEN)?;
+        Some(HandshakeMessage { kind: HandshakeType(*header.first()?), body })
     }
 
     /// Lets go of all that is held, and gives it back to the budget.

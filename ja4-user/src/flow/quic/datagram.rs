@@ -20,6 +20,14 @@ pub struct Datagram<'a> {
     pub ttl: u8,
 }
 
+impl Datagram<'_> {
+    /// Whether its end was not captured.
+    #[must_use]
+    pub const fn is_truncated(&self) -> bool {
+        self.payload.len() < self.wire_len
+    }
+}
+
 /// A whole handshake message.
 #[derive(Clone, Copy, Debug)]
 pub struct Given<'a> {

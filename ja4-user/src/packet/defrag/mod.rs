@@ -62,9 +62,15 @@ pub struct DefragLimits {
     pub age: Duration,
 }
 
+impl DefragLimits {
+    /// The bounds where nothing else is said.
+    pub const DEFAULT: Self =
+        Self { datagrams: DATAGRAMS, fragments: FRAGMENTS, payload: PAYLOAD, bytes: BYTES, age: AGE };
+}
+
 impl Default for DefragLimits {
     fn default() -> Self {
-        Self { datagrams: DATAGRAMS, fragments: FRAGMENTS, payload: PAYLOAD, bytes: BYTES, age: AGE }
+        Self::DEFAULT
     }
 }
 

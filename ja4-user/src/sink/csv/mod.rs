@@ -373,7 +373,7 @@ pub(super) mod tests {
                 quic: None,
                 http: Some(Shared::new(Http { version: None, method, host, user_agent })),
                 ssh: Some(Shared::new(Ssh { banner: [client, server], hassh: [hassh, None] })),
-                dhcp: Some(Shared::new(Dhcp { host_name: name, vendor_class: vendor, client_mac: None })),
+                dhcp: Some(Shared::new(Dhcp { host_name: name, vendor_class: vendor, ..Dhcp::default() })),
             };
             let flow = flow();
             let line = csv(context(), |csv, out| csv.fingerprint(&fingerprint(&flow, &known), out));

@@ -335,7 +335,7 @@ mod tests {
                 })),
                 http: Some(Shared::new(Http { version: None, method, host, user_agent })),
                 ssh: Some(Shared::new(Ssh { banner: software.clone(), hassh: hassh.clone() })),
-                dhcp: Some(Shared::new(Dhcp { host_name, vendor_class, client_mac })),
+                dhcp: Some(Shared::new(Dhcp { host_name, vendor_class, client_mac, duid: None })),
                 quic: None,
             };
             let text = all(&known);

@@ -60,6 +60,15 @@ impl LongPacket<'_> {
     }
 }
 
+/// The version in the long header that a datagram begins with (RFC 8999, section 5.1), if it is known here.
+#[must_use]
+pub fn long_header_version(datagram: &[u8]) -> Option<u32> {
+    let mut cursor = Cursor::new(datagram);
+    let first = cursor.u8().ok()?;
+    let version = cursor.u32().ok()?;
+    (first & LONG_HEADER != 0 && Family::of(version).is_some()).then_some(version)
+}
+
 /// Walks the packets with long headers at the start of a datagram.
 ///
 /// A short header ends the walk: it has no length, so nothing follows it. So do zeros, with which some
@@ -84,11 +93,13 @@ impl<'a> Packets<'a> {
     fn read(&mut self) -> Result<LongPacket<'a>, WireError> {
         self.left = self.left.checked_sub(1).ok_or(WireError::TooMany)?;
         let bytes = self.rest;
+        // What runs over the end of a cut datagram was cut off.
+        let cut = |error| if self.missing > 0 { WireError::Truncated } else { error };
         let mut cursor = Cursor::new(bytes);
         let first = cursor.u8()?;
         let version = cursor.u32()?;
-        let dcid = cursor.region_u8()?.rest();
-        let scid = cursor.region_u8()?.rest();
+        let dcid = cursor.region_u8().map_err(cut)?.rest();
+        let scid = cursor.region_u8().map_err(cut)?.rest();
         // RFC 9000, section 12.2: packets of different connections do not share a datagram.
         if *self.dcid.get_or_insert(dcid) != dcid {
             return Err(WireError::Value);
@@ -105,7 +116,7 @@ impl<'a> Packets<'a> {
         };
         let body = match kind {
             PacketKind::Initial => {
-                prefixed(&mut cursor)?; // token
+                prefixed(&mut cursor).map_err(cut)?; // token
                 length(&mut cursor)?
             }
             PacketKind::ZeroRtt | PacketKind::Handshake => length(&mut cursor)?,
@@ -210,6 +221,14 @@ mod tests {
         let seen: Vec<_> = packets.iter().map(|packet| (packet.bytes.len(), packet.wire_len)).collect();
         assert_eq!(seen, [(9, 9), (13, 110)]);
         assert!(packets[1].is_truncated());
+        // Cut within a name or the token, it is cut, not malformed.
+        let token = [&[0xc0][..], &V1.to_be_bytes(), b"\x04name\0\x04toke"].concat();
+        for length in 1..token.len() {
+            let cut = Packets::new(&token[..length], 1200).next().unwrap();
+            assert_eq!(cut, Err(WireError::Truncated), "{length}");
+            assert_eq!(long_header_version(&token[..length]), (length >= 5).then_some(V1));
+        }
+        assert_eq!((long_header_version(b"\x40\0\0\0\x01"), long_header_version(b"\xc0\0\0\0\x05")), (None, None));
         // One byte less on the wire than the length says.
         let short = Packets::new(&datagram, wire_len - 1).last();
         assert_eq!(short, Some(Err(WireError::BadLength)));

@@ -14,7 +14,7 @@ mod version;
 
 pub use connection_id::ConnectionId;
 pub use frames::{CryptoFrame, CryptoFrames};
-pub use header::{LongPacket, MAX_PACKETS, PacketKind, Packets};
+pub use header::{LongPacket, MAX_PACKETS, PacketKind, Packets, long_header_version};
 pub use protection::{PacketKeys, Plaintext};
 pub use seal::{InitialHeader, seal};
 pub use version::{V1, V2};

@@ -3,9 +3,10 @@
 
 use crate::wire::{Cursor, WireError};
 
-/// Certificates read of one message. A chain has two to five; OpenSSL follows none longer than 100, but
-/// the [longest message](crate::wire::tls::MAX_HANDSHAKE_MESSAGE) has room for thousands of tiny ones.
-pub const MAX_CERTIFICATES: usize = 32;
+/// Certificates read of one message. A chain has two to five, and OpenSSL follows none of more than 100 behind
+/// the first; but the [longest message](crate::wire::tls::MAX_HANDSHAKE_MESSAGE) has room for thousands of tiny
+/// ones.
+pub const MAX_CERTIFICATES: usize = 101;
 
 /// The certificates of one message, the sender's own first. The first error is the last item; what came
 /// before it is well delimited.

@@ -41,6 +41,14 @@ impl<'a> ClientHello<'a> {
     /// extensions.
     #[inline]
     pub fn parse(body: &'a [u8], framing: Framing) -> Result<Self, WireError> {
+        let (mut hello, rest) = Self::before_extensions(body, framing)?;
+        hello.extensions = Extensions::read(rest)?;
+        Ok(hello)
+    }
+
+    /// All before the extensions, and what is left of the body.
+    #[inline]
+    fn before_extensions(body: &'a [u8], framing: Framing) -> Result<(Self, Cursor<'a>), WireError> {
         let mut cursor = Cursor::new(body);
         let legacy_version = cursor.u16()?;
         let random = cursor.array()?;
@@ -54,8 +62,20 @@ impl<'a> ClientHello<'a> {
         };
         let cipher_suites = U16List::new(cursor.region_u16()?.rest())?;
         let compression_methods = cursor.region_u8()?.rest();
-        let extensions = Extensions::read(cursor)?;
-        Ok(Self { legacy_version, random, session_id, cookie, cipher_suites, compression_methods, extensions })
+        let extensions = Extensions::default();
+        let hello = Self { legacy_version, random, session_id, cookie, cipher_suites, compression_methods, extensions };
+        Ok((hello, cursor))
+    }
+
+    /// Reads the start of a body whose rest did not come: up to the last extension that is whole. It says what
+    /// stands in it and nothing of what does not, so nothing may be made of it that takes all of a hello.
+    ///
+    /// `None` where not even the extensions are reached.
+    #[must_use]
+    pub fn parse_start(start: &'a [u8], framing: Framing) -> Option<Self> {
+        let (mut hello, rest) = Self::before_extensions(start, framing).ok()?;
+        hello.extensions = Extensions::read_start(rest);
+        Some(hello)
     }
 
     /// The highest version on offer: the highest of supported_versions alone where it holds one that is
@@ -187,6 +207,23 @@ mod tests {
         assert_eq!(hello.alpn().next(), None);
         assert_eq!(hello.version(), 0x0303);
         assert!(hello.signature_algorithms().is_empty());
+    }
+
+    #[test]
+    fn the_start_of_a_hello_says_what_is_whole_in_it() {
+        let body =
+            HelloBuilder::new(0x0303).suites(&[0x1301]).sni("example.org").versions(&[0x0304]).alpn(&[b"h3"]).build();
+        // 43 bytes come before the extensions with their length; they take 20, 7 and 9.
+        let lists = 2 + 32 + 1 + 2 + 2 + 2 + 2;
+        assert_eq!(body.len(), lists + 20 + 7 + 9);
+        for length in 0..=body.len() {
+            let start = ClientHello::parse_start(&body[..length], Framing::Tls);
+            assert_eq!(start.is_some(), length >= lists - 2, "{length}");
+            let Some(start) = start else { continue };
+            assert_eq!(start.sni(), (length >= lists + 20).then_some("example.org"), "{length}");
+            assert_eq!(start.version(), if length >= lists + 27 { 0x0304 } else { 0x0303 }, "{length}");
+            assert_eq!(start.alpn().next(), (length >= lists + 36).then_some(&b"h3"[..]), "{length}");
+        }
     }
 
     #[test]

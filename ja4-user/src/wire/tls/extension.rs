@@ -62,7 +62,7 @@ impl Known {
 const NOTED: usize = 32;
 
 /// The extension block: a list whose every length has been checked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Extensions<'a> {
     list: Cursor<'a>,
     /// The list behind its first [`NOTED`] extensions.
@@ -84,6 +84,29 @@ impl<'a> Extensions<'a> {
     pub(super) fn read(mut region: Cursor<'a>) -> Result<Self, WireError> {
         let list = if region.is_empty() { region } else { region.region_u16()? };
         region.finish()?;
+        Self::in_list(list)
+    }
+
+    /// Reads the start of a block whose rest did not come: those extensions that are whole.
+    pub(super) fn read_start(mut region: Cursor<'a>) -> Self {
+        let length = usize::from(region.u16().unwrap_or_default());
+        let come = region.rest();
+        let come = come.get(..length).unwrap_or(come);
+        let mut whole = Cursor::new(come);
+        loop {
+            let mut behind = whole;
+            if next(&mut behind).is_err() {
+                break;
+            }
+            whole = behind;
+        }
+        let list = come.get(..come.len() - whole.remaining()).unwrap_or_default();
+        // Each of them has just been read.
+        Self::in_list(Cursor::new(list)).unwrap_or_default()
+    }
+
+    #[inline]
+    fn in_list(list: Cursor<'a>) -> Result<Self, WireError> {
         let mut cursor = list;
         let mut kinds = [0; NOTED];
         let mut noted = 0;

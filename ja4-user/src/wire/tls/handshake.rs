@@ -9,6 +9,9 @@ use crate::wire::{Cursor, WireError};
 /// certificate chain about 16 KiB. The length field could ask for 16 MiB.
 pub const MAX_HANDSHAKE_MESSAGE: usize = 64 * 1024;
 
+/// Bytes kept of a message that is longer: of a list of certificates its start says something too.
+const MOST_KEPT: usize = HandshakeMessage::HEADER_LEN + MAX_HANDSHAKE_MESSAGE;
+
 /// What is allocated at once for a message that spans pushes, at most. A post-quantum ClientHello fits,
 /// so it takes one allocation; a longer message earns its buffer by sending the bytes.
 const FIRST_ALLOCATION: usize = 2304;
@@ -168,7 +171,8 @@ impl HandshakeStream {
     }
 
     /// The type of the message under way and its body as far as it has come; `None` before its header is
-    /// whole. An alert or encrypted records may have cut it short.
+    /// whole. An alert or encrypted records may have cut it short, or it is a Certificate message longer than
+    /// [`MAX_HANDSHAKE_MESSAGE`].
     #[must_use]
     pub fn under_way(&self) -> Option<HandshakeMessage<'_>> {
         let (header, body) = self.partial.split_at_checked(HandshakeMessage::HEADER_LEN)?;
@@ -193,8 +197,9 @@ impl HandshakeStream {
                 Ok(rest) => bytes = rest,
                 Err(stop) => {
                     self.status = stop;
-                    // What these cut short was a message up to here.
-                    if !matches!(stop, Status::Ended(End::Alert | End::ApplicationData)) {
+                    // What these cut short was a message up to here; so was what is too long.
+                    let cut = matches!(stop, Status::Ended(End::Alert | End::ApplicationData));
+                    if !cut && self.partial.len() < MOST_KEPT {
                         self.partial = Vec::new();
                     }
                 }
@@ -280,6 +285,7 @@ impl HandshakeStream {
                         self.partial = Vec::new();
                         flow
                     }
+                    None if self.partial.len() >= MOST_KEPT => return Err(WireError::TooLong.into()),
                     None => ControlFlow::Continue(()),
                 }
             };
@@ -306,15 +312,19 @@ impl HandshakeStream {
                 return Err(Status::Ended(End::ChangeCipherSpec));
             }
         }
-        Ok(HandshakeMessage::split_first(bytes)?)
+        match HandshakeMessage::split_first(bytes) {
+            Err(WireError::TooLong) if bytes.first() == Some(&HandshakeType::CERTIFICATE.0) => Ok(None),
+            first => Ok(first?),
+        }
     }
 
-    /// Copies what the message under way lacks: the rest of its header, or the rest of its body.
+    /// Copies what the message under way lacks: the rest of its header, or the rest of its body as far as it
+    /// is kept.
     fn buffer<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let begun = if self.partial.is_empty() { bytes } else { &self.partial };
         let whole = match begun.first_chunk() {
             Some(&[_kind, high, middle, low]) => {
-                HandshakeMessage::HEADER_LEN + u32::from_be_bytes([0, high, middle, low]) as usize
+                MOST_KEPT.min(HandshakeMessage::HEADER_LEN + u32::from_be_bytes([0, high, middle, low]) as usize)
             }
             None => HandshakeMessage::HEADER_LEN,
         };
@@ -455,6 +465,29 @@ mod tests {
         let mut stream = HandshakeStream::new();
         assert_eq!(stream.push(&record(22, &[1, 1, 0, 0, 0]), |_| CONTINUE), Status::Open);
         assert!(stream.buffered() <= FIRST_ALLOCATION);
+    }
+
+    #[test]
+    fn of_a_certificate_message_that_is_too_long_the_start_is_kept() {
+        let body: Vec<u8> = (0..MAX_HANDSHAKE_MESSAGE + 1).map(|place| place as u8).collect();
+        let bytes: Vec<u8> = message(11, &body).chunks(16_000).flat_map(|part| record(22, part)).collect();
+        for size in [bytes.len(), 1000, 1] {
+            let (mut stream, mut messages) = (HandshakeStream::new(), 0);
+            for slice in bytes.chunks(size) {
+                stream.push(slice, |_| {
+                    messages += 1;
+                    CONTINUE
+                });
+                assert!(stream.buffered() <= 2 * MOST_KEPT);
+            }
+            assert_eq!((stream.status(), messages), (Status::Failed(WireError::TooLong), 0));
+            let start = stream.under_way().unwrap();
+            assert_eq!((start.kind, start.body), (HandshakeType::CERTIFICATE, &body[..MAX_HANDSHAKE_MESSAGE]));
+        }
+        // One byte less is a message like any other.
+        let fits = message(11, &body[1..]);
+        let bytes: Vec<u8> = fits.chunks(16_000).flat_map(|part| record(22, part)).collect();
+        assert_eq!(run(&bytes, &[5000; 20]), (Status::Open, vec![(11, body[1..].to_vec())]));
     }
 
     proptest! {

@@ -1,0 +1,68 @@
+//! Latencies of a wire that takes its time: their unit, their halves, and who is meant.
+
+use tests::require_python;
+
+use super::*;
+
+/// From a host to its end of the wire, or back.
+const DELAY: Duration = Duration::from_millis(10);
+const CONNECTIONS: usize = 5;
+
+/// The times of these values, microseconds, the shortest first.
+fn micros(events: &[Value], kind: &str) -> Vec<u64> {
+    let time = |value: &str| value.split('_').next().unwrap().parse().unwrap();
+    let mut times: Vec<u64> = values(events, kind).into_iter().map(time).collect();
+    times.sort_unstable();
+    times
+}
+
+/// From the server's end of the wire the server is as far as the client. What goes there and comes back takes two delays;
+/// the value is half of that, and more by what a busy machine adds. Of several connections one is quick.
+fn assert_half_of_two_delays(witnessed: &Witnessed, kind: &str) {
+    let (live, replayed) = (micros(&witnessed.live, kind), micros(&witnessed.replayed, kind));
+    assert_eq!((live.len(), replayed.len()), (CONNECTIONS, CONNECTIONS), "{kind}");
+    let delay = DELAY.as_micros() as u64;
+    for times in [&live, &replayed] {
+        assert!((delay..2 * delay).contains(&times[0]) && times[CONNECTIONS - 1] < 50 * delay, "{kind}: {times:?}");
+    }
+    assert!(live[0].abs_diff(replayed[0]) < delay / 4, "{kind}: {live:?} live, {replayed:?} replayed");
+}
+
+fn far_apart(talk: impl FnOnce(&Wire)) -> Witnessed {
+    let wire = Wire::with(Layout { delay: DELAY, ..Layout::default() });
+    witnessed(wire.server(), &[], || talk(&wire))
+}
+
+#[test]
+fn of_tcp() {
+    let Some(_alone) = alone() else { return };
+    let witnessed = far_apart(|wire| {
+        let chain = Chain::new(Key::Ec);
+        let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
+        for _ in 0..CONNECTIONS {
+            peers::openssl_client(wire.client(), wire.server().v4(), 443, &[]);
+        }
+    });
+    for kind in ["ja4l", "ja4ls"] {
+        assert_half_of_two_delays(&witnessed, kind);
+    }
+}
+
+#[test]
+fn of_quic() {
+    let Some(python) = require_python("aioquic") else { return };
+    let Some(_alone) = alone() else { return };
+    let witnessed = far_apart(|wire| {
+        let chain = Chain::new(Key::Ec);
+        let _server = peers::quic_server(&python, wire.server(), 443, &chain, &[]);
+        for _ in 0..CONNECTIONS {
+            peers::quic_client(&python, wire.client(), wire.server().v4(), 443, &[]);
+        }
+    });
+    // The server takes its time to answer, besides.
+    let live = micros(&witnessed.live, "ja4ls");
+    assert!(live.len() == CONNECTIONS && live[0] >= DELAY.as_micros() as u64, "{live:?}");
+    assert!(live[CONNECTIONS - 1] < 1_000_000, "{live:?}");
+    let replayed = micros(&witnessed.replayed, "ja4ls");
+    assert!(live[0].abs_diff(replayed[0]) < DELAY.as_micros() as u64 / 4, "{live:?} live, {replayed:?} replayed");
+}
