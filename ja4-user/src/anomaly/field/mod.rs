@@ -108,7 +108,7 @@ const METHODS: Kind = Kind::Word(&{
     }
     names
 });
-const HANDSHAKES: Kind = Kind::Word(&["none", "syn_only", "failed", "done"]);
+const HANDSHAKES: Kind = Kind::Word(&["none", "syn_only", "half_open", "failed", "done"]);
 const SESSIONS: Kind = Kind::Word(&["interactive", "reverse", "download", "upload"]);
 const SIDES: Kind = Kind::Word(&["client", "server"]);
 
