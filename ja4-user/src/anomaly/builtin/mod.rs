@@ -39,7 +39,7 @@ use super::cooldown::Cooldowns;
 use super::first_seen::Sighting;
 use crate::engine::alert::{Alert, Severity};
 use crate::engine::record::{MAX_VALUES, Record, Seen};
-use crate::event::{Method, Time};
+use crate::event::{FlowIdentity, Method, Side, Time};
 
 /// Counters of [`Builtin`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -204,8 +204,9 @@ impl Builtin {
         if !settings.enabled || !(sighting.first || for_host) {
             return;
         }
-        let client = scene.record.identity.client.0;
-        let host = (!sighting.first).then_some(client);
+        let FlowIdentity { client, server, .. } = scene.record.identity;
+        let (whose, _) = if seen.side == Side::Client { client } else { server };
+        let host = (!sighting.first).then_some(whose);
         let Some(suppressed) = self.fire(Rule::FirstSeen, &(host, seen.method, &*seen.value), scene) else {
             return;
         };
@@ -218,7 +219,8 @@ impl Builtin {
             Some(host) => {
                 let host = host.to_string();
                 let reason = format!("{method} {value} was never seen from {host}");
-                self.alert(Rule::FirstSeen, &[("src_ip", &host), (method, value)], reason, suppressed, scene)
+                let end = if seen.side == Side::Client { "src_ip" } else { "dst_ip" };
+                self.alert(Rule::FirstSeen, &[(end, &host), (method, value)], reason, suppressed, scene)
             }
         };
         scene.out.push(alert);
@@ -411,3 +413,4 @@ impl Builtin {
 
 #[cfg(test)]
 mod tests;
+

@@ -92,6 +92,15 @@ fn first_seen_tells_a_network_and_a_host() {
 }
 
 #[test]
+#[test]
+fn what_is_new_of_a_server_names_the_server() {
+    let mut engine = Engine::new();
+    let record = record("10.0.0.1", "10.0.0.2");
+    let of_server = Seen { side: Side::Server, ..seen(Method::Ja4ts, "b", 1) };
+    engine.see(&record, &of_server, Sighting { first_for_host: true, ..quiet() }, 1);
+    assert_eq!(engine.told(), ["first_seen low [dst_ip=10.0.0.2 ja4ts=b] ja4ts b was never seen from 10.0.0.2"]);
+}
+
 fn a_tunnel_on_a_path_that_had_none_is_told() {
     let mut engine = Engine::new();
     let mut record = record("10.0.0.1", "198.51.100.1");
