@@ -36,7 +36,7 @@ fn see(engine: &mut Engine, values: Range<u64>) {
     for number in values {
         let value = number.to_string();
         engine.firsts.check(Method::Ja4, &value, None, NOON);
-        engine.profiles.observe(Pair::HostJa4, "10.0.0.1", &value, NOON);
+        engine.profiles.observe(Pair::HostJa4, "10.0.0.1", &value, NOON, |_| false);
     }
 }
 

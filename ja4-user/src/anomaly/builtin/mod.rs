@@ -54,7 +54,8 @@ pub struct BuiltinStats {
 #[derive(Debug)]
 pub struct Builtin {
     settings: Settings,
-    /// What is left in peace; asked before a cooldown begins, so that it hides nothing else.
+    /// What is left in peace; asked before a rule takes to memory what it has told, and before a cooldown begins, so
+    /// that it hides nothing else.
     allow: Arc<Allow>,
     /// Names and descriptions, in the order of [`Rule::ALL`].
     words: [(Arc<str>, Arc<str>); Rule::ALL.len()],
@@ -146,8 +147,9 @@ impl Builtin {
         cooldowns: &mut Cooldowns,
         out: &mut Vec<Alert>,
     ) {
-        let scene = Scene { record, seen: None, now, packet, cooldowns, out };
-        self.new_chain(scene);
+        // The leaf comes first.
+        let leaf = record.history.iter().find(|seen| seen.method == Method::Ja4x);
+        self.new_chain(Scene { record, seen: leaf, now, packet, cooldowns, out });
     }
 
     /// The settings in force.
@@ -227,15 +229,17 @@ impl Builtin {
     }
 
     fn new_tunnel(&mut self, scene: &mut Scene<'_>) {
-        let settings = &self.settings.new_tunnel;
+        let Self { settings, tunnels, allow, fired, .. } = self;
         let Record { identity, tunnel, .. } = scene.record;
-        if !settings.enabled {
+        if !settings.new_tunnel.enabled {
             return;
         }
-        let Some(found) = self.tunnels.see(settings, identity.client.0, identity.server.0, *tunnel) else {
+        let (client, server) = (identity.client.0, identity.server.0);
+        let kept_back = || kept_back(fired, allow, Rule::NewTunnel, scene);
+        let Some(found) = tunnels.see(&settings.new_tunnel, client, server, *tunnel, kept_back) else {
             return;
         };
-        let (Some(suppressed), Some(tunnel)) = (self.fire(Rule::NewTunnel, &found.place, scene), tunnel) else {
+        let (Some(suppressed), Some(tunnel)) = (self.cool(Rule::NewTunnel, &found.place, scene), tunnel) else {
             return;
         };
         let reason = format!(
@@ -299,16 +303,18 @@ impl Builtin {
     }
 
     fn rare_value_spread(&mut self, seen: &Seen, sighting: Sighting, scene: &mut Scene<'_>) {
-        let settings = &self.settings.rare_value_spread;
+        let Self { settings, spread, seed, allow, fired, .. } = self;
+        let settings = &settings.rare_value_spread;
         let rare = seen.label.is_none() || seen.known_bad.is_some();
         let Some(since) = sighting.new_since.filter(|_| settings.enabled && rare) else {
             return;
         };
-        let value = self.seed.hash_one((seen.method, &*seen.value));
-        let client = self.seed.hash_one(scene.record.identity.client.0);
-        let found = self.spread.see(settings, value, client, since, scene.now);
+        let value = seed.hash_one((seen.method, &*seen.value));
+        let client = seed.hash_one(scene.record.identity.client.0);
+        let kept_back = || kept_back(fired, allow, Rule::RareValueSpread, scene);
+        let found = spread.see(settings, value, client, since, scene.now, kept_back);
         if let Some(hosts) = found
-            && let Some(suppressed) = self.fire(Rule::RareValueSpread, &(seen.method, &*seen.value), scene)
+            && let Some(suppressed) = self.cool(Rule::RareValueSpread, &(seen.method, &*seen.value), scene)
         {
             let RareValueSpread { hosts: enough, window, rare_for, .. } = &self.settings.rare_value_spread;
             let (method, value) = (seen.method.name(), &*seen.value);
@@ -322,26 +328,31 @@ impl Builtin {
     }
 
     fn new_chain(&mut self, mut scene: Scene<'_>) {
-        let settings = &self.settings.new_chain;
+        let Self { settings, chains, seed, allow, fired, .. } = self;
+        let settings = &settings.new_chain;
         let record = scene.record;
         let sni = record.attributes.tls.as_ref().and_then(|tls| tls.sni.as_deref());
         let Some(sni) = sni.filter(|_| settings.enabled) else {
             return;
         };
+        let chain = || record.history.iter().filter(|seen| seen.method == Method::Ja4x);
         // Each beginning of the chain has the hash of the one before it and the next value.
         let (mut hashes, mut length, mut hash) = ([0; MAX_VALUES], 0, 0_u64);
-        for (seen, place) in record.history.iter().filter(|seen| seen.method == Method::Ja4x).zip(&mut hashes) {
-            hash = self.seed.hash_one((hash, &*seen.value));
+        for (seen, place) in chain().zip(&mut hashes) {
+            hash = seed.hash_one((hash, &*seen.value));
             *place = hash;
             length += 1;
         }
         let beginnings = hashes.get(..length).unwrap_or_default();
-        let Some(before) = self.chains.see(settings, sni, beginnings) else {
+        let kept_back = || {
+            let values = chain().map(|seen| (seen.method, &*seen.value));
+            kept_back_of(fired, allow, Rule::NewChain, record, values)
+        };
+        let Some(before) = chains.see(settings, sni, beginnings, kept_back) else {
             return;
         };
-        if let Some(suppressed) = self.fire(Rule::NewChain, &sni, &mut scene) {
-            let values = record.history.iter().filter(|seen| seen.method == Method::Ja4x).map(|seen| &*seen.value);
-            let chain = values.collect::<Vec<_>>().join(", ");
+        if let Some(suppressed) = self.cool(Rule::NewChain, &sni, &mut scene) {
+            let chain = chain().map(|seen| &*seen.value).collect::<Vec<_>>().join(", ");
             let enough = self.settings.new_chain.observations;
             let reason = format!(
                 "{length} certificates for {sni} have JA4X {chain}; {before} chains before had other shapes, {enough} are enough"
@@ -380,13 +391,14 @@ impl Builtin {
 
     /// Counts a firing, and asks whether it is told.
     fn fire(&mut self, rule: Rule, group: &impl Hash, scene: &mut Scene<'_>) -> Option<u64> {
-        if let Some(fired) = self.fired.get_mut(rule as usize) {
-            *fired += 1;
-        }
-        let fingerprint = scene.seen.map(|seen| (seen.method, &*seen.value));
-        if self.allow.covers(rule.name(), scene.record, fingerprint) {
+        if kept_back(&mut self.fired, &self.allow, rule, scene) {
             return None;
         }
+        self.cool(rule, group, scene)
+    }
+
+    /// Whether a firing that nothing keeps back is told, or stands behind an earlier one of its group.
+    fn cool(&self, rule: Rule, group: &impl Hash, scene: &mut Scene<'_>) -> Option<u64> {
         let cooldown = self.settings.common(rule).cooldown.0;
         scene.cooldowns.check(rule.name(), group, scene.now, cooldown)
     }
@@ -411,6 +423,24 @@ impl Builtin {
     }
 }
 
+/// Counts a firing, and asks whether the allowlist keeps it back.
+fn kept_back(fired: &mut [u64; Rule::ALL.len()], allow: &Allow, rule: Rule, scene: &Scene<'_>) -> bool {
+    kept_back_of(fired, allow, rule, scene.record, scene.seen.map(|seen| (seen.method, &*seen.value)))
+}
+
+/// The same of several fingerprints: one that is left in peace is enough.
+fn kept_back_of<'v>(
+    fired: &mut [u64; Rule::ALL.len()],
+    allow: &Allow,
+    rule: Rule,
+    record: &Record,
+    fingerprints: impl IntoIterator<Item = (Method, &'v str)>,
+) -> bool {
+    if let Some(fired) = fired.get_mut(rule as usize) {
+        *fired += 1;
+    }
+    allow.covers(rule.name(), record, fingerprints)
+}
+
 #[cfg(test)]
 mod tests;
-
