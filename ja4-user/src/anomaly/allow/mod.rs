@@ -14,7 +14,7 @@
 //!
 //! [[override]]
 //! rule = "port_scan"
-//! enabled = true
+//! enabled = true                    # also where the configuration has switched it off
 //! severity = "low"
 //! threshold = 500
 //! ```
@@ -86,8 +86,8 @@ pub(super) struct Named {
 pub struct Override {
     /// Name of the rule.
     pub rule: Box<str>,
-    /// Whether the rule is in force.
-    pub enabled: bool,
+    /// Whether the rule is in force; `None`: as the configuration says.
+    pub enabled: Option<bool>,
     /// Another severity.
     pub severity: Option<Severity>,
     /// Another threshold.

@@ -167,59 +167,48 @@ impl Settings {
         }
     }
 
-    /// Switches a rule off.
-    pub fn disable(&mut self, rule: Rule) {
-        let enabled = match rule {
-            Rule::KnownBad => &mut self.known_bad.enabled,
-            Rule::FirstSeen => &mut self.first_seen.enabled,
-            Rule::NewTunnel => &mut self.new_tunnel.enabled,
-            Rule::UserAgentMismatch => &mut self.user_agent_mismatch.enabled,
-            Rule::ManyJa4 => &mut self.many_ja4.enabled,
-            Rule::RareValueSpread => &mut self.rare_value_spread.enabled,
-            Rule::NewChain => &mut self.new_chain.enabled,
-            Rule::Beacon => &mut self.beacon.enabled,
-        };
-        *enabled = false;
-    }
-
-    /// Changes a rule as an override says. A threshold is the confidence of `known_bad`, the sightings of
-    /// `user_agent_mismatch`, the observations of `new_tunnel` and `new_chain`, the number of JA4s of `many_ja4`,
-    /// of hosts of `rare_value_spread`, of intervals of `beacon`.
-    ///
-    /// # Errors
-    /// A threshold that is out of range, or for `first_seen`, which has none.
-    pub fn set(
-        &mut self,
-        rule: Rule,
-        enabled: Option<bool>,
-        severity: Option<Severity>,
-        threshold: Option<u32>,
-    ) -> Result<(), String> {
-        macro_rules! set {
-            ($section:ident, $($threshold:ident)?) => {{
+    /// Switches a rule on or off and gives it another severity, as an override says.
+    pub fn change(&mut self, rule: Rule, enabled: Option<bool>, severity: Option<Severity>) {
+        macro_rules! change {
+            ($section:ident) => {{
                 let section = &mut self.$section;
                 section.enabled = enabled.unwrap_or(section.enabled);
                 section.severity = severity.unwrap_or(section.severity);
-                $(section.$threshold = threshold.unwrap_or(section.$threshold);)?
             }};
         }
         match rule {
-            Rule::KnownBad => {
-                set!(known_bad,);
-                if let Some(threshold) = threshold {
-                    self.known_bad.confidence = u8::try_from(threshold).unwrap_or(u8::MAX);
-                }
-            }
-            Rule::FirstSeen if threshold.is_some() => return Err("rule 'first_seen' has no threshold".to_owned()),
-            Rule::FirstSeen => set!(first_seen,),
-            Rule::NewTunnel => set!(new_tunnel, observations),
-            Rule::UserAgentMismatch => set!(user_agent_mismatch, sightings),
-            Rule::ManyJa4 => set!(many_ja4, threshold),
-            Rule::RareValueSpread => set!(rare_value_spread, hosts),
-            Rule::NewChain => set!(new_chain, observations),
-            Rule::Beacon => set!(beacon, intervals),
+            Rule::KnownBad => change!(known_bad),
+            Rule::FirstSeen => change!(first_seen),
+            Rule::NewTunnel => change!(new_tunnel),
+            Rule::UserAgentMismatch => change!(user_agent_mismatch),
+            Rule::ManyJa4 => change!(many_ja4),
+            Rule::RareValueSpread => change!(rare_value_spread),
+            Rule::NewChain => change!(new_chain),
+            Rule::Beacon => change!(beacon),
         }
-        self.check()
+    }
+
+    /// Gives a rule another threshold: the confidence of `known_bad`, the sightings of `user_agent_mismatch`, the
+    /// observations of `new_tunnel` and `new_chain`, the number of JA4s of `many_ja4`, of hosts of `rare_value_spread`,
+    /// of intervals of `beacon`.
+    ///
+    /// # Errors
+    /// It is out of range, or for `first_seen`, which has none. Nothing has changed then.
+    pub fn set_threshold(&mut self, rule: Rule, threshold: u32) -> Result<(), String> {
+        let mut changed = self.clone();
+        match rule {
+            Rule::KnownBad => changed.known_bad.confidence = u8::try_from(threshold).unwrap_or(u8::MAX),
+            Rule::FirstSeen => return Err("rule 'first_seen' has no threshold".to_owned()),
+            Rule::NewTunnel => changed.new_tunnel.observations = threshold,
+            Rule::UserAgentMismatch => changed.user_agent_mismatch.sightings = threshold,
+            Rule::ManyJa4 => changed.many_ja4.threshold = threshold,
+            Rule::RareValueSpread => changed.rare_value_spread.hosts = threshold,
+            Rule::NewChain => changed.new_chain.observations = threshold,
+            Rule::Beacon => changed.beacon.intervals = threshold,
+        }
+        changed.check()?;
+        *self = changed;
+        Ok(())
     }
 
     /// Whether all values are in their ranges.
@@ -290,11 +279,12 @@ mod tests {
     fn values_out_of_range_are_named() {
         let mut settings = Settings::default();
         assert_eq!(settings.check(), Ok(()));
-        let error = settings.set(Rule::Beacon, None, None, Some(2)).unwrap_err();
+        let error = settings.set_threshold(Rule::Beacon, 2).unwrap_err();
         assert_eq!(error, "builtin.beacon.intervals is 2; it must lie between 3 and 32");
         let mut settings = Settings::default();
-        settings.set(Rule::ManyJa4, Some(false), Some(Severity::Low), Some(50)).unwrap();
+        settings.change(Rule::ManyJa4, Some(false), Some(Severity::Low));
+        settings.set_threshold(Rule::ManyJa4, 50).unwrap();
         assert_eq!((settings.many_ja4.enabled, settings.many_ja4.threshold), (false, 50));
-        assert!(settings.set(Rule::FirstSeen, None, None, Some(1)).is_err());
+        assert!(settings.set_threshold(Rule::FirstSeen, 1).is_err());
     }
 }

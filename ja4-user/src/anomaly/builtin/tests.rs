@@ -218,7 +218,7 @@ fn a_beacon_is_told_once_in_its_cooldown() {
 fn rules_that_are_off_say_nothing() {
     let mut settings = Settings::default();
     for rule in Rule::ALL {
-        settings.set(rule, Some(false), None, None).unwrap();
+        settings.change(rule, Some(false), None);
         assert!(!settings.common(rule).enabled);
         assert_eq!(Rule::named(rule.name()), Some(rule));
     }
