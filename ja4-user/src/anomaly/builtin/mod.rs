@@ -9,7 +9,7 @@
 //! | `many_ja4` | JA4 | client |
 //! | `rare_value_spread` | JA4 | value |
 //! | `new_chain` | the JA4Xs of a connection, at its end | server name |
-//! | `beacon` | the first JA4 or JA4H of a connection | client, server, port, value |
+//! | `beacon` | the first JA4 and every JA4H of a connection; the JA4T of one without any other of its client, at its end | client, server, port, value |
 
 mod agent;
 mod beacon;
@@ -36,6 +36,7 @@ pub use self::settings::{
 use self::tunnel::Place;
 use super::Allow;
 use super::cooldown::Cooldowns;
+use super::field::Handshake;
 use super::first_seen::Sighting;
 use crate::engine::alert::{Alert, Severity};
 use crate::engine::record::{MAX_VALUES, Record, Seen};
@@ -133,8 +134,9 @@ impl Builtin {
             Method::Ja4h => self.user_agent_mismatch(seen, &mut scene),
             _ => {}
         }
-        if seen.count == 1 && matches!(seen.method, Method::Ja4 | Method::Ja4h) {
-            self.beacon(seen, &mut scene);
+        // A connection has one hello, and maybe another that the server asked for, but any number of requests.
+        if seen.method == Method::Ja4h || (seen.method == Method::Ja4 && seen.count == 1) {
+            self.beacon(seen, now, &mut scene);
         }
     }
 
@@ -150,6 +152,10 @@ impl Builtin {
         // The leaf comes first.
         let leaf = record.history.iter().find(|seen| seen.method == Method::Ja4x);
         self.new_chain(Scene { record, seen: leaf, now, packet, cooldowns, out });
+        if let Some(opening) = bare(record) {
+            let mut scene = Scene { record, seen: Some(opening), now, packet, cooldowns, out };
+            self.beacon(opening, record.start, &mut scene);
+        }
     }
 
     /// The settings in force.
@@ -362,7 +368,8 @@ impl Builtin {
         }
     }
 
-    fn beacon(&mut self, seen: &Seen, scene: &mut Scene<'_>) {
+    /// `beat`: when the client spoke.
+    fn beacon(&mut self, seen: &Seen, beat: Time, scene: &mut Scene<'_>) {
         let settings = &self.settings.beacon;
         let identity = &scene.record.identity;
         if !settings.enabled {
@@ -370,7 +377,7 @@ impl Builtin {
         }
         let (client, server): (IpAddr, _) = (identity.client.0, identity.server);
         let key = (client, server, self.seed.hash_one((seen.method, &*seen.value)));
-        let Some(found) = self.beacons.see(settings, key, scene.now) else {
+        let Some(found) = self.beacons.see(settings, key, beat) else {
             return;
         };
         let Some(suppressed) = self.fire(Rule::Beacon, &(client, server, seen.method, &*seen.value), scene) else {
@@ -440,6 +447,13 @@ fn kept_back_of<'v>(
         *fired += 1;
     }
     allow.covers(rule.name(), record, fingerprints)
+}
+
+/// The JA4T of a TCP connection that came about and whose client has shown nothing else. One that a RST ended before it
+/// carried anything was a look whether somebody is there.
+fn bare(record: &Record) -> Option<&Seen> {
+    let opened = record.latency.client.is_some() && Handshake::of(record) != Handshake::Failed;
+    record.primary().filter(|seen| opened && seen.method == Method::Ja4t)
 }
 
 #[cfg(test)]
