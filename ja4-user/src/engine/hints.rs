@@ -56,8 +56,7 @@ impl Record {
 
     /// Takes the application from the fingerprint that says most about the client of those that name one.
     pub(super) fn label(&mut self) {
-        let of = |method| self.history.iter().filter(move |seen| seen.method == method);
-        let named = Self::OF_CLIENT.into_iter().find_map(|method| of(method).find_map(application)).cloned();
+        let named = self.of_client().find_map(application).cloned();
         self.app = named.or_else(|| self.app.take());
     }
 

@@ -382,10 +382,10 @@ impl Engine {
         if self.remote.is_none() || record.app.is_some() {
             return;
         }
-        let primary = record.primary().map(|seen| (seen.method, seen.side, Arc::clone(&seen.value)));
-        if let Some((method, side, value)) = primary {
-            record.app = self.whose(method, &value).filter(|label| hints::names_application(method, side, label));
-        }
+        let named = record.of_client().find_map(|Seen { method, side, value, .. }| {
+            self.whose(*method, value).filter(|label| hints::names_application(*method, *side, label))
+        });
+        record.app = named;
     }
 
     /// Hands on what has fired; `raw` is the raw form of the fingerprint that made it fire.

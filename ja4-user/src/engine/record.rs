@@ -157,11 +157,17 @@ impl Record {
         self.hops.reverse();
     }
 
+    /// The fingerprints that describe the client, what says most first.
+    pub(super) fn of_client(&self) -> impl Iterator<Item = &Seen> {
+        let of = |method| self.history.iter().filter(move |seen| seen.method == method);
+        Self::OF_CLIENT.into_iter().flat_map(of)
+    }
+
     /// The fingerprint that says most about the client: the first of JA4, JA4H, JA4SSH, JA4D, JA4D6, JA4T
     /// that it has.
     #[must_use]
     pub fn primary(&self) -> Option<&Seen> {
-        Self::OF_CLIENT.iter().find_map(|method| self.history.iter().find(|seen| seen.method == *method))
+        self.of_client().next()
     }
 
     /// The name of what the connection carries: `tls`, `quic`, `http`, `ssh`, `dhcp`; `None`: not known.
