@@ -153,6 +153,8 @@ pub struct Fingerprint<'a> {
     pub original: Option<&'a str>,
     /// The raw form in original order, if asked for and defined.
     pub raw_original: Option<&'a str>,
+    /// Of JA4T: TTL or hop limit of the SYN.
+    pub ttl: Option<u8>,
     /// Of JA4X: what the certificate says.
     pub certificate: Option<&'a Certificate>,
     /// What is known of the connection so far.

@@ -275,7 +275,7 @@ impl Engine {
         line: Option<&[u8]>,
         out: &mut Vec<u8>,
     ) {
-        let Told { method, side, count, value, raw } = told;
+        let Told { method, side, count, value, raw, ttl } = told;
         let value = self.values.share(words.get(value));
         let host = match side {
             Side::Client => flow.client.0,
@@ -299,7 +299,7 @@ impl Engine {
         let Some(record) = tracker.get_mut(flow.id) else {
             return;
         };
-        record.heed(&seen);
+        record.heed(&seen, ttl);
         builtin.fingerprint(record, &seen, sighting, cause.time, cause.packet, cooldowns, fired);
         profiles.fingerprint(record, &seen, cause.time, cooldowns, fired);
         record.blame(&seen);

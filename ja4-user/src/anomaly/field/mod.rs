@@ -198,7 +198,7 @@ fields! {
     ServerLatency "server_latency_us" Kind::Number, Known::End, "Latency of the server, microseconds.";
     ClientAppLatency "client_app_latency_us" Kind::Number, Known::End, "Latency of the client with its application, microseconds.";
     ServerAppLatency "server_app_latency_us" Kind::Number, Known::End, "Latency of the server with its application, microseconds.";
-    ClientHops "client_hops" Kind::Number, Known::With(bit(Method::Ja4l)), "Hops to the client.";
+    ClientHops "client_hops" Kind::Number, Known::With(bit(Method::Ja4t) | bit(Method::Ja4l)), "Hops to the client.";
     ServerHops "server_hops" Kind::Number, Known::With(bit(Method::Ja4ls)), "Hops to the server.";
     Mss "mss" Kind::Number, SYN, "MSS of the client's SYN, bytes.";
     Tunnel "tunnel" Kind::Text, SYN, "What the path does, told by the MSS: \"wireguard\".";
