@@ -209,6 +209,35 @@ pub struct Attributes {
     pub dhcp: Option<Shared<Dhcp>>,
 }
 
+/// UDP's number, under which TLS is DTLS.
+const UDP: u8 = 17;
+
+impl Attributes {
+    /// The words for what a connection carries: Suricata's, and `dtls`, for which it has none.
+    pub const PROTOCOLS: [&str; 7] = ["quic", "tls", "dtls", "ssh", "http", "http2", "dhcp"];
+
+    /// What a connection over this IP protocol carries, as far as that is known: one of [`Self::PROTOCOLS`]. Of several
+    /// the one inside: QUIC carries TLS, and what comes after a CONNECT is not HTTP.
+    #[must_use]
+    #[inline]
+    pub fn protocol(&self, transport: u8) -> Option<&'static str> {
+        let [quic, tls, dtls, ssh, http, http2, dhcp] = Self::PROTOCOLS;
+        if self.quic.is_some() {
+            return Some(quic);
+        }
+        if self.tls.is_some() {
+            return Some(if transport == UDP { dtls } else { tls });
+        }
+        if self.ssh.is_some() {
+            return Some(ssh);
+        }
+        if let Some(request) = &self.http {
+            return Some(if request.version == Some("HTTP/2") { http2 } else { http });
+        }
+        self.dhcp.as_ref().map(|_| dhcp)
+    }
+}
+
 /// Longest text kept as an attribute, bytes; what is longer is cut.
 pub const MAX_TEXT: usize = 1024;
 

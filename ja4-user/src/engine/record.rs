@@ -170,17 +170,9 @@ impl Record {
         self.of_client().next()
     }
 
-    /// The name of what the connection carries: `tls`, `quic`, `http`, `ssh`, `dhcp`; `None`: not known.
+    /// The name of what the connection carries, as in output; `None`: not known.
     #[must_use]
     pub fn protocol(&self) -> Option<&'static str> {
-        let Attributes { tls, quic, http, ssh, dhcp, .. } = &self.attributes;
-        let table = [
-            (quic.is_some(), "quic"),
-            (ssh.is_some(), "ssh"),
-            (dhcp.is_some(), "dhcp"),
-            (tls.is_some(), "tls"),
-            (http.is_some(), "http"),
-        ];
-        table.into_iter().find_map(|(known, name)| known.then_some(name))
+        self.attributes.protocol(self.identity.proto)
     }
 }

@@ -9,7 +9,7 @@ pub use handshake::Handshake;
 pub use value::Value;
 
 use crate::document::suggestion;
-use crate::event::{Ended, Method};
+use crate::event::{Attributes, Ended, Method};
 
 /// What values a field has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ const PAYLOAD: Known = Known::With(
 );
 
 const PROTOCOLS: Kind = Kind::Word(&["tcp", "udp", "other"]);
-const APPLICATIONS: Kind = Kind::Word(&["tls", "quic", "http", "ssh", "dhcp"]);
+const APPLICATIONS: Kind = Kind::Word(&Attributes::PROTOCOLS);
 const ENDS: Kind = Kind::Word(&{
     let mut names = [""; Ended::ALL.len()];
     let mut at = 0;
