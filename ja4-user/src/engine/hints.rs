@@ -37,7 +37,7 @@ impl Record {
                     return;
                 };
                 self.mss = syn.mss;
-                self.tunnel = syn.mss.and_then(|mss| Path::of(mss, self.identity.client.0.is_ipv6()).tunnel());
+                self.tunnel = self.path().and_then(Path::tunnel);
                 self.hops[0] = ttl.and_then(path::hops);
                 // The TTL confirms the system, or contradicts it.
                 self.os = os::hint(&syn, ttl.filter(|ttl| *ttl > 0));

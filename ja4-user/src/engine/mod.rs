@@ -366,6 +366,7 @@ impl Engine {
         self.ask_again(&mut record);
         let Self { builtin, rules, cooldowns, fired, .. } = self;
         builtin.connection(&record, now, cause.packet, cooldowns, fired);
+        fired.iter().for_each(|alert| record.note_fired(&alert.description));
         rules.evaluate(&record, None, now, cause.packet, fired);
         fired.iter().for_each(|alert| record.note_fired(&alert.description));
         if let Some(line) = line {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::{Attributes, Ended, FlowIdentity, Latency, Method, Side, Time};
+use crate::lookup::path::Path;
 
 /// Values kept of one method and connection: the first and the newest ones. A connection whose windows of
 /// JA4SSH or requests never end keeps this many.
@@ -126,7 +127,7 @@ pub struct Record {
     pub hops: [Option<u8>; 2],
     /// MSS of the client's SYN.
     pub mss: Option<u16>,
-    /// What the path does.
+    /// The tunnel on its path.
     pub tunnel: Option<Tunnel>,
     /// Operating system of the client, as TTL, window and options hint.
     pub os: Option<&'static str>,
@@ -168,6 +169,12 @@ impl Record {
     #[must_use]
     pub fn primary(&self) -> Option<&Seen> {
         self.of_client().next()
+    }
+
+    /// What the client's MSS says of its path, a tunnel or not.
+    #[must_use]
+    pub fn path(&self) -> Option<Path> {
+        self.mss.map(|mss| Path::of(mss, self.identity.client.0.is_ipv6()))
     }
 
     /// The name of what the connection carries, as in output; `None`: not known.
