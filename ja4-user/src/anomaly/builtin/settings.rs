@@ -3,8 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
+use crate::anomaly::settings::{COOLDOWN, WINDOW};
 use crate::engine::alert::Severity;
 use crate::units::Span;
+
+/// How long a value is rare. For no time, no value is.
+const RARE: (Span, Span) = (Span::seconds(1), Span::seconds(366 * 86_400));
+
+/// Shortest interval of a beacon: what is closer together is one beat.
+const INTERVAL: (Span, Span) = (Span::seconds(1), WINDOW.1);
 
 /// What every rule has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,20 +229,45 @@ impl Settings {
     /// All values that are out of their ranges: each by its key, `builtin.beacon.intervals`, and its range.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
-        let Self { known_bad, many_ja4, rare_value_spread, beacon, .. } = self;
+        let Self { known_bad, new_tunnel, user_agent_mismatch, many_ja4, rare_value_spread, new_chain, beacon, .. } =
+            self;
         let variation = beacon.variation;
-        let ranges = [
+        let within = [
             ("known_bad.confidence", u32::from(known_bad.confidence), 0, 100),
             ("many_ja4.threshold", many_ja4.threshold, 1, super::many::MAX_VALUES - 1),
             ("rare_value_spread.hosts", rare_value_spread.hosts, 2, super::spread::MAX_HOSTS),
             ("beacon.intervals", beacon.intervals, 3, super::beacon::MAX_INTERVALS),
         ];
-        let outside = ranges.into_iter().filter(|(_, value, least, most)| !(least..=most).contains(&value));
-        let mut faults: Vec<_> = outside
-            .map(|(name, value, least, most)| {
-                format!("builtin.{name} is {value}; it must lie between {least} and {most}")
-            })
-            .collect();
+        let some = [
+            ("new_tunnel.observations", new_tunnel.observations),
+            ("new_chain.observations", new_chain.observations),
+            ("user_agent_mismatch.sightings", user_agent_mismatch.sightings),
+        ];
+        let cooldowns =
+            Rule::ALL.map(|rule| (format!("{}.cooldown", rule.name()), self.common(rule).cooldown, COOLDOWN));
+        let times = [
+            ("user_agent_mismatch.window", user_agent_mismatch.window, WINDOW),
+            ("many_ja4.window", many_ja4.window, WINDOW),
+            ("rare_value_spread.window", rare_value_spread.window, WINDOW),
+            ("rare_value_spread.rare_for", rare_value_spread.rare_for, RARE),
+            ("beacon.min_interval", beacon.min_interval, INTERVAL),
+        ];
+        let times = times.into_iter().map(|(name, time, range)| (name.to_owned(), time, range)).chain(cooldowns);
+
+        let mut faults = Vec::new();
+        for (name, value, least, most) in within {
+            if !(least..=most).contains(&value) {
+                faults.push(format!("builtin.{name} is {value}; it must lie between {least} and {most}"));
+            }
+        }
+        for (name, _) in some.into_iter().filter(|(_, value)| *value == 0) {
+            faults.push(format!("builtin.{name} is 0; it must be at least 1"));
+        }
+        for (name, time, (least, most)) in times {
+            if !(least..=most).contains(&time) {
+                faults.push(format!("builtin.{name} is {time}; it must lie between {least} and {most}"));
+            }
+        }
         if !(0.0..=1.0).contains(&variation) {
             faults.push(format!("builtin.beacon.variation is {variation}; it must lie between 0 and 1"));
         }
@@ -273,6 +305,28 @@ mod tests {
             let error = toml::from_str::<Settings>(text).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
+    }
+
+    #[test]
+    fn times_and_numbers_with_which_a_rule_is_dead_or_never_quiet_are_refused() {
+        let settings: Settings = toml::from_str(
+            "[new_tunnel]\nobservations = 0\n[user_agent_mismatch]\nwindow = \"0s\"\nsightings = 0\n[many_ja4]\n\
+             window = \"0s\"\ncooldown = \"0s\"\n[rare_value_spread]\nwindow = \"0s\"\nrare_for = \"0s\"\n[new_chain]\n\
+             observations = 0\n[beacon]\nmin_interval = \"0s\"",
+        )
+        .unwrap();
+        let expected = [
+            "builtin.new_tunnel.observations is 0; it must be at least 1",
+            "builtin.new_chain.observations is 0; it must be at least 1",
+            "builtin.user_agent_mismatch.sightings is 0; it must be at least 1",
+            "builtin.user_agent_mismatch.window is 0s; it must lie between 1ms and 7d",
+            "builtin.many_ja4.window is 0s; it must lie between 1ms and 7d",
+            "builtin.rare_value_spread.window is 0s; it must lie between 1ms and 7d",
+            "builtin.rare_value_spread.rare_for is 0s; it must lie between 1s and 366d",
+            "builtin.beacon.min_interval is 0s; it must lie between 1s and 7d",
+            "builtin.many_ja4.cooldown is 0s; it must lie between 1s and 7d",
+        ];
+        assert_eq!(settings.faults(), expected);
     }
 
     #[test]
