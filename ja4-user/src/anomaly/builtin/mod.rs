@@ -9,7 +9,7 @@
 //! | `many_ja4` | JA4 | client |
 //! | `rare_value_spread` | JA4 | value |
 //! | `new_chain` | the JA4Xs of a connection, at its end | server name |
-//! | `beacon` | the first JA4 and every JA4H of a connection; the JA4T of one without any other of its client, at its end | client, server, port, value |
+//! | `beacon` | the first JA4, every JA4H; the JA4T of a connection without them, at its end | client, server, port, value |
 
 mod agent;
 mod beacon;

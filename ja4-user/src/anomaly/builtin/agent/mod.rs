@@ -9,7 +9,7 @@
 //! |---|---|
 //! | to be one | each JA4 has the label of a tool or a library: curl, Python, Go, … |
 //! | Chrome 70, Firefox 63, Safari 14 or newer | each JA4 offers no TLS 1.3 |
-//! | Windows, Linux (Android) or Apple (iPhone, iPad, Mac) | the TTL, window and options of this very connection are those of another of them |
+//! | Windows, Linux or Apple | the TTL, window and options of this very connection are those of another of them |
 //!
 //! False positives: a proxy or a gateway that translates addresses, whose clients share one address; a browser whose TLS
 //! goes past the sensor. The operating system is that of a proxy, where one opens the connection.
