@@ -153,6 +153,8 @@ pub struct Fingerprint<'a> {
     pub original: Option<&'a str>,
     /// The raw form in original order, if asked for and defined.
     pub raw_original: Option<&'a str>,
+    /// Of JA4T: TTL or hop limit of the SYN.
+    pub ttl: Option<u8>,
     /// Of JA4X: what the certificate says.
     pub certificate: Option<&'a Certificate>,
     /// What is known of the connection so far.
@@ -205,6 +207,35 @@ pub struct Attributes {
     pub ssh: Option<Shared<Ssh>>,
     /// The DHCP message seen last.
     pub dhcp: Option<Shared<Dhcp>>,
+}
+
+/// UDP's number, under which TLS is DTLS.
+const UDP: u8 = 17;
+
+impl Attributes {
+    /// The words for what a connection carries: Suricata's, and `dtls`, for which it has none.
+    pub const PROTOCOLS: [&str; 7] = ["quic", "tls", "dtls", "ssh", "http", "http2", "dhcp"];
+
+    /// What a connection over this IP protocol carries, as far as that is known: one of [`Self::PROTOCOLS`]. Of several
+    /// the one inside: QUIC carries TLS, and what comes after a CONNECT is not HTTP.
+    #[must_use]
+    #[inline]
+    pub fn protocol(&self, transport: u8) -> Option<&'static str> {
+        let [quic, tls, dtls, ssh, http, http2, dhcp] = Self::PROTOCOLS;
+        if self.quic.is_some() {
+            return Some(quic);
+        }
+        if self.tls.is_some() {
+            return Some(if transport == UDP { dtls } else { tls });
+        }
+        if self.ssh.is_some() {
+            return Some(ssh);
+        }
+        if let Some(request) = &self.http {
+            return Some(if request.version == Some("HTTP/2") { http2 } else { http });
+        }
+        self.dhcp.as_ref().map(|_| dhcp)
+    }
 }
 
 /// Longest text kept as an attribute, bytes; what is longer is cut.

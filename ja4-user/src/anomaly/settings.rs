@@ -3,6 +3,13 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::event::Method;
+use crate::units::Span;
+
+/// From which to which time a rule may count together.
+pub(crate) const WINDOW: (Span, Span) = (Span::milliseconds(1), Span::seconds(7 * 86_400));
+
+/// How long a group may be quiet. Without any quiet time, every firing would be an alert.
+pub(crate) const COOLDOWN: (Span, Span) = (Span::seconds(1), WINDOW.1);
 
 /// A set of fingerprint methods, written as a list of their names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use super::places::Places;
 use super::schema::{FLUSH_AFTER, IDLE_TIMEOUT, LEAST_AGE, LEAST_SIZE, MAX_CONNECTIONS, RING_SIZE, SHARDS};
 use super::{Config, Listen};
+use crate::anomaly::settings::COOLDOWN;
 use crate::document::{Issue, Warning};
 use crate::units::Size;
 
@@ -27,6 +28,7 @@ impl Config {
         check.within("first_seen.max_host_values", &first_seen.max_host_values, &ENTRIES);
         check.at_least("first_seen.max_bytes", &first_seen.max_bytes, &Size(64 << 10));
         check.at_least("profiles.observations", &profiles.observations, &1);
+        check.within("profiles.cooldown", &profiles.cooldown, &(COOLDOWN.0..=COOLDOWN.1));
         check.within("profiles.max_anchors", &profiles.max_anchors, &ENTRIES);
         check.within("profiles.max_companions", &profiles.max_companions, &(1..=1 << 16));
         check.within("storage.flush_after", &storage.flush_after, &FLUSH_AFTER);

@@ -159,8 +159,8 @@ fn whole(path: &Path, message: String) -> Issue {
     Issue { path: path.into(), place: None, message }
 }
 
-/// Switches off built-in rules whose names `rules` have, and applies overrides of the others. One that a rule can't
-/// have changes nothing and is a warning.
+/// Switches off built-in rules whose names `rules` have, and applies overrides of the others. A threshold that a rule
+/// can't have is a warning, and what else the override says holds.
 fn override_builtin(
     allow: &Allow,
     rules: &RuleSet,
@@ -168,21 +168,19 @@ fn override_builtin(
     profiles: &mut profile::Settings,
 ) -> Vec<Warning> {
     for rule in Rule::ALL.into_iter().filter(|rule| rules.shadows(rule.name())) {
-        builtin.disable(rule);
+        builtin.change(rule, Some(false), None);
     }
     profiles.enabled &= !rules.shadows(profile::RULE);
     let mut warnings = Vec::new();
     for change in allow.overrides().filter(|change| !rules.shadows(&change.rule)) {
-        // One that does not disable a rule does not enable what the configuration has disabled.
-        let enabled = (!change.enabled).then_some(false);
+        let enabled = change.enabled;
         if let Some(rule) = Rule::named(&change.rule) {
-            let mut changed = builtin.clone();
-            match changed.set(rule, enabled, change.severity, change.threshold) {
-                Ok(()) => *builtin = changed,
-                Err(message) => {
-                    let message = format!("override: {message}");
-                    warnings.push(Issue { path: Arc::clone(&change.path), place: Some(change.place), message });
-                }
+            builtin.change(rule, enabled, change.severity);
+            if let Some(threshold) = change.threshold
+                && let Err(message) = builtin.set_threshold(rule, threshold)
+            {
+                let message = format!("override: {message}");
+                warnings.push(Issue { path: Arc::clone(&change.path), place: Some(change.place), message });
             }
         } else if *change.rule == *profile::RULE {
             profiles.enabled = enabled.unwrap_or(profiles.enabled);

@@ -260,17 +260,23 @@ fn the_errors_of_all_files_are_told_at_once() {
 fn overrides_reach_every_kind_of_rule() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-    file("s.toml", "[allowlist]\nfiles = ['a.toml']\n[builtin.many_ja4]\nenabled = false\n");
+    file(
+        "s.toml",
+        "[allowlist]\nfiles = ['a.toml']\n[builtin.many_ja4]\nenabled = false\n[builtin.new_chain]\nenabled = false\n\
+         [profiles]\nenabled = false\n",
+    );
     file(
         "a.toml",
         "[[override]]\nrule = 'beacon'\nenabled = false\n[[override]]\nrule = 'many_ja4'\nthreshold = 30\n\
-         [[override]]\nrule = 'unusual_pair'\nseverity = 'high'\n[[override]]\nrule = 'port_scan'\nenabled = false\n\
-         [[override]]\nrule = 'first_seen'\nthreshold = 3\n[[override]]\nrule = 'beakon'\nenabled = false\n",
+         [[override]]\nrule = 'unusual_pair'\nenabled = true\nseverity = 'high'\n\
+         [[override]]\nrule = 'new_chain'\nenabled = true\n[[override]]\nrule = 'port_scan'\nenabled = false\n\
+         [[override]]\nrule = 'first_seen'\nseverity = 'critical'\nthreshold = 3\n[[override]]\nrule = 'beakon'\nenabled = false\n",
     );
     let Opened { loaded, warnings, .. } = open(Some(&folder.path().join("s.toml")), |_| {}).unwrap();
     let Knowledge { builtin, profiles, rules, .. } = loaded.knowledge;
     assert!(!builtin.beacon.enabled && !builtin.many_ja4.enabled && builtin.many_ja4.threshold == 30);
-    assert_eq!(profiles.severity.name(), "high");
+    assert!(builtin.new_chain.enabled && profiles.enabled, "switched on again");
+    assert_eq!((profiles.severity.name(), builtin.first_seen.severity.name()), ("high", "critical"));
     assert!(rules.iter().all(|rule| &*rule.name != "port_scan") && rules.len() > 5);
     let told: Vec<_> = warnings.iter().map(|warning| warning.message.as_str()).collect();
     assert_eq!(told.len(), 2, "{told:?}");

@@ -28,26 +28,21 @@ pub(super) fn names_application(method: Method, side: Side, label: &Label) -> bo
 }
 
 impl Record {
-    /// Takes what a value says; what an earlier value said and this one does not stays.
-    pub(super) fn heed(&mut self, seen: &Seen) {
+    /// Takes what a value says; what an earlier value said and this one does not stays. `ttl` is that of the SYN, with
+    /// its JA4T.
+    pub(super) fn heed(&mut self, seen: &Seen, ttl: Option<u8>) {
         match seen.method {
             Method::Ja4t if seen.count == 1 => {
                 let Some(syn) = Syn::parse(&seen.value) else {
                     return;
                 };
                 self.mss = syn.mss;
-                self.tunnel = syn.mss.and_then(|mss| Path::of(mss, self.identity.client.0.is_ipv6()).tunnel());
-                self.os = os::hint(&syn, None);
-            }
-            Method::Ja4l => {
-                let ttl = path::ttl(&seen.value);
+                self.tunnel = self.path().and_then(Path::tunnel);
                 self.hops[0] = ttl.and_then(path::hops);
                 // The TTL confirms the system, or contradicts it.
-                let syn = self.history.iter().find(|seen| seen.method == Method::Ja4t);
-                if let Some(syn) = syn.and_then(|seen| Syn::parse(&seen.value)) {
-                    self.os = os::hint(&syn, ttl.filter(|ttl| *ttl > 0));
-                }
+                self.os = os::hint(&syn, ttl.filter(|ttl| *ttl > 0));
             }
+            Method::Ja4l => self.hops[0] = path::ttl(&seen.value).and_then(path::hops),
             Method::Ja4ls => self.hops[1] = path::ttl(&seen.value).and_then(path::hops),
             Method::Ja4ssh => self.ssh = session::of(&seen.value).or(self.ssh),
             _ => {}
@@ -56,8 +51,7 @@ impl Record {
 
     /// Takes the application from the fingerprint that says most about the client of those that name one.
     pub(super) fn label(&mut self) {
-        let of = |method| self.history.iter().filter(move |seen| seen.method == method);
-        let named = Self::OF_CLIENT.into_iter().find_map(|method| of(method).find_map(application)).cloned();
+        let named = self.of_client().find_map(application).cloned();
         self.app = named.or_else(|| self.app.take());
     }
 

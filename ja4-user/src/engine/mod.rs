@@ -21,6 +21,7 @@ pub mod thread;
 pub mod tracker;
 mod values;
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,11 +37,11 @@ use self::tracker::{Entered, Tracker};
 use self::values::Values;
 use crate::anomaly::builtin::Builtin;
 use crate::anomaly::cooldown::Cooldowns;
-use crate::anomaly::first_seen::{self, FirstSeen};
+use crate::anomaly::first_seen::{self, FirstSeen, Sighting};
 use crate::anomaly::local::Locals;
 use crate::anomaly::profile::Profiles;
 use crate::anomaly::rules::{Bounds, Rules};
-use crate::event::{Cause, Ended, FlowIdentity, Side, Time};
+use crate::event::{Cause, Ended, FlowIdentity, Method, Side, Time};
 use crate::lookup::remote::{Answer, Remote};
 use crate::shard::live::wall_clock;
 use crate::sink::{Additions, Context, Format, Formatter};
@@ -85,7 +86,7 @@ pub enum Query {
         /// At most this many.
         most: usize,
         /// Of this client or server.
-        host: Option<std::net::IpAddr>,
+        host: Option<IpAddr>,
     },
     /// Alerts, the newest first: at most so many.
     Alerts {
@@ -274,13 +275,14 @@ impl Engine {
         line: Option<&[u8]>,
         out: &mut Vec<u8>,
     ) {
-        let Told { method, side, count, value, raw } = told;
+        let Told { method, side, count, value, raw, ttl } = told;
         let value = self.values.share(words.get(value));
         let host = match side {
             Side::Client => flow.client.0,
             Side::Server => flow.server.0,
         };
         let sighting = self.firsts.check(method, &value, Some(host), cause.time);
+        self.keep_entered(method, &value, host, sighting);
         let seen = Seen {
             method,
             side,
@@ -297,7 +299,7 @@ impl Engine {
         let Some(record) = tracker.get_mut(flow.id) else {
             return;
         };
-        record.heed(&seen);
+        record.heed(&seen, ttl);
         builtin.fingerprint(record, &seen, sighting, cause.time, cause.packet, cooldowns, fired);
         profiles.fingerprint(record, &seen, cause.time, cooldowns, fired);
         record.blame(&seen);
@@ -319,8 +321,39 @@ impl Engine {
         }
     }
 
+    /// What has become known of first-seen goes to storage with the fingerprint: after a crash it is not to be new
+    /// again, nor learning to begin anew. How often and when last comes with [`Self::save`].
+    fn keep_entered(&mut self, method: Method, value: &str, host: IpAddr, sighting: Sighting) {
+        if !self.outlets.stores() {
+            return;
+        }
+        self.keep_learning();
+        if sighting.entered || sighting.entered_for_host {
+            for row in self.firsts.drain_entered(method, value, Some(host), sighting) {
+                let item = self.first_seen_item(row);
+                self.outlets.store_with_next(item);
+            }
+        }
+    }
+
+    /// Hands over when learning began, unless storage has it.
+    fn keep_learning(&mut self) {
+        if let Some(since) = self.firsts.started().filter(|_| !self.is_replay)
+            && self.learning_stored != Some(since)
+        {
+            self.outlets.store_with_next(Item::LearningSince(since));
+            self.learning_stored = Some(since);
+        }
+    }
+
+    fn first_seen_item(&self, row: first_seen::Row) -> Item {
+        let first_seen::Row { method, value, host, first, last, count } = row;
+        let approved = self.firsts.was_learning(first);
+        Item::FirstSeen(storage::FirstSeen { method, value, host, first, last, count, approved })
+    }
+
     /// Whose a value is, as the local database says, else the one on the network, if that has answered.
-    fn whose(&mut self, method: crate::event::Method, value: &str) -> Option<Arc<record::Label>> {
+    fn whose(&mut self, method: Method, value: &str) -> Option<Arc<record::Label>> {
         let known = self.knowledge.database.lookup(method, value);
         known.or_else(|| match self.remote.as_mut()?.ask(method, value) {
             Some(Answer::Known(label)) => Some(label),
@@ -333,6 +366,7 @@ impl Engine {
         self.ask_again(&mut record);
         let Self { builtin, rules, cooldowns, fired, .. } = self;
         builtin.connection(&record, now, cause.packet, cooldowns, fired);
+        fired.iter().for_each(|alert| record.note_fired(&alert.description));
         rules.evaluate(&record, None, now, cause.packet, fired);
         fired.iter().for_each(|alert| record.note_fired(&alert.description));
         if let Some(line) = line {
@@ -349,10 +383,10 @@ impl Engine {
         if self.remote.is_none() || record.app.is_some() {
             return;
         }
-        let primary = record.primary().map(|seen| (seen.method, seen.side, Arc::clone(&seen.value)));
-        if let Some((method, side, value)) = primary {
-            record.app = self.whose(method, &value).filter(|label| hints::names_application(method, side, label));
-        }
+        let named = record.of_client().find_map(|Seen { method, side, value, .. }| {
+            self.whose(*method, value).filter(|label| hints::names_application(*method, *side, label))
+        });
+        record.app = named;
     }
 
     /// Hands on what has fired; `raw` is the raw form of the fingerprint that made it fire.
@@ -441,27 +475,13 @@ impl Engine {
             self.firsts.store_again();
             self.profiles.store_again();
         }
-        if let Some(since) = self.firsts.started().filter(|_| !self.is_replay)
-            && self.learning_stored != Some(since)
-        {
-            self.outlets.store(Item::LearningSince(since));
-            self.learning_stored = Some(since);
-        }
+        self.keep_learning();
         let firsts = self.firsts.drain_dirty(SAVED);
         let pairs = self.profiles.drain_dirty(SAVED);
         let more = firsts.len() >= SAVED || pairs.len() >= SAVED;
         for row in firsts {
-            let first_seen::Row { method, value, host, first, last, count } = row;
-            let approved = self.firsts.was_learning(first);
-            self.outlets.store(Item::FirstSeen(storage::FirstSeen {
-                method,
-                value,
-                host,
-                first,
-                last,
-                count,
-                approved,
-            }));
+            let item = self.first_seen_item(row);
+            self.outlets.store(item);
         }
         for row in pairs {
             self.outlets.store(Item::Profile(row));

@@ -75,6 +75,8 @@ pub struct Told {
     pub value: Word,
     /// The raw form, if it is asked for.
     pub raw: Option<Word>,
+    /// Of JA4T: TTL or hop limit of the SYN.
+    pub ttl: Option<u8>,
 }
 
 /// What has passed; client, server.
@@ -148,13 +150,13 @@ impl Sink for Observer<'_> {
         let line = self.line(|formatter, text| formatter.fingerprint(event, text));
         let value = self.chunk.words.keep(event.value);
         let raw = event.raw.map(|raw| self.chunk.words.keep(raw));
-        let Fingerprint { cause, method, side, count, .. } = *event;
+        let Fingerprint { cause, method, side, count, ttl, .. } = *event;
         self.chunk.observations.push(Observation {
             line,
             cause,
             flow: *event.flow,
             attributes: tells_attributes(method).then(|| event.attributes.clone()),
-            what: What::Fingerprint(Told { method, side, count, value, raw }),
+            what: What::Fingerprint(Told { method, side, count, value, raw, ttl }),
         });
     }
 

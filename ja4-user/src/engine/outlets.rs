@@ -235,6 +235,13 @@ impl Outlets {
         }
     }
 
+    /// Something to be stored together with what is stored next.
+    pub(super) fn store_with_next(&mut self, item: Item) {
+        if self.storage.is_some() {
+            self.items.push(item);
+        }
+    }
+
     /// Whether anything waits for a flush.
     pub(super) fn is_idle(&self) -> bool {
         self.items.is_empty() && self.changed.is_empty() && self.json.buffer.is_empty()

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::{Attributes, Ended, FlowIdentity, Latency, Method, Side, Time};
+use crate::lookup::path::Path;
 
 /// Values kept of one method and connection: the first and the newest ones. A connection whose windows of
 /// JA4SSH or requests never end keeps this many.
@@ -126,7 +127,7 @@ pub struct Record {
     pub hops: [Option<u8>; 2],
     /// MSS of the client's SYN.
     pub mss: Option<u16>,
-    /// What the path does.
+    /// The tunnel on its path.
     pub tunnel: Option<Tunnel>,
     /// Operating system of the client, as TTL, window and options hint.
     pub os: Option<&'static str>,
@@ -157,24 +158,28 @@ impl Record {
         self.hops.reverse();
     }
 
+    /// The fingerprints that describe the client, what says most first.
+    pub(super) fn of_client(&self) -> impl Iterator<Item = &Seen> {
+        let of = |method| self.history.iter().filter(move |seen| seen.method == method);
+        Self::OF_CLIENT.into_iter().flat_map(of)
+    }
+
     /// The fingerprint that says most about the client: the first of JA4, JA4H, JA4SSH, JA4D, JA4D6, JA4T
     /// that it has.
     #[must_use]
     pub fn primary(&self) -> Option<&Seen> {
-        Self::OF_CLIENT.iter().find_map(|method| self.history.iter().find(|seen| seen.method == *method))
+        self.of_client().next()
     }
 
-    /// The name of what the connection carries: `tls`, `quic`, `http`, `ssh`, `dhcp`; `None`: not known.
+    /// What the client's MSS says of its path, a tunnel or not.
+    #[must_use]
+    pub fn path(&self) -> Option<Path> {
+        self.mss.map(|mss| Path::of(mss, self.identity.client.0.is_ipv6()))
+    }
+
+    /// The name of what the connection carries, as in output; `None`: not known.
     #[must_use]
     pub fn protocol(&self) -> Option<&'static str> {
-        let Attributes { tls, quic, http, ssh, dhcp, .. } = &self.attributes;
-        let table = [
-            (quic.is_some(), "quic"),
-            (ssh.is_some(), "ssh"),
-            (dhcp.is_some(), "dhcp"),
-            (tls.is_some(), "tls"),
-            (http.is_some(), "http"),
-        ];
-        table.into_iter().find_map(|(known, name)| known.then_some(name))
+        self.attributes.protocol(self.identity.proto)
     }
 }

@@ -1,13 +1,17 @@
-//! What is known survives a history that fails for a while.
+//! What is known survives a history that fails for a while; an answer that comes late counts.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::thread;
 
 use rusqlite::Connection;
 
 use super::*;
 use crate::anomaly::profile::Pair;
-use crate::event::Method;
+use crate::flow::community_id::CommunityId;
+use crate::lookup::remote;
 use crate::storage::{Options, Run, Writer};
 
 const NOON: Time = Time(1_795_417_200_000_000_000);
@@ -36,7 +40,7 @@ fn see(engine: &mut Engine, values: Range<u64>) {
     for number in values {
         let value = number.to_string();
         engine.firsts.check(Method::Ja4, &value, None, NOON);
-        engine.profiles.observe(Pair::HostJa4, "10.0.0.1", &value, NOON);
+        engine.profiles.observe(Pair::HostJa4, "10.0.0.1", &value, NOON, |_| false);
     }
 }
 
@@ -86,4 +90,70 @@ fn nothing_is_lost_at_the_end_for_want_of_room_in_a_queue() {
     assert_eq!(count(&path, "first_seen"), 150_000);
     assert_eq!(writer.finish().lost(), 0);
     assert_eq!(String::from_utf8(out).unwrap(), "");
+}
+
+/// A service that knows this value alone.
+fn knows(value: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut request) = (stream.unwrap(), Vec::new());
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.extend(byte);
+            }
+            let path = format!("/{value} ");
+            let (status, body) = match String::from_utf8_lossy(&request).contains(&path) {
+                true => ("200 OK", "[{\"application\":\"Rawtool\"}]"),
+                false => ("404 Not Found", ""),
+            };
+            let length = body.len();
+            write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn a_late_answer_about_any_value_of_the_client_names_its_application() {
+    const JA4T: &str = "1234_2_1234_9";
+    let settings = remote::Settings {
+        enabled: true,
+        endpoint: format!("http://{}/", knows(JA4T)),
+        methods: crate::anomaly::settings::Methods::of(&[Method::Ja4, Method::Ja4t]),
+        ..remote::Settings::default()
+    };
+    let context = Arc::new(Context::default());
+    let outlets = Outlets::new(&context, false);
+    let remote = Some(Remote::start(settings).unwrap());
+    let settings = Settings { connections: 16, ..Settings::default() };
+    let mut engine = Engine::new(&settings, Knowledge::default(), Memory::default(), remote, &context, outlets);
+    let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
+    let community = CommunityId::of(client, server, 6);
+    let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
+    let mut record = tracker::begin(&flow, 0, NOON);
+    for (method, value) in [(Method::Ja4t, JA4T), (Method::Ja4, "t13d")] {
+        record.note(Seen {
+            method,
+            side: Side::Client,
+            count: 1,
+            value: value.into(),
+            raw: None,
+            time: NOON,
+            packet: None,
+            first_seen: false,
+            label: None,
+            known_bad: None,
+        });
+    }
+    engine.ask_again(&mut record);
+    assert_eq!(record.app, None, "nobody has answered yet");
+    while engine.stats().remote.is_some_and(|stats| stats.hits + stats.misses + stats.failed < 2) {
+        engine.tick(NOON, &mut Vec::new());
+        thread::yield_now();
+    }
+    engine.ask_again(&mut record);
+    assert_eq!(record.app.as_ref().map(|app| &*app.name), Some("Rawtool"));
 }

@@ -28,7 +28,7 @@ pub(super) fn observe_opening<S: Sink>(
         }
         if side == Side::Client {
             connection.opening.get_or_insert_default().on_syn(cause.time, decoded.ttl);
-            tell_ja4t(connection, segment, cause, engines, *sink);
+            tell_ja4t(connection, segment, decoded.ttl, cause, engines, *sink);
         } else if !connection.has_told(Method::Ja4ts) {
             let opening = connection.opening.get_or_insert_default();
             opening.on_syn_ack(cause.time, decoded.ttl, segment.window, segment.options);
@@ -63,6 +63,7 @@ mod told {
     pub(in crate::shard) fn tell_ja4t(
         connection: &mut Connection,
         segment: &Segment<'_>,
+        ttl: u8,
         cause: Cause,
         engines: &mut Engines,
         sink: &mut impl Sink,
@@ -70,7 +71,8 @@ mod told {
         if !connection.has_told(Method::Ja4t) {
             engines.methods.text.clear();
             SynFields::parse(segment.window, segment.options).write(&mut engines.methods.text);
-            tell(connection, Method::Ja4t, Side::Client, cause, Values::plain(&engines.methods.text), None, sink);
+            let values = Values { ttl: Some(ttl), ..Values::plain(&engines.methods.text) };
+            tell(connection, Method::Ja4t, Side::Client, cause, values, None, sink);
         }
     }
 
@@ -131,6 +133,7 @@ mod told {
     pub(in crate::shard) fn tell_ja4t(
         _: &mut Connection,
         _: &Segment<'_>,
+        _: u8,
         _: Cause,
         _: &mut Engines,
         _: &mut impl Sink,

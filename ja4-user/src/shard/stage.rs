@@ -32,13 +32,15 @@ pub(super) struct Values<'a> {
     pub(super) raw: Option<&'a str>,
     pub(super) original: Option<&'a str>,
     pub(super) raw_original: Option<&'a str>,
+    /// Of JA4T: TTL or hop limit of the SYN.
+    pub(super) ttl: Option<u8>,
 }
 
 impl<'a> Values<'a> {
     /// The value, and its other forms if they are asked for: raw, original, raw original.
     pub(super) fn with(forms: Forms, value: &'a str, others: [&'a str; 3]) -> Self {
         let [raw, original, raw_original] = others.map(|text| (forms == Forms::All).then_some(text));
-        Self { value, raw, original, raw_original }
+        Self { value, raw, original, raw_original, ttl: None }
     }
 
     /// A fingerprint with a raw form, if it is asked for.
@@ -50,7 +52,7 @@ impl<'a> Values<'a> {
     /// A fingerprint that has one form only.
     #[cfg(feature = "ja4plus")]
     pub(super) const fn plain(value: &'a str) -> Self {
-        Self { value, raw: None, original: None, raw_original: None }
+        Self { value, raw: None, original: None, raw_original: None, ttl: None }
     }
 }
 
@@ -75,6 +77,7 @@ pub(super) fn tell(
         raw: values.raw,
         original: values.original,
         raw_original: values.raw_original,
+        ttl: values.ttl,
         certificate,
         attributes: &connection.attributes,
     });

@@ -164,15 +164,16 @@ impl<S: Sink> Handshake<'_, S> {
             not_after: certificate.not_after(),
             san_count: certificate.san_count(),
         };
+        // Before the value is told: who looks at its connection then wants to know the certificate too.
+        if leaf && self.side == Side::Server {
+            connection.attributes.tls.get_or_insert_default().certificate = Some(Box::new(attributes.clone()));
+        }
         #[cfg(feature = "ja4plus")]
         {
             let Methods { forms, ja4x, ja4x_values: values, .. } = &mut *self.methods;
             ja4x.ja4x(certificate, *forms, values);
             let values = Values::with_raw(*forms, &values.value, &values.raw);
             tell(connection, Method::Ja4x, self.side, self.cause, values, Some(&attributes), self.sink);
-        }
-        if leaf && self.side == Side::Server {
-            connection.attributes.tls.get_or_insert_default().certificate = Some(Box::new(attributes));
         }
     }
 }

@@ -131,7 +131,7 @@ mod tests {
         let bad = r#""known_bad":{"pattern":"t13d15*","category":"c2","confidence":20,"note":"shared with browsers"}"#;
         assert!(first.ends_with(&format!(",{app},\"first_seen\":true,{bad}}}\n")), "{first}");
         let rest = concat!(
-            r#","os":"linux","hops":{"client":3},"mss":1380,"tunnel":{"name":"wireguard","confidence":60,"mtu":1420},"#,
+            r#","os":"linux","hops":{"client":3},"mss":1380,"path":{"name":"wireguard","confidence":80,"mtu":1420},"tunnel":{"name":"wireguard","confidence":60,"mtu":1420},"#,
             r#""ssh_session":"interactive","is_new":true,"#,
             r#""primary":{"type":"ja4","value":"t13d1516h2_8daaf6152771_e5627efa2ab1"},"#,
             r#""alerts":["a fingerprint is known to be bad","a value was never seen"]}"#,

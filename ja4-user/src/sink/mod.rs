@@ -353,6 +353,7 @@ mod tests {
                 raw: None,
                 original: None,
                 raw_original: None,
+                ttl: None,
                 certificate: None,
                 attributes,
             }

@@ -121,6 +121,7 @@ fn chunks(formatter: &mut Formatter, round: u32) -> Vec<Chunk> {
                 raw: None,
                 original: None,
                 raw_original: None,
+                ttl: None,
                 certificate: None,
                 attributes,
             });

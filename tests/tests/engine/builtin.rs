@@ -158,6 +158,93 @@ fn a_value_that_comes_at_regular_intervals() {
 }
 
 #[test]
+fn many_ja4_again_after_a_quiet_time_are_told_again() {
+    let talks: Vec<_> = [0, 2 * 60 * MINUTE]
+        .into_iter()
+        .flat_map(|begin| (0..30).map(move |number| (begin, number)))
+        .map(|(begin, number)| {
+            let client = format!("10.0.0.1:{}", 1000 + begin / 1000 + u64::from(number));
+            tls(&client, "192.0.2.1:443", ms(begin + u64::from(number) * 100), &odd_hello(number, "a.example"))
+        })
+        .collect();
+    let events = replay("", &together(&talks));
+    let told = alerts(&events, "many_ja4");
+    assert_eq!(told.iter().map(|alert| own(alert)["suppressed"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 9]);
+    assert_reason(told[1], &["21 different JA4 within 10m"]);
+}
+
+#[test]
+fn what_an_allowlisted_client_shows_is_told_of_the_next_one() {
+    let config = format!("{NEW}[allowlist]\nfiles = [\"allow.toml\"]\n");
+    let site = Site::new(&config).with("allow.toml", "[[network]]\ncidr = \"10.0.0.5\"\n");
+    let spread = |hosts: u64| {
+        let one = |host: u64| {
+            tls(&format!("10.0.0.{host}:1000"), "192.0.2.1:443", ms(host * MINUTE), &odd_hello(7, "a.example"))
+        };
+        site.replay(&together(&(1..=hosts).map(one).collect::<Vec<_>>()), &[])
+    };
+    assert!(alerts(&spread(5), "rare_value_spread").is_empty());
+    let events = spread(9);
+    let alert = the_alert(&events, "rare_value_spread");
+    assert_eq!(alert["src_ip"], "10.0.0.6");
+    assert_reason(alert, &["from 6 clients"]);
+    let kept_back = |rule: &str| tests::stats_u64(stats(&events), &["engine", "builtin", "fired", rule]);
+    assert_eq!(kept_back("rare_value_spread"), 2, "one of them was kept back");
+
+    // A chain that an allowlisted client met first.
+    let usual = [certificate::leaf("shop.example"), certificate::authority()];
+    let other = [Certificate::new().extension(&[0x2a, 1], false, b"x")];
+    let mut talks: Vec<_> = (0..5)
+        .map(|at| with_chain(&format!("10.0.0.1:{}", 1000 + at), "shop.example", ms(at * MINUTE), &usual))
+        .collect();
+    for (client, minute) in [("10.0.0.5:1", 6), ("10.0.0.6:1", 7)] {
+        talks.push(with_chain(client, "shop.example", ms(minute * MINUTE), &other));
+    }
+    let events = site.replay(&together(&talks), &[]);
+    let alert = the_alert(&events, "new_chain");
+    assert_eq!(alert["src_ip"], "10.0.0.6");
+    assert_eq!(alert["fingerprint"]["value"], of_kind(&events, "ja4x").last().unwrap()["fingerprint"]["value"]);
+}
+
+#[test]
+fn a_beacon_that_keeps_its_connection_or_shows_nothing_but_tcp() {
+    let mut kept = talk("10.0.0.1:1000", "192.0.2.1:80", ms(0));
+    kept.handshake();
+    for beat in 0..9 {
+        kept.at(ms(beat * MINUTE + 100)).client(b"GET /a HTTP/1.1\r\nHost: a\r\nUser-Agent: x\r\n\r\n");
+        kept.server(b"HTTP/1.1 204 No Content\r\n\r\n");
+    }
+    kept.close();
+    let events = replay("", kept.packets());
+    let alert = the_alert(&events, "beacon");
+    assert_reason(alert, &["8 intervals of 60.0 s"]);
+    assert_eq!(alert["fingerprint"]["type"], "ja4h");
+
+    let raw = |end: fn(&mut TcpConversation)| {
+        let talks: Vec<_> = (0..9)
+            .map(|beat| {
+                let mut talk = talk(&format!("10.0.0.1:{}", 1000 + beat), "192.0.2.7:4444", ms(beat * MINUTE));
+                talk.handshake();
+                end(&mut talk);
+                talk
+            })
+            .collect();
+        replay("", &together(&talks))
+    };
+    let events = raw(|talk| {
+        talk.client(&[0, 1, 2, 3]).server(&[5, 6]).close();
+    });
+    let alert = the_alert(&events, "beacon");
+    assert_reason(alert, &["8 intervals of 60.0 s"]);
+    assert_eq!(alert["fingerprint"]["type"], "ja4t");
+    // A look whether the service is there.
+    let events = raw(|talk| {
+        talk.client_reset();
+    });
+    assert!(alerts(&events, "beacon").is_empty());
+}
+
+#[test]
 fn an_alert_after_a_cooldown_says_what_it_stands_for() {
     let bad = "[[pattern]]\ntype = \"ja4t\"\nmatch = \"64240_*\"\ncategory = \"x\"\nconfidence = 90\nnote = \"x\"\n";
     let site = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", bad);

@@ -133,6 +133,34 @@ fn a_value_is_first_seen_once_whichever_shard_sees_it() {
     }
 }
 
+/// Again and again, within less than what lies between two savings of what was seen how often.
+#[test]
+fn a_sensor_that_is_killed_forgets_neither_what_was_new_nor_when_it_began_to_learn() {
+    let Some(_alone) = alone() else { return };
+    let (wire, site) = (Wire::new(), Site::new(NEW));
+    let database = site.path("history.db");
+    let to = listen(wire.server(), 0, b"");
+    let hello = client_hello(Shape::Curl, "a.example");
+    let begun = "SELECT coalesce(max(learning_since), 0) FROM sensor";
+    let mut learning_since = 0;
+    for run in 0..3 {
+        let sensor = start(&wire, &site, &["--db", database.to_str().unwrap()]);
+        connect(&wire, to, 1, &hello);
+        let stored = "SELECT count(*) FROM fingerprint f JOIN fingerprint_value v ON v.id = f.value WHERE v.value = ?1";
+        let stored = || {
+            let database = rusqlite::Connection::open(&database).unwrap();
+            database.query_row(stored, [Shape::Curl.ja4()], |row| row.get::<_, i64>(0)).unwrap()
+        };
+        sensor.wait_for("its hello in the history", |_| stored() == run + 1);
+        let events = sensor.kill().events();
+        let new = of_kind(&events, "ja4").iter().filter(|event| event["first_seen"] == true).count();
+        assert_eq!(new, usize::from(run == 0), "run {run}");
+        let since = ask(&database, begun);
+        assert!(since > 0 && (run == 0 || since == learning_since), "run {run}: {since}, {learning_since} before");
+        learning_since = since;
+    }
+}
+
 #[test]
 fn systemd_is_told_ready_alive_and_stopping() {
     let Some(_alone) = alone() else { return };

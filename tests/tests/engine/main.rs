@@ -9,6 +9,7 @@
 
 mod builtin;
 mod connections;
+mod fields;
 mod first_seen;
 mod history;
 mod labels;

@@ -105,6 +105,35 @@ fn syn_flood() {
 }
 
 #[test]
+fn a_syn_flood_on_an_open_port_is_one_though_each_syn_is_answered() {
+    let flood = |end: fn(&mut TcpConversation)| {
+        let talks: Vec<_> = (0..1001_u64)
+            .map(|number| {
+                let client = format!("10.1.{}.{}:5000", number / 250, number % 250 + 1);
+                let mut talk = talk(&client, "192.0.2.1:443", ms(number * 5));
+                talk.syn().wait(ms(1)).syn_ack();
+                end(&mut talk);
+                talk
+            })
+            .collect();
+        replay(NEW, &together(&talks))
+    };
+    let events = flood(|_| {});
+    assert_reason(the_alert(&events, "syn_flood"), &["1001 connections within 10s", "more than 1000"]);
+    // Taken back, as a port scan does; acknowledged.
+    for harmless in [
+        flood(|talk| {
+            talk.client_reset();
+        }),
+        flood(|talk| {
+            talk.client_ack();
+        }),
+    ] {
+        assert!(alerts(&harmless, "syn_flood").is_empty());
+    }
+}
+
+#[test]
 fn dhcp_starvation() {
     crosses(
         "dhcp_starvation",

@@ -14,7 +14,7 @@
 //!
 //! [[override]]
 //! rule = "port_scan"
-//! enabled = true
+//! enabled = true                    # also where the configuration has switched it off
 //! severity = "low"
 //! threshold = 500
 //! ```
@@ -86,8 +86,8 @@ pub(super) struct Named {
 pub struct Override {
     /// Name of the rule.
     pub rule: Box<str>,
-    /// Whether the rule is in force.
-    pub enabled: bool,
+    /// Whether the rule is in force; `None`: as the configuration says.
+    pub enabled: Option<bool>,
     /// Another severity.
     pub severity: Option<Severity>,
     /// Another threshold.
@@ -125,13 +125,19 @@ impl Allow {
         parse::read(&[(path, text)], Vec::new())
     }
 
-    /// Whether an entry leaves this connection, or this fingerprint of it, in peace for a rule. It is counted if so:
-    /// to ask is to suppress.
-    pub fn covers(&self, rule: &str, record: &Record, fingerprint: Option<(Method, &str)>) -> bool {
+    /// Whether an entry leaves this connection, or one of these fingerprints of it, in peace for a rule. It is counted
+    /// if so: to ask is to suppress.
+    pub fn covers<'v>(
+        &self,
+        rule: &str,
+        record: &Record,
+        fingerprints: impl IntoIterator<Item = (Method, &'v str)>,
+    ) -> bool {
         if self.entries.is_empty() {
             return false;
         }
-        let found = fingerprint.and_then(|(method, value)| self.fingerprint(rule, method, value));
+        let mut fingerprints = fingerprints.into_iter();
+        let found = fingerprints.find_map(|(method, value)| self.fingerprint(rule, method, value));
         let (client, server) = (record.identity.client.0, record.identity.server.0);
         let found = found.or_else(|| self.network(rule, client, Side::Source));
         let Some(entry) = found.or_else(|| self.network(rule, server, Side::Destination)) else {

@@ -162,8 +162,8 @@ fn change<'a>(document: &mut Document<'a>, table: &DeTable<'a>, span: &Range<usi
     let rule = document.required(table, span, "rule", what);
     let rule = rule.and_then(|value| document.text(value, "override: rule").map(Box::from));
     let enabled = match table.get("enabled") {
-        Some(value) => document.boolean(value, "override: enabled"),
-        None => Some(true),
+        Some(value) => document.boolean(value, "override: enabled").map(Some),
+        None => Some(None),
     };
     let severity = match table.get("severity") {
         Some(value) => {

@@ -1,6 +1,7 @@
 //! A value comes to one destination at regular intervals.
 //!
-//! Connections of one client, server, port and value less than a second apart are one beat. The interval is the time from
+//! A hello is a sighting, and so is each request, also of one connection; of a connection that shows neither, its SYN.
+//! Those of one client, server, port and value less than a second apart are one beat. The interval is the time from
 //! one beat's start to the next one's. An interval shorter than the setting begins the series anew: what comes that
 //! often is a session, not a beacon. Over the last intervals, at most 32, stands their coefficient of variation, the
 //! standard deviation over the mean. It is `j / √3` where a beacon varies its sleep evenly by ±j (0.06 for 10 %, 0.12
@@ -79,7 +80,7 @@ impl Beacons {
         Self { series: Bounded::new(MAX_SERIES) }
     }
 
-    /// Takes note of a connection. `Some`: the series is regular, with this beat as well.
+    /// Takes note of a sighting. `Some`: the series is regular, with this beat as well.
     pub(super) fn see(&mut self, settings: &Settings, key: Key, now: Time) -> Option<Found> {
         if self.series.get_mut(&key).is_none() {
             self.series.insert(key, Series { beat: now, last: now, ..Series::default() });

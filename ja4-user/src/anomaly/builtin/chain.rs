@@ -34,8 +34,14 @@ impl Chains {
     }
 
     /// Takes note of a chain. `beginnings` are keyed hashes of its first certificate, its first two, …, of all.
-    /// `Some`: the number of chains before it, as it is new.
-    pub(super) fn see(&mut self, settings: &Settings, name: &str, beginnings: &[u64]) -> Option<u32> {
+    /// `Some`: the number of chains before it, as it is new. One that `kept_back` leaves in peace stays new.
+    pub(super) fn see(
+        &mut self,
+        settings: &Settings,
+        name: &str,
+        beginnings: &[u64],
+        kept_back: impl FnOnce() -> bool,
+    ) -> Option<u32> {
         let &whole = beginnings.last()?;
         if self.names.get_mut(name).is_none() {
             self.names.insert(name.into(), Shapes::default());
@@ -43,6 +49,9 @@ impl Chains {
         let Shapes { chains, known } = self.names.get_mut(name)?;
         let before = *chains;
         let new = !known.contains(&whole) && before >= settings.observations;
+        if new && kept_back() {
+            return None;
+        }
         *chains = before.saturating_add(1);
         for &shape in beginnings.iter().take(MAX_SHAPES) {
             match known.iter().position(|&held| held == shape) {
@@ -71,7 +80,7 @@ mod tests {
     #[test]
     fn a_new_shape_of_a_known_name_is_told_once() {
         let (settings, mut chains) = (Settings::default(), Chains::new());
-        let mut see = |name, chain: &[u64]| chains.see(&settings, name, chain);
+        let mut see = |name, chain: &[u64]| chains.see(&settings, name, chain, || false);
         for _ in 0..5 {
             assert_eq!(see("example.org", &[1, 12, 123]), None);
         }
@@ -83,10 +92,20 @@ mod tests {
     }
 
     #[test]
+    fn a_chain_left_in_peace_is_new_to_everybody_else() {
+        let (settings, mut chains) = (Settings::default(), Chains::new());
+        for _ in 0..5 {
+            chains.see(&settings, "example.org", &[1], || false);
+        }
+        assert_eq!(chains.see(&settings, "example.org", &[9, 98], || true), None);
+        assert_eq!(chains.see(&settings, "example.org", &[9, 98], || false), Some(5));
+    }
+
+    #[test]
     fn shapes_are_bounded() {
         let (settings, mut chains) = (Settings::default(), Chains::new());
         for shape in 0..1000 {
-            chains.see(&settings, "example.org", &[shape]);
+            chains.see(&settings, "example.org", &[shape], || false);
         }
         assert!(chains.names.iter().all(|(_, shapes)| shapes.known.len() == MAX_SHAPES));
     }

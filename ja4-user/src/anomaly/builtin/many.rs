@@ -29,11 +29,12 @@ impl ManyJa4 {
     /// Takes note of a value, given as a keyed hash. `Some`: the number of values, as it is more than usual.
     pub(super) fn see(&mut self, settings: &Settings, host: IpAddr, value: u64, now: Time) -> Option<usize> {
         let values = self.hosts.entry(host, Values::default);
-        let fresh = values.see(value, now, MAX_VALUES as usize);
+        let window = settings.window.nanoseconds();
+        let fresh = values.see(value, now, window, MAX_VALUES as usize);
         if !fresh || values.len() <= settings.threshold as usize {
             return None;
         }
-        let number = values.since(now, settings.window.nanoseconds());
+        let number = values.since(now, window);
         (number > settings.threshold as usize).then_some(number)
     }
 
@@ -59,6 +60,20 @@ mod tests {
         assert_eq!(many.see(&settings, HOST, 20, at(20)), Some(21));
         assert_eq!(many.see(&settings, HOST, 20, at(21)), None); // nothing new about it
         assert_eq!(many.see(&settings, HOST, 21, at(22)), Some(22));
+    }
+
+    #[test]
+    fn values_of_long_ago_are_new_to_the_window() {
+        let (settings, mut many) = (Settings::default(), ManyJa4::new());
+        // One in a quarter of an hour is usual; all of them within a minute are not, and no more so two hours later.
+        for value in 0..30 {
+            assert_eq!(many.see(&settings, HOST, value, at(value * 900)), None);
+        }
+        for begin in [30_000, 37_200] {
+            let told: Vec<_> =
+                (0..30).filter_map(|value| many.see(&settings, HOST, value, at(begin + value))).collect();
+            assert_eq!(told, [21, 22, 23, 24, 25, 26, 27, 28, 29, 30]);
+        }
     }
 
     #[test]

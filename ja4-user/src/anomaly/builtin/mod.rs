@@ -9,7 +9,7 @@
 //! | `many_ja4` | JA4 | client |
 //! | `rare_value_spread` | JA4 | value |
 //! | `new_chain` | the JA4Xs of a connection, at its end | server name |
-//! | `beacon` | the first JA4 or JA4H of a connection | client, server, port, value |
+//! | `beacon` | the first JA4, every JA4H; the JA4T of a connection without them, at its end | client, server, port, value |
 
 mod agent;
 mod beacon;
@@ -36,10 +36,11 @@ pub use self::settings::{
 use self::tunnel::Place;
 use super::Allow;
 use super::cooldown::Cooldowns;
+use super::field::Handshake;
 use super::first_seen::Sighting;
 use crate::engine::alert::{Alert, Severity};
 use crate::engine::record::{MAX_VALUES, Record, Seen};
-use crate::event::{Method, Time};
+use crate::event::{FlowIdentity, Method, Side, Time};
 
 /// Counters of [`Builtin`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +55,8 @@ pub struct BuiltinStats {
 #[derive(Debug)]
 pub struct Builtin {
     settings: Settings,
-    /// What is left in peace; asked before a cooldown begins, so that it hides nothing else.
+    /// What is left in peace; asked before a rule takes to memory what it has told, and before a cooldown begins, so
+    /// that it hides nothing else.
     allow: Arc<Allow>,
     /// Names and descriptions, in the order of [`Rule::ALL`].
     words: [(Arc<str>, Arc<str>); Rule::ALL.len()],
@@ -132,8 +134,9 @@ impl Builtin {
             Method::Ja4h => self.user_agent_mismatch(seen, &mut scene),
             _ => {}
         }
-        if seen.count == 1 && matches!(seen.method, Method::Ja4 | Method::Ja4h) {
-            self.beacon(seen, &mut scene);
+        // A connection has one hello, and maybe another that the server asked for, but any number of requests.
+        if seen.method == Method::Ja4h || (seen.method == Method::Ja4 && seen.count == 1) {
+            self.beacon(seen, now, &mut scene);
         }
     }
 
@@ -146,8 +149,13 @@ impl Builtin {
         cooldowns: &mut Cooldowns,
         out: &mut Vec<Alert>,
     ) {
-        let scene = Scene { record, seen: None, now, packet, cooldowns, out };
-        self.new_chain(scene);
+        // The leaf comes first.
+        let leaf = record.history.iter().find(|seen| seen.method == Method::Ja4x);
+        self.new_chain(Scene { record, seen: leaf, now, packet, cooldowns, out });
+        if let Some(opening) = bare(record) {
+            let mut scene = Scene { record, seen: Some(opening), now, packet, cooldowns, out };
+            self.beacon(opening, record.start, &mut scene);
+        }
     }
 
     /// The settings in force.
@@ -204,8 +212,9 @@ impl Builtin {
         if !settings.enabled || !(sighting.first || for_host) {
             return;
         }
-        let client = scene.record.identity.client.0;
-        let host = (!sighting.first).then_some(client);
+        let FlowIdentity { client, server, .. } = scene.record.identity;
+        let (whose, _) = if seen.side == Side::Client { client } else { server };
+        let host = (!sighting.first).then_some(whose);
         let Some(suppressed) = self.fire(Rule::FirstSeen, &(host, seen.method, &*seen.value), scene) else {
             return;
         };
@@ -218,22 +227,25 @@ impl Builtin {
             Some(host) => {
                 let host = host.to_string();
                 let reason = format!("{method} {value} was never seen from {host}");
-                self.alert(Rule::FirstSeen, &[("src_ip", &host), (method, value)], reason, suppressed, scene)
+                let end = if seen.side == Side::Client { "src_ip" } else { "dst_ip" };
+                self.alert(Rule::FirstSeen, &[(end, &host), (method, value)], reason, suppressed, scene)
             }
         };
         scene.out.push(alert);
     }
 
     fn new_tunnel(&mut self, scene: &mut Scene<'_>) {
-        let settings = &self.settings.new_tunnel;
+        let Self { settings, tunnels, allow, fired, .. } = self;
         let Record { identity, tunnel, .. } = scene.record;
-        if !settings.enabled {
+        if !settings.new_tunnel.enabled {
             return;
         }
-        let Some(found) = self.tunnels.see(settings, identity.client.0, identity.server.0, *tunnel) else {
+        let (client, server) = (identity.client.0, identity.server.0);
+        let kept_back = || kept_back(fired, allow, Rule::NewTunnel, scene);
+        let Some(found) = tunnels.see(&settings.new_tunnel, client, server, *tunnel, kept_back) else {
             return;
         };
-        let (Some(suppressed), Some(tunnel)) = (self.fire(Rule::NewTunnel, &found.place, scene), tunnel) else {
+        let (Some(suppressed), Some(tunnel)) = (self.cool(Rule::NewTunnel, &found.place, scene), tunnel) else {
             return;
         };
         let reason = format!(
@@ -297,16 +309,18 @@ impl Builtin {
     }
 
     fn rare_value_spread(&mut self, seen: &Seen, sighting: Sighting, scene: &mut Scene<'_>) {
-        let settings = &self.settings.rare_value_spread;
+        let Self { settings, spread, seed, allow, fired, .. } = self;
+        let settings = &settings.rare_value_spread;
         let rare = seen.label.is_none() || seen.known_bad.is_some();
         let Some(since) = sighting.new_since.filter(|_| settings.enabled && rare) else {
             return;
         };
-        let value = self.seed.hash_one((seen.method, &*seen.value));
-        let client = self.seed.hash_one(scene.record.identity.client.0);
-        let found = self.spread.see(settings, value, client, since, scene.now);
+        let value = seed.hash_one((seen.method, &*seen.value));
+        let client = seed.hash_one(scene.record.identity.client.0);
+        let kept_back = || kept_back(fired, allow, Rule::RareValueSpread, scene);
+        let found = spread.see(settings, value, client, since, scene.now, kept_back);
         if let Some(hosts) = found
-            && let Some(suppressed) = self.fire(Rule::RareValueSpread, &(seen.method, &*seen.value), scene)
+            && let Some(suppressed) = self.cool(Rule::RareValueSpread, &(seen.method, &*seen.value), scene)
         {
             let RareValueSpread { hosts: enough, window, rare_for, .. } = &self.settings.rare_value_spread;
             let (method, value) = (seen.method.name(), &*seen.value);
@@ -320,26 +334,31 @@ impl Builtin {
     }
 
     fn new_chain(&mut self, mut scene: Scene<'_>) {
-        let settings = &self.settings.new_chain;
+        let Self { settings, chains, seed, allow, fired, .. } = self;
+        let settings = &settings.new_chain;
         let record = scene.record;
         let sni = record.attributes.tls.as_ref().and_then(|tls| tls.sni.as_deref());
         let Some(sni) = sni.filter(|_| settings.enabled) else {
             return;
         };
+        let chain = || record.history.iter().filter(|seen| seen.method == Method::Ja4x);
         // Each beginning of the chain has the hash of the one before it and the next value.
         let (mut hashes, mut length, mut hash) = ([0; MAX_VALUES], 0, 0_u64);
-        for (seen, place) in record.history.iter().filter(|seen| seen.method == Method::Ja4x).zip(&mut hashes) {
-            hash = self.seed.hash_one((hash, &*seen.value));
+        for (seen, place) in chain().zip(&mut hashes) {
+            hash = seed.hash_one((hash, &*seen.value));
             *place = hash;
             length += 1;
         }
         let beginnings = hashes.get(..length).unwrap_or_default();
-        let Some(before) = self.chains.see(settings, sni, beginnings) else {
+        let kept_back = || {
+            let values = chain().map(|seen| (seen.method, &*seen.value));
+            kept_back_of(fired, allow, Rule::NewChain, record, values)
+        };
+        let Some(before) = chains.see(settings, sni, beginnings, kept_back) else {
             return;
         };
-        if let Some(suppressed) = self.fire(Rule::NewChain, &sni, &mut scene) {
-            let values = record.history.iter().filter(|seen| seen.method == Method::Ja4x).map(|seen| &*seen.value);
-            let chain = values.collect::<Vec<_>>().join(", ");
+        if let Some(suppressed) = self.cool(Rule::NewChain, &sni, &mut scene) {
+            let chain = chain().map(|seen| &*seen.value).collect::<Vec<_>>().join(", ");
             let enough = self.settings.new_chain.observations;
             let reason = format!(
                 "{length} certificates for {sni} have JA4X {chain}; {before} chains before had other shapes, {enough} are enough"
@@ -349,7 +368,8 @@ impl Builtin {
         }
     }
 
-    fn beacon(&mut self, seen: &Seen, scene: &mut Scene<'_>) {
+    /// `beat`: when the client spoke.
+    fn beacon(&mut self, seen: &Seen, beat: Time, scene: &mut Scene<'_>) {
         let settings = &self.settings.beacon;
         let identity = &scene.record.identity;
         if !settings.enabled {
@@ -357,7 +377,7 @@ impl Builtin {
         }
         let (client, server): (IpAddr, _) = (identity.client.0, identity.server);
         let key = (client, server, self.seed.hash_one((seen.method, &*seen.value)));
-        let Some(found) = self.beacons.see(settings, key, scene.now) else {
+        let Some(found) = self.beacons.see(settings, key, beat) else {
             return;
         };
         let Some(suppressed) = self.fire(Rule::Beacon, &(client, server, seen.method, &*seen.value), scene) else {
@@ -378,13 +398,14 @@ impl Builtin {
 
     /// Counts a firing, and asks whether it is told.
     fn fire(&mut self, rule: Rule, group: &impl Hash, scene: &mut Scene<'_>) -> Option<u64> {
-        if let Some(fired) = self.fired.get_mut(rule as usize) {
-            *fired += 1;
-        }
-        let fingerprint = scene.seen.map(|seen| (seen.method, &*seen.value));
-        if self.allow.covers(rule.name(), scene.record, fingerprint) {
+        if kept_back(&mut self.fired, &self.allow, rule, scene) {
             return None;
         }
+        self.cool(rule, group, scene)
+    }
+
+    /// Whether a firing that nothing keeps back is told, or stands behind an earlier one of its group.
+    fn cool(&self, rule: Rule, group: &impl Hash, scene: &mut Scene<'_>) -> Option<u64> {
         let cooldown = self.settings.common(rule).cooldown.0;
         scene.cooldowns.check(rule.name(), group, scene.now, cooldown)
     }
@@ -407,6 +428,32 @@ impl Builtin {
             suppressed,
         }
     }
+}
+
+/// Counts a firing, and asks whether the allowlist keeps it back.
+fn kept_back(fired: &mut [u64; Rule::ALL.len()], allow: &Allow, rule: Rule, scene: &Scene<'_>) -> bool {
+    kept_back_of(fired, allow, rule, scene.record, scene.seen.map(|seen| (seen.method, &*seen.value)))
+}
+
+/// The same of several fingerprints: one that is left in peace is enough.
+fn kept_back_of<'v>(
+    fired: &mut [u64; Rule::ALL.len()],
+    allow: &Allow,
+    rule: Rule,
+    record: &Record,
+    fingerprints: impl IntoIterator<Item = (Method, &'v str)>,
+) -> bool {
+    if let Some(fired) = fired.get_mut(rule as usize) {
+        *fired += 1;
+    }
+    allow.covers(rule.name(), record, fingerprints)
+}
+
+/// The JA4T of a TCP connection that came about and whose client has shown nothing else. One that a RST ended before it
+/// carried anything was a look whether somebody is there.
+fn bare(record: &Record) -> Option<&Seen> {
+    let opened = record.latency.client.is_some() && Handshake::of(record) != Handshake::Failed;
+    record.primary().filter(|seen| opened && seen.method == Method::Ja4t)
 }
 
 #[cfg(test)]

@@ -3,8 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
+use crate::anomaly::settings::{COOLDOWN, WINDOW};
 use crate::engine::alert::Severity;
 use crate::units::Span;
+
+/// How long a value is rare. For no time, no value is.
+const RARE: (Span, Span) = (Span::seconds(1), Span::seconds(366 * 86_400));
+
+/// Shortest interval of a beacon: what is closer together is one beat.
+const INTERVAL: (Span, Span) = (Span::seconds(1), WINDOW.1);
 
 /// What every rule has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,59 +174,48 @@ impl Settings {
         }
     }
 
-    /// Switches a rule off.
-    pub fn disable(&mut self, rule: Rule) {
-        let enabled = match rule {
-            Rule::KnownBad => &mut self.known_bad.enabled,
-            Rule::FirstSeen => &mut self.first_seen.enabled,
-            Rule::NewTunnel => &mut self.new_tunnel.enabled,
-            Rule::UserAgentMismatch => &mut self.user_agent_mismatch.enabled,
-            Rule::ManyJa4 => &mut self.many_ja4.enabled,
-            Rule::RareValueSpread => &mut self.rare_value_spread.enabled,
-            Rule::NewChain => &mut self.new_chain.enabled,
-            Rule::Beacon => &mut self.beacon.enabled,
-        };
-        *enabled = false;
-    }
-
-    /// Changes a rule as an override says. A threshold is the confidence of `known_bad`, the sightings of
-    /// `user_agent_mismatch`, the observations of `new_tunnel` and `new_chain`, the number of JA4s of `many_ja4`,
-    /// of hosts of `rare_value_spread`, of intervals of `beacon`.
-    ///
-    /// # Errors
-    /// A threshold that is out of range, or for `first_seen`, which has none.
-    pub fn set(
-        &mut self,
-        rule: Rule,
-        enabled: Option<bool>,
-        severity: Option<Severity>,
-        threshold: Option<u32>,
-    ) -> Result<(), String> {
-        macro_rules! set {
-            ($section:ident, $($threshold:ident)?) => {{
+    /// Switches a rule on or off and gives it another severity, as an override says.
+    pub fn change(&mut self, rule: Rule, enabled: Option<bool>, severity: Option<Severity>) {
+        macro_rules! change {
+            ($section:ident) => {{
                 let section = &mut self.$section;
                 section.enabled = enabled.unwrap_or(section.enabled);
                 section.severity = severity.unwrap_or(section.severity);
-                $(section.$threshold = threshold.unwrap_or(section.$threshold);)?
             }};
         }
         match rule {
-            Rule::KnownBad => {
-                set!(known_bad,);
-                if let Some(threshold) = threshold {
-                    self.known_bad.confidence = u8::try_from(threshold).unwrap_or(u8::MAX);
-                }
-            }
-            Rule::FirstSeen if threshold.is_some() => return Err("rule 'first_seen' has no threshold".to_owned()),
-            Rule::FirstSeen => set!(first_seen,),
-            Rule::NewTunnel => set!(new_tunnel, observations),
-            Rule::UserAgentMismatch => set!(user_agent_mismatch, sightings),
-            Rule::ManyJa4 => set!(many_ja4, threshold),
-            Rule::RareValueSpread => set!(rare_value_spread, hosts),
-            Rule::NewChain => set!(new_chain, observations),
-            Rule::Beacon => set!(beacon, intervals),
+            Rule::KnownBad => change!(known_bad),
+            Rule::FirstSeen => change!(first_seen),
+            Rule::NewTunnel => change!(new_tunnel),
+            Rule::UserAgentMismatch => change!(user_agent_mismatch),
+            Rule::ManyJa4 => change!(many_ja4),
+            Rule::RareValueSpread => change!(rare_value_spread),
+            Rule::NewChain => change!(new_chain),
+            Rule::Beacon => change!(beacon),
         }
-        self.check()
+    }
+
+    /// Gives a rule another threshold: the confidence of `known_bad`, the sightings of `user_agent_mismatch`, the
+    /// observations of `new_tunnel` and `new_chain`, the number of JA4s of `many_ja4`, of hosts of `rare_value_spread`,
+    /// of intervals of `beacon`.
+    ///
+    /// # Errors
+    /// It is out of range, or for `first_seen`, which has none. Nothing has changed then.
+    pub fn set_threshold(&mut self, rule: Rule, threshold: u32) -> Result<(), String> {
+        let mut changed = self.clone();
+        match rule {
+            Rule::KnownBad => changed.known_bad.confidence = u8::try_from(threshold).unwrap_or(u8::MAX),
+            Rule::FirstSeen => return Err("rule 'first_seen' has no threshold".to_owned()),
+            Rule::NewTunnel => changed.new_tunnel.observations = threshold,
+            Rule::UserAgentMismatch => changed.user_agent_mismatch.sightings = threshold,
+            Rule::ManyJa4 => changed.many_ja4.threshold = threshold,
+            Rule::RareValueSpread => changed.rare_value_spread.hosts = threshold,
+            Rule::NewChain => changed.new_chain.observations = threshold,
+            Rule::Beacon => changed.beacon.intervals = threshold,
+        }
+        changed.check()?;
+        *self = changed;
+        Ok(())
     }
 
     /// Whether all values are in their ranges.
@@ -233,20 +229,45 @@ impl Settings {
     /// All values that are out of their ranges: each by its key, `builtin.beacon.intervals`, and its range.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
-        let Self { known_bad, many_ja4, rare_value_spread, beacon, .. } = self;
+        let Self { known_bad, new_tunnel, user_agent_mismatch, many_ja4, rare_value_spread, new_chain, beacon, .. } =
+            self;
         let variation = beacon.variation;
-        let ranges = [
+        let within = [
             ("known_bad.confidence", u32::from(known_bad.confidence), 0, 100),
             ("many_ja4.threshold", many_ja4.threshold, 1, super::many::MAX_VALUES - 1),
             ("rare_value_spread.hosts", rare_value_spread.hosts, 2, super::spread::MAX_HOSTS),
             ("beacon.intervals", beacon.intervals, 3, super::beacon::MAX_INTERVALS),
         ];
-        let outside = ranges.into_iter().filter(|(_, value, least, most)| !(least..=most).contains(&value));
-        let mut faults: Vec<_> = outside
-            .map(|(name, value, least, most)| {
-                format!("builtin.{name} is {value}; it must lie between {least} and {most}")
-            })
-            .collect();
+        let some = [
+            ("new_tunnel.observations", new_tunnel.observations),
+            ("new_chain.observations", new_chain.observations),
+            ("user_agent_mismatch.sightings", user_agent_mismatch.sightings),
+        ];
+        let cooldowns =
+            Rule::ALL.map(|rule| (format!("{}.cooldown", rule.name()), self.common(rule).cooldown, COOLDOWN));
+        let times = [
+            ("user_agent_mismatch.window", user_agent_mismatch.window, WINDOW),
+            ("many_ja4.window", many_ja4.window, WINDOW),
+            ("rare_value_spread.window", rare_value_spread.window, WINDOW),
+            ("rare_value_spread.rare_for", rare_value_spread.rare_for, RARE),
+            ("beacon.min_interval", beacon.min_interval, INTERVAL),
+        ];
+        let times = times.into_iter().map(|(name, time, range)| (name.to_owned(), time, range)).chain(cooldowns);
+
+        let mut faults = Vec::new();
+        for (name, value, least, most) in within {
+            if !(least..=most).contains(&value) {
+                faults.push(format!("builtin.{name} is {value}; it must lie between {least} and {most}"));
+            }
+        }
+        for (name, _) in some.into_iter().filter(|(_, value)| *value == 0) {
+            faults.push(format!("builtin.{name} is 0; it must be at least 1"));
+        }
+        for (name, time, (least, most)) in times {
+            if !(least..=most).contains(&time) {
+                faults.push(format!("builtin.{name} is {time}; it must lie between {least} and {most}"));
+            }
+        }
         if !(0.0..=1.0).contains(&variation) {
             faults.push(format!("builtin.beacon.variation is {variation}; it must lie between 0 and 1"));
         }
@@ -287,14 +308,37 @@ mod tests {
     }
 
     #[test]
+    fn times_and_numbers_with_which_a_rule_is_dead_or_never_quiet_are_refused() {
+        let settings: Settings = toml::from_str(
+            "[new_tunnel]\nobservations = 0\n[user_agent_mismatch]\nwindow = \"0s\"\nsightings = 0\n[many_ja4]\n\
+             window = \"0s\"\ncooldown = \"0s\"\n[rare_value_spread]\nwindow = \"0s\"\nrare_for = \"0s\"\n[new_chain]\n\
+             observations = 0\n[beacon]\nmin_interval = \"0s\"",
+        )
+        .unwrap();
+        let expected = [
+            "builtin.new_tunnel.observations is 0; it must be at least 1",
+            "builtin.new_chain.observations is 0; it must be at least 1",
+            "builtin.user_agent_mismatch.sightings is 0; it must be at least 1",
+            "builtin.user_agent_mismatch.window is 0s; it must lie between 1ms and 7d",
+            "builtin.many_ja4.window is 0s; it must lie between 1ms and 7d",
+            "builtin.rare_value_spread.window is 0s; it must lie between 1ms and 7d",
+            "builtin.rare_value_spread.rare_for is 0s; it must lie between 1s and 366d",
+            "builtin.beacon.min_interval is 0s; it must lie between 1s and 7d",
+            "builtin.many_ja4.cooldown is 0s; it must lie between 1s and 7d",
+        ];
+        assert_eq!(settings.faults(), expected);
+    }
+
+    #[test]
     fn values_out_of_range_are_named() {
         let mut settings = Settings::default();
         assert_eq!(settings.check(), Ok(()));
-        let error = settings.set(Rule::Beacon, None, None, Some(2)).unwrap_err();
+        let error = settings.set_threshold(Rule::Beacon, 2).unwrap_err();
         assert_eq!(error, "builtin.beacon.intervals is 2; it must lie between 3 and 32");
         let mut settings = Settings::default();
-        settings.set(Rule::ManyJa4, Some(false), Some(Severity::Low), Some(50)).unwrap();
+        settings.change(Rule::ManyJa4, Some(false), Some(Severity::Low));
+        settings.set_threshold(Rule::ManyJa4, 50).unwrap();
         assert_eq!((settings.many_ja4.enabled, settings.many_ja4.threshold), (false, 50));
-        assert!(settings.set(Rule::FirstSeen, None, None, Some(1)).is_err());
+        assert!(settings.set_threshold(Rule::FirstSeen, 1).is_err());
     }
 }

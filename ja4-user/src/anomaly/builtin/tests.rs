@@ -5,6 +5,7 @@ use super::*;
 use crate::anomaly::first_seen;
 use crate::anomaly::local::Locals;
 use crate::engine::record::{KnownBad as Bad, Label, Tunnel};
+use crate::event::Ended;
 use crate::units::Span;
 
 const JA4: &str = "t13d1516h2_8daaf6152771_e5627efa2ab1";
@@ -89,6 +90,15 @@ fn first_seen_tells_a_network_and_a_host() {
             "first_seen low [src_ip=10.0.0.1 ja4t=b] ja4t b was never seen from 10.0.0.1",
         ]
     );
+}
+
+#[test]
+fn what_is_new_of_a_server_names_the_server() {
+    let mut engine = Engine::new();
+    let record = record("10.0.0.1", "10.0.0.2");
+    let of_server = Seen { side: Side::Server, ..seen(Method::Ja4ts, "b", 1) };
+    engine.see(&record, &of_server, Sighting { first_for_host: true, ..quiet() }, 1);
+    assert_eq!(engine.told(), ["first_seen low [dst_ip=10.0.0.2 ja4ts=b] ja4ts b was never seen from 10.0.0.2"]);
 }
 
 #[test]
@@ -206,10 +216,72 @@ fn a_beacon_is_told_once_in_its_cooldown() {
 }
 
 #[test]
+fn a_beacon_inside_one_connection_is_told() {
+    let mut engine = Engine::new();
+    let record = record("10.0.0.1", "198.51.100.1");
+    for beat in 0..9 {
+        engine.see(&record, &seen(Method::Ja4h, "ge11nn", 1 + beat as u32), quiet(), 60 * beat);
+    }
+    let told = engine.told();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("ja4h=ge11nn] 8 intervals of 60.0 s"), "{told:?}");
+}
+
+/// Regular connections that show no more than a JA4T, some of which changes what is said of them.
+fn bare_connections(engine: &mut Engine, change: impl Fn(&mut Record)) {
+    for beat in 0..9 {
+        let mut record = record("10.0.0.1", "198.51.100.1");
+        record.history.push(seen(Method::Ja4t, "64240_2_1460_7", 1));
+        record.latency.client = Some(100);
+        (record.start, record.ended, record.packets) = (at(60 * beat), Some(Ended::Fin), [6, 5]);
+        change(&mut record);
+        // However long it lasts.
+        engine.end(&record, 60 * beat + beat * beat % 7);
+    }
+}
+
+#[test]
+fn a_beacon_of_connections_that_show_nothing_else_is_told_by_their_syns() {
+    let mut engine = Engine::new();
+    bare_connections(&mut engine, |_| {});
+    let told = engine.told();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("ja4t=64240_2_1460_7] 8 intervals of 60.0 s on average vary by 0.000"), "{told:?}");
+    assert_eq!(engine.out[0].fingerprint, Some((Method::Ja4t, "64240_2_1460_7".into())));
+    // Those of which more is known go by that, and those that came to nothing were looks whether somebody is there.
+    let mut engine = Engine::new();
+    bare_connections(&mut engine, |record| record.history.push(seen(Method::Ja4ssh, "c36s36_c51s80_c69s0", 1)));
+    bare_connections(&mut engine, |record| (record.ended, record.packets) = (Some(Ended::Rst), [3, 1]));
+    bare_connections(&mut engine, |record| record.latency.client = None);
+    assert_eq!(engine.told(), [""; 0]);
+}
+
+#[test]
+fn a_chain_is_left_in_peace_by_any_of_its_values_and_told_by_its_leaf() {
+    let chain = |values: [&str; 2]| {
+        let mut record = record("10.0.0.1", "198.51.100.1");
+        record.attributes.tls.get_or_insert_default().sni = Some("example.org".into());
+        record.history.extend(values.iter().zip(1..).map(|(value, count)| seen(Method::Ja4x, value, count)));
+        record
+    };
+    for (allowed, told) in [("other", 1), ("odd", 0), ("odd_ca", 0)] {
+        let entry = format!("[[fingerprint]]\ntype = \"ja4x\"\nmatch = \"{allowed}\"\n");
+        let allow = Arc::new(Allow::parse(std::path::Path::new("a.toml"), &entry).unwrap());
+        let mut engine = Engine { builtin: Builtin::new(Settings::default(), Arc::clone(&allow)), ..Engine::new() };
+        (1..=5).for_each(|second| engine.end(&chain(["leaf", "ca"]), second));
+        engine.end(&chain(["odd", "odd_ca"]), 6);
+        assert_eq!((engine.out.len(), allow.suppressed()), (told, 1 - told as u64), "{allowed}");
+        for alert in &engine.out {
+            assert_eq!(alert.fingerprint, Some((Method::Ja4x, "odd".into())));
+        }
+    }
+}
+
+#[test]
 fn rules_that_are_off_say_nothing() {
     let mut settings = Settings::default();
     for rule in Rule::ALL {
-        settings.set(rule, Some(false), None, None).unwrap();
+        settings.change(rule, Some(false), None);
         assert!(!settings.common(rule).enabled);
         assert_eq!(Rule::named(rule.name()), Some(rule));
     }

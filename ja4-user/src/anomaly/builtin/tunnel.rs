@@ -61,13 +61,15 @@ impl NewTunnel {
         Self { pairs: Bounded::new(MAX_PATHS), networks: Bounded::new(MAX_PATHS) }
     }
 
-    /// Takes note of a connection's path, told by the client's MSS.
+    /// Takes note of a connection's path, told by the client's MSS. A tunnel that `kept_back` leaves in peace is new to
+    /// the next one.
     pub(super) fn see(
         &mut self,
         settings: &Settings,
         client: IpAddr,
         server: IpAddr,
         tunnel: Option<Tunnel>,
+        kept_back: impl FnOnce() -> bool,
     ) -> Option<Found> {
         let tunnel = tunnel.is_some_and(|tunnel| !CLEAR.contains(&tunnel.name));
         let network = network(client);
@@ -81,6 +83,9 @@ impl NewTunnel {
         } else {
             None
         };
+        if found.is_some() && kept_back() {
+            return None;
+        }
         pair.see(tunnel);
         wide.see(tunnel);
         found
@@ -106,7 +111,7 @@ mod tests {
     const WIREGUARD: Option<Tunnel> = Some(Tunnel { name: "wireguard", confidence: 80, mtu: 1420 });
 
     fn see(paths: &mut NewTunnel, client: &str, server: &str, tunnel: Option<Tunnel>) -> Option<Found> {
-        paths.see(&Settings::default(), client.parse().unwrap(), server.parse().unwrap(), tunnel)
+        paths.see(&Settings::default(), client.parse().unwrap(), server.parse().unwrap(), tunnel, || false)
     }
 
     #[test]
@@ -131,6 +136,18 @@ mod tests {
         let found = see(&mut paths, "10.0.0.77", "10.1.0.1", WIREGUARD).unwrap();
         assert_eq!(found.place, Place::Network("10.0.0.0/24".parse().unwrap()));
         assert_eq!(see(&mut paths, "10.0.0.78", "10.1.0.1", WIREGUARD), None);
+    }
+
+    #[test]
+    fn a_client_left_in_peace_does_not_speak_for_its_network() {
+        let mut paths = NewTunnel::new();
+        for host in 1..=5 {
+            see(&mut paths, &format!("10.0.0.{host}"), "10.1.0.1", None);
+        }
+        let (client, server) = ("10.0.0.66".parse().unwrap(), "10.1.0.1".parse().unwrap());
+        assert_eq!(paths.see(&Settings::default(), client, server, WIREGUARD, || true), None);
+        let found = see(&mut paths, "10.0.0.77", "10.1.0.1", WIREGUARD).unwrap();
+        assert_eq!((found.place, found.clear), (Place::Network("10.0.0.0/24".parse().unwrap()), 5));
     }
 
     #[test]

@@ -7,11 +7,13 @@ use crate::event::Time;
 pub(super) struct Values(Vec<(u64, Time)>);
 
 impl Values {
-    /// Takes note of one; of more than `max`, the one seen longest ago goes. Whether it was not held.
-    pub(super) fn see(&mut self, value: u64, now: Time, max: usize) -> bool {
+    /// Takes note of one; of more than `max`, the one seen longest ago goes. Whether it is new to the window: not seen
+    /// within the last `window` nanoseconds.
+    pub(super) fn see(&mut self, value: u64, now: Time, window: u64, max: usize) -> bool {
         if let Some((_, last)) = self.0.iter_mut().find(|(held, _)| *held == value) {
+            let new = now.0.saturating_sub(last.0) >= window;
             *last = now.max(*last);
-            return false;
+            return new;
         }
         if self.0.len() < max {
             self.0.push((value, now));

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::{Field, Handshake, Value};
 use crate::engine::record::{KnownBad, Label, Record, Seen};
-use crate::event::{Certificate, Ended, Method, Side, Tls};
+use crate::event::{Certificate, Ended, Method, Side, Time, Tls};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -112,6 +112,8 @@ impl Field {
             Self::PktsToclient => Value::number(to_client),
             Self::BytesToserver => Value::number(bytes_to_server),
             Self::BytesToclient => Value::number(bytes_to_client),
+            Self::Start => seconds(record.start),
+            Self::End => seconds(record.last),
             Self::Duration => Value::number(record.last.0.saturating_sub(record.start.0)),
             Self::State => text(record.ended.map(Ended::name)),
             Self::Handshake => Value::Text(Handshake::of(record).name()),
@@ -122,6 +124,11 @@ impl Field {
             Self::ClientHops => number(record.hops.first().copied().flatten()),
             Self::ServerHops => number(record.hops.get(1).copied().flatten()),
             Self::Mss => number(record.mss),
+            Self::Path => text(record.path().and_then(|path| path.name)),
+            Self::PathConfidence => {
+                number(record.path().filter(|path| path.name.is_some()).map(|path| path.confidence))
+            }
+            Self::PathMtu => number(record.path().map(|path| path.mtu)),
             Self::Tunnel => text(record.tunnel.map(|tunnel| tunnel.name)),
             Self::TunnelConfidence => number(record.tunnel.map(|tunnel| tunnel.confidence)),
             Self::TunnelMtu => number(record.tunnel.map(|tunnel| tunnel.mtu)),
@@ -134,7 +141,14 @@ impl Field {
             Self::KnownBadPattern => text(subject.known_bad().map(|bad| &*bad.pattern)),
             Self::KnownBadCategory => text(subject.known_bad().map(|bad| &*bad.category)),
             Self::KnownBadConfidence => number(subject.known_bad().map(|bad| bad.confidence)),
+            Self::KnownBadNote => text(subject.known_bad().map(|bad| &*bad.note)),
             Self::IsNew => Value::Bool(record.is_new),
+            Self::PrimaryType => text(record.primary().map(|seen| seen.method.name())),
+            Self::PrimaryValue => text(record.primary().map(|seen| &*seen.value)),
+            Self::Alerts => match record.fired.as_slice() {
+                [] => Value::Absent,
+                fired => Value::Words(fired),
+            },
             Self::Ja4 => subject.newest(Method::Ja4),
             Self::Ja4s => subject.newest(Method::Ja4s),
             Self::Ja4t => subject.newest(Method::Ja4t),
@@ -162,6 +176,11 @@ fn text(text: Option<&str>) -> Value<'_> {
 
 fn number<'a>(number: Option<impl TryInto<i64>>) -> Value<'a> {
     number.map_or(Value::Absent, Value::number)
+}
+
+/// A point in time.
+fn seconds<'a>(time: Time) -> Value<'a> {
+    Value::number(time.0 / 1_000_000_000)
 }
 
 /// One end's text of a pair.

@@ -9,6 +9,10 @@ const TCP: u8 = 6;
 /// default (tcp(7)). A client that sends more talks to somebody whom this sensor does not see.
 const MAX_SYNS: u64 = 8;
 
+/// SYN-ACKs of a server whose client never acknowledges, at most: Linux sends 1 + `tcp_synack_retries` of them, 6 by
+/// default (tcp(7)); and room for two that were sent twice. A server that sends more is being answered.
+const MAX_SYN_ACKS: u64 = 8;
+
 /// Packets of a connection that was opened and reset before it carried anything: three of the opening, the
 /// RST, and room for what was sent twice.
 const MAX_REFUSED: u64 = 8;
@@ -20,6 +24,8 @@ pub enum Handshake {
     None,
     /// TCP: the server sent nothing, and the client no more than SYNs.
     SynOnly,
+    /// TCP: the server answered the client's SYN, and the client never acknowledged that.
+    HalfOpen,
     /// A ClientHello, over TCP, UDP or QUIC, that no ServerHello answered; or a TCP connection reset before
     /// it carried anything.
     Failed,
@@ -30,7 +36,8 @@ pub enum Handshake {
 impl Handshake {
     /// How far the handshake came of a connection that has ended.
     ///
-    /// A sensor that sees one direction alone takes every handshake for failed.
+    /// A sensor that sees one direction alone takes every handshake for failed. None is half open there: that takes
+    /// the SYN of one end, and packets of the other.
     #[must_use]
     pub fn of(record: &Record) -> Self {
         let Some(ended) = record.ended else {
@@ -48,10 +55,14 @@ impl Handshake {
             return Self::None;
         }
         let silent = record.protocol().is_none();
+        let seen = |method| record.history.iter().any(|seen| seen.method == method);
+        // The client's acknowledgment would have given its latency.
+        let never_acknowledged = || seen(Method::Ja4t) && !seen(Method::Ja4l) && record.latency.client.is_none();
         match (client, server) {
             (1..=MAX_SYNS, 0) if silent => Self::SynOnly,
             (0, _) | (_, 0) => Self::None,
             _ if silent && ended == Ended::Rst && client.saturating_add(server) <= MAX_REFUSED => Self::Failed,
+            (1..=MAX_SYNS, 1..=MAX_SYN_ACKS) if silent && ended != Ended::Fin && never_acknowledged() => Self::HalfOpen,
             _ => Self::Done,
         }
     }
@@ -62,6 +73,7 @@ impl Handshake {
         match self {
             Self::None => "none",
             Self::SynOnly => "syn_only",
+            Self::HalfOpen => "half_open",
             Self::Failed => "failed",
             Self::Done => "done",
         }
@@ -82,11 +94,15 @@ mod tests {
 
     fn with_hello(mut record: Record, cipher: Option<u16>) -> Handshake {
         record.attributes.tls = Some(Shared::new(Tls { cipher, ..Tls::default() }));
+        Handshake::of(&with(Method::Ja4, record))
+    }
+
+    fn with(method: Method, mut record: Record) -> Record {
         record.history.push(Seen {
-            method: Method::Ja4,
+            method,
             side: Side::Client,
             count: 1,
-            value: "t13".into(),
+            value: "x".into(),
             raw: None,
             time: Time(0),
             packet: None,
@@ -94,7 +110,7 @@ mod tests {
             label: None,
             known_bad: None,
         });
-        Handshake::of(&record)
+        record
     }
 
     #[test]
@@ -118,6 +134,24 @@ mod tests {
         assert_eq!(Handshake::of(&request), Handshake::Done, "it was reset after a request");
         let going_on = Record { ended: None, ..ended(Ended::Rst, [1, 1]) };
         assert_eq!(Handshake::of(&going_on), Handshake::None);
+    }
+
+    #[test]
+    fn a_syn_whose_answer_nobody_acknowledges_leaves_it_half_open() {
+        let of = |how, packets| Handshake::of(&with(Method::Ja4t, ended(how, packets)));
+        assert_eq!(of(Ended::Idle, [1, 1]), Handshake::HalfOpen);
+        assert_eq!(of(Ended::Evicted, [1, 6]), Handshake::HalfOpen, "the server tries again and again");
+        assert_eq!(of(Ended::Open, [7, 7]), Handshake::HalfOpen, "both do");
+        assert_eq!(of(Ended::Idle, [1, 0]), Handshake::SynOnly);
+        assert_eq!(of(Ended::Rst, [2, 1]), Handshake::Failed, "a port scan takes the SYN back");
+        assert_eq!(of(Ended::Idle, [1, 9]), Handshake::Done, "the server talks");
+        assert_eq!(of(Ended::Idle, [9, 1]), Handshake::Done, "the client does");
+        assert_eq!(of(Ended::Idle, [0, 1]), Handshake::None, "the server's direction alone");
+        assert_eq!(of(Ended::Idle, [0, 0]), Handshake::None, "nothing is counted");
+        // Met after its SYN; and with an acknowledgment.
+        assert_eq!(Handshake::of(&ended(Ended::Idle, [1, 1])), Handshake::Done);
+        let acknowledged = with(Method::Ja4l, with(Method::Ja4t, ended(Ended::Idle, [2, 1])));
+        assert_eq!(Handshake::of(&acknowledged), Handshake::Done);
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub use handshake::Handshake;
 pub use value::Value;
 
 use crate::document::suggestion;
-use crate::event::{Ended, Method};
+use crate::event::{Attributes, Ended, Method};
 
 /// What values a field has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ const PAYLOAD: Known = Known::With(
 );
 
 const PROTOCOLS: Kind = Kind::Word(&["tcp", "udp", "other"]);
-const APPLICATIONS: Kind = Kind::Word(&["tls", "quic", "http", "ssh", "dhcp"]);
+const APPLICATIONS: Kind = Kind::Word(&Attributes::PROTOCOLS);
 const ENDS: Kind = Kind::Word(&{
     let mut names = [""; Ended::ALL.len()];
     let mut at = 0;
@@ -108,7 +108,7 @@ const METHODS: Kind = Kind::Word(&{
     }
     names
 });
-const HANDSHAKES: Kind = Kind::Word(&["none", "syn_only", "failed", "done"]);
+const HANDSHAKES: Kind = Kind::Word(&["none", "syn_only", "half_open", "failed", "done"]);
 const SESSIONS: Kind = Kind::Word(&["interactive", "reverse", "download", "upload"]);
 const SIDES: Kind = Kind::Word(&["client", "server"]);
 
@@ -191,6 +191,8 @@ fields! {
     PktsToclient "pkts_toclient" Kind::Number, Known::End, "Packets that the server sent.";
     BytesToserver "bytes_toserver" Kind::Number, Known::End, "Bytes on the wire that the client sent.";
     BytesToclient "bytes_toclient" Kind::Number, Known::End, "Bytes on the wire that the server sent.";
+    Start "start" Kind::Number, Known::End, "Time of the first packet, seconds since 1970.";
+    End "end" Kind::Number, Known::End, "Time of the last packet, seconds since 1970.";
     Duration "duration" Kind::Duration, Known::End, "From the first packet to the last.";
     State "state" ENDS, Known::End, "How the connection ended.";
     Handshake "handshake" HANDSHAKES, Known::End, "How far its handshake came.";
@@ -198,12 +200,15 @@ fields! {
     ServerLatency "server_latency_us" Kind::Number, Known::End, "Latency of the server, microseconds.";
     ClientAppLatency "client_app_latency_us" Kind::Number, Known::End, "Latency of the client with its application, microseconds.";
     ServerAppLatency "server_app_latency_us" Kind::Number, Known::End, "Latency of the server with its application, microseconds.";
-    ClientHops "client_hops" Kind::Number, Known::With(bit(Method::Ja4l)), "Hops to the client.";
+    ClientHops "client_hops" Kind::Number, Known::With(bit(Method::Ja4t) | bit(Method::Ja4l)), "Hops to the client.";
     ServerHops "server_hops" Kind::Number, Known::With(bit(Method::Ja4ls)), "Hops to the server.";
     Mss "mss" Kind::Number, SYN, "MSS of the client's SYN, bytes.";
-    Tunnel "tunnel" Kind::Text, SYN, "What the path does, told by the MSS: \"wireguard\".";
+    Path "path" Kind::Text, SYN, "What path the MSS tells of: \"ethernet\", \"jumbo\", \"loopback\", or a tunnel.";
+    PathConfidence "path_confidence" Kind::Number, SYN, "How sure that is, 0 to 100.";
+    PathMtu "path_mtu" Kind::Number, SYN, "Bytes of an IP packet on the path, whatever it is.";
+    Tunnel "tunnel" Kind::Text, SYN, "The tunnel on the path, told by the MSS: \"wireguard\".";
     TunnelConfidence "tunnel_confidence" Kind::Number, SYN, "How sure that is, 0 to 100.";
-    TunnelMtu "tunnel_mtu" Kind::Number, SYN, "Bytes of an IP packet on the path.";
+    TunnelMtu "tunnel_mtu" Kind::Number, SYN, "Bytes of an IP packet in the tunnel.";
     Os "os" Kind::Text, SYN, "Operating system of the client, as its SYN hints.";
     App "app" Kind::Text, Known::End, "Application: of the fingerprint, else of the connection.";
     AppSource "app_source" Kind::Text, Known::End, "Which database named it.";
@@ -213,7 +218,11 @@ fields! {
     KnownBadPattern "known_bad_pattern" Kind::Text, Known::End, "The pattern that says so.";
     KnownBadCategory "known_bad_category" Kind::Text, Known::End, "Category such as \"c2\".";
     KnownBadConfidence "known_bad_confidence" Kind::Number, Known::End, "How sure it is, 0 to 100.";
+    KnownBadNote "known_bad_note" Kind::Text, Known::End, "What it is, and what else has the value.";
     IsNew "is_new" Kind::Bool, Known::End, "One of the connection's values was never seen before.";
+    PrimaryType "primary_type" METHODS, Known::End, "Method of the fingerprint that says most about the client.";
+    PrimaryValue "primary_value" Kind::Text, Known::End, "The value of that fingerprint.";
+    Alerts "alerts" Kind::Text, Known::End, "Descriptions of what has fired on the connection: a condition holds if it does for one.";
     Ja4 "ja4" Kind::Text, HELLO, "The newest JA4 of the connection.";
     Ja4s "ja4s" Kind::Text, SERVER, "The newest JA4S of the connection.";
     Ja4t "ja4t" Kind::Text, SYN, "The newest JA4T of the connection.";

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What a field holds of one connection or fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub enum Value<'a> {
     Text(&'a str),
     /// Texts, at least one.
     Texts(&'a [String]),
+    /// Texts of this program's own, at least one.
+    Words(&'a [Arc<str>]),
 }
 
 impl Value<'_> {
@@ -46,6 +49,7 @@ impl Hash for Value<'_> {
             Self::Bool(value) => state.write_u8(u8::from(*value)),
             Self::Text(text) => text.hash(state),
             Self::Texts(texts) => texts.hash(state),
+            Self::Words(texts) => texts.hash(state),
         }
     }
 }
@@ -62,13 +66,16 @@ impl fmt::Display for Value<'_> {
             Self::Tags([outer, inner]) => write!(f, "{outer},{inner}"),
             Self::Bool(value) => value.fmt(f),
             Self::Text(text) => f.write_str(text),
-            Self::Texts(texts) => {
-                for (place, text) in texts.iter().enumerate() {
-                    let comma = if place > 0 { "," } else { "" };
-                    write!(f, "{comma}{text}")?;
-                }
-                Ok(())
-            }
+            Self::Texts(texts) => list(texts, f),
+            Self::Words(texts) => list(texts, f),
         }
     }
+}
+
+fn list(texts: &[impl fmt::Display], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (place, text) in texts.iter().enumerate() {
+        let comma = if place > 0 { "," } else { "" };
+        write!(f, "{comma}{text}")?;
+    }
+    Ok(())
 }

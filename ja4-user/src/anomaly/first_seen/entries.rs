@@ -182,6 +182,20 @@ impl Entries {
         }
     }
 
+    /// The row of an entry that was made just now.
+    pub(super) fn drain_one(&mut self, key: KeyRef<'_>) -> Option<Row> {
+        let Self { held, dirty, .. } = self;
+        let row = held.peek(&key, |held| key.is(held)).map(|(held, entry)| row(held, entry));
+        // One that was dirty before it was forgotten stands further ahead in the queue, and stays there.
+        if dirty.back().is_some_and(|last| key.is(last))
+            && let Some(entry) = held.peek_mut(&key, |held| key.is(held))
+        {
+            entry.dirty = false;
+            dirty.pop_back();
+        }
+        row
+    }
+
     /// The text that an entry holds.
     pub(super) fn text(&self, key: KeyRef<'_>) -> Option<Arc<str>> {
         self.held.peek(&key, |held| key.is(held)).map(|(held, _)| Arc::clone(&held.value))

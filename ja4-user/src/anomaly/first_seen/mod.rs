@@ -93,6 +93,10 @@ pub struct Sighting {
     pub first_for_host: bool,
     /// The learning period lasts.
     pub learning: bool,
+    /// The value has an entry of the network that it did not have before, learning or not.
+    pub entered: bool,
+    /// The same of the local host.
+    pub entered_for_host: bool,
     /// When this network saw it first, unless that was while it learned, or was not asked for the method.
     pub new_since: Option<Time>,
 }
@@ -182,6 +186,7 @@ impl FirstSeen {
         if on_network {
             let seen = network.see(shared, now, waiting, || Arc::from(value));
             sighting.first = seen.new && !learning;
+            sighting.entered = seen.new;
             let learned = self.started.is_some_and(|start| seen.first.0.saturating_sub(start.0) < self.learning);
             sighting.new_since = (!learned).then_some(seen.first);
         }
@@ -189,6 +194,7 @@ impl FirstSeen {
             let text = || network.text(shared).unwrap_or_else(|| Arc::from(value));
             let seen = hosts.see(KeyRef { method, host, value }, now, waiting, text);
             sighting.first_for_host = seen.new && !learning;
+            sighting.entered_for_host = seen.new;
         }
         if !self.waiting.is_empty() {
             self.bound_waiting();
@@ -243,6 +249,21 @@ impl FirstSeen {
         self.network.drain(max, &mut rows);
         self.hosts.drain(max, &mut rows);
         rows
+    }
+
+    /// The rows that a sighting has entered just now, to be stored at once: what is lost of them is first seen again.
+    /// [`Self::drain_dirty`] gives them again when they have changed.
+    pub fn drain_entered(
+        &mut self,
+        method: Method,
+        value: &str,
+        host: Option<IpAddr>,
+        sighting: Sighting,
+    ) -> impl Iterator<Item = Row> + use<> {
+        let Self { network, hosts, .. } = self;
+        let shared = sighting.entered.then(|| network.drain_one(KeyRef { method, host: None, value })).flatten();
+        let own = sighting.entered_for_host.then(|| hosts.drain_one(KeyRef { method, host, value })).flatten();
+        shared.into_iter().chain(own)
     }
 
     /// Storage may have lost what it was given: [`Self::drain_dirty`] gives all that is held again.

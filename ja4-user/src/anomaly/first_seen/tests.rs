@@ -73,7 +73,8 @@ fn nothing_is_new_while_the_network_is_learned() {
     let mut seen = first_seen(&settings(60));
     assert_eq!(seen.learning_left(at(1000)), Span::seconds(60));
     let learned = seen.check(Method::Ja4, JA4, host(1), at(1000));
-    assert_eq!(learned, Sighting { learning: true, ..Sighting::default() });
+    let entered = Sighting { entered: true, entered_for_host: true, ..Sighting::default() };
+    assert_eq!(learned, Sighting { learning: true, ..entered });
     assert_eq!(seen.learning_left(at(1015)).to_string(), "45s");
     assert!(!seen.check(Method::Ja4, JA4, host(1), at(1061)).first);
     let late = seen.check(Method::Ja4, "t12i0100_", host(1), at(1060));
@@ -82,6 +83,30 @@ fn nothing_is_new_while_the_network_is_learned() {
     assert_eq!(seen.check(Method::Ja4, "t12i0100_", None, at(1070)).new_since, Some(at(1060)));
     assert_eq!(seen.check(Method::Ja4, JA4, None, at(1070)).new_since, None);
     assert_eq!((seen.started(), seen.learning_left(at(1061))), (Some(at(1000)), Span::default()));
+}
+
+#[test]
+fn what_is_entered_is_given_at_once_and_again_only_when_it_has_changed() {
+    let mut seen = first_seen(&settings(60));
+    let entered = |seen: &mut FirstSeen, second| {
+        let sighting = seen.check(Method::Ja4, JA4, host(1), at(second));
+        seen.drain_entered(Method::Ja4, JA4, host(1), sighting).collect::<Vec<_>>()
+    };
+    // While it learns, too.
+    let rows = entered(&mut seen, 1000);
+    assert_eq!(
+        rows.iter().map(|row| (row.host, row.first, row.count)).collect::<Vec<_>>(),
+        [(None, at(1000), 1), (host(1), at(1000), 1)]
+    );
+    assert_eq!(drain(&mut seen), []);
+    assert_eq!(entered(&mut seen, 1001), []);
+    let changed: Vec<_> = drain(&mut seen).into_iter().map(|row| (row.host, row.last, row.count)).collect();
+    assert_eq!(changed, [(None, at(1001), 2), (host(1), at(1001), 2)]);
+    // Forgotten and seen again, with other rows behind it in the queue.
+    seen.check(Method::Ja4, JA4, None, at(1002));
+    seen.check(Method::Ja4, "another", None, at(1002));
+    assert_eq!(entered(&mut seen, 1200).first().map(|row| row.first), Some(at(1200)));
+    assert_eq!(drain(&mut seen).iter().filter(|row| &*row.value == JA4 && row.host.is_none()).count(), 1);
 }
 
 #[test]

@@ -102,7 +102,7 @@ pub struct Unusual {
 #[derive(Debug)]
 pub struct Profiles {
     settings: Settings,
-    /// What is left in peace; asked before a cooldown begins.
+    /// What is left in peace; asked before a pair is known and a cooldown begins.
     allow: Arc<Allow>,
     locals: Locals,
     /// Ids of sources; the first is this sensor's own.
@@ -174,14 +174,13 @@ impl Profiles {
         if !self.settings.enabled {
             return;
         }
-        let value = &seen.value;
         match seen.method {
             Method::Ja4 => self.host(Pair::HostJa4, record, seen, now, cooldowns, out),
             Method::Ja4t => self.host(Pair::HostJa4t, record, seen, now, cooldowns, out),
             Method::Ja4s => {
                 let client = record.history.iter().rev().find(|client| client.method == Method::Ja4);
                 if let Some(client) = client
-                    && let Some(unusual) = self.observe(Pair::Ja4Ja4s, &client.value, value, now)
+                    && let Some(unusual) = self.see(Pair::Ja4Ja4s, &client.value, record, seen, now)
                 {
                     self.tell(Pair::Ja4Ja4s, unusual, &client.value, record, seen, now, cooldowns, out);
                 }
@@ -190,7 +189,7 @@ impl Profiles {
             Method::Ja4x if seen.count == 1 => {
                 let sni = record.attributes.tls.as_ref().and_then(|tls| tls.sni.as_deref());
                 if let Some(sni) = sni
-                    && let Some(unusual) = self.observe(Pair::SniJa4x, sni, value, now)
+                    && let Some(unusual) = self.see(Pair::SniJa4x, sni, record, seen, now)
                 {
                     self.tell(Pair::SniJa4x, unusual, sni, record, seen, now, cooldowns, out);
                 }
@@ -214,13 +213,27 @@ impl Profiles {
         }
         let mut text = [0; MAX_ADDRESS];
         let text = address(host, &mut text);
-        if let Some(unusual) = self.observe(pair, text, &seen.value, now) {
+        if let Some(unusual) = self.see(pair, text, record, seen, now) {
             self.tell(pair, unusual, text, record, seen, now, cooldowns, out);
         }
     }
 
-    /// Takes note of a pair. `Some`: the anchor was observed often enough, and never with this companion.
-    pub fn observe(&mut self, pair: Pair, anchor: &str, companion: &str, now: Time) -> Option<Unusual> {
+    /// Takes note of a pair that a fingerprint completes, unless the allowlist keeps it back.
+    fn see(&mut self, pair: Pair, anchor: &str, record: &Record, seen: &Seen, now: Time) -> Option<Unusual> {
+        let kept_back = |allow: &Allow| allow.covers(RULE, record, Some((seen.method, &*seen.value)));
+        self.observe(pair, anchor, &seen.value, now, kept_back)
+    }
+
+    /// Takes note of a pair. `Some`: the anchor was observed often enough, and never with this companion. Of one that
+    /// `kept_back` leaves in peace no note is taken: it is as unusual for everybody else.
+    pub fn observe(
+        &mut self,
+        pair: Pair,
+        anchor: &str,
+        companion: &str,
+        now: Time,
+        kept_back: impl FnOnce(&Allow) -> bool,
+    ) -> Option<Unusual> {
         let key = KeyRef { pair, anchor };
         let Some((held, known)) = self.anchors.find_mut(&key, |held| key.is(held)) else {
             let key = Key { pair, anchor: anchor.into() };
@@ -240,6 +253,11 @@ impl Profiles {
             return None;
         }
         let unusual = Unusual { observations: known.observations, companions: known.companions.len() };
+        let told = unusual.observations >= self.settings.observations;
+        self.stats.unusual += u64::from(told);
+        if told && kept_back(&self.allow) {
+            return None;
+        }
         if known.companions.len() >= self.settings.max_companions.max(1) {
             let rows = known.evict(held, &self.sources);
             wait(&mut self.waiting, &mut self.stats, rows);
@@ -248,8 +266,6 @@ impl Profiles {
         }
         known.add(companion, now);
         self.stats.companions += 1;
-        let told = unusual.observations >= self.settings.observations;
-        self.stats.unusual += u64::from(told);
         told.then_some(unusual)
     }
 
@@ -265,9 +281,6 @@ impl Profiles {
         cooldowns: &mut Cooldowns,
         out: &mut Vec<Alert>,
     ) {
-        if self.allow.covers(RULE, record, Some((seen.method, &seen.value))) {
-            return;
-        }
         let Some(suppressed) = cooldowns.check(RULE, &(pair, anchor), now, self.settings.cooldown.0) else {
             return;
         };

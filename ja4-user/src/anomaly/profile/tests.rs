@@ -33,15 +33,31 @@ fn drain(profiles: &mut Profiles) -> Vec<Row> {
 #[test]
 fn a_companion_is_unusual_from_fifty_observations_on() {
     let mut profiles = profiles("a");
-    let mut observe = |companion: &str| profiles.observe(Pair::HostJa4, "10.0.0.1", companion, at(1));
+    let mut observe = |companion: &str| profiles.observe(Pair::HostJa4, "10.0.0.1", companion, at(1), |_| false);
     for number in 0..49 {
         assert_eq!(observe(if number % 2 == 0 { "chrome" } else { "curl" }), None);
     }
     assert_eq!(observe("young"), None); // 49 before it
     assert_eq!(observe("odd"), Some(Unusual { observations: 50, companions: 3 }));
     assert_eq!(observe("odd"), None);
-    assert_eq!(profiles.observe(Pair::HostJa4t, "10.0.0.1", "odd", at(1)), None); // another kind of pair
+    assert_eq!(profiles.observe(Pair::HostJa4t, "10.0.0.1", "odd", at(1), |_| false), None); // another kind of pair
     assert_eq!(profiles.stats().unusual, 1);
+}
+
+#[test]
+fn a_pair_left_in_peace_is_as_unusual_for_everybody_else() {
+    let allow = Allow::parse(std::path::Path::new("a.toml"), "[[network]]\ncidr = \"10.0.0.9\"").unwrap();
+    let mut profiles = Profiles::new(&Settings::default(), Locals::default(), "a".into(), Arc::new(allow));
+    let (mut cooldowns, mut out) = (Cooldowns::default(), Vec::new());
+    let mut show = |client, value| {
+        let mut record = record(client, "198.51.100.1");
+        record.history.push(seen(Method::Ja4, "client", 1));
+        profiles.fingerprint(&record, &seen(Method::Ja4s, value, 1), at(1), &mut cooldowns, &mut out);
+        out.len()
+    };
+    assert_eq!((0..50).map(|_| show("10.0.0.1", "usual")).last(), Some(0));
+    assert_eq!([show("10.0.0.9", "odd"), show("10.0.0.9", "odd"), show("10.0.0.1", "odd")], [0, 0, 1]);
+    assert_eq!((profiles.stats().unusual, profiles.allow.suppressed()), (3, 2));
 }
 
 #[test]
@@ -94,8 +110,8 @@ fn pairs_come_from_what_a_connection_shows() {
 fn seeding_twice_changes_nothing() {
     let (mut one, mut two) = (profiles("one"), profiles("two"));
     for number in 0..60 {
-        one.observe(Pair::SniJa4x, "example.org", if number < 40 { "x" } else { "y" }, at(number));
-        two.observe(Pair::SniJa4x, "example.org", "x", at(100 + number));
+        one.observe(Pair::SniJa4x, "example.org", if number < 40 { "x" } else { "y" }, at(number), |_| false);
+        two.observe(Pair::SniJa4x, "example.org", "x", at(100 + number), |_| false);
     }
     drain(&mut two);
     two.seed(one.rows());
@@ -107,7 +123,8 @@ fn seeding_twice_changes_nothing() {
     assert_eq!(sorted(two.rows()), seeded);
     assert_eq!(sorted(one.rows()), seeded);
     assert_eq!(drain(&mut two), []);
-    let Some(Unusual { observations, companions }) = two.observe(Pair::SniJa4x, "example.org", "z", at(300)) else {
+    let Some(Unusual { observations, companions }) = two.observe(Pair::SniJa4x, "example.org", "z", at(300), |_| false)
+    else {
         panic!("a new companion of an anchor with 120 observations")
     };
     assert_eq!((observations, companions), (120, 2));
@@ -117,14 +134,14 @@ fn seeding_twice_changes_nothing() {
 fn a_restart_goes_on_where_it_was() {
     let mut before = profiles("a");
     for second in 0..50 {
-        before.observe(Pair::HostJa4, "10.0.0.1", "usual", at(second));
+        before.observe(Pair::HostJa4, "10.0.0.1", "usual", at(second), |_| false);
     }
     let rows = drain(&mut before);
     let mut after = profiles("a");
     after.load(rows.clone());
     assert_eq!(drain(&mut after), []);
-    assert!(after.observe(Pair::HostJa4, "10.0.0.1", "odd", at(100)).is_some());
-    after.observe(Pair::HostJa4, "10.0.0.1", "usual", at(101));
+    assert!(after.observe(Pair::HostJa4, "10.0.0.1", "odd", at(100), |_| false).is_some());
+    after.observe(Pair::HostJa4, "10.0.0.1", "usual", at(101), |_| false);
     let rows = sorted(drain(&mut after));
     let counts: Vec<_> = rows.iter().map(|row| (&*row.companion, row.count, row.first, row.last)).collect();
     assert_eq!(counts, [("odd", 1, at(100), at(100)), ("usual", 51, at(0), at(101))]);
@@ -135,21 +152,21 @@ fn anchors_and_companions_are_bounded_and_what_goes_is_stored() {
     let settings = Settings { max_anchors: 10, max_companions: 4, ..Settings::default() };
     let mut profiles = Profiles::new(&settings, Locals::default(), "a".into(), Arc::default());
     for number in 0..100 {
-        profiles.observe(Pair::HostJa4, "10.0.0.1", "usual", at(number));
-        profiles.observe(Pair::HostJa4, "10.0.0.1", &format!("random {number}"), at(number));
-        profiles.observe(Pair::HostJa4, &format!("10.0.1.{number}"), "usual", at(number));
+        profiles.observe(Pair::HostJa4, "10.0.0.1", "usual", at(number), |_| false);
+        profiles.observe(Pair::HostJa4, "10.0.0.1", &format!("random {number}"), at(number), |_| false);
+        profiles.observe(Pair::HostJa4, &format!("10.0.1.{number}"), "usual", at(number), |_| false);
     }
     let stats = profiles.stats();
     assert_eq!((stats.anchors, stats.companions), (10, 4 + 9));
     assert_eq!((stats.evicted_anchors, stats.evicted_companions), (91, 97));
-    assert_eq!(profiles.observe(Pair::HostJa4, "10.0.0.1", "usual", at(200)), None); // what is usual stays
+    assert_eq!(profiles.observe(Pair::HostJa4, "10.0.0.1", "usual", at(200), |_| false), None); // what is usual stays
     assert_eq!(drain(&mut profiles).len(), 1 + 100 + 100);
 }
 
 #[test]
 fn profiles_are_exported_as_lines_that_are_read_again() {
     let mut profiles = profiles("a");
-    profiles.observe(Pair::SniJa4x, "a\"b\n", "x", at(7));
+    profiles.observe(Pair::SniJa4x, "a\"b\n", "x", at(7), |_| false);
     let mut lines = Vec::new();
     assert_eq!(export(profiles.rows(), &mut lines).unwrap(), 1);
     assert_eq!(
@@ -191,7 +208,7 @@ proptest! {
         often.seed(rows.iter().rev().cloned());
         prop_assert_eq!(sorted(once.rows()), sorted(often.rows()));
         let total: u64 = once.rows().map(|row| row.count).sum();
-        once.observe(Pair::HostJa4, "10.0.0.1", "0", at(1));
+        once.observe(Pair::HostJa4, "10.0.0.1", "0", at(1), |_| false);
         prop_assert_eq!(once.rows().map(|row| row.count).sum::<u64>(), total + 1);
     }
 }

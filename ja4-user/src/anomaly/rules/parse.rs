@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::definition::{Definition, Measure, Mode, On, Threshold};
 use super::{Condition, Literal, Op};
 use crate::anomaly::field::{Field, Kind, Known};
+use crate::anomaly::settings::{COOLDOWN, WINDOW};
 use crate::document::{Document, Issue, suggestion, type_name};
 use crate::engine::alert::Severity;
 use crate::units::Span;
@@ -29,10 +30,6 @@ const MAX_GROUP_BY: usize = 4;
 const MAX_VALUES: usize = 4_096;
 /// Bytes that a compiled regular expression may take; what takes more is slow too.
 const REGEX_BYTES: usize = 256 * 1024;
-/// A window, and how long a group may be quiet.
-const WINDOW: (Span, Span) = (Span::milliseconds(1), Span::seconds(7 * 86_400));
-/// Without any quiet time, every event above the threshold would be an alert.
-const COOLDOWN: (Span, Span) = (Span::seconds(1), WINDOW.1);
 
 /// A rule of a file, and where it stands. It is absent where something is wrong with it.
 pub(super) struct Parsed {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Runs;
 use crate::engine::alert::Alert;
 use crate::event::{FlowIdentity, Time};
+use crate::lookup::path::Path;
 use crate::sink::clock::Clock;
 use crate::sink::escape;
 use crate::storage::reader::{App, Bad, StoredConnection, StoredFingerprint};
@@ -206,6 +207,13 @@ pub(super) fn connection(
             hops.number("client", client).number("server", server);
         });
         line.number("mss", of.mss);
+        if let Some(mss) = of.mss.and_then(|mss| u16::try_from(mss).ok()) {
+            let path = Path::of(mss, of.flow.client.0.is_ipv6());
+            line.object("path", |of| {
+                of.text("name", path.name).number("confidence", path.name.map(|_| path.confidence));
+                of.number("mtu", Some(path.mtu));
+            });
+        }
         if let Some((name, confidence, mtu)) = &of.tunnel {
             line.object("tunnel", |of| {
                 of.text("name", Some(name)).number("confidence", *confidence).number("mtu", *mtu);

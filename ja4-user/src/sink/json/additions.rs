@@ -31,6 +31,13 @@ pub(in super::super) fn connection(record: &Record, out: &mut Vec<u8>) {
         count(br#""server":"#, server, out);
     });
     count(br#""mss":"#, record.mss, out);
+    if let Some(path) = record.path() {
+        object(br#""path":{"#, out, |out| {
+            text(br#""name":""#, path.name, out);
+            count(br#""confidence":"#, path.name.map(|_| path.confidence), out);
+            count(br#""mtu":"#, Some(path.mtu), out);
+        });
+    }
     if let Some(Tunnel { name, confidence, mtu }) = record.tunnel {
         object(br#""tunnel":{"#, out, |out| {
             text(br#""name":""#, Some(name), out);

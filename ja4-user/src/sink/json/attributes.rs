@@ -6,28 +6,8 @@
 use super::super::address::nibble;
 use super::super::clock::date_time;
 use super::super::quic_version::quic_version;
-use super::{UDP, number, string};
+use super::{number, string};
 use crate::event::{Attributes, Certificate, Dhcp, Http, Latency, Quic, Ssh, Tls};
-
-/// The protocol by Suricata's name, and `dtls`, for which it has none.
-///
-/// Of several the one inside: QUIC carries TLS, and what comes after a CONNECT is not HTTP.
-#[inline]
-pub(super) fn app_proto(proto: u8, known: &Attributes) -> Option<&'static str> {
-    if known.quic.is_some() {
-        return Some("quic");
-    }
-    if known.tls.is_some() {
-        return Some(if proto == UDP { "dtls" } else { "tls" });
-    }
-    if known.ssh.is_some() {
-        return Some("ssh");
-    }
-    if let Some(http) = &known.http {
-        return Some(if http.version == Some("HTTP/2") { "http2" } else { "http" });
-    }
-    known.dhcp.as_ref().map(|_| "dhcp")
-}
 
 /// The object of each protocol that is known, with a comma behind each.
 #[inline]
@@ -280,23 +260,24 @@ mod tests {
     #[test]
     fn the_protocol_is_the_one_inside() {
         const TCP: u8 = 6;
+        const UDP: u8 = 17;
 
         let mut known = known();
-        assert_eq!(app_proto(UDP, &known), Some("quic"));
+        assert_eq!(known.protocol(UDP), Some("quic"));
         known.quic = None;
-        assert_eq!(app_proto(TCP, &known), Some("tls"));
-        assert_eq!(app_proto(UDP, &known), Some("dtls"));
+        assert_eq!(known.protocol(TCP), Some("tls"));
+        assert_eq!(known.protocol(UDP), Some("dtls"));
         known.tls = None;
-        assert_eq!(app_proto(TCP, &known), Some("ssh"));
+        assert_eq!(known.protocol(TCP), Some("ssh"));
         known.ssh = None;
-        assert_eq!(app_proto(TCP, &known), Some("http"));
+        assert_eq!(known.protocol(TCP), Some("http"));
         known.http.as_mut().unwrap().version = Some("HTTP/2");
-        assert_eq!(app_proto(TCP, &known), Some("http2"));
+        assert_eq!(known.protocol(TCP), Some("http2"));
         known.http.as_mut().unwrap().version = None;
-        assert_eq!(app_proto(TCP, &known), Some("http"));
+        assert_eq!(known.protocol(TCP), Some("http"));
         known.http = None;
-        assert_eq!(app_proto(UDP, &known), Some("dhcp"));
-        assert_eq!(app_proto(TCP, &Attributes::default()), None);
+        assert_eq!(known.protocol(UDP), Some("dhcp"));
+        assert_eq!(Attributes::default().protocol(TCP), None);
     }
 
     #[test]

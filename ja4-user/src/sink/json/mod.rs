@@ -11,7 +11,7 @@ pub(super) use self::additions::{
     connection as add_to_connection, fingerprint as add_to_fingerprint, history as add_history,
 };
 pub(crate) use self::attributes::attributes;
-use self::attributes::{app_proto, certificate, latency};
+use self::attributes::{certificate, latency};
 use super::address::address;
 use super::clock::Clock;
 use super::filter::{ALERT, CONNECTION, FINGERPRINT, STATS};
@@ -158,7 +158,7 @@ impl Json {
             number(packet, out);
         }
         out.extend_from_slice(&self.after_count);
-        if let Some(protocol) = app_proto(flow.proto, known) {
+        if let Some(protocol) = known.protocol(flow.proto) {
             out.extend_from_slice(br#","app_proto":""#);
             out.extend_from_slice(protocol.as_bytes());
             out.push(b'"');

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | to be one | each JA4 has the label of a tool or a library: curl, Python, Go, … |
 //! | Chrome 70, Firefox 63, Safari 14 or newer | each JA4 offers no TLS 1.3 |
-//! | Windows | the TTL, window and options of this very connection are those of Linux or Apple, and the reverse |
+//! | Windows, Linux or Apple | the TTL, window and options of this very connection are those of another of them |
 //!
 //! False positives: a proxy or a gateway that translates addresses, whose clients share one address; a browser whose TLS
 //! goes past the sensor. The operating system is that of a proxy, where one opens the connection.
@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
-use self::claim::{Claim, Class, System, claim, class, system};
+use self::claim::{Claim, Class, claim, class, system};
 use super::settings::UserAgentMismatch as Settings;
 use crate::anomaly::bounded::Bounded;
 use crate::engine::record::Label;
@@ -145,7 +145,7 @@ impl Agents {
         let claimed = agent.claim?.system;
         if let (Some(claimed), Some(os)) = (claimed, os)
             && let Some(hinted) = system(os)
-            && (claimed == System::Windows) != (hinted == System::Windows)
+            && claimed != hinted
         {
             let text = &agent.text;
             return Some(Found(format!("the User-Agent claims {claimed:?}, its TCP handshake hints at {os}: {text}")));

@@ -8,6 +8,7 @@ const CHROME: &str =
 const OLD_CHROME: &str =
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/49.0.1 Safari/537.36";
 const SAFARI: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.5 Mobile/15E148 Safari/604.1";
+const ANDROID: &str = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Mobile Safari/537.36";
 const TLS13: &str = "t13d1516h2_8daaf6152771_e5627efa2ab1";
 const TLS12: &str = "t12d1516h1_8daaf6152771_e5627efa2ab1";
 
@@ -99,8 +100,21 @@ fn the_handshake_knows_the_operating_system() {
         (CHROME, "Cisco IOS"),
         (SAFARI, "Linux/macOS"),
         (OLD_CHROME, "Linux"),
+        (ANDROID, "Linux"),
     ] {
         assert_eq!(host.agent("9.9.9.9", agent, Some(os), 1), None, "{agent} {os}");
+    }
+    for (agent, os, claimed) in [
+        (SAFARI, "Linux", "Apple"),
+        (SAFARI, "Windows", "Apple"),
+        (ANDROID, "macOS or iOS", "Linux"),
+        (OLD_CHROME, "macOS or iOS", "Linux"),
+    ] {
+        let said = host.agent("9.9.9.9", agent, Some(os), 1).unwrap();
+        assert!(
+            said.starts_with(&format!("the User-Agent claims {claimed}, its TCP handshake hints at {os}: ")),
+            "{said}"
+        );
     }
 }
 

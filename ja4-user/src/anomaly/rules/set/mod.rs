@@ -128,7 +128,7 @@ impl RuleSet {
                     .extend(unknown(&self.rules, &change.rule).map(|message| warning(format!("override: {message}"))));
                 continue;
             };
-            if !change.enabled {
+            if change.enabled == Some(false) {
                 self.rules.remove(at);
                 continue;
             }

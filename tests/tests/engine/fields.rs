@@ -1,0 +1,300 @@
+//! Every field of the rule language against what the output says of the same connection.
+
+use std::collections::BTreeSet;
+
+use ja4_user::anomaly::field::{Field, Kind, Known};
+use tests::certificate::{self, Certificate};
+use tests::dhcp;
+use tests::http::{browser_request, response};
+use tests::packets::Envelope;
+use tests::quic::{From, QuicEnds, crypto};
+use tests::udp::UdpConversation;
+
+use super::connections::with_mss;
+use super::*;
+
+const CONFIG: &str = "[first_seen]\nlearning = \"0\"\n[lookup]\nknown_bad = \"bad.toml\"\ndatabases = [\"own.toml\"]\n\
+                      [rules]\nshipped = false\nfiles = [\"rules.toml\"]\n";
+const BAD: &str =
+    "[[pattern]]\ntype = \"ja4t\"\nmatch = \"64240_*\"\ncategory = \"odd\"\nconfidence = 60\nnote = \"mine\"\n";
+
+/// Where the line of a connection has a field's value, if not under the field's own name.
+const PLACES: [(&str, &str); 57] = [
+    ("dst_ip", "/dest_ip"),
+    ("dst_port", "/dest_port"),
+    ("vlan", "/vlan/0"),
+    ("sni", "/tls/sni"),
+    ("alpn", "/tls/alpn/1"),
+    ("alpn_chosen", "/tls/alpn_chosen"),
+    ("tls_version", "/tls/version"),
+    ("cipher", "/tls/cipher"),
+    ("ech", "/tls/ech"),
+    ("cert_subject", "/tls/subject_cn"),
+    ("cert_issuer", "/tls/issuer_cn"),
+    ("cert_not_before", "/tls/notbefore"),
+    ("cert_not_after", "/tls/notafter"),
+    ("cert_san_count", "/tls/san_count"),
+    ("http_method", "/http/http_method"),
+    ("http_host", "/http/hostname"),
+    ("http_user_agent", "/http/http_user_agent"),
+    ("http_version", "/http/protocol"),
+    ("ssh_client_banner", "/ssh/client/software_version"),
+    ("ssh_server_banner", "/ssh/server/software_version"),
+    ("hassh", "/ssh/client/hassh/hash"),
+    ("hassh_server", "/ssh/server/hassh/hash"),
+    ("dhcp_host_name", "/dhcp/hostname"),
+    ("dhcp_vendor_class", "/dhcp/vendor_class_identifier"),
+    ("dhcp_client_mac", "/dhcp/client_mac"),
+    ("quic_version", "/quic/version"),
+    ("pkts_toserver", "/connection/pkts_toserver"),
+    ("pkts_toclient", "/connection/pkts_toclient"),
+    ("bytes_toserver", "/connection/bytes_toserver"),
+    ("bytes_toclient", "/connection/bytes_toclient"),
+    ("start", "/connection/start"),
+    ("end", "/connection/end"),
+    ("state", "/connection/state"),
+    ("client_latency_us", "/latency/client_us"),
+    ("server_latency_us", "/latency/server_us"),
+    ("client_app_latency_us", "/latency/client_application_us"),
+    ("server_app_latency_us", "/latency/server_application_us"),
+    ("client_hops", "/hops/client"),
+    ("server_hops", "/hops/server"),
+    ("path", "/path/name"),
+    ("path_confidence", "/path/confidence"),
+    ("path_mtu", "/path/mtu"),
+    ("tunnel", "/tunnel/name"),
+    ("tunnel_confidence", "/tunnel/confidence"),
+    ("tunnel_mtu", "/tunnel/mtu"),
+    ("app", "/app/name"),
+    ("app_source", "/app/source"),
+    ("app_category", "/app/category"),
+    ("app_confidence", "/app/confidence"),
+    ("known_bad_pattern", "/known_bad/pattern"),
+    ("known_bad_category", "/known_bad/category"),
+    ("known_bad_confidence", "/known_bad/confidence"),
+    ("known_bad_note", "/known_bad/note"),
+    ("primary_type", "/primary/type"),
+    ("primary_value", "/primary/value"),
+    ("alerts", "/alerts/0"),
+    ("community_id", "/community_id"),
+];
+
+/// Not in the line of a connection: a replay has no interfaces, and the last is worked out for rules alone.
+const ELSEWHERE: [&str; 2] = ["iface", "handshake"];
+
+/// Seconds since 1970 of a time as the output writes it, by the day's number in the Gregorian calendar.
+fn seconds(time: &str) -> i64 {
+    let number = |from: usize, to: usize| time[from..to].parse::<i64>().unwrap();
+    let (year, month, day) = (number(0, 4), number(5, 7), number(8, 10));
+    // Years begin in March, so that a leap day is the last.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    86_400 * days + 3600 * number(11, 13) + 60 * number(14, 16) + number(17, 19)
+}
+
+/// What the output says of a field, as a rule writes it.
+fn said(field: Field, line: &Value, events: &[Value]) -> Option<String> {
+    let name = field.name();
+    if Method::named(name) {
+        // The newest value when a rule looks is the first: it looks as soon as there is one.
+        return of_kind(events, name).first().map(|event| event["fingerprint"]["value"].to_string());
+    }
+    match name {
+        "ip_version" => return Some(if line["src_ip"].as_str()?.contains(':') { "6" } else { "4" }.to_owned()),
+        "known_bad" => return Some(line.get("known_bad").is_some().to_string()),
+        "proto" => return Some(line["proto"].to_string().to_lowercase()),
+        "duration" => {
+            let [start, end] = ["start", "end"].map(|name| line["connection"][name].as_str().unwrap().to_owned());
+            let nanoseconds = |time: &str| seconds(time) * 1_000_000_000 + time[20..29].parse::<i64>().unwrap();
+            let milliseconds = (nanoseconds(&end) - nanoseconds(&start)) / 1_000_000;
+            return Some(format!("\"{milliseconds}ms\""));
+        }
+        _ => {}
+    }
+    let own = format!("/{name}");
+    let place = PLACES.iter().find_map(|(of, place)| (*of == name).then_some(*place)).unwrap_or(&own);
+    let value = line.pointer(place)?;
+    Some(match (value.as_str(), field.kind()) {
+        (Some(time), Kind::Number) if time.contains('T') => seconds(time).to_string(),
+        // 0x1301; QUIC's 1.
+        (Some(number), Kind::Number) => number.to_owned(),
+        _ => value.to_string(),
+    })
+}
+
+struct Method;
+
+impl Method {
+    fn named(name: &str) -> bool {
+        ja4_user::event::Method::ALL.iter().any(|method| method.name() == name)
+    }
+}
+
+/// A rule for each field of which something is said, and one that says the opposite. `on` and `more` are the same for
+/// all.
+fn rules(on: &str, more: &str, said: &[(Field, String)]) -> String {
+    let mut rules = String::new();
+    for (field, value) in said {
+        let (yes, no) = match field.name() {
+            // They are given whole, the output has a part.
+            "ssh_client_banner" | "ssh_server_banner" => (format!("op = \"contains\", value = {value}"), None),
+            // Given in milliseconds, and never less.
+            "duration" => (format!("op = \"gte\", value = {value}"), Some(format!("op = \"lt\", value = {value}"))),
+            // A list, one of which is enough: no single value says no.
+            "alerts" | "alpn" => (format!("op = \"eq\", value = {value}"), None),
+            _ => (format!("op = \"eq\", value = {value}"), Some(format!("op = \"ne\", value = {value}"))),
+        };
+        for (answer, condition) in [("yes", Some(yes)), ("no", no)] {
+            let Some(condition) = condition else { continue };
+            rules += &format!(
+                "[[rule]]\nname = \"{answer}_{}\"\ndescription = \"x\"\non = \"{on}\"\nwindow = \"1m\"\n\
+                 where = [{more}{{ field = \"{}\", {condition} }}]\nthreshold = {{ op = \"gte\", value = 1 }}\n",
+                field.name(),
+                field.name(),
+            );
+        }
+    }
+    rules
+}
+
+fn fired(events: &[Value]) -> BTreeSet<String> {
+    let alerts =
+        events::of_type(events, "alert").into_iter().map(|alert| own(alert)["rule"].as_str().unwrap().to_owned());
+    alerts.filter(|name| name.starts_with("yes_") || name.starts_with("no_")).collect()
+}
+
+fn expected(said: &[(Field, String)]) -> BTreeSet<String> {
+    said.iter().map(|(field, _)| format!("yes_{}", field.name())).collect()
+}
+
+/// A site that knows whose [`web_talk`] is.
+fn a_site(rules: &str) -> Site {
+    let web = replay("", web_talk().packets());
+    let value = &of_kind(&web, "ja4h")[0]["fingerprint"]["value"];
+    let own =
+        format!("[[entry]]\ntype = \"ja4h\"\nvalue = {value}\nname = \"Mine\"\ncategory = \"tool\"\nconfidence = 77\n");
+    Site::new(CONFIG).with("bad.toml", BAD).with("own.toml", &own).with("rules.toml", rules)
+}
+
+/// TLS 1.2 with names, protocols and certificates, inside a VLAN, over a tunnel.
+fn tls_talk() -> TcpConversation {
+    let name = b"\x00\x0f\x00\x00\x0cshop.example";
+    let hello = Handmade::new(0x0303, &[0xc02b, 0xc030]).extension(0, name).alpn(&[b"h2", b"http/1.1"]);
+    let hello = hello.extension(0xfe0d, &[0; 8]).client();
+    let chain = [certificate::leaf("shop.example"), certificate::authority()];
+    let chain: Vec<_> = chain.iter().map(Certificate::build).collect();
+    let body = certificate::message(&chain.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    let message = [&[11][..], &(body.len() as u32).to_be_bytes()[1..], &body].concat();
+    let answer = Handmade::new(0x0303, &[0xc030]).alpn(&[b"h2"]).server();
+    let flight = hello::records(&[answer, message, vec![14, 0, 0, 0]].concat(), 16_000);
+    let vlan = Envelope { vlan: vec![100], ..Envelope::default() };
+    let mut talk = talk("10.0.0.1:51234", "192.0.2.1:443", ms(0)).inside(vlan);
+    talk.syn_with(64_240, &with_mss(1380)).wait(ms(30)).syn_ack().wait(ms(1)).client_ack();
+    talk.client(&hello::records(&hello, usize::MAX)).wait(ms(10));
+    for segment in flight.chunks(1200) {
+        talk.server(segment);
+    }
+    // ClientKeyExchange: the client acts.
+    talk.wait(ms(5)).client(&hello::records(&[&[16, 0, 0, 33, 32][..], &[4; 32]].concat(), 16_000)).close();
+    talk
+}
+
+fn web_talk() -> TcpConversation {
+    let mut talk = talk("10.0.0.1:51234", "192.0.2.1:80", ms(0));
+    let request = browser_request("shop.example", "/", &mut SplitMix64::new(3));
+    talk.handshake().client(&request).server(&response(500)).wait(ms(2000)).close();
+    talk
+}
+
+fn ssh_talk() -> TcpConversation {
+    let mut random = SplitMix64::new(4);
+    let mut talk = talk("[2001:db8::1]:51234", "[2001:db8::2]:22", ms(0));
+    talk.handshake().server(tests::ssh::BANNER).client(tests::ssh::BANNER);
+    talk.client(&tests::ssh::kex_init(&mut random)).server(&tests::ssh::kex_init(&mut random));
+    for _ in 0..110 {
+        talk.client(&[0x80; 36]).server(&[0x81; 36]).client_ack();
+    }
+    talk.close();
+    talk
+}
+
+/// What is said of each of these, all together.
+fn said_of_all() -> Vec<(&'static str, Vec<Packet>)> {
+    let mac = [2, 0, 0, 0, 0, 1];
+    let mut lease = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
+    lease.client(&dhcp::client_v4(1, mac));
+    let mut lease6 = UdpConversation::between("[fe80::1]:546", "[ff02::1:2]:547");
+    lease6.client(&dhcp::client_v6(1, mac));
+    let mut quic = UdpConversation::between("10.0.0.1:5000", "192.0.2.1:443");
+    let hello = Shape::Go.client_hello("a.example", &mut SplitMix64::new(1));
+    quic.client(&QuicEnds::new(&[1; 8], &[2; 8]).initial(From::Client, 0, &crypto(0, &hello)));
+    vec![
+        ("tls", tls_talk().packets().to_vec()),
+        ("http", web_talk().packets().to_vec()),
+        ("ssh", ssh_talk().packets().to_vec()),
+        ("dhcp", lease.packets().to_vec()),
+        ("dhcp6", lease6.packets().to_vec()),
+        ("quic", quic.packets().to_vec()),
+    ]
+}
+
+#[test]
+fn rules_over_connections_see_what_their_line_says() {
+    let mut compared = BTreeSet::new();
+    for (what, packets) in said_of_all() {
+        let before = a_site("").replay(&packets, &[]);
+        let [line] = connections(&before)[..] else { panic!("{what}: {before:#?}") };
+        let fields = Field::ALL.iter().filter(|field| field.known() != Known::Fingerprint);
+        let said: Vec<_> = fields.filter_map(|field| Some((*field, said(*field, line, &before)?))).collect();
+        let events = a_site(&rules("connection", "", &said)).replay(&packets, &[]);
+        assert_eq!(fired(&events), expected(&said), "{what}: {said:#?}");
+        compared.extend(said.into_iter().map(|(field, _)| field.name()));
+    }
+    let all = Field::ALL.iter().filter(|field| field.known() != Known::Fingerprint).map(|field| field.name());
+    let never: Vec<_> = all.filter(|name| !compared.contains(name)).collect();
+    assert_eq!(never, ELSEWHERE, "nothing was said of these");
+}
+
+#[test]
+fn rules_over_fingerprints_see_what_their_line_says() {
+    let packets = tls_talk().packets().to_vec();
+    let before = a_site("").replay(&packets, &["--raw"]);
+    let of_leaf = of_kind(&before, "ja4x")[0];
+    let certificate = ["subject_cn", "issuer_cn", "notbefore", "notafter", "san_count"];
+    assert!(certificate.iter().all(|name| of_leaf["tls"][*name] == of_leaf["certificate"][*name]), "{of_leaf:#}");
+    let mut told: Vec<_> = Field::ALL
+        .iter()
+        .filter(|field| field.known() == Known::Fingerprint)
+        .map(|field| {
+            let own = &of_leaf["fingerprint"][field.name()];
+            (*field, if field.name() == "first_seen" { of_leaf["first_seen"].to_string() } else { own.to_string() })
+        })
+        .collect();
+    let of_certificate = Field::ALL.iter().filter(|field| field.name().starts_with("cert_"));
+    told.extend(of_certificate.filter_map(|field| Some((*field, said(*field, of_leaf, &before)?))));
+    assert_eq!(told.len(), 6 + 5, "{told:?}");
+    let leaf = "{ field = \"type\", op = \"eq\", value = \"ja4x\" }, { field = \"count\", op = \"eq\", value = 1 }, ";
+    let events = a_site(&rules("fingerprint", leaf, &told)).replay(&packets, &["--raw"]);
+    assert_eq!(fired(&events), expected(&told), "{told:#?}");
+}
+
+#[test]
+fn a_syn_alone_says_hops_and_system_at_once() {
+    let rule = |name: &str, condition: &str| {
+        format!(
+            "[[rule]]\nname = \"{name}\"\ndescription = \"x\"\non = \"connection\"\nwindow = \"1m\"\n\
+             where = [{{ field = {condition} }}]\nthreshold = {{ op = \"gte\", value = 1 }}\n"
+        )
+    };
+    // Windows sends its options so, but begins with a TTL of 128.
+    let windows = [2, 4, 5, 0xb4, 1, 3, 3, 8, 1, 1, 4, 2];
+    let rules = rule("yes_hops", "\"client_hops\", op = \"eq\", value = 0") + &rule("no_os", "\"os\", op = \"exists\"");
+    let mut first = talk("10.0.0.1:51234", "192.0.2.1:443", ms(0));
+    first.syn_with(64_240, &windows);
+    let events = a_site(&rules).replay(first.packets(), &[]);
+    assert_eq!(fired(&events), BTreeSet::from(["yes_hops".to_owned()]));
+    let line = of_port(&events, 51_234);
+    assert_eq!((&line["hops"]["client"], line.get("os")), (&0.into(), None), "{line:#}");
+    assert_eq!(line["path"], serde_json::json!({ "name": "ethernet", "confidence": 95, "mtu": 1500 }));
+    assert!(line.get("tunnel").is_none());
+}
