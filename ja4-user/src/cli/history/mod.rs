@@ -40,14 +40,23 @@ struct Source {
     #[arg(long, value_name = "FILE")]
     db: PathBuf,
 
-    /// Seconds that the query may take; 0: as long as it wants
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    timeout: u32,
+    /// Seconds that this may take; 0: as long as it wants [default: 30; of an export 0]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u32>,
 }
+
+/// Seconds that somebody who asks waits for an answer.
+const TIMEOUT: u32 = 30;
 
 impl Source {
     fn open(&self) -> Result<Reader, Failure> {
-        let limit = (self.timeout > 0).then(|| Duration::from_secs(self.timeout.into()));
+        self.open_for(TIMEOUT)
+    }
+
+    /// Opens it for what may take so many seconds, unless something else is asked for.
+    fn open_for(&self, seconds: u32) -> Result<Reader, Failure> {
+        let seconds = self.timeout.unwrap_or(seconds);
+        let limit = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
         Reader::open(&self.db, limit).map_err(Failure::run)
     }
 }
