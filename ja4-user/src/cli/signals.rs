@@ -1,6 +1,5 @@
 //! What the process is told from outside.
 
-use std::io;
 use std::process;
 use std::thread;
 
@@ -83,5 +82,5 @@ impl Ends {
 }
 
 fn on(kind: SignalKind) -> anyhow::Result<Signal> {
-    signal(kind).map_err(io::Error::from).context("cannot handle signals")
+    signal(kind).context("cannot handle signals")
 }

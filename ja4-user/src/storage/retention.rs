@@ -86,11 +86,11 @@ impl Keeper {
             values_gone |= step.values > 0;
             let idle = step.connections == 0 && step.alerts == 0;
             self.deleted |= !idle;
-            if idle || !may_go_on(begun.elapsed()) {
+            let given = give_back(database)?;
+            if (idle && !given) || !may_go_on(begun.elapsed()) {
                 break;
             }
         }
-        give_back(database)?;
         Ok(values_gone)
     }
 
@@ -99,13 +99,16 @@ impl Keeper {
     ///
     /// # Errors
     /// As for [`Keeper::work`].
-    pub(super) fn complete(&mut self, database: &mut Connection, now: Time, counters: &Counters) -> rusqlite::Result<()> {
+    pub(super) fn complete(
+        &mut self,
+        database: &mut Connection,
+        now: Time,
+        counters: &Counters,
+    ) -> rusqlite::Result<()> {
         self.work(database, now, counters, |_| true)?;
         while self.deleted || self.swept.is_some() {
             self.work(database, now, counters, |_| true)?;
         }
-        // What the values took may have been what was too much.
-        while give_back(database)? {}
         Ok(())
     }
 
