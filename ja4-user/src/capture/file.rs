@@ -1,6 +1,6 @@
 //! A capture file, read in batches.
 
-use std::{fmt, fs::File, io, io::Read, path::Path, sync::Arc};
+use std::{fmt, fs::File, io, io::Read, os::fd::AsFd, path::Path, sync::Arc};
 
 use super::{
     batch::Batch,
@@ -8,6 +8,7 @@ use super::{
     linktype,
     pcap::{self, Pcap},
     pcapng::{self, Pcapng},
+    stop::{Stop, Stoppable},
     stream::{Compression, Source, Stream},
 };
 
@@ -82,8 +83,19 @@ impl CaptureFile {
     ///
     /// No such file, no permission, a directory.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
+        Self::open_until(path, Stop::default())
+    }
+
+    /// The same; a pipe that has nothing to give ends once `stop` is set.
+    ///
+    /// # Errors
+    ///
+    /// As [`CaptureFile::open`].
+    pub fn open_until(path: &Path, stop: Stop) -> Result<Self, CaptureError> {
         if path == Path::new(STDIN) {
-            return Ok(Self::from_reader("stdin", Box::new(io::stdin())));
+            let stdin = io::stdin().as_fd().try_clone_to_owned();
+            let stdin = stdin.map_err(|error| CaptureError::open("stdin".to_owned(), error))?;
+            return Ok(Self::from_reader("stdin", Box::new(Stoppable::new(stdin.into(), stop))));
         }
         let name = path.display().to_string();
         let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
@@ -94,8 +106,11 @@ impl CaptureFile {
         if metadata.is_dir() {
             return Err(CaptureError::Directory { name });
         }
+        if !metadata.is_file() {
+            return Ok(Self::from_reader(name, Box::new(Stoppable::new(file, stop))));
+        }
         let mut capture = Self::from_reader(name, Box::new(file));
-        capture.size = metadata.is_file().then_some(metadata.len());
+        capture.size = Some(metadata.len());
         Ok(capture)
     }
 

@@ -20,6 +20,7 @@ mod linktype;
 mod order;
 mod pcap;
 mod pcapng;
+mod stop;
 mod stream;
 mod zstd;
 
@@ -27,6 +28,7 @@ pub use self::batch::{Batch, FrameRef};
 pub use self::error::{CaptureError, Damage};
 pub use self::file::{CaptureFile, Progress};
 pub use self::linktype::{LinkError, LinkPayload, LinkType, Start};
+pub use self::stop::Stop;
 pub use self::stream::Compression;
 
 /// The largest captured length a packet may state, in bytes: the largest snapshot length that libpcap itself

@@ -62,7 +62,16 @@ pub(super) fn start(
             );
         }
         let most = KnowledgeBounds::of(&config.first_seen, &loaded.knowledge.profiles);
-        memory = Reader::open(path, None).and_then(|reader| Memory::read(&reader, &most)).map_err(Failure::run)?;
+        memory = match Reader::open(path, None).and_then(|reader| Memory::read(&reader, &most)) {
+            Ok(memory) => memory,
+            Err(_) if writer.unopened.is_some() => Memory::default(),
+            Err(error) => return Err(Failure::run(error)),
+        };
+        // A replay tells at its end what was lost.
+        if let Some(why) = writer.unopened.as_ref().filter(|_| !is_replay) {
+            let why = why.in_words();
+            eprintln!("ja4sensor: warning: {why}; the sensor runs, counts what is lost, and tries again");
+        }
         outlets = outlets.with_storage(handle.clone());
         ways.storage = Some((handle, writer));
     }
@@ -92,6 +101,11 @@ impl Ways {
     /// The sinks of alerts of a live sensor.
     pub(super) fn alerts(&self) -> Option<&Arc<AlertSinks>> {
         self.alerts.as_ref()
+    }
+
+    /// Whether anybody is told beside the reader of standard output.
+    pub(super) const fn tell_others(&self) -> bool {
+        self.storage.is_some() || self.alerts.is_some()
     }
 
     /// The writer of the history, where there is one.

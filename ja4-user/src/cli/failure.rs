@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use super::signals::ENDED;
+
 /// Why the command ended otherwise than well.
 #[derive(Debug)]
 pub struct Failure {
@@ -24,6 +26,11 @@ impl Failure {
     /// A right or a feature of the kernel is missing: exit status 3.
     pub fn system(error: impl Into<anyhow::Error>) -> Self {
         Self { status: 3, error: error.into() }
+    }
+
+    /// Ended by a signal before its work was done: exit status 130.
+    pub fn interrupted(error: impl Into<anyhow::Error>) -> Self {
+        Self { status: ENDED, error: error.into() }
     }
 
     /// The exit status.

@@ -11,6 +11,7 @@ mod output;
 mod replay;
 mod run;
 mod settings;
+mod signals;
 
 use std::process::ExitCode;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, Error, anyhow};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -13,7 +13,8 @@ use super::behind::{self, Situation, Ways};
 use super::failure::Failure;
 use super::output::{self, Output, is_gone};
 use super::settings::Files;
-use crate::capture::{CaptureError, CaptureFile, Progress};
+use super::signals;
+use crate::capture::{CaptureFile, Progress, Stop};
 use crate::config::Opened;
 use crate::engine::Engine;
 use crate::event::Time;
@@ -50,7 +51,7 @@ impl Replay {
     pub(super) fn run(self) -> Result<(), Failure> {
         let Opened { config, loaded, .. } = self.settings.open(|config| self.output.apply(&mut config.output))?;
         let cpus = thread::available_parallelism().map_or(1, usize::from);
-        let options = Options {
+        let mut options = Options {
             threads: self.shards.map_or(cpus, usize::from).min(LANES as usize),
             limits: Limits {
                 connections: self.max_connections as usize,
@@ -61,23 +62,27 @@ impl Replay {
             forms: config.output.forms(),
             format: config.output.format,
             context: Arc::new(config.output.context(Vec::new())),
+            outlives_output: false,
+            stop: Stop::default(),
         };
         let mut failures = Vec::new();
         let mut files = Vec::new();
         for path in &self.files {
-            match CaptureFile::open(path) {
+            match CaptureFile::open_until(path, options.stop.clone()) {
                 Ok(file) => files.push(file),
-                Err(error) => failures.push(error),
+                Err(error) => failures.push(anyhow!(error)),
             }
         }
         if files.is_empty() {
-            return end(failures);
+            return end(failures, Failure::run);
         }
+        signals::stop_at_the_first(options.stop.clone()).map_err(Failure::run)?;
         let names = self.files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         // Each lane has a share of at least one; the engine has room for all that they know together.
         let connections = (self.max_connections as usize).next_multiple_of(LANES as usize);
         let situation = Situation { connections, files: Some(names) };
         let behind = behind::start(&config, loaded, &options.context, situation)?;
+        options.outlives_output = behind.1.tell_others();
         let out = BufWriter::with_capacity(1 << 18, output::stdout().map_err(Failure::run)?);
         let mut bar = None;
         let on_progress = Box::new(|_, progress: Progress| show(&mut bar, progress));
@@ -85,16 +90,22 @@ impl Replay {
         if let Some(bar) = bar {
             bar.finish_and_clear();
         }
-        match replayed {
-            Ok((report, None)) => failures.extend(report.errors),
-            Ok((report, Some(loss))) => {
-                report.errors.into_iter().chain(failures).for_each(tell);
-                return Err(Failure::run(anyhow!(loss)));
+        let (unwritten, stopped) = match replayed {
+            Ok((report, loss)) => {
+                failures.extend(report.errors.into_iter().map(Error::from));
+                failures.extend(loss.map(Error::msg));
+                (report.unwritten, report.stopped)
             }
-            Err(error) if is_gone(&error) => return Ok(()),
-            Err(error) => return Err(Failure::run(anyhow!(error).context("cannot write the output"))),
+            Err(error) => (Some(error), false),
+        };
+        if let Some(error) = unwritten.filter(|error| !is_gone(error)) {
+            failures.push(anyhow!(error).context("cannot write the output"));
         }
-        end(failures)
+        if stopped {
+            failures.push(anyhow!("ended by a signal; what was read until then was told"));
+            return end(failures, Failure::interrupted);
+        }
+        end(failures, Failure::run)
     }
 }
 
@@ -106,7 +117,7 @@ fn replay_to<W: Write + Send>(
     out: W,
     on_progress: Box<dyn FnMut(usize, Progress) + Send + '_>,
 ) -> io::Result<(Report, Option<String>)> {
-    let (mut out, report) = replay(files, options, engine, out, on_progress)?;
+    let (mut out, mut report) = replay(files, options, engine, out, on_progress)?;
     let mut line = Vec::new();
     let (start, end) = report.span.unwrap_or((Time(0), Time(0)));
     let mut stats = Group::default();
@@ -120,22 +131,21 @@ fn replay_to<W: Write + Send>(
     stats.group("capture", capture);
     let loss = ways.finish(&options.context, end, &mut stats);
     Formatter::new(options.format, Arc::clone(&options.context)).stats(end, &stats, &mut line);
-    out.write_all(&line)?;
-    out.flush()?;
+    if report.unwritten.is_none() {
+        report.unwritten = out.write_all(&line).and_then(|()| out.flush()).err();
+    }
     Ok((report, loss))
 }
 
 /// All failures but the last are told as they are; the last is the command's.
-fn end(mut failures: Vec<CaptureError>) -> Result<(), Failure> {
+fn end(mut failures: Vec<Error>, with: fn(Error) -> Failure) -> Result<(), Failure> {
     let Some(last) = failures.pop() else {
         return Ok(());
     };
-    failures.into_iter().for_each(tell);
-    Err(Failure::run(last))
-}
-
-fn tell(failure: CaptureError) {
-    eprintln!("ja4sensor: {:#}", anyhow!(failure));
+    for failure in failures {
+        eprintln!("ja4sensor: {:#}", failure);
+    }
+    Err(with(last))
 }
 
 /// Moves the bar on; there is one where standard error is a terminal and the file is large.

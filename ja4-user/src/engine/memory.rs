@@ -22,7 +22,7 @@ pub struct Memory {
 /// Nothing.
 impl Default for Memory {
     fn default() -> Self {
-        Self { learning_since: None, first_seen: Vec::new(), profiles: Vec::new(), own: "here".into() }
+        Self { learning_since: None, first_seen: Vec::new(), profiles: Vec::new(), own: storage::OWN.into() }
     }
 }
 

@@ -12,7 +12,7 @@ use ja4_common::knobs::Knobs;
 
 use super::lane::{CapturedFrame, destination_of};
 use super::unwrap::{Gathered, Whole};
-use crate::capture::{Batch, CaptureError, CaptureFile, Progress};
+use crate::capture::{Batch, CaptureError, CaptureFile, Progress, Stop};
 use crate::packet::defrag::{DefragLimits, DefragStats, Defragmenter};
 
 /// Batches that the fastest thread may be ahead of the slowest.
@@ -37,6 +37,16 @@ pub(super) struct DealtWhole {
     pub(super) whole: Whole,
 }
 
+/// What became of the files.
+pub(super) struct Read {
+    /// What went wrong with them, in their order.
+    pub(super) errors: Vec<CaptureError>,
+    /// They were not read to their end, as somebody wanted.
+    pub(super) stopped: bool,
+    /// What became of fragments.
+    pub(super) fragments: DefragStats,
+}
+
 /// Called between batches with the file's name and how far it has been read.
 pub(crate) type OnProgress<'a> = Box<dyn FnMut(usize, Progress) + Send + 'a>;
 
@@ -51,6 +61,8 @@ struct State<'a> {
     over: bool,
     errors: Vec<CaptureError>,
     on_progress: OnProgress<'a>,
+    stop: Stop,
+    stopped: bool,
     /// One for all lanes, since a fragment does not tell its flow.
     defragmenter: Defragmenter,
 }
@@ -71,6 +83,7 @@ impl<'a> Batches<'a> {
         lanes: u32,
         knobs: &'a Knobs,
         on_progress: OnProgress<'a>,
+        stop: Stop,
     ) -> Self {
         let state = State {
             files: files.into(),
@@ -82,6 +95,8 @@ impl<'a> Batches<'a> {
             over: false,
             errors: Vec::new(),
             on_progress,
+            stop,
+            stopped: false,
             defragmenter: Defragmenter::new(&DefragLimits::default()),
         };
         Self { state: Mutex::new(state), freed: Condvar::new(), threads, lanes, knobs }
@@ -120,16 +135,16 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// No further batches: the output is gone.
+    /// No further batches: nobody is there to be told.
     pub(super) fn stop(&self) {
         self.lock().over = true;
         self.freed.notify_all();
     }
 
-    /// What went wrong with the files, in their order, and what became of fragments.
-    pub(super) fn into_errors(self) -> (Vec<CaptureError>, DefragStats) {
+    /// What became of the files, and of fragments.
+    pub(super) fn into_read(self) -> Read {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (state.errors, state.defragmenter.stats())
+        Read { errors: state.errors, stopped: state.stopped, fragments: state.defragmenter.stats() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<'a>> {
@@ -141,7 +156,8 @@ impl<'a> Batches<'a> {
     fn read(&self, state: &mut State<'_>) {
         let mut dealt = state.spare.pop().unwrap_or_else(Dealt::new);
         loop {
-            let Some(file) = state.files.front_mut() else {
+            state.stopped |= !state.files.is_empty() && state.stop.is_set();
+            let Some(file) = state.files.front_mut().filter(|_| !state.stopped) else {
                 state.over = true;
                 return;
             };
@@ -149,6 +165,11 @@ impl<'a> Batches<'a> {
             (state.on_progress)(state.current, file.progress());
             match filled {
                 Ok(true) => break,
+                // A pipe may have given no more for that reason.
+                _ if state.stop.is_set() => {
+                    state.stopped = true;
+                    continue;
+                }
                 Ok(false) => {}
                 Err(error) => state.errors.push(error),
             }

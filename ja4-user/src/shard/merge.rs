@@ -58,10 +58,12 @@ struct State<W> {
 pub(super) struct Merge<W> {
     state: Mutex<State<W>>,
     threads: usize,
+    /// The engine goes on where the output cannot be written: there are others whom it tells.
+    outlives_output: bool,
 }
 
 impl<W: Write> Merge<W> {
-    pub(super) fn new(out: W, engine: Engine, threads: usize) -> Self {
+    pub(super) fn new(out: W, engine: Engine, threads: usize, outlives_output: bool) -> Self {
         let state = State {
             out,
             engine,
@@ -71,10 +73,10 @@ impl<W: Write> Merge<W> {
             spare: Vec::new(),
             error: None,
         };
-        Self { state: Mutex::new(state), threads }
+        Self { state: Mutex::new(state), threads, outlives_output }
     }
 
-    /// Takes a thread's lines of a batch and gives it room for the next; false once the output is gone.
+    /// Takes a thread's lines of a batch and gives it room for the next; false once nobody is there to be told.
     pub(super) fn hand_in(&self, batch: usize, lines: &mut Lines) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let state = &mut *state;
@@ -91,24 +93,23 @@ impl<W: Write> Merge<W> {
         while state.batches.front().is_some_and(|batch| batch.len() == self.threads) {
             let mut batch = state.batches.pop_front().unwrap_or_default();
             state.first += 1;
-            if state.error.is_none() {
+            if state.error.is_none() || self.outlives_output {
                 state.finished.clear();
                 finish_in_order(&mut batch, &mut state.engine, &mut state.finished);
                 state.engine.pass_batch(&mut state.finished);
+            }
+            if state.error.is_none() {
                 state.error = state.out.write_all(&state.finished).err();
             }
             state.spare.extend(batch);
         }
-        state.error.is_none()
+        state.error.is_none() || self.outlives_output
     }
 
-    /// The output and the engine, or why the output is gone.
-    pub(super) fn into_output(self) -> io::Result<(W, Engine)> {
+    /// The output, the engine, and why the output cannot be written, if that is so.
+    pub(super) fn into_parts(self) -> (W, Engine, Option<io::Error>) {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        match state.error {
-            Some(error) => Err(error),
-            None => Ok((state.out, state.engine)),
-        }
+        (state.out, state.engine, state.error)
     }
 }
 

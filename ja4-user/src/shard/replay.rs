@@ -12,13 +12,13 @@ use ja4_common::counter::Counters;
 use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
 
-use super::batches::{Batches, Dealt, OnProgress};
+use super::batches::{Batches, Dealt, OnProgress, Read};
 use super::core::{Limits, Now};
 use super::engines::Engines;
 use super::lane::{CapturedFrame, Lane};
 use super::merge::{Lines, Merge, Place};
 use super::stats::CoreStats;
-use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef};
+use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef, Stop};
 use crate::engine::Engine;
 use crate::engine::observe::Observer;
 use crate::engine::stats::Stats;
@@ -48,6 +48,10 @@ pub struct Options {
     pub format: Format,
     /// What all lines share.
     pub context: Arc<Context>,
+    /// The engine has others to tell, so it goes on to the end where the output cannot be written.
+    pub outlives_output: bool,
+    /// Set by whoever wants the replay to end before its files do.
+    pub stop: Stop,
 }
 
 /// What came of it.
@@ -65,13 +69,17 @@ pub struct Report {
     pub span: Option<(Time, Time)>,
     /// What went wrong with the files, in their order.
     pub errors: Vec<CaptureError>,
+    /// The files were not read to their end, as [`Options::stop`] was set.
+    pub stopped: bool,
+    /// Why the output could not be written to its end.
+    pub unwritten: Option<io::Error>,
 }
 
 /// Replays files in their order and writes the lines to `out`.
 ///
 /// # Errors
-/// Where `out` fails. What is wrong with a file stands in the report; what could be read of it was
-/// replayed.
+/// Where `out` fails and nobody else is told. What is wrong with a file stands in the report; what could be
+/// read of it was replayed.
 pub fn replay<W: Write + Send>(
     files: Vec<CaptureFile>,
     options: &Options,
@@ -84,8 +92,8 @@ pub fn replay<W: Write + Send>(
     let mut header = Vec::new();
     Formatter::new(options.format, Arc::clone(&options.context)).header(&mut header);
     out.write_all(&header)?;
-    let batches = Batches::new(files, threads, LANES, &knobs, on_progress);
-    let merge = Merge::new(out, engine, threads);
+    let batches = Batches::new(files, threads, LANES, &knobs, on_progress, options.stop.clone());
+    let merge = Merge::new(out, engine, threads, options.outlives_output);
     let run = |thread: usize| Worker::new(thread, threads, options, &knobs).run(&batches, &merge);
     let shares = if threads == 1 {
         vec![run(0)]
@@ -96,7 +104,7 @@ pub fn replay<W: Write + Send>(
             workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
         })
     };
-    let (errors, fragments) = batches.into_errors();
+    let Read { errors, stopped, fragments } = batches.into_read();
     let mut report = Report {
         counters: Counters::default(),
         stats: CoreStats::default(),
@@ -104,6 +112,8 @@ pub fn replay<W: Write + Send>(
         not_network: 0,
         span: None,
         errors,
+        stopped,
+        unwritten: None,
     };
     report.stats.fragments.add(&fragments);
     for share in shares {
@@ -112,16 +122,18 @@ pub fn replay<W: Write + Send>(
         report.not_network += share.not_network;
         report.span = share.span.or(report.span);
     }
-    let (mut out, mut engine) = merge.into_output()?;
-    let mut written = Ok(());
+    let (mut out, mut engine, mut unwritten) = merge.into_parts();
+    if let Some(error) = unwritten.take_if(|_| !options.outlives_output) {
+        return Err(error);
+    }
     engine.finish(|lines| {
-        if written.is_ok() {
-            written = out.write_all(lines);
+        if unwritten.is_none() {
+            unwritten = out.write_all(lines).err();
         }
         lines.clear();
     });
-    written?;
     report.engine = engine.stats();
+    report.unwritten = unwritten;
     Ok((out, report))
 }
 

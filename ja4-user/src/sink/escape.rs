@@ -38,29 +38,28 @@ fn json_slowly(text: &str, out: &mut Vec<u8>) {
 
 /// Appends text as one CSV field (RFC 4180 section 2), quoted where it has to be.
 ///
-/// Spreadsheets run a field that starts with `=`, `+`, `-` or `@` as a formula, and look behind
-/// leading tabs and line ends for it. Such text gets a `'` in front, which they take for "this is
-/// text". So does text that starts with `'`, so that a reader who takes one leading `'` off always
-/// has the text as it was.
+/// Spreadsheets run a field that starts with `=`, `+`, `-` or `@` as a formula. Such text gets a `'` in front,
+/// which they take for "this is text". So does text that starts with `'`, so that a reader who takes one
+/// leading `'` off always has what stood behind it. What would steer a terminal shows as in a table: a file is
+/// looked at with `less`, too, and a NUL or a line end within a field is more than many readers bear.
 pub(crate) fn csv(text: &str, out: &mut Vec<u8>) {
-    let quoted = text.bytes().any(|byte| matches!(byte, b'"' | b',' | b'\r' | b'\n'));
+    let quoted = text.bytes().any(|byte| matches!(byte, b'"' | b','));
     if quoted {
         out.push(b'"');
     }
     // The last four are the full-width forms, which some spreadsheets fold to the others.
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '\'', '＝', '＋', '－', '＠']) {
+    if text.starts_with(['=', '+', '-', '@', '\'', '＝', '＋', '－', '＠']) {
         out.push(b'\'');
     }
-    if quoted {
-        for byte in text.bytes() {
-            if byte == b'"' {
-                out.push(b'"');
-            }
-            out.push(byte);
+    for character in text.chars() {
+        match character {
+            '"' => out.extend_from_slice(br#""""#),
+            ' '..='~' => out.push(character as u8),
+            _ => show(character, out),
         }
+    }
+    if quoted {
         out.push(b'"');
-    } else {
-        out.extend_from_slice(text.as_bytes());
     }
 }
 
@@ -71,13 +70,17 @@ pub(crate) fn terminal(text: &str, limit: usize, out: &mut Vec<u8>) {
         if place == limit {
             return push('…', out);
         }
-        if steers(character) {
-            for character in character.escape_unicode() {
-                push(character, out);
-            }
-        } else {
+        show(character, out);
+    }
+}
+
+fn show(character: char, out: &mut Vec<u8>) {
+    if steers(character) {
+        for character in character.escape_unicode() {
             push(character, out);
         }
+    } else {
+        push(character, out);
     }
 }
 
@@ -127,9 +130,15 @@ mod tests {
         assert_eq!(escaped(csv, "+1"), "'+1");
         assert_eq!(escaped(csv, "-1"), "'-1");
         assert_eq!(escaped(csv, "@SUM(1,2)"), "\"'@SUM(1,2)\"");
-        assert_eq!(escaped(csv, "\t=1"), "'\t=1");
-        assert_eq!(escaped(csv, "\r=1"), "\"'\r=1\"");
+        assert_eq!(escaped(csv, "\t=1"), r"\u{9}=1");
         assert_eq!(escaped(csv, "'quoted'"), "''quoted'");
+        assert_eq!(escaped(csv, "bücher.de"), "bücher.de");
+    }
+
+    #[test]
+    fn csv_steers_no_terminal_and_has_a_line_a_record() {
+        assert_eq!(escaped(csv, "\u{1b}[2J\0,\u{9b}\u{202e}x"), "\"\\u{1b}[2J\\u{0},\\u{9b}\\u{202e}x\"");
+        assert_eq!(escaped(csv, "one\r\ntwo"), r"one\u{d}\u{a}two");
     }
 
     #[test]
@@ -152,9 +161,10 @@ mod tests {
         }
 
         #[test]
-        fn nothing_steers_through_a_table(text in any::<String>()) {
+        fn nothing_steers_through_a_table_or_csv(text in any::<String>()) {
             let shown = escaped(|text, out| terminal(text, usize::MAX, out), &text);
             prop_assert!(!shown.chars().any(steers));
+            prop_assert!(!escaped(csv, &text).chars().any(steers));
         }
     }
 }

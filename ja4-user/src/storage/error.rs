@@ -1,9 +1,11 @@
 //! Why a database cannot be used.
 
+use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rusqlite::ErrorCode;
 use thiserror::Error;
 
 use super::schema::VERSION;
@@ -56,6 +58,9 @@ pub enum StorageError {
     /// It may not be written to.
     #[error("{} cannot be written to: file or folder is read-only for this user", .0.display())]
     ReadOnly(PathBuf),
+    /// A killed sensor has left its log, and this user cannot take it up.
+    #[error("{} was left open by a sensor that was killed; its owner has to query it once, or a sensor to start with it", .0.display())]
+    LeftOpen(PathBuf),
     /// An older version could not be brought up to this one; the file is as it was.
     #[error("{} could not be brought from schema version {from} to {VERSION}; it is unchanged", path.display())]
     Migrate {
@@ -80,6 +85,42 @@ pub enum StorageError {
     /// The thread cannot be started.
     #[error("the thread of the database cannot be started")]
     Thread(#[source] io::Error),
+}
+
+impl StorageError {
+    /// Whether the same file may be had later, without anybody doing anything about its name: the disk is full, somebody
+    /// has locked it, it is read-only for now.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::ReadOnly(_) => true,
+            Self::Open { source, .. } => !matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory
+            ),
+            Self::Sqlite { source, .. } | Self::Migrate { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(
+                    ErrorCode::DiskFull
+                        | ErrorCode::DatabaseBusy
+                        | ErrorCode::DatabaseLocked
+                        | ErrorCode::CannotOpen
+                        | ErrorCode::ReadOnly
+                        | ErrorCode::SystemIoFailure
+                )
+            ),
+            _ => false,
+        }
+    }
+
+    /// All of it in one line.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self.source() {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
 }
 
 fn holder(pid: Option<u32>) -> String {

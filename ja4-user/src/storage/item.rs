@@ -9,6 +9,9 @@ use crate::engine::alert::Alert;
 use crate::engine::record::{Record, Seen};
 use crate::event::{FlowIdentity, Method, Time};
 
+/// Source of the pairs of a sensor that could not read the id of its database. They are stored under that id.
+pub const OWN: &str = "here";
+
 /// One thing to be stored.
 #[derive(Clone, Debug)]
 pub enum Item {
@@ -25,7 +28,8 @@ pub enum Item {
     Connection(Box<Record>),
     /// A rule has fired.
     Alert(Box<Alert>),
-    /// What is known of a value's first time: takes the place of what was stored of it.
+    /// What is known of a value's first time, beside what was stored of it: the earlier first, the later last time, the
+    /// larger count.
     FirstSeen(FirstSeen),
     /// Values that were last seen before this are known no more.
     FirstSeenAged {
@@ -36,7 +40,7 @@ pub enum Item {
     LearningSince(Time),
     /// What is known beyond this, those seen longest ago first, is known no more.
     KnowledgeBounds(KnowledgeBounds),
-    /// A pair of a behaviour profile: takes the place of what was stored of it.
+    /// A pair of a behaviour profile, likewise.
     Profile(Pair),
     /// The run has ended well. The last item of a run.
     RunEnd(RunEnd),

@@ -331,9 +331,13 @@ fn alert(database: &Connection, row: &Fields<'_, '_>) -> Carried {
         None => None,
     };
     let rule = row.required("rule")?;
+    // Version 1 had no ends in alerts. All connections of a flow have the same two; who is the client may differ.
     let mut insert = database.prepare_cached(
-        "INSERT INTO alert (time, packet, rule, description, severity, grouped, reason, flow, method, value, suppressed)
-         VALUES (?1, ?2, ?3, ?3, ?4, '[]', ?5, ?6, ?7, ?8, 0)",
+        "INSERT INTO alert (time, packet, rule, description, severity, grouped, reason, flow, method, value, suppressed,
+            client, client_port, server, server_port, proto)
+         SELECT ?1, ?2, ?3, ?3, ?4, '[]', ?5, ?6, ?7, ?8, 0, client, client_port, server, server_port, proto
+         FROM (SELECT 1) LEFT JOIN connection ON connection.id = (SELECT id FROM temp.carried
+            WHERE flow = ?6 ORDER BY start <= ?1 AND last >= ?1 DESC, abs(start - ?1) LIMIT 1)",
     )?;
     insert.execute(params![
         row.time("time")?,

@@ -33,6 +33,7 @@ mod events;
 mod live;
 mod lock;
 mod migrate;
+mod opening;
 mod retention;
 mod rows;
 mod status;
@@ -41,7 +42,7 @@ mod values;
 mod whole;
 
 pub use self::error::StorageError;
-pub use self::item::{FirstSeen, Item, KnowledgeBounds, Run, RunEnd};
+pub use self::item::{FirstSeen, Item, KnowledgeBounds, OWN, Run, RunEnd};
 pub use self::reader::{Diff, DiffOptions, Filter, Reader, Window};
 pub use self::schema::Migrated;
 pub use self::status::Status;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
 use super::columns::{EACH, SPAN_LONG, integer};
 use super::status::Counters;
@@ -14,9 +14,6 @@ const STEP: i64 = 256;
 
 /// Values looked at in one step.
 const SWEEP: i64 = 1024;
-
-/// Time for steps after a batch. What is left over waits for the next one.
-const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Free pages that are kept for new rows; the rest goes back to the file system.
 const SPARE_PAGES: i64 = 128;
@@ -64,11 +61,18 @@ impl Keeper {
         Self { limits, shrinking: false, deleted: false, swept: None }
     }
 
-    /// Deletes for a while. True if values were removed, so that nobody may rely on their numbers.
+    /// Deletes for as long as it is let, and there is something to delete. True if values were removed, so that
+    /// nobody may rely on their numbers.
     ///
     /// # Errors
     /// Where SQLite says no; what was deleted before stays deleted.
-    pub(super) fn work(&mut self, database: &mut Connection, now: Time, counters: &Counters) -> rusqlite::Result<bool> {
+    pub(super) fn work(
+        &mut self,
+        database: &mut Connection,
+        now: Time,
+        counters: &Counters,
+        may_go_on: impl Fn(Duration) -> bool,
+    ) -> rusqlite::Result<bool> {
         if self.limits.max_age.is_none() && self.limits.max_bytes.is_none() {
             return Ok(false);
         }
@@ -82,12 +86,30 @@ impl Keeper {
             values_gone |= step.values > 0;
             let idle = step.connections == 0 && step.alerts == 0;
             self.deleted |= !idle;
-            if idle || begun.elapsed() >= PATIENCE {
+            let given = give_back(database)?;
+            if (idle && !given) || !may_go_on(begun.elapsed()) {
                 break;
             }
         }
-        give_back(database)?;
         Ok(values_gone)
+    }
+
+    /// Deletes all that is to go, with the values that nothing refers to any more, and gives all the room back: at the
+    /// end of a run that nobody waits for.
+    ///
+    /// # Errors
+    /// As for [`Keeper::work`].
+    pub(super) fn complete(
+        &mut self,
+        database: &mut Connection,
+        now: Time,
+        counters: &Counters,
+    ) -> rusqlite::Result<()> {
+        self.work(database, now, counters, |_| true)?;
+        while self.deleted || self.swept.is_some() {
+            self.work(database, now, counters, |_| true)?;
+        }
+        Ok(())
     }
 
     /// One small transaction.
@@ -100,15 +122,10 @@ impl Keeper {
         });
         let change = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(cutoff) = cutoff {
-            connections(&change, cutoff, &mut done)?;
-            alerts(&change, cutoff, &mut done)?;
+            expire(&change, cutoff, &mut done)?;
         }
-        if too_large && done.connections == 0 {
-            // Whatever it is that ended first.
-            connections(&change, i64::MAX, &mut done)?;
-            if done.connections == 0 {
-                alerts(&change, i64::MAX, &mut done)?;
-            }
+        if too_large && done.connections == 0 && done.alerts == 0 {
+            expire(&change, i64::MAX, &mut done)?;
         }
         done.values = self.sweep(&change)?;
         change.commit()?;
@@ -155,45 +172,60 @@ impl Keeper {
     }
 }
 
-/// Deletes connections that ended before `cutoff`, those that ended first before others, and their fingerprints.
-fn connections(change: &Transaction<'_>, cutoff: i64, done: &mut Step) -> rusqlite::Result<()> {
-    let mut oldest = Vec::new();
-    let mut select = change
+/// What can go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Old {
+    Connection(i64),
+    Alert(i64),
+}
+
+/// Deletes connections that ended before `cutoff`, with their fingerprints, and alerts from before it: of both
+/// together the oldest first.
+fn expire(change: &Transaction<'_>, cutoff: i64, done: &mut Step) -> rusqlite::Result<()> {
+    let mut oldest: Vec<(i64, Old)> = Vec::new();
+    let mut connections = change
         .prepare_cached("SELECT last, id FROM connection WHERE span = ?1 AND last < ?2 ORDER BY last LIMIT ?3")?;
     for span in 0..=SPAN_LONG {
-        let rows = select.query_map([span, cutoff, STEP], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
-        for row in rows {
+        for row in connections.query_map([span, cutoff, STEP], dated(Old::Connection))? {
             oldest.push(row?);
         }
+    }
+    let mut alerts = change.prepare_cached("SELECT time, id FROM alert WHERE time < ?1 ORDER BY time LIMIT ?2")?;
+    for row in alerts.query_map([cutoff, STEP], dated(Old::Alert))? {
+        oldest.push(row?);
     }
     oldest.sort_unstable();
     let mut fingerprints = change.prepare_cached("DELETE FROM fingerprint WHERE id >= ?1 AND id < ?2")?;
     let mut connection = change.prepare_cached("DELETE FROM connection WHERE id = ?1")?;
-    for (_, id) in oldest.into_iter().take(STEP as usize) {
-        done.fingerprints += fingerprints.execute([id * EACH, (id + 1) * EACH])? as u64;
-        done.connections += connection.execute([id])? as u64;
+    let mut alert = change.prepare_cached("DELETE FROM alert WHERE id = ?1")?;
+    for (_, old) in oldest.into_iter().take(STEP as usize) {
+        match old {
+            Old::Connection(id) => {
+                done.fingerprints += fingerprints.execute([id * EACH, (id + 1) * EACH])? as u64;
+                done.connections += connection.execute([id])? as u64;
+            }
+            Old::Alert(id) => done.alerts += alert.execute([id])? as u64,
+        }
     }
     Ok(())
 }
 
-/// Deletes alerts from before `cutoff`, the oldest first.
-fn alerts(change: &Transaction<'_>, cutoff: i64, done: &mut Step) -> rusqlite::Result<()> {
-    let mut delete = change.prepare_cached(
-        "DELETE FROM alert WHERE id IN (SELECT id FROM alert WHERE time < ?1 ORDER BY time LIMIT ?2)",
-    )?;
-    done.alerts += delete.execute(params![cutoff, STEP])? as u64;
-    Ok(())
+/// Reads a time and a number.
+fn dated(what: fn(i64) -> Old) -> impl Fn(&Row<'_>) -> rusqlite::Result<(i64, Old)> {
+    move |row| Ok((row.get(0)?, what(row.get(1)?)))
 }
 
-/// Gives free pages back to the file system, some at a time.
-fn give_back(database: &Connection) -> rusqlite::Result<()> {
-    if number(database, "freelist_count")? > SPARE_PAGES {
-        let mut vacuum = database.prepare(&format!("PRAGMA incremental_vacuum({VACUUM})"))?;
-        let mut pages = vacuum.query([])?;
-        // A row a page.
-        while pages.next()?.is_some() {}
+/// Gives free pages back to the file system, some at a time. False: there was none to give.
+fn give_back(database: &Connection) -> rusqlite::Result<bool> {
+    let free = number(database, "freelist_count")?;
+    if free <= SPARE_PAGES {
+        return Ok(false);
     }
-    Ok(())
+    let mut vacuum = database.prepare(&format!("PRAGMA incremental_vacuum({VACUUM})"))?;
+    let mut pages = vacuum.query([])?;
+    // A row a page.
+    while pages.next()?.is_some() {}
+    Ok(number(database, "freelist_count")? < free)
 }
 
 fn number(database: &Connection, pragma: &str) -> rusqlite::Result<i64> {

@@ -4,7 +4,7 @@ use rusqlite::{CachedStatement, Connection, params};
 
 use super::columns::{self, EACH, Octets, SPAN_OPEN, integer, method_number};
 use super::events::Events;
-use super::item::{FirstSeen, Item, RunEnd};
+use super::item::{FirstSeen, Item, OWN, RunEnd};
 use super::live::{Connections, Live};
 use super::trim;
 use super::values::{Table, Values};
@@ -36,6 +36,8 @@ pub(super) struct Rows {
     batch: u32,
     /// The newest time that was written.
     newest: Time,
+    /// What the database knows may not be known to who writes.
+    late: bool,
     json: Vec<u8>,
 }
 
@@ -60,8 +62,9 @@ struct Statements<'a> {
 }
 
 impl Rows {
-    /// Rows of a run; connections are numbered from `next` on, and nothing before `newest` is the newest.
-    pub(super) fn new(run: i64, next: i64, newest: Time) -> Self {
+    /// Rows of a run; connections are numbered from `next` on, and nothing before `newest` is the newest. `late`: who
+    /// writes may not know what the database knows.
+    pub(super) fn new(run: i64, next: i64, newest: Time, late: bool) -> Self {
         Self {
             run,
             connections: Connections::from(next),
@@ -70,6 +73,7 @@ impl Rows {
             events: Events::default(),
             batch: 0,
             newest,
+            late,
             json: Vec::new(),
         }
     }
@@ -128,8 +132,8 @@ impl Rows {
                 Item::KnowledgeBounds(bounds) => trim::trim(database, bounds)?,
                 Item::LearningSince(since) => {
                     database
-                        .prepare_cached("UPDATE sensor SET learning_since = ?1")?
-                        .execute([columns::time(*since)])?;
+                        .prepare_cached("UPDATE sensor SET learning_since = ?1 WHERE learning_since IS NULL OR NOT ?2")?
+                        .execute(params![columns::time(*since), self.late])?;
                 }
                 Item::Profile(pair) => {
                     profile(database, pair)?;
@@ -275,8 +279,9 @@ impl Rows {
         let value = self.values.of(values, seen.method, &seen.value)?;
         let host = seen.host.map(Octets::of);
         let mut insert = database.prepare_cached(
-            "INSERT OR REPLACE INTO first_seen (value, host, first, last, count, approved)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO first_seen (value, host, first, last, count, approved) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last),
+                count = max(count, excluded.count), approved = max(approved, excluded.approved)",
         )?;
         insert.execute(params![
             value,
@@ -292,8 +297,10 @@ impl Rows {
 
 fn profile(database: &Connection, row: &Pair) -> rusqlite::Result<()> {
     let mut insert = database.prepare_cached(
-        "INSERT OR REPLACE INTO profile (source, pair, anchor, companion, count, first, last)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO profile (source, pair, anchor, companion, count, first, last)
+         VALUES (iif(?1 = ?8, (SELECT id FROM sensor), ?1), ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT DO UPDATE SET count = max(count, excluded.count), first = min(first, excluded.first),
+            last = max(last, excluded.last)",
     )?;
     insert.execute(params![
         &*row.source,
@@ -303,6 +310,7 @@ fn profile(database: &Connection, row: &Pair) -> rusqlite::Result<()> {
         integer(row.count),
         columns::time(row.first),
         columns::time(row.last),
+        OWN,
     ])?;
     Ok(())
 }

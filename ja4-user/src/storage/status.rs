@@ -106,9 +106,15 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn failed(&self, error: &rusqlite::Error) {
+    /// A transaction has failed.
+    pub(super) fn failed(&self, why: String) {
         self.flush_failures.fetch_add(1, Relaxed);
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        self.fails(why);
+    }
+
+    /// Nothing could be written, if there were anything.
+    pub(super) fn fails(&self, why: String) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
         self.failing.store(true, Relaxed);
     }
 

@@ -3,26 +3,26 @@
 //! Batches come through a bounded queue. What has come within [`Options::flush_after`] is one transaction.
 //! One that fails for want of room, rights or a lock is tried again for as long as the queue has room for
 //! what comes meanwhile; then it is given up and counted. Nothing that was committed is touched by that.
+//! A database that cannot be opened for such a reason is one that fails, and is opened when it can be had.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-use rusqlite::{Connection, ErrorCode, TransactionBehavior, params};
+use rusqlite::ErrorCode;
 
 use super::StorageError;
-use super::columns::{self, EACH, SPAN_LONG, SPAN_OPEN, SPANS};
 use super::item::{Item, Run};
-use super::lock::{self, Lock};
+use super::opening::{Opened, Opening};
 use super::retention::Keeper;
 pub use super::retention::Retention;
-use super::rows::{Rows, Written, json_list};
-use super::schema::{self, Migrated};
+use super::rows::{Rows, Written};
+use super::schema::Migrated;
 use super::status::{Counters, Status};
-use crate::event::{Ended, Time};
+use crate::event::Time;
 
 /// Items of one transaction, some 200 bytes each: enough for its fixed cost to be small.
 const MAX_TRANSACTION: usize = 1 << 16;
@@ -35,6 +35,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// How often a wait looks whether it is still worth it.
 const LOOK: Duration = Duration::from_millis(10);
+
+/// Between two tries to open a database that could not be had.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Time for retention between two batches where senders do not wait. What is left over waits for the next.
+const KEEP: Duration = Duration::from_millis(50);
+
+/// The same where nothing waits to be written.
+const KEEP_IDLE: Duration = Duration::from_secs(1);
 
 /// How often retention works where nothing is written.
 const IDLE: Duration = Duration::from_secs(1);
@@ -152,6 +161,8 @@ pub struct Writer {
     thread: JoinHandle<()>,
     /// What was found in an older file.
     pub migrated: Option<Migrated>,
+    /// Why the database could not be opened yet. It is tried again, and what comes meanwhile waits or is counted as lost.
+    pub unopened: Option<StorageError>,
 }
 
 impl Writer {
@@ -159,33 +170,37 @@ impl Writer {
     /// run, and starts the thread.
     ///
     /// # Errors
-    /// If the file cannot be used, or another process writes to it.
+    /// If the file can never be used, or another ja4sensor writes to it. Whatever may pass (a full disk, somebody's lock,
+    /// rights) is none: [`Writer::unopened`] has it.
     pub fn start(path: &Path, options: Options, run: &Run) -> Result<(Handle, Self), StorageError> {
-        schema::create(path)?;
-        let (lock, mut database, migrated) = lock::open(path, options.cache)?;
-        let failed = |source| schema::explain(path, source);
-        let (next, newest) = recover(&mut database).map_err(failed)?;
-        let run = begin(&database, run).map_err(failed)?;
         let counters = Arc::new(Counters::default());
+        let opening = Opening { path: path.to_owned(), cache: options.cache, run: run.clone() };
+        let (opened, migrated, unopened) = match opening.open(false) {
+            Ok((opened, migrated)) => (Some(opened), migrated, None),
+            Err(error) if error.may_pass() => {
+                counters.fails(error.in_words());
+                (None, None, Some(error))
+            }
+            Err(error) => return Err(error),
+        };
         let stop = Arc::new(AtomicBool::new(false));
         let (sender, queue) = bounded(options.queue.max(1));
         let handle = Handle { sender, counters: Arc::clone(&counters) };
         let at_work = AtWork {
-            path: path.to_owned(),
-            database,
-            rows: Rows::new(run, next, newest),
+            opening,
+            failing: opened.is_none().then(Instant::now),
+            opened,
+            tried: Instant::now(),
             keeper: Keeper::new(options.retention),
             queue,
             options,
             counters,
             stop: Arc::clone(&stop),
             kept: Instant::now(),
-            failing: None,
-            _lock: lock,
         };
         let thread = thread::Builder::new().name("storage".to_owned()).spawn(move || at_work.run());
         let thread = thread.map_err(StorageError::Thread)?;
-        let writer = Self { handle: handle.clone(), stop, thread, migrated };
+        let writer = Self { handle: handle.clone(), stop, thread, migrated, unopened };
         Ok((handle, writer))
     }
 
@@ -200,58 +215,13 @@ impl Writer {
     }
 }
 
-/// Closes what a killed run has left open. The next free number of a connection, and the newest time.
-fn recover(database: &mut Connection) -> rusqlite::Result<(i64, Time)> {
-    let change = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let [minute, hour, day] = SPANS.map(columns::integer);
-    change.execute(
-        "UPDATE connection SET ended = ?2, last = newest, span = iif(newest - start <= ?3, 0,
-            iif(newest - start <= ?4, 1, iif(newest - start <= ?5, 2, ?6)))
-         FROM (SELECT id AS open, max(last, coalesce(
-                (SELECT max(time) FROM fingerprint f WHERE f.id >= connection.id * ?7 AND f.id < (connection.id + 1) * ?7),
-                last)) AS newest
-            FROM connection WHERE span = ?1)
-         WHERE id = open",
-        params![SPAN_OPEN, Ended::Open.name(), minute, hour, day, SPAN_LONG, EACH],
-    )?;
-    let next = change.query_row(
-        "SELECT max(coalesce((SELECT max(id) FROM connection), 0),
-            coalesce((SELECT max(id) / ?1 FROM fingerprint), 0)) + 1",
-        [EACH],
-        |row| row.get(0),
-    )?;
-    let mut newest = 0;
-    for span in 0..=SPAN_LONG {
-        let of_span: Option<i64> =
-            change.query_row("SELECT max(last) FROM connection WHERE span = ?1", [span], |row| row.get(0))?;
-        newest = newest.max(of_span.unwrap_or(0));
-    }
-    change.commit()?;
-    Ok((next, Time(newest.max(0).unsigned_abs())))
-}
-
-/// Notes that a run has begun; its number.
-fn begin(database: &Connection, run: &Run) -> rusqlite::Result<i64> {
-    database.execute(
-        "INSERT INTO sensor_run (started, clean, pid, version, sensor, interfaces, files)
-         VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            columns::time(run.started),
-            std::process::id(),
-            env!("CARGO_PKG_VERSION"),
-            run.sensor,
-            json_list(&run.interfaces),
-            json_list(&run.files),
-        ],
-    )?;
-    Ok(database.last_insert_rowid())
-}
-
 /// The thread's own.
 struct AtWork {
-    path: PathBuf,
-    database: Connection,
-    rows: Rows,
+    opening: Opening,
+    /// `None`: it could not be had yet.
+    opened: Option<Opened>,
+    /// When it was last tried to open.
+    tried: Instant,
     keeper: Keeper,
     queue: Receiver<Message>,
     options: Options,
@@ -261,7 +231,6 @@ struct AtWork {
     kept: Instant,
     /// Since when the database takes nothing.
     failing: Option<Instant>,
-    _lock: Lock,
 }
 
 /// What is one transaction; empty if nothing came for a while.
@@ -290,7 +259,9 @@ impl Gathered {
 impl AtWork {
     fn run(mut self) {
         while let Some(Gathered { batches, marks, .. }) = self.gather() {
-            if !batches.is_empty() {
+            if batches.is_empty() {
+                self.look_again();
+            } else {
                 self.flush(&batches);
             }
             drop(marks);
@@ -298,6 +269,37 @@ impl AtWork {
                 self.keep();
             }
         }
+        if self.options.senders_wait {
+            self.keep_all();
+        }
+    }
+
+    /// Where nothing is to be written: whether the database can be had by now.
+    fn look_again(&mut self) {
+        if self.opened.is_some() {
+            return;
+        }
+        match self.open() {
+            Some(Ok(())) => {
+                self.failing = None;
+                self.counters.works();
+            }
+            Some(Err(error)) => self.counters.fails(error.in_words()),
+            None => {}
+        }
+    }
+
+    /// Opens the database, if it is not open. `None`: it is too soon to try again.
+    fn open(&mut self) -> Option<Result<(), StorageError>> {
+        if self.opened.is_some() {
+            return Some(Ok(()));
+        }
+        if self.tried.elapsed() < AGAIN {
+            return None;
+        }
+        let opened = self.opening.open(true);
+        self.tried = Instant::now();
+        Some(opened.map(|(opened, _)| self.opened = Some(opened)))
     }
 
     /// `None`: nothing will come any more.
@@ -335,17 +337,21 @@ impl AtWork {
     fn flush(&mut self, batches: &[Vec<Item>]) {
         let mut wait = LOOK;
         loop {
-            match self.transact(batches.iter().flatten()) {
-                Ok(()) => {
-                    self.failing = None;
-                    return self.counters.works();
-                }
-                Err(error) => {
-                    self.counters.failed(&error);
-                    if is_of_the_rows(&error) {
-                        return self.one_by_one(batches);
+            match self.open() {
+                Some(Ok(())) => match self.transact(batches.iter().flatten()) {
+                    Ok(()) => {
+                        self.failing = None;
+                        return self.counters.works();
                     }
-                }
+                    Err(error) => {
+                        self.counters.failed(error.to_string());
+                        if is_of_the_rows(&error) {
+                            return self.one_by_one(batches);
+                        }
+                    }
+                },
+                Some(Err(error)) => self.counters.failed(error.in_words()),
+                None => {}
             }
             let since = *self.failing.get_or_insert_with(Instant::now);
             if !self.wait(wait, since) {
@@ -379,7 +385,7 @@ impl AtWork {
     fn one_by_one(&mut self, batches: &[Vec<Item>]) {
         for item in batches.iter().flatten() {
             if let Err(error) = self.transact(std::iter::once(item)) {
-                self.counters.failed(&error);
+                self.counters.failed(error.to_string());
                 self.counters.rows_lost.fetch_add(1, Ordering::Relaxed);
                 self.counters.not_stored(std::iter::once(item));
             }
@@ -387,10 +393,14 @@ impl AtWork {
         self.counters.works();
     }
 
+    /// Writes these, if the database is open.
     fn transact<'a>(&mut self, items: impl Iterator<Item = &'a Item>) -> rusqlite::Result<()> {
-        match self.write(items) {
+        let Some(opened) = &mut self.opened else {
+            return Ok(());
+        };
+        match opened.write(items) {
             Ok(Written { connections, fingerprints, alerts, knowledge }) => {
-                self.rows.committed();
+                opened.rows.committed();
                 let add = |counter: &std::sync::atomic::AtomicU64, more| counter.fetch_add(more, Ordering::Relaxed);
                 add(&self.counters.connections, connections);
                 add(&self.counters.fingerprints, fingerprints);
@@ -400,41 +410,50 @@ impl AtWork {
                 Ok(())
             }
             Err(error) => {
-                self.rows.rolled_back();
+                opened.rows.rolled_back();
                 Err(error)
             }
         }
     }
 
-    /// A transaction that is dropped rolls back.
-    fn write<'a>(&mut self, items: impl Iterator<Item = &'a Item>) -> rusqlite::Result<Written> {
-        let change = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let written = self.rows.write(&change, items)?;
-        change.commit()?;
-        Ok(written)
-    }
-
-    /// Lets retention work for a while.
+    /// Lets retention work for a while. Where senders wait, until nothing is too much: else they would be faster.
     fn keep(&mut self) {
         self.kept = Instant::now();
-        // Who replays a file with times of the future does not make all else old.
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let wall = Time(u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX));
-        let now = self.rows.newest().min(wall);
-        match self.keeper.work(&mut self.database, now, &self.counters) {
+        let Self { opened: Some(opened), keeper, queue, counters, stop, options, .. } = self else {
+            return;
+        };
+        let idle = || queue.is_empty() && !stop.load(Ordering::Acquire);
+        let may_go_on = |worked| options.senders_wait || worked < KEEP || (worked < KEEP_IDLE && idle());
+        match keeper.work(&mut opened.database, now(&opened.rows), counters, may_go_on) {
             Ok(false) => {}
-            Ok(true) => self.rows.forget_values(),
+            Ok(true) => opened.rows.forget_values(),
             Err(error) => {
-                self.rows.forget_values();
-                self.counters.failed(&error);
+                opened.rows.forget_values();
+                counters.failed(error.to_string());
             }
+        }
+    }
+
+    /// Lets retention do all that it has to do.
+    fn keep_all(&mut self) {
+        if let Some(opened) = &mut self.opened
+            && let Err(error) = self.keeper.complete(&mut opened.database, now(&opened.rows), &self.counters)
+        {
+            self.counters.failed(error.to_string());
         }
     }
 }
 
+/// The newest event. Who replays a file with times of the future does not make all else old.
+fn now(rows: &Rows) -> Time {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let wall = Time(u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX));
+    rows.newest().min(wall)
+}
+
 impl std::fmt::Debug for AtWork {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AtWork").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("AtWork").field("opening", &self.opening).finish_non_exhaustive()
     }
 }
 

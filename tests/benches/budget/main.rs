@@ -20,6 +20,7 @@
 //! | [`memory`] | resident memory at 100,000 connections, and at a million with everything on |
 //! | [`sqlite`] | fingerprints a second into a database |
 //! | [`history`] | questions to a database of ten million fingerprints |
+//! | [`alerts`] | alerts a second through each sink |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,6 +28,7 @@
     reason = "a bench reads no wire data; what fails here fails one row"
 )]
 
+mod alerts;
 mod bulk;
 mod child;
 mod engine;
@@ -78,7 +80,7 @@ impl Scale {
 
 type Row = (&'static str, fn(Scale) -> Result<Vec<Figure>>);
 
-const ROWS: [Row; 16] = [
+const ROWS: [Row; 17] = [
     ("verifier", verifier::measure),
     ("kernel", kernel::measure),
     ("shard", shard::measure),
@@ -95,6 +97,7 @@ const ROWS: [Row; 16] = [
     ("memory", memory::measure),
     ("sqlite", sqlite::measure),
     ("history", history::measure),
+    ("alerts", alerts::measure),
 ];
 
 /// Says to a process of this bench that others print above it: no head.

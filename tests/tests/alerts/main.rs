@@ -13,8 +13,9 @@ mod file;
 mod live;
 mod notify;
 mod queues;
+mod replayed;
+mod rsyslog;
 mod server;
-mod speed;
 mod syslog;
 mod webhook;
 

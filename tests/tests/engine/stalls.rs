@@ -9,7 +9,7 @@ use std::thread;
 
 use nix::sys::signal::Signal;
 use tests::process::{self, until};
-use tests::{Wire, stats_u64};
+use tests::{Wire, require_tools, stats_u64};
 
 use super::live::{SOON, alone, assert_nothing_lost, connect, listen, start, terminate};
 use super::*;
@@ -113,4 +113,69 @@ fn a_reader_of_the_output_that_pauses_holds_up_nothing_else() {
     assert!(printed.len() > 4 * (64 << 10), "more than a pipe holds: {}", printed.len());
     assert_eq!(connections(&events).len(), CONNECTIONS);
     assert_eq!(stats_u64(stats(&events), &["storage", "connections"]), CONNECTIONS as u64);
+}
+
+/// Lines that a reader gets to the end, and those that it is told it has lost.
+fn read_all(reader: UnixStream) -> (u64, u64) {
+    let (mut lines, mut lost) = (0, 0);
+    for line in BufReader::new(reader).lines().map_while(Result::ok) {
+        let line: Value = serde_json::from_str(&line).unwrap();
+        if line["event_type"] == "lost" {
+            lost += line["lost"].as_u64().unwrap();
+        } else {
+            lines += 1;
+        }
+    }
+    (lines, lost)
+}
+
+#[test]
+fn a_reader_that_is_too_slow_is_told_how_much_it_has_lost() {
+    const CONNECTIONS: usize = 3000;
+
+    let Some(_alone) = alone() else { return };
+    let (wire, site) = (Wire::new(), Site::new("[attach]\nsocket = \"attach\"\n"));
+    let to = listen(wire.server(), 0, b"");
+    let sensor = start(&wire, &site, &[]);
+    let attach = || UnixStream::connect(site.path("attach")).unwrap();
+    let (slow, quick) = (attach(), attach());
+    thread::sleep(ms(300));
+    let quick = thread::spawn(move || read_all(quick));
+    connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
+    sensor.wait_for("every connection", |events| connections(events).len() == CONNECTIONS);
+    let slow = thread::spawn(move || read_all(slow));
+    let events = terminate(sensor);
+    let (slow, quick) = (slow.join().unwrap(), quick.join().unwrap());
+    assert!(slow.0 > 0 && slow.1 > 0, "{slow:?}");
+    assert!(quick.0 >= CONNECTIONS as u64, "{quick:?}");
+    assert_eq!(slow.0 + slow.1, quick.0 + quick.1, "every line came, or is counted: {slow:?} {quick:?}");
+    assert_eq!(stats_u64(stats(&events), &["attach", "lost"]), slow.1 + quick.1);
+    assert_nothing_lost(&events);
+}
+
+#[test]
+fn the_socket_is_for_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+
+    let Some(_alone) = alone() else { return };
+    if !require_tools(&["python3"]) {
+        return;
+    }
+    let (wire, site) = (Wire::new(), Site::new("[attach]\nsocket = \"attach\"\n"));
+    let sensor = start(&wire, &site, &[]);
+    let socket = site.path("attach");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    // Somebody has opened the way for others: who they are counts all the same.
+    for (path, mode) in [(site.path("."), 0o755), (socket.clone(), 0o666)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let script = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\ns.settimeout(20)\nprint(len(s.recv(1)))";
+    let mut stranger = std::process::Command::new("/usr/bin/python3");
+    stranger.args(["-c", script]).arg(&socket).uid(65_534).gid(65_534);
+    let told = Outcome::new(process::run(stranger, &[], SOON));
+    assert_eq!(told.ok().stdout().trim(), "0", "the connection is closed without a word");
+    let events = terminate(sensor);
+    let count = |name| stats_u64(stats(&events), &["attach", name]);
+    assert_eq!((count("refused"), count("attached")), (1, 0));
 }

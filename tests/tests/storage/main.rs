@@ -10,11 +10,13 @@
 mod answers;
 mod knowledge;
 mod migration;
+mod replayed;
 mod retention;
 mod samples;
 mod sensor;
 mod storms;
 mod trouble;
+mod unavailable;
 
 use std::path::Path;
 

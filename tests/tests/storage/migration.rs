@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use tests::Sensor;
 
 use crate::samples::{NOON, SECOND, fingerprint, prompt, run};
+use crate::sensor::{LONG_AGO, replay, syns};
 use crate::{ask, check};
 
 const V1: &str = include_str!("../../../ja4-user/src/storage/schema/v1.sql");
@@ -190,4 +191,47 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         }
     }
     assert!(!path("missing.db").exists(), "a query has made a file");
+}
+
+#[test]
+fn alerts_of_version_1_have_the_ends_of_their_connections_or_none() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("old.db");
+    version_1(&path);
+    let noon = NOON as i64;
+    // Of a flow that no connection tells of, and of none.
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch(&format!(
+            "INSERT INTO alerts VALUES ({noon}, NULL, 'lost', 'high', 'it matched', 4711, NULL, NULL);
+             INSERT INTO alerts VALUES ({noon}, NULL, 'flowless', 'high', 'it matched', NULL, NULL, NULL);"
+        ))
+        .unwrap();
+    let capture = syns(folder.path(), "some.pcap", 0..1, LONG_AGO);
+    replay(&capture, &path).ok();
+    let query = |more: &[&str]| {
+        let arguments = [&["query", "alerts", "--db", path.to_str().unwrap()], more].concat();
+        Sensor::new().run(&arguments).ok().stdout().to_owned()
+    };
+    let rows: Vec<serde_json::Value> =
+        query(&["--format", "json"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |rule: &str| rows.iter().find(|row| row["alert"]["ja4sensor"]["rule"] == rule).unwrap();
+    let found = of("known_bad");
+    assert_eq!((&found["src_ip"], &found["src_port"]), (&"10.0.0.1".into(), &40_000.into()));
+    assert_eq!((&found["dest_ip"], &found["dest_port"]), (&"192.0.2.1".into(), &443.into()));
+    assert_eq!((&found["proto"], &found["flow_id"]), (&"TCP".into(), &1.into()));
+    assert!(found["community_id"].as_str().unwrap().starts_with("1:"));
+    assert_eq!(of("lost")["flow_id"], 4711);
+    for rule in ["lost", "flowless"] {
+        for field in ["src_ip", "src_port", "dest_ip", "dest_port", "proto", "community_id"] {
+            assert!(of(rule).get(field).is_none(), "{rule}: {}", of(rule));
+        }
+    }
+    assert!(of("flowless").get("flow_id").is_none());
+    for format in ["csv", "table"] {
+        assert!(!query(&["--format", format]).contains("0.0.0.0"), "{format}");
+    }
+    assert!(query(&["--format", "csv"]).contains(",4711,,,,,,,lost,high,"), "{}", query(&["--format", "csv"]));
+    assert_eq!(query(&["--format", "json", "--host", "10.0.0.1"]).lines().count(), 1);
+    assert_eq!(query(&["--format", "json", "--host", "0.0.0.0"]), "");
 }

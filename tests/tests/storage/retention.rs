@@ -101,3 +101,32 @@ fn a_file_that_is_too_large_shrinks_to_its_limit() {
     let size = fs::metadata(&path).unwrap().len();
     assert!(size < 2 * most, "{size} bytes");
 }
+
+/// Many more alerts than connections: of both the oldest go, and at the end of a replay nothing is too much.
+#[test]
+fn alerts_go_by_their_age_as_connections_do() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let most = 1 << 20;
+    let retention = Retention { max_age: None, max_bytes: Some(most) };
+    let options = Options { retention, senders_wait: true, ..prompt() };
+    let (handle, writer) = Writer::start(&path, options, &run()).unwrap();
+    let (connections, alerts_each) = (2_000_u64, 10);
+    for number in 0..connections {
+        let time = NOON + number * SECOND;
+        let mut items = vec![fingerprint(number, "one", time), ended(number, time, time)];
+        items.extend((0..alerts_each).map(|_| alert(number, Severity::Low, time)));
+        handle.send(items);
+    }
+    let status = writer.finish();
+    assert_eq!((status.rows_lost, status.rows_dropped), (0, 0));
+    let used = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+    assert!(ask(&path, used) <= most as i64, "{} bytes", ask(&path, used));
+    let left = ask(&path, "SELECT count(*) FROM connection");
+    assert!((100..connections as i64).contains(&left), "{left} connections are left");
+    let (connection, alert) = ("SELECT min(last) FROM connection", "SELECT min(time) FROM alert");
+    let apart = (ask(&path, connection) - ask(&path, alert)).unsigned_abs();
+    // A second at most: the step may end between a connection and its alerts.
+    assert!(apart <= SECOND, "connections are kept from another time than alerts: {} s apart", apart / SECOND);
+    check(&path);
+}

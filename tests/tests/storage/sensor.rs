@@ -21,12 +21,12 @@ use crate::{ask, check};
 const SOON: Duration = Duration::from_secs(20);
 
 /// 2023-11-14T22:13:20Z
-const LONG_AGO: u64 = 1_700_000_000 * SECOND;
+pub(crate) const LONG_AGO: u64 = 1_700_000_000 * SECOND;
 /// 2100-01-01T00:00:00Z
 const TO_COME: u64 = 4_102_444_800 * SECOND;
 
 /// A SYN of a host of its own that no other SYN is like.
-fn syn(number: u32, time: u64) -> Packet {
+pub(crate) fn syn(number: u32, time: u64) -> Packet {
     let [_, a, b, c] = number.to_be_bytes();
     let mss = 536 + (number / 60_000) as u16;
     let [high, low] = mss.to_be_bytes();
@@ -47,17 +47,17 @@ fn syn(number: u32, time: u64) -> Packet {
 }
 
 /// A capture of so many of them, a millisecond apart.
-fn syns(folder: &Path, name: &str, numbers: std::ops::Range<u32>, begin: u64) -> PathBuf {
+pub(crate) fn syns(folder: &Path, name: &str, numbers: std::ops::Range<u32>, begin: u64) -> PathBuf {
     let packets: Vec<_> = numbers.map(|number| syn(number, begin + u64::from(number) * 1_000_000)).collect();
     capture_file(folder, name, &packets)
 }
 
-fn replay(capture: &Path, database: &Path) -> Outcome {
+pub(crate) fn replay(capture: &Path, database: &Path) -> Outcome {
     let (capture, database) = (capture.to_str().unwrap(), database.to_str().unwrap());
     Sensor::new().run(&["replay", "--types", "alert,stats", "--db", database, capture])
 }
 
-fn last_stats(events: &[Value]) -> Option<&Value> {
+pub(crate) fn last_stats(events: &[Value]) -> Option<&Value> {
     events.iter().rfind(|event| event["event_type"] == "stats")
 }
 
@@ -68,7 +68,7 @@ fn committed(sensor: &LiveSensor) -> u64 {
 }
 
 /// Connections of a host with a server of its own wire's other end.
-fn connect(from: &Namespace, to: &Namespace, many: usize) {
+pub(crate) fn connect(from: &Namespace, to: &Namespace, many: usize) {
     let address: IpAddr = to.v4();
     let listener = to.with(|| TcpListener::bind((address, 0)).unwrap());
     let server = listener.local_addr().unwrap();

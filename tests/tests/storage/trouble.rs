@@ -146,7 +146,7 @@ fn a_run_ends_in_time_though_the_disk_is_full() {
 }
 
 #[test]
-fn a_file_that_may_not_be_written_is_refused() {
+fn a_file_that_may_not_be_written_is_written_once_it_may() {
     if !require_root() {
         return;
     }
@@ -158,15 +158,27 @@ fn a_file_that_may_not_be_written_is_refused() {
         let place = folder.to_str().unwrap();
         let remount = |how: &str| assert!(Command::new("mount").args(["-o", how, place]).status().unwrap().success());
         remount("remount,ro");
-        for name in ["history.db", "new.db"] {
-            let refused = Writer::start(&folder.join(name), prompt(), &run()).map(drop).unwrap_err();
-            assert!(refused.to_string().contains("read-only"), "{refused}");
+        let started: Vec<_> = ["history.db", "new.db"]
+            .map(|name| Writer::start(&folder.join(name), prompt(), &run()).unwrap())
+            .into_iter()
+            .collect();
+        for (number, (handle, writer)) in (2..).zip(&started) {
+            let why = writer.unopened.as_ref().expect("it cannot be written").in_words();
+            assert!(why.to_lowercase().contains("read-only"), "{why}");
+            assert!(handle.status().failing, "{:?}", handle.status());
+            assert!(send(handle, number), "there is room for what waits");
         }
         // Reading still works.
         let path = path.to_str().unwrap();
         Sensor::new().run(&["query", "--db", path, "--format", "json"]).ok().has(r#""flow_id":1"#);
         Sensor::new().run(&["first-seen", "forget", "--all", "--db", path]).status(1).says("read-only").in_one_line();
         remount("remount,rw");
+        for (handle, writer) in started {
+            assert!(until(SOON, || handle.status().connections == 1), "{:?}", handle.status());
+            let status = writer.finish();
+            assert_eq!((status.rows_lost, status.failing), (0, false), "{status:?}");
+        }
+        assert_eq!(ask(path.as_ref(), "SELECT count(*) FROM connection"), 2);
     });
 }
 

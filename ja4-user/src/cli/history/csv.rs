@@ -7,7 +7,7 @@ use crate::event::{FlowIdentity, Time};
 use crate::sink::clock::Clock;
 use crate::sink::escape;
 use crate::storage::FirstSeen;
-use crate::storage::reader::{Difference, StoredConnection, StoredFingerprint};
+use crate::storage::reader::{Difference, StoredAlert, StoredConnection, StoredFingerprint};
 
 pub(super) const CONNECTIONS: &str = "start,end,sensor,in_iface,flow_id,src_ip,src_port,dest_ip,dest_port,proto,app_proto,\
     state,pkts_toserver,pkts_toclient,bytes_toserver,bytes_toclient,sni,host,app,known_bad,client_us,server_us,\
@@ -100,10 +100,11 @@ pub(super) fn fingerprint(of: &StoredConnection, seen: &StoredFingerprint, runs:
     line.text(of.sni.as_deref()).text(of.http_host.as_deref()).end();
 }
 
-pub(super) fn alert(run: Option<i64>, of: &Alert, runs: &Runs, out: &mut Vec<u8>) {
+pub(super) fn alert(row: &StoredAlert, runs: &Runs, out: &mut Vec<u8>) {
+    let of = &row.alert;
     let mut line = Line(out);
-    let (sensor, interface) = runs.names(run, of.interface.map(u64::from));
-    line.time(of.time).text(sensor).text(interface).number(of.flow.as_ref().map(|flow| flow.id)).number(of.packet);
+    let (sensor, interface) = runs.names(row.run, of.interface.map(u64::from));
+    line.time(of.time).text(sensor).text(interface).number(row.flow_id).number(of.packet);
     line.ends(of.flow.as_ref()).text(Some(&of.rule)).text(Some(of.severity.name()));
     line.text(Some(&of.description)).text(Some(&of.reason)).text(Some(&group(of)));
     let (method, value) = of.fingerprint.as_ref().map(|(method, value)| (method.name(), &**value)).unzip();

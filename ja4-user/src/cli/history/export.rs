@@ -47,7 +47,8 @@ enum ExportFormat {
 impl Export {
     pub(in crate::cli) fn run(self) -> Result<(), Failure> {
         let filter = self.wanted.filter(None, true)?;
-        let reader = self.source.open()?;
+        // Nobody waits for all of a large history.
+        let reader = self.source.open_for(0)?;
         let file = create(&self.output)?;
         let written = write(self.format, &reader, &filter, Out::new(file));
         if written.is_err() {

@@ -3,12 +3,11 @@
 use serde_json::Value;
 
 use super::Runs;
-use crate::engine::alert::Alert;
 use crate::event::{FlowIdentity, Time};
 use crate::lookup::path::Path;
 use crate::sink::clock::Clock;
 use crate::sink::escape;
-use crate::storage::reader::{App, Bad, StoredConnection, StoredFingerprint};
+use crate::storage::reader::{App, Bad, StoredAlert, StoredConnection, StoredFingerprint};
 use crate::storage::{FirstSeen, reader::Difference};
 
 /// An object that is being written. What is absent has no field.
@@ -259,14 +258,15 @@ pub(super) fn fingerprint(of: &StoredConnection, seen: &StoredFingerprint, runs:
 }
 
 /// An alert, as EVE has it.
-pub(super) fn alert(run: Option<i64>, of: &Alert, runs: &Runs, out: &mut Vec<u8>) {
+pub(super) fn alert(row: &StoredAlert, runs: &Runs, out: &mut Vec<u8>) {
+    let of = &row.alert;
     Object::write(out, |line| {
-        let (sensor, interface) = runs.names(run, of.interface.map(u64::from));
+        let (sensor, interface) = runs.names(row.run, of.interface.map(u64::from));
         line.time("timestamp", of.time).text("event_type", Some("alert"));
         line.text("sensor", sensor).text("in_iface", interface);
         match &of.flow {
             Some(flow) => line.flow(flow, of.packet),
-            None => line.number("pcap_cnt", of.packet),
+            None => line.number("flow_id", row.flow_id).number("pcap_cnt", of.packet),
         };
         line.object("alert", |body| {
             body.text("action", Some("allowed")).text("signature", Some(&of.description));

@@ -40,15 +40,27 @@ struct Source {
     #[arg(long, value_name = "FILE")]
     db: PathBuf,
 
-    /// Seconds that the query may take; 0: as long as it wants
-    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
-    timeout: u32,
+    /// Seconds that this may take; 0: as long as it wants [default: 30; of an export 0]
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u32>,
 }
+
+/// Seconds that somebody who asks waits for an answer.
+const TIMEOUT: u32 = 30;
 
 impl Source {
     fn open(&self) -> Result<Reader, Failure> {
-        let limit = (self.timeout > 0).then(|| Duration::from_secs(self.timeout.into()));
-        Reader::open(&self.db, limit).map_err(Failure::run)
+        self.open_for(TIMEOUT)
+    }
+
+    /// Opens it for what may take so many seconds, unless something else is asked for.
+    fn open_for(&self, seconds: u32) -> Result<Reader, Failure> {
+        Reader::open(&self.db, self.limit(seconds)).map_err(Failure::run)
+    }
+
+    fn limit(&self, default: u32) -> Option<Duration> {
+        let seconds = self.timeout.unwrap_or(default);
+        (seconds > 0).then(|| Duration::from_secs(seconds.into()))
     }
 }
 
@@ -180,5 +192,31 @@ fn stdout() -> Result<Out<std::fs::File>, Failure> {
 fn say_more(path: &Path, limit: Option<u64>) {
     if let Some(limit) = limit {
         eprintln!("ja4sensor: {} has more; these are {limit}, --limit shows more of them", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Asked {
+        #[command(flatten)]
+        source: Source,
+    }
+
+    fn limit(arguments: &[&str], default: u32) -> Option<u64> {
+        let asked = Asked::try_parse_from([&["export", "--db", "a.db"], arguments].concat()).unwrap();
+        asked.source.limit(default).map(|limit| limit.as_secs())
+    }
+
+    #[test]
+    fn what_nobody_waits_for_has_no_limit_unless_one_is_asked_for() {
+        assert_eq!((limit(&[], TIMEOUT), limit(&[], 0)), (Some(30), None));
+        assert_eq!((limit(&["--timeout", "0"], TIMEOUT), limit(&["--timeout", "7"], 0)), (None, Some(7)));
     }
 }

@@ -99,11 +99,11 @@ fn rows(
             }
             next(out)
         }),
-        What::Alerts => reader.alerts(filter, |run, alert| {
+        What::Alerts => reader.alerts(filter, |row| {
             match format {
-                Format::Json => json::alert(run, &alert, runs, &mut out.held),
-                Format::Csv => csv::alert(run, &alert, runs, &mut out.held),
-                Format::Table => table::alert(&alert, &mut out.held),
+                Format::Json => json::alert(&row, runs, &mut out.held),
+                Format::Csv => csv::alert(&row, runs, &mut out.held),
+                Format::Table => table::alert(&row.alert, &mut out.held),
             }
             next(out)
         }),

@@ -5,7 +5,6 @@
 
 mod reload;
 mod sensor;
-mod signals;
 mod threads;
 mod web;
 
@@ -23,7 +22,6 @@ use tokio::time::Instant;
 
 use self::reload::{Reload, Reloads};
 use self::sensor::Sensor;
-use self::signals::Signals;
 use self::threads::{pin, write_lines};
 use self::web::Web;
 use super::behind::{self, Situation, Ways};
@@ -31,6 +29,7 @@ use super::failure::Failure;
 use super::flags::{Capture as CaptureFlags, seconds};
 use super::output::Output;
 use super::settings::Files;
+use super::signals::Signals;
 use crate::capture::attach::{AttachError, Attachment, Policy};
 use crate::capture::ebpf::{Kernel, KernelError, MAX_SHARDS, Settings};
 use crate::capture::interface::Interface;

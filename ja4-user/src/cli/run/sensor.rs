@@ -15,13 +15,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::kernel_failure;
 use super::reload::Reloads;
-use super::signals::{Signals, Wish};
 use super::web::Web;
 use crate::capture::attach::Attachment;
 use crate::capture::ebpf::Kernel;
 use crate::cli::behind::Ways;
 use crate::cli::failure::Failure;
 use crate::cli::output::is_gone;
+use crate::cli::signals::{ENDED, Signals, Wish};
 use crate::engine::thread::Message;
 use crate::http::health::Pulse;
 use crate::http::{Question, Snapshot};
@@ -167,7 +167,7 @@ impl Sensor {
         tokio::select! {
             ended = finish => ended,
             // A second signal ends everything at once; the kernel takes the programs off.
-            () = signals.end() => std::process::exit(130),
+            () = signals.end() => std::process::exit(ENDED.into()),
         }
     }
 

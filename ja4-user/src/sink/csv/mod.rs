@@ -213,6 +213,13 @@ pub(super) mod tests {
     use crate::engine::alert::Alert;
     use crate::event::{Dhcp, Http, Latency, Shared, Ssh};
 
+    /// Text as people are shown it.
+    fn shown(text: &str) -> String {
+        let mut out = Vec::new();
+        escape::terminal(text, usize::MAX, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
     fn csv(context: Context, write: impl FnOnce(&mut Csv, &mut Vec<u8>)) -> String {
         let mut out = Vec::new();
         write(&mut Csv::new(Arc::new(context)), &mut out);
@@ -383,7 +390,7 @@ pub(super) mod tests {
                 "hassh", "dhcp_host", "dhcp_vendor",
             ];
             for (name, text) in names.into_iter().zip(&texts) {
-                prop_assert_eq!(&columns[name], text, "{}", name);
+                prop_assert_eq!(&columns[name], &shown(text), "{}", name);
             }
             for field in read(&line).concat() {
                 prop_assert!(!field.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "{:?}", field);
@@ -410,13 +417,13 @@ pub(super) mod tests {
             };
             let line = csv(context, |csv, out| csv.fingerprint(&event, out));
             let columns = by_column(&line);
-            prop_assert_eq!(&columns["in_iface"], interface);
-            prop_assert_eq!(&columns["value"], value);
-            prop_assert_eq!(&columns["raw"], raw);
-            prop_assert_eq!(&columns["original"], original);
-            prop_assert_eq!(&columns["raw_original"], raw_original);
-            prop_assert_eq!(&columns["sni"], &sni);
-            prop_assert_eq!(&columns["alpn"], &alpn.join(ALPN_SEPARATOR));
+            prop_assert_eq!(&columns["in_iface"], &shown(interface));
+            prop_assert_eq!(&columns["value"], &shown(value));
+            prop_assert_eq!(&columns["raw"], &shown(raw));
+            prop_assert_eq!(&columns["original"], &shown(original));
+            prop_assert_eq!(&columns["raw_original"], &shown(raw_original));
+            prop_assert_eq!(&columns["sni"], &shown(&sni));
+            prop_assert_eq!(&columns["alpn"], &shown(&alpn.join(ALPN_SEPARATOR)));
             for record in read(&line) {
                 for field in record {
                     prop_assert!(!field.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']), "{:?}", field);

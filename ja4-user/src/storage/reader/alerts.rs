@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusqlite::{Row, params_from_iter};
 
 use super::filter::{Filter, Sql, host, like};
-use super::stored::Columns;
+use super::stored::{Columns, StoredAlert};
 use super::{Found, Reader, is_enough};
 use crate::engine::alert::{Alert, Severity};
 use crate::storage::StorageError;
@@ -18,15 +18,15 @@ const ALERT: &str = "a.run, a.time, a.packet, a.rule, a.description, a.severity,
     a.server_port, a.proto, a.vlan, a.vlan_inner";
 
 impl Reader {
-    /// Hands over the alerts that a filter lets through, by time, each with the run that raised it. Of an
-    /// alert that names a server name or an application, its connection has to match.
+    /// Hands over the alerts that a filter lets through, by time. Where it names a server name or an
+    /// application, an alert's connection has to match.
     ///
     /// # Errors
     /// If the time is over, or the file is damaged.
     pub fn alerts(
         &self,
         filter: &Filter,
-        mut each: impl FnMut(Option<i64>, Alert) -> ControlFlow<()>,
+        mut each: impl FnMut(StoredAlert) -> ControlFlow<()>,
     ) -> Result<Found, StorageError> {
         let sql = select(filter);
         self.limited(|database| {
@@ -39,8 +39,7 @@ impl Reader {
                     break;
                 }
                 found.rows += 1;
-                let (run, alert) = read(row)?;
-                if is_enough(each(run, alert)) {
+                if is_enough(each(read(row)?)) {
                     break;
                 }
             }
@@ -80,7 +79,7 @@ fn select(filter: &Filter) -> Sql {
     sql
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<(Option<i64>, Alert)> {
+fn read(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
     let mut of = Columns::from(row, 0);
     let (run, time, packet) = (of.id()?, of.time()?, of.number()?);
     let (rule, description) = (of.text()?.unwrap_or_default(), of.text()?.unwrap_or_default());
@@ -92,10 +91,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Option<i64>, Alert)> {
     let interface = of.number()?.and_then(|interface| u32::try_from(interface).ok());
     let fingerprint = of.method()?.zip(of.text()?.map(Arc::from));
     let (category, confidence, suppressed) = (of.text()?, of.number()?, of.count()?);
-    let flow = match of.number()? {
-        Some(id) => Some(of.flow(id)?),
-        None => None,
-    };
+    let flow_id = of.number()?;
+    let flow = of.flow_if_known(flow_id)?;
     let alert = Alert {
         time,
         packet,
@@ -111,5 +108,5 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Option<i64>, Alert)> {
         confidence: confidence.and_then(|confidence| u8::try_from(confidence).ok()),
         suppressed,
     };
-    Ok((run, alert))
+    Ok(StoredAlert { run, flow_id, alert })
 }

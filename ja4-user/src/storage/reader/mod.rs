@@ -23,7 +23,7 @@ use super::schema::{self, VERSION};
 pub use self::diff::{Change, Diff, DiffOptions, Difference, Window};
 pub use self::filter::Filter;
 pub(super) use self::filter::{Sql, like};
-pub use self::stored::{App, Bad, StoredConnection, StoredFingerprint, StoredRun};
+pub use self::stored::{App, Bad, StoredAlert, StoredConnection, StoredFingerprint, StoredRun};
 
 /// How long a reader waits for a lock. Who writes in WAL mode holds none against readers; recovery after a
 /// crash does.
@@ -87,8 +87,8 @@ impl Reader {
     }
 }
 
-/// Read-only. A database that nobody has open and whose folder may not be written to is taken as it is: SQLite could not
-/// make its side files, and nobody changes it.
+/// Read-only. A database that nobody has open, beside which this process can make no files (rights, a full disk), is
+/// taken as it is: nobody changes it.
 fn open(path: &Path) -> Result<Connection, StorageError> {
     schema::may(path, AccessFlags::R_OK).map_err(|source| StorageError::Open { path: path.to_owned(), source })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -99,13 +99,25 @@ fn open(path: &Path) -> Result<Connection, StorageError> {
     });
     match plain {
         Ok(database) => Ok(database),
-        Err(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) && !log(path).exists() => {
+        Err(error) if is_of_the_side_files(&error) && is_empty(&log(path)) => {
             let uri = format!("file:{}?immutable=1", percent(path));
             Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
                 .map_err(|source| schema::explain(path, source))
         }
+        Err(error) if is_of_the_side_files(&error) => Err(StorageError::LeftOpen(path.to_owned())),
         Err(source) => Err(schema::explain(path, source)),
     }
+}
+
+/// Whether the files beside the database are what is wrong: they cannot be made, or cannot be taken up.
+fn is_of_the_side_files(error: &rusqlite::Error) -> bool {
+    let code = error.sqlite_error_code();
+    matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::DiskFull))
+}
+
+/// Whether nothing is in the log that is not in the database.
+fn is_empty(log: &Path) -> bool {
+    std::fs::metadata(log).map_or(true, |log| log.len() == 0)
 }
 
 /// The file of the log.

@@ -3,8 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use rusqlite::Row;
+use rusqlite::types::ValueRef;
 use serde_json::{Map, Value as Json};
 
+use crate::engine::alert::Alert;
 use crate::event::{FlowIdentity, Latency, Method, Side, Time};
 use crate::flow::community_id::CommunityId;
 use crate::storage::columns::{self, number, text};
@@ -113,6 +115,17 @@ pub struct StoredFingerprint {
     pub known_bad: Option<Bad>,
 }
 
+/// An alert.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredAlert {
+    /// The run that raised it.
+    pub run: Option<i64>,
+    /// Number of its flow, whose ends may not be known.
+    pub flow_id: Option<u64>,
+    /// What was found.
+    pub alert: Alert,
+}
+
 /// A run of the sensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRun {
@@ -215,6 +228,14 @@ impl<'a, 'r> Columns<'a, 'r> {
         let proto = self.number()?.and_then(|proto| u8::try_from(proto).ok()).unwrap_or(0);
         let vlan = [self.port()?, self.port()?];
         Ok(FlowIdentity { id, community: CommunityId::of(client, server, proto), client, server, proto, vlan })
+    }
+
+    /// The same where both ends are known.
+    pub(super) fn flow_if_known(&mut self, id: Option<u64>) -> rusqlite::Result<Option<FlowIdentity>> {
+        // Address and port of each.
+        let ends = [self.at, self.at + 2].map(|column| self.row.get_ref(column).is_ok_and(|end| end != ValueRef::Null));
+        let flow = self.flow(id.unwrap_or(0))?;
+        Ok((id.is_some() && ends == [true; 2]).then_some(flow))
     }
 
     fn app(&mut self) -> rusqlite::Result<Option<App>> {

@@ -1,0 +1,166 @@
+//! Alerts of a replay on their way out, through the binary: hostile names of the wire at every receiver, and webhooks
+//! that stall, fail and send garbage beside them.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tests::conversation::TcpConversation;
+use tests::handmade::Handmade;
+use tests::packets::{Packet, capture_file};
+use tests::udp::UdpConversation;
+use tests::{Sensor, dhcp, events, hello, require_tools, stats_u64};
+
+use super::certificate::Certificates;
+use super::rsyslog::Rsyslog;
+use super::server::{Reply, Server, status};
+
+/// What would forge a field, a line or a mention somewhere: a server name (which is told only where it is printable and
+/// has no space), a User-Agent, a DHCP host name.
+const NAMES: [&str; 3] = [
+    "x\"rule=\"forged\"]<165>1|CEF:0|src=6.6.6.6\\=<!channel>",
+    "a\u{1b}[2J\\|=CEF:0|b <!channel>",
+    "name\n<34>1 CEF:0|src=6.6.6.6 \u{1}",
+];
+
+fn capture(folder: &TempDir) -> String {
+    let [sni, agent, host] = NAMES;
+    let entry = [&[0][..], &(sni.len() as u16).to_be_bytes(), sni.as_bytes()].concat();
+    let list = [&(entry.len() as u16).to_be_bytes()[..], &entry].concat();
+    let tls = Handmade::new(0x0303, &[0x1301, 0x1302]).extension(0, &list).versions(&[0x0304]);
+    let mut first = TcpConversation::between("10.0.0.1:40001", "192.0.2.1:443");
+    first.handshake().client(&hello::records(&tls.client(), usize::MAX)).close();
+    let request = format!("GET / HTTP/1.1\r\nHost: a.example\r\nUser-Agent: {agent}\r\nAccept: */*\r\n\r\n");
+    let mut second = TcpConversation::between("10.0.0.2:40002", "192.0.2.1:80");
+    second.at(Duration::from_secs(1)).handshake().client(request.as_bytes()).close();
+    let mac = [2, 0, 0, 0, 0, 9];
+    let asks = dhcp::v4(1, mac, &[(53, &[1]), (12, host.as_bytes()), (55, &[1, 3, 6])]);
+    let mut third = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
+    third.at(Duration::from_secs(2)).client(&asks);
+    let packets: Vec<Packet> = [first.packets(), second.packets(), third.packets()].concat();
+    capture_file(folder.path(), "hostile.pcap", &packets).to_str().unwrap().to_owned()
+}
+
+/// A rule for each name, which stands in its alert's group.
+const RULES: [(&str, &str); 3] = [("names", "sni"), ("agents", "http_user_agent"), ("hosts", "dhcp_host_name")];
+
+fn rules() -> String {
+    let rule = |(name, field): (&str, &str)| {
+        format!(
+            "[[rule]]\nname = \"{name}\"\nseverity = \"high\"\non = \"fingerprint\"\n\
+             where = [{{ field = \"{field}\", op = \"exists\", value = true }}]\ngroup_by = [\"{field}\"]\n\
+             measure = \"count\"\nthreshold = {{ op = \"gte\", value = 1 }}\nwindow = \"5m\"\ncooldown = \"1h\"\n"
+        )
+    };
+    RULES.map(rule).concat()
+}
+
+#[test]
+fn every_receiver_of_a_replay_gets_hostile_names_as_text() {
+    if !require_tools(&["rsyslogd", "openssl"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let certificates = Certificates::new();
+    let (plain, tls) = (Rsyslog::start(None), Rsyslog::start(Some(&certificates)));
+    let good = Server::start(|_| status("204 No Content"));
+    let slack = Server::start(|_| status("200 OK"));
+    let stalls = Server::start(|_| Reply::Stall(Duration::from_secs(3600)));
+    let fails = Server::start(|_| status("500 Alas"));
+    let garbage = Server::start(|_| Reply::Close(b"\0\xffgarbage\r\n\r\n".to_vec()));
+    let hook = |name: &str, server: &Server, more: &str| {
+        format!(
+            "[[alerts.sink]]\nkind = \"webhook\"\nname = \"{name}\"\nurl = \"{}\"\ntimeout = \"500ms\"\nretries = 1\n\
+             retry_first = \"10ms\"\nrate = 0\nmin_severity = \"high\"\n{more}\n",
+            server.url("http")
+        )
+    };
+    let syslog = |name: &str, port: u16, more: &str| {
+        format!(
+            "[[alerts.sink]]\nkind = \"syslog\"\nname = \"{name}\"\naddress = \"127.0.0.1:{port}\"\n\
+             transport = \"{name}\"\nrate = 0\nmin_severity = \"high\"\n{more}\n"
+        )
+    };
+    let file = |kind: &str| {
+        format!("[[alerts.sink]]\nkind = \"{kind}\"\nname = \"{kind}\"\npath = \"{kind}\"\nmin_severity = \"high\"\n")
+    };
+    let trusted = format!("ca_file = \"{}\"", certificates.path("root.pem"));
+    let config = [
+        "[output]\nsensor = \"sensor-1\"\n[rules]\nfiles = [\"rules.toml\"]\n".to_owned(),
+        hook("good", &good, ""),
+        hook("slack", &slack, "form = \"slack\""),
+        hook("stalls", &stalls, ""),
+        hook("fails", &fails, ""),
+        hook("garbage", &garbage, ""),
+        syslog("udp", plain.udp, ""),
+        syslog("tcp", plain.tcp, ""),
+        syslog("tls", tls.tcp, &trusted),
+        file("cef"),
+        file("file"),
+    ];
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("sensor.toml"), config.concat()).unwrap();
+    fs::write(path("rules.toml"), rules()).unwrap();
+    let arguments = ["replay", "--config", path("sensor.toml").to_str().unwrap(), &capture(&folder)].map(str::to_owned);
+    let told = Sensor::new().run(&arguments).ok().events();
+
+    let alerts: Vec<_> = events::of_type(&told, "alert");
+    let of = |rule: &str| alerts.iter().filter(move |event| event["alert"]["ja4sensor"]["rule"] == rule).count();
+    assert_eq!(RULES.map(|(rule, _)| of(rule)), [1, 1, 1], "{alerts:#?}");
+    let high = alerts.iter().filter(|event| event["alert"]["severity"].as_u64() <= Some(2)).count();
+    assert_eq!(high, 3, "{alerts:#?}");
+
+    // JSON: the text itself.
+    let group = |alert: &Value, field: &str| alert["alert"]["ja4sensor"]["group"][field].as_str().map(str::to_owned);
+    let bodies: Vec<Value> =
+        good.requests().iter().map(|request| serde_json::from_slice(&request.body).unwrap()).collect();
+    let lines: Vec<Value> =
+        fs::read_to_string(path("file")).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    for received in [&bodies, &lines] {
+        assert_eq!(received.len(), 3);
+        for ((alert, (rule, field)), name) in received.iter().zip(RULES).zip(NAMES) {
+            assert_eq!(alert["alert"]["ja4sensor"]["rule"], rule);
+            assert_eq!(group(alert, field).as_deref(), Some(name));
+        }
+    }
+    // Slack: nobody is called, and it is one line.
+    let texts: Vec<Value> =
+        slack.requests().iter().map(|request| serde_json::from_slice(&request.body).unwrap()).collect();
+    assert_eq!(texts.len(), 3);
+    for text in texts.iter().map(|body| body["text"].as_str().unwrap()) {
+        assert!(!text.contains(['<', '>']) && !text.contains(char::is_control), "{text:?}");
+    }
+    // CEF: a line each, whose only unescaped bars are those of the header.
+    let cef = fs::read_to_string(path("cef")).unwrap();
+    assert_eq!(cef.lines().count(), 3, "{cef}");
+    for (line, (rule, _)) in cef.lines().zip(RULES) {
+        assert!(line.starts_with("CEF:0|ja4sensor|ja4sensor|") && line.contains(&format!("|{rule}|")), "{line}");
+        assert!(!line.contains(char::is_control) && !line.contains("src=6.6.6.6"), "{line:?}");
+    }
+    // Syslog: real receivers found the fields where they belong.
+    for (received, count) in [(plain.lines(6), 6), (tls.lines(3), 3)] {
+        for (rule, _) in RULES {
+            let of_rule: Vec<_> = received.iter().filter(|line| line[4] == rule).collect();
+            assert_eq!(of_rule.len(), count / 3, "{received:#?}");
+            for line in of_rule {
+                assert_eq!((line[0].as_str(), line[2].as_str(), line[3].as_str()), ("131", "sensor-1", "ja4sensor"));
+                let data = format!("[ja4sensor@32473 rule=\"{rule}\" severity=\"high\" ");
+                assert!(line[5].starts_with(&data), "{line:?}");
+                assert!(!line[5].contains("rule=\"forged\"]"), "{line:?}");
+                assert_eq!(line.len(), 7, "{line:?}");
+            }
+        }
+    }
+    // Of those in trouble everything is counted, and nobody waited for them.
+    let last = *events::of_type(&told, "stats").last().unwrap();
+    let count = |sink: &str, name: &str| stats_u64(last, &["sinks", sink, name]);
+    for sink in ["good", "slack", "udp", "tcp", "tls", "cef", "file"] {
+        assert_eq!((count(sink, "sent"), count(sink, "offered")), (3, alerts.len() as u64), "{sink}: {last:#}");
+    }
+    for sink in ["stalls", "fails", "garbage"] {
+        let lost = count(sink, "failed") + count(sink, "abandoned") + count(sink, "queue_full");
+        assert_eq!((count(sink, "sent"), lost), (0, 3), "{sink}: {last:#}");
+    }
+    assert!(json!(last["stats"]["sinks"]["garbage"]).to_string().contains("error"), "{last:#}");
+}

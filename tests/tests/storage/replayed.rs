@@ -1,0 +1,195 @@
+//! The history of a replay: whole, whoever reads its output, and as large as it may be.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+use tests::Sensor;
+use tests::packets::{Envelope, Packet, SYN, Segment, capture_file};
+use tests::process::{self, until};
+
+use crate::samples::SECOND;
+use crate::sensor::{LONG_AGO, replay, syns};
+use crate::{ask, check};
+
+const SOON: Duration = Duration::from_secs(30);
+
+/// More lines than a pipe and all buffers hold.
+const MANY: u32 = 5000;
+
+fn spawn(arguments: &[&str], stdin: Stdio, stdout: Stdio) -> Child {
+    let mut command = Sensor::new().command(arguments);
+    command.stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Its exit status and what it said.
+fn end(mut child: Child) -> (i32, String) {
+    let status = process::wait(&mut child, SOON).expect("it ends");
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (status.code().expect("it ends by itself"), said)
+}
+
+/// All that the capture holds is stored, and the run has ended well.
+fn is_whole(database: &Path, connections: u32) {
+    assert_eq!(ask(database, "SELECT count(*) FROM fingerprint"), i64::from(connections));
+    assert_eq!(ask(database, "SELECT count(*) FROM connection WHERE ended = 'open'"), i64::from(connections));
+    assert_eq!(ask(database, "SELECT count(*) FROM sensor_run WHERE clean AND counters NOTNULL"), 1);
+    assert!(ask(database, "SELECT count(*) FROM first_seen") > 0);
+    check(database);
+}
+
+#[test]
+fn a_reader_of_the_output_that_goes_away_costs_the_history_nothing() {
+    let folder = TempDir::new().unwrap();
+    let database = folder.path().join("history.db");
+    let capture = syns(folder.path(), "many.pcap", 0..MANY, LONG_AGO);
+    let (database, capture) = (database.to_str().unwrap(), capture.to_str().unwrap());
+    for threads in ["1", "3"] {
+        let arguments = ["replay", "--shards", threads, "--db", database, capture];
+        let mut child = spawn(&arguments, Stdio::null(), Stdio::piped());
+        // As head does.
+        drop(child.stdout.take());
+        assert_eq!(end(child), (0, String::new()));
+        is_whole(database.as_ref(), MANY);
+        fs::remove_file(database).unwrap();
+    }
+    // Where nobody else is told, nothing is worth doing.
+    let mut child = spawn(&["replay", "-"], Stdio::piped(), Stdio::piped());
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    let bytes = fs::read(capture).unwrap();
+    // It is never told that there is no more.
+    let _gone = stdin.write_all(&bytes);
+    assert_eq!(end(child), (0, String::new()));
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_told_once_the_history_is_whole() {
+    let folder = TempDir::new().unwrap();
+    let database = folder.path().join("history.db");
+    let capture = syns(folder.path(), "many.pcap", 0..MANY, LONG_AGO);
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let arguments = ["replay", "--db", database.to_str().unwrap(), capture.to_str().unwrap()];
+    let (status, said) = end(spawn(&arguments, Stdio::null(), full.into()));
+    assert_eq!((status, said.lines().count()), (1, 1), "{said}");
+    assert!(said.contains("cannot write the output"), "{said}");
+    is_whole(&database, MANY);
+}
+
+#[test]
+fn a_signal_ends_a_replay_with_all_that_it_has_read_stored() {
+    let folder = TempDir::new().unwrap();
+    let capture = fs::read(syns(folder.path(), "many.pcap", 0..MANY, LONG_AGO)).unwrap();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let database = folder.path().join(signal.as_str());
+        // One thread, so that all of it has been told before more comes.
+        let arguments = ["replay", "--shards", "1", "--db", database.to_str().unwrap(), "-"];
+        let mut child = spawn(&arguments, Stdio::piped(), Stdio::null());
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(&capture).unwrap();
+        // Nothing more comes, and the pipe stays open.
+        let stored = || database.exists() && ask(&database, "SELECT count(*) FROM sqlite_schema") > 0;
+        let all = || ask(&database, "SELECT count(*) FROM fingerprint") == i64::from(MANY);
+        assert!(until(SOON, || stored() && all()));
+        process::send(&child, signal);
+        let (status, said) = end(child);
+        assert_eq!((status, said.lines().count()), (130, 1), "{said}");
+        assert!(said.contains("ended by a signal"), "{said}");
+        is_whole(&database, MANY);
+    }
+}
+
+/// One of four hundred connections of one of a hundred hosts, as all of them begin.
+fn alike(number: u32, time: u64) -> Packet {
+    let mut frame = Vec::new();
+    let segment = Segment {
+        from: SocketAddr::from(([10, 0, 0, (number % 100) as u8], 1000 + (number / 100) as u16)),
+        to: SocketAddr::from(([192, 0, 2, 1], 443)),
+        ttl: 64,
+        seq: number,
+        ack: 0,
+        flags: SYN,
+        window: 64_240,
+        options: &[2, 4, 5, 180],
+        payload: &[],
+    };
+    segment.write(&Envelope::default(), &mut frame);
+    Packet { time: Duration::from_nanos(time), frame }
+}
+
+/// Bytes in use.
+const USED: &str =
+    "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+
+#[test]
+fn a_replay_leaves_no_more_than_its_history_may_hold() {
+    let folder = TempDir::new().unwrap();
+    let database = folder.path().join("history.db");
+    let config = folder.path().join("sensor.toml");
+    let run = |config_text: &str, capture: &Path| {
+        fs::write(&config, config_text).unwrap();
+        let (config, database) = (config.to_str().unwrap(), database.to_str().unwrap());
+        let arguments = ["replay", "--config", config, "--types", "stats", "--db", database, capture.to_str().unwrap()];
+        Sensor::new().run(&arguments).ok();
+    };
+    // A hundred hosts that all show one value: what is known has bounds of its own and stays.
+    let packets: Vec<_> = (0..40_000).map(|number| alike(number, LONG_AGO + u64::from(number) * 1_000_000)).collect();
+    run("[storage]\nmax_size = \"2MiB\"\n", &capture_file(folder.path(), "many.pcap", &packets));
+    let (used, size) = (ask(&database, USED), fs::metadata(&database).unwrap().len());
+    assert!(used <= 2 << 20 && size <= 4 << 20, "{used} bytes of {size} are in use");
+    let left = ask(&database, "SELECT count(*) FROM connection");
+    assert!((1000..40_000).contains(&left), "{left} connections are left");
+    let oldest = LONG_AGO as i64 + (40_000 - left) * 1_000_000;
+    assert_eq!(ask(&database, "SELECT min(start) FROM connection"), oldest, "the oldest went");
+
+    // By age: of those that came more than a minute before the newest packet none is left.
+    let late = [alike(1, LONG_AGO + 50 * SECOND), alike(2, LONG_AGO + 105 * SECOND)];
+    run("[storage]\nmax_age = \"1m\"\n", &capture_file(folder.path(), "late.pcap", &late));
+    assert_eq!(ask(&database, "SELECT count(*) FROM connection"), 2);
+    assert_eq!(ask(&database, "SELECT min(start) FROM connection"), (LONG_AGO + 50 * SECOND) as i64);
+    check(&database);
+}
+
+#[test]
+fn who_may_only_read_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    if !tests::require_root() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let database = folder.path().join("history.db");
+    let capture = syns(folder.path(), "some.pcap", 0..10, LONG_AGO);
+    replay(&capture, &database).ok();
+    let binary = folder.path().join("ja4sensor");
+    fs::copy(Sensor::new().binary(), &binary).unwrap();
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(folder.path(), 0o755);
+    mode(&database, 0o644);
+    let query = || {
+        let mut command = Command::new(&binary);
+        command.args(["query", "--format", "json", "--db"]).arg(&database).uid(65_534).gid(65_534);
+        tests::Outcome::new(process::run(command, &[], SOON))
+    };
+    assert_eq!(query().ok().stdout().lines().count(), 10);
+
+    // What a killed sensor has left can be taken up by others alone; nobody is told of writing.
+    let other = crate::open(&database);
+    other
+        .execute_batch("PRAGMA wal_autocheckpoint = 0; DELETE FROM alert; UPDATE sensor SET learning_since = 1")
+        .unwrap();
+    let log = |name: &str| folder.path().join(name);
+    fs::copy(log("history.db-wal"), log("kept")).unwrap();
+    drop(other);
+    fs::rename(log("kept"), log("history.db-wal")).unwrap();
+    mode(&log("history.db-wal"), 0o644);
+    let refused = query().status(1).says("was left open").in_one_line();
+    assert!(!refused.stderr().contains("written to"), "{refused}");
+    Sensor::new().run(&["query", "--db", database.to_str().unwrap()]).ok();
+}

@@ -1,0 +1,141 @@
+//! A database that cannot be had when the sensor starts: it runs all the same, says so, and takes it up later.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tests::process::until;
+use tests::{LiveSensor, Namespace, Sensor, Wire, require_bpf, require_root, require_tools, stats_u64};
+
+use crate::sensor::{LONG_AGO, connect, last_stats, replay, syns};
+use crate::trouble::on_a_small_disk;
+use crate::{ask, check, open};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A replay that fingerprints all, and says that it could not keep it.
+fn says_that_rows_were_lost(capture: &Path, database: &Path) {
+    let (capture, database) = (capture.to_str().unwrap(), database.to_str().unwrap());
+    let outcome = Sensor::new().run(&["replay", "--db", database, capture]).status(1);
+    let events = outcome.says("rows were lost").in_one_line().events();
+    assert_eq!(tests::fingerprints(&events).len(), 10);
+    let alerts = tests::events::of_type(&events, "alert");
+    assert!(alerts.iter().any(|event| event["alert"]["ja4sensor"]["rule"] == "storage_failure"), "{alerts:?}");
+    let storage = |name| stats_u64(last_stats(&events).unwrap(), &["storage", name]);
+    assert!(storage("rows_lost") > 0 && storage("flush_failures") > 0);
+}
+
+#[test]
+fn a_replay_onto_a_full_disk_or_a_read_only_one_fingerprints_all_the_same() {
+    if !require_root() {
+        return;
+    }
+    on_a_small_disk(8, |folder| {
+        let captures = TempDir::new().unwrap();
+        let capture = syns(captures.path(), "some.pcap", 0..10, LONG_AGO);
+        let known = folder.join("known.db");
+        replay(&capture, &known).ok();
+        let stored = || ask(&known, "SELECT count(*) FROM fingerprint");
+        assert_eq!(stored(), 10);
+
+        fs::write(folder.join("filler"), vec![0; 9 << 20]).unwrap_err();
+        says_that_rows_were_lost(&capture, &folder.join("new.db"));
+        fs::remove_file(folder.join("filler")).unwrap();
+
+        let place = folder.to_str().unwrap();
+        let remount = |how: &str| assert!(Command::new("mount").args(["-o", how, place]).status().unwrap().success());
+        remount("remount,ro");
+        says_that_rows_were_lost(&capture, &known);
+        remount("remount,rw");
+        // Nothing that was committed is lost, and the next one has it all.
+        assert_eq!(stored(), 10);
+        replay(&capture, &known).ok();
+        assert_eq!(stored(), 20);
+        check(&known);
+    });
+}
+
+#[test]
+fn a_replay_into_a_locked_database_fingerprints_all_the_same() {
+    let folder = TempDir::new().unwrap();
+    let database = folder.path().join("history.db");
+    let capture = syns(folder.path(), "some.pcap", 0..10, LONG_AGO);
+    replay(&capture, &database).ok();
+    let other = open(&database);
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    says_that_rows_were_lost(&capture, &database);
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(ask(&database, "SELECT count(*) FROM fingerprint"), 10);
+    assert_eq!(ask(&database, "SELECT count(*) FROM sensor_run"), 1);
+    check(&database);
+}
+
+#[test]
+fn a_folder_that_does_not_exist_is_told_before_anything_is_done() {
+    let folder = TempDir::new().unwrap();
+    let capture = syns(folder.path(), "some.pcap", 0..10, LONG_AGO);
+    let outcome = replay(&capture, &folder.path().join("no/such/history.db")).status(1);
+    assert_eq!(outcome.says("no such file").in_one_line().stdout(), "");
+}
+
+/// The answer to a question about the sensor's health.
+fn health(host: &Namespace, address: SocketAddr) -> String {
+    let mut stream = host.with(|| TcpStream::connect(address).unwrap());
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_sensor_that_starts_on_a_full_disk_runs_and_takes_the_database_up_once_there_is_room() {
+    if !require_bpf() || !require_tools(&["ip", "ethtool"]) {
+        return;
+    }
+    on_a_small_disk(8, |folder| {
+        let wire = Wire::new();
+        let host = wire.server();
+        let database = folder.join("history.db");
+        fs::write(folder.join("filler"), vec![0; 9 << 20]).unwrap_err();
+        let options = ["--stats-interval", "1", "--http", "127.0.0.1:0", "--db", database.to_str().unwrap()];
+        let sensor = LiveSensor::start(host, &options);
+        let said = sensor.stderr();
+        let warned = said.lines().filter(|line| line.contains("history.db") && line.contains("tries again")).count();
+        assert_eq!(warned, 1, "{said}");
+        let mut address = None;
+        assert!(until(SOON, || {
+            address = sensor.stderr().lines().find_map(|line| line.strip_prefix("http: serving ")?.parse().ok());
+            address.is_some()
+        }));
+        let address = address.unwrap();
+        let answer = health(host, address);
+        assert!(answer.contains(" 503 ") && answer.contains("history"), "{answer}");
+
+        connect(wire.client(), host, 5);
+        sensor.wait_for("fingerprints and an alert", |events| {
+            tests::values(events, "ja4t").len() >= 5
+                && tests::events::of_type(events, "alert")
+                    .iter()
+                    .any(|event| event["alert"]["ja4sensor"]["rule"] == "storage_failure")
+        });
+
+        fs::remove_file(folder.join("filler")).unwrap();
+        assert!(until(SOON, || health(host, address).contains(" 200 ")), "{}", health(host, address));
+        connect(wire.client(), host, 5);
+        let events = sensor.stop().ok().events();
+        let last = last_stats(&events).unwrap();
+        let storage = |name| stats_u64(last, &["storage", name]);
+        assert!(storage("flush_failures") > 0, "{last:#}");
+        // What waited was not lost: the queue had room for it.
+        assert_eq!((storage("rows_lost"), storage("rows_dropped"), storage("failing")), (0, 0, 0), "{last:#}");
+        let ended = "SELECT count(*) FROM connection WHERE ended NOTNULL";
+        assert_eq!(ask(&database, ended) as u64, storage("connections"));
+        assert!(ask(&database, ended) >= 10);
+        assert_eq!(ask(&database, "SELECT count(*) FROM sensor_run WHERE clean"), 1);
+        check(&database);
+    });
+}
