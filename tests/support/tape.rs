@@ -47,6 +47,9 @@ impl Tape {
             "0",
             "-U",
             "--immediate-mode",
+            // KiB; every frame takes 256 of them, as the longest would.
+            "-B",
+            "65536",
             "-Z",
             "root",
             "--time-stamp-precision=nano",

@@ -7,7 +7,9 @@ use std::process::Stdio;
 use std::thread;
 
 use nix::sys::resource::{UsageWho, getrusage};
-use tests::packets::{ACK, ETHERNET, Envelope, PcapWriter, RST, SYN, Segment};
+use tests::hello::{self, Shape};
+use tests::packets::{ACK, ETHERNET, Envelope, PSH, PcapWriter, RST, SYN, Segment};
+use tests::random::SplitMix64;
 use tests::{Sensor, events, stats_u64};
 
 const CONNECTIONS: u32 = 1_000_000;
@@ -15,11 +17,16 @@ const CONNECTIONS: u32 = 1_000_000;
 /// Nanoseconds between two connections: a day's worth of them.
 const PACE: u64 = 86_400_000_000_000 / CONNECTIONS as u64;
 
-/// The budget of a million connections that are open at once, MiB.
+/// The budget of a million connections with everything on, MiB.
 const BUDGET: i64 = 1024;
 
-/// Clients of a /16 with options of their own, so that what is remembered of hosts and values fills up too.
-fn segments(number: u32) -> [Segment<'static>; 2] {
+/// Of so many connections one says hello, and one is never closed.
+const HELLO: u32 = 4;
+const OPEN: u32 = 16;
+
+/// Clients of a /16 with options of their own, so that what is remembered of hosts and values fills up too. A SYN, a
+/// hello and the server's RST.
+fn segments(number: u32, hello: &[u8]) -> impl Iterator<Item = Segment<'_>> {
     const MSS: [&[u8]; 4] = [&[2, 4, 5, 180], &[2, 4, 5, 172], &[2, 4, 5, 100], &[2, 4, 4, 216]];
     let at = |address: u32, port| SocketAddr::new(IpAddr::V4(Ipv4Addr::from_bits(address)), port);
     let from = at(0x0a01_0000 | (number % 65_521), 1024 + (number / 65_521 * 997 % 60_000) as u16);
@@ -27,16 +34,22 @@ fn segments(number: u32) -> [Segment<'static>; 2] {
     let window = (number % 1000) as u16 + 64_000;
     let options = MSS[number as usize % MSS.len()];
     let syn = Segment { from, to, ttl: 64, seq: number, ack: 0, flags: SYN, window, options, payload: &[] };
-    let reset =
-        Segment { from: to, to: from, seq: 0, ack: number.wrapping_add(1), flags: RST | ACK, options: &[], ..syn };
-    [syn, reset]
+    let next = number.wrapping_add(1);
+    let hello = Segment { seq: next, ack: 1, flags: PSH | ACK, options: &[], payload: hello, ..syn };
+    let reset = Segment { from: to, to: from, seq: 0, ack: next, flags: RST | ACK, options: &[], ..syn };
+    let (says, closes) = (number.is_multiple_of(HELLO), !number.is_multiple_of(OPEN));
+    [Some(syn), says.then_some(hello), closes.then_some(reset)].into_iter().flatten()
 }
 
 #[test]
 fn a_million_connections_of_a_day_stay_within_the_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("history.db");
     // Standard input: the day never lies on a disk.
     let mut sensor = Sensor::new()
-        .command(&["replay", "--types", "stats", "--max-connections", "1000000", "-"])
+        .command(&["replay", "--types", "stats", "--max-connections", "1000000", "--db"])
+        .arg(&database)
+        .arg("-")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -49,12 +62,13 @@ fn a_million_connections_of_a_day_stay_within_the_budget() {
     let mut pcap = PcapWriter::new(BufWriter::with_capacity(1 << 18, stdin), ETHERNET).unwrap();
     let mut frame = Vec::new();
     let mut time = 1_795_417_200_000_000_000;
+    let hello = hello::records(&Shape::Curl.client_hello("www.example.org", &mut SplitMix64::new(1)), usize::MAX);
     for number in 0..CONNECTIONS {
-        for segment in segments(number) {
+        for segment in segments(number, &hello) {
             frame.clear();
             segment.write(&Envelope::default(), &mut frame);
             pcap.packet(time, &frame).unwrap();
-            time += PACE / 2;
+            time += PACE / 3;
         }
     }
     pcap.finish().unwrap();
@@ -63,6 +77,8 @@ fn a_million_connections_of_a_day_stay_within_the_budget() {
     let stats = told.last().unwrap();
     assert_eq!(stats_u64(stats, &["shards", "opened"]), u64::from(CONNECTIONS));
     assert_eq!(stats_u64(stats, &["engine", "ended"]), u64::from(CONNECTIONS));
+    assert_eq!(stats_u64(stats, &["storage", "connections"]), u64::from(CONNECTIONS));
+    assert_eq!(stats_u64(stats, &["storage", "rows_lost"]), 0);
     let peak = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss() / 1024;
     eprintln!("{peak} MiB at its peak");
     assert!(peak <= BUDGET, "{peak} MiB at its peak");

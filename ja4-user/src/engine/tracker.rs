@@ -121,7 +121,7 @@ impl Record {
         }
         // Most connections have few values, and many connections are held.
         if self.history.len() == self.history.capacity() {
-            self.history.reserve_exact(self.history.len().clamp(1, MAX_VALUES / 2));
+            self.history.reserve_exact((self.history.len() / 2).clamp(1, MAX_VALUES / 2));
         }
         self.history.push(seen);
     }

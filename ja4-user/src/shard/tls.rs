@@ -93,6 +93,7 @@ impl<S: Sink> Handshake<'_, S> {
             let mut room = MAX_ALPN_BYTES;
             let within = |name: &&[u8]| room.checked_sub(name.len()).map(|left| room = left).is_some();
             tls.alpn = hello.alpn().take(MAX_ALPN_NAMES).take_while(within).map(text).collect();
+            tls.alpn.shrink_to_fit();
         }
         if versions && tls.cipher.is_none() {
             tls.version = version_name(hello.version());

@@ -41,6 +41,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
         watched(folder.path(), flows, &[])?.at_most(64.0),
         // With a history, beside all that is on without being asked for.
         watched(folder.path(), many, &["--max-connections", &many.to_string(), "--db", &database])?.at_most(1024.0),
+        open(folder.path(), many)?.at_most(1024.0),
     ])
 }
 
@@ -58,6 +59,16 @@ fn watched(folder: &Path, flows: u32, options: &[&str]) -> Result<Figure> {
     let known = ended.count(&["shards", "opened"]);
     Ok(Figure::new(format!("live, {flows} SYNs"), resident, "MiB")
         .note(format!("{known} connections; {}", per_flow(flows, resident, empty))))
+}
+
+/// A replay of so many connections with both hellos, of which none is closed, with a history.
+fn open(folder: &Path, flows: u32) -> Result<Figure> {
+    let path = folder.join("open.pcap");
+    generate::write(Kind::Dense, f64::from(flows) / 100_000.0, replay::SEED, &mut File::create(&path)?)?;
+    let database = folder.join("open.db").display().to_string();
+    let options = ["--types", "stats", "--max-connections", &flows.to_string(), "--db", &database];
+    let peak = child::replay(&options, &path)?.peak;
+    Ok(Figure::new(format!("replay of {flows} open connections with hellos and a history, peak"), peak, "MiB"))
 }
 
 fn per_flow(flows: u32, resident: f64, empty: f64) -> String {

@@ -80,6 +80,17 @@ fn a_malformed_hello_is_counted_and_skipped() {
     }
 }
 
+/// `unrecognized_name` goes before the ServerHello (RFC 6066, section 3).
+#[test]
+fn a_warning_before_a_hello_hides_nothing() {
+    let warning = record(21, 0, &[1, 112]);
+    let mut talk = talk();
+    talk.client(&[&warning[..], &client_hello(1)].concat()).server(&[warning, server_flight()].concat());
+    let events = events(&talk);
+    assert_eq!((values(&events, "ja4"), values(&events, "ja4s")), (vec![JA4], vec![JA4S]));
+    assert_eq!(values(&events, "ja4x").len(), 1);
+}
+
 #[test]
 fn a_fragment_that_nobody_finishes_does_not_stand_in_the_way() {
     let forged = record(22, 0, &fragment(CLIENT_HELLO, 0, 900, 0, &[9; 50]));

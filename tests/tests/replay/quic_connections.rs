@@ -137,6 +137,24 @@ fn only_the_clients_first_handshake_packet_ends_its_latency() {
 }
 
 #[test]
+fn an_initial_behind_another_packet_of_its_datagram_is_read() {
+    let ends = ends(1);
+    let mut random = SplitMix64::new(2);
+    let asked = Shape::Go.client_hello("one.example", &mut SplitMix64::new(1));
+    let (first, second) = asked.split_at(100);
+    // 0-RTT differs from a Handshake packet in its type alone.
+    let mut early = ends.handshake(From::Client, 300, &mut random);
+    early[0] = 0xd0;
+    let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
+    let mut talk = talk();
+    talk.client(&ends.initial(From::Client, 0, &crypto(0, first)));
+    talk.client(&[early, ends.initial(From::Client, 1, &crypto(first.len(), second))].concat());
+    talk.server(&[ends.handshake(From::Server, 200, &mut random), ends.initial(From::Server, 0, &hello)].concat());
+    let events = events(&talk);
+    assert_eq!((values(&events, "ja4"), values(&events, "ja4s")), (vec![JA4], vec![JA4S]));
+}
+
+#[test]
 fn who_sends_the_first_forged_initial_is_not_the_client_of_the_others() {
     let mut talk = talk();
     talk.server(&asks(&ends(2), "two.example")).client(&asks(&ends(1), "one.example"));

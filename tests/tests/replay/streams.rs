@@ -76,6 +76,28 @@ fn an_acknowledgement_with_another_flag_is_not_bare() {
     assert_eq!(values(&replay_packets(&packets, &[]), "ja4ssh"), ["c13s13_c1s1_c2s0"]);
 }
 
+/// A side that writes its banner in two pieces, however short the first is, has all its packets counted.
+#[test]
+fn a_banner_in_two_pieces_costs_no_packet_of_ja4ssh() {
+    for (port, at) in [22, 2222].into_iter().flat_map(|port| (1..=8).map(move |at| (port, at))) {
+        let mut talk = TcpConversation::between("10.0.0.1:51234", &format!("10.0.0.2:{port}"));
+        let ((first, second), (third, fourth)) = (b"SSH-2.0-one\r\n".split_at(at), b"SSH-2.0-two\r\n".split_at(at));
+        talk.handshake().server(first).client_ack().server(second).client_ack();
+        talk.client(third).server_ack().client(fourth).server_ack();
+        for _ in 0..3 {
+            talk.client(&[1; 36]).server(&[2; 44]);
+        }
+        talk.close();
+        // The ACKs of handshake and end among them.
+        assert_eq!(values(&run(&talk, &[]).events(), "ja4ssh"), ["c36s44_c5s5_c4s2"], "port {port}, cut at {at}");
+        assert_eq!(
+            values(&run(&talk, &["--ssh-window", "1"]).events(), "ja4ssh").len(),
+            10,
+            "port {port}, cut at {at}"
+        );
+    }
+}
+
 /// What the first segment of a client says in other protocols looks like the start of a request.
 #[test]
 fn commands_in_capitals_are_no_broken_http() {

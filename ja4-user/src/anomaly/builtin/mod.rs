@@ -150,7 +150,7 @@ impl Builtin {
         out: &mut Vec<Alert>,
     ) {
         // The leaf comes first.
-        let leaf = record.history.iter().find(|seen| seen.method == Method::Ja4x);
+        let leaf = chain(record).next();
         self.new_chain(Scene { record, seen: leaf, now, packet, cooldowns, out });
         if let Some(opening) = bare(record) {
             let mut scene = Scene { record, seen: Some(opening), now, packet, cooldowns, out };
@@ -341,24 +341,23 @@ impl Builtin {
         let Some(sni) = sni.filter(|_| settings.enabled) else {
             return;
         };
-        let chain = || record.history.iter().filter(|seen| seen.method == Method::Ja4x);
         // Each beginning of the chain has the hash of the one before it and the next value.
         let (mut hashes, mut length, mut hash) = ([0; MAX_VALUES], 0, 0_u64);
-        for (seen, place) in chain().zip(&mut hashes) {
+        for (seen, place) in chain(record).zip(&mut hashes) {
             hash = seed.hash_one((hash, &*seen.value));
             *place = hash;
             length += 1;
         }
         let beginnings = hashes.get(..length).unwrap_or_default();
         let kept_back = || {
-            let values = chain().map(|seen| (seen.method, &*seen.value));
+            let values = chain(record).map(|seen| (seen.method, &*seen.value));
             kept_back_of(fired, allow, Rule::NewChain, record, values)
         };
         let Some(before) = chains.see(settings, sni, beginnings, kept_back) else {
             return;
         };
         if let Some(suppressed) = self.cool(Rule::NewChain, &sni, &mut scene) {
-            let chain = chain().map(|seen| &*seen.value).collect::<Vec<_>>().join(", ");
+            let chain = chain(record).map(|seen| &*seen.value).collect::<Vec<_>>().join(", ");
             let enough = self.settings.new_chain.observations;
             let reason = format!(
                 "{length} certificates for {sni} have JA4X {chain}; {before} chains before had other shapes, {enough} are enough"
@@ -454,6 +453,11 @@ fn kept_back_of<'v>(
 fn bare(record: &Record) -> Option<&Seen> {
     let opened = record.latency.client.is_some() && Handshake::of(record) != Handshake::Failed;
     record.primary().filter(|seen| opened && seen.method == Method::Ja4t)
+}
+
+/// The server's certificates, leaf first; the client may have shown its own.
+fn chain(record: &Record) -> impl Iterator<Item = &Seen> {
+    record.history.iter().filter(|seen| seen.method == Method::Ja4x && seen.side == Side::Server)
 }
 
 #[cfg(test)]

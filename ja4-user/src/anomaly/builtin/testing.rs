@@ -39,7 +39,7 @@ pub(in crate::anomaly) fn record(client: &str, server: &str) -> Record {
 pub(in crate::anomaly) fn seen(method: Method, value: &str, count: u32) -> Seen {
     Seen {
         method,
-        side: Side::Client,
+        side: if matches!(method, Method::Ja4s | Method::Ja4x | Method::Ja4ts) { Side::Server } else { Side::Client },
         count,
         value: value.into(),
         raw: None,

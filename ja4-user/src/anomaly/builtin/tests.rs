@@ -187,12 +187,15 @@ fn another_chain_for_a_known_name_is_told() {
         engine.end(&chain(&["leaf", "ca"]), second);
     }
     engine.end(&chain(&["leaf"]), 6); // cut
+    let mut mutual = chain(&["leaf", "ca"]);
+    mutual.history.push(Seen { side: Side::Client, ..seen(Method::Ja4x, "badge", 3) });
+    engine.end(&mutual, 6);
     engine.end(&chain(&[]), 6); // TLS 1.3
     engine.end(&chain(&["ca", "leaf"]), 7);
     assert_eq!(
         engine.told(),
         [
-            "new_chain low [sni=example.org] 2 certificates for example.org have JA4X ca, leaf; 6 chains before had other \
+            "new_chain low [sni=example.org] 2 certificates for example.org have JA4X ca, leaf; 7 chains before had other \
           shapes, 5 are enough"
         ]
     );

@@ -29,7 +29,7 @@ pub(crate) const OTHER_VERSIONS: [u32; 15] = [
     0xff00_0016,
     0xff00_0023,
     0xface_b001,
-    0xface_b003,
+    0xface_b012,
     0xface_b00f,
     0x5130_3530,
     0x5130_3436,
