@@ -86,10 +86,12 @@ impl Hook<'_> {
         ensure!(hello.len() == 517, "the hello has {} bytes", hello.len());
 
         self.passes("bulk, untracked", &flow(0).bulk(), Passed::Untracked, Some(8.0))?;
-        // Its first bytes say that it is not TLS, and they are all of its request; then nobody is hungry.
+        // Its first bytes say that it is not TLS, and they are all of its request; what follows is read for another one
+        // until the budget is spent. Then nobody is hungry.
         let opening = |flow: Flow| [flow.syn(), flow.syn_ack(), flow.ack()];
         self.meet(&opening(flow(1)))?;
         self.meet(&[flow(1).first(b"GET / HTTP/1.0\r\n\r\n")])?;
+        self.meet(&vec![flow(1).bulk(); 40])?;
         self.passes("bulk, tracked", &flow(1).bulk(), Passed::Tracked, Some(60.0))?;
 
         self.emits("SYN", &flow(2).syn(), Class::Syn, SMALL, Some(120.0))?;
