@@ -35,8 +35,8 @@ use crate::begin::{Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
 use crate::flow::{Direction, protocol, seen};
 use crate::knobs::Knobs;
 use crate::look::{
-    HALF_A_HEADER, HTTP1, HTTP2, LETTER_S, NOTHING, SSH, TOO_FEW, begins_past_handshake, ends_block, interlude,
-    is_letter_s, look,
+    HALF_A_HEADER, HTTP1, HTTP2, LETTER_S, LETTERS_SS, NOTHING, SSH, TOO_FEW, begins_past_handshake, ends_block,
+    interlude, is_letter_s, look,
 };
 pub use crate::look::{Segment, begins};
 
@@ -222,7 +222,9 @@ fn first_segment(direction: &mut Direction, segment: &Segment, found: u8, knobs:
     match found {
         // Lines before its banner (RFC 4253, section 4.2).
         NOTHING | HTTP1 | TOO_FEW | LETTER_S if is_ssh_server => open(direction, direction.mark, SSH, knobs),
-        TOO_FEW | LETTER_S if is_http => SPEND,
+        // No method begins so that is used in the clear.
+        LETTERS_SS if is_fresh => open(direction, direction.mark, SSH, knobs),
+        TOO_FEW | LETTER_S | LETTERS_SS if is_http => SPEND,
         TOO_FEW | LETTER_S if is_fresh => {
             if found == LETTER_S {
                 direction.seen |= seen::LETTER_S;
@@ -243,7 +245,7 @@ fn first_segment(direction: &mut Direction, segment: &Segment, found: u8, knobs:
             direction.phase = phase::TEXT;
             READ
         }
-        NOTHING | TOO_FEW | HALF_A_HEADER | LETTER_S => pass_over(direction, segment),
+        NOTHING | TOO_FEW | HALF_A_HEADER | LETTER_S | LETTERS_SS => pass_over(direction, segment),
         _ => open(direction, direction.mark, found, knobs) | anew,
     }
 }

@@ -40,6 +40,8 @@ pub(crate) const TOO_FEW: u8 = 0x40;
 pub(crate) const HALF_A_HEADER: u8 = 0x41;
 /// They are too few: the letter S alone.
 pub(crate) const LETTER_S: u8 = 0x42;
+/// They are too few: two letters S and what follows them.
+pub(crate) const LETTERS_SS: u8 = 0x43;
 
 /// TLS content types (RFC 8446, section 5.1).
 mod content {
@@ -54,7 +56,7 @@ const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
 const ALERT_RECORD: u32 = RECORD_HEADER + 2;
 
 /// Writes to `out` what the bytes of a segment behind `skip` begin with: a [`Begin`], [`TOO_FEW`],
-/// [`HALF_A_HEADER`] or [`LETTER_S`]; the last three only where they are a stream's `first`.
+/// [`HALF_A_HEADER`], [`LETTER_S`] or [`LETTERS_SS`]; the last four only where they are a stream's `first`.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub(crate) fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool, out: &mut u8) {
     *out = if first { first_bytes(frame, segment, skip) } else { begins(frame, segment) as u8 };
@@ -114,8 +116,7 @@ fn few_bytes<B: Bytes>(frame: &B, at: u32, len: u32, first: u8) -> u8 {
     match first {
         HANDSHAKE => HALF_A_HEADER,
         b'S' if len == 1 => LETTER_S,
-        // No method begins so that is used in the clear.
-        b'S' if is_letter_s(frame, at + 1) => SSH,
+        b'S' if is_letter_s(frame, at + 1) => LETTERS_SS,
         _ => TOO_FEW,
     }
 }

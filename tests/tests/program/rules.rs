@@ -142,6 +142,19 @@ fn whatever_a_server_of_ssh_says_first_is_of_its_banner() {
 }
 
 #[test]
+fn two_letters_s_between_requests_make_no_ssh_of_http() {
+    let setting = Setting::default();
+    let ports = (5000, 8080);
+    let mut model = fresh();
+    let request = b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n";
+    class(&mut model, &setting.segment(ports, 0, SYN, &[]));
+    class(&mut model, &setting.segment(ports, 1, PSH | ACK, request));
+    let next = 1 + request.len() as u32;
+    assert_eq!(class(&mut model, &setting.segment(ports, next, PSH | ACK, b"SSx")), Some(Class::Http));
+    assert_eq!(class(&mut model, &setting.segment(ports, next + 3, PSH | ACK, request)), Some(Class::Http));
+}
+
+#[test]
 fn the_letter_s_before_tls_makes_no_ssh_of_it() {
     let setting = Setting::default();
     let (client, server) = ((5000, 5432), (5432, 5000));
