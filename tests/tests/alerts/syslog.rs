@@ -11,7 +11,7 @@ use super::{HOSTILE, SOON, alert, settled, start};
 fn sink(transport: &str, port: u16, more: Value) -> Value {
     let mut sink = json!({
         "kind": "syslog", "address": format!("127.0.0.1:{port}"), "transport": transport, "rate": 0,
-        "retries": 20, "retry_first": "50ms", "retry_longest": "200ms",
+        "retries": 100, "retry_first": "50ms", "retry_longest": "400ms",
     });
     sink.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!([sink])
