@@ -5,6 +5,7 @@
 use core::marker::PhantomData;
 use core::ptr;
 
+use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::btf_maps::RingBuf;
 use aya_ebpf::helpers::generated::{
     bpf_ktime_get_boot_ns, bpf_ringbuf_reserve, bpf_ringbuf_submit, bpf_skb_load_bytes, bpf_xdp_get_buff_len,
@@ -121,6 +122,8 @@ impl<const N: usize> Window<N> for Checked<'_, N> {
 /// A window at a small offset into the linear part, which holds the headers of all but odd frames.
 #[inline(always)]
 fn near<'a, const N: usize>(data: usize, end: usize, offset: usize) -> Option<Checked<'a, N>> {
+    // Opaque, or LLVM compares a copy of 32 bits, from which old verifiers learn nothing of the original.
+    let offset = opaque(offset);
     if offset >= MAX_HEADERS {
         return None;
     }
@@ -210,7 +213,7 @@ const TUNNEL_LINEAR: usize = 2 * LINEAR + 64;
 
 /// A frame met by tc.
 pub(crate) struct SkbFrame<'a> {
-    ctx: &'a TcContext,
+    skb: &'a __sk_buff,
     data: usize,
     end: usize,
 }
@@ -218,20 +221,26 @@ pub(crate) struct SkbFrame<'a> {
 impl<'a> SkbFrame<'a> {
     #[inline(always)]
     pub(crate) fn new(ctx: &'a TcContext) -> Self {
-        // The linear part begins with the headers but for odd drivers, and for packets whose payload
-        // was never copied. Pulling more into it changes no byte of the packet; where it fails, the
-        // parser says "truncated".
-        let frame = Self { ctx, data: ctx.data(), end: ctx.data_end() };
+        let frame = Self::of(ctx.skb.skb);
         let held = frame.end - frame.data;
-        if held >= TUNNEL_LINEAR || held >= ctx.len() as usize {
-            return frame;
+        if held < TUNNEL_LINEAR && held < ctx.len() as usize {
+            // The linear part begins with the headers but for odd drivers, and for packets whose payload
+            // was never copied. Pulling more into it changes no byte of the packet; where it fails, the
+            // parser says "truncated".
+            let wanted = if frame.is_plain_tcp() { LINEAR } else { TUNNEL_LINEAR };
+            if held < wanted {
+                let _pulled = ctx.pull_data(if ctx.len() < wanted as u32 { ctx.len() } else { wanted as u32 });
+            }
         }
-        let wanted = if frame.is_plain_tcp() { LINEAR } else { TUNNEL_LINEAR };
-        if held >= wanted {
-            return frame;
-        }
-        let _pulled = ctx.pull_data(if ctx.len() < wanted as u32 { ctx.len() } else { wanted as u32 });
-        Self { ctx, data: ctx.data(), end: ctx.data_end() }
+        // Opaque, so that all is read anew: the verifier then meets one state, not one for each length compared above.
+        Self::of(opaque(ctx.skb.skb as usize) as *const __sk_buff)
+    }
+
+    #[inline(always)]
+    fn of(skb: *const __sk_buff) -> Self {
+        // SAFETY: the context is the kernel's for as long as the program runs.
+        let skb = unsafe { &*skb };
+        Self { skb, data: skb.data as usize, end: skb.data_end as usize }
     }
 
     /// Whether it is TCP over IP without tags or tunnels, as far as the first bytes say.
@@ -252,7 +261,7 @@ impl Copied for SkbFrame<'_> {
     #[inline(always)]
     unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
-        unsafe { bpf_skb_load_bytes(self.ctx.skb.skb.cast(), offset, to.cast(), len) == 0 }
+        unsafe { bpf_skb_load_bytes(ptr::from_ref(self.skb).cast(), offset, to.cast(), len) == 0 }
     }
 }
 
@@ -277,7 +286,7 @@ impl Bytes for SkbFrame<'_> {
 
     #[inline(always)]
     fn wire_len(&self) -> usize {
-        self.ctx.len() as usize
+        self.skb.len as usize
     }
 
     #[inline(always)]
@@ -399,6 +408,28 @@ const fn room(size: usize) -> u32 {
     (size - HEADER) as u32
 }
 
+/// `wanted`, or the nearest number from 1 to what a record of `SIZE` bytes holds.
+///
+/// Compared and set in one register: LLVM would compare one and hand on another, and the verifier of Linux 6.1
+/// does not carry the bound from the one to the other.
+#[inline(always)]
+fn fitting<const SIZE: usize>(wanted: u32) -> u32 {
+    let mut len = u64::from(wanted);
+    // SAFETY: no jump leaves the template but to its end.
+    unsafe {
+        core::arch::asm!(
+            "if {len} > 0 goto +1",
+            "{len} = 1",
+            "if {len} < {room} goto +1",
+            "{len} = {room}",
+            len = inout(reg) len,
+            room = const room(SIZE),
+            options(pure, nomem, nostack),
+        );
+    }
+    len as u32
+}
+
 /// A record of `SIZE` bytes, reserved but not yet visible to the shard.
 ///
 /// It must be submitted: the verifier refuses a program that loses one.
@@ -417,14 +448,10 @@ impl<const SIZE: usize> Reserved<SIZE> {
     /// Copies the frame's first `wanted` bytes, as far as they fit; how many were copied.
     #[inline(always)]
     pub(crate) fn fill<F: Copied>(&mut self, frame: &F, wanted: u32) -> u32 {
-        // Opaque, or LLVM merges the two bounds into a comparison that the verifier cannot follow.
-        let mut len = opaque(wanted as usize) as u32;
-        if len > room(SIZE) {
-            len = room(SIZE);
-        }
-        if len == 0 {
+        if wanted == 0 {
             return 0;
         }
+        let len = fitting::<SIZE>(wanted);
         // SAFETY: HEADER + len <= SIZE, the length of the reservation.
         if unsafe { frame.copy(0, self.0.add(HEADER), len) } { len } else { 0 }
     }
