@@ -52,7 +52,7 @@ impl Refusal {
     /// The program itself could not be loaded.
     pub(super) fn load(hook: Hook, error: KernelError) -> Self {
         match error {
-            KernelError::Load(text) => Self { is_load: true, ..Self::words(hook, &text) },
+            KernelError::Load(text) => Self { is_load: true, ..Self::words(hook, &verdict(&text)) },
             error => Self { kernel: Some(error), ..Self::words(hook, "") },
         }
     }
@@ -117,6 +117,7 @@ impl Refusal {
             (Hook::Native | Hook::Generic, Some(libc::EBUSY | libc::EEXIST)) => {
                 "use --hook tc beside it, or stop the program that `ip link show` names"
             }
+            (Hook::Tc, _) if self.is_load => "Linux 5.10, 6.1 and 6.18 are known to take the programs",
             (Hook::Native, Some(libc::EOPNOTSUPP)) => "use --hook generic or --hook tc",
             (Hook::Native, Some(libc::ENOSPC | libc::ENOMEM)) => {
                 "set the queues with `ethtool -L`, or use --hook generic or --hook tc"
@@ -163,6 +164,19 @@ fn drivers_words(text: &str) -> String {
     text.split('"').skip(1).step_by(2).collect::<Vec<_>>().join(", ")
 }
 
+/// The error of a load without what the verifier tells of its way: the cause comes last, but for the statistics.
+fn verdict(text: &str) -> String {
+    let mut lines = text.lines();
+    let error = lines.next().unwrap_or_default();
+    let error = error.split_once(". Verifier output: ").map_or(error, |(error, _)| error);
+    let is_statistics =
+        |line: &&str| ["verification time ", "stack depth ", "processed "].iter().any(|word| line.starts_with(word));
+    match lines.rfind(|line| !line.trim().is_empty() && !is_statistics(line)) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_owned(),
+    }
+}
+
 /// The first line, cut to a length that a terminal can bear.
 fn one_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().chars().take(MAX_CAUSE).collect()
@@ -196,11 +210,13 @@ mod tests {
 
     #[test]
     fn a_verifiers_log_stays_one_short_line() {
-        let log = KernelError::Load(format!("invalid argument{}\n0: R1=ctx\n", "x".repeat(10_000)));
-        let refusal = Refusal::load(Hook::Generic, log);
-        let text = refusal.to_string();
-        assert!(!text.contains('\n') && text.len() < 300, "{text}");
+        let log = format!("0: R1=ctx\n{}\nR3 min value is outside\nprocessed 1889 insns\n", "x".repeat(10_000));
+        let error = KernelError::Load(format!("permission denied. Verifier output: {log}"));
+        let refusal = Refusal::load(Hook::Generic, error);
+        assert_eq!(refusal.to_string(), "XDP generic refused: permission denied: R3 min value is outside");
         assert!(refusal.mend().contains("5.18"));
+        let silent = KernelError::Load("invalid argument. Verifier output: ".to_owned());
+        assert_eq!(Refusal::load(Hook::Native, silent).to_string(), "XDP native refused: invalid argument");
     }
 
     #[test]
