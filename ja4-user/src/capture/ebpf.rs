@@ -35,7 +35,7 @@ pub enum KernelError {
     #[error("this kernel has no BTF (/sys/kernel/btf/vmlinux): {0}; use one built with CONFIG_DEBUG_INFO_BTF=y")]
     NoBtf(#[source] aya::BtfError),
     /// The kernel knows no ring buffers.
-    #[error("this kernel has no BPF ring buffers: {0}; Linux 5.8 or newer is needed")]
+    #[error("this kernel has no BPF ring buffers: {0}; Linux 5.10 or newer is needed")]
     NoRingBuffer(#[source] Box<MapError>),
     /// The process lacks rights.
     #[error(
@@ -115,7 +115,7 @@ impl Kernel {
     /// Loads the object and makes its maps; no program is loaded into the kernel yet.
     ///
     /// # Minimum kernel version
-    /// 5.8, for ring buffers.
+    /// 5.10: ring buffers came with 5.8, but no older verifier was seen to take the programs.
     ///
     /// # Errors
     /// Where the kernel lacks BTF or ring buffers, the process lacks rights, or the object is not
