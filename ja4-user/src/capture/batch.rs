@@ -59,6 +59,11 @@ impl Batch {
         self.filled().get(start..end).unwrap_or(&[])
     }
 
+    /// Whether the file gave about as much as fits. A pipe that did not may have no more for a while.
+    pub fn is_full(&self) -> bool {
+        self.filled > BATCH_BYTES / 2
+    }
+
     /// Forgets the frames and their bytes and keeps the memory.
     pub fn clear(&mut self) {
         self.filled = 0;

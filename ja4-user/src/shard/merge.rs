@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError, TryLockError};
 
 use crate::engine::Engine;
 use crate::engine::observe::Chunk;
@@ -40,23 +41,43 @@ impl Lines {
     }
 }
 
-struct State<W> {
+/// Batches that wait for the engine until those who hand in the last share of one look after it too.
+const BEHIND: usize = 3;
+
+/// What the threads have handed in, batch by batch.
+#[derive(Default)]
+struct Queue {
+    /// Number of the first batch in `batches`.
+    first: usize,
+    batches: VecDeque<Vec<Lines>>,
+    spare: Vec<Lines>,
+}
+
+impl Queue {
+    /// Batches at the front of which every thread has handed in its share.
+    fn ready(&self, threads: usize) -> usize {
+        self.batches.iter().take_while(|batch| batch.len() == threads).count()
+    }
+}
+
+/// What one thread at a time works with.
+struct Desk<W> {
     out: W,
     engine: Engine,
     /// Finished lines on their way to `out`.
     finished: Vec<u8>,
-    /// Number of the first batch in `batches`.
-    first: usize,
-    /// Lines that the threads have handed in, batch by batch.
-    batches: VecDeque<Vec<Lines>>,
-    spare: Vec<Lines>,
     error: Option<io::Error>,
 }
 
-/// Has the engine finish lines, and writes them, in order, as soon as every thread has handed in its share of
-/// a batch.
+/// Has the engine finish lines, and writes them, in order, once every thread has handed in its share of a batch.
+///
+/// The engine takes as long as all shards together. So it is never waited for: of the threads that hand in, the one
+/// that is ahead of the others takes a batch to it, and they catch up meanwhile.
 pub(super) struct Merge<W> {
-    state: Mutex<State<W>>,
+    queue: Mutex<Queue>,
+    desk: Mutex<Desk<W>>,
+    /// Nobody is there to be told.
+    over: AtomicBool,
     threads: usize,
     /// The engine goes on where the output cannot be written: there are others whom it tells.
     outlives_output: bool,
@@ -64,52 +85,69 @@ pub(super) struct Merge<W> {
 
 impl<W: Write> Merge<W> {
     pub(super) fn new(out: W, engine: Engine, threads: usize, outlives_output: bool) -> Self {
-        let state = State {
-            out,
-            engine,
-            finished: Vec::new(),
-            first: 0,
-            batches: VecDeque::new(),
-            spare: Vec::new(),
-            error: None,
-        };
-        Self { state: Mutex::new(state), threads, outlives_output }
+        let desk = Desk { out, engine, finished: Vec::new(), error: None };
+        Self { queue: Mutex::default(), desk: Mutex::new(desk), over: AtomicBool::new(false), threads, outlives_output }
     }
 
     /// Takes a thread's lines of a batch and gives it room for the next; false once nobody is there to be told.
-    pub(super) fn hand_in(&self, batch: usize, lines: &mut Lines) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = &mut *state;
-        let mut room = state.spare.pop().unwrap_or_default();
-        room.clear();
-        let lines = std::mem::replace(lines, room);
-        let place = batch - state.first;
-        while state.batches.len() <= place {
-            state.batches.push_back(Vec::with_capacity(self.threads));
-        }
-        if let Some(batch) = state.batches.get_mut(place) {
-            batch.push(lines);
-        }
-        while state.batches.front().is_some_and(|batch| batch.len() == self.threads) {
-            let mut batch = state.batches.pop_front().unwrap_or_default();
-            state.first += 1;
-            if state.error.is_none() || self.outlives_output {
-                state.finished.clear();
-                finish_in_order(&mut batch, &mut state.engine, &mut state.finished);
-                state.engine.pass_batch(&mut state.finished);
+    /// `now`: the next batch may be long in coming.
+    pub(super) fn hand_in(&self, batch: usize, lines: &mut Lines, now: bool) -> bool {
+        let (ready, last) = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut room = queue.spare.pop().unwrap_or_default();
+            room.clear();
+            let lines = std::mem::replace(lines, room);
+            let place = batch - queue.first;
+            while queue.batches.len() <= place {
+                queue.batches.push_back(Vec::with_capacity(self.threads));
             }
-            if state.error.is_none() {
-                state.error = state.out.write_all(&state.finished).err();
+            let mut last = false;
+            if let Some(batch) = queue.batches.get_mut(place) {
+                batch.push(lines);
+                last = batch.len() == self.threads;
             }
-            state.spare.extend(batch);
+            (queue.ready(self.threads), last)
+        };
+        if now || self.threads == 1 {
+            while self.finish_one(&mut self.desk.lock().unwrap_or_else(PoisonError::into_inner)) {}
+        } else if !last || ready > BEHIND {
+            match self.desk.try_lock() {
+                Ok(mut desk) => _ = self.finish_one(&mut desk),
+                Err(TryLockError::Poisoned(desk)) => _ = self.finish_one(&mut desk.into_inner()),
+                Err(TryLockError::WouldBlock) => {}
+            }
         }
-        state.error.is_none() || self.outlives_output
+        !self.over.load(Ordering::Relaxed)
     }
 
-    /// The output, the engine, and why the output cannot be written, if that is so.
+    /// Takes the first batch to the engine, if it is whole.
+    fn finish_one(&self, desk: &mut Desk<W>) -> bool {
+        let mut batch = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(batch) = queue.batches.pop_front_if(|batch| batch.len() == self.threads) else {
+                return false;
+            };
+            queue.first += 1;
+            batch
+        };
+        if desk.error.is_none() || self.outlives_output {
+            desk.finished.clear();
+            finish_in_order(&mut batch, &mut desk.engine, &mut desk.finished);
+            desk.engine.pass_batch(&mut desk.finished);
+        }
+        if desk.error.is_none() {
+            desk.error = desk.out.write_all(&desk.finished).err();
+            self.over.store(desk.error.is_some() && !self.outlives_output, Ordering::Relaxed);
+        }
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).spare.extend(batch);
+        true
+    }
+
+    /// Takes what is left to the engine; the output, the engine, and why the output cannot be written, if that is so.
     pub(super) fn into_parts(self) -> (W, Engine, Option<io::Error>) {
-        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (state.out, state.engine, state.error)
+        while self.finish_one(&mut self.desk.lock().unwrap_or_else(PoisonError::into_inner)) {}
+        let desk = self.desk.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (desk.out, desk.engine, desk.error)
     }
 }
 

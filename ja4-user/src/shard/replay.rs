@@ -206,8 +206,9 @@ impl<'a> Worker<'a> {
         let mut number = 0;
         while let Some(dealt) = batches.take(number) {
             self.batch(&dealt);
+            let slow = !dealt.batch.is_full();
             batches.give_back(dealt);
-            if !merge.hand_in(number, &mut self.lines) {
+            if !merge.hand_in(number, &mut self.lines, slow) {
                 batches.stop();
             }
             number += 1;
@@ -216,7 +217,7 @@ impl<'a> Worker<'a> {
         // One lane of each thread at a time, so that what all of them tell is never there at once.
         for index in 0..(LANES as usize).div_ceil(self.threads) {
             self.one_lane(index, u64::MAX, |lane, engines, sink| lane.finish(end, engines, sink));
-            merge.hand_in(number + index, &mut self.lines);
+            merge.hand_in(number + index, &mut self.lines, false);
         }
         let mut share = Share {
             counters: Counters::default(),
