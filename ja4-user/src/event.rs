@@ -6,6 +6,9 @@ use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
+use arcstr::ArcStr;
+use thin_vec::ThinVec;
+
 use crate::flow::community_id::CommunityId;
 
 /// Nanoseconds since the Unix epoch.
@@ -245,13 +248,13 @@ pub const MAX_TEXT: usize = 1024;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     /// Server name of the ClientHello.
-    pub sni: Option<String>,
+    pub sni: Option<ArcStr>,
     /// Version that the server chose, else the highest that the client offers.
     pub version: Option<&'static str>,
     /// Protocols that the client offers.
-    pub alpn: Vec<String>,
+    pub alpn: ThinVec<ArcStr>,
     /// Protocol that the server chose, where it says so in the clear.
-    pub alpn_chosen: Option<String>,
+    pub alpn_chosen: Option<ArcStr>,
     /// Cipher suite that the server chose.
     pub cipher: Option<u16>,
     /// The ClientHello has an encrypted_client_hello extension.

@@ -18,6 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use arcstr::ArcStr;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 pub use self::config::{Body, HttpMethod, Kind, Message, Secret, Sink, SinkConfig, SinkError, Transport};
@@ -36,7 +37,7 @@ pub struct AlertLine {
     /// What rules have found.
     pub alert: Alert,
     /// The raw form of its fingerprint, for sinks that tell raw forms.
-    pub raw: Option<Arc<str>>,
+    pub raw: Option<ArcStr>,
 }
 
 /// The sinks that are at work.

@@ -1,8 +1,10 @@
 //! A connection for tests.
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use thin_vec::ThinVec;
+
 use crate::engine::record::Record;
-use crate::event::{Attributes, FlowIdentity, Latency, Time};
+use crate::event::{Attributes, FlowIdentity, Time};
 use crate::flow::community_id::CommunityId;
 
 const TCP: u8 = 6;
@@ -19,17 +21,16 @@ pub(super) fn record(client: &str, server: &str, port: u16) -> Record {
         packets: [0; 2],
         bytes: [0; 2],
         ended: None,
-        latency: Latency::default(),
+        latency: None,
         attributes: Attributes::default(),
-        history: Vec::new(),
+        history: ThinVec::new(),
         hops: [None; 2],
         mss: None,
-        tunnel: None,
         os: None,
         ssh: None,
         app: None,
         known_bad: None,
         is_new: false,
-        fired: Vec::new(),
+        fired: ThinVec::new(),
     }
 }

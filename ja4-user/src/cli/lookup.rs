@@ -179,7 +179,8 @@ impl Hints {
                 };
                 (hints.ipv4, hints.ipv6) = (mtu(false), mtu(true));
                 // A server's options depend on its client's.
-                hints.os = syn.filter(|_| method == Method::Ja4t).and_then(|syn| os::hint(&syn, None));
+                hints.os =
+                    syn.filter(|_| method == Method::Ja4t).and_then(|syn| os::hint(&syn, None)).map(os::System::name);
             }
             Method::Ja4l | Method::Ja4ls => hints.hops = path::ttl(value).and_then(path::hops),
             Method::Ja4ssh => hints.session = session::of(value).map(|session| session.name()),

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
+
 use crate::event::{FlowIdentity, Method, Time};
 
 /// How much an alert matters.
@@ -83,7 +85,7 @@ pub struct Alert {
     /// Index into the run's list of interface names, where a connection made it fire.
     pub interface: Option<u32>,
     /// The fingerprint that made it fire, where one did.
-    pub fingerprint: Option<(Method, Arc<str>)>,
+    pub fingerprint: Option<(Method, ArcStr)>,
     /// A category such as `c2`, where the rule knows one.
     pub category: Option<Arc<str>>,
     /// How sure it is, 0 to 100, where that is known.

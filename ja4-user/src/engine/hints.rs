@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::record::{Label, Record, Seen};
 use crate::event::{Method, Side};
 use crate::lookup::BETWEEN;
-use crate::lookup::path::{self, Path, Syn};
+use crate::lookup::path::{self, Syn};
 use crate::lookup::{os, session};
 
 /// The category of labels that name an operating system.
@@ -37,7 +37,6 @@ impl Record {
                     return;
                 };
                 self.mss = syn.mss;
-                self.tunnel = self.path().and_then(Path::tunnel);
                 self.hops[0] = ttl.and_then(path::hops);
                 // The TTL confirms the system, or contradicts it.
                 self.os = os::hint(&syn, ttl.filter(|ttl| *ttl > 0));
@@ -98,7 +97,7 @@ mod tests {
         let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
         let mut tracker = Tracker::with_capacity(1);
         let record = tracker.enter(&flow, 0, Time(0)).record;
-        record.history = vec![
+        record.history = thin_vec::thin_vec![
             seen(Method::Ja4t, Side::Client, "Linux", Some("os")),
             seen(Method::Ja4ts, Side::Server, "F5", None),
             seen(Method::Ja4s, Side::Server, "nginx", Some("application")),

@@ -22,26 +22,29 @@ pub mod tracker;
 mod values;
 
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arcstr::ArcStr;
+
 use self::alert::Alert;
 use self::knowledge::Knowledge;
 pub use self::memory::Memory;
-use self::observe::{Chunk, Observation, Told, What, Words};
+use self::observe::{Chunk, End, Observation, Told, What, Words};
 use self::outlets::Outlets;
 use self::record::{Record, Seen};
 use self::stats::Stats;
 use self::tracker::{Entered, Tracker};
-use self::values::Values;
+use self::values::{Known, Values};
 use crate::anomaly::builtin::Builtin;
 use crate::anomaly::cooldown::Cooldowns;
 use crate::anomaly::first_seen::{self, FirstSeen, Sighting};
 use crate::anomaly::local::Locals;
 use crate::anomaly::profile::Profiles;
 use crate::anomaly::rules::{Bounds, Rules};
-use crate::event::{Cause, Ended, FlowIdentity, Method, Side, Time};
+use crate::event::{Cause, Ended, FlowIdentity, Latency, Method, Side, Time};
 use crate::lookup::remote::{Answer, Remote};
 use crate::shard::live::wall_clock;
 use crate::sink::{Additions, Context, Format, Formatter};
@@ -199,6 +202,7 @@ impl Engine {
         self.builtin.reload(knowledge.builtin.clone(), Arc::clone(allow));
         self.profiles.reload(&knowledge.profiles, Arc::clone(allow));
         self.knowledge = knowledge;
+        self.values = Values::default();
         self.stats.reloads += 1;
     }
 
@@ -227,10 +231,15 @@ impl Engine {
 
     fn observe(&mut self, observation: &mut Observation, words: &Words, line: Option<&[u8]>, out: &mut Vec<u8>) {
         let Observation { cause, flow, attributes, what, .. } = observation;
-        let Entered { record, is_new, evicted } = self.tracker.enter(flow, cause.interface, cause.time);
+        let told = match what {
+            What::Fingerprint(told) => Some((self.recognize(*cause, flow, *told, words), told.ttl)),
+            _ => None,
+        };
+        let Self { tracker, outlets, builtin, profiles, rules, cooldowns, fired, .. } = self;
+        let Entered { record, is_new, evicted } = tracker.enter(flow, cause.interface, cause.time);
         if let Some(evicted) = evicted {
             self.stats.evicted += 1;
-            self.outlets.ended(evicted);
+            outlets.ended(evicted);
         }
         record.last = record.last.max(cause.time);
         if record.identity.client != flow.client {
@@ -240,43 +249,64 @@ impl Engine {
             record.attributes = attributes;
         }
         if is_new {
-            self.rules.evaluate(record, None, cause.time, cause.packet, &mut self.fired);
+            rules.evaluate(record, None, cause.time, cause.packet, fired);
         }
+        let mut raw = None;
         match what {
-            What::Fingerprint(told) => return self.fingerprint(*cause, flow, *told, words, line, out),
+            What::Fingerprint(_) => {
+                let Some(((seen, sighting), ttl)) = told else {
+                    return;
+                };
+                record.heed(&seen, ttl);
+                builtin.fingerprint(record, &seen, sighting, cause.time, cause.packet, cooldowns, fired);
+                profiles.fingerprint(record, &seen, cause.time, cooldowns, fired);
+                record.blame(&seen);
+                record.note(seen);
+                record.label();
+                let Some(seen) = record.history.last() else {
+                    return;
+                };
+                rules.evaluate(record, Some(seen), cause.time, cause.packet, fired);
+                if let Some(line) = line {
+                    out.extend_from_slice(line);
+                    self.additions.fingerprint(seen, out);
+                }
+                outlets.fingerprint(record, seen);
+                raw.clone_from(&seen.raw);
+            }
             What::Progress(books) => {
                 (record.packets, record.bytes) = (books.packets, books.bytes);
-                self.outlets.touch(record);
+                outlets.touch(record);
             }
-            What::End { span: (start, end), books, ended, latency } => {
-                (record.start, record.last) = (*start, *end);
+            What::End(end) => {
+                let End { span, books, ended, latency } = **end;
+                (record.start, record.last) = span;
                 (record.packets, record.bytes) = (books.packets, books.bytes);
-                (record.ended, record.latency) = (Some(*ended), *latency);
-                if *ended == Ended::Open {
+                record.ended = Some(ended);
+                record.latency = (latency != Latency::default()).then(|| Box::new(latency));
+                if ended == Ended::Open {
                     // Told in the order of their last packets, by `finish`.
                     self.open.push((flow.id, *cause));
-                } else if let Some(record) = self.tracker.end(flow.id) {
+                } else if let Some(record) = tracker.end(flow.id) {
                     return self.conclude(record, *cause, cause.time, line, out);
                 }
             }
         }
-        if is_new && let Some(record) = self.tracker.get_mut(flow.id) {
-            self.fired.iter().for_each(|alert| record.note_fired(&alert.description));
-            self.tell(None, out);
+        if !self.fired.is_empty() {
+            if let Some(record) = self.tracker.get_mut(flow.id) {
+                self.fired.iter().for_each(|alert| record.note_fired(&alert.description));
+            }
+            self.tell(raw, out);
         }
     }
 
-    fn fingerprint(
-        &mut self,
-        cause: Cause,
-        flow: &FlowIdentity,
-        told: Told,
-        words: &Words,
-        line: Option<&[u8]>,
-        out: &mut Vec<u8>,
-    ) {
-        let Told { method, side, count, value, raw, ttl } = told;
-        let value = self.values.share(words.get(value));
+    /// A fingerprint, with whose it is, what is bad about it, and whether it was seen before.
+    fn recognize(&mut self, cause: Cause, flow: &FlowIdentity, told: Told, words: &Words) -> (Seen, Sighting) {
+        let Told { method, side, count, value, raw, ttl: _ } = told;
+        let Self { values, knowledge, .. } = self;
+        let Known { value, label, known_bad } = values.know(method, words.get(value), |value| {
+            (knowledge.database.lookup(method, value), knowledge.known_bad.check(method, value))
+        });
         let host = match side {
             Side::Client => flow.client.0,
             Side::Server => flow.server.0,
@@ -289,36 +319,13 @@ impl Engine {
             count,
             raw: raw.map(|raw| self.values.share(words.get(raw))),
             time: cause.time,
-            packet: cause.packet,
+            packet: cause.packet.and_then(NonZeroU64::new),
             first_seen: sighting.first,
-            label: self.whose(method, &value),
-            known_bad: self.knowledge.known_bad.check(method, &value),
+            label: label.or_else(|| self.ask(method, &value)),
+            known_bad,
             value,
         };
-        let Self { tracker, builtin, profiles, rules, cooldowns, fired, .. } = self;
-        let Some(record) = tracker.get_mut(flow.id) else {
-            return;
-        };
-        record.heed(&seen, ttl);
-        builtin.fingerprint(record, &seen, sighting, cause.time, cause.packet, cooldowns, fired);
-        profiles.fingerprint(record, &seen, cause.time, cooldowns, fired);
-        record.blame(&seen);
-        record.note(seen);
-        record.label();
-        let Some(seen) = record.history.last() else {
-            return;
-        };
-        rules.evaluate(record, Some(seen), cause.time, cause.packet, fired);
-        if let Some(line) = line {
-            out.extend_from_slice(line);
-            self.additions.fingerprint(seen, out);
-        }
-        self.outlets.fingerprint(record, seen);
-        if !fired.is_empty() {
-            let raw = seen.raw.clone();
-            fired.iter().for_each(|alert| record.note_fired(&alert.description));
-            self.tell(raw, out);
-        }
+        (seen, sighting)
     }
 
     /// What has become known of first-seen goes to storage with the fingerprint: after a crash it is not to be new
@@ -354,11 +361,15 @@ impl Engine {
 
     /// Whose a value is, as the local database says, else the one on the network, if that has answered.
     fn whose(&mut self, method: Method, value: &str) -> Option<Arc<record::Label>> {
-        let known = self.knowledge.database.lookup(method, value);
-        known.or_else(|| match self.remote.as_mut()?.ask(method, value) {
+        self.knowledge.database.lookup(method, value).or_else(|| self.ask(method, value))
+    }
+
+    /// Whose a value is, as the network says, if that has answered.
+    fn ask(&mut self, method: Method, value: &str) -> Option<Arc<record::Label>> {
+        match self.remote.as_mut()?.ask(method, value) {
             Some(Answer::Known(label)) => Some(label),
             _ => None,
-        })
+        }
     }
 
     /// The last words on a connection. `now` is the time that counts for rules.
@@ -390,7 +401,7 @@ impl Engine {
     }
 
     /// Hands on what has fired; `raw` is the raw form of the fingerprint that made it fire.
-    fn tell(&mut self, raw: Option<Arc<str>>, out: &mut Vec<u8>) {
+    fn tell(&mut self, raw: Option<ArcStr>, out: &mut Vec<u8>) {
         for alert in self.fired.drain(..) {
             self.stats.count_alert(alert.severity);
             self.formatter.alert(&alert, raw.as_deref(), out);

@@ -43,23 +43,27 @@ pub struct Observation {
 }
 
 /// What an observation is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum What {
     /// A fingerprint.
     Fingerprint(Told),
     /// It goes on.
     Progress(Books),
-    /// The end of a connection.
-    End {
-        /// First and last packet.
-        span: (Time, Time),
-        /// What passed.
-        books: Books,
-        /// How it ended.
-        ended: Ended,
-        /// Latencies.
-        latency: Latency,
-    },
+    /// The end of a connection; one of several observations, and the largest.
+    End(Box<End>),
+}
+
+/// The end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    /// First and last packet.
+    pub span: (Time, Time),
+    /// What passed.
+    pub books: Books,
+    /// How it ended.
+    pub ended: Ended,
+    /// Latencies.
+    pub latency: Latency,
 }
 
 /// A fingerprint.
@@ -178,7 +182,7 @@ impl Sink for Observer<'_> {
             cause,
             flow: *event.flow,
             attributes: Some(event.attributes.clone()),
-            what: What::End { span: (start, end), books: Books { packets, bytes }, ended, latency },
+            what: What::End(Box::new(End { span: (start, end), books: Books { packets, bytes }, ended, latency })),
         });
     }
 }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arcstr::ArcStr;
 use bytes::Bytes;
 use hashbrown::HashSet;
 
@@ -17,10 +18,7 @@ use crate::alert::{AlertLine, AlertSinks};
 use crate::attach::AttachServer;
 use crate::event::{Cause, Connection, Ended};
 use crate::sink::{Additions, Context, Filter, Format, Formatter};
-use crate::storage::{Handle, Item, Status};
-
-/// Items that go to storage at once, without waiting for the next flush.
-const MANY: usize = 1 << 12;
+use crate::storage::{Handle, Item, MAX_BATCH, Status};
 
 /// How long a replay waits in all for a sink of alerts that delivers none.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -68,7 +66,7 @@ impl Json {
 
 /// What caused what a record says last.
 fn cause_of(record: &Record) -> Cause {
-    let packet = record.history.last().and_then(|seen| seen.packet);
+    let packet = record.history.last().and_then(Seen::packet);
     Cause { time: record.last, interface: record.interface, hook: None, packet }
 }
 
@@ -82,7 +80,7 @@ pub(super) fn open_connection(formatter: &mut Formatter, record: &Record, cause:
         packets: record.packets,
         bytes: record.bytes,
         ended: record.ended.unwrap_or(Ended::Open),
-        latency: record.latency,
+        latency: record.latency(),
         attributes: &record.attributes,
     };
     formatter.connection(&event, out);
@@ -157,7 +155,7 @@ impl Outlets {
     }
 
     /// A rule has fired; `raw` is the raw form of the fingerprint.
-    pub(super) fn alert(&mut self, alert: Alert, raw: Option<Arc<str>>) {
+    pub(super) fn alert(&mut self, alert: Alert, raw: Option<ArcStr>) {
         let begins = self.json.buffer.len();
         self.json.formatter.alert(&alert, None, &mut self.json.buffer);
         let line = Bytes::copy_from_slice(self.json.buffer.get(begins..).unwrap_or_default());
@@ -229,8 +227,8 @@ impl Outlets {
         if self.storage.is_none() {
             return;
         }
-        self.items.push(item);
-        if self.items.len() >= MANY {
+        self.store_with_next(item);
+        if self.items.len() >= MAX_BATCH {
             self.flush_items();
         }
     }
@@ -238,6 +236,9 @@ impl Outlets {
     /// Something to be stored together with what is stored next.
     pub(super) fn store_with_next(&mut self, item: Item) {
         if self.storage.is_some() {
+            if self.items.capacity() == 0 {
+                self.items.reserve_exact(MAX_BATCH);
+            }
             self.items.push(item);
         }
     }

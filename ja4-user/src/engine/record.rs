@@ -1,8 +1,13 @@
 //! What is known of one connection: what rules look at, what is stored and what is shown.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
+use thin_vec::ThinVec;
+
 use crate::event::{Attributes, Ended, FlowIdentity, Latency, Method, Side, Time};
+use crate::lookup::os::System;
 use crate::lookup::path::Path;
 
 /// Values kept of one method and connection: the first and the newest ones. A connection whose windows of
@@ -48,19 +53,27 @@ pub struct Seen {
     /// Its number among those of this method and connection, from 1.
     pub count: u32,
     /// The value.
-    pub value: Arc<str>,
+    pub value: ArcStr,
     /// The raw form, where raw forms are asked for.
-    pub raw: Option<Arc<str>>,
+    pub raw: Option<ArcStr>,
     /// When.
     pub time: Time,
     /// In a replay, the number of the packet.
-    pub packet: Option<u64>,
+    pub packet: Option<NonZeroU64>,
     /// Whether nobody on this network had it before.
     pub first_seen: bool,
     /// Whose it is.
     pub label: Option<Arc<Label>>,
     /// What is bad about it.
     pub known_bad: Option<Arc<KnownBad>>,
+}
+
+impl Seen {
+    /// In a replay, the number of the packet.
+    #[must_use]
+    pub fn packet(&self) -> Option<u64> {
+        self.packet.map(NonZeroU64::get)
+    }
 }
 
 /// What a path does to packets, told by the MSS.
@@ -117,20 +130,18 @@ pub struct Record {
     pub bytes: [u64; 2],
     /// How it ended; `None` while it goes on.
     pub ended: Option<Ended>,
-    /// Latencies.
-    pub latency: Latency,
+    /// Latencies, where any is known; it is when the connection ends.
+    pub latency: Option<Box<Latency>>,
     /// What its handshakes said.
     pub attributes: Attributes,
     /// Fingerprints in the order they came, at most [`MAX_VALUES`] of a method.
-    pub history: Vec<Seen>,
+    pub history: ThinVec<Seen>,
     /// Hops to either end, told by TTLs.
     pub hops: [Option<u8>; 2],
     /// MSS of the client's SYN.
     pub mss: Option<u16>,
-    /// The tunnel on its path.
-    pub tunnel: Option<Tunnel>,
     /// Operating system of the client, as TTL, window and options hint.
-    pub os: Option<&'static str>,
+    pub os: Option<System>,
     /// What SSH is used for.
     pub ssh: Option<SshSession>,
     /// Application of the client: of its fingerprints that name one, the label of the first in the order of
@@ -141,7 +152,7 @@ pub struct Record {
     /// Whether one of its values was never seen before.
     pub is_new: bool,
     /// What fired, in words, at most [`MAX_FIRED`].
-    pub fired: Vec<Arc<str>>,
+    pub fired: ThinVec<Arc<str>>,
 }
 
 impl Record {
@@ -175,6 +186,24 @@ impl Record {
     #[must_use]
     pub fn path(&self) -> Option<Path> {
         self.mss.map(|mss| Path::of(mss, self.identity.client.0.is_ipv6()))
+    }
+
+    /// The tunnel on its path.
+    #[must_use]
+    pub fn tunnel(&self) -> Option<Tunnel> {
+        self.path().and_then(Path::tunnel)
+    }
+
+    /// What is known of its latencies.
+    #[must_use]
+    pub fn latency(&self) -> Latency {
+        self.latency.as_deref().copied().unwrap_or_default()
+    }
+
+    /// The name of the client's operating system.
+    #[must_use]
+    pub fn os(&self) -> Option<&'static str> {
+        self.os.map(System::name)
     }
 
     /// The name of what the connection carries, as in output; `None`: not known.

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use hashlink::LinkedHashMap;
+use hashlink::linked_hash_map::RawEntryMut;
+use thin_vec::ThinVec;
 
 use super::record::{MAX_VALUES, Record, Seen};
-use crate::event::{Attributes, FlowIdentity, Latency, Method, Time};
+use crate::event::{Attributes, FlowIdentity, Method, Time};
 
 /// Open connections, the one heard of longest ago first.
 ///
@@ -48,11 +50,15 @@ impl Tracker {
 
     /// The record of a connection, begun if there is none.
     pub fn enter(&mut self, flow: &FlowIdentity, interface: u32, now: Time) -> Entered<'_> {
-        let is_new = !self.records.contains_key(&flow.id);
-        let full = is_new && self.records.len() >= self.capacity;
-        let evicted = if full { self.records.pop_front().map(|(_, record)| record) } else { None };
-        self.records.to_back(&flow.id);
-        let record = self.records.entry(flow.id).or_insert_with(|| begin(flow, interface, now));
+        let full = self.records.len() >= self.capacity && !self.records.contains_key(&flow.id);
+        let evicted = if full { self.pop() } else { None };
+        let (record, is_new) = match self.records.raw_entry_mut().from_key(&flow.id) {
+            RawEntryMut::Occupied(mut held) => {
+                held.to_back();
+                (held.into_mut(), false)
+            }
+            RawEntryMut::Vacant(room) => (room.insert(flow.id, begin(flow, interface, now)).1, true),
+        };
         Entered { record, is_new, evicted }
     }
 
@@ -94,18 +100,17 @@ pub fn begin(flow: &FlowIdentity, interface: u32, now: Time) -> Record {
         packets: [0; 2],
         bytes: [0; 2],
         ended: None,
-        latency: Latency::default(),
+        latency: None,
         attributes: Attributes::default(),
-        history: Vec::new(),
+        history: ThinVec::new(),
         hops: [None; 2],
         mss: None,
-        tunnel: None,
         os: None,
         ssh: None,
         app: None,
         known_bad: None,
         is_new: false,
-        fired: Vec::new(),
+        fired: ThinVec::new(),
     }
 }
 

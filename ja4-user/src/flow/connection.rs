@@ -1,17 +1,21 @@
 //! The state of one connection in a shard.
 
-use ja4_common::flow::Books;
+use ja4_common::flow::{Books, FlowKey};
 
 use super::Budget;
 use super::dtls::Association;
 use super::latency::Latencies;
+use super::moment::Moment;
 use super::quic::Connections;
 use super::sequence::Seen;
 use super::stream::{Half, Stretch};
+use super::table::Keyed;
 use super::tcp::Opening;
+use super::told::Told;
 use crate::event::{self, Attributes, Ended, FlowIdentity, Method, Side, Time};
 #[cfg(feature = "ja4plus")]
 use crate::fingerprint::ja4ssh::Window;
+use crate::packet::flow_key;
 
 /// What a connection carries beside byte streams.
 #[derive(Debug, Default)]
@@ -76,7 +80,7 @@ pub struct Session {
     sealed: bool,
     surplus: bool,
     latencies: Latencies,
-    told: [u32; Method::ALL.len()],
+    told: Told,
     /// Time of its last datagram.
     last: Time,
 }
@@ -184,41 +188,37 @@ pub struct Connection {
     /// Bytes of the budget for what connections keep that it takes.
     pub charged: usize,
     /// The opening, until JA4TS is told.
-    pub opening: Option<Box<Opening>>,
+    pub opening: Option<Opening>,
     /// Fingerprints told, by method.
-    pub told: [u32; Method::ALL.len()],
+    pub told: Told,
     /// Sides that have sent FIN; client, server.
     pub finished: [bool; 2],
     /// Since when a message is under way.
-    pub unfinished_since: Option<Time>,
+    pub unfinished_since: Moment,
     /// How it ended, once it has.
     pub ended: Option<Ended>,
+}
+
+impl Keyed for Connection {
+    fn key(&self) -> FlowKey {
+        flow_key(self.identity.client, self.identity.server, self.identity.proto)
+    }
 }
 
 impl Connection {
     /// The number of the next fingerprint of a method, from 1.
     pub fn count(&mut self, method: Method) -> u32 {
-        match self.told.get_mut(method as usize) {
-            Some(told) => {
-                *told = told.saturating_add(1);
-                *told
-            }
-            None => 1,
-        }
+        self.told.count(method)
     }
 
     /// Another connection has begun on the same ports: what is told once may be told again.
     pub fn tell_again(&mut self, methods: &[Method]) {
-        for method in methods {
-            if let Some(told) = self.told.get_mut(*method as usize) {
-                *told = 0;
-            }
-        }
+        methods.iter().for_each(|method| self.told.forget(*method));
     }
 
     /// How many fingerprints of the method were told.
     pub fn told_of(&self, method: Method) -> u32 {
-        self.told.get(method as usize).copied().unwrap_or_default()
+        self.told.of(method)
     }
 
     /// Whether a fingerprint of the method was told.

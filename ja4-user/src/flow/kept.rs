@@ -3,6 +3,9 @@
 //! Their boxes are of fixed size and bounded with the connections themselves; what varies is charged to
 //! a [`Budget`] of its own, since it stays longer than anything that waits.
 
+use arcstr::ArcStr;
+use thin_vec::ThinVec;
+
 use super::Budget;
 use super::connection::{Carried, Connection, Session};
 use crate::event::{Attributes, Certificate, Tls};
@@ -10,9 +13,17 @@ use crate::event::{Attributes, Certificate, Tls};
 /// What an allocation takes besides its bytes: the heap's header and rounding.
 const ALLOCATION: usize = 16;
 
+/// Length and counter before a text that is shared.
+const SHARED: usize = 16;
+
 /// Bytes on the heap that a text takes.
 fn cost(text: Option<&String>) -> usize {
     text.map_or(0, |text| text.capacity() + ALLOCATION)
+}
+
+/// The same of a text that others may hold too: what is counted twice is not missed.
+fn cost_of_shared(text: &ArcStr) -> usize {
+    if ArcStr::is_static(text) { 0 } else { text.len() + SHARED + ALLOCATION }
 }
 
 /// Bytes on the heap that texts of the same kind take.
@@ -25,9 +36,9 @@ fn cost_of_certificate(certificate: &Certificate) -> usize {
 }
 
 fn cost_of_tls(tls: &Tls) -> usize {
-    let list = tls.alpn.capacity() * size_of::<String>();
-    let alpn: usize = tls.alpn.iter().map(|name| cost(Some(name))).sum();
-    costs([&tls.sni, &tls.alpn_chosen]) + list + alpn + tls.certificate.as_deref().map_or(0, cost_of_certificate)
+    let list = tls.alpn.capacity() * size_of::<ArcStr>();
+    let texts = tls.sni.iter().chain(&tls.alpn_chosen).chain(&tls.alpn);
+    texts.map(cost_of_shared).sum::<usize>() + list + tls.certificate.as_deref().map_or(0, cost_of_certificate)
 }
 
 /// Bytes on the heap that the texts take.
@@ -71,7 +82,7 @@ fn shed_certificate(tls: &mut Tls) -> bool {
 /// Lets go of the protocols, then of the server name.
 fn shed_hello(tls: &mut Tls) {
     if tls.alpn_chosen.is_some() || tls.alpn.capacity() > 0 {
-        (tls.alpn_chosen, tls.alpn) = (None, Vec::new());
+        (tls.alpn_chosen, tls.alpn) = (None, ThinVec::new());
     } else {
         tls.sni = None;
     }

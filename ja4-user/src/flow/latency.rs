@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::moment::Moment;
 use crate::event::{Latency, Time};
 
 /// Points D and E of a TLS connection and the latencies that are known (specification, section 6).
@@ -9,9 +10,9 @@ use crate::event::{Latency, Time};
 #[derive(Clone, Copy, Debug)]
 pub struct Latencies {
     /// D, then E: the client's first payload, and the server's first payload after it.
-    asked: Option<Time>,
+    asked: Moment,
     /// E.
-    answered: Option<Time>,
+    answered: Moment,
     client: u32,
     server: u32,
     client_application: u32,
@@ -24,8 +25,8 @@ const NONE: u32 = u32::MAX;
 impl Default for Latencies {
     fn default() -> Self {
         Self {
-            asked: None,
-            answered: None,
+            asked: Moment::UNKNOWN,
+            answered: Moment::UNKNOWN,
             client: NONE,
             server: NONE,
             client_application: NONE,
@@ -61,20 +62,20 @@ impl Latencies {
 
     /// D: the client's first payload.
     pub fn on_asked(&mut self, time: Time) {
-        self.asked.get_or_insert(time);
+        self.asked.set_first(time);
     }
 
     /// E: the server's first payload after D.
     pub fn on_answered(&mut self, time: Time) {
-        if let (Some(asked), None) = (self.asked, self.answered) {
-            self.answered = Some(time);
+        if let (Some(asked), None) = (self.asked.get(), self.answered.get()) {
+            self.answered = time.into();
             self.server_application = half(between(asked, time));
         }
     }
 
     /// F: the client's first payload after E.
     pub fn on_acted(&mut self, time: Time) {
-        if let Some(answered) = self.answered
+        if let Some(answered) = self.answered.get()
             && self.client_application == NONE
         {
             self.client_application = half(between(answered, time));

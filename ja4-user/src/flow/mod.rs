@@ -7,14 +7,16 @@ mod reassembly;
 mod table;
 
 pub use reassembly::{Budget, Limits, Outcome, PIECE_OVERHEAD, Reassembly, Refused};
-pub use table::{FlowTable, Inserted, SlotId};
+pub use table::{FlowTable, Inserted, Keyed, SlotId};
 
 pub mod community_id;
 pub mod connection;
 pub mod dtls;
 pub mod kept;
 pub mod latency;
+pub mod moment;
 pub mod quic;
 pub mod sequence;
 pub mod stream;
 pub mod tcp;
+pub mod told;

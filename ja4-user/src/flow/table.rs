@@ -14,6 +14,18 @@ const MAX_ENTRIES: usize = NIL as usize;
 /// Slots of the first allocation; from there the slab doubles.
 const FIRST_SLOTS: usize = 64;
 
+/// What tells its flow, which stays the same as long as it is in a table: the key is not kept twice.
+pub trait Keyed {
+    /// The key of the flow.
+    fn key(&self) -> FlowKey;
+}
+
+impl<T> Keyed for (FlowKey, T) {
+    fn key(&self) -> FlowKey {
+        self.0
+    }
+}
+
 /// Flows by key, at most `max` of them, in order from the least to the most recently used.
 ///
 /// The caller brings the flow's keyed hash ([`FlowKey::hash`]), which it has computed already to
@@ -22,7 +34,7 @@ const FIRST_SLOTS: usize = 64;
 /// Three parts: an index from hash to slot number, a slab of entries, and one `Link` per slot. The
 /// links lie apart from the entries because moving an entry to the front writes to its neighbours:
 /// packed together those are 16 bytes apart from other hot ones, not a cache line in an entry that
-/// nobody asked for. An entry costs its key, its value, at most 24 bytes, and its share of the index.
+/// nobody asked for. An entry costs its value, at most 24 bytes, and its share of the index.
 #[derive(Debug)]
 pub struct FlowTable<V> {
     /// Numbers of the slots in use, by the hash in their link.
@@ -30,7 +42,7 @@ pub struct FlowTable<V> {
     /// As long as `entries`.
     links: Vec<Link>,
     /// `None` is a slot of the free chain.
-    entries: Vec<Option<Entry<V>>>,
+    entries: Vec<Option<V>>,
     newest: u32,
     oldest: u32,
     /// Head of the chain of free slots, through [`Link::older`].
@@ -52,7 +64,7 @@ pub struct Inserted<V> {
     pub id: SlotId,
     /// The entry that had to go: the former one of the same key or, in a full table, the least
     /// recently used.
-    pub displaced: Option<(FlowKey, V)>,
+    pub displaced: Option<V>,
 }
 
 /// Where the index looks for a hash. All flows of a table belong to one shard, which the upper bits
@@ -60,12 +72,6 @@ pub struct Inserted<V> {
 /// topmost bits.
 fn spread(hash: u64) -> u64 {
     hash.rotate_right(16)
-}
-
-#[derive(Debug)]
-struct Entry<V> {
-    key: FlowKey,
-    value: V,
 }
 
 /// Hash of a slot's key, and its neighbours in the order of use.
@@ -76,7 +82,7 @@ struct Link {
     older: u32,
 }
 
-impl<V> FlowTable<V> {
+impl<V: Keyed> FlowTable<V> {
     /// An empty table that will hold at most `max` entries, at least 1. Memory is taken as entries
     /// come, doubling up to `max`, and kept.
     pub fn with_capacity(max: usize) -> Self {
@@ -114,7 +120,7 @@ impl<V> FlowTable<V> {
     /// The place of a key's entry. Does not count as use.
     #[inline]
     pub fn find(&self, hash: u64, key: &FlowKey) -> Option<SlotId> {
-        let same = |&slot: &u32| self.entry(slot).is_some_and(|entry| entry.key == *key);
+        let same = |&slot: &u32| self.hash_of(slot) == hash && self.entry(slot).is_some_and(|held| held.key() == *key);
         self.index.find(spread(hash), same).map(|&slot| SlotId(slot))
     }
 
@@ -142,22 +148,20 @@ impl<V> FlowTable<V> {
     }
 
     /// The entry in a slot, in no order that means anything. Does not count as use.
-    pub fn slot_mut(&mut self, slot: usize) -> Option<(&FlowKey, &mut V)> {
-        let Entry { key, value } = self.entries.get_mut(slot)?.as_mut()?;
-        Some((key, value))
+    pub fn slot_mut(&mut self, slot: usize) -> Option<&mut V> {
+        self.entries.get_mut(slot)?.as_mut()
     }
 
     /// The value at a place. Does not count as use.
     #[inline]
     fn at(&self, id: SlotId) -> Option<&V> {
-        self.entry(id.0).map(|entry| &entry.value)
+        self.entry(id.0)
     }
 
     /// The value at a place. Does not count as use.
     #[inline]
     pub fn at_mut(&mut self, id: SlotId) -> Option<&mut V> {
-        let entry = self.entries.get_mut(id.0 as usize)?.as_mut()?;
-        Some(&mut entry.value)
+        self.entries.get_mut(id.0 as usize)?.as_mut()
     }
 
     /// The value at a place, which becomes the most recently used.
@@ -173,28 +177,28 @@ impl<V> FlowTable<V> {
 
     /// Adds an entry as the most recently used. The entry that has to go, if any, is taken out first
     /// and handed back.
-    pub fn insert(&mut self, hash: u64, key: FlowKey, value: V) -> Inserted<V> {
-        if let Some(id) = self.find(hash, &key)
+    pub fn insert(&mut self, hash: u64, value: V) -> Inserted<V> {
+        if let Some(id) = self.find(hash, &value.key())
             && let Some(held) = self.touch_at(id)
         {
             let former = mem::replace(held, value);
-            return Inserted { id, displaced: Some((key, former)) };
+            return Inserted { id, displaced: Some(former) };
         }
         let displaced = if self.is_full() { self.pop_oldest() } else { None };
-        let slot = self.occupy(hash, Entry { key, value });
+        let slot = self.occupy(hash, value);
         Inserted { id: SlotId(slot), displaced }
     }
 
     /// Takes a key's entry out.
     pub fn remove(&mut self, hash: u64, key: &FlowKey) -> Option<V> {
         let id = self.find(hash, key)?;
-        self.remove_at(id).map(|(_, value)| value)
+        self.remove_at(id)
     }
 
     /// Takes the entry at a place out.
-    fn remove_at(&mut self, id: SlotId) -> Option<(FlowKey, V)> {
+    fn remove_at(&mut self, id: SlotId) -> Option<V> {
         let SlotId(slot) = id;
-        let Entry { key, value } = self.entries.get_mut(slot as usize)?.take()?;
+        let value = self.entries.get_mut(slot as usize)?.take()?;
         let hash = self.hash_of(slot);
         if let Ok(indexed) = self.index.find_entry(spread(hash), |&other| other == slot) {
             indexed.remove();
@@ -204,21 +208,21 @@ impl<V> FlowTable<V> {
             link.older = self.free;
             self.free = slot;
         }
-        Some((key, value))
+        Some(value)
     }
 
     /// The least recently used entry.
-    pub fn oldest(&self) -> Option<(&FlowKey, &V)> {
-        self.entry(self.oldest).map(|entry| (&entry.key, &entry.value))
+    pub fn oldest(&self) -> Option<&V> {
+        self.entry(self.oldest)
     }
 
     /// Takes the least recently used entry out.
-    fn pop_oldest(&mut self) -> Option<(FlowKey, V)> {
+    fn pop_oldest(&mut self) -> Option<V> {
         self.remove_at(SlotId(self.oldest))
     }
 
     #[inline]
-    fn entry(&self, slot: u32) -> Option<&Entry<V>> {
+    fn entry(&self, slot: u32) -> Option<&V> {
         self.entries.get(slot as usize)?.as_ref()
     }
 
@@ -227,19 +231,19 @@ impl<V> FlowTable<V> {
     }
 
     /// Puts an entry whose key is not in the table into a free slot, or a new one.
-    fn occupy(&mut self, hash: u64, entry: Entry<V>) -> u32 {
+    fn occupy(&mut self, hash: u64, value: V) -> u32 {
         let link = Link { hash, newer: NIL, older: NIL };
         let free = self.free as usize;
         let slot = if let (Some(former), Some(place)) = (self.links.get_mut(free), self.entries.get_mut(free)) {
             let slot = mem::replace(&mut self.free, former.older);
             *former = link;
-            *place = Some(entry);
+            *place = Some(value);
             slot
         } else {
             self.grow();
             let slot = self.entries.len() as u32; // below MAX_ENTRIES: the table is not full
             self.links.push(link);
-            self.entries.push(Some(entry));
+            self.entries.push(Some(value));
             slot
         };
         let links = &self.links;
@@ -313,21 +317,21 @@ mod tests {
         key(number).hash([1, 2])
     }
 
-    fn add<V>(table: &mut FlowTable<V>, number: u16, value: V) -> Option<(FlowKey, V)> {
-        table.insert(hash(number), key(number), value).displaced
+    fn add<V>(table: &mut FlowTable<(FlowKey, V)>, number: u16, value: V) -> Option<(FlowKey, V)> {
+        table.insert(hash(number), (key(number), value)).displaced
     }
 
-    fn order<V>(table: &FlowTable<V>) -> Vec<u16> {
+    fn order<V>(table: &FlowTable<(FlowKey, V)>) -> Vec<u16> {
         entries(table).map(|(key, _)| key.port[0]).collect()
     }
 
     /// All entries, the least recently used first.
-    fn entries<V>(table: &FlowTable<V>) -> impl Iterator<Item = (&FlowKey, &V)> {
+    fn entries<V>(table: &FlowTable<(FlowKey, V)>) -> impl Iterator<Item = &(FlowKey, V)> {
         let mut slot = table.oldest;
         iter::from_fn(move || {
             let entry = table.entry(slot)?;
             slot = table.links.get(slot as usize).map_or(NIL, |link| link.newer);
-            Some((&entry.key, &entry.value))
+            Some(entry)
         })
     }
 
@@ -338,13 +342,13 @@ mod tests {
             assert_eq!(add(&mut table, number, number), None);
         }
         assert!(table.is_full());
-        assert_eq!(table.touch(hash(1), &key(1)), Some(&mut 1));
-        assert_eq!(table.get_mut(hash(2), &key(2)), Some(&mut 2)); // not a use
+        assert_eq!(table.touch(hash(1), &key(1)), Some(&mut (key(1), 1)));
+        assert_eq!(table.get_mut(hash(2), &key(2)), Some(&mut (key(2), 2))); // not a use
         assert_eq!(add(&mut table, 4, 4), Some((key(2), 2)));
         assert_eq!(add(&mut table, 5, 5), Some((key(3), 3)));
         assert_eq!(order(&table), [1, 4, 5]);
         assert_eq!(table.get(hash(2), &key(2)), None);
-        assert_eq!(table.oldest(), Some((&key(1), &1)));
+        assert_eq!(table.oldest(), Some(&(key(1), 1)));
     }
 
     #[test]
@@ -354,19 +358,19 @@ mod tests {
         add(&mut table, 2, 'b');
         assert_eq!(add(&mut table, 1, 'c'), Some((key(1), 'a')));
         assert_eq!(order(&table), [2, 1]);
-        assert_eq!(table.get(hash(1), &key(1)), Some(&'c'));
+        assert_eq!(table.get(hash(1), &key(1)), Some(&(key(1), 'c')));
     }
 
     #[test]
     fn flows_with_one_hash_stay_apart() {
         let mut table = FlowTable::with_capacity(8);
         for number in 1..=8 {
-            table.insert(7, key(number), number);
+            table.insert(7, (key(number), number));
         }
-        assert_eq!(table.remove(7, &key(3)), Some(3));
+        assert_eq!(table.remove(7, &key(3)), Some((key(3), 3)));
         assert_eq!(table.remove(7, &key(3)), None);
         for number in [1, 2, 4, 5, 6, 7, 8] {
-            assert_eq!(table.touch(7, &key(number)), Some(&mut number.clone()));
+            assert_eq!(table.touch(7, &key(number)), Some(&mut (key(number), number)));
         }
     }
 
@@ -376,7 +380,7 @@ mod tests {
         for number in 0..10_000 {
             add(&mut table, number, ());
             if number >= 10 {
-                assert_eq!(table.remove(hash(number - 10), &key(number - 10)), Some(()));
+                assert!(table.remove(hash(number - 10), &key(number - 10)).is_some());
             }
         }
         assert_eq!(table.len(), 10);
@@ -399,18 +403,18 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_costs_at_most_24_bytes_besides_key_and_value() {
-        let cost = size_of::<Link>() + size_of::<Option<Entry<[u64; 10]>>>();
-        assert!(cost <= size_of::<FlowKey>() + size_of::<[u64; 10]>() + 24);
+    fn an_entry_costs_at_most_24_bytes_besides_its_value() {
+        let cost = size_of::<Link>() + size_of::<Option<[u64; 10]>>();
+        assert!(cost <= size_of::<[u64; 10]>() + 24);
     }
 
     #[test]
     fn a_place_is_good_until_its_entry_goes() {
         let mut table = FlowTable::with_capacity(2);
-        let one = table.insert(hash(1), key(1), 1).id;
+        let one = table.insert(hash(1), (key(1), 1)).id;
         add(&mut table, 2, 2);
-        assert_eq!((table.find(hash(1), &key(1)), table.at(one)), (Some(one), Some(&1)));
-        assert_eq!(table.touch_at(one), Some(&mut 1));
+        assert_eq!((table.find(hash(1), &key(1)), table.at(one)), (Some(one), Some(&(key(1), 1))));
+        assert_eq!(table.touch_at(one), Some(&mut (key(1), 1)));
         assert_eq!(order(&table), [2, 1]);
         assert_eq!(table.remove_at(one), Some((key(1), 1)));
         assert_eq!(table.at(one), None);
@@ -502,31 +506,28 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Insert(n, value) => {
-                        let Inserted { id, displaced } = table.insert(hash(n), key(n), value);
+                        let Inserted { id, displaced } = table.insert(hash(n), (key(n), value));
                         prop_assert_eq!(displaced, model.insert(key(n), value));
-                        prop_assert_eq!(table.at(id), Some(&value));
+                        prop_assert_eq!(table.at(id), Some(&(key(n), value)));
                     }
                     Step::Touch(n) => {
                         let entry = model.take(&key(n));
                         model.list.extend(entry);
-                        let value = table.touch(hash(n), &key(n)).copied();
-                        prop_assert_eq!(value, entry.map(|(_, value)| value));
+                        prop_assert_eq!(table.touch(hash(n), &key(n)).copied(), entry);
                     }
                     Step::Get(n) => {
                         let entry = model.list.iter().find(|(other, _)| *other == key(n));
-                        let value = entry.map(|(_, value)| value);
-                        prop_assert_eq!(table.get(hash(n), &key(n)), value);
+                        prop_assert_eq!(table.get(hash(n), &key(n)), entry);
                     }
                     Step::Remove(n) => {
-                        let value = model.take(&key(n)).map(|(_, value)| value);
-                        prop_assert_eq!(table.remove(hash(n), &key(n)), value);
+                        prop_assert_eq!(table.remove(hash(n), &key(n)), model.take(&key(n)));
                     }
                     Step::Pop => prop_assert_eq!(table.pop_oldest(), model.pop()),
                 }
-                let listed: Vec<_> = entries(&table).map(|(key, value)| (*key, *value)).collect();
+                let listed: Vec<_> = entries(&table).copied().collect();
                 prop_assert_eq!(&listed, &model.list);
                 prop_assert_eq!(table.len(), model.list.len());
-                prop_assert_eq!(table.oldest(), model.list.first().map(|(k, v)| (k, v)));
+                prop_assert_eq!(table.oldest(), model.list.first());
                 prop_assert!(table.entries.len() <= max);
             }
         }

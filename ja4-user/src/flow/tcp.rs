@@ -2,71 +2,107 @@
 
 #[cfg(feature = "ja4plus")]
 use super::latency::between;
+use super::moment::Moment;
 use crate::event::{Hook, Time};
 #[cfg(feature = "ja4plus")]
 use crate::fingerprint::ja4t::{Retransmissions, SynFields};
 
-/// The opening of a TCP connection: A, B and C of JA4L, and the SYN-ACKs of JA4TS. It is boxed while
-/// the opening lasts and dropped when JA4TS has been told.
+/// The opening of a TCP connection: A, B and C of JA4L, and the SYN-ACKs of JA4TS. It is dropped when JA4TS has
+/// been told. A SYN that nobody answers, of which there may be many, takes no more than this.
 #[derive(Debug, Default)]
 pub struct Opening {
     /// Time of the first SYN.
-    pub syn: Option<Time>,
+    pub syn: Moment,
+    /// Time of the client's first ACK after the SYN-ACK.
+    pub answered: Moment,
     /// TTL of the first SYN.
     pub client_ttl: u8,
+    /// What the server has said.
+    pub answer: Option<Box<Answer>>,
+}
+
+/// The SYN-ACKs of a server.
+#[derive(Debug)]
+pub struct Answer {
     /// Time of the first SYN-ACK.
-    pub syn_ack: Option<Time>,
+    pub syn_ack: Time,
     /// TTL of the first SYN-ACK.
-    pub server_ttl: u8,
-    /// The hook that saw the SYN-ACK.
+    pub ttl: u8,
+    /// The hook that saw the last SYN-ACK.
     pub hook: Option<Hook>,
     /// Time of the last SYN-ACK.
-    pub last_syn_ack: Option<Time>,
-    /// Time of the client's first ACK after the SYN-ACK.
-    pub answered: Option<Time>,
+    #[cfg(feature = "ja4plus")]
+    last: Time,
     /// Fields of the first SYN-ACK.
     #[cfg(feature = "ja4plus")]
-    pub fields: Option<SynFields>,
+    pub fields: SynFields,
     /// SYN-ACKs after the first.
     #[cfg(feature = "ja4plus")]
     pub retransmissions: Retransmissions,
 }
 
+impl Answer {
+    /// The first SYN-ACK.
+    fn new(time: Time, ttl: u8, _window: u16, _options: &[u8]) -> Self {
+        Self {
+            syn_ack: time,
+            ttl,
+            hook: None,
+            #[cfg(feature = "ja4plus")]
+            last: time,
+            #[cfg(feature = "ja4plus")]
+            fields: SynFields::parse(_window, _options),
+            #[cfg(feature = "ja4plus")]
+            retransmissions: Retransmissions::default(),
+        }
+    }
+}
+
 impl Opening {
     /// Notes a SYN.
     pub fn on_syn(&mut self, time: Time, ttl: u8) {
-        if self.syn.is_none() {
-            (self.syn, self.client_ttl) = (Some(time), ttl);
+        if !self.syn.is_known() {
+            (self.syn, self.client_ttl) = (time.into(), ttl);
         }
     }
 
-    /// Notes a SYN-ACK.
-    pub fn on_syn_ack(&mut self, time: Time, ttl: u8, _window: u16, _options: &[u8]) {
-        if self.syn_ack.is_none() {
-            (self.syn_ack, self.server_ttl) = (Some(time), ttl);
-            #[cfg(feature = "ja4plus")]
-            {
-                self.fields = Some(SynFields::parse(_window, _options));
+    /// Notes a SYN-ACK and the hook that saw it.
+    pub fn on_syn_ack(&mut self, time: Time, ttl: u8, window: u16, options: &[u8], hook: Option<Hook>) {
+        let answer = match &mut self.answer {
+            None => {
+                let answer = self.answer.insert(Box::new(Answer::new(time, ttl, window, options)));
+                #[cfg(feature = "ja4plus")]
+                if self.answered.is_known() {
+                    answer.retransmissions.answered();
+                }
+                answer
             }
-        } else if let Some(_last) = self.last_syn_ack {
-            #[cfg(feature = "ja4plus")]
-            self.retransmissions.push(between(_last, time));
-        }
-        self.last_syn_ack = Some(time);
+            Some(answer) => {
+                #[cfg(feature = "ja4plus")]
+                {
+                    answer.retransmissions.push(between(answer.last, time));
+                    answer.last = time;
+                }
+                answer
+            }
+        };
+        answer.hook = hook;
     }
 
     /// Notes the client's first ACK after the SYN-ACK.
     pub fn on_answer(&mut self, time: Time) {
-        self.answered = Some(time);
+        self.answered = time.into();
         #[cfg(feature = "ja4plus")]
-        self.retransmissions.answered();
+        if let Some(answer) = &mut self.answer {
+            answer.retransmissions.answered();
+        }
     }
 
     /// Notes a RST of the server.
     pub fn on_server_reset(&mut self, _time: Time) {
         #[cfg(feature = "ja4plus")]
-        if let Some(last) = self.last_syn_ack {
-            self.retransmissions.reset(between(last, _time));
+        if let Some(answer) = &mut self.answer {
+            answer.retransmissions.reset(between(answer.last, _time));
         }
     }
 }

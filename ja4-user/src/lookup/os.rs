@@ -39,11 +39,23 @@ const STACKS: [Stack; 14] = [
     ("Cisco IOS", "2", 255, Window::Bytes(4128)),
 ];
 
+/// One of the systems, in a byte: every connection has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct System(u8);
+
+impl System {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        STACKS.get(usize::from(self.0)).map_or("", |(name, ..)| name)
+    }
+}
+
 /// The system that a SYN with this TTL (IPv6: hop limit) seems to come from; without a TTL its options and
 /// window have to do.
 #[must_use]
-pub fn hint(syn: &Syn<'_>, ttl: Option<u8>) -> Option<&'static str> {
-    let fits = |(_, options, initial, window): &&Stack| {
+pub fn hint(syn: &Syn<'_>, ttl: Option<u8>) -> Option<System> {
+    let fits = |(_, options, initial, window): &Stack| {
         *options == syn.options
             && ttl.is_none_or(|ttl| initial_ttl(ttl) == *initial)
             && match window {
@@ -54,7 +66,7 @@ pub fn hint(syn: &Syn<'_>, ttl: Option<u8>) -> Option<&'static str> {
                 }
             }
     };
-    STACKS.iter().find(fits).map(|(name, ..)| *name)
+    STACKS.iter().position(fits).and_then(|place| u8::try_from(place).ok()).map(System)
 }
 
 #[cfg(test)]
@@ -62,7 +74,7 @@ mod tests {
     use super::*;
 
     fn of(value: &str, ttl: u8) -> Option<&'static str> {
-        hint(&Syn::parse(value)?, Some(ttl))
+        hint(&Syn::parse(value)?, Some(ttl)).map(System::name)
     }
 
     #[test]
@@ -86,6 +98,6 @@ mod tests {
     #[test]
     fn without_a_ttl_options_have_to_do() {
         let windows = Syn::parse("64240_2-1-3-1-1-4_1460_8");
-        assert_eq!(windows.and_then(|syn| hint(&syn, None)), Some("Windows"));
+        assert_eq!(windows.and_then(|syn| hint(&syn, None)).map(System::name), Some("Windows"));
     }
 }

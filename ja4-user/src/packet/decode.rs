@@ -113,6 +113,21 @@ impl Segment<'_> {
     }
 }
 
+/// The key of a flow by its ends, in either order.
+pub fn flow_key(one: (IpAddr, u16), other: (IpAddr, u16), proto: u8) -> FlowKey {
+    let version = if one.0.is_ipv4() { 4 } else { 6 };
+    let ends = Headers {
+        src: halves(one.0),
+        src_port: one.1,
+        dst: halves(other.0),
+        dst_port: other.1,
+        proto,
+        version,
+        ..Headers::default()
+    };
+    FlowKey::of(&ends).0
+}
+
 /// Reads a record's frame.
 ///
 /// # Errors
@@ -121,24 +136,15 @@ pub fn decode<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, DecodeError> {
     let RecordHeader { l3, l4, payload, payload_len, vlan, .. } = *packet.header;
     let bytes = packet.bytes;
     let network = bytes.get(usize::from(l3)..).ok_or(DecodeError::Ip)?;
-    let (src, dst, ttl, version) = addresses(network).ok_or(DecodeError::Ip)?;
+    let (src, dst, ttl) = addresses(network).ok_or(DecodeError::Ip)?;
     let header = bytes.get(usize::from(l4)..).unwrap_or_default();
     let udp = payload.wrapping_sub(l4) == UDP;
     let (ports, proto, transport) = if udp { udp_header(header)? } else { tcp_header(header)? };
     let (src, dst) = ((src, ports.0), (dst, ports.1));
     let captured = bytes.get(usize::from(payload)..).unwrap_or_default();
     let wanted = captured.len().min(payload_len as usize);
-    let (key, _) = FlowKey::of(&Headers {
-        src: halves(src.0),
-        dst: halves(dst.0),
-        src_port: src.1,
-        dst_port: dst.1,
-        proto,
-        version,
-        ..Headers::default()
-    });
     Ok(Decoded {
-        key,
+        key: flow_key(src, dst, proto),
         src,
         dst,
         ttl,
@@ -171,13 +177,13 @@ fn udp_header(header: &[u8]) -> Result<TransportHeader<'_>, DecodeError> {
     Ok(((udp.source_port(), udp.destination_port()), PROTO_UDP, Transport::Udp))
 }
 
-fn addresses(network: &[u8]) -> Option<(IpAddr, IpAddr, u8, u8)> {
+fn addresses(network: &[u8]) -> Option<(IpAddr, IpAddr, u8)> {
     if network.first()? >> 4 == 4 {
         let ip = Ipv4HeaderSlice::from_slice(network).ok()?;
-        Some((ip.source_addr().into(), ip.destination_addr().into(), ip.ttl(), 4))
+        Some((ip.source_addr().into(), ip.destination_addr().into(), ip.ttl()))
     } else {
         let ip = Ipv6HeaderSlice::from_slice(network).ok()?;
-        Some((ip.source_addr().into(), ip.destination_addr().into(), ip.hop_limit(), 6))
+        Some((ip.source_addr().into(), ip.destination_addr().into(), ip.hop_limit()))
     }
 }
 

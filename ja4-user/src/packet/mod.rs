@@ -3,7 +3,7 @@
 mod decode;
 pub mod defrag;
 
-pub use self::decode::{DecodeError, Decoded, Segment, Transport, decode};
+pub use self::decode::{DecodeError, Decoded, Segment, Transport, decode, flow_key};
 
 use crate::event::{Cause, Hook, Time};
 use ja4_common::record::{RecordHeader, flag};

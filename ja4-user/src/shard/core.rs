@@ -22,11 +22,13 @@ use super::opening::{observe_opening, tell_ja4ts};
 use super::stage::Stage;
 use super::stats::CoreStats;
 use super::unfinished::tell_unfinished;
-use crate::event::{self, Attributes, Cause, Ended, FlowIdentity, Method, Side, Sink, Time};
+use crate::event::{self, Attributes, Cause, Ended, FlowIdentity, Side, Sink, Time};
 use crate::flow::community_id::CommunityId;
 use crate::flow::connection::{Carried, Connection};
 use crate::flow::latency::Latencies;
-use crate::flow::{self, Budget, FlowTable, SlotId};
+use crate::flow::moment::Moment;
+use crate::flow::told::Told;
+use crate::flow::{self, Budget, FlowTable, Keyed as _, SlotId};
 use crate::packet::{self, Decoded, Packet, Segment, Transport};
 
 /// How long an ended connection stays, nanoseconds: the last ACKs and a repeated FIN still belong to
@@ -258,10 +260,10 @@ impl Core {
             return;
         };
         let hash = connection.hash;
-        match (connection.is_unfinished(), connection.unfinished_since) {
-            (false, Some(_)) => connection.unfinished_since = None,
-            (true, None) if self.unfinished.len() < self.waiting => {
-                connection.unfinished_since = Some(now);
+        match (connection.is_unfinished(), connection.unfinished_since.is_known()) {
+            (false, true) => connection.unfinished_since = Moment::UNKNOWN,
+            (true, false) if self.unfinished.len() < self.waiting => {
+                connection.unfinished_since = now.into();
                 self.unfinished.push_back((now, hash, key));
             }
             _ => {}
@@ -278,10 +280,10 @@ impl Core {
             let Some(connection) = self.connections.get_mut(hash, &key) else {
                 continue;
             };
-            if connection.unfinished_since != Some(since) {
+            if connection.unfinished_since != since.into() {
                 continue;
             }
-            connection.unfinished_since = None;
+            connection.unfinished_since = Moment::UNKNOWN;
             self.stats.gave_way += 1;
             tell_unfinished(
                 connection,
@@ -304,7 +306,7 @@ impl Core {
         if self.unfinished.len() > self.waiting / 2 {
             let connections = &self.connections;
             self.unfinished.retain(|(since, hash, key)| {
-                connections.get(*hash, key).is_some_and(|connection| connection.unfinished_since == Some(*since))
+                connections.get(*hash, key).is_some_and(|connection| connection.unfinished_since == (*since).into())
             });
         }
     }
@@ -323,10 +325,10 @@ impl Core {
             return slot;
         }
         self.stats.opened += 1;
-        let inserted = self.connections.insert(hash, decoded.key, meet(packet, decoded));
-        if let Some((key, mut evicted)) = inserted.displaced {
+        let inserted = self.connections.insert(hash, meet(packet, decoded));
+        if let Some(mut evicted) = inserted.displaced {
             let cause = Cause { hook: None, ..packet.cause() };
-            books.remove(evicted.hash, &key);
+            books.remove(evicted.hash, &evicted.key());
             evicted.ended.get_or_insert(Ended::Evicted);
             self.tell_end(&mut evicted, cause, engines, sink);
             self.stats.count_ended(Ended::Evicted);
@@ -342,7 +344,7 @@ impl Core {
         {
             self.answered.pop_front();
             if let Some(connection) = self.connections.get_mut(hash, &key)
-                && connection.opening.as_ref().and_then(|opening| opening.answered).is_some()
+                && connection.opening.as_ref().is_some_and(|opening| opening.answered.is_known())
             {
                 let cause = after(connection, now);
                 tell_ja4ts(connection, cause, engines, sink);
@@ -375,10 +377,11 @@ impl Core {
             }
             let slot = self.connections.slot_mut(self.audited);
             self.audited += 1;
-            let Some((key, connection)) = slot else {
+            let Some(connection) = slot else {
                 continue;
             };
-            let Some(entry) = books.entry(connection.hash, key).filter(|entry| entry.books() != connection.books)
+            let Some(entry) =
+                books.entry(connection.hash, &connection.key()).filter(|entry| entry.books() != connection.books)
             else {
                 continue;
             };
@@ -392,8 +395,8 @@ impl Core {
 
     /// Lets go of connections without a packet for the idle time.
     pub fn evict_idle(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
-        while let Some((key, connection)) = self.connections.oldest() {
-            let (key, hash) = (*key, connection.hash);
+        while let Some(connection) = self.connections.oldest() {
+            let (key, hash) = (connection.key(), connection.hash);
             if now.time.0.saturating_sub(connection.last.0) < self.idle {
                 break;
             }
@@ -417,8 +420,8 @@ impl Core {
 
     /// Lets go of everything, oldest first: the capture or the run is over.
     pub fn finish(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
-        while let Some((key, connection)) = self.connections.oldest() {
-            let (key, hash) = (*key, connection.hash);
+        while let Some(connection) = self.connections.oldest() {
+            let (key, hash) = (connection.key(), connection.hash);
             self.retire(hash, &key, Ended::Open, now, books, engines, sink);
         }
     }
@@ -548,9 +551,9 @@ fn meet(packet: &Packet<'_>, decoded: &Decoded<'_>) -> Connection {
         attributes: Attributes::default(),
         charged: 0,
         opening: None,
-        told: [0; Method::ALL.len()],
+        told: Told::default(),
         finished: [false; 2],
-        unfinished_since: None,
+        unfinished_since: Moment::UNKNOWN,
         ended: None,
     }
 }

@@ -4,7 +4,7 @@ use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
 
 use super::core::FlowBooks;
 use crate::event::Time;
-use crate::flow::{FlowTable, SlotId};
+use crate::flow::{FlowTable, Keyed, SlotId};
 
 /// Flows that userspace filters itself: all of them in a replay, those inside nested tunnels live.
 pub struct UserFlows {
@@ -41,7 +41,7 @@ impl Flows for UserFlows {
     }
 
     fn insert(&mut self, hash: u64, entry: &FlowEntry) -> bool {
-        self.table.insert(hash, entry.key, *entry);
+        self.table.insert(hash, *entry);
         true
     }
 
@@ -54,6 +54,12 @@ impl Flows for UserFlows {
     fn count(direction: &mut Direction, packets: u64, bytes: u64) {
         direction.packets += packets;
         direction.bytes += bytes;
+    }
+}
+
+impl Keyed for FlowEntry {
+    fn key(&self) -> FlowKey {
+        self.key
     }
 }
 

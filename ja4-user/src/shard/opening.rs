@@ -31,8 +31,7 @@ pub(super) fn observe_opening<S: Sink>(
             tell_ja4t(connection, segment, decoded.ttl, cause, engines, *sink);
         } else if !connection.has_told(Method::Ja4ts) {
             let opening = connection.opening.get_or_insert_default();
-            opening.on_syn_ack(cause.time, decoded.ttl, segment.window, segment.options);
-            opening.hook = cause.hook;
+            opening.on_syn_ack(cause.time, decoded.ttl, segment.window, segment.options, cause.hook);
         }
     }
     match point {
@@ -83,12 +82,12 @@ mod told {
         engines: &mut Engines,
         sink: &mut impl Sink,
     ) {
-        let Some(Opening { syn: Some(a), syn_ack: Some(b), client_ttl, server_ttl, .. }) =
-            connection.opening.as_deref()
-        else {
+        let Some(Opening { syn, client_ttl, answer: Some(answer), .. }) = &connection.opening else {
             return;
         };
-        let (a, b, client_ttl, server_ttl) = (*a, *b, *client_ttl, *server_ttl);
+        let (Some(a), b, client_ttl, server_ttl) = (syn.get(), answer.syn_ack, *client_ttl, answer.ttl) else {
+            return;
+        };
         if connection.has_told(Method::Ja4l) {
             return;
         }
@@ -109,19 +108,16 @@ mod told {
         engines: &mut Engines,
         sink: &mut impl Sink,
     ) {
-        let Some(opening) = connection.opening.take() else {
+        // Until then the SYN-ACK is still to come.
+        let Some(answer) = connection.opening.as_mut().and_then(|opening| opening.answer.take()) else {
             return;
         };
-        if let Some(fields) = &opening.fields {
-            engines.methods.text.clear();
-            fields.write_with(&opening.retransmissions, &mut engines.methods.text);
-            // It describes the SYN-ACK, whatever has made it final.
-            let cause = Cause { hook: opening.hook, ..cause };
-            tell(connection, Method::Ja4ts, Side::Server, cause, Values::plain(&engines.methods.text), None, sink);
-        } else {
-            // The SYN-ACK is still to come.
-            connection.opening = Some(opening);
-        }
+        connection.opening = None;
+        engines.methods.text.clear();
+        answer.fields.write_with(&answer.retransmissions, &mut engines.methods.text);
+        // It describes the SYN-ACK, whatever has made it final.
+        let cause = Cause { hook: answer.hook, ..cause };
+        tell(connection, Method::Ja4ts, Side::Server, cause, Values::plain(&engines.methods.text), None, sink);
     }
 }
 

@@ -24,7 +24,7 @@ struct Bound {
 #[derive(Debug)]
 pub(super) struct Places {
     /// Both directions of a flow, that of its low end first.
-    bound: FlowTable<[Option<Bound>; 2]>,
+    bound: FlowTable<(FlowKey, [Option<Bound>; 2])>,
 }
 
 impl Default for Places {
@@ -48,8 +48,8 @@ impl Places {
             return true;
         }
         let known = self.bound.find(hash, &key);
-        let slot = known.unwrap_or_else(|| self.bound.insert(hash, key, [None; 2]).id);
-        let Some(mine) = self.bound.touch_at(slot).and_then(|both| both.get_mut(from as usize)) else {
+        let slot = known.unwrap_or_else(|| self.bound.insert(hash, (key, [None; 2])).id);
+        let Some(mine) = self.bound.touch_at(slot).and_then(|(_, both)| both.get_mut(from as usize)) else {
             return false;
         };
         if mine.is_some_and(|bound| elsewhere(bound.place, bound.last.0)) {

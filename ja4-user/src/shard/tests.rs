@@ -53,7 +53,7 @@ impl Sink for Ends {
         let sni = tls.and_then(|tls| tls.sni.as_deref());
         self.named += usize::from(sni.is_some());
         self.last = Some(sni.is_some());
-        self.texts += sni.map_or(0, str::len) + tls.map_or(0, |tls| tls.alpn.iter().map(String::len).sum());
+        self.texts += sni.map_or(0, str::len) + tls.map_or(0, |tls| tls.alpn.iter().map(|name| name.len()).sum());
         let banners = event.attributes.ssh.iter().flat_map(|ssh| ssh.banner.iter().flatten());
         self.texts += banners.map(String::len).sum::<usize>();
     }

@@ -3,6 +3,8 @@
 use std::ops::ControlFlow;
 
 use super::engines::Methods;
+use arcstr::{ArcStr, literal};
+
 use super::stage::{Values, tell};
 use super::stats::{CoreStats, Protocol};
 use crate::event::{Cause, Certificate, MAX_TEXT, Method, Side, Sink};
@@ -87,12 +89,12 @@ impl<S: Sink> Handshake<'_, S> {
     fn offered(&mut self, hello: &ClientHello<'_>, versions: bool) {
         let tls = self.connection.attributes.tls.get_or_insert_default();
         if tls.sni.is_none() {
-            tls.sni = hello.sni().map(str::to_owned);
+            tls.sni = hello.sni().map(ArcStr::from);
         }
         if tls.alpn.is_empty() {
             let mut room = MAX_ALPN_BYTES;
             let within = |name: &&[u8]| room.checked_sub(name.len()).map(|left| room = left).is_some();
-            tls.alpn = hello.alpn().take(MAX_ALPN_NAMES).take_while(within).map(text).collect();
+            tls.alpn = hello.alpn().take(MAX_ALPN_NAMES).take_while(within).map(protocol).collect();
             tls.alpn.shrink_to_fit();
         }
         if versions && tls.cipher.is_none() {
@@ -125,7 +127,7 @@ impl<S: Sink> Handshake<'_, S> {
         let tls = connection.attributes.tls.get_or_insert_default();
         tls.version = version_name(hello.version());
         tls.cipher = Some(hello.cipher_suite);
-        tls.alpn_chosen = hello.alpn().next().map(text);
+        tls.alpn_chosen = hello.alpn().next().map(protocol);
         connection.sealed = !matches!(hello.version(), 0x0002 | 0x0300..=0x0303 | 0xfeff | 0xfefd | 0x0100);
         #[cfg(feature = "ja4plus")]
         if !connection.has_told(Method::Ja4s) {
@@ -192,6 +194,16 @@ pub(super) fn begin_anew(connection: &mut Connection) {
         **tls = Default::default();
     }
     connection.tell_again(&[Method::Ja4, Method::Ja4s, Method::Ja4x, Method::Ja4l, Method::Ja4ls]);
+}
+
+/// Name of a protocol in ALPN; the usual ones take no memory.
+fn protocol(name: &[u8]) -> ArcStr {
+    match name {
+        b"h2" => literal!("h2"),
+        b"http/1.1" => literal!("http/1.1"),
+        b"h3" => literal!("h3"),
+        _ => text(name).into(),
+    }
 }
 
 /// Bytes of the wire as an attribute.

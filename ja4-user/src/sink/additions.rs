@@ -103,14 +103,13 @@ mod tests {
         let record = Record {
             app: None,
             known_bad: None,
-            history: Vec::new(),
+            history: thin_vec::ThinVec::new(),
             hops: [None; 2],
             mss: None,
-            tunnel: None,
             os: None,
             ssh: None,
             is_new: false,
-            fired: Vec::new(),
+            fired: thin_vec::ThinVec::new(),
             ..record()
         };
         (seen, record)
@@ -131,7 +130,7 @@ mod tests {
         let bad = r#""known_bad":{"pattern":"t13d15*","category":"c2","confidence":20,"note":"shared with browsers"}"#;
         assert!(first.ends_with(&format!(",{app},\"first_seen\":true,{bad}}}\n")), "{first}");
         let rest = concat!(
-            r#","os":"linux","hops":{"client":3},"mss":1380,"path":{"name":"wireguard","confidence":80,"mtu":1420},"tunnel":{"name":"wireguard","confidence":60,"mtu":1420},"#,
+            r#","os":"Linux","hops":{"client":3},"mss":1380,"path":{"name":"wireguard","confidence":80,"mtu":1420},"tunnel":{"name":"wireguard","confidence":80,"mtu":1420},"#,
             r#""ssh_session":"interactive","is_new":true,"#,
             r#""primary":{"type":"ja4","value":"t13d1516h2_8daaf6152771_e5627efa2ab1"},"#,
             r#""alerts":["a fingerprint is known to be bad","a value was never seen"]}"#,
@@ -149,7 +148,7 @@ mod tests {
             ("known_bad_confidence", "20", "20"),
             ("first_seen", "true", ""),
             ("is_new", "", "true"),
-            ("os", "", "linux"),
+            ("os", "", "Linux"),
             ("hops_client", "", "3"),
             ("hops_server", "", ""),
             ("mss", "", "1380"),
@@ -173,7 +172,7 @@ mod tests {
             let record = Record {
                 app: seen.label.clone(),
                 known_bad: seen.known_bad.clone(),
-                fired: vec![Arc::clone(&bad.note), Arc::clone(&label.name)],
+                fired: thin_vec::thin_vec![Arc::clone(&bad.note), Arc::clone(&label.name)],
                 ..record()
             };
             for line in lines(Format::Json, Some((&seen, &record))) {

@@ -255,12 +255,14 @@ mod tests {
 
         use super::super::Context;
         use crate::engine::alert::{Alert, Severity};
-        use crate::engine::record::{KnownBad, Label, Record, Seen, SshSession, Tunnel};
+        use crate::engine::record::{KnownBad, Label, Record, Seen, SshSession};
         use crate::event::{
             Attributes, Cause, Certificate, Connection, Dhcp, Ended, Fingerprint, FlowIdentity, Hook, Http, Latency,
             Method, Quic, Shared, Side, Ssh, Time, Tls,
         };
         use crate::flow::community_id::CommunityId;
+        use crate::lookup::os;
+        use crate::lookup::path::Syn;
 
         /// 2026-11-23T07:00:00.123456789Z
         pub(crate) const TIME: Time = Time(1_795_417_200_123_456_789);
@@ -290,9 +292,9 @@ mod tests {
 
         pub(crate) fn tls() -> Tls {
             Tls {
-                sni: Some("example.org".to_owned()),
+                sni: Some("example.org".into()),
                 version: Some("TLS 1.3"),
-                alpn: vec!["h2".to_owned(), "http/1.1".to_owned()],
+                alpn: ["h2", "http/1.1"].map(Into::into).into(),
                 cipher: Some(0x1301),
                 ..Tls::default()
             }
@@ -414,18 +416,17 @@ mod tests {
                 packets: [12, 10],
                 bytes: [1_234, 56_789],
                 ended: Some(Ended::Fin),
-                latency: Latency::default(),
+                latency: None,
                 attributes: Attributes::default(),
                 app: seen().label,
                 known_bad: seen().known_bad,
-                history: vec![seen()],
+                history: thin_vec::thin_vec![seen()],
                 hops: [Some(3), None],
                 mss: Some(1380),
-                tunnel: Some(Tunnel { name: "wireguard", confidence: 60, mtu: 1420 }),
-                os: Some("linux"),
+                os: Syn::parse("64240_2-4-8-1-3_1380_7").and_then(|syn| os::hint(&syn, Some(64))),
                 ssh: Some(SshSession::Interactive),
                 is_new: true,
-                fired: vec!["a fingerprint is known to be bad".into(), "a value was never seen".into()],
+                fired: thin_vec::thin_vec!["a fingerprint is known to be bad".into(), "a value was never seen".into()],
             }
         }
 

@@ -307,7 +307,7 @@ time (UTC)    type        client                    server                 value
     #[test]
     fn a_name_cannot_steer_the_terminal_or_add_a_line() {
         let flow = flow();
-        let attributes = attributes(Tls { sni: Some("\u{1b}[2J\n\u{202e}gro".to_owned()), ..tls() });
+        let attributes = attributes(Tls { sni: Some("\u{1b}[2J\n\u{202e}gro".into()), ..tls() });
         let shown = shown(|table, out| table.fingerprint(&fingerprint(&flow, &attributes), out));
         assert!(shown.ends_with("  \\u{1b}[2J\\u{a}\\u{202e}gro\n"), "{shown}");
         assert_eq!(shown.lines().count(), 2);

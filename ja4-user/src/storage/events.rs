@@ -41,7 +41,7 @@ impl Events {
             id: connection * EACH + i64::from(n),
             value,
             time: columns::time(seen.time),
-            packet: seen.packet.map(integer),
+            packet: seen.packet().map(integer),
             side: columns::side(seen.side),
             count: seen.count,
             first_seen: seen.first_seen,

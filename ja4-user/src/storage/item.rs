@@ -1,7 +1,7 @@
 //! What the writer takes.
 
+use arcstr::ArcStr;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use crate::anomaly::first_seen;
 use crate::anomaly::profile::{self, Row as Pair};
@@ -61,7 +61,7 @@ pub struct FirstSeen {
     /// Method.
     pub method: Method,
     /// The value.
-    pub value: Arc<str>,
+    pub value: ArcStr,
     /// The host that showed it; `None`: anywhere on the network.
     pub host: Option<IpAddr>,
     /// First time.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use arcstr::ArcStr;
+
 use hashlink::LruCache;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
@@ -23,7 +25,7 @@ struct Known {
 
 /// Numbers by method and value.
 pub(super) struct Values {
-    kept: LruCache<(Method, Arc<str>), Known>,
+    kept: LruCache<(Method, ArcStr), Known>,
 }
 
 impl Values {
@@ -39,7 +41,7 @@ impl Values {
     /// The number of a fingerprint's value. What is known of the value is stored with it; what was known
     /// before stays if nothing is known now.
     pub(super) fn of_seen(&mut self, table: &mut Table<'_>, seen: &Seen) -> rusqlite::Result<i64> {
-        let key = (seen.method, Arc::clone(&seen.value));
+        let key = (seen.method, ArcStr::clone(&seen.value));
         if let Some(known) = self.kept.get_mut(&key) {
             let news = news(&known.label, &seen.label)
                 || news(&known.known_bad, &seen.known_bad)
@@ -65,8 +67,8 @@ impl Values {
     }
 
     /// The number of a value of which nothing else is said.
-    pub(super) fn of(&mut self, table: &mut Table<'_>, method: Method, value: &Arc<str>) -> rusqlite::Result<i64> {
-        if let Some(known) = self.kept.get(&(method, Arc::clone(value))) {
+    pub(super) fn of(&mut self, table: &mut Table<'_>, method: Method, value: &ArcStr) -> rusqlite::Result<i64> {
+        if let Some(known) = self.kept.get(&(method, ArcStr::clone(value))) {
             return Ok(known.id);
         }
         match table.find(method, value)? {

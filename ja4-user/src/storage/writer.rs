@@ -27,8 +27,11 @@ use crate::event::Time;
 /// Items of one transaction, some 200 bytes each: enough for its fixed cost to be small.
 const MAX_TRANSACTION: usize = 1 << 16;
 
-/// Items of one message. A longer batch is sent as several, so that the queue's length bounds its memory.
-pub const MAX_BATCH: usize = 1 << 12;
+/// Items of one message. A longer batch is sent as several, so that the queue's length bounds its memory. They take
+/// less than 128 KiB, what an allocator is asked for all the time: another thread gives them back.
+pub const MAX_BATCH: usize = 1 << 9;
+
+const _: () = assert!(MAX_BATCH * size_of::<Item>() < 128 << 10);
 
 /// Longest wait between two tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -69,7 +72,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            queue: 256,
+            queue: 2048,
             flush_after: Duration::from_millis(200),
             senders_wait: false,
             patience: Duration::from_secs(5),

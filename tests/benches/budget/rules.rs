@@ -9,7 +9,8 @@ use anyhow::Result;
 use ja4_user::anomaly::rules::Bounds;
 use ja4_user::anomaly::{RuleSet, Rules};
 use ja4_user::engine::record::{Record, Seen};
-use ja4_user::event::{Attributes, Ended, FlowIdentity, Latency, Method, Side, Time};
+use ja4_user::engine::tracker::begin;
+use ja4_user::event::{Ended, FlowIdentity, Method, Side, Time};
 use ja4_user::flow::community_id::CommunityId;
 
 use crate::Scale;
@@ -64,27 +65,7 @@ pub(crate) fn record(number: u32) -> Record {
         proto: 6,
         vlan: [0; 2],
     };
-    Record {
-        identity,
-        interface: 0,
-        start: Time(0),
-        last: Time(0),
-        packets: [0; 2],
-        bytes: [0; 2],
-        ended: None,
-        latency: Latency::default(),
-        attributes: Attributes::default(),
-        history: Vec::new(),
-        hops: [None; 2],
-        mss: None,
-        tunnel: None,
-        os: None,
-        ssh: None,
-        app: None,
-        known_bad: None,
-        is_new: false,
-        fired: Vec::new(),
-    }
+    begin(&identity, 0, Time(0))
 }
 
 pub(crate) fn seen(method: Method) -> Seen {

@@ -4,13 +4,16 @@
 //! nearly each is a new one.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use arcstr::ArcStr;
 use ja4_user::engine::record::{Record, Seen};
-use ja4_user::event::{Attributes, Ended, FlowIdentity, Latency, Method, Shared, Side, Time, Tls};
+use ja4_user::engine::tracker::begin;
+use ja4_user::event::{Attributes, Ended, FlowIdentity, Method, Shared, Side, Time, Tls};
 use ja4_user::flow::community_id::CommunityId;
+use ja4_user::lookup::os::{self, System};
+use ja4_user::lookup::path::Syn;
 use ja4_user::storage::{Handle, Item, Options, Run, RunEnd, Writer};
 use tests::random::SplitMix64;
 
@@ -60,8 +63,9 @@ pub(crate) fn start(path: &Path) -> Result<(Handle, Writer)> {
 /// Connections with their fingerprints, one after the other.
 pub(crate) struct Traffic {
     random: SplitMix64,
-    values: Vec<(Method, Side, Vec<Arc<str>>)>,
+    values: Vec<(Method, Side, Vec<ArcStr>)>,
     names: Vec<String>,
+    os: Option<System>,
 }
 
 impl Traffic {
@@ -69,7 +73,7 @@ impl Traffic {
         let mut random = SplitMix64::new(300);
         let mut values = |method, side, many: u64| {
             let value = |number| format!("t13d{number:04}h2_{:012x}_{:012x}", random.next() >> 16, random.next() >> 16);
-            (method, side, (0..many).map(value).map(Arc::from).collect())
+            (method, side, (0..many).map(value).map(ArcStr::from).collect())
         };
         let values = vec![
             values(Method::Ja4t, Side::Client, 300),
@@ -79,7 +83,8 @@ impl Traffic {
             values(Method::Ja4x, Side::Server, 2_000),
         ];
         let names = (0..5_000).map(|number| format!("host{number}.example.org")).collect();
-        Self { random, values, names }
+        let os = Syn::parse("64240_2-4-8-1-3_1460_7").and_then(|syn| os::hint(&syn, Some(64)));
+        Self { random, values, names, os }
     }
 
     /// Hands over batches of items.
@@ -104,7 +109,7 @@ impl Traffic {
         let id = SplitMix64::for_item(1, number).next() >> 11;
         let flow =
             FlowIdentity { id, community: CommunityId::of(client, server, 6), client, server, proto: 6, vlan: [0; 2] };
-        let mut tell = |method, side, value: Arc<str>, after| {
+        let mut tell = |method, side, value: ArcStr, after| {
             let seen = Seen {
                 method,
                 side,
@@ -123,33 +128,28 @@ impl Traffic {
             // Few values are most of them.
             let (one, other) = (self.random.below(values.len() as u64), self.random.below(values.len() as u64));
             let at = (one * other / values.len() as u64) as usize;
-            tell(*method, *side, Arc::clone(&values[at]), place * 1_000_000);
+            tell(*method, *side, ArcStr::clone(&values[at]), place * 1_000_000);
         }
         for (method, side) in [(Method::Ja4l, Side::Client), (Method::Ja4ls, Side::Server)] {
             tell(method, side, format!("{}_64", self.random.below(320) * self.random.below(320)).into(), 6_000_000);
         }
         let sni = self.names[self.random.below(self.names.len() as u64) as usize].clone();
-        let tls = Tls { sni: Some(sni), version: Some("TLS 1.3"), alpn: vec!["h2".to_owned()], ..Tls::default() };
+        let tls = Tls {
+            sni: Some(sni.into()),
+            version: Some("TLS 1.3"),
+            alpn: [arcstr::literal!("h2")].into(),
+            ..Tls::default()
+        };
         batch.push(Item::Connection(Box::new(Record {
-            identity: flow,
-            interface: 0,
-            start: Time(start),
             last: Time(start + self.random.below(90_000_000_000)),
             packets: [12, 20],
             bytes: [1_500, 30_000],
             ended: Some(Ended::Fin),
-            latency: Latency::default(),
             attributes: Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() },
-            history: Vec::new(),
             hops: [Some(2), None],
             mss: Some(1460),
-            tunnel: None,
-            os: Some("linux"),
-            ssh: None,
-            app: None,
-            known_bad: None,
-            is_new: false,
-            fired: Vec::new(),
+            os: self.os,
+            ..begin(&flow, 0, Time(start))
         })));
     }
 }

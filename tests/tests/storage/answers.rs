@@ -40,7 +40,7 @@ fn written(folder: &Path) -> PathBuf {
     items.push(fingerprint(3, "goes on", eight + 30 * MINUTE));
     // Its fingerprints never came: they come with its end.
     let mut whole = record(4, eight, eight + MINUTE);
-    whole.history = vec![seen(Method::Ja4t, "65535_2-4-8-1-3_1460_7", eight), seen(Method::Ja4, "late", eight + 1)];
+    whole.history = [seen(Method::Ja4t, "65535_2-4-8-1-3_1460_7", eight), seen(Method::Ja4, "late", eight + 1)].into();
     items.push(Item::Connection(Box::new(whole)));
     for (value, host) in [("common", None), ("common", Some("10.0.0.105".parse().unwrap())), ("own_1", None)] {
         let (first, last) = (Time(eight), Time(eight + MINUTE));
@@ -147,7 +147,7 @@ fn a_row_says_all_that_is_known() {
     assert_eq!(row["tls"]["sni"], "Rare.Example");
     assert_eq!(row["tls"]["alpn"][0], "h2");
     assert_eq!((&row["app_proto"], &row["app"]["confidence"]), (&"tls".into(), &80.into()));
-    assert_eq!((&row["hops"]["client"], &row["mss"], &row["os"]), (&3.into(), &1460.into(), &"linux".into()));
+    assert_eq!((&row["hops"]["client"], &row["mss"], &row["os"]), (&3.into(), &1460.into(), &"Linux".into()));
     assert_eq!(row["latency"]["client_us"], 120);
     let [row] = &query(&path, "connections", &["--value", "late"])[..] else { panic!("not one row") };
     assert_eq!(row["primary"]["value"], "late");

@@ -1,13 +1,17 @@
 //! Connections as the engine would hand them over.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ja4_user::engine::alert::{Alert, Severity};
 use ja4_user::engine::record::{Label, Record, Seen};
+use ja4_user::engine::tracker::begin;
 use ja4_user::event::{Attributes, Ended, FlowIdentity, Latency, Method, Shared, Side, Time, Tls};
 use ja4_user::flow::community_id::CommunityId;
+use ja4_user::lookup::os;
+use ja4_user::lookup::path::Syn;
 use ja4_user::storage::{Item, Options, Run, RunEnd};
 
 /// 2026-11-23T07:00:00Z
@@ -31,7 +35,7 @@ pub(crate) fn seen(method: Method, value: &str, time: u64) -> Seen {
         value: value.into(),
         raw: None,
         time: Time(time),
-        packet: Some(7),
+        packet: NonZeroU64::new(7),
         first_seen: false,
         label: None,
         known_bad: None,
@@ -44,30 +48,20 @@ pub(crate) fn fingerprint(number: u64, value: &str, time: u64) -> Item {
 
 pub(crate) fn record(number: u64, start: u64, last: u64) -> Record {
     Record {
-        identity: flow(number),
-        interface: 0,
-        start: Time(start),
         last: Time(last),
         packets: [10, 8],
         bytes: [1000, 9000],
         ended: Some(Ended::Fin),
-        latency: Latency { client: Some(120), ..Latency::default() },
-        attributes: Attributes::default(),
-        history: Vec::new(),
+        latency: Some(Box::new(Latency { client: Some(120), ..Latency::default() })),
         hops: [Some(3), None],
         mss: Some(1460),
-        tunnel: None,
-        os: Some("linux"),
-        ssh: None,
-        app: None,
-        known_bad: None,
-        is_new: false,
-        fired: Vec::new(),
+        os: Syn::parse("64240_2-4-8-1-3_1460_7").and_then(|syn| os::hint(&syn, Some(64))),
+        ..begin(&flow(number), 0, Time(start))
     }
 }
 
 pub(crate) fn named(record: Record, sni: &str, app: &str) -> Item {
-    let tls = Tls { sni: Some(sni.to_owned()), alpn: vec!["h2".to_owned()], ..Tls::default() };
+    let tls = Tls { sni: Some(sni.into()), alpn: ["h2".into()].into(), ..Tls::default() };
     let app = Label { name: app.into(), source: "builtin".into(), category: None, confidence: Some(80) };
     let attributes = Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() };
     Item::Connection(Box::new(Record { attributes, app: Some(Arc::new(app)), ..record }))

@@ -27,6 +27,7 @@ use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use foldhash::quality::RandomState;
 
 pub use self::rule::Rule;
@@ -41,6 +42,7 @@ use super::first_seen::Sighting;
 use crate::engine::alert::{Alert, Severity};
 use crate::engine::record::{MAX_VALUES, Record, Seen};
 use crate::event::{FlowIdentity, Method, Side, Time};
+use crate::lookup::os::System;
 
 /// Counters of [`Builtin`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -236,13 +238,13 @@ impl Builtin {
 
     fn new_tunnel(&mut self, scene: &mut Scene<'_>) {
         let Self { settings, tunnels, allow, fired, .. } = self;
-        let Record { identity, tunnel, .. } = scene.record;
+        let (identity, tunnel) = (&scene.record.identity, scene.record.tunnel());
         if !settings.new_tunnel.enabled {
             return;
         }
         let (client, server) = (identity.client.0, identity.server.0);
         let kept_back = || kept_back(fired, allow, Rule::NewTunnel, scene);
-        let Some(found) = tunnels.see(&settings.new_tunnel, client, server, *tunnel, kept_back) else {
+        let Some(found) = tunnels.see(&settings.new_tunnel, client, server, tunnel, kept_back) else {
             return;
         };
         let (Some(suppressed), Some(tunnel)) = (self.cool(Rule::NewTunnel, &found.place, scene), tunnel) else {
@@ -277,7 +279,9 @@ impl Builtin {
             self.agents.ja4(settings, client, server, &seen.value, seen.label.as_ref(), scene.now)
         } else {
             let text = attributes.http.as_ref().and_then(|http| http.user_agent.as_deref());
-            text.and_then(|text| self.agents.user_agent(settings, client, server, text, *os, scene.now))
+            text.and_then(|text| {
+                self.agents.user_agent(settings, client, server, text, os.map(System::name), scene.now)
+            })
         };
         if let Some(found) = found
             && let Some(suppressed) = self.fire(Rule::UserAgentMismatch, &client, scene)
@@ -421,7 +425,7 @@ impl Builtin {
             reason,
             flow: Some(scene.record.identity),
             interface: Some(scene.record.interface),
-            fingerprint: scene.seen.map(|seen| (seen.method, Arc::clone(&seen.value))),
+            fingerprint: scene.seen.map(|seen| (seen.method, ArcStr::clone(&seen.value))),
             category: None,
             confidence: None,
             suppressed,
@@ -451,7 +455,7 @@ fn kept_back_of<'v>(
 /// The JA4T of a TCP connection that came about and whose client has shown nothing else. One that a RST ended before it
 /// carried anything was a look whether somebody is there.
 fn bare(record: &Record) -> Option<&Seen> {
-    let opened = record.latency.client.is_some() && Handshake::of(record) != Handshake::Failed;
+    let opened = record.latency().client.is_some() && Handshake::of(record) != Handshake::Failed;
     record.primary().filter(|seen| opened && seen.method == Method::Ja4t)
 }
 

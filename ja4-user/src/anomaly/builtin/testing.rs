@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
+use std::num::NonZeroU64;
+
+use thin_vec::ThinVec;
+
 use crate::engine::record::{Record, Seen};
-use crate::event::{Attributes, FlowIdentity, Latency, Method, Side, Time};
+use crate::event::{Attributes, FlowIdentity, Method, Side, Time};
 use crate::flow::community_id::CommunityId;
 
 pub(in crate::anomaly) fn at(seconds: u64) -> Time {
@@ -21,18 +25,17 @@ pub(in crate::anomaly) fn record(client: &str, server: &str) -> Record {
         packets: [1; 2],
         bytes: [100; 2],
         ended: None,
-        latency: Latency::default(),
+        latency: None,
         attributes: Attributes::default(),
-        history: Vec::new(),
+        history: ThinVec::new(),
         hops: [None; 2],
         mss: None,
-        tunnel: None,
         os: None,
         ssh: None,
         app: None,
         known_bad: None,
         is_new: false,
-        fired: Vec::new(),
+        fired: ThinVec::new(),
     }
 }
 
@@ -44,7 +47,7 @@ pub(in crate::anomaly) fn seen(method: Method, value: &str, count: u32) -> Seen 
         value: value.into(),
         raw: None,
         time: at(1),
-        packet: Some(7),
+        packet: NonZeroU64::new(7),
         first_seen: false,
         label: None,
         known_bad: None,

@@ -4,8 +4,8 @@ use super::testing::{at, record, seen};
 use super::*;
 use crate::anomaly::first_seen;
 use crate::anomaly::local::Locals;
-use crate::engine::record::{KnownBad as Bad, Label, Tunnel};
-use crate::event::Ended;
+use crate::engine::record::{KnownBad as Bad, Label};
+use crate::event::{Ended, Latency};
 use crate::units::Span;
 
 const JA4: &str = "t13d1516h2_8daaf6152771_e5627efa2ab1";
@@ -108,13 +108,13 @@ fn a_tunnel_on_a_path_that_had_none_is_told() {
     for second in 1..=5 {
         engine.see(&record, &seen(Method::Ja4t, "t", 1), quiet(), second);
     }
-    record.tunnel = Some(Tunnel { name: "wireguard", confidence: 70, mtu: 1420 });
+    record.mss = Some(1380);
     engine.see(&record, &seen(Method::Ja4t, "u", 1), quiet(), 6);
     engine.see(&record, &seen(Method::Ja4t, "u", 1), quiet(), 7);
     assert_eq!(
         engine.told(),
         [
-            "new_tunnel medium [src_ip=10.0.0.1 dst_ip=198.51.100.1] MTU 1420 says wireguard (confidence 70); 5 connections \
+            "new_tunnel medium [src_ip=10.0.0.1 dst_ip=198.51.100.1] MTU 1420 says wireguard (confidence 80); 5 connections \
           before had no tunnel, 5 are enough"
         ]
     );
@@ -235,7 +235,7 @@ fn bare_connections(engine: &mut Engine, change: impl Fn(&mut Record)) {
     for beat in 0..9 {
         let mut record = record("10.0.0.1", "198.51.100.1");
         record.history.push(seen(Method::Ja4t, "64240_2_1460_7", 1));
-        record.latency.client = Some(100);
+        record.latency = Some(Box::new(Latency { client: Some(100), ..Latency::default() }));
         (record.start, record.ended, record.packets) = (at(60 * beat), Some(Ended::Fin), [6, 5]);
         change(&mut record);
         // However long it lasts.
@@ -255,7 +255,7 @@ fn a_beacon_of_connections_that_show_nothing_else_is_told_by_their_syns() {
     let mut engine = Engine::new();
     bare_connections(&mut engine, |record| record.history.push(seen(Method::Ja4ssh, "c36s36_c51s80_c69s0", 1)));
     bare_connections(&mut engine, |record| (record.ended, record.packets) = (Some(Ended::Rst), [3, 1]));
-    bare_connections(&mut engine, |record| record.latency.client = None);
+    bare_connections(&mut engine, |record| record.latency = None);
     assert_eq!(engine.told(), [""; 0]);
 }
 

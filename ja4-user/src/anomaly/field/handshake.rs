@@ -57,7 +57,7 @@ impl Handshake {
         let silent = record.protocol().is_none();
         let seen = |method| record.history.iter().any(|seen| seen.method == method);
         // The client's acknowledgment would have given its latency.
-        let never_acknowledged = || seen(Method::Ja4t) && !seen(Method::Ja4l) && record.latency.client.is_none();
+        let never_acknowledged = || seen(Method::Ja4t) && !seen(Method::Ja4l) && record.latency().client.is_none();
         match (client, server) {
             (1..=MAX_SYNS, 0) if silent => Self::SynOnly,
             (0, _) | (_, 0) => Self::None,

@@ -5,6 +5,8 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
+
 /// What a field holds of one connection or fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
@@ -21,7 +23,7 @@ pub enum Value<'a> {
     /// A text. It may come from the wire.
     Text(&'a str),
     /// Texts, at least one.
-    Texts(&'a [String]),
+    Texts(&'a [ArcStr]),
     /// Texts of this program's own, at least one.
     Words(&'a [Arc<str>]),
 }

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::Arc;
+
+use arcstr::ArcStr;
 
 use super::Row;
 use crate::anomaly::bounded::Bounded;
@@ -30,7 +31,7 @@ impl KeyRef<'_> {
 struct Key {
     method: Method,
     host: Option<IpAddr>,
-    value: Arc<str>,
+    value: ArcStr,
 }
 
 #[derive(Debug)]
@@ -64,7 +65,7 @@ pub(super) struct Entries {
 fn row(key: &Key, entry: &Entry) -> Row {
     let Key { method, host, value } = key;
     let Entry { first, last, count, .. } = *entry;
-    Row { method: *method, value: Arc::clone(value), host: *host, first, last, count }
+    Row { method: *method, value: ArcStr::clone(value), host: *host, first, last, count }
 }
 
 impl Entries {
@@ -80,7 +81,7 @@ impl Entries {
         key: KeyRef<'_>,
         now: Time,
         gone: &mut Vec<Row>,
-        text: impl FnOnce() -> Arc<str>,
+        text: impl FnOnce() -> ArcStr,
     ) -> Seen {
         let Some((held, entry)) = self.held.find_mut(&key, |held| key.is(held)) else {
             self.add(Key { method: key.method, host: key.host, value: text() }, now, gone);
@@ -197,8 +198,8 @@ impl Entries {
     }
 
     /// The text that an entry holds.
-    pub(super) fn text(&self, key: KeyRef<'_>) -> Option<Arc<str>> {
-        self.held.peek(&key, |held| key.is(held)).map(|(held, _)| Arc::clone(&held.value))
+    pub(super) fn text(&self, key: KeyRef<'_>) -> Option<ArcStr> {
+        self.held.peek(&key, |held| key.is(held)).map(|(held, _)| ArcStr::clone(&held.value))
     }
 
     pub(super) fn get(&self, key: KeyRef<'_>) -> Option<Row> {
@@ -206,7 +207,7 @@ impl Entries {
     }
 
     pub(super) fn forget(&mut self, key: KeyRef<'_>) -> bool {
-        let key = Key { method: key.method, host: key.host, value: Arc::from(key.value) };
+        let key = Key { method: key.method, host: key.host, value: ArcStr::from(key.value) };
         let known = self.held.remove(&key).is_some();
         if known {
             self.bytes -= key.value.len();

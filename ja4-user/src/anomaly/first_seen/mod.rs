@@ -8,7 +8,8 @@ mod entries;
 
 use std::mem;
 use std::net::IpAddr;
-use std::sync::Arc;
+
+use arcstr::ArcStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -73,7 +74,7 @@ pub struct Row {
     /// Method.
     pub method: Method,
     /// The value.
-    pub value: Arc<str>,
+    pub value: ArcStr,
     /// The local host; `None`: the whole network.
     pub host: Option<IpAddr>,
     /// When it was seen first.
@@ -184,14 +185,14 @@ impl FirstSeen {
         let Self { network, hosts, waiting, .. } = self;
         let shared = KeyRef { method, host: None, value };
         if on_network {
-            let seen = network.see(shared, now, waiting, || Arc::from(value));
+            let seen = network.see(shared, now, waiting, || ArcStr::from(value));
             sighting.first = seen.new && !learning;
             sighting.entered = seen.new;
             let learned = self.started.is_some_and(|start| seen.first.0.saturating_sub(start.0) < self.learning);
             sighting.new_since = (!learned).then_some(seen.first);
         }
         if host.is_some() {
-            let text = || network.text(shared).unwrap_or_else(|| Arc::from(value));
+            let text = || network.text(shared).unwrap_or_else(|| ArcStr::from(value));
             let seen = hosts.see(KeyRef { method, host, value }, now, waiting, text);
             sighting.first_for_host = seen.new && !learning;
             sighting.entered_for_host = seen.new;

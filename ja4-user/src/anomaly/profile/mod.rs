@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use serde::{Deserialize, Serialize};
 
 use self::anchor::{Anchor, Key, KeyRef};
@@ -288,7 +289,7 @@ impl Profiles {
         let Unusual { observations, companions } = unusual;
         out.push(Alert {
             time: now,
-            packet: seen.packet,
+            packet: seen.packet(),
             rule: Arc::clone(&self.rule),
             description: Arc::clone(&self.description),
             severity: self.settings.severity,
@@ -300,7 +301,7 @@ impl Profiles {
             ),
             flow: Some(record.identity),
             interface: Some(record.interface),
-            fingerprint: Some((seen.method, Arc::clone(&seen.value))),
+            fingerprint: Some((seen.method, ArcStr::clone(&seen.value))),
             category: None,
             confidence: None,
             suppressed,

@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn one_of_several_values_is_enough_and_none_may_be_forbidden() {
-        let offered = ["h2".to_owned(), "http/1.1".to_owned()];
+        let offered = ["h2", "http/1.1"].map(Into::into);
         let offered = Value::Texts(&offered);
         assert!(condition(Op::Eq, vec![text("h2")]).holds(&offered));
         assert!(condition(Op::Prefix, vec![text("http/")]).holds(&offered));

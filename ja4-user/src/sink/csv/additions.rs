@@ -31,12 +31,12 @@ pub(in super::super) fn connection(record: &Record, out: &mut Vec<u8>) {
     known_bad(record.known_bad.as_deref(), out);
     flag(false, out);
     flag(record.is_new, out);
-    text(record.os, out);
+    text(record.os(), out);
     let [client, server] = record.hops;
     number(client, out);
     number(server, out);
     number(record.mss, out);
-    text(record.tunnel.map(|tunnel| tunnel.name), out);
+    text(record.tunnel().map(|tunnel| tunnel.name), out);
     text(record.ssh.map(|session| session.name()), out);
     text(record.primary().map(|seen| &*seen.value), out);
     text(Some(&record.fired.join(ALERT_SEPARATOR)), out);

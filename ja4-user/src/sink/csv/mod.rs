@@ -373,7 +373,7 @@ pub(super) mod tests {
             let certificate = Certificate { subject, issuer, ..Certificate::default() };
             let known = Attributes {
                 tls: Some(Shared::new(Tls {
-                    alpn_chosen: chosen,
+                    alpn_chosen: chosen.map(Into::into),
                     certificate: Some(Box::new(certificate)),
                     ..Tls::default()
                 })),
@@ -406,7 +406,7 @@ pub(super) mod tests {
         ) {
             let [interface, value, raw, original, raw_original] = &strings;
             let context = Context { interfaces: vec![String::new(), interface.clone()], ..Context::default() };
-            let tls = Tls { sni: Some(sni.clone()), alpn: alpn.clone(), ..tls() };
+            let tls = Tls { sni: Some(sni.clone().into()), alpn: alpn.iter().cloned().map(Into::into).collect(), ..tls() };
             let (flow, attributes) = (flow(), attributes(tls));
             let event = Fingerprint {
                 value,

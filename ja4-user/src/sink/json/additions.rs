@@ -24,7 +24,7 @@ pub(in super::super) fn connection(record: &Record, out: &mut Vec<u8>) {
     if let Some(of) = &record.known_bad {
         known_bad(of, out);
     }
-    text(br#""os":""#, record.os, out);
+    text(br#""os":""#, record.os(), out);
     let [client, server] = record.hops;
     object(br#""hops":{"#, out, |out| {
         count(br#""client":"#, client, out);
@@ -38,7 +38,7 @@ pub(in super::super) fn connection(record: &Record, out: &mut Vec<u8>) {
             count(br#""mtu":"#, Some(path.mtu), out);
         });
     }
-    if let Some(Tunnel { name, confidence, mtu }) = record.tunnel {
+    if let Some(Tunnel { name, confidence, mtu }) = record.tunnel() {
         object(br#""tunnel":{"#, out, |out| {
             text(br#""name":""#, Some(name), out);
             count(br#""confidence":"#, Some(confidence), out);
@@ -75,7 +75,7 @@ pub(in super::super) fn history(record: &Record, out: &mut Vec<u8>) {
         out.extend_from_slice(br#""timestamp":""#);
         clock.timestamp(seen.time, out);
         out.extend_from_slice(b"\",");
-        count(br#""pcap_cnt":"#, seen.packet, out);
+        count(br#""pcap_cnt":"#, seen.packet(), out);
         text(br#""type":""#, Some(seen.method.name()), out);
         text(br#""side":""#, Some(seen.side.name()), out);
         count(br#""count":"#, Some(seen.count), out);

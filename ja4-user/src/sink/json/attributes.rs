@@ -189,12 +189,8 @@ mod tests {
 
     #[test]
     fn tls_with_everything() {
-        let tls = Tls {
-            alpn_chosen: Some("h2".to_owned()),
-            ech: true,
-            certificate: Some(Box::new(sample())),
-            ..sample_tls()
-        };
+        let tls =
+            Tls { alpn_chosen: Some("h2".into()), ech: true, certificate: Some(Box::new(sample())), ..sample_tls() };
         assert_eq!(
             all(&samples::attributes(tls)),
             concat!(
@@ -307,9 +303,9 @@ mod tests {
             let certificate = Certificate { subject, issuer, ..Certificate::default() };
             let known = Attributes {
                 tls: Some(Shared::new(Tls {
-                    sni,
-                    alpn: alpn.clone(),
-                    alpn_chosen,
+                    sni: sni.map(Into::into),
+                    alpn: alpn.iter().cloned().map(Into::into).collect(),
+                    alpn_chosen: alpn_chosen.map(Into::into),
                     cipher: cipher.map(|_| 0x1301),
                     certificate: Some(Box::new(certificate)),
                     ..Tls::default()

@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn a_certificate_stands_beside_its_fingerprint_and_latency_beside_its_connection() {
         let (flow, certificate) = (FlowIdentity { vlan: [0, 0], ..flow() }, certificate());
-        let attributes = attributes(Tls { sni: Some("example.org".to_owned()), ..Tls::default() });
+        let attributes = attributes(Tls { sni: Some("example.org".into()), ..Tls::default() });
         let event = Fingerprint {
             method: Method::Ja4x,
             side: Side::Server,
@@ -444,7 +444,8 @@ mod tests {
                 interfaces: vec![String::new(), interface.clone()],
                 ..Context::default()
             };
-            let tls = Tls { sni: sni.clone(), alpn: alpn.clone(), ..Tls::default() };
+            let offered = alpn.iter().cloned().map(Into::into).collect();
+            let tls = Tls { sni: sni.clone().map(Into::into), alpn: offered, ..Tls::default() };
             let (flow, attributes) = (flow(), attributes(tls));
             let event = Fingerprint {
                 value,

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use rusqlite::{Row, params_from_iter};
 
 use super::filter::{Filter, Sql, host, like};
@@ -89,7 +90,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredAlert> {
         of.text()?.and_then(|list| serde_json::from_str(&list).ok()).unwrap_or_default();
     let reason = of.text()?.unwrap_or_default();
     let interface = of.number()?.and_then(|interface| u32::try_from(interface).ok());
-    let fingerprint = of.method()?.zip(of.text()?.map(Arc::from));
+    let fingerprint = of.method()?.zip(of.text()?.map(ArcStr::from));
     let (category, confidence, suppressed) = (of.text()?, of.number()?, of.count()?);
     let flow_id = of.number()?;
     let flow = of.flow_if_known(flow_id)?;

@@ -20,6 +20,7 @@ use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use foldhash::quality::RandomState;
 
 use self::claim::{Claim, Class, claim, class, system};
@@ -42,7 +43,7 @@ const SHOWN: usize = 160;
 
 #[derive(Debug)]
 struct Stack {
-    value: Arc<str>,
+    value: ArcStr,
     label: Option<Arc<Label>>,
     class: Class,
     tls13: bool,
@@ -89,7 +90,7 @@ impl Agents {
         settings: &Settings,
         host: IpAddr,
         server: IpAddr,
-        value: &Arc<str>,
+        value: &ArcStr,
         label: Option<&Arc<Label>>,
         now: Time,
     ) -> Option<Found> {
@@ -106,7 +107,7 @@ impl Agents {
             }
             None => {
                 let stack = Stack {
-                    value: Arc::clone(value),
+                    value: ArcStr::clone(value),
                     label: label.cloned(),
                     class: label.map_or(Class::Unknown, |label| class(label)),
                     tls13: matches!(value.get(1..3), Some("13" | "d3")),

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::mem;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use foldhash::quality::RandomState;
 
 use super::Condition;
@@ -310,7 +311,7 @@ impl Rule {
         let Definition { name, description, severity, group_by, .. } = &*self.definition;
         let text = |field: &Field| Arc::from(field.get(subject).to_string());
         let record = subject.record;
-        let fingerprint = subject.event.map(|seen| (seen.method, Arc::clone(&seen.value)));
+        let fingerprint = subject.event.map(|seen| (seen.method, ArcStr::clone(&seen.value)));
         Alert {
             time: scene.now,
             packet: scene.packet,

@@ -216,7 +216,7 @@ fn a_connection_counts_once_as_soon_as_the_rules_fields_are_known() {
         after(&mut run);
         run.fingerprint(&mut record, seen(Method::Ja4t, "t", false));
         after(&mut run);
-        record.attributes.tls = Some(Shared::new(Tls { sni: Some("a.example".to_owned()), ..Tls::default() }));
+        record.attributes.tls = Some(Shared::new(Tls { sni: Some("a.example".into()), ..Tls::default() }));
         run.fingerprint(&mut record, seen(Method::Ja4, "j", false));
         after(&mut run);
         run.fingerprint(&mut record, seen(Method::Ja4s, "s", false));
@@ -264,7 +264,7 @@ fn a_fingerprint_rule_sees_its_types_alone_and_its_own_label() {
     run.fingerprint(&mut record, Seen { known_bad: Some(Arc::new(bad)), ..seen(Method::Ja4s, "bad", false) });
     let alert = &run.alerts[0];
     assert_eq!(alert.reason, "1 fingerprints within 1s (threshold: more than 0)");
-    assert_eq!(alert.fingerprint, Some((Method::Ja4s, Arc::from("bad"))));
+    assert_eq!(alert.fingerprint, Some((Method::Ja4s, "bad".into())));
     assert_eq!(alert.packet, Some(7));
 }
 
