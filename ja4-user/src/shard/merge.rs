@@ -90,7 +90,7 @@ impl<W: Write> Merge<W> {
     }
 
     /// Takes a thread's lines of a batch and gives it room for the next; false once nobody is there to be told.
-    /// `now`: the next batch may be long in coming.
+    /// `now`: the engine is to have it at once, as the next batch may be long in coming, or much else is to come.
     pub(super) fn hand_in(&self, batch: usize, lines: &mut Lines, now: bool) -> bool {
         let (ready, last) = {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);

@@ -217,7 +217,7 @@ impl<'a> Worker<'a> {
         // One lane of each thread at a time, so that what all of them tell is never there at once.
         for index in 0..(LANES as usize).div_ceil(self.threads) {
             self.one_lane(index, u64::MAX, |lane, engines, sink| lane.finish(end, engines, sink));
-            merge.hand_in(number + index, &mut self.lines, false);
+            merge.hand_in(number + index, &mut self.lines, true);
         }
         let mut share = Share {
             counters: Counters::default(),
