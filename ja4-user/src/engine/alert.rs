@@ -73,7 +73,7 @@ pub struct Alert {
     /// Name of the rule, `known_bad`, `port_scan`; a stable word.
     pub rule: Arc<str>,
     /// What the rule looks for, in words.
-    pub description: Arc<str>,
+    pub description: ArcStr,
     /// How much it matters.
     pub severity: Severity,
     /// What the rule groups by, and the group's values: `src_ip` `10.0.0.1`. Values come from the wire.

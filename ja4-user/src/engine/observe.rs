@@ -43,7 +43,7 @@ pub struct Observation {
 }
 
 /// What an observation is.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum What {
     /// A fingerprint.
     Fingerprint(Told),

@@ -224,9 +224,6 @@ impl Outlets {
 
     /// Something to be stored.
     pub(super) fn store(&mut self, item: Item) {
-        if self.storage.is_none() {
-            return;
-        }
         self.store_with_next(item);
         if self.items.len() >= MAX_BATCH {
             self.flush_items();

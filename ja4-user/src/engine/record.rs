@@ -152,7 +152,7 @@ pub struct Record {
     /// Whether one of its values was never seen before.
     pub is_new: bool,
     /// What fired, in words, at most [`MAX_FIRED`].
-    pub fired: ThinVec<Arc<str>>,
+    pub fired: ThinVec<ArcStr>,
 }
 
 impl Record {

@@ -1,7 +1,6 @@
 //! The records of connections that have not ended.
 
-use std::sync::Arc;
-
+use arcstr::ArcStr;
 use hashlink::LinkedHashMap;
 use hashlink::linked_hash_map::RawEntryMut;
 use thin_vec::ThinVec;
@@ -132,9 +131,9 @@ impl Record {
     }
 
     /// Notes in words what has fired.
-    pub fn note_fired(&mut self, words: &Arc<str>) {
+    pub fn note_fired(&mut self, words: &ArcStr) {
         if self.fired.len() < super::record::MAX_FIRED && !self.fired.contains(words) {
-            self.fired.push(Arc::clone(words));
+            self.fired.push(ArcStr::clone(words));
         }
     }
 

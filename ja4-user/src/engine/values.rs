@@ -83,16 +83,21 @@ mod tests {
         let mut values = Values::default();
         let first = values.share("t13d1516h2_8daaf6152771_e5627efa2ab1");
         assert!(ArcStr::ptr_eq(&first, &values.share("t13d1516h2_8daaf6152771_e5627efa2ab1")));
-        let other = |name: &str| {
+        for number in 0..3 * SLOTS {
+            assert_eq!(&*values.share(&number.to_string()), number.to_string());
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_a_value_is_looked_up_once_for_each_method() {
+        let mut values = Values::default();
+        let named = |name: &str| {
             let label = Label { name: name.into(), source: "mine".into(), category: None, confidence: None };
             (Some(Arc::new(label)), None)
         };
         for (method, name, known) in [(Method::Ja4, "a", "a"), (Method::Ja4, "b", "a"), (Method::Ja4s, "c", "c")] {
-            let Known { label, .. } = values.know(method, "t13d1516h2_8daaf6152771_e5627efa2ab1", |_| other(name));
+            let Known { label, .. } = values.know(method, "t13d1516h2_8daaf6152771_e5627efa2ab1", |_| named(name));
             assert_eq!(label.map(|label| label.name.to_string()).as_deref(), Some(known));
-        }
-        for number in 0..3 * SLOTS {
-            assert_eq!(&*values.share(&number.to_string()), number.to_string());
         }
     }
 }

@@ -71,8 +71,8 @@ struct Desk<W> {
 
 /// Has the engine finish lines, and writes them, in order, once every thread has handed in its share of a batch.
 ///
-/// The engine takes as long as all shards together. So it is never waited for: of the threads that hand in, the one
-/// that is ahead of the others takes a batch to it, and they catch up meanwhile.
+/// The engine takes as long as all shards together. So while a file is read nobody waits for it: of the threads that hand
+/// in, the one that is ahead of the others takes a batch to it, and they catch up meanwhile.
 pub(super) struct Merge<W> {
     queue: Mutex<Queue>,
     desk: Mutex<Desk<W>>,

@@ -172,7 +172,7 @@ mod tests {
             let record = Record {
                 app: seen.label.clone(),
                 known_bad: seen.known_bad.clone(),
-                fired: thin_vec::thin_vec![Arc::clone(&bad.note), Arc::clone(&label.name)],
+                fired: [&bad.note, &label.name].map(|text| text[..].into()).into(),
                 ..record()
             };
             for line in lines(Format::Json, Some((&seen, &record))) {

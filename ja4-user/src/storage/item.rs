@@ -1,7 +1,8 @@
 //! What the writer takes.
 
-use arcstr::ArcStr;
 use std::net::IpAddr;
+
+use arcstr::ArcStr;
 
 use crate::anomaly::first_seen;
 use crate::anomaly::profile::{self, Row as Pair};

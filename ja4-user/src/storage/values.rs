@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arcstr::ArcStr;
-
 use hashlink::LruCache;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 

@@ -46,6 +46,7 @@ impl Whole<'_> {
         }
         let known = if known { std::str::from_utf8(json).ok() } else { None };
         let span = if record.ended.is_some() { columns::span(record.start, record.last) } else { SPAN_OPEN };
+        let (latency, tunnel) = (record.latency(), record.tunnel());
         let columns: [&dyn ToSql; 46] = [
             id,
             run,
@@ -77,16 +78,16 @@ impl Whole<'_> {
             &bad.map(|bad| &*bad.category),
             &bad.map(|bad| bad.confidence),
             &bad.map(|bad| &*bad.note),
-            &record.latency().client.map(integer),
-            &record.latency().server.map(integer),
-            &record.latency().client_application.map(integer),
-            &record.latency().server_application.map(integer),
+            &latency.client.map(integer),
+            &latency.server.map(integer),
+            &latency.client_application.map(integer),
+            &latency.server_application.map(integer),
             &client_hops,
             &server_hops,
             &record.mss,
-            &record.tunnel().map(|tunnel| tunnel.name),
-            &record.tunnel().map(|tunnel| tunnel.confidence),
-            &record.tunnel().map(|tunnel| tunnel.mtu),
+            &tunnel.map(|tunnel| tunnel.name),
+            &tunnel.map(|tunnel| tunnel.confidence),
+            &tunnel.map(|tunnel| tunnel.mtu),
             &record.os(),
             &record.ssh.map(|session| session.name()),
             &record.is_new,

@@ -27,8 +27,10 @@ use crate::event::Time;
 /// Items of one transaction, some 200 bytes each: enough for its fixed cost to be small.
 const MAX_TRANSACTION: usize = 1 << 16;
 
-/// Items of one message. A longer batch is sent as several, so that the queue's length bounds its memory. They take
-/// less than 128 KiB, what an allocator is asked for all the time: another thread gives them back.
+/// Items of one message. A longer batch is sent as several, so that the queue's length bounds its memory.
+///
+/// One thread allocates a batch and another frees it. As long as all are of one size, below the 128 KiB from which on
+/// glibc goes to the kernel for each, what one leaves is where the next one goes.
 pub const MAX_BATCH: usize = 1 << 9;
 
 const _: () = assert!(MAX_BATCH * size_of::<Item>() < 128 << 10);

@@ -17,25 +17,24 @@ use crate::event::{Method, Time};
 /// 2026-11-23T07:00:00.123456789Z
 const TIME: Time = Time(1_795_417_200_123_456_789);
 
-fn conshared() -> Context {
+fn context() -> Context {
     Context { sensor: Some("web 1".to_owned()), ..Context::default() }
 }
 
 fn line(text: &str) -> AlertLine {
-    let shared = || Arc::<str>::from(text);
     AlertLine {
         alert: Alert {
             time: TIME,
             packet: None,
-            rule: shared(),
-            description: shared(),
+            rule: text.into(),
+            description: text.into(),
             severity: Severity::Critical,
-            group: vec![("sni".into(), shared())],
-            reason: shared().to_string(),
+            group: vec![("sni".into(), text.into())],
+            reason: text.to_owned(),
             flow: None,
             interface: None,
             fingerprint: Some((Method::Ja4h, text.into())),
-            category: Some(shared()),
+            category: Some(text.into()),
             confidence: Some(7),
             suppressed: 2,
         },
@@ -50,7 +49,7 @@ fn written(mut form: Form, line: &AlertLine) -> String {
 }
 
 fn syslog(content: Content, line: &AlertLine) -> String {
-    written(Form::syslog(true, Header { facility: 16, enterprise: 32_473 }, content, &conshared()), line)
+    written(Form::syslog(true, Header { facility: 16, enterprise: 32_473 }, content, &context()), line)
 }
 
 /// Reads structured data by the grammar of RFC 5424 section 6.3: its name, its parameters, what follows.
@@ -149,7 +148,7 @@ fn cef_as_it_stands() {
     line.alert.reason = r"a=b\c|d".to_owned();
     line.alert.description = r"one|two\three=four".into();
     assert_eq!(
-        written(Form::cef(false, &conshared()), &line),
+        written(Form::cef(false, &context()), &line),
         concat!(
             r"CEF:0|ja4sensor|ja4sensor|",
             env!("CARGO_PKG_VERSION"),
@@ -184,11 +183,11 @@ fn raw_forms_go_where_they_are_wanted() {
     for raw in [false, true] {
         let header = || Header { facility: 0, enterprise: 1 };
         let forms = [
-            Form::json(raw, &conshared()),
+            Form::json(raw, &context()),
             Form::slack(raw),
-            Form::syslog(raw, header(), Content::Text, &conshared()),
-            Form::syslog(raw, header(), Content::Cef, &conshared()),
-            Form::cef(raw, &conshared()),
+            Form::syslog(raw, header(), Content::Text, &context()),
+            Form::syslog(raw, header(), Content::Cef, &context()),
+            Form::cef(raw, &context()),
         ];
         for form in forms {
             let shown = format!("{form:?}").chars().take(40).collect::<String>();
@@ -234,7 +233,7 @@ proptest! {
         let line = line(&text);
         let shown = visible(&text, MAX_VALUE);
 
-        let json = written(Form::json(true, &conshared()), &line);
+        let json = written(Form::json(true, &context()), &line);
         prop_assert!(!json.contains(char::is_control));
         let parsed: Value = serde_json::from_str(&json).unwrap();
         prop_assert_eq!(parsed["alert"]["ja4sensor"]["group"]["sni"].as_str(), Some(&*text));
@@ -270,7 +269,7 @@ proptest! {
             }
         }
 
-        let (header, fields) = cef(&written(Form::cef(true, &conshared()), &line));
+        let (header, fields) = cef(&written(Form::cef(true, &context()), &line));
         prop_assert_eq!(header.len(), 7);
         prop_assert_eq!((&*header[0], &*header[4], &*header[5], &*header[6]), ("CEF:0", &*shown, &*shown, "10"));
         prop_assert_eq!(fields.len(), 14);
@@ -281,7 +280,7 @@ proptest! {
     #[test]
     fn values_of_cef_come_back(text in hostile()) {
         let mut out = Vec::new();
-        Cef::new(&conshared()).write(&line(&text).alert, None, &mut out);
+        Cef::new(&context()).write(&line(&text).alert, None, &mut out);
         let written = String::from_utf8(out).unwrap();
         let (_, of_message) = written.rsplit_once("cnt=3 msg=").unwrap();
         prop_assert_eq!(unescaped(of_message), visible(&text, MAX_VALUE));

@@ -42,7 +42,6 @@ use super::first_seen::Sighting;
 use crate::engine::alert::{Alert, Severity};
 use crate::engine::record::{MAX_VALUES, Record, Seen};
 use crate::event::{FlowIdentity, Method, Side, Time};
-use crate::lookup::os::System;
 
 /// Counters of [`Builtin`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +60,7 @@ pub struct Builtin {
     /// that it hides nothing else.
     allow: Arc<Allow>,
     /// Names and descriptions, in the order of [`Rule::ALL`].
-    words: [(Arc<str>, Arc<str>); Rule::ALL.len()],
+    words: [(Arc<str>, ArcStr); Rule::ALL.len()],
     seed: RandomState,
     tunnels: tunnel::NewTunnel,
     agents: agent::Agents,
@@ -270,7 +269,7 @@ impl Builtin {
 
     fn user_agent_mismatch(&mut self, seen: &Seen, scene: &mut Scene<'_>) {
         let settings = &self.settings.user_agent_mismatch;
-        let Record { identity, attributes, os, .. } = scene.record;
+        let Record { identity, attributes, .. } = scene.record;
         let (client, server) = (identity.client.0, identity.server.0);
         if !settings.enabled {
             return;
@@ -279,9 +278,7 @@ impl Builtin {
             self.agents.ja4(settings, client, server, &seen.value, seen.label.as_ref(), scene.now)
         } else {
             let text = attributes.http.as_ref().and_then(|http| http.user_agent.as_deref());
-            text.and_then(|text| {
-                self.agents.user_agent(settings, client, server, text, os.map(System::name), scene.now)
-            })
+            text.and_then(|text| self.agents.user_agent(settings, client, server, text, scene.record.os(), scene.now))
         };
         if let Some(found) = found
             && let Some(suppressed) = self.fire(Rule::UserAgentMismatch, &client, scene)

@@ -4,10 +4,9 @@
 
 use std::num::NonZeroU64;
 
-use thin_vec::ThinVec;
-
 use crate::engine::record::{Record, Seen};
-use crate::event::{Attributes, FlowIdentity, Method, Side, Time};
+use crate::engine::tracker::begin;
+use crate::event::{FlowIdentity, Method, Side, Time};
 use crate::flow::community_id::CommunityId;
 
 pub(in crate::anomaly) fn at(seconds: u64) -> Time {
@@ -17,26 +16,8 @@ pub(in crate::anomaly) fn at(seconds: u64) -> Time {
 pub(in crate::anomaly) fn record(client: &str, server: &str) -> Record {
     let (client, server) = ((client.parse().unwrap(), 50_000), (server.parse().unwrap(), 443));
     let community = CommunityId::of(client, server, 6);
-    Record {
-        identity: FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] },
-        interface: 0,
-        start: at(1),
-        last: at(1),
-        packets: [1; 2],
-        bytes: [100; 2],
-        ended: None,
-        latency: None,
-        attributes: Attributes::default(),
-        history: ThinVec::new(),
-        hops: [None; 2],
-        mss: None,
-        os: None,
-        ssh: None,
-        app: None,
-        known_bad: None,
-        is_new: false,
-        fired: ThinVec::new(),
-    }
+    let identity = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
+    Record { packets: [1; 2], bytes: [100; 2], ..begin(&identity, 0, at(1)) }
 }
 
 pub(in crate::anomaly) fn seen(method: Method, value: &str, count: u32) -> Seen {

@@ -147,7 +147,7 @@ impl Field {
             Self::PrimaryValue => text(record.primary().map(|seen| &*seen.value)),
             Self::Alerts => match record.fired.as_slice() {
                 [] => Value::Absent,
-                fired => Value::Words(fired),
+                fired => Value::Texts(fired),
             },
             Self::Ja4 => subject.newest(Method::Ja4),
             Self::Ja4s => subject.newest(Method::Ja4s),

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use arcstr::ArcStr;
 
@@ -22,10 +21,8 @@ pub enum Value<'a> {
     Bool(bool),
     /// A text. It may come from the wire.
     Text(&'a str),
-    /// Texts, at least one.
+    /// Texts, at least one. They may come from the wire.
     Texts(&'a [ArcStr]),
-    /// Texts of this program's own, at least one.
-    Words(&'a [Arc<str>]),
 }
 
 impl Value<'_> {
@@ -51,7 +48,6 @@ impl Hash for Value<'_> {
             Self::Bool(value) => state.write_u8(u8::from(*value)),
             Self::Text(text) => text.hash(state),
             Self::Texts(texts) => texts.hash(state),
-            Self::Words(texts) => texts.hash(state),
         }
     }
 }
@@ -69,7 +65,6 @@ impl fmt::Display for Value<'_> {
             Self::Bool(value) => value.fmt(f),
             Self::Text(text) => f.write_str(text),
             Self::Texts(texts) => list(texts, f),
-            Self::Words(texts) => list(texts, f),
         }
     }
 }

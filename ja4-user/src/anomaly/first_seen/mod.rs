@@ -10,7 +10,6 @@ use std::mem;
 use std::net::IpAddr;
 
 use arcstr::ArcStr;
-
 use serde::{Deserialize, Serialize};
 
 use self::entries::{Entries, KeyRef};

@@ -113,7 +113,7 @@ pub struct Profiles {
     dirty: VecDeque<Key>,
     waiting: VecDeque<Row>,
     rule: Arc<str>,
-    description: Arc<str>,
+    description: ArcStr,
     stats: ProfileStats,
 }
 
@@ -291,7 +291,7 @@ impl Profiles {
             time: now,
             packet: seen.packet(),
             rule: Arc::clone(&self.rule),
-            description: Arc::clone(&self.description),
+            description: ArcStr::clone(&self.description),
             severity: self.settings.severity,
             group: vec![("pair".into(), pair.name().into()), ("anchor".into(), anchor.into())],
             reason: format!(

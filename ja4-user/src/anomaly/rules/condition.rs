@@ -173,7 +173,6 @@ impl Condition {
             Value::Absent => false,
             Value::Tags(tags) => tags.iter().any(|tag| *tag != 0 && self.matches(&Value::Number((*tag).into()))),
             Value::Texts(texts) => texts.iter().any(|text| self.matches(&Value::Text(text))),
-            Value::Words(texts) => texts.iter().any(|text| self.matches(&Value::Text(text))),
             single => self.matches(single),
         }
     }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arcstr::ArcStr;
+
 use super::Condition;
 use crate::anomaly::field::Field;
 use crate::engine::alert::Severity;
@@ -76,7 +78,7 @@ pub struct Definition {
     /// A stable word.
     pub name: Arc<str>,
     /// What the rule looks for, in words; the name, if left out.
-    pub description: Arc<str>,
+    pub description: ArcStr,
     /// How much it matters; medium, if left out.
     pub severity: Severity,
     /// What is counted.

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use regex::RegexBuilder;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -85,7 +86,7 @@ fn rule<'a>(document: &mut Document<'a>, table: &DeTable<'a>, span: Range<usize>
     let name = name.and_then(|value| name_of(document, value));
     let description = match table.get("description") {
         Some(value) => text_of(document, value, &what),
-        None => name.clone(),
+        None => name.as_deref().map(ArcStr::from),
     };
     let severity = match table.get("severity") {
         Some(value) => {
@@ -161,7 +162,7 @@ fn name_of(document: &mut Document<'_>, value: &Value<'_>) -> Option<Arc<str>> {
     Some(name.into())
 }
 
-fn text_of(document: &mut Document<'_>, value: &Value<'_>, what: &str) -> Option<Arc<str>> {
+fn text_of(document: &mut Document<'_>, value: &Value<'_>, what: &str) -> Option<ArcStr> {
     let Some(text) = value.get_ref().as_str() else {
         document.expected(value, &format!("{what}: description"), "a text");
         return None;

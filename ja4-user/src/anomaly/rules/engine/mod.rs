@@ -316,7 +316,7 @@ impl Rule {
             time: scene.now,
             packet: scene.packet,
             rule: Arc::clone(name),
-            description: Arc::clone(description),
+            description: ArcStr::clone(description),
             severity: *severity,
             group: self.names.iter().cloned().zip(group_by.iter().map(text)).collect(),
             reason: self.reason(subject, measured),
