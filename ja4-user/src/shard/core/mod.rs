@@ -7,6 +7,8 @@
 //! ```
 //! Nothing here reads a clock, takes a lock, does I/O or logs: time comes with the packet.
 
+mod ends;
+
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
 
@@ -16,13 +18,11 @@ use ja4_common::select::{Class, point};
 
 use super::engines::Engines;
 use super::flows::UserFlows;
-#[cfg(feature = "ja4plus")]
-use super::ja4ssh;
 use super::opening::{observe_opening, tell_ja4ts};
 use super::stage::Stage;
 use super::stats::CoreStats;
 use super::unfinished::tell_unfinished;
-use crate::event::{self, Attributes, Cause, Ended, FlowIdentity, Side, Sink, Time};
+use crate::event::{Attributes, Cause, Ended, FlowIdentity, Side, Sink, Time};
 use crate::flow::community_id::CommunityId;
 use crate::flow::connection::{Carried, Connection};
 use crate::flow::latency::Latencies;
@@ -35,10 +35,6 @@ use crate::packet::{self, Decoded, Packet, Segment, Transport};
 /// it.
 const LINGER: u64 = 2_000_000_000;
 
-/// A packet so long after a RST shows that the receiver did not take it, nanoseconds: what was on its way
-/// has arrived by then.
-const OUTLIVED: u64 = 1_000_000_000;
-
 /// How long after the client's answer JA4TS waits for a SYN-ACK that was already on its way,
 /// nanoseconds. The server's first payload ends the wait.
 const ANSWER_GRACE: u64 = 1_000_000_000;
@@ -50,9 +46,6 @@ const SPARE: usize = 8;
 /// Connections looked at for one packet where that part is touched. What a packet charges seldom takes more
 /// than one to make up for; a longer one is made up for by the packets behind it.
 const GIVING_WAY: usize = 16;
-
-/// Connections that one round of [`Core::audit`] looks at: where there are more, each comes every few seconds.
-const AUDITED: usize = 4096;
 
 /// Bounds of one core.
 #[derive(Clone, Copy, Debug)]
@@ -335,168 +328,6 @@ impl Core {
         }
         inserted.id
     }
-
-    /// Lets go of what has waited long enough: told once a second of event time.
-    pub fn tick(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
-        self.forget_finished();
-        while let Some((due, hash, key)) = self.answered.front().copied()
-            && due <= now.time
-        {
-            self.answered.pop_front();
-            if let Some(connection) = self.connections.get_mut(hash, &key)
-                && connection.opening.as_ref().is_some_and(|opening| opening.answered.is_known())
-            {
-                let cause = after(connection, now);
-                tell_ja4ts(connection, cause, engines, sink);
-            }
-        }
-        while let Some((due, hash, key)) = self.lingering.front().copied()
-            && due <= now.time
-        {
-            self.lingering.pop_front();
-            // The tuple may have been used again since.
-            let Some(connection) = self.connections.get_mut(hash, &key) else {
-                continue;
-            };
-            let last = books.entry(hash, &key).map_or(connection.last, |entry| connection.last.max(last_seen(&entry)));
-            if connection.ended == Some(Ended::Rst) && last.0.saturating_add(LINGER - OUTLIVED) >= due.0 {
-                connection.ended = None;
-            }
-            if connection.ended.is_some() {
-                self.retire(hash, &key, Ended::Open, now, books, engines, sink);
-            }
-        }
-    }
-
-    /// Tells of connections whose packets pass the filter unselected, which does not show otherwise until they end. A
-    /// call looks at some of them, and the next one goes on behind those.
-    pub fn audit(&mut self, books: &mut impl FlowBooks, sink: &mut impl Sink) {
-        for _ in 0..self.connections.slots().min(AUDITED) {
-            if self.audited >= self.connections.slots() {
-                self.audited = 0;
-            }
-            let slot = self.connections.slot_mut(self.audited);
-            self.audited += 1;
-            let Some(connection) = slot else {
-                continue;
-            };
-            let Some(entry) =
-                books.entry(connection.hash, &connection.key()).filter(|entry| entry.books() != connection.books)
-            else {
-                continue;
-            };
-            connection.books = entry.books();
-            let last = Now { time: connection.last.max(last_seen(&entry)), packet: None };
-            let (packets, bytes) = connection.totals();
-            let flow = &connection.identity;
-            sink.progress(&event::Progress { cause: after(connection, last), flow, packets, bytes });
-        }
-    }
-
-    /// Lets go of connections without a packet for the idle time.
-    pub fn evict_idle(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
-        while let Some(connection) = self.connections.oldest() {
-            let (key, hash) = (connection.key(), connection.hash);
-            if now.time.0.saturating_sub(connection.last.0) < self.idle {
-                break;
-            }
-            // Bulk packets do not come this way: the filter knows when the last one passed.
-            if let Some(entry) = books.entry(hash, &key)
-                && let Some(connection) = self.connections.touch(hash, &key)
-            {
-                connection.books = entry.books();
-                connection.last = connection.last.max(last_seen(&entry));
-                if now.time.0.saturating_sub(connection.last.0) < self.idle {
-                    let at = Now { time: connection.last, ..now };
-                    let (packets, bytes) = connection.totals();
-                    let flow = &connection.identity;
-                    sink.progress(&event::Progress { cause: after(connection, at), flow, packets, bytes });
-                    continue;
-                }
-            }
-            self.retire(hash, &key, Ended::Idle, now, books, engines, sink);
-        }
-    }
-
-    /// Lets go of everything, oldest first: the capture or the run is over.
-    pub fn finish(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
-        while let Some(connection) = self.connections.oldest() {
-            let (key, hash) = (connection.key(), connection.hash);
-            self.retire(hash, &key, Ended::Open, now, books, engines, sink);
-        }
-    }
-
-    /// Ends a connection for good and tells of it.
-    #[expect(clippy::too_many_arguments, reason = "the stages' context, passed down one level")]
-    fn retire(
-        &mut self,
-        hash: u64,
-        key: &FlowKey,
-        ended: Ended,
-        now: Now,
-        books: &mut impl FlowBooks,
-        engines: &mut Engines,
-        sink: &mut impl Sink,
-    ) {
-        let Some(mut connection) = self.connections.remove(hash, key) else {
-            return;
-        };
-        if let Some(entry) = books.entry(hash, key) {
-            connection.books = entry.books();
-            connection.last = connection.last.max(last_seen(&entry));
-        }
-        books.remove(hash, key);
-        let ended = *connection.ended.get_or_insert(ended);
-        let cause = after(&connection, now);
-        self.tell_end(&mut connection, cause, engines, sink);
-        self.stats.count_ended(ended);
-    }
-
-    /// A new SYN takes a connection's place. The filter has begun its entry anew and sends the old
-    /// one's counts along.
-    fn end_now(
-        &mut self,
-        packet: &Packet<'_>,
-        key: &FlowKey,
-        ended: Ended,
-        engines: &mut Engines,
-        sink: &mut impl Sink,
-    ) {
-        if let Some(mut connection) = self.connections.remove(packet.header.hash, key) {
-            connection.books = packet.header.books;
-            let ended = *connection.ended.get_or_insert(ended);
-            self.tell_end(&mut connection, packet.cause(), engines, sink);
-            self.stats.count_ended(ended);
-        }
-    }
-
-    /// The last words on a connection.
-    fn tell_end(&mut self, connection: &mut Connection, cause: Cause, engines: &mut Engines, sink: &mut impl Sink) {
-        tell_ja4ts(connection, cause, engines, sink);
-        tell_unfinished(connection, cause, engines, &mut self.stats, &mut self.budget, sink);
-        connection.settle();
-        #[cfg(feature = "ja4plus")]
-        ja4ssh::tell_rest(connection, cause, &mut engines.methods.text, sink);
-        connection.release(&mut self.budget);
-        let (packets, bytes) = connection.totals();
-        sink.connection(&event::Connection {
-            cause,
-            flow: &connection.identity,
-            start: connection.start,
-            end: connection.last,
-            packets,
-            bytes,
-            ended: connection.ended.unwrap_or(Ended::Open),
-            latency: connection.latencies.known(connection.attributes.tls.is_some()),
-            attributes: &connection.attributes,
-        });
-        connection.credit_kept(&mut self.kept);
-    }
-}
-
-/// Time of a flow's last packet.
-fn last_seen(entry: &FlowEntry) -> Time {
-    Time(entry.low.last_seen.max(entry.high.last_seen))
 }
 
 /// Has a connection looked at again after a while. Where too many wait already, it goes by idle time
@@ -564,11 +395,6 @@ fn identify(key: &FlowKey, client_seq: u32) -> u64 {
     const SEED: [u64; 2] = [0x6a34_7365_6e73_6f72, 0x666c_6f77_5f69_6400];
     let seed = [SEED[0] ^ u64::from(client_seq), SEED[1]];
     key.hash(seed) >> 11
-}
-
-/// Cause of an event that no packet caused.
-fn after(connection: &Connection, now: Now) -> Cause {
-    Cause { time: now.time, interface: connection.interface, hook: None, packet: now.packet }
 }
 
 /// Notes a FIN or RST; whether the connection has ended with it.

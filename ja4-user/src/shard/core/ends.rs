@@ -1,0 +1,196 @@
+//! What time tells of connections, and how they end: told by the clock in place of a packet.
+
+use ja4_common::flow::{FlowEntry, FlowKey};
+
+use super::{Core, FlowBooks, LINGER, Now};
+use crate::event::{self, Cause, Ended, Sink, Time};
+use crate::flow::Keyed as _;
+use crate::flow::connection::Connection;
+use crate::packet::Packet;
+use crate::shard::engines::Engines;
+#[cfg(feature = "ja4plus")]
+use crate::shard::ja4ssh;
+use crate::shard::opening::tell_ja4ts;
+use crate::shard::unfinished::tell_unfinished;
+
+/// A packet so long after a RST shows that the receiver did not take it, nanoseconds: what was on its way
+/// has arrived by then.
+const OUTLIVED: u64 = 1_000_000_000;
+
+/// Connections that one round of [`Core::audit`] looks at: where there are more, each comes every few seconds.
+const AUDITED: usize = 4096;
+
+impl Core {
+    /// Lets go of what has waited long enough: told once a second of event time.
+    pub fn tick(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
+        self.forget_finished();
+        while let Some((due, hash, key)) = self.answered.front().copied()
+            && due <= now.time
+        {
+            self.answered.pop_front();
+            if let Some(connection) = self.connections.get_mut(hash, &key)
+                && connection.opening.as_ref().is_some_and(|opening| opening.answered.is_known())
+            {
+                let cause = after(connection, now);
+                tell_ja4ts(connection, cause, engines, sink);
+            }
+        }
+        while let Some((due, hash, key)) = self.lingering.front().copied()
+            && due <= now.time
+        {
+            self.lingering.pop_front();
+            // The tuple may have been used again since.
+            let Some(connection) = self.connections.get_mut(hash, &key) else {
+                continue;
+            };
+            let last = books.entry(hash, &key).map_or(connection.last, |entry| connection.last.max(last_seen(&entry)));
+            if connection.ended == Some(Ended::Rst) && last.0.saturating_add(LINGER - OUTLIVED) >= due.0 {
+                connection.ended = None;
+            }
+            if connection.ended.is_some() {
+                self.retire(hash, &key, Ended::Open, now, books, engines, sink);
+            }
+        }
+    }
+
+    /// Tells of connections whose packets pass the filter unselected, which does not show otherwise until they end. A
+    /// call looks at some of them, and the next one goes on behind those.
+    pub fn audit(&mut self, books: &mut impl FlowBooks, sink: &mut impl Sink) {
+        for _ in 0..self.connections.slots().min(AUDITED) {
+            if self.audited >= self.connections.slots() {
+                self.audited = 0;
+            }
+            let slot = self.connections.slot_mut(self.audited);
+            self.audited += 1;
+            let Some(connection) = slot else {
+                continue;
+            };
+            let Some(entry) =
+                books.entry(connection.hash, &connection.key()).filter(|entry| entry.books() != connection.books)
+            else {
+                continue;
+            };
+            connection.books = entry.books();
+            let last = Now { time: connection.last.max(last_seen(&entry)), packet: None };
+            let (packets, bytes) = connection.totals();
+            let flow = &connection.identity;
+            sink.progress(&event::Progress { cause: after(connection, last), flow, packets, bytes });
+        }
+    }
+
+    /// Lets go of connections without a packet for the idle time.
+    pub fn evict_idle(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
+        while let Some(connection) = self.connections.oldest() {
+            let (key, hash) = (connection.key(), connection.hash);
+            if now.time.0.saturating_sub(connection.last.0) < self.idle {
+                break;
+            }
+            // Bulk packets do not come this way: the filter knows when the last one passed.
+            if let Some(entry) = books.entry(hash, &key)
+                && let Some(connection) = self.connections.touch(hash, &key)
+            {
+                connection.books = entry.books();
+                connection.last = connection.last.max(last_seen(&entry));
+                if now.time.0.saturating_sub(connection.last.0) < self.idle {
+                    let at = Now { time: connection.last, ..now };
+                    let (packets, bytes) = connection.totals();
+                    let flow = &connection.identity;
+                    sink.progress(&event::Progress { cause: after(connection, at), flow, packets, bytes });
+                    continue;
+                }
+            }
+            self.retire(hash, &key, Ended::Idle, now, books, engines, sink);
+        }
+    }
+
+    /// Lets go of everything, oldest first: the capture or the run is over.
+    pub fn finish(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
+        while let Some(connection) = self.connections.oldest() {
+            let (key, hash) = (connection.key(), connection.hash);
+            self.retire(hash, &key, Ended::Open, now, books, engines, sink);
+        }
+    }
+
+    /// Ends a connection for good and tells of it.
+    #[expect(clippy::too_many_arguments, reason = "the stages' context, passed down one level")]
+    fn retire(
+        &mut self,
+        hash: u64,
+        key: &FlowKey,
+        ended: Ended,
+        now: Now,
+        books: &mut impl FlowBooks,
+        engines: &mut Engines,
+        sink: &mut impl Sink,
+    ) {
+        let Some(mut connection) = self.connections.remove(hash, key) else {
+            return;
+        };
+        if let Some(entry) = books.entry(hash, key) {
+            connection.books = entry.books();
+            connection.last = connection.last.max(last_seen(&entry));
+        }
+        books.remove(hash, key);
+        let ended = *connection.ended.get_or_insert(ended);
+        let cause = after(&connection, now);
+        self.tell_end(&mut connection, cause, engines, sink);
+        self.stats.count_ended(ended);
+    }
+
+    /// A new SYN takes a connection's place. The filter has begun its entry anew and sends the old
+    /// one's counts along.
+    pub(super) fn end_now(
+        &mut self,
+        packet: &Packet<'_>,
+        key: &FlowKey,
+        ended: Ended,
+        engines: &mut Engines,
+        sink: &mut impl Sink,
+    ) {
+        if let Some(mut connection) = self.connections.remove(packet.header.hash, key) {
+            connection.books = packet.header.books;
+            let ended = *connection.ended.get_or_insert(ended);
+            self.tell_end(&mut connection, packet.cause(), engines, sink);
+            self.stats.count_ended(ended);
+        }
+    }
+
+    /// The last words on a connection.
+    pub(super) fn tell_end(
+        &mut self,
+        connection: &mut Connection,
+        cause: Cause,
+        engines: &mut Engines,
+        sink: &mut impl Sink,
+    ) {
+        tell_ja4ts(connection, cause, engines, sink);
+        tell_unfinished(connection, cause, engines, &mut self.stats, &mut self.budget, sink);
+        connection.settle();
+        #[cfg(feature = "ja4plus")]
+        ja4ssh::tell_rest(connection, cause, &mut engines.methods.text, sink);
+        connection.release(&mut self.budget);
+        let (packets, bytes) = connection.totals();
+        sink.connection(&event::Connection {
+            cause,
+            flow: &connection.identity,
+            start: connection.start,
+            end: connection.last,
+            packets,
+            bytes,
+            ended: connection.ended.unwrap_or(Ended::Open),
+            latency: connection.latencies.known(connection.attributes.tls.is_some()),
+            attributes: &connection.attributes,
+        });
+        connection.credit_kept(&mut self.kept);
+    }
+}
+
+/// Time of a flow's last packet.
+fn last_seen(entry: &FlowEntry) -> Time {
+    Time(entry.low.last_seen.max(entry.high.last_seen))
+}
+
+/// Cause of an event that no packet caused.
+fn after(connection: &Connection, now: Now) -> Cause {
+    Cause { time: now.time, interface: connection.interface, hook: None, packet: now.packet }
+}
