@@ -42,7 +42,7 @@ pub(super) struct Capture {
     #[arg(long, value_name = "N")]
     governor_rate: Option<u32>,
 
-    /// Do not count packets and bytes of connections: bulk packets cost less, and the filter forgets a
+    /// Count only packets of interest for a connection: bulk packets cost less, and the filter forgets a
     /// connection after 30 seconds without a packet of interest
     #[arg(long)]
     no_accounting: bool,

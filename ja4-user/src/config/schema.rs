@@ -96,7 +96,8 @@ pub struct Capture {
     pub idle_timeout: Span,
     /// Most records of each class per second and CPU; 0: no limit. `None`: a limit of its own for each class.
     pub governor_rate: Option<u32>,
-    /// Whether packets and bytes of connections are counted; without, bulk packets cost less.
+    /// Whether all packets and bytes of connections are counted; without, those of interest alone, and bulk packets cost
+    /// less.
     pub accounting: bool,
 }
 

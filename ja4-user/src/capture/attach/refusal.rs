@@ -112,7 +112,7 @@ impl Refusal {
     pub(super) fn mend(&self) -> &'static str {
         match (self.hook, self.errno) {
             (Hook::Native | Hook::Generic, _) if self.is_load => {
-                "multi-buffer XDP needs Linux 5.18; use --hook tc before that"
+                "use --hook tc; before Linux 5.18 there is no multi-buffer XDP"
             }
             (Hook::Native | Hook::Generic, Some(libc::EBUSY | libc::EEXIST)) => {
                 "use --hook tc beside it, or stop the program that `ip link show` names"
