@@ -206,7 +206,9 @@ mod tests {
     use super::*;
 
     fn shell(script: &str) -> LiveSensor {
-        let mut command = Command::new("sh");
+        // A shell cannot trap what it was started to ignore, as those in the background of a script are.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=INT", "sh"]);
         command.args(["-c", script]);
         LiveSensor::spawn(command)
     }
