@@ -24,7 +24,7 @@ const MAX_REFILL: u64 = 1 << 30;
 /// of a chosen frame, for the log of a debug build.
 #[inline(always)]
 pub(crate) fn judge<F: Copied>(frame: &F, egress: bool, info: impl FnOnce() -> FrameInfo) -> Option<u8> {
-    let Cpu { counters: [ingress, outgoing], buckets, work } = bytes::cpu()?;
+    let Cpu { counters: [ingress, outgoing], buckets, work, .. } = bytes::cpu()?;
     let counters = if egress { outgoing } else { ingress };
     let knobs = bytes::knobs();
     let mut flows = KernelFlows::new(knobs);

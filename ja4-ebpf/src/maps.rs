@@ -34,6 +34,9 @@ pub(crate) static CPU: PerCpuArray<Cpu, 1> = PerCpuArray::new();
 /// State of one CPU; one look-up a frame finds it all.
 #[repr(C)]
 pub(crate) struct Cpu {
+    /// Always zero. Were the counters of ingress where the value begins, the verifier of Linux 6.1 would follow two and a
+    /// half times the paths.
+    pub(crate) reserved: u64,
     /// Outcomes: ingress, egress. Userspace reads these.
     pub(crate) counters: [Counters; 2],
     /// The governor's buckets, by class.

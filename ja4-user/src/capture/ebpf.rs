@@ -19,9 +19,9 @@ pub const MAX_SHARDS: u32 = 64;
 /// `BPF_MAP_TYPE_RINGBUF`.
 const RINGBUF: u32 = 27;
 
-/// `struct Cpu` of the kernel half in words: counters of both hooks, the governor's buckets, and the
+/// `struct Cpu` of the kernel half in words: a reserved one, counters of both hooks, the governor's buckets, and the
 /// room for judging a frame.
-const CPU_WORDS: usize = 2 * Counters::WORDS + 2 * Class::COUNT + size_of::<Work>() / 8;
+const CPU_WORDS: usize = 1 + 2 * Counters::WORDS + 2 * Class::COUNT + size_of::<Work>() / 8;
 
 const _: () = assert!(size_of::<Work>().is_multiple_of(8));
 
@@ -238,6 +238,7 @@ impl Kernel {
         let mut sums = [Counters::default(); 2];
         let per_cpu = self.cpu.get(&0, 0).map_err(|error| map_error("CPU", error))?;
         for words in per_cpu.iter() {
+            let [_reserved, words @ ..] = words;
             for (sum, words) in sums.iter_mut().zip(words.as_chunks::<{ Counters::WORDS }>().0) {
                 sum.add(&zerocopy::transmute!(*words));
             }
