@@ -1,5 +1,6 @@
 //! The kernel half, loaded: knobs and sizes in, counters, rings and flow entries out.
 
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -175,7 +176,7 @@ impl Kernel {
         let found = self.ebpf.program_mut(program.name()).ok_or(KernelError::Missing(program.name()))?;
         let xdp: &mut Xdp = found.try_into().map_err(|error| refused_program(&error))?;
         if xdp.fd().is_err() {
-            xdp.load().map_err(|error| refused_program(&error))?;
+            despite_signals(|| xdp.load()).map_err(|error| refused_program(&error))?;
         }
         Ok(xdp)
     }
@@ -188,7 +189,7 @@ impl Kernel {
         let found = self.ebpf.program_mut(program.name()).ok_or(KernelError::Missing(program.name()))?;
         let tc: &mut SchedClassifier = found.try_into().map_err(|error| refused_program(&error))?;
         if tc.fd().is_err() {
-            tc.load().map_err(|error| refused_program(&error))?;
+            despite_signals(|| tc.load()).map_err(|error| refused_program(&error))?;
         }
         Ok(tc)
     }
@@ -367,6 +368,21 @@ fn refused_program(error: &ProgramError) -> KernelError {
         }
         _ => KernelError::Load(chain(error)),
     }
+}
+
+/// Loads a program, again where a signal has come: the verifier gives up then (`EAGAIN`; kernel/bpf/verifier.c,
+/// `do_check`). Whom the signal is for is told of it all the same.
+fn despite_signals(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    /// As many as libbpf makes.
+    const TRIES: u32 = 5;
+
+    for _ in 1..TRIES {
+        match load() {
+            Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+    }
+    load()
 }
 
 /// An error and its causes in one line.
