@@ -1,7 +1,12 @@
 //! What stands behind the shards of a run or a replay: the engine, and the ways out of it.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::failure::Failure;
 use crate::alert::{AlertSinks, SinkStats};
@@ -13,7 +18,7 @@ use crate::event::Time;
 use crate::lookup::remote::Remote;
 use crate::shard::live::wall_clock;
 use crate::sink::{Context, Filter, Format, Formatter, Group};
-use crate::storage::{Handle, Item, KnowledgeBounds, Options, Reader, Run, RunEnd, Status, Writer};
+use crate::storage::{Handle, Item, KnowledgeBounds, Reader, Run, RunEnd, Status, Unopened, Writer};
 
 /// How long alerts that wait may still be sent at the end.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -44,7 +49,7 @@ pub(super) fn start(
     let is_replay = situation.files.is_some();
     let mut outlets = Outlets::new(context, is_replay);
     let mut ways = Ways::default();
-    let mut memory = Memory::default();
+    let (mut memory, mut recalled) = (Memory::default(), None);
     if let Some(path) = &config.storage.path {
         let run = Run {
             started: wall_clock(),
@@ -52,8 +57,9 @@ pub(super) fn start(
             interfaces: context.interfaces.clone(),
             files: situation.files.unwrap_or_default(),
         };
-        let options = Options { senders_wait: is_replay, ..config.storage.options() };
-        let (handle, writer) = Writer::start(path, options, &run).map_err(Failure::run)?;
+        let options = config.storage.options();
+        let options = if is_replay { options.of_a_replay() } else { options };
+        let (handle, mut writer) = Writer::start(path, options, &run).map_err(Failure::run)?;
         if let Some(migrated) = writer.migrated {
             let (from, carried, aside) = (migrated.from, migrated.carried, migrated.set_aside);
             let path = path.display();
@@ -62,15 +68,20 @@ pub(super) fn start(
             );
         }
         let most = KnowledgeBounds::of(&config.first_seen, &loaded.knowledge.profiles);
-        memory = match Reader::open(path, None).and_then(|reader| Memory::read(&reader, &most)) {
-            Ok(memory) => memory,
-            Err(_) if writer.unopened.is_some() => Memory::default(),
-            Err(error) => return Err(Failure::run(error)),
-        };
-        // A replay tells at its end what was lost.
-        if let Some(why) = writer.unopened.as_ref().filter(|_| !is_replay) {
-            let why = why.in_words();
-            eprintln!("ja4sensor: warning: {why}; the sensor runs, counts what is lost, and tries again");
+        let read = Reader::open(path, None).and_then(|reader| Memory::read(&reader, &most));
+        match (read, writer.unopened.take()) {
+            (Err(error), None) => return Err(Failure::run(error)),
+            (read, unopened) => {
+                let is_known = read.is_ok();
+                memory = read.unwrap_or_default();
+                // A replay tells at its end what was lost.
+                if let Some(Unopened { why, opened }) = unopened.filter(|_| !is_replay) {
+                    let why = why.in_words();
+                    eprintln!("ja4sensor: warning: {why}; the sensor runs, counts what is lost, and tries again");
+                    let recall = || recall(path, most, opened).map_err(Failure::run);
+                    recalled = (!is_known).then(recall).transpose()?;
+                }
+            }
         }
         outlets = outlets.with_storage(handle.clone());
         ways.storage = Some((handle, writer));
@@ -94,7 +105,30 @@ pub(super) fn start(
         locals: config.network.local.clone(),
         first_seen: config.first_seen.clone(),
     };
-    Ok((Engine::new(&settings, loaded.knowledge, memory, remote, context, outlets), ways))
+    let engine = Engine::new(&settings, loaded.knowledge, memory, remote, context, outlets);
+    Ok((engine.recalling(recalled), ways))
+}
+
+/// Reads what a database knows once it can be had, for an engine that has begun without.
+fn recall(path: &Path, most: KnowledgeBounds, opened: Receiver<Sender<()>>) -> io::Result<Receiver<Memory>> {
+    let path = path.to_owned();
+    let (known, recalled) = bounded(1);
+    let read = move || {
+        let Ok(_reading) = opened.recv() else {
+            return;
+        };
+        let told = path.display();
+        match Reader::open(&path, None).and_then(|reader| Memory::read(&reader, &most)) {
+            Ok(memory) => {
+                eprintln!("ja4sensor: {told}: open; what it knows counts from now on");
+                // The sensor may have ended.
+                let _heard = known.send(memory);
+            }
+            Err(error) => eprintln!("ja4sensor: warning: {error}; what it knows counts from the next start on"),
+        }
+    };
+    thread::Builder::new().name("recall".to_owned()).spawn(read)?;
+    Ok(recalled)
 }
 
 impl Ways {

@@ -28,6 +28,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use arcstr::ArcStr;
+use crossbeam_channel::Receiver;
 
 use self::alert::Alert;
 pub(crate) use self::keeping::STORAGE_FAILURE;
@@ -95,6 +96,8 @@ pub struct Engine {
     values: Values,
     knowledge: Knowledge,
     remote: Option<Remote>,
+    /// Brings what the database knows, where it could not be had at the start.
+    recalled: Option<Receiver<Memory>>,
     firsts: FirstSeen,
     tracker: Tracker,
     builtin: Builtin,
@@ -159,6 +162,7 @@ impl Engine {
             bounds: KnowledgeBounds::of(&settings.first_seen, &knowledge.profiles),
             knowledge,
             remote,
+            recalled: None,
             firsts,
             tracker: Tracker::with_capacity(settings.connections),
             profiles,
@@ -179,6 +183,20 @@ impl Engine {
             is_replay,
             knowledge_lost: 0,
         }
+    }
+
+    /// The same engine, which is handed later what the database knows.
+    #[must_use]
+    pub fn recalling(self, recalled: Option<Receiver<Memory>>) -> Self {
+        Self { recalled, ..self }
+    }
+
+    /// What the database knows, where it could not be had at the start. What has come meanwhile counts beside it.
+    fn recall(&mut self, memory: Memory) {
+        let Memory { learning_since, first_seen, profiles, own } = memory;
+        self.firsts.recall(learning_since, first_seen);
+        self.profiles.recall(own, profiles);
+        self.learning_stored = learning_since;
     }
 
     /// Takes other knowledge and other rules; what did not change keeps its windows and profiles.
@@ -383,6 +401,10 @@ impl Engine {
     pub fn tick(&mut self, now: Time, out: &mut Vec<u8>) {
         self.wall = wall_clock();
         self.pass(now);
+        if let Some(memory) = self.recalled.as_ref().and_then(|recalled| recalled.try_recv().ok()) {
+            self.recall(memory);
+            self.recalled = None;
+        }
         self.age();
         if let Some(remote) = &mut self.remote {
             // They stand in its cache from now on.

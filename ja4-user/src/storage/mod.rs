@@ -46,4 +46,4 @@ pub use self::item::{FirstSeen, Item, KnowledgeBounds, OWN, Run, RunEnd};
 pub use self::reader::{Diff, DiffOptions, Filter, Reader, Window};
 pub use self::schema::Migrated;
 pub use self::status::Status;
-pub use self::writer::{Handle, MAX_BATCH, Options, Retention, Writer};
+pub use self::writer::{Handle, MAX_BATCH, Options, Retention, Unopened, Writer};

@@ -33,6 +33,12 @@ const MAX_TRANSACTION: usize = 1 << 16;
 /// glibc goes to the kernel for each, what one leaves is where the next one goes.
 pub const MAX_BATCH: usize = 1 << 9;
 
+/// Batches that may wait: what a second of a million packets tells.
+const QUEUE: usize = 2048;
+
+/// The same where senders wait: no more than keeps the writer busy.
+const QUEUE_OF_A_REPLAY: usize = 64;
+
 const _: () = assert!(MAX_BATCH * size_of::<Item>() < 128 << 10);
 
 /// Longest wait between two tries.
@@ -71,10 +77,18 @@ pub struct Options {
     pub retention: Retention,
 }
 
+impl Options {
+    /// For a replay, which waits for room and loses nothing.
+    #[must_use]
+    pub const fn of_a_replay(self) -> Self {
+        Self { queue: QUEUE_OF_A_REPLAY, senders_wait: true, ..self }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
-            queue: 2048,
+            queue: QUEUE,
             flush_after: Duration::from_millis(200),
             senders_wait: false,
             patience: Duration::from_secs(5),
@@ -166,8 +180,18 @@ pub struct Writer {
     thread: JoinHandle<()>,
     /// What was found in an older file.
     pub migrated: Option<Migrated>,
-    /// Why the database could not be opened yet. It is tried again, and what comes meanwhile waits or is counted as lost.
-    pub unopened: Option<StorageError>,
+    /// The database could not be opened yet. It is tried again, and what comes meanwhile waits or is counted as lost.
+    pub unopened: Option<Unopened>,
+}
+
+/// A database that could not be opened at the start.
+#[derive(Debug)]
+pub struct Unopened {
+    /// Why.
+    pub why: StorageError,
+    /// Told once it is open; cut off where it never was. Whoever waits here has time to read what it knew: nothing is
+    /// written until what comes is let go of, but for [`Options::patience`] at most.
+    pub opened: Receiver<Sender<()>>,
 }
 
 impl Writer {
@@ -189,11 +213,13 @@ impl Writer {
             Err(error) => return Err(error),
         };
         let stop = Arc::new(AtomicBool::new(false));
+        let (opens, told) = bounded(0);
         let (sender, queue) = bounded(options.queue.max(1));
         let handle = Handle { sender, counters: Arc::clone(&counters) };
         let at_work = AtWork {
             opening,
             failing: opened.is_none().then(Instant::now),
+            opens: opened.is_none().then_some(opens),
             opened,
             tried: Instant::now(),
             keeper: Keeper::new(options.retention),
@@ -205,6 +231,7 @@ impl Writer {
         };
         let thread = thread::Builder::new().name("storage".to_owned()).spawn(move || at_work.run());
         let thread = thread.map_err(StorageError::Thread)?;
+        let unopened = unopened.map(|why| Unopened { why, opened: told });
         let writer = Self { handle: handle.clone(), stop, thread, migrated, unopened };
         Ok((handle, writer))
     }
@@ -225,6 +252,8 @@ struct AtWork {
     opening: Opening,
     /// `None`: it could not be had yet.
     opened: Option<Opened>,
+    /// Where that was so at the start: who is told once it can be had.
+    opens: Option<Sender<Sender<()>>>,
     /// When it was last tried to open.
     tried: Instant,
     keeper: Keeper,
@@ -304,7 +333,13 @@ impl AtWork {
         }
         let opened = self.opening.open(true);
         self.tried = Instant::now();
-        Some(opened.map(|(opened, _)| self.opened = Some(opened)))
+        Some(opened.map(|(opened, _)| {
+            self.opened = Some(opened);
+            let (reading, read) = bounded(0);
+            if self.opens.take().is_some_and(|opens| opens.try_send(reading).is_ok()) {
+                let _let_go = read.recv_timeout(self.options.patience);
+            }
+        }))
     }
 
     /// `None`: nothing will come any more.

@@ -57,7 +57,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 /// A writer as a replay has it.
 pub(crate) fn start(path: &Path) -> Result<(Handle, Writer)> {
     let run = Run { started: Time(EPOCH), sensor: None, interfaces: vec!["eth0".to_owned()], files: Vec::new() };
-    Ok(Writer::start(path, Options { senders_wait: true, ..Options::default() }, &run)?)
+    Ok(Writer::start(path, Options::default().of_a_replay(), &run)?)
 }
 
 /// Connections with their fingerprints, one after the other.
@@ -145,7 +145,7 @@ impl Traffic {
             packets: [12, 20],
             bytes: [1_500, 30_000],
             ended: Some(Ended::Fin),
-            attributes: Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() },
+            attributes: Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() }.into(),
             hops: [Some(2), None],
             mss: Some(1460),
             os: self.os,

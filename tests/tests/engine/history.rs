@@ -110,3 +110,43 @@ fn a_database_that_is_locked_is_told_and_catches_up() {
     let rows = ask(&site.path("history.db"), "SELECT count(*) FROM connection WHERE ended = 'fin'");
     assert_eq!(rows, 3 * CONNECTIONS as i64);
 }
+
+/// The database cannot even be read at the start. Once it can, what it knows is known again, and counts go on.
+#[test]
+fn a_database_that_comes_late_is_remembered() {
+    let Some(_alone) = alone() else { return };
+    let settings = "[storage]\npath = \"history.db\"\n[first_seen]\nlearning = \"0\"\n";
+    let (wire, site) = (Wire::new(), Site::new(settings));
+    let to = listen(wire.server(), 0, b"");
+    let (before, meanwhile) = (client_hello(Shape::Curl, "a.example"), client_hello(Shape::Go, "a.example"));
+    let sensor = start(&wire, &site, &[]);
+    connect(&wire, to, 1, &before);
+    sensor.wait_for("a connection", |events| connections(events).len() == 1);
+    assert_eq!(of_kind(&terminate(sensor), "ja4")[0]["first_seen"], true);
+
+    let other = Connection::open(site.path("history.db")).unwrap();
+    other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE").unwrap();
+    let sensor = start(&wire, &site, &["--stats-interval", "1s"]);
+    assert!(sensor.stderr().contains("tries again"), "{}", sensor.stderr());
+    connect(&wire, to, 1, &meanwhile);
+    sensor.wait_for("a connection", |events| connections(events).len() == 1);
+    let held = |events: &[Value]| {
+        let last =
+            events::of_type(events, "stats").last().map(|last| stats_u64(last, &["engine", "first_seen", "values"]));
+        last.unwrap_or(0)
+    };
+    let alone = held(&sensor.events());
+    drop(other);
+    sensor
+        .wait_for("what was known", |events| held(events) > alone && sensor.stderr().contains("what it knows counts"));
+    connect(&wire, to, 1, &before);
+    sensor.wait_for("another connection", |events| connections(events).len() == 2);
+    let events = terminate(sensor);
+    let new: Vec<_> = of_kind(&events, "ja4").iter().map(|event| event["first_seen"] == true).collect();
+    assert_eq!(new, [true, false]);
+    assert_nothing_lost(&events);
+    for (shape, count) in [(Shape::Curl, 2), (Shape::Go, 1)] {
+        let list = site.rows(&["first-seen", "list", "--format", "json"], &["--value", shape.ja4()]);
+        assert_eq!(list[0]["count"], count, "{list:#?}");
+    }
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ja4_user::anomaly::profile::{Pair, Row};
 use ja4_user::engine::alert::Severity;
 use ja4_user::event::{Method, Time};
-use ja4_user::storage::{FirstSeen, Item, Options, Reader, Writer};
+use ja4_user::storage::{FirstSeen, Item, Reader, Writer};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::{Outcome, Sensor};
@@ -23,7 +23,7 @@ const HOSTILE: &str = "=cmd|'/c calc'!A0,\"\u{1b}[2J\n'; DROP TABLE connection; 
 /// 100+minute, every tenth of them to rare.example; one with a hostile name; one that goes on.
 fn written(folder: &Path) -> PathBuf {
     let path = folder.join("history.db");
-    let (handle, writer) = Writer::start(&path, Options { ..prompt() }, &run()).unwrap();
+    let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
     let eight = NOON + 60 * MINUTE;
     let mut items = vec![fingerprint(1, "long", NOON)];
     for minute in 0..60 {

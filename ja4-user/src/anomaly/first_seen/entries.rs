@@ -84,7 +84,8 @@ impl Entries {
         text: impl FnOnce() -> ArcStr,
     ) -> Seen {
         let Some((held, entry)) = self.held.find_mut(&key, |held| key.is(held)) else {
-            self.add(Key { method: key.method, host: key.host, value: text() }, now, gone);
+            let key = Key { method: key.method, host: key.host, value: text() };
+            self.add(key, Entry { first: now, last: now, count: 1, dirty: true }, gone);
             return Seen { new: true, first: now };
         };
         let new = now.0.saturating_sub(entry.last.0) > self.keep;
@@ -104,14 +105,14 @@ impl Entries {
     }
 
     #[cold]
-    fn add(&mut self, key: Key, now: Time, gone: &mut Vec<Row>) {
+    fn add(&mut self, key: Key, entry: Entry, gone: &mut Vec<Row>) {
         self.bytes += key.value.len();
         self.dirty.push_back(key.clone());
         if self.dirty.len() > 2 * self.held.len().max(MIN_QUEUE) {
             let held = &self.held;
             self.dirty.retain(|key| held.peek(key, |held| held == key).is_some_and(|(_, entry)| entry.dirty));
         }
-        let evicted = self.held.insert(key, Entry { first: now, last: now, count: 1, dirty: true });
+        let evicted = self.held.insert(key, entry);
         self.take_leave(evicted, gone);
         while self.bytes > self.max_bytes && self.held.len() > 1 {
             let evicted = self.held.evict();
@@ -131,6 +132,28 @@ impl Entries {
         while self.bytes > self.max_bytes && self.held.len() > 1 {
             let evicted = self.held.evict();
             self.take_leave(evicted, &mut Vec::new());
+        }
+    }
+
+    /// Every row, the one used longest ago first; nothing is left.
+    pub(super) fn take(&mut self) -> Vec<Row> {
+        self.dirty.clear();
+        self.bytes = 0;
+        std::iter::from_fn(|| self.held.pop()).map(|(key, entry)| row(&key, &entry)).collect()
+    }
+
+    /// Adds what came of a value to what was loaded of it. It is to be stored.
+    pub(super) fn merge(&mut self, row: Row, gone: &mut Vec<Row>) {
+        let Row { method, value, host, first, last, count } = row;
+        let key = Key { method, host, value };
+        if let Some((key, entry)) = self.held.find_mut(&key, |held| *held == key) {
+            entry.first = entry.first.min(first);
+            entry.last = entry.last.max(last);
+            entry.count = entry.count.saturating_add(count);
+            entry.dirty = true;
+            self.dirty.push_back(key.clone());
+        } else {
+            self.add(key, Entry { first, last, count, dirty: true }, gone);
         }
     }
 

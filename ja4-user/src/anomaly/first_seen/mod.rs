@@ -167,6 +167,17 @@ impl FirstSeen {
         }
     }
 
+    /// Takes what was stored and could not be had before now. What has come meanwhile counts beside it.
+    pub fn recall(&mut self, since: Option<Time>, rows: impl IntoIterator<Item = Row>) {
+        let meanwhile = [self.network.take(), self.hosts.take()];
+        self.load(rows);
+        for (entries, meanwhile) in [&mut self.network, &mut self.hosts].into_iter().zip(meanwhile) {
+            meanwhile.into_iter().for_each(|row| entries.merge(row, &mut self.waiting));
+        }
+        self.bound_waiting();
+        self.started = self.started.into_iter().chain(since).min();
+    }
+
     /// Takes note of a value. `host` is the address that showed it; it counts if it is local. Of any number of
     /// sightings exactly one is the first.
     #[inline]

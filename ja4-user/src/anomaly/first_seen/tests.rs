@@ -125,6 +125,33 @@ fn a_restart_neither_forgets_nor_learns_anew() {
 }
 
 #[test]
+fn what_is_recalled_counts_beside_what_has_come_meanwhile() {
+    let mut before = first_seen(&settings(60));
+    (0..3).for_each(|second| _ = before.check(Method::Ja4, JA4, host(1), at(second)));
+    before.check(Method::Ja4, "t12i0100_", None, at(3));
+    let rows = drain(&mut before);
+
+    let mut late = first_seen(&settings(60));
+    assert!(late.check(Method::Ja4, JA4, host(1), at(90)).learning, "nobody has told it yet");
+    late.check(Method::Ja4, "t13i0100_", None, at(91));
+    drain(&mut late);
+    late.recall(Some(at(0)), rows);
+    assert_eq!(late.learning_left(at(91)), Span::seconds(0));
+    assert!(!late.check(Method::Ja4, "t12i0100_", None, at(92)).first, "the first run had it");
+    assert!(late.check(Method::Ja4, "t13i0200_", None, at(93)).first);
+    let rows = drain(&mut late);
+    let row = |value, host| rows.iter().find(|row| row.value == value && row.host == host).unwrap();
+    for host in [None, host(1)] {
+        let Row { first, last, count, .. } = *row(JA4, host);
+        assert_eq!((first, last, count), (at(0), at(90), 4));
+    }
+    assert_eq!(row("t13i0100_", None).count, 1);
+    let stats = late.stats();
+    assert_eq!((stats.values, stats.host_values), (4, 1));
+    assert_eq!(stats.bytes, (2 * JA4.len() + 3 * "t12i0100_".len()) as u64);
+}
+
+#[test]
 fn what_comes_from_before_the_learning_period_has_one_of_its_own() {
     let mut seen = FirstSeen::new(&settings(60), Locals::default(), Some(at(100_000)));
     assert!(seen.check(Method::Ja4, "a", None, at(1000)).learning);

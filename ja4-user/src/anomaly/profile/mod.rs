@@ -156,6 +156,15 @@ impl Profiles {
         }
     }
 
+    /// Takes what this sensor's storage holds, of any source, where it could not be had at the start: `own` is the id
+    /// under which it has this sensor's counts. Of a pair that has come meanwhile the larger count stays.
+    pub fn recall(&mut self, own: Arc<str>, rows: impl IntoIterator<Item = Row>) {
+        if let Some(first) = self.sources.first_mut() {
+            *first = own;
+        }
+        self.seed(rows);
+    }
+
     /// Takes rows of another sensor's database; what changes is to be stored.
     pub fn seed(&mut self, rows: impl IntoIterator<Item = Row>) {
         for row in rows {

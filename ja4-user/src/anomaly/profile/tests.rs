@@ -148,6 +148,20 @@ fn a_restart_goes_on_where_it_was() {
 }
 
 #[test]
+fn what_is_recalled_late_is_this_sensors_own() {
+    let mut before = profiles("a");
+    (0..50).for_each(|second| _ = before.observe(Pair::HostJa4, "10.0.0.1", "usual", at(second), |_| false));
+    let rows = drain(&mut before);
+    let mut late = profiles("own");
+    late.observe(Pair::HostJa4, "10.0.0.1", "meanwhile", at(60), |_| false);
+    late.recall("a".into(), rows);
+    assert!(late.observe(Pair::HostJa4, "10.0.0.1", "odd", at(100), |_| false).is_some());
+    let rows = sorted(drain(&mut late));
+    let counts: Vec<_> = rows.iter().map(|row| (&*row.source, &*row.companion, row.count)).collect();
+    assert_eq!(counts, [("a", "meanwhile", 1), ("a", "odd", 1), ("a", "usual", 50)]);
+}
+
+#[test]
 fn anchors_and_companions_are_bounded_and_what_goes_is_stored() {
     let settings = Settings { max_anchors: 10, max_companions: 4, ..Settings::default() };
     let mut profiles = Profiles::new(&settings, Locals::default(), "a".into(), Arc::default());
