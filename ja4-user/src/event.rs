@@ -161,7 +161,7 @@ pub struct Fingerprint<'a> {
     /// Of JA4X: what the certificate says.
     pub certificate: Option<&'a Certificate>,
     /// What is known of the connection so far.
-    pub attributes: &'a Attributes,
+    pub attributes: &'a SharedAttributes,
 }
 
 /// One value that a shard and whoever it tells of it hold together; who changes it takes a copy where it is held
@@ -210,6 +210,33 @@ pub struct Attributes {
     pub ssh: Option<Shared<Ssh>>,
     /// The DHCP message seen last.
     pub dhcp: Option<Shared<Dhcp>>,
+}
+
+/// The same, as a connection holds it, with whoever was told of it. Of many connections nothing is known, and that takes
+/// no more than a pointer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SharedAttributes(Option<Shared<Attributes>>);
+
+static NO_ATTRIBUTES: Attributes = Attributes { tls: None, quic: None, http: None, ssh: None, dhcp: None };
+
+impl Deref for SharedAttributes {
+    type Target = Attributes;
+
+    fn deref(&self) -> &Attributes {
+        self.0.as_deref().unwrap_or(&NO_ATTRIBUTES)
+    }
+}
+
+impl DerefMut for SharedAttributes {
+    fn deref_mut(&mut self) -> &mut Attributes {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl From<Attributes> for SharedAttributes {
+    fn from(attributes: Attributes) -> Self {
+        Self(Some(Shared::new(attributes)))
+    }
 }
 
 /// UDP's number, under which TLS is DTLS.
@@ -387,7 +414,7 @@ pub struct Connection<'a> {
     /// Its latencies.
     pub latency: Latency,
     /// What is known of it.
-    pub attributes: &'a Attributes,
+    pub attributes: &'a SharedAttributes,
 }
 
 /// A connection that goes on, though nothing of it came this way for a while.

@@ -1,7 +1,7 @@
 //! What a shard tells the engine: lines of text, and what each of them is about.
 
 use crate::event::{
-    Attributes, Cause, Connection, Ended, Fingerprint, FlowIdentity, Latency, Method, Progress, Side, Sink, Time,
+    Cause, Connection, Ended, Fingerprint, FlowIdentity, Latency, Method, Progress, SharedAttributes, Side, Sink, Time,
 };
 use crate::sink::Formatter;
 
@@ -37,7 +37,7 @@ pub struct Observation {
     /// The connection.
     pub flow: FlowIdentity,
     /// What is known of the connection so far; `None`: nothing that was not known before.
-    pub attributes: Option<Attributes>,
+    pub attributes: Option<SharedAttributes>,
     /// What it is.
     pub what: What,
 }

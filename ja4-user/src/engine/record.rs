@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arcstr::ArcStr;
 use thin_vec::ThinVec;
 
-use crate::event::{Attributes, Ended, FlowIdentity, Latency, Method, Side, Time};
+use crate::event::{Ended, FlowIdentity, Latency, Method, SharedAttributes, Side, Time};
 use crate::lookup::os::System;
 use crate::lookup::path::Path;
 
@@ -133,7 +133,7 @@ pub struct Record {
     /// Latencies, where any is known; it is when the connection ends.
     pub latency: Option<Box<Latency>>,
     /// What its handshakes said.
-    pub attributes: Attributes,
+    pub attributes: SharedAttributes,
     /// Fingerprints in the order they came, at most [`MAX_VALUES`] of a method.
     pub history: ThinVec<Seen>,
     /// Hops to either end, told by TTLs.

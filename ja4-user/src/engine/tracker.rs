@@ -6,7 +6,7 @@ use hashlink::linked_hash_map::RawEntryMut;
 use thin_vec::ThinVec;
 
 use super::record::{MAX_VALUES, Record, Seen};
-use crate::event::{Attributes, FlowIdentity, Method, Time};
+use crate::event::{FlowIdentity, Method, SharedAttributes, Time};
 
 /// Open connections, the one heard of longest ago first.
 ///
@@ -100,7 +100,7 @@ pub fn begin(flow: &FlowIdentity, interface: u32, now: Time) -> Record {
         bytes: [0; 2],
         ended: None,
         latency: None,
-        attributes: Attributes::default(),
+        attributes: SharedAttributes::default(),
         history: ThinVec::new(),
         hops: [None; 2],
         mss: None,
@@ -123,9 +123,9 @@ impl Record {
             let place = second.0;
             self.history.remove(place);
         }
-        // Most connections have few values, and many connections are held.
+        // Many connections are held. A scan's have one value, others a few: room for one, four, seven and so on.
         if self.history.len() == self.history.capacity() {
-            self.history.reserve_exact((self.history.len() / 2).clamp(1, MAX_VALUES / 2));
+            self.history.reserve_exact(if self.history.is_empty() { 1 } else { 3 });
         }
         self.history.push(seen);
     }

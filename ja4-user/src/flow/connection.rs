@@ -12,7 +12,7 @@ use super::stream::{Half, Stretch};
 use super::table::Keyed;
 use super::tcp::Opening;
 use super::told::Told;
-use crate::event::{self, Attributes, Ended, FlowIdentity, Method, Side, Time};
+use crate::event::{self, Ended, FlowIdentity, Method, SharedAttributes, Side, Time};
 #[cfg(feature = "ja4plus")]
 use crate::fingerprint::ja4ssh::Window;
 use crate::packet::flow_key;
@@ -184,7 +184,7 @@ pub struct Connection {
     /// Latencies, and what they are made of.
     pub latencies: Latencies,
     /// What is known of it beside its fingerprints.
-    pub attributes: Attributes,
+    pub attributes: SharedAttributes,
     /// Bytes of the budget for what connections keep that it takes.
     pub charged: usize,
     /// The opening, until JA4TS is told.
@@ -260,8 +260,9 @@ impl Connection {
     /// What was the connection's becomes the handshake's, and the other way round.
     pub fn exchange(&mut self, session: &mut Session) {
         let Session { tls, quic, sealed, surplus, latencies, told, last: _ } = session;
-        std::mem::swap(&mut self.attributes.tls, tls);
-        std::mem::swap(&mut self.attributes.quic, quic);
+        let attributes = &mut *self.attributes;
+        std::mem::swap(&mut attributes.tls, tls);
+        std::mem::swap(&mut attributes.quic, quic);
         std::mem::swap(&mut self.sealed, sealed);
         std::mem::swap(&mut self.surplus, surplus);
         std::mem::swap(&mut self.latencies, latencies);

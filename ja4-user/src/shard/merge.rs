@@ -44,6 +44,9 @@ impl Lines {
 /// Batches that wait for the engine until those who hand in the last share of one look after it too.
 const BEHIND: usize = 3;
 
+/// Batches that wait for the engine until whoever hands one in waits for it: they are held in memory.
+const FAR_BEHIND: usize = 8;
+
 /// What the threads have handed in, batch by batch.
 #[derive(Default)]
 struct Queue {
@@ -71,8 +74,8 @@ struct Desk<W> {
 
 /// Has the engine finish lines, and writes them, in order, once every thread has handed in its share of a batch.
 ///
-/// The engine takes as long as all shards together. So while a file is read nobody waits for it: of the threads that hand
-/// in, the one that is ahead of the others takes a batch to it, and they catch up meanwhile.
+/// The engine takes as long as all shards together. So while a file is read nobody waits for it, unless it is far behind:
+/// of the threads that hand in, the one that is ahead of the others takes a batch to it, and they catch up meanwhile.
 pub(super) struct Merge<W> {
     queue: Mutex<Queue>,
     desk: Mutex<Desk<W>>,
@@ -110,6 +113,8 @@ impl<W: Write> Merge<W> {
         };
         if now || self.threads == 1 {
             while self.finish_one(&mut self.desk.lock().unwrap_or_else(PoisonError::into_inner)) {}
+        } else if ready > FAR_BEHIND {
+            self.finish_one(&mut self.desk.lock().unwrap_or_else(PoisonError::into_inner));
         } else if !last || ready > BEHIND {
             match self.desk.try_lock() {
                 Ok(mut desk) => _ = self.finish_one(&mut desk),

@@ -13,9 +13,9 @@ use crate::wire::ssh::{Message, SshStream, Status};
 /// Reads a side's bytes in the clear.
 pub(super) fn read<S: Sink>(reader: &mut Reader<'_, S>, stream: &mut SshStream, bytes: &[u8]) -> ControlFlow<()> {
     let place = reader.side as usize;
-    let ssh = &mut reader.connection.attributes.ssh;
+    let attributes = &mut reader.connection.attributes;
     let status = stream.push(bytes, |message| {
-        let ssh = ssh.get_or_insert_default();
+        let ssh = attributes.ssh.get_or_insert_default();
         match message {
             Message::Identification(identification) => {
                 if let Some(banner) = ssh.banner.get_mut(place) {

@@ -190,8 +190,8 @@ pub(super) fn is_answered(connection: &Connection) -> bool {
 /// told once a connection is told again.
 pub(super) fn begin_anew(connection: &mut Connection) {
     connection.sealed = false;
-    if let Some(tls) = &mut connection.attributes.tls {
-        **tls = Default::default();
+    if connection.attributes.tls.is_some() {
+        connection.attributes.tls = Some(Default::default());
     }
     connection.tell_again(&[Method::Ja4, Method::Ja4s, Method::Ja4x, Method::Ja4l, Method::Ja4ls]);
 }

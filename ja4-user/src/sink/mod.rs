@@ -205,7 +205,7 @@ mod tests {
     use clap::ValueEnum;
 
     use super::*;
-    use crate::event::{Attributes, Method};
+    use crate::event::{Method, SharedAttributes};
     use samples::{attributes, connection, context, fingerprint, flow, tls};
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
             let mut formatter = Formatter::new(format, Arc::new(context()));
             let mut out = b"kept\n".to_vec();
             formatter.fingerprint(&fingerprint(&flow, &attributes), &mut out);
-            formatter.connection(&connection(&flow, &Attributes::default()), &mut out);
+            formatter.connection(&connection(&flow, &SharedAttributes::default()), &mut out);
             assert!(out.starts_with(b"kept\n"), "{format:?}");
             assert_eq!(out.iter().filter(|&&byte| byte == b'\n').count(), 3, "{format:?}");
         }
@@ -258,7 +258,7 @@ mod tests {
         use crate::engine::record::{KnownBad, Label, Record, Seen, SshSession};
         use crate::event::{
             Attributes, Cause, Certificate, Connection, Dhcp, Ended, Fingerprint, FlowIdentity, Hook, Http, Latency,
-            Method, Quic, Shared, Side, Ssh, Time, Tls,
+            Method, Quic, Shared, SharedAttributes, Side, Ssh, Time, Tls,
         };
         use crate::flow::community_id::CommunityId;
         use crate::lookup::os;
@@ -300,8 +300,8 @@ mod tests {
             }
         }
 
-        pub(crate) fn attributes(tls: Tls) -> Attributes {
-            Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() }
+        pub(crate) fn attributes(tls: Tls) -> SharedAttributes {
+            Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() }.into()
         }
 
         pub(crate) fn certificate() -> Certificate {
@@ -344,7 +344,7 @@ mod tests {
             Cause { time: TIME, interface: 1, hook: Some(Hook::Ingress), packet: Some(12) }
         }
 
-        pub(crate) fn fingerprint<'a>(flow: &'a FlowIdentity, attributes: &'a Attributes) -> Fingerprint<'a> {
+        pub(crate) fn fingerprint<'a>(flow: &'a FlowIdentity, attributes: &'a SharedAttributes) -> Fingerprint<'a> {
             Fingerprint {
                 cause: cause(),
                 flow,
@@ -417,7 +417,7 @@ mod tests {
                 bytes: [1_234, 56_789],
                 ended: Some(Ended::Fin),
                 latency: None,
-                attributes: Attributes::default(),
+                attributes: SharedAttributes::default(),
                 app: seen().label,
                 known_bad: seen().known_bad,
                 history: thin_vec::thin_vec![seen()],
@@ -430,7 +430,7 @@ mod tests {
             }
         }
 
-        pub(crate) fn connection<'a>(flow: &'a FlowIdentity, attributes: &'a Attributes) -> Connection<'a> {
+        pub(crate) fn connection<'a>(flow: &'a FlowIdentity, attributes: &'a SharedAttributes) -> Connection<'a> {
             Connection {
                 cause: Cause { packet: None, ..cause() },
                 flow,

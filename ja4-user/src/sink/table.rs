@@ -244,7 +244,7 @@ mod tests {
 
     use super::super::tests::samples::{self, attributes, certificate, connection, fingerprint, flow, known, tls};
     use super::*;
-    use crate::event::Tls;
+    use crate::event::{SharedAttributes, Tls};
 
     fn shown(write: impl FnOnce(&mut Table, &mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -262,7 +262,7 @@ mod tests {
         let shown = shown(|table, out| {
             table.fingerprint(&fingerprint(&flow, &attributes), out);
             out.push(b'\n');
-            table.connection(&connection(&flow, &Attributes::default()), out);
+            table.connection(&connection(&flow, &SharedAttributes::default()), out);
         });
         assert_eq!(
             shown,
@@ -281,7 +281,7 @@ time (UTC)    type        client                    server                 value
             table.fingerprint(&fingerprint(&flow, &attributes), out);
             add_to_fingerprint(&samples::seen(), out);
             out.push(b'\n');
-            table.connection(&connection(&flow, &Attributes::default()), out);
+            table.connection(&connection(&flow, &SharedAttributes::default()), out);
             add_to_connection(&samples::record(), out);
             out.push(b'\n');
             table.alert(&samples::alert(), out);

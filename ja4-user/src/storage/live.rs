@@ -13,9 +13,7 @@ pub(super) struct Live {
     pub(super) id: i64,
     /// Fingerprints that it has.
     pub(super) fingerprints: u32,
-    /// The batch in which its row was asked for.
-    pub(super) batch: u32,
-    /// Place of the row among those that the batch asks for.
+    /// Place of its row among those that a batch asks for, where it was asked for in one.
     pub(super) place: u32,
 }
 

@@ -32,8 +32,6 @@ pub(super) struct Rows {
     open: Vec<Option<Open>>,
     /// Fingerprints of this batch.
     events: Events,
-    /// Number of this batch.
-    batch: u32,
     /// The newest time that was written.
     newest: Time,
     /// What the database knows may not be known to who writes.
@@ -71,7 +69,6 @@ impl Rows {
             values: Values::new(),
             open: Vec::new(),
             events: Events::default(),
-            batch: 0,
             newest,
             late,
             json: Vec::new(),
@@ -97,7 +94,6 @@ impl Rows {
         database: &Connection,
         items: impl Iterator<Item = &'a Item>,
     ) -> rusqlite::Result<Written> {
-        self.batch = self.batch.wrapping_add(1);
         self.open.clear();
         self.events.clear();
         let mut written = Written::default();
@@ -179,17 +175,21 @@ impl Rows {
                 let id = self.connections.number();
                 let place = self.open.len() as u32; // a batch is far shorter
                 self.open.push(Some(Open { id, flow: *flow, interface, start: seen.time, last: seen.time }));
-                Live { id, fingerprints: 0, batch: self.batch, place }
+                Live { id, fingerprints: 0, place }
             }
         };
-        if live.batch == self.batch
-            && let Some(Some(open)) = self.open.get_mut(live.place as usize)
-        {
+        if let Some(Some(open)) = self.asked_for(live) {
             open.last = open.last.max(seen.time);
         }
         live.fingerprints += 1;
         self.connections.keep(flow.id, live);
         self.event(statements, live, seen)
+    }
+
+    /// The row of a connection, if it is among those that this batch asks for.
+    fn asked_for(&mut self, live: Live) -> Option<&mut Option<Open>> {
+        let open = self.open.get_mut(live.place as usize);
+        open.filter(|open| open.as_ref().is_some_and(|open| open.id == live.id))
     }
 
     /// A row of a fingerprint that is its connection's newest.
@@ -205,16 +205,14 @@ impl Rows {
         let mut fingerprints = 0;
         let live = match self.connections.take(record.identity.id) {
             Some(live) => {
-                if live.batch == self.batch
-                    && let Some(open) = self.open.get_mut(live.place as usize)
-                {
+                if let Some(open) = self.asked_for(live) {
                     *open = None;
                 }
                 live
             }
             None => {
                 let id = self.connections.number();
-                let mut live = Live { id, fingerprints: 0, batch: self.batch, place: u32::MAX };
+                let mut live = Live { id, fingerprints: 0, place: u32::MAX };
                 for seen in &record.history {
                     live.fingerprints += 1;
                     self.event(statements, live, seen)?;

@@ -14,7 +14,7 @@ use ja4_user::engine::observe::{Chunk, Observer};
 use ja4_user::engine::outlets::Outlets;
 use ja4_user::engine::tracker::Tracker;
 use ja4_user::engine::{Engine, Memory, Settings};
-use ja4_user::event::{Attributes, Cause, Connection, Ended, Fingerprint, Latency, Method, Side, Sink, Time};
+use ja4_user::event::{Cause, Connection, Ended, Fingerprint, Latency, Method, SharedAttributes, Side, Sink, Time};
 use ja4_user::sink::{Context, Format, Formatter};
 
 use crate::Scale;
@@ -108,7 +108,7 @@ fn chunks(formatter: &mut Formatter, round: u32) -> Vec<Chunk> {
         let flow = &record(number).identity;
         let time = Time(u64::from(round * CONNECTIONS + number) * 100_000);
         let cause = Cause { time, interface: 0, hook: None, packet: None };
-        let attributes = &Attributes::default();
+        let attributes = &SharedAttributes::default();
         let hello = value(number);
         for (method, value) in [(Method::Ja4t, "64240_2-4-8-1-3_1460_7"), (Method::Ja4, &*hello)] {
             sink.fingerprint(&Fingerprint {

@@ -63,7 +63,7 @@ pub(crate) fn record(number: u64, start: u64, last: u64) -> Record {
 pub(crate) fn named(record: Record, sni: &str, app: &str) -> Item {
     let tls = Tls { sni: Some(sni.into()), alpn: ["h2".into()].into(), ..Tls::default() };
     let app = Label { name: app.into(), source: "builtin".into(), category: None, confidence: Some(80) };
-    let attributes = Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() };
+    let attributes = Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() }.into();
     Item::Connection(Box::new(Record { attributes, app: Some(Arc::new(app)), ..record }))
 }
 

@@ -22,7 +22,7 @@ use super::opening::{observe_opening, tell_ja4ts};
 use super::stage::Stage;
 use super::stats::CoreStats;
 use super::unfinished::tell_unfinished;
-use crate::event::{Attributes, Cause, Ended, FlowIdentity, Side, Sink, Time};
+use crate::event::{Cause, Ended, FlowIdentity, SharedAttributes, Side, Sink, Time};
 use crate::flow::community_id::CommunityId;
 use crate::flow::connection::{Carried, Connection};
 use crate::flow::latency::Latencies;
@@ -379,7 +379,7 @@ fn meet(packet: &Packet<'_>, decoded: &Decoded<'_>) -> Connection {
         surplus: false,
         acks: [0; 2],
         latencies: Latencies::default(),
-        attributes: Attributes::default(),
+        attributes: SharedAttributes::default(),
         charged: 0,
         opening: None,
         told: Told::default(),

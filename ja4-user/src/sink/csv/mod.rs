@@ -211,6 +211,7 @@ pub(super) mod tests {
     };
     use super::*;
     use crate::engine::alert::Alert;
+    use crate::event::SharedAttributes;
     use crate::event::{Dhcp, Http, Latency, Shared, Ssh};
 
     /// Text as people are shown it.
@@ -280,7 +281,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_end_of_a_connection() {
-        let (flow, attributes) = (flow(), Attributes::default());
+        let (flow, attributes) = (flow(), SharedAttributes::default());
         let event = connection(&flow, &attributes);
         let line = csv(Context::default(), |csv, out| csv.connection(&event, out));
         assert_eq!(
@@ -294,7 +295,7 @@ pub(super) mod tests {
 
     #[test]
     fn every_protocol_has_its_columns() {
-        let (flow, known, own) = (flow(), known(), certificate());
+        let (flow, known, own) = (flow(), known().into(), certificate());
         let event = Fingerprint { certificate: Some(&own), ..fingerprint(&flow, &known) };
         let line = csv(context(), |csv, out| csv.fingerprint(&event, out));
         let columns = by_column(&line);
@@ -383,7 +384,7 @@ pub(super) mod tests {
                 dhcp: Some(Shared::new(Dhcp { host_name: name, vendor_class: vendor, ..Dhcp::default() })),
             };
             let flow = flow();
-            let line = csv(context(), |csv, out| csv.fingerprint(&fingerprint(&flow, &known), out));
+            let line = csv(context(), |csv, out| csv.fingerprint(&fingerprint(&flow, &known.into()), out));
             let columns = by_column(&line);
             let names = [
                 "alpn_chosen", "subject_cn", "issuer_cn", "host", "user_agent", "http_method", "ssh_client", "ssh_server",

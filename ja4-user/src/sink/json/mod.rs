@@ -263,6 +263,7 @@ mod tests {
     };
     use super::*;
     use crate::engine::alert::Alert;
+    use crate::event::SharedAttributes;
     use crate::event::{Latency, Method, Tls};
 
     fn line(context: &Context, write: impl FnOnce(&mut Json, &mut Vec<u8>)) -> String {
@@ -301,7 +302,7 @@ mod tests {
 
     #[test]
     fn what_is_absent_has_no_field() {
-        let nothing = Attributes::default();
+        let nothing = SharedAttributes::default();
         let flow = FlowIdentity {
             client: ("2001:db8::1".parse().unwrap(), 1),
             server: ("::ffff:10.0.0.2".parse().unwrap(), 65_535),
