@@ -36,8 +36,8 @@ pub const MAX_BATCH: usize = 1 << 9;
 /// Batches that may wait: what a second of a million packets tells.
 const QUEUE: usize = 2048;
 
-/// The same where senders wait: no more than keeps the writer busy.
-const QUEUE_OF_A_REPLAY: usize = 64;
+/// The same where senders wait: the next transaction, so that it comes together while one is written.
+const QUEUE_OF_A_REPLAY: usize = MAX_TRANSACTION / MAX_BATCH;
 
 const _: () = assert!(MAX_BATCH * size_of::<Item>() < 128 << 10);
 
