@@ -22,6 +22,7 @@
 
 pub mod error;
 pub mod forget;
+pub mod handle;
 pub mod item;
 pub mod reader;
 pub mod schema;
@@ -42,8 +43,9 @@ mod values;
 mod whole;
 
 pub use self::error::StorageError;
+pub use self::handle::{Handle, MAX_BATCH};
 pub use self::item::{FirstSeen, Item, KnowledgeBounds, OWN, Run, RunEnd};
 pub use self::reader::{Diff, DiffOptions, Filter, Reader, Window};
 pub use self::schema::Migrated;
 pub use self::status::Status;
-pub use self::writer::{Handle, MAX_BATCH, Options, Retention, Unopened, Writer};
+pub use self::writer::{Options, Retention, Unopened, Writer};

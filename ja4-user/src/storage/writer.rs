@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rusqlite::ErrorCode;
 
 use super::StorageError;
+use super::handle::{Handle, MAX_BATCH, Message};
 use super::item::{Item, Run};
 use super::opening::{Opened, Opening};
 use super::retention::Keeper;
@@ -27,19 +28,11 @@ use crate::event::Time;
 /// Items of one transaction, some 200 bytes each: enough for its fixed cost to be small.
 const MAX_TRANSACTION: usize = 1 << 16;
 
-/// Items of one message. A longer batch is sent as several, so that the queue's length bounds its memory.
-///
-/// One thread allocates a batch and another frees it. As long as all are of one size, below the 128 KiB from which on
-/// glibc goes to the kernel for each, what one leaves is where the next one goes.
-pub const MAX_BATCH: usize = 1 << 9;
-
 /// Batches that may wait: what a second of a million packets tells.
 const QUEUE: usize = 2048;
 
 /// The same where senders wait: the next transaction, so that it comes together while one is written.
 const QUEUE_OF_A_REPLAY: usize = MAX_TRANSACTION / MAX_BATCH;
-
-const _: () = assert!(MAX_BATCH * size_of::<Item>() < 128 << 10);
 
 /// Longest wait between two tries.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
@@ -96,80 +89,6 @@ impl Default for Options {
             retention: Retention::default(),
         }
     }
-}
-
-/// What comes through the queue.
-#[derive(Debug)]
-enum Message {
-    /// Rows.
-    Rows(Vec<Item>),
-    /// Somebody waits for everything before it. It is told by letting go of this.
-    Mark { _told: Sender<()> },
-}
-
-/// The sending end of a writer's queue.
-#[derive(Clone, Debug)]
-pub struct Handle {
-    sender: Sender<Message>,
-    counters: Arc<Counters>,
-}
-
-impl Handle {
-    /// Hands a batch over without ever waiting. False: some of it found the queue full and is counted.
-    pub fn try_send(&self, batch: Vec<Item>) -> bool {
-        let mut taken = true;
-        for part in parts(batch) {
-            if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) =
-                self.sender.try_send(Message::Rows(part))
-            {
-                self.dropped(&lost);
-                taken = false;
-            }
-        }
-        taken
-    }
-
-    /// Hands a batch over and waits for room. The writer makes room even where the database takes nothing.
-    pub fn send(&self, batch: Vec<Item>) {
-        let _waits = self.counters.waits();
-        for part in parts(batch) {
-            if let Err(lost) = self.sender.send(Message::Rows(part)) {
-                self.dropped(&lost.into_inner());
-            }
-        }
-    }
-
-    /// Waits until all that was handed over before is written, or given up: for as long as [`Options::patience`]
-    /// says where the database takes nothing.
-    pub fn settle(&self) {
-        let _waits = self.counters.waits();
-        let (told, reached) = bounded(0);
-        if self.sender.send(Message::Mark { _told: told }).is_ok() {
-            let _nothing = reached.recv();
-        }
-    }
-
-    fn dropped(&self, lost: &Message) {
-        if let Message::Rows(lost) = lost {
-            self.counters.rows_dropped.fetch_add(lost.len() as u64, Ordering::Relaxed);
-            self.counters.not_stored(lost.iter());
-        }
-    }
-
-    /// What the writer has done up to now.
-    #[must_use]
-    pub fn status(&self) -> Status {
-        self.counters.status(self.sender.len())
-    }
-}
-
-/// A batch in parts of at most [`MAX_BATCH`].
-fn parts(mut batch: Vec<Item>) -> impl Iterator<Item = Vec<Item>> {
-    std::iter::from_fn(move || {
-        let rest = batch.split_off(batch.len().min(MAX_BATCH));
-        let part = std::mem::replace(&mut batch, rest);
-        (!part.is_empty()).then_some(part)
-    })
 }
 
 /// A writer that runs.

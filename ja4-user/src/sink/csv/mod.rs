@@ -211,8 +211,7 @@ pub(super) mod tests {
     };
     use super::*;
     use crate::engine::alert::Alert;
-    use crate::event::SharedAttributes;
-    use crate::event::{Dhcp, Http, Latency, Shared, Ssh};
+    use crate::event::{Dhcp, Http, Latency, Shared, SharedAttributes, Ssh};
 
     /// Text as people are shown it.
     fn shown(text: &str) -> String {

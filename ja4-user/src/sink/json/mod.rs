@@ -263,8 +263,7 @@ mod tests {
     };
     use super::*;
     use crate::engine::alert::Alert;
-    use crate::event::SharedAttributes;
-    use crate::event::{Latency, Method, Tls};
+    use crate::event::{Latency, Method, SharedAttributes, Tls};
 
     fn line(context: &Context, write: impl FnOnce(&mut Json, &mut Vec<u8>)) -> String {
         let mut out = Vec::new();

@@ -1,0 +1,93 @@
+//! The sending end of the writer's queue: batches of items in, messages of bounded size out.
+//!
+//! What finds no room is counted: [`Status::rows_dropped`].
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crossbeam_channel::{Sender, TrySendError, bounded};
+
+use super::item::Item;
+use super::status::{Counters, Status};
+
+/// Items of one message. A longer batch is sent as several, so that the queue's length bounds its memory.
+///
+/// One thread allocates a batch and another frees it. As long as all are of one size, below the 128 KiB from which on
+/// glibc goes to the kernel for each, what one leaves is where the next one goes.
+pub const MAX_BATCH: usize = 1 << 9;
+
+const _: () = assert!(MAX_BATCH * size_of::<Item>() < 128 << 10);
+
+/// What comes through the queue.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// Rows.
+    Rows(Vec<Item>),
+    /// Somebody waits for everything before it. It is told by letting go of this.
+    Mark { _told: Sender<()> },
+}
+
+/// The sending end of a writer's queue.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(super) sender: Sender<Message>,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl Handle {
+    /// Hands a batch over without ever waiting. False: some of it found the queue full and is counted.
+    pub fn try_send(&self, batch: Vec<Item>) -> bool {
+        let mut taken = true;
+        for part in parts(batch) {
+            if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) =
+                self.sender.try_send(Message::Rows(part))
+            {
+                self.dropped(&lost);
+                taken = false;
+            }
+        }
+        taken
+    }
+
+    /// Hands a batch over and waits for room. The writer makes room even where the database takes nothing.
+    pub fn send(&self, batch: Vec<Item>) {
+        let _waits = self.counters.waits();
+        for part in parts(batch) {
+            if let Err(lost) = self.sender.send(Message::Rows(part)) {
+                self.dropped(&lost.into_inner());
+            }
+        }
+    }
+
+    /// Waits until all that was handed over before is written, or given up: for as long as [`Options::patience`](super::Options::patience)
+    /// says where the database takes nothing.
+    pub fn settle(&self) {
+        let _waits = self.counters.waits();
+        let (told, reached) = bounded(0);
+        if self.sender.send(Message::Mark { _told: told }).is_ok() {
+            let _nothing = reached.recv();
+        }
+    }
+
+    fn dropped(&self, lost: &Message) {
+        if let Message::Rows(lost) = lost {
+            self.counters.rows_dropped.fetch_add(lost.len() as u64, Ordering::Relaxed);
+            self.counters.not_stored(lost.iter());
+        }
+    }
+
+    /// What the writer has done up to now.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.counters.status(self.sender.len())
+    }
+}
+
+/// A batch in parts of at most [`MAX_BATCH`].
+fn parts(mut batch: Vec<Item>) -> impl Iterator<Item = Vec<Item>> {
+    std::iter::from_fn(move || {
+        let rest = batch.split_off(batch.len().min(MAX_BATCH));
+        let part = std::mem::replace(&mut batch, rest);
+        (!part.is_empty()).then_some(part)
+    })
+}
