@@ -50,15 +50,11 @@ pub(super) struct Read {
 /// Called between batches with the file's name and how far it has been read.
 pub(crate) type OnProgress<'a> = Box<dyn FnMut(usize, Progress) + Send + 'a>;
 
-struct State<'a> {
+/// The files of a run.
+struct Files<'a> {
     files: VecDeque<CaptureFile>,
     current: usize,
     next_number: u64,
-    /// Batches not yet taken by every thread; the first has the number `first`.
-    waiting: VecDeque<(Arc<Dealt>, usize)>,
-    first: usize,
-    spare: Vec<Dealt>,
-    over: bool,
     errors: Vec<CaptureError>,
     on_progress: OnProgress<'a>,
     stop: Stop,
@@ -67,10 +63,26 @@ struct State<'a> {
     defragmenter: Defragmenter,
 }
 
+/// Batches that have been read.
+#[derive(Default)]
+struct Shelf {
+    /// Those not yet taken by every thread; the first has the number `first`.
+    waiting: VecDeque<(Arc<Dealt>, usize)>,
+    first: usize,
+    spare: Vec<Dealt>,
+    /// A thread reads the next one.
+    reading: bool,
+    over: bool,
+}
+
 /// The batches of all files of a run, one after the other.
 pub(super) struct Batches<'a> {
-    state: Mutex<State<'a>>,
-    freed: Condvar,
+    /// Held while a batch is read, which takes as long as a pipe likes.
+    files: Mutex<Files<'a>>,
+    /// Never held while anything is waited for.
+    shelf: Mutex<Shelf>,
+    /// There is a batch more, or room for one.
+    changed: Condvar,
     threads: usize,
     lanes: u32,
     knobs: &'a Knobs,
@@ -85,104 +97,85 @@ impl<'a> Batches<'a> {
         on_progress: OnProgress<'a>,
         stop: Stop,
     ) -> Self {
-        let state = State {
+        let files = Files {
             files: files.into(),
             current: 0,
             next_number: 1,
-            waiting: VecDeque::new(),
-            first: 0,
-            spare: Vec::new(),
-            over: false,
             errors: Vec::new(),
             on_progress,
             stop,
             stopped: false,
             defragmenter: Defragmenter::new(&DefragLimits::default()),
         };
-        Self { state: Mutex::new(state), freed: Condvar::new(), threads, lanes, knobs }
+        Self { files: Mutex::new(files), shelf: Mutex::default(), changed: Condvar::new(), threads, lanes, knobs }
     }
 
     /// The batch of this number; `None` after the last. Each thread asks for each number once.
     pub(super) fn take(&self, number: usize) -> Option<Arc<Dealt>> {
-        let mut state = self.lock();
+        let mut shelf = self.shelf();
         loop {
-            let place = number - state.first;
-            if let Some((dealt, takers)) = state.waiting.get_mut(place) {
+            let place = number - shelf.first;
+            if let Some((dealt, takers)) = shelf.waiting.get_mut(place) {
                 *takers += 1;
                 let dealt = Arc::clone(dealt);
-                while state.waiting.front().is_some_and(|(_, takers)| *takers == self.threads) {
-                    state.waiting.pop_front();
-                    state.first += 1;
+                while shelf.waiting.front().is_some_and(|(_, takers)| *takers == self.threads) {
+                    shelf.waiting.pop_front();
+                    shelf.first += 1;
                 }
-                self.freed.notify_all();
+                self.changed.notify_all();
                 return Some(dealt);
             }
-            if state.over {
+            if shelf.over {
                 return None;
             }
-            if state.waiting.len() >= AHEAD {
-                state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if shelf.reading || shelf.waiting.len() >= AHEAD {
+                shelf = self.changed.wait(shelf).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            self.read(&mut state);
+            shelf.reading = true;
+            let spare = shelf.spare.pop().unwrap_or_else(Dealt::new);
+            drop(shelf);
+            let read = self.read(spare);
+            shelf = self.shelf();
+            shelf.reading = false;
+            shelf.over |= read.is_none();
+            shelf.waiting.extend(read.map(|dealt| (Arc::new(dealt), 0)));
+            self.changed.notify_all();
         }
     }
 
     /// Gives a batch back to be filled again, if no other thread has it.
     pub(super) fn give_back(&self, dealt: Arc<Dealt>) {
         if let Some(dealt) = Arc::into_inner(dealt) {
-            self.lock().spare.push(dealt);
+            self.shelf().spare.push(dealt);
         }
     }
 
     /// No further batches: nobody is there to be told.
     pub(super) fn stop(&self) {
-        self.lock().over = true;
-        self.freed.notify_all();
+        self.shelf().over = true;
+        self.changed.notify_all();
     }
 
     /// What became of the files, and of fragments.
     pub(super) fn into_read(self) -> Read {
-        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Read { errors: state.errors, stopped: state.stopped, fragments: state.defragmenter.stats() }
+        let files = self.files.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Read { errors: files.errors, stopped: files.stopped, fragments: files.defragmenter.stats() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<'a>> {
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
         // A thread that panicked has ended the run anyway; what it left is whole.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the next batch, or finds that there is none.
-    fn read(&self, state: &mut State<'_>) {
-        let mut dealt = state.spare.pop().unwrap_or_else(Dealt::new);
-        loop {
-            state.stopped |= !state.files.is_empty() && state.stop.is_set();
-            let Some(file) = state.files.front_mut().filter(|_| !state.stopped) else {
-                state.over = true;
-                return;
-            };
-            let filled = file.fill(&mut dealt.batch);
-            (state.on_progress)(state.current, file.progress());
-            match filled {
-                Ok(true) => break,
-                // A pipe may have given no more for that reason.
-                _ if state.stop.is_set() => {
-                    state.stopped = true;
-                    continue;
-                }
-                Ok(false) => {}
-                Err(error) => state.errors.push(error),
-            }
-            state.next_number = file.next_number();
-            state.files.pop_front();
-            state.current += 1;
-            if let Some(next) = state.files.pop_front() {
-                state.files.push_front(next.starting_at(state.next_number));
-            }
+    /// Reads the next batch and deals it; `None`: there is none.
+    fn read(&self, mut dealt: Dealt) -> Option<Dealt> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if !files.read(&mut dealt.batch) {
+            return None;
         }
-        self.deal(&mut dealt, &mut state.defragmenter);
-        state.waiting.push_back((Arc::new(dealt), 0));
-        self.freed.notify_all();
+        self.deal(&mut dealt, &mut files.defragmenter);
+        Some(dealt)
     }
 
     /// Finds each frame's lane, and puts fragments together on the way.
@@ -216,6 +209,36 @@ impl<'a> Batches<'a> {
                         Gathered::Waits => {}
                     }
                 }
+            }
+        }
+    }
+}
+
+impl Files<'_> {
+    /// Reads the next batch; false: there is none.
+    fn read(&mut self, batch: &mut Batch) -> bool {
+        loop {
+            self.stopped |= !self.files.is_empty() && self.stop.is_set();
+            let Some(file) = self.files.front_mut().filter(|_| !self.stopped) else {
+                return false;
+            };
+            let filled = file.fill(batch);
+            (self.on_progress)(self.current, file.progress());
+            match filled {
+                Ok(true) => return true,
+                // A pipe may have given no more for that reason.
+                _ if self.stop.is_set() => {
+                    self.stopped = true;
+                    continue;
+                }
+                Ok(false) => {}
+                Err(error) => self.errors.push(error),
+            }
+            self.next_number = file.next_number();
+            self.files.pop_front();
+            self.current += 1;
+            if let Some(next) = self.files.pop_front() {
+                self.files.push_front(next.starting_at(self.next_number));
             }
         }
     }

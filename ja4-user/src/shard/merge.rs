@@ -93,7 +93,7 @@ impl<W: Write> Merge<W> {
     }
 
     /// Takes a thread's lines of a batch and gives it room for the next; false once nobody is there to be told.
-    /// `now`: the engine is to have it at once, as the next batch may be long in coming, or much else is to come.
+    /// `now`: it is to be told at once, as the next batch may be long in coming, or much else is to come.
     pub(super) fn hand_in(&self, batch: usize, lines: &mut Lines, now: bool) -> bool {
         let (ready, last) = {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,7 +112,11 @@ impl<W: Write> Merge<W> {
             (queue.ready(self.threads), last)
         };
         if now || self.threads == 1 {
-            while self.finish_one(&mut self.desk.lock().unwrap_or_else(PoisonError::into_inner)) {}
+            let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+            while self.finish_one(&mut desk) {}
+            if now {
+                self.written(&mut desk, W::flush);
+            }
         } else if ready > FAR_BEHIND {
             self.finish_one(&mut self.desk.lock().unwrap_or_else(PoisonError::into_inner));
         } else if !last || ready > BEHIND {
@@ -140,12 +144,19 @@ impl<W: Write> Merge<W> {
             finish_in_order(&mut batch, &mut desk.engine, &mut desk.finished);
             desk.engine.pass_batch(&mut desk.finished);
         }
-        if desk.error.is_none() {
-            desk.error = desk.out.write_all(&desk.finished).err();
-            self.over.store(desk.error.is_some() && !self.outlives_output, Ordering::Relaxed);
-        }
+        let finished = std::mem::take(&mut desk.finished);
+        self.written(desk, |out| out.write_all(&finished));
+        desk.finished = finished;
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).spare.extend(batch);
         true
+    }
+
+    /// Does something with the output, unless it has failed before.
+    fn written(&self, desk: &mut Desk<W>, act: impl FnOnce(&mut W) -> io::Result<()>) {
+        if desk.error.is_none() {
+            desk.error = act(&mut desk.out).err();
+            self.over.store(desk.error.is_some() && !self.outlives_output, Ordering::Relaxed);
+        }
     }
 
     /// Takes what is left to the engine; the output, the engine, and why the output cannot be written, if that is so.

@@ -1,5 +1,10 @@
 //! The shape of the output: fields, order, formats, options.
 
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
+
 use super::*;
 
 /// The order of the fields in a line.
@@ -141,4 +146,30 @@ fn the_version_says_which_kernel_programs_the_binary_carries() {
     let digest = lines[1].strip_prefix("kernel programs: SHA-256 ").unwrap();
     assert!(record.contains(&format!("object-sha256 = \"{digest}\"")), "{digest}");
     assert!(lines[2].starts_with("built with: rustc "), "{}", lines[2]);
+}
+
+#[test]
+fn what_a_pipe_has_given_is_told_at_once() {
+    let talk = plain();
+    let folder = TempDir::new().unwrap();
+    let capture = fs::read(talk.save(folder.path(), "talk.pcap")).unwrap();
+    // Behind the headers of the file and of its first packet.
+    let syn = 24 + 16 + talk.packets()[0].frame.len();
+    for shards in ["1", "2", "3"] {
+        let mut command = Sensor::new().command(&["replay", "--types", "ja4t,ja4", "--shards", shards, "-"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (mut pipe, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let (tell, told) = mpsc::channel();
+        let reader = thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        let mut comes = |bytes: &[u8], kind: &str| {
+            pipe.write_all(bytes).unwrap();
+            let line = told.recv_timeout(process::LIMIT).unwrap_or_else(|_| panic!("{kind}, --shards {shards}"));
+            assert!(line.contains(&format!(r#""type":"{kind}""#)), "--shards {shards}: {line}");
+        };
+        comes(&capture[..syn], "ja4t");
+        comes(&capture[syn..], "ja4");
+        drop(pipe);
+        assert!(process::wait(&mut child, process::LIMIT).is_some_and(|status| status.success()));
+        reader.join().unwrap().unwrap();
+    }
 }
