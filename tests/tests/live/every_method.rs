@@ -146,6 +146,11 @@ fn ssh() {
     assert_eq!(mostly("c", "s1428_"), 1, "a download: {connections:#?}");
     let typed = connections.values().filter(|values| values[0].starts_with("c36s36_")).count();
     assert_eq!(typed, 1, "keys are packets of 36 bytes: {connections:#?}");
+    for event in fingerprints(&events) {
+        if event["fingerprint"]["value"].as_str().is_some_and(|value| value.starts_with("c36s36_")) {
+            assert!(event["app"]["name"].as_str().is_some_and(|name| name.contains("OpenSSH")), "{event}");
+        }
+    }
     assert_once(&events, scenes::SSH_CONNECTIONS, &["ja4t", "ja4ts", "ja4l", "ja4ls"]);
 }
 

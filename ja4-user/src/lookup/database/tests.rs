@@ -48,6 +48,8 @@ fn the_shipped_table_is_well_formed() {
         (Method::Ja4h, "ge11nn030000_fe444ad14866_000000000000_000000000000", "curl"),
         (Method::Ja4t, "64240_2-4-8-1-3_1460_7", "Linux"),
         (Method::Ja4d, "disco0576nn_57-55-60-61_1-3-6-12-15-28-42", "udhcpc"),
+        (Method::Ja4ssh, "c36s36_c99s101_c97s4", "OpenSSH / AsyncSSH / Dropbear"),
+        (Method::Ja4ssh, "c1448s36_c197s3_c1s93", "-"),
     ];
     for (method, value, name) in table {
         let label = database.lookup(method, value);
