@@ -118,6 +118,23 @@ fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[test]
+fn what_can_be_neither_history_nor_socket_is_told_before_a_sensor_tries() {
+    let long = "s".repeat(120);
+    for (section, expected) in [
+        ("[storage]\npath = \"\"\n", "sensor.toml:2:1: storage.path is empty; name a file, or leave it out"),
+        ("[storage]\npath = \"bad.toml\"\n", "sensor.toml:2:1: storage.path: bad.toml is no database"),
+        ("[attach]\nsocket = \"\"\n", "sensor.toml:2:1: attach.socket is empty; name a file, or leave it out"),
+        ("[attach]\nsocket = \"bad.toml\"\n", "sensor.toml:2:1: attach.socket: bad.toml exists and is no socket"),
+        (&format!("[attach]\nsocket = \"{long}\"\n"), "sensor.toml:2:1: attach.socket has "),
+    ] {
+        let site = Site::new(section).with("bad.toml", "no database, and no socket");
+        let outcome = site.check().status(USAGE);
+        let lines = site.lines(&outcome);
+        assert!(lines.len() == 1 && lines[0].starts_with(expected), "{expected}\nis not {lines:#?}");
+    }
+}
+
+#[test]
 fn a_missing_or_broken_file_is_told_in_one_line() {
     let missing = Sensor::new().run(&["check", "--config", "/nowhere/sensor.toml"]);
     missing.status(USAGE).says("/nowhere/sensor.toml: can't be opened: No such file").in_one_line();

@@ -12,6 +12,10 @@ use crate::event::Time;
 /// group beyond them costs the one that fired longest ago its cooldown: it may be told again early.
 pub const MAX_COOLDOWNS: usize = 100_000;
 
+/// What is older than the beginning of a cooldown by less than this, and by less than the cooldown, is out of step;
+/// nanoseconds.
+const OUT_OF_STEP: u64 = 60_000_000_000;
+
 /// What fired lately, and how often since.
 ///
 /// Rule and group are kept as a keyed hash of 128 bits; an attacker does not see it, and so cannot aim at a group to
@@ -61,8 +65,10 @@ impl Cooldowns {
         let length = u64::try_from(cooldown.as_nanos()).unwrap_or(u64::MAX);
         let until = Time(now.0.saturating_add(length));
         if let Some(running) = self.running.get_mut(&key) {
-            // A clock that was set back must not keep a rule silent for longer than its cooldown.
-            if now < running.until && running.until.0 - now.0 <= length {
+            // Shards are not in step, so what comes may be a little older than what the cooldown began with. A clock that
+            // was set back must not keep a rule silent for longer than its cooldown.
+            let out_of_step = OUT_OF_STEP.min(length);
+            if now < running.until && running.until.0 - now.0 <= length.saturating_add(out_of_step) {
                 running.suppressed += 1;
                 self.suppressed += 1;
                 return None;
@@ -125,6 +131,18 @@ mod tests {
         }
         assert_eq!(cooldowns.check("scan", &"b", at(2), MINUTE), None);
         assert_eq!(cooldowns.check("scan", &"b", at(2), Duration::ZERO), Some(1));
+    }
+
+    #[test]
+    fn events_out_of_step_are_of_one_cooldown() {
+        let mut cooldowns = Cooldowns::default();
+        let just_before = Time(at(1000).0 - 1_000_000);
+        assert_eq!(cooldowns.check("scan", &"a", at(1000), MINUTE), Some(0));
+        assert_eq!(cooldowns.check("scan", &"a", just_before, MINUTE), None);
+        assert_eq!(cooldowns.check("scan", &"a", at(1059), MINUTE), None);
+        assert_eq!(cooldowns.check("scan", &"a", at(1060), MINUTE), Some(2));
+        assert_eq!(cooldowns.check("scan", &"a", just_before, Duration::ZERO), Some(0));
+        assert_eq!(cooldowns.check("scan", &"a", Time(just_before.0 - 1), Duration::ZERO), Some(0));
     }
 
     #[test]

@@ -61,11 +61,7 @@ pub(super) fn start(
         let options = if is_replay { options.of_a_replay() } else { options };
         let (handle, mut writer) = Writer::start(path, options, &run).map_err(Failure::run)?;
         if let Some(migrated) = writer.migrated {
-            let (from, carried, aside) = (migrated.from, migrated.carried, migrated.set_aside);
-            let path = path.display();
-            eprintln!(
-                "ja4sensor: {path}: brought up from version {from}: {carried} rows carried over, {aside} set aside"
-            );
+            eprintln!("ja4sensor: {}: {migrated}", path.display());
         }
         let most = KnowledgeBounds::of(&config.first_seen, &loaded.knowledge.profiles);
         let read = Reader::open(path, None).and_then(|reader| Memory::read(&reader, &most));

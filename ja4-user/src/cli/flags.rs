@@ -71,7 +71,7 @@ pub(super) fn seconds(text: &str) -> Result<Span, SpanError> {
     if bare { format!("{text}s").parse() } else { text.parse() }
 }
 
-fn idle(text: &str) -> Result<Span, String> {
+pub(super) fn idle(text: &str) -> Result<Span, String> {
     let span = seconds(text).map_err(|error| error.to_string())?;
     let (least, most) = (IDLE_TIMEOUT.start(), IDLE_TIMEOUT.end());
     if IDLE_TIMEOUT.contains(&span) { Ok(span) } else { Err(format!("it must be from {least} to {most}")) }

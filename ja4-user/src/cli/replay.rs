@@ -11,6 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::behind::{self, Situation, Ways};
 use super::failure::Failure;
+use super::flags::idle;
 use super::output::{self, Output, is_gone};
 use super::settings::Files;
 use super::signals;
@@ -21,6 +22,7 @@ use crate::event::Time;
 use crate::shard::replay::{LANES, Options, Report, replay};
 use crate::shard::{Limits, report};
 use crate::sink::{Formatter, Group};
+use crate::units::Span;
 
 /// A file smaller than this is done before a progress bar would be seen, bytes.
 const WORTH_A_BAR: u64 = 64 << 20;
@@ -40,6 +42,10 @@ pub(super) struct Replay {
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
 
+    /// Time of the capture without a packet after which a connection has ended, as 120 (seconds) or 2m [default: none]
+    #[arg(long, value_name = "TIME", value_parser = idle)]
+    idle_timeout: Option<Span>,
+
     #[command(flatten)]
     settings: Files,
 
@@ -55,7 +61,7 @@ impl Replay {
             threads: self.shards.map_or(cpus, usize::from).min(LANES as usize),
             limits: Limits {
                 connections: self.max_connections as usize,
-                idle: u64::MAX,
+                idle: self.idle_timeout.map_or(u64::MAX, |time| time.nanoseconds()),
                 reassembly: Limits::REASSEMBLY,
                 ssh_window: config.output.ssh_window,
             },

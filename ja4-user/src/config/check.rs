@@ -13,6 +13,9 @@ use crate::units::Size;
 /// Entries of a table that is held in memory: 64 million are some 20 GB.
 const ENTRIES: RangeInclusive<usize> = 1..=1 << 26;
 
+/// Bytes of a path that a socket can have (unix(7), `sun_path` without its end).
+const SOCKET: usize = 107;
+
 impl Config {
     /// Everything that is out of range.
     pub(super) fn faults(&self, places: &Places) -> Vec<Issue> {
@@ -26,6 +29,7 @@ impl Config {
         check.within("capture.idle_timeout", &capture.idle_timeout, &IDLE_TIMEOUT);
         check.within("first_seen.max_values", &first_seen.max_values, &ENTRIES);
         check.within("first_seen.max_host_values", &first_seen.max_host_values, &ENTRIES);
+        check.at_least("first_seen.forget_after", &first_seen.forget_after, &LEAST_AGE);
         check.at_least("first_seen.max_bytes", &first_seen.max_bytes, &Size(64 << 10));
         check.at_least("profiles.observations", &profiles.observations, &1);
         check.within("profiles.cooldown", &profiles.cooldown, &(COOLDOWN.0..=COOLDOWN.1));
@@ -38,6 +42,17 @@ impl Config {
         if let Some(size) = &storage.max_size {
             check.at_least("storage.max_size", size, &LEAST_SIZE);
         }
+        for (key, path) in [("storage.path", &storage.path), ("attach.socket", &self.attach.socket)] {
+            if path.as_ref().is_some_and(|path| path.as_os_str().is_empty()) {
+                check.wrong(key, format!("{key} is empty; name a file, or leave it out"));
+            }
+        }
+        if let Some(length) = self.attach.socket.as_ref().map(|path| path.as_os_str().len())
+            && length > SOCKET
+        {
+            let message = format!("attach.socket has {length} bytes; a socket's path has at most {SOCKET}");
+            check.wrong("attach.socket", message);
+        }
         for (number, host) in (1..).zip(&self.http.hosts) {
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
             if host.is_empty() || !host.bytes().all(plain) {
@@ -49,8 +64,8 @@ impl Config {
         for message in self.builtin.faults() {
             check.part(message);
         }
-        if let Err(error) = self.lookup.remote.check() {
-            check.part(error.to_string());
+        for fault in self.lookup.remote.faults() {
+            check.part(fault.to_string());
         }
         check.issues
     }

@@ -185,7 +185,14 @@ fn override_builtin(
         } else if *change.rule == *profile::RULE {
             profiles.enabled = enabled.unwrap_or(profiles.enabled);
             profiles.severity = change.severity.unwrap_or(profiles.severity);
-            profiles.observations = change.threshold.map_or(profiles.observations, u64::from);
+            match change.threshold {
+                Some(0) => {
+                    let message = format!("override: threshold of {} is 0; it must be at least 1", profile::RULE);
+                    warnings.push(Issue { path: Arc::clone(&change.path), place: Some(change.place), message });
+                }
+                Some(threshold) => profiles.observations = threshold.into(),
+                None => {}
+            }
         }
     }
     warnings

@@ -1,5 +1,6 @@
 //! What a configuration needs of the system: interfaces, and folders that can be written to.
 
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use nix::unistd::{AccessFlags, eaccess};
@@ -8,6 +9,7 @@ use super::Config;
 use super::places::Places;
 use crate::capture::interface::Interface;
 use crate::document::Issue;
+use crate::storage::{Reader, StorageError};
 
 impl Config {
     /// What is not there, or not permitted.
@@ -27,13 +29,28 @@ impl Config {
                 Err(error) => issues.push(places.issue(&key, format!("capture.interfaces: {error}"))),
             }
         }
-        for (key, path) in [("storage.path", &self.storage.path), ("attach.socket", &self.attach.socket)] {
-            if let Some(trouble) = path.as_deref().and_then(trouble) {
+        let history = self.storage.path.as_deref().and_then(|path| trouble(path).or_else(|| no_database(path)));
+        let socket = self.attach.socket.as_deref().and_then(|path| trouble(path).or_else(|| no_socket(path)));
+        for (key, trouble) in [("storage.path", history), ("attach.socket", socket)] {
+            if let Some(trouble) = trouble {
                 issues.push(places.issue(key, format!("{key}: {trouble}")));
             }
         }
         issues
     }
+}
+
+/// Why a file that is there can never be a history. One that cannot be read for now may be.
+fn no_database(path: &Path) -> Option<String> {
+    let is_empty = path.metadata().map_or(true, |file| file.len() == 0);
+    let refused = if is_empty { None } else { Reader::open(path, None).err() };
+    refused.filter(StorageError::is_of_the_file).map(|error| error.in_words())
+}
+
+/// Why no socket can take the place of what is there.
+fn no_socket(path: &Path) -> Option<String> {
+    let other = path.symlink_metadata().is_ok_and(|there| !there.file_type().is_socket());
+    other.then(|| format!("{} exists and is no socket; name another", path.display()))
 }
 
 /// Why no file can be made, or written to, at a path.

@@ -16,6 +16,9 @@ use crate::storage::{self, Item, KnowledgeBounds};
 /// Rows of first-seen and profiles that one save hands to storage; the rest comes with the next.
 const SAVED: usize = 1 << 16;
 
+/// Connections that go on of which one save tells: what waits is held in memory.
+const TOLD: usize = 1 << 14;
+
 /// Event time between two words to storage of what is too old or too much, nanoseconds.
 const AGE_EVERY: u64 = 3_600_000_000_000;
 
@@ -82,10 +85,23 @@ impl Engine {
         }
     }
 
-    /// Hands what has changed of first-seen and profiles to storage, where it can write.
+    /// Hands what has changed of first-seen and profiles to storage, where it can write; live, what has become known of
+    /// connections that go on as well.
     pub fn save(&mut self) {
         if self.outlets.stores() && self.outlets.storage_failure().is_none() {
             self.save_some();
+            if !self.is_replay {
+                self.save_open();
+            }
+        }
+    }
+
+    /// Who looks for a connection shall not have to wait for its end, which a crash may forestall.
+    fn save_open(&mut self) {
+        let Self { tracker, outlets, wall, .. } = self;
+        let due = tracker.oldest_first_mut().filter_map(|record| record.falls_due(*wall).then_some(record));
+        for record in due.take(TOLD) {
+            outlets.store(Item::Standing(Box::new(record.clone())));
         }
     }
 

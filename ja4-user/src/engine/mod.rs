@@ -379,9 +379,10 @@ impl Engine {
     /// Hands on what has fired; `raw` is the raw form of the fingerprint that made it fire.
     fn tell(&mut self, raw: Option<ArcStr>, out: &mut Vec<u8>) {
         for alert in self.fired.drain(..) {
+            let raw = raw.clone().filter(|_| alert.fingerprint.is_some());
             self.stats.count_alert(alert.severity);
             self.formatter.alert(&alert, raw.as_deref(), out);
-            self.outlets.alert(alert, raw.clone());
+            self.outlets.alert(alert, raw);
         }
     }
 

@@ -17,6 +17,9 @@ pub const MAX_VALUES: usize = 16;
 /// Descriptions of what fired that a connection keeps.
 pub const MAX_FIRED: usize = 16;
 
+/// Nanoseconds.
+const HALF_MINUTE: u64 = 30_000_000_000;
+
 /// Whose a value is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Label {
@@ -153,12 +156,26 @@ pub struct Record {
     pub is_new: bool,
     /// What fired, in words, at most [`MAX_FIRED`].
     pub fired: ThinVec<ArcStr>,
+    /// Age at which the history was told of it last, half minutes; 0: of its fingerprints alone.
+    pub stored_at: u16,
 }
 
 impl Record {
     /// Methods that describe the client, what says most first.
     pub(super) const OF_CLIENT: [Method; 6] =
         [Method::Ja4, Method::Ja4h, Method::Ja4ssh, Method::Ja4d, Method::Ja4d6, Method::Ja4t];
+
+    /// Whether the history, which has its fingerprints, is to be told of the rest while it goes on: half a minute
+    /// after its start, and whenever it has become twice as old. It is told then.
+    pub(super) fn falls_due(&mut self, now: Time) -> bool {
+        let age = now.0.saturating_sub(self.start.0) / HALF_MINUTE;
+        let age = u16::try_from(age).unwrap_or(u16::MAX);
+        let due = age > 0 && age / 2 >= self.stored_at;
+        if due {
+            self.stored_at = age;
+        }
+        due
+    }
 
     /// The client is the server and the server the client: of datagrams, any handshake may say so.
     pub(super) fn turn_round(&mut self) {

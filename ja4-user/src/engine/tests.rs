@@ -11,9 +11,10 @@ use rusqlite::Connection;
 
 use super::*;
 use crate::anomaly::profile::Pair;
+use crate::event::{Attributes, Shared, Tls};
 use crate::flow::community_id::CommunityId;
 use crate::lookup::remote;
-use crate::storage::{Options, Run, Writer};
+use crate::storage::{Item, Options, Run, Writer};
 
 const NOON: Time = Time(1_795_417_200_000_000_000);
 
@@ -35,6 +36,21 @@ fn begin(path: &Path) -> (Engine, Writer) {
 fn count(path: &Path, what: &str) -> i64 {
     let database = Connection::open(path).unwrap();
     database.query_row(&format!("SELECT count(*) FROM {what}"), [], |row| row.get(0)).unwrap()
+}
+
+fn seen(method: Method, value: &str) -> Seen {
+    Seen {
+        method,
+        side: Side::Client,
+        count: 1,
+        value: value.into(),
+        raw: None,
+        time: NOON,
+        packet: None,
+        first_seen: false,
+        label: None,
+        known_bad: None,
+    }
 }
 
 fn see(engine: &mut Engine, values: Range<u64>) {
@@ -93,6 +109,38 @@ fn nothing_is_lost_at_the_end_for_want_of_room_in_a_queue() {
     assert_eq!(String::from_utf8(out).unwrap(), "");
 }
 
+#[test]
+fn a_connection_that_goes_on_can_be_looked_for_by_what_it_said() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let (mut engine, writer) = begin(&path);
+    let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
+    let community = CommunityId::of(client, server, 6);
+    for (id, age) in [(1, 31), (2, 29)] {
+        let flow = FlowIdentity { id, community, client, server, proto: 6, vlan: [0; 2] };
+        let start = Time(engine.wall.0 - age * 1_000_000_000);
+        let record = engine.tracker.enter(&flow, 0, start).record;
+        let tls = Tls { sni: Some("example.org".into()), ..Tls::default() };
+        record.attributes = Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() }.into();
+        record.packets = [5, 6];
+        engine.outlets.store(Item::Fingerprint { flow, interface: 0, seen: seen(Method::Ja4, "t13d") });
+    }
+    engine.save();
+    engine.outlets.settle();
+    let told = "connection WHERE flow = 1 AND sni = 'example.org' AND ended IS NULL AND packets_to_client = 6";
+    assert_eq!((count(&path, told), count(&path, "connection"), count(&path, "fingerprint")), (1, 2, 2));
+
+    // What it shows later is its own, and its end takes the place of all that.
+    let flow = engine.tracker.get(1).unwrap().identity;
+    engine.outlets.store(Item::Fingerprint { flow, interface: 0, seen: seen(Method::Ja4h, "ge11") });
+    let ended = Record { ended: Some(Ended::Fin), ..engine.tracker.end(1).unwrap() };
+    engine.outlets.ended(ended);
+    engine.finish(|_| {});
+    assert_eq!((count(&path, told), count(&path, "connection WHERE ended = 'fin'")), (0, 1));
+    assert_eq!((count(&path, "connection"), count(&path, "fingerprint")), (2, 3));
+    assert_eq!(writer.finish().connections, 2, "each is counted once");
+}
+
 /// A service that knows this value alone.
 fn knows(value: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -136,18 +184,7 @@ fn a_late_answer_about_any_value_of_the_client_names_its_application() {
     let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
     let mut record = tracker::begin(&flow, 0, NOON);
     for (method, value) in [(Method::Ja4t, JA4T), (Method::Ja4, "t13d")] {
-        record.note(Seen {
-            method,
-            side: Side::Client,
-            count: 1,
-            value: value.into(),
-            raw: None,
-            time: NOON,
-            packet: None,
-            first_seen: false,
-            label: None,
-            known_bad: None,
-        });
+        record.note(seen(method, value));
     }
     engine.ask_again(&mut record);
     assert_eq!(record.app, None, "nobody has answered yet");

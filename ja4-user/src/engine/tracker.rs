@@ -82,6 +82,11 @@ impl Tracker {
         self.records.pop_front().map(|(_, record)| record)
     }
 
+    /// Every record, to be changed, the one heard of longest ago first.
+    pub fn oldest_first_mut(&mut self) -> impl Iterator<Item = &mut Record> {
+        self.records.values_mut()
+    }
+
     /// Every record, the one heard of last first.
     pub fn newest_first(&self) -> impl Iterator<Item = &Record> {
         self.records.values().rev()
@@ -110,6 +115,7 @@ pub fn begin(flow: &FlowIdentity, interface: u32, now: Time) -> Record {
         known_bad: None,
         is_new: false,
         fired: ThinVec::new(),
+        stored_at: 0,
     }
 }
 
@@ -181,6 +187,13 @@ mod tests {
         assert_eq!(tracker.enter(&flow(3), 0, Time(3)).evicted.unwrap().identity.id, 2);
         assert_eq!([tracker.pop(), tracker.pop()].map(|record| record.unwrap().identity.id), [1, 3]);
         assert!(tracker.is_empty());
+    }
+
+    #[test]
+    fn the_history_hears_of_a_connection_ever_more_seldom() {
+        let mut record = begin(&flow(1), 0, Time(0));
+        let told: Vec<_> = (0..=20_160).filter(|half| record.falls_due(Time(half * 30_000_000_000))).collect();
+        assert_eq!(told, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384], "in a week");
     }
 
     #[test]

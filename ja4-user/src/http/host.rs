@@ -21,7 +21,7 @@ pub(super) struct Hosts(Arc<[String]>);
 
 impl Hosts {
     pub(super) fn new(names: Vec<String>) -> Self {
-        Self(names.into())
+        Self(names.iter().map(|name| bare(name).to_owned()).collect())
     }
 
     /// Whether a `Host` header, or what stands before the path of a request, is of this sensor.
@@ -34,10 +34,15 @@ impl Hosts {
             return address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || port.starts_with(':'));
         }
         let name = host.split_once(':').map_or(host, |(name, _)| name);
-        let name = name.strip_suffix('.').unwrap_or(name);
+        let name = bare(name);
         let known = |known: &str| known.eq_ignore_ascii_case(name);
         name.parse::<IpAddr>().is_ok() || known("localhost") || self.0.iter().any(|name| known(name))
     }
+}
+
+/// A name without the dot that says that it is whole.
+fn bare(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 /// Refuses what asks for a host that this is not. A request that names none comes from no browser.

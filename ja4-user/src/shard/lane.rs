@@ -101,6 +101,7 @@ impl Lane {
     /// A second of event time has passed.
     pub fn tick(&mut self, now: Now, engines: &mut Engines, sink: &mut impl Sink) {
         self.core.tick(now, &mut self.flows, engines, sink);
+        self.core.evict_idle(now, &mut self.flows, engines, sink);
     }
 
     /// The capture is over.

@@ -426,6 +426,7 @@ mod tests {
                 os: Syn::parse("64240_2-4-8-1-3_1380_7").and_then(|syn| os::hint(&syn, Some(64))),
                 ssh: Some(SshSession::Interactive),
                 is_new: true,
+                stored_at: 0,
                 fired: thin_vec::thin_vec!["a fingerprint is known to be bad".into(), "a value was never seen".into()],
             }
         }

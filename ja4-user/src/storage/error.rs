@@ -72,7 +72,7 @@ pub enum StorageError {
         source: rusqlite::Error,
     },
     /// A query took longer than it may.
-    #[error("the query took longer than {} s; narrow it with --since, --until or --limit, or raise --timeout", .0.as_secs_f64())]
+    #[error("the query took longer than {} s; narrow what it looks at, or raise --timeout", .0.as_secs_f64())]
     TimedOut(Duration),
     /// SQLite says no.
     #[error("database {}", path.display())]
@@ -111,6 +111,12 @@ impl StorageError {
             ),
             _ => false,
         }
+    }
+
+    /// Whether the file itself is what can never be used.
+    #[must_use]
+    pub const fn is_of_the_file(&self) -> bool {
+        matches!(self, Self::NotADatabase(_) | Self::Foreign(_) | Self::Newer { .. })
     }
 
     /// All of it in one line.

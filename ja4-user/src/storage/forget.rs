@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use rusqlite::params_from_iter;
 
 use super::reader::Sql;
+use super::schema::Changed;
 use super::{StorageError, columns, lock, reader, schema};
 use crate::event::Method;
 
@@ -50,11 +51,11 @@ impl Forget {
 ///
 /// # Errors
 /// If the file cannot be used, or another process writes to it.
-pub fn forget(path: &Path, which: &Forget) -> Result<u64, StorageError> {
+pub fn forget(path: &Path, which: &Forget) -> Result<Changed, StorageError> {
     if let Err(source) = std::fs::metadata(path) {
         return Err(StorageError::Open { path: path.to_owned(), source });
     }
-    let (_lock, database, _) = lock::open(path, CACHE)?;
+    let (_lock, database, migrated) = lock::open(path, CACHE)?;
     let condition = which.condition();
     let delete = format!(
         "DELETE FROM first_seen WHERE (value, host) IN (
@@ -62,5 +63,6 @@ pub fn forget(path: &Path, which: &Forget) -> Result<u64, StorageError> {
         condition.text
     );
     let forgotten = database.execute(&delete, params_from_iter(condition.values));
-    forgotten.map(|rows| rows as u64).map_err(|source| schema::explain(path, source))
+    let rows = forgotten.map_err(|source| schema::explain(path, source))? as u64;
+    Ok(Changed { rows, migrated })
 }

@@ -27,6 +27,8 @@ pub enum Item {
     },
     /// The end of a connection. Its history is stored only if none of its fingerprints came before.
     Connection(Box<Record>),
+    /// How a connection stands that goes on, likewise.
+    Standing(Box<Record>),
     /// A rule has fired.
     Alert(Box<Alert>),
     /// What is known of a value's first time, beside what was stored of it: the earlier first, the later last time, the

@@ -46,6 +46,6 @@ pub use self::error::StorageError;
 pub use self::handle::{Handle, MAX_BATCH};
 pub use self::item::{FirstSeen, Item, KnowledgeBounds, OWN, Run, RunEnd};
 pub use self::reader::{Diff, DiffOptions, Filter, Reader, Window};
-pub use self::schema::Migrated;
+pub use self::schema::{Changed, Migrated};
 pub use self::status::Status;
 pub use self::writer::{Options, Retention, Unopened, Writer};

@@ -21,8 +21,11 @@ const SPARE_PAGES: i64 = 128;
 /// Pages that go back in one step.
 const VACUUM: i64 = 512;
 
-/// Share of the permitted size at which it is enough, in percent: not to delete after every batch.
-const ENOUGH: u64 = 95;
+/// Share of the permitted size that is free once enough was deleted, in percent: not to delete after every batch.
+const SPARE: u64 = 5;
+
+/// How long it holds what part of the database is what is known: to look takes a moment.
+const KNOWN: Duration = Duration::from_secs(60);
 
 /// How long, and how much, history is kept. `None`: for ever, and all of it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,7 +33,8 @@ pub struct Retention {
     /// Age of a connection's end, or of an alert, against the newest event, but never against the future.
     /// A connection that goes on keeps what it has.
     pub max_age: Option<Duration>,
-    /// Bytes of the database without its log. First-seen and profiles have bounds of their own and stay.
+    /// Bytes of the database without its log. First-seen and profiles have bounds of their own and stay; where they
+    /// leave less than half of it, the history keeps a half beside them.
     pub max_bytes: Option<u64>,
 }
 
@@ -38,8 +42,10 @@ pub struct Retention {
 #[derive(Debug)]
 pub(super) struct Keeper {
     limits: Retention,
-    /// Whether the size is above its limit, and not yet well below.
-    shrinking: bool,
+    /// The limit that the size is above, and not yet well below.
+    shrinking: Option<u64>,
+    /// Bytes that are known, and when they were looked for.
+    known: Option<(u64, Instant)>,
     /// Whether rows were deleted that no sweep over the values has followed yet.
     deleted: bool,
     /// Values up to this one were looked at.
@@ -58,7 +64,7 @@ pub(super) struct Step {
 
 impl Keeper {
     pub(super) fn new(limits: Retention) -> Self {
-        Self { limits, shrinking: false, deleted: false, swept: None }
+        Self { limits, shrinking: None, known: None, deleted: false, swept: None }
     }
 
     /// Deletes for as long as it is let, and there is something to delete. True if values were removed, so that
@@ -138,9 +144,17 @@ impl Keeper {
         };
         let used = (number(database, "page_count")? - number(database, "freelist_count")?).max(0).unsigned_abs()
             * number(database, "page_size")?.unsigned_abs();
-        let enough = if self.shrinking { most / 100 * ENOUGH } else { most };
-        self.shrinking = used > enough;
-        Ok(self.shrinking)
+        let limit = |known: u64| most.max(known + most / 2);
+        self.shrinking = match self.shrinking {
+            Some(limit) => Some(limit).filter(|limit| used > limit - most / 100 * SPARE),
+            None if used <= most => None,
+            None if self.known.is_some_and(|(known, when)| when.elapsed() < KNOWN && used <= limit(known)) => None,
+            None => {
+                let (known, _) = self.known.insert((known(database)?, Instant::now()));
+                Some(limit(*known)).filter(|limit| used > *limit)
+            }
+        };
+        Ok(self.shrinking.is_some())
     }
 
     /// Removes some of the values that nothing refers to any more.
@@ -213,6 +227,19 @@ fn expire(change: &Transaction<'_>, cutoff: i64, done: &mut Step) -> rusqlite::R
 /// Reads a time and a number.
 fn dated(what: fn(i64) -> Old) -> impl Fn(&Row<'_>) -> rusqlite::Result<(i64, Old)> {
     move |row| Ok((row.get(0)?, what(row.get(1)?)))
+}
+
+/// Bytes of what is known, which no age and no size removes: first-seen with its values, and profiles.
+fn known(database: &Connection) -> rusqlite::Result<u64> {
+    let bytes: i64 = database.query_row(
+        "SELECT coalesce(sum(iif(name IN ('first_seen', 'profile'), pgsize,
+            pgsize * (SELECT count(DISTINCT value) FROM first_seen) / (SELECT max(1, count(*)) FROM fingerprint_value))), 0)
+         FROM dbstat
+         WHERE aggregate = TRUE AND name IN ('first_seen', 'profile', 'fingerprint_value', 'sqlite_autoindex_fingerprint_value_1')",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(bytes.max(0).unsigned_abs())
 }
 
 /// Gives free pages back to the file system, some at a time. False: there was none to give.

@@ -112,6 +112,7 @@ impl Rows {
                     written.fingerprints += self.connection(&mut statements, record)?;
                     written.connections += 1;
                 }
+                Item::Standing(record) => written.fingerprints += self.connection(&mut statements, record)?,
                 Item::Alert(alert) => {
                     self.alert(database, alert)?;
                     written.alerts += 1;

@@ -1,10 +1,10 @@
 //! What a database looks like: its mark, its version, and the way up from older versions.
 
 use std::fs::OpenOptions;
-use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
+use std::{fmt, io};
 
 use nix::unistd::AccessFlags;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
@@ -45,6 +45,22 @@ pub struct Migrated {
     pub carried: u64,
     /// Rows that could not be, and stand in the table `unmigrated`.
     pub set_aside: u64,
+}
+
+impl fmt::Display for Migrated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, carried, set_aside } = self;
+        write!(f, "brought up from version {from}: {carried} rows carried over, {set_aside} set aside")
+    }
+}
+
+/// What a command has changed in a database.
+#[derive(Clone, Copy, Debug)]
+pub struct Changed {
+    /// Rows that were changed.
+    pub rows: u64,
+    /// What was found in an older file.
+    pub migrated: Option<Migrated>,
 }
 
 /// Makes the file if there is none. It is empty then, which SQLite takes for an empty database.

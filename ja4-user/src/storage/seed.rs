@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{TransactionBehavior, params};
 
 use super::columns::integer;
+use super::schema::Changed;
 use super::{StorageError, columns, lock, schema};
 use crate::anomaly::profile::Row;
 
@@ -18,9 +19,9 @@ const CACHE: u32 = 64 << 10;
 ///
 /// # Errors
 /// If the file cannot be used, or another process writes to it. Then nothing has changed.
-pub fn seed(path: &Path, rows: impl IntoIterator<Item = Row>) -> Result<u64, StorageError> {
+pub fn seed(path: &Path, rows: impl IntoIterator<Item = Row>) -> Result<Changed, StorageError> {
     schema::create(path)?;
-    let (_lock, mut database, _) = lock::open(path, CACHE)?;
+    let (_lock, mut database, migrated) = lock::open(path, CACHE)?;
     let merge = || {
         let change = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut changed = 0;
@@ -45,5 +46,6 @@ pub fn seed(path: &Path, rows: impl IntoIterator<Item = Row>) -> Result<u64, Sto
         change.commit()?;
         Ok(changed)
     };
-    merge().map_err(|source| schema::explain(path, source))
+    let rows = merge().map_err(|source| schema::explain(path, source))?;
+    Ok(Changed { rows, migrated })
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rusqlite::ErrorCode;
@@ -24,6 +24,7 @@ use super::rows::{Rows, Written};
 use super::schema::Migrated;
 use super::status::{Counters, Status};
 use crate::event::Time;
+use crate::shard::live::wall_clock;
 
 /// Items of one transaction, some 200 bytes each: enough for its fixed cost to be small.
 const MAX_TRANSACTION: usize = 1 << 16;
@@ -147,6 +148,7 @@ impl Writer {
             counters,
             stop: Arc::clone(&stop),
             kept: Instant::now(),
+            newest: Newest { event: Time(0), came: Instant::now() },
         };
         let thread = thread::Builder::new().name("storage".to_owned()).spawn(move || at_work.run());
         let thread = thread.map_err(StorageError::Thread)?;
@@ -182,6 +184,7 @@ struct AtWork {
     stop: Arc<AtomicBool>,
     /// When retention worked last.
     kept: Instant,
+    newest: Newest,
     /// Since when the database takes nothing.
     failing: Option<Instant>,
 }
@@ -378,14 +381,22 @@ impl AtWork {
     /// Lets retention work for a while. Where senders wait, until nothing is too much: else they would be faster.
     fn keep(&mut self) {
         self.kept = Instant::now();
-        let Self { opened: Some(opened), keeper, queue, counters, stop, options, .. } = self else {
+        let Self { opened: Some(opened), keeper, queue, counters, stop, options, failing, newest, .. } = self else {
             return;
         };
         let idle = || queue.is_empty() && !stop.load(Ordering::Acquire);
         let may_go_on = |worked| options.senders_wait || worked < KEEP || (worked < KEEP_IDLE && idle());
-        match keeper.work(&mut opened.database, now(&opened.rows), counters, may_go_on) {
-            Ok(false) => {}
-            Ok(true) => opened.rows.forget_values(),
+        let now = newest.now(&opened.rows, !options.senders_wait);
+        match keeper.work(&mut opened.database, now, counters, may_go_on) {
+            Ok(values_gone) => {
+                if values_gone {
+                    opened.rows.forget_values();
+                }
+                // What was written last was written: if anything has failed since, it was this.
+                if failing.is_none() {
+                    counters.works();
+                }
+            }
             Err(error) => {
                 opened.rows.forget_values();
                 counters.failed(error.to_string());
@@ -396,18 +407,31 @@ impl AtWork {
     /// Lets retention do all that it has to do.
     fn keep_all(&mut self) {
         if let Some(opened) = &mut self.opened
-            && let Err(error) = self.keeper.complete(&mut opened.database, now(&opened.rows), &self.counters)
+            && let now = self.newest.now(&opened.rows, false)
+            && let Err(error) = self.keeper.complete(&mut opened.database, now, &self.counters)
         {
             self.counters.failed(error.to_string());
         }
     }
 }
 
-/// The newest event. Who replays a file with times of the future does not make all else old.
-fn now(rows: &Rows) -> Time {
-    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let wall = Time(u64::try_from(wall.as_nanos()).unwrap_or(u64::MAX));
-    rows.newest().min(wall)
+/// The newest event, and when it came.
+#[derive(Debug)]
+struct Newest {
+    event: Time,
+    came: Instant,
+}
+
+impl Newest {
+    /// The time by which rows are old: that of the newest event, which `goes_on` where nothing comes. Who replays a file
+    /// with times of the future does not make all else old.
+    fn now(&mut self, rows: &Rows, goes_on: bool) -> Time {
+        if self.event != rows.newest() {
+            *self = Self { event: rows.newest(), came: Instant::now() };
+        }
+        let since = if goes_on { self.came.elapsed().as_nanos() as u64 } else { 0 };
+        Time(self.event.0.saturating_add(since)).min(wall_clock())
+    }
 }
 
 impl std::fmt::Debug for AtWork {

@@ -63,3 +63,30 @@ fn a_syn_ack_repeated_after_the_client_answered_adds_nothing() {
     talk.client(&client_hello(Shape::Go)).close();
     assert_eq!(values(&replay(&talk), "ja4ts").last(), Some(&JA4TS));
 }
+
+#[test]
+fn connections_end_by_idleness_where_that_is_asked_for() {
+    let hour = Duration::from_secs(3600);
+    let mut talk = TcpConversation::new();
+    talk.handshake().client(&client_hello(Shape::Browser)).wait(Duration::from_millis(30)).server(&server_flight());
+    // The same ports in the middle of a stream, as those of datagrams would be.
+    let mut other = TcpConversation::between("10.0.0.9:50000", "10.0.0.2:443");
+    other.at(hour).handshake();
+    let packets: Vec<_> = talk.packets().iter().chain(other.packets()).cloned().collect();
+    let ends = |options: &[&str]| {
+        let events = replay_packets(&packets, options);
+        let of = |event: &&Value| event["event_type"] == "connection";
+        let told: Vec<_> = events
+            .iter()
+            .filter(of)
+            .map(|event| (event["connection"]["state"].as_str().unwrap().to_owned(), event["timestamp"].clone()))
+            .collect();
+        told
+    };
+    let asked = ends(&["--idle-timeout", "2m"]);
+    assert_eq!((asked.len(), asked[0].0.as_str(), asked[1].0.as_str()), (2, "idle", "open"));
+    assert!(ends(&[]).iter().all(|(state, _)| state == "open"));
+    for shards in ["1", "3"] {
+        assert_eq!(ends(&["--idle-timeout", "2m", "--shards", shards]), asked);
+    }
+}

@@ -348,3 +348,38 @@ fn a_query_that_takes_too_long_ends() {
     // The next one has time of its own.
     assert_eq!(reader.runs().unwrap().len(), 1);
 }
+
+/// Datagrams of the same ports have the same flow, whenever they come.
+#[test]
+fn an_alert_is_of_the_connection_of_its_time() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
+    let day = 86_400 * SECOND;
+    for (begin, name) in [(NOON, "one.example"), (NOON + day, "other.example")] {
+        handle.send(vec![
+            fingerprint(1, name, begin),
+            alert(1, if begin == NOON { Severity::Low } else { Severity::High }, begin),
+            named(record(1, begin, begin + SECOND), name, "App"),
+        ]);
+    }
+    assert_eq!(writer.finish().connections, 2);
+    let times = |arguments: &[&str]| -> Vec<String> {
+        let rows = query(&path, "alerts", arguments);
+        rows.iter().map(|row| row["timestamp"].as_str().unwrap()[..10].to_owned()).collect()
+    };
+    assert_eq!(times(&["--sni", "one.example"]), ["2026-11-23"]);
+    assert_eq!(times(&["--sni", "other.example", "--app", "app"]), ["2026-11-24"]);
+    assert_eq!(times(&["--app", "app"]).len(), 2);
+    let names = |least: &str| query(&path, "connections", &["--severity", least]).len();
+    assert_eq!((names("low"), names("high")), (2, 1));
+}
+
+#[test]
+fn an_export_goes_to_standard_output_too() {
+    let folder = TempDir::new().unwrap();
+    let path = written(folder.path());
+    let outcome = sensor(&["export"], &path, &["-o", "-", "--sni", "rare.example"]).ok().says("fingerprints");
+    assert!(outcome.stdout().lines().all(|line| line.starts_with('{')) && !outcome.stdout().is_empty());
+    assert!(!Path::new("-").exists());
+}

@@ -137,6 +137,21 @@ fn a_file_of_version_1_is_carried_over_and_what_cannot_be_is_kept_aside() {
 }
 
 #[test]
+fn a_command_that_carries_a_file_over_says_so() {
+    let folder = TempDir::new().unwrap();
+    for (command, options) in [(["first-seen", "forget"], &["--all"][..]), (["seed", "--db"], &[])] {
+        let path = folder.path().join(format!("{}.db", command[0]));
+        version_1(&path);
+        let name = path.to_str().unwrap();
+        let arguments = match options {
+            [] => [&command[..], &[name, "-"]].concat(),
+            options => [&command[..], &["--db", name], options].concat(),
+        };
+        Sensor::new().run(&arguments).ok().says("brought up from version 1").says("set aside");
+    }
+}
+
+#[test]
 fn a_new_file_has_the_tables_of_the_committed_schema_and_is_for_its_owner() {
     use std::os::unix::fs::PermissionsExt;
     let folder = TempDir::new().unwrap();

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ja4_user::storage::{Handle, Item, Options, Status, StorageError, Writer};
+use ja4_user::storage::{Handle, Item, Options, Retention, Status, StorageError, Writer};
 use nix::sched::{CloneFlags, unshare};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -228,4 +228,21 @@ fn a_second_writer_is_refused_by_name_of_the_first() {
     let _status = writer.finish();
     let again: PathBuf = link;
     let _status = Writer::start(&again, prompt(), &run()).unwrap().1.finish();
+}
+
+/// Nothing is there to be written, so nothing else would show that it works again.
+#[test]
+fn a_lock_that_only_retention_has_met_is_forgotten_when_it_is_gone() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let retention = Retention { max_age: Some(Duration::from_secs(3600)), max_bytes: None };
+    let (handle, writer) = Writer::start(&path, Options { retention, ..prompt() }, &run()).unwrap();
+    let other = Connection::open(&path).unwrap();
+    for _ in 0..2 {
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        assert!(until(SOON, || handle.status().failing));
+        other.execute_batch("ROLLBACK").unwrap();
+        assert!(until(SOON, || !handle.status().failing), "{:?}", handle.status());
+    }
+    assert_eq!(writer.finish().lost(), 0);
 }

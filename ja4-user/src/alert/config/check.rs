@@ -139,6 +139,16 @@ impl Check<'_> {
                 if config.address.is_some() {
                     self.wrong("path", "a sink of kind cef has an address or a path, not both");
                 }
+                for (key, given) in [
+                    ("transport", config.transport.is_some()),
+                    ("facility", config.facility.is_some()),
+                    ("server_name", config.server_name.is_some()),
+                    ("ca_file", config.ca_file.is_some()),
+                ] {
+                    if given {
+                        self.wrong(key, "is for an address, not a path");
+                    }
+                }
                 self.file(true)
             }
             Kind::Cef => self.syslog(Content::BareCef),
@@ -300,7 +310,8 @@ impl Check<'_> {
             self.wrong("facility", format!("'{}' is none; there are {}", word.escape_debug(), FACILITIES.join(", ")));
         }
         let Some(address) = &config.address else {
-            self.wrong("address", "is missing; say where to, as \"host:514\"");
+            let or = if matches!(self.config.kind, Kind::Cef) { ", or name a file as path" } else { "" };
+            self.wrong("address", format!("is missing; say where to, as \"host:514\"{or}"));
             return None;
         };
         let host = address.rsplit_once(':').filter(|(host, port)| {

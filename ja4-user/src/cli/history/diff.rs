@@ -28,7 +28,7 @@ pub(in crate::cli) struct Diff {
     #[arg(long, value_name = "FACTOR", default_value_t = 3.0)]
     factor: f64,
 
-    /// What a spike or a drop has to count at least, in the window where it counts more
+    /// What a spike or a drop has to count at least, in the window where it is more frequent
     #[arg(long, value_name = "N", default_value_t = 10)]
     minimum: u64,
 

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
-use super::{Out, Runs, Source, Wanted, csv, json};
+use super::{Out, Runs, Source, Wanted, csv, json, stdout};
+use crate::capture::Stop;
 use crate::cli::failure::Failure;
+use crate::cli::signals;
 use crate::storage::{Filter, Reader, StorageError};
 
 /// Who may read a file of what a network talks about: its owner.
@@ -19,7 +21,7 @@ const MODE: u32 = 0o600;
 /// Write connections to a file, the one that ended first first.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Export {
-    /// The file; it must not exist
+    /// The file; it must not exist. - is standard output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 
@@ -49,9 +51,17 @@ impl Export {
         let filter = self.wanted.filter(None, true)?;
         // Nobody waits for all of a large history.
         let reader = self.source.open_for(0)?;
-        let file = create(&self.output)?;
-        let written = write(self.format, &reader, &filter, Out::new(file));
-        if written.is_err() {
+        let to_stdout = self.output == Path::new("-");
+        let out = if to_stdout { stdout()? } else { Out::new(create(&self.output)?) };
+        let stop = Stop::default();
+        signals::stop_at_the_first(stop.clone()).map_err(Failure::run)?;
+        let written = write(self.format, &reader, &filter, out, &stop).and_then(|(file, written)| {
+            if !to_stdout {
+                file.sync_all().map_err(Failure::run)?;
+            }
+            Ok(written)
+        });
+        if written.is_err() && !to_stdout {
             // Half a file is none.
             let _gone = fs::remove_file(&self.output);
         }
@@ -72,7 +82,13 @@ fn create(path: &Path) -> Result<File, Failure> {
 }
 
 /// Writes all of it; how many connections and fingerprints that were.
-fn write(format: ExportFormat, reader: &Reader, filter: &Filter, mut out: Out<File>) -> Result<(u64, u64), Failure> {
+fn write(
+    format: ExportFormat,
+    reader: &Reader,
+    filter: &Filter,
+    mut out: Out<File>,
+    stop: &Stop,
+) -> Result<(File, (u64, u64)), Failure> {
     let runs = Runs::load(reader).map_err(Failure::run)?;
     if matches!(format, ExportFormat::Csv) {
         out.held.extend_from_slice(csv::FINGERPRINTS.as_bytes());
@@ -88,10 +104,11 @@ fn write(format: ExportFormat, reader: &Reader, filter: &Filter, mut out: Out<Fi
                 }
             }
         }
-        if out.line() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        if out.line() && !stop.is_set() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     let found = found.map_err(|error: StorageError| Failure::run(error))?;
-    let file = out.finish()?;
-    file.sync_all().map_err(Failure::run)?;
-    Ok((found.rows, fingerprints))
+    if stop.is_set() {
+        return Err(Failure::interrupted(anyhow!("ended by a signal; nothing was exported")));
+    }
+    Ok((out.finish()?, (found.rows, fingerprints)))
 }

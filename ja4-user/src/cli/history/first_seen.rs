@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
 
-use super::{Source, csv, json, method, network, stdout, table};
+use super::{Source, csv, json, method, network, say_migrated, stdout, table};
 use crate::cli::failure::Failure;
 use crate::event::Method;
 use crate::sink::Format;
@@ -121,7 +121,8 @@ impl ForgetCommand {
             )));
         }
         let forgotten = forget(&self.db, &self.which.into()).map_err(Failure::run)?;
-        eprintln!("{}: {forgotten} forgotten", self.db.display());
+        say_migrated(&self.db, &forgotten);
+        eprintln!("{}: {} forgotten", self.db.display(), forgotten.rows);
         Ok(())
     }
 }

@@ -31,7 +31,7 @@ use super::output::{self, is_gone};
 use crate::engine::alert::Severity;
 use crate::event::{Method, Time};
 use crate::storage::reader::StoredRun;
-use crate::storage::{Filter, Reader, StorageError};
+use crate::storage::{Changed, Filter, Reader, StorageError};
 
 /// The database, and how long it may take.
 #[derive(Debug, Args)]
@@ -91,7 +91,7 @@ struct Wanted {
     #[arg(long, value_name = "NAME")]
     sni: Option<String>,
 
-    /// This application, in upper or lower case; * stands for anything
+    /// Of connections whose client is this application, in upper or lower case; * stands for anything
     #[arg(long, value_name = "NAME")]
     app: Option<String>,
 
@@ -186,6 +186,13 @@ impl<W: Write> Out<W> {
 /// Standard output.
 fn stdout() -> Result<Out<std::fs::File>, Failure> {
     Ok(Out::new(output::stdout().map_err(Failure::run)?))
+}
+
+/// Says what bringing an older file up to date has come to.
+fn say_migrated(path: &Path, changed: &Changed) {
+    if let Some(migrated) = &changed.migrated {
+        eprintln!("ja4sensor: {}: {migrated}", path.display());
+    }
 }
 
 /// Says that a limit has cut the answer.

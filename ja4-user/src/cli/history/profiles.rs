@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use clap::Args;
 
-use super::{Source, stdout};
+use super::{Source, say_migrated, stdout};
 use crate::anomaly::profile::{self, Row};
 use crate::cli::failure::Failure;
 use crate::storage::{Reader, seed};
@@ -53,7 +53,8 @@ impl Seed {
         }
         let found = rows.len();
         let changed = seed::seed(&self.db, rows).map_err(Failure::run)?;
-        eprintln!("{}: {changed} of {found} pairs were new or changed", self.db.display());
+        say_migrated(&self.db, &changed);
+        eprintln!("{}: {} of {found} pairs were new or changed", self.db.display(), changed.rows);
         Ok(())
     }
 }

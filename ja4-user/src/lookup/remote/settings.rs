@@ -79,20 +79,17 @@ impl Settings {
     /// The endpoint, if all settings are in order.
     ///
     /// # Errors
-    /// What is not in order.
+    /// The first thing that is not in order.
     pub fn check(&self) -> Result<Uri, SettingsError> {
-        let wrong = || SettingsError::Url(self.endpoint.clone());
-        let endpoint: Uri = self.endpoint.parse().map_err(|_| wrong())?;
-        let host = endpoint.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
-        if endpoint.query().is_some() {
-            return Err(wrong());
+        match self.faults().into_iter().next() {
+            Some(fault) => Err(fault),
+            None => self.endpoint(),
         }
-        match endpoint.scheme_str() {
-            Some("https") => {}
-            Some("http") if is_loopback(host) => {}
-            Some("http") => return Err(SettingsError::Cleartext(self.endpoint.clone())),
-            _ => return Err(wrong()),
-        }
+    }
+
+    /// Everything that is not in order.
+    #[must_use]
+    pub fn faults(&self) -> Vec<SettingsError> {
         let numbers = [
             ("timeout", self.timeout == Span::default()),
             ("cache", self.cache == 0),
@@ -100,9 +97,22 @@ impl Settings {
             ("max_body", self.max_body == Size(0)),
             ("failures", self.failures == 0),
         ];
-        match numbers.into_iter().find(|(_, zero)| *zero) {
-            Some((name, _)) => Err(SettingsError::Zero(name)),
-            None => Ok(endpoint),
+        let zeros = numbers.into_iter().filter(|(_, zero)| *zero).map(|(name, _)| SettingsError::Zero(name));
+        self.endpoint().err().into_iter().chain(zeros).collect()
+    }
+
+    fn endpoint(&self) -> Result<Uri, SettingsError> {
+        let wrong = || SettingsError::Url(self.endpoint.clone());
+        let endpoint: Uri = self.endpoint.parse().map_err(|_| wrong())?;
+        let host = endpoint.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
+        if endpoint.query().is_some() {
+            return Err(wrong());
+        }
+        match endpoint.scheme_str() {
+            Some("https") => Ok(endpoint),
+            Some("http") if is_loopback(host) => Ok(endpoint),
+            Some("http") => Err(SettingsError::Cleartext(self.endpoint.clone())),
+            _ => Err(wrong()),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arcstr::ArcStr;
 use rusqlite::{Row, params_from_iter};
 
-use super::filter::{Filter, Sql, host, like};
+use super::filter::{Filter, Sql, host, like, of_its_connection};
 use super::stored::{Columns, StoredAlert};
 use super::{Found, Reader, is_enough};
 use crate::engine::alert::{Alert, Severity};
@@ -69,12 +69,18 @@ fn select(filter: &Filter) -> Sql {
         sql.add(" AND ", []);
         like("a.value", wanted, &mut sql);
     }
-    for (column, wanted) in [("sni", &filter.sni), ("app", &filter.app)] {
-        if let Some(wanted) = wanted {
-            sql.add(" AND a.flow IN (SELECT c.flow FROM connection c WHERE ", []);
-            like(&format!("lower(c.{column})"), &wanted.to_ascii_lowercase(), &mut sql);
-            sql.add(")", []);
+    let wanted: Vec<_> = [("c.sni", &filter.sni), ("c.app", &filter.app)]
+        .into_iter()
+        .filter_map(|(column, wanted)| Some((column, wanted.as_ref()?.to_ascii_lowercase())))
+        .collect();
+    if !wanted.is_empty() {
+        sql.add(" AND a.id IN (SELECT a.id FROM connection c CROSS JOIN alert a INDEXED BY alert_by_flow WHERE ", []);
+        of_its_connection(&mut sql);
+        for (column, wanted) in wanted {
+            sql.add(" AND ", []);
+            like(&format!("lower({column})"), &wanted, &mut sql);
         }
+        sql.add(")", []);
     }
     sql.add(&format!(" ORDER BY a.time {} LIMIT ?", filter.order()), [filter.rows_wanted().into()]);
     sql

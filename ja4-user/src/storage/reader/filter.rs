@@ -113,11 +113,9 @@ impl Filter {
             }
         }
         if let Some(least) = self.severity {
-            sql.add(
-                " AND EXISTS (SELECT 1 FROM alert a WHERE a.flow = c.flow AND a.severity >= ? AND a.time >= c.start
-                    AND (c.span = ? OR a.time <= c.last + ?))",
-                [severity(least).into(), SPAN_OPEN.into(), LATE.into()],
-            );
+            sql.add(" AND EXISTS (SELECT 1 FROM alert a WHERE a.severity >= ? AND ", [severity(least).into()]);
+            of_its_connection(sql);
+            sql.add(")", []);
         }
     }
 
@@ -130,6 +128,14 @@ impl Filter {
             like("v.value", wanted, sql);
         }
     }
+}
+
+/// Alert `a` is of connection `c`: other connections may have the same flow at other times.
+pub(super) fn of_its_connection(sql: &mut Sql) {
+    sql.add(
+        "a.flow = c.flow AND a.time >= c.start AND (c.span = ? OR a.time <= c.last + ?)",
+        [SPAN_OPEN.into(), LATE.into()],
+    );
 }
 
 /// A column of addresses within a network; one family has four bytes, the other sixteen.

@@ -329,8 +329,8 @@ impl Rule {
         }
     }
 
-    /// The measured value and the threshold, in words: `21 different dst_ip within 5m, the last 10.0.0.21
-    /// (threshold: more than 20)`.
+    /// The measured value and the threshold, in words: `21 different dst_ip within 5m (threshold: more than 20), the last
+    /// 10.0.0.21`. What is of the wire stands last, as it may be long.
     fn reason(&self, subject: &Subject<'_>, measured: Measured) -> String {
         let Definition { on, measure, threshold, window, .. } = &*self.definition;
         let number = match measured {
@@ -351,7 +351,7 @@ impl Rule {
             Threshold::MoreThan(number) => format!("more than {number}"),
             Threshold::AtLeast(number) => format!("at least {number}"),
         };
-        format!("{number} {counted} within {}{last} (threshold: {threshold})", Span(*window))
+        format!("{number} {counted} within {} (threshold: {threshold}){last}", Span(*window))
     }
 }
 

@@ -81,7 +81,7 @@ fn a_burst_of_ssh_is_told_while_it_goes_on_and_says_why() {
     let alert = &run.alerts[0];
     assert_eq!((&*alert.rule, alert.severity.name(), alert.suppressed), ("ssh_connection_burst", "medium", 0));
     assert_eq!(alert.group, [(Arc::from("src_ip"), Arc::from("10.1.0.1"))]);
-    assert_eq!(alert.reason, "21 different dst_ip within 5m, the last 10.3.0.1 (threshold: more than 20)");
+    assert_eq!(alert.reason, "21 different dst_ip within 5m (threshold: more than 20), the last 10.3.0.1");
     assert_eq!(alert.flow.unwrap().server.1, 22);
     assert_eq!(alert.time, Time(1_000 * SECOND));
 }
