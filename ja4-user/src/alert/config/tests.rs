@@ -99,6 +99,11 @@ fn all_that_is_wrong_is_told_at_once() {
         path = "/no/such/folder/x"
         [[sink]]
         kind = "cef"
+        [[sink]]
+        kind = "cef"
+        name = "to a file"
+        path = "/tmp/alerts.cef"
+        transport = "tls"
         "#,
     );
     let starts = [
@@ -116,7 +121,9 @@ fn all_that_is_wrong_is_told_at_once() {
         "alerts.sink 2: address: has to be a host and a port",
         "alerts.sink 3 (syslog): name: another sink has it",
         "alerts.sink 3 (syslog): path: /no/such/folder/x is no file",
-        "alerts.sink 4: address: is missing",
+        "alerts.sink 4: address: is missing; say where to, as \"host:514\", or name a file as path",
+        "alerts.sink 5 (to a file): name: has to be",
+        "alerts.sink 5 (to a file): transport: is for an address, not a path",
     ];
     for start in starts {
         assert!(told.iter().any(|told| told.starts_with(start)), "{start}\nin {told:#?}");

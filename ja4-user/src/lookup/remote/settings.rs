@@ -155,7 +155,10 @@ mod tests {
         };
         assert_eq!(settings, expected);
         assert!(toml::from_str::<Settings>("endpoints = \"x\"").is_err());
-        let none = Settings { queue: 0, ..Settings::default() };
-        assert_eq!(none.check().unwrap_err().to_string(), "lookup.remote.queue is 0; it must be at least 1");
+        let none = Settings { queue: 0, failures: 0, endpoint: "x".to_owned(), ..Settings::default() };
+        let told: Vec<_> = none.faults().iter().map(|fault| fault.to_string()).collect();
+        assert!(told.len() == 3 && told[0].starts_with("lookup.remote.endpoint 'x' is no URL"), "{told:?}");
+        let zero = |name: &str| format!("lookup.remote.{name} is 0; it must be at least 1");
+        assert_eq!(told[1..], [zero("queue"), zero("failures")]);
     }
 }
