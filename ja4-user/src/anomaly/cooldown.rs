@@ -5,16 +5,13 @@ use std::time::Duration;
 
 use foldhash::quality::RandomState;
 
+use super::OUT_OF_STEP;
 use super::bounded::Bounded;
 use crate::event::Time;
 
 /// Cooldowns kept for each rule and group: 32 bytes and their place each, some 8 MiB when all are in use. A
 /// group beyond them costs the one that fired longest ago its cooldown: it may be told again early.
 pub const MAX_COOLDOWNS: usize = 100_000;
-
-/// What is older than the beginning of a cooldown by less than this, and by less than the cooldown, is out of step;
-/// nanoseconds.
-const OUT_OF_STEP: u64 = 60_000_000_000;
 
 /// What fired lately, and how often since.
 ///

@@ -28,3 +28,7 @@ pub mod settings;
 
 pub use allow::Allow;
 pub use rules::{RuleSet, Rules};
+
+/// By less than this an event may be older than the newest of its kind, as shards are not in step. What is older shows
+/// that a clock was set back, or that the newest time was a wrong one. Nanoseconds.
+const OUT_OF_STEP: u64 = 60_000_000_000;

@@ -14,6 +14,7 @@
 use std::net::IpAddr;
 
 use super::settings::Beacon as Settings;
+use crate::anomaly::OUT_OF_STEP;
 use crate::anomaly::bounded::Bounded;
 use crate::event::Time;
 
@@ -88,6 +89,10 @@ impl Beacons {
             return None;
         }
         let series = self.series.get_mut(&key)?;
+        if series.last.0.saturating_sub(now.0) >= OUT_OF_STEP {
+            *series = Series { beat: now, last: now, ..Series::default() };
+            return None;
+        }
         let since = now.0.saturating_sub(series.last.0);
         let interval = now.0.saturating_sub(series.beat.0);
         series.last = series.last.max(now);
@@ -162,6 +167,12 @@ mod tests {
     fn connections_of_one_beat_are_one() {
         let gaps = (0..27).map(|number| if number % 3 == 0 { 60.0 } else { 0.2 });
         assert_eq!(told(gaps), [24]);
+    }
+
+    #[test]
+    fn one_wrong_time_stamp_hides_no_beacon_for_long() {
+        let gaps = [60.0, 1e8, -1e8].into_iter().chain([60.0; 12]);
+        assert_eq!(told(gaps), [10, 11, 12, 13, 14]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use hashlink::LinkedHashMap;
 
 use super::window::{Measured, Shape, Window};
+use crate::anomaly::OUT_OF_STEP;
 
 /// What all windows may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +22,6 @@ impl Default for Bounds {
         Self { groups: 65_536, bytes: 64 * 1024 * 1024 }
     }
 }
-
-/// What comes further behind a window than this, nanoseconds, is of a clock that was set back: shards are never that
-/// far out of step.
-const OUT_OF_STEP: u64 = 60_000_000_000;
 
 /// What a group costs beside its window's memory: key, links of the list, a slot of the index.
 const GROUP_BYTES: usize = size_of::<(u64, Group)>() + 2 * size_of::<usize>() + 2 * (size_of::<usize>() + 1);
