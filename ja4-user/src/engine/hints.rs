@@ -76,18 +76,7 @@ mod tests {
     fn seen(method: Method, side: Side, name: &str, category: Option<&str>) -> Seen {
         let label =
             Label { name: name.into(), source: "mine".into(), category: category.map(Arc::from), confidence: Some(50) };
-        Seen {
-            method,
-            side,
-            count: 1,
-            value: "x".into(),
-            raw: None,
-            time: Time(0),
-            packet: None,
-            first_seen: false,
-            label: Some(Arc::new(label)),
-            known_bad: None,
-        }
+        Seen { side, label: Some(Arc::new(label)), ..Seen::example(method, "x") }
     }
 
     #[test]

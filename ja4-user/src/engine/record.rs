@@ -79,6 +79,25 @@ impl Seen {
     }
 }
 
+#[cfg(test)]
+impl Seen {
+    /// A client's first value of a method, for tests.
+    pub(crate) fn example(method: Method, value: &str) -> Self {
+        Self {
+            method,
+            side: Side::Client,
+            count: 1,
+            value: value.into(),
+            raw: None,
+            time: Time(0),
+            packet: None,
+            first_seen: false,
+            label: None,
+            known_bad: None,
+        }
+    }
+}
+
 /// What a path does to packets, told by the MSS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tunnel {

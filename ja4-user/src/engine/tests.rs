@@ -38,21 +38,6 @@ fn count(path: &Path, what: &str) -> i64 {
     database.query_row(&format!("SELECT count(*) FROM {what}"), [], |row| row.get(0)).unwrap()
 }
 
-fn seen(method: Method, value: &str) -> Seen {
-    Seen {
-        method,
-        side: Side::Client,
-        count: 1,
-        value: value.into(),
-        raw: None,
-        time: NOON,
-        packet: None,
-        first_seen: false,
-        label: None,
-        known_bad: None,
-    }
-}
-
 fn see(engine: &mut Engine, values: Range<u64>) {
     for number in values {
         let value = number.to_string();
@@ -123,7 +108,7 @@ fn a_connection_that_goes_on_can_be_looked_for_by_what_it_said() {
         let tls = Tls { sni: Some("example.org".into()), ..Tls::default() };
         record.attributes = Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() }.into();
         record.packets = [5, 6];
-        engine.outlets.store(Item::Fingerprint { flow, interface: 0, seen: seen(Method::Ja4, "t13d") });
+        engine.outlets.store(Item::Fingerprint { flow, interface: 0, seen: Seen::example(Method::Ja4, "t13d") });
     }
     engine.save();
     engine.outlets.settle();
@@ -132,7 +117,7 @@ fn a_connection_that_goes_on_can_be_looked_for_by_what_it_said() {
 
     // What it shows later is its own, and its end takes the place of all that.
     let flow = engine.tracker.get(1).unwrap().identity;
-    engine.outlets.store(Item::Fingerprint { flow, interface: 0, seen: seen(Method::Ja4h, "ge11") });
+    engine.outlets.store(Item::Fingerprint { flow, interface: 0, seen: Seen::example(Method::Ja4h, "ge11") });
     let ended = Record { ended: Some(Ended::Fin), ..engine.tracker.end(1).unwrap() };
     engine.outlets.ended(ended);
     engine.finish(|_| {});
@@ -184,7 +169,7 @@ fn a_late_answer_about_any_value_of_the_client_names_its_application() {
     let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
     let mut record = tracker::begin(&flow, 0, NOON);
     for (method, value) in [(Method::Ja4t, JA4T), (Method::Ja4, "t13d")] {
-        record.note(seen(method, value));
+        record.note(Seen::example(method, value));
     }
     engine.ask_again(&mut record);
     assert_eq!(record.app, None, "nobody has answered yet");

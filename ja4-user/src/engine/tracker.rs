@@ -155,7 +155,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
     use super::*;
-    use crate::event::Side;
     use crate::flow::community_id::CommunityId;
 
     fn flow(id: u64) -> FlowIdentity {
@@ -164,18 +163,7 @@ mod tests {
     }
 
     fn seen(method: Method, count: u32) -> Seen {
-        Seen {
-            method,
-            side: Side::Client,
-            count,
-            value: count.to_string().into(),
-            raw: None,
-            time: Time(0),
-            packet: None,
-            first_seen: false,
-            label: None,
-            known_bad: None,
-        }
+        Seen { count, ..Seen::example(method, &count.to_string()) }
     }
 
     #[test]

@@ -14,6 +14,10 @@ use crate::{ask, check};
 
 const DAY: u64 = 86_400 * SECOND;
 
+/// Bytes that are in use.
+const USED: &str =
+    "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
+
 fn start(path: &std::path::Path, retention: Retention) -> (Handle, Writer) {
     Writer::start(path, Options { retention, ..prompt() }, &run()).unwrap()
 }
@@ -83,11 +87,7 @@ fn a_file_that_is_too_large_shrinks_to_its_limit() {
     }
     assert!(until(Duration::from_secs(60), || {
         let status = handle.status();
-        status.connections == 40_000
-            && ask(
-                &path,
-                "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size",
-            ) <= most as i64
+        status.connections == 40_000 && ask(&path, USED) <= most as i64
     }));
     let status = writer.finish();
     assert_eq!((status.rows_lost, status.rows_dropped), (0, 0));
@@ -120,8 +120,7 @@ fn alerts_go_by_their_age_as_connections_do() {
     }
     let status = writer.finish();
     assert_eq!((status.rows_lost, status.rows_dropped), (0, 0));
-    let used = "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
-    assert!(ask(&path, used) <= most as i64, "{} bytes", ask(&path, used));
+    assert!(ask(&path, USED) <= most as i64, "{} bytes", ask(&path, USED));
     let left = ask(&path, "SELECT count(*) FROM connection");
     assert!((100..connections as i64).contains(&left), "{left} connections are left");
     let (connection, alert) = ("SELECT min(last) FROM connection", "SELECT min(time) FROM alert");

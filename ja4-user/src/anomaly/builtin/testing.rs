@@ -21,16 +21,6 @@ pub(in crate::anomaly) fn record(client: &str, server: &str) -> Record {
 }
 
 pub(in crate::anomaly) fn seen(method: Method, value: &str, count: u32) -> Seen {
-    Seen {
-        method,
-        side: if matches!(method, Method::Ja4s | Method::Ja4x | Method::Ja4ts) { Side::Server } else { Side::Client },
-        count,
-        value: value.into(),
-        raw: None,
-        time: at(1),
-        packet: NonZeroU64::new(7),
-        first_seen: false,
-        label: None,
-        known_bad: None,
-    }
+    let side = if matches!(method, Method::Ja4s | Method::Ja4x | Method::Ja4ts) { Side::Server } else { Side::Client };
+    Seen { side, count, time: at(1), packet: NonZeroU64::new(7), ..Seen::example(method, value) }
 }

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
     use crate::anomaly::example;
     use crate::engine::record::Seen;
-    use crate::event::{Http, Shared, Side, Time, Tls};
+    use crate::event::{Http, Shared, Tls};
 
     /// A connection that ended so, with these packets.
     fn ended(ended: Ended, packets: [u64; 2]) -> Record {
@@ -98,18 +98,7 @@ mod tests {
     }
 
     fn with(method: Method, mut record: Record) -> Record {
-        record.history.push(Seen {
-            method,
-            side: Side::Client,
-            count: 1,
-            value: "x".into(),
-            raw: None,
-            time: Time(0),
-            packet: None,
-            first_seen: false,
-            label: None,
-            known_bad: None,
-        });
+        record.history.push(Seen::example(method, "x"));
         record
     }
 

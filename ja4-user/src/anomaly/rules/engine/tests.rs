@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::*;
 use crate::anomaly::example::record;
-use crate::event::{Ended, Shared, Side, Tls};
+use crate::event::{Ended, Shared, Tls};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -20,18 +20,7 @@ fn shipped() -> Rules {
 }
 
 fn seen(method: Method, value: &str, first_seen: bool) -> Seen {
-    Seen {
-        method,
-        side: Side::Client,
-        count: 1,
-        value: value.into(),
-        raw: None,
-        time: Time(0),
-        packet: None,
-        first_seen,
-        label: None,
-        known_bad: None,
-    }
+    Seen { first_seen, ..Seen::example(method, value) }
 }
 
 /// Rules and what they have told so far, at a clock of seconds.
