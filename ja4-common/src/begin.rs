@@ -18,6 +18,21 @@ pub enum Begin {
     Ssh,
 }
 
+impl Begin {
+    /// The value of this number; [`Begin::Nothing`] where there is none.
+    #[inline(always)]
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::ClientHello,
+            2 => Self::ServerHello,
+            3 => Self::Http1,
+            4 => Self::Http2,
+            5 => Self::Ssh,
+            _ => Self::Nothing,
+        }
+    }
+}
+
 /// Bytes of a TLS record header.
 pub(crate) const RECORD_HEADER: u32 = 5;
 
@@ -35,6 +50,12 @@ pub(crate) const HANDSHAKE: u8 = 22;
 /// Judges the first eight bytes, in network byte order.
 #[inline(always)]
 pub fn begin(first: u64) -> Begin {
+    begin_with(first, text)
+}
+
+/// The same, with the function that classifies upper-case text.
+#[inline(always)]
+pub(crate) fn begin_with(first: u64, text: impl FnOnce(u64) -> Begin) -> Begin {
     let byte = (first >> 56) as u8;
     if byte == HANDSHAKE {
         return hello(first);
@@ -86,9 +107,8 @@ macro_rules! is_any {
 
 /// Upper-case text: the first four bytes tell one method from another, the fifth a method from a
 /// word that only begins alike.
-// In the kernel a function of its own: it is called from several places, and seldom.
-#[cfg_attr(target_arch = "bpf", inline(never))]
-fn text(first: u64) -> Begin {
+#[inline(always)]
+pub fn text(first: u64) -> Begin {
     let fifth = (first >> 24) as u8;
     // RFC 9110, section 9; RFC 3253, 3648, 3744, 4437, 4918, 5323, 5842; GENA.
     let word = (first >> 32) as u32;

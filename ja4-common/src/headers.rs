@@ -326,7 +326,7 @@ fn ipv6<B: Bytes>(frame: &B, l3: usize, out: &mut Transport) -> Parsed {
     let mut len = if announced == 0 { rest_of(frame, l3 + 40) } else { announced };
     let mut outcome = Parsed::Transport;
     if next != PROTO_TCP && next != PROTO_UDP {
-        let chain = extensions(frame, l4, next);
+        let chain = frame.extensions(l4, next);
         let skipped = chain & 0xffff;
         next = (chain >> 16) as u8;
         match (chain >> 24) as u8 {
@@ -367,10 +367,9 @@ mod chain {
 }
 
 /// Walks IPv6 extension headers from `at`. Returns their length in bits 0 to 15, the protocol that
-/// follows in bits 16 to 23 and the end, see [`chain`], above: one register, since in the kernel
-/// this is a function of its own.
-#[cfg_attr(target_arch = "bpf", inline(never))]
-fn extensions<B: Bytes>(frame: &B, at: u32, first: u8) -> u32 {
+/// follows in bits 16 to 23 and the end, see `chain`, above.
+#[inline(always)]
+pub fn extensions<B: Bytes>(frame: &B, at: u32, first: u8) -> u32 {
     let mut next = first;
     let mut skipped = 0;
     for _ in 0..MAX_EXTENSIONS {

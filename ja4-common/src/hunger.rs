@@ -36,7 +36,7 @@ use crate::flow::{Direction, protocol, seen};
 use crate::knobs::Knobs;
 use crate::look::{
     HALF_A_HEADER, HTTP1, HTTP2, LETTER_S, LETTERS_SS, NOTHING, SSH, TOO_FEW, begins_past_handshake, ends_block,
-    interlude, is_letter_s, look,
+    interlude, is_letter_s,
 };
 pub use crate::look::{Segment, begins};
 
@@ -88,7 +88,7 @@ pub enum Want {
     Anew,
 }
 
-// What is to be done with a segment, as numbers: they pass through memory, and are one state for the verifier.
+// What is to be done with a segment, as numbers: what a global BPF function returns is any number for the verifier.
 /// Nothing: it is not wanted.
 const SKIP: u8 = 0;
 /// It lies too far away to be wanted, and costs budget.
@@ -111,37 +111,30 @@ pub fn is_sated<B: Bytes>(frame: &B, direction: &Direction, segment: &Segment) -
     sated && begins(frame, segment) == Begin::Nothing
 }
 
-/// Whether the direction wants this segment, written to `out` as a number; moves its state on.
-// A number that comes back through memory is one state for the verifier; returned it would be four.
-#[cfg_attr(target_arch = "bpf", inline(never))]
-pub fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs, out: &mut u8) {
-    decide(frame, direction, segment, knobs, out);
-    let out = frame.settle(out);
-    let decided = *out;
+/// Whether the direction wants this segment: a [`Want`] as its number. Moves the direction's state on.
+#[inline(always)]
+pub fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> u8 {
+    let decided = frame.decide(direction, segment, knobs);
     let want = match decided & !ANEW {
-        WASTE => match spend(direction, FAR_COST) {
-            Want::Yes => Want::No,
-            other => other,
-        },
-        SPEND => spend(direction, segment.len),
-        WALK => walk(frame, direction, segment),
-        READ => read(frame, direction, segment),
-        _ => Want::No,
+        WASTE if spend(direction, FAR_COST) == Want::Spent => Want::Spent as u8,
+        SPEND => spend(direction, segment.len) as u8,
+        WALK => frame.walk(direction, segment),
+        READ => read(frame, direction, segment) as u8,
+        _ => Want::No as u8,
     };
-    *out = if decided & ANEW != 0 && want == Want::Yes { Want::Anew } else { want } as u8;
+    if decided & ANEW != 0 && want == Want::Yes as u8 { Want::Anew as u8 } else { want }
 }
 
-/// Writes to `out` what is to be done, as [`wants`] reads it.
-#[cfg_attr(target_arch = "bpf", inline(never))]
-fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs, out: &mut u8) {
+/// What is to be done with a segment, as [`wants`] reads it.
+#[inline(always)]
+pub fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> u8 {
     let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
     let covers_mark = ahead <= 0 && ahead.wrapping_add(segment.len as i32) > 0;
     let is_near = ahead.unsigned_abs() <= FAR as u32;
     let is_http = direction.protocol == protocol::HTTP;
-    let step = match direction.phase {
+    match direction.phase {
         phase::FRESH | phase::NEXT if covers_mark => {
-            look(frame, segment, ahead.unsigned_abs(), true, out);
-            let found = *frame.settle(out);
+            let found = frame.look(segment, ahead.unsigned_abs(), true);
             first_segment(direction, segment, found, knobs)
         }
         phase::RECORDS if covers_mark => WALK,
@@ -149,15 +142,11 @@ fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, kno
         phase::NEXT if is_near && ahead < 0 && !is_http => SKIP,
         phase::RECORDS | phase::CLOSING | phase::NEXT if is_near && ahead < 0 => SPEND,
         phase::TEXT if is_near && !is_http => READ,
-        _ => {
-            look(frame, segment, 0, false, out);
-            match *frame.settle(out) {
-                NOTHING => other_segment(frame, direction, segment, knobs),
-                found => opening_segment(direction, segment, found, knobs),
-            }
-        }
-    };
-    *out = step;
+        _ => match frame.look(segment, 0, false) {
+            NOTHING => other_segment(frame, direction, segment, knobs),
+            found => opening_segment(direction, segment, found, knobs),
+        },
+    }
 }
 
 /// What is to be done with a segment that begins nothing, and is not where one was awaited.
@@ -328,9 +317,9 @@ fn spend(direction: &mut Direction, len: u32) -> Want {
     Want::Yes
 }
 
-/// Follows record headers from `mark`, which lies in this segment.
-#[cfg_attr(target_arch = "bpf", inline(never))]
-fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Want {
+/// Follows record headers from `mark`, which lies in this segment. Returns a [`Want`] as its number.
+#[inline(always)]
+pub fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> u8 {
     for _ in 0..MAX_RECORDS_PER_SEGMENT {
         // Between 0 and len - 1 at first.
         let done = direction.mark.wrapping_sub(segment.seq);
@@ -346,7 +335,7 @@ fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Wa
             if record == 0 {
                 direction.phase = phase::CLOSING;
                 if done == 0 {
-                    return Want::No;
+                    return Want::No as u8;
                 }
                 break;
             }
@@ -366,5 +355,5 @@ fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Wa
         }
         direction.mark = direction.mark.wrapping_add(record);
     }
-    spend(direction, segment.len)
+    spend(direction, segment.len) as u8
 }

@@ -10,7 +10,7 @@
 //! | [`flow`] | flow key, symmetric hash, per-flow entry |
 //! | `quick` | the short way out for bulk packets |
 //! | [`begin`] | what a stream begins with |
-//! | `look` | what the bytes of a segment say |
+//! | [`look`] | what the bytes of a segment say |
 //! | [`hunger`] | which payload segments of a TCP direction are wanted |
 //! | [`datagram`] | which UDP datagrams are wanted |
 //! | [`select`] | the decision over one frame |
@@ -27,7 +27,7 @@ pub mod flow;
 pub mod headers;
 pub mod hunger;
 pub mod knobs;
-mod look;
+pub mod look;
 mod quick;
 pub mod record;
 pub mod select;
@@ -58,6 +58,60 @@ pub trait Bytes {
     #[inline(always)]
     fn settle<'a, T>(&self, value: &'a mut T) -> &'a mut T {
         value
+    }
+
+    // The stages below are called through the frame, so that the kernel half can make a global BPF function of each.
+    // The verifier checks a global function once, and any other function again on each path that calls it.
+
+    /// Calls [`begin::text`].
+    #[inline(always)]
+    fn text(first: u64) -> begin::Begin {
+        begin::text(first)
+    }
+
+    /// Calls [`headers::extensions`].
+    #[inline(always)]
+    fn extensions(&self, at: u32, first: u8) -> u32
+    where
+        Self: Sized,
+    {
+        headers::extensions(self, at, first)
+    }
+
+    /// Calls [`look::look`].
+    #[inline(always)]
+    fn look(&self, segment: &look::Segment, skip: u32, first: bool) -> u8
+    where
+        Self: Sized,
+    {
+        look::look(self, segment, skip, first)
+    }
+
+    /// Calls [`hunger::wants`].
+    #[inline(always)]
+    fn wants(&self, direction: &mut flow::Direction, segment: &look::Segment, knobs: &knobs::Knobs) -> u8
+    where
+        Self: Sized,
+    {
+        hunger::wants(self, direction, segment, knobs)
+    }
+
+    /// Calls [`hunger::decide`].
+    #[inline(always)]
+    fn decide(&self, direction: &mut flow::Direction, segment: &look::Segment, knobs: &knobs::Knobs) -> u8
+    where
+        Self: Sized,
+    {
+        hunger::decide(self, direction, segment, knobs)
+    }
+
+    /// Calls [`hunger::walk`].
+    #[inline(always)]
+    fn walk(&self, direction: &mut flow::Direction, segment: &look::Segment) -> u8
+    where
+        Self: Sized,
+    {
+        hunger::walk(self, direction, segment)
     }
 }
 

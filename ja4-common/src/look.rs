@@ -24,7 +24,7 @@ pub fn begins<B: Bytes>(frame: &B, segment: &Segment) -> Begin {
         return Begin::Nothing;
     }
     match frame.load_far::<8>(segment.at as usize) {
-        Some(first) => begin::begin(u64::from_be_bytes(first)),
+        Some(first) => begin::begin_with(u64::from_be_bytes(first), B::text),
         None => Begin::Nothing,
     }
 }
@@ -55,11 +55,11 @@ const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
 /// Bytes of an alert record.
 const ALERT_RECORD: u32 = RECORD_HEADER + 2;
 
-/// Writes to `out` what the bytes of a segment behind `skip` begin with: a [`Begin`], [`TOO_FEW`],
-/// [`HALF_A_HEADER`], [`LETTER_S`] or [`LETTERS_SS`]; the last four only where they are a stream's `first`.
-#[cfg_attr(target_arch = "bpf", inline(never))]
-pub(crate) fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool, out: &mut u8) {
-    *out = if first { first_bytes(frame, segment, skip) } else { begins(frame, segment) as u8 };
+/// What the bytes of a segment behind `skip` begin with: a [`Begin`], [`TOO_FEW`], [`HALF_A_HEADER`],
+/// [`LETTER_S`] or [`LETTERS_SS`]; the last four only where they are a stream's `first`.
+#[inline(always)]
+pub fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool) -> u8 {
+    if first { first_bytes(frame, segment, skip) } else { begins(frame, segment) as u8 }
 }
 
 /// What the in-order first bytes of a stream are, which lie `skip` bytes behind the segment's first.
@@ -86,7 +86,7 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, skip: u32) -> u8 {
     if len >= 8
         && let Some(eight) = frame.load_far::<8>(at as usize)
     {
-        let begin = begin::begin(u64::from_be_bytes(eight));
+        let begin = begin::begin_with(u64::from_be_bytes(eight), B::text);
         if begin != Begin::Nothing {
             return begin as u8;
         }

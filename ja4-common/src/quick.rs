@@ -162,7 +162,7 @@ fn begins_nothing<B: Bytes>(frame: &B, l4: usize, len: u32, header: u32, ports: 
         return true;
     }
     match frame.window::<8>(l4 + header as usize) {
-        Some(first) => begin::begin(first.be64::<0>()) == Begin::Nothing,
+        Some(first) => begin::begin_with(first.be64::<0>(), B::text) == Begin::Nothing,
         None => false,
     }
 }

@@ -34,8 +34,6 @@ pub struct Work {
     pub info: FrameInfo,
     /// Which end of the key sent the frame: 0 the low one, 1 the high one.
     from: u32,
-    /// A [`Want`].
-    want: u8,
 }
 
 /// The port of SSH: a fallback for connections whose banner was not seen.
@@ -356,11 +354,10 @@ impl Work {
         F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
         mine.last_seen = now;
         let has_payload = self.segment.len > 0;
-        self.want = Want::No as u8;
+        let mut want = Want::No as u8;
         if has_payload && !hunger::is_sated(frame, mine, &self.segment) {
-            hunger::wants(frame, mine, &self.segment, knobs, &mut self.want);
+            want = frame.wants(mine, &self.segment, knobs);
         }
-        let want = *frame.settle(&mut self.want);
         let wanted = want >= Want::Yes as u8;
         let point = if from_client {
             client_point(mine, theirs, self.headers.flags & tcp_flag::ACK != 0, has_payload)

@@ -5,20 +5,23 @@
 use core::marker::PhantomData;
 use core::ptr;
 
-use aya_ebpf::bindings::__sk_buff;
+use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::btf_maps::RingBuf;
 use aya_ebpf::helpers::generated::{
     bpf_ktime_get_boot_ns, bpf_ringbuf_reserve, bpf_ringbuf_submit, bpf_skb_load_bytes, bpf_xdp_get_buff_len,
     bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
-use ja4_common::flow::{FlowEntry, FlowKey};
+use ja4_common::begin::Begin;
+use ja4_common::flow::{Direction, FlowEntry, FlowKey};
 use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, MAX_HEADERS, PROTO_TCP};
 use ja4_common::knobs::Knobs;
+use ja4_common::look::Segment;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
 use ja4_common::{Bytes, Window};
 
 use crate::maps::{ASLEEP, CPU, Cpu, FLOWS, MAX_SHARDS, SLOTS};
+use crate::stage;
 
 /// Set by the loader, then frozen.
 #[unsafe(no_mangle)]
@@ -66,6 +69,20 @@ fn launder<T>(value: &mut T) -> &mut T {
         core::arch::asm!("{0} = {0}", inout(reg) at, options(nostack));
         &mut *at
     }
+}
+
+/// What the pointer argument of a global function points to; the verifier demands the check for null.
+#[inline(always)]
+pub(crate) fn behind<'a, T>(pointer: *const T) -> Option<&'a T> {
+    // SAFETY: the caller passes a reference, and the verifier proves its size.
+    unsafe { pointer.as_ref() }
+}
+
+/// The same for an argument that is written to.
+#[inline(always)]
+pub(crate) fn behind_mut<'a, T>(pointer: *mut T) -> Option<&'a mut T> {
+    // SAFETY: the caller passes an exclusive reference, and the verifier proves its size.
+    unsafe { pointer.as_mut() }
 }
 
 /// `N` bytes of a frame that the verifier has seen checked.
@@ -152,28 +169,30 @@ fn far<const N: usize, F: Copied>(frame: &F, offset: usize) -> Option<[u8; N]> {
 }
 
 /// A frame met by XDP.
-pub(crate) struct XdpFrame<'a> {
-    ctx: &'a XdpContext,
+pub(crate) struct XdpFrame {
+    context: *mut xdp_md,
     data: usize,
     end: usize,
 }
 
-impl<'a> XdpFrame<'a> {
+impl XdpFrame {
     #[inline(always)]
-    pub(crate) fn new(ctx: &'a XdpContext) -> Self {
-        Self { ctx, data: ctx.data(), end: ctx.data_end() }
+    pub(crate) fn of(context: *mut xdp_md) -> Self {
+        // SAFETY: the context is the kernel's for as long as the program runs.
+        let (data, end) = unsafe { ((*context).data, (*context).data_end) };
+        Self { context, data: data as usize, end: end as usize }
     }
 }
 
-impl Copied for XdpFrame<'_> {
+impl Copied for XdpFrame {
     #[inline(always)]
     unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
-        unsafe { bpf_xdp_load_bytes(self.ctx.ctx, offset, to.cast(), len) == 0 }
+        unsafe { bpf_xdp_load_bytes(self.context, offset, to.cast(), len) == 0 }
     }
 }
 
-impl Bytes for XdpFrame<'_> {
+impl Bytes for XdpFrame {
     type Window<'w, const N: usize>
         = Checked<'w, N>
     where
@@ -195,12 +214,42 @@ impl Bytes for XdpFrame<'_> {
     #[inline(always)]
     fn wire_len(&self) -> usize {
         // SAFETY: the context is the kernel's.
-        unsafe { bpf_xdp_get_buff_len(self.ctx.ctx) as usize }
+        unsafe { bpf_xdp_get_buff_len(self.context) as usize }
     }
 
     #[inline(always)]
     fn settle<'a, T>(&self, value: &'a mut T) -> &'a mut T {
         launder(value)
+    }
+
+    #[inline(always)]
+    fn text(first: u64) -> Begin {
+        stage::text(first)
+    }
+
+    #[inline(always)]
+    fn extensions(&self, at: u32, first: u8) -> u32 {
+        stage::ja4_xdp_extensions(self.context, at, first.into())
+    }
+
+    #[inline(always)]
+    fn look(&self, segment: &Segment, skip: u32, first: bool) -> u8 {
+        stage::ja4_xdp_look(self.context, segment, skip, first.into()) as u8
+    }
+
+    #[inline(always)]
+    fn wants(&self, direction: &mut Direction, segment: &Segment, _knobs: &Knobs) -> u8 {
+        stage::ja4_xdp_wants(self.context, direction, segment) as u8
+    }
+
+    #[inline(always)]
+    fn decide(&self, direction: &mut Direction, segment: &Segment, _knobs: &Knobs) -> u8 {
+        stage::ja4_xdp_decide(self.context, direction, segment) as u8
+    }
+
+    #[inline(always)]
+    fn walk(&self, direction: &mut Direction, segment: &Segment) -> u8 {
+        stage::ja4_xdp_walk(self.context, direction, segment) as u8
     }
 }
 
@@ -212,15 +261,15 @@ const LINEAR: usize = 14 + 8 + 40 + 60;
 const TUNNEL_LINEAR: usize = 2 * LINEAR + 64;
 
 /// A frame met by tc.
-pub(crate) struct SkbFrame<'a> {
-    skb: &'a __sk_buff,
+pub(crate) struct SkbFrame {
+    context: *mut __sk_buff,
     data: usize,
     end: usize,
 }
 
-impl<'a> SkbFrame<'a> {
+impl SkbFrame {
     #[inline(always)]
-    pub(crate) fn new(ctx: &'a TcContext) -> Self {
+    pub(crate) fn new(ctx: &TcContext) -> Self {
         let frame = Self::of(ctx.skb.skb);
         let held = frame.end - frame.data;
         if held < TUNNEL_LINEAR && held < ctx.len() as usize {
@@ -233,14 +282,14 @@ impl<'a> SkbFrame<'a> {
             }
         }
         // Opaque, so that all is read anew: the verifier then meets one state, not one for each length compared above.
-        Self::of(opaque(ctx.skb.skb as usize) as *const __sk_buff)
+        Self::of(opaque(ctx.skb.skb as usize) as *mut __sk_buff)
     }
 
     #[inline(always)]
-    fn of(skb: *const __sk_buff) -> Self {
+    pub(crate) fn of(context: *mut __sk_buff) -> Self {
         // SAFETY: the context is the kernel's for as long as the program runs.
-        let skb = unsafe { &*skb };
-        Self { skb, data: skb.data as usize, end: skb.data_end as usize }
+        let (data, end) = unsafe { ((*context).data, (*context).data_end) };
+        Self { context, data: data as usize, end: end as usize }
     }
 
     /// Whether it is TCP over IP without tags or tunnels, as far as the first bytes say.
@@ -257,15 +306,15 @@ impl<'a> SkbFrame<'a> {
     }
 }
 
-impl Copied for SkbFrame<'_> {
+impl Copied for SkbFrame {
     #[inline(always)]
     unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
-        unsafe { bpf_skb_load_bytes(ptr::from_ref(self.skb).cast(), offset, to.cast(), len) == 0 }
+        unsafe { bpf_skb_load_bytes(self.context.cast(), offset, to.cast(), len) == 0 }
     }
 }
 
-impl Bytes for SkbFrame<'_> {
+impl Bytes for SkbFrame {
     type Window<'w, const N: usize>
         = Checked<'w, N>
     where
@@ -286,12 +335,43 @@ impl Bytes for SkbFrame<'_> {
 
     #[inline(always)]
     fn wire_len(&self) -> usize {
-        self.skb.len as usize
+        // SAFETY: the context is the kernel's for as long as the program runs.
+        unsafe { (*self.context).len as usize }
     }
 
     #[inline(always)]
     fn settle<'a, T>(&self, value: &'a mut T) -> &'a mut T {
         launder(value)
+    }
+
+    #[inline(always)]
+    fn text(first: u64) -> Begin {
+        stage::text(first)
+    }
+
+    #[inline(always)]
+    fn extensions(&self, at: u32, first: u8) -> u32 {
+        stage::ja4_tc_extensions(self.context, at, first.into())
+    }
+
+    #[inline(always)]
+    fn look(&self, segment: &Segment, skip: u32, first: bool) -> u8 {
+        stage::ja4_tc_look(self.context, segment, skip, first.into()) as u8
+    }
+
+    #[inline(always)]
+    fn wants(&self, direction: &mut Direction, segment: &Segment, _knobs: &Knobs) -> u8 {
+        stage::ja4_tc_wants(self.context, direction, segment) as u8
+    }
+
+    #[inline(always)]
+    fn decide(&self, direction: &mut Direction, segment: &Segment, _knobs: &Knobs) -> u8 {
+        stage::ja4_tc_decide(self.context, direction, segment) as u8
+    }
+
+    #[inline(always)]
+    fn walk(&self, direction: &mut Direction, segment: &Segment) -> u8 {
+        stage::ja4_tc_walk(self.context, direction, segment) as u8
     }
 }
 

@@ -12,6 +12,7 @@ mod count;
 mod emit;
 mod flowstate;
 mod maps;
+mod stage;
 
 use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS};
 use aya_ebpf::macros::{classifier, xdp};
@@ -34,7 +35,7 @@ const NEXT: i32 = TC_ACT_UNSPEC;
 /// Ingress, in the driver or in the kernel's generic hook.
 #[xdp(frags)]
 fn ja4_xdp(ctx: XdpContext) -> u32 {
-    log!(&ctx, emit::judge(&bytes::XdpFrame::new(&ctx), false, || bytes::xdp_info(&ctx)));
+    log!(&ctx, emit::judge(&bytes::XdpFrame::of(ctx.ctx), false, || bytes::xdp_info(&ctx)));
     XDP_PASS
 }
 

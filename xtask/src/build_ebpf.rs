@@ -20,7 +20,7 @@ use crate::toolchain::Toolchain;
 const TARGET: &str = "bpfel-unknown-none";
 
 /// What the programs are compiled with.
-const CODEGEN: [&str; 4] = [
+const CODEGEN: [&str; 5] = [
     // BTF is made from the debug information.
     "-Cdebuginfo=2",
     "-Clink-arg=--btf",
@@ -28,6 +28,8 @@ const CODEGEN: [&str; 4] = [
     // a value need 5.12; the programs use none.
     "-Ctarget-cpu=v3",
     "-Clink-arg=-O3",
+    // Without it LLVM makes every memset and memcpy a loop over bytes.
+    "-Clink-arg=--disable-expand-memcpy-in-order",
 ];
 
 /// Builds the object and writes it and its record into the checkout.

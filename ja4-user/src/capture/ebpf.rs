@@ -1,5 +1,6 @@
 //! The kernel half, loaded: knobs and sizes in, counters, rings and flow entries out.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -12,7 +13,10 @@ use ja4_common::counter::Counters;
 use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::knobs::Knobs;
 use ja4_common::select::{Class, Work};
+use nix::sys::utsname::uname;
 use zerocopy::{FromBytes, IntoBytes};
+
+use super::linkage;
 
 /// Most shards: `MAX_SHARDS` of the kernel half.
 pub const MAX_SHARDS: u32 = 64;
@@ -127,12 +131,13 @@ impl Kernel {
         for _ in 0..settings.knobs.shards {
             rings.push(new_ring(settings.ring_bytes)?);
         }
+        let object = as_kernel_takes_it(object)?;
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global("KNOBS", settings.knobs.as_bytes(), true)
             .map_max_entries("FLOWS", settings.flows)
             .map_max_entries("SLOTS", (settings.knobs.slot_mask + 1) / 8)
-            .load(object)
+            .load(&object)
             .map_err(|error| refused(&error))?;
         // Only a debug build of the programs has a map for it.
         let log = EbpfLogger::init_with_logger(&mut ebpf, StderrLog).ok();
@@ -308,6 +313,17 @@ impl FlowMap {
         // It may be gone already: the map evicts by itself.
         let _gone = self.map.remove(&hash);
     }
+}
+
+/// The object, its functions static where the kernel takes no pointer in a global one.
+fn as_kernel_takes_it(object: &[u8]) -> Result<Cow<'_, [u8]>, KernelError> {
+    let release = uname().map_err(|error| KernelError::Load(format!("cannot read the kernel's version: {error}")))?;
+    if linkage::takes_global_functions(&release.release().to_string_lossy()) {
+        return Ok(Cow::Borrowed(object));
+    }
+    let mut object = object.to_vec();
+    linkage::make_static(&mut object).ok_or(KernelError::Missing("readable BTF"))?;
+    Ok(Cow::Owned(object))
 }
 
 fn new_ring(bytes: u32) -> Result<MapData, KernelError> {

@@ -16,6 +16,7 @@ pub mod ebpf;
 mod error;
 mod file;
 pub mod interface;
+mod linkage;
 mod linktype;
 mod order;
 mod pcap;
