@@ -112,6 +112,11 @@ impl Outcome {
         self
     }
 
+    /// Its exit status; `None` where a signal ended it.
+    pub fn code(&self) -> Option<i32> {
+        self.0.status.code()
+    }
+
     /// Its standard output contains `text`.
     ///
     /// # Panics

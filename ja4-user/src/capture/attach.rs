@@ -136,6 +136,43 @@ impl AttachError {
     }
 }
 
+/// Loads the programs that [`Attachment::new`] attaches by this policy. The kernel verifies a program when it is
+/// loaded; if all are loaded before the first is attached, no hook works alone meanwhile. A program that the kernel
+/// refuses is left to [`Attachment::new`], which names the hook in its error.
+///
+/// # Errors
+/// Where rights are lacking, or the object is not the one this binary was built for.
+pub fn load(kernel: &mut Kernel, interfaces: &[Interface], policy: Policy) -> Result<(), AttachError> {
+    for interface in interfaces {
+        let (wants_ingress, wants_egress) = directions(policy.direction, interface.is_loopback);
+        if wants_egress {
+            is_loaded(kernel.tc(Program::TcEgress))?;
+        }
+        if wants_ingress {
+            let (hooks, _) = plan(policy.hook, interface.is_physical, has_tc_program(interface));
+            for hook in hooks {
+                let loaded = match hook {
+                    Hook::Native | Hook::Generic => is_loaded(kernel.xdp(Program::Xdp))?,
+                    Hook::Tc => is_loaded(kernel.tc(Program::TcIngress))?,
+                };
+                if loaded {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether the kernel took a program: multi-buffer XDP needs Linux 5.18, for example.
+fn is_loaded<T>(program: Result<T, KernelError>) -> Result<bool, KernelError> {
+    match program {
+        Ok(_) => Ok(true),
+        Err(KernelError::Load(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// The programs on one interface. Dropped, they come off; it must not outlive the [`Kernel`].
 #[derive(Debug)]
 pub struct Attachment {

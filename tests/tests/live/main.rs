@@ -14,6 +14,7 @@ mod fragments;
 mod latencies;
 mod live_output_equals_replay;
 mod nothing_stays_attached;
+mod start;
 mod the_books;
 
 use std::fs::File;

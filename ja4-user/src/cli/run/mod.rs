@@ -5,6 +5,7 @@
 
 mod reload;
 mod sensor;
+mod start;
 mod threads;
 mod web;
 
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 
 use self::reload::{Reload, Reloads};
 use self::sensor::Sensor;
+use self::start::{Steps, interruptible};
 use self::threads::{pin, write_lines};
 use self::web::Web;
 use super::behind::{self, Situation, Ways};
@@ -30,11 +32,12 @@ use super::flags::{Capture as CaptureFlags, seconds};
 use super::output::Output;
 use super::settings::Files;
 use super::signals::Signals;
-use crate::capture::attach::{AttachError, Attachment, Policy};
+use crate::capture::attach::{self, AttachError, Attachment, Policy};
 use crate::capture::ebpf::{Kernel, KernelError, MAX_SHARDS, Settings};
 use crate::capture::interface::Interface;
 use crate::config::{Capture, Config, Listen, Loaded, Opened};
 use crate::engine::{self, Engine};
+use crate::http::Server;
 use crate::object;
 use crate::shard::live::{Gauge, Shard, Shared, boot_clock, wall_clock};
 use crate::shard::{Engines, Limits, post};
@@ -94,9 +97,8 @@ const fn default_rate(class: Class) -> u64 {
 
 impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let Opened { config, loaded, .. } = self.open()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.map_err(Failure::run)?.block_on(Live { config, run: Arc::new(self) }.watch(loaded))
+        runtime.map_err(Failure::run)?.block_on(watch(Arc::new(self)))
     }
 
     /// The configuration, with what the flags say.
@@ -110,50 +112,77 @@ impl Run {
     }
 }
 
+/// Starts everything, watches over it, and takes it down again.
+async fn watch(run: Arc<Run>) -> Result<(), Failure> {
+    // Before anything is attached, so that no signal finds the programs without a master.
+    let mut signals = Signals::new().map_err(Failure::run)?;
+    let prepare = move |steps: &Steps| {
+        steps.begin("reading the configuration");
+        let Opened { config, loaded, .. } = run.open()?;
+        Live { config, run }.prepare(loaded, steps)
+    };
+    let Prepared { live, interfaces, server, context, behind, mut kernel, knobs, policy } =
+        interruptible(&mut signals, prepare).await?;
+    let indices: Vec<_> = interfaces.iter().map(|interface| interface.index).collect();
+    let mut attachments = Vec::new();
+    for interface in interfaces {
+        let attachment = Attachment::new(&mut kernel, interface, policy).map_err(attach_failure)?;
+        attachments.push(attachment);
+    }
+    let mut sensor = live.start(kernel, knobs, &indices, context, behind)?;
+    for attachment in &attachments {
+        eprintln!("{}", attachment.describe());
+    }
+    if let Some(server) = server {
+        eprintln!("http: serving {}", server.address());
+        let (web, questions) = Web::start(server, sensor.engine.clone());
+        (sensor.web, sensor.questions) = (Some(web), questions);
+    }
+    sensor.notifier.ready();
+    let ended = sensor.control(&mut signals, &mut attachments, live.config.output.stats_interval.0).await;
+    sensor.notifier.stopping();
+    sensor.stop(attachments, &mut signals).await?;
+    ended
+}
+
 /// A sensor that is to run.
 struct Live {
     config: Config,
     run: Arc<Run>,
 }
 
+/// Everything that a sensor needs before its programs are attached.
+struct Prepared {
+    live: Live,
+    interfaces: Vec<Interface>,
+    server: Option<Server>,
+    context: Arc<Context>,
+    behind: (Engine, Ways),
+    kernel: Kernel,
+    knobs: Knobs,
+    policy: Policy,
+}
+
 impl Live {
-    /// Starts everything, watches over it, and takes it down again.
-    async fn watch(self, loaded: Loaded) -> Result<(), Failure> {
-        // Before anything is attached, so that no signal finds the programs without a master.
-        let mut signals = Signals::new().map_err(Failure::run)?;
+    /// Opens the database and loads the programs; attaches nothing.
+    fn prepare(self, loaded: Loaded, steps: &Steps) -> Result<Prepared, Failure> {
         let interfaces = self.find_interfaces()?;
-        let (indices, names): (Vec<_>, Vec<_>) =
-            interfaces.iter().map(|interface| (interface.index, interface.name.clone())).unzip();
+        let names = interfaces.iter().map(|interface| interface.name.clone()).collect();
         let server = web::bind(&self.config.http)?;
         let context = Arc::new(self.config.output.context(names));
         // A shard may see more connections for a moment than the engine has heard the end of.
         let connections = self.config.capture.max_connections as usize;
         let situation = Situation { connections: connections + connections / 8, files: None };
+        steps.begin("opening the database and the alert sinks");
         let behind = behind::start(&self.config, loaded, &context, situation)?;
         let settings = self.settings();
-        let mut kernel = Kernel::load(object::bytes(), &settings).map_err(kernel_failure)?;
-        kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
         let Capture { hook, direction, .. } = self.config.capture;
         let policy = Policy { hook, direction, ..Policy::default() };
-        let mut attachments = Vec::new();
-        for interface in interfaces {
-            let attachment = Attachment::new(&mut kernel, interface, policy).map_err(attach_failure)?;
-            attachments.push(attachment);
-        }
-        let mut sensor = self.start(kernel, settings.knobs, &indices, context, behind)?;
-        for attachment in &attachments {
-            eprintln!("{}", attachment.describe());
-        }
-        if let Some(server) = server {
-            eprintln!("http: serving {}", server.address());
-            let (web, questions) = Web::start(server, sensor.engine.clone());
-            (sensor.web, sensor.questions) = (Some(web), questions);
-        }
-        sensor.notifier.ready();
-        let ended = sensor.control(&mut signals, &mut attachments, self.config.output.stats_interval.0).await;
-        sensor.notifier.stopping();
-        sensor.stop(attachments, &mut signals).await?;
-        ended
+        steps.begin("loading BPF programs");
+        let mut kernel = Kernel::load(object::bytes(), &settings).map_err(kernel_failure)?;
+        kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
+        attach::load(&mut kernel, &interfaces, policy).map_err(attach_failure)?;
+        Ok(Prepared { live: self, interfaces, server, context, behind, kernel, knobs: settings.knobs, policy })
     }
 
     fn find_interfaces(&self) -> Result<Vec<Interface>, Failure> {

@@ -1,0 +1,84 @@
+//! The work before anything is attached: it can be interrupted at any moment, and its slow steps are logged.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use tokio::time::interval;
+
+use crate::cli::failure::Failure;
+use crate::cli::signals::Signals;
+
+/// A step that takes longer than this is logged.
+const SLOW: Duration = Duration::from_millis(500);
+
+/// Between two looks at how long the step has taken.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The step at hand, and when it began.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Steps(Arc<Mutex<Option<(&'static str, Instant)>>>);
+
+impl Steps {
+    /// Begins a step, and so ends the one before. `what` is what the operator reads if it is slow: `loading BPF programs`.
+    pub(super) fn begin(&self, what: &'static str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((what, Instant::now()));
+    }
+
+    /// The step, once it is slow. Each is returned once.
+    fn slow(&self) -> Option<&'static str> {
+        let mut step = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        step.take_if(|(_, began)| began.elapsed() > SLOW).map(|(what, _)| what)
+    }
+}
+
+/// Runs `work` on a thread of its own. SIGINT or SIGTERM ends the process meanwhile: a thread that waits for the
+/// kernel's verifier or for a database cannot be asked to stop, and nothing is attached yet.
+///
+/// # Errors
+/// What `work` fails with.
+pub(super) async fn interruptible<T: Send + 'static>(
+    signals: &mut Signals,
+    work: impl FnOnce(&Steps) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let steps = Steps::default();
+    let mut done = tokio::task::spawn_blocking({
+        let steps = steps.clone();
+        move || work(&steps)
+    });
+    let mut look = interval(LOOK);
+    loop {
+        tokio::select! {
+            done = &mut done => {
+                return done.unwrap_or_else(|_| Err(Failure::run(anyhow!("a thread panicked; this is a defect"))));
+            }
+            () = signals.end() => {
+                eprintln!("ja4sensor: interrupted before anything was attached");
+                std::process::exit(0);
+            }
+            _ = look.tick() => {
+                if let Some(step) = steps.slow() {
+                    eprintln!("{step}...");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn a_slow_step_is_named_once_and_a_quick_one_never() {
+        let steps = Steps::default();
+        assert_eq!(steps.slow(), None);
+        steps.begin("opening the database");
+        assert_eq!(steps.slow(), None);
+        steps.begin("loading BPF programs");
+        steps.0.lock().unwrap().as_mut().unwrap().1 -= 2 * SLOW;
+        assert_eq!((steps.slow(), steps.slow()), (Some("loading BPF programs"), None));
+    }
+}

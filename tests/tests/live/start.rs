@@ -1,0 +1,52 @@
+//! Both hooks work from the same moment on, and a signal before that ends the sensor at once.
+
+use std::thread::sleep;
+use std::time::Instant;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::*;
+
+#[test]
+fn a_signal_at_any_moment_of_the_start_ends_it_with_nothing_attached() {
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::new();
+    let host = wire.server();
+    for after in [5, 20, 50, 100, 200, 400] {
+        let command = host.enter(&Sensor::new().command(&["run", "-i", host.interface()]));
+        let sensor = LiveSensor::spawn(command);
+        sleep(Duration::from_millis(after));
+        let sent = Instant::now();
+        kill(Pid::from_raw(sensor.id() as i32), Signal::SIGTERM).unwrap();
+        let outcome = sensor.wait();
+        let took = sent.elapsed();
+        // A signal before the handler is there ends any program.
+        assert!(matches!(outcome.code(), Some(0) | None), "{after} ms: {}", outcome.stderr());
+        assert!(took < Duration::from_secs(2), "{after} ms: {took:?}: {}", outcome.stderr());
+        assert!(until(Duration::from_secs(2), || !host.has_programs()), "{after} ms");
+    }
+}
+
+#[test]
+fn connections_at_the_start_are_seen_from_both_sides_or_from_none() {
+    let Some(_alone) = alone() else { return };
+    let (wire, chain) = (Wire::new(), Chain::new(Key::Ec));
+    let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
+    let host = wire.server();
+    let sensor = LiveSensor::spawn(host.enter(&Sensor::new().command(&["run", "-i", host.interface()])));
+    let began = Instant::now();
+    let mut made = 0;
+    while made < 20 || !sensor.stderr().contains("attached") {
+        assert!(began.elapsed() < Duration::from_secs(30), "{}", sensor.stderr());
+        peers::openssl_client(wire.client(), host.v4(), 443, &[]);
+        made += 1;
+    }
+    // One connection may be under way while the hooks attach. Those after it are whole.
+    for _ in 0..5 {
+        peers::openssl_client(wire.client(), host.v4(), 443, &[]);
+    }
+    let events = sensor.stop().ok().events();
+    let (hellos, answers) = (values(&events, "ja4").len(), values(&events, "ja4s").len());
+    assert!(hellos >= 5 && hellos.abs_diff(answers) <= 1, "{hellos} ClientHellos, {answers} ServerHellos");
+}
