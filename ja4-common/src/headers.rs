@@ -118,6 +118,23 @@ impl Malformed {
         Self::IpLength,
     ];
 
+    /// The reason of this number: its place in [`Malformed::ALL`].
+    #[inline(always)]
+    const fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::LinkTruncated,
+            1 => Self::Ipv4Truncated,
+            2 => Self::Ipv4Header,
+            3 => Self::Ipv6Truncated,
+            4 => Self::Ipv6Header,
+            5 => Self::TcpTruncated,
+            6 => Self::TcpHeader,
+            7 => Self::UdpTruncated,
+            8 => Self::TunnelTruncated,
+            _ => Self::IpLength,
+        }
+    }
+
     /// Name of the counter.
     pub const fn name(self) -> &'static str {
         match self {
@@ -153,6 +170,37 @@ pub enum Parsed {
     OtherProtocol,
     /// Broken, for the reason given.
     Malformed(Malformed),
+}
+
+impl Parsed {
+    /// Set in the number of [`Parsed::Malformed`], beside its reason.
+    const MALFORMED: u32 = 0x80;
+
+    /// It as a number, which a global BPF function can return.
+    #[inline(always)]
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Transport => 0,
+            Self::NotIp => 1,
+            Self::Fragment => 2,
+            Self::Nested => 3,
+            Self::OtherProtocol => 4,
+            Self::Malformed(reason) => Self::MALFORMED | reason as u32,
+        }
+    }
+
+    /// What that number stands for.
+    #[inline(always)]
+    pub fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::Transport,
+            2 => Self::Fragment,
+            3 => Self::Nested,
+            4 => Self::OtherProtocol,
+            _ if number & Self::MALFORMED == 0 => Self::NotIp,
+            _ => Self::Malformed(Malformed::from_number(number & !Self::MALFORMED)),
+        }
+    }
 }
 
 /// An address as two big-endian halves; IPv4 fills the low 32 bits of the second.
@@ -201,20 +249,18 @@ pub fn parse<B: Bytes>(frame: &B, start: Start, out: &mut Transport) -> Parsed {
         Start::Network { ethertype, offset } => (ethertype, offset as u32),
     };
     out.inner = 0;
-    let outer = level(frame, ethertype, offset, out);
+    let outer = frame.level(ethertype, offset, out);
     if outer != Parsed::Nested {
         return outer;
     }
     let out = frame.settle(out);
-    level(frame, out.inner, out.l4, out)
+    frame.level(out.inner, out.l4, out)
 }
 
 /// Parses the headers of one level: to TCP or UDP, or to what a tunnel carries, which is
 /// [`Parsed::Nested`].
-// In the kernel a function of its own: it needs many registers, and the verifier loses its way in
-// what is left of them on the stack.
-#[cfg_attr(target_arch = "bpf", inline(never))]
-fn level<B: Bytes>(frame: &B, ethertype: u16, offset: u32, out: &mut Transport) -> Parsed {
+#[inline(always)]
+pub fn level<B: Bytes>(frame: &B, ethertype: u16, offset: u32, out: &mut Transport) -> Parsed {
     let (mut ethertype, mut l3) = (ethertype, offset as usize);
     if ethertype == ETHERTYPE_ETHERNET {
         match frame.window::<ETHERNET>(l3) {

@@ -69,6 +69,15 @@ pub trait Bytes {
         begin::text(first)
     }
 
+    /// Calls [`headers::level`].
+    #[inline(always)]
+    fn level(&self, ethertype: u16, offset: u32, out: &mut headers::Transport) -> headers::Parsed
+    where
+        Self: Sized,
+    {
+        headers::level(self, ethertype, offset, out)
+    }
+
     /// Calls [`headers::extensions`].
     #[inline(always)]
     fn extensions(&self, at: u32, first: u8) -> u32

@@ -25,6 +25,8 @@ pub mod flag {
     pub const TRACKED: u16 = 1 << 6;
     /// The payload begins something in the middle of its stream: what lies before it was not selected.
     pub const ANEW: u16 = 1 << 7;
+    /// The frame begins at its network header; see [`super::FrameInfo::no_link`].
+    pub const NO_LINK: u16 = 1 << 8;
 }
 
 /// Fixed part of a record; the captured bytes follow. Integers are little-endian, as BPF programs
@@ -101,6 +103,8 @@ pub struct FrameInfo {
     pub ifindex: u32,
     /// Whether the frame leaves the host.
     pub egress: bool,
+    /// Whether the hook was given the frame without its Ethernet header.
+    pub no_link: bool,
     /// VLAN tag that stands outside the frame, 0: none.
     pub vlan: u16,
     /// Payload bytes per wire segment of a super-packet, 0: not one.
@@ -129,10 +133,11 @@ impl RecordHeader {
     pub fn new(info: &FrameInfo, selection: &Selection, time: u64, captured: u32) -> Self {
         let truncated = if captured < selection.capture { flag::TRUNCATED } else { 0 };
         let egress = if info.egress { flag::EGRESS } else { 0 };
+        let no_link = if info.no_link { flag::NO_LINK } else { 0 };
         Self {
             version: VERSION,
             class: selection.class,
-            flags: selection.flags | truncated | egress,
+            flags: selection.flags | truncated | egress | no_link,
             ifindex: info.ifindex,
             time,
             hash: selection.hash,

@@ -14,7 +14,10 @@ use aya_ebpf::helpers::generated::{
 use aya_ebpf::programs::{TcContext, XdpContext};
 use ja4_common::begin::Begin;
 use ja4_common::flow::{Direction, FlowEntry, FlowKey};
-use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, MAX_HEADERS, PROTO_TCP};
+use ja4_common::headers::{
+    ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_QINQ, ETHERTYPE_VLAN, MAX_HEADERS, PROTO_TCP, Parsed,
+    Start, Transport,
+};
 use ja4_common::knobs::Knobs;
 use ja4_common::look::Segment;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
@@ -228,6 +231,11 @@ impl Bytes for XdpFrame {
     }
 
     #[inline(always)]
+    fn level(&self, ethertype: u16, offset: u32, out: &mut Transport) -> Parsed {
+        Parsed::from_number(stage::ja4_xdp_level(self.context, ethertype.into(), offset, out))
+    }
+
+    #[inline(always)]
     fn extensions(&self, at: u32, first: u8) -> u32 {
         stage::ja4_xdp_extensions(self.context, at, first.into())
     }
@@ -292,6 +300,30 @@ impl SkbFrame {
         Self { context, data: data as usize, end: end as usize }
     }
 
+    /// Where the headers of a frame that comes in begin. Generic XDP copies a frame that lacks headroom, and tc is then
+    /// given the copy without its Ethernet header (Linux 6.18: net/core/dev.c, `do_xdp_generic`; the copy has no
+    /// `mac_len`, which `sch_handle_ingress` goes back by). The kernel knows the EtherType of the frame either way.
+    #[inline(always)]
+    pub(crate) fn start(&self) -> Start {
+        // SAFETY: the context is the kernel's for as long as the program runs.
+        let ethertype = u16::from_be(unsafe { (*self.context).protocol } as u16);
+        let Some(h) = near::<15>(self.data, self.end, 0) else {
+            return Start::Ethernet;
+        };
+        // No station's address begins with 0x45: that bit of the first byte marks a group (IEEE 802).
+        let is_ipv4 = ethertype == ETHERTYPE_IPV4 && h.be8::<0>() == 0x45;
+        if !is_ipv4 && h.be16::<12>() == ethertype {
+            return Start::Ethernet;
+        }
+        let version = h.be8::<0>() >> 4;
+        match ethertype {
+            ETHERTYPE_IPV4 if version == 4 => Start::Network { ethertype, offset: 0 },
+            ETHERTYPE_IPV6 if version == 6 => Start::Network { ethertype, offset: 0 },
+            ETHERTYPE_VLAN | ETHERTYPE_QINQ | ETHERTYPE_MPLS => Start::Network { ethertype, offset: 0 },
+            _ => Start::Ethernet,
+        }
+    }
+
     /// Whether it is TCP over IP without tags or tunnels, as far as the first bytes say.
     #[inline(always)]
     fn is_plain_tcp(&self) -> bool {
@@ -350,6 +382,11 @@ impl Bytes for SkbFrame {
     }
 
     #[inline(always)]
+    fn level(&self, ethertype: u16, offset: u32, out: &mut Transport) -> Parsed {
+        Parsed::from_number(stage::ja4_tc_level(self.context, ethertype.into(), offset, out))
+    }
+
+    #[inline(always)]
     fn extensions(&self, at: u32, first: u8) -> u32 {
         stage::ja4_tc_extensions(self.context, at, first.into())
     }
@@ -383,12 +420,13 @@ pub(crate) fn xdp_info(ctx: &XdpContext) -> FrameInfo {
 
 /// What tc knows of a frame.
 #[inline(always)]
-pub(crate) fn skb_info(ctx: &TcContext, egress: bool) -> FrameInfo {
+pub(crate) fn skb_info(ctx: &TcContext, egress: bool, no_link: bool) -> FrameInfo {
     // SAFETY: the context is the kernel's for as long as the program runs.
     let skb = unsafe { &*ctx.skb.skb };
     FrameInfo {
         ifindex: skb.ifindex,
         egress,
+        no_link,
         vlan: if skb.vlan_present != 0 { skb.vlan_tci as u16 } else { 0 },
         gso_size: skb.gso_size as u16,
         gso_segs: skb.gso_segs,

@@ -20,16 +20,16 @@ const TOKEN: u64 = 1 << 20;
 /// Longest time that a bucket is refilled for at once: keeps the product below 2^64.
 const MAX_REFILL: u64 = 1 << 30;
 
-/// Judges one frame, counts the outcome and emits a record of it if it was chosen. Returns the class
+/// Judges one frame, whose headers begin at `start`, counts the outcome and emits a record of it if it was chosen. Returns the class
 /// of a chosen frame, for the log of a debug build.
 #[inline(always)]
-pub(crate) fn judge<F: Copied>(frame: &F, egress: bool, info: impl FnOnce() -> FrameInfo) -> Option<u8> {
+pub(crate) fn judge<F: Copied>(frame: &F, start: Start, egress: bool, info: impl FnOnce() -> FrameInfo) -> Option<u8> {
     let Cpu { counters: [ingress, outgoing], buckets, work, .. } = bytes::cpu()?;
     let counters = if egress { outgoing } else { ingress };
     let knobs = bytes::knobs();
     let mut flows = KernelFlows::new(knobs);
     counters.seen += 1;
-    match select(frame, Start::Ethernet, info, &mut flows, knobs, work) {
+    match select(frame, start, info, &mut flows, knobs, work) {
         Verdict::Unselected(reason) => {
             count::unselected(counters, reason);
             None

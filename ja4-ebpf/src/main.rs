@@ -17,6 +17,7 @@ mod stage;
 use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
+use ja4_common::headers::Start;
 
 /// Tells of a chosen frame in the programs' debug build; nothing otherwise.
 macro_rules! log {
@@ -35,21 +36,24 @@ const NEXT: i32 = TC_ACT_UNSPEC;
 /// Ingress, in the driver or in the kernel's generic hook.
 #[xdp(frags)]
 fn ja4_xdp(ctx: XdpContext) -> u32 {
-    log!(&ctx, emit::judge(&bytes::XdpFrame::of(ctx.ctx), false, || bytes::xdp_info(&ctx)));
+    log!(&ctx, emit::judge(&bytes::XdpFrame::of(ctx.ctx), Start::Ethernet, false, || bytes::xdp_info(&ctx)));
     XDP_PASS
 }
 
 /// Egress.
 #[classifier]
 fn ja4_tc(ctx: TcContext) -> i32 {
-    log!(&ctx, emit::judge(&bytes::SkbFrame::new(&ctx), true, || bytes::skb_info(&ctx, true)));
+    log!(&ctx, emit::judge(&bytes::SkbFrame::new(&ctx), Start::Ethernet, true, || bytes::skb_info(&ctx, true, false)));
     NEXT
 }
 
 /// Ingress where XDP cannot attach.
 #[classifier]
 fn ja4_tc_ingress(ctx: TcContext) -> i32 {
-    log!(&ctx, emit::judge(&bytes::SkbFrame::new(&ctx), false, || bytes::skb_info(&ctx, false)));
+    let frame = bytes::SkbFrame::new(&ctx);
+    let start = frame.start();
+    let no_link = start != Start::Ethernet;
+    log!(&ctx, emit::judge(&frame, start, false, || bytes::skb_info(&ctx, false, no_link)));
     NEXT
 }
 

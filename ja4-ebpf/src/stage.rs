@@ -6,6 +6,7 @@
 //! (Linux 5.12). It returns an integer. A packet pointer cannot be passed, so each stage reads the frame's limits again.
 
 use ja4_common::flow::Direction;
+use ja4_common::headers::Transport;
 use ja4_common::look::Segment;
 use ja4_common::{begin, headers, hunger, look};
 
@@ -22,7 +23,21 @@ extern "C" fn ja4_text(first: u64) -> u32 {
 
 /// The stages that read a frame, for one kind of context.
 macro_rules! stages {
-    ($frame:ident, $context:ty, $look:ident, $extensions:ident, $decide:ident, $walk:ident, $wants:ident) => {
+    ($frame:ident, $context:ty, $level:ident, $look:ident, $extensions:ident, $decide:ident, $walk:ident, $wants:ident) => {
+        #[inline(never)]
+        #[unsafe(no_mangle)]
+        pub(crate) extern "C" fn $level(
+            context: *mut $context,
+            ethertype: u32,
+            offset: u32,
+            out: *mut Transport,
+        ) -> u32 {
+            match behind_mut(out) {
+                Some(out) => headers::level(&$frame::of(context), ethertype as u16, offset, out).number(),
+                None => 0,
+            }
+        }
+
         #[inline(never)]
         #[unsafe(no_mangle)]
         pub(crate) extern "C" fn $look(context: *mut $context, segment: *const Segment, skip: u32, first: u32) -> u32 {
@@ -83,8 +98,8 @@ macro_rules! stages {
     };
 }
 
-stages!(XdpFrame, xdp_md, ja4_xdp_look, ja4_xdp_extensions, ja4_xdp_decide, ja4_xdp_walk, ja4_xdp_wants);
-stages!(SkbFrame, __sk_buff, ja4_tc_look, ja4_tc_extensions, ja4_tc_decide, ja4_tc_walk, ja4_tc_wants);
+stages!(XdpFrame, xdp_md, ja4_xdp_level, ja4_xdp_look, ja4_xdp_extensions, ja4_xdp_decide, ja4_xdp_walk, ja4_xdp_wants);
+stages!(SkbFrame, __sk_buff, ja4_tc_level, ja4_tc_look, ja4_tc_extensions, ja4_tc_decide, ja4_tc_walk, ja4_tc_wants);
 
 /// Whether upper-case text begins something; see [`begin::text`].
 pub(crate) fn text(first: u64) -> begin::Begin {

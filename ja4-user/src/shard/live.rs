@@ -24,7 +24,7 @@ use super::engines::Engines;
 use super::flows::UserFlows;
 use super::post::{Inbox, Route};
 use super::stats::{CoreStats, Unwrapped};
-use super::unwrap::{Gathered, Unwrapper, Whole};
+use super::unwrap::{Gathered, Unwrapper, Whole, start_of};
 use crate::capture::ebpf::{AsleepFlag, FlowMap};
 use crate::engine::observe::{Chunk, Observer};
 use crate::engine::stats::Stats;
@@ -303,7 +303,11 @@ impl Unopened {
     ) {
         self.unwrapper.count_record();
         if packet.header.class == Class::Nested as u8 {
-            return self.unwrapper.open(packet, Start::Ethernet, &self.knobs, core, books, engines, sink);
+            let start = match packet.header.flags & flag::NO_LINK {
+                0 => Start::Ethernet,
+                _ => start_of(packet.bytes),
+            };
+            return self.unwrapper.open(packet, start, &self.knobs, core, books, engines, sink);
         }
         let network = packet.bytes.get(usize::from(packet.header.l3)..).unwrap_or_default();
         let time = Time(packet.header.time);

@@ -91,7 +91,8 @@ impl Whole {
     }
 }
 
-fn start_of(network: &[u8]) -> Start {
+/// Where the headers of a packet begin that has no link header.
+pub(super) fn start_of(network: &[u8]) -> Start {
     let four = network.first().is_some_and(|first| first >> 4 == 4);
     Start::Network { ethertype: if four { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 }, offset: 0 }
 }

@@ -16,6 +16,7 @@ mod live_output_equals_replay;
 mod nothing_stays_attached;
 mod start;
 mod the_books;
+mod two_sensors;
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr};

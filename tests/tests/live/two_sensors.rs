@@ -1,0 +1,45 @@
+//! Two sensors on one interface. The second finds XDP taken and sees frames behind generic XDP, without their Ethernet
+//! header.
+
+use super::*;
+
+/// Two sensors on the server's interface, the first with these options and the second with those, see the same.
+fn see_the_same(first: &[&str], second: &[&str]) {
+    let Some(_alone) = alone() else { return };
+    let (wire, chain) = (Wire::new(), Chain::new(Key::Ec));
+    let host = wire.server();
+    let _server = peers::openssl_server(host, 443, &chain, &[]);
+    let start = |options: &[&str]| LiveSensor::start(host, &[&["--http", "off"], options].concat());
+    let (first, second) = (start(first), start(second));
+    for address in [host.v4(), host.v6()] {
+        peers::openssl_client(wire.client(), address, 443, &[]);
+    }
+    let [first, second] = [first, second].map(|sensor| {
+        let outcome = sensor.stop().ok();
+        (outcome.events(), outcome.stderr())
+    });
+    for kind in ["ja4t", "ja4ts", "ja4", "ja4s", "ja4l", "ja4ls"] {
+        let sorted = |events: &[Value]| {
+            let mut found: Vec<_> = values(events, kind).into_iter().map(str::to_owned).collect();
+            found.sort();
+            found
+        };
+        assert_eq!(sorted(&first.0).len(), 2, "{kind}: {}", first.1);
+        if kind.starts_with("ja4l") {
+            // Each has clocked it at a hook of its own.
+            assert_eq!(sorted(&second.0).len(), 2, "{kind}: {}", second.1);
+        } else {
+            assert_eq!(sorted(&second.0), sorted(&first.0), "{kind}: {}", second.1);
+        }
+    }
+}
+
+#[test]
+fn the_second_sees_what_the_first_sees() {
+    see_the_same(&[], &[]);
+}
+
+#[test]
+fn one_on_tc_sees_everything_when_generic_xdp_comes_later() {
+    see_the_same(&["--hook", "tc"], &["--hook", "generic"]);
+}
