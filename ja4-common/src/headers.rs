@@ -101,11 +101,13 @@ pub enum Malformed {
     TunnelTruncated,
     /// The IP header announces more bytes than the frame had on the wire.
     IpLength,
+    /// UDP length below 8, or past the end of the IP payload.
+    UdpLength,
 }
 
 impl Malformed {
     /// Every reason, in the order of its counter.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::LinkTruncated,
         Self::Ipv4Truncated,
         Self::Ipv4Header,
@@ -116,6 +118,7 @@ impl Malformed {
         Self::UdpTruncated,
         Self::TunnelTruncated,
         Self::IpLength,
+        Self::UdpLength,
     ];
 
     /// The reason of this number: its place in [`Malformed::ALL`].
@@ -148,6 +151,7 @@ impl Malformed {
             Self::UdpTruncated => "udp_truncated",
             Self::TunnelTruncated => "tunnel_truncated",
             Self::IpLength => "ip_length",
+            Self::UdpLength => "udp_length",
         }
     }
 }
@@ -221,9 +225,12 @@ pub struct Transport {
     pub l4: u32,
     /// Offset of the payload, bytes.
     pub payload: u32,
-    /// Payload length that the IP header announces, bytes; the frame may hold less. While the IP
+    /// Payload length that the IP and UDP headers announce, bytes; the frame may hold less. While the IP
     /// header is all that has been read, bytes from `l4` to the end of the datagram.
     pub payload_len: u32,
+    /// In a tunnel, the offset at which the tunnel's own payload ends; bytes behind it are padding. Only
+    /// valid where `inner` is not 0.
+    pub tunnel_end: u32,
     /// TCP sequence number; 0 for UDP.
     pub seq: u32,
     /// Source port.
@@ -254,7 +261,12 @@ pub fn parse<B: Bytes>(frame: &B, start: Start, out: &mut Transport) -> Parsed {
         return outer;
     }
     let out = frame.settle(out);
-    frame.level(out.inner, out.l4, out)
+    let inner = level(frame, out.inner, out.l4, out);
+    let out = frame.settle(out);
+    match inner {
+        Parsed::Transport if out.payload > out.tunnel_end => Parsed::Malformed(Malformed::TunnelTruncated),
+        other => other,
+    }
 }
 
 /// Parses the headers of one level: to TCP or UDP, or to what a tunnel carries, which is
@@ -474,6 +486,13 @@ fn transport<B: Bytes>(frame: &B, out: &mut Transport) -> Parsed {
             }
             out.src_port = udp.be16::<0>();
             out.dst_port = udp.be16::<2>();
+            if u32::from(udp.be16::<4>()) != out.payload_len {
+                match udp_length(frame, out, udp.be16::<4>().into()) {
+                    UDP_LENGTH_INVALID => return Parsed::Malformed(Malformed::UdpLength),
+                    IP_LENGTH_INVALID => return Parsed::Malformed(Malformed::IpLength),
+                    length => out.payload_len = length,
+                }
+            }
             out.payload = out.l4 + 8;
             out.payload_len -= 8;
             out.seq = 0;
@@ -491,7 +510,36 @@ fn transport<B: Bytes>(frame: &B, out: &mut Transport) -> Parsed {
     }
 }
 
-/// What looking into a tunnel has come to.
+/// Results of [`udp_length`] that are no length: every length is at least 8.
+const UDP_LENGTH_INVALID: u32 = 0;
+const IP_LENGTH_INVALID: u32 = 1;
+
+/// Length of a UDP datagram, header included, where its UDP length differs from the length of the IP payload;
+/// [`UDP_LENGTH_INVALID`] or [`IP_LENGTH_INVALID`] where a host drops it.
+///
+/// Data ends where the UDP length says (RFC 768). An IPv6 datagram with UDP length 0 is as long as its IP payload
+/// (RFC 2675, section 4; Linux accepts it without a jumbo payload option, too). So is a super-packet of more than
+/// 65,535 bytes: no 16-bit field holds its length.
+// In the kernel a function of its own: it is seldom called.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn udp_length<B: Bytes>(frame: &B, out: &Transport, announced: u32) -> u32 {
+    let available = out.payload_len;
+    if available > u32::from(u16::MAX) || (announced == 0 && out.version == 6) {
+        return available;
+    }
+    if announced < 8 || announced > available {
+        return UDP_LENGTH_INVALID;
+    }
+    // The length kept does not show any more that the IP header announced bytes which the frame did not have.
+    // Inside a tunnel they may have been cut by a mirror.
+    if out.inner == 0 && (out.l4 + available) as usize > frame.wire_len() {
+        return IP_LENGTH_INVALID;
+    }
+    announced
+}
+
+/// What looking into a tunnel has come to. At this point `out` describes the tunnel's own datagram: for IP in IP and
+/// GRE, from `l4` to its end; for UDP, its payload.
 #[inline(always)]
 fn within(opened: Opened, out: &mut Transport) -> Parsed {
     match opened {
@@ -499,6 +547,12 @@ fn within(opened: Opened, out: &mut Transport) -> Parsed {
         Opened::NONE => Parsed::OtherProtocol,
         Opened::TRUNCATED => Parsed::Malformed(Malformed::TunnelTruncated),
         opened => {
+            let start = if out.proto == PROTO_UDP { out.payload } else { out.l4 };
+            let end = start + out.payload_len;
+            // A tunnel inside a tunnel ends with the outer one at the latest.
+            if out.inner == 0 || end < out.tunnel_end {
+                out.tunnel_end = end;
+            }
             (out.inner, out.l4) = (opened.ethertype(), opened.offset());
             (out.src_port, out.dst_port, out.proto, out.seq, out.flags) = (0, 0, 0, 0, 0);
             Parsed::Nested

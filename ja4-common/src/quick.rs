@@ -57,6 +57,9 @@ pub(crate) fn shape<B: Bytes, F: Flows>(
             if proto == PROTO_UDP {
                 let (src, dst, src_port, dst_port) = (h.be32::<26>(), h.be32::<30>(), h.be16::<34>(), h.be16::<36>());
                 let len = u32::from(h.be16::<16>()).wrapping_sub(IPV4 as u32);
+                if u32::from(h.be16::<38>()) != len {
+                    return Shape::Odd;
+                }
                 let flow = hash_v4(src, src_port, dst, dst_port, PROTO_UDP, seed);
                 let outcome = datagram(flows, flow, (src_port, dst_port), len, h.be64::<{ ETHERNET + IPV4 + UDP }>());
                 if outcome == Shape::Parsed {
@@ -103,6 +106,9 @@ pub(crate) fn shape<B: Bytes, F: Flows>(
                 let (src, dst) = ([h.be64::<22>(), h.be64::<30>()], [h.be64::<38>(), h.be64::<46>()]);
                 let (src_port, dst_port) = (h.be16::<54>(), h.be16::<56>());
                 let len = u32::from(h.be16::<18>());
+                if u32::from(h.be16::<58>()) != len {
+                    return Shape::Odd;
+                }
                 let flow = hash_v6(src, src_port, dst, dst_port, PROTO_UDP, seed);
                 let outcome = datagram(flows, flow, (src_port, dst_port), len, h.be64::<{ ETHERNET + IPV6 + UDP }>());
                 if outcome == Shape::Parsed {
@@ -167,11 +173,11 @@ fn begins_nothing<B: Bytes>(frame: &B, l4: usize, len: u32, header: u32, ports: 
     }
 }
 
-/// Judges a datagram of `len` bytes, its header included, by ports and first bytes.
+/// Judges a datagram of `len` bytes, its header included, by ports and first bytes. IP and UDP header agree on `len`.
 #[inline(always)]
 fn datagram<F: Flows>(flows: &F, flow: u64, ports: (u16, u16), len: u32, first: u64) -> Shape {
     let (src_port, dst_port) = ports;
-    if len < (UDP + 8) as u32 || len > u32::from(u16::MAX) {
+    if len < (UDP + 8) as u32 {
         return Shape::Odd;
     }
     if tunnel::is_udp_port(dst_port) {

@@ -46,7 +46,7 @@ pub mod flag {
 /// | 34 | 2 | offset of the TCP or UDP header |
 /// | 36 | 2 | offset of the payload |
 /// | 38 | 2 | VLAN tag that the NIC took out of the frame, 0: none |
-/// | 40 | 4 | payload length that the IP header announces, bytes |
+/// | 40 | 4 | payload length that the IP and UDP headers announce, bytes |
 /// | 44 | 2 | payload bytes per wire segment of a GSO super-packet, 0: not one |
 /// | 46 | 1 | wire segments of a GSO super-packet, at most 255; 0: not one |
 /// | 47 | 1 | JA4L point, see [`crate::select::point`] |
@@ -78,7 +78,7 @@ pub struct RecordHeader {
     pub payload: u16,
     /// VLAN tag that stood outside the frame, 0: none.
     pub vlan: u16,
-    /// Payload length that the IP header announces, bytes.
+    /// Payload length that the IP and UDP headers announce, bytes.
     pub payload_len: u32,
     /// Payload bytes per wire segment of a super-packet, 0: not one.
     pub gso_size: u16,

@@ -443,8 +443,12 @@ impl Work {
         let high = if self.from == 1 { flag::FROM_HIGH } else { 0 };
         let only = if whole { 0 } else { flag::HEADERS_ONLY };
         let end = if whole { self.segment.at + self.segment.len } else { self.segment.at };
-        let wire_len = self.selection.wire_len;
-        self.selection.capture = if end > wire_len { wire_len } else { end };
+        // Bytes behind the end of a tunnel's payload are not captured, so that a packet cut there is known to be cut.
+        let mut frame_end = self.selection.wire_len;
+        if self.headers.inner != 0 && self.headers.tunnel_end < frame_end {
+            frame_end = self.headers.tunnel_end;
+        }
+        self.selection.capture = if end > frame_end { frame_end } else { end };
         self.selection.flags = flags | client | high | only;
         self.selection.class = class as u8;
         self.selection.point = point;

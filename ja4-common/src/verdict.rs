@@ -166,7 +166,7 @@ pub struct Selection {
     pub capture: u32,
     /// Length of the frame on the wire, bytes.
     pub wire_len: u32,
-    /// Payload length that the IP header announces, bytes.
+    /// Payload length that the IP and UDP headers announce, bytes.
     pub payload_len: u32,
     /// Offset of the IP header.
     pub l3: u16,

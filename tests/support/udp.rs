@@ -32,11 +32,21 @@ impl Datagram<'_> {
     /// # Panics
     /// If the address families differ, or the datagram does not fit an IP packet.
     pub fn write(&self, envelope: &Envelope, out: &mut Vec<u8>) {
+        self.write_with_surplus(envelope, &[], out);
+    }
+
+    /// The same with bytes behind the datagram that belong to the IP payload, but not to the datagram: the UDP length
+    /// does not cover them.
+    ///
+    /// # Panics
+    /// If the address families differ, or the datagram does not fit an IP packet.
+    pub fn write_with_surplus(&self, envelope: &Envelope, surplus: &[u8], out: &mut Vec<u8>) {
         let ends = (self.from.ip(), self.to.ip());
         let udp_length = HEADER + self.payload.len();
+        let ip_payload = udp_length + surplus.len();
         ethernet(ends, envelope, out);
         // Identification follows the length, as plausible as any.
-        let mut sum = ip(ends, self.ttl, udp_length as u16, UDP, udp_length, &envelope.extensions, out);
+        let mut sum = ip(ends, self.ttl, udp_length as u16, UDP, ip_payload, &envelope.extensions, out);
 
         let start = out.len();
         out.extend_from_slice(&self.from.port().to_be_bytes());
@@ -50,6 +60,7 @@ impl Datagram<'_> {
         // 0 would say that there is no checksum (RFC 768).
         let value = if sum.value() == [0; 2] { [0xff; 2] } else { sum.value() };
         out[start + 6..start + 8].copy_from_slice(&value);
+        out.extend_from_slice(surplus);
     }
 
     /// The whole Ethernet frame.
@@ -67,6 +78,7 @@ pub struct UdpConversation {
     server: SocketAddr,
     envelope: Envelope,
     carriers: Vec<Carrier>,
+    surplus: Vec<u8>,
     now: Duration,
     packets: Vec<Packet>,
 }
@@ -85,6 +97,7 @@ impl UdpConversation {
             server: server.parse().expect("an address with a port"),
             envelope: Envelope::default(),
             carriers: Vec::new(),
+            surplus: Vec::new(),
             now: EPOCH,
             packets: Vec::new(),
         }
@@ -99,6 +112,12 @@ impl UdpConversation {
     /// Through these tunnels from here on, outermost first.
     pub fn through(mut self, carriers: Vec<Carrier>) -> Self {
         self.carriers = carriers;
+        self
+    }
+
+    /// With these bytes behind each datagram from here on, see [`Datagram::write_with_surplus`].
+    pub fn with_surplus(mut self, surplus: &[u8]) -> Self {
+        self.surplus = surplus.to_vec();
         self
     }
 
@@ -141,7 +160,7 @@ impl UdpConversation {
 
     fn push(&mut self, datagram: Datagram<'_>, wrap: fn(&[Carrier], Vec<u8>) -> Vec<u8>) -> &mut Self {
         let mut frame = Vec::new();
-        datagram.write(&self.envelope, &mut frame);
+        datagram.write_with_surplus(&self.envelope, &self.surplus, &mut frame);
         self.packets.push(Packet { time: self.now, frame: wrap(&self.carriers, frame) });
         self.now += STEP;
         self

@@ -67,7 +67,7 @@ pub struct Decoded<'a> {
     pub vlan: [u16; 2],
     /// Payload, as far as it was captured.
     pub payload: &'a [u8],
-    /// Payload length that the IP header announces, bytes.
+    /// Payload length that the IP and UDP headers announce, bytes.
     pub payload_len: u32,
     /// What the transport header says.
     pub transport: Transport<'a>,

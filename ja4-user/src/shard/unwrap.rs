@@ -210,8 +210,10 @@ impl Unwrapper {
                 }
             }
             let at = headers.l4 as usize;
+            // Bytes behind the tunnel's payload are not read; a packet inside that needs them counts as cut.
+            let end = slice.bytes.len().min(headers.tunnel_end as usize);
             slice = Slice {
-                bytes: slice.bytes.get(at..).unwrap_or_default(),
+                bytes: slice.bytes.get(at..end).unwrap_or_default(),
                 wire_len: slice.wire_len().saturating_sub(at),
             };
             start = match headers.inner {

@@ -27,6 +27,7 @@ mod reassembly;
 mod streams;
 mod timing;
 mod two_interfaces;
+mod udp_lengths;
 mod unfinished;
 
 use std::ffi::OsStr;

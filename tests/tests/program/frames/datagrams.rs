@@ -101,3 +101,23 @@ pub(super) fn short(setting: &Setting) -> Vec<Vec<u8>> {
     }
     frames
 }
+
+/// Datagrams with a UDP length that is not that of the IP payload: handshakes and DHCP messages with bytes behind them, and
+/// every kind of length.
+pub(super) fn lengths(setting: &Setting) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    let mut client = 30_000;
+    for payload in [initial(), dtls(1), dtls(2), vec![1; 240], vec![7; 80], vec![7; 7], Vec::new()] {
+        for (from, to) in [(0, 443), (68, 67), (546, 547), (0, 4789), (0, 6081), (0, 2152)] {
+            let whole = payload.len() as u16 + 8;
+            for length in [0, 1, 7, 8, 9, 15, 16, 17, whole - 1, whole + 1, 0x8000, 0xffff] {
+                client += 1;
+                let mut frame = setting.datagram((if from == 0 { client } else { from }, to), &payload);
+                let at = frame.len() - payload.len() - 8 + 4;
+                frame[at..at + 2].copy_from_slice(&length.to_be_bytes());
+                frames.push(frame);
+            }
+        }
+    }
+    frames
+}

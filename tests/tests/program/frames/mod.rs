@@ -152,6 +152,7 @@ pub(crate) fn stories_in(settings: &[(&'static str, Setting)]) -> Vec<Story> {
             ("DTLS records", datagrams::dtls_records(setting)),
             ("DHCP", datagrams::dhcp(setting)),
             ("short datagrams", datagrams::short(setting)),
+            ("UDP lengths", datagrams::lengths(setting)),
             ("fragments", fragments::pieces(setting)),
         ];
         stories.extend(told.map(|(story, frames)| (format!("{story}, {name}"), frames)));
