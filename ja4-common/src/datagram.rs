@@ -52,10 +52,12 @@ const ALERT: u32 = 2;
 /// 1200 bytes, but the end of a capture may cut it.
 const SHORTEST: u32 = 8;
 
-/// UDP ports of DHCPv4 (RFC 2131, section 4.1) and DHCPv6 (RFC 8415, section 7.2).
+/// UDP ports of DHCPv4 (RFC 2131, section 4.1), of PXE boot servers, which speak it too (PXE 2.1, section 2.2), and of
+/// DHCPv6 (RFC 8415, section 7.2).
 mod port {
     pub(super) const DHCP4_SERVER: u16 = 67;
     pub(super) const DHCP4_CLIENT: u16 = 68;
+    pub(super) const PXE_SERVER: u16 = 4011;
     pub(super) const DHCP6_CLIENT: u16 = 546;
     pub(super) const DHCP6_SERVER: u16 = 547;
 }
@@ -82,13 +84,35 @@ impl Datagram {
     }
 }
 
-/// Whether a datagram with these ports may be DHCP.
+/// Whether a datagram with these ports is taken for DHCP whatever it holds: both ends use ports of DHCP, or it is
+/// sent to a port of DHCPv6, to which clients may send from any port.
 #[inline(always)]
-pub(crate) const fn is_dhcp(src_port: u16, dst_port: u16) -> bool {
+const fn is_dhcp(src_port: u16, dst_port: u16) -> bool {
     match dst_port {
         port::DHCP4_SERVER | port::DHCP4_CLIENT => matches!(src_port, port::DHCP4_SERVER | port::DHCP4_CLIENT),
         port::DHCP6_CLIENT | port::DHCP6_SERVER => true,
         _ => false,
+    }
+}
+
+/// Whether a datagram with these ports may be DHCP: one end uses a port of DHCP. Relays and some clients send from
+/// any port, and the answer goes to that port (RFC 8357).
+#[inline(always)]
+pub(crate) const fn may_be_dhcp(src_port: u16, dst_port: u16) -> bool {
+    matches!(
+        dst_port,
+        port::DHCP4_SERVER | port::DHCP4_CLIENT | port::PXE_SERVER | port::DHCP6_CLIENT | port::DHCP6_SERVER
+    ) || matches!(src_port, port::DHCP4_SERVER | port::PXE_SERVER | port::DHCP6_SERVER)
+}
+
+/// Whether a DHCP message with these ports is one of DHCPv6, else of DHCPv4.
+#[inline(always)]
+#[must_use]
+pub const fn is_dhcp6(src_port: u16, dst_port: u16) -> bool {
+    match dst_port {
+        port::DHCP6_CLIENT | port::DHCP6_SERVER => true,
+        port::DHCP4_SERVER | port::DHCP4_CLIENT | port::PXE_SERVER => false,
+        _ => src_port == port::DHCP6_SERVER,
     }
 }
 
@@ -104,8 +128,11 @@ pub(crate) const fn may_begin(first: u64) -> bool {
 // In the kernel a function of its own: less to verify.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn classify<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
-    if is_dhcp(headers.src_port, headers.dst_port) {
-        return dhcp(frame, headers);
+    if may_be_dhcp(headers.src_port, headers.dst_port) {
+        let kind = dhcp(frame, headers);
+        if kind != Datagram::Other {
+            return kind;
+        }
     }
     if headers.payload_len < SHORTEST {
         return Datagram::Other;
@@ -235,7 +262,8 @@ fn dtls<B: Bytes>(frame: &B, headers: &Transport, first: u64) -> Datagram {
     }
 }
 
-/// By the first byte: `op` of DHCPv4, the message type of DHCPv6.
+/// By the first byte: `op` of DHCPv4, the message type of DHCPv6. Where the ports do not suffice, a DHCPv4 message is
+/// one with the magic cookie, a DHCPv6 message one of a server.
 #[inline(always)]
 fn dhcp<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
     if headers.payload_len == 0 {
@@ -244,10 +272,23 @@ fn dhcp<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
     let Some([first]) = frame.load_far::<1>(headers.payload as usize) else {
         return Datagram::Other;
     };
-    let four = matches!(headers.dst_port, port::DHCP4_SERVER | port::DHCP4_CLIENT);
-    match (four, first) {
-        // BOOTREPLY; Advertise, Reply, Reconfigure, Relay-reply.
-        (true, 2) | (false, 2 | 7 | 10 | 13) => Datagram::DhcpServer,
-        _ => Datagram::DhcpClient,
+    let six = is_dhcp6(headers.src_port, headers.dst_port);
+    // BOOTREPLY; Advertise, Reply, Reconfigure, Relay-reply.
+    let from_server = if six { matches!(first, 2 | 7 | 10 | 13) } else { first == 2 };
+    if !is_dhcp(headers.src_port, headers.dst_port) {
+        let is_message = if six { from_server } else { (first == 1 || from_server) && has_cookie(frame, headers) };
+        if !is_message {
+            return Datagram::Other;
+        }
     }
+    if from_server { Datagram::DhcpServer } else { Datagram::DhcpClient }
+}
+
+/// Whether the fixed part of a BOOTP message ends with the magic cookie (RFC 2131, section 3).
+#[inline(always)]
+fn has_cookie<B: Bytes>(frame: &B, headers: &Transport) -> bool {
+    /// Bytes before the cookie (RFC 2131, section 2).
+    const FIXED: u32 = 236;
+    headers.payload_len >= FIXED + 4
+        && matches!(frame.load_far::<4>((headers.payload + FIXED) as usize), Some([0x63, 0x82, 0x53, 0x63]))
 }

@@ -183,7 +183,7 @@ fn datagram<F: Flows>(flows: &F, flow: u64, ports: (u16, u16), len: u32, first: 
     if tunnel::is_udp_port(dst_port) {
         return Shape::Odd;
     }
-    if !datagram::may_begin(first) && !datagram::is_dhcp(src_port, dst_port) && !flows.maybe(flow) {
+    if !datagram::may_begin(first) && !datagram::may_be_dhcp(src_port, dst_port) && !flows.maybe(flow) {
         return Shape::StrangeDatagram;
     }
     Shape::Parsed

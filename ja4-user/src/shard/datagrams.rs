@@ -21,7 +21,6 @@ use crate::flow::dtls::{self, Given, Taken};
 use crate::flow::latency::between;
 use crate::flow::quic::{self, Connections, Datagram, Entry, QuicState, Seen};
 use crate::packet::Decoded;
-use crate::wire::WireError;
 use crate::wire::quic::long_header_version;
 use crate::wire::tls::{ClientHello, Framing};
 
@@ -64,11 +63,7 @@ impl<S: Sink> Stage<'_, S> {
                 }
                 connection.carried = Carried::Datagrams(carried);
             }
-            DHCP if datagram.is_truncated() => {
-                // What is cut off may hold options: half a list would be another value.
-                self.stats.count_malformed(Protocol::Dhcp, WireError::Truncated);
-            }
-            DHCP => self.dhcp(connection, datagram.payload),
+            DHCP => self.dhcp(connection, datagram),
             _ => {}
         }
     }

@@ -2,6 +2,8 @@
 
 use std::hash::{DefaultHasher, Hasher};
 
+use ja4_common::datagram::is_dhcp6;
+
 use super::stage::Stage;
 #[cfg(feature = "ja4plus")]
 use super::stage::{Values, tell};
@@ -9,27 +11,31 @@ use super::stats::Protocol;
 use super::tls::{cut, text};
 #[cfg(feature = "ja4plus")]
 use crate::event::Method;
-use crate::event::{Dhcp, Sink};
+use crate::event::{Dhcp, Side, Sink};
 #[cfg(feature = "ja4plus")]
 use crate::fingerprint::{ja4d, ja4d6};
 use crate::flow::connection::Connection;
-use crate::wire::{dhcp4, dhcp6};
-
-/// Ports of DHCPv4 (RFC 2131, section 4.1).
-const DHCP4: [u16; 2] = [67, 68];
+use crate::flow::quic::Datagram;
+use crate::wire::{WireError, dhcp4, dhcp6};
 
 impl<S: Sink> Stage<'_, S> {
-    /// Takes a message, of the version that its ports say.
-    pub(super) fn dhcp(&mut self, connection: &mut Connection, payload: &[u8]) {
-        if DHCP4.contains(&connection.identity.server.1) {
-            self.dhcp4(connection, payload);
+    /// Reads a message, of the version that its ports say.
+    pub(super) fn dhcp(&mut self, connection: &mut Connection, datagram: &Datagram<'_>) {
+        let (client, server) = (connection.identity.client.1, connection.identity.server.1);
+        let (from, to) = if self.side == Side::Client { (client, server) } else { (server, client) };
+        if is_dhcp6(from, to) {
+            self.dhcp6(connection, datagram);
         } else {
-            self.dhcp6(connection, payload);
+            self.dhcp4(connection, datagram);
         }
     }
 
-    fn dhcp4(&mut self, connection: &mut Connection, payload: &[u8]) {
-        let message = match dhcp4::Message::parse(payload) {
+    fn dhcp4(&mut self, connection: &mut Connection, datagram: &Datagram<'_>) {
+        let message = match dhcp4::Message::parse(datagram.payload) {
+            // What was not captured may hold options: a part of the list would be another value.
+            Ok(message) if datagram.is_truncated() && !message.has_end() => {
+                return self.stats.count_malformed(Protocol::Dhcp, WireError::Truncated);
+            }
             Ok(message) => message,
             Err(error) => return self.stats.count_malformed(Protocol::Dhcp, error),
         };
@@ -53,8 +59,12 @@ impl<S: Sink> Stage<'_, S> {
         }
     }
 
-    fn dhcp6(&mut self, connection: &mut Connection, payload: &[u8]) {
-        let message = match dhcp6::Message::parse(payload) {
+    fn dhcp6(&mut self, connection: &mut Connection, datagram: &Datagram<'_>) {
+        if datagram.is_truncated() {
+            // Options go on to the end of the datagram.
+            return self.stats.count_malformed(Protocol::Dhcp, WireError::Truncated);
+        }
+        let message = match dhcp6::Message::parse(datagram.payload) {
             Ok(message) => message,
             Err(error) => return self.stats.count_malformed(Protocol::Dhcp, error),
         };

@@ -15,7 +15,8 @@ const MAGIC_COOKIE: u32 = 0x6382_5363;
 const XID_TO_CHADDR: usize = 24;
 
 /// Bytes of the sname and file fields behind chaddr.
-const SNAME_AND_FILE: usize = 64 + 128;
+const SNAME: usize = 64;
+const FILE: usize = 128;
 
 /// Option codes that mean something here (RFC 2132; RFC 4702).
 pub mod option_code {
@@ -25,6 +26,8 @@ pub mod option_code {
     pub const HOST_NAME: u8 = 12;
     /// Requested IP address
     pub const REQUESTED_ADDRESS: u8 = 50;
+    /// Option overload: which of the fields file and sname hold options
+    pub const OVERLOAD: u8 = 52;
     /// DHCP message type
     pub const MESSAGE_TYPE: u8 = 53;
     /// Parameter request list
@@ -48,15 +51,15 @@ pub struct DhcpOption<'a> {
     pub body: &'a [u8],
 }
 
-/// A message as it came: all options in wire order, duplicates kept.
-///
-/// The options in the sname and file fields (option 52) are not read: no fingerprint counts them.
+/// A message as it came: all options of the options field in wire order, then those in the file and sname fields,
+/// where option 52 says that they hold options (RFC 2131, section 4.1); duplicates kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
     /// Set where the option list ends at an option that does not fit. What came before it counts.
     pub damage: Option<WireError>,
     hardware_address: HardwareAddress<'a>,
-    options: &'a [u8],
+    options: Options<'a>,
+    has_end: bool,
 }
 
 impl<'a> Message<'a> {
@@ -74,20 +77,37 @@ impl<'a> Message<'a> {
         let &[_op, _hardware_type, hlen, _hops] = cursor.array()?;
         cursor.take(XID_TO_CHADDR)?;
         let chaddr: &[u8; 16] = cursor.array()?;
-        cursor.take(SNAME_AND_FILE)?;
+        let sname = cursor.take(SNAME)?;
+        let file = cursor.take(FILE)?;
         if cursor.u32()? != MAGIC_COOKIE {
             return Err(WireError::Magic);
         }
-        let options = cursor.rest();
-        let damage = Options::new(options).find_map(Result::err);
+        let field = cursor.rest();
+        let overload = Options::new(field).map_while(Result::ok).find(|option| option.code == option_code::OVERLOAD);
+        // RFC 2132, section 9.3.
+        let overloaded = match overload.map(|option| option.body) {
+            Some([1]) => [file, &[]],
+            Some([2]) => [sname, &[]],
+            Some([3]) => [file, sname],
+            _ => [&[][..], &[]],
+        };
+        let options = Options { overloaded, ..Options::new(field) };
+        let damage = { options }.find_map(Result::err);
         // A length above 16 says nothing about where the address ends.
         let hardware_address = HardwareAddress(chaddr.get(..usize::from(hlen)).unwrap_or_default());
-        Ok(Self { damage, hardware_address, options })
+        Ok(Self { damage, hardware_address, options, has_end: has_end(field) })
     }
 
-    /// The options up to the end option or the damage, without pads.
+    /// The options up to the end of the last field that holds some, or up to the damage; without pads.
     pub fn options(&self) -> impl Iterator<Item = DhcpOption<'a>> + use<'a> {
-        Options::new(self.options).map_while(Result::ok)
+        self.options.map_while(Result::ok)
+    }
+
+    /// Whether the options field holds its END option: then none of its options is missing, even if the end of the
+    /// datagram was not captured.
+    #[must_use]
+    pub const fn has_end(&self) -> bool {
+        self.has_end
     }
 
     /// The body of the first option of this code.
@@ -182,26 +202,35 @@ impl fmt::Display for HardwareAddress<'_> {
     }
 }
 
-/// Options in wire order without pads, up to the end option, the region's end, or the first that does
-/// not fit, which is given as an error.
+/// Options in wire order without pads: in each field up to its end option or the field's end. The first that does
+/// not fit is given as an error, and is the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Options<'a> {
     rest: Cursor<'a>,
+    /// Further fields, in the order in which they are read.
+    overloaded: [&'a [u8]; 2],
 }
 
 impl<'a> Options<'a> {
-    const fn new(region: &'a [u8]) -> Self {
-        Self { rest: Cursor::new(region) }
+    const fn new(field: &'a [u8]) -> Self {
+        Self { rest: Cursor::new(field), overloaded: [&[], &[]] }
     }
 
     fn read(&mut self) -> Result<Option<DhcpOption<'a>>, WireError> {
-        while !self.rest.is_empty() {
+        loop {
+            if self.rest.is_empty() {
+                let [next, last] = self.overloaded;
+                if next.is_empty() {
+                    return Ok(None);
+                }
+                (self.rest, self.overloaded) = (Cursor::new(next), [last, &[]]);
+            }
             match self.rest.u8()? {
                 option_code::PAD => {}
-                option_code::END => break,
+                option_code::END => self.rest = Cursor::default(),
                 code => return Ok(Some(DhcpOption { code, body: self.rest.region_u8()?.rest() })),
             }
         }
-        Ok(None)
     }
 }
 
@@ -211,9 +240,22 @@ impl<'a> Iterator for Options<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let option = self.read();
         if !matches!(option, Ok(Some(_))) {
-            self.rest = Cursor::default();
+            *self = Self::new(&[]);
         }
         option.transpose()
+    }
+}
+
+/// Whether a field holds its end option.
+fn has_end(field: &[u8]) -> bool {
+    let mut cursor = Cursor::new(field);
+    loop {
+        match cursor.u8() {
+            Ok(option_code::PAD) => {}
+            Ok(option_code::END) => return true,
+            Ok(_) if cursor.region_u8().is_ok() => {}
+            Ok(_) | Err(_) => return false,
+        }
     }
 }
 
@@ -272,6 +314,47 @@ mod tests {
             let parsed = Message::parse(&bytes).unwrap();
             assert_eq!((codes(&parsed), parsed.damage), (vec![53, 61], damage));
         }
+    }
+
+    #[test]
+    fn the_end_option_says_that_all_options_are_there() {
+        for (tail, has_end) in [
+            (&[255][..], true),
+            (&[0, 0, 255, 12], true),
+            (&[12, 1, 255, 255], true),
+            (&[], false),
+            (&[0, 0], false),
+            (&[12, 1, 255], false),
+            (&[12, 2, 255], false),
+            (&[12], false),
+        ] {
+            let bytes = message(&[(53, &[3])], tail);
+            assert_eq!(Message::parse(&bytes).unwrap().has_end(), has_end, "{tail:?}");
+        }
+    }
+
+    #[test]
+    fn options_in_file_and_sname_come_behind_the_others() {
+        let with = |overload: u8, sname: &[u8], file: &[u8]| {
+            let mut bytes = message(&[(53, &[3]), (52, &[overload])], END);
+            bytes[44..44 + sname.len()].copy_from_slice(sname);
+            bytes[108..108 + file.len()].copy_from_slice(file);
+            bytes
+        };
+        for (overload, wanted) in
+            [(1, &[53, 52, 12][..]), (2, &[53, 52, 61]), (3, &[53, 52, 12, 61]), (0, &[53, 52]), (4, &[53, 52])]
+        {
+            let bytes = with(overload, &[61, 1, 9, 255, 60, 1, 1], &[0, 12, 1, b'h', 255]);
+            let parsed = Message::parse(&bytes).unwrap();
+            assert_eq!((codes(&parsed), parsed.damage), (wanted.to_vec(), None), "{overload}");
+        }
+        // An option that does not fit its field is damage, and ends the list.
+        let bytes = with(3, &[61, 1, 9, 255], &[12, 127, 0]);
+        let parsed = Message::parse(&bytes).unwrap();
+        assert_eq!((codes(&parsed), parsed.damage), (vec![53, 52], Some(WireError::BadLength)));
+        // What the sname and file fields say of option 52 does not count.
+        let bytes = with(1, &[61, 1, 9], &[52, 1, 3, 255]);
+        assert_eq!(codes(&Message::parse(&bytes).unwrap()), [53, 52, 52]);
     }
 
     #[test]

@@ -197,24 +197,187 @@ fn of_a_relays_message_the_innermost_is_told_once() {
     assert_eq!(told(&talk, "ja4d6"), wanted);
 }
 
+/// The events of the first packet of a conversation, of which the capture lacks the last `left` bytes.
+fn cut(talk: &UdpConversation, left: usize) -> Vec<Value> {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("cut.pcap");
+    let mut pcap = PcapWriter::new(File::create(&file).unwrap(), 1).unwrap();
+    let frame = &talk.packets()[0].frame;
+    pcap.cut(1, &frame[..frame.len() - left], frame.len()).unwrap();
+    pcap.finish().unwrap();
+    Sensor::new().replay(&file)
+}
+
+fn truncated(events: &[Value]) -> u64 {
+    let stats = events::of_type(events, "stats").pop().unwrap();
+    // Reasons that did not occur are not listed.
+    stats["stats"]["shards"]["malformed"]["dhcp"]["truncated"].as_u64().unwrap_or(0)
+}
+
 #[test]
 fn a_message_that_the_capture_cut_is_counted_and_has_no_value() {
     let mut four = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
     four.client(&typed(1, &[&option(61, &[1, 2, 0, 0, 0, 0, 1]), &option(55, &[1, 3, 6])]));
     let mut six = UdpConversation::between("[fe80::1]:546", "[ff02::1:2]:547");
     six.client(&message6(1, &[client(), asked()]));
-    // Cut between two options, what is left would make a value.
-    for (talk, left, kind) in [(four, 5 + 1, "ja4d"), (six, asked().len(), "ja4d6")] {
-        let folder = TempDir::new().unwrap();
-        let file = folder.path().join("cut.pcap");
-        let mut pcap = PcapWriter::new(File::create(&file).unwrap(), 1).unwrap();
-        let frame = &talk.packets()[0].frame;
-        pcap.cut(1, &frame[..frame.len() - left], frame.len()).unwrap();
-        let events = Sensor::new().replay(&file);
+    // Cut between two options, the rest would make a value. Without END more options may follow.
+    for (talk, left, kind) in [(&four, 5 + 1, "ja4d"), (&four, 1, "ja4d"), (&six, asked().len(), "ja4d6")] {
+        let events = cut(talk, left);
         assert_eq!(values(&events, kind), [""; 0]);
-        let stats = events::of_type(&events, "stats").pop().unwrap();
-        assert_eq!(events::stats_u64(stats, &["shards", "malformed", "dhcp", "truncated"]), 1);
+        assert_eq!(truncated(&events), 1);
     }
+}
+
+#[test]
+fn a_message_cut_behind_its_end_option_is_complete() {
+    let options = [&option(53, &[1])[..], &option(61, &[1]), &option(55, &[1, 3]), &[255], &[0; 30]].concat();
+    let mut padded = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
+    padded.client(&message([0; 4], &options));
+    for left in [1, 29, 30] {
+        let events = cut(&padded, left);
+        assert_eq!(values(&events, "ja4d"), ["disco0000nn_61-55_1-3"], "{left} bytes missing");
+        assert_eq!(truncated(&events), 0);
+    }
+    let events = cut(&padded, 31);
+    assert_eq!((values(&events, "ja4d").len(), truncated(&events)), (0, 1));
+}
+
+/// The JA4D and JA4D6 of these datagrams, each sent from the first port to the second; nothing else is printed.
+fn between_ports(messages: &[((u16, u16), Vec<u8>)], hosts: (&str, &str)) -> Vec<String> {
+    let mut packets = Vec::new();
+    for (number, ((from, to), message)) in (0..).zip(messages) {
+        let end = |host: &str, port: u16| format!("{host}:{port}");
+        let mut talk = UdpConversation::between(&end(hosts.0, *from), &end(hosts.1, *to));
+        talk.at(Duration::from_millis(number)).client(message);
+        packets.extend_from_slice(talk.packets());
+    }
+    let events = replay_packets(&packets, &[]);
+    let text = |event: &&Value| event["fingerprint"]["value"].as_str().unwrap().to_owned();
+    fingerprints(&events).iter().map(text).collect()
+}
+
+fn reply(kind: u8) -> Vec<u8> {
+    let mut message = typed(kind, &[&option(54, &[10, 0, 0, 1])]);
+    message[0] = 2;
+    message
+}
+
+#[test]
+fn clients_relays_and_boot_servers_use_other_ports_too() {
+    let discover = typed(1, &[&option(61, &[1])]);
+    let request = typed(3, &[&option(93, &[0, 7])]);
+    let values = between_ports(
+        &[
+            ((40_068, 67), discover.clone()),
+            ((67, 40_068), reply(2)),
+            ((1, 67), discover.clone()),
+            // Of PXE: the boot server's port, and an answer from it or from any port.
+            ((68, 4011), request.clone()),
+            ((4011, 68), reply(5)),
+            ((4011, 4011), request.clone()),
+            ((4011, 50_000), reply(5)),
+            ((50_000, 68), reply(2)),
+        ],
+        ("10.0.0.9", "10.0.0.1"),
+    );
+    let wanted = [
+        "disco0000nn_61_00",
+        "offer0000nn_54_00",
+        "disco0000nn_61_00",
+        "reqst0000nn_93_00",
+        "dpack0000nn_54_00",
+        "reqst0000nn_93_00",
+        "dpack0000nn_54_00",
+        "offer0000nn_54_00",
+    ];
+    assert_eq!(values, wanted);
+    // From a port of DHCPv6, a server's messages go anywhere (RFC 8357).
+    let relayed = relayed6(13, 0, &message6(7, &[client()]));
+    let solicit = message6(1, &[client()]);
+    let values = between_ports(
+        &[((50_000, 547), solicit.clone()), ((547, 50_000), relayed), ((547, 50_001), solicit)],
+        ("[fd00::9]", "[fd00::1]"),
+    );
+    assert_eq!(values, ["solct0014nn_1_00", "reply0014nn_1_00"]);
+}
+
+#[test]
+fn other_traffic_on_these_ports_is_no_dhcp() {
+    let discover = typed(1, &[&option(61, &[1])]);
+    let without_cookie = [&discover[..236], &[0; 4], &discover[240..]].concat();
+    let mut neither = discover.clone();
+    neither[0] = 3;
+    let cases = [
+        ((4011, 53), vec![7; 300]),
+        ((53, 4011), vec![1; 300]),
+        ((40_000, 67), without_cookie.clone()),
+        ((4011, 68), without_cookie),
+        ((40_000, 67), neither),
+        ((40_000, 67), discover[..239].to_vec()),
+        // Neither port is one of DHCP.
+        ((40_000, 69), discover),
+    ];
+    let mut talks = Vec::new();
+    for ((from, to), payload) in &cases {
+        let mut talk = UdpConversation::between(&format!("10.0.0.9:{from}"), &format!("10.0.0.1:{to}"));
+        talk.client(payload);
+        talks.extend_from_slice(talk.packets());
+    }
+    let events = replay_packets(&talks, &[]);
+    assert_eq!((fingerprints(&events).len(), events::of_type(&events, "connection").len()), (0, 0));
+    let stats = events::of_type(&events, "stats").pop().unwrap();
+    assert_eq!(events::stats_u64(stats, &["kernel", "unselected_by", "udp"]), cases.len() as u64);
+
+    // A QUIC client may get such a port by chance.
+    let hello = Shape::Go.client_hello("one.example", &mut SplitMix64::new(1));
+    let ends = tests::quic::QuicEnds::new(&[1; 8], &[0x81; 8]);
+    let initial = ends.initial(tests::quic::From::Client, 0, &tests::quic::crypto(0, &hello));
+    let mut quic = UdpConversation::between("10.0.0.9:4011", "10.0.0.1:443");
+    quic.client(&initial);
+    assert_eq!(values(&replay_packets(quic.packets(), &[]), "ja4").len(), 1);
+}
+
+/// A message with these bytes in its sname and file fields, filled up with pads.
+fn overloaded(sname: &[u8], file: &[u8], options: &[u8]) -> Vec<u8> {
+    let mut message = message([0; 4], options);
+    message[44..44 + sname.len()].copy_from_slice(sname);
+    message[108..108 + file.len()].copy_from_slice(file);
+    message
+}
+
+/// RFC 2131, section 4.1; specification, section 15, point 11.
+#[test]
+fn options_go_on_in_file_and_then_in_sname() {
+    let in_file = [&option(61, &[1])[..], &[0], &option(12, b"desktop"), &[255], &option(15, b"x")].concat();
+    let in_sname = [&option(55, &[1, 3])[..], &[255]].concat();
+    let options = |overload: &[u8]| [&option(53, &[3])[..], &option(52, overload), &option(60, b"v"), &[255]].concat();
+    let messages: Vec<_> = [&[1][..], &[2], &[3], &[0], &[4], &[1, 1], &[]]
+        .into_iter()
+        .map(|overload| overloaded(&in_sname, &in_file, &options(overload)))
+        .collect();
+    let wanted = [
+        "reqst0000nn_52-60-61-12_00",
+        "reqst0000nn_52-60-55_1-3",
+        "reqst0000nn_52-60-61-12-55_1-3",
+        // No values of option 52.
+        "reqst0000nn_52-60_00",
+        "reqst0000nn_52-60_00",
+        "reqst0000nn_52-60_00",
+        "reqst0000nn_52-60_00",
+    ];
+    assert_eq!(ja4d(&messages), wanted);
+    // A field may be full to its last byte, without END.
+    let full = option(61, &[7; 126]);
+    let message = overloaded(&[], &full, &options(&[1]));
+    assert_eq!(ja4d(std::slice::from_ref(&message)), ["reqst0000nn_52-60-61_00"]);
+    // Both fields precede the options, so bytes missing behind END do not matter.
+    let mut talk = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
+    talk.client(&[&message[..], &[0; 9]].concat());
+    assert_eq!(values(&cut(&talk, 9), "ja4d"), ["reqst0000nn_52-60-61_00"]);
+    // The name of the client is known, wherever it is.
+    let mut talk = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
+    talk.client(&messages[0]);
+    assert_eq!(known(&talk)[0], ("desktop".to_owned(), "v".to_owned()));
 }
 
 /// Who a message is about: host name and vendor class of each event, the connection's last.

@@ -56,13 +56,18 @@ pub(super) fn dtls_records(setting: &Setting) -> Vec<Vec<u8>> {
     frames
 }
 
-/// DHCP of both versions on right and wrong ports, with every first byte that means something.
+/// DHCP of both versions on right and wrong ports, with every first byte that means something; with and without the
+/// magic cookie of DHCPv4, whole and cut within it.
 pub(super) fn dhcp(setting: &Setting) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
-    for from in [67, 68, 546, 547, 53, 1000] {
-        for to in [67, 68, 546, 547, 66, 69, 1000] {
+    for from in [67, 68, 546, 547, 53, 1000, 4011] {
+        for to in [67, 68, 546, 547, 66, 69, 1000, 4011] {
             for first in [0, 1, 2, 3, 7, 10, 11, 12, 13, 14, 22, 0xc0, 255] {
-                frames.push(setting.datagram((from, to), &[&[first][..], &[1, 6, 0], &[0x63; 236]].concat()));
+                let fixed = [&[first][..], &[1, 6, 0], &[0x63; 232]].concat();
+                frames.push(setting.datagram((from, to), &[&fixed[..], &[0x63; 4]].concat()));
+                let message = [&fixed[..], &[0x63, 0x82, 0x53, 0x63, 53, 1, 1, 255]].concat();
+                frames.push(setting.datagram((from, to), &message));
+                frames.push(setting.datagram((from, to), &message[..239]));
             }
             for length in [0, 1, 4, 7, 8, 9] {
                 frames.push(setting.datagram((from, to), &[2; 9][..length]));
