@@ -39,10 +39,12 @@ use ja4_user::wire::tls::{ClientHello, Framing, HandshakeStream, MAX_HANDSHAKE_M
 use zerocopy::FromBytes;
 
 mod dhcp;
+mod framings;
 mod ssh;
 mod tunnels;
 
 pub use self::dhcp::{dhcp4, dhcp6};
+pub use self::framings::proxy;
 pub use self::ssh::ssh;
 pub use self::tunnels::tunnels;
 #[path = "dtls.rs"]

@@ -134,7 +134,8 @@ impl Malformed {
             6 => Self::TcpHeader,
             7 => Self::UdpTruncated,
             8 => Self::TunnelTruncated,
-            _ => Self::IpLength,
+            9 => Self::IpLength,
+            _ => Self::UdpLength,
         }
     }
 
@@ -261,7 +262,7 @@ pub fn parse<B: Bytes>(frame: &B, start: Start, out: &mut Transport) -> Parsed {
         return outer;
     }
     let out = frame.settle(out);
-    let inner = level(frame, out.inner, out.l4, out);
+    let inner = frame.level(out.inner, out.l4, out);
     let out = frame.settle(out);
     match inner {
         Parsed::Transport if out.payload > out.tunnel_end => Parsed::Malformed(Malformed::TunnelTruncated),
@@ -556,6 +557,20 @@ fn within(opened: Opened, out: &mut Transport) -> Parsed {
             (out.inner, out.l4) = (opened.ethertype(), opened.offset());
             (out.src_port, out.dst_port, out.proto, out.seq, out.flags) = (0, 0, 0, 0, 0);
             Parsed::Nested
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_of_parsing_has_a_number_of_its_own() {
+        use Parsed::{Fragment, Nested, NotIp, OtherProtocol, Transport};
+        let malformed = Malformed::ALL.map(Parsed::Malformed);
+        for parsed in [Transport, NotIp, Fragment, Nested, OtherProtocol].into_iter().chain(malformed) {
+            assert_eq!(Parsed::from_number(parsed.number()), parsed);
         }
     }
 }

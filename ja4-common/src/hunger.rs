@@ -15,6 +15,8 @@
 //! - **HTTP/2**: the client's first bytes from the preface on.
 //! - **SSH**: the identification string and what follows it, KEXINIT.
 //!
+//! A PROXY protocol header before the stream's first bytes is passed over ([`crate::framing`]).
+//!
 //! A byte budget bounds each of them. A segment far from where the stream is, forged or after a hole,
 //! is not wanted but takes a little from the budget all the same; it never ends the hunger by itself.
 //!
@@ -33,9 +35,10 @@
 use crate::Bytes;
 use crate::begin::{Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
 use crate::flow::{Direction, protocol, seen};
+use crate::framing::skip_proxy_header;
 use crate::knobs::Knobs;
 use crate::look::{
-    HALF_A_HEADER, HTTP1, HTTP2, LETTER_S, LETTERS_SS, NOTHING, SSH, TOO_FEW, begins_past_handshake, ends_block,
+    HALF_A_HEADER, HTTP1, HTTP2, LETTER_S, LETTERS_SS, NOTHING, PROXY, SSH, TOO_FEW, begins_past_handshake, ends_block,
     interlude, is_letter_s,
 };
 pub use crate::look::{Segment, begins};
@@ -134,8 +137,10 @@ pub fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment,
     let is_http = direction.protocol == protocol::HTTP;
     match direction.phase {
         phase::FRESH | phase::NEXT if covers_mark => {
-            let found = frame.look(segment, ahead.unsigned_abs(), true);
-            first_segment(direction, segment, found, knobs)
+            if direction.phase == phase::FRESH {
+                skip_proxy_header(frame, direction, segment);
+            }
+            first_bytes(frame, direction, segment, knobs)
         }
         phase::RECORDS if covers_mark => WALK,
         phase::RECORDS if is_near && ahead > 0 => out_of_order(frame, direction, segment),
@@ -164,6 +169,8 @@ fn other_segment<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segme
             open(direction, direction.mark, SSH, knobs)
         }
         phase::FRESH if is_near && ahead > 0 => out_of_order(frame, direction, segment),
+        // Inside a PROXY protocol header that spans segments.
+        phase::FRESH if is_near && direction.mark != direction.isn.wrapping_add(1) => SPEND,
         phase::NEXT if is_near => SPEND,
         // Not near the number that the SYN gave, or anything that has come: bytes were missed, or one of
         // them was forged.
@@ -193,6 +200,22 @@ fn opening_segment(direction: &mut Direction, segment: &Segment, found: u8, knob
         _ if direction.protocol == protocol::SSH && found != SSH => SKIP,
         _ if direction.protocol == protocol::HTTP2 && found != HTTP2 => SKIP,
         _ => open(direction, segment.seq, found, knobs) | ANEW,
+    }
+}
+
+/// What is to be done with the segment in which `mark` was, before it was moved behind a PROXY protocol header.
+#[inline(always)]
+fn first_bytes<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> u8 {
+    let direction = frame.settle(direction);
+    let skip = direction.mark.wrapping_sub(segment.seq);
+    if skip >= segment.len {
+        return SPEND;
+    }
+    match frame.look(segment, skip, true) {
+        // The header goes on in the next segment.
+        PROXY if direction.phase == phase::FRESH => SPEND,
+        PROXY => first_segment(direction, segment, NOTHING, knobs),
+        found => first_segment(direction, segment, found, knobs),
     }
 }
 

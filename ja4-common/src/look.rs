@@ -3,6 +3,7 @@
 
 use crate::Bytes;
 use crate::begin::{self, ALERT, ALERT_WARNING, Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
+use crate::framing::PROXY_2;
 
 /// Payload of one segment and where it stands.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,6 +43,8 @@ pub(crate) const HALF_A_HEADER: u8 = 0x41;
 pub(crate) const LETTER_S: u8 = 0x42;
 /// They are too few: two letters S and what follows them.
 pub(crate) const LETTERS_SS: u8 = 0x43;
+/// A header of the PROXY protocol.
+pub(crate) const PROXY: u8 = 0x44;
 
 /// TLS content types (RFC 8446, section 5.1).
 mod content {
@@ -56,7 +59,7 @@ const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
 const ALERT_RECORD: u32 = RECORD_HEADER + 2;
 
 /// What the bytes of a segment behind `skip` begin with: a [`Begin`], [`TOO_FEW`], [`HALF_A_HEADER`],
-/// [`LETTER_S`] or [`LETTERS_SS`]; the last four only where they are a stream's `first`.
+/// [`LETTER_S`], [`LETTERS_SS`] or [`PROXY`]; the last five only where they are a stream's `first`.
 #[inline(always)]
 pub fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool) -> u8 {
     if first { first_bytes(frame, segment, skip) } else { begins(frame, segment) as u8 }
@@ -70,6 +73,9 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, skip: u32) -> u8 {
         return NOTHING;
     };
     if matches!(first, b'\r' | b'\n') {
+        if first == b'\r' && is_proxy_2(frame, at, len) {
+            return PROXY;
+        }
         // An empty line before the request line (RFC 9112, section 2.2), which a bare LF may end.
         return match frame.load_far::<4>(at as usize) {
             Some([b'\r', b'\n', c, d] | [b'\n', c, d, _])
@@ -105,8 +111,23 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, skip: u32) -> u8 {
         // Cut within the eight bytes that would tell.
         Some([b'S', b'S', b'H', b'-', ..]) if len < 8 => Begin::Ssh as u8,
         Some([b'P', b'R', b'I', b' ', ..]) if len < 8 => Begin::Http2 as u8,
+        Some([b'P', b'R', b'O', b'X', b'Y', b' ']) => PROXY,
         Some([a, b, c, d, ..]) if begin::may_be_method([a, b, c, d]) => Begin::Http1 as u8,
         _ => NOTHING,
+    }
+}
+
+/// Whether the bytes, of which the first is a carriage return, are the start of a header of PROXY protocol 2. Fewer
+/// than five of them may also be empty lines before a request.
+#[inline(always)]
+fn is_proxy_2<B: Bytes>(frame: &B, at: u32, len: u32) -> bool {
+    let at = at as usize;
+    match len {
+        0 | 1 => true,
+        2 | 3 => matches!(frame.load_far::<2>(at), Some([b'\r', b'\n'])),
+        4 => matches!(frame.load_far::<4>(at), Some([b'\r', b'\n', b'\r', b'\n'])),
+        5..8 => matches!(frame.load_far::<5>(at), Some([b'\r', b'\n', b'\r', b'\n', 0])),
+        _ => matches!(frame.load_far::<8>(at), Some(first) if u64::from_be_bytes(first) == PROXY_2),
     }
 }
 

@@ -13,6 +13,7 @@ use tests::certificate::{Certificate, der, message};
 use tests::conversation::TcpConversation;
 use tests::dtls::{datagrams, fragment, record};
 use tests::fragment::Fragments;
+use tests::framing;
 use tests::hello::{Shape, records, server_flight_13, server_hello_12, server_hello_13};
 use tests::packets::{Envelope, Extension};
 use tests::random::SplitMix64;
@@ -21,7 +22,7 @@ use tests::random::SplitMix64;
 type Check = fn(&[u8]);
 
 /// Each target's name and what it demands.
-const TARGETS: [(&str, Check); 17] = [
+const TARGETS: [(&str, Check); 18] = [
     ("capture_reader", checks::capture_reader),
     ("client_hello", checks::client_hello),
     ("dhcp4", checks::dhcp4),
@@ -32,6 +33,7 @@ const TARGETS: [(&str, Check); 17] = [
     ("http1", checks::http1),
     ("http2", checks::http2),
     ("packet_decode", checks::packet_decode),
+    ("proxy", checks::proxy),
     ("quic", checks::quic),
     ("reassembly", checks::reassembly),
     ("record_layer", checks::record_layer),
@@ -236,6 +238,7 @@ fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
     add("ssh", "list_too_long", [&[99], &banner[..], &offer[..25], &[0xff], &offer[26..]].concat());
     add("ssh", "no_offer", [&[1], &banner[..], b"\0\0\0\x0c\x0a\x02\0\0\0\0\0\0\0\0\0\0"].concat());
     add("ssh", "packets", (0..200).flat_map(|packet| [if packet % 3 == 0 { 0x80 } else { 0x25 }, 36]).collect());
+    framing_seeds(&mut add);
     dtls_seeds(&old[4..], &mut add);
     x509_seeds(&mut add);
     tunnel_seeds(&mut add);
@@ -281,6 +284,17 @@ fn tunnel_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
     let pieces = Fragments::of(&told(Vec::new())[3]).pieces(3);
     let inside = pieces.iter().map(|piece| Carrier::wrap_all(&[vxlan.clone(), geneve.clone()], piece.clone()));
     add("tunnels", "fragments", framed(&inside.chain(pieces.iter().cloned()).collect::<Vec<_>>()));
+}
+
+/// One byte that says how to split, and what a client sends.
+fn framing_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
+    let behind = |header: &[u8]| [&[4][..], header, b"\x16\x03\x01\0\x05\x01\0\0\x01\0"].concat();
+    add("proxy", "version_1", behind(framing::PROXY_1));
+    add("proxy", "version_1_longest", behind(framing::PROXY_1_LONGEST));
+    add("proxy", "version_1_too_long", behind(&[b"PROXY ", &[b'x'; 110][..]].concat()));
+    add("proxy", "version_2", behind(&framing::proxy_2(0)));
+    add("proxy", "version_2_extended", behind(&framing::proxy_2(40)));
+    add("proxy", "version_2_cut", behind(&framing::proxy_2(200)[..60]));
 }
 
 /// Datagrams, each behind its length, in which a bit says that the client sends it; the first byte is the budget.

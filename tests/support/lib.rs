@@ -16,6 +16,7 @@
 //! | [`dtls`], [`certificate`] | crafted DTLS records, X.509 certificates |
 //! | [`quic`], [`http`], [`ssh`], [`dhcp`] | crafted QUIC packets, requests, SSH openings, DHCP messages |
 //! | [`udp`], [`carrier`], [`fragment`] | crafted datagrams, tunnels around a frame, frames in IP fragments |
+//! | [`framing`] | what lies between TCP or UDP and TLS or DTLS |
 //! | [`generate`] | the large deterministic captures that benches replay |
 //!
 //! Only `generate` and what it stands on is for programs (`xtask bench`); it returns its errors. The rest
@@ -36,6 +37,7 @@ pub mod dhcp;
 pub mod dtls;
 pub mod events;
 pub mod fragment;
+pub mod framing;
 pub mod generate;
 pub mod handmade;
 pub mod hello;

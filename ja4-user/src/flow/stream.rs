@@ -4,6 +4,7 @@ use ja4_common::begin::{self, Begin};
 
 use super::{Budget, Outcome, Reassembly};
 use crate::event::Side;
+use crate::wire::framing::proxy::{self, ProxyHeader};
 use crate::wire::http1::Http1Stream;
 use crate::wire::http2::Http2Stream;
 use crate::wire::ssh::SshStream;
@@ -57,6 +58,8 @@ const UNSEEN: u32 = 1 << 30;
 pub enum Stream {
     /// Its first bytes are still too few to tell.
     Unknown(Start),
+    /// A PROXY protocol header from a client: the stream begins behind it.
+    Proxy(ProxyHeader),
     /// TLS.
     Tls(HandshakeStream),
     /// HTTP/1, from a client.
@@ -77,8 +80,9 @@ pub struct Start {
 }
 
 impl Start {
-    /// Bytes that tell every kind of stream from the others.
-    const ENOUGH: usize = 4;
+    /// Bytes that distinguish every kind of stream: a header of PROXY protocol 2 differs from two empty
+    /// lines before a request in its fifth byte.
+    const ENOUGH: usize = 5;
 
     /// The bytes so far.
     pub fn as_bytes(&self) -> &[u8] {
@@ -101,17 +105,23 @@ impl Start {
         /// Content types of a TLS alert and handshake record.
         const ALERT: u8 = 21;
         const HANDSHAKE: u8 = 22;
-        match (self.as_bytes(), side) {
+        let bytes = self.as_bytes();
+        match (bytes, side) {
             // A warning may come before the ServerHello.
-            ([HANDSHAKE, ..], _) | ([ALERT, 3, _, _], Side::Server) => Some(Stream::Tls(HandshakeStream::new())),
+            ([HANDSHAKE, ..], _) | ([ALERT, 3, _, _, ..], Side::Server) => Some(Stream::Tls(HandshakeStream::new())),
             ([ALERT] | [ALERT, 3] | [ALERT, 3, _], Side::Server) => None,
-            (b"SSH-", _) => Some(Stream::Ssh(SshStream::new())),
-            (b"PRI ", Side::Client) => Some(Stream::Http2(Box::default())),
+            ([b'S', b'S', b'H', b'-', ..], _) => Some(Stream::Ssh(SshStream::new())),
+            ([b'P', b'R', b'I', b' ', ..], Side::Client) => Some(Stream::Http2(Box::default())),
+            ([b'P', b'R', b'O', b'X', b'Y', ..], Side::Client) => Some(Stream::Proxy(ProxyHeader::new())),
+            (b"P" | b"PR" | b"PRO" | b"PROX", Side::Client) => None,
+            ([b'\r', ..], Side::Client) if proxy::SIGNATURE.starts_with(bytes) => {
+                (bytes.len() == Self::ENOUGH).then(|| Stream::Proxy(ProxyHeader::new()))
+            }
             // An empty line may come before a request.
             ([first, ..], Side::Client) if first.is_ascii_uppercase() || matches!(first, b'\r' | b'\n') => {
-                (self.len as usize == Self::ENOUGH).then(|| Stream::Http1(Http1Stream::new()))
+                (bytes.len() >= 4).then(|| Stream::Http1(Http1Stream::new()))
             }
-            ([b'S', ..], Side::Server) if (self.len as usize) < Self::ENOUGH => None,
+            ([b'S', ..], Side::Server) if bytes.len() < 4 => None,
             ([], _) => None,
             // Lines before the banner (RFC 4253, section 4.2).
             (_, Side::Server) if ssh => Some(Stream::Ssh(SshStream::new())),
@@ -128,7 +138,7 @@ impl Stream {
             Self::Http1(stream) => stream.buffered(),
             Self::Http2(stream) => stream.buffered(),
             Self::Ssh(stream) => stream.buffered(),
-            Self::Unknown(_) | Self::Other => 0,
+            Self::Unknown(_) | Self::Proxy(_) | Self::Other => 0,
         }
     }
 }

@@ -167,6 +167,14 @@ impl<S: Sink> Reader<'_, S> {
                 *stream = Stream::Unknown(Start::default());
                 self.read(stream, bytes)
             }
+            Stream::Proxy(header) => match header.push(bytes) {
+                Ok(None) => ControlFlow::Continue(()),
+                Ok(Some(rest)) => {
+                    *stream = Stream::Unknown(Start::default());
+                    self.read(stream, rest)
+                }
+                Err(_) => self.leave(stream),
+            },
             Stream::Tls(tls) => {
                 let status = tls.push(bytes, |message| {
                     let handshake = Handshake {

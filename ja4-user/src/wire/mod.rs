@@ -9,6 +9,7 @@ pub mod dhcp4;
 pub mod dhcp6;
 mod dns_name;
 pub mod dtls;
+pub mod framing;
 pub mod http;
 pub mod http1;
 pub mod http2;

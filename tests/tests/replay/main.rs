@@ -15,6 +15,7 @@ mod contract;
 mod determinism;
 mod dhcp_values;
 mod dialogues;
+mod framings;
 mod handshakes;
 mod headers;
 mod hello_values;

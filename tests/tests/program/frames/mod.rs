@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod fragments;
+mod framings;
 mod headers;
 mod http;
 mod quic;
@@ -142,6 +143,7 @@ pub(crate) fn stories_in(settings: &[(&'static str, Setting)]) -> Vec<Story> {
         let told = [
             ("hellos in pieces", streams::pieces(setting)),
             ("hellos in dialogues", streams::dialogues(setting)),
+            ("PROXY protocol", framings::proxy(setting)),
             ("HTTP requests", http::requests(setting)),
             ("HTTP/2 prefaces", http::prefaces(setting)),
             ("HTTP methods", http::methods(setting)),
