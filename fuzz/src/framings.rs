@@ -2,6 +2,7 @@
 
 use ja4_user::wire::WireError;
 use ja4_user::wire::framing::proxy::ProxyHeader;
+use ja4_user::wire::framing::{Content, Framing, Recognized, Unframe};
 
 /// The first bytes of a client: the same stream is behind the PROXY protocol header, or the same error comes, however
 /// the bytes are split. The first byte says how.
@@ -24,4 +25,44 @@ fn behind_proxy(stream: &[u8], size: usize) -> Result<Option<Vec<u8>>, WireError
         }
     }
     Ok(None)
+}
+
+/// One side's TDS packets: the same stream and the same end however they are split. The first byte says how.
+pub fn tds(data: &[u8]) {
+    unframe(Framing::Tds, data);
+}
+
+fn unframe(framing: Framing, data: &[u8]) {
+    let Some((&step, stream)) = data.split_first() else {
+        return;
+    };
+    let whole = contents(framing, stream, stream.len().max(1));
+    let carried: usize = whole.0.iter().map(Vec::len).sum();
+    assert!(carried <= stream.len());
+    for size in [1, 1 + usize::from(step)] {
+        assert_eq!(contents(framing, stream, size), whole, "in pieces of {size}");
+    }
+    // What is recognized is decided by the first bytes alone, and never given up where it was.
+    let recognized = Framing::recognize(stream);
+    assert!(stream.len() < Framing::ENOUGH || recognized != Recognized::TooFew);
+    if stream.len() >= Framing::ENOUGH {
+        assert_eq!(Framing::recognize(&stream[..Framing::ENOUGH]), recognized);
+    }
+}
+
+/// The stream, or else the datagrams, that the frames carry, and whether the framing goes on.
+fn contents(framing: Framing, stream: &[u8], size: usize) -> (Vec<Vec<u8>>, Result<(), WireError>) {
+    let (mut unframe, mut found, mut carried) = (Unframe::new(framing), Vec::new(), Vec::new());
+    for piece in stream.chunks(size) {
+        let pushed = unframe.push(piece, |content| match content {
+            Content::Stream(bytes) => carried.extend_from_slice(bytes),
+            Content::Datagram(bytes) => found.push(bytes.to_vec()),
+        });
+        if pushed.is_err() {
+            found.push(carried);
+            return (found, pushed);
+        }
+    }
+    found.push(carried);
+    (found, Ok(()))
 }

@@ -189,7 +189,8 @@ pub mod protocol {
 /// | 40 | 1 | phase, see [`crate::hunger::phase`] |
 /// | 41 | 1 | seen, see [`seen`] |
 /// | 42 | 1 | protocol, see [`protocol`] |
-/// | 43 | 5 | zero |
+/// | 43 | 1 | framing, see [`crate::framing::kind`] |
+/// | 44 | 4 | zero |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Direction {
@@ -213,8 +214,10 @@ pub struct Direction {
     pub seen: u8,
     /// See [`protocol`].
     pub protocol: u8,
+    /// See [`crate::framing::kind`].
+    pub framing: u8,
     /// Always zero.
-    pub reserved: [u8; 5],
+    pub reserved: [u8; 4],
 }
 
 /// The entry of a flow, in the kernel's map and in the table of a replay.

@@ -6,10 +6,27 @@
 //! | framing | source | carries |
 //! |---|---|---|
 //! | PROXY protocol 1 and 2 | HAProxy, `proxy-protocol.txt`, section 2 | any stream, behind one header |
+//! | TDS | [MS-TDS], section 2.2.3.1 | TLS, in packets of type 0x12 and 0x04 |
 
 use crate::Bytes;
 use crate::flow::Direction;
-use crate::look::Segment;
+use crate::look::{NOTHING, Segment};
+
+/// What [`Direction::framing`] means.
+pub mod kind {
+    /// No framing: `mark` is as [`crate::hunger::phase`] says.
+    pub const NONE: u8 = 0;
+    /// TDS. `mark` is the next packet header, with which a message begins.
+    pub const TDS: u8 = 1;
+    /// TDS. `mark` is the next packet header, which is within a message.
+    pub const TDS_MESSAGE: u8 = 2;
+}
+
+/// What a stream begins with, as a number of [`crate::look`]: this and a [`kind`].
+pub(crate) const FRAMING: u8 = 0x80;
+
+/// Bytes of a frame that are looked at: no frame with a handshake in it is shorter.
+pub(crate) const FRAME_START: u32 = 9;
 
 /// The first eight of the twelve bytes of signature of PROXY protocol 2 (`proxy-protocol.txt`, section 2.2).
 pub(crate) const PROXY_2: u64 = u64::from_be_bytes(*b"\r\n\r\n\0\r\nQ");
@@ -82,6 +99,50 @@ const fn line_feed(bytes: u64) -> u32 {
     // The top bit of each byte that is zero.
     let zeros = difference.wrapping_sub(ONES) & !difference & (ONES << 7);
     if zeros == 0 { 0 } else { zeros.leading_zeros() / 8 + 1 }
+}
+
+/// What the first bytes of a stream, which are `len` at `at`, say of its framing: [`FRAMING`] and a [`kind`], or
+/// [`NOTHING`].
+#[inline(always)]
+pub(crate) fn recognize<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
+    if len < FRAME_START {
+        return NOTHING;
+    }
+    let (Some(first), Some([ninth])) = (frame.load_far::<8>(at as usize), frame.load_far::<1>(at as usize + 8)) else {
+        return NOTHING;
+    };
+    let first = u64::from_be_bytes(first);
+    // The status is 0 or 1, the window 0.
+    if first & 0x00fe_0000_0000_00ff == 0 && frame_len(kind::TDS, first, ninth) != 0 {
+        return FRAMING | kind::TDS;
+    }
+    NOTHING
+}
+
+/// Length of the frame that begins with these nine bytes; 0 if the handshake is over before it.
+#[inline(always)]
+pub(crate) fn frame_len(framing: u8, first: u64, ninth: u8) -> u32 {
+    match framing {
+        kind::TDS | kind::TDS_MESSAGE => {
+            let length = (first >> 32) as u32 & 0xffff;
+            // PRELOGIN; tabular result.
+            let carries = matches!((first >> 56) as u8, 0x12 | 0x04) && length >= FRAME_START;
+            // The options of PRELOGIN; records of the handshake.
+            let begins = framing == kind::TDS_MESSAGE || matches!(ninth, 0 | 20..=22);
+            if carries && begins { length } else { 0 }
+        }
+        _ => 0,
+    }
+}
+
+/// The framing behind a frame that begins with these bytes.
+#[inline(always)]
+pub(crate) fn behind_frame(framing: u8, first: u64) -> u8 {
+    match framing {
+        kind::TDS | kind::TDS_MESSAGE if first >> 48 & 1 == 0 => kind::TDS_MESSAGE,
+        kind::TDS | kind::TDS_MESSAGE => kind::TDS,
+        other => other,
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,8 @@
 //! - **HTTP/2**: the client's first bytes from the preface on.
 //! - **SSH**: the identification string and what follows it, KEXINIT.
 //!
-//! A PROXY protocol header before the stream's first bytes is passed over ([`crate::framing`]).
+//! A PROXY protocol header before the stream's first bytes is passed over. In another framing the walk goes from
+//! frame header to frame header ([`crate::framing`]).
 //!
 //! A byte budget bounds each of them. A segment far from where the stream is, forged or after a hole,
 //! is not wanted but takes a little from the budget all the same; it never ends the hunger by itself.
@@ -35,7 +36,7 @@
 use crate::Bytes;
 use crate::begin::{Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
 use crate::flow::{Direction, protocol, seen};
-use crate::framing::skip_proxy_header;
+use crate::framing::{self, FRAME_START, FRAMING, skip_proxy_header};
 use crate::knobs::Knobs;
 use crate::look::{
     HALF_A_HEADER, HTTP1, HTTP2, LETTER_S, LETTERS_SS, NOTHING, PROXY, SSH, TOO_FEW, begins_past_handshake, ends_block,
@@ -142,7 +143,8 @@ pub fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment,
             }
             first_bytes(frame, direction, segment, knobs)
         }
-        phase::RECORDS if covers_mark => WALK,
+        // A bare hello may follow the frames of a framing.
+        phase::RECORDS if covers_mark && (ahead < 0 || direction.framing == framing::kind::NONE) => WALK,
         phase::RECORDS if is_near && ahead > 0 => out_of_order(frame, direction, segment),
         phase::NEXT if is_near && ahead < 0 && !is_http => SKIP,
         phase::RECORDS | phase::CLOSING | phase::NEXT if is_near && ahead < 0 => SPEND,
@@ -161,6 +163,7 @@ fn other_segment<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segme
     let is_near = ahead.unsigned_abs() <= FAR as u32;
     match direction.phase {
         phase::TEXT if is_near => READ,
+        phase::RECORDS if ahead == 0 => WALK,
         // What an SSH server says has come in another order, or the rest of its first letters has come.
         phase::FRESH if is_near && ahead > 0 && direction.seen & seen::SSH_PORT != 0 => {
             open(direction, direction.mark, SSH, knobs)
@@ -211,12 +214,20 @@ fn first_bytes<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment
     if skip >= segment.len {
         return SPEND;
     }
-    match frame.look(segment, skip, true) {
-        // The header goes on in the next segment.
-        PROXY if direction.phase == phase::FRESH => SPEND,
-        PROXY => first_segment(direction, segment, NOTHING, knobs),
-        found => first_segment(direction, segment, found, knobs),
+    let mut found = frame.look(segment, skip, true);
+    if found == PROXY || found >= FRAMING {
+        if direction.phase == phase::FRESH && direction.seen & seen::SSH_PORT == 0 {
+            // The header goes on in the next segment.
+            if found == PROXY {
+                return SPEND;
+            }
+            open(direction, direction.mark, found, knobs);
+            direction.framing = found & !FRAMING;
+            return WALK;
+        }
+        found = NOTHING;
     }
+    first_segment(direction, segment, found, knobs)
 }
 
 /// What is to be done with the segment in which `mark` lies, where nothing is under way.
@@ -304,6 +315,7 @@ fn open(direction: &mut Direction, mark: u32, found: u8, knobs: &Knobs) -> u8 {
         _ => (protocol::TLS, knobs.handshake_budget),
     };
     (direction.mark, direction.protocol, direction.budget) = (mark, protocol, budget);
+    direction.framing = framing::kind::NONE;
     if protocol != protocol::TLS {
         direction.phase = phase::TEXT;
         return READ;
@@ -340,9 +352,51 @@ fn spend(direction: &mut Direction, len: u32) -> Want {
     Want::Yes
 }
 
+/// Follows the frames of a framing from `mark`, which lies in this segment.
+#[inline(always)]
+fn walk_frames<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> u8 {
+    for _ in 0..MAX_RECORDS_PER_SEGMENT {
+        let before = direction.mark;
+        next_frame(frame, direction, segment);
+        if direction.mark == before {
+            break;
+        }
+    }
+    if direction.phase == phase::CLOSING && direction.mark == segment.seq {
+        return Want::No as u8;
+    }
+    spend(direction, segment.len) as u8
+}
+
+/// Moves `mark` behind the frame that begins there. `mark` stays where it is if the segment does not hold the start of
+/// that frame, or if the handshake is over before it.
+// A function of its own in the kernel: its many paths end where it returns.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn next_frame<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) {
+    let done = direction.mark.wrapping_sub(segment.seq);
+    if done >= segment.len || segment.len - done < FRAME_START {
+        return;
+    }
+    let at = (segment.at + done) as usize;
+    let (Some(first), Some([ninth])) = (frame.load_far::<8>(at), frame.load_far::<1>(at + 8)) else {
+        return;
+    };
+    let first = u64::from_be_bytes(first);
+    let length = framing::frame_len(direction.framing, first, ninth);
+    if length == 0 {
+        direction.phase = phase::CLOSING;
+        return;
+    }
+    direction.framing = framing::behind_frame(direction.framing, first);
+    direction.mark = direction.mark.wrapping_add(length);
+}
+
 /// Follows record headers from `mark`, which lies in this segment. Returns a [`Want`] as its number.
 #[inline(always)]
 pub fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> u8 {
+    if direction.framing != framing::kind::NONE {
+        return walk_frames(frame, direction, segment);
+    }
     for _ in 0..MAX_RECORDS_PER_SEGMENT {
         // Between 0 and len - 1 at first.
         let done = direction.mark.wrapping_sub(segment.seq);

@@ -11,7 +11,7 @@
 //! | `quick` | the short way out for bulk packets |
 //! | [`begin`] | what a stream begins with |
 //! | [`look`] | what the bytes of a segment say |
-//! | `framing` | what lies between TCP or UDP and TLS or DTLS |
+//! | [`framing`] | what lies between TCP or UDP and TLS or DTLS |
 //! | [`hunger`] | which payload segments of a TCP direction are wanted |
 //! | [`datagram`] | which UDP datagrams are wanted |
 //! | [`select`] | the decision over one frame |
@@ -25,7 +25,7 @@ pub mod begin;
 pub mod counter;
 pub mod datagram;
 pub mod flow;
-mod framing;
+pub mod framing;
 pub mod headers;
 pub mod hunger;
 pub mod knobs;

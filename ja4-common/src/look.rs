@@ -3,7 +3,7 @@
 
 use crate::Bytes;
 use crate::begin::{self, ALERT, ALERT_WARNING, Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
-use crate::framing::PROXY_2;
+use crate::framing::{self, PROXY_2};
 
 /// Payload of one segment and where it stands.
 #[derive(Clone, Copy, Debug, Default)]
@@ -59,10 +59,15 @@ const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
 const ALERT_RECORD: u32 = RECORD_HEADER + 2;
 
 /// What the bytes of a segment behind `skip` begin with: a [`Begin`], [`TOO_FEW`], [`HALF_A_HEADER`],
-/// [`LETTER_S`], [`LETTERS_SS`] or [`PROXY`]; the last five only where they are a stream's `first`.
+/// [`LETTER_S`], [`LETTERS_SS`], [`PROXY`], or a framing ([`framing::recognize`]); the last six only where they are a
+/// stream's `first`.
 #[inline(always)]
 pub fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool) -> u8 {
-    if first { first_bytes(frame, segment, skip) } else { begins(frame, segment) as u8 }
+    let found = if first { first_bytes(frame, segment, skip) } else { begins(frame, segment) as u8 };
+    if first && found == NOTHING {
+        return framing::recognize(frame, segment.at + skip, segment.len - skip);
+    }
+    found
 }
 
 /// What the in-order first bytes of a stream are, which lie `skip` bytes behind the segment's first.

@@ -22,7 +22,7 @@ use tests::random::SplitMix64;
 type Check = fn(&[u8]);
 
 /// Each target's name and what it demands.
-const TARGETS: [(&str, Check); 18] = [
+const TARGETS: [(&str, Check); 19] = [
     ("capture_reader", checks::capture_reader),
     ("client_hello", checks::client_hello),
     ("dhcp4", checks::dhcp4),
@@ -39,6 +39,7 @@ const TARGETS: [(&str, Check); 18] = [
     ("record_layer", checks::record_layer),
     ("server_hello", checks::server_hello),
     ("ssh", checks::ssh),
+    ("tds", checks::tds),
     ("tunnels", checks::tunnels),
     ("x509", checks::x509),
 ];
@@ -295,6 +296,17 @@ fn framing_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
     add("proxy", "version_2", behind(&framing::proxy_2(0)));
     add("proxy", "version_2_extended", behind(&framing::proxy_2(40)));
     add("proxy", "version_2_cut", behind(&framing::proxy_2(200)[..60]));
+    let hello = records(&Shape::Device.client_hello("example.org", &mut SplitMix64::new(3)), usize::MAX);
+    let prelogin = framing::tds(framing::TDS_PRELOGIN, framing::TDS_OPTIONS, 10);
+    let packets = |kind, size| [&[9][..], &prelogin, &framing::tds(kind, &hello, size)].concat();
+    add("tds", "client", packets(framing::TDS_PRELOGIN, 4088));
+    add("tds", "small_packets", packets(framing::TDS_RESULT, 7));
+    add("tds", "then_in_the_clear", [packets(framing::TDS_RESULT, 99), framing::tds(1, b"select", 99)].concat());
+    add(
+        "tds",
+        "no_handshake",
+        [&[1][..], &prelogin, &framing::tds(framing::TDS_RESULT, b"\xad\0\x04row", 99)].concat(),
+    );
 }
 
 /// Datagrams, each behind its length, in which a bit says that the client sends it; the first byte is the budget.

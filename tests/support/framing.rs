@@ -25,3 +25,22 @@ pub fn proxy_2(extra: usize) -> Vec<u8> {
     }
     out
 }
+
+/// Packet types of TDS ([MS-TDS], section 2.2.3.1.1).
+pub const TDS_RESULT: u8 = 0x04;
+/// PRELOGIN, of both sides.
+pub const TDS_PRELOGIN: u8 = 0x12;
+
+/// The options of a PRELOGIN message: version and encryption ([MS-TDS], section 2.2.6.5).
+pub const TDS_OPTIONS: &[u8] = &[0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xff, 15, 0, 0, 0, 0, 0, 1];
+
+/// A TDS message of this type in packets with at most `size` bytes behind their header.
+pub fn tds(kind: u8, message: &[u8], size: usize) -> Vec<u8> {
+    let packets = message.len().div_ceil(size);
+    let packet = |(number, part): (usize, &[u8])| {
+        let status = u8::from(number + 1 == packets);
+        let [high, low] = (part.len() as u16 + 8).to_be_bytes();
+        [&[kind, status, high, low, 0, 0, number as u8, 0][..], part].concat()
+    };
+    message.chunks(size).enumerate().flat_map(packet).collect()
+}

@@ -5,6 +5,7 @@ use ja4_common::begin::{self, Begin};
 use super::{Budget, Outcome, Reassembly};
 use crate::event::Side;
 use crate::wire::framing::proxy::{self, ProxyHeader};
+use crate::wire::framing::{Framing, Recognized, Unframe};
 use crate::wire::http1::Http1Stream;
 use crate::wire::http2::Http2Stream;
 use crate::wire::ssh::SshStream;
@@ -60,6 +61,8 @@ pub enum Stream {
     Unknown(Start),
     /// A PROXY protocol header from a client: the stream begins behind it.
     Proxy(ProxyHeader),
+    /// TLS in a framing.
+    Framed(Box<Framed>),
     /// TLS.
     Tls(HandshakeStream),
     /// HTTP/1, from a client.
@@ -72,6 +75,22 @@ pub enum Stream {
     Other,
 }
 
+/// A stream in a framing, and what it carries.
+#[derive(Debug)]
+pub struct Framed {
+    /// Takes the framing apart.
+    pub unframe: Unframe,
+    /// TLS inside.
+    pub tls: HandshakeStream,
+}
+
+impl Framed {
+    /// A stream in this framing.
+    fn new(framing: Framing) -> Self {
+        Self { unframe: Unframe::new(framing), tls: HandshakeStream::new() }
+    }
+}
+
 /// The first bytes of a stream, until they are enough.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Start {
@@ -80,9 +99,11 @@ pub struct Start {
 }
 
 impl Start {
-    /// Bytes that distinguish every kind of stream: a header of PROXY protocol 2 differs from two empty
-    /// lines before a request in its fifth byte.
-    const ENOUGH: usize = 5;
+    /// Bytes that distinguish every kind of stream.
+    const ENOUGH: usize = Framing::ENOUGH;
+
+    /// Bytes that distinguish a header of PROXY protocol 2 from two empty lines before a request.
+    const PROXY_2: usize = 5;
 
     /// The bytes so far.
     pub fn as_bytes(&self) -> &[u8] {
@@ -115,7 +136,7 @@ impl Start {
             ([b'P', b'R', b'O', b'X', b'Y', ..], Side::Client) => Some(Stream::Proxy(ProxyHeader::new())),
             (b"P" | b"PR" | b"PRO" | b"PROX", Side::Client) => None,
             ([b'\r', ..], Side::Client) if proxy::SIGNATURE.starts_with(bytes) => {
-                (bytes.len() == Self::ENOUGH).then(|| Stream::Proxy(ProxyHeader::new()))
+                (bytes.len() >= Self::PROXY_2).then(|| Stream::Proxy(ProxyHeader::new()))
             }
             // An empty line may come before a request.
             ([first, ..], Side::Client) if first.is_ascii_uppercase() || matches!(first, b'\r' | b'\n') => {
@@ -125,7 +146,11 @@ impl Start {
             ([], _) => None,
             // Lines before the banner (RFC 4253, section 4.2).
             (_, Side::Server) if ssh => Some(Stream::Ssh(SshStream::new())),
-            _ => Some(Stream::Other),
+            _ => match Framing::recognize(bytes) {
+                Recognized::Framing(framing) => Some(Stream::Framed(Box::new(Framed::new(framing)))),
+                Recognized::TooFew => None,
+                Recognized::Nothing => Some(Stream::Other),
+            },
         }
     }
 }
@@ -135,6 +160,7 @@ impl Stream {
     pub fn buffered(&self) -> usize {
         match self {
             Self::Tls(stream) => stream.buffered(),
+            Self::Framed(framed) => framed.tls.buffered(),
             Self::Http1(stream) => stream.buffered(),
             Self::Http2(stream) => stream.buffered(),
             Self::Ssh(stream) => stream.buffered(),

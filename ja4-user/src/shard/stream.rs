@@ -13,9 +13,10 @@ use super::{http, ssh};
 use crate::event::{Side, Sink};
 use crate::fingerprint::Carrier;
 use crate::flow::connection::Connection;
-use crate::flow::stream::{Half, Start, Stream, begins};
+use crate::flow::stream::{Framed, Half, Start, Stream, begins};
 use crate::flow::{Budget, Outcome};
-use crate::wire::tls::Status;
+use crate::wire::framing::Content;
+use crate::wire::tls::{HandshakeStream, Status};
 use crate::wire::{http1, http2};
 
 impl<S: Sink> Stage<'_, S> {
@@ -94,6 +95,11 @@ impl<S: Sink> Stage<'_, S> {
 fn is_start_of_hello(bytes: &[u8]) -> bool {
     const HANDSHAKE: u8 = 22;
     bytes.len() < begin::SHORTEST as usize && bytes.first() == Some(&HANDSHAKE)
+}
+
+/// Whether a TLS hello of either side begins.
+fn is_hello(begin: Begin) -> bool {
+    matches!(begin, Begin::ClientHello | Begin::ServerHello)
 }
 
 /// What reads bytes that are in order.
@@ -175,30 +181,23 @@ impl<S: Sink> Reader<'_, S> {
                 }
                 Err(_) => self.leave(stream),
             },
-            Stream::Tls(tls) => {
-                let status = tls.push(bytes, |message| {
-                    let handshake = Handshake {
-                        carrier: Carrier::Tcp,
-                        side: self.side,
-                        cause: self.cause,
-                        connection: self.connection,
-                        methods: &mut self.engines.methods,
-                        stats: self.stats,
-                        sink: self.sink,
-                    };
-                    handshake.message(&message)
-                });
-                match status {
-                    // An abbreviated handshake of TLS 1.2 ends here.
-                    Status::Open if tls.cipher_changed() && self.connection.is_answered() => ControlFlow::Break(()),
-                    Status::Open => ControlFlow::Continue(()),
-                    Status::Failed(error) => {
-                        self.stats.count_malformed(Protocol::Tls, error);
-                        ControlFlow::Break(())
-                    }
-                    Status::Ended(_) => ControlFlow::Break(()),
-                }
+            Stream::Framed(framed) if framed.unframe.is_at_frame() && is_hello(begins(bytes)) => {
+                *stream = Stream::Unknown(Start::default());
+                self.read(stream, bytes)
             }
+            Stream::Framed(framed) => {
+                let Framed { unframe, tls } = &mut **framed;
+                let mut reading = ControlFlow::Continue(());
+                let pushed = unframe.push(bytes, |content| match content {
+                    Content::Stream(bytes) if reading.is_continue() => reading = self.tls(tls, bytes),
+                    Content::Stream(_) | Content::Datagram(_) => {}
+                });
+                if pushed.is_err() && reading.is_continue() {
+                    return self.leave(stream);
+                }
+                reading
+            }
+            Stream::Tls(tls) => self.tls(tls, bytes),
             Stream::Http1(http) => {
                 let status = http.push(bytes, |request| http::request(self, request));
                 match status {
@@ -227,6 +226,32 @@ impl<S: Sink> Reader<'_, S> {
                 }
             },
             Stream::Ssh(stream) => ssh::read(self, stream, bytes),
+        }
+    }
+
+    /// Reads the next bytes of TLS; breaks where it has no more to say.
+    fn tls(&mut self, tls: &mut HandshakeStream, bytes: &[u8]) -> ControlFlow<()> {
+        let status = tls.push(bytes, |message| {
+            let handshake = Handshake {
+                carrier: Carrier::Tcp,
+                side: self.side,
+                cause: self.cause,
+                connection: self.connection,
+                methods: &mut self.engines.methods,
+                stats: self.stats,
+                sink: self.sink,
+            };
+            handshake.message(&message)
+        });
+        match status {
+            // An abbreviated handshake of TLS 1.2 ends here.
+            Status::Open if tls.cipher_changed() && self.connection.is_answered() => ControlFlow::Break(()),
+            Status::Open => ControlFlow::Continue(()),
+            Status::Failed(error) => {
+                self.stats.count_malformed(Protocol::Tls, error);
+                ControlFlow::Break(())
+            }
+            Status::Ended(_) => ControlFlow::Break(()),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::flow::Budget;
 use crate::flow::connection::{Carried, Connection, Dtls};
 use crate::flow::quic::Entry;
 use crate::flow::stream::Stream;
+use crate::wire::tls::HandshakeStream;
 
 /// Counts all that a connection has left unfinished, before it is released, and tells of requests that wait
 /// for one that never came.
@@ -69,9 +70,12 @@ pub(super) fn tell_unfinished_stream(
         return;
     };
     stats.unfinished_messages += u64::from(half.is_unfinished());
-    if let Stream::Tls(tls) = &half.stream
-        && let Some(message) = tls.under_way()
-    {
+    let tls = match &half.stream {
+        Stream::Tls(tls) => Some(tls),
+        Stream::Framed(framed) => Some(&framed.tls),
+        _ => None,
+    };
+    if let Some(message) = tls.and_then(HandshakeStream::under_way) {
         let methods = &mut engines.methods;
         Handshake { carrier: Carrier::Tcp, side, cause, connection, methods, stats, sink }.unfinished(&message);
     }

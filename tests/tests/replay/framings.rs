@@ -1,6 +1,7 @@
 //! TLS, DTLS and HTTP inside a framing give what they give without it, each value once.
 
 mod proxy;
+mod tds;
 
 use super::*;
 

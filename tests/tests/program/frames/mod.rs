@@ -144,6 +144,7 @@ pub(crate) fn stories_in(settings: &[(&'static str, Setting)]) -> Vec<Story> {
             ("hellos in pieces", streams::pieces(setting)),
             ("hellos in dialogues", streams::dialogues(setting)),
             ("PROXY protocol", framings::proxy(setting)),
+            ("TDS packets", framings::tds_packets(setting)),
             ("HTTP requests", http::requests(setting)),
             ("HTTP/2 prefaces", http::prefaces(setting)),
             ("HTTP methods", http::methods(setting)),

@@ -1,0 +1,92 @@
+//! TLS in TDS packets, as clients of Microsoft SQL Server begin it.
+
+use tests::certificate;
+use tests::framing::{TDS_OPTIONS, TDS_PRELOGIN, TDS_RESULT, tds};
+
+use super::*;
+
+/// Both sides' first packets.
+fn prelogin(talk: &mut TcpConversation) -> &mut TcpConversation {
+    talk.client(&tds(TDS_PRELOGIN, TDS_OPTIONS, 4088)).server(&tds(TDS_RESULT, TDS_OPTIONS, 4088))
+}
+
+/// Hello, certificate, done, in one record.
+fn flight_12() -> Vec<u8> {
+    let chain = certificate::message(&[&certificate::leaf("example.org").build()]);
+    let certificates = [&[11][..], &(chain.len() as u32).to_be_bytes()[1..], &chain].concat();
+    let hello = hello::server_hello_12(&mut SplitMix64::new(3));
+    hello::records(&[hello, certificates, vec![14, 0, 0, 0]].concat(), 16_000)
+}
+
+fn handshake(port: u16) -> TcpConversation {
+    let mut talk = TcpConversation::between("10.0.0.1:51234", &format!("10.0.0.2:{port}"));
+    talk.handshake();
+    talk
+}
+
+#[test]
+fn hellos_in_packets_of_any_size_in_segments_of_any_size() {
+    let hello = client_hello(Shape::PostQuantum);
+    for size in [4088, 1000, 504, 100] {
+        for kind in [TDS_PRELOGIN, TDS_RESULT] {
+            let (asked, answered) = (tds(TDS_PRELOGIN, &hello, size), tds(kind, &server_flight(), size));
+            for segment in [8000, 1448, 600, 333] {
+                let mut talk = handshake(1433);
+                prelogin(&mut talk);
+                asked.chunks(segment).for_each(|part| _ = talk.client(part));
+                answered.chunks(segment).for_each(|part| _ = talk.server(part));
+                talk.client(&tds(TDS_PRELOGIN, &[20, 3, 3, 0, 1, 1], 4088)).client(&[23, 3, 3, 0, 2, 1, 2]).close();
+                let what = format!("packets of {size}, type {kind}, segments of {segment}");
+                assert_values(&talk, &[("ja4", Shape::PostQuantum.ja4()), ("ja4s", JA4S_13)], &what);
+            }
+        }
+    }
+}
+
+#[test]
+fn certificates_over_ipv6_and_on_another_port() {
+    let mut talk = TcpConversation::between("[fd00::1]:51234", "[fd00::2]:14330");
+    talk.handshake();
+    prelogin(&mut talk).client(&tds(TDS_PRELOGIN, &client_hello(Shape::Device), 4088));
+    talk.server(&tds(TDS_PRELOGIN, &flight_12(), 200)).close();
+    let events = replay(&talk);
+    assert_eq!(values(&events, "ja4"), [Shape::Device.ja4()]);
+    assert_eq!(values(&events, "ja4s"), [JA4S_12]);
+    assert_eq!(values(&events, "ja4x").len(), 1);
+    assert_eq!(only(&events, "ja4")["app_proto"], "tls");
+}
+
+#[test]
+fn segments_in_another_order() {
+    let hello = tds(TDS_PRELOGIN, &client_hello(Shape::PostQuantum), 504);
+    let mut talk = handshake(1433);
+    let start = prelogin(&mut talk).packets().len() as u32;
+    assert_eq!(start, 5);
+    let start = TDS_OPTIONS.len() as u32 + 8;
+    talk.client_at(start + 900, &hello[900..]).client_at(start, &hello[..900]).client_at(start, &hello[..900]);
+    talk.server(&tds(TDS_RESULT, &server_flight(), 4088)).close();
+    assert_values(&talk, &[("ja4", Shape::PostQuantum.ja4()), ("ja4s", JA4S_13)], "the second half first");
+}
+
+/// A server that has no certificate, or that encrypts no more than the login, answers in the clear.
+#[test]
+fn what_is_not_encrypted_is_not_read() {
+    let (batch, rows) = (tds(0x01, &[0x16; 900], 4088), tds(TDS_RESULT, &[0xe3; 60_000], 4088));
+    let mut talk = handshake(1433);
+    prelogin(&mut talk).client(&batch);
+    rows.chunks(1448).for_each(|part| _ = talk.server(part));
+    talk.close();
+    let events = replay(&talk);
+    assert_eq!(told(&events).len(), 4);
+    let stats = events::of_type(&events, "stats")[0];
+    // Both sides' first packets, at most one more of each until the filter sees that no handshake follows.
+    let selected = events::stats_u64(stats, &["kernel", "selected_by", "tls"]);
+    assert!((2..=4).contains(&selected), "{selected}");
+}
+
+#[test]
+fn a_bare_hello_behind_prelogin() {
+    let mut talk = handshake(1433);
+    prelogin(&mut talk).client(&client_hello(Shape::Curl)).server(&server_flight()).close();
+    assert_values(&talk, &[("ja4", Shape::Curl.ja4()), ("ja4s", JA4S_13)], "bare");
+}
