@@ -16,7 +16,7 @@
 //! | [`dtls`], [`certificate`] | crafted DTLS records, X.509 certificates |
 //! | [`quic`], [`http`], [`ssh`], [`dhcp`] | crafted QUIC packets, requests, SSH openings, DHCP messages |
 //! | [`udp`], [`carrier`], [`fragment`] | crafted datagrams, tunnels around a frame, frames in IP fragments |
-//! | [`framing`] | what lies between TCP or UDP and TLS or DTLS |
+//! | [`pcapng`] | capture files of several sections and interfaces |
 //! | [`generate`] | the large deterministic captures that benches replay |
 //!
 //! Only `generate` and what it stands on is for programs (`xtask bench`); it returns its errors. The rest
@@ -45,6 +45,7 @@ pub mod http;
 pub mod live;
 pub mod netns;
 pub mod packets;
+pub mod pcapng;
 pub mod peers;
 pub mod privilege;
 pub mod process;

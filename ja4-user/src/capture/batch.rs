@@ -107,7 +107,8 @@ impl Batch {
 
     /// Starts indexing at `at`, numbering frames from `number`.
     pub(super) fn index(&mut self, at: usize, number: u64) -> Indexing<'_> {
-        Indexing { data: self.data.get(..self.filled).unwrap_or(&[]), at, number, frames: &mut self.frames }
+        let data = self.data.get(..self.filled).unwrap_or(&[]);
+        Indexing { data, at, number, frames: &mut self.frames, skipped: Skipped::default() }
     }
 }
 
@@ -119,6 +120,17 @@ pub(super) struct Indexing<'a> {
     /// The next frame's number.
     pub(super) number: u64,
     frames: &'a mut Vec<FrameRef>,
+    /// Packets of this chunk that are counted instead of delivered.
+    pub(super) skipped: Skipped,
+}
+
+/// Packets that were not delivered, because their interface has an unsupported link type.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Skipped {
+    /// Number of packets.
+    pub(super) packets: u64,
+    /// Number of the first one, and its link type.
+    pub(super) first: Option<(u64, u16)>,
 }
 
 impl<'a> Indexing<'a> {
@@ -141,6 +153,13 @@ impl<'a> Indexing<'a> {
             link: frame.link,
             interface: frame.interface,
         });
+        self.number = self.number.saturating_add(1);
+    }
+
+    /// Counts a packet of an unsupported link type. It has a number, as in every other program that reads the file.
+    pub(super) fn skip(&mut self, link: u16) {
+        self.skipped.packets = self.skipped.packets.saturating_add(1);
+        self.skipped.first.get_or_insert((self.number, link));
         self.number = self.number.saturating_add(1);
     }
 }

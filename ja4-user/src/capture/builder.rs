@@ -141,6 +141,8 @@ pub(super) struct Outcome {
     /// With the offsets in their batches set to 0, since these depend on how the file was read.
     pub(super) frames: Vec<(FrameRef, Vec<u8>)>,
     pub(super) error: Option<CaptureError>,
+    /// Packets of unsupported link types.
+    pub(super) skipped: u64,
 }
 
 impl Outcome {
@@ -171,7 +173,7 @@ pub(super) fn read_in_pieces(bytes: &[u8], sizes: &[usize]) -> Outcome {
 /// Reads a file, checking what holds of every file whatever its bytes.
 pub(super) fn read_to_end(mut file: CaptureFile) -> Outcome {
     let mut batch = Batch::new();
-    let mut frames = Vec::new();
+    let mut frames: Vec<(FrameRef, Vec<u8>)> = Vec::new();
     let error = loop {
         match file.fill(&mut batch) {
             Ok(true) => {
@@ -180,7 +182,8 @@ pub(super) fn read_to_end(mut file: CaptureFile) -> Outcome {
                     let bytes = batch.bytes(frame);
                     assert_eq!(bytes.len(), frame.captured as usize, "a frame outside its batch");
                     assert!(frame.wire >= frame.captured);
-                    assert_eq!(frame.number, frames.len() as u64 + 1, "a number left out");
+                    let before = frames.last().map_or(0, |(before, _)| before.number);
+                    assert!(frame.number > before, "numbers that do not rise");
                     frames.push((FrameRef { offset: 0, ..*frame }, bytes.to_vec()));
                 }
             }
@@ -192,7 +195,9 @@ pub(super) fn read_to_end(mut file: CaptureFile) -> Outcome {
     let first = error.as_ref().map_or(Ok(false), |error| Err(error.to_string()));
     assert_eq!(again, first, "the end must stay as it was");
     assert_eq!(file.packets(), frames.len() as u64);
-    Outcome { frames, error }
+    let skipped = file.unsupported();
+    assert_eq!(file.next_number(), 1 + file.packets() + skipped, "a number left out");
+    Outcome { frames, error, skipped }
 }
 
 /// A reader that gives pieces of given sizes.

@@ -88,9 +88,9 @@ pub enum CaptureError {
         /// What is wrong with it.
         damage: Damage,
     },
-    /// Packets of a link layer that the sensor cannot take apart.
+    /// Every packet has a link layer that the sensor cannot decode.
     #[error(
-        "{name}: link type {number} ({link}) is not supported, after {packets} packets; capture on an interface with \
+        "{name}: no packet can be decoded: link type {number} ({link}) is not supported; capture on an interface with \
          Ethernet, raw IP, Linux cooked, BSD loopback or PPP framing"
     )]
     UnsupportedLinkType {
@@ -100,8 +100,6 @@ pub enum CaptureError {
         number: u16,
         /// Its name, as far as known.
         link: &'static str,
-        /// Packets delivered from the file.
-        packets: u64,
     },
     /// The compressed stream is cut short or damaged.
     #[error("{name}: the {compression} data is truncated or damaged, after {packets} packets; copy the file again")]

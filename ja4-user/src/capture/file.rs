@@ -3,7 +3,7 @@
 use std::{fmt, fs::File, io, io::Read, os::fd::AsFd, path::Path, sync::Arc};
 
 use super::{
-    batch::Batch,
+    batch::{Batch, Skipped},
     error::{CaptureError, Fault},
     linktype,
     pcap::{self, Pcap},
@@ -50,7 +50,38 @@ pub struct CaptureFile {
     number: u64,
     /// Packets delivered.
     packets: u64,
+    /// Packets that were not, because of their link type.
+    unsupported: Skipped,
+    /// Called at the first of those.
+    on_unsupported: Option<OnUnsupported>,
     end: Option<End>,
+}
+
+/// Called once a file, at its first packet of an unsupported link type.
+pub type OnUnsupported = Box<dyn FnOnce(&UnsupportedLinkNotice) + Send>;
+
+/// The first packet of a file that is skipped because its interface has an unsupported link type. It is displayed as one
+/// line that names the file, the packet and the link type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnsupportedLinkNotice {
+    /// The file.
+    pub name: String,
+    /// The packet's number, as in [`FrameRef::number`](super::FrameRef::number).
+    pub packet: u64,
+    /// The link type's number in the registry of tcpdump.org.
+    pub link: u16,
+}
+
+impl fmt::Display for UnsupportedLinkNotice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, packet, link } = self;
+        let link_name = linktype::name_of(*link);
+        write!(
+            f,
+            "{name}: cannot decode packet {packet}: link type {link} ({link_name}) is not supported; packets of such \
+             interfaces are skipped and counted as capture.link_unsupported"
+        )
+    }
 }
 
 /// How much of a file was read.
@@ -125,8 +156,17 @@ impl CaptureFile {
             offset: 0,
             number: 1,
             packets: 0,
+            unsupported: Skipped::default(),
+            on_unsupported: None,
             end: None,
         }
+    }
+
+    /// Has `notify` called at the file's first packet of an unsupported link type, as soon as that packet is read.
+    #[must_use]
+    pub fn on_unsupported(mut self, notify: OnUnsupported) -> Self {
+        self.on_unsupported = Some(notify);
+        self
     }
 
     /// Numbers the packets from `number`: what [`CaptureFile::next_number`] says of the file before this one.
@@ -144,6 +184,11 @@ impl CaptureFile {
     /// Packets delivered so far.
     pub fn packets(&self) -> u64 {
         self.packets
+    }
+
+    /// Packets skipped so far, because their interface has an unsupported link type.
+    pub fn unsupported(&self) -> u64 {
+        self.unsupported.packets
     }
 
     /// How much was read so far.
@@ -198,14 +243,29 @@ impl CaptureFile {
             Format::Pcap(pcap) => pcap.index(&mut run),
             Format::Pcapng(pcapng) => pcapng.index(&mut run),
         };
-        let used = run.at;
-        self.packets += run.number.saturating_sub(self.number);
-        self.number = run.number;
+        let (used, number, skipped) = (run.at, run.number, run.skipped);
+        self.packets += number.saturating_sub(self.number).saturating_sub(skipped.packets);
+        self.number = number;
         self.offset += used as u64;
+        self.count_unsupported(skipped);
         match result {
             Err(fault) => self.end = Some(End::Failed(self.fault(fault))),
             Ok(()) if batch.frames().is_empty() => batch.drop_front(used),
             Ok(()) => self.tail.extend_from_slice(batch.filled().get(used..).unwrap_or(&[])),
+        }
+    }
+
+    /// Counts the skipped packets of a chunk, and notifies of the first one.
+    fn count_unsupported(&mut self, skipped: Skipped) {
+        self.unsupported.packets += skipped.packets;
+        if self.unsupported.first.is_some() {
+            return;
+        }
+        self.unsupported.first = skipped.first;
+        if let Some((packet, link)) = skipped.first
+            && let Some(notify) = self.on_unsupported.take()
+        {
+            notify(&UnsupportedLinkNotice { name: self.name.clone(), packet, link });
         }
     }
 
@@ -249,7 +309,10 @@ impl CaptureFile {
             Format::Pcapng(pcapng) => rest.is_empty() && !pcapng.in_block(),
         };
         if whole {
-            return End::Clean;
+            return match self.unsupported.first {
+                Some((_, link)) if self.packets == 0 => End::Failed(self.fault(Fault::LinkType(link))),
+                _ => End::Clean,
+            };
         }
         End::Failed(CaptureError::Truncated { name, offset: self.offset, packets: self.packets })
     }
@@ -282,7 +345,7 @@ impl CaptureFile {
         match fault {
             Fault::Damage(damage) => CaptureError::Damaged { name, offset: self.offset, packets, damage },
             Fault::LinkType(number) => {
-                CaptureError::UnsupportedLinkType { name, number, link: linktype::name_of(number), packets }
+                CaptureError::UnsupportedLinkType { name, number, link: linktype::name_of(number) }
             }
         }
     }

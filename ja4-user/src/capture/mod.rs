@@ -27,7 +27,7 @@ mod zstd;
 
 pub use self::batch::{Batch, FrameRef};
 pub use self::error::{CaptureError, Damage};
-pub use self::file::{CaptureFile, Progress};
+pub use self::file::{CaptureFile, OnUnsupported, Progress, UnsupportedLinkNotice};
 pub use self::linktype::{LinkError, LinkPayload, LinkType, Start};
 pub use self::stop::Stop;
 pub use self::stream::Compression;

@@ -203,6 +203,6 @@ mod tests {
     fn an_unsupported_link_type_is_refused_at_once() {
         let file = Builder::pcap(ByteOrder::Little, MAGIC_NANOSECONDS, 127).record(1, 0, 0, b"radiotap");
         let error = file.read().failed_after(0).to_string();
-        assert!(error.contains("test: link type 127 (IEEE 802.11 with radiotap header)"), "{error}");
+        assert!(error.contains("link type 127 (IEEE 802.11 with radiotap header)"), "{error}");
     }
 }

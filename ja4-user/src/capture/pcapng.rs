@@ -251,11 +251,12 @@ impl Pcapng {
         let Some(of) = self.interfaces.get(interface as usize) else {
             return Err(Damage::UndeclaredInterface { interface, declared }.into());
         };
-        if let LinkType::Unsupported(number) = of.link {
-            return Err(Fault::LinkType(number));
-        }
         if let Some((high, low)) = stamp {
             self.last_time = of.clock.nanoseconds(high, low);
+        }
+        if let LinkType::Unsupported(link) = of.link {
+            run.skip(link);
+            return Ok(());
         }
         run.push(
             skip,
@@ -505,11 +506,53 @@ mod tests {
     }
 
     #[test]
-    fn an_unsupported_interface_matters_only_with_packets() {
-        let file = ethernet().interface(RADIOTAP, 0, &[]).enhanced(0, 1, 0, b"one").enhanced(0, 2, 0, b"two");
-        assert_eq!(file.read().clean().len(), 2);
-        let error = file.enhanced(1, 3, 0, b"radio").read().failed_after(2);
-        assert!(matches!(error, CaptureError::UnsupportedLinkType { number: RADIOTAP, packets: 2, .. }));
+    fn packets_of_an_unsupported_interface_are_skipped_and_keep_their_numbers() {
+        for order in ByteOrder::BOTH {
+            let file = Builder::pcapng(order)
+                .interface(RADIOTAP, 0, &[])
+                .interface(ETHERNET, 0, &[])
+                .simple(5, b"radio")
+                .enhanced(1, 2, 0, b"two")
+                .obsolete(0, 3, 0, b"radio")
+                .enhanced(0, 4, 0, b"radio")
+                .enhanced(1, 5, 0, b"five");
+            let outcome = file.read();
+            assert_eq!(outcome.skipped, 3);
+            let frames = outcome.clean();
+            let numbers: Vec<_> = frames.iter().map(|(frame, bytes)| (frame.number, bytes.as_slice())).collect();
+            assert_eq!(numbers, [(2, &b"two"[..]), (5, b"five")]);
+        }
+    }
+
+    #[test]
+    fn an_unsupported_interface_without_packets_skips_nothing() {
+        let file = ethernet().interface(RADIOTAP, 0, &[]).enhanced(0, 1, 0, b"one");
+        let outcome = file.read();
+        assert_eq!((outcome.skipped, outcome.clean().len()), (0, 1));
+    }
+
+    #[test]
+    fn a_file_of_unsupported_packets_alone_is_an_error() {
+        let file = Builder::pcapng(Little).interface(RADIOTAP, 0, &[]).enhanced(0, 1, 0, b"radio");
+        let error = file.read().failed_after(0);
+        assert!(matches!(error, CaptureError::UnsupportedLinkType { number: RADIOTAP, .. }));
+    }
+
+    #[test]
+    fn a_later_section_may_support_what_an_earlier_one_does_not() {
+        let file = Builder::pcapng(Little)
+            .interface(RADIOTAP, 0, &[])
+            .enhanced(0, 1, 0, b"radio")
+            .section(ByteOrder::Big)
+            .interface(ETHERNET, 0, &[])
+            .enhanced(0, 2, 0, b"ethernet")
+            .section(Little)
+            .interface(RADIOTAP, 0, &[])
+            .enhanced(0, 3, 0, b"radio");
+        let outcome = file.read();
+        assert_eq!(outcome.skipped, 2);
+        let frames = outcome.clean();
+        assert_eq!((frames.len(), frames[0].0.interface, frames[0].0.link), (1, 1, LinkType::Ethernet));
     }
 
     #[test]

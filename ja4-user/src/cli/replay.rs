@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Error, anyhow};
@@ -15,7 +15,7 @@ use super::flags::idle;
 use super::output::{self, Output, is_gone};
 use super::settings::Files;
 use super::signals;
-use crate::capture::{CaptureFile, Progress, Stop};
+use crate::capture::{CaptureFile, Progress, Stop, UnsupportedLinkNotice};
 use crate::config::Opened;
 use crate::engine::Engine;
 use crate::event::Time;
@@ -71,11 +71,15 @@ impl Replay {
             outlives_output: false,
             stop: Stop::default(),
         };
+        let bar = Bar::default();
         let mut failures = Vec::new();
         let mut files = Vec::new();
         for path in &self.files {
             match CaptureFile::open_until(path, options.stop.clone()) {
-                Ok(file) => files.push(file),
+                Ok(file) => {
+                    let bar = Arc::clone(&bar);
+                    files.push(file.on_unsupported(Box::new(move |notice| warn(&bar, notice))));
+                }
                 Err(error) => failures.push(anyhow!(error)),
             }
         }
@@ -90,10 +94,9 @@ impl Replay {
         let behind = behind::start(&config, loaded, &options.context, situation)?;
         options.outlives_output = behind.1.tell_others();
         let out = BufWriter::with_capacity(1 << 18, output::stdout().map_err(Failure::run)?);
-        let mut bar = None;
-        let on_progress = Box::new(|_, progress: Progress| show(&mut bar, progress));
+        let on_progress = Box::new(|_, progress: Progress| show(&mut lock(&bar), progress));
         let replayed = replay_to(files, &options, behind, out, on_progress);
-        if let Some(bar) = bar {
+        if let Some(bar) = lock(&bar).take() {
             bar.finish_and_clear();
         }
         let (unwritten, stopped) = match replayed {
@@ -133,7 +136,10 @@ fn replay_to<W: Write + Send>(
         .group("shards", report::shards(&report.stats))
         .group("engine", report.engine.group());
     let mut capture = Group::default();
-    capture.count("link_unreadable", report.not_network);
+    capture
+        .count("packets", report.packets)
+        .count("link_unsupported", report.unsupported_link)
+        .count("link_unreadable", report.not_network);
     stats.group("capture", capture);
     let loss = ways.finish(&options.context, end, &mut stats);
     Formatter::new(options.format, Arc::clone(&options.context)).stats(end, &stats, &mut line);
@@ -153,6 +159,22 @@ fn end(mut failures: Vec<Error>, with: fn(Error) -> Failure) -> Result<(), Failu
     }
     Err(with(last))
 }
+/// The progress bar, once there is one.
+type Bar = Arc<Mutex<Option<ProgressBar>>>;
+
+fn lock(bar: &Bar) -> MutexGuard<'_, Option<ProgressBar>> {
+    bar.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes a line to standard error, above the progress bar.
+fn warn(bar: &Bar, notice: &UnsupportedLinkNotice) {
+    let print = || eprintln!("ja4sensor: {notice}");
+    match &*lock(bar) {
+        Some(bar) => bar.suspend(print),
+        None => print(),
+    }
+}
+
 
 /// Moves the bar on; there is one where standard error is a terminal and the file is large.
 fn show(bar: &mut Option<ProgressBar>, progress: Progress) {

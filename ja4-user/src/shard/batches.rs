@@ -45,6 +45,24 @@ pub(super) struct Read {
     pub(super) stopped: bool,
     /// What became of fragments.
     pub(super) fragments: DefragStats,
+    /// Packets read.
+    pub(super) packets: PacketsRead,
+}
+
+/// Packets read from capture files.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PacketsRead {
+    /// All of them.
+    pub(super) total: u64,
+    /// Of these, packets of an interface with an unsupported link type: no lane gets them.
+    pub(super) unsupported: u64,
+}
+
+impl PacketsRead {
+    fn add(&mut self, file: &CaptureFile) {
+        self.total += file.packets() + file.unsupported();
+        self.unsupported += file.unsupported();
+    }
 }
 
 /// Called between batches with the file's name and how far it has been read.
@@ -61,6 +79,8 @@ struct Files<'a> {
     stopped: bool,
     /// One for all lanes, since a fragment does not tell its flow.
     defragmenter: Defragmenter,
+    /// Packets of the files that are read.
+    packets: PacketsRead,
 }
 
 /// Batches that have been read.
@@ -106,6 +126,7 @@ impl<'a> Batches<'a> {
             stop,
             stopped: false,
             defragmenter: Defragmenter::new(&DefragLimits::default()),
+            packets: PacketsRead::default(),
         };
         Self { files: Mutex::new(files), shelf: Mutex::default(), changed: Condvar::new(), threads, lanes, knobs }
     }
@@ -159,8 +180,13 @@ impl<'a> Batches<'a> {
 
     /// What became of the files, and of fragments.
     pub(super) fn into_read(self) -> Read {
-        let files = self.files.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Read { errors: files.errors, stopped: files.stopped, fragments: files.defragmenter.stats() }
+        let mut files = self.files.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // Of a replay that was stopped.
+        for file in &files.files {
+            files.packets.add(file);
+        }
+        let Files { errors, stopped, packets, defragmenter, .. } = files;
+        Read { errors, stopped, fragments: defragmenter.stats(), packets }
     }
 
     fn shelf(&self) -> MutexGuard<'_, Shelf> {
@@ -235,6 +261,7 @@ impl Files<'_> {
                 Err(error) => self.errors.push(error),
             }
             self.next_number = file.next_number();
+            self.packets.add(file);
             self.files.pop_front();
             self.current += 1;
             if let Some(next) = self.files.pop_front() {

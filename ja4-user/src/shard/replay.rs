@@ -70,6 +70,10 @@ pub struct Report {
     /// What went wrong with the files, in their order.
     pub errors: Vec<CaptureError>,
     /// The files were not read to their end, as [`Options::stop`] was set.
+    /// Packets read from the files: `packets = unsupported_link + not_network + counters.seen`.
+    pub packets: u64,
+    /// Packets of an interface with an unsupported link type.
+    pub unsupported_link: u64,
     pub stopped: bool,
     /// Why the output could not be written to its end.
     pub unwritten: Option<io::Error>,
@@ -104,7 +108,7 @@ pub fn replay<W: Write + Send>(
             workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
         })
     };
-    let Read { errors, stopped, fragments } = batches.into_read();
+    let Read { errors, stopped, fragments, packets } = batches.into_read();
     let mut report = Report {
         counters: Counters::default(),
         stats: CoreStats::default(),
@@ -117,6 +121,8 @@ pub fn replay<W: Write + Send>(
     };
     report.stats.fragments.add(&fragments);
     for share in shares {
+        packets: packets.total,
+        unsupported_link: packets.unsupported,
         report.counters.add(&share.counters);
         report.stats.add(&share.stats);
         report.not_network += share.not_network;

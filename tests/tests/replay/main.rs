@@ -9,6 +9,7 @@
 
 mod associations;
 mod attributes;
+mod capture_files;
 mod carriers;
 mod conformance;
 mod contract;

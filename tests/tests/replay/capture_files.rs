@@ -1,0 +1,123 @@
+//! Capture files with several link types and sections.
+
+use super::*;
+
+use tests::packets::ETHERNET;
+use tests::pcapng::{PcapngFile, RADIOTAP, RAW_IP};
+
+const ETHERNET_LINK: u16 = ETHERNET as u16;
+
+/// Bytes of an Ethernet header.
+const ETHERNET_HEADER: usize = 14;
+
+fn replay_file(file: &PcapngFile, options: &[&str]) -> Outcome {
+    let folder = TempDir::new().unwrap();
+    let path = file.save(folder.path(), "mixed.pcapng");
+    let mut arguments = vec![OsStr::new("replay")];
+    arguments.extend(options.iter().map(OsStr::new));
+    arguments.push(path.as_os_str());
+    Sensor::new().run(&arguments)
+}
+
+/// A frame that no interface with Ethernet headers has.
+fn radio(packet: &Packet) -> Packet {
+    Packet { time: packet.time, frame: [&[0, 0, 8, 0, 0, 0, 0, 0][..], &packet.frame].concat() }
+}
+
+/// The values of every fingerprint, in the order of output.
+fn all_values(events: &[Value]) -> Vec<Value> {
+    fingerprints(events).into_iter().map(|event| event["fingerprint"]["value"].clone()).collect()
+}
+
+/// Every packet read is accounted for; the number of those with an unsupported link type.
+fn unsupported(events: &[Value], packets: usize) -> u64 {
+    let stats = *events::of_type(events, "stats").last().unwrap();
+    let count = |path: &[&str]| tests::stats_u64(stats, path);
+    let read = count(&["capture", "packets"]);
+    let unsupported = count(&["capture", "link_unsupported"]);
+    assert_eq!(read, packets as u64);
+    assert_eq!(read, unsupported + count(&["capture", "link_unreadable"]) + count(&["kernel", "seen"]));
+    unsupported
+}
+
+#[test]
+fn packets_of_an_unsupported_link_type_are_skipped_and_the_file_goes_on() {
+    let talk = plain();
+    let alone = all_values(&replay(&talk));
+    assert_eq!(alone.len(), 6);
+    // Before, between and behind the others, whichever interface is declared first.
+    for (wire, air) in [(0, 1), (1, 0)] {
+        let mut file = PcapngFile::new();
+        let links = if wire == 0 { [ETHERNET_LINK, RADIOTAP] } else { [RADIOTAP, ETHERNET_LINK] };
+        file.interface(links[0], "first0").interface(links[1], "second0");
+        for packet in talk.packets() {
+            file.packet(air, &radio(packet)).packet(wire, packet);
+        }
+        let count = talk.packets().len();
+        for shards in ["1", "2", "3"] {
+            let outcome = replay_file(&file, &["--shards", shards]).ok();
+            let outcome = outcome.says("mixed.pcapng").says("packet 1").says("127").says("skipped").in_one_line();
+            let events = outcome.events();
+            assert_eq!(all_values(&events), alone);
+            assert_eq!(unsupported(&events, 2 * count), count as u64);
+            assert_eq!(only(&events, "ja4")["pcap_cnt"], 8, "skipped packets have numbers");
+        }
+    }
+}
+
+#[test]
+fn each_file_says_once_what_it_skips() {
+    let talk = plain();
+    let folder = TempDir::new().unwrap();
+    let mut arguments = vec!["replay".into()];
+    for name in ["one.pcapng", "two.pcapng", "three.pcapng"] {
+        let mut file = PcapngFile::new();
+        file.interface(ETHERNET_LINK, "eth0");
+        if name != "two.pcapng" {
+            file.interface(RADIOTAP, "wlan0");
+            file.packet(1, &talk.packets()[0]).packet(1, &talk.packets()[1]);
+        }
+        file.packet(0, &talk.packets()[0]);
+        arguments.push(file.save(folder.path(), name).into_os_string());
+    }
+    let outcome = Sensor::new().run(&arguments).ok();
+    let stderr = outcome.stderr();
+    assert_eq!(stderr.lines().count(), 2, "{stderr}");
+    assert!(stderr.contains("one.pcapng") && stderr.contains("three.pcapng"), "{stderr}");
+    assert_eq!(unsupported(&outcome.events(), 7), 4);
+}
+
+#[test]
+fn a_file_without_any_supported_packet_is_refused() {
+    let talk = plain();
+    let mut file = PcapngFile::new();
+    file.interface(RADIOTAP, "wlan0");
+    for packet in talk.packets() {
+        file.packet(0, packet);
+    }
+    let outcome = replay_file(&file, &[]).status(1).says("mixed.pcapng: no packet can be decoded").says("127");
+    assert_eq!(unsupported(&outcome.events(), talk.packets().len()), talk.packets().len() as u64);
+}
+
+#[test]
+fn two_sections_with_other_interfaces_are_one_capture() {
+    let mut talk = TcpConversation::new();
+    talk.handshake();
+    let handshake = talk.packets().len();
+    talk.wait(Duration::from_secs(2)).client(&client_hello(Shape::Browser)).server(&server_flight()).close();
+    let mut file = PcapngFile::new();
+    file.interface(RADIOTAP, "wlan0").interface(ETHERNET_LINK, "eth0");
+    for packet in &talk.packets()[..handshake] {
+        file.packet(1, packet);
+    }
+    file.section().interface(RAW_IP, "tun0");
+    for Packet { time, frame } in &talk.packets()[handshake..] {
+        file.packet(0, &Packet { time: *time, frame: frame[ETHERNET_HEADER..].to_vec() });
+    }
+    let outcome = replay_file(&file, &[]).ok();
+    assert_eq!(outcome.stderr(), "", "an interface without packets is no reason for a warning");
+    let events = outcome.events();
+    assert_eq!(all_values(&events), all_values(&replay(&talk)));
+    assert_eq!(events::of_type(&events, "connection").len(), 1);
+    assert_eq!(unsupported(&events, talk.packets().len()), 0);
+}
