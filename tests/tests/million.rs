@@ -73,6 +73,7 @@ fn a_million_connections_of_a_day_stay_within_the_budget() {
     let stats = told.last().unwrap();
     assert_eq!(stats_u64(stats, &["shards", "opened"]), u64::from(CONNECTIONS));
     assert_eq!(stats_u64(stats, &["engine", "ended"]), u64::from(CONNECTIONS));
+    assert_eq!(stats_u64(stats, &["shards", "ended", "evicted"]), 0, "the bound is a million");
     let peak = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap().max_rss() / 1024;
     eprintln!("{peak} MiB at its peak");
     assert!(peak <= BUDGET, "{peak} MiB at its peak");

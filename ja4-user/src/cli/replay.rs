@@ -19,7 +19,7 @@ use crate::capture::{CaptureFile, Progress, Stop, UnsupportedLinkNotice};
 use crate::config::Opened;
 use crate::engine::Engine;
 use crate::event::Time;
-use crate::shard::replay::{LANES, Options, Report, replay};
+use crate::shard::replay::{LANES, Options, Report, most_connections, replay};
 use crate::shard::{Limits, report};
 use crate::sink::{Formatter, Group};
 use crate::units::Span;
@@ -38,7 +38,7 @@ pub(super) struct Replay {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     shards: Option<u16>,
 
-    /// Most connections known at once
+    /// Most connections known at once; beyond it the least recently used are evicted
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
 
@@ -88,8 +88,7 @@ impl Replay {
         }
         signals::stop_at_the_first(options.stop.clone()).map_err(Failure::run)?;
         let names = self.files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
-        // Each lane has a share of at least one; the engine has room for all that they know together.
-        let connections = (self.max_connections as usize).next_multiple_of(LANES as usize);
+        let connections = most_connections(options.limits.connections);
         let situation = Situation { connections, files: Some(names) };
         let behind = behind::start(&config, loaded, &options.context, situation)?;
         options.outlives_output = behind.1.tell_others();
@@ -159,6 +158,7 @@ fn end(mut failures: Vec<Error>, with: fn(Error) -> Failure) -> Result<(), Failu
     }
     Err(with(last))
 }
+
 /// The progress bar, once there is one.
 type Bar = Arc<Mutex<Option<ProgressBar>>>;
 
@@ -174,7 +174,6 @@ fn warn(bar: &Bar, notice: &UnsupportedLinkNotice) {
         None => print(),
     }
 }
-
 
 /// Moves the bar on; there is one where standard error is a terminal and the file is large.
 fn show(bar: &mut Option<ProgressBar>, progress: Progress) {

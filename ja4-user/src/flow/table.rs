@@ -1,6 +1,6 @@
 //! The bounded map of flows, in order of use.
 
-use std::mem;
+use std::{iter, mem};
 
 use hashbrown::HashTable;
 use ja4_common::flow::FlowKey;
@@ -216,6 +216,25 @@ impl<V: Keyed> FlowTable<V> {
         self.entry(self.oldest)
     }
 
+    /// All entries, the least recently used first.
+    pub fn oldest_first(&self) -> impl Iterator<Item = &V> {
+        let mut slot = self.oldest;
+        iter::from_fn(move || {
+            let entry = self.entry(slot)?;
+            slot = self.links.get(slot as usize).map_or(NIL, |link| link.newer);
+            Some(entry)
+        })
+    }
+
+    /// Removes every entry that `keep` refuses, by hash and value.
+    pub fn retain(&mut self, mut keep: impl FnMut(u64, &V) -> bool) {
+        for slot in 0..self.entries.len() as u32 {
+            if self.entry(slot).is_some_and(|value| !keep(self.hash_of(slot), value)) {
+                self.remove_at(SlotId(slot));
+            }
+        }
+    }
+
     /// Takes the least recently used entry out.
     fn pop_oldest(&mut self) -> Option<V> {
         self.remove_at(SlotId(self.oldest))
@@ -302,7 +321,6 @@ mod tests {
         reason = "a test that meets the unexpected should stop there"
     )]
 
-    use std::iter;
     use std::rc::Rc;
 
     use proptest::prelude::*;
@@ -322,17 +340,7 @@ mod tests {
     }
 
     fn order<V>(table: &FlowTable<(FlowKey, V)>) -> Vec<u16> {
-        entries(table).map(|(key, _)| key.port[0]).collect()
-    }
-
-    /// All entries, the least recently used first.
-    fn entries<V>(table: &FlowTable<(FlowKey, V)>) -> impl Iterator<Item = &(FlowKey, V)> {
-        let mut slot = table.oldest;
-        iter::from_fn(move || {
-            let entry = table.entry(slot)?;
-            slot = table.links.get(slot as usize).map_or(NIL, |link| link.newer);
-            Some(entry)
-        })
+        table.oldest_first().map(|(key, _)| key.port[0]).collect()
     }
 
     #[test]
@@ -372,6 +380,19 @@ mod tests {
         for number in [1, 2, 4, 5, 6, 7, 8] {
             assert_eq!(table.touch(7, &key(number)), Some(&mut (key(number), number)));
         }
+    }
+
+    #[test]
+    fn what_is_not_retained_leaves_its_slot_and_the_order_of_the_others() {
+        let mut table = FlowTable::with_capacity(8);
+        for number in 1..=6 {
+            add(&mut table, number, number);
+        }
+        table.retain(|held, (key, number)| held == hash(key.port[0]) && number % 3 != 0);
+        assert_eq!(order(&table), [1, 2, 4, 5]);
+        assert_eq!((table.get(hash(3), &key(3)), table.len()), (None, 4));
+        add(&mut table, 7, 7);
+        assert_eq!((order(&table), table.slots()), (vec![1, 2, 4, 5, 7], 6));
     }
 
     #[test]
@@ -524,7 +545,7 @@ mod tests {
                     }
                     Step::Pop => prop_assert_eq!(table.pop_oldest(), model.pop()),
                 }
-                let listed: Vec<_> = entries(&table).copied().collect();
+                let listed: Vec<_> = table.oldest_first().copied().collect();
                 prop_assert_eq!(&listed, &model.list);
                 prop_assert_eq!(table.len(), model.list.len());
                 prop_assert_eq!(table.oldest(), model.list.first());

@@ -18,6 +18,16 @@ impl UserFlows {
         Self { table: FlowTable::with_capacity(flows), now: 0 }
     }
 
+    /// Number of flows.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Removes every flow that `keep` refuses.
+    pub(super) fn retain(&mut self, mut keep: impl FnMut(u64, &FlowKey) -> bool) {
+        self.table.retain(|hash, entry| keep(hash, &entry.key));
+    }
+
     /// The time of the frame at hand.
     pub(super) fn set_time(&mut self, now: Time) {
         self.now = now.0;

@@ -43,6 +43,9 @@ impl CapturedFrame<'_> {
     }
 }
 
+/// Flows without a connection that a lane may hold in any case.
+const SPARE_FLOWS: usize = 64;
+
 /// A lane of a replay.
 pub struct Lane {
     flows: UserFlows,
@@ -55,9 +58,15 @@ pub struct Lane {
 impl Lane {
     /// An empty lane.
     pub fn new(limits: &Limits) -> Self {
+        Self::with_room(limits, limits.connections)
+    }
+
+    /// An empty lane with room for so many connections. `limits` is its share of what all lanes have together.
+    pub(super) fn with_room(limits: &Limits, room: usize) -> Self {
         Self {
-            flows: UserFlows::with_capacity(limits.connections),
-            core: Core::new(limits),
+            // Flows outnumber connections only between two boundaries, see `trim_flows`.
+            flows: UserFlows::with_capacity(room.saturating_mul(2)),
+            core: Core::with_room(limits, room),
             counters: Counters::default(),
             work: Work::default(),
             unwrapper: Unwrapper::default(),
@@ -102,6 +111,36 @@ impl Lane {
     pub fn tick(&mut self, now: Now, engines: &mut Engines, sink: &mut impl Sink) {
         self.core.tick(now, &mut self.flows, engines, sink);
         self.core.evict_idle(now, &mut self.flows, engines, sink);
+    }
+
+    /// Connections of the lane.
+    pub(super) fn connections(&self) -> usize {
+        self.core.connections()
+    }
+
+    /// Flows of the lane's filter.
+    #[cfg(test)]
+    pub(super) fn flows(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Times of the last packets of all connections, the least recently used connection first.
+    pub(super) fn last_times(&self) -> impl Iterator<Item = Time> {
+        self.core.last_times()
+    }
+
+    /// Evicts the least recently used connections, this many.
+    pub(super) fn evict(&mut self, count: usize, now: Now, engines: &mut Engines, sink: &mut impl Sink) {
+        self.core.evict(count, now, &mut self.flows, engines, sink);
+    }
+
+    /// Removes the filter's flows that have no connection, once they outnumber those that have one. The filter and the
+    /// core add and remove a flow together, unless the core cannot decode what the filter has selected.
+    pub(super) fn trim_flows(&mut self) {
+        let Self { flows, core, .. } = self;
+        if flows.len() > 2 * core.connections() + SPARE_FLOWS {
+            flows.retain(|hash, key| core.has_connection(hash, key));
+        }
     }
 
     /// The capture is over.

@@ -8,13 +8,23 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 use crate::engine::Engine;
 use crate::engine::observe::Chunk;
 
-/// Where a line belongs: the number of its packet, then lines of the clock before those of the
-/// packet, then the lane.
+/// Where a line belongs: the number of its packet, then its cause, then the lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) packet: u64,
-    pub(super) by_packet: bool,
+    pub(super) cause: Stage,
     pub(super) lane: u32,
+}
+
+/// What a line is caused by, in the order in which a thread acts on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// The bound on connections.
+    Bound,
+    /// The clock.
+    Clock,
+    /// The packet.
+    Packet,
 }
 
 /// What one thread has seen over one batch, in order.

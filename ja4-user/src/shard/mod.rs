@@ -1,6 +1,7 @@
 //! A shard: everything that happens to a packet after the filter, on one thread.
 
 mod batches;
+mod census;
 mod core;
 mod datagrams;
 mod dhcp;

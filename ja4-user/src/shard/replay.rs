@@ -13,10 +13,11 @@ use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
 
 use super::batches::{Batches, Dealt, OnProgress, Read};
+use super::census::{self, Census};
 use super::core::{Limits, Now};
 use super::engines::Engines;
 use super::lane::{CapturedFrame, Lane};
-use super::merge::{Lines, Merge, Place};
+use super::merge::{Lines, Merge, Place, Stage};
 use super::stats::CoreStats;
 use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef, Stop};
 use crate::engine::Engine;
@@ -34,6 +35,12 @@ const TICK: u64 = 1_000_000_000;
 
 /// The seed of the flow hash: nobody aims at a file's lanes, and the same file gives the same lanes.
 const SEED: [u64; 2] = [0x7265_706c_6179_2031, 0x7265_706c_6179_2032];
+
+/// The most connections that a replay holds at any time, where `max` is the bound: between two checks of the bound there
+/// may be a few thousand more.
+pub const fn most_connections(max: usize) -> usize {
+    max.saturating_add(census::GROWTH)
+}
 
 /// What a replay is asked for.
 #[derive(Clone, Debug)]
@@ -63,6 +70,10 @@ pub struct Report {
     pub stats: CoreStats,
     /// Counters of the engine.
     pub engine: Stats,
+    /// Packets read from the files: `packets = unsupported_link + not_network + counters.seen`.
+    pub packets: u64,
+    /// Packets of an interface with an unsupported link type.
+    pub unsupported_link: u64,
     /// Frames whose link header was cut, or of a kind that carries no IP.
     pub not_network: u64,
     /// Time of the first and of the last packet.
@@ -70,10 +81,6 @@ pub struct Report {
     /// What went wrong with the files, in their order.
     pub errors: Vec<CaptureError>,
     /// The files were not read to their end, as [`Options::stop`] was set.
-    /// Packets read from the files: `packets = unsupported_link + not_network + counters.seen`.
-    pub packets: u64,
-    /// Packets of an interface with an unsupported link type.
-    pub unsupported_link: u64,
     pub stopped: bool,
     /// Why the output could not be written to its end.
     pub unwritten: Option<io::Error>,
@@ -98,7 +105,8 @@ pub fn replay<W: Write + Send>(
     out.write_all(&header)?;
     let batches = Batches::new(files, threads, LANES, &knobs, on_progress, options.stop.clone());
     let merge = Merge::new(out, engine, threads, options.outlives_output);
-    let run = |thread: usize| Worker::new(thread, threads, options, &knobs).run(&batches, &merge);
+    let census = Census::new(threads, LANES as usize, options.limits.connections.max(1));
+    let run = |thread: usize| Worker::new(thread, threads, options, &knobs, &census).run(&batches, &merge);
     let shares = if threads == 1 {
         vec![run(0)]
     } else {
@@ -113,6 +121,8 @@ pub fn replay<W: Write + Send>(
         counters: Counters::default(),
         stats: CoreStats::default(),
         engine: Stats::default(),
+        packets: packets.total,
+        unsupported_link: packets.unsupported,
         not_network: 0,
         span: None,
         errors,
@@ -121,8 +131,6 @@ pub fn replay<W: Write + Send>(
     };
     report.stats.fragments.add(&fragments);
     for share in shares {
-        packets: packets.total,
-        unsupported_link: packets.unsupported,
         report.counters.add(&share.counters);
         report.stats.add(&share.stats);
         report.not_network += share.not_network;
@@ -175,6 +183,9 @@ struct Worker<'a> {
     lanes: Vec<Lane>,
     engines: Engines,
     knobs: &'a Knobs,
+    census: &'a Census,
+    /// Number of the next boundary at which the bound on connections is checked.
+    boundary: u64,
     formatter: Formatter,
     lines: Lines,
     span: Option<(Time, Time)>,
@@ -182,29 +193,35 @@ struct Worker<'a> {
     not_network: u64,
     /// Number of the last frame.
     last: u64,
+    /// Number of the frame before which the bound is checked next.
+    next_boundary: u64,
 }
 
 impl<'a> Worker<'a> {
-    fn new(thread: usize, threads: usize, options: &Options, knobs: &'a Knobs) -> Self {
+    fn new(thread: usize, threads: usize, options: &Options, knobs: &'a Knobs, census: &'a Census) -> Self {
         let share = |whole: usize| whole.div_ceil(LANES as usize).max(1);
         let limits = Limits {
             connections: share(options.limits.connections),
             reassembly: share(options.limits.reassembly),
             ..options.limits
         };
+        let room = most_connections(options.limits.connections.max(1));
         let mine = (thread..LANES as usize).step_by(threads);
         Self {
             thread,
             threads,
-            lanes: mine.map(|_| Lane::new(&limits)).collect(),
+            lanes: mine.map(|_| Lane::with_room(&limits, room)).collect(),
             engines: Engines::new(options.forms),
             knobs,
+            census,
+            boundary: 1,
             formatter: Formatter::new(options.format, Arc::clone(&options.context)).open(),
             lines: Lines::default(),
             span: None,
             next_tick: Time(0),
             not_network: 0,
             last: 0,
+            next_boundary: census::INTERVAL,
         }
     }
 
@@ -220,9 +237,12 @@ impl<'a> Worker<'a> {
             number += 1;
         }
         let end = Now { time: self.span.map_or(Time(0), |(_, end)| end), packet: Some(self.last) };
+        self.hold_bound(u64::MAX, end);
+        merge.hand_in(number, &mut self.lines, true);
+        number += 1;
         // One lane of each thread at a time, so that what all of them tell is never there at once.
         for index in 0..(LANES as usize).div_ceil(self.threads) {
-            self.one_lane(index, u64::MAX, |lane, engines, sink| lane.finish(end, engines, sink));
+            self.one_lane(index, u64::MAX, Stage::Clock, |lane, engines, sink| lane.finish(end, engines, sink));
             merge.hand_in(number + index, &mut self.lines, true);
         }
         let mut share = Share {
@@ -241,6 +261,11 @@ impl<'a> Worker<'a> {
     fn batch(&mut self, dealt: &Dealt) {
         let mut whole = dealt.whole.iter().peekable();
         for (place, (frame, lane)) in dealt.batch.frames().iter().zip(&dealt.lanes).enumerate() {
+            if frame.number >= self.next_boundary {
+                self.next_boundary = (frame.number / census::INTERVAL + 1) * census::INTERVAL;
+                let now = Now { time: self.span.map_or(Time(0), |(_, end)| end), packet: Some(frame.number) };
+                self.hold_bound(frame.number, now);
+            }
             self.clock(Time(frame.time), frame.number);
             self.frame(dealt, frame, usize::from(*lane));
             while let Some(next) = whole.next_if(|next| next.behind == place) {
@@ -277,7 +302,7 @@ impl<'a> Worker<'a> {
         if let Some(mine) = self.lanes.get_mut(lane / self.threads) {
             let mut sink = Observer { formatter: &mut self.formatter, chunk: &mut self.lines.chunk };
             act(mine, self.knobs, &mut self.engines, &mut sink);
-            self.lines.mark(Place { packet: number, by_packet: true, lane: lane as u32 });
+            self.lines.mark(Place { packet: number, cause: Stage::Packet, lane: lane as u32 });
         }
     }
 
@@ -299,19 +324,51 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn each_lane(&mut self, number: u64, mut act: impl FnMut(&mut Lane, &mut Engines, &mut Observer<'_>)) {
+    /// Evicts the least recently used connections of all lanes while there are more than the bound: before the packet
+    /// of this number. Every thread does so before the same packets.
+    fn hold_bound(&mut self, number: u64, now: Now) {
+        self.lanes.iter_mut().for_each(Lane::trim_flows);
+        let mine = self.lanes.iter().map(Lane::connections).sum();
+        let boundary = self.boundary;
+        self.boundary += 1;
+        let excess = self.census.excess(boundary, mine);
+        if excess == 0 {
+            return;
+        }
+        let threads = self.threads;
+        let numbers = (self.thread..).step_by(threads);
+        let sequences = self
+            .lanes
+            .iter()
+            .zip(numbers)
+            .map(|(lane, number)| lane.last_times().map(move |time| (time, number as u32)));
+        let candidates = census::least_recent(sequences, excess);
+        let shares = self.census.choose(boundary, excess, candidates);
         for index in 0..self.lanes.len() {
-            self.one_lane(index, number, &mut act);
+            let share = shares.get(index * threads + self.thread).copied().unwrap_or(0);
+            self.one_lane(index, number, Stage::Bound, |lane, engines, sink| lane.evict(share, now, engines, sink));
         }
     }
 
-    /// Has this thread's lane of this number act on the clock, if it has so many.
-    fn one_lane(&mut self, index: usize, number: u64, act: impl FnOnce(&mut Lane, &mut Engines, &mut Observer<'_>)) {
+    fn each_lane(&mut self, number: u64, mut act: impl FnMut(&mut Lane, &mut Engines, &mut Observer<'_>)) {
+        for index in 0..self.lanes.len() {
+            self.one_lane(index, number, Stage::Clock, &mut act);
+        }
+    }
+
+    /// Has this thread's lane of this number act, if it has so many.
+    fn one_lane(
+        &mut self,
+        index: usize,
+        number: u64,
+        cause: Stage,
+        act: impl FnOnce(&mut Lane, &mut Engines, &mut Observer<'_>),
+    ) {
         if let Some(lane) = self.lanes.get_mut(index) {
             let mut sink = Observer { formatter: &mut self.formatter, chunk: &mut self.lines.chunk };
             act(lane, &mut self.engines, &mut sink);
             let lane = index * self.threads + self.thread;
-            self.lines.mark(Place { packet: number, by_packet: false, lane: lane as u32 });
+            self.lines.mark(Place { packet: number, cause, lane: lane as u32 });
         }
     }
 }

@@ -191,3 +191,25 @@ fn of_a_super_packet_that_comes_again_in_part_what_is_new_counts() {
     core.finish(Now { time: Time(9), packet: None }, &mut books, &mut engines, &mut told);
     assert_eq!(told.0, ["c100s0_c4s0_c0s0"]);
 }
+
+#[test]
+fn flows_that_the_core_cannot_decode_do_not_stay_in_the_filter() {
+    /// Ethernet, IPv4, TCP and the first four bytes of its options.
+    const CUT: usize = 14 + 20 + 20 + 4;
+    let limits =
+        Limits { connections: CONNECTIONS, idle: u64::MAX, reassembly: 1 << 20, ssh_window: Limits::SSH_WINDOW };
+    let (mut lane, mut engines, mut ends) = (Lane::new(&limits), Engines::default(), Ends::default());
+    let knobs = Knobs::new([1, 2]);
+    for client in 0..CONNECTIONS as u64 {
+        let mut talk = TcpConversation::between(&format!("10.0.0.1:{}", 20_000 + client), "10.0.0.2:443");
+        let syn = &talk.syn().packets()[0].frame;
+        let bytes = if client.is_multiple_of(10) { syn } else { &syn[..CUT] };
+        let slice = Slice { bytes, wire_len: syn.len() };
+        let (time, number) = (Time(client), client + 1);
+        let frame = CapturedFrame { start: Start::Ethernet, slice, time, interface: 0, number };
+        lane.frame(&frame, &knobs, &mut engines, &mut ends);
+    }
+    assert_eq!((lane.connections(), lane.flows()), (CONNECTIONS / 10, CONNECTIONS));
+    lane.trim_flows();
+    assert_eq!(lane.flows(), CONNECTIONS / 10, "those with a connection stay");
+}

@@ -23,6 +23,7 @@ mod hello_values;
 mod hostile;
 mod http_streams;
 mod http_values;
+mod many_connections;
 mod opening_values;
 mod quic_connections;
 mod reassembly;

@@ -103,6 +103,39 @@ impl Core {
         }
     }
 
+    /// Connections, ended ones included that still wait for late packets.
+    pub(in crate::shard) fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Times of the last packets of all connections, the least recently used connection first.
+    pub(in crate::shard) fn last_times(&self) -> impl Iterator<Item = Time> {
+        self.connections.oldest_first().map(|connection| connection.last)
+    }
+
+    /// Whether a flow has a connection.
+    pub(in crate::shard) fn has_connection(&self, hash: u64, key: &FlowKey) -> bool {
+        self.connections.find(hash, key).is_some()
+    }
+
+    /// Evicts the least recently used connections, this many.
+    pub(in crate::shard) fn evict(
+        &mut self,
+        count: usize,
+        now: Now,
+        books: &mut impl FlowBooks,
+        engines: &mut Engines,
+        sink: &mut impl Sink,
+    ) {
+        for _ in 0..count {
+            let Some(oldest) = self.connections.oldest() else {
+                return;
+            };
+            let (key, hash) = (oldest.key(), oldest.hash);
+            self.retire(hash, &key, Ended::Evicted, now, books, engines, sink);
+        }
+    }
+
     /// Lets go of everything, oldest first: the capture or the run is over.
     pub fn finish(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
         while let Some(connection) = self.connections.oldest() {

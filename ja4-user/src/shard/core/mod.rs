@@ -47,6 +47,9 @@ const SPARE: usize = 8;
 /// than one to make up for; a longer one is made up for by the packets behind it.
 const GIVING_WAY: usize = 16;
 
+/// Entries that a queue may hold where a core's share of the connections is small.
+const WAITING_AT_LEAST: usize = 1024;
+
 /// Bounds of one core.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -119,8 +122,14 @@ pub struct Core {
 impl Core {
     /// An empty core.
     pub fn new(limits: &Limits) -> Self {
+        Self::with_room(limits, limits.connections)
+    }
+
+    /// An empty core with a table that holds up to `room` connections. `limits` is its share of what several cores have
+    /// together: a core may have more connections than its share while others have fewer.
+    pub(super) fn with_room(limits: &Limits, room: usize) -> Self {
         Self {
-            connections: FlowTable::with_capacity(limits.connections),
+            connections: FlowTable::with_capacity(room),
             lingering: VecDeque::new(),
             answered: VecDeque::new(),
             unfinished: VecDeque::new(),
@@ -128,7 +137,7 @@ impl Core {
             budget: Budget::new(limits.reassembly),
             kept: Budget::new(limits.connections.saturating_mul(Limits::ATTRIBUTES).max(Limits::ATTRIBUTES_AT_LEAST)),
             bounds: flow::Limits::default(),
-            waiting: limits.connections,
+            waiting: room.min(limits.connections.saturating_mul(2).saturating_add(WAITING_AT_LEAST)),
             idle: limits.idle,
             #[cfg(feature = "ja4plus")]
             ssh_window: limits.ssh_window,
