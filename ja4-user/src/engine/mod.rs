@@ -225,6 +225,11 @@ impl Engine {
             });
             self.stats.observations += 1;
             self.pass(observation.cause.time);
+            self.raise_due(Some(observation.flow.id), observation.cause.time, out);
+            if let Some(evicted) = self.tracker.evict_for(observation.flow.id) {
+                self.stats.evicted += 1;
+                self.release(evicted, out);
+            }
             self.observe(observation, words, line, out);
         }
     }
@@ -243,11 +248,7 @@ impl Engine {
             _ => None,
         };
         let Self { tracker, outlets, builtin, profiles, rules, cooldowns, fired, .. } = self;
-        let Entered { record, is_new, evicted } = tracker.enter(flow, cause.interface, cause.time);
-        if let Some(evicted) = evicted {
-            self.stats.evicted += 1;
-            outlets.ended(evicted);
-        }
+        let Entered { record, is_new } = tracker.enter(flow, cause.interface, cause.time);
         record.last = record.last.max(cause.time);
         if record.identity.client != flow.client {
             record.turn_round();
@@ -307,6 +308,29 @@ impl Engine {
         }
     }
 
+    /// Raises the `first_seen` alerts that are due at this time of packets, and that of `flow` if it is.
+    pub fn raise_due(&mut self, flow: Option<u64>, now: Time, out: &mut Vec<u8>) {
+        while let Some(due) = self.builtin.first_seen_due(flow, now) {
+            let Self { tracker, builtin, fired, .. } = self;
+            let Some(record) = tracker.get_mut(due) else {
+                builtin.drop_first_seen(due);
+                continue;
+            };
+            let raw = builtin.raise_first_seen(record, now, fired);
+            fired.iter().for_each(|alert| record.note_fired(&alert.description));
+            self.outlets.touch(record);
+            self.tell(raw, out);
+        }
+    }
+
+    /// Hands on a record of which no end is known. Its `first_seen` alert is raised first.
+    fn release(&mut self, mut record: Record, out: &mut Vec<u8>) {
+        let raw = self.builtin.raise_first_seen(&record, record.last, &mut self.fired);
+        self.fired.iter().for_each(|alert| record.note_fired(&alert.description));
+        self.tell(raw, out);
+        self.outlets.ended(record);
+    }
+
     /// A fingerprint, with whose it is, what is bad about it, and whether it was seen before.
     fn recognize(&mut self, cause: Cause, flow: &FlowIdentity, told: Told, words: &Words) -> (Seen, Sighting) {
         let Told { method, side, count, value, raw, ttl: _ } = told;
@@ -352,6 +376,9 @@ impl Engine {
     fn conclude(&mut self, mut record: Record, cause: Cause, now: Time, line: Option<&[u8]>, out: &mut Vec<u8>) {
         self.ask_again(&mut record);
         let Self { builtin, rules, cooldowns, fired, .. } = self;
+        let raw = builtin.raise_first_seen(&record, now, fired);
+        let first_seen = fired.pop();
+        first_seen.iter().for_each(|alert| record.note_fired(&alert.description));
         builtin.connection(&record, now, cause.packet, cooldowns, fired);
         fired.iter().for_each(|alert| record.note_fired(&alert.description));
         rules.evaluate(&record, None, now, cause.packet, fired);
@@ -359,6 +386,11 @@ impl Engine {
         if let Some(line) = line {
             out.extend_from_slice(line);
             self.additions.connection(&record, out);
+        }
+        if let Some(alert) = first_seen {
+            let others = std::mem::replace(&mut self.fired, vec![alert]);
+            self.tell(raw, out);
+            self.fired = others;
         }
         self.tell(None, out);
         self.stats.ended += 1;
@@ -450,7 +482,7 @@ impl Engine {
         // What the shards never told the end of: it was lost on the way.
         while let Some(record) = self.tracker.pop() {
             self.stats.unended += 1;
-            self.outlets.ended(record);
+            self.release(record, &mut out);
         }
         if self.outlets.stores() {
             self.save_all(&mut out);

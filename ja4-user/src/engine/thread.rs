@@ -101,7 +101,9 @@ pub fn run(mut engine: Engine, queue: &Receiver<Message>, lines: &Sender<Bytes>,
             flushed = now;
         }
         if now.duration_since(ticked) >= TICK {
-            engine.tick(wall_clock(), &mut finished);
+            let now_on_wall = wall_clock();
+            engine.tick(now_on_wall, &mut finished);
+            engine.raise_due(None, now_on_wall, &mut finished);
             hand_on(&mut finished);
             shared.engine.store(engine.stats().into());
             shared.engine_told.store(Some(now.into()));

@@ -17,15 +17,13 @@ pub struct Tracker {
     capacity: usize,
 }
 
-/// A connection's record, and what had to be done for it.
+/// A connection's record.
 #[derive(Debug)]
 pub struct Entered<'a> {
     /// The record.
     pub record: &'a mut Record,
     /// It was begun just now.
     pub is_new: bool,
-    /// The record that had to go for it.
-    pub evicted: Option<Record>,
 }
 
 impl Tracker {
@@ -47,10 +45,14 @@ impl Tracker {
         self.records.is_empty()
     }
 
-    /// The record of a connection, begun if there is none.
+    /// Removes the record heard of longest ago if the table is full and has no record of this flow.
+    pub fn evict_for(&mut self, flow: u64) -> Option<Record> {
+        let full = self.records.len() >= self.capacity && !self.records.contains_key(&flow);
+        if full { self.pop() } else { None }
+    }
+
+    /// The record of a connection, begun if there is none. [`evict_for`](Self::evict_for) comes first.
     pub fn enter(&mut self, flow: &FlowIdentity, interface: u32, now: Time) -> Entered<'_> {
-        let full = self.records.len() >= self.capacity && !self.records.contains_key(&flow.id);
-        let evicted = if full { self.pop() } else { None };
         let (record, is_new) = match self.records.raw_entry_mut().from_key(&flow.id) {
             RawEntryMut::Occupied(mut held) => {
                 held.to_back();
@@ -58,7 +60,7 @@ impl Tracker {
             }
             RawEntryMut::Vacant(room) => (room.insert(flow.id, begin(flow, interface, now)).1, true),
         };
-        Entered { record, is_new, evicted }
+        Entered { record, is_new }
     }
 
     /// The record of a flow.
@@ -169,10 +171,12 @@ mod tests {
     #[test]
     fn a_full_table_lets_go_of_the_one_heard_of_longest_ago() {
         let mut tracker = Tracker::with_capacity(2);
-        for id in [1, 2, 1] {
-            assert!(tracker.enter(&flow(id), 0, Time(id)).evicted.is_none());
-        }
-        assert_eq!(tracker.enter(&flow(3), 0, Time(3)).evicted.unwrap().identity.id, 2);
+        let mut enter = |id| {
+            let evicted = tracker.evict_for(id);
+            tracker.enter(&flow(id), 0, Time(id));
+            evicted.map(|record| record.identity.id)
+        };
+        assert_eq!([1, 2, 1, 3].map(&mut enter), [None, None, None, Some(2)]);
         assert_eq!([tracker.pop(), tracker.pop()].map(|record| record.unwrap().identity.id), [1, 3]);
         assert!(tracker.is_empty());
     }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError, TryLockError};
 
 use crate::engine::Engine;
 use crate::engine::observe::Chunk;
+use crate::event::Time;
 
 /// Where a line belongs: the number of its packet, then its cause, then the lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +34,8 @@ pub(super) struct Lines {
     pub(super) chunk: Chunk,
     /// Where each run belongs, and where its lines and its observations end in `chunk`.
     pub(super) runs: Vec<(Place, usize, usize)>,
+    /// When a second of packet time has passed, and the packet that shows it: noted by one thread for all.
+    pub(super) ticks: Vec<(u64, Time)>,
 }
 
 impl Lines {
@@ -48,6 +51,7 @@ impl Lines {
     fn clear(&mut self) {
         self.chunk.clear();
         self.runs.clear();
+        self.ticks.clear();
     }
 }
 
@@ -177,9 +181,13 @@ impl<W: Write> Merge<W> {
     }
 }
 
-/// Merges the runs of several threads by their places.
+/// Merges the runs of several threads by their places. A tick comes before all that its packet causes.
 fn finish_in_order(batch: &mut [Lines], engine: &mut Engine, out: &mut Vec<u8>) {
-    if let [only] = batch {
+    let ticks: Vec<_> = batch.iter().flat_map(|lines| lines.ticks.iter().copied()).collect();
+    let mut ticks = ticks.into_iter().peekable();
+    if let [only] = batch
+        && ticks.peek().is_none()
+    {
         let (text, observations) = (only.chunk.text.len(), only.chunk.observations.len());
         return engine.take(&mut only.chunk, 0..text, 0..observations, out);
     }
@@ -187,11 +195,14 @@ fn finish_in_order(batch: &mut [Lines], engine: &mut Engine, out: &mut Vec<u8>) 
     let mut next = vec![(0, 0, 0); batch.len()];
     loop {
         let heads = batch.iter().zip(&next).enumerate();
-        let Some((_, thread)) =
+        let Some((place, thread)) =
             heads.filter_map(|(thread, (lines, (run, ..)))| Some((lines.runs.get(*run)?.0, thread))).min()
         else {
-            return;
+            return ticks.for_each(|(_, time)| engine.raise_due(None, time, out));
         };
+        while let Some((_, time)) = ticks.next_if(|(packet, _)| *packet <= place.packet) {
+            engine.raise_due(None, time, out);
+        }
         let (Some(lines), Some((run, text, observations))) = (batch.get_mut(thread), next.get_mut(thread)) else {
             return;
         };

@@ -320,6 +320,9 @@ impl<'a> Worker<'a> {
         } else if time >= self.next_tick {
             self.next_tick = Time(time.0.saturating_add(TICK));
             let now = Now { time, packet: Some(number) };
+            if self.thread == 0 {
+                self.lines.ticks.push((number, time));
+            }
             self.each_lane(number, |lane, engines, sink| lane.tick(now, engines, sink));
         }
     }

@@ -27,6 +27,8 @@ const GAP: &[u8] = b"  ";
 const NAME_SHOWN: usize = 255;
 /// Characters of a value that are shown; raw forms are not, so this is far from all of them.
 const VALUE_SHOWN: usize = 255;
+/// Characters of an alert's reason that are shown: it may name all values that a handshake shows.
+const REASON_SHOWN: usize = 2048;
 /// Characters of an application's name that are shown.
 const LABEL_SHOWN: usize = 40;
 /// Counters in a line of statistics: about what a screen's width holds.
@@ -85,7 +87,7 @@ impl Table {
             write(out, format_args!("{} ", alert.severity));
             escape::terminal(&alert.rule, VALUE_SHOWN, out);
         });
-        escape::terminal(&alert.reason, VALUE_SHOWN, out);
+        escape::terminal(&alert.reason, REASON_SHOWN, out);
         for (name, value) in &alert.group {
             out.push(b' ');
             escape::terminal(name, NAME_SHOWN, out);

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use tests::certificate;
+
+use super::builtin::with_chain;
 use super::*;
 
 /// Many connections of few values, from many hosts and ports.
@@ -131,4 +134,142 @@ fn a_restart_neither_forgets_nor_learns_anew() {
     let again = firsts(&run(&later));
     let told: Vec<_> = again.iter().filter(|(_, count)| **count > 0).map(|((_, value), _)| &**value).collect();
     assert_eq!(told, [Shape::Curl.ja4()]);
+}
+
+/// Everything is new from the start on.
+const UNLEARNT: &str = "[first_seen]\nlearning = \"0\"\n";
+
+/// A request with so many fields of its own, so that each number gives another JA4H.
+fn request(number: usize) -> Vec<u8> {
+    let fields: String = (0..=number).map(|field| format!("X-{field}: 1\r\n")).collect();
+    format!("GET / HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n").into_bytes()
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+/// Nanoseconds of an event's time of day.
+fn nanoseconds(event: &Value) -> u64 {
+    let (_, time) = event["timestamp"].as_str().unwrap().trim_end_matches('Z').split_once('T').unwrap();
+    let (clock, fraction) = time.split_once('.').unwrap();
+    let seconds = clock.split(':').fold(0, |sum, part| 60 * sum + part.parse::<u64>().unwrap());
+    seconds * SECOND + fraction.parse::<u64>().unwrap()
+}
+
+const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
+
+/// Asserts that an alert names these fingerprints and no other, each once.
+fn assert_names(alert: &Value, fingerprints: &[&Value]) {
+    let reason = own(alert)["reason"].as_str().unwrap();
+    let named: Vec<_> = fingerprints
+        .iter()
+        .map(|event| ["type", "value"].map(|name| event["fingerprint"][name].as_str().unwrap()).join(" "))
+        .collect();
+    assert_eq!(reason, format!("never seen on this network: {}", named.join(", ")), "{alert}");
+    assert_eq!(
+        alert["fingerprint"],
+        fingerprints[0]["fingerprint"]["value"].as_str().map_or(Value::Null, |value| {
+            serde_json::json!({"type": fingerprints[0]["fingerprint"]["type"], "value": value})
+        })
+    );
+}
+
+/// The fingerprints of a client's port that were never seen before.
+fn new_of(events: &[Value], port: u16) -> Vec<&Value> {
+    let new = |event: &&Value| event["src_port"] == port && event["first_seen"] == true;
+    tests::fingerprints(events).into_iter().filter(new).collect()
+}
+
+/// What is printed is the same for any number of shards.
+fn replay_alike(site: &Site, packets: &[Packet]) -> Vec<Value> {
+    let one = site.replay(packets, &["--shards", "1"]);
+    for shards in ["2", "4"] {
+        assert_eq!(site.replay(packets, &["--shards", shards]), one, "--shards {shards}");
+    }
+    one
+}
+
+#[test]
+fn one_connection_raises_one_alert_that_names_all_its_new_values() {
+    let site = Site::new(UNLEARNT);
+    let chain = [certificate::leaf("a.example"), certificate::authority()];
+    let talks = [
+        with_chain("10.0.0.1:1", "a.example", ms(0), &chain),
+        // The same certificate is no news; another client's hello is.
+        tls("10.0.0.1:2", "192.0.2.1:443", ms(100_000), &odd_hello(1, "a.example")),
+        tls("10.0.0.1:3", "192.0.2.1:443", ms(200_000), &odd_hello(1, "a.example")),
+    ];
+    let events = replay_alike(&site, &together(&talks));
+    let told = alerts(&events, "first_seen");
+    assert_eq!(told.len(), 2, "{told:#?}");
+    let kinds: Vec<_> = new_of(&events, 1).iter().map(|event| event["fingerprint"]["type"].clone()).collect();
+    for kind in ["ja4t", "ja4", "ja4ts", "ja4s", "ja4x"] {
+        assert!(kinds.contains(&kind.into()), "{kinds:?}");
+    }
+    for (alert, port) in told.iter().zip([1, 2]) {
+        assert_names(alert, &new_of(&events, port));
+        assert_eq!(alert["src_port"], port);
+        assert_eq!(own(alert)["group"], serde_json::json!({"src_ip": "10.0.0.1", "dst_ip": "192.0.2.1"}));
+        assert_eq!(own(alert)["severity"], "low");
+        assert_eq!(of_port(&events, port)["alerts"], serde_json::json!(["a fingerprint was never seen before"]));
+    }
+    let table = site.run(&together(&talks), &["--format", "table"]).ok();
+    let ja4 = new_of(&events, 1)[0]["fingerprint"]["value"].as_str().unwrap();
+    let line = table.stdout().lines().find(|line| line.contains("first_seen")).unwrap();
+    assert_eq!(line.matches(ja4).count(), 1, "{line}");
+}
+
+#[test]
+fn the_alert_comes_a_second_after_the_first_new_value_and_later_values_join_the_next() {
+    let site = Site::new(UNLEARNT);
+    let mut talk = talk("10.0.0.1:1", "192.0.2.1:80", ms(0));
+    talk.handshake().client(&request(0)).server(ANSWER);
+    for (number, at) in [(1, 600), (2, 900), (3, 1500), (4, 2200), (5, 30_000)] {
+        talk.at(ms(at)).client(&request(number)).server(ANSWER);
+    }
+    // Another connection shows what time it is.
+    let clock = tls("10.0.0.1:2", "192.0.2.1:443", ms(20_000), &odd_hello(1, "a.example"));
+    let events = replay_alike(&site, &together([&talk, &clock]));
+    let told: Vec<_> = alerts(&events, "first_seen").into_iter().filter(|alert| alert["src_port"] == 1).collect();
+    // Values within a second of the first one belong to one alert.
+    let mut expected: Vec<Vec<&Value>> = Vec::new();
+    for event in new_of(&events, 1) {
+        match expected.last_mut() {
+            Some(first) if nanoseconds(event) < nanoseconds(first[0]) + SECOND => first.push(event),
+            _ => expected.push(vec![event]),
+        }
+    }
+    let requests = |of: &[&Value]| of.iter().filter(|event| event["fingerprint"]["type"] == "ja4h").count();
+    assert_eq!(expected.iter().map(|values| requests(values)).collect::<Vec<_>>(), [3, 2, 1]);
+    assert_eq!(told.len(), 3, "{told:#?}");
+    let place = |wanted: &Value| events.iter().position(|event| event == wanted).unwrap();
+    for (number, (alert, values)) in told.iter().zip(&expected).enumerate() {
+        assert_names(alert, values);
+        if let Some(next) = expected.get(number + 1) {
+            assert_eq!(nanoseconds(alert), nanoseconds(values[0]) + SECOND);
+            assert!(place(alert) < place(next[0]), "it is printed when it is due");
+        } else {
+            assert_eq!(alert["timestamp"], of_port(&events, 1)["connection"]["end"], "its end comes first");
+        }
+    }
+    assert_eq!(of_port(&events, 1)["alerts"].as_array().unwrap().len(), 1, "its description is noted once");
+}
+
+#[test]
+fn the_allowlist_keeps_single_values_out_of_the_alert() {
+    let ja4s = hello::JA4S_13;
+    let hello = odd_hello(1, "a.example");
+    let talk = tls("10.0.0.1:1", "192.0.2.1:443", ms(0), &hello);
+    let with = |allow: &str| {
+        let config = format!("{UNLEARNT}[allowlist]\nfiles = [\"allow.toml\"]\n");
+        Site::new(&config).with("allow.toml", allow).replay(talk.packets(), &[])
+    };
+    let all = with("");
+    assert_reason(the_alert(&all, "first_seen"), &[ja4s, "ja4t "]);
+    let events = with(&format!("[[fingerprint]]\ntype = \"ja4s\"\nmatch = \"{ja4s}\"\n"));
+    let reason = own(the_alert(&events, "first_seen"))["reason"].as_str().unwrap();
+    assert!(reason.contains("ja4t ") && !reason.contains(ja4s), "{reason}");
+    assert!(tests::stats_u64(stats(&events), &["engine", "allowlisted"]) > 0);
+    assert!(alerts(&with("[[network]]\ncidr = \"10.0.0.0/8\"\n"), "first_seen").is_empty());
+    let events = with("[[override]]\nrule = \"first_seen\"\nseverity = \"critical\"\n");
+    assert_eq!(own(the_alert(&events, "first_seen"))["severity"], "critical");
 }

@@ -227,3 +227,21 @@ fn a_reader_sees_the_first_value_and_the_newest_of_a_long_connection() {
         assert_eq!((&told["timestamp"], &told["fingerprint"]["value"]), (&seen["timestamp"], &seen["value"]));
     }
 }
+
+#[test]
+fn the_alert_about_new_values_comes_while_their_connection_is_silent() {
+    let Some(_alone) = alone() else { return };
+    let (wire, site) = (Wire::new(), Site::new("[first_seen]\nlearning = \"0\"\n"));
+    let to = listen(wire.server(), 0, b"");
+    let sensor = start(&wire, &site, &[]);
+    let mut stream = wire.client().with(|| TcpStream::connect(to).unwrap());
+    stream.write_all(&client_hello(Shape::Curl, "a.example")).unwrap();
+    let of_port = |event: &&Value| event["dest_port"] == to.port();
+    sensor.wait_for("the alert", |events| alerts(events, "first_seen").iter().any(of_port));
+    drop(stream);
+    let events = terminate(sensor);
+    let told: Vec<_> = alerts(&events, "first_seen").into_iter().filter(of_port).collect();
+    assert_reason(told[0], &["ja4t ", Shape::Curl.ja4()]);
+    let naming_ja4 = told.iter().filter(|alert| alert.to_string().contains(Shape::Curl.ja4())).count();
+    assert_eq!(naming_ja4, 1, "{told:#?}");
+}

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{MAX_GROUP, MAX_RAW, MAX_VALUE, visible};
+use super::{MAX_GROUP, MAX_RAW, MAX_REASON, MAX_VALUE, visible};
 use crate::engine::alert::{Alert, Severity};
 use crate::sink::Context;
 
@@ -34,7 +34,10 @@ impl Cef {
             },
             out,
         );
-        let mut field = |key: &str, value: &str| extension(key, value, MAX_VALUE, out);
+        let mut field = |key: &str, value: &str| {
+            let limit = if key == "msg" { MAX_REASON } else { MAX_VALUE };
+            extension(key, value, limit, out);
+        };
         field("rt", &(alert.time.0 / 1_000_000).to_string());
         field("act", "allowed");
         if let Some(flow) = &alert.flow {

@@ -20,6 +20,9 @@ use crate::sink::{Context, Format, Formatter};
 /// 8 KiB at which receivers of syslog cut a message.
 const MAX_VALUE: usize = 256;
 
+/// Longest reason there, bytes: it may name all values that a handshake shows.
+const MAX_REASON: usize = 1024;
+
 /// Longest raw form there, bytes: that of a browser's JA4 has about 400.
 const MAX_RAW: usize = 1024;
 
@@ -103,7 +106,7 @@ fn sentence(alert: &crate::engine::alert::Alert) -> String {
     use std::fmt::Write as _;
 
     let mut text = format!("{} {}: ", alert.severity, visible(&alert.rule, MAX_VALUE));
-    text.push_str(&visible(&alert.reason, MAX_VALUE));
+    text.push_str(&visible(&alert.reason, MAX_REASON));
     // Writing to a string does not fail.
     if let Some(flow) = &alert.flow {
         let [client, server] = [flow.client, flow.server].map(std::net::SocketAddr::from);

@@ -7,7 +7,9 @@ use crate::sink::escape;
 /// Appends a JSON object. Its text is no markup, and no link in it is followed by the server.
 pub(super) fn write(alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
     let mut text = sentence(alert);
-    if let Some((method, value)) = &alert.fingerprint {
+    // Most reasons name the value; the raw form is in none.
+    let named = |value: &str| raw.is_none() && alert.reason.contains(value);
+    if let Some((method, value)) = alert.fingerprint.as_ref().filter(|(_, value)| !named(value)) {
         text.push_str(", ");
         text.push_str(method.name());
         text.push(' ');

@@ -1,7 +1,7 @@
 //! Messages of syslog (RFC 5424).
 
 use super::cef::Cef;
-use super::{MAX_GROUP, MAX_RAW, MAX_VALUE, sentence, visible};
+use super::{MAX_GROUP, MAX_RAW, MAX_REASON, MAX_VALUE, sentence, visible};
 use crate::engine::alert::{Alert, Severity};
 use crate::sink::Context;
 use crate::sink::clock::Clock;
@@ -90,7 +90,10 @@ impl Syslog {
     /// The structured data.
     fn data(&self, alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
         out.extend_from_slice(format!("[ja4sensor@{}", self.header.enterprise).as_bytes());
-        let mut field = |name: &str, value: &str| parameter(name, value, MAX_VALUE, out);
+        let mut field = |name: &str, value: &str| {
+            let limit = if name == "reason" { MAX_REASON } else { MAX_VALUE };
+            parameter(name, value, limit, out);
+        };
         field("rule", &alert.rule);
         field("severity", alert.severity.name());
         field("description", &alert.description);

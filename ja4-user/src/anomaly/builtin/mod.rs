@@ -3,7 +3,7 @@
 //! | rule | looks at | group |
 //! |---|---|---|
 //! | `known_bad` | every fingerprint | client, value |
-//! | `first_seen` | every fingerprint | value, or host and value |
+//! | `first_seen` | every fingerprint; one alert for the new values of a connection within a second | client, server |
 //! | `new_tunnel` | JA4T | pair, or source network |
 //! | `user_agent_mismatch` | JA4, JA4H | client |
 //! | `many_ja4` | JA4 | client |
@@ -15,6 +15,7 @@ mod agent;
 mod beacon;
 mod chain;
 mod many;
+mod pending;
 mod rule;
 mod settings;
 mod spread;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use arcstr::ArcStr;
 use foldhash::quality::RandomState;
 
+use self::pending::NewValue;
 pub use self::rule::Rule;
 pub use self::settings::{
     Beacon, Common, FirstSeen, KnownBad, ManyJa4, NewChain, NewTunnel, RareValueSpread, Settings, UserAgentMismatch,
@@ -68,6 +70,8 @@ pub struct Builtin {
     spread: spread::Spread,
     chains: chain::Chains,
     beacons: beacon::Beacons,
+    /// New values that wait for their connection's alert.
+    pending: pending::Pending,
     fired: [u64; Rule::ALL.len()],
 }
 
@@ -99,6 +103,7 @@ impl Builtin {
             spread: spread::Spread::new(),
             chains: chain::Chains::new(),
             beacons: beacon::Beacons::new(),
+            pending: pending::Pending::default(),
             fired: Default::default(),
         }
     }
@@ -213,26 +218,50 @@ impl Builtin {
         if !settings.enabled || !(sighting.first || for_host) {
             return;
         }
-        let FlowIdentity { client, server, .. } = scene.record.identity;
-        let (whose, _) = if seen.side == Side::Client { client } else { server };
-        let host = (!sighting.first).then_some(whose);
-        let Some(suppressed) = self.fire(Rule::FirstSeen, &(host, seen.method, &*seen.value), scene) else {
-            return;
-        };
-        let (method, value) = (seen.method.name(), &*seen.value);
-        let alert = match host {
-            None => {
-                let reason = format!("{method} {value} was never seen on this network");
-                self.alert(Rule::FirstSeen, &[(method, value)], reason, suppressed, scene)
-            }
-            Some(host) => {
-                let host = host.to_string();
-                let reason = format!("{method} {value} was never seen from {host}");
-                let end = if seen.side == Side::Client { "src_ip" } else { "dst_ip" };
-                self.alert(Rule::FirstSeen, &[(end, &host), (method, value)], reason, suppressed, scene)
-            }
-        };
-        scene.out.push(alert);
+        let FlowIdentity { id, client, server, .. } = scene.record.identity;
+        let (address, _) = if seen.side == Side::Client { client } else { server };
+        let host = (!sighting.first).then_some(address);
+        // Allowlist and cooldown apply to each value by itself.
+        if let Some(suppressed) = self.fire(Rule::FirstSeen, &(host, seen.method, &*seen.value), scene) {
+            let new = NewValue { method: seen.method, value: ArcStr::clone(&seen.value), host };
+            self.pending.add(id, scene.now, scene.packet, new, suppressed, seen.raw.as_ref());
+        }
+    }
+
+    /// The flow of a connection whose `first_seen` alert is due: the one that is due longest, or `flow`.
+    #[must_use]
+    pub fn first_seen_due(&self, flow: Option<u64>, now: Time) -> Option<u64> {
+        self.pending.due(flow, now)
+    }
+
+    /// Drops the new values of a flow without an alert.
+    pub fn drop_first_seen(&mut self, flow: u64) {
+        self.pending.take(flow);
+    }
+
+    /// Raises the `first_seen` alert of a connection, if it has new values that no alert has named. `now` is the time of
+    /// its end, where that comes before the alert is due. The raw form of the first value, where raw forms are asked for.
+    pub fn raise_first_seen(&mut self, record: &Record, now: Time, out: &mut Vec<Alert>) -> Option<ArcStr> {
+        let gathered = self.pending.take(record.identity.id)?;
+        let first = gathered.values.first().filter(|_| self.settings.first_seen.enabled)?;
+        let (client, server) = (record.identity.client.0.to_string(), record.identity.server.0.to_string());
+        let (name, description) = self.words.get(Rule::FirstSeen as usize).cloned().unwrap_or_default();
+        out.push(Alert {
+            time: gathered.due().min(now.max(gathered.since)),
+            packet: gathered.packet,
+            rule: name,
+            description,
+            severity: self.settings.first_seen.severity,
+            group: vec![("src_ip".into(), client.into()), ("dst_ip".into(), server.into())],
+            reason: gathered.reason(),
+            flow: Some(record.identity),
+            interface: Some(record.interface),
+            fingerprint: Some((first.method, ArcStr::clone(&first.value))),
+            category: None,
+            confidence: None,
+            suppressed: gathered.suppressed,
+        });
+        gathered.raw
     }
 
     fn new_tunnel(&mut self, scene: &mut Scene<'_>) {

@@ -31,6 +31,11 @@ impl Engine {
         builtin.fingerprint(record, seen, sighting, at(second), Some(second), cooldowns, out);
     }
 
+    /// Raises the `first_seen` alert of a connection.
+    fn raise(&mut self, record: &Record, second: u64) {
+        self.builtin.raise_first_seen(record, at(second), &mut self.out);
+    }
+
     fn end(&mut self, record: &Record, second: u64) {
         self.builtin.connection(record, at(second), None, &mut self.cooldowns, &mut self.out);
     }
@@ -83,13 +88,29 @@ fn first_seen_tells_a_network_and_a_host() {
     engine.see(&record, &seen(Method::Ja4s, "a", 1), network, 1);
     engine.see(&record, &seen(Method::Ja4t, "b", 1), Sighting { first_for_host: true, ..quiet() }, 1);
     engine.see(&record, &seen(Method::Ja4t, "c", 1), quiet(), 1);
+    assert_eq!((engine.told().len(), engine.builtin.first_seen_due(None, at(2))), (0, Some(record.identity.id)));
+    engine.raise(&record, 5);
     assert_eq!(
         engine.told(),
-        [
-            "first_seen low [ja4s=a] ja4s a was never seen on this network",
-            "first_seen low [src_ip=10.0.0.1 ja4t=b] ja4t b was never seen from 10.0.0.1",
-        ]
+        ["first_seen low [src_ip=10.0.0.1 dst_ip=198.51.100.1] never seen on this network: ja4s a; never seen from \
+             10.0.0.1: ja4t b"]
     );
+    let alert = &engine.out[0];
+    assert_eq!((alert.time, alert.fingerprint.clone()), (at(2), Some((Method::Ja4s, "a".into()))));
+    // Nothing is new since.
+    engine.raise(&record, 9);
+    assert_eq!(engine.told().len(), 1);
+}
+
+#[test]
+fn a_rule_that_was_switched_off_meanwhile_raises_nothing() {
+    let mut engine = Engine::new();
+    let record = record("10.0.0.1", "198.51.100.1");
+    engine.see(&record, &seen(Method::Ja4s, "a", 1), Sighting { first: true, ..quiet() }, 1);
+    engine.builtin.settings.first_seen.enabled = false;
+    engine.raise(&record, 2);
+    assert!(engine.told().is_empty());
+    assert_eq!(engine.builtin.first_seen_due(None, at(9)), None);
 }
 
 #[test]
@@ -98,7 +119,8 @@ fn what_is_new_of_a_server_names_the_server() {
     let record = record("10.0.0.1", "10.0.0.2");
     let of_server = Seen { side: Side::Server, ..seen(Method::Ja4ts, "b", 1) };
     engine.see(&record, &of_server, Sighting { first_for_host: true, ..quiet() }, 1);
-    assert_eq!(engine.told(), ["first_seen low [dst_ip=10.0.0.2 ja4ts=b] ja4ts b was never seen from 10.0.0.2"]);
+    engine.raise(&record, 2);
+    assert_eq!(engine.told(), ["first_seen low [src_ip=10.0.0.1 dst_ip=10.0.0.2] never seen from 10.0.0.2: ja4ts b"]);
 }
 
 #[test]
