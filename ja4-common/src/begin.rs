@@ -50,24 +50,27 @@ pub(crate) const HANDSHAKE: u8 = 22;
 /// Judges the first eight bytes, in network byte order.
 #[inline(always)]
 pub fn begin(first: u64) -> Begin {
-    begin_with(first, text)
+    match binary(first) {
+        Some(begin) => begin,
+        None => text(first),
+    }
 }
 
-/// The same, with the function that classifies upper-case text.
+/// Judges them unless they are upper-case text; `None`: [`text`] has to.
 #[inline(always)]
-pub(crate) fn begin_with(first: u64, text: impl FnOnce(u64) -> Begin) -> Begin {
+pub(crate) fn binary(first: u64) -> Option<Begin> {
     let byte = (first >> 56) as u8;
     if byte == HANDSHAKE {
-        return hello(first);
+        return Some(hello(first));
     }
     if byte == ALERT {
-        return warned(first);
+        return Some(warned(first));
     }
     // Nearly every other packet ends here.
     if !byte.is_ascii_uppercase() || byte > b'V' {
-        return Begin::Nothing;
+        return Some(Begin::Nothing);
     }
-    text(first)
+    None
 }
 
 /// Judges them where a TLS record begins.

@@ -1,5 +1,6 @@
 //! Flow key, symmetric hash, and the entry the kernel keeps for a flow.
 
+use crate::duplicate::Recent;
 use crate::headers::{Address, Transport};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -123,7 +124,7 @@ fn finish(a: u64, b: u64, proto: u8, seed: [u64; 2]) -> u64 {
 }
 
 #[inline(always)]
-fn mix(value: u64, multiplier: u64) -> u64 {
+pub(crate) fn mix(value: u64, multiplier: u64) -> u64 {
     let product = value.wrapping_mul(multiplier);
     product ^ product >> 32
 }
@@ -185,12 +186,11 @@ pub mod protocol {
 /// | 24 | 4 | mark: a sequence number whose meaning the phase gives |
 /// | 28 | 4 | budget: payload bytes that may still be selected |
 /// | 32 | 4 | initial sequence number |
-/// | 36 | 4 | place: interface and hook that report this direction |
-/// | 40 | 1 | phase, see [`crate::hunger::phase`] |
-/// | 41 | 1 | seen, see [`seen`] |
-/// | 42 | 1 | protocol, see [`protocol`] |
-/// | 43 | 1 | framing, see [`crate::framing::kind`] |
-/// | 44 | 4 | zero |
+/// | 36 | 16 | range of payload seen at one capture point, see [`SeenRange`] |
+/// | 52 | 1 | phase, see [`crate::hunger::phase`] |
+/// | 53 | 1 | seen, see [`seen`] |
+/// | 54 | 1 | protocol, see [`protocol`] |
+/// | 55 | 1 | framing, see [`crate::framing::kind`] |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Direction {
@@ -206,8 +206,8 @@ pub struct Direction {
     pub budget: u32,
     /// Initial sequence number, if [`seen::ISN`].
     pub isn: u32,
-    /// Interface and hook that report this direction; packets of it met elsewhere are copies.
-    pub place: u32,
+    /// Payload that one capture point has seen: what is compared with packets of another one.
+    pub range: SeenRange,
     /// See [`crate::hunger::phase`].
     pub phase: u8,
     /// See [`seen`].
@@ -216,19 +216,39 @@ pub struct Direction {
     pub protocol: u8,
     /// See [`crate::framing::kind`].
     pub framing: u8,
-    /// Always zero.
-    pub reserved: [u8; 4],
+}
+
+/// Payload that a TCP direction has carried in order at one capture point; see [`crate::duplicate`]. Of UDP the capture
+/// point alone counts.
+///
+/// | offset | size | field |
+/// |---|---|---|
+/// | 0 | 4 | capture point, see [`crate::record::FrameInfo::point`]; bit 31: others have seen packets too |
+/// | 4 | 4 | sequence number of the first byte |
+/// | 8 | 4 | sequence number behind the last byte |
+/// | 12 | 4 | time of the last segment, in units of 2^20 ns |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SeenRange {
+    /// Capture point, and whether others have seen packets too.
+    pub point: u32,
+    /// Sequence number of the first byte.
+    pub start: u32,
+    /// Sequence number behind the last byte.
+    pub end: u32,
+    /// Time of the last segment, in units of 2^20 ns.
+    pub time: u32,
 }
 
 /// The entry of a flow, in the kernel's map and in the table of a replay.
 ///
 /// | offset | size | field |
 /// |---|---|---|
-/// | 0 | 48 | direction sent by the low endpoint |
-/// | 48 | 48 | direction sent by the high endpoint |
-/// | 96 | 40 | key |
-/// | 136 | 1 | which end is the client, see [`client`] |
-/// | 137 | 7 | zero |
+/// | 0 | 56 | direction sent by the low endpoint |
+/// | 56 | 56 | direction sent by the high endpoint |
+/// | 112 | 40 | key |
+/// | 152 | 1 | which end is the client, see [`client`] |
+/// | 153 | 7 | zero |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FlowEntry {
@@ -244,7 +264,7 @@ pub struct FlowEntry {
     pub reserved: [u8; 7],
 }
 
-const _: () = assert!(size_of::<Direction>() == 48 && size_of::<FlowEntry>() == 144);
+const _: () = assert!(size_of::<Direction>() == 56 && size_of::<FlowEntry>() == 160);
 
 impl FlowEntry {
     /// The direction a packet belongs to, and the opposite one; `from` as [`FlowKey::of`] gives it.
@@ -275,6 +295,9 @@ pub trait Flows {
     /// Where an entry lies; good until the frame at hand is judged.
     type Handle: Copy;
 
+    /// The table of recent packets.
+    type Recent: Recent;
+
     /// Whether the flow of this hash may be known. A cheap test that may say yes for a stranger,
     /// never no for a flow that was inserted and is not idle.
     fn maybe(&self, hash: u64) -> bool;
@@ -282,10 +305,14 @@ pub trait Flows {
     /// Finds a flow.
     fn find(&mut self, key: &FlowKey, hash: u64) -> Option<Self::Handle>;
 
-    /// The entry of a flow that was found.
-    fn entry(&mut self, handle: Self::Handle) -> Option<&mut FlowEntry>;
+    /// The entry of a flow that was found, and the table of recent packets.
+    fn entry(&mut self, handle: Self::Handle) -> Option<(&mut FlowEntry, &mut Self::Recent)>;
 
-    /// Adds or replaces the entry of `entry.key`; false where the table refused it.
+    /// The table of recent packets.
+    fn recent(&mut self) -> &mut Self::Recent;
+
+    /// Adds or replaces the entry of `entry.key`; false where the table refused it. It is the entry that
+    /// [`crate::select::Work::new_entry`] gives.
     fn insert(&mut self, hash: u64, entry: &FlowEntry) -> bool;
 
     /// Keeps the flow of this hash in the filter that [`Flows::maybe`] asks.

@@ -117,7 +117,7 @@ pub fn is_sated<B: Bytes>(frame: &B, direction: &Direction, segment: &Segment) -
 
 /// Whether the direction wants this segment: a [`Want`] as its number. Moves the direction's state on.
 #[inline(always)]
-pub fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> u8 {
+pub(crate) fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> u8 {
     let decided = frame.decide(direction, segment, knobs);
     let want = match decided & !ANEW {
         WASTE if spend(direction, FAR_COST) == Want::Spent => Want::Spent as u8,

@@ -14,6 +14,7 @@
 //! | [`framing`] | what lies between TCP or UDP and TLS or DTLS |
 //! | [`hunger`] | which payload segments of a TCP direction are wanted |
 //! | [`datagram`] | which UDP datagrams are wanted |
+//! | [`duplicate`] | which packets another capture point has seen |
 //! | [`select`] | the decision over one frame |
 //! | [`record`] | the record that carries a selected frame to userspace |
 //! | [`counter`] | one counter for every outcome, and the laws they obey |
@@ -24,6 +25,7 @@
 pub mod begin;
 pub mod counter;
 pub mod datagram;
+pub mod duplicate;
 pub mod flow;
 pub mod framing;
 pub mod headers;
@@ -80,6 +82,55 @@ pub trait Bytes {
         headers::level(self, ethertype, offset, out)
     }
 
+    /// Calls [`select::Work::opening`].
+    #[inline(always)]
+    fn opening<F: flow::Flows>(&self, work: &mut select::Work, flows: &mut F, knobs: &knobs::Knobs) -> select::Outcome
+    where
+        Self: Sized,
+    {
+        work.opening(self, flows, knobs)
+    }
+
+    /// Calls [`select::Work::segment`].
+    #[inline(always)]
+    fn segment<F: flow::Flows>(
+        &self,
+        work: &mut select::Work,
+        known: bool,
+        flows: &mut F,
+        knobs: &knobs::Knobs,
+    ) -> select::Outcome
+    where
+        Self: Sized,
+    {
+        work.segment(self, known, flows, knobs)
+    }
+
+    /// Calls [`select::Work::datagram`].
+    #[inline(always)]
+    fn datagram<F: flow::Flows>(&self, work: &mut select::Work, flows: &mut F, knobs: &knobs::Knobs) -> select::Outcome
+    where
+        Self: Sized,
+    {
+        work.datagram(self, flows, knobs)
+    }
+
+    /// Calls [`duplicate::is_duplicate`].
+    #[inline(always)]
+    fn is_duplicate<R: duplicate::Recent>(
+        &self,
+        headers: &headers::Transport,
+        flow: u64,
+        point: u32,
+        direction: &mut flow::Direction,
+        recent: &mut R,
+    ) -> bool
+    where
+        Self: Sized,
+    {
+        duplicate::is_duplicate(self, headers, flow, point, direction, recent)
+    }
+
     /// Calls [`headers::extensions`].
     #[inline(always)]
     fn extensions(&self, at: u32, first: u8) -> u32
@@ -96,15 +147,6 @@ pub trait Bytes {
         Self: Sized,
     {
         look::look(self, segment, skip, first)
-    }
-
-    /// Calls [`hunger::wants`].
-    #[inline(always)]
-    fn wants(&self, direction: &mut flow::Direction, segment: &look::Segment, knobs: &knobs::Knobs) -> u8
-    where
-        Self: Sized,
-    {
-        hunger::wants(self, direction, segment, knobs)
     }
 
     /// Calls [`hunger::decide`].

@@ -20,14 +20,23 @@ pub struct Segment {
 /// What a segment begins with.
 #[inline(always)]
 pub fn begins<B: Bytes>(frame: &B, segment: &Segment) -> Begin {
+    let Some(first) = first_eight(frame, segment) else {
+        return Begin::Nothing;
+    };
+    match begin::binary(first) {
+        Some(begin) => begin,
+        None => B::text(first),
+    }
+}
+
+/// The first eight bytes of a segment, in network byte order; `None` where it is too short to begin anything.
+#[inline(always)]
+fn first_eight<B: Bytes>(frame: &B, segment: &Segment) -> Option<u64> {
     // What lies behind a shorter payload is not the stream's: an Ethernet trailer, or padding.
     if segment.len < SHORTEST {
-        return Begin::Nothing;
+        return None;
     }
-    match frame.load_far::<8>(segment.at as usize) {
-        Some(first) => begin::begin_with(u64::from_be_bytes(first), B::text),
-        None => Begin::Nothing,
-    }
+    frame.load_far::<8>(segment.at as usize).map(u64::from_be_bytes)
 }
 
 // What bytes begin with, as numbers: each [`Begin`], and more.
@@ -63,7 +72,11 @@ const ALERT_RECORD: u32 = RECORD_HEADER + 2;
 /// stream's `first`.
 #[inline(always)]
 pub fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool) -> u8 {
-    let found = if first { first_bytes(frame, segment, skip) } else { begins(frame, segment) as u8 };
+    // Text is classified in place: a call would be one level more on the kernel's stack.
+    let found = match first {
+        true => first_bytes(frame, segment, skip),
+        false => first_eight(frame, segment).map_or(NOTHING, |first| begin::begin(first) as u8),
+    };
     if first && found == NOTHING {
         return framing::recognize(frame, segment.at + skip, segment.len - skip);
     }
@@ -97,7 +110,7 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, skip: u32) -> u8 {
     if len >= 8
         && let Some(eight) = frame.load_far::<8>(at as usize)
     {
-        let begin = begin::begin_with(u64::from_be_bytes(eight), B::text);
+        let begin = begin::begin(u64::from_be_bytes(eight));
         if begin != Begin::Nothing {
             return begin as u8;
         }

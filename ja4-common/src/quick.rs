@@ -168,7 +168,10 @@ fn begins_nothing<B: Bytes>(frame: &B, l4: usize, len: u32, header: u32, ports: 
         return true;
     }
     match frame.window::<8>(l4 + header as usize) {
-        Some(first) => begin::begin_with(first.be64::<0>(), B::text) == Begin::Nothing,
+        Some(first) => match begin::binary(first.be64::<0>()) {
+            Some(begin) => begin == Begin::Nothing,
+            None => B::text(first.be64::<0>()) == Begin::Nothing,
+        },
         None => false,
     }
 }

@@ -114,10 +114,10 @@ pub struct FrameInfo {
 }
 
 impl FrameInfo {
-    /// Interface and hook as one number, see [`crate::flow::Direction::place`].
+    /// Capture point: interface and hook as one number of 31 bits.
     #[inline(always)]
-    pub const fn place(&self) -> u32 {
-        self.ifindex << 1 | self.egress as u32
+    pub const fn point(&self) -> u32 {
+        (self.ifindex << 1 | self.egress as u32) & (u32::MAX >> 1)
     }
 
     /// Packets on the wire that this frame stands for.

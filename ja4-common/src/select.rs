@@ -9,6 +9,7 @@
 use crate::Bytes;
 use crate::begin::Begin;
 use crate::datagram::{self, Datagram};
+use crate::duplicate;
 use crate::flow::{Books, Direction, FlowEntry, FlowKey, Flows, protocol, seen};
 use crate::headers::{
     self, Malformed, PROTO_GRE, PROTO_IPV4, PROTO_IPV6, PROTO_TCP, PROTO_UDP, Parsed, Start, Transport, tcp_flag,
@@ -38,9 +39,6 @@ pub struct Work {
 
 /// The port of SSH: a fallback for connections whose banner was not seen.
 pub(crate) const SSH_PORT: u16 = 22;
-
-/// After this long without a packet at its place, a direction may move to another interface: nanoseconds.
-pub const REBIND_AFTER: u64 = 1_000_000_000;
 
 /// Judges one frame and brings the flow's entry up to date. `info` is asked only where it is needed.
 #[inline(always)]
@@ -81,7 +79,9 @@ pub fn select<B: Bytes, F: Flows>(
     let opens = tcp & tcp_flag::SYN != 0 && tcp & (tcp_flag::RST | tcp_flag::FIN) == 0;
     work.segment = Segment { seq, at: payload, len: payload_len };
     if work.headers.proto == PROTO_UDP {
-        return work.datagram(frame, info, flows, knobs);
+        work.describe(frame, info());
+        let outcome = frame.datagram(work, flows, knobs);
+        return outcome.verdict(Passed::Udp);
     }
     let mut known = false;
     if !opens {
@@ -96,14 +96,8 @@ pub fn select<B: Bytes, F: Flows>(
     if work.is_short() {
         return Verdict::Unparseable(Malformed::IpLength);
     }
-    let outcome = if opens { work.opening(flows, knobs) } else { work.segment(frame, known, flows, knobs) };
-    match outcome {
-        Outcome::Wanted => Verdict::Selected,
-        Outcome::Hungry | Outcome::Quiet => Verdict::Unselected(Passed::Tracked),
-        Outcome::Stranger => Verdict::Unselected(Passed::Untracked),
-        Outcome::Copy => Verdict::Unselected(Passed::Copy),
-        Outcome::Spent => Verdict::Unselected(Passed::Spent),
-    }
+    let outcome = if opens { frame.opening(work, flows, knobs) } else { frame.segment(work, known, flows, knobs) };
+    outcome.verdict(Passed::Untracked)
 }
 
 /// Whether fragments of this protocol could belong to a flow of interest.
@@ -115,9 +109,9 @@ const fn may_matter(fragment: &Transport) -> bool {
 }
 
 /// What a packet turned out to be.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Outcome {
+pub enum Outcome {
     /// To be selected.
     Wanted,
     /// Not wanted, but later packets may be.
@@ -126,13 +120,50 @@ enum Outcome {
     Quiet,
     /// Of a flow that is not known.
     Stranger,
-    /// Met before.
-    Copy,
+    /// Seen by another capture point.
+    Duplicate,
     /// The first that the budget has no room for.
     Spent,
+    /// Cut: the frame had fewer bytes on the wire than its IP header announces.
+    Short,
+}
+
+impl Outcome {
+    /// The outcome of this number, which a global BPF function has returned.
+    #[inline(always)]
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::Wanted,
+            1 => Self::Hungry,
+            2 => Self::Quiet,
+            4 => Self::Duplicate,
+            5 => Self::Spent,
+            6 => Self::Short,
+            _ => Self::Stranger,
+        }
+    }
+
+    /// The verdict; `stranger` is the reason of a packet whose flow is not known.
+    #[inline(always)]
+    const fn verdict(self, stranger: Passed) -> Verdict {
+        match self {
+            Self::Wanted => Verdict::Selected,
+            Self::Hungry | Self::Quiet => Verdict::Unselected(Passed::Tracked),
+            Self::Stranger => Verdict::Unselected(stranger),
+            Self::Duplicate => Verdict::Unselected(Passed::Duplicate),
+            Self::Spent => Verdict::Unselected(Passed::Spent),
+            Self::Short => Verdict::Unparseable(Malformed::IpLength),
+        }
+    }
 }
 
 impl Work {
+    /// The entry of the flow that the frame at hand begins.
+    #[inline(always)]
+    pub const fn new_entry(&self) -> &FlowEntry {
+        &self.newborn
+    }
+
     /// Notes what every record of the frame says.
     #[inline(always)]
     fn describe<B: Bytes>(&mut self, frame: &B, info: FrameInfo) {
@@ -172,47 +203,31 @@ impl Work {
         Verdict::Selected
     }
 
-    /// A UDP datagram.
+    /// A UDP datagram: it belongs to a flow that is known, or begins one.
     #[inline(always)]
-    fn datagram<B: Bytes, F: Flows>(
-        &mut self,
-        frame: &B,
-        info: impl FnOnce() -> FrameInfo,
-        flows: &mut F,
-        knobs: &Knobs,
-    ) -> Verdict {
+    pub fn datagram<B: Bytes, F: Flows>(&mut self, frame: &B, flows: &mut F, knobs: &Knobs) -> Outcome {
         let kind = datagram::classify(frame, &self.headers);
         let known = flows.maybe(self.selection.hash);
         if !known && !kind.begins() {
-            return Verdict::Unselected(Passed::Udp);
+            return Outcome::Stranger;
         }
-        self.describe(frame, info());
         if self.is_short() {
-            return Verdict::Unparseable(Malformed::IpLength);
+            return Outcome::Short;
         }
-        match self.known_datagram(kind, known, flows, knobs) {
-            Outcome::Wanted => Verdict::Selected,
-            Outcome::Hungry | Outcome::Quiet | Outcome::Spent => Verdict::Unselected(Passed::Tracked),
-            Outcome::Stranger => Verdict::Unselected(Passed::Udp),
-            Outcome::Copy => Verdict::Unselected(Passed::Copy),
-        }
-    }
-
-    /// A datagram of a flow that may be `known`, or that begins one.
-    #[cfg_attr(target_arch = "bpf", inline(never))]
-    fn known_datagram<F: Flows>(&mut self, kind: Datagram, known: bool, flows: &mut F, knobs: &Knobs) -> Outcome {
         let now = flows.now();
         let hash = self.selection.hash;
         let found = if known { flows.find(&self.key, hash) } else { None };
-        let Some(entry) = found.and_then(|handle| flows.entry(handle)) else {
+        let Some((entry, recent)) = found.and_then(|handle| flows.entry(handle)) else {
             if !kind.begins() {
                 return Outcome::Stranger;
             }
             self.meet(kind.from_client());
-            let place = self.info.place();
+            if self.is_first_a_duplicate(frame, flows) {
+                return Outcome::Duplicate;
+            }
             let (mine, _) = self.newborn.split(self.from);
             (mine.packets, mine.bytes) = (self.info.packets(), self.selection.wire_len.into());
-            (mine.last_seen, mine.place) = (now, place);
+            mine.last_seen = now;
             let kept = flows.insert(hash, &self.newborn);
             self.selection.books = self.newborn.books();
             self.choose_datagram(kind, kind.from_client(), if kept { flag::TRACKED } else { 0 });
@@ -220,12 +235,15 @@ impl Work {
         };
         let from_client = u32::from(entry.client) == self.from;
         let (mine, _) = entry.split(self.from);
-        if self.is_copy(mine, now) {
-            return Outcome::Copy;
+        let is_bulk = kind == Datagram::Other;
+        if !(is_bulk && duplicate::is_settled(mine, self.info.point()))
+            && frame.is_duplicate(&self.headers, self.flow(), self.info.point(), mine, recent)
+        {
+            return Outcome::Duplicate;
         }
         F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
         mine.last_seen = now;
-        if let Datagram::Other = kind {
+        if is_bulk {
             // Without accounting, bulk packets are not worth a look-up for long.
             if knobs.accounting != 0 {
                 flows.touch(hash);
@@ -258,16 +276,19 @@ impl Work {
     }
 
     /// A SYN or SYN-ACK: it starts a flow, restarts one, or is a retransmission.
-    // A function of its own in the kernel, as are those below: less stack, and less to verify.
-    #[cfg_attr(target_arch = "bpf", inline(never))]
-    fn opening<F: Flows>(&mut self, flows: &mut F, knobs: &Knobs) -> Outcome {
+    #[inline(always)]
+    pub fn opening<B: Bytes, F: Flows>(&mut self, frame: &B, flows: &mut F, knobs: &Knobs) -> Outcome {
         let now = flows.now();
         let from_client = self.headers.flags & tcp_flag::ACK == 0;
         let class = if from_client { Class::Syn } else { Class::SynAck };
         let hash = self.selection.hash;
         let found = if flows.maybe(hash) { flows.find(&self.key, hash) } else { None };
-        let Some(entry) = found.and_then(|handle| flows.entry(handle)) else {
-            self.give_birth(from_client, now, knobs);
+        let Some((entry, recent)) = found.and_then(|handle| flows.entry(handle)) else {
+            self.meet(from_client);
+            if self.is_first_a_duplicate(frame, flows) {
+                return Outcome::Duplicate;
+            }
+            self.give_birth(now, knobs);
             let kept = flows.insert(hash, &self.newborn);
             self.choose(class, from_client, true, point::NONE, if kept { flag::TRACKED } else { 0 });
             self.selection.books = self.newborn.books();
@@ -279,19 +300,24 @@ impl Work {
         // has acknowledged one, another is a retransmission.
         let unanswered = !from_client && (mine.seen & seen::ISN == 0 || theirs.seen & seen::ACKED == 0);
         let same_number = mine.seen & seen::ISN != 0 && mine.isn == self.segment.seq;
+        // Of a SYN that restarts the flow, a late duplicate must not restart it once more.
+        if frame.is_duplicate(&self.headers, self.flow(), self.info.point(), mine, recent) {
+            return Outcome::Duplicate;
+        }
         if !(same_client && (same_number || unanswered)) {
+            let range = mine.range;
             self.selection.books = entry.books();
-            self.give_birth(from_client, now, knobs);
+            self.meet(from_client);
+            let (half, _) = self.newborn.split(self.from);
+            half.range = range;
+            self.give_birth(now, knobs);
             *entry = self.newborn;
             flows.touch(hash);
             self.choose(class, from_client, true, point::NONE, flag::RESTARTED | flag::TRACKED);
             return Outcome::Wanted;
         }
-        if self.is_copy(mine, now) {
-            return Outcome::Copy;
-        }
         if !same_number {
-            self.make_hungry(mine, knobs);
+            make_hungry(mine, self.segment.seq, self.headers.src_port == SSH_PORT, knobs);
         }
         F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
         mine.last_seen = now;
@@ -303,7 +329,7 @@ impl Work {
 
     /// Any other TCP packet of a flow that may be `known`, or that begins with a hello.
     #[inline(always)]
-    fn segment<B: Bytes, F: Flows>(&mut self, frame: &B, known: bool, flows: &mut F, knobs: &Knobs) -> Outcome {
+    pub fn segment<B: Bytes, F: Flows>(&mut self, frame: &B, known: bool, flows: &mut F, knobs: &Knobs) -> Outcome {
         let hash = self.selection.hash;
         let mut found = if known { flows.find(&self.key, hash) } else { None };
         if found.is_none() {
@@ -331,12 +357,12 @@ impl Work {
             }
         }
         let now = flows.now();
-        let Some(entry) = found.and_then(|handle| flows.entry(handle)) else {
+        let Some((entry, recent)) = found.and_then(|handle| flows.entry(handle)) else {
             return Outcome::Stranger;
         };
-        let outcome = self.tracked::<B, F>(frame, entry, now, knobs);
+        let outcome = self.tracked::<B, F>(frame, entry, recent, now, knobs);
         match outcome {
-            Outcome::Copy => {}
+            Outcome::Duplicate => {}
             Outcome::Quiet if knobs.accounting == 0 => {}
             _ => flows.touch(hash),
         }
@@ -345,18 +371,28 @@ impl Work {
 
     /// A packet of a known flow.
     #[inline(always)]
-    fn tracked<B: Bytes, F: Flows>(&mut self, frame: &B, entry: &mut FlowEntry, now: u64, knobs: &Knobs) -> Outcome {
+    fn tracked<B: Bytes, F: Flows>(
+        &mut self,
+        frame: &B,
+        entry: &mut FlowEntry,
+        recent: &mut F::Recent,
+        now: u64,
+        knobs: &Knobs,
+    ) -> Outcome {
         let from_client = u32::from(entry.client) == self.from;
         let (mine, theirs) = entry.split(self.from);
-        if self.is_copy(mine, now) {
-            return Outcome::Copy;
+        let point = self.info.point();
+        if duplicate::is_settled(mine, point) && self.headers.flags & (tcp_flag::FIN | tcp_flag::RST) == 0 {
+            duplicate::extend_range(mine, &self.headers, point, now);
+        } else if frame.is_duplicate(&self.headers, self.flow(), point, mine, recent) {
+            return Outcome::Duplicate;
         }
         F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
         mine.last_seen = now;
         let has_payload = self.segment.len > 0;
         let mut want = Want::No as u8;
         if has_payload && !hunger::is_sated(frame, mine, &self.segment) {
-            want = frame.wants(mine, &self.segment, knobs);
+            want = hunger::wants(frame, mine, &self.segment, knobs);
         }
         let wanted = want >= Want::Yes as u8;
         let point = if from_client {
@@ -392,48 +428,38 @@ impl Work {
         Outcome::Wanted
     }
 
-    /// Whether another interface or hook already reports this direction: a forwarded packet meets
-    /// two hooks, and counts once.
+    /// Hash of the flow that differs between its directions.
     #[inline(always)]
-    fn is_copy(&self, mine: &mut Direction, now: u64) -> bool {
-        let place = self.info.place();
-        if mine.place == place {
-            return false;
-        }
-        let copy = mine.packets > 0 && now.saturating_sub(mine.last_seen) < REBIND_AFTER;
-        if !copy {
-            mine.place = place;
-        }
-        copy
+    fn flow(&self) -> u64 {
+        self.selection.hash ^ u64::from(self.from)
     }
 
-    /// Makes a direction hungry for its first payload, which follows the SYN.
+    /// Whether the packet that `newborn` is made for is a duplicate all the same: the flow's entry may have been evicted.
     #[inline(always)]
-    fn make_hungry(&self, mine: &mut Direction, knobs: &Knobs) {
-        mine.isn = self.segment.seq;
-        mine.mark = self.segment.seq.wrapping_add(1);
-        mine.budget = knobs.fresh_budget;
-        mine.phase = phase::FRESH;
-        mine.seen |= if self.headers.src_port == SSH_PORT { seen::ISN | seen::SSH_PORT } else { seen::ISN };
-        mine.place = self.info.place();
+    fn is_first_a_duplicate<B: Bytes, F: Flows>(&mut self, frame: &B, flows: &mut F) -> bool {
+        let (flow, point) = (self.flow(), self.info.point());
+        let (mine, _) = self.newborn.split(self.from);
+        frame.is_duplicate(&self.headers, flow, point, mine, flows.recent())
     }
 
     /// `newborn` becomes the entry of a flow of which only the client is known.
     #[inline(always)]
     fn meet(&mut self, from_client: bool) {
         let client = if from_client { self.from } else { 1 - self.from };
-        self.newborn = FlowEntry { key: self.key, client: client as u8, ..FlowEntry::default() };
+        // Field by field, or the compiler builds the entry on the stack, of which the kernel has 512 bytes.
+        (self.newborn.low, self.newborn.high) = (Direction::default(), Direction::default());
+        self.newborn.key = self.key;
+        self.newborn.client = client as u8;
     }
 
-    /// `newborn` becomes the entry of a flow that this SYN or SYN-ACK begins.
+    /// `newborn`, of which only the client is known, becomes the entry of a flow that this SYN or SYN-ACK begins.
     #[inline(always)]
-    fn give_birth(&mut self, from_client: bool, now: u64, knobs: &Knobs) {
-        self.meet(from_client);
-        let mut mine = Direction { packets: self.info.packets(), last_seen: now, ..Direction::default() };
-        mine.bytes = u64::from(self.selection.wire_len);
-        self.make_hungry(&mut mine, knobs);
-        let (half, _) = self.newborn.split(self.from);
-        *half = mine;
+    fn give_birth(&mut self, now: u64, knobs: &Knobs) {
+        let is_ssh = self.headers.src_port == SSH_PORT;
+        let (seq, packets, bytes) = (self.segment.seq, self.info.packets(), self.selection.wire_len);
+        let (mine, _) = self.newborn.split(self.from);
+        (mine.packets, mine.bytes, mine.last_seen) = (packets, bytes.into(), now);
+        make_hungry(mine, seq, is_ssh, knobs);
     }
 
     /// Completes `selection`.
@@ -461,6 +487,16 @@ impl Transport {
     pub(crate) const fn may_be_ssh(&self) -> bool {
         self.src_port == SSH_PORT || self.dst_port == SSH_PORT
     }
+}
+
+/// Makes a direction hungry for its first payload, which follows the SYN.
+#[inline(always)]
+fn make_hungry(mine: &mut Direction, seq: u32, is_ssh: bool, knobs: &Knobs) {
+    mine.isn = seq;
+    mine.mark = seq.wrapping_add(1);
+    mine.budget = knobs.fresh_budget;
+    mine.phase = phase::FRESH;
+    mine.seen |= if is_ssh { seen::ISN | seen::SSH_PORT } else { seen::ISN };
 }
 
 /// Whether a direction wants nothing more than a hello at the start of a segment.

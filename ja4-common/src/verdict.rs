@@ -91,8 +91,8 @@ pub enum Passed {
     Untracked,
     /// Of a known flow, and nothing that is wanted.
     Tracked,
-    /// A packet already met on another interface or hook.
-    Copy,
+    /// A duplicate: another capture point has seen the packet, see [`crate::duplicate`].
+    Duplicate,
     /// The first of a stream that has used up what is selected of one handshake or request.
     Spent,
 }
@@ -108,7 +108,7 @@ impl Passed {
         Self::Udp,
         Self::Untracked,
         Self::Tracked,
-        Self::Copy,
+        Self::Duplicate,
         Self::Spent,
     ];
 
@@ -121,7 +121,7 @@ impl Passed {
             Self::Udp => "udp",
             Self::Untracked => "untracked",
             Self::Tracked => "tracked",
-            Self::Copy => "copy",
+            Self::Duplicate => "duplicates",
             Self::Spent => "spent",
         }
     }

@@ -13,7 +13,8 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
 use ja4_common::begin::Begin;
-use ja4_common::flow::{Direction, FlowEntry, FlowKey};
+use ja4_common::duplicate::{Bucket, Recent, TABLE};
+use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
 use ja4_common::headers::{
     ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_QINQ, ETHERTYPE_VLAN, MAX_HEADERS, PROTO_TCP, Parsed,
     Start, Transport,
@@ -21,9 +22,10 @@ use ja4_common::headers::{
 use ja4_common::knobs::Knobs;
 use ja4_common::look::Segment;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
+use ja4_common::select::{Outcome, Work};
 use ja4_common::{Bytes, Window};
 
-use crate::maps::{ASLEEP, CPU, Cpu, FLOWS, MAX_SHARDS, SLOTS};
+use crate::maps::{ASLEEP, CPU, Cpu, FLOWS, MAX_SHARDS, RECENT, SLOTS};
 use crate::stage;
 
 /// Set by the loader, then frozen.
@@ -52,6 +54,9 @@ pub(crate) trait Copied: Bytes {
     /// # Safety
     /// `to` is valid for `len` bytes.
     unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool;
+
+    /// Calls [`crate::emit::emit`].
+    fn emit(&self, cpu: &mut Cpu, egress: bool) -> u8;
 }
 
 /// The value itself, of which the compiler knows nothing more.
@@ -193,6 +198,11 @@ impl Copied for XdpFrame {
         // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
         unsafe { bpf_xdp_load_bytes(self.context, offset, to.cast(), len) == 0 }
     }
+
+    #[inline(always)]
+    fn emit(&self, cpu: &mut Cpu, egress: bool) -> u8 {
+        stage::ja4_xdp_emit(self.context, cpu, egress.into()) as u8
+    }
 }
 
 impl Bytes for XdpFrame {
@@ -231,8 +241,35 @@ impl Bytes for XdpFrame {
     }
 
     #[inline(always)]
+    fn opening<F: Flows>(&self, work: &mut Work, _flows: &mut F, _knobs: &Knobs) -> Outcome {
+        Outcome::from_number(stage::ja4_xdp_opening(self.context, work))
+    }
+
+    #[inline(always)]
+    fn segment<F: Flows>(&self, work: &mut Work, known: bool, _flows: &mut F, _knobs: &Knobs) -> Outcome {
+        Outcome::from_number(stage::ja4_xdp_segment(self.context, work, known.into()))
+    }
+
+    #[inline(always)]
+    fn datagram<F: Flows>(&self, work: &mut Work, _flows: &mut F, _knobs: &Knobs) -> Outcome {
+        Outcome::from_number(stage::ja4_xdp_datagram(self.context, work))
+    }
+
+    #[inline(always)]
     fn level(&self, ethertype: u16, offset: u32, out: &mut Transport) -> Parsed {
         Parsed::from_number(stage::ja4_xdp_level(self.context, ethertype.into(), offset, out))
+    }
+
+    #[inline(always)]
+    fn is_duplicate<R: Recent>(
+        &self,
+        headers: &Transport,
+        flow: u64,
+        point: u32,
+        direction: &mut Direction,
+        _recent: &mut R,
+    ) -> bool {
+        stage::ja4_xdp_is_duplicate(self.context, headers, flow, point, direction) != 0
     }
 
     #[inline(always)]
@@ -243,11 +280,6 @@ impl Bytes for XdpFrame {
     #[inline(always)]
     fn look(&self, segment: &Segment, skip: u32, first: bool) -> u8 {
         stage::ja4_xdp_look(self.context, segment, skip, first.into()) as u8
-    }
-
-    #[inline(always)]
-    fn wants(&self, direction: &mut Direction, segment: &Segment, _knobs: &Knobs) -> u8 {
-        stage::ja4_xdp_wants(self.context, direction, segment) as u8
     }
 
     #[inline(always)]
@@ -344,6 +376,11 @@ impl Copied for SkbFrame {
         // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
         unsafe { bpf_skb_load_bytes(self.context.cast(), offset, to.cast(), len) == 0 }
     }
+
+    #[inline(always)]
+    fn emit(&self, cpu: &mut Cpu, egress: bool) -> u8 {
+        stage::ja4_tc_emit(self.context, cpu, egress.into()) as u8
+    }
 }
 
 impl Bytes for SkbFrame {
@@ -382,8 +419,35 @@ impl Bytes for SkbFrame {
     }
 
     #[inline(always)]
+    fn opening<F: Flows>(&self, work: &mut Work, _flows: &mut F, _knobs: &Knobs) -> Outcome {
+        Outcome::from_number(stage::ja4_tc_opening(self.context, work))
+    }
+
+    #[inline(always)]
+    fn segment<F: Flows>(&self, work: &mut Work, known: bool, _flows: &mut F, _knobs: &Knobs) -> Outcome {
+        Outcome::from_number(stage::ja4_tc_segment(self.context, work, known.into()))
+    }
+
+    #[inline(always)]
+    fn datagram<F: Flows>(&self, work: &mut Work, _flows: &mut F, _knobs: &Knobs) -> Outcome {
+        Outcome::from_number(stage::ja4_tc_datagram(self.context, work))
+    }
+
+    #[inline(always)]
     fn level(&self, ethertype: u16, offset: u32, out: &mut Transport) -> Parsed {
         Parsed::from_number(stage::ja4_tc_level(self.context, ethertype.into(), offset, out))
+    }
+
+    #[inline(always)]
+    fn is_duplicate<R: Recent>(
+        &self,
+        headers: &Transport,
+        flow: u64,
+        point: u32,
+        direction: &mut Direction,
+        _recent: &mut R,
+    ) -> bool {
+        stage::ja4_tc_is_duplicate(self.context, headers, flow, point, direction) != 0
     }
 
     #[inline(always)]
@@ -394,11 +458,6 @@ impl Bytes for SkbFrame {
     #[inline(always)]
     fn look(&self, segment: &Segment, skip: u32, first: bool) -> u8 {
         stage::ja4_tc_look(self.context, segment, skip, first.into()) as u8
-    }
-
-    #[inline(always)]
-    fn wants(&self, direction: &mut Direction, segment: &Segment, _knobs: &Knobs) -> u8 {
-        stage::ja4_tc_wants(self.context, direction, segment) as u8
     }
 
     #[inline(always)]
@@ -490,6 +549,13 @@ pub(crate) fn slot(hash: u64, mask: u32) -> Option<&'static mut u8> {
     // SAFETY: the element holds eight bytes and the offset is below eight. Bytes are written
     // whole, so a race costs one touch at worst.
     Some(unsafe { &mut *bytes.cast::<u8>().add((index & 7) as usize) })
+}
+
+/// The bucket of the table of recent packets for a hash.
+#[inline(always)]
+pub(crate) fn recent(hash: u64) -> Option<&'static mut Bucket> {
+    // SAFETY: the map keeps the element's memory. Of two packets at once in one bucket, one may be forgotten.
+    RECENT.get_ptr_mut(hash as u32 & (TABLE - 1)).map(|bucket| unsafe { &mut *bucket })
 }
 
 /// Boot-clock nanoseconds, which userspace sets ten times a second: reading a clock for every bulk

@@ -20,11 +20,12 @@ const TOKEN: u64 = 1 << 20;
 /// Longest time that a bucket is refilled for at once: keeps the product below 2^64.
 const MAX_REFILL: u64 = 1 << 30;
 
-/// Judges one frame, whose headers begin at `start`, counts the outcome and emits a record of it if it was chosen. Returns the class
-/// of a chosen frame, for the log of a debug build.
+/// Judges one frame, whose headers begin at `start`, counts the outcome and emits a record of it if it was chosen. Returns
+/// the class of a chosen frame, for the log of a debug build.
 #[inline(always)]
 pub(crate) fn judge<F: Copied>(frame: &F, start: Start, egress: bool, info: impl FnOnce() -> FrameInfo) -> Option<u8> {
-    let Cpu { counters: [ingress, outgoing], buckets, work, .. } = bytes::cpu()?;
+    let cpu = bytes::cpu()?;
+    let Cpu { counters: [ingress, outgoing], work, .. } = cpu;
     let counters = if egress { outgoing } else { ingress };
     let knobs = bytes::knobs();
     let mut flows = KernelFlows::new(knobs);
@@ -38,22 +39,29 @@ pub(crate) fn judge<F: Copied>(frame: &F, start: Start, egress: bool, info: impl
             count::unparseable(counters, reason);
             None
         }
-        Verdict::Selected => {
-            let class = work.selection.class;
-            count::selected(counters, class);
-            if work.selection.flags & flag::TRACKED == 0 && has_flow(class) {
-                counters.flow_refused += 1;
-            }
-            let now = bytes::now();
-            if knobs.governor != 0 && !granted(class, buckets, now, knobs) {
-                count::governed(counters, class);
-            } else {
-                let shard = shard_of(work.selection.hash, knobs.shards);
-                emit(&Emission { frame, info: &work.info, selection: &work.selection, shard, now }, counters);
-            }
-            Some(class)
-        }
+        Verdict::Selected => Some(frame.emit(cpu, egress)),
     }
+}
+
+/// Emits the record of the frame that was judged last, unless its class is above its rate. Returns the class.
+#[inline(always)]
+pub(crate) fn emit<F: Copied>(frame: &F, cpu: &mut Cpu, egress: bool) -> u8 {
+    let Cpu { counters: [ingress, outgoing], buckets, work, .. } = cpu;
+    let counters = if egress { outgoing } else { ingress };
+    let knobs = bytes::knobs();
+    let Selection { class, hash, flags, .. } = work.selection;
+    count::selected(counters, class);
+    if flags & flag::TRACKED == 0 && has_flow(class) {
+        counters.flow_refused += 1;
+    }
+    let now = bytes::now();
+    if knobs.governor != 0 && !granted(class, buckets, now, knobs) {
+        count::governed(counters, class);
+    } else {
+        let shard = shard_of(hash, knobs.shards);
+        write(&Emission { frame, info: &work.info, selection: &work.selection, shard, now }, counters);
+    }
+    class
 }
 
 /// Whether frames of this class belong to a flow that should have an entry.
@@ -71,9 +79,9 @@ struct Emission<'a, F> {
     now: u64,
 }
 
-// A function of its own, for the stack's sake.
-#[inline(never)]
-fn emit<F: Copied>(emission: &Emission<'_, F>, counters: &mut Counters) {
+/// Writes a record of the smallest size class that holds it.
+#[inline(always)]
+fn write<F: Copied>(emission: &Emission<'_, F>, counters: &mut Counters) {
     let Selection { class, capture, .. } = *emission.selection;
     let size = HEADER + capture as usize;
     let written = match RINGS.get(emission.shard) {

@@ -1,5 +1,6 @@
-//! The flows that the kernel knows: the LRU map, and the slots in front of it.
+//! The flows that the kernel knows: the LRU map, the slots in front of it, and the table of recent packets.
 
+use ja4_common::duplicate::{Bucket, Recent};
 use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
 
 use ja4_common::knobs::{EPOCHS_KEPT, Knobs};
@@ -11,14 +12,38 @@ use crate::maps::FLOWS;
 pub(crate) struct KernelFlows {
     slot_mask: u32,
     epoch: u8,
+    recent: KernelRecent,
+}
+
+/// The table of recent packets.
+pub(crate) struct KernelRecent {
     now: u64,
+}
+
+impl KernelRecent {
+    #[inline(always)]
+    pub(crate) fn new() -> Self {
+        Self { now: bytes::coarse_now() }
+    }
+}
+
+impl Recent for KernelRecent {
+    #[inline(always)]
+    fn bucket(&mut self, hash: u64) -> Option<&mut Bucket> {
+        bytes::recent(hash)
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        self.now
+    }
 }
 
 impl KernelFlows {
     #[inline(always)]
     pub(crate) fn new(knobs: &Knobs) -> Self {
-        let now = bytes::coarse_now();
-        Self { slot_mask: knobs.slot_mask, epoch: epoch_of(now, knobs.epoch_shift), now }
+        let recent = KernelRecent::new();
+        Self { slot_mask: knobs.slot_mask, epoch: epoch_of(recent.now, knobs.epoch_shift), recent }
     }
 }
 
@@ -30,6 +55,7 @@ fn epoch_of(now: u64, shift: u32) -> u8 {
 
 impl Flows for KernelFlows {
     type Handle = Found;
+    type Recent = KernelRecent;
 
     #[inline(always)]
     fn maybe(&self, hash: u64) -> bool {
@@ -43,13 +69,19 @@ impl Flows for KernelFlows {
     }
 
     #[inline(always)]
-    fn entry(&mut self, handle: Found) -> Option<&mut FlowEntry> {
-        Some(handle.entry())
+    fn entry(&mut self, handle: Found) -> Option<(&mut FlowEntry, &mut KernelRecent)> {
+        Some((handle.entry(), &mut self.recent))
     }
 
     #[inline(always)]
-    fn insert(&mut self, hash: u64, entry: &FlowEntry) -> bool {
-        let kept = FLOWS.insert(hash, entry, 0).is_ok();
+    fn recent(&mut self) -> &mut KernelRecent {
+        &mut self.recent
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, hash: u64, _entry: &FlowEntry) -> bool {
+        // What a stage was given a pointer to is no map value for the verifier of Linux 6.1, and cannot be inserted.
+        let kept = bytes::cpu().is_some_and(|cpu| FLOWS.insert(hash, cpu.work.new_entry(), 0).is_ok());
         if kept {
             self.touch(hash);
         }
@@ -67,7 +99,7 @@ impl Flows for KernelFlows {
 
     #[inline(always)]
     fn now(&self) -> u64 {
-        self.now
+        self.recent.now
     }
 
     #[inline(always)]

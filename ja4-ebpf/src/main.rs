@@ -51,9 +51,10 @@ fn ja4_tc(ctx: TcContext) -> i32 {
 #[classifier]
 fn ja4_tc_ingress(ctx: TcContext) -> i32 {
     let frame = bytes::SkbFrame::new(&ctx);
-    let start = frame.start();
-    let no_link = start != Start::Ethernet;
-    log!(&ctx, emit::judge(&frame, start, false, || bytes::skb_info(&ctx, false, no_link)));
+    log!(
+        &ctx,
+        emit::judge(&frame, frame.start(), false, || bytes::skb_info(&ctx, false, frame.start() != Start::Ethernet))
+    );
     NEXT
 }
 

@@ -3,6 +3,7 @@
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use ja4_common::counter::Counters;
+use ja4_common::duplicate::{self, TABLE};
 use ja4_common::flow::FlowEntry;
 use ja4_common::select::{Class, Work};
 
@@ -22,6 +23,10 @@ pub(crate) static FLOWS: LruHashMap<u64, FlowEntry, 1024> = LruHashMap::new();
 /// touched, 0: never. It spares strangers the look-up in `FLOWS`, and forgets by growing old.
 #[btf_map]
 pub(crate) static SLOTS: Array<u64, 1024> = Array::new();
+
+/// Recent packets, to be compared with what other capture points see; see `ja4_common::duplicate`.
+#[btf_map]
+pub(crate) static RECENT: Array<duplicate::Bucket, { TABLE as usize }> = Array::new();
 
 /// Which shards sleep.
 #[btf_map]

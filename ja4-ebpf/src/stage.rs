@@ -4,26 +4,70 @@
 //! (kernel/bpf/verifier.c, `do_check_subprogs`). bpf-linker gives global linkage to what is exported. A global function
 //! takes at most five arguments: integers, the context, and pointers to memory of a known size, which may be null
 //! (Linux 5.12). It returns an integer. A packet pointer cannot be passed, so each stage reads the frame's limits again.
+//!
+//! Generic code calls them through `ja4_common::Bytes`, which `bytes.rs` implements.
 
+use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use ja4_common::flow::Direction;
 use ja4_common::headers::Transport;
 use ja4_common::look::Segment;
-use ja4_common::{begin, headers, hunger, look};
-
-use aya_ebpf::bindings::{__sk_buff, xdp_md};
+use ja4_common::select::{Outcome, Work};
+use ja4_common::{begin, duplicate, headers, hunger, look};
 
 use crate::bytes::{SkbFrame, XdpFrame, behind, behind_mut, knobs};
+use crate::emit::emit;
+use crate::flowstate::{KernelFlows, KernelRecent};
+use crate::maps::Cpu;
 
-/// Classifies upper-case text: [`begin::text`].
+/// The stage that reads no frame: [`begin::text`].
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn ja4_text(first: u64) -> u32 {
     begin::text(first) as u32
 }
 
+/// Whether upper-case text begins something; see [`begin::text`].
+pub(crate) fn text(first: u64) -> begin::Begin {
+    begin::Begin::from_number(ja4_text(first) as u8)
+}
+
 /// The stages that read a frame, for one kind of context.
 macro_rules! stages {
-    ($frame:ident, $context:ty, $level:ident, $look:ident, $extensions:ident, $decide:ident, $walk:ident, $wants:ident) => {
+    (
+        $frame:ident, $context:ty, opening: $opening:ident, segment: $segment:ident, datagram: $datagram:ident,
+        level: $level:ident, is_duplicate: $is_duplicate:ident, look: $look:ident, extensions: $extensions:ident,
+        walk: $walk:ident, decide: $decide:ident, emit: $emit:ident,
+    ) => {
+        #[inline(never)]
+        #[unsafe(no_mangle)]
+        pub(crate) extern "C" fn $opening(context: *mut $context, work: *mut Work) -> u32 {
+            let Some(work) = behind_mut(work) else {
+                return Outcome::Stranger as u32;
+            };
+            let knobs = knobs();
+            work.opening(&$frame::of(context), &mut KernelFlows::new(knobs), knobs) as u32
+        }
+
+        #[inline(never)]
+        #[unsafe(no_mangle)]
+        pub(crate) extern "C" fn $segment(context: *mut $context, work: *mut Work, known: u32) -> u32 {
+            let Some(work) = behind_mut(work) else {
+                return Outcome::Stranger as u32;
+            };
+            let knobs = knobs();
+            work.segment(&$frame::of(context), known != 0, &mut KernelFlows::new(knobs), knobs) as u32
+        }
+
+        #[inline(never)]
+        #[unsafe(no_mangle)]
+        pub(crate) extern "C" fn $datagram(context: *mut $context, work: *mut Work) -> u32 {
+            let Some(work) = behind_mut(work) else {
+                return Outcome::Stranger as u32;
+            };
+            let knobs = knobs();
+            work.datagram(&$frame::of(context), &mut KernelFlows::new(knobs), knobs) as u32
+        }
+
         #[inline(never)]
         #[unsafe(no_mangle)]
         pub(crate) extern "C" fn $level(
@@ -36,6 +80,22 @@ macro_rules! stages {
                 Some(out) => headers::level(&$frame::of(context), ethertype as u16, offset, out).number(),
                 None => 0,
             }
+        }
+
+        #[inline(never)]
+        #[unsafe(no_mangle)]
+        pub(crate) extern "C" fn $is_duplicate(
+            context: *mut $context,
+            headers: *const Transport,
+            flow: u64,
+            point: u32,
+            direction: *mut Direction,
+        ) -> u32 {
+            let (Some(headers), Some(direction)) = (behind(headers), behind_mut(direction)) else {
+                return 0;
+            };
+            let mut recent = KernelRecent::new();
+            duplicate::is_duplicate(&$frame::of(context), headers, flow, point, direction, &mut recent).into()
         }
 
         #[inline(never)]
@@ -55,53 +115,49 @@ macro_rules! stages {
 
         #[inline(never)]
         #[unsafe(no_mangle)]
-        pub(crate) extern "C" fn $decide(
-            context: *mut $context,
-            direction: *mut Direction,
-            segment: *const Segment,
-        ) -> u32 {
-            match (behind_mut(direction), behind(segment)) {
-                (Some(direction), Some(segment)) => {
-                    hunger::decide(&$frame::of(context), direction, segment, knobs()).into()
-                }
-                _ => 0,
-            }
-        }
-
-        #[inline(never)]
-        #[unsafe(no_mangle)]
         pub(crate) extern "C" fn $walk(
             context: *mut $context,
             direction: *mut Direction,
             segment: *const Segment,
         ) -> u32 {
-            match (behind_mut(direction), behind(segment)) {
-                (Some(direction), Some(segment)) => hunger::walk(&$frame::of(context), direction, segment).into(),
-                _ => 0,
-            }
+            let (Some(direction), Some(segment)) = (behind_mut(direction), behind(segment)) else {
+                return 0;
+            };
+            hunger::walk(&$frame::of(context), direction, segment).into()
         }
 
         #[inline(never)]
         #[unsafe(no_mangle)]
-        pub(crate) extern "C" fn $wants(
+        pub(crate) extern "C" fn $decide(
             context: *mut $context,
             direction: *mut Direction,
             segment: *const Segment,
         ) -> u32 {
-            match (behind_mut(direction), behind(segment)) {
-                (Some(direction), Some(segment)) => {
-                    hunger::wants(&$frame::of(context), direction, segment, knobs()).into()
-                }
-                _ => 0,
+            let (Some(direction), Some(segment)) = (behind_mut(direction), behind(segment)) else {
+                return 0;
+            };
+            hunger::decide(&$frame::of(context), direction, segment, knobs()).into()
+        }
+
+        #[inline(never)]
+        #[unsafe(no_mangle)]
+        pub(crate) extern "C" fn $emit(context: *mut $context, cpu: *mut Cpu, egress: u32) -> u32 {
+            match behind_mut(cpu) {
+                Some(cpu) => emit(&$frame::of(context), cpu, egress != 0).into(),
+                None => 0,
             }
         }
     };
 }
 
-stages!(XdpFrame, xdp_md, ja4_xdp_level, ja4_xdp_look, ja4_xdp_extensions, ja4_xdp_decide, ja4_xdp_walk, ja4_xdp_wants);
-stages!(SkbFrame, __sk_buff, ja4_tc_level, ja4_tc_look, ja4_tc_extensions, ja4_tc_decide, ja4_tc_walk, ja4_tc_wants);
+stages! {
+    XdpFrame, xdp_md, opening: ja4_xdp_opening, segment: ja4_xdp_segment, datagram: ja4_xdp_datagram,
+    level: ja4_xdp_level, is_duplicate: ja4_xdp_is_duplicate, look: ja4_xdp_look, extensions: ja4_xdp_extensions,
+    walk: ja4_xdp_walk, decide: ja4_xdp_decide, emit: ja4_xdp_emit,
+}
 
-/// Whether upper-case text begins something; see [`begin::text`].
-pub(crate) fn text(first: u64) -> begin::Begin {
-    begin::Begin::from_number(ja4_text(first) as u8)
+stages! {
+    SkbFrame, __sk_buff, opening: ja4_tc_opening, segment: ja4_tc_segment, datagram: ja4_tc_datagram,
+    level: ja4_tc_level, is_duplicate: ja4_tc_is_duplicate, look: ja4_tc_look, extensions: ja4_tc_extensions,
+    walk: ja4_tc_walk, decide: ja4_tc_decide, emit: ja4_tc_emit,
 }

@@ -10,6 +10,7 @@ use aya::programs::{ProgramError, SchedClassifier, TestRun, TestRunOptions, Xdp}
 use aya::{Btf, Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
 use ja4_common::counter::Counters;
+use ja4_common::duplicate::{self, Bucket};
 use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::knobs::Knobs;
 use ja4_common::select::{Class, Work};
@@ -112,6 +113,7 @@ pub struct Kernel {
     clock: Array<MapData, u64>,
     asleep: MapData,
     flows: MapData,
+    recent: MapData,
     /// In a debug build of the programs: their log.
     log: Option<EbpfLogger<StderrLog>>,
 }
@@ -160,6 +162,10 @@ impl Kernel {
             flows: match ebpf.take_map("FLOWS") {
                 Some(Map::LruHashMap(flows)) => flows,
                 _ => return Err(KernelError::Missing("FLOWS")),
+            },
+            recent: match ebpf.take_map("RECENT") {
+                Some(Map::Array(recent)) => recent,
+                _ => return Err(KernelError::Missing("RECENT")),
             },
             log,
             ebpf,
@@ -225,6 +231,15 @@ impl Kernel {
     pub fn flows(&self) -> Result<FlowMap, KernelError> {
         let map = another(&self.flows).and_then(HashMap::try_from);
         map.map(|map| FlowMap { map }).map_err(|error| map_error("FLOWS", error))
+    }
+
+    /// A handle of the kernel's table of recent packets; each shard has its own.
+    ///
+    /// # Errors
+    /// Where no further file descriptor can be had.
+    pub fn recent(&self) -> Result<RecentMap, KernelError> {
+        let map = another(&self.recent).and_then(Array::try_from);
+        map.map(|map| RecentMap { map }).map_err(|error| map_error("RECENT", error))
     }
 
     /// The flag by which a shard says that it sleeps.
@@ -293,6 +308,26 @@ impl AsleepFlag {
     pub fn set(&mut self, asleep: bool) {
         // If it cannot be written the shard wakes by its timer instead.
         let _written = self.map.set(self.shard, [u64::from(asleep), 0, 0, 0, 0, 0, 0, 0], 0);
+    }
+}
+
+/// The kernel's table of recent packets.
+pub struct RecentMap {
+    map: Array<MapData, Bucket>,
+}
+
+impl RecentMap {
+    /// Whether another capture point has seen the packet of this hash less than a second ago. If not, the packet is
+    /// remembered. `now` is of the boot clock, nanoseconds.
+    pub fn is_duplicate(&mut self, hash: u64, point: u32, now: u64) -> bool {
+        let index = hash as u32 & (duplicate::TABLE - 1);
+        let mut bucket = self.map.get(&index, 0).unwrap_or_default();
+        let is_duplicate = duplicate::is_known(&mut bucket, hash, point, now);
+        if !is_duplicate {
+            // A packet that cannot be remembered is at worst fingerprinted twice.
+            let _written = self.map.set(index, bucket, 0);
+        }
+        is_duplicate
     }
 }
 

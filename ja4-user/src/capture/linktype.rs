@@ -60,6 +60,9 @@ pub struct LinkPayload {
     pub start: Start,
     /// Bytes of the frame before it; never more than the frame has.
     pub offset: usize,
+    /// Which of the capturing host's interfaces saw the packet, and whether on its way out, as one number. 0 where the
+    /// link header does not say it: only a Linux cooked header does.
+    pub point: u32,
 }
 
 /// Why a frame has no network layer to read.
@@ -122,7 +125,12 @@ impl LinkType {
             Self::PppHdlc => ppp_hdlc(frame)?,
             Self::Unsupported(number) => return Err(LinkError::Unsupported(number)),
         };
-        Ok(LinkPayload { start, offset })
+        let point = match *self {
+            Self::LinuxSll => cooked_point(frame, 0),
+            Self::LinuxSll2 => cooked_point_v2(frame),
+            _ => 0,
+        };
+        Ok(LinkPayload { start, offset, point })
     }
 }
 
@@ -177,6 +185,21 @@ fn cooked_v2(frame: &[u8]) -> Result<u16, LinkError> {
     let header = frame.first_chunk::<SLL2_LEN>().ok_or(LinkError::Truncated)?;
     let [p0, p1, _, _, _, _, _, _, a0, a1, ..] = *header;
     ethertype(u16::from_be_bytes([a0, a1]), u16::from_be_bytes([p0, p1]))
+}
+
+/// The capture point of a version 1 header, which has the packet type in its first two bytes but no interface.
+fn cooked_point(frame: &[u8], interface: u32) -> u32 {
+    /// The packet type of a packet that leaves the host (`PACKET_OUTGOING` in include/uapi/linux/if_packet.h).
+    const OUTGOING: u8 = 4;
+    interface << 1 | u32::from(frame.get(1) == Some(&OUTGOING))
+}
+
+/// The capture point of a version 2 header, which has the interface's index from byte 4 and the packet type in byte 10.
+fn cooked_point_v2(frame: &[u8]) -> u32 {
+    match *frame {
+        [_, _, _, _, i0, i1, i2, i3, _, _, kind, ..] => cooked_point(&[0, kind], u32::from_be_bytes([i0, i1, i2, i3])),
+        _ => 0,
+    }
 }
 
 fn ethertype(hardware: u16, protocol: u16) -> Result<u16, LinkError> {

@@ -221,7 +221,7 @@ impl<'a> Batches<'a> {
             };
             // What is refused is counted there.
             let info = frame.info();
-            if let Ok(Some(bytes)) = defragmenter.push(network, info.place(), frame.time) {
+            if let Ok(Some(bytes)) = defragmenter.push(network, info.point(), frame.time) {
                 let CapturedFrame { time, interface, number, .. } = frame;
                 let bytes = Bytes::copy_from_slice(bytes);
                 let mut next = Some(Whole { bytes, time, interface, info, number: Some(number), layers: 0 });

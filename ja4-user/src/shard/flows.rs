@@ -1,5 +1,6 @@
 //! The filter's flows where userspace is its host.
 
+use ja4_common::duplicate::{self, Bucket, Recent};
 use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
 
 use super::core::FlowBooks;
@@ -9,13 +10,33 @@ use crate::flow::{FlowTable, Keyed, SlotId};
 /// Flows that userspace filters itself: all of them in a replay, those inside nested tunnels live.
 pub struct UserFlows {
     table: FlowTable<FlowEntry>,
+    recent: RecentPackets,
+}
+
+/// Buckets of the table of recent packets: of one lane of a replay, which has a part of the flows.
+const RECENT: usize = 1 << 10;
+
+/// The table of recent packets, and the time of the frame at hand.
+pub struct RecentPackets {
+    buckets: Box<[Bucket]>,
     now: u64,
+}
+
+impl Recent for RecentPackets {
+    fn bucket(&mut self, hash: u64) -> Option<&mut Bucket> {
+        self.buckets.get_mut(hash as usize % RECENT)
+    }
+
+    fn now(&self) -> u64 {
+        self.now
+    }
 }
 
 impl UserFlows {
     /// No flows, and room for so many.
     pub fn with_capacity(flows: usize) -> Self {
-        Self { table: FlowTable::with_capacity(flows), now: 0 }
+        let recent = RecentPackets { buckets: vec![Bucket::default(); RECENT].into(), now: 0 };
+        Self { table: FlowTable::with_capacity(flows), recent }
     }
 
     /// Number of flows.
@@ -30,12 +51,13 @@ impl UserFlows {
 
     /// The time of the frame at hand.
     pub(super) fn set_time(&mut self, now: Time) {
-        self.now = now.0;
+        self.recent.now = now.0;
     }
 }
 
 impl Flows for UserFlows {
     type Handle = SlotId;
+    type Recent = RecentPackets;
 
     fn maybe(&self, _: u64) -> bool {
         true
@@ -45,9 +67,13 @@ impl Flows for UserFlows {
         self.table.find(hash, key)
     }
 
-    fn entry(&mut self, handle: SlotId) -> Option<&mut FlowEntry> {
+    fn entry(&mut self, handle: SlotId) -> Option<(&mut FlowEntry, &mut RecentPackets)> {
         // Not a use: the core, which is told of the flow's end, keeps the order of use for both.
-        self.table.at_mut(handle)
+        self.table.at_mut(handle).map(|entry| (entry, &mut self.recent))
+    }
+
+    fn recent(&mut self) -> &mut RecentPackets {
+        &mut self.recent
     }
 
     fn insert(&mut self, hash: u64, entry: &FlowEntry) -> bool {
@@ -58,7 +84,7 @@ impl Flows for UserFlows {
     fn touch(&mut self, _: u64) {}
 
     fn now(&self) -> u64 {
-        self.now
+        self.recent.now
     }
 
     fn count(direction: &mut Direction, packets: u64, bytes: u64) {
@@ -80,6 +106,10 @@ impl FlowBooks for UserFlows {
 
     fn remove(&mut self, hash: u64, key: &FlowKey) {
         self.table.remove(hash, key);
+    }
+
+    fn is_duplicate(&mut self, hash: u64, point: u32, time: Time) -> bool {
+        self.recent.bucket(hash).is_some_and(|bucket| duplicate::is_known(bucket, hash, point, time.0))
     }
 
     fn inner(&mut self) -> &mut UserFlows {

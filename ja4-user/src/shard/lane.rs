@@ -31,15 +31,17 @@ pub struct CapturedFrame<'a> {
     pub time: Time,
     /// Interface, as a number of the capture.
     pub interface: u32,
+    /// Capture point that the link header names; see [`crate::capture::LinkPayload::point`].
+    pub point: u32,
     /// Number in the capture, from 1.
     pub number: u64,
 }
 
 impl CapturedFrame<'_> {
-    /// What a hook would know of it. Each interface of a capture is a place of its own: what was forwarded between two of
-    /// them is there twice.
+    /// What a hook would know of it. Each interface of a capture is a capture point of its own, and so is each interface
+    /// that a Linux cooked header names: a packet that was forwarded between two of them is there twice.
     pub(super) fn info(&self) -> FrameInfo {
-        FrameInfo { ifindex: self.interface, ..FrameInfo::default() }
+        FrameInfo { ifindex: self.interface << 16 ^ self.point, ..FrameInfo::default() }
     }
 }
 

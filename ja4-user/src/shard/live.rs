@@ -25,7 +25,7 @@ use super::flows::UserFlows;
 use super::post::{Inbox, Route};
 use super::stats::{CoreStats, Unwrapped};
 use super::unwrap::{Gathered, Unwrapper, Whole, start_of};
-use crate::capture::ebpf::{AsleepFlag, FlowMap};
+use crate::capture::ebpf::{AsleepFlag, FlowMap, RecentMap};
 use crate::engine::observe::{Chunk, Observer};
 use crate::engine::stats::Stats;
 use crate::engine::thread::Message;
@@ -117,6 +117,8 @@ pub struct Shard {
     pub inbox: Inbox,
     /// Its handle of the kernel's flows.
     pub flows: FlowMap,
+    /// Its handle of the kernel's table of recent packets.
+    pub recent: RecentMap,
     /// Its flag in the kernel.
     pub asleep: AsleepFlag,
     /// Names of the run's interfaces by kernel index, in the order of the output's context.
@@ -149,11 +151,22 @@ impl Shard {
     /// Runs until it is told to stop, then drains, tells of every connection and flushes.
     pub fn run(self) {
         let Self {
-            mut ring, flows, mut asleep, interfaces, limits, mut engines, formatter, engine, shared, gauge, ..
+            mut ring,
+            flows,
+            recent,
+            mut asleep,
+            interfaces,
+            limits,
+            mut engines,
+            formatter,
+            engine,
+            shared,
+            gauge,
+            ..
         } = self;
         let mut core = Core::new(&limits);
         let inner = UserFlows::with_capacity(limits.connections.div_ceil(NESTED_SHARE));
-        let mut books = KernelBooks { flows, offset: 0, inner };
+        let mut books = KernelBooks { flows, recent, offset: 0, inner };
         let mut unopened = Unopened {
             knobs: self.knobs,
             index: self.index,
@@ -275,6 +288,7 @@ fn read_record(record: &[u8], offset: u64) -> Option<(RecordHeader, &[u8])> {
 /// The kernel's flow map, its times turned into those of the records.
 struct KernelBooks {
     flows: FlowMap,
+    recent: RecentMap,
     offset: u64,
     /// What the kernel does not see: flows in nested tunnels.
     inner: UserFlows,
@@ -317,7 +331,7 @@ impl Unopened {
             egress: packet.header.flags & flag::EGRESS != 0,
             ..FrameInfo::default()
         };
-        let Ok(Some(bytes)) = self.defragmenter.push(network, info.place(), time) else {
+        let Ok(Some(bytes)) = self.defragmenter.push(network, info.point(), time) else {
             return;
         };
         let bytes = Bytes::copy_from_slice(bytes);
@@ -387,6 +401,10 @@ impl FlowBooks for KernelBooks {
         } else {
             self.inner.remove(hash, key);
         }
+    }
+
+    fn is_duplicate(&mut self, hash: u64, point: u32, time: Time) -> bool {
+        self.recent.is_duplicate(hash, point, time.0.wrapping_sub(self.offset))
     }
 
     fn inner(&mut self) -> &mut UserFlows {

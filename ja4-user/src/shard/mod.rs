@@ -14,7 +14,6 @@ pub mod lane;
 pub mod live;
 mod merge;
 mod opening;
-mod places;
 pub mod post;
 pub mod replay;
 pub mod report;

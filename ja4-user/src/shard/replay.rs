@@ -164,6 +164,7 @@ pub(super) fn captured<'a>(batch: &'a Batch, frame: &FrameRef) -> Option<Capture
         slice: Slice { bytes, wire_len: frame.wire as usize },
         time: Time(frame.time),
         interface: frame.interface,
+        point: payload.point,
         number: frame.number,
     })
 }

@@ -94,7 +94,7 @@ pub struct Unwrapped {
     /// Packets too broken to judge.
     pub unparseable: u64,
     /// Datagrams put together of fragments that were met elsewhere before.
-    pub copies: u64,
+    pub duplicates: u64,
     /// Fragments inside nested tunnels, which are not put together.
     pub fragments: u64,
     /// Packets in more tunnels than are opened.
@@ -108,13 +108,13 @@ pub struct Unwrapped {
 impl Unwrapped {
     /// Names and counts.
     pub fn counters(&self) -> [(&'static str, u64); 9] {
-        let Self { records, taken, unselected, unparseable, copies, fragments, too_deep, routed, lost } = *self;
+        let Self { records, taken, unselected, unparseable, duplicates, fragments, too_deep, routed, lost } = *self;
         [
             ("records", records),
             ("taken", taken),
             ("unselected", unselected),
             ("unparseable", unparseable),
-            ("copies", copies),
+            ("duplicates", duplicates),
             ("fragments", fragments),
             ("too_deep", too_deep),
             ("routed", routed),
@@ -127,7 +127,7 @@ impl Unwrapped {
         self.taken += other.taken;
         self.unselected += other.unselected;
         self.unparseable += other.unparseable;
-        self.copies += other.copies;
+        self.duplicates += other.duplicates;
         self.fragments += other.fragments;
         self.too_deep += other.too_deep;
         self.routed += other.routed;

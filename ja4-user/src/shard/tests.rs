@@ -76,7 +76,8 @@ fn flood_within(reassembly: usize, tell: impl Fn(&mut TcpConversation, usize)) -
         for packet in talk.packets() {
             number += 1;
             let slice = Slice { bytes: &packet.frame, wire_len: packet.frame.len() };
-            let frame = CapturedFrame { start: Start::Ethernet, slice, time: Time(number), interface: 0, number };
+            let frame =
+                CapturedFrame { start: Start::Ethernet, slice, time: Time(number), interface: 0, point: 0, number };
             lane.frame(&frame, &knobs, &mut engines, &mut ends);
             assert!(lane.stats().attribute_bytes <= BOUND && lane.stats().held_bytes <= reassembly as u64);
         }

@@ -2,6 +2,7 @@
 //! What is inside is judged here, by the same rules.
 
 use bytes::Bytes;
+use ja4_common::duplicate::{self, Bucket, Recent};
 use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows, client};
 use ja4_common::headers::{ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Parsed, Start, Transport, parse};
 use ja4_common::hunger::phase;
@@ -12,7 +13,6 @@ use ja4_common::{Bytes as _, Slice};
 
 use super::core::{Core, FlowBooks};
 use super::engines::Engines;
-use super::places::Places;
 use super::stats::Unwrapped;
 use crate::event::{Sink, Time};
 use crate::packet::Packet;
@@ -66,7 +66,7 @@ impl Whole {
         }
         let network = self.bytes.get(headers.l3 as usize..).unwrap_or_default();
         // What is refused is counted there.
-        match defragmenter.push(network, self.info.place(), self.time) {
+        match defragmenter.push(network, self.info.point(), self.time) {
             Ok(Some(bytes)) => {
                 let bytes = Bytes::copy_from_slice(bytes);
                 Gathered::Further(Self { bytes, layers: self.layers + 1, ..self })
@@ -100,7 +100,6 @@ pub(super) fn start_of(network: &[u8]) -> Start {
 /// Opens packets, and judges what is in them.
 pub(super) struct Unwrapper {
     work: Work,
-    places: Places,
     /// Of fragments in nested tunnels.
     defragmenter: Defragmenter,
     stats: Unwrapped,
@@ -108,12 +107,7 @@ pub(super) struct Unwrapper {
 
 impl Default for Unwrapper {
     fn default() -> Self {
-        Self {
-            work: Work::default(),
-            places: Places::default(),
-            defragmenter: Defragmenter::new(&NESTED),
-            stats: Unwrapped::default(),
-        }
+        Self { work: Work::default(), defragmenter: Defragmenter::new(&NESTED), stats: Unwrapped::default() }
     }
 }
 
@@ -193,7 +187,7 @@ impl Unwrapper {
                     let network = slice.bytes.get(headers.l3 as usize..).unwrap_or_default();
                     let time = Time(onward.packet.header.time);
                     // What is refused is counted there.
-                    if let Ok(Some(bytes)) = self.defragmenter.push(network, info.place(), time) {
+                    if let Ok(Some(bytes)) = self.defragmenter.push(network, info.point(), time) {
                         let whole = Bytes::copy_from_slice(bytes);
                         let slice = Slice { bytes: &whole, wire_len: whole.len() };
                         self.descend(slice, start_of(&whole), left, onward);
@@ -254,9 +248,13 @@ impl Unwrapper {
             Parsed::Malformed(_) => return self.stats.unparseable += 1,
         }
         let ((key, from), hash) = (FlowKey::of(&headers), headers.hash(knobs.seed));
+        // The filter compares whole packets with each other; of a datagram in fragments it knows no flow. Both use one table.
+        let point = info.point();
         let filtered = books.entry(hash, &key).map(|entry| if from == 0 { entry.low } else { entry.high });
-        if self.places.is_copy((hash, key, from), info.place(), whole.time, filtered) {
-            return self.stats.copies += 1;
+        if filtered.is_some_and(|direction| duplicate::is_in_range(&direction, &headers, point, whole.time.0))
+            || books.is_duplicate(duplicate::identify(&slice, &headers, hash ^ u64::from(from)), point, whole.time)
+        {
+            return self.stats.duplicates += 1;
         }
         let mut open_handed = OpenHanded::new(core.client_is_low(hash, &key), headers.seq);
         match select(&slice, start, || info, &mut open_handed, knobs, &mut self.work) {
@@ -293,6 +291,20 @@ impl Unwrapper {
 struct OpenHanded {
     known: bool,
     entry: FlowEntry,
+    recent: NoTable,
+}
+
+/// No table of recent packets: the datagram was compared already.
+struct NoTable;
+
+impl Recent for NoTable {
+    fn bucket(&mut self, _: u64) -> Option<&mut Bucket> {
+        None
+    }
+
+    fn now(&self) -> u64 {
+        0
+    }
 }
 
 impl OpenHanded {
@@ -300,12 +312,13 @@ impl OpenHanded {
         let hungry = Direction { phase: phase::TEXT, mark: seq, budget: u32::MAX, ..Direction::default() };
         let client = if client_is_low == Some(false) { client::HIGH } else { client::LOW };
         let entry = FlowEntry { low: hungry, high: hungry, client, ..FlowEntry::default() };
-        Self { known: client_is_low.is_some(), entry }
+        Self { known: client_is_low.is_some(), entry, recent: NoTable }
     }
 }
 
 impl Flows for OpenHanded {
     type Handle = ();
+    type Recent = NoTable;
 
     fn maybe(&self, _: u64) -> bool {
         self.known
@@ -315,8 +328,12 @@ impl Flows for OpenHanded {
         self.known.then_some(())
     }
 
-    fn entry(&mut self, (): ()) -> Option<&mut FlowEntry> {
-        Some(&mut self.entry)
+    fn entry(&mut self, (): ()) -> Option<(&mut FlowEntry, &mut NoTable)> {
+        Some((&mut self.entry, &mut self.recent))
+    }
+
+    fn recent(&mut self) -> &mut NoTable {
+        &mut self.recent
     }
 
     fn insert(&mut self, _: u64, _: &FlowEntry) -> bool {

@@ -17,8 +17,11 @@ fn fragments(events: &[Value], counter: &str) -> u64 {
     stats_u64(events::of_type(events, "stats").last().expect("the last figures"), &["shards", "fragments", counter])
 }
 
-fn copies(events: &[Value]) -> u64 {
-    stats_u64(events::of_type(events, "stats").last().expect("the last figures"), &["shards", "unwrapped", "copies"])
+fn duplicates(events: &[Value]) -> u64 {
+    stats_u64(
+        events::of_type(events, "stats").last().expect("the last figures"),
+        &["shards", "unwrapped", "duplicates"],
+    )
 }
 
 /// A hello in a datagram that does not fit the wire, and an answer that does not either, for each address family.
@@ -60,7 +63,7 @@ fn on_a_narrow_wire(hook: &str, talk: impl FnOnce(&Wire)) -> Vec<Value> {
         assert_eq!(fragments(&live, counter), fragments(&replayed, counter), "{hook}, {counter}");
     }
     assert_eq!(fragments(&live, "held"), 0, "{hook}: every datagram became whole");
-    assert_eq!(copies(&live), 0, "{hook}");
+    assert_eq!(duplicates(&live), 0, "{hook}");
     live
 }
 
@@ -105,7 +108,7 @@ fn fragments_on_loopback_count_once() {
     dtls(host, host, &[Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     let events = sensor.stop().ok().events();
     assert_dtls_once(&events, 2);
-    assert_eq!((fragments(&events, "completed"), copies(&events)), (6, 0));
+    assert_eq!((fragments(&events, "completed"), duplicates(&events)), (6, 0));
 }
 
 /// A client, a router and a server; what goes through the router.
@@ -164,7 +167,7 @@ fn fragments_that_are_forwarded_count_once() {
     let events = sensor.stop().ok().events();
     assert_dtls_once(&events, 1);
     let completed = fragments(&events, "completed");
-    assert!(completed >= 6 && 2 * copies(&events) == completed, "{completed}, {}", copies(&events));
+    assert!(completed >= 6 && 2 * duplicates(&events) == completed, "{completed}, {}", duplicates(&events));
 }
 
 #[test]
@@ -187,7 +190,7 @@ fn segments_that_a_router_cuts_into_fragments_count_once() {
         assert_eq!(values(&events, kind).len(), 1, "{kind}: {events:#?}");
     }
     assert!(fragments(&events, "completed") >= 1, "the hello was cut");
-    assert_eq!(fragments(&events, "completed"), copies(&events), "each was met whole before");
+    assert_eq!(fragments(&events, "completed"), duplicates(&events), "each was met whole before");
 }
 
 /// The hello is one segment of more than a page, so native XDP gets it in a frame of several buffers.

@@ -120,18 +120,18 @@ fn a_packet_counts_at_one_hook_only() {
         return;
     }
     let mut duel = Duel::plain();
-    let copies = |judgement: &crate::model::Judgement| judgement.counters[1].unselected[Passed::Copy as usize];
+    let duplicates = |judgement: &crate::model::Judgement| judgement.counters[1].unselected[Passed::Duplicate as usize];
     let frames = [syn(), client_hello(), segment(0x1000_0800, 0x10, &[], &[23; 80])];
     for frame in &frames {
         duel.agree(Program::TcIngress, frame, || "first hook".into());
         let judgement = duel.agree(Program::TcEgress, frame, || "second hook".into());
-        assert_eq!(copies(&judgement), 1, "{judgement:?}");
+        assert_eq!(duplicates(&judgement), 1, "{judgement:?}");
     }
     // The direction has moved: after a silence the other hook reports it.
     duel.wait(Duration::from_secs(2));
     for frame in &frames {
         let judgement = duel.agree(Program::TcEgress, frame, || "second hook, later".into());
-        assert_eq!(copies(&judgement), 0, "{judgement:?}");
+        assert_eq!(duplicates(&judgement), 0, "{judgement:?}");
     }
     duel.same_flows();
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use ja4_common::Slice;
 use ja4_common::counter::Counters;
+use ja4_common::duplicate::{Bucket, Recent, TABLE};
 use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
 use ja4_common::headers::Start;
 use ja4_common::knobs::{EPOCHS_KEPT, Knobs};
@@ -17,13 +18,30 @@ pub(crate) struct Tables {
     slots: HashMap<u64, u8>,
     slot_mask: u32,
     epoch_shift: u32,
+    recent: Packets,
+}
+
+/// Recent packets by their bucket in the kernel's table, and the time.
+#[derive(Default)]
+pub(crate) struct Packets {
+    buckets: HashMap<u64, Bucket>,
     now: u64,
+}
+
+impl Recent for Packets {
+    fn bucket(&mut self, hash: u64) -> Option<&mut Bucket> {
+        Some(self.buckets.entry(hash % u64::from(TABLE)).or_default())
+    }
+
+    fn now(&self) -> u64 {
+        self.now
+    }
 }
 
 impl Tables {
     pub(crate) fn new(knobs: &Knobs) -> Self {
         let Knobs { slot_mask, epoch_shift, .. } = *knobs;
-        Self { entries: HashMap::new(), slots: HashMap::new(), slot_mask, epoch_shift, now: 0 }
+        Self { entries: HashMap::new(), slots: HashMap::new(), slot_mask, epoch_shift, recent: Packets::default() }
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&u64, &FlowEntry)> {
@@ -36,12 +54,13 @@ impl Tables {
 
     /// Odd, so that no epoch is the 0 of an untouched slot.
     fn epoch(&self) -> u8 {
-        ((self.now >> self.epoch_shift) as u8) << 1 | 1
+        ((self.now() >> self.epoch_shift) as u8) << 1 | 1
     }
 }
 
 impl Flows for Tables {
     type Handle = u64;
+    type Recent = Packets;
 
     fn maybe(&self, hash: u64) -> bool {
         let touched = self.slots.get(&self.slot(hash));
@@ -52,8 +71,12 @@ impl Flows for Tables {
         self.entries.get(&hash).filter(|entry| entry.key == *key).map(|_| hash)
     }
 
-    fn entry(&mut self, hash: u64) -> Option<&mut FlowEntry> {
-        self.entries.get_mut(&hash)
+    fn entry(&mut self, hash: u64) -> Option<(&mut FlowEntry, &mut Packets)> {
+        self.entries.get_mut(&hash).map(|entry| (entry, &mut self.recent))
+    }
+
+    fn recent(&mut self) -> &mut Packets {
+        &mut self.recent
     }
 
     fn insert(&mut self, hash: u64, entry: &FlowEntry) -> bool {
@@ -67,7 +90,7 @@ impl Flows for Tables {
     }
 
     fn now(&self) -> u64 {
-        self.now
+        self.recent.now
     }
 
     fn count(direction: &mut Direction, packets: u64, bytes: u64) {
@@ -98,7 +121,7 @@ impl Model {
     }
 
     pub(crate) fn set_clock(&mut self, now: u64) {
-        self.tables.now = now;
+        self.tables.recent.now = now;
     }
 
     /// Judges a frame.

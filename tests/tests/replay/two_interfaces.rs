@@ -5,7 +5,13 @@ use super::*;
 use tests::dhcp;
 use tests::dtls::datagrams;
 use tests::fragment::Fragments;
+use tests::pcapng::PcapngFile;
 use tests::udp::UdpConversation;
+
+/// Link types Ethernet and Linux cooked capture, versions 1 and 2.
+const ETHERNET: u16 = 1;
+const SLL: u16 = 113;
+const SLL2: u16 = 276;
 
 const CLIENT_HELLO: u8 = 1;
 const MAC: [u8; 6] = [2, 0, 0, 0, 0, 7];
@@ -13,31 +19,20 @@ const MAC: [u8; 6] = [2, 0, 0, 0, 0, 7];
 /// A packet and the interface of the capture that met it.
 type Met = (u32, Packet);
 
-/// A pcapng block: type, total length, body, total length again.
-fn block(kind: u32, body: &[u8]) -> Vec<u8> {
-    let mut body = body.to_vec();
-    body.resize(body.len().next_multiple_of(4), 0);
-    let length = (12 + body.len() as u32).to_le_bytes();
-    [&kind.to_le_bytes()[..], &length, &body, &length].concat()
-}
-
 /// The events of a pcapng file of two Ethernet interfaces.
 fn replay_met(packets: &[Met]) -> Vec<Value> {
-    let mut bytes = block(0x0a0d_0d0a, &[0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]);
-    for _ in 0..2 {
-        // Link type, snapshot length; times in nanoseconds.
-        bytes.extend(block(1, &[1, 0, 0, 0, 0, 0, 4, 0, 9, 0, 1, 0, 9, 0, 0, 0, 0, 0, 0, 0]));
+    let mut file = PcapngFile::new();
+    file.interface(ETHERNET, "left").interface(ETHERNET, "right");
+    for (interface, packet) in packets {
+        file.packet(*interface, packet);
     }
-    for (interface, Packet { time, frame }) in packets {
-        let time = time.as_nanos() as u64;
-        let fields = [*interface, (time >> 32) as u32, time as u32, frame.len() as u32, frame.len() as u32];
-        let fields: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
-        bytes.extend(block(6, &[&fields[..], frame].concat()));
-    }
+    replay_file(&file)
+}
+
+fn replay_file(file: &PcapngFile) -> Vec<Value> {
     let folder = TempDir::new().unwrap();
-    let file = folder.path().join("two.pcapng");
-    fs::write(&file, bytes).unwrap();
-    Sensor::new().run(&[OsStr::new("replay"), file.as_os_str()]).ok().events()
+    let path = file.save(folder.path(), "two.pcapng");
+    Sensor::new().run(&[OsStr::new("replay"), path.as_os_str()]).ok().events()
 }
 
 /// Each of these comes by interface 0 and leaves by 1, a hop later: one after the other, or all and then all again.
@@ -124,7 +119,7 @@ fn what_is_forwarded_in_fragments_is_told_once() {
             let datagrams = talk.packets().len() as u64;
             assert_eq!(count("fragments", "completed"), 2 * datagrams, "at each place by itself");
             assert_eq!(count("fragments", "held"), 0);
-            assert_eq!((count("unwrapped", "taken"), count("unwrapped", "copies")), (datagrams, datagrams));
+            assert_eq!((count("unwrapped", "taken"), count("unwrapped", "duplicates")), (datagrams, datagrams));
         }
     }
 }
@@ -133,8 +128,11 @@ fn what_is_forwarded_in_fragments_is_told_once() {
 fn what_comes_whole_and_leaves_in_fragments_is_told_once() {
     let talk = dhcp_requests();
     let mut met: Vec<Met> = Vec::new();
-    for (whole, pieces) in talk.packets().iter().zip(cut(talk.packets(), 3).chunks(3)) {
-        met.push((0, whole.clone()));
+    for (number, (whole, pieces)) in talk.packets().iter().zip(cut(talk.packets(), 3).chunks(3)).enumerate() {
+        let mut whole = whole.clone();
+        // A router keeps the identification of what it fragments (RFC 791, section 3.2).
+        whole.frame[18..20].copy_from_slice(&(number as u16 + 1).to_be_bytes());
+        met.push((0, whole));
         met.extend(pieces.iter().map(|piece| (1, piece.clone())));
     }
     assert_eq!(values(&replay_met(&met), "ja4d"), values(&replay_packets(talk.packets(), &[]), "ja4d"));
@@ -150,4 +148,222 @@ fn fragments_of_two_interfaces_do_not_mix() {
     let met = |interface, frame: &[u8]| (interface, Packet { time: packet.time, frame: frame.to_vec() });
     let events = replay_met(&[met(0, &pieces[0]), met(1, &noise), met(0, &pieces[1])]);
     assert_eq!(values(&events, "ja4d"), &values(&replay_packets(talk.packets(), &[]), "ja4d")[..1]);
+}
+
+/// A TLS and an SSH connection with bulk data behind: more packets than are remembered one by one.
+fn long_talks() -> Vec<Packet> {
+    let mut tls = plain_without_end();
+    let mut ssh = TcpConversation::between("[2001:db8::1]:40000", "[2001:db8::2]:22");
+    ssh.handshake().server(b"SSH-2.0-OpenSSH_9.2\r\n").client_ack().client(b"SSH-2.0-PuTTY_0.78\r\n").server_ack();
+    for number in 0..120_u8 {
+        tls.server(&[number; 1400]).server(&[number; 1400]).client_ack();
+        ssh.client(&[number; 36]).server(&[number; 100]).client_ack().server_ack();
+    }
+    tls.close();
+    ssh.close();
+    let mut packets = [tls.packets(), ssh.packets()].concat();
+    packets.sort_by_key(|packet| packet.time);
+    packets
+}
+
+fn plain_without_end() -> TcpConversation {
+    let mut talk = TcpConversation::new();
+    talk.handshake();
+    for part in client_hello(Shape::PostQuantum).chunks(500) {
+        talk.client(part);
+    }
+    talk.server_ack().wait(Duration::from_millis(30)).server(&server_flight());
+    talk
+}
+
+/// Each packet by one interface alone, as they come in turn.
+fn alone(packets: &[Packet]) -> Vec<Met> {
+    packets.iter().map(|packet| (0, packet.clone())).collect()
+}
+
+fn duplicates(events: &[Value]) -> u64 {
+    let last = *events::of_type(events, "stats").last().unwrap();
+    tests::stats_u64(last, &["kernel", "unselected_by", "duplicates"])
+}
+
+#[test]
+fn a_direction_spread_over_two_interfaces_is_whole() {
+    let packets = long_talks();
+    let once = told(&replay_met(&alone(&packets)));
+    let mut random = SplitMix64::new(1);
+    for spread in ["packet by packet", "by chance", "in batches"] {
+        let met: Vec<Met> = packets
+            .iter()
+            .enumerate()
+            .map(|(number, packet)| {
+                let interface = match spread {
+                    "packet by packet" => number as u32 % 2,
+                    "by chance" => random.below(2) as u32,
+                    _ => number as u32 / 8 % 2,
+                };
+                (interface, packet.clone())
+            })
+            .collect();
+        let events = replay_met(&met);
+        assert_eq!(told(&events), once, "{spread}");
+        assert_eq!(duplicates(&events), 0, "{spread}");
+    }
+}
+
+#[test]
+fn one_direction_on_each_interface_is_whole() {
+    let packets = long_talks();
+    let once = told(&replay_met(&alone(&packets)));
+    let from_client = |packet: &Packet| packet.frame[26..30] == [10, 0, 0, 1] || packet.frame[37] == 1;
+    let met: Vec<Met> = packets.iter().map(|packet| (u32::from(from_client(packet)), packet.clone())).collect();
+    let events = replay_met(&met);
+    assert_eq!((told(&events), duplicates(&events)), (once, 0));
+}
+
+#[test]
+fn duplicates_that_come_late_and_in_another_order_are_none_of_the_connection() {
+    let packets = long_talks();
+    let once = told(&replay_met(&alone(&packets)));
+    let mut random = SplitMix64::new(2);
+    for lag in [1, 8, 60] {
+        // By the other interface each comes up to so many packets later.
+        let mut met: Vec<(usize, Met)> = Vec::new();
+        for (number, packet) in packets.iter().enumerate() {
+            met.push((2 * number, (0, packet.clone())));
+            let behind = number + random.below(lag) as usize;
+            let time = packets[behind.min(packets.len() - 1)].time;
+            met.push((2 * behind + 1, (1, Packet { time, frame: packet.frame.clone() })));
+        }
+        met.sort_by_key(|(order, _)| *order);
+        let met: Vec<Met> = met.into_iter().map(|(_, met)| met).collect();
+        let events = replay_met(&met);
+        assert_eq!(told(&events), once, "{lag} packets late");
+        assert_eq!(duplicates(&events), packets.len() as u64, "{lag} packets late");
+    }
+}
+
+#[test]
+fn merged_and_split_segments_are_duplicates_as_well() {
+    const ROUNDS: usize = 30;
+    /// Bytes that the server sends in a round, of which each interface sees segments of a size of its own.
+    const ROUND: usize = 4200;
+    let split = |size: usize| {
+        let mut talk = plain_without_end();
+        for number in 0..ROUNDS {
+            for part in vec![number as u8; ROUND].chunks(size) {
+                talk.server(part);
+            }
+            talk.client_ack();
+        }
+        talk.close();
+        talk.packets().to_vec()
+    };
+    for (first, second) in [(1400, 4200), (4200, 1400)] {
+        let seen = [split(first), split(second)];
+        // One interface sees what it sees of a round, then the other one.
+        let mut met: Vec<Met> = Vec::new();
+        let mut at = [0, 0];
+        for round in 0..=ROUNDS {
+            for (interface, size) in [first, second].into_iter().enumerate() {
+                let rest = if round == ROUNDS { 0 } else { (ROUNDS - round) * (ROUND / size + 1) + 3 };
+                let until = seen[interface].len() - rest;
+                met.extend(seen[interface][at[interface]..until].iter().map(|met| (interface as u32, met.clone())));
+                at[interface] = until;
+            }
+        }
+        let events = replay_met(&met);
+        assert_eq!(told(&events), told(&replay_met(&alone(&seen[0]))), "{first} bytes, then {second}");
+        assert_eq!(duplicates(&events), seen[1].len() as u64);
+    }
+}
+
+#[test]
+fn a_retransmission_counts_though_both_interfaces_see_it() {
+    let mut talk = TcpConversation::new();
+    talk.syn().wait(Duration::from_millis(30)).syn_ack();
+    talk.wait(Duration::from_secs(1)).syn_ack().wait(Duration::from_secs(2)).syn_ack();
+    talk.wait(Duration::from_millis(1)).client_ack().client(&client_hello(Shape::Browser)).close();
+    let once = replay_met(&alone(talk.packets()));
+    assert!(values(&once, "ja4ts")[0].ends_with("_1-2"), "{:?}", values(&once, "ja4ts"));
+    let events = replay_met(&forwarded(talk.packets(), true));
+    assert_eq!((told(&events), duplicates(&events)), (told(&once), talk.packets().len() as u64));
+}
+
+#[test]
+fn a_connection_goes_on_in_another_section() {
+    let talk = plain();
+    let once = told(&replay_met(&alone(talk.packets())));
+    let mut file = PcapngFile::new();
+    file.interface(ETHERNET, "left");
+    for (number, packet) in talk.packets().iter().enumerate() {
+        if number > 0 {
+            file.section().interface(ETHERNET, "left");
+        }
+        file.packet(0, packet);
+    }
+    let events = replay_file(&file);
+    assert_eq!((told(&events), duplicates(&events)), (once, 0));
+}
+
+#[test]
+fn datagrams_are_compared_by_their_first_bytes() {
+    let mut packets = dhcp_requests().packets().to_vec();
+    for (number, packet) in packets.iter_mut().enumerate() {
+        // The identification differs where the bytes do not.
+        packet.frame[18..20].copy_from_slice(&(number as u16 + 1).to_be_bytes());
+    }
+    let packets = packets.as_slice();
+    let once = told(&replay_met(&alone(packets)));
+    assert_eq!(told(&replay_met(&forwarded(packets, true))), once);
+    let spread: Vec<Met> = packets.iter().enumerate().map(|(at, packet)| (at as u32 % 2, packet.clone())).collect();
+    let events = replay_met(&spread);
+    assert_eq!((told(&events), duplicates(&events)), (once, 0));
+}
+
+#[test]
+fn a_cooked_header_names_the_capture_point() {
+    let talk = plain();
+    // Version 2 names the interface and the packet type, version 1 the type alone: 0 to this host, 4 from it.
+    let cooked_2 = |interface: u8, kind: u8, frame: &[u8]| {
+        [&[8, 0, 0, 0, 0, 0, 0, interface, 0, 1, kind, 6, 0, 0, 0, 0, 0, 0, 0, 0], &frame[14..]].concat()
+    };
+    let cooked_1 =
+        |_: u8, kind: u8, frame: &[u8]| [&[0, kind, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0], &frame[14..]].concat();
+    let capture = |link: u16, twice: bool, cooked: &dyn Fn(u8, u8, &[u8]) -> Vec<u8>| {
+        let mut file = PcapngFile::new();
+        file.interface(link, "any");
+        for Packet { time, frame } in talk.packets() {
+            file.packet(0, &Packet { time: *time, frame: cooked(2, 0, frame) });
+            if twice {
+                let time = *time + Duration::from_micros(20);
+                file.packet(0, &Packet { time, frame: cooked(3, 4, frame) });
+            }
+        }
+        replay_file(&file)
+    };
+    let once = told(&capture(SLL2, false, &cooked_2));
+    for (link, cooked) in [(SLL2, &cooked_2 as &dyn Fn(u8, u8, &[u8]) -> Vec<u8>), (SLL, &cooked_1)] {
+        let events = capture(link, true, cooked);
+        assert_eq!(duplicates(&events), talk.packets().len() as u64, "link type {link}");
+        let ja4ts = values(&events, "ja4ts");
+        assert_eq!(ja4ts, [JA4TS], "link type {link}");
+        if link == SLL2 {
+            assert_eq!(told(&events), once);
+        }
+    }
+}
+
+#[test]
+fn a_packet_that_another_interface_sees_a_second_later_is_a_retransmission() {
+    for (later, is_duplicate) in [(900, true), (1000, false)] {
+        let mut talk = TcpConversation::new();
+        talk.syn().wait(Duration::from_millis(30)).syn_ack().wait(Duration::from_millis(later)).syn_ack();
+        talk.wait(Duration::from_millis(1)).client_ack().client(&client_hello(Shape::Browser)).close();
+        let met: Vec<Met> =
+            talk.packets().iter().enumerate().map(|(number, met)| (u32::from(number == 2), met.clone())).collect();
+        let events = replay_met(&met);
+        assert_eq!(duplicates(&events), u64::from(is_duplicate), "after {later} ms");
+        let delay = if is_duplicate { "" } else { "_1" };
+        assert_eq!(values(&events, "ja4ts"), [format!("{JA4TS}{delay}")], "after {later} ms");
+    }
 }

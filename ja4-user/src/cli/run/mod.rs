@@ -261,6 +261,7 @@ impl Live {
                 routes: routes.clone(),
                 inbox,
                 flows: kernel.flows().map_err(kernel_failure)?,
+                recent: kernel.recent().map_err(kernel_failure)?,
                 asleep: kernel.asleep(index).map_err(kernel_failure)?,
                 interfaces: interfaces.to_vec(),
                 limits: Limits {

@@ -89,7 +89,11 @@ pub(super) const FAMILIES: &[Family] = &[
     counter("shards/unwrapped/taken", "unwrapped_taken", "Packets out of them that gave something."),
     counter("shards/unwrapped/unselected", "unwrapped_unselected", "Packets out of them that nothing is made of."),
     counter("shards/unwrapped/unparseable", "unwrapped_unparseable", "Packets out of them too broken to judge."),
-    counter("shards/unwrapped/copies", "unwrapped_copies", "Datagrams of fragments that were met elsewhere before."),
+    counter(
+        "shards/unwrapped/duplicates",
+        "unwrapped_duplicates",
+        "Datagrams of fragments that another capture point has seen.",
+    ),
     counter("shards/unwrapped/fragments", "unwrapped_fragments", "Fragments inside nested tunnels."),
     counter("shards/unwrapped/too_deep", "unwrapped_too_deep", "Packets in more tunnels than are opened."),
     counter("shards/unwrapped/routed", "unwrapped_routed", "Datagrams handed to another shard."),

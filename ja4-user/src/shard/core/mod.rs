@@ -78,6 +78,9 @@ pub trait FlowBooks {
     fn entry(&self, hash: u64, key: &FlowKey) -> Option<FlowEntry>;
     /// Drops the entry of a flow that has ended.
     fn remove(&mut self, hash: u64, key: &FlowKey);
+    /// Whether another capture point has seen the packet of this hash less than a second before `time`. If not, the packet
+    /// is remembered. See [`ja4_common::duplicate`].
+    fn is_duplicate(&mut self, hash: u64, point: u32, time: Time) -> bool;
     /// Flows inside nested tunnels, which userspace filters itself.
     fn inner(&mut self) -> &mut UserFlows;
 }

@@ -1,0 +1,249 @@
+//! Duplicates: packets that another capture point has seen less than a second ago.
+//!
+//! A capture point is an interface and a hook. A forwarded packet passes two of them, and a mirrored one as many as it
+//! is mirrored to. The same packet again at the same capture point is a retransmission, not a duplicate
+//! (specification, section 15.7).
+//!
+//! | packet | is the same where these are equal |
+//! |---|---|
+//! | TCP | sequence number, acknowledgment number, flags, payload length; window where there is no payload |
+//! | TCP with payload | or its whole range of sequence numbers was seen at the other capture point |
+//! | UDP | UDP length, first 16 payload bytes, IP identification |
+//!
+//! TTL, VLAN tags and checksums are not compared: they change on the way, or are not computed yet.
+//!
+//! Two memories serve the comparison. Each TCP direction keeps the range of payload that it has carried in order at one
+//! capture point ([`SeenRange`]): GRO, TSO and routers merge and split segments, so ranges have to be compared. All
+//! flows share a table of recent packets, found by a hash of what is compared. Only packets that are no
+//! duplicates are remembered, so that a retransmission is compared with what its own capture point saw.
+//!
+//! A direction that has carried [`FIRST_PACKETS`] packets at one capture point alone is not looked up any more: its
+//! packets cost nothing but the range. From the first packet at another capture point on, each is looked up again.
+
+use crate::flow::{Direction, SeenRange, mix};
+use crate::headers::{PROTO_TCP, Transport, tcp_flag};
+use crate::{Bytes, Window};
+
+/// Packets of a direction that are remembered although all came by one capture point. A mirror port delivers what it has
+/// gathered at once, so the other one may lag behind by as many as an interface's receive batch (64 in Linux).
+pub const FIRST_PACKETS: u64 = 64;
+
+/// Buckets of the table in the kernel: 1 MiB. A packet is forgotten when four others have come to its bucket, after some
+/// 100,000 packets; duplicates follow within some hundred.
+pub const TABLE: u32 = 1 << 15;
+
+/// Packets whose hashes meet in a bucket of the table, the newest first.
+pub type Bucket = [u64; 4];
+
+/// Log2 of the unit of [`SeenRange::time`], nanoseconds, and the times in it that are less than a second apart.
+const RANGE_TIME: (u32, u32) = (20, 953);
+
+/// The same of the times in the table, which have [`TIME_BITS`].
+const TABLE_TIME: (u32, u32) = (23, 119);
+
+/// Set in [`SeenRange::point`] once another capture point has seen a packet of the direction.
+const SEVERAL_POINTS: u32 = 1 << 31;
+
+/// A packet in the table is 40 bits of its hash, then its capture point, then its time, which wraps around after 34 s.
+const POINT_BITS: u32 = 12;
+const TIME_BITS: u32 = 12;
+
+/// Longest distance between the end of a range and a segment inside of it: 1 GiB, for sequence numbers wrap around.
+const LONGEST: u32 = 1 << 30;
+
+/// The table of recent packets of one host.
+pub trait Recent {
+    /// The bucket for a hash; `None` where there is no table.
+    fn bucket(&mut self, hash: u64) -> Option<&mut Bucket>;
+
+    /// Time of the frame at hand, nanoseconds; in the kernel a tenth of a second old at most.
+    fn now(&self) -> u64;
+}
+
+/// Time in the unit of [`SeenRange::time`]; it wraps around.
+#[inline(always)]
+const fn range_time(now: u64) -> u32 {
+    (now >> RANGE_TIME.0) as u32
+}
+
+/// Whether two such times are less than a second apart. Packets of several capture points come in any order.
+#[inline(always)]
+const fn is_recent_range(now: u32, then: u32) -> bool {
+    now.wrapping_sub(then).wrapping_add(RANGE_TIME.1 - 1) < 2 * RANGE_TIME.1 - 1
+}
+
+/// Whether a packet needs no look-up in the table: its direction has long been seen at this capture point alone.
+#[inline(always)]
+pub(crate) fn is_settled(direction: &Direction, point: u32) -> bool {
+    direction.packets >= FIRST_PACKETS && direction.range.point == point
+}
+
+/// Remembers the payload of a packet that needs no look-up.
+#[inline(always)]
+pub(crate) fn extend_range(direction: &mut Direction, headers: &Transport, point: u32, now: u64) {
+    if headers.payload_len > 0 {
+        direction.range.extend(point, headers.seq, headers.payload_len, range_time(now));
+    }
+}
+
+/// Whether a packet is a duplicate; if it is none, it is remembered. `flow` is the hash of its flow and differs between
+/// the directions.
+#[inline(always)]
+pub fn is_duplicate<B: Bytes, R: Recent>(
+    frame: &B,
+    headers: &Transport,
+    flow: u64,
+    point: u32,
+    direction: &mut Direction,
+    recent: &mut R,
+) -> bool {
+    let now = recent.now();
+    let Transport { seq, payload_len, proto, .. } = *headers;
+    let has_range = proto == PROTO_TCP && payload_len > 0;
+    let range = &mut direction.range;
+    if direction.packets == 0 && range.point == 0 {
+        // SYN and FIN take a number each, behind which payload follows.
+        let start = seq.wrapping_add(u32::from(headers.flags & tcp_flag::SYN != 0));
+        *range = SeenRange { point, start, end: start, time: range_time(now) };
+    }
+    if range.point & !SEVERAL_POINTS != point {
+        if has_range && range.contains(seq, payload_len) && is_recent_range(range_time(now), range.time) {
+            range.point |= SEVERAL_POINTS;
+            return true;
+        }
+        range.point |= SEVERAL_POINTS;
+    }
+    let hash = identify(frame, headers, flow);
+    if let Some(bucket) = recent.bucket(hash)
+        && is_known(bucket, hash, point, now)
+    {
+        return true;
+    }
+    if has_range {
+        range.extend(point, seq, payload_len, range_time(now));
+    }
+    false
+}
+
+/// Whether a bucket has the same packet, seen at another capture point less than a second ago. If not, the packet is
+/// added to it.
+#[inline(always)]
+pub fn is_known(bucket: &mut Bucket, hash: u64, point: u32, now: u64) -> bool {
+    const POINT: u64 = (1 << POINT_BITS) - 1;
+    const TIME: u64 = (1 << TIME_BITS) - 1;
+    const WITHIN: u64 = TABLE_TIME.1 as u64;
+    let point = u64::from(point ^ point >> POINT_BITS ^ point >> (2 * POINT_BITS)) & POINT;
+    let time = now >> TABLE_TIME.0 & TIME;
+    let tag = hash >> (POINT_BITS + TIME_BITS);
+    let [a, b, c, d] = *bucket;
+    // One test after the other: a value made of several would be many states for the verifier.
+    for entry in [a, b, c, d] {
+        if entry >> (POINT_BITS + TIME_BITS) == tag
+            && entry >> TIME_BITS & POINT != point
+            && entry != 0
+            && time.wrapping_sub(entry).wrapping_add(WITHIN - 1) & TIME < 2 * WITHIN - 1
+        {
+            return true;
+        }
+    }
+    *bucket = [tag << (POINT_BITS + TIME_BITS) | point << TIME_BITS | time, a, b, c];
+    false
+}
+
+/// Whether the payload of a packet lies in what a direction has carried at another capture point less than a second ago.
+pub fn is_in_range(direction: &Direction, headers: &Transport, point: u32, now: u64) -> bool {
+    let range = &direction.range;
+    headers.proto == PROTO_TCP
+        && headers.payload_len > 0
+        && direction.packets > 0
+        && range.point & !SEVERAL_POINTS != point
+        && range.contains(headers.seq, headers.payload_len)
+        && is_recent_range(range_time(now), range.time)
+}
+
+/// Hash of what two sightings of one packet have in common.
+#[inline(always)]
+pub fn identify<B: Bytes>(frame: &B, headers: &Transport, flow: u64) -> u64 {
+    let Transport { seq, payload_len, flags, .. } = *headers;
+    if headers.proto == PROTO_TCP {
+        let (mut ack, mut window) = (0, 0);
+        if let Some(tcp) = frame.window::<16>(headers.l4 as usize) {
+            ack = tcp.be32::<8>();
+            if payload_len == 0 {
+                window = tcp.be16::<14>();
+            }
+        }
+        let first = u64::from(seq) << 32 | u64::from(ack);
+        let second = u64::from(payload_len) << 32 | u64::from(window) << 8 | u64::from(flags);
+        return mix_in(mix_in(flow, first), second);
+    }
+    let mut id = 0;
+    if headers.version == 4
+        && let Some(ip) = frame.window::<6>(headers.l3 as usize)
+    {
+        id = ip.be16::<4>();
+    }
+    let (first, second) = first_bytes(frame, headers.payload, payload_len);
+    mix_in(mix_in(mix_in(flow, first), second), u64::from(payload_len) << 16 | u64::from(id))
+}
+
+/// The first 16 bytes of a datagram's payload; of a shorter one all of them, some twice.
+#[inline(always)]
+fn first_bytes<B: Bytes>(frame: &B, at: u32, len: u32) -> (u64, u64) {
+    let at = at as usize;
+    if len >= 8 {
+        let behind = if len >= 16 { 8 } else { len as usize - 8 };
+        return (eight(frame, at), eight(frame, at + behind));
+    }
+    if len >= 4 {
+        return (four(frame, at), four(frame, at + len as usize - 4));
+    }
+    if len == 0 {
+        return (0, 0);
+    }
+    (one(frame, at) << 8 | one(frame, at + len as usize / 2), one(frame, at + len as usize - 1))
+}
+
+#[inline(always)]
+fn eight<B: Bytes>(frame: &B, at: usize) -> u64 {
+    frame.load_far::<8>(at).map_or(0, u64::from_be_bytes)
+}
+
+#[inline(always)]
+fn four<B: Bytes>(frame: &B, at: usize) -> u64 {
+    frame.load_far::<4>(at).map_or(0, u32::from_be_bytes).into()
+}
+
+#[inline(always)]
+fn one<B: Bytes>(frame: &B, at: usize) -> u64 {
+    frame.load_far::<1>(at).map_or(0, |[byte]| byte).into()
+}
+
+#[inline(always)]
+fn mix_in(hash: u64, value: u64) -> u64 {
+    mix(hash ^ value, 0x9e37_79b9_7f4a_7c15)
+}
+
+impl SeenRange {
+    /// Whether a segment lies in the range as a whole.
+    #[inline(always)]
+    fn contains(&self, seq: u32, len: u32) -> bool {
+        let before_end = self.end.wrapping_sub(seq);
+        before_end >= len && before_end <= self.end.wrapping_sub(self.start) && before_end <= LONGEST
+    }
+
+    /// Adds a segment. One that does not follow what is there begins a new range.
+    #[inline(always)]
+    fn extend(&mut self, point: u32, seq: u32, len: u32, now: u32) {
+        if self.point & !SEVERAL_POINTS != point {
+            self.point = point | SEVERAL_POINTS;
+            (self.start, self.end) = (seq, seq);
+        }
+        if seq == self.end {
+            self.end = seq.wrapping_add(len);
+        } else if !self.contains(seq, len) {
+            (self.start, self.end) = (seq, seq.wrapping_add(len));
+        }
+        self.time = now;
+    }
+}
