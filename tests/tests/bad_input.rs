@@ -20,7 +20,7 @@ use tests::generate::{self, Kind};
 use tests::hello::{self, Shape};
 use tests::packets::PcapWriter;
 use tests::random::SplitMix64;
-use tests::{Outcome, Sensor, process, require_root, require_tools, values};
+use tests::{Outcome, Sensor, process, require_bpf, require_root, require_tools, values};
 
 /// The sensor could not do what was asked, for a reason that lies in the file.
 const UNREADABLE: i32 = 1;
@@ -223,6 +223,85 @@ fn who_lacks_the_privilege_is_told_how_to_get_it() {
     command.current_dir("/").env_remove("RUST_LOG");
     let outcome = Outcome::new(process::run(command, &[], process::LIMIT)).status(PRIVILEGE);
     outcome.says("CAP_BPF").says("CAP_NET_ADMIN").says("CAP_PERFMON").says("setcap").in_one_line();
+}
+
+/// Runs the sensor as root without these capabilities, which no program that it starts can have either.
+fn without(capabilities: &str, arguments: &str) -> Outcome {
+    let script = format!("exec {} {arguments}", Sensor::new().binary().display());
+    let mut command = Command::new("capsh");
+    command.args([&format!("--drop={capabilities}"), "--", "-c", &script]);
+    Outcome::new(process::run(command, &[], process::LIMIT))
+}
+
+#[test]
+fn a_missing_capability_is_named_before_anything_is_begun() {
+    if !require_root() || !require_tools(&["capsh"]) {
+        return;
+    }
+    const NAMES: [&str; 3] = ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"];
+    let folder = TempDir::new().unwrap();
+    let database = folder.path().join("history.db");
+    let run = format!("run -i lo --db {}", database.display());
+    for (dropped, missing) in [
+        ("cap_bpf,cap_sys_admin", &["CAP_BPF"][..]),
+        ("cap_perfmon,cap_sys_admin", &["CAP_PERFMON"]),
+        ("cap_net_admin", &["CAP_NET_ADMIN"]),
+        ("cap_bpf,cap_perfmon,cap_sys_admin,cap_net_admin", &NAMES),
+    ] {
+        for arguments in [&*run, "check -i lo"] {
+            let outcome =
+                without(dropped, arguments).status(PRIVILEGE).says("setcap").says("bounding set").in_one_line();
+            let named: Vec<_> = NAMES.into_iter().filter(|name| outcome.stderr().contains(name)).collect();
+            assert_eq!(named, missing, "{}", outcome.stderr());
+        }
+        assert!(!database.exists(), "{dropped}: the database was opened first");
+    }
+}
+
+#[test]
+fn cap_sys_admin_is_a_substitute_for_the_newer_capabilities() {
+    if !require_bpf() || !require_tools(&["capsh"]) {
+        return;
+    }
+    without("cap_bpf,cap_perfmon", "check -i lo").ok().has("loads the BPF programs");
+}
+
+#[test]
+fn root_of_a_user_namespace_lacks_the_capabilities_too() {
+    if !require_root() || !require_tools(&["unshare"]) {
+        return;
+    }
+    for arguments in [["run", "-i", "lo"], ["check", "-i", "lo"]] {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--"]).arg(Sensor::new().binary()).args(arguments);
+        let outcome = Outcome::new(process::run(command, &[], process::LIMIT)).status(PRIVILEGE);
+        outcome.says("CAP_BPF").says("user namespace").in_one_line();
+    }
+}
+
+#[test]
+fn check_fails_where_a_run_would() {
+    if !require_bpf() || !require_tools(&["capsh", "unshare", "ip", "mount"]) {
+        return;
+    }
+    let shell = |script: &str| {
+        let mut command = Command::new("unshare");
+        let script = script.replace("SENSOR", Sensor::new().binary().to_str().unwrap());
+        command.args(["--net", "--mount", "--", "sh", "-c", &script]);
+        Outcome::new(process::run(command, &[], process::LIMIT))
+    };
+    shell("SENSOR check -i lo").ok();
+    let tunnel = "ip tuntap add dev tun9 mode tun && exec SENSOR";
+    for arguments in ["check -i tun9", "run -i tun9 --http off"] {
+        shell(&format!("{tunnel} {arguments}")).status(USAGE).says("tun9").says("Ethernet interface").in_one_line();
+    }
+    shell("mount -t tmpfs none /sys/kernel/btf && exec SENSOR check").status(PRIVILEGE).says("BTF").in_one_line();
+    // A wrong configuration comes first: it is wrong for every user.
+    let folder = TempDir::new().unwrap();
+    let (good, bad) = (file(folder.path(), "good.toml", b""), file(folder.path(), "bad.toml", b"[captur]\n"));
+    let check = |config: &Path| without("cap_net_admin", &format!("check --config {}", config.display()));
+    check(&bad).status(USAGE).says("captur").in_one_line();
+    check(&good).status(PRIVILEGE).says("CAP_NET_ADMIN").has("good.toml: in order");
 }
 
 /// Starts a replay that prints far more than a pipe holds.

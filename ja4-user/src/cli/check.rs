@@ -1,4 +1,6 @@
 //! `ja4sensor check`: whether a sensor could run as configured.
+//!
+//! What would prevent it gives the exit status that `run` would end with.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,13 +12,16 @@ use ja4_common::knobs::Knobs;
 use super::failure::Failure;
 use super::lookup::print;
 use super::settings::{refused, warn};
-use crate::capture::attach::{Attachment, Policy};
-use crate::capture::ebpf::{Kernel, KernelError, Program, Settings};
+use crate::capture::attach::{Attachment, HookChoice, Policy};
+use crate::capture::ebpf::{Kernel, Program, Settings};
 use crate::capture::interface::Interface;
 use crate::config::{self, Config, Opened};
 use crate::object;
+use crate::system::privilege;
 
 /// Say whether a sensor could run as configured, without running it.
+///
+/// Exit status: 0 it could; 2 the configuration is wrong; 3 a privilege or a kernel feature is missing.
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// Configuration; without it, the defaults are looked at
@@ -38,37 +43,44 @@ impl Check {
         };
         let Opened { config, warnings, .. } = config::examine(path.as_deref(), flags).map_err(refused)?;
         warn(&warnings);
-        let mut out = format!("{}\n", kernel());
+        let (mut out, mut prevented) = (String::new(), None);
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        // A String takes whatever is written.
+        let _ = match load(config.capture.hook) {
+            Ok(()) => writeln!(out, "kernel {}: loads the BPF programs", release.trim()),
+            Err(error) => {
+                let line = writeln!(out, "kernel {}: cannot watch interfaces: {error}", release.trim());
+                prevented = Some(Failure::system(error));
+                line
+            }
+        };
         let policy = Policy { hook: config.capture.hook, direction: config.capture.direction, ..Policy::default() };
         for name in &config.capture.interfaces {
             let interface = Interface::find(name).map_err(Failure::usage)?;
-            // A String takes whatever is written.
             let _ = writeln!(out, "{name}: {}", Attachment::preview(&interface, policy));
         }
         match path {
             Some(path) => out += &format!("{}: in order\n", path.display()),
             None => out += "no configuration file: defaults\n",
         }
-        print(&out)
+        print(&out)?;
+        prevented.map_or(Ok(()), Err)
     }
 }
 
-/// What this kernel has to say to the kernel half, in one line.
-fn kernel() -> String {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let release = release.trim();
-    match load() {
-        Ok(()) => format!("kernel {release}: loads the BPF programs"),
-        Err(error) => format!("kernel {release}: cannot watch interfaces: {error}"),
-    }
-}
-
-/// Loads the kernel half with the smallest maps, attaches nothing, and lets go of it again.
-fn load() -> Result<(), KernelError> {
+/// Checks the capabilities, then loads the programs that these hooks need with the smallest maps, and unloads them.
+fn load(hook: HookChoice) -> Result<(), anyhow::Error> {
+    privilege::require_capabilities()?;
     let mut knobs = Knobs::new([0, 0]);
     knobs.shards = 1;
     let mut kernel = Kernel::load(object::bytes(), &Settings { knobs, ring_bytes: 64 << 10, flows: 1 << 10 })?;
-    kernel.xdp(Program::Xdp)?;
     kernel.tc(Program::TcEgress)?;
-    Ok(())
+    let wants_xdp = matches!(hook, HookChoice::Native | HookChoice::Generic);
+    let xdp = if hook == HookChoice::Tc { None } else { Some(kernel.xdp(Program::Xdp).map(|_| ())) };
+    match xdp {
+        Some(Ok(())) => Ok(()),
+        Some(Err(error)) if wants_xdp => Err(error.into()),
+        // Before Linux 5.18 there is no multi-buffer XDP; ingress falls back to tc.
+        _ => Ok(kernel.tc(Program::TcIngress).map(|_| ())?),
+    }
 }

@@ -1,3 +1,4 @@
 //! What the sensor has to do with the system that runs it.
 
 pub mod notify;
+pub mod privilege;

@@ -43,6 +43,7 @@ use crate::shard::live::{Gauge, Shard, Shared, boot_clock, wall_clock};
 use crate::shard::{Engines, Limits, post};
 use crate::sink::{Context, Formatter};
 use crate::system::notify::Notifier;
+use crate::system::privilege;
 use crate::units::Span;
 
 /// Chunks of lines, 64 KiB each, that may wait for the reader of standard output.
@@ -167,7 +168,9 @@ impl Live {
     /// Opens the database and loads the programs; attaches nothing.
     fn prepare(self, loaded: Loaded, steps: &Steps) -> Result<Prepared, Failure> {
         let interfaces = self.find_interfaces()?;
-        let names = interfaces.iter().map(|interface| interface.name.clone()).collect();
+        privilege::require_capabilities().map_err(Failure::system)?;
+        let (indices, names): (Vec<_>, Vec<_>) =
+            interfaces.iter().map(|interface| (interface.index, interface.name.clone())).unzip();
         let server = web::bind(&self.config.http)?;
         let context = Arc::new(self.config.output.context(names));
         // A shard may see more connections for a moment than the engine has heard the end of.
