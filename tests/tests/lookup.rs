@@ -103,6 +103,24 @@ fn go_is_hardly_bad_and_says_why() {
 }
 
 #[test]
+fn an_extra_list_adds_to_the_shipped_one() {
+    let folder = TempDir::new().unwrap();
+    let entry = |matches: &str| {
+        format!("[[pattern]]\ntype = 'ja4'\nmatch = '{matches}'\ncategory = 'own'\nconfidence = 60\nnote = 'x'\n")
+    };
+    let (other, same) = (file(&folder, "other.toml", &entry("t10*")), file(&folder, "same.toml", &entry(GO)));
+    let category = |value: &str, options: &[&str]| {
+        lookup(&[&[value], options].concat())[0]["known_bad"]["category"].as_str().map(str::to_owned)
+    };
+    let old = "t10d230100_6a57a6f57151_000000000000";
+    let extra = &["--known-bad-extra", text(&other)];
+    assert_eq!(category(old, &[]), None);
+    assert_eq!(category(old, extra).as_deref(), Some("own"));
+    assert_eq!(category(GO, extra), category(GO, &[]), "the shipped list stays in force");
+    assert_eq!(category(GO, &["--known-bad-extra", text(&same)]).as_deref(), Some("own"), "the same pattern once more");
+}
+
+#[test]
 fn an_own_list_replaces_the_shipped_one() {
     let folder = TempDir::new().unwrap();
     let list = file(

@@ -41,7 +41,7 @@ impl Check {
                 config.capture.interfaces = interfaces;
             }
         };
-        let Opened { config, warnings, .. } = config::examine(path.as_deref(), flags).map_err(refused)?;
+        let Opened { config, loaded, warnings } = config::examine(path.as_deref(), flags).map_err(refused)?;
         warn(&warnings);
         let (mut out, mut prevented) = (String::new(), None);
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
@@ -59,6 +59,7 @@ impl Check {
             let interface = Interface::find(name).map_err(Failure::usage)?;
             let _ = writeln!(out, "{name}: {}", Attachment::preview(&interface, policy));
         }
+        let _ = writeln!(out, "{}", loaded.known_bad);
         match path {
             Some(path) => out += &format!("{}: in order\n", path.display()),
             None => out += "no configuration file: defaults\n",

@@ -33,6 +33,10 @@ pub(super) struct Lookup {
     #[arg(long, value_name = "FILE")]
     known_bad: Option<PathBuf>,
 
+    /// Known-bad patterns beside those
+    #[arg(long, value_name = "FILE")]
+    known_bad_extra: Vec<PathBuf>,
+
     /// Format of the output
     #[arg(long, value_enum, default_value_t)]
     format: Shape,
@@ -62,7 +66,14 @@ impl Lookup {
         }
         let database = builder.build();
         let known_bad = self.known_bad.as_deref().map_or_else(|| Ok(KnownBadList::builtin()), KnownBadList::load);
-        let known_bad = known_bad.map_err(Failure::usage)?;
+        let mut known_bad = known_bad.map_err(Failure::usage)?;
+        for path in &self.known_bad_extra {
+            let extra = KnownBadList::load(path).map_err(Failure::usage)?;
+            known_bad = known_bad.extended(extra).map_err(|method| {
+                let method = method.name();
+                Failure::usage(anyhow!("{}: too many {method} patterns with a * before their end", path.display()))
+            })?;
+        }
 
         let value = self.value.trim();
         let fits = |method: &Method| self.method.is_none_or(|wanted| wanted == *method);

@@ -1,5 +1,6 @@
 //! What the files of a configuration hold.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use crate::anomaly::builtin::{self, Rule};
 use crate::anomaly::{Allow, RuleSet, profile};
 use crate::document::{Issue, Warning};
 use crate::engine::knowledge::Knowledge;
+use crate::lookup::known_bad::MAX_GLOBS;
 use crate::lookup::{Builder, Database, DatabaseError, Fault, Faults, Imported, KnownBadError, KnownBadList};
 
 /// What the message about a file begins with that can't be opened or read.
@@ -22,6 +24,31 @@ pub struct Loaded {
     pub knowledge: Knowledge,
     /// Sinks of alerts.
     pub sinks: Vec<Sink>,
+    /// Where the known-bad patterns in force come from.
+    pub known_bad: KnownBadSources,
+}
+
+/// Where the known-bad patterns in force come from, displayed as `35 known-bad patterns (32 shipped, 3 in extra.toml)`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownBadSources {
+    /// Patterns in force.
+    pub in_force: usize,
+    /// Each list with the number of its patterns; the shipped one has no path.
+    pub lists: Vec<(Option<PathBuf>, usize)>,
+}
+
+impl fmt::Display for KnownBadSources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} known-bad patterns (", self.in_force)?;
+        for (number, (path, patterns)) in self.lists.iter().enumerate() {
+            let separator = if number == 0 { "" } else { ", " };
+            match path {
+                None => write!(f, "{separator}{patterns} shipped")?,
+                Some(path) => write!(f, "{separator}{patterns} in {}", path.display())?,
+            }
+        }
+        f.write_str(")")
+    }
 }
 
 impl Loaded {
@@ -36,14 +63,7 @@ impl Loaded {
         let mut found = Vec::new();
         let database = database(config, &mut found, warnings);
         issues.extend(files("lookup.databases", &config.lookup.databases, found));
-        let known_bad = match &config.lookup.known_bad {
-            None => Some(KnownBadList::builtin()),
-            Some(path) => {
-                let list = KnownBadList::load(path).map_err(|error| wrong_list(path, &error));
-                let paths = std::slice::from_ref(path);
-                list.map_err(|found| issues.extend(files("lookup.known_bad", paths, found))).ok()
-            }
-        };
+        let known_bad = known_bad(config, places, issues);
         let paths = &config.allowlist.files;
         let allow = Allow::load(paths);
         let allow = allow.map_err(|report| issues.extend(files("allowlist.files", paths, report.issues))).ok();
@@ -59,8 +79,9 @@ impl Loaded {
         let (rules, unknown) = rules.overridden(&allow, &others);
         warnings.extend(unknown);
         let (database, known_bad, allow) = (database?, known_bad?, Arc::new(allow));
+        let (known_bad, sources) = known_bad;
         let knowledge = Knowledge { database, known_bad, rules, builtin, profiles, allow };
-        Some(Self { knowledge, sinks: sinks? })
+        Some(Self { knowledge, sinks: sinks?, known_bad: sources })
     }
 }
 
@@ -109,6 +130,38 @@ fn database(config: &Config, issues: &mut Vec<Issue>, warnings: &mut Vec<Warning
         }
     }
     (issues.len() == before).then(|| builder.build())
+}
+
+/// The shipped list or the one in its place, and what adds to it.
+fn known_bad(config: &Config, places: &Places, issues: &mut Vec<Issue>) -> Option<(KnownBadList, KnownBadSources)> {
+    let before = issues.len();
+    let load = |key, paths: &[PathBuf], path: &Path, issues: &mut Vec<Issue>| {
+        let list = KnownBadList::load(path);
+        list.map_err(|error| issues.extend(at_keys(places, key, paths, wrong_list(path, &error)))).ok()
+    };
+    let replacement = config.lookup.known_bad.as_ref();
+    let mut list = match replacement {
+        None => KnownBadList::builtin(),
+        Some(path) => load("lookup.known_bad", std::slice::from_ref(path), path, issues).unwrap_or_default(),
+    };
+    let mut lists = vec![(replacement.cloned(), list.len())];
+    let paths = &config.lookup.known_bad_extra;
+    for path in paths {
+        let Some(extra) = load("lookup.known_bad_extra", paths, path, issues) else {
+            continue;
+        };
+        lists.push((Some(path.clone()), extra.len()));
+        list = list.extended(extra).unwrap_or_else(|method| {
+            let method = method.name();
+            let message = format!(
+                "with the lists before it, {method} has more than {MAX_GLOBS} patterns with a * before their end"
+            );
+            issues.push(whole(path, message));
+            KnownBadList::default()
+        });
+    }
+    let sources = KnownBadSources { in_force: list.len(), lists };
+    (issues.len() == before).then_some((list, sources))
 }
 
 /// Rows of a database that were left out, a warning each, and one for all that are not told.

@@ -22,7 +22,7 @@ mod value;
 
 use std::path::Path;
 
-pub use self::loaded::Loaded;
+pub use self::loaded::{KnownBadSources, Loaded};
 use self::places::Places;
 pub use self::schema::{
     Alerts, Allowlist, Attach, Capture, Config, FLUSH_AFTER, Http, IDLE_TIMEOUT, LEAST_AGE, LEAST_SIZE, Listen, Lookup,

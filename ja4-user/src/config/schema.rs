@@ -6,6 +6,7 @@ use std::num::NonZeroU16;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
 
 use crate::alert::SinkConfig;
@@ -178,8 +179,34 @@ pub struct Lookup {
     pub databases: Vec<PathBuf>,
     /// Known-bad patterns in place of the shipped ones.
     pub known_bad: Option<PathBuf>,
+    /// Files of known-bad patterns beside those: one file, or a list.
+    #[serde(deserialize_with = "one_or_more")]
+    pub known_bad_extra: Vec<PathBuf>,
     /// `[lookup.remote]`
     pub remote: remote::Settings,
+}
+
+/// A file, or a list of files.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    struct Files;
+
+    impl<'de> Visitor<'de> for Files {
+        type Value = Vec<PathBuf>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a file or a list of files")
+        }
+
+        fn visit_str<E: de::Error>(self, file: &str) -> Result<Self::Value, E> {
+            Ok(vec![file.into()])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            std::iter::from_fn(|| list.next_element().transpose()).collect()
+        }
+    }
+
+    deserializer.deserialize_any(Files)
 }
 
 /// Section `[rules]`: threshold rules.
@@ -338,8 +365,9 @@ impl Config {
 
     /// Takes every path as one that begins at `folder`.
     pub(super) fn resolve(&mut self, folder: &Path) {
-        let one = [&mut self.lookup.known_bad, &mut self.storage.path, &mut self.attach.socket];
-        let lists = [&mut self.lookup.databases, &mut self.rules.files, &mut self.allowlist.files];
+        let Lookup { databases, known_bad, known_bad_extra, .. } = &mut self.lookup;
+        let lists = [databases, known_bad_extra, &mut self.rules.files, &mut self.allowlist.files];
+        let one = [known_bad, &mut self.storage.path, &mut self.attach.socket];
         let sinks = self.alerts.sink.iter_mut();
         let sinks = sinks.flat_map(|sink| [&mut sink.hmac_key_file, &mut sink.ca_file, &mut sink.path]);
         for path in one.into_iter().chain(sinks).flatten().chain(lists.into_iter().flatten()) {

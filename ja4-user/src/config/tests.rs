@@ -194,13 +194,14 @@ fn a_hostile_file_ends() {
 
 #[test]
 fn paths_begin_at_the_folder_of_the_file() {
-    let text = "[lookup]\ndatabases = ['a.csv', '/b.csv']\nknown_bad = 'bad.toml'\n[rules]\nfiles = ['r.toml']\n\
+    let text = "[lookup]\ndatabases = ['a.csv', '/b.csv']\nknown_bad = 'bad.toml'\nknown_bad_extra = 'more.toml'\n[rules]\nfiles = ['r.toml']\n\
                 [allowlist]\nfiles = ['sub/a.toml']\n[storage]\npath = 'h.db'\n[attach]\nsocket = '../s'\n\
                 [[alerts.sink]]\nkind = 'file'\npath = 'alerts'";
     let config = Config::parse(Path::new("/etc/ja4/s.toml"), text).unwrap();
     let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect::<Vec<_>>();
     assert_eq!(config.lookup.databases, paths(&["/etc/ja4/a.csv", "/b.csv"]));
     assert_eq!(config.lookup.known_bad, Some("/etc/ja4/bad.toml".into()));
+    assert_eq!(config.lookup.known_bad_extra, paths(&["/etc/ja4/more.toml"]));
     assert_eq!(config.rules.files, paths(&["/etc/ja4/r.toml"]));
     assert_eq!(config.allowlist.files, paths(&["/etc/ja4/sub/a.toml"]));
     assert_eq!(config.storage.path, Some("/etc/ja4/h.db".into()));
@@ -306,4 +307,16 @@ fn what_the_system_lacks_is_told_by_an_examination() {
     assert!(lines[0].starts_with("s.toml:2:21: capture.interfaces: no interface \"ja4-none\"; there are: "), "{told}");
     assert!(lines[1].starts_with("s.toml:4:1: storage.path: there is no folder no; make it"), "{told}");
     assert!(lines[2].starts_with("s.toml:6:1: attach.socket: . is a folder"), "{told}");
+}
+
+#[test]
+fn further_known_bad_patterns_are_one_file_or_a_list() {
+    let extra =
+        |value: &str| parse(&format!("[lookup]\nknown_bad_extra = {value}")).map(|it| it.lookup.known_bad_extra);
+    assert_eq!(extra("'a.toml'").unwrap(), [PathBuf::from("a.toml")]);
+    assert_eq!(extra("['a.toml', 'b.toml']").unwrap(), ["a.toml", "b.toml"].map(PathBuf::from));
+    assert_eq!(extra("[]").unwrap(), [PathBuf::new(); 0]);
+    let error = extra("1").unwrap_err().remove(0);
+    assert!(error.contains("lookup.known_bad_extra must be a file or a list of files, not a whole number"), "{error}");
+    assert!(extra("['a.toml', 2]").unwrap_err().remove(0).contains("lookup.known_bad_extra 2 must be "));
 }

@@ -107,6 +107,21 @@ impl KnownBadList {
         Self::parse(&text).map_err(|faults| KnownBadError::Faults { path: path.to_owned(), faults })
     }
 
+    /// This list and another one that adds to it. Where both have a pattern, that of the other list counts.
+    ///
+    /// # Errors
+    /// The method of which both together have more than [`MAX_GLOBS`] patterns with a `*` before their end.
+    pub fn extended(self, extra: Self) -> Result<Self, Method> {
+        let mut tables = self.tables;
+        for ((table, extra), method) in tables.iter_mut().zip(extra.tables).zip(Method::ALL) {
+            table.extend(extra);
+            if table.globs.len() > MAX_GLOBS {
+                return Err(method);
+            }
+        }
+        Ok(Self { tables })
+    }
+
     /// The list that a text holds.
     ///
     /// # Errors
@@ -163,6 +178,25 @@ impl KnownBadList {
     }
 }
 
+impl Table {
+    fn extend(&mut self, extra: Self) {
+        self.exact.extend(extra.exact);
+        // Of two alike the first counts.
+        let rows = extra.prefixes.into_rows().chain(std::mem::take(&mut self.prefixes).into_rows());
+        self.prefixes = Prefixes::new(rows.collect());
+        let replaced: HashSet<_> = extra.globs.iter().map(|known| Arc::clone(&known.pattern)).collect();
+        self.globs.retain(|known| !replaced.contains(&known.pattern));
+        self.globs.extend(extra.globs);
+        sort_globs(&mut self.globs);
+    }
+}
+
+/// Sorts patterns in the order in which a check tries them.
+fn sort_globs(globs: &mut [Arc<KnownBad>]) {
+    let before = |known: &KnownBad| known.pattern.find(STAR);
+    globs.sort_by_cached_key(|known| std::cmp::Reverse((known.confidence, before(known))));
+}
+
 /// The patterns of one method while they are read.
 #[derive(Default)]
 struct Patterns {
@@ -188,8 +222,7 @@ impl Patterns {
         let Self { exact, mut prefixes, mut globs } = self;
         // Of `x` and `x*`, which a partial JA4H may stand for both of, the surer.
         prefixes.sort_by_key(|(_, known)| std::cmp::Reverse(known.confidence));
-        let before = |known: &KnownBad| known.pattern.find(STAR);
-        globs.sort_by_cached_key(|known| std::cmp::Reverse((known.confidence, before(known))));
+        sort_globs(&mut globs);
         let exact = exact.into_iter().map(|known| ((*known.pattern).into(), known)).collect();
         Table { exact, prefixes: Prefixes::new(prefixes), globs }
     }

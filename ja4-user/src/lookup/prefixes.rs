@@ -39,6 +39,11 @@ impl<T> Prefixes<T> {
             .map(|row| &row.known)
     }
 
+    /// Every prefix with what is known of it.
+    pub(super) fn into_rows(self) -> impl Iterator<Item = (Box<str>, T)> {
+        self.rows.into_iter().map(|row| (row.prefix, row.known))
+    }
+
     /// Every prefix, sorted.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.rows.iter().map(|row| &*row.prefix)

@@ -83,13 +83,18 @@ fn an_own_table_stands_beside_the_shipped_one() {
     assert_eq!(shared["source"], "builtin / mine");
 }
 
-/// A list of one's own takes the place of the shipped one, in which this request stands.
+/// A request with a cookie. Of its fields only names and order count.
+fn request_with_cookie() -> TcpConversation {
+    let request = "GET / HTTP/1.1\r\nAccept: */*\r\nHost: a\r\nUser-Agent: b\r\nConnection: c\r\nCookie: d=e\r\n\r\n";
+    let mut talk = talk("10.0.0.1:51234", "192.0.2.1:80", ms(0));
+    talk.handshake().client(request.as_bytes()).server(&response(10)).close();
+    talk
+}
+
+/// A list of one's own takes the place of the shipped one.
 #[test]
 fn a_list_of_known_bad_values_replaces_the_shipped_one() {
-    // Name and order of its fields are those of a public report; only their names count.
-    let beacon = "GET / HTTP/1.1\r\nAccept: */*\r\nHost: a\r\nUser-Agent: b\r\nConnection: c\r\nCookie: d=e\r\n\r\n";
-    let mut talk = talk("10.0.0.1:51234", "192.0.2.1:80", ms(0));
-    talk.handshake().client(beacon.as_bytes()).server(&response(10)).close();
+    let talk = request_with_cookie();
     let events = replay("", talk.packets());
     let value = of_kind(&events, "ja4h")[0]["fingerprint"]["value"].as_str().unwrap();
     let pattern = value.split('_').next().unwrap();
@@ -109,6 +114,60 @@ fn a_list_of_known_bad_values_replaces_the_shipped_one() {
     assert!(alerts(&none.replay(talk.packets(), &[]), "known_bad").is_empty());
     let wrong = Site::new("[lookup]\nknown_bad = \"bad.toml\"\n").with("bad.toml", &list.replace("ja4h\"", "ja5\""));
     wrong.run(talk.packets(), &[]).status(2).says("bad.toml:2:").says("ja5").in_one_line();
+}
+
+fn pattern(kind: &str, matches: &str, note: &str) -> String {
+    format!(
+        "[[pattern]]\ntype = \"{kind}\"\nmatch = \"{matches}\"\ncategory = \"mine\"\nconfidence = 90\nnote = \"{note}\"\n"
+    )
+}
+
+/// How many patterns are in force, and from where, as `check` says it.
+fn patterns_in_force(site: &Site) -> String {
+    let config = site.text("sensor.toml");
+    // The exit status may be that of a missing capability.
+    let outcome = Sensor::new().run(&["check", "--config", &config]);
+    let line = outcome.stdout().lines().find(|line| line.contains("known-bad patterns"));
+    line.unwrap_or_else(|| panic!("{}", outcome.stderr())).replace(&config.replace("sensor.toml", ""), "")
+}
+
+#[test]
+fn extra_known_bad_patterns_add_to_the_list_in_force() {
+    let talk = request_with_cookie();
+    let bad = |site: &Site| {
+        let events = site.replay(talk.packets(), &[]);
+        of_kind(&events, "ja4h")[0]["known_bad"]["note"].as_str().map(str::to_owned)
+    };
+    let events = replay("", talk.packets());
+    let value = of_kind(&events, "ja4h")[0]["fingerprint"]["value"].as_str().unwrap();
+    let shipped = Site::new("");
+    let line = patterns_in_force(&shipped);
+    let count: usize = line.split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(line, format!("{count} known-bad patterns ({count} shipped)"));
+
+    let with = |keys: &str| {
+        let one = pattern("ja4", "t00*", "other") + &pattern("ja4t", "1_*_2", "other");
+        let site = Site::new(&format!("[lookup]\n{keys}"));
+        site.with("one.toml", &one).with("two.toml", &pattern("ja4h", value, "extra"))
+    };
+    // What does not match leaves the shipped list as it is.
+    let site = with("known_bad_extra = \"one.toml\"\n");
+    assert_eq!(bad(&site), None);
+    let total = count + 2;
+    assert_eq!(patterns_in_force(&site), format!("{total} known-bad patterns ({count} shipped, 2 in one.toml)"));
+    // It adds to a list in place of the shipped one, too, and several files add up.
+    let site = with("known_bad = \"one.toml\"\nknown_bad_extra = [\"two.toml\"]\n");
+    assert_eq!(bad(&site).as_deref(), Some("extra"));
+    assert_eq!(patterns_in_force(&site), "3 known-bad patterns (2 in one.toml, 1 in two.toml)");
+    assert_eq!(bad(&with("known_bad = \"one.toml\"\n")), None);
+    // Of two patterns that match, the surer one counts.
+    assert_eq!(bad(&with("known_bad_extra = [\"one.toml\", \"two.toml\"]\n")).as_deref(), Some("extra"));
+    // An error is reported with its place, as in every file.
+    let wrong =
+        Site::new("[lookup]\nknown_bad_extra = \"bad.toml\"\n").with("bad.toml", "[[pattern]]\ntype = \"ja5\"\n");
+    wrong.run(talk.packets(), &[]).status(2).says("bad.toml:2:").says("ja5");
+    let missing = Site::new("[lookup]\nknown_bad_extra = \"none.toml\"\n");
+    missing.run(talk.packets(), &[]).status(2).says("sensor.toml:2:1: lookup.known_bad_extra: ").in_one_line();
 }
 
 #[test]

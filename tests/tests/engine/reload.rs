@@ -205,3 +205,27 @@ fn what_a_reload_says_and_what_only_a_start_can_change() {
     assert_eq!(alerts(&events, "added").len(), 3, "the rule is gone");
     assert_nothing_lost(&events);
 }
+
+#[test]
+fn extra_known_bad_patterns_are_read_again() {
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::new();
+    let site = Site::new("[lookup]\nknown_bad_extra = \"extra.toml\"\n").with("extra.toml", "");
+    let ports: Vec<_> = (7002..7004).map(|port| listen(wire.server(), port, b"")).collect();
+    let hello = odd_hello(1, "a.example");
+    let sensor = start(&wire, &site, &[]);
+    connect(&wire, ports[0], 1, &hello);
+    sensor.wait_for("a hello", |events| values(events, "ja4").len() == 1);
+    let value = values(&sensor.events(), "ja4")[0].to_owned();
+    let pattern = format!(
+        "[[pattern]]\ntype = \"ja4\"\nmatch = \"{value}\"\ncategory = \"c2\"\nconfidence = 90\nnote = \"seen here\"\n"
+    );
+    fs::write(site.path("extra.toml"), pattern).unwrap();
+    assert_eq!(hang_up(&sensor), "ja4sensor: reloaded\n");
+    connect(&wire, ports[1], 1, &hello);
+    sensor.wait_for("the alert", |events| !alerts(events, "known_bad").is_empty());
+    let events = terminate(sensor);
+    let alert = the_alert(&events, "known_bad");
+    assert_eq!(alert["dest_port"], 7003);
+    assert_reason(alert, &["seen here"]);
+}

@@ -119,3 +119,32 @@ proptest! {
         prop_assert_eq!(matches(&pattern, &value), naive(pattern.as_bytes(), value.as_bytes()));
     }
 }
+
+#[test]
+fn an_extra_list_adds_patterns_and_replaces_those_of_the_same_text() {
+    let entry = |matches: &str, note: &str| {
+        format!("[[pattern]]\ntype = 'ja4h'\nmatch = '{matches}'\ncategory = 'c'\nconfidence = 50\nnote = '{note}'\n")
+    };
+    let list = |entries: &[(&str, &str)]| {
+        let text: String = entries.iter().map(|(matches, note)| entry(matches, note)).collect();
+        KnownBadList::parse(&text).unwrap()
+    };
+    const EXACT: &str = "ge11nn050000_4b58bda3f0f1_000000000000_000000000000";
+    let first = list(&[(EXACT, "one"), ("ge11*", "one"), ("*_4b58*0", "one"), ("po11*", "one")]);
+    let extra = list(&[(EXACT, "two"), ("ge11*", "two"), ("*_4b58*0", "two"), ("ge20*", "two")]);
+    let both = first.extended(extra).unwrap();
+    assert_eq!(both.len(), 5);
+    let note = |value: &str| both.check(Method::Ja4h, value).map(|known| known.note.to_string());
+    let other = |start: &str| EXACT.replace("ge11nn050000", start);
+    assert_eq!(note(EXACT).as_deref(), Some("two"));
+    assert_eq!(note(&other("ge11nn060000").replace("4b58", "0000")).as_deref(), Some("two"));
+    assert_eq!(note(&other("pu11nn050000")).as_deref(), Some("two"));
+    assert_eq!(note(&other("po11nn050000").replace("4b58", "0000")).as_deref(), Some("one"));
+    assert_eq!(note(&other("ge20nn050000").replace("4b58", "0000")).as_deref(), Some("two"));
+
+    let many = |letter: char| {
+        let text: String = (0..=MAX_GLOBS / 2).map(|number| entry(&format!("*{letter}{number}_*0"), "x")).collect();
+        KnownBadList::parse(&text).unwrap()
+    };
+    assert_eq!(many('a').extended(many('b')).unwrap_err(), Method::Ja4h);
+}
