@@ -49,8 +49,8 @@ fn a_value_of_the_shipped_table_has_its_name() {
     run(&["lookup", "t13d3112h2_e8f1e7e78f70_b26ce05bbdd6"]).ok().has("ja4").has("curl").has("builtin");
     let [answer] = &lookup(&["ge11nn030000_fe444ad14866_000000000000_000000000000"])[..] else { panic!("one type") };
     assert_eq!(answer["type"], "ja4h");
-    assert_eq!(answer["app"]["name"], "curl");
-    assert_eq!(answer["app"]["source"], "builtin");
+    assert_eq!(answer["label"]["name"], "curl");
+    assert_eq!(answer["label"]["source"], "builtin");
     assert!(answer.get("known_bad").is_none());
 }
 
@@ -82,7 +82,7 @@ fn several_owners_are_all_named_and_none_is_sure() {
         orders.map(|[first, second]| lookup(&[GO, "--database", text(first), "--database", text(second)]));
     assert_eq!(one, other);
     assert_eq!(
-        one[0]["app"],
+        one[0]["label"],
         json!({
             "name": "deploy / GoLang / Sliver Agent (GoLang)",
             "source": "ja4plus-mapping / mine",
@@ -90,6 +90,14 @@ fn several_owners_are_all_named_and_none_is_sure() {
             "confidence": 30,
         }),
     );
+}
+
+#[test]
+fn the_value_that_the_help_gives_as_an_example_has_a_label() {
+    let help = run(&["lookup", "--help"]).ok();
+    let example = help.stdout().split(&[' ', '\n'][..]).find(|word| word.matches('_').count() == 2).unwrap();
+    let [answer] = &lookup(&[example])[..] else { panic!("one type: {example}") };
+    assert_eq!(answer["label"]["source"], "builtin", "{example}");
 }
 
 #[test]
@@ -206,7 +214,7 @@ fn an_import_says_the_same_and_overwrites_nothing() {
     let import = ["db", "import", text(&database), "-o", text(&out)];
     run(&import).ok().has("2 rows");
     let first = fs::read(&out).unwrap();
-    let name = |database: &Path| lookup(&[GO, "--database", text(database)])[0]["app"]["name"].clone();
+    let name = |database: &Path| lookup(&[GO, "--database", text(database)])[0]["label"]["name"].clone();
     assert_eq!(name(&out), "A, \"the\" app / B");
     assert_eq!(name(&out), name(&database));
 
@@ -236,7 +244,7 @@ fn the_public_table_is_read_from_where_it_lies() {
         return;
     };
     let answer = lookup(&["ge11cn060000_4e59edc1297a_4da5efaf0cbd_0123456789ab", "--database", &path]);
-    assert_eq!(answer[0]["app"]["name"], "Cobalt Strike beacon");
+    assert_eq!(answer[0]["label"]["name"], "Cobalt Strike beacon");
     assert_eq!(run(&["db", "info", &path]).ok().stderr(), "");
 }
 

@@ -18,7 +18,7 @@ use crate::lookup::{Builder, Imported, KnownBadList, os, session, shape};
 /// Say what is known of a fingerprint.
 #[derive(Debug, Args)]
 pub(super) struct Lookup {
-    /// The value, such as t13d1516h2_8daaf6152771_e5627efa2ab1
+    /// The value, such as t13d3112h2_e8f1e7e78f70_b26ce05bbdd6
     value: String,
 
     /// Its type, such as ja4; by its looks if left out
@@ -129,7 +129,7 @@ struct Answer<'a> {
     method: &'static str,
     value: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    app: Option<App<'a>>,
+    label: Option<App<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     known_bad: Option<Bad<'a>>,
     #[serde(skip_serializing_if = "Hints::is_empty")]
@@ -207,7 +207,7 @@ impl Hints {
 
 impl<'a> Answer<'a> {
     fn new(method: Method, value: &'a str, label: Option<&'a Label>, bad: Option<&'a KnownBad>) -> Self {
-        let app = label.map(|label| App {
+        let label = label.map(|label| App {
             name: &label.name,
             source: &label.source,
             category: label.category.as_deref(),
@@ -219,7 +219,7 @@ impl<'a> Answer<'a> {
             confidence: bad.confidence,
             note: &bad.note,
         });
-        Self { method: method.name(), value, app, known_bad, hints: Hints::of(method, value) }
+        Self { method: method.name(), value, label, known_bad, hints: Hints::of(method, value) }
     }
 
     fn json(&self) -> serde_json::Result<String> {
@@ -234,7 +234,7 @@ impl<'a> Answer<'a> {
         };
         row("type", self.method);
         row("value", self.value);
-        match &self.app {
+        match &self.label {
             None => row("name", "unknown"),
             Some(App { name, source, category, confidence }) => {
                 row("name", name);

@@ -126,24 +126,26 @@ mod tests {
     #[test]
     fn json_has_a_field_for_all_that_is_known() {
         let [first, second] = lines(Format::Json, Some((&seen(), &record())));
-        let app = r#""app":{"name":"Chromium","source":"builtin","category":"browser","confidence":90}"#;
+        let label = r#"{"name":"Chromium","source":"builtin","category":"browser","confidence":90}"#;
         let bad = r#""known_bad":{"pattern":"t13d15*","category":"c2","confidence":20,"note":"shared with browsers"}"#;
-        assert!(first.ends_with(&format!(",{app},\"first_seen\":true,{bad}}}\n")), "{first}");
+        assert!(first.ends_with(&format!(",\"label\":{label},\"first_seen\":true,{bad}}}\n")), "{first}");
         let rest = concat!(
             r#","os":"Linux","hops":{"client":3},"mss":1380,"path":{"name":"wireguard","confidence":80,"mtu":1420},"tunnel":{"name":"wireguard","confidence":80,"mtu":1420},"#,
             r#""ssh_session":"interactive","is_new":true,"#,
             r#""primary":{"type":"ja4","value":"t13d1516h2_8daaf6152771_e5627efa2ab1"},"#,
             r#""alerts":["a fingerprint is known to be bad","a value was never seen"]}"#,
         );
-        assert!(second.ends_with(&format!(",{app},{bad}{rest}\n")), "{second}");
+        assert!(second.ends_with(&format!(",\"app\":{label},{bad}{rest}\n")), "{second}");
     }
 
     #[test]
     fn csv_fills_the_last_columns() {
         let [first, second] = lines(Format::Csv, Some((&seen(), &record()))).map(|line| by_column(&line));
         for (column, of_first, of_second) in [
-            ("app", "Chromium", "Chromium"),
-            ("app_confidence", "90", "90"),
+            ("label", "Chromium", ""),
+            ("label_confidence", "90", ""),
+            ("app", "", "Chromium"),
+            ("app_confidence", "", "90"),
             ("known_bad", "t13d15*", "t13d15*"),
             ("known_bad_confidence", "20", "20"),
             ("first_seen", "true", ""),
@@ -175,21 +177,21 @@ mod tests {
                 fired: [&bad.note, &label.name].map(|text| text[..].into()).into(),
                 ..record()
             };
-            for line in lines(Format::Json, Some((&seen, &record))) {
+            for (line, named) in lines(Format::Json, Some((&seen, &record))).iter().zip(["label", "app"]) {
                 prop_assert_eq!(line.chars().filter(|character| character.is_control()).count(), 1);
-                let parsed: Value = serde_json::from_str(&line).unwrap();
-                prop_assert_eq!(parsed["app"]["name"].as_str(), Some(&*label.name));
+                let parsed: Value = serde_json::from_str(line).unwrap();
+                prop_assert_eq!(parsed[named]["name"].as_str(), Some(&*label.name));
                 prop_assert_eq!(parsed["known_bad"]["pattern"].as_str(), Some(&*bad.pattern));
             }
-            for line in lines(Format::Csv, Some((&seen, &record))) {
-                let columns = by_column(&line);
+            for (line, named) in lines(Format::Csv, Some((&seen, &record))).iter().zip(["label", "app"]) {
+                let columns = by_column(line);
                 // What would steer a terminal stands there as people are shown it.
                 let shown = |text: &str| {
                     let mut out = Vec::new();
                     crate::sink::escape::terminal(text, usize::MAX, &mut out);
                     String::from_utf8(out).unwrap()
                 };
-                prop_assert_eq!(&columns["app"], &shown(&label.name));
+                prop_assert_eq!(&columns[named], &shown(&label.name));
                 prop_assert_eq!(&columns["known_bad"], &shown(&bad.pattern));
             }
             for line in lines(Format::Table, Some((&seen, &record))) {

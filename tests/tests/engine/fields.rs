@@ -167,12 +167,16 @@ fn expected(said: &[(Field, String)]) -> BTreeSet<String> {
     said.iter().map(|(field, _)| format!("yes_{}", field.name())).collect()
 }
 
-/// A site that knows whose [`web_talk`] is.
+/// A site with labels for the request of [`web_talk`] and the server's certificate of [`tls_talk`].
 fn a_site(rules: &str) -> Site {
-    let web = replay("", web_talk().packets());
-    let value = &of_kind(&web, "ja4h")[0]["fingerprint"]["value"];
-    let own =
-        format!("[[entry]]\ntype = \"ja4h\"\nvalue = {value}\nname = \"Mine\"\ncategory = \"tool\"\nconfidence = 77\n");
+    let label = |talk: &TcpConversation, kind: &str, name: &str| {
+        let events = replay("", talk.packets());
+        let value = &of_kind(&events, kind)[0]["fingerprint"]["value"];
+        format!(
+            "[[entry]]\ntype = \"{kind}\"\nvalue = {value}\nname = \"{name}\"\ncategory = \"tool\"\nconfidence = 77\n"
+        )
+    };
+    let own = label(&web_talk(), "ja4h", "Mine") + &label(&tls_talk(), "ja4x", "My server");
     Site::new(CONFIG).with("bad.toml", BAD).with("own.toml", &own).with("rules.toml", rules)
 }
 
@@ -266,13 +270,20 @@ fn rules_over_fingerprints_see_what_their_line_says() {
         .iter()
         .filter(|field| field.known() == Known::Fingerprint)
         .map(|field| {
-            let own = &of_leaf["fingerprint"][field.name()];
-            (*field, if field.name() == "first_seen" { of_leaf["first_seen"].to_string() } else { own.to_string() })
+            let value = match field.name() {
+                "first_seen" => &of_leaf["first_seen"],
+                "label" => &of_leaf["label"]["name"],
+                name => match name.strip_prefix("label_") {
+                    Some(part) => &of_leaf["label"][part],
+                    None => &of_leaf["fingerprint"][name],
+                },
+            };
+            (*field, value.to_string())
         })
         .collect();
     let of_certificate = Field::ALL.iter().filter(|field| field.name().starts_with("cert_"));
     told.extend(of_certificate.filter_map(|field| Some((*field, said(*field, of_leaf, &before)?))));
-    assert_eq!(told.len(), 6 + 5, "{told:?}");
+    assert_eq!(told.len(), 10 + 5, "{told:?}");
     let leaf = "{ field = \"type\", op = \"eq\", value = \"ja4x\" }, { field = \"count\", op = \"eq\", value = 1 }, ";
     let events = a_site(&rules("fingerprint", leaf, &told)).replay(&packets, &["--raw"]);
     assert_eq!(fired(&events), expected(&told), "{told:#?}");

@@ -1,5 +1,7 @@
 //! Whose a value is, and what it says of path and use.
 
+use std::collections::HashMap;
+
 use serde_json::json;
 use tests::http::{browser_request, response};
 
@@ -25,7 +27,7 @@ fn label_by(rows: &[(&str, &str)]) -> Value {
     let site =
         Site::new("[lookup]\ndatabases = [\"table.csv\"]\n").with("table.csv", &format!("Application,ja4h\n{rows}"));
     let events = site.replay(request().packets(), &[]);
-    let label = of_kind(&events, "ja4h")[0]["app"].clone();
+    let label = of_kind(&events, "ja4h")[0]["label"].clone();
     if !label.is_null() {
         assert_eq!(of_port(&events, 51_234)["app"], label, "the connection's is that of its primary");
     }
@@ -61,6 +63,69 @@ fn a_value_of_several_owners_names_all_of_them_and_is_less_sure() {
     assert_eq!(label_by(&[("Third", &prefix), ("Other", &value), ("One", &value)]), label);
 }
 
+/// The fields of a CSV file's lines by the names of its first one. No field here is quoted.
+fn csv_rows(text: &str) -> Vec<HashMap<String, String>> {
+    let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
+    let head = lines.next().unwrap();
+    lines.map(|line| head.iter().cloned().zip(line).collect()).collect()
+}
+
+#[test]
+fn a_fingerprint_has_a_label_and_a_connection_an_app_in_every_format() {
+    let site = Site::new("");
+    let talk = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(Shape::Curl, "a.example"));
+    let database = site.text("history.db");
+    let named = |event: &Value, name: &str, other: &str| {
+        assert_eq!(event[name]["name"], "curl", "{event}");
+        assert!(event.get(other).is_none(), "{event}");
+    };
+    let events = site.replay(talk.packets(), &["--db", &database]);
+    named(of_kind(&events, "ja4")[0], "label", "app");
+    named(of_port(&events, 51_234), "app", "label");
+    let of_ja4 = |rows: Vec<Value>| rows.into_iter().find(|row| row["fingerprint"]["type"] == "ja4").unwrap();
+    named(&of_ja4(site.rows(&["query", "fingerprints", "--format", "json"], &[])), "label", "app");
+    named(&site.rows(&["query", "connections", "--format", "json"], &[])[0], "app", "label");
+    Sensor::new().run(&["export", "--db", &database, "-o", &site.text("export.json")]).ok();
+    let exported = events::parse(&fs::read_to_string(site.path("export.json")).unwrap());
+    named(&exported[0], "app", "label");
+    let timeline = exported[0]["timeline"].as_array().unwrap();
+    named(timeline.iter().find(|seen| seen["type"] == "ja4").unwrap(), "label", "app");
+
+    let printed = |arguments: &[&str]| csv_rows(Sensor::new().run(arguments).ok().stdout());
+    let output = csv_rows(site.run(talk.packets(), &["--format", "csv", "--types", "ja4,connection"]).ok().stdout());
+    for (row, (name, other)) in output.iter().zip([("label", "app"), ("app", "label")]) {
+        assert_eq!((&*row[name], &*row[other]), ("curl", ""), "{row:?}");
+        assert_eq!((&*row[&format!("{name}_source")], &*row[&format!("{name}_confidence")]), ("builtin", "80"));
+    }
+    assert_eq!(output.len(), 2);
+    let ja4 = ["query", "fingerprints", "--type", "ja4", "--format", "csv", "--db", &database];
+    assert_eq!(printed(&ja4)[0]["label"], "curl");
+    assert_eq!(printed(&["query", "connections", "--format", "csv", "--db", &database])[0]["app"], "curl");
+}
+
+#[test]
+fn rules_take_the_label_of_a_fingerprint_and_the_app_of_its_connection() {
+    let rule = |name: &str, on: &str, field: &str, value: &str| {
+        format!(
+            "[[rule]]\nname = \"{name}\"\non = \"{on}\"\nwindow = \"1m\"\nthreshold = {{ op = \"gte\", value = 1 }}\n\
+             where = [{{ field = \"{field}\", op = \"eq\", value = \"{value}\" }}]\n"
+        )
+    };
+    let rules = rule("by_label", "fingerprint", "label", "Linux")
+        + &rule("by_app", "fingerprint", "app", "Linux")
+        + &rule("of_connection", "connection", "app", "curl");
+    let config = "[rules]\nshipped = false\nfiles = [\"rules.toml\"]\n";
+    let site = Site::new(config).with("rules.toml", &rules).with("wrong.toml", "");
+    let talk = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(Shape::Curl, "a.example"));
+    let events = site.replay(talk.packets(), &[]);
+    assert_eq!(of_kind(&events, "ja4t")[0]["label"]["name"], "Linux", "the label of its system");
+    assert_eq!((alerts(&events, "by_label").is_empty(), alerts(&events, "by_app").is_empty()), (false, true));
+    the_alert(&events, "of_connection");
+    // A connection has no label.
+    let site = Site::new(config).with("rules.toml", &rule("wrong", "connection", "label", "curl"));
+    site.run(talk.packets(), &[]).status(2).says("label").in_one_line();
+}
+
 #[test]
 fn an_own_table_stands_beside_the_shipped_one() {
     let entry = |value: &str, name: &str| {
@@ -72,7 +137,7 @@ fn an_own_table_stands_beside_the_shipped_one() {
         .with("mine.toml", &(entry(Shape::Device.ja4(), "Our probe") + &entry(Shape::Curl.ja4(), "Our backup")));
     let label = |shape| {
         let talk = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(shape, "a.example"));
-        of_kind(&site.replay(talk.packets(), &[]), "ja4")[0]["app"].clone()
+        of_kind(&site.replay(talk.packets(), &[]), "ja4")[0]["label"].clone()
     };
     assert_eq!(
         label(Shape::Device),

@@ -123,7 +123,7 @@ fn under_load() {
         );
         let value = values(&sensor.events(), "ja4")[0].to_owned();
         let labelled =
-            || of_kind(&sensor.events(), "ja4").iter().filter(|event| event["app"]["name"] == "Ours").count();
+            || of_kind(&sensor.events(), "ja4").iter().filter(|event| event["label"]["name"] == "Ours").count();
         assert_eq!(labelled(), 0);
         write("mine.toml", &format!("[[entry]]\ntype = \"ja4\"\nvalue = \"{value}\"\nname = \"Ours\"\n"));
         hang_up(&sensor);

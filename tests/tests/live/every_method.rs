@@ -148,7 +148,7 @@ fn ssh() {
     assert_eq!(typed, 1, "keys are packets of 36 bytes: {connections:#?}");
     for event in fingerprints(&events) {
         if event["fingerprint"]["value"].as_str().is_some_and(|value| value.starts_with("c36s36_")) {
-            assert!(event["app"]["name"].as_str().is_some_and(|name| name.contains("OpenSSH")), "{event}");
+            assert!(event["label"]["name"].as_str().is_some_and(|name| name.contains("OpenSSH")), "{event}");
         }
     }
     assert_once(&events, scenes::SSH_CONNECTIONS, &["ja4t", "ja4ts", "ja4l", "ja4ls"]);

@@ -260,7 +260,7 @@ fn a_diff_tells_new_gone_spiked_and_dropped() {
     sensor(&["diff", windows[0], "-2h"], &path, &[]).status(2).says("..");
     sensor(&["diff", "-3h..-2h", "-2h..-1h"], &path, &["--factor", "0.5"]).status(2).says("--factor");
     sensor(&["diff", "-3h..-2h", "-2h..-1h"], &path, &[]).ok();
-    for (format, head) in [("csv", "change,type,value,first,second,app"), ("table", "change")] {
+    for (format, head) in [("csv", "change,type,value,first,second,label"), ("table", "change")] {
         let outcome = sensor(&["diff", windows[0], windows[1]], &path, &["--format", format]).ok();
         assert!(outcome.stdout().starts_with(head));
         assert_eq!(outcome.stdout().lines().count(), 5);

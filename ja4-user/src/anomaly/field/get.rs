@@ -30,12 +30,14 @@ impl<'a> Subject<'a> {
         self.tls()?.certificate.as_deref()
     }
 
-    /// The fingerprint's label; of a connection, its own.
+    /// The label of the connection.
+    fn app(self) -> Option<&'a Label> {
+        self.record.app.as_deref()
+    }
+
+    /// The label of the fingerprint.
     fn label(self) -> Option<&'a Label> {
-        match self.event {
-            Some(seen) => seen.label.as_deref(),
-            None => self.record.app.as_deref(),
-        }
+        self.event?.label.as_deref()
     }
 
     fn known_bad(self) -> Option<&'a KnownBad> {
@@ -133,10 +135,10 @@ impl Field {
             Self::TunnelConfidence => number(record.tunnel().map(|tunnel| tunnel.confidence)),
             Self::TunnelMtu => number(record.tunnel().map(|tunnel| tunnel.mtu)),
             Self::Os => text(record.os()),
-            Self::App => text(subject.label().map(|label| &*label.name)),
-            Self::AppSource => text(subject.label().map(|label| &*label.source)),
-            Self::AppCategory => text(subject.label().and_then(|label| label.category.as_deref())),
-            Self::AppConfidence => number(subject.label().and_then(|label| label.confidence)),
+            Self::App => text(subject.app().map(|label| &*label.name)),
+            Self::AppSource => text(subject.app().map(|label| &*label.source)),
+            Self::AppCategory => text(subject.app().and_then(|label| label.category.as_deref())),
+            Self::AppConfidence => number(subject.app().and_then(|label| label.confidence)),
             Self::KnownBad => Value::Bool(subject.known_bad().is_some()),
             Self::KnownBadPattern => text(subject.known_bad().map(|bad| &*bad.pattern)),
             Self::KnownBadCategory => text(subject.known_bad().map(|bad| &*bad.category)),
@@ -160,6 +162,10 @@ impl Field {
             Self::Ja4ssh => subject.newest(Method::Ja4ssh),
             Self::Ja4d => subject.newest(Method::Ja4d),
             Self::Ja4d6 => subject.newest(Method::Ja4d6),
+            Self::Label => text(subject.label().map(|label| &*label.name)),
+            Self::LabelSource => text(subject.label().map(|label| &*label.source)),
+            Self::LabelCategory => text(subject.label().and_then(|label| label.category.as_deref())),
+            Self::LabelConfidence => number(subject.label().and_then(|label| label.confidence)),
             Self::Type => text(event.map(|seen| seen.method.name())),
             Self::FingerprintValue => text(event.map(|seen| &*seen.value)),
             Self::Raw => text(event.and_then(|seen| seen.raw.as_deref())),

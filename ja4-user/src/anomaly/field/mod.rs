@@ -210,8 +210,8 @@ fields! {
     TunnelConfidence "tunnel_confidence" Kind::Number, SYN, "How sure that is, 0 to 100.";
     TunnelMtu "tunnel_mtu" Kind::Number, SYN, "Bytes of an IP packet in the tunnel.";
     Os "os" Kind::Text, SYN, "Operating system of the client, as its SYN hints.";
-    App "app" Kind::Text, Known::End, "Application: of the fingerprint, else of the connection.";
-    AppSource "app_source" Kind::Text, Known::End, "Which database named it.";
+    App "app" Kind::Text, Known::End, "Application of the connection: the label of its client.";
+    AppSource "app_source" Kind::Text, Known::End, "Which database names it.";
     AppCategory "app_category" Kind::Text, Known::End, "Category of the application.";
     AppConfidence "app_confidence" Kind::Number, Known::End, "How sure it is, 0 to 100.";
     KnownBad "known_bad" Kind::Bool, Known::End, "The fingerprint, or one of the connection, is known to be bad.";
@@ -234,6 +234,10 @@ fields! {
     Ja4ssh "ja4ssh" Kind::Text, SSH, "The newest JA4SSH of the connection.";
     Ja4d "ja4d" Kind::Text, Known::With(bit(Method::Ja4d)), "The newest JA4D of the connection.";
     Ja4d6 "ja4d6" Kind::Text, Known::With(bit(Method::Ja4d6)), "The newest JA4D6 of the connection.";
+    Label "label" Kind::Text, Known::Fingerprint, "Label of the fingerprint: an application or an operating system.";
+    LabelSource "label_source" Kind::Text, Known::Fingerprint, "Which database names it.";
+    LabelCategory "label_category" Kind::Text, Known::Fingerprint, "Category of the label.";
+    LabelConfidence "label_confidence" Kind::Number, Known::Fingerprint, "Confidence of the label, 0 to 100.";
     Type "type" METHODS, Known::Fingerprint, "Method of the fingerprint.";
     FingerprintValue "value" Kind::Text, Known::Fingerprint, "The fingerprint's value.";
     Raw "raw" Kind::Text, Known::Fingerprint, "The fingerprint's raw form, where raw forms are asked for.";

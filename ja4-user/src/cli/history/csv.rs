@@ -14,12 +14,12 @@ pub(super) const CONNECTIONS: &str = "start,end,sensor,in_iface,flow_id,src_ip,s
     hops_client,hops_server,mss,tunnel,os,ssh_session,is_new,type,value,alerts\n";
 
 pub(super) const FINGERPRINTS: &str = "timestamp,sensor,in_iface,flow_id,pcap_cnt,src_ip,src_port,dest_ip,dest_port,proto,\
-    app_proto,type,side,count,value,raw,first_seen,app,known_bad,sni,host\n";
+    app_proto,type,side,count,value,raw,first_seen,label,known_bad,sni,host\n";
 
 pub(super) const ALERTS: &str = "timestamp,sensor,in_iface,flow_id,pcap_cnt,src_ip,src_port,dest_ip,dest_port,proto,rule,severity,\
     description,reason,group,type,value,category,confidence,suppressed\n";
 
-pub(super) const DIFFERENCES: &str = "change,type,value,first,second,app\n";
+pub(super) const DIFFERENCES: &str = "change,type,value,first,second,label\n";
 
 pub(super) const FIRST_SEEN: &str = "type,value,host,first,last,count,approved\n";
 

@@ -107,11 +107,12 @@ impl<'a> Object<'a> {
         self.text("proto", Some(&proto(flow.proto)))
     }
 
-    fn app(&mut self, app: Option<&App>) -> &mut Self {
-        let Some(App { name, source, category, confidence }) = app else {
+    /// A label under a name: `label` of a fingerprint, `app` of a connection.
+    fn label(&mut self, field: &str, label: Option<&App>) -> &mut Self {
+        let Some(App { name, source, category, confidence }) = label else {
             return self;
         };
-        self.object("app", |of| {
+        self.object(field, |of| {
             of.text("name", Some(name)).text("source", source.as_deref()).text("category", category.as_deref());
             of.number("confidence", *confidence);
         })
@@ -200,7 +201,7 @@ pub(super) fn connection(
         for (name, attribute) in &of.attributes {
             line.value(name, attribute);
         }
-        line.app(of.app.as_ref()).bad(of.known_bad.as_ref()).text("os", of.os.as_deref());
+        line.label("app", of.app.as_ref()).bad(of.known_bad.as_ref()).text("os", of.os.as_deref());
         let [client, server] = of.hops;
         line.some(client.or(server).is_some(), "hops", |hops| {
             hops.number("client", client).number("server", server);
@@ -231,7 +232,9 @@ pub(super) fn connection(
             line.list("timeline", timeline, |seen, out| {
                 Object::write(out, |of| {
                     of.time("timestamp", seen.time).number("pcap_cnt", seen.packet).fingerprint(seen);
-                    of.app(seen.app.as_ref()).flag("first_seen", seen.first_seen).bad(seen.known_bad.as_ref());
+                    of.label("label", seen.app.as_ref())
+                        .flag("first_seen", seen.first_seen)
+                        .bad(seen.known_bad.as_ref());
                 });
             });
         }
@@ -252,7 +255,7 @@ pub(super) fn fingerprint(of: &StoredConnection, seen: &StoredFingerprint, runs:
         for (name, attribute) in &of.attributes {
             line.value(name, attribute);
         }
-        line.app(seen.app.as_ref()).flag("first_seen", seen.first_seen).bad(seen.known_bad.as_ref());
+        line.label("label", seen.app.as_ref()).flag("first_seen", seen.first_seen).bad(seen.known_bad.as_ref());
     });
     out.push(b'\n');
 }
@@ -297,7 +300,7 @@ pub(super) fn difference(of: &Difference, out: &mut Vec<u8>) {
     Object::write(out, |line| {
         line.text("change", Some(of.change.name())).text("type", Some(of.method.name()));
         line.text("value", Some(&of.value)).number("first", Some(first)).number("second", Some(second));
-        line.text("app", of.app.as_deref());
+        line.text("label", of.app.as_deref());
     });
     out.push(b'\n');
 }

@@ -86,7 +86,7 @@ pub(super) fn connection(of: &StoredConnection, out: &mut Vec<u8>) {
 
 pub(super) fn fingerprints(out: &mut Vec<u8>) {
     let names = [(TIME, "time (UTC)"), (WORD, "type"), (END, "client"), (END, "server"), (VALUE, "value")];
-    head(&[names.as_slice(), &[(0, "application, name")]].concat(), out);
+    head(&[names.as_slice(), &[(0, "label, name")]].concat(), out);
 }
 
 pub(super) fn fingerprint(of: &StoredConnection, seen: &StoredFingerprint, out: &mut Vec<u8>) {
@@ -117,10 +117,7 @@ pub(super) fn alert(of: &Alert, out: &mut Vec<u8>) {
 }
 
 pub(super) fn differences(out: &mut Vec<u8>) {
-    head(
-        &[(WORD, "change"), (WORD, "type"), (VALUE, "value"), (COUNT, "first"), (COUNT, "second"), (0, "application")],
-        out,
-    );
+    head(&[(WORD, "change"), (WORD, "type"), (VALUE, "value"), (COUNT, "first"), (COUNT, "second"), (0, "label")], out);
 }
 
 pub(super) fn difference(of: &Difference, out: &mut Vec<u8>) {

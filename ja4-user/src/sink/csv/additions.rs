@@ -1,4 +1,4 @@
-//! The columns that the engine fills: `app` to `alerts`, and the end of the line.
+//! The columns that the engine fills: `label` to `alerts`, and the end of the line.
 
 use super::{number, text};
 use crate::engine::record::{KnownBad, Label, Record, Seen};
@@ -8,8 +8,8 @@ const NO_LABEL: &[u8] = b",,,,";
 const NO_KNOWN_BAD: &[u8] = b",,,";
 /// What a fingerprint leaves empty: `is_new` to `alerts`.
 const NO_RECORD: &[u8] = b",,,,,,,,,";
-/// `app` to `alerts`.
-pub(super) const NO_ADDITIONS: &[u8] = b",,,,,,,,,,,,,,,,,";
+/// `label` to `alerts`.
+pub(super) const NO_ADDITIONS: &[u8] = b",,,,,,,,,,,,,,,,,,,,,";
 /// `rule` to `suppressed`, less the line's last comma.
 const NO_ALERT: &[u8] = b",,,,,,,\n";
 
@@ -19,6 +19,7 @@ const ALERT_SEPARATOR: &str = "; ";
 /// Of a fingerprint, to the end of its line.
 pub(in super::super) fn fingerprint(seen: &Seen, out: &mut Vec<u8>) {
     label(seen.label.as_deref(), out);
+    out.extend_from_slice(NO_LABEL);
     known_bad(seen.known_bad.as_deref(), out);
     flag(seen.first_seen, out);
     out.extend_from_slice(NO_RECORD);
@@ -27,6 +28,7 @@ pub(in super::super) fn fingerprint(seen: &Seen, out: &mut Vec<u8>) {
 
 /// Of a connection, to the end of its line.
 pub(in super::super) fn connection(record: &Record, out: &mut Vec<u8>) {
+    out.extend_from_slice(NO_LABEL);
     label(record.app.as_deref(), out);
     known_bad(record.known_bad.as_deref(), out);
     flag(false, out);

@@ -22,7 +22,8 @@ const COLUMNS: &str = "timestamp,event_type,in_iface,direction,flow_id,pcap_cnt,
     sni,version,alpn,alpn_chosen,cipher,subject_cn,issuer_cn,quic_version,\
     host,user_agent,http_method,ssh_client,ssh_server,hassh,hassh_server,dhcp_host,dhcp_vendor,\
     state,pkts_toserver,pkts_toclient,bytes_toserver,bytes_toclient,client_us,server_us,\
-    app,app_source,app_category,app_confidence,known_bad,known_bad_category,known_bad_confidence,\
+    label,label_source,label_category,label_confidence,app,app_source,app_category,app_confidence,\
+    known_bad,known_bad_category,known_bad_confidence,\
     first_seen,is_new,os,hops_client,hops_server,mss,tunnel,ssh_session,primary,alerts,\
     rule,severity,description,reason,group,category,confidence,suppressed\n";
 /// What a connection leaves empty: `type` to `raw_original`.
@@ -273,7 +274,7 @@ pub(super) mod tests {
             line,
             "2026-11-23T07:00:00.123456789Z,fingerprint,eth0,ingress,1811942318310512,12,\
              10.0.0.1,51234,10.0.0.2,443,TCP,ja4,client,1,t13d1516h2_8daaf6152771_e5627efa2ab1,,,,\
-             example.org,TLS 1.3,h2;http/1.1,,0x1301,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\n",
+             example.org,TLS 1.3,h2;http/1.1,,0x1301,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\n",
         );
         assert_eq!(by_column(&line)["alpn"], "h2;http/1.1");
     }
@@ -286,7 +287,7 @@ pub(super) mod tests {
         assert_eq!(
             line,
             "2026-11-23T07:00:00.123456789Z,connection,,ingress,1811942318310512,,\
-             10.0.0.1,51234,10.0.0.2,443,TCP,,,,,,,,,,,,,,,,,,,,,,,,,fin,12,10,1234,56789,,,,,,,,,,,,,,,,,,,,,,,,,,,\n",
+             10.0.0.1,51234,10.0.0.2,443,TCP,,,,,,,,,,,,,,,,,,,,,,,,,fin,12,10,1234,56789,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,,\n",
         );
         let columns = by_column(&line);
         assert_eq!((&*columns["state"], &*columns["bytes_toclient"]), ("fin", "56789"));
@@ -348,6 +349,7 @@ pub(super) mod tests {
             ("dest_port", "443"),
             ("type", "ja4"),
             ("raw", "t13d_raw"),
+            ("label", ""),
             ("app", ""),
             ("rule", "known_bad"),
             ("severity", "high"),

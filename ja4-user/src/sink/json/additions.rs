@@ -8,7 +8,7 @@ use crate::sink::clock::Clock;
 /// What is known of a fingerprint.
 pub(in super::super) fn fingerprint(seen: &Seen, out: &mut Vec<u8>) {
     if let Some(of) = &seen.label {
-        label(of, out);
+        label(br#""label":{"#, of, out);
     }
     flag(br#""first_seen":true,"#, seen.first_seen, out);
     if let Some(of) = &seen.known_bad {
@@ -19,7 +19,7 @@ pub(in super::super) fn fingerprint(seen: &Seen, out: &mut Vec<u8>) {
 /// What is known of a connection.
 pub(in super::super) fn connection(record: &Record, out: &mut Vec<u8>) {
     if let Some(of) = &record.app {
-        label(of, out);
+        label(br#""app":{"#, of, out);
     }
     if let Some(of) = &record.known_bad {
         known_bad(of, out);
@@ -89,8 +89,9 @@ pub(in super::super) fn history(record: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(b"],");
 }
 
-fn label(of: &Label, out: &mut Vec<u8>) {
-    object(br#""app":{"#, out, |out| {
+/// A label under a name: `label` of a fingerprint, `app` of a connection.
+fn label(name: &[u8], of: &Label, out: &mut Vec<u8>) {
+    object(name, out, |out| {
         text(br#""name":""#, Some(&of.name), out);
         text(br#""source":""#, Some(&of.source), out);
         text(br#""category":""#, of.category.as_deref(), out);
