@@ -1,6 +1,7 @@
 //! Strings from the wire, made harmless.
 
 use super::address::nibble;
+use super::invisible::is_invisible;
 
 /// Appends the content of a JSON string (RFC 8259 section 7), without its quotes.
 ///
@@ -64,7 +65,7 @@ pub(crate) fn csv(text: &str, out: &mut Vec<u8>) {
 }
 
 /// Appends text for a terminal: at most `limit` characters, an ellipsis where that cut it; what
-/// would steer the terminal or the direction of the text shows as `\u{1b}`.
+/// shows nothing of its own, or would steer the terminal, shows as `\u{1b}`.
 pub(crate) fn terminal(text: &str, limit: usize, out: &mut Vec<u8>) {
     for (place, character) in text.chars().enumerate() {
         if place == limit {
@@ -75,25 +76,13 @@ pub(crate) fn terminal(text: &str, limit: usize, out: &mut Vec<u8>) {
 }
 
 fn show(character: char, out: &mut Vec<u8>) {
-    if steers(character) {
+    if is_invisible(character) {
         for character in character.escape_unicode() {
             push(character, out);
         }
     } else {
         push(character, out);
     }
-}
-
-/// Whether a character does something to a terminal other than to appear.
-fn steers(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            // Marks, embeddings, overrides and isolates of the bidirectional algorithm (UAX #9).
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-            // Line and paragraph separators.
-            | '\u{2028}' | '\u{2029}'
-            // Of no width: names that look alike would differ by them.
-            | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}')
 }
 
 fn push(character: char, out: &mut Vec<u8>) {
@@ -148,6 +137,13 @@ mod tests {
         assert_eq!(shown("\u{9b}2J"), r"\u{9b}2J");
         assert_eq!(shown("a\nb\u{202e}c"), r"a\u{a}b\u{202e}c");
         assert_eq!(shown("bücher.de"), "bücher.de");
+        for character in ['\u{ad}', '\u{34f}', '\u{200b}', '\u{2063}', '\u{fe0f}', '\u{feff}', '\u{e0041}'] {
+            let visible = format!("a{}b", character.escape_unicode());
+            for with in [csv, |text: &str, out: &mut Vec<u8>| terminal(text, usize::MAX, out)] {
+                assert_eq!(escaped(with, &format!("a{character}b")), visible);
+            }
+        }
+        assert_eq!(shown("Ωé漢字😀\u{301}"), "Ωé漢字😀\u{301}");
         assert_eq!(shown("0123456789ab"), "0123456789ab");
         assert_eq!(shown("0123456789abc"), "0123456789ab…");
     }
@@ -163,8 +159,8 @@ mod tests {
         #[test]
         fn nothing_steers_through_a_table_or_csv(text in any::<String>()) {
             let shown = escaped(|text, out| terminal(text, usize::MAX, out), &text);
-            prop_assert!(!shown.chars().any(steers));
-            prop_assert!(!escaped(csv, &text).chars().any(steers));
+            prop_assert!(!shown.chars().any(is_invisible));
+            prop_assert!(!escaped(csv, &text).chars().any(is_invisible));
         }
     }
 }

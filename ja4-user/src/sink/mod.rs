@@ -11,6 +11,7 @@ pub(crate) mod clock;
 mod csv;
 pub(crate) mod escape;
 mod filter;
+mod invisible;
 mod json;
 mod quic_version;
 mod stats;

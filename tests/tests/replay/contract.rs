@@ -173,3 +173,19 @@ fn what_a_pipe_has_given_is_told_at_once() {
         reader.join().unwrap().unwrap();
     }
 }
+
+#[test]
+fn characters_that_show_nothing_are_visible_in_table_and_csv() {
+    // Soft hyphen, invisible separator, tag, variation selector: format characters and default-ignorable ones.
+    const HIDDEN: [char; 4] = ['\u{ad}', '\u{2063}', '\u{e0041}', '\u{fe0f}'];
+    let host = format!("shop{}.example", HIDDEN.map(String::from).concat());
+    let mut talk = TcpConversation::new();
+    talk.handshake().client(format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).close();
+    let json = run(&talk, &["--types", "ja4h"]).events();
+    assert_eq!(json[0]["http"]["hostname"], host);
+    let shown = format!("shop{}.example", HIDDEN.map(|hidden| hidden.escape_unicode().to_string()).concat());
+    for format in ["table", "csv"] {
+        let outcome = run(&talk, &["--types", "ja4h", "--format", format]).has(&shown);
+        assert!(!outcome.stdout().contains(HIDDEN), "{}", outcome.stdout());
+    }
+}
