@@ -315,7 +315,7 @@ fn further_known_bad_patterns_are_one_file_or_a_list() {
         |value: &str| parse(&format!("[lookup]\nknown_bad_extra = {value}")).map(|it| it.lookup.known_bad_extra);
     assert_eq!(extra("'a.toml'").unwrap(), [PathBuf::from("a.toml")]);
     assert_eq!(extra("['a.toml', 'b.toml']").unwrap(), ["a.toml", "b.toml"].map(PathBuf::from));
-    assert_eq!(extra("[]").unwrap(), [PathBuf::new(); 0]);
+    assert!(extra("[]").unwrap().is_empty());
     let error = extra("1").unwrap_err().remove(0);
     assert!(error.contains("lookup.known_bad_extra must be a file or a list of files, not a whole number"), "{error}");
     assert!(extra("['a.toml', 2]").unwrap_err().remove(0).contains("lookup.known_bad_extra 2 must be "));

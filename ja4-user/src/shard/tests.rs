@@ -203,8 +203,9 @@ fn flows_that_the_core_cannot_decode_do_not_stay_in_the_filter() {
     let knobs = Knobs::new([1, 2]);
     for client in 0..CONNECTIONS as u64 {
         let mut talk = TcpConversation::between(&format!("10.0.0.1:{}", 20_000 + client), "10.0.0.2:443");
-        let syn = &talk.syn().packets()[0].frame;
-        let bytes = if client.is_multiple_of(10) { syn } else { &syn[..CUT] };
+        let syn: Vec<u8> = talk.syn().packets().iter().flat_map(|packet| packet.frame.clone()).collect();
+        let whole = client.is_multiple_of(10);
+        let bytes = if whole { &*syn } else { syn.split_at(CUT).0 };
         let slice = Slice { bytes, wire_len: syn.len() };
         let (time, number) = (Time(client), client + 1);
         let frame = CapturedFrame { start: Start::Ethernet, slice, time, interface: 0, number };
