@@ -169,8 +169,7 @@ impl Live {
     fn prepare(self, loaded: Loaded, steps: &Steps) -> Result<Prepared, Failure> {
         let interfaces = self.find_interfaces()?;
         privilege::require_capabilities().map_err(Failure::system)?;
-        let (indices, names): (Vec<_>, Vec<_>) =
-            interfaces.iter().map(|interface| (interface.index, interface.name.clone())).unzip();
+        let names = interfaces.iter().map(|interface| interface.name.clone()).collect();
         let server = web::bind(&self.config.http)?;
         let context = Arc::new(self.config.output.context(names));
         // A shard may see more connections for a moment than the engine has heard the end of.
