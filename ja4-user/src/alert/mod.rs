@@ -27,6 +27,7 @@ use self::counters::{Counters, count};
 use self::worker::{Orders, Worker};
 use crate::engine::alert::Alert;
 use crate::sink::Context;
+use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
 /// How long a sink that a reload has taken away may go on with what it has.
 const FAREWELL: Duration = Duration::from_secs(10);
@@ -47,6 +48,7 @@ pub struct AlertSinks {
     sinks: ArcSwap<Vec<Arc<Handle>>>,
     /// Held while the list is changed.
     reloading: Mutex<()>,
+    deadline: ShutdownDeadline,
 }
 
 /// One sink, as seen from outside its thread. Its thread ends when this is gone.
@@ -82,7 +84,14 @@ impl AlertSinks {
     pub fn start(sinks: Vec<Sink>, context: Arc<Context>) -> io::Result<Self> {
         let handles = sinks.into_iter().map(|sink| start(sink, &context, Arc::default()));
         let handles = handles.collect::<io::Result<Vec<_>>>()?;
-        Ok(Self { context, sinks: ArcSwap::from_pointee(handles), reloading: Mutex::new(()) })
+        let deadline = ShutdownDeadline::default();
+        Ok(Self { context, sinks: ArcSwap::from_pointee(handles), reloading: Mutex::new(()), deadline })
+    }
+
+    /// The same sinks, with the deadline of the process's shutdown.
+    #[must_use]
+    pub fn with_deadline(self, deadline: ShutdownDeadline) -> Self {
+        Self { deadline, ..self }
     }
 
     /// Hands an alert to every sink that takes its severity.
@@ -96,14 +105,14 @@ impl AlertSinks {
 
     /// The same, but waits for room in full queues: for a replay, whose time stands still meanwhile. Sinks that have
     /// room get the alert first, and one wait is for all others together. A sink that delivers nothing is waited for
-    /// `patience` in all; once that was in vain, never again.
+    /// `patience` in all; once that was in vain, never again. A shutdown ends the wait.
     pub fn send_waiting(&self, line: &Arc<AlertLine>, patience: Duration) {
         let sinks = self.sinks.load();
         let full: Vec<&Handle> =
             sinks.iter().filter(|handle| !handle.try_offer(line)).map(|handle| &**handle).collect();
         let began = Instant::now();
         for handle in full {
-            handle.wait_for_room(line, began, patience);
+            handle.wait_for_room(line, began, patience, &self.deadline);
         }
     }
 
@@ -150,11 +159,11 @@ impl AlertSinks {
         }
     }
 
-    /// Ends all sinks: what they still have they may send for `limit`, all at the same time. Gives the last counters;
-    /// what has not gone by then counts as abandoned.
+    /// Ends all sinks: what they still have they may send for `limit`, all at the same time, and no longer than a shutdown
+    /// may take. Gives the last counters; what has not gone by then counts as abandoned.
     #[must_use]
     pub fn stop(&self, limit: Duration) -> Vec<SinkStats> {
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + self.deadline.at_most(ShutdownPhase::Sinks, limit);
         let handles = self.sinks.swap(Arc::default());
         let ended: Vec<_> = handles
             .iter()
@@ -189,7 +198,7 @@ impl Handle {
     }
 
     /// Hands over an alert that there was no room for, if there is within what is left of the `patience`.
-    fn wait_for_room(&self, line: &Arc<AlertLine>, began: Instant, patience: Duration) {
+    fn wait_for_room(&self, line: &Arc<AlertLine>, began: Instant, patience: Duration, deadline: &ShutdownDeadline) {
         let mut waited = self.waited.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = self.counters.sent.load(Ordering::Acquire);
         if sent != waited.sent && !waited.in_vain {
@@ -197,7 +206,8 @@ impl Handle {
         }
         let left = if waited.in_vain { Duration::ZERO } else { patience.saturating_sub(waited.spent) };
         let here = Instant::now();
-        if self.queue.send_deadline(Arc::clone(line), began + left).is_ok() {
+        let until = Some(began + left);
+        if deadline.send_until(ShutdownPhase::Signal, until, &self.queue, Arc::clone(line)).is_ok() {
             waited.spent += here.elapsed();
         } else {
             waited.in_vain = true;

@@ -141,10 +141,17 @@ impl AttachServer {
     }
 }
 
+impl AttachServer {
+    /// Has the server end, without waiting for it: readers have a second for what they have not read.
+    pub fn end(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+    }
+}
+
 impl Drop for AttachServer {
     /// Lets readers take what they have for a second, and removes the socket.
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::Release);
+        self.end();
         if let Some(thread) = self.thread.take() {
             let _joined = thread.join();
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::failure::Failure;
+use super::shutdown::Shutdown;
 use crate::alert::{AlertSinks, SinkStats};
 use crate::attach::AttachServer;
 use crate::config::{Config, Loaded};
@@ -37,6 +38,8 @@ pub(super) struct Situation {
     pub(super) connections: usize,
     /// The capture files of a replay: it waits for the ways out; a live sensor never does.
     pub(super) files: Option<Vec<String>>,
+    /// The shutdown that ends the process.
+    pub(super) shutdown: Shutdown,
 }
 
 /// Starts the ways out, and makes an engine that knows what the database knows.
@@ -46,7 +49,8 @@ pub(super) fn start(
     context: &Arc<Context>,
     situation: Situation,
 ) -> Result<(Engine, Ways), Failure> {
-    let is_replay = situation.files.is_some();
+    let Situation { connections, files, shutdown } = situation;
+    let is_replay = files.is_some();
     let mut outlets = Outlets::new(context, is_replay);
     let mut ways = Ways::default();
     let (mut memory, mut recalled) = (Memory::default(), None);
@@ -55,11 +59,18 @@ pub(super) fn start(
             started: wall_clock(),
             sensor: context.sensor.clone(),
             interfaces: context.interfaces.clone(),
-            files: situation.files.unwrap_or_default(),
+            files: files.unwrap_or_default(),
         };
         let options = config.storage.options();
         let options = if is_replay { options.of_a_replay() } else { options };
-        let (handle, mut writer) = Writer::start(path, options, &run).map_err(Failure::run)?;
+        let deadline = shutdown.deadline().clone();
+        let (handle, mut writer) = Writer::start_until(path, options, &run, deadline).map_err(Failure::run)?;
+        let unwritten = handle.clone();
+        shutdown.on_overdue(move || {
+            let status = unwritten.status();
+            let lost = status.lost() + status.rows_waiting;
+            (lost > 0).then(|| format!("{lost} database rows"))
+        });
         if let Some(migrated) = writer.migrated {
             eprintln!("ja4sensor: {}: {migrated}", path.display());
         }
@@ -84,7 +95,12 @@ pub(super) fn start(
     }
     if !loaded.sinks.is_empty() || !is_replay {
         let sinks = AlertSinks::start(loaded.sinks, Arc::clone(context)).map_err(Failure::run)?;
-        let sinks = Arc::new(sinks);
+        let sinks = Arc::new(sinks.with_deadline(shutdown.deadline().clone()));
+        let unsent = Arc::clone(&sinks);
+        shutdown.on_overdue(move || {
+            let waiting: u64 = unsent.stats().iter().map(|sink| sink.waiting).sum();
+            (waiting > 0).then(|| format!("{waiting} alerts in the queues of sinks"))
+        });
         outlets = outlets.with_alerts(Arc::clone(&sinks));
         ways.alerts = Some(sinks);
     }
@@ -96,7 +112,7 @@ pub(super) fn start(
     let remote = &config.lookup.remote;
     let remote = remote.enabled.then(|| Remote::start(remote.clone())).transpose().map_err(Failure::usage)?;
     let settings = engine::Settings {
-        connections: situation.connections,
+        connections,
         format: config.output.format,
         locals: config.network.local.clone(),
         first_seen: config.first_seen.clone(),
@@ -160,21 +176,23 @@ impl Ways {
     /// are added to them. What the history has lost, if anything.
     pub(super) fn finish(self, context: &Context, at: Time, stats: &mut Group) -> Option<String> {
         let Self { storage, alerts, attach } = self;
-        if let Some(attach) = attach {
-            let last = attach.stats();
-            drop(attach);
-            stats.group("attach", last.group());
+        // Attached readers have their time while sinks and database have theirs.
+        if let Some(attach) = &attach {
+            stats.group("attach", attach.stats().group());
+            attach.end();
         }
         if let Some(alerts) = alerts {
             describe_sinks(&alerts.stop(FAREWELL), stats);
         }
+        let mut lost = None;
         if let Some((handle, writer)) = storage {
             handle.send(vec![Item::RunEnd(RunEnd { ended: wall_clock(), counters: counters(context, at, stats) })]);
             let last = writer.finish();
             stats.group("storage", last.group());
-            return (last.lost() > 0).then(|| format!("the history is not whole: {}", last.loss()));
+            lost = (last.lost() > 0).then(|| format!("the history is not whole: {}", last.loss()));
         }
-        None
+        drop(attach);
+        lost
     }
 }
 

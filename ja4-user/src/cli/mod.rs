@@ -11,7 +11,9 @@ mod output;
 mod replay;
 mod run;
 mod settings;
+mod shutdown;
 mod signals;
+mod stdout;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! `ja4sensor replay`: capture files through the same filter and shards.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -12,9 +12,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::behind::{self, Situation, Ways};
 use super::failure::Failure;
 use super::flags::idle;
-use super::output::{self, Output, is_gone};
+use super::output::{Output, is_gone};
 use super::settings::Files;
-use super::signals;
+use super::shutdown::Shutdown;
+use super::stdout::ReplayOutput;
 use crate::capture::{CaptureFile, Progress, Stop, UnsupportedLinkNotice};
 use crate::config::Opened;
 use crate::engine::Engine;
@@ -86,13 +87,14 @@ impl Replay {
         if files.is_empty() {
             return end(failures, Failure::run);
         }
-        signals::stop_at_the_first(options.stop.clone()).map_err(Failure::run)?;
+        let stop = options.stop.clone();
+        let shutdown = Shutdown::watch(move || stop.set()).map_err(Failure::run)?;
         let names = self.files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         let connections = most_connections(options.limits.connections);
-        let situation = Situation { connections, files: Some(names) };
+        let situation = Situation { connections, files: Some(names), shutdown: shutdown.clone() };
         let behind = behind::start(&config, loaded, &options.context, situation)?;
         options.outlives_output = behind.1.tell_others();
-        let out = BufWriter::with_capacity(1 << 18, output::stdout().map_err(Failure::run)?);
+        let out = ReplayOutput::start(&shutdown).map_err(Failure::run)?;
         let on_progress = Box::new(|_, progress: Progress| show(&mut lock(&bar), progress));
         let replayed = replay_to(files, &options, behind, out, on_progress);
         if let Some(bar) = lock(&bar).take() {
@@ -118,11 +120,11 @@ impl Replay {
 }
 
 /// Replays, and closes the output with the statistics. The second: what the history has lost.
-fn replay_to<W: Write + Send>(
+fn replay_to(
     files: Vec<CaptureFile>,
     options: &Options,
     (engine, ways): (Engine, Ways),
-    out: W,
+    out: ReplayOutput,
     on_progress: Box<dyn FnMut(usize, Progress) + Send + '_>,
 ) -> io::Result<(Report, Option<String>)> {
     let (mut out, mut report) = replay(files, options, engine, out, on_progress)?;
@@ -143,7 +145,7 @@ fn replay_to<W: Write + Send>(
     let loss = ways.finish(&options.context, end, &mut stats);
     Formatter::new(options.format, Arc::clone(&options.context)).stats(end, &stats, &mut line);
     if report.unwritten.is_none() {
-        report.unwritten = out.write_all(&line).and_then(|()| out.flush()).err();
+        report.unwritten = out.write_all(&line).and_then(|()| out.finish()).err();
     }
     Ok((report, loss))
 }

@@ -11,6 +11,7 @@ use super::knowledge::Knowledge;
 use super::observe::Chunk;
 use super::{Engine, Query};
 use crate::shard::live::{Shared, wall_clock};
+use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
 /// What has come together is handed on after this time at most.
 const FLUSH: Duration = Duration::from_millis(20);
@@ -36,6 +37,8 @@ pub enum Message {
     Reload(Box<Knowledge>),
     /// Somebody wants to know something; the answer is JSON.
     Ask(Query, oneshot::Sender<Vec<Bytes>>),
+    /// The run ends; later messages are ignored.
+    End,
 }
 
 impl Message {
@@ -45,7 +48,7 @@ impl Message {
         match self {
             Self::Chunk(chunk) => chunk.lines(),
             Self::Line(line) => count(line),
-            Self::Reload(_) | Self::Ask(..) => 0,
+            Self::Reload(_) | Self::Ask(..) | Self::End => 0,
         }
     }
 }
@@ -55,9 +58,15 @@ fn count(text: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', text).count() as u64
 }
 
-/// Runs until all senders are gone, and tells then of what was still open. Lines that find the writer's queue
-/// full are counted.
-pub fn run(mut engine: Engine, queue: &Receiver<Message>, lines: &Sender<Bytes>, shared: &Shared) {
+/// Runs until [`Message::End`], or until all senders are gone, and tells then of what was still open. Lines that find the
+/// writer's queue full are counted; so are those that it does not take before the shutdown's deadline.
+pub fn run(
+    mut engine: Engine,
+    queue: &Receiver<Message>,
+    lines: &Sender<Bytes>,
+    shared: &Shared,
+    deadline: &ShutdownDeadline,
+) {
     let mut finished = Vec::new();
     let hand_on = |finished: &mut Vec<u8>| {
         if finished.is_empty() {
@@ -93,7 +102,7 @@ pub fn run(mut engine: Engine, queue: &Receiver<Message>, lines: &Sender<Bytes>,
                 let _heard = answer.send(engine.answer(&query));
             }
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => break,
+            Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => break,
         }
         let now = Instant::now();
         if now.duration_since(flushed) >= FLUSH {
@@ -114,10 +123,14 @@ pub fn run(mut engine: Engine, queue: &Receiver<Message>, lines: &Sender<Bytes>,
             saved = now;
         }
     }
-    // Nothing else is held up by the reader of the output any more; where it has gone, so has the writer.
-    let _written = lines.send(finished.into());
-    engine.finish(|finished| {
-        let _written = lines.send(std::mem::take(finished).into());
-    });
+    // The reader of the output blocks nothing else any more, and the deadline bounds the wait for it.
+    let write = |finished: &mut Vec<u8>| {
+        let chunk = std::mem::take(finished).into();
+        if let Err(lost) = deadline.send(ShutdownPhase::Output, lines, chunk) {
+            shared.lines_dropped.fetch_add(count(&lost), Ordering::Relaxed);
+        }
+    };
+    write(&mut finished);
+    engine.finish(write);
     shared.engine.store(engine.stats().into());
 }

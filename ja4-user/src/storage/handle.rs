@@ -9,6 +9,7 @@ use crossbeam_channel::{Sender, TrySendError, bounded};
 
 use super::item::Item;
 use super::status::{Counters, Status};
+use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
 /// Items of one message. A longer batch is sent as several, so that the queue's length bounds its memory.
 ///
@@ -32,6 +33,7 @@ pub(super) enum Message {
 pub struct Handle {
     pub(super) sender: Sender<Message>,
     pub(super) counters: Arc<Counters>,
+    pub(super) deadline: ShutdownDeadline,
 }
 
 impl Handle {
@@ -39,9 +41,8 @@ impl Handle {
     pub fn try_send(&self, batch: Vec<Item>) -> bool {
         let mut taken = true;
         for part in parts(batch) {
-            if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) =
-                self.sender.try_send(Message::Rows(part))
-            {
+            let message = self.counted(part);
+            if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) = self.sender.try_send(message) {
                 self.dropped(&lost);
                 taken = false;
             }
@@ -49,28 +50,36 @@ impl Handle {
         taken
     }
 
-    /// Hands a batch over and waits for room. The writer makes room even where the database takes nothing.
+    /// Hands a batch over and waits for room. The writer makes room even where the database takes nothing. A shutdown
+    /// ends the wait: what found no room then is counted.
     pub fn send(&self, batch: Vec<Item>) {
         let _waits = self.counters.waits();
         for part in parts(batch) {
-            if let Err(lost) = self.sender.send(Message::Rows(part)) {
-                self.dropped(&lost.into_inner());
+            if let Err(lost) = self.deadline.send(ShutdownPhase::Database, &self.sender, self.counted(part)) {
+                self.dropped(&lost);
             }
         }
     }
 
     /// Waits until all that was handed over before is written, or given up: for as long as [`Options::patience`](super::Options::patience)
-    /// says where the database takes nothing.
+    /// says where the database takes nothing, and no longer than a shutdown may take.
     pub fn settle(&self) {
         let _waits = self.counters.waits();
         let (told, reached) = bounded(0);
-        if self.sender.send(Message::Mark { _told: told }).is_ok() {
-            let _nothing = reached.recv();
+        if self.deadline.send(ShutdownPhase::Database, &self.sender, Message::Mark { _told: told }).is_ok() {
+            let _reached = self.deadline.wait_closed(ShutdownPhase::Database, &reached);
         }
+    }
+
+    /// A message of these items, which count as waiting from now on.
+    fn counted(&self, part: Vec<Item>) -> Message {
+        self.counters.enqueued(part.len() as u64);
+        Message::Rows(part)
     }
 
     fn dropped(&self, lost: &Message) {
         if let Message::Rows(lost) = lost {
+            self.counters.dequeued(lost.len() as u64);
             self.counters.rows_dropped.fetch_add(lost.len() as u64, Ordering::Relaxed);
             self.counters.not_stored(lost.iter());
         }

@@ -101,7 +101,7 @@ impl Keeper {
     }
 
     /// Deletes all that is to go, with the values that nothing refers to any more, and gives all the room back: at the
-    /// end of a run that nobody waits for.
+    /// end of a run that nobody waits for, as long as it `may_go_on`.
     ///
     /// # Errors
     /// As for [`Keeper::work`].
@@ -110,10 +110,11 @@ impl Keeper {
         database: &mut Connection,
         now: Time,
         counters: &Counters,
+        may_go_on: impl Fn() -> bool,
     ) -> rusqlite::Result<()> {
-        self.work(database, now, counters, |_| true)?;
-        while self.deleted || self.swept.is_some() {
-            self.work(database, now, counters, |_| true)?;
+        self.work(database, now, counters, |_| may_go_on())?;
+        while (self.deleted || self.swept.is_some()) && may_go_on() {
+            self.work(database, now, counters, |_| may_go_on())?;
         }
         Ok(())
     }

@@ -35,6 +35,8 @@ pub struct Status {
     pub expired_alerts: u64,
     /// Batches that wait.
     pub queued: u64,
+    /// Items that were handed over and are neither stored nor lost yet.
+    pub rows_waiting: u64,
     /// Whether the newest transaction has failed.
     pub failing: bool,
     /// Why the newest of those that failed did.
@@ -93,9 +95,13 @@ pub(super) struct Counters {
     pub(super) knowledge: AtomicU64,
     pub(super) commits: AtomicU64,
     pub(super) flush_failures: AtomicU64,
-    pub(super) rows_lost: AtomicU64,
+    rows_lost: AtomicU64,
     pub(super) rows_dropped: AtomicU64,
     knowledge_lost: AtomicU64,
+    /// Items in the queue, and those of the transaction under way.
+    rows_waiting: AtomicU64,
+    /// Held while items that waited become lost, so that none is counted twice.
+    losing: Mutex<()>,
     pub(super) expired_connections: AtomicU64,
     pub(super) expired_fingerprints: AtomicU64,
     pub(super) expired_alerts: AtomicU64,
@@ -122,6 +128,25 @@ impl Counters {
         self.failing.store(false, Relaxed);
     }
 
+    /// Items go into the queue.
+    pub(super) fn enqueued(&self, items: u64) {
+        self.rows_waiting.fetch_add(items, Relaxed);
+    }
+
+    /// Items that waited do so no longer.
+    pub(super) fn dequeued(&self, items: u64) {
+        self.rows_waiting.fetch_sub(items, Relaxed);
+    }
+
+    /// Items that waited are given up.
+    pub(super) fn give_up<'a>(&self, lost: impl Iterator<Item = &'a Item> + Clone) {
+        let items = lost.clone().count() as u64;
+        self.not_stored(lost);
+        let _alone = self.losing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.rows_lost.fetch_add(items, Relaxed);
+        self.dequeued(items);
+    }
+
     /// These items are not stored, whatever was counted for it.
     pub(super) fn not_stored<'a>(&self, lost: impl Iterator<Item = &'a Item>) {
         self.knowledge_lost.fetch_add(lost.filter(|item| item.is_knowledge()).count() as u64, Relaxed);
@@ -139,6 +164,7 @@ impl Counters {
 
     pub(super) fn status(&self, queued: usize) -> Status {
         let Self { connections, fingerprints, alerts, knowledge, commits, .. } = self;
+        let _alone = self.losing.lock().unwrap_or_else(PoisonError::into_inner);
         Status {
             connections: connections.load(Relaxed),
             fingerprints: fingerprints.load(Relaxed),
@@ -153,6 +179,7 @@ impl Counters {
             expired_fingerprints: self.expired_fingerprints.load(Relaxed),
             expired_alerts: self.expired_alerts.load(Relaxed),
             queued: queued as u64,
+            rows_waiting: self.rows_waiting.load(Relaxed),
             failing: self.failing.load(Relaxed),
             last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }

@@ -4,11 +4,14 @@
 //! One that fails for want of room, rights or a lock is tried again for as long as the queue has room for
 //! what comes meanwhile; then it is given up and counted. Nothing that was committed is touched by that.
 //! A database that cannot be opened for such a reason is one that fails, and is opened when it can be had.
+//!
+//! A shutdown has a deadline: what is not written then is counted as lost, untried.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -25,6 +28,7 @@ use super::schema::Migrated;
 use super::status::{Counters, Status};
 use crate::event::Time;
 use crate::shard::live::wall_clock;
+use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
 /// Items of one transaction, some 200 bytes each: enough for its fixed cost to be small.
 const MAX_TRANSACTION: usize = 1 << 16;
@@ -49,6 +53,9 @@ const KEEP: Duration = Duration::from_millis(50);
 
 /// The same where nothing waits to be written.
 const KEEP_IDLE: Duration = Duration::from_secs(1);
+
+/// Time to give up what waits, once the deadline has passed.
+const GIVE_UP: Duration = Duration::from_secs(1);
 
 /// How often retention works where nothing is written.
 const IDLE: Duration = Duration::from_secs(1);
@@ -97,7 +104,9 @@ impl Default for Options {
 pub struct Writer {
     handle: Handle,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    /// Closed when the thread has ended.
+    ended: Receiver<()>,
+    deadline: ShutdownDeadline,
     /// What was found in an older file.
     pub migrated: Option<Migrated>,
     /// The database could not be opened yet. It is tried again, and what comes meanwhile waits or is counted as lost.
@@ -122,6 +131,19 @@ impl Writer {
     /// If the file can never be used, or another ja4sensor writes to it. Whatever may pass (a full disk, somebody's lock,
     /// rights) is none: [`Writer::unopened`] has it.
     pub fn start(path: &Path, options: Options, run: &Run) -> Result<(Handle, Self), StorageError> {
+        Self::start_until(path, options, run, ShutdownDeadline::default())
+    }
+
+    /// The same, with the deadline of the process's shutdown.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_until(
+        path: &Path,
+        options: Options,
+        run: &Run,
+        deadline: ShutdownDeadline,
+    ) -> Result<(Handle, Self), StorageError> {
         let counters = Arc::new(Counters::default());
         let opening = Opening { path: path.to_owned(), cache: options.cache, run: run.clone() };
         let (opened, migrated, unopened) = match opening.open(false) {
@@ -135,7 +157,7 @@ impl Writer {
         let stop = Arc::new(AtomicBool::new(false));
         let (opens, told) = bounded(0);
         let (sender, queue) = bounded(options.queue.max(1));
-        let handle = Handle { sender, counters: Arc::clone(&counters) };
+        let handle = Handle { sender, counters: Arc::clone(&counters), deadline: deadline.clone() };
         let at_work = AtWork {
             opening,
             failing: opened.is_none().then(Instant::now),
@@ -147,24 +169,38 @@ impl Writer {
             options,
             counters,
             stop: Arc::clone(&stop),
+            deadline: deadline.clone(),
+            failed: None,
             kept: Instant::now(),
             newest: Newest { event: Time(0), came: Instant::now() },
         };
-        let thread = thread::Builder::new().name("storage".to_owned()).spawn(move || at_work.run());
-        let thread = thread.map_err(StorageError::Thread)?;
+        let (alive, ended) = bounded(0);
+        let thread = thread::Builder::new().name("storage".to_owned()).spawn(move || {
+            at_work.run();
+            drop(alive);
+        });
+        drop(thread.map_err(StorageError::Thread)?);
         let unopened = unopened.map(|why| Unopened { why, opened: told });
-        let writer = Self { handle: handle.clone(), stop, thread, migrated, unopened };
+        let writer = Self { handle: handle.clone(), stop, ended, deadline, migrated, unopened };
         Ok((handle, writer))
     }
 
     /// Writes what is queued and ends. The last item of a run that ends well is [`Item::RunEnd`], which has
-    /// to be sent before. Nothing sent later is written.
+    /// to be sent before. Nothing sent later is written. What is not written when the shutdown's deadline has passed
+    /// counts as lost, even if the thread still waits for the system to take it.
     #[must_use]
     pub fn finish(self) -> Status {
         self.stop.store(true, Ordering::Release);
+        let in_time = self.deadline.wait_closed(ShutdownPhase::Database, &self.ended)
+            // It has yet to count what it gives up.
+            || matches!(self.ended.recv_timeout(GIVE_UP), Err(RecvTimeoutError::Disconnected));
+        let mut status = self.handle.status();
         // A thread that panicked has said so itself; its rows are lost.
-        let _ended = self.thread.join();
-        self.handle.status()
+        status.rows_lost += std::mem::take(&mut status.rows_waiting);
+        if !in_time && status.last_error.is_none() {
+            status.last_error = Some("the database did not take them in time".to_owned());
+        }
+        status
     }
 }
 
@@ -182,6 +218,9 @@ struct AtWork {
     options: Options,
     counters: Arc<Counters>,
     stop: Arc<AtomicBool>,
+    deadline: ShutdownDeadline,
+    /// When a transaction failed last, since when none has gone well.
+    failed: Option<Instant>,
     /// When retention worked last.
     kept: Instant,
     newest: Newest,
@@ -225,9 +264,14 @@ impl AtWork {
                 self.keep();
             }
         }
-        if self.options.senders_wait {
+        if self.options.senders_wait && !self.is_overdue() {
             self.keep_all();
         }
+    }
+
+    /// Whether a shutdown leaves no time to write anything.
+    fn is_overdue(&self) -> bool {
+        self.deadline.has_passed(ShutdownPhase::Database)
     }
 
     /// Where nothing is to be written: whether the database can be had by now.
@@ -298,12 +342,17 @@ impl AtWork {
     /// Writes batches in one transaction, however often that has to be tried, or gives them up.
     fn flush(&mut self, batches: &[Vec<Item>]) {
         let mut wait = LOOK;
+        if self.is_in_vain() {
+            return self.give_up(batches, 0);
+        }
         loop {
             match self.open() {
                 Some(Ok(())) => match self.transact(batches.iter().flatten()) {
-                    Ok(()) => {
+                    Ok(written) => {
                         self.failing = None;
-                        return self.counters.works();
+                        self.failed = None;
+                        self.counters.works();
+                        return self.give_up(batches, written);
                     }
                     Err(error) => {
                         self.counters.failed(error.to_string());
@@ -316,22 +365,40 @@ impl AtWork {
                 None => {}
             }
             let since = *self.failing.get_or_insert_with(Instant::now);
+            self.failed = Some(Instant::now());
             if !self.wait(wait, since) {
-                let items = batches.iter().map(Vec::len).sum::<usize>() as u64;
-                self.counters.rows_lost.fetch_add(items, Ordering::Relaxed);
-                self.counters.not_stored(batches.iter().flatten());
-                return;
+                return self.give_up(batches, 0);
             }
             wait = (wait * 2).min(LONGEST_WAIT);
         }
+    }
+
+    /// Counts all items but the first `written` ones as lost.
+    fn give_up(&self, batches: &[Vec<Item>], written: usize) {
+        self.counters.dequeued(written as u64);
+        self.counters.give_up(batches.iter().flatten().skip(written));
+    }
+
+    /// Whether a transaction is given up untried: the shutdown leaves no time for it, or another one has just failed,
+    /// more wait behind it, and there is no patience left. A try on a full disk takes a second.
+    fn is_in_vain(&self) -> bool {
+        let has_just_failed = self.failed.is_some_and(|failed| failed.elapsed() < AGAIN);
+        let is_out_of_patience = self.failing.is_some_and(|since| since.elapsed() >= self.options.patience);
+        let is_backlog = has_just_failed && is_out_of_patience && self.is_waited_for() && !self.queue.is_empty();
+        self.is_overdue() || is_backlog
+    }
+
+    /// Whether a sender, or the end of the run, waits for the writer.
+    fn is_waited_for(&self) -> bool {
+        self.options.senders_wait || self.stopping() || self.counters.is_waited_for()
     }
 
     /// Waits before another try. False: others need the time or the room more.
     fn wait(&self, wait: Duration, failing_since: Instant) -> bool {
         let until = Instant::now() + wait;
         loop {
-            let patient = if self.options.senders_wait || self.stopping() || self.counters.is_waited_for() {
-                failing_since.elapsed() < self.options.patience
+            let patient = if self.is_waited_for() {
+                failing_since.elapsed() < self.options.patience && !self.is_overdue()
             } else {
                 !self.queue.is_full()
             };
@@ -346,20 +413,30 @@ impl AtWork {
     /// Some row cannot be stored whatever the state of the disk: the others are not to go with it.
     fn one_by_one(&mut self, batches: &[Vec<Item>]) {
         for item in batches.iter().flatten() {
-            if let Err(error) = self.transact(std::iter::once(item)) {
+            let written = self.transact(std::iter::once(item)).unwrap_or_else(|error| {
                 self.counters.failed(error.to_string());
-                self.counters.rows_lost.fetch_add(1, Ordering::Relaxed);
-                self.counters.not_stored(std::iter::once(item));
+                0
+            });
+            if written == 0 {
+                self.counters.give_up(std::iter::once(item));
+            } else {
+                self.counters.dequeued(1);
             }
         }
         self.counters.works();
     }
 
-    /// Writes these, if the database is open.
-    fn transact<'a>(&mut self, items: impl Iterator<Item = &'a Item>) -> rusqlite::Result<()> {
-        let Some(opened) = &mut self.opened else {
-            return Ok(());
+    /// Writes these, if the database is open, and returns how many: a shutdown's deadline cuts the transaction short.
+    fn transact<'a>(&mut self, items: impl Iterator<Item = &'a Item>) -> rusqlite::Result<usize> {
+        let overdue = {
+            let deadline = self.deadline.clone();
+            move || deadline.has_passed(ShutdownPhase::Database)
         };
+        let Some(opened) = &mut self.opened else {
+            return Ok(0);
+        };
+        let taken = Cell::new(0);
+        let items = items.take_while(|_| !overdue()).inspect(|_| taken.set(taken.get() + 1));
         match opened.write(items) {
             Ok(Written { connections, fingerprints, alerts, knowledge }) => {
                 opened.rows.committed();
@@ -369,7 +446,7 @@ impl AtWork {
                 add(&self.counters.alerts, alerts);
                 add(&self.counters.knowledge, knowledge);
                 add(&self.counters.commits, 1);
-                Ok(())
+                Ok(taken.get())
             }
             Err(error) => {
                 opened.rows.rolled_back();
@@ -408,7 +485,9 @@ impl AtWork {
     fn keep_all(&mut self) {
         if let Some(opened) = &mut self.opened
             && let now = self.newest.now(&opened.rows, false)
-            && let Err(error) = self.keeper.complete(&mut opened.database, now, &self.counters)
+            && let deadline = &self.deadline
+            && let in_time = (|| !deadline.has_passed(ShutdownPhase::Database))
+            && let Err(error) = self.keeper.complete(&mut opened.database, now, &self.counters, in_time)
         {
             self.counters.failed(error.to_string());
         }

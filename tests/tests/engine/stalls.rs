@@ -115,6 +115,49 @@ fn a_reader_of_the_output_that_pauses_holds_up_nothing_else() {
     assert_eq!(stats_u64(stats(&events), &["storage", "connections"]), CONNECTIONS as u64);
 }
 
+/// A pipe that is never read, an attached reader that never reads, a sink and a lookup service that never answer.
+#[test]
+fn one_sigterm_ends_the_sensor_whatever_blocks() {
+    const CONNECTIONS: usize = 300;
+
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::new();
+    let stalled = wire.server().with(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let port = stalled.local_addr().unwrap().port();
+    let site = Site::new(&format!(
+        "[attach]\nsocket = \"attach\"\n[lookup.remote]\nenabled = true\nendpoint = \"http://127.0.0.1:{port}/\"\n\
+         timeout = \"60s\"\n[first_seen]\nlearning = \"0\"\n[[alerts.sink]]\nkind = \"webhook\"\nname = \"hook\"\n\
+         url = \"http://127.0.0.1:{port}/\"\ntimeout = \"60s\"\nrate = 0\n"
+    ));
+    let database = site.text("history.db");
+    let to = listen(wire.server(), 0, b"");
+    let interface = wire.server().interface();
+    let config = site.text("sensor.toml");
+    let run = ["run", "-i", interface, "--http", "off", "--config", &config, "--db", &database];
+    let said = site.path("stderr");
+    let mut command = wire.server().enter(&Sensor::new().command(&run));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&said).unwrap());
+    let mut child = command.spawn().unwrap();
+    let said = || fs::read_to_string(&said).unwrap();
+    assert!(until(SOON, || said().contains("attached")), "{}", said());
+    let blocked = UnixStream::connect(site.path("attach")).unwrap();
+    connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
+    let stored = || ask(Path::new(&database), "SELECT count(*) FROM connection WHERE ended = 'fin'");
+    assert!(until(SOON, || stored() == CONNECTIONS as i64), "{} of {CONNECTIONS} are stored", stored());
+
+    let asked = std::time::Instant::now();
+    process::send(&child, Signal::SIGTERM);
+    let ended = process::wait(&mut child, SOON).expect("one signal ends it");
+    assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
+    assert_eq!(ended.code(), Some(1), "{}", said());
+    let said = said();
+    assert!(said.contains("cannot write the output") && said.contains(" lines are lost"), "{said}");
+    // The database does not wait for the reader.
+    assert_eq!(ask(Path::new(&database), "SELECT count(*) FROM sensor_run WHERE clean"), 1, "{said}");
+    assert!(!wire.server().has_programs());
+    drop((child, blocked, stalled));
+}
+
 /// Lines that a reader gets to the end, and those that it is told it has lost.
 fn read_all(reader: UnixStream) -> (u64, u64) {
     let (mut lines, mut lost) = (0, 0);

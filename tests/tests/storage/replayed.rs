@@ -2,10 +2,10 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -103,6 +103,57 @@ fn a_signal_ends_a_replay_with_all_that_it_has_read_stored() {
         assert!(said.contains("ended by a signal"), "{said}");
         is_whole(&database, MANY);
     }
+}
+
+/// Nothing reads the output; besides, a sink does not answer in the second case, and the database is locked in the third.
+#[test]
+fn one_signal_ends_a_replay_whatever_blocks() {
+    let folder = TempDir::new().unwrap();
+    let capture = syns(folder.path(), "many.pcap", 0..MANY, LONG_AGO);
+    let stalled = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let sink = format!(
+        "[first_seen]\nlearning = \"0\"\n[[alerts.sink]]\nkind = \"webhook\"\nurl = \"http://{}/\"\n\
+         timeout = \"60s\"\nqueue = 1\nrate = 0\n",
+        stalled.local_addr().unwrap()
+    );
+    let blocked = |name: &str, config: &str, locked: bool| {
+        let path = |ending: &str| folder.path().join(format!("{name}.{ending}"));
+        let (database, file) = (path("db"), path("toml"));
+        fs::write(&file, config).unwrap();
+        let other = locked.then(|| {
+            replay(&syns(folder.path(), "one.pcap", 0..1, LONG_AGO), &database).ok();
+            let other = crate::open(&database);
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+            other
+        });
+        let (config, path) = (file.to_str().unwrap(), database.to_str().unwrap());
+        let arguments = ["replay", "--config", config, "--db", path, capture.to_str().unwrap()];
+        let mut child = spawn(&arguments, Stdio::null(), Stdio::piped());
+        // More than the pipe holds is on its way.
+        std::thread::sleep(Duration::from_secs(2));
+        assert_eq!(child.try_wait().unwrap(), None, "{name}: the output is not read");
+        let asked = Instant::now();
+        process::send(&child, Signal::SIGTERM);
+        let output = child.stdout.take();
+        let (status, said) = end(child);
+        drop(output);
+        assert!(asked.elapsed() < Duration::from_secs(10), "{name}: {:?}\n{said}", asked.elapsed());
+        assert!([1, 130].contains(&status), "{name}: {status}\n{said}");
+        assert!(said.contains("cannot write the output") && said.contains("lines are lost"), "{name}: {said}");
+        match other {
+            Some(other) => {
+                assert!(said.contains("rows were lost"), "{said}");
+                other.execute_batch("ROLLBACK").unwrap();
+            }
+            None => assert_eq!(ask(&database, "SELECT count(*) FROM sensor_run WHERE clean"), 1, "{name}: {said}"),
+        }
+        check(&database);
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| blocked("output", "", false));
+        scope.spawn(|| blocked("sink", &sink, false));
+        scope.spawn(|| blocked("database", "", true));
+    });
 }
 
 /// One of four hundred connections of one of a hundred hosts, as all of them begin.

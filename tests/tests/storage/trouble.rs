@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ja4_user::storage::{Handle, Item, Options, Retention, Status, StorageError, Writer};
+use ja4_user::system::shutdown::ShutdownDeadline;
 use nix::sched::{CloneFlags, unshare};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -142,6 +143,35 @@ fn a_run_ends_in_time_though_the_disk_is_full() {
         assert!(status.rows_lost > 0, "{status:?}");
         fs::remove_file(folder.join("filler")).unwrap();
         check(&path);
+    });
+}
+
+/// Each transaction of a backlog takes a second or more until the disk says that it is full.
+#[test]
+fn a_shutdown_ends_in_time_though_a_backlog_waits_for_a_full_disk() {
+    if !require_root() {
+        return;
+    }
+    on_a_small_disk(24, |folder| {
+        let path = folder.join("history.db");
+        let deadline = ShutdownDeadline::default();
+        let options = Options { queue: 4096, ..Options::default() };
+        let (handle, writer) = Writer::start_until(&path, options, &run(), deadline.clone()).unwrap();
+        fs::write(folder.join("filler"), vec![0; 24 << 20]).unwrap_err();
+        let batch: Vec<_> = (0..170).flat_map(items).collect();
+        let sent = 3000;
+        for _ in 0..sent {
+            assert!(handle.try_send(batch.clone()), "the queue has room");
+        }
+        deadline.begin();
+        let begun = Instant::now();
+        handle.send(vec![end()]);
+        let status = writer.finish();
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        let written = status.connections + status.fingerprints;
+        assert_eq!(written + status.lost(), sent * batch.len() as u64 + 1, "{status:?}");
+        assert!(status.lost() > 0 && status.last_error.is_some(), "{status:?}");
+        fs::remove_file(folder.join("filler")).unwrap();
     });
 }
 

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use super::{Out, Runs, Source, Wanted, csv, json, stdout};
 use crate::capture::Stop;
 use crate::cli::failure::Failure;
-use crate::cli::signals;
+use crate::cli::shutdown::Shutdown;
 use crate::storage::{Filter, Reader, StorageError};
 
 /// Who may read a file of what a network talks about: its owner.
@@ -54,7 +54,8 @@ impl Export {
         let to_stdout = self.output == Path::new("-");
         let out = if to_stdout { stdout()? } else { Out::new(create(&self.output)?) };
         let stop = Stop::default();
-        signals::stop_at_the_first(stop.clone()).map_err(Failure::run)?;
+        let stops = stop.clone();
+        Shutdown::watch(move || stops.set()).map_err(Failure::run)?;
         let written = write(self.format, &reader, &filter, out, &stop).and_then(|(file, written)| {
             if !to_stdout {
                 file.sync_all().map_err(Failure::run)?;

@@ -24,14 +24,16 @@ use tokio::time::Instant;
 use self::reload::{Reload, Reloads};
 use self::sensor::Sensor;
 use self::start::{Steps, interruptible};
-use self::threads::{pin, write_lines};
+use self::threads::pin;
 use self::web::Web;
 use super::behind::{self, Situation, Ways};
 use super::failure::Failure;
 use super::flags::{Capture as CaptureFlags, seconds};
 use super::output::Output;
 use super::settings::Files;
+use super::shutdown::Shutdown;
 use super::signals::Signals;
+use super::stdout::StdoutWriter;
 use crate::capture::attach::{self, AttachError, Attachment, Policy};
 use crate::capture::ebpf::{Kernel, KernelError, MAX_SHARDS, Settings};
 use crate::capture::interface::Interface;
@@ -98,8 +100,11 @@ const fn default_rate(class: Class) -> u64 {
 
 impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.map_err(Failure::run)?.block_on(watch(Arc::new(self)))
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::run)?;
+        let ended = runtime.block_on(watch(Arc::new(self)));
+        // A thread that still blocks does not keep the process from ending.
+        runtime.shutdown_background();
+        ended
     }
 
     /// The configuration, with what the flags say.
@@ -116,21 +121,23 @@ impl Run {
 /// Starts everything, watches over it, and takes it down again.
 async fn watch(run: Arc<Run>) -> Result<(), Failure> {
     // Before anything is attached, so that no signal finds the programs without a master.
-    let mut signals = Signals::new().map_err(Failure::run)?;
+    let shutdown = Shutdown::watch(|| {}).map_err(Failure::run)?;
+    let mut signals = Signals::new(shutdown.clone()).map_err(Failure::run)?;
+    let ending = shutdown.clone();
     let prepare = move |steps: &Steps| {
         steps.begin("reading the configuration");
         let Opened { config, loaded, .. } = run.open()?;
-        Live { config, run }.prepare(loaded, steps)
+        Live { config, run }.prepare(loaded, &ending, steps)
     };
     let Prepared { live, interfaces, server, context, behind, mut kernel, knobs, policy } =
-        interruptible(&mut signals, prepare).await?;
+        interruptible(&shutdown, prepare).await?;
     let indices: Vec<_> = interfaces.iter().map(|interface| interface.index).collect();
     let mut attachments = Vec::new();
     for interface in interfaces {
         let attachment = Attachment::new(&mut kernel, interface, policy).map_err(attach_failure)?;
         attachments.push(attachment);
     }
-    let mut sensor = live.start(kernel, knobs, &indices, context, behind)?;
+    let mut sensor = live.start(kernel, knobs, &indices, context, behind, shutdown)?;
     for attachment in &attachments {
         eprintln!("{}", attachment.describe());
     }
@@ -142,7 +149,7 @@ async fn watch(run: Arc<Run>) -> Result<(), Failure> {
     sensor.notifier.ready();
     let ended = sensor.control(&mut signals, &mut attachments, live.config.output.stats_interval.0).await;
     sensor.notifier.stopping();
-    sensor.stop(attachments, &mut signals).await?;
+    sensor.stop(attachments).await?;
     ended
 }
 
@@ -166,7 +173,7 @@ struct Prepared {
 
 impl Live {
     /// Opens the database and loads the programs; attaches nothing.
-    fn prepare(self, loaded: Loaded, steps: &Steps) -> Result<Prepared, Failure> {
+    fn prepare(self, loaded: Loaded, shutdown: &Shutdown, steps: &Steps) -> Result<Prepared, Failure> {
         let interfaces = self.find_interfaces()?;
         privilege::require_capabilities().map_err(Failure::system)?;
         let names = interfaces.iter().map(|interface| interface.name.clone()).collect();
@@ -174,7 +181,8 @@ impl Live {
         let context = Arc::new(self.config.output.context(names));
         // A shard may see more connections for a moment than the engine has heard the end of.
         let connections = self.config.capture.max_connections as usize;
-        let situation = Situation { connections: connections + connections / 8, files: None };
+        let situation =
+            Situation { connections: connections + connections / 8, files: None, shutdown: shutdown.clone() };
         steps.begin("opening the database and the alert sinks");
         let behind = behind::start(&self.config, loaded, &context, situation)?;
         let settings = self.settings();
@@ -228,24 +236,22 @@ impl Live {
         interfaces: &[u32],
         context: Arc<Context>,
         (engine_itself, ways): (Engine, Ways),
+        shutdown: Shutdown,
     ) -> Result<Sensor, Failure> {
         let shared = Arc::new(Shared::default());
         shared.clock_offset.store(wall_clock().0.wrapping_sub(boot_clock()), Ordering::Relaxed);
-        let (lines, queue) = bounded(QUEUE);
         let (gone_sender, gone) = tokio::sync::oneshot::channel();
         let mut header = Vec::new();
         Formatter::new(self.config.output.format, Arc::clone(&context)).header(&mut header);
-        let writer = thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || write_lines(&header, &queue, gone_sender))
-            .map_err(Failure::run)?;
+        let (lines, writer) = StdoutWriter::start(header, QUEUE, Some(gone_sender)).map_err(Failure::run)?;
+        shutdown.on_overdue(writer.on_overdue());
         let (engine, observed) = bounded(CHUNKS);
         let last_lines = lines.clone();
         let engine_thread = thread::Builder::new()
             .name("engine".to_owned())
             .spawn({
-                let shared = Arc::clone(&shared);
-                move || engine::thread::run(engine_itself, &observed, &lines, &shared)
+                let (shared, deadline) = (Arc::clone(&shared), shutdown.deadline().clone());
+                move || engine::thread::run(engine_itself, &observed, &lines, &shared, &deadline)
             })
             .map_err(Failure::run)?;
         let shards = knobs.shards;
@@ -303,6 +309,7 @@ impl Live {
             formatter,
             context,
             ways,
+            shutdown,
             reloads: Some(reloads),
             notifier: Notifier::from_environment(),
             stalled: false,

@@ -1,6 +1,5 @@
 //! The control plane of a sensor that runs.
 
-use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -8,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use bytes::Bytes;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::Sender;
 use ja4_common::counter::Counters;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
@@ -21,7 +20,9 @@ use crate::capture::ebpf::Kernel;
 use crate::cli::behind::Ways;
 use crate::cli::failure::Failure;
 use crate::cli::output::is_gone;
-use crate::cli::signals::{ENDED, Signals, Wish};
+use crate::cli::shutdown::Shutdown;
+use crate::cli::signals::{Signals, Wish};
+use crate::cli::stdout::{StdoutError, StdoutWriter};
 use crate::engine::thread::Message;
 use crate::http::health::Pulse;
 use crate::http::{Question, Snapshot};
@@ -30,9 +31,13 @@ use crate::shard::report;
 use crate::shard::stats::CoreStats;
 use crate::sink::{Context, Formatter, Group};
 use crate::system::notify::Notifier;
+use crate::system::shutdown::ShutdownPhase;
 
 /// Between two settings of the kernel half's coarse clock.
 const COARSE_CLOCK: Duration = Duration::from_millis(100);
+
+/// What a panic in a thread comes to.
+const DEFECT: &str = "a thread ended before its time; this is a defect";
 
 /// A running sensor.
 pub(super) struct Sensor {
@@ -44,12 +49,13 @@ pub(super) struct Sensor {
     pub(super) engine_thread: Option<JoinHandle<()>>,
     /// Finished lines on their way to standard output.
     pub(super) lines: Sender<Bytes>,
-    pub(super) writer: JoinHandle<io::Result<()>>,
+    pub(super) writer: StdoutWriter,
     /// Says that nobody reads standard output any more.
     pub(super) gone: tokio::sync::oneshot::Receiver<()>,
     pub(super) formatter: Formatter,
     pub(super) context: Arc<Context>,
     pub(super) ways: Ways,
+    pub(super) shutdown: Shutdown,
     /// Lets the configuration be read again; gone once the sensor is to end.
     pub(super) reloads: Option<Reloads>,
     pub(super) notifier: Notifier,
@@ -112,63 +118,62 @@ impl Sensor {
         }
     }
 
-    /// Takes the programs off, lets the shards finish, tells the last statistics.
-    pub(super) async fn stop(mut self, attachments: Vec<Attachment>, signals: &mut Signals) -> Result<(), Failure> {
-        let finish = async {
-            // It has a way to the engine, which a reload that is under way keeps until it is done.
-            self.reloads = None;
-            // Nobody answers from here on.
-            self.questions.close();
-            while self.questions.try_recv().is_ok() {}
-            let web = self.web.as_mut().and_then(Web::end);
-            let mut modes = Group::default();
-            describe(&attachments, &mut modes);
-            for attachment in attachments {
-                if let Err(error) = attachment.detach() {
-                    eprintln!("ja4sensor: {error}");
-                }
+    /// Takes the programs off, lets the shards finish, and prints the last statistics. All of it has one deadline.
+    pub(super) async fn stop(mut self, attachments: Vec<Attachment>) -> Result<(), Failure> {
+        self.shutdown.begin();
+        let deadline = self.shutdown.deadline().clone();
+        self.reloads = None;
+        // No question is answered from here on.
+        self.questions.close();
+        while self.questions.try_recv().is_ok() {}
+        let web = self.web.as_mut().and_then(Web::end);
+        let mut modes = Group::default();
+        describe(&attachments, &mut modes);
+        for attachment in attachments {
+            if let Err(error) = attachment.detach() {
+                eprintln!("ja4sensor: {error}");
             }
-            self.shared.stop.store(true, Ordering::Release);
-            let threads = std::mem::take(&mut self.threads);
-            let joined = tokio::task::spawn_blocking(|| threads.into_iter().all(|thread| thread.join().is_ok()));
-            let whole = joined.await.unwrap_or(false);
-            // The engine ends when nobody can send to it any more.
-            if let Some(web) = web {
-                let _ended = web.await;
-            }
-            let (engine, none) = bounded(0);
-            drop((std::mem::replace(&mut self.engine, engine), none));
-            let engine_thread = self.engine_thread.take();
-            let joined = tokio::task::spawn_blocking(|| engine_thread.is_none_or(|thread| thread.join().is_ok()));
-            let whole = whole && joined.await.unwrap_or(false);
-            let mut stats = self.gather(modes)?;
-            let Self { lines, writer, ways, context, mut formatter, .. } = self;
-            let ended = tokio::task::spawn_blocking(move || {
-                if let Some(loss) = ways.finish(&context, wall_clock(), &mut stats) {
-                    eprintln!("ja4sensor: {loss}");
-                }
-                stats
-            });
-            let mut line = Vec::new();
-            formatter.stats(wall_clock(), &ended.await.unwrap_or_default(), &mut line);
-            let written = tokio::task::spawn_blocking(move || {
-                let _queued = lines.send(line.into());
-                drop(lines);
-                writer.join()
-            });
-            match written.await {
-                Ok(Ok(Err(error))) if !is_gone(&error) => {
-                    Err(Failure::run(anyhow!(error).context("cannot write the output")))
-                }
-                Ok(Ok(_)) if whole => Ok(()),
-                _ => Err(Failure::run(anyhow!("a thread ended before its time; this is a defect"))),
-            }
-        };
-        tokio::select! {
-            ended = finish => ended,
-            // A second signal ends everything at once; the kernel takes the programs off.
-            () = signals.end() => std::process::exit(ENDED.into()),
         }
+        self.shared.stop.store(true, Ordering::Release);
+        let threads = std::mem::take(&mut self.threads);
+        let joined = tokio::task::spawn_blocking(|| threads.into_iter().all(|thread| thread.join().is_ok()));
+        let whole = joined.await.unwrap_or(false);
+        if let Some(web) = web {
+            let _ended = web.await;
+        }
+        // A reload that is under way may still hold a sender, so a message ends the engine.
+        let (engine, until) = (self.engine.clone(), deadline.clone());
+        let engine_thread = self.engine_thread.take();
+        let joined = tokio::task::spawn_blocking(move || {
+            let _sent = until.send(ShutdownPhase::Output, &engine, Message::End);
+            engine_thread.is_none_or(|thread| thread.join().is_ok())
+        });
+        let whole = whole && joined.await.unwrap_or(false);
+        let mut stats = self.gather(modes)?;
+        let Self { lines, writer, ways, context, mut formatter, .. } = self;
+        let ended = tokio::task::spawn_blocking(move || {
+            if let Some(loss) = ways.finish(&context, wall_clock(), &mut stats) {
+                eprintln!("ja4sensor: {loss}");
+            }
+            stats
+        });
+        let mut line = Vec::new();
+        formatter.stats(wall_clock(), &ended.await.unwrap_or_default(), &mut line);
+        let written = tokio::task::spawn_blocking(move || {
+            let _queued = deadline.send(ShutdownPhase::LastLine, &lines, line.into());
+            drop(lines);
+            writer.finish(&deadline, ShutdownPhase::LastLine)
+        });
+        match written.await {
+            Ok(Err(StdoutError::Io(error))) if is_gone(&error) => {}
+            Ok(Err(error)) => {
+                let error = anyhow!(std::io::Error::from(error));
+                return Err(Failure::run(error.context("cannot write the output")));
+            }
+            Ok(Ok(())) => {}
+            Err(_) => return Err(Failure::run(anyhow!(DEFECT))),
+        }
+        if whole { Ok(()) } else { Err(Failure::run(anyhow!(DEFECT))) }
     }
 
     fn stats(&mut self, attachments: &[Attachment]) -> Result<Bytes, Failure> {

@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use tokio::time::interval;
 
 use crate::cli::failure::Failure;
-use crate::cli::signals::Signals;
+use crate::cli::shutdown::Shutdown;
 
 /// A step that takes longer than this is logged.
 const SLOW: Duration = Duration::from_millis(500);
@@ -38,7 +38,7 @@ impl Steps {
 /// # Errors
 /// What `work` fails with.
 pub(super) async fn interruptible<T: Send + 'static>(
-    signals: &mut Signals,
+    shutdown: &Shutdown,
     work: impl FnOnce(&Steps) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     let steps = Steps::default();
@@ -52,7 +52,7 @@ pub(super) async fn interruptible<T: Send + 'static>(
             done = &mut done => {
                 return done.unwrap_or_else(|_| Err(Failure::run(anyhow!("a thread panicked; this is a defect"))));
             }
-            () = signals.end() => {
+            () = shutdown.begun() => {
                 eprintln!("ja4sensor: interrupted before anything was attached");
                 std::process::exit(0);
             }
