@@ -48,7 +48,7 @@ pub enum StorageError {
         found: i64,
     },
     /// Another process writes to it.
-    #[error("{} is written by another ja4sensor ({}); stop it, or name another file", path.display(), holder(*pid))]
+    #[error("cannot open database {}: another sensor writes it ({}); stop it, or name another file", path.display(), holder(*pid))]
     InUse {
         /// The file.
         path: PathBuf,
@@ -130,5 +130,5 @@ impl StorageError {
 }
 
 fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(|| "a process that does not give its id".to_owned(), |pid| format!("process {pid}"))
+    pid.map_or_else(|| "process id unknown".to_owned(), |pid| format!("process {pid}"))
 }

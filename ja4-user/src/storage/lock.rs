@@ -1,26 +1,99 @@
 //! One writer a database.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
+use nix::sys::stat::{major, minor};
 use rusqlite::Connection;
 
 use super::StorageError;
 use super::schema::{self, Migrated};
 
-/// A lock on `FILE.lock`, by flock(2): the kernel gives it back when the process ends, however it ends. It
-/// holds the process id of who has it. The database itself must not be opened in this process but by SQLite:
-/// closing it would give back the locks of SQLite (fcntl(2), advisory record locking), see
+/// The lock of one writer: flock(2) on the database itself, whatever link leads to it, and on `FILE.lock`, which holds the
+/// process id. The kernel releases both when the process ends, however it ends.
+///
+/// SQLite's own locks are lost when the process closes any descriptor of the file (fcntl(2), advisory record locking).
+/// So this value has to outlive the connection, and nothing else in the process opens the file but SQLite; see
 /// [`schema::may`].
 #[derive(Debug)]
 pub(super) struct Lock {
+    _database: InodeLock,
     _held: File,
     side: PathBuf,
     /// The side file was not there before.
     made: bool,
+}
+
+/// Device and inode of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inode {
+    device: u64,
+    number: u64,
+}
+
+impl Inode {
+    fn of(file: &Metadata) -> Self {
+        Self { device: file.dev(), number: file.ino() }
+    }
+
+    /// The process that holds a flock(2) lock on it, as proc_locks(5) says.
+    fn locked_by(self) -> Option<u32> {
+        let file = format!("{:02x}:{:02x}:{}", major(self.device), minor(self.device), self.number);
+        let holder = |line: &str| {
+            let mut fields = line.split_whitespace().skip(1);
+            let is_held = fields.next() == Some("FLOCK");
+            let pid = fields.nth(2)?.parse().ok().filter(|pid| *pid > 0);
+            pid.filter(|_| is_held && fields.next() == Some(&file))
+        };
+        fs::read_to_string("/proc/locks").ok()?.lines().find_map(holder)
+    }
+}
+
+/// The databases that this process has locked: one of them is not opened again, as closing it would release SQLite's locks.
+static LOCKED: Mutex<Vec<Inode>> = Mutex::new(Vec::new());
+
+/// A lock on a database file.
+#[derive(Debug)]
+struct InodeLock {
+    inode: Inode,
+    _file: File,
+}
+
+impl InodeLock {
+    /// Locks a file that exists.
+    ///
+    /// # Errors
+    /// If another writer has it, or it cannot be opened. A file system without such locks is no error.
+    fn take(path: &Path) -> Result<Self, StorageError> {
+        let unusable = |source| StorageError::Open { path: path.to_owned(), source };
+        let in_use = |pid| StorageError::InUse { path: path.to_owned(), pid };
+        let mut locked = LOCKED.lock().unwrap_or_else(PoisonError::into_inner);
+        let inode = Inode::of(&fs::metadata(path).map_err(unusable)?);
+        if locked.contains(&inode) {
+            return Err(in_use(Some(std::process::id())));
+        }
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(unusable)?;
+        if Inode::of(&file.metadata().map_err(unusable)?) != inode {
+            // It was replaced in between. It may be one that this process has locked, so it stays open.
+            std::mem::forget(file);
+            return Err(unusable(io::ErrorKind::ResourceBusy.into()));
+        }
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(in_use(inode.locked_by()));
+        }
+        locked.push(inode);
+        Ok(Self { inode, _file: file })
+    }
+}
+
+impl Drop for InodeLock {
+    fn drop(&mut self) {
+        LOCKED.lock().unwrap_or_else(PoisonError::into_inner).retain(|inode| *inode != self.inode);
+    }
 }
 
 /// Opens a database to write to it, and nobody else does.
@@ -67,10 +140,16 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
+        // Another name of the same file has another side file.
+        let locked = InodeLock::take(database).inspect_err(|_| {
+            if made {
+                let _removed = fs::remove_file(&side);
+            }
+        })?;
         // A full disk has no room for the id; the lock holds all the same.
         let _written =
             file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _held: file, side, made })
+        Ok(Self { _database: locked, _held: file, side, made })
     }
 
     /// Gives the lock of a file back that turns out to be no database of ours: nothing stays beside it.

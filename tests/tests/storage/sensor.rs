@@ -1,9 +1,10 @@
 //! The history that the sensor itself writes: nothing of it is lost unsaid.
 
 use std::fs;
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -147,6 +148,47 @@ fn all_that_was_seen_is_stored_at_the_end() {
     let pairs = stats_u64(stats, &["engine", "profiles", "companions"]);
     assert!(ask(&path, "SELECT count(*) FROM profile") as u64 >= pairs);
     assert_eq!(pairs, 100_000);
+}
+
+#[test]
+fn one_sensor_writes_a_database_whatever_name_it_has() {
+    const FIRST: u32 = 100;
+
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let database = path("history.db");
+    let capture = fs::read(syns(folder.path(), "some.pcap", 0..FIRST, LONG_AGO)).unwrap();
+    let other = syns(folder.path(), "other.pcap", 0..10, LONG_AGO);
+    let arguments = ["replay", "--shards", "1", "--types", "stats", "--db", database.to_str().unwrap(), "-"];
+    let mut command = Sensor::new().command(&arguments);
+    let mut sensor = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut stdin = sensor.stdin.take().unwrap();
+    // A record is cut in the middle: the rest comes later.
+    let (head, tail) = capture.split_at(capture.len() / 2 + 7);
+    stdin.write_all(head).unwrap();
+    let begun = || database.exists() && ask(&database, "SELECT count(*) FROM sqlite_schema") > 0;
+    assert!(until(SOON, || begun() && ask(&database, "SELECT count(*) FROM fingerprint") > 0));
+
+    std::os::unix::fs::symlink(&database, path("link.db")).unwrap();
+    fs::hard_link(&database, path("hard.db")).unwrap();
+    fs::create_dir(path("elsewhere")).unwrap();
+    fs::hard_link(&database, path("elsewhere/history.db")).unwrap();
+    let holder = format!("another sensor writes it (process {})", sensor.id());
+    for name in ["history.db", "link.db", "hard.db", "elsewhere/history.db"] {
+        let named = path(name);
+        let refused = replay(&other, &named).status(1).says("cannot open database").says(&holder).in_one_line();
+        assert_eq!(refused.stdout(), "");
+        let forget = ["first-seen", "forget", "--all", "--db", named.to_str().unwrap()];
+        Sensor::new().run(&forget).status(1).says(&holder).in_one_line();
+    }
+
+    stdin.write_all(tail).unwrap();
+    drop(stdin);
+    assert!(sensor.wait().unwrap().success());
+    assert_eq!(ask(&database, "SELECT count(*) FROM fingerprint"), i64::from(FIRST));
+    check(&database);
+    // Nobody writes any more.
+    replay(&other, &path("link.db")).ok();
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A database that takes nothing: the disk is full, the file may not be written, somebody else has locked it.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -242,9 +243,10 @@ fn a_second_writer_is_refused_by_name_of_the_first() {
     let (_handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
 
     // Through another name of the same file, too.
-    let link = folder.path().join("link.db");
+    let (link, hard) = (folder.path().join("link.db"), folder.path().join("hard.db"));
     std::os::unix::fs::symlink(&path, &link).unwrap();
-    for name in [&path, &link] {
+    fs::hard_link(&path, &hard).unwrap();
+    for name in [&path, &link, &hard] {
         match Writer::start(name, prompt(), &run()).map(drop) {
             Err(StorageError::InUse { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
             other => panic!("{other:?}"),
@@ -255,6 +257,16 @@ fn a_second_writer_is_refused_by_name_of_the_first() {
             .says(&format!("process {}", std::process::id()))
             .in_one_line();
     }
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let file = format!(":{} ", fs::metadata(&path).unwrap().ino());
+    let own = std::process::id().to_string();
+    let is_own =
+        |line: &&str| line.contains("POSIX") && line.contains(&file) && line.split(' ').any(|word| word == own);
+    assert!(
+        locks.lines().any(|line| is_own(&line)),
+        "the first has lost SQLite's locks:
+{locks}"
+    );
     let _status = writer.finish();
     let again: PathBuf = link;
     let _status = Writer::start(&again, prompt(), &run()).unwrap().1.finish();
