@@ -19,7 +19,7 @@ use crate::event::Time;
 use crate::lookup::remote::Remote;
 use crate::shard::live::wall_clock;
 use crate::sink::{Context, Filter, Format, Formatter, Group};
-use crate::storage::{Handle, Item, KnowledgeBounds, Reader, Run, RunEnd, Status, Unopened, Writer};
+use crate::storage::{Handle, Item, KnowledgeBounds, Reader, Run, RunEnd, Status, Writer};
 
 /// How long alerts that wait may still be sent at the end.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -79,14 +79,15 @@ pub(super) fn start(
         match (read, writer.unopened.take()) {
             (Err(error), None) => return Err(Failure::run(error)),
             (read, unopened) => {
-                let is_known = read.is_ok();
-                memory = read.unwrap_or_default();
-                // A replay tells at its end what was lost.
-                if let Some(Unopened { why, opened }) = unopened.filter(|_| !is_replay) {
+                // A replay reports at its end what was lost.
+                if let Some(why) = unopened.filter(|_| !is_replay) {
                     let why = why.in_words();
                     eprintln!("ja4sensor: warning: {why}; the sensor runs, counts what is lost, and tries again");
-                    let recall = || recall(path, most, opened).map_err(Failure::run);
-                    recalled = (!is_known).then(recall).transpose()?;
+                }
+                let is_known = read.is_ok();
+                memory = read.unwrap_or_default();
+                if !is_replay {
+                    recalled = Some(recall(path, most, writer.opened.clone(), is_known).map_err(Failure::run)?);
                 }
             }
         }
@@ -121,22 +122,35 @@ pub(super) fn start(
     Ok((engine.recalling(recalled), ways))
 }
 
-/// Reads what a database knows once it can be had, for an engine that has begun without.
-fn recall(path: &Path, most: KnowledgeBounds, opened: Receiver<Sender<()>>) -> io::Result<Receiver<Memory>> {
+/// Reads what a database knows that is opened while the sensor runs: it could not be had at the start, or its file was
+/// replaced. `is_known`: the engine has what it knew at the start.
+fn recall(
+    path: &Path,
+    most: KnowledgeBounds,
+    opened: Receiver<Sender<()>>,
+    mut is_known: bool,
+) -> io::Result<Receiver<Memory>> {
     let path = path.to_owned();
     let (known, recalled) = bounded(1);
     let read = move || {
-        let Ok(_reading) = opened.recv() else {
-            return;
-        };
-        let told = path.display();
-        match Reader::open(&path, None).and_then(|reader| Memory::read(&reader, &most)) {
-            Ok(memory) => {
-                eprintln!("ja4sensor: {told}: open; what it knows counts from now on");
-                // The sensor may have ended.
-                let _heard = known.send(memory);
+        for reading in opened {
+            let file = path.display();
+            match Reader::open(&path, None).and_then(|reader| Memory::read(&reader, &most)) {
+                Ok(memory) => {
+                    if is_known {
+                        eprintln!("ja4sensor: {file}: open again; what is known is written to it");
+                    } else {
+                        eprintln!("ja4sensor: {file}: open; what it knows counts from now on");
+                    }
+                    is_known = true;
+                    if known.send(memory).is_err() {
+                        // The sensor has ended.
+                        return;
+                    }
+                }
+                Err(error) => eprintln!("ja4sensor: warning: {error}; what it knows counts from the next start on"),
             }
-            Err(error) => eprintln!("ja4sensor: warning: {error}; what it knows counts from the next start on"),
+            drop(reading);
         }
     };
     thread::Builder::new().name("recall".to_owned()).spawn(read)?;

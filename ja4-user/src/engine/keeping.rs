@@ -105,6 +105,28 @@ impl Engine {
         }
     }
 
+    /// An alert for each time that the file of the history was deleted or replaced. Returns whether it was.
+    pub(super) fn report_replaced(&mut self, out: &mut Vec<u8>) -> bool {
+        let replaced = self.outlets.files_replaced();
+        let is_new = replaced > self.files_replaced;
+        if is_new {
+            self.files_replaced = replaced;
+            let why = "its file was deleted or replaced; a new one is begun where the path allows it".to_owned();
+            let description = "the database file was deleted or replaced".into();
+            self.fired.push(Alert { description, ..storage_failure(self.now, why, 0) });
+            self.tell(None, out);
+        }
+        is_new
+    }
+
+    /// Hands all that is known to storage again, at once: its file was replaced by one that does not have it.
+    pub(super) fn store_all_again(&mut self) {
+        self.firsts.store_again();
+        self.profiles.store_again();
+        self.save_some();
+        self.flush();
+    }
+
     /// Whether there is more.
     fn save_some(&mut self) -> bool {
         let lost = self.outlets.knowledge_lost();

@@ -96,7 +96,7 @@ pub struct Engine {
     values: Values,
     knowledge: Knowledge,
     remote: Option<Remote>,
-    /// Brings what the database knows, where it could not be had at the start.
+    /// Brings what the database knows, where it could not be had at the start, or its file was replaced.
     recalled: Option<Receiver<Memory>>,
     firsts: FirstSeen,
     tracker: Tracker,
@@ -130,6 +130,10 @@ pub struct Engine {
     is_replay: bool,
     /// What is known and storage has lost, as far as it was handed over again.
     knowledge_lost: u64,
+    /// How often the file of the history was replaced: as far as an alert reports it, and as far as what is known was
+    /// stored again.
+    files_replaced: u64,
+    files_filled: u64,
 }
 
 impl Engine {
@@ -182,21 +186,29 @@ impl Engine {
             learning_stored: memory.learning_since,
             is_replay,
             knowledge_lost: 0,
+            files_replaced: 0,
+            files_filled: 0,
         }
     }
 
-    /// The same engine, which is handed later what the database knows.
+    /// The same engine, which is handed later what the database knows, each time that one is opened.
     #[must_use]
     pub fn recalling(self, recalled: Option<Receiver<Memory>>) -> Self {
         Self { recalled, ..self }
     }
 
-    /// What the database knows, where it could not be had at the start. What has come meanwhile counts beside it.
+    /// What the database knows, where it could not be had at the start or its file was replaced. What has come meanwhile
+    /// counts beside it. A file that was replaced gets all that is known.
     fn recall(&mut self, memory: Memory) {
         let Memory { learning_since, first_seen, profiles, own } = memory;
         self.firsts.recall(learning_since, first_seen);
         self.profiles.recall(own, profiles);
         self.learning_stored = learning_since;
+        let replaced = self.outlets.files_replaced();
+        if replaced > self.files_filled {
+            self.files_filled = replaced;
+            self.store_all_again();
+        }
     }
 
     /// Takes other knowledge and other rules; what did not change keeps its windows and profiles.
@@ -436,14 +448,15 @@ impl Engine {
         self.pass(now);
         if let Some(memory) = self.recalled.as_ref().and_then(|recalled| recalled.try_recv().ok()) {
             self.recall(memory);
-            self.recalled = None;
         }
         self.age();
         if let Some(remote) = &mut self.remote {
             // They stand in its cache from now on.
             while remote.drain().is_some() {}
         }
-        if let Some(why) = self.outlets.storage_failure() {
+        if !self.report_replaced(out)
+            && let Some(why) = self.outlets.storage_failure()
+        {
             self.tell_storage_failure(why, out);
         }
     }

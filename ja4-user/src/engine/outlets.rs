@@ -198,6 +198,11 @@ impl Outlets {
         self.storage_status().map_or(0, |status| status.knowledge_lost)
     }
 
+    /// How often the file of the history was deleted or replaced.
+    pub(super) fn files_replaced(&self) -> u64 {
+        self.storage_status().map_or(0, |status| status.file_replaced)
+    }
+
     /// Why the history could not be written, if that is how it stands.
     pub(super) fn storage_failure(&self) -> Option<String> {
         let status = self.storage_status()?;

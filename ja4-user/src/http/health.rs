@@ -11,6 +11,9 @@ use crate::sink::escape;
 /// Counters are told every second; a thread that has told none for so long hangs.
 pub const FRESH: Duration = Duration::from_secs(5);
 
+/// How long the replacement of a database file is a reason after a new one was begun, so that a probe notices it.
+pub const REPLACED: Duration = Duration::from_secs(5);
+
 /// How long ago threads told their counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pulse {
@@ -39,9 +42,13 @@ impl Pulse {
 #[must_use]
 pub fn reasons(snapshot: &Snapshot) -> Vec<String> {
     let mut reasons = snapshot.pulse.stalled();
-    if let Some(status) = snapshot.storage.as_ref().filter(|status| status.failing) {
-        let why = status.last_error.as_deref().unwrap_or("the last transaction failed");
-        reasons.push(format!("the history cannot be written: {why}"));
+    if let Some(status) = &snapshot.storage {
+        if status.failing {
+            let why = status.last_error.as_deref().unwrap_or("the last transaction failed");
+            reasons.push(format!("the history cannot be written: {why}"));
+        } else if status.replaced_ago.is_some_and(|ago| ago < REPLACED) {
+            reasons.push("the database file was deleted or replaced; a new one was begun".to_owned());
+        }
     }
     reasons
 }
@@ -81,6 +88,17 @@ mod tests {
         for snapshot in [ages(&[0, 5], 5), Snapshot { storage, ..ages(&[1], 1) }] {
             assert_eq!(told(&snapshot), "{\"status\":\"ok\"}\n");
         }
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_is_a_reason_for_a_while() {
+        let after = |seconds| {
+            let replaced_ago = Some(Duration::from_secs(seconds));
+            let storage = Some(Status { file_replaced: 1, replaced_ago, ..Status::default() });
+            told(&Snapshot { storage, ..ages(&[0], 0) })
+        };
+        assert!(after(4).contains("deleted or replaced"), "{}", after(4));
+        assert_eq!(after(5), "{\"status\":\"ok\"}\n");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::schema::{self, Migrated};
 /// [`schema::may`].
 #[derive(Debug)]
 pub(super) struct Lock {
-    _database: InodeLock,
+    database: InodeLock,
     _held: File,
     side: PathBuf,
     /// The side file was not there before.
@@ -36,6 +36,11 @@ pub(super) struct Inode {
 }
 
 impl Inode {
+    /// That of the file at a path; `None`: there is none.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().as_ref().map(Self::of)
+    }
+
     fn of(file: &Metadata) -> Self {
         Self { device: file.dev(), number: file.ino() }
     }
@@ -149,7 +154,15 @@ impl Lock {
         // A full disk has no room for the id; the lock holds all the same.
         let _written =
             file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _database: locked, _held: file, side, made })
+        Ok(Self { database: locked, _held: file, side, made })
+    }
+
+    /// Whether a path still leads to the database. An error other than a missing file says nothing.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        match fs::metadata(path) {
+            Ok(file) => Inode::of(&file) == self.database.inode,
+            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
     }
 
     /// Gives the lock of a file back that turns out to be no database of ours: nothing stays beside it.

@@ -48,4 +48,4 @@ pub use self::item::{FirstSeen, Item, KnowledgeBounds, OWN, Run, RunEnd};
 pub use self::reader::{Diff, DiffOptions, Filter, Reader, Window};
 pub use self::schema::{Changed, Migrated};
 pub use self::status::Status;
-pub use self::writer::{Options, Retention, Unopened, Writer};
+pub use self::writer::{Options, Retention, Writer};

@@ -1,13 +1,15 @@
 //! A database as the writer opens it: at the start, or later, where it could not be had then.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::StorageError;
 use super::columns::{self, EACH, SPAN_LONG, SPAN_OPEN, SPANS};
 use super::item::{Item, Run};
-use super::lock::{self, Lock};
+use super::lock::{self, Inode, Lock};
 use super::rows::{Rows, Written, json_list};
 use super::schema::{self, Migrated};
 use crate::event::{Ended, Time};
@@ -26,7 +28,10 @@ pub(super) struct Opening {
 pub(super) struct Opened {
     pub(super) database: Connection,
     pub(super) rows: Rows,
-    _lock: Lock,
+    /// Files beside it that SQLite has made.
+    beside: Vec<(PathBuf, Inode)>,
+    /// Outlives the connection: fields are dropped in their order.
+    lock: Lock,
 }
 
 impl Opening {
@@ -41,7 +46,14 @@ impl Opening {
         let failed = |source| schema::explain(&self.path, source);
         let (next, newest) = recover(&mut database).map_err(failed)?;
         let run = begin(&database, &self.run).map_err(failed)?;
-        Ok((Opened { database, rows: Rows::new(run, next, newest, late), _lock: lock }, migrated))
+        let beside = ["-wal", "-shm"].into_iter().filter_map(|ending| {
+            let mut name = OsString::from(&self.path);
+            name.push(ending);
+            let path = PathBuf::from(name);
+            Inode::at(&path).map(|inode| (path, inode))
+        });
+        let beside = beside.collect();
+        Ok((Opened { database, rows: Rows::new(run, next, newest, late), beside, lock }, migrated))
     }
 }
 
@@ -52,6 +64,27 @@ impl Opened {
         let written = self.rows.write(&change, items)?;
         change.commit()?;
         Ok(written)
+    }
+
+    /// Whether a path still leads to it.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        self.lock.is_at(path)
+    }
+
+    /// Closes a database that its path leads to no longer. Whoever moved it finds all rows in it. Nothing stays at the path
+    /// that SQLite would take for the log of the file that is there now.
+    pub(super) fn abandon(self) {
+        let Self { database, beside, lock, rows } = self;
+        drop(rows);
+        // Writes the log to the file, which may have no name any more.
+        let _written = database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        drop(database);
+        for (path, inode) in beside {
+            if Inode::at(&path) == Some(inode) {
+                let _removed = fs::remove_file(&path);
+            }
+        }
+        drop(lock);
     }
 }
 

@@ -1,7 +1,9 @@
 //! What the writer has done, for statistics and alerts.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::item::Item;
 use crate::sink::Group;
@@ -37,6 +39,10 @@ pub struct Status {
     pub queued: u64,
     /// Items that were handed over and are neither stored nor lost yet.
     pub rows_waiting: u64,
+    /// How often the file was deleted or replaced while it was open.
+    pub file_replaced: u64,
+    /// Time since that happened last, if it ever did.
+    pub replaced_ago: Option<Duration>,
     /// Whether the newest transaction has failed.
     pub failing: bool,
     /// Why the newest of those that failed did.
@@ -63,7 +69,16 @@ impl Status {
         let Self {
             connections, fingerprints, alerts, knowledge, commits, flush_failures, rows_lost, rows_dropped, ..
         } = self;
-        let Self { expired_connections, expired_fingerprints, expired_alerts, queued, failing, last_error, .. } = self;
+        let Self {
+            expired_connections,
+            expired_fingerprints,
+            expired_alerts,
+            queued,
+            file_replaced,
+            failing,
+            last_error,
+            ..
+        } = self;
         let mut group = Group::default();
         group
             .count("connections", *connections)
@@ -78,6 +93,7 @@ impl Status {
             .count("expired_fingerprints", *expired_fingerprints)
             .count("expired_alerts", *expired_alerts)
             .count("queued", *queued)
+            .count("file_replaced", *file_replaced)
             .count("failing", u64::from(*failing));
         if let Some(error) = last_error.as_ref().filter(|_| *failing) {
             group.text("error", error.clone());
@@ -107,6 +123,8 @@ pub(super) struct Counters {
     pub(super) expired_alerts: AtomicU64,
     /// Who waits for the writer.
     waiting: AtomicUsize,
+    file_replaced: AtomicU64,
+    replaced_at: Mutex<Option<Instant>>,
     failing: AtomicBool,
     last_error: Mutex<Option<String>>,
 }
@@ -122,6 +140,18 @@ impl Counters {
     pub(super) fn fails(&self, why: String) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
         self.failing.store(true, Relaxed);
+    }
+
+    /// The file was deleted or replaced.
+    pub(super) fn replaced(&self, path: &Path) {
+        self.file_replaced.fetch_add(1, Relaxed);
+        *self.replaced_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.fails(format!("{} was deleted or replaced", path.display()));
+    }
+
+    /// A file was begun that has nothing of what is known, and no other thread was there to hear of it.
+    pub(super) fn knowledge_missing(&self) {
+        self.knowledge_lost.fetch_add(1, Relaxed);
     }
 
     pub(super) fn works(&self) {
@@ -180,6 +210,8 @@ impl Counters {
             expired_alerts: self.expired_alerts.load(Relaxed),
             queued: queued as u64,
             rows_waiting: self.rows_waiting.load(Relaxed),
+            file_replaced: self.file_replaced.load(Relaxed),
+            replaced_ago: self.replaced_at.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed()),
             failing: self.failing.load(Relaxed),
             last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }

@@ -5,6 +5,8 @@
 //! what comes meanwhile; then it is given up and counted. Nothing that was committed is touched by that.
 //! A database that cannot be opened for such a reason is one that fails, and is opened when it can be had.
 //!
+//! A file that is deleted or replaced is noticed, and a new one is begun at its path; what was being written goes there.
+//!
 //! A shutdown has a deadline: what is not written then is counted as lost, untried.
 
 use std::cell::Cell;
@@ -15,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use super::StorageError;
 use super::handle::{Handle, MAX_BATCH, Message};
@@ -47,6 +49,9 @@ const LOOK: Duration = Duration::from_millis(10);
 
 /// Between two tries to open a database that could not be had.
 const AGAIN: Duration = Duration::from_millis(500);
+
+/// Between two looks at whether the path still leads to the file.
+const CHECK_FILE: Duration = Duration::from_millis(500);
 
 /// Time for retention between two batches where senders do not wait. What is left over waits for the next.
 const KEEP: Duration = Duration::from_millis(50);
@@ -109,17 +114,12 @@ pub struct Writer {
     deadline: ShutdownDeadline,
     /// What was found in an older file.
     pub migrated: Option<Migrated>,
-    /// The database could not be opened yet. It is tried again, and what comes meanwhile waits or is counted as lost.
-    pub unopened: Option<Unopened>,
-}
-
-/// A database that could not be opened at the start.
-#[derive(Debug)]
-pub struct Unopened {
-    /// Why.
-    pub why: StorageError,
-    /// Told once it is open; cut off where it never was. Whoever waits here has time to read what it knew: nothing is
-    /// written until what comes is let go of, but for [`Options::patience`] at most.
+    /// Why the database could not be opened at the start. It is tried again, and what comes meanwhile waits or is counted
+    /// as lost.
+    pub unopened: Option<StorageError>,
+    /// Told each time that the database is opened later than at the start: it could not be had then, or its file was
+    /// deleted or replaced. The thread that waits here has time to read what the database knows: nothing is written until
+    /// it drops what it receives, but for [`Options::patience`] at most.
     pub opened: Receiver<Sender<()>>,
 }
 
@@ -161,9 +161,10 @@ impl Writer {
         let at_work = AtWork {
             opening,
             failing: opened.is_none().then(Instant::now),
-            opens: opened.is_none().then_some(opens),
+            opens,
             opened,
-            tried: Instant::now(),
+            tried: Some(Instant::now()),
+            checked: Instant::now(),
             keeper: Keeper::new(options.retention),
             queue,
             options,
@@ -180,8 +181,7 @@ impl Writer {
             drop(alive);
         });
         drop(thread.map_err(StorageError::Thread)?);
-        let unopened = unopened.map(|why| Unopened { why, opened: told });
-        let writer = Self { handle: handle.clone(), stop, ended, deadline, migrated, unopened };
+        let writer = Self { handle: handle.clone(), stop, ended, deadline, migrated, unopened, opened: told };
         Ok((handle, writer))
     }
 
@@ -209,10 +209,12 @@ struct AtWork {
     opening: Opening,
     /// `None`: it could not be had yet.
     opened: Option<Opened>,
-    /// Where that was so at the start: who is told once it can be had.
-    opens: Option<Sender<Sender<()>>>,
-    /// When it was last tried to open.
-    tried: Instant,
+    /// Where the thread waits that reads what a database knows which is opened later.
+    opens: Sender<Sender<()>>,
+    /// When it was last tried to open; `None`: it is to be tried at once.
+    tried: Option<Instant>,
+    /// When it was last looked whether the path still leads to the file.
+    checked: Instant,
     keeper: Keeper,
     queue: Receiver<Message>,
     options: Options,
@@ -254,6 +256,9 @@ impl Gathered {
 impl AtWork {
     fn run(mut self) {
         while let Some(Gathered { batches, marks, .. }) = self.gather() {
+            if self.checked.elapsed() >= CHECK_FILE {
+                self.check_file();
+            }
             if batches.is_empty() {
                 self.look_again();
             } else {
@@ -294,18 +299,32 @@ impl AtWork {
         if self.opened.is_some() {
             return Some(Ok(()));
         }
-        if self.tried.elapsed() < AGAIN {
+        if self.tried.is_some_and(|tried| tried.elapsed() < AGAIN) {
             return None;
         }
         let opened = self.opening.open(true);
-        self.tried = Instant::now();
+        self.tried = Some(Instant::now());
         Some(opened.map(|(opened, _)| {
             self.opened = Some(opened);
             let (reading, read) = bounded(0);
-            if self.opens.take().is_some_and(|opens| opens.try_send(reading).is_ok()) {
+            if self.opens.try_send(reading).is_ok() {
                 let _let_go = read.recv_timeout(self.options.patience);
+            } else {
+                self.counters.knowledge_missing();
             }
         }))
+    }
+
+    /// Leaves a file that was deleted or replaced: rows would go where nobody finds them. The path is tried again at once.
+    fn check_file(&mut self) {
+        self.checked = Instant::now();
+        if let Some(opened) = self.opened.take_if(|opened| !opened.is_at(&self.opening.path)) {
+            opened.abandon();
+            self.counters.replaced(&self.opening.path);
+            self.failing.get_or_insert_with(Instant::now);
+            self.tried = None;
+            self.keeper = Keeper::new(self.options.retention);
+        }
     }
 
     /// `None`: nothing will come any more.
@@ -353,6 +372,12 @@ impl AtWork {
                         self.failed = None;
                         self.counters.works();
                         return self.give_up(batches, written);
+                    }
+                    Err(error) if is_moved(&error) => {
+                        self.check_file();
+                        if self.opened.is_none() {
+                            continue;
+                        }
                     }
                     Err(error) => {
                         self.counters.failed(error.to_string());
@@ -437,7 +462,12 @@ impl AtWork {
         };
         let taken = Cell::new(0);
         let items = items.take_while(|_| !overdue()).inspect(|_| taken.set(taken.get() + 1));
-        match opened.write(items) {
+        let written = opened.write(items).and_then(|written| {
+            // Rows in a file that nothing leads to are lost. They are written again, to the file that is there now.
+            let is_there = opened.is_at(&self.opening.path);
+            if is_there { Ok(written) } else { Err(moved()) }
+        });
+        match written {
             Ok(Written { connections, fingerprints, alerts, knowledge }) => {
                 opened.rows.committed();
                 let add = |counter: &std::sync::atomic::AtomicU64, more| counter.fetch_add(more, Ordering::Relaxed);
@@ -517,6 +547,16 @@ impl std::fmt::Debug for AtWork {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AtWork").field("opening", &self.opening).finish_non_exhaustive()
     }
+}
+
+/// The error of a database whose file was deleted or replaced.
+fn moved() -> rusqlite::Error {
+    rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY_DBMOVED), None)
+}
+
+/// Whether it is [`moved`], which SQLite may find out itself.
+fn is_moved(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_READONLY_DBMOVED)
 }
 
 /// Whether trying again later cannot help.

@@ -10,6 +10,7 @@
 mod answers;
 mod knowledge;
 mod migration;
+mod replaced;
 mod replayed;
 mod retention;
 mod samples;

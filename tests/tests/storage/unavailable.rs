@@ -83,7 +83,7 @@ fn a_folder_that_does_not_exist_is_told_before_anything_is_done() {
 }
 
 /// The answer to a question about the sensor's health.
-fn health(host: &Namespace, address: SocketAddr) -> String {
+pub(crate) fn health(host: &Namespace, address: SocketAddr) -> String {
     let mut stream = host.with(|| TcpStream::connect(address).unwrap());
     stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut answer = String::new();

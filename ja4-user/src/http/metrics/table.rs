@@ -223,6 +223,7 @@ pub(super) const FAMILIES: &[Family] = &[
     counter("storage/flush_failures", "storage_flush_failures", "Tries of a transaction that failed."),
     counter("storage/rows_lost", "storage_rows_lost", "Rows that the database could not take."),
     counter("storage/rows_dropped", "storage_rows_dropped", "Rows that found the queue full."),
+    counter("storage/file_replaced", "storage_file_replaced", "Times the open database file was deleted or replaced."),
     gauge("storage/queued", "storage_queued_batches", "Batches that wait for the writer."),
     gauge("storage/failing", "storage_failing", "Whether the last transaction failed."),
     left_out("storage/error", "a text"),

@@ -1,0 +1,138 @@
+//! A database whose file is deleted, moved or replaced while the sensor writes it.
+
+use std::fs;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tests::process::until;
+use tests::{LiveSensor, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
+
+use crate::sensor::{LONG_AGO, connect, last_stats, replay, syns};
+use crate::unavailable::health;
+use crate::{ask, check};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// The sensor notices within a second or two; the rest is for a busy machine.
+const NOTICED: Duration = Duration::from_secs(4);
+
+fn count(path: &Path, table: &str) -> i64 {
+    ask(path, &format!("SELECT count(*) FROM {table}"))
+}
+
+/// Alerts that report a replaced file.
+fn reports(sensor: &LiveSensor) -> usize {
+    let events = sensor.events();
+    let alerts = events::of_type(&events, "alert").into_iter();
+    alerts.filter(|event| event["alert"]["signature"] == "the database file was deleted or replaced").count()
+}
+
+#[test]
+fn a_live_sensor_notices_that_its_file_has_gone_and_begins_a_new_one() {
+    if !require_bpf() || !require_tools(&["ip", "ethtool"]) {
+        return;
+    }
+    let root = TempDir::new().unwrap();
+    let folder = root.path().join("state");
+    fs::create_dir(&folder).unwrap();
+    let database = folder.join("history.db");
+    let wire = Wire::new();
+    let host = wire.server();
+    let options = ["--stats-interval", "1", "--http", "127.0.0.1:0", "--db", database.to_str().unwrap()];
+    let sensor = LiveSensor::start(host, &options);
+    let address = || sensor.stderr().lines().find_map(|line| line.strip_prefix("http: serving ")?.parse().ok());
+    assert!(until(SOON, || address().is_some()));
+    let address: SocketAddr = address().unwrap();
+    let health = || health(host, address);
+    connect(wire.client(), host, 5);
+    let ended = "connection WHERE ended NOTNULL";
+    assert!(until(SOON, || count(&database, ended) == 5), "{}", sensor.stderr());
+    let known = count(&database, "first_seen");
+    let learning = ask(&database, "SELECT learning_since FROM sensor");
+    assert!(known > 0 && learning > 0);
+
+    // Deleted, with all that is beside it.
+    for name in ["history.db", "history.db-wal", "history.db-shm", "history.db.lock"] {
+        fs::remove_file(folder.join(name)).unwrap();
+    }
+    assert!(until(NOTICED, || health().contains(" 503 ")), "{}\n{}", health(), sensor.stderr());
+    assert!(health().contains("deleted or replaced"), "{}", health());
+    assert!(until(NOTICED, || reports(&sensor) == 1), "{}", sensor.stdout());
+    // The new file has what is known before anything new comes.
+    assert!(until(SOON, || database.exists() && count(&database, "sqlite_schema") > 0));
+    assert!(until(SOON, || count(&database, "first_seen") == known), "{}", sensor.stderr());
+    assert_eq!(ask(&database, "SELECT learning_since FROM sensor"), learning);
+    connect(wire.client(), host, 3);
+    assert!(until(SOON, || count(&database, ended) == 3), "{}", sensor.stderr());
+    assert!(until(SOON, || health().contains(" 200 ")), "{}", health());
+
+    // Moved away, and another one put in its place.
+    let moved = folder.join("moved.db");
+    replay(&syns(root.path(), "other.pcap", 0..10, LONG_AGO), &root.path().join("other.db")).ok();
+    let other = count(&root.path().join("other.db"), "first_seen");
+    fs::rename(&database, &moved).unwrap();
+    fs::rename(root.path().join("other.db"), &database).unwrap();
+    assert!(until(NOTICED, || health().contains(" 503 ")), "{}\n{}", health(), sensor.stderr());
+    connect(wire.client(), host, 2);
+    assert!(until(SOON, || count(&database, "connection WHERE ended = 'fin' OR ended = 'rst'") == 2));
+    assert!(until(SOON, || count(&database, "first_seen") >= other + known), "{}", sensor.stderr());
+    assert_eq!(count(&moved, ended), 3, "what was moved away is whole");
+    check(&moved);
+    check(&database);
+    assert!(until(SOON, || health().contains(" 200 ")), "{}", health());
+
+    // The folder goes, and comes back later.
+    fs::rename(&folder, root.path().join("gone")).unwrap();
+    assert!(until(NOTICED, || health().contains(" 503 ")), "{}\n{}", health(), sensor.stderr());
+    connect(wire.client(), host, 4);
+    assert!(!folder.exists());
+    fs::create_dir(&folder).unwrap();
+    assert!(until(SOON, || database.exists() && count(&database, "sqlite_schema") > 0), "{}", sensor.stderr());
+    assert!(until(SOON, || count(&database, ended) == 4), "{}", sensor.stderr());
+    // Those of the file in between are too old to be known for long.
+    assert!(until(SOON, || count(&database, "first_seen") >= known), "{}", sensor.stderr());
+
+    assert_eq!(reports(&sensor), 3);
+    let events = sensor.stop().ok().events();
+    let storage = |name| stats_u64(last_stats(&events).unwrap(), &["storage", name]);
+    assert_eq!((storage("file_replaced"), storage("rows_lost"), storage("rows_dropped")), (3, 0, 0));
+    assert_eq!(count(&database, "sensor_run WHERE clean"), 1);
+    check(&database);
+}
+
+/// What was being written when the file went is written to the new one.
+#[test]
+fn a_replay_goes_on_in_a_new_file() {
+    const EACH: u32 = 200;
+
+    let folder = TempDir::new().unwrap();
+    let database = folder.path().join("history.db");
+    let capture = fs::read(syns(folder.path(), "many.pcap", 0..2 * EACH, LONG_AGO)).unwrap();
+    let arguments = ["replay", "--shards", "1", "--db", database.to_str().unwrap(), "-"];
+    let mut command = Sensor::new().command(&arguments);
+    let mut sensor = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let stdout = tests::process::collect(sensor.stdout.take().unwrap());
+    let mut stdin = sensor.stdin.take().unwrap();
+    // The file's header is 24 bytes, and all records are of one size.
+    let (head, tail) = capture.split_at(24 + (capture.len() - 24) / 2);
+    stdin.write_all(head).unwrap();
+    let begun = || database.exists() && count(&database, "sqlite_schema") > 0;
+    assert!(until(SOON, || begun() && count(&database, "fingerprint") == i64::from(EACH)));
+    fs::rename(&database, folder.path().join("first.db")).unwrap();
+    stdin.write_all(tail).unwrap();
+    drop(stdin);
+    assert!(sensor.wait().unwrap().success());
+    assert!(count(&folder.path().join("first.db"), "fingerprint") >= i64::from(EACH));
+    // Connections end with the capture, and what is stored of one then has all its fingerprints.
+    assert_eq!(count(&database, "connection WHERE ended = 'open'"), i64::from(2 * EACH));
+    assert_eq!(count(&database, "fingerprint"), i64::from(2 * EACH));
+    assert_eq!(count(&database, "first_seen"), i64::from(2 * 2 * EACH));
+    let events = events::parse(std::str::from_utf8(&stdout.join().unwrap()).unwrap());
+    let storage = |name| stats_u64(last_stats(&events).unwrap(), &["storage", name]);
+    assert_eq!((storage("file_replaced"), storage("rows_lost")), (1, 0));
+    check(&database);
+}
