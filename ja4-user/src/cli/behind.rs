@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::delivery_log::DeliveryLog;
 use super::failure::Failure;
 use super::shutdown::Shutdown;
 use crate::alert::{AlertSinks, SinkStats};
@@ -30,6 +31,7 @@ pub(super) struct Ways {
     storage: Option<(Handle, Writer)>,
     alerts: Option<Arc<AlertSinks>>,
     attach: Option<Arc<AttachServer>>,
+    log: Option<DeliveryLog>,
 }
 
 /// What differs between a run and a replay.
@@ -110,6 +112,8 @@ pub(super) fn start(
         outlets = outlets.with_attach(Arc::clone(&server));
         ways.attach = Some(server);
     }
+    let log = DeliveryLog::start(ways.alerts.clone(), ways.storage.as_ref().map(|(handle, _)| handle.clone()));
+    ways.log = Some(log.map_err(Failure::run)?);
     let remote = &config.lookup.remote;
     let remote = remote.enabled.then(|| Remote::start(remote.clone())).transpose().map_err(Failure::usage)?;
     let settings = engine::Settings {
@@ -189,14 +193,18 @@ impl Ways {
     /// Ends all ways, once the engine has: `stats` are stored as the last counters of the run, and those of the ways
     /// are added to them. What the history has lost, if anything.
     pub(super) fn finish(self, context: &Context, at: Time, stats: &mut Group) -> Option<String> {
-        let Self { storage, alerts, attach } = self;
+        let Self { storage, alerts, attach, log } = self;
         // Attached readers have their time while sinks and database have theirs.
         if let Some(attach) = &attach {
             stats.group("attach", attach.stats().group());
             attach.end();
         }
         if let Some(alerts) = alerts {
-            describe_sinks(&alerts.stop(FAREWELL), stats);
+            let last = alerts.stop(FAREWELL);
+            describe_sinks(&last, stats);
+            if let Some(log) = log {
+                log.finish(&last);
+            }
         }
         let mut lost = None;
         if let Some((handle, writer)) = storage {

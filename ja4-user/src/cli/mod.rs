@@ -3,6 +3,7 @@
 mod behind;
 mod check;
 mod db;
+mod delivery_log;
 mod failure;
 mod flags;
 mod history;

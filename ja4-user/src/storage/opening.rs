@@ -71,7 +71,7 @@ impl Opened {
         self.lock.is_at(path)
     }
 
-    /// Closes a database that its path leads to no longer. Whoever moved it finds all rows in it. Nothing stays at the path
+    /// Closes a database that its path leads to no longer. A file that was moved away has all rows. Nothing stays at the path
     /// that SQLite would take for the log of the file that is there now.
     pub(super) fn abandon(self) {
         let Self { database, beside, lock, rows } = self;

@@ -117,7 +117,7 @@ pub struct Writer {
     /// Why the database could not be opened at the start. It is tried again, and what comes meanwhile waits or is counted
     /// as lost.
     pub unopened: Option<StorageError>,
-    /// Told each time that the database is opened later than at the start: it could not be had then, or its file was
+    /// Receives a message each time that the database is opened later than at the start: it could not be had then, or its file was
     /// deleted or replaced. The thread that waits here has time to read what the database knows: nothing is written until
     /// it drops what it receives, but for [`Options::patience`] at most.
     pub opened: Receiver<Sender<()>>,
@@ -315,7 +315,7 @@ impl AtWork {
         }))
     }
 
-    /// Leaves a file that was deleted or replaced: rows would go where nobody finds them. The path is tried again at once.
+    /// Leaves a file that was deleted or replaced: rows would go to a file that no path leads to. The path is tried again at once.
     fn check_file(&mut self) {
         self.checked = Instant::now();
         if let Some(opened) = self.opened.take_if(|opened| !opened.is_at(&self.opening.path)) {
@@ -549,7 +549,7 @@ impl std::fmt::Debug for AtWork {
     }
 }
 
-/// The error of a database whose file was deleted or replaced.
+/// The error of a write to a file that was deleted or replaced.
 fn moved() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY_DBMOVED), None)
 }

@@ -1,7 +1,11 @@
 //! Alerts of a replay on their way out, through the binary: hostile names of the wire at every receiver, and webhooks
 //! that stall, fail and send garbage beside them.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,9 +13,11 @@ use tempfile::TempDir;
 use tests::conversation::TcpConversation;
 use tests::handmade::Handmade;
 use tests::packets::{Packet, capture_file};
+use tests::process::{collect, until};
 use tests::udp::UdpConversation;
 use tests::{Sensor, dhcp, events, hello, require_tools, stats_u64};
 
+use super::SOON;
 use super::certificate::Certificates;
 use super::rsyslog::Rsyslog;
 use super::server::{Reply, Server, status};
@@ -163,4 +169,60 @@ fn every_receiver_of_a_replay_gets_hostile_names_as_text() {
         assert_eq!((count(sink, "sent"), lost), (0, 3), "{sink}: {last:#}");
     }
     assert!(json!(last["stats"]["sinks"]["garbage"]).to_string().contains("error"), "{last:#}");
+}
+
+#[test]
+fn a_sink_that_cannot_deliver_is_logged() {
+    let folder = TempDir::new().unwrap();
+    let is_up = Arc::new(AtomicBool::new(false));
+    let up = Arc::clone(&is_up);
+    let server =
+        Server::start(move |_| status(if up.load(Ordering::Relaxed) { "200 OK" } else { "503 Service Unavailable" }));
+    let config = folder.path().join("sensor.toml");
+    let text = format!(
+        "[first_seen]\nlearning = \"0\"\n[[alerts.sink]]\nkind = \"webhook\"\nname = \"hook\"\nurl = \"{}\"\n\
+         retries = 100\nretry_first = \"100ms\"\nretry_longest = \"100ms\"\nretry_total = \"60s\"\nrate = 0\n",
+        server.url("http")
+    );
+    fs::write(&config, text).unwrap();
+    let said = folder.path().join("stderr");
+    let mut sensor = Sensor::new()
+        .command(&["replay", "--shards", "1", "--types", "stats", "--config", config.to_str().unwrap(), "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(File::create(&said).unwrap())
+        .spawn()
+        .unwrap();
+    let mut stdin = sensor.stdin.take().unwrap();
+    let said = || fs::read_to_string(&said).unwrap();
+    // Each has a value that none before had.
+    let mut feed = |number: u8, at: usize| {
+        let mut talk = TcpConversation::between(&format!("10.0.0.{number}:4000{number}"), "192.0.2.1:80");
+        talk.at(Duration::from_secs(number.into())).handshake();
+        let header = format!("X-{number}: 1\r\n");
+        talk.client(format!("GET / HTTP/1.1\r\nHost: a.example\r\n{header}\r\n").as_bytes()).close();
+        let file = capture_file(folder.path(), "part.pcap", &talk.packets());
+        stdin.write_all(&fs::read(file).unwrap()[at..]).unwrap();
+    };
+    let count = |text: &str| said().matches(text).count();
+
+    feed(1, 0);
+    assert!(until(SOON, || count("alert sink hook cannot deliver: 127.0.0.1: answered 503") == 1), "{}", said());
+    is_up.store(true, Ordering::Relaxed);
+    assert!(until(SOON, || count("alert sink hook delivers again after ") == 1), "{}", said());
+    assert!(until(SOON, || server.requests().len() > 1));
+    is_up.store(false, Ordering::Relaxed);
+    // The file's header comes once.
+    feed(2, 24);
+    drop(stdin);
+    let stdout = collect(sensor.stdout.take().unwrap());
+    assert!(sensor.wait().unwrap().success(), "{}", said());
+    let events = events::parse(std::str::from_utf8(&stdout.join().unwrap()).unwrap());
+    let last = *events::of_type(&events, "stats").last().unwrap();
+    let stat = |name: &str| stats_u64(last, &["sinks", "hook", name]);
+    let lost = stat("failed") + stat("abandoned") + stat("queue_full");
+    assert!(lost > 0, "{last:#}");
+    let loss = format!("alert sink hook lost {lost} of {} alerts: ", stat("offered"));
+    assert_eq!(count(&loss), 1, "{}", said());
+    assert!(!said().contains("secret-path"), "{}", said());
 }

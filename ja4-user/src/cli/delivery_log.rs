@@ -1,0 +1,174 @@
+//! Lines on standard error about deliveries: an alert sink begins to fail or recovers, the database file has gone.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+use std::{io, mem};
+
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+
+use crate::alert::{AlertSinks, SinkStats};
+use crate::storage::Handle;
+
+/// Interval at which the counters are read.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Shortest time between two lines that one sink begins to fail: one that fails now and then does not fill the log.
+const COOLDOWN: Duration = Duration::from_secs(60);
+
+/// A thread that reads the counters of sinks and database, and logs what has changed. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct DeliveryLog {
+    sinks: Arc<Mutex<SinkStates>>,
+    _end: Sender<()>,
+}
+
+/// What was logged of each sink.
+#[derive(Debug, Default)]
+struct SinkStates(HashMap<String, SinkState>);
+
+#[derive(Debug, Default)]
+struct SinkState {
+    /// When it began to fail, and the alerts that it had lost then; `None`: it works.
+    failing: Option<(Instant, u64)>,
+    /// When a line said last that it fails.
+    logged: Option<Instant>,
+    /// Such a line stands without one that it has recovered.
+    is_open: bool,
+}
+
+/// Alerts that a sink could not deliver.
+const fn lost(sink: &SinkStats) -> u64 {
+    sink.queue_full + sink.failed + sink.abandoned
+}
+
+impl SinkStates {
+    /// Lines about what has changed since the last call.
+    fn changes(&mut self, sinks: &[SinkStats], now: Instant) -> Vec<String> {
+        let mut lines = Vec::new();
+        for sink in sinks {
+            let name = &sink.name;
+            let state = self.0.entry(name.clone()).or_default();
+            match &sink.last_error {
+                Some(error) => {
+                    state.failing.get_or_insert((now, lost(sink)));
+                    let is_due = state.logged.is_none_or(|logged| now.duration_since(logged) >= COOLDOWN);
+                    if !state.is_open && is_due {
+                        (state.is_open, state.logged) = (true, Some(now));
+                        lines.push(format!("alert sink {name} cannot deliver: {error}"));
+                    }
+                }
+                None => {
+                    let failed = state.failing.take();
+                    if let Some((since, before)) = failed.filter(|_| mem::take(&mut state.is_open)) {
+                        let (seconds, lost) = (now.duration_since(since).as_secs(), lost(sink).saturating_sub(before));
+                        lines.push(format!(
+                            "alert sink {name} delivers again after {seconds} s; {lost} alerts are lost"
+                        ));
+                    }
+                }
+            }
+        }
+        lines
+    }
+}
+
+/// A line about the alerts that a sink has lost up to its end, if there are any.
+fn loss(sink: &SinkStats) -> Option<String> {
+    let SinkStats { name, offered, queue_full, failed, abandoned, last_error, .. } = sink;
+    let error = last_error.as_ref().map(|error| format!("; last error: {error}")).unwrap_or_default();
+    let lost = lost(sink);
+    (lost > 0).then(|| {
+        format!(
+            "alert sink {name} lost {lost} of {offered} alerts: {queue_full} found its queue full, {failed} could not be \
+             delivered, {abandoned} were not delivered before the end{error}"
+        )
+    })
+}
+
+impl DeliveryLog {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(super) fn start(alerts: Option<Arc<AlertSinks>>, storage: Option<Handle>) -> io::Result<Self> {
+        let sinks = Arc::new(Mutex::new(SinkStates::default()));
+        let (end, ended) = bounded::<()>(0);
+        let states = Arc::clone(&sinks);
+        thread::Builder::new().name("delivery-log".to_owned()).spawn(move || {
+            let mut replaced = 0;
+            while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                if let Some(alerts) = &alerts {
+                    log(&changes(&states, &alerts.stats()));
+                }
+                if let Some(status) = storage.as_ref().map(Handle::status).filter(|now| now.file_replaced > replaced) {
+                    replaced = status.file_replaced;
+                    log(&["the database file was deleted or replaced".to_owned()]);
+                }
+            }
+        })?;
+        Ok(Self { sinks, _end: end })
+    }
+
+    /// Logs what has changed up to the end of the sinks, and what they have lost.
+    pub(super) fn finish(self, last: &[SinkStats]) {
+        log(&changes(&self.sinks, last));
+        log(&last.iter().filter_map(loss).collect::<Vec<_>>());
+    }
+}
+
+/// The lock is free again when lines are written: the reader of standard error may block.
+fn changes(states: &Mutex<SinkStates>, sinks: &[SinkStats]) -> Vec<String> {
+    states.lock().unwrap_or_else(PoisonError::into_inner).changes(sinks, Instant::now())
+}
+
+fn log(lines: &[String]) {
+    for line in lines {
+        eprintln!("ja4sensor: {line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sink(error: Option<&str>, failed: u64) -> [SinkStats; 1] {
+        [SinkStats {
+            name: "hook".to_owned(),
+            offered: 10,
+            failed,
+            last_error: error.map(str::to_owned),
+            ..SinkStats::default()
+        }]
+    }
+
+    #[test]
+    fn the_begin_and_the_end_of_a_failure_are_logged_once() {
+        let mut states = SinkStates::default();
+        let start = Instant::now();
+        let mut at = |seconds, sinks: &[SinkStats]| states.changes(sinks, start + Duration::from_secs(seconds));
+        assert!(at(0, &sink(None, 1)).is_empty());
+        assert_eq!(at(1, &sink(Some("refused"), 1)), ["alert sink hook cannot deliver: refused"]);
+        assert!(at(2, &sink(Some("too slow"), 2)).is_empty());
+        assert_eq!(at(9, &sink(None, 3)), ["alert sink hook delivers again after 8 s; 2 alerts are lost"]);
+        assert!(at(10, &sink(None, 3)).is_empty());
+        // A sink that fails now and then is logged once a minute.
+        assert!(at(11, &sink(Some("refused"), 3)).is_empty());
+        assert!(at(12, &sink(None, 3)).is_empty());
+        assert!(at(60, &sink(Some("refused"), 3)).is_empty());
+        assert_eq!(at(61, &sink(Some("refused"), 4)), ["alert sink hook cannot deliver: refused"]);
+        assert_eq!(at(70, &sink(None, 5)), ["alert sink hook delivers again after 10 s; 2 alerts are lost"]);
+    }
+
+    #[test]
+    fn the_end_reports_alerts_that_are_lost() {
+        let [lossless] = sink(None, 0);
+        assert_eq!(loss(&lossless), None);
+        let [mut lossy] = sink(Some("refused"), 2);
+        (lossy.queue_full, lossy.abandoned) = (3, 1);
+        let line = "alert sink hook lost 6 of 10 alerts: 3 found its queue full, 2 could not be delivered, \
+                    1 were not delivered before the end; last error: refused";
+        assert_eq!(loss(&lossy).as_deref(), Some(line));
+    }
+}
