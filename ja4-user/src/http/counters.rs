@@ -28,6 +28,8 @@ pub struct HttpStats {
     pub accepted: u64,
     /// Connections that were cut off: they stalled.
     pub timed_out: u64,
+    /// Slow connections that were evicted for new ones.
+    pub evicted: u64,
     /// Connections that broke off, or were no HTTP.
     pub broken: u64,
     /// Answers, by status: 200, 400, 404, 405, 421, 503.
@@ -38,7 +40,7 @@ impl HttpStats {
     /// As part of a `stats` event.
     #[must_use]
     pub fn group(&self) -> Group {
-        let Self { open, accepted, timed_out, broken, answered } = *self;
+        let Self { open, accepted, timed_out, evicted, broken, answered } = *self;
         let mut codes = Group::default();
         for (name, count) in NAMES.into_iter().zip(answered) {
             codes.count(name, count);
@@ -48,6 +50,7 @@ impl HttpStats {
             .count("open", open)
             .count("accepted", accepted)
             .count("timed_out", timed_out)
+            .count("evicted", evicted)
             .count("broken", broken)
             .group("answered", codes);
         group
@@ -60,6 +63,7 @@ pub(super) struct Counters {
     open: AtomicU64,
     accepted: AtomicU64,
     timed_out: AtomicU64,
+    evicted: AtomicU64,
     broken: AtomicU64,
     answered: [AtomicU64; CODES.len()],
 }
@@ -76,6 +80,10 @@ impl Counters {
 
     pub(super) fn timed_out(&self) {
         self.timed_out.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn evicted(&self) {
+        self.evicted.fetch_add(1, Relaxed);
     }
 
     pub(super) fn broken(&self) {
@@ -95,6 +103,7 @@ impl Counters {
             open: read(&self.open),
             accepted: read(&self.accepted),
             timed_out: read(&self.timed_out),
+            evicted: read(&self.evicted),
             broken: read(&self.broken),
             answered: self.answered.each_ref().map(read),
         }

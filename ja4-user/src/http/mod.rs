@@ -19,12 +19,14 @@
 //! its own that leads here.
 //!
 //! Everything is bounded: connections at once, the time of each, bytes of a request's head. A connection carries one
-//! request, so that its time limit is also the request's, whether the client stalls in asking or in reading. The
+//! request, so that its time limit is also the request's, whether the client stalls in asking or in reading. Where all
+//! places are taken, the slowest connection is evicted for a new one, so that a health probe is answered at once. The
 //! server shares its thread with signals and clocks; what it does at one go is small, and long answers go out in
 //! pieces.
 
 mod answer;
 mod api;
+mod connections;
 mod counters;
 mod error;
 pub mod health;
@@ -38,25 +40,23 @@ mod tests;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use self::connections::{MAX_CONNECTIONS, OpenConnections};
 use self::counters::Counters;
 pub use self::counters::HttpStats;
 pub use self::error::HttpError;
 use self::host::Hosts;
 pub use self::state::{Question, Snapshot, State};
-
-/// Connections at once; further ones wait in the kernel's queue until one of these ends. Each holds some 32 KiB while
-/// it is asked, and what it has not taken yet of its answer.
-const MAX_CONNECTIONS: usize = 64;
 
 /// Time for a request's head.
 const HEAD_TIME: Duration = Duration::from_secs(3);
@@ -125,32 +125,41 @@ impl Server {
         let Self { listener, address, counters, hosts } = self;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|reason| HttpError::new(address, reason))?;
         let router = routes::router(state, hosts, &counters);
-        let mut connections = JoinSet::new();
+        let mut connections = OpenConnections::default();
+        // Accepted where there was no place for it.
+        let mut waiting = None;
         tokio::pin!(shutdown);
         loop {
+            let evictable = connections.evictable_at().filter(|_| waiting.is_some());
             tokio::select! {
                 () = &mut shutdown => break,
-                Some(_) = connections.join_next(), if !connections.is_empty() => counters.set_open(connections.len()),
-                accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => {
-                    let Ok((stream, _)) = accepted else {
-                        sleep(PAUSE).await;
-                        continue;
-                    };
-                    connections.spawn(connection(stream, router.clone(), Arc::clone(&counters)));
-                    counters.accepted(connections.len());
+                () = connections.ended() => counters.set_open(connections.len()),
+                accepted = listener.accept(), if waiting.is_none() => match accepted {
+                    Ok((stream, _)) => waiting = Some(stream),
+                    Err(_) => sleep(PAUSE).await,
+                },
+                () = sleep_until(evictable.unwrap_or_else(Instant::now)), if evictable.is_some() => {
+                    if connections.evict() {
+                        counters.evicted();
+                    }
                 }
             }
+            if let Some(stream) = waiting.take_if(|_| !connections.is_full()) {
+                let (router, counted) = (router.clone(), Arc::clone(&counters));
+                connections.spawn(|is_asked| connection(stream, router, counted, is_asked));
+                counters.accepted(connections.len());
+            }
         }
-        drop((listener, router));
-        let _in_time = timeout(FAREWELL, async { while connections.join_next().await.is_some() {} }).await;
+        drop((listener, router, waiting));
+        let _in_time = timeout(FAREWELL, connections.all_ended()).await;
         connections.shutdown().await;
         counters.set_open(0);
         Ok(())
     }
 }
 
-/// One request and its answer.
-async fn connection(stream: TcpStream, router: Router, counters: Arc<Counters>) {
+/// One request and its answer. The flag is set once the request's head has come.
+async fn connection(stream: TcpStream, router: Router, counters: Arc<Counters>, is_asked: Arc<AtomicBool>) {
     let mut http = http1::Builder::new();
     http.keep_alive(false)
         .half_close(true)
@@ -158,7 +167,12 @@ async fn connection(stream: TcpStream, router: Router, counters: Arc<Counters>) 
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(MAX_HEAD)
         .max_headers(MAX_HEADERS);
-    let serving = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |request| {
+        is_asked.store(true, Ordering::Relaxed);
+        router.call(request)
+    });
+    let serving = http.serve_connection(TokioIo::new(stream), service);
     match timeout(CONNECTION_TIME, serving).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) if !error.is_timeout() => counters.broken(),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::*;
 
 /// Connections that the server takes at once.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 256;
 
 #[test]
 fn two_hundred_at_once_are_all_answered() {
@@ -34,17 +34,27 @@ fn scrape(address: SocketAddr) -> Answer {
     Answer::of(&read(stream))
 }
 
+impl Served {
+    /// Connections that stall: one says nothing at all, the next begins a request.
+    fn slow(&self, count: usize) -> Vec<TcpStream> {
+        self.host().with(|| {
+            let connect = |place: usize| {
+                let mut stream = TcpStream::connect(self.address).unwrap();
+                if place % 2 == 0 {
+                    stream.write_all(b"GET /metrics HTTP/1.1\r\nX: ").unwrap();
+                }
+                stream
+            };
+            (0..count).map(connect).collect()
+        })
+    }
+}
+
 #[test]
 fn who_stalls_holds_up_neither_others_nor_the_sensor() {
     let Some(_alone) = alone() else { return };
     let served = Served::start();
-    let mut stalled: Vec<TcpStream> = (0..2 * AT_ONCE).map(|_| served.connect()).collect();
-    for (place, stream) in stalled.iter_mut().enumerate() {
-        // Some say nothing at all, some begin, some drip.
-        if place % 2 == 0 {
-            stream.write_all(b"GET /metrics HTTP/1.1\r\nX: ").unwrap();
-        }
-    }
+    let mut stalled = served.slow(2 * AT_ONCE);
     let _open = served.open(3);
     // The control plane goes on: stats come every second.
     let stats = |events: &[Value]| events::of_type(events, "stats").len();
@@ -53,10 +63,30 @@ fn who_stalls_holds_up_neither_others_nor_the_sensor() {
     let asked = Instant::now();
     assert_eq!(served.ask("GET", "/healthz").status, 200);
     assert!(asked.elapsed() < Duration::from_secs(15), "two rounds of stalling ones: {:?}", asked.elapsed());
-    let told = served.json("/api/v1/stats");
-    assert!(stats_u64(&told, &["http", "timed_out"]) >= AT_ONCE as u64, "{told:#}");
-    for stream in stalled {
+    // Half of them have given their place to others, the rest runs into its time limit.
+    for stream in stalled.drain(..) {
         assert_eq!(read(stream), "");
+    }
+    let told = served.json("/api/v1/stats");
+    let count = |name| stats_u64(&told, &["http", name]);
+    assert!(count("evicted") >= AT_ONCE as u64, "{told:#}");
+    assert!(count("evicted") + count("timed_out") + count("broken") >= 2 * AT_ONCE as u64, "{told:#}");
+    served.sensor.stop().ok();
+}
+
+/// Slow connections fewer than there are places, and more.
+#[test]
+fn a_health_probe_is_answered_within_a_second_whatever_is_slow() {
+    let Some(_alone) = alone() else { return };
+    let served = Served::start();
+    for slow in [200, 3 * AT_ONCE] {
+        let stalled = served.slow(slow);
+        for _ in 0..3 {
+            let asked = Instant::now();
+            assert_eq!(served.ask("GET", "/healthz").status, 200);
+            assert!(asked.elapsed() < Duration::from_secs(1), "{slow} are slow: {:?}", asked.elapsed());
+        }
+        drop(stalled);
     }
     served.sensor.stop().ok();
 }

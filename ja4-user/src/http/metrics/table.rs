@@ -233,6 +233,7 @@ pub(super) const FAMILIES: &[Family] = &[
     counter("attach/lost", "attach_lines_lost", "Lines that readers have lost."),
     gauge("http/open", "http_connections", "HTTP connections that are open."),
     counter("http/accepted", "http_connections_accepted", "HTTP connections that there ever were."),
+    counter("http/evicted", "http_connections_evicted", "Slow HTTP connections evicted for new ones."),
     counter("http/timed_out", "http_connections_timed_out", "HTTP connections cut off because they stalled."),
     counter("http/broken", "http_connections_broken", "HTTP connections that broke off, or were no HTTP."),
     counter("http/answered/{code}", "http_answers", "HTTP answers."),
