@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -333,4 +334,24 @@ fn what_an_allowlist_keeps_back_is_told_by_entry() {
         .map(|entry| engine["allowlist"][entry].as_u64().unwrap_or_else(|| panic!("{engine:#}")));
     assert!(wide > 0 && narrow == 0, "{engine:#}");
     assert_eq!(engine["allowlisted"], wide);
+}
+
+/// Each takes milliseconds to compile.
+#[test]
+fn rules_that_are_too_many_are_refused_before_any_is_compiled() {
+    let rule = |number: usize| {
+        format!(
+            "[[rule]]\nname=\"r{number}\"\non=\"fingerprint\"\nthreshold={{op=\"gte\",value=3}}\nwindow=\"5m\"\n\
+             where=[{{field=\"http_user_agent\",op=\"regex\",value=\"(?i)a{number}[a-z]{{1,20}}(foo|bar)\"}}]\n"
+        )
+    };
+    let mut site = Site::new("[rules]\nfiles = [\"r0.toml\", \"r1.toml\", \"r2.toml\", \"r3.toml\"]\n");
+    for file in 0..4 {
+        let rules: String = (file * 2500..(file + 1) * 2500).map(rule).collect();
+        site = site.with(&format!("r{file}.toml"), &rules);
+    }
+    let begun = Instant::now();
+    let outcome = site.check().status(USAGE).in_one_line();
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(site.lines(&outcome), ["r3.toml: 10000 rules; there may be 256"]);
 }

@@ -39,27 +39,52 @@ pub(super) struct Parsed {
     pub(super) place: (usize, usize),
 }
 
-/// The rules of a text, and what is wrong with it.
-pub(super) fn rules(path: &Path, text: &str) -> (Vec<Parsed>, Vec<Issue>) {
-    let (mut document, table) = Document::parse(path, text);
-    let mut found = Vec::new();
-    if let Some(table) = table {
-        let table = table.get_ref();
-        document.only(table, &["rule"], "a file of rules");
-        let list = table.get("rule").and_then(|value| match value.get_ref() {
-            DeValue::Array(list) => Some(list),
-            _ => {
-                document.issue(value.span(), "rules are written as [[rule]], with two brackets");
-                None
-            }
-        });
-        for (place, value) in (1..).zip(list.into_iter().flatten()) {
-            if let Some(table) = document.table(value, "a rule") {
-                found.extend(rule(&mut document, table, value.span(), place));
+/// A file of rules, none of which is compiled yet.
+pub(super) struct RuleFile<'a> {
+    document: Document<'a>,
+    table: Option<Spanned<DeTable<'a>>>,
+}
+
+impl<'a> RuleFile<'a> {
+    /// Parses the text as TOML.
+    pub(super) fn parse(path: &Path, text: &'a str) -> Self {
+        let (document, table) = Document::parse(path, text);
+        Self { document, table }
+    }
+
+    /// The number of rules in it.
+    pub(super) fn len(&self) -> usize {
+        let list = self.table.as_ref().and_then(|table| table.get_ref().get("rule")?.get_ref().as_array());
+        list.map_or(0, |list| list.len())
+    }
+
+    /// What is wrong with the text, without its rules.
+    pub(super) fn into_issues(self) -> Vec<Issue> {
+        self.document.finish()
+    }
+
+    /// The rules, compiled, and what is wrong with them.
+    pub(super) fn compile(self) -> (Vec<Parsed>, Vec<Issue>) {
+        let Self { mut document, table } = self;
+        let mut found = Vec::new();
+        if let Some(table) = table {
+            let table = table.get_ref();
+            document.only(table, &["rule"], "a file of rules");
+            let list = table.get("rule").and_then(|value| match value.get_ref() {
+                DeValue::Array(list) => Some(list),
+                _ => {
+                    document.issue(value.span(), "rules are written as [[rule]], with two brackets");
+                    None
+                }
+            });
+            for (place, value) in (1..).zip(list.into_iter().flatten()) {
+                if let Some(table) = document.table(value, "a rule") {
+                    found.extend(rule(&mut document, table, value.span(), place));
+                }
             }
         }
+        (found, document.finish())
     }
-    (found, document.finish())
 }
 
 const KEYS: [&str; 11] = [

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Definition, parse};
+use super::Definition;
+use super::parse::{self, RuleFile};
 use crate::anomaly::allow::{Allow, KNOWN_BAD, Named};
 use crate::anomaly::{builtin, profile};
 use crate::document::{Document, Issue, Report, Warning, suggestion};
@@ -60,9 +61,23 @@ impl RuleSet {
         let mut warnings = Vec::new();
         // Where each name stands.
         let mut places: HashMap<Arc<str>, Option<String>> = HashMap::new();
-        let shipped = Some((Path::new(SHIPPED_NAME), shipped, true));
-        for (path, text, ships) in shipped.into_iter().chain(texts.iter().map(|(path, text)| (*path, *text, false))) {
-            let (rules, wrong) = parse::rules(path, text);
+        let files: Vec<_> = texts.iter().map(|(path, text)| (*path, RuleFile::parse(path, text), false)).collect();
+        let too_many = |rules: usize| {
+            let path = texts.last().map_or(Path::new(SHIPPED_NAME), |(path, _)| path).into();
+            Issue { path, place: None, message: format!("{rules} rules; there may be {MAX_RULES}") }
+        };
+        // Compiling takes milliseconds for each, so the number is checked first. Own rules replace shipped ones, not each
+        // other: more of them are too many whatever their names.
+        let own = files.iter().map(|(_, file, _)| file.len()).sum();
+        if own > MAX_RULES {
+            issues.extend(files.into_iter().flat_map(|(_, file, _)| file.into_issues()));
+            issues.push(too_many(own));
+            return Err(Report { issues });
+        }
+        let shipped_name = Path::new(SHIPPED_NAME);
+        let shipped = (shipped_name, RuleFile::parse(shipped_name, shipped), true);
+        for (path, file, ships) in std::iter::once(shipped).chain(files) {
+            let (rules, wrong) = file.compile();
             issues.extend(wrong);
             for parse::Parsed { rule, name, place } in rules {
                 let issue = |message| Issue { path: path.into(), place: Some(place), message };
@@ -96,9 +111,7 @@ impl RuleSet {
             }
         }
         if set.rules.len() > MAX_RULES {
-            let path = texts.last().map_or(Path::new(SHIPPED_NAME), |(path, _)| path).into();
-            let message = format!("{} rules; there may be {MAX_RULES}", set.rules.len());
-            issues.push(Issue { path, place: None, message });
+            issues.push(too_many(set.rules.len()));
         }
         if issues.is_empty() { Ok((set, warnings)) } else { Err(Report { issues }) }
     }
