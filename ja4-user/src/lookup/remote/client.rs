@@ -29,6 +29,7 @@ pub(super) enum Fetched {
 pub(super) struct Client {
     agent: Agent,
     endpoint: String,
+    host: String,
     /// Who is named as the source.
     source: String,
     loopback: bool,
@@ -62,6 +63,7 @@ impl Client {
         Self {
             agent: config.build().new_agent(),
             endpoint: settings.endpoint.clone(),
+            host: host.to_owned(),
             source,
             loopback,
             timeout: settings.timeout.0,
@@ -108,14 +110,11 @@ impl Client {
         }
     }
 
-    /// Whether a redirect is followed: to https, or from this host to this host.
+    /// Whether a redirect is followed: to the endpoint's own host, whatever the port, over https. Values are asked of this
+    /// host's operator alone. On the sensor's own host http will do.
     fn permits(&self, target: &Uri) -> bool {
-        let here = target.host().is_some_and(is_loopback);
-        match target.scheme_str() {
-            Some("https") => self.loopback || !here,
-            Some("http") => self.loopback && here,
-            _ => false,
-        }
+        let is_same = target.host().is_some_and(|host| host.eq_ignore_ascii_case(&self.host));
+        is_same && (target.scheme_str() == Some("https") || target.scheme_str() == Some("http") && self.loopback)
     }
 
     /// The endpoint and the value, in which whatever is not unreserved is percent-encoded (RFC 3986, sections 2.1 and
@@ -174,18 +173,28 @@ mod tests {
     }
 
     #[test]
-    fn redirects_stay_on_https_or_on_this_host() {
+    fn redirects_are_followed_on_the_same_host_only() {
         let permits = |client: &Client, target: &str| client.permits(&target.parse().unwrap());
         let public = client("https://db.example/read");
-        assert!(permits(&public, "https://other.example/"));
-        for target in
-            ["http://db.example/", "http://127.0.0.1/", "https://127.0.0.1/", "https://localhost/", "ftp://db.example/"]
-        {
+        for target in ["https://db.example/new", "https://DB.example:8443/"] {
+            assert!(permits(&public, target), "{target}");
+        }
+        for target in [
+            "https://other.example/",
+            "https://www.db.example/",
+            "http://db.example/",
+            "http://127.0.0.1/",
+            "https://127.0.0.1/",
+            "https://localhost/",
+            "ftp://db.example/",
+        ] {
             assert!(!permits(&public, target), "{target}");
         }
         let local = client("http://127.0.0.1/");
-        assert!(permits(&local, "http://[::1]:8080/") && permits(&local, "https://db.example/"));
-        assert!(!permits(&local, "http://db.example/"));
+        assert!(permits(&local, "http://127.0.0.1:8080/") && permits(&local, "https://127.0.0.1/"));
+        for target in ["http://[::1]:8080/", "http://localhost/", "https://db.example/", "http://db.example/"] {
+            assert!(!permits(&local, target), "{target}");
+        }
     }
 
     #[test]

@@ -207,7 +207,7 @@ fn nobody_there_is_a_failure_too() {
 }
 
 #[test]
-fn redirects_are_followed_on_this_host_and_never_off_it() {
+fn redirects_are_followed_on_the_same_host_and_never_off_it() {
     let redirect = |to: &str| {
         Does::Says(format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n").into_bytes())
     };
@@ -217,6 +217,8 @@ fn redirects_are_followed_on_this_host_and_never_off_it() {
         "/read/path" => redirect("/other"),
         // Linux takes 0.0.0.0 to this host, though it is no loopback address: the server would be reached.
         "/read/off" => redirect(&format!("http://0.0.0.0:{}/reached", own.load(Ordering::Relaxed))),
+        // The same host by another name counts as another host.
+        "/read/name" => redirect(&format!("http://localhost:{}/reached", own.load(Ordering::Relaxed))),
         "/read/loop" => redirect("/read/loop"),
         "/read/file" => redirect("file:///etc/passwd"),
         _ => response("200 OK", CURL),
@@ -224,11 +226,11 @@ fn redirects_are_followed_on_this_host_and_never_off_it() {
     port.store(server.address.rsplit(':').next().unwrap().parse().unwrap(), Ordering::Relaxed);
     let mut remote = server.remote();
     assert_eq!(name(&remote.wait(Method::Ja4, "path", LONG)), Some("curl"));
-    for value in ["off", "loop", "file"] {
+    for value in ["off", "name", "loop", "file"] {
         assert_eq!(remote.wait(Method::Ja4, value, LONG), Answer::Unknown, "{value}");
     }
     assert!(!server.asked().iter().any(|path| path == "/reached"));
-    assert_eq!((remote.stats().hits, remote.stats().failed), (1, 3));
+    assert_eq!((remote.stats().hits, remote.stats().failed), (1, 4));
     let loops = server.asked().iter().filter(|path| *path == "/read/loop").count();
     assert_eq!(loops, 4);
 }
