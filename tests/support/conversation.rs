@@ -132,6 +132,21 @@ impl TcpConversation {
         self.push(Side::Server, Bits { flags: SYN | ACK, seq: self.server_isn, ack, window, options }, &[])
     }
 
+    /// The client's SYN with its first bytes in it (RFC 7413).
+    pub fn syn_with_data(&mut self, bytes: &[u8]) -> &mut Self {
+        let bits = Bits { flags: SYN, seq: self.client_isn, ack: 0, window: 64_240, options: LINUX_SYN_OPTIONS };
+        self.client_sent = bytes.len() as u32;
+        self.push(Side::Client, bits, bytes)
+    }
+
+    /// The server's SYN-ACK with its first bytes in it. It acknowledges what the client's SYN carried.
+    pub fn syn_ack_with_data(&mut self, bytes: &[u8]) -> &mut Self {
+        let ack = self.client_isn.wrapping_add(1).wrapping_add(self.client_sent);
+        let bits = Bits { flags: SYN | ACK, seq: self.server_isn, ack, window: 65_160, options: LINUX_SYN_ACK_OPTIONS };
+        self.server_sent = bytes.len() as u32;
+        self.push(Side::Server, bits, bytes)
+    }
+
     /// SYN, SYN-ACK, ACK with the times that [`JA4L`] and [`JA4LS`] state.
     pub fn handshake(&mut self) -> &mut Self {
         self.syn().wait(SERVER_TAKES).syn_ack().wait(CLIENT_TAKES).client_ack()

@@ -187,7 +187,7 @@ pub struct Connection {
     pub attributes: SharedAttributes,
     /// Bytes of the budget for what connections keep that it takes.
     pub charged: usize,
-    /// The opening, until JA4TS is told.
+    /// The opening, see [`Opening`].
     pub opening: Option<Opening>,
     /// Fingerprints told, by method.
     pub told: Told,

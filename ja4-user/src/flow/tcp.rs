@@ -7,8 +7,8 @@ use crate::event::{Hook, Time};
 #[cfg(feature = "ja4plus")]
 use crate::fingerprint::ja4t::{Retransmissions, SynFields};
 
-/// The opening of a TCP connection: A, B and C of JA4L, and the SYN-ACKs of JA4TS. It is dropped when JA4TS has
-/// been told. A SYN that nobody answers, of which there may be many, takes no more than this.
+/// The opening of a TCP connection: A, B and C of JA4L, and the SYN-ACKs of JA4TS. It is dropped once JA4TS was emitted
+/// and C has come or cannot count. A SYN that no server answers, of which there may be many, takes no more than this.
 #[derive(Debug, Default)]
 pub struct Opening {
     /// Time of the first SYN.
@@ -17,6 +17,8 @@ pub struct Opening {
     pub answered: Moment,
     /// TTL of the first SYN.
     pub client_ttl: u8,
+    /// SYN or SYN-ACK carried data (RFC 7413): the server may send more of it before the client's first ACK.
+    pub early_data: bool,
     /// What the server has said.
     pub answer: Option<Box<Answer>>,
 }
@@ -96,6 +98,12 @@ impl Opening {
         if let Some(answer) = &mut self.answer {
             answer.retransmissions.answered();
         }
+    }
+
+    /// Whether data of the server does not show that the client has acknowledged the SYN-ACK.
+    #[must_use]
+    pub fn awaits_ack(&self) -> bool {
+        self.early_data && !self.answered.is_known()
     }
 
     /// Notes a RST of the server.

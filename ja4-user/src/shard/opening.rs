@@ -33,12 +33,18 @@ pub(super) fn observe_opening<S: Sink>(
             let opening = connection.opening.get_or_insert_default();
             opening.on_syn_ack(cause.time, decoded.ttl, segment.window, segment.options, cause.hook);
         }
+        if let Some(opening) = &mut connection.opening {
+            opening.early_data |= decoded.payload_len > 0;
+        }
     }
     match point {
         point::C => {
             if let Some(opening) = &mut connection.opening {
                 opening.on_answer(cause.time);
                 tell_latencies(connection, cause, engines, *sink);
+                if connection.has_told(Method::Ja4ts) {
+                    connection.opening = None;
+                }
             }
         }
         point::D => connection.latencies.on_asked(cause.time),
@@ -101,22 +107,29 @@ mod told {
         tell(connection, Method::Ja4ls, Side::Server, cause, Values::plain(&engines.methods.text), None, sink);
     }
 
-    /// JA4TS, once no further SYN-ACK can come.
+    /// JA4TS, once no further SYN-ACK can come. Where the client's first ACK has not come yet, times and TTLs are kept
+    /// for JA4L and JA4LS.
     pub(in crate::shard) fn tell_ja4ts(
         connection: &mut Connection,
         cause: Cause,
         engines: &mut Engines,
         sink: &mut impl Sink,
     ) {
+        if connection.has_told(Method::Ja4ts) {
+            return;
+        }
         // Until then the SYN-ACK is still to come.
-        let Some(answer) = connection.opening.as_mut().and_then(|opening| opening.answer.take()) else {
+        let Some(Opening { syn, answered, answer: Some(answer), .. }) = &connection.opening else {
             return;
         };
-        connection.opening = None;
+        let keeps_opening = syn.is_known() && !answered.is_known();
         engines.methods.text.clear();
         answer.fields.write_with(&answer.retransmissions, &mut engines.methods.text);
         // It describes the SYN-ACK, whatever has made it final.
         let cause = Cause { hook: answer.hook, ..cause };
+        if !keeps_opening {
+            connection.opening = None;
+        }
         tell(connection, Method::Ja4ts, Side::Server, cause, Values::plain(&engines.methods.text), None, sink);
     }
 }

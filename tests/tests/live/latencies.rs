@@ -66,3 +66,29 @@ fn of_quic() {
     let replayed = micros(&witnessed.replayed, "ja4ls");
     assert!(live[0].abs_diff(replayed[0]) < DELAY.as_micros() as u64 / 4, "{live:?} live, {replayed:?} replayed");
 }
+
+/// TCP Fast Open (RFC 7413): the client's hello is in its SYN, and the server's flight comes before the client's ACK.
+#[test]
+fn of_tcp_fast_open() {
+    let Some(_alone) = alone() else { return };
+    // On for clients and every listening server, without a cookie.
+    const ALWAYS: &str = "net.ipv4.tcp_fastopen=1543";
+    let witnessed = far_apart(|wire| {
+        let chain = Chain::new(Key::Ec);
+        for host in [wire.client(), wire.server()] {
+            host.run(&["sysctl", "-qw", ALWAYS]).ok();
+        }
+        let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);
+        for _ in 0..CONNECTIONS {
+            peers::curl(wire.client(), wire.server().v4(), 443, &["--tcp-fastopen"]);
+        }
+        let opened = wire.client().run(&["nstat", "-az", "TcpExtTCPFastOpenActive"]).ok();
+        assert!(opened.stdout().contains(&format!(" {CONNECTIONS} ")), "{}", opened.stdout());
+    });
+    for kind in ["ja4l", "ja4ls"] {
+        assert_half_of_two_delays(&witnessed, kind);
+    }
+    for kind in ["ja4", "ja4s", "ja4t", "ja4ts"] {
+        assert_eq!(values(&witnessed.live, kind).len(), CONNECTIONS, "{kind}");
+    }
+}

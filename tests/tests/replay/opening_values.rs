@@ -116,3 +116,94 @@ fn only_a_server_that_gives_up_unanswered_adds_its_reset() {
     };
     assert_eq!(ja4ts(&MSS, &[0, 1000, 3000], answered), "28960_2_1460_00_1-2");
 }
+
+const IPV4: (&str, &str) = ("10.0.0.1:51234", "10.0.0.2:443");
+const IPV6: (&str, &str) = ("[fd00::1]:51234", "[fd00::2]:443");
+
+/// The values of each method of this conversation, which has to print these and no other fingerprints.
+fn prints(talk: &TcpConversation, wanted: &[(&str, &str)]) {
+    let events = replay(talk);
+    let told = |event: &&Value| {
+        let text = |name: &str| event["fingerprint"][name].as_str().unwrap().to_owned();
+        (text("type"), text("value"))
+    };
+    let mut told: Vec<_> = fingerprints(&events).iter().map(told).collect();
+    told.sort();
+    let mut wanted: Vec<_> = wanted.iter().map(|(kind, value)| ((*kind).to_owned(), (*value).to_owned())).collect();
+    wanted.sort();
+    assert_eq!(told, wanted);
+}
+
+/// A Linux SYN and SYN-ACK, hellos, and these latencies.
+fn with_latencies(ja4l: &str, ja4ls: &str, ja4ts: &str, then: impl FnOnce(&[(&str, &str)])) {
+    let ja4 = Shape::Browser.ja4();
+    then(&[("ja4", ja4), ("ja4s", JA4S_13), ("ja4t", JA4T), ("ja4ts", ja4ts), ("ja4l", ja4l), ("ja4ls", ja4ls)]);
+}
+
+/// TCP Fast Open (RFC 7413): the server's data may come before the client's first ACK.
+#[test]
+fn data_in_a_syn_or_syn_ack_hides_no_latency() {
+    let hello = client_hello(Shape::Browser);
+    let flight = server_flight();
+    let millis = Duration::from_millis;
+    for (client, server) in [IPV4, IPV6] {
+        let talk = || TcpConversation::between(client, server);
+        let all = |talk: &TcpConversation| with_latencies("1000_64", "500_57", JA4TS, |wanted| prints(talk, wanted));
+        // In the SYN alone; the server's flight behind its SYN-ACK.
+        let mut in_syn = talk();
+        in_syn.at(millis(0)).syn_with_data(&hello).at(millis(1)).syn_ack_with_data(&[]).at(millis(2)).server(&flight);
+        all(in_syn.at(millis(3)).client_ack().close());
+        // In both.
+        let mut in_both = talk();
+        in_both.at(millis(0)).syn_with_data(&hello).at(millis(1)).syn_ack_with_data(&flight);
+        all(in_both.at(millis(3)).client_ack().close());
+        // In the SYN-ACK alone (RFC 9293, section 3.4): a greeting. The client's first ACK may carry its hello.
+        for bare in [true, false] {
+            let mut in_syn_ack = talk();
+            in_syn_ack.at(millis(0)).syn().at(millis(1)).syn_ack_with_data(b"220 hello\r\n").at(millis(3));
+            if bare {
+                in_syn_ack.client_ack();
+            }
+            all(in_syn_ack.client(&hello).server(&flight).close());
+        }
+        // The server takes no data with the SYN: it comes again.
+        let mut refused = talk();
+        refused.at(millis(0)).syn_with_data(&hello).at(millis(1)).syn_ack().at(millis(3)).client_at(0, &hello);
+        all(refused.server(&flight).close());
+        // The server's data was captured before the ACK that it answers.
+        let mut late = talk();
+        late.at(millis(0)).syn().at(millis(1)).syn_ack().at(millis(2)).server(b"220 hello\r\n");
+        all(late.at(millis(3)).client_ack().client(&hello).server(&flight).close());
+    }
+}
+
+#[test]
+fn a_syn_ack_with_data_that_comes_again_is_a_retransmission() {
+    let hello = client_hello(Shape::Browser);
+    let flight = server_flight();
+    let wanted = format!("{JA4TS}_1-2");
+    // The flight in the SYN-ACK, or behind the first one.
+    for (within, behind) in [(&flight[..], &[][..]), (&[], &flight)] {
+        let mut talk = TcpConversation::new();
+        talk.at(Duration::ZERO).syn_with_data(&hello).at(Duration::from_millis(10)).syn_ack_with_data(within);
+        if !behind.is_empty() {
+            talk.server(behind);
+        }
+        for at in [1010, 3010] {
+            talk.at(Duration::from_millis(at)).syn_ack_with_data(within);
+        }
+        if !behind.is_empty() {
+            talk.server_at(0, behind);
+        }
+        talk.at(Duration::from_millis(3050)).client_ack().wait(Duration::from_secs(2)).close();
+        with_latencies("1520000_64", "5000_57", &wanted, |wanted| prints(&talk, wanted));
+    }
+}
+
+/// Without the client's ACK there is no JA4L, and JA4TS comes with the connection's end.
+#[test]
+fn a_fast_open_without_an_answer() {
+    let mut talk = TcpConversation::new();
+    talk.syn_with_data(&client_hello(Shape::Browser)).syn_ack_with_data(&server_flight());
+    prints(&talk, &[("ja4", Shape::Browser.ja4()), ("ja4s", JA4S_13), ("ja4t", JA4T), ("ja4ts", JA4TS)]);
+}

@@ -27,6 +27,7 @@ use crate::flow::community_id::CommunityId;
 use crate::flow::connection::{Carried, Connection};
 use crate::flow::latency::Latencies;
 use crate::flow::moment::Moment;
+use crate::flow::tcp::Opening;
 use crate::flow::told::Told;
 use crate::flow::{self, Budget, FlowTable, Keyed as _, SlotId};
 use crate::packet::{self, Decoded, Packet, Segment, Transport};
@@ -227,8 +228,8 @@ impl Core {
             stage.count_ssh(connection, decoded, segment, packet.header.gso_size);
         }
         if !decoded.payload.is_empty() && packet.header.flags & flag::HEADERS_ONLY == 0 {
-            if side == Side::Server {
-                // A server that sends payload has seen the opening through.
+            if side == Side::Server && !connection.opening.as_ref().is_some_and(Opening::awaits_ack) {
+                // A server that sends payload has received the client's ACK.
                 tell_ja4ts(connection, cause, stage.engines, stage.sink);
             }
             // A SYN's payload (TCP Fast Open, RFC 7413) follows it in sequence.
