@@ -58,6 +58,11 @@ impl QuicEnds {
         Self { keys, first: first.to_vec(), server: server.to_vec() }
     }
 
+    /// The same connection once the client has moved to another ID of the server. Keys stay.
+    pub fn moved_to(&self, server: &[u8]) -> Self {
+        Self { server: server.to_vec(), ..self.clone() }
+    }
+
     /// An Initial packet with these frames. The client's fills a datagram, and goes to the ID that it chose itself.
     ///
     /// # Panics

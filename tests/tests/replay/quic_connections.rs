@@ -112,7 +112,10 @@ fn a_handshake_packet_of_no_connection_moves_no_latency() {
     let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
     let flight = [genuine.initial(From::Server, 0, &hello), genuine.handshake(From::Server, 900, &mut random)].concat();
     talk.wait(Duration::from_millis(1)).server(&flight).wait(Duration::from_secs(1));
-    talk.client(&forged.handshake(From::Client, 80, &mut random)).wait(Duration::from_secs(1));
+    // From another ID: the client's own stays the same during the handshake (RFC 9000, section 7.2).
+    let mut forged = forged.handshake(From::Client, 80, &mut random);
+    forged.splice(14..15, [2, 7, 7]);
+    talk.client(&forged).wait(Duration::from_secs(1));
     talk.client(&genuine.handshake(From::Client, 80, &mut random));
     assert_eq!(values(&events(&talk), "ja4l"), ["1000050_64"]);
 }
@@ -242,4 +245,66 @@ fn what_a_flow_carries_is_not_decided_by_its_first_stray_datagram() {
         let stats = events::of_type(events, "stats").pop().unwrap();
         assert_eq!(events::stats_u64(stats, &["shards", "held_bytes"]), 0);
     }
+}
+
+/// What a test looks at of an event: type and value.
+fn type_and_value(events: &[Value]) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let one = |event: &&Value| (text(&event["fingerprint"]["type"]), text(&event["fingerprint"]["value"]));
+    fingerprints(events).iter().map(one).collect()
+}
+
+/// As quic-go does: the client goes on with an ID that the server has given it during the handshake.
+#[test]
+fn a_client_that_moves_to_another_id_of_the_server_has_its_latency() {
+    let addresses = [("10.0.0.1:51234", "10.0.0.2:443"), ("[fd00::1]:51234", "[fd00::2]:8443")];
+    for ((client, server), with_initial) in
+        addresses.into_iter().flat_map(|ends| [true, false].map(|with| (ends, with)))
+    {
+        let mut random = SplitMix64::new(2);
+        let (first, moved) = (ends(1), ends(1).moved_to(&[0x91; 8]));
+        let mut talk = UdpConversation::between(client, server);
+        let millis = Duration::from_millis;
+        talk.at(millis(0)).client(&asks(&first, "one.example"));
+        let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
+        talk.at(millis(1)).server(&first.initial(From::Server, 0, &hello));
+        talk.at(millis(2)).server(&first.handshake(From::Server, 900, &mut random));
+        talk.at(millis(4)).server(&first.handshake(From::Server, 900, &mut random));
+        // An Initial that acknowledges the server's may come with it, or before it.
+        let initial = moved.later_initial(1, &ack(0));
+        let handshake = moved.handshake(From::Client, 80, &mut random);
+        if with_initial {
+            talk.at(millis(7)).client(&[initial, handshake].concat());
+        } else {
+            talk.at(millis(6)).client(&initial).at(millis(7)).client(&handshake);
+        }
+        // And further packets, to this and to other IDs.
+        talk.at(millis(9)).server(&first.handshake(From::Server, 90, &mut random));
+        talk.at(millis(11)).client(&moved.handshake(From::Client, 80, &mut random));
+        talk.at(millis(12)).client(&first.moved_to(&[0x92; 8]).handshake(From::Client, 80, &mut random));
+        let events = events(&talk);
+        let wanted = [("ja4", JA4), ("ja4s", JA4S), ("ja4ls", "500_57"), ("ja4l", "1500_64")];
+        assert_eq!(type_and_value(&events), wanted.map(|(kind, value)| (kind.to_owned(), value.to_owned())));
+        let stats = events::of_type(&events, "stats").pop().unwrap();
+        assert_eq!(stats["stats"]["shards"]["malformed"]["quic"], Value::Null);
+    }
+}
+
+/// Of several connections on the same ports, nothing says which one a packet to an unknown ID belongs to.
+#[test]
+fn of_several_connections_an_unknown_id_is_none() {
+    let mut random = SplitMix64::new(2);
+    let (one, other) = (ends(1), ends(2));
+    let mut talk = talk();
+    talk.client(&asks(&one, "one.example")).client(&asks(&other, "two.example"));
+    for ends in [&one, &other] {
+        let hello = [ack(0), crypto(0, &hello::server_hello_13(&mut random))].concat();
+        talk.wait(Duration::from_millis(1))
+            .server(&[ends.initial(From::Server, 0, &hello), ends.handshake(From::Server, 900, &mut random)].concat());
+    }
+    talk.wait(Duration::from_millis(2)).client(&one.moved_to(&[0x91; 8]).handshake(From::Client, 80, &mut random));
+    talk.wait(Duration::from_millis(1)).client(&other.handshake(From::Client, 80, &mut random));
+    let events = events(&talk);
+    let latencies: Vec<_> = told(&events).into_iter().filter(|(kind, ..)| *kind == "ja4l").collect();
+    assert_eq!(latencies, [("ja4l", 1, "two.example")]);
 }

@@ -152,6 +152,11 @@ impl QuicState {
         self.server
     }
 
+    /// Whether the client calls itself this.
+    pub(super) fn is_client(&self, id: &[u8]) -> bool {
+        self.client.as_bytes() == id
+    }
+
     /// Takes over what the server seems to call itself. Its own Initial says it better.
     pub(super) fn suppose_server(&mut self, id: ConnectionId) {
         self.server = Some(id);

@@ -97,14 +97,25 @@ impl<T> Connections<T> {
         }
     }
 
+    /// The only connection, if there is one and no other, and its client has sent this packet. A client may move to
+    /// another ID of the server during the handshake (RFC 9000, section 5.1), which was encrypted when it was issued.
+    /// What it calls itself does not change (section 7.2).
+    fn only(&self, packet: &LongPacket<'_>, from_high: bool) -> Option<usize> {
+        match self.list.as_slice() {
+            [Entry { state, .. }] if state.side(from_high) == Side::Client && state.is_client(packet.scid) => Some(0),
+            _ => None,
+        }
+    }
+
     /// The connection of a Handshake packet, which its header names; else one whose server's name was not
-    /// seen.
+    /// seen; else the only one.
     fn of_handshake(&self, packet: &LongPacket<'_>, from_high: bool) -> Option<usize> {
         let named = |state: &QuicState| {
             let id = if state.side(from_high) == Side::Client { packet.dcid } else { packet.scid };
             state.server().is_some_and(|server| server.as_bytes() == id)
         };
-        self.last(named).or_else(|| self.last(|state| state.server().is_none()))
+        let unnamed = || self.last(|state| state.server().is_none());
+        self.last(named).or_else(unnamed).or_else(|| self.only(packet, from_high))
     }
 
     /// Makes room for one more; whether it is one too many.
@@ -238,7 +249,10 @@ impl<T: Default> Connections<T> {
             entry.state.suppose_server(to);
             return Ok(place);
         }
-        Err(failure)
+        // To another ID of a server that is known.
+        let is_read = |place: &usize| self.list.get(*place).is_some_and(|entry| !entry.state.awaits(Side::Client));
+        let moved = self.only(packet, from_high).filter(is_read);
+        moved.filter(|_| failure == WireError::Unauthenticated).ok_or(failure)
     }
 
     /// Takes an Initial of a side of the connection at this place.
