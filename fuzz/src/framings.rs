@@ -2,7 +2,7 @@
 
 use ja4_user::wire::WireError;
 use ja4_user::wire::framing::proxy::ProxyHeader;
-use ja4_user::wire::framing::{Content, Framing, Recognized, Unframe};
+use ja4_user::wire::framing::{Content, Framing, Recognized, Unframe, turn};
 
 /// The first bytes of a client: the same stream is behind the PROXY protocol header, or the same error comes, however
 /// the bytes are split. The first byte says how.
@@ -30,6 +30,22 @@ fn behind_proxy(stream: &[u8], size: usize) -> Result<Option<Vec<u8>>, WireError
 /// One side's TDS packets: the same stream and the same end however they are split. The first byte says how.
 pub fn tds(data: &[u8]) {
     unframe(Framing::Tds, data);
+}
+
+/// One side's TURN messages in a TCP stream, likewise; and one message: its data is part of it.
+pub fn turn(data: &[u8]) {
+    unframe(Framing::Turn, data);
+    for truncated in [false, true] {
+        if let Ok(Some(found)) = turn::data(data, truncated) {
+            assert!(found.bytes.len() == found.length || (truncated && found.bytes.len() < found.length));
+            assert!(data.windows(found.bytes.len().max(1)).any(|part| part == found.bytes) || found.bytes.is_empty());
+        }
+    }
+}
+
+/// Datagrams behind their lengths (RFC 4571) in a TCP stream, likewise.
+pub fn rfc4571(data: &[u8]) {
+    unframe(Framing::Length, data);
 }
 
 fn unframe(framing: Framing, data: &[u8]) {

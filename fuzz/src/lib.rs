@@ -44,7 +44,7 @@ mod ssh;
 mod tunnels;
 
 pub use self::dhcp::{dhcp4, dhcp6};
-pub use self::framings::{proxy, tds};
+pub use self::framings::{proxy, rfc4571, tds, turn};
 pub use self::ssh::ssh;
 pub use self::tunnels::tunnels;
 #[path = "dtls.rs"]

@@ -1,6 +1,7 @@
-//! Which UDP datagrams are wanted: QUIC long headers, DTLS handshakes in the clear, DHCP.
+//! Which UDP datagrams are wanted: QUIC long headers, DTLS handshakes in the clear, bare and in TURN messages, DHCP.
 
 use crate::Bytes;
+use crate::framing;
 use crate::headers::Transport;
 
 /// What a datagram is, by its first bytes and ports.
@@ -117,11 +118,11 @@ pub const fn is_dhcp6(src_port: u16, dst_port: u16) -> bool {
 }
 
 /// Whether the first eight bytes of a payload, in network byte order, may begin a handshake: a QUIC
-/// long header, or a DTLS record in the clear. The test that nearly every datagram fails.
+/// long header, or a DTLS record in the clear, bare or in a TURN message. The test that nearly every datagram fails.
 #[inline(always)]
 pub(crate) const fn may_begin(first: u64) -> bool {
     let byte = (first >> 56) as u8;
-    byte & 0xc0 == 0xc0 || matches!(byte, DTLS_ALERT | DTLS_HANDSHAKE)
+    byte & 0xc0 == 0xc0 || matches!(byte, DTLS_ALERT | DTLS_HANDSHAKE) || framing::may_carry_dtls(first)
 }
 
 /// What a datagram is.
@@ -144,7 +145,23 @@ pub fn classify<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
     if !may_begin(first) {
         return Datagram::Other;
     }
-    if (first >> 63) == 0 { dtls(frame, headers, first) } else { quic(frame, headers, first) }
+    if first >> 63 == 1 {
+        return quic(frame, headers, first);
+    }
+    let mut at = headers.payload;
+    let mut inner = first;
+    if framing::may_carry_dtls(first) {
+        framing::find_turn_data(frame, first, &mut at);
+        match frame.load_far::<8>(at as usize) {
+            Some(bytes) if at != 0 => inner = u64::from_be_bytes(bytes),
+            _ => return Datagram::Other,
+        }
+    }
+    let before = at - headers.payload;
+    if before >= headers.payload_len {
+        return Datagram::Other;
+    }
+    dtls(frame, at, headers.payload_len - before, inner)
 }
 
 /// Long header of a version that can be opened (RFC 9000, section 17.2).
@@ -239,18 +256,21 @@ const fn is_quic(version: u32) -> bool {
 /// may come before it in the datagram, as a server sends it that does not know the name it was asked for
 /// (RFC 6066, section 3).
 #[inline(always)]
-fn dtls<B: Bytes>(frame: &B, headers: &Transport, first: u64) -> Datagram {
+fn dtls<B: Bytes>(frame: &B, payload: u32, len: u32, first: u64) -> Datagram {
     let version = (first >> 40) as u16;
     let epoch = (first >> 24) as u16;
-    if !matches!(version, 0xfeff | 0xfefd | 0x0100) || epoch != 0 || headers.payload_len <= DTLS_RECORD {
+    if !matches!(version, 0xfeff | 0xfefd | 0x0100) || epoch != 0 || len <= DTLS_RECORD {
         return Datagram::Other;
     }
-    let mut at = headers.payload;
+    let mut at = payload;
+    if !matches!((first >> 56) as u8, DTLS_ALERT | DTLS_HANDSHAKE) {
+        return Datagram::Other;
+    }
     if (first >> 56) as u8 == DTLS_ALERT {
         let behind = DTLS_RECORD + ALERT;
         // Length of the alert, its level and description, and the record behind it up to its epoch.
         match frame.load_far::<8>((at + DTLS_RECORD - 1) as usize) {
-            Some([2, 1, _, DTLS_HANDSHAKE, _, _, 0, 0]) if headers.payload_len > behind + DTLS_RECORD => at += behind,
+            Some([2, 1, _, DTLS_HANDSHAKE, _, _, 0, 0]) if len > behind + DTLS_RECORD => at += behind,
             _ => return Datagram::Other,
         }
     }

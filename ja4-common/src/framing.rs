@@ -6,7 +6,9 @@
 //! | framing | source | carries |
 //! |---|---|---|
 //! | PROXY protocol 1 and 2 | HAProxy, `proxy-protocol.txt`, section 2 | any stream, behind one header |
-//! | TDS | [MS-TDS], section 2.2.3.1 | TLS, in packets of type 0x12 and 0x04 |
+//! | TDS over TCP | [MS-TDS], section 2.2.3.1 | TLS, in packets of type 0x12 and 0x04 |
+//! | TURN over UDP and TCP | RFC 8656, sections 11 and 12 | DTLS, in ChannelData and in Send and Data indications |
+//! | a length before each datagram, over TCP | RFC 4571, section 2 | DTLS |
 
 use crate::Bytes;
 use crate::flow::Direction;
@@ -20,6 +22,10 @@ pub mod kind {
     pub const TDS: u8 = 1;
     /// TDS. `mark` is the next packet header, which is within a message.
     pub const TDS_MESSAGE: u8 = 2;
+    /// TURN. `mark` is the next message.
+    pub const TURN: u8 = 3;
+    /// A length before each datagram (RFC 4571). `mark` is the next length.
+    pub const LENGTH: u8 = 4;
 }
 
 /// What a stream begins with, as a number of [`crate::look`]: this and a [`kind`].
@@ -113,10 +119,40 @@ pub(crate) fn recognize<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
     };
     let first = u64::from_be_bytes(first);
     // The status is 0 or 1, the window 0.
-    if first & 0x00fe_0000_0000_00ff == 0 && frame_len(kind::TDS, first, ninth) != 0 {
+    let is_tds = first & 0x00fe_0000_0000_00ff == 0 && frame_len(kind::TDS, first, ninth) != 0;
+    // A STUN message of RFC 4571, which fills its frame.
+    let is_counted_stun = first & 0xfe00_0003_ffff == 0x2112
+        && (first >> 48) as u32 == (first >> 16) as u32 % 0x1_0000 + STUN_HEADER
+        && ninth == (MAGIC_COOKIE >> 8) as u8;
+    if is_tds {
         return FRAMING | kind::TDS;
     }
+    if begins_stun(first) {
+        return FRAMING | kind::TURN;
+    }
+    if is_counted_stun || first >> 24 & 0xff_ffff == 0x16_fefd || first >> 24 & 0xff_ffff == 0x16_feff {
+        return FRAMING | kind::LENGTH;
+    }
     NOTHING
+}
+
+/// Bytes of a STUN header (RFC 8489, section 5).
+const STUN_HEADER: u32 = 20;
+
+/// The magic cookie of every STUN message (RFC 8489, section 5).
+const MAGIC_COOKIE: u64 = 0x2112_a442;
+
+/// Whether a STUN message begins with these eight bytes: type below 0x0200, a length that is a multiple of four, cookie.
+#[inline(always)]
+const fn begins_stun(first: u64) -> bool {
+    first & 0xfe00_0003_ffff_ffff == MAGIC_COOKIE
+}
+
+/// Whether the first five bytes of a datagram, right-aligned, are of a DTLS handshake of epoch 0 or of a STUN message.
+#[inline(always)]
+const fn goes_on(content: u64) -> bool {
+    let byte = content >> 32;
+    byte < 2 || (byte >= 20 && byte <= 22 && content & 0xff00_ffff == 0xfe00_0000)
 }
 
 /// Length of the frame that begins with these nine bytes; 0 if the handshake is over before it.
@@ -131,6 +167,21 @@ pub(crate) fn frame_len(framing: u8, first: u64, ninth: u8) -> u32 {
             let begins = framing == kind::TDS_MESSAGE || matches!(ninth, 0 | 20..=22);
             if carries && begins { length } else { 0 }
         }
+        kind::LENGTH => {
+            let length = (first >> 48) as u32;
+            if length == 0 || goes_on(first >> 8 & 0xff_ffff_ffff) { length + 2 } else { 0 }
+        }
+        kind::TURN => {
+            let length = (first >> 32) as u32 & 0xffff;
+            if begins_stun(first) {
+                length + STUN_HEADER
+            } else if first >> 60 == 4 && goes_on((first << 8 | ninth as u64) & 0xff_ffff_ffff) {
+                // Padded to four bytes (RFC 8656, section 12.5).
+                (length + 3) / 4 * 4 + 4
+            } else {
+                0
+            }
+        }
         _ => 0,
     }
 }
@@ -142,6 +193,50 @@ pub(crate) fn behind_frame(framing: u8, first: u64) -> u8 {
         kind::TDS | kind::TDS_MESSAGE if first >> 48 & 1 == 0 => kind::TDS_MESSAGE,
         kind::TDS | kind::TDS_MESSAGE => kind::TDS,
         other => other,
+    }
+}
+
+/// Whether the first eight bytes of a datagram may begin a TURN message with DTLS in it: ChannelData with a record of a
+/// handshake, or a Send or Data indication.
+#[inline(always)]
+pub(crate) const fn may_carry_dtls(first: u64) -> bool {
+    let is_channel = first >> 60 == 4 && matches!((first >> 16) as u16, 0x15fe | 0x16fe);
+    is_channel || first & 0xfffe_0000_ffff_ffff == 0x0016_0000_0000_0000 | MAGIC_COOKIE
+}
+
+/// Attributes of an indication that are looked at: a peer address, DONT-FRAGMENT and an ICMP error may come before the
+/// data (RFC 8656, sections 11.1 and 11.4).
+const MAX_ATTRIBUTES: u32 = 4;
+
+/// The DATA attribute (RFC 8656, section 18).
+const DATA: u32 = 0x0013;
+
+/// Moves `at` to the data that a TURN message begins with these bytes there carries; `at` is 0 if there is none.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub(crate) fn find_turn_data<B: Bytes>(frame: &B, first: u64, at: &mut u32) {
+    if first >> 60 == 4 {
+        *at += 4;
+        return;
+    }
+    *at += STUN_HEADER;
+    for _ in 0..MAX_ATTRIBUTES {
+        let attribute = attribute(frame, *at);
+        if attribute >> 16 == DATA {
+            *at += 4;
+            return;
+        }
+        *at += 4 + ((attribute & 0xffff) + 3) / 4 * 4;
+    }
+    *at = 0;
+}
+
+/// Type and length of the attribute at that offset; 0 if the frame is shorter.
+// A function of its own in the kernel: its paths end where it returns.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn attribute<B: Bytes>(frame: &B, at: u32) -> u32 {
+    match frame.load_far::<4>(at as usize) {
+        Some(bytes) => u32::from_be_bytes(bytes),
+        None => 0,
     }
 }
 

@@ -239,7 +239,7 @@ impl From<Attributes> for SharedAttributes {
     }
 }
 
-/// UDP's number, under which TLS is DTLS.
+/// UDP's number, under which TLS is DTLS unless a framing carries the other.
 const UDP: u8 = 17;
 
 impl Attributes {
@@ -255,8 +255,8 @@ impl Attributes {
         if self.quic.is_some() {
             return Some(quic);
         }
-        if self.tls.is_some() {
-            return Some(if transport == UDP { dtls } else { tls });
+        if let Some(handshake) = &self.tls {
+            return Some(if handshake.is_dtls.unwrap_or(transport == UDP) { dtls } else { tls });
         }
         if self.ssh.is_some() {
             return Some(ssh);
@@ -286,6 +286,8 @@ pub struct Tls {
     pub cipher: Option<u16>,
     /// The ClientHello has an encrypted_client_hello extension.
     pub ech: bool,
+    /// The records are those of DTLS; `None` if the transport decides.
+    pub is_dtls: Option<bool>,
     /// The server's own certificate, where it is sent in the clear.
     pub certificate: Option<Box<Certificate>>,
 }

@@ -22,7 +22,7 @@ use tests::random::SplitMix64;
 type Check = fn(&[u8]);
 
 /// Each target's name and what it demands.
-const TARGETS: [(&str, Check); 19] = [
+const TARGETS: [(&str, Check); 21] = [
     ("capture_reader", checks::capture_reader),
     ("client_hello", checks::client_hello),
     ("dhcp4", checks::dhcp4),
@@ -37,10 +37,12 @@ const TARGETS: [(&str, Check); 19] = [
     ("quic", checks::quic),
     ("reassembly", checks::reassembly),
     ("record_layer", checks::record_layer),
+    ("rfc4571", checks::rfc4571),
     ("server_hello", checks::server_hello),
     ("ssh", checks::ssh),
     ("tds", checks::tds),
     ("tunnels", checks::tunnels),
+    ("turn", checks::turn),
     ("x509", checks::x509),
 ];
 
@@ -307,6 +309,16 @@ fn framing_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
         "no_handshake",
         [&[1][..], &prelogin, &framing::tds(framing::TDS_RESULT, b"\xad\0\x04row", 99)].concat(),
     );
+    let record = record(22, 0, &fragment(1, 0, 40, 0, &[7; 40]));
+    let (check, channel) = (framing::stun(1, b"\0\x06\0\x04user"), framing::padded_channel_data(0x4001, &record));
+    let indication = framing::indication(0x16, &record);
+    add("turn", "channel_data", framing::channel_data(0x4001, &record));
+    add("turn", "indication", indication.clone());
+    add("turn", "cut", indication[..50].to_vec());
+    add("turn", "stream", [&[9][..], &check, &channel, &indication].concat());
+    let counted = [&check[..], &record, &record].map(framing::counted).concat();
+    add("rfc4571", "handshake", [&[5][..], &counted].concat());
+    add("rfc4571", "cut", [&[1][..], &counted[..60]].concat());
 }
 
 /// Datagrams, each behind its length, in which a bit says that the client sends it; the first byte is the budget.

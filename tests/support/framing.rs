@@ -44,3 +44,36 @@ pub fn tds(kind: u8, message: &[u8], size: usize) -> Vec<u8> {
     };
     message.chunks(size).enumerate().flat_map(packet).collect()
 }
+
+/// ChannelData without padding, as it is over UDP (RFC 8656, section 12.4).
+pub fn channel_data(channel: u16, data: &[u8]) -> Vec<u8> {
+    [&channel.to_be_bytes()[..], &(data.len() as u16).to_be_bytes(), data].concat()
+}
+
+/// ChannelData as it is over TCP (RFC 8656, section 12.5).
+pub fn padded_channel_data(channel: u16, data: &[u8]) -> Vec<u8> {
+    let mut out = channel_data(channel, data);
+    out.resize(out.len().next_multiple_of(4), 0);
+    out
+}
+
+/// A STUN message of this type with an XOR-PEER-ADDRESS and a DATA attribute: 0x0016 is a Send indication, 0x0017 a
+/// Data indication (RFC 8656, section 11).
+pub fn indication(kind: u16, data: &[u8]) -> Vec<u8> {
+    let mut attributes = b"\0\x12\0\x08\0\x01\x21\x12\xc0\0\x02\x01\0\x13".to_vec();
+    attributes.extend((data.len() as u16).to_be_bytes());
+    attributes.extend_from_slice(data);
+    attributes.resize(attributes.len().next_multiple_of(4), 0);
+    stun(kind, &attributes)
+}
+
+/// A STUN message of this type with these attributes (RFC 8489, section 5).
+pub fn stun(kind: u16, attributes: &[u8]) -> Vec<u8> {
+    let length = (attributes.len() as u16).to_be_bytes();
+    [&kind.to_be_bytes()[..], &length, b"\x21\x12\xa4\x42", &[7; 12], attributes].concat()
+}
+
+/// A datagram behind its length, as it is in a TCP stream (RFC 4571, section 2).
+pub fn counted(datagram: &[u8]) -> Vec<u8> {
+    [&(datagram.len() as u16).to_be_bytes()[..], datagram].concat()
+}

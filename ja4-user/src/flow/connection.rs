@@ -257,7 +257,23 @@ impl Connection {
         self.exchange(session);
     }
 
-    /// What was the connection's becomes the handshake's, and the other way round.
+    /// Ends what [`enter`](Self::enter) has begun. `client_was_high`: which end was the client before it. Over TCP the
+    /// client stays the one that has opened the connection.
+    pub fn leave(&mut self, session: &mut Session, client_was_high: bool) {
+        self.exchange(session);
+        if self.is_tcp() && self.client_is_high != client_was_high {
+            self.turn_round();
+        }
+    }
+
+    /// Whether it is a TCP connection.
+    fn is_tcp(&self) -> bool {
+        const TCP: u8 = 6;
+        self.identity.proto == TCP
+    }
+
+    /// What was the connection's becomes the handshake's, and the other way round. Over TCP the latencies and the
+    /// numbers of fingerprints are those of the connection.
     pub fn exchange(&mut self, session: &mut Session) {
         let Session { tls, quic, sealed, surplus, latencies, told, last: _ } = session;
         let attributes = &mut *self.attributes;
@@ -265,8 +281,10 @@ impl Connection {
         std::mem::swap(&mut attributes.quic, quic);
         std::mem::swap(&mut self.sealed, sealed);
         std::mem::swap(&mut self.surplus, surplus);
-        std::mem::swap(&mut self.latencies, latencies);
-        std::mem::swap(&mut self.told, told);
+        if !self.is_tcp() {
+            std::mem::swap(&mut self.latencies, latencies);
+            std::mem::swap(&mut self.told, told);
+        }
     }
 
     /// Of several handshakes the last one that was answered, else the last one, is what the connection's end
@@ -278,7 +296,11 @@ impl Connection {
         };
         let counts = |session: &Session| (session.is_answered(), session.last);
         if let Some((session, high)) = datagrams.sessions_mut().max_by_key(|(session, _)| counts(session)) {
+            let before = self.client_is_high;
             self.enter(session, high);
+            if self.is_tcp() && self.client_is_high != before {
+                self.turn_round();
+            }
         }
         self.carried = Carried::Datagrams(datagrams);
     }

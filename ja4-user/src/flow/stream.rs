@@ -61,7 +61,7 @@ pub enum Stream {
     Unknown(Start),
     /// A PROXY protocol header from a client: the stream begins behind it.
     Proxy(ProxyHeader),
-    /// TLS in a framing.
+    /// TLS or DTLS in a framing.
     Framed(Box<Framed>),
     /// TLS.
     Tls(HandshakeStream),
@@ -82,12 +82,14 @@ pub struct Framed {
     pub unframe: Unframe,
     /// TLS inside.
     pub tls: HandshakeStream,
+    /// Datagrams that the segment at hand has completed.
+    pub datagrams: Vec<Vec<u8>>,
 }
 
 impl Framed {
     /// A stream in this framing.
     fn new(framing: Framing) -> Self {
-        Self { unframe: Unframe::new(framing), tls: HandshakeStream::new() }
+        Self { unframe: Unframe::new(framing), tls: HandshakeStream::new(), datagrams: Vec::new() }
     }
 }
 
@@ -160,7 +162,7 @@ impl Stream {
     pub fn buffered(&self) -> usize {
         match self {
             Self::Tls(stream) => stream.buffered(),
-            Self::Framed(framed) => framed.tls.buffered(),
+            Self::Framed(framed) => framed.tls.buffered() + framed.unframe.buffered(),
             Self::Http1(stream) => stream.buffered(),
             Self::Http2(stream) => stream.buffered(),
             Self::Ssh(stream) => stream.buffered(),

@@ -21,8 +21,13 @@ use crate::flow::dtls::{self, Given, Taken};
 use crate::flow::latency::between;
 use crate::flow::quic::{self, Connections, Datagram, Entry, QuicState, Seen};
 use crate::packet::Decoded;
+use crate::wire::framing::turn::{self, Data};
 use crate::wire::quic::long_header_version;
 use crate::wire::tls::{ClientHello, Framing};
+
+/// First and last of the first bytes of DTLS records (RFC 9147, section 4.1; RFC 7983, section 7).
+const CHANGE_CIPHER_SPEC: u8 = 20;
+const MAX_DTLS: u8 = 63;
 
 impl<S: Sink> Stage<'_, S> {
     /// Takes the datagrams of a record: one, or those of a super-packet.
@@ -59,11 +64,42 @@ impl<S: Sink> Stage<'_, S> {
                 if class == QUIC {
                     self.quic(connection, &mut carried.quic, datagram);
                 } else {
-                    self.dtls(connection, &mut carried, datagram);
+                    self.unframe(connection, &mut carried, datagram);
                 }
                 connection.carried = Carried::Datagrams(carried);
             }
             DHCP => self.dhcp(connection, datagram),
+            _ => {}
+        }
+    }
+
+    /// Takes a datagram that a frame of a TCP stream carries.
+    pub(super) fn datagram_in_stream(&mut self, connection: &mut Connection, payload: &[u8]) {
+        let mut carried = match std::mem::take(&mut connection.carried) {
+            Carried::Datagrams(carried) => carried,
+            Carried::Nothing => Box::default(),
+            ssh @ Carried::Ssh(_) => return connection.carried = ssh,
+        };
+        let from_high = (self.side == Side::Client) == connection.client_is_high;
+        let datagram = Datagram { payload, wire_len: payload.len(), from_high, time: self.cause.time, ttl: 0 };
+        self.unframe(connection, &mut carried, &datagram);
+        connection.carried = Carried::Datagrams(carried);
+    }
+
+    /// Takes a datagram with DTLS, bare or in a TURN message.
+    fn unframe(&mut self, connection: &mut Connection, flow: &mut Datagrams, datagram: &Datagram<'_>) {
+        match datagram.payload.first() {
+            Some(first) if turn::is_channel(*first) || *first < CHANGE_CIPHER_SPEC => {
+                match turn::data(datagram.payload, datagram.is_truncated()) {
+                    Ok(Some(Data { bytes: payload, length: wire_len })) => {
+                        self.dtls(connection, flow, &Datagram { payload, wire_len, ..*datagram });
+                    }
+                    Ok(None) => {}
+                    Err(error) => self.stats.count_malformed(Protocol::Dtls, error),
+                }
+            }
+            // DTLS; or media and others, in a TCP stream.
+            Some(CHANGE_CIPHER_SPEC..=MAX_DTLS) => self.dtls(connection, flow, datagram),
             _ => {}
         }
     }
@@ -177,6 +213,7 @@ impl<S: Sink> Stage<'_, S> {
         };
         let Dtls { association, session } = &mut **dtls.get_or_insert_default();
         session.touch(datagram.time);
+        let before = connection.client_is_high;
         connection.enter(session, client_is_high);
         let Stage { cause, budget, engines, stats, sink, .. } = self;
         let outcome = association.datagram(from, datagram.payload, truncated, budget, |side, given| {
@@ -210,7 +247,7 @@ impl<S: Sink> Stage<'_, S> {
                 Ok(_) => Taken::Read,
             }
         });
-        connection.exchange(session);
+        connection.leave(session, before);
         stats.duplicate_bytes += outcome.duplicate as u64;
         stats.conflicting_bytes += outcome.conflicting as u64;
         stats.refused_bytes += (outcome.refused + outcome.dropped) as u64;

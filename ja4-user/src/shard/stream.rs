@@ -36,12 +36,19 @@ impl<S: Sink> Stage<'_, S> {
             }
         });
         self.stats.count_reassembly(&outcome);
+        let datagrams = match &mut half.stream {
+            Stream::Framed(framed) => std::mem::take(&mut framed.datagrams),
+            _ => Vec::new(),
+        };
         if reading.is_continue() && !half.charge(self.budget) {
             self.stats.refused_bytes += half.stream.buffered() as u64;
             reading = ControlFlow::Break(());
         }
         if let Some(place) = connection.halves.get_mut(side as usize) {
             *place = Some(half);
+        }
+        for datagram in &datagrams {
+            self.datagram_in_stream(connection, datagram);
         }
         if reading.is_break() {
             self.close_half(connection, side);
@@ -186,11 +193,12 @@ impl<S: Sink> Reader<'_, S> {
                 self.read(stream, bytes)
             }
             Stream::Framed(framed) => {
-                let Framed { unframe, tls } = &mut **framed;
+                let Framed { unframe, tls, datagrams } = &mut **framed;
                 let mut reading = ControlFlow::Continue(());
                 let pushed = unframe.push(bytes, |content| match content {
                     Content::Stream(bytes) if reading.is_continue() => reading = self.tls(tls, bytes),
-                    Content::Stream(_) | Content::Datagram(_) => {}
+                    Content::Stream(_) => {}
+                    Content::Datagram(datagram) => datagrams.push(datagram.to_vec()),
                 });
                 if pushed.is_err() && reading.is_continue() {
                     return self.leave(stream);

@@ -101,6 +101,7 @@ impl<S: Sink> Handshake<'_, S> {
             tls.version = version_name(hello.version());
         }
         tls.ech = hello.has_encrypted_client_hello();
+        tls.is_dtls = Some(self.carrier == Carrier::Dtls);
     }
 
     fn client_hello(&mut self, body: &[u8]) -> Result<ControlFlow<()>, WireError> {
@@ -125,6 +126,7 @@ impl<S: Sink> Handshake<'_, S> {
         let hello = &ServerHello::parse(body)?;
         let connection = &mut *self.connection;
         let tls = connection.attributes.tls.get_or_insert_default();
+        tls.is_dtls = Some(self.carrier == Carrier::Dtls);
         tls.version = version_name(hello.version());
         tls.cipher = Some(hello.cipher_suite);
         tls.alpn_chosen = hello.alpn().next().map(protocol);

@@ -45,13 +45,14 @@ pub(super) fn tell_unfinished(
             continue;
         };
         stats.unfinished_messages += association.unfinished();
+        let before = connection.client_is_high;
         connection.enter(session, client_is_high);
         association.tell_starts(|side, start| {
             let methods = &mut engines.methods;
             let handshake = Handshake { carrier: Carrier::Dtls, side, cause, connection, methods, stats, sink };
             handshake.unfinished(&start);
         });
-        connection.exchange(session);
+        connection.leave(session, before);
     }
     connection.carried = Carried::Datagrams(datagrams);
 }

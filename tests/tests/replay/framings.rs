@@ -2,6 +2,7 @@
 
 mod proxy;
 mod tds;
+mod turn;
 
 use super::*;
 

@@ -3,12 +3,17 @@
 //! | module | framing | carries |
 //! |---|---|---|
 //! | [`proxy`] | PROXY protocol 1 and 2 | any client stream, behind one header |
-//! | [`tds`] | Tabular Data Stream | TLS in both directions |
+//! | [`tds`] | Tabular Data Stream, over TCP | TLS in both directions |
+//! | [`turn`] | TURN, over UDP and TCP | DTLS |
+//! | [`rfc4571`] | a length before each datagram, over TCP | DTLS |
 //!
-//! [`Unframe`] takes a TCP stream in one of them apart; [`proxy`] is one header and has a reader of its own.
+//! [`Unframe`] takes a TCP stream in one of them apart; [`proxy`] is one header and has a reader of its own. What comes
+//! out as a datagram is read like a UDP datagram.
 
 pub mod proxy;
+pub mod rfc4571;
 pub mod tds;
+pub mod turn;
 mod unframe;
 
 pub use unframe::{Content, Unframe};
@@ -18,6 +23,10 @@ pub use unframe::{Content, Unframe};
 pub enum Framing {
     /// TDS packets.
     Tds,
+    /// STUN messages and ChannelData.
+    Turn,
+    /// A length before each datagram (RFC 4571).
+    Length,
 }
 
 /// What the first bytes of a TCP direction say of its framing.
@@ -25,7 +34,7 @@ pub enum Framing {
 pub enum Recognized {
     /// It has this one.
     Framing(Framing),
-    /// They are too few to tell.
+    /// They are too few to decide.
     TooFew,
     /// It has none.
     Nothing,
@@ -33,14 +42,24 @@ pub enum Recognized {
 
 impl Framing {
     /// Bytes that distinguish every framing.
-    pub const ENOUGH: usize = 8;
+    pub const ENOUGH: usize = 10;
 
     /// The framing of a TCP direction that begins with these bytes.
     #[must_use]
     pub fn recognize(bytes: &[u8]) -> Recognized {
+        if let Some(header) = bytes.first_chunk() {
+            if tds::PacketHeader::parse(header).is_ok() {
+                return Recognized::Framing(Self::Tds);
+            }
+            if turn::begins_stun(header) {
+                return Recognized::Framing(Self::Turn);
+            }
+        }
         match bytes.first_chunk() {
-            Some(header) if tds::PacketHeader::parse(header).is_ok() => Recognized::Framing(Self::Tds),
-            None if matches!(bytes, [0x04 | 0x12, ..]) => Recognized::TooFew,
+            Some(start) if rfc4571::begins(start) => Recognized::Framing(Self::Length),
+            None if tds::may_begin(bytes) || turn::may_begin_stun(bytes) || rfc4571::may_begin(bytes) => {
+                Recognized::TooFew
+            }
             _ => Recognized::Nothing,
         }
     }

@@ -9,6 +9,9 @@ pub const TEXT: &[u8] = b"PROXY ";
 /// The twelve bytes with which version 2 begins (section 2.2).
 pub const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
+/// Shortest line of version 1, `PROXY UNKNOWN` and its end (section 2.1).
+pub const MIN_LINE: u32 = 15;
+
 /// Longest line of version 1, its end included (section 2.1).
 pub const MAX_LINE: u32 = 107;
 
@@ -37,7 +40,7 @@ impl ProxyHeader {
     ///
     /// # Errors
     /// [`WireError::Magic`] if the bytes begin neither version, [`WireError::TooLong`] if a line has no end within
-    /// [`MAX_LINE`], [`WireError::Value`] if the version or the command is unknown.
+    /// [`MAX_LINE`], [`WireError::Value`] if the line is shorter than any, or if the version or the command is unknown.
     pub fn push<'b>(&mut self, bytes: &'b [u8]) -> Result<Option<&'b [u8]>, WireError> {
         let mut rest = bytes;
         while self.length.is_none() {
@@ -68,6 +71,9 @@ impl ProxyHeader {
         }
         if is_text {
             if byte == b'\n' {
+                if self.read < MIN_LINE {
+                    return Err(WireError::Value);
+                }
                 self.length = Some(self.read);
             } else if self.read >= MAX_LINE {
                 return Err(WireError::TooLong);
@@ -125,6 +131,7 @@ mod tests {
             (b"\r\n\r\n\0\r\nQUIET", WireError::Magic),
             (&long, WireError::TooLong),
             (&version_1, WireError::Value),
+            (b"PROXY TCP4\r\n", WireError::Value),
         ] {
             assert_eq!(behind(stream, 5), Err(error));
         }

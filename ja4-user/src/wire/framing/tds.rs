@@ -21,6 +21,12 @@ const MAX_PACKET: u16 = 32_767;
 /// First byte of the options of a PRELOGIN message: the version comes first (section 2.2.6.5).
 pub const FIRST_OPTION: u8 = 0;
 
+/// Whether fewer bytes than a header may be the start of one.
+#[must_use]
+pub fn may_begin(bytes: &[u8]) -> bool {
+    bytes.len() < HEADER_LEN && matches!(bytes, [PRELOGIN | TABULAR_RESULT] | [PRELOGIN | TABULAR_RESULT, 0 | 1, ..])
+}
+
 /// A packet header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketHeader {

@@ -1,7 +1,7 @@
 //! One direction of a TCP connection in a framing to what its frames carry.
 
-use super::Framing;
 use super::tds::{self, PacketHeader};
+use super::{Framing, rfc4571, turn};
 use crate::wire::WireError;
 
 /// Bytes of the longest frame header.
@@ -28,9 +28,14 @@ enum Payload {
     Skipped,
     /// Bytes of a stream.
     Stream,
+    /// A datagram.
+    Datagram,
 }
 
 /// Takes one direction's stream bytes, in order and in slices of any size, and gives what its frames carry.
+///
+/// A datagram that is inside one slice is lent from it; only one that spans slices is copied. No datagram is longer
+/// than 65,558 bytes: its length is a field of 16 bits.
 #[derive(Debug)]
 pub struct Unframe {
     framing: Framing,
@@ -38,8 +43,10 @@ pub struct Unframe {
     /// Bytes of `header` that have come.
     header_len: u8,
     /// Bytes of the present frame's payload that have not come yet.
-    left: u16,
+    left: usize,
     payload: Payload,
+    /// The datagram under way, as far as it has come.
+    datagram: Vec<u8>,
     /// TDS: the present frame is the last of its message.
     ends_message: bool,
     /// TDS: a TLS handshake has begun.
@@ -56,9 +63,16 @@ impl Unframe {
             header_len: 0,
             left: 0,
             payload: Payload::Undecided,
+            datagram: Vec::new(),
             ends_message: true,
             has_begun: false,
         }
+    }
+
+    /// Bytes of memory held for a datagram under way, for the owner's total.
+    #[must_use]
+    pub const fn buffered(&self) -> usize {
+        self.datagram.capacity()
     }
 
     /// Whether the next byte is the first of a frame.
@@ -80,38 +94,84 @@ impl Unframe {
             if self.payload == Payload::Undecided {
                 self.decide(bytes.first().copied().unwrap_or_default())?;
             }
-            let (payload, rest) = bytes.split_at(bytes.len().min(usize::from(self.left)));
-            self.left -= payload.len() as u16; // at most `left`
+            let (payload, rest) = bytes.split_at(bytes.len().min(self.left));
+            self.left -= payload.len(); // at most `left`
             bytes = rest;
-            if self.payload == Payload::Stream {
-                receive(Content::Stream(payload));
+            match self.payload {
+                Payload::Stream => receive(Content::Stream(payload)),
+                Payload::Datagram => self.take_datagram(payload, &mut receive),
+                Payload::Skipped | Payload::Undecided => {}
             }
         }
         Ok(())
     }
 
+    /// Bytes of this framing's frame headers.
+    const fn header_size(&self) -> usize {
+        match self.framing {
+            Framing::Tds => tds::HEADER_LEN,
+            Framing::Turn => turn::CHANNEL_HEADER_LEN,
+            Framing::Length => rfc4571::HEADER_LEN,
+        }
+    }
+
     /// Takes what is missing of a frame header, and opens the frame.
     fn take_header<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], WireError> {
-        let mut rest = bytes;
-        let Framing::Tds = self.framing;
-        while let Some((&byte, after)) = rest.split_first() {
-            rest = after;
+        let missing = self.header_size().saturating_sub(usize::from(self.header_len));
+        let (taken, rest) = bytes.split_at(bytes.len().min(missing));
+        for byte in taken {
             if let Some(place) = self.header.get_mut(usize::from(self.header_len)) {
-                *place = byte;
+                *place = *byte;
                 self.header_len += 1;
             }
-            if usize::from(self.header_len) == tds::HEADER_LEN {
-                self.header_len = 0;
+        }
+        if taken.len() == missing {
+            self.header_len = 0;
+            self.open_frame()?;
+        }
+        Ok(rest)
+    }
+
+    fn open_frame(&mut self) -> Result<(), WireError> {
+        match self.framing {
+            Framing::Tds => {
                 let continued = !self.ends_message;
                 let PacketHeader { length, ends_message } = PacketHeader::parse(&self.header)?;
-                (self.left, self.ends_message) = (length, ends_message);
+                (self.left, self.ends_message) = (length.into(), ends_message);
                 if !continued {
                     self.payload = Payload::Undecided;
                 }
-                break;
+            }
+            // The header is part of the message.
+            Framing::Turn => {
+                let header = self.header.first_chunk().ok_or(WireError::Truncated)?;
+                let length = turn::frame_len(header).ok_or(WireError::ContentType)?;
+                self.left = length.saturating_sub(header.len());
+                self.payload = Payload::Datagram;
+                self.datagram.extend_from_slice(header);
+                if self.left == 0 {
+                    self.datagram = Vec::new();
+                }
+            }
+            Framing::Length => {
+                let [high, low, ..] = self.header;
+                self.left = u16::from_be_bytes([high, low]).into();
+                self.payload = Payload::Datagram;
             }
         }
-        Ok(rest)
+        Ok(())
+    }
+
+    /// Takes bytes of the present frame's datagram.
+    fn take_datagram(&mut self, payload: &[u8], receive: &mut impl FnMut(Content<'_>)) {
+        if self.datagram.is_empty() && self.left == 0 {
+            return receive(Content::Datagram(payload));
+        }
+        self.datagram.extend_from_slice(payload);
+        if self.left == 0 {
+            receive(Content::Datagram(&self.datagram));
+            self.datagram = Vec::new();
+        }
     }
 
     /// Decides what the payload of a TDS message is by its first byte.

@@ -1,9 +1,13 @@
 //! TLS, DTLS and HTTP inside framings, in every cut and order.
 
-use tests::framing::{PROXY_1, PROXY_1_LONGEST, PROXY_1_UNKNOWN, TDS_OPTIONS, TDS_PRELOGIN, TDS_RESULT, proxy_2, tds};
+use tests::framing::{
+    PROXY_1, PROXY_1_LONGEST, PROXY_1_UNKNOWN, TDS_OPTIONS, TDS_PRELOGIN, TDS_RESULT, channel_data, counted,
+    indication, padded_channel_data, proxy_2, stun, tds,
+};
 use tests::hello::{self, Shape};
 use tests::random::SplitMix64;
 
+use super::datagrams::dtls;
 use super::hello_record;
 use super::setting::{Setting, Talks};
 
@@ -73,4 +77,70 @@ pub(super) fn tds_packets(setting: &Setting) -> Vec<Vec<u8>> {
     let mut talks_22 = Talks::new(setting, (51_401, 22));
     talks_22.tell(|talk| talk.server(&answers).client(&asks).server(b"SSH-2.0-x\r\n"));
     [talks.frames, talks_22.frames].concat()
+}
+
+/// DTLS in TURN messages, well-formed and with each byte of the headers changed.
+pub(super) fn turn_messages(setting: &Setting) -> Vec<Vec<u8>> {
+    let (client, server) = ((5000, 3478), (3478, 5000));
+    let mut frames = Vec::new();
+    for kind in [1, 2, 3, 11] {
+        let warned = [&[21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 7, 0, 2, 1, 112][..], &dtls(kind)].concat();
+        for data in [&dtls(kind)[..], &warned, &[0x80; 40], b""] {
+            for message in [channel_data(0x4000, data), indication(0x16, data), indication(0x17, data)] {
+                frames.push(setting.datagram(client, &message));
+                frames.push(setting.datagram(server, &message));
+                for length in 1..message.len() {
+                    frames.push(setting.datagram((client.0 + length as u16, 3478), &message[..length]));
+                }
+            }
+        }
+    }
+    for message in [channel_data(0x4000, &dtls(1)), indication(0x16, &dtls(1))] {
+        for place in 0..message.len().min(50) {
+            for value in [0, 1, 3, 0x13, 0x16, 0x40, 0x7f, 0xff] {
+                let mut other = message.clone();
+                other[place] = value;
+                frames.push(setting.datagram((6000 + place as u16, 3478), &other));
+            }
+        }
+    }
+    for attributes in 0..8 {
+        let before = [0x80, 0x22, 0, 3, 1, 2, 3, 0].repeat(attributes);
+        let message = stun(0x16, &[&before[..], &[0, 0x13, 0, 40], &dtls(1)].concat());
+        frames.push(setting.datagram((7000 + attributes as u16, 3478), &message));
+    }
+    frames
+}
+
+/// Datagrams in TCP streams: TURN messages and the length of RFC 4571.
+pub(super) fn datagrams_in_streams(setting: &Setting) -> Vec<Vec<u8>> {
+    let mut talks = Talks::new(setting, (51_500, 5000));
+    let check = stun(1, b"\0\x06\0\x04user");
+    let media = [0x80; 500];
+    for kind in [1, 2, 20] {
+        let record = dtls(kind);
+        for (first, second, last) in [
+            (counted(&check), counted(&record), counted(&media)),
+            (counted(&record), counted(b""), counted(&media)),
+            (check.clone(), padded_channel_data(0x4001, &record), padded_channel_data(0x4001, &media)),
+            (check.clone(), indication(0x16, &record), check.clone()),
+        ] {
+            let stream = [&first[..], &second, &second, &last, &second].concat();
+            talks.tell(|talk| talk.client(&stream).server(&stream));
+            talks.tell(|talk| talk.client(&first).server(&first).client(&second).client(&last).client(&last));
+            for at in 1..(first.len() + 20).min(stream.len()) {
+                let (one, two) = stream.split_at(at);
+                talks.tell(|talk| talk.client(one).client(two));
+                talks.tell(|talk| talk.client_at(at as u32, two).client_at(0, one));
+            }
+            for place in 0..12 {
+                for value in [0, 1, 2, 0x15, 0x17, 0x40, 0xff] {
+                    let mut other = stream.clone();
+                    other[place] = value;
+                    talks.tell(|talk| talk.client(&other));
+                }
+            }
+        }
+    }
+    talks.frames
 }

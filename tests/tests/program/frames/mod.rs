@@ -145,6 +145,8 @@ pub(crate) fn stories_in(settings: &[(&'static str, Setting)]) -> Vec<Story> {
             ("hellos in dialogues", streams::dialogues(setting)),
             ("PROXY protocol", framings::proxy(setting)),
             ("TDS packets", framings::tds_packets(setting)),
+            ("TURN messages", framings::turn_messages(setting)),
+            ("datagrams in streams", framings::datagrams_in_streams(setting)),
             ("HTTP requests", http::requests(setting)),
             ("HTTP/2 prefaces", http::prefaces(setting)),
             ("HTTP methods", http::methods(setting)),
