@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_stream_goes_on_behind_either_version() {
-        for header in [b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n", b"PROXY UNKNOWN\r\n", V2] {
+        for header in [&b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n"[..], b"PROXY UNKNOWN\r\n", V2] {
             let stream = [header, b"hello"].concat();
             for size in 1..=stream.len() {
                 assert_eq!(behind(&stream, size).unwrap().unwrap(), b"hello", "{size}");
