@@ -1,8 +1,13 @@
 //! Framings under TLS and DTLS.
 
+use std::ops::ControlFlow;
+
+use ja4_user::event::Side;
+use ja4_user::flow::Budget;
+use ja4_user::flow::openvpn::{ControlChannel, ControlEvent};
 use ja4_user::wire::WireError;
 use ja4_user::wire::framing::proxy::ProxyHeader;
-use ja4_user::wire::framing::{Content, Framing, Recognized, Unframe, turn};
+use ja4_user::wire::framing::{FrameContent, Recognized, StreamFraming, Unframe, turn};
 
 /// The first bytes of a client: the same stream is behind the PROXY protocol header, or the same error comes, however
 /// the bytes are split. The first byte says how.
@@ -29,12 +34,12 @@ fn behind_proxy(stream: &[u8], size: usize) -> Result<Option<Vec<u8>>, WireError
 
 /// One side's TDS packets: the same stream and the same end however they are split. The first byte says how.
 pub fn tds(data: &[u8]) {
-    unframe(Framing::Tds, data);
+    unframe(StreamFraming::Tds, data);
 }
 
 /// One side's TURN messages in a TCP stream, likewise; and one message: its data is part of it.
 pub fn turn(data: &[u8]) {
-    unframe(Framing::Turn, data);
+    unframe(StreamFraming::Turn, data);
     for truncated in [false, true] {
         if let Ok(Some(found)) = turn::data(data, truncated) {
             assert!(found.bytes.len() == found.length || (truncated && found.bytes.len() < found.length));
@@ -45,10 +50,40 @@ pub fn turn(data: &[u8]) {
 
 /// Datagrams behind their lengths (RFC 4571) in a TCP stream, likewise.
 pub fn rfc4571(data: &[u8]) {
-    unframe(Framing::Length, data);
+    unframe(StreamFraming::Length, data);
 }
 
-fn unframe(framing: Framing, data: &[u8]) {
+/// Packets of an OpenVPN control channel, each behind its length, in which the top bit says that the low end sends it;
+/// the first byte is the budget. What is held stays within the budget, and is given back; the same bytes in a TCP
+/// stream, split in any way.
+pub fn openvpn(data: &[u8]) {
+    unframe(StreamFraming::OpenVpn, data);
+    let Some((&budget, mut rest)) = data.split_first() else {
+        return;
+    };
+    let (mut channel, mut budget) = (ControlChannel::default(), Budget::new(64 * usize::from(budget)));
+    while let Some((&[high, low], after)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_be_bytes([high & 0x7f, low]));
+        let (packet, after) = after.split_at(after.len().min(length));
+        rest = after;
+        if let Ok(Some((side, packet))) = channel.packet(packet, high & 0x80 == 0) {
+            assert!(packet.payload.len() + 14 <= length);
+            let outcome = channel.take(side, &packet, &mut budget, |event| match event {
+                ControlEvent::Message(side, message) if message.body.first() == Some(&0xaa) && side == Side::Client => {
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            });
+            assert!(outcome.duplicate <= packet.payload.len());
+        }
+        assert!(budget.used() <= budget.max() && channel.unfinished() <= 2);
+        assert!(channel.under_way().count() <= 2);
+    }
+    channel.clear(&mut budget);
+    assert_eq!((budget.used(), channel.unfinished()), (0, 0));
+}
+
+fn unframe(framing: StreamFraming, data: &[u8]) {
     let Some((&step, stream)) = data.split_first() else {
         return;
     };
@@ -59,20 +94,20 @@ fn unframe(framing: Framing, data: &[u8]) {
         assert_eq!(contents(framing, stream, size), whole, "in pieces of {size}");
     }
     // What is recognized is decided by the first bytes alone, and never given up where it was.
-    let recognized = Framing::recognize(stream);
-    assert!(stream.len() < Framing::ENOUGH || recognized != Recognized::TooFew);
-    if stream.len() >= Framing::ENOUGH {
-        assert_eq!(Framing::recognize(&stream[..Framing::ENOUGH]), recognized);
+    let recognized = StreamFraming::recognize(stream);
+    assert!(stream.len() < StreamFraming::ENOUGH || recognized != Recognized::TooFew);
+    if stream.len() >= StreamFraming::ENOUGH {
+        assert_eq!(StreamFraming::recognize(&stream[..StreamFraming::ENOUGH]), recognized);
     }
 }
 
 /// The stream, or else the datagrams, that the frames carry, and whether the framing goes on.
-fn contents(framing: Framing, stream: &[u8], size: usize) -> (Vec<Vec<u8>>, Result<(), WireError>) {
+fn contents(framing: StreamFraming, stream: &[u8], size: usize) -> (Vec<Vec<u8>>, Result<(), WireError>) {
     let (mut unframe, mut found, mut carried) = (Unframe::new(framing), Vec::new(), Vec::new());
     for piece in stream.chunks(size) {
         let pushed = unframe.push(piece, |content| match content {
-            Content::Stream(bytes) => carried.extend_from_slice(bytes),
-            Content::Datagram(bytes) => found.push(bytes.to_vec()),
+            FrameContent::Stream(bytes) => carried.extend_from_slice(bytes),
+            FrameContent::Datagram(bytes) => found.push(bytes.to_vec()),
         });
         if pushed.is_err() {
             found.push(carried);

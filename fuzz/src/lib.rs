@@ -44,7 +44,7 @@ mod ssh;
 mod tunnels;
 
 pub use self::dhcp::{dhcp4, dhcp6};
-pub use self::framings::{proxy, rfc4571, tds, turn};
+pub use self::framings::{openvpn, proxy, rfc4571, tds, turn};
 pub use self::ssh::ssh;
 pub use self::tunnels::tunnels;
 #[path = "dtls.rs"]
@@ -168,7 +168,7 @@ pub fn packet_decode(data: &[u8]) {
         let slice = Slice { bytes, wire_len: bytes.len() };
         headers(&slice);
         let time = Time(number * 100_000_000);
-        let frame = CapturedFrame { start: Start::Ethernet, slice, time, interface: 0, number };
+        let frame = CapturedFrame { start: Start::Ethernet, slice, time, interface: 0, point: 0, number };
         lane.frame(&frame, &knobs, &mut engines, &mut sink);
         if number % 8 == 0 {
             lane.tick(Now { time, packet: Some(number) }, &mut engines, &mut sink);

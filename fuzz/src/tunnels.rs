@@ -44,7 +44,8 @@ pub fn tunnels(data: &[u8]) {
         for start in starts(bytes) {
             descend(slice, start);
             number += 1;
-            let frame = CapturedFrame { start, slice, time: Time(number * 100_000_000), interface: 0, number };
+            let frame =
+                CapturedFrame { start, slice, time: Time(number * 100_000_000), interface: 0, point: 0, number };
             lane.frame(&frame, &knobs, &mut engines, &mut sink);
         }
     }

@@ -1,7 +1,8 @@
-//! Which UDP datagrams are wanted: QUIC long headers, DTLS handshakes in the clear, bare and in TURN messages, DHCP.
+//! Which UDP datagrams are wanted: QUIC long headers, DTLS handshakes in the clear, bare and in TURN messages,
+//! OpenVPN's control channel, DHCP.
 
 use crate::Bytes;
-use crate::framing;
+use crate::framing::{self, openvpn};
 use crate::headers::Transport;
 
 /// What a datagram is, by its first bytes and ports.
@@ -26,6 +27,12 @@ pub enum Datagram {
     DtlsServer,
     /// Another part of a DTLS handshake.
     Dtls,
+    /// A packet with which an OpenVPN client begins a TLS handshake.
+    OpenVpnClient,
+    /// A packet with which an OpenVPN server begins one.
+    OpenVpnServer,
+    /// Another packet of OpenVPN's control channel.
+    OpenVpn,
     /// DHCPv4 or DHCPv6, from a client, or from a relay to a server.
     DhcpClient,
     /// DHCPv4 or DHCPv6, from a server, or to a relay.
@@ -75,13 +82,14 @@ impl Datagram {
                 | Self::QuicHandshake
                 | Self::QuicBeforeInitial
                 | Self::Dtls
+                | Self::OpenVpn
         )
     }
 
     /// Whether the client has sent it, if it begins a flow.
     #[inline(always)]
     pub const fn from_client(self) -> bool {
-        !matches!(self, Self::DtlsServer | Self::DhcpServer | Self::QuicRetry)
+        !matches!(self, Self::DtlsServer | Self::OpenVpnServer | Self::DhcpServer | Self::QuicRetry)
     }
 }
 
@@ -122,7 +130,10 @@ pub const fn is_dhcp6(src_port: u16, dst_port: u16) -> bool {
 #[inline(always)]
 pub(crate) const fn may_begin(first: u64) -> bool {
     let byte = (first >> 56) as u8;
-    byte & 0xc0 == 0xc0 || matches!(byte, DTLS_ALERT | DTLS_HANDSHAKE) || framing::may_carry_dtls(first)
+    byte & 0xc0 == 0xc0
+        || matches!(byte, DTLS_ALERT | DTLS_HANDSHAKE)
+        || framing::may_carry_dtls(first)
+        || openvpn::may_begin(byte)
 }
 
 /// What a datagram is.
@@ -142,6 +153,9 @@ pub fn classify<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
         return Datagram::Other;
     };
     let first = u64::from_be_bytes(first);
+    if openvpn::is_control((first >> 56) as u8) && !framing::may_carry_dtls(first) {
+        return control_channel(frame, headers);
+    }
     if !may_begin(first) {
         return Datagram::Other;
     }
@@ -162,6 +176,17 @@ pub fn classify<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
         return Datagram::Other;
     }
     dtls(frame, at, headers.payload_len - before, inner)
+}
+
+/// A packet of OpenVPN.
+#[inline(always)]
+fn control_channel<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
+    match openvpn::classify(frame, headers.payload, headers.payload_len) {
+        openvpn::CLIENT => Datagram::OpenVpnClient,
+        openvpn::SERVER => Datagram::OpenVpnServer,
+        openvpn::CONTROL => Datagram::OpenVpn,
+        _ => Datagram::Other,
+    }
 }
 
 /// Long header of a version that can be opened (RFC 9000, section 17.2).

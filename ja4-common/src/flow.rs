@@ -173,6 +173,8 @@ pub mod protocol {
     pub const HTTP2: u8 = 3;
     /// SSH.
     pub const SSH: u8 = 4;
+    /// TLS in OpenVPN's control channel over UDP.
+    pub const OPENVPN: u8 = 5;
 }
 
 /// What is known of one direction of a flow. Only packets of that direction write it, so the two

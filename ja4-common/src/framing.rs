@@ -8,6 +8,7 @@
 //! | PROXY protocol 1 and 2 | HAProxy, `proxy-protocol.txt`, section 2 | any stream, behind one header |
 //! | TDS over TCP | [MS-TDS], section 2.2.3.1 | TLS, in packets of type 0x12 and 0x04 |
 //! | TURN over UDP and TCP | RFC 8656, sections 11 and 12 | DTLS, in ChannelData and in Send and Data indications |
+//! | OpenVPN's control channel, over UDP and TCP | OpenVPN, `src/openvpn/ssl_pkt.h` | TLS, without `tls-crypt` |
 //! | a length before each datagram, over TCP | RFC 4571, section 2 | DTLS |
 
 use crate::Bytes;
@@ -26,6 +27,8 @@ pub mod kind {
     pub const TURN: u8 = 3;
     /// A length before each datagram (RFC 4571). `mark` is the next length.
     pub const LENGTH: u8 = 4;
+    /// A length before each packet of OpenVPN. `mark` is the next length.
+    pub const OPENVPN: u8 = 5;
 }
 
 /// What a stream begins with, as a number of [`crate::look`]: this and a [`kind`].
@@ -119,21 +122,27 @@ pub(crate) fn recognize<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
     };
     let first = u64::from_be_bytes(first);
     // The status is 0 or 1, the window 0.
-    let is_tds = first & 0x00fe_0000_0000_00ff == 0 && frame_len(kind::TDS, first, ninth) != 0;
-    // A STUN message of RFC 4571, which fills its frame.
-    let is_counted_stun = first & 0xfe00_0003_ffff == 0x2112
-        && (first >> 48) as u32 == (first >> 16) as u32 % 0x1_0000 + STUN_HEADER
-        && ninth == (MAGIC_COOKIE >> 8) as u8;
-    if is_tds {
+    if first & 0x00fe_0000_0000_00ff == 0 && frame_len(kind::TDS, first, ninth) != 0 {
         return FRAMING | kind::TDS;
     }
     if begins_stun(first) {
         return FRAMING | kind::TURN;
     }
-    if is_counted_stun || first >> 24 & 0xff_ffff == 0x16_fefd || first >> 24 & 0xff_ffff == 0x16_feff {
+    // A STUN message of RFC 4571, which fills its frame.
+    let is_counted_stun = first & 0xfe00_0003_ffff == 0x2112
+        && (first >> 48) as u32 == (first >> 16) as u32 % 0x1_0000 + STUN_HEADER
+        && ninth == (MAGIC_COOKIE >> 8) as u8;
+    if is_counted_stun || matches!(first >> 24 & 0xff_ffff, 0x16_fefd | 0x16_feff) {
         return FRAMING | kind::LENGTH;
     }
-    NOTHING
+    let length = (first >> 48) as u32;
+    if length + 2 > len {
+        return NOTHING;
+    }
+    match openvpn::classify(frame, at + 2, length) {
+        openvpn::CLIENT | openvpn::SERVER => FRAMING | kind::OPENVPN,
+        _ => NOTHING,
+    }
 }
 
 /// Bytes of a STUN header (RFC 8489, section 5).
@@ -155,6 +164,90 @@ const fn goes_on(content: u64) -> bool {
     byte < 2 || (byte >= 20 && byte <= 22 && content & 0xff00_ffff == 0xfe00_0000)
 }
 
+/// Packets of OpenVPN's control channel (`src/openvpn/ssl_pkt.h`).
+pub(crate) mod openvpn {
+    use crate::Bytes;
+
+    /// No packet that is looked for.
+    pub(crate) const NOTHING: u8 = 0;
+    /// A packet with which a client begins: a hard reset, or a ClientHello.
+    pub(crate) const CLIENT: u8 = 1;
+    /// One with which a server begins.
+    pub(crate) const SERVER: u8 = 2;
+    /// Another packet of the control channel.
+    pub(crate) const CONTROL: u8 = 3;
+
+    /// First bytes of packets under key 0: opcode in the upper five bits, key id in the lower three.
+    const CLIENT_RESET: u8 = 7 << 3;
+    const SERVER_RESET: u8 = 8 << 3;
+    const CONTROL_0: u8 = 4 << 3;
+
+    /// Bytes of a hard reset: opcode, session id, number of acknowledgments, packet id.
+    const SHORTEST: u32 = 14;
+
+    /// The same with four acknowledgments, the peer's session id, and a SHA-512 digest, packet id and time of
+    /// `tls-auth`.
+    const LONGEST_RESET: u32 = SHORTEST + 4 * 4 + 8 + 64 + 8;
+
+    /// Longest packet of the control channel (`TLS_CHANNEL_BUF_SIZE`).
+    const LONGEST: u32 = 2048;
+
+    /// Most acknowledgments in one packet (`RELIABLE_ACK_SIZE`).
+    const MAX_ACKS: u8 = 8;
+
+    /// Whether a packet that begins with this byte may begin a flow.
+    #[inline(always)]
+    pub(crate) const fn may_begin(first: u8) -> bool {
+        first == CLIENT_RESET || first == CONTROL_0
+    }
+
+    /// Whether a packet that begins with this byte is of the control channel: a soft reset or the TLS stream under any
+    /// key, or a hard reset.
+    #[inline(always)]
+    pub(crate) const fn is_control(first: u8) -> bool {
+        matches!(first >> 3, 3 | 4) || matches!(first, CLIENT_RESET | SERVER_RESET)
+    }
+
+    /// Whether the frame of a TCP stream that begins with this byte is of the control channel, acknowledgments included.
+    #[inline(always)]
+    pub(crate) const fn goes_on(first: u8) -> bool {
+        matches!(first >> 3, 3..=5 | 7 | 8)
+    }
+
+    /// What the packet of `len` bytes at `at` is.
+    #[inline(always)]
+    pub(crate) fn classify<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
+        if len < SHORTEST || len > LONGEST {
+            return NOTHING;
+        }
+        let (Some([first]), Some([acks])) = (frame.load_far::<1>(at as usize), frame.load_far::<1>(at as usize + 9))
+        else {
+            return NOTHING;
+        };
+        if !is_control(first) {
+            return NOTHING;
+        }
+        if matches!(first, CLIENT_RESET | SERVER_RESET) {
+            // A reset ends with its number, which is 0. With `tls-crypt` that is encrypted.
+            return match frame.load_far::<4>((at + len - 4) as usize) {
+                Some([0, 0, 0, 0]) if len <= LONGEST_RESET && first == CLIENT_RESET => CLIENT,
+                Some([0, 0, 0, 0]) if len <= LONGEST_RESET => SERVER,
+                _ => NOTHING,
+            };
+        }
+        // Where the TLS stream begins without `tls-auth`: behind acknowledgments, the peer's session id and the number.
+        let payload = SHORTEST + 4 * u32::from(acks) + if acks == 0 { 0 } else { 8 };
+        if acks > MAX_ACKS || len < payload + 6 {
+            return CONTROL;
+        }
+        match frame.load_far::<6>((at + payload) as usize) {
+            Some([22, 3, 0..=4, _, _, 1]) => CLIENT,
+            Some([22, 3, 0..=4, _, _, 2]) => SERVER,
+            _ => CONTROL,
+        }
+    }
+}
+
 /// Length of the frame that begins with these nine bytes; 0 if the handshake is over before it.
 #[inline(always)]
 pub(crate) fn frame_len(framing: u8, first: u64, ninth: u8) -> u32 {
@@ -170,6 +263,13 @@ pub(crate) fn frame_len(framing: u8, first: u64, ninth: u8) -> u32 {
         kind::LENGTH => {
             let length = (first >> 48) as u32;
             if length == 0 || goes_on(first >> 8 & 0xff_ffff_ffff) { length + 2 } else { 0 }
+        }
+        kind::OPENVPN => {
+            if openvpn::goes_on((first >> 40) as u8) {
+                (first >> 48) as u32 + 2
+            } else {
+                0
+            }
         }
         kind::TURN => {
             let length = (first >> 32) as u32 & 0xffff;

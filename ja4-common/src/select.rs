@@ -226,6 +226,7 @@ impl Work {
                 return Outcome::Duplicate;
             }
             let (mine, _) = self.newborn.split(self.from);
+            mine.protocol = datagram_protocol(kind, 0);
             (mine.packets, mine.bytes) = (self.info.packets(), self.selection.wire_len.into());
             mine.last_seen = now;
             let kept = flows.insert(hash, &self.newborn);
@@ -234,7 +235,7 @@ impl Work {
             return Outcome::Wanted;
         };
         let from_client = u32::from(entry.client) == self.from;
-        let (mine, _) = entry.split(self.from);
+        let (mine, theirs) = entry.split(self.from);
         let is_bulk = kind == Datagram::Other;
         if !(is_bulk && duplicate::is_settled(mine, self.info.point()))
             && frame.is_duplicate(&self.headers, self.flow(), self.info.point(), mine, recent)
@@ -243,7 +244,9 @@ impl Work {
         }
         F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
         mine.last_seen = now;
-        if is_bulk {
+        mine.protocol = datagram_protocol(kind, mine.protocol);
+        let is_openvpn = mine.protocol == protocol::OPENVPN || theirs.protocol == protocol::OPENVPN;
+        if is_bulk || (kind == Datagram::OpenVpn && !is_openvpn) {
             // Without accounting, bulk packets are not worth a look-up for long.
             if knobs.accounting != 0 {
                 flows.touch(hash);
@@ -270,6 +273,7 @@ impl Work {
                 Class::Quic
             }
             Datagram::DhcpClient | Datagram::DhcpServer => Class::Dhcp,
+            Datagram::OpenVpnClient | Datagram::OpenVpnServer | Datagram::OpenVpn => Class::Tls,
             _ => Class::Dtls,
         };
         self.choose(class, from_client, true, point::NONE, flags);
@@ -497,6 +501,15 @@ fn make_hungry(mine: &mut Direction, seq: u32, is_ssh: bool, knobs: &Knobs) {
     mine.budget = knobs.fresh_budget;
     mine.phase = phase::FRESH;
     mine.seen |= if is_ssh { seen::ISN | seen::SSH_PORT } else { seen::ISN };
+}
+
+/// What a direction carries behind a datagram: `before`, unless the datagram says that it is OpenVPN.
+#[inline(always)]
+const fn datagram_protocol(kind: Datagram, before: u8) -> u8 {
+    match kind {
+        Datagram::OpenVpnClient | Datagram::OpenVpnServer => protocol::OPENVPN,
+        _ => before,
+    }
 }
 
 /// Whether a direction wants nothing more than a hello at the start of a segment.

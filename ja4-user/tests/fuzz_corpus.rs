@@ -22,7 +22,7 @@ use tests::random::SplitMix64;
 type Check = fn(&[u8]);
 
 /// Each target's name and what it demands.
-const TARGETS: [(&str, Check); 21] = [
+const TARGETS: [(&str, Check); 22] = [
     ("capture_reader", checks::capture_reader),
     ("client_hello", checks::client_hello),
     ("dhcp4", checks::dhcp4),
@@ -32,6 +32,7 @@ const TARGETS: [(&str, Check); 21] = [
     ("hpack", checks::hpack),
     ("http1", checks::http1),
     ("http2", checks::http2),
+    ("openvpn", checks::openvpn),
     ("packet_decode", checks::packet_decode),
     ("proxy", checks::proxy),
     ("quic", checks::quic),
@@ -319,6 +320,23 @@ fn framing_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
     let counted = [&check[..], &record, &record].map(framing::counted).concat();
     add("rfc4571", "handshake", [&[5][..], &counted].concat());
     add("rfc4571", "cut", [&[1][..], &counted[..60]].concat());
+    let (client, server) = (framing::OpenVpn::client(), framing::OpenVpn::server());
+    let from = |is_client: bool, packet: &[u8]| {
+        let mut framed = framing::counted(packet);
+        framed[0] |= u8::from(is_client) << 7;
+        framed
+    };
+    let resets = [from(true, &client.reset(&[])), from(false, &server.reset(&[0]))].concat();
+    let parts: Vec<_> = client.stream(1, &hello, 40).iter().map(|packet| from(true, packet)).collect();
+    let reversed: Vec<_> = parts.iter().rev().cloned().collect();
+    let renewed = client.with_key(1);
+    let again = [from(true, &renewed.soft_reset()), from(true, &renewed.control(1, &[], &hello))].concat();
+    let auth = [client.reset(&[]), client.control(1, &[0], &hello)]
+        .map(|packet| from(true, &framing::openvpn_auth(&packet, 20)));
+    add("openvpn", "handshake", [&[200][..], &resets, &parts.concat(), &again].concat());
+    add("openvpn", "reversed", [&[200][..], &resets, &reversed.concat(), &reversed.concat()].concat());
+    add("openvpn", "little_room", [&[2][..], &reversed.concat()].concat());
+    add("openvpn", "tls_auth", [&[200][..], &auth.concat()].concat());
 }
 
 /// Datagrams, each behind its length, in which a bit says that the client sends it; the first byte is the budget.

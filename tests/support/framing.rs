@@ -77,3 +77,90 @@ pub fn stun(kind: u16, attributes: &[u8]) -> Vec<u8> {
 pub fn counted(datagram: &[u8]) -> Vec<u8> {
     [&(datagram.len() as u16).to_be_bytes()[..], datagram].concat()
 }
+
+/// One side of an OpenVPN session, whose packets are built here.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenVpn {
+    session: [u8; 8],
+    peer: [u8; 8],
+    reset: u8,
+    /// Number of the TLS handshake in the session.
+    key: u8,
+}
+
+impl OpenVpn {
+    /// The side that begins.
+    pub const fn client() -> Self {
+        Self { session: *b"client01", peer: *b"server01", reset: 7, key: 0 }
+    }
+
+    /// The side that answers.
+    pub const fn server() -> Self {
+        Self { session: *b"server01", peer: *b"client01", reset: 8, key: 0 }
+    }
+
+    /// Another session of the same two sides.
+    #[must_use]
+    pub fn again(mut self) -> Self {
+        self.session[7] += 1;
+        self.peer[7] += 1;
+        self
+    }
+
+    /// The same side in the TLS handshake of this number, 0 to 7.
+    #[must_use]
+    pub const fn with_key(self, key: u8) -> Self {
+        Self { key, ..self }
+    }
+
+    /// P_CONTROL_HARD_RESET of this side.
+    pub fn reset(self, acks: &[u32]) -> Vec<u8> {
+        self.packet(self.reset, 0, acks, &[])
+    }
+
+    /// P_CONTROL_SOFT_RESET_V1.
+    pub fn soft_reset(self) -> Vec<u8> {
+        self.packet(3, 0, &[], &[])
+    }
+
+    /// P_CONTROL_V1 with these bytes of the TLS stream.
+    pub fn control(self, id: u32, acks: &[u32], payload: &[u8]) -> Vec<u8> {
+        self.packet(4, id, acks, payload)
+    }
+
+    /// A TLS stream in packets with at most `size` bytes of it, numbered from `id`.
+    pub fn stream(self, id: u32, bytes: &[u8], size: usize) -> Vec<Vec<u8>> {
+        (id..).zip(bytes.chunks(size)).map(|(id, part)| self.control(id, &[], part)).collect()
+    }
+
+    /// P_ACK_V1.
+    pub fn ack(self, acks: &[u32]) -> Vec<u8> {
+        let mut packet = self.packet(5, 0, acks, &[]);
+        packet.truncate(packet.len() - 4);
+        packet
+    }
+
+    /// P_DATA_V2.
+    pub fn data(self) -> Vec<u8> {
+        [&[9 << 3 | self.key, 0, 0, 0][..], &[0xd7; 120]].concat()
+    }
+
+    fn packet(self, opcode: u8, id: u32, acks: &[u32], payload: &[u8]) -> Vec<u8> {
+        let mut out = vec![opcode << 3 | self.key];
+        out.extend(self.session);
+        out.push(acks.len() as u8);
+        acks.iter().for_each(|ack| out.extend(ack.to_be_bytes()));
+        if !acks.is_empty() {
+            out.extend(self.peer);
+        }
+        out.extend(id.to_be_bytes());
+        out.extend_from_slice(payload);
+        out
+    }
+}
+
+/// The packet with `tls-auth`: a digest of this length, a packet id and a time behind the session id.
+pub fn openvpn_auth(packet: &[u8], digest: usize) -> Vec<u8> {
+    let (head, rest) = packet.split_at(9);
+    [head, &vec![0xd5; digest], &[0, 0, 0, 1, 0x6b, 0x04, 0x05, 0x06], rest].concat()
+}

@@ -6,6 +6,7 @@ use super::Budget;
 use super::dtls::Association;
 use super::latency::Latencies;
 use super::moment::Moment;
+use super::openvpn::ControlChannel;
 use super::quic::Connections;
 use super::sequence::Seen;
 use super::stream::{Half, Stretch};
@@ -47,6 +48,8 @@ pub struct Datagrams {
     pub quic: Connections<Quic>,
     /// DTLS associations: whose client is the low end of the flow's key, and whose client is the high end.
     pub dtls: [Option<Box<Dtls>>; 2],
+    /// The control channel of OpenVPN.
+    pub openvpn: Option<Box<ControlChannel>>,
 }
 
 /// What is known of a QUIC connection beside its keys and CRYPTO streams.
@@ -102,26 +105,33 @@ impl Datagrams {
     /// Every handshake.
     pub fn sessions(&self) -> impl Iterator<Item = &Session> {
         let dtls = self.dtls.iter().flatten().map(|dtls| &dtls.session);
-        self.quic.iter().map(|entry| &entry.kept.session).chain(dtls)
+        let openvpn = self.openvpn.iter().map(|channel| &channel.session);
+        self.quic.iter().map(|entry| &entry.kept.session).chain(dtls).chain(openvpn)
     }
 
     /// Every handshake, and whether the high end of the flow's key is its client.
     pub fn sessions_mut(&mut self) -> impl Iterator<Item = (&mut Session, bool)> {
         let quic = self.quic.iter_mut().map(|entry| (&mut entry.kept.session, entry.state.client_is_high()));
         let dtls = self.dtls.iter_mut().zip([false, true]);
-        quic.chain(dtls.filter_map(|(dtls, high)| dtls.as_mut().map(|dtls| (&mut dtls.session, high))))
+        let openvpn = self.openvpn.iter_mut().map(|channel| {
+            let high = channel.client_is_high();
+            (&mut channel.session, high)
+        });
+        quic.chain(dtls.filter_map(|(dtls, high)| dtls.as_mut().map(|dtls| (&mut dtls.session, high)))).chain(openvpn)
     }
 
     /// How many messages are under way, one of each side at most.
     pub fn unfinished(&self) -> u64 {
         let dtls: u64 = self.dtls.iter().flatten().map(|dtls| dtls.association.unfinished()).sum();
-        self.quic.unfinished() + dtls
+        let openvpn: u64 = self.openvpn.iter().map(|channel| channel.unfinished()).sum();
+        self.quic.unfinished() + dtls + openvpn
     }
 
     /// Lets go of all that is held, and gives it back to the budget.
     fn clear(&mut self, budget: &mut Budget) {
         self.quic.close(budget);
         self.dtls.iter_mut().flatten().for_each(|dtls| dtls.association.clear(budget));
+        self.openvpn.iter_mut().for_each(|channel| channel.clear(budget));
     }
 }
 
@@ -333,6 +343,7 @@ impl Connection {
         if let Carried::Datagrams(datagrams) = &mut self.carried {
             datagrams.quic.give_up(budget);
             datagrams.dtls.iter_mut().flatten().for_each(|dtls| dtls.association.clear(budget));
+            datagrams.openvpn.iter_mut().for_each(|channel| channel.clear(budget));
         }
     }
 

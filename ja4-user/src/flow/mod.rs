@@ -15,6 +15,7 @@ pub mod dtls;
 pub mod kept;
 pub mod latency;
 pub mod moment;
+pub mod openvpn;
 pub mod quic;
 pub mod sequence;
 pub mod stream;

@@ -5,7 +5,7 @@ use ja4_common::begin::{self, Begin};
 use super::{Budget, Outcome, Reassembly};
 use crate::event::Side;
 use crate::wire::framing::proxy::{self, ProxyHeader};
-use crate::wire::framing::{Framing, Recognized, Unframe};
+use crate::wire::framing::{Recognized, StreamFraming, Unframe};
 use crate::wire::http1::Http1Stream;
 use crate::wire::http2::Http2Stream;
 use crate::wire::ssh::SshStream;
@@ -88,7 +88,7 @@ pub struct Framed {
 
 impl Framed {
     /// A stream in this framing.
-    fn new(framing: Framing) -> Self {
+    fn new(framing: StreamFraming) -> Self {
         Self { unframe: Unframe::new(framing), tls: HandshakeStream::new(), datagrams: Vec::new() }
     }
 }
@@ -102,7 +102,7 @@ pub struct Start {
 
 impl Start {
     /// Bytes that distinguish every kind of stream.
-    const ENOUGH: usize = Framing::ENOUGH;
+    const ENOUGH: usize = StreamFraming::ENOUGH;
 
     /// Bytes that distinguish a header of PROXY protocol 2 from two empty lines before a request.
     const PROXY_2: usize = 5;
@@ -125,7 +125,7 @@ impl Start {
 
     /// What the bytes say; `None` while they are too few. `ssh`: the connection is one of SSH.
     pub fn kind(&self, side: Side, ssh: bool) -> Option<Stream> {
-        /// Content types of a TLS alert and handshake record.
+        /// FrameContent types of a TLS alert and handshake record.
         const ALERT: u8 = 21;
         const HANDSHAKE: u8 = 22;
         let bytes = self.as_bytes();
@@ -148,8 +148,8 @@ impl Start {
             ([], _) => None,
             // Lines before the banner (RFC 4253, section 4.2).
             (_, Side::Server) if ssh => Some(Stream::Ssh(SshStream::new())),
-            _ => match Framing::recognize(bytes) {
-                Recognized::Framing(framing) => Some(Stream::Framed(Box::new(Framed::new(framing)))),
+            _ => match StreamFraming::recognize(bytes) {
+                Recognized::StreamFraming(framing) => Some(Stream::Framed(Box::new(Framed::new(framing)))),
                 Recognized::TooFew => None,
                 Recognized::Nothing => Some(Stream::Other),
             },

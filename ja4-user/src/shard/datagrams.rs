@@ -21,7 +21,8 @@ use crate::flow::dtls::{self, Given, Taken};
 use crate::flow::latency::between;
 use crate::flow::quic::{self, Connections, Datagram, Entry, QuicState, Seen};
 use crate::packet::Decoded;
-use crate::wire::framing::turn::{self, Data};
+use crate::wire::framing::StreamFraming;
+use crate::wire::framing::turn::{self, TurnData};
 use crate::wire::quic::long_header_version;
 use crate::wire::tls::{ClientHello, Framing};
 
@@ -55,16 +56,17 @@ impl<S: Sink> Stage<'_, S> {
         const QUIC: u8 = Class::Quic as u8;
         const DTLS: u8 = Class::Dtls as u8;
         const DHCP: u8 = Class::Dhcp as u8;
+        const TLS: u8 = Class::Tls as u8;
         match class {
-            QUIC | DTLS => {
+            QUIC | DTLS | TLS => {
                 let mut carried = match std::mem::take(&mut connection.carried) {
                     Carried::Datagrams(carried) => carried,
                     Carried::Ssh(_) | Carried::Nothing => Box::default(),
                 };
-                if class == QUIC {
-                    self.quic(connection, &mut carried.quic, datagram);
-                } else {
-                    self.unframe(connection, &mut carried, datagram);
+                match class {
+                    QUIC => self.quic(connection, &mut carried.quic, datagram),
+                    TLS => self.openvpn(connection, &mut carried, datagram),
+                    _ => self.unframe(connection, &mut carried, datagram),
                 }
                 connection.carried = Carried::Datagrams(carried);
             }
@@ -74,7 +76,12 @@ impl<S: Sink> Stage<'_, S> {
     }
 
     /// Takes a datagram that a frame of a TCP stream carries.
-    pub(super) fn datagram_in_stream(&mut self, connection: &mut Connection, payload: &[u8]) {
+    pub(super) fn datagram_in_stream(
+        &mut self,
+        connection: &mut Connection,
+        framing: Option<StreamFraming>,
+        payload: &[u8],
+    ) {
         let mut carried = match std::mem::take(&mut connection.carried) {
             Carried::Datagrams(carried) => carried,
             Carried::Nothing => Box::default(),
@@ -82,7 +89,10 @@ impl<S: Sink> Stage<'_, S> {
         };
         let from_high = (self.side == Side::Client) == connection.client_is_high;
         let datagram = Datagram { payload, wire_len: payload.len(), from_high, time: self.cause.time, ttl: 0 };
-        self.unframe(connection, &mut carried, &datagram);
+        match framing {
+            Some(StreamFraming::OpenVpn) => self.openvpn(connection, &mut carried, &datagram),
+            _ => self.unframe(connection, &mut carried, &datagram),
+        }
         connection.carried = Carried::Datagrams(carried);
     }
 
@@ -91,7 +101,7 @@ impl<S: Sink> Stage<'_, S> {
         match datagram.payload.first() {
             Some(first) if turn::is_channel(*first) || *first < CHANGE_CIPHER_SPEC => {
                 match turn::data(datagram.payload, datagram.is_truncated()) {
-                    Ok(Some(Data { bytes: payload, length: wire_len })) => {
+                    Ok(Some(TurnData { bytes: payload, length: wire_len })) => {
                         self.dtls(connection, flow, &Datagram { payload, wire_len, ..*datagram });
                     }
                     Ok(None) => {}

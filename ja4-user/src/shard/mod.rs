@@ -14,6 +14,7 @@ pub mod lane;
 pub mod live;
 mod merge;
 mod opening;
+mod openvpn;
 pub mod post;
 pub mod replay;
 pub mod report;

@@ -15,7 +15,7 @@ use crate::fingerprint::Carrier;
 use crate::flow::connection::Connection;
 use crate::flow::stream::{Framed, Half, Start, Stream, begins};
 use crate::flow::{Budget, Outcome};
-use crate::wire::framing::Content;
+use crate::wire::framing::FrameContent;
 use crate::wire::tls::{HandshakeStream, Status};
 use crate::wire::{http1, http2};
 
@@ -36,9 +36,9 @@ impl<S: Sink> Stage<'_, S> {
             }
         });
         self.stats.count_reassembly(&outcome);
-        let datagrams = match &mut half.stream {
-            Stream::Framed(framed) => std::mem::take(&mut framed.datagrams),
-            _ => Vec::new(),
+        let (datagrams, framing) = match &mut half.stream {
+            Stream::Framed(framed) => (std::mem::take(&mut framed.datagrams), Some(framed.unframe.framing())),
+            _ => (Vec::new(), None),
         };
         if reading.is_continue() && !half.charge(self.budget) {
             self.stats.refused_bytes += half.stream.buffered() as u64;
@@ -48,7 +48,7 @@ impl<S: Sink> Stage<'_, S> {
             *place = Some(half);
         }
         for datagram in &datagrams {
-            self.datagram_in_stream(connection, datagram);
+            self.datagram_in_stream(connection, framing, datagram);
         }
         if reading.is_break() {
             self.close_half(connection, side);
@@ -196,9 +196,9 @@ impl<S: Sink> Reader<'_, S> {
                 let Framed { unframe, tls, datagrams } = &mut **framed;
                 let mut reading = ControlFlow::Continue(());
                 let pushed = unframe.push(bytes, |content| match content {
-                    Content::Stream(bytes) if reading.is_continue() => reading = self.tls(tls, bytes),
-                    Content::Stream(_) => {}
-                    Content::Datagram(datagram) => datagrams.push(datagram.to_vec()),
+                    FrameContent::Stream(bytes) if reading.is_continue() => reading = self.tls(tls, bytes),
+                    FrameContent::Stream(_) => {}
+                    FrameContent::Datagram(datagram) => datagrams.push(datagram.to_vec()),
                 });
                 if pushed.is_err() && reading.is_continue() {
                     return self.leave(stream);

@@ -208,7 +208,7 @@ fn flows_that_the_core_cannot_decode_do_not_stay_in_the_filter() {
         let bytes = if whole { &*syn } else { syn.split_at(CUT).0 };
         let slice = Slice { bytes, wire_len: syn.len() };
         let (time, number) = (Time(client), client + 1);
-        let frame = CapturedFrame { start: Start::Ethernet, slice, time, interface: 0, number };
+        let frame = CapturedFrame { start: Start::Ethernet, slice, time, interface: 0, point: 0, number };
         lane.frame(&frame, &knobs, &mut engines, &mut ends);
     }
     assert_eq!((lane.connections(), lane.flows()), (CONNECTIONS / 10, CONNECTIONS));

@@ -7,7 +7,7 @@ use arcstr::{ArcStr, literal};
 
 use super::stage::{Values, tell};
 use super::stats::{CoreStats, Protocol};
-use crate::event::{Cause, Certificate, MAX_TEXT, Method, Side, Sink};
+use crate::event::{Cause, Certificate, MAX_TEXT, Method, Shared, Side, Sink, Tls};
 use crate::fingerprint::Carrier;
 use crate::flow::connection::Connection;
 use crate::wire::tls::{
@@ -192,8 +192,9 @@ pub(super) fn is_answered(connection: &Connection) -> bool {
 /// told once a connection is told again.
 pub(super) fn begin_anew(connection: &mut Connection) {
     connection.sealed = false;
-    if connection.attributes.tls.is_some() {
-        connection.attributes.tls = Some(Default::default());
+    if let Some(before) = &connection.attributes.tls {
+        let tls = Tls { is_dtls: before.is_dtls, ..Tls::default() };
+        connection.attributes.tls = Some(Shared::new(tls));
     }
     connection.tell_again(&[Method::Ja4, Method::Ja4s, Method::Ja4x, Method::Ja4l, Method::Ja4ls]);
 }

@@ -54,6 +54,18 @@ pub(super) fn tell_unfinished(
         });
         connection.leave(session, before);
     }
+    if let Some(channel) = datagrams.openvpn.as_deref_mut() {
+        stats.unfinished_messages += channel.unfinished();
+        let before = connection.client_is_high;
+        let mut session = std::mem::take(&mut channel.session);
+        connection.enter(&mut session, channel.client_is_high());
+        for (side, start) in channel.under_way() {
+            let methods = &mut engines.methods;
+            Handshake { carrier: Carrier::Tcp, side, cause, connection, methods, stats, sink }.unfinished(&start);
+        }
+        connection.leave(&mut session, before);
+        channel.session = session;
+    }
     connection.carried = Carried::Datagrams(datagrams);
 }
 

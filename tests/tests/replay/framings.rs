@@ -1,5 +1,6 @@
 //! TLS, DTLS and HTTP inside a framing give what they give without it, each value once.
 
+mod openvpn;
 mod proxy;
 mod tds;
 mod turn;

@@ -5,42 +5,46 @@
 //! | [`proxy`] | PROXY protocol 1 and 2 | any client stream, behind one header |
 //! | [`tds`] | Tabular Data Stream, over TCP | TLS in both directions |
 //! | [`turn`] | TURN, over UDP and TCP | DTLS |
+//! | [`openvpn`] | OpenVPN's control channel, over UDP and TCP | TLS in both directions |
 //! | [`rfc4571`] | a length before each datagram, over TCP | DTLS |
 //!
 //! [`Unframe`] takes a TCP stream in one of them apart; [`proxy`] is one header and has a reader of its own. What comes
 //! out as a datagram is read like a UDP datagram.
 
+pub mod openvpn;
 pub mod proxy;
 pub mod rfc4571;
 pub mod tds;
 pub mod turn;
 mod unframe;
 
-pub use unframe::{Content, Unframe};
+pub use unframe::{FrameContent, Unframe};
 
 /// A framing of a whole TCP direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
+pub enum StreamFraming {
     /// TDS packets.
     Tds,
     /// STUN messages and ChannelData.
     Turn,
     /// A length before each datagram (RFC 4571).
     Length,
+    /// A length before each packet of OpenVPN.
+    OpenVpn,
 }
 
 /// What the first bytes of a TCP direction say of its framing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recognized {
     /// It has this one.
-    Framing(Framing),
+    StreamFraming(StreamFraming),
     /// They are too few to decide.
     TooFew,
     /// It has none.
     Nothing,
 }
 
-impl Framing {
+impl StreamFraming {
     /// Bytes that distinguish every framing.
     pub const ENOUGH: usize = 10;
 
@@ -48,15 +52,20 @@ impl Framing {
     #[must_use]
     pub fn recognize(bytes: &[u8]) -> Recognized {
         if let Some(header) = bytes.first_chunk() {
-            if tds::PacketHeader::parse(header).is_ok() {
-                return Recognized::Framing(Self::Tds);
+            if tds::TdsHeader::parse(header).is_ok() {
+                return Recognized::StreamFraming(Self::Tds);
             }
             if turn::begins_stun(header) {
-                return Recognized::Framing(Self::Turn);
+                return Recognized::StreamFraming(Self::Turn);
             }
         }
+        if let Some(start) = bytes.first_chunk()
+            && openvpn::begins(start)
+        {
+            return Recognized::StreamFraming(Self::OpenVpn);
+        }
         match bytes.first_chunk() {
-            Some(start) if rfc4571::begins(start) => Recognized::Framing(Self::Length),
+            Some(start) if rfc4571::begins(start) => Recognized::StreamFraming(Self::Length),
             None if tds::may_begin(bytes) || turn::may_begin_stun(bytes) || rfc4571::may_begin(bytes) => {
                 Recognized::TooFew
             }

@@ -29,14 +29,14 @@ pub fn may_begin(bytes: &[u8]) -> bool {
 
 /// A packet header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PacketHeader {
+pub struct TdsHeader {
     /// Bytes of the packet behind its header.
     pub length: u16,
     /// No further packet of the same message follows.
     pub ends_message: bool,
 }
 
-impl PacketHeader {
+impl TdsHeader {
     /// Reads the header of a packet that may carry TLS.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn headers_of_other_packets_are_refused() {
         let header = [0x12, 1, 0, 26, 0, 0, 1, 0];
-        assert_eq!(PacketHeader::parse(&header), Ok(PacketHeader { length: 18, ends_message: true }));
+        assert_eq!(TdsHeader::parse(&header), Ok(TdsHeader { length: 18, ends_message: true }));
         for (place, value, error) in [
             (0, 0x10, WireError::ContentType),
             (1, 3, WireError::Value),
@@ -78,7 +78,7 @@ mod tests {
             if let Some(byte) = other.get_mut(place) {
                 *byte = value;
             }
-            assert_eq!(PacketHeader::parse(&other), Err(error), "{other:?}");
+            assert_eq!(TdsHeader::parse(&other), Err(error), "{other:?}");
         }
     }
 }

@@ -27,7 +27,7 @@ const MAX_ATTRIBUTES: usize = 8;
 
 /// Application data of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Data<'a> {
+pub struct TurnData<'a> {
     /// The data, or as much of it as was captured.
     pub bytes: &'a [u8],
     /// Bytes of the data before the capture cut them.
@@ -77,7 +77,7 @@ pub fn may_begin_stun(bytes: &[u8]) -> bool {
 /// # Errors
 /// [`WireError::BadLength`] if ChannelData or an attribute is longer than the message, [`WireError::TooMany`] if no
 /// data is among the first attributes.
-pub fn data(message: &[u8], truncated: bool) -> Result<Option<Data<'_>>, WireError> {
+pub fn data(message: &[u8], truncated: bool) -> Result<Option<TurnData<'_>>, WireError> {
     let Some(&first) = message.first() else {
         return Ok(None);
     };
@@ -109,14 +109,14 @@ pub fn data(message: &[u8], truncated: bool) -> Result<Option<Data<'_>>, WireErr
 }
 
 /// The next `length` bytes.
-fn content(mut rest: Cursor<'_>, length: u16, truncated: bool) -> Result<Data<'_>, WireError> {
+fn content(mut rest: Cursor<'_>, length: u16, truncated: bool) -> Result<TurnData<'_>, WireError> {
     let length = usize::from(length);
     let bytes = match rest.take(length) {
         Ok(bytes) => bytes,
         Err(_) if truncated => rest.rest(),
         Err(_) => return Err(WireError::BadLength),
     };
-    Ok(Data { bytes, length })
+    Ok(TurnData { bytes, length })
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn data_of_every_message() {
         for message in [channel_data(0x4001, b"hello"), channel_data(0x4fff, b"hello"), indication(0x16, b"hello")] {
-            assert_eq!(data(&message, false), Ok(Some(Data { bytes: b"hello", length: 5 })));
+            assert_eq!(data(&message, false), Ok(Some(TurnData { bytes: b"hello", length: 5 })));
             let cut = &message[..message.len() - 5];
             assert!(data(cut, false).is_err());
             let whole = data(cut, true).unwrap().unwrap();

@@ -1,7 +1,7 @@
 //! One direction of a TCP connection in a framing to what its frames carry.
 
-use super::tds::{self, PacketHeader};
-use super::{Framing, rfc4571, turn};
+use super::tds::{self, TdsHeader};
+use super::{StreamFraming, rfc4571, turn};
 use crate::wire::WireError;
 
 /// Bytes of the longest frame header.
@@ -12,7 +12,7 @@ const HANDSHAKE: u8 = 22;
 
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content<'a> {
+pub enum FrameContent<'a> {
     /// The next bytes of a stream.
     Stream(&'a [u8]),
     /// A whole datagram.
@@ -21,7 +21,7 @@ pub enum Content<'a> {
 
 /// What the payload of the present frame is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Payload {
+enum FramePayload {
     /// Its first byte decides.
     Undecided,
     /// Nothing that is read.
@@ -38,13 +38,13 @@ enum Payload {
 /// than 65,558 bytes: its length is a field of 16 bits.
 #[derive(Debug)]
 pub struct Unframe {
-    framing: Framing,
+    framing: StreamFraming,
     header: [u8; MAX_HEADER],
     /// Bytes of `header` that have come.
     header_len: u8,
     /// Bytes of the present frame's payload that have not come yet.
     left: usize,
-    payload: Payload,
+    payload: FramePayload,
     /// The datagram under way, as far as it has come.
     datagram: Vec<u8>,
     /// TDS: the present frame is the last of its message.
@@ -56,13 +56,13 @@ pub struct Unframe {
 impl Unframe {
     /// A direction in this framing, from its first byte on.
     #[must_use]
-    pub const fn new(framing: Framing) -> Self {
+    pub const fn new(framing: StreamFraming) -> Self {
         Self {
             framing,
             header: [0; MAX_HEADER],
             header_len: 0,
             left: 0,
-            payload: Payload::Undecided,
+            payload: FramePayload::Undecided,
             datagram: Vec::new(),
             ends_message: true,
             has_begun: false,
@@ -75,6 +75,12 @@ impl Unframe {
         self.datagram.capacity()
     }
 
+    /// The framing.
+    #[must_use]
+    pub const fn framing(&self) -> StreamFraming {
+        self.framing
+    }
+
     /// Whether the next byte is the first of a frame.
     #[must_use]
     pub const fn is_at_frame(&self) -> bool {
@@ -85,22 +91,22 @@ impl Unframe {
     ///
     /// # Errors
     /// That of the frame with which the framing, or the handshake in it, ends.
-    pub fn push(&mut self, mut bytes: &[u8], mut receive: impl FnMut(Content<'_>)) -> Result<(), WireError> {
+    pub fn push(&mut self, mut bytes: &[u8], mut receive: impl FnMut(FrameContent<'_>)) -> Result<(), WireError> {
         while !bytes.is_empty() {
             if self.left == 0 {
                 bytes = self.take_header(bytes)?;
                 continue;
             }
-            if self.payload == Payload::Undecided {
+            if self.payload == FramePayload::Undecided {
                 self.decide(bytes.first().copied().unwrap_or_default())?;
             }
             let (payload, rest) = bytes.split_at(bytes.len().min(self.left));
             self.left -= payload.len(); // at most `left`
             bytes = rest;
             match self.payload {
-                Payload::Stream => receive(Content::Stream(payload)),
-                Payload::Datagram => self.take_datagram(payload, &mut receive),
-                Payload::Skipped | Payload::Undecided => {}
+                FramePayload::Stream => receive(FrameContent::Stream(payload)),
+                FramePayload::Datagram => self.take_datagram(payload, &mut receive),
+                FramePayload::Skipped | FramePayload::Undecided => {}
             }
         }
         Ok(())
@@ -109,9 +115,9 @@ impl Unframe {
     /// Bytes of this framing's frame headers.
     const fn header_size(&self) -> usize {
         match self.framing {
-            Framing::Tds => tds::HEADER_LEN,
-            Framing::Turn => turn::CHANNEL_HEADER_LEN,
-            Framing::Length => rfc4571::HEADER_LEN,
+            StreamFraming::Tds => tds::HEADER_LEN,
+            StreamFraming::Turn => turn::CHANNEL_HEADER_LEN,
+            StreamFraming::Length | StreamFraming::OpenVpn => rfc4571::HEADER_LEN,
         }
     }
 
@@ -134,42 +140,42 @@ impl Unframe {
 
     fn open_frame(&mut self) -> Result<(), WireError> {
         match self.framing {
-            Framing::Tds => {
+            StreamFraming::Tds => {
                 let continued = !self.ends_message;
-                let PacketHeader { length, ends_message } = PacketHeader::parse(&self.header)?;
+                let TdsHeader { length, ends_message } = TdsHeader::parse(&self.header)?;
                 (self.left, self.ends_message) = (length.into(), ends_message);
                 if !continued {
-                    self.payload = Payload::Undecided;
+                    self.payload = FramePayload::Undecided;
                 }
             }
             // The header is part of the message.
-            Framing::Turn => {
+            StreamFraming::Turn => {
                 let header = self.header.first_chunk().ok_or(WireError::Truncated)?;
                 let length = turn::frame_len(header).ok_or(WireError::ContentType)?;
                 self.left = length.saturating_sub(header.len());
-                self.payload = Payload::Datagram;
+                self.payload = FramePayload::Datagram;
                 self.datagram.extend_from_slice(header);
                 if self.left == 0 {
                     self.datagram = Vec::new();
                 }
             }
-            Framing::Length => {
+            StreamFraming::Length | StreamFraming::OpenVpn => {
                 let [high, low, ..] = self.header;
                 self.left = u16::from_be_bytes([high, low]).into();
-                self.payload = Payload::Datagram;
+                self.payload = FramePayload::Datagram;
             }
         }
         Ok(())
     }
 
     /// Takes bytes of the present frame's datagram.
-    fn take_datagram(&mut self, payload: &[u8], receive: &mut impl FnMut(Content<'_>)) {
+    fn take_datagram(&mut self, payload: &[u8], receive: &mut impl FnMut(FrameContent<'_>)) {
         if self.datagram.is_empty() && self.left == 0 {
-            return receive(Content::Datagram(payload));
+            return receive(FrameContent::Datagram(payload));
         }
         self.datagram.extend_from_slice(payload);
         if self.left == 0 {
-            receive(Content::Datagram(&self.datagram));
+            receive(FrameContent::Datagram(&self.datagram));
             self.datagram = Vec::new();
         }
     }
@@ -178,8 +184,8 @@ impl Unframe {
     fn decide(&mut self, first: u8) -> Result<(), WireError> {
         self.has_begun |= first == HANDSHAKE;
         self.payload = match first {
-            _ if self.has_begun => Payload::Stream,
-            tds::FIRST_OPTION => Payload::Skipped,
+            _ if self.has_begun => FramePayload::Stream,
+            tds::FIRST_OPTION => FramePayload::Skipped,
             _ => return Err(WireError::Value),
         };
         Ok(())

@@ -146,6 +146,7 @@ pub(crate) fn stories_in(settings: &[(&'static str, Setting)]) -> Vec<Story> {
             ("PROXY protocol", framings::proxy(setting)),
             ("TDS packets", framings::tds_packets(setting)),
             ("TURN messages", framings::turn_messages(setting)),
+            ("control channels", framings::control_channels(setting)),
             ("datagrams in streams", framings::datagrams_in_streams(setting)),
             ("HTTP requests", http::requests(setting)),
             ("HTTP/2 prefaces", http::prefaces(setting)),

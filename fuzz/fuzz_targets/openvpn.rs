@@ -1,0 +1,6 @@
+//! Any bytes as packets of OpenVPN's control channel, from both sides and in a TCP stream.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| fuzz::openvpn(data));

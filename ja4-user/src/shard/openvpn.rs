@@ -1,0 +1,51 @@
+//! TLS in the control channel of OpenVPN.
+
+use std::ops::ControlFlow;
+
+use super::stage::Stage;
+use super::stats::Protocol;
+use super::tls::{Handshake, begin_anew};
+use crate::event::Sink;
+use crate::fingerprint::Carrier;
+use crate::flow::connection::{Connection, Datagrams};
+use crate::flow::openvpn::{ControlEvent, PacketOutcome};
+use crate::flow::quic::Datagram;
+
+impl<S: Sink> Stage<'_, S> {
+    /// Takes a packet of a control channel: a datagram, or what follows a length in a TCP stream.
+    pub(super) fn openvpn(&mut self, connection: &mut Connection, flow: &mut Datagrams, datagram: &Datagram<'_>) {
+        // Half a packet ends the stream: packets behind it would be read at the wrong place.
+        if datagram.is_truncated() {
+            return;
+        }
+        let channel = flow.openvpn.get_or_insert_default();
+        let (side, packet) = match channel.packet(datagram.payload, datagram.from_high) {
+            Ok(Some(found)) => found,
+            Ok(None) => return,
+            Err(error) => return self.stats.count_malformed(Protocol::Tls, error),
+        };
+        let before = connection.client_is_high;
+        let mut session = std::mem::take(&mut channel.session);
+        session.touch(datagram.time);
+        connection.enter(&mut session, channel.client_is_high());
+        let Stage { cause, budget, engines, stats, sink, .. } = self;
+        let outcome = channel.take(side, &packet, budget, |given| match given {
+            ControlEvent::Another => {
+                begin_anew(connection);
+                ControlFlow::Continue(())
+            }
+            ControlEvent::Message(side, message) => {
+                let (carrier, cause, methods) = (Carrier::Tcp, *cause, &mut engines.methods);
+                Handshake { carrier, side, cause, connection, methods, stats, sink: *sink }.message(&message)
+            }
+        });
+        connection.leave(&mut session, before);
+        channel.session = session;
+        let PacketOutcome { duplicate, refused, error } = outcome;
+        self.stats.duplicate_bytes += duplicate as u64;
+        self.stats.refused_bytes += refused as u64;
+        if let Some(error) = error {
+            self.stats.count_malformed(Protocol::Tls, error);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! TLS in the control channel of OpenVPN, over UDP and TCP, with and without `tls-auth`.
+
+use tests::framing::{OpenVpn, counted, openvpn_auth};
+use tests::udp::UdpConversation;
+
+use super::*;
+
+/// Packets, `true` for the client's, with which a TLS handshake begins and goes on.
+fn handshake(client: OpenVpn, server: OpenVpn, size: usize) -> Vec<(bool, Vec<u8>)> {
+    let mut all = vec![(true, client.reset(&[])), (false, server.reset(&[0])), (true, client.ack(&[0]))];
+    all.extend(tls(client, server, size));
+    all
+}
+
+/// Both hellos, what is encrypted behind them, and the data channel.
+fn tls(client: OpenVpn, server: OpenVpn, size: usize) -> Vec<(bool, Vec<u8>)> {
+    let (hello, flight) = (client_hello(Shape::PostQuantum), server_flight());
+    let mut all: Vec<_> = client.stream(1, &hello, size).into_iter().map(|packet| (true, packet)).collect();
+    all.push((false, server.ack(&[1])));
+    all.extend(server.stream(1, &flight, size).into_iter().map(|packet| (false, packet)));
+    let encrypted = [20, 3, 3, 0, 1, 1, 23, 3, 3, 0, 4, 1, 2, 3, 4];
+    all.push((true, client.control(1 + hello.len().div_ceil(size) as u32, &[1, 2], &encrypted)));
+    all.extend([(true, client.data()), (false, server.data())]);
+    all
+}
+
+fn over_udp(packets: &[(bool, Vec<u8>)]) -> Vec<Value> {
+    over_udp_between("10.0.0.1:51234", "10.0.0.2:1194", packets)
+}
+
+fn over_udp_between(client: &str, server: &str, packets: &[(bool, Vec<u8>)]) -> Vec<Value> {
+    let mut talk = UdpConversation::between(client, server);
+    for (from_client, packet) in packets {
+        if *from_client {
+            talk.client(packet)
+        } else {
+            talk.server(packet)
+        };
+    }
+    replay_packets(talk.packets(), &[])
+}
+
+/// Type, number, value, sender's port and application protocol of each fingerprint but those of TCP.
+fn told_of_tls(events: &[Value]) -> Vec<String> {
+    let tls = |event: &&Value| event["tls"].is_object() && event["fingerprint"]["type"] != "ja4t";
+    fingerprints(events)
+        .into_iter()
+        .filter(tls)
+        .map(|event| {
+            let found = &event["fingerprint"];
+            format!(
+                "{} {} {} {} {}",
+                found["type"], found["count"], found["value"], event["src_port"], event["app_proto"]
+            )
+            .replace('"', "")
+        })
+        .collect()
+}
+
+fn both_hellos() -> Vec<String> {
+    let ja4 = Shape::PostQuantum.ja4();
+    vec![format!("ja4 1 {ja4} 51234 tls"), format!("ja4s 1 {JA4S_13} 51234 tls")]
+}
+
+#[test]
+fn handshakes_over_udp() {
+    for size in [4000, 1150, 400, 100] {
+        let packets = handshake(OpenVpn::client(), OpenVpn::server(), size);
+        assert_eq!(told_of_tls(&over_udp(&packets)), both_hellos(), "{size}");
+        let six = over_udp_between("[fd00::1]:51234", "[fd00::2]:443", &packets);
+        assert_eq!(told_of_tls(&six), both_hellos(), "{size}");
+        for digest in [16, 20, 32, 64] {
+            let with: Vec<_> = packets.iter().map(|(from, packet)| (*from, openvpn_auth(packet, digest))).collect();
+            assert_eq!(told_of_tls(&over_udp(&with)), both_hellos(), "{size}, digest of {digest}");
+        }
+    }
+}
+
+#[test]
+fn packets_in_another_order_and_more_than_once() {
+    let (client, server) = (OpenVpn::client(), OpenVpn::server());
+    let mut packets = handshake(client, server, 400);
+    let hello: Vec<_> = client.stream(1, &client_hello(Shape::PostQuantum), 400);
+    assert_eq!(hello.len(), 5);
+    packets.truncate(3);
+    for place in [1, 0, 4, 4, 3, 0, 2, 1] {
+        packets.push((true, hello[place].clone()));
+    }
+    packets.push((false, server.reset(&[0])));
+    packets.push((true, client.reset(&[])));
+    packets.extend(server.stream(1, &server_flight(), 60).into_iter().rev().map(|packet| (false, packet)));
+    assert_eq!(told_of_tls(&over_udp(&packets)), both_hellos());
+}
+
+#[test]
+fn a_capture_that_begins_with_a_hello() {
+    let packets = tls(OpenVpn::client(), OpenVpn::server(), 1150);
+    assert_eq!(told_of_tls(&over_udp(&packets)), both_hellos());
+    // The server's side alone.
+    let server: Vec<_> = packets.into_iter().filter(|(from_client, _)| !from_client).collect();
+    assert_eq!(told_of_tls(&over_udp(&server)), both_hellos()[1..]);
+}
+
+#[test]
+fn each_handshake_of_several_is_its_own() {
+    let (client, server) = (OpenVpn::client(), OpenVpn::server());
+    let mut packets = handshake(client, server, 400);
+    // A soft reset by the server, with another key.
+    let (next, answer) = (client.with_key(1), server.with_key(1));
+    packets.extend([(false, answer.soft_reset()), (true, next.soft_reset())]);
+    packets.extend(tls(next, answer, 400));
+    // The client begins again from the same port.
+    packets.extend(handshake(client.again(), server.again(), 400));
+    let expected = [both_hellos(), both_hellos(), both_hellos()].concat();
+    assert_eq!(told_of_tls(&over_udp(&packets)), expected);
+}
+
+#[test]
+fn with_tls_crypt_and_of_data_nothing_is_selected() {
+    let mut packets = handshake(OpenVpn::client(), OpenVpn::server(), 400);
+    for (_, packet) in &mut packets {
+        *packet = openvpn_auth(packet, 32);
+        packet.iter_mut().skip(49).for_each(|byte| *byte ^= 0xa7);
+    }
+    let events = over_udp(&packets);
+    assert!(told_of_tls(&events).is_empty());
+    // OpenVPN 2.6 encrypts what follows the first handshake.
+    let (client, server) = (OpenVpn::client(), OpenVpn::server());
+    let mut renewed = handshake(client, server, 1150);
+    let mut reset = openvpn_auth(&client.with_key(1).soft_reset(), 32);
+    reset.iter_mut().skip(49).for_each(|byte| *byte ^= 0xa7);
+    renewed.push((true, reset));
+    let renewed = over_udp(&renewed);
+    assert_eq!(told_of_tls(&renewed), both_hellos());
+    assert_eq!(events::of_type(&renewed, "connection")[0]["tls"]["version"], "TLS 1.3");
+    let selected =
+        |events: &[Value]| events::stats_u64(events::of_type(events, "stats")[0], &["kernel", "selected_by", "tls"]);
+    assert_eq!(selected(&events), 0);
+    let (client, server) = (OpenVpn::client(), OpenVpn::server());
+    let mut packets = handshake(client, server, 1150);
+    let control = packets.iter().filter(|(_, packet)| matches!(packet[0] >> 3, 4 | 7 | 8)).count() as u64;
+    for _ in 0..100 {
+        packets.extend([(true, client.data()), (false, server.data()), (true, client.ack(&[7]))]);
+    }
+    assert_eq!(selected(&over_udp(&packets)), control);
+}
+
+/// The conversation over TCP in segments of this size.
+fn over_tcp(packets: &[(bool, Vec<u8>)], segment: usize) -> TcpConversation {
+    let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:1194");
+    talk.handshake();
+    for (from_client, packet) in packets {
+        for part in counted(packet).chunks(segment) {
+            if *from_client {
+                talk.client(part)
+            } else {
+                talk.server(part)
+            };
+        }
+    }
+    talk.close();
+    talk
+}
+
+#[test]
+fn handshakes_over_tcp() {
+    for size in [4000, 1150, 100] {
+        let packets = handshake(OpenVpn::client(), OpenVpn::server(), size);
+        for digest in [None, Some(20)] {
+            let with = |packet: &Vec<u8>| digest.map_or(packet.clone(), |digest| openvpn_auth(packet, digest));
+            let packets: Vec<_> = packets.iter().map(|(from, packet)| (*from, with(packet))).collect();
+            for segment in [1448, 300, 100] {
+                let expected = [("ja4", Shape::PostQuantum.ja4()), ("ja4s", JA4S_13)];
+                let talk = over_tcp(&packets, segment);
+                assert_values(&talk, &expected, &format!("{size}, {digest:?}, segments of {segment}"));
+                assert_eq!(told_of_tls(&replay(&talk)), both_hellos());
+            }
+        }
+    }
+    // Without the resets.
+    let mut packets = tls(OpenVpn::client(), OpenVpn::server(), 1150);
+    packets.retain(|(_, packet)| packet[0] >> 3 == 4);
+    let talk = over_tcp(&packets, 1448);
+    assert_eq!(told_of_tls(&replay(&talk)), both_hellos());
+}
+
+#[test]
+fn half_a_certificate_and_packets_that_never_come_leave_nothing_behind() {
+    let (client, server) = (OpenVpn::client(), OpenVpn::server());
+    let mut packets = handshake(client, server, 400);
+    packets.remove(3);
+    let events = over_udp(&packets);
+    assert_eq!(told_of_tls(&events), both_hellos()[1..]);
+    let shards = |path: &str| events::stats_u64(events::of_type(&events, "stats")[0], &["shards", path]);
+    assert_eq!((shards("unfinished_messages"), shards("held_bytes")), (1, 0));
+}
