@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use tests::conversation::TcpConversation;
 use tests::hello::{self, Shape};
+use tests::packets;
 use tests::random::SplitMix64;
 use tests::{LiveSensor, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
 
 use super::server::{Reply, Server, status};
 
-/// Every new value is an alert, which a webhook gets before a file.
+/// New values are an alert for each connection, which a webhook gets before a file.
 fn configuration(url: &str, queue: u32) -> String {
     format!(
         "[first_seen]\nlearning = \"0s\"\n[[alerts.sink]]\nkind = \"webhook\"\nname = \"hook\"\nurl = \"{url}\"\n\
@@ -55,10 +56,16 @@ fn a_replay_is_not_held_up_by_a_sink_that_is_dead() {
     let config = folder.path().join("sensor.toml");
     fs::write(&config, configuration(&server.url("http"), 1)).unwrap();
     let mut random = SplitMix64::new(3);
-    let hello = hello::records(&Shape::Curl.client_hello("example.org", &mut random), usize::MAX);
-    let flight = hello::server_flight_13(&mut random, 64);
-    let mut conversation = TcpConversation::new();
-    let capture = conversation.handshake().client(&hello).server(&flight).close().save(folder.path(), "tls.pcap");
+    let mut packets = Vec::new();
+    // Each has a JA4 of its own, and so an alert.
+    for (number, shape) in (0..).zip(Shape::ALL) {
+        let hello = hello::records(&shape.client_hello("example.org", &mut random), usize::MAX);
+        let flight = hello::server_flight_13(&mut random, 64);
+        let mut conversation = TcpConversation::between(&format!("10.0.0.1:{}", 50_000 + number), "10.0.0.2:443");
+        conversation.at(Duration::from_secs(10 * number));
+        packets.extend_from_slice(conversation.handshake().client(&hello).server(&flight).close().packets());
+    }
+    let capture = packets::capture_file(folder.path(), "tls.pcap", &packets);
     let before = Instant::now();
     let arguments = [OsStr::new("replay"), capture.as_os_str(), OsStr::new("--config"), config.as_os_str()];
     let events = Sensor::new().run(&arguments).ok().events();
