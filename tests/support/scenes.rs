@@ -87,6 +87,21 @@ pub fn dtls(wire: &Wire) {
     }
 }
 
+/// The connections of [`openvpn`].
+pub const OPENVPN_CONNECTIONS: usize = 3;
+
+/// OpenVPN over UDP, plain and with `tls-auth`, and over TCP.
+pub fn openvpn(wire: &Wire) {
+    let chain = Chain::new(Key::Ec);
+    let (client, server) = (wire.client(), wire.server());
+    let folder = TempDir::new().expect("a temporary folder");
+    let key = folder.path().join("static.key").to_str().expect("temporary names are UTF-8").to_owned();
+    server.run(&["openvpn", "--genkey", "secret", &key]).ok();
+    peers::openvpn(client, server, (server.v4(), 1194), false, &[], &chain);
+    peers::openvpn(client, server, (server.v6(), 1195), false, &["--tls-auth", &key], &chain);
+    peers::openvpn(client, server, (server.v4(), 1196), true, &[], &chain);
+}
+
 /// The requests of [`http1`].
 pub const HTTP1_REQUESTS: usize = 8;
 

@@ -80,6 +80,17 @@ fn dtls() {
 }
 
 #[test]
+fn tls_in_openvpn() {
+    let Some(events) = watched(&["openvpn"], scenes::openvpn) else { return };
+    assert_once(&events, scenes::OPENVPN_CONNECTIONS, &["ja4", "ja4s"]);
+    assert_once(&events, 1, &["ja4t", "ja4ts", "ja4l", "ja4ls"]);
+    assert_begin(&values(&events, "ja4"), &[("t13i", scenes::OPENVPN_CONNECTIONS)]);
+    for event in fingerprints(&events) {
+        assert!(event["app_proto"] == "tls" || event["app_proto"].is_null(), "{event}");
+    }
+}
+
+#[test]
 fn http_1() {
     let Some(events) = watched(&["nginx"], scenes::http1) else { return };
     // The names of curl's headers, hashed, and those of two cookies and one without a value, sorted.
