@@ -184,7 +184,7 @@ fn control_channel<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
     match openvpn::classify(frame, headers.payload, headers.payload_len) {
         openvpn::CLIENT => Datagram::OpenVpnClient,
         openvpn::SERVER => Datagram::OpenVpnServer,
-        openvpn::CONTROL => Datagram::OpenVpn,
+        openvpn::CONTROL | openvpn::ANSWER => Datagram::OpenVpn,
         _ => Datagram::Other,
     }
 }

@@ -140,7 +140,7 @@ pub(crate) fn recognize<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
         return NOTHING;
     }
     match openvpn::classify(frame, at + 2, length) {
-        openvpn::CLIENT | openvpn::SERVER => FRAMING | kind::OPENVPN,
+        openvpn::CLIENT | openvpn::SERVER | openvpn::ANSWER => FRAMING | kind::OPENVPN,
         _ => NOTHING,
     }
 }
@@ -176,6 +176,8 @@ pub(crate) mod openvpn {
     pub(crate) const SERVER: u8 = 2;
     /// Another packet of the control channel.
     pub(crate) const CONTROL: u8 = 3;
+    /// A hard reset of a server. Over UDP it begins no flow: many packets of other protocols have its first byte.
+    pub(crate) const ANSWER: u8 = 4;
 
     /// First bytes of packets under key 0: opcode in the upper five bits, key id in the lower three.
     const CLIENT_RESET: u8 = 7 << 3;
@@ -217,7 +219,7 @@ pub(crate) mod openvpn {
     /// What the packet of `len` bytes at `at` is.
     #[inline(always)]
     pub(crate) fn classify<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
-        if len < SHORTEST || len > LONGEST {
+        if !(SHORTEST..=LONGEST).contains(&len) {
             return NOTHING;
         }
         let (Some([first]), Some([acks])) = (frame.load_far::<1>(at as usize), frame.load_far::<1>(at as usize + 9))
@@ -231,13 +233,13 @@ pub(crate) mod openvpn {
             // A reset ends with its number, which is 0. With `tls-crypt` that is encrypted.
             return match frame.load_far::<4>((at + len - 4) as usize) {
                 Some([0, 0, 0, 0]) if len <= LONGEST_RESET && first == CLIENT_RESET => CLIENT,
-                Some([0, 0, 0, 0]) if len <= LONGEST_RESET => SERVER,
+                Some([0, 0, 0, 0]) if len <= LONGEST_RESET => ANSWER,
                 _ => NOTHING,
             };
         }
         // Where the TLS stream begins without `tls-auth`: behind acknowledgments, the peer's session id and the number.
         let payload = SHORTEST + 4 * u32::from(acks) + if acks == 0 { 0 } else { 8 };
-        if acks > MAX_ACKS || len < payload + 6 {
+        if first != CONTROL_0 || acks > MAX_ACKS || len < payload + 6 {
             return CONTROL;
         }
         match frame.load_far::<6>((at + payload) as usize) {
@@ -264,20 +266,14 @@ pub(crate) fn frame_len(framing: u8, first: u64, ninth: u8) -> u32 {
             let length = (first >> 48) as u32;
             if length == 0 || goes_on(first >> 8 & 0xff_ffff_ffff) { length + 2 } else { 0 }
         }
-        kind::OPENVPN => {
-            if openvpn::goes_on((first >> 40) as u8) {
-                (first >> 48) as u32 + 2
-            } else {
-                0
-            }
-        }
+        kind::OPENVPN if openvpn::goes_on((first >> 40) as u8) => (first >> 48) as u32 + 2,
         kind::TURN => {
             let length = (first >> 32) as u32 & 0xffff;
             if begins_stun(first) {
                 length + STUN_HEADER
             } else if first >> 60 == 4 && goes_on((first << 8 | ninth as u64) & 0xff_ffff_ffff) {
                 // Padded to four bytes (RFC 8656, section 12.5).
-                (length + 3) / 4 * 4 + 4
+                length.div_ceil(4) * 4 + 4
             } else {
                 0
             }
@@ -325,7 +321,7 @@ pub(crate) fn find_turn_data<B: Bytes>(frame: &B, first: u64, at: &mut u32) {
             *at += 4;
             return;
         }
-        *at += 4 + ((attribute & 0xffff) + 3) / 4 * 4;
+        *at += 4 + (attribute & 0xffff).div_ceil(4) * 4;
     }
     *at = 0;
 }

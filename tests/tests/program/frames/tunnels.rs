@@ -1,6 +1,7 @@
 //! Packets in tunnels of every kind, whole and broken, and tunnels in tunnels.
 
 use tests::carrier::{Carrier, Gre, Tunnel};
+use tests::framing::{OpenVpn, channel_data, indication};
 use tests::hello::Shape;
 use tests::packets::{ACK, Envelope, PSH, SYN};
 
@@ -37,6 +38,13 @@ pub(crate) fn inner() -> Vec<Vec<u8>> {
             setting.datagram((5001, 443), &dtls(1)),
             setting.datagram((68, 67), &[1; 300]),
             setting.datagram((5002, 53), &[7; 50]),
+            setting.datagram((5003, 1194), &OpenVpn::client().reset(&[])),
+            setting.datagram((5004, 1194), &OpenVpn::server().reset(&[0])),
+            setting.datagram((5005, 1194), &OpenVpn::client().soft_reset()),
+            setting.datagram((5006, 1194), &OpenVpn::client().control(1, &[], &hello_record(Shape::Curl))),
+            setting.datagram((5007, 1194), &OpenVpn::server().with_key(1).control(1, &[], &hello_record(Shape::Curl))),
+            setting.datagram((5008, 3478), &channel_data(0x4001, &dtls(1))),
+            setting.datagram((5009, 3478), &indication(0x16, &dtls(1))),
         ]
     });
     told.collect()
