@@ -59,7 +59,8 @@ fn count(text: &[u8]) -> u64 {
 }
 
 /// Runs until [`Message::End`], or until all senders are gone, and tells then of what was still open. Lines that find the
-/// writer's queue full are counted; so are those that it does not take before the shutdown's deadline.
+/// writer's queue full are counted; so are those that it does not take before the shutdown's deadline, and chunks that still
+/// wait here then.
 pub fn run(
     mut engine: Engine,
     queue: &Receiver<Message>,
@@ -87,6 +88,8 @@ pub fn run(
     loop {
         let patience = if engine.is_idle() { TICK.saturating_sub(ticked.elapsed()) } else { FLUSH };
         match queue.recv_timeout(patience) {
+            // The engine is too slow for what waits: the last counters are worth more than the rest of it.
+            Ok(late @ Message::Chunk(_)) if deadline.has_passed(ShutdownPhase::Sinks) => shared.lose(&late),
             Ok(Message::Chunk(mut chunk)) => {
                 let (text, observations) = (chunk.text.len(), chunk.observations.len());
                 engine.take(&mut chunk, 0..text, 0..observations, &mut finished);

@@ -216,10 +216,9 @@ impl ControlChannel {
         let is_known = direction.session_id == Some(packet.session_id);
         match packet.kind {
             ControlOpcode::Control if packet.key_id != self.key_id => {}
+            ControlOpcode::Control if is_known && direction.is_over => {}
             ControlOpcode::Control if is_known && direction.next.is_some() => {
-                if !direction.is_over {
-                    direction.take(packet, &mut outcome, |message| receive(ControlEvent::Message(side, message)));
-                }
+                direction.take(packet, &mut outcome, |message| receive(ControlEvent::Message(side, message)));
             }
             // The reset was not seen.
             ControlOpcode::Control if packet.begins(CLIENT_HELLO) || packet.begins(SERVER_HELLO) => {

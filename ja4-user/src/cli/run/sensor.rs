@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use bytes::Bytes;
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded};
 use ja4_common::counter::Counters;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
@@ -142,10 +142,11 @@ impl Sensor {
             let _ended = web.await;
         }
         // A reload that is under way may still hold a sender, so a message ends the engine.
-        let (engine, until) = (self.engine.clone(), deadline.clone());
+        let (engine, until) = (std::mem::replace(&mut self.engine, bounded(0).0), deadline.clone());
         let engine_thread = self.engine_thread.take();
         let joined = tokio::task::spawn_blocking(move || {
             let _sent = until.send(ShutdownPhase::Output, &engine, Message::End);
+            drop(engine);
             engine_thread.is_none_or(|thread| thread.join().is_ok())
         });
         let whole = whole && joined.await.unwrap_or(false);
