@@ -186,6 +186,7 @@ impl Path {
             slice: Slice { bytes, wire_len: bytes.len() },
             time: Time(self.now),
             interface: 0,
+            point: 0,
             number: self.number,
         };
         self.lane.frame(&frame, &self.knobs, &mut self.engines, &mut self.sink);
