@@ -13,7 +13,8 @@
 //! - **Dialogues** that TLS may follow (STARTTLS): their short segments are not wanted, but while they last
 //!   what comes out of order is, for it may be of a hello.
 //! - **HTTP/2**: the client's first bytes from the preface on.
-//! - **SSH**: the identification string and what follows it, KEXINIT.
+//! - **SSH**: the identification string and what follows it, KEXINIT. Lines of text may come before it, in the same
+//!   segment or in others.
 //!
 //! A PROXY protocol header before the stream's first bytes is passed over. In another framing the walk goes from
 //! frame header to frame header ([`crate::framing`]).
@@ -39,8 +40,8 @@ use crate::flow::{Direction, protocol, seen};
 use crate::framing::{self, FRAME_START, FRAMING, skip_proxy_header};
 use crate::knobs::Knobs;
 use crate::look::{
-    HALF_A_HEADER, HTTP1, HTTP2, LETTER_S, LETTERS_SS, NOTHING, PROXY, SSH, TOO_FEW, begins_past_handshake, ends_block,
-    interlude, is_letter_s,
+    HALF_A_HEADER, HTTP1, HTTP2, LETTER_S, LETTERS_SS, NOTHING, PROXY, SSH, TEXT_SSH, TOO_FEW, begins_past_handshake,
+    ends_block, interlude, is_letter_s,
 };
 pub use crate::look::{Segment, begins};
 
@@ -113,6 +114,12 @@ pub fn is_sated<B: Bytes>(frame: &B, direction: &Direction, segment: &Segment) -
     let ahead = segment.seq.wrapping_sub(direction.mark);
     let sated = direction.phase == phase::IDLE || (direction.phase == phase::CLOSING && ahead <= FAR as u32);
     sated && begins(frame, segment) == Begin::Nothing
+}
+
+/// Whether a direction's next segment may be lines of text before the banner of SSH.
+#[inline(always)]
+pub(crate) fn may_be_text(direction: &Direction) -> bool {
+    matches!(direction.phase, phase::FRESH | phase::NEXT) && direction.protocol != protocol::HTTP
 }
 
 /// Whether the direction wants this segment: a [`Want`] as its number. Moves the direction's state on.
@@ -264,7 +271,7 @@ fn first_segment(direction: &mut Direction, segment: &Segment, found: u8, knobs:
             SPEND | anew
         }
         // A body: requests may follow it within a segment.
-        NOTHING | HALF_A_HEADER if is_http => {
+        NOTHING | HALF_A_HEADER | TEXT_SSH if is_http => {
             direction.phase = phase::TEXT;
             READ
         }
@@ -311,7 +318,7 @@ fn open(direction: &mut Direction, mark: u32, found: u8, knobs: &Knobs) -> u8 {
     let (protocol, budget) = match found {
         HTTP1 => (protocol::HTTP, knobs.http_budget),
         HTTP2 => (protocol::HTTP2, knobs.http2_budget),
-        SSH => (protocol::SSH, knobs.ssh_budget),
+        SSH | TEXT_SSH => (protocol::SSH, knobs.ssh_budget),
         _ => (protocol::TLS, knobs.handshake_budget),
     };
     (direction.mark, direction.protocol, direction.budget) = (mark, protocol, budget);

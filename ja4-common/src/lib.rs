@@ -11,6 +11,7 @@
 //! | `quick` | the short way out for bulk packets |
 //! | [`begin`] | what a stream begins with |
 //! | [`look`] | what the bytes of a segment say |
+//! | [`text`] | a segment read as lines of text |
 //! | [`framing`] | what lies between TCP or UDP and TLS or DTLS |
 //! | [`hunger`] | which payload segments of a TCP direction are wanted |
 //! | [`datagram`] | which UDP datagrams are wanted |
@@ -21,6 +22,8 @@
 //! | [`knobs`] | what is fixed when the programs are loaded |
 #![no_std]
 #![forbid(unsafe_code)]
+
+use zerocopy::IntoBytes as _;
 
 pub mod begin;
 pub mod counter;
@@ -35,6 +38,7 @@ pub mod look;
 mod quick;
 pub mod record;
 pub mod select;
+pub mod text;
 pub mod tunnel;
 mod verdict;
 
@@ -53,6 +57,10 @@ pub trait Bytes {
 
     /// Reads `N` bytes anywhere in the frame.
     fn load_far<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
+
+    /// Copies `len` bytes at `offset`, at least one and at most as many as `to` holds, to its start; false, with nothing
+    /// copied, where the frame holds fewer.
+    fn copy<const N: usize>(&self, offset: u32, len: u32, to: &mut [u64; N]) -> bool;
 
     /// Length of the frame on the wire, bytes. What is held of it may be less.
     fn wire_len(&self) -> usize;
@@ -149,6 +157,15 @@ pub trait Bytes {
         look::look(self, segment, skip, first)
     }
 
+    /// Calls [`text::read`].
+    #[inline(always)]
+    fn read_text(&self, segment: &mut look::Segment, words: &mut [u64; text::WORDS])
+    where
+        Self: Sized,
+    {
+        text::read(self, segment, words);
+    }
+
     /// Calls [`hunger::decide`].
     #[inline(always)]
     fn decide(&self, direction: &mut flow::Direction, segment: &look::Segment, knobs: &knobs::Knobs) -> u8
@@ -206,6 +223,18 @@ impl Bytes for Slice<'_> {
     #[inline]
     fn load_far<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
         self.bytes.get(offset..)?.first_chunk().copied()
+    }
+
+    #[inline]
+    fn copy<const N: usize>(&self, offset: u32, len: u32, to: &mut [u64; N]) -> bool {
+        let (offset, len) = (offset as usize, len as usize);
+        match (self.bytes.get(offset..offset + len), to.as_mut_bytes().get_mut(..len)) {
+            (Some(bytes), Some(to)) => {
+                to.copy_from_slice(bytes);
+                true
+            }
+            _ => false,
+        }
     }
 
     #[inline]

@@ -4,6 +4,7 @@
 use crate::Bytes;
 use crate::begin::{self, ALERT, ALERT_WARNING, Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
 use crate::framing::{self, PROXY_2};
+use crate::text;
 
 /// Payload of one segment and where it stands.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,6 +16,8 @@ pub struct Segment {
     pub at: u32,
     /// Length of the payload, bytes.
     pub len: u32,
+    /// What the payload is as text, see [`crate::text`].
+    pub text: u8,
 }
 
 /// What a segment begins with.
@@ -55,6 +58,9 @@ pub(crate) const LETTERS_SS: u8 = 0x43;
 /// A header of the PROXY protocol.
 pub(crate) const PROXY: u8 = 0x44;
 
+/// They are lines of text, behind which an SSH identification string begins.
+pub(crate) const TEXT_SSH: u8 = 0x46;
+
 /// TLS content types (RFC 8446, section 5.1).
 mod content {
     pub(super) const CHANGE_CIPHER_SPEC: u8 = 20;
@@ -68,8 +74,8 @@ const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
 const ALERT_RECORD: u32 = RECORD_HEADER + 2;
 
 /// What the bytes of a segment behind `skip` begin with: a [`Begin`], [`TOO_FEW`], [`HALF_A_HEADER`],
-/// [`LETTER_S`], [`LETTERS_SS`], [`PROXY`], or a framing ([`framing::recognize`]); the last six only where they are a
-/// stream's `first`.
+/// [`LETTER_S`], [`LETTERS_SS`], [`PROXY`], [`TEXT_SSH`], or a framing ([`framing::recognize`]); the last seven only where they
+/// are a stream's `first`.
 #[inline(always)]
 pub fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool) -> u8 {
     // Text is classified in place: a call would be one level more on the kernel's stack.
@@ -81,6 +87,16 @@ pub fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool) -> u
         return framing::recognize(frame, segment.at + skip, segment.len - skip);
     }
     found
+}
+
+/// The same where the segment was read as text, too.
+#[inline(always)]
+fn with_text(found: u8, segment: &Segment) -> u8 {
+    match (found, segment.text) {
+        (NOTHING | HTTP1, text::SSH) => TEXT_SSH,
+        (HTTP1, text::LINES) => NOTHING,
+        (found, _) => found,
+    }
 }
 
 /// What the in-order first bytes of a stream are, which lie `skip` bytes behind the segment's first.
@@ -99,13 +115,13 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, skip: u32) -> u8 {
             Some([b'\r', b'\n', c, d] | [b'\n', c, d, _])
                 if len > RECORD_HEADER && c.is_ascii_uppercase() && d.is_ascii_uppercase() =>
             {
-                Begin::Http1 as u8
+                with_text(Begin::Http1 as u8, segment)
             }
-            _ => NOTHING,
+            _ => with_text(NOTHING, segment),
         };
     }
     if first != HANDSHAKE && first != ALERT && !first.is_ascii_uppercase() {
-        return NOTHING;
+        return with_text(NOTHING, segment);
     }
     if len >= 8
         && let Some(eight) = frame.load_far::<8>(at as usize)
@@ -130,8 +146,8 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, skip: u32) -> u8 {
         Some([b'S', b'S', b'H', b'-', ..]) if len < 8 => Begin::Ssh as u8,
         Some([b'P', b'R', b'I', b' ', ..]) if len < 8 => Begin::Http2 as u8,
         Some([b'P', b'R', b'O', b'X', b'Y', b' ']) => PROXY,
-        Some([a, b, c, d, ..]) if begin::may_be_method([a, b, c, d]) => Begin::Http1 as u8,
-        _ => NOTHING,
+        Some([a, b, c, d, ..]) if begin::may_be_method([a, b, c, d]) => with_text(HTTP1, segment),
+        _ => with_text(NOTHING, segment),
     }
 }
 

@@ -1,10 +1,10 @@
 //! The decision over one frame: is it handshake-bearing?
 //!
-//! Selected are SYN and SYN-ACK with their retransmissions, the client's first ACK after, every
-//! segment that [`crate::hunger`] wants, the client's first payload after the server's, FIN or RST
-//! of a known flow, the segments of an SSH connection, the datagrams that [`crate::datagram`] names,
-//! and what only userspace can open: fragments, and tunnels inside tunnels. Everything else passes,
-//! counted by reason.
+//! Selected are SYN and SYN-ACK with their retransmissions, the client's first ACK after, further bare
+//! ACKs until something says what the flow carries, every segment that [`crate::hunger`] wants, the
+//! client's first payload after the server's, FIN or RST of a known flow, the segments of an SSH
+//! connection, the datagrams that [`crate::datagram`] names, and what only userspace can open:
+//! fragments, and tunnels inside tunnels. Everything else passes, counted by reason.
 
 use crate::Bytes;
 use crate::begin::Begin;
@@ -18,6 +18,7 @@ use crate::hunger::{self, Segment, Want, phase};
 use crate::knobs::Knobs;
 use crate::quick::{self, Shape};
 use crate::record::{FrameInfo, flag};
+use crate::text;
 pub use crate::verdict::{Class, Passed, Selection, Verdict, point};
 
 /// Room for the judgement over one frame. The kernel keeps it in a per-CPU map: its stack is
@@ -35,6 +36,8 @@ pub struct Work {
     pub info: FrameInfo,
     /// Which end of the key sent the frame: 0 the low one, 1 the high one.
     from: u32,
+    /// Room for the text of a segment.
+    words: [u64; text::WORDS],
 }
 
 /// The port of SSH: a fallback for connections whose banner was not seen.
@@ -77,7 +80,7 @@ pub fn select<B: Bytes, F: Flows>(
     let Transport { payload, payload_len, seq, flags: tcp, .. } = work.headers;
     let hash = work.selection.hash;
     let opens = tcp & tcp_flag::SYN != 0 && tcp & (tcp_flag::RST | tcp_flag::FIN) == 0;
-    work.segment = Segment { seq, at: payload, len: payload_len };
+    work.segment = Segment { seq, at: payload, len: payload_len, text: text::NONE };
     if work.headers.proto == PROTO_UDP {
         work.describe(frame, info());
         let outcome = frame.datagram(work, flows, knobs);
@@ -198,7 +201,7 @@ impl Work {
         self.describe(frame, info());
         self.selection.books = Books::default();
         let wire_len = self.selection.wire_len;
-        self.segment = Segment { seq: 0, at: wire_len, len: 0 };
+        self.segment = Segment { seq: 0, at: wire_len, len: 0, text: text::NONE };
         self.choose(class, false, true, point::NONE, 0);
         Verdict::Selected
     }
@@ -342,9 +345,11 @@ impl Work {
                 Begin::ClientHello => (Class::Tls, true),
                 Begin::ServerHello => (Class::Tls, false),
                 Begin::Http1 | Begin::Http2 => (Class::Http, true),
-                Begin::Nothing if self.segment.len == 0 || !self.headers.may_be_ssh() => return Outcome::Stranger,
+                Begin::Nothing if !self.headers.may_be_ssh() => return Outcome::Stranger,
                 // The client is the peer of port 22; else who speaks first.
-                _ => (Class::Ssh, self.headers.src_port != SSH_PORT),
+                _ if self.segment.len > 0 => (Class::Ssh, self.headers.src_port != SSH_PORT),
+                _ if self.headers.flags == tcp_flag::ACK => (Class::Ack, self.headers.src_port != SSH_PORT),
+                _ => return Outcome::Stranger,
             };
             self.meet(from_client);
             if let Class::Ssh = class {
@@ -393,6 +398,7 @@ impl Work {
         }
         F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
         mine.last_seen = now;
+        let is_early_ack = self.prepare(frame, mine, theirs);
         let has_payload = self.segment.len > 0;
         let mut want = Want::No as u8;
         if has_payload && !hunger::is_sated(frame, mine, &self.segment) {
@@ -417,7 +423,7 @@ impl Work {
             }
         } else if self.headers.flags & (tcp_flag::FIN | tcp_flag::RST) != 0 {
             Class::End
-        } else if point == point::C {
+        } else if point == point::C || is_early_ack {
             Class::Ack
         } else if point == point::F {
             Class::Latency
@@ -430,6 +436,29 @@ impl Work {
         let anew = if want == Want::Anew as u8 { flag::ANEW } else { 0 };
         self.choose(class, from_client, wanted, point, flag::TRACKED | anew);
         Outcome::Wanted
+    }
+
+    /// Whether a packet of a known flow is a bare ACK before anything says what the flow carries. A segment that may be
+    /// text is read as such.
+    #[inline(always)]
+    fn prepare<B: Bytes>(&mut self, frame: &B, mine: &mut Direction, theirs: &Direction) -> bool {
+        if self.segment.len == 0 {
+            return self.headers.flags == tcp_flag::ACK
+                && mine.packets <= EARLY_ACKS
+                && is_undecided(mine)
+                && is_undecided(theirs);
+        }
+        if hunger::may_be_text(mine) {
+            frame.read_text(&mut self.segment, &mut self.words);
+        } else if self.headers.may_be_ssh()
+            && was_met_midway(mine)
+            && was_met_midway(theirs)
+            && hunger::begins(frame, &self.segment) == Begin::Nothing
+        {
+            // The flow began with a bare ACK, and its banner was not captured.
+            mine.protocol = protocol::SSH;
+        }
+        false
     }
 
     /// Hash of the flow that differs between its directions.
@@ -510,6 +539,24 @@ const fn datagram_protocol(kind: Datagram, before: u8) -> u8 {
         Datagram::OpenVpnClient | Datagram::OpenVpnServer => protocol::OPENVPN,
         _ => before,
     }
+}
+
+/// Packets of one direction within which its bare ACKs are selected as long as nothing says what the flow carries: if it
+/// turns out to be SSH, JA4SSH counts them.
+const EARLY_ACKS: u64 = 255;
+
+/// Whether nothing has said yet what a direction carries: it may turn out to be SSH, also behind lines of text.
+#[inline(always)]
+fn is_undecided(direction: &Direction) -> bool {
+    direction.phase == phase::FRESH
+        || direction.protocol == protocol::UNKNOWN
+            && (direction.phase == phase::NEXT || direction.seen & seen::ISN == 0)
+}
+
+/// Whether the SYN of a direction was not seen, and nothing of its stream was selected.
+#[inline(always)]
+fn was_met_midway(direction: &Direction) -> bool {
+    direction.protocol == protocol::UNKNOWN && direction.seen & seen::ISN == 0
 }
 
 /// Whether a direction wants nothing more than a hello at the start of a segment.

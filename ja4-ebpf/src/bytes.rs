@@ -23,7 +23,7 @@ use ja4_common::knobs::Knobs;
 use ja4_common::look::Segment;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
 use ja4_common::select::{Outcome, Work};
-use ja4_common::{Bytes, Window};
+use ja4_common::{Bytes, Window, text};
 
 use crate::maps::{ASLEEP, CPU, Cpu, FLOWS, MAX_SHARDS, RECENT, SLOTS};
 use crate::stage;
@@ -47,13 +47,36 @@ pub(crate) fn now() -> u64 {
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
+/// `wanted`, or the nearest number from 1 to `most`, a constant.
+///
+/// Compared and set in one register: LLVM would compare one and hand on another, and the verifier of Linux 6.1
+/// does not carry the bound from the one to the other.
+macro_rules! bounded {
+    ($wanted:expr, $most:expr) => {{
+        let mut len = u64::from($wanted);
+        // SAFETY: no jump leaves the template but to its end.
+        unsafe {
+            core::arch::asm!(
+                "if {len} > 0 goto +1",
+                "{len} = 1",
+                "if {len} < {most} goto +1",
+                "{len} = {most}",
+                len = inout(reg) len,
+                most = const $most,
+                options(pure, nomem, nostack),
+            );
+        }
+        len as u32
+    }};
+}
+
 /// A frame whose bytes can be copied, wherever in it they lie.
 pub(crate) trait Copied: Bytes {
     /// Copies `len` bytes from `offset` to `to`; false where the frame is shorter.
     ///
     /// # Safety
     /// `to` is valid for `len` bytes.
-    unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool;
+    unsafe fn copy_to(&self, offset: u32, to: *mut u8, len: u32) -> bool;
 
     /// Calls [`crate::emit::emit`].
     fn emit(&self, cpu: &mut Cpu, egress: bool) -> u8;
@@ -173,7 +196,15 @@ fn copied<const N: usize>(window: &Checked<'_, N>) -> [u8; N] {
 fn far<const N: usize, F: Copied>(frame: &F, offset: usize) -> Option<[u8; N]> {
     let mut out = [0; N];
     // SAFETY: `out` holds N bytes.
-    unsafe { frame.copy(offset as u32, out.as_mut_ptr(), N as u32) }.then_some(out)
+    unsafe { frame.copy_to(offset as u32, out.as_mut_ptr(), N as u32) }.then_some(out)
+}
+
+/// Copies `len` bytes from `offset` to the start of `to`, from 1 to as many as it holds.
+#[inline(always)]
+fn copy_words<const N: usize, F: Copied>(frame: &F, offset: u32, len: u32, to: &mut [u64; N]) -> bool {
+    let len = bounded!(len, (N * 8) as u32);
+    // SAFETY: `to` holds 8 * N bytes, and `len` is at most that.
+    unsafe { frame.copy_to(offset, to.as_mut_ptr().cast(), len) }
 }
 
 /// A frame met by XDP.
@@ -194,7 +225,7 @@ impl XdpFrame {
 
 impl Copied for XdpFrame {
     #[inline(always)]
-    unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool {
+    unsafe fn copy_to(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
         unsafe { bpf_xdp_load_bytes(self.context, offset, to.cast(), len) == 0 }
     }
@@ -222,6 +253,11 @@ impl Bytes for XdpFrame {
             Some(window) => Some(copied(&window)),
             None => far(self, offset),
         }
+    }
+
+    #[inline(always)]
+    fn copy<const N: usize>(&self, offset: u32, len: u32, to: &mut [u64; N]) -> bool {
+        copy_words(self, offset, len, to)
     }
 
     #[inline(always)]
@@ -280,6 +316,11 @@ impl Bytes for XdpFrame {
     #[inline(always)]
     fn look(&self, segment: &Segment, skip: u32, first: bool) -> u8 {
         stage::ja4_xdp_look(self.context, segment, skip, first.into()) as u8
+    }
+
+    #[inline(always)]
+    fn read_text(&self, segment: &mut Segment, words: &mut [u64; text::WORDS]) {
+        stage::ja4_xdp_read_text(self.context, segment, words);
     }
 
     #[inline(always)]
@@ -372,7 +413,7 @@ impl SkbFrame {
 
 impl Copied for SkbFrame {
     #[inline(always)]
-    unsafe fn copy(&self, offset: u32, to: *mut u8, len: u32) -> bool {
+    unsafe fn copy_to(&self, offset: u32, to: *mut u8, len: u32) -> bool {
         // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
         unsafe { bpf_skb_load_bytes(self.context.cast(), offset, to.cast(), len) == 0 }
     }
@@ -400,6 +441,11 @@ impl Bytes for SkbFrame {
             Some(window) => Some(copied(&window)),
             None => far(self, offset),
         }
+    }
+
+    #[inline(always)]
+    fn copy<const N: usize>(&self, offset: u32, len: u32, to: &mut [u64; N]) -> bool {
+        copy_words(self, offset, len, to)
     }
 
     #[inline(always)]
@@ -458,6 +504,11 @@ impl Bytes for SkbFrame {
     #[inline(always)]
     fn look(&self, segment: &Segment, skip: u32, first: bool) -> u8 {
         stage::ja4_tc_look(self.context, segment, skip, first.into()) as u8
+    }
+
+    #[inline(always)]
+    fn read_text(&self, segment: &mut Segment, words: &mut [u64; text::WORDS]) {
+        stage::ja4_tc_read_text(self.context, segment, words);
     }
 
     #[inline(always)]
@@ -592,28 +643,6 @@ const fn room(size: usize) -> u32 {
     (size - HEADER) as u32
 }
 
-/// `wanted`, or the nearest number from 1 to what a record of `SIZE` bytes holds.
-///
-/// Compared and set in one register: LLVM would compare one and hand on another, and the verifier of Linux 6.1
-/// does not carry the bound from the one to the other.
-#[inline(always)]
-fn fitting<const SIZE: usize>(wanted: u32) -> u32 {
-    let mut len = u64::from(wanted);
-    // SAFETY: no jump leaves the template but to its end.
-    unsafe {
-        core::arch::asm!(
-            "if {len} > 0 goto +1",
-            "{len} = 1",
-            "if {len} < {room} goto +1",
-            "{len} = {room}",
-            len = inout(reg) len,
-            room = const room(SIZE),
-            options(pure, nomem, nostack),
-        );
-    }
-    len as u32
-}
-
 /// A record of `SIZE` bytes, reserved but not yet visible to the shard.
 ///
 /// It must be submitted: the verifier refuses a program that loses one.
@@ -635,9 +664,9 @@ impl<const SIZE: usize> Reserved<SIZE> {
         if wanted == 0 {
             return 0;
         }
-        let len = fitting::<SIZE>(wanted);
+        let len = bounded!(wanted, room(SIZE));
         // SAFETY: HEADER + len <= SIZE, the length of the reservation.
-        if unsafe { frame.copy(0, self.0.add(HEADER), len) } { len } else { 0 }
+        if unsafe { frame.copy_to(0, self.0.add(HEADER), len) } { len } else { 0 }
     }
 
     /// Writes the header and hands the record over.

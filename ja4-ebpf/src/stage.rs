@@ -12,7 +12,7 @@ use ja4_common::flow::Direction;
 use ja4_common::headers::Transport;
 use ja4_common::look::Segment;
 use ja4_common::select::{Outcome, Work};
-use ja4_common::{begin, duplicate, headers, hunger, look};
+use ja4_common::{begin, duplicate, headers, hunger, look, text};
 
 use crate::bytes::{SkbFrame, XdpFrame, behind, behind_mut, knobs};
 use crate::emit::emit;
@@ -35,7 +35,7 @@ pub(crate) fn text(first: u64) -> begin::Begin {
 macro_rules! stages {
     (
         $frame:ident, $context:ty, opening: $opening:ident, segment: $segment:ident, datagram: $datagram:ident,
-        level: $level:ident, is_duplicate: $is_duplicate:ident, look: $look:ident, extensions: $extensions:ident,
+        level: $level:ident, is_duplicate: $is_duplicate:ident, read_text: $read_text:ident, look: $look:ident, extensions: $extensions:ident,
         walk: $walk:ident, decide: $decide:ident, emit: $emit:ident,
     ) => {
         #[inline(never)]
@@ -100,6 +100,19 @@ macro_rules! stages {
 
         #[inline(never)]
         #[unsafe(no_mangle)]
+        pub(crate) extern "C" fn $read_text(
+            context: *mut $context,
+            segment: *mut Segment,
+            words: *mut [u64; text::WORDS],
+        ) -> u32 {
+            if let (Some(segment), Some(words)) = (behind_mut(segment), behind_mut(words)) {
+                text::read(&$frame::of(context), segment, words);
+            }
+            0
+        }
+
+        #[inline(never)]
+        #[unsafe(no_mangle)]
         pub(crate) extern "C" fn $look(context: *mut $context, segment: *const Segment, skip: u32, first: u32) -> u32 {
             match behind(segment) {
                 Some(segment) => look::look(&$frame::of(context), segment, skip, first != 0).into(),
@@ -152,12 +165,12 @@ macro_rules! stages {
 
 stages! {
     XdpFrame, xdp_md, opening: ja4_xdp_opening, segment: ja4_xdp_segment, datagram: ja4_xdp_datagram,
-    level: ja4_xdp_level, is_duplicate: ja4_xdp_is_duplicate, look: ja4_xdp_look, extensions: ja4_xdp_extensions,
+    level: ja4_xdp_level, is_duplicate: ja4_xdp_is_duplicate, read_text: ja4_xdp_read_text, look: ja4_xdp_look, extensions: ja4_xdp_extensions,
     walk: ja4_xdp_walk, decide: ja4_xdp_decide, emit: ja4_xdp_emit,
 }
 
 stages! {
     SkbFrame, __sk_buff, opening: ja4_tc_opening, segment: ja4_tc_segment, datagram: ja4_tc_datagram,
-    level: ja4_tc_level, is_duplicate: ja4_tc_is_duplicate, look: ja4_tc_look, extensions: ja4_tc_extensions,
+    level: ja4_tc_level, is_duplicate: ja4_tc_is_duplicate, read_text: ja4_tc_read_text, look: ja4_tc_look, extensions: ja4_tc_extensions,
     walk: ja4_tc_walk, decide: ja4_tc_decide, emit: ja4_tc_emit,
 }

@@ -123,9 +123,9 @@ impl Start {
         rest
     }
 
-    /// What the bytes say; `None` while they are too few. `ssh`: the connection is one of SSH.
+    /// What the bytes say; `None` while they are too few. `ssh`: text that is not recognized belongs to SSH.
     pub fn kind(&self, side: Side, ssh: bool) -> Option<Stream> {
-        /// FrameContent types of a TLS alert and handshake record.
+        /// Content types of a TLS alert and handshake record.
         const ALERT: u8 = 21;
         const HANDSHAKE: u8 = 22;
         let bytes = self.as_bytes();
@@ -140,6 +140,8 @@ impl Start {
             ([b'\r', ..], Side::Client) if proxy::SIGNATURE.starts_with(bytes) => {
                 (bytes.len() >= Self::PROXY_2).then(|| Stream::Proxy(ProxyHeader::new()))
             }
+            // Lines before the banner.
+            ([_, ..], Side::Client) if ssh => Some(Stream::Ssh(SshStream::new())),
             // An empty line may come before a request.
             ([first, ..], Side::Client) if first.is_ascii_uppercase() || matches!(first, b'\r' | b'\n') => {
                 (bytes.len() >= 4).then(|| Stream::Http1(Http1Stream::new()))

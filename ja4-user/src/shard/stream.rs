@@ -20,8 +20,10 @@ use crate::wire::tls::{HandshakeStream, Status};
 use crate::wire::{http1, http2};
 
 impl<S: Sink> Stage<'_, S> {
-    /// Takes a segment with payload. `anew`: the filter has left out what lies before it.
-    pub(super) fn stream(&mut self, connection: &mut Connection, seq: u32, payload: &[u8], anew: bool) {
+    /// Takes a segment with payload. `anew`: the filter has left out what lies before it. `is_http`: the filter has
+    /// selected it as HTTP.
+    pub(super) fn stream(&mut self, connection: &mut Connection, seq: u32, payload: &[u8], anew: bool, is_http: bool) {
+        let is_ssh = connection.is_ssh && !is_http;
         let Some(mut half) = self.half(connection, seq, payload, anew) else {
             return;
         };
@@ -31,7 +33,7 @@ impl<S: Sink> Stage<'_, S> {
         let mut reading = ControlFlow::Continue(());
         let outcome = reassembly.push(seq, payload, self.bounds, self.budget, |bytes| {
             if reading.is_continue() {
-                let mut reader = Reader { side, cause, connection, engines, stats, sink };
+                let mut reader = Reader { side, cause, is_ssh, connection, engines, stats, sink };
                 reading = reader.read(stream, bytes);
             }
         });
@@ -113,6 +115,8 @@ fn is_hello(begin: Begin) -> bool {
 pub(super) struct Reader<'a, S> {
     pub(super) side: Side,
     pub(super) cause: crate::event::Cause,
+    /// Text that is not recognized belongs to SSH.
+    pub(super) is_ssh: bool,
     pub(super) connection: &'a mut Connection,
     pub(super) engines: &'a mut super::engines::Engines,
     pub(super) stats: &'a mut super::stats::CoreStats,
@@ -156,7 +160,7 @@ impl<S: Sink> Reader<'_, S> {
             Stream::Unknown(start) => {
                 let mut kept = *start;
                 let rest = kept.take(bytes);
-                match kept.kind(self.side, self.connection.is_ssh) {
+                match kept.kind(self.side, self.is_ssh) {
                     None => {
                         *start = kept;
                         ControlFlow::Continue(())

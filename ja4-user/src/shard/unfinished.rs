@@ -22,7 +22,7 @@ pub(super) fn tell_unfinished(
     budget: &mut Budget,
     sink: &mut impl Sink,
 ) {
-    Reader { side: Side::Client, cause, connection, engines, stats, sink }.read_held(budget);
+    Reader { side: Side::Client, cause, is_ssh: false, connection, engines, stats, sink }.read_held(budget);
     for side in [Side::Client, Side::Server] {
         tell_unfinished_stream(connection, side, cause, engines, stats, sink);
     }

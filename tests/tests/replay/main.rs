@@ -27,6 +27,7 @@ mod many_connections;
 mod opening_values;
 mod quic_connections;
 mod reassembly;
+mod ssh_banners;
 mod streams;
 mod timing;
 mod two_interfaces;

@@ -234,7 +234,8 @@ impl Core {
             }
             // A SYN's payload (TCP Fast Open, RFC 7413) follows it in sequence.
             let seq = segment.seq.wrapping_add(u32::from(segment.syn()));
-            stage.stream(connection, seq, decoded.payload, packet.header.flags & flag::ANEW != 0);
+            let is_http = packet.header.class == Class::Http as u8;
+            stage.stream(connection, seq, decoded.payload, packet.header.flags & flag::ANEW != 0, is_http);
         }
         let ended = (segment.fin() || segment.rst()) && observe_end(connection, segment, side, cause, engines, sink);
         if decoded.payload_len > 0 {

@@ -38,6 +38,29 @@ pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
             talks.tell(|talk| session(talk.server(&[lines, SERVER].concat()).client(CLIENT)));
             talks.tell(|talk| session(talk.server(lines).server(SERVER).client(CLIENT)));
         }
+        // Lines of a client, in segments of their own and with its banner, before the server's and behind it.
+        for line in ["PROXY TCP4 192.0.2.1 192.0.2.2 56324 22\r\n", "hello\r\n", "HELLO\r\n", "\r\n", "A\nB\n\n"] {
+            let both = [line.as_bytes(), CLIENT].concat();
+            talks.tell(|talk| session(talk.client(line.as_bytes()).server_ack().server(SERVER).client(CLIENT)));
+            talks.tell(|talk| session(talk.server(SERVER).client_ack().client(line.as_bytes()).client(CLIENT)));
+            talks.tell(|talk| session(talk.client(&both).server_ack().server(SERVER)));
+            talks.tell(|talk| session(talk.server(SERVER).client_ack().client(&both)));
+            talks.tell(|talk| talk.client(line.as_bytes()).server_ack().client(line.as_bytes()).server_ack());
+        }
+        // Lines of every length about which it is read, as the start of a request may look and otherwise.
+        for length in (0..24).chain(100..140) {
+            for letter in [b'x', b'X'] {
+                let line = [&vec![letter; length][..], b"\n"].concat();
+                talks.tell(|talk| talk.client(&[&line, CLIENT].concat()).server_ack());
+                talks.tell(|talk| talk.client(&line).server_ack().client(CLIENT));
+                talks.tell(|talk| talk.client(&[&line[..length], b" / HTTP/1.1\n"].concat()).server_ack());
+            }
+        }
+        // Bare ACKs before any payload, of one side and both.
+        talks.tell(|talk| session(talk.client_ack().server_ack().client_ack().server(SERVER)));
+        talks.join(|talk| session(talk.client_ack().client_ack()));
+        talks.join(|talk| session(talk.server_ack().server_ack().server(SERVER)));
+        talks.join(|talk| talk.client_ack().client(&hello_record(Shape::Curl)).server_ack().server(&[2; 40]));
         // What begins another thing within it.
         for other in [&b"GET / HTTP/1.1\r\n\r\n"[..], CLIENT, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
             talks.tell(|talk| {

@@ -1,0 +1,198 @@
+//! JA4SSH of what comes before the banners: bare ACKs, and lines of text (specification, section 15, point 10).
+
+use super::*;
+
+use tests::ssh::kex_init;
+
+const CLIENT: &[u8] = b"SSH-2.0-client\r\n"; // 16 bytes
+const SERVER: &[u8] = b"SSH-2.0-a-server\r\n"; // 18 bytes
+
+/// Clients and servers, of both IP versions, on the port of SSH and on another.
+const ENDS: [(&str, &str); 3] =
+    [("10.0.0.1:51234", "10.0.0.2:22"), ("10.0.0.1:51234", "10.0.0.2:2222"), ("[fd00::1]:51234", "[fd00::2]:2222")];
+
+/// The packets of one direction.
+fn only_from(talk: &TcpConversation, client: &str) -> Vec<Packet> {
+    let port: u16 = client.rsplit(':').next().unwrap().parse().unwrap();
+    let l4 = if client.starts_with('[') { 14 + 40 } else { 14 + 20 };
+    let from_client = |packet: &&Packet| packet.frame[l4..l4 + 2] == port.to_be_bytes();
+    talk.packets().iter().filter(from_client).cloned().collect()
+}
+
+fn ja4ssh(packets: &[Packet]) -> Vec<String> {
+    values(&replay_packets(packets, &[]), "ja4ssh").into_iter().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_bare_ack_before_the_banner_counts() {
+    for (client, server) in ENDS {
+        let mut talk = TcpConversation::between(client, server);
+        talk.handshake().client_ack().server_ack().client_ack().server(SERVER).client_ack();
+        talk.client(CLIENT).server_ack().server_ack().server(&[1; 40]).close();
+        assert_eq!(ja4ssh(talk.packets()), ["c16s18_c1s2_c5s3"], "{server}");
+        let events = replay_packets(&only_from(&talk, client), &[]);
+        assert_eq!(values(&events, "ja4ssh"), ["c16s0_c1s0_c5s0"], "{server}, the client's packets alone");
+        let events = replay_packets(&only_from(&talk, server), &[]);
+        assert_eq!(values(&events, "ja4ssh"), ["c0s18_c0s2_c0s3"], "{server}, the server's packets alone");
+    }
+}
+
+/// Without its opening a connection is known by port 22.
+#[test]
+fn a_bare_ack_before_the_banner_counts_if_the_opening_was_not_captured() {
+    for (client, server) in [("10.0.0.1:51234", "10.0.0.2:22"), ("[fd00::1]:51234", "[fd00::2]:22")] {
+        for (first, second) in [(SERVER, CLIENT), (&[0x80; 18], &[0x81; 16])] {
+            let mut talk = TcpConversation::between(client, server);
+            talk.client_ack().server_ack().client_ack().server(first).client_ack().client(second).close();
+            assert_eq!(ja4ssh(talk.packets()), ["c16s18_c1s1_c4s1"], "{server}");
+            assert_eq!(ja4ssh(&only_from(&talk, client)), ["c16s0_c1s0_c4s0"], "{server}, the client's packets alone");
+            assert_eq!(ja4ssh(&only_from(&talk, server)), ["c0s18_c0s1_c0s1"], "{server}, the server's packets alone");
+        }
+        // Bare ACKs alone are no SSH, nor is TLS behind them.
+        let mut talk = TcpConversation::between(client, server);
+        talk.client_ack().server_ack();
+        assert_eq!(ja4ssh(talk.packets()).len(), 0);
+        talk.client(&client_hello(Shape::Browser)).server_ack().server(&server_flight()).client_ack();
+        let events = replay(&talk);
+        assert_eq!((values(&events, "ja4"), values(&events, "ja4s")), (vec![Shape::Browser.ja4()], vec![JA4S_13]));
+        assert_eq!(values(&events, "ja4ssh").len(), 0);
+    }
+}
+
+fn selected_acks(events: &[Value]) -> u64 {
+    events::stats_u64(events::of_type(events, "stats").pop().unwrap(), &["kernel", "selected_by", "ack"])
+}
+
+/// Only as long as the connection may turn out to be SSH, and not without end.
+#[test]
+fn bare_acks_of_other_connections_are_not_selected() {
+    let mut tls = TcpConversation::new();
+    tls.handshake().client(&client_hello(Shape::Browser)).server_ack().server(&server_flight()).client_ack();
+    for _ in 0..10 {
+        tls.client(&[23, 3, 3, 0, 1, 7]).server_ack();
+    }
+    assert_eq!(selected_acks(&replay(&tls)), 1);
+    // A greeting, its ACK, and what follows.
+    let mut mail = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:25");
+    mail.handshake().server(b"220 example.org\r\n").client_ack().client(b"EHLO a\r\n").server_ack();
+    for _ in 0..30 {
+        mail.server(&[b'2'; 1400]).client_ack();
+    }
+    assert!(selected_acks(&replay(&mail)) <= 4);
+    let mut upload = TcpConversation::new();
+    upload.handshake();
+    for _ in 0..30 {
+        upload.client(&[7; 1400]).server_ack();
+    }
+    assert_eq!(selected_acks(&replay(&upload)), 1);
+    let mut idle = TcpConversation::new();
+    idle.handshake();
+    for _ in 0..400 {
+        idle.client_ack().server_ack();
+    }
+    idle.server(SERVER);
+    let events = replay(&idle);
+    // 255 packets of each side, of which one is a SYN or SYN-ACK; the client's first ACK is among them.
+    assert_eq!(selected_acks(&events), 2 * 254);
+    assert_eq!(values(&events, "ja4ssh"), ["c0s18_c0s1_c254s254"]);
+}
+
+/// Lines that a client or a load balancer sends before the client's banner.
+const LINES: [&str; 6] = [
+    "PROXY TCP4 192.0.2.1 192.0.2.2 56324 22\r\n",
+    "hello there\r\n",
+    "HELLO there\r\n",
+    "\r\n",
+    "HELLO\nTHERE\n",
+    "PROXY TCP6 2001:0db8:0000:0000:0000:0000:0000:0001 2001:0db8:0000:0000:0000:0000:0000:0002 56324 22\r\n",
+];
+
+/// Banner and HASSH of a side are known.
+fn reads(events: &[Value], side: &str) {
+    let connection = &events::of_type(events, "connection")[0]["ssh"][side];
+    assert!(connection["software_version"].is_string() && connection["hassh"]["hash"].is_string(), "{connection}");
+}
+
+#[test]
+fn a_line_before_the_clients_banner() {
+    let offer = kex_init(&mut SplitMix64::new(4));
+    for ((client, server), line) in ENDS.into_iter().flat_map(|ends| LINES.map(|line| (ends, line))) {
+        let both = [line.as_bytes(), CLIENT].concat();
+        let largest = both.len().min(offer.len());
+        let tell = |tell: &dyn Fn(&mut TcpConversation)| {
+            let mut talk = TcpConversation::between(client, server);
+            tell(talk.handshake());
+            talk.client(&offer).server_ack().server(&offer).client_ack().close();
+            let events = replay(&talk);
+            reads(&events, "client");
+            reads(&events, "server");
+            assert_eq!(values(&events, "ja4h").len(), 0);
+            let mut told = vec![values(&events, "ja4ssh").concat()];
+            told.extend(ja4ssh(&only_from(&talk, client)));
+            told
+        };
+        let context = format!("{server}, {line:?}");
+        // In a segment of its own, which is not counted, before the server's banner.
+        let told = tell(&|talk| {
+            talk.client(line.as_bytes()).server_ack().server(SERVER).client_ack().client(CLIENT);
+        });
+        assert_eq!(told, ["c16s18_c2s2_c4s2", "c16s0_c2s0_c4s0"], "{context}");
+        // The same behind the server's banner, which shows that it is SSH.
+        let told = tell(&|talk| {
+            talk.server(SERVER).client_ack().client(line.as_bytes()).server_ack().client(CLIENT);
+        });
+        let smaller = line.len().min(CLIENT.len());
+        assert_eq!(told, [format!("c{smaller}s18_c3s2_c4s2"), "c16s0_c2s0_c4s0".to_owned()], "{context}");
+        // In the segment of the banner, before the server's and behind it.
+        let told = tell(&|talk| {
+            talk.client(&both).server_ack().server(SERVER).client_ack();
+        });
+        assert_eq!(told, [format!("c{largest}s18_c2s2_c4s2"), format!("c{largest}s0_c2s0_c4s0")], "{context}");
+        let told = tell(&|talk| {
+            talk.server(SERVER).client_ack().client(&both).server_ack();
+        });
+        assert_eq!(told, [format!("c{largest}s18_c2s2_c4s2"), format!("c{largest}s0_c2s0_c4s0")], "{context}");
+    }
+}
+
+#[test]
+fn lines_before_the_servers_banner_in_its_segment() {
+    let offer = kex_init(&mut SplitMix64::new(4));
+    for (client, server) in ENDS {
+        for lines in ["Welcome\r\n", "WELCOME to this host\r\n", "one\ntwo\n", "\r\n"] {
+            let mut talk = TcpConversation::between(client, server);
+            talk.handshake().server(&[lines.as_bytes(), SERVER].concat()).client_ack().client(CLIENT);
+            talk.client(&offer).server(&offer).close();
+            let events = replay(&talk);
+            reads(&events, "client");
+            reads(&events, "server");
+            let length = lines.len() + SERVER.len();
+            assert_eq!(values(&events, "ja4ssh"), [format!("c16s{length}_c2s2_c3s0")], "{server}, {lines:?}");
+        }
+    }
+}
+
+/// Specification, section 15, point 10.
+#[test]
+fn a_request_to_a_server_of_ssh_is_no_ssh() {
+    for (client, server) in ENDS {
+        for request in ["GET / HTTP/1.1\r\nHost: h\r\n\r\n", "FETCH / HTTP/1.1\r\nHost: h\r\n\r\n"] {
+            for before in [true, false] {
+                let mut talk = TcpConversation::between(client, server);
+                talk.handshake();
+                if before {
+                    talk.server(SERVER).client_ack();
+                }
+                talk.client(request.as_bytes()).server_ack();
+                if !before {
+                    talk.server(SERVER).client_ack();
+                }
+                talk.server(b"Invalid SSH identification string.\r\n").close();
+                let events = replay(&talk);
+                let expected = usize::from(before);
+                assert_eq!(values(&events, "ja4h").len(), 1, "{server}, {request:?}");
+                assert!(values(&events, "ja4ssh").len() <= expected, "{server}, {request:?}");
+            }
+        }
+    }
+}
