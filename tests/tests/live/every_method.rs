@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use tests::events::by_connection;
+use tests::quic::{From, QuicEnds, crypto};
+use tests::random::SplitMix64;
 use tests::require_python;
 
 use super::*;
@@ -205,6 +207,43 @@ fn ssh_in_frames_as_large_as_offloads_make_them() {
     };
     assert_eq!(sums.iter().filter(|[client, _]| fits(*client, 1448)).count(), 1, "an upload: {sums:?}");
     assert_eq!(sums.iter().filter(|[_, server]| fits(*server, 1428)).count(), 1, "a download: {sums:?}");
+}
+
+/// UDP segmentation offload: several datagrams pass the hooks as one frame, and the UDP length covers all of them.
+#[test]
+fn quic_in_frames_as_large_as_offloads_make_them() {
+    const SEND: &str = "import socket, sys\n\
+        family = socket.AF_INET6 if ':' in sys.argv[1] else socket.AF_INET\n\
+        out = socket.socket(family, socket.SOCK_DGRAM)\n\
+        out.setsockopt(17, 103, int(sys.argv[2]))\n\
+        out.sendto(bytes.fromhex(sys.argv[3]), (sys.argv[1], 443))";
+    if !require_tools(&["python3"]) {
+        return;
+    }
+    let Some(_alone) = alone() else { return };
+    let wire = Wire::with(Layout { offloads: true, ..Layout::default() });
+    let sensors = [wire.client(), wire.server()].map(|host| LiveSensor::start(host, &["--hook", "tc"]));
+    let tape = Tape::start(wire.client());
+    let hello = Shape::PostQuantum.client_hello("one.example", &mut SplitMix64::new(1));
+    let (first, second) = hello.split_at(1000);
+    for (number, server) in [(1, wire.server().v4()), (2, wire.server().v6())] {
+        let ends = QuicEnds::new(&[number; 8], &[0x80 | number; 8]);
+        let initial = |number, offset, data| ends.initial(From::Client, number, &crypto(offset, data));
+        let datagrams = [initial(0, 0, first), initial(1, first.len(), second)];
+        assert_eq!(datagrams[0].len(), datagrams[1].len());
+        let bytes: String = datagrams.concat().iter().map(|byte| format!("{byte:02x}")).collect();
+        let size = datagrams[0].len().to_string();
+        wire.client().run(&["python3", "-c", SEND, &server.to_string(), &size, &bytes]).ok();
+    }
+    let recorded = tape.stop().dissected(&["greater", "2000"]);
+    assert_eq!(recorded.lines().filter(|line| line.contains("443")).count(), 2, "there are such frames:\n{recorded}");
+    for (sensor, host) in sensors.into_iter().zip(["client", "server"]) {
+        sensor.wait_for("both hellos", |events| values(events, "ja4").len() >= 2);
+        let events = sensor.stop().ok().events();
+        assert_once(&events, 2, &["ja4"]);
+        let found = values(&events, "ja4");
+        assert!(found[0] == found[1] && found[0].starts_with("q13d"), "{host}: {found:?}");
+    }
 }
 
 #[test]
