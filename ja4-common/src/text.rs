@@ -14,14 +14,15 @@ pub const WORDS: usize = MAX_TEXT as usize / 8 + 1;
 pub const NONE: u8 = 0;
 /// An SSH identification string begins behind one of the lines.
 pub const SSH: u8 = 1;
-/// Whole lines that are no part of an HTTP request.
+/// Whole lines without a version of HTTP, which a request line ends with.
 pub const LINES: u8 = 2;
 
 /// Reads a segment; `words` is room for its bytes.
 // Without branches in its loop: the verifier then has few paths to follow.
 #[inline(always)]
 pub fn read<B: Bytes>(frame: &B, segment: &mut Segment, words: &mut [u64; WORDS]) {
-    const WORD: u64 = u64::from_be_bytes(*b"\0\0\0\nSSH-");
+    const BANNER: u64 = u64::from_be_bytes(*b"\0\0\0\nSSH-");
+    const VERSION: u64 = u64::from_be_bytes(*b"\0\0\0HTTP/");
     const FIVE: u64 = 0xff_ffff_ffff;
     *words = [0; WORDS];
     let read = if segment.len > MAX_TEXT { MAX_TEXT } else { segment.len };
@@ -33,54 +34,36 @@ pub fn read<B: Bytes>(frame: &B, segment: &mut Segment, words: &mut [u64; WORDS]
     if !matches!(first.to_be_bytes(), [b'\r' | b'\n' | b' '..=b'~', ..]) {
         return;
     }
-    let mut differs = 1;
+    // The highest bit is set by a word that is the same: 0 less 1.
+    let (mut banner, mut version) = (0_u64, 0_u64);
     for two in words.windows(2) {
         if let &[first, behind] = two {
             let first = u64::from_be(first);
             // The bytes 4 to 11.
             let second = first << 32 | u64::from_be(behind) >> 32;
             for shift in [24, 16, 8, 0] {
-                differs &= is_not_zero(first >> shift & FIVE ^ WORD) & is_not_zero(second >> shift & FIVE ^ WORD);
+                let (first, second) = (first >> shift & FIVE, second >> shift & FIVE);
+                banner |= (first ^ BANNER).wrapping_sub(1) | (second ^ BANNER).wrapping_sub(1);
+                version |= (first ^ VERSION).wrapping_sub(1) | (second ^ VERSION).wrapping_sub(1);
             }
         }
     }
-    if differs == 0 {
+    if banner >> 63 != 0 {
         segment.text = SSH;
-    } else if are_lines(frame, segment) {
+    } else if version >> 63 == 0 && are_lines(frame, segment) {
         segment.text = LINES;
     }
 }
 
-/// 1 for any number but 0, without a branch.
-#[inline(always)]
-const fn is_not_zero(number: u64) -> u64 {
-    (number | number.wrapping_neg()) >> 63
-}
-
-/// Whether a segment of text ends with a line, but with neither an empty line nor a request line (RFC 9112, sections 2
-/// and 3).
+/// Whether a segment of text ends with a line, but not with an empty one, as a request may do (RFC 9112, section 2).
 #[inline(always)]
 fn are_lines<B: Bytes>(frame: &B, segment: &Segment) -> bool {
-    const VERSION: u64 = u64::from_be_bytes(*b"\0HTTP/1.");
-    const SEVEN: u64 = 0xff_ffff_ffff_ffff;
     if !(4..=MAX_TEXT).contains(&segment.len) {
         return false;
     }
-    let end = (segment.at + segment.len) as usize;
-    match frame.load_far::<4>(end - 4) {
-        Some([_, b'\n', b'\r', b'\n'] | [_, _, b'\n', b'\n']) => return false,
-        Some([_, _, _, b'\n']) => {}
-        _ => return false,
-    }
-    if segment.len < 10 {
-        return true;
-    }
-    // With `\r\n` behind the version's last digit, or `\n` alone.
-    match frame.load_far::<8>(end - 10) {
-        Some(last) => {
-            let last = u64::from_be_bytes(last);
-            last >> 8 != VERSION && last & SEVEN != VERSION
-        }
-        None => false,
+    match frame.load_far::<4>((segment.at + segment.len - 4) as usize) {
+        Some([_, b'\n', b'\r', b'\n'] | [_, _, b'\n', b'\n']) => false,
+        Some([_, _, _, b'\n']) => true,
+        _ => false,
     }
 }

@@ -196,3 +196,17 @@ fn a_request_to_a_server_of_ssh_is_no_ssh() {
         }
     }
 }
+
+/// A request with a method of its own is known by the version of HTTP, wherever its segments end.
+#[test]
+fn a_request_cut_behind_any_of_its_lines_is_a_request() {
+    let lines = ["FETCH / HTTP/1.1\r\n", "Host: h\r\n", "Accept: */*\r\n", "\r\n"];
+    for ((client, server), at) in ENDS.into_iter().flat_map(|ends| (1..lines.len()).map(move |at| (ends, at))) {
+        let mut talk = TcpConversation::between(client, server);
+        talk.handshake().client(lines[..at].concat().as_bytes()).server_ack().client(lines[at..].concat().as_bytes());
+        talk.close();
+        let events = replay(&talk);
+        assert_eq!(values(&events, "ja4h").len(), 1, "{server}, {at} lines first");
+        assert_eq!(values(&events, "ja4ssh").len(), 0, "{server}, {at} lines first");
+    }
+}
