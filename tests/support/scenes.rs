@@ -87,6 +87,20 @@ pub fn dtls(wire: &Wire) {
     }
 }
 
+/// The connections of [`proxied`]: those with TLS, and those with HTTP/1.
+pub const PROXIED_CONNECTIONS: [usize; 2] = [2, 2];
+
+/// curl and nginx with a PROXY protocol header before TLS and before HTTP/1.
+pub fn proxied(wire: &Wire) {
+    let chain = Chain::new(Key::Ec);
+    let (client, server) = (wire.client(), wire.server());
+    let _nginx = Nginx::behind_proxy(server, 80, 443, &chain);
+    for (address, tls) in [(server.v4(), "1.2"), (server.v6(), "1.3")] {
+        peers::curl(client, address, 443, &["--haproxy-protocol", "--tls-max", tls]);
+        peers::curl_requests(client, address, 80, "--http1.1", &[("/", &["--haproxy-protocol"])]);
+    }
+}
+
 /// The connections of [`openvpn`].
 pub const OPENVPN_CONNECTIONS: usize = 3;
 

@@ -40,6 +40,16 @@ impl Nginx {
         Self::serve(host, &[(http1, ""), (http2, "http2")], "")
     }
 
+    /// Starts it behind the PROXY protocol: HTTP/1 without TLS on one port, TLS on the other.
+    ///
+    /// # Panics
+    /// If it does not come to listen.
+    pub fn behind_proxy(host: &Namespace, http1: u16, port: u16, chain: &Chain) -> Self {
+        let (chain, key) = (chain.path("chain.pem"), chain.path("leaf.key"));
+        let tls = format!("ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {chain}; ssl_certificate_key {key};");
+        Self::serve(host, &[(http1, "proxy_protocol"), (port, "ssl proxy_protocol")], &tls)
+    }
+
     fn serve(host: &Namespace, ports: &[(u16, &str)], tls: &str) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let file = folder.path().join("nginx.conf");

@@ -82,6 +82,17 @@ fn dtls() {
 }
 
 #[test]
+fn tls_and_http_behind_the_proxy_protocol() {
+    let Some(events) = watched(&["nginx"], scenes::proxied) else { return };
+    let [tls, http] = scenes::PROXIED_CONNECTIONS;
+    assert_once(&events, tls, &["ja4", "ja4s"]);
+    assert_once(&events, http, &["ja4h"]);
+    assert_once(&events, tls + http, &["ja4t", "ja4ts", "ja4l", "ja4ls"]);
+    assert_begin(&values(&events, "ja4"), &[("t12d", 1), ("t13d", 1)]);
+    assert_begin(&values(&events, "ja4h"), &[("ge11nn03", http)]);
+}
+
+#[test]
 fn tls_in_openvpn() {
     let Some(events) = watched(&["openvpn"], scenes::openvpn) else { return };
     assert_once(&events, scenes::OPENVPN_CONNECTIONS, &["ja4", "ja4s"]);
