@@ -125,7 +125,8 @@ pub(crate) fn recognize<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
     if first & 0x00fe_0000_0000_00ff == 0 && frame_len(kind::TDS, first, ninth) != 0 {
         return FRAMING | kind::TDS;
     }
-    if begins_stun(first) {
+    let is_channel = first >> 60 == 4 && (first >> 16) as u16 == 0x16fe;
+    if begins_stun(first) || is_channel {
         return FRAMING | kind::TURN;
     }
     // A STUN message of RFC 4571, which fills its frame.

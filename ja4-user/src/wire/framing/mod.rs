@@ -55,7 +55,7 @@ impl StreamFraming {
             if tds::TdsHeader::parse(header).is_ok() {
                 return Recognized::StreamFraming(Self::Tds);
             }
-            if turn::begins_stun(header) {
+            if turn::begins_stun(header) || turn::begins_channel(header) {
                 return Recognized::StreamFraming(Self::Turn);
             }
         }

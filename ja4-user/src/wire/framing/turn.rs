@@ -64,6 +64,12 @@ pub fn begins_stun(&[kind, _, _, length, cookie @ ..]: &[u8; 8]) -> bool {
     kind < 2 && length & 3 == 0 && cookie == MAGIC_COOKIE.to_be_bytes()
 }
 
+/// Whether these are the first bytes of ChannelData with a DTLS handshake record.
+#[must_use]
+pub const fn begins_channel(bytes: &[u8; 8]) -> bool {
+    matches!(bytes, [0x40..=0x4f, _, _, _, 22, 0xfe, ..])
+}
+
 /// Whether fewer than eight bytes may be the start of a STUN message.
 #[must_use]
 pub fn may_begin_stun(bytes: &[u8]) -> bool {

@@ -124,6 +124,7 @@ pub(super) fn datagrams_in_streams(setting: &Setting) -> Vec<Vec<u8>> {
             (counted(&record), counted(b""), counted(&media)),
             (check.clone(), padded_channel_data(0x4001, &record), padded_channel_data(0x4001, &media)),
             (check.clone(), indication(0x16, &record), check.clone()),
+            (padded_channel_data(0x4000, &record), padded_channel_data(0x4001, &record), check.clone()),
         ] {
             let stream = [&first[..], &second, &second, &last, &second].concat();
             talks.tell(|talk| talk.client(&stream).server(&stream));

@@ -181,16 +181,20 @@ fn handshakes_in_tcp_streams() {
 /// Without a STUN message before it.
 #[test]
 fn a_stream_that_begins_with_a_hello() {
-    let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:5000");
-    talk.handshake();
-    for (from_client, datagram) in handshake(usize::MAX) {
-        if from_client {
-            talk.client(&counted(&datagram))
-        } else {
-            talk.server(&counted(&datagram))
-        };
+    for (frame, what) in
+        [(counted as fn(&[u8]) -> Vec<u8>, "RFC 4571"), (|data| padded_channel_data(0x4001, data), "TURN")]
+    {
+        let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:5000");
+        talk.handshake();
+        for (from_client, datagram) in handshake(usize::MAX) {
+            if from_client {
+                talk.client(&frame(&datagram))
+            } else {
+                talk.server(&frame(&datagram))
+            };
+        }
+        assert_handshake(&replay(talk.close()), 51234, what);
     }
-    assert_handshake(&replay(talk.close()), 51234, "RFC 4571");
 }
 
 /// Every length that lies: the rest of the capture is read all the same.
