@@ -54,6 +54,7 @@ pub mod quic;
 pub mod random;
 pub mod scenes;
 pub mod sensor;
+pub mod spread;
 pub mod ssh;
 pub mod tape;
 pub mod tunnel;

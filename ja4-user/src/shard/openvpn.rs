@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::stage::Stage;
 use super::stats::Protocol;
-use super::tls::{Handshake, begin_anew};
+use super::tls::{Handshake, begin_anew, is_answered};
 use crate::event::Sink;
 use crate::fingerprint::Carrier;
 use crate::flow::connection::{Connection, Datagrams};
@@ -31,7 +31,10 @@ impl<S: Sink> Stage<'_, S> {
         let Stage { cause, budget, engines, stats, sink, .. } = self;
         let outcome = channel.take(side, &packet, budget, |given| match given {
             ControlEvent::Another => {
-                begin_anew(connection);
+                // Resets that no server has answered may be forged: few of the hellos behind them are emitted.
+                if is_answered(connection) {
+                    begin_anew(connection);
+                }
                 ControlFlow::Continue(())
             }
             ControlEvent::Message(side, message) => {

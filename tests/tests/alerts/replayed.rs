@@ -201,19 +201,20 @@ fn a_sink_that_cannot_deliver_is_logged() {
         talk.at(Duration::from_secs(number.into())).handshake();
         let header = format!("X-{number}: 1\r\n");
         talk.client(format!("GET / HTTP/1.1\r\nHost: a.example\r\n{header}\r\n").as_bytes()).close();
-        let file = capture_file(folder.path(), "part.pcap", &talk.packets());
+        let file = capture_file(folder.path(), "part.pcap", talk.packets());
         stdin.write_all(&fs::read(file).unwrap()[at..]).unwrap();
     };
     let count = |text: &str| said().matches(text).count();
 
     feed(1, 0);
+    // The alert is raised a second of packet time after the first new value. The file's header comes once.
+    feed(3, 24);
     assert!(until(SOON, || count("alert sink hook cannot deliver: 127.0.0.1: answered 503") == 1), "{}", said());
     is_up.store(true, Ordering::Relaxed);
     assert!(until(SOON, || count("alert sink hook delivers again after ") == 1), "{}", said());
     assert!(until(SOON, || server.requests().len() > 1));
     is_up.store(false, Ordering::Relaxed);
-    // The file's header comes once.
-    feed(2, 24);
+    feed(5, 24);
     drop(stdin);
     let stdout = collect(sensor.stdout.take().unwrap());
     assert!(sensor.wait().unwrap().success(), "{}", said());

@@ -40,7 +40,7 @@ impl Served {
         self.host().with(|| {
             let connect = |place: usize| {
                 let mut stream = TcpStream::connect(self.address).unwrap();
-                if place % 2 == 0 {
+                if place.is_multiple_of(2) {
                     stream.write_all(b"GET /metrics HTTP/1.1\r\nX: ").unwrap();
                 }
                 stream

@@ -112,14 +112,14 @@ fn fragments_on_loopback_count_once() {
 }
 
 /// A client, a router and a server; what goes through the router.
-struct Routed {
-    near: Wire,
-    far: Wire,
+pub(super) struct Routed {
+    pub(super) near: Wire,
+    pub(super) far: Wire,
 }
 
 impl Routed {
     /// The router is the server of one wire; the client's end of the other becomes its second interface.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (near, far) = (Wire::new(), Wire::new());
         let (router, second) = (near.server(), far.client().interface());
         far.client().ip(&["link", "set", second, "netns", router.name()]);
@@ -135,16 +135,16 @@ impl Routed {
         Self { near, far }
     }
 
-    fn router(&self) -> &Namespace {
+    pub(super) fn router(&self) -> &Namespace {
         self.near.server()
     }
 
     /// A sensor on both interfaces of the router.
-    fn sensor(&self) -> LiveSensor {
+    pub(super) fn sensor(&self) -> LiveSensor {
         LiveSensor::start_on(Some(self.router()), &[self.router().interface(), self.far.client().interface()], &[])
     }
 
-    fn server(&self) -> (&Namespace, IpAddr) {
+    pub(super) fn server(&self) -> (&Namespace, IpAddr) {
         (self.far.server(), Ipv4Addr::new(10, 97, 0, 2).into())
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod an_interface_that_vanishes;
+mod capture_points;
 mod carriers;
 mod every_method;
 mod fragments;

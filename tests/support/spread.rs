@@ -1,0 +1,80 @@
+//! A cable that ends in two interfaces of one host: each frame comes in by one of them in turn, as with bonding in
+//! round-robin mode or with per-packet ECMP.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsFd;
+
+use crate::netns::{Namespace, Wire};
+use crate::tuntap::{self, FRAME, Kind, Pump};
+
+/// The client's end, and the server's ends.
+const FAR: &str = "far";
+/// The interfaces of the server.
+pub const NEAR: [&str; 2] = ["near0", "near1"];
+
+const FAR_MAC: &str = "02:00:00:00:77:01";
+/// Both ends of the server have one address, so that either takes what is sent to it.
+const NEAR_MAC: &str = "02:00:00:00:77:02";
+
+/// Such a cable between the hosts of a wire, beside that wire. Dropped, it is cut.
+#[derive(Debug)]
+pub struct Spread {
+    _pump: Pump,
+}
+
+impl Spread {
+    /// Lays it.
+    ///
+    /// # Panics
+    /// If the devices cannot be made.
+    pub fn new(wire: &Wire) -> Self {
+        let (client, server) = (wire.client(), wire.server());
+        let open = |host: &Namespace, name: &str| host.with(|| tuntap::open(name, Kind::Tap)).expect("a device");
+        let far = open(client, FAR);
+        let near = NEAR.map(|name| open(server, name));
+        client.ip(&["link", "set", FAR, "address", FAR_MAC]);
+        for name in NEAR {
+            server.ip(&["link", "set", name, "address", NEAR_MAC]);
+            server.ip(&["link", "set", name, "up"]);
+            // What comes in by either is taken, whatever way the answer takes.
+            server.run(&["sysctl", "-qw", &format!("net.ipv4.conf.{name}.rp_filter=0")]).ok();
+        }
+        server.run(&["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0"]).ok();
+        client.ip(&["link", "set", FAR, "up"]);
+        client.ip(&["addr", "add", "10.77.0.1/24", "dev", FAR]);
+        server.ip(&["addr", "add", "10.77.0.2/24", "dev", NEAR[0]]);
+        client.ip(&["neigh", "replace", "10.77.0.2", "lladdr", NEAR_MAC, "dev", FAR]);
+        server.ip(&["neigh", "replace", "10.77.0.1", "lladdr", FAR_MAC, "dev", NEAR[0]]);
+        let mut turn = 0;
+        Self { _pump: Pump::start(move || pass(&far, &near, &mut turn)) }
+    }
+
+    /// The server's address.
+    pub fn server(&self) -> IpAddr {
+        Ipv4Addr::new(10, 77, 0, 2).into()
+    }
+}
+
+/// Passes on what is there, or waits a tick.
+fn pass(far: &File, near: &[File; 2], turn: &mut usize) -> io::Result<()> {
+    let [first, second] = near;
+    let [from_far, from_first, from_second] = tuntap::wait([far.as_fd(), first.as_fd(), second.as_fd()])?;
+    let mut frame = vec![0; FRAME];
+    let mut carry = |mut from: &File, mut to: &File| {
+        let length = from.read(&mut frame)?;
+        to.write_all(&frame[..length])
+    };
+    if from_far {
+        *turn += 1;
+        carry(far, if *turn % 2 == 0 { first } else { second })?;
+    }
+    if from_first {
+        carry(first, far)?;
+    }
+    if from_second {
+        carry(second, far)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! A connection that several capture points see: each packet counts once, and none is missing.
+
+use tests::spread::{NEAR, Spread};
+
+use super::fragments::Routed;
+use super::*;
+
+/// Bytes that the client uploads.
+const UPLOAD: u64 = 400_000;
+
+/// An upload over TLS.
+fn upload(client: &Namespace, server: &Namespace, address: IpAddr) {
+    let (folder, chain) = (TempDir::new().unwrap(), Chain::new(Key::Ec));
+    let _server = peers::openssl_server(server, 443, &chain, &["-quiet"]);
+    let file = folder.path().join("upload");
+    std::fs::write(&file, vec![b'u'; UPLOAD as usize]).unwrap();
+    let connect = format!("openssl s_client -quiet -connect {address}:443 <{} >/dev/null 2>&1", file.display());
+    client.run(&["timeout", "10", "sh", "-c", &connect]);
+}
+
+/// The connection is there once, with all of its values and of its bytes; how many duplicates there were.
+fn assert_whole(events: &[Value]) -> u64 {
+    for kind in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
+        assert_eq!(values(events, kind).len(), 1, "{kind}");
+    }
+    let ends = events::of_type(events, "connection");
+    let [end] = ends.as_slice() else { panic!("{ends:#?}") };
+    let bytes = end["connection"]["bytes_toserver"].as_u64().unwrap();
+    // Headers take less than a tenth, and hardly anything is sent twice.
+    assert!((UPLOAD..UPLOAD * 5 / 4).contains(&bytes), "{end:#}");
+    stats_u64(events::of_type(events, "stats").last().unwrap(), &["kernel", "unselected_by", "duplicates"])
+}
+
+#[test]
+fn a_connection_spread_over_two_interfaces_is_whole() {
+    let Some(_alone) = alone() else { return };
+    for hook in ["generic", "tc"] {
+        let wire = Wire::new();
+        let spread = Spread::new(&wire);
+        let sensor = LiveSensor::start_on(Some(wire.server()), &NEAR, &["--hook", hook]);
+        upload(wire.client(), wire.server(), spread.server());
+        assert_eq!(assert_whole(&sensor.stop().ok().events()), 0, "{hook}");
+    }
+}
+
+#[test]
+fn a_connection_through_a_router_counts_once_whatever_its_interfaces_merge() {
+    let Some(_alone) = alone() else { return };
+    for offloads in ["off", "on"] {
+        let routed = Routed::new();
+        let (server, address) = routed.server();
+        let router = routed.router();
+        for (host, interface) in [
+            (routed.near.client(), routed.near.client().interface()),
+            (router, router.interface()),
+            (router, routed.far.client().interface()),
+            (server, server.interface()),
+        ] {
+            host.run(&["ethtool", "-K", interface, "tso", offloads, "gso", offloads, "gro", offloads]).ok();
+        }
+        let sensor = routed.sensor();
+        upload(routed.near.client(), server, address);
+        let duplicates = assert_whole(&sensor.stop().ok().events());
+        assert!(duplicates > 20, "offloads {offloads}: {duplicates}");
+    }
+}
