@@ -129,12 +129,27 @@ pub const fn is_dhcp6(src_port: u16, dst_port: u16) -> bool {
 /// long header, or a DTLS record in the clear, bare or in a TURN message. The test that nearly every datagram fails.
 #[inline(always)]
 pub(crate) const fn may_begin(first: u64) -> bool {
+    /// First bytes below 64 of what is looked for: STUN, DTLS, OpenVPN.
+    const BELOW_64: u64 = 1 << 0 | 1 << DTLS_ALERT | 1 << DTLS_HANDSHAKE | openvpn::FIRST_BYTES;
     let byte = (first >> 56) as u8;
-    byte & 0xc0 == 0xc0
-        || matches!(byte, DTLS_ALERT | DTLS_HANDSHAKE)
-        || framing::may_carry_dtls(first)
-        || openvpn::may_begin(byte)
+    if byte >= QUIC_LONG {
+        return true;
+    }
+    // Nearly every datagram ends here. Behind 0x4f comes no ChannelData.
+    if byte >= 0x50 || byte < 64 && BELOW_64 >> byte & 1 == 0 {
+        return false;
+    }
+    matches!(byte, DTLS_ALERT | DTLS_HANDSHAKE) || framing::may_carry_dtls(first) || openvpn::may_begin(byte)
 }
+
+/// Whether the first eight bytes of a payload that begins nothing may be of something that goes on.
+#[inline(always)]
+pub(crate) const fn may_go_on(first: u64) -> bool {
+    openvpn::is_control((first >> 56) as u8)
+}
+
+/// First byte of a QUIC long header at least (RFC 9000, section 17.2).
+const QUIC_LONG: u8 = 0xc0;
 
 /// What a datagram is.
 // In the kernel a function of its own: less to verify.
@@ -153,6 +168,10 @@ pub fn classify<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
         return Datagram::Other;
     };
     let first = u64::from_be_bytes(first);
+    // The bulk of QUIC, and of what is encrypted.
+    if (0x50..QUIC_LONG).contains(&((first >> 56) as u8)) {
+        return Datagram::Other;
+    }
     if openvpn::is_control((first >> 56) as u8) && !framing::may_carry_dtls(first) {
         return control_channel(frame, headers);
     }

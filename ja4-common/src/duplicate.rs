@@ -17,8 +17,8 @@
 //! flows share a table of recent packets, found by a hash of what is compared. Only packets that are no
 //! duplicates are remembered, so that a retransmission is compared with what its own capture point saw.
 //!
-//! A direction that has carried [`FIRST_PACKETS`] packets at one capture point alone is not looked up any more: its
-//! packets cost nothing but the range. From the first packet at another capture point on, each is looked up again.
+//! A direction that has carried [`FIRST_PACKETS`] packets at one capture point alone is not compared any more: that
+//! costs too much for what hardly ever comes. From the first packet at another capture point on, each is compared again.
 
 use crate::flow::{Direction, SeenRange, mix};
 use crate::headers::{PROTO_TCP, Transport, tcp_flag};
@@ -72,18 +72,10 @@ const fn is_recent_range(now: u32, then: u32) -> bool {
     now.wrapping_sub(then).wrapping_add(RANGE_TIME.1 - 1) < 2 * RANGE_TIME.1 - 1
 }
 
-/// Whether a packet needs no look-up in the table: its direction has long been seen at this capture point alone.
+/// Whether a packet need not be compared: its direction has long been seen at this capture point alone.
 #[inline(always)]
 pub(crate) fn is_settled(direction: &Direction, point: u32) -> bool {
     direction.packets >= FIRST_PACKETS && direction.range.point == point
-}
-
-/// Remembers the payload of a packet that needs no look-up.
-#[inline(always)]
-pub(crate) fn extend_range(direction: &mut Direction, headers: &Transport, point: u32, now: u64) {
-    if headers.payload_len > 0 {
-        direction.range.extend(point, headers.seq, headers.payload_len, range_time(now));
-    }
 }
 
 /// Whether a packet is a duplicate; if it is none, it is remembered. `flow` is the hash of its flow and differs between

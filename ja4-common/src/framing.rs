@@ -198,6 +198,9 @@ pub(crate) mod openvpn {
     /// Most acknowledgments in one packet (`RELIABLE_ACK_SIZE`).
     const MAX_ACKS: u8 = 8;
 
+    /// The bytes, as bits, for which [`may_begin`] is true.
+    pub(crate) const FIRST_BYTES: u64 = 1 << CLIENT_RESET | 1 << CONTROL_0;
+
     /// Whether a packet that begins with this byte may begin a flow.
     #[inline(always)]
     pub(crate) const fn may_begin(first: u8) -> bool {

@@ -99,28 +99,19 @@ pub trait Bytes {
         work.opening(self, flows, knobs)
     }
 
-    /// Calls [`select::Work::segment`].
+    /// Calls [`select::Work::datagram`].
     #[inline(always)]
-    fn segment<F: flow::Flows>(
+    fn datagram<F: flow::Flows>(
         &self,
         work: &mut select::Work,
-        known: bool,
+        is_bulk: bool,
         flows: &mut F,
         knobs: &knobs::Knobs,
     ) -> select::Outcome
     where
         Self: Sized,
     {
-        work.segment(self, known, flows, knobs)
-    }
-
-    /// Calls [`select::Work::datagram`].
-    #[inline(always)]
-    fn datagram<F: flow::Flows>(&self, work: &mut select::Work, flows: &mut F, knobs: &knobs::Knobs) -> select::Outcome
-    where
-        Self: Sized,
-    {
-        work.datagram(self, flows, knobs)
+        work.datagram(self, is_bulk, flows, knobs)
     }
 
     /// Calls [`duplicate::is_duplicate`].

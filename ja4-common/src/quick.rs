@@ -31,11 +31,14 @@ pub(crate) enum Shape {
     StrangeDatagram,
     /// Another TCP or UDP packet; its headers are written.
     Parsed,
+    /// A bulk packet of a UDP flow that may be known; its headers are written.
+    BulkDatagram,
     /// Not the shape it knows.
     Odd,
 }
 
-/// Judges a frame by its first bytes. Writes `out` and `hash` where it says [`Shape::Parsed`].
+/// Judges a frame by its first bytes. Writes `out` and `hash` where it says [`Shape::Parsed`] or
+/// [`Shape::BulkDatagram`].
 #[inline(always)]
 pub(crate) fn shape<B: Bytes, F: Flows>(
     frame: &B,
@@ -62,7 +65,7 @@ pub(crate) fn shape<B: Bytes, F: Flows>(
                 }
                 let flow = hash_v4(src, src_port, dst, dst_port, PROTO_UDP, seed);
                 let outcome = datagram(flows, flow, (src_port, dst_port), len, h.be64::<{ ETHERNET + IPV4 + UDP }>());
-                if outcome == Shape::Parsed {
+                if matches!(outcome, Shape::Parsed | Shape::BulkDatagram) {
                     *hash = flow;
                     (out.src, out.dst, out.version) = ([0, src.into()], [0, dst.into()], 4);
                     headers_of_datagram(out, (ETHERNET + IPV4) as u32, len, src_port, dst_port);
@@ -111,7 +114,7 @@ pub(crate) fn shape<B: Bytes, F: Flows>(
                 }
                 let flow = hash_v6(src, src_port, dst, dst_port, PROTO_UDP, seed);
                 let outcome = datagram(flows, flow, (src_port, dst_port), len, h.be64::<{ ETHERNET + IPV6 + UDP }>());
-                if outcome == Shape::Parsed {
+                if matches!(outcome, Shape::Parsed | Shape::BulkDatagram) {
                     *hash = flow;
                     (out.src, out.dst, out.version) = (src, dst, 6);
                     headers_of_datagram(out, (ETHERNET + IPV6) as u32, len, src_port, dst_port);
@@ -186,10 +189,13 @@ fn datagram<F: Flows>(flows: &F, flow: u64, ports: (u16, u16), len: u32, first: 
     if tunnel::is_udp_port(dst_port) {
         return Shape::Odd;
     }
-    if !datagram::may_begin(first) && !datagram::may_be_dhcp(src_port, dst_port) && !flows.maybe(flow) {
+    if datagram::may_begin(first) || datagram::may_be_dhcp(src_port, dst_port) {
+        return Shape::Parsed;
+    }
+    if !flows.maybe(flow) {
         return Shape::StrangeDatagram;
     }
-    Shape::Parsed
+    if datagram::may_go_on(first) { Shape::Parsed } else { Shape::BulkDatagram }
 }
 
 #[inline(always)]

@@ -60,7 +60,7 @@ pub fn select<B: Bytes, F: Flows>(
     match shape {
         Shape::Stranger => return Verdict::Unselected(Passed::Untracked),
         Shape::StrangeDatagram => return Verdict::Unselected(Passed::Udp),
-        Shape::Parsed => {}
+        Shape::Parsed | Shape::BulkDatagram => {}
         Shape::Odd => {
             let parsed = headers::parse(frame, start, &mut work.headers);
             let work = frame.settle(work);
@@ -83,7 +83,7 @@ pub fn select<B: Bytes, F: Flows>(
     work.segment = Segment { seq, at: payload, len: payload_len, text: text::NONE };
     if work.headers.proto == PROTO_UDP {
         work.describe(frame, info());
-        let outcome = frame.datagram(work, flows, knobs);
+        let outcome = frame.datagram(work, shape == Shape::BulkDatagram, flows, knobs);
         return outcome.verdict(Passed::Udp);
     }
     let mut known = false;
@@ -99,7 +99,7 @@ pub fn select<B: Bytes, F: Flows>(
     if work.is_short() {
         return Verdict::Unparseable(Malformed::IpLength);
     }
-    let outcome = if opens { frame.opening(work, flows, knobs) } else { frame.segment(work, known, flows, knobs) };
+    let outcome = if opens { frame.opening(work, flows, knobs) } else { work.segment(frame, known, flows, knobs) };
     outcome.verdict(Passed::Untracked)
 }
 
@@ -206,11 +206,15 @@ impl Work {
         Verdict::Selected
     }
 
-    /// A UDP datagram: it belongs to a flow that is known, or begins one.
+    /// A UDP datagram: it belongs to a flow that is known, or begins one. `is_bulk`: its flow may be known, and it is
+    /// nothing that is looked for.
     #[inline(always)]
-    pub fn datagram<B: Bytes, F: Flows>(&mut self, frame: &B, flows: &mut F, knobs: &Knobs) -> Outcome {
-        let kind = datagram::classify(frame, &self.headers);
-        let known = flows.maybe(self.selection.hash);
+    pub fn datagram<B: Bytes, F: Flows>(&mut self, frame: &B, is_bulk: bool, flows: &mut F, knobs: &Knobs) -> Outcome {
+        let (mut kind, mut known) = (Datagram::Other, true);
+        if !is_bulk {
+            kind = datagram::classify(frame, &self.headers);
+            known = flows.maybe(self.selection.hash);
+        }
         if !known && !kind.begins() {
             return Outcome::Stranger;
         }
@@ -239,17 +243,15 @@ impl Work {
         };
         let from_client = u32::from(entry.client) == self.from;
         let (mine, theirs) = entry.split(self.from);
-        let is_bulk = kind == Datagram::Other;
-        if !(is_bulk && duplicate::is_settled(mine, self.info.point()))
-            && frame.is_duplicate(&self.headers, self.flow(), self.info.point(), mine, recent)
-        {
+        let point = self.info.point();
+        if !duplicate::is_settled(mine, point) && frame.is_duplicate(&self.headers, self.flow(), point, mine, recent) {
             return Outcome::Duplicate;
         }
         F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
         mine.last_seen = now;
         mine.protocol = datagram_protocol(kind, mine.protocol);
         let is_openvpn = mine.protocol == protocol::OPENVPN || theirs.protocol == protocol::OPENVPN;
-        if is_bulk || (kind == Datagram::OpenVpn && !is_openvpn) {
+        if kind == Datagram::Other || (kind == Datagram::OpenVpn && !is_openvpn) {
             // Without accounting, bulk packets are not worth a look-up for long.
             if knobs.accounting != 0 {
                 flows.touch(hash);
@@ -308,7 +310,8 @@ impl Work {
         let unanswered = !from_client && (mine.seen & seen::ISN == 0 || theirs.seen & seen::ACKED == 0);
         let same_number = mine.seen & seen::ISN != 0 && mine.isn == self.segment.seq;
         // Of a SYN that restarts the flow, a late duplicate must not restart it once more.
-        if frame.is_duplicate(&self.headers, self.flow(), self.info.point(), mine, recent) {
+        let is_settled = same_number && duplicate::is_settled(mine, self.info.point());
+        if !is_settled && frame.is_duplicate(&self.headers, self.flow(), self.info.point(), mine, recent) {
             return Outcome::Duplicate;
         }
         if !(same_client && (same_number || unanswered)) {
@@ -336,7 +339,7 @@ impl Work {
 
     /// Any other TCP packet of a flow that may be `known`, or that begins with a hello.
     #[inline(always)]
-    pub fn segment<B: Bytes, F: Flows>(&mut self, frame: &B, known: bool, flows: &mut F, knobs: &Knobs) -> Outcome {
+    fn segment<B: Bytes, F: Flows>(&mut self, frame: &B, known: bool, flows: &mut F, knobs: &Knobs) -> Outcome {
         let hash = self.selection.hash;
         let mut found = if known { flows.find(&self.key, hash) } else { None };
         if found.is_none() {
@@ -391,9 +394,7 @@ impl Work {
         let from_client = u32::from(entry.client) == self.from;
         let (mine, theirs) = entry.split(self.from);
         let point = self.info.point();
-        if duplicate::is_settled(mine, point) && self.headers.flags & (tcp_flag::FIN | tcp_flag::RST) == 0 {
-            duplicate::extend_range(mine, &self.headers, point, now);
-        } else if frame.is_duplicate(&self.headers, self.flow(), point, mine, recent) {
+        if !duplicate::is_settled(mine, point) && frame.is_duplicate(&self.headers, self.flow(), point, mine, recent) {
             return Outcome::Duplicate;
         }
         F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
@@ -450,9 +451,9 @@ impl Work {
         }
         if hunger::may_be_text(mine) {
             frame.read_text(&mut self.segment, &mut self.words);
-        } else if self.headers.may_be_ssh()
-            && was_met_midway(mine)
+        } else if was_met_midway(mine)
             && was_met_midway(theirs)
+            && self.headers.may_be_ssh()
             && hunger::begins(frame, &self.segment) == Begin::Nothing
         {
             // The flow began with a bare ACK, and its banner was not captured.

@@ -282,13 +282,8 @@ impl Bytes for XdpFrame {
     }
 
     #[inline(always)]
-    fn segment<F: Flows>(&self, work: &mut Work, known: bool, _flows: &mut F, _knobs: &Knobs) -> Outcome {
-        Outcome::from_number(stage::ja4_xdp_segment(self.context, work, known.into()))
-    }
-
-    #[inline(always)]
-    fn datagram<F: Flows>(&self, work: &mut Work, _flows: &mut F, _knobs: &Knobs) -> Outcome {
-        Outcome::from_number(stage::ja4_xdp_datagram(self.context, work))
+    fn datagram<F: Flows>(&self, work: &mut Work, is_bulk: bool, _flows: &mut F, _knobs: &Knobs) -> Outcome {
+        Outcome::from_number(stage::ja4_xdp_datagram(self.context, work, is_bulk.into()))
     }
 
     #[inline(always)]
@@ -470,13 +465,8 @@ impl Bytes for SkbFrame {
     }
 
     #[inline(always)]
-    fn segment<F: Flows>(&self, work: &mut Work, known: bool, _flows: &mut F, _knobs: &Knobs) -> Outcome {
-        Outcome::from_number(stage::ja4_tc_segment(self.context, work, known.into()))
-    }
-
-    #[inline(always)]
-    fn datagram<F: Flows>(&self, work: &mut Work, _flows: &mut F, _knobs: &Knobs) -> Outcome {
-        Outcome::from_number(stage::ja4_tc_datagram(self.context, work))
+    fn datagram<F: Flows>(&self, work: &mut Work, is_bulk: bool, _flows: &mut F, _knobs: &Knobs) -> Outcome {
+        Outcome::from_number(stage::ja4_tc_datagram(self.context, work, is_bulk.into()))
     }
 
     #[inline(always)]

@@ -34,7 +34,7 @@ pub(crate) fn text(first: u64) -> begin::Begin {
 /// The stages that read a frame, for one kind of context.
 macro_rules! stages {
     (
-        $frame:ident, $context:ty, opening: $opening:ident, segment: $segment:ident, datagram: $datagram:ident,
+        $frame:ident, $context:ty, opening: $opening:ident, datagram: $datagram:ident,
         level: $level:ident, is_duplicate: $is_duplicate:ident, read_text: $read_text:ident, look: $look:ident, extensions: $extensions:ident,
         walk: $walk:ident, decide: $decide:ident, emit: $emit:ident,
     ) => {
@@ -50,22 +50,12 @@ macro_rules! stages {
 
         #[inline(never)]
         #[unsafe(no_mangle)]
-        pub(crate) extern "C" fn $segment(context: *mut $context, work: *mut Work, known: u32) -> u32 {
+        pub(crate) extern "C" fn $datagram(context: *mut $context, work: *mut Work, is_bulk: u32) -> u32 {
             let Some(work) = behind_mut(work) else {
                 return Outcome::Stranger as u32;
             };
             let knobs = knobs();
-            work.segment(&$frame::of(context), known != 0, &mut KernelFlows::new(knobs), knobs) as u32
-        }
-
-        #[inline(never)]
-        #[unsafe(no_mangle)]
-        pub(crate) extern "C" fn $datagram(context: *mut $context, work: *mut Work) -> u32 {
-            let Some(work) = behind_mut(work) else {
-                return Outcome::Stranger as u32;
-            };
-            let knobs = knobs();
-            work.datagram(&$frame::of(context), &mut KernelFlows::new(knobs), knobs) as u32
+            work.datagram(&$frame::of(context), is_bulk != 0, &mut KernelFlows::new(knobs), knobs) as u32
         }
 
         #[inline(never)]
@@ -164,13 +154,13 @@ macro_rules! stages {
 }
 
 stages! {
-    XdpFrame, xdp_md, opening: ja4_xdp_opening, segment: ja4_xdp_segment, datagram: ja4_xdp_datagram,
+    XdpFrame, xdp_md, opening: ja4_xdp_opening, datagram: ja4_xdp_datagram,
     level: ja4_xdp_level, is_duplicate: ja4_xdp_is_duplicate, read_text: ja4_xdp_read_text, look: ja4_xdp_look, extensions: ja4_xdp_extensions,
     walk: ja4_xdp_walk, decide: ja4_xdp_decide, emit: ja4_xdp_emit,
 }
 
 stages! {
-    SkbFrame, __sk_buff, opening: ja4_tc_opening, segment: ja4_tc_segment, datagram: ja4_tc_datagram,
+    SkbFrame, __sk_buff, opening: ja4_tc_opening, datagram: ja4_tc_datagram,
     level: ja4_tc_level, is_duplicate: ja4_tc_is_duplicate, read_text: ja4_tc_read_text, look: ja4_tc_look, extensions: ja4_tc_extensions,
     walk: ja4_tc_walk, decide: ja4_tc_decide, emit: ja4_tc_emit,
 }

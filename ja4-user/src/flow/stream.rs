@@ -207,10 +207,11 @@ impl Half {
         Stretch { floor: self.floor, begun: self.begun, end: self.reassembly.next_seq() }
     }
 
-    /// First bytes that are too few to tell what they begin: where they begin, and how many they are.
+    /// The first bytes of an SSH banner, where they are too few to be told from others: where they begin, and how many they
+    /// are.
     pub fn letters(&self) -> Option<(u32, u32)> {
         match &self.stream {
-            Stream::Unknown(start) if start.len > 0 => {
+            Stream::Unknown(start) if start.len > 0 && b"SSH-".starts_with(start.as_bytes()) => {
                 let len = u32::from(start.len);
                 Some((self.reassembly.next_seq().wrapping_sub(len), len))
             }
