@@ -337,6 +337,9 @@ fn dhcp<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
         return Datagram::Other;
     };
     let six = is_dhcp6(headers.src_port, headers.dst_port);
+    if six != (headers.version == 6) {
+        return Datagram::Other;
+    }
     // BOOTREPLY; Advertise, Reply, Reconfigure, Relay-reply.
     let from_server = if six { matches!(first, 2 | 7 | 10 | 13) } else { first == 2 };
     if !is_dhcp(headers.src_port, headers.dst_port) {

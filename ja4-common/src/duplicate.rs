@@ -44,9 +44,10 @@ const TABLE_TIME: (u32, u32) = (23, 119);
 /// Set in [`SeenRange::point`] once another capture point has seen a packet of the direction.
 const SEVERAL_POINTS: u32 = 1 << 31;
 
-/// A packet in the table is 40 bits of its hash, then its capture point, then its time, which wraps around after 34 s.
+/// A packet in the table is 36 bits of its hash, then its capture point, then its time, which wraps around after nine
+/// minutes: longer than a keep-alive takes to come again.
 const POINT_BITS: u32 = 12;
-const TIME_BITS: u32 = 12;
+const TIME_BITS: u32 = 16;
 
 /// Longest distance between the end of a range and a segment inside of it: 1 GiB, for sequence numbers wrap around.
 const LONGEST: u32 = 1 << 30;
@@ -105,22 +106,26 @@ pub fn is_duplicate<B: Bytes, R: Recent>(
         }
         range.point |= SEVERAL_POINTS;
     }
+    // Of a packet that was cut on the way to this capture point, the whole one is waited for.
+    let is_cut = (B::MAY_BE_CUT || headers.inner != 0)
+        && payload_len > 0
+        && frame.load_far::<1>((headers.payload + payload_len - 1) as usize).is_none();
     let hash = identify(frame, headers, flow);
     if let Some(bucket) = recent.bucket(hash)
-        && is_known(bucket, hash, point, now)
+        && is_known(bucket, hash, point, now, !is_cut)
     {
         return true;
     }
-    if has_range {
+    if has_range && !is_cut {
         range.extend(point, seq, payload_len, range_time(now));
     }
     false
 }
 
 /// Whether a bucket has the same packet, seen at another capture point less than a second ago. If not, the packet is
-/// added to it.
+/// added to it if it is to be remembered.
 #[inline(always)]
-pub fn is_known(bucket: &mut Bucket, hash: u64, point: u32, now: u64) -> bool {
+pub fn is_known(bucket: &mut Bucket, hash: u64, point: u32, now: u64, remember: bool) -> bool {
     const POINT: u64 = (1 << POINT_BITS) - 1;
     const TIME: u64 = (1 << TIME_BITS) - 1;
     const WITHIN: u64 = TABLE_TIME.1 as u64;
@@ -137,6 +142,9 @@ pub fn is_known(bucket: &mut Bucket, hash: u64, point: u32, now: u64) -> bool {
         {
             return true;
         }
+    }
+    if !remember {
+        return false;
     }
     *bucket = [tag << (POINT_BITS + TIME_BITS) | point << TIME_BITS | time, a, b, c];
     false

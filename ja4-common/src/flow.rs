@@ -313,8 +313,7 @@ pub trait Flows {
     /// The table of recent packets.
     fn recent(&mut self) -> &mut Self::Recent;
 
-    /// Adds or replaces the entry of `entry.key`; false where the table refused it. It is the entry that
-    /// [`crate::select::Work::new_entry`] gives.
+    /// Adds or replaces the entry of `entry.key`; false where the table refused it.
     fn insert(&mut self, hash: u64, entry: &FlowEntry) -> bool;
 
     /// Keeps the flow of this hash in the filter that [`Flows::maybe`] asks.

@@ -13,7 +13,7 @@
 
 use crate::Bytes;
 use crate::flow::Direction;
-use crate::look::{NOTHING, Segment};
+use crate::look::{NOTHING, Segment, TOO_FEW};
 
 /// What [`Direction::framing`] means.
 pub mod kind {
@@ -115,7 +115,7 @@ const fn line_feed(bytes: u64) -> u32 {
 #[inline(always)]
 pub(crate) fn recognize<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
     if len < FRAME_START {
-        return NOTHING;
+        return if is_header_alone(frame, at, len) { TOO_FEW } else { NOTHING };
     }
     let (Some(first), Some([ninth])) = (frame.load_far::<8>(at as usize), frame.load_far::<1>(at as usize + 8)) else {
         return NOTHING;
@@ -143,6 +143,20 @@ pub(crate) fn recognize<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
     match openvpn::classify(frame, at + 2, length) {
         openvpn::CLIENT | openvpn::SERVER | openvpn::ANSWER => FRAMING | kind::OPENVPN,
         _ => NOTHING,
+    }
+}
+
+/// Whether the `len` bytes at `at` may be a frame's header in a segment of its own: the length of RFC 4571 or OpenVPN, the
+/// header of ChannelData, or that of TDS.
+#[inline(always)]
+fn is_header_alone<B: Bytes>(frame: &B, at: u32, len: u32) -> bool {
+    let at = at as usize;
+    match len {
+        // A hello of DTLS takes some 60 bytes at least, and a datagram hardly more than an Ethernet frame holds.
+        2 => matches!(frame.load_far::<2>(at), Some([0..=5, _])),
+        4 => matches!(frame.load_far::<4>(at), Some([0x40..=0x4f, _, 0..=5, _])),
+        8 => matches!(frame.load_far::<8>(at), Some([0x12 | 0x04, 0 | 1, _, _, _, _, _, 0])),
+        _ => false,
     }
 }
 

@@ -52,6 +52,9 @@ pub trait Bytes {
     where
         Self: 'a;
 
+    /// Whether bytes at the end of a frame may be missing though they were on the wire, as in a capture file.
+    const MAY_BE_CUT: bool = true;
+
     /// `N` bytes of the headers: below [`headers::MAX_HEADERS`].
     fn window<const N: usize>(&self, offset: usize) -> Option<Self::Window<'_, N>>;
 

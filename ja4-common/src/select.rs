@@ -6,7 +6,6 @@
 //! connection, the datagrams that [`crate::datagram`] names, and what only userspace can open:
 //! fragments, and tunnels inside tunnels. Everything else passes, counted by reason.
 
-use crate::Bytes;
 use crate::begin::Begin;
 use crate::datagram::{self, Datagram};
 use crate::duplicate;
@@ -20,6 +19,7 @@ use crate::quick::{self, Shape};
 use crate::record::{FrameInfo, flag};
 use crate::text;
 pub use crate::verdict::{Class, Passed, Selection, Verdict, point};
+use crate::{Bytes, Window};
 
 /// Room for the judgement over one frame. The kernel keeps it in a per-CPU map: its stack is
 /// 512 bytes, and what the verifier does not see it need not follow.
@@ -38,6 +38,20 @@ pub struct Work {
     from: u32,
     /// Room for the text of a segment.
     words: [u64; text::WORDS],
+    /// The direction that a stage of the kernel half works on: a copy of what the flow's entry has.
+    direction: Direction,
+}
+
+/// What the stages work on that the kernel half calls as global functions; see [`Work::stage`].
+pub struct StageArguments<'a> {
+    /// Headers of the frame.
+    pub headers: &'a mut Transport,
+    /// Payload of the frame.
+    pub segment: &'a mut Segment,
+    /// Room for the text of the payload.
+    pub words: &'a mut [u64; text::WORDS],
+    /// Room for a copy of the direction that sent the frame.
+    pub direction: &'a mut Direction,
 }
 
 /// The port of SSH: a fallback for connections whose banner was not seen.
@@ -161,10 +175,11 @@ impl Outcome {
 }
 
 impl Work {
-    /// The entry of the flow that the frame at hand begins.
+    /// What a stage works on. A global BPF function finds it by itself: Linux before 5.12 passes no pointer to one.
     #[inline(always)]
-    pub const fn new_entry(&self) -> &FlowEntry {
-        &self.newborn
+    pub const fn stage(&mut self) -> StageArguments<'_> {
+        let Self { headers, segment, words, direction, .. } = self;
+        StageArguments { headers, segment, words, direction }
     }
 
     /// Notes what every record of the frame says.
@@ -407,7 +422,9 @@ impl Work {
         }
         let wanted = want >= Want::Yes as u8;
         let point = if from_client {
-            client_point(mine, theirs, self.headers.flags & tcp_flag::ACK != 0, has_payload)
+            let is_ack = self.headers.flags & tcp_flag::ACK != 0;
+            let acks = is_ack && (mine.seen & seen::ACKED != 0 || self.acknowledges(frame, theirs.isn));
+            client_point(mine, theirs, acks, has_payload)
         } else {
             server_point(mine, theirs, has_payload)
         };
@@ -460,6 +477,13 @@ impl Work {
             mine.protocol = protocol::SSH;
         }
         false
+    }
+
+    /// Whether the acknowledgment number covers the SYN of this number (specification, section 15.9).
+    #[inline(always)]
+    fn acknowledges<B: Bytes>(&self, frame: &B, isn: u32) -> bool {
+        let ack = frame.window::<12>(self.headers.l4 as usize).map_or(0, |tcp| tcp.be32::<8>());
+        ack.wrapping_sub(isn.wrapping_add(1)) as i32 >= 0
     }
 
     /// Hash of the flow that differs between its directions.

@@ -102,18 +102,42 @@ fn launder<T>(value: &mut T) -> &mut T {
     }
 }
 
-/// What the pointer argument of a global function points to; the verifier demands the check for null.
+/// Makes the compiler write to memory what it holds of a value: a stage reads it there.
 #[inline(always)]
-pub(crate) fn behind<'a, T>(pointer: *const T) -> Option<&'a T> {
-    // SAFETY: the caller passes a reference, and the verifier proves its size.
-    unsafe { pointer.as_ref() }
+fn flush<T>(value: &T) {
+    let mut at = ptr::from_ref(value);
+    // SAFETY: one move of a register to itself, which for all the compiler knows reads memory.
+    unsafe { core::arch::asm!("{0} = {0}", inout(reg) at, options(nostack)) };
+    let _ = at;
 }
 
-/// The same for an argument that is written to.
+/// Calls a stage that reads and writes a value of this CPU's state, of which the compiler then knows nothing more.
 #[inline(always)]
-pub(crate) fn behind_mut<'a, T>(pointer: *mut T) -> Option<&'a mut T> {
-    // SAFETY: the caller passes an exclusive reference, and the verifier proves its size.
-    unsafe { pointer.as_mut() }
+fn with_stage<T>(value: &mut T, stage: impl FnOnce() -> u32) -> u32 {
+    let value = launder(value);
+    let result = stage();
+    launder(value);
+    result
+}
+
+/// Calls a stage on a copy of a direction: all but its counts, which other CPUs write too.
+#[inline(always)]
+fn on_copy(direction: &mut Direction, segment: &Segment, stage: impl FnOnce() -> u32) -> u32 {
+    flush(segment);
+    let Some(cpu) = cpu() else {
+        return 0;
+    };
+    let copy = cpu.work.stage().direction;
+    copy_state(direction, copy);
+    let result = stage();
+    copy_state(copy, direction);
+    result
+}
+
+#[inline(always)]
+fn copy_state(from: &Direction, to: &mut Direction) {
+    (to.mark, to.budget, to.isn) = (from.mark, from.budget, from.isn);
+    (to.phase, to.seen, to.protocol, to.framing) = (from.phase, from.seen, from.protocol, from.framing);
 }
 
 /// `N` bytes of a frame that the verifier has seen checked.
@@ -232,11 +256,13 @@ impl Copied for XdpFrame {
 
     #[inline(always)]
     fn emit(&self, cpu: &mut Cpu, egress: bool) -> u8 {
-        stage::ja4_xdp_emit(self.context, cpu, egress.into()) as u8
+        with_stage(cpu, || stage::ja4_xdp_emit(self.context, egress.into())) as u8
     }
 }
 
 impl Bytes for XdpFrame {
+    const MAY_BE_CUT: bool = false;
+
     type Window<'w, const N: usize>
         = Checked<'w, N>
     where
@@ -278,17 +304,17 @@ impl Bytes for XdpFrame {
 
     #[inline(always)]
     fn opening<F: Flows>(&self, work: &mut Work, _flows: &mut F, _knobs: &Knobs) -> Outcome {
-        Outcome::from_number(stage::ja4_xdp_opening(self.context, work))
+        Outcome::from_number(with_stage(work, || stage::ja4_xdp_opening(self.context)))
     }
 
     #[inline(always)]
     fn datagram<F: Flows>(&self, work: &mut Work, is_bulk: bool, _flows: &mut F, _knobs: &Knobs) -> Outcome {
-        Outcome::from_number(stage::ja4_xdp_datagram(self.context, work, is_bulk.into()))
+        Outcome::from_number(with_stage(work, || stage::ja4_xdp_datagram(self.context, is_bulk.into())))
     }
 
     #[inline(always)]
     fn level(&self, ethertype: u16, offset: u32, out: &mut Transport) -> Parsed {
-        Parsed::from_number(stage::ja4_xdp_level(self.context, ethertype.into(), offset, out))
+        Parsed::from_number(with_stage(out, || stage::ja4_xdp_level(self.context, ethertype.into(), offset)))
     }
 
     #[inline(always)]
@@ -300,7 +326,15 @@ impl Bytes for XdpFrame {
         direction: &mut Direction,
         _recent: &mut R,
     ) -> bool {
-        stage::ja4_xdp_is_duplicate(self.context, headers, flow, point, direction) != 0
+        flush(headers);
+        let Some(cpu) = cpu() else {
+            return false;
+        };
+        let copy = cpu.work.stage().direction;
+        (copy.packets, copy.range) = (direction.packets, direction.range);
+        let is_duplicate = stage::ja4_xdp_is_duplicate(self.context, flow, point) != 0;
+        direction.range = copy.range;
+        is_duplicate
     }
 
     #[inline(always)]
@@ -310,22 +344,23 @@ impl Bytes for XdpFrame {
 
     #[inline(always)]
     fn look(&self, segment: &Segment, skip: u32, first: bool) -> u8 {
-        stage::ja4_xdp_look(self.context, segment, skip, first.into()) as u8
+        flush(segment);
+        stage::ja4_xdp_look(self.context, skip, first.into()) as u8
     }
 
     #[inline(always)]
-    fn read_text(&self, segment: &mut Segment, words: &mut [u64; text::WORDS]) {
-        stage::ja4_xdp_read_text(self.context, segment, words);
+    fn read_text(&self, segment: &mut Segment, _words: &mut [u64; text::WORDS]) {
+        with_stage(segment, || stage::ja4_xdp_read_text(self.context));
     }
 
     #[inline(always)]
     fn decide(&self, direction: &mut Direction, segment: &Segment, _knobs: &Knobs) -> u8 {
-        stage::ja4_xdp_decide(self.context, direction, segment) as u8
+        on_copy(direction, segment, || stage::ja4_xdp_decide(self.context)) as u8
     }
 
     #[inline(always)]
     fn walk(&self, direction: &mut Direction, segment: &Segment) -> u8 {
-        stage::ja4_xdp_walk(self.context, direction, segment) as u8
+        on_copy(direction, segment, || stage::ja4_xdp_walk(self.context)) as u8
     }
 }
 
@@ -415,11 +450,13 @@ impl Copied for SkbFrame {
 
     #[inline(always)]
     fn emit(&self, cpu: &mut Cpu, egress: bool) -> u8 {
-        stage::ja4_tc_emit(self.context, cpu, egress.into()) as u8
+        with_stage(cpu, || stage::ja4_tc_emit(self.context, egress.into())) as u8
     }
 }
 
 impl Bytes for SkbFrame {
+    const MAY_BE_CUT: bool = false;
+
     type Window<'w, const N: usize>
         = Checked<'w, N>
     where
@@ -461,17 +498,17 @@ impl Bytes for SkbFrame {
 
     #[inline(always)]
     fn opening<F: Flows>(&self, work: &mut Work, _flows: &mut F, _knobs: &Knobs) -> Outcome {
-        Outcome::from_number(stage::ja4_tc_opening(self.context, work))
+        Outcome::from_number(with_stage(work, || stage::ja4_tc_opening(self.context)))
     }
 
     #[inline(always)]
     fn datagram<F: Flows>(&self, work: &mut Work, is_bulk: bool, _flows: &mut F, _knobs: &Knobs) -> Outcome {
-        Outcome::from_number(stage::ja4_tc_datagram(self.context, work, is_bulk.into()))
+        Outcome::from_number(with_stage(work, || stage::ja4_tc_datagram(self.context, is_bulk.into())))
     }
 
     #[inline(always)]
     fn level(&self, ethertype: u16, offset: u32, out: &mut Transport) -> Parsed {
-        Parsed::from_number(stage::ja4_tc_level(self.context, ethertype.into(), offset, out))
+        Parsed::from_number(with_stage(out, || stage::ja4_tc_level(self.context, ethertype.into(), offset)))
     }
 
     #[inline(always)]
@@ -483,7 +520,15 @@ impl Bytes for SkbFrame {
         direction: &mut Direction,
         _recent: &mut R,
     ) -> bool {
-        stage::ja4_tc_is_duplicate(self.context, headers, flow, point, direction) != 0
+        flush(headers);
+        let Some(cpu) = cpu() else {
+            return false;
+        };
+        let copy = cpu.work.stage().direction;
+        (copy.packets, copy.range) = (direction.packets, direction.range);
+        let is_duplicate = stage::ja4_tc_is_duplicate(self.context, flow, point) != 0;
+        direction.range = copy.range;
+        is_duplicate
     }
 
     #[inline(always)]
@@ -493,22 +538,23 @@ impl Bytes for SkbFrame {
 
     #[inline(always)]
     fn look(&self, segment: &Segment, skip: u32, first: bool) -> u8 {
-        stage::ja4_tc_look(self.context, segment, skip, first.into()) as u8
+        flush(segment);
+        stage::ja4_tc_look(self.context, skip, first.into()) as u8
     }
 
     #[inline(always)]
-    fn read_text(&self, segment: &mut Segment, words: &mut [u64; text::WORDS]) {
-        stage::ja4_tc_read_text(self.context, segment, words);
+    fn read_text(&self, segment: &mut Segment, _words: &mut [u64; text::WORDS]) {
+        with_stage(segment, || stage::ja4_tc_read_text(self.context));
     }
 
     #[inline(always)]
     fn decide(&self, direction: &mut Direction, segment: &Segment, _knobs: &Knobs) -> u8 {
-        stage::ja4_tc_decide(self.context, direction, segment) as u8
+        on_copy(direction, segment, || stage::ja4_tc_decide(self.context)) as u8
     }
 
     #[inline(always)]
     fn walk(&self, direction: &mut Direction, segment: &Segment) -> u8 {
-        stage::ja4_tc_walk(self.context, direction, segment) as u8
+        on_copy(direction, segment, || stage::ja4_tc_walk(self.context)) as u8
     }
 }
 

@@ -123,9 +123,12 @@ impl<F: Copied> Emission<'_, F> {
 #[inline(always)]
 fn granted(class: u8, buckets: &mut [Bucket; Class::COUNT], now: u64, knobs: &Knobs) -> bool {
     let index = usize::from(class);
-    let (Some(&rate), Some(&burst), Some(bucket)) =
-        (knobs.rate.get(index), knobs.burst.get(index), buckets.get_mut(index))
-    else {
+    // Each opaque: LLVM would compare one register and index with a copy, of which old verifiers know no bound.
+    let (Some(&rate), Some(&burst), Some(bucket)) = (
+        knobs.rate.get(bytes::opaque(index)),
+        knobs.burst.get(bytes::opaque(index)),
+        buckets.get_mut(bytes::opaque(index)),
+    ) else {
         return true;
     };
     if rate == 0 {

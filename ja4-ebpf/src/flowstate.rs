@@ -79,9 +79,8 @@ impl Flows for KernelFlows {
     }
 
     #[inline(always)]
-    fn insert(&mut self, hash: u64, _entry: &FlowEntry) -> bool {
-        // What a stage was given a pointer to is no map value for the verifier of Linux 6.1, and cannot be inserted.
-        let kept = bytes::cpu().is_some_and(|cpu| FLOWS.insert(hash, cpu.work.new_entry(), 0).is_ok());
+    fn insert(&mut self, hash: u64, entry: &FlowEntry) -> bool {
+        let kept = FLOWS.insert(hash, entry, 0).is_ok();
         if kept {
             self.touch(hash);
         }

@@ -2,22 +2,18 @@
 //!
 //! The verifier checks a function of global linkage once, and a static function again on each path that calls it
 //! (kernel/bpf/verifier.c, `do_check_subprogs`). bpf-linker gives global linkage to what is exported. A global function
-//! takes at most five arguments: integers, the context, and pointers to memory of a known size, which may be null
-//! (Linux 5.12). It returns an integer. A packet pointer cannot be passed, so each stage reads the frame's limits again.
+//! takes integers and the context, and returns an integer; Linux before 5.12 passes it no other pointer. So each stage
+//! finds the frame's limits and this CPU's state by itself.
 //!
 //! Generic code calls them through `ja4_common::Bytes`, which `bytes.rs` implements.
 
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
-use ja4_common::flow::Direction;
-use ja4_common::headers::Transport;
-use ja4_common::look::Segment;
-use ja4_common::select::{Outcome, Work};
+use ja4_common::select::{Outcome, StageArguments};
 use ja4_common::{begin, duplicate, headers, hunger, look, text};
 
-use crate::bytes::{SkbFrame, XdpFrame, behind, behind_mut, knobs};
+use crate::bytes::{SkbFrame, XdpFrame, cpu, knobs};
 use crate::emit::emit;
 use crate::flowstate::{KernelFlows, KernelRecent};
-use crate::maps::Cpu;
 
 /// The stage that reads no frame: [`begin::text`].
 #[inline(never)]
@@ -34,68 +30,56 @@ pub(crate) fn text(first: u64) -> begin::Begin {
 /// The stages that read a frame, for one kind of context.
 macro_rules! stages {
     (
-        $frame:ident, $context:ty, opening: $opening:ident, datagram: $datagram:ident,
-        level: $level:ident, is_duplicate: $is_duplicate:ident, read_text: $read_text:ident, look: $look:ident, extensions: $extensions:ident,
-        walk: $walk:ident, decide: $decide:ident, emit: $emit:ident,
+        $frame:ident, $context:ty, opening: $opening:ident, datagram: $datagram:ident, level: $level:ident,
+        is_duplicate: $is_duplicate:ident, read_text: $read_text:ident, look: $look:ident,
+        extensions: $extensions:ident, decide: $decide:ident, walk: $walk:ident, emit: $emit:ident,
     ) => {
         #[inline(never)]
         #[unsafe(no_mangle)]
-        pub(crate) extern "C" fn $opening(context: *mut $context, work: *mut Work) -> u32 {
-            let Some(work) = behind_mut(work) else {
+        pub(crate) extern "C" fn $opening(context: *mut $context) -> u32 {
+            let Some(cpu) = cpu() else {
                 return Outcome::Stranger as u32;
             };
             let knobs = knobs();
-            work.opening(&$frame::of(context), &mut KernelFlows::new(knobs), knobs) as u32
+            cpu.work.opening(&$frame::of(context), &mut KernelFlows::new(knobs), knobs) as u32
         }
 
         #[inline(never)]
         #[unsafe(no_mangle)]
-        pub(crate) extern "C" fn $datagram(context: *mut $context, work: *mut Work, is_bulk: u32) -> u32 {
-            let Some(work) = behind_mut(work) else {
+        pub(crate) extern "C" fn $datagram(context: *mut $context, is_bulk: u32) -> u32 {
+            let Some(cpu) = cpu() else {
                 return Outcome::Stranger as u32;
             };
             let knobs = knobs();
-            work.datagram(&$frame::of(context), is_bulk != 0, &mut KernelFlows::new(knobs), knobs) as u32
+            cpu.work.datagram(&$frame::of(context), is_bulk != 0, &mut KernelFlows::new(knobs), knobs) as u32
         }
 
         #[inline(never)]
         #[unsafe(no_mangle)]
-        pub(crate) extern "C" fn $level(
-            context: *mut $context,
-            ethertype: u32,
-            offset: u32,
-            out: *mut Transport,
-        ) -> u32 {
-            match behind_mut(out) {
-                Some(out) => headers::level(&$frame::of(context), ethertype as u16, offset, out).number(),
-                None => 0,
-            }
-        }
-
-        #[inline(never)]
-        #[unsafe(no_mangle)]
-        pub(crate) extern "C" fn $is_duplicate(
-            context: *mut $context,
-            headers: *const Transport,
-            flow: u64,
-            point: u32,
-            direction: *mut Direction,
-        ) -> u32 {
-            let (Some(headers), Some(direction)) = (behind(headers), behind_mut(direction)) else {
+        pub(crate) extern "C" fn $level(context: *mut $context, ethertype: u32, offset: u32) -> u32 {
+            let Some(cpu) = cpu() else {
                 return 0;
             };
+            let StageArguments { headers, .. } = cpu.work.stage();
+            headers::level(&$frame::of(context), ethertype as u16, offset, headers).number()
+        }
+
+        #[inline(never)]
+        #[unsafe(no_mangle)]
+        pub(crate) extern "C" fn $is_duplicate(context: *mut $context, flow: u64, point: u32) -> u32 {
+            let Some(cpu) = cpu() else {
+                return 0;
+            };
+            let StageArguments { headers, direction, .. } = cpu.work.stage();
             let mut recent = KernelRecent::new();
             duplicate::is_duplicate(&$frame::of(context), headers, flow, point, direction, &mut recent).into()
         }
 
         #[inline(never)]
         #[unsafe(no_mangle)]
-        pub(crate) extern "C" fn $read_text(
-            context: *mut $context,
-            segment: *mut Segment,
-            words: *mut [u64; text::WORDS],
-        ) -> u32 {
-            if let (Some(segment), Some(words)) = (behind_mut(segment), behind_mut(words)) {
+        pub(crate) extern "C" fn $read_text(context: *mut $context) -> u32 {
+            if let Some(cpu) = cpu() {
+                let StageArguments { segment, words, .. } = cpu.work.stage();
                 text::read(&$frame::of(context), segment, words);
             }
             0
@@ -103,11 +87,12 @@ macro_rules! stages {
 
         #[inline(never)]
         #[unsafe(no_mangle)]
-        pub(crate) extern "C" fn $look(context: *mut $context, segment: *const Segment, skip: u32, first: u32) -> u32 {
-            match behind(segment) {
-                Some(segment) => look::look(&$frame::of(context), segment, skip, first != 0).into(),
-                None => 0,
-            }
+        pub(crate) extern "C" fn $look(context: *mut $context, skip: u32, first: u32) -> u32 {
+            let Some(cpu) = cpu() else {
+                return 0;
+            };
+            let StageArguments { segment, .. } = cpu.work.stage();
+            look::look(&$frame::of(context), segment, skip, first != 0).into()
         }
 
         #[inline(never)]
@@ -118,34 +103,28 @@ macro_rules! stages {
 
         #[inline(never)]
         #[unsafe(no_mangle)]
-        pub(crate) extern "C" fn $walk(
-            context: *mut $context,
-            direction: *mut Direction,
-            segment: *const Segment,
-        ) -> u32 {
-            let (Some(direction), Some(segment)) = (behind_mut(direction), behind(segment)) else {
+        pub(crate) extern "C" fn $decide(context: *mut $context) -> u32 {
+            let Some(cpu) = cpu() else {
                 return 0;
             };
-            hunger::walk(&$frame::of(context), direction, segment).into()
-        }
-
-        #[inline(never)]
-        #[unsafe(no_mangle)]
-        pub(crate) extern "C" fn $decide(
-            context: *mut $context,
-            direction: *mut Direction,
-            segment: *const Segment,
-        ) -> u32 {
-            let (Some(direction), Some(segment)) = (behind_mut(direction), behind(segment)) else {
-                return 0;
-            };
+            let StageArguments { segment, direction, .. } = cpu.work.stage();
             hunger::decide(&$frame::of(context), direction, segment, knobs()).into()
         }
 
         #[inline(never)]
         #[unsafe(no_mangle)]
-        pub(crate) extern "C" fn $emit(context: *mut $context, cpu: *mut Cpu, egress: u32) -> u32 {
-            match behind_mut(cpu) {
+        pub(crate) extern "C" fn $walk(context: *mut $context) -> u32 {
+            let Some(cpu) = cpu() else {
+                return 0;
+            };
+            let StageArguments { segment, direction, .. } = cpu.work.stage();
+            hunger::walk(&$frame::of(context), direction, segment).into()
+        }
+
+        #[inline(never)]
+        #[unsafe(no_mangle)]
+        pub(crate) extern "C" fn $emit(context: *mut $context, egress: u32) -> u32 {
+            match cpu() {
                 Some(cpu) => emit(&$frame::of(context), cpu, egress != 0).into(),
                 None => 0,
             }
@@ -154,13 +133,13 @@ macro_rules! stages {
 }
 
 stages! {
-    XdpFrame, xdp_md, opening: ja4_xdp_opening, datagram: ja4_xdp_datagram,
-    level: ja4_xdp_level, is_duplicate: ja4_xdp_is_duplicate, read_text: ja4_xdp_read_text, look: ja4_xdp_look, extensions: ja4_xdp_extensions,
-    walk: ja4_xdp_walk, decide: ja4_xdp_decide, emit: ja4_xdp_emit,
+    XdpFrame, xdp_md, opening: ja4_xdp_opening, datagram: ja4_xdp_datagram, level: ja4_xdp_level,
+    is_duplicate: ja4_xdp_is_duplicate, read_text: ja4_xdp_read_text, look: ja4_xdp_look,
+    extensions: ja4_xdp_extensions, decide: ja4_xdp_decide, walk: ja4_xdp_walk, emit: ja4_xdp_emit,
 }
 
 stages! {
-    SkbFrame, __sk_buff, opening: ja4_tc_opening, datagram: ja4_tc_datagram,
-    level: ja4_tc_level, is_duplicate: ja4_tc_is_duplicate, read_text: ja4_tc_read_text, look: ja4_tc_look, extensions: ja4_tc_extensions,
-    walk: ja4_tc_walk, decide: ja4_tc_decide, emit: ja4_tc_emit,
+    SkbFrame, __sk_buff, opening: ja4_tc_opening, datagram: ja4_tc_datagram, level: ja4_tc_level,
+    is_duplicate: ja4_tc_is_duplicate, read_text: ja4_tc_read_text, look: ja4_tc_look,
+    extensions: ja4_tc_extensions, decide: ja4_tc_decide, walk: ja4_tc_walk, emit: ja4_tc_emit,
 }

@@ -54,11 +54,17 @@ impl PcapngFile {
     }
 
     /// Adds a packet of an interface of the current section.
-    pub fn packet(&mut self, interface: u32, Packet { time, frame }: &Packet) -> &mut Self {
+    pub fn packet(&mut self, interface: u32, packet: &Packet) -> &mut Self {
+        self.cut_packet(interface, packet, packet.frame.len())
+    }
+
+    /// The same, of which this many bytes were captured at most.
+    pub fn cut_packet(&mut self, interface: u32, Packet { time, frame }: &Packet, snaplen: usize) -> &mut Self {
+        let captured = &frame[..frame.len().min(snaplen)];
         let (time, length) = (time.as_nanos() as u64, frame.len() as u32);
-        let fields = [interface, (time >> 32) as u32, time as u32, length, length];
+        let fields = [interface, (time >> 32) as u32, time as u32, captured.len() as u32, length];
         let mut body: Vec<u8> = fields.iter().flat_map(|field| field.to_le_bytes()).collect();
-        body.extend_from_slice(frame);
+        body.extend_from_slice(captured);
         self.block(ENHANCED_PACKET, &body)
     }
 

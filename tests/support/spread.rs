@@ -68,7 +68,7 @@ fn pass(far: &File, near: &[File; 2], turn: &mut usize) -> io::Result<()> {
     };
     if from_far {
         *turn += 1;
-        carry(far, if *turn % 2 == 0 { first } else { second })?;
+        carry(far, if turn.is_multiple_of(2) { first } else { second })?;
     }
     if from_first {
         carry(first, far)?;

@@ -1,6 +1,5 @@
 //! The kernel half, loaded: knobs and sizes in, counters, rings and flow entries out.
 
-use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -14,10 +13,7 @@ use ja4_common::duplicate::{self, Bucket};
 use ja4_common::flow::{FlowEntry, FlowKey};
 use ja4_common::knobs::Knobs;
 use ja4_common::select::{Class, Work};
-use nix::sys::utsname::uname;
 use zerocopy::{FromBytes, IntoBytes};
-
-use super::linkage;
 
 /// Most shards: `MAX_SHARDS` of the kernel half.
 pub const MAX_SHARDS: u32 = 64;
@@ -133,13 +129,12 @@ impl Kernel {
         for _ in 0..settings.knobs.shards {
             rings.push(new_ring(settings.ring_bytes)?);
         }
-        let object = as_kernel_takes_it(object)?;
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
             .override_global("KNOBS", settings.knobs.as_bytes(), true)
             .map_max_entries("FLOWS", settings.flows)
             .map_max_entries("SLOTS", (settings.knobs.slot_mask + 1) / 8)
-            .load(&object)
+            .load(object)
             .map_err(|error| refused(&error))?;
         // Only a debug build of the programs has a map for it.
         let log = EbpfLogger::init_with_logger(&mut ebpf, StderrLog).ok();
@@ -322,7 +317,7 @@ impl RecentMap {
     pub fn is_duplicate(&mut self, hash: u64, point: u32, now: u64) -> bool {
         let index = hash as u32 & (duplicate::TABLE - 1);
         let mut bucket = self.map.get(&index, 0).unwrap_or_default();
-        let is_duplicate = duplicate::is_known(&mut bucket, hash, point, now);
+        let is_duplicate = duplicate::is_known(&mut bucket, hash, point, now, true);
         if !is_duplicate {
             // A packet that cannot be remembered is at worst fingerprinted twice.
             let _written = self.map.set(index, bucket, 0);
@@ -348,17 +343,6 @@ impl FlowMap {
         // It may be gone already: the map evicts by itself.
         let _gone = self.map.remove(&hash);
     }
-}
-
-/// The object, its functions static where the kernel takes no pointer in a global one.
-fn as_kernel_takes_it(object: &[u8]) -> Result<Cow<'_, [u8]>, KernelError> {
-    let release = uname().map_err(|error| KernelError::Load(format!("cannot read the kernel's version: {error}")))?;
-    if linkage::takes_global_functions(&release.release().to_string_lossy()) {
-        return Ok(Cow::Borrowed(object));
-    }
-    let mut object = object.to_vec();
-    linkage::make_static(&mut object).ok_or(KernelError::Missing("readable BTF"))?;
-    Ok(Cow::Owned(object))
 }
 
 fn new_ring(bytes: u32) -> Result<MapData, KernelError> {

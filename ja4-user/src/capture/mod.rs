@@ -16,7 +16,6 @@ pub mod ebpf;
 mod error;
 mod file;
 pub mod interface;
-mod linkage;
 mod linktype;
 mod order;
 mod pcap;

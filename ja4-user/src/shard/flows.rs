@@ -109,7 +109,7 @@ impl FlowBooks for UserFlows {
     }
 
     fn is_duplicate(&mut self, hash: u64, point: u32, time: Time) -> bool {
-        self.recent.bucket(hash).is_some_and(|bucket| duplicate::is_known(bucket, hash, point, time.0))
+        self.recent.bucket(hash).is_some_and(|bucket| duplicate::is_known(bucket, hash, point, time.0, true))
     }
 
     fn inner(&mut self) -> &mut UserFlows {

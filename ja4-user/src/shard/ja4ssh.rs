@@ -3,7 +3,7 @@
 use std::num::NonZeroU16;
 
 use super::stage::{Stage, Values, tell};
-use crate::event::{Cause, Method, Side, Sink};
+use crate::event::{Attributes, Cause, Method, Side, Sink};
 use crate::fingerprint::ja4ssh::{Window, is_bare_ack, wire_segments};
 use crate::flow::connection::{Carried, Connection, Ssh};
 use crate::flow::stream::Half;
@@ -89,6 +89,12 @@ fn window(connection: &mut Connection) -> Option<&mut Window> {
 
 /// JA4SSH of the window that is open; nothing where it holds no packet.
 fn tell_window(connection: &mut Connection, cause: Cause, text: &mut String, sink: &mut impl Sink) {
+    // An HTTP request or a TLS hello to a server of SSH makes no SSH connection (specification, section 15.10).
+    let Attributes { tls, http, ssh, .. } = &*connection.attributes;
+    let has_banner = ssh.as_ref().is_some_and(|ssh| ssh.banner.first().is_some_and(Option::is_some));
+    if !has_banner && (http.is_some() || tls.is_some()) {
+        return;
+    }
     let Some(window) = window(connection).filter(|window| !window.is_empty()) else {
         return;
     };

@@ -369,3 +369,33 @@ fn a_packet_that_another_interface_sees_a_second_later_is_a_retransmission() {
         assert_eq!(values(&events, "ja4ts"), [format!("{JA4TS}{delay}")], "after {later} ms");
     }
 }
+
+#[test]
+fn a_packet_that_was_cut_at_one_interface_is_read_at_the_other() {
+    let talk = plain();
+    let once = replay_met(&alone(talk.packets()));
+    let mut file = PcapngFile::new();
+    file.interface(ETHERNET, "short").interface(ETHERNET, "whole");
+    for packet in talk.packets() {
+        file.cut_packet(0, packet, 96);
+        file.packet(1, packet);
+    }
+    let events = replay_file(&file);
+    for kind in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
+        assert_eq!(values(&events, kind), values(&once, kind), "{kind}");
+    }
+}
+
+#[test]
+fn keep_alives_of_a_minute_are_no_duplicates() {
+    let mut talk = TcpConversation::between("10.0.0.1:51234", "10.0.0.2:22");
+    talk.handshake().server(b"SSH-2.0-OpenSSH_9.2\r\n").client(b"SSH-2.0-PuTTY_0.78\r\n").server_ack();
+    for _ in 0..20 {
+        talk.wait(Duration::from_millis(34_360)).client_ack();
+    }
+    talk.close();
+    let spread: Vec<Met> =
+        talk.packets().iter().enumerate().map(|(at, packet)| (at as u32 % 2, packet.clone())).collect();
+    let events = replay_met(&spread);
+    assert_eq!((told(&events), duplicates(&events)), (told(&replay_met(&alone(talk.packets()))), 0));
+}
