@@ -19,7 +19,7 @@ pub enum Begin {
 }
 
 impl Begin {
-    /// The value of this number; [`Begin::Nothing`] where there is none.
+    /// The variant with this number; [`Begin::Nothing`] for any other number.
     #[inline(always)]
     pub const fn from_number(number: u8) -> Self {
         match number {
@@ -56,7 +56,7 @@ pub fn begin(first: u64) -> Begin {
     }
 }
 
-/// Judges them unless they are upper-case text; `None`: [`text`] has to.
+/// Classifies the first eight bytes unless they are upper-case text. `None`: they are, and [`text`] classifies them.
 #[inline(always)]
 pub(crate) fn binary(first: u64) -> Option<Begin> {
     let byte = (first >> 56) as u8;

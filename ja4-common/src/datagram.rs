@@ -93,8 +93,8 @@ impl Datagram {
     }
 }
 
-/// Whether a datagram with these ports is taken for DHCP whatever it holds: both ends use ports of DHCP, or it is
-/// sent to a port of DHCPv6, to which clients may send from any port.
+/// Whether a datagram with these ports is DHCP whatever its payload: both ports are ports of DHCP, or it is sent to a
+/// port of DHCPv6, to which clients may send from any port.
 #[inline(always)]
 const fn is_dhcp(src_port: u16, dst_port: u16) -> bool {
     match dst_port {
@@ -129,26 +129,26 @@ pub const fn is_dhcp6(src_port: u16, dst_port: u16) -> bool {
 /// long header, or a DTLS record in the clear, bare or in a TURN message. The test that nearly every datagram fails.
 #[inline(always)]
 pub(crate) const fn may_begin(first: u64) -> bool {
-    /// First bytes below 64 of what is looked for: STUN, DTLS, OpenVPN.
+    /// First bytes below 64 of selected payloads, as bits: STUN, DTLS, OpenVPN.
     const BELOW_64: u64 = 1 << 0 | 1 << DTLS_ALERT | 1 << DTLS_HANDSHAKE | openvpn::FIRST_BYTES;
     let byte = (first >> 56) as u8;
     if byte >= QUIC_LONG {
         return true;
     }
-    // Nearly every datagram ends here. Behind 0x4f comes no ChannelData.
+    // Nearly every datagram ends here. ChannelData begins with 0x40 to 0x4f.
     if byte >= 0x50 || byte < 64 && BELOW_64 >> byte & 1 == 0 {
         return false;
     }
     matches!(byte, DTLS_ALERT | DTLS_HANDSHAKE) || framing::may_carry_dtls(first) || openvpn::may_begin(byte)
 }
 
-/// Whether the first eight bytes of a payload that begins nothing may be of something that goes on.
+/// Whether a payload with these first eight bytes, which begins no flow, may belong to the handshake of a tracked one.
 #[inline(always)]
 pub(crate) const fn may_go_on(first: u64) -> bool {
     openvpn::is_control((first >> 56) as u8)
 }
 
-/// First byte of a QUIC long header at least (RFC 9000, section 17.2).
+/// Least first byte of a QUIC long header (RFC 9000, section 17.2).
 const QUIC_LONG: u8 = 0xc0;
 
 /// What a datagram is.
@@ -168,7 +168,7 @@ pub fn classify<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
         return Datagram::Other;
     };
     let first = u64::from_be_bytes(first);
-    // The bulk of QUIC, and of what is encrypted.
+    // QUIC short headers and other encrypted bulk.
     if (0x50..QUIC_LONG).contains(&((first >> 56) as u8)) {
         return Datagram::Other;
     }
@@ -197,13 +197,13 @@ pub fn classify<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
     dtls(frame, at, headers.payload_len - before, inner)
 }
 
-/// A packet of OpenVPN.
+/// Classifies a packet of OpenVPN's control channel.
 #[inline(always)]
 fn control_channel<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
     match openvpn::classify(frame, headers.payload, headers.payload_len) {
         openvpn::CLIENT => Datagram::OpenVpnClient,
         openvpn::SERVER => Datagram::OpenVpnServer,
-        openvpn::CONTROL | openvpn::ANSWER => Datagram::OpenVpn,
+        openvpn::CONTROL | openvpn::RESET_REPLY => Datagram::OpenVpn,
         _ => Datagram::Other,
     }
 }
@@ -326,8 +326,8 @@ fn dtls<B: Bytes>(frame: &B, payload: u32, len: u32, first: u64) -> Datagram {
     }
 }
 
-/// By the first byte: `op` of DHCPv4, the message type of DHCPv6. Where the ports do not suffice, a DHCPv4 message is
-/// one with the magic cookie, a DHCPv6 message one of a server.
+/// Classifies by the first byte: `op` of DHCPv4, the message type of DHCPv6. If only one port is a port of DHCP, a
+/// DHCPv4 message must have the magic cookie, and a DHCPv6 message a type that servers send.
 #[inline(always)]
 fn dhcp<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
     if headers.payload_len == 0 {

@@ -4,41 +4,41 @@
 //! is mirrored to. The same packet again at the same capture point is a retransmission, not a duplicate
 //! (specification, section 15.7).
 //!
-//! | packet | is the same where these are equal |
+//! | packet | is a duplicate if these are equal |
 //! |---|---|
 //! | TCP | sequence number, acknowledgment number, flags, payload length; window where there is no payload |
-//! | TCP with payload | or its whole range of sequence numbers was seen at the other capture point |
+//! | TCP with payload | or if another capture point has seen its whole range of sequence numbers |
 //! | UDP | UDP length, first 16 payload bytes, IP identification |
 //!
 //! TTL, VLAN tags and checksums are not compared: they change on the way, or are not computed yet.
 //!
-//! Two memories serve the comparison. Each TCP direction keeps the range of payload that it has carried in order at one
-//! capture point ([`SeenRange`]): GRO, TSO and routers merge and split segments, so ranges have to be compared. All
-//! flows share a table of recent packets, found by a hash of what is compared. Only packets that are no
-//! duplicates are remembered, so that a retransmission is compared with what its own capture point saw.
+//! Two records of past packets are compared with. Each TCP direction stores the range of payload that one capture point
+//! has seen in order ([`SeenRange`]): GRO, TSO and routers merge and split segments, so ranges have to be compared. All
+//! flows share a table of recent packets, indexed by a hash of the compared fields. Only packets that are no duplicates
+//! are added, so that a retransmission is compared with what its own capture point saw.
 //!
-//! A direction that has carried [`FIRST_PACKETS`] packets at one capture point alone is not compared any more: that
-//! costs too much for what hardly ever comes. From the first packet at another capture point on, each is compared again.
+//! Once a direction has had [`FIRST_PACKETS`] packets, all at one capture point, its packets are no longer compared:
+//! that costs too much for a rare case. From the first packet at another capture point on, each is compared again.
 
 use crate::flow::{Direction, SeenRange, mix};
 use crate::headers::{PROTO_TCP, Transport, tcp_flag};
 use crate::{Bytes, Window};
 
-/// Packets of a direction that are remembered although all came by one capture point. A mirror port delivers what it has
-/// gathered at once, so the other one may lag behind by as many as an interface's receive batch (64 in Linux).
+/// Packets of a direction that are added to the table although only one capture point has seen the direction. A mirror
+/// port delivers packets in batches, so another capture point may lag by one receive batch (64 packets in Linux).
 pub const FIRST_PACKETS: u64 = 64;
 
-/// Buckets of the table in the kernel: 1 MiB. A packet is forgotten when four others have come to its bucket, after some
-/// 100,000 packets; duplicates follow within some hundred.
-pub const TABLE: u32 = 1 << 15;
+/// Buckets of the table in the kernel: 1 MiB. A packet is overwritten when four others have been added to its bucket,
+/// after some 100,000 packets; duplicates follow within some hundred.
+pub const BUCKETS: u32 = 1 << 15;
 
-/// Packets whose hashes meet in a bucket of the table, the newest first.
+/// A bucket of the table: the packets whose hashes select it, newest first.
 pub type Bucket = [u64; 4];
 
-/// Log2 of the unit of [`SeenRange::time`], nanoseconds, and the times in it that are less than a second apart.
+/// Log2 of the unit of [`SeenRange::time`] in nanoseconds, and one second in that unit.
 const RANGE_TIME: (u32, u32) = (20, 953);
 
-/// The same of the times in the table, which have [`TIME_BITS`].
+/// The same for the times in the table, which have [`TIME_BITS`] bits.
 const TABLE_TIME: (u32, u32) = (23, 119);
 
 /// Set in [`SeenRange::point`] once another capture point has seen a packet of the direction.
@@ -49,15 +49,15 @@ const SEVERAL_POINTS: u32 = 1 << 31;
 const POINT_BITS: u32 = 12;
 const TIME_BITS: u32 = 16;
 
-/// Longest distance between the end of a range and a segment inside of it: 1 GiB, for sequence numbers wrap around.
+/// Longest distance between the end of a range and a segment inside it: 1 GiB, because sequence numbers wrap around.
 const LONGEST: u32 = 1 << 30;
 
 /// The table of recent packets of one host.
 pub trait Recent {
-    /// The bucket for a hash; `None` where there is no table.
+    /// The bucket for a hash; `None` if there is no table.
     fn bucket(&mut self, hash: u64) -> Option<&mut Bucket>;
 
-    /// Time of the frame at hand, nanoseconds; in the kernel a tenth of a second old at most.
+    /// Time of the current frame, nanoseconds; in the kernel at most a tenth of a second old.
     fn now(&self) -> u64;
 }
 
@@ -73,14 +73,15 @@ const fn is_recent_range(now: u32, then: u32) -> bool {
     now.wrapping_sub(then).wrapping_add(RANGE_TIME.1 - 1) < 2 * RANGE_TIME.1 - 1
 }
 
-/// Whether a packet need not be compared: its direction has long been seen at this capture point alone.
+/// Whether a packet need not be compared: so far, only this capture point has seen its direction, for [`FIRST_PACKETS`]
+/// packets or more.
 #[inline(always)]
 pub(crate) fn is_settled(direction: &Direction, point: u32) -> bool {
     direction.packets >= FIRST_PACKETS && direction.range.point == point
 }
 
-/// Whether a packet is a duplicate; if it is none, it is remembered. `flow` is the hash of its flow and differs between
-/// the directions.
+/// Whether a packet is a duplicate; if it is not, it is added to the table and to the direction's range. `flow` is the
+/// hash of its flow and differs between the directions.
 #[inline(always)]
 pub fn is_duplicate<B: Bytes, R: Recent>(
     frame: &B,
@@ -95,7 +96,7 @@ pub fn is_duplicate<B: Bytes, R: Recent>(
     let has_range = proto == PROTO_TCP && payload_len > 0;
     let range = &mut direction.range;
     if direction.packets == 0 && range.point == 0 {
-        // SYN and FIN take a number each, behind which payload follows.
+        // A SYN takes one sequence number; its payload follows.
         let start = seq.wrapping_add(u32::from(headers.flags & tcp_flag::SYN != 0));
         *range = SeenRange { point, start, end: start, time: range_time(now) };
     }
@@ -133,7 +134,7 @@ pub fn is_known(bucket: &mut Bucket, hash: u64, point: u32, now: u64, remember: 
     let time = now >> TABLE_TIME.0 & TIME;
     let tag = hash >> (POINT_BITS + TIME_BITS);
     let [a, b, c, d] = *bucket;
-    // One test after the other: a value made of several would be many states for the verifier.
+    // One test after the other: a boolean combined from several would be many states for the verifier.
     for entry in [a, b, c, d] {
         if entry >> (POINT_BITS + TIME_BITS) == tag
             && entry >> TIME_BITS & POINT != point
@@ -150,7 +151,7 @@ pub fn is_known(bucket: &mut Bucket, hash: u64, point: u32, now: u64, remember: 
     false
 }
 
-/// Whether the payload of a packet lies in what a direction has carried at another capture point less than a second ago.
+/// Whether another capture point has seen the whole payload range of a packet less than a second ago.
 pub fn is_in_range(direction: &Direction, headers: &Transport, point: u32, now: u64) -> bool {
     let range = &direction.range;
     headers.proto == PROTO_TCP
@@ -161,7 +162,7 @@ pub fn is_in_range(direction: &Direction, headers: &Transport, point: u32, now: 
         && is_recent_range(range_time(now), range.time)
 }
 
-/// Hash of what two sightings of one packet have in common.
+/// Hash of the fields that are equal in a packet and its duplicates.
 #[inline(always)]
 pub fn identify<B: Bytes>(frame: &B, headers: &Transport, flow: u64) -> u64 {
     let Transport { seq, payload_len, flags, .. } = *headers;
@@ -187,7 +188,7 @@ pub fn identify<B: Bytes>(frame: &B, headers: &Transport, flow: u64) -> u64 {
     mix_in(mix_in(mix_in(flow, first), second), u64::from(payload_len) << 16 | u64::from(id))
 }
 
-/// The first 16 bytes of a datagram's payload; of a shorter one all of them, some twice.
+/// The first 16 bytes of a datagram's payload; of a shorter payload all bytes, some of them twice.
 #[inline(always)]
 fn first_bytes<B: Bytes>(frame: &B, at: u32, len: u32) -> (u64, u64) {
     let at = at as usize;
@@ -225,14 +226,14 @@ fn mix_in(hash: u64, value: u64) -> u64 {
 }
 
 impl SeenRange {
-    /// Whether a segment lies in the range as a whole.
+    /// Whether the whole segment is in the range.
     #[inline(always)]
     fn contains(&self, seq: u32, len: u32) -> bool {
         let before_end = self.end.wrapping_sub(seq);
         before_end >= len && before_end <= self.end.wrapping_sub(self.start) && before_end <= LONGEST
     }
 
-    /// Adds a segment. One that does not follow what is there begins a new range.
+    /// Adds a segment. A segment that does not continue the range begins a new one.
     #[inline(always)]
     fn extend(&mut self, point: u32, seq: u32, len: u32, now: u32) {
         if self.point & !SEVERAL_POINTS != point {

@@ -208,7 +208,7 @@ pub struct Direction {
     pub budget: u32,
     /// Initial sequence number, if [`seen::ISN`].
     pub isn: u32,
-    /// Payload that one capture point has seen: what is compared with packets of another one.
+    /// Payload that one capture point has seen, to be compared with packets at other capture points.
     pub range: SeenRange,
     /// See [`crate::hunger::phase`].
     pub phase: u8,
@@ -220,8 +220,8 @@ pub struct Direction {
     pub framing: u8,
 }
 
-/// Payload that a TCP direction has carried in order at one capture point; see [`crate::duplicate`]. Of UDP the capture
-/// point alone counts.
+/// Payload of a TCP direction that one capture point has seen in order; see [`crate::duplicate`]. For UDP only the
+/// capture point is used.
 ///
 /// | offset | size | field |
 /// |---|---|---|
@@ -232,7 +232,7 @@ pub struct Direction {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SeenRange {
-    /// Capture point, and whether others have seen packets too.
+    /// Capture point, and in bit 31 whether other capture points have seen packets too.
     pub point: u32,
     /// Sequence number of the first byte.
     pub start: u32,

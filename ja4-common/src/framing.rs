@@ -1,7 +1,7 @@
-//! Framings: what lies between TCP or UDP and the TLS or DTLS records inside.
+//! Framings: headers between TCP or UDP and the TLS or DTLS records inside.
 //!
-//! A framing is recognized by the first bytes of a direction whose SYN was seen, or of a datagram. What it
-//! carries is selected like the same handshake without it.
+//! A framing is recognized by the first bytes of a direction after its SYN, or of a datagram. A handshake inside a
+//! framing is selected like the same handshake without it.
 //!
 //! | framing | source | carries |
 //! |---|---|---|
@@ -19,9 +19,9 @@ use crate::look::{NOTHING, Segment, TOO_FEW};
 pub mod kind {
     /// No framing: `mark` is as [`crate::hunger::phase`] says.
     pub const NONE: u8 = 0;
-    /// TDS. `mark` is the next packet header, with which a message begins.
+    /// TDS. `mark` is the next packet header, which begins a message.
     pub const TDS: u8 = 1;
-    /// TDS. `mark` is the next packet header, which is within a message.
+    /// TDS. `mark` is the next packet header, which continues a message.
     pub const TDS_MESSAGE: u8 = 2;
     /// TURN. `mark` is the next message.
     pub const TURN: u8 = 3;
@@ -31,10 +31,10 @@ pub mod kind {
     pub const OPENVPN: u8 = 5;
 }
 
-/// What a stream begins with, as a number of [`crate::look`]: this and a [`kind`].
+/// Set in a number of [`crate::look`]: the stream begins with a framing, whose [`kind`] is in the other bits.
 pub(crate) const FRAMING: u8 = 0x80;
 
-/// Bytes of a frame that are looked at: no frame with a handshake in it is shorter.
+/// Bytes at the start of a frame that are read: no frame with a handshake in it is shorter.
 pub(crate) const FRAME_START: u32 = 9;
 
 /// The first eight of the twelve bytes of signature of PROXY protocol 2 (`proxy-protocol.txt`, section 2.2).
@@ -83,8 +83,8 @@ pub(crate) fn skip_proxy_header<B: Bytes>(frame: &B, direction: &mut Direction, 
     }
 }
 
-/// Moves `mark`, which is at `skip` of the segment, behind the line that ends in this word of eight bytes, if one does.
-// A function of its own in the kernel: its many paths end where it returns.
+/// Moves `mark`, which is at offset `skip` of the segment, behind the line if it ends in this word of eight bytes.
+// In the kernel a separate function: its many paths end where it returns.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn end_line<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, skip: u32, word: u32) {
     // The last word ends with the segment.
@@ -110,7 +110,7 @@ const fn line_feed(bytes: u64) -> u32 {
     if zeros == 0 { 0 } else { zeros.leading_zeros() / 8 + 1 }
 }
 
-/// What the first bytes of a stream, which are `len` at `at`, say of its framing: [`FRAMING`] and a [`kind`], or
+/// Recognizes the framing of a stream by its first bytes, `len` bytes at `at`: [`FRAMING`] with a [`kind`], or
 /// [`NOTHING`].
 #[inline(always)]
 pub(crate) fn recognize<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
@@ -141,7 +141,7 @@ pub(crate) fn recognize<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
         return NOTHING;
     }
     match openvpn::classify(frame, at + 2, length) {
-        openvpn::CLIENT | openvpn::SERVER | openvpn::ANSWER => FRAMING | kind::OPENVPN,
+        openvpn::CLIENT | openvpn::SERVER | openvpn::RESET_REPLY => FRAMING | kind::OPENVPN,
         _ => NOTHING,
     }
 }
@@ -183,23 +183,23 @@ const fn goes_on(content: u64) -> bool {
 pub(crate) mod openvpn {
     use crate::Bytes;
 
-    /// No packet that is looked for.
+    /// Not a packet of the control channel.
     pub(crate) const NOTHING: u8 = 0;
-    /// A packet with which a client begins: a hard reset, or a ClientHello.
+    /// A client's hard reset, or a packet with its ClientHello.
     pub(crate) const CLIENT: u8 = 1;
-    /// One with which a server begins.
+    /// A packet with a ServerHello.
     pub(crate) const SERVER: u8 = 2;
     /// Another packet of the control channel.
     pub(crate) const CONTROL: u8 = 3;
-    /// A hard reset of a server. Over UDP it begins no flow: many packets of other protocols have its first byte.
-    pub(crate) const ANSWER: u8 = 4;
+    /// A server's hard reset. Over UDP it begins no flow: many packets of other protocols have its first byte.
+    pub(crate) const RESET_REPLY: u8 = 4;
 
     /// First bytes of packets under key 0: opcode in the upper five bits, key id in the lower three.
     const CLIENT_RESET: u8 = 7 << 3;
     const SERVER_RESET: u8 = 8 << 3;
     const CONTROL_0: u8 = 4 << 3;
 
-    /// Bytes of a hard reset: opcode, session id, number of acknowledgments, packet id.
+    /// Bytes of a hard reset: opcode, session id, count of acknowledgments (0), packet id.
     const SHORTEST: u32 = 14;
 
     /// The same with four acknowledgments, the peer's session id, and a SHA-512 digest, packet id and time of
@@ -228,13 +228,13 @@ pub(crate) mod openvpn {
         matches!(first >> 3, 3 | 4) || matches!(first, CLIENT_RESET | SERVER_RESET)
     }
 
-    /// Whether the frame of a TCP stream that begins with this byte is of the control channel, acknowledgments included.
+    /// Whether a frame of a TCP stream that begins with this byte is of the control channel, acknowledgments included.
     #[inline(always)]
     pub(crate) const fn goes_on(first: u8) -> bool {
         matches!(first >> 3, 3..=5 | 7 | 8)
     }
 
-    /// What the packet of `len` bytes at `at` is.
+    /// Classifies the packet of `len` bytes at `at`.
     #[inline(always)]
     pub(crate) fn classify<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
         if !(SHORTEST..=LONGEST).contains(&len) {
@@ -248,14 +248,14 @@ pub(crate) mod openvpn {
             return NOTHING;
         }
         if matches!(first, CLIENT_RESET | SERVER_RESET) {
-            // A reset ends with its number, which is 0. With `tls-crypt` that is encrypted.
+            // A reset ends with its packet id, which is 0. With `tls-crypt` that is encrypted.
             return match frame.load_far::<4>((at + len - 4) as usize) {
                 Some([0, 0, 0, 0]) if len <= LONGEST_RESET && first == CLIENT_RESET => CLIENT,
-                Some([0, 0, 0, 0]) if len <= LONGEST_RESET => ANSWER,
+                Some([0, 0, 0, 0]) if len <= LONGEST_RESET => RESET_REPLY,
                 _ => NOTHING,
             };
         }
-        // Where the TLS stream begins without `tls-auth`: behind acknowledgments, the peer's session id and the number.
+        // Start of the TLS stream without `tls-auth`: behind acknowledgments, the peer's session id and the packet id.
         let payload = SHORTEST + 4 * u32::from(acks) + if acks == 0 { 0 } else { 8 };
         if first != CONTROL_0 || acks > MAX_ACKS || len < payload + 6 {
             return CONTROL;
@@ -318,14 +318,14 @@ pub(crate) const fn may_carry_dtls(first: u64) -> bool {
     is_channel || first & 0xfffe_0000_ffff_ffff == 0x0016_0000_0000_0000 | MAGIC_COOKIE
 }
 
-/// Attributes of an indication that are looked at: a peer address, DONT-FRAGMENT and an ICMP error may come before the
+/// Attributes of an indication that are read: a peer address, DONT-FRAGMENT and an ICMP error may come before the
 /// data (RFC 8656, sections 11.1 and 11.4).
 const MAX_ATTRIBUTES: u32 = 4;
 
 /// The DATA attribute (RFC 8656, section 18).
 const DATA: u32 = 0x0013;
 
-/// Moves `at` to the data that a TURN message begins with these bytes there carries; `at` is 0 if there is none.
+/// Moves `at` from the start of a TURN message, which begins with the bytes `first`, to its data; to 0 if it has none.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub(crate) fn find_turn_data<B: Bytes>(frame: &B, first: u64, at: &mut u32) {
     if first >> 60 == 4 {
@@ -345,7 +345,7 @@ pub(crate) fn find_turn_data<B: Bytes>(frame: &B, first: u64, at: &mut u32) {
 }
 
 /// Type and length of the attribute at that offset; 0 if the frame is shorter.
-// A function of its own in the kernel: its paths end where it returns.
+// In the kernel a separate function: its paths end where it returns.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn attribute<B: Bytes>(frame: &B, at: u32) -> u32 {
     match frame.load_far::<4>(at as usize) {

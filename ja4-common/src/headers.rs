@@ -121,7 +121,7 @@ impl Malformed {
         Self::UdpLength,
     ];
 
-    /// The reason of this number: its place in [`Malformed::ALL`].
+    /// The reason with this number, which is its index in [`Malformed::ALL`].
     #[inline(always)]
     const fn from_number(number: u32) -> Self {
         match number {
@@ -181,7 +181,7 @@ impl Parsed {
     /// Set in the number of [`Parsed::Malformed`], beside its reason.
     const MALFORMED: u32 = 0x80;
 
-    /// It as a number, which a global BPF function can return.
+    /// The outcome as a number, which a global BPF function can return.
     #[inline(always)]
     pub const fn number(self) -> u32 {
         match self {
@@ -194,7 +194,7 @@ impl Parsed {
         }
     }
 
-    /// What that number stands for.
+    /// The outcome with this number.
     #[inline(always)]
     pub fn from_number(number: u32) -> Self {
         match number {
@@ -521,7 +521,7 @@ const IP_LENGTH_INVALID: u32 = 1;
 /// Data ends where the UDP length says (RFC 768). An IPv6 datagram with UDP length 0 is as long as its IP payload
 /// (RFC 2675, section 4; Linux accepts it without a jumbo payload option, too). So is a super-packet of more than
 /// 65,535 bytes: no 16-bit field holds its length.
-// In the kernel a function of its own: it is seldom called.
+// In the kernel a separate function: it is seldom called.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn udp_length<B: Bytes>(frame: &B, out: &Transport, announced: u32) -> u32 {
     let available = out.payload_len;
@@ -531,15 +531,15 @@ fn udp_length<B: Bytes>(frame: &B, out: &Transport, announced: u32) -> u32 {
     if announced < 8 || announced > available {
         return UDP_LENGTH_INVALID;
     }
-    // The length kept does not show any more that the IP header announced bytes which the frame did not have.
-    // Inside a tunnel they may have been cut by a mirror.
+    // The UDP length would hide that the IP header announces more bytes than the frame has. Inside a tunnel, a mirror
+    // may have cut them.
     if out.inner == 0 && (out.l4 + available) as usize > frame.wire_len() {
         return IP_LENGTH_INVALID;
     }
     announced
 }
 
-/// What looking into a tunnel has come to. At this point `out` describes the tunnel's own datagram: for IP in IP and
+/// The outcome of looking into a tunnel. At this point `out` describes the tunnel's own datagram: for IP in IP and
 /// GRE, from `l4` to its end; for UDP, its payload.
 #[inline(always)]
 fn within(opened: Opened, out: &mut Transport) -> Parsed {

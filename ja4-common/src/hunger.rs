@@ -16,8 +16,8 @@
 //! - **SSH**: the identification string and what follows it, KEXINIT. Lines of text may come before it, in the same
 //!   segment or in others.
 //!
-//! A PROXY protocol header before the stream's first bytes is passed over. In another framing the walk goes from
-//! frame header to frame header ([`crate::framing`]).
+//! A PROXY protocol header before the stream's first bytes is skipped. In any other framing the walk goes from frame
+//! header to frame header ([`crate::framing`]).
 //!
 //! A byte budget bounds each of them. A segment far from where the stream is, forged or after a hole,
 //! is not wanted but takes a little from the budget all the same; it never ends the hunger by itself.
@@ -93,7 +93,7 @@ pub enum Want {
     Anew,
 }
 
-// What is to be done with a segment, as numbers: what a global BPF function returns is any number for the verifier.
+// What is to be done with a segment, as numbers: for the verifier, a global BPF function may return any number.
 /// Nothing: it is not wanted.
 const SKIP: u8 = 0;
 /// It lies too far away to be wanted, and costs budget.
@@ -122,7 +122,7 @@ pub(crate) fn may_be_text(direction: &Direction) -> bool {
     matches!(direction.phase, phase::FRESH | phase::NEXT) && direction.protocol != protocol::HTTP
 }
 
-/// Whether the direction wants this segment: a [`Want`] as its number. Moves the direction's state on.
+/// Decides whether this segment is selected, and updates the direction's state. Returns a [`Want`] as its number.
 #[inline(always)]
 pub(crate) fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> u8 {
     let decided = frame.decide(direction, segment, knobs);
@@ -150,7 +150,7 @@ pub fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment,
             }
             first_bytes(frame, direction, segment, knobs)
         }
-        // A bare hello may follow the frames of a framing.
+        // A hello without frame header may follow the frames of a framing.
         phase::RECORDS if covers_mark && (ahead < 0 || direction.framing == framing::kind::NONE) => WALK,
         phase::RECORDS if is_near && ahead > 0 => out_of_order(frame, direction, segment),
         phase::NEXT if is_near && ahead < 0 && !is_http => SKIP,
@@ -179,7 +179,7 @@ fn other_segment<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segme
             open(direction, direction.mark, SSH, knobs)
         }
         phase::FRESH if is_near && ahead > 0 => out_of_order(frame, direction, segment),
-        // Inside a PROXY protocol header that spans segments.
+        // Part of a PROXY protocol header that spans segments.
         phase::FRESH if is_near && direction.mark != direction.isn.wrapping_add(1) => SPEND,
         phase::NEXT if is_near => SPEND,
         // Not near the number that the SYN gave, or anything that has come: bytes were missed, or one of
@@ -224,7 +224,7 @@ fn first_bytes<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment
     let mut found = frame.look(segment, skip, true);
     if found == PROXY || found >= FRAMING {
         if direction.phase == phase::FRESH && direction.seen & seen::SSH_PORT == 0 {
-            // The header goes on in the next segment.
+            // The header continues in the next segment.
             if found == PROXY {
                 return SPEND;
             }
@@ -359,7 +359,7 @@ fn spend(direction: &mut Direction, len: u32) -> Want {
     Want::Yes
 }
 
-/// Follows the frames of a framing from `mark`, which lies in this segment.
+/// Follows frame headers from `mark`, which is in this segment. Returns a [`Want`] as its number.
 #[inline(always)]
 fn walk_frames<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> u8 {
     for _ in 0..MAX_RECORDS_PER_SEGMENT {
@@ -377,7 +377,7 @@ fn walk_frames<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment
 
 /// Moves `mark` behind the frame that begins there. `mark` stays where it is if the segment does not hold the start of
 /// that frame, or if the handshake is over before it.
-// A function of its own in the kernel: its many paths end where it returns.
+// In the kernel a separate function: its many paths end where it returns.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn next_frame<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) {
     let done = direction.mark.wrapping_sub(segment.seq);
@@ -398,7 +398,7 @@ fn next_frame<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment)
     direction.mark = direction.mark.wrapping_add(length);
 }
 
-/// Follows record headers from `mark`, which lies in this segment. Returns a [`Want`] as its number.
+/// Follows record headers from `mark`, which is in this segment. Returns a [`Want`] as its number.
 #[inline(always)]
 pub fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> u8 {
     if direction.framing != framing::kind::NONE {

@@ -12,7 +12,7 @@
 //! | [`begin`] | what a stream begins with |
 //! | [`look`] | what the bytes of a segment say |
 //! | [`text`] | a segment read as lines of text |
-//! | [`framing`] | what lies between TCP or UDP and TLS or DTLS |
+//! | [`framing`] | headers between TCP or UDP and TLS or DTLS |
 //! | [`hunger`] | which payload segments of a TCP direction are wanted |
 //! | [`datagram`] | which UDP datagrams are wanted |
 //! | [`duplicate`] | which packets another capture point has seen |
@@ -61,8 +61,8 @@ pub trait Bytes {
     /// Reads `N` bytes anywhere in the frame.
     fn load_far<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
-    /// Copies `len` bytes at `offset`, at least one and at most as many as `to` holds, to its start; false, with nothing
-    /// copied, where the frame holds fewer.
+    /// Copies `len` bytes at `offset` to the start of `to`; `len` is from 1 to the size of `to`. Returns false, with
+    /// nothing copied, if the frame has fewer bytes.
     fn copy<const N: usize>(&self, offset: u32, len: u32, to: &mut [u64; N]) -> bool;
 
     /// Length of the frame on the wire, bytes. What is held of it may be less.

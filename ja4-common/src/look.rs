@@ -16,7 +16,7 @@ pub struct Segment {
     pub at: u32,
     /// Length of the payload, bytes.
     pub len: u32,
-    /// What the payload is as text, see [`crate::text`].
+    /// How the payload reads as text, see [`crate::text`].
     pub text: u8,
 }
 
@@ -57,8 +57,7 @@ pub(crate) const LETTER_S: u8 = 0x42;
 pub(crate) const LETTERS_SS: u8 = 0x43;
 /// A header of the PROXY protocol.
 pub(crate) const PROXY: u8 = 0x44;
-
-/// They are lines of text, behind which an SSH identification string begins.
+/// Lines of text, behind which an SSH identification string begins.
 pub(crate) const TEXT_SSH: u8 = 0x46;
 
 /// TLS content types (RFC 8446, section 5.1).
@@ -73,12 +72,12 @@ const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
 /// Bytes of an alert record.
 const ALERT_RECORD: u32 = RECORD_HEADER + 2;
 
-/// What the bytes of a segment behind `skip` begin with: a [`Begin`], [`TOO_FEW`], [`HALF_A_HEADER`],
-/// [`LETTER_S`], [`LETTERS_SS`], [`PROXY`], [`TEXT_SSH`], or a framing ([`framing::recognize`]); the last seven only where they
-/// are a stream's `first`.
+/// What the bytes of a segment behind `skip` begin with: a [`Begin`], [`TOO_FEW`], [`HALF_A_HEADER`], [`LETTER_S`],
+/// [`LETTERS_SS`], [`PROXY`], [`TEXT_SSH`], or a framing ([`framing::recognize`]); the last seven only for a stream's
+/// `first` bytes.
 #[inline(always)]
 pub fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool) -> u8 {
-    // Text is classified in place: a call would be one level more on the kernel's stack.
+    // Text is classified inline: a call would add a frame to the kernel's stack.
     let found = match first {
         true => first_bytes(frame, segment, skip),
         false => first_eight(frame, segment).map_or(NOTHING, |first| begin::begin(first) as u8),
@@ -89,7 +88,7 @@ pub fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool) -> u
     found
 }
 
-/// The same where the segment was read as text, too.
+/// `found`, corrected by what reading the segment as text has shown.
 #[inline(always)]
 fn with_text(found: u8, segment: &Segment) -> u8 {
     match (found, segment.text) {
@@ -151,8 +150,8 @@ fn first_bytes<B: Bytes>(frame: &B, segment: &Segment, skip: u32) -> u8 {
     }
 }
 
-/// Whether the bytes, of which the first is a carriage return, are the start of a header of PROXY protocol 2. Fewer
-/// than five of them may also be empty lines before a request.
+/// Whether the bytes, the first of which is a carriage return, are the start of a PROXY protocol 2 header. Fewer than
+/// five bytes may also be empty lines before a request.
 #[inline(always)]
 fn is_proxy_2<B: Bytes>(frame: &B, at: u32, len: u32) -> bool {
     let at = at as usize;

@@ -31,7 +31,7 @@ pub(crate) enum Shape {
     StrangeDatagram,
     /// Another TCP or UDP packet; its headers are written.
     Parsed,
-    /// A bulk packet of a UDP flow that may be known; its headers are written.
+    /// A bulk packet of a UDP flow that may be tracked; its headers are written.
     BulkDatagram,
     /// Not the shape it knows.
     Odd,

@@ -1,7 +1,7 @@
 //! The decision over one frame: is it handshake-bearing?
 //!
 //! Selected are SYN and SYN-ACK with their retransmissions, the client's first ACK after, further bare
-//! ACKs until something says what the flow carries, every segment that [`crate::hunger`] wants, the
+//! ACKs until the flow's protocol is known, every segment that [`crate::hunger`] wants, the
 //! client's first payload after the server's, FIN or RST of a known flow, the segments of an SSH
 //! connection, the datagrams that [`crate::datagram`] names, and what only userspace can open:
 //! fragments, and tunnels inside tunnels. Everything else passes, counted by reason.
@@ -141,12 +141,12 @@ pub enum Outcome {
     Duplicate,
     /// The first that the budget has no room for.
     Spent,
-    /// Cut: the frame had fewer bytes on the wire than its IP header announces.
+    /// Cut: the frame has fewer bytes on the wire than its IP header announces.
     Short,
 }
 
 impl Outcome {
-    /// The outcome of this number, which a global BPF function has returned.
+    /// The outcome with this number, as a global BPF function returns it.
     #[inline(always)]
     pub const fn from_number(number: u32) -> Self {
         match number {
@@ -160,13 +160,13 @@ impl Outcome {
         }
     }
 
-    /// The verdict; `stranger` is the reason of a packet whose flow is not known.
+    /// The verdict; a packet of an untracked flow is counted as `untracked`.
     #[inline(always)]
-    const fn verdict(self, stranger: Passed) -> Verdict {
+    const fn verdict(self, untracked: Passed) -> Verdict {
         match self {
             Self::Wanted => Verdict::Selected,
             Self::Hungry | Self::Quiet => Verdict::Unselected(Passed::Tracked),
-            Self::Stranger => Verdict::Unselected(stranger),
+            Self::Stranger => Verdict::Unselected(untracked),
             Self::Duplicate => Verdict::Unselected(Passed::Duplicate),
             Self::Spent => Verdict::Unselected(Passed::Spent),
             Self::Short => Verdict::Unparseable(Malformed::IpLength),
@@ -221,7 +221,7 @@ impl Work {
         Verdict::Selected
     }
 
-    /// A UDP datagram: it belongs to a flow that is known, or begins one. `is_bulk`: its flow may be known, and it is
+    /// A UDP datagram, of a tracked flow or the first of a new one. `is_bulk`: its flow may be known, and it is
     /// nothing that is looked for.
     #[inline(always)]
     pub fn datagram<B: Bytes, F: Flows>(&mut self, frame: &B, is_bulk: bool, flows: &mut F, knobs: &Knobs) -> Outcome {
@@ -244,7 +244,7 @@ impl Work {
                 return Outcome::Stranger;
             }
             self.meet(kind.from_client());
-            if self.is_first_a_duplicate(frame, flows) {
+            if self.is_first_packet_duplicate(frame, flows) {
                 return Outcome::Duplicate;
             }
             let (mine, _) = self.newborn.split(self.from);
@@ -309,7 +309,7 @@ impl Work {
         let found = if flows.maybe(hash) { flows.find(&self.key, hash) } else { None };
         let Some((entry, recent)) = found.and_then(|handle| flows.entry(handle)) else {
             self.meet(from_client);
-            if self.is_first_a_duplicate(frame, flows) {
+            if self.is_first_packet_duplicate(frame, flows) {
                 return Outcome::Duplicate;
             }
             self.give_birth(now, knobs);
@@ -324,7 +324,7 @@ impl Work {
         // has acknowledged one, another is a retransmission.
         let unanswered = !from_client && (mine.seen & seen::ISN == 0 || theirs.seen & seen::ACKED == 0);
         let same_number = mine.seen & seen::ISN != 0 && mine.isn == self.segment.seq;
-        // Of a SYN that restarts the flow, a late duplicate must not restart it once more.
+        // A late duplicate of a SYN that restarts the flow must not restart it once more.
         let is_settled = same_number && duplicate::is_settled(mine, self.info.point());
         if !is_settled && frame.is_duplicate(&self.headers, self.flow(), self.info.point(), mine, recent) {
             return Outcome::Duplicate;
@@ -456,8 +456,8 @@ impl Work {
         Outcome::Wanted
     }
 
-    /// Whether a packet of a known flow is a bare ACK before anything says what the flow carries. A segment that may be
-    /// text is read as such.
+    /// Whether a packet of a tracked flow is a bare ACK before the flow's protocol is known. A segment that may be text
+    /// is read as text.
     #[inline(always)]
     fn prepare<B: Bytes>(&mut self, frame: &B, mine: &mut Direction, theirs: &Direction) -> bool {
         if self.segment.len == 0 {
@@ -468,8 +468,8 @@ impl Work {
         }
         if hunger::may_be_text(mine) {
             frame.read_text(&mut self.segment, &mut self.words);
-        } else if was_met_midway(mine)
-            && was_met_midway(theirs)
+        } else if is_midstream(mine)
+            && is_midstream(theirs)
             && self.headers.may_be_ssh()
             && hunger::begins(frame, &self.segment) == Begin::Nothing
         {
@@ -492,9 +492,9 @@ impl Work {
         self.selection.hash ^ u64::from(self.from)
     }
 
-    /// Whether the packet that `newborn` is made for is a duplicate all the same: the flow's entry may have been evicted.
+    /// Whether the first packet of a new flow is a duplicate: the flow's entry may have been evicted in between.
     #[inline(always)]
-    fn is_first_a_duplicate<B: Bytes, F: Flows>(&mut self, frame: &B, flows: &mut F) -> bool {
+    fn is_first_packet_duplicate<B: Bytes, F: Flows>(&mut self, frame: &B, flows: &mut F) -> bool {
         let (flow, point) = (self.flow(), self.info.point());
         let (mine, _) = self.newborn.split(self.from);
         frame.is_duplicate(&self.headers, flow, point, mine, flows.recent())
@@ -504,13 +504,13 @@ impl Work {
     #[inline(always)]
     fn meet(&mut self, from_client: bool) {
         let client = if from_client { self.from } else { 1 - self.from };
-        // Field by field, or the compiler builds the entry on the stack, of which the kernel has 512 bytes.
+        // Field by field, or the compiler builds the entry on the kernel's stack of 512 bytes.
         (self.newborn.low, self.newborn.high) = (Direction::default(), Direction::default());
         self.newborn.key = self.key;
         self.newborn.client = client as u8;
     }
 
-    /// `newborn`, of which only the client is known, becomes the entry of a flow that this SYN or SYN-ACK begins.
+    /// Completes the entry of the new flow that this SYN or SYN-ACK begins; so far only its client is known.
     #[inline(always)]
     fn give_birth(&mut self, now: u64, knobs: &Knobs) {
         let is_ssh = self.headers.src_port == SSH_PORT;
@@ -527,7 +527,7 @@ impl Work {
         let high = if self.from == 1 { flag::FROM_HIGH } else { 0 };
         let only = if whole { 0 } else { flag::HEADERS_ONLY };
         let end = if whole { self.segment.at + self.segment.len } else { self.segment.at };
-        // Bytes behind the end of a tunnel's payload are not captured, so that a packet cut there is known to be cut.
+        // Bytes behind the end of a tunnel's payload are not captured: a packet that goes on there counts as cut.
         let mut frame_end = self.selection.wire_len;
         if self.headers.inner != 0 && self.headers.tunnel_end < frame_end {
             frame_end = self.headers.tunnel_end;
@@ -547,7 +547,7 @@ impl Transport {
     }
 }
 
-/// Makes a direction hungry for its first payload, which follows the SYN.
+/// Selects the first payload of a direction, which follows the SYN.
 #[inline(always)]
 fn make_hungry(mine: &mut Direction, seq: u32, is_ssh: bool, knobs: &Knobs) {
     mine.isn = seq;
@@ -557,7 +557,7 @@ fn make_hungry(mine: &mut Direction, seq: u32, is_ssh: bool, knobs: &Knobs) {
     mine.seen |= if is_ssh { seen::ISN | seen::SSH_PORT } else { seen::ISN };
 }
 
-/// What a direction carries behind a datagram: `before`, unless the datagram says that it is OpenVPN.
+/// Protocol of a direction after a datagram: `before`, unless the datagram shows that it is OpenVPN.
 #[inline(always)]
 const fn datagram_protocol(kind: Datagram, before: u8) -> u8 {
     match kind {
@@ -566,11 +566,11 @@ const fn datagram_protocol(kind: Datagram, before: u8) -> u8 {
     }
 }
 
-/// Packets of one direction within which its bare ACKs are selected as long as nothing says what the flow carries: if it
-/// turns out to be SSH, JA4SSH counts them.
+/// Packets of one direction within which its bare ACKs are selected while the flow's protocol is unknown: if it turns
+/// out to be SSH, JA4SSH counts them.
 const EARLY_ACKS: u64 = 255;
 
-/// Whether nothing has said yet what a direction carries: it may turn out to be SSH, also behind lines of text.
+/// Whether a direction's protocol is still unknown: it may turn out to be SSH, also behind lines of text.
 #[inline(always)]
 fn is_undecided(direction: &Direction) -> bool {
     direction.phase == phase::FRESH
@@ -580,7 +580,7 @@ fn is_undecided(direction: &Direction) -> bool {
 
 /// Whether the SYN of a direction was not seen, and nothing of its stream was selected.
 #[inline(always)]
-fn was_met_midway(direction: &Direction) -> bool {
+fn is_midstream(direction: &Direction) -> bool {
     direction.protocol == protocol::UNKNOWN && direction.seen & seen::ISN == 0
 }
 

@@ -1,20 +1,19 @@
-//! A segment read as lines of text, as they may come before an SSH identification string: a PROXY protocol header, or a
-//! notice.
+//! Reads a segment as lines of text that may precede an SSH identification string: a PROXY protocol header or a notice.
 
 use crate::Bytes;
 use crate::look::Segment;
 
-/// Bytes read: a PROXY protocol header of version 1 has 107 at most.
+/// Bytes that are read: a PROXY protocol header of version 1 has at most 107.
 const MAX_TEXT: u32 = 128;
 
 /// The same in words of eight bytes, and one more of zeros.
 pub const WORDS: usize = MAX_TEXT as usize / 8 + 1;
 
-/// Not read, or no text that matters.
+/// Not read, or neither of the following.
 pub const NONE: u8 = 0;
 /// An SSH identification string begins behind one of the lines.
 pub const SSH: u8 = 1;
-/// Whole lines without a version of HTTP, which a request line ends with.
+/// Whole lines, none with a version of HTTP, with which a request line ends.
 pub const LINES: u8 = 2;
 
 /// Reads a segment; `words` is room for its bytes.
@@ -34,7 +33,7 @@ pub fn read<B: Bytes>(frame: &B, segment: &mut Segment, words: &mut [u64; WORDS]
     if !matches!(first.to_be_bytes(), [b'\r' | b'\n' | b' '..=b'~', ..]) {
         return;
     }
-    // The highest bit is set by a word that is the same: 0 less 1.
+    // Five equal bytes give 0, and 0 - 1 sets the highest bit.
     let (mut banner, mut version) = (0_u64, 0_u64);
     for two in words.windows(2) {
         if let &[first, behind] = two {
@@ -55,7 +54,8 @@ pub fn read<B: Bytes>(frame: &B, segment: &mut Segment, words: &mut [u64; WORDS]
     }
 }
 
-/// Whether a segment of text ends with a line, but not with an empty one, as a request may do (RFC 9112, section 2).
+/// Whether a segment of text ends with a line that is not empty; a request may end with an empty one (RFC 9112,
+/// section 2).
 #[inline(always)]
 fn are_lines<B: Bytes>(frame: &B, segment: &Segment) -> bool {
     if !(4..=MAX_TEXT).contains(&segment.len) {

@@ -11,7 +11,7 @@ pub enum Class {
     Syn,
     /// SYN-ACK, first or repeated.
     SynAck,
-    /// The client's first ACK after the SYN-ACK, or a bare ACK before anything says what the flow carries.
+    /// The client's first ACK after the SYN-ACK, or a bare ACK before the flow's protocol is known.
     Ack,
     /// Payload that carries a TLS handshake, or the first bytes of a stream of unknown kind.
     Tls,

@@ -13,7 +13,7 @@ use aya_ebpf::helpers::generated::{
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
 use ja4_common::begin::Begin;
-use ja4_common::duplicate::{Bucket, Recent, TABLE};
+use ja4_common::duplicate::{BUCKETS, Bucket, Recent};
 use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
 use ja4_common::headers::{
     ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_QINQ, ETHERTYPE_VLAN, MAX_HEADERS, PROTO_TCP, Parsed,
@@ -47,9 +47,9 @@ pub(crate) fn now() -> u64 {
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
-/// `wanted`, or the nearest number from 1 to `most`, a constant.
+/// `wanted`, limited to the numbers from 1 to `most`, a constant.
 ///
-/// Compared and set in one register: LLVM would compare one and hand on another, and the verifier of Linux 6.1
+/// Compared and set in one register: LLVM would compare one register and use another, and the verifier of Linux 6.1
 /// does not carry the bound from the one to the other.
 macro_rules! bounded {
     ($wanted:expr, $most:expr) => {{
@@ -223,12 +223,87 @@ fn far<const N: usize, F: Copied>(frame: &F, offset: usize) -> Option<[u8; N]> {
     unsafe { frame.copy_to(offset as u32, out.as_mut_ptr(), N as u32) }.then_some(out)
 }
 
-/// Copies `len` bytes from `offset` to the start of `to`, from 1 to as many as it holds.
+/// Copies `len` bytes from `offset` to the start of `to`; `len` is limited to the numbers from 1 to the size of `to`.
 #[inline(always)]
 fn copy_words<const N: usize, F: Copied>(frame: &F, offset: u32, len: u32, to: &mut [u64; N]) -> bool {
     let len = bounded!(len, (N * 8) as u32);
     // SAFETY: `to` holds 8 * N bytes, and `len` is at most that.
     unsafe { frame.copy_to(offset, to.as_mut_ptr().cast(), len) }
+}
+
+/// The methods of [`Bytes`] that call the stages for one kind of context.
+macro_rules! call_stages {
+    (
+        opening: $opening:ident, datagram: $datagram:ident, level: $level:ident, is_duplicate: $is_duplicate:ident,
+        extensions: $extensions:ident, look: $look:ident, read_text: $read_text:ident, decide: $decide:ident,
+        walk: $walk:ident,
+    ) => {
+        #[inline(always)]
+        fn text(first: u64) -> Begin {
+            stage::text(first)
+        }
+
+        #[inline(always)]
+        fn opening<F: Flows>(&self, work: &mut Work, _flows: &mut F, _knobs: &Knobs) -> Outcome {
+            Outcome::from_number(with_stage(work, || stage::$opening(self.context)))
+        }
+
+        #[inline(always)]
+        fn datagram<F: Flows>(&self, work: &mut Work, is_bulk: bool, _flows: &mut F, _knobs: &Knobs) -> Outcome {
+            Outcome::from_number(with_stage(work, || stage::$datagram(self.context, is_bulk.into())))
+        }
+
+        #[inline(always)]
+        fn level(&self, ethertype: u16, offset: u32, out: &mut Transport) -> Parsed {
+            Parsed::from_number(with_stage(out, || stage::$level(self.context, ethertype.into(), offset)))
+        }
+
+        #[inline(always)]
+        fn is_duplicate<R: Recent>(
+            &self,
+            headers: &Transport,
+            flow: u64,
+            point: u32,
+            direction: &mut Direction,
+            _recent: &mut R,
+        ) -> bool {
+            flush(headers);
+            let Some(cpu) = cpu() else {
+                return false;
+            };
+            let copy = cpu.work.stage().direction;
+            (copy.packets, copy.range) = (direction.packets, direction.range);
+            let is_duplicate = stage::$is_duplicate(self.context, flow, point) != 0;
+            direction.range = copy.range;
+            is_duplicate
+        }
+
+        #[inline(always)]
+        fn extensions(&self, at: u32, first: u8) -> u32 {
+            stage::$extensions(self.context, at, first.into())
+        }
+
+        #[inline(always)]
+        fn look(&self, segment: &Segment, skip: u32, first: bool) -> u8 {
+            flush(segment);
+            stage::$look(self.context, skip, first.into()) as u8
+        }
+
+        #[inline(always)]
+        fn read_text(&self, segment: &mut Segment, _words: &mut [u64; text::WORDS]) {
+            with_stage(segment, || stage::$read_text(self.context));
+        }
+
+        #[inline(always)]
+        fn decide(&self, direction: &mut Direction, segment: &Segment, _knobs: &Knobs) -> u8 {
+            on_copy(direction, segment, || stage::$decide(self.context)) as u8
+        }
+
+        #[inline(always)]
+        fn walk(&self, direction: &mut Direction, segment: &Segment) -> u8 {
+            on_copy(direction, segment, || stage::$walk(self.context)) as u8
+        }
+    };
 }
 
 /// A frame met by XDP.
@@ -297,70 +372,10 @@ impl Bytes for XdpFrame {
         launder(value)
     }
 
-    #[inline(always)]
-    fn text(first: u64) -> Begin {
-        stage::text(first)
-    }
-
-    #[inline(always)]
-    fn opening<F: Flows>(&self, work: &mut Work, _flows: &mut F, _knobs: &Knobs) -> Outcome {
-        Outcome::from_number(with_stage(work, || stage::ja4_xdp_opening(self.context)))
-    }
-
-    #[inline(always)]
-    fn datagram<F: Flows>(&self, work: &mut Work, is_bulk: bool, _flows: &mut F, _knobs: &Knobs) -> Outcome {
-        Outcome::from_number(with_stage(work, || stage::ja4_xdp_datagram(self.context, is_bulk.into())))
-    }
-
-    #[inline(always)]
-    fn level(&self, ethertype: u16, offset: u32, out: &mut Transport) -> Parsed {
-        Parsed::from_number(with_stage(out, || stage::ja4_xdp_level(self.context, ethertype.into(), offset)))
-    }
-
-    #[inline(always)]
-    fn is_duplicate<R: Recent>(
-        &self,
-        headers: &Transport,
-        flow: u64,
-        point: u32,
-        direction: &mut Direction,
-        _recent: &mut R,
-    ) -> bool {
-        flush(headers);
-        let Some(cpu) = cpu() else {
-            return false;
-        };
-        let copy = cpu.work.stage().direction;
-        (copy.packets, copy.range) = (direction.packets, direction.range);
-        let is_duplicate = stage::ja4_xdp_is_duplicate(self.context, flow, point) != 0;
-        direction.range = copy.range;
-        is_duplicate
-    }
-
-    #[inline(always)]
-    fn extensions(&self, at: u32, first: u8) -> u32 {
-        stage::ja4_xdp_extensions(self.context, at, first.into())
-    }
-
-    #[inline(always)]
-    fn look(&self, segment: &Segment, skip: u32, first: bool) -> u8 {
-        flush(segment);
-        stage::ja4_xdp_look(self.context, skip, first.into()) as u8
-    }
-
-    #[inline(always)]
-    fn read_text(&self, segment: &mut Segment, _words: &mut [u64; text::WORDS]) {
-        with_stage(segment, || stage::ja4_xdp_read_text(self.context));
-    }
-
-    #[inline(always)]
-    fn decide(&self, direction: &mut Direction, segment: &Segment, _knobs: &Knobs) -> u8 {
-        on_copy(direction, segment, || stage::ja4_xdp_decide(self.context)) as u8
-    }
-
-    #[inline(always)]
-    fn walk(&self, direction: &mut Direction, segment: &Segment) -> u8 {
-        on_copy(direction, segment, || stage::ja4_xdp_walk(self.context)) as u8
+    call_stages! {
+        opening: ja4_xdp_opening, datagram: ja4_xdp_datagram, level: ja4_xdp_level, is_duplicate: ja4_xdp_is_duplicate,
+        extensions: ja4_xdp_extensions, look: ja4_xdp_look, read_text: ja4_xdp_read_text, decide: ja4_xdp_decide,
+        walk: ja4_xdp_walk,
     }
 }
 
@@ -392,7 +407,7 @@ impl SkbFrame {
                 let _pulled = ctx.pull_data(if ctx.len() < wanted as u32 { ctx.len() } else { wanted as u32 });
             }
         }
-        // Opaque, so that all is read anew: the verifier then meets one state, not one for each length compared above.
+        // Opaque, so that all is read again: the verifier then has one state, not one for each length compared above.
         Self::of(opaque(ctx.skb.skb as usize) as *mut __sk_buff)
     }
 
@@ -403,9 +418,9 @@ impl SkbFrame {
         Self { context, data: data as usize, end: end as usize }
     }
 
-    /// Where the headers of a frame that comes in begin. Generic XDP copies a frame that lacks headroom, and tc is then
-    /// given the copy without its Ethernet header (Linux 6.18: net/core/dev.c, `do_xdp_generic`; the copy has no
-    /// `mac_len`, which `sch_handle_ingress` goes back by). The kernel knows the EtherType of the frame either way.
+    /// The header with which an ingress frame begins. Generic XDP copies a frame that lacks headroom, and tc then gets
+    /// the copy without its Ethernet header (Linux 6.18: net/core/dev.c, `do_xdp_generic`; `sch_handle_ingress` goes back
+    /// by `mac_len`, which the copy lacks). The kernel knows the EtherType of the frame either way.
     #[inline(always)]
     pub(crate) fn start(&self) -> Start {
         // SAFETY: the context is the kernel's for as long as the program runs.
@@ -413,7 +428,7 @@ impl SkbFrame {
         let Some(h) = near::<15>(self.data, self.end, 0) else {
             return Start::Ethernet;
         };
-        // No station's address begins with 0x45: that bit of the first byte marks a group (IEEE 802).
+        // No unicast address to a station begins with 0x45: the lowest bit of the first byte marks a group (IEEE 802).
         let is_ipv4 = ethertype == ETHERTYPE_IPV4 && h.be8::<0>() == 0x45;
         if !is_ipv4 && h.be16::<12>() == ethertype {
             return Start::Ethernet;
@@ -491,70 +506,10 @@ impl Bytes for SkbFrame {
         launder(value)
     }
 
-    #[inline(always)]
-    fn text(first: u64) -> Begin {
-        stage::text(first)
-    }
-
-    #[inline(always)]
-    fn opening<F: Flows>(&self, work: &mut Work, _flows: &mut F, _knobs: &Knobs) -> Outcome {
-        Outcome::from_number(with_stage(work, || stage::ja4_tc_opening(self.context)))
-    }
-
-    #[inline(always)]
-    fn datagram<F: Flows>(&self, work: &mut Work, is_bulk: bool, _flows: &mut F, _knobs: &Knobs) -> Outcome {
-        Outcome::from_number(with_stage(work, || stage::ja4_tc_datagram(self.context, is_bulk.into())))
-    }
-
-    #[inline(always)]
-    fn level(&self, ethertype: u16, offset: u32, out: &mut Transport) -> Parsed {
-        Parsed::from_number(with_stage(out, || stage::ja4_tc_level(self.context, ethertype.into(), offset)))
-    }
-
-    #[inline(always)]
-    fn is_duplicate<R: Recent>(
-        &self,
-        headers: &Transport,
-        flow: u64,
-        point: u32,
-        direction: &mut Direction,
-        _recent: &mut R,
-    ) -> bool {
-        flush(headers);
-        let Some(cpu) = cpu() else {
-            return false;
-        };
-        let copy = cpu.work.stage().direction;
-        (copy.packets, copy.range) = (direction.packets, direction.range);
-        let is_duplicate = stage::ja4_tc_is_duplicate(self.context, flow, point) != 0;
-        direction.range = copy.range;
-        is_duplicate
-    }
-
-    #[inline(always)]
-    fn extensions(&self, at: u32, first: u8) -> u32 {
-        stage::ja4_tc_extensions(self.context, at, first.into())
-    }
-
-    #[inline(always)]
-    fn look(&self, segment: &Segment, skip: u32, first: bool) -> u8 {
-        flush(segment);
-        stage::ja4_tc_look(self.context, skip, first.into()) as u8
-    }
-
-    #[inline(always)]
-    fn read_text(&self, segment: &mut Segment, _words: &mut [u64; text::WORDS]) {
-        with_stage(segment, || stage::ja4_tc_read_text(self.context));
-    }
-
-    #[inline(always)]
-    fn decide(&self, direction: &mut Direction, segment: &Segment, _knobs: &Knobs) -> u8 {
-        on_copy(direction, segment, || stage::ja4_tc_decide(self.context)) as u8
-    }
-
-    #[inline(always)]
-    fn walk(&self, direction: &mut Direction, segment: &Segment) -> u8 {
-        on_copy(direction, segment, || stage::ja4_tc_walk(self.context)) as u8
+    call_stages! {
+        opening: ja4_tc_opening, datagram: ja4_tc_datagram, level: ja4_tc_level, is_duplicate: ja4_tc_is_duplicate,
+        extensions: ja4_tc_extensions, look: ja4_tc_look, read_text: ja4_tc_read_text, decide: ja4_tc_decide,
+        walk: ja4_tc_walk,
     }
 }
 
@@ -641,8 +596,8 @@ pub(crate) fn slot(hash: u64, mask: u32) -> Option<&'static mut u8> {
 /// The bucket of the table of recent packets for a hash.
 #[inline(always)]
 pub(crate) fn recent(hash: u64) -> Option<&'static mut Bucket> {
-    // SAFETY: the map keeps the element's memory. Of two packets at once in one bucket, one may be forgotten.
-    RECENT.get_ptr_mut(hash as u32 & (TABLE - 1)).map(|bucket| unsafe { &mut *bucket })
+    // SAFETY: the map keeps the element's memory. If two CPUs add to one bucket at once, one packet may be lost.
+    RECENT.get_ptr_mut(hash as u32 & (BUCKETS - 1)).map(|bucket| unsafe { &mut *bucket })
 }
 
 /// Boot-clock nanoseconds, which userspace sets ten times a second: reading a clock for every bulk

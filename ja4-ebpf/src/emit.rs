@@ -20,8 +20,8 @@ const TOKEN: u64 = 1 << 20;
 /// Longest time that a bucket is refilled for at once: keeps the product below 2^64.
 const MAX_REFILL: u64 = 1 << 30;
 
-/// Judges one frame, whose headers begin at `start`, counts the outcome and emits a record of it if it was chosen. Returns
-/// the class of a chosen frame, for the log of a debug build.
+/// Judges one frame, which begins with the header that `start` names, counts the outcome and emits a record if the
+/// frame is selected. Returns the class of a selected frame, for the log of a debug build.
 #[inline(always)]
 pub(crate) fn judge<F: Copied>(frame: &F, start: Start, egress: bool, info: impl FnOnce() -> FrameInfo) -> Option<u8> {
     let cpu = bytes::cpu()?;
@@ -43,7 +43,7 @@ pub(crate) fn judge<F: Copied>(frame: &F, start: Start, egress: bool, info: impl
     }
 }
 
-/// Emits the record of the frame that was judged last, unless its class is above its rate. Returns the class.
+/// Emits the record of the frame that was judged last, unless its class is rate limited. Returns the class.
 #[inline(always)]
 pub(crate) fn emit<F: Copied>(frame: &F, cpu: &mut Cpu, egress: bool) -> u8 {
     let Cpu { counters: [ingress, outgoing], buckets, work, .. } = cpu;

@@ -3,7 +3,7 @@
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use ja4_common::counter::Counters;
-use ja4_common::duplicate::{self, TABLE};
+use ja4_common::duplicate::{self, BUCKETS};
 use ja4_common::flow::FlowEntry;
 use ja4_common::select::{Class, Work};
 
@@ -24,9 +24,9 @@ pub(crate) static FLOWS: LruHashMap<u64, FlowEntry, 1024> = LruHashMap::new();
 #[btf_map]
 pub(crate) static SLOTS: Array<u64, 1024> = Array::new();
 
-/// Recent packets, to be compared with what other capture points see; see `ja4_common::duplicate`.
+/// Recent packets, to be compared with those at other capture points; see `ja4_common::duplicate`.
 #[btf_map]
-pub(crate) static RECENT: Array<duplicate::Bucket, { TABLE as usize }> = Array::new();
+pub(crate) static RECENT: Array<duplicate::Bucket, { BUCKETS as usize }> = Array::new();
 
 /// Which shards sleep.
 #[btf_map]

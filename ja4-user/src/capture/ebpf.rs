@@ -315,7 +315,7 @@ impl RecentMap {
     /// Whether another capture point has seen the packet of this hash less than a second ago. If not, the packet is
     /// remembered. `now` is of the boot clock, nanoseconds.
     pub fn is_duplicate(&mut self, hash: u64, point: u32, now: u64) -> bool {
-        let index = hash as u32 & (duplicate::TABLE - 1);
+        let index = hash as u32 & (duplicate::BUCKETS - 1);
         let mut bucket = self.map.get(&index, 0).unwrap_or_default();
         let is_duplicate = duplicate::is_known(&mut bucket, hash, point, now, true);
         if !is_duplicate {

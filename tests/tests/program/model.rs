@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ja4_common::Slice;
 use ja4_common::counter::Counters;
-use ja4_common::duplicate::{Bucket, Recent, TABLE};
+use ja4_common::duplicate::{BUCKETS, Bucket, Recent};
 use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
 use ja4_common::headers::Start;
 use ja4_common::knobs::{EPOCHS_KEPT, Knobs};
@@ -30,7 +30,7 @@ pub(crate) struct Packets {
 
 impl Recent for Packets {
     fn bucket(&mut self, hash: u64) -> Option<&mut Bucket> {
-        Some(self.buckets.entry(hash % u64::from(TABLE)).or_default())
+        Some(self.buckets.entry(hash % u64::from(BUCKETS)).or_default())
     }
 
     fn now(&self) -> u64 {
