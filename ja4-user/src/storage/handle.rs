@@ -50,8 +50,8 @@ impl Handle {
         taken
     }
 
-    /// Hands a batch over and waits for room. The writer makes room even where the database takes nothing. A shutdown
-    /// ends the wait: what found no room then is counted.
+    /// Sends a batch and waits for room in the queue. The writer empties its queue even if the database cannot be
+    /// written. A shutdown ends the wait: items without room are then counted as lost.
     pub fn send(&self, batch: Vec<Item>) {
         let _waits = self.counters.waits();
         for part in parts(batch) {
@@ -71,7 +71,7 @@ impl Handle {
         }
     }
 
-    /// A message of these items, which count as waiting from now on.
+    /// Makes a message of these items, which count as waiting from now on.
     fn counted(&self, part: Vec<Item>) -> Message {
         self.counters.enqueued(part.len() as u64);
         Message::Rows(part)

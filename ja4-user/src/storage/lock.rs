@@ -13,8 +13,8 @@ use rusqlite::Connection;
 use super::StorageError;
 use super::schema::{self, Migrated};
 
-/// The lock of one writer: flock(2) on the database itself, whatever link leads to it, and on `FILE.lock`, which holds the
-/// process id. The kernel releases both when the process ends, however it ends.
+/// The lock of one writer: flock(2) on the database itself, whatever link leads to it, and on `FILE.lock`, which holds
+/// the process id. The kernel releases both when the process ends, however it ends.
 ///
 /// SQLite's own locks are lost when the process closes any descriptor of the file (fcntl(2), advisory record locking).
 /// So this value has to outlive the connection, and nothing else in the process opens the file but SQLite; see
@@ -36,7 +36,7 @@ pub(super) struct Inode {
 }
 
 impl Inode {
-    /// That of the file at a path; `None`: there is none.
+    /// The id of the file at a path; `None`: there is no file.
     pub(super) fn at(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().as_ref().map(Self::of)
     }
@@ -45,7 +45,7 @@ impl Inode {
         Self { device: file.dev(), number: file.ino() }
     }
 
-    /// The process that holds a flock(2) lock on it, as proc_locks(5) says.
+    /// The process that holds a flock(2) lock on the file, by proc_locks(5).
     fn locked_by(self) -> Option<u32> {
         let file = format!("{:02x}:{:02x}:{}", major(self.device), minor(self.device), self.number);
         let holder = |line: &str| {
@@ -58,7 +58,7 @@ impl Inode {
     }
 }
 
-/// The databases that this process has locked: one of them is not opened again, as closing it would release SQLite's locks.
+/// The databases that this process has locked. None is opened again: closing it would release SQLite's locks.
 static LOCKED: Mutex<Vec<Inode>> = Mutex::new(Vec::new());
 
 /// A lock on a database file.
@@ -72,7 +72,7 @@ impl InodeLock {
     /// Locks a file that exists.
     ///
     /// # Errors
-    /// If another writer has it, or it cannot be opened. A file system without such locks is no error.
+    /// If another writer has locked it, or it cannot be opened. A file system without such locks is no error.
     fn take(path: &Path) -> Result<Self, StorageError> {
         let unusable = |source| StorageError::Open { path: path.to_owned(), source };
         let in_use = |pid| StorageError::InUse { path: path.to_owned(), pid };
@@ -83,7 +83,7 @@ impl InodeLock {
         }
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(unusable)?;
         if Inode::of(&file.metadata().map_err(unusable)?) != inode {
-            // It was replaced in between. It may be one that this process has locked, so it stays open.
+            // It was replaced in between. This process may have locked it before, so it stays open.
             std::mem::forget(file);
             return Err(unusable(io::ErrorKind::ResourceBusy.into()));
         }
@@ -145,7 +145,7 @@ impl Lock {
             }
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
-        // Another name of the same file has another side file.
+        // Another name of the same file has another lock file.
         let locked = InodeLock::take(database).inspect_err(|_| {
             if made {
                 let _removed = fs::remove_file(&side);
@@ -157,7 +157,7 @@ impl Lock {
         Ok(Self { database: locked, _held: file, side, made })
     }
 
-    /// Whether a path still leads to the database. An error other than a missing file says nothing.
+    /// Whether a path still leads to the database. Errors other than a missing file are ignored.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         match fs::metadata(path) {
             Ok(file) => Inode::of(&file) == self.database.inode,

@@ -30,7 +30,7 @@ pub(super) struct Opened {
     pub(super) rows: Rows,
     /// Files beside it that SQLite has made.
     beside: Vec<(PathBuf, Inode)>,
-    /// Outlives the connection: fields are dropped in their order.
+    /// Must outlive the connection: fields are dropped in order of declaration.
     lock: Lock,
 }
 
@@ -66,17 +66,17 @@ impl Opened {
         Ok(written)
     }
 
-    /// Whether a path still leads to it.
+    /// Whether the path still leads to the database.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         self.lock.is_at(path)
     }
 
-    /// Closes a database that its path leads to no longer. A file that was moved away has all rows. Nothing stays at the path
-    /// that SQLite would take for the log of the file that is there now.
+    /// Closes a database that its path no longer leads to. A file that was moved away has all rows. No log file stays
+    /// at the path, or SQLite would apply it to the file that is there now.
     pub(super) fn abandon(self) {
         let Self { database, beside, lock, rows } = self;
         drop(rows);
-        // Writes the log to the file, which may have no name any more.
+        // Writes the log to the file, which may no longer have a name.
         let _written = database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         drop(database);
         for (path, inode) in beside {

@@ -101,7 +101,7 @@ impl Keeper {
     }
 
     /// Deletes all that is to go, with the values that nothing refers to any more, and gives all the room back: at the
-    /// end of a run that nobody waits for, as long as it `may_go_on`.
+    /// end of a run, if nothing waits for it and as long as it `may_go_on`.
     ///
     /// # Errors
     /// As for [`Keeper::work`].

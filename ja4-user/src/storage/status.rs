@@ -37,7 +37,7 @@ pub struct Status {
     pub expired_alerts: u64,
     /// Batches that wait.
     pub queued: u64,
-    /// Items that were handed over and are neither stored nor lost yet.
+    /// Items received that are neither stored nor lost yet.
     pub rows_waiting: u64,
     /// How often the file was deleted or replaced while it was open.
     pub file_replaced: u64,
@@ -116,7 +116,7 @@ pub(super) struct Counters {
     knowledge_lost: AtomicU64,
     /// Items in the queue, and those of the transaction under way.
     rows_waiting: AtomicU64,
-    /// Held while items that waited become lost, so that none is counted twice.
+    /// Locked while waiting items are counted as lost, so that none is counted twice.
     losing: Mutex<()>,
     pub(super) expired_connections: AtomicU64,
     pub(super) expired_fingerprints: AtomicU64,
@@ -149,7 +149,7 @@ impl Counters {
         self.fails(format!("{} was deleted or replaced", path.display()));
     }
 
-    /// A file was begun that has nothing of what is known, and no other thread was there to hear of it.
+    /// A new file was created without the saved state, and no thread waited to be notified.
     pub(super) fn knowledge_missing(&self) {
         self.knowledge_lost.fetch_add(1, Relaxed);
     }
@@ -158,17 +158,17 @@ impl Counters {
         self.failing.store(false, Relaxed);
     }
 
-    /// Items go into the queue.
+    /// Counts items that go into the queue.
     pub(super) fn enqueued(&self, items: u64) {
         self.rows_waiting.fetch_add(items, Relaxed);
     }
 
-    /// Items that waited do so no longer.
+    /// Counts waiting items that are stored or lost.
     pub(super) fn dequeued(&self, items: u64) {
         self.rows_waiting.fetch_sub(items, Relaxed);
     }
 
-    /// Items that waited are given up.
+    /// Counts waiting items as lost.
     pub(super) fn give_up<'a>(&self, lost: impl Iterator<Item = &'a Item> + Clone) {
         let items = lost.clone().count() as u64;
         self.not_stored(lost);

@@ -5,9 +5,10 @@
 //! what comes meanwhile; then it is given up and counted. Nothing that was committed is touched by that.
 //! A database that cannot be opened for such a reason is one that fails, and is opened when it can be had.
 //!
-//! A file that is deleted or replaced is noticed, and a new one is begun at its path; what was being written goes there.
+//! If the file is deleted or replaced, the writer detects it and creates a new one at its path; the transaction under
+//! way is repeated there.
 //!
-//! A shutdown has a deadline: what is not written then is counted as lost, untried.
+//! A shutdown has a deadline: rows that are not written by then are counted as lost without a try.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -50,7 +51,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Between two tries to open a database that could not be had.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// Between two looks at whether the path still leads to the file.
+/// Interval at which the writer checks that the path still leads to the file.
 const CHECK_FILE: Duration = Duration::from_millis(500);
 
 /// Time for retention between two batches where senders do not wait. What is left over waits for the next.
@@ -59,7 +60,7 @@ const KEEP: Duration = Duration::from_millis(50);
 /// The same where nothing waits to be written.
 const KEEP_IDLE: Duration = Duration::from_secs(1);
 
-/// Time to give up what waits, once the deadline has passed.
+/// Time to count the waiting rows as lost, once the deadline has passed.
 const GIVE_UP: Duration = Duration::from_secs(1);
 
 /// How often retention works where nothing is written.
@@ -114,12 +115,12 @@ pub struct Writer {
     deadline: ShutdownDeadline,
     /// What was found in an older file.
     pub migrated: Option<Migrated>,
-    /// Why the database could not be opened at the start. It is tried again, and what comes meanwhile waits or is counted
-    /// as lost.
+    /// Why the database could not be opened at the start. It is tried again; until then rows wait or are counted as
+    /// lost.
     pub unopened: Option<StorageError>,
-    /// Receives a message each time that the database is opened later than at the start: it could not be had then, or its file was
-    /// deleted or replaced. The thread that waits here has time to read what the database knows: nothing is written until
-    /// it drops what it receives, but for [`Options::patience`] at most.
+    /// Receives a message each time that the database is opened after the start: it could not be opened then, or its
+    /// file was deleted or replaced. The receiver has time to read the saved state: nothing is written until it drops
+    /// the message, for [`Options::patience`] at most.
     pub opened: Receiver<Sender<()>>,
 }
 
@@ -134,7 +135,7 @@ impl Writer {
         Self::start_until(path, options, run, ShutdownDeadline::default())
     }
 
-    /// The same, with the deadline of the process's shutdown.
+    /// The same, bound by the shutdown's deadline.
     ///
     /// # Errors
     /// As for [`start`](Self::start).
@@ -186,13 +187,13 @@ impl Writer {
     }
 
     /// Writes what is queued and ends. The last item of a run that ends well is [`Item::RunEnd`], which has
-    /// to be sent before. Nothing sent later is written. What is not written when the shutdown's deadline has passed
-    /// counts as lost, even if the thread still waits for the system to take it.
+    /// to be sent before. Nothing sent later is written. Rows that are not written when the shutdown's deadline has
+    /// passed count as lost, even if the thread is still blocked in a write.
     #[must_use]
     pub fn finish(self) -> Status {
         self.stop.store(true, Ordering::Release);
         let in_time = self.deadline.wait_closed(ShutdownPhase::Database, &self.ended)
-            // It has yet to count what it gives up.
+            // It still has to count the lost rows.
             || matches!(self.ended.recv_timeout(GIVE_UP), Err(RecvTimeoutError::Disconnected));
         let mut status = self.handle.status();
         // A thread that panicked has said so itself; its rows are lost.
@@ -209,11 +210,11 @@ struct AtWork {
     opening: Opening,
     /// `None`: it could not be had yet.
     opened: Option<Opened>,
-    /// Where the thread waits that reads what a database knows which is opened later.
+    /// Notifies the thread that reads the saved state of a database that is opened later.
     opens: Sender<Sender<()>>,
-    /// When it was last tried to open; `None`: it is to be tried at once.
+    /// When opening was last tried; `None`: try at once.
     tried: Option<Instant>,
-    /// When it was last looked whether the path still leads to the file.
+    /// When the path was last checked.
     checked: Instant,
     keeper: Keeper,
     queue: Receiver<Message>,
@@ -221,7 +222,7 @@ struct AtWork {
     counters: Arc<Counters>,
     stop: Arc<AtomicBool>,
     deadline: ShutdownDeadline,
-    /// When a transaction failed last, since when none has gone well.
+    /// When a transaction failed last, if none has succeeded since.
     failed: Option<Instant>,
     /// When retention worked last.
     kept: Instant,
@@ -315,7 +316,8 @@ impl AtWork {
         }))
     }
 
-    /// Leaves a file that was deleted or replaced: rows would go to a file that no path leads to. The path is tried again at once.
+    /// Closes a file that was deleted or replaced: its rows would be in a file that no path leads to. Opening is tried
+    /// again at once.
     fn check_file(&mut self) {
         self.checked = Instant::now();
         if let Some(opened) = self.opened.take_if(|opened| !opened.is_at(&self.opening.path)) {
@@ -404,8 +406,8 @@ impl AtWork {
         self.counters.give_up(batches.iter().flatten().skip(written));
     }
 
-    /// Whether a transaction is given up untried: the shutdown leaves no time for it, or another one has just failed,
-    /// more wait behind it, and there is no patience left. A try on a full disk takes a second.
+    /// Whether a transaction is dropped without a try: the shutdown leaves no time for it, or another one has just
+    /// failed, more wait behind it, and the retry time is over. A try on a full disk takes a second.
     fn is_in_vain(&self) -> bool {
         let has_just_failed = self.failed.is_some_and(|failed| failed.elapsed() < AGAIN);
         let is_out_of_patience = self.failing.is_some_and(|since| since.elapsed() >= self.options.patience);
@@ -451,7 +453,8 @@ impl AtWork {
         self.counters.works();
     }
 
-    /// Writes these, if the database is open, and returns how many: a shutdown's deadline cuts the transaction short.
+    /// Writes these items if the database is open, and returns how many: a shutdown's deadline cuts the transaction
+    /// short.
     fn transact<'a>(&mut self, items: impl Iterator<Item = &'a Item>) -> rusqlite::Result<usize> {
         let overdue = {
             let deadline = self.deadline.clone();
@@ -463,7 +466,8 @@ impl AtWork {
         let taken = Cell::new(0);
         let items = items.take_while(|_| !overdue()).inspect(|_| taken.set(taken.get() + 1));
         let written = opened.write(items).and_then(|written| {
-            // Rows in a file that nothing leads to are lost. They are written again, to the file that is there now.
+            // Rows in a file that no path leads to are lost. They are written again, to the file that is at the path
+            // now.
             let is_there = opened.is_at(&self.opening.path);
             if is_there { Ok(written) } else { Err(moved()) }
         });
@@ -554,7 +558,7 @@ fn moved() -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_READONLY_DBMOVED), None)
 }
 
-/// Whether it is [`moved`], which SQLite may find out itself.
+/// Whether an error is [`moved`], which SQLite may detect itself.
 fn is_moved(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_READONLY_DBMOVED)
 }
