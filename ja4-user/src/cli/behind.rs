@@ -81,7 +81,7 @@ pub(super) fn start(
         match (read, writer.unopened.take()) {
             (Err(error), None) => return Err(Failure::run(error)),
             (read, unopened) => {
-                // A replay reports at its end what was lost.
+                // A replay reports its losses at its end.
                 if let Some(why) = unopened.filter(|_| !is_replay) {
                     let why = why.in_words();
                     eprintln!("ja4sensor: warning: {why}; the sensor runs, counts what is lost, and tries again");
@@ -126,8 +126,8 @@ pub(super) fn start(
     Ok((engine.recalling(recalled), ways))
 }
 
-/// Reads what a database knows that is opened while the sensor runs: it could not be had at the start, or its file was
-/// replaced. `is_known`: the engine has what it knew at the start.
+/// Reads the saved state of a database that is opened while the sensor runs: it could not be opened at the start, or
+/// its file was replaced. `is_known`: the engine has its saved state since the start.
 fn recall(
     path: &Path,
     most: KnowledgeBounds,
@@ -142,9 +142,9 @@ fn recall(
             match Reader::open(&path, None).and_then(|reader| Memory::read(&reader, &most)) {
                 Ok(memory) => {
                     if is_known {
-                        eprintln!("ja4sensor: {file}: open again; what is known is written to it");
+                        eprintln!("ja4sensor: {file}: opened again; the saved state is written to it");
                     } else {
-                        eprintln!("ja4sensor: {file}: open; what it knows counts from now on");
+                        eprintln!("ja4sensor: {file}: opened; its saved state applies from now on");
                     }
                     is_known = true;
                     if known.send(memory).is_err() {
@@ -152,7 +152,7 @@ fn recall(
                         return;
                     }
                 }
-                Err(error) => eprintln!("ja4sensor: warning: {error}; what it knows counts from the next start on"),
+                Err(error) => eprintln!("ja4sensor: warning: {error}; its saved state applies from the next start on"),
             }
             drop(reading);
         }
@@ -194,7 +194,7 @@ impl Ways {
     /// are added to them. What the history has lost, if anything.
     pub(super) fn finish(self, context: &Context, at: Time, stats: &mut Group) -> Option<String> {
         let Self { storage, alerts, attach, log } = self;
-        // Attached readers have their time while sinks and database have theirs.
+        // Attached readers finish at the same time as sinks and database.
         if let Some(attach) = &attach {
             stats.group("attach", attach.stats().group());
             attach.end();

@@ -1,6 +1,6 @@
 //! `ja4sensor check`: whether a sensor could run as configured.
 //!
-//! What would prevent it gives the exit status that `run` would end with.
+//! If something would prevent the run, the exit status is the one that `run` would end with.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -21,7 +21,7 @@ use crate::system::privilege;
 
 /// Say whether a sensor could run as configured, without running it.
 ///
-/// Exit status: 0 it could; 2 the configuration is wrong; 3 a privilege or a kernel feature is missing.
+/// Exit status: 0 it could; 2 the configuration or an interface is wrong; 3 a privilege or a kernel feature is missing.
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// Configuration; without it, the defaults are looked at
@@ -45,7 +45,7 @@ impl Check {
         warn(&warnings);
         let (mut out, mut prevented) = (String::new(), None);
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        // A String takes whatever is written.
+        // Writing to a String does not fail.
         let _ = match load(config.capture.hook) {
             Ok(()) => writeln!(out, "kernel {}: loads the BPF programs", release.trim()),
             Err(error) => {

@@ -1,4 +1,4 @@
-//! Lines on standard error about deliveries: an alert sink begins to fail or recovers, the database file has gone.
+//! Logs delivery problems to standard error: an alert sink begins to fail or recovers, the database file was replaced.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,8 @@ use crate::storage::Handle;
 /// Interval at which the counters are read.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Shortest time between two lines that one sink begins to fail: one that fails now and then does not fill the log.
+/// Shortest time between two lines that report the failure of one sink, so that an unreliable sink does not flood the
+/// log.
 const COOLDOWN: Duration = Duration::from_secs(60);
 
 /// A thread that reads the counters of sinks and database, and logs what has changed. It ends when this is dropped.
@@ -24,17 +25,17 @@ pub(super) struct DeliveryLog {
     _end: Sender<()>,
 }
 
-/// What was logged of each sink.
+/// What was logged about each sink.
 #[derive(Debug, Default)]
 struct SinkStates(HashMap<String, SinkState>);
 
 #[derive(Debug, Default)]
 struct SinkState {
-    /// When it began to fail, and the alerts that it had lost then; `None`: it works.
+    /// When the sink began to fail, and the alerts that it had lost by then; `None`: it works.
     failing: Option<(Instant, u64)>,
-    /// When a line said last that it fails.
+    /// When its failure was last logged.
     logged: Option<Instant>,
-    /// Such a line stands without one that it has recovered.
+    /// Its failure was logged, its recovery not yet.
     is_open: bool,
 }
 
@@ -44,7 +45,7 @@ const fn lost(sink: &SinkStats) -> u64 {
 }
 
 impl SinkStates {
-    /// Lines about what has changed since the last call.
+    /// Lines about changes since the last call.
     fn changes(&mut self, sinks: &[SinkStats], now: Instant) -> Vec<String> {
         let mut lines = Vec::new();
         for sink in sinks {
@@ -74,7 +75,7 @@ impl SinkStates {
     }
 }
 
-/// A line about the alerts that a sink has lost up to its end, if there are any.
+/// A line about the alerts that a sink has lost by its end, if any.
 fn loss(sink: &SinkStats) -> Option<String> {
     let SinkStats { name, offered, queue_full, failed, abandoned, last_error, .. } = sink;
     let error = last_error.as_ref().map(|error| format!("; last error: {error}")).unwrap_or_default();
@@ -91,7 +92,7 @@ impl DeliveryLog {
     /// Starts the thread.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// If the thread cannot be started.
     pub(super) fn start(alerts: Option<Arc<AlertSinks>>, storage: Option<Handle>) -> io::Result<Self> {
         let sinks = Arc::new(Mutex::new(SinkStates::default()));
         let (end, ended) = bounded::<()>(0);
@@ -111,14 +112,14 @@ impl DeliveryLog {
         Ok(Self { sinks, _end: end })
     }
 
-    /// Logs what has changed up to the end of the sinks, and what they have lost.
+    /// Logs the changes up to the end of the sinks, and the alerts that they have lost.
     pub(super) fn finish(self, last: &[SinkStats]) {
         log(&changes(&self.sinks, last));
         log(&last.iter().filter_map(loss).collect::<Vec<_>>());
     }
 }
 
-/// The lock is free again when lines are written: the reader of standard error may block.
+/// Returns the lines, so that the lock is released before they are written: the reader of standard error may block.
 fn changes(states: &Mutex<SinkStates>, sinks: &[SinkStats]) -> Vec<String> {
     states.lock().unwrap_or_else(PoisonError::into_inner).changes(sinks, Instant::now())
 }

@@ -18,7 +18,7 @@ use crate::lookup::{Builder, Imported, KnownBadList, os, session, shape};
 /// Say what is known of a fingerprint.
 #[derive(Debug, Args)]
 pub(super) struct Lookup {
-    /// The value, such as t13d3112h2_e8f1e7e78f70_b26ce05bbdd6
+    /// Value, such as t13d3112h2_e8f1e7e78f70_b26ce05bbdd6
     value: String,
 
     /// Its type, such as ja4; by its looks if left out
@@ -33,7 +33,7 @@ pub(super) struct Lookup {
     #[arg(long, value_name = "FILE")]
     known_bad: Option<PathBuf>,
 
-    /// Known-bad patterns beside those
+    /// File of known-bad patterns that add to the list in force
     #[arg(long, value_name = "FILE")]
     known_bad_extra: Vec<PathBuf>,
 

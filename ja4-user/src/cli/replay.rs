@@ -39,7 +39,7 @@ pub(super) struct Replay {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     shards: Option<u16>,
 
-    /// Most connections known at once; beyond it the least recently used are evicted
+    /// Most connections tracked at once; beyond it, the least recently used are evicted
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
 

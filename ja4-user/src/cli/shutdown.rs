@@ -1,4 +1,4 @@
-//! The watchdog of a shutdown: one signal ends the process in time, whatever blocks.
+//! The watchdog of a shutdown: one signal ends the process in time, whichever component blocks.
 
 use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,10 +17,10 @@ use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 /// Exit status of a process that its watchdog ends.
 const OVERDUE: i32 = 1;
 
-/// Time for the last words on standard error, whose reader may block too.
-const LAST_WORDS: Duration = Duration::from_millis(300);
+/// Time for the watchdog's line on standard error: its reader may block too.
+const REPORT_LIMIT: Duration = Duration::from_millis(300);
 
-/// What a component has not written yet; `None`: nothing.
+/// Describes what a component has not written yet; `None`: nothing.
 type Unfinished = Box<dyn Fn() -> Option<String> + Send>;
 
 /// A shutdown that has begun or may begin.
@@ -40,7 +40,7 @@ impl Shutdown {
     /// Starts the thread. `on_begin` is called when the shutdown begins.
     ///
     /// # Errors
-    /// Signals cannot be handled, or the thread cannot be started.
+    /// If signals cannot be handled, or the thread cannot be started.
     pub(super) fn watch(on_begin: impl FnOnce() + Send + 'static) -> anyhow::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let mut ends = {
@@ -86,7 +86,7 @@ impl Shutdown {
         &self.deadline
     }
 
-    /// Has a component say what it has not written when the watchdog ends the process.
+    /// Registers a component: if the watchdog ends the process, it reports what the component has not written.
     pub(super) fn on_overdue(&self, unfinished: impl Fn() -> Option<String> + Send + 'static) {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(unfinished));
     }
@@ -102,8 +102,8 @@ impl Shutdown {
             eprintln!("ja4sensor: shutdown took longer than {limit} s, ended by the watchdog{lost}");
             drop(said);
         };
-        if thread::Builder::new().name("last-words".to_owned()).spawn(report).is_ok() {
-            let _heard = heard.recv_timeout(LAST_WORDS);
+        if thread::Builder::new().name("overdue".to_owned()).spawn(report).is_ok() {
+            let _heard = heard.recv_timeout(REPORT_LIMIT);
         }
         process::exit(OVERDUE);
     }

@@ -1,4 +1,4 @@
-//! The thread that writes standard output, so that a reader that does not read blocks no other thread.
+//! The thread that writes standard output, so that a stalled reader blocks no other thread.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,9 +25,9 @@ const CHECK: Duration = Duration::from_millis(100);
 /// Why lines were not written.
 #[derive(Debug)]
 pub(super) enum StdoutError {
-    /// The system refuses.
+    /// The write failed.
     Io(io::Error),
-    /// The reader had not read so many lines when the shutdown was over.
+    /// Number of lines that the reader had not read when the shutdown's phase was over.
     Unread(u64),
 }
 
@@ -43,7 +43,7 @@ impl From<StdoutError> for io::Error {
     }
 }
 
-/// What the thread has done.
+/// The progress of the thread.
 #[derive(Debug, Default)]
 struct Progress {
     /// The queue, to count what waits in it; `None` once the thread has ended, so that senders notice.
@@ -56,7 +56,7 @@ struct Progress {
 }
 
 impl Progress {
-    /// Takes what waits out of the queue. Returns how many lines these are, with those being written.
+    /// Empties the queue. Returns the number of its lines, and of those being written.
     fn unread(&self) -> u64 {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting: u64 = queue.iter().flat_map(Receiver::try_iter).map(|chunk| lines(&chunk)).sum();
@@ -64,7 +64,7 @@ impl Progress {
     }
 }
 
-/// The thread, seen from outside. It ends when all senders of its queue are gone, or at the first error.
+/// Handle of the thread. The thread ends when all senders of its queue are dropped, or at the first error.
 #[derive(Debug)]
 pub(super) struct StdoutWriter {
     progress: Arc<Progress>,
@@ -72,10 +72,10 @@ pub(super) struct StdoutWriter {
 }
 
 impl StdoutWriter {
-    /// Starts the thread with a queue of so many chunks. It writes `header` first. At an error it sends to `failed`.
+    /// Starts the thread with a queue of `chunks` chunks. It writes `header` first. At an error it sends to `failed`.
     ///
     /// # Errors
-    /// Standard output is closed, or the thread cannot be started.
+    /// If standard output is closed, or the thread cannot be started.
     pub(super) fn start(
         header: Vec<u8>,
         chunks: usize,
@@ -117,7 +117,7 @@ impl StdoutWriter {
         Ok((sender, Self { progress, ended }))
     }
 
-    /// Waits for the thread to end, whose senders have to be gone.
+    /// Waits for the thread to end. All senders of its queue must be dropped before.
     pub(super) fn finish(self, deadline: &ShutdownDeadline, phase: ShutdownPhase) -> Result<(), StdoutError> {
         match deadline.receive(phase, &self.ended) {
             Some(result) => result.map_err(StdoutError::Io),
@@ -125,7 +125,7 @@ impl StdoutWriter {
         }
     }
 
-    /// Says for the watchdog which lines are not written.
+    /// Describes the lines that are not written, for the watchdog.
     pub(super) fn on_overdue(&self) -> impl Fn() -> Option<String> + Send + 'static {
         let progress = Arc::clone(&self.progress);
         move || {
@@ -134,7 +134,7 @@ impl StdoutWriter {
         }
     }
 
-    /// Waits until so many chunks were written. False: the thread has ended, or the phase is over.
+    /// Waits until `chunks` chunks are written. Returns false if the thread has ended, or the phase is over.
     fn wait_written(&self, chunks: u64, deadline: &ShutdownDeadline, phase: ShutdownPhase) -> bool {
         let mut written = self.progress.written.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -190,7 +190,7 @@ impl ReplayOutput {
         }
     }
 
-    /// Why the thread takes nothing; `lost` are lines that it was to take.
+    /// The reason that the thread accepts no chunk; `lost`: lines of the chunk that it did not accept.
     fn error(&self, lost: u64) -> io::Error {
         match self.writer.ended.try_recv() {
             Ok(Err(error)) => error,
@@ -198,7 +198,7 @@ impl ReplayOutput {
         }
     }
 
-    /// Writes what is left, and waits until it is written.
+    /// Writes the rest of the buffer, and waits until all is written.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.hand_over(ShutdownPhase::LastLine)?;
         drop(self.to);
@@ -215,7 +215,7 @@ impl Write for ReplayOutput {
         Ok(bytes.len())
     }
 
-    /// Waits until all was written.
+    /// Waits until all lines are written.
     fn flush(&mut self) -> io::Result<()> {
         self.hand_over(ShutdownPhase::Output)?;
         if self.writer.wait_written(self.sent, &self.deadline, ShutdownPhase::Output) {

@@ -132,7 +132,7 @@ fn database(config: &Config, issues: &mut Vec<Issue>, warnings: &mut Vec<Warning
     (issues.len() == before).then(|| builder.build())
 }
 
-/// The shipped list or the one in its place, and what adds to it.
+/// The shipped list or its replacement, with the patterns that add to it.
 fn known_bad(config: &Config, places: &Places, issues: &mut Vec<Issue>) -> Option<(KnownBadList, KnownBadSources)> {
     let before = issues.len();
     let load = |key, paths: &[PathBuf], path: &Path, issues: &mut Vec<Issue>| {

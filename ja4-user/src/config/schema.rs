@@ -179,7 +179,7 @@ pub struct Lookup {
     pub databases: Vec<PathBuf>,
     /// Known-bad patterns in place of the shipped ones.
     pub known_bad: Option<PathBuf>,
-    /// Files of known-bad patterns beside those: one file, or a list.
+    /// Files of known-bad patterns that add to the list in force: one file, or a list.
     #[serde(deserialize_with = "one_or_more")]
     pub known_bad_extra: Vec<PathBuf>,
     /// `[lookup.remote]`

@@ -1,7 +1,7 @@
 //! The capabilities that a live sensor needs (capabilities(7)), checked before anything is loaded.
 //!
-//! The kernel refuses a program without CAP_PERFMON with a verifier log, and one without CAP_BPF as it refuses other
-//! things, so the sensor names what is missing itself. It refuses nothing where `/proc` does not say.
+//! The kernel's errors do not name the capability: without CAP_PERFMON it returns a verifier log, without CAP_BPF a
+//! general refusal. So the sensor names what is missing. If `/proc` cannot be read, nothing is refused here.
 
 use std::fmt;
 use std::fs;
@@ -18,7 +18,7 @@ pub enum Capability {
     Perfmon,
 }
 
-/// Bit of CAP_SYS_ADMIN, which stands in for CAP_BPF and CAP_PERFMON (bpf_capable and perfmon_capable in
+/// Bit of CAP_SYS_ADMIN, a substitute for CAP_BPF and CAP_PERFMON (bpf_capable and perfmon_capable in
 /// include/linux/capability.h), but not for CAP_NET_ADMIN in netlink.
 const SYS_ADMIN: u64 = 1 << 21;
 
@@ -39,7 +39,7 @@ impl Capability {
         }
     }
 
-    /// The bits of a set of which one is enough (include/uapi/linux/capability.h).
+    /// The bits of a capability set, one of which is enough (include/uapi/linux/capability.h).
     const fn enough(self) -> u64 {
         match self {
             Self::Bpf => 1 << 39 | SYS_ADMIN,
@@ -53,13 +53,13 @@ impl Capability {
     }
 }
 
-/// Capabilities that are missing. It is displayed as one line that names them and says how to grant them.
+/// Missing capabilities. Displays as one line that names them and says how to grant them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct PrivilegeError {
     missing: Vec<Capability>,
-    /// The process is in a user namespace whose capabilities do not count for BPF.
+    /// The process is in a user namespace: its capabilities do not count for BPF.
     in_user_namespace: bool,
-    /// The bounding set excludes one of them, so no file capability grants it.
+    /// The bounding set excludes one of them, so file capabilities cannot grant it.
     unbounded: bool,
 }
 
@@ -94,14 +94,14 @@ impl fmt::Display for PrivilegeError {
 /// Checks that this process has the capabilities that a live sensor needs.
 ///
 /// # Errors
-/// Where one is missing.
+/// If one is missing.
 pub fn require_capabilities() -> Result<(), PrivilegeError> {
     let namespace = fs::metadata("/proc/self/ns/user").map_or(INITIAL_USER_NAMESPACE, |metadata| metadata.ino());
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     missing(&status, namespace == INITIAL_USER_NAMESPACE).map_or(Ok(()), Err)
 }
 
-/// What is missing in a process with this `/proc/PID/status`.
+/// The capabilities missing in a process with this `/proc/PID/status`.
 fn missing(status: &str, in_initial_namespace: bool) -> Option<PrivilegeError> {
     let (effective, bounding) = (set(status, "CapEff:")?, set(status, "CapBnd:")?);
     let is_missing = |capability: &Capability| !in_initial_namespace || !capability.is_in(effective);

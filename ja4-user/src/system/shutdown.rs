@@ -1,8 +1,8 @@
-//! The time that a shutdown may take.
+//! The deadlines of a shutdown.
 //!
 //! The process ends within ten seconds of the signal, whichever component blocks. All components share one
-//! [`ShutdownDeadline`]: each [`ShutdownPhase`] has a fixed time after the signal, so a component that blocks takes
-//! nothing from those behind it. What a component still holds when its phase is over is lost, and counted.
+//! [`ShutdownDeadline`]: each [`ShutdownPhase`] ends a fixed time after the signal, so a component that blocks takes no
+//! time from the phases after its own. What a component has not written when its phase ends is lost, and counted.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -15,15 +15,15 @@ const CHECK: Duration = Duration::from_millis(100);
 /// The phases of a shutdown, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShutdownPhase {
-    /// The signal: a replay waits for room in the queue of a sink no longer.
+    /// The signal: a replay no longer waits for room in the queue of a sink.
     Signal,
-    /// Lines go to standard output.
+    /// Lines are written to standard output.
     Output,
-    /// Alerts go to their sinks.
+    /// Alerts are delivered to their sinks.
     Sinks,
-    /// Rows go to the database, the end of the run behind them.
+    /// Rows are written to the database, last the end of the run.
     Database,
-    /// The last `stats` event goes to standard output.
+    /// The last `stats` event is written to standard output.
     LastLine,
     /// The process ends.
     Process,
@@ -44,7 +44,7 @@ impl ShutdownPhase {
     }
 }
 
-/// The deadlines of a shutdown. All clones are one: the first [`begin`](Self::begin) sets them.
+/// The deadlines of a shutdown. Clones share them: the first [`begin`](Self::begin) sets them.
 #[derive(Clone, Debug, Default)]
 pub struct ShutdownDeadline {
     began: Arc<OnceLock<Instant>>,
@@ -56,7 +56,7 @@ impl ShutdownDeadline {
         self.began.get_or_init(Instant::now);
     }
 
-    /// The end of a phase; `None`: the shutdown has not begun.
+    /// The time at which a phase ends; `None`: the shutdown has not begun.
     #[must_use]
     pub fn at(&self, phase: ShutdownPhase) -> Option<Instant> {
         self.began.get().map(|began| *began + phase.limit())
@@ -68,7 +68,7 @@ impl ShutdownDeadline {
         self.at(phase).is_some_and(|at| Instant::now() >= at)
     }
 
-    /// `limit`, or what is left of the phase if that is less.
+    /// `limit`, or the rest of the phase if that is less.
     #[must_use]
     pub fn at_most(&self, phase: ShutdownPhase, limit: Duration) -> Duration {
         self.at(phase).map_or(limit, |at| at.saturating_duration_since(Instant::now()).min(limit))
@@ -77,7 +77,7 @@ impl ShutdownDeadline {
     /// Sends a message, and waits for room until the phase is over.
     ///
     /// # Errors
-    /// The message, if it was not sent: the phase is over, or the receiver is gone.
+    /// The message, if it was not sent: the phase is over, or the receiver was dropped.
     pub fn send<T>(&self, phase: ShutdownPhase, to: &Sender<T>, message: T) -> Result<(), T> {
         self.send_until(phase, None, to, message)
     }
@@ -108,7 +108,7 @@ impl ShutdownDeadline {
         }
     }
 
-    /// Waits for a message until the phase is over. `None`: none came, or the sender is gone.
+    /// Waits for a message until the phase is over. `None`: no message came, or the sender was dropped.
     #[must_use]
     pub fn receive<T>(&self, phase: ShutdownPhase, from: &Receiver<T>) -> Option<T> {
         loop {
@@ -120,7 +120,7 @@ impl ShutdownDeadline {
         }
     }
 
-    /// Waits until the sender of a channel is gone, or the phase is over. Returns whether it is gone.
+    /// Waits until the sender of a channel is dropped, or the phase is over. Returns whether it was dropped.
     #[must_use]
     pub fn wait_closed(&self, phase: ShutdownPhase, from: &Receiver<()>) -> bool {
         loop {
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(none.send_until(ShutdownPhase::Output, Some(Instant::now()), &sender, 2), Err(2));
         let late = begun(ShutdownPhase::Output.limit());
         assert_eq!(late.send(ShutdownPhase::Output, &sender, 2), Err(2));
-        // There is room: the message goes, late or not.
+        // There is room: the message is sent even after the phase.
         assert_eq!(late.receive(ShutdownPhase::Output, &receiver), Some(1));
         assert_eq!(late.send(ShutdownPhase::Output, &sender, 3), Ok(()));
         let soon = begun(ShutdownPhase::Output.limit().saturating_sub(Duration::from_millis(150)));

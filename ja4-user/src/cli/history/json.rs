@@ -107,7 +107,7 @@ impl<'a> Object<'a> {
         self.text("proto", Some(&proto(flow.proto)))
     }
 
-    /// A label under a name: `label` of a fingerprint, `app` of a connection.
+    /// Writes a label under a name: `label` of a fingerprint, `app` of a connection.
     fn label(&mut self, field: &str, label: Option<&App>) -> &mut Self {
         let Some(App { name, source, category, confidence }) = label else {
             return self;

@@ -102,7 +102,7 @@ impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::run)?;
         let ended = runtime.block_on(watch(Arc::new(self)));
-        // A thread that still blocks does not keep the process from ending.
+        // A thread that still blocks does not delay the end of the process.
         runtime.shutdown_background();
         ended
     }
@@ -120,7 +120,7 @@ impl Run {
 
 /// Starts everything, watches over it, and takes it down again.
 async fn watch(run: Arc<Run>) -> Result<(), Failure> {
-    // Before anything is attached, so that no signal finds the programs without a master.
+    // Before anything is attached, so that a signal cannot leave programs attached.
     let shutdown = Shutdown::watch(|| {}).map_err(Failure::run)?;
     let mut signals = Signals::new(shutdown.clone()).map_err(Failure::run)?;
     let ending = shutdown.clone();
@@ -159,7 +159,7 @@ struct Live {
     run: Arc<Run>,
 }
 
-/// Everything that a sensor needs before its programs are attached.
+/// What a sensor needs before its programs are attached.
 struct Prepared {
     live: Live,
     interfaces: Vec<Interface>,

@@ -36,7 +36,7 @@ use crate::system::shutdown::ShutdownPhase;
 /// Between two settings of the kernel half's coarse clock.
 const COARSE_CLOCK: Duration = Duration::from_millis(100);
 
-/// What a panic in a thread comes to.
+/// The error after a panic in a thread.
 const DEFECT: &str = "a thread ended before its time; this is a defect";
 
 /// A running sensor.
@@ -123,7 +123,7 @@ impl Sensor {
         self.shutdown.begin();
         let deadline = self.shutdown.deadline().clone();
         self.reloads = None;
-        // No question is answered from here on.
+        // No HTTP request is answered from here on.
         self.questions.close();
         while self.questions.try_recv().is_ok() {}
         let web = self.web.as_mut().and_then(Web::end);

@@ -1,4 +1,4 @@
-//! The work before anything is attached: it can be interrupted at any moment, and its slow steps are logged.
+//! The work before anything is attached: a signal can interrupt it at any moment, and slow steps are logged.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,31 +12,31 @@ use crate::cli::shutdown::Shutdown;
 /// A step that takes longer than this is logged.
 const SLOW: Duration = Duration::from_millis(500);
 
-/// Between two looks at how long the step has taken.
-const LOOK: Duration = Duration::from_millis(100);
+/// Interval at which the duration of the current step is checked.
+const CHECK: Duration = Duration::from_millis(100);
 
-/// The step at hand, and when it began.
+/// The current step, and when it began.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Steps(Arc<Mutex<Option<(&'static str, Instant)>>>);
 
 impl Steps {
-    /// Begins a step, and so ends the one before. `what` is what the operator reads if it is slow: `loading BPF programs`.
+    /// Begins a step, which ends the previous one. `what` is logged if it is slow: `loading BPF programs`.
     pub(super) fn begin(&self, what: &'static str) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((what, Instant::now()));
     }
 
-    /// The step, once it is slow. Each is returned once.
+    /// The current step if it is slow. Each step is returned once.
     fn slow(&self) -> Option<&'static str> {
         let mut step = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         step.take_if(|(_, began)| began.elapsed() > SLOW).map(|(what, _)| what)
     }
 }
 
-/// Runs `work` on a thread of its own. SIGINT or SIGTERM ends the process meanwhile: a thread that waits for the
+/// Runs `work` on a thread of its own. SIGINT or SIGTERM ends the process at once: a thread that waits for the
 /// kernel's verifier or for a database cannot be asked to stop, and nothing is attached yet.
 ///
 /// # Errors
-/// What `work` fails with.
+/// The error of `work`.
 pub(super) async fn interruptible<T: Send + 'static>(
     shutdown: &Shutdown,
     work: impl FnOnce(&Steps) -> Result<T, Failure> + Send + 'static,
@@ -46,7 +46,7 @@ pub(super) async fn interruptible<T: Send + 'static>(
         let steps = steps.clone();
         move || work(&steps)
     });
-    let mut look = interval(LOOK);
+    let mut check = interval(CHECK);
     loop {
         tokio::select! {
             done = &mut done => {
@@ -56,7 +56,7 @@ pub(super) async fn interruptible<T: Send + 'static>(
                 eprintln!("ja4sensor: interrupted before anything was attached");
                 std::process::exit(0);
             }
-            _ = look.tick() => {
+            _ = check.tick() => {
                 if let Some(step) = steps.slow() {
                     eprintln!("{step}...");
                 }
