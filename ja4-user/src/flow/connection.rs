@@ -267,8 +267,8 @@ impl Connection {
         self.exchange(session);
     }
 
-    /// Ends what [`enter`](Self::enter) has begun. `client_was_high`: which end was the client before it. Over TCP the
-    /// client stays the one that has opened the connection.
+    /// Undoes [`enter`](Self::enter). `client_was_high`: which end was the client before. Over TCP, the client stays
+    /// the end that opened the connection.
     pub fn leave(&mut self, session: &mut Session, client_was_high: bool) {
         self.exchange(session);
         if self.is_tcp() && self.client_is_high != client_was_high {
@@ -282,8 +282,8 @@ impl Connection {
         self.identity.proto == TCP
     }
 
-    /// What was the connection's becomes the handshake's, and the other way round. Over TCP the latencies and the
-    /// numbers of fingerprints are those of the connection.
+    /// Exchanges the state of the connection and that of the handshake. Over TCP, latencies and fingerprint numbers
+    /// stay those of the connection.
     pub fn exchange(&mut self, session: &mut Session) {
         let Session { tls, quic, sealed, surplus, latencies, told, last: _ } = session;
         let attributes = &mut *self.attributes;

@@ -1,4 +1,4 @@
-//! OpenVPN control channels to the TLS streams inside.
+//! Extracts the TLS streams of OpenVPN control channels.
 
 use super::Budget;
 use super::connection::Session;
@@ -8,28 +8,28 @@ use crate::wire::framing::openvpn::{self, CLIENT_HELLO, ControlOpcode, ControlPa
 use crate::wire::tls::{HandshakeMessage, HandshakeStream, Status};
 use core::ops::ControlFlow;
 
-/// Packets held for one direction while an earlier one is missing, and how far beyond it they may be: what a receiver
-/// of OpenVPN holds (`TLS_RELIABLE_N_REC_BUFFERS`).
+/// Most packets buffered for one direction while an earlier one is missing, and their largest distance from it: the
+/// limits of an OpenVPN receiver (`TLS_RELIABLE_N_REC_BUFFERS`).
 const HELD_PACKETS: usize = 12;
 
-/// What a held packet costs besides its bytes: its place in the list, and the heap's header and rounding.
+/// Memory of a buffered packet besides its bytes: its list entry, and the heap's header and rounding.
 const PACKET_OVERHEAD: usize = 64;
 
-/// What became of a packet.
+/// The result of reading a packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PacketOutcome {
-    /// Bytes that were read before.
+    /// Bytes that had been read before.
     pub duplicate: usize,
-    /// Bytes not held for lack of room.
+    /// Bytes not buffered for lack of memory.
     pub refused: usize,
-    /// What is wrong with the packet, or with the TLS stream.
+    /// The error in the packet, or in the TLS stream.
     pub error: Option<WireError>,
 }
 
-/// What the receiver is given.
+/// What a control channel carries, in order.
 #[derive(Clone, Copy, Debug)]
 pub enum ControlEvent<'a> {
-    /// Another handshake begins: nothing that is known of the last one is true any more.
+    /// Another handshake begins: all state of the last one is void.
     Another,
     /// A handshake message, and the side that has sent it.
     Message(Side, HandshakeMessage<'a>),
@@ -37,10 +37,10 @@ pub enum ControlEvent<'a> {
 
 /// Both directions of an OpenVPN control channel.
 ///
-/// A hard reset of the client with another session id, and a soft reset with another key id, begin another handshake.
-/// Where the resets were not seen, a packet whose payload begins with a hello begins a direction.
+/// A client's hard reset with another session id, and a soft reset with another key id, begin another handshake. If the
+/// resets were not captured, a direction begins with the packet whose payload begins with a hello.
 ///
-/// What is held is charged to the shard's [`Budget`]: call [`ControlChannel::clear`] before this is dropped.
+/// Buffered bytes are charged to the shard's [`Budget`]: call [`ControlChannel::clear`] before this is dropped.
 #[derive(Debug, Default)]
 pub struct ControlChannel {
     /// The handshake.
@@ -52,7 +52,7 @@ pub struct ControlChannel {
     key_id: u8,
     client: ControlDirection,
     server: ControlDirection,
-    /// Bytes of the budget that both directions take.
+    /// Bytes charged to the budget for both directions.
     charged: usize,
 }
 
@@ -62,7 +62,7 @@ struct ControlDirection {
     session_id: Option<[u8; openvpn::SESSION_ID_LEN]>,
     /// Number of the next packet to read; `None` before the first.
     next: Option<u32>,
-    /// Packets that came before an earlier one, in no order: none of them is `next`.
+    /// Packets that arrived before an earlier one, unsorted: none of them is `next`.
     held: Vec<(u32, Box<[u8]>)>,
     tls: HandshakeStream,
     /// The handshake is over: what follows is encrypted.
@@ -91,7 +91,7 @@ impl ControlDirection {
         self.tls = HandshakeStream::new();
     }
 
-    /// Takes the payload of a packet, and gives `receive` the messages that are now in order.
+    /// Reads or buffers the payload of a packet, and calls `receive` for the messages that are now in order.
     fn take(
         &mut self,
         packet: &ControlPacket<'_>,
@@ -112,7 +112,7 @@ impl ControlDirection {
         }
     }
 
-    /// Reads the payload that is next.
+    /// Reads the next payload in order.
     fn read(
         &mut self,
         payload: &[u8],
@@ -148,20 +148,20 @@ impl ControlChannel {
         self.client_is_high.unwrap_or_default()
     }
 
-    /// How many sides hold a message or packets that are not whole.
+    /// Number of directions with an incomplete message, or with buffered packets.
     #[must_use]
     pub fn unfinished(&self) -> u64 {
         [&self.client, &self.server].iter().filter(|direction| direction.is_unfinished()).count() as u64
     }
 
-    /// The start of the message under way of each side.
+    /// The start of the incomplete message of each direction.
     pub fn under_way(&self) -> impl Iterator<Item = (Side, HandshakeMessage<'_>)> {
         let client = self.client.tls.under_way().map(|message| (Side::Client, message));
         let server = self.server.tls.under_way().map(|message| (Side::Server, message));
         client.into_iter().chain(server)
     }
 
-    /// Reads the header of a packet; `None` if it is not known where its fields are, or who has sent it.
+    /// Reads the header of a packet; `None` if the offsets of its fields, or its sender, are not known.
     ///
     /// # Errors
     /// As [`ControlPacket::parse`].
@@ -170,14 +170,14 @@ impl ControlChannel {
         bytes: &'p [u8],
         from_high: bool,
     ) -> Result<Option<(Side, ControlPacket<'p>)>, WireError> {
-        // What a packet shows by itself counts more than what earlier ones did.
+        // What the packet itself shows takes precedence over earlier packets.
         let Some(auth) = openvpn::auth_len(bytes).or(self.auth) else {
             return Ok(None);
         };
         let Some(packet) = ControlPacket::parse(bytes, auth)? else {
             return Ok(None);
         };
-        // A reset that is encrypted, as it is where both sides renew with `tls-crypt`, begins nothing.
+        // An encrypted reset, as at a renewal with `tls-crypt`, begins nothing.
         if packet.kind != ControlOpcode::Control && (packet.packet_id != 0 || !packet.payload.is_empty()) {
             return Ok(None);
         }
@@ -196,7 +196,7 @@ impl ControlChannel {
         Ok(Some((side, packet)))
     }
 
-    /// Takes a packet of [`packet`](Self::packet), and gives `receive` the messages that are now in order.
+    /// Reads a packet from [`packet`](Self::packet), and calls `receive` for the messages that are now in order.
     pub fn take(
         &mut self,
         side: Side,
@@ -220,7 +220,7 @@ impl ControlChannel {
             ControlOpcode::Control if is_known && direction.next.is_some() => {
                 direction.take(packet, &mut outcome, |message| receive(ControlEvent::Message(side, message)));
             }
-            // The reset was not seen.
+            // The reset was not captured.
             ControlOpcode::Control if packet.begins(CLIENT_HELLO) || packet.begins(SERVER_HELLO) => {
                 direction.begin(packet.session_id, packet.packet_id);
                 direction.take(packet, &mut outcome, |message| receive(ControlEvent::Message(side, message)));
@@ -248,7 +248,7 @@ impl ControlChannel {
         }
     }
 
-    /// Charges what is held by now. Where the shard has no more room, both directions end.
+    /// Charges the buffered bytes. If the shard's budget is used up, both directions end.
     fn charge(&mut self, budget: &mut Budget, outcome: &mut PacketOutcome) {
         let taken = self.client.buffered() + self.server.buffered();
         if taken > self.charged && !budget.charge(taken - self.charged) {
@@ -259,7 +259,7 @@ impl ControlChannel {
         self.charged = taken;
     }
 
-    /// Drops all that is held, and gives it back to the budget.
+    /// Drops all buffered bytes, and returns them to the budget.
     pub fn clear(&mut self, budget: &mut Budget) {
         budget.credit(std::mem::take(&mut self.charged));
         for direction in [&mut self.client, &mut self.server] {

@@ -75,14 +75,14 @@ pub enum Stream {
     Other,
 }
 
-/// A stream in a framing, and what it carries.
+/// A stream in a framing, and its content.
 #[derive(Debug)]
 pub struct Framed {
-    /// Takes the framing apart.
+    /// Removes the framing.
     pub unframe: Unframe,
     /// TLS inside.
     pub tls: HandshakeStream,
-    /// Datagrams that the segment at hand has completed.
+    /// Datagrams that the current segment has completed.
     pub datagrams: Vec<Vec<u8>>,
 }
 
@@ -123,7 +123,8 @@ impl Start {
         rest
     }
 
-    /// What the bytes say; `None` while they are too few. `ssh`: text that is not recognized belongs to SSH.
+    /// The kind of stream by its first bytes; `None` while they are too few. `ssh`: text that is not recognized belongs
+    /// to SSH.
     pub fn kind(&self, side: Side, ssh: bool) -> Option<Stream> {
         /// Content types of a TLS alert and handshake record.
         const ALERT: u8 = 21;

@@ -226,7 +226,7 @@ impl<V: Keyed> FlowTable<V> {
         })
     }
 
-    /// Removes every entry that `keep` refuses, by hash and value.
+    /// Keeps only the entries for which `keep` returns true, given hash and value.
     pub fn retain(&mut self, mut keep: impl FnMut(u64, &V) -> bool) {
         for slot in 0..self.entries.len() as u32 {
             if self.entry(slot).is_some_and(|value| !keep(self.hash_of(slot), value)) {

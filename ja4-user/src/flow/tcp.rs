@@ -7,8 +7,9 @@ use crate::event::{Hook, Time};
 #[cfg(feature = "ja4plus")]
 use crate::fingerprint::ja4t::{Retransmissions, SynFields};
 
-/// The opening of a TCP connection: A, B and C of JA4L, and the SYN-ACKs of JA4TS. It is dropped once JA4TS was emitted
-/// and C has come or cannot count. A SYN that no server answers, of which there may be many, takes no more than this.
+/// The handshake of a TCP connection: A, B and C of JA4L, and the SYN-ACKs of JA4TS. It is dropped once JA4TS was
+/// emitted and C was seen or can no longer count. A SYN without an answer, of which there may be many, takes no more
+/// memory.
 #[derive(Debug, Default)]
 pub struct Opening {
     /// Time of the first SYN.

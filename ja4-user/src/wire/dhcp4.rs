@@ -51,8 +51,8 @@ pub struct DhcpOption<'a> {
     pub body: &'a [u8],
 }
 
-/// A message as it came: all options of the options field in wire order, then those in the file and sname fields,
-/// where option 52 says that they hold options (RFC 2131, section 4.1); duplicates kept.
+/// A message: all options of the options field in wire order, then those in the file and sname fields if option 52 says
+/// that they hold options (RFC 2131, section 4.1); duplicates are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
     /// Set where the option list ends at an option that does not fit. What came before it counts.
@@ -98,13 +98,13 @@ impl<'a> Message<'a> {
         Ok(Self { damage, hardware_address, options, has_end: has_end(field) })
     }
 
-    /// The options up to the end of the last field that holds some, or up to the damage; without pads.
+    /// The options up to the end of the last field with options, or up to the first error; without pads.
     pub fn options(&self) -> impl Iterator<Item = DhcpOption<'a>> + use<'a> {
         self.options.map_while(Result::ok)
     }
 
-    /// Whether the options field holds its END option: then none of its options is missing, even if the end of the
-    /// datagram was not captured.
+    /// Whether the options field has its END option: then its options are complete, even if the end of the datagram was
+    /// not captured.
     #[must_use]
     pub const fn has_end(&self) -> bool {
         self.has_end
@@ -202,12 +202,12 @@ impl fmt::Display for HardwareAddress<'_> {
     }
 }
 
-/// Options in wire order without pads: in each field up to its end option or the field's end. The first that does
-/// not fit is given as an error, and is the last.
+/// Options in wire order without pads: in each field up to its end option or the field's end. The first option that
+/// does not fit is returned as an error, and ends the iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Options<'a> {
     rest: Cursor<'a>,
-    /// Further fields, in the order in which they are read.
+    /// Further fields, in reading order.
     overloaded: [&'a [u8]; 2],
 }
 

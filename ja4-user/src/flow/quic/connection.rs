@@ -152,7 +152,7 @@ impl QuicState {
         self.server
     }
 
-    /// Whether the client calls itself this.
+    /// Whether this is the client's own connection ID.
     pub(super) fn is_client(&self, id: &[u8]) -> bool {
         self.client.as_bytes() == id
     }

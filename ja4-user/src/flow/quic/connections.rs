@@ -97,9 +97,9 @@ impl<T> Connections<T> {
         }
     }
 
-    /// The only connection, if there is one and no other, and its client has sent this packet. A client may move to
-    /// another ID of the server during the handshake (RFC 9000, section 5.1), which was encrypted when it was issued.
-    /// What it calls itself does not change (section 7.2).
+    /// The connection, if there is exactly one and its client has sent this packet. A client may move to another ID of
+    /// the server during the handshake (RFC 9000, section 5.1), and that ID was issued encrypted. The client's own ID
+    /// does not change (section 7.2).
     fn only(&self, packet: &LongPacket<'_>, from_high: bool) -> Option<usize> {
         match self.list.as_slice() {
             [Entry { state, .. }] if state.side(from_high) == Side::Client && state.is_client(packet.scid) => Some(0),

@@ -8,8 +8,8 @@
 //! | [`openvpn`] | OpenVPN's control channel, over UDP and TCP | TLS in both directions |
 //! | [`rfc4571`] | a length before each datagram, over TCP | DTLS |
 //!
-//! [`Unframe`] takes a TCP stream in one of them apart; [`proxy`] is one header and has a reader of its own. What comes
-//! out as a datagram is read like a UDP datagram.
+//! [`Unframe`] splits a TCP stream in one of them into frames; [`proxy`] is a single header and has a reader of its
+//! own. A datagram in a frame is read like a UDP datagram.
 
 pub mod openvpn;
 pub mod proxy;
@@ -33,19 +33,19 @@ pub enum StreamFraming {
     OpenVpn,
 }
 
-/// What the first bytes of a TCP direction say of its framing.
+/// The framing of a TCP direction, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recognized {
-    /// It has this one.
+    /// This framing.
     StreamFraming(StreamFraming),
-    /// They are too few to decide.
+    /// The bytes are too few to decide.
     TooFew,
-    /// It has none.
+    /// No framing.
     Nothing,
 }
 
 impl StreamFraming {
-    /// Bytes that distinguish every framing.
+    /// Bytes that distinguish all framings.
     pub const ENOUGH: usize = 10;
 
     /// The framing of a TCP direction that begins with these bytes.

@@ -12,11 +12,11 @@ pub const SESSION_ID_LEN: usize = 8;
 /// Most acknowledgments in one packet (`RELIABLE_ACK_SIZE`).
 const MAX_ACKS: u8 = 8;
 
-/// Bytes between session id and acknowledgments: none, or with `tls-auth` the digest (MD5, SHA-1, 192, 224, 256, 384 and
-/// 512 bits) with a packet id and a time of four bytes each.
+/// Bytes between session id and acknowledgments: none, or with `tls-auth` the digest (MD5, SHA-1, 192, 224, 256, 384
+/// and 512 bits) with a packet id and a time of four bytes each.
 const AUTH_LENGTHS: [usize; 8] = [0, 24, 28, 32, 36, 40, 56, 72];
 
-/// What a packet is: the opcode without the key id.
+/// The type of a packet: the opcode without the key id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ControlOpcode {
     /// P_CONTROL_HARD_RESET_CLIENT_V2: a client begins a session.
@@ -30,7 +30,7 @@ pub enum ControlOpcode {
 }
 
 impl ControlOpcode {
-    /// The kind of a first byte: opcode in the upper five bits, key id in the lower three.
+    /// The opcode in a packet's first byte: the upper five bits; the lower three are the key id.
     #[must_use]
     pub const fn of(first: u8) -> Option<Self> {
         match first >> 3 {
@@ -43,10 +43,10 @@ impl ControlOpcode {
     }
 }
 
-/// One packet.
+/// One packet of the control channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ControlPacket<'a> {
-    /// What it is.
+    /// Type of the packet.
     pub kind: ControlOpcode,
     /// Number of the TLS handshake within the session, 0 to 7.
     pub key_id: u8,
@@ -59,11 +59,11 @@ pub struct ControlPacket<'a> {
 }
 
 impl<'a> ControlPacket<'a> {
-    /// Reads a packet with `auth` bytes of `tls-auth`; `None` if it is no such packet of the control channel.
+    /// Reads a packet with `auth` bytes of `tls-auth`; `None` if its opcode is not one of [`ControlOpcode`].
     ///
     /// # Errors
-    /// [`WireError::Truncated`] if it ends within its header, [`WireError::TooMany`] for more acknowledgments than any
-    /// packet has.
+    /// [`WireError::Truncated`] if it ends within its header, [`WireError::TooMany`] for more than `MAX_ACKS`
+    /// acknowledgments.
     pub fn parse(packet: &'a [u8], auth: usize) -> Result<Option<Self>, WireError> {
         let mut rest = Cursor::new(packet);
         let first = rest.u8()?;
@@ -77,7 +77,7 @@ impl<'a> ControlPacket<'a> {
             return Err(WireError::TooMany);
         }
         if acks > 0 {
-            // Behind them comes the peer's session id.
+            // The peer's session id follows them.
             rest.take(4 * usize::from(acks) + SESSION_ID_LEN)?;
         }
         let packet_id = rest.u32()?;

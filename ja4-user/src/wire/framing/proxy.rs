@@ -18,29 +18,29 @@ pub const MAX_LINE: u32 = 107;
 /// Bytes of a version 2 header before the addresses: signature, version and command, family, length.
 const FIXED: usize = SIGNATURE.len() + 4;
 
-/// A header of either version, in slices of any size. It is read over, and nothing of it is stored.
+/// Skips a header of either version, in slices of any size. Nothing of the header is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProxyHeader {
     /// The first bytes, until the version 2 length is known.
     start: [u8; FIXED],
-    /// Bytes that have come.
+    /// Bytes read so far.
     read: u32,
     /// Length of the header, once it is known. `read <= length`.
     length: Option<u32>,
 }
 
 impl ProxyHeader {
-    /// A header of which nothing has come.
+    /// Creates a reader before the header's first byte.
     #[must_use]
     pub const fn new() -> Self {
         Self { start: [0; FIXED], read: 0, length: None }
     }
 
-    /// Takes the next bytes of the stream. Returns those behind the header, or `None` if the header goes on.
+    /// Reads the next bytes of the stream. Returns those behind the header, or `None` if the header continues.
     ///
     /// # Errors
     /// [`WireError::Magic`] if the bytes begin neither version, [`WireError::TooLong`] if a line has no end within
-    /// [`MAX_LINE`], [`WireError::Value`] if the line is shorter than any, or if the version or the command is unknown.
+    /// [`MAX_LINE`], [`WireError::Value`] if the line is too short, or if the version or the command is unknown.
     pub fn push<'b>(&mut self, bytes: &'b [u8]) -> Result<Option<&'b [u8]>, WireError> {
         let mut rest = bytes;
         while self.length.is_none() {
@@ -57,7 +57,7 @@ impl ProxyHeader {
         Ok((skipped == missing as usize).then_some(behind))
     }
 
-    /// Takes a byte while the length is unknown.
+    /// Reads a byte while the length is unknown.
     fn take(&mut self, byte: u8) -> Result<(), WireError> {
         let place = self.read as usize;
         self.read += 1;

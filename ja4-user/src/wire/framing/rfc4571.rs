@@ -22,7 +22,7 @@ pub fn begins(bytes: &[u8; 10]) -> bool {
     }
 }
 
-/// Whether fewer than ten bytes may be the start of such a frame.
+/// Whether bytes, fewer than ten, may be the start of such a frame.
 #[must_use]
 pub fn may_begin(bytes: &[u8]) -> bool {
     /// The first byte of the length of a frame that fits an Ethernet frame, rounded up.

@@ -21,7 +21,7 @@ const MAX_PACKET: u16 = 32_767;
 /// First byte of the options of a PRELOGIN message: the version comes first (section 2.2.6.5).
 pub const FIRST_OPTION: u8 = 0;
 
-/// Whether fewer bytes than a header may be the start of one.
+/// Whether bytes that are fewer than a header may be the start of one.
 #[must_use]
 pub fn may_begin(bytes: &[u8]) -> bool {
     bytes.len() < HEADER_LEN && matches!(bytes, [PRELOGIN | TABULAR_RESULT] | [PRELOGIN | TABULAR_RESULT, 0 | 1, ..])
@@ -32,7 +32,7 @@ pub fn may_begin(bytes: &[u8]) -> bool {
 pub struct TdsHeader {
     /// Bytes of the packet behind its header.
     pub length: u16,
-    /// No further packet of the same message follows.
+    /// Whether this is the last packet of its message.
     pub ends_message: bool,
 }
 
@@ -41,7 +41,7 @@ impl TdsHeader {
     ///
     /// # Errors
     /// [`WireError::ContentType`] for another type of packet, [`WireError::Value`] for an unknown status or window,
-    /// [`WireError::BadLength`] for a packet without a payload or one that is longer than any.
+    /// [`WireError::BadLength`] for a packet without a payload or one that is too long.
     pub fn parse(&[kind, status, high, low, _, _, _, window]: &[u8; HEADER_LEN]) -> Result<Self, WireError> {
         if !matches!(kind, PRELOGIN | TABULAR_RESULT) {
             return Err(WireError::ContentType);

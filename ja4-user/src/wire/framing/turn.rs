@@ -21,16 +21,16 @@ const DATA_INDICATION: u16 = 0x0017;
 /// The DATA attribute (RFC 8656, section 18).
 const DATA: u16 = 0x0013;
 
-/// Attributes of an indication that are looked at: an indication has a peer address, the data, DONT-FRAGMENT, and an
-/// ICMP error at most (RFC 8656, sections 11.1 and 11.4), and what extensions add.
+/// Most attributes of an indication that are read: an indication has at most a peer address, the data, DONT-FRAGMENT
+/// and an ICMP error (RFC 8656, sections 11.1 and 11.4), and extensions may add others.
 const MAX_ATTRIBUTES: usize = 8;
 
 /// Application data of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TurnData<'a> {
-    /// The data, or as much of it as was captured.
+    /// The captured part of the data.
     pub bytes: &'a [u8],
-    /// Bytes of the data before the capture cut them.
+    /// Length of the data on the wire, bytes.
     pub length: usize,
 }
 
@@ -70,15 +70,15 @@ pub const fn begins_channel(bytes: &[u8; 8]) -> bool {
     matches!(bytes, [0x40..=0x4f, _, _, _, 22, 0xfe, ..])
 }
 
-/// Whether fewer than eight bytes may be the start of a STUN message.
+/// Whether bytes, fewer than eight, may be the start of a STUN message.
 #[must_use]
 pub fn may_begin_stun(bytes: &[u8]) -> bool {
     let cookie = MAGIC_COOKIE.to_be_bytes();
     bytes.first().is_none_or(|kind| *kind < 2) && bytes.get(4..).is_none_or(|rest| cookie.starts_with(rest))
 }
 
-/// The application data of a message; `None` if it is another STUN message or none at all. `truncated`: the capture
-/// left out its end.
+/// The application data of a message; `None` if it is another STUN message or not a TURN message. `truncated`: the end
+/// of the message was not captured.
 ///
 /// # Errors
 /// [`WireError::BadLength`] if ChannelData or an attribute is longer than the message, [`WireError::TooMany`] if no

@@ -1,4 +1,4 @@
-//! One direction of a TCP connection in a framing to what its frames carry.
+//! Extracts what the frames of one TCP direction carry.
 
 use super::tds::{self, TdsHeader};
 use super::{StreamFraming, rfc4571, turn};
@@ -19,12 +19,12 @@ pub enum FrameContent<'a> {
     Datagram(&'a [u8]),
 }
 
-/// What the payload of the present frame is.
+/// The kind of the current frame's payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FramePayload {
     /// Its first byte decides.
     Undecided,
-    /// Nothing that is read.
+    /// Skipped.
     Skipped,
     /// Bytes of a stream.
     Stream,
@@ -32,29 +32,29 @@ enum FramePayload {
     Datagram,
 }
 
-/// Takes one direction's stream bytes, in order and in slices of any size, and gives what its frames carry.
+/// Reads one direction's stream bytes, in order and in slices of any size, and extracts what its frames carry.
 ///
-/// A datagram that is inside one slice is lent from it; only one that spans slices is copied. No datagram is longer
-/// than 65,558 bytes: its length is a field of 16 bits.
+/// A datagram inside one slice is borrowed from it; only one that spans slices is copied. No datagram is longer than
+/// 65,558 bytes: its length is a field of 16 bits.
 #[derive(Debug)]
 pub struct Unframe {
     framing: StreamFraming,
     header: [u8; MAX_HEADER],
-    /// Bytes of `header` that have come.
+    /// Bytes of `header` read so far.
     header_len: u8,
-    /// Bytes of the present frame's payload that have not come yet.
+    /// Bytes of the current frame's payload that are still missing.
     left: usize,
     payload: FramePayload,
-    /// The datagram under way, as far as it has come.
+    /// The part of the current datagram that was read.
     datagram: Vec<u8>,
-    /// TDS: the present frame is the last of its message.
+    /// TDS: the current frame is the last of its message.
     ends_message: bool,
     /// TDS: a TLS handshake has begun.
     has_begun: bool,
 }
 
 impl Unframe {
-    /// A direction in this framing, from its first byte on.
+    /// Creates a reader of a direction in this framing, from its first byte on.
     #[must_use]
     pub const fn new(framing: StreamFraming) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl Unframe {
         }
     }
 
-    /// Bytes of memory held for a datagram under way, for the owner's total.
+    /// Bytes of memory held for an incomplete datagram, for the owner's total.
     #[must_use]
     pub const fn buffered(&self) -> usize {
         self.datagram.capacity()
@@ -87,10 +87,10 @@ impl Unframe {
         self.left == 0 && self.header_len == 0
     }
 
-    /// Takes the next bytes of the stream, and calls `receive` for each piece of content in them.
+    /// Reads the next bytes of the stream, and calls `receive` for each piece of content in them.
     ///
     /// # Errors
-    /// That of the frame with which the framing, or the handshake in it, ends.
+    /// The error in the frame at which the framing, or the handshake in it, ends.
     pub fn push(&mut self, mut bytes: &[u8], mut receive: impl FnMut(FrameContent<'_>)) -> Result<(), WireError> {
         while !bytes.is_empty() {
             if self.left == 0 {
@@ -121,7 +121,7 @@ impl Unframe {
         }
     }
 
-    /// Takes what is missing of a frame header, and opens the frame.
+    /// Reads the rest of a frame header, and opens the frame.
     fn take_header<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], WireError> {
         let missing = self.header_size().saturating_sub(usize::from(self.header_len));
         let (taken, rest) = bytes.split_at(bytes.len().min(missing));
@@ -168,7 +168,7 @@ impl Unframe {
         Ok(())
     }
 
-    /// Takes bytes of the present frame's datagram.
+    /// Reads bytes of the current frame's datagram.
     fn take_datagram(&mut self, payload: &[u8], receive: &mut impl FnMut(FrameContent<'_>)) {
         if self.datagram.is_empty() && self.left == 0 {
             return receive(FrameContent::Datagram(payload));
@@ -180,7 +180,7 @@ impl Unframe {
         }
     }
 
-    /// Decides what the payload of a TDS message is by its first byte.
+    /// Decides the kind of a TDS message's payload by its first byte.
     fn decide(&mut self, first: u8) -> Result<(), WireError> {
         self.has_begun |= first == HANDSHAKE;
         self.payload = match first {
