@@ -137,11 +137,11 @@ impl AttachError {
 }
 
 /// Loads the programs that [`Attachment::new`] attaches by this policy. The kernel verifies a program when it is
-/// loaded; if all are loaded before the first is attached, no hook works alone meanwhile. A program that the kernel
-/// refuses is left to [`Attachment::new`], which names the hook in its error.
+/// loaded; if all are loaded before the first is attached, both hooks work from nearly the same moment on. An error of
+/// a program that the kernel refuses is reported by [`Attachment::new`], which names the hook.
 ///
 /// # Errors
-/// Where rights are lacking, or the object is not the one this binary was built for.
+/// If a privilege is missing, or the object is not the one that this binary was built for.
 pub fn load(kernel: &mut Kernel, interfaces: &[Interface], policy: Policy) -> Result<(), AttachError> {
     for interface in interfaces {
         let (wants_ingress, wants_egress) = directions(policy.direction, interface.is_loopback);

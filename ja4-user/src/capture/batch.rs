@@ -120,7 +120,7 @@ pub(super) struct Indexing<'a> {
     /// The next frame's number.
     pub(super) number: u64,
     frames: &'a mut Vec<FrameRef>,
-    /// Packets of this chunk that are counted instead of delivered.
+    /// Packets of this chunk that are counted but not delivered.
     pub(super) skipped: Skipped,
 }
 
@@ -156,7 +156,7 @@ impl<'a> Indexing<'a> {
         self.number = self.number.saturating_add(1);
     }
 
-    /// Counts a packet of an unsupported link type. It has a number, as in every other program that reads the file.
+    /// Counts a packet of an unsupported link type. It gets a packet number, as in other programs that read the file.
     pub(super) fn skip(&mut self, link: u16) {
         self.skipped.packets = self.skipped.packets.saturating_add(1);
         self.skipped.first.get_or_insert((self.number, link));

@@ -222,7 +222,7 @@ impl Kernel {
     /// A handle of the kernel's flow entries; each shard has its own.
     ///
     /// # Errors
-    /// Where no further file descriptor can be had.
+    /// If no further file descriptor can be opened.
     pub fn flows(&self) -> Result<FlowMap, KernelError> {
         let map = another(&self.flows).and_then(HashMap::try_from);
         map.map(|map| FlowMap { map }).map_err(|error| map_error("FLOWS", error))
@@ -231,7 +231,7 @@ impl Kernel {
     /// A handle of the kernel's table of recent packets; each shard has its own.
     ///
     /// # Errors
-    /// Where no further file descriptor can be had.
+    /// If no further file descriptor can be opened.
     pub fn recent(&self) -> Result<RecentMap, KernelError> {
         let map = another(&self.recent).and_then(Array::try_from);
         map.map(|map| RecentMap { map }).map_err(|error| map_error("RECENT", error))
@@ -240,7 +240,7 @@ impl Kernel {
     /// The flag by which a shard says that it sleeps.
     ///
     /// # Errors
-    /// Where no further file descriptor can be had.
+    /// If no further file descriptor can be opened.
     pub fn asleep(&self, shard: u32) -> Result<AsleepFlag, KernelError> {
         let map = another(&self.asleep).and_then(Array::try_from);
         map.map(|map| AsleepFlag { map, shard }).map_err(|error| map_error("ASLEEP", error))
@@ -312,14 +312,14 @@ pub struct RecentMap {
 }
 
 impl RecentMap {
-    /// Whether another capture point has seen the packet of this hash less than a second ago. If not, the packet is
-    /// remembered. `now` is of the boot clock, nanoseconds.
+    /// Whether another capture point has seen the packet with this hash less than a second ago. If not, the packet is
+    /// added to the table. `now` is the time of the boot clock, nanoseconds.
     pub fn is_duplicate(&mut self, hash: u64, point: u32, now: u64) -> bool {
         let index = hash as u32 & (duplicate::BUCKETS - 1);
         let mut bucket = self.map.get(&index, 0).unwrap_or_default();
         let is_duplicate = duplicate::is_known(&mut bucket, hash, point, now, true);
         if !is_duplicate {
-            // A packet that cannot be remembered is at worst fingerprinted twice.
+            // If a packet cannot be added, it is at worst fingerprinted twice.
             let _written = self.map.set(index, bucket, 0);
         }
         is_duplicate

@@ -50,18 +50,18 @@ pub struct CaptureFile {
     number: u64,
     /// Packets delivered.
     packets: u64,
-    /// Packets that were not, because of their link type.
+    /// Packets skipped because of their link type.
     unsupported: Skipped,
-    /// Called at the first of those.
+    /// Called at the first skipped packet.
     on_unsupported: Option<OnUnsupported>,
     end: Option<End>,
 }
 
-/// Called once a file, at its first packet of an unsupported link type.
+/// Called once per file, at its first packet of an unsupported link type.
 pub type OnUnsupported = Box<dyn FnOnce(&UnsupportedLinkNotice) + Send>;
 
-/// The first packet of a file that is skipped because its interface has an unsupported link type. It is displayed as one
-/// line that names the file, the packet and the link type.
+/// The first packet of a file that is skipped because its interface has an unsupported link type. It is displayed as
+/// one line that names the file, the packet and the link type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnsupportedLinkNotice {
     /// The file.

@@ -60,8 +60,8 @@ pub struct LinkPayload {
     pub start: Start,
     /// Bytes of the frame before it; never more than the frame has.
     pub offset: usize,
-    /// Which of the capturing host's interfaces saw the packet, and whether on its way out, as one number. 0 where the
-    /// link header does not say it: only a Linux cooked header does.
+    /// The capturing host's interface and the packet's direction, as one number. 0 if the link header does not name
+    /// them: only a Linux cooked header does.
     pub point: u32,
 }
 

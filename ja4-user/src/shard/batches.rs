@@ -52,7 +52,7 @@ pub(super) struct Read {
 /// Packets read from capture files.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PacketsRead {
-    /// All of them.
+    /// All packets.
     pub(super) total: u64,
     /// Of these, packets of an interface with an unsupported link type: no lane gets them.
     pub(super) unsupported: u64,
@@ -79,7 +79,7 @@ struct Files<'a> {
     stopped: bool,
     /// One for all lanes, since a fragment does not tell its flow.
     defragmenter: Defragmenter,
-    /// Packets of the files that are read.
+    /// Packets of the files read so far.
     packets: PacketsRead,
 }
 
@@ -181,7 +181,7 @@ impl<'a> Batches<'a> {
     /// What became of the files, and of fragments.
     pub(super) fn into_read(self) -> Read {
         let mut files = self.files.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // Of a replay that was stopped.
+        // The replay was stopped.
         for file in &files.files {
             files.packets.add(file);
         }

@@ -1,11 +1,11 @@
 //! The bound on the connections of all lanes together.
 //!
-//! A lane alone does not know how many connections the others have. So the threads compare their counts every
+//! A lane does not know how many connections the other lanes have. So the threads compare their counts every
 //! [`INTERVAL`] packets: at such a boundary every thread has read the same packets, and the least recently used
-//! connections of all lanes are evicted until the bound holds. What is evicted depends on the packets alone.
+//! connections of all lanes are evicted until the bound holds. Which are evicted depends on the packets alone.
 //!
-//! Between two boundaries the number grows by at most [`GROWTH`]. A thread waits for the others only where the bound may
-//! be exceeded at its boundary: far below the bound the threads run freely.
+//! Between two boundaries the number grows by at most [`GROWTH`]. A thread waits for the others only where the bound
+//! may be exceeded at its boundary: far below the bound the threads run freely.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -13,11 +13,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::event::Time;
 
-/// Packets between two boundaries. The threads meet there while the table is full, so it must be worth many times what
-/// that costs; and the connections of so many packets must be little memory.
+/// Packets between two boundaries: so many that the threads' synchronization costs little when the table is full, and
+/// so few that the connections they open take little memory.
 pub(super) const INTERVAL: u64 = 4096;
 
-/// Connections that the packets of an interval can open: each its own, and one in what it completes as a fragment.
+/// Most connections that the packets of an interval can open: one each, and another in the datagram that it completes
+/// as a fragment.
 pub(super) const GROWTH: usize = 2 * INTERVAL as usize;
 
 /// How many connections each lane has to evict.
@@ -38,20 +39,20 @@ pub(super) struct Census {
 
 #[derive(Debug)]
 struct Boundaries {
-    /// Those that not every thread has reached; the first has the number `first`.
+    /// Boundaries that some thread has not reached; the first has the number `first`.
     open: VecDeque<Count>,
     first: u64,
     /// Connections at the last boundary that every thread has reached.
     total: usize,
-    /// The last boundary at which the bound holds in any case.
+    /// The last boundary at which the bound cannot be exceeded.
     holds_until: u64,
-    /// What the threads have proposed at the boundary at hand.
+    /// The threads' proposals at the current boundary.
     candidates: Vec<Candidates>,
-    /// What was chosen last, and at which boundary.
+    /// The last choice, and its boundary.
     chosen: (u64, Shares),
 }
 
-/// What the threads have counted at a boundary.
+/// The threads' counts at a boundary.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
     threads: usize,
@@ -59,7 +60,7 @@ struct Count {
 }
 
 impl Census {
-    /// A bound of `max` connections in this many lanes, which the threads share.
+    /// Creates a bound of `max` connections in `lanes` lanes, which the threads share.
     pub(super) fn new(threads: usize, lanes: usize, max: usize) -> Self {
         let state = Boundaries {
             open: VecDeque::new(),
@@ -72,8 +73,8 @@ impl Census {
         Self { threads, lanes, max, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// A thread has reached a boundary with so many connections in its lanes: how many are too many in all lanes. Each
-    /// thread comes to every boundary once, in order.
+    /// Adds the count of a thread that has reached a boundary. Returns the number of connections above the bound in all
+    /// lanes. Each thread calls this once per boundary, in order.
     pub(super) fn excess(&self, boundary: u64, connections: usize) -> usize {
         let mut state = self.state();
         let index = boundary.saturating_sub(state.first) as usize;
@@ -103,8 +104,8 @@ impl Census {
         }
     }
 
-    /// Chooses which connections are evicted, the least recently used of all that the threads propose. Each thread
-    /// proposes as many as there are too many, or all that it has, the least recently used first.
+    /// Chooses the connections to evict: the least recently used of all proposals. Each thread proposes `excess`
+    /// connections, or all that it has, the least recently used first.
     pub(super) fn choose(&self, boundary: u64, excess: usize, candidates: Candidates) -> Shares {
         let mut state = self.state();
         state.candidates.push(candidates);
@@ -130,8 +131,8 @@ impl Census {
     }
 }
 
-/// The first `most` of several sequences that are each in order of use. The same whether lanes are merged at once, or
-/// first those of each thread.
+/// The first `most` of several sequences, each in order of use. The result is the same whether all lanes are merged at
+/// once, or first those of each thread.
 pub(super) fn least_recent(
     sequences: impl IntoIterator<Item = impl Iterator<Item = (Time, u32)>>,
     most: usize,

@@ -75,7 +75,7 @@ impl<S: Sink> Stage<'_, S> {
         }
     }
 
-    /// Takes a datagram that a frame of a TCP stream carries.
+    /// Reads a datagram that a frame of a TCP stream carries.
     pub(super) fn datagram_in_stream(
         &mut self,
         connection: &mut Connection,
@@ -96,7 +96,7 @@ impl<S: Sink> Stage<'_, S> {
         connection.carried = Carried::Datagrams(carried);
     }
 
-    /// Takes a datagram with DTLS, bare or in a TURN message.
+    /// Reads a datagram with DTLS, bare or in a TURN message.
     fn unframe(&mut self, connection: &mut Connection, flow: &mut Datagrams, datagram: &Datagram<'_>) {
         match datagram.payload.first() {
             Some(first) if turn::is_channel(*first) || *first < CHANGE_CIPHER_SPEC => {
@@ -108,7 +108,7 @@ impl<S: Sink> Stage<'_, S> {
                     Err(error) => self.stats.count_malformed(Protocol::Dtls, error),
                 }
             }
-            // DTLS; or media and others, in a TCP stream.
+            // DTLS; in a TCP stream also media and other data.
             Some(CHANGE_CIPHER_SPEC..=MAX_DTLS) => self.dtls(connection, flow, datagram),
             _ => {}
         }

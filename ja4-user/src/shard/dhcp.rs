@@ -19,7 +19,7 @@ use crate::flow::quic::Datagram;
 use crate::wire::{WireError, dhcp4, dhcp6};
 
 impl<S: Sink> Stage<'_, S> {
-    /// Reads a message, of the version that its ports say.
+    /// Reads a message; its ports decide the version.
     pub(super) fn dhcp(&mut self, connection: &mut Connection, datagram: &Datagram<'_>) {
         let (client, server) = (connection.identity.client.1, connection.identity.server.1);
         let (from, to) = if self.side == Side::Client { (client, server) } else { (server, client) };
@@ -32,7 +32,7 @@ impl<S: Sink> Stage<'_, S> {
 
     fn dhcp4(&mut self, connection: &mut Connection, datagram: &Datagram<'_>) {
         let message = match dhcp4::Message::parse(datagram.payload) {
-            // What was not captured may hold options: a part of the list would be another value.
+            // The missing bytes may hold options: a part of the list would be another value.
             Ok(message) if datagram.is_truncated() && !message.has_end() => {
                 return self.stats.count_malformed(Protocol::Dhcp, WireError::Truncated);
             }
@@ -61,7 +61,7 @@ impl<S: Sink> Stage<'_, S> {
 
     fn dhcp6(&mut self, connection: &mut Connection, datagram: &Datagram<'_>) {
         if datagram.is_truncated() {
-            // Options go on to the end of the datagram.
+            // Options extend to the end of the datagram.
             return self.stats.count_malformed(Protocol::Dhcp, WireError::Truncated);
         }
         let message = match dhcp6::Message::parse(datagram.payload) {

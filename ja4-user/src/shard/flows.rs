@@ -13,10 +13,10 @@ pub struct UserFlows {
     recent: RecentPackets,
 }
 
-/// Buckets of the table of recent packets: of one lane of a replay, which has a part of the flows.
+/// Buckets of the table of recent packets in one lane of a replay, which has a part of the flows.
 const RECENT: usize = 1 << 10;
 
-/// The table of recent packets, and the time of the frame at hand.
+/// The table of recent packets, and the time of the current frame.
 pub struct RecentPackets {
     buckets: Box<[Bucket]>,
     now: u64,
@@ -44,7 +44,7 @@ impl UserFlows {
         self.table.len()
     }
 
-    /// Removes every flow that `keep` refuses.
+    /// Keeps only the flows for which `keep` returns true.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(u64, &FlowKey) -> bool) {
         self.table.retain(|hash, entry| keep(hash, &entry.key));
     }

@@ -38,14 +38,14 @@ pub struct CapturedFrame<'a> {
 }
 
 impl CapturedFrame<'_> {
-    /// What a hook would know of it. Each interface of a capture is a capture point of its own, and so is each interface
-    /// that a Linux cooked header names: a packet that was forwarded between two of them is there twice.
+    /// What a hook would know of the frame. Each interface of a capture is a capture point, and so is each interface
+    /// that a Linux cooked header names: such a capture has a packet twice if it was forwarded between two of them.
     pub(super) fn info(&self) -> FrameInfo {
         FrameInfo { ifindex: self.interface << 16 ^ self.point, ..FrameInfo::default() }
     }
 }
 
-/// Flows without a connection that a lane may hold in any case.
+/// Flows without a connection that a lane may always hold.
 const SPARE_FLOWS: usize = 64;
 
 /// A lane of a replay.
@@ -63,7 +63,8 @@ impl Lane {
         Self::with_room(limits, limits.connections)
     }
 
-    /// An empty lane with room for so many connections. `limits` is its share of what all lanes have together.
+    /// Creates an empty lane with a table of `room` connections. `limits` is its share of the limits of all lanes
+    /// together.
     pub(super) fn with_room(limits: &Limits, room: usize) -> Self {
         Self {
             // Flows outnumber connections only between two boundaries, see `trim_flows`.
@@ -131,7 +132,7 @@ impl Lane {
         self.core.last_times()
     }
 
-    /// Evicts the least recently used connections, this many.
+    /// Evicts the `count` least recently used connections.
     pub(super) fn evict(&mut self, count: usize, now: Now, engines: &mut Engines, sink: &mut impl Sink) {
         self.core.evict(count, now, &mut self.flows, engines, sink);
     }

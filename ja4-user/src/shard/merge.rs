@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::engine::observe::Chunk;
 use crate::event::Time;
 
-/// Where a line belongs: the number of its packet, then its cause, then the lane.
+/// Sort key of a line: the number of its packet, then its cause, then the lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) packet: u64,
@@ -17,7 +17,7 @@ pub(super) struct Place {
     pub(super) lane: u32,
 }
 
-/// What a line is caused by, in the order in which a thread acts on it.
+/// The cause of a line, in the order in which a thread acts on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     /// The bound on connections.

@@ -12,9 +12,9 @@ use crate::flow::openvpn::{ControlEvent, PacketOutcome};
 use crate::flow::quic::Datagram;
 
 impl<S: Sink> Stage<'_, S> {
-    /// Takes a packet of a control channel: a datagram, or what follows a length in a TCP stream.
+    /// Reads a packet of a control channel: a datagram, or what follows a length in a TCP stream.
     pub(super) fn openvpn(&mut self, connection: &mut Connection, flow: &mut Datagrams, datagram: &Datagram<'_>) {
-        // Half a packet ends the stream: packets behind it would be read at the wrong place.
+        // A cut packet ends the stream: the packets after it would be read at wrong offsets.
         if datagram.is_truncated() {
             return;
         }
@@ -31,7 +31,7 @@ impl<S: Sink> Stage<'_, S> {
         let Stage { cause, budget, engines, stats, sink, .. } = self;
         let outcome = channel.take(side, &packet, budget, |given| match given {
             ControlEvent::Another => {
-                // Resets that no server has answered may be forged: few of the hellos behind them are emitted.
+                // Resets without an answer may be forged: few of the hellos after them are emitted.
                 if is_answered(connection) {
                     begin_anew(connection);
                 }

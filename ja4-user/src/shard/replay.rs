@@ -36,8 +36,8 @@ const TICK: u64 = 1_000_000_000;
 /// The seed of the flow hash: nobody aims at a file's lanes, and the same file gives the same lanes.
 const SEED: [u64; 2] = [0x7265_706c_6179_2031, 0x7265_706c_6179_2032];
 
-/// The most connections that a replay holds at any time, where `max` is the bound: between two checks of the bound there
-/// may be a few thousand more.
+/// Most connections that a replay holds at any time with a bound of `max`: between two checks of the bound there may be
+/// a few thousand more.
 pub const fn most_connections(max: usize) -> usize {
     max.saturating_add(census::GROWTH)
 }
@@ -72,7 +72,7 @@ pub struct Report {
     pub engine: Stats,
     /// Packets read from the files: `packets = unsupported_link + not_network + counters.seen`.
     pub packets: u64,
-    /// Packets of an interface with an unsupported link type.
+    /// Packets skipped because their interface has an unsupported link type.
     pub unsupported_link: u64,
     /// Frames whose link header was cut, or of a kind that carries no IP.
     pub not_network: u64,
@@ -328,8 +328,8 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Evicts the least recently used connections of all lanes while there are more than the bound: before the packet
-    /// of this number. Every thread does so before the same packets.
+    /// Before packet `number`, evicts the least recently used connections of all lanes until the bound holds. Every
+    /// thread does so before the same packets.
     fn hold_bound(&mut self, number: u64, now: Now) {
         self.lanes.iter_mut().for_each(Lane::trim_flows);
         let mine = self.lanes.iter().map(Lane::connections).sum();
@@ -360,7 +360,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Has this thread's lane of this number act, if it has so many.
+    /// Calls `act` with this thread's lane of this number, if it has that many.
     fn one_lane(
         &mut self,
         index: usize,

@@ -20,7 +20,7 @@ use crate::wire::tls::{HandshakeStream, Status};
 use crate::wire::{http1, http2};
 
 impl<S: Sink> Stage<'_, S> {
-    /// Takes a segment with payload. `anew`: the filter has left out what lies before it. `is_http`: the filter has
+    /// Reads a segment with payload. `anew`: the filter has not selected the bytes before it. `is_http`: the filter has
     /// selected it as HTTP.
     pub(super) fn stream(&mut self, connection: &mut Connection, seq: u32, payload: &[u8], anew: bool, is_http: bool) {
         let is_ssh = connection.is_ssh && !is_http;
@@ -241,7 +241,7 @@ impl<S: Sink> Reader<'_, S> {
         }
     }
 
-    /// Reads the next bytes of TLS; breaks where it has no more to say.
+    /// Reads the next bytes of TLS; breaks once no further bytes are of interest.
     fn tls(&mut self, tls: &mut HandshakeStream, bytes: &[u8]) -> ControlFlow<()> {
         let status = tls.push(bytes, |message| {
             let handshake = Handshake {

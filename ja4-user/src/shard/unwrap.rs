@@ -204,7 +204,7 @@ impl Unwrapper {
                 }
             }
             let at = headers.l4 as usize;
-            // Bytes behind the tunnel's payload are not read; a packet inside that needs them counts as cut.
+            // Bytes behind the tunnel's payload are not read; an inner packet that needs them counts as cut.
             let end = slice.bytes.len().min(headers.tunnel_end as usize);
             slice = Slice {
                 bytes: slice.bytes.get(at..end).unwrap_or_default(),
@@ -248,7 +248,7 @@ impl Unwrapper {
             Parsed::Malformed(_) => return self.stats.unparseable += 1,
         }
         let ((key, from), hash) = (FlowKey::of(&headers), headers.hash(knobs.seed));
-        // The filter compares whole packets with each other; of a datagram in fragments it knows no flow. Both use one table.
+        // The filter compares only whole packets: it does not track the flow of fragments. Both use one table.
         let point = info.point();
         let filtered = books.entry(hash, &key).map(|entry| if from == 0 { entry.low } else { entry.high });
         if filtered.is_some_and(|direction| duplicate::is_in_range(&direction, &headers, point, whole.time.0))
@@ -294,7 +294,7 @@ struct OpenHanded {
     recent: NoTable,
 }
 
-/// No table of recent packets: the datagram was compared already.
+/// No table of recent packets: the datagram was already compared.
 struct NoTable;
 
 impl Recent for NoTable {

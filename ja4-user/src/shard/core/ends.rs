@@ -103,7 +103,7 @@ impl Core {
         }
     }
 
-    /// Connections, ended ones included that still wait for late packets.
+    /// Number of connections, including ended ones that still wait for late packets.
     pub(in crate::shard) fn connections(&self) -> usize {
         self.connections.len()
     }
@@ -118,7 +118,7 @@ impl Core {
         self.connections.find(hash, key).is_some()
     }
 
-    /// Evicts the least recently used connections, this many.
+    /// Evicts the `count` least recently used connections.
     pub(in crate::shard) fn evict(
         &mut self,
         count: usize,

@@ -79,8 +79,8 @@ pub trait FlowBooks {
     fn entry(&self, hash: u64, key: &FlowKey) -> Option<FlowEntry>;
     /// Drops the entry of a flow that has ended.
     fn remove(&mut self, hash: u64, key: &FlowKey);
-    /// Whether another capture point has seen the packet of this hash less than a second before `time`. If not, the packet
-    /// is remembered. See [`ja4_common::duplicate`].
+    /// Whether another capture point has seen the packet with this hash less than a second before `time`. If not, the
+    /// packet is added to the table. See [`ja4_common::duplicate`].
     fn is_duplicate(&mut self, hash: u64, point: u32, time: Time) -> bool;
     /// Flows inside nested tunnels, which userspace filters itself.
     fn inner(&mut self) -> &mut UserFlows;
@@ -129,8 +129,8 @@ impl Core {
         Self::with_room(limits, limits.connections)
     }
 
-    /// An empty core with a table that holds up to `room` connections. `limits` is its share of what several cores have
-    /// together: a core may have more connections than its share while others have fewer.
+    /// Creates an empty core with a table of up to `room` connections. `limits` is its share of the limits of several
+    /// cores together: a core may have more connections than its share while others have fewer.
     pub(super) fn with_room(limits: &Limits, room: usize) -> Self {
         Self {
             connections: FlowTable::with_capacity(room),
