@@ -239,7 +239,7 @@ impl From<Attributes> for SharedAttributes {
     }
 }
 
-/// UDP's number, under which TLS is DTLS unless a framing carries the other.
+/// Protocol number of UDP, over which TLS is DTLS unless a framing carries TLS.
 const UDP: u8 = 17;
 
 impl Attributes {
@@ -286,7 +286,7 @@ pub struct Tls {
     pub cipher: Option<u16>,
     /// The ClientHello has an encrypted_client_hello extension.
     pub ech: bool,
-    /// The records are those of DTLS; `None` if the transport decides.
+    /// Whether the records are those of DTLS; `None`: by the transport.
     pub is_dtls: Option<bool>,
     /// The server's own certificate, where it is sent in the clear.
     pub certificate: Option<Box<Certificate>>,

@@ -88,7 +88,7 @@ impl AlertSinks {
         Ok(Self { context, sinks: ArcSwap::from_pointee(handles), reloading: Mutex::new(()), deadline })
     }
 
-    /// The same sinks, with the deadline of the process's shutdown.
+    /// The same sinks, bound by the shutdown's deadline.
     #[must_use]
     pub fn with_deadline(self, deadline: ShutdownDeadline) -> Self {
         Self { deadline, ..self }
@@ -159,8 +159,8 @@ impl AlertSinks {
         }
     }
 
-    /// Ends all sinks: what they still have they may send for `limit`, all at the same time, and no longer than a shutdown
-    /// may take. Gives the last counters; what has not gone by then counts as abandoned.
+    /// Ends all sinks: what they still have they may send for `limit`, all at the same time, and no longer than a
+    /// shutdown may take. Gives the last counters; what has not gone by then counts as abandoned.
     #[must_use]
     pub fn stop(&self, limit: Duration) -> Vec<SinkStats> {
         let deadline = Instant::now() + self.deadline.at_most(ShutdownPhase::Sinks, limit);

@@ -105,7 +105,7 @@ impl Engine {
         }
     }
 
-    /// An alert for each time that the file of the history was deleted or replaced. Returns whether it was.
+    /// Raises an alert for each time that the database file was deleted or replaced. Returns whether it was.
     pub(super) fn report_replaced(&mut self, out: &mut Vec<u8>) -> bool {
         let replaced = self.outlets.files_replaced();
         let is_new = replaced > self.files_replaced;
@@ -119,7 +119,7 @@ impl Engine {
         is_new
     }
 
-    /// Hands all that is known to storage again, at once: its file was replaced by one that does not have it.
+    /// Sends the whole saved state to storage at once: its file was replaced by one without it.
     pub(super) fn store_all_again(&mut self) {
         self.firsts.store_again();
         self.profiles.store_again();

@@ -96,7 +96,7 @@ pub struct Engine {
     values: Values,
     knowledge: Knowledge,
     remote: Option<Remote>,
-    /// Brings what the database knows, where it could not be had at the start, or its file was replaced.
+    /// Receives the database's saved state if it could not be opened at the start, or its file was replaced.
     recalled: Option<Receiver<Memory>>,
     firsts: FirstSeen,
     tracker: Tracker,
@@ -130,8 +130,7 @@ pub struct Engine {
     is_replay: bool,
     /// What is known and storage has lost, as far as it was handed over again.
     knowledge_lost: u64,
-    /// How often the file of the history was replaced: as far as an alert reports it, and as far as what is known was
-    /// stored again.
+    /// How often the database file was replaced: as reported by alerts, and as far as the saved state was stored again.
     files_replaced: u64,
     files_filled: u64,
 }
@@ -191,14 +190,14 @@ impl Engine {
         }
     }
 
-    /// The same engine, which is handed later what the database knows, each time that one is opened.
+    /// The same engine, which receives the saved state of each database that is opened later.
     #[must_use]
     pub fn recalling(self, recalled: Option<Receiver<Memory>>) -> Self {
         Self { recalled, ..self }
     }
 
-    /// What the database knows, where it could not be had at the start or its file was replaced. What has come meanwhile
-    /// counts beside it. A file that was replaced gets all that is known.
+    /// Merges the saved state of a database that could not be opened at the start, or whose file was replaced, with the
+    /// current state. A new file gets the whole current state.
     fn recall(&mut self, memory: Memory) {
         let Memory { learning_since, first_seen, profiles, own } = memory;
         self.firsts.recall(learning_since, first_seen);
@@ -335,7 +334,7 @@ impl Engine {
         }
     }
 
-    /// Hands on a record of which no end is known. Its `first_seen` alert is raised first.
+    /// Stores a record without a known end. Its `first_seen` alert is raised first.
     fn release(&mut self, mut record: Record, out: &mut Vec<u8>) {
         let raw = self.builtin.raise_first_seen(&record, record.last, &mut self.fired);
         self.fired.iter().for_each(|alert| record.note_fired(&alert.description));

@@ -198,7 +198,7 @@ impl Outlets {
         self.storage_status().map_or(0, |status| status.knowledge_lost)
     }
 
-    /// How often the file of the history was deleted or replaced.
+    /// How often the database file was deleted or replaced.
     pub(super) fn files_replaced(&self) -> u64 {
         self.storage_status().map_or(0, |status| status.file_replaced)
     }

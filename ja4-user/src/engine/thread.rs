@@ -58,9 +58,9 @@ fn count(text: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', text).count() as u64
 }
 
-/// Runs until [`Message::End`], or until all senders are gone, and tells then of what was still open. Lines that find the
-/// writer's queue full are counted; so are those that it does not take before the shutdown's deadline, and chunks that still
-/// wait here then.
+/// Runs until [`Message::End`], or until all senders are dropped, and then outputs the connections that are still open.
+/// Lines are counted as dropped if the writer's queue is full, if it does not accept them before the shutdown's
+/// deadline, or if they still wait here then.
 pub fn run(
     mut engine: Engine,
     queue: &Receiver<Message>,
@@ -88,7 +88,7 @@ pub fn run(
     loop {
         let patience = if engine.is_idle() { TICK.saturating_sub(ticked.elapsed()) } else { FLUSH };
         match queue.recv_timeout(patience) {
-            // The engine is too slow for what waits: the last counters are worth more than the rest of it.
+            // The engine is too slow for its queue: the last counters are worth more than the rest of the queue.
             Ok(late @ Message::Chunk(_)) if deadline.has_passed(ShutdownPhase::Sinks) => shared.lose(&late),
             Ok(Message::Chunk(mut chunk)) => {
                 let (text, observations) = (chunk.text.len(), chunk.observations.len());
@@ -126,7 +126,7 @@ pub fn run(
             saved = now;
         }
     }
-    // The reader of the output blocks nothing else any more, and the deadline bounds the wait for it.
+    // A blocked reader of the output delays nothing else now, and the deadline bounds the wait.
     let write = |finished: &mut Vec<u8>| {
         let chunk = std::mem::take(finished).into();
         if let Err(lost) = deadline.send(ShutdownPhase::Output, lines, chunk) {

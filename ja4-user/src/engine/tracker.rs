@@ -45,13 +45,13 @@ impl Tracker {
         self.records.is_empty()
     }
 
-    /// Removes the record heard of longest ago if the table is full and has no record of this flow.
+    /// Evicts the least recently used record if the table is full and has no record of this flow.
     pub fn evict_for(&mut self, flow: u64) -> Option<Record> {
         let full = self.records.len() >= self.capacity && !self.records.contains_key(&flow);
         if full { self.pop() } else { None }
     }
 
-    /// The record of a connection, begun if there is none. [`evict_for`](Self::evict_for) comes first.
+    /// The record of a connection, created if there is none. Call [`evict_for`](Self::evict_for) first.
     pub fn enter(&mut self, flow: &FlowIdentity, interface: u32, now: Time) -> Entered<'_> {
         let (record, is_new) = match self.records.raw_entry_mut().from_key(&flow.id) {
             RawEntryMut::Occupied(mut held) => {

@@ -1,4 +1,4 @@
-//! The open connections, of which a slow one gives its place to a new one.
+//! The open HTTP connections. If the server is full, a slow one is evicted for a new one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,21 +8,21 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-/// Connections at once. Each holds some 32 KiB while it is asked, and what it has not taken yet of its answer.
+/// Most connections at once. Each holds some 32 KiB of buffers, and the part of its answer that is not sent yet.
 pub(super) const MAX_CONNECTIONS: usize = 256;
 
-/// Age from which a connection without a whole request is evicted where the server is full. A client that has connected
-/// to ask sends its request at once.
+/// Age from which a connection without a complete request may be evicted if the server is full. An ordinary client
+/// sends its request at once.
 const SLOW_REQUEST: Duration = Duration::from_millis(200);
 
-/// Age from which any connection is evicted where the server is full.
+/// Age from which any connection may be evicted if the server is full.
 const SLOW_ANSWER: Duration = Duration::from_secs(3);
 
 /// One connection.
 #[derive(Debug)]
 struct OpenConnection {
     since: Instant,
-    /// Its request has come.
+    /// Its request is complete.
     is_asked: Arc<AtomicBool>,
     task: AbortHandle,
 }
@@ -50,14 +50,14 @@ impl OpenConnections {
         self.len() >= MAX_CONNECTIONS
     }
 
-    /// Serves a connection by the task that `serve` makes, which sets the flag once the request has come.
+    /// Serves a connection with the task that `serve` makes, which sets the flag once the request is complete.
     pub(super) fn spawn<F: Future<Output = ()> + Send + 'static>(&mut self, serve: impl FnOnce(Arc<AtomicBool>) -> F) {
         let is_asked = Arc::new(AtomicBool::new(false));
         let task = self.tasks.spawn(serve(Arc::clone(&is_asked)));
         self.open.push_back(OpenConnection { since: Instant::now(), is_asked, task });
     }
 
-    /// Waits until a connection has ended; for ever where there is none.
+    /// Waits until a connection has ended; forever if there is none.
     pub(super) async fn ended(&mut self) {
         if self.tasks.join_next().await.is_none() {
             std::future::pending::<()>().await;
@@ -66,12 +66,12 @@ impl OpenConnections {
         self.open.retain(|connection| !connection.task.is_finished());
     }
 
-    /// When the first one may be evicted.
+    /// When the first connection may be evicted.
     pub(super) fn evictable_at(&self) -> Option<Instant> {
         self.open.iter().map(OpenConnection::slow_at).min()
     }
 
-    /// Evicts the connection that has been slow for longest, if one is slow. Returns whether one was.
+    /// Evicts the connection that has been slow for longest, if any is slow. Returns whether one was evicted.
     pub(super) fn evict(&mut self) -> bool {
         let now = Instant::now();
         let slow = self.open.iter().enumerate().map(|(place, connection)| (connection.slow_at(), place));
@@ -83,12 +83,12 @@ impl OpenConnections {
         evicted.is_some()
     }
 
-    /// Waits until all have ended.
+    /// Waits until all connections have ended.
     pub(super) async fn all_ended(&mut self) {
         while self.tasks.join_next().await.is_some() {}
     }
 
-    /// Ends all.
+    /// Ends all connections.
     pub(super) async fn shutdown(&mut self) {
         self.tasks.shutdown().await;
     }

@@ -11,7 +11,7 @@ use crate::sink::escape;
 /// Counters are told every second; a thread that has told none for so long hangs.
 pub const FRESH: Duration = Duration::from_secs(5);
 
-/// How long the replacement of a database file is a reason after a new one was begun, so that a probe notices it.
+/// Time for which a replaced database file is reported after a new one was created, so that a probe notices it.
 pub const REPLACED: Duration = Duration::from_secs(5);
 
 /// How long ago threads told their counters.

@@ -126,7 +126,7 @@ impl Server {
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|reason| HttpError::new(address, reason))?;
         let router = routes::router(state, hosts, &counters);
         let mut connections = OpenConnections::default();
-        // Accepted where there was no place for it.
+        // Accepted while the server is full.
         let mut waiting = None;
         tokio::pin!(shutdown);
         loop {
@@ -158,7 +158,7 @@ impl Server {
     }
 }
 
-/// One request and its answer. The flag is set once the request's head has come.
+/// One request and its answer. The flag is set once the request's head is complete.
 async fn connection(stream: TcpStream, router: Router, counters: Arc<Counters>, is_asked: Arc<AtomicBool>) {
     let mut http = http1::Builder::new();
     http.keep_alive(false)

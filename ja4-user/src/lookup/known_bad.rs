@@ -107,10 +107,10 @@ impl KnownBadList {
         Self::parse(&text).map_err(|faults| KnownBadError::Faults { path: path.to_owned(), faults })
     }
 
-    /// This list and another one that adds to it. Where both have a pattern, that of the other list counts.
+    /// Adds another list to this one. Of a pattern that both have, the entry of the other list counts.
     ///
     /// # Errors
-    /// The method of which both together have more than [`MAX_GLOBS`] patterns with a `*` before their end.
+    /// The method for which both lists together have more than [`MAX_GLOBS`] patterns with a `*` before their end.
     pub fn extended(self, extra: Self) -> Result<Self, Method> {
         let mut tables = self.tables;
         for ((table, extra), method) in tables.iter_mut().zip(extra.tables).zip(Method::ALL) {
@@ -181,7 +181,7 @@ impl KnownBadList {
 impl Table {
     fn extend(&mut self, extra: Self) {
         self.exact.extend(extra.exact);
-        // Of two alike the first counts.
+        // Of two equal patterns the first counts.
         let rows = extra.prefixes.into_rows().chain(std::mem::take(&mut self.prefixes).into_rows());
         self.prefixes = Prefixes::new(rows.collect());
         let replaced: HashSet<_> = extra.globs.iter().map(|known| Arc::clone(&known.pattern)).collect();

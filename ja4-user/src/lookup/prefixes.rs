@@ -39,7 +39,7 @@ impl<T> Prefixes<T> {
             .map(|row| &row.known)
     }
 
-    /// Every prefix with what is known of it.
+    /// Every prefix with its value.
     pub(super) fn into_rows(self) -> impl Iterator<Item = (Box<str>, T)> {
         self.rows.into_iter().map(|row| (row.prefix, row.known))
     }

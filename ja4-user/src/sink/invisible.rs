@@ -1,10 +1,11 @@
-//! Characters that show nothing of their own.
+//! Characters that are invisible or control the text around them.
 
-/// Whether a character shows nothing, or does something to a terminal or to the text around it: controls, separators of
-/// lines and paragraphs, and all that Unicode calls format characters (general category Cf) or default-ignorable. By
-/// these, names that look alike would differ, and a name could reverse the text around it (UAX #9).
+/// Whether a character is invisible, or affects a terminal or the text around it: controls, separators of lines and
+/// paragraphs, and all that Unicode calls format characters (general category Cf) or default-ignorable. With them,
+/// names that look alike could differ, and a name could reverse the text around it (UAX #9).
 ///
-/// Cf and Default_Ignorable_Code_Point are those of Unicode 16.0 (DerivedGeneralCategory.txt, DerivedCoreProperties.txt).
+/// Cf and Default_Ignorable_Code_Point are those of Unicode 16.0 (DerivedGeneralCategory.txt,
+/// DerivedCoreProperties.txt).
 pub(super) fn is_invisible(character: char) -> bool {
     character.is_control()
         || (!character.is_ascii()
@@ -15,7 +16,7 @@ pub(super) fn is_invisible(character: char) -> bool {
                 | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
                 // Hangul fillers, Khmer inherent vowels, Mongolian selectors and separator.
                 | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
-                // Of no width; marks, embeddings and overrides of direction; line and paragraph separators.
+                // Zero width; directional marks, embeddings and overrides; line and paragraph separators.
                 | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
                 // Word joiner, invisible operators, isolates, deprecated format characters.
                 | '\u{2060}'..='\u{206f}'
@@ -24,7 +25,7 @@ pub(super) fn is_invisible(character: char) -> bool {
                 // Kaithi number signs, Egyptian hieroglyph controls, shorthand and musical format controls.
                 | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
                 | '\u{1d173}'..='\u{1d17a}'
-                // Tags, variation selectors, and what is reserved beside them.
+                // Tags, variation selectors, and code points reserved for more of them.
                 | '\u{e0000}'..='\u{e0fff}'))
 }
 

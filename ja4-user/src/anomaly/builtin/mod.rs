@@ -228,7 +228,7 @@ impl Builtin {
         }
     }
 
-    /// The flow of a connection whose `first_seen` alert is due: the one that is due longest, or `flow`.
+    /// The flow with a `first_seen` alert that is due: the one that has been due for longest, or else `flow`.
     #[must_use]
     pub fn first_seen_due(&self, flow: Option<u64>, now: Time) -> Option<u64> {
         self.pending.due(flow, now)
@@ -239,8 +239,8 @@ impl Builtin {
         self.pending.take(flow);
     }
 
-    /// Raises the `first_seen` alert of a connection, if it has new values that no alert has named. `now` is the time of
-    /// its end, where that comes before the alert is due. The raw form of the first value, where raw forms are asked for.
+    /// Raises the `first_seen` alert of a connection if it has new values that no alert has named. `now` is the time of
+    /// its end, if it ends before the alert is due. The raw form of the first value, where raw forms are asked for.
     pub fn raise_first_seen(&mut self, record: &Record, now: Time, out: &mut Vec<Alert>) -> Option<ArcStr> {
         let gathered = self.pending.take(record.identity.id)?;
         let first = gathered.values.first().filter(|_| self.settings.first_seen.enabled)?;

@@ -12,13 +12,13 @@ use hashlink::LinkedHashMap;
 use crate::anomaly::OUT_OF_STEP;
 use crate::event::{Method, Time};
 
-/// How long values of a connection are gathered for one alert, nanoseconds.
+/// Time for which values of a connection are collected for one alert, nanoseconds.
 const GATHERED_FOR: u64 = 1_000_000_000;
 
-/// Values that one alert names. A connection that shows more within a second has its alert at once.
+/// Most values that one alert names. If a connection shows more within a second, its alert is raised at once.
 const MAX_OF_ALERT: usize = 64;
 
-/// Values that wait in all, some 64 bytes each. Beyond them the alert that has waited longest is due at once.
+/// Most values that wait, over all connections, some 64 bytes each. Beyond it the oldest waiting alert is due at once.
 const MAX_WAITING: usize = 32_768;
 
 /// A value that was never seen before.
@@ -26,20 +26,20 @@ const MAX_WAITING: usize = 32_768;
 pub(super) struct NewValue {
     pub(super) method: Method,
     pub(super) value: ArcStr,
-    /// The host to which alone it is new; `None`: to the whole network.
+    /// The host that it is new to; `None`: it is new to the whole network.
     pub(super) host: Option<IpAddr>,
 }
 
-/// What a connection's next alert names.
+/// The values that a connection's next alert names.
 #[derive(Debug)]
 pub(super) struct Gathered {
     /// When the first of the values was seen.
     pub(super) since: Time,
-    /// In a replay, the number of the packet with the last of them.
+    /// In a replay, the number of the packet with the last value.
     pub(super) packet: Option<u64>,
     /// In the order in which they came; never empty.
     pub(super) values: Vec<NewValue>,
-    /// The raw form of the first one, where raw forms are asked for.
+    /// The raw form of the first value, if raw forms are output.
     pub(super) raw: Option<ArcStr>,
     /// Firings for the same values that a cooldown suppressed.
     pub(super) suppressed: u64,
@@ -60,7 +60,7 @@ impl Gathered {
         Time(self.since.0.saturating_add(GATHERED_FOR))
     }
 
-    /// Whether it is due at a time. A time stamp far in the future makes no alert wait for that time.
+    /// Whether the alert is due at a time. A timestamp far in the future does not delay it.
     const fn is_due(&self, now: Time) -> bool {
         now.0 >= self.due().0 || self.since.0 > now.0.saturating_add(OUT_OF_STEP) || self.values.len() >= MAX_OF_ALERT
     }
@@ -115,7 +115,7 @@ impl Pending {
         self.values += 1;
     }
 
-    /// The connection whose alert is due, if there is one: the one that has waited longest, or the one of `flow`.
+    /// The connection with an alert that is due, if any: the one that has waited longest, or the one of `flow`.
     pub(super) fn due(&self, flow: Option<u64>, now: Time) -> Option<u64> {
         let overdue = self.flows.front().filter(|(_, waiting)| self.values > MAX_WAITING || waiting.is_due(now));
         let own =
@@ -123,7 +123,7 @@ impl Pending {
         overdue.map(|(flow, _)| *flow).or_else(|| own().map(|(flow, _)| flow))
     }
 
-    /// Takes what the connection's next alert names.
+    /// Removes and returns the values of the connection's next alert.
     pub(super) fn take(&mut self, flow: u64) -> Option<Gathered> {
         let gathered = self.flows.remove(&flow)?;
         self.values -= gathered.values.len();

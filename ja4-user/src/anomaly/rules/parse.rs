@@ -39,7 +39,7 @@ pub(super) struct Parsed {
     pub(super) place: (usize, usize),
 }
 
-/// A file of rules, none of which is compiled yet.
+/// A file of rules that are not compiled yet.
 pub(super) struct RuleFile<'a> {
     document: Document<'a>,
     table: Option<Spanned<DeTable<'a>>>,
@@ -58,12 +58,12 @@ impl<'a> RuleFile<'a> {
         list.map_or(0, |list| list.len())
     }
 
-    /// What is wrong with the text, without its rules.
+    /// The errors of the text, without those of its rules.
     pub(super) fn into_issues(self) -> Vec<Issue> {
         self.document.finish()
     }
 
-    /// The rules, compiled, and what is wrong with them.
+    /// Compiles the rules. Returns them with their errors.
     pub(super) fn compile(self) -> (Vec<Parsed>, Vec<Issue>) {
         let Self { mut document, table } = self;
         let mut found = Vec::new();

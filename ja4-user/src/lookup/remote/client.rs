@@ -110,8 +110,8 @@ impl Client {
         }
     }
 
-    /// Whether a redirect is followed: to the endpoint's own host, whatever the port, over https. Values are asked of this
-    /// host's operator alone. On the sensor's own host http will do.
+    /// Whether a redirect is followed: to the endpoint's own host, any port, over https; on loopback http is allowed
+    /// too. Values are sent to no other host.
     fn permits(&self, target: &Uri) -> bool {
         let is_same = target.host().is_some_and(|host| host.eq_ignore_ascii_case(&self.host));
         is_same && (target.scheme_str() == Some("https") || target.scheme_str() == Some("http") && self.loopback)

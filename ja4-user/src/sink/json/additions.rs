@@ -89,7 +89,7 @@ pub(in super::super) fn history(record: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(b"],");
 }
 
-/// A label under a name: `label` of a fingerprint, `app` of a connection.
+/// Writes a label under a name: `label` of a fingerprint, `app` of a connection.
 fn label(name: &[u8], of: &Label, out: &mut Vec<u8>) {
     object(name, out, |out| {
         text(br#""name":""#, Some(&of.name), out);

@@ -66,8 +66,8 @@ impl RuleSet {
             let path = texts.last().map_or(Path::new(SHIPPED_NAME), |(path, _)| path).into();
             Issue { path, place: None, message: format!("{rules} rules; there may be {MAX_RULES}") }
         };
-        // Compiling takes milliseconds for each, so the number is checked first. Own rules replace shipped ones, not each
-        // other: more of them are too many whatever their names.
+        // Compiling takes milliseconds for each rule, so the number is checked first. Own rules replace shipped ones
+        // but not each other: their number counts whatever their names.
         let own = files.iter().map(|(_, file, _)| file.len()).sum();
         if own > MAX_RULES {
             issues.extend(files.into_iter().flat_map(|(_, file, _)| file.into_issues()));
