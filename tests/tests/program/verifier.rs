@@ -7,8 +7,8 @@ use tests::privilege::{require_bpf, skipped};
 use crate::duel::{PROGRAMS, SEED};
 use crate::say;
 
-/// A tenth of the million instructions that the verifier follows at most. The time to load a program is in proportion to
-/// this number, and other kernels follow more paths than this one.
+/// A tenth of the million instructions that the verifier follows at most. The time to load a program is in proportion
+/// to this number, and other kernels follow more paths than this one.
 const MOST: u32 = 100_000;
 
 #[test]

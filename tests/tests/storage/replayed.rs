@@ -105,7 +105,8 @@ fn a_signal_ends_a_replay_with_all_that_it_has_read_stored() {
     }
 }
 
-/// Nothing reads the output; besides, a sink does not answer in the second case, and the database is locked in the third.
+/// Nothing reads the output; besides, a sink does not answer in the second case, and the database is locked in the
+/// third.
 #[test]
 fn one_signal_ends_a_replay_whatever_blocks() {
     let folder = TempDir::new().unwrap();

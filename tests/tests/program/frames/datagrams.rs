@@ -107,8 +107,8 @@ pub(super) fn short(setting: &Setting) -> Vec<Vec<u8>> {
     frames
 }
 
-/// Datagrams with a UDP length that is not that of the IP payload: handshakes and DHCP messages with bytes behind them, and
-/// every kind of length.
+/// Datagrams with a UDP length that is not that of the IP payload: handshakes and DHCP messages with bytes behind them,
+/// and every kind of length.
 pub(super) fn lengths(setting: &Setting) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     let mut client = 30_000;
