@@ -48,14 +48,14 @@ pub fn turn(data: &[u8]) {
     }
 }
 
-/// Datagrams behind their lengths (RFC 4571) in a TCP stream, likewise.
+/// Datagrams behind their lengths (RFC 4571) in a TCP stream: as above.
 pub fn rfc4571(data: &[u8]) {
     unframe(StreamFraming::Length, data);
 }
 
 /// Packets of an OpenVPN control channel, each behind its length, in which the top bit says that the low end sends it;
-/// the first byte is the budget. What is held stays within the budget, and is given back; the same bytes in a TCP
-/// stream, split in any way.
+/// the first byte is the budget. Buffered bytes stay within the budget, and are returned to it; then the same bytes in
+/// a TCP stream, split in any way.
 pub fn openvpn(data: &[u8]) {
     unframe(StreamFraming::OpenVpn, data);
     let Some((&budget, mut rest)) = data.split_first() else {
@@ -93,7 +93,7 @@ fn unframe(framing: StreamFraming, data: &[u8]) {
     for size in [1, 1 + usize::from(step)] {
         assert_eq!(contents(framing, stream, size), whole, "in pieces of {size}");
     }
-    // What is recognized is decided by the first bytes alone, and never given up where it was.
+    // The first bytes alone decide the framing, and further bytes do not change the decision.
     let recognized = StreamFraming::recognize(stream);
     assert!(stream.len() < StreamFraming::ENOUGH || recognized != Recognized::TooFew);
     if stream.len() >= StreamFraming::ENOUGH {

@@ -1,4 +1,4 @@
-//! pcapng files made by hand: sections, interfaces and packets in any order.
+//! Builds pcapng files: sections, interfaces and packets in any order.
 
 use std::path::{Path, PathBuf};
 

@@ -18,14 +18,14 @@ const FAR_MAC: &str = "02:00:00:00:77:01";
 /// Both ends of the server have one address, so that either takes what is sent to it.
 const NEAR_MAC: &str = "02:00:00:00:77:02";
 
-/// Such a cable between the hosts of a wire, beside that wire. Dropped, it is cut.
+/// Such a cable between the hosts of a wire, beside that wire. It is removed on drop.
 #[derive(Debug)]
 pub struct Spread {
     _pump: Pump,
 }
 
 impl Spread {
-    /// Lays it.
+    /// Creates it.
     ///
     /// # Panics
     /// If the devices cannot be made.
@@ -38,7 +38,7 @@ impl Spread {
         for name in NEAR {
             server.ip(&["link", "set", name, "address", NEAR_MAC]);
             server.ip(&["link", "set", name, "up"]);
-            // What comes in by either is taken, whatever way the answer takes.
+            // Packets are accepted on both interfaces, whichever route the reply takes.
             server.run(&["sysctl", "-qw", &format!("net.ipv4.conf.{name}.rp_filter=0")]).ok();
         }
         server.run(&["sysctl", "-qw", "net.ipv4.conf.all.rp_filter=0"]).ok();
@@ -57,7 +57,7 @@ impl Spread {
     }
 }
 
-/// Passes on what is there, or waits a tick.
+/// Forwards frames that have arrived, or waits a tick.
 fn pass(far: &File, near: &[File; 2], turn: &mut usize) -> io::Result<()> {
     let [first, second] = near;
     let [from_far, from_first, from_second] = tuntap::wait([far.as_fd(), first.as_fd(), second.as_fd()])?;

@@ -225,7 +225,7 @@ fn who_lacks_the_privilege_is_told_how_to_get_it() {
     outcome.says("CAP_BPF").says("CAP_NET_ADMIN").says("CAP_PERFMON").says("setcap").in_one_line();
 }
 
-/// Runs the sensor as root without these capabilities, which no program that it starts can have either.
+/// Runs the sensor as root without these capabilities, also in its bounding set.
 fn without(capabilities: &str, arguments: &str) -> Outcome {
     let script = format!("exec {} {arguments}", Sensor::new().binary().display());
     let mut command = Command::new("capsh");
@@ -234,7 +234,7 @@ fn without(capabilities: &str, arguments: &str) -> Outcome {
 }
 
 #[test]
-fn a_missing_capability_is_named_before_anything_is_begun() {
+fn a_missing_capability_is_named_before_anything_starts() {
     if !require_root() || !require_tools(&["capsh"]) {
         return;
     }
@@ -296,7 +296,7 @@ fn check_fails_where_a_run_would() {
         shell(&format!("{tunnel} {arguments}")).status(USAGE).says("tun9").says("Ethernet interface").in_one_line();
     }
     shell("mount -t tmpfs none /sys/kernel/btf && exec SENSOR check").status(PRIVILEGE).says("BTF").in_one_line();
-    // A wrong configuration comes first: it is wrong for every user.
+    // An error in the configuration is reported first: it is one for every user.
     let folder = TempDir::new().unwrap();
     let (good, bad) = (file(folder.path(), "good.toml", b""), file(folder.path(), "bad.toml", b"[captur]\n"));
     let check = |config: &Path| without("cap_net_admin", &format!("check --config {}", config.display()));

@@ -25,7 +25,7 @@ const USAGE: i32 = 2;
 /// A capability is missing.
 const PRIVILEGE: i32 = 3;
 
-/// Asserts that a check finds nothing wrong, except that the test's own user may lack the capabilities.
+/// Asserts that a check finds no error, except that the test's own user may lack the capabilities.
 fn in_order(outcome: Outcome) -> Outcome {
     if bpf::is_allowed() { outcome.ok() } else { outcome.status(PRIVILEGE) }
 }
@@ -338,7 +338,7 @@ fn what_an_allowlist_keeps_back_is_told_by_entry() {
 
 /// Each takes milliseconds to compile.
 #[test]
-fn rules_that_are_too_many_are_refused_before_any_is_compiled() {
+fn too_many_rules_are_refused_before_any_is_compiled() {
     let rule = |number: usize| {
         format!(
             "[[rule]]\nname=\"r{number}\"\non=\"fingerprint\"\nthreshold={{op=\"gte\",value=3}}\nwindow=\"5m\"\n\

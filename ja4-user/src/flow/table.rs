@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_retained_leaves_its_slot_and_the_order_of_the_others() {
+    fn removed_entries_free_their_slots_and_the_rest_keep_their_order() {
         let mut table = FlowTable::with_capacity(8);
         for number in 1..=6 {
             add(&mut table, number, number);

@@ -23,7 +23,7 @@ impl Dnsmasq {
     /// Starts it on the host's interface.
     ///
     /// # Panics
-    /// If it does not come to listen.
+    /// If it does not listen in time.
     pub fn start(host: &Namespace) -> Self {
         // It has to have its link-local address before it can answer from it.
         host.wait_addresses();

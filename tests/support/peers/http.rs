@@ -25,7 +25,7 @@ impl Nginx {
     /// Starts it with TLS 1.2, 1.3 and HTTP/2.
     ///
     /// # Panics
-    /// If it does not come to listen.
+    /// If it does not listen in time.
     pub fn start(host: &Namespace, port: u16, chain: &Chain) -> Self {
         let (chain, key) = (chain.path("chain.pem"), chain.path("leaf.key"));
         let tls = format!("ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {chain}; ssl_certificate_key {key};");
@@ -35,7 +35,7 @@ impl Nginx {
     /// Starts it without TLS: HTTP/1 on one port, HTTP/2 with prior knowledge on the other.
     ///
     /// # Panics
-    /// If it does not come to listen.
+    /// If it does not listen in time.
     pub fn cleartext(host: &Namespace, http1: u16, http2: u16) -> Self {
         Self::serve(host, &[(http1, ""), (http2, "http2")], "")
     }
@@ -43,7 +43,7 @@ impl Nginx {
     /// Starts it behind the PROXY protocol: HTTP/1 without TLS on one port, TLS on the other.
     ///
     /// # Panics
-    /// If it does not come to listen.
+    /// If it does not listen in time.
     pub fn behind_proxy(host: &Namespace, http1: u16, port: u16, chain: &Chain) -> Self {
         let (chain, key) = (chain.path("chain.pem"), chain.path("leaf.key"));
         let tls = format!("ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {chain}; ssl_certificate_key {key};");

@@ -1,4 +1,4 @@
-//! OpenVPN on both sides. Its tunnels have no device: the handshake alone matters.
+//! OpenVPN on both sides. Its tunnels have no device: only the handshake matters.
 
 use std::net::IpAddr;
 

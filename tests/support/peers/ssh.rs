@@ -41,7 +41,7 @@ impl Sshd {
     /// Starts it on both address families.
     ///
     /// # Panics
-    /// If it does not come to listen.
+    /// If it does not listen in time.
     pub fn start(host: &Namespace, port: u16) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         for key in ["host", "client"] {

@@ -136,7 +136,7 @@ fn a_restart_neither_forgets_nor_learns_anew() {
     assert_eq!(told, [Shape::Curl.ja4()]);
 }
 
-/// Everything is new from the start on.
+/// No learning period: every value is new from the start.
 const UNLEARNT: &str = "[first_seen]\nlearning = \"0\"\n";
 
 /// A request with so many fields of its own, so that each number gives another JA4H.
@@ -179,7 +179,7 @@ fn new_of(events: &[Value], port: u16) -> Vec<&Value> {
     tests::fingerprints(events).into_iter().filter(new).collect()
 }
 
-/// What is printed is the same for any number of shards.
+/// The output is the same for any number of shards.
 fn replay_alike(site: &Site, packets: &[Packet]) -> Vec<Value> {
     let one = site.replay(packets, &["--shards", "1"]);
     for shards in ["2", "4"] {
@@ -194,7 +194,7 @@ fn one_connection_raises_one_alert_that_names_all_its_new_values() {
     let chain = [certificate::leaf("a.example"), certificate::authority()];
     let talks = [
         with_chain("10.0.0.1:1", "a.example", ms(0), &chain),
-        // The same certificate is no news; another client's hello is.
+        // The same certificate is not new; another client's hello is.
         tls("10.0.0.1:2", "192.0.2.1:443", ms(100_000), &odd_hello(1, "a.example")),
         tls("10.0.0.1:3", "192.0.2.1:443", ms(200_000), &odd_hello(1, "a.example")),
     ];
@@ -219,14 +219,14 @@ fn one_connection_raises_one_alert_that_names_all_its_new_values() {
 }
 
 #[test]
-fn the_alert_comes_a_second_after_the_first_new_value_and_later_values_join_the_next() {
+fn the_alert_is_raised_a_second_after_the_first_new_value_and_later_values_join_the_next() {
     let site = Site::new(UNLEARNT);
     let mut talk = talk("10.0.0.1:1", "192.0.2.1:80", ms(0));
     talk.handshake().client(&request(0)).server(ANSWER);
     for (number, at) in [(1, 600), (2, 900), (3, 1500), (4, 2200), (5, 30_000)] {
         talk.at(ms(at)).client(&request(number)).server(ANSWER);
     }
-    // Another connection shows what time it is.
+    // A packet of another connection advances the time.
     let clock = tls("10.0.0.1:2", "192.0.2.1:443", ms(20_000), &odd_hello(1, "a.example"));
     let events = replay_alike(&site, &together([&talk, &clock]));
     let told: Vec<_> = alerts(&events, "first_seen").into_iter().filter(|alert| alert["src_port"] == 1).collect();
@@ -255,7 +255,7 @@ fn the_alert_comes_a_second_after_the_first_new_value_and_later_values_join_the_
 }
 
 #[test]
-fn the_allowlist_keeps_single_values_out_of_the_alert() {
+fn the_allowlist_removes_single_values_from_the_alert() {
     let ja4s = hello::JA4S_13;
     let hello = odd_hello(1, "a.example");
     let talk = tls("10.0.0.1:1", "192.0.2.1:443", ms(0), &hello);

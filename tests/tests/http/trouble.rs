@@ -63,7 +63,7 @@ fn who_stalls_holds_up_neither_others_nor_the_sensor() {
     let asked = Instant::now();
     assert_eq!(served.ask("GET", "/healthz").status, 200);
     assert!(asked.elapsed() < Duration::from_secs(15), "two rounds of stalling ones: {:?}", asked.elapsed());
-    // Half of them have given their place to others, the rest runs into its time limit.
+    // Half of them were evicted for others, the rest reach their time limit.
     for stream in stalled.drain(..) {
         assert_eq!(read(stream), "");
     }
@@ -74,7 +74,7 @@ fn who_stalls_holds_up_neither_others_nor_the_sensor() {
     served.sensor.stop().ok();
 }
 
-/// Slow connections fewer than there are places, and more.
+/// Fewer slow connections than the server accepts, and more.
 #[test]
 fn a_health_probe_is_answered_within_a_second_whatever_is_slow() {
     let Some(_alone) = alone() else { return };

@@ -18,7 +18,7 @@ fn upload(client: &Namespace, server: &Namespace, address: IpAddr) {
     client.run(&["timeout", "10", "sh", "-c", &connect]);
 }
 
-/// The connection is there once, with all of its values and of its bytes; how many duplicates there were.
+/// Asserts that the connection is output once, with all of its values and bytes. Returns the number of duplicates.
 fn assert_whole(events: &[Value]) -> u64 {
     for kind in ["ja4", "ja4s", "ja4t", "ja4ts", "ja4l", "ja4ls"] {
         assert_eq!(values(events, kind).len(), 1, "{kind}");

@@ -21,7 +21,7 @@ fn a_signal_at_any_moment_of_the_start_ends_it_with_nothing_attached() {
         kill(Pid::from_raw(sensor.id() as i32), Signal::SIGTERM).unwrap();
         let outcome = sensor.wait();
         let took = sent.elapsed();
-        // A signal before the handler is there ends any program.
+        // A signal before the handler is installed ends any program.
         assert!(matches!(outcome.code(), Some(0) | None), "{after} ms: {}", outcome.stderr());
         assert!(took < Duration::from_secs(2), "{after} ms: {took:?}: {}", outcome.stderr());
         assert!(until(Duration::from_secs(2), || !host.has_programs()), "{after} ms");
@@ -29,7 +29,7 @@ fn a_signal_at_any_moment_of_the_start_ends_it_with_nothing_attached() {
 }
 
 #[test]
-fn connections_at_the_start_are_seen_from_both_sides_or_from_none() {
+fn connections_during_the_start_are_seen_in_both_directions_or_not_at_all() {
     let Some(_alone) = alone() else { return };
     let (wire, chain) = (Wire::new(), Chain::new(Key::Ec));
     let _server = peers::openssl_server(wire.server(), 443, &chain, &[]);

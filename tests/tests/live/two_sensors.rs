@@ -26,7 +26,7 @@ fn see_the_same(first: &[&str], second: &[&str]) {
         };
         assert_eq!(sorted(&first.0).len(), 2, "{kind}: {}", first.1);
         if kind.starts_with("ja4l") {
-            // Each has clocked it at a hook of its own.
+            // Each sensor took the time at its own hook.
             assert_eq!(sorted(&second.0).len(), 2, "{kind}: {}", second.1);
         } else {
             assert_eq!(sorted(&second.0), sorted(&first.0), "{kind}: {}", second.1);

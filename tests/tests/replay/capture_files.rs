@@ -29,7 +29,7 @@ fn all_values(events: &[Value]) -> Vec<Value> {
     fingerprints(events).into_iter().map(|event| event["fingerprint"]["value"].clone()).collect()
 }
 
-/// Every packet read is accounted for; the number of those with an unsupported link type.
+/// Asserts that every packet read is accounted for. Returns the number of those with an unsupported link type.
 fn unsupported(events: &[Value], packets: usize) -> u64 {
     let stats = *events::of_type(events, "stats").last().unwrap();
     let count = |path: &[&str]| tests::stats_u64(stats, path);
@@ -45,7 +45,7 @@ fn packets_of_an_unsupported_link_type_are_skipped_and_the_file_goes_on() {
     let talk = plain();
     let alone = all_values(&replay(&talk));
     assert_eq!(alone.len(), 6);
-    // Before, between and behind the others, whichever interface is declared first.
+    // Before, between and after the others, whichever interface is declared first.
     for (wire, air) in [(0, 1), (1, 0)] {
         let mut file = PcapngFile::new();
         let links = if wire == 0 { [ETHERNET_LINK, RADIOTAP] } else { [RADIOTAP, ETHERNET_LINK] };

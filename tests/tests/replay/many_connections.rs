@@ -81,7 +81,7 @@ fn beyond_the_bound_the_least_recently_used_are_evicted_whatever_the_number_of_s
     assert!(open.iter().all(|event| busy(event) || start(event) > newest_evicted));
     assert!(open.iter().any(|event| busy(event)), "the one in use is kept, though it is the oldest");
     assert_eq!(values(&events, "ja4h").len(), CONNECTIONS / 1000);
-    // Memory is bounded: at every packet, those that were evicted by then make room.
+    // Memory is bounded: at every packet, evicted connections are gone.
     for (before, event) in evicted.iter().enumerate() {
         let packet = event["pcap_cnt"].as_u64().unwrap();
         assert!(packet <= before as u64 + BOUND as u64 + GROWTH, "{before} evicted before packet {packet}");

@@ -290,9 +290,9 @@ fn a_client_that_moves_to_another_id_of_the_server_has_its_latency() {
     }
 }
 
-/// Of several connections on the same ports, nothing says which one a packet to an unknown ID belongs to.
+/// If several connections use the same ports, a packet to an unknown ID cannot be attributed to one of them.
 #[test]
-fn of_several_connections_an_unknown_id_is_none() {
+fn an_unknown_id_belongs_to_none_of_several_connections() {
     let mut random = SplitMix64::new(2);
     let (one, other) = (ends(1), ends(2));
     let mut talk = talk();

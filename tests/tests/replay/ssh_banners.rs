@@ -1,4 +1,4 @@
-//! JA4SSH of what comes before the banners: bare ACKs, and lines of text (specification, section 15, point 10).
+//! JA4SSH before the banners: bare ACKs, and lines of text (specification, section 15, point 10).
 
 use super::*;
 
@@ -63,7 +63,7 @@ fn selected_acks(events: &[Value]) -> u64 {
     events::stats_u64(events::of_type(events, "stats").pop().unwrap(), &["kernel", "selected_by", "ack"])
 }
 
-/// Only as long as the connection may turn out to be SSH, and not without end.
+/// Only while the connection may turn out to be SSH, and only a bounded number.
 #[test]
 fn bare_acks_of_other_connections_are_not_selected() {
     let mut tls = TcpConversation::new();
@@ -107,7 +107,7 @@ const LINES: [&str; 6] = [
     "PROXY TCP6 2001:0db8:0000:0000:0000:0000:0000:0001 2001:0db8:0000:0000:0000:0000:0000:0002 56324 22\r\n",
 ];
 
-/// Banner and HASSH of a side are known.
+/// Asserts that banner and HASSH of a side are known.
 fn reads(events: &[Value], side: &str) {
     let connection = &events::of_type(events, "connection")[0]["ssh"][side];
     assert!(connection["software_version"].is_string() && connection["hassh"]["hash"].is_string(), "{connection}");
@@ -137,7 +137,7 @@ fn a_line_before_the_clients_banner() {
             talk.client(line.as_bytes()).server_ack().server(SERVER).client_ack().client(CLIENT);
         });
         assert_eq!(told, ["c16s18_c2s2_c4s2", "c16s0_c2s0_c4s0"], "{context}");
-        // The same behind the server's banner, which shows that it is SSH.
+        // The same after the server's banner, which shows that it is SSH.
         let told = tell(&|talk| {
             talk.server(SERVER).client_ack().client(line.as_bytes()).server_ack().client(CLIENT);
         });
@@ -174,7 +174,7 @@ fn lines_before_the_servers_banner_in_its_segment() {
 
 /// Specification, section 15, point 10.
 #[test]
-fn a_request_to_a_server_of_ssh_is_no_ssh() {
+fn a_request_to_an_ssh_server_is_not_ssh() {
     for (client, server) in ENDS {
         for request in ["GET / HTTP/1.1\r\nHost: h\r\n\r\n", "FETCH / HTTP/1.1\r\nHost: h\r\n\r\n"] {
             for before in [true, false] {

@@ -176,7 +176,7 @@ fn plain_without_end() -> TcpConversation {
     talk
 }
 
-/// Each packet by one interface alone, as they come in turn.
+/// Each packet at one interface only, in turn.
 fn alone(packets: &[Packet]) -> Vec<Met> {
     packets.iter().map(|packet| (0, packet.clone())).collect()
 }
@@ -221,12 +221,12 @@ fn one_direction_on_each_interface_is_whole() {
 }
 
 #[test]
-fn duplicates_that_come_late_and_in_another_order_are_none_of_the_connection() {
+fn late_and_reordered_duplicates_do_not_count() {
     let packets = long_talks();
     let once = told(&replay_met(&alone(&packets)));
     let mut random = SplitMix64::new(2);
     for lag in [1, 8, 60] {
-        // By the other interface each comes up to so many packets later.
+        // At the other interface each is seen up to so many packets later.
         let mut met: Vec<(usize, Met)> = Vec::new();
         for (number, packet) in packets.iter().enumerate() {
             met.push((2 * number, (0, packet.clone())));
@@ -260,7 +260,7 @@ fn merged_and_split_segments_are_duplicates_as_well() {
     };
     for (first, second) in [(1400, 4200), (4200, 1400)] {
         let seen = [split(first), split(second)];
-        // One interface sees what it sees of a round, then the other one.
+        // One interface sees its segments of a round, then the other one.
         let mut met: Vec<Met> = Vec::new();
         let mut at = [0, 0];
         for round in 0..=ROUNDS {
@@ -309,7 +309,7 @@ fn a_connection_goes_on_in_another_section() {
 fn datagrams_are_compared_by_their_first_bytes() {
     let mut packets = dhcp_requests().packets().to_vec();
     for (number, packet) in packets.iter_mut().enumerate() {
-        // The identification differs where the bytes do not.
+        // The identification differs if the bytes do not.
         packet.frame[18..20].copy_from_slice(&(number as u16 + 1).to_be_bytes());
     }
     let packets = packets.as_slice();
@@ -332,7 +332,7 @@ fn cooked_1(_: u8, kind: u8, frame: &[u8]) -> Vec<u8> {
 
 #[test]
 fn a_cooked_header_names_the_capture_point() {
-    /// Packet types of what comes to the host, and of what it sends.
+    /// Packet types of packets to the host, and of packets that it sends.
     const TO_HOST: u8 = 0;
     const OUTGOING: u8 = 4;
     let talk = plain();

@@ -40,7 +40,7 @@ fn tunnel(kind: Tunnel) -> Carrier {
     Carrier::between("192.0.2.1", "192.0.2.2", kind)
 }
 
-/// Tunnels that a packet may lie in, and two of them at once.
+/// Tunnels that may carry a packet, and a tunnel in a tunnel.
 fn carriers() -> Vec<Vec<Carrier>> {
     let gtp = Tunnel::GtpU { teid: 7, sequence: None, extensions: Vec::new() };
     let geneve = Tunnel::Geneve { vni: 7, options: Vec::new(), ethernet: true };
@@ -92,7 +92,7 @@ fn options_behind_the_datagram_are_no_options_of_the_client() {
 }
 
 #[test]
-fn a_datagram_put_together_of_fragments_ends_there_too() {
+fn a_reassembled_datagram_ends_there_too() {
     for (mut talk, message, value) in [
         (dhcp4().with_surplus(SURPLUS_OPTION), discover(), one("ja4d", DISCOVER)),
         (dhcp6().with_surplus(SURPLUS_OPTION6), solicit(), one("ja4d6", SOLICIT)),
@@ -145,7 +145,7 @@ fn a_tunnel_ends_where_its_udp_length_says() {
         let total = u16::from_be_bytes([packet.frame[16], packet.frame[17]]) + 40;
         packet.frame[16..18].copy_from_slice(&total.to_be_bytes());
         assert_eq!(told(std::slice::from_ref(&packet)), value, "{carriers:?}");
-        // END and some options lie behind the end.
+        // END and some options are behind the end of the tunnel's payload.
         set_udp_length(&mut packet, length - 20);
         let events = replay_packets(&[packet.clone()], &[]);
         assert_eq!(fingerprints(&events).len(), 0, "{carriers:?}");

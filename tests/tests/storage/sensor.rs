@@ -187,7 +187,7 @@ fn one_sensor_writes_a_database_whatever_name_it_has() {
     assert!(sensor.wait().unwrap().success());
     assert_eq!(ask(&database, "SELECT count(*) FROM fingerprint"), i64::from(FIRST));
     check(&database);
-    // Nobody writes any more.
+    // Nothing is written any more.
     replay(&other, &path("link.db")).ok();
 }
 

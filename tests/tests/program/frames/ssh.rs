@@ -47,7 +47,7 @@ pub(super) fn connections(setting: &Setting) -> Vec<Vec<u8>> {
             talks.tell(|talk| session(talk.server(SERVER).client_ack().client(&both)));
             talks.tell(|talk| talk.client(line.as_bytes()).server_ack().client(line.as_bytes()).server_ack());
         }
-        // Lines of every length about which it is read, as the start of a request may look and otherwise.
+        // Lines of lengths around the limit of what is read, with and without the form of a request.
         for length in (0..24).chain(100..140) {
             for letter in [b'x', b'X'] {
                 let line = [&vec![letter; length][..], b"\n"].concat();

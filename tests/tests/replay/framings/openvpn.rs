@@ -77,7 +77,7 @@ fn handshakes_over_udp() {
 }
 
 #[test]
-fn packets_in_another_order_and_more_than_once() {
+fn reordered_and_repeated_packets() {
     let (client, server) = (OpenVpn::client(), OpenVpn::server());
     let mut packets = handshake(client, server, 400);
     let hello: Vec<_> = client.stream(1, &client_hello(Shape::PostQuantum), 400);
@@ -116,7 +116,7 @@ fn each_handshake_of_several_is_its_own() {
 }
 
 #[test]
-fn with_tls_crypt_and_of_data_nothing_is_selected() {
+fn tls_crypt_and_the_data_channel_are_not_selected() {
     let mut packets = handshake(OpenVpn::client(), OpenVpn::server(), 400);
     for (_, packet) in &mut packets {
         *packet = openvpn_auth(packet, 32);
@@ -185,7 +185,7 @@ fn handshakes_over_tcp() {
 }
 
 #[test]
-fn half_a_certificate_and_packets_that_never_come_leave_nothing_behind() {
+fn an_incomplete_certificate_and_missing_packets_leave_no_memory_in_use() {
     let (client, server) = (OpenVpn::client(), OpenVpn::server());
     let mut packets = handshake(client, server, 400);
     packets.remove(3);

@@ -29,7 +29,7 @@ fn assert_tls(stream: &[u8], ends: &[usize], what: &str) {
 }
 
 #[test]
-fn a_hello_behind_a_header_in_the_same_segment_or_its_own() {
+fn a_hello_behind_a_header_in_the_same_segment_or_the_next() {
     let hello = client_hello(Shape::PostQuantum);
     for header in headers() {
         let stream = [&header[..], &hello].concat();

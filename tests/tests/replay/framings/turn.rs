@@ -197,7 +197,7 @@ fn a_stream_that_begins_with_a_hello() {
     }
 }
 
-/// Every length that lies: the rest of the capture is read all the same.
+/// Every wrong length: the rest of the capture is still read.
 #[test]
 fn broken_messages_hide_nothing_behind_them() {
     let hello = message(CLIENT_HELLO, 0, &hello(&[]), usize::MAX).remove(0);
