@@ -101,8 +101,7 @@ fn a_reader_of_the_output_that_pauses_holds_up_nothing_else() {
     let attached = until(SOON, || fs::read_to_string(&said).unwrap().contains("attached"));
     assert!(attached, "{}", fs::read_to_string(&said).unwrap());
     connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
-    let stored = || ask(Path::new(&database), "SELECT count(*) FROM connection WHERE ended = 'fin'");
-    assert!(until(SOON, || stored() == CONNECTIONS as i64), "{} of {CONNECTIONS} are stored", stored());
+    wait_until_stored(&database, CONNECTIONS);
 
     process::send(&child, Signal::SIGTERM);
     let mut printed = String::new();
@@ -142,8 +141,7 @@ fn one_sigterm_ends_the_sensor_whatever_blocks() {
     assert!(until(SOON, || said().contains("attached")), "{}", said());
     let blocked = UnixStream::connect(site.path("attach")).unwrap();
     connect(&wire, to, CONNECTIONS, &client_hello(Shape::Curl, "a.example"));
-    let stored = || ask(Path::new(&database), "SELECT count(*) FROM connection WHERE ended = 'fin'");
-    assert!(until(SOON, || stored() == CONNECTIONS as i64), "{} of {CONNECTIONS} are stored", stored());
+    wait_until_stored(&database, CONNECTIONS);
 
     let asked = std::time::Instant::now();
     process::send(&child, Signal::SIGTERM);
@@ -156,6 +154,12 @@ fn one_sigterm_ends_the_sensor_whatever_blocks() {
     assert_eq!(ask(Path::new(&database), "SELECT count(*) FROM sensor_run WHERE clean"), 1, "{said}");
     assert!(!wire.server().has_programs());
     drop((child, blocked, stalled));
+}
+
+/// Waits until the database has this many connections that have ended.
+fn wait_until_stored(database: &str, connections: usize) {
+    let stored = || ask(Path::new(database), "SELECT count(*) FROM connection WHERE ended = 'fin'");
+    assert!(until(SOON, || stored() == connections as i64), "{} of {connections} are stored", stored());
 }
 
 /// Lines that a reader gets to the end, and those that it is told it has lost.

@@ -103,6 +103,27 @@ fn plain() -> TcpConversation {
     talk
 }
 
+/// Type and value of every fingerprint, in the order of output.
+fn types_and_values(events: &[Value]) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let pair = |event: &&Value| (text(&event["fingerprint"]["type"]), text(&event["fingerprint"]["value"]));
+    fingerprints(events).iter().map(pair).collect()
+}
+
+/// Asserts that the fingerprints of these events are these types and values, each exactly this often, in any order.
+fn assert_types_and_values<'a>(
+    events: &[Value],
+    expected: impl IntoIterator<Item = &'a (&'a str, &'a str)>,
+    what: &str,
+) {
+    let mut printed = types_and_values(events);
+    printed.sort();
+    let owned = |(kind, value): &(&str, &str)| ((*kind).to_owned(), (*value).to_owned());
+    let mut expected: Vec<_> = expected.into_iter().map(owned).collect();
+    expected.sort();
+    assert_eq!(printed, expected, "{what}");
+}
+
 /// The one fingerprint event of this type.
 fn only<'a>(events: &'a [Value], kind: &str) -> &'a Value {
     let found: Vec<_> = fingerprints(events).into_iter().filter(|event| event["fingerprint"]["type"] == kind).collect();

@@ -120,18 +120,9 @@ fn only_a_server_that_gives_up_unanswered_adds_its_reset() {
 const IPV4: (&str, &str) = ("10.0.0.1:51234", "10.0.0.2:443");
 const IPV6: (&str, &str) = ("[fd00::1]:51234", "[fd00::2]:443");
 
-/// The values of each method of this conversation, which has to print these and no other fingerprints.
+/// Asserts that this conversation gives these fingerprints and no others.
 fn prints(talk: &TcpConversation, wanted: &[(&str, &str)]) {
-    let events = replay(talk);
-    let told = |event: &&Value| {
-        let text = |name: &str| event["fingerprint"][name].as_str().unwrap().to_owned();
-        (text("type"), text("value"))
-    };
-    let mut told: Vec<_> = fingerprints(&events).iter().map(told).collect();
-    told.sort();
-    let mut wanted: Vec<_> = wanted.iter().map(|(kind, value)| ((*kind).to_owned(), (*value).to_owned())).collect();
-    wanted.sort();
-    assert_eq!(told, wanted);
+    assert_types_and_values(&replay(talk), wanted, "");
 }
 
 /// A Linux SYN and SYN-ACK, hellos, and these latencies.

@@ -247,13 +247,6 @@ fn what_a_flow_carries_is_not_decided_by_its_first_stray_datagram() {
     }
 }
 
-/// What a test looks at of an event: type and value.
-fn type_and_value(events: &[Value]) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    let one = |event: &&Value| (text(&event["fingerprint"]["type"]), text(&event["fingerprint"]["value"]));
-    fingerprints(events).iter().map(one).collect()
-}
-
 /// As quic-go does: the client goes on with an ID that the server has given it during the handshake.
 #[test]
 fn a_client_that_moves_to_another_id_of_the_server_has_its_latency() {
@@ -284,7 +277,7 @@ fn a_client_that_moves_to_another_id_of_the_server_has_its_latency() {
         talk.at(millis(12)).client(&first.moved_to(&[0x92; 8]).handshake(From::Client, 80, &mut random));
         let events = events(&talk);
         let wanted = [("ja4", JA4), ("ja4s", JA4S), ("ja4ls", "500_57"), ("ja4l", "1500_64")];
-        assert_eq!(type_and_value(&events), wanted.map(|(kind, value)| (kind.to_owned(), value.to_owned())));
+        assert_eq!(types_and_values(&events), wanted.map(|(kind, value)| (kind.to_owned(), value.to_owned())));
         let stats = events::of_type(&events, "stats").pop().unwrap();
         assert_eq!(stats["stats"]["shards"]["malformed"]["quic"], Value::Null);
     }

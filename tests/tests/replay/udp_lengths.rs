@@ -57,13 +57,8 @@ fn carriers() -> Vec<Vec<Carrier>> {
 }
 
 /// Every fingerprint as type and value, in the order printed.
-fn told(packets: &[Packet]) -> Vec<(String, String)> {
-    let events = replay_packets(packets, &[]);
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    fingerprints(&events)
-        .into_iter()
-        .map(|event| (text(&event["fingerprint"]["type"]), text(&event["fingerprint"]["value"])))
-        .collect()
+fn printed(packets: &[Packet]) -> Vec<(String, String)> {
+    types_and_values(&replay_packets(packets, &[]))
 }
 
 fn one(kind: &str, value: &str) -> Vec<(String, String)> {
@@ -84,10 +79,10 @@ fn options_behind_the_datagram_are_no_options_of_the_client() {
         };
         let mut four = with(dhcp4(), SURPLUS_OPTION);
         four.client(&discover());
-        assert_eq!(told(four.packets()), one("ja4d", DISCOVER), "{envelope:?}, {carriers:?}");
+        assert_eq!(printed(four.packets()), one("ja4d", DISCOVER), "{envelope:?}, {carriers:?}");
         let mut six = with(dhcp6(), SURPLUS_OPTION6);
         six.client(&solicit());
-        assert_eq!(told(six.packets()), one("ja4d6", SOLICIT), "{envelope:?}, {carriers:?}");
+        assert_eq!(printed(six.packets()), one("ja4d6", SOLICIT), "{envelope:?}, {carriers:?}");
     }
 }
 
@@ -101,7 +96,7 @@ fn a_reassembled_datagram_ends_there_too() {
         let whole = &talk.packets()[0];
         let frames = Fragments::of(&whole.frame).pieces(2);
         let pieces: Vec<_> = frames.into_iter().map(|frame| Packet { time: whole.time, frame }).collect();
-        assert_eq!(told(&pieces), value);
+        assert_eq!(printed(&pieces), value);
     }
 }
 
@@ -113,7 +108,7 @@ fn a_hello_behind_the_datagram_is_not_read() {
     };
     let mut quic = UdpConversation::between("10.0.0.1:51234", "10.0.0.2:443").with_surplus(&initial(2, "other"));
     quic.client(&initial(1, "one.example"));
-    assert_eq!(told(quic.packets()), one("ja4", "q13d1311h2_f57a46bbacb6_8ae82214aac3"));
+    assert_eq!(printed(quic.packets()), one("ja4", "q13d1311h2_f57a46bbacb6_8ae82214aac3"));
 
     let record = |random: u8| {
         let hello = Handmade::new(0xfefd, &[0xc02f]).random([random; 32]).extension(0x0017, &[]);
@@ -121,7 +116,7 @@ fn a_hello_behind_the_datagram_is_not_read() {
     };
     let mut dtls = UdpConversation::between("[fd00::1]:51234", "[fd00::2]:443").with_surplus(&record(2));
     dtls.client(&record(1));
-    assert_eq!(told(dtls.packets()).len(), 1);
+    assert_eq!(printed(dtls.packets()).len(), 1);
 }
 
 /// Sets the UDP length of a frame without tags.
@@ -137,14 +132,14 @@ fn a_tunnel_ends_where_its_udp_length_says() {
         let mut talk = dhcp4().through(carriers.clone());
         talk.client(&tests::dhcp::client_v4(1, MAC));
         let mut packet = talk.packets()[0].clone();
-        let value = told(std::slice::from_ref(&packet));
+        let value = printed(std::slice::from_ref(&packet));
         assert_eq!(value.len(), 1);
         // An Ethernet trailer inside the tunnel does no harm.
         let length = u16::from_be_bytes([packet.frame[38], packet.frame[39]]);
         packet.frame.extend([9; 40]);
         let total = u16::from_be_bytes([packet.frame[16], packet.frame[17]]) + 40;
         packet.frame[16..18].copy_from_slice(&total.to_be_bytes());
-        assert_eq!(told(std::slice::from_ref(&packet)), value, "{carriers:?}");
+        assert_eq!(printed(std::slice::from_ref(&packet)), value, "{carriers:?}");
         // END and some options are behind the end of the tunnel's payload.
         set_udp_length(&mut packet, length - 20);
         let events = replay_packets(&[packet.clone()], &[]);
@@ -191,7 +186,7 @@ fn an_ipv6_datagram_of_length_zero_is_as_long_as_its_ip_payload() {
     talk.client(&solicit());
     let mut packet = talk.packets()[0].clone();
     set_udp_length(&mut packet, 0);
-    assert_eq!(told(&[packet]), one("ja4d6", SOLICIT));
+    assert_eq!(printed(&[packet]), one("ja4d6", SOLICIT));
 }
 
 /// A super-packet of more than 64 KiB: the IP header says 0, and no UDP length holds it.
