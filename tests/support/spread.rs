@@ -20,11 +20,11 @@ const NEAR_MAC: &str = "02:00:00:00:77:02";
 
 /// Such a cable between the hosts of a wire, beside that wire. It is removed on drop.
 #[derive(Debug)]
-pub struct Spread {
+pub struct SpreadCable {
     _pump: Pump,
 }
 
-impl Spread {
+impl SpreadCable {
     /// Creates it.
     ///
     /// # Panics

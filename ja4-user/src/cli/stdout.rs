@@ -45,7 +45,7 @@ impl From<StdoutError> for io::Error {
 
 /// The progress of the thread.
 #[derive(Debug, Default)]
-struct Progress {
+struct WriterProgress {
     /// The queue, to count what waits in it; `None` once the thread has ended, so that senders notice.
     queue: Mutex<Option<Receiver<Bytes>>>,
     /// Lines of the chunk that is being written.
@@ -55,7 +55,7 @@ struct Progress {
     changed: Condvar,
 }
 
-impl Progress {
+impl WriterProgress {
     /// Empties the queue. Returns the number of its lines, and of those being written.
     fn unread(&self) -> u64 {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -67,7 +67,7 @@ impl Progress {
 /// Handle of the thread. The thread ends when all senders of its queue are dropped, or at the first error.
 #[derive(Debug)]
 pub(super) struct StdoutWriter {
-    progress: Arc<Progress>,
+    progress: Arc<WriterProgress>,
     ended: Receiver<io::Result<()>>,
 }
 
@@ -84,10 +84,10 @@ impl StdoutWriter {
         let mut out = super::output::stdout()?;
         let (sender, queue) = bounded::<Bytes>(chunks);
         let (end, ended) = bounded(1);
-        let progress = Arc::new(Progress {
+        let progress = Arc::new(WriterProgress {
             queue: Mutex::new(Some(queue.clone())),
             written: Mutex::new(Some(0)),
-            ..Progress::default()
+            ..WriterProgress::default()
         });
         let shared = Arc::clone(&progress);
         thread::Builder::new().name("writer".to_owned()).spawn(move || {

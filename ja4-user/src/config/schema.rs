@@ -188,9 +188,9 @@ pub struct Lookup {
 
 /// A file, or a list of files.
 fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
-    struct Files;
+    struct FilesVisitor;
 
-    impl<'de> Visitor<'de> for Files {
+    impl<'de> Visitor<'de> for FilesVisitor {
         type Value = Vec<PathBuf>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -206,7 +206,7 @@ fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf
         }
     }
 
-    deserializer.deserialize_any(Files)
+    deserializer.deserialize_any(FilesVisitor)
 }
 
 /// Section `[rules]`: threshold rules.

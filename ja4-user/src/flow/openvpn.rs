@@ -10,7 +10,7 @@ use core::ops::ControlFlow;
 
 /// Most packets buffered for one direction while an earlier one is missing, and their largest distance from it: the
 /// limits of an OpenVPN receiver (`TLS_RELIABLE_N_REC_BUFFERS`).
-const HELD_PACKETS: usize = 12;
+const MAX_WAITING_PACKETS: usize = 12;
 
 /// Memory of a buffered packet besides its bytes: its list entry, and the heap's header and rounding.
 const PACKET_OVERHEAD: usize = 64;
@@ -63,7 +63,7 @@ struct ControlDirection {
     /// Number of the next packet to read; `None` before the first.
     next: Option<u32>,
     /// Packets that arrived before an earlier one, unsorted: none of them is `next`.
-    held: Vec<(u32, Box<[u8]>)>,
+    waiting: Vec<(u32, Box<[u8]>)>,
     tls: HandshakeStream,
     /// The handshake is over: what follows is encrypted.
     is_over: bool,
@@ -76,18 +76,18 @@ impl ControlDirection {
     }
 
     fn buffered(&self) -> usize {
-        let held: usize = self.held.iter().map(|(_, payload)| payload.len() + PACKET_OVERHEAD).sum();
-        held + self.tls.buffered()
+        let waiting: usize = self.waiting.iter().map(|(_, payload)| payload.len() + PACKET_OVERHEAD).sum();
+        waiting + self.tls.buffered()
     }
 
     fn is_unfinished(&self) -> bool {
-        !self.held.is_empty() || self.tls.buffered() > 0
+        !self.waiting.is_empty() || self.tls.buffered() > 0
     }
 
     /// Ends the stream.
     fn end(&mut self) {
         self.is_over = true;
-        self.held = Vec::new();
+        self.waiting = Vec::new();
         self.tls = HandshakeStream::new();
     }
 
@@ -104,10 +104,10 @@ impl ControlDirection {
         match packet.packet_id.wrapping_sub(next).cast_signed() {
             ..0 => outcome.duplicate += packet.payload.len(),
             0 => self.read(packet.payload, outcome, &mut receive),
-            ahead => self.hold(packet, ahead.unsigned_abs(), outcome),
+            ahead => self.buffer(packet, ahead.unsigned_abs(), outcome),
         }
-        while let Some(place) = self.held.iter().position(|(id, _)| Some(*id) == self.next) {
-            let (_, payload) = self.held.swap_remove(place);
+        while let Some(place) = self.waiting.iter().position(|(id, _)| Some(*id) == self.next) {
+            let (_, payload) = self.waiting.swap_remove(place);
             self.read(&payload, outcome, &mut receive);
         }
     }
@@ -130,13 +130,13 @@ impl ControlDirection {
         }
     }
 
-    fn hold(&mut self, packet: &ControlPacket<'_>, ahead: u32, outcome: &mut PacketOutcome) {
-        if self.held.iter().any(|(id, _)| *id == packet.packet_id) {
+    fn buffer(&mut self, packet: &ControlPacket<'_>, ahead: u32, outcome: &mut PacketOutcome) {
+        if self.waiting.iter().any(|(id, _)| *id == packet.packet_id) {
             outcome.duplicate += packet.payload.len();
-        } else if ahead as usize > HELD_PACKETS || self.held.len() >= HELD_PACKETS {
+        } else if ahead as usize > MAX_WAITING_PACKETS || self.waiting.len() >= MAX_WAITING_PACKETS {
             outcome.refused += packet.payload.len();
         } else {
-            self.held.push((packet.packet_id, packet.payload.into()));
+            self.waiting.push((packet.packet_id, packet.payload.into()));
         }
     }
 }

@@ -13,13 +13,13 @@ use crate::event::Time;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) packet: u64,
-    pub(super) cause: Stage,
+    pub(super) cause: LineCause,
     pub(super) lane: u32,
 }
 
 /// The cause of a line, in the order in which a thread acts on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
+pub(super) enum LineCause {
     /// The bound on connections.
     Bound,
     /// The clock.

@@ -17,7 +17,7 @@ use super::census::{self, Census};
 use super::core::{Limits, Now};
 use super::engines::Engines;
 use super::lane::{CapturedFrame, Lane};
-use super::merge::{Lines, Merge, Place, Stage};
+use super::merge::{LineCause, Lines, Merge, Place};
 use super::stats::CoreStats;
 use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef, Stop};
 use crate::engine::Engine;
@@ -243,7 +243,7 @@ impl<'a> Worker<'a> {
         number += 1;
         // One lane of each thread at a time, so that what all of them tell is never there at once.
         for index in 0..(LANES as usize).div_ceil(self.threads) {
-            self.one_lane(index, u64::MAX, Stage::Clock, |lane, engines, sink| lane.finish(end, engines, sink));
+            self.one_lane(index, u64::MAX, LineCause::Clock, |lane, engines, sink| lane.finish(end, engines, sink));
             merge.hand_in(number + index, &mut self.lines, true);
         }
         let mut share = Share {
@@ -303,7 +303,7 @@ impl<'a> Worker<'a> {
         if let Some(mine) = self.lanes.get_mut(lane / self.threads) {
             let mut sink = Observer { formatter: &mut self.formatter, chunk: &mut self.lines.chunk };
             act(mine, self.knobs, &mut self.engines, &mut sink);
-            self.lines.mark(Place { packet: number, cause: Stage::Packet, lane: lane as u32 });
+            self.lines.mark(Place { packet: number, cause: LineCause::Packet, lane: lane as u32 });
         }
     }
 
@@ -350,13 +350,13 @@ impl<'a> Worker<'a> {
         let shares = self.census.choose(boundary, excess, candidates);
         for index in 0..self.lanes.len() {
             let share = shares.get(index * threads + self.thread).copied().unwrap_or(0);
-            self.one_lane(index, number, Stage::Bound, |lane, engines, sink| lane.evict(share, now, engines, sink));
+            self.one_lane(index, number, LineCause::Bound, |lane, engines, sink| lane.evict(share, now, engines, sink));
         }
     }
 
     fn each_lane(&mut self, number: u64, mut act: impl FnMut(&mut Lane, &mut Engines, &mut Observer<'_>)) {
         for index in 0..self.lanes.len() {
-            self.one_lane(index, number, Stage::Clock, &mut act);
+            self.one_lane(index, number, LineCause::Clock, &mut act);
         }
     }
 
@@ -365,7 +365,7 @@ impl<'a> Worker<'a> {
         &mut self,
         index: usize,
         number: u64,
-        cause: Stage,
+        cause: LineCause,
         act: impl FnOnce(&mut Lane, &mut Engines, &mut Observer<'_>),
     ) {
         if let Some(lane) = self.lanes.get_mut(index) {

@@ -1,6 +1,6 @@
 //! A connection that several capture points see: each packet counts once, and none is missing.
 
-use tests::spread::{NEAR, Spread};
+use tests::spread::{NEAR, SpreadCable};
 
 use super::fragments::Routed;
 use super::*;
@@ -36,7 +36,7 @@ fn a_connection_spread_over_two_interfaces_is_whole() {
     let Some(_alone) = alone() else { return };
     for hook in ["generic", "tc"] {
         let wire = Wire::new();
-        let spread = Spread::new(&wire);
+        let spread = SpreadCable::new(&wire);
         let sensor = LiveSensor::start_on(Some(wire.server()), &NEAR, &["--hook", hook]);
         upload(wire.client(), wire.server(), spread.server());
         // A retransmission within a second by the other interface cannot be told from a duplicate.

@@ -18,17 +18,17 @@ pub(crate) struct Tables {
     slots: HashMap<u64, u8>,
     slot_mask: u32,
     epoch_shift: u32,
-    recent: Packets,
+    recent: ModelPackets,
 }
 
 /// Recent packets by their bucket in the kernel's table, and the time.
 #[derive(Default)]
-pub(crate) struct Packets {
+pub(crate) struct ModelPackets {
     buckets: HashMap<u64, Bucket>,
     now: u64,
 }
 
-impl Recent for Packets {
+impl Recent for ModelPackets {
     fn bucket(&mut self, hash: u64) -> Option<&mut Bucket> {
         Some(self.buckets.entry(hash % u64::from(BUCKETS)).or_default())
     }
@@ -41,7 +41,7 @@ impl Recent for Packets {
 impl Tables {
     pub(crate) fn new(knobs: &Knobs) -> Self {
         let Knobs { slot_mask, epoch_shift, .. } = *knobs;
-        Self { entries: HashMap::new(), slots: HashMap::new(), slot_mask, epoch_shift, recent: Packets::default() }
+        Self { entries: HashMap::new(), slots: HashMap::new(), slot_mask, epoch_shift, recent: ModelPackets::default() }
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&u64, &FlowEntry)> {
@@ -60,7 +60,7 @@ impl Tables {
 
 impl Flows for Tables {
     type Handle = u64;
-    type Recent = Packets;
+    type Recent = ModelPackets;
 
     fn maybe(&self, hash: u64) -> bool {
         let touched = self.slots.get(&self.slot(hash));
@@ -71,11 +71,11 @@ impl Flows for Tables {
         self.entries.get(&hash).filter(|entry| entry.key == *key).map(|_| hash)
     }
 
-    fn entry(&mut self, hash: u64) -> Option<(&mut FlowEntry, &mut Packets)> {
+    fn entry(&mut self, hash: u64) -> Option<(&mut FlowEntry, &mut ModelPackets)> {
         self.entries.get_mut(&hash).map(|entry| (entry, &mut self.recent))
     }
 
-    fn recent(&mut self) -> &mut Packets {
+    fn recent(&mut self) -> &mut ModelPackets {
         &mut self.recent
     }
 

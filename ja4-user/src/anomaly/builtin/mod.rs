@@ -240,28 +240,28 @@ impl Builtin {
     }
 
     /// Raises the `first_seen` alert of a connection if it has new values that no alert has named. `now` is the time of
-    /// its end, if it ends before the alert is due. The raw form of the first value, where raw forms are asked for.
+    /// its end, if it ends before the alert is due. Returns the raw form of the first value, if raw forms are output.
     pub fn raise_first_seen(&mut self, record: &Record, now: Time, out: &mut Vec<Alert>) -> Option<ArcStr> {
-        let gathered = self.pending.take(record.identity.id)?;
-        let first = gathered.values.first().filter(|_| self.settings.first_seen.enabled)?;
+        let alert = self.pending.take(record.identity.id)?;
+        let first = alert.values.first().filter(|_| self.settings.first_seen.enabled)?;
         let (client, server) = (record.identity.client.0.to_string(), record.identity.server.0.to_string());
         let (name, description) = self.words.get(Rule::FirstSeen as usize).cloned().unwrap_or_default();
         out.push(Alert {
-            time: gathered.due().min(now.max(gathered.since)),
-            packet: gathered.packet,
+            time: alert.due().min(now.max(alert.since)),
+            packet: alert.packet,
             rule: name,
             description,
             severity: self.settings.first_seen.severity,
             group: vec![("src_ip".into(), client.into()), ("dst_ip".into(), server.into())],
-            reason: gathered.reason(),
+            reason: alert.reason(),
             flow: Some(record.identity),
             interface: Some(record.interface),
             fingerprint: Some((first.method, ArcStr::clone(&first.value))),
             category: None,
             confidence: None,
-            suppressed: gathered.suppressed,
+            suppressed: alert.suppressed,
         });
-        gathered.raw
+        alert.raw
     }
 
     fn new_tunnel(&mut self, scene: &mut Scene<'_>) {

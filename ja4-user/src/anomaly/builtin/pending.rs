@@ -13,7 +13,7 @@ use crate::anomaly::OUT_OF_STEP;
 use crate::event::{Method, Time};
 
 /// Time for which values of a connection are collected for one alert, nanoseconds.
-const GATHERED_FOR: u64 = 1_000_000_000;
+const COLLECTION_TIME: u64 = 1_000_000_000;
 
 /// Most values that one alert names. If a connection shows more within a second, its alert is raised at once.
 const MAX_OF_ALERT: usize = 64;
@@ -32,7 +32,7 @@ pub(super) struct NewValue {
 
 /// The values that a connection's next alert names.
 #[derive(Debug)]
-pub(super) struct Gathered {
+pub(super) struct PendingAlert {
     /// When the first of the values was seen.
     pub(super) since: Time,
     /// In a replay, the number of the packet with the last value.
@@ -49,15 +49,15 @@ pub(super) struct Gathered {
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     /// In the order of the first value of each.
-    flows: LinkedHashMap<u64, Gathered, foldhash::quality::RandomState>,
+    flows: LinkedHashMap<u64, PendingAlert, foldhash::quality::RandomState>,
     /// Values of all flows.
     values: usize,
 }
 
-impl Gathered {
+impl PendingAlert {
     /// When the alert is due.
     pub(super) const fn due(&self) -> Time {
-        Time(self.since.0.saturating_add(GATHERED_FOR))
+        Time(self.since.0.saturating_add(COLLECTION_TIME))
     }
 
     /// Whether the alert is due at a time. A timestamp far in the future does not delay it.
@@ -102,16 +102,16 @@ impl Pending {
         suppressed: u64,
         raw: Option<&ArcStr>,
     ) {
-        let gathered = self.flows.entry(flow).or_insert_with(|| Gathered {
+        let alert = self.flows.entry(flow).or_insert_with(|| PendingAlert {
             since: now,
             packet: None,
             values: Vec::new(),
             raw: raw.cloned(),
             suppressed: 0,
         });
-        gathered.packet = packet.or(gathered.packet);
-        gathered.suppressed += suppressed;
-        gathered.values.push(new);
+        alert.packet = packet.or(alert.packet);
+        alert.suppressed += suppressed;
+        alert.values.push(new);
         self.values += 1;
     }
 
@@ -124,10 +124,10 @@ impl Pending {
     }
 
     /// Removes and returns the values of the connection's next alert.
-    pub(super) fn take(&mut self, flow: u64) -> Option<Gathered> {
-        let gathered = self.flows.remove(&flow)?;
-        self.values -= gathered.values.len();
-        Some(gathered)
+    pub(super) fn take(&mut self, flow: u64) -> Option<PendingAlert> {
+        let alert = self.flows.remove(&flow)?;
+        self.values -= alert.values.len();
+        Some(alert)
     }
 }
 
@@ -151,9 +151,9 @@ mod tests {
         add(&mut pending, 1, 11 * SECOND - 1, "b");
         assert_eq!(pending.due(Some(1), Time(11 * SECOND - 1)), None);
         assert_eq!(pending.due(None, Time(11 * SECOND)), Some(1));
-        let gathered = pending.take(1).unwrap();
-        assert_eq!(gathered.reason(), "never seen on this network: ja4 a, ja4 b");
-        assert_eq!((gathered.due(), gathered.packet), (Time(11 * SECOND), Some(11 * SECOND - 1)));
+        let alert = pending.take(1).unwrap();
+        assert_eq!(alert.reason(), "never seen on this network: ja4 a, ja4 b");
+        assert_eq!((alert.due(), alert.packet), (Time(11 * SECOND), Some(11 * SECOND - 1)));
         assert_eq!((pending.due(Some(1), Time(99 * SECOND)), pending.values), (None, 0));
     }
 
@@ -169,12 +169,12 @@ mod tests {
         ] {
             pending.add(1, Time(1), None, NewValue { method, value: value.into(), host }, 1, None);
         }
-        let gathered = pending.take(1).unwrap();
+        let alert = pending.take(1).unwrap();
         assert_eq!(
-            gathered.reason(),
+            alert.reason(),
             "never seen on this network: ja4 j; never seen from 10.0.0.1: ja4t t, ja4 k; never seen from 10.0.0.2: ja4ts u"
         );
-        assert_eq!(gathered.suppressed, 4);
+        assert_eq!(alert.suppressed, 4);
     }
 
     #[test]
