@@ -95,6 +95,9 @@ pub const HEADER: usize = size_of::<RecordHeader>();
 
 const _: () = assert!(HEADER == 80);
 
+/// Bytes of an Ethernet header without tags.
+const ETHERNET_HEADER: u64 = 14;
+
 /// What the hook knows of a frame, beyond its bytes.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -124,6 +127,12 @@ impl FrameInfo {
     #[inline(always)]
     pub const fn packets(&self) -> u64 {
         if self.gso_segs > 1 { self.gso_segs as u64 } else { 1 }
+    }
+
+    /// Bytes on the wire of a frame of which the hook was given `wire_len`: with the Ethernet header.
+    #[inline(always)]
+    pub const fn bytes(&self, wire_len: u32) -> u64 {
+        wire_len as u64 + self.no_link as u64 * ETHERNET_HEADER
     }
 }
 

@@ -249,7 +249,7 @@ impl Work {
             }
             let (mine, _) = self.newborn.split(self.from);
             mine.protocol = datagram_protocol(kind, 0);
-            (mine.packets, mine.bytes) = (self.info.packets(), self.selection.wire_len.into());
+            (mine.packets, mine.bytes) = (self.info.packets(), self.info.bytes(self.selection.wire_len));
             mine.last_seen = now;
             let kept = flows.insert(hash, &self.newborn);
             self.selection.books = self.newborn.books();
@@ -262,7 +262,7 @@ impl Work {
         if !duplicate::is_settled(mine, point) && frame.is_duplicate(&self.headers, self.flow(), point, mine, recent) {
             return Outcome::Duplicate;
         }
-        F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
+        F::count(mine, self.info.packets(), self.info.bytes(self.selection.wire_len));
         mine.last_seen = now;
         mine.protocol = datagram_protocol(kind, mine.protocol);
         let is_openvpn = mine.protocol == protocol::OPENVPN || theirs.protocol == protocol::OPENVPN;
@@ -344,7 +344,7 @@ impl Work {
         if !same_number {
             make_hungry(mine, self.segment.seq, self.headers.src_port == SSH_PORT, knobs);
         }
-        F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
+        F::count(mine, self.info.packets(), self.info.bytes(self.selection.wire_len));
         mine.last_seen = now;
         self.selection.books = entry.books();
         flows.touch(hash);
@@ -412,7 +412,7 @@ impl Work {
         if !duplicate::is_settled(mine, point) && frame.is_duplicate(&self.headers, self.flow(), point, mine, recent) {
             return Outcome::Duplicate;
         }
-        F::count(mine, self.info.packets(), u64::from(self.selection.wire_len));
+        F::count(mine, self.info.packets(), self.info.bytes(self.selection.wire_len));
         mine.last_seen = now;
         let is_early_ack = self.prepare(frame, mine, theirs);
         let has_payload = self.segment.len > 0;
@@ -514,9 +514,9 @@ impl Work {
     #[inline(always)]
     fn give_birth(&mut self, now: u64, knobs: &Knobs) {
         let is_ssh = self.headers.src_port == SSH_PORT;
-        let (seq, packets, bytes) = (self.segment.seq, self.info.packets(), self.selection.wire_len);
+        let (seq, packets, bytes) = (self.segment.seq, self.info.packets(), self.info.bytes(self.selection.wire_len));
         let (mine, _) = self.newborn.split(self.from);
-        (mine.packets, mine.bytes, mine.last_seen) = (packets, bytes.into(), now);
+        (mine.packets, mine.bytes, mine.last_seen) = (packets, bytes, now);
         make_hungry(mine, seq, is_ssh, knobs);
     }
 

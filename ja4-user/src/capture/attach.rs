@@ -258,6 +258,14 @@ impl Attachment {
         parts.join(", ")
     }
 
+    /// Attaches to an interface and detaches again. Native XDP is not tried like this: drivers restart a device for it.
+    ///
+    /// # Errors
+    /// If a hook is refused, most likely because another XDP program is there.
+    pub fn try_out(kernel: &mut Kernel, interface: Interface, policy: Policy) -> Result<(), AttachError> {
+        Self::new(kernel, interface, policy)?.detach()
+    }
+
     /// Takes the programs off. An interface that is gone has taken them along.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! `ja4sensor check`: whether a sensor could run as configured.
 //!
-//! If something would prevent the run, the exit status is the one that `run` would end with.
+//! If something would prevent the run, the exit status is not 0.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,17 +11,20 @@ use ja4_common::knobs::Knobs;
 
 use super::failure::Failure;
 use super::lookup::print;
+use super::run::web;
 use super::settings::{refused, warn};
 use crate::capture::attach::{Attachment, HookChoice, Policy};
 use crate::capture::ebpf::{Kernel, Program, Settings};
 use crate::capture::interface::Interface;
 use crate::config::{self, Config, Opened};
 use crate::object;
+use crate::storage::check_unused;
 use crate::system::privilege;
 
 /// Say whether a sensor could run as configured, without running it.
 ///
-/// Exit status: 0 it could; 2 the configuration or an interface is wrong; 3 a privilege or a kernel feature is missing.
+/// Exit status: 0 it could; 1 a port, a database or a hook is in use; 2 the configuration, or
+/// an interface or file that it names, is wrong; 3 a privilege or a kernel feature is missing.
 #[derive(Debug, Args)]
 pub(super) struct Check {
     /// Configuration; without it, the defaults are looked at
@@ -46,8 +49,12 @@ impl Check {
         let (mut out, mut prevented) = (String::new(), None);
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         // Writing to a String does not fail.
+        let mut kernel = None;
         let _ = match load(config.capture.hook) {
-            Ok(()) => writeln!(out, "kernel {}: loads the BPF programs", release.trim()),
+            Ok(loaded) => {
+                kernel = Some(loaded);
+                writeln!(out, "kernel {}: loads the BPF programs", release.trim())
+            }
             Err(error) => {
                 let line = writeln!(out, "kernel {}: cannot watch interfaces: {error}", release.trim());
                 prevented = Some(Failure::system(error));
@@ -58,6 +65,15 @@ impl Check {
         for name in &config.capture.interfaces {
             let interface = Interface::find(name).map_err(Failure::usage)?;
             let _ = writeln!(out, "{name}: {}", Attachment::preview(&interface, policy));
+            if let (HookChoice::Generic, Some(kernel)) = (config.capture.hook, &mut kernel) {
+                let attached = Attachment::try_out(kernel, interface, policy);
+                prevented = prevented.or(attached.err().map(Failure::run));
+            }
+        }
+        // Frees the port again.
+        prevented = prevented.or(web::bind(&config.http).map(drop).err());
+        if let Some(path) = &config.storage.path {
+            prevented = prevented.or(check_unused(path).err().map(Failure::run));
         }
         let _ = writeln!(out, "{}", loaded.known_bad);
         match path {
@@ -69,8 +85,8 @@ impl Check {
     }
 }
 
-/// Checks the capabilities, then loads the programs that these hooks need with the smallest maps, and unloads them.
-fn load(hook: HookChoice) -> Result<(), anyhow::Error> {
+/// Checks the capabilities, then loads the programs that these hooks need with the smallest maps.
+fn load(hook: HookChoice) -> Result<Kernel, anyhow::Error> {
     privilege::require_capabilities()?;
     let mut knobs = Knobs::new([0, 0]);
     knobs.shards = 1;
@@ -79,9 +95,12 @@ fn load(hook: HookChoice) -> Result<(), anyhow::Error> {
     let wants_xdp = matches!(hook, HookChoice::Native | HookChoice::Generic);
     let xdp = if hook == HookChoice::Tc { None } else { Some(kernel.xdp(Program::Xdp).map(|_| ())) };
     match xdp {
-        Some(Ok(())) => Ok(()),
-        Some(Err(error)) if wants_xdp => Err(error.into()),
+        Some(Ok(())) => {}
+        Some(Err(error)) if wants_xdp => return Err(error.into()),
         // Before Linux 5.18 there is no multi-buffer XDP; ingress falls back to tc.
-        _ => Ok(kernel.tc(Program::TcIngress).map(|_| ())?),
+        _ => {
+            kernel.tc(Program::TcIngress)?;
+        }
     }
+    Ok(kernel)
 }

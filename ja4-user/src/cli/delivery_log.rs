@@ -105,7 +105,7 @@ impl DeliveryLog {
                 }
                 if let Some(status) = storage.as_ref().map(Handle::status).filter(|now| now.file_replaced > replaced) {
                     replaced = status.file_replaced;
-                    log(&["the database file was deleted or replaced".to_owned()]);
+                    log(&["the database file or its log was deleted or replaced".to_owned()]);
                 }
             }
         })?;

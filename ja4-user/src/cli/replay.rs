@@ -100,18 +100,21 @@ impl Replay {
         if let Some(bar) = lock(&bar).take() {
             bar.finish_and_clear();
         }
+        let mut has_lost = false;
         let (unwritten, stopped) = match replayed {
             Ok((report, loss)) => {
                 failures.extend(report.errors.into_iter().map(Error::from));
+                has_lost = loss.is_some();
                 failures.extend(loss.map(Error::msg));
                 (report.unwritten, report.stopped)
             }
             Err(error) => (Some(error), false),
         };
         if let Some(error) = unwritten.filter(|error| !is_gone(error)) {
+            has_lost = true;
             failures.push(anyhow!(error).context("cannot write the output"));
         }
-        if stopped {
+        if stopped && !has_lost {
             failures.push(anyhow!("ended by a signal; what was read until then was told"));
             return end(failures, Failure::interrupted);
         }

@@ -42,8 +42,7 @@ pub enum Format {
     /// for a formula gets a `'` in front, and so does text that starts with `'`: a reader that takes
     /// one leading `'` off has the text of the wire. Statistics are left out.
     Csv,
-    /// Aligned columns for people. Control characters and those that steer the direction of text
-    /// show as `\u{1b}`.
+    /// Aligned columns for people. Control, format and other invisible characters show as `\u{1b}`.
     Table,
 }
 

@@ -41,6 +41,14 @@ impl Inode {
         fs::metadata(path).ok().as_ref().map(Self::of)
     }
 
+    /// Whether a path leads to this file. Errors other than a missing file are ignored.
+    pub(super) fn is_at(self, path: &Path) -> bool {
+        match fs::metadata(path) {
+            Ok(file) => Self::of(&file) == self,
+            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
+    }
+
     fn of(file: &Metadata) -> Self {
         Self { device: file.dev(), number: file.ino() }
     }
@@ -118,6 +126,17 @@ pub(super) fn open(path: &Path, cache: u32) -> Result<(Lock, Connection, Option<
     }
 }
 
+/// Checks that no other process writes to a database.
+///
+/// # Errors
+/// [`StorageError::InUse`], or that the file or the one beside it cannot be opened.
+pub fn check_unused(path: &Path) -> Result<(), StorageError> {
+    if path.exists() {
+        Lock::take(path)?.withdraw();
+    }
+    Ok(())
+}
+
 impl Lock {
     /// Takes the lock of a database that exists.
     ///
@@ -157,12 +176,9 @@ impl Lock {
         Ok(Self { database: locked, _held: file, side, made })
     }
 
-    /// Whether a path still leads to the database. Errors other than a missing file are ignored.
+    /// Whether a path still leads to the database.
     pub(super) fn is_at(&self, path: &Path) -> bool {
-        match fs::metadata(path) {
-            Ok(file) => Inode::of(&file) == self.database.inode,
-            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
-        }
+        self.database.inode.is_at(path)
     }
 
     /// Gives the lock of a file back that turns out to be no database of ours: nothing stays beside it.

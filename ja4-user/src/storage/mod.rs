@@ -45,6 +45,7 @@ mod whole;
 pub use self::error::StorageError;
 pub use self::handle::{Handle, MAX_BATCH};
 pub use self::item::{FirstSeen, Item, KnowledgeBounds, OWN, Run, RunEnd};
+pub use self::lock::check_unused;
 pub use self::reader::{Diff, DiffOptions, Filter, Reader, Window};
 pub use self::schema::{Changed, Migrated};
 pub use self::status::Status;

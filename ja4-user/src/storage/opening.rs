@@ -46,8 +46,10 @@ impl Opening {
         let failed = |source| schema::explain(&self.path, source);
         let (next, newest) = recover(&mut database).map_err(failed)?;
         let run = begin(&database, &self.run).map_err(failed)?;
+        // SQLite puts them beside the file itself, whatever link leads to it.
+        let real = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
         let beside = ["-wal", "-shm"].into_iter().filter_map(|ending| {
-            let mut name = OsString::from(&self.path);
+            let mut name = OsString::from(&real);
             name.push(ending);
             let path = PathBuf::from(name);
             Inode::at(&path).map(|inode| (path, inode))
@@ -66,9 +68,9 @@ impl Opened {
         Ok(written)
     }
 
-    /// Whether the path still leads to the database.
+    /// Whether the path still leads to the database, and its log is beside it: readers open both by their names.
     pub(super) fn is_at(&self, path: &Path) -> bool {
-        self.lock.is_at(path)
+        self.lock.is_at(path) && self.beside.iter().all(|(path, inode)| inode.is_at(path))
     }
 
     /// Closes a database that its path no longer leads to. A file that was moved away has all rows. No log file stays

@@ -18,6 +18,15 @@ fn see_the_same(first: &[&str], second: &[&str]) {
         let outcome = sensor.stop().ok();
         (outcome.events(), outcome.stderr())
     });
+    let counts = |events: &[Value]| {
+        let ends = events.iter().filter(|event| event["event_type"] == "connection");
+        let fields = ["pkts_toserver", "pkts_toclient", "bytes_toserver", "bytes_toclient"];
+        let mut found: Vec<_> = ends.map(|end| fields.map(|field| end["connection"][field].as_u64())).collect();
+        found.sort();
+        found
+    };
+    assert_eq!(counts(&first.0).len(), 2, "{}", first.1);
+    assert_eq!(counts(&second.0), counts(&first.0), "{}", second.1);
     for kind in ["ja4t", "ja4ts", "ja4", "ja4s", "ja4l", "ja4ls"] {
         let sorted = |events: &[Value]| {
             let mut found: Vec<_> = values(events, kind).into_iter().map(str::to_owned).collect();

@@ -104,14 +104,12 @@ fn a_live_sensor_notices_that_its_file_has_gone_and_begins_a_new_one() {
     check(&database);
 }
 
-/// What was being written when the file went is written to the new one.
-#[test]
-fn a_replay_goes_on_in_a_new_file() {
-    const EACH: u32 = 200;
+/// Connections of each half of a capture.
+const EACH: u32 = 200;
 
-    let folder = TempDir::new().unwrap();
-    let database = folder.path().join("history.db");
-    let capture = fs::read(syns(folder.path(), "many.pcap", 0..2 * EACH, LONG_AGO)).unwrap();
+/// Replays a capture; in the middle of it, something is done to the database.
+fn replay_around(folder: &Path, database: &Path, interrupt: impl FnOnce()) {
+    let capture = fs::read(syns(folder, "many.pcap", 0..2 * EACH, LONG_AGO)).unwrap();
     let arguments = ["replay", "--shards", "1", "--db", database.to_str().unwrap(), "-"];
     let mut command = Sensor::new().command(&arguments);
     let mut sensor = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -120,19 +118,37 @@ fn a_replay_goes_on_in_a_new_file() {
     // The file's header is 24 bytes, and all records are of one size.
     let (head, tail) = capture.split_at(24 + (capture.len() - 24) / 2);
     stdin.write_all(head).unwrap();
-    let begun = || database.exists() && count(&database, "sqlite_schema") > 0;
-    assert!(until(SOON, || begun() && count(&database, "fingerprint") == i64::from(EACH)));
-    fs::rename(&database, folder.path().join("first.db")).unwrap();
+    let begun = || database.exists() && count(database, "sqlite_schema") > 0;
+    assert!(until(SOON, || begun() && count(database, "fingerprint") == i64::from(EACH)));
+    interrupt();
     stdin.write_all(tail).unwrap();
     drop(stdin);
     assert!(sensor.wait().unwrap().success());
-    assert!(count(&folder.path().join("first.db"), "fingerprint") >= i64::from(EACH));
+    let events = events::parse(std::str::from_utf8(&stdout.join().unwrap()).unwrap());
+    let storage = |name| stats_u64(last_stats(&events).unwrap(), &["storage", name]);
+    assert_eq!((storage("file_replaced"), storage("rows_lost")), (1, 0));
+    check(database);
+}
+
+/// What was being written when the file went is written to the new one.
+#[test]
+fn a_replay_goes_on_in_a_new_file() {
+    let folder = TempDir::new().unwrap();
+    let [database, first] = ["history.db", "first.db"].map(|name| folder.path().join(name));
+    replay_around(folder.path(), &database, || fs::rename(&database, &first).unwrap());
+    assert!(count(&first, "fingerprint") >= i64::from(EACH));
     // Connections end with the capture, and what is stored of one then has all its fingerprints.
     assert_eq!(count(&database, "connection WHERE ended = 'open'"), i64::from(2 * EACH));
     assert_eq!(count(&database, "fingerprint"), i64::from(2 * EACH));
     assert_eq!(count(&database, "first_seen"), i64::from(2 * 2 * EACH));
-    let events = events::parse(std::str::from_utf8(&stdout.join().unwrap()).unwrap());
-    let storage = |name| stats_u64(last_stats(&events).unwrap(), &["storage", name]);
-    assert_eq!((storage("file_replaced"), storage("rows_lost")), (1, 0));
-    check(&database);
+}
+
+/// Readers would find neither the rows in a log without a name nor those that follow.
+#[test]
+fn no_row_is_lost_with_the_log() {
+    let folder = TempDir::new().unwrap();
+    let database = folder.path().join("history.db");
+    replay_around(folder.path(), &database, || fs::remove_file(folder.path().join("history.db-wal")).unwrap());
+    let addresses = "(SELECT DISTINCT client, client_port FROM connection)";
+    assert_eq!(count(&database, addresses), i64::from(2 * EACH));
 }

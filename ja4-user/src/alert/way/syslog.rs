@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
@@ -16,6 +17,9 @@ use super::{Fault, tls};
 /// UDP nothing says that it has.
 const ADDRESS_AGE: Duration = Duration::from_secs(300);
 
+/// How long a refusal of a datagram is awaited, once another one was refused: an ICMP error comes within a round trip.
+const REFUSAL_AFTER: Duration = Duration::from_millis(200);
+
 /// Sends messages to one receiver.
 #[derive(Debug)]
 pub(in super::super) struct SyslogClient {
@@ -23,6 +27,8 @@ pub(in super::super) struct SyslogClient {
     limit: Duration,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     link: Option<Link>,
+    /// Over UDP: the last message was refused. The refusal of the next one is awaited.
+    is_refused: bool,
     frame: Vec<u8>,
 }
 
@@ -42,7 +48,7 @@ impl SyslogClient {
         } else {
             None
         };
-        Ok(Self { target, limit, tls, link: None, frame: Vec::new() })
+        Ok(Self { target, limit, tls, link: None, is_refused: false, frame: Vec::new() })
     }
 
     pub(super) fn deliver(&mut self, message: &[u8]) -> Result<(), Fault> {
@@ -61,7 +67,19 @@ impl SyslogClient {
         };
         let link = self.link.insert(link);
         let sent = match link {
-            Link::Udp(socket, _) => socket.send(message).map(|_| ()),
+            Link::Udp(socket, _) => {
+                let sent = socket.send(message).and_then(|_| {
+                    if self.is_refused {
+                        // Sending succeeds on a new socket; only the answer says that still nobody listens.
+                        thread::sleep(REFUSAL_AFTER);
+                        socket.take_error()?.map_or(Ok(()), Err)
+                    } else {
+                        Ok(())
+                    }
+                });
+                self.is_refused = sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+                sent
+            }
             Link::Stream(stream) => {
                 // Octet counting (RFC 6587, section 3.4.1; RFC 5425, section 4.3).
                 self.frame.clear();

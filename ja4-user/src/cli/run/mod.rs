@@ -7,7 +7,7 @@ mod reload;
 mod sensor;
 mod start;
 mod threads;
-mod web;
+pub(super) mod web;
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;

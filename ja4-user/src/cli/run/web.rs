@@ -44,7 +44,7 @@ impl Web {
 }
 
 /// Takes the port. Where nobody asked for the address and it is taken, the sensor runs without.
-pub(super) fn bind(http: &Http) -> Result<Option<Server>, Failure> {
+pub(in super::super) fn bind(http: &Http) -> Result<Option<Server>, Failure> {
     let Http { listen, hosts } = http;
     let Some(address) = listen.address() else {
         return Ok(None);
