@@ -304,6 +304,35 @@ fn check_fails_where_a_run_would() {
     check(&good).status(PRIVILEGE).says("CAP_NET_ADMIN").has("good.toml: in order");
 }
 
+#[test]
+fn check_finds_what_another_sensor_uses() {
+    if !require_bpf() || !require_tools(&["unshare", "ip"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let config = |name: &str, text: &str| file(folder.path(), name, text.as_bytes());
+    let (hook, port) = ("[capture]\ninterfaces = ['lo']\nhook = 'generic'\n", "[http]\nlisten = '127.0.0.1:9418'\n");
+    let history = format!("[storage]\npath = '{}'\n", folder.path().join("x.db").display());
+    config("all.toml", &format!("{hook}{port}{history}"));
+    config("hook.toml", hook);
+    config("port.toml", port);
+    config("history.toml", &history);
+    let script = "ip link set lo up; SENSOR run --config all.toml > out 2> err & pid=$!
+        for i in $(seq 200); do grep -q attached err && break; sleep 0.1; done
+        for name in hook port history; do SENSOR check --config $name.toml > $name 2>&1; echo $name $?; done
+        kill $pid; wait $pid; echo run $?; SENSOR check --config all.toml > all; echo all $?";
+    let script = script.replace("SENSOR", Sensor::new().binary().to_str().unwrap());
+    let mut command = Command::new("unshare");
+    command.current_dir(folder.path()).args(["--net", "--", "sh", "-c", &script]);
+    let outcome = Outcome::new(process::run(command, &[], process::LIMIT));
+    let said = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let all = ["err", "hook", "port", "history"].map(said).join("\n");
+    outcome.ok().has("hook 1\nport 1\nhistory 1\nrun 0\nall 0\n");
+    for cause in ["XDP", "another process listens there", "x.db"] {
+        assert!(all.contains(cause), "{cause}: {all}");
+    }
+}
+
 /// Starts a replay that prints far more than a pipe holds.
 fn long_replay(folder: &Path, stdout: Stdio) -> std::process::Child {
     let path = folder.join("long.pcap");

@@ -1,5 +1,7 @@
 //! Syslog, to rsyslog.
 
+use std::net::UdpSocket;
+
 use serde_json::{Value, json};
 use tests::process::until;
 use tests::require_tools;
@@ -51,6 +53,28 @@ fn rsyslog_reads_every_field_over_udp_tcp_and_tls() {
             assert_eq!(line.len(), 7);
         }
     }
+}
+
+/// Sending to a port where nobody listens succeeds: the refusal comes later.
+#[test]
+fn a_refused_datagram_is_not_delivered() {
+    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let sinks = start(sink("udp", address.port(), json!({})));
+    let first = || sinks.stats()[0].clone();
+    sinks.send(&alert("first"));
+    assert!(until(SOON, || first().sent == 1));
+    sinks.send(&alert("second"));
+    assert!(until(SOON, || first().retries >= 3), "{:?}", first());
+    assert_eq!((first().sent, first().waiting), (1, 1));
+
+    let receiver = UdpSocket::bind(address).unwrap();
+    receiver.set_read_timeout(Some(SOON)).unwrap();
+    let mut message = [0; 2048];
+    let len = receiver.recv(&mut message).unwrap();
+    assert!(String::from_utf8_lossy(&message[..len]).contains("second"));
+    assert!(until(SOON, || first().sent == 2), "{:?}", first());
 }
 
 #[test]

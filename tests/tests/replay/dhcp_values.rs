@@ -299,6 +299,9 @@ fn clients_relays_and_boot_servers_use_other_ports_too() {
         ("[fd00::9]", "[fd00::1]"),
     );
     assert_eq!(values, ["solct0014nn_1_00", "reply0014nn_1_00"]);
+    // DHCPv6 is carried by IPv6 alone.
+    let over_ipv4 = [((546, 547), message6(1, &[client()])), ((547, 546), message6(7, &[client()]))];
+    assert!(between_ports(&over_ipv4, ("10.0.0.9", "10.0.0.1")).is_empty());
 }
 
 #[test]

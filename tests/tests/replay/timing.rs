@@ -26,6 +26,18 @@ fn whole_seconds_count_and_halves_are_cut_off() {
     assert_eq!(values(&events, "ja4l"), ["3_64"]);
 }
 
+/// It may be of an earlier connection between the same ports.
+#[test]
+fn an_ack_that_does_not_cover_the_syn_ack_is_not_the_clients_answer() {
+    let mut talk = TcpConversation::new();
+    talk.syn().wait(micros(30)).syn_ack().wait(micros(500)).client_ack().close();
+    let mut stray = TcpConversation::new().numbered(0x1000_0000, 0x7fff_0000);
+    stray.at(micros(100)).client_ack();
+    let mut packets = [talk.packets(), stray.packets()].concat();
+    packets.sort_by_key(|packet| packet.time);
+    assert_eq!(values(&replay_packets(&packets, &[]), "ja4l"), ["250_64"]);
+}
+
 /// The specification's first example, section 9.
 #[test]
 fn syn_acks_that_nobody_answers() {

@@ -43,6 +43,16 @@ fn hellos_in_packets_of_any_size_in_segments_of_any_size() {
     }
 }
 
+/// As clients send it that write header and message by themselves.
+#[test]
+fn a_packets_header_in_a_segment_of_its_own() {
+    let hello = tds(TDS_PRELOGIN, &client_hello(Shape::PostQuantum), 4088);
+    let answer = tds(TDS_PRELOGIN, &server_flight(), 4088);
+    let mut talk = handshake(1433);
+    prelogin(&mut talk).client(&hello[..8]).client(&hello[8..]).server(&answer[..8]).server(&answer[8..]).close();
+    assert_values(&talk, &[("ja4", Shape::PostQuantum.ja4()), ("ja4s", JA4S_13)], "header by itself");
+}
+
 #[test]
 fn certificates_over_ipv6_and_on_another_port() {
     let mut talk = TcpConversation::between("[fd00::1]:51234", "[fd00::2]:14330");
