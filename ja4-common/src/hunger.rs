@@ -108,7 +108,7 @@ const READ: u8 = 4;
 const ANEW: u8 = 1 << 7;
 
 /// Whether the direction has had its handshake and this segment begins nothing: the case of nearly
-/// every packet, which spares it [`wants`].
+/// every packet, which spares it `wants`.
 #[inline(always)]
 pub fn is_sated<B: Bytes>(frame: &B, direction: &Direction, segment: &Segment) -> bool {
     let ahead = segment.seq.wrapping_sub(direction.mark);
@@ -136,7 +136,7 @@ pub(crate) fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Se
     if decided & ANEW != 0 && want == Want::Yes as u8 { Want::Anew as u8 } else { want }
 }
 
-/// What is to be done with a segment, as [`wants`] reads it.
+/// What is to be done with a segment, as `wants` reads it.
 #[inline(always)]
 pub fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> u8 {
     let ahead = segment.seq.wrapping_sub(direction.mark) as i32;

@@ -72,8 +72,8 @@ const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
 /// Bytes of an alert record.
 const ALERT_RECORD: u32 = RECORD_HEADER + 2;
 
-/// What the bytes of a segment behind `skip` begin with: a [`Begin`], [`TOO_FEW`], [`HALF_A_HEADER`], [`LETTER_S`],
-/// [`LETTERS_SS`], [`PROXY`], [`TEXT_SSH`], or a framing ([`framing::recognize`]); the last seven only for a stream's
+/// What the bytes of a segment behind `skip` begin with: a `Begin`, `TOO_FEW`, `HALF_A_HEADER`, `LETTER_S`,
+/// `LETTERS_SS`, `PROXY`, `TEXT_SSH`, or a framing (`framing::recognize`); the last seven only for a stream's
 /// `first` bytes.
 #[inline(always)]
 pub fn look<B: Bytes>(frame: &B, segment: &Segment, skip: u32, first: bool) -> u8 {

@@ -22,9 +22,8 @@ pub(super) struct Key {
     src: u128,
     dst: u128,
     id: u32,
-    /// Interface and hook that met it, or interface of a capture. A forwarded fragment is met at two places, and a
-    /// router may have cut it anew between them.
-    place: u32,
+    /// Capture point. A forwarded fragment is seen at two, and a router may have cut it anew between them.
+    point: u32,
     /// 0 for IPv6, whose fragments may differ in what they say follows.
     proto: u8,
     version: u8,
@@ -72,13 +71,13 @@ impl<'a> Fragment<'a> {
     }
 
     /// Reads a packet from its IP header on. What follows the packet in its frame is ignored.
-    pub(super) fn parse(packet: &'a [u8], place: u32) -> Result<Self, DefragError> {
+    pub(super) fn parse(packet: &'a [u8], point: u32) -> Result<Self, DefragError> {
         let mut fragment = match packet.first().map(|first| first >> 4) {
             Some(4) => Self::ipv4(packet),
             Some(6) => Self::ipv6(packet),
             _ => Err(DefragError::Header),
         }?;
-        fragment.key.place = place;
+        fragment.key.point = point;
         let len = fragment.payload.len();
         if len == 0 {
             Err(DefragError::Empty)
@@ -108,7 +107,7 @@ impl<'a> Fragment<'a> {
         }
         let (bytes, rest) = packet.split_at_checked(header).ok_or(DefragError::Header)?;
         Ok(Self {
-            key: Key { src: src.into(), dst: dst.into(), id, place: 0, proto, version: 4 },
+            key: Key { src: src.into(), dst: dst.into(), id, point: 0, proto, version: 4 },
             start,
             more,
             payload: rest.get(..total - header).ok_or(DefragError::Cut)?,
@@ -133,7 +132,7 @@ impl<'a> Fragment<'a> {
         let before = at + FRAGMENT - IPV6;
         let wanted = announced.checked_sub(before).ok_or(DefragError::Header)?;
         Ok(Self {
-            key: Key { src, dst, id, place: 0, proto: 0, version: 6 },
+            key: Key { src, dst, id, point: 0, proto: 0, version: 6 },
             start,
             more,
             payload: payload.get(..wanted).ok_or(DefragError::Cut)?,
@@ -212,7 +211,7 @@ mod tests {
     #[test]
     fn an_ipv4_fragment_is_read() {
         let fragment = Fragment::parse(&FOUR, 9).unwrap();
-        let key = Key { src: 0xc000_0201, dst: 0xc000_0202, id: 0x1234, place: 9, proto: 17, version: 4 };
+        let key = Key { src: 0xc000_0201, dst: 0xc000_0202, id: 0x1234, point: 9, proto: 17, version: 4 };
         assert_eq!((fragment.key, fragment.start, fragment.more), (key, 1480, true));
         assert_eq!((fragment.payload, fragment.head.bytes), (&FOUR[20..28], &FOUR[..20]));
         assert_eq!((fragment.end(), fragment.head.announced()), (1488, 20));
@@ -223,7 +222,7 @@ mod tests {
         let packet = six();
         let fragment = Fragment::parse(&packet, 9).unwrap();
         let halves = [u128::from_be_bytes([0x20; 16]), u128::from_be_bytes([0x21; 16])];
-        let key = Key { src: halves[0], dst: halves[1], id: 0xdead_beef, place: 9, proto: 0, version: 6 };
+        let key = Key { src: halves[0], dst: halves[1], id: 0xdead_beef, point: 9, proto: 0, version: 6 };
         assert_eq!((fragment.key, fragment.start, fragment.more), (key, 1448, false));
         assert_eq!((fragment.payload, fragment.head.bytes), (&b"eleven byte"[..], &packet[..48]));
         assert_eq!((fragment.head.patch, fragment.head.announced()), (Some((40, 17)), 8));

@@ -188,8 +188,8 @@ impl Defragmenter {
     }
 
     /// Takes a fragment: the frame's bytes from its IPv4 or IPv6 header on, as far as they were captured.
-    /// Bytes behind the announced length, such as Ethernet's padding, do no harm. `place` numbers where the frame was
-    /// met, as [`FrameInfo::place`](ja4_common::record::FrameInfo::place) does: fragments of two places do not mix.
+    /// Bytes behind the announced length, such as Ethernet's padding, do no harm. `point` is the capture
+    /// point, as in [`FrameInfo::point`](ja4_common::record::FrameInfo::point): fragments of two do not mix.
     ///
     /// Where it makes its datagram whole, that datagram is lent: the first fragment's headers, with the
     /// length set and without the fragment's marks (IPv4: flags, offset and checksum are 0; IPv6: the
@@ -197,10 +197,10 @@ impl Defragmenter {
     ///
     /// # Errors
     /// Why the fragment was refused; the reason is counted.
-    pub fn push(&mut self, packet: &[u8], place: u32, time: Time) -> Result<Option<&[u8]>, DefragError> {
+    pub fn push(&mut self, packet: &[u8], point: u32, time: Time) -> Result<Option<&[u8]>, DefragError> {
         self.stats.fragments += 1;
         self.expire(time);
-        let taken = Fragment::parse(packet, place).and_then(|fragment| self.take(&fragment, time));
+        let taken = Fragment::parse(packet, point).and_then(|fragment| self.take(&fragment, time));
         match taken {
             Err(error) => {
                 self.stats.count_refused(error);
