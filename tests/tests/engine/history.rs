@@ -137,8 +137,9 @@ fn a_database_that_comes_late_is_remembered() {
     };
     let alone = held(&sensor.events());
     drop(other);
-    sensor
-        .wait_for("what was known", |events| held(events) > alone && sensor.stderr().contains("what it knows counts"));
+    sensor.wait_for("what was known", |events| {
+        held(events) > alone && sensor.stderr().contains("its saved state applies")
+    });
     connect(&wire, to, 1, &before);
     sensor.wait_for("another connection", |events| connections(events).len() == 2);
     let events = terminate(sensor);
