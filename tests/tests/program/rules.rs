@@ -270,6 +270,7 @@ fn a_quic_handshake_survives_bulk_between_its_packets() {
 #[test]
 fn dtls_and_dhcp_begin_with_the_client_whoever_speaks_first() {
     let setting = Setting::default();
+    let six = Setting { six: true, ..Setting::default() };
     for (frame, expected, from_client) in [
         (setting.datagram((5000, 4433), &dtls(1)), Class::Dtls, true),
         (setting.datagram((4433, 5000), &dtls(2)), Class::Dtls, false),
@@ -277,15 +278,19 @@ fn dtls_and_dhcp_begin_with_the_client_whoever_speaks_first() {
         (setting.datagram((68, 67), &[1; 300]), Class::Dhcp, true),
         (setting.datagram((67, 68), &[2; 300]), Class::Dhcp, false),
         (setting.datagram((67, 67), &[1; 300]), Class::Dhcp, true),
-        (setting.datagram((546, 547), &[1; 60]), Class::Dhcp, true),
-        (setting.datagram((547, 546), &[7; 60]), Class::Dhcp, false),
-        (setting.datagram((40_000, 547), &[12; 60]), Class::Dhcp, true),
+        (six.datagram((546, 547), &[1; 60]), Class::Dhcp, true),
+        (six.datagram((547, 546), &[7; 60]), Class::Dhcp, false),
+        (six.datagram((40_000, 547), &[12; 60]), Class::Dhcp, true),
     ] {
         let (class, header) = chosen(&mut fresh(), &frame).unwrap();
         assert_eq!((class, header.flags & flag::FROM_CLIENT != 0), (expected, from_client));
         assert_eq!(header.captured as usize, frame.len());
     }
-    for frame in [setting.datagram((5000, 4433), &dtls(11)), setting.datagram((67, 53), &[2; 300])] {
+    for frame in [
+        setting.datagram((5000, 4433), &dtls(11)),
+        setting.datagram((67, 53), &[2; 300]),
+        setting.datagram((546, 547), &[1; 60]),
+    ] {
         assert_eq!(class(&mut fresh(), &frame), None);
     }
 }
