@@ -1,6 +1,6 @@
 //! DHCP messages and their fingerprints.
 
-use ja4_user::wire::{WireError, dhcp4, dhcp6};
+use ja4::wire::{WireError, dhcp4, dhcp6};
 
 /// A DHCPv4 message: options lie within it, one behind the other, a cut message has the first of them, and
 /// the fingerprint has its shape and no more or fewer codes than there are.
@@ -25,7 +25,7 @@ pub fn dhcp4(data: &[u8]) {
     #[cfg(feature = "ja4plus")]
     {
         let mut value = String::from("kept ");
-        ja4_user::fingerprint::ja4d::write(&message, &mut value);
+        ja4::fingerprint::ja4d::write(&message, &mut value);
         let listed = message.options().filter(|option| !matches!(option.code, 53 | 50 | 81)).count();
         let requested = message.options().filter(|option| option.code == 55).map(|option| option.body.len()).sum();
         shape(value.strip_prefix("kept ").unwrap(), [listed, requested]);
@@ -58,7 +58,7 @@ pub fn dhcp6(data: &[u8]) {
     #[cfg(feature = "ja4plus")]
     {
         let mut value = String::from("kept ");
-        ja4_user::fingerprint::ja4d6::write(&message, &mut value);
+        ja4::fingerprint::ja4d6::write(&message, &mut value);
         let listed = message.options().count();
         let requested = message.options().filter(|option| option.code == 6).map(|option| option.body.len() / 2).sum();
         shape(value.strip_prefix("kept ").unwrap(), [listed, requested]);

@@ -1,7 +1,7 @@
 //! HPACK blocks that share a dynamic table.
 
-use ja4_user::wire::http2::HeaderList;
-use ja4_user::wire::http2::hpack::{Decoder, MAX_FIELDS, MAX_LIST};
+use ja4::wire::http2::HeaderList;
+use ja4::wire::http2::hpack::{Decoder, MAX_FIELDS, MAX_LIST};
 
 /// Blocks, each behind its length: what comes out is within bounds, and comes out once more when it is written
 /// without any table.

@@ -3,13 +3,13 @@
 use std::ops::ControlFlow;
 
 #[cfg(feature = "ja4plus")]
-use ja4_user::fingerprint::{
+use ja4::fingerprint::{
     Forms,
     ja4h::{Ja4hEngine, Ja4hValues},
 };
-use ja4_user::wire::WireError;
-use ja4_user::wire::http::Request;
-use ja4_user::wire::http1::{Http1Stream, MAX_BLOCK, MAX_LINES, Status};
+use ja4::wire::WireError;
+use ja4::wire::http::Request;
+use ja4::wire::http1::{Http1Stream, MAX_BLOCK, MAX_LINES, Status};
 
 /// Where a stream stops, and what it has not read then.
 #[derive(Debug, PartialEq, Eq)]

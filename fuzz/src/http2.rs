@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use ja4_user::wire::http2::hpack::{MAX_LIST, MAX_TABLE};
-use ja4_user::wire::http2::{Http2Stream, MAX_BLOCK, Status};
+use ja4::wire::http2::hpack::{MAX_LIST, MAX_TABLE};
+use ja4::wire::http2::{Http2Stream, MAX_BLOCK, Status};
 
 use super::http1::{Fields, fields};
 

@@ -22,20 +22,20 @@ use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock, Mutex};
 
+use ja4::fingerprint::ja4::{Ja4Engine, Ja4Values};
+use ja4::fingerprint::{Carrier, Forms};
+use ja4::wire::tls::{ClientHello, Framing, HandshakeStream, MAX_HANDSHAKE_MESSAGE, ServerHello, Status};
 use ja4_common::Slice;
 use ja4_common::headers::{Parsed, Start, Transport, parse};
 use ja4_common::knobs::Knobs;
 use ja4_common::record::{HEADER, RecordHeader};
 use ja4_user::capture::{Batch, CaptureFile};
 use ja4_user::event::{Connection, Fingerprint, Sink, Time};
-use ja4_user::fingerprint::ja4::{Ja4Engine, Ja4Values};
-use ja4_user::fingerprint::{Carrier, Forms};
 use ja4_user::flow::{Budget, Limits, Outcome, Reassembly};
 use ja4_user::packet::{self, Packet};
 use ja4_user::shard::lane::{CapturedFrame, Lane};
 use ja4_user::shard::{self, Engines, Now};
 use ja4_user::sink::{Context, Format, Formatter};
-use ja4_user::wire::tls::{ClientHello, Framing, HandshakeStream, MAX_HANDSHAKE_MESSAGE, ServerHello, Status};
 use zerocopy::FromBytes;
 
 mod dhcp;
@@ -113,7 +113,7 @@ pub fn server_hello(data: &[u8]) {
     assert!(hello.alpn().count() <= data.len());
     #[cfg(feature = "ja4plus")]
     {
-        use ja4_user::fingerprint::ja4s::{Ja4sEngine, Ja4sValues};
+        use ja4::fingerprint::ja4s::{Ja4sEngine, Ja4sValues};
         let mut values = Ja4sValues::default();
         Ja4sEngine::new().ja4s(&hello, Carrier::Tcp, Forms::All, &mut values);
         assert!(values.value.is_ascii() && values.value.len() == "t130200_1301_234ea6891581".len());

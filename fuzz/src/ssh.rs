@@ -1,7 +1,7 @@
 //! SSH in the clear, and what is counted of it.
 
-use ja4_user::fingerprint::hassh::Hassh;
-use ja4_user::wire::ssh::{MAX_PACKET_LENGTH, Message, SshStream, Status};
+use ja4::fingerprint::hassh::Hassh;
+use ja4::wire::ssh::{MAX_PACKET_LENGTH, Message, SshStream, Status};
 
 /// One direction's bytes: the same messages and the same end however they are split; the first byte says
 /// how. The same bytes as lengths of packets: no packet goes uncounted.
@@ -60,7 +60,7 @@ fn windows(size: u8, packets: &[u8]) {
     use core::num::NonZeroU16;
     use std::collections::BTreeMap;
 
-    use ja4_user::fingerprint::ja4ssh::{Window, wire_segments};
+    use ja4::fingerprint::ja4ssh::{Window, wire_segments};
 
     let size = NonZeroU16::new(u16::from(size) + 1).unwrap();
     let (mut window, mut text, mut counted) = (Window::new(size), String::new(), 0);

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock, Mutex};
 
+use ja4::fingerprint::Forms;
 use ja4_common::Slice;
 use ja4_common::headers::{
     ETHERNET, ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_VLAN, Parsed, Start,
@@ -10,7 +11,6 @@ use ja4_common::headers::{
 use ja4_common::knobs::Knobs;
 use ja4_common::select::Class;
 use ja4_user::event::Time;
-use ja4_user::fingerprint::Forms;
 use ja4_user::shard::lane::{CapturedFrame, Lane};
 use ja4_user::shard::{self, Engines, Now};
 use ja4_user::sink::{Context, Format, Formatter};

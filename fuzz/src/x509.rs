@@ -1,6 +1,6 @@
+use ja4::wire::tls::{CertificateList, MAX_CERTIFICATES};
+use ja4::wire::x509::Certificate;
 use ja4_user::event;
-use ja4_user::wire::tls::{CertificateList, MAX_CERTIFICATES};
-use ja4_user::wire::x509::Certificate;
 
 /// Any bytes as a certificate, and as the list of a certificate message: identifiers lie in the bytes in
 /// their order, attributes are bounded, and JA4X is the hash of its raw form.
@@ -45,8 +45,8 @@ fn certificate(der: &[u8]) {
 
 #[cfg(feature = "ja4plus")]
 fn ja4x(certificate: &Certificate<'_>) {
-    use ja4_user::fingerprint::ja4x::{Ja4xEngine, Ja4xValues};
-    use ja4_user::fingerprint::{Forms, H12};
+    use ja4::fingerprint::ja4x::{Ja4xEngine, Ja4xValues};
+    use ja4::fingerprint::{Forms, H12};
     use std::sync::{LazyLock, Mutex};
 
     /// Used again and again, as a shard does: nothing of one certificate may show in the next.

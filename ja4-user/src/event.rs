@@ -7,6 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use arcstr::ArcStr;
+pub use ja4::{Method, Side};
 use thin_vec::ThinVec;
 
 use crate::flow::community_id::CommunityId;
@@ -22,87 +23,6 @@ pub enum Hook {
     Ingress,
     /// On its way out.
     Egress,
-}
-
-/// Which end of a connection something belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
-    /// The end that opened it.
-    Client,
-    /// The other.
-    Server,
-}
-
-impl Side {
-    /// The name in output.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Server => "server",
-        }
-    }
-}
-
-/// Fingerprint methods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Method {
-    /// TLS client.
-    Ja4,
-    /// TLS server.
-    Ja4s,
-    /// TCP client.
-    Ja4t,
-    /// TCP server.
-    Ja4ts,
-    /// Latency of the client.
-    Ja4l,
-    /// Latency of the server.
-    Ja4ls,
-    /// HTTP client.
-    Ja4h,
-    /// X.509 certificate.
-    Ja4x,
-    /// SSH traffic.
-    Ja4ssh,
-    /// DHCPv4 message.
-    Ja4d,
-    /// DHCPv6 message.
-    Ja4d6,
-}
-
-impl Method {
-    /// Every method.
-    pub const ALL: [Self; 11] = [
-        Self::Ja4,
-        Self::Ja4s,
-        Self::Ja4t,
-        Self::Ja4ts,
-        Self::Ja4l,
-        Self::Ja4ls,
-        Self::Ja4h,
-        Self::Ja4x,
-        Self::Ja4ssh,
-        Self::Ja4d,
-        Self::Ja4d6,
-    ];
-
-    /// The name in output and on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ja4 => "ja4",
-            Self::Ja4s => "ja4s",
-            Self::Ja4t => "ja4t",
-            Self::Ja4ts => "ja4ts",
-            Self::Ja4l => "ja4l",
-            Self::Ja4ls => "ja4ls",
-            Self::Ja4h => "ja4h",
-            Self::Ja4x => "ja4x",
-            Self::Ja4ssh => "ja4ssh",
-            Self::Ja4d => "ja4d",
-            Self::Ja4d6 => "ja4d6",
-        }
-    }
 }
 
 /// A connection as every record names it: client first, whoever sent the packet.

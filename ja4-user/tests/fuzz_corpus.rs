@@ -382,7 +382,7 @@ fn dtls_seeds(server_hello: &[u8], add: &mut impl FnMut(&'static str, &str, Vec<
 }
 
 fn x509_seeds(add: &mut impl FnMut(&'static str, &str, Vec<u8>)) {
-    let openssl = include_bytes!("../src/wire/x509/testdata/openssl.der");
+    let openssl = include_bytes!("../ja4/src/wire/x509/testdata/openssl.der");
     let (name, organisation) = ([0x55, 4, 3], [0x55, 4, 10]);
     let plain = Certificate::new().issuer(&[(&name, 12, b"ca"), (&organisation, 0x14, b"\xe9")]);
     let plain = plain.subject(&[(&name, 0x1e, b"\0a\0b")]);

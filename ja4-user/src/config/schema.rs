@@ -14,12 +14,12 @@ use crate::anomaly::local::Locals;
 use crate::anomaly::{builtin, first_seen, profile};
 use crate::capture::attach::{DirectionChoice, HookChoice};
 use crate::capture::ebpf::MAX_SHARDS;
-use crate::fingerprint::Forms;
 use crate::lookup::remote;
 use crate::shard::Limits;
 use crate::sink::{Context, Filter, Format};
 use crate::storage::{Options, Retention};
 use crate::units::{Size, Span};
+use ja4::fingerprint::Forms;
 
 /// Shards of a live sensor.
 pub const SHARDS: RangeInclusive<u32> = 1..=MAX_SHARDS;

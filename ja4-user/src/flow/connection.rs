@@ -14,9 +14,9 @@ use super::table::Keyed;
 use super::tcp::Opening;
 use super::told::Told;
 use crate::event::{self, Ended, FlowIdentity, Method, SharedAttributes, Side, Time};
-#[cfg(feature = "ja4plus")]
-use crate::fingerprint::ja4ssh::Window;
 use crate::packet::flow_key;
+#[cfg(feature = "ja4plus")]
+use ja4::fingerprint::ja4ssh::Window;
 
 /// What a connection carries beside byte streams.
 #[derive(Debug, Default)]

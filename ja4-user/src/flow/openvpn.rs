@@ -3,10 +3,10 @@
 use super::Budget;
 use super::connection::Session;
 use crate::event::Side;
-use crate::wire::WireError;
-use crate::wire::framing::openvpn::{self, CLIENT_HELLO, ControlOpcode, ControlPacket, SERVER_HELLO};
-use crate::wire::tls::{HandshakeMessage, HandshakeStream, Status};
 use core::ops::ControlFlow;
+use ja4::wire::WireError;
+use ja4::wire::framing::openvpn::{self, CLIENT_HELLO, ControlOpcode, ControlPacket, SERVER_HELLO};
+use ja4::wire::tls::{HandshakeMessage, HandshakeStream, Status};
 
 /// Most packets buffered for one direction while an earlier one is missing, and their largest distance from it: the
 /// limits of an OpenVPN receiver (`TLS_RELIABLE_N_REC_BUFFERS`).

@@ -4,12 +4,12 @@ use ja4_common::begin::{self, Begin};
 
 use super::{Budget, Outcome, Reassembly};
 use crate::event::Side;
-use crate::wire::framing::proxy::{self, ProxyHeader};
-use crate::wire::framing::{Recognized, StreamFraming, Unframe};
-use crate::wire::http1::Http1Stream;
-use crate::wire::http2::Http2Stream;
-use crate::wire::ssh::SshStream;
-use crate::wire::tls::HandshakeStream;
+use ja4::wire::framing::proxy::{self, ProxyHeader};
+use ja4::wire::framing::{Recognized, StreamFraming, Unframe};
+use ja4::wire::http1::Http1Stream;
+use ja4::wire::http2::Http2Stream;
+use ja4::wire::ssh::SshStream;
+use ja4::wire::tls::HandshakeStream;
 
 /// One direction's stream.
 #[derive(Debug)]

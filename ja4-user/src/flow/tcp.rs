@@ -5,7 +5,7 @@ use super::latency::between;
 use super::moment::Moment;
 use crate::event::{Hook, Time};
 #[cfg(feature = "ja4plus")]
-use crate::fingerprint::ja4t::{Retransmissions, SynFields};
+use ja4::fingerprint::ja4t::{Retransmissions, SynFields};
 
 /// The handshake of a TCP connection: A, B and C of JA4L, and the SYN-ACKs of JA4TS. It is dropped once JA4TS was
 /// emitted and C was seen or can no longer count. A SYN without an answer, of which there may be many, takes no more

@@ -13,18 +13,18 @@ use super::tls::{Handshake, begin_anew, is_answered};
 #[cfg(feature = "ja4plus")]
 use crate::event::Method;
 use crate::event::{Side, Sink, Time};
-use crate::fingerprint::Carrier;
-#[cfg(feature = "ja4plus")]
-use crate::fingerprint::ja4l;
 use crate::flow::connection::{Carried, Connection, Datagrams, Dtls, Quic};
 use crate::flow::dtls::{self, Given, Taken};
 use crate::flow::latency::between;
 use crate::flow::quic::{self, Connections, Datagram, Entry, QuicState, Seen};
 use crate::packet::Decoded;
-use crate::wire::framing::StreamFraming;
-use crate::wire::framing::turn::{self, TurnData};
-use crate::wire::quic::long_header_version;
-use crate::wire::tls::{ClientHello, Framing};
+use ja4::fingerprint::Carrier;
+#[cfg(feature = "ja4plus")]
+use ja4::fingerprint::ja4l;
+use ja4::wire::framing::StreamFraming;
+use ja4::wire::framing::turn::{self, TurnData};
+use ja4::wire::quic::long_header_version;
+use ja4::wire::tls::{ClientHello, Framing};
 
 /// First and last of the first bytes of DTLS records (RFC 9147, section 4.1; RFC 7983, section 7).
 const CHANGE_CIPHER_SPEC: u8 = 20;

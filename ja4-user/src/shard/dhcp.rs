@@ -12,11 +12,11 @@ use super::tls::{cut, text};
 #[cfg(feature = "ja4plus")]
 use crate::event::Method;
 use crate::event::{Dhcp, Side, Sink};
-#[cfg(feature = "ja4plus")]
-use crate::fingerprint::{ja4d, ja4d6};
 use crate::flow::connection::Connection;
 use crate::flow::quic::Datagram;
-use crate::wire::{WireError, dhcp4, dhcp6};
+#[cfg(feature = "ja4plus")]
+use ja4::fingerprint::{ja4d, ja4d6};
+use ja4::wire::{WireError, dhcp4, dhcp6};
 
 impl<S: Sink> Stage<'_, S> {
     /// Reads a message; its ports decide the version.

@@ -1,14 +1,14 @@
 //! What computes fingerprints, and room to write them in: one set a thread.
 
-use crate::fingerprint::Forms;
-use crate::fingerprint::ja4::{Ja4Engine, Ja4Values};
-#[cfg(feature = "ja4plus")]
-use crate::fingerprint::ja4h::{Ja4hEngine, Ja4hValues};
-#[cfg(feature = "ja4plus")]
-use crate::fingerprint::ja4s::{Ja4sEngine, Ja4sValues};
-#[cfg(feature = "ja4plus")]
-use crate::fingerprint::ja4x::{Ja4xEngine, Ja4xValues};
 use crate::flow::quic::QuicEngine;
+use ja4::fingerprint::Forms;
+use ja4::fingerprint::ja4::{Ja4Engine, Ja4Values};
+#[cfg(feature = "ja4plus")]
+use ja4::fingerprint::ja4h::{Ja4hEngine, Ja4hValues};
+#[cfg(feature = "ja4plus")]
+use ja4::fingerprint::ja4s::{Ja4sEngine, Ja4sValues};
+#[cfg(feature = "ja4plus")]
+use ja4::fingerprint::ja4x::{Ja4xEngine, Ja4xValues};
 
 /// Engines and scratch space of one shard thread.
 #[derive(Default)]

@@ -12,8 +12,8 @@ use super::tls::text;
 use crate::event::{Http, Sink};
 #[cfg(feature = "ja4plus")]
 use crate::event::{Method, Side};
-use crate::wire::WireError;
-use crate::wire::http::Request;
+use ja4::wire::WireError;
+use ja4::wire::http::Request;
 
 /// Takes a request, or what was wrong with one.
 pub(super) fn request<S: Sink>(reader: &mut Reader<'_, S>, request: Result<Request<'_>, WireError>) -> ControlFlow<()> {

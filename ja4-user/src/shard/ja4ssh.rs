@@ -4,10 +4,10 @@ use std::num::NonZeroU16;
 
 use super::stage::{Stage, Values, tell};
 use crate::event::{Attributes, Cause, Method, Side, Sink};
-use crate::fingerprint::ja4ssh::{Window, is_bare_ack, wire_segments};
 use crate::flow::connection::{Carried, Connection, Ssh};
 use crate::flow::stream::Half;
 use crate::packet::{Decoded, Segment};
+use ja4::fingerprint::ja4ssh::{Window, is_bare_ack, wire_segments};
 
 impl<S: Sink> Stage<'_, S> {
     /// A segment says that the connection is SSH.

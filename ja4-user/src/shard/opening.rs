@@ -58,11 +58,11 @@ pub(super) fn observe_opening<S: Sink>(
 #[cfg(feature = "ja4plus")]
 mod told {
     use super::{Cause, Connection, Engines, Method, Segment, Side, Sink};
-    use crate::fingerprint::ja4l;
-    use crate::fingerprint::ja4t::SynFields;
     use crate::flow::latency::between;
     use crate::flow::tcp::Opening;
     use crate::shard::stage::{Values, tell};
+    use ja4::fingerprint::ja4l;
+    use ja4::fingerprint::ja4t::SynFields;
 
     /// JA4T of the first SYN.
     pub(in crate::shard) fn tell_ja4t(

@@ -6,10 +6,10 @@ use super::stage::Stage;
 use super::stats::Protocol;
 use super::tls::{Handshake, begin_anew, is_answered};
 use crate::event::Sink;
-use crate::fingerprint::Carrier;
 use crate::flow::connection::{Connection, Datagrams};
 use crate::flow::openvpn::{ControlEvent, PacketOutcome};
 use crate::flow::quic::Datagram;
+use ja4::fingerprint::Carrier;
 
 impl<S: Sink> Stage<'_, S> {
     /// Reads a packet of a control channel: a datagram, or what follows a length in a TCP stream.

@@ -24,8 +24,8 @@ use crate::engine::Engine;
 use crate::engine::observe::Observer;
 use crate::engine::stats::Stats;
 use crate::event::Time;
-use crate::fingerprint::Forms;
 use crate::sink::{Context, Format, Formatter};
+use ja4::fingerprint::Forms;
 
 /// Lanes of a replay. Its threads share them, so no more than this many do anything.
 pub const LANES: u32 = 64;

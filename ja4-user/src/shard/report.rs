@@ -8,7 +8,7 @@ use super::stats::{CoreStats, Protocol};
 use crate::event::Ended;
 use crate::packet::DecodeError;
 use crate::sink::Group;
-use crate::wire::WireError;
+use ja4::wire::WireError;
 
 /// The filter's counters: totals first, then each by its reason.
 pub fn filter(counters: &Counters) -> Group {

@@ -7,8 +7,8 @@ use super::stream::Reader;
 use super::tls::text;
 use crate::event::Side;
 use crate::event::Sink;
-use crate::fingerprint::hassh::Hassh;
-use crate::wire::ssh::{Message, SshStream, Status};
+use ja4::fingerprint::hassh::Hassh;
+use ja4::wire::ssh::{Message, SshStream, Status};
 
 /// Reads a side's bytes in the clear.
 pub(super) fn read<S: Sink>(reader: &mut Reader<'_, S>, stream: &mut SshStream, bytes: &[u8]) -> ControlFlow<()> {

@@ -3,9 +3,9 @@
 use super::engines::Engines;
 use super::stats::CoreStats;
 use crate::event::{Cause, Certificate, Fingerprint, Method, Side, Sink};
-use crate::fingerprint::Forms;
 use crate::flow::connection::Connection;
 use crate::flow::{Budget, Limits};
+use ja4::fingerprint::Forms;
 
 /// One packet on its way through the stages of a core.
 pub(super) struct Stage<'a, S> {

@@ -4,7 +4,7 @@ use crate::event::Ended;
 use crate::flow::Outcome;
 use crate::packet::DecodeError;
 use crate::packet::defrag::DefragStats;
-use crate::wire::WireError;
+use ja4::wire::WireError;
 
 /// What malformed bytes were taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

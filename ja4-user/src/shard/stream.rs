@@ -11,13 +11,13 @@ use super::tls::Handshake;
 use super::unfinished::tell_unfinished_stream;
 use super::{http, ssh};
 use crate::event::{Side, Sink};
-use crate::fingerprint::Carrier;
 use crate::flow::connection::Connection;
 use crate::flow::stream::{Framed, Half, Start, Stream, begins};
 use crate::flow::{Budget, Outcome};
-use crate::wire::framing::FrameContent;
-use crate::wire::tls::{HandshakeStream, Status};
-use crate::wire::{http1, http2};
+use ja4::fingerprint::Carrier;
+use ja4::wire::framing::FrameContent;
+use ja4::wire::tls::{HandshakeStream, Status};
+use ja4::wire::{http1, http2};
 
 impl<S: Sink> Stage<'_, S> {
     /// Reads a segment with payload. `anew`: the filter has not selected the bytes before it. `is_http`: the filter has

@@ -8,12 +8,12 @@ use arcstr::{ArcStr, literal};
 use super::stage::{Values, tell};
 use super::stats::{CoreStats, Protocol};
 use crate::event::{Cause, Certificate, MAX_TEXT, Method, Shared, Side, Sink, Tls};
-use crate::fingerprint::Carrier;
 use crate::flow::connection::Connection;
-use crate::wire::tls::{
+use ja4::fingerprint::Carrier;
+use ja4::wire::tls::{
     CertificateList, ClientHello, Framing, HandshakeMessage, HandshakeType, ServerHello, version_name,
 };
-use crate::wire::{WireError, x509};
+use ja4::wire::{WireError, x509};
 
 /// Most ALPN names kept of a hello: more than any client offers.
 const MAX_ALPN_NAMES: usize = 16;

@@ -5,12 +5,12 @@ use super::stats::CoreStats;
 use super::stream::Reader;
 use super::tls::Handshake;
 use crate::event::{Cause, Side, Sink};
-use crate::fingerprint::Carrier;
 use crate::flow::Budget;
 use crate::flow::connection::{Carried, Connection, Dtls};
 use crate::flow::quic::Entry;
 use crate::flow::stream::Stream;
-use crate::wire::tls::HandshakeStream;
+use ja4::fingerprint::Carrier;
+use ja4::wire::tls::HandshakeStream;
 
 /// Counts all that a connection has left unfinished, before it is released, and tells of requests that wait
 /// for one that never came.

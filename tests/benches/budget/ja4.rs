@@ -4,9 +4,9 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use ja4_user::fingerprint::ja4::{Ja4Engine, Ja4Values};
-use ja4_user::fingerprint::{Carrier, Forms};
-use ja4_user::wire::tls::{ClientHello, Framing, HandshakeMessage, extension_type};
+use ja4::fingerprint::ja4::{Ja4Engine, Ja4Values};
+use ja4::fingerprint::{Carrier, Forms};
+use ja4::wire::tls::{ClientHello, Framing, HandshakeMessage, extension_type};
 use tests::hello::Shape;
 use tests::random::SplitMix64;
 

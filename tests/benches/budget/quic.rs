@@ -5,13 +5,13 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use ja4::fingerprint::ja4::{Ja4Engine, Ja4Values};
+use ja4::fingerprint::{Carrier, Forms};
+use ja4::wire::quic::{PacketKeys, V1};
+use ja4::wire::tls::{ClientHello, Framing};
 use ja4_user::event::Time;
-use ja4_user::fingerprint::ja4::{Ja4Engine, Ja4Values};
-use ja4_user::fingerprint::{Carrier, Forms};
 use ja4_user::flow::quic::{Connections, Datagram, QuicEngine};
 use ja4_user::flow::{Budget, Limits};
-use ja4_user::wire::quic::{PacketKeys, V1};
-use ja4_user::wire::tls::{ClientHello, Framing};
 use tests::hello::Shape;
 use tests::quic::{self, From, QuicEnds};
 use tests::random::SplitMix64;

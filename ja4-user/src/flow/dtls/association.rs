@@ -4,8 +4,8 @@ use super::held::Name;
 use super::{DatagramOutcome, DtlsHalf, Given, Taken};
 use crate::event::Side;
 use crate::flow::Budget;
-use crate::wire::dtls::Records;
-use crate::wire::tls::{HandshakeMessage, HandshakeType};
+use ja4::wire::dtls::Records;
+use ja4::wire::tls::{HandshakeMessage, HandshakeType};
 
 /// Where the random of a ClientHello begins: behind its version (RFC 6347, section 4.2.1).
 const RANDOM_AT: usize = 2;

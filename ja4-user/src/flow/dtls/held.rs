@@ -2,8 +2,8 @@
 
 use super::DatagramOutcome;
 use crate::flow::{Budget, PIECE_OVERHEAD};
-use crate::wire::dtls::Fragment;
-use crate::wire::tls::{HandshakeMessage, HandshakeType, MAX_HANDSHAKE_MESSAGE};
+use ja4::wire::dtls::Fragment;
+use ja4::wire::tls::{HandshakeMessage, HandshakeType, MAX_HANDSHAKE_MESSAGE};
 
 /// Bytes held for one direction: the longest message there may be. Of a longer list of certificates so many are
 /// held.

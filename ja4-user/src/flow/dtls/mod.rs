@@ -5,11 +5,11 @@ mod held;
 
 use super::Budget;
 use crate::event::Side;
-use crate::wire::WireError;
-use crate::wire::dtls::{ContentType, Fragment, Record, Records};
-use crate::wire::tls::{HandshakeMessage, HandshakeType};
 pub use association::Association;
 use held::{HELD_BYTES, Held, Name, Partial};
+use ja4::wire::WireError;
+use ja4::wire::dtls::{ContentType, Fragment, Record, Records};
+use ja4::wire::tls::{HandshakeMessage, HandshakeType};
 
 /// Messages whose names are kept to know them again. A direction has two flights in the clear, of ten
 /// messages together at most, and sends again no more than the last one.

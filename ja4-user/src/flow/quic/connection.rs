@@ -7,9 +7,9 @@ use super::crypto::CryptoStream;
 use super::datagram::{Datagram, Given, Seen};
 use crate::event::{Side, Time};
 use crate::flow::Budget;
-use crate::wire::WireError;
-use crate::wire::quic::{ConnectionId, LongPacket, PacketKeys};
-use crate::wire::tls::HandshakeMessage;
+use ja4::wire::WireError;
+use ja4::wire::quic::{ConnectionId, LongPacket, PacketKeys};
+use ja4::wire::tls::HandshakeMessage;
 
 /// A connection. After both hellos nothing of it is on the heap.
 ///

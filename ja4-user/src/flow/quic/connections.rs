@@ -7,8 +7,8 @@ use super::connection::{QuicState, Reading};
 use super::datagram::{Datagram, Given, Seen};
 use crate::event::{Side, Time};
 use crate::flow::Budget;
-use crate::wire::WireError;
-use crate::wire::quic::{ConnectionId, LongPacket, PacketKeys, PacketKind, Packets};
+use ja4::wire::WireError;
+use ja4::wire::quic::{ConnectionId, LongPacket, PacketKeys, PacketKind, Packets};
 
 /// Connections of one flow at once. Libraries that send all that a client does from one socket (quic-go,
 /// msquic) open one to a server, and another while that one migrates or fails; eight leave room for forged

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use crate::flow::{Budget, Limits, Outcome, PIECE_OVERHEAD, Reassembly};
-use crate::wire::WireError;
-use crate::wire::quic::{CryptoFrames, Plaintext};
-use crate::wire::tls::{HandshakeMessage, HandshakeType, MAX_HANDSHAKE_MESSAGE};
+use ja4::wire::WireError;
+use ja4::wire::quic::{CryptoFrames, Plaintext};
+use ja4::wire::tls::{HandshakeMessage, HandshakeType, MAX_HANDSHAKE_MESSAGE};
 
 /// How far a direction's handshake is followed: one message of the greatest length there may be. All that
 /// Initial packets carry is a hello, or two after a HelloRetryRequest.

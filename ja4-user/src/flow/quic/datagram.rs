@@ -2,8 +2,8 @@
 
 use crate::event::{Side, Time};
 use crate::flow::Outcome;
-use crate::wire::WireError;
-use crate::wire::tls::HandshakeMessage;
+use ja4::wire::WireError;
+use ja4::wire::tls::HandshakeMessage;
 
 /// The payload of a UDP datagram.
 #[derive(Clone, Copy, Debug)]

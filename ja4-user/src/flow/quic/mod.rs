@@ -19,12 +19,12 @@ mod datagram;
 mod tests;
 
 use crate::flow::Limits;
-use crate::wire::WireError;
-use crate::wire::quic::{LongPacket, PacketKeys, Plaintext};
 pub use connection::QuicState;
 pub use connections::{Connections, Entry, MAX_CONNECTIONS};
 use crypto::Pieces;
 pub use datagram::{Datagram, Given, Seen};
+use ja4::wire::WireError;
+use ja4::wire::quic::{LongPacket, PacketKeys, Plaintext};
 
 /// What the connections of a shard share: buffers. One per thread.
 #[derive(Debug, Default)]

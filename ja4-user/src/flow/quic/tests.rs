@@ -4,13 +4,18 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 
+use self::vectors::{DCID, RETRY, SERVER_FRAMES, SERVER_ID, SERVER_INITIAL, VERSIONS, client_initial, hex};
 use super::*;
 use crate::event::{Side, Time};
 use crate::flow::{Budget, Outcome};
-use crate::wire::quic::vectors::{
-    DCID, RETRY, SERVER_FRAMES, SERVER_ID, SERVER_INITIAL, VERSIONS, client_initial, hex,
-};
-use crate::wire::quic::{InitialHeader, V1, V2, seal};
+use ja4::wire::quic::{InitialHeader, LongPacket, PacketKeys, PacketKind, Packets, V1, V2, seal};
+use ja4_common::Slice;
+use ja4_common::datagram::{Datagram as Selected, QUIC_FIRST, classify};
+use ja4_common::headers::Transport;
+
+#[path = "../../../ja4/src/wire/quic/vectors.rs"]
+#[allow(dead_code, reason = "the crate that owns the vectors uses all of them")]
+mod vectors;
 
 /// A connection, and what was made of its datagrams.
 #[derive(Default)]
@@ -493,7 +498,7 @@ fn what_is_wrong_inside_a_packet_is_counted() {
 }
 
 /// The greatest message, without its header.
-const MAX_HANDSHAKE_STREAM: usize = crate::wire::tls::MAX_HANDSHAKE_MESSAGE;
+const MAX_HANDSHAKE_STREAM: usize = ja4::wire::tls::MAX_HANDSHAKE_MESSAGE;
 
 #[test]
 fn without_room_the_hello_is_given_up() {
@@ -548,4 +553,36 @@ proptest! {
         }
         prop_assert!(tap.messages.is_empty());
     }
+}
+
+/// The filter and the parser each have a list of versions and packet types.
+#[test]
+fn the_filter_selects_the_versions_and_types_that_the_parser_knows() {
+    const DRAFT: u32 = 0xff00_0000;
+    let headers = Transport { payload_len: QUIC_FIRST, src_port: 5000, dst_port: 443, ..Transport::default() };
+    let mvfst = [0xface_b003, 0xface_b002, 0xface_b00e, 0xface_b010, 0xface_b011, 0xface_b013];
+    let known = [V1, V2, u32::from_be_bytes(*b"T050"), u32::from_be_bytes(*b"T051")].into_iter().chain(mvfst);
+    let near = known.clone().flat_map(|version| (0..=0x20).map(move |by| version.wrapping_sub(0x10).wrapping_add(by)));
+    let flipped = known.chain([DRAFT + 29]).flat_map(|version| (0..32).map(move |bit| version ^ 1 << bit));
+    let drafts = (0..=0xff).map(|draft| DRAFT + draft);
+    let others = [0, u32::MAX, 0x0a1a_2a3a, u32::from_be_bytes(*b"Q050"), u32::from_be_bytes(*b"Q046")];
+    let mut supported = std::collections::BTreeSet::new();
+    for version in near.chain(flipped).chain(drafts).chain(others) {
+        for first in [0xc0, 0xd3, 0xe5, 0xff] {
+            let [a, b, c, d] = version.to_be_bytes();
+            // Connection IDs of 2 and 0 bytes, no token, a length of 1,000 bytes.
+            let bytes = [first, a, b, c, d, 2, 1, 2, 0, 0, 0x43, 0xe8];
+            let selected = classify(&Slice { bytes: &bytes, wire_len: bytes.len() }, &headers);
+            let kind = Packets::new(&bytes, 1200).next().unwrap().unwrap().kind;
+            let expected = match kind {
+                PacketKind::Initial => Selected::QuicInitial,
+                PacketKind::Handshake => Selected::QuicHandshake,
+                PacketKind::Retry => Selected::QuicRetry,
+                _ => Selected::Other,
+            };
+            assert_eq!(selected, expected, "{version:#010x}, {first:#04x}");
+            supported.extend((kind == PacketKind::Initial).then_some(version));
+        }
+    }
+    assert_eq!(supported.len(), 10 + 12); // drafts 23 to 34
 }

@@ -3,7 +3,7 @@
 use ja4_common::headers::{MAX_EXTENSION_BYTES, MAX_EXTENSIONS};
 
 use super::DefragError;
-use crate::wire::Cursor;
+use ja4::wire::Cursor;
 
 /// Bytes of an IPv4 header without options.
 const IPV4: usize = 20;

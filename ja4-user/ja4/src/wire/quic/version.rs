@@ -115,41 +115,7 @@ impl Family {
 mod tests {
     #![allow(clippy::indexing_slicing, reason = "a failed index is a failed test")]
 
-    use ja4_common::Slice;
-    use ja4_common::datagram::{Datagram, QUIC_FIRST, classify};
-    use ja4_common::headers::Transport;
-
     use super::*;
-
-    /// The filter has a list of its own: what it selects and what is opened here have to be the same.
-    #[test]
-    fn the_filter_wants_the_same_versions_and_types() {
-        let headers = Transport { payload_len: QUIC_FIRST, src_port: 5000, dst_port: 443, ..Transport::default() };
-        let mvfst = [MVFST_V1, 0xface_b002, 0xface_b00e, 0xface_b010, 0xface_b011, 0xface_b013];
-        let known = [V1, V2, T050, T051].into_iter().chain(mvfst);
-        let near =
-            known.clone().flat_map(|version| (0..=0x20).map(move |by| version.wrapping_sub(0x10).wrapping_add(by)));
-        let flipped = known.chain([DRAFT + 29]).flat_map(|version| (0..32).map(move |bit| version ^ 1 << bit));
-        let drafts = (0..=0xff).map(|draft| DRAFT + draft);
-        let others = [0, u32::MAX, 0x0a1a_2a3a, u32::from_be_bytes(*b"Q050"), u32::from_be_bytes(*b"Q046")];
-        let mut supported = std::collections::BTreeSet::new();
-        for version in near.chain(flipped).chain(drafts).chain(others) {
-            for first in [0xc0, 0xd3, 0xe5, 0xff] {
-                let [a, b, c, d] = version.to_be_bytes();
-                let bytes = [first, a, b, c, d, 8, 1, 2];
-                let selected = classify(&Slice { bytes: &bytes, wire_len: bytes.len() }, &headers);
-                let wanted = match Family::of(version).map(|family| family.kind(first)) {
-                    Some(PacketKind::Initial) => Datagram::QuicInitial,
-                    Some(PacketKind::Handshake) => Datagram::QuicHandshake,
-                    Some(PacketKind::Retry) => Datagram::QuicRetry,
-                    _ => Datagram::Other,
-                };
-                assert_eq!(selected, wanted, "{version:#010x}, {first:#04x}");
-            }
-            supported.extend(Family::of(version).map(|_| version));
-        }
-        assert_eq!(supported.len(), 10 + 12); // drafts 23 to 34
-    }
 
     #[test]
     fn drafts_fall_into_three_ranges() {
