@@ -2,8 +2,6 @@
 //!
 //! The fuzz targets call these. `ja4-user/tests/fuzz_corpus.rs` includes this file and runs them over the
 //! committed corpora, so that every corpus is a plain test too.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a finding")]
-
 mod fragments;
 
 pub use fragments::fragments;

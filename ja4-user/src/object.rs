@@ -22,8 +22,6 @@ pub fn bytes() -> &'static [u8] {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     #[test]

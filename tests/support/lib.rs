@@ -21,14 +21,6 @@
 //!
 //! Only `generate` and what it stands on is for programs (`xtask bench`); it returns its errors. The rest
 //! speaks to a test, so what goes wrong there panics with a message that names the command and its output.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test's own vocabulary fails by panicking; no wire data is read here"
-)]
-
 pub mod bpf;
 pub mod carrier;
 pub mod certificate;

@@ -2,16 +2,6 @@
 //!
 //! A packet that yields nothing costs no allocation, once the tables have grown. Others may; how many
 //! they take is printed (`cargo test -p tests --test allocations -- --nocapture`).
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs,
-    clippy::print_stdout,
-    reason = "a test fails by panicking, and prints where it is asked to"
-)]
-
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::{Cell, RefCell};

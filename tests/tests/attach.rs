@@ -1,12 +1,4 @@
 //! Putting the programs onto interfaces and taking them off, in a real kernel.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 
 use ja4_common::knobs::Knobs;

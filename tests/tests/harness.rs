@@ -1,12 +1,4 @@
 //! The support library against programs that know better: a test can only be trusted as far as these hold.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::fs::File;
 use std::time::Duration;
 

@@ -1,6 +1,4 @@
 //! A day of a busy network: what a million connections leave in memory.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
-
 use std::io::{BufWriter, Read};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::Stdio;

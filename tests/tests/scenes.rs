@@ -1,12 +1,4 @@
 //! The traffic of the live tests is what it is meant to be, by the word of tcpdump.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::collections::BTreeSet;
 
 use tests::tape::{Recording, Tape};

@@ -1,14 +1,6 @@
 //! The package ja4plus 1.4.0, an implementation by other people, over recordings of our scenes: where the two differ, a
 //! rule of the specification's section 13 says who is right, or the RFC does. A rule that a scene allows has to be used,
 //! so that no allowance outlives its reason.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;

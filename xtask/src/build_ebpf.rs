@@ -170,8 +170,6 @@ fn utf8(path: &Path) -> Result<&str> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     #[test]

@@ -1,6 +1,4 @@
 //! A connection for tests.
-#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use crate::engine::record::Record;
 use crate::engine::tracker::begin;
 use crate::event::{FlowIdentity, Time};

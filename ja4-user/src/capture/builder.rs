@@ -1,11 +1,4 @@
 //! Captures built byte by byte, and readers that hand them out in odd pieces. For tests only.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a test's own data is what it expects"
-)]
-
 use std::io::{self, Read, Write};
 
 use super::{Batch, CaptureError, CaptureFile, FrameRef, order::ByteOrder, order::ByteOrder::Big};

@@ -364,13 +364,6 @@ impl fmt::Debug for CaptureFile {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        reason = "a test's own data is what it expects"
-    )]
-
     use super::*;
     use crate::capture::{
         builder::{Builder, gzip, read, read_to_end, zstd},

@@ -269,8 +269,6 @@ fn ppp_hdlc(frame: &[u8]) -> Result<(Start, usize), LinkError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test's own data is what it expects")]
-
     use super::*;
 
     fn at(number: u16, frame: &[u8]) -> Result<(Start, usize), LinkError> {

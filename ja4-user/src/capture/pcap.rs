@@ -130,8 +130,6 @@ impl Pcap {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::indexing_slicing, clippy::panic, reason = "a test's own data is what it expects")]
-
     use super::*;
     use crate::capture::{CaptureError, builder::Builder};
 

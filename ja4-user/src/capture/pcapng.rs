@@ -363,8 +363,6 @@ fn clock(description: &InterfaceDescriptionBlock<'_>, order: ByteOrder) -> Clock
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::indexing_slicing, clippy::panic, reason = "a test's own data is what it expects")]
-
     use super::{ByteOrder::Little, *};
     use crate::capture::{CaptureError, builder::Builder};
 

@@ -1,12 +1,4 @@
 //! Tests of the reader as a whole: real captures, the seeds of its fuzz corpus, and what holds for any bytes.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test's own data is what it expects"
-)]
-
 use std::path::{Path, PathBuf};
 
 use proptest::{collection::vec, prelude::*};

@@ -110,8 +110,6 @@ impl<R: BufRead> Read for ZstdFrames<R> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test's own data is what it expects")]
-
     use super::*;
     use crate::capture::builder::{zstd, zstd_raw};
 

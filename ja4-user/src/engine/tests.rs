@@ -1,6 +1,4 @@
 //! What is known survives a history that fails for a while; an answer that comes late counts.
-#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;

@@ -417,12 +417,6 @@ impl Outcome {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::indexing_slicing,
-        reason = "a test that meets the unexpected should stop there"
-    )]
-
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;

@@ -315,12 +315,6 @@ impl<V: Keyed> FlowTable<V> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::indexing_slicing,
-        reason = "a test that meets the unexpected should stop there"
-    )]
-
     use std::rc::Rc;
 
     use proptest::prelude::*;

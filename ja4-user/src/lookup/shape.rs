@@ -163,8 +163,6 @@ fn list(text: &str) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
     use super::*;
 
     const VALUES: [(&str, &[Method]); 18] = [

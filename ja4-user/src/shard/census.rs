@@ -155,8 +155,6 @@ pub(super) fn least_recent(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::indexing_slicing, reason = "a test that meets the unexpected should stop there")]
-
     use std::thread;
 
     use super::*;

@@ -102,8 +102,6 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use std::thread;
     use std::time::Instant;
 

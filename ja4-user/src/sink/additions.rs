@@ -70,8 +70,6 @@ impl Additions {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
-
     use std::sync::Arc;
 
     use proptest::prelude::*;

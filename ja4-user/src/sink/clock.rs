@@ -133,8 +133,6 @@ const fn three(value: u32) -> [u8; 3] {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
     use jiff::Timestamp;
     use proptest::prelude::*;
 

@@ -119,8 +119,6 @@ impl FromStr for Filter {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
     use super::*;
 
     /// What a list lets through: methods, then the other types.

@@ -31,8 +31,6 @@ pub(super) fn is_invisible(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use regex::Regex;
 
     use super::*;

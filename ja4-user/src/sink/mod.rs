@@ -200,8 +200,6 @@ impl Formatter {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
     use clap::ValueEnum;
 
     use super::*;

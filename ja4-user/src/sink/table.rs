@@ -242,8 +242,6 @@ fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
-
     use super::super::tests::samples::{self, attributes, certificate, connection, fingerprint, flow, known, tls};
     use super::*;
     use crate::event::{SharedAttributes, Tls};

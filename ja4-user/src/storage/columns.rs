@@ -129,8 +129,6 @@ pub(super) fn number(value: ValueRef<'_>) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
     use super::*;
 
     #[test]

@@ -121,8 +121,6 @@ fn set(status: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use super::*;
 
     const ALL: u64 = 0x1ff_ffff_ffff;

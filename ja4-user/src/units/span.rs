@@ -114,8 +114,6 @@ impl Serialize for Span {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
     use proptest::prelude::*;
 
     use super::*;

@@ -21,13 +21,6 @@
 //! | [`sqlite`] | fingerprints a second into a database |
 //! | [`history`] | questions to a database of ten million fingerprints |
 //! | [`alerts`] | alerts a second through each sink |
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "a bench reads no wire data; what fails here fails one row"
-)]
-
 mod alerts;
 mod bulk;
 mod child;

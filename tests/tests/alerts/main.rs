@@ -1,13 +1,5 @@
 //! Alerts on their way out, to real receivers: an HTTP server that answers, stalls, fails and sends garbage;
 //! rsyslog; files. And what systemd is told.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 mod certificate;
 mod file;
 mod live;

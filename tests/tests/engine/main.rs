@@ -1,12 +1,4 @@
 //! Behind the shards: connections, labels, first-seen, rules, profiles, and what a user sees of them.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 mod builtin;
 mod connections;
 mod fields;

@@ -1,13 +1,5 @@
 //! `ja4sensor run --http`: what a scraper, a load balancer and an analyst get, and what nobody can do to the sensor
 //! by it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 mod answers;
 mod lifetime;
 mod metrics;

@@ -1,12 +1,4 @@
 //! `ja4sensor run` on a real interface in a real kernel, between real programs, with tcpdump as the witness.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 mod an_interface_that_vanishes;
 mod capture_points;
 mod carriers;

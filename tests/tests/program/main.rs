@@ -7,14 +7,6 @@
 //! | `rules` | what is to be selected is |
 //! | `properties` | both directions are one flow; the short way is the long way; nothing panics |
 //! | `verifier` | the programs stay far from the verifier's limits |
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 mod captures;
 mod conservation;
 mod crafted;

@@ -1,12 +1,4 @@
 //! `ja4sensor replay` as its user sees it: what it prints for a capture, and in which order.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 mod associations;
 mod attributes;
 mod capture_files;

@@ -1,12 +1,4 @@
 //! History: what the writer has committed is there whatever happens to it, and what people ask of it is true.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
-
 mod answers;
 mod knowledge;
 mod migration;

@@ -69,8 +69,6 @@ impl fmt::Debug for Hassh {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use super::*;
     use crate::wire::ssh::builder::kex_init;
 

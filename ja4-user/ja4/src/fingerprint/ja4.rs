@@ -172,8 +172,6 @@ fn join(out: &mut String, a: &SectionA, b: H12, c: H12) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use proptest::prelude::*;
 
     use super::*;

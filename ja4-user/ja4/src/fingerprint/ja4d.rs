@@ -79,8 +79,6 @@ fn write_padded(number: usize, width: usize, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use super::*;
     use crate::wire::dhcp4::builder::message;
 

@@ -36,8 +36,6 @@ fn carries_name(body: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use super::*;
     use crate::wire::dhcp6::builder::{message, nest, relay};
 

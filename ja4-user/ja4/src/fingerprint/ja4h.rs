@@ -247,8 +247,6 @@ const METHODS: [(&str, &[u8; 2]); 43] = [
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use core::ops::ControlFlow;
 
     use proptest::prelude::*;

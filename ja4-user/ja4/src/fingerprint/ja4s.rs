@@ -64,8 +64,6 @@ impl Ja4sEngine {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use super::*;
     use crate::wire::tls::builder::HelloBuilder;
 

@@ -101,8 +101,6 @@ fn write(text: &mut Vec<u8>, list: &[u16]) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use ::tests::certificate;
     use proptest::prelude::*;
 

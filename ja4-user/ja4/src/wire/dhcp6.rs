@@ -252,8 +252,6 @@ pub(crate) mod builder {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
-
     use super::builder::{message, nest, relay};
     use super::*;
 

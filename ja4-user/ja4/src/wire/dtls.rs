@@ -222,8 +222,6 @@ impl<'a> Iterator for Fragments<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
-
     use ::tests::dtls::{fragment, record};
     use proptest::prelude::*;
 

@@ -133,8 +133,6 @@ impl Pending {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;

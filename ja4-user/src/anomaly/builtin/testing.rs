@@ -1,7 +1,5 @@
 //! Connections as the engine would hand them over.
 
-#![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::num::NonZeroU64;
 
 use crate::engine::record::{Record, Seen};

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
-
 use super::testing::{at, record, seen};
 use super::*;
 use crate::anomaly::first_seen;

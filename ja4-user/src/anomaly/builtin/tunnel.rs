@@ -104,8 +104,6 @@ fn network(address: IpAddr) -> IpNet {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
     use super::*;
 
     const WIREGUARD: Option<Tunnel> = Some(Tunnel { name: "wireguard", confidence: 80, mtu: 1420 });

@@ -232,8 +232,6 @@ fn order(literal: &Literal, value: &Value<'_>) -> std::cmp::Ordering {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
     use proptest::prelude::*;
 
     use super::*;

@@ -204,8 +204,6 @@ fn say_more(path: &Path, limit: Option<u64>) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
     use clap::Parser;
 
     use super::*;

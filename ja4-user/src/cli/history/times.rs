@@ -60,8 +60,6 @@ fn utc(civil: DateTime) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
     use super::*;
 
     /// 2026-11-23T07:00:00Z

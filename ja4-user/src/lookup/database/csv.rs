@@ -127,8 +127,6 @@ fn utf8(field: &[u8]) -> Result<&str, &'static str> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
     use proptest::prelude::*;
 
     use super::*;

@@ -156,8 +156,6 @@ fn resolve(from: &Uri, location: &str) -> Option<Uri> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
     use super::*;
 
     fn client(endpoint: &str) -> Client {

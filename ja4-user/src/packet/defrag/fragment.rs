@@ -187,8 +187,6 @@ fn ip_at(packet: &[u8], at: usize) -> Result<Cursor<'_>, DefragError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
-
     use super::*;
 
     /// Identification 0x1234, offset 185 units of 8, more to follow; 192.0.2.1 to 192.0.2.2, UDP, and

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
-
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -196,13 +196,6 @@ fn number(value: Option<impl itoa::Integer>, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 pub(super) mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        clippy::indexing_slicing,
-        clippy::panic,
-        reason = "a test may stop at the first surprise"
-    )]
-
     use std::collections::HashMap;
 
     use proptest::prelude::*;

@@ -164,8 +164,6 @@ pub(super) fn text(name: &[u8], text: Option<&str>, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
-
     use proptest::prelude::*;
     use serde_json::Value;
 

@@ -253,8 +253,6 @@ fn number(value: impl itoa::Integer, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may stop at the first surprise")]
-
     use proptest::prelude::*;
     use serde_json::Value as Parsed;
 

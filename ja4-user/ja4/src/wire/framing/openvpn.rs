@@ -122,8 +122,6 @@ pub fn begins(&[high, low, first]: &[u8; 3]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a panic is a failed test")]
-
     use ::tests::framing::{OpenVpn, openvpn_auth};
 
     use super::*;

@@ -127,8 +127,6 @@ fn content(mut rest: Cursor<'_>, length: u16, truncated: bool) -> Result<TurnDat
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
-
     use ::tests::framing::{channel_data, indication};
 
     use super::*;

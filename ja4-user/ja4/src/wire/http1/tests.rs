@@ -1,6 +1,4 @@
 //! Requests out of streams, whole and in pieces.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
-
 use core::ops::ControlFlow;
 
 use proptest::prelude::*;

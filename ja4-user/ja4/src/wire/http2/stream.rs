@@ -284,8 +284,6 @@ fn split(left: u32, bytes: &[u8]) -> (&[u8], &[u8], u32) {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
-
     use proptest::prelude::*;
 
     use super::*;

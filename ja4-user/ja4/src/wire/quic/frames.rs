@@ -120,8 +120,6 @@ impl<'a> Iterator for CryptoFrames<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
-
     use super::*;
 
     /// Every frame an Initial may hold: padding, ping, acks with a range, crypto, close.

@@ -152,8 +152,6 @@ impl<'a> Iterator for Packets<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
-
     use super::*;
     use crate::wire::quic::V1;
     use crate::wire::quic::vectors::{RETRY, SERVER_ID, VERSIONS, hex};

@@ -80,8 +80,6 @@ fn last_block(mut state: [u32; 8], first: &[u8], second: &[u8]) -> Result<[u8; D
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use super::*;
     use crate::wire::quic::vectors::hex;
 

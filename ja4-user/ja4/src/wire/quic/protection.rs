@@ -196,8 +196,6 @@ impl Plaintext {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
-
     use proptest::prelude::*;
 
     use super::*;

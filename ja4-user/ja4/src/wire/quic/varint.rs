@@ -40,8 +40,6 @@ pub(super) fn prefixed<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], WireErro
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::indexing_slicing, reason = "a failed index is a failed test")]
-
     use super::*;
 
     #[test]

@@ -1,7 +1,5 @@
 //! Vectors of RFC 9001, appendix A, and RFC 9369, appendix A, and what tests make of them.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
-
 use super::{InitialHeader, LongPacket, PacketKeys, Packets, V1, V2, seal};
 
 /// What the client of both appendices chose.

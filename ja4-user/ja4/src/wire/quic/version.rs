@@ -113,8 +113,6 @@ impl Family {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::indexing_slicing, reason = "a failed index is a failed test")]
-
     use super::*;
 
     #[test]

@@ -94,8 +94,6 @@ pub(crate) mod builder {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
-
     use super::*;
 
     const LISTS: [&str; 10] = ["kex", "key", "enc1", "enc2", "mac1", "mac2", "comp1", "comp2", "", "en"];

@@ -229,8 +229,6 @@ fn kex_init(packet: &[u8]) -> Result<KexInit<'_>, WireError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
-
     use proptest::prelude::*;
 
     use super::*;

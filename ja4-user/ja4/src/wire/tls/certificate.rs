@@ -68,8 +68,6 @@ impl<'a> Iterator for CertificateList<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use ::tests::certificate::message;
 
     use super::*;

@@ -139,8 +139,6 @@ impl<'a> ClientHello<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
-
     use proptest::prelude::*;
 
     use super::*;

@@ -339,8 +339,6 @@ impl HandshakeStream {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a failed unwrap is a failed test")]
-
     use proptest::prelude::*;
 
     use super::*;

@@ -72,8 +72,6 @@ impl<'a> ServerHello<'a> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
-
     use proptest::prelude::*;
     use sha2::{Digest, Sha256};
 

@@ -98,8 +98,6 @@ pub(super) fn oid<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], WireError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use ::tests::certificate::der;
     use proptest::prelude::*;
 

@@ -1,5 +1,3 @@
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
-
 use ::tests::certificate::{self, der};
 use proptest::prelude::*;
 

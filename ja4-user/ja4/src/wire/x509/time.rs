@@ -69,8 +69,6 @@ fn days_from_epoch(year: u32, month: u32, day: u32) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
     use ::tests::certificate::der;
     use jiff::civil::DateTime;
     use jiff::tz::TimeZone;

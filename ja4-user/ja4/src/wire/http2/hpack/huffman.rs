@@ -147,8 +147,6 @@ fn first(bits: u64) -> Option<(u8, u32)> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    #![allow(clippy::indexing_slicing, reason = "a failed index is a failed test")]
-
     use proptest::prelude::*;
 
     use super::*;

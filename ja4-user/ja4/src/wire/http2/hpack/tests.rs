@@ -1,6 +1,4 @@
 //! The examples of RFC 7541, appendix C, and what they leave out.
-#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
-
 use super::*;
 
 fn bytes(hex: &str) -> Vec<u8> {
