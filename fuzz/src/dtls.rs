@@ -1,8 +1,8 @@
 use ja4::wire::dtls::{Fragment, Record, Records};
 use ja4::wire::tls::{HandshakeType, MAX_HANDSHAKE_MESSAGE};
-use ja4_user::event::Side;
-use ja4_user::flow::Budget;
-use ja4_user::flow::dtls::{Association, DatagramOutcome, Given, Taken};
+use ja4_user::conntrack::Budget;
+use ja4_user::model::Side;
+use ja4_user::protocol::dtls::{Association, DatagramOutcome, Given, Taken};
 
 /// Datagrams of an association, each behind its length, whose top bit says that the capture cut it, and the
 /// next one that the client sends it: records and fragments lie where they say, no byte goes uncounted, and no bound

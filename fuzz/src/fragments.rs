@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ja4_user::event::Time;
+use ja4_user::model::Time;
 use ja4_user::packet::defrag::{DefragLimits, Defragmenter};
 
 /// Bytes of the headers that a made fragment's datagram keeps.

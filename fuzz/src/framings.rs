@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use ja4::wire::WireError;
 use ja4::wire::framing::proxy::ProxyHeader;
 use ja4::wire::framing::{FrameContent, Recognized, StreamFraming, Unframe, turn};
-use ja4_user::event::Side;
-use ja4_user::flow::Budget;
-use ja4_user::flow::openvpn::{ControlChannel, ControlEvent};
+use ja4_user::conntrack::Budget;
+use ja4_user::model::Side;
+use ja4_user::protocol::openvpn::{ControlChannel, ControlEvent};
 
 /// The first bytes of a client: the same stream is behind the PROXY protocol header, or the same error comes, however
 /// the bytes are split. The first byte says how.

@@ -28,12 +28,12 @@ use ja4_common::headers::{Parsed, Start, Transport, parse};
 use ja4_common::knobs::Knobs;
 use ja4_common::record::{HEADER, RecordHeader};
 use ja4_user::capture::{Batch, CaptureFile};
-use ja4_user::event::{Connection, Fingerprint, Sink, Time};
-use ja4_user::flow::{Budget, Limits, Outcome, Reassembly};
+use ja4_user::conntrack::{Budget, Limits, Outcome, Reassembly};
+use ja4_user::encode::{Context, Format, Formatter};
+use ja4_user::model::{Connection, Fingerprint, Sink, Time};
 use ja4_user::packet::{self, Packet};
 use ja4_user::shard::lane::{CapturedFrame, Lane};
 use ja4_user::shard::{self, Engines, Now};
-use ja4_user::sink::{Context, Format, Formatter};
 use zerocopy::FromBytes;
 
 mod dhcp;

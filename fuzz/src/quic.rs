@@ -6,9 +6,9 @@ use ja4::wire::quic::{
     CryptoFrames, InitialHeader, MAX_PACKETS, PacketKeys, PacketKind, Packets, Plaintext, V1, V2, seal,
 };
 use ja4::wire::tls::MAX_HANDSHAKE_MESSAGE;
-use ja4_user::event::{Side, Time};
-use ja4_user::flow::quic::{Connections, Datagram, MAX_CONNECTIONS, QuicEngine};
-use ja4_user::flow::{Budget, Limits};
+use ja4_user::conntrack::{Budget, Limits};
+use ja4_user::model::{Side, Time};
+use ja4_user::protocol::quic::{Connections, Datagram, MAX_CONNECTIONS, QuicEngine};
 
 /// What the client chooses at first, and what a Retry would give it.
 const IDS: [&[u8]; 2] = [b"original", b"retried"];

@@ -10,10 +10,10 @@ use ja4_common::headers::{
 };
 use ja4_common::knobs::Knobs;
 use ja4_common::select::Class;
-use ja4_user::event::Time;
+use ja4_user::encode::{Context, Format, Formatter};
+use ja4_user::model::Time;
 use ja4_user::shard::lane::{CapturedFrame, Lane};
 use ja4_user::shard::{self, Engines, Now};
-use ja4_user::sink::{Context, Format, Formatter};
 
 use super::Lines;
 

@@ -1,6 +1,6 @@
 use ja4::wire::tls::{CertificateList, MAX_CERTIFICATES};
 use ja4::wire::x509::Certificate;
-use ja4_user::event;
+use ja4_user::model;
 
 /// Any bytes as a certificate, and as the list of a certificate message: identifiers lie in the bytes in
 /// their order, attributes are bounded, and JA4X is the hash of its raw form.
@@ -32,7 +32,7 @@ fn certificate(der: &[u8]) {
         before = place.end;
     }
     for name in [found.issuer_cn(), found.subject_cn()].into_iter().flatten() {
-        assert!(name.len() <= event::MAX_TEXT);
+        assert!(name.len() <= model::MAX_TEXT);
     }
     // The years 0 to 9999.
     for time in [found.not_before(), found.not_after()].into_iter().flatten() {

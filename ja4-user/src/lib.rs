@@ -1,26 +1,22 @@
 //! ja4sensor: the userspace half.
 //!
-//! A packet moves right only: `capture` (the kernel's rings, or a file) → `packet` → `flow` →
-//! `wire` → `fingerprint` → `sink`. [`shard`] is the one place that knows all stages; ARCHITECTURE.md
-//! follows one packet through them.
+//! The modules are layers: a lower one never imports a higher one. See ARCHITECTURE.md.
 #![forbid(unsafe_code)]
 
-pub mod alert;
-pub mod anomaly;
-pub mod attach;
+pub mod api;
 pub mod capture;
 pub mod cli;
 pub mod config;
+pub mod conntrack;
+pub mod detect;
 pub mod document;
-pub mod engine;
-pub mod event;
-pub mod flow;
-pub mod http;
-pub mod lookup;
-pub mod object;
+pub mod encode;
+pub mod enrich;
+pub mod model;
+pub mod output;
 pub mod packet;
+pub mod protocol;
+pub mod runtime;
 pub mod shard;
-pub mod sink;
-pub mod storage;
 pub mod system;
 pub mod units;

@@ -13,7 +13,7 @@ fn kernel() -> Option<Kernel> {
         return None;
     }
     let settings = Settings { knobs: Knobs::new([3, 4]), ring_bytes: 1 << 20, flows: 1 << 10 };
-    Some(Kernel::load(ja4_user::object::bytes(), &settings).unwrap())
+    Some(Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap())
 }
 
 fn policy(hook: HookChoice) -> Policy {

@@ -17,6 +17,7 @@ mod error;
 mod file;
 pub mod interface;
 mod linktype;
+pub mod object;
 mod order;
 mod pcap;
 mod pcapng;

@@ -16,9 +16,9 @@ use super::settings::{refused, warn};
 use crate::capture::attach::{Attachment, HookChoice, Policy};
 use crate::capture::ebpf::{Kernel, Program, Settings};
 use crate::capture::interface::Interface;
+use crate::capture::object;
 use crate::config::{self, Config, Opened};
-use crate::object;
-use crate::storage::check_unused;
+use crate::output::storage::check_unused;
 use crate::system::privilege;
 
 /// Say whether a sensor could run as configured, without running it.

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::lookup::{Shape, print, tell_bad_rows};
-use crate::lookup::{Builder, Imported};
+use crate::enrich::{Builder, Imported};
 
 /// Look into databases of labels, and convert them.
 #[derive(Debug, Args)]

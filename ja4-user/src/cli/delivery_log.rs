@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
-use std::{io, mem};
+use std::{io, mem, thread};
 
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
-use crate::alert::{AlertSinks, SinkStats};
-use crate::storage::Handle;
+use crate::output::alert::{AlertSinks, SinkStats};
+use crate::output::storage::Handle;
 
 /// Interval at which the counters are read.
 const INTERVAL: Duration = Duration::from_millis(500);

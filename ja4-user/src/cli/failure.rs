@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use super::signals::ENDED;
+use crate::system::signals::ENDED;
 
 /// Why the command ended otherwise than well.
 #[derive(Debug)]

@@ -9,11 +9,10 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::output::{self, is_gone};
-use crate::engine::record::{KnownBad, Label};
-use crate::event::Method;
-use crate::lookup::path::{self, Syn};
-use crate::lookup::{Builder, Imported, KnownBadList, os, session, shape};
+use crate::enrich::path::{self, Syn};
+use crate::enrich::{Builder, Imported, KnownBadList, os, session, shape};
+use crate::model::{KnownBad, Label, Method};
+use crate::output::stdout::{is_gone, stdout};
 
 /// Say what is known of a fingerprint.
 #[derive(Debug, Args)]
@@ -101,7 +100,7 @@ impl Lookup {
 
 /// Writes to standard output; a reader that has gone is no failure.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
-    let written = output::stdout().and_then(|mut out| out.write_all(text.as_bytes()));
+    let written = stdout().and_then(|mut out| out.write_all(text.as_bytes()));
     match written {
         Err(error) if !is_gone(&error) => Err(Failure::run(anyhow!(error).context("cannot write the output"))),
         _ => Ok(()),

@@ -1,6 +1,5 @@
 //! The command line.
 
-mod behind;
 mod check;
 mod db;
 mod delivery_log;
@@ -9,19 +8,17 @@ mod flags;
 mod history;
 mod lookup;
 mod output;
+mod pipeline;
 mod replay;
 mod run;
 mod settings;
-mod shutdown;
-mod signals;
-mod stdout;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 pub use self::failure::Failure;
-use crate::object;
+use crate::capture::object;
 
 /// JA4+ host sensor: fingerprints every TCP and TLS handshake on an interface, or in a capture file.
 #[derive(Debug, Parser)]

@@ -1,14 +1,11 @@
 //! Options on what is printed, which all commands share.
 
-use std::fs::File;
-use std::io;
 use std::num::NonZeroU16;
-use std::os::fd::AsFd;
 
 use clap::Args;
 
 use crate::config;
-use crate::sink::{Filter, Format};
+use crate::encode::{Filter, Format};
 
 /// What is printed, and how.
 #[derive(Debug, Args)]
@@ -46,14 +43,4 @@ impl Output {
             to.sensor.clone_from(&self.sensor);
         }
     }
-}
-
-/// Standard output without a buffer: lines come in large chunks.
-pub(super) fn stdout() -> io::Result<File> {
-    Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
-}
-
-/// Whether the reader of the output has gone: a clean end.
-pub(super) fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::BrokenPipe
 }

@@ -9,20 +9,20 @@ use anyhow::{Context, Error, anyhow};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::behind::{self, Situation, Ways};
 use super::failure::Failure;
 use super::flags::idle;
-use super::output::{Output, is_gone};
+use super::output::Output;
+use super::pipeline::{self, Situation, Ways};
 use super::settings::Files;
-use super::shutdown::Shutdown;
-use super::stdout::ReplayOutput;
 use crate::capture::{CaptureFile, Progress, Stop, UnsupportedLinkNotice};
 use crate::config::Opened;
-use crate::engine::Engine;
-use crate::event::Time;
-use crate::shard::replay::{LANES, Options, Report, most_connections, replay};
+use crate::encode::Formatter;
+use crate::model::{Group, Time};
+use crate::output::stdout::{ReplayOutput, is_gone};
+use crate::runtime::engine::Engine;
+use crate::runtime::replay::{LANES, Options, Report, most_connections, replay};
 use crate::shard::{Limits, report};
-use crate::sink::{Formatter, Group};
+use crate::system::shutdown_watch::Shutdown;
 use crate::units::Span;
 
 /// A file smaller than this is done before a progress bar would be seen, bytes.
@@ -92,7 +92,7 @@ impl Replay {
         let names = self.files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         let connections = most_connections(options.limits.connections);
         let situation = Situation { connections, files: Some(names), shutdown: shutdown.clone() };
-        let behind = behind::start(&config, loaded, &options.context, situation)?;
+        let behind = pipeline::start(&config, loaded, &options.context, situation)?;
         options.outlives_output = behind.1.tell_others();
         let out = ReplayOutput::start(&shutdown).map_err(Failure::run)?;
         let on_progress = Box::new(|_, progress: Progress| show(&mut lock(&bar), progress));

@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use super::places::Places;
 use super::schema::{FLUSH_AFTER, IDLE_TIMEOUT, LEAST_AGE, LEAST_SIZE, MAX_CONNECTIONS, RING_SIZE, SHARDS};
 use super::{Config, Listen};
-use crate::anomaly::settings::COOLDOWN;
 use crate::document::{Issue, Warning};
+use crate::model::method_set::COOLDOWN;
 use crate::units::Size;
 
 /// Entries of a table that is held in memory: 64 million are some 20 GB.

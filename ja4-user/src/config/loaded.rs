@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use super::Config;
 use super::places::Places;
-use crate::alert::{Sink, SinkConfig, SinkError};
-use crate::anomaly::builtin::{self, Rule};
-use crate::anomaly::{Allow, RuleSet, profile};
+use crate::detect::builtin::{self, Rule};
+use crate::detect::{Allow, RuleSet, profile};
 use crate::document::{Issue, Warning};
-use crate::engine::knowledge::Knowledge;
-use crate::lookup::known_bad::MAX_GLOBS;
-use crate::lookup::{Builder, Database, DatabaseError, Fault, Faults, Imported, KnownBadError, KnownBadList};
+use crate::enrich::known_bad::MAX_GLOBS;
+use crate::enrich::{Builder, Database, DatabaseError, Fault, Faults, Imported, KnownBadError, KnownBadList};
+use crate::output::alert::{Sink, SinkConfig, SinkError};
+use crate::runtime::engine::knowledge::Knowledge;
 
 /// What the message about a file begins with that can't be opened or read.
 const UNREADABLE: &str = "can't be ";

@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, de};
 
-use crate::alert::SinkConfig;
-use crate::anomaly::local::Locals;
-use crate::anomaly::{builtin, first_seen, profile};
 use crate::capture::attach::{DirectionChoice, HookChoice};
 use crate::capture::ebpf::MAX_SHARDS;
-use crate::lookup::remote;
+use crate::detect::local::Locals;
+use crate::detect::{builtin, first_seen, profile};
+use crate::encode::{Context, Filter, Format};
+use crate::enrich::remote;
+use crate::output::alert::SinkConfig;
+use crate::output::storage::{Options, Retention};
 use crate::shard::Limits;
-use crate::sink::{Context, Filter, Format};
-use crate::storage::{Options, Retention};
 use crate::units::{Size, Span};
 use ja4::fingerprint::Forms;
 

@@ -9,7 +9,7 @@ use super::Config;
 use super::places::Places;
 use crate::capture::interface::Interface;
 use crate::document::Issue;
-use crate::storage::{Reader, StorageError};
+use crate::output::storage::{Reader, StorageError};
 
 impl Config {
     /// What is not there, or not permitted.

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use toml::de::{DeTable, DeValue};
 
 use super::*;
-use crate::alert::SinkConfig;
 use crate::capture::attach::HookChoice;
-use crate::engine::knowledge::Knowledge;
+use crate::output::alert::SinkConfig;
+use crate::runtime::engine::knowledge::Knowledge;
 use crate::units::{Size, Span};
 
 const EXAMPLE: &str = include_str!("../../../packaging/ja4sensor.toml");

@@ -5,7 +5,7 @@ pub mod defrag;
 
 pub use self::decode::{DecodeError, Decoded, Segment, Transport, decode, flow_key};
 
-use crate::event::{Cause, Hook, Time};
+use crate::model::{Cause, Hook, Time};
 use ja4_common::record::{RecordHeader, flag};
 
 /// One selected frame on its way into a shard.

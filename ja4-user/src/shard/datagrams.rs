@@ -10,14 +10,14 @@ use super::stage::Stage;
 use super::stage::{Values, tell};
 use super::stats::Protocol;
 use super::tls::{Handshake, begin_anew, is_answered};
+use crate::conntrack::connection::{Carried, Connection, Datagrams, Dtls, Quic};
+use crate::conntrack::latency::between;
 #[cfg(feature = "ja4plus")]
-use crate::event::Method;
-use crate::event::{Side, Sink, Time};
-use crate::flow::connection::{Carried, Connection, Datagrams, Dtls, Quic};
-use crate::flow::dtls::{self, Given, Taken};
-use crate::flow::latency::between;
-use crate::flow::quic::{self, Connections, Datagram, Entry, QuicState, Seen};
+use crate::model::Method;
+use crate::model::{Side, Sink, Time};
 use crate::packet::Decoded;
+use crate::protocol::dtls::{self, Given, Taken};
+use crate::protocol::quic::{self, Connections, Datagram, Entry, QuicState, Seen};
 use ja4::fingerprint::Carrier;
 #[cfg(feature = "ja4plus")]
 use ja4::fingerprint::ja4l;

@@ -9,11 +9,11 @@ use super::stage::Stage;
 use super::stage::{Values, tell};
 use super::stats::Protocol;
 use super::tls::{cut, text};
+use crate::conntrack::connection::Connection;
 #[cfg(feature = "ja4plus")]
-use crate::event::Method;
-use crate::event::{Dhcp, Side, Sink};
-use crate::flow::connection::Connection;
-use crate::flow::quic::Datagram;
+use crate::model::Method;
+use crate::model::{Dhcp, Side, Sink};
+use crate::protocol::quic::Datagram;
 #[cfg(feature = "ja4plus")]
 use ja4::fingerprint::{ja4d, ja4d6};
 use ja4::wire::{WireError, dhcp4, dhcp6};

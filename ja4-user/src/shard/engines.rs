@@ -1,6 +1,6 @@
 //! What computes fingerprints, and room to write them in: one set a thread.
 
-use crate::flow::quic::QuicEngine;
+use crate::protocol::quic::QuicEngine;
 use ja4::fingerprint::Forms;
 use ja4::fingerprint::ja4::{Ja4Engine, Ja4Values};
 #[cfg(feature = "ja4plus")]
@@ -13,31 +13,31 @@ use ja4::fingerprint::ja4x::{Ja4xEngine, Ja4xValues};
 /// Engines and scratch space of one shard thread.
 #[derive(Default)]
 pub struct Engines {
-    pub(super) quic: QuicEngine,
-    pub(super) methods: Methods,
+    pub(crate) quic: QuicEngine,
+    pub(crate) methods: Methods,
 }
 
 /// What turns messages into values.
 #[derive(Default)]
-pub(super) struct Methods {
+pub(crate) struct Methods {
     /// Which forms are asked for.
-    pub(super) forms: Forms,
-    pub(super) ja4: Ja4Engine,
-    pub(super) ja4_values: Ja4Values,
+    pub(crate) forms: Forms,
+    pub(crate) ja4: Ja4Engine,
+    pub(crate) ja4_values: Ja4Values,
     #[cfg(feature = "ja4plus")]
-    pub(super) ja4s: Ja4sEngine,
+    pub(crate) ja4s: Ja4sEngine,
     #[cfg(feature = "ja4plus")]
-    pub(super) ja4s_values: Ja4sValues,
+    pub(crate) ja4s_values: Ja4sValues,
     #[cfg(feature = "ja4plus")]
-    pub(super) ja4h: Ja4hEngine,
+    pub(crate) ja4h: Ja4hEngine,
     #[cfg(feature = "ja4plus")]
-    pub(super) ja4h_values: Ja4hValues,
+    pub(crate) ja4h_values: Ja4hValues,
     #[cfg(feature = "ja4plus")]
-    pub(super) ja4x: Ja4xEngine,
+    pub(crate) ja4x: Ja4xEngine,
     #[cfg(feature = "ja4plus")]
-    pub(super) ja4x_values: Ja4xValues,
+    pub(crate) ja4x_values: Ja4xValues,
     #[cfg(feature = "ja4plus")]
-    pub(super) text: String,
+    pub(crate) text: String,
 }
 
 impl Engines {

@@ -4,8 +4,8 @@ use ja4_common::duplicate::{self, Bucket, Recent};
 use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
 
 use super::core::FlowBooks;
-use crate::event::Time;
-use crate::flow::{FlowTable, Keyed, SlotId};
+use crate::conntrack::{FlowTable, Keyed, SlotId};
+use crate::model::Time;
 
 /// Flows that userspace filters itself: all of them in a replay, those inside nested tunnels live.
 pub struct UserFlows {
@@ -40,17 +40,17 @@ impl UserFlows {
     }
 
     /// Number of flows.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.table.len()
     }
 
     /// Keeps only the flows for which `keep` returns true.
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(u64, &FlowKey) -> bool) {
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(u64, &FlowKey) -> bool) {
         self.table.retain(|hash, entry| keep(hash, &entry.key));
     }
 
     /// The time of the frame at hand.
-    pub(super) fn set_time(&mut self, now: Time) {
+    pub(crate) fn set_time(&mut self, now: Time) {
         self.recent.now = now.0;
     }
 }

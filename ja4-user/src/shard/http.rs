@@ -9,9 +9,9 @@ use super::stage::{Values, tell};
 use super::stats::Protocol;
 use super::stream::Reader;
 use super::tls::text;
-use crate::event::{Http, Sink};
+use crate::model::{Http, Sink};
 #[cfg(feature = "ja4plus")]
-use crate::event::{Method, Side};
+use crate::model::{Method, Side};
 use ja4::wire::WireError;
 use ja4::wire::http::Request;
 

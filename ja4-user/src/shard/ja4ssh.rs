@@ -3,9 +3,9 @@
 use std::num::NonZeroU16;
 
 use super::stage::{Stage, Values, tell};
-use crate::event::{Attributes, Cause, Method, Side, Sink};
-use crate::flow::connection::{Carried, Connection, Ssh};
-use crate::flow::stream::Half;
+use crate::conntrack::connection::{Carried, Connection, Ssh};
+use crate::conntrack::stream::Half;
+use crate::model::{Attributes, Cause, Method, Side, Sink};
 use crate::packet::{Decoded, Segment};
 use ja4::fingerprint::ja4ssh::{Window, is_bare_ack, wire_segments};
 

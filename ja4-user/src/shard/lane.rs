@@ -17,7 +17,7 @@ use super::engines::Engines;
 use super::flows::UserFlows;
 use super::stats::CoreStats;
 use super::unwrap::{Unwrapper, Whole};
-use crate::event::{Sink, Time};
+use crate::model::{Sink, Time};
 use crate::packet::Packet;
 
 /// One frame of a capture.
@@ -40,7 +40,7 @@ pub struct CapturedFrame<'a> {
 impl CapturedFrame<'_> {
     /// What a hook would know of the frame. Each interface of a capture is a capture point, and so is each interface
     /// that a Linux cooked header names: such a capture has a packet twice if it was forwarded between two of them.
-    pub(super) fn info(&self) -> FrameInfo {
+    pub(crate) fn info(&self) -> FrameInfo {
         FrameInfo { ifindex: self.interface << 16 ^ self.point, ..FrameInfo::default() }
     }
 }
@@ -65,7 +65,7 @@ impl Lane {
 
     /// Creates an empty lane with a table of `room` connections. `limits` is its share of the limits of all lanes
     /// together.
-    pub(super) fn with_room(limits: &Limits, room: usize) -> Self {
+    pub(crate) fn with_room(limits: &Limits, room: usize) -> Self {
         Self {
             // Flows outnumber connections only between two boundaries, see `trim_flows`.
             flows: UserFlows::with_capacity(room.saturating_mul(2)),
@@ -105,7 +105,7 @@ impl Lane {
     }
 
     /// Takes a datagram that was put together of fragments.
-    pub(super) fn whole(&mut self, whole: &Whole, knobs: &Knobs, engines: &mut Engines, sink: &mut impl Sink) {
+    pub(crate) fn whole(&mut self, whole: &Whole, knobs: &Knobs, engines: &mut Engines, sink: &mut impl Sink) {
         self.flows.set_time(whole.time);
         self.unwrapper.take(whole, knobs, &mut self.core, &mut self.flows, engines, sink);
     }
@@ -117,29 +117,29 @@ impl Lane {
     }
 
     /// Connections of the lane.
-    pub(super) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.core.connections()
     }
 
     /// Flows of the lane's filter.
     #[cfg(test)]
-    pub(super) fn flows(&self) -> usize {
+    pub(crate) fn flows(&self) -> usize {
         self.flows.len()
     }
 
     /// Times of the last packets of all connections, the least recently used connection first.
-    pub(super) fn last_times(&self) -> impl Iterator<Item = Time> {
+    pub(crate) fn last_times(&self) -> impl Iterator<Item = Time> {
         self.core.last_times()
     }
 
     /// Evicts the `count` least recently used connections.
-    pub(super) fn evict(&mut self, count: usize, now: Now, engines: &mut Engines, sink: &mut impl Sink) {
+    pub(crate) fn evict(&mut self, count: usize, now: Now, engines: &mut Engines, sink: &mut impl Sink) {
         self.core.evict(count, now, &mut self.flows, engines, sink);
     }
 
     /// Removes the filter's flows that have no connection, once they outnumber those that have one. The filter and the
     /// core add and remove a flow together, unless the core cannot decode what the filter has selected.
-    pub(super) fn trim_flows(&mut self) {
+    pub(crate) fn trim_flows(&mut self) {
         let Self { flows, core, .. } = self;
         if flows.len() > 2 * core.connections() + SPARE_FLOWS {
             flows.retain(|hash, key| core.has_connection(hash, key));
@@ -164,15 +164,15 @@ impl Lane {
 }
 
 /// Where a frame belongs.
-pub(super) struct Destination {
+pub(crate) struct Destination {
     /// The lane of its flow. For frames without a flow, any lane does as long as it is always the same.
-    pub(super) lane: u32,
+    pub(crate) lane: u32,
     /// Offset of the IP header, if the frame is a fragment.
-    pub(super) fragment: Option<usize>,
+    pub(crate) fragment: Option<usize>,
 }
 
 /// Finds where a frame belongs.
-pub(super) fn destination_of(frame: &CapturedFrame<'_>, knobs: &Knobs, lanes: u32) -> Destination {
+pub(crate) fn destination_of(frame: &CapturedFrame<'_>, knobs: &Knobs, lanes: u32) -> Destination {
     let mut headers = Transport::default();
     let parsed = parse(&frame.slice, frame.start, &mut headers);
     let lane = match parsed {

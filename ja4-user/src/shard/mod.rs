@@ -1,22 +1,16 @@
 //! A shard: everything that happens to a packet after the filter, on one thread.
 
-mod batches;
-mod census;
-mod core;
+pub(crate) mod core;
 mod datagrams;
 mod dhcp;
-mod engines;
-mod flows;
+pub(crate) mod engines;
+pub(crate) mod flows;
 mod http;
 #[cfg(feature = "ja4plus")]
 mod ja4ssh;
 pub mod lane;
-pub mod live;
-mod merge;
 mod opening;
 mod openvpn;
-pub mod post;
-pub mod replay;
 pub mod report;
 mod ssh;
 mod stage;
@@ -24,7 +18,7 @@ pub mod stats;
 mod stream;
 mod tls;
 mod unfinished;
-mod unwrap;
+pub(crate) mod unwrap;
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,8 @@ use ja4_common::select::point;
 
 use super::engines::Engines;
 use super::stage::Stage;
-use crate::event::{Cause, Method, Side, Sink};
-use crate::flow::connection::Connection;
+use crate::conntrack::connection::Connection;
+use crate::model::{Cause, Method, Side, Sink};
 use crate::packet::{Decoded, Segment};
 
 pub(super) use self::told::tell_ja4ts;
@@ -58,8 +58,8 @@ pub(super) fn observe_opening<S: Sink>(
 #[cfg(feature = "ja4plus")]
 mod told {
     use super::{Cause, Connection, Engines, Method, Segment, Side, Sink};
-    use crate::flow::latency::between;
-    use crate::flow::tcp::Opening;
+    use crate::conntrack::latency::between;
+    use crate::conntrack::tcp_handshake::Opening;
     use crate::shard::stage::{Values, tell};
     use ja4::fingerprint::ja4l;
     use ja4::fingerprint::ja4t::SynFields;

@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 use super::stage::Stage;
 use super::stats::Protocol;
 use super::tls::{Handshake, begin_anew, is_answered};
-use crate::event::Sink;
-use crate::flow::connection::{Connection, Datagrams};
-use crate::flow::openvpn::{ControlEvent, PacketOutcome};
-use crate::flow::quic::Datagram;
+use crate::conntrack::connection::{Connection, Datagrams};
+use crate::model::Sink;
+use crate::protocol::openvpn::{ControlEvent, PacketOutcome};
+use crate::protocol::quic::Datagram;
 use ja4::fingerprint::Carrier;
 
 impl<S: Sink> Stage<'_, S> {

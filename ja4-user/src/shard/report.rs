@@ -5,9 +5,8 @@ use ja4_common::headers::Malformed;
 use ja4_common::select::{Class, Passed};
 
 use super::stats::{CoreStats, Protocol};
-use crate::event::Ended;
+use crate::model::{Ended, Group};
 use crate::packet::DecodeError;
-use crate::sink::Group;
 use ja4::wire::WireError;
 
 /// The filter's counters: totals first, then each by its reason.

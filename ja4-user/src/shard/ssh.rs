@@ -5,8 +5,7 @@ use std::ops::ControlFlow;
 use super::stats::Protocol;
 use super::stream::Reader;
 use super::tls::text;
-use crate::event::Side;
-use crate::event::Sink;
+use crate::model::{Side, Sink};
 use ja4::fingerprint::hassh::Hassh;
 use ja4::wire::ssh::{Message, SshStream, Status};
 

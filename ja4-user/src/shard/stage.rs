@@ -2,62 +2,62 @@
 
 use super::engines::Engines;
 use super::stats::CoreStats;
-use crate::event::{Cause, Certificate, Fingerprint, Method, Side, Sink};
-use crate::flow::connection::Connection;
-use crate::flow::{Budget, Limits};
+use crate::conntrack::connection::Connection;
+use crate::conntrack::{Budget, Limits};
+use crate::model::{Cause, Certificate, Fingerprint, Method, Side, Sink};
 use ja4::fingerprint::Forms;
 
 /// One packet on its way through the stages of a core.
-pub(super) struct Stage<'a, S> {
+pub(crate) struct Stage<'a, S> {
     /// Who sent it.
-    pub(super) side: Side,
+    pub(crate) side: Side,
     /// The packet as the cause of events.
-    pub(super) cause: Cause,
+    pub(crate) cause: Cause,
     /// What one direction may hold.
-    pub(super) bounds: &'a Limits,
+    pub(crate) bounds: &'a Limits,
     /// What all of them may hold.
-    pub(super) budget: &'a mut Budget,
+    pub(crate) budget: &'a mut Budget,
     /// What computes fingerprints.
-    pub(super) engines: &'a mut Engines,
+    pub(crate) engines: &'a mut Engines,
     /// What is counted.
-    pub(super) stats: &'a mut CoreStats,
+    pub(crate) stats: &'a mut CoreStats,
     /// Where events go.
-    pub(super) sink: &'a mut S,
+    pub(crate) sink: &'a mut S,
 }
 
 /// The forms of one fingerprint; those not asked for or not defined are absent.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Values<'a> {
-    pub(super) value: &'a str,
-    pub(super) raw: Option<&'a str>,
-    pub(super) original: Option<&'a str>,
-    pub(super) raw_original: Option<&'a str>,
+pub(crate) struct Values<'a> {
+    pub(crate) value: &'a str,
+    pub(crate) raw: Option<&'a str>,
+    pub(crate) original: Option<&'a str>,
+    pub(crate) raw_original: Option<&'a str>,
     /// Of JA4T: TTL or hop limit of the SYN.
-    pub(super) ttl: Option<u8>,
+    pub(crate) ttl: Option<u8>,
 }
 
 impl<'a> Values<'a> {
     /// The value, and its other forms if they are asked for: raw, original, raw original.
-    pub(super) fn with(forms: Forms, value: &'a str, others: [&'a str; 3]) -> Self {
+    pub(crate) fn with(forms: Forms, value: &'a str, others: [&'a str; 3]) -> Self {
         let [raw, original, raw_original] = others.map(|text| (forms == Forms::All).then_some(text));
         Self { value, raw, original, raw_original, ttl: None }
     }
 
     /// A fingerprint with a raw form, if it is asked for.
     #[cfg(feature = "ja4plus")]
-    pub(super) fn with_raw(forms: Forms, value: &'a str, raw: &'a str) -> Self {
+    pub(crate) fn with_raw(forms: Forms, value: &'a str, raw: &'a str) -> Self {
         Self { raw: (forms == Forms::All).then_some(raw), ..Self::plain(value) }
     }
 
     /// A fingerprint that has one form only.
     #[cfg(feature = "ja4plus")]
-    pub(super) const fn plain(value: &'a str) -> Self {
+    pub(crate) const fn plain(value: &'a str) -> Self {
         Self { value, raw: None, original: None, raw_original: None, ttl: None }
     }
 }
 
 /// Tells of a fingerprint.
-pub(super) fn tell(
+pub(crate) fn tell(
     connection: &mut Connection,
     method: Method,
     side: Side,

@@ -1,7 +1,7 @@
 //! What a shard counts.
 
-use crate::event::Ended;
-use crate::flow::Outcome;
+use crate::conntrack::Outcome;
+use crate::model::Ended;
 use crate::packet::DecodeError;
 use crate::packet::defrag::DefragStats;
 use ja4::wire::WireError;
@@ -137,7 +137,7 @@ impl Unwrapped {
 
 impl CoreStats {
     /// The same with what was opened: a record counts as one packet, whatever was in it.
-    pub(super) fn with(self, unwrapped: Unwrapped) -> Self {
+    pub(crate) fn with(self, unwrapped: Unwrapped) -> Self {
         Self { packets: self.packets - unwrapped.taken + unwrapped.records, unwrapped, ..self }
     }
 
@@ -164,21 +164,21 @@ impl CoreStats {
         self.fragments.add(&other.fragments);
     }
 
-    pub(super) fn count_undecodable(&mut self, error: DecodeError) {
+    pub(crate) fn count_undecodable(&mut self, error: DecodeError) {
         bump(&mut self.undecodable, error as usize);
     }
 
-    pub(super) fn count_malformed(&mut self, protocol: Protocol, error: WireError) {
+    pub(crate) fn count_malformed(&mut self, protocol: Protocol, error: WireError) {
         if let Some(reasons) = self.malformed.get_mut(protocol as usize) {
             bump(reasons, error.index());
         }
     }
 
-    pub(super) fn count_ended(&mut self, ended: Ended) {
+    pub(crate) fn count_ended(&mut self, ended: Ended) {
         bump(&mut self.ended, ended as usize);
     }
 
-    pub(super) fn count_reassembly(&mut self, outcome: &Outcome) {
+    pub(crate) fn count_reassembly(&mut self, outcome: &Outcome) {
         self.duplicate_bytes += outcome.duplicate as u64;
         self.conflicting_bytes += outcome.conflicting as u64;
         self.refused_bytes += outcome.refused.total() as u64;

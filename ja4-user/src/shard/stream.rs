@@ -10,10 +10,10 @@ use super::stats::Protocol;
 use super::tls::Handshake;
 use super::unfinished::tell_unfinished_stream;
 use super::{http, ssh};
-use crate::event::{Side, Sink};
-use crate::flow::connection::Connection;
-use crate::flow::stream::{Framed, Half, Start, Stream, begins};
-use crate::flow::{Budget, Outcome};
+use crate::conntrack::connection::Connection;
+use crate::conntrack::stream::{Framed, Half, Start, Stream, begins};
+use crate::conntrack::{Budget, Outcome};
+use crate::model::{Side, Sink};
 use ja4::fingerprint::Carrier;
 use ja4::wire::framing::FrameContent;
 use ja4::wire::tls::{HandshakeStream, Status};
@@ -114,7 +114,7 @@ fn is_hello(begin: Begin) -> bool {
 /// What reads bytes that are in order.
 pub(super) struct Reader<'a, S> {
     pub(super) side: Side,
-    pub(super) cause: crate::event::Cause,
+    pub(super) cause: crate::model::Cause,
     /// Text that is not recognized belongs to SSH.
     pub(super) is_ssh: bool,
     pub(super) connection: &'a mut Connection,

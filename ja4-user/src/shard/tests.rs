@@ -21,7 +21,7 @@ use super::core::Core;
 use super::flows::UserFlows;
 use super::lane::{CapturedFrame, Lane};
 use super::{Engines, Limits, Now};
-use crate::event::{Connection, Fingerprint, Method, Sink, Time};
+use crate::model::{Connection, Fingerprint, Method, Sink, Time};
 #[cfg(feature = "ja4plus")]
 use crate::packet;
 

@@ -7,8 +7,8 @@ use arcstr::{ArcStr, literal};
 
 use super::stage::{Values, tell};
 use super::stats::{CoreStats, Protocol};
-use crate::event::{Cause, Certificate, MAX_TEXT, Method, Shared, Side, Sink, Tls};
-use crate::flow::connection::Connection;
+use crate::conntrack::connection::Connection;
+use crate::model::{Cause, Certificate, MAX_TEXT, Method, Shared, Side, Sink, Tls};
 use ja4::fingerprint::Carrier;
 use ja4::wire::tls::{
     CertificateList, ClientHello, Framing, HandshakeMessage, HandshakeType, ServerHello, version_name,

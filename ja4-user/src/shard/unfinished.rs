@@ -4,11 +4,11 @@ use super::engines::Engines;
 use super::stats::CoreStats;
 use super::stream::Reader;
 use super::tls::Handshake;
-use crate::event::{Cause, Side, Sink};
-use crate::flow::Budget;
-use crate::flow::connection::{Carried, Connection, Dtls};
-use crate::flow::quic::Entry;
-use crate::flow::stream::Stream;
+use crate::conntrack::Budget;
+use crate::conntrack::connection::{Carried, Connection, Dtls};
+use crate::conntrack::stream::Stream;
+use crate::model::{Cause, Side, Sink};
+use crate::protocol::quic::Entry;
 use ja4::fingerprint::Carrier;
 use ja4::wire::tls::HandshakeStream;
 

@@ -14,7 +14,7 @@ use ja4_common::{Bytes as _, Slice};
 use super::core::{Core, FlowBooks};
 use super::engines::Engines;
 use super::stats::Unwrapped;
-use crate::event::{Sink, Time};
+use crate::model::{Sink, Time};
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, DefragStats, Defragmenter};
 
@@ -33,21 +33,21 @@ const NESTED: DefragLimits = DefragLimits { datagrams: 64, bytes: 1 << 17, ..Def
 #[derive(Clone, Debug)]
 pub struct Whole {
     /// From its IP header on.
-    pub(super) bytes: Bytes,
+    pub(crate) bytes: Bytes,
     /// Time of the fragment that came last.
-    pub(super) time: Time,
+    pub(crate) time: Time,
     /// Index into the run's list of interface names.
-    pub(super) interface: u32,
+    pub(crate) interface: u32,
     /// Where its fragments were met.
-    pub(super) info: FrameInfo,
+    pub(crate) info: FrameInfo,
     /// Number in the capture of the fragment that came last; absent live.
-    pub(super) number: Option<u64>,
+    pub(crate) number: Option<u64>,
     /// How often it was put together before, of fragments that came in fragments.
-    pub(super) layers: u8,
+    pub(crate) layers: u8,
 }
 
 /// What became of a datagram that may be a fragment itself.
-pub(super) enum Gathered {
+pub(crate) enum Gathered {
     /// It is none.
     AsItIs(Whole),
     /// With it another one is whole, which may be a fragment in its turn, and of another shard.
@@ -58,7 +58,7 @@ pub(super) enum Gathered {
 
 impl Whole {
     /// Puts it together further, if it is a fragment itself or holds one in a tunnel.
-    pub(super) fn gather(self, defragmenter: &mut Defragmenter) -> Gathered {
+    pub(crate) fn gather(self, defragmenter: &mut Defragmenter) -> Gathered {
         let slice = Slice { bytes: &self.bytes, wire_len: self.bytes.len() };
         let mut headers = Transport::default();
         if self.layers >= MAX_LAYERS || parse(&slice, self.start(), &mut headers) != Parsed::Fragment {
@@ -81,7 +81,7 @@ impl Whole {
     }
 
     /// Hash by which it finds its shard.
-    pub(super) fn hash(&self, knobs: &Knobs) -> u64 {
+    pub(crate) fn hash(&self, knobs: &Knobs) -> u64 {
         let slice = Slice { bytes: &self.bytes, wire_len: self.bytes.len() };
         let mut headers = Transport::default();
         match parse(&slice, self.start(), &mut headers) {
@@ -92,13 +92,13 @@ impl Whole {
 }
 
 /// Where the headers of a packet begin that has no link header.
-pub(super) fn start_of(network: &[u8]) -> Start {
+pub(crate) fn start_of(network: &[u8]) -> Start {
     let four = network.first().is_some_and(|first| first >> 4 == 4);
     Start::Network { ethertype: if four { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 }, offset: 0 }
 }
 
 /// Opens packets, and judges what is in them.
-pub(super) struct Unwrapper {
+pub(crate) struct Unwrapper {
     work: Work,
     /// Of fragments in nested tunnels.
     defragmenter: Defragmenter,
@@ -132,28 +132,28 @@ impl<B, S> Onward<'_, '_, B, S> {
 
 impl Unwrapper {
     /// What was counted so far.
-    pub(super) fn stats(&self) -> Unwrapped {
+    pub(crate) fn stats(&self) -> Unwrapped {
         self.stats
     }
 
     /// What became of fragments in nested tunnels.
-    pub(super) fn defrag_stats(&self) -> DefragStats {
+    pub(crate) fn defrag_stats(&self) -> DefragStats {
         self.defragmenter.stats()
     }
 
     /// Lets go of what has not become whole in time.
-    pub(super) fn expire(&mut self, now: Time) {
+    pub(crate) fn expire(&mut self, now: Time) {
         self.defragmenter.expire(now);
     }
 
     /// Counts a record that the filter hands over unopened.
-    pub(super) fn count_record(&mut self) {
+    pub(crate) fn count_record(&mut self) {
         self.stats.records += 1;
     }
 
     /// Opens a tunnel inside a tunnel. `start`: where the headers of the record's frame begin.
     #[expect(clippy::too_many_arguments, reason = "the stages' context, passed down one level")]
-    pub(super) fn open<B: FlowBooks, S: Sink>(
+    pub(crate) fn open<B: FlowBooks, S: Sink>(
         &mut self,
         packet: &Packet<'_>,
         start: Start,
@@ -220,7 +220,7 @@ impl Unwrapper {
 
     /// Takes a datagram that was put together. The filter has not seen it, so everything is wanted that its
     /// flow, if it is known, may have a use for.
-    pub(super) fn take<B: FlowBooks, S: Sink>(
+    pub(crate) fn take<B: FlowBooks, S: Sink>(
         &mut self,
         whole: &Whole,
         knobs: &Knobs,

@@ -3,3 +3,5 @@
 pub mod notify;
 pub mod privilege;
 pub mod shutdown;
+pub(crate) mod shutdown_watch;
+pub(crate) mod signals;

@@ -3,9 +3,8 @@
 //! The kernel's errors do not name the capability: without CAP_PERFMON it returns a verifier log, without CAP_BPF a
 //! general refusal. So the sensor names what is missing. If `/proc` cannot be read, nothing is refused here.
 
-use std::fmt;
-use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::{fmt, fs};
 
 /// A capability that a live sensor needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
-use ja4_user::alert::{AlertLine, AlertSinks, SinkConfig};
-use ja4_user::engine::alert::{Alert, Severity};
-use ja4_user::event::{Method, Time};
-use ja4_user::sink::Context;
+use ja4_user::encode::Context;
+use ja4_user::model::{Alert, Severity};
+use ja4_user::model::{Method, Time};
+use ja4_user::output::alert::{AlertLine, AlertSinks, SinkConfig};
 use serde_json::{Value, json};
 use tests::privilege::require_tools;
 use tests::process::until;

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow, ensure};
-use ja4_user::anomaly::first_seen::{self, FirstSeen};
-use ja4_user::anomaly::local::Locals;
 use ja4_user::config;
-use ja4_user::engine::observe::{Chunk, Observer};
-use ja4_user::engine::outlets::Outlets;
-use ja4_user::engine::tracker::Tracker;
-use ja4_user::engine::{Engine, Memory, Settings};
-use ja4_user::event::{Cause, Connection, Ended, Fingerprint, Latency, Method, SharedAttributes, Side, Sink, Time};
-use ja4_user::sink::{Context, Format, Formatter};
+use ja4_user::detect::first_seen::{self, FirstSeen};
+use ja4_user::detect::local::Locals;
+use ja4_user::encode::{Context, Format, Formatter};
+use ja4_user::model::{Cause, Connection, Ended, Fingerprint, Latency, Method, SharedAttributes, Side, Sink, Time};
+use ja4_user::runtime::engine::observe::{Chunk, Observer};
+use ja4_user::runtime::engine::outlets::Outlets;
+use ja4_user::runtime::engine::tracker::Tracker;
+use ja4_user::runtime::engine::{Engine, Memory, Settings};
 
 use crate::Scale;
 use crate::figure::{Figure, least};

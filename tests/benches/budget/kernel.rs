@@ -11,7 +11,7 @@ use ja4_common::counter::Counters;
 use ja4_common::knobs::Knobs;
 use ja4_common::select::{Class, Passed};
 use ja4_user::capture::ebpf::{Kernel, Program, Settings};
-use ja4_user::object;
+use ja4_user::capture::object;
 use tests::carrier::{Carrier, Tunnel};
 use tests::quic::{self, From, QuicEnds};
 use tests::random::SplitMix64;

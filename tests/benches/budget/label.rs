@@ -8,8 +8,8 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use ja4_user::event::Method;
-use ja4_user::lookup::{Builder, Database, KnownBadList};
+use ja4_user::enrich::{Builder, Database, KnownBadList};
+use ja4_user::model::Method;
 use tempfile::TempDir;
 use tests::random::SplitMix64;
 

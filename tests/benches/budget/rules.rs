@@ -6,12 +6,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use ja4_user::anomaly::rules::Bounds;
-use ja4_user::anomaly::{RuleSet, Rules};
-use ja4_user::engine::record::{Record, Seen};
-use ja4_user::engine::tracker::begin;
-use ja4_user::event::{Ended, FlowIdentity, Method, Side, Time};
-use ja4_user::flow::community_id::CommunityId;
+use ja4_user::detect::rules::Bounds;
+use ja4_user::detect::{RuleSet, Rules};
+use ja4_user::model::CommunityId;
+use ja4_user::model::{Ended, FlowIdentity, Method, Side, Time};
+use ja4_user::model::{Record, Seen};
 
 use crate::Scale;
 use crate::figure::{Figure, least};
@@ -65,7 +64,7 @@ pub(crate) fn record(number: u32) -> Record {
         proto: 6,
         vlan: [0; 2],
     };
-    begin(&identity, 0, Time(0))
+    Record::new(&identity, 0, Time(0))
 }
 
 pub(crate) fn seen(method: Method) -> Seen {

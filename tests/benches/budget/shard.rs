@@ -10,7 +10,7 @@ use aya::maps::{MapData, RingBuf};
 use ja4_common::knobs::Knobs;
 use ja4_common::record::RecordHeader;
 use ja4_user::capture::ebpf::{Kernel, Program};
-use ja4_user::event::{Connection, Fingerprint, Method, Sink, Time};
+use ja4_user::model::{Connection, Fingerprint, Method, Sink, Time};
 use ja4_user::packet::Packet;
 use ja4_user::shard::{Core, Engines, Limits, Now, UserFlows};
 use tests::random::SplitMix64;

@@ -8,13 +8,12 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use arcstr::ArcStr;
-use ja4_user::engine::record::{Record, Seen};
-use ja4_user::engine::tracker::begin;
-use ja4_user::event::{Attributes, Ended, FlowIdentity, Method, Shared, Side, Time, Tls};
-use ja4_user::flow::community_id::CommunityId;
-use ja4_user::lookup::os::{self, System};
-use ja4_user::lookup::path::Syn;
-use ja4_user::storage::{Handle, Item, Options, Run, RunEnd, Writer};
+use ja4_user::enrich::os::{self, System};
+use ja4_user::enrich::path::Syn;
+use ja4_user::model::CommunityId;
+use ja4_user::model::{Attributes, Ended, FlowIdentity, Method, Shared, Side, Time, Tls};
+use ja4_user::model::{Record, Seen};
+use ja4_user::output::storage::{Handle, Item, Options, Run, RunEnd, Writer};
 use tests::random::SplitMix64;
 
 use crate::Scale;
@@ -149,7 +148,7 @@ impl Traffic {
             hops: [Some(2), None],
             mss: Some(1460),
             os: self.os,
-            ..begin(&flow, 0, Time(start))
+            ..Record::new(&flow, 0, Time(start))
         })));
     }
 }

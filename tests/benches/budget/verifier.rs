@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use ja4_common::knobs::Knobs;
 use ja4_user::capture::ebpf::{Kernel, Program, Settings};
-use ja4_user::object;
+use ja4_user::capture::object;
 
 use crate::Scale;
 use crate::figure::Figure;

@@ -14,10 +14,10 @@ mod webhook;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ja4_user::alert::{AlertLine, AlertSinks, SinkConfig, SinkStats};
-use ja4_user::engine::alert::{Alert, Severity};
-use ja4_user::event::{Method, Time};
-use ja4_user::sink::Context;
+use ja4_user::encode::Context;
+use ja4_user::model::{Alert, Severity};
+use ja4_user::model::{Method, Time};
+use ja4_user::output::alert::{AlertLine, AlertSinks, SinkConfig, SinkStats};
 use serde_json::Value;
 use tests::process::until;
 
@@ -49,7 +49,7 @@ fn alert(reason: &str) -> Arc<AlertLine> {
 }
 
 /// Sinks as a configuration file would have them.
-fn checked(configs: Value) -> Vec<ja4_user::alert::Sink> {
+fn checked(configs: Value) -> Vec<ja4_user::output::alert::Sink> {
     let configs: Vec<SinkConfig> = serde_json::from_value(configs).unwrap();
     SinkConfig::check(&configs).unwrap_or_else(|errors| panic!("{errors:#?}"))
 }

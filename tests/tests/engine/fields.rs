@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ja4_user::anomaly::field::{Field, Kind, Known};
+use ja4_user::model::field::{Field, Kind, Known};
 use tests::certificate::{self, Certificate};
 use tests::dhcp;
 use tests::http::{browser_request, response};
@@ -126,7 +126,7 @@ struct Method;
 
 impl Method {
     fn named(name: &str) -> bool {
-        ja4_user::event::Method::ALL.iter().any(|method| method.name() == name)
+        ja4_user::model::Method::ALL.iter().any(|method| method.name() == name)
     }
 }
 

@@ -25,7 +25,7 @@ const SYN_IN_RING: usize = 192 + 8;
 
 fn load(knobs: Knobs) -> (Kernel, RingBuf<MapData>) {
     let settings = Settings { knobs, ring_bytes: RING_BYTES as u32, flows: 1024 };
-    let mut kernel = Kernel::load(ja4_user::object::bytes(), &settings).unwrap();
+    let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
     let ring = kernel.take_ring(0).unwrap();
     (kernel, ring)
 }
@@ -85,7 +85,7 @@ fn every_record_lies_in_its_flows_ring() {
     }
     let knobs = Knobs { shards: SHARDS, ..Knobs::new(SEED) };
     let settings = Settings { knobs, ring_bytes: RING_BYTES as u32, flows: 1024 };
-    let mut kernel = Kernel::load(ja4_user::object::bytes(), &settings).unwrap();
+    let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
     for port in 1..=200_u16 {
         let mut frame = syn();
         frame[34..36].copy_from_slice(&port.to_be_bytes());

@@ -80,7 +80,7 @@ impl Duel {
     /// The sides disagree about their configuration.
     pub(crate) fn uneven(kernel: Knobs, user: Knobs) -> Self {
         let settings = Settings { knobs: kernel, ring_bytes: RING_BYTES, flows: FLOWS };
-        let mut kernel = Kernel::load(ja4_user::object::bytes(), &settings).unwrap();
+        let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
         let ring = kernel.take_ring(0).unwrap();
         let mut duel = Self {
             kernel,

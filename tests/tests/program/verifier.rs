@@ -20,7 +20,7 @@ fn the_verifier_is_far_from_its_limit() {
     // With the governor on there is more to verify.
     knobs.governor = 1;
     let settings = Settings { knobs, ring_bytes: 1 << 16, flows: 1024 };
-    let mut kernel = Kernel::load(ja4_user::object::bytes(), &settings).unwrap();
+    let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
     for program in PROGRAMS {
         let info = match program {
             Program::Xdp | Program::Empty => kernel.xdp(program).unwrap().info(),

@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ja4_user::anomaly::profile::{Pair, Row};
-use ja4_user::engine::alert::Severity;
-use ja4_user::event::{Method, Time};
-use ja4_user::storage::{FirstSeen, Item, Reader, Writer};
+use ja4_user::detect::profile::{Pair, Row};
+use ja4_user::model::Severity;
+use ja4_user::model::{Method, Time};
+use ja4_user::output::storage::{FirstSeen, Item, Reader, Writer};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::{Outcome, Sensor};

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use ja4_user::anomaly::profile::{Pair, Row};
-use ja4_user::engine::Memory;
-use ja4_user::event::{Method, Time};
-use ja4_user::storage::{FirstSeen, Item, KnowledgeBounds, Reader, Writer};
+use ja4_user::detect::profile::{Pair, Row};
+use ja4_user::model::{Method, Time};
+use ja4_user::output::storage::{FirstSeen, Item, KnowledgeBounds, Reader, Writer};
+use ja4_user::runtime::engine::Memory;
 use tempfile::TempDir;
 
 use crate::samples::{NOON, prompt, run};

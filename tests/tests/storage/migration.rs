@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use ja4_user::event::Method;
-use ja4_user::storage::forget::Forget;
-use ja4_user::storage::schema::VERSION;
-use ja4_user::storage::{Filter, Migrated, Reader, StorageError, Writer};
+use ja4_user::model::Method;
+use ja4_user::output::storage::forget::Forget;
+use ja4_user::output::storage::schema::VERSION;
+use ja4_user::output::storage::{Filter, Migrated, Reader, StorageError, Writer};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 use tests::Sensor;
@@ -15,7 +15,7 @@ use crate::samples::{NOON, SECOND, fingerprint, prompt, run};
 use crate::sensor::{LONG_AGO, replay, syns};
 use crate::{ask, check};
 
-const V1: &str = include_str!("../../../ja4-user/src/storage/schema/v1.sql");
+const V1: &str = include_str!("../../../ja4-user/src/output/storage/schema/v1.sql");
 
 /// A file as version 1 left it, with rows that can be carried over, and rows that cannot.
 fn version_1(path: &Path) {

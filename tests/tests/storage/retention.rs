@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use ja4_user::engine::alert::Severity;
-use ja4_user::event::{Method, Time};
-use ja4_user::storage::{FirstSeen, Handle, Item, Options, Retention, Writer};
+use ja4_user::model::Severity;
+use ja4_user::model::{Method, Time};
+use ja4_user::output::storage::{FirstSeen, Handle, Item, Options, Retention, Writer};
 use tempfile::TempDir;
 use tests::process::until;
 

@@ -5,14 +5,13 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ja4_user::engine::alert::{Alert, Severity};
-use ja4_user::engine::record::{Label, Record, Seen};
-use ja4_user::engine::tracker::begin;
-use ja4_user::event::{Attributes, Ended, FlowIdentity, Latency, Method, Shared, Side, Time, Tls};
-use ja4_user::flow::community_id::CommunityId;
-use ja4_user::lookup::os;
-use ja4_user::lookup::path::Syn;
-use ja4_user::storage::{Item, Options, Run, RunEnd};
+use ja4_user::enrich::os;
+use ja4_user::enrich::path::Syn;
+use ja4_user::model::CommunityId;
+use ja4_user::model::{Alert, Severity};
+use ja4_user::model::{Attributes, Ended, FlowIdentity, Latency, Method, Shared, Side, Time, Tls};
+use ja4_user::model::{Label, Record, Seen};
+use ja4_user::output::storage::{Item, Options, Run, RunEnd};
 
 /// 2026-11-23T07:00:00Z
 pub(crate) const NOON: u64 = 1_795_417_200_000_000_000;
@@ -56,7 +55,7 @@ pub(crate) fn record(number: u64, start: u64, last: u64) -> Record {
         hops: [Some(3), None],
         mss: Some(1460),
         os: Syn::parse("64240_2-4-8-1-3_1460_7").and_then(|syn| os::hint(&syn, Some(64))),
-        ..begin(&flow(number), 0, Time(start))
+        ..Record::new(&flow(number), 0, Time(start))
     }
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ja4_user::storage::{Handle, Item, Options, Retention, Status, StorageError, Writer};
+use ja4_user::output::storage::{Handle, Item, Options, Retention, Status, StorageError, Writer};
 use ja4_user::system::shutdown::ShutdownDeadline;
 use nix::sched::{CloneFlags, unshare};
 use rusqlite::Connection;

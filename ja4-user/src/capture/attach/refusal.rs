@@ -1,7 +1,6 @@
 //! Why a hook was not to be had, in words that a user can act on.
 
-use std::fmt;
-use std::io;
+use std::{fmt, io};
 
 use aya::programs::ProgramError;
 use aya::programs::tc::TcError;

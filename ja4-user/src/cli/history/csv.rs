@@ -2,12 +2,11 @@
 
 use super::Runs;
 use super::json::proto;
-use crate::engine::alert::Alert;
-use crate::event::{FlowIdentity, Time};
-use crate::sink::clock::Clock;
-use crate::sink::escape;
-use crate::storage::FirstSeen;
-use crate::storage::reader::{Difference, StoredAlert, StoredConnection, StoredFingerprint};
+use crate::encode::clock::Clock;
+use crate::encode::escape;
+use crate::model::{Alert, FlowIdentity, Time};
+use crate::output::storage::FirstSeen;
+use crate::output::storage::reader::{Difference, StoredAlert, StoredConnection, StoredFingerprint};
 
 pub(super) const CONNECTIONS: &str = "start,end,sensor,in_iface,flow_id,src_ip,src_port,dest_ip,dest_port,proto,app_proto,\
     state,pkts_toserver,pkts_toclient,bytes_toserver,bytes_toclient,sni,host,app,known_bad,client_us,server_us,\

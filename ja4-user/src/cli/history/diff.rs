@@ -6,9 +6,9 @@ use clap::Args;
 use super::times::window;
 use super::{Source, csv, json, method, stdout, table};
 use crate::cli::failure::Failure;
-use crate::event::Method;
-use crate::sink::Format;
-use crate::storage::{DiffOptions, Window};
+use crate::encode::Format;
+use crate::model::Method;
+use crate::output::storage::{DiffOptions, Window};
 
 /// Compare two windows of time: values that are new, gone, far more or far less frequent.
 #[derive(Debug, Args)]

@@ -12,8 +12,8 @@ use clap::{Args, ValueEnum};
 use super::{Out, Runs, Source, Wanted, csv, json, stdout};
 use crate::capture::Stop;
 use crate::cli::failure::Failure;
-use crate::cli::shutdown::Shutdown;
-use crate::storage::{Filter, Reader, StorageError};
+use crate::output::storage::{Filter, Reader, StorageError};
+use crate::system::shutdown_watch::Shutdown;
 
 /// Who may read a file of what a network talks about: its owner.
 const MODE: u32 = 0o600;

@@ -8,10 +8,10 @@ use ipnet::IpNet;
 
 use super::{Source, csv, json, method, network, say_migrated, stdout, table};
 use crate::cli::failure::Failure;
-use crate::event::Method;
-use crate::sink::Format;
-use crate::storage::FirstSeen;
-use crate::storage::forget::{Forget, forget};
+use crate::encode::Format;
+use crate::model::Method;
+use crate::output::storage::FirstSeen;
+use crate::output::storage::forget::{Forget, forget};
 
 /// What was seen for the first time when.
 #[derive(Debug, Args)]

@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use super::Runs;
-use crate::event::{FlowIdentity, Time};
-use crate::lookup::path::Path;
-use crate::sink::clock::Clock;
-use crate::sink::escape;
-use crate::storage::reader::{App, Bad, StoredAlert, StoredConnection, StoredFingerprint};
-use crate::storage::{FirstSeen, reader::Difference};
+use crate::encode::clock::Clock;
+use crate::encode::escape;
+use crate::enrich::path::Path;
+use crate::model::{FlowIdentity, Time};
+use crate::output::storage::reader::{App, Bad, StoredAlert, StoredConnection, StoredFingerprint};
+use crate::output::storage::{FirstSeen, reader::Difference};
 
 /// An object that is being written. What is absent has no field.
 pub(super) struct Object<'a> {
@@ -193,7 +193,7 @@ pub(super) fn connection(
             connection.text("state", Some(of.ended.as_deref().unwrap_or("open")));
         });
         let latency = of.latency;
-        line.some(latency != crate::event::Latency::default(), "latency", |line| {
+        line.some(latency != crate::model::Latency::default(), "latency", |line| {
             line.number("client_us", latency.client).number("server_us", latency.server);
             line.number("client_application_us", latency.client_application);
             line.number("server_application_us", latency.server_application);

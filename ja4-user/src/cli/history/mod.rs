@@ -27,11 +27,10 @@ pub(super) use self::profiles::{ExportProfiles, Seed};
 pub(super) use self::query::Query;
 use self::times::moment;
 use super::failure::Failure;
-use super::output::{self, is_gone};
-use crate::engine::alert::Severity;
-use crate::event::{Method, Time};
-use crate::storage::reader::StoredRun;
-use crate::storage::{Changed, Filter, Reader, StorageError};
+use crate::model::{Method, Severity, Time};
+use crate::output::stdout::is_gone;
+use crate::output::storage::reader::StoredRun;
+use crate::output::storage::{Changed, Filter, Reader, StorageError};
 
 /// The database, and how long it may take.
 #[derive(Debug, Args)]
@@ -185,7 +184,7 @@ impl<W: Write> Out<W> {
 
 /// Standard output.
 fn stdout() -> Result<Out<std::fs::File>, Failure> {
-    Ok(Out::new(output::stdout().map_err(Failure::run)?))
+    Ok(Out::new(crate::output::stdout::stdout().map_err(Failure::run)?))
 }
 
 /// Says what bringing an older file up to date has come to.

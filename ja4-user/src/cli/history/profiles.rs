@@ -8,9 +8,9 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::{Source, say_migrated, stdout};
-use crate::anomaly::profile::{self, Row};
 use crate::cli::failure::Failure;
-use crate::storage::{Reader, seed};
+use crate::detect::profile::{self, Row};
+use crate::output::storage::{Reader, seed};
 
 /// What an SQLite database begins with.
 const SQLITE: &[u8] = b"SQLite format 3\0";

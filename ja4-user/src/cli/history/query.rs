@@ -6,9 +6,9 @@ use clap::{Args, ValueEnum};
 
 use super::{Out, Runs, Source, Wanted, csv, json, say_more, stdout, table};
 use crate::cli::failure::Failure;
-use crate::sink::Format;
-use crate::storage::reader::Found;
-use crate::storage::{Filter, Reader, StorageError};
+use crate::encode::Format;
+use crate::output::storage::reader::Found;
+use crate::output::storage::{Filter, Reader, StorageError};
 
 /// Ask a database what was seen.
 #[derive(Debug, Args)]

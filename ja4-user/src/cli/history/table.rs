@@ -1,11 +1,10 @@
 //! Rows as columns for people.
 
-use crate::engine::alert::Alert;
-use crate::event::{FlowIdentity, Time};
-use crate::sink::clock::Clock;
-use crate::sink::escape;
-use crate::storage::FirstSeen;
-use crate::storage::reader::{Difference, StoredConnection, StoredFingerprint};
+use crate::encode::clock::Clock;
+use crate::encode::escape;
+use crate::model::{Alert, FlowIdentity, Time};
+use crate::output::storage::FirstSeen;
+use crate::output::storage::reader::{Difference, StoredConnection, StoredFingerprint};
 
 /// Widths in characters. What is longer pushes the rest of its line to the right.
 const TIME: usize = "2026-11-23 07:00:00".len();

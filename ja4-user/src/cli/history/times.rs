@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time as Midnight};
 use jiff::tz::TimeZone;
 
-use crate::event::Time;
-use crate::storage::Window;
+use crate::model::Time;
+use crate::output::storage::Window;
 use crate::units::{Span, SpanError};
 
 const FORMS: &str = "write 2026-11-23T07:00:00Z, 2026-11-23 (UTC), now, or a time ago: -30s, -15m, -2h, -7d, -4w";

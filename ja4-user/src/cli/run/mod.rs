@@ -26,26 +26,27 @@ use self::sensor::Sensor;
 use self::start::{Steps, interruptible};
 use self::threads::pin;
 use self::web::Web;
-use super::behind::{self, Situation, Ways};
 use super::failure::Failure;
 use super::flags::{Capture as CaptureFlags, seconds};
 use super::output::Output;
+use super::pipeline::{self, Situation, Ways};
 use super::settings::Files;
-use super::shutdown::Shutdown;
-use super::signals::Signals;
-use super::stdout::StdoutWriter;
+use crate::api::Server;
 use crate::capture::attach::{self, AttachError, Attachment, Policy};
 use crate::capture::ebpf::{Kernel, KernelError, MAX_SHARDS, Settings};
 use crate::capture::interface::Interface;
+use crate::capture::object;
 use crate::config::{Capture, Config, Listen, Loaded, Opened};
-use crate::engine::{self, Engine};
-use crate::http::Server;
-use crate::object;
-use crate::shard::live::{Gauge, Shard, Shared, boot_clock, wall_clock};
-use crate::shard::{Engines, Limits, post};
-use crate::sink::{Context, Formatter};
+use crate::encode::{Context, Formatter};
+use crate::output::stdout::StdoutWriter;
+use crate::runtime::engine::{self, Engine};
+use crate::runtime::handoff;
+use crate::runtime::live::{Gauge, Shard, Shared, boot_clock, wall_clock};
+use crate::shard::{Engines, Limits};
 use crate::system::notify::Notifier;
 use crate::system::privilege;
+use crate::system::shutdown_watch::Shutdown;
+use crate::system::signals::Signals;
 use crate::units::Span;
 
 /// Chunks of lines, 64 KiB each, that may wait for the reader of standard output.
@@ -184,7 +185,7 @@ impl Live {
         let situation =
             Situation { connections: connections + connections / 8, files: None, shutdown: shutdown.clone() };
         steps.begin("opening the database and the alert sinks");
-        let behind = behind::start(&self.config, loaded, &context, situation)?;
+        let behind = pipeline::start(&self.config, loaded, &context, situation)?;
         let settings = self.settings();
         let Capture { hook, direction, .. } = self.config.capture;
         let policy = Policy { hook, direction, ..Policy::default() };
@@ -255,7 +256,7 @@ impl Live {
             })
             .map_err(Failure::run)?;
         let shards = knobs.shards;
-        let posts = (0..shards).map(|_| post::route()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
+        let posts = (0..shards).map(|_| handoff::route()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
         let (routes, inboxes): (Vec<_>, Vec<_>) = posts.into_iter().unzip();
         let mut threads = Vec::new();
         let mut gauges = Vec::new();

@@ -1,15 +1,14 @@
 //! Reading the configuration again.
 
-use std::io;
 use std::sync::Arc;
-use std::thread;
+use std::{io, thread};
 
 use crossbeam_channel::{Sender, bounded};
 
 use super::Run;
-use crate::alert::AlertSinks;
 use crate::config::Config;
-use crate::engine::thread::Message;
+use crate::output::alert::AlertSinks;
+use crate::runtime::engine::thread::Message;
 
 /// The thread that reads the configuration again, one time after the other: of two, the later is in force in the end.
 /// It ends when this is gone.

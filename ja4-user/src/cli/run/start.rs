@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use tokio::time::interval;
 
 use crate::cli::failure::Failure;
-use crate::cli::shutdown::Shutdown;
+use crate::system::shutdown_watch::Shutdown;
 
 /// A step that takes longer than this is logged.
 const SLOW: Duration = Duration::from_millis(500);

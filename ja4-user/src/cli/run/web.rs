@@ -4,10 +4,10 @@ use crossbeam_channel::Sender;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::api::{HttpError, HttpStats, Question, Server, State};
 use crate::cli::failure::Failure;
 use crate::config::{Http, Listen};
-use crate::engine::thread::Message;
-use crate::http::{HttpError, HttpStats, Question, Server, State};
+use crate::runtime::engine::thread::Message;
 
 /// A server's end.
 pub(super) type Served = JoinHandle<Result<(), HttpError>>;

@@ -2,7 +2,7 @@
 
 use super::fragment::{Fragment, IPV6, Key};
 use super::{DefragError, DefragLimits};
-use crate::event::Time;
+use crate::model::Time;
 
 /// Capacity that a place keeps when its datagram is done: two Ethernet frames, as nearly every
 /// fragmented datagram has. What a larger one needed goes back to the heap.

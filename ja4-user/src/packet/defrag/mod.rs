@@ -23,7 +23,7 @@ use hashbrown::HashMap;
 use self::datagram::{Datagram, Survey};
 use self::fragment::{Fragment, Key};
 pub use self::stats::DefragStats;
-use crate::event::Time;
+use crate::model::Time;
 use ja4::wire::WireError;
 
 /// Datagrams in flight. What a shard meets at one time is a handful; a flood of first fragments gets no

@@ -3,9 +3,9 @@
 use ja4_common::flow::{FlowEntry, FlowKey};
 
 use super::{Core, FlowBooks, LINGER, Now};
-use crate::event::{self, Cause, Ended, Sink, Time};
-use crate::flow::Keyed as _;
-use crate::flow::connection::Connection;
+use crate::conntrack::Keyed as _;
+use crate::conntrack::connection::Connection;
+use crate::model::{self, Cause, Ended, Sink, Time};
 use crate::packet::Packet;
 use crate::shard::engines::Engines;
 #[cfg(feature = "ja4plus")]
@@ -74,7 +74,7 @@ impl Core {
             let last = Now { time: connection.last.max(last_seen(&entry)), packet: None };
             let (packets, bytes) = connection.totals();
             let flow = &connection.identity;
-            sink.progress(&event::Progress { cause: after(connection, last), flow, packets, bytes });
+            sink.progress(&model::Progress { cause: after(connection, last), flow, packets, bytes });
         }
     }
 
@@ -95,7 +95,7 @@ impl Core {
                     let at = Now { time: connection.last, ..now };
                     let (packets, bytes) = connection.totals();
                     let flow = &connection.identity;
-                    sink.progress(&event::Progress { cause: after(connection, at), flow, packets, bytes });
+                    sink.progress(&model::Progress { cause: after(connection, at), flow, packets, bytes });
                     continue;
                 }
             }
@@ -104,22 +104,22 @@ impl Core {
     }
 
     /// Number of connections, including ended ones that still wait for late packets.
-    pub(in crate::shard) fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.len()
     }
 
     /// Times of the last packets of all connections, the least recently used connection first.
-    pub(in crate::shard) fn last_times(&self) -> impl Iterator<Item = Time> {
+    pub(crate) fn last_times(&self) -> impl Iterator<Item = Time> {
         self.connections.oldest_first().map(|connection| connection.last)
     }
 
     /// Whether a flow has a connection.
-    pub(in crate::shard) fn has_connection(&self, hash: u64, key: &FlowKey) -> bool {
+    pub(crate) fn has_connection(&self, hash: u64, key: &FlowKey) -> bool {
         self.connections.find(hash, key).is_some()
     }
 
     /// Evicts the `count` least recently used connections.
-    pub(in crate::shard) fn evict(
+    pub(crate) fn evict(
         &mut self,
         count: usize,
         now: Now,
@@ -172,7 +172,7 @@ impl Core {
 
     /// A new SYN takes a connection's place. The filter has begun its entry anew and sends the old
     /// one's counts along.
-    pub(super) fn end_now(
+    pub(crate) fn end_now(
         &mut self,
         packet: &Packet<'_>,
         key: &FlowKey,
@@ -189,7 +189,7 @@ impl Core {
     }
 
     /// The last words on a connection.
-    pub(super) fn tell_end(
+    pub(crate) fn tell_end(
         &mut self,
         connection: &mut Connection,
         cause: Cause,
@@ -203,7 +203,7 @@ impl Core {
         ja4ssh::tell_rest(connection, cause, &mut engines.methods.text, sink);
         connection.release(&mut self.budget);
         let (packets, bytes) = connection.totals();
-        sink.connection(&event::Connection {
+        sink.connection(&model::Connection {
             cause,
             flow: &connection.identity,
             start: connection.start,

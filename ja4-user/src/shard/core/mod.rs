@@ -22,14 +22,12 @@ use super::opening::{observe_opening, tell_ja4ts};
 use super::stage::Stage;
 use super::stats::CoreStats;
 use super::unfinished::tell_unfinished;
-use crate::event::{Cause, Ended, FlowIdentity, SharedAttributes, Side, Sink, Time};
-use crate::flow::community_id::CommunityId;
-use crate::flow::connection::{Carried, Connection};
-use crate::flow::latency::Latencies;
-use crate::flow::moment::Moment;
-use crate::flow::tcp::Opening;
-use crate::flow::told::Told;
-use crate::flow::{self, Budget, FlowTable, Keyed as _, SlotId};
+use crate::conntrack::connection::{Carried, Connection};
+use crate::conntrack::latency::Latencies;
+use crate::conntrack::method_counts::Told;
+use crate::conntrack::tcp_handshake::Opening;
+use crate::conntrack::{self, Budget, FlowTable, Keyed as _, SlotId};
+use crate::model::{Cause, CommunityId, Ended, FlowIdentity, Moment, SharedAttributes, Side, Sink, Time};
 use crate::packet::{self, Decoded, Packet, Segment, Transport};
 
 /// How long an ended connection stays, nanoseconds: the last ACKs and a repeated FIN still belong to
@@ -114,7 +112,7 @@ pub struct Core {
     budget: Budget,
     /// For what connections keep as long as they live.
     kept: Budget,
-    bounds: flow::Limits,
+    bounds: conntrack::Limits,
     /// Entries that each queue may hold.
     waiting: usize,
     idle: u64,
@@ -131,7 +129,7 @@ impl Core {
 
     /// Creates an empty core with a table of up to `room` connections. `limits` is its share of the limits of several
     /// cores together: a core may have more connections than its share while others have fewer.
-    pub(super) fn with_room(limits: &Limits, room: usize) -> Self {
+    pub(crate) fn with_room(limits: &Limits, room: usize) -> Self {
         Self {
             connections: FlowTable::with_capacity(room),
             lingering: VecDeque::new(),
@@ -140,7 +138,7 @@ impl Core {
             audited: 0,
             budget: Budget::new(limits.reassembly),
             kept: Budget::new(limits.connections.saturating_mul(Limits::ATTRIBUTES).max(Limits::ATTRIBUTES_AT_LEAST)),
-            bounds: flow::Limits::default(),
+            bounds: conntrack::Limits::default(),
             waiting: room.min(limits.connections.saturating_mul(2).saturating_add(WAITING_AT_LEAST)),
             idle: limits.idle,
             #[cfg(feature = "ja4plus")]
@@ -160,7 +158,7 @@ impl Core {
     }
 
     /// Whether the low end of a known flow is its client.
-    pub(super) fn client_is_low(&self, hash: u64, key: &FlowKey) -> Option<bool> {
+    pub(crate) fn client_is_low(&self, hash: u64, key: &FlowKey) -> Option<bool> {
         self.connections.get(hash, key).map(|connection| !connection.client_is_high)
     }
 

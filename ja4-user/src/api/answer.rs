@@ -1,0 +1,121 @@
+//! Answers: their bodies and headers.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+
+use super::state::{List, Unanswered};
+use crate::encode::escape;
+
+/// What is written of a list at one go.
+const PIECE: usize = 64 << 10;
+
+/// Characters of a client's words that an error repeats.
+const MAX_WORDS: usize = 64;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A JSON object, as it is, or with another status.
+pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
+    (status, [(CONTENT_TYPE, JSON)], body.into()).into_response()
+}
+
+/// `{"error":"…"}`.
+pub(super) fn error(status: StatusCode, text: &str) -> Response {
+    let mut body = br#"{"error":""#.to_vec();
+    escape::json(text, &mut body);
+    body.extend_from_slice(b"\"}\n");
+    json(status, body)
+}
+
+/// A client's words, fit to be repeated to it.
+pub(super) fn words(text: &str) -> String {
+    let mut shown = Vec::new();
+    escape::terminal(text, MAX_WORDS, &mut shown);
+    String::from_utf8(shown).unwrap_or_default()
+}
+
+impl IntoResponse for Unanswered {
+    fn into_response(self) -> Response {
+        error(StatusCode::SERVICE_UNAVAILABLE, &self.to_string())
+    }
+}
+
+/// `{"NAME":[…]}` of lines that are JSON objects, made piece by piece as the client takes it.
+#[derive(Debug)]
+pub(super) struct Listing {
+    /// What comes first; empty once it has gone.
+    begin: Vec<u8>,
+    lines: std::vec::IntoIter<Bytes>,
+    /// Bytes still to come.
+    left: u64,
+    first: bool,
+    _held: tokio::sync::OwnedSemaphorePermit,
+}
+
+const END: &[u8] = b"]}\n";
+
+impl Listing {
+    pub(super) fn new(name: &str, list: List) -> Self {
+        let List { mut lines, held } = list;
+        for line in &mut lines {
+            line.truncate(line.trim_ascii_end().len());
+        }
+        let begin = format!("{{\"{name}\":[").into_bytes();
+        let commas = lines.len().saturating_sub(1);
+        let length = begin.len() + lines.iter().map(Bytes::len).sum::<usize>() + commas + END.len();
+        Self { begin, lines: lines.into_iter(), left: length as u64, first: true, _held: held }
+    }
+
+    fn piece(&mut self) -> Bytes {
+        let mut piece = std::mem::take(&mut self.begin);
+        loop {
+            let Some(line) = self.lines.next() else {
+                piece.extend_from_slice(END);
+                break;
+            };
+            if !std::mem::take(&mut self.first) {
+                piece.push(b',');
+            }
+            piece.extend_from_slice(&line);
+            if piece.len() >= PIECE {
+                break;
+            }
+        }
+        self.left = self.left.saturating_sub(piece.len() as u64);
+        piece.into()
+    }
+}
+
+impl axum::body::HttpBody for Listing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        Poll::Ready(Some(Ok(Frame::data(self.get_mut().piece()))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+impl IntoResponse for Listing {
+    fn into_response(self) -> Response {
+        json(StatusCode::OK, Body::new(self))
+    }
+}

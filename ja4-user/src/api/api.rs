@@ -1,0 +1,96 @@
+//! The JSON API.
+
+use axum::extract::{RawQuery, State as Of};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::answer::{self, Listing};
+use super::query::Parameters;
+use super::state::State;
+use crate::encode::group_json;
+use crate::model::{Group, Value};
+use crate::runtime::engine::Query;
+
+/// `connections?limit=&host=`
+pub(super) async fn connections(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
+    let read = Parameters::read(query.as_deref(), &["limit", "host"]);
+    list(&state, "connections", read, |asked| Query::Connections { most: asked.limit, host: asked.host }).await
+}
+
+/// `alerts?limit=`
+pub(super) async fn alerts(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
+    let read = Parameters::read(query.as_deref(), &["limit"]);
+    list(&state, "alerts", read, |asked| Query::Alerts { most: asked.limit }).await
+}
+
+/// `rules`
+pub(super) async fn rules(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
+    list(&state, "rules", Parameters::read(query.as_deref(), &[]), |_| Query::Rules).await
+}
+
+async fn list(
+    state: &State,
+    name: &str,
+    read: Result<Parameters, String>,
+    query: impl FnOnce(Parameters) -> Query,
+) -> Response {
+    match read {
+        Ok(asked) => match state.list(query(asked)).await {
+            Ok(list) => Listing::new(name, list).into_response(),
+            Err(unanswered) => unanswered.into_response(),
+        },
+        Err(wrong) => answer::error(StatusCode::BAD_REQUEST, &wrong),
+    }
+}
+
+/// `stats`
+pub(super) async fn stats(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
+    told(&state, query.as_deref(), |stats| {
+        let mut told = Group::default();
+        told.group("stats", stats);
+        told_as(br"", &told)
+    })
+    .await
+}
+
+/// `first-seen`
+pub(super) async fn first_seen(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
+    told(&state, query.as_deref(), |stats| {
+        let engine = part(stats, "engine").unwrap_or_default();
+        let counters = part(engine, "first_seen").unwrap_or_default();
+        let Group(entries) = &counters;
+        let left = entries.iter().find(|(name, _)| name == "learning_left_s");
+        let learning = left.is_some_and(|(_, left)| *left != Value::Count(0));
+        let mut told = Group::default();
+        told.group("first_seen", counters);
+        told_as(format!("\"learning\":{learning},").as_bytes(), &told)
+    })
+    .await
+}
+
+/// A JSON object of what `told` has, behind `first`.
+fn told_as(first: &[u8], told: &Group) -> Vec<u8> {
+    let mut body = Vec::with_capacity(8 << 10);
+    group_json(told, &mut body);
+    body.splice(1..1, first.iter().copied());
+    body.push(b'\n');
+    body
+}
+
+/// The group of a name.
+fn part(Group(entries): Group, wanted: &str) -> Option<Group> {
+    entries.into_iter().find_map(|(name, value)| match value {
+        Value::Group(group) if name == wanted => Some(group),
+        _ => None,
+    })
+}
+
+async fn told(state: &State, query: Option<&str>, tell: impl FnOnce(Group) -> Vec<u8>) -> Response {
+    if let Err(wrong) = Parameters::read(query, &[]) {
+        return answer::error(StatusCode::BAD_REQUEST, &wrong);
+    }
+    match state.snapshot().await {
+        Ok(snapshot) => answer::json(StatusCode::OK, tell(snapshot.stats)),
+        Err(unanswered) => unanswered.into_response(),
+    }
+}

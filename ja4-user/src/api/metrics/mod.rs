@@ -1,0 +1,114 @@
+//! `/metrics`: the `stats` event as Prometheus reads it.
+//!
+//! Text exposition format 0.0.4. `table` says what each number is called there; where it says nothing of one,
+//! `ja4sensor_stats_without_metric` counts it.
+
+mod family;
+mod table;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use self::family::{Family, Role, Segment};
+use self::write::Samples;
+use crate::model::{Group, Value};
+
+/// The media type of [`text`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What every name begins with.
+const PREFIX: &str = "ja4sensor_";
+
+/// All metrics of a `stats` event.
+#[must_use]
+pub fn text(stats: &Group) -> String {
+    let mut walk = Walk { path: Vec::new(), samples: vec![Samples::default(); table::FAMILIES.len()], left_out: 0 };
+    let all: Vec<usize> = (0..table::FAMILIES.len()).collect();
+    walk.group(stats, &all);
+    let mut out = String::with_capacity(64 << 10);
+    write::head(&mut out, "build_info", "gauge", "The version of the sensor.");
+    out.push_str(concat!("ja4sensor_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"));
+    for (family, samples) in table::FAMILIES.iter().zip(&walk.samples) {
+        samples.write(family, &mut out);
+    }
+    write::head(
+        &mut out,
+        "stats_without_metric",
+        "gauge",
+        "Numbers of the stats event that no metric tells; a defect.",
+    );
+    out.push_str(&format!("ja4sensor_stats_without_metric {}\n", walk.left_out));
+    out
+}
+
+/// One walk over the tree. Families whose path parts from the one walked are left behind on the way.
+struct Walk<'a> {
+    path: Vec<&'a str>,
+    /// Of each family.
+    samples: Vec<Samples>,
+    /// Leaves that no family has.
+    left_out: u64,
+}
+
+impl<'a> Walk<'a> {
+    fn group(&mut self, Group(entries): &'a Group, candidates: &[usize]) {
+        if let Some(at) = self.info(candidates) {
+            return self.texts(entries, at);
+        }
+        for (name, value) in entries {
+            let depth = self.path.len();
+            let fits = |at: &usize| family(*at).segment(depth).is_some_and(|segment| segment.fits(name));
+            let candidates: Vec<usize> = candidates.iter().copied().filter(fits).collect();
+            self.path.push(name);
+            match value {
+                Value::Group(group) => self.group(group, &candidates),
+                Value::Count(count) => self.leaf(&candidates, Some(*count)),
+                Value::Text(_) => self.leaf(&candidates, None),
+            }
+            self.path.pop();
+        }
+    }
+
+    /// A number, or a text that only a family that leaves it out can have.
+    fn leaf(&mut self, candidates: &[usize], count: Option<u64>) {
+        let ends = |at: &usize| family(*at).segment(self.path.len()).is_none();
+        let Some(at) = candidates.iter().copied().find(ends) else {
+            self.left_out += 1;
+            return;
+        };
+        match (family(at).role, count) {
+            (Role::LeftOut, _) => {}
+            (_, Some(count)) => {
+                let labels: Vec<(&str, &str)> = family(at).labels(&self.path).collect();
+                if let Some(samples) = self.samples.get_mut(at) {
+                    samples.add(&labels, &family(at).unit.value(count));
+                }
+            }
+            (_, None) => self.left_out += 1,
+        }
+    }
+
+    /// The family that takes the texts of the group at this place together.
+    fn info(&self, candidates: &[usize]) -> Option<usize> {
+        let here = |at: &usize| matches!(family(*at).segment(self.path.len()), Some(Segment::Texts));
+        candidates.iter().copied().find(here)
+    }
+
+    fn texts(&mut self, entries: &'a [(std::borrow::Cow<'static, str>, Value)], at: usize) {
+        let mut labels: Vec<(&str, &str)> = family(at).labels(&self.path).collect();
+        for (name, value) in entries {
+            match value {
+                Value::Text(text) => labels.push((name, text)),
+                Value::Count(_) | Value::Group(_) => self.left_out += 1,
+            }
+        }
+        if let Some(samples) = self.samples.get_mut(at) {
+            samples.add(&labels, "1");
+        }
+    }
+}
+
+/// A row of the table.
+fn family(at: usize) -> &'static Family {
+    table::FAMILIES.get(at).unwrap_or(&family::NONE)
+}

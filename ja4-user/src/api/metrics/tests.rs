@@ -1,0 +1,220 @@
+use std::collections::{HashMap, HashSet};
+
+use ja4_common::counter::Counters;
+
+use super::family::Role;
+use super::*;
+use crate::api::HttpStats;
+use crate::detect::rules::RuleStats;
+use crate::enrich::remote::RemoteStats;
+use crate::output::alert::SinkStats;
+use crate::output::attach::AttachStats;
+use crate::output::storage::Status;
+use crate::runtime::engine::stats::Stats;
+use crate::shard::report;
+use crate::shard::stats::CoreStats;
+
+/// A stats event in which everything that may be there is.
+fn everything() -> Group {
+    let mut kernel = report::filter(&Counters::default());
+    for direction in ["ingress", "egress"] {
+        kernel.group(direction, report::filter(&Counters { seen: 7, ..Counters::default() }));
+    }
+    let mut core = CoreStats::default();
+    core.malformed.iter_mut().flatten().for_each(|count| *count = 1);
+    let mut shards = report::shards(&core);
+    shards.count("foreign_records", 0).count("lag_us", 1_500_020);
+    let engine = Stats {
+        remote: Some(RemoteStats::default()),
+        by_rule: vec![("port_scan".into(), RuleStats { fired: 3, ..RuleStats::default() })],
+        allowlist: vec![("ja4 t13d* for port_scan".into(), 2), ("others".into(), 1)],
+        ..Stats::default()
+    };
+    let mut output = Group::default();
+    output.count("lines_dropped", 0).count("observations_dropped", 0);
+    let mut modes = Group::default();
+    modes.text("ingress", "xdp generic").text("reason", "a \"b\" \\ c\nd").text("egress", "tcx");
+    let mut interfaces = Group::default();
+    interfaces.group("eth0", modes);
+    let error = Some("refused".to_owned());
+    let mut sinks = Group::default();
+    sinks.group("siem", SinkStats { last_error: error.clone(), sent: 5, ..SinkStats::default() }.group());
+    let mut stats = Group::default();
+    stats
+        .count("uptime_ms", 61_007)
+        .group("kernel", kernel)
+        .group("shards", shards)
+        .group("engine", engine.group())
+        .group("output", output)
+        .group("sinks", sinks)
+        .group("storage", Status { failing: true, last_error: error, ..Status::default() }.group())
+        .group("attach", AttachStats::default().group())
+        .group("http", HttpStats::default().group())
+        .group("interfaces", interfaces);
+    stats
+}
+
+/// A metric as a strict reader has it: its kind, and samples by their labels.
+type Metrics = HashMap<String, (String, HashMap<Vec<(String, String)>, f64>)>;
+
+/// Reads the exposition format and demands more than it does: that every family has a help and a type, stands in one
+/// piece, and has samples, none of them twice.
+fn read(text: &str) -> Metrics {
+    let mut metrics = Metrics::new();
+    let mut helped: Option<&str> = None;
+    let mut current: Option<String> = None;
+    assert!(text.ends_with('\n'));
+    for line in text.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, help) = rest.split_once(' ').unwrap();
+            assert!(help.ends_with('.') || help.ends_with("a defect."), "{line}");
+            helped = Some(name);
+        } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert_eq!(helped.take(), Some(name), "{line}");
+            assert!(["counter", "gauge"].contains(&kind), "{line}");
+            assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
+            let old = metrics.insert(name.to_owned(), (kind.to_owned(), HashMap::new()));
+            assert!(old.is_none(), "twice: {line}");
+            current = Some(name.to_owned());
+        } else {
+            let (name, labels, value) = sample(line);
+            assert_eq!(Some(&name), current.as_ref(), "{line}");
+            let samples = &mut metrics.get_mut(&name).unwrap().1;
+            assert!(samples.insert(labels, value).is_none(), "twice: {line}");
+        }
+    }
+    for (name, (_, samples)) in &metrics {
+        assert!(!samples.is_empty(), "{name}");
+        assert!(name.strip_prefix(PREFIX).is_some_and(is_name), "{name}");
+    }
+    metrics
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text
+            .chars()
+            .all(|character| character.is_ascii_lowercase() || character.is_ascii_digit() || character == '_')
+}
+
+fn sample(line: &str) -> (String, Vec<(String, String)>, f64) {
+    let end = line.find(['{', ' ']).unwrap();
+    let name = line[..end].to_owned();
+    let mut rest = &line[end..];
+    let mut labels: Vec<(String, String)> = Vec::new();
+    if let Some(inner) = rest.strip_prefix('{') {
+        rest = inner;
+        loop {
+            let (label, after) = rest.split_once("=\"").unwrap();
+            assert!(is_name(label), "{line}");
+            let mut value = String::new();
+            let mut characters = after.char_indices();
+            let end = loop {
+                match characters.next().unwrap() {
+                    (end, '"') => break end,
+                    (_, '\\') => value.push(match characters.next().unwrap().1 {
+                        'n' => '\n',
+                        plain @ ('\\' | '"') => plain,
+                        other => panic!("\\{other} in {line}"),
+                    }),
+                    (_, plain) => value.push(plain),
+                }
+            };
+            assert!(labels.iter().all(|(other, _)| other != label), "{line}");
+            labels.push((label.to_owned(), value));
+            rest = &after[end + 1..];
+            match rest.strip_prefix(',') {
+                Some(more) => rest = more,
+                None => break,
+            }
+        }
+        rest = rest.strip_prefix('}').unwrap();
+    }
+    (name, labels, rest.strip_prefix(' ').unwrap().parse().unwrap())
+}
+
+/// The value of a metric without labels, or with these.
+fn value(metrics: &Metrics, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+    let labels: Vec<_> = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    metrics.get(name)?.1.get(&labels).copied()
+}
+
+/// The paths of all leaves.
+fn leaves(Group(entries): &Group, at: &str, out: &mut Vec<String>) {
+    for (name, value) in entries {
+        let path = if at.is_empty() { name.to_string() } else { format!("{at}/{name}") };
+        match value {
+            Value::Group(group) => leaves(group, &path, out),
+            Value::Count(_) | Value::Text(_) => out.push(path),
+        }
+    }
+}
+
+/// Whether a row of the table says what becomes of a leaf.
+fn is_told(path: &str) -> bool {
+    let names: Vec<&str> = path.split('/').collect();
+    table::FAMILIES.iter().any(|family| {
+        let fits = names.iter().enumerate().all(|(depth, name)| match family.segment(depth) {
+            Some(Segment::Texts) => true,
+            segment => segment.is_some_and(|segment| segment.fits(name)),
+        });
+        fits && family.segment(names.len()).is_none()
+    })
+}
+
+#[test]
+fn every_number_of_the_stats_event_has_its_place() {
+    let mut all = Vec::new();
+    leaves(&everything(), "", &mut all);
+    assert!(all.len() > 300, "{}", all.len());
+    let forgotten: Vec<_> = all.into_iter().filter(|path| !is_told(path)).collect();
+    assert!(forgotten.is_empty(), "http/metrics/table.rs says nothing of {forgotten:#?}");
+    assert_eq!(value(&read(&text(&everything())), "ja4sensor_stats_without_metric", &[]), Some(0.0));
+}
+
+#[test]
+fn every_row_of_the_table_has_a_number() {
+    let metrics = read(&text(&everything()));
+    let names: HashSet<_> = table::FAMILIES
+        .iter()
+        .filter(|family| family.role != Role::LeftOut)
+        .collect::<Vec<_>>()
+        .iter()
+        .map(|family| {
+            let ending = if family.role == Role::Counter { "_total" } else { "" };
+            format!("{PREFIX}{}{ending}", family.name)
+        })
+        .collect();
+    for name in &names {
+        assert!(metrics.contains_key(name), "{name}: no number of the stats event comes to it");
+    }
+    assert_eq!(metrics.len(), names.len() + 2);
+}
+
+#[test]
+fn what_is_forgotten_is_counted() {
+    let mut inner = Group::default();
+    inner.count("new", 1).text("word", "w");
+    let mut stats = everything();
+    stats.count("another", 1).group("engine", inner);
+    assert_eq!(value(&read(&text(&stats)), "ja4sensor_stats_without_metric", &[]), Some(3.0));
+}
+
+#[test]
+fn names_labels_and_units() {
+    let metrics = read(&text(&everything()));
+    let told = |name, labels: &[_]| value(&metrics, name, labels);
+    assert_eq!(told("ja4sensor_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), Some(1.0));
+    assert_eq!(told("ja4sensor_uptime_seconds", &[]), Some(61.007));
+    assert_eq!(told("ja4sensor_shard_lag_seconds", &[]), Some(1.50002));
+    assert_eq!(told("ja4sensor_kernel_seen_total", &[("direction", "egress")]), Some(7.0));
+    let unselected = told("ja4sensor_kernel_unselected_total", &[("direction", "ingress"), ("reason", "untracked")]);
+    assert_eq!(unselected, Some(0.0));
+    assert_eq!(told("ja4sensor_rule_fired_total", &[("rule", "port_scan")]), Some(3.0));
+    assert_eq!(told("ja4sensor_builtin_fired_total", &[("rule", "beacon")]), Some(0.0));
+    assert_eq!(told("ja4sensor_sink_alerts_total", &[("sink", "siem"), ("outcome", "sent")]), Some(5.0));
+    assert_eq!(told("ja4sensor_sink_failing", &[("sink", "siem")]), Some(1.0));
+    let modes = [("interface", "eth0"), ("ingress", "xdp generic"), ("reason", "a \"b\" \\ c\nd"), ("egress", "tcx")];
+    assert_eq!(told("ja4sensor_interface_info", &modes), Some(1.0));
+}

@@ -1,0 +1,109 @@
+//! Whom the server asks: the engine, and the control plane.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use crossbeam_channel::{Sender, TrySendError};
+use thiserror::Error;
+use tokio::sync::mpsc::error::TrySendError as ControlError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::health::Pulse;
+use crate::model::Group;
+use crate::output::storage::Status;
+use crate::runtime::engine::Query;
+use crate::runtime::engine::thread::Message;
+
+/// How long a question may wait for its answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Questions that may wait for the control plane: one of each connection.
+const QUESTIONS: usize = super::MAX_CONNECTIONS;
+
+/// Lists that are made or on their way to a client at once. A list of 1000 is some megabytes, and costs the engine some
+/// milliseconds.
+const LISTS: usize = 4;
+
+/// The sensor as it stands, as the control plane tells it.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The content of the `stats` event.
+    pub stats: Group,
+    /// How long ago threads told their counters.
+    pub pulse: Pulse,
+    /// The writer of the history, where there is one.
+    pub storage: Option<Status>,
+}
+
+/// What comes to the control plane: where a [`Snapshot`] is to go.
+pub type Question = oneshot::Sender<Snapshot>;
+
+/// Ways to those who know.
+#[derive(Clone, Debug)]
+pub struct State {
+    engine: Sender<Message>,
+    control: mpsc::Sender<Question>,
+    lists: Arc<Semaphore>,
+}
+
+/// Lines that answer a question, and the right to hold them.
+#[derive(Debug)]
+pub(super) struct List {
+    pub(super) lines: Vec<Bytes>,
+    pub(super) held: OwnedSemaphorePermit,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub(super) enum Unanswered {
+    #[error("the sensor is busy: what it has to do first fills its queue; ask again in a moment")]
+    Full,
+    #[error("the sensor did not answer within 2 s; ask again in a moment")]
+    Late,
+    #[error("the sensor is ending")]
+    Gone,
+}
+
+impl State {
+    /// Asks this engine, and the control plane, which answers what it receives here.
+    #[must_use]
+    pub fn new(engine: Sender<Message>) -> (Self, mpsc::Receiver<Question>) {
+        let (control, questions) = mpsc::channel(QUESTIONS);
+        (Self { engine, control, lists: Arc::new(Semaphore::new(LISTS)) }, questions)
+    }
+
+    /// The sensor as it stands.
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, Unanswered> {
+        let (answer, answered) = oneshot::channel();
+        self.control.try_send(answer).map_err(|error| match error {
+            ControlError::Full(_) => Unanswered::Full,
+            ControlError::Closed(_) => Unanswered::Gone,
+        })?;
+        in_time(answered).await
+    }
+
+    /// What the engine says to a question.
+    pub(super) async fn list(&self, query: Query) -> Result<List, Unanswered> {
+        let held = match timeout(PATIENCE, Arc::clone(&self.lists).acquire_owned()).await {
+            Ok(Ok(held)) => held,
+            Ok(Err(_)) => return Err(Unanswered::Gone),
+            Err(_) => return Err(Unanswered::Full),
+        };
+        let (answer, answered) = oneshot::channel();
+        self.engine.try_send(Message::Ask(query, answer)).map_err(|error| match error {
+            TrySendError::Full(_) => Unanswered::Full,
+            TrySendError::Disconnected(_) => Unanswered::Gone,
+        })?;
+        Ok(List { lines: in_time(answered).await?, held })
+    }
+}
+
+async fn in_time<T>(answered: oneshot::Receiver<T>) -> Result<T, Unanswered> {
+    match timeout(PATIENCE, answered).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => Err(Unanswered::Gone),
+        Err(_) => Err(Unanswered::Late),
+    }
+}

@@ -1,0 +1,237 @@
+//! What stands behind the shards of a run or a replay: the engine, and the ways out of it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{io, thread};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use crate::cli::delivery_log::DeliveryLog;
+use crate::cli::failure::Failure;
+use crate::config::{Config, Loaded};
+use crate::encode::{Context, Filter, Format, Formatter};
+use crate::enrich::remote::Remote;
+use crate::model::{Group, Time};
+use crate::output::alert::{AlertSinks, SinkStats};
+use crate::output::attach::AttachServer;
+use crate::output::storage::{Handle, Item, KnowledgeBounds, Reader, Run, RunEnd, Status, Writer};
+use crate::runtime::engine::outlets::Outlets;
+use crate::runtime::engine::{self, Engine, Memory};
+use crate::runtime::live::wall_clock;
+use crate::system::shutdown_watch::Shutdown;
+
+/// How long alerts that wait may still be sent at the end.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// Ways out of the engine, seen from the control plane.
+#[derive(Debug, Default)]
+pub(super) struct Ways {
+    storage: Option<(Handle, Writer)>,
+    alerts: Option<Arc<AlertSinks>>,
+    attach: Option<Arc<AttachServer>>,
+    log: Option<DeliveryLog>,
+}
+
+/// What differs between a run and a replay.
+pub(super) struct Situation {
+    /// Most connections at once.
+    pub(super) connections: usize,
+    /// The capture files of a replay: it waits for the ways out; a live sensor never does.
+    pub(super) files: Option<Vec<String>>,
+    /// The shutdown that ends the process.
+    pub(super) shutdown: Shutdown,
+}
+
+/// Starts the ways out, and makes an engine that knows what the database knows.
+pub(super) fn start(
+    config: &Config,
+    loaded: Loaded,
+    context: &Arc<Context>,
+    situation: Situation,
+) -> Result<(Engine, Ways), Failure> {
+    let Situation { connections, files, shutdown } = situation;
+    let is_replay = files.is_some();
+    let mut outlets = Outlets::new(context, is_replay);
+    let mut ways = Ways::default();
+    let (mut memory, mut recalled) = (Memory::default(), None);
+    if let Some(path) = &config.storage.path {
+        let run = Run {
+            started: wall_clock(),
+            sensor: context.sensor.clone(),
+            interfaces: context.interfaces.clone(),
+            files: files.unwrap_or_default(),
+        };
+        let options = config.storage.options();
+        let options = if is_replay { options.of_a_replay() } else { options };
+        let deadline = shutdown.deadline().clone();
+        let (handle, mut writer) = Writer::start_until(path, options, &run, deadline).map_err(Failure::run)?;
+        let unwritten = handle.clone();
+        shutdown.on_overdue(move || {
+            let status = unwritten.status();
+            let lost = status.lost() + status.rows_waiting;
+            (lost > 0).then(|| format!("{lost} database rows"))
+        });
+        if let Some(migrated) = writer.migrated {
+            eprintln!("ja4sensor: {}: {migrated}", path.display());
+        }
+        let most = KnowledgeBounds::of(&config.first_seen, &loaded.knowledge.profiles);
+        let read = Reader::open(path, None).and_then(|reader| Memory::read(&reader, &most));
+        match (read, writer.unopened.take()) {
+            (Err(error), None) => return Err(Failure::run(error)),
+            (read, unopened) => {
+                // A replay reports its losses at its end.
+                if let Some(why) = unopened.filter(|_| !is_replay) {
+                    let why = why.in_words();
+                    eprintln!("ja4sensor: warning: {why}; the sensor runs, counts what is lost, and tries again");
+                }
+                let is_known = read.is_ok();
+                memory = read.unwrap_or_default();
+                if !is_replay {
+                    recalled = Some(recall(path, most, writer.opened.clone(), is_known).map_err(Failure::run)?);
+                }
+            }
+        }
+        outlets = outlets.with_storage(handle.clone());
+        ways.storage = Some((handle, writer));
+    }
+    if !loaded.sinks.is_empty() || !is_replay {
+        let sinks = AlertSinks::start(loaded.sinks, Arc::clone(context)).map_err(Failure::run)?;
+        let sinks = Arc::new(sinks.with_deadline(shutdown.deadline().clone()));
+        let unsent = Arc::clone(&sinks);
+        shutdown.on_overdue(move || {
+            let waiting: u64 = unsent.stats().iter().map(|sink| sink.waiting).sum();
+            (waiting > 0).then(|| format!("{waiting} alerts in the queues of sinks"))
+        });
+        outlets = outlets.with_alerts(Arc::clone(&sinks));
+        ways.alerts = Some(sinks);
+    }
+    if let Some(path) = config.attach.socket.as_ref().filter(|_| !is_replay) {
+        let server = Arc::new(AttachServer::start(path).map_err(Failure::run)?);
+        outlets = outlets.with_attach(Arc::clone(&server));
+        ways.attach = Some(server);
+    }
+    let log = DeliveryLog::start(ways.alerts.clone(), ways.storage.as_ref().map(|(handle, _)| handle.clone()));
+    ways.log = Some(log.map_err(Failure::run)?);
+    let remote = &config.lookup.remote;
+    let remote = remote.enabled.then(|| Remote::start(remote.clone())).transpose().map_err(Failure::usage)?;
+    let settings = engine::Settings {
+        connections,
+        format: config.output.format,
+        locals: config.network.local.clone(),
+        first_seen: config.first_seen.clone(),
+    };
+    let engine = Engine::new(&settings, loaded.knowledge, memory, remote, context, outlets);
+    Ok((engine.recalling(recalled), ways))
+}
+
+/// Reads the saved state of a database that is opened while the sensor runs: it could not be opened at the start, or
+/// its file was replaced. `is_known`: the engine has its saved state since the start.
+fn recall(
+    path: &Path,
+    most: KnowledgeBounds,
+    opened: Receiver<Sender<()>>,
+    mut is_known: bool,
+) -> io::Result<Receiver<Memory>> {
+    let path = path.to_owned();
+    let (known, recalled) = bounded(1);
+    let read = move || {
+        for reading in opened {
+            let file = path.display();
+            match Reader::open(&path, None).and_then(|reader| Memory::read(&reader, &most)) {
+                Ok(memory) => {
+                    if is_known {
+                        eprintln!("ja4sensor: {file}: opened again; the saved state is written to it");
+                    } else {
+                        eprintln!("ja4sensor: {file}: opened; its saved state applies from now on");
+                    }
+                    is_known = true;
+                    if known.send(memory).is_err() {
+                        // The sensor has ended.
+                        return;
+                    }
+                }
+                Err(error) => eprintln!("ja4sensor: warning: {error}; its saved state applies from the next start on"),
+            }
+            drop(reading);
+        }
+    };
+    thread::Builder::new().name("recall".to_owned()).spawn(read)?;
+    Ok(recalled)
+}
+
+impl Ways {
+    /// The sinks of alerts of a live sensor.
+    pub(super) fn alerts(&self) -> Option<&Arc<AlertSinks>> {
+        self.alerts.as_ref()
+    }
+
+    /// Whether anybody is told beside the reader of standard output.
+    pub(super) const fn tell_others(&self) -> bool {
+        self.storage.is_some() || self.alerts.is_some()
+    }
+
+    /// The writer of the history, where there is one.
+    pub(super) fn storage(&self) -> Option<Status> {
+        self.storage.as_ref().map(|(handle, _)| handle.status())
+    }
+
+    /// Adds the counters of all ways.
+    pub(super) fn describe(&self, to: &mut Group) {
+        if let Some((handle, _)) = &self.storage {
+            to.group("storage", handle.status().group());
+        }
+        if let Some(alerts) = &self.alerts {
+            describe_sinks(&alerts.stats(), to);
+        }
+        if let Some(attach) = &self.attach {
+            to.group("attach", attach.stats().group());
+        }
+    }
+
+    /// Ends all ways, once the engine has: `stats` are stored as the last counters of the run, and those of the ways
+    /// are added to them. What the history has lost, if anything.
+    pub(super) fn finish(self, context: &Context, at: Time, stats: &mut Group) -> Option<String> {
+        let Self { storage, alerts, attach, log } = self;
+        // Attached readers finish at the same time as sinks and database.
+        if let Some(attach) = &attach {
+            stats.group("attach", attach.stats().group());
+            attach.end();
+        }
+        if let Some(alerts) = alerts {
+            let last = alerts.stop(FAREWELL);
+            describe_sinks(&last, stats);
+            if let Some(log) = log {
+                log.finish(&last);
+            }
+        }
+        let mut lost = None;
+        if let Some((handle, writer)) = storage {
+            handle.send(vec![Item::RunEnd(RunEnd { ended: wall_clock(), counters: counters(context, at, stats) })]);
+            let last = writer.finish();
+            stats.group("storage", last.group());
+            lost = (last.lost() > 0).then(|| format!("the history is not whole: {}", last.loss()));
+        }
+        drop(attach);
+        lost
+    }
+}
+
+/// The counters as a JSON object.
+fn counters(context: &Context, at: Time, stats: &Group) -> String {
+    let context = Context { filter: Filter::default(), ..context.clone() };
+    let mut line = Vec::new();
+    Formatter::new(Format::Json, Arc::new(context)).stats(at, stats, &mut line);
+    String::from_utf8_lossy(line.trim_ascii_end()).into_owned()
+}
+
+fn describe_sinks(sinks: &[SinkStats], to: &mut Group) {
+    if sinks.is_empty() {
+        return;
+    }
+    let mut all = Group::default();
+    for sink in sinks {
+        all.group(sink.name.clone(), sink.group());
+    }
+    to.group("sinks", all);
+}

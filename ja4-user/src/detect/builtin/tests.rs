@@ -1,0 +1,390 @@
+use super::testing::{at, record, seen};
+use super::*;
+use crate::detect::first_seen;
+use crate::detect::local::Locals;
+use crate::model::{Ended, KnownBad as Bad, Label, Latency};
+use crate::units::Span;
+
+const JA4: &str = "t13d1516h2_8daaf6152771_e5627efa2ab1";
+
+/// The rules as the engine runs them, with what was told so far.
+struct Engine {
+    builtin: Builtin,
+    cooldowns: Cooldowns,
+    out: Vec<Alert>,
+}
+
+impl Engine {
+    fn new() -> Self {
+        Self {
+            builtin: Builtin::new(Settings::default(), Arc::default()),
+            cooldowns: Cooldowns::default(),
+            out: Vec::new(),
+        }
+    }
+
+    fn see(&mut self, record: &Record, seen: &Seen, sighting: Sighting, second: u64) {
+        let Self { builtin, cooldowns, out } = self;
+        builtin.fingerprint(record, seen, sighting, at(second), Some(second), cooldowns, out);
+    }
+
+    /// Raises the `first_seen` alert of a connection.
+    fn raise(&mut self, record: &Record, second: u64) {
+        self.builtin.raise_first_seen(record, at(second), &mut self.out);
+    }
+
+    fn end(&mut self, record: &Record, second: u64) {
+        self.builtin.connection(record, at(second), None, &mut self.cooldowns, &mut self.out);
+    }
+
+    /// What was told: rule, severity, group, reason.
+    fn told(&self) -> Vec<String> {
+        let group = |alert: &Alert| {
+            alert.group.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+        };
+        let told = self.out.iter();
+        told.map(|alert| format!("{} {} [{}] {}", alert.rule, alert.severity, group(alert), alert.reason)).collect()
+    }
+}
+
+fn quiet() -> Sighting {
+    Sighting::default()
+}
+
+#[test]
+fn what_is_known_to_be_bad_is_told_and_what_is_shared_softly() {
+    let mut engine = Engine::new();
+    let record = record("10.0.0.1", "198.51.100.1");
+    let bad = |confidence| {
+        let [pattern, category, note] = ["t13d*", "c2", "Sliver"].map(Arc::from);
+        Some(Arc::new(Bad { pattern, category, confidence, note }))
+    };
+    engine.see(&record, &Seen { known_bad: bad(90), ..seen(Method::Ja4, "t13d1", 1) }, quiet(), 1);
+    engine.see(&record, &Seen { known_bad: bad(20), ..seen(Method::Ja4, "t13d2", 1) }, quiet(), 1);
+    engine.see(&record, &Seen { known_bad: bad(90), ..seen(Method::Ja4, "t13d1", 1) }, quiet(), 2);
+    assert_eq!(
+        engine.told(),
+        [
+            "known_bad high [src_ip=10.0.0.1 ja4=t13d1] ja4 t13d1 matches t13d*: Sliver (c2, confidence 90)",
+            "known_bad low [src_ip=10.0.0.1 ja4=t13d2] ja4 t13d2 matches t13d*: Sliver (c2, confidence 20)",
+        ]
+    );
+    let alert = &engine.out[0];
+    assert_eq!((alert.category.as_deref(), alert.confidence, alert.packet), (Some("c2"), Some(90), Some(1)));
+    assert_eq!(alert.fingerprint, Some((Method::Ja4, "t13d1".into())));
+    engine.see(&record, &Seen { known_bad: bad(90), ..seen(Method::Ja4, "t13d1", 1) }, quiet(), 601);
+    assert_eq!(engine.out[2].suppressed, 1);
+    assert_eq!(engine.builtin.stats().fired[Rule::KnownBad as usize], 4);
+}
+
+#[test]
+fn first_seen_tells_a_network_and_a_host() {
+    let mut engine = Engine::new();
+    let record = record("10.0.0.1", "198.51.100.1");
+    let network = Sighting { first: true, first_for_host: true, ..quiet() };
+    engine.see(&record, &seen(Method::Ja4s, "a", 1), network, 1);
+    engine.see(&record, &seen(Method::Ja4t, "b", 1), Sighting { first_for_host: true, ..quiet() }, 1);
+    engine.see(&record, &seen(Method::Ja4t, "c", 1), quiet(), 1);
+    assert_eq!((engine.told().len(), engine.builtin.first_seen_due(None, at(2))), (0, Some(record.identity.id)));
+    engine.raise(&record, 5);
+    assert_eq!(
+        engine.told(),
+        ["first_seen low [src_ip=10.0.0.1 dst_ip=198.51.100.1] never seen on this network: ja4s a; never seen from \
+             10.0.0.1: ja4t b"]
+    );
+    let alert = &engine.out[0];
+    assert_eq!((alert.time, alert.fingerprint.clone()), (at(2), Some((Method::Ja4s, "a".into()))));
+    // Nothing is new since.
+    engine.raise(&record, 9);
+    assert_eq!(engine.told().len(), 1);
+}
+
+#[test]
+fn a_rule_that_was_switched_off_meanwhile_raises_nothing() {
+    let mut engine = Engine::new();
+    let record = record("10.0.0.1", "198.51.100.1");
+    engine.see(&record, &seen(Method::Ja4s, "a", 1), Sighting { first: true, ..quiet() }, 1);
+    engine.builtin.settings.first_seen.enabled = false;
+    engine.raise(&record, 2);
+    assert!(engine.told().is_empty());
+    assert_eq!(engine.builtin.first_seen_due(None, at(9)), None);
+}
+
+#[test]
+fn what_is_new_of_a_server_names_the_server() {
+    let mut engine = Engine::new();
+    let record = record("10.0.0.1", "10.0.0.2");
+    let of_server = Seen { side: Side::Server, ..seen(Method::Ja4ts, "b", 1) };
+    engine.see(&record, &of_server, Sighting { first_for_host: true, ..quiet() }, 1);
+    engine.raise(&record, 2);
+    assert_eq!(engine.told(), ["first_seen low [src_ip=10.0.0.1 dst_ip=10.0.0.2] never seen from 10.0.0.2: ja4ts b"]);
+}
+
+#[test]
+fn a_tunnel_on_a_path_that_had_none_is_told() {
+    let mut engine = Engine::new();
+    let mut record = record("10.0.0.1", "198.51.100.1");
+    for second in 1..=5 {
+        engine.see(&record, &seen(Method::Ja4t, "t", 1), quiet(), second);
+    }
+    record.mss = Some(1380);
+    engine.see(&record, &seen(Method::Ja4t, "u", 1), quiet(), 6);
+    engine.see(&record, &seen(Method::Ja4t, "u", 1), quiet(), 7);
+    assert_eq!(
+        engine.told(),
+        [
+            "new_tunnel medium [src_ip=10.0.0.1 dst_ip=198.51.100.1] MTU 1420 says wireguard (confidence 80); 5 connections \
+          before had no tunnel, 5 are enough"
+        ]
+    );
+}
+
+#[test]
+fn a_browser_by_user_agent_alone_is_told() {
+    let mut engine = Engine::new();
+    let mut record = record("10.0.0.1", "198.51.100.1");
+    record.attributes.http.get_or_insert_default().user_agent =
+        Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0".into());
+    engine.see(&record, &seen(Method::Ja4h, "ge11nn", 1), quiet(), 1);
+    let label = Label { name: "Go".into(), source: "builtin".into(), category: None, confidence: None };
+    engine.see(&record, &Seen { label: Some(Arc::new(label)), ..seen(Method::Ja4, JA4, 1) }, quiet(), 2);
+    let told = engine.told();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(
+        told[0].starts_with("user_agent_mismatch medium [src_ip=10.0.0.1] the User-Agent claims Firefox 130"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn many_ja4s_of_one_host_are_told() {
+    let mut engine = Engine::new();
+    for number in 0..30 {
+        let record = record("10.0.0.1", &format!("198.51.100.{number}"));
+        engine.see(&record, &seen(Method::Ja4, &format!("t13d{number}"), 1), quiet(), number);
+    }
+    assert_eq!(engine.told(), ["many_ja4 medium [src_ip=10.0.0.1] 21 different JA4 within 10m; more than 20 are many"]);
+    assert_eq!(engine.cooldowns.stats().suppressed, 9);
+}
+
+#[test]
+fn a_new_value_that_spreads_is_told_unless_it_was_learned_or_has_a_name() {
+    let settings = first_seen::Settings { learning: Span::seconds(100), ..first_seen::Settings::default() };
+    let mut firsts = first_seen::FirstSeen::new(&settings, Locals::default(), None);
+    let mut engine = Engine::new();
+    engine.builtin.settings.first_seen.enabled = false;
+    let label = Label { name: "Chromium".into(), source: "builtin".into(), category: None, confidence: None };
+    let label = Some(Arc::new(label));
+    for (second, value, label) in [(50, "learned", None), (200, "new", None), (300, "named", label)] {
+        for host in 1..10 {
+            let record = record(&format!("10.0.0.{host}"), "198.51.100.1");
+            let seen = Seen { label: label.clone(), ..seen(Method::Ja4, value, 1) };
+            let sighting = firsts.check(Method::Ja4, value, Some(record.identity.client.0), at(second + host));
+            engine.see(&record, &seen, sighting, second + host);
+        }
+    }
+    assert_eq!(
+        engine.told(),
+        [
+            "rare_value_spread medium [ja4=new] ja4 new, new to this network within 1d, came from 5 clients within 1h; 5 \
+          are enough"
+        ]
+    );
+}
+
+#[test]
+fn another_chain_for_a_known_name_is_told() {
+    let mut engine = Engine::new();
+    let chain = |values: &[&str]| {
+        let mut record = record("10.0.0.1", "198.51.100.1");
+        record.attributes.tls.get_or_insert_default().sni = Some("example.org".into());
+        record.history.push(seen(Method::Ja4, JA4, 1));
+        record.history.extend(values.iter().zip(1..).map(|(value, count)| seen(Method::Ja4x, value, count)));
+        record
+    };
+    for second in 1..=5 {
+        engine.end(&chain(&["leaf", "ca"]), second);
+    }
+    engine.end(&chain(&["leaf"]), 6); // cut
+    let mut mutual = chain(&["leaf", "ca"]);
+    mutual.history.push(Seen { side: Side::Client, ..seen(Method::Ja4x, "badge", 3) });
+    engine.end(&mutual, 6);
+    engine.end(&chain(&[]), 6); // TLS 1.3
+    engine.end(&chain(&["ca", "leaf"]), 7);
+    assert_eq!(
+        engine.told(),
+        [
+            "new_chain low [sni=example.org] 2 certificates for example.org have JA4X ca, leaf; 7 chains before had other \
+          shapes, 5 are enough"
+        ]
+    );
+}
+
+#[test]
+fn a_beacon_is_told_once_in_its_cooldown() {
+    let mut engine = Engine::new();
+    let record = record("10.0.0.1", "198.51.100.1");
+    for beat in 0..20 {
+        engine.see(&record, &seen(Method::Ja4, JA4, 1), quiet(), 60 * beat);
+        engine.see(&record, &seen(Method::Ja4, JA4, 2), quiet(), 60 * beat + 30); // of the same connection
+    }
+    assert_eq!(
+        engine.told(),
+        [format!(
+            "beacon low [src_ip=10.0.0.1 dst_ip=198.51.100.1 dst_port=443 ja4={JA4}] 8 intervals of 60.0 s on average vary \
+             by 0.000 (standard deviation over mean); up to 0.15 is regular"
+        )]
+    );
+}
+
+#[test]
+fn a_beacon_inside_one_connection_is_told() {
+    let mut engine = Engine::new();
+    let record = record("10.0.0.1", "198.51.100.1");
+    for beat in 0..9 {
+        engine.see(&record, &seen(Method::Ja4h, "ge11nn", 1 + beat as u32), quiet(), 60 * beat);
+    }
+    let told = engine.told();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("ja4h=ge11nn] 8 intervals of 60.0 s"), "{told:?}");
+}
+
+/// Regular connections that show no more than a JA4T, some of which changes what is said of them.
+fn bare_connections(engine: &mut Engine, change: impl Fn(&mut Record)) {
+    for beat in 0..9 {
+        let mut record = record("10.0.0.1", "198.51.100.1");
+        record.history.push(seen(Method::Ja4t, "64240_2_1460_7", 1));
+        record.latency = Some(Box::new(Latency { client: Some(100), ..Latency::default() }));
+        (record.start, record.ended, record.packets) = (at(60 * beat), Some(Ended::Fin), [6, 5]);
+        change(&mut record);
+        // However long it lasts.
+        engine.end(&record, 60 * beat + beat * beat % 7);
+    }
+}
+
+#[test]
+fn a_beacon_of_connections_that_show_nothing_else_is_told_by_their_syns() {
+    let mut engine = Engine::new();
+    bare_connections(&mut engine, |_| {});
+    let told = engine.told();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("ja4t=64240_2_1460_7] 8 intervals of 60.0 s on average vary by 0.000"), "{told:?}");
+    assert_eq!(engine.out[0].fingerprint, Some((Method::Ja4t, "64240_2_1460_7".into())));
+    // Those of which more is known go by that, and those that came to nothing were looks whether somebody is there.
+    let mut engine = Engine::new();
+    bare_connections(&mut engine, |record| record.history.push(seen(Method::Ja4ssh, "c36s36_c51s80_c69s0", 1)));
+    bare_connections(&mut engine, |record| (record.ended, record.packets) = (Some(Ended::Rst), [3, 1]));
+    bare_connections(&mut engine, |record| record.latency = None);
+    assert_eq!(engine.told(), [""; 0]);
+}
+
+#[test]
+fn a_chain_is_left_in_peace_by_any_of_its_values_and_told_by_its_leaf() {
+    let chain = |values: [&str; 2]| {
+        let mut record = record("10.0.0.1", "198.51.100.1");
+        record.attributes.tls.get_or_insert_default().sni = Some("example.org".into());
+        record.history.extend(values.iter().zip(1..).map(|(value, count)| seen(Method::Ja4x, value, count)));
+        record
+    };
+    for (allowed, told) in [("other", 1), ("odd", 0), ("odd_ca", 0)] {
+        let entry = format!("[[fingerprint]]\ntype = \"ja4x\"\nmatch = \"{allowed}\"\n");
+        let allow = Arc::new(Allow::parse(std::path::Path::new("a.toml"), &entry).unwrap());
+        let mut engine = Engine { builtin: Builtin::new(Settings::default(), Arc::clone(&allow)), ..Engine::new() };
+        (1..=5).for_each(|second| engine.end(&chain(["leaf", "ca"]), second));
+        engine.end(&chain(["odd", "odd_ca"]), 6);
+        assert_eq!((engine.out.len(), allow.suppressed()), (told, 1 - told as u64), "{allowed}");
+        for alert in &engine.out {
+            assert_eq!(alert.fingerprint, Some((Method::Ja4x, "odd".into())));
+        }
+    }
+}
+
+#[test]
+fn rules_that_are_off_say_nothing() {
+    let mut settings = Settings::default();
+    for rule in Rule::ALL {
+        settings.change(rule, Some(false), None);
+        assert!(!settings.common(rule).enabled);
+        assert_eq!(Rule::named(rule.name()), Some(rule));
+    }
+    let mut engine = Engine { builtin: Builtin::new(settings, Arc::default()), ..Engine::new() };
+    let record = record("10.0.0.1", "198.51.100.1");
+    for number in 0..50 {
+        let seen = seen(Method::Ja4, &format!("t{}", number % 25), 1);
+        engine.see(&record, &seen, Sighting { first: true, ..quiet() }, number * 60);
+    }
+    assert_eq!(engine.told(), [""; 0]);
+}
+
+#[test]
+fn a_reload_keeps_what_the_rules_remember() {
+    let mut engine = Engine::new();
+    let record = record("10.0.0.1", "198.51.100.1");
+    for number in 0..20 {
+        engine.see(&record, &seen(Method::Ja4, &format!("t{number}"), 1), quiet(), number);
+    }
+    let mut settings = Settings::default();
+    settings.many_ja4.severity = Severity::Critical;
+    engine.builtin.reload(settings, Arc::default());
+    engine.see(&record, &seen(Method::Ja4, "t20", 1), quiet(), 21);
+    assert!(engine.told()[0].starts_with("many_ja4 critical"));
+}
+
+/// Time that this thread has run, nanoseconds: other work of the machine does not count.
+fn spent() -> u64 {
+    let spent = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap();
+    spent.tv_sec() as u64 * 1_000_000_000 + spent.tv_nsec() as u64
+}
+
+/// Figures, by hand: `cargo test --release --lib -- --ignored --nocapture what_it_costs`.
+#[test]
+#[ignore = "prints figures"]
+#[allow(clippy::print_stdout, reason = "it is there to print")]
+fn what_it_costs() {
+    let mut firsts = first_seen::FirstSeen::new(&first_seen::Settings::default(), Locals::default(), None);
+    let mut engine = Engine::new();
+    let mut profiles =
+        crate::detect::profile::Profiles::new(&Default::default(), Locals::default(), "a".into(), Arc::default());
+    let values: Vec<_> =
+        (0..500).map(|number| seen(Method::Ja4, &format!("t13d{number:04}h2_8daaf6152771_e5627efa2ab1"), 1)).collect();
+    let records: Vec<_> =
+        (0..2000).map(|host| record(&format!("10.0.{}.{}", host / 250, host % 250), "198.51.100.1")).collect();
+    let (mut new, rounds) = (0, 2_000_000_u64);
+    for (name, host) in [("first-seen, network", false), ("first-seen, network and host", true)] {
+        for _ in 0..2 {
+            let start = spent();
+            for round in 0..rounds {
+                let value = &values[(round * 7919 % 500) as usize];
+                let record = &records[(round * 104_729 % 2000) as usize];
+                let sighting = firsts.check(
+                    Method::Ja4,
+                    &value.value,
+                    host.then_some(record.identity.client.0),
+                    Time(round * 1000),
+                );
+                new += u64::from(sighting.first);
+            }
+            println!("{name}: {} ns", (spent() - start) / rounds);
+        }
+    }
+    firsts.drain_dirty(usize::MAX);
+    let each = |name: &str, work: &mut dyn FnMut(u64, &Record, &Seen)| {
+        for _ in 0..2 {
+            let start = spent();
+            for round in 0..rounds {
+                let host = (round * 104_729 % 2000) as usize;
+                work(round, &records[host], &values[host * 3 % 500]);
+            }
+            println!("{name}: {} ns", (spent() - start) / rounds);
+        }
+    };
+    each("built-in rules, JA4", &mut |round, record, seen| engine.see(record, seen, Sighting::default(), round));
+    let mut engine = Engine::new();
+    let tcp = seen(Method::Ja4t, "64240_2-1-3-1-1-4_1460_8", 1);
+    each("built-in rules, JA4T", &mut |round, record, _| engine.see(record, &tcp, Sighting::default(), round));
+    let (mut cooldowns, mut out) = (Cooldowns::default(), Vec::new());
+    each("profiles, JA4", &mut |round, record, seen| {
+        profiles.fingerprint(record, seen, at(round), &mut cooldowns, &mut out)
+    });
+    assert!(new <= 500);
+}

@@ -1,0 +1,441 @@
+//! Typed events to lines of text.
+//!
+//! A [`Formatter`] belongs to one shard: it takes no lock, keeps what it formatted last where that
+//! helps, and appends whole lines to a buffer of its caller's, so that it allocates nothing once the
+//! buffer has grown. Strings of an event come from the wire, and each format makes them harmless in
+//! its own way; see [`Format`].
+
+mod additions;
+pub(crate) mod address;
+pub(crate) mod clock;
+mod csv;
+pub(crate) mod escape;
+mod filter;
+mod invisible;
+mod json;
+mod quic_version;
+mod table;
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+pub use self::additions::Additions;
+pub use self::filter::{Filter, FilterError};
+pub(crate) use self::json::{attributes as attributes_json, group as group_json};
+use self::{csv::Csv, json::Json, table::Table};
+use crate::model::{Alert, Connection, Fingerprint, StatsRecord, Time};
+
+/// What a line looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// One JSON object a line, with the field names of Suricata's EVE. Control characters of any
+    /// string are escaped, those that JSON would let through (DEL, C1) too.
+    #[default]
+    Json,
+    /// RFC 4180 with a header line, ended by a bare line feed. Text that a spreadsheet would take
+    /// for a formula gets a `'` in front, and so does text that starts with `'`: a reader that takes
+    /// one leading `'` off has the text of the wire. Statistics are left out.
+    Csv,
+    /// Aligned columns for people. Control, format and other invisible characters show as `\u{1b}`.
+    Table,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Json, Self::Csv, Self::Table];
+
+    /// Bytes that end a line: what comes later goes before them.
+    #[must_use]
+    pub const fn terminator(self) -> usize {
+        match self {
+            Self::Json => b"}\n".len(),
+            Self::Csv | Self::Table => b"\n".len(),
+        }
+    }
+
+    /// The name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Table => "table",
+        }
+    }
+}
+
+/// A word that names no format.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("'{0}' is no output format; there are json, csv and table")]
+pub struct FormatError(String);
+
+impl FromStr for Format {
+    type Err = FormatError;
+
+    fn from_str(word: &str) -> Result<Self, FormatError> {
+        Self::ALL.into_iter().find(|format| format.name() == word).ok_or_else(|| FormatError(word.to_owned()))
+    }
+}
+
+/// What every line of a run shares.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// Name of this sensor, if it has one.
+    pub sensor: Option<String>,
+    /// Names of the interfaces, by the index events give; empty in a replay.
+    pub interfaces: Vec<String>,
+    /// Which events are printed.
+    pub filter: Filter,
+}
+
+/// Appends events to a buffer, a line each.
+#[derive(Debug)]
+pub struct Formatter {
+    filter: Filter,
+    form: Form,
+    /// What ends a line here; `None` where whoever has it next does.
+    ends: Option<Additions>,
+}
+
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each shard, which uses it for every event")]
+enum Form {
+    Json(Json),
+    Csv(Csv),
+    Table(Table),
+}
+
+impl Formatter {
+    /// A formatter for one shard.
+    #[must_use]
+    pub fn new(format: Format, context: Arc<Context>) -> Self {
+        let filter = context.filter;
+        let form = match format {
+            Format::Json => Form::Json(Json::new(&context)),
+            Format::Csv => Form::Csv(Csv::new(context)),
+            Format::Table => Form::Table(Table::new()),
+        };
+        Self { filter, form, ends: Some(Additions::new(format)) }
+    }
+
+    /// The same formatter, but it leaves the lines of fingerprints and connections open: without their
+    /// end, for [`Additions`] to end them with what is known by then.
+    #[must_use]
+    pub fn open(self) -> Self {
+        Self { ends: None, ..self }
+    }
+
+    /// What comes once, before the first line of a stream; nothing for JSON.
+    pub fn header(&self, out: &mut Vec<u8>) {
+        match &self.form {
+            Form::Json(_) => {}
+            Form::Csv(_) => csv::header(out),
+            Form::Table(_) => table::header(out),
+        }
+    }
+
+    /// Appends a fingerprint's line, unless the filter leaves it out.
+    pub fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
+        if !self.filter.fingerprint(event.method) {
+            return;
+        }
+        match &mut self.form {
+            Form::Json(json) => json.fingerprint(event, out),
+            Form::Csv(csv) => csv.fingerprint(event, out),
+            Form::Table(table) => table.fingerprint(event, out),
+        }
+        self.end(out);
+    }
+
+    /// Appends the line of a connection's end, unless the filter leaves it out.
+    pub fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
+        if !self.filter.connection() {
+            return;
+        }
+        match &mut self.form {
+            Form::Json(json) => json.connection(event, out),
+            Form::Csv(csv) => csv.connection(event, out),
+            Form::Table(table) => table.connection(event, out),
+        }
+        self.end(out);
+    }
+
+    /// Appends an alert's line, unless the filter leaves it out; `raw` is the raw form of its
+    /// fingerprint, where that is to be printed too.
+    pub fn alert(&mut self, alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
+        if !self.filter.alert() {
+            return;
+        }
+        match &mut self.form {
+            Form::Json(json) => json.alert(alert, raw, out),
+            Form::Csv(csv) => csv.alert(alert, raw, out),
+            Form::Table(table) => table.alert(alert, out),
+        }
+    }
+
+    fn end(&self, out: &mut Vec<u8>) {
+        if let Some(additions) = self.ends {
+            additions.nothing(out);
+        }
+    }
+
+    /// Appends a line of statistics, unless the filter or the format leaves it out.
+    pub fn stats(&mut self, time: Time, record: &StatsRecord, out: &mut Vec<u8>) {
+        if !self.filter.stats() {
+            return;
+        }
+        match &mut self.form {
+            Form::Json(json) => json.stats(time, record, out),
+            Form::Csv(_) => {}
+            Form::Table(table) => table.stats(time, record, out),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::*;
+    use crate::model::{Method, SharedAttributes};
+    use samples::{attributes, connection, context, fingerprint, flow, tls};
+
+    #[test]
+    fn format_names_parse_both_ways_and_a_bad_one_lists_them() {
+        for format in Format::ALL {
+            assert_eq!(format.name().parse(), Ok(format));
+            assert_eq!(<Format as ValueEnum>::from_str(format.name(), false), Ok(format));
+        }
+        let error = "xml".parse::<Format>().unwrap_err().to_string();
+        assert_eq!(error, "'xml' is no output format; there are json, csv and table");
+    }
+
+    #[test]
+    fn the_filter_holds_in_every_format() {
+        for format in Format::ALL {
+            let context = Context { filter: "ja4s".parse().unwrap(), ..context() };
+            let mut formatter = Formatter::new(format, Arc::new(context));
+            let (flow, attributes, mut out) = (flow(), attributes(tls()), Vec::new());
+
+            formatter.connection(&connection(&flow, &attributes), &mut out);
+            formatter.stats(Time(0), &StatsRecord::default(), &mut out);
+            formatter.fingerprint(&fingerprint(&flow, &attributes), &mut out);
+            assert!(out.is_empty(), "{format:?}");
+            let ja4s = Fingerprint { method: Method::Ja4s, ..fingerprint(&flow, &attributes) };
+            formatter.fingerprint(&ja4s, &mut out);
+            assert_eq!(out.last(), Some(&b'\n'), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_buffer_is_kept_and_lines_follow_it() {
+        let (flow, attributes) = (flow(), attributes(tls()));
+        for format in Format::ALL {
+            let mut formatter = Formatter::new(format, Arc::new(context()));
+            let mut out = b"kept\n".to_vec();
+            formatter.fingerprint(&fingerprint(&flow, &attributes), &mut out);
+            formatter.connection(&connection(&flow, &SharedAttributes::default()), &mut out);
+            assert!(out.starts_with(b"kept\n"), "{format:?}");
+            assert_eq!(out.iter().filter(|&&byte| byte == b'\n').count(), 3, "{format:?}");
+        }
+    }
+
+    /// Events that the tests of every format print.
+    pub(crate) mod samples {
+        use std::net::{IpAddr, Ipv4Addr};
+        use std::sync::Arc;
+
+        use crate::encode::Context;
+        use crate::enrich::os;
+        use crate::enrich::path::Syn;
+        use crate::model::{
+            Alert, Attributes, Cause, Certificate, CommunityId, Connection, Dhcp, Ended, Fingerprint, FlowIdentity,
+            Hook, Http, KnownBad, Label, Latency, Method, Quic, Record, Seen, Severity, Shared, SharedAttributes, Side,
+            Ssh, SshSession, Time, Tls,
+        };
+
+        /// 2026-11-23T07:00:00.123456789Z
+        pub(crate) const TIME: Time = Time(1_795_417_200_123_456_789);
+
+        pub(crate) fn context() -> Context {
+            Context {
+                sensor: Some("web1".to_owned()),
+                interfaces: vec!["lo".to_owned(), "eth0".to_owned()],
+                ..Context::default()
+            }
+        }
+
+        pub(crate) fn flow() -> FlowIdentity {
+            FlowIdentity {
+                id: 1_811_942_318_310_512,
+                community: CommunityId::of(
+                    (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 51_234),
+                    (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 443),
+                    6,
+                ),
+                client: (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1)), 51_234),
+                server: (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 443),
+                proto: 6,
+                vlan: [100, 0],
+            }
+        }
+
+        pub(crate) fn tls() -> Tls {
+            Tls {
+                sni: Some("example.org".into()),
+                version: Some("TLS 1.3"),
+                alpn: ["h2", "http/1.1"].map(Into::into).into(),
+                cipher: Some(0x1301),
+                ..Tls::default()
+            }
+        }
+
+        pub(crate) fn attributes(tls: Tls) -> SharedAttributes {
+            Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() }.into()
+        }
+
+        pub(crate) fn certificate() -> Certificate {
+            Certificate {
+                subject: Some("www.example.org".to_owned()),
+                issuer: Some("Example CA".to_owned()),
+                // 2026-11-01T00:00:00 to 2027-01-30T23:59:59
+                not_before: Some(1_793_491_200),
+                not_after: Some(1_801_353_599),
+                san_count: 2,
+            }
+        }
+
+        /// Every protocol at once.
+        pub(crate) fn known() -> Attributes {
+            let own = |text: &str| Some(text.to_owned());
+            Attributes {
+                tls: Some(Shared::new(tls())),
+                quic: Some(Shared::new(Quic { version: 0xff00_001d })),
+                http: Some(Shared::new(Http {
+                    version: Some("HTTP/1.1"),
+                    method: own("GET"),
+                    host: own("www.example.org"),
+                    user_agent: own("curl/8.5.0"),
+                })),
+                ssh: Some(Shared::new(Ssh {
+                    banner: [own("SSH-2.0-OpenSSH_9.6"), own("SSH-2.0-OpenSSH_9.2p1 Debian-2")],
+                    hassh: [own("0123456789abcdef0123456789abcdef"), own("fedcba9876543210fedcba9876543210")],
+                })),
+                dhcp: Some(Shared::new(Dhcp {
+                    host_name: own("printer-2"),
+                    vendor_class: own("MSFT 5.0"),
+                    client_mac: own("02:00:00:00:00:01"),
+                    duid: None,
+                })),
+            }
+        }
+
+        pub(crate) fn cause() -> Cause {
+            Cause { time: TIME, interface: 1, hook: Some(Hook::Ingress), packet: Some(12) }
+        }
+
+        pub(crate) fn fingerprint<'a>(flow: &'a FlowIdentity, attributes: &'a SharedAttributes) -> Fingerprint<'a> {
+            Fingerprint {
+                cause: cause(),
+                flow,
+                method: Method::Ja4,
+                side: Side::Client,
+                count: 1,
+                value: "t13d1516h2_8daaf6152771_e5627efa2ab1",
+                raw: None,
+                original: None,
+                raw_original: None,
+                ttl: None,
+                certificate: None,
+                attributes,
+            }
+        }
+
+        /// An alert with everything.
+        pub(crate) fn alert() -> Alert {
+            Alert {
+                time: TIME,
+                packet: Some(12),
+                rule: "known_bad".into(),
+                description: "a fingerprint is known to be bad".into(),
+                severity: Severity::High,
+                group: vec![("src_ip".into(), "10.0.0.1".into())],
+                reason: "ja4 t13d190900_9dc949149365_97f8aa674fd9 is Sliver".to_owned(),
+                flow: Some(flow()),
+                interface: Some(1),
+                fingerprint: Some((Method::Ja4, "t13d190900_9dc949149365_97f8aa674fd9".into())),
+                category: Some("c2".into()),
+                confidence: Some(40),
+                suppressed: 3,
+            }
+        }
+
+        /// A fingerprint of which everything is known.
+        pub(crate) fn seen() -> Seen {
+            Seen {
+                method: Method::Ja4,
+                side: Side::Client,
+                count: 1,
+                value: "t13d1516h2_8daaf6152771_e5627efa2ab1".into(),
+                raw: None,
+                time: TIME,
+                packet: None,
+                first_seen: true,
+                label: Some(Arc::new(Label {
+                    name: "Chromium".into(),
+                    source: "builtin".into(),
+                    category: Some("browser".into()),
+                    confidence: Some(90),
+                })),
+                known_bad: Some(Arc::new(KnownBad {
+                    pattern: "t13d15*".into(),
+                    category: "c2".into(),
+                    confidence: 20,
+                    note: "shared with browsers".into(),
+                })),
+            }
+        }
+
+        /// A connection of which everything is known.
+        pub(crate) fn record() -> Record {
+            Record {
+                identity: flow(),
+                interface: 1,
+                start: Time(TIME.0 - 1_500_000_000),
+                last: TIME,
+                packets: [12, 10],
+                bytes: [1_234, 56_789],
+                ended: Some(Ended::Fin),
+                latency: None,
+                attributes: SharedAttributes::default(),
+                app: seen().label,
+                known_bad: seen().known_bad,
+                history: thin_vec::thin_vec![seen()],
+                hops: [Some(3), None],
+                mss: Some(1380),
+                os: Syn::parse("64240_2-4-8-1-3_1380_7").and_then(|syn| os::hint(&syn, Some(64))),
+                ssh: Some(SshSession::Interactive),
+                is_new: true,
+                stored_at: 0,
+                fired: thin_vec::thin_vec!["a fingerprint is known to be bad".into(), "a value was never seen".into()],
+            }
+        }
+
+        pub(crate) fn connection<'a>(flow: &'a FlowIdentity, attributes: &'a SharedAttributes) -> Connection<'a> {
+            Connection {
+                cause: Cause { packet: None, ..cause() },
+                flow,
+                start: Time(TIME.0 - 1_500_000_000),
+                end: TIME,
+                packets: [12, 10],
+                bytes: [1_234, 56_789],
+                ended: Ended::Fin,
+                latency: Latency::default(),
+                attributes,
+            }
+        }
+    }
+}

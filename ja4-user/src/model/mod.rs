@@ -1,0 +1,19 @@
+//! The sensor's domain types. Every other layer imports this one; it imports only units and documents.
+
+mod alert;
+mod community_id;
+mod connection_record;
+mod counters;
+mod event;
+#[cfg(test)]
+pub(crate) mod example;
+pub mod field;
+pub mod method_set;
+mod opt_time;
+
+pub use self::alert::{Alert, Severity};
+pub use self::community_id::CommunityId;
+pub use self::connection_record::*;
+pub use self::counters::{Group, StatsRecord, Value};
+pub use self::event::*;
+pub use self::opt_time::Moment;

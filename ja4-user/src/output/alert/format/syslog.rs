@@ -1,0 +1,157 @@
+//! Messages of syslog (RFC 5424).
+
+use super::cef::Cef;
+use super::{MAX_GROUP, MAX_RAW, MAX_REASON, MAX_VALUE, sentence, visible};
+use crate::encode::Context;
+use crate::encode::clock::Clock;
+use crate::model::{Alert, Severity};
+
+/// What every message of a sink begins with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) struct Header {
+    /// Facility, 0 to 23 (section 6.2.1).
+    pub(in super::super) facility: u8,
+    /// Private enterprise number behind the `@` of the structured data's name (section 7.2.2).
+    pub(in super::super) enterprise: u32,
+}
+
+/// What stands behind the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Content {
+    /// Structured data, and a sentence.
+    Text,
+    /// Structured data, and CEF.
+    Cef,
+    /// CEF alone.
+    BareCef,
+}
+
+/// Writes alerts as messages of syslog.
+#[derive(Debug)]
+pub(super) struct Syslog {
+    header: Header,
+    content: Content,
+    clock: Clock,
+    /// ` HOSTNAME APP-NAME PROCID `
+    origin: Vec<u8>,
+    interfaces: Vec<String>,
+    cef: Cef,
+}
+
+/// Longest HOSTNAME, MSGID and SD-NAME (section 6).
+const MAX_HOSTNAME: usize = 255;
+const MAX_MSGID: usize = 32;
+const MAX_SD_NAME: usize = 32;
+
+impl Syslog {
+    pub(super) fn new(header: Header, content: Content, context: &Context) -> Self {
+        let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let host = context.sensor.clone().or_else(kernel).unwrap_or_default();
+        let mut origin = vec![b' '];
+        word(host.trim_end(), MAX_HOSTNAME, &mut origin);
+        origin.extend_from_slice(format!(" ja4sensor {} ", std::process::id()).as_bytes());
+        Self {
+            header,
+            content,
+            clock: Clock::new(),
+            origin,
+            interfaces: context.interfaces.clone(),
+            cef: Cef::new(context),
+        }
+    }
+
+    /// Appends one message, without its frame.
+    pub(super) fn write(&mut self, alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
+        let severity = match alert.severity {
+            Severity::Critical => 2,
+            Severity::High => 3,
+            Severity::Medium => 4,
+            Severity::Low => 5,
+        };
+        out.extend_from_slice(format!("<{}>1 ", u32::from(self.header.facility) * 8 + severity).as_bytes());
+        self.clock.timestamp(alert.time, out);
+        // A message has microseconds at most (section 6.2.3), the clock writes nanoseconds.
+        out.truncate(out.len().saturating_sub("789Z".len()));
+        out.push(b'Z');
+        out.extend_from_slice(&self.origin);
+        word(&alert.rule, MAX_MSGID, out);
+        out.push(b' ');
+        match self.content {
+            Content::Text | Content::Cef => self.data(alert, raw, out),
+            Content::BareCef => out.push(b'-'),
+        }
+        out.push(b' ');
+        match self.content {
+            Content::Text => out.extend_from_slice(sentence(alert).as_bytes()),
+            Content::Cef | Content::BareCef => self.cef.write(alert, raw, out),
+        }
+    }
+
+    /// The structured data.
+    fn data(&self, alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("[ja4sensor@{}", self.header.enterprise).as_bytes());
+        let mut field = |name: &str, value: &str| {
+            let limit = if name == "reason" { MAX_REASON } else { MAX_VALUE };
+            parameter(name, value, limit, out);
+        };
+        field("rule", &alert.rule);
+        field("severity", alert.severity.name());
+        field("description", &alert.description);
+        field("reason", &alert.reason);
+        if let Some(category) = &alert.category {
+            field("category", category);
+        }
+        if let Some(confidence) = alert.confidence {
+            field("confidence", &confidence.to_string());
+        }
+        field("suppressed", &alert.suppressed.to_string());
+        if let Some(name) = alert.interface.and_then(|index| self.interfaces.get(index as usize)) {
+            field("in_iface", name);
+        }
+        if let Some(flow) = &alert.flow {
+            field("flow_id", &flow.id.to_string());
+            field("community_id", &String::from_utf8_lossy(flow.community.as_bytes()));
+            field("src_ip", &flow.client.0.to_string());
+            field("src_port", &flow.client.1.to_string());
+            field("dest_ip", &flow.server.0.to_string());
+            field("dest_port", &flow.server.1.to_string());
+            field("proto", &flow.proto.to_string());
+        }
+        for (name, value) in alert.group.iter().take(MAX_GROUP) {
+            field(&format!("group_{name}"), value);
+        }
+        if let Some((method, value)) = &alert.fingerprint {
+            field("fingerprint_type", method.name());
+            field("fingerprint", value);
+        }
+        if let Some(raw) = raw {
+            parameter("raw", raw, MAX_RAW, out);
+        }
+        out.push(b']');
+    }
+}
+
+/// A parameter of structured data (section 6.3.3).
+fn parameter(name: &str, value: &str, limit: usize, out: &mut Vec<u8>) {
+    out.push(b' ');
+    // All but what SD-NAME excludes; the names of a rule's fields are plain words anyway.
+    let plain =
+        |byte: u8| if matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.') { byte } else { b'_' };
+    out.extend(name.bytes().take(MAX_SD_NAME).map(plain));
+    out.extend_from_slice(b"=\"");
+    for byte in visible(value, limit).bytes() {
+        if matches!(byte, b'"' | b'\\' | b']') {
+            out.push(b'\\');
+        }
+        out.push(byte);
+    }
+    out.push(b'"');
+}
+
+/// A word of the header: printable ASCII, other characters as `_`; `-` where there is none.
+fn word(text: &str, limit: usize, out: &mut Vec<u8>) {
+    if text.is_empty() {
+        return out.push(b'-');
+    }
+    out.extend(text.bytes().take(limit).map(|byte| if byte.is_ascii_graphic() { byte } else { b'_' }));
+}

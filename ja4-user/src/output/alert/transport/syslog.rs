@@ -1,0 +1,132 @@
+//! Syslog over UDP, TCP and TLS.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use super::super::config::{Syslog, Transport};
+use super::stream::Stream;
+use super::{Fault, tls};
+
+/// How long a datagram's address is taken for right, so that a receiver which moved is found again: over
+/// UDP nothing says that it has.
+const ADDRESS_AGE: Duration = Duration::from_secs(300);
+
+/// How long a refusal of a datagram is awaited, once another one was refused: an ICMP error comes within a round trip.
+const REFUSAL_AFTER: Duration = Duration::from_millis(200);
+
+/// Sends messages to one receiver.
+#[derive(Debug)]
+pub(in super::super) struct SyslogClient {
+    target: Syslog,
+    limit: Duration,
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    link: Option<Link>,
+    /// Over UDP: the last message was refused. The refusal of the next one is awaited.
+    is_refused: bool,
+    frame: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Link {
+    Udp(UdpSocket, Instant),
+    Stream(Stream),
+}
+
+impl SyslogClient {
+    /// # Errors
+    /// Certificates that no TLS can be made of.
+    pub(in super::super) fn new(target: Syslog, limit: Duration) -> Result<Self, String> {
+        let tls = if target.transport == Transport::Tls {
+            let name = ServerName::try_from(target.server_name.clone()).map_err(|error| error.to_string())?;
+            Some((tls::client(&target.roots).map_err(|error| error.to_string())?, name))
+        } else {
+            None
+        };
+        Ok(Self { target, limit, tls, link: None, is_refused: false, frame: Vec::new() })
+    }
+
+    pub(super) fn deliver(&mut self, message: &[u8]) -> Result<(), Fault> {
+        let stale = match &mut self.link {
+            Some(Link::Udp(_, since)) => since.elapsed() > ADDRESS_AGE,
+            // A write to a connection that the receiver has closed goes well, and to nobody.
+            Some(Link::Stream(stream)) => stream.is_closed(),
+            None => false,
+        };
+        if stale {
+            self.link = None;
+        }
+        let link = match self.link.take() {
+            Some(link) => link,
+            None => self.connect()?,
+        };
+        let link = self.link.insert(link);
+        let sent = match link {
+            Link::Udp(socket, _) => {
+                let sent = socket.send(message).and_then(|_| {
+                    if self.is_refused {
+                        // Sending succeeds on a new socket; only the answer says that still nobody listens.
+                        thread::sleep(REFUSAL_AFTER);
+                        socket.take_error()?.map_or(Ok(()), Err)
+                    } else {
+                        Ok(())
+                    }
+                });
+                self.is_refused = sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
+                sent
+            }
+            Link::Stream(stream) => {
+                // Octet counting (RFC 6587, section 3.4.1; RFC 5425, section 4.3).
+                self.frame.clear();
+                self.frame.extend_from_slice(message.len().to_string().as_bytes());
+                self.frame.push(b' ');
+                self.frame.extend_from_slice(message);
+                stream.send(&self.frame)
+            }
+        };
+        sent.map_err(|error| {
+            self.link = None;
+            self.fault(&error)
+        })
+    }
+
+    fn connect(&self) -> Result<Link, Fault> {
+        let addresses = self.target.address.to_socket_addrs().map_err(|error| self.fault(&error))?;
+        let mut failed = None;
+        for address in addresses {
+            let link = match self.target.transport {
+                Transport::Udp => datagrams(address).map(|socket| Link::Udp(socket, Instant::now())),
+                Transport::Tcp | Transport::Tls => {
+                    let tls = self.tls.as_ref().map(|(config, name)| (config, name.clone()));
+                    Stream::connect(address, tls, self.limit).map(Link::Stream)
+                }
+            };
+            match link {
+                Ok(link) => return Ok(link),
+                Err(error) => failed = Some(error),
+            }
+        }
+        let failed = failed.unwrap_or_else(|| io::Error::other("the name has no address"));
+        Err(self.fault(&failed))
+    }
+
+    fn fault(&self, error: &io::Error) -> Fault {
+        Fault::io(&self.target.address, error)
+    }
+}
+
+fn datagrams(to: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr = match to {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(to)?;
+    // A full buffer costs this datagram, never time.
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}

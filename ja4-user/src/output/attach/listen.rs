@@ -1,0 +1,155 @@
+//! The socket itself: who may have it, and who may connect.
+
+use std::io::{self, ErrorKind, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind as bind_socket, connect, getsockopt, listen, socket,
+    sockopt,
+};
+use nix::sys::stat::{Mode, fchmod};
+use nix::unistd::geteuid;
+
+use super::reader::{self, Reader};
+use super::{AttachError, FAREWELL, MAX_READERS, Shared};
+
+/// Between two looks at whether the server is to end.
+const PAUSE: u16 = 200;
+/// Pause after a failed accept: the process may have no descriptor left.
+const BREATH: Duration = Duration::from_millis(100);
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 16;
+
+/// What tells a reader that there are too many.
+const TOO_MANY: &[u8] = b"{\"event_type\":\"refused\",\"reason\":\"64 readers are attached already\"}\n";
+
+/// The socket's place in the file system; removed with this, unless somebody else has taken it.
+#[derive(Debug)]
+pub(super) struct Bound {
+    path: PathBuf,
+    /// Device and inode.
+    identity: Option<(u64, u64)>,
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            let _removed = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Takes the path, which may have a socket that nobody listens at.
+pub(super) fn bind(path: &Path) -> Result<(UnixListener, Bound), AttachError> {
+    let failed = |source: io::Error| AttachError::Io { path: path.to_owned(), source };
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+        Ok(file) if !file.file_type().is_socket() => return Err(AttachError::NotASocket(path.to_owned())),
+        Ok(_) => match probe(path) {
+            // EAGAIN: somebody listens, but does not come round to accepting.
+            Ok(()) | Err(nix::Error::EAGAIN) => return Err(AttachError::InUse(path.to_owned())),
+            Err(nix::Error::ECONNREFUSED) => fs::remove_file(path).map_err(failed)?,
+            Err(error) => return Err(failed(error.into())),
+        },
+    }
+    let listener = listener(path).map_err(|error| match error {
+        nix::Error::EADDRINUSE => AttachError::InUse(path.to_owned()),
+        error => failed(error.into()),
+    })?;
+    Ok((listener, Bound { path: path.to_owned(), identity: identity(path) }))
+}
+
+/// Connects, without waiting for anybody.
+fn probe(path: &Path) -> nix::Result<()> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    connect(socket.as_raw_fd(), &UnixAddr::new(path)?)
+}
+
+fn listener(path: &Path) -> nix::Result<UnixListener> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    // A socket's file has the mode that the socket had when it was bound, less the umask: nobody else can
+    // connect in between.
+    fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    bind_socket(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
+    listen(&socket, Backlog::new(BACKLOG)?)?;
+    Ok(socket.into())
+}
+
+/// Takes in readers until the server ends, and waits for those there are.
+pub(super) fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
+    while !shared.stop.load(Ordering::Acquire) {
+        let mut ready = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut ready, PollTimeout::from(PAUSE)) {
+            Ok(0) => continue,
+            Ok(_) => {}
+            Err(_) => thread::sleep(BREATH),
+        }
+        match listener.accept() {
+            Ok((stream, _)) => admit(stream, shared),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(_) => thread::sleep(BREATH),
+        }
+    }
+    let deadline = Instant::now() + FAREWELL;
+    for reader in shared.readers.load().iter() {
+        reader.end(deadline);
+    }
+    while !shared.readers.load().is_empty() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn admit(stream: UnixStream, shared: &Arc<Shared>) {
+    let own = getsockopt(&stream, sockopt::PeerCredentials)
+        .is_ok_and(|peer| peer.uid() == geteuid().as_raw() || peer.uid() == 0);
+    if !own {
+        shared.refused.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    let _alone = shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
+    let readers = shared.readers.load_full();
+    if readers.len() >= MAX_READERS {
+        shared.refused.fetch_add(1, Ordering::Relaxed);
+        let _told = stream.set_nonblocking(true).and_then(|()| (&stream).write_all(TOO_MANY));
+        return;
+    }
+    let Ok((reader, work)) = Reader::new(stream) else {
+        return;
+    };
+    let reader = Arc::new(reader);
+    let mut more = readers.to_vec();
+    more.push(Arc::clone(&reader));
+    // In the list first: its thread takes it out again.
+    shared.readers.store(Arc::new(more));
+    shared.attached.fetch_add(1, Ordering::Relaxed);
+    let (leaving, of) = (Arc::clone(&reader), Arc::clone(shared));
+    let started = thread::Builder::new().name("reader".to_owned()).spawn(move || {
+        reader::serve(&leaving, work);
+        let _alone = of.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        leave(&leaving, &of);
+    });
+    if started.is_err() {
+        leave(&reader, shared);
+    }
+}
+
+/// Takes a reader out of the list; the caller holds `changing`.
+fn leave(reader: &Arc<Reader>, shared: &Shared) {
+    let rest = shared.readers.load().iter().filter(|other| !Arc::ptr_eq(other, reader)).cloned().collect();
+    shared.readers.store(Arc::new(rest));
+}

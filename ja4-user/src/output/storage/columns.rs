@@ -1,0 +1,163 @@
+//! Values of the sensor as values of SQLite.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use rusqlite::ToSql;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+
+use crate::model::{Method, Side, Time};
+
+/// Longest durations of the classes of connections, nanoseconds; what is longer is in a class of its own,
+/// and what is open in another. A window's connections end in it or soon after, by class: so the index by
+/// class and end finds those that overlap it without a look at all that came later.
+pub(super) const SPANS: [u64; 3] = [60 * 1_000_000_000, 3_600 * 1_000_000_000, 86_400 * 1_000_000_000];
+/// Class of connections of more than a day.
+pub(super) const SPAN_LONG: i64 = SPANS.len() as i64;
+/// Class of connections that have not ended.
+pub(super) const SPAN_OPEN: i64 = SPAN_LONG + 1;
+
+/// Fingerprints that a connection can have: the number of a fingerprint is that of its connection times this,
+/// and its own number among those of the connection. One key of one integer costs half of one of two, and
+/// the fingerprints of a connection are a range.
+pub(super) const EACH: i64 = 1 << 20;
+
+/// The class of a connection that has ended.
+pub(super) fn span(start: Time, last: Time) -> i64 {
+    let lasted = last.0.saturating_sub(start.0);
+    SPANS.iter().position(|longest| lasted <= *longest).map_or(SPAN_LONG, |class| class as i64)
+}
+
+/// SQLite's integers have a sign. Nothing here comes near the half.
+pub(super) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn time(time: Time) -> i64 {
+    integer(time.0)
+}
+
+/// Bytes of an address, four or sixteen.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Octets {
+    V4([u8; 4]),
+    V6([u8; 16]),
+}
+
+impl Octets {
+    pub(super) fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::V4(address.octets()),
+            IpAddr::V6(address) => Self::V6(address.octets()),
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::V4(octets) => octets,
+            Self::V6(octets) => octets,
+        }
+    }
+}
+
+impl ToSql for Octets {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(ValueRef::Blob(self.as_slice())))
+    }
+}
+
+/// An address from its bytes.
+pub(super) fn address(octets: &[u8]) -> Option<IpAddr> {
+    if let Ok(octets) = <[u8; 4]>::try_from(octets) {
+        return Some(octets.into());
+    }
+    <[u8; 16]>::try_from(octets).ok().map(IpAddr::from)
+}
+
+/// First and last address of a network.
+pub(super) fn bounds(network: IpNet) -> (Octets, Octets) {
+    (Octets::of(network.network()), Octets::of(network.broadcast()))
+}
+
+/// Number of a method in the tables. Stored: it never changes its meaning.
+pub(super) const fn method_number(method: Method) -> i64 {
+    match method {
+        Method::Ja4 => 0,
+        Method::Ja4s => 1,
+        Method::Ja4t => 2,
+        Method::Ja4ts => 3,
+        Method::Ja4l => 4,
+        Method::Ja4ls => 5,
+        Method::Ja4h => 6,
+        Method::Ja4x => 7,
+        Method::Ja4ssh => 8,
+        Method::Ja4d => 9,
+        Method::Ja4d6 => 10,
+    }
+}
+
+pub(super) fn method(number: i64) -> Option<Method> {
+    Method::ALL.into_iter().find(|method| method_number(*method) == number)
+}
+
+pub(super) fn method_named(name: &str) -> Option<Method> {
+    Method::ALL.into_iter().find(|method| method.name() == name)
+}
+
+pub(super) const fn side(side: Side) -> i64 {
+    match side {
+        Side::Client => 0,
+        Side::Server => 1,
+    }
+}
+
+/// The text of a column, whatever its bytes: a file may have been written to by others.
+pub(super) fn text(value: ValueRef<'_>) -> Option<String> {
+    match value {
+        ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    }
+}
+
+/// The number of a column, if it is one and has no sign.
+pub(super) fn number(value: ValueRef<'_>) -> Option<u64> {
+    match value {
+        ValueRef::Integer(number) => u64::try_from(number).ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_method_has_a_number_of_its_own() {
+        for (place, one) in Method::ALL.into_iter().enumerate() {
+            assert_eq!(method(method_number(one)), Some(one));
+            assert_eq!(method_named(one.name()), Some(one));
+            assert_eq!(method_number(one), place as i64);
+        }
+        assert_eq!(method(11), None);
+    }
+
+    #[test]
+    fn classes_bound_durations() {
+        let minute = 60_000_000_000;
+        for (lasted, class) in [(0, 0), (minute, 0), (minute + 1, 1), (61 * minute, 2), (25 * 60 * minute, SPAN_LONG)] {
+            assert_eq!(span(Time(5), Time(5 + lasted)), class);
+        }
+        assert_eq!(span(Time(5), Time(0)), 0);
+    }
+
+    #[test]
+    fn addresses_come_back() {
+        for text in ["10.0.0.1", "2001:db8::1", "::ffff:10.0.0.2"] {
+            let one: IpAddr = text.parse().unwrap();
+            assert_eq!(address(Octets::of(one).as_slice()), Some(one));
+        }
+        assert_eq!(address(&[1, 2, 3]), None);
+        let (first, last) = bounds("10.1.2.3/16".parse().unwrap());
+        assert_eq!((first.as_slice(), last.as_slice()), (&[10, 1, 0, 0][..], &[10, 1, 255, 255][..]));
+    }
+}

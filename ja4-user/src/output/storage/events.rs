@@ -1,0 +1,94 @@
+//! Rows of fingerprints: what most rows are, so many to a statement.
+
+use rusqlite::{CachedStatement, Connection};
+
+use super::columns::{self, EACH, integer};
+use crate::model::Seen;
+
+/// Rows of one statement. What a statement costs by itself counts once for all.
+const TOGETHER: usize = 16;
+
+/// Columns of a row.
+const COLUMNS: usize = 7;
+
+/// A row.
+#[derive(Clone, Copy, Debug)]
+struct Event {
+    id: i64,
+    value: i64,
+    time: i64,
+    packet: Option<i64>,
+    side: i64,
+    count: u32,
+    first_seen: bool,
+}
+
+/// Rows of a transaction, written at its end in the order of their table.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    rows: Vec<Event>,
+}
+
+impl Events {
+    /// Forgets rows of a transaction that failed.
+    pub(super) fn clear(&mut self) {
+        self.rows.clear();
+    }
+
+    /// The row of fingerprint `n` of a connection. `n` is below [`EACH`].
+    pub(super) fn add(&mut self, connection: i64, n: u32, value: i64, seen: &Seen) {
+        self.rows.push(Event {
+            id: connection * EACH + i64::from(n),
+            value,
+            time: columns::time(seen.time),
+            packet: seen.packet().map(integer),
+            side: columns::side(seen.side),
+            count: seen.count,
+            first_seen: seen.first_seen,
+        });
+    }
+
+    /// Writes all rows.
+    pub(super) fn insert(&mut self, database: &Connection) -> rusqlite::Result<()> {
+        self.rows.sort_unstable_by_key(|row| row.id);
+        let (chunks, rest) = self.rows.as_chunks::<TOGETHER>();
+        if !chunks.is_empty() {
+            let mut many = database.prepare_cached(&statement(TOGETHER))?;
+            for chunk in chunks {
+                execute(&mut many, chunk)?;
+            }
+        }
+        if !rest.is_empty() {
+            let mut one = database.prepare_cached(&statement(1))?;
+            for row in rest {
+                execute(&mut one, std::slice::from_ref(row))?;
+            }
+        }
+        self.rows.clear();
+        Ok(())
+    }
+}
+
+fn statement(rows: usize) -> String {
+    let row = format!("({})", ["?"; COLUMNS].join(","));
+    let columns = "id, value, time, packet, side, count, first_seen";
+    // The transaction is rolled back if a row fails, so the rows before it need no journal of their own. A table
+    // with a rowid would keep one all the same, for the sake of the rowid's type: a copy of each page that changes.
+    format!("INSERT OR FAIL INTO fingerprint ({columns}) VALUES {}", vec![row; rows].join(","))
+}
+
+fn execute(statement: &mut CachedStatement<'_>, rows: &[Event]) -> rusqlite::Result<()> {
+    for (place, row) in rows.iter().enumerate() {
+        let first = place * COLUMNS;
+        let numbers = [row.id, row.value, row.time];
+        for (column, number) in numbers.into_iter().enumerate() {
+            statement.raw_bind_parameter(first + column + 1, number)?;
+        }
+        statement.raw_bind_parameter(first + 4, row.packet)?;
+        statement.raw_bind_parameter(first + 5, row.side)?;
+        statement.raw_bind_parameter(first + 6, row.count)?;
+        statement.raw_bind_parameter(first + 7, row.first_seen)?;
+    }
+    statement.raw_execute()?;
+    Ok(())
+}

@@ -1,0 +1,352 @@
+//! Rows of version 1 to rows of version 2.
+//!
+//! Version 1 had columns of any type, so any row may hold anything. What cannot be carried over is put
+//! into `unmigrated` as it was, with the reason.
+
+use std::net::IpAddr;
+
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::{Map, Value as Json};
+
+use super::columns::{self, EACH, Octets};
+use super::rows::severity;
+use super::schema::Migrated;
+use crate::model::{Ended, Method, Severity, Side, Time};
+
+/// The first moment that no sensor has seen: 2100-01-01, nanoseconds since the Unix epoch. A later one was
+/// stored in another unit, or is none.
+const TOO_LATE: u64 = 4_102_444_800_000_000_000;
+
+/// What is wrong with a row, or with the database.
+enum Unfit {
+    Row(String),
+    Database(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Unfit {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+type Carried = Result<(), Unfit>;
+
+/// Makes the tables of version 2, carries all rows over and drops the old tables.
+pub(super) fn from_v1(database: &Connection, version_2: &str, migrated: &mut Migrated) -> rusqlite::Result<()> {
+    // The one name that both versions use. Which connection a fingerprint belongs to is told by flow and time.
+    database.execute_batch("ALTER TABLE first_seen RENAME TO first_seen_v1")?;
+    database.execute_batch(version_2)?;
+    database.execute_batch(
+        "CREATE TEMP TABLE carried (flow INTEGER, start INTEGER, last INTEGER, id INTEGER);
+         CREATE INDEX temp.carried_by_flow ON carried (flow, start);",
+    )?;
+    table(database, "runs", migrated, run)?;
+    table(database, "connections", migrated, connection)?;
+    table(database, "fingerprints", migrated, fingerprint)?;
+    table(database, "first_seen_v1", migrated, first_seen)?;
+    table(database, "alerts", migrated, alert)?;
+    database.execute_batch(
+        "UPDATE sensor SET learning_since = (SELECT min(first) FROM first_seen);
+         DROP TABLE temp.carried;
+         DROP TABLE runs; DROP TABLE connections; DROP TABLE fingerprints; DROP TABLE first_seen_v1; DROP TABLE alerts;",
+    )
+}
+
+/// Carries the rows of one table over.
+fn table(
+    database: &Connection,
+    name: &str,
+    migrated: &mut Migrated,
+    carry: fn(&Connection, &Fields<'_, '_>) -> Carried,
+) -> rusqlite::Result<()> {
+    let mut old = database.prepare(&format!("SELECT * FROM {name} ORDER BY rowid"))?;
+    let names: Vec<String> = old.column_names().map(str::to_owned).collect();
+    let mut rows = old.query([])?;
+    while let Some(row) = rows.next()? {
+        let fields = Fields { names: &names, row };
+        match carry(database, &fields) {
+            Ok(()) => migrated.carried += 1,
+            Err(Unfit::Row(reason)) => {
+                let mut aside = database.prepare_cached(
+                    "INSERT INTO unmigrated (from_version, source, reason, content) VALUES (1, ?1, ?2, ?3)",
+                )?;
+                let source = name.trim_end_matches("_v1");
+                aside.execute(params![source, reason, fields.content()])?;
+                migrated.set_aside += 1;
+            }
+            Err(Unfit::Database(error)) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A row of which nothing is sure.
+struct Fields<'a, 'r> {
+    names: &'a [String],
+    row: &'a Row<'r>,
+}
+
+impl Fields<'_, '_> {
+    fn value(&self, name: &str) -> Result<ValueRef<'_>, Unfit> {
+        self.row.get_ref(name).map_err(|_| Unfit::Row(format!("{name} is missing")))
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, Unfit> {
+        match self.value(name)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Text(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => Ok(Some(text.to_owned())),
+                Err(_) => Err(Unfit::Row(format!("{name} is not UTF-8"))),
+            },
+            _ => Err(Unfit::Row(format!("{name} is no text"))),
+        }
+    }
+
+    fn required(&self, name: &str) -> Result<String, Unfit> {
+        self.text(name)?.ok_or_else(|| Unfit::Row(format!("{name} is missing")))
+    }
+
+    /// A number that is absent, or not above `most`.
+    fn optional(&self, name: &str, most: u64) -> Result<Option<i64>, Unfit> {
+        match self.value(name)? {
+            ValueRef::Null => Ok(None),
+            ValueRef::Integer(number) if u64::try_from(number).is_ok_and(|number| number <= most) => Ok(Some(number)),
+            ValueRef::Integer(number) => Err(Unfit::Row(format!("{name} is out of range: {number}"))),
+            _ => Err(Unfit::Row(format!("{name} is no number"))),
+        }
+    }
+
+    fn number(&self, name: &str, most: u64) -> Result<i64, Unfit> {
+        self.optional(name, most)?.ok_or_else(|| Unfit::Row(format!("{name} is missing")))
+    }
+
+    fn time(&self, name: &str) -> Result<i64, Unfit> {
+        self.number(name, TOO_LATE)
+    }
+
+    fn method(&self) -> Result<Method, Unfit> {
+        let name = self.required("method")?;
+        columns::method_named(&name).ok_or_else(|| Unfit::Row(format!("'{name}' is no method")))
+    }
+
+    fn address(&self, name: &str) -> Result<Octets, Unfit> {
+        let text = self.required(name)?;
+        let parsed = text.parse::<IpAddr>();
+        parsed.map(Octets::of).map_err(|_| Unfit::Row(format!("{name} is no address")))
+    }
+
+    fn json(&self, name: &str, fits: fn(&Json) -> bool) -> Result<Option<String>, Unfit> {
+        let Some(text) = self.text(name)? else {
+            return Ok(None);
+        };
+        match serde_json::from_str::<Json>(&text) {
+            Ok(parsed) if fits(&parsed) => Ok(Some(text)),
+            Ok(_) => Err(Unfit::Row(format!("{name} is JSON of another shape"))),
+            Err(error) => Err(Unfit::Row(format!("{name} is not JSON: {error}"))),
+        }
+    }
+
+    /// The whole row as JSON; bytes as hex.
+    fn content(&self) -> String {
+        let mut object = Map::new();
+        for (place, name) in self.names.iter().enumerate() {
+            let value = match self.row.get::<_, Value>(place) {
+                Ok(Value::Integer(number)) => number.into(),
+                Ok(Value::Real(number)) => number.into(),
+                Ok(Value::Text(text)) => text.into(),
+                Ok(Value::Blob(bytes)) => hex(&bytes).into(),
+                Ok(Value::Null) => Json::Null,
+                // Text that is not UTF-8.
+                Err(_) => self.row.get_ref(place).ok().and_then(columns::text).into(),
+            };
+            object.insert(name.clone(), value);
+        }
+        Json::Object(object).to_string()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn run(database: &Connection, row: &Fields<'_, '_>) -> Carried {
+    let names = |list: &Json| list.as_array().is_some_and(|names| names.iter().all(Json::is_string));
+    let sources = row.json("sources", names)?.unwrap_or_else(|| "[]".to_owned());
+    let counters = row.json("counters", Json::is_object)?;
+    let mut insert = database.prepare_cached(
+        "INSERT INTO sensor_run (started, ended, clean, version, interfaces, files, counters)
+         VALUES (?1, ?2, ?3, ?4, ?5, '[]', ?6)",
+    )?;
+    insert.execute(params![
+        row.time("started")?,
+        row.optional("ended", TOO_LATE)?,
+        row.number("clean", 1)?,
+        row.required("version")?,
+        sources,
+        counters,
+    ])?;
+    Ok(())
+}
+
+/// Both ends of a flow, and its number.
+struct Flow {
+    id: i64,
+    client: Octets,
+    client_port: i64,
+    server: Octets,
+    server_port: i64,
+    proto: i64,
+}
+
+impl Flow {
+    fn read(row: &Fields<'_, '_>) -> Result<Self, Unfit> {
+        Ok(Self {
+            id: row.number("flow", 1 << 53)?,
+            client: row.address("client")?,
+            client_port: row.number("client_port", u16::MAX.into())?,
+            server: row.address("server")?,
+            server_port: row.number("server_port", u16::MAX.into())?,
+            proto: row.number("proto", u8::MAX.into())?,
+        })
+    }
+
+    /// A row of a connection, as far as version 1 knew it; its number.
+    fn insert(&self, database: &Connection, start: i64, last: i64, ended: &str) -> rusqlite::Result<i64> {
+        let mut insert = database.prepare_cached(
+            "INSERT INTO connection (flow, client, client_port, server, server_port, proto, start, last, span,
+                packets_to_server, packets_to_client, bytes_to_server, bytes_to_client, ended, is_new)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, 0, 0, ?10, 0)",
+        )?;
+        let id = insert.insert(params![
+            self.id,
+            self.client.as_slice(),
+            self.client_port,
+            self.server.as_slice(),
+            self.server_port,
+            self.proto,
+            start,
+            last,
+            columns::span(Time(start.unsigned_abs()), Time(last.unsigned_abs())),
+            ended,
+        ])?;
+        let mut carried = database.prepare_cached("INSERT INTO temp.carried VALUES (?1, ?2, ?3, ?4)")?;
+        carried.execute([self.id, start, last, id])?;
+        Ok(id)
+    }
+}
+
+fn connection(database: &Connection, row: &Fields<'_, '_>) -> Carried {
+    let flow = Flow::read(row)?;
+    let (start, last) = (row.time("start")?, row.time("last")?);
+    if start > last {
+        return Err(Unfit::Row("it ends before it starts".to_owned()));
+    }
+    let ended = row.required("ended")?;
+    if !Ended::ALL.iter().any(|way| way.name() == ended) {
+        return Err(Unfit::Row(format!("'{ended}' is no way to end")));
+    }
+    let counts = ["packets_to_server", "packets_to_client", "bytes_to_server", "bytes_to_client"];
+    let mut counted = [0; 4];
+    for (count, name) in counted.iter_mut().zip(counts) {
+        *count = row.number(name, i64::MAX as u64)?;
+    }
+    let (sni, host, app) = (row.text("sni")?, row.text("http_host")?, row.text("app")?);
+    let attributes = row.json("attributes", Json::is_object)?;
+    let id = flow.insert(database, start, last, &ended)?;
+    let mut update = database.prepare_cached(
+        "UPDATE connection SET packets_to_server = ?2, packets_to_client = ?3, bytes_to_server = ?4,
+            bytes_to_client = ?5, sni = ?6, http_host = ?7, app = ?8, attributes = ?9
+         WHERE id = ?1",
+    )?;
+    let [to_server, to_client, bytes_to_server, bytes_to_client] = counted;
+    update.execute(params![id, to_server, to_client, bytes_to_server, bytes_to_client, sni, host, app, attributes])?;
+    Ok(())
+}
+
+/// The number of a value, which is made if there is none.
+fn value(database: &Connection, method: Method, value: &str, raw: Option<&str>) -> rusqlite::Result<i64> {
+    let mut insert = database.prepare_cached(
+        "INSERT INTO fingerprint_value (method, value, raw) VALUES (?1, ?2, ?3)
+         ON CONFLICT (method, value) DO UPDATE SET raw = coalesce(raw, excluded.raw) RETURNING id",
+    )?;
+    insert.query_row(params![columns::method_number(method), value, raw], |row| row.get(0))
+}
+
+fn fingerprint(database: &Connection, row: &Fields<'_, '_>) -> Carried {
+    let flow = Flow::read(row)?;
+    let time = row.time("time")?;
+    let packet = row.optional("packet", i64::MAX as u64)?;
+    let (method, text) = (row.method()?, row.required("value")?);
+    let raw = row.text("raw")?;
+    let count = row.number("count", u32::MAX.into())?;
+    let value = value(database, method, &text, raw.as_deref())?;
+    let mut find = database
+        .prepare_cached("SELECT id FROM temp.carried WHERE flow = ?1 AND start <= ?2 AND last >= ?2 LIMIT 1")?;
+    let found = find.query_row([flow.id, time], |row| row.get::<_, i64>(0)).optional()?;
+    let connection = match found {
+        Some(id) => id,
+        // Its connection was not stored, or could not be carried over.
+        None => flow.insert(database, time, time, Ended::Open.name())?,
+    };
+    let side = match method {
+        Method::Ja4s | Method::Ja4ts | Method::Ja4ls | Method::Ja4x => Side::Server,
+        _ => Side::Client,
+    };
+    let mut insert = database.prepare_cached(
+        "INSERT INTO fingerprint (id, value, time, packet, side, count, first_seen)
+         VALUES ((SELECT coalesce(max(id), ?1) + 1 FROM fingerprint WHERE id > ?1 AND id < ?1 + ?7),
+            ?2, ?3, ?4, ?5, ?6, 0)",
+    )?;
+    insert.execute(params![connection * EACH, value, time, packet, columns::side(side), count, EACH])?;
+    Ok(())
+}
+
+fn first_seen(database: &Connection, row: &Fields<'_, '_>) -> Carried {
+    let (method, text) = (row.method()?, row.required("value")?);
+    let host = match row.text("host")? {
+        Some(_) => Some(row.address("host")?),
+        None => None,
+    };
+    let (first, last) = (row.time("first")?, row.time("last")?);
+    let count = row.number("count", i64::MAX as u64)?;
+    let approved = row.number("approved", 1)?;
+    let value = value(database, method, &text, None)?;
+    let mut insert = database.prepare_cached(
+        "INSERT INTO first_seen VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (value, host) DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last),
+            count = max(count, excluded.count), approved = max(approved, excluded.approved)",
+    )?;
+    let host = host.as_ref().map_or(&[][..], Octets::as_slice);
+    insert.execute(params![value, host, first, last, count, approved])?;
+    Ok(())
+}
+
+fn alert(database: &Connection, row: &Fields<'_, '_>) -> Carried {
+    let word = row.required("severity")?;
+    let level = word.parse::<Severity>().map_err(Unfit::Row)?;
+    let method = match row.text("method")? {
+        Some(_) => Some(columns::method_number(row.method()?)),
+        None => None,
+    };
+    let rule = row.required("rule")?;
+    // Version 1 had no ends in alerts. All connections of a flow have the same two; who is the client may differ.
+    let mut insert = database.prepare_cached(
+        "INSERT INTO alert (time, packet, rule, description, severity, grouped, reason, flow, method, value, suppressed,
+            client, client_port, server, server_port, proto)
+         SELECT ?1, ?2, ?3, ?3, ?4, '[]', ?5, ?6, ?7, ?8, 0, client, client_port, server, server_port, proto
+         FROM (SELECT 1) LEFT JOIN connection ON connection.id = (SELECT id FROM temp.carried
+            WHERE flow = ?6 ORDER BY start <= ?1 AND last >= ?1 DESC, abs(start - ?1) LIMIT 1)",
+    )?;
+    insert.execute(params![
+        row.time("time")?,
+        row.optional("packet", i64::MAX as u64)?,
+        rule,
+        severity(level),
+        row.required("reason")?,
+        row.optional("flow", 1 << 53)?,
+        method,
+        row.text("value")?,
+    ])?;
+    Ok(())
+}

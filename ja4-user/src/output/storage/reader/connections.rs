@@ -1,0 +1,87 @@
+//! Connections.
+
+use std::ops::ControlFlow;
+
+use rusqlite::{Connection, params_from_iter};
+
+use super::filter::{Filter, Sql};
+use super::stored::{CONNECTION, StoredConnection};
+use super::{Found, Reader, is_enough};
+use crate::output::storage::StorageError;
+use crate::output::storage::columns::EACH;
+
+impl Reader {
+    /// Hands over the connections that a filter lets through, ordered by their end.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn connections(
+        &self,
+        filter: &Filter,
+        mut each: impl FnMut(StoredConnection) -> ControlFlow<()>,
+    ) -> Result<Found, StorageError> {
+        self.limited(|database| walk(database, filter, CONNECTION, |row| Ok(each(StoredConnection::read(row)?))))
+    }
+}
+
+/// Goes over connections `c`, ordered by their end, as far as the filter's limit.
+pub(super) fn walk(
+    database: &Connection,
+    filter: &Filter,
+    columns: &str,
+    mut each: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
+) -> rusqlite::Result<Found> {
+    let sql = select(filter, columns);
+    let mut select = database.prepare(&sql.text)?;
+    let mut rows = select.query(params_from_iter(sql.values))?;
+    let mut found = Found::default();
+    while let Some(row) = rows.next()? {
+        if filter.limit.is_some_and(|limit| found.rows >= limit) {
+            found.more = true;
+            break;
+        }
+        found.rows += 1;
+        if is_enough(each(row)?) {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// By value where one is asked for: its index leads to few connections. Else by time: the classes of
+/// durations, each in the order of the index, are merged as they come.
+fn select(filter: &Filter, columns: &str) -> Sql {
+    let mut sql = Sql::default();
+    if filter.value.is_some() {
+        sql.add(
+            &format!(
+                "SELECT {columns}, c.last AS at FROM (SELECT DISTINCT f.id / {EACH} AS id
+                    FROM fingerprint_value v CROSS JOIN fingerprint f ON f.value = v.id WHERE "
+            ),
+            [],
+        );
+        filter.of_value(&mut sql);
+        sql.add(") hit CROSS JOIN connection c ON c.id = hit.id WHERE ", []);
+        filter.overlap(&mut sql);
+    } else {
+        for span in Filter::spans() {
+            let union = if span == 0 { "" } else { " UNION ALL " };
+            sql.add(
+                &format!("{union}SELECT {columns}, c.last AS at FROM connection c INDEXED BY connection_by_end WHERE "),
+                [],
+            );
+            filter.of_span(span, &mut sql);
+            if filter.method.is_some() {
+                sql.add(
+                    " AND EXISTS (SELECT 1 FROM fingerprint f CROSS JOIN fingerprint_value v ON v.id = f.value
+                        WHERE f.id >= c.id * ? AND f.id < (c.id + 1) * ? AND ",
+                    [EACH.into(), EACH.into()],
+                );
+                filter.of_value(&mut sql);
+                sql.add(")", []);
+            }
+        }
+    }
+    sql.add(&format!(" ORDER BY at {} LIMIT ?", filter.order()), [filter.rows_wanted().into()]);
+    sql
+}

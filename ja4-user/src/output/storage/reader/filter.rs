@@ -1,0 +1,159 @@
+//! What a query asks for, and how SQL says it.
+
+use ipnet::IpNet;
+use rusqlite::types::Value;
+
+use crate::model::{Method, Severity, Time};
+use crate::output::storage::columns::{SPAN_LONG, SPAN_OPEN, SPANS, bounds, integer, method_number};
+use crate::output::storage::rows::severity;
+
+/// How long after its last packet a connection's alerts may still come: rules also look at ends, and an
+/// idle connection ends late. Nanoseconds.
+const LATE: i64 = 600 * 1_000_000_000;
+
+/// What rows have to be like. `None` leaves a thing open.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Connections that go on at this time or later; fingerprints and alerts from then on.
+    pub since: Option<Time>,
+    /// Connections that begin before this time; fingerprints and alerts before it.
+    pub until: Option<Time>,
+    /// Client or server is in this network.
+    pub host: Option<IpNet>,
+    /// A value, of this text or with `*` for anything.
+    pub value: Option<String>,
+    /// A value of this method.
+    pub method: Option<Method>,
+    /// The server name, `*` for anything, upper or lower case.
+    pub sni: Option<String>,
+    /// The application, likewise.
+    pub app: Option<String>,
+    /// An alert of this severity or a worse one.
+    pub severity: Option<Severity>,
+    /// Most rows.
+    pub limit: Option<u64>,
+    /// The oldest first in place of the newest.
+    pub oldest_first: bool,
+}
+
+/// A condition and what it compares with, piece by piece.
+#[derive(Debug, Default)]
+pub(in crate::output::storage) struct Sql {
+    pub(in crate::output::storage) text: String,
+    pub(in crate::output::storage) values: Vec<Value>,
+}
+
+impl Sql {
+    /// Appends text whose `?` are these values, in order.
+    pub(in crate::output::storage) fn add(&mut self, text: &str, values: impl IntoIterator<Item = Value>) -> &mut Self {
+        self.text.push_str(text);
+        self.values.extend(values);
+        self
+    }
+}
+
+impl Filter {
+    /// Where time begins and ends for SQLite.
+    pub(super) fn window(&self) -> (i64, i64) {
+        let since = self.since.map_or(i64::MIN, |since| integer(since.0));
+        (since, self.until.map_or(i64::MAX, |until| integer(until.0)))
+    }
+
+    /// `ASC` or `DESC`.
+    pub(super) const fn order(&self) -> &'static str {
+        if self.oldest_first { "ASC" } else { "DESC" }
+    }
+
+    /// One more than the limit: that tells whether there is more.
+    pub(super) fn rows_wanted(&self) -> i64 {
+        self.limit.map_or(-1, |limit| integer(limit.saturating_add(1)))
+    }
+
+    /// Methods that are asked for.
+    fn methods(&self) -> Vec<Method> {
+        self.method.map_or_else(|| Method::ALL.to_vec(), |method| vec![method])
+    }
+
+    /// Connections `c` that overlap the window and lie in a class of durations. Theirs is a short range of
+    /// the index: they end in the window, or after it by less than the longest of their class.
+    pub(super) fn of_span(&self, span: i64, sql: &mut Sql) {
+        let (since, until) = self.window();
+        sql.add("c.span = ? AND c.start < ?", [span.into(), until.into()]);
+        if span != SPAN_OPEN {
+            sql.add(" AND c.last >= ?", [since.into()]);
+        }
+        if let Some(longest) = usize::try_from(span).ok().and_then(|span| SPANS.get(span)) {
+            sql.add(" AND c.last < ?", [until.saturating_add(integer(*longest)).into()]);
+        }
+        self.of_connection(sql);
+    }
+
+    /// Connections `c` that overlap the window, in any class.
+    pub(super) fn overlap(&self, sql: &mut Sql) {
+        let (since, until) = self.window();
+        sql.add("c.start < ? AND (c.last >= ? OR c.span = ?)", [until.into(), since.into(), SPAN_OPEN.into()]);
+        self.of_connection(sql);
+    }
+
+    /// All classes.
+    pub(super) fn spans() -> std::ops::RangeInclusive<i64> {
+        0..=SPAN_LONG.max(SPAN_OPEN)
+    }
+
+    /// What a connection `c` has to be like, time and values apart.
+    fn of_connection(&self, sql: &mut Sql) {
+        if let Some(network) = self.host {
+            host(network, "c", sql);
+        }
+        for (column, wanted) in [("c.sni", &self.sni), ("c.app", &self.app)] {
+            if let Some(wanted) = wanted {
+                sql.add(" AND ", []);
+                like(&format!("lower({column})"), &wanted.to_ascii_lowercase(), sql);
+            }
+        }
+        if let Some(least) = self.severity {
+            sql.add(" AND EXISTS (SELECT 1 FROM alert a WHERE a.severity >= ? AND ", [severity(least).into()]);
+            of_its_connection(sql);
+            sql.add(")", []);
+        }
+    }
+
+    /// Values `v` of the method and text that are asked for.
+    pub(super) fn of_value(&self, sql: &mut Sql) {
+        let numbers: Vec<String> = self.methods().into_iter().map(|method| method_number(method).to_string()).collect();
+        sql.add(&format!("v.method IN ({})", numbers.join(",")), []);
+        if let Some(wanted) = &self.value {
+            sql.add(" AND ", []);
+            like("v.value", wanted, sql);
+        }
+    }
+}
+
+/// Alert `a` is of connection `c`: other connections may have the same flow at other times.
+pub(super) fn of_its_connection(sql: &mut Sql) {
+    sql.add(
+        "a.flow = c.flow AND a.time >= c.start AND (c.span = ? OR a.time <= c.last + ?)",
+        [SPAN_OPEN.into(), LATE.into()],
+    );
+}
+
+/// A column of addresses within a network; one family has four bytes, the other sixteen.
+pub(super) fn host(network: IpNet, table: &str, sql: &mut Sql) {
+    let (first, last) = bounds(network);
+    let (first, last) = (first.as_slice(), last.as_slice());
+    let length = first.len();
+    let one = |end: &str| format!("length({table}.{end}) = {length} AND {table}.{end} BETWEEN ? AND ?");
+    let values = [first.to_vec(), last.to_vec(), first.to_vec(), last.to_vec()].map(Value::Blob);
+    sql.add(&format!(" AND ({} OR {})", one("client"), one("server")), values);
+}
+
+/// A column that is a text, or is like it where that has a `*`.
+pub(in crate::output::storage) fn like(column: &str, wanted: &str, sql: &mut Sql) {
+    if wanted.contains('*') {
+        // What else means something to GLOB stands for itself.
+        let glob = wanted.replace('[', "[[]").replace('?', "[?]");
+        sql.add(&format!("{column} GLOB ?"), [glob.into()]);
+    } else {
+        sql.add(&format!("{column} = ?"), [wanted.to_owned().into()]);
+    }
+}

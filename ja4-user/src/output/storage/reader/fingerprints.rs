@@ -1,0 +1,133 @@
+//! Fingerprints with the connections they belong to.
+
+use std::ops::ControlFlow;
+
+use rusqlite::{Connection, params_from_iter};
+
+use super::connections::walk;
+use super::filter::{Filter, Sql};
+use super::stored::{CONNECTION, CONNECTION_COLUMNS, FINGERPRINT, StoredConnection, StoredFingerprint};
+use super::{Found, Reader, is_enough};
+use crate::output::storage::StorageError;
+use crate::output::storage::columns::EACH;
+
+impl Reader {
+    /// Hands over the fingerprints that a filter lets through: those of a value by time, all others
+    /// connection by connection, ordered by their end.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn fingerprints(
+        &self,
+        filter: &Filter,
+        mut each: impl FnMut(&StoredConnection, StoredFingerprint) -> ControlFlow<()>,
+    ) -> Result<Found, StorageError> {
+        self.limited(|database| match &filter.value {
+            Some(_) => by_value(database, filter, &mut each),
+            None => by_connection(database, filter, &mut each),
+        })
+    }
+
+    /// Hands over connections, each with all of its fingerprints in the order they came.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn timelines(
+        &self,
+        filter: &Filter,
+        mut each: impl FnMut(StoredConnection, Vec<StoredFingerprint>) -> ControlFlow<()>,
+    ) -> Result<Found, StorageError> {
+        self.limited(|database| {
+            let mut timeline = database.prepare(&format!(
+                "SELECT {FINGERPRINT} FROM fingerprint f CROSS JOIN fingerprint_value v ON v.id = f.value
+                 WHERE f.id >= ?1 AND f.id < ?2 ORDER BY f.id"
+            ))?;
+            walk(database, filter, CONNECTION, |row| {
+                let connection = StoredConnection::read(row)?;
+                let mut fingerprints = Vec::new();
+                let mut rows = timeline.query([connection.id * EACH, (connection.id + 1) * EACH])?;
+                while let Some(row) = rows.next()? {
+                    fingerprints.extend(StoredFingerprint::read(row, 0)?);
+                }
+                Ok(each(connection, fingerprints))
+            })
+        })
+    }
+}
+
+type Each<'a> = &'a mut dyn FnMut(&StoredConnection, StoredFingerprint) -> ControlFlow<()>;
+
+fn by_value(database: &Connection, filter: &Filter, each: Each<'_>) -> rusqlite::Result<Found> {
+    let mut sql = Sql::default();
+    let (since, until) = filter.window();
+    sql.add(
+        &format!(
+            "SELECT {CONNECTION}, {FINGERPRINT} FROM fingerprint_value v
+             CROSS JOIN fingerprint f ON f.value = v.id CROSS JOIN connection c ON c.id = f.id / {EACH}
+             WHERE f.time >= ? AND f.time < ? AND "
+        ),
+        [since.into(), until.into()],
+    );
+    filter.of_value(&mut sql);
+    sql.add(" AND ", []);
+    // The time is that of the fingerprint.
+    Filter { since: None, until: None, ..filter.clone() }.overlap(&mut sql);
+    sql.add(&format!(" ORDER BY f.time {} LIMIT ?", filter.order()), [filter.rows_wanted().into()]);
+    let mut select = database.prepare(&sql.text)?;
+    let mut rows = select.query(params_from_iter(sql.values))?;
+    let mut found = Found::default();
+    while let Some(row) = rows.next()? {
+        if filter.limit.is_some_and(|limit| found.rows >= limit) {
+            found.more = true;
+            break;
+        }
+        let Some(fingerprint) = StoredFingerprint::read(row, CONNECTION_COLUMNS)? else {
+            continue;
+        };
+        found.rows += 1;
+        if is_enough(each(&StoredConnection::read(row)?, fingerprint)) {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+fn by_connection(database: &Connection, filter: &Filter, each: Each<'_>) -> rusqlite::Result<Found> {
+    let mut sql = Sql::default();
+    let (since, until) = filter.window();
+    sql.add(
+        &format!(
+            "SELECT {FINGERPRINT} FROM fingerprint f CROSS JOIN fingerprint_value v ON v.id = f.value
+             WHERE f.id >= ? AND f.id < ? AND f.time >= ? AND f.time < ? AND "
+        ),
+        [0.into(), 0.into(), since.into(), until.into()],
+    );
+    filter.of_value(&mut sql);
+    sql.add(&format!(" ORDER BY f.id {}", filter.order()), []);
+    let mut events = database.prepare(&sql.text)?;
+    let mut values = sql.values;
+    let mut found = Found::default();
+    let connections = Filter { limit: None, ..filter.clone() };
+    walk(database, &connections, CONNECTION, |row| {
+        let connection = StoredConnection::read(row)?;
+        for (bound, id) in values.iter_mut().zip([connection.id, connection.id + 1]) {
+            *bound = (id * EACH).into();
+        }
+        let mut rows = events.query(params_from_iter(&values))?;
+        while let Some(row) = rows.next()? {
+            if filter.limit.is_some_and(|limit| found.rows >= limit) {
+                found.more = true;
+                return Ok(ControlFlow::Break(()));
+            }
+            let Some(fingerprint) = StoredFingerprint::read(row, 0)? else {
+                continue;
+            };
+            found.rows += 1;
+            if is_enough(each(&connection, fingerprint)) {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(found)
+}

@@ -1,0 +1,156 @@
+//! What a sensor loads when it starts, and what people ask of it.
+
+use rusqlite::types::Value;
+use rusqlite::{Row, params_from_iter};
+
+use super::Reader;
+use super::stored::{Columns, StoredRun, strings};
+use crate::detect::profile::{self, Pair};
+use crate::model::Time;
+use crate::output::storage::forget::Forget;
+use crate::output::storage::trim::limit;
+use crate::output::storage::{FirstSeen, KnowledgeBounds, StorageError};
+
+/// Columns that [`first_seen`] wants, and where they are.
+const FIRST_SEEN: &str = "v.method, v.value, s.host, s.first, s.last, s.count, s.approved
+    FROM first_seen s JOIN fingerprint_value v ON v.id = s.value";
+
+/// `None`: of a method that this program does not know.
+fn first_seen(row: &Row<'_>) -> rusqlite::Result<Option<FirstSeen>> {
+    let mut of = Columns::from(row, 0);
+    let (method, value, host) = (of.method()?, of.text()?, of.address()?);
+    let (first, last, count, approved) = (of.time()?, of.time()?, of.count()?, of.flag()?);
+    let known = method.zip(value);
+    Ok(known.map(|(method, value)| FirstSeen { method, value: value.into(), host, first, last, count, approved }))
+}
+
+impl Reader {
+    /// What was seen, network-wide and by host, as far as it is asked for; what was seen last comes first.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn first_seen(&self, which: &Forget) -> Result<Vec<FirstSeen>, StorageError> {
+        let condition = which.condition();
+        let select = format!("SELECT {FIRST_SEEN} WHERE {} ORDER BY s.last DESC", condition.text);
+        let all = self.collect(&select, condition.values, first_seen)?;
+        Ok(all.into_iter().flatten().collect())
+    }
+
+    /// What a sensor that starts has room for of what was seen: network-wide, then by host; of each, what was seen
+    /// last comes last.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn newest_first_seen(&self, bounds: &KnowledgeBounds) -> Result<Vec<FirstSeen>, StorageError> {
+        let mut all = Vec::new();
+        for (of_host, most) in [(false, bounds.values), (true, bounds.host_values)] {
+            let select = format!(
+                "SELECT {FIRST_SEEN} WHERE (length(s.host) > 0) = {} ORDER BY s.last DESC LIMIT {}",
+                u8::from(of_host),
+                limit(most)
+            );
+            let newest = self.collect(&select, Vec::new(), first_seen)?;
+            all.extend(newest.into_iter().rev().flatten());
+        }
+        Ok(all)
+    }
+
+    /// All pairs of behaviour profiles; what was seen longest ago comes first.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn profiles(&self) -> Result<Vec<profile::Row>, StorageError> {
+        self.newest_profiles(usize::MAX)
+    }
+
+    /// The same, but at most so many, those seen last.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn newest_profiles(&self, most: usize) -> Result<Vec<profile::Row>, StorageError> {
+        let all = self.collect(
+            "SELECT source, pair, anchor, companion, count, first, last FROM profile ORDER BY last DESC LIMIT ?1",
+            vec![limit(most).into()],
+            |row| {
+                let mut of = Columns::from(row, 0);
+                let mut word = || of.text().map(Option::unwrap_or_default);
+                let (source, pair, anchor, companion) = (word()?, word()?, word()?, word()?);
+                let (count, first, last) = (of.count()?, of.time()?, of.time()?);
+                // A kind of a newer version means nothing here.
+                Ok(Pair::named(&pair).map(|pair| profile::Row {
+                    source: source.into(),
+                    pair,
+                    anchor: anchor.into(),
+                    companion: companion.into(),
+                    count,
+                    first,
+                    last,
+                }))
+            },
+        )?;
+        Ok(all.into_iter().rev().flatten().collect())
+    }
+
+    /// The id of the database, and when its sensor began to learn.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn sensor(&self) -> Result<(String, Option<Time>), StorageError> {
+        self.limited(|database| {
+            database.query_row("SELECT id, learning_since FROM sensor", [], |row| {
+                let mut of = Columns::from(row, 0);
+                Ok((of.text()?.unwrap_or_default(), of.number()?.map(Time)))
+            })
+        })
+    }
+
+    /// All runs in order.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn runs(&self) -> Result<Vec<StoredRun>, StorageError> {
+        self.collect(
+            "SELECT id, started, ended, clean, version, sensor, interfaces, files, counters FROM sensor_run ORDER BY id",
+            Vec::new(),
+            |row| {
+                let mut of = Columns::from(row, 0);
+                let (id, started, ended, clean) = (of.id()?.unwrap_or(0), of.time()?, of.number()?, of.flag()?);
+                let (version, sensor) = (of.text()?.unwrap_or_default(), of.text()?);
+                let (interfaces, files, counters) = (of.text()?, of.text()?, of.text()?);
+                let list = |text: Option<String>| text.map(|text| strings(&text)).unwrap_or_default();
+                Ok(StoredRun {
+                    id,
+                    started,
+                    ended: ended.map(Time),
+                    clean,
+                    version,
+                    sensor,
+                    interfaces: list(interfaces),
+                    files: list(files),
+                    counters,
+                })
+            },
+        )
+    }
+
+    /// Rows that could not be carried over from an older version: table, reason, content.
+    ///
+    /// # Errors
+    /// If the time is over, or the file is damaged.
+    pub fn unmigrated(&self) -> Result<Vec<[String; 3]>, StorageError> {
+        self.collect("SELECT source, reason, content FROM unmigrated ORDER BY id", Vec::new(), |row| {
+            let mut of = Columns::from(row, 0);
+            let mut word = || of.text().map(Option::unwrap_or_default);
+            Ok([word()?, word()?, word()?])
+        })
+    }
+
+    fn collect<T>(
+        &self,
+        select: &str,
+        values: Vec<Value>,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StorageError> {
+        self.limited(|database| database.prepare(select)?.query_map(params_from_iter(values), read)?.collect())
+    }
+}

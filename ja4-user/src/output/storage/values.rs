@@ -1,0 +1,136 @@
+//! Numbers of values: most are known without a look at the table.
+
+use std::sync::Arc;
+
+use arcstr::ArcStr;
+use hashlink::LruCache;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+
+use super::columns::method_number;
+use crate::model::{KnownBad, Label, Method, Seen};
+
+/// Values whose numbers are kept, some 200 bytes each: more than a network shows in minutes, latencies
+/// apart, of which nearly each is a value of its own.
+const KEPT: usize = 1 << 17;
+
+/// A value that has a number.
+struct Known {
+    id: i64,
+    label: Option<Arc<Label>>,
+    known_bad: Option<Arc<KnownBad>>,
+    raw: bool,
+}
+
+/// Numbers by method and value.
+pub(super) struct Values {
+    kept: LruCache<(Method, ArcStr), Known>,
+}
+
+impl Values {
+    pub(super) fn new() -> Self {
+        Self { kept: LruCache::new(KEPT) }
+    }
+
+    /// What was kept may be wrong: rows were rolled back, or removed.
+    pub(super) fn clear(&mut self) {
+        self.kept.clear();
+    }
+
+    /// The number of a fingerprint's value. What is known of the value is stored with it; what was known
+    /// before stays if nothing is known now.
+    pub(super) fn of_seen(&mut self, table: &mut Table<'_>, seen: &Seen) -> rusqlite::Result<i64> {
+        let key = (seen.method, ArcStr::clone(&seen.value));
+        if let Some(known) = self.kept.get_mut(&key) {
+            let news = news(&known.label, &seen.label)
+                || news(&known.known_bad, &seen.known_bad)
+                || (seen.raw.is_some() && !known.raw);
+            if news {
+                table.describe(known.id, seen)?;
+                known.label.clone_from(&seen.label);
+                known.known_bad.clone_from(&seen.known_bad);
+                known.raw |= seen.raw.is_some();
+            }
+            return Ok(known.id);
+        }
+        let id = match table.find(seen.method, &seen.value)? {
+            Some(id) => id,
+            None => table.add(seen.method, &seen.value)?,
+        };
+        if seen.label.is_some() || seen.known_bad.is_some() || seen.raw.is_some() {
+            table.describe(id, seen)?;
+        }
+        let (label, known_bad) = (seen.label.clone(), seen.known_bad.clone());
+        self.kept.insert(key, Known { id, label, known_bad, raw: seen.raw.is_some() });
+        Ok(id)
+    }
+
+    /// The number of a value of which nothing else is said.
+    pub(super) fn of(&mut self, table: &mut Table<'_>, method: Method, value: &ArcStr) -> rusqlite::Result<i64> {
+        if let Some(known) = self.kept.get(&(method, ArcStr::clone(value))) {
+            return Ok(known.id);
+        }
+        match table.find(method, value)? {
+            Some(id) => Ok(id),
+            None => table.add(method, value),
+        }
+    }
+}
+
+/// Whether there is something now, and it is not what was there. The same allocation is the same thing.
+fn news<T: PartialEq>(before: &Option<Arc<T>>, now: &Option<Arc<T>>) -> bool {
+    match (before, now) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(before), Some(now)) => !Arc::ptr_eq(before, now) && before != now,
+    }
+}
+
+/// The table of values.
+pub(super) struct Table<'a> {
+    find: CachedStatement<'a>,
+    add: CachedStatement<'a>,
+    describe: CachedStatement<'a>,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn of(database: &'a Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            find: database.prepare_cached("SELECT id FROM fingerprint_value WHERE method = ?1 AND value = ?2")?,
+            add: database.prepare_cached("INSERT INTO fingerprint_value (method, value) VALUES (?1, ?2)")?,
+            describe: database.prepare_cached(
+                "UPDATE fingerprint_value SET raw = coalesce(raw, ?2),
+                    app = iif(?3 IS NULL, app, ?3), app_source = iif(?3 IS NULL, app_source, ?4),
+                    app_category = iif(?3 IS NULL, app_category, ?5),
+                    app_confidence = iif(?3 IS NULL, app_confidence, ?6),
+                    bad = iif(?7 IS NULL, bad, ?7), bad_category = iif(?7 IS NULL, bad_category, ?8),
+                    bad_confidence = iif(?7 IS NULL, bad_confidence, ?9), bad_note = iif(?7 IS NULL, bad_note, ?10)
+                 WHERE id = ?1",
+            )?,
+        })
+    }
+
+    pub(super) fn find(&mut self, method: Method, value: &str) -> rusqlite::Result<Option<i64>> {
+        self.find.query_row(params![method_number(method), value], |row| row.get(0)).optional()
+    }
+
+    fn add(&mut self, method: Method, value: &str) -> rusqlite::Result<i64> {
+        self.add.insert(params![method_number(method), value])
+    }
+
+    fn describe(&mut self, id: i64, seen: &Seen) -> rusqlite::Result<()> {
+        let (label, bad) = (seen.label.as_deref(), seen.known_bad.as_deref());
+        self.describe.execute(params![
+            id,
+            seen.raw.as_deref(),
+            label.map(|label| &*label.name),
+            label.map(|label| &*label.source),
+            label.and_then(|label| label.category.as_deref()),
+            label.and_then(|label| label.confidence),
+            bad.map(|bad| &*bad.pattern),
+            bad.map(|bad| &*bad.category),
+            bad.map(|bad| bad.confidence),
+            bad.map(|bad| &*bad.note),
+        ])?;
+        Ok(())
+    }
+}

@@ -1,0 +1,353 @@
+use ::tests::dtls::{datagrams, fragment, record};
+use proptest::prelude::*;
+
+use super::held::{HELD_BYTES, HELD_MESSAGES, HELD_PIECES};
+use super::*;
+use crate::model::Side;
+
+const CLIENT_HELLO: u8 = 1;
+const SERVER_HELLO: u8 = 2;
+const HELLO_VERIFY_REQUEST: u8 = 3;
+const CERTIFICATE: u8 = 11;
+const DONE: u8 = 14;
+
+/// A direction under test, with all it has given: types and bodies.
+#[derive(Default)]
+struct Direction {
+    half: DtlsHalf,
+    budget: Budget,
+    given: Vec<(u8, Vec<u8>)>,
+}
+
+impl Direction {
+    fn take(&mut self, datagram: &[u8]) -> DatagramOutcome {
+        let held = self.half.held_bytes();
+        let outcome = self.half.datagram(datagram, false, &mut self.budget, |given| {
+            if let Given::Message(message) = given {
+                self.given.push((message.kind.0, message.body.to_vec()));
+            }
+            Taken::Read
+        });
+        assert_eq!(self.half.held_bytes() + outcome.released + outcome.dropped, held + outcome.buffered);
+        assert!(self.half.held_bytes() <= HELD_BYTES);
+        outcome
+    }
+
+    fn take_all(&mut self, datagrams: &[Vec<u8>]) -> &mut Self {
+        for datagram in datagrams {
+            let _ = self.take(datagram);
+        }
+        self
+    }
+
+    /// The types given since the last time.
+    fn kinds(&mut self) -> Vec<u8> {
+        self.given.drain(..).map(|(kind, _)| kind).collect()
+    }
+}
+
+/// One datagram with one whole message.
+fn whole(kind: u8, seq: u16, body: &[u8]) -> Vec<u8> {
+    datagrams(kind, seq, body, usize::MAX).remove(0)
+}
+
+fn body(length: usize) -> Vec<u8> {
+    (0..length).map(|place| (place * 7 + place / 256) as u8).collect()
+}
+
+#[test]
+fn messages_of_one_datagram_are_lent_and_nothing_is_held() {
+    let flight = [whole(SERVER_HELLO, 1, b"hello"), whole(CERTIFICATE, 2, b"chain"), whole(DONE, 3, b"")].concat();
+    let mut direction = Direction::default();
+    let outcome = direction.take(&flight);
+    assert_eq!((outcome.messages, outcome.lent, outcome.buffered, outcome.error), (3, 10, 0, None));
+    assert_eq!(direction.given, [(SERVER_HELLO, b"hello".to_vec()), (CERTIFICATE, b"chain".to_vec()), (DONE, vec![])]);
+    assert!(direction.half.held.is_none() && direction.budget.used() == 0);
+}
+
+#[test]
+fn fragments_come_together_in_any_order() {
+    let mut direction = Direction::default();
+    let mut pieces = datagrams(CERTIFICATE, 2, &body(3000), 500);
+    pieces.reverse();
+    pieces.insert(0, whole(DONE, 3, b""));
+    pieces.push(whole(SERVER_HELLO, 1, b"hello"));
+    direction.take_all(&pieces[..7]);
+    // The first message that came was number 3: what lies before it is given late.
+    assert_eq!(direction.given, [(DONE, vec![]), (CERTIFICATE, body(3000))]);
+    direction.kinds();
+    direction.take_all(&pieces[7..]);
+    assert_eq!(direction.kinds(), [SERVER_HELLO]);
+    assert_eq!(direction.budget.used(), 0);
+}
+
+#[test]
+fn messages_wait_for_their_turn() {
+    let mut direction = Direction::default();
+    let certificate = datagrams(CERTIFICATE, 1, &body(2000), 1200);
+    direction.take_all(&[
+        whole(SERVER_HELLO, 0, b"hello"),
+        certificate[1].clone(),
+        whole(DONE, 3, b""),
+        whole(12, 2, b"key"),
+    ]);
+    assert_eq!(direction.kinds(), [SERVER_HELLO]);
+    direction.take_all(&certificate[..1]);
+    assert_eq!(direction.kinds(), [CERTIFICATE, 12, DONE]);
+    assert_eq!(direction.budget.used(), 0);
+}
+
+#[test]
+fn a_flight_sent_again_gives_nothing() {
+    let flight: Vec<_> =
+        [whole(SERVER_HELLO, 1, b"hello")].into_iter().chain(datagrams(CERTIFICATE, 2, &body(2000), 700)).collect();
+    let mut direction = Direction::default();
+    direction.take_all(&flight).take_all(&flight);
+    assert_eq!(direction.kinds(), [SERVER_HELLO, CERTIFICATE]);
+    // In other pieces, too.
+    let again = datagrams(CERTIFICATE, 2, &body(2000), 300);
+    let duplicate: usize = again.iter().map(|datagram| direction.take(datagram).duplicate).sum();
+    assert_eq!((duplicate, direction.given.len()), (2000, 0));
+}
+
+#[test]
+fn the_first_copy_of_a_byte_counts() {
+    let mut direction = Direction::default();
+    let piece = |offset, data: &[u8]| record(22, 0, &fragment(CERTIFICATE, 4, 9, offset, data));
+    let _ = direction.take(&piece(2, b"cde"));
+    let outcome = direction.take(&piece(0, b"abXdY"));
+    assert_eq!((outcome.buffered, outcome.duplicate, outcome.conflicting), (2, 1, 2));
+    let outcome = direction.take(&piece(3, b"??fghi"));
+    assert_eq!((outcome.buffered, outcome.conflicting), (4, 2));
+    assert_eq!(direction.given, [(CERTIFICATE, b"abcdefghi".to_vec())]);
+    let other_length = record(22, 0, &fragment(DONE, 6, 9, 0, b"ab"));
+    let _ = direction.take(&other_length);
+    assert_eq!(direction.take(&record(22, 0, &fragment(DONE, 6, 8, 2, b"cdefgh"))).conflicting, 6);
+}
+
+#[test]
+fn a_cookie_exchange_counts_on_or_counts_anew() {
+    for server_hello in [0, 1, 2] {
+        let mut direction = Direction::default();
+        let chain = datagrams(CERTIFICATE, server_hello + 1, &body(900), 500);
+        direction.take_all(&[whole(HELLO_VERIFY_REQUEST, 0, b"cookie"), whole(SERVER_HELLO, server_hello, b"hello")]);
+        direction.take_all(&chain);
+        assert_eq!(direction.kinds(), [HELLO_VERIFY_REQUEST, SERVER_HELLO, CERTIFICATE]);
+    }
+    let mut client = Direction::default();
+    client.take_all(&[
+        whole(CLIENT_HELLO, 0, b"first"),
+        whole(CLIENT_HELLO, 0, b"first"),
+        whole(CLIENT_HELLO, 1, b"second"),
+    ]);
+    assert_eq!(client.given, [(CLIENT_HELLO, b"first".to_vec()), (CLIENT_HELLO, b"second".to_vec())]);
+}
+
+#[test]
+fn what_waits_is_given_when_keys_change() {
+    for end in [record(20, 0, &[1]), record(22, 1, &[9; 40]), vec![0x2c, 1, 2, 3]] {
+        let mut direction = Direction::default();
+        // Number 1 is lost.
+        direction.take_all(&[
+            whole(HELLO_VERIFY_REQUEST, 0, b"cookie"),
+            whole(DONE, 3, b""),
+            whole(CERTIFICATE, 2, b"chain"),
+        ]);
+        assert_eq!(direction.kinds(), [HELLO_VERIFY_REQUEST]);
+        let _ = direction.take(&end);
+        assert_eq!(direction.kinds(), [CERTIFICATE, DONE]);
+        let _ = direction.take(&whole(12, 1, b"late"));
+        assert_eq!(direction.kinds(), [12]);
+    }
+}
+
+#[test]
+fn what_never_becomes_whole_gives_way() {
+    let mut direction = Direction::default();
+    let begin = |seq| record(22, 0, &fragment(DONE, seq, 1000, 0, &[7; 900]));
+    direction.take_all(&[whole(SERVER_HELLO, 0, b"hello"), whole(CERTIFICATE, 2, b"chain")]);
+    for seq in 0..100 {
+        let _ = direction.take(&begin(3 + seq));
+        assert!(direction.half.held.as_ref().unwrap().messages.len() <= HELD_MESSAGES);
+    }
+    assert_eq!(direction.kinds(), [SERVER_HELLO, CERTIFICATE]);
+    // Room is made for a long chain as well.
+    direction.take_all(&datagrams(CERTIFICATE, 200, &body(HELD_BYTES), 1200));
+    let _ = direction.take(&record(20, 0, &[1]));
+    assert_eq!(direction.given, [(CERTIFICATE, body(HELD_BYTES))]);
+}
+
+#[test]
+fn of_a_chain_that_is_too_long_the_start_is_held() {
+    let long = body(HELD_BYTES + 2000);
+    let mut direction = Direction::default();
+    let refused: usize = datagrams(CERTIFICATE, 0, &long, 1200).iter().map(|piece| direction.take(piece).refused).sum();
+    assert_eq!((refused, direction.half.held_bytes()), (2000, HELD_BYTES));
+    let mut starts = Vec::new();
+    direction.half.tell_starts(|start| starts.push(start.body.to_vec()));
+    assert_eq!(starts, [long[..HELD_BYTES].to_vec()]);
+    // Of no other message a part means anything.
+    let outcome = direction.take(&record(22, 0, &fragment(DONE, 1, HELD_BYTES + 1, 0, b"x")));
+    assert_eq!(outcome.error, Some(WireError::TooLong));
+    direction.half.clear(&mut direction.budget);
+    assert_eq!(direction.budget.used(), 0);
+}
+
+#[test]
+fn fragments_in_order_are_one_piece_however_many_there_are() {
+    for size in [1, 90, 256] {
+        let mut direction = Direction::default();
+        let pieces = datagrams(CERTIFICATE, 0, &body(40_000), size);
+        let (last, others) = pieces.split_last().unwrap();
+        direction.take_all(others);
+        assert_eq!(direction.half.held.as_ref().unwrap().pieces, 1);
+        assert!(direction.budget.used() <= 2 * 40_000);
+        let _ = direction.take(last);
+        assert_eq!((direction.given, direction.budget.used()), (vec![(CERTIFICATE, body(40_000))], 0), "{size}");
+    }
+    // Two that the late ones between them join.
+    let mut direction = Direction::default();
+    let mut pieces = datagrams(CERTIFICATE, 0, &body(30_000), 100);
+    pieces.rotate_left(100);
+    direction.take_all(&pieces);
+    assert_eq!((direction.given, direction.budget.used()), (vec![(CERTIFICATE, body(30_000))], 0));
+}
+
+#[test]
+fn crumbs_are_bounded() {
+    let mut direction = Direction::default();
+    for place in 0..1000 {
+        let _ = direction.take(&record(22, 0, &fragment(CERTIFICATE, 0, 3000, 2 * place, b"x")));
+    }
+    assert_eq!(direction.half.held.as_ref().unwrap().pieces, HELD_PIECES);
+    direction.half.clear(&mut direction.budget);
+    assert_eq!((direction.budget.used(), direction.half.held_bytes()), (0, 0));
+}
+
+#[test]
+fn the_budget_of_the_shard_is_kept() {
+    let mut direction = Direction { budget: Budget::new(1000), ..Direction::default() };
+    let outcome = direction.take(&record(22, 0, &fragment(CERTIFICATE, 0, 3000, 0, &[1; 900])));
+    assert_eq!((outcome.refused, outcome.buffered, direction.budget.used()), (900, 0, 0));
+    assert!(direction.half.held.is_none());
+    let _ = direction.take(&record(22, 0, &fragment(CERTIFICATE, 0, 3000, 0, &[1; 100])));
+    assert!((1..=1000).contains(&direction.budget.used()));
+}
+
+#[test]
+fn what_could_not_be_read_may_come_again() {
+    let mut budget = Budget::default();
+    let mut half = DtlsHalf::default();
+    let mut given = Vec::new();
+    for body in [&b"forged"[..], b"genuine", b"again"] {
+        let _ = half.datagram(&whole(CLIENT_HELLO, 0, body), false, &mut budget, |one| {
+            let Given::Message(message) = one else { return Taken::Read };
+            given.push(message.body.to_vec());
+            if message.body == b"forged" { Taken::Malformed } else { Taken::Read }
+        });
+    }
+    assert_eq!(given, [b"forged".to_vec(), b"genuine".to_vec()]);
+}
+
+#[test]
+fn an_error_does_not_lose_what_came_before_it() {
+    let mut direction = Direction::default();
+    let outcome = direction.take(&[whole(SERVER_HELLO, 0, b"hello"), b"garbage".to_vec()].concat());
+    assert_eq!((outcome.messages, outcome.error), (1, Some(WireError::ContentType)));
+    // A datagram that the capture cut: what is there counts, and the rest may come again.
+    let long = whole(CERTIFICATE, 1, &body(1000));
+    let outcome = direction.half.datagram(&long[..500], true, &mut direction.budget, |_| Taken::Read);
+    assert_eq!((outcome.buffered, outcome.error), (500 - 25, None));
+    let _ = direction.take(&long);
+    assert_eq!(direction.given, [(SERVER_HELLO, b"hello".to_vec()), (CERTIFICATE, body(1000))]);
+}
+
+#[test]
+fn numbers_wrap() {
+    let mut direction = Direction::default();
+    direction.take_all(&[whole(DONE, u16::MAX, b""), whole(DONE, 1, b""), whole(DONE, 0, b"")]);
+    assert_eq!(direction.given.len(), 3);
+    assert_eq!(direction.half.next, Some(2));
+}
+
+/// The start of a ClientHello, and as many bytes behind it.
+fn hello_of(random: u8, rest: usize) -> Vec<u8> {
+    [&[0xfe, 0xfd][..], &[random; 32], &body(rest)].concat()
+}
+
+#[test]
+fn an_association_begins_where_the_receiver_says_so() {
+    let (mut association, mut budget) = (Association::default(), Budget::default());
+    let mut given = Vec::new();
+    let mut take = |association: &mut Association, from, datagram: &[u8], begins| {
+        let held = association.held_bytes();
+        let outcome = association.datagram(from, datagram, false, &mut budget, |side, one| {
+            let (what, message) = match one {
+                Given::Message(message) => ("message", message),
+                Given::Another(message) => ("another", message),
+                Given::First(message) => ("first", message),
+                Given::Start(message) => ("start", message),
+            };
+            assert!(side == from || what == "start");
+            given.push((message.kind.0, what));
+            if begins && what == "another" { Taken::Begins } else { Taken::Read }
+        });
+        assert_eq!(association.held_bytes() + outcome.released + outcome.dropped, held + outcome.buffered);
+        (std::mem::take(&mut given), budget.used())
+    };
+    let (client, server) = (Side::Client, Side::Server);
+    let piece = |seq| record(22, 0, &fragment(CERTIFICATE, seq, 900, 0, &[7; 50]));
+    let hello = whole(SERVER_HELLO, 0, b"hello");
+    let first = whole(CLIENT_HELLO, 0, &hello_of(1, 40));
+    assert_eq!(take(&mut association, client, &first, true).0, [(CLIENT_HELLO, "message")]);
+    assert_eq!(
+        take(&mut association, server, &[hello.clone(), piece(1)].concat(), true).0,
+        [(SERVER_HELLO, "message")]
+    );
+    assert!(take(&mut association, client, &[first, piece(1)].concat(), true).1 > 0);
+    // A further one leaves the rest as it is, and is given once.
+    let second = whole(CLIENT_HELLO, 0, &hello_of(2, 40));
+    assert_eq!(take(&mut association, client, &second, false).0, [(CLIENT_HELLO, "another")]);
+    assert_eq!(take(&mut association, client, &second, true).0, []);
+    assert_eq!(take(&mut association, server, &hello, true).0, []);
+    // In two pieces, behind a piece of one that nobody finishes.
+    let third = datagrams(CLIENT_HELLO, 0, &hello_of(4, 40), 60);
+    let forged = record(22, 0, &fragment(CLIENT_HELLO, 0, 900, 0, &hello_of(3, 10)));
+    assert_eq!(take(&mut association, client, &forged, true).0, []);
+    assert_eq!(take(&mut association, client, &third[0], true).0, []);
+    let told = vec![(CLIENT_HELLO, "another"), (CERTIFICATE, "start"), (CLIENT_HELLO, "first")];
+    assert_eq!(take(&mut association, client, &third[1], true), (told, 0));
+    assert_eq!(take(&mut association, client, &third.concat(), true).0, []);
+    assert_eq!(take(&mut association, server, &hello, true).0, [(SERVER_HELLO, "message")]);
+}
+
+proptest! {
+    #[test]
+    fn any_order_and_repetition_gives_each_message_once(
+        lengths in prop::collection::vec(0_usize..2500, 1..6),
+        sizes in prop::collection::vec(300_usize..1500, 6),
+        order in any::<prop::sample::Index>(),
+        seed in prop::collection::vec(any::<u16>(), 60),
+    ) {
+        let messages: Vec<(u8, Vec<u8>)> =
+            lengths.iter().enumerate().map(|(number, &length)| (if number == 0 { SERVER_HELLO } else { 11 + number as u8 }, body(length))).collect();
+        let mut flight: Vec<Vec<u8>> = Vec::new();
+        for (number, (kind, body)) in messages.iter().enumerate() {
+            flight.extend(datagrams(*kind, number as u16, body, sizes[number]));
+            flight.extend(datagrams(*kind, number as u16, body, sizes[5 - number]));
+        }
+        let mut keyed: Vec<_> = seed.iter().cycle().zip(flight).collect();
+        keyed.sort_by_key(|(key, _)| **key);
+        let mut flight: Vec<Vec<u8>> = keyed.into_iter().map(|(_, datagram)| datagram).collect();
+        let first = order.index(flight.len());
+        flight.rotate_left(first);
+        let mut direction = Direction::default();
+        direction.take_all(&flight);
+        let mut given = direction.given.clone();
+        let mut expected = messages.clone();
+        given.sort();
+        expected.sort();
+        prop_assert_eq!(given, expected);
+        prop_assert_eq!(direction.budget.used(), 0);
+    }
+}

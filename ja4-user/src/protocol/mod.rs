@@ -1,0 +1,5 @@
+//! The protocols: one folder each.
+
+pub mod dtls;
+pub mod openvpn;
+pub mod quic;

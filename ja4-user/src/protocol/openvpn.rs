@@ -1,0 +1,271 @@
+//! Extracts the TLS streams of OpenVPN control channels.
+
+use crate::conntrack::Budget;
+use crate::conntrack::connection::Session;
+use crate::model::Side;
+use core::ops::ControlFlow;
+use ja4::wire::WireError;
+use ja4::wire::framing::openvpn::{self, CLIENT_HELLO, ControlOpcode, ControlPacket, SERVER_HELLO};
+use ja4::wire::tls::{HandshakeMessage, HandshakeStream, Status};
+
+/// Most packets buffered for one direction while an earlier one is missing, and their largest distance from it: the
+/// limits of an OpenVPN receiver (`TLS_RELIABLE_N_REC_BUFFERS`).
+const MAX_WAITING_PACKETS: usize = 12;
+
+/// Memory of a buffered packet besides its bytes: its list entry, and the heap's header and rounding.
+const PACKET_OVERHEAD: usize = 64;
+
+/// The result of reading a packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PacketOutcome {
+    /// Bytes that had been read before.
+    pub duplicate: usize,
+    /// Bytes not buffered for lack of memory.
+    pub refused: usize,
+    /// The error in the packet, or in the TLS stream.
+    pub error: Option<WireError>,
+}
+
+/// What a control channel carries, in order.
+#[derive(Clone, Copy, Debug)]
+pub enum ControlEvent<'a> {
+    /// Another handshake begins: all state of the last one is void.
+    Another,
+    /// A handshake message, and the side that has sent it.
+    Message(Side, HandshakeMessage<'a>),
+}
+
+/// Both directions of an OpenVPN control channel.
+///
+/// A client's hard reset with another session id, and a soft reset with another key id, begin another handshake. If the
+/// resets were not captured, a direction begins with the packet whose payload begins with a hello.
+///
+/// Buffered bytes are charged to the shard's [`Budget`]: call [`ControlChannel::clear`] before this is dropped.
+#[derive(Debug, Default)]
+pub struct ControlChannel {
+    /// The handshake.
+    pub session: Session,
+    /// Whether the high end of the flow's key is the client, once that is known.
+    client_is_high: Option<bool>,
+    /// Bytes of `tls-auth` in each packet, once that is known.
+    auth: Option<usize>,
+    key_id: u8,
+    client: ControlDirection,
+    server: ControlDirection,
+    /// Bytes charged to the budget for both directions.
+    charged: usize,
+}
+
+/// One direction.
+#[derive(Debug, Default)]
+struct ControlDirection {
+    session_id: Option<[u8; openvpn::SESSION_ID_LEN]>,
+    /// Number of the next packet to read; `None` before the first.
+    next: Option<u32>,
+    /// Packets that arrived before an earlier one, unsorted: none of them is `next`.
+    waiting: Vec<(u32, Box<[u8]>)>,
+    tls: HandshakeStream,
+    /// The handshake is over: what follows is encrypted.
+    is_over: bool,
+}
+
+impl ControlDirection {
+    /// Begins a TLS stream whose first bytes are in the packet of this number.
+    fn begin(&mut self, session_id: [u8; openvpn::SESSION_ID_LEN], next: u32) {
+        *self = Self { session_id: Some(session_id), next: Some(next), ..Self::default() };
+    }
+
+    fn buffered(&self) -> usize {
+        let waiting: usize = self.waiting.iter().map(|(_, payload)| payload.len() + PACKET_OVERHEAD).sum();
+        waiting + self.tls.buffered()
+    }
+
+    fn is_unfinished(&self) -> bool {
+        !self.waiting.is_empty() || self.tls.buffered() > 0
+    }
+
+    /// Ends the stream.
+    fn end(&mut self) {
+        self.is_over = true;
+        self.waiting = Vec::new();
+        self.tls = HandshakeStream::new();
+    }
+
+    /// Reads or buffers the payload of a packet, and calls `receive` for the messages that are now in order.
+    fn take(
+        &mut self,
+        packet: &ControlPacket<'_>,
+        outcome: &mut PacketOutcome,
+        mut receive: impl FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+    ) {
+        let Some(next) = self.next else {
+            return;
+        };
+        match packet.packet_id.wrapping_sub(next).cast_signed() {
+            ..0 => outcome.duplicate += packet.payload.len(),
+            0 => self.read(packet.payload, outcome, &mut receive),
+            ahead => self.buffer(packet, ahead.unsigned_abs(), outcome),
+        }
+        while let Some(place) = self.waiting.iter().position(|(id, _)| Some(*id) == self.next) {
+            let (_, payload) = self.waiting.swap_remove(place);
+            self.read(&payload, outcome, &mut receive);
+        }
+    }
+
+    /// Reads the next payload in order.
+    fn read(
+        &mut self,
+        payload: &[u8],
+        outcome: &mut PacketOutcome,
+        receive: &mut impl FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
+    ) {
+        self.next = self.next.map(|next| next.wrapping_add(1));
+        match self.tls.push(payload, receive) {
+            Status::Open => {}
+            Status::Ended(_) => self.end(),
+            Status::Failed(error) => {
+                outcome.error = Some(error);
+                self.end();
+            }
+        }
+    }
+
+    fn buffer(&mut self, packet: &ControlPacket<'_>, ahead: u32, outcome: &mut PacketOutcome) {
+        if self.waiting.iter().any(|(id, _)| *id == packet.packet_id) {
+            outcome.duplicate += packet.payload.len();
+        } else if ahead as usize > MAX_WAITING_PACKETS || self.waiting.len() >= MAX_WAITING_PACKETS {
+            outcome.refused += packet.payload.len();
+        } else {
+            self.waiting.push((packet.packet_id, packet.payload.into()));
+        }
+    }
+}
+
+impl ControlChannel {
+    /// Whether the high end of the flow's key is the client.
+    #[must_use]
+    pub fn client_is_high(&self) -> bool {
+        self.client_is_high.unwrap_or_default()
+    }
+
+    /// Number of directions with an incomplete message, or with buffered packets.
+    #[must_use]
+    pub fn unfinished(&self) -> u64 {
+        [&self.client, &self.server].iter().filter(|direction| direction.is_unfinished()).count() as u64
+    }
+
+    /// The start of the incomplete message of each direction.
+    pub fn under_way(&self) -> impl Iterator<Item = (Side, HandshakeMessage<'_>)> {
+        let client = self.client.tls.under_way().map(|message| (Side::Client, message));
+        let server = self.server.tls.under_way().map(|message| (Side::Server, message));
+        client.into_iter().chain(server)
+    }
+
+    /// Reads the header of a packet; `None` if the offsets of its fields, or its sender, are not known.
+    ///
+    /// # Errors
+    /// As [`ControlPacket::parse`].
+    pub fn packet<'p>(
+        &mut self,
+        bytes: &'p [u8],
+        from_high: bool,
+    ) -> Result<Option<(Side, ControlPacket<'p>)>, WireError> {
+        // What the packet itself shows takes precedence over earlier packets.
+        let Some(auth) = openvpn::auth_len(bytes).or(self.auth) else {
+            return Ok(None);
+        };
+        let Some(packet) = ControlPacket::parse(bytes, auth)? else {
+            return Ok(None);
+        };
+        // An encrypted reset, as at a renewal with `tls-crypt`, begins nothing.
+        if packet.kind != ControlOpcode::Control && (packet.packet_id != 0 || !packet.payload.is_empty()) {
+            return Ok(None);
+        }
+        let side = match packet.kind {
+            ControlOpcode::ClientReset => Some(Side::Client),
+            ControlOpcode::ServerReset => Some(Side::Server),
+            _ if packet.begins(CLIENT_HELLO) => Some(Side::Client),
+            _ if packet.begins(SERVER_HELLO) => Some(Side::Server),
+            _ => self.client_is_high.map(|high| if high == from_high { Side::Client } else { Side::Server }),
+        };
+        let Some(side) = side else {
+            return Ok(None);
+        };
+        self.auth = Some(auth);
+        self.client_is_high.get_or_insert((side == Side::Client) == from_high);
+        Ok(Some((side, packet)))
+    }
+
+    /// Reads a packet from [`packet`](Self::packet), and calls `receive` for the messages that are now in order.
+    pub fn take(
+        &mut self,
+        side: Side,
+        packet: &ControlPacket<'_>,
+        budget: &mut Budget,
+        mut receive: impl FnMut(ControlEvent<'_>) -> ControlFlow<()>,
+    ) -> PacketOutcome {
+        let mut outcome = PacketOutcome::default();
+        if self.begins_another(side, packet) {
+            if self.client.next.is_some() || self.server.next.is_some() {
+                _ = receive(ControlEvent::Another);
+            }
+            (self.client, self.server) = (ControlDirection::default(), ControlDirection::default());
+            self.key_id = packet.key_id;
+        }
+        let direction = if side == Side::Client { &mut self.client } else { &mut self.server };
+        let is_known = direction.session_id == Some(packet.session_id);
+        match packet.kind {
+            ControlOpcode::Control if packet.key_id != self.key_id => {}
+            ControlOpcode::Control if is_known && direction.is_over => {}
+            ControlOpcode::Control if is_known && direction.next.is_some() => {
+                direction.take(packet, &mut outcome, |message| receive(ControlEvent::Message(side, message)));
+            }
+            // The reset was not captured.
+            ControlOpcode::Control if packet.begins(CLIENT_HELLO) || packet.begins(SERVER_HELLO) => {
+                direction.begin(packet.session_id, packet.packet_id);
+                direction.take(packet, &mut outcome, |message| receive(ControlEvent::Message(side, message)));
+            }
+            ControlOpcode::Control => {}
+            _ if !is_known || direction.next.is_none() => {
+                direction.begin(packet.session_id, packet.packet_id.wrapping_add(1));
+            }
+            _ => {}
+        }
+        self.charge(budget, &mut outcome);
+        outcome
+    }
+
+    /// Whether another handshake begins with a packet.
+    fn begins_another(&self, side: Side, packet: &ControlPacket<'_>) -> bool {
+        match packet.kind {
+            ControlOpcode::ClientReset => self.client.session_id != Some(packet.session_id),
+            ControlOpcode::SoftReset => packet.key_id != self.key_id,
+            ControlOpcode::ServerReset => false,
+            ControlOpcode::Control if side == Side::Client && packet.begins(CLIENT_HELLO) => {
+                packet.key_id != self.key_id || self.client.session_id.is_some_and(|id| id != packet.session_id)
+            }
+            ControlOpcode::Control => false,
+        }
+    }
+
+    /// Charges the buffered bytes. If the shard's budget is used up, both directions end.
+    fn charge(&mut self, budget: &mut Budget, outcome: &mut PacketOutcome) {
+        let taken = self.client.buffered() + self.server.buffered();
+        if taken > self.charged && !budget.charge(taken - self.charged) {
+            outcome.refused += taken;
+            return self.clear(budget);
+        }
+        budget.credit(self.charged.saturating_sub(taken));
+        self.charged = taken;
+    }
+
+    /// Drops all buffered bytes, and returns them to the budget.
+    pub fn clear(&mut self, budget: &mut Budget) {
+        budget.credit(std::mem::take(&mut self.charged));
+        for direction in [&mut self.client, &mut self.server] {
+            if direction.is_unfinished() {
+                direction.end();
+            }
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Batches of a capture, read once and seen by every thread of a replay.
+//!
+//! There is no reader thread: whichever thread first needs a batch that is not there yet reads it,
+//! while the others wait for it or still work on earlier ones.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use ja4_common::flow::shard_of;
+use ja4_common::knobs::Knobs;
+
+use crate::capture::{Batch, CaptureError, CaptureFile, Progress, Stop};
+use crate::packet::defrag::{DefragLimits, DefragStats, Defragmenter};
+use crate::shard::lane::{CapturedFrame, destination_of};
+use crate::shard::unwrap::{Gathered, Whole};
+
+/// Batches that the fastest thread may be ahead of the slowest.
+const AHEAD: usize = 4;
+
+/// A batch whose frames have been dealt to lanes.
+pub(crate) struct Dealt {
+    pub(crate) batch: Batch,
+    /// Lane of each frame.
+    pub(crate) lanes: Vec<u8>,
+    /// Datagrams put together of fragments, in the order of the frames that made them whole.
+    pub(crate) whole: Vec<DealtWhole>,
+}
+
+/// A datagram put together of fragments.
+pub(crate) struct DealtWhole {
+    /// Place in the batch of the frame that made it whole.
+    pub(crate) behind: usize,
+    /// Its lane.
+    pub(crate) lane: u8,
+    /// The datagram.
+    pub(crate) whole: Whole,
+}
+
+/// What became of the files.
+pub(crate) struct Read {
+    /// What went wrong with them, in their order.
+    pub(crate) errors: Vec<CaptureError>,
+    /// They were not read to their end, as somebody wanted.
+    pub(crate) stopped: bool,
+    /// What became of fragments.
+    pub(crate) fragments: DefragStats,
+    /// Packets read.
+    pub(crate) packets: PacketsRead,
+}
+
+/// Packets read from capture files.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct PacketsRead {
+    /// All packets.
+    pub(crate) total: u64,
+    /// Of these, packets of an interface with an unsupported link type: no lane gets them.
+    pub(crate) unsupported: u64,
+}
+
+impl PacketsRead {
+    fn add(&mut self, file: &CaptureFile) {
+        self.total += file.packets() + file.unsupported();
+        self.unsupported += file.unsupported();
+    }
+}
+
+/// Called between batches with the file's name and how far it has been read.
+pub(crate) type OnProgress<'a> = Box<dyn FnMut(usize, Progress) + Send + 'a>;
+
+/// The files of a run.
+struct Files<'a> {
+    files: VecDeque<CaptureFile>,
+    current: usize,
+    next_number: u64,
+    errors: Vec<CaptureError>,
+    on_progress: OnProgress<'a>,
+    stop: Stop,
+    stopped: bool,
+    /// One for all lanes, since a fragment does not tell its flow.
+    defragmenter: Defragmenter,
+    /// Packets of the files read so far.
+    packets: PacketsRead,
+}
+
+/// Batches that have been read.
+#[derive(Default)]
+struct Shelf {
+    /// Those not yet taken by every thread; the first has the number `first`.
+    waiting: VecDeque<(Arc<Dealt>, usize)>,
+    first: usize,
+    spare: Vec<Dealt>,
+    /// A thread reads the next one.
+    reading: bool,
+    over: bool,
+}
+
+/// The batches of all files of a run, one after the other.
+pub(crate) struct Batches<'a> {
+    /// Held while a batch is read, which takes as long as a pipe likes.
+    files: Mutex<Files<'a>>,
+    /// Never held while anything is waited for.
+    shelf: Mutex<Shelf>,
+    /// There is a batch more, or room for one.
+    changed: Condvar,
+    threads: usize,
+    lanes: u32,
+    knobs: &'a Knobs,
+}
+
+impl<'a> Batches<'a> {
+    pub(crate) fn new(
+        files: Vec<CaptureFile>,
+        threads: usize,
+        lanes: u32,
+        knobs: &'a Knobs,
+        on_progress: OnProgress<'a>,
+        stop: Stop,
+    ) -> Self {
+        let files = Files {
+            files: files.into(),
+            current: 0,
+            next_number: 1,
+            errors: Vec::new(),
+            on_progress,
+            stop,
+            stopped: false,
+            defragmenter: Defragmenter::new(&DefragLimits::default()),
+            packets: PacketsRead::default(),
+        };
+        Self { files: Mutex::new(files), shelf: Mutex::default(), changed: Condvar::new(), threads, lanes, knobs }
+    }
+
+    /// The batch of this number; `None` after the last. Each thread asks for each number once.
+    pub(crate) fn take(&self, number: usize) -> Option<Arc<Dealt>> {
+        let mut shelf = self.shelf();
+        loop {
+            let place = number - shelf.first;
+            if let Some((dealt, takers)) = shelf.waiting.get_mut(place) {
+                *takers += 1;
+                let dealt = Arc::clone(dealt);
+                while shelf.waiting.front().is_some_and(|(_, takers)| *takers == self.threads) {
+                    shelf.waiting.pop_front();
+                    shelf.first += 1;
+                }
+                self.changed.notify_all();
+                return Some(dealt);
+            }
+            if shelf.over {
+                return None;
+            }
+            if shelf.reading || shelf.waiting.len() >= AHEAD {
+                shelf = self.changed.wait(shelf).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            shelf.reading = true;
+            let spare = shelf.spare.pop().unwrap_or_else(Dealt::new);
+            drop(shelf);
+            let read = self.read(spare);
+            shelf = self.shelf();
+            shelf.reading = false;
+            shelf.over |= read.is_none();
+            shelf.waiting.extend(read.map(|dealt| (Arc::new(dealt), 0)));
+            self.changed.notify_all();
+        }
+    }
+
+    /// Gives a batch back to be filled again, if no other thread has it.
+    pub(crate) fn give_back(&self, dealt: Arc<Dealt>) {
+        if let Some(dealt) = Arc::into_inner(dealt) {
+            self.shelf().spare.push(dealt);
+        }
+    }
+
+    /// No further batches: nobody is there to be told.
+    pub(crate) fn stop(&self) {
+        self.shelf().over = true;
+        self.changed.notify_all();
+    }
+
+    /// What became of the files, and of fragments.
+    pub(crate) fn into_read(self) -> Read {
+        let mut files = self.files.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // The replay was stopped.
+        for file in &files.files {
+            files.packets.add(file);
+        }
+        let Files { errors, stopped, packets, defragmenter, .. } = files;
+        Read { errors, stopped, fragments: defragmenter.stats(), packets }
+    }
+
+    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+        // A thread that panicked has ended the run anyway; what it left is whole.
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the next batch and deals it; `None`: there is none.
+    fn read(&self, mut dealt: Dealt) -> Option<Dealt> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        if !files.read(&mut dealt.batch) {
+            return None;
+        }
+        self.deal(&mut dealt, &mut files.defragmenter);
+        Some(dealt)
+    }
+
+    /// Finds each frame's lane, and puts fragments together on the way.
+    fn deal(&self, dealt: &mut Dealt, defragmenter: &mut Defragmenter) {
+        let Dealt { batch, lanes, whole } = dealt;
+        lanes.clear();
+        whole.clear();
+        for (place, frame) in batch.frames().iter().enumerate() {
+            let Some(frame) = crate::runtime::replay::captured(batch, frame) else {
+                lanes.push(0);
+                continue;
+            };
+            let destination = destination_of(&frame, self.knobs, self.lanes);
+            lanes.push(destination.lane as u8);
+            let Some(network) = destination.fragment.and_then(|at| frame.slice.bytes.get(at..)) else {
+                continue;
+            };
+            // What is refused is counted there.
+            let info = frame.info();
+            if let Ok(Some(bytes)) = defragmenter.push(network, info.point(), frame.time) {
+                let CapturedFrame { time, interface, number, .. } = frame;
+                let bytes = Bytes::copy_from_slice(bytes);
+                let mut next = Some(Whole { bytes, time, interface, info, number: Some(number), layers: 0 });
+                while let Some(datagram) = next.take() {
+                    match datagram.gather(defragmenter) {
+                        Gathered::AsItIs(datagram) => {
+                            let lane = shard_of(datagram.hash(self.knobs), self.lanes) as u8;
+                            whole.push(DealtWhole { behind: place, lane, whole: datagram });
+                        }
+                        Gathered::Further(datagram) => next = Some(datagram),
+                        Gathered::Waits => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Files<'_> {
+    /// Reads the next batch; false: there is none.
+    fn read(&mut self, batch: &mut Batch) -> bool {
+        loop {
+            self.stopped |= !self.files.is_empty() && self.stop.is_set();
+            let Some(file) = self.files.front_mut().filter(|_| !self.stopped) else {
+                return false;
+            };
+            let filled = file.fill(batch);
+            (self.on_progress)(self.current, file.progress());
+            match filled {
+                Ok(true) => return true,
+                // A pipe may have given no more for that reason.
+                _ if self.stop.is_set() => {
+                    self.stopped = true;
+                    continue;
+                }
+                Ok(false) => {}
+                Err(error) => self.errors.push(error),
+            }
+            self.next_number = file.next_number();
+            self.packets.add(file);
+            self.files.pop_front();
+            self.current += 1;
+            if let Some(next) = self.files.pop_front() {
+                self.files.push_front(next.starting_at(self.next_number));
+            }
+        }
+    }
+}
+
+impl Dealt {
+    fn new() -> Self {
+        Self { batch: Batch::new(), lanes: Vec::new(), whole: Vec::new() }
+    }
+}

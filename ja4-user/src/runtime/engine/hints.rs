@@ -1,0 +1,106 @@
+//! What the values of a connection say of its path, its client's system and its use.
+
+use std::sync::Arc;
+
+use crate::enrich::path::{self, Syn};
+use crate::enrich::{BETWEEN, os, session};
+use crate::model::{Label, Method, Record, Seen, Side};
+
+/// The category of labels that name an operating system.
+const SYSTEM: &str = "os";
+
+/// The application that a fingerprint names: what describes the server names none of the client's, and a system is no
+/// application.
+fn application(seen: &Seen) -> Option<&Arc<Label>> {
+    seen.label.as_ref().filter(|label| names_application(seen.method, seen.side, label))
+}
+
+/// Whether the label of such a fingerprint is the client's application.
+pub(super) fn names_application(method: Method, side: Side, label: &Label) -> bool {
+    // Owners of different kinds have no category together: of a JA4T, one of them may well be a system.
+    let may_be_system = method == Method::Ja4t && label.category.is_none() && label.name.contains(BETWEEN);
+    side == Side::Client
+        && Record::OF_CLIENT.contains(&method)
+        && label.category.as_deref() != Some(SYSTEM)
+        && !may_be_system
+}
+
+impl Record {
+    /// Takes what a value says; what an earlier value said and this one does not stays. `ttl` is that of the SYN, with
+    /// its JA4T.
+    pub(super) fn heed(&mut self, seen: &Seen, ttl: Option<u8>) {
+        match seen.method {
+            Method::Ja4t if seen.count == 1 => {
+                let Some(syn) = Syn::parse(&seen.value) else {
+                    return;
+                };
+                self.mss = syn.mss;
+                self.hops[0] = ttl.and_then(path::hops);
+                // The TTL confirms the system, or contradicts it.
+                self.os = os::hint(&syn, ttl.filter(|ttl| *ttl > 0));
+            }
+            Method::Ja4l => self.hops[0] = path::ttl(&seen.value).and_then(path::hops),
+            Method::Ja4ls => self.hops[1] = path::ttl(&seen.value).and_then(path::hops),
+            Method::Ja4ssh => self.ssh = session::of(&seen.value).or(self.ssh),
+            _ => {}
+        }
+    }
+
+    /// Takes the application from the fingerprint that says most about the client of those that name one.
+    pub(super) fn label(&mut self) {
+        let named = self.of_client().find_map(application).cloned();
+        self.app = named.or_else(|| self.app.take());
+    }
+
+    /// Takes what is bad about a value; what is worse stays.
+    pub(super) fn blame(&mut self, seen: &Seen) {
+        self.is_new |= seen.first_seen;
+        let worse = |bad: &Arc<crate::model::KnownBad>| {
+            self.known_bad.as_ref().is_none_or(|held| held.confidence < bad.confidence)
+        };
+        if let Some(bad) = seen.known_bad.as_ref().filter(|bad| worse(bad)) {
+            self.known_bad = Some(Arc::clone(bad));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CommunityId, FlowIdentity, Time};
+    use crate::runtime::engine::tracker::Tracker;
+
+    fn seen(method: Method, side: Side, name: &str, category: Option<&str>) -> Seen {
+        let label =
+            Label { name: name.into(), source: "mine".into(), category: category.map(Arc::from), confidence: Some(50) };
+        Seen { side, label: Some(Arc::new(label)), ..Seen::example(method, "x") }
+    }
+
+    #[test]
+    fn only_the_client_names_the_application() {
+        let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
+        let community = CommunityId::of(client, server, 6);
+        let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
+        let mut tracker = Tracker::with_capacity(1);
+        let record = tracker.enter(&flow, 0, Time(0)).record;
+        record.history = thin_vec::thin_vec![
+            seen(Method::Ja4t, Side::Client, "Linux", Some("os")),
+            seen(Method::Ja4ts, Side::Server, "F5", None),
+            seen(Method::Ja4s, Side::Server, "nginx", Some("application")),
+            seen(Method::Ja4x, Side::Server, "openssl req", Some("tool")),
+            seen(Method::Ja4d, Side::Server, "dnsmasq", Some("application")),
+        ];
+        record.label();
+        assert_eq!(record.app, None);
+        for (method, name, category) in [
+            (Method::Ja4t, "scanner", Some("tool")),
+            (Method::Ja4d, "dhclient", None),
+            (Method::Ja4h, "wget", Some("application")),
+            (Method::Ja4, "curl / wget", None),
+        ] {
+            record.history.push(seen(method, Side::Client, name, category));
+            record.label();
+            assert_eq!(record.app.as_ref().map(|app| &*app.name), Some(name), "{method:?}");
+        }
+    }
+}

@@ -1,0 +1,539 @@
+//! Behind the shards: fingerprints become knowledge.
+//!
+//! One thread owns everything here. Shards hand it what they have seen in chunks, in a replay in the
+//! order of packets; it labels values, knows what was seen before, keeps a [`record`] of every
+//! connection, evaluates rules, and hands on lines, [`alert`]s and what is to be stored. Nothing here
+//! makes a packet wait: every way in and out is a bounded queue whose losses are counted.
+//!
+//! One observation's way, in [`Engine::take`]: `values` → [`lookup`](crate::enrich) →
+//! [`first_seen`] → [`tracker`] → [`anomaly`](crate::detect) → [`outlets`].
+
+mod hints;
+mod keeping;
+pub mod knowledge;
+mod memory;
+pub mod observe;
+pub mod outlets;
+pub mod rules_in_force;
+pub mod stats;
+pub mod thread;
+pub mod tracker;
+mod values;
+
+use std::net::IpAddr;
+use std::num::NonZeroU64;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arcstr::ArcStr;
+use crossbeam_channel::Receiver;
+
+pub(crate) use self::keeping::STORAGE_FAILURE;
+use self::knowledge::Knowledge;
+pub use self::memory::Memory;
+use self::observe::{Chunk, End, Observation, Told, What, Words};
+use self::outlets::Outlets;
+use self::stats::Stats;
+use self::tracker::{Entered, Tracker};
+use self::values::{Known, Values};
+use crate::detect::builtin::Builtin;
+use crate::detect::cooldown::Cooldowns;
+use crate::detect::first_seen::{self, FirstSeen, Sighting};
+use crate::detect::local::Locals;
+use crate::detect::profile::Profiles;
+use crate::detect::rules::{Bounds, Rules};
+use crate::encode::{Additions, Context, Format, Formatter};
+use crate::enrich::remote::{Answer, Remote};
+use crate::model::{Alert, Cause, Ended, FlowIdentity, Latency, Method, Record, Seen, Side, Time};
+use crate::output::storage::KnowledgeBounds;
+use crate::runtime::live::wall_clock;
+
+/// Batches of a replay between two savings.
+const SAVE_EVERY: u64 = 256;
+
+/// Bytes of finished lines that the end hands on at once.
+const PIECE: usize = 1 << 16;
+
+/// What an engine is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Connections known at once.
+    pub connections: usize,
+    /// Format of the lines that it finishes.
+    pub format: Format,
+    /// This network's own addresses.
+    pub locals: Locals,
+    /// Which values are looked at, and for how long everything is approved.
+    pub first_seen: first_seen::Settings,
+}
+
+/// What somebody may want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// Connections that are open, the one heard of last first: at most so many, and only those of this host.
+    Connections {
+        /// At most this many.
+        most: usize,
+        /// Of this client or server.
+        host: Option<IpAddr>,
+    },
+    /// Alerts, the newest first: at most so many.
+    Alerts {
+        /// At most this many.
+        most: usize,
+    },
+    /// The rules in force.
+    Rules,
+}
+
+/// Everything that is known behind the shards.
+#[derive(Debug)]
+pub struct Engine {
+    values: Values,
+    knowledge: Knowledge,
+    remote: Option<Remote>,
+    /// Receives the database's saved state if it could not be opened at the start, or its file was replaced.
+    recalled: Option<Receiver<Memory>>,
+    firsts: FirstSeen,
+    tracker: Tracker,
+    builtin: Builtin,
+    profiles: Profiles,
+    rules: Rules,
+    cooldowns: Cooldowns,
+    /// What has just fired.
+    fired: Vec<Alert>,
+    /// Connections that were still open at the end, and what ended them. Their records stay in the tracker.
+    open: Vec<(u64, Cause)>,
+    formatter: Formatter,
+    additions: Additions,
+    outlets: Outlets,
+    stats: Stats,
+    /// The newest time of an observation.
+    now: Time,
+    /// The newest one that is not still to come: what has grown old is told by that.
+    past: Time,
+    /// The wall clock a tick ago.
+    wall: Time,
+    /// When storage was told last what is too old or too much, and what had gone from memory by then.
+    aged: (Time, u64),
+    /// Room for what is known.
+    bounds: KnowledgeBounds,
+    /// Batches of a replay.
+    batches: u64,
+    /// When learning began, as storage has it.
+    learning_stored: Option<Time>,
+    /// A replay: its learning is its own.
+    is_replay: bool,
+    /// What is known and storage has lost, as far as it was handed over again.
+    knowledge_lost: u64,
+    /// How often the database file was replaced: as reported by alerts, and as far as the saved state was stored again.
+    files_replaced: u64,
+    files_filled: u64,
+}
+
+impl Engine {
+    /// An engine that knows what it is given and has seen nothing.
+    #[must_use]
+    pub fn new(
+        settings: &Settings,
+        knowledge: Knowledge,
+        memory: Memory,
+        remote: Option<Remote>,
+        context: &Arc<Context>,
+        outlets: Outlets,
+    ) -> Self {
+        let locals = &settings.locals;
+        let is_replay = outlets.waits();
+        let learning_since = memory.learning_since.or_else(|| {
+            let firsts = memory.first_seen.iter().map(|row| row.first);
+            firsts.min().filter(|_| is_replay)
+        });
+        let mut firsts = FirstSeen::new(&settings.first_seen, locals.clone(), learning_since);
+        firsts.load(memory.first_seen);
+        let allow = Arc::clone(&knowledge.allow);
+        let mut profiles = Profiles::new(&knowledge.profiles, locals.clone(), memory.own, Arc::clone(&allow));
+        profiles.load(memory.profiles);
+        let mut rules = Rules::new(knowledge.rules.clone(), Arc::clone(&allow), Bounds::default());
+        rules.set_interfaces(context.interfaces.clone());
+        Self {
+            values: Values::default(),
+            builtin: Builtin::new(knowledge.builtin.clone(), allow),
+            bounds: KnowledgeBounds::of(&settings.first_seen, &knowledge.profiles),
+            knowledge,
+            remote,
+            recalled: None,
+            firsts,
+            tracker: Tracker::with_capacity(settings.connections),
+            profiles,
+            rules,
+            cooldowns: Cooldowns::default(),
+            fired: Vec::new(),
+            open: Vec::new(),
+            formatter: Formatter::new(settings.format, Arc::clone(context)).open(),
+            additions: Additions::new(settings.format),
+            outlets,
+            stats: Stats::default(),
+            now: Time(0),
+            past: Time(0),
+            wall: wall_clock(),
+            aged: (Time(0), 0),
+            batches: 0,
+            learning_stored: memory.learning_since,
+            is_replay,
+            knowledge_lost: 0,
+            files_replaced: 0,
+            files_filled: 0,
+        }
+    }
+
+    /// The same engine, which receives the saved state of each database that is opened later.
+    #[must_use]
+    pub fn recalling(self, recalled: Option<Receiver<Memory>>) -> Self {
+        Self { recalled, ..self }
+    }
+
+    /// Merges the saved state of a database that could not be opened at the start, or whose file was replaced, with the
+    /// current state. A new file gets the whole current state.
+    fn recall(&mut self, memory: Memory) {
+        let Memory { learning_since, first_seen, profiles, own } = memory;
+        self.firsts.recall(learning_since, first_seen);
+        self.profiles.recall(own, profiles);
+        self.learning_stored = learning_since;
+        let replaced = self.outlets.files_replaced();
+        if replaced > self.files_filled {
+            self.files_filled = replaced;
+            self.store_all_again();
+        }
+    }
+
+    /// Takes other knowledge and other rules; what did not change keeps its windows and profiles.
+    pub fn reload(&mut self, mut knowledge: Knowledge) {
+        if let Some(allow) = Arc::get_mut(&mut knowledge.allow) {
+            *allow = std::mem::take(allow).following(&self.knowledge.allow);
+        }
+        let allow = &knowledge.allow;
+        self.rules.reload(knowledge.rules.clone(), Arc::clone(allow));
+        self.builtin.reload(knowledge.builtin.clone(), Arc::clone(allow));
+        self.profiles.reload(&knowledge.profiles, Arc::clone(allow));
+        self.knowledge = knowledge;
+        self.values = Values::default();
+        self.stats.reloads += 1;
+    }
+
+    /// Takes a part of a chunk and appends its lines, finished, to `out`.
+    pub fn take(&mut self, chunk: &mut Chunk, text: Range<usize>, observations: Range<usize>, out: &mut Vec<u8>) {
+        let Chunk { text: lines, words, observations: all } = chunk;
+        let mut written = text.start;
+        for observation in all.get_mut(observations).unwrap_or_default() {
+            let line = observation.line.map(|end| {
+                let line = lines.get(written..end as usize).unwrap_or_default();
+                written = end as usize;
+                line
+            });
+            self.stats.observations += 1;
+            self.pass(observation.cause.time);
+            self.raise_due(Some(observation.flow.id), observation.cause.time, out);
+            if let Some(evicted) = self.tracker.evict_for(observation.flow.id) {
+                self.stats.evicted += 1;
+                self.release(evicted, out);
+            }
+            self.observe(observation, words, line, out);
+        }
+    }
+
+    fn pass(&mut self, time: Time) {
+        self.now = self.now.max(time);
+        if time <= self.wall {
+            self.past = self.past.max(time);
+        }
+    }
+
+    fn observe(&mut self, observation: &mut Observation, words: &Words, line: Option<&[u8]>, out: &mut Vec<u8>) {
+        let Observation { cause, flow, attributes, what, .. } = observation;
+        let told = match what {
+            What::Fingerprint(told) => Some((self.recognize(*cause, flow, *told, words), told.ttl)),
+            _ => None,
+        };
+        let Self { tracker, outlets, builtin, profiles, rules, cooldowns, fired, .. } = self;
+        let Entered { record, is_new } = tracker.enter(flow, cause.interface, cause.time);
+        record.last = record.last.max(cause.time);
+        if record.identity.client != flow.client {
+            record.turn_round();
+        }
+        if let Some(attributes) = attributes.take() {
+            record.attributes = attributes;
+        }
+        if is_new {
+            rules.evaluate(record, None, cause.time, cause.packet, fired);
+        }
+        let mut raw = None;
+        match what {
+            What::Fingerprint(_) => {
+                let Some(((seen, sighting), ttl)) = told else {
+                    return;
+                };
+                record.heed(&seen, ttl);
+                builtin.fingerprint(record, &seen, sighting, cause.time, cause.packet, cooldowns, fired);
+                profiles.fingerprint(record, &seen, cause.time, cooldowns, fired);
+                record.blame(&seen);
+                record.note(seen);
+                record.label();
+                let Some(seen) = record.history.last() else {
+                    return;
+                };
+                rules.evaluate(record, Some(seen), cause.time, cause.packet, fired);
+                if let Some(line) = line {
+                    out.extend_from_slice(line);
+                    self.additions.fingerprint(seen, out);
+                }
+                outlets.fingerprint(record, seen);
+                raw.clone_from(&seen.raw);
+            }
+            What::Progress(books) => {
+                (record.packets, record.bytes) = (books.packets, books.bytes);
+                outlets.touch(record);
+            }
+            What::End(end) => {
+                let End { span, books, ended, latency } = **end;
+                (record.start, record.last) = span;
+                (record.packets, record.bytes) = (books.packets, books.bytes);
+                record.ended = Some(ended);
+                record.latency = (latency != Latency::default()).then(|| Box::new(latency));
+                if ended == Ended::Open {
+                    // Told in the order of their last packets, by `finish`.
+                    self.open.push((flow.id, *cause));
+                } else if let Some(record) = tracker.end(flow.id) {
+                    return self.conclude(record, *cause, cause.time, line, out);
+                }
+            }
+        }
+        if !self.fired.is_empty() {
+            if let Some(record) = self.tracker.get_mut(flow.id) {
+                self.fired.iter().for_each(|alert| record.note_fired(&alert.description));
+            }
+            self.tell(raw, out);
+        }
+    }
+
+    /// Raises the `first_seen` alerts that are due at this time of packets, and that of `flow` if it is.
+    pub fn raise_due(&mut self, flow: Option<u64>, now: Time, out: &mut Vec<u8>) {
+        while let Some(due) = self.builtin.first_seen_due(flow, now) {
+            let Self { tracker, builtin, fired, .. } = self;
+            let Some(record) = tracker.get_mut(due) else {
+                builtin.drop_first_seen(due);
+                continue;
+            };
+            let raw = builtin.raise_first_seen(record, now, fired);
+            fired.iter().for_each(|alert| record.note_fired(&alert.description));
+            self.outlets.touch(record);
+            self.tell(raw, out);
+        }
+    }
+
+    /// Stores a record without a known end. Its `first_seen` alert is raised first.
+    fn release(&mut self, mut record: Record, out: &mut Vec<u8>) {
+        let raw = self.builtin.raise_first_seen(&record, record.last, &mut self.fired);
+        self.fired.iter().for_each(|alert| record.note_fired(&alert.description));
+        self.tell(raw, out);
+        self.outlets.ended(record);
+    }
+
+    /// A fingerprint, with whose it is, what is bad about it, and whether it was seen before.
+    fn recognize(&mut self, cause: Cause, flow: &FlowIdentity, told: Told, words: &Words) -> (Seen, Sighting) {
+        let Told { method, side, count, value, raw, ttl: _ } = told;
+        let Self { values, knowledge, .. } = self;
+        let Known { value, label, known_bad } = values.know(method, words.get(value), |value| {
+            (knowledge.database.lookup(method, value), knowledge.known_bad.check(method, value))
+        });
+        let host = match side {
+            Side::Client => flow.client.0,
+            Side::Server => flow.server.0,
+        };
+        let sighting = self.firsts.check(method, &value, Some(host), cause.time);
+        self.keep_entered(method, &value, host, sighting);
+        let seen = Seen {
+            method,
+            side,
+            count,
+            raw: raw.map(|raw| self.values.share(words.get(raw))),
+            time: cause.time,
+            packet: cause.packet.and_then(NonZeroU64::new),
+            first_seen: sighting.first,
+            label: label.or_else(|| self.ask(method, &value)),
+            known_bad,
+            value,
+        };
+        (seen, sighting)
+    }
+
+    /// Whose a value is, as the local database says, else the one on the network, if that has answered.
+    fn whose(&mut self, method: Method, value: &str) -> Option<Arc<crate::model::Label>> {
+        self.knowledge.database.lookup(method, value).or_else(|| self.ask(method, value))
+    }
+
+    /// Whose a value is, as the network says, if that has answered.
+    fn ask(&mut self, method: Method, value: &str) -> Option<Arc<crate::model::Label>> {
+        match self.remote.as_mut()?.ask(method, value) {
+            Some(Answer::Known(label)) => Some(label),
+            _ => None,
+        }
+    }
+
+    /// The last words on a connection. `now` is the time that counts for rules.
+    fn conclude(&mut self, mut record: Record, cause: Cause, now: Time, line: Option<&[u8]>, out: &mut Vec<u8>) {
+        self.ask_again(&mut record);
+        let Self { builtin, rules, cooldowns, fired, .. } = self;
+        let raw = builtin.raise_first_seen(&record, now, fired);
+        let first_seen = fired.pop();
+        first_seen.iter().for_each(|alert| record.note_fired(&alert.description));
+        builtin.connection(&record, now, cause.packet, cooldowns, fired);
+        fired.iter().for_each(|alert| record.note_fired(&alert.description));
+        rules.evaluate(&record, None, now, cause.packet, fired);
+        fired.iter().for_each(|alert| record.note_fired(&alert.description));
+        if let Some(line) = line {
+            out.extend_from_slice(line);
+            self.additions.connection(&record, out);
+        }
+        if let Some(alert) = first_seen {
+            let others = std::mem::replace(&mut self.fired, vec![alert]);
+            self.tell(raw, out);
+            self.fired = others;
+        }
+        self.tell(None, out);
+        self.stats.ended += 1;
+        self.outlets.ended(record);
+    }
+
+    /// An answer of the network may have come after the fingerprint.
+    fn ask_again(&mut self, record: &mut Record) {
+        if self.remote.is_none() || record.app.is_some() {
+            return;
+        }
+        let named = record.of_client().find_map(|Seen { method, side, value, .. }| {
+            self.whose(*method, value).filter(|label| hints::names_application(*method, *side, label))
+        });
+        record.app = named;
+    }
+
+    /// Hands on what has fired; `raw` is the raw form of the fingerprint that made it fire.
+    fn tell(&mut self, raw: Option<ArcStr>, out: &mut Vec<u8>) {
+        for alert in self.fired.drain(..) {
+            let raw = raw.clone().filter(|_| alert.fingerprint.is_some());
+            self.stats.count_alert(alert.severity);
+            self.formatter.alert(&alert, raw.as_deref(), out);
+            self.outlets.alert(alert, raw);
+        }
+    }
+
+    /// Hands on what has come together, at most a flush ago.
+    pub fn flush(&mut self) {
+        self.outlets.flush(&self.tracker);
+    }
+
+    /// Whether there is nothing to flush.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.outlets.is_idle()
+    }
+
+    /// Once a second: what is old goes, answers of the network are taken, a history that fails is told of in a line
+    /// that goes to `out`.
+    pub fn tick(&mut self, now: Time, out: &mut Vec<u8>) {
+        self.wall = wall_clock();
+        self.pass(now);
+        if let Some(memory) = self.recalled.as_ref().and_then(|recalled| recalled.try_recv().ok()) {
+            self.recall(memory);
+        }
+        self.age();
+        if let Some(remote) = &mut self.remote {
+            // They stand in its cache from now on.
+            while remote.drain().is_some() {}
+        }
+        if !self.report_replaced(out)
+            && let Some(why) = self.outlets.storage_failure()
+        {
+            self.tell_storage_failure(why, out);
+        }
+    }
+
+    /// In a replay, after each batch: time has passed, and nothing may grow without end.
+    pub fn pass_batch(&mut self, out: &mut Vec<u8>) {
+        self.tick(self.now, out);
+        self.flush();
+        self.batches += 1;
+        if self.batches.is_multiple_of(SAVE_EVERY) {
+            self.save();
+        }
+    }
+
+    /// Tells of the connections that were open to the last, in the order of their last packets, and hands on all that
+    /// is left. `write` takes finished lines as they come, and empties what it is given.
+    pub fn finish(&mut self, mut write: impl FnMut(&mut Vec<u8>)) {
+        self.outlets.wait_for_storage();
+        let mut open = std::mem::take(&mut self.open);
+        let tracker = &self.tracker;
+        open.sort_by_cached_key(|(id, _)| (tracker.get(*id).map(|record| record.last), *id));
+        let (mut line, mut out) = (Vec::new(), Vec::new());
+        for (id, cause) in open {
+            let Some(record) = self.tracker.end(id) else {
+                continue;
+            };
+            line.clear();
+            outlets::open_connection(&mut self.formatter, &record, cause, &mut line);
+            let now = record.last;
+            let printed = (!line.is_empty()).then_some(&*line);
+            self.conclude(record, cause, now, printed, &mut out);
+            if out.len() >= PIECE {
+                write(&mut out);
+            }
+        }
+        // What the shards never told the end of: it was lost on the way.
+        while let Some(record) = self.tracker.pop() {
+            self.stats.unended += 1;
+            self.release(record, &mut out);
+        }
+        if self.outlets.stores() {
+            self.save_all(&mut out);
+        }
+        self.flush();
+        write(&mut out);
+    }
+
+    /// JSON objects that answer a question, a line each.
+    pub fn answer(&mut self, query: &Query) -> Vec<bytes::Bytes> {
+        match *query {
+            Query::Alerts { most } => self.outlets.recent().take(most).cloned().collect(),
+            Query::Connections { most, host } => {
+                let of = |record: &&Record| {
+                    let (client, server) = (record.identity.client.0, record.identity.server.0);
+                    host.is_none_or(|host| host == client || host == server)
+                };
+                let Self { tracker, outlets, .. } = self;
+                tracker.newest_first().filter(of).take(most).map(|record| outlets.line(record)).collect()
+            }
+            Query::Rules => rules_in_force::lines(&self.builtin, &self.profiles, &self.rules),
+        }
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            connections: self.tracker.len() as u64,
+            learning_left: self.firsts.learning_left(self.now),
+            first_seen: self.firsts.stats(),
+            profiles: self.profiles.stats(),
+            builtin: self.builtin.stats(),
+            rules: self.rules.stats(),
+            by_rule: self.rules.rule_stats().map(|(rule, stats)| (Arc::clone(&rule.name), stats)).collect(),
+            cooldowns: self.cooldowns.stats(),
+            remote: self.remote.as_ref().map(Remote::stats),
+            suppressed: self.knowledge.allow.suppressed(),
+            allowlist: self.knowledge.allow.shown(),
+            ..self.stats.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! What a shard tells the engine: lines of text, and what each of them is about.
+
+use crate::encode::Formatter;
+use crate::model::{
+    Cause, Connection, Ended, Fingerprint, FlowIdentity, Latency, Method, Progress, SharedAttributes, Side, Sink, Time,
+};
+
+/// A shard's lines and observations over some time, in order.
+#[derive(Debug, Default)]
+pub struct Chunk {
+    /// Lines that are printed.
+    pub text: Vec<u8>,
+    /// Texts of the observations, one after another.
+    pub words: Words,
+    /// What was seen, in order.
+    pub observations: Vec<Observation>,
+}
+
+/// Texts, one after another.
+#[derive(Debug, Default)]
+pub struct Words(String);
+
+/// Where a text stands among the words of its chunk.
+#[derive(Clone, Copy, Debug)]
+pub struct Word {
+    start: u32,
+    end: u32,
+}
+
+/// One thing that a shard has seen.
+#[derive(Debug)]
+pub struct Observation {
+    /// Offset in [`Chunk::text`] behind its line; `None` where it is not printed.
+    pub line: Option<u32>,
+    /// What caused it.
+    pub cause: Cause,
+    /// The connection.
+    pub flow: FlowIdentity,
+    /// What is known of the connection so far; `None`: nothing that was not known before.
+    pub attributes: Option<SharedAttributes>,
+    /// What it is.
+    pub what: What,
+}
+
+/// What an observation is.
+#[derive(Debug)]
+pub enum What {
+    /// A fingerprint.
+    Fingerprint(Told),
+    /// It goes on.
+    Progress(Books),
+    /// The end of a connection; one of several observations, and the largest.
+    End(Box<End>),
+}
+
+/// The end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct End {
+    /// First and last packet.
+    pub span: (Time, Time),
+    /// What passed.
+    pub books: Books,
+    /// How it ended.
+    pub ended: Ended,
+    /// Latencies.
+    pub latency: Latency,
+}
+
+/// A fingerprint.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// Method.
+    pub method: Method,
+    /// Whom it describes.
+    pub side: Side,
+    /// Its number among those of this method and connection, from 1.
+    pub count: u32,
+    /// The value.
+    pub value: Word,
+    /// The raw form, if it is asked for.
+    pub raw: Option<Word>,
+    /// Of JA4T: TTL or hop limit of the SYN.
+    pub ttl: Option<u8>,
+}
+
+/// What has passed; client, server.
+#[derive(Clone, Copy, Debug)]
+pub struct Books {
+    /// Packets.
+    pub packets: [u64; 2],
+    /// Bytes on the wire.
+    pub bytes: [u64; 2],
+}
+
+impl Chunk {
+    /// Lines in it, finished or not.
+    #[must_use]
+    pub fn lines(&self) -> u64 {
+        self.observations.iter().filter(|observation| observation.line.is_some()).count() as u64
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.observations.is_empty()
+    }
+
+    /// Empties it, for another use of its room.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.words.0.clear();
+        self.observations.clear();
+    }
+}
+
+impl Words {
+    /// One of them.
+    #[must_use]
+    pub fn get(&self, word: Word) -> &str {
+        self.0.get(word.start as usize..word.end as usize).unwrap_or_default()
+    }
+
+    fn keep(&mut self, text: &str) -> Word {
+        let start = self.0.len() as u32;
+        self.0.push_str(text);
+        Word { start, end: self.0.len() as u32 }
+    }
+}
+
+/// Turns a shard's events into lines and observations.
+pub struct Observer<'a> {
+    /// What makes lines of them.
+    pub formatter: &'a mut Formatter,
+    /// Where they go.
+    pub chunk: &'a mut Chunk,
+}
+
+impl Observer<'_> {
+    /// What `format` has appended, if anything.
+    fn line(&mut self, format: impl FnOnce(&mut Formatter, &mut Vec<u8>)) -> Option<u32> {
+        let before = self.chunk.text.len();
+        format(self.formatter, &mut self.chunk.text);
+        (self.chunk.text.len() > before).then_some(self.chunk.text.len() as u32)
+    }
+}
+
+/// Whether a fingerprint of this method comes with attributes that no earlier one came with.
+const fn tells_attributes(method: Method) -> bool {
+    !matches!(method, Method::Ja4t | Method::Ja4ts | Method::Ja4l | Method::Ja4ls)
+}
+
+impl Sink for Observer<'_> {
+    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+        let line = self.line(|formatter, text| formatter.fingerprint(event, text));
+        let value = self.chunk.words.keep(event.value);
+        let raw = event.raw.map(|raw| self.chunk.words.keep(raw));
+        let Fingerprint { cause, method, side, count, ttl, .. } = *event;
+        self.chunk.observations.push(Observation {
+            line,
+            cause,
+            flow: *event.flow,
+            attributes: tells_attributes(method).then(|| event.attributes.clone()),
+            what: What::Fingerprint(Told { method, side, count, value, raw, ttl }),
+        });
+    }
+
+    fn progress(&mut self, event: &Progress<'_>) {
+        let Progress { cause, flow, packets, bytes } = *event;
+        let what = What::Progress(Books { packets, bytes });
+        self.chunk.observations.push(Observation { line: None, cause, flow: *flow, attributes: None, what });
+    }
+
+    fn connection(&mut self, event: &Connection<'_>) {
+        // The engine writes the lines of those that are open to the last.
+        let line = match event.ended {
+            Ended::Open => None,
+            _ => self.line(|formatter, text| formatter.connection(event, text)),
+        };
+        let Connection { cause, start, end, packets, bytes, ended, latency, .. } = *event;
+        self.chunk.observations.push(Observation {
+            line,
+            cause,
+            flow: *event.flow,
+            attributes: Some(event.attributes.clone()),
+            what: What::End(Box::new(End { span: (start, end), books: Books { packets, bytes }, ended, latency })),
+        });
+    }
+}

@@ -1,0 +1,131 @@
+//! The rules in force, for whoever asks: a JSON object each.
+//!
+//! ```json
+//! {"rule":"beacon","kind":"builtin","description":"…","severity":"medium","cooldown_ms":3600000,"fired":2,"evicted":0}
+//! {"rule":"unusual_pair","kind":"profile","description":"…","severity":"low","cooldown_ms":3600000,"unusual":3}
+//! {"rule":"port_scan","kind":"threshold","description":"…","severity":"medium","on":"connection","group_by":["src_ip"],
+//!  "window_ms":60000,"mode":"sliding","needed":21,"cooldown_ms":600000,"matched":9,"ungrouped":0,"allowlisted":0,"late":0,
+//!  "fired":0,"suppressed":0,"evicted":0,"groups":4,"bytes":1024}
+//! ```
+//!
+//! `fired` of a built-in rule counts before its cooldown, of a threshold rule after it, as in the `stats` event;
+//! `needed` is the least measure that fires. A rule that is switched off is not there.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::detect::builtin::{Builtin, Rule};
+use crate::detect::profile::{self, Profiles};
+use crate::detect::rules::{Definition, Mode, On, RuleStats, Rules};
+use crate::model::Severity;
+
+/// What every rule has, and what it has beside that.
+#[derive(Serialize)]
+struct Line<'a, T> {
+    rule: &'a str,
+    kind: &'static str,
+    description: &'a str,
+    severity: &'static str,
+    #[serde(flatten)]
+    more: T,
+}
+
+#[derive(Serialize)]
+struct OfBuiltin {
+    cooldown_ms: u64,
+    fired: u64,
+    evicted: u64,
+}
+
+#[derive(Serialize)]
+struct OfProfile {
+    cooldown_ms: u64,
+    unusual: u64,
+}
+
+#[derive(Serialize)]
+struct OfThreshold {
+    on: &'static str,
+    group_by: Vec<&'static str>,
+    window_ms: u64,
+    mode: &'static str,
+    needed: u32,
+    cooldown_ms: u64,
+    matched: u64,
+    ungrouped: u64,
+    allowlisted: u64,
+    late: u64,
+    restarted: u64,
+    fired: u64,
+    suppressed: u64,
+    evicted: u64,
+    groups: u64,
+    bytes: u64,
+}
+
+pub(super) fn lines(builtin: &Builtin, profiles: &Profiles, rules: &Rules) -> Vec<Bytes> {
+    let mut lines = Vec::new();
+    let stats = builtin.stats();
+    for (rule, (fired, evicted)) in Rule::ALL.into_iter().zip(stats.fired.into_iter().zip(stats.evicted)) {
+        let common = builtin.settings().common(rule);
+        if common.enabled {
+            let more = OfBuiltin { cooldown_ms: milliseconds(common.cooldown.0), fired, evicted };
+            lines.extend(line("builtin", (rule.name(), rule.description()), common.severity, more));
+        }
+    }
+    let settings = profiles.settings();
+    if settings.enabled {
+        let more = OfProfile { cooldown_ms: milliseconds(settings.cooldown.0), unusual: profiles.stats().unusual };
+        lines.extend(line("profile", (profile::RULE, profile::DESCRIPTION), settings.severity, more));
+    }
+    for (definition, stats) in rules.rule_stats() {
+        let Definition { name, description, severity, .. } = definition;
+        lines.extend(line("threshold", (name, description), *severity, threshold(definition, &stats)));
+    }
+    lines
+}
+
+fn threshold(definition: &Definition, stats: &RuleStats) -> OfThreshold {
+    let RuleStats { matched, ungrouped, allowed, late, restarted, fired, suppressed, evicted, groups, bytes } = *stats;
+    OfThreshold {
+        on: match definition.on {
+            On::Connection => "connection",
+            On::Fingerprint => "fingerprint",
+        },
+        group_by: definition.group_by.iter().map(|field| field.name()).collect(),
+        window_ms: milliseconds(definition.window),
+        mode: match definition.mode {
+            Mode::Sliding => "sliding",
+            Mode::Tumbling => "tumbling",
+        },
+        needed: definition.threshold.needed(),
+        cooldown_ms: milliseconds(definition.cooldown),
+        matched,
+        ungrouped,
+        allowlisted: allowed,
+        late,
+        restarted,
+        fired,
+        suppressed,
+        evicted,
+        groups,
+        bytes,
+    }
+}
+
+fn milliseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A line; none where it cannot be written, which no rule brings about.
+fn line(
+    kind: &'static str,
+    (rule, description): (&str, &str),
+    severity: Severity,
+    more: impl Serialize,
+) -> Option<Bytes> {
+    let line = Line { rule, kind, description, severity: severity.name(), more };
+    serde_json::to_vec(&line).ok().map(Bytes::from)
+}

@@ -1,0 +1,214 @@
+//! Counters of the engine.
+
+use std::sync::Arc;
+
+use crate::detect::builtin::{BuiltinStats, Rule};
+use crate::detect::cooldown::CooldownStats;
+use crate::detect::first_seen::FirstSeenStats;
+use crate::detect::profile::ProfileStats;
+use crate::detect::rules::{self, RuleStats};
+use crate::enrich::remote::RemoteStats;
+use crate::model::{Group, Severity};
+use crate::units::Span;
+
+/// What an engine has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// What shards have told it.
+    pub observations: u64,
+    /// Connections that are open.
+    pub connections: u64,
+    /// Connections that have ended.
+    pub ended: u64,
+    /// Records that had to go for others before their connection ended.
+    pub evicted: u64,
+    /// Records that were left at the end: the word of their end was lost on the way.
+    pub unended: u64,
+    /// Alerts, by [`Severity`].
+    pub alerts: [u64; Severity::ALL.len()],
+    /// Alerts that an allowlist kept back.
+    pub suppressed: u64,
+    /// The same by entry of the allowlists, as [`Allow::shown`](crate::detect::Allow::shown) tells them.
+    pub allowlist: Vec<(String, u64)>,
+    /// Times that other rules and labels were taken.
+    pub reloads: u64,
+    /// What is left of the learning period.
+    pub learning_left: Span,
+    /// Values seen.
+    pub first_seen: FirstSeenStats,
+    /// Behaviour profiles.
+    pub profiles: ProfileStats,
+    /// Built-in rules.
+    pub builtin: BuiltinStats,
+    /// Threshold rules.
+    pub rules: rules::Stats,
+    /// The same of each that is in force.
+    pub by_rule: Vec<(Arc<str>, RuleStats)>,
+    /// Cooldowns of both built-in rules and profiles.
+    pub cooldowns: CooldownStats,
+    /// The database on the network, where one is asked.
+    pub remote: Option<RemoteStats>,
+}
+
+impl Stats {
+    pub(super) fn count_alert(&mut self, severity: Severity) {
+        if let Some(count) = self.alerts.get_mut(severity as usize) {
+            *count += 1;
+        }
+    }
+
+    /// As the content of a `stats` event.
+    #[must_use]
+    pub fn group(&self) -> Group {
+        let mut group = Group::default();
+        let mut alerts = Group::default();
+        for (severity, count) in Severity::ALL.iter().zip(self.alerts) {
+            alerts.count(severity.name(), count);
+        }
+        group
+            .count("observations", self.observations)
+            .count("connections", self.connections)
+            .count("ended", self.ended)
+            .count("evicted", self.evicted)
+            .count("unended", self.unended)
+            .count("reloads", self.reloads)
+            .group("alerts", alerts)
+            .count("allowlisted", self.suppressed)
+            .group("first_seen", self.first_seen_group())
+            .group("profiles", self.profiles_group())
+            .group("builtin", self.builtin_group())
+            .group("rules", self.rules_group())
+            .group("cooldowns", self.cooldowns_group());
+        if !self.allowlist.is_empty() {
+            let mut entries = Group::default();
+            for (entry, count) in &self.allowlist {
+                entries.count(entry.clone(), *count);
+            }
+            group.group("allowlist", entries);
+        }
+        if let Some(remote) = &self.remote {
+            group.group("remote", remote_group(remote));
+        }
+        group
+    }
+
+    fn first_seen_group(&self) -> Group {
+        let FirstSeenStats { values, host_values, bytes, evicted, forgotten, unsaved, first, first_for_host } =
+            self.first_seen;
+        let mut group = Group::default();
+        group
+            .count("learning_left_s", self.learning_left.0.as_secs())
+            .count("values", values)
+            .count("host_values", host_values)
+            .count("bytes", bytes)
+            .count("evicted", evicted)
+            .count("forgotten", forgotten)
+            .count("unsaved", unsaved)
+            .count("first", first)
+            .count("first_for_host", first_for_host);
+        group
+    }
+
+    fn profiles_group(&self) -> Group {
+        let ProfileStats { anchors, companions, evicted_anchors, evicted_companions, refused, unsaved, unusual } =
+            self.profiles;
+        let mut group = Group::default();
+        group
+            .count("anchors", anchors)
+            .count("companions", companions)
+            .count("evicted_anchors", evicted_anchors)
+            .count("evicted_companions", evicted_companions)
+            .count("refused", refused)
+            .count("unsaved", unsaved)
+            .count("unusual", unusual);
+        group
+    }
+
+    fn builtin_group(&self) -> Group {
+        let mut fired = Group::default();
+        let mut evicted = Group::default();
+        for (place, rule) in Rule::ALL.iter().enumerate() {
+            fired.count(rule.name(), self.builtin.fired.get(place).copied().unwrap_or(0));
+            evicted.count(rule.name(), self.builtin.evicted.get(place).copied().unwrap_or(0));
+        }
+        let mut group = Group::default();
+        group.group("fired", fired).group("evicted", evicted);
+        group
+    }
+
+    fn rules_group(&self) -> Group {
+        let rules::Stats { rules, total } = self.rules;
+        let mut by_rule = Group::default();
+        for (name, stats) in &self.by_rule {
+            let mut group = Group::default();
+            count_rule(stats, &mut group);
+            by_rule.group(name.to_string(), group);
+        }
+        let mut group = Group::default();
+        group.count("rules", rules);
+        count_rule(&total, &mut group);
+        group.group("by_rule", by_rule);
+        group
+    }
+
+    fn cooldowns_group(&self) -> Group {
+        let CooldownStats { groups, evicted, suppressed, unnamed } = self.cooldowns;
+        let mut group = Group::default();
+        group
+            .count("groups", groups)
+            .count("evicted", evicted)
+            .count("suppressed", suppressed)
+            .count("unnamed", unnamed);
+        group
+    }
+}
+
+/// What a rule has done, or all of them.
+fn count_rule(stats: &RuleStats, group: &mut Group) {
+    let RuleStats { matched, ungrouped, allowed, late, restarted, fired, suppressed, evicted, groups, bytes } = *stats;
+    group
+        .count("matched", matched)
+        .count("ungrouped", ungrouped)
+        .count("allowlisted", allowed)
+        .count("late", late)
+        .count("restarted", restarted)
+        .count("fired", fired)
+        .count("suppressed", suppressed)
+        .count("evicted", evicted)
+        .count("groups", groups)
+        .count("bytes", bytes);
+}
+
+fn remote_group(remote: &RemoteStats) -> Group {
+    let RemoteStats {
+        cached,
+        joined,
+        asked,
+        dropped,
+        queued,
+        hits,
+        misses,
+        failed,
+        refused,
+        opened,
+        open,
+        unfit,
+        evicted,
+    } = *remote;
+    let mut group = Group::default();
+    group
+        .count("cached", cached)
+        .count("joined", joined)
+        .count("asked", asked)
+        .count("dropped", dropped)
+        .count("queued", queued)
+        .count("hits", hits)
+        .count("misses", misses)
+        .count("failed", failed)
+        .count("refused", refused)
+        .count("breaker_opened", opened)
+        .count("breaker_open", u64::from(open))
+        .count("unfit", unfit)
+        .count("evicted", evicted);
+    group
+}

@@ -1,0 +1,179 @@
+//! What is known survives a history that fails for a while; an answer that comes late counts.
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::*;
+use crate::detect::profile::Pair;
+use crate::enrich::remote;
+use crate::model::{Attributes, CommunityId, Shared, Tls};
+use crate::output::storage::{Item, Options, Run, Writer};
+
+const NOON: Time = Time(1_795_417_200_000_000_000);
+
+fn begin(path: &Path) -> (Engine, Writer) {
+    let run = Run { started: NOON, sensor: None, interfaces: Vec::new(), files: Vec::new() };
+    let options = Options {
+        queue: 1,
+        flush_after: Duration::from_millis(1),
+        patience: Duration::from_millis(100),
+        ..Options::default()
+    };
+    let (handle, writer) = Writer::start(path, options, &run).unwrap();
+    let context = Arc::new(Context::default());
+    let settings = Settings { connections: 16, ..Settings::default() };
+    let outlets = Outlets::new(&context, false).with_storage(handle);
+    (Engine::new(&settings, Knowledge::default(), Memory::default(), None, &context, outlets), writer)
+}
+
+fn count(path: &Path, what: &str) -> i64 {
+    let database = Connection::open(path).unwrap();
+    database.query_row(&format!("SELECT count(*) FROM {what}"), [], |row| row.get(0)).unwrap()
+}
+
+fn see(engine: &mut Engine, values: Range<u64>) {
+    for number in values {
+        let value = number.to_string();
+        engine.firsts.check(Method::Ja4, &value, None, NOON);
+        engine.profiles.observe(Pair::HostJa4, "10.0.0.1", &value, NOON, |_| false);
+    }
+}
+
+#[test]
+fn what_storage_has_lost_is_stored_again() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let (mut engine, writer) = begin(&path);
+    see(&mut engine, 0..10);
+    engine.save();
+    engine.outlets.settle();
+    assert_eq!((count(&path, "first_seen"), count(&path, "profile")), (10, 10));
+    assert_eq!(count(&path, "sensor WHERE learning_since IS NULL"), 0);
+
+    // Somebody else holds the database for longer than there is patience.
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("UPDATE sensor SET learning_since = NULL; BEGIN IMMEDIATE").unwrap();
+    engine.learning_stored = None;
+    see(&mut engine, 10..20);
+    engine.save();
+    engine.outlets.settle();
+    assert_eq!(engine.outlets.knowledge_lost(), 21);
+    // As long as nothing can be written nothing more is risked.
+    see(&mut engine, 20..30);
+    engine.save();
+    engine.outlets.settle();
+    assert_eq!(engine.outlets.knowledge_lost(), 21);
+    other.execute_batch("ROLLBACK").unwrap();
+
+    let mut out = Vec::new();
+    engine.finish(|lines| out.append(lines));
+    assert_eq!((count(&path, "first_seen"), count(&path, "profile")), (30, 30));
+    assert_eq!(count(&path, "sensor WHERE learning_since IS NULL"), 0);
+    let told = String::from_utf8(out).unwrap();
+    assert!(told.contains("21 rows were lost: database is locked"), "{told}");
+    assert_eq!(writer.finish().lost(), 21);
+}
+
+#[test]
+fn nothing_is_lost_at_the_end_for_want_of_room_in_a_queue() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let (mut engine, writer) = begin(&path);
+    see(&mut engine, 0..150_000);
+    let mut out = Vec::new();
+    engine.finish(|lines| out.append(lines));
+    assert_eq!(count(&path, "first_seen"), 150_000);
+    assert_eq!(writer.finish().lost(), 0);
+    assert_eq!(String::from_utf8(out).unwrap(), "");
+}
+
+#[test]
+fn a_connection_that_goes_on_can_be_looked_for_by_what_it_said() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("history.db");
+    let (mut engine, writer) = begin(&path);
+    let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
+    let community = CommunityId::of(client, server, 6);
+    for (id, age) in [(1, 31), (2, 29)] {
+        let flow = FlowIdentity { id, community, client, server, proto: 6, vlan: [0; 2] };
+        let start = Time(engine.wall.0 - age * 1_000_000_000);
+        let record = engine.tracker.enter(&flow, 0, start).record;
+        let tls = Tls { sni: Some("example.org".into()), ..Tls::default() };
+        record.attributes = Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() }.into();
+        record.packets = [5, 6];
+        engine.outlets.store(Item::Fingerprint { flow, interface: 0, seen: Seen::example(Method::Ja4, "t13d") });
+    }
+    engine.save();
+    engine.outlets.settle();
+    let told = "connection WHERE flow = 1 AND sni = 'example.org' AND ended IS NULL AND packets_to_client = 6";
+    assert_eq!((count(&path, told), count(&path, "connection"), count(&path, "fingerprint")), (1, 2, 2));
+
+    // What it shows later is its own, and its end takes the place of all that.
+    let flow = engine.tracker.get(1).unwrap().identity;
+    engine.outlets.store(Item::Fingerprint { flow, interface: 0, seen: Seen::example(Method::Ja4h, "ge11") });
+    let ended = Record { ended: Some(Ended::Fin), ..engine.tracker.end(1).unwrap() };
+    engine.outlets.ended(ended);
+    engine.finish(|_| {});
+    assert_eq!((count(&path, told), count(&path, "connection WHERE ended = 'fin'")), (0, 1));
+    assert_eq!((count(&path, "connection"), count(&path, "fingerprint")), (2, 3));
+    assert_eq!(writer.finish().connections, 2, "each is counted once");
+}
+
+/// A service that knows this value alone.
+fn knows(value: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut request) = (stream.unwrap(), Vec::new());
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.extend(byte);
+            }
+            let path = format!("/{value} ");
+            let (status, body) = match String::from_utf8_lossy(&request).contains(&path) {
+                true => ("200 OK", "[{\"application\":\"Rawtool\"}]"),
+                false => ("404 Not Found", ""),
+            };
+            let length = body.len();
+            write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").unwrap();
+        }
+    });
+    address
+}
+
+#[test]
+fn a_late_answer_about_any_value_of_the_client_names_its_application() {
+    const JA4T: &str = "1234_2_1234_9";
+    let settings = remote::Settings {
+        enabled: true,
+        endpoint: format!("http://{}/", knows(JA4T)),
+        methods: crate::model::method_set::Methods::of(&[Method::Ja4, Method::Ja4t]),
+        ..remote::Settings::default()
+    };
+    let context = Arc::new(Context::default());
+    let outlets = Outlets::new(&context, false);
+    let remote = Some(Remote::start(settings).unwrap());
+    let settings = Settings { connections: 16, ..Settings::default() };
+    let mut engine = Engine::new(&settings, Knowledge::default(), Memory::default(), remote, &context, outlets);
+    let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
+    let community = CommunityId::of(client, server, 6);
+    let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
+    let mut record = Record::new(&flow, 0, NOON);
+    for (method, value) in [(Method::Ja4t, JA4T), (Method::Ja4, "t13d")] {
+        record.note(Seen::example(method, value));
+    }
+    engine.ask_again(&mut record);
+    assert_eq!(record.app, None, "nobody has answered yet");
+    while engine.stats().remote.is_some_and(|stats| stats.hits + stats.misses + stats.failed < 2) {
+        engine.tick(NOON, &mut Vec::new());
+        thread::yield_now();
+    }
+    engine.ask_again(&mut record);
+    assert_eq!(record.app.as_ref().map(|app| &*app.name), Some("Rawtool"));
+}

@@ -1,0 +1,144 @@
+//! The records of connections that have not ended.
+
+use hashlink::LinkedHashMap;
+use hashlink::linked_hash_map::RawEntryMut;
+
+use crate::model::{FlowIdentity, Record, Time};
+
+/// Open connections, the one heard of longest ago first.
+///
+/// A shard tells of the end of each; where that word is lost, its record goes when the room is needed.
+#[derive(Debug)]
+pub struct Tracker {
+    records: LinkedHashMap<u64, Record, foldhash::quality::RandomState>,
+    capacity: usize,
+}
+
+/// A connection's record.
+#[derive(Debug)]
+pub struct Entered<'a> {
+    /// The record.
+    pub record: &'a mut Record,
+    /// It was begun just now.
+    pub is_new: bool,
+}
+
+impl Tracker {
+    /// Room for so many connections, at least one.
+    #[must_use]
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { records: LinkedHashMap::default(), capacity: capacity.max(1) }
+    }
+
+    /// Connections that are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether none is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Evicts the least recently used record if the table is full and has no record of this flow.
+    pub fn evict_for(&mut self, flow: u64) -> Option<Record> {
+        let full = self.records.len() >= self.capacity && !self.records.contains_key(&flow);
+        if full { self.pop() } else { None }
+    }
+
+    /// The record of a connection, created if there is none. Call [`evict_for`](Self::evict_for) first.
+    pub fn enter(&mut self, flow: &FlowIdentity, interface: u32, now: Time) -> Entered<'_> {
+        let (record, is_new) = match self.records.raw_entry_mut().from_key(&flow.id) {
+            RawEntryMut::Occupied(mut held) => {
+                held.to_back();
+                (held.into_mut(), false)
+            }
+            RawEntryMut::Vacant(room) => (room.insert(flow.id, Record::new(flow, interface, now)).1, true),
+        };
+        Entered { record, is_new }
+    }
+
+    /// The record of a flow.
+    #[must_use]
+    pub fn get(&self, flow: u64) -> Option<&Record> {
+        self.records.get(&flow)
+    }
+
+    /// The record of a flow, to be changed.
+    pub fn get_mut(&mut self, flow: u64) -> Option<&mut Record> {
+        self.records.get_mut(&flow)
+    }
+
+    /// Takes out the record of a connection that has ended.
+    pub fn end(&mut self, flow: u64) -> Option<Record> {
+        self.records.remove(&flow)
+    }
+
+    /// Takes out the record heard of longest ago.
+    pub fn pop(&mut self) -> Option<Record> {
+        self.records.pop_front().map(|(_, record)| record)
+    }
+
+    /// Every record, to be changed, the one heard of longest ago first.
+    pub fn oldest_first_mut(&mut self) -> impl Iterator<Item = &mut Record> {
+        self.records.values_mut()
+    }
+
+    /// Every record, the one heard of last first.
+    pub fn newest_first(&self) -> impl Iterator<Item = &Record> {
+        self.records.values().rev()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::CommunityId;
+    use crate::model::{MAX_VALUES, Method, Seen};
+
+    fn flow(id: u64) -> FlowIdentity {
+        let (client, server) = (("10.0.0.1".parse().unwrap(), 1), ("10.0.0.2".parse().unwrap(), 443));
+        FlowIdentity { id, community: CommunityId::of(client, server, 6), client, server, proto: 6, vlan: [0; 2] }
+    }
+
+    fn seen(method: Method, count: u32) -> Seen {
+        Seen { count, ..Seen::example(method, &count.to_string()) }
+    }
+
+    #[test]
+    fn a_full_table_lets_go_of_the_one_heard_of_longest_ago() {
+        let mut tracker = Tracker::with_capacity(2);
+        let mut enter = |id| {
+            let evicted = tracker.evict_for(id);
+            tracker.enter(&flow(id), 0, Time(id));
+            evicted.map(|record| record.identity.id)
+        };
+        assert_eq!([1, 2, 1, 3].map(&mut enter), [None, None, None, Some(2)]);
+        assert_eq!([tracker.pop(), tracker.pop()].map(|record| record.unwrap().identity.id), [1, 3]);
+        assert!(tracker.is_empty());
+    }
+
+    #[test]
+    fn the_history_hears_of_a_connection_ever_more_seldom() {
+        let mut record = Record::new(&flow(1), 0, Time(0));
+        let told: Vec<_> = (0..=20_160).filter(|half| record.falls_due(Time(half * 30_000_000_000))).collect();
+        assert_eq!(told, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384], "in a week");
+    }
+
+    #[test]
+    fn a_history_keeps_the_first_value_and_the_newest() {
+        let mut record = Record::new(&flow(1), 0, Time(0));
+        record.note(seen(Method::Ja4, 1));
+        for count in 1..=100 {
+            record.note(seen(Method::Ja4h, count));
+        }
+        let kept: Vec<_> =
+            record.history.iter().filter(|seen| seen.method == Method::Ja4h).map(|seen| seen.count).collect();
+        assert_eq!(kept.len(), MAX_VALUES);
+        assert_eq!((kept.first(), kept.get(1), kept.last()), (Some(&1), Some(&86), Some(&100)));
+        assert_eq!(record.newest(Method::Ja4).unwrap().count, 1);
+        assert_eq!(record.primary().unwrap().method, Method::Ja4);
+    }
+}

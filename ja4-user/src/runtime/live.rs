@@ -1,0 +1,464 @@
+//! The loop of one live shard: drain its ring, flush every 20 ms, evict every second, sleep when
+//! nothing comes.
+
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use aya::maps::{MapData, RingBuf};
+use bytes::Bytes;
+use crossbeam_channel::{Sender, TrySendError};
+use ja4_common::flow::{FlowEntry, FlowKey, shard_of};
+use ja4_common::headers::Start;
+use ja4_common::knobs::Knobs;
+use ja4_common::record::{FrameInfo, HEADER, RecordHeader, VERSION, flag};
+use ja4_common::select::Class;
+use nix::time::{ClockId, clock_gettime};
+use zerocopy::FromBytes;
+
+use crate::capture::ebpf::{AsleepFlag, FlowMap, RecentMap};
+use crate::encode::Formatter;
+use crate::model::{Connection, Fingerprint, Progress, Sink, Time};
+use crate::packet::Packet;
+use crate::packet::defrag::{DefragLimits, Defragmenter};
+use crate::runtime::engine::observe::{Chunk, Observer};
+use crate::runtime::engine::stats::Stats;
+use crate::runtime::engine::thread::Message;
+use crate::runtime::handoff::{Inbox, Route};
+use crate::shard::core::{Core, FlowBooks, Limits, Now};
+use crate::shard::engines::Engines;
+use crate::shard::flows::UserFlows;
+use crate::shard::stats::{CoreStats, Unwrapped};
+use crate::shard::unwrap::{Gathered, Unwrapper, Whole, start_of};
+
+/// Records taken before the loop looks at the clock again.
+const BATCH: usize = 4096;
+
+/// Lines wait this long at most before they are handed on.
+const FLUSH: Duration = Duration::from_millis(20);
+
+/// Bytes of lines that are handed on at once, without waiting for [`FLUSH`].
+const FULL: usize = 64 << 10;
+
+/// Observations that are handed on at once, likewise.
+const MANY: usize = 1024;
+
+/// Between two looks at what has waited long enough.
+const EVICT: Duration = Duration::from_secs(1);
+
+/// Pause after a drain that found nothing: the ring fills meanwhile, and one wake-up serves many
+/// records. At the default ring of 8 MiB it is a twentieth of what the ring holds at line rate.
+const NAP: Duration = Duration::from_millis(1);
+
+/// Naps without a record before the thread sleeps in the kernel.
+const NAPS: u32 = 2;
+
+/// How long a shard that is done waits for what the others send it, a thread that hangs apart: they look at
+/// whether the run is over once in [`EVICT`].
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Of so many connections one may be in a nested tunnel.
+const NESTED_SHARE: usize = 8;
+
+/// What all threads of a run share.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// Nanoseconds between the boot clock and the Unix epoch; kept up to date by the control plane.
+    pub clock_offset: AtomicU64,
+    /// The run is to end: drain, flush, stop.
+    pub stop: AtomicBool,
+    /// Lines that found a queue full, the engine's or the writer's.
+    pub lines_dropped: AtomicU64,
+    /// Observations that found the engine's queue full.
+    pub observations_dropped: AtomicU64,
+    /// The engine's counters, a second old at most.
+    pub engine: ArcSwap<Stats>,
+    /// When they were told last.
+    pub engine_told: ArcSwapOption<Instant>,
+}
+
+impl Shared {
+    /// Counts what a queue had no room for.
+    pub fn lose(&self, message: &Message) {
+        self.lines_dropped.fetch_add(message.lines(), Ordering::Relaxed);
+        if let Message::Chunk(chunk) = message {
+            self.observations_dropped.fetch_add(chunk.observations.len() as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What one shard tells of itself.
+#[derive(Debug, Default)]
+pub struct Gauge {
+    /// Its core's counters.
+    pub stats: CoreStats,
+    /// Records of another layout than this program's.
+    pub foreign: u64,
+    /// How old the last record was when it was taken, nanoseconds.
+    pub lag: u64,
+    /// When all this was told last.
+    pub told: Option<Instant>,
+}
+
+/// Everything that one shard owns.
+pub struct Shard {
+    /// Its ring.
+    pub ring: RingBuf<MapData>,
+    /// The filter's configuration.
+    pub knobs: Knobs,
+    /// Which shard it is.
+    pub index: u32,
+    /// Ways to every shard, for what was put together of fragments here and belongs there.
+    pub routes: Vec<Route>,
+    /// Where the others' ways to this shard end.
+    pub inbox: Inbox,
+    /// Its handle of the kernel's flows.
+    pub flows: FlowMap,
+    /// Its handle of the kernel's table of recent packets.
+    pub recent: RecentMap,
+    /// Its flag in the kernel.
+    pub asleep: AsleepFlag,
+    /// Names of the run's interfaces by kernel index, in the order of the output's context.
+    pub interfaces: Vec<u32>,
+    /// Bounds of its core.
+    pub limits: Limits,
+    /// What computes fingerprints.
+    pub engines: Engines,
+    /// What turns events into lines.
+    pub formatter: Formatter,
+    /// Where what it has seen goes.
+    pub engine: Sender<Message>,
+    /// What it shares with the control plane.
+    pub shared: Arc<Shared>,
+    /// Where it tells its counters.
+    pub gauge: Arc<Mutex<Gauge>>,
+}
+
+/// Nanoseconds since the Unix epoch.
+pub fn wall_clock() -> Time {
+    clock_gettime(ClockId::CLOCK_REALTIME).map_or(Time(0), |now| Time(Duration::from(now).as_nanos() as u64))
+}
+
+/// Nanoseconds of the boot clock.
+pub fn boot_clock() -> u64 {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |now| Duration::from(now).as_nanos() as u64)
+}
+
+impl Shard {
+    /// Runs until it is told to stop, then drains, tells of every connection and flushes.
+    pub fn run(self) {
+        let Self {
+            mut ring,
+            flows,
+            recent,
+            mut asleep,
+            interfaces,
+            limits,
+            mut engines,
+            formatter,
+            engine,
+            shared,
+            gauge,
+            ..
+        } = self;
+        let mut core = Core::new(&limits);
+        let inner = UserFlows::with_capacity(limits.connections.div_ceil(NESTED_SHARE));
+        let mut books = KernelBooks { flows, recent, offset: 0, inner };
+        let mut unopened = Unopened {
+            knobs: self.knobs,
+            index: self.index,
+            routes: self.routes,
+            unwrapper: Unwrapper::default(),
+            defragmenter: Defragmenter::new(&DefragLimits::default()),
+            routed: 0,
+            lost: 0,
+        };
+        let inbox = self.inbox;
+        let mut sink = QueueSink { formatter, chunk: Chunk::default(), engine, shared: Arc::clone(&shared) };
+        let mut foreign = 0;
+        let (mut flushed, mut evicted) = (Instant::now(), Instant::now());
+        let mut naps = 0;
+        loop {
+            // Read before the drain: what was emitted until then is in the ring.
+            let stopping = shared.stop.load(Ordering::Acquire);
+            books.offset = shared.clock_offset.load(Ordering::Relaxed);
+            let mut newest = 0;
+            let mut taken = 0;
+            // What was put together elsewhere has its place in time among the records: an answer in the ring may have been
+            // what woke this shard, and come behind its question.
+            let mut routed = inbox.next();
+            while taken < BATCH
+                && let Some(record) = ring.next()
+            {
+                taken += 1;
+                match read_record(&record, books.offset) {
+                    Some((header, bytes)) => {
+                        newest = header.time;
+                        while let Some(whole) = routed.take_if(|whole| whole.time.0 <= header.time) {
+                            unopened.whole(whole, &mut core, &mut books, &mut engines, &mut sink);
+                            routed = inbox.next();
+                        }
+                        let interface = interfaces.iter().position(|index| *index == header.ifindex);
+                        let interface = interface.map_or(u32::MAX, |index| index as u32);
+                        let packet = Packet { header: &header, bytes, interface, number: None };
+                        if header.class >= Class::Fragment as u8 {
+                            unopened.take(&packet, &mut core, &mut books, &mut engines, &mut sink);
+                        } else {
+                            core.packet(&packet, &mut books, &mut engines, &mut sink);
+                        }
+                    }
+                    None => foreign += 1,
+                }
+                if sink.is_full() {
+                    sink.flush();
+                }
+            }
+            while let Some(whole) = routed {
+                unopened.whole(whole, &mut core, &mut books, &mut engines, &mut sink);
+                routed = inbox.next();
+            }
+            let now = Instant::now();
+            if now.duration_since(flushed) >= FLUSH {
+                sink.flush();
+                flushed = now;
+            }
+            if now.duration_since(evicted) >= EVICT || newest != 0 && taken < BATCH {
+                let wall = wall_clock();
+                let mut gauge = gauge.lock().unwrap_or_else(PoisonError::into_inner);
+                gauge.stats = unopened.stats(core.stats());
+                gauge.foreign = foreign;
+                gauge.told = Some(now);
+                if newest != 0 {
+                    gauge.lag = wall.0.saturating_sub(newest);
+                }
+            }
+            if now.duration_since(evicted) >= EVICT {
+                let at = Now { time: wall_clock(), packet: None };
+                unopened.defragmenter.expire(at.time);
+                unopened.unwrapper.expire(at.time);
+                core.tick(at, &mut books, &mut engines, &mut sink);
+                core.evict_idle(at, &mut books, &mut engines, &mut sink);
+                core.audit(&mut books, &mut sink);
+                evicted = now;
+            }
+            if taken > 0 {
+                naps = 0;
+                continue;
+            }
+            if stopping {
+                break;
+            }
+            sink.flush();
+            if naps < NAPS {
+                naps += 1;
+                thread::sleep(NAP);
+            } else {
+                asleep.set(true);
+                // A record that came before the flag was up wakes nobody, but poll finds it.
+                inbox.sleep(Some(ring.as_fd()), EVICT.saturating_sub(now.duration_since(evicted)));
+                asleep.set(false);
+            }
+        }
+        // The other shards may still have something for this one. The last of them to come here ends the wait of all.
+        unopened.routes.clear();
+        while let Ok(whole) = inbox.wait(FAREWELL) {
+            unopened.whole(whole, &mut core, &mut books, &mut engines, &mut sink);
+        }
+        core.finish(Now { time: wall_clock(), packet: None }, &mut books, &mut engines, &mut sink);
+        sink.flush();
+        let mut gauge = gauge.lock().unwrap_or_else(PoisonError::into_inner);
+        gauge.stats = unopened.stats(core.stats());
+        gauge.foreign = foreign;
+    }
+}
+
+/// A record's header, its time since the Unix epoch, and the bytes that follow it.
+fn read_record(record: &[u8], offset: u64) -> Option<(RecordHeader, &[u8])> {
+    let (mut header, rest) = RecordHeader::read_from_prefix(record).ok()?;
+    if header.version != VERSION || record.len() < HEADER {
+        return None;
+    }
+    header.time = header.time.wrapping_add(offset);
+    Some((header, rest.get(..header.captured as usize)?))
+}
+
+/// The kernel's flow map, its times turned into those of the records.
+struct KernelBooks {
+    flows: FlowMap,
+    recent: RecentMap,
+    offset: u64,
+    /// What the kernel does not see: flows in nested tunnels.
+    inner: UserFlows,
+}
+
+/// What the kernel has handed over unopened.
+struct Unopened {
+    knobs: Knobs,
+    index: u32,
+    routes: Vec<Route>,
+    unwrapper: Unwrapper,
+    defragmenter: Defragmenter,
+    /// Datagrams put together here and handed to another shard, and those that it had no room for.
+    routed: u64,
+    lost: u64,
+}
+
+impl Unopened {
+    fn take(
+        &mut self,
+        packet: &Packet<'_>,
+        core: &mut Core,
+        books: &mut KernelBooks,
+        engines: &mut Engines,
+        sink: &mut QueueSink,
+    ) {
+        self.unwrapper.count_record();
+        if packet.header.class == Class::Nested as u8 {
+            let start = match packet.header.flags & flag::NO_LINK {
+                0 => Start::Ethernet,
+                _ => start_of(packet.bytes),
+            };
+            return self.unwrapper.open(packet, start, &self.knobs, core, books, engines, sink);
+        }
+        let network = packet.bytes.get(usize::from(packet.header.l3)..).unwrap_or_default();
+        let time = Time(packet.header.time);
+        // What is refused is counted there.
+        let info = FrameInfo {
+            ifindex: packet.header.ifindex,
+            egress: packet.header.flags & flag::EGRESS != 0,
+            ..FrameInfo::default()
+        };
+        let Ok(Some(bytes)) = self.defragmenter.push(network, info.point(), time) else {
+            return;
+        };
+        let bytes = Bytes::copy_from_slice(bytes);
+        let whole = Whole { bytes, time, interface: packet.interface, info, number: None, layers: 0 };
+        self.hand_over(whole, core, books, engines, sink);
+    }
+
+    /// Gives what was put together here to the shard that it belongs to.
+    fn hand_over(
+        &mut self,
+        whole: Whole,
+        core: &mut Core,
+        books: &mut KernelBooks,
+        engines: &mut Engines,
+        sink: &mut QueueSink,
+    ) {
+        let owner = shard_of(whole.hash(&self.knobs), self.knobs.shards);
+        if owner == self.index {
+            return self.whole(whole, core, books, engines, sink);
+        }
+        let sent = self.routes.get(owner as usize).is_some_and(|route| route.send(whole));
+        (self.routed, self.lost) = (self.routed + u64::from(sent), self.lost + u64::from(!sent));
+    }
+
+    /// Takes what belongs to this shard. A fragment waits here for the others of its datagram, which found the same
+    /// way by its addresses.
+    fn whole(
+        &mut self,
+        whole: Whole,
+        core: &mut Core,
+        books: &mut KernelBooks,
+        engines: &mut Engines,
+        sink: &mut QueueSink,
+    ) {
+        match whole.gather(&mut self.defragmenter) {
+            Gathered::AsItIs(whole) => self.unwrapper.take(&whole, &self.knobs, core, books, engines, sink),
+            Gathered::Further(whole) => self.hand_over(whole, core, books, engines, sink),
+            Gathered::Waits => {}
+        }
+    }
+
+    fn stats(&self, stats: CoreStats) -> CoreStats {
+        let unwrapped = Unwrapped { routed: self.routed, lost: self.lost, ..self.unwrapper.stats() };
+        let mut fragments = self.defragmenter.stats();
+        fragments.add(&self.unwrapper.defrag_stats());
+        CoreStats { fragments, ..stats.with(unwrapped) }
+    }
+}
+
+impl FlowBooks for KernelBooks {
+    fn entry(&self, hash: u64, key: &FlowKey) -> Option<FlowEntry> {
+        let Some(mut entry) = self.flows.entry(hash, key) else {
+            return self.inner.entry(hash, key);
+        };
+        for direction in [&mut entry.low, &mut entry.high] {
+            if direction.last_seen != 0 {
+                direction.last_seen = direction.last_seen.wrapping_add(self.offset);
+            }
+        }
+        Some(entry)
+    }
+
+    fn remove(&mut self, hash: u64, key: &FlowKey) {
+        // Under this hash there may be a newer flow by now; it stays.
+        if self.flows.entry(hash, key).is_some() {
+            self.flows.remove(hash);
+        } else {
+            self.inner.remove(hash, key);
+        }
+    }
+
+    fn is_duplicate(&mut self, hash: u64, point: u32, time: Time) -> bool {
+        self.recent.is_duplicate(hash, point, time.0.wrapping_sub(self.offset))
+    }
+
+    fn inner(&mut self) -> &mut UserFlows {
+        &mut self.inner
+    }
+}
+
+/// Gathers what the shard has seen and hands it to the engine in chunks; a full queue costs what is in them,
+/// never time.
+struct QueueSink {
+    formatter: Formatter,
+    chunk: Chunk,
+    engine: Sender<Message>,
+    shared: Arc<Shared>,
+}
+
+impl QueueSink {
+    /// Whether there is enough to hand on at once.
+    fn is_full(&self) -> bool {
+        self.chunk.text.len() >= FULL || self.chunk.observations.len() >= MANY
+    }
+
+    fn flush(&mut self) {
+        if self.chunk.is_empty() {
+            return;
+        }
+        match self.engine.try_send(Message::Chunk(std::mem::take(&mut self.chunk))) {
+            Ok(()) => {}
+            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
+                self.shared.lose(&message);
+                // Its room serves again.
+                if let Message::Chunk(mut chunk) = message {
+                    chunk.clear();
+                    self.chunk = chunk;
+                }
+            }
+        }
+    }
+
+    fn observer(&mut self) -> Observer<'_> {
+        Observer { formatter: &mut self.formatter, chunk: &mut self.chunk }
+    }
+}
+
+impl Sink for QueueSink {
+    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+        self.observer().fingerprint(event);
+    }
+
+    fn progress(&mut self, event: &Progress<'_>) {
+        self.observer().progress(event);
+    }
+
+    fn connection(&mut self, event: &Connection<'_>) {
+        self.observer().connection(event);
+    }
+}

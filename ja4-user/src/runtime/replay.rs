@@ -1,0 +1,378 @@
+//! A capture through the same filter and the same shards, as fast as it can be read.
+//!
+//! Nothing is ever dropped: who reads the output sets the pace. The output depends on the capture
+//! alone, not on the number of threads.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::thread;
+
+use ja4_common::Slice;
+use ja4_common::counter::Counters;
+use ja4_common::headers::Start;
+use ja4_common::knobs::Knobs;
+
+use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef, Stop};
+use crate::encode::{Context, Format, Formatter};
+use crate::model::Time;
+use crate::runtime::batches::{Batches, Dealt, OnProgress, Read};
+use crate::runtime::census::{self, Census};
+use crate::runtime::engine::Engine;
+use crate::runtime::engine::observe::Observer;
+use crate::runtime::engine::stats::Stats;
+use crate::runtime::merge::{LineCause, Lines, Merge, Place};
+use crate::shard::core::{Limits, Now};
+use crate::shard::engines::Engines;
+use crate::shard::lane::{CapturedFrame, Lane};
+use crate::shard::stats::CoreStats;
+use ja4::fingerprint::Forms;
+
+/// Lanes of a replay. Its threads share them, so no more than this many do anything.
+pub const LANES: u32 = 64;
+
+/// Event time between two looks at what has waited long enough.
+const TICK: u64 = 1_000_000_000;
+
+/// The seed of the flow hash: nobody aims at a file's lanes, and the same file gives the same lanes.
+const SEED: [u64; 2] = [0x7265_706c_6179_2031, 0x7265_706c_6179_2032];
+
+/// Most connections that a replay holds at any time with a bound of `max`: between two checks of the bound there may be
+/// a few thousand more.
+pub const fn most_connections(max: usize) -> usize {
+    max.saturating_add(census::GROWTH)
+}
+
+/// What a replay is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads.
+    pub threads: usize,
+    /// Bounds of all lanes together.
+    pub limits: Limits,
+    /// Forms of the fingerprints.
+    pub forms: Forms,
+    /// Format of the lines.
+    pub format: Format,
+    /// What all lines share.
+    pub context: Arc<Context>,
+    /// The engine has others to tell, so it goes on to the end where the output cannot be written.
+    pub outlives_output: bool,
+    /// Set by whoever wants the replay to end before its files do.
+    pub stop: Stop,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Report {
+    /// Counters of the filter.
+    pub counters: Counters,
+    /// Counters of the shards.
+    pub stats: CoreStats,
+    /// Counters of the engine.
+    pub engine: Stats,
+    /// Packets read from the files: `packets = unsupported_link + not_network + counters.seen`.
+    pub packets: u64,
+    /// Packets skipped because their interface has an unsupported link type.
+    pub unsupported_link: u64,
+    /// Frames whose link header was cut, or of a kind that carries no IP.
+    pub not_network: u64,
+    /// Time of the first and of the last packet.
+    pub span: Option<(Time, Time)>,
+    /// What went wrong with the files, in their order.
+    pub errors: Vec<CaptureError>,
+    /// The files were not read to their end, as [`Options::stop`] was set.
+    pub stopped: bool,
+    /// Why the output could not be written to its end.
+    pub unwritten: Option<io::Error>,
+}
+
+/// Replays files in their order and writes the lines to `out`.
+///
+/// # Errors
+/// Where `out` fails and nobody else is told. What is wrong with a file stands in the report; what could be
+/// read of it was replayed.
+pub fn replay<W: Write + Send>(
+    files: Vec<CaptureFile>,
+    options: &Options,
+    engine: Engine,
+    mut out: W,
+    on_progress: OnProgress<'_>,
+) -> io::Result<(W, Report)> {
+    let knobs = Knobs::new(SEED);
+    let threads = options.threads.clamp(1, LANES as usize);
+    let mut header = Vec::new();
+    Formatter::new(options.format, Arc::clone(&options.context)).header(&mut header);
+    out.write_all(&header)?;
+    let batches = Batches::new(files, threads, LANES, &knobs, on_progress, options.stop.clone());
+    let merge = Merge::new(out, engine, threads, options.outlives_output);
+    let census = Census::new(threads, LANES as usize, options.limits.connections.max(1));
+    let run = |thread: usize| Worker::new(thread, threads, options, &knobs, &census).run(&batches, &merge);
+    let shares = if threads == 1 {
+        vec![run(0)]
+    } else {
+        thread::scope(|scope| {
+            let run = &run;
+            let workers: Vec<_> = (0..threads).map(|thread| scope.spawn(move || run(thread))).collect();
+            workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
+        })
+    };
+    let Read { errors, stopped, fragments, packets } = batches.into_read();
+    let mut report = Report {
+        counters: Counters::default(),
+        stats: CoreStats::default(),
+        engine: Stats::default(),
+        packets: packets.total,
+        unsupported_link: packets.unsupported,
+        not_network: 0,
+        span: None,
+        errors,
+        stopped,
+        unwritten: None,
+    };
+    report.stats.fragments.add(&fragments);
+    for share in shares {
+        report.counters.add(&share.counters);
+        report.stats.add(&share.stats);
+        report.not_network += share.not_network;
+        report.span = share.span.or(report.span);
+    }
+    let (mut out, mut engine, mut unwritten) = merge.into_parts();
+    if let Some(error) = unwritten.take_if(|_| !options.outlives_output) {
+        return Err(error);
+    }
+    engine.finish(|lines| {
+        if unwritten.is_none() {
+            unwritten = out.write_all(lines).err();
+        }
+        lines.clear();
+    });
+    report.engine = engine.stats();
+    report.unwritten = unwritten;
+    Ok((out, report))
+}
+
+/// A batch's frame as the filter takes it; `None` where its link header is cut.
+pub(super) fn captured<'a>(batch: &'a Batch, frame: &FrameRef) -> Option<CapturedFrame<'a>> {
+    let bytes = batch.bytes(frame);
+    let payload = frame.link.network(bytes).ok()?;
+    let start = match payload.start {
+        capture::Start::Ethernet => Start::Ethernet,
+        capture::Start::Network(ethertype) => Start::Network { ethertype, offset: payload.offset },
+    };
+    Some(CapturedFrame {
+        start,
+        slice: Slice { bytes, wire_len: frame.wire as usize },
+        time: Time(frame.time),
+        interface: frame.interface,
+        point: payload.point,
+        number: frame.number,
+    })
+}
+
+/// One thread's share of the result.
+struct Share {
+    counters: Counters,
+    stats: CoreStats,
+    not_network: u64,
+    span: Option<(Time, Time)>,
+}
+
+/// One thread of a replay: every `threads`-th lane is its.
+struct Worker<'a> {
+    thread: usize,
+    threads: usize,
+    lanes: Vec<Lane>,
+    engines: Engines,
+    knobs: &'a Knobs,
+    census: &'a Census,
+    /// Number of the next boundary at which the bound on connections is checked.
+    boundary: u64,
+    formatter: Formatter,
+    lines: Lines,
+    span: Option<(Time, Time)>,
+    next_tick: Time,
+    not_network: u64,
+    /// Number of the last frame.
+    last: u64,
+    /// Number of the frame before which the bound is checked next.
+    next_boundary: u64,
+}
+
+impl<'a> Worker<'a> {
+    fn new(thread: usize, threads: usize, options: &Options, knobs: &'a Knobs, census: &'a Census) -> Self {
+        let share = |whole: usize| whole.div_ceil(LANES as usize).max(1);
+        let limits = Limits {
+            connections: share(options.limits.connections),
+            reassembly: share(options.limits.reassembly),
+            ..options.limits
+        };
+        let room = most_connections(options.limits.connections.max(1));
+        let mine = (thread..LANES as usize).step_by(threads);
+        Self {
+            thread,
+            threads,
+            lanes: mine.map(|_| Lane::with_room(&limits, room)).collect(),
+            engines: Engines::new(options.forms),
+            knobs,
+            census,
+            boundary: 1,
+            formatter: Formatter::new(options.format, Arc::clone(&options.context)).open(),
+            lines: Lines::default(),
+            span: None,
+            next_tick: Time(0),
+            not_network: 0,
+            last: 0,
+            next_boundary: census::INTERVAL,
+        }
+    }
+
+    fn run<W: Write>(mut self, batches: &Batches<'_>, merge: &Merge<W>) -> Share {
+        let mut number = 0;
+        while let Some(dealt) = batches.take(number) {
+            self.batch(&dealt);
+            let slow = !dealt.batch.is_full();
+            batches.give_back(dealt);
+            if !merge.hand_in(number, &mut self.lines, slow) {
+                batches.stop();
+            }
+            number += 1;
+        }
+        let end = Now { time: self.span.map_or(Time(0), |(_, end)| end), packet: Some(self.last) };
+        self.hold_bound(u64::MAX, end);
+        merge.hand_in(number, &mut self.lines, true);
+        number += 1;
+        // One lane of each thread at a time, so that what all of them tell is never there at once.
+        for index in 0..(LANES as usize).div_ceil(self.threads) {
+            self.one_lane(index, u64::MAX, LineCause::Clock, |lane, engines, sink| lane.finish(end, engines, sink));
+            merge.hand_in(number + index, &mut self.lines, true);
+        }
+        let mut share = Share {
+            counters: Counters::default(),
+            stats: CoreStats::default(),
+            not_network: self.not_network,
+            span: self.span,
+        };
+        for lane in &self.lanes {
+            share.counters.add(lane.counters());
+            share.stats.add(&lane.stats());
+        }
+        share
+    }
+
+    fn batch(&mut self, dealt: &Dealt) {
+        let mut whole = dealt.whole.iter().peekable();
+        for (place, (frame, lane)) in dealt.batch.frames().iter().zip(&dealt.lanes).enumerate() {
+            if frame.number >= self.next_boundary {
+                self.next_boundary = (frame.number / census::INTERVAL + 1) * census::INTERVAL;
+                let now = Now { time: self.span.map_or(Time(0), |(_, end)| end), packet: Some(frame.number) };
+                self.hold_bound(frame.number, now);
+            }
+            self.clock(Time(frame.time), frame.number);
+            self.frame(dealt, frame, usize::from(*lane));
+            while let Some(next) = whole.next_if(|next| next.behind == place) {
+                let lane = usize::from(next.lane);
+                self.in_lane(lane, frame.number, |lane, knobs, engines, sink| {
+                    lane.whole(&next.whole, knobs, engines, sink);
+                });
+            }
+        }
+    }
+
+    fn frame(&mut self, dealt: &Dealt, frame: &FrameRef, lane: usize) {
+        if lane % self.threads != self.thread {
+            return;
+        }
+        match captured(&dealt.batch, frame) {
+            None => self.not_network += 1,
+            Some(frame) => self.in_lane(lane, frame.number, |lane, knobs, engines, sink| {
+                lane.frame(&frame, knobs, engines, sink);
+            }),
+        }
+    }
+
+    /// Has a lane act, if it is this thread's.
+    fn in_lane(
+        &mut self,
+        lane: usize,
+        number: u64,
+        act: impl FnOnce(&mut Lane, &Knobs, &mut Engines, &mut Observer<'_>),
+    ) {
+        if lane % self.threads != self.thread {
+            return;
+        }
+        if let Some(mine) = self.lanes.get_mut(lane / self.threads) {
+            let mut sink = Observer { formatter: &mut self.formatter, chunk: &mut self.lines.chunk };
+            act(mine, self.knobs, &mut self.engines, &mut sink);
+            self.lines.mark(Place { packet: number, cause: LineCause::Packet, lane: lane as u32 });
+        }
+    }
+
+    /// Every thread sees every frame's time, so that all lanes tick before the same packet.
+    fn clock(&mut self, time: Time, number: u64) {
+        self.last = number;
+        let (start, end) = self.span.get_or_insert((time, time));
+        *start = time.min(*start);
+        if time <= *end && self.next_tick != Time(0) {
+            return;
+        }
+        *end = time.max(*end);
+        if self.next_tick == Time(0) {
+            self.next_tick = Time(time.0.saturating_add(TICK));
+        } else if time >= self.next_tick {
+            self.next_tick = Time(time.0.saturating_add(TICK));
+            let now = Now { time, packet: Some(number) };
+            if self.thread == 0 {
+                self.lines.ticks.push((number, time));
+            }
+            self.each_lane(number, |lane, engines, sink| lane.tick(now, engines, sink));
+        }
+    }
+
+    /// Before packet `number`, evicts the least recently used connections of all lanes until the bound holds. Every
+    /// thread does so before the same packets.
+    fn hold_bound(&mut self, number: u64, now: Now) {
+        self.lanes.iter_mut().for_each(Lane::trim_flows);
+        let mine = self.lanes.iter().map(Lane::connections).sum();
+        let boundary = self.boundary;
+        self.boundary += 1;
+        let excess = self.census.excess(boundary, mine);
+        if excess == 0 {
+            return;
+        }
+        let threads = self.threads;
+        let numbers = (self.thread..).step_by(threads);
+        let sequences = self
+            .lanes
+            .iter()
+            .zip(numbers)
+            .map(|(lane, number)| lane.last_times().map(move |time| (time, number as u32)));
+        let candidates = census::least_recent(sequences, excess);
+        let shares = self.census.choose(boundary, excess, candidates);
+        for index in 0..self.lanes.len() {
+            let share = shares.get(index * threads + self.thread).copied().unwrap_or(0);
+            self.one_lane(index, number, LineCause::Bound, |lane, engines, sink| lane.evict(share, now, engines, sink));
+        }
+    }
+
+    fn each_lane(&mut self, number: u64, mut act: impl FnMut(&mut Lane, &mut Engines, &mut Observer<'_>)) {
+        for index in 0..self.lanes.len() {
+            self.one_lane(index, number, LineCause::Clock, &mut act);
+        }
+    }
+
+    /// Calls `act` with this thread's lane of this number, if it has that many.
+    fn one_lane(
+        &mut self,
+        index: usize,
+        number: u64,
+        cause: LineCause,
+        act: impl FnOnce(&mut Lane, &mut Engines, &mut Observer<'_>),
+    ) {
+        if let Some(lane) = self.lanes.get_mut(index) {
+            let mut sink = Observer { formatter: &mut self.formatter, chunk: &mut self.lines.chunk };
+            act(lane, &mut self.engines, &mut sink);
+            let lane = index * self.threads + self.thread;
+            self.lines.mark(Place { packet: number, cause, lane: lane as u32 });
+        }
+    }
+}
