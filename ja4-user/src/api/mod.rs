@@ -25,9 +25,9 @@
 //! pieces.
 
 mod answer;
-mod api;
 mod connections;
 mod counters;
+mod endpoints;
 mod error;
 pub mod health;
 mod host;
@@ -56,7 +56,7 @@ use self::counters::Counters;
 pub use self::counters::HttpStats;
 pub use self::error::HttpError;
 use self::host::Hosts;
-pub use self::state::{Question, Snapshot, State};
+pub use self::state::{AskEngine, Question, Snapshot, State, Unanswered};
 
 /// Time for a request's head.
 const HEAD_TIME: Duration = Duration::from_secs(3);

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::counters::Counters;
 use super::host::{self, Hosts};
 use super::state::State;
-use super::{answer, api, health, metrics};
+use super::{answer, endpoints, health, metrics};
 
 /// Bytes of a body that nobody wants, read so that a client that is still sending hears why. Where there are more, the
 /// connection is closed on it.
@@ -32,11 +32,11 @@ pub(super) fn router(state: State, hosts: Hosts, counters: &Arc<Counters>) -> Ro
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
-        .route("/api/v1/connections", get(api::connections))
-        .route("/api/v1/alerts", get(api::alerts))
-        .route("/api/v1/stats", get(api::stats))
-        .route("/api/v1/rules", get(api::rules))
-        .route("/api/v1/first-seen", get(api::first_seen))
+        .route("/api/v1/connections", get(endpoints::connections))
+        .route("/api/v1/alerts", get(endpoints::alerts))
+        .route("/api/v1/stats", get(endpoints::stats))
+        .route("/api/v1/rules", get(endpoints::rules))
+        .route("/api/v1/first-seen", get(endpoints::first_seen))
         .fallback(unknown)
         .method_not_allowed_fallback(refused)
         .with_state(state)

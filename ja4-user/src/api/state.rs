@@ -4,17 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam_channel::{Sender, TrySendError};
 use thiserror::Error;
 use tokio::sync::mpsc::error::TrySendError as ControlError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::health::Pulse;
-use crate::model::Group;
+use crate::model::{EngineQuery, Group};
 use crate::output::storage::Status;
-use crate::runtime::engine::Query;
-use crate::runtime::engine::thread::Message;
 
 /// How long a question may wait for its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -40,10 +37,13 @@ pub struct Snapshot {
 /// What comes to the control plane: where a [`Snapshot`] is to go.
 pub type Question = oneshot::Sender<Snapshot>;
 
-/// Ways to those who know.
-#[derive(Clone, Debug)]
+/// Sends a question to the engine, which answers with JSON objects, one line each.
+pub type AskEngine = Arc<dyn Fn(EngineQuery, oneshot::Sender<Vec<Bytes>>) -> Result<(), Unanswered> + Send + Sync>;
+
+/// The server's connections to the engine and to the control plane.
+#[derive(Clone)]
 pub struct State {
-    engine: Sender<Message>,
+    engine: AskEngine,
     control: mpsc::Sender<Question>,
     lists: Arc<Semaphore>,
 }
@@ -57,19 +57,30 @@ pub(super) struct List {
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(super) enum Unanswered {
+pub enum Unanswered {
+    /// The queue is full.
     #[error("the sensor is busy: what it has to do first fills its queue; ask again in a moment")]
     Full,
+    /// No answer came in time.
     #[error("the sensor did not answer within 2 s; ask again in a moment")]
     Late,
+    /// The sensor ends.
     #[error("the sensor is ending")]
     Gone,
+}
+
+impl Unanswered {
+    /// Why a question could not be enqueued: the queue is full, or its receiver is gone.
+    #[must_use]
+    pub const fn from_queue(is_full: bool) -> Self {
+        if is_full { Self::Full } else { Self::Gone }
+    }
 }
 
 impl State {
     /// Asks this engine, and the control plane, which answers what it receives here.
     #[must_use]
-    pub fn new(engine: Sender<Message>) -> (Self, mpsc::Receiver<Question>) {
+    pub fn new(engine: AskEngine) -> (Self, mpsc::Receiver<Question>) {
         let (control, questions) = mpsc::channel(QUESTIONS);
         (Self { engine, control, lists: Arc::new(Semaphore::new(LISTS)) }, questions)
     }
@@ -85,17 +96,14 @@ impl State {
     }
 
     /// What the engine says to a question.
-    pub(super) async fn list(&self, query: Query) -> Result<List, Unanswered> {
+    pub(super) async fn list(&self, query: EngineQuery) -> Result<List, Unanswered> {
         let held = match timeout(PATIENCE, Arc::clone(&self.lists).acquire_owned()).await {
             Ok(Ok(held)) => held,
             Ok(Err(_)) => return Err(Unanswered::Gone),
             Err(_) => return Err(Unanswered::Full),
         };
         let (answer, answered) = oneshot::channel();
-        self.engine.try_send(Message::Ask(query, answer)).map_err(|error| match error {
-            TrySendError::Full(_) => Unanswered::Full,
-            TrySendError::Disconnected(_) => Unanswered::Gone,
-        })?;
+        (self.engine)(query, answer)?;
         Ok(List { lines: in_time(answered).await?, held })
     }
 }

@@ -11,9 +11,7 @@ use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::model::Group;
-use crate::runtime::engine::Query;
-use crate::runtime::engine::thread::Message;
+use crate::model::{EngineQuery, Group};
 
 /// A server at work, with an engine that gives each question to `answer`.
 struct Stage {
@@ -33,15 +31,14 @@ enum Engine {
     Full,
 }
 
-fn answer(queue: &Receiver<Message>) {
-    for message in queue {
-        let Message::Ask(query, answer) = message else { continue };
+fn answer(queue: &Receiver<(EngineQuery, oneshot::Sender<Vec<Bytes>>)>) {
+    for (query, answer) in queue {
         let lines = match query {
-            Query::Connections { most, .. } => {
+            EngineQuery::Connections { most, .. } => {
                 (0..most).map(|at| Bytes::from(format!("{{\"at\":{at},\"pad\":\"{}\"}}\n", "x".repeat(500)))).collect()
             }
-            Query::Alerts { most } => vec![Bytes::from(format!("{{\"most\":{most}}}\n"))],
-            Query::Rules => Vec::new(),
+            EngineQuery::Alerts { most } => vec![Bytes::from(format!("{{\"most\":{most}}}\n"))],
+            EngineQuery::Rules => Vec::new(),
         };
         answer.send(lines).ok();
     }
@@ -55,7 +52,9 @@ impl Stage {
         let (end, ended) = oneshot::channel();
         let thread = thread::spawn(move || {
             let (messages, queue) = bounded(if matches!(engine, Engine::Full) { 0 } else { 16 });
-            let (state, mut questions) = State::new(messages);
+            let (state, mut questions) = State::new(Arc::new(move |query, answer| {
+                messages.try_send((query, answer)).map_err(|error| Unanswered::from_queue(error.is_full()))
+            }));
             let engine = thread::spawn(move || match engine {
                 Engine::Answers => answer(&queue),
                 // Only the way to the engine's end ends the wait.

@@ -9,9 +9,9 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::failure::Failure;
-use crate::enrich::path::{self, Syn};
-use crate::enrich::{Builder, Imported, KnownBadList, os, session, shape};
-use crate::model::{KnownBad, Label, Method};
+use crate::enrich::{Builder, Imported, KnownBadList, session, shape};
+use crate::model::path::{self, Syn};
+use crate::model::{KnownBad, Label, Method, os};
 use crate::output::stdout::{is_gone, stdout};
 
 /// Say what is known of a fingerprint.

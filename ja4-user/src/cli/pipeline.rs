@@ -18,7 +18,7 @@ use crate::output::attach::AttachServer;
 use crate::output::storage::{Handle, Item, KnowledgeBounds, Reader, Run, RunEnd, Status, Writer};
 use crate::runtime::engine::outlets::Outlets;
 use crate::runtime::engine::{self, Engine, Memory};
-use crate::runtime::live::wall_clock;
+use crate::system::clock::wall_clock;
 use crate::system::shutdown_watch::Shutdown;
 
 /// How long alerts that wait may still be sent at the end.

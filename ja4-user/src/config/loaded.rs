@@ -7,12 +7,11 @@ use std::sync::Arc;
 use super::Config;
 use super::places::Places;
 use crate::detect::builtin::{self, Rule};
-use crate::detect::{Allow, RuleSet, profile};
+use crate::detect::{Allow, DetectionContent, RuleSet, profile};
 use crate::document::{Issue, Warning};
 use crate::enrich::known_bad::MAX_GLOBS;
 use crate::enrich::{Builder, Database, DatabaseError, Fault, Faults, Imported, KnownBadError, KnownBadList};
 use crate::output::alert::{Sink, SinkConfig, SinkError};
-use crate::runtime::engine::knowledge::Knowledge;
 
 /// What the message about a file begins with that can't be opened or read.
 const UNREADABLE: &str = "can't be ";
@@ -21,7 +20,7 @@ const UNREADABLE: &str = "can't be ";
 #[derive(Debug)]
 pub struct Loaded {
     /// What the engine knows.
-    pub knowledge: Knowledge,
+    pub knowledge: DetectionContent,
     /// Sinks of alerts.
     pub sinks: Vec<Sink>,
     /// Where the known-bad patterns in force come from.
@@ -80,7 +79,7 @@ impl Loaded {
         warnings.extend(unknown);
         let (database, known_bad, allow) = (database?, known_bad?, Arc::new(allow));
         let (known_bad, sources) = known_bad;
-        let knowledge = Knowledge { database, known_bad, rules, builtin, profiles, allow };
+        let knowledge = DetectionContent { database, known_bad, rules, builtin, profiles, allow };
         Some(Self { knowledge, sinks: sinks?, known_bad: sources })
     }
 }

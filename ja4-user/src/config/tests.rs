@@ -5,8 +5,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::*;
 use crate::capture::attach::HookChoice;
+use crate::detect::DetectionContent;
 use crate::output::alert::SinkConfig;
-use crate::runtime::engine::knowledge::Knowledge;
 use crate::units::{Size, Span};
 
 const EXAMPLE: &str = include_str!("../../../packaging/ja4sensor.toml");
@@ -272,7 +272,7 @@ fn overrides_reach_every_kind_of_rule() {
          [[override]]\nrule = 'first_seen'\nseverity = 'critical'\nthreshold = 3\n[[override]]\nrule = 'beakon'\nenabled = false\n",
     );
     let Opened { loaded, warnings, .. } = open(Some(&folder.path().join("s.toml")), |_| {}).unwrap();
-    let Knowledge { builtin, profiles, rules, .. } = loaded.knowledge;
+    let DetectionContent { builtin, profiles, rules, .. } = loaded.knowledge;
     assert!(!builtin.beacon.enabled && !builtin.many_ja4.enabled && builtin.many_ja4.threshold == 30);
     assert!(builtin.new_chain.enabled && profiles.enabled, "switched on again");
     assert_eq!((profiles.severity.name(), builtin.first_seen.severity.name()), ("high", "critical"));
@@ -287,7 +287,7 @@ fn overrides_reach_every_kind_of_rule() {
 fn without_a_file_there_is_what_ships() {
     let Opened { config, loaded, warnings } = open(None, |config| config.output.raw = true).unwrap();
     assert!(config.output.raw && warnings.is_empty() && loaded.sinks.is_empty());
-    let Knowledge { known_bad, rules, allow, .. } = loaded.knowledge;
+    let DetectionContent { known_bad, rules, allow, .. } = loaded.knowledge;
     assert!(!known_bad.is_empty() && !rules.is_empty() && allow.is_empty());
 }
 

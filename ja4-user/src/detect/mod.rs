@@ -16,6 +16,7 @@
 pub mod allow;
 mod bounded;
 pub mod builtin;
+mod content;
 pub mod cooldown;
 pub mod first_seen;
 pub mod local;
@@ -23,6 +24,7 @@ pub mod profile;
 pub mod rules;
 
 pub use allow::Allow;
+pub use content::DetectionContent;
 pub use rules::{RuleSet, Rules};
 
 /// By less than this an event may be older than the newest of its kind, as shards are not in step. What is older shows

@@ -249,12 +249,11 @@ mod tests {
         use std::sync::Arc;
 
         use crate::encode::Context;
-        use crate::enrich::os;
-        use crate::enrich::path::Syn;
+        use crate::model::path::Syn;
         use crate::model::{
             Alert, Attributes, Cause, Certificate, CommunityId, Connection, Dhcp, Ended, Fingerprint, FlowIdentity,
             Hook, Http, KnownBad, Label, Latency, Method, Quic, Record, Seen, Severity, Shared, SharedAttributes, Side,
-            Ssh, SshSession, Time, Tls,
+            Ssh, SshSession, Time, Tls, os,
         };
 
         /// 2026-11-23T07:00:00.123456789Z

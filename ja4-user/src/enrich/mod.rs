@@ -16,8 +16,6 @@
 mod document;
 pub mod known_bad;
 pub mod labels;
-pub mod os;
-pub mod path;
 mod prefixes;
 pub mod remote;
 pub mod session;

@@ -8,6 +8,9 @@ use arcstr::ArcStr;
 
 use crate::model::{FlowIdentity, Method, Time};
 
+/// Name of the rule that a history fires which cannot be written.
+pub const STORAGE_FAILURE: &str = "storage_failure";
+
 /// How much an alert matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {

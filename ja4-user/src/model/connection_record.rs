@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arcstr::ArcStr;
 use thin_vec::ThinVec;
 
-use crate::enrich::os::System;
-use crate::enrich::path::Path;
+use crate::model::os::System;
+use crate::model::path::Path;
 use crate::model::{Ended, FlowIdentity, Latency, Method, SharedAttributes, Side, Time};
 
 /// Values kept of one method and connection: the first and the newest ones. A connection whose windows of

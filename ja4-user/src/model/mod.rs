@@ -10,10 +10,14 @@ pub(crate) mod example;
 pub mod field;
 pub mod method_set;
 mod opt_time;
+pub mod os;
+pub mod path;
+mod query;
 
-pub use self::alert::{Alert, Severity};
+pub use self::alert::{Alert, STORAGE_FAILURE, Severity};
 pub use self::community_id::CommunityId;
 pub use self::connection_record::*;
 pub use self::counters::{Group, StatsRecord, Value};
 pub use self::event::*;
 pub use self::opt_time::Moment;
+pub use self::query::EngineQuery;

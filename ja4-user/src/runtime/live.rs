@@ -16,7 +16,6 @@ use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader, VERSION, flag};
 use ja4_common::select::Class;
-use nix::time::{ClockId, clock_gettime};
 use zerocopy::FromBytes;
 
 use crate::capture::ebpf::{AsleepFlag, FlowMap, RecentMap};
@@ -33,6 +32,7 @@ use crate::shard::engines::Engines;
 use crate::shard::flows::UserFlows;
 use crate::shard::stats::{CoreStats, Unwrapped};
 use crate::shard::unwrap::{Gathered, Unwrapper, Whole, start_of};
+use crate::system::clock::wall_clock;
 
 /// Records taken before the loop looks at the clock again.
 const BATCH: usize = 4096;
@@ -135,16 +135,6 @@ pub struct Shard {
     pub shared: Arc<Shared>,
     /// Where it tells its counters.
     pub gauge: Arc<Mutex<Gauge>>,
-}
-
-/// Nanoseconds since the Unix epoch.
-pub fn wall_clock() -> Time {
-    clock_gettime(ClockId::CLOCK_REALTIME).map_or(Time(0), |now| Time(Duration::from(now).as_nanos() as u64))
-}
-
-/// Nanoseconds of the boot clock.
-pub fn boot_clock() -> u64 {
-    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |now| Duration::from(now).as_nanos() as u64)
 }
 
 impl Shard {

@@ -1,5 +1,6 @@
 //! What the sensor has to do with the system that runs it.
 
+pub mod clock;
 pub mod notify;
 pub mod privilege;
 pub mod shutdown;

@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use arcstr::ArcStr;
-use ja4_user::enrich::os::{self, System};
-use ja4_user::enrich::path::Syn;
 use ja4_user::model::CommunityId;
+use ja4_user::model::os::{self, System};
+use ja4_user::model::path::Syn;
 use ja4_user::model::{Attributes, Ended, FlowIdentity, Method, Shared, Side, Time, Tls};
 use ja4_user::model::{Record, Seen};
 use ja4_user::output::storage::{Handle, Item, Options, Run, RunEnd, Writer};

@@ -5,9 +5,9 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ja4_user::enrich::os;
-use ja4_user::enrich::path::Syn;
 use ja4_user::model::CommunityId;
+use ja4_user::model::os;
+use ja4_user::model::path::Syn;
 use ja4_user::model::{Alert, Severity};
 use ja4_user::model::{Attributes, Ended, FlowIdentity, Latency, Method, Shared, Side, Time, Tls};
 use ja4_user::model::{Label, Record, Seen};

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Runs;
 use crate::encode::clock::Clock;
 use crate::encode::escape;
-use crate::enrich::path::Path;
+use crate::model::path::Path;
 use crate::model::{FlowIdentity, Time};
 use crate::output::storage::reader::{App, Bad, StoredAlert, StoredConnection, StoredFingerprint};
 use crate::output::storage::{FirstSeen, reader::Difference};

@@ -41,7 +41,9 @@ use crate::encode::{Context, Formatter};
 use crate::output::stdout::StdoutWriter;
 use crate::runtime::engine::{self, Engine};
 use crate::runtime::handoff;
-use crate::runtime::live::{Gauge, Shard, Shared, boot_clock, wall_clock};
+use crate::runtime::live::{Gauge, Shard, Shared};
+use crate::system::clock::{boot_clock, wall_clock};
+
 use crate::shard::{Engines, Limits};
 use crate::system::notify::Notifier;
 use crate::system::privilege;

@@ -25,7 +25,9 @@ use crate::encode::{Context, Formatter};
 use crate::model::Group;
 use crate::output::stdout::{StdoutError, StdoutWriter, is_gone};
 use crate::runtime::engine::thread::Message;
-use crate::runtime::live::{Gauge, Shared, boot_clock, wall_clock};
+use crate::runtime::live::{Gauge, Shared};
+use crate::system::clock::{boot_clock, wall_clock};
+
 use crate::shard::report;
 use crate::shard::stats::CoreStats;
 use crate::system::notify::Notifier;

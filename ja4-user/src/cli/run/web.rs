@@ -1,10 +1,12 @@
 //! The HTTP server of a sensor.
 
+use std::sync::Arc;
+
 use crossbeam_channel::Sender;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::api::{HttpError, HttpStats, Question, Server, State};
+use crate::api::{AskEngine, HttpError, HttpStats, Question, Server, State, Unanswered};
 use crate::cli::failure::Failure;
 use crate::config::{Http, Listen};
 use crate::runtime::engine::thread::Message;
@@ -21,7 +23,10 @@ pub(super) struct Web {
 impl Web {
     /// Lets it answer; questions for the control plane come where the second says.
     pub(super) fn start(server: Server, engine: Sender<Message>) -> (Self, mpsc::Receiver<Question>) {
-        let (state, questions) = State::new(engine);
+        let ask: AskEngine = Arc::new(move |query, answer| {
+            engine.try_send(Message::Ask(query, answer)).map_err(|error| Unanswered::from_queue(error.is_full()))
+        });
+        let (state, questions) = State::new(ask);
         let (end, ended) = oneshot::channel();
         let stats = Box::new(server.stats());
         let task = tokio::spawn(server.serve(state, async {

@@ -82,8 +82,7 @@ impl Handshake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::example;
-    use crate::model::{Http, Seen, Shared, Tls};
+    use crate::model::{Http, Seen, Shared, Tls, example};
 
     /// A connection that ended so, with these packets.
     fn ended(ended: Ended, packets: [u64; 2]) -> Record {

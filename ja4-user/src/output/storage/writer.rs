@@ -30,7 +30,7 @@ use super::rows::{Rows, Written};
 use super::schema::Migrated;
 use super::status::{Counters, Status};
 use crate::model::Time;
-use crate::runtime::live::wall_clock;
+use crate::system::clock::wall_clock;
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
 /// Items of one transaction, some 200 bytes each: enough for its fixed cost to be small.

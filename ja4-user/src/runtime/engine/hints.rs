@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::enrich::path::{self, Syn};
-use crate::enrich::{BETWEEN, os, session};
-use crate::model::{Label, Method, Record, Seen, Side};
+use crate::enrich::{BETWEEN, session};
+use crate::model::path::{self, Syn};
+use crate::model::{Label, Method, Record, Seen, Side, os};
 
 /// The category of labels that name an operating system.
 const SYSTEM: &str = "os";

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::detect::first_seen::{self, Sighting};
-use crate::model::{Alert, Method, Severity, Time};
+use crate::model::{Alert, Method, STORAGE_FAILURE, Severity, Time};
 use crate::output::storage::{self, Item, KnowledgeBounds};
 
 /// Rows of first-seen and profiles that one save hands to storage; the rest comes with the next.
@@ -20,9 +20,6 @@ const TOLD: usize = 1 << 14;
 
 /// Event time between two words to storage of what is too old or too much, nanoseconds.
 const AGE_EVERY: u64 = 3_600_000_000_000;
-
-/// Name of the rule that a history fires which cannot be written.
-pub(crate) const STORAGE_FAILURE: &str = "storage_failure";
 
 /// Between two alerts about it.
 const STORAGE_COOLDOWN: Duration = Duration::from_secs(600);

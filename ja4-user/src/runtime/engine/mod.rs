@@ -10,7 +10,6 @@
 
 mod hints;
 mod keeping;
-pub mod knowledge;
 mod memory;
 pub mod observe;
 pub mod outlets;
@@ -20,7 +19,6 @@ pub mod thread;
 pub mod tracker;
 mod values;
 
-use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,14 +26,13 @@ use std::sync::Arc;
 use arcstr::ArcStr;
 use crossbeam_channel::Receiver;
 
-pub(crate) use self::keeping::STORAGE_FAILURE;
-use self::knowledge::Knowledge;
 pub use self::memory::Memory;
 use self::observe::{Chunk, End, Observation, Told, What, Words};
 use self::outlets::Outlets;
 use self::stats::Stats;
 use self::tracker::{Entered, Tracker};
 use self::values::{Known, Values};
+use crate::detect::DetectionContent;
 use crate::detect::builtin::Builtin;
 use crate::detect::cooldown::Cooldowns;
 use crate::detect::first_seen::{self, FirstSeen, Sighting};
@@ -44,9 +41,9 @@ use crate::detect::profile::Profiles;
 use crate::detect::rules::{Bounds, Rules};
 use crate::encode::{Additions, Context, Format, Formatter};
 use crate::enrich::remote::{Answer, Remote};
-use crate::model::{Alert, Cause, Ended, FlowIdentity, Latency, Method, Record, Seen, Side, Time};
+use crate::model::{Alert, Cause, Ended, EngineQuery, FlowIdentity, Latency, Method, Record, Seen, Side, Time};
 use crate::output::storage::KnowledgeBounds;
-use crate::runtime::live::wall_clock;
+use crate::system::clock::wall_clock;
 
 /// Batches of a replay between two savings.
 const SAVE_EVERY: u64 = 256;
@@ -67,30 +64,11 @@ pub struct Settings {
     pub first_seen: first_seen::Settings,
 }
 
-/// What somebody may want to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Query {
-    /// Connections that are open, the one heard of last first: at most so many, and only those of this host.
-    Connections {
-        /// At most this many.
-        most: usize,
-        /// Of this client or server.
-        host: Option<IpAddr>,
-    },
-    /// Alerts, the newest first: at most so many.
-    Alerts {
-        /// At most this many.
-        most: usize,
-    },
-    /// The rules in force.
-    Rules,
-}
-
 /// Everything that is known behind the shards.
 #[derive(Debug)]
 pub struct Engine {
     values: Values,
-    knowledge: Knowledge,
+    knowledge: DetectionContent,
     remote: Option<Remote>,
     /// Receives the database's saved state if it could not be opened at the start, or its file was replaced.
     recalled: Option<Receiver<Memory>>,
@@ -136,7 +114,7 @@ impl Engine {
     #[must_use]
     pub fn new(
         settings: &Settings,
-        knowledge: Knowledge,
+        knowledge: DetectionContent,
         memory: Memory,
         remote: Option<Remote>,
         context: &Arc<Context>,
@@ -207,7 +185,7 @@ impl Engine {
     }
 
     /// Takes other knowledge and other rules; what did not change keeps its windows and profiles.
-    pub fn reload(&mut self, mut knowledge: Knowledge) {
+    pub fn reload(&mut self, mut knowledge: DetectionContent) {
         if let Some(allow) = Arc::get_mut(&mut knowledge.allow) {
             *allow = std::mem::take(allow).following(&self.knowledge.allow);
         }
@@ -500,10 +478,10 @@ impl Engine {
     }
 
     /// JSON objects that answer a question, a line each.
-    pub fn answer(&mut self, query: &Query) -> Vec<bytes::Bytes> {
+    pub fn answer(&mut self, query: &EngineQuery) -> Vec<bytes::Bytes> {
         match *query {
-            Query::Alerts { most } => self.outlets.recent().take(most).cloned().collect(),
-            Query::Connections { most, host } => {
+            EngineQuery::Alerts { most } => self.outlets.recent().take(most).cloned().collect(),
+            EngineQuery::Connections { most, host } => {
                 let of = |record: &&Record| {
                     let (client, server) = (record.identity.client.0, record.identity.server.0);
                     host.is_none_or(|host| host == client || host == server)
@@ -511,7 +489,7 @@ impl Engine {
                 let Self { tracker, outlets, .. } = self;
                 tracker.newest_first().filter(of).take(most).map(|record| outlets.line(record)).collect()
             }
-            Query::Rules => rules_in_force::lines(&self.builtin, &self.profiles, &self.rules),
+            EngineQuery::Rules => rules_in_force::lines(&self.builtin, &self.profiles, &self.rules),
         }
     }
 

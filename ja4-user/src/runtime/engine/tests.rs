@@ -27,7 +27,7 @@ fn begin(path: &Path) -> (Engine, Writer) {
     let context = Arc::new(Context::default());
     let settings = Settings { connections: 16, ..Settings::default() };
     let outlets = Outlets::new(&context, false).with_storage(handle);
-    (Engine::new(&settings, Knowledge::default(), Memory::default(), None, &context, outlets), writer)
+    (Engine::new(&settings, DetectionContent::default(), Memory::default(), None, &context, outlets), writer)
 }
 
 fn count(path: &Path, what: &str) -> i64 {
@@ -160,7 +160,7 @@ fn a_late_answer_about_any_value_of_the_client_names_its_application() {
     let outlets = Outlets::new(&context, false);
     let remote = Some(Remote::start(settings).unwrap());
     let settings = Settings { connections: 16, ..Settings::default() };
-    let mut engine = Engine::new(&settings, Knowledge::default(), Memory::default(), remote, &context, outlets);
+    let mut engine = Engine::new(&settings, DetectionContent::default(), Memory::default(), remote, &context, outlets);
     let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
     let community = CommunityId::of(client, server, 6);
     let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };

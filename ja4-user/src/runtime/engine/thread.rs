@@ -7,10 +7,12 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use tokio::sync::oneshot;
 
-use super::knowledge::Knowledge;
+use super::Engine;
 use super::observe::Chunk;
-use super::{Engine, Query};
-use crate::runtime::live::{Shared, wall_clock};
+use crate::detect::DetectionContent;
+use crate::model::EngineQuery;
+use crate::runtime::live::Shared;
+use crate::system::clock::wall_clock;
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
 /// What has come together is handed on after this time at most.
@@ -34,9 +36,9 @@ pub enum Message {
     /// A line of the control plane.
     Line(Bytes),
     /// Other knowledge.
-    Reload(Box<Knowledge>),
+    Reload(Box<DetectionContent>),
     /// Somebody wants to know something; the answer is JSON.
-    Ask(Query, oneshot::Sender<Vec<Bytes>>),
+    Ask(EngineQuery, oneshot::Sender<Vec<Bytes>>),
     /// The run ends; later messages are ignored.
     End,
 }

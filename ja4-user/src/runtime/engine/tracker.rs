@@ -95,8 +95,7 @@ impl Tracker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::CommunityId;
-    use crate::model::{MAX_VALUES, Method, Seen};
+    use crate::model::{CommunityId, MAX_VALUES, Method, Seen};
 
     fn flow(id: u64) -> FlowIdentity {
         let (client, server) = (("10.0.0.1".parse().unwrap(), 1), ("10.0.0.2".parse().unwrap(), 443));

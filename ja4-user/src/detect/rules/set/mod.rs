@@ -9,7 +9,7 @@ use super::parse::{self, RuleFile};
 use crate::detect::allow::{Allow, KNOWN_BAD, Named};
 use crate::detect::{builtin, profile};
 use crate::document::{Document, Issue, Report, Warning, suggestion};
-use crate::runtime::engine::STORAGE_FAILURE;
+use crate::model::STORAGE_FAILURE;
 
 /// The shipped rules.
 const SHIPPED: &str = include_str!("../../shipped.toml");

@@ -8,31 +8,30 @@ use super::answer::{self, Listing};
 use super::query::Parameters;
 use super::state::State;
 use crate::encode::group_json;
-use crate::model::{Group, Value};
-use crate::runtime::engine::Query;
+use crate::model::{EngineQuery, Group, Value};
 
 /// `connections?limit=&host=`
 pub(super) async fn connections(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
     let read = Parameters::read(query.as_deref(), &["limit", "host"]);
-    list(&state, "connections", read, |asked| Query::Connections { most: asked.limit, host: asked.host }).await
+    list(&state, "connections", read, |asked| EngineQuery::Connections { most: asked.limit, host: asked.host }).await
 }
 
 /// `alerts?limit=`
 pub(super) async fn alerts(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
     let read = Parameters::read(query.as_deref(), &["limit"]);
-    list(&state, "alerts", read, |asked| Query::Alerts { most: asked.limit }).await
+    list(&state, "alerts", read, |asked| EngineQuery::Alerts { most: asked.limit }).await
 }
 
 /// `rules`
 pub(super) async fn rules(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
-    list(&state, "rules", Parameters::read(query.as_deref(), &[]), |_| Query::Rules).await
+    list(&state, "rules", Parameters::read(query.as_deref(), &[]), |_| EngineQuery::Rules).await
 }
 
 async fn list(
     state: &State,
     name: &str,
     read: Result<Parameters, String>,
-    query: impl FnOnce(Parameters) -> Query,
+    query: impl FnOnce(Parameters) -> EngineQuery,
 ) -> Response {
     match read {
         Ok(asked) => match state.list(query(asked)).await {

@@ -7,7 +7,7 @@ use crate::enrich::{Database, KnownBadList};
 
 /// All of it. A reload takes the place of the whole.
 #[derive(Clone, Debug, Default)]
-pub struct Knowledge {
+pub struct DetectionContent {
     /// Whose a value is.
     pub database: Database,
     /// What is known to be bad.
