@@ -30,7 +30,7 @@ use ja4_common::record::{HEADER, RecordHeader};
 use ja4_user::capture::{Batch, CaptureFile};
 use ja4_user::conntrack::{Budget, Limits, Outcome, Reassembly};
 use ja4_user::encode::{Context, Format, Formatter};
-use ja4_user::model::{Connection, Fingerprint, Sink, Time};
+use ja4_user::model::{ConnectionEvent, EventHandler, FingerprintEvent, Time};
 use ja4_user::packet::{self, Packet};
 use ja4_user::shard::lane::{CapturedFrame, Lane};
 use ja4_user::shard::{self, Engines, Now};
@@ -219,13 +219,13 @@ impl Lines {
     }
 }
 
-impl Sink for Lines {
-    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+impl EventHandler for Lines {
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
         self.formatter.fingerprint(event, &mut self.text);
         self.check();
     }
 
-    fn connection(&mut self, event: &Connection<'_>) {
+    fn connection(&mut self, event: &ConnectionEvent<'_>) {
         self.formatter.connection(event, &mut self.text);
         self.check();
     }

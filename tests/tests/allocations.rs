@@ -13,7 +13,7 @@ use ja4_common::Slice;
 use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
 use ja4_user::encode::{Context, Format, Formatter};
-use ja4_user::model::{Connection, Fingerprint, Sink, Time};
+use ja4_user::model::{ConnectionEvent, EventHandler, FingerprintEvent, Time};
 use ja4_user::shard::lane::{CapturedFrame, Lane};
 use ja4_user::shard::{Engines, Limits};
 use tests::conversation::{LINUX_SYN_ACK_OPTIONS, LINUX_SYN_OPTIONS, TIMESTAMP_OPTIONS};
@@ -113,14 +113,14 @@ struct Lines {
     events: u64,
 }
 
-impl Sink for Lines {
-    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+impl EventHandler for Lines {
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
         self.text.clear();
         self.formatter.fingerprint(event, &mut self.text);
         self.events += 1;
     }
 
-    fn connection(&mut self, event: &Connection<'_>) {
+    fn connection(&mut self, event: &ConnectionEvent<'_>) {
         self.text.clear();
         self.formatter.connection(event, &mut self.text);
         self.events += 1;

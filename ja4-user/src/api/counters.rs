@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use axum::http::StatusCode;
 
-use crate::model::Group;
+use crate::model::CounterGroup;
 
 /// Statuses that are counted by themselves.
 const CODES: [StatusCode; 6] = [
@@ -39,13 +39,13 @@ pub struct HttpStats {
 impl HttpStats {
     /// As part of a `stats` event.
     #[must_use]
-    pub fn group(&self) -> Group {
+    pub fn group(&self) -> CounterGroup {
         let Self { open, accepted, timed_out, evicted, broken, answered } = *self;
-        let mut codes = Group::default();
+        let mut codes = CounterGroup::default();
         for (name, count) in NAMES.into_iter().zip(answered) {
             codes.count(name, count);
         }
-        let mut group = Group::default();
+        let mut group = CounterGroup::default();
         group
             .count("open", open)
             .count("accepted", accepted)

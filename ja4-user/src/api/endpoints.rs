@@ -8,7 +8,7 @@ use super::answer::{self, Listing};
 use super::query::Parameters;
 use super::state::State;
 use crate::encode::group_json;
-use crate::model::{EngineQuery, Group, Value};
+use crate::model::{CounterGroup, CounterValue, EngineQuery};
 
 /// `connections?limit=&host=`
 pub(super) async fn connections(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
@@ -45,7 +45,7 @@ async fn list(
 /// `stats`
 pub(super) async fn stats(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
     told(&state, query.as_deref(), |stats| {
-        let mut told = Group::default();
+        let mut told = CounterGroup::default();
         told.group("stats", stats);
         told_as(br"", &told)
     })
@@ -57,10 +57,10 @@ pub(super) async fn first_seen(Of(state): Of<State>, RawQuery(query): RawQuery) 
     told(&state, query.as_deref(), |stats| {
         let engine = part(stats, "engine").unwrap_or_default();
         let counters = part(engine, "first_seen").unwrap_or_default();
-        let Group(entries) = &counters;
+        let CounterGroup(entries) = &counters;
         let left = entries.iter().find(|(name, _)| name == "learning_left_s");
-        let learning = left.is_some_and(|(_, left)| *left != Value::Count(0));
-        let mut told = Group::default();
+        let learning = left.is_some_and(|(_, left)| *left != CounterValue::Count(0));
+        let mut told = CounterGroup::default();
         told.group("first_seen", counters);
         told_as(format!("\"learning\":{learning},").as_bytes(), &told)
     })
@@ -68,7 +68,7 @@ pub(super) async fn first_seen(Of(state): Of<State>, RawQuery(query): RawQuery) 
 }
 
 /// A JSON object of what `told` has, behind `first`.
-fn told_as(first: &[u8], told: &Group) -> Vec<u8> {
+fn told_as(first: &[u8], told: &CounterGroup) -> Vec<u8> {
     let mut body = Vec::with_capacity(8 << 10);
     group_json(told, &mut body);
     body.splice(1..1, first.iter().copied());
@@ -77,14 +77,14 @@ fn told_as(first: &[u8], told: &Group) -> Vec<u8> {
 }
 
 /// The group of a name.
-fn part(Group(entries): Group, wanted: &str) -> Option<Group> {
+fn part(CounterGroup(entries): CounterGroup, wanted: &str) -> Option<CounterGroup> {
     entries.into_iter().find_map(|(name, value)| match value {
-        Value::Group(group) if name == wanted => Some(group),
+        CounterValue::Group(group) if name == wanted => Some(group),
         _ => None,
     })
 }
 
-async fn told(state: &State, query: Option<&str>, tell: impl FnOnce(Group) -> Vec<u8>) -> Response {
+async fn told(state: &State, query: Option<&str>, tell: impl FnOnce(CounterGroup) -> Vec<u8>) -> Response {
     if let Err(wrong) = Parameters::read(query, &[]) {
         return answer::error(StatusCode::BAD_REQUEST, &wrong);
     }

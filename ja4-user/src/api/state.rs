@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::health::Pulse;
-use crate::model::{EngineQuery, Group};
+use crate::model::{CounterGroup, EngineQuery};
 use crate::output::storage::Status;
 
 /// How long a question may wait for its answer.
@@ -27,7 +27,7 @@ const LISTS: usize = 4;
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// The content of the `stats` event.
-    pub stats: Group,
+    pub stats: CounterGroup,
     /// How long ago threads told their counters.
     pub pulse: Pulse,
     /// The writer of the history, where there is one.

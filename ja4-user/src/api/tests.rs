@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::model::{EngineQuery, Group};
+use crate::model::{CounterGroup, EngineQuery};
 
 /// A server at work, with an engine that gives each question to `answer`.
 struct Stage {
@@ -107,11 +107,11 @@ impl Stage {
 }
 
 fn snapshot() -> Snapshot {
-    let mut first_seen = Group::default();
+    let mut first_seen = CounterGroup::default();
     first_seen.count("learning_left_s", 60).count("values", 2);
-    let mut engine = Group::default();
+    let mut engine = CounterGroup::default();
     engine.group("first_seen", first_seen);
-    let mut stats = Group::default();
+    let mut stats = CounterGroup::default();
     stats.count("uptime_ms", 1).group("engine", engine);
     Snapshot { stats, ..Snapshot::default() }
 }

@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::config::{Config, Loaded};
 use crate::encode::{Context, Filter, Format, Formatter};
 use crate::enrich::remote::Remote;
-use crate::model::{Group, Time};
+use crate::model::{CounterGroup, Time};
 use crate::output::alert::{AlertSinks, SinkStats};
 use crate::output::attach::AttachServer;
 use crate::output::storage::{Handle, Item, KnowledgeBounds, Reader, Run, RunEnd, Status, Writer};
@@ -177,7 +177,7 @@ impl Ways {
     }
 
     /// Adds the counters of all ways.
-    pub(super) fn describe(&self, to: &mut Group) {
+    pub(super) fn describe(&self, to: &mut CounterGroup) {
         if let Some((handle, _)) = &self.storage {
             to.group("storage", handle.status().group());
         }
@@ -191,7 +191,7 @@ impl Ways {
 
     /// Ends all ways, once the engine has: `stats` are stored as the last counters of the run, and those of the ways
     /// are added to them. What the history has lost, if anything.
-    pub(super) fn finish(self, context: &Context, at: Time, stats: &mut Group) -> Option<String> {
+    pub(super) fn finish(self, context: &Context, at: Time, stats: &mut CounterGroup) -> Option<String> {
         let Self { storage, alerts, attach, log } = self;
         // Attached readers finish at the same time as sinks and database.
         if let Some(attach) = &attach {
@@ -218,18 +218,18 @@ impl Ways {
 }
 
 /// The counters as a JSON object.
-fn counters(context: &Context, at: Time, stats: &Group) -> String {
+fn counters(context: &Context, at: Time, stats: &CounterGroup) -> String {
     let context = Context { filter: Filter::default(), ..context.clone() };
     let mut line = Vec::new();
     Formatter::new(Format::Json, Arc::new(context)).stats(at, stats, &mut line);
     String::from_utf8_lossy(line.trim_ascii_end()).into_owned()
 }
 
-fn describe_sinks(sinks: &[SinkStats], to: &mut Group) {
+fn describe_sinks(sinks: &[SinkStats], to: &mut CounterGroup) {
     if sinks.is_empty() {
         return;
     }
-    let mut all = Group::default();
+    let mut all = CounterGroup::default();
     for sink in sinks {
         all.group(sink.name.clone(), sink.group());
     }

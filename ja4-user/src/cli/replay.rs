@@ -17,7 +17,7 @@ use super::settings::Files;
 use crate::capture::{CaptureFile, Progress, Stop, UnsupportedLinkNotice};
 use crate::config::Opened;
 use crate::encode::Formatter;
-use crate::model::{Group, Time};
+use crate::model::{CounterGroup, Time};
 use crate::output::stdout::{ReplayOutput, is_gone};
 use crate::runtime::engine::Engine;
 use crate::runtime::replay::{LANES, Options, Report, most_connections, replay};
@@ -133,13 +133,13 @@ fn replay_to(
     let (mut out, mut report) = replay(files, options, engine, out, on_progress)?;
     let mut line = Vec::new();
     let (start, end) = report.span.unwrap_or((Time(0), Time(0)));
-    let mut stats = Group::default();
+    let mut stats = CounterGroup::default();
     stats
         .count("uptime_ms", end.0.saturating_sub(start.0) / 1_000_000)
         .group("kernel", report::filter(&report.counters))
         .group("shards", report::shards(&report.stats))
         .group("engine", report.engine.group());
-    let mut capture = Group::default();
+    let mut capture = CounterGroup::default();
     capture
         .count("packets", report.packets)
         .count("link_unsupported", report.unsupported_link)

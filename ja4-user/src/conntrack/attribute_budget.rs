@@ -8,7 +8,7 @@ use thin_vec::ThinVec;
 
 use crate::conntrack::Budget;
 use crate::conntrack::connection::{Carried, Connection, Session};
-use crate::model::{Attributes, Certificate, Tls};
+use crate::model::{Attributes, CertificateAttributes, TlsAttributes};
 
 /// What an allocation takes besides its bytes: the heap's header and rounding.
 const ALLOCATION: usize = 16;
@@ -31,11 +31,11 @@ fn costs<'a>(texts: impl IntoIterator<Item = &'a Option<String>>) -> usize {
     texts.into_iter().map(|text| cost(text.as_ref())).sum()
 }
 
-fn cost_of_certificate(certificate: &Certificate) -> usize {
+fn cost_of_certificate(certificate: &CertificateAttributes) -> usize {
     costs([&certificate.subject, &certificate.issuer])
 }
 
-fn cost_of_tls(tls: &Tls) -> usize {
+fn cost_of_tls(tls: &TlsAttributes) -> usize {
     let list = tls.alpn.capacity() * size_of::<ArcStr>();
     let texts = tls.sni.iter().chain(&tls.alpn_chosen).chain(&tls.alpn);
     texts.map(cost_of_shared).sum::<usize>() + list + tls.certificate.as_deref().map_or(0, cost_of_certificate)
@@ -69,7 +69,7 @@ fn shed_texts(attributes: &mut Attributes) {
 }
 
 /// Lets go of a certificate's texts, if there are any.
-fn shed_certificate(tls: &mut Tls) -> bool {
+fn shed_certificate(tls: &mut TlsAttributes) -> bool {
     match tls.certificate.as_deref_mut() {
         Some(certificate) if cost_of_certificate(certificate) > 0 => {
             (certificate.subject, certificate.issuer) = (None, None);
@@ -80,7 +80,7 @@ fn shed_certificate(tls: &mut Tls) -> bool {
 }
 
 /// Lets go of the protocols, then of the server name.
-fn shed_hello(tls: &mut Tls) {
+fn shed_hello(tls: &mut TlsAttributes) {
     if tls.alpn_chosen.is_some() || tls.alpn.capacity() > 0 {
         (tls.alpn_chosen, tls.alpn) = (None, ThinVec::new());
     } else {

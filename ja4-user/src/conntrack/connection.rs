@@ -9,7 +9,7 @@ use crate::conntrack::sequence::Seen;
 use crate::conntrack::stream::{Half, Stretch};
 use crate::conntrack::table::Keyed;
 use crate::conntrack::tcp_handshake::Opening;
-use crate::model::{self, Ended, FlowIdentity, Method, Moment, SharedAttributes, Side, Time};
+use crate::model::{self, EndReason, FlowIdentity, Method, OptTime, SharedAttributes, Side, Time};
 use crate::packet::flow_key;
 use crate::protocol::dtls::Association;
 use crate::protocol::openvpn::ControlChannel;
@@ -77,8 +77,8 @@ pub struct Dtls {
 /// the end that of the one that counts, it is in the [`Connection`]: see [`Connection::exchange`].
 #[derive(Debug, Default)]
 pub struct Session {
-    tls: Option<model::Shared<model::Tls>>,
-    quic: Option<model::Shared<model::Quic>>,
+    tls: Option<model::CowArc<model::TlsAttributes>>,
+    quic: Option<model::CowArc<model::QuicAttributes>>,
     sealed: bool,
     surplus: bool,
     latencies: Latencies,
@@ -136,12 +136,12 @@ impl Datagrams {
 
 impl Session {
     /// What its handshake said.
-    pub fn tls(&self) -> Option<&model::Tls> {
+    pub fn tls(&self) -> Option<&model::TlsAttributes> {
         self.tls.as_deref()
     }
 
     /// What its handshake said.
-    pub fn tls_mut(&mut self) -> Option<&mut model::Tls> {
+    pub fn tls_mut(&mut self) -> Option<&mut model::TlsAttributes> {
         self.tls.as_deref_mut()
     }
 
@@ -203,9 +203,9 @@ pub struct Connection {
     /// Sides that have sent FIN; client, server.
     pub finished: [bool; 2],
     /// Since when a message is under way.
-    pub unfinished_since: Moment,
+    pub unfinished_since: OptTime,
     /// How it ended, once it has.
-    pub ended: Option<Ended>,
+    pub ended: Option<EndReason>,
 }
 
 impl Keyed for Connection {

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use crate::model::{Latency, Moment, Time};
+use crate::model::{Latency, OptTime, Time};
 
 /// Points D and E of a TLS connection and the latencies that are known (specification, section 6).
 /// Microseconds of 32 bits last 71 minutes; what is longer is cut to that.
 #[derive(Clone, Copy, Debug)]
 pub struct Latencies {
     /// D, then E: the client's first payload, and the server's first payload after it.
-    asked: Moment,
+    asked: OptTime,
     /// E.
-    answered: Moment,
+    answered: OptTime,
     client: u32,
     server: u32,
     client_application: u32,
@@ -24,8 +24,8 @@ const NONE: u32 = u32::MAX;
 impl Default for Latencies {
     fn default() -> Self {
         Self {
-            asked: Moment::UNKNOWN,
-            answered: Moment::UNKNOWN,
+            asked: OptTime::UNKNOWN,
+            answered: OptTime::UNKNOWN,
             client: NONE,
             server: NONE,
             client_application: NONE,

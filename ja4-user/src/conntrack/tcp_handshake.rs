@@ -2,7 +2,7 @@
 
 #[cfg(feature = "ja4plus")]
 use crate::conntrack::latency::between;
-use crate::model::{Hook, Moment, Time};
+use crate::model::{Hook, OptTime, Time};
 #[cfg(feature = "ja4plus")]
 use ja4::fingerprint::ja4t::{Retransmissions, SynFields};
 
@@ -12,9 +12,9 @@ use ja4::fingerprint::ja4t::{Retransmissions, SynFields};
 #[derive(Debug, Default)]
 pub struct Opening {
     /// Time of the first SYN.
-    pub syn: Moment,
+    pub syn: OptTime,
     /// Time of the client's first ACK after the SYN-ACK.
-    pub answered: Moment,
+    pub answered: OptTime,
     /// TTL of the first SYN.
     pub client_ttl: u8,
     /// SYN or SYN-ACK carried data (RFC 7413): the server may send more of it before the client's first ACK.

@@ -1,7 +1,7 @@
 //! What the engine knows of an event when its line is already made.
 
 use super::{Format, csv, json, table};
-use crate::model::{Record, Seen};
+use crate::model::{ConnectionRecord, FingerprintRecord};
 
 /// Ends lines that a formatter has left [open](super::Formatter::open).
 ///
@@ -21,7 +21,7 @@ impl Additions {
 
     /// Ends the open line of a fingerprint, at the end of `out`, with its label, whether it is new and
     /// what is bad about it.
-    pub fn fingerprint(self, seen: &Seen, out: &mut Vec<u8>) {
+    pub fn fingerprint(self, seen: &FingerprintRecord, out: &mut Vec<u8>) {
         match self.format {
             Format::Json => json::add_to_fingerprint(seen, out),
             Format::Csv => csv::add_to_fingerprint(seen, out),
@@ -32,7 +32,7 @@ impl Additions {
 
     /// Ends the open line of a connection, at the end of `out`, with what its record holds beside
     /// what the line says.
-    pub fn connection(self, record: &Record, out: &mut Vec<u8>) {
+    pub fn connection(self, record: &ConnectionRecord, out: &mut Vec<u8>) {
         match self.format {
             Format::Json => json::add_to_connection(record, out),
             Format::Csv => csv::add_to_connection(record, out),
@@ -43,7 +43,7 @@ impl Additions {
 
     /// Ends the open line of a connection as [`connection`](Self::connection) does, in JSON with the fingerprints that
     /// its record keeps.
-    pub fn snapshot(self, record: &Record, out: &mut Vec<u8>) {
+    pub fn snapshot(self, record: &ConnectionRecord, out: &mut Vec<u8>) {
         if self.format == Format::Json {
             json::add_history(record, out);
         }
@@ -82,7 +82,7 @@ mod tests {
     use crate::model::{KnownBad, Label};
 
     /// The lines of a fingerprint and of a connection, ended by `end` where they are left open.
-    fn lines(format: Format, end: Option<(&Seen, &Record)>) -> [String; 2] {
+    fn lines(format: Format, end: Option<(&FingerprintRecord, &ConnectionRecord)>) -> [String; 2] {
         let formatter = Formatter::new(format, Arc::new(context()));
         let mut formatter = if end.is_some() { formatter.open() } else { formatter };
         let (flow, attributes) = (flow(), attributes(tls()));
@@ -96,9 +96,9 @@ mod tests {
         [first, second].map(|line| String::from_utf8(line).unwrap())
     }
 
-    fn unknown() -> (Seen, Record) {
-        let seen = Seen { first_seen: false, label: None, known_bad: None, ..seen() };
-        let record = Record {
+    fn unknown() -> (FingerprintRecord, ConnectionRecord) {
+        let seen = FingerprintRecord { first_seen: false, label: None, known_bad: None, ..seen() };
+        let record = ConnectionRecord {
             app: None,
             known_bad: None,
             history: thin_vec::ThinVec::new(),
@@ -168,8 +168,8 @@ mod tests {
             let [name, source, category, pattern, note] = texts.map(|text| Arc::from(format!("{text}{like_csv}")));
             let label = Label { name, source, category: Some(Arc::clone(&category)), confidence: None };
             let bad = KnownBad { pattern, category, confidence: 1, note };
-            let seen = Seen { label: Some(Arc::new(label.clone())), known_bad: Some(Arc::new(bad.clone())), ..seen() };
-            let record = Record {
+            let seen = FingerprintRecord { label: Some(Arc::new(label.clone())), known_bad: Some(Arc::new(bad.clone())), ..seen() };
+            let record = ConnectionRecord {
                 app: seen.label.clone(),
                 known_bad: seen.known_bad.clone(),
                 fired: [&bad.note, &label.name].map(|text| text[..].into()).into(),

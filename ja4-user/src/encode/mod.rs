@@ -25,7 +25,7 @@ pub use self::additions::Additions;
 pub use self::filter::{Filter, FilterError};
 pub(crate) use self::json::{attributes as attributes_json, group as group_json};
 use self::{csv::Csv, json::Json, table::Table};
-use crate::model::{Alert, Connection, Fingerprint, StatsRecord, Time};
+use crate::model::{Alert, ConnectionEvent, FingerprintEvent, StatsRecord, Time};
 
 /// What a line looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
@@ -138,7 +138,7 @@ impl Formatter {
     }
 
     /// Appends a fingerprint's line, unless the filter leaves it out.
-    pub fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
+    pub fn fingerprint(&mut self, event: &FingerprintEvent<'_>, out: &mut Vec<u8>) {
         if !self.filter.fingerprint(event.method) {
             return;
         }
@@ -151,7 +151,7 @@ impl Formatter {
     }
 
     /// Appends the line of a connection's end, unless the filter leaves it out.
-    pub fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
+    pub fn connection(&mut self, event: &ConnectionEvent<'_>, out: &mut Vec<u8>) {
         if !self.filter.connection() {
             return;
         }
@@ -224,7 +224,7 @@ mod tests {
             formatter.stats(Time(0), &StatsRecord::default(), &mut out);
             formatter.fingerprint(&fingerprint(&flow, &attributes), &mut out);
             assert!(out.is_empty(), "{format:?}");
-            let ja4s = Fingerprint { method: Method::Ja4s, ..fingerprint(&flow, &attributes) };
+            let ja4s = FingerprintEvent { method: Method::Ja4s, ..fingerprint(&flow, &attributes) };
             formatter.fingerprint(&ja4s, &mut out);
             assert_eq!(out.last(), Some(&b'\n'), "{format:?}");
         }
@@ -251,9 +251,10 @@ mod tests {
         use crate::encode::Context;
         use crate::model::path::Syn;
         use crate::model::{
-            Alert, Attributes, Cause, Certificate, CommunityId, Connection, Dhcp, Ended, Fingerprint, FlowIdentity,
-            Hook, Http, KnownBad, Label, Latency, Method, Quic, Record, Seen, Severity, Shared, SharedAttributes, Side,
-            Ssh, SshSession, Time, Tls, os,
+            Alert, Attributes, CertificateAttributes, CommunityId, ConnectionEvent, ConnectionRecord, CowArc,
+            DhcpAttributes, EndReason, EventContext, FingerprintEvent, FingerprintRecord, FlowIdentity, Hook,
+            HttpAttributes, KnownBad, Label, Latency, Method, QuicAttributes, Severity, SharedAttributes, Side,
+            SshAttributes, SshSession, Time, TlsAttributes, os,
         };
 
         /// 2026-11-23T07:00:00.123456789Z
@@ -282,22 +283,22 @@ mod tests {
             }
         }
 
-        pub(crate) fn tls() -> Tls {
-            Tls {
+        pub(crate) fn tls() -> TlsAttributes {
+            TlsAttributes {
                 sni: Some("example.org".into()),
                 version: Some("TLS 1.3"),
                 alpn: ["h2", "http/1.1"].map(Into::into).into(),
                 cipher: Some(0x1301),
-                ..Tls::default()
+                ..TlsAttributes::default()
             }
         }
 
-        pub(crate) fn attributes(tls: Tls) -> SharedAttributes {
-            Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() }.into()
+        pub(crate) fn attributes(tls: TlsAttributes) -> SharedAttributes {
+            Attributes { tls: Some(CowArc::new(tls)), ..Attributes::default() }.into()
         }
 
-        pub(crate) fn certificate() -> Certificate {
-            Certificate {
+        pub(crate) fn certificate() -> CertificateAttributes {
+            CertificateAttributes {
                 subject: Some("www.example.org".to_owned()),
                 issuer: Some("Example CA".to_owned()),
                 // 2026-11-01T00:00:00 to 2027-01-30T23:59:59
@@ -311,19 +312,19 @@ mod tests {
         pub(crate) fn known() -> Attributes {
             let own = |text: &str| Some(text.to_owned());
             Attributes {
-                tls: Some(Shared::new(tls())),
-                quic: Some(Shared::new(Quic { version: 0xff00_001d })),
-                http: Some(Shared::new(Http {
+                tls: Some(CowArc::new(tls())),
+                quic: Some(CowArc::new(QuicAttributes { version: 0xff00_001d })),
+                http: Some(CowArc::new(HttpAttributes {
                     version: Some("HTTP/1.1"),
                     method: own("GET"),
                     host: own("www.example.org"),
                     user_agent: own("curl/8.5.0"),
                 })),
-                ssh: Some(Shared::new(Ssh {
+                ssh: Some(CowArc::new(SshAttributes {
                     banner: [own("SSH-2.0-OpenSSH_9.6"), own("SSH-2.0-OpenSSH_9.2p1 Debian-2")],
                     hassh: [own("0123456789abcdef0123456789abcdef"), own("fedcba9876543210fedcba9876543210")],
                 })),
-                dhcp: Some(Shared::new(Dhcp {
+                dhcp: Some(CowArc::new(DhcpAttributes {
                     host_name: own("printer-2"),
                     vendor_class: own("MSFT 5.0"),
                     client_mac: own("02:00:00:00:00:01"),
@@ -332,12 +333,15 @@ mod tests {
             }
         }
 
-        pub(crate) fn cause() -> Cause {
-            Cause { time: TIME, interface: 1, hook: Some(Hook::Ingress), packet: Some(12) }
+        pub(crate) fn cause() -> EventContext {
+            EventContext { time: TIME, interface: 1, hook: Some(Hook::Ingress), packet: Some(12) }
         }
 
-        pub(crate) fn fingerprint<'a>(flow: &'a FlowIdentity, attributes: &'a SharedAttributes) -> Fingerprint<'a> {
-            Fingerprint {
+        pub(crate) fn fingerprint<'a>(
+            flow: &'a FlowIdentity,
+            attributes: &'a SharedAttributes,
+        ) -> FingerprintEvent<'a> {
+            FingerprintEvent {
                 cause: cause(),
                 flow,
                 method: Method::Ja4,
@@ -373,8 +377,8 @@ mod tests {
         }
 
         /// A fingerprint of which everything is known.
-        pub(crate) fn seen() -> Seen {
-            Seen {
+        pub(crate) fn seen() -> FingerprintRecord {
+            FingerprintRecord {
                 method: Method::Ja4,
                 side: Side::Client,
                 count: 1,
@@ -399,15 +403,15 @@ mod tests {
         }
 
         /// A connection of which everything is known.
-        pub(crate) fn record() -> Record {
-            Record {
+        pub(crate) fn record() -> ConnectionRecord {
+            ConnectionRecord {
                 identity: flow(),
                 interface: 1,
                 start: Time(TIME.0 - 1_500_000_000),
                 last: TIME,
                 packets: [12, 10],
                 bytes: [1_234, 56_789],
-                ended: Some(Ended::Fin),
+                ended: Some(EndReason::Fin),
                 latency: None,
                 attributes: SharedAttributes::default(),
                 app: seen().label,
@@ -423,15 +427,15 @@ mod tests {
             }
         }
 
-        pub(crate) fn connection<'a>(flow: &'a FlowIdentity, attributes: &'a SharedAttributes) -> Connection<'a> {
-            Connection {
-                cause: Cause { packet: None, ..cause() },
+        pub(crate) fn connection<'a>(flow: &'a FlowIdentity, attributes: &'a SharedAttributes) -> ConnectionEvent<'a> {
+            ConnectionEvent {
+                cause: EventContext { packet: None, ..cause() },
                 flow,
                 start: Time(TIME.0 - 1_500_000_000),
                 end: TIME,
                 packets: [12, 10],
                 bytes: [1_234, 56_789],
-                ended: Ended::Fin,
+                ended: EndReason::Fin,
                 latency: Latency::default(),
                 attributes,
             }

@@ -8,8 +8,8 @@ use super::clock::Clock;
 use super::escape;
 use super::filter::{ALERT, CONNECTION, STATS};
 use crate::model::{
-    Alert, Attributes, Certificate, Connection, Fingerprint, FlowIdentity, Group, KnownBad, Label, Record, Seen,
-    StatsRecord, Time, Value,
+    Alert, Attributes, CertificateAttributes, ConnectionEvent, ConnectionRecord, CounterGroup, CounterValue,
+    FingerprintEvent, FingerprintRecord, FlowIdentity, KnownBad, Label, StatsRecord, Time,
 };
 
 /// Widths of the columns in characters. What is longer pushes the rest of its line to the right.
@@ -56,7 +56,7 @@ impl Table {
         Self { clock: Clock::new() }
     }
 
-    pub(super) fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
+    pub(super) fn fingerprint(&mut self, event: &FingerprintEvent<'_>, out: &mut Vec<u8>) {
         let write = |out: &mut Vec<u8>| escape::terminal(event.value, VALUE_SHOWN, out);
         self.line(
             event.cause.time,
@@ -68,7 +68,7 @@ impl Table {
         );
     }
 
-    pub(super) fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
+    pub(super) fn connection(&mut self, event: &ConnectionEvent<'_>, out: &mut Vec<u8>) {
         let ([packets, packets_back], [bytes, bytes_back]) = (event.packets, event.bytes);
         let state = event.ended.name();
         self.line(event.cause.time, CONNECTION, event.flow, name(event.attributes, None), out, |out| {
@@ -139,7 +139,7 @@ impl Table {
 
 /// What tells people most about the other end: the name that the client asks for, else how the server
 /// presents itself, else the name of a DHCP client, else the subject of `certificate`, or of the server's own.
-fn name<'a>(known: &'a Attributes, certificate: Option<&'a Certificate>) -> Option<&'a str> {
+fn name<'a>(known: &'a Attributes, certificate: Option<&'a CertificateAttributes>) -> Option<&'a str> {
     let tls = known.tls.as_deref();
     let asked = tls.and_then(|tls| tls.sni.as_deref());
     asked
@@ -150,28 +150,28 @@ fn name<'a>(known: &'a Attributes, certificate: Option<&'a Certificate>) -> Opti
 }
 
 /// The counters that are not 0 at the top of a tree and one level below it, with their group.
-fn counters(Group(top): &Group) -> impl Iterator<Item = (Option<&str>, &str, u64)> {
+fn counters(CounterGroup(top): &CounterGroup) -> impl Iterator<Item = (Option<&str>, &str, u64)> {
     top.iter().flat_map(|(name, value)| {
         let (own, below) = match value {
-            Value::Count(count) => (Some((None, &**name, *count)), [].iter()),
-            Value::Group(Group(entries)) => (None, entries.iter()),
-            Value::Text(_) => (None, [].iter()),
+            CounterValue::Count(count) => (Some((None, &**name, *count)), [].iter()),
+            CounterValue::Group(CounterGroup(entries)) => (None, entries.iter()),
+            CounterValue::Text(_) => (None, [].iter()),
         };
         let below = below.filter_map(move |(inner, value)| match value {
-            Value::Count(count) => Some((Some(&**name), &**inner, *count)),
-            Value::Text(_) | Value::Group(_) => None,
+            CounterValue::Count(count) => Some((Some(&**name), &**inner, *count)),
+            CounterValue::Text(_) | CounterValue::Group(_) => None,
         });
         own.into_iter().chain(below).filter(|&(.., count)| count != 0)
     })
 }
 
 /// Marks of a fingerprint behind its open line: `{curl} new !c2`.
-pub(super) fn add_to_fingerprint(seen: &Seen, out: &mut Vec<u8>) {
+pub(super) fn add_to_fingerprint(seen: &FingerprintRecord, out: &mut Vec<u8>) {
     marks(seen.label.as_deref(), seen.first_seen, seen.known_bad.as_deref(), out);
 }
 
 /// Marks of a connection behind its open line, what fired among them.
-pub(super) fn add_to_connection(record: &Record, out: &mut Vec<u8>) {
+pub(super) fn add_to_connection(record: &ConnectionRecord, out: &mut Vec<u8>) {
     marks(record.app.as_deref(), record.is_new, record.known_bad.as_deref(), out);
     if !record.fired.is_empty() {
         write(out, format_args!("  {} alerts", record.fired.len()));
@@ -244,7 +244,7 @@ fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 mod tests {
     use super::super::tests::samples::{self, attributes, certificate, connection, fingerprint, flow, known, tls};
     use super::*;
-    use crate::model::{SharedAttributes, Tls};
+    use crate::model::{SharedAttributes, TlsAttributes};
 
     fn shown(write: impl FnOnce(&mut Table, &mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -307,7 +307,7 @@ time (UTC)    type        client                    server                 value
     #[test]
     fn a_name_cannot_steer_the_terminal_or_add_a_line() {
         let flow = flow();
-        let attributes = attributes(Tls { sni: Some("\u{1b}[2J\n\u{202e}gro".into()), ..tls() });
+        let attributes = attributes(TlsAttributes { sni: Some("\u{1b}[2J\n\u{202e}gro".into()), ..tls() });
         let shown = shown(|table, out| table.fingerprint(&fingerprint(&flow, &attributes), out));
         assert!(shown.ends_with("  \\u{1b}[2J\\u{a}\\u{202e}gro\n"), "{shown}");
         assert_eq!(shown.lines().count(), 2);
@@ -326,7 +326,8 @@ time (UTC)    type        client                    server                 value
         of.ssh = None;
         assert_eq!(name(&of, None), Some("printer-2"));
         of.dhcp = None;
-        let issuer = Certificate { subject: Some("Example CA".to_owned()), ..Certificate::default() };
+        let issuer =
+            CertificateAttributes { subject: Some("Example CA".to_owned()), ..CertificateAttributes::default() };
         assert_eq!(name(&of, Some(&issuer)), Some("Example CA"));
         assert_eq!(name(&of, None), Some("www.example.org"));
         of.tls = None;
@@ -335,9 +336,9 @@ time (UTC)    type        client                    server                 value
 
     #[test]
     fn statistics_are_one_short_line_without_zeros() {
-        let (mut record, mut kernel) = (Group::default(), Group::default());
+        let (mut record, mut kernel) = (CounterGroup::default(), CounterGroup::default());
         kernel.count("seen", 5).count("dropped", 0).text("hook", "native");
-        kernel.group("deeper", Group::default().count("hidden", 1).clone());
+        kernel.group("deeper", CounterGroup::default().count("hidden", 1).clone());
         record.count("uptime_ms", 7).group("kernel", kernel);
         for number in 0..100_u64 {
             record.count(number.to_string(), number);

@@ -8,7 +8,7 @@ use thin_vec::ThinVec;
 
 use crate::model::os::System;
 use crate::model::path::Path;
-use crate::model::{Ended, FlowIdentity, Latency, Method, SharedAttributes, Side, Time};
+use crate::model::{EndReason, FlowIdentity, Latency, Method, SharedAttributes, Side, Time};
 
 /// Values kept of one method and connection: the first and the newest ones. A connection whose windows of
 /// JA4SSH or requests never end keeps this many.
@@ -48,7 +48,7 @@ pub struct KnownBad {
 
 /// One fingerprint of a connection, as its history keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct FingerprintRecord {
     /// Method.
     pub method: Method,
     /// Whom it describes.
@@ -71,7 +71,7 @@ pub struct Seen {
     pub known_bad: Option<Arc<KnownBad>>,
 }
 
-impl Seen {
+impl FingerprintRecord {
     /// In a replay, the number of the packet.
     #[must_use]
     pub fn packet(&self) -> Option<u64> {
@@ -80,7 +80,7 @@ impl Seen {
 }
 
 #[cfg(test)]
-impl Seen {
+impl FingerprintRecord {
     /// A client's first value of a method, for tests.
     pub(crate) fn example(method: Method, value: &str) -> Self {
         Self {
@@ -137,7 +137,7 @@ impl SshSession {
 
 /// One connection. Client first, in every pair.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct ConnectionRecord {
     /// How every line names it.
     pub identity: FlowIdentity,
     /// Index into the run's list of interface names.
@@ -151,13 +151,13 @@ pub struct Record {
     /// Bytes on the wire.
     pub bytes: [u64; 2],
     /// How it ended; `None` while it goes on.
-    pub ended: Option<Ended>,
+    pub ended: Option<EndReason>,
     /// Latencies, where any is known; it is when the connection ends.
     pub latency: Option<Box<Latency>>,
     /// What its handshakes said.
     pub attributes: SharedAttributes,
     /// Fingerprints in the order they came, at most [`MAX_VALUES`] of a method.
-    pub history: ThinVec<Seen>,
+    pub history: ThinVec<FingerprintRecord>,
     /// Hops to either end, told by TTLs.
     pub hops: [Option<u8>; 2],
     /// MSS of the client's SYN.
@@ -179,7 +179,7 @@ pub struct Record {
     pub stored_at: u16,
 }
 
-impl Record {
+impl ConnectionRecord {
     /// A record of which nothing is known but the flow.
     #[must_use]
     pub fn new(flow: &FlowIdentity, interface: u32, now: Time) -> Self {
@@ -207,8 +207,8 @@ impl Record {
     }
 
     /// Notes a fingerprint. Of the values of a method the first stays, and the newest.
-    pub fn note(&mut self, seen: Seen) {
-        let of_method = |kept: &Seen| kept.method == seen.method;
+    pub fn note(&mut self, seen: FingerprintRecord) {
+        let of_method = |kept: &FingerprintRecord| kept.method == seen.method;
         if self.history.iter().filter(|kept| of_method(kept)).count() >= MAX_VALUES
             && let Some(second) = self.history.iter().enumerate().filter(|(_, kept)| of_method(kept)).nth(1)
         {
@@ -231,7 +231,7 @@ impl Record {
 
     /// The newest value of a method.
     #[must_use]
-    pub fn newest(&self, method: Method) -> Option<&Seen> {
+    pub fn newest(&self, method: Method) -> Option<&FingerprintRecord> {
         self.history.iter().rev().find(|seen| seen.method == method)
     }
 
@@ -261,7 +261,7 @@ impl Record {
     }
 
     /// The fingerprints that describe the client, what says most first.
-    pub(crate) fn of_client(&self) -> impl Iterator<Item = &Seen> {
+    pub(crate) fn of_client(&self) -> impl Iterator<Item = &FingerprintRecord> {
         let of = |method| self.history.iter().filter(move |seen| seen.method == method);
         Self::OF_CLIENT.into_iter().flat_map(of)
     }
@@ -269,7 +269,7 @@ impl Record {
     /// The fingerprint that says most about the client: the first of JA4, JA4H, JA4SSH, JA4D, JA4D6, JA4T
     /// that it has.
     #[must_use]
-    pub fn primary(&self) -> Option<&Seen> {
+    pub fn primary(&self) -> Option<&FingerprintRecord> {
         self.of_client().next()
     }
 

@@ -3,45 +3,45 @@
 use std::borrow::Cow;
 
 /// A name and what it stands for.
-type Entry = (Cow<'static, str>, Value);
+type Entry = (Cow<'static, str>, CounterValue);
 
-/// What an entry of a [`Group`] holds.
+/// What an entry of a [`CounterGroup`] holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum CounterValue {
     /// A counter or a gauge.
     Count(u64),
     /// A word, such as the mode a hook was attached in.
     Text(String),
     /// More entries.
-    Group(Group),
+    Group(CounterGroup),
 }
 
 /// Named values in the order they are printed in.
 ///
 /// Names are the caller's to keep distinct.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Group(pub Vec<Entry>);
+pub struct CounterGroup(pub Vec<Entry>);
 
 /// The content of a `stats` event.
-pub type StatsRecord = Group;
+pub type StatsRecord = CounterGroup;
 
-impl Group {
+impl CounterGroup {
     /// Adds a counter.
     pub fn count(&mut self, name: impl Into<Cow<'static, str>>, count: u64) -> &mut Self {
-        self.add(name, Value::Count(count))
+        self.add(name, CounterValue::Count(count))
     }
 
     /// Adds a word.
     pub fn text(&mut self, name: impl Into<Cow<'static, str>>, text: impl Into<String>) -> &mut Self {
-        self.add(name, Value::Text(text.into()))
+        self.add(name, CounterValue::Text(text.into()))
     }
 
     /// Adds a group.
     pub fn group(&mut self, name: impl Into<Cow<'static, str>>, group: Self) -> &mut Self {
-        self.add(name, Value::Group(group))
+        self.add(name, CounterValue::Group(group))
     }
 
-    fn add(&mut self, name: impl Into<Cow<'static, str>>, value: Value) -> &mut Self {
+    fn add(&mut self, name: impl Into<Cow<'static, str>>, value: CounterValue) -> &mut Self {
         self.0.push((name.into(), value));
         self
     }

@@ -44,7 +44,7 @@ pub struct FlowIdentity {
 
 /// What caused an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cause {
+pub struct EventContext {
     /// Time of the packet, or of the event where no packet caused it.
     pub time: Time,
     /// Index into the run's list of interface names.
@@ -57,9 +57,9 @@ pub struct Cause {
 
 /// A fingerprint.
 #[derive(Clone, Copy, Debug)]
-pub struct Fingerprint<'a> {
+pub struct FingerprintEvent<'a> {
     /// What caused it.
-    pub cause: Cause,
+    pub cause: EventContext,
     /// Whose it is.
     pub flow: &'a FlowIdentity,
     /// Method.
@@ -79,7 +79,7 @@ pub struct Fingerprint<'a> {
     /// Of JA4T: TTL or hop limit of the SYN.
     pub ttl: Option<u8>,
     /// Of JA4X: what the certificate says.
-    pub certificate: Option<&'a Certificate>,
+    pub certificate: Option<&'a CertificateAttributes>,
     /// What is known of the connection so far.
     pub attributes: &'a SharedAttributes,
 }
@@ -87,22 +87,22 @@ pub struct Fingerprint<'a> {
 /// One value that a shard and whoever it tells of it hold together; who changes it takes a copy where it is held
 /// elsewhere too.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Shared<T>(Arc<T>);
+pub struct CowArc<T>(Arc<T>);
 
-impl<T> Shared<T> {
+impl<T> CowArc<T> {
     /// Of nobody else yet.
     pub fn new(value: T) -> Self {
         Self(Arc::new(value))
     }
 }
 
-impl<T> Clone for Shared<T> {
+impl<T> Clone for CowArc<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T> Deref for Shared<T> {
+impl<T> Deref for CowArc<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -110,7 +110,7 @@ impl<T> Deref for Shared<T> {
     }
 }
 
-impl<T: Clone> DerefMut for Shared<T> {
+impl<T: Clone> DerefMut for CowArc<T> {
     fn deref_mut(&mut self) -> &mut T {
         Arc::make_mut(&mut self.0)
     }
@@ -121,21 +121,21 @@ impl<T: Clone> DerefMut for Shared<T> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// What its TLS or DTLS handshake said, inside QUIC too.
-    pub tls: Option<Shared<Tls>>,
+    pub tls: Option<CowArc<TlsAttributes>>,
     /// QUIC.
-    pub quic: Option<Shared<Quic>>,
+    pub quic: Option<CowArc<QuicAttributes>>,
     /// The HTTP request seen last.
-    pub http: Option<Shared<Http>>,
+    pub http: Option<CowArc<HttpAttributes>>,
     /// SSH.
-    pub ssh: Option<Shared<Ssh>>,
+    pub ssh: Option<CowArc<SshAttributes>>,
     /// The DHCP message seen last.
-    pub dhcp: Option<Shared<Dhcp>>,
+    pub dhcp: Option<CowArc<DhcpAttributes>>,
 }
 
 /// The same, as a connection holds it, with whoever was told of it. Of many connections nothing is known, and that takes
 /// no more than a pointer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SharedAttributes(Option<Shared<Attributes>>);
+pub struct SharedAttributes(Option<CowArc<Attributes>>);
 
 static NO_ATTRIBUTES: Attributes = Attributes { tls: None, quic: None, http: None, ssh: None, dhcp: None };
 
@@ -155,7 +155,7 @@ impl DerefMut for SharedAttributes {
 
 impl From<Attributes> for SharedAttributes {
     fn from(attributes: Attributes) -> Self {
-        Self(Some(Shared::new(attributes)))
+        Self(Some(CowArc::new(attributes)))
     }
 }
 
@@ -193,7 +193,7 @@ pub const MAX_TEXT: usize = 1024;
 
 /// What a TLS handshake said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tls {
+pub struct TlsAttributes {
     /// Server name of the ClientHello.
     pub sni: Option<ArcStr>,
     /// Version that the server chose, else the highest that the client offers.
@@ -209,12 +209,12 @@ pub struct Tls {
     /// Whether the records are those of DTLS; `None`: by the transport.
     pub is_dtls: Option<bool>,
     /// The server's own certificate, where it is sent in the clear.
-    pub certificate: Option<Box<Certificate>>,
+    pub certificate: Option<Box<CertificateAttributes>>,
 }
 
 /// What a certificate says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Certificate {
+pub struct CertificateAttributes {
     /// Common name of the subject.
     pub subject: Option<String>,
     /// Common name of the issuer.
@@ -229,14 +229,14 @@ pub struct Certificate {
 
 /// What a QUIC connection's headers said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Quic {
+pub struct QuicAttributes {
     /// Version of the long headers.
     pub version: u32,
 }
 
 /// What an HTTP request said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Http {
+pub struct HttpAttributes {
     /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`.
     pub version: Option<&'static str>,
     /// Method.
@@ -249,7 +249,7 @@ pub struct Http {
 
 /// What both ends of an SSH connection said; client, server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ssh {
+pub struct SshAttributes {
     /// Identification strings, without the line's end (RFC 4253, section 4.2).
     pub banner: [Option<String>; 2],
     /// HASSH of the client's KEXINIT, HASSH server of the server's: MD5 in lower-case hex.
@@ -258,7 +258,7 @@ pub struct Ssh {
 
 /// What a DHCP message said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dhcp {
+pub struct DhcpAttributes {
     /// Host name: option 12, or the name of option 81; DHCPv6 option 39.
     pub host_name: Option<String>,
     /// Vendor class: option 60; the first data of DHCPv6 option 16.
@@ -284,7 +284,7 @@ pub struct Latency {
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum EndReason {
     /// Both ends sent FIN.
     Fin,
     /// One end sent RST.
@@ -299,7 +299,7 @@ pub enum Ended {
     Open,
 }
 
-impl Ended {
+impl EndReason {
     /// Every way, in the order of its counter.
     pub const ALL: [Self; 6] = [Self::Fin, Self::Rst, Self::Idle, Self::Evicted, Self::Reused, Self::Open];
 
@@ -318,9 +318,9 @@ impl Ended {
 
 /// The end of a connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Connection<'a> {
+pub struct ConnectionEvent<'a> {
     /// What caused it.
-    pub cause: Cause,
+    pub cause: EventContext,
     /// Which one.
     pub flow: &'a FlowIdentity,
     /// First packet.
@@ -332,7 +332,7 @@ pub struct Connection<'a> {
     /// Bytes on the wire sent by the client and by the server.
     pub bytes: [u64; 2],
     /// How it ended.
-    pub ended: Ended,
+    pub ended: EndReason,
     /// Its latencies.
     pub latency: Latency,
     /// What is known of it.
@@ -341,9 +341,9 @@ pub struct Connection<'a> {
 
 /// A connection that goes on, though nothing of it came this way for a while.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress<'a> {
+pub struct ProgressEvent<'a> {
     /// What caused it: the time is that of its last packet.
-    pub cause: Cause,
+    pub cause: EventContext,
     /// Which one.
     pub flow: &'a FlowIdentity,
     /// Packets sent by the client and by the server.
@@ -353,11 +353,11 @@ pub struct Progress<'a> {
 }
 
 /// Where a shard's events go.
-pub trait Sink {
+pub trait EventHandler {
     /// A fingerprint.
-    fn fingerprint(&mut self, event: &Fingerprint<'_>);
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>);
     /// A connection goes on.
-    fn progress(&mut self, _event: &Progress<'_>) {}
+    fn progress(&mut self, _event: &ProgressEvent<'_>) {}
     /// The end of a connection.
-    fn connection(&mut self, event: &Connection<'_>);
+    fn connection(&mut self, event: &ConnectionEvent<'_>);
 }

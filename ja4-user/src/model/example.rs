@@ -1,11 +1,11 @@
 //! A connection for tests.
-use crate::model::{CommunityId, FlowIdentity, Record, Time};
+use crate::model::{CommunityId, ConnectionRecord, FlowIdentity, Time};
 
 const TCP: u8 = 6;
 
 /// A TCP connection as it is first met.
-pub(crate) fn record(client: &str, server: &str, port: u16) -> Record {
+pub(crate) fn record(client: &str, server: &str, port: u16) -> ConnectionRecord {
     let (client, server) = ((client.parse().unwrap(), 50_000), (server.parse().unwrap(), port));
     let community = CommunityId::of(client, server, TCP);
-    Record::new(&FlowIdentity { id: 1, community, client, server, proto: TCP, vlan: [0; 2] }, 0, Time(0))
+    ConnectionRecord::new(&FlowIdentity { id: 1, community, client, server, proto: TCP, vlan: [0; 2] }, 0, Time(0))
 }

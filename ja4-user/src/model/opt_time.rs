@@ -5,15 +5,15 @@ use crate::model::Time;
 /// `Option<Time>` in eight bytes: of these there are several in every connection. The last nanosecond of the year
 /// 2554 cannot be told from a time that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment(u64);
+pub struct OptTime(u64);
 
-impl Default for Moment {
+impl Default for OptTime {
     fn default() -> Self {
         Self::UNKNOWN
     }
 }
 
-impl Moment {
+impl OptTime {
     /// Not known.
     pub const UNKNOWN: Self = Self(u64::MAX);
 
@@ -35,7 +35,7 @@ impl Moment {
     }
 }
 
-impl From<Time> for Moment {
+impl From<Time> for OptTime {
     fn from(time: Time) -> Self {
         Self(time.0)
     }

@@ -5,7 +5,7 @@ pub mod defrag;
 
 pub use self::decode::{DecodeError, Decoded, Segment, Transport, decode, flow_key};
 
-use crate::model::{Cause, Hook, Time};
+use crate::model::{EventContext, Hook, Time};
 use ja4_common::record::{RecordHeader, flag};
 
 /// One selected frame on its way into a shard.
@@ -23,9 +23,9 @@ pub struct Packet<'a> {
 
 impl Packet<'_> {
     /// This packet as the cause of an event.
-    pub fn cause(&self) -> Cause {
+    pub fn cause(&self) -> EventContext {
         let hook = if self.header.flags & flag::EGRESS != 0 { Hook::Egress } else { Hook::Ingress };
-        Cause {
+        EventContext {
             time: Time(self.header.time),
             interface: self.interface,
             hook: self.number.is_none().then_some(hook),

@@ -20,7 +20,7 @@ use zerocopy::FromBytes;
 
 use crate::capture::ebpf::{AsleepFlag, FlowMap, RecentMap};
 use crate::encode::Formatter;
-use crate::model::{Connection, Fingerprint, Progress, Sink, Time};
+use crate::model::{ConnectionEvent, EventHandler, FingerprintEvent, ProgressEvent, Time};
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
 use crate::runtime::engine::observe::{Chunk, Observer};
@@ -439,16 +439,16 @@ impl QueueSink {
     }
 }
 
-impl Sink for QueueSink {
-    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+impl EventHandler for QueueSink {
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
         self.observer().fingerprint(event);
     }
 
-    fn progress(&mut self, event: &Progress<'_>) {
+    fn progress(&mut self, event: &ProgressEvent<'_>) {
         self.observer().progress(event);
     }
 
-    fn connection(&mut self, event: &Connection<'_>) {
+    fn connection(&mut self, event: &ConnectionEvent<'_>) {
         self.observer().connection(event);
     }
 }

@@ -14,7 +14,7 @@ use crate::conntrack::connection::{Carried, Connection, Datagrams, Dtls, Quic};
 use crate::conntrack::latency::between;
 #[cfg(feature = "ja4plus")]
 use crate::model::Method;
-use crate::model::{Side, Sink, Time};
+use crate::model::{EventHandler, Side, Time};
 use crate::packet::Decoded;
 use crate::protocol::dtls::{self, Given, Taken};
 use crate::protocol::quic::{self, Connections, Datagram, Entry, QuicState, Seen};
@@ -30,7 +30,7 @@ use ja4::wire::tls::{ClientHello, Framing};
 const CHANGE_CIPHER_SPEC: u8 = 20;
 const MAX_DTLS: u8 = 63;
 
-impl<S: Sink> Stage<'_, S> {
+impl<S: EventHandler> Stage<'_, S> {
     /// Takes the datagrams of a record: one, or those of a super-packet.
     pub(super) fn datagrams(&mut self, connection: &mut Connection, header: &RecordHeader, decoded: &Decoded<'_>) {
         let each = match header.gso_size {

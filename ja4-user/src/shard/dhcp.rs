@@ -12,13 +12,13 @@ use super::tls::{cut, text};
 use crate::conntrack::connection::Connection;
 #[cfg(feature = "ja4plus")]
 use crate::model::Method;
-use crate::model::{Dhcp, Side, Sink};
+use crate::model::{DhcpAttributes, EventHandler, Side};
 use crate::protocol::quic::Datagram;
 #[cfg(feature = "ja4plus")]
 use ja4::fingerprint::{ja4d, ja4d6};
 use ja4::wire::{WireError, dhcp4, dhcp6};
 
-impl<S: Sink> Stage<'_, S> {
+impl<S: EventHandler> Stage<'_, S> {
     /// Reads a message; its ports decide the version.
     pub(super) fn dhcp(&mut self, connection: &mut Connection, datagram: &Datagram<'_>) {
         let (client, server) = (connection.identity.client.1, connection.identity.server.1);
@@ -43,7 +43,7 @@ impl<S: Sink> Stage<'_, S> {
             self.stats.count_malformed(Protocol::Dhcp, error);
         }
         let named = message.client_fqdn().and_then(|fqdn| fqdn.name().map(|name| name.into_owned()));
-        let said = Dhcp {
+        let said = DhcpAttributes {
             host_name: message.host_name().map(|name| name.into_owned()).or(named).map(cut),
             vendor_class: message.vendor_class().map(|class| cut(class.into_owned())),
             client_mac: hardware_address(message.hardware_address().as_bytes()),
@@ -71,7 +71,7 @@ impl<S: Sink> Stage<'_, S> {
         if let Some(error) = message.damage {
             self.stats.count_malformed(Protocol::Dhcp, error);
         }
-        let said = Dhcp {
+        let said = DhcpAttributes {
             host_name: message.host_name().map(cut),
             vendor_class: message.vendor_class().map(|class| cut(class.into_owned())),
             client_mac: None,
@@ -90,7 +90,7 @@ impl<S: Sink> Stage<'_, S> {
 
 /// Notes what a message says. Of the same client what it said before stays: an answer, or a renewal, seldom
 /// repeats it. Between relay and server the next message may be about another client.
-fn note(connection: &mut Connection, mut said: Dhcp) {
+fn note(connection: &mut Connection, mut said: DhcpAttributes) {
     let known = connection.attributes.dhcp.get_or_insert_default();
     let named = said.client_mac.is_some() || said.duid.is_some();
     if named && (&said.client_mac, said.duid) == (&known.client_mac, known.duid) {

@@ -9,14 +9,17 @@ use super::stage::{Values, tell};
 use super::stats::Protocol;
 use super::stream::Reader;
 use super::tls::text;
-use crate::model::{Http, Sink};
+use crate::model::{EventHandler, HttpAttributes};
 #[cfg(feature = "ja4plus")]
 use crate::model::{Method, Side};
 use ja4::wire::WireError;
 use ja4::wire::http::Request;
 
 /// Takes a request, or what was wrong with one.
-pub(super) fn request<S: Sink>(reader: &mut Reader<'_, S>, request: Result<Request<'_>, WireError>) -> ControlFlow<()> {
+pub(super) fn request<S: EventHandler>(
+    reader: &mut Reader<'_, S>,
+    request: Result<Request<'_>, WireError>,
+) -> ControlFlow<()> {
     let request = match request {
         Ok(request) => request,
         Err(error) => {
@@ -25,7 +28,7 @@ pub(super) fn request<S: Sink>(reader: &mut Reader<'_, S>, request: Result<Reque
         }
     };
     let connection = &mut *reader.connection;
-    **connection.attributes.http.get_or_insert_default() = Http {
+    **connection.attributes.http.get_or_insert_default() = HttpAttributes {
         method: Some(text(request.method())),
         host: request.host().map(text),
         user_agent: request.user_agent().map(text),

@@ -5,11 +5,11 @@ use std::num::NonZeroU16;
 use super::stage::{Stage, Values, tell};
 use crate::conntrack::connection::{Carried, Connection, Ssh};
 use crate::conntrack::stream::Half;
-use crate::model::{Attributes, Cause, Method, Side, Sink};
+use crate::model::{Attributes, EventContext, EventHandler, Method, Side};
 use crate::packet::{Decoded, Segment};
 use ja4::fingerprint::ja4ssh::{Window, is_bare_ack, wire_segments};
 
-impl<S: Sink> Stage<'_, S> {
+impl<S: EventHandler> Stage<'_, S> {
     /// A segment says that the connection is SSH.
     pub(super) fn begin_ssh(&mut self, connection: &mut Connection, window: NonZeroU16) {
         let Carried::Nothing = connection.carried else {
@@ -88,7 +88,7 @@ fn window(connection: &mut Connection) -> Option<&mut Window> {
 }
 
 /// JA4SSH of the window that is open; nothing where it holds no packet.
-fn tell_window(connection: &mut Connection, cause: Cause, text: &mut String, sink: &mut impl Sink) {
+fn tell_window(connection: &mut Connection, cause: EventContext, text: &mut String, sink: &mut impl EventHandler) {
     // An HTTP request or a TLS hello to a server of SSH makes no SSH connection (specification, section 15.10).
     let Attributes { tls, http, ssh, .. } = &*connection.attributes;
     let has_banner = ssh.as_ref().is_some_and(|ssh| ssh.banner.first().is_some_and(Option::is_some));
@@ -104,6 +104,11 @@ fn tell_window(connection: &mut Connection, cause: Cause, text: &mut String, sin
 }
 
 /// JA4SSH of what is left when the connection ends.
-pub(super) fn tell_rest(connection: &mut Connection, cause: Cause, text: &mut String, sink: &mut impl Sink) {
+pub(super) fn tell_rest(
+    connection: &mut Connection,
+    cause: EventContext,
+    text: &mut String,
+    sink: &mut impl EventHandler,
+) {
     tell_window(connection, cause, text, sink);
 }

@@ -17,7 +17,7 @@ use super::engines::Engines;
 use super::flows::UserFlows;
 use super::stats::CoreStats;
 use super::unwrap::{Unwrapper, Whole};
-use crate::model::{Sink, Time};
+use crate::model::{EventHandler, Time};
 use crate::packet::Packet;
 
 /// One frame of a capture.
@@ -77,7 +77,13 @@ impl Lane {
     }
 
     /// Judges a frame as the kernel would, and takes it if it is selected.
-    pub fn frame(&mut self, frame: &CapturedFrame<'_>, knobs: &Knobs, engines: &mut Engines, sink: &mut impl Sink) {
+    pub fn frame(
+        &mut self,
+        frame: &CapturedFrame<'_>,
+        knobs: &Knobs,
+        engines: &mut Engines,
+        sink: &mut impl EventHandler,
+    ) {
         self.flows.set_time(frame.time);
         let info = frame.info();
         self.counters.seen += 1;
@@ -105,13 +111,13 @@ impl Lane {
     }
 
     /// Takes a datagram that was put together of fragments.
-    pub(crate) fn whole(&mut self, whole: &Whole, knobs: &Knobs, engines: &mut Engines, sink: &mut impl Sink) {
+    pub(crate) fn whole(&mut self, whole: &Whole, knobs: &Knobs, engines: &mut Engines, sink: &mut impl EventHandler) {
         self.flows.set_time(whole.time);
         self.unwrapper.take(whole, knobs, &mut self.core, &mut self.flows, engines, sink);
     }
 
     /// A second of event time has passed.
-    pub fn tick(&mut self, now: Now, engines: &mut Engines, sink: &mut impl Sink) {
+    pub fn tick(&mut self, now: Now, engines: &mut Engines, sink: &mut impl EventHandler) {
         self.core.tick(now, &mut self.flows, engines, sink);
         self.core.evict_idle(now, &mut self.flows, engines, sink);
     }
@@ -133,7 +139,7 @@ impl Lane {
     }
 
     /// Evicts the `count` least recently used connections.
-    pub(crate) fn evict(&mut self, count: usize, now: Now, engines: &mut Engines, sink: &mut impl Sink) {
+    pub(crate) fn evict(&mut self, count: usize, now: Now, engines: &mut Engines, sink: &mut impl EventHandler) {
         self.core.evict(count, now, &mut self.flows, engines, sink);
     }
 
@@ -147,7 +153,7 @@ impl Lane {
     }
 
     /// The capture is over.
-    pub fn finish(&mut self, now: Now, engines: &mut Engines, sink: &mut impl Sink) {
+    pub fn finish(&mut self, now: Now, engines: &mut Engines, sink: &mut impl EventHandler) {
         self.core.finish(now, &mut self.flows, engines, sink);
     }
 

@@ -6,14 +6,14 @@ use ja4_common::select::point;
 use super::engines::Engines;
 use super::stage::Stage;
 use crate::conntrack::connection::Connection;
-use crate::model::{Cause, Method, Side, Sink};
+use crate::model::{EventContext, EventHandler, Method, Side};
 use crate::packet::{Decoded, Segment};
 
 pub(super) use self::told::tell_ja4ts;
 use self::told::{tell_ja4t, tell_latencies};
 
 /// Notes what a packet says of the connection's opening, and tells what it completes.
-pub(super) fn observe_opening<S: Sink>(
+pub(super) fn observe_opening<S: EventHandler>(
     connection: &mut Connection,
     decoded: &Decoded<'_>,
     segment: &Segment<'_>,
@@ -57,7 +57,7 @@ pub(super) fn observe_opening<S: Sink>(
 /// FoxIO License 1.1, see NOTICE.
 #[cfg(feature = "ja4plus")]
 mod told {
-    use super::{Cause, Connection, Engines, Method, Segment, Side, Sink};
+    use super::{Connection, Engines, EventContext, EventHandler, Method, Segment, Side};
     use crate::conntrack::latency::between;
     use crate::conntrack::tcp_handshake::Opening;
     use crate::shard::stage::{Values, tell};
@@ -69,9 +69,9 @@ mod told {
         connection: &mut Connection,
         segment: &Segment<'_>,
         ttl: u8,
-        cause: Cause,
+        cause: EventContext,
         engines: &mut Engines,
-        sink: &mut impl Sink,
+        sink: &mut impl EventHandler,
     ) {
         if !connection.has_told(Method::Ja4t) {
             engines.methods.text.clear();
@@ -84,9 +84,9 @@ mod told {
     /// JA4L and JA4LS, at the client's first ACK.
     pub(in crate::shard) fn tell_latencies(
         connection: &mut Connection,
-        cause: Cause,
+        cause: EventContext,
         engines: &mut Engines,
-        sink: &mut impl Sink,
+        sink: &mut impl EventHandler,
     ) {
         let Some(Opening { syn, client_ttl, answer: Some(answer), .. }) = &connection.opening else {
             return;
@@ -111,9 +111,9 @@ mod told {
     /// for JA4L and JA4LS.
     pub(in crate::shard) fn tell_ja4ts(
         connection: &mut Connection,
-        cause: Cause,
+        cause: EventContext,
         engines: &mut Engines,
-        sink: &mut impl Sink,
+        sink: &mut impl EventHandler,
     ) {
         if connection.has_told(Method::Ja4ts) {
             return;
@@ -126,7 +126,7 @@ mod told {
         engines.methods.text.clear();
         answer.fields.write_with(&answer.retransmissions, &mut engines.methods.text);
         // It describes the SYN-ACK, whatever has made it final.
-        let cause = Cause { hook: answer.hook, ..cause };
+        let cause = EventContext { hook: answer.hook, ..cause };
         if !keeps_opening {
             connection.opening = None;
         }
@@ -137,21 +137,32 @@ mod told {
 /// JA4 alone: nothing is told of an opening.
 #[cfg(not(feature = "ja4plus"))]
 mod told {
-    use super::{Cause, Connection, Engines, Segment, Sink};
+    use super::{Connection, Engines, EventContext, EventHandler, Segment};
 
     pub(in crate::shard) fn tell_ja4t(
         _: &mut Connection,
         _: &Segment<'_>,
         _: u8,
-        _: Cause,
+        _: EventContext,
         _: &mut Engines,
-        _: &mut impl Sink,
+        _: &mut impl EventHandler,
     ) {
     }
 
-    pub(in crate::shard) fn tell_latencies(_: &mut Connection, _: Cause, _: &mut Engines, _: &mut impl Sink) {}
+    pub(in crate::shard) fn tell_latencies(
+        _: &mut Connection,
+        _: EventContext,
+        _: &mut Engines,
+        _: &mut impl EventHandler,
+    ) {
+    }
 
-    pub(in crate::shard) fn tell_ja4ts(connection: &mut Connection, _: Cause, _: &mut Engines, _: &mut impl Sink) {
+    pub(in crate::shard) fn tell_ja4ts(
+        connection: &mut Connection,
+        _: EventContext,
+        _: &mut Engines,
+        _: &mut impl EventHandler,
+    ) {
         connection.opening = None;
     }
 }

@@ -6,12 +6,12 @@ use super::stage::Stage;
 use super::stats::Protocol;
 use super::tls::{Handshake, begin_anew, is_answered};
 use crate::conntrack::connection::{Connection, Datagrams};
-use crate::model::Sink;
+use crate::model::EventHandler;
 use crate::protocol::openvpn::{ControlEvent, PacketOutcome};
 use crate::protocol::quic::Datagram;
 use ja4::fingerprint::Carrier;
 
-impl<S: Sink> Stage<'_, S> {
+impl<S: EventHandler> Stage<'_, S> {
     /// Reads a packet of a control channel: a datagram, or what follows a length in a TCP stream.
     pub(super) fn openvpn(&mut self, connection: &mut Connection, flow: &mut Datagrams, datagram: &Datagram<'_>) {
         // A cut packet ends the stream: the packets after it would be read at wrong offsets.

@@ -5,14 +5,14 @@ use ja4_common::headers::Malformed;
 use ja4_common::select::{Class, Passed};
 
 use super::stats::{CoreStats, Protocol};
-use crate::model::{Ended, Group};
+use crate::model::{CounterGroup, EndReason};
 use crate::packet::DecodeError;
 use ja4::wire::WireError;
 
 /// The filter's counters: totals first, then each by its reason.
-pub fn filter(counters: &Counters) -> Group {
+pub fn filter(counters: &Counters) -> CounterGroup {
     let Counters { seen, unselected, unparseable, selected, emitted, ring_full, governed, .. } = counters;
-    let mut group = Group::default();
+    let mut group = CounterGroup::default();
     group
         .count("seen", *seen)
         .count("selected", total(selected))
@@ -35,8 +35,8 @@ pub fn filter(counters: &Counters) -> Group {
 }
 
 /// The shards' counters.
-pub fn shards(stats: &CoreStats) -> Group {
-    let mut group = Group::default();
+pub fn shards(stats: &CoreStats) -> CounterGroup {
+    let mut group = CounterGroup::default();
     group
         .count("packets", stats.packets)
         .count("connections", stats.connections)
@@ -54,13 +54,13 @@ pub fn shards(stats: &CoreStats) -> Group {
         .group("malformed", malformed(stats))
         .group("unwrapped", listed(stats.unwrapped.counters()))
         .group("fragments", listed(stats.fragments.counters()))
-        .group("ended", named(Ended::ALL.map(Ended::name), &stats.ended));
+        .group("ended", named(EndReason::ALL.map(EndReason::name), &stats.ended));
     group
 }
 
 /// Counters with their names.
-fn listed<const N: usize>(counters: [(&'static str, u64); N]) -> Group {
-    let mut group = Group::default();
+fn listed<const N: usize>(counters: [(&'static str, u64); N]) -> CounterGroup {
+    let mut group = CounterGroup::default();
     for (name, count) in counters {
         group.count(name, count);
     }
@@ -68,10 +68,10 @@ fn listed<const N: usize>(counters: [(&'static str, u64); N]) -> Group {
 }
 
 /// What broke a rule, by protocol and reason; what did not happen is left out.
-fn malformed(stats: &CoreStats) -> Group {
-    let mut group = Group::default();
+fn malformed(stats: &CoreStats) -> CounterGroup {
+    let mut group = CounterGroup::default();
     for (protocol, counters) in Protocol::ALL.into_iter().zip(&stats.malformed) {
-        let mut reasons = Group::default();
+        let mut reasons = CounterGroup::default();
         for (reason, count) in WireError::ALL.into_iter().zip(counters).filter(|(_, count)| **count > 0) {
             reasons.count(reason.as_str(), *count);
         }
@@ -86,8 +86,8 @@ fn total(counters: &[u64]) -> u64 {
     counters.iter().sum()
 }
 
-fn named<const N: usize>(names: [&'static str; N], counters: &[u64]) -> Group {
-    let mut group = Group::default();
+fn named<const N: usize>(names: [&'static str; N], counters: &[u64]) -> CounterGroup {
+    let mut group = CounterGroup::default();
     for (name, count) in names.into_iter().zip(counters) {
         group.count(name, *count);
     }

@@ -5,12 +5,16 @@ use std::ops::ControlFlow;
 use super::stats::Protocol;
 use super::stream::Reader;
 use super::tls::text;
-use crate::model::{Side, Sink};
+use crate::model::{EventHandler, Side};
 use ja4::fingerprint::hassh::Hassh;
 use ja4::wire::ssh::{Message, SshStream, Status};
 
 /// Reads a side's bytes in the clear.
-pub(super) fn read<S: Sink>(reader: &mut Reader<'_, S>, stream: &mut SshStream, bytes: &[u8]) -> ControlFlow<()> {
+pub(super) fn read<S: EventHandler>(
+    reader: &mut Reader<'_, S>,
+    stream: &mut SshStream,
+    bytes: &[u8],
+) -> ControlFlow<()> {
     let place = reader.side as usize;
     let attributes = &mut reader.connection.attributes;
     let status = stream.push(bytes, |message| {

@@ -4,7 +4,7 @@ use super::engines::Engines;
 use super::stats::CoreStats;
 use crate::conntrack::connection::Connection;
 use crate::conntrack::{Budget, Limits};
-use crate::model::{Cause, Certificate, Fingerprint, Method, Side, Sink};
+use crate::model::{CertificateAttributes, EventContext, EventHandler, FingerprintEvent, Method, Side};
 use ja4::fingerprint::Forms;
 
 /// One packet on its way through the stages of a core.
@@ -12,7 +12,7 @@ pub(crate) struct Stage<'a, S> {
     /// Who sent it.
     pub(crate) side: Side,
     /// The packet as the cause of events.
-    pub(crate) cause: Cause,
+    pub(crate) cause: EventContext,
     /// What one direction may hold.
     pub(crate) bounds: &'a Limits,
     /// What all of them may hold.
@@ -61,13 +61,13 @@ pub(crate) fn tell(
     connection: &mut Connection,
     method: Method,
     side: Side,
-    cause: Cause,
+    cause: EventContext,
     values: Values<'_>,
-    certificate: Option<&Certificate>,
-    sink: &mut impl Sink,
+    certificate: Option<&CertificateAttributes>,
+    sink: &mut impl EventHandler,
 ) {
     let count = connection.count(method);
-    sink.fingerprint(&Fingerprint {
+    sink.fingerprint(&FingerprintEvent {
         cause,
         flow: &connection.identity,
         method,

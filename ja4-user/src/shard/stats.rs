@@ -1,7 +1,7 @@
 //! What a shard counts.
 
 use crate::conntrack::Outcome;
-use crate::model::Ended;
+use crate::model::EndReason;
 use crate::packet::DecodeError;
 use crate::packet::defrag::DefragStats;
 use ja4::wire::WireError;
@@ -68,8 +68,8 @@ pub struct CoreStats {
     pub refused_attribute_bytes: u64,
     /// Connections begun.
     pub opened: u64,
-    /// Connections ended, by [`Ended`].
-    pub ended: [u64; Ended::ALL.len()],
+    /// Connections ended, by [`EndReason`].
+    pub ended: [u64; EndReason::ALL.len()],
     /// Connections known now.
     pub connections: u64,
     /// Bytes that wait now, or belong to messages under way.
@@ -174,7 +174,7 @@ impl CoreStats {
         }
     }
 
-    pub(crate) fn count_ended(&mut self, ended: Ended) {
+    pub(crate) fn count_ended(&mut self, ended: EndReason) {
         bump(&mut self.ended, ended as usize);
     }
 

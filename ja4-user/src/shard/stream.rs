@@ -13,13 +13,13 @@ use super::{http, ssh};
 use crate::conntrack::connection::Connection;
 use crate::conntrack::stream::{Framed, Half, Start, Stream, begins};
 use crate::conntrack::{Budget, Outcome};
-use crate::model::{Side, Sink};
+use crate::model::{EventHandler, Side};
 use ja4::fingerprint::Carrier;
 use ja4::wire::framing::FrameContent;
 use ja4::wire::tls::{HandshakeStream, Status};
 use ja4::wire::{http1, http2};
 
-impl<S: Sink> Stage<'_, S> {
+impl<S: EventHandler> Stage<'_, S> {
     /// Reads a segment with payload. `anew`: the filter has not selected the bytes before it. `is_http`: the filter has
     /// selected it as HTTP.
     pub(super) fn stream(&mut self, connection: &mut Connection, seq: u32, payload: &[u8], anew: bool, is_http: bool) {
@@ -114,7 +114,7 @@ fn is_hello(begin: Begin) -> bool {
 /// What reads bytes that are in order.
 pub(super) struct Reader<'a, S> {
     pub(super) side: Side,
-    pub(super) cause: crate::model::Cause,
+    pub(super) cause: crate::model::EventContext,
     /// Text that is not recognized belongs to SSH.
     pub(super) is_ssh: bool,
     pub(super) connection: &'a mut Connection,
@@ -123,7 +123,7 @@ pub(super) struct Reader<'a, S> {
     pub(super) sink: &'a mut S,
 }
 
-impl<S: Sink> Reader<'_, S> {
+impl<S: EventHandler> Reader<'_, S> {
     /// Reads what the side's stream of HTTP/1 holds behind bytes that never came: each request stands by
     /// itself.
     pub(super) fn read_held(mut self, budget: &mut Budget) {

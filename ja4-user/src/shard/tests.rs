@@ -21,7 +21,7 @@ use super::core::Core;
 use super::flows::UserFlows;
 use super::lane::{CapturedFrame, Lane};
 use super::{Engines, Limits, Now};
-use crate::model::{Connection, Fingerprint, Method, Sink, Time};
+use crate::model::{ConnectionEvent, EventHandler, FingerprintEvent, Method, Time};
 #[cfg(feature = "ja4plus")]
 use crate::packet;
 
@@ -42,13 +42,13 @@ struct Ends {
     last: Option<bool>,
 }
 
-impl Sink for Ends {
-    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+impl EventHandler for Ends {
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
         self.ja4 += usize::from(event.method == Method::Ja4);
         self.ssh += usize::from(event.method == Method::Ja4ssh);
     }
 
-    fn connection(&mut self, event: &Connection<'_>) {
+    fn connection(&mut self, event: &ConnectionEvent<'_>) {
         let tls = event.attributes.tls.as_deref();
         let sni = tls.and_then(|tls| tls.sni.as_deref());
         self.named += usize::from(sni.is_some());
@@ -154,14 +154,14 @@ fn ssh_windows_of_many_connections_stay_within_their_bound() {
 struct Ja4ssh(Vec<String>);
 
 #[cfg(feature = "ja4plus")]
-impl Sink for Ja4ssh {
-    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+impl EventHandler for Ja4ssh {
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
         if event.method == Method::Ja4ssh {
             self.0.push(event.value.to_owned());
         }
     }
 
-    fn connection(&mut self, _: &Connection<'_>) {}
+    fn connection(&mut self, _: &ConnectionEvent<'_>) {}
 }
 
 #[cfg(feature = "ja4plus")]

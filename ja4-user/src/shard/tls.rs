@@ -8,7 +8,7 @@ use arcstr::{ArcStr, literal};
 use super::stage::{Values, tell};
 use super::stats::{CoreStats, Protocol};
 use crate::conntrack::connection::Connection;
-use crate::model::{Cause, Certificate, MAX_TEXT, Method, Shared, Side, Sink, Tls};
+use crate::model::{CertificateAttributes, CowArc, EventContext, EventHandler, MAX_TEXT, Method, Side, TlsAttributes};
 use ja4::fingerprint::Carrier;
 use ja4::wire::tls::{
     CertificateList, ClientHello, Framing, HandshakeMessage, HandshakeType, ServerHello, version_name,
@@ -29,14 +29,14 @@ const MAX_HELLOS: u32 = 2;
 pub(super) struct Handshake<'a, S> {
     pub(super) carrier: Carrier,
     pub(super) side: Side,
-    pub(super) cause: Cause,
+    pub(super) cause: EventContext,
     pub(super) connection: &'a mut Connection,
     pub(super) methods: &'a mut Methods,
     pub(super) stats: &'a mut CoreStats,
     pub(super) sink: &'a mut S,
 }
 
-impl<S: Sink> Handshake<'_, S> {
+impl<S: EventHandler> Handshake<'_, S> {
     /// Takes a message of a stream; breaks after the last one of its side that is read, and where one is
     /// malformed.
     pub(super) fn message(self, message: &HandshakeMessage<'_>) -> ControlFlow<()> {
@@ -162,7 +162,7 @@ impl<S: Sink> Handshake<'_, S> {
 
     fn certificate(&mut self, certificate: &x509::Certificate<'_>, leaf: bool) {
         let connection = &mut *self.connection;
-        let attributes = Certificate {
+        let attributes = CertificateAttributes {
             subject: certificate.subject_cn().map(|name| cut(name.into_owned())),
             issuer: certificate.issuer_cn().map(|name| cut(name.into_owned())),
             not_before: certificate.not_before(),
@@ -193,8 +193,8 @@ pub(super) fn is_answered(connection: &Connection) -> bool {
 pub(super) fn begin_anew(connection: &mut Connection) {
     connection.sealed = false;
     if let Some(before) = &connection.attributes.tls {
-        let tls = Tls { is_dtls: before.is_dtls, ..Tls::default() };
-        connection.attributes.tls = Some(Shared::new(tls));
+        let tls = TlsAttributes { is_dtls: before.is_dtls, ..TlsAttributes::default() };
+        connection.attributes.tls = Some(CowArc::new(tls));
     }
     connection.tell_again(&[Method::Ja4, Method::Ja4s, Method::Ja4x, Method::Ja4l, Method::Ja4ls]);
 }

@@ -7,7 +7,7 @@ use super::tls::Handshake;
 use crate::conntrack::Budget;
 use crate::conntrack::connection::{Carried, Connection, Dtls};
 use crate::conntrack::stream::Stream;
-use crate::model::{Cause, Side, Sink};
+use crate::model::{EventContext, EventHandler, Side};
 use crate::protocol::quic::Entry;
 use ja4::fingerprint::Carrier;
 use ja4::wire::tls::HandshakeStream;
@@ -16,11 +16,11 @@ use ja4::wire::tls::HandshakeStream;
 /// for one that never came.
 pub(super) fn tell_unfinished(
     connection: &mut Connection,
-    cause: Cause,
+    cause: EventContext,
     engines: &mut Engines,
     stats: &mut CoreStats,
     budget: &mut Budget,
-    sink: &mut impl Sink,
+    sink: &mut impl EventHandler,
 ) {
     Reader { side: Side::Client, cause, is_ssh: false, connection, engines, stats, sink }.read_held(budget);
     for side in [Side::Client, Side::Server] {
@@ -74,10 +74,10 @@ pub(super) fn tell_unfinished(
 pub(super) fn tell_unfinished_stream(
     connection: &mut Connection,
     side: Side,
-    cause: Cause,
+    cause: EventContext,
     engines: &mut Engines,
     stats: &mut CoreStats,
-    sink: &mut impl Sink,
+    sink: &mut impl EventHandler,
 ) {
     let Some(half) = connection.halves.get_mut(side as usize).and_then(Option::take) else {
         return;

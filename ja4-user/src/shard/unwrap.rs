@@ -14,7 +14,7 @@ use ja4_common::{Bytes as _, Slice};
 use super::core::{Core, FlowBooks};
 use super::engines::Engines;
 use super::stats::Unwrapped;
-use crate::model::{Sink, Time};
+use crate::model::{EventHandler, Time};
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, DefragStats, Defragmenter};
 
@@ -153,7 +153,7 @@ impl Unwrapper {
 
     /// Opens a tunnel inside a tunnel. `start`: where the headers of the record's frame begin.
     #[expect(clippy::too_many_arguments, reason = "the stages' context, passed down one level")]
-    pub(crate) fn open<B: FlowBooks, S: Sink>(
+    pub(crate) fn open<B: FlowBooks, S: EventHandler>(
         &mut self,
         packet: &Packet<'_>,
         start: Start,
@@ -169,7 +169,7 @@ impl Unwrapper {
     }
 
     /// From tunnel to tunnel, until there is none: at most so many. What comes in fragments goes on when it is whole.
-    fn descend<B: FlowBooks, S: Sink>(
+    fn descend<B: FlowBooks, S: EventHandler>(
         &mut self,
         slice: Slice<'_>,
         start: Start,
@@ -220,7 +220,7 @@ impl Unwrapper {
 
     /// Takes a datagram that was put together. The filter has not seen it, so everything is wanted that its
     /// flow, if it is known, may have a use for.
-    pub(crate) fn take<B: FlowBooks, S: Sink>(
+    pub(crate) fn take<B: FlowBooks, S: EventHandler>(
         &mut self,
         whole: &Whole,
         knobs: &Knobs,
@@ -269,7 +269,7 @@ impl Unwrapper {
     }
 
     /// Gives the core a record like the filter's, less the flags `without`.
-    fn hand_on<B: FlowBooks, S: Sink>(&mut self, slice: Slice<'_>, without: u16, onward: Onward<'_, '_, B, S>) {
+    fn hand_on<B: FlowBooks, S: EventHandler>(&mut self, slice: Slice<'_>, without: u16, onward: Onward<'_, '_, B, S>) {
         let info = onward.info();
         let Onward { core, books, engines, sink, packet, .. } = onward;
         let selection = &self.work.selection;

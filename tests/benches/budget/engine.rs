@@ -11,7 +11,10 @@ use ja4_user::config;
 use ja4_user::detect::first_seen::{self, FirstSeen};
 use ja4_user::detect::local::Locals;
 use ja4_user::encode::{Context, Format, Formatter};
-use ja4_user::model::{Cause, Connection, Ended, Fingerprint, Latency, Method, SharedAttributes, Side, Sink, Time};
+use ja4_user::model::{
+    ConnectionEvent, EndReason, EventContext, EventHandler, FingerprintEvent, Latency, Method, SharedAttributes, Side,
+    Time,
+};
 use ja4_user::runtime::engine::observe::{Chunk, Observer};
 use ja4_user::runtime::engine::outlets::Outlets;
 use ja4_user::runtime::engine::tracker::Tracker;
@@ -107,11 +110,11 @@ fn chunks(formatter: &mut Formatter, round: u32) -> Vec<Chunk> {
         let mut sink = Observer { formatter: &mut *formatter, chunk };
         let flow = &record(number).identity;
         let time = Time(u64::from(round * CONNECTIONS + number) * 100_000);
-        let cause = Cause { time, interface: 0, hook: None, packet: None };
+        let cause = EventContext { time, interface: 0, hook: None, packet: None };
         let attributes = &SharedAttributes::default();
         let hello = value(number);
         for (method, value) in [(Method::Ja4t, "64240_2-4-8-1-3_1460_7"), (Method::Ja4, &*hello)] {
-            sink.fingerprint(&Fingerprint {
+            sink.fingerprint(&FingerprintEvent {
                 cause,
                 flow,
                 method,
@@ -126,14 +129,14 @@ fn chunks(formatter: &mut Formatter, round: u32) -> Vec<Chunk> {
                 attributes,
             });
         }
-        sink.connection(&Connection {
+        sink.connection(&ConnectionEvent {
             cause,
             flow,
             start: time,
             end: time,
             packets: [9, 9],
             bytes: [900, 900],
-            ended: Ended::Fin,
+            ended: EndReason::Fin,
             latency: Latency::default(),
             attributes,
         });

@@ -9,8 +9,8 @@ use anyhow::Result;
 use ja4_user::detect::rules::Bounds;
 use ja4_user::detect::{RuleSet, Rules};
 use ja4_user::model::CommunityId;
-use ja4_user::model::{Ended, FlowIdentity, Method, Side, Time};
-use ja4_user::model::{Record, Seen};
+use ja4_user::model::{ConnectionRecord, FingerprintRecord};
+use ja4_user::model::{EndReason, FlowIdentity, Method, Side, Time};
 
 use crate::Scale;
 use crate::figure::{Figure, least};
@@ -20,13 +20,13 @@ pub(crate) const CONNECTIONS: u32 = 20_000;
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut records: Vec<_> = (0..CONNECTIONS).map(record).collect();
-    let seen = |method, record: &mut Record| record.history.push(seen(method));
+    let seen = |method, record: &mut ConnectionRecord| record.history.push(seen(method));
     let start = nanoseconds(&records, scale, |_| None)?;
     records.iter_mut().for_each(|record| seen(Method::Ja4t, record));
     let ja4t = nanoseconds(&records, scale, |record| record.history.last())?;
     records.iter_mut().for_each(|record| seen(Method::Ja4, record));
     let ja4 = nanoseconds(&records, scale, |record| record.history.last())?;
-    records.iter_mut().for_each(|record| (record.ended, record.packets) = (Some(Ended::Fin), [9, 9]));
+    records.iter_mut().for_each(|record| (record.ended, record.packets) = (Some(EndReason::Fin), [9, 9]));
     let end = nanoseconds(&records, scale, |_| None)?;
     Ok(vec![
         Figure::new("shipped rules, a fingerprint that no rule is about", ja4t, "ns").at_most(300.0),
@@ -37,7 +37,11 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 }
 
 /// Best of the rounds over all records, with rules that know nothing yet.
-fn nanoseconds(records: &[Record], scale: Scale, event: impl Fn(&Record) -> Option<&Seen>) -> Result<f64> {
+fn nanoseconds(
+    records: &[ConnectionRecord],
+    scale: Scale,
+    event: impl Fn(&ConnectionRecord) -> Option<&FingerprintRecord>,
+) -> Result<f64> {
     let (set, _) = RuleSet::load(true, &[])?;
     let mut alerts = Vec::new();
     let rounds = (0..scale.of(20, 2)).map(|_| {
@@ -53,7 +57,7 @@ fn nanoseconds(records: &[Record], scale: Scale, event: impl Fn(&Record) -> Opti
     Ok(least(rounds.collect::<Vec<_>>()))
 }
 
-pub(crate) fn record(number: u32) -> Record {
+pub(crate) fn record(number: u32) -> ConnectionRecord {
     let client = (IpAddr::V4(Ipv4Addr::from_bits(0x0a01_0000 | (number % 5_000))), 1024 + (number % 60_000) as u16);
     let server = (IpAddr::V4(Ipv4Addr::from_bits(0xc000_0200 | (number % 50))), 443);
     let identity = FlowIdentity {
@@ -64,11 +68,11 @@ pub(crate) fn record(number: u32) -> Record {
         proto: 6,
         vlan: [0; 2],
     };
-    Record::new(&identity, 0, Time(0))
+    ConnectionRecord::new(&identity, 0, Time(0))
 }
 
-pub(crate) fn seen(method: Method) -> Seen {
-    Seen {
+pub(crate) fn seen(method: Method) -> FingerprintRecord {
+    FingerprintRecord {
         method,
         side: Side::Client,
         count: 1,

@@ -10,7 +10,7 @@ use aya::maps::{MapData, RingBuf};
 use ja4_common::knobs::Knobs;
 use ja4_common::record::RecordHeader;
 use ja4_user::capture::ebpf::{Kernel, Program};
-use ja4_user::model::{Connection, Fingerprint, Method, Sink, Time};
+use ja4_user::model::{ConnectionEvent, EventHandler, FingerprintEvent, Method, Time};
 use ja4_user::packet::Packet;
 use ja4_user::shard::{Core, Engines, Limits, Now, UserFlows};
 use tests::random::SplitMix64;
@@ -143,11 +143,11 @@ struct Counting {
     ja4ssh: u64,
 }
 
-impl Sink for Counting {
-    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+impl EventHandler for Counting {
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
         self.ja4 += u64::from(event.method == Method::Ja4);
         self.ja4ssh += u64::from(event.method == Method::Ja4ssh);
     }
 
-    fn connection(&mut self, _: &Connection<'_>) {}
+    fn connection(&mut self, _: &ConnectionEvent<'_>) {}
 }

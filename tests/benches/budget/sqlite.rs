@@ -11,8 +11,8 @@ use arcstr::ArcStr;
 use ja4_user::model::CommunityId;
 use ja4_user::model::os::{self, System};
 use ja4_user::model::path::Syn;
-use ja4_user::model::{Attributes, Ended, FlowIdentity, Method, Shared, Side, Time, Tls};
-use ja4_user::model::{Record, Seen};
+use ja4_user::model::{Attributes, CowArc, EndReason, FlowIdentity, Method, Side, Time, TlsAttributes};
+use ja4_user::model::{ConnectionRecord, FingerprintRecord};
 use ja4_user::output::storage::{Handle, Item, Options, Run, RunEnd, Writer};
 use tests::random::SplitMix64;
 
@@ -109,7 +109,7 @@ impl Traffic {
         let flow =
             FlowIdentity { id, community: CommunityId::of(client, server, 6), client, server, proto: 6, vlan: [0; 2] };
         let mut tell = |method, side, value: ArcStr, after| {
-            let seen = Seen {
+            let seen = FingerprintRecord {
                 method,
                 side,
                 count: 1,
@@ -133,22 +133,22 @@ impl Traffic {
             tell(method, side, format!("{}_64", self.random.below(320) * self.random.below(320)).into(), 6_000_000);
         }
         let sni = self.names[self.random.below(self.names.len() as u64) as usize].clone();
-        let tls = Tls {
+        let tls = TlsAttributes {
             sni: Some(sni.into()),
             version: Some("TLS 1.3"),
             alpn: [arcstr::literal!("h2")].into(),
-            ..Tls::default()
+            ..TlsAttributes::default()
         };
-        batch.push(Item::Connection(Box::new(Record {
+        batch.push(Item::Connection(Box::new(ConnectionRecord {
             last: Time(start + self.random.below(90_000_000_000)),
             packets: [12, 20],
             bytes: [1_500, 30_000],
-            ended: Some(Ended::Fin),
-            attributes: Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() }.into(),
+            ended: Some(EndReason::Fin),
+            attributes: Attributes { tls: Some(CowArc::new(tls)), ..Attributes::default() }.into(),
             hops: [Some(2), None],
             mss: Some(1460),
             os: self.os,
-            ..Record::new(&flow, 0, Time(start))
+            ..ConnectionRecord::new(&flow, 0, Time(start))
         })));
     }
 }

@@ -9,8 +9,8 @@ use ja4_user::model::CommunityId;
 use ja4_user::model::os;
 use ja4_user::model::path::Syn;
 use ja4_user::model::{Alert, Severity};
-use ja4_user::model::{Attributes, Ended, FlowIdentity, Latency, Method, Shared, Side, Time, Tls};
-use ja4_user::model::{Label, Record, Seen};
+use ja4_user::model::{Attributes, CowArc, EndReason, FlowIdentity, Latency, Method, Side, Time, TlsAttributes};
+use ja4_user::model::{ConnectionRecord, FingerprintRecord, Label};
 use ja4_user::output::storage::{Item, Options, Run, RunEnd};
 
 /// 2026-11-23T07:00:00Z
@@ -26,8 +26,8 @@ pub(crate) fn flow(number: u64) -> FlowIdentity {
     FlowIdentity { id: number, community: CommunityId::of(client, server, 6), client, server, proto: 6, vlan: [0, 0] }
 }
 
-pub(crate) fn seen(method: Method, value: &str, time: u64) -> Seen {
-    Seen {
+pub(crate) fn seen(method: Method, value: &str, time: u64) -> FingerprintRecord {
+    FingerprintRecord {
         method,
         side: Side::Client,
         count: 1,
@@ -45,25 +45,25 @@ pub(crate) fn fingerprint(number: u64, value: &str, time: u64) -> Item {
     Item::Fingerprint { flow: flow(number), interface: 0, seen: seen(Method::Ja4, value, time) }
 }
 
-pub(crate) fn record(number: u64, start: u64, last: u64) -> Record {
-    Record {
+pub(crate) fn record(number: u64, start: u64, last: u64) -> ConnectionRecord {
+    ConnectionRecord {
         last: Time(last),
         packets: [10, 8],
         bytes: [1000, 9000],
-        ended: Some(Ended::Fin),
+        ended: Some(EndReason::Fin),
         latency: Some(Box::new(Latency { client: Some(120), ..Latency::default() })),
         hops: [Some(3), None],
         mss: Some(1460),
         os: Syn::parse("64240_2-4-8-1-3_1460_7").and_then(|syn| os::hint(&syn, Some(64))),
-        ..Record::new(&flow(number), 0, Time(start))
+        ..ConnectionRecord::new(&flow(number), 0, Time(start))
     }
 }
 
-pub(crate) fn named(record: Record, sni: &str, app: &str) -> Item {
-    let tls = Tls { sni: Some(sni.into()), alpn: ["h2".into()].into(), ..Tls::default() };
+pub(crate) fn named(record: ConnectionRecord, sni: &str, app: &str) -> Item {
+    let tls = TlsAttributes { sni: Some(sni.into()), alpn: ["h2".into()].into(), ..TlsAttributes::default() };
     let app = Label { name: app.into(), source: "builtin".into(), category: None, confidence: Some(80) };
-    let attributes = Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() }.into();
-    Item::Connection(Box::new(Record { attributes, app: Some(Arc::new(app)), ..record }))
+    let attributes = Attributes { tls: Some(CowArc::new(tls)), ..Attributes::default() }.into();
+    Item::Connection(Box::new(ConnectionRecord { attributes, app: Some(Arc::new(app)), ..record }))
 }
 
 pub(crate) fn ended(number: u64, start: u64, last: u64) -> Item {

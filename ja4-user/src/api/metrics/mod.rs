@@ -11,7 +11,7 @@ mod write;
 
 use self::family::{Family, Role, Segment};
 use self::write::Samples;
-use crate::model::{Group, Value};
+use crate::model::{CounterGroup, CounterValue};
 
 /// The media type of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -21,7 +21,7 @@ const PREFIX: &str = "ja4sensor_";
 
 /// All metrics of a `stats` event.
 #[must_use]
-pub fn text(stats: &Group) -> String {
+pub fn text(stats: &CounterGroup) -> String {
     let mut walk = Walk { path: Vec::new(), samples: vec![Samples::default(); table::FAMILIES.len()], left_out: 0 };
     let all: Vec<usize> = (0..table::FAMILIES.len()).collect();
     walk.group(stats, &all);
@@ -51,7 +51,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn group(&mut self, Group(entries): &'a Group, candidates: &[usize]) {
+    fn group(&mut self, CounterGroup(entries): &'a CounterGroup, candidates: &[usize]) {
         if let Some(at) = self.info(candidates) {
             return self.texts(entries, at);
         }
@@ -61,9 +61,9 @@ impl<'a> Walk<'a> {
             let candidates: Vec<usize> = candidates.iter().copied().filter(fits).collect();
             self.path.push(name);
             match value {
-                Value::Group(group) => self.group(group, &candidates),
-                Value::Count(count) => self.leaf(&candidates, Some(*count)),
-                Value::Text(_) => self.leaf(&candidates, None),
+                CounterValue::Group(group) => self.group(group, &candidates),
+                CounterValue::Count(count) => self.leaf(&candidates, Some(*count)),
+                CounterValue::Text(_) => self.leaf(&candidates, None),
             }
             self.path.pop();
         }
@@ -94,12 +94,12 @@ impl<'a> Walk<'a> {
         candidates.iter().copied().find(here)
     }
 
-    fn texts(&mut self, entries: &'a [(std::borrow::Cow<'static, str>, Value)], at: usize) {
+    fn texts(&mut self, entries: &'a [(std::borrow::Cow<'static, str>, CounterValue)], at: usize) {
         let mut labels: Vec<(&str, &str)> = family(at).labels(&self.path).collect();
         for (name, value) in entries {
             match value {
-                Value::Text(text) => labels.push((name, text)),
-                Value::Count(_) | Value::Group(_) => self.left_out += 1,
+                CounterValue::Text(text) => labels.push((name, text)),
+                CounterValue::Count(_) | CounterValue::Group(_) => self.left_out += 1,
             }
         }
         if let Some(samples) = self.samples.get_mut(at) {

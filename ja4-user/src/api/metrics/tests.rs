@@ -15,7 +15,7 @@ use crate::shard::report;
 use crate::shard::stats::CoreStats;
 
 /// A stats event in which everything that may be there is.
-fn everything() -> Group {
+fn everything() -> CounterGroup {
     let mut kernel = report::filter(&Counters::default());
     for direction in ["ingress", "egress"] {
         kernel.group(direction, report::filter(&Counters { seen: 7, ..Counters::default() }));
@@ -30,16 +30,16 @@ fn everything() -> Group {
         allowlist: vec![("ja4 t13d* for port_scan".into(), 2), ("others".into(), 1)],
         ..Stats::default()
     };
-    let mut output = Group::default();
+    let mut output = CounterGroup::default();
     output.count("lines_dropped", 0).count("observations_dropped", 0);
-    let mut modes = Group::default();
+    let mut modes = CounterGroup::default();
     modes.text("ingress", "xdp generic").text("reason", "a \"b\" \\ c\nd").text("egress", "tcx");
-    let mut interfaces = Group::default();
+    let mut interfaces = CounterGroup::default();
     interfaces.group("eth0", modes);
     let error = Some("refused".to_owned());
-    let mut sinks = Group::default();
+    let mut sinks = CounterGroup::default();
     sinks.group("siem", SinkStats { last_error: error.clone(), sent: 5, ..SinkStats::default() }.group());
-    let mut stats = Group::default();
+    let mut stats = CounterGroup::default();
     stats
         .count("uptime_ms", 61_007)
         .group("kernel", kernel)
@@ -141,12 +141,12 @@ fn value(metrics: &Metrics, name: &str, labels: &[(&str, &str)]) -> Option<f64> 
 }
 
 /// The paths of all leaves.
-fn leaves(Group(entries): &Group, at: &str, out: &mut Vec<String>) {
+fn leaves(CounterGroup(entries): &CounterGroup, at: &str, out: &mut Vec<String>) {
     for (name, value) in entries {
         let path = if at.is_empty() { name.to_string() } else { format!("{at}/{name}") };
         match value {
-            Value::Group(group) => leaves(group, &path, out),
-            Value::Count(_) | Value::Text(_) => out.push(path),
+            CounterValue::Group(group) => leaves(group, &path, out),
+            CounterValue::Count(_) | CounterValue::Text(_) => out.push(path),
         }
     }
 }
@@ -194,7 +194,7 @@ fn every_row_of_the_table_has_a_number() {
 
 #[test]
 fn what_is_forgotten_is_counted() {
-    let mut inner = Group::default();
+    let mut inner = CounterGroup::default();
     inner.count("new", 1).text("word", "w");
     let mut stats = everything();
     stats.count("another", 1).group("engine", inner);

@@ -22,7 +22,7 @@ use crate::capture::ebpf::Kernel;
 use crate::cli::failure::Failure;
 use crate::cli::pipeline::Ways;
 use crate::encode::{Context, Formatter};
-use crate::model::Group;
+use crate::model::CounterGroup;
 use crate::output::stdout::{StdoutError, StdoutWriter, is_gone};
 use crate::runtime::engine::thread::Message;
 use crate::runtime::live::{Gauge, Shared};
@@ -129,7 +129,7 @@ impl Sensor {
         self.questions.close();
         while self.questions.try_recv().is_ok() {}
         let web = self.web.as_mut().and_then(Web::end);
-        let mut modes = Group::default();
+        let mut modes = CounterGroup::default();
         describe(&attachments, &mut modes);
         for attachment in attachments {
             if let Err(error) = attachment.detach() {
@@ -180,7 +180,7 @@ impl Sensor {
     }
 
     fn stats(&mut self, attachments: &[Attachment]) -> Result<Bytes, Failure> {
-        let mut modes = Group::default();
+        let mut modes = CounterGroup::default();
         describe(attachments, &mut modes);
         let mut stats = self.gather(modes)?;
         self.ways.describe(&mut stats);
@@ -191,7 +191,7 @@ impl Sensor {
 
     /// What those who come by HTTP are told.
     fn snapshot(&mut self, attachments: &[Attachment]) -> Result<Snapshot, Failure> {
-        let mut modes = Group::default();
+        let mut modes = CounterGroup::default();
         describe(attachments, &mut modes);
         let mut stats = self.gather(modes)?;
         self.ways.describe(&mut stats);
@@ -217,7 +217,7 @@ impl Sensor {
     }
 
     /// The counters of everything but the ways out of the engine.
-    fn gather(&mut self, interfaces: Group) -> Result<Group, Failure> {
+    fn gather(&mut self, interfaces: CounterGroup) -> Result<CounterGroup, Failure> {
         let [ingress, egress] = self.kernel.counters().map_err(kernel_failure)?;
         let mut both = Counters::default();
         both.add(&ingress);
@@ -234,11 +234,11 @@ impl Sensor {
         }
         let mut shards = report::shards(&sum);
         shards.count("foreign_records", foreign).count("lag_us", lag / 1000);
-        let mut output = Group::default();
+        let mut output = CounterGroup::default();
         output
             .count("lines_dropped", self.shared.lines_dropped.load(Ordering::Relaxed))
             .count("observations_dropped", self.shared.observations_dropped.load(Ordering::Relaxed));
-        let mut stats = Group::default();
+        let mut stats = CounterGroup::default();
         stats
             .count("uptime_ms", self.started.elapsed().as_millis() as u64)
             .group("kernel", kernel)
@@ -264,9 +264,9 @@ fn drop_vanished(attachments: &mut Vec<Attachment>) {
     });
 }
 
-pub(super) fn describe(attachments: &[Attachment], into: &mut Group) {
+pub(super) fn describe(attachments: &[Attachment], into: &mut CounterGroup) {
     for attachment in attachments {
-        let mut modes = Group::default();
+        let mut modes = CounterGroup::default();
         modes.text("ingress", attachment.ingress_mode());
         if !attachment.ingress_reason().is_empty() {
             modes.text("reason", attachment.ingress_reason());

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::document::{Document, Report};
-use crate::model::{Method, Record, Severity};
+use crate::model::{ConnectionRecord, Method, Severity};
 use entry::{Entry, Scope, Side, network_key};
 
 /// The rule that an entry has to name to leave something in peace.
@@ -128,7 +128,7 @@ impl Allow {
     pub fn covers<'v>(
         &self,
         rule: &str,
-        record: &Record,
+        record: &ConnectionRecord,
         fingerprints: impl IntoIterator<Item = (Method, &'v str)>,
     ) -> bool {
         if self.entries.is_empty() {

@@ -9,7 +9,7 @@ fn allow(text: &str) -> Allow {
     Allow::parse(Path::new("allow.toml"), text).unwrap()
 }
 
-fn record(client: &str, server: &str) -> Record {
+fn record(client: &str, server: &str) -> ConnectionRecord {
     example::record(client, server, 443)
 }
 

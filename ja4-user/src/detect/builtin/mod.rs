@@ -41,7 +41,9 @@ use super::Allow;
 use super::cooldown::Cooldowns;
 use super::first_seen::Sighting;
 use crate::model::field::Handshake;
-use crate::model::{Alert, FlowIdentity, MAX_VALUES, Method, Record, Seen, Severity, Side, Time};
+use crate::model::{
+    Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, MAX_VALUES, Method, Severity, Side, Time,
+};
 
 /// Counters of [`Builtin`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,8 +77,8 @@ pub struct Builtin {
 
 /// What an alert is made of beside what its rule says.
 struct Scene<'a> {
-    record: &'a Record,
-    seen: Option<&'a Seen>,
+    record: &'a ConnectionRecord,
+    seen: Option<&'a FingerprintRecord>,
     now: Time,
     packet: Option<u64>,
     cooldowns: &'a mut Cooldowns,
@@ -117,8 +119,8 @@ impl Builtin {
     #[expect(clippy::too_many_arguments, reason = "each is another thing; the caller has them apart")]
     pub fn fingerprint(
         &mut self,
-        record: &Record,
-        seen: &Seen,
+        record: &ConnectionRecord,
+        seen: &FingerprintRecord,
         sighting: Sighting,
         now: Time,
         packet: Option<u64>,
@@ -147,7 +149,7 @@ impl Builtin {
     /// Evaluates the rules over a connection that has ended.
     pub fn connection(
         &mut self,
-        record: &Record,
+        record: &ConnectionRecord,
         now: Time,
         packet: Option<u64>,
         cooldowns: &mut Cooldowns,
@@ -183,7 +185,7 @@ impl Builtin {
         BuiltinStats { fired: self.fired, evicted }
     }
 
-    fn known_bad(&mut self, seen: &Seen, scene: &mut Scene<'_>) {
+    fn known_bad(&mut self, seen: &FingerprintRecord, scene: &mut Scene<'_>) {
         let Some(bad) = seen.known_bad.as_deref().filter(|_| self.settings.known_bad.enabled) else {
             return;
         };
@@ -210,7 +212,7 @@ impl Builtin {
         scene.out.push(alert);
     }
 
-    fn first_seen(&mut self, seen: &Seen, sighting: Sighting, scene: &mut Scene<'_>) {
+    fn first_seen(&mut self, seen: &FingerprintRecord, sighting: Sighting, scene: &mut Scene<'_>) {
         let settings = &self.settings.first_seen;
         let for_host = sighting.first_for_host && settings.hosts;
         if !settings.enabled || !(sighting.first || for_host) {
@@ -239,7 +241,7 @@ impl Builtin {
 
     /// Raises the `first_seen` alert of a connection if it has new values that no alert has named. `now` is the time of
     /// its end, if it ends before the alert is due. Returns the raw form of the first value, if raw forms are output.
-    pub fn raise_first_seen(&mut self, record: &Record, now: Time, out: &mut Vec<Alert>) -> Option<ArcStr> {
+    pub fn raise_first_seen(&mut self, record: &ConnectionRecord, now: Time, out: &mut Vec<Alert>) -> Option<ArcStr> {
         let alert = self.pending.take(record.identity.id)?;
         let first = alert.values.first().filter(|_| self.settings.first_seen.enabled)?;
         let (client, server) = (record.identity.client.0.to_string(), record.identity.server.0.to_string());
@@ -294,9 +296,9 @@ impl Builtin {
         scene.out.push(alert);
     }
 
-    fn user_agent_mismatch(&mut self, seen: &Seen, scene: &mut Scene<'_>) {
+    fn user_agent_mismatch(&mut self, seen: &FingerprintRecord, scene: &mut Scene<'_>) {
         let settings = &self.settings.user_agent_mismatch;
-        let Record { identity, attributes, .. } = scene.record;
+        let ConnectionRecord { identity, attributes, .. } = scene.record;
         let (client, server) = (identity.client.0, identity.server.0);
         if !settings.enabled {
             return;
@@ -316,7 +318,7 @@ impl Builtin {
         }
     }
 
-    fn many_ja4(&mut self, seen: &Seen, scene: &mut Scene<'_>) {
+    fn many_ja4(&mut self, seen: &FingerprintRecord, scene: &mut Scene<'_>) {
         let settings = &self.settings.many_ja4;
         let client = scene.record.identity.client.0;
         if !settings.enabled {
@@ -336,7 +338,7 @@ impl Builtin {
         }
     }
 
-    fn rare_value_spread(&mut self, seen: &Seen, sighting: Sighting, scene: &mut Scene<'_>) {
+    fn rare_value_spread(&mut self, seen: &FingerprintRecord, sighting: Sighting, scene: &mut Scene<'_>) {
         let Self { settings, spread, seed, allow, fired, .. } = self;
         let settings = &settings.rare_value_spread;
         let rare = seen.label.is_none() || seen.known_bad.is_some();
@@ -396,7 +398,7 @@ impl Builtin {
     }
 
     /// `beat`: when the client spoke.
-    fn beacon(&mut self, seen: &Seen, beat: Time, scene: &mut Scene<'_>) {
+    fn beacon(&mut self, seen: &FingerprintRecord, beat: Time, scene: &mut Scene<'_>) {
         let settings = &self.settings.beacon;
         let identity = &scene.record.identity;
         if !settings.enabled {
@@ -467,7 +469,7 @@ fn kept_back_of<'v>(
     fired: &mut [u64; Rule::ALL.len()],
     allow: &Allow,
     rule: Rule,
-    record: &Record,
+    record: &ConnectionRecord,
     fingerprints: impl IntoIterator<Item = (Method, &'v str)>,
 ) -> bool {
     if let Some(fired) = fired.get_mut(rule as usize) {
@@ -478,13 +480,13 @@ fn kept_back_of<'v>(
 
 /// The JA4T of a TCP connection that came about and whose client has shown nothing else. One that a RST ended before it
 /// carried anything was a look whether somebody is there.
-fn bare(record: &Record) -> Option<&Seen> {
+fn bare(record: &ConnectionRecord) -> Option<&FingerprintRecord> {
     let opened = record.latency().client.is_some() && Handshake::of(record) != Handshake::Failed;
     record.primary().filter(|seen| opened && seen.method == Method::Ja4t)
 }
 
 /// The server's certificates, leaf first; the client may have shown its own.
-fn chain(record: &Record) -> impl Iterator<Item = &Seen> {
+fn chain(record: &ConnectionRecord) -> impl Iterator<Item = &FingerprintRecord> {
     record.history.iter().filter(|seen| seen.method == Method::Ja4x && seen.side == Side::Server)
 }
 

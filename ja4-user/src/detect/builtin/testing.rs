@@ -2,20 +2,26 @@
 
 use std::num::NonZeroU64;
 
-use crate::model::{CommunityId, FlowIdentity, Method, Record, Seen, Side, Time};
+use crate::model::{CommunityId, ConnectionRecord, FingerprintRecord, FlowIdentity, Method, Side, Time};
 
 pub(in crate::detect) fn at(seconds: u64) -> Time {
     Time(seconds * 1_000_000_000)
 }
 
-pub(in crate::detect) fn record(client: &str, server: &str) -> Record {
+pub(in crate::detect) fn record(client: &str, server: &str) -> ConnectionRecord {
     let (client, server) = ((client.parse().unwrap(), 50_000), (server.parse().unwrap(), 443));
     let community = CommunityId::of(client, server, 6);
     let identity = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
-    Record { packets: [1; 2], bytes: [100; 2], ..Record::new(&identity, 0, at(1)) }
+    ConnectionRecord { packets: [1; 2], bytes: [100; 2], ..ConnectionRecord::new(&identity, 0, at(1)) }
 }
 
-pub(in crate::detect) fn seen(method: Method, value: &str, count: u32) -> Seen {
+pub(in crate::detect) fn seen(method: Method, value: &str, count: u32) -> FingerprintRecord {
     let side = if matches!(method, Method::Ja4s | Method::Ja4x | Method::Ja4ts) { Side::Server } else { Side::Client };
-    Seen { side, count, time: at(1), packet: NonZeroU64::new(7), ..Seen::example(method, value) }
+    FingerprintRecord {
+        side,
+        count,
+        time: at(1),
+        packet: NonZeroU64::new(7),
+        ..FingerprintRecord::example(method, value)
+    }
 }

@@ -2,7 +2,7 @@ use super::testing::{at, record, seen};
 use super::*;
 use crate::detect::first_seen;
 use crate::detect::local::Locals;
-use crate::model::{Ended, KnownBad as Bad, Label, Latency};
+use crate::model::{EndReason, KnownBad as Bad, Label, Latency};
 use crate::units::Span;
 
 const JA4: &str = "t13d1516h2_8daaf6152771_e5627efa2ab1";
@@ -23,17 +23,17 @@ impl Engine {
         }
     }
 
-    fn see(&mut self, record: &Record, seen: &Seen, sighting: Sighting, second: u64) {
+    fn see(&mut self, record: &ConnectionRecord, seen: &FingerprintRecord, sighting: Sighting, second: u64) {
         let Self { builtin, cooldowns, out } = self;
         builtin.fingerprint(record, seen, sighting, at(second), Some(second), cooldowns, out);
     }
 
     /// Raises the `first_seen` alert of a connection.
-    fn raise(&mut self, record: &Record, second: u64) {
+    fn raise(&mut self, record: &ConnectionRecord, second: u64) {
         self.builtin.raise_first_seen(record, at(second), &mut self.out);
     }
 
-    fn end(&mut self, record: &Record, second: u64) {
+    fn end(&mut self, record: &ConnectionRecord, second: u64) {
         self.builtin.connection(record, at(second), None, &mut self.cooldowns, &mut self.out);
     }
 
@@ -59,9 +59,9 @@ fn what_is_known_to_be_bad_is_told_and_what_is_shared_softly() {
         let [pattern, category, note] = ["t13d*", "c2", "Sliver"].map(Arc::from);
         Some(Arc::new(Bad { pattern, category, confidence, note }))
     };
-    engine.see(&record, &Seen { known_bad: bad(90), ..seen(Method::Ja4, "t13d1", 1) }, quiet(), 1);
-    engine.see(&record, &Seen { known_bad: bad(20), ..seen(Method::Ja4, "t13d2", 1) }, quiet(), 1);
-    engine.see(&record, &Seen { known_bad: bad(90), ..seen(Method::Ja4, "t13d1", 1) }, quiet(), 2);
+    engine.see(&record, &FingerprintRecord { known_bad: bad(90), ..seen(Method::Ja4, "t13d1", 1) }, quiet(), 1);
+    engine.see(&record, &FingerprintRecord { known_bad: bad(20), ..seen(Method::Ja4, "t13d2", 1) }, quiet(), 1);
+    engine.see(&record, &FingerprintRecord { known_bad: bad(90), ..seen(Method::Ja4, "t13d1", 1) }, quiet(), 2);
     assert_eq!(
         engine.told(),
         [
@@ -72,7 +72,7 @@ fn what_is_known_to_be_bad_is_told_and_what_is_shared_softly() {
     let alert = &engine.out[0];
     assert_eq!((alert.category.as_deref(), alert.confidence, alert.packet), (Some("c2"), Some(90), Some(1)));
     assert_eq!(alert.fingerprint, Some((Method::Ja4, "t13d1".into())));
-    engine.see(&record, &Seen { known_bad: bad(90), ..seen(Method::Ja4, "t13d1", 1) }, quiet(), 601);
+    engine.see(&record, &FingerprintRecord { known_bad: bad(90), ..seen(Method::Ja4, "t13d1", 1) }, quiet(), 601);
     assert_eq!(engine.out[2].suppressed, 1);
     assert_eq!(engine.builtin.stats().fired[Rule::KnownBad as usize], 4);
 }
@@ -114,7 +114,7 @@ fn a_rule_that_was_switched_off_meanwhile_raises_nothing() {
 fn what_is_new_of_a_server_names_the_server() {
     let mut engine = Engine::new();
     let record = record("10.0.0.1", "10.0.0.2");
-    let of_server = Seen { side: Side::Server, ..seen(Method::Ja4ts, "b", 1) };
+    let of_server = FingerprintRecord { side: Side::Server, ..seen(Method::Ja4ts, "b", 1) };
     engine.see(&record, &of_server, Sighting { first_for_host: true, ..quiet() }, 1);
     engine.raise(&record, 2);
     assert_eq!(engine.told(), ["first_seen low [src_ip=10.0.0.1 dst_ip=10.0.0.2] never seen from 10.0.0.2: ja4ts b"]);
@@ -147,7 +147,7 @@ fn a_browser_by_user_agent_alone_is_told() {
         Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0".into());
     engine.see(&record, &seen(Method::Ja4h, "ge11nn", 1), quiet(), 1);
     let label = Label { name: "Go".into(), source: "builtin".into(), category: None, confidence: None };
-    engine.see(&record, &Seen { label: Some(Arc::new(label)), ..seen(Method::Ja4, JA4, 1) }, quiet(), 2);
+    engine.see(&record, &FingerprintRecord { label: Some(Arc::new(label)), ..seen(Method::Ja4, JA4, 1) }, quiet(), 2);
     let told = engine.told();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(
@@ -178,7 +178,7 @@ fn a_new_value_that_spreads_is_told_unless_it_was_learned_or_has_a_name() {
     for (second, value, label) in [(50, "learned", None), (200, "new", None), (300, "named", label)] {
         for host in 1..10 {
             let record = record(&format!("10.0.0.{host}"), "198.51.100.1");
-            let seen = Seen { label: label.clone(), ..seen(Method::Ja4, value, 1) };
+            let seen = FingerprintRecord { label: label.clone(), ..seen(Method::Ja4, value, 1) };
             let sighting = firsts.check(Method::Ja4, value, Some(record.identity.client.0), at(second + host));
             engine.see(&record, &seen, sighting, second + host);
         }
@@ -207,7 +207,7 @@ fn another_chain_for_a_known_name_is_told() {
     }
     engine.end(&chain(&["leaf"]), 6); // cut
     let mut mutual = chain(&["leaf", "ca"]);
-    mutual.history.push(Seen { side: Side::Client, ..seen(Method::Ja4x, "badge", 3) });
+    mutual.history.push(FingerprintRecord { side: Side::Client, ..seen(Method::Ja4x, "badge", 3) });
     engine.end(&mutual, 6);
     engine.end(&chain(&[]), 6); // TLS 1.3
     engine.end(&chain(&["ca", "leaf"]), 7);
@@ -250,12 +250,12 @@ fn a_beacon_inside_one_connection_is_told() {
 }
 
 /// Regular connections that show no more than a JA4T, some of which changes what is said of them.
-fn bare_connections(engine: &mut Engine, change: impl Fn(&mut Record)) {
+fn bare_connections(engine: &mut Engine, change: impl Fn(&mut ConnectionRecord)) {
     for beat in 0..9 {
         let mut record = record("10.0.0.1", "198.51.100.1");
         record.history.push(seen(Method::Ja4t, "64240_2_1460_7", 1));
         record.latency = Some(Box::new(Latency { client: Some(100), ..Latency::default() }));
-        (record.start, record.ended, record.packets) = (at(60 * beat), Some(Ended::Fin), [6, 5]);
+        (record.start, record.ended, record.packets) = (at(60 * beat), Some(EndReason::Fin), [6, 5]);
         change(&mut record);
         // However long it lasts.
         engine.end(&record, 60 * beat + beat * beat % 7);
@@ -273,7 +273,7 @@ fn a_beacon_of_connections_that_show_nothing_else_is_told_by_their_syns() {
     // Those of which more is known go by that, and those that came to nothing were looks whether somebody is there.
     let mut engine = Engine::new();
     bare_connections(&mut engine, |record| record.history.push(seen(Method::Ja4ssh, "c36s36_c51s80_c69s0", 1)));
-    bare_connections(&mut engine, |record| (record.ended, record.packets) = (Some(Ended::Rst), [3, 1]));
+    bare_connections(&mut engine, |record| (record.ended, record.packets) = (Some(EndReason::Rst), [3, 1]));
     bare_connections(&mut engine, |record| record.latency = None);
     assert_eq!(engine.told(), [""; 0]);
 }
@@ -368,7 +368,7 @@ fn what_it_costs() {
         }
     }
     firsts.drain_dirty(usize::MAX);
-    let each = |name: &str, work: &mut dyn FnMut(u64, &Record, &Seen)| {
+    let each = |name: &str, work: &mut dyn FnMut(u64, &ConnectionRecord, &FingerprintRecord)| {
         for _ in 0..2 {
             let start = spent();
             for round in 0..rounds {

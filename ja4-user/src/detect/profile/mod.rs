@@ -22,7 +22,7 @@ use super::Allow;
 use super::bounded::Bounded;
 use super::cooldown::Cooldowns;
 use super::local::Locals;
-use crate::model::{Alert, Method, Record, Seen, Severity, Time};
+use crate::model::{Alert, ConnectionRecord, FingerprintRecord, Method, Severity, Time};
 use crate::units::Span;
 
 /// Sensors whose counts are kept apart. More than a site has; rows of further ones are counted and left out.
@@ -173,8 +173,8 @@ impl Profiles {
     /// Takes note of the pairs that a fingerprint completes, and tells those that are unusual.
     pub fn fingerprint(
         &mut self,
-        record: &Record,
-        seen: &Seen,
+        record: &ConnectionRecord,
+        seen: &FingerprintRecord,
         now: Time,
         cooldowns: &mut Cooldowns,
         out: &mut Vec<Alert>,
@@ -209,8 +209,8 @@ impl Profiles {
     fn host(
         &mut self,
         pair: Pair,
-        record: &Record,
-        seen: &Seen,
+        record: &ConnectionRecord,
+        seen: &FingerprintRecord,
         now: Time,
         cooldowns: &mut Cooldowns,
         out: &mut Vec<Alert>,
@@ -227,7 +227,14 @@ impl Profiles {
     }
 
     /// Takes note of a pair that a fingerprint completes, unless the allowlist keeps it back.
-    fn see(&mut self, pair: Pair, anchor: &str, record: &Record, seen: &Seen, now: Time) -> Option<Unusual> {
+    fn see(
+        &mut self,
+        pair: Pair,
+        anchor: &str,
+        record: &ConnectionRecord,
+        seen: &FingerprintRecord,
+        now: Time,
+    ) -> Option<Unusual> {
         let kept_back = |allow: &Allow| allow.covers(RULE, record, Some((seen.method, &*seen.value)));
         self.observe(pair, anchor, &seen.value, now, kept_back)
     }
@@ -283,8 +290,8 @@ impl Profiles {
         pair: Pair,
         unusual: Unusual,
         anchor: &str,
-        record: &Record,
-        seen: &Seen,
+        record: &ConnectionRecord,
+        seen: &FingerprintRecord,
         now: Time,
         cooldowns: &mut Cooldowns,
         out: &mut Vec<Alert>,

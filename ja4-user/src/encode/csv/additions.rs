@@ -1,7 +1,7 @@
 //! The columns that the engine fills: `label` to `alerts`, and the end of the line.
 
 use super::{number, text};
-use crate::model::{KnownBad, Label, Record, Seen};
+use crate::model::{ConnectionRecord, FingerprintRecord, KnownBad, Label};
 
 /// What is empty without a label, without anything bad.
 const NO_LABEL: &[u8] = b",,,,";
@@ -17,7 +17,7 @@ const NO_ALERT: &[u8] = b",,,,,,,\n";
 const ALERT_SEPARATOR: &str = "; ";
 
 /// Of a fingerprint, to the end of its line.
-pub(in super::super) fn fingerprint(seen: &Seen, out: &mut Vec<u8>) {
+pub(in super::super) fn fingerprint(seen: &FingerprintRecord, out: &mut Vec<u8>) {
     label(seen.label.as_deref(), out);
     out.extend_from_slice(NO_LABEL);
     known_bad(seen.known_bad.as_deref(), out);
@@ -27,7 +27,7 @@ pub(in super::super) fn fingerprint(seen: &Seen, out: &mut Vec<u8>) {
 }
 
 /// Of a connection, to the end of its line.
-pub(in super::super) fn connection(record: &Record, out: &mut Vec<u8>) {
+pub(in super::super) fn connection(record: &ConnectionRecord, out: &mut Vec<u8>) {
     out.extend_from_slice(NO_LABEL);
     label(record.app.as_deref(), out);
     known_bad(record.known_bad.as_deref(), out);

@@ -5,7 +5,7 @@ use super::additions::NO_ADDITIONS;
 use super::{
     Csv, NO_CERTIFICATE, NO_CONNECTION, NO_DHCP, NO_FINGERPRINT, NO_HTTP, NO_QUIC, NO_SSH, NO_TLS, number, text,
 };
-use crate::model::{Alert, Cause};
+use crate::model::{Alert, EventContext};
 
 /// What an alert without a connection leaves empty behind `pcap_cnt`: `src_ip` to `proto`.
 const NO_FLOW: &[u8] = b",,,,,";
@@ -17,7 +17,7 @@ impl Csv {
             Some(flow) => {
                 // No run has this many interfaces.
                 let interface = alert.interface.unwrap_or(u32::MAX);
-                let cause = Cause { time: alert.time, interface, hook: None, packet: alert.packet };
+                let cause = EventContext { time: alert.time, interface, hook: None, packet: alert.packet };
                 self.head(ALERT, &cause, flow, out);
             }
             None => {

@@ -13,7 +13,10 @@ use super::clock::Clock;
 use super::filter::{CONNECTION, FINGERPRINT};
 use super::quic_version::quic_version;
 use super::{Context, escape};
-use crate::model::{Attributes, Cause, Certificate, Connection, Fingerprint, FlowIdentity, Hook, Tls};
+use crate::model::{
+    Attributes, CertificateAttributes, ConnectionEvent, EventContext, FingerprintEvent, FlowIdentity, Hook,
+    TlsAttributes,
+};
 
 /// The header line. Each line after it has as many fields.
 const COLUMNS: &str = "timestamp,event_type,in_iface,direction,flow_id,pcap_cnt,\
@@ -61,7 +64,7 @@ impl Csv {
     }
 
     /// Leaves the line open behind the comma of `server_us`: the engine's columns follow.
-    pub(super) fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
+    pub(super) fn fingerprint(&mut self, event: &FingerprintEvent<'_>, out: &mut Vec<u8>) {
         self.head(FINGERPRINT, &event.cause, event.flow, out);
         text(Some(event.method.name()), out);
         text(Some(event.side.name()), out);
@@ -75,7 +78,7 @@ impl Csv {
     }
 
     /// Leaves the line open, as [`Self::fingerprint`] does.
-    pub(super) fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
+    pub(super) fn connection(&mut self, event: &ConnectionEvent<'_>, out: &mut Vec<u8>) {
         self.head(CONNECTION, &event.cause, event.flow, out);
         out.extend_from_slice(NO_FINGERPRINT);
         self.attributes(event.attributes, None, out);
@@ -87,7 +90,7 @@ impl Csv {
         number(event.latency.server, out);
     }
 
-    fn head(&mut self, event_type: &str, cause: &Cause, flow: &FlowIdentity, out: &mut Vec<u8>) {
+    fn head(&mut self, event_type: &str, cause: &EventContext, flow: &FlowIdentity, out: &mut Vec<u8>) {
         self.clock.timestamp(cause.time, out);
         out.push(b',');
         text(Some(event_type), out);
@@ -114,7 +117,7 @@ impl Csv {
     }
 
     /// From `sni` to `dhcp_vendor`; `certificate` is the one that the event is about, if it is about one.
-    fn attributes(&mut self, known: &Attributes, certificate: Option<&Certificate>, out: &mut Vec<u8>) {
+    fn attributes(&mut self, known: &Attributes, certificate: Option<&CertificateAttributes>, out: &mut Vec<u8>) {
         let tls = known.tls.as_deref();
         match tls {
             Some(tls) => self.tls(tls, out),
@@ -160,7 +163,7 @@ impl Csv {
     }
 
     /// From `sni` to `cipher`.
-    fn tls(&mut self, tls: &Tls, out: &mut Vec<u8>) {
+    fn tls(&mut self, tls: &TlsAttributes, out: &mut Vec<u8>) {
         text(tls.sni.as_deref(), out);
         text(tls.version, out);
         self.alpn.clear();
@@ -204,7 +207,7 @@ pub(super) mod tests {
         alert, attributes, certificate, connection, context, fingerprint, flow, known, tls,
     };
     use super::*;
-    use crate::model::{Alert, Dhcp, Http, Latency, Shared, SharedAttributes, Ssh};
+    use crate::model::{Alert, CowArc, DhcpAttributes, HttpAttributes, Latency, SharedAttributes, SshAttributes};
 
     /// Text as people are shown it.
     fn shown(text: &str) -> String {
@@ -288,7 +291,7 @@ pub(super) mod tests {
     #[test]
     fn every_protocol_has_its_columns() {
         let (flow, known, own) = (flow(), known().into(), certificate());
-        let event = Fingerprint { certificate: Some(&own), ..fingerprint(&flow, &known) };
+        let event = FingerprintEvent { certificate: Some(&own), ..fingerprint(&flow, &known) };
         let line = csv(context(), |csv, out| csv.fingerprint(&event, out));
         let columns = by_column(&line);
         for (column, expected) in [
@@ -312,7 +315,7 @@ pub(super) mod tests {
         }
 
         let latency = Latency { client: Some(100), server: Some(15_000), ..Latency::default() };
-        let event = Connection { latency, ..connection(&flow, &known) };
+        let event = ConnectionEvent { latency, ..connection(&flow, &known) };
         let columns = by_column(&csv(context(), |csv, out| csv.connection(&event, out)));
         assert_eq!((&*columns["client_us"], &*columns["server_us"]), ("100", "15000"));
         assert_eq!((&*columns["hassh"], &*columns["subject_cn"]), ("0123456789abcdef0123456789abcdef", ""));
@@ -321,11 +324,12 @@ pub(super) mod tests {
     #[test]
     fn the_server_s_own_certificate_stands_where_the_event_is_about_none() {
         let flow = flow();
-        let known = attributes(Tls { certificate: Some(Box::new(certificate())), ..tls() });
+        let known = attributes(TlsAttributes { certificate: Some(Box::new(certificate())), ..tls() });
         let columns = by_column(&csv(context(), |csv, out| csv.connection(&connection(&flow, &known), out)));
         assert_eq!(columns["subject_cn"], "www.example.org");
-        let issuer = Certificate { subject: Some("Example CA".to_owned()), ..Certificate::default() };
-        let event = Fingerprint { certificate: Some(&issuer), ..fingerprint(&flow, &known) };
+        let issuer =
+            CertificateAttributes { subject: Some("Example CA".to_owned()), ..CertificateAttributes::default() };
+        let event = FingerprintEvent { certificate: Some(&issuer), ..fingerprint(&flow, &known) };
         let columns = by_column(&csv(context(), |csv, out| csv.fingerprint(&event, out)));
         assert_eq!((&*columns["subject_cn"], &*columns["issuer_cn"]), ("Example CA", ""));
     }
@@ -364,17 +368,17 @@ pub(super) mod tests {
         ) {
             let [chosen, subject, issuer, host, user_agent, method, client, server, hassh, name, vendor] =
                 texts.clone().map(Some);
-            let certificate = Certificate { subject, issuer, ..Certificate::default() };
+            let certificate = CertificateAttributes { subject, issuer, ..CertificateAttributes::default() };
             let known = Attributes {
-                tls: Some(Shared::new(Tls {
+                tls: Some(CowArc::new(TlsAttributes {
                     alpn_chosen: chosen.map(Into::into),
                     certificate: Some(Box::new(certificate)),
-                    ..Tls::default()
+                    ..TlsAttributes::default()
                 })),
                 quic: None,
-                http: Some(Shared::new(Http { version: None, method, host, user_agent })),
-                ssh: Some(Shared::new(Ssh { banner: [client, server], hassh: [hassh, None] })),
-                dhcp: Some(Shared::new(Dhcp { host_name: name, vendor_class: vendor, ..Dhcp::default() })),
+                http: Some(CowArc::new(HttpAttributes { version: None, method, host, user_agent })),
+                ssh: Some(CowArc::new(SshAttributes { banner: [client, server], hassh: [hassh, None] })),
+                dhcp: Some(CowArc::new(DhcpAttributes { host_name: name, vendor_class: vendor, ..DhcpAttributes::default() })),
             };
             let flow = flow();
             let line = csv(context(), |csv, out| csv.fingerprint(&fingerprint(&flow, &known.into()), out));
@@ -400,9 +404,9 @@ pub(super) mod tests {
         ) {
             let [interface, value, raw, original, raw_original] = &strings;
             let context = Context { interfaces: vec![String::new(), interface.clone()], ..Context::default() };
-            let tls = Tls { sni: Some(sni.clone().into()), alpn: alpn.iter().cloned().map(Into::into).collect(), ..tls() };
+            let tls = TlsAttributes { sni: Some(sni.clone().into()), alpn: alpn.iter().cloned().map(Into::into).collect(), ..tls() };
             let (flow, attributes) = (flow(), attributes(tls));
-            let event = Fingerprint {
+            let event = FingerprintEvent {
                 value,
                 raw: Some(raw),
                 original: Some(original),

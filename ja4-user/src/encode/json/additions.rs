@@ -3,10 +3,10 @@
 use super::attributes::{object, text};
 use super::{number, string};
 use crate::encode::clock::Clock;
-use crate::model::{KnownBad, Label, Record, Seen, Tunnel};
+use crate::model::{ConnectionRecord, FingerprintRecord, KnownBad, Label, Tunnel};
 
 /// What is known of a fingerprint.
-pub(in super::super) fn fingerprint(seen: &Seen, out: &mut Vec<u8>) {
+pub(in super::super) fn fingerprint(seen: &FingerprintRecord, out: &mut Vec<u8>) {
     if let Some(of) = &seen.label {
         label(br#""label":{"#, of, out);
     }
@@ -17,7 +17,7 @@ pub(in super::super) fn fingerprint(seen: &Seen, out: &mut Vec<u8>) {
 }
 
 /// What is known of a connection.
-pub(in super::super) fn connection(record: &Record, out: &mut Vec<u8>) {
+pub(in super::super) fn connection(record: &ConnectionRecord, out: &mut Vec<u8>) {
     if let Some(of) = &record.app {
         label(br#""app":{"#, of, out);
     }
@@ -64,7 +64,7 @@ pub(in super::super) fn connection(record: &Record, out: &mut Vec<u8>) {
 }
 
 /// The fingerprints that a record keeps.
-pub(in super::super) fn history(record: &Record, out: &mut Vec<u8>) {
+pub(in super::super) fn history(record: &ConnectionRecord, out: &mut Vec<u8>) {
     if record.history.is_empty() {
         return;
     }

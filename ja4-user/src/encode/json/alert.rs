@@ -3,7 +3,7 @@
 use super::additions::count;
 use super::attributes::{object, text};
 use super::{Json, LINE, end, number, string, time};
-use crate::model::{Alert, Attributes, Cause};
+use crate::model::{Alert, Attributes, EventContext};
 
 impl Json {
     /// Writes a whole line. `raw` is the raw form of the fingerprint.
@@ -14,7 +14,7 @@ impl Json {
             Some(flow) => {
                 // No run has this many interfaces.
                 let interface = alert.interface.unwrap_or(u32::MAX);
-                let cause = Cause { time: alert.time, interface, hook: None, packet: alert.packet };
+                let cause = EventContext { time: alert.time, interface, hook: None, packet: alert.packet };
                 self.head(&cause, flow, &Attributes::default(), out);
             }
             None => {

@@ -7,7 +7,10 @@ use super::super::address::nibble;
 use super::super::clock::date_time;
 use super::super::quic_version::quic_version;
 use super::{number, string};
-use crate::model::{Attributes, Certificate, Dhcp, Http, Latency, Quic, Ssh, Tls};
+use crate::model::{
+    Attributes, CertificateAttributes, DhcpAttributes, HttpAttributes, Latency, QuicAttributes, SshAttributes,
+    TlsAttributes,
+};
 
 /// The object of each protocol that is known, with a comma behind each.
 #[inline]
@@ -31,7 +34,7 @@ pub(crate) fn attributes(known: &Attributes, out: &mut Vec<u8>) {
 }
 
 /// The object `certificate`, of the certificate that a JA4X describes.
-pub(super) fn certificate(known: &Certificate, out: &mut Vec<u8>) {
+pub(super) fn certificate(known: &CertificateAttributes, out: &mut Vec<u8>) {
     object(br#""certificate":{"#, out, |out| certificate_fields(known, out));
 }
 
@@ -54,7 +57,7 @@ pub(super) fn latency(known: &Latency, out: &mut Vec<u8>) {
     });
 }
 
-fn tls(known: &Tls, out: &mut Vec<u8>) {
+fn tls(known: &TlsAttributes, out: &mut Vec<u8>) {
     text(br#""sni":""#, known.sni.as_deref(), out);
     text(br#""version":""#, known.version, out);
     if !known.alpn.is_empty() {
@@ -79,7 +82,7 @@ fn tls(known: &Tls, out: &mut Vec<u8>) {
     }
 }
 
-fn certificate_fields(known: &Certificate, out: &mut Vec<u8>) {
+fn certificate_fields(known: &CertificateAttributes, out: &mut Vec<u8>) {
     text(br#""subject_cn":""#, known.subject.as_deref(), out);
     text(br#""issuer_cn":""#, known.issuer.as_deref(), out);
     for (name, seconds) in [(&br#""notbefore":""#[..], known.not_before), (br#""notafter":""#, known.not_after)] {
@@ -94,20 +97,20 @@ fn certificate_fields(known: &Certificate, out: &mut Vec<u8>) {
     out.push(b',');
 }
 
-fn quic(known: &Quic, out: &mut Vec<u8>) {
+fn quic(known: &QuicAttributes, out: &mut Vec<u8>) {
     out.extend_from_slice(br#""quic":{"version":""#);
     quic_version(known.version, out);
     out.extend_from_slice(b"\"},");
 }
 
-fn http(known: &Http, out: &mut Vec<u8>) {
+fn http(known: &HttpAttributes, out: &mut Vec<u8>) {
     text(br#""hostname":""#, known.host.as_deref(), out);
     text(br#""http_user_agent":""#, known.user_agent.as_deref(), out);
     text(br#""http_method":""#, known.method.as_deref(), out);
     text(br#""protocol":""#, known.version, out);
 }
 
-fn ssh(known: &Ssh, out: &mut Vec<u8>) {
+fn ssh(known: &SshAttributes, out: &mut Vec<u8>) {
     let names = [&br#""client":{"#[..], br#""server":{"#];
     for ((name, banner), hassh) in names.into_iter().zip(&known.banner).zip(&known.hassh) {
         object(name, out, |out| {
@@ -132,7 +135,7 @@ fn identification(banner: &str) -> (Option<&str>, Option<&str>) {
     (Some(protocol), Some(software))
 }
 
-fn dhcp(known: &Dhcp, out: &mut Vec<u8>) {
+fn dhcp(known: &DhcpAttributes, out: &mut Vec<u8>) {
     text(br#""hostname":""#, known.host_name.as_deref(), out);
     text(br#""vendor_class_identifier":""#, known.vendor_class.as_deref(), out);
     text(br#""client_mac":""#, known.client_mac.as_deref(), out);
@@ -169,7 +172,7 @@ mod tests {
 
     use super::super::super::tests::samples::{self, certificate as sample, known, tls as sample_tls};
     use super::*;
-    use crate::model::Shared;
+    use crate::model::CowArc;
 
     /// What is written, as a whole object's text without its braces.
     fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
@@ -187,8 +190,12 @@ mod tests {
 
     #[test]
     fn tls_with_everything() {
-        let tls =
-            Tls { alpn_chosen: Some("h2".into()), ech: true, certificate: Some(Box::new(sample())), ..sample_tls() };
+        let tls = TlsAttributes {
+            alpn_chosen: Some("h2".into()),
+            ech: true,
+            certificate: Some(Box::new(sample())),
+            ..sample_tls()
+        };
         assert_eq!(
             all(&samples::attributes(tls)),
             concat!(
@@ -201,9 +208,9 @@ mod tests {
 
     #[test]
     fn a_certificate_by_itself() {
-        let nothing = Certificate::default();
+        let nothing = CertificateAttributes::default();
         assert_eq!(written(|out| certificate(&nothing, out)), r#""certificate":{"san_count":0}"#);
-        let known = Certificate { issuer: None, not_before: Some(-1), not_after: None, ..sample() };
+        let known = CertificateAttributes { issuer: None, not_before: Some(-1), not_after: None, ..sample() };
         assert_eq!(
             written(|out| certificate(&known, out)),
             r#""certificate":{"subject_cn":"www.example.org","notbefore":"1969-12-31T23:59:59","san_count":2}"#,
@@ -239,15 +246,15 @@ mod tests {
     #[test]
     fn what_is_empty_is_not_written() {
         let nothing = Attributes {
-            tls: Some(Shared::default()),
+            tls: Some(CowArc::default()),
             quic: None,
-            http: Some(Shared::default()),
-            ssh: Some(Shared::default()),
-            dhcp: Some(Shared::default()),
+            http: Some(CowArc::default()),
+            ssh: Some(CowArc::default()),
+            dhcp: Some(CowArc::default()),
         };
         assert_eq!(all(&nothing), "");
-        let ssh = Ssh { hassh: [None, Some("ab".to_owned())], ..Ssh::default() };
-        let one_end = Attributes { ssh: Some(Shared::new(ssh)), ..Attributes::default() };
+        let ssh = SshAttributes { hassh: [None, Some("ab".to_owned())], ..SshAttributes::default() };
+        let one_end = Attributes { ssh: Some(CowArc::new(ssh)), ..Attributes::default() };
         assert_eq!(all(&one_end), r#""ssh":{"server":{"hassh":{"hash":"ab"}}}"#);
     }
 
@@ -298,19 +305,19 @@ mod tests {
             let [sni, alpn_chosen, cipher, subject, issuer] = tls.clone();
             let [host, user_agent, method] = http.clone();
             let [host_name, vendor_class, client_mac] = dhcp.clone();
-            let certificate = Certificate { subject, issuer, ..Certificate::default() };
+            let certificate = CertificateAttributes { subject, issuer, ..CertificateAttributes::default() };
             let known = Attributes {
-                tls: Some(Shared::new(Tls {
+                tls: Some(CowArc::new(TlsAttributes {
                     sni: sni.map(Into::into),
                     alpn: alpn.iter().cloned().map(Into::into).collect(),
                     alpn_chosen: alpn_chosen.map(Into::into),
                     cipher: cipher.map(|_| 0x1301),
                     certificate: Some(Box::new(certificate)),
-                    ..Tls::default()
+                    ..TlsAttributes::default()
                 })),
-                http: Some(Shared::new(Http { version: None, method, host, user_agent })),
-                ssh: Some(Shared::new(Ssh { banner: software.clone(), hassh: hassh.clone() })),
-                dhcp: Some(Shared::new(Dhcp { host_name, vendor_class, client_mac, duid: None })),
+                http: Some(CowArc::new(HttpAttributes { version: None, method, host, user_agent })),
+                ssh: Some(CowArc::new(SshAttributes { banner: software.clone(), hassh: hassh.clone() })),
+                dhcp: Some(CowArc::new(DhcpAttributes { host_name, vendor_class, client_mac, duid: None })),
                 quic: None,
             };
             let text = all(&known);

@@ -17,7 +17,8 @@ use super::clock::Clock;
 use super::filter::{ALERT, CONNECTION, FINGERPRINT, STATS};
 use super::{Context, escape};
 use crate::model::{
-    Attributes, Cause, Connection, Fingerprint, FlowIdentity, Group, Hook, Side, StatsRecord, Time, Value,
+    Attributes, ConnectionEvent, CounterGroup, CounterValue, EventContext, FingerprintEvent, FlowIdentity, Hook, Side,
+    StatsRecord, Time,
 };
 
 /// Room made for a line before it is written. Most fit; a longer one grows the buffer on its way.
@@ -75,7 +76,7 @@ impl Json {
     }
 
     /// Leaves the line open behind the comma of its last field; [`end`] closes it.
-    pub(super) fn fingerprint(&mut self, event: &Fingerprint<'_>, out: &mut Vec<u8>) {
+    pub(super) fn fingerprint(&mut self, event: &FingerprintEvent<'_>, out: &mut Vec<u8>) {
         out.reserve(LINE);
         time(&mut self.clock, event.cause.time, &self.fingerprint, out);
         self.head(&event.cause, event.flow, event.attributes, out);
@@ -106,7 +107,7 @@ impl Json {
     }
 
     /// Leaves the line open, as [`Self::fingerprint`] does.
-    pub(super) fn connection(&mut self, event: &Connection<'_>, out: &mut Vec<u8>) {
+    pub(super) fn connection(&mut self, event: &ConnectionEvent<'_>, out: &mut Vec<u8>) {
         out.reserve(LINE);
         time(&mut self.clock, event.cause.time, &self.connection, out);
         self.head(&event.cause, event.flow, event.attributes, out);
@@ -140,7 +141,7 @@ impl Json {
 
     /// From the interface to the application's protocol: what says where and whose.
     #[inline]
-    fn head(&mut self, cause: &Cause, flow: &FlowIdentity, known: &Attributes, out: &mut Vec<u8>) {
+    fn head(&mut self, cause: &EventContext, flow: &FlowIdentity, known: &Attributes, out: &mut Vec<u8>) {
         if let Some(interface) = self.interfaces.get(cause.interface as usize) {
             out.extend_from_slice(interface);
         }
@@ -223,18 +224,18 @@ pub(super) fn end(out: &mut Vec<u8>) {
 }
 
 /// Appends a tree of counters as a JSON object.
-pub(crate) fn group(Group(entries): &Group, out: &mut Vec<u8>) {
+pub(crate) fn group(CounterGroup(entries): &CounterGroup, out: &mut Vec<u8>) {
     out.push(b'{');
     for (place, (name, value)) in entries.iter().enumerate() {
         string(if place == 0 { b"\"" } else { b",\"" }, name, out);
         out.extend_from_slice(b"\":");
         match value {
-            Value::Count(count) => number(*count, out),
-            Value::Text(text) => {
+            CounterValue::Count(count) => number(*count, out),
+            CounterValue::Text(text) => {
                 string(b"\"", text, out);
                 out.push(b'"');
             }
-            Value::Group(inner) => group(inner, out),
+            CounterValue::Group(inner) => group(inner, out),
         }
     }
     out.push(b'}');
@@ -261,7 +262,7 @@ mod tests {
         TIME, alert, attributes, cause, certificate, connection, context, fingerprint, flow, tls,
     };
     use super::*;
-    use crate::model::{Alert, Latency, Method, SharedAttributes, Tls};
+    use crate::model::{Alert, Latency, Method, SharedAttributes, TlsAttributes};
 
     fn line(context: &Context, write: impl FnOnce(&mut Json, &mut Vec<u8>)) -> String {
         let mut out = Vec::new();
@@ -278,7 +279,7 @@ mod tests {
     #[test]
     fn a_live_fingerprint_with_everything() {
         let (flow, attributes) = (flow(), attributes(tls()));
-        let event = Fingerprint {
+        let event = FingerprintEvent {
             raw: Some("t13d_a"),
             original: Some("t13d_b"),
             raw_original: Some("t13d_c"),
@@ -307,8 +308,8 @@ mod tests {
             vlan: [0, 0],
             ..flow()
         };
-        let event = Fingerprint {
-            cause: Cause { hook: None, packet: None, ..cause() },
+        let event = FingerprintEvent {
+            cause: EventContext { hook: None, packet: None, ..cause() },
             method: Method::Ja4ls,
             side: Side::Server,
             count: u32::MAX,
@@ -328,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_handshake_of_which_nothing_is_known_still_names_the_protocol() {
-        let (flow, attributes) = (flow(), attributes(Tls::default()));
+        let (flow, attributes) = (flow(), attributes(TlsAttributes::default()));
         let event = connection(&flow, &attributes);
         let line = line(&context(), |json, out| json.connection(&event, out));
         assert!(line.contains(r#""app_proto":"tls","connection":{"#), "{line}");
@@ -338,9 +339,10 @@ mod tests {
     #[test]
     fn the_end_of_a_connection() {
         let flow = FlowIdentity { vlan: [7, 4094], proto: 132, ..flow() };
-        let attributes = attributes(Tls { cipher: Some(0x00ff), ..Tls::default() });
+        let attributes = attributes(TlsAttributes { cipher: Some(0x00ff), ..TlsAttributes::default() });
         let event = connection(&flow, &attributes);
-        let event = Connection { cause: Cause { hook: Some(Hook::Egress), interface: 9, ..event.cause }, ..event };
+        let event =
+            ConnectionEvent { cause: EventContext { hook: Some(Hook::Egress), interface: 9, ..event.cause }, ..event };
         assert_eq!(
             line(&context(), |json, out| json.connection(&event, out)),
             concat!(
@@ -357,8 +359,8 @@ mod tests {
     #[test]
     fn a_certificate_stands_beside_its_fingerprint_and_latency_beside_its_connection() {
         let (flow, certificate) = (FlowIdentity { vlan: [0, 0], ..flow() }, certificate());
-        let attributes = attributes(Tls { sni: Some("example.org".into()), ..Tls::default() });
-        let event = Fingerprint {
+        let attributes = attributes(TlsAttributes { sni: Some("example.org".into()), ..TlsAttributes::default() });
+        let event = FingerprintEvent {
             method: Method::Ja4x,
             side: Side::Server,
             value: "a_b_c",
@@ -377,7 +379,7 @@ mod tests {
         );
 
         let latency = Latency { client: Some(100), ..Latency::default() };
-        let event = Connection { latency, ..connection(&flow, &attributes) };
+        let event = ConnectionEvent { latency, ..connection(&flow, &attributes) };
         let printed = line(&Context::default(), |json, out| json.connection(&event, out));
         assert!(
             printed.ends_with(r#""state":"fin"},"latency":{"client_us":100},"tls":{"sni":"example.org"}}"#),
@@ -415,9 +417,10 @@ mod tests {
 
     #[test]
     fn statistics_nest() {
-        let (mut record, mut kernel, mut shards) = (Group::default(), Group::default(), Group::default());
+        let (mut record, mut kernel, mut shards) =
+            (CounterGroup::default(), CounterGroup::default(), CounterGroup::default());
         kernel.count("seen", 5).count("dropped", u64::MAX);
-        shards.group(0.to_string(), Group::default()).group("a\"b", Group::default());
+        shards.group(0.to_string(), CounterGroup::default()).group("a\"b", CounterGroup::default());
         record.count("uptime_ms", 1).group("kernel", kernel).group("shards", shards).text("hook", "native");
         assert_eq!(
             line(&context(), |json, out| json.stats(TIME, &record, out)),
@@ -443,9 +446,9 @@ mod tests {
                 ..Context::default()
             };
             let offered = alpn.iter().cloned().map(Into::into).collect();
-            let tls = Tls { sni: sni.clone().map(Into::into), alpn: offered, ..Tls::default() };
+            let tls = TlsAttributes { sni: sni.clone().map(Into::into), alpn: offered, ..TlsAttributes::default() };
             let (flow, attributes) = (flow(), attributes(tls));
-            let event = Fingerprint {
+            let event = FingerprintEvent {
                 value,
                 raw: Some(raw),
                 original: Some(original),

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use super::{Field, Handshake, Value};
-use crate::model::{Certificate, Ended, KnownBad, Label, Method, Record, Seen, Side, Time, Tls};
+use crate::model::{
+    CertificateAttributes, ConnectionRecord, EndReason, FingerprintRecord, KnownBad, Label, Method, Side, Time,
+    TlsAttributes,
+};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -12,20 +15,20 @@ const UDP: u8 = 17;
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// The connection, as far as it is known.
-    pub record: &'a Record,
+    pub record: &'a ConnectionRecord,
     /// The fingerprint that is looked at, if it is one.
-    pub event: Option<&'a Seen>,
+    pub event: Option<&'a FingerprintRecord>,
     /// Names of the interfaces, by index.
     pub interfaces: &'a [String],
 }
 
 impl<'a> Subject<'a> {
     /// TLS attributes.
-    fn tls(self) -> Option<&'a Tls> {
+    fn tls(self) -> Option<&'a TlsAttributes> {
         self.record.attributes.tls.as_deref()
     }
 
-    fn certificate(self) -> Option<&'a Certificate> {
+    fn certificate(self) -> Option<&'a CertificateAttributes> {
         self.tls()?.certificate.as_deref()
     }
 
@@ -116,7 +119,7 @@ impl Field {
             Self::Start => seconds(record.start),
             Self::End => seconds(record.last),
             Self::Duration => Value::number(record.last.0.saturating_sub(record.start.0)),
-            Self::State => text(record.ended.map(Ended::name)),
+            Self::State => text(record.ended.map(EndReason::name)),
             Self::Handshake => Value::Text(Handshake::of(record).name()),
             Self::ClientLatency => number(record.latency().client),
             Self::ServerLatency => number(record.latency().server),

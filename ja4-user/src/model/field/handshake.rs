@@ -1,6 +1,6 @@
 //! How far a connection's handshake came.
 
-use crate::model::{Ended, Method, Record};
+use crate::model::{ConnectionRecord, EndReason, Method};
 
 const TCP: u8 = 6;
 
@@ -38,7 +38,7 @@ impl Handshake {
     /// A sensor that sees one direction alone takes every handshake for failed. None is half open there: that takes
     /// the SYN of one end, and packets of the other.
     #[must_use]
-    pub fn of(record: &Record) -> Self {
+    pub fn of(record: &ConnectionRecord) -> Self {
         let Some(ended) = record.ended else {
             return Self::None;
         };
@@ -60,8 +60,10 @@ impl Handshake {
         match (client, server) {
             (1..=MAX_SYNS, 0) if silent => Self::SynOnly,
             (0, _) | (_, 0) => Self::None,
-            _ if silent && ended == Ended::Rst && client.saturating_add(server) <= MAX_REFUSED => Self::Failed,
-            (1..=MAX_SYNS, 1..=MAX_SYN_ACKS) if silent && ended != Ended::Fin && never_acknowledged() => Self::HalfOpen,
+            _ if silent && ended == EndReason::Rst && client.saturating_add(server) <= MAX_REFUSED => Self::Failed,
+            (1..=MAX_SYNS, 1..=MAX_SYN_ACKS) if silent && ended != EndReason::Fin && never_acknowledged() => {
+                Self::HalfOpen
+            }
             _ => Self::Done,
         }
     }
@@ -82,69 +84,69 @@ impl Handshake {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Http, Seen, Shared, Tls, example};
+    use crate::model::{CowArc, FingerprintRecord, HttpAttributes, TlsAttributes, example};
 
     /// A connection that ended so, with these packets.
-    fn ended(ended: Ended, packets: [u64; 2]) -> Record {
-        Record { ended: Some(ended), packets, ..example::record("10.0.0.1", "10.0.0.2", 443) }
+    fn ended(ended: EndReason, packets: [u64; 2]) -> ConnectionRecord {
+        ConnectionRecord { ended: Some(ended), packets, ..example::record("10.0.0.1", "10.0.0.2", 443) }
     }
 
-    fn with_hello(mut record: Record, cipher: Option<u16>) -> Handshake {
-        record.attributes.tls = Some(Shared::new(Tls { cipher, ..Tls::default() }));
+    fn with_hello(mut record: ConnectionRecord, cipher: Option<u16>) -> Handshake {
+        record.attributes.tls = Some(CowArc::new(TlsAttributes { cipher, ..TlsAttributes::default() }));
         Handshake::of(&with(Method::Ja4, record))
     }
 
-    fn with(method: Method, mut record: Record) -> Record {
-        record.history.push(Seen::example(method, "x"));
+    fn with(method: Method, mut record: ConnectionRecord) -> ConnectionRecord {
+        record.history.push(FingerprintRecord::example(method, "x"));
         record
     }
 
     #[test]
     fn tcp_is_told_by_packets_and_its_end() {
         for (how, packets, expected) in [
-            (Ended::Idle, [1, 0], Handshake::SynOnly),
-            (Ended::Open, [7, 0], Handshake::SynOnly),
+            (EndReason::Idle, [1, 0], Handshake::SynOnly),
+            (EndReason::Open, [7, 0], Handshake::SynOnly),
             // Somebody answers whom the sensor does not see.
-            (Ended::Idle, [9, 0], Handshake::None),
-            (Ended::Idle, [0, 3], Handshake::None),
+            (EndReason::Idle, [9, 0], Handshake::None),
+            (EndReason::Idle, [0, 3], Handshake::None),
             // A closed port; a client that opens and resets; one that has talked.
-            (Ended::Rst, [1, 1], Handshake::Failed),
-            (Ended::Rst, [3, 1], Handshake::Failed),
-            (Ended::Rst, [20, 30], Handshake::Done),
-            (Ended::Fin, [3, 2], Handshake::Done),
+            (EndReason::Rst, [1, 1], Handshake::Failed),
+            (EndReason::Rst, [3, 1], Handshake::Failed),
+            (EndReason::Rst, [20, 30], Handshake::Done),
+            (EndReason::Fin, [3, 2], Handshake::Done),
         ] {
             assert_eq!(Handshake::of(&ended(how, packets)), expected, "{how:?} {packets:?}");
         }
-        let mut request = ended(Ended::Rst, [4, 3]);
-        request.attributes.http = Some(Shared::new(Http::default()));
+        let mut request = ended(EndReason::Rst, [4, 3]);
+        request.attributes.http = Some(CowArc::new(HttpAttributes::default()));
         assert_eq!(Handshake::of(&request), Handshake::Done, "it was reset after a request");
-        let going_on = Record { ended: None, ..ended(Ended::Rst, [1, 1]) };
+        let going_on = ConnectionRecord { ended: None, ..ended(EndReason::Rst, [1, 1]) };
         assert_eq!(Handshake::of(&going_on), Handshake::None);
     }
 
     #[test]
     fn a_syn_whose_answer_nobody_acknowledges_leaves_it_half_open() {
         let of = |how, packets| Handshake::of(&with(Method::Ja4t, ended(how, packets)));
-        assert_eq!(of(Ended::Idle, [1, 1]), Handshake::HalfOpen);
-        assert_eq!(of(Ended::Evicted, [1, 6]), Handshake::HalfOpen, "the server tries again and again");
-        assert_eq!(of(Ended::Open, [7, 7]), Handshake::HalfOpen, "both do");
-        assert_eq!(of(Ended::Idle, [1, 0]), Handshake::SynOnly);
-        assert_eq!(of(Ended::Rst, [2, 1]), Handshake::Failed, "a port scan takes the SYN back");
-        assert_eq!(of(Ended::Idle, [1, 9]), Handshake::Done, "the server talks");
-        assert_eq!(of(Ended::Idle, [9, 1]), Handshake::Done, "the client does");
-        assert_eq!(of(Ended::Idle, [0, 1]), Handshake::None, "the server's direction alone");
-        assert_eq!(of(Ended::Idle, [0, 0]), Handshake::None, "nothing is counted");
+        assert_eq!(of(EndReason::Idle, [1, 1]), Handshake::HalfOpen);
+        assert_eq!(of(EndReason::Evicted, [1, 6]), Handshake::HalfOpen, "the server tries again and again");
+        assert_eq!(of(EndReason::Open, [7, 7]), Handshake::HalfOpen, "both do");
+        assert_eq!(of(EndReason::Idle, [1, 0]), Handshake::SynOnly);
+        assert_eq!(of(EndReason::Rst, [2, 1]), Handshake::Failed, "a port scan takes the SYN back");
+        assert_eq!(of(EndReason::Idle, [1, 9]), Handshake::Done, "the server talks");
+        assert_eq!(of(EndReason::Idle, [9, 1]), Handshake::Done, "the client does");
+        assert_eq!(of(EndReason::Idle, [0, 1]), Handshake::None, "the server's direction alone");
+        assert_eq!(of(EndReason::Idle, [0, 0]), Handshake::None, "nothing is counted");
         // Met after its SYN; and with an acknowledgment.
-        assert_eq!(Handshake::of(&ended(Ended::Idle, [1, 1])), Handshake::Done);
-        let acknowledged = with(Method::Ja4l, with(Method::Ja4t, ended(Ended::Idle, [2, 1])));
+        assert_eq!(Handshake::of(&ended(EndReason::Idle, [1, 1])), Handshake::Done);
+        let acknowledged = with(Method::Ja4l, with(Method::Ja4t, ended(EndReason::Idle, [2, 1])));
         assert_eq!(Handshake::of(&acknowledged), Handshake::Done);
     }
 
     #[test]
     fn a_hello_wants_an_answer_over_any_transport() {
-        assert_eq!(with_hello(ended(Ended::Rst, [4, 3]), None), Handshake::Failed);
-        assert_eq!(with_hello(ended(Ended::Rst, [4, 3]), Some(0x1301)), Handshake::Done);
-        let mut quic = ended(Ended::Idle, [3, 0]);
+        assert_eq!(with_hello(ended(EndReason::Rst, [4, 3]), None), Handshake::Failed);
+        assert_eq!(with_hello(ended(EndReason::Rst, [4, 3]), Some(0x1301)), Handshake::Done);
+        let mut quic = ended(EndReason::Idle, [3, 0]);
         quic.identity.proto = 17;
         assert_eq!(Handshake::of(&quic), Handshake::None);
         assert_eq!(with_hello(quic, None), Handshake::Failed);

@@ -9,7 +9,7 @@ pub use handshake::Handshake;
 pub use value::Value;
 
 use crate::document::suggestion;
-use crate::model::{Attributes, Ended, Method};
+use crate::model::{Attributes, EndReason, Method};
 
 /// What values a field has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +85,12 @@ const PAYLOAD: Known = Known::With(
 const PROTOCOLS: Kind = Kind::Word(&["tcp", "udp", "other"]);
 const APPLICATIONS: Kind = Kind::Word(&Attributes::PROTOCOLS);
 const ENDS: Kind = Kind::Word(&{
-    let mut names = [""; Ended::ALL.len()];
+    let mut names = [""; EndReason::ALL.len()];
     let mut at = 0;
     while at < names.len() {
         #[expect(clippy::indexing_slicing, reason = "checked when compiled")]
         {
-            names[at] = Ended::ALL[at].name();
+            names[at] = EndReason::ALL[at].name();
         }
         at += 1;
     }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::encode::escape;
-use crate::model::Group;
+use crate::model::CounterGroup;
 
 /// Characters of an error that are kept: more than any of ours has, but a receiver may say more.
 const MAX_ERROR: usize = 200;
@@ -96,8 +96,8 @@ pub struct SinkStats {
 impl SinkStats {
     /// As a group of a `stats` event.
     #[must_use]
-    pub fn group(&self) -> Group {
-        let mut group = Group::default();
+    pub fn group(&self) -> CounterGroup {
+        let mut group = CounterGroup::default();
         group
             .count("offered", self.offered)
             .count("below_severity", self.below_severity)

@@ -23,7 +23,7 @@ use thiserror::Error;
 
 use self::listen::{Bound, accept};
 use self::reader::Reader;
-use crate::model::Group;
+use crate::model::CounterGroup;
 
 /// Readers at once: each has a thread, and holds lines in memory.
 pub const MAX_READERS: usize = 64;
@@ -66,9 +66,9 @@ pub struct AttachStats {
 impl AttachStats {
     /// As a group of a `stats` event.
     #[must_use]
-    pub fn group(&self) -> Group {
+    pub fn group(&self) -> CounterGroup {
         let Self { readers, attached, refused, lost } = *self;
-        let mut group = Group::default();
+        let mut group = CounterGroup::default();
         group.count("readers", readers).count("attached", attached).count("refused", refused).count("lost", lost);
         group
     }

@@ -3,7 +3,7 @@
 use rusqlite::{CachedStatement, Connection};
 
 use super::columns::{self, EACH, integer};
-use crate::model::Seen;
+use crate::model::FingerprintRecord;
 
 /// Rows of one statement. What a statement costs by itself counts once for all.
 const TOGETHER: usize = 16;
@@ -36,7 +36,7 @@ impl Events {
     }
 
     /// The row of fingerprint `n` of a connection. `n` is below [`EACH`].
-    pub(super) fn add(&mut self, connection: i64, n: u32, value: i64, seen: &Seen) {
+    pub(super) fn add(&mut self, connection: i64, n: u32, value: i64, seen: &FingerprintRecord) {
         self.rows.push(Event {
             id: connection * EACH + i64::from(n),
             value,

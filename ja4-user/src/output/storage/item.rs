@@ -6,7 +6,7 @@ use arcstr::ArcStr;
 
 use crate::detect::first_seen;
 use crate::detect::profile::{self, Row as Pair};
-use crate::model::{Alert, FlowIdentity, Method, Record, Seen, Time};
+use crate::model::{Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, Method, Time};
 
 /// Source of the pairs of a sensor that could not read the id of its database. They are stored under that id.
 pub const OWN: &str = "here";
@@ -21,12 +21,12 @@ pub enum Item {
         /// Index into the run's list of interface names.
         interface: u32,
         /// The fingerprint.
-        seen: Seen,
+        seen: FingerprintRecord,
     },
     /// The end of a connection. Its history is stored only if none of its fingerprints came before.
-    Connection(Box<Record>),
+    Connection(Box<ConnectionRecord>),
     /// How a connection stands that goes on, likewise.
-    Standing(Box<Record>),
+    Standing(Box<ConnectionRecord>),
     /// A rule has fired.
     Alert(Box<Alert>),
     /// What is known of a value's first time, beside what was stored of it: the earlier first, the later last time, the

@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 use super::columns::{self, EACH, Octets};
 use super::rows::severity;
 use super::schema::Migrated;
-use crate::model::{Ended, Method, Severity, Side, Time};
+use crate::model::{EndReason, Method, Severity, Side, Time};
 
 /// The first moment that no sensor has seen: 2100-01-01, nanoseconds since the Unix epoch. A later one was
 /// stored in another unit, or is none.
@@ -243,7 +243,7 @@ fn connection(database: &Connection, row: &Fields<'_, '_>) -> Carried {
         return Err(Unfit::Row("it ends before it starts".to_owned()));
     }
     let ended = row.required("ended")?;
-    if !Ended::ALL.iter().any(|way| way.name() == ended) {
+    if !EndReason::ALL.iter().any(|way| way.name() == ended) {
         return Err(Unfit::Row(format!("'{ended}' is no way to end")));
     }
     let counts = ["packets_to_server", "packets_to_client", "bytes_to_server", "bytes_to_client"];
@@ -287,7 +287,7 @@ fn fingerprint(database: &Connection, row: &Fields<'_, '_>) -> Carried {
     let connection = match found {
         Some(id) => id,
         // Its connection was not stored, or could not be carried over.
-        None => flow.insert(database, time, time, Ended::Open.name())?,
+        None => flow.insert(database, time, time, EndReason::Open.name())?,
     };
     let side = match method {
         Method::Ja4s | Method::Ja4ts | Method::Ja4ls | Method::Ja4x => Side::Server,

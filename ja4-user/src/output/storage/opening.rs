@@ -12,7 +12,7 @@ use super::item::{Item, Run};
 use super::lock::{self, Inode, Lock};
 use super::rows::{Rows, Written, json_list};
 use super::schema::{self, Migrated};
-use crate::model::{Ended, Time};
+use crate::model::{EndReason, Time};
 
 /// What is to be opened.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ fn recover(database: &mut Connection) -> rusqlite::Result<(i64, Time)> {
                 last)) AS newest
             FROM connection WHERE span = ?1)
          WHERE id = open",
-        params![SPAN_OPEN, Ended::Open.name(), minute, hour, day, SPAN_LONG, EACH],
+        params![SPAN_OPEN, EndReason::Open.name(), minute, hour, day, SPAN_LONG, EACH],
     )?;
     let next = change.query_row(
         "SELECT max(coalesce((SELECT max(id) FROM connection), 0),

@@ -10,7 +10,7 @@ use super::trim;
 use super::values::{Table, Values};
 use super::whole::{self, Whole};
 use crate::detect::profile::Row as Pair;
-use crate::model::{Alert, FlowIdentity, Record, Seen, Severity, Time};
+use crate::model::{Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, Severity, Time};
 
 /// What a transaction has written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -164,7 +164,7 @@ impl Rows {
         statements: &mut Statements<'_>,
         flow: &FlowIdentity,
         interface: u32,
-        seen: &Seen,
+        seen: &FingerprintRecord,
     ) -> rusqlite::Result<()> {
         // One that has all the fingerprints that it can have begins anew.
         let known = self.connections.find(flow.id).filter(|live| i64::from(live.fingerprints) + 1 < EACH);
@@ -192,7 +192,7 @@ impl Rows {
     }
 
     /// A row of a fingerprint that is its connection's newest.
-    fn event(&mut self, statements: &mut Statements<'_>, live: Live, seen: &Seen) -> rusqlite::Result<()> {
+    fn event(&mut self, statements: &mut Statements<'_>, live: Live, seen: &FingerprintRecord) -> rusqlite::Result<()> {
         self.newest = self.newest.max(seen.time);
         let value = self.values.of_seen(&mut statements.values, seen)?;
         self.events.add(live.id, live.fingerprints, value, seen);
@@ -200,7 +200,7 @@ impl Rows {
     }
 
     /// The whole of a connection. Fingerprints are written too if none came before: how many.
-    fn connection(&mut self, statements: &mut Statements<'_>, record: &Record) -> rusqlite::Result<u64> {
+    fn connection(&mut self, statements: &mut Statements<'_>, record: &ConnectionRecord) -> rusqlite::Result<u64> {
         let mut fingerprints = 0;
         let live = match self.connections.take(record.identity.id) {
             Some(live) => {

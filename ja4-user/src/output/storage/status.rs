@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::item::Item;
-use crate::model::Group;
+use crate::model::CounterGroup;
 
 /// Counters of a writer, as they stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl Status {
 
     /// As a group of a `stats` event.
     #[must_use]
-    pub fn group(&self) -> Group {
+    pub fn group(&self) -> CounterGroup {
         let Self {
             connections, fingerprints, alerts, knowledge, commits, flush_failures, rows_lost, rows_dropped, ..
         } = self;
@@ -79,7 +79,7 @@ impl Status {
             last_error,
             ..
         } = self;
-        let mut group = Group::default();
+        let mut group = CounterGroup::default();
         group
             .count("connections", *connections)
             .count("fingerprints", *fingerprints)

@@ -7,7 +7,7 @@ use hashlink::LruCache;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::columns::method_number;
-use crate::model::{KnownBad, Label, Method, Seen};
+use crate::model::{FingerprintRecord, KnownBad, Label, Method};
 
 /// Values whose numbers are kept, some 200 bytes each: more than a network shows in minutes, latencies
 /// apart, of which nearly each is a value of its own.
@@ -38,7 +38,7 @@ impl Values {
 
     /// The number of a fingerprint's value. What is known of the value is stored with it; what was known
     /// before stays if nothing is known now.
-    pub(super) fn of_seen(&mut self, table: &mut Table<'_>, seen: &Seen) -> rusqlite::Result<i64> {
+    pub(super) fn of_seen(&mut self, table: &mut Table<'_>, seen: &FingerprintRecord) -> rusqlite::Result<i64> {
         let key = (seen.method, ArcStr::clone(&seen.value));
         if let Some(known) = self.kept.get_mut(&key) {
             let news = news(&known.label, &seen.label)
@@ -117,7 +117,7 @@ impl<'a> Table<'a> {
         self.add.insert(params![method_number(method), value])
     }
 
-    fn describe(&mut self, id: i64, seen: &Seen) -> rusqlite::Result<()> {
+    fn describe(&mut self, id: i64, seen: &FingerprintRecord) -> rusqlite::Result<()> {
         let (label, bad) = (seen.label.as_deref(), seen.known_bad.as_deref());
         self.describe.execute(params![
             id,

@@ -5,7 +5,7 @@ use rusqlite::{CachedStatement, ToSql};
 use super::columns::{self, Octets, SPAN_OPEN, integer};
 use super::rows::{json_list, tag};
 use crate::encode::attributes_json;
-use crate::model::{Ended, FlowIdentity, Record};
+use crate::model::{ConnectionRecord, EndReason, FlowIdentity};
 
 /// Takes the place of the row that the first fingerprint has made.
 pub(super) const INSERT: &str = "INSERT OR REPLACE INTO connection VALUES (
@@ -18,7 +18,7 @@ pub(super) struct Whole<'a> {
     pub(super) id: i64,
     /// The run that saw it.
     pub(super) run: i64,
-    pub(super) record: &'a Record,
+    pub(super) record: &'a ConnectionRecord,
     /// Number of its primary fingerprint's value.
     pub(super) primary: Option<i64>,
 }
@@ -65,7 +65,7 @@ impl Whole<'_> {
             &to_client,
             &bytes_to_server,
             &bytes_to_client,
-            &record.ended.map(Ended::name),
+            &record.ended.map(EndReason::name),
             &record.protocol(),
             &attributes.tls.as_ref().and_then(|tls| tls.sni.as_deref()),
             &attributes.http.as_ref().and_then(|http| http.host.as_deref()),

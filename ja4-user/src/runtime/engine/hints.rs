@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::enrich::{BETWEEN, session};
 use crate::model::path::{self, Syn};
-use crate::model::{Label, Method, Record, Seen, Side, os};
+use crate::model::{ConnectionRecord, FingerprintRecord, Label, Method, Side, os};
 
 /// The category of labels that name an operating system.
 const SYSTEM: &str = "os";
 
 /// The application that a fingerprint names: what describes the server names none of the client's, and a system is no
 /// application.
-fn application(seen: &Seen) -> Option<&Arc<Label>> {
+fn application(seen: &FingerprintRecord) -> Option<&Arc<Label>> {
     seen.label.as_ref().filter(|label| names_application(seen.method, seen.side, label))
 }
 
@@ -20,15 +20,15 @@ pub(super) fn names_application(method: Method, side: Side, label: &Label) -> bo
     // Owners of different kinds have no category together: of a JA4T, one of them may well be a system.
     let may_be_system = method == Method::Ja4t && label.category.is_none() && label.name.contains(BETWEEN);
     side == Side::Client
-        && Record::OF_CLIENT.contains(&method)
+        && ConnectionRecord::OF_CLIENT.contains(&method)
         && label.category.as_deref() != Some(SYSTEM)
         && !may_be_system
 }
 
-impl Record {
+impl ConnectionRecord {
     /// Takes what a value says; what an earlier value said and this one does not stays. `ttl` is that of the SYN, with
     /// its JA4T.
-    pub(super) fn heed(&mut self, seen: &Seen, ttl: Option<u8>) {
+    pub(super) fn heed(&mut self, seen: &FingerprintRecord, ttl: Option<u8>) {
         match seen.method {
             Method::Ja4t if seen.count == 1 => {
                 let Some(syn) = Syn::parse(&seen.value) else {
@@ -53,7 +53,7 @@ impl Record {
     }
 
     /// Takes what is bad about a value; what is worse stays.
-    pub(super) fn blame(&mut self, seen: &Seen) {
+    pub(super) fn blame(&mut self, seen: &FingerprintRecord) {
         self.is_new |= seen.first_seen;
         let worse = |bad: &Arc<crate::model::KnownBad>| {
             self.known_bad.as_ref().is_none_or(|held| held.confidence < bad.confidence)
@@ -70,10 +70,10 @@ mod tests {
     use crate::model::{CommunityId, FlowIdentity, Time};
     use crate::runtime::engine::tracker::Tracker;
 
-    fn seen(method: Method, side: Side, name: &str, category: Option<&str>) -> Seen {
+    fn seen(method: Method, side: Side, name: &str, category: Option<&str>) -> FingerprintRecord {
         let label =
             Label { name: name.into(), source: "mine".into(), category: category.map(Arc::from), confidence: Some(50) };
-        Seen { side, label: Some(Arc::new(label)), ..Seen::example(method, "x") }
+        FingerprintRecord { side, label: Some(Arc::new(label)), ..FingerprintRecord::example(method, "x") }
     }
 
     #[test]

@@ -41,7 +41,10 @@ use crate::detect::profile::Profiles;
 use crate::detect::rules::{Bounds, Rules};
 use crate::encode::{Additions, Context, Format, Formatter};
 use crate::enrich::remote::{Answer, Remote};
-use crate::model::{Alert, Cause, Ended, EngineQuery, FlowIdentity, Latency, Method, Record, Seen, Side, Time};
+use crate::model::{
+    Alert, ConnectionRecord, EndReason, EngineQuery, EventContext, FingerprintRecord, FlowIdentity, Latency, Method,
+    Side, Time,
+};
 use crate::output::storage::KnowledgeBounds;
 use crate::system::clock::wall_clock;
 
@@ -81,7 +84,7 @@ pub struct Engine {
     /// What has just fired.
     fired: Vec<Alert>,
     /// Connections that were still open at the end, and what ended them. Their records stay in the tracker.
-    open: Vec<(u64, Cause)>,
+    open: Vec<(u64, EventContext)>,
     formatter: Formatter,
     additions: Additions,
     outlets: Outlets,
@@ -277,7 +280,7 @@ impl Engine {
                 (record.packets, record.bytes) = (books.packets, books.bytes);
                 record.ended = Some(ended);
                 record.latency = (latency != Latency::default()).then(|| Box::new(latency));
-                if ended == Ended::Open {
+                if ended == EndReason::Open {
                     // Told in the order of their last packets, by `finish`.
                     self.open.push((flow.id, *cause));
                 } else if let Some(record) = tracker.end(flow.id) {
@@ -309,7 +312,7 @@ impl Engine {
     }
 
     /// Stores a record without a known end. Its `first_seen` alert is raised first.
-    fn release(&mut self, mut record: Record, out: &mut Vec<u8>) {
+    fn release(&mut self, mut record: ConnectionRecord, out: &mut Vec<u8>) {
         let raw = self.builtin.raise_first_seen(&record, record.last, &mut self.fired);
         self.fired.iter().for_each(|alert| record.note_fired(&alert.description));
         self.tell(raw, out);
@@ -317,7 +320,13 @@ impl Engine {
     }
 
     /// A fingerprint, with whose it is, what is bad about it, and whether it was seen before.
-    fn recognize(&mut self, cause: Cause, flow: &FlowIdentity, told: Told, words: &Words) -> (Seen, Sighting) {
+    fn recognize(
+        &mut self,
+        cause: EventContext,
+        flow: &FlowIdentity,
+        told: Told,
+        words: &Words,
+    ) -> (FingerprintRecord, Sighting) {
         let Told { method, side, count, value, raw, ttl: _ } = told;
         let Self { values, knowledge, .. } = self;
         let Known { value, label, known_bad } = values.know(method, words.get(value), |value| {
@@ -329,7 +338,7 @@ impl Engine {
         };
         let sighting = self.firsts.check(method, &value, Some(host), cause.time);
         self.keep_entered(method, &value, host, sighting);
-        let seen = Seen {
+        let seen = FingerprintRecord {
             method,
             side,
             count,
@@ -358,7 +367,14 @@ impl Engine {
     }
 
     /// The last words on a connection. `now` is the time that counts for rules.
-    fn conclude(&mut self, mut record: Record, cause: Cause, now: Time, line: Option<&[u8]>, out: &mut Vec<u8>) {
+    fn conclude(
+        &mut self,
+        mut record: ConnectionRecord,
+        cause: EventContext,
+        now: Time,
+        line: Option<&[u8]>,
+        out: &mut Vec<u8>,
+    ) {
         self.ask_again(&mut record);
         let Self { builtin, rules, cooldowns, fired, .. } = self;
         let raw = builtin.raise_first_seen(&record, now, fired);
@@ -383,11 +399,11 @@ impl Engine {
     }
 
     /// An answer of the network may have come after the fingerprint.
-    fn ask_again(&mut self, record: &mut Record) {
+    fn ask_again(&mut self, record: &mut ConnectionRecord) {
         if self.remote.is_none() || record.app.is_some() {
             return;
         }
-        let named = record.of_client().find_map(|Seen { method, side, value, .. }| {
+        let named = record.of_client().find_map(|FingerprintRecord { method, side, value, .. }| {
             self.whose(*method, value).filter(|label| hints::names_application(*method, *side, label))
         });
         record.app = named;
@@ -482,7 +498,7 @@ impl Engine {
         match *query {
             EngineQuery::Alerts { most } => self.outlets.recent().take(most).cloned().collect(),
             EngineQuery::Connections { most, host } => {
-                let of = |record: &&Record| {
+                let of = |record: &&ConnectionRecord| {
                     let (client, server) = (record.identity.client.0, record.identity.server.0);
                     host.is_none_or(|host| host == client || host == server)
                 };

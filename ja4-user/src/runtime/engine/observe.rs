@@ -2,7 +2,8 @@
 
 use crate::encode::Formatter;
 use crate::model::{
-    Cause, Connection, Ended, Fingerprint, FlowIdentity, Latency, Method, Progress, SharedAttributes, Side, Sink, Time,
+    ConnectionEvent, EndReason, EventContext, EventHandler, FingerprintEvent, FlowIdentity, Latency, Method,
+    ProgressEvent, SharedAttributes, Side, Time,
 };
 
 /// A shard's lines and observations over some time, in order.
@@ -33,7 +34,7 @@ pub struct Observation {
     /// Offset in [`Chunk::text`] behind its line; `None` where it is not printed.
     pub line: Option<u32>,
     /// What caused it.
-    pub cause: Cause,
+    pub cause: EventContext,
     /// The connection.
     pub flow: FlowIdentity,
     /// What is known of the connection so far; `None`: nothing that was not known before.
@@ -61,7 +62,7 @@ pub struct End {
     /// What passed.
     pub books: Books,
     /// How it ended.
-    pub ended: Ended,
+    pub ended: EndReason,
     /// Latencies.
     pub latency: Latency,
 }
@@ -149,12 +150,12 @@ const fn tells_attributes(method: Method) -> bool {
     !matches!(method, Method::Ja4t | Method::Ja4ts | Method::Ja4l | Method::Ja4ls)
 }
 
-impl Sink for Observer<'_> {
-    fn fingerprint(&mut self, event: &Fingerprint<'_>) {
+impl EventHandler for Observer<'_> {
+    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
         let line = self.line(|formatter, text| formatter.fingerprint(event, text));
         let value = self.chunk.words.keep(event.value);
         let raw = event.raw.map(|raw| self.chunk.words.keep(raw));
-        let Fingerprint { cause, method, side, count, ttl, .. } = *event;
+        let FingerprintEvent { cause, method, side, count, ttl, .. } = *event;
         self.chunk.observations.push(Observation {
             line,
             cause,
@@ -164,19 +165,19 @@ impl Sink for Observer<'_> {
         });
     }
 
-    fn progress(&mut self, event: &Progress<'_>) {
-        let Progress { cause, flow, packets, bytes } = *event;
+    fn progress(&mut self, event: &ProgressEvent<'_>) {
+        let ProgressEvent { cause, flow, packets, bytes } = *event;
         let what = What::Progress(Books { packets, bytes });
         self.chunk.observations.push(Observation { line: None, cause, flow: *flow, attributes: None, what });
     }
 
-    fn connection(&mut self, event: &Connection<'_>) {
+    fn connection(&mut self, event: &ConnectionEvent<'_>) {
         // The engine writes the lines of those that are open to the last.
         let line = match event.ended {
-            Ended::Open => None,
+            EndReason::Open => None,
             _ => self.line(|formatter, text| formatter.connection(event, text)),
         };
-        let Connection { cause, start, end, packets, bytes, ended, latency, .. } = *event;
+        let ConnectionEvent { cause, start, end, packets, bytes, ended, latency, .. } = *event;
         self.chunk.observations.push(Observation {
             line,
             cause,

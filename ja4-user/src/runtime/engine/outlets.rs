@@ -13,7 +13,7 @@ use hashbrown::HashSet;
 
 use super::tracker::Tracker;
 use crate::encode::{Additions, Context, Filter, Format, Formatter};
-use crate::model::{Alert, Cause, Connection, Ended, Record, Seen};
+use crate::model::{Alert, ConnectionEvent, ConnectionRecord, EndReason, EventContext, FingerprintRecord};
 use crate::output::alert::{AlertLine, AlertSinks};
 use crate::output::attach::AttachServer;
 use crate::output::storage::{Handle, Item, MAX_BATCH, Status};
@@ -52,7 +52,7 @@ struct Json {
 }
 
 impl Json {
-    fn connection(&mut self, record: &Record) {
+    fn connection(&mut self, record: &ConnectionRecord) {
         open_connection(&mut self.formatter, record, cause_of(record), &mut self.buffer);
         self.additions.snapshot(record, &mut self.buffer);
     }
@@ -63,21 +63,26 @@ impl Json {
 }
 
 /// What caused what a record says last.
-fn cause_of(record: &Record) -> Cause {
-    let packet = record.history.last().and_then(Seen::packet);
-    Cause { time: record.last, interface: record.interface, hook: None, packet }
+fn cause_of(record: &ConnectionRecord) -> EventContext {
+    let packet = record.history.last().and_then(FingerprintRecord::packet);
+    EventContext { time: record.last, interface: record.interface, hook: None, packet }
 }
 
 /// Appends the line of a connection as its record has it, without its end, unless the formatter leaves it out.
-pub(super) fn open_connection(formatter: &mut Formatter, record: &Record, cause: Cause, out: &mut Vec<u8>) {
-    let event = Connection {
+pub(super) fn open_connection(
+    formatter: &mut Formatter,
+    record: &ConnectionRecord,
+    cause: EventContext,
+    out: &mut Vec<u8>,
+) {
+    let event = ConnectionEvent {
         cause,
         flow: &record.identity,
         start: record.start,
         end: record.last,
         packets: record.packets,
         bytes: record.bytes,
-        ended: record.ended.unwrap_or(Ended::Open),
+        ended: record.ended.unwrap_or(EndReason::Open),
         latency: record.latency(),
         attributes: &record.attributes,
     };
@@ -126,7 +131,7 @@ impl Outlets {
     }
 
     /// A fingerprint of a connection.
-    pub(super) fn fingerprint(&mut self, record: &Record, seen: &Seen) {
+    pub(super) fn fingerprint(&mut self, record: &ConnectionRecord, seen: &FingerprintRecord) {
         if self.storage.is_some() {
             let (flow, interface) = (record.identity, record.interface);
             self.store(Item::Fingerprint { flow, interface, seen: seen.clone() });
@@ -135,14 +140,14 @@ impl Outlets {
     }
 
     /// A connection goes on, and something is known of it that was not.
-    pub(super) fn touch(&mut self, record: &Record) {
+    pub(super) fn touch(&mut self, record: &ConnectionRecord) {
         if self.attach.as_ref().is_some_and(|attach| attach.has_readers()) {
             self.changed.insert(record.identity.id);
         }
     }
 
     /// A connection has ended, or its record has to go.
-    pub(super) fn ended(&mut self, record: Record) {
+    pub(super) fn ended(&mut self, record: ConnectionRecord) {
         self.changed.remove(&record.identity.id);
         if self.attach.as_ref().is_some_and(|attach| attach.has_readers()) {
             self.json.connection(&record);
@@ -291,7 +296,7 @@ impl Outlets {
     }
 
     /// The line of a record, for whoever asks.
-    pub(super) fn line(&mut self, record: &Record) -> Bytes {
+    pub(super) fn line(&mut self, record: &ConnectionRecord) -> Bytes {
         let begins = self.json.buffer.len();
         self.json.connection(record);
         let line = Bytes::copy_from_slice(self.json.buffer.get(begins..).unwrap_or_default());

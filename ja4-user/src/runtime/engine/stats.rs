@@ -8,7 +8,7 @@ use crate::detect::first_seen::FirstSeenStats;
 use crate::detect::profile::ProfileStats;
 use crate::detect::rules::{self, RuleStats};
 use crate::enrich::remote::RemoteStats;
-use crate::model::{Group, Severity};
+use crate::model::{CounterGroup, Severity};
 use crate::units::Span;
 
 /// What an engine has done.
@@ -59,9 +59,9 @@ impl Stats {
 
     /// As the content of a `stats` event.
     #[must_use]
-    pub fn group(&self) -> Group {
-        let mut group = Group::default();
-        let mut alerts = Group::default();
+    pub fn group(&self) -> CounterGroup {
+        let mut group = CounterGroup::default();
+        let mut alerts = CounterGroup::default();
         for (severity, count) in Severity::ALL.iter().zip(self.alerts) {
             alerts.count(severity.name(), count);
         }
@@ -80,7 +80,7 @@ impl Stats {
             .group("rules", self.rules_group())
             .group("cooldowns", self.cooldowns_group());
         if !self.allowlist.is_empty() {
-            let mut entries = Group::default();
+            let mut entries = CounterGroup::default();
             for (entry, count) in &self.allowlist {
                 entries.count(entry.clone(), *count);
             }
@@ -92,10 +92,10 @@ impl Stats {
         group
     }
 
-    fn first_seen_group(&self) -> Group {
+    fn first_seen_group(&self) -> CounterGroup {
         let FirstSeenStats { values, host_values, bytes, evicted, forgotten, unsaved, first, first_for_host } =
             self.first_seen;
-        let mut group = Group::default();
+        let mut group = CounterGroup::default();
         group
             .count("learning_left_s", self.learning_left.0.as_secs())
             .count("values", values)
@@ -109,10 +109,10 @@ impl Stats {
         group
     }
 
-    fn profiles_group(&self) -> Group {
+    fn profiles_group(&self) -> CounterGroup {
         let ProfileStats { anchors, companions, evicted_anchors, evicted_companions, refused, unsaved, unusual } =
             self.profiles;
-        let mut group = Group::default();
+        let mut group = CounterGroup::default();
         group
             .count("anchors", anchors)
             .count("companions", companions)
@@ -124,36 +124,36 @@ impl Stats {
         group
     }
 
-    fn builtin_group(&self) -> Group {
-        let mut fired = Group::default();
-        let mut evicted = Group::default();
+    fn builtin_group(&self) -> CounterGroup {
+        let mut fired = CounterGroup::default();
+        let mut evicted = CounterGroup::default();
         for (place, rule) in Rule::ALL.iter().enumerate() {
             fired.count(rule.name(), self.builtin.fired.get(place).copied().unwrap_or(0));
             evicted.count(rule.name(), self.builtin.evicted.get(place).copied().unwrap_or(0));
         }
-        let mut group = Group::default();
+        let mut group = CounterGroup::default();
         group.group("fired", fired).group("evicted", evicted);
         group
     }
 
-    fn rules_group(&self) -> Group {
+    fn rules_group(&self) -> CounterGroup {
         let rules::Stats { rules, total } = self.rules;
-        let mut by_rule = Group::default();
+        let mut by_rule = CounterGroup::default();
         for (name, stats) in &self.by_rule {
-            let mut group = Group::default();
+            let mut group = CounterGroup::default();
             count_rule(stats, &mut group);
             by_rule.group(name.to_string(), group);
         }
-        let mut group = Group::default();
+        let mut group = CounterGroup::default();
         group.count("rules", rules);
         count_rule(&total, &mut group);
         group.group("by_rule", by_rule);
         group
     }
 
-    fn cooldowns_group(&self) -> Group {
+    fn cooldowns_group(&self) -> CounterGroup {
         let CooldownStats { groups, evicted, suppressed, unnamed } = self.cooldowns;
-        let mut group = Group::default();
+        let mut group = CounterGroup::default();
         group
             .count("groups", groups)
             .count("evicted", evicted)
@@ -164,7 +164,7 @@ impl Stats {
 }
 
 /// What a rule has done, or all of them.
-fn count_rule(stats: &RuleStats, group: &mut Group) {
+fn count_rule(stats: &RuleStats, group: &mut CounterGroup) {
     let RuleStats { matched, ungrouped, allowed, late, restarted, fired, suppressed, evicted, groups, bytes } = *stats;
     group
         .count("matched", matched)
@@ -179,7 +179,7 @@ fn count_rule(stats: &RuleStats, group: &mut Group) {
         .count("bytes", bytes);
 }
 
-fn remote_group(remote: &RemoteStats) -> Group {
+fn remote_group(remote: &RemoteStats) -> CounterGroup {
     let RemoteStats {
         cached,
         joined,
@@ -195,7 +195,7 @@ fn remote_group(remote: &RemoteStats) -> Group {
         unfit,
         evicted,
     } = *remote;
-    let mut group = Group::default();
+    let mut group = CounterGroup::default();
     group
         .count("cached", cached)
         .count("joined", joined)

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::*;
 use crate::detect::profile::Pair;
 use crate::enrich::remote;
-use crate::model::{Attributes, CommunityId, Shared, Tls};
+use crate::model::{Attributes, CommunityId, CowArc, TlsAttributes};
 use crate::output::storage::{Item, Options, Run, Writer};
 
 const NOON: Time = Time(1_795_417_200_000_000_000);
@@ -102,10 +102,14 @@ fn a_connection_that_goes_on_can_be_looked_for_by_what_it_said() {
         let flow = FlowIdentity { id, community, client, server, proto: 6, vlan: [0; 2] };
         let start = Time(engine.wall.0 - age * 1_000_000_000);
         let record = engine.tracker.enter(&flow, 0, start).record;
-        let tls = Tls { sni: Some("example.org".into()), ..Tls::default() };
-        record.attributes = Attributes { tls: Some(Shared::new(tls)), ..Attributes::default() }.into();
+        let tls = TlsAttributes { sni: Some("example.org".into()), ..TlsAttributes::default() };
+        record.attributes = Attributes { tls: Some(CowArc::new(tls)), ..Attributes::default() }.into();
         record.packets = [5, 6];
-        engine.outlets.store(Item::Fingerprint { flow, interface: 0, seen: Seen::example(Method::Ja4, "t13d") });
+        engine.outlets.store(Item::Fingerprint {
+            flow,
+            interface: 0,
+            seen: FingerprintRecord::example(Method::Ja4, "t13d"),
+        });
     }
     engine.save();
     engine.outlets.settle();
@@ -114,8 +118,12 @@ fn a_connection_that_goes_on_can_be_looked_for_by_what_it_said() {
 
     // What it shows later is its own, and its end takes the place of all that.
     let flow = engine.tracker.get(1).unwrap().identity;
-    engine.outlets.store(Item::Fingerprint { flow, interface: 0, seen: Seen::example(Method::Ja4h, "ge11") });
-    let ended = Record { ended: Some(Ended::Fin), ..engine.tracker.end(1).unwrap() };
+    engine.outlets.store(Item::Fingerprint {
+        flow,
+        interface: 0,
+        seen: FingerprintRecord::example(Method::Ja4h, "ge11"),
+    });
+    let ended = ConnectionRecord { ended: Some(EndReason::Fin), ..engine.tracker.end(1).unwrap() };
     engine.outlets.ended(ended);
     engine.finish(|_| {});
     assert_eq!((count(&path, told), count(&path, "connection WHERE ended = 'fin'")), (0, 1));
@@ -164,9 +172,9 @@ fn a_late_answer_about_any_value_of_the_client_names_its_application() {
     let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
     let community = CommunityId::of(client, server, 6);
     let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
-    let mut record = Record::new(&flow, 0, NOON);
+    let mut record = ConnectionRecord::new(&flow, 0, NOON);
     for (method, value) in [(Method::Ja4t, JA4T), (Method::Ja4, "t13d")] {
-        record.note(Seen::example(method, value));
+        record.note(FingerprintRecord::example(method, value));
     }
     engine.ask_again(&mut record);
     assert_eq!(record.app, None, "nobody has answered yet");

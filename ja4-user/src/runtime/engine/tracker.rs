@@ -3,14 +3,14 @@
 use hashlink::LinkedHashMap;
 use hashlink::linked_hash_map::RawEntryMut;
 
-use crate::model::{FlowIdentity, Record, Time};
+use crate::model::{ConnectionRecord, FlowIdentity, Time};
 
 /// Open connections, the one heard of longest ago first.
 ///
 /// A shard tells of the end of each; where that word is lost, its record goes when the room is needed.
 #[derive(Debug)]
 pub struct Tracker {
-    records: LinkedHashMap<u64, Record, foldhash::quality::RandomState>,
+    records: LinkedHashMap<u64, ConnectionRecord, foldhash::quality::RandomState>,
     capacity: usize,
 }
 
@@ -18,7 +18,7 @@ pub struct Tracker {
 #[derive(Debug)]
 pub struct Entered<'a> {
     /// The record.
-    pub record: &'a mut Record,
+    pub record: &'a mut ConnectionRecord,
     /// It was begun just now.
     pub is_new: bool,
 }
@@ -43,7 +43,7 @@ impl Tracker {
     }
 
     /// Evicts the least recently used record if the table is full and has no record of this flow.
-    pub fn evict_for(&mut self, flow: u64) -> Option<Record> {
+    pub fn evict_for(&mut self, flow: u64) -> Option<ConnectionRecord> {
         let full = self.records.len() >= self.capacity && !self.records.contains_key(&flow);
         if full { self.pop() } else { None }
     }
@@ -55,39 +55,39 @@ impl Tracker {
                 held.to_back();
                 (held.into_mut(), false)
             }
-            RawEntryMut::Vacant(room) => (room.insert(flow.id, Record::new(flow, interface, now)).1, true),
+            RawEntryMut::Vacant(room) => (room.insert(flow.id, ConnectionRecord::new(flow, interface, now)).1, true),
         };
         Entered { record, is_new }
     }
 
     /// The record of a flow.
     #[must_use]
-    pub fn get(&self, flow: u64) -> Option<&Record> {
+    pub fn get(&self, flow: u64) -> Option<&ConnectionRecord> {
         self.records.get(&flow)
     }
 
     /// The record of a flow, to be changed.
-    pub fn get_mut(&mut self, flow: u64) -> Option<&mut Record> {
+    pub fn get_mut(&mut self, flow: u64) -> Option<&mut ConnectionRecord> {
         self.records.get_mut(&flow)
     }
 
     /// Takes out the record of a connection that has ended.
-    pub fn end(&mut self, flow: u64) -> Option<Record> {
+    pub fn end(&mut self, flow: u64) -> Option<ConnectionRecord> {
         self.records.remove(&flow)
     }
 
     /// Takes out the record heard of longest ago.
-    pub fn pop(&mut self) -> Option<Record> {
+    pub fn pop(&mut self) -> Option<ConnectionRecord> {
         self.records.pop_front().map(|(_, record)| record)
     }
 
     /// Every record, to be changed, the one heard of longest ago first.
-    pub fn oldest_first_mut(&mut self) -> impl Iterator<Item = &mut Record> {
+    pub fn oldest_first_mut(&mut self) -> impl Iterator<Item = &mut ConnectionRecord> {
         self.records.values_mut()
     }
 
     /// Every record, the one heard of last first.
-    pub fn newest_first(&self) -> impl Iterator<Item = &Record> {
+    pub fn newest_first(&self) -> impl Iterator<Item = &ConnectionRecord> {
         self.records.values().rev()
     }
 }
@@ -95,15 +95,15 @@ impl Tracker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{CommunityId, MAX_VALUES, Method, Seen};
+    use crate::model::{CommunityId, FingerprintRecord, MAX_VALUES, Method};
 
     fn flow(id: u64) -> FlowIdentity {
         let (client, server) = (("10.0.0.1".parse().unwrap(), 1), ("10.0.0.2".parse().unwrap(), 443));
         FlowIdentity { id, community: CommunityId::of(client, server, 6), client, server, proto: 6, vlan: [0; 2] }
     }
 
-    fn seen(method: Method, count: u32) -> Seen {
-        Seen { count, ..Seen::example(method, &count.to_string()) }
+    fn seen(method: Method, count: u32) -> FingerprintRecord {
+        FingerprintRecord { count, ..FingerprintRecord::example(method, &count.to_string()) }
     }
 
     #[test]
@@ -121,14 +121,14 @@ mod tests {
 
     #[test]
     fn the_history_hears_of_a_connection_ever_more_seldom() {
-        let mut record = Record::new(&flow(1), 0, Time(0));
+        let mut record = ConnectionRecord::new(&flow(1), 0, Time(0));
         let told: Vec<_> = (0..=20_160).filter(|half| record.falls_due(Time(half * 30_000_000_000))).collect();
         assert_eq!(told, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384], "in a week");
     }
 
     #[test]
     fn a_history_keeps_the_first_value_and_the_newest() {
-        let mut record = Record::new(&flow(1), 0, Time(0));
+        let mut record = ConnectionRecord::new(&flow(1), 0, Time(0));
         record.note(seen(Method::Ja4, 1));
         for count in 1..=100 {
             record.note(seen(Method::Ja4h, count));

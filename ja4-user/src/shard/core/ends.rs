@@ -5,7 +5,7 @@ use ja4_common::flow::{FlowEntry, FlowKey};
 use super::{Core, FlowBooks, LINGER, Now};
 use crate::conntrack::Keyed as _;
 use crate::conntrack::connection::Connection;
-use crate::model::{self, Cause, Ended, Sink, Time};
+use crate::model::{self, EndReason, EventContext, EventHandler, Time};
 use crate::packet::Packet;
 use crate::shard::engines::Engines;
 #[cfg(feature = "ja4plus")]
@@ -22,7 +22,7 @@ const AUDITED: usize = 4096;
 
 impl Core {
     /// Lets go of what has waited long enough: told once a second of event time.
-    pub fn tick(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
+    pub fn tick(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl EventHandler) {
         self.forget_finished();
         while let Some((due, hash, key)) = self.answered.front().copied()
             && due <= now.time
@@ -44,18 +44,18 @@ impl Core {
                 continue;
             };
             let last = books.entry(hash, &key).map_or(connection.last, |entry| connection.last.max(last_seen(&entry)));
-            if connection.ended == Some(Ended::Rst) && last.0.saturating_add(LINGER - OUTLIVED) >= due.0 {
+            if connection.ended == Some(EndReason::Rst) && last.0.saturating_add(LINGER - OUTLIVED) >= due.0 {
                 connection.ended = None;
             }
             if connection.ended.is_some() {
-                self.retire(hash, &key, Ended::Open, now, books, engines, sink);
+                self.retire(hash, &key, EndReason::Open, now, books, engines, sink);
             }
         }
     }
 
     /// Tells of connections whose packets pass the filter unselected, which does not show otherwise until they end. A
     /// call looks at some of them, and the next one goes on behind those.
-    pub fn audit(&mut self, books: &mut impl FlowBooks, sink: &mut impl Sink) {
+    pub fn audit(&mut self, books: &mut impl FlowBooks, sink: &mut impl EventHandler) {
         for _ in 0..self.connections.slots().min(AUDITED) {
             if self.audited >= self.connections.slots() {
                 self.audited = 0;
@@ -74,12 +74,18 @@ impl Core {
             let last = Now { time: connection.last.max(last_seen(&entry)), packet: None };
             let (packets, bytes) = connection.totals();
             let flow = &connection.identity;
-            sink.progress(&model::Progress { cause: after(connection, last), flow, packets, bytes });
+            sink.progress(&model::ProgressEvent { cause: after(connection, last), flow, packets, bytes });
         }
     }
 
     /// Lets go of connections without a packet for the idle time.
-    pub fn evict_idle(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
+    pub fn evict_idle(
+        &mut self,
+        now: Now,
+        books: &mut impl FlowBooks,
+        engines: &mut Engines,
+        sink: &mut impl EventHandler,
+    ) {
         while let Some(connection) = self.connections.oldest() {
             let (key, hash) = (connection.key(), connection.hash);
             if now.time.0.saturating_sub(connection.last.0) < self.idle {
@@ -95,11 +101,11 @@ impl Core {
                     let at = Now { time: connection.last, ..now };
                     let (packets, bytes) = connection.totals();
                     let flow = &connection.identity;
-                    sink.progress(&model::Progress { cause: after(connection, at), flow, packets, bytes });
+                    sink.progress(&model::ProgressEvent { cause: after(connection, at), flow, packets, bytes });
                     continue;
                 }
             }
-            self.retire(hash, &key, Ended::Idle, now, books, engines, sink);
+            self.retire(hash, &key, EndReason::Idle, now, books, engines, sink);
         }
     }
 
@@ -125,22 +131,28 @@ impl Core {
         now: Now,
         books: &mut impl FlowBooks,
         engines: &mut Engines,
-        sink: &mut impl Sink,
+        sink: &mut impl EventHandler,
     ) {
         for _ in 0..count {
             let Some(oldest) = self.connections.oldest() else {
                 return;
             };
             let (key, hash) = (oldest.key(), oldest.hash);
-            self.retire(hash, &key, Ended::Evicted, now, books, engines, sink);
+            self.retire(hash, &key, EndReason::Evicted, now, books, engines, sink);
         }
     }
 
     /// Lets go of everything, oldest first: the capture or the run is over.
-    pub fn finish(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl Sink) {
+    pub fn finish(
+        &mut self,
+        now: Now,
+        books: &mut impl FlowBooks,
+        engines: &mut Engines,
+        sink: &mut impl EventHandler,
+    ) {
         while let Some(connection) = self.connections.oldest() {
             let (key, hash) = (connection.key(), connection.hash);
-            self.retire(hash, &key, Ended::Open, now, books, engines, sink);
+            self.retire(hash, &key, EndReason::Open, now, books, engines, sink);
         }
     }
 
@@ -150,11 +162,11 @@ impl Core {
         &mut self,
         hash: u64,
         key: &FlowKey,
-        ended: Ended,
+        ended: EndReason,
         now: Now,
         books: &mut impl FlowBooks,
         engines: &mut Engines,
-        sink: &mut impl Sink,
+        sink: &mut impl EventHandler,
     ) {
         let Some(mut connection) = self.connections.remove(hash, key) else {
             return;
@@ -176,9 +188,9 @@ impl Core {
         &mut self,
         packet: &Packet<'_>,
         key: &FlowKey,
-        ended: Ended,
+        ended: EndReason,
         engines: &mut Engines,
-        sink: &mut impl Sink,
+        sink: &mut impl EventHandler,
     ) {
         if let Some(mut connection) = self.connections.remove(packet.header.hash, key) {
             connection.books = packet.header.books;
@@ -192,9 +204,9 @@ impl Core {
     pub(crate) fn tell_end(
         &mut self,
         connection: &mut Connection,
-        cause: Cause,
+        cause: EventContext,
         engines: &mut Engines,
-        sink: &mut impl Sink,
+        sink: &mut impl EventHandler,
     ) {
         tell_ja4ts(connection, cause, engines, sink);
         tell_unfinished(connection, cause, engines, &mut self.stats, &mut self.budget, sink);
@@ -203,14 +215,14 @@ impl Core {
         ja4ssh::tell_rest(connection, cause, &mut engines.methods.text, sink);
         connection.release(&mut self.budget);
         let (packets, bytes) = connection.totals();
-        sink.connection(&model::Connection {
+        sink.connection(&model::ConnectionEvent {
             cause,
             flow: &connection.identity,
             start: connection.start,
             end: connection.last,
             packets,
             bytes,
-            ended: connection.ended.unwrap_or(Ended::Open),
+            ended: connection.ended.unwrap_or(EndReason::Open),
             latency: connection.latencies.known(connection.attributes.tls.is_some()),
             attributes: &connection.attributes,
         });
@@ -223,7 +235,7 @@ fn last_seen(entry: &FlowEntry) -> Time {
     Time(entry.low.last_seen.max(entry.high.last_seen))
 }
 
-/// Cause of an event that no packet caused.
-fn after(connection: &Connection, now: Now) -> Cause {
-    Cause { time: now.time, interface: connection.interface, hook: None, packet: now.packet }
+/// Context of an event that no packet caused.
+fn after(connection: &Connection, now: Now) -> EventContext {
+    EventContext { time: now.time, interface: connection.interface, hook: None, packet: now.packet }
 }

@@ -27,7 +27,9 @@ use crate::conntrack::latency::Latencies;
 use crate::conntrack::method_counts::Told;
 use crate::conntrack::tcp_handshake::Opening;
 use crate::conntrack::{self, Budget, FlowTable, Keyed as _, SlotId};
-use crate::model::{Cause, CommunityId, Ended, FlowIdentity, Moment, SharedAttributes, Side, Sink, Time};
+use crate::model::{
+    CommunityId, EndReason, EventContext, EventHandler, FlowIdentity, OptTime, SharedAttributes, Side, Time,
+};
 use crate::packet::{self, Decoded, Packet, Segment, Transport};
 
 /// How long an ended connection stays, nanoseconds: the last ACKs and a repeated FIN still belong to
@@ -168,7 +170,7 @@ impl Core {
         packet: &Packet<'_>,
         books: &mut impl FlowBooks,
         engines: &mut Engines,
-        sink: &mut impl Sink,
+        sink: &mut impl EventHandler,
     ) {
         self.stats.packets += 1;
         let decoded = match packet::decode(packet) {
@@ -176,7 +178,7 @@ impl Core {
             Err(error) => return self.stats.count_undecodable(error),
         };
         if packet.header.flags & flag::RESTARTED != 0 {
-            self.end_now(packet, &decoded.key, Ended::Reused, engines, sink);
+            self.end_now(packet, &decoded.key, EndReason::Reused, engines, sink);
         }
         let slot = self.enter(packet, &decoded, books, engines, sink);
         let before = self.budget.used();
@@ -194,7 +196,7 @@ impl Core {
         decoded: &Decoded<'_>,
         slot: SlotId,
         engines: &mut Engines,
-        sink: &mut impl Sink,
+        sink: &mut impl EventHandler,
     ) {
         let Some(connection) = self.connections.touch_at(slot) else {
             return;
@@ -242,7 +244,7 @@ impl Core {
         let hash = connection.hash;
         if ended {
             // A RST may be forged; what it seems to end is kept until it proves true.
-            if connection.ended == Some(Ended::Fin) {
+            if connection.ended == Some(EndReason::Fin) {
                 tell_unfinished(connection, cause, engines, &mut self.stats, &mut self.budget, sink);
                 // Certificates of the last message may have come with that.
                 self.stats.refused_attribute_bytes += connection.charge_kept(&mut self.kept) as u64;
@@ -266,7 +268,7 @@ impl Core {
         };
         let hash = connection.hash;
         match (connection.is_unfinished(), connection.unfinished_since.is_known()) {
-            (false, true) => connection.unfinished_since = Moment::UNKNOWN,
+            (false, true) => connection.unfinished_since = OptTime::UNKNOWN,
             (true, false) if self.unfinished.len() < self.waiting => {
                 connection.unfinished_since = now.into();
                 self.unfinished.push_back((now, hash, key));
@@ -277,7 +279,7 @@ impl Core {
 
     /// Lets go of the messages that have been under way for longest: they are the least likely to become
     /// whole, and who fills the memory with such does not keep it.
-    fn make_room(&mut self, cause: Cause, engines: &mut Engines, sink: &mut impl Sink) {
+    fn make_room(&mut self, cause: EventContext, engines: &mut Engines, sink: &mut impl EventHandler) {
         for _ in 0..GIVING_WAY {
             let Some((since, hash, key)) = self.unfinished.pop_front() else {
                 return;
@@ -288,11 +290,11 @@ impl Core {
             if connection.unfinished_since != since.into() {
                 continue;
             }
-            connection.unfinished_since = Moment::UNKNOWN;
+            connection.unfinished_since = OptTime::UNKNOWN;
             self.stats.gave_way += 1;
             tell_unfinished(
                 connection,
-                Cause { hook: None, ..cause },
+                EventContext { hook: None, ..cause },
                 engines,
                 &mut self.stats,
                 &mut self.budget,
@@ -323,7 +325,7 @@ impl Core {
         decoded: &Decoded<'_>,
         books: &mut impl FlowBooks,
         engines: &mut Engines,
-        sink: &mut impl Sink,
+        sink: &mut impl EventHandler,
     ) -> SlotId {
         let hash = packet.header.hash;
         if let Some(slot) = self.connections.find(hash, &decoded.key) {
@@ -332,11 +334,11 @@ impl Core {
         self.stats.opened += 1;
         let inserted = self.connections.insert(hash, meet(packet, decoded));
         if let Some(mut evicted) = inserted.displaced {
-            let cause = Cause { hook: None, ..packet.cause() };
+            let cause = EventContext { hook: None, ..packet.cause() };
             books.remove(evicted.hash, &evicted.key());
-            evicted.ended.get_or_insert(Ended::Evicted);
+            evicted.ended.get_or_insert(EndReason::Evicted);
             self.tell_end(&mut evicted, cause, engines, sink);
-            self.stats.count_ended(Ended::Evicted);
+            self.stats.count_ended(EndReason::Evicted);
         }
         inserted.id
     }
@@ -396,7 +398,7 @@ fn meet(packet: &Packet<'_>, decoded: &Decoded<'_>) -> Connection {
         opening: None,
         told: Told::default(),
         finished: [false; 2],
-        unfinished_since: Moment::UNKNOWN,
+        unfinished_since: OptTime::UNKNOWN,
         ended: None,
     }
 }
@@ -414,9 +416,9 @@ fn observe_end(
     connection: &mut Connection,
     segment: &Segment<'_>,
     side: Side,
-    cause: Cause,
+    cause: EventContext,
     engines: &mut Engines,
-    sink: &mut impl Sink,
+    sink: &mut impl EventHandler,
 ) -> bool {
     if segment.fin()
         && let Some(finished) = connection.finished.get_mut(side as usize)
@@ -433,9 +435,9 @@ fn observe_end(
         return false;
     }
     connection.ended = if segment.rst() {
-        Some(Ended::Rst)
+        Some(EndReason::Rst)
     } else if connection.finished == [true, true] {
-        Some(Ended::Fin)
+        Some(EndReason::Fin)
     } else {
         None
     };

@@ -14,7 +14,7 @@ use super::set::RuleSet;
 use super::window::{Measured, Shape};
 use crate::detect::Allow;
 use crate::model::field::{Field, Known, Subject, Value, bit};
-use crate::model::{Alert, Method, Record, Seen, Time};
+use crate::model::{Alert, ConnectionRecord, FingerprintRecord, Method, Time};
 use crate::units::Span;
 
 /// The rules in force, with their windows.
@@ -149,8 +149,8 @@ impl Rules {
     /// packet with that as `now`: else they would all fall into one window.
     pub fn evaluate(
         &mut self,
-        record: &Record,
-        event: Option<&Seen>,
+        record: &ConnectionRecord,
+        event: Option<&FingerprintRecord>,
         now: Time,
         packet: Option<u64>,
         out: &mut Vec<Alert>,

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use super::*;
 use crate::model::example::record;
-use crate::model::{Ended, Shared, Tls};
+use crate::model::{CowArc, EndReason, TlsAttributes};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -17,8 +17,8 @@ fn shipped() -> Rules {
     Rules::new(set, Arc::default(), Bounds::default())
 }
 
-fn seen(method: Method, value: &str, first_seen: bool) -> Seen {
-    Seen { first_seen, ..Seen::example(method, value) }
+fn seen(method: Method, value: &str, first_seen: bool) -> FingerprintRecord {
+    FingerprintRecord { first_seen, ..FingerprintRecord::example(method, value) }
 }
 
 /// Rules and what they have told so far, at a clock of seconds.
@@ -34,11 +34,11 @@ impl Run {
     }
 
     /// A connection is met, or has ended.
-    fn connection(&mut self, record: &Record) {
+    fn connection(&mut self, record: &ConnectionRecord) {
         self.rules.evaluate(record, None, Time(self.now * SECOND), None, &mut self.alerts);
     }
 
-    fn fingerprint(&mut self, record: &mut Record, seen: Seen) {
+    fn fingerprint(&mut self, record: &mut ConnectionRecord, seen: FingerprintRecord) {
         record.history.push(seen.clone());
         self.rules.evaluate(record, Some(&seen), Time(self.now * SECOND), Some(7), &mut self.alerts);
     }
@@ -96,7 +96,7 @@ fn a_cooldown_keeps_alerts_back_and_counts_them() {
 #[test]
 fn each_shipped_rule_fires_at_its_threshold_and_not_below() {
     type Step = fn(&mut Run, usize);
-    fn end(run: &mut Run, record: &mut Record, ended: Ended) {
+    fn end(run: &mut Run, record: &mut ConnectionRecord, ended: EndReason) {
         record.ended = Some(ended);
         run.connection(record);
     }
@@ -114,23 +114,24 @@ fn each_shipped_rule_fires_at_its_threshold_and_not_below() {
         ("syn_flood", 1000, |run, n| {
             let mut record = record(&host(n), "10.9.0.1", 443);
             record.packets = [2, 0];
-            end(run, &mut record, Ended::Idle);
+            end(run, &mut record, EndReason::Idle);
         }),
         ("dhcp_starvation", 100, |run, n| {
             let mut record = record("0.0.0.0", "255.255.255.255", 67);
             let client_mac = Some(format!("02:00:00:00:{:02x}:{:02x}", n >> 8, n & 255));
-            record.attributes.dhcp = Some(Shared::new(crate::model::Dhcp { client_mac, ..Default::default() }));
+            record.attributes.dhcp =
+                Some(CowArc::new(crate::model::DhcpAttributes { client_mac, ..Default::default() }));
             run.fingerprint(&mut record, seen(Method::Ja4d, "disco", false));
         }),
         ("quic_initial_flood", 5000, |run, n| {
             let mut record = record(&host(n), "10.9.0.1", 443);
-            record.attributes.quic = Some(Shared::new(crate::model::Quic { version: 1 }));
+            record.attributes.quic = Some(CowArc::new(crate::model::QuicAttributes { version: 1 }));
             run.fingerprint(&mut record, seen(Method::Ja4, "q13", false));
         }),
         ("failed_handshake_burst", 100, |run, n| {
             let mut record = record("10.1.0.1", &host(n), 443);
             record.packets = [1, 1];
-            end(run, &mut record, Ended::Rst);
+            end(run, &mut record, EndReason::Rst);
         }),
         ("rare_server_burst", 10, |run, n| told(run, n, Method::Ja4s, true)),
     ];
@@ -154,8 +155,8 @@ fn what_failed_first_seen_and_ordinary_look_like_is_told_apart() {
         run.now += 1;
         run.connection(&record);
         run.fingerprint(&mut record, seen(Method::Ja4, &format!("v{number}"), false));
-        record.attributes.tls = Some(Shared::new(Tls { cipher: Some(0x1301), ..Tls::default() }));
-        (record.packets, record.ended) = ([10, 10], Some(Ended::Rst));
+        record.attributes.tls = Some(CowArc::new(TlsAttributes { cipher: Some(0x1301), ..TlsAttributes::default() }));
+        (record.packets, record.ended) = ([10, 10], Some(EndReason::Rst));
         run.connection(&record);
     }
     assert_eq!(run.names(), Vec::<String>::new());
@@ -203,14 +204,15 @@ fn a_connection_counts_once_as_soon_as_the_rules_fields_are_known() {
         after(&mut run);
         run.fingerprint(&mut record, seen(Method::Ja4t, "t", false));
         after(&mut run);
-        record.attributes.tls = Some(Shared::new(Tls { sni: Some("a.example".into()), ..Tls::default() }));
+        record.attributes.tls =
+            Some(CowArc::new(TlsAttributes { sni: Some("a.example".into()), ..TlsAttributes::default() }));
         run.fingerprint(&mut record, seen(Method::Ja4, "j", false));
         after(&mut run);
         run.fingerprint(&mut record, seen(Method::Ja4s, "s", false));
         after(&mut run);
-        run.fingerprint(&mut record, Seen { count: 2, ..seen(Method::Ja4, "k", false) });
+        run.fingerprint(&mut record, FingerprintRecord { count: 2, ..seen(Method::Ja4, "k", false) });
         after(&mut run);
-        (record.last, record.bytes, record.ended) = (Time(90 * SECOND), [1, 17], Some(Ended::Fin));
+        (record.last, record.bytes, record.ended) = (Time(90 * SECOND), [1, 17], Some(EndReason::Fin));
         run.connection(&record);
         after(&mut run);
         let mut once = vec![0; 6];
@@ -241,9 +243,15 @@ fn a_fingerprint_rule_sees_its_types_alone_and_its_own_label() {
     run.fingerprint(&mut record, seen(Method::Ja4, "good", false));
     record.known_bad = Some(Arc::new(bad.clone()));
     run.fingerprint(&mut record, seen(Method::Ja4s, "good too", false));
-    run.fingerprint(&mut record, Seen { known_bad: Some(Arc::new(bad.clone())), ..seen(Method::Ja4x, "x", false) });
+    run.fingerprint(
+        &mut record,
+        FingerprintRecord { known_bad: Some(Arc::new(bad.clone())), ..seen(Method::Ja4x, "x", false) },
+    );
     assert_eq!(run.alerts, []);
-    run.fingerprint(&mut record, Seen { known_bad: Some(Arc::new(bad)), ..seen(Method::Ja4s, "bad", false) });
+    run.fingerprint(
+        &mut record,
+        FingerprintRecord { known_bad: Some(Arc::new(bad)), ..seen(Method::Ja4s, "bad", false) },
+    );
     let alert = &run.alerts[0];
     assert_eq!(alert.reason, "1 fingerprints within 1s (threshold: more than 0)");
     assert_eq!(alert.fingerprint, Some((Method::Ja4s, "bad".into())));
@@ -255,7 +263,7 @@ fn what_has_no_value_to_group_by_is_not_counted_and_that_is_told() {
     let text = any("").replace("\"flow_id\"", "\"sni\"");
     let mut run = Run::new(rules(&text));
     let mut record = record("10.1.0.1", "10.2.0.1", 443);
-    record.ended = Some(Ended::Fin);
+    record.ended = Some(EndReason::Fin);
     run.connection(&record);
     let total = run.rules.stats().total;
     assert_eq!((run.names().len(), total.matched, total.ungrouped), (0, 1, 1));
