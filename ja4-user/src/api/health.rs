@@ -8,40 +8,13 @@ use std::time::Duration;
 use super::state::Snapshot;
 use crate::encode::escape;
 
-/// Counters are told every second; a thread that has told none for so long hangs.
-pub const FRESH: Duration = Duration::from_secs(5);
-
 /// Time for which a replaced database file is reported after a new one was created, so that a probe notices it.
 pub const REPLACED: Duration = Duration::from_secs(5);
-
-/// How long ago threads told their counters.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pulse {
-    /// By shard.
-    pub shards: Vec<Duration>,
-    /// The engine.
-    pub engine: Duration,
-}
-
-impl Pulse {
-    /// Who hangs, a sentence each; nothing: all go on. A service manager starts the sensor anew for these reasons only.
-    #[must_use]
-    pub fn stalled(&self) -> Vec<String> {
-        let stale = |age: &Duration| *age > FRESH;
-        let shards = self.shards.iter().enumerate().filter(|(_, age)| stale(age));
-        let mut reasons: Vec<_> =
-            shards.map(|(shard, age)| format!("shard {shard} has told nothing for {} s", age.as_secs())).collect();
-        if stale(&self.engine) {
-            reasons.push(format!("the engine has told nothing for {} s", self.engine.as_secs()));
-        }
-        reasons
-    }
-}
 
 /// What is wrong, a sentence each; nothing: all is well.
 #[must_use]
 pub fn reasons(snapshot: &Snapshot) -> Vec<String> {
-    let mut reasons = snapshot.pulse.stalled();
+    let mut reasons = snapshot.liveness.stalled();
     if let Some(status) = &snapshot.storage {
         if status.failing {
             let why = status.last_error.as_deref().unwrap_or("the last transaction failed");
@@ -71,11 +44,12 @@ pub(super) fn body(reasons: &[String]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::liveness::Liveness;
     use crate::output::storage::Status;
 
     fn ages(shards: &[u64], engine: u64) -> Snapshot {
         let shards = shards.iter().copied().map(Duration::from_secs).collect();
-        Snapshot { pulse: Pulse { shards, engine: Duration::from_secs(engine) }, ..Snapshot::default() }
+        Snapshot { liveness: Liveness { shards, engine: Duration::from_secs(engine) }, ..Snapshot::default() }
     }
 
     fn told(snapshot: &Snapshot) -> String {
@@ -104,9 +78,9 @@ mod tests {
     #[test]
     fn only_a_thread_that_hangs_is_a_reason_to_begin_anew() {
         let storage = Some(Status { failing: true, ..Status::default() });
-        assert!(Snapshot { storage, ..ages(&[0, 5], 5) }.pulse.stalled().is_empty());
-        assert_eq!(ages(&[0, 6], 5).pulse.stalled().len(), 1);
-        assert_eq!(ages(&[0, 1], 6).pulse.stalled().len(), 1);
+        assert!(Snapshot { storage, ..ages(&[0, 5], 5) }.liveness.stalled().is_empty());
+        assert_eq!(ages(&[0, 6], 5).liveness.stalled().len(), 1);
+        assert_eq!(ages(&[0, 1], 6).liveness.stalled().len(), 1);
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod endpoints;
 mod error;
 pub mod health;
 mod host;
+mod liveness;
 pub mod metrics;
 mod query;
 mod routes;
@@ -56,6 +57,7 @@ use self::counters::Counters;
 pub use self::counters::HttpStats;
 pub use self::error::HttpError;
 use self::host::Hosts;
+pub use self::liveness::Liveness;
 pub use self::state::{AskEngine, Question, Snapshot, State, Unanswered};
 
 /// Time for a request's head.

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::error::TrySendError as ControlError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::health::Pulse;
+use super::liveness::Liveness;
 use crate::model::{CounterGroup, EngineQuery};
 use crate::output::storage::Status;
 
@@ -29,7 +29,7 @@ pub struct Snapshot {
     /// The content of the `stats` event.
     pub stats: CounterGroup,
     /// How long ago threads told their counters.
-    pub pulse: Pulse,
+    pub liveness: Liveness,
     /// The writer of the history, where there is one.
     pub storage: Option<Status>,
 }

@@ -214,7 +214,7 @@ fn an_engine_that_does_not_answer_costs_two_seconds_and_says_so() {
 fn who_is_unwell_is_not_healthy() {
     let stage = Stage::new(
         Engine::Answers,
-        Snapshot { pulse: health::Pulse { shards: vec![Duration::from_secs(9)], ..Default::default() }, ..snapshot() },
+        Snapshot { liveness: Liveness { shards: vec![Duration::from_secs(9)], ..Default::default() }, ..snapshot() },
     );
     let reasons = serde_json::json!(["shard 0 has told nothing for 9 s"]);
     assert_eq!(stage.get("/healthz"), (503, serde_json::json!({"status": "failing", "reasons": reasons})));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-use crate::system::signals::ENDED;
+use crate::system::signals::INTERRUPTED;
 
 /// Why the command ended otherwise than well.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Failure {
 
     /// Ended by a signal before its work was done: exit status 130.
     pub fn interrupted(error: impl Into<anyhow::Error>) -> Self {
-        Self { status: ENDED, error: error.into() }
+        Self { status: INTERRUPTED, error: error.into() }
     }
 
     /// The exit status.

@@ -7,10 +7,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use ja4_common::Slice;
 use ja4_common::flow::shard_of;
+use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
 
-use crate::capture::{Batch, CaptureError, CaptureFile, Progress, Stop};
+use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef, Progress, Stop};
+use crate::model::Time;
 use crate::packet::defrag::{DefragLimits, DefragStats, Defragmenter};
 use crate::shard::lane::{CapturedFrame, destination_of};
 use crate::shard::unwrap::{Gathered, Whole};
@@ -210,7 +213,7 @@ impl<'a> Batches<'a> {
         lanes.clear();
         whole.clear();
         for (place, frame) in batch.frames().iter().enumerate() {
-            let Some(frame) = crate::runtime::replay::captured(batch, frame) else {
+            let Some(frame) = captured(batch, frame) else {
                 lanes.push(0);
                 continue;
             };
@@ -275,4 +278,22 @@ impl Dealt {
     fn new() -> Self {
         Self { batch: Batch::new(), lanes: Vec::new(), whole: Vec::new() }
     }
+}
+
+/// A batch's frame as the filter takes it; `None` where its link header is cut.
+pub(super) fn captured<'a>(batch: &'a Batch, frame: &FrameRef) -> Option<CapturedFrame<'a>> {
+    let bytes = batch.bytes(frame);
+    let payload = frame.link.network(bytes).ok()?;
+    let start = match payload.start {
+        capture::Start::Ethernet => Start::Ethernet,
+        capture::Start::Network(ethertype) => Start::Network { ethertype, offset: payload.offset },
+    };
+    Some(CapturedFrame {
+        start,
+        slice: Slice { bytes, wire_len: frame.wire as usize },
+        time: Time(frame.time),
+        interface: frame.interface,
+        point: payload.point,
+        number: frame.number,
+    })
 }

@@ -2,12 +2,11 @@
 //! nothing comes.
 
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
 use aya::maps::{MapData, RingBuf};
 use bytes::Bytes;
 use crossbeam_channel::{Sender, TrySendError};
@@ -24,9 +23,9 @@ use crate::model::{ConnectionEvent, EventHandler, FingerprintEvent, ProgressEven
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
 use crate::runtime::engine::observe::{Chunk, Observer};
-use crate::runtime::engine::stats::Stats;
-use crate::runtime::engine::thread::Message;
 use crate::runtime::handoff::{Inbox, Route};
+use crate::runtime::message::EngineMessage;
+use crate::runtime::run_state::{RunState, ShardStatus};
 use crate::shard::core::{Core, FlowBooks, Limits, Now};
 use crate::shard::engines::Engines;
 use crate::shard::flows::UserFlows;
@@ -63,46 +62,6 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// Of so many connections one may be in a nested tunnel.
 const NESTED_SHARE: usize = 8;
 
-/// What all threads of a run share.
-#[derive(Debug, Default)]
-pub struct Shared {
-    /// Nanoseconds between the boot clock and the Unix epoch; kept up to date by the control plane.
-    pub clock_offset: AtomicU64,
-    /// The run is to end: drain, flush, stop.
-    pub stop: AtomicBool,
-    /// Lines that found a queue full, the engine's or the writer's.
-    pub lines_dropped: AtomicU64,
-    /// Observations that found the engine's queue full.
-    pub observations_dropped: AtomicU64,
-    /// The engine's counters, a second old at most.
-    pub engine: ArcSwap<Stats>,
-    /// When they were told last.
-    pub engine_told: ArcSwapOption<Instant>,
-}
-
-impl Shared {
-    /// Counts what a queue had no room for.
-    pub fn lose(&self, message: &Message) {
-        self.lines_dropped.fetch_add(message.lines(), Ordering::Relaxed);
-        if let Message::Chunk(chunk) = message {
-            self.observations_dropped.fetch_add(chunk.observations.len() as u64, Ordering::Relaxed);
-        }
-    }
-}
-
-/// What one shard tells of itself.
-#[derive(Debug, Default)]
-pub struct Gauge {
-    /// Its core's counters.
-    pub stats: CoreStats,
-    /// Records of another layout than this program's.
-    pub foreign: u64,
-    /// How old the last record was when it was taken, nanoseconds.
-    pub lag: u64,
-    /// When all this was told last.
-    pub told: Option<Instant>,
-}
-
 /// Everything that one shard owns.
 pub struct Shard {
     /// Its ring.
@@ -130,11 +89,11 @@ pub struct Shard {
     /// What turns events into lines.
     pub formatter: Formatter,
     /// Where what it has seen goes.
-    pub engine: Sender<Message>,
+    pub engine: Sender<EngineMessage>,
     /// What it shares with the control plane.
-    pub shared: Arc<Shared>,
+    pub shared: Arc<RunState>,
     /// Where it tells its counters.
-    pub gauge: Arc<Mutex<Gauge>>,
+    pub gauge: Arc<Mutex<ShardStatus>>,
 }
 
 impl Shard {
@@ -407,8 +366,8 @@ impl FlowBooks for KernelBooks {
 struct QueueSink {
     formatter: Formatter,
     chunk: Chunk,
-    engine: Sender<Message>,
-    shared: Arc<Shared>,
+    engine: Sender<EngineMessage>,
+    shared: Arc<RunState>,
 }
 
 impl QueueSink {
@@ -421,12 +380,12 @@ impl QueueSink {
         if self.chunk.is_empty() {
             return;
         }
-        match self.engine.try_send(Message::Chunk(std::mem::take(&mut self.chunk))) {
+        match self.engine.try_send(EngineMessage::Chunk(std::mem::take(&mut self.chunk))) {
             Ok(()) => {}
             Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
                 self.shared.lose(&message);
                 // Its room serves again.
-                if let Message::Chunk(mut chunk) = message {
+                if let EngineMessage::Chunk(mut chunk) = message {
                     chunk.clear();
                     self.chunk = chunk;
                 }

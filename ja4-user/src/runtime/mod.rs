@@ -3,7 +3,10 @@
 mod batches;
 mod census;
 pub mod engine;
+pub mod engine_thread;
 pub mod handoff;
 pub mod live;
 mod merge;
+pub mod message;
 pub mod replay;
+pub mod run_state;

@@ -7,15 +7,13 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 
-use ja4_common::Slice;
 use ja4_common::counter::Counters;
-use ja4_common::headers::Start;
 use ja4_common::knobs::Knobs;
 
-use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef, Stop};
+use crate::capture::{CaptureError, CaptureFile, FrameRef, Stop};
 use crate::encode::{Context, Format, Formatter};
 use crate::model::Time;
-use crate::runtime::batches::{Batches, Dealt, OnProgress, Read};
+use crate::runtime::batches::{Batches, Dealt, OnProgress, Read, captured};
 use crate::runtime::census::{self, Census};
 use crate::runtime::engine::Engine;
 use crate::runtime::engine::observe::Observer;
@@ -23,7 +21,7 @@ use crate::runtime::engine::stats::Stats;
 use crate::runtime::merge::{LineCause, Lines, Merge, Place};
 use crate::shard::core::{Limits, Now};
 use crate::shard::engines::Engines;
-use crate::shard::lane::{CapturedFrame, Lane};
+use crate::shard::lane::Lane;
 use crate::shard::stats::CoreStats;
 use ja4::fingerprint::Forms;
 
@@ -149,24 +147,6 @@ pub fn replay<W: Write + Send>(
     report.engine = engine.stats();
     report.unwritten = unwritten;
     Ok((out, report))
-}
-
-/// A batch's frame as the filter takes it; `None` where its link header is cut.
-pub(super) fn captured<'a>(batch: &'a Batch, frame: &FrameRef) -> Option<CapturedFrame<'a>> {
-    let bytes = batch.bytes(frame);
-    let payload = frame.link.network(bytes).ok()?;
-    let start = match payload.start {
-        capture::Start::Ethernet => Start::Ethernet,
-        capture::Start::Network(ethertype) => Start::Network { ethertype, offset: payload.offset },
-    };
-    Some(CapturedFrame {
-        start,
-        slice: Slice { bytes, wire_len: frame.wire as usize },
-        time: Time(frame.time),
-        interface: frame.interface,
-        point: payload.point,
-        number: frame.number,
-    })
 }
 
 /// One thread's share of the result.

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
-use crate::system::signals::{ENDED, Ends};
+use crate::system::signals::{INTERRUPTED, TerminationSignals};
 
 /// Exit status of a process that its watchdog ends.
 const OVERDUE: i32 = 1;
@@ -42,9 +42,9 @@ impl Shutdown {
     /// If signals cannot be handled, or the thread cannot be started.
     pub(crate) fn watch(on_begin: impl FnOnce() + Send + 'static) -> anyhow::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let mut ends = {
+        let mut signals = {
             let _entered = runtime.enter();
-            Ends::new()?
+            TerminationSignals::new()?
         };
         let shutdown =
             Self { deadline: ShutdownDeadline::default(), begun: Arc::default(), unfinished: Arc::default() };
@@ -52,13 +52,13 @@ impl Shutdown {
         let watch = move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = ends.next() => watched.begin(),
+                    () = signals.next() => watched.begin(),
                     () = watched.begun() => {}
                 }
                 on_begin();
                 let overdue = watched.deadline.at(ShutdownPhase::Process).unwrap_or_else(std::time::Instant::now);
                 tokio::select! {
-                    () = ends.next() => process::exit(ENDED.into()),
+                    () = signals.next() => process::exit(INTERRUPTED.into()),
                     () = sleep_until(Instant::from_std(overdue)) => watched.end(),
                 }
             });

@@ -1,53 +1,25 @@
-//! What the process is told from outside.
+//! SIGINT and SIGTERM.
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::shutdown_watch::Shutdown;
+/// Exit status of a process that a signal ends early: 128 plus the number of SIGINT, the convention of shells.
+pub(crate) const INTERRUPTED: u8 = 130;
 
-/// Exit status of who was ended by a signal before the end: 128 and the number of SIGINT, as shells have it.
-pub(crate) const ENDED: u8 = 130;
-
-/// SIGHUP, and the shutdown that SIGINT or SIGTERM begins.
-pub(crate) struct Signals {
-    shutdown: Shutdown,
-    hangup: Signal,
-}
-
-/// What is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// The run is to end.
-    End,
-    /// The configuration is to be read again.
-    Reload,
-}
-
-impl Signals {
-    pub(crate) fn new(shutdown: Shutdown) -> anyhow::Result<Self> {
-        Ok(Self { shutdown, hangup: on(SignalKind::hangup())? })
-    }
-
-    /// The next of any.
-    pub(crate) async fn next(&mut self) -> Wish {
-        tokio::select! {
-            () = self.shutdown.begun() => Wish::End,
-            _ = self.hangup.recv() => Wish::Reload,
-        }
-    }
-}
-
-/// SIGINT and SIGTERM.
-pub(crate) struct Ends {
+/// Receives SIGINT and SIGTERM.
+pub(crate) struct TerminationSignals {
     interrupt: Signal,
     terminate: Signal,
 }
 
-impl Ends {
+impl TerminationSignals {
+    /// # Errors
+    /// If the signals cannot be handled.
     pub(crate) fn new() -> anyhow::Result<Self> {
-        Ok(Self { interrupt: on(SignalKind::interrupt())?, terminate: on(SignalKind::terminate())? })
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
+    /// Waits for the next of the two signals.
     pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
@@ -56,6 +28,10 @@ impl Ends {
     }
 }
 
-fn on(kind: SignalKind) -> anyhow::Result<Signal> {
+/// Registers a handler.
+///
+/// # Errors
+/// If the system refuses the handler.
+pub(crate) fn listen(kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).context("cannot handle signals")
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use ja4_user::model::Method;
-use ja4_user::output::storage::forget::Forget;
-use ja4_user::output::storage::schema::VERSION;
+use ja4_user::output::storage::first_seen_filter::Forget;
+use ja4_user::output::storage::version::VERSION;
 use ja4_user::output::storage::{Filter, Migrated, Reader, StorageError, Writer};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;

@@ -1,5 +1,8 @@
 //! What a row of the table says.
 
+/// Prefix of every metric name.
+pub(super) const PREFIX: &str = "ja4sensor_";
+
 /// What becomes of the numbers at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {

@@ -16,9 +16,6 @@ use crate::model::{CounterGroup, CounterValue};
 /// The media type of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What every name begins with.
-const PREFIX: &str = "ja4sensor_";
-
 /// All metrics of a `stats` event.
 #[must_use]
 pub fn text(stats: &CounterGroup) -> String {

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use ja4_common::counter::Counters;
 
-use super::family::Role;
+use super::family::{PREFIX, Role};
 use super::*;
 use crate::api::HttpStats;
 use crate::detect::rules::RuleStats;

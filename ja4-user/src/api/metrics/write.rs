@@ -1,7 +1,6 @@
 //! The text exposition format, version 0.0.4.
 
-use super::PREFIX;
-use super::family::{Family, Role};
+use super::family::{Family, PREFIX, Role};
 
 /// The samples of one family, a line each: labels and value, before the name is put to them.
 #[derive(Clone, Debug, Default)]

@@ -11,7 +11,8 @@ use crate::cli::failure::Failure;
 use crate::encode::Format;
 use crate::model::Method;
 use crate::output::storage::FirstSeen;
-use crate::output::storage::forget::{Forget, forget};
+use crate::output::storage::first_seen_filter::Forget;
+use crate::output::storage::forget::forget;
 
 /// What was seen for the first time when.
 #[derive(Debug, Args)]

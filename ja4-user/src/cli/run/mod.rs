@@ -3,103 +3,28 @@
 //! The shards have threads of their own; here is the control plane: signals, clocks, statistics, the
 //! watch over interfaces.
 
+mod args;
+mod error;
 mod reload;
 mod sensor;
+mod signals;
 mod start;
+mod startup;
 mod threads;
 pub(super) mod web;
 
-use std::collections::HashSet;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::sync::Arc;
 
-use anyhow::anyhow;
-use clap::Args;
-use crossbeam_channel::bounded;
-use ja4_common::knobs::{EPOCHS_KEPT, Knobs};
-use ja4_common::select::Class;
-use tokio::time::Instant;
-
-use self::reload::{Reload, Reloads};
-use self::sensor::Sensor;
+pub(super) use self::args::Run;
+use self::error::attach_failure;
+use self::signals::ControlSignals;
 use self::start::{Steps, interruptible};
-use self::threads::pin;
+use self::startup::{Live, Prepared};
 use self::web::Web;
 use super::failure::Failure;
-use super::flags::{Capture as CaptureFlags, seconds};
-use super::output::Output;
-use super::pipeline::{self, Situation, Ways};
-use super::settings::Files;
-use crate::api::Server;
-use crate::capture::attach::{self, AttachError, Attachment, Policy};
-use crate::capture::ebpf::{Kernel, KernelError, MAX_SHARDS, Settings};
-use crate::capture::interface::Interface;
-use crate::capture::object;
-use crate::config::{Capture, Config, Listen, Loaded, Opened};
-use crate::encode::{Context, Formatter};
-use crate::output::stdout::StdoutWriter;
-use crate::runtime::engine::{self, Engine};
-use crate::runtime::handoff;
-use crate::runtime::live::{Gauge, Shard, Shared};
-use crate::system::clock::{boot_clock, wall_clock};
-
-use crate::shard::{Engines, Limits};
-use crate::system::notify::Notifier;
-use crate::system::privilege;
+use crate::capture::attach::Attachment;
+use crate::config::Opened;
 use crate::system::shutdown_watch::Shutdown;
-use crate::system::signals::Signals;
-use crate::units::Span;
-
-/// Chunks of lines, 64 KiB each, that may wait for the reader of standard output.
-const QUEUE: usize = 256;
-
-/// Chunks of what shards have seen that may wait for the engine.
-const CHUNKS: usize = 256;
-
-/// Records of a class that may come at once, in seconds of its rate.
-const BURST_SECONDS: u64 = 1;
-
-/// Time that a flow outlasts its last packet of interest in the filter where bulk packets are not counted:
-/// long enough for a pause between requests.
-const UNCOUNTED: Span = Span::seconds(30);
-
-/// Fingerprint live traffic.
-#[derive(Debug, Args)]
-pub(super) struct Run {
-    #[command(flatten)]
-    files: Files,
-
-    #[command(flatten)]
-    capture: CaptureFlags,
-
-    /// Where to serve /metrics, /healthz and a JSON API, or off [default: 127.0.0.1:9418]
-    #[arg(long, value_name = "ADDRESS:PORT", value_parser = web::listen)]
-    http: Option<Listen>,
-
-    #[command(flatten)]
-    output: Output,
-
-    /// Time between two stats events, as 60 (seconds) or 5m; 0: only the last [default: 60]
-    #[arg(long, value_name = "TIME", value_parser = seconds)]
-    stats_interval: Option<Span>,
-}
-
-/// Records of a class per second and CPU: what a shard gets through, and none takes more than a part of
-/// its time. A flood of one class costs records of this class.
-const fn default_rate(class: Class) -> u64 {
-    match class {
-        Class::Syn | Class::SynAck | Class::Ack | Class::Latency | Class::End | Class::Ssh => 1_000_000,
-        Class::Tls => 500_000,
-        Class::Http => 250_000,
-        // Keys have to be derived for each.
-        Class::Quic => 200_000,
-        Class::Dtls => 100_000,
-        Class::Dhcp => 20_000,
-        // They may be bulk traffic, and most of them are nothing in the end.
-        Class::Fragment | Class::Nested => 20_000,
-    }
-}
 
 impl Run {
     pub(super) fn run(self) -> Result<(), Failure> {
@@ -109,23 +34,13 @@ impl Run {
         runtime.shutdown_background();
         ended
     }
-
-    /// The configuration, with what the flags say.
-    fn open(&self) -> Result<Opened, Failure> {
-        self.files.open(|config| {
-            self.capture.apply(&mut config.capture);
-            self.output.apply(&mut config.output);
-            config.http.listen = self.http.unwrap_or(config.http.listen);
-            config.output.stats_interval = self.stats_interval.unwrap_or(config.output.stats_interval);
-        })
-    }
 }
 
 /// Starts everything, watches over it, and takes it down again.
 async fn watch(run: Arc<Run>) -> Result<(), Failure> {
     // Before anything is attached, so that a signal cannot leave programs attached.
     let shutdown = Shutdown::watch(|| {}).map_err(Failure::run)?;
-    let mut signals = Signals::new(shutdown.clone()).map_err(Failure::run)?;
+    let mut signals = ControlSignals::new(shutdown.clone()).map_err(Failure::run)?;
     let ending = shutdown.clone();
     let prepare = move |steps: &Steps| {
         steps.begin("reading the configuration");
@@ -154,195 +69,4 @@ async fn watch(run: Arc<Run>) -> Result<(), Failure> {
     sensor.notifier.stopping();
     sensor.stop(attachments).await?;
     ended
-}
-
-/// A sensor that is to run.
-struct Live {
-    config: Config,
-    run: Arc<Run>,
-}
-
-/// What a sensor needs before its programs are attached.
-struct Prepared {
-    live: Live,
-    interfaces: Vec<Interface>,
-    server: Option<Server>,
-    context: Arc<Context>,
-    behind: (Engine, Ways),
-    kernel: Kernel,
-    knobs: Knobs,
-    policy: Policy,
-}
-
-impl Live {
-    /// Opens the database and loads the programs; attaches nothing.
-    fn prepare(self, loaded: Loaded, shutdown: &Shutdown, steps: &Steps) -> Result<Prepared, Failure> {
-        let interfaces = self.find_interfaces()?;
-        privilege::require_capabilities().map_err(Failure::system)?;
-        let names = interfaces.iter().map(|interface| interface.name.clone()).collect();
-        let server = web::bind(&self.config.http)?;
-        let context = Arc::new(self.config.output.context(names));
-        // A shard may see more connections for a moment than the engine has heard the end of.
-        let connections = self.config.capture.max_connections as usize;
-        let situation =
-            Situation { connections: connections + connections / 8, files: None, shutdown: shutdown.clone() };
-        steps.begin("opening the database and the alert sinks");
-        let behind = pipeline::start(&self.config, loaded, &context, situation)?;
-        let settings = self.settings();
-        let Capture { hook, direction, .. } = self.config.capture;
-        let policy = Policy { hook, direction, ..Policy::default() };
-        steps.begin("loading BPF programs");
-        let mut kernel = Kernel::load(object::bytes(), &settings).map_err(kernel_failure)?;
-        kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
-        attach::load(&mut kernel, &interfaces, policy).map_err(attach_failure)?;
-        Ok(Prepared { live: self, interfaces, server, context, behind, kernel, knobs: settings.knobs, policy })
-    }
-
-    fn find_interfaces(&self) -> Result<Vec<Interface>, Failure> {
-        let interfaces = &self.config.capture.interfaces;
-        if interfaces.is_empty() {
-            let none =
-                "no interface to watch; name one with -i, or in capture.interfaces of a file given with --config";
-            return Err(Failure::usage(anyhow!(none)));
-        }
-        let mut seen = HashSet::new();
-        let names = interfaces.iter().filter(|name| seen.insert(name.as_str()));
-        names.map(|name| Interface::find(name).map_err(Failure::usage)).collect()
-    }
-
-    fn shard_count(&self) -> u32 {
-        let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
-        self.config.capture.shards.unwrap_or(cpus).min(MAX_SHARDS)
-    }
-
-    fn settings(&self) -> Settings {
-        let Capture { accounting, governor_rate, idle_timeout, ring_size, max_connections, .. } = self.config.capture;
-        let mut knobs = Knobs::new(seed());
-        knobs.shards = self.shard_count();
-        knobs.accounting = u32::from(accounting);
-        knobs.governor = 1;
-        knobs.rate = Class::ALL.map(|class| governor_rate.map_or(default_rate(class), u64::from));
-        knobs.burst = knobs.rate.map(|rate| rate * BURST_SECONDS);
-        // EPOCHS_KEPT epochs outlast an idle flow.
-        let idle = if accounting { idle_timeout } else { UNCOUNTED }.nanoseconds();
-        knobs.epoch_shift = (idle / u64::from(EPOCHS_KEPT - 2)).next_power_of_two().trailing_zeros();
-        // At most a gigabyte, see RING_SIZE.
-        let ring_bytes = (ring_size.0 as u32).next_power_of_two();
-        Settings { knobs, ring_bytes, flows: max_connections }
-    }
-
-    /// Starts the threads. `interfaces` are those that the context names, by kernel index.
-    fn start(
-        &self,
-        mut kernel: Kernel,
-        knobs: Knobs,
-        interfaces: &[u32],
-        context: Arc<Context>,
-        (engine_itself, ways): (Engine, Ways),
-        shutdown: Shutdown,
-    ) -> Result<Sensor, Failure> {
-        let shared = Arc::new(Shared::default());
-        shared.clock_offset.store(wall_clock().0.wrapping_sub(boot_clock()), Ordering::Relaxed);
-        let (gone_sender, gone) = tokio::sync::oneshot::channel();
-        let mut header = Vec::new();
-        Formatter::new(self.config.output.format, Arc::clone(&context)).header(&mut header);
-        let (lines, writer) = StdoutWriter::start(header, QUEUE, Some(gone_sender)).map_err(Failure::run)?;
-        shutdown.on_overdue(writer.on_overdue());
-        let (engine, observed) = bounded(CHUNKS);
-        let last_lines = lines.clone();
-        let engine_thread = thread::Builder::new()
-            .name("engine".to_owned())
-            .spawn({
-                let (shared, deadline) = (Arc::clone(&shared), shutdown.deadline().clone());
-                move || engine::thread::run(engine_itself, &observed, &lines, &shared, &deadline)
-            })
-            .map_err(Failure::run)?;
-        let shards = knobs.shards;
-        let posts = (0..shards).map(|_| handoff::route()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
-        let (routes, inboxes): (Vec<_>, Vec<_>) = posts.into_iter().unzip();
-        let mut threads = Vec::new();
-        let mut gauges = Vec::new();
-        for (index, inbox) in (0..shards).zip(inboxes) {
-            let gauge = Arc::new(Mutex::new(Gauge::default()));
-            gauges.push(Arc::clone(&gauge));
-            let shard = Shard {
-                ring: kernel.take_ring(index as usize).ok_or_else(|| Failure::run(anyhow!("ring {index} is taken")))?,
-                knobs,
-                index,
-                routes: routes.clone(),
-                inbox,
-                flows: kernel.flows().map_err(kernel_failure)?,
-                recent: kernel.recent().map_err(kernel_failure)?,
-                asleep: kernel.asleep(index).map_err(kernel_failure)?,
-                interfaces: interfaces.to_vec(),
-                limits: Limits {
-                    connections: self.config.capture.max_connections.div_ceil(shards) as usize,
-                    idle: self.config.capture.idle_timeout.nanoseconds(),
-                    reassembly: Limits::REASSEMBLY / shards as usize,
-                    ssh_window: self.config.output.ssh_window,
-                },
-                engines: Engines::new(self.config.output.forms()),
-                formatter: Formatter::new(self.config.output.format, Arc::clone(&context)).open(),
-                engine: engine.clone(),
-                shared: Arc::clone(&shared),
-                gauge,
-            };
-            let thread = thread::Builder::new()
-                .name(format!("shard-{index}"))
-                .spawn(move || {
-                    pin(index as usize);
-                    shard.run();
-                })
-                .map_err(Failure::run)?;
-            threads.push(thread);
-        }
-        let formatter = Formatter::new(self.config.output.format, Arc::clone(&context));
-        let reload = Reload::new(Arc::clone(&self.run), self.config.clone(), ways.alerts().cloned());
-        let reloads = Reloads::start(reload, engine.clone()).map_err(Failure::run)?;
-        Ok(Sensor {
-            kernel,
-            shared,
-            threads,
-            gauges,
-            engine,
-            engine_thread: Some(engine_thread),
-            lines: last_lines,
-            writer,
-            gone,
-            formatter,
-            context,
-            ways,
-            shutdown,
-            reloads: Some(reloads),
-            notifier: Notifier::from_environment(),
-            stalled: false,
-            started: Instant::now(),
-            web: None,
-            // Nobody asks until somebody serves.
-            questions: tokio::sync::mpsc::channel(1).1,
-        })
-    }
-}
-
-/// Two numbers that nobody can guess: the standard library seeds each of its hashers so.
-fn seed() -> [u64; 2] {
-    use std::hash::{BuildHasher, RandomState};
-    [RandomState::new().hash_one(0), RandomState::new().hash_one(1)]
-}
-
-fn kernel_failure(error: KernelError) -> Failure {
-    match error {
-        KernelError::NoBtf(_) | KernelError::NoRingBuffer(_) | KernelError::Privilege(_) | KernelError::Load(_) => {
-            Failure::system(error)
-        }
-        _ => Failure::run(error),
-    }
-}
-
-fn attach_failure(error: AttachError) -> Failure {
-    match error {
-        AttachError::Kernel(error) => kernel_failure(error),
-        AttachError::NotEthernet { .. } => Failure::usage(error),
-        _ => Failure::run(error),
-    }
 }

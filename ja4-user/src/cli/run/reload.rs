@@ -5,10 +5,10 @@ use std::{io, thread};
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::Run;
+use super::args::Run;
 use crate::config::Config;
 use crate::output::alert::AlertSinks;
-use crate::runtime::engine::thread::Message;
+use crate::runtime::message::EngineMessage;
 
 /// The thread that reads the configuration again, one time after the other: of two, the later is in force in the end.
 /// It ends when this is gone.
@@ -20,7 +20,7 @@ pub(super) struct Reloads {
 impl Reloads {
     /// # Errors
     /// The thread cannot be started.
-    pub(super) fn start(reload: Reload, engine: Sender<Message>) -> io::Result<Self> {
+    pub(super) fn start(reload: Reload, engine: Sender<EngineMessage>) -> io::Result<Self> {
         let (wishes, wished) = bounded(1);
         thread::Builder::new().name("reload".to_owned()).spawn(move || {
             for () in wished {
@@ -54,7 +54,7 @@ impl Reload {
 
     /// Reads everything again, and hands it over if nothing in it is wrong; else all stays as it is. Says what it does
     /// on standard error. It reads files, and may wait for room in the engine's queue.
-    pub(super) fn run(&self, engine: &Sender<Message>) {
+    pub(super) fn run(&self, engine: &Sender<EngineMessage>) {
         let opened = match self.run.open() {
             Ok(opened) => opened,
             Err(failure) => return eprintln!("ja4sensor: {failure}; what was in force stays in force"),
@@ -68,7 +68,7 @@ impl Reload {
         {
             return eprintln!("ja4sensor: {error}; what was in force stays in force");
         }
-        if engine.send(Message::Reload(Box::new(opened.loaded.knowledge))).is_ok() {
+        if engine.send(EngineMessage::Reload(Box::new(opened.loaded.knowledge))).is_ok() {
             eprintln!("ja4sensor: reloaded");
         }
     }

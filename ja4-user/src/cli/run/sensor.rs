@@ -12,11 +12,11 @@ use ja4_common::counter::Counters;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
-use super::kernel_failure;
+use super::error::kernel_failure;
 use super::reload::Reloads;
+use super::signals::{ControlRequest, ControlSignals};
 use super::web::Web;
-use crate::api::health::Pulse;
-use crate::api::{Question, Snapshot};
+use crate::api::{Liveness, Question, Snapshot};
 use crate::capture::attach::Attachment;
 use crate::capture::ebpf::Kernel;
 use crate::cli::failure::Failure;
@@ -24,8 +24,8 @@ use crate::cli::pipeline::Ways;
 use crate::encode::{Context, Formatter};
 use crate::model::CounterGroup;
 use crate::output::stdout::{StdoutError, StdoutWriter, is_gone};
-use crate::runtime::engine::thread::Message;
-use crate::runtime::live::{Gauge, Shared};
+use crate::runtime::message::EngineMessage;
+use crate::runtime::run_state::{RunState, ShardStatus};
 use crate::system::clock::{boot_clock, wall_clock};
 
 use crate::shard::report;
@@ -33,7 +33,6 @@ use crate::shard::stats::CoreStats;
 use crate::system::notify::Notifier;
 use crate::system::shutdown::ShutdownPhase;
 use crate::system::shutdown_watch::Shutdown;
-use crate::system::signals::{Signals, Wish};
 
 /// Between two settings of the kernel half's coarse clock.
 const COARSE_CLOCK: Duration = Duration::from_millis(100);
@@ -44,10 +43,10 @@ const DEFECT: &str = "a thread ended before its time; this is a defect";
 /// A running sensor.
 pub(super) struct Sensor {
     pub(super) kernel: Kernel,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<RunState>,
     pub(super) threads: Vec<JoinHandle<()>>,
-    pub(super) gauges: Vec<Arc<Mutex<Gauge>>>,
-    pub(super) engine: Sender<Message>,
+    pub(super) gauges: Vec<Arc<Mutex<ShardStatus>>>,
+    pub(super) engine: Sender<EngineMessage>,
     pub(super) engine_thread: Option<JoinHandle<()>>,
     /// Finished lines on their way to standard output.
     pub(super) lines: Sender<Bytes>,
@@ -73,7 +72,7 @@ impl Sensor {
     /// Keeps the clocks, tells statistics and watches the interfaces until the run is to end.
     pub(super) async fn control(
         &mut self,
-        signals: &mut Signals,
+        signals: &mut ControlSignals,
         attachments: &mut Vec<Attachment>,
         stats_interval: Duration,
     ) -> Result<(), Failure> {
@@ -89,8 +88,8 @@ impl Sensor {
         loop {
             tokio::select! {
                 wish = signals.next() => match wish {
-                    Wish::End => return Ok(()),
-                    Wish::Reload => self.reloads.iter().for_each(Reloads::wish),
+                    ControlRequest::Shutdown => return Ok(()),
+                    ControlRequest::Reload => self.reloads.iter().for_each(Reloads::wish),
                 },
                 _ = &mut self.gone => return Ok(()),
                 _ = coarse.tick() => {
@@ -112,7 +111,7 @@ impl Sensor {
                 _ = watchdog.tick(), if alive.is_some() => self.watchdog(),
                 _ = stats.tick(), if !stats_interval.is_zero() => {
                     let line = self.stats(attachments)?;
-                    if let Err(full) = self.engine.try_send(Message::Line(line)) {
+                    if let Err(full) = self.engine.try_send(EngineMessage::Line(line)) {
                         self.shared.lose(&full.into_inner());
                     }
                 }
@@ -147,7 +146,7 @@ impl Sensor {
         let (engine, until) = (std::mem::replace(&mut self.engine, bounded(0).0), deadline.clone());
         let engine_thread = self.engine_thread.take();
         let joined = tokio::task::spawn_blocking(move || {
-            let _sent = until.send(ShutdownPhase::Output, &engine, Message::End);
+            let _sent = until.send(ShutdownPhase::Output, &engine, EngineMessage::End);
             drop(engine);
             engine_thread.is_none_or(|thread| thread.join().is_ok())
         });
@@ -195,19 +194,19 @@ impl Sensor {
         describe(attachments, &mut modes);
         let mut stats = self.gather(modes)?;
         self.ways.describe(&mut stats);
-        Ok(Snapshot { stats, pulse: self.pulse(), storage: self.ways.storage() })
+        Ok(Snapshot { stats, liveness: self.liveness(), storage: self.ways.storage() })
     }
 
     /// When shards and engine have last told of themselves.
-    fn pulse(&self) -> Pulse {
+    fn liveness(&self) -> Liveness {
         let since = |told: Option<std::time::Instant>| told.unwrap_or(self.started.into_std()).elapsed();
         let shards = self.gauges.iter().map(|gauge| since(gauge.lock().unwrap_or_else(PoisonError::into_inner).told));
-        Pulse { shards: shards.collect(), engine: since(self.shared.engine_told.load().as_deref().copied()) }
+        Liveness { shards: shards.collect(), engine: since(self.shared.engine_told.load().as_deref().copied()) }
     }
 
     /// Tells the service manager that the sensor is alive, unless a thread of it hangs: then it is to begin anew.
     fn watchdog(&mut self) {
-        let stalled = self.pulse().stalled();
+        let stalled = self.liveness().stalled();
         if stalled.is_empty() {
             self.notifier.alive();
         } else if !self.stalled {

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use crate::api::{AskEngine, HttpError, HttpStats, Question, Server, State, Unanswered};
 use crate::cli::failure::Failure;
 use crate::config::{Http, Listen};
-use crate::runtime::engine::thread::Message;
+use crate::runtime::message::EngineMessage;
 
 /// A server's end.
 pub(super) type Served = JoinHandle<Result<(), HttpError>>;
@@ -22,9 +22,9 @@ pub(super) struct Web {
 
 impl Web {
     /// Lets it answer; questions for the control plane come where the second says.
-    pub(super) fn start(server: Server, engine: Sender<Message>) -> (Self, mpsc::Receiver<Question>) {
+    pub(super) fn start(server: Server, engine: Sender<EngineMessage>) -> (Self, mpsc::Receiver<Question>) {
         let ask: AskEngine = Arc::new(move |query, answer| {
-            engine.try_send(Message::Ask(query, answer)).map_err(|error| Unanswered::from_queue(error.is_full()))
+            engine.try_send(EngineMessage::Ask(query, answer)).map_err(|error| Unanswered::from_queue(error.is_full()))
         });
         let (state, questions) = State::new(ask);
         let (end, ended) = oneshot::channel();

@@ -7,7 +7,9 @@
 mod config;
 mod counters;
 mod format;
-mod pace;
+mod line;
+mod rate_limit;
+mod retry;
 mod transport;
 mod worker;
 
@@ -17,28 +19,18 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use arc_swap::ArcSwap;
-use arcstr::ArcStr;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 pub use self::config::{Body, HttpMethod, Kind, Message, Secret, Sink, SinkConfig, SinkError, Transport};
 pub use self::counters::SinkStats;
 use self::counters::{Counters, count};
+pub use self::line::AlertLine;
 use self::worker::{Orders, Worker};
 use crate::encode::Context;
-use crate::model::Alert;
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
 /// How long a sink that a reload has taken away may go on with what it has.
 const FAREWELL: Duration = Duration::from_secs(10);
-
-/// An alert, and what sinks may tell beside it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AlertLine {
-    /// What rules have found.
-    pub alert: Alert,
-    /// The raw form of its fingerprint, for sinks that tell raw forms.
-    pub raw: Option<ArcStr>,
-}
 
 /// The sinks that are at work.
 #[derive(Debug)]

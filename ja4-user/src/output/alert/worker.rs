@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::AlertLine;
 use super::config::{Body, Sink, Target};
 use super::counters::{Counters, count};
 use super::format::Form;
-use super::pace::Bucket;
+use super::line::AlertLine;
+use super::rate_limit::AlertLimiter;
 use super::transport::{Fault, HttpClient, LogFile, SyslogClient, Way};
 use crate::encode::Context;
 
@@ -30,7 +30,7 @@ pub(super) struct Worker {
     sink: Arc<Sink>,
     form: Form,
     way: Way,
-    bucket: Option<Bucket>,
+    bucket: Option<AlertLimiter>,
     counters: Arc<Counters>,
     orders: Arc<Orders>,
     /// Never holds anything; its other end goes when the sink shall end.
@@ -67,7 +67,7 @@ impl Worker {
                 (form, Way::File(LogFile::new(target.path.clone())))
             }
         };
-        let bucket = sink.rate.map(|rate| Bucket::new(rate, Instant::now()));
+        let bucket = sink.rate.map(|rate| AlertLimiter::new(rate, Instant::now()));
         let random = RandomState::new();
         Ok(Self { sink, form, way, bucket, counters, orders, ending, message: Vec::new(), random })
     }

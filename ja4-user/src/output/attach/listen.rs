@@ -18,8 +18,12 @@ use nix::sys::socket::{
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::geteuid;
 
+use super::error::AttachSocketError;
 use super::reader::{self, Reader};
-use super::{AttachError, FAREWELL, MAX_READERS, Shared};
+use super::registry::{MAX_READERS, ReaderRegistry};
+
+/// How long readers may take what they still have when the server ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Between two looks at whether the server is to end.
 const PAUSE: u16 = 200;
@@ -52,21 +56,21 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// Takes the path, which may have a socket that nobody listens at.
-pub(super) fn bind(path: &Path) -> Result<(UnixListener, Bound), AttachError> {
-    let failed = |source: io::Error| AttachError::Io { path: path.to_owned(), source };
+pub(super) fn bind(path: &Path) -> Result<(UnixListener, Bound), AttachSocketError> {
+    let failed = |source: io::Error| AttachSocketError::Io { path: path.to_owned(), source };
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
-        Ok(file) if !file.file_type().is_socket() => return Err(AttachError::NotASocket(path.to_owned())),
+        Ok(file) if !file.file_type().is_socket() => return Err(AttachSocketError::NotASocket(path.to_owned())),
         Ok(_) => match probe(path) {
             // EAGAIN: somebody listens, but does not come round to accepting.
-            Ok(()) | Err(nix::Error::EAGAIN) => return Err(AttachError::InUse(path.to_owned())),
+            Ok(()) | Err(nix::Error::EAGAIN) => return Err(AttachSocketError::InUse(path.to_owned())),
             Err(nix::Error::ECONNREFUSED) => fs::remove_file(path).map_err(failed)?,
             Err(error) => return Err(failed(error.into())),
         },
     }
     let listener = listener(path).map_err(|error| match error {
-        nix::Error::EADDRINUSE => AttachError::InUse(path.to_owned()),
+        nix::Error::EADDRINUSE => AttachSocketError::InUse(path.to_owned()),
         error => failed(error.into()),
     })?;
     Ok((listener, Bound { path: path.to_owned(), identity: identity(path) }))
@@ -91,7 +95,7 @@ fn listener(path: &Path) -> nix::Result<UnixListener> {
 }
 
 /// Takes in readers until the server ends, and waits for those there are.
-pub(super) fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
+pub(super) fn accept(listener: &UnixListener, shared: &Arc<ReaderRegistry>) {
     while !shared.stop.load(Ordering::Acquire) {
         let mut ready = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
         match poll(&mut ready, PollTimeout::from(PAUSE)) {
@@ -114,7 +118,7 @@ pub(super) fn accept(listener: &UnixListener, shared: &Arc<Shared>) {
     }
 }
 
-fn admit(stream: UnixStream, shared: &Arc<Shared>) {
+fn admit(stream: UnixStream, shared: &Arc<ReaderRegistry>) {
     let own = getsockopt(&stream, sockopt::PeerCredentials)
         .is_ok_and(|peer| peer.uid() == geteuid().as_raw() || peer.uid() == 0);
     if !own {
@@ -149,7 +153,7 @@ fn admit(stream: UnixStream, shared: &Arc<Shared>) {
 }
 
 /// Takes a reader out of the list; the caller holds `changing`.
-fn leave(reader: &Arc<Reader>, shared: &Shared) {
+fn leave(reader: &Arc<Reader>, shared: &ReaderRegistry) {
     let rest = shared.readers.load().iter().filter(|other| !Arc::ptr_eq(other, reader)).cloned().collect();
     shared.readers.store(Arc::new(rest));
 }

@@ -3,7 +3,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::tests::process::until;
 use serde_json::Value;
@@ -138,7 +138,7 @@ fn stale_sockets_are_replaced_and_nothing_else_is() {
     assert!(path.exists(), "a listener leaves its socket behind");
     let server = AttachServer::start(&path).unwrap();
     let error = AttachServer::start(&path).unwrap_err();
-    assert!(matches!(error, AttachError::InUse(_)), "{error}");
+    assert!(matches!(error, AttachSocketError::InUse(_)), "{error}");
     assert!(attach(&server, &path).peer_addr().is_ok());
 
     // Somebody else's socket in its place stays.
@@ -151,8 +151,8 @@ fn stale_sockets_are_replaced_and_nothing_else_is() {
     let file = folder.path().join("file");
     fs::write(&file, "precious").unwrap();
     let error = AttachServer::start(&file).unwrap_err();
-    assert!(matches!(error, AttachError::NotASocket(_)), "{error}");
+    assert!(matches!(error, AttachSocketError::NotASocket(_)), "{error}");
     assert_eq!(fs::read(&file).unwrap(), b"precious");
     let nowhere = AttachServer::start(&folder.path().join("no/such")).unwrap_err();
-    assert!(matches!(nowhere, AttachError::Io { .. }), "{nowhere}");
+    assert!(matches!(nowhere, AttachSocketError::Io { .. }), "{nowhere}");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::ErrorCode;
 use thiserror::Error;
 
-use super::schema::VERSION;
+use super::version::VERSION;
 
 /// What is wrong with a database, and what to do about it.
 #[derive(Debug, Error)]

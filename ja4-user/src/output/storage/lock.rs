@@ -11,7 +11,8 @@ use nix::sys::stat::{major, minor};
 use rusqlite::Connection;
 
 use super::StorageError;
-use super::schema::{self, Migrated};
+use super::schema;
+use super::version::Migrated;
 
 /// The lock of one writer: flock(2) on the database itself, whatever link leads to it, and on `FILE.lock`, which holds
 /// the process id. The kernel releases both when the process ends, however it ends.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use super::columns::{self, EACH, Octets};
 use super::rows::severity;
-use super::schema::Migrated;
+use super::version::Migrated;
 use crate::model::{EndReason, Method, Severity, Side, Time};
 
 /// The first moment that no sensor has seen: 2100-01-01, nanoseconds since the Unix epoch. A later one was

@@ -21,12 +21,14 @@
 //! and mostly in memory.
 
 pub mod error;
+pub mod first_seen_filter;
 pub mod forget;
 pub mod handle;
 pub mod item;
 pub mod reader;
 pub mod schema;
 pub mod seed;
+pub mod version;
 pub mod writer;
 
 mod columns;
@@ -37,6 +39,7 @@ mod migrate;
 mod opening;
 mod retention;
 mod rows;
+mod sql;
 mod status;
 mod trim;
 mod values;
@@ -47,6 +50,6 @@ pub use self::handle::{Handle, MAX_BATCH};
 pub use self::item::{FirstSeen, Item, KnowledgeBounds, OWN, Run, RunEnd};
 pub use self::lock::check_unused;
 pub use self::reader::{Diff, DiffOptions, Filter, Reader, Window};
-pub use self::schema::{Changed, Migrated};
 pub use self::status::Status;
+pub use self::version::{Changed, Migrated};
 pub use self::writer::{Options, Retention, Writer};

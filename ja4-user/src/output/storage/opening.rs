@@ -11,7 +11,8 @@ use super::columns::{self, EACH, SPAN_LONG, SPAN_OPEN, SPANS};
 use super::item::{Item, Run};
 use super::lock::{self, Inode, Lock};
 use super::rows::{Rows, Written, json_list};
-use super::schema::{self, Migrated};
+use super::schema;
+use super::version::Migrated;
 use crate::model::{EndReason, Time};
 
 /// What is to be opened.

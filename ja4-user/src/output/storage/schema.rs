@@ -1,18 +1,16 @@
 //! What a database looks like: its mark, its version, and the way up from older versions.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
-use std::{fmt, io};
 
 use nix::unistd::AccessFlags;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use super::version::{Migrated, VERSION};
 use super::{StorageError, migrate};
-
-/// Version of the schema that this program writes; `PRAGMA user_version` of the file.
-pub const VERSION: i64 = 2;
 
 /// `JA4s`: `PRAGMA application_id` of the file, by which file(1) and this program know whose it is.
 pub const APPLICATION_ID: i64 = 0x4a41_3473;
@@ -35,33 +33,6 @@ const PAGE: u32 = 8192;
 /// Pages of the log after which they go to the database itself: few enough for the log to
 /// stay small, and enough for a page that changes all the time to be written once for many commits.
 const CHECKPOINT_PAGES: u32 = 4096;
-
-/// What bringing an older file up to date has come to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Migrated {
-    /// The version it had.
-    pub from: i64,
-    /// Rows that were carried over.
-    pub carried: u64,
-    /// Rows that could not be, and stand in the table `unmigrated`.
-    pub set_aside: u64,
-}
-
-impl fmt::Display for Migrated {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from, carried, set_aside } = self;
-        write!(f, "brought up from version {from}: {carried} rows carried over, {set_aside} set aside")
-    }
-}
-
-/// What a command has changed in a database.
-#[derive(Clone, Copy, Debug)]
-pub struct Changed {
-    /// Rows that were changed.
-    pub rows: u64,
-    /// What was found in an older file.
-    pub migrated: Option<Migrated>,
-}
 
 /// Makes the file if there is none. It is empty then, which SQLite takes for an empty database.
 ///

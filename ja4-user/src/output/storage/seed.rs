@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{TransactionBehavior, params};
 
 use super::columns::integer;
-use super::schema::Changed;
+use super::version::Changed;
 use super::{StorageError, columns, lock, schema};
 use crate::detect::profile::Row;
 

@@ -15,7 +15,6 @@ pub mod observe;
 pub mod outlets;
 pub mod rules_in_force;
 pub mod stats;
-pub mod thread;
 pub mod tracker;
 mod values;
 

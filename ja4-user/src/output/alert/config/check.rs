@@ -13,8 +13,8 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use ureq::http::{HeaderName, HeaderValue, Uri};
 
 use super::{
-    Body, Content, File, Header, Kind, Message, Rate, Retry, Roots, Secret, Severity, Sink, SinkConfig, SinkError,
-    Syslog, Target, Transport, Webhook,
+    AlertRate, Body, Content, File, Header, Kind, Message, RetryPolicy, Roots, Secret, Severity, Sink, SinkConfig,
+    SinkError, Syslog, Target, Transport, Webhook,
 };
 use crate::units::Span;
 
@@ -115,12 +115,12 @@ impl Check<'_> {
         self.within("burst", burst, &BURST);
         let rate = match config.rate.unwrap_or(DEFAULT_RATE) {
             0 => None,
-            per_second => Some(Rate { per_second, burst }),
+            per_second => Some(AlertRate { per_second, burst }),
         };
         let retries = config.retries.unwrap_or(DEFAULT_RETRIES);
         self.within("retries", retries, &RETRIES);
         let timeout = self.time("timeout", config.timeout, DEFAULT_TIMEOUT, &TIMEOUT);
-        let retry = Retry {
+        let retry = RetryPolicy {
             retries,
             first: self.time("retry_first", config.retry_first, DEFAULT_FIRST, &WAIT),
             longest: self.time("retry_longest", config.retry_longest, DEFAULT_LONGEST, &WAIT),

@@ -13,7 +13,8 @@ use thiserror::Error;
 
 pub use self::secret::Secret;
 pub(super) use super::format::{Content, Header};
-use super::pace::{Rate, Retry};
+use super::rate_limit::AlertRate;
+use super::retry::RetryPolicy;
 use crate::model::Severity;
 use crate::units::Span;
 
@@ -163,8 +164,8 @@ pub struct Sink {
     pub(super) min_severity: Severity,
     pub(super) raw: bool,
     pub(super) queue: usize,
-    pub(super) rate: Option<Rate>,
-    pub(super) retry: Retry,
+    pub(super) rate: Option<AlertRate>,
+    pub(super) retry: RetryPolicy,
     pub(super) timeout: Duration,
     pub(super) target: Target,
 }

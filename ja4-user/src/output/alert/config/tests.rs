@@ -63,7 +63,7 @@ fn every_kind_with_every_key() {
     let sinks = SinkConfig::check(&parse(&text)).unwrap();
     let names: Vec<_> = sinks.iter().map(Sink::name).collect();
     assert_eq!(names, ["soc", "syslog", "syslog-3", "cef", "file"]);
-    assert_eq!(sinks[0].rate, Some(Rate { per_second: 5, burst: 7 }));
+    assert_eq!(sinks[0].rate, Some(AlertRate { per_second: 5, burst: 7 }));
     assert_eq!(sinks[4].rate, None);
     let Target::Webhook(webhook) = &sinks[0].target else { unreachable!("the first is a webhook") };
     assert_eq!(webhook.hmac_key.as_ref().unwrap().reveal(), "key of two words");

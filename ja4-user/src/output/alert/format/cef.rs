@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{MAX_GROUP, MAX_RAW, MAX_REASON, MAX_VALUE, visible};
+use super::text::{MAX_GROUP, MAX_RAW, MAX_REASON, MAX_VALUE, visible};
 use crate::encode::Context;
 use crate::model::{Alert, Severity};
 

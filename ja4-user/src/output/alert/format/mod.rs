@@ -6,27 +6,15 @@
 mod cef;
 mod slack;
 mod syslog;
+mod text;
 
 use std::sync::Arc;
 
 use self::cef::Cef;
 use self::syslog::Syslog;
 pub(super) use self::syslog::{Content, Header};
-use super::AlertLine;
-use crate::encode::{Context, Format, Formatter, escape};
-
-/// Longest value in syslog, CEF and Slack, bytes. A dozen of them, each byte escaped, stay below the
-/// 8 KiB at which receivers of syslog cut a message.
-const MAX_VALUE: usize = 256;
-
-/// Longest reason there, bytes: it may name all values that a handshake shows.
-const MAX_REASON: usize = 1024;
-
-/// Longest raw form there, bytes: that of a browser's JA4 has about 400.
-const MAX_RAW: usize = 1024;
-
-/// Most values of a group that are told: rules group by one or two.
-const MAX_GROUP: usize = 8;
+use super::line::AlertLine;
+use crate::encode::{Context, Format, Formatter};
 
 /// How a sink writes alerts.
 #[derive(Debug)]
@@ -81,43 +69,6 @@ impl Form {
             FormKind::Cef(cef) => cef.write(&line.alert, raw, out),
         }
     }
-}
-
-/// At most `limit` bytes of text that is one line and steers nothing.
-fn visible(text: &str, limit: usize) -> String {
-    let mut shown = Vec::new();
-    // No character takes less than a byte, so this cuts nothing that fits.
-    escape::terminal(text, limit, &mut shown);
-    let mut shown = String::from_utf8(shown).unwrap_or_default();
-    if shown.len() > limit {
-        let mut end = limit.saturating_sub('…'.len_utf8());
-        while !shown.is_char_boundary(end) {
-            end -= 1;
-        }
-        shown.truncate(end);
-        shown.push('…');
-    }
-    shown
-}
-
-/// The alert in a sentence: `high known_bad: ja4 … is Sliver, 10.0.0.1:51234 -> 10.0.0.2:443`.
-fn sentence(alert: &crate::model::Alert) -> String {
-    use std::fmt::Write as _;
-
-    let mut text = format!("{} {}: ", alert.severity, visible(&alert.rule, MAX_VALUE));
-    text.push_str(&visible(&alert.reason, MAX_REASON));
-    // Writing to a string does not fail.
-    if let Some(flow) = &alert.flow {
-        let [client, server] = [flow.client, flow.server].map(std::net::SocketAddr::from);
-        let _ = write!(text, ", {client} -> {server}");
-    }
-    for (name, value) in alert.group.iter().take(MAX_GROUP) {
-        let _ = write!(text, ", {}={}", visible(name, MAX_VALUE), visible(value, MAX_VALUE));
-    }
-    if alert.suppressed > 0 {
-        let _ = write!(text, ", and {} like it", alert.suppressed);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The body that Slack's incoming webhooks take, and those of servers that speak like it.
 
-use super::{MAX_RAW, sentence, visible};
+use super::text::{MAX_RAW, sentence, visible};
 use crate::encode::escape;
 use crate::model::Alert;
 

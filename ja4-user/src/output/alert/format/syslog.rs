@@ -1,7 +1,7 @@
 //! Messages of syslog (RFC 5424).
 
 use super::cef::Cef;
-use super::{MAX_GROUP, MAX_RAW, MAX_REASON, MAX_VALUE, sentence, visible};
+use super::text::{MAX_GROUP, MAX_RAW, MAX_REASON, MAX_VALUE, sentence, visible};
 use crate::encode::Context;
 use crate::encode::clock::Clock;
 use crate::model::{Alert, Severity};

@@ -3,6 +3,7 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::text::{MAX_VALUE, visible};
 use super::*;
 use crate::model::{Alert, Method, Severity, Time};
 

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
-use super::Fault;
+use super::error::Fault;
 
 /// Whoever reads alerts may not write them, and others may not read them.
 const MODE: u32 = 0o640;

@@ -9,8 +9,9 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::super::config::{Syslog, Transport};
+use super::error::Fault;
 use super::stream::Stream;
-use super::{Fault, tls};
+use super::tls;
 
 /// How long a datagram's address is taken for right, so that a receiver which moved is found again: over
 /// UDP nothing says that it has.

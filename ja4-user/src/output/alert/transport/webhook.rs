@@ -13,7 +13,7 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
 use super::super::config::{HttpMethod, Webhook};
-use super::Fault;
+use super::error::Fault;
 
 /// How much of an answer is read, so that the connection can carry the next alert. What is longer is
 /// nothing for us, and its connection is closed.

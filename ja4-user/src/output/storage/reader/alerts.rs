@@ -6,13 +6,14 @@ use std::sync::Arc;
 use arcstr::ArcStr;
 use rusqlite::{Row, params_from_iter};
 
-use super::filter::{Filter, Sql, host, like, of_its_connection};
+use super::filter::{Filter, host, of_its_connection};
 use super::stored::{Columns, StoredAlert};
 use super::{Found, Reader, is_enough};
 use crate::model::{Alert, Severity};
 use crate::output::storage::StorageError;
 use crate::output::storage::columns::method_number;
 use crate::output::storage::rows::severity;
+use crate::output::storage::sql::{Sql, like};
 
 const ALERT: &str = "a.run, a.time, a.packet, a.rule, a.description, a.severity, a.grouped, a.reason, a.interface, \
     a.method, a.value, a.category, a.confidence, a.suppressed, a.flow, a.client, a.client_port, a.server, \

@@ -4,11 +4,12 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, params_from_iter};
 
-use super::filter::{Filter, Sql};
+use super::filter::Filter;
 use super::stored::{CONNECTION, StoredConnection};
 use super::{Found, Reader, is_enough};
 use crate::output::storage::StorageError;
 use crate::output::storage::columns::EACH;
+use crate::output::storage::sql::Sql;
 
 impl Reader {
     /// Hands over the connections that a filter lets through, ordered by their end.

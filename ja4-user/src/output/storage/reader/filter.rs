@@ -6,6 +6,7 @@ use rusqlite::types::Value;
 use crate::model::{Method, Severity, Time};
 use crate::output::storage::columns::{SPAN_LONG, SPAN_OPEN, SPANS, bounds, integer, method_number};
 use crate::output::storage::rows::severity;
+use crate::output::storage::sql::{Sql, like};
 
 /// How long after its last packet a connection's alerts may still come: rules also look at ends, and an
 /// idle connection ends late. Nanoseconds.
@@ -34,22 +35,6 @@ pub struct Filter {
     pub limit: Option<u64>,
     /// The oldest first in place of the newest.
     pub oldest_first: bool,
-}
-
-/// A condition and what it compares with, piece by piece.
-#[derive(Debug, Default)]
-pub(in crate::output::storage) struct Sql {
-    pub(in crate::output::storage) text: String,
-    pub(in crate::output::storage) values: Vec<Value>,
-}
-
-impl Sql {
-    /// Appends text whose `?` are these values, in order.
-    pub(in crate::output::storage) fn add(&mut self, text: &str, values: impl IntoIterator<Item = Value>) -> &mut Self {
-        self.text.push_str(text);
-        self.values.extend(values);
-        self
-    }
 }
 
 impl Filter {
@@ -145,15 +130,4 @@ pub(super) fn host(network: IpNet, table: &str, sql: &mut Sql) {
     let one = |end: &str| format!("length({table}.{end}) = {length} AND {table}.{end} BETWEEN ? AND ?");
     let values = [first.to_vec(), last.to_vec(), first.to_vec(), last.to_vec()].map(Value::Blob);
     sql.add(&format!(" AND ({} OR {})", one("client"), one("server")), values);
-}
-
-/// A column that is a text, or is like it where that has a `*`.
-pub(in crate::output::storage) fn like(column: &str, wanted: &str, sql: &mut Sql) {
-    if wanted.contains('*') {
-        // What else means something to GLOB stands for itself.
-        let glob = wanted.replace('[', "[[]").replace('?', "[?]");
-        sql.add(&format!("{column} GLOB ?"), [glob.into()]);
-    } else {
-        sql.add(&format!("{column} = ?"), [wanted.to_owned().into()]);
-    }
 }

@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, params_from_iter};
 
 use super::connections::walk;
-use super::filter::{Filter, Sql};
+use super::filter::Filter;
 use super::stored::{CONNECTION, CONNECTION_COLUMNS, FINGERPRINT, StoredConnection, StoredFingerprint};
 use super::{Found, Reader, is_enough};
 use crate::output::storage::StorageError;
 use crate::output::storage::columns::EACH;
+use crate::output::storage::sql::Sql;
 
 impl Reader {
     /// Hands over the fingerprints that a filter lets through: those of a value by time, all others

@@ -7,7 +7,7 @@ use super::Reader;
 use super::stored::{Columns, StoredRun, strings};
 use crate::detect::profile::{self, Pair};
 use crate::model::Time;
-use crate::output::storage::forget::Forget;
+use crate::output::storage::first_seen_filter::Forget;
 use crate::output::storage::trim::limit;
 use crate::output::storage::{FirstSeen, KnowledgeBounds, StorageError};
 

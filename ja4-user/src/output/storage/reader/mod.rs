@@ -18,11 +18,11 @@ use nix::unistd::AccessFlags;
 use rusqlite::{Connection, ErrorCode, InterruptHandle, OpenFlags};
 
 use super::StorageError;
-use super::schema::{self, VERSION};
+use super::schema;
+use super::version::VERSION;
 
 pub use self::diff::{Change, Diff, DiffOptions, Difference, Window};
 pub use self::filter::Filter;
-pub(super) use self::filter::{Sql, like};
 pub use self::stored::{App, Bad, StoredAlert, StoredConnection, StoredFingerprint, StoredRun};
 
 /// How long a reader waits for a lock. Who writes in WAL mode holds none against readers; recovery after a

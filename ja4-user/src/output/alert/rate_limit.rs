@@ -1,18 +1,18 @@
-//! How fast a sink may be, and how long it waits before it tries again. No clock is read here.
+//! The rate limit of a sink, a token bucket. No clock is read here.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Alerts per second in the long run, and how many may come at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rate {
+pub(super) struct AlertRate {
     pub(super) per_second: u32,
     pub(super) burst: u32,
 }
 
 /// A token bucket.
 #[derive(Debug)]
-pub(super) struct Bucket {
-    rate: Rate,
+pub(super) struct AlertLimiter {
+    rate: AlertRate,
     /// Tokens, in nanoseconds of the rate's time, so that no fraction is lost.
     filled: u128,
     at: Instant,
@@ -21,8 +21,8 @@ pub(super) struct Bucket {
 /// What a token costs: the nanoseconds of a second, of which each fills in `per_second`.
 const TOKEN: u128 = 1_000_000_000;
 
-impl Bucket {
-    pub(super) fn new(rate: Rate, now: Instant) -> Self {
+impl AlertLimiter {
+    pub(super) fn new(rate: AlertRate, now: Instant) -> Self {
         Self { rate, filled: u128::from(rate.burst) * TOKEN, at: now }
     }
 
@@ -42,31 +42,10 @@ impl Bucket {
     }
 }
 
-/// How often and how long an alert is tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Retry {
-    /// Tries after the first.
-    pub(super) retries: u32,
-    /// Wait before the first of them, and the longest.
-    pub(super) first: Duration,
-    pub(super) longest: Duration,
-    /// From the first try to the last.
-    pub(super) total: Duration,
-}
-
-impl Retry {
-    /// Wait before retry number `retry`, counted from 0: doubled each time, then between half and all
-    /// of that, so that sensors which lost their receiver at once do not come back at once.
-    pub(super) fn delay(&self, retry: u32, random: u64) -> Duration {
-        let doubled = self.first.saturating_mul(1_u32.checked_shl(retry).unwrap_or(u32::MAX));
-        let half = doubled.min(self.longest) / 2;
-        let part = u32::try_from(random >> 32).unwrap_or(u32::MAX);
-        half + half.mul_f64(f64::from(part) / f64::from(u32::MAX))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -74,9 +53,9 @@ mod tests {
     #[test]
     fn a_bucket_gives_its_burst_and_then_its_rate() {
         let start = Instant::now();
-        let mut bucket = Bucket::new(Rate { per_second: 3, burst: 5 }, start);
+        let mut bucket = AlertLimiter::new(AlertRate { per_second: 3, burst: 5 }, start);
         let took =
-            |bucket: &mut Bucket, at| (0..100).filter(|_| bucket.take(start + Duration::from_millis(at))).count();
+            |bucket: &mut AlertLimiter, at| (0..100).filter(|_| bucket.take(start + Duration::from_millis(at))).count();
         assert_eq!(took(&mut bucket, 0), 5);
         assert_eq!(took(&mut bucket, 333), 0);
         assert_eq!(took(&mut bucket, 334), 1);
@@ -92,7 +71,7 @@ mod tests {
             steps in prop::collection::vec(0_u64..50_000_000, 1..400),
         ) {
             let start = Instant::now();
-            let mut bucket = Bucket::new(Rate { per_second, burst }, start);
+            let mut bucket = AlertLimiter::new(AlertRate { per_second, burst }, start);
             let (mut now, mut given) = (start, 0_u128);
             for step in steps {
                 now += Duration::from_nanos(step);
@@ -100,15 +79,6 @@ mod tests {
             }
             let most = u128::from(burst) * TOKEN + (now - start).as_nanos() * u128::from(per_second);
             prop_assert!(given * TOKEN <= most);
-        }
-
-        #[test]
-        fn delays_double_within_their_bounds(retry in 0_u32..200, random: u64, first in 1_u64..5_000, longest in 1_u64..60_000) {
-            let (first, longest) = (Duration::from_millis(first), Duration::from_millis(longest));
-            let retries = Retry { retries: 200, first, longest, total: longest };
-            let whole = first.saturating_mul(1_u32.checked_shl(retry).unwrap_or(u32::MAX)).min(longest);
-            let delay = retries.delay(retry, random);
-            prop_assert!(delay >= whole / 2 && delay <= whole, "{delay:?} of {whole:?}");
         }
     }
 }

@@ -5,13 +5,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
-use tokio::sync::oneshot;
 
-use super::Engine;
-use super::observe::Chunk;
-use crate::detect::DetectionContent;
-use crate::model::EngineQuery;
-use crate::runtime::live::Shared;
+use crate::runtime::engine::Engine;
+use crate::runtime::message::{EngineMessage, count_lines};
+use crate::runtime::run_state::RunState;
 use crate::system::clock::wall_clock;
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
@@ -28,46 +25,14 @@ const SAVE: Duration = Duration::from_secs(30);
 /// each is.
 const HELD: usize = 4 << 20;
 
-/// What comes to the engine.
-#[derive(Debug)]
-pub enum Message {
-    /// Of a shard.
-    Chunk(Chunk),
-    /// A line of the control plane.
-    Line(Bytes),
-    /// Other knowledge.
-    Reload(Box<DetectionContent>),
-    /// Somebody wants to know something; the answer is JSON.
-    Ask(EngineQuery, oneshot::Sender<Vec<Bytes>>),
-    /// The run ends; later messages are ignored.
-    End,
-}
-
-impl Message {
-    /// Lines in it.
-    #[must_use]
-    pub fn lines(&self) -> u64 {
-        match self {
-            Self::Chunk(chunk) => chunk.lines(),
-            Self::Line(line) => count(line),
-            Self::Reload(_) | Self::Ask(..) | Self::End => 0,
-        }
-    }
-}
-
-/// Lines in a text.
-fn count(text: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', text).count() as u64
-}
-
-/// Runs until [`Message::End`], or until all senders are dropped, and then outputs the connections that are still open.
+/// Runs until [`EngineMessage::End`], or until all senders are dropped, and then outputs the connections that are still open.
 /// Lines are counted as dropped if the writer's queue is full, if it does not accept them before the shutdown's
 /// deadline, or if they still wait here then.
 pub fn run(
     mut engine: Engine,
-    queue: &Receiver<Message>,
+    queue: &Receiver<EngineMessage>,
     lines: &Sender<Bytes>,
-    shared: &Shared,
+    shared: &RunState,
     deadline: &ShutdownDeadline,
 ) {
     let mut finished = Vec::new();
@@ -82,7 +47,7 @@ pub fn run(
             // A reader that pauses: what little there is waits here.
             Err(TrySendError::Full(line)) if line.len() < HELD => *finished = line.into(),
             Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) => {
-                shared.lines_dropped.fetch_add(count(&lost), Ordering::Relaxed);
+                shared.lines_dropped.fetch_add(count_lines(&lost), Ordering::Relaxed);
             }
         }
     };
@@ -91,23 +56,23 @@ pub fn run(
         let patience = if engine.is_idle() { TICK.saturating_sub(ticked.elapsed()) } else { FLUSH };
         match queue.recv_timeout(patience) {
             // The engine is too slow for its queue: the last counters are worth more than the rest of the queue.
-            Ok(late @ Message::Chunk(_)) if deadline.has_passed(ShutdownPhase::Sinks) => shared.lose(&late),
-            Ok(Message::Chunk(mut chunk)) => {
+            Ok(late @ EngineMessage::Chunk(_)) if deadline.has_passed(ShutdownPhase::Sinks) => shared.lose(&late),
+            Ok(EngineMessage::Chunk(mut chunk)) => {
                 let (text, observations) = (chunk.text.len(), chunk.observations.len());
                 engine.take(&mut chunk, 0..text, 0..observations, &mut finished);
                 hand_on(&mut finished);
             }
-            Ok(Message::Line(line)) => {
+            Ok(EngineMessage::Line(line)) => {
                 finished.extend_from_slice(&line);
                 hand_on(&mut finished);
             }
-            Ok(Message::Reload(knowledge)) => engine.reload(*knowledge),
-            Ok(Message::Ask(query, answer)) => {
+            Ok(EngineMessage::Reload(knowledge)) => engine.reload(*knowledge),
+            Ok(EngineMessage::Ask(query, answer)) => {
                 // Who asked may have gone.
                 let _heard = answer.send(engine.answer(&query));
             }
             Err(RecvTimeoutError::Timeout) => {}
-            Ok(Message::End) | Err(RecvTimeoutError::Disconnected) => break,
+            Ok(EngineMessage::End) | Err(RecvTimeoutError::Disconnected) => break,
         }
         let now = Instant::now();
         if now.duration_since(flushed) >= FLUSH {
@@ -132,7 +97,7 @@ pub fn run(
     let write = |finished: &mut Vec<u8>| {
         let chunk = std::mem::take(finished).into();
         if let Err(lost) = deadline.send(ShutdownPhase::Output, lines, chunk) {
-            shared.lines_dropped.fetch_add(count(&lost), Ordering::Relaxed);
+            shared.lines_dropped.fetch_add(count_lines(&lost), Ordering::Relaxed);
         }
     };
     write(&mut finished);

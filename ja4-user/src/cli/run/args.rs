@@ -1,0 +1,44 @@
+//! Options of `ja4sensor run`.
+
+use clap::Args;
+
+use super::web;
+use crate::cli::failure::Failure;
+use crate::cli::flags::{Capture as CaptureFlags, seconds};
+use crate::cli::output::Output;
+use crate::cli::settings::Files;
+use crate::config::{Listen, Opened};
+use crate::units::Span;
+
+/// Fingerprint live traffic.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Run {
+    #[command(flatten)]
+    files: Files,
+
+    #[command(flatten)]
+    capture: CaptureFlags,
+
+    /// Where to serve /metrics, /healthz and a JSON API, or off [default: 127.0.0.1:9418]
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = web::listen)]
+    http: Option<Listen>,
+
+    #[command(flatten)]
+    output: Output,
+
+    /// Time between two stats events, as 60 (seconds) or 5m; 0: only the last [default: 60]
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    stats_interval: Option<Span>,
+}
+
+impl Run {
+    /// The configuration, with what the flags say.
+    pub(super) fn open(&self) -> Result<Opened, Failure> {
+        self.files.open(|config| {
+            self.capture.apply(&mut config.capture);
+            self.output.apply(&mut config.output);
+            config.http.listen = self.http.unwrap_or(config.http.listen);
+            config.output.stats_interval = self.stats_interval.unwrap_or(config.output.stats_interval);
+        })
+    }
+}

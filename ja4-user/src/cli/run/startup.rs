@@ -1,0 +1,243 @@
+//! The start of a live sensor: what is prepared before anything is attached, and the threads.
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use anyhow::anyhow;
+use crossbeam_channel::bounded;
+use ja4_common::knobs::{EPOCHS_KEPT, Knobs};
+use ja4_common::select::Class;
+use tokio::time::Instant;
+
+use super::args::Run;
+use super::error::{attach_failure, kernel_failure};
+use super::reload::{Reload, Reloads};
+use super::sensor::Sensor;
+use super::start::Steps;
+use super::threads::pin;
+use super::web;
+use crate::api::Server;
+use crate::capture::attach::{self, Policy};
+use crate::capture::ebpf::{Kernel, MAX_SHARDS, Settings};
+use crate::capture::interface::Interface;
+use crate::capture::object;
+use crate::cli::failure::Failure;
+use crate::cli::pipeline::{self, Situation, Ways};
+use crate::config::{Capture, Config, Loaded};
+use crate::encode::{Context, Formatter};
+use crate::output::stdout::StdoutWriter;
+use crate::runtime::engine::Engine;
+use crate::runtime::live::Shard;
+use crate::runtime::run_state::{RunState, ShardStatus};
+use crate::runtime::{engine_thread, handoff};
+use crate::shard::{Engines, Limits};
+use crate::system::clock::{boot_clock, wall_clock};
+use crate::system::notify::Notifier;
+use crate::system::privilege;
+use crate::system::shutdown_watch::Shutdown;
+use crate::units::Span;
+
+/// Chunks of lines, 64 KiB each, that may wait for the reader of standard output.
+const QUEUE: usize = 256;
+
+/// Chunks of what shards have seen that may wait for the engine.
+const CHUNKS: usize = 256;
+
+/// Records of a class that may come at once, in seconds of its rate.
+const BURST_SECONDS: u64 = 1;
+
+/// Time that a flow outlasts its last packet of interest in the filter where bulk packets are not counted:
+/// long enough for a pause between requests.
+const UNCOUNTED: Span = Span::seconds(30);
+
+/// Records of a class per second and CPU: what a shard gets through, and none takes more than a part of
+/// its time. A flood of one class costs records of this class.
+const fn default_rate(class: Class) -> u64 {
+    match class {
+        Class::Syn | Class::SynAck | Class::Ack | Class::Latency | Class::End | Class::Ssh => 1_000_000,
+        Class::Tls => 500_000,
+        Class::Http => 250_000,
+        // Keys have to be derived for each.
+        Class::Quic => 200_000,
+        Class::Dtls => 100_000,
+        Class::Dhcp => 20_000,
+        // They may be bulk traffic, and most of them are nothing in the end.
+        Class::Fragment | Class::Nested => 20_000,
+    }
+}
+
+/// A sensor that is to run.
+pub(super) struct Live {
+    pub(super) config: Config,
+    pub(super) run: Arc<Run>,
+}
+
+/// What a sensor needs before its programs are attached.
+pub(super) struct Prepared {
+    pub(super) live: Live,
+    pub(super) interfaces: Vec<Interface>,
+    pub(super) server: Option<Server>,
+    pub(super) context: Arc<Context>,
+    pub(super) behind: (Engine, Ways),
+    pub(super) kernel: Kernel,
+    pub(super) knobs: Knobs,
+    pub(super) policy: Policy,
+}
+
+impl Live {
+    /// Opens the database and loads the programs; attaches nothing.
+    pub(super) fn prepare(self, loaded: Loaded, shutdown: &Shutdown, steps: &Steps) -> Result<Prepared, Failure> {
+        let interfaces = self.find_interfaces()?;
+        privilege::require_capabilities().map_err(Failure::system)?;
+        let names = interfaces.iter().map(|interface| interface.name.clone()).collect();
+        let server = web::bind(&self.config.http)?;
+        let context = Arc::new(self.config.output.context(names));
+        // A shard may see more connections for a moment than the engine has heard the end of.
+        let connections = self.config.capture.max_connections as usize;
+        let situation =
+            Situation { connections: connections + connections / 8, files: None, shutdown: shutdown.clone() };
+        steps.begin("opening the database and the alert sinks");
+        let behind = pipeline::start(&self.config, loaded, &context, situation)?;
+        let settings = self.settings();
+        let Capture { hook, direction, .. } = self.config.capture;
+        let policy = Policy { hook, direction, ..Policy::default() };
+        steps.begin("loading BPF programs");
+        let mut kernel = Kernel::load(object::bytes(), &settings).map_err(kernel_failure)?;
+        kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
+        attach::load(&mut kernel, &interfaces, policy).map_err(attach_failure)?;
+        Ok(Prepared { live: self, interfaces, server, context, behind, kernel, knobs: settings.knobs, policy })
+    }
+
+    fn find_interfaces(&self) -> Result<Vec<Interface>, Failure> {
+        let interfaces = &self.config.capture.interfaces;
+        if interfaces.is_empty() {
+            let none =
+                "no interface to watch; name one with -i, or in capture.interfaces of a file given with --config";
+            return Err(Failure::usage(anyhow!(none)));
+        }
+        let mut seen = HashSet::new();
+        let names = interfaces.iter().filter(|name| seen.insert(name.as_str()));
+        names.map(|name| Interface::find(name).map_err(Failure::usage)).collect()
+    }
+
+    fn shard_count(&self) -> u32 {
+        let cpus = thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
+        self.config.capture.shards.unwrap_or(cpus).min(MAX_SHARDS)
+    }
+
+    fn settings(&self) -> Settings {
+        let Capture { accounting, governor_rate, idle_timeout, ring_size, max_connections, .. } = self.config.capture;
+        let mut knobs = Knobs::new(seed());
+        knobs.shards = self.shard_count();
+        knobs.accounting = u32::from(accounting);
+        knobs.governor = 1;
+        knobs.rate = Class::ALL.map(|class| governor_rate.map_or(default_rate(class), u64::from));
+        knobs.burst = knobs.rate.map(|rate| rate * BURST_SECONDS);
+        // EPOCHS_KEPT epochs outlast an idle flow.
+        let idle = if accounting { idle_timeout } else { UNCOUNTED }.nanoseconds();
+        knobs.epoch_shift = (idle / u64::from(EPOCHS_KEPT - 2)).next_power_of_two().trailing_zeros();
+        // At most a gigabyte, see RING_SIZE.
+        let ring_bytes = (ring_size.0 as u32).next_power_of_two();
+        Settings { knobs, ring_bytes, flows: max_connections }
+    }
+
+    /// Starts the threads. `interfaces` are those that the context names, by kernel index.
+    pub(super) fn start(
+        &self,
+        mut kernel: Kernel,
+        knobs: Knobs,
+        interfaces: &[u32],
+        context: Arc<Context>,
+        (engine_itself, ways): (Engine, Ways),
+        shutdown: Shutdown,
+    ) -> Result<Sensor, Failure> {
+        let shared = Arc::new(RunState::default());
+        shared.clock_offset.store(wall_clock().0.wrapping_sub(boot_clock()), Ordering::Relaxed);
+        let (gone_sender, gone) = tokio::sync::oneshot::channel();
+        let mut header = Vec::new();
+        Formatter::new(self.config.output.format, Arc::clone(&context)).header(&mut header);
+        let (lines, writer) = StdoutWriter::start(header, QUEUE, Some(gone_sender)).map_err(Failure::run)?;
+        shutdown.on_overdue(writer.on_overdue());
+        let (engine, observed) = bounded(CHUNKS);
+        let last_lines = lines.clone();
+        let engine_thread = thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn({
+                let (shared, deadline) = (Arc::clone(&shared), shutdown.deadline().clone());
+                move || engine_thread::run(engine_itself, &observed, &lines, &shared, &deadline)
+            })
+            .map_err(Failure::run)?;
+        let shards = knobs.shards;
+        let posts = (0..shards).map(|_| handoff::route()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
+        let (routes, inboxes): (Vec<_>, Vec<_>) = posts.into_iter().unzip();
+        let mut threads = Vec::new();
+        let mut gauges = Vec::new();
+        for (index, inbox) in (0..shards).zip(inboxes) {
+            let gauge = Arc::new(Mutex::new(ShardStatus::default()));
+            gauges.push(Arc::clone(&gauge));
+            let shard = Shard {
+                ring: kernel.take_ring(index as usize).ok_or_else(|| Failure::run(anyhow!("ring {index} is taken")))?,
+                knobs,
+                index,
+                routes: routes.clone(),
+                inbox,
+                flows: kernel.flows().map_err(kernel_failure)?,
+                recent: kernel.recent().map_err(kernel_failure)?,
+                asleep: kernel.asleep(index).map_err(kernel_failure)?,
+                interfaces: interfaces.to_vec(),
+                limits: Limits {
+                    connections: self.config.capture.max_connections.div_ceil(shards) as usize,
+                    idle: self.config.capture.idle_timeout.nanoseconds(),
+                    reassembly: Limits::REASSEMBLY / shards as usize,
+                    ssh_window: self.config.output.ssh_window,
+                },
+                engines: Engines::new(self.config.output.forms()),
+                formatter: Formatter::new(self.config.output.format, Arc::clone(&context)).open(),
+                engine: engine.clone(),
+                shared: Arc::clone(&shared),
+                gauge,
+            };
+            let thread = thread::Builder::new()
+                .name(format!("shard-{index}"))
+                .spawn(move || {
+                    pin(index as usize);
+                    shard.run();
+                })
+                .map_err(Failure::run)?;
+            threads.push(thread);
+        }
+        let formatter = Formatter::new(self.config.output.format, Arc::clone(&context));
+        let reload = Reload::new(Arc::clone(&self.run), self.config.clone(), ways.alerts().cloned());
+        let reloads = Reloads::start(reload, engine.clone()).map_err(Failure::run)?;
+        Ok(Sensor {
+            kernel,
+            shared,
+            threads,
+            gauges,
+            engine,
+            engine_thread: Some(engine_thread),
+            lines: last_lines,
+            writer,
+            gone,
+            formatter,
+            context,
+            ways,
+            shutdown,
+            reloads: Some(reloads),
+            notifier: Notifier::from_environment(),
+            stalled: false,
+            started: Instant::now(),
+            web: None,
+            // Nobody asks until somebody serves.
+            questions: tokio::sync::mpsc::channel(1).1,
+        })
+    }
+}
+
+/// Two numbers that nobody can guess: the standard library seeds each of its hashers so.
+fn seed() -> [u64; 2] {
+    use std::hash::{BuildHasher, RandomState};
+    [RandomState::new().hash_one(0), RandomState::new().hash_one(1)]
+}
