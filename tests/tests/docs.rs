@@ -1,0 +1,192 @@
+//! The documents: their commands run, their examples parse, their links resolve.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+use tests::generate::{self, Kind};
+use tests::process::{self, LIMIT};
+use tests::{Outcome, Sensor};
+
+/// Share of the full capture that the commands replay: some 150 flows of every protocol.
+const SCALE: f64 = 0.005;
+
+/// The repository.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in a folder of the repository")
+}
+
+/// Every document: the Markdown files at the top, and those of `docs`.
+fn documents() -> Vec<PathBuf> {
+    let markdown = |folder: &str| {
+        let entries = fs::read_dir(root().join(folder)).expect("the folder is in the repository");
+        let paths = entries.map(|entry| entry.expect("the folder can be read").path());
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect::<Vec<_>>()
+    };
+    let mut documents = [markdown("."), markdown("docs")].concat();
+    documents.sort();
+    documents
+}
+
+/// A fenced block of a document.
+struct Block {
+    /// What follows the opening fence: `console no-run`.
+    info: String,
+    text: String,
+    /// `docs/output.md:17`, for messages.
+    place: String,
+}
+
+fn blocks(path: &Path) -> Vec<Block> {
+    let text = fs::read_to_string(path).expect("a document is UTF-8");
+    let name = path.strip_prefix(root()).expect("documents are in the repository").display();
+    let mut found: Vec<Block> = Vec::new();
+    let mut open = false;
+    for (number, line) in (1..).zip(text.lines()) {
+        match (line.strip_prefix("```"), open) {
+            (Some(info), false) => {
+                found.push(Block { info: info.to_owned(), text: String::new(), place: format!("{name}:{number}") });
+                open = true;
+            }
+            (Some(_), true) => open = false,
+            (None, true) => {
+                let block = found.last_mut().expect("a block is open");
+                block.text += line;
+                block.text.push('\n');
+            }
+            (None, false) => {}
+        }
+    }
+    assert!(!open, "{name}: a fenced block is not closed");
+    found
+}
+
+/// The blocks whose info string starts with `language`, of all documents.
+fn blocks_in(language: &str) -> Vec<Block> {
+    let of = |block: &Block| block.info.split(' ').next() == Some(language);
+    documents().iter().flat_map(|path| blocks(path)).filter(of).collect()
+}
+
+/// A folder as a reader of the documents has it: the repository's files and a capture.
+fn workplace() -> TempDir {
+    let folder = TempDir::new().expect("a temporary folder");
+    for name in ["docs", "packaging", "ja4-user"] {
+        symlink(root().join(name), folder.path().join(name)).expect("the temporary folder is writable");
+    }
+    let mut capture = fs::File::create(folder.path().join("capture.pcap")).expect("the temporary folder is writable");
+    generate::write(Kind::Everything, SCALE, 14, &mut capture).expect("the capture can be written");
+    folder
+}
+
+#[test]
+fn every_command_runs_as_written() {
+    let sensor = Sensor::new();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let programs = sensor.binary().parent().expect("the binary is in a folder").to_owned();
+    let path = std::env::join_paths([programs].into_iter().chain(std::env::split_paths(&path))).expect("a search path");
+    let mut commands = 0;
+    for document in documents() {
+        // The commands of a document build on each other: a database that one writes is read by the next.
+        let folder = workplace();
+        for block in blocks(&document).iter().filter(|block| block.info == "console") {
+            for line in block.text.lines().filter_map(|line| line.strip_prefix("$ ")) {
+                let mut command = Command::new("sh");
+                command.args(["-c", line]).current_dir(folder.path());
+                command.env("PATH", &path).env("NO_COLOR", "1").env_remove("RUST_LOG");
+                let outcome = Outcome::new(process::run(command, &[], LIMIT));
+                assert_eq!(outcome.code(), Some(0), "{}: {line}\n{outcome}", block.place);
+                commands += 1;
+            }
+        }
+    }
+    assert!(commands > 15, "only {commands} commands were found");
+}
+
+#[test]
+fn a_console_block_states_whether_it_runs() {
+    for block in blocks_in("console") {
+        assert!(matches!(&*block.info, "console" | "console no-run"), "{}: {:?}", block.place, block.info);
+        assert!(block.text.lines().any(|line| line.starts_with("$ ")), "{}: no line starts with '$ '", block.place);
+    }
+}
+
+#[test]
+fn every_toml_example_is_valid() {
+    let sensor = Sensor::new();
+    let blocks = blocks_in("toml");
+    assert!(blocks.len() > 3, "only {} examples were found", blocks.len());
+    for block in blocks {
+        let folder = TempDir::new().expect("a temporary folder");
+        let key = match block.info.strip_prefix("toml ") {
+            Some("config") => None,
+            Some("rules") => Some("rules = { files = [\"example.toml\"] }"),
+            Some("allowlist") => Some("allowlist = { files = [\"example.toml\"] }"),
+            Some("labels") => Some("lookup = { databases = [\"example.toml\"] }"),
+            Some("known-bad") => Some("lookup = { known_bad = \"example.toml\" }"),
+            _ => panic!("{}: state what the example is: config, rules, allowlist, labels, known-bad", block.place),
+        };
+        let config = folder.path().join("config.toml");
+        fs::write(folder.path().join("example.toml"), &block.text).expect("the temporary folder is writable");
+        fs::write(&config, key.unwrap_or(&block.text)).expect("the temporary folder is writable");
+        let capture = root().join("tests/Cargo.toml");
+        // A replay reads the configuration before its captures; unlike `check` it needs no privilege.
+        let config = config.to_str().expect("temporary names are UTF-8");
+        let outcome = sensor.run(&["replay", "--config", config, capture.to_str().expect("the path is UTF-8")]);
+        assert!(!outcome.stderr().contains("example.toml"), "{}: {outcome}", block.place);
+        assert!(!outcome.stderr().contains("config.toml"), "{}: {outcome}", block.place);
+    }
+}
+
+#[test]
+fn every_json_example_is_valid() {
+    for block in blocks_in("json") {
+        if let Err(error) = serde_json::from_str::<serde_json::Value>(&block.text) {
+            panic!("{}: {error}", block.place);
+        }
+    }
+}
+
+#[test]
+fn every_relative_link_resolves() {
+    let mut broken = Vec::new();
+    for document in documents() {
+        let text = fs::read_to_string(&document).expect("a document is UTF-8");
+        let folder = document.parent().expect("a document is in a folder");
+        for link in links(&text) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { document.clone() } else { folder.join(file) };
+            let resolves = target.exists()
+                && (anchor.is_empty() || fs::read_to_string(&target).is_ok_and(|text| anchors(&text).contains(&anchor.to_owned())));
+            if !resolves {
+                broken.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "broken links:\n{}", broken.join("\n"));
+}
+
+/// The relative targets of the links in a document.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')').map(|(target, _)| target));
+    targets.filter(|target| !target.contains("://"))
+}
+
+/// The anchors of a document's headings, as GitHub makes them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let anchor = |heading: &str| {
+        let title = heading.trim_start_matches('#').trim().to_lowercase();
+        let kept = title.chars().filter(|&letter| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_'));
+        kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
+    };
+    headings.map(anchor).collect()
+}
+
+#[test]
+fn links_and_anchors_are_found() {
+    let text = "# Five commands\n## JA4T and JA4TS\n[a](b.md#c) and [d](https://e.example/f) and [g](h/)\n";
+    assert_eq!(links(text).collect::<Vec<_>>(), ["b.md#c", "h/"]);
+    assert_eq!(anchors(text), ["five-commands", "ja4t-and-ja4ts"]);
+}
