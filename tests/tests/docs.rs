@@ -158,7 +158,8 @@ fn every_relative_link_resolves() {
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
             let target = if file.is_empty() { document.clone() } else { folder.join(file) };
             let resolves = target.exists()
-                && (anchor.is_empty() || fs::read_to_string(&target).is_ok_and(|text| anchors(&text).contains(&anchor.to_owned())));
+                && (anchor.is_empty()
+                    || fs::read_to_string(&target).is_ok_and(|text| anchors(&text).contains(&anchor.to_owned())));
             if !resolves {
                 broken.push(format!("{}: {link}", document.display()));
             }
