@@ -23,9 +23,10 @@ use std::sync::{Arc, LazyLock, Mutex};
 use ja4::fingerprint::ja4::{Ja4Engine, Ja4Values};
 use ja4::fingerprint::{Carrier, Forms};
 use ja4::wire::tls::{ClientHello, Framing, HandshakeStream, MAX_HANDSHAKE_MESSAGE, ServerHello, Status};
-use ja4_common::Slice;
-use ja4_common::headers::{Parsed, Start, Transport, parse};
-use ja4_common::knobs::Knobs;
+use ja4_common::bytes::SliceFrame;
+use ja4_common::filter_config::FilterConfig;
+use ja4_common::headers::PacketHeaders;
+use ja4_common::parse::{ParseOutcome, ParseStart, parse};
 use ja4_common::record::{HEADER, RecordHeader};
 use ja4_user::capture::{Batch, CaptureFile};
 use ja4_user::conntrack::{Budget, Limits, Outcome, Reassembly};
@@ -154,7 +155,7 @@ pub fn packet_decode(data: &[u8]) {
     static ENGINES: LazyLock<Mutex<Engines>> = LazyLock::new(|| Mutex::new(Engines::new(Forms::All)));
 
     record(data);
-    let knobs = Knobs::new([1, 2]);
+    let filter_config = FilterConfig::new([1, 2]);
     let mut lane = Lane::new(&LIMITS);
     let mut engines = ENGINES.lock().unwrap();
     let mut sink = Lines { formatter: Formatter::new(Format::Json, Arc::new(Context::default())), text: Vec::new() };
@@ -163,11 +164,11 @@ pub fn packet_decode(data: &[u8]) {
         let (bytes, after) = after.split_at(after.len().min(u16::from_be_bytes([high, low]).into()));
         rest = after;
         number += 1;
-        let slice = Slice { bytes, wire_len: bytes.len() };
+        let slice = SliceFrame { bytes, wire_len: bytes.len() };
         headers(&slice);
         let time = Time(number * 100_000_000);
-        let frame = CapturedFrame { start: Start::Ethernet, slice, time, interface: 0, point: 0, number };
-        lane.frame(&frame, &knobs, &mut engines, &mut sink);
+        let frame = CapturedFrame { start: ParseStart::Ethernet, slice, time, interface: 0, point: 0, number };
+        lane.frame(&frame, &filter_config, &mut engines, &mut sink);
         if number % 8 == 0 {
             lane.tick(Now { time, packet: Some(number) }, &mut engines, &mut sink);
         }
@@ -182,9 +183,9 @@ pub fn packet_decode(data: &[u8]) {
 }
 
 /// The headers of a frame lie within it, one behind the other.
-fn headers(slice: &Slice<'_>) {
-    let mut found = Transport::default();
-    if parse(slice, Start::Ethernet, &mut found) == Parsed::Transport {
+fn headers(slice: &SliceFrame<'_>) {
+    let mut found = PacketHeaders::default();
+    if parse(slice, ParseStart::Ethernet, &mut found) == ParseOutcome::Transport {
         assert!(found.l3 < found.l4 && found.l4 < found.payload);
         assert!((found.l4 as usize) < slice.bytes.len());
     }

@@ -3,13 +3,13 @@
 use std::sync::{Arc, LazyLock, Mutex};
 
 use ja4::fingerprint::Forms;
-use ja4_common::Slice;
+use ja4_common::bytes::SliceFrame;
+use ja4_common::filter_config::FilterConfig;
 use ja4_common::headers::{
-    ETHERNET, ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_VLAN, Parsed, Start,
-    Transport, parse,
+    ETHERNET, ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_VLAN, PacketHeaders,
 };
-use ja4_common::knobs::Knobs;
-use ja4_common::select::Class;
+use ja4_common::parse::{ParseOutcome, ParseStart, parse};
+use ja4_common::reason::RecordClass;
 use ja4_user::encode::{Context, Format, Formatter};
 use ja4_user::model::Time;
 use ja4_user::shard::lane::{CapturedFrame, Lane};
@@ -31,7 +31,7 @@ pub fn tunnels(data: &[u8]) {
     /// Used again and again, as a shard does: they take long to make.
     static ENGINES: LazyLock<Mutex<Engines>> = LazyLock::new(|| Mutex::new(Engines::new(Forms::All)));
 
-    let knobs = Knobs::new([1, 2]);
+    let filter_config = FilterConfig::new([1, 2]);
     let mut lane = Lane::new(&LIMITS);
     let mut engines = ENGINES.lock().unwrap();
     let mut sink = Lines { formatter: Formatter::new(Format::Json, Arc::new(Context::default())), text: Vec::new() };
@@ -40,13 +40,13 @@ pub fn tunnels(data: &[u8]) {
         let (bytes, after) = after.split_at(after.len().min(u16::from_be_bytes([high, low]).into()));
         rest = after;
         // What a capture lacks of it.
-        let slice = Slice { bytes, wire_len: bytes.len() + usize::from(high >> 4) };
+        let slice = SliceFrame { bytes, wire_len: bytes.len() + usize::from(high >> 4) };
         for start in starts(bytes) {
             descend(slice, start);
             number += 1;
             let frame =
                 CapturedFrame { start, slice, time: Time(number * 100_000_000), interface: 0, point: 0, number };
-            lane.frame(&frame, &knobs, &mut engines, &mut sink);
+            lane.frame(&frame, &filter_config, &mut engines, &mut sink);
         }
     }
     let end = Now { time: Time(number * 100_000_000), packet: Some(number) };
@@ -54,8 +54,9 @@ pub fn tunnels(data: &[u8]) {
     lane.finish(end, &mut engines, &mut sink);
     let (counters, stats) = (lane.counters(), lane.stats());
     assert!(counters.balanced() && counters.seen == number);
-    let (nested, fragments) = (counters.emitted[Class::Nested as usize], counters.emitted[Class::Fragment as usize]);
-    let opened = stats.unwrapped;
+    let (nested, fragments) =
+        (counters.emitted[RecordClass::Nested as usize], counters.emitted[RecordClass::Fragment as usize]);
+    let opened = stats.decap;
     // Of what is nested, all has an outcome, and so has what was put together of fragments in it.
     let outcomes = opened.taken + opened.unselected + opened.unparseable + opened.fragments + opened.too_deep;
     assert_eq!(nested + stats.fragments.completed, outcomes);
@@ -66,43 +67,46 @@ pub fn tunnels(data: &[u8]) {
 }
 
 /// Every place where a frame's headers may begin, and one that the frame itself names.
-fn starts(bytes: &[u8]) -> impl Iterator<Item = Start> {
-    let at = |ethertype, offset| Start::Network { ethertype, offset };
+fn starts(bytes: &[u8]) -> impl Iterator<Item = ParseStart> {
+    let at = |ethertype, offset| ParseStart::Network { ethertype, offset };
     let named = bytes.first_chunk().map(|&[high, low, offset]| at(u16::from_be_bytes([high, low]), offset.into()));
     let links = [ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_VLAN, ETHERTYPE_ETHERNET];
     // Behind an Ethernet header lies the same for those that have no link header.
     let network = links.into_iter().map(move |ethertype| at(ethertype, ETHERNET));
-    [Start::Ethernet].into_iter().chain(network).chain(named)
+    [ParseStart::Ethernet].into_iter().chain(network).chain(named)
 }
 
 /// From tunnel to tunnel, as userspace does it, as far as they go.
-fn descend(slice: Slice<'_>, start: Start) {
+fn descend(slice: SliceFrame<'_>, start: ParseStart) {
     let (mut slice, mut start) = (slice, start);
     for _ in 0..=slice.bytes.len() / SHORTEST {
-        let mut found = Transport::default();
+        let mut found = PacketHeaders::default();
         let parsed = parse(&slice, start, &mut found);
         let end = slice.bytes.len();
         let (l3, l4, payload) = (found.l3 as usize, found.l4 as usize, found.payload as usize);
         match parsed {
-            Parsed::NotIp | Parsed::OtherProtocol | Parsed::Malformed(_) => return,
-            Parsed::Fragment => {
+            ParseOutcome::NotIp | ParseOutcome::OtherProtocol | ParseOutcome::Malformed(_) => return,
+            ParseOutcome::Fragment => {
                 assert!(l3 + 20 <= end && l3 + 20 <= l4 && (found.src_port, found.dst_port) == (0, 0));
                 return;
             }
-            Parsed::Transport => {
+            ParseOutcome::Transport => {
                 assert!(l3 + 20 <= l4 && l4 + 8 <= payload && l4 + 8 <= end);
                 assert!(matches!((found.proto, payload - l4), (17, 8) | (6, 20..=60)));
                 return;
             }
-            Parsed::Nested => {
+            ParseOutcome::Nested => {
                 assert!(l3 + 20 <= end && l3 + 20 <= l4);
                 assert_eq!((found.proto, found.src_port, found.dst_port), (0, 0, 0));
             }
         }
-        slice = Slice { bytes: slice.bytes.get(l4..).unwrap_or_default(), wire_len: slice.wire_len.saturating_sub(l4) };
+        slice = SliceFrame {
+            bytes: slice.bytes.get(l4..).unwrap_or_default(),
+            wire_len: slice.wire_len.saturating_sub(l4),
+        };
         start = match found.inner {
-            ETHERTYPE_ETHERNET => Start::Ethernet,
-            ethertype => Start::Network { ethertype, offset: 0 },
+            ETHERTYPE_ETHERNET => ParseStart::Ethernet,
+            ethertype => ParseStart::Network { ethertype, offset: 0 },
         };
     }
     panic!("tunnels without an end");

@@ -1,14 +1,14 @@
 //! Which UDP datagrams are wanted: QUIC long headers, DTLS handshakes in the clear, bare and in TURN messages,
 //! OpenVPN's control channel, DHCP.
 
-use crate::Bytes;
+use crate::bytes::FrameBytes;
 use crate::framing::{self, openvpn};
-use crate::headers::Transport;
+use crate::headers::PacketHeaders;
 
 /// What a datagram is, by its first bytes and ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Datagram {
+pub enum DatagramKind {
     /// Nothing that is looked for.
     Other,
     /// A QUIC Initial: it begins a connection, and its sender is taken for the client.
@@ -70,10 +70,10 @@ mod port {
     pub(super) const DHCP6_SERVER: u16 = 547;
 }
 
-impl Datagram {
+impl DatagramKind {
     /// Whether it begins a flow.
     #[inline(always)]
-    pub const fn begins(self) -> bool {
+    pub const fn stream_start(self) -> bool {
         !matches!(
             self,
             Self::Other
@@ -154,29 +154,29 @@ const QUIC_LONG: u8 = 0xc0;
 /// What a datagram is.
 // In the kernel a function of its own: less to verify.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub fn classify<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
+pub fn classify<B: FrameBytes>(frame: &B, headers: &PacketHeaders) -> DatagramKind {
     if may_be_dhcp(headers.src_port, headers.dst_port) {
         let kind = dhcp(frame, headers);
-        if kind != Datagram::Other {
+        if kind != DatagramKind::Other {
             return kind;
         }
     }
     if headers.payload_len < SHORTEST {
-        return Datagram::Other;
+        return DatagramKind::Other;
     }
     let Some(first) = frame.load_far::<8>(headers.payload as usize) else {
-        return Datagram::Other;
+        return DatagramKind::Other;
     };
     let first = u64::from_be_bytes(first);
     // QUIC short headers and other encrypted bulk.
     if (0x50..QUIC_LONG).contains(&((first >> 56) as u8)) {
-        return Datagram::Other;
+        return DatagramKind::Other;
     }
     if openvpn::is_control((first >> 56) as u8) && !framing::may_carry_dtls(first) {
         return control_channel(frame, headers);
     }
     if !may_begin(first) {
-        return Datagram::Other;
+        return DatagramKind::Other;
     }
     if first >> 63 == 1 {
         return quic(frame, headers, first);
@@ -187,41 +187,41 @@ pub fn classify<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
         framing::find_turn_data(frame, first, &mut at);
         match frame.load_far::<8>(at as usize) {
             Some(bytes) if at != 0 => inner = u64::from_be_bytes(bytes),
-            _ => return Datagram::Other,
+            _ => return DatagramKind::Other,
         }
     }
     let before = at - headers.payload;
     if before >= headers.payload_len {
-        return Datagram::Other;
+        return DatagramKind::Other;
     }
     dtls(frame, at, headers.payload_len - before, inner)
 }
 
 /// Classifies a packet of OpenVPN's control channel.
 #[inline(always)]
-fn control_channel<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
+fn control_channel<B: FrameBytes>(frame: &B, headers: &PacketHeaders) -> DatagramKind {
     match openvpn::classify(frame, headers.payload, headers.payload_len) {
-        openvpn::CLIENT => Datagram::OpenVpnClient,
-        openvpn::SERVER => Datagram::OpenVpnServer,
-        openvpn::CONTROL | openvpn::RESET_REPLY => Datagram::OpenVpn,
-        _ => Datagram::Other,
+        openvpn::CLIENT => DatagramKind::OpenVpnClient,
+        openvpn::SERVER => DatagramKind::OpenVpnServer,
+        openvpn::CONTROL | openvpn::RESET_REPLY => DatagramKind::OpenVpn,
+        _ => DatagramKind::Other,
     }
 }
 
 /// Long header of a version that can be opened (RFC 9000, section 17.2).
 #[inline(always)]
-fn quic<B: Bytes>(frame: &B, headers: &Transport, first: u64) -> Datagram {
+fn quic<B: FrameBytes>(frame: &B, headers: &PacketHeaders, first: u64) -> DatagramKind {
     let version = (first >> 24) as u32;
     if !is_quic(version) {
-        return Datagram::Other;
+        return DatagramKind::Other;
     }
     match quic_kind((first >> 56) as u8, version) {
-        0 if headers.payload_len >= QUIC_FIRST => Datagram::QuicInitial,
-        0 => Datagram::QuicShortInitial,
-        3 => Datagram::QuicRetry,
-        _ if is_initial_behind(frame, headers, first) => Datagram::QuicBeforeInitial,
-        2 => Datagram::QuicHandshake,
-        _ => Datagram::Other,
+        0 if headers.payload_len >= QUIC_FIRST => DatagramKind::QuicInitial,
+        0 => DatagramKind::QuicShortInitial,
+        3 => DatagramKind::QuicRetry,
+        _ if is_initial_behind(frame, headers, first) => DatagramKind::QuicBeforeInitial,
+        2 => DatagramKind::QuicHandshake,
+        _ => DatagramKind::Other,
     }
 }
 
@@ -236,7 +236,7 @@ const fn quic_kind(first_byte: u8, version: u32) -> u8 {
 /// Whether an Initial follows the Handshake or 0-RTT packet that the datagram begins with (RFC 9000, section
 /// 12.2, recommends another order, and demands none). Of several packets the second alone is looked at.
 #[inline(always)]
-fn is_initial_behind<B: Bytes>(frame: &B, headers: &Transport, first: u64) -> bool {
+fn is_initial_behind<B: FrameBytes>(frame: &B, headers: &PacketHeaders, first: u64) -> bool {
     /// First byte, version, and the lengths of both connection IDs, which have 20 bytes at most (RFC 9000,
     /// section 17.2).
     const FIXED: u32 = 7;
@@ -300,60 +300,60 @@ const fn is_quic(version: u32) -> bool {
 /// may come before it in the datagram, as a server sends it that does not know the name it was asked for
 /// (RFC 6066, section 3).
 #[inline(always)]
-fn dtls<B: Bytes>(frame: &B, payload: u32, len: u32, first: u64) -> Datagram {
+fn dtls<B: FrameBytes>(frame: &B, payload: u32, len: u32, first: u64) -> DatagramKind {
     let version = (first >> 40) as u16;
     let epoch = (first >> 24) as u16;
     if !matches!(version, 0xfeff | 0xfefd | 0x0100) || epoch != 0 || len <= DTLS_RECORD {
-        return Datagram::Other;
+        return DatagramKind::Other;
     }
     let mut at = payload;
     if !matches!((first >> 56) as u8, DTLS_ALERT | DTLS_HANDSHAKE) {
-        return Datagram::Other;
+        return DatagramKind::Other;
     }
     if (first >> 56) as u8 == DTLS_ALERT {
         let behind = DTLS_RECORD + ALERT;
         // Length of the alert, its level and description, and the record behind it up to its epoch.
         match frame.load_far::<8>((at + DTLS_RECORD - 1) as usize) {
             Some([2, 1, _, DTLS_HANDSHAKE, _, _, 0, 0]) if len > behind + DTLS_RECORD => at += behind,
-            _ => return Datagram::Other,
+            _ => return DatagramKind::Other,
         }
     }
     match frame.load_far::<1>((at + DTLS_RECORD) as usize) {
-        Some([1]) => Datagram::DtlsClient,
-        Some([2 | 3]) => Datagram::DtlsServer,
-        Some(_) => Datagram::Dtls,
-        None => Datagram::Other,
+        Some([1]) => DatagramKind::DtlsClient,
+        Some([2 | 3]) => DatagramKind::DtlsServer,
+        Some(_) => DatagramKind::Dtls,
+        None => DatagramKind::Other,
     }
 }
 
 /// Classifies by the first byte: `op` of DHCPv4, the message type of DHCPv6. If only one port is a port of DHCP, a
 /// DHCPv4 message must have the magic cookie, and a DHCPv6 message a type that servers send.
 #[inline(always)]
-fn dhcp<B: Bytes>(frame: &B, headers: &Transport) -> Datagram {
+fn dhcp<B: FrameBytes>(frame: &B, headers: &PacketHeaders) -> DatagramKind {
     if headers.payload_len == 0 {
-        return Datagram::Other;
+        return DatagramKind::Other;
     }
     let Some([first]) = frame.load_far::<1>(headers.payload as usize) else {
-        return Datagram::Other;
+        return DatagramKind::Other;
     };
     let six = is_dhcp6(headers.src_port, headers.dst_port);
     if six != (headers.version == 6) {
-        return Datagram::Other;
+        return DatagramKind::Other;
     }
     // BOOTREPLY; Advertise, Reply, Reconfigure, Relay-reply.
     let from_server = if six { matches!(first, 2 | 7 | 10 | 13) } else { first == 2 };
     if !is_dhcp(headers.src_port, headers.dst_port) {
         let is_message = if six { from_server } else { (first == 1 || from_server) && has_cookie(frame, headers) };
         if !is_message {
-            return Datagram::Other;
+            return DatagramKind::Other;
         }
     }
-    if from_server { Datagram::DhcpServer } else { Datagram::DhcpClient }
+    if from_server { DatagramKind::DhcpServer } else { DatagramKind::DhcpClient }
 }
 
 /// Whether the fixed part of a BOOTP message ends with the magic cookie (RFC 2131, section 3).
 #[inline(always)]
-fn has_cookie<B: Bytes>(frame: &B, headers: &Transport) -> bool {
+fn has_cookie<B: FrameBytes>(frame: &B, headers: &PacketHeaders) -> bool {
     /// Bytes before the cookie (RFC 2131, section 2).
     const FIXED: u32 = 236;
     headers.payload_len >= FIXED + 4

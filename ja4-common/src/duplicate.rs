@@ -20,9 +20,9 @@
 //! Once a direction has had [`FIRST_PACKETS`] packets, all at one capture point, its packets are no longer compared:
 //! that costs too much for a rare case. From the first packet at another capture point on, each is compared again.
 
-use crate::flow::{Direction, SeenRange, mix};
-use crate::headers::{PROTO_TCP, Transport, tcp_flag};
-use crate::{Bytes, Window};
+use crate::bytes::{FrameBytes, HeaderWindow, SliceFrame};
+use crate::flow::{DirectionState, SeenRange, mix};
+use crate::headers::{PROTO_TCP, PacketHeaders, tcp_flag};
 
 /// Packets of a direction that are added to the table although only one capture point has seen the direction. A mirror
 /// port delivers packets in batches, so another capture point may lag by one receive batch (64 packets in Linux).
@@ -33,7 +33,7 @@ pub const FIRST_PACKETS: u64 = 64;
 pub const BUCKETS: u32 = 1 << 15;
 
 /// A bucket of the table: the packets whose hashes select it, newest first.
-pub type Bucket = [u64; 4];
+pub type RecentBucket = [u64; 4];
 
 /// Log2 of the unit of [`SeenRange::time`] in nanoseconds, and one second in that unit.
 const RANGE_TIME: (u32, u32) = (20, 953);
@@ -41,7 +41,7 @@ const RANGE_TIME: (u32, u32) = (20, 953);
 /// The same for the times in the table, which have [`TIME_BITS`] bits.
 const TABLE_TIME: (u32, u32) = (23, 119);
 
-/// Set in [`SeenRange::point`] once another capture point has seen a packet of the direction.
+/// Set in [`SeenRange::capture_point`] once another capture point has seen a packet of the direction.
 const SEVERAL_POINTS: u32 = 1 << 31;
 
 /// A packet in the table is 36 bits of its hash, then its capture point, then its time, which wraps around after nine
@@ -53,13 +53,31 @@ const TIME_BITS: u32 = 16;
 const LONGEST: u32 = 1 << 30;
 
 /// The table of recent packets of one host.
-pub trait Recent {
+pub trait RecentTable {
     /// The bucket for a hash; `None` if there is no table.
-    fn bucket(&mut self, hash: u64) -> Option<&mut Bucket>;
+    fn bucket(&mut self, hash: u64) -> Option<&mut RecentBucket>;
 
     /// Time of the current frame, nanoseconds; in the kernel at most a tenth of a second old.
     fn now(&self) -> u64;
 }
+
+/// The comparison, which the kernel programs call as a global function.
+pub trait DuplicateStage: FrameBytes + Sized {
+    /// Calls [`is_duplicate`].
+    #[inline(always)]
+    fn is_duplicate<R: RecentTable>(
+        &self,
+        headers: &PacketHeaders,
+        flow: u64,
+        capture_point: u32,
+        direction: &mut DirectionState,
+        recent: &mut R,
+    ) -> bool {
+        is_duplicate(self, headers, flow, capture_point, direction, recent)
+    }
+}
+
+impl DuplicateStage for SliceFrame<'_> {}
 
 /// Time in the unit of [`SeenRange::time`]; it wraps around.
 #[inline(always)]
@@ -76,36 +94,36 @@ const fn is_recent_range(now: u32, then: u32) -> bool {
 /// Whether a packet need not be compared: so far, only this capture point has seen its direction, for [`FIRST_PACKETS`]
 /// packets or more.
 #[inline(always)]
-pub(crate) fn is_settled(direction: &Direction, point: u32) -> bool {
-    direction.packets >= FIRST_PACKETS && direction.range.point == point
+pub(crate) fn is_settled(direction: &DirectionState, capture_point: u32) -> bool {
+    direction.packets >= FIRST_PACKETS && direction.range.capture_point == capture_point
 }
 
 /// Whether a packet is a duplicate; if it is not, it is added to the table and to the direction's range. `flow` is the
 /// hash of its flow and differs between the directions.
 #[inline(always)]
-pub fn is_duplicate<B: Bytes, R: Recent>(
+pub fn is_duplicate<B: FrameBytes, R: RecentTable>(
     frame: &B,
-    headers: &Transport,
+    headers: &PacketHeaders,
     flow: u64,
-    point: u32,
-    direction: &mut Direction,
+    capture_point: u32,
+    direction: &mut DirectionState,
     recent: &mut R,
 ) -> bool {
     let now = recent.now();
-    let Transport { seq, payload_len, proto, .. } = *headers;
+    let PacketHeaders { seq, payload_len, proto, .. } = *headers;
     let has_range = proto == PROTO_TCP && payload_len > 0;
     let range = &mut direction.range;
-    if direction.packets == 0 && range.point == 0 {
+    if direction.packets == 0 && range.capture_point == 0 {
         // A SYN takes one sequence number; its payload follows.
         let start = seq.wrapping_add(u32::from(headers.flags & tcp_flag::SYN != 0));
-        *range = SeenRange { point, start, end: start, time: range_time(now) };
+        *range = SeenRange { capture_point, start, end: start, time: range_time(now) };
     }
-    if range.point & !SEVERAL_POINTS != point {
+    if range.capture_point & !SEVERAL_POINTS != capture_point {
         if has_range && range.contains(seq, payload_len) && is_recent_range(range_time(now), range.time) {
-            range.point |= SEVERAL_POINTS;
+            range.capture_point |= SEVERAL_POINTS;
             return true;
         }
-        range.point |= SEVERAL_POINTS;
+        range.capture_point |= SEVERAL_POINTS;
     }
     // Of a packet that was cut on the way to this capture point, the whole one is waited for.
     let is_cut = (B::MAY_BE_CUT || headers.inner != 0)
@@ -113,12 +131,12 @@ pub fn is_duplicate<B: Bytes, R: Recent>(
         && frame.load_far::<1>((headers.payload + payload_len - 1) as usize).is_none();
     let hash = identify(frame, headers, flow);
     if let Some(bucket) = recent.bucket(hash)
-        && is_known(bucket, hash, point, now, !is_cut)
+        && is_known(bucket, hash, capture_point, now, !is_cut)
     {
         return true;
     }
     if has_range && !is_cut {
-        range.extend(point, seq, payload_len, range_time(now));
+        range.extend(capture_point, seq, payload_len, range_time(now));
     }
     false
 }
@@ -126,18 +144,19 @@ pub fn is_duplicate<B: Bytes, R: Recent>(
 /// Whether a bucket has the same packet, seen at another capture point less than a second ago. If not, the packet is
 /// added to it if it is to be remembered.
 #[inline(always)]
-pub fn is_known(bucket: &mut Bucket, hash: u64, point: u32, now: u64, remember: bool) -> bool {
+pub fn is_known(bucket: &mut RecentBucket, hash: u64, capture_point: u32, now: u64, remember: bool) -> bool {
     const POINT: u64 = (1 << POINT_BITS) - 1;
     const TIME: u64 = (1 << TIME_BITS) - 1;
     const WITHIN: u64 = TABLE_TIME.1 as u64;
-    let point = u64::from(point ^ point >> POINT_BITS ^ point >> (2 * POINT_BITS)) & POINT;
+    let capture_point =
+        u64::from(capture_point ^ capture_point >> POINT_BITS ^ capture_point >> (2 * POINT_BITS)) & POINT;
     let time = now >> TABLE_TIME.0 & TIME;
     let tag = hash >> (POINT_BITS + TIME_BITS);
     let [a, b, c, d] = *bucket;
     // One test after the other: a boolean combined from several would be many states for the verifier.
     for entry in [a, b, c, d] {
         if entry >> (POINT_BITS + TIME_BITS) == tag
-            && entry >> TIME_BITS & POINT != point
+            && entry >> TIME_BITS & POINT != capture_point
             && entry != 0
             && time.wrapping_sub(entry).wrapping_add(WITHIN - 1) & TIME < 2 * WITHIN - 1
         {
@@ -147,25 +166,25 @@ pub fn is_known(bucket: &mut Bucket, hash: u64, point: u32, now: u64, remember: 
     if !remember {
         return false;
     }
-    *bucket = [tag << (POINT_BITS + TIME_BITS) | point << TIME_BITS | time, a, b, c];
+    *bucket = [tag << (POINT_BITS + TIME_BITS) | capture_point << TIME_BITS | time, a, b, c];
     false
 }
 
 /// Whether another capture point has seen the whole payload range of a packet less than a second ago.
-pub fn is_in_range(direction: &Direction, headers: &Transport, point: u32, now: u64) -> bool {
+pub fn is_in_range(direction: &DirectionState, headers: &PacketHeaders, capture_point: u32, now: u64) -> bool {
     let range = &direction.range;
     headers.proto == PROTO_TCP
         && headers.payload_len > 0
         && direction.packets > 0
-        && range.point & !SEVERAL_POINTS != point
+        && range.capture_point & !SEVERAL_POINTS != capture_point
         && range.contains(headers.seq, headers.payload_len)
         && is_recent_range(range_time(now), range.time)
 }
 
 /// Hash of the fields that are equal in a packet and its duplicates.
 #[inline(always)]
-pub fn identify<B: Bytes>(frame: &B, headers: &Transport, flow: u64) -> u64 {
-    let Transport { seq, payload_len, flags, .. } = *headers;
+pub fn identify<B: FrameBytes>(frame: &B, headers: &PacketHeaders, flow: u64) -> u64 {
+    let PacketHeaders { seq, payload_len, flags, .. } = *headers;
     if headers.proto == PROTO_TCP {
         let (mut ack, mut window) = (0, 0);
         if let Some(tcp) = frame.window::<16>(headers.l4 as usize) {
@@ -190,7 +209,7 @@ pub fn identify<B: Bytes>(frame: &B, headers: &Transport, flow: u64) -> u64 {
 
 /// The first 16 bytes of a datagram's payload; of a shorter payload all bytes, some of them twice.
 #[inline(always)]
-fn first_bytes<B: Bytes>(frame: &B, at: u32, len: u32) -> (u64, u64) {
+fn first_bytes<B: FrameBytes>(frame: &B, at: u32, len: u32) -> (u64, u64) {
     let at = at as usize;
     if len >= 8 {
         let behind = if len >= 16 { 8 } else { len as usize - 8 };
@@ -206,17 +225,17 @@ fn first_bytes<B: Bytes>(frame: &B, at: u32, len: u32) -> (u64, u64) {
 }
 
 #[inline(always)]
-fn eight<B: Bytes>(frame: &B, at: usize) -> u64 {
+fn eight<B: FrameBytes>(frame: &B, at: usize) -> u64 {
     frame.load_far::<8>(at).map_or(0, u64::from_be_bytes)
 }
 
 #[inline(always)]
-fn four<B: Bytes>(frame: &B, at: usize) -> u64 {
+fn four<B: FrameBytes>(frame: &B, at: usize) -> u64 {
     frame.load_far::<4>(at).map_or(0, u32::from_be_bytes).into()
 }
 
 #[inline(always)]
-fn one<B: Bytes>(frame: &B, at: usize) -> u64 {
+fn one<B: FrameBytes>(frame: &B, at: usize) -> u64 {
     frame.load_far::<1>(at).map_or(0, |[byte]| byte).into()
 }
 
@@ -235,9 +254,9 @@ impl SeenRange {
 
     /// Adds a segment. A segment that does not continue the range begins a new one.
     #[inline(always)]
-    fn extend(&mut self, point: u32, seq: u32, len: u32, now: u32) {
-        if self.point & !SEVERAL_POINTS != point {
-            self.point = point | SEVERAL_POINTS;
+    fn extend(&mut self, capture_point: u32, seq: u32, len: u32, now: u32) {
+        if self.capture_point & !SEVERAL_POINTS != capture_point {
+            self.capture_point = capture_point | SEVERAL_POINTS;
             (self.start, self.end) = (seq, seq);
         }
         if seq == self.end {

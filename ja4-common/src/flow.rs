@@ -1,7 +1,6 @@
 //! Flow key, symmetric hash, and the entry the kernel keeps for a flow.
 
-use crate::duplicate::Recent;
-use crate::headers::{Address, Transport};
+use crate::headers::{Address, PacketHeaders};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Both endpoints of a flow, the lower one first, so that both directions have one key.
@@ -35,8 +34,8 @@ const _: () = assert!(size_of::<FlowKey>() == 40);
 impl FlowKey {
     /// The key of a packet's flow, and which end sent the packet: 0 the low one, 1 the high one.
     #[inline(always)]
-    pub fn of(packet: &Transport) -> (Self, u32) {
-        let Transport { src, dst, src_port, dst_port, proto, version, .. } = *packet;
+    pub fn of(packet: &PacketHeaders) -> (Self, u32) {
+        let PacketHeaders { src, dst, src_port, dst_port, proto, version, .. } = *packet;
         let from_high = (src, src_port) > (dst, dst_port);
         let (low, high, low_port, high_port) =
             if from_high { (dst, src, dst_port, src_port) } else { (src, dst, src_port, dst_port) };
@@ -54,7 +53,7 @@ impl FlowKey {
         addresses == 0 && ports == 0 && self.proto == other.proto && self.version == other.version
     }
 
-    /// Hash of the flow, as [`Transport::hash`] has it for its packets.
+    /// Hash of the flow, as [`PacketHeaders::hash`] has it for its packets.
     #[inline(always)]
     pub fn hash(&self, seed: [u64; 2]) -> u64 {
         let ([low, high], [low_port, high_port]) = (self.addr, self.port);
@@ -70,7 +69,7 @@ impl FlowKey {
 /// Odd multipliers from the fractional parts of the golden ratio, √2 and √3.
 const M: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b];
 
-impl Transport {
+impl PacketHeaders {
     /// Keyed hash of the packet's flow, equal for both directions. Without the seed nobody can aim
     /// packets at one shard or one slot of the filter.
     #[inline(always)]
@@ -84,7 +83,7 @@ impl Transport {
     }
 }
 
-impl Transport {
+impl PacketHeaders {
     /// The same of the addresses alone, for frames that do not tell their flow.
     #[inline(always)]
     pub fn hash_of_addresses(&self, seed: [u64; 2]) -> u64 {
@@ -97,7 +96,7 @@ impl Transport {
     }
 }
 
-/// [`Transport::hash`] over IPv4, the ends in either order.
+/// [`PacketHeaders::hash`] over IPv4, the ends in either order.
 #[inline(always)]
 pub(crate) fn hash_v4(a: u32, a_port: u16, b: u32, b_port: u16, proto: u8, seed: [u64; 2]) -> u64 {
     let a = u64::from(a) << 16 | u64::from(a_port);
@@ -105,7 +104,7 @@ pub(crate) fn hash_v4(a: u32, a_port: u16, b: u32, b_port: u16, proto: u8, seed:
     finish(a, b, proto, seed)
 }
 
-/// [`Transport::hash`] over IPv6, the ends in either order.
+/// [`PacketHeaders::hash`] over IPv6, the ends in either order.
 #[inline(always)]
 pub(crate) fn hash_v6(a: Address, a_port: u16, b: Address, b_port: u16, proto: u8, seed: [u64; 2]) -> u64 {
     let [a_hi, a_lo] = a;
@@ -143,7 +142,7 @@ pub mod client {
     pub const HIGH: u8 = 1;
 }
 
-/// Milestones of one direction, as bits of [`Direction::seen`].
+/// Milestones of one direction, as bits of [`DirectionState::seen`].
 pub mod seen {
     /// The initial sequence number is known (its SYN or SYN-ACK was seen).
     pub const ISN: u8 = 1 << 0;
@@ -158,10 +157,10 @@ pub mod seen {
     /// It comes from the port of SSH.
     pub const SSH_PORT: u8 = 1 << 5;
     /// Its first segment was the letter S: of SSH's banner, or PostgreSQL's answer to SSLRequest.
-    pub const LETTER_S: u8 = 1 << 6;
+    pub const PREFIX_S: u8 = 1 << 6;
 }
 
-/// What a direction carries, as far as its bytes have said; see [`Direction::protocol`].
+/// What a direction carries, as far as its bytes have said; see [`DirectionState::protocol`].
 pub mod protocol {
     /// Not known.
     pub const UNKNOWN: u8 = 0;
@@ -189,13 +188,13 @@ pub mod protocol {
 /// | 28 | 4 | budget: payload bytes that may still be selected |
 /// | 32 | 4 | initial sequence number |
 /// | 36 | 16 | range of payload seen at one capture point, see [`SeenRange`] |
-/// | 52 | 1 | phase, see [`crate::hunger::phase`] |
+/// | 52 | 1 | phase, see [`crate::stream_select::phase`] |
 /// | 53 | 1 | seen, see [`seen`] |
 /// | 54 | 1 | protocol, see [`protocol`] |
 /// | 55 | 1 | framing, see [`crate::framing::kind`] |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct Direction {
+pub struct DirectionState {
     /// Packets seen.
     pub packets: u64,
     /// Bytes on the wire.
@@ -210,7 +209,7 @@ pub struct Direction {
     pub isn: u32,
     /// Payload that one capture point has seen, to be compared with packets at other capture points.
     pub range: SeenRange,
-    /// See [`crate::hunger::phase`].
+    /// See [`crate::stream_select::phase`].
     pub phase: u8,
     /// See [`seen`].
     pub seen: u8,
@@ -225,7 +224,7 @@ pub struct Direction {
 ///
 /// | offset | size | field |
 /// |---|---|---|
-/// | 0 | 4 | capture point, see [`crate::record::FrameInfo::point`]; bit 31: others have seen packets too |
+/// | 0 | 4 | capture point, see [`crate::record::FrameInfo::capture_point`]; bit 31: others have seen packets too |
 /// | 4 | 4 | sequence number of the first byte |
 /// | 8 | 4 | sequence number behind the last byte |
 /// | 12 | 4 | time of the last segment, in units of 2^20 ns |
@@ -233,7 +232,7 @@ pub struct Direction {
 #[repr(C)]
 pub struct SeenRange {
     /// Capture point, and in bit 31 whether other capture points have seen packets too.
-    pub point: u32,
+    pub capture_point: u32,
     /// Sequence number of the first byte.
     pub start: u32,
     /// Sequence number behind the last byte.
@@ -255,9 +254,9 @@ pub struct SeenRange {
 #[repr(C)]
 pub struct FlowEntry {
     /// Direction sent by the low endpoint.
-    pub low: Direction,
+    pub low: DirectionState,
     /// Direction sent by the high endpoint.
-    pub high: Direction,
+    pub high: DirectionState,
     /// Whose entry it is: the kernel's map is keyed by the flow's hash alone.
     pub key: FlowKey,
     /// Which end is the client, see [`client`].
@@ -266,62 +265,28 @@ pub struct FlowEntry {
     pub reserved: [u8; 7],
 }
 
-const _: () = assert!(size_of::<Direction>() == 56 && size_of::<FlowEntry>() == 160);
+const _: () = assert!(size_of::<DirectionState>() == 56 && size_of::<FlowEntry>() == 160);
 
 impl FlowEntry {
     /// The direction a packet belongs to, and the opposite one; `from` as [`FlowKey::of`] gives it.
     #[inline(always)]
-    pub fn split(&mut self, from: u32) -> (&mut Direction, &mut Direction) {
+    pub fn split(&mut self, from: u32) -> (&mut DirectionState, &mut DirectionState) {
         if from == 0 { (&mut self.low, &mut self.high) } else { (&mut self.high, &mut self.low) }
     }
 
     /// Packets and bytes of both directions.
     #[inline(always)]
-    pub fn books(&self) -> Books {
-        Books { packets: [self.low.packets, self.high.packets], bytes: [self.low.bytes, self.high.bytes] }
+    pub fn counters(&self) -> FlowCounters {
+        FlowCounters { packets: [self.low.packets, self.high.packets], bytes: [self.low.bytes, self.high.bytes] }
     }
 }
 
 /// Packets and bytes per direction, the low endpoint's first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct Books {
+pub struct FlowCounters {
     /// Packets sent by the low and by the high endpoint.
     pub packets: [u64; 2],
     /// Bytes on the wire sent by the low and by the high endpoint.
     pub bytes: [u64; 2],
-}
-
-/// The flows known to one host of the filter: BPF maps in the kernel, a table in a replay.
-pub trait Flows {
-    /// Where an entry lies; good until the frame at hand is judged.
-    type Handle: Copy;
-
-    /// The table of recent packets.
-    type Recent: Recent;
-
-    /// Whether the flow of this hash may be known. A cheap test that may say yes for a stranger,
-    /// never no for a flow that was inserted and is not idle.
-    fn maybe(&self, hash: u64) -> bool;
-
-    /// Finds a flow.
-    fn find(&mut self, key: &FlowKey, hash: u64) -> Option<Self::Handle>;
-
-    /// The entry of a flow that was found, and the table of recent packets.
-    fn entry(&mut self, handle: Self::Handle) -> Option<(&mut FlowEntry, &mut Self::Recent)>;
-
-    /// The table of recent packets.
-    fn recent(&mut self) -> &mut Self::Recent;
-
-    /// Adds or replaces the entry of `entry.key`; false where the table refused it.
-    fn insert(&mut self, hash: u64, entry: &FlowEntry) -> bool;
-
-    /// Keeps the flow of this hash in the filter that [`Flows::maybe`] asks.
-    fn touch(&mut self, hash: u64);
-
-    /// Time of the frame at hand, nanoseconds; in the kernel a tenth of a second old at most.
-    fn now(&self) -> u64;
-
-    /// Adds one frame of `packets` wire packets and `bytes` bytes to a direction.
-    fn count(direction: &mut Direction, packets: u64, bytes: u64);
 }

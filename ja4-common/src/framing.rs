@@ -11,13 +11,14 @@
 //! | OpenVPN's control channel, over UDP and TCP | OpenVPN, `src/openvpn/ssl_pkt.h` | TLS, without `tls-crypt` |
 //! | a length before each datagram, over TCP | RFC 4571, section 2 | DTLS |
 
-use crate::Bytes;
-use crate::flow::Direction;
-use crate::look::{NOTHING, Segment, TOO_FEW};
+use crate::bytes::FrameBytes;
+use crate::flow::DirectionState;
+use crate::segment::SegmentPayload;
+use crate::signature::{NOTHING, TOO_SHORT};
 
-/// What [`Direction::framing`] means.
+/// What [`DirectionState::framing`] means.
 pub mod kind {
-    /// No framing: `mark` is as [`crate::hunger::phase`] says.
+    /// No framing: `mark` is as [`crate::stream_select::phase`] says.
     pub const NONE: u8 = 0;
     /// TDS. `mark` is the next packet header, which begins a message.
     pub const TDS: u8 = 1;
@@ -31,7 +32,7 @@ pub mod kind {
     pub const OPENVPN: u8 = 5;
 }
 
-/// Set in a number of [`crate::look`]: the stream begins with a framing, whose [`kind`] is in the other bits.
+/// Set in a number of [`crate::segment`]: the stream begins with a framing, whose [`kind`] is in the other bits.
 pub(crate) const FRAMING: u8 = 0x80;
 
 /// Bytes at the start of a frame that are read: no frame with a handshake in it is shorter.
@@ -53,7 +54,7 @@ const PROXY_1_WORDS: u32 = 14;
 /// Moves `mark` behind the PROXY protocol header that begins there, if one does. `mark` stays where it is if the
 /// segment does not hold enough of the header to know its length.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub(crate) fn skip_proxy_header<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) {
+pub(crate) fn skip_proxy_header<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &SegmentPayload) {
     let skip = direction.mark.wrapping_sub(segment.seq);
     if skip >= segment.len || segment.len - skip < PROXY_2_FIXED - 1 {
         return;
@@ -86,7 +87,7 @@ pub(crate) fn skip_proxy_header<B: Bytes>(frame: &B, direction: &mut Direction, 
 /// Moves `mark`, which is at offset `skip` of the segment, behind the line if it ends in this word of eight bytes.
 // In the kernel a separate function: its many paths end where it returns.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn end_line<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, skip: u32, word: u32) {
+fn end_line<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &SegmentPayload, skip: u32, word: u32) {
     // The last word ends with the segment.
     let last = segment.len.wrapping_sub(8);
     let offset = skip.wrapping_add(word * 8);
@@ -113,9 +114,9 @@ const fn line_feed(bytes: u64) -> u32 {
 /// Recognizes the framing of a stream by its first bytes, `len` bytes at `at`: [`FRAMING`] with a [`kind`], or
 /// [`NOTHING`].
 #[inline(always)]
-pub(crate) fn recognize<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
+pub(crate) fn recognize<B: FrameBytes>(frame: &B, at: u32, len: u32) -> u8 {
     if len < FRAME_START {
-        return if is_header_alone(frame, at, len) { TOO_FEW } else { NOTHING };
+        return if is_header_alone(frame, at, len) { TOO_SHORT } else { NOTHING };
     }
     let (Some(first), Some([ninth])) = (frame.load_far::<8>(at as usize), frame.load_far::<1>(at as usize + 8)) else {
         return NOTHING;
@@ -149,7 +150,7 @@ pub(crate) fn recognize<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
 /// Whether the `len` bytes at `at` may be a frame's header in a segment of its own: the length of RFC 4571 or OpenVPN, the
 /// header of ChannelData, or that of TDS.
 #[inline(always)]
-fn is_header_alone<B: Bytes>(frame: &B, at: u32, len: u32) -> bool {
+fn is_header_alone<B: FrameBytes>(frame: &B, at: u32, len: u32) -> bool {
     let at = at as usize;
     match len {
         // A hello of DTLS takes some 60 bytes at least, and a datagram hardly more than an Ethernet frame holds.
@@ -181,7 +182,7 @@ const fn goes_on(content: u64) -> bool {
 
 /// Packets of OpenVPN's control channel (`src/openvpn/ssl_pkt.h`).
 pub(crate) mod openvpn {
-    use crate::Bytes;
+    use crate::bytes::FrameBytes;
 
     /// Not a packet of the control channel.
     pub(crate) const NOTHING: u8 = 0;
@@ -236,7 +237,7 @@ pub(crate) mod openvpn {
 
     /// Classifies the packet of `len` bytes at `at`.
     #[inline(always)]
-    pub(crate) fn classify<B: Bytes>(frame: &B, at: u32, len: u32) -> u8 {
+    pub(crate) fn classify<B: FrameBytes>(frame: &B, at: u32, len: u32) -> u8 {
         if !(SHORTEST..=LONGEST).contains(&len) {
             return NOTHING;
         }
@@ -327,7 +328,7 @@ const DATA: u32 = 0x0013;
 
 /// Moves `at` from the start of a TURN message, which begins with the bytes `first`, to its data; to 0 if it has none.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub(crate) fn find_turn_data<B: Bytes>(frame: &B, first: u64, at: &mut u32) {
+pub(crate) fn find_turn_data<B: FrameBytes>(frame: &B, first: u64, at: &mut u32) {
     if first >> 60 == 4 {
         *at += 4;
         return;
@@ -347,7 +348,7 @@ pub(crate) fn find_turn_data<B: Bytes>(frame: &B, first: u64, at: &mut u32) {
 /// Type and length of the attribute at that offset; 0 if the frame is shorter.
 // In the kernel a separate function: its paths end where it returns.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn attribute<B: Bytes>(frame: &B, at: u32) -> u32 {
+fn attribute<B: FrameBytes>(frame: &B, at: u32) -> u32 {
     match frame.load_far::<4>(at as usize) {
         Some(bytes) => u32::from_be_bytes(bytes),
         None => 0,

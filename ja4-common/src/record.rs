@@ -1,7 +1,7 @@
 //! The record that carries a selected frame from the filter to its shard.
 
-use crate::flow::Books;
-use crate::select::Selection;
+use crate::flow::FlowCounters;
+use crate::verdict::Selection;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Version of the record's layout.
@@ -24,7 +24,7 @@ pub mod flag {
     /// `books` hold the flow's counts.
     pub const TRACKED: u16 = 1 << 6;
     /// The payload begins something in the middle of its stream: what lies before it was not selected.
-    pub const ANEW: u16 = 1 << 7;
+    pub const RESYNC: u16 = 1 << 7;
     /// The frame begins at its network header; see [`super::FrameInfo::no_link`].
     pub const NO_LINK: u16 = 1 << 8;
 }
@@ -35,7 +35,7 @@ pub mod flag {
 /// | offset | size | field |
 /// |---|---|---|
 /// | 0 | 1 | version |
-/// | 1 | 1 | class, see [`crate::select::Class`] |
+/// | 1 | 1 | class, see [`crate::reason::RecordClass`] |
 /// | 2 | 2 | flags, see [`flag`] |
 /// | 4 | 4 | interface index |
 /// | 8 | 8 | boot-clock time, ns |
@@ -49,14 +49,14 @@ pub mod flag {
 /// | 40 | 4 | payload length that the IP and UDP headers announce, bytes |
 /// | 44 | 2 | payload bytes per wire segment of a GSO super-packet, 0: not one |
 /// | 46 | 1 | wire segments of a GSO super-packet, at most 255; 0: not one |
-/// | 47 | 1 | JA4L point, see [`crate::select::point`] |
+/// | 47 | 1 | JA4L point, see [`crate::verdict::LatencyPoint`] |
 /// | 48 | 32 | packets and bytes of the flow so far, this frame included |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct RecordHeader {
     /// [`VERSION`].
     pub version: u8,
-    /// See [`crate::select::Class`].
+    /// See [`crate::reason::RecordClass`].
     pub class: u8,
     /// See [`flag`].
     pub flags: u16,
@@ -84,10 +84,10 @@ pub struct RecordHeader {
     pub gso_size: u16,
     /// Wire segments of a super-packet, at most 255; 0: not one.
     pub gso_segs: u8,
-    /// See [`crate::select::point`].
-    pub point: u8,
+    /// See [`crate::verdict::LatencyPoint`].
+    pub latency_point: u8,
     /// The flow's counts.
-    pub books: Books,
+    pub counters: FlowCounters,
 }
 
 /// Bytes of [`RecordHeader`].
@@ -119,7 +119,7 @@ pub struct FrameInfo {
 impl FrameInfo {
     /// Capture point: interface and hook as one number of 31 bits.
     #[inline(always)]
-    pub const fn point(&self) -> u32 {
+    pub const fn capture_point(&self) -> u32 {
         (self.ifindex << 1 | self.egress as u32) & (u32::MAX >> 1)
     }
 
@@ -159,8 +159,8 @@ impl RecordHeader {
             payload_len: selection.payload_len,
             gso_size: info.gso_size,
             gso_segs: if info.gso_segs > 255 { 255 } else { info.gso_segs as u8 },
-            point: selection.point,
-            books: selection.books,
+            latency_point: selection.latency_point,
+            counters: selection.counters,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Reads a segment as lines of text that may precede an SSH identification string: a PROXY protocol header or a notice.
 
-use crate::Bytes;
-use crate::look::Segment;
+use crate::bytes::{FrameBytes, SliceFrame};
+use crate::segment::SegmentPayload;
 
 /// Bytes that are read: a PROXY protocol header of version 1 has at most 107.
 const MAX_TEXT: u32 = 128;
@@ -16,10 +16,21 @@ pub const SSH: u8 = 1;
 /// Whole lines, none with a version of HTTP, with which a request line ends.
 pub const LINES: u8 = 2;
 
+/// The step of reading text that the kernel programs call as a global function.
+pub trait TextStage: FrameBytes + Sized {
+    /// Calls [`read`].
+    #[inline(always)]
+    fn read_text(&self, segment: &mut SegmentPayload, words: &mut [u64; WORDS]) {
+        read(self, segment, words);
+    }
+}
+
+impl TextStage for SliceFrame<'_> {}
+
 /// Reads a segment; `words` is room for its bytes.
 // Without branches in its loop: the verifier then has few paths to follow.
 #[inline(always)]
-pub fn read<B: Bytes>(frame: &B, segment: &mut Segment, words: &mut [u64; WORDS]) {
+pub fn read<B: FrameBytes>(frame: &B, segment: &mut SegmentPayload, words: &mut [u64; WORDS]) {
     const BANNER: u64 = u64::from_be_bytes(*b"\0\0\0\nSSH-");
     const VERSION: u64 = u64::from_be_bytes(*b"\0\0\0HTTP/");
     const FIVE: u64 = 0xff_ffff_ffff;
@@ -57,7 +68,7 @@ pub fn read<B: Bytes>(frame: &B, segment: &mut Segment, words: &mut [u64; WORDS]
 /// Whether a segment of text ends with a line that is not empty; a request may end with an empty one (RFC 9112,
 /// section 2).
 #[inline(always)]
-fn are_lines<B: Bytes>(frame: &B, segment: &Segment) -> bool {
+fn are_lines<B: FrameBytes>(frame: &B, segment: &SegmentPayload) -> bool {
     if !(4..=MAX_TEXT).contains(&segment.len) {
         return false;
     }

@@ -1,8 +1,8 @@
 //! What a tunnel's header says of the packet inside: GRE (RFC 2784, RFC 2890), ERSPAN
 //! (draft-foschiano-erspan), IP in IP, VXLAN (RFC 7348) and VXLAN-GPE, Geneve (RFC 8926), GTP-U (3GPP TS 29.281).
 
-use crate::headers::{ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Transport, ip_version};
-use crate::{Bytes, Window};
+use crate::bytes::{FrameBytes, HeaderWindow};
+use crate::headers::{ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PacketHeaders, ip_version};
 
 /// GTP-U extension headers followed. The user plane of 5G uses one.
 pub const MAX_GTP_EXTENSIONS: usize = 4;
@@ -24,9 +24,9 @@ const ERSPAN_III: u16 = 0x22eb;
 /// What a look into a tunnel has found, in one register: the EtherType of what is inside in bits 0
 /// to 15, its offset above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Opened(u32);
+pub struct InnerHeader(u32);
 
-impl Opened {
+impl InnerHeader {
     /// No tunnel, or one whose contents this sensor does not read.
     pub const NONE: Self = Self(0);
     /// The frame ends within the tunnel's header.
@@ -57,7 +57,7 @@ pub(crate) const fn is_udp_port(dst_port: u16) -> bool {
 
 /// Looks into GRE at `at`. Version 1 (PPTP) and source routes are not followed.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub(crate) fn gre<B: Bytes>(frame: &B, at: u32) -> Opened {
+pub(crate) fn gre<B: FrameBytes>(frame: &B, at: u32) -> InnerHeader {
     /// Checksum, key and sequence number present: four bytes each.
     const CHECKSUM: u16 = 0x8000;
     const KEY: u16 = 0x2000;
@@ -65,11 +65,11 @@ pub(crate) fn gre<B: Bytes>(frame: &B, at: u32) -> Opened {
     /// Routing present, and the version.
     const OTHERS: u16 = 0x4007;
     let Some(gre) = frame.window::<4>(at as usize) else {
-        return Opened::TRUNCATED;
+        return InnerHeader::TRUNCATED;
     };
     let (flags, kind) = (gre.be16::<0>(), gre.be16::<2>());
     if flags & OTHERS != 0 {
-        return Opened::NONE;
+        return InnerHeader::NONE;
     }
     let mut past = at + 4;
     if flags & CHECKSUM != 0 {
@@ -85,67 +85,67 @@ pub(crate) fn gre<B: Bytes>(frame: &B, at: u32) -> Opened {
         return erspan_iii(frame, past);
     }
     if kind != ERSPAN {
-        return Opened::at(kind, past);
+        return InnerHeader::at(kind, past);
     }
     // Without a sequence number it is ERSPAN I, which has no header of its own.
     if flags & SEQUENCE == 0 {
-        return Opened::at(ETHERTYPE_ETHERNET, past);
+        return InnerHeader::at(ETHERTYPE_ETHERNET, past);
     }
     match frame.window::<1>(past as usize) {
-        Some(erspan) if erspan.be8::<0>() >> 4 == 1 => Opened::at(ETHERTYPE_ETHERNET, past + 8),
-        Some(_) => Opened::NONE,
-        None => Opened::TRUNCATED,
+        Some(erspan) if erspan.be8::<0>() >> 4 == 1 => InnerHeader::at(ETHERTYPE_ETHERNET, past + 8),
+        Some(_) => InnerHeader::NONE,
+        None => InnerHeader::TRUNCATED,
     }
 }
 
 /// A header of 12 bytes, of which the last bit says that 8 more follow.
 #[inline(always)]
-fn erspan_iii<B: Bytes>(frame: &B, at: u32) -> Opened {
+fn erspan_iii<B: FrameBytes>(frame: &B, at: u32) -> InnerHeader {
     const VERSION: u8 = 2;
     /// What is mirrored: 0 is an Ethernet frame.
     const FRAME_TYPE: u8 = 0x7c;
     const MORE: u8 = 0x01;
     match frame.window::<12>(at as usize) {
-        Some(erspan) if erspan.be8::<0>() >> 4 != VERSION || erspan.be8::<10>() & FRAME_TYPE != 0 => Opened::NONE,
-        Some(erspan) if erspan.be8::<11>() & MORE != 0 => Opened::at(ETHERTYPE_ETHERNET, at + 20),
-        Some(_) => Opened::at(ETHERTYPE_ETHERNET, at + 12),
-        None => Opened::TRUNCATED,
+        Some(erspan) if erspan.be8::<0>() >> 4 != VERSION || erspan.be8::<10>() & FRAME_TYPE != 0 => InnerHeader::NONE,
+        Some(erspan) if erspan.be8::<11>() & MORE != 0 => InnerHeader::at(ETHERTYPE_ETHERNET, at + 20),
+        Some(_) => InnerHeader::at(ETHERTYPE_ETHERNET, at + 12),
+        None => InnerHeader::TRUNCATED,
     }
 }
 
 /// Looks into a datagram to one of the ports of [`is_udp_port`]. What does not look like the tunnel
 /// is an ordinary datagram.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-pub(crate) fn over_udp<B: Bytes>(frame: &B, udp: &Transport) -> Opened {
+pub(crate) fn over_udp<B: FrameBytes>(frame: &B, udp: &PacketHeaders) -> InnerHeader {
     let at = udp.payload;
     if udp.payload_len < 8 {
-        return Opened::NONE;
+        return InnerHeader::NONE;
     }
     let Some(header) = frame.window::<8>(at as usize) else {
-        return Opened::TRUNCATED;
+        return InnerHeader::TRUNCATED;
     };
     let first = header.be8::<0>();
     match udp.dst_port {
         // The VNI is valid (RFC 7348, section 5). Bit 0x40 is never set: it is what every QUIC packet has,
         // and a client may have got one of these ports by chance.
-        port::VXLAN | port::VXLAN_LINUX if first & 0x48 == 0x08 => Opened::at(ETHERTYPE_ETHERNET, at + 8),
+        port::VXLAN | port::VXLAN_LINUX if first & 0x48 == 0x08 => InnerHeader::at(ETHERTYPE_ETHERNET, at + 8),
         // The VNI and the next protocol are (draft-ietf-nvo3-vxlan-gpe, section 3).
         port::VXLAN_GPE if first & 0x4c == 0x0c => match header.be8::<3>() {
-            1 => Opened::at(ETHERTYPE_IPV4, at + 8),
-            2 => Opened::at(ETHERTYPE_IPV6, at + 8),
-            3 => Opened::at(ETHERTYPE_ETHERNET, at + 8),
-            _ => Opened::NONE,
+            1 => InnerHeader::at(ETHERTYPE_IPV4, at + 8),
+            2 => InnerHeader::at(ETHERTYPE_IPV6, at + 8),
+            3 => InnerHeader::at(ETHERTYPE_ETHERNET, at + 8),
+            _ => InnerHeader::NONE,
         },
         // Version 0, then the options' length in words (RFC 8926, section 3.4).
-        port::GENEVE if first >> 6 == 0 => Opened::at(header.be16::<2>(), at + 8 + u32::from(first & 0x3f) * 4),
+        port::GENEVE if first >> 6 == 0 => InnerHeader::at(header.be16::<2>(), at + 8 + u32::from(first & 0x3f) * 4),
         // Version 1, protocol type GTP, a G-PDU (TS 29.281, section 5.1).
         port::GTP_U if first >> 4 == 3 && header.be8::<1>() == 0xff => gtp(frame, at, first),
-        _ => Opened::NONE,
+        _ => InnerHeader::NONE,
     }
 }
 
 #[inline(always)]
-fn gtp<B: Bytes>(frame: &B, at: u32, first: u8) -> Opened {
+fn gtp<B: FrameBytes>(frame: &B, at: u32, first: u8) -> InnerHeader {
     /// Extension headers, sequence number, N-PDU number: with any of them the header has four more
     /// bytes, the last of which is the type of the first extension header.
     const OPTIONAL: u8 = 0x07;
@@ -161,24 +161,24 @@ fn gtp<B: Bytes>(frame: &B, at: u32, first: u8) -> Opened {
             }
             let words = u32::from(next.be8::<1>());
             if words == 0 || left == 0 {
-                return Opened::NONE;
+                return InnerHeader::NONE;
             }
             left -= 1;
             last += words * 4;
         }
-        return Opened::TRUNCATED;
+        return InnerHeader::TRUNCATED;
     }
     inside_gtp(frame, last + 1)
 }
 
 /// What is in a G-PDU is told by the version of an IP header alone.
 #[inline(always)]
-fn inside_gtp<B: Bytes>(frame: &B, at: u32) -> Opened {
+fn inside_gtp<B: FrameBytes>(frame: &B, at: u32) -> InnerHeader {
     match frame.window::<1>(at as usize) {
         Some(ip) => match ip_version(ip.be8::<0>()) {
-            0 => Opened::NONE,
-            ethertype => Opened::at(ethertype, at),
+            0 => InnerHeader::NONE,
+            ethertype => InnerHeader::at(ethertype, at),
         },
-        None => Opened::TRUNCATED,
+        None => InnerHeader::TRUNCATED,
     }
 }

@@ -1,144 +1,36 @@
 //! What the filter can say of a frame.
 
-use crate::flow::Books;
-use crate::headers::Malformed;
+use crate::flow::FlowCounters;
+use crate::reason::{Malformed, PassReason};
 
-/// Why a frame was selected: the class of its record, and of its counters and governor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Class {
-    /// SYN, first or repeated.
-    Syn,
-    /// SYN-ACK, first or repeated.
-    SynAck,
-    /// The client's first ACK after the SYN-ACK, or a bare ACK before the flow's protocol is known.
-    Ack,
-    /// Payload that carries a TLS handshake, or the first bytes of a stream of unknown kind.
-    Tls,
-    /// The client's first payload after the server's.
-    Latency,
-    /// FIN or RST of a known flow.
-    End,
-    /// Payload that carries HTTP requests.
-    Http,
-    /// A segment of an SSH connection, most of them without payload.
-    Ssh,
-    /// A QUIC Initial, Handshake or Retry packet.
-    Quic,
-    /// A DTLS handshake.
-    Dtls,
-    /// A DHCP message.
-    Dhcp,
-    /// An IP fragment, to be put together with the others.
-    Fragment,
-    /// A tunnel inside a tunnel, to be opened by userspace.
-    Nested,
-}
-
-impl Class {
-    /// Number of classes.
-    pub const COUNT: usize = 13;
-    /// Every class, in the order of its counter.
-    pub const ALL: [Self; Self::COUNT] = [
-        Self::Syn,
-        Self::SynAck,
-        Self::Ack,
-        Self::Tls,
-        Self::Latency,
-        Self::End,
-        Self::Http,
-        Self::Ssh,
-        Self::Quic,
-        Self::Dtls,
-        Self::Dhcp,
-        Self::Fragment,
-        Self::Nested,
-    ];
-
-    /// Name of the counter.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Syn => "syn",
-            Self::SynAck => "syn_ack",
-            Self::Ack => "ack",
-            Self::Tls => "tls",
-            Self::Latency => "latency",
-            Self::End => "end",
-            Self::Http => "http",
-            Self::Ssh => "ssh",
-            Self::Quic => "quic",
-            Self::Dtls => "dtls",
-            Self::Dhcp => "dhcp",
-            Self::Fragment => "fragment",
-            Self::Nested => "nested",
-        }
-    }
-}
-
-/// Why a frame was let pass.
+/// The packets whose times JA4L and JA4LS are computed from (FoxIO, `technical_details/JA4L.md`); SYN and SYN-ACK are
+/// points A and B there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Passed {
-    /// Not IPv4 or IPv6.
-    NotIp,
-    /// IP fragment of another protocol than TCP, UDP and tunnels.
-    Fragment,
-    /// IP, but neither TCP nor UDP.
-    OtherProtocol,
-    /// UDP of a flow that is not known.
-    Udp,
-    /// TCP of a flow that is not known.
-    Untracked,
-    /// Of a known flow, and nothing that is wanted.
-    Tracked,
-    /// A duplicate: another capture point has seen the packet, see [`crate::duplicate`].
-    Duplicate,
-    /// The first of a stream that has used up what is selected of one handshake or request.
-    Spent,
+pub enum LatencyPoint {
+    /// None of them.
+    None = 0,
+    /// Point C: the client's first ACK after the SYN-ACK.
+    FirstAck = 3,
+    /// Point D: the client's first payload after point C.
+    ClientData = 4,
+    /// Point E: the server's first payload after point D.
+    ServerData = 5,
+    /// Point F: the client's first payload after point E.
+    ClientReply = 6,
 }
 
-impl Passed {
-    /// Number of reasons.
-    pub const COUNT: usize = 8;
-    /// Every reason, in the order of its counter.
-    pub const ALL: [Self; Self::COUNT] = [
-        Self::NotIp,
-        Self::Fragment,
-        Self::OtherProtocol,
-        Self::Udp,
-        Self::Untracked,
-        Self::Tracked,
-        Self::Duplicate,
-        Self::Spent,
-    ];
-
-    /// Name of the counter.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NotIp => "not_ip",
-            Self::Fragment => "fragment",
-            Self::OtherProtocol => "other_protocol",
-            Self::Udp => "udp",
-            Self::Untracked => "untracked",
-            Self::Tracked => "tracked",
-            Self::Duplicate => "duplicates",
-            Self::Spent => "spent",
+impl LatencyPoint {
+    /// The point with this number; [`LatencyPoint::None`] for any other number.
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            3 => Self::FirstAck,
+            4 => Self::ClientData,
+            5 => Self::ServerData,
+            6 => Self::ClientReply,
+            _ => Self::None,
         }
     }
-}
-
-/// The points in time that JA4L and JA4LS are made of (specification, section 6).
-pub mod point {
-    /// None of them.
-    pub const NONE: u8 = 0;
-    /// The client's first ACK after the SYN-ACK.
-    pub const C: u8 = 3;
-    /// The client's first payload after C.
-    pub const D: u8 = 4;
-    /// The server's first payload after D.
-    pub const E: u8 = 5;
-    /// The client's first payload after E.
-    pub const F: u8 = 6;
 }
 
 /// What became of one frame.
@@ -149,7 +41,7 @@ pub enum Verdict {
     /// It passes, and its record, described by [`crate::select::Work::selection`], goes to the flow's shard.
     Selected,
     /// It passes.
-    Unselected(Passed),
+    Unselected(PassReason),
     /// It passes, and is too broken to judge.
     Unparseable(Malformed),
 }
@@ -161,7 +53,7 @@ pub struct Selection {
     /// Hash of the flow.
     pub hash: u64,
     /// The flow's counts.
-    pub books: Books,
+    pub counters: FlowCounters,
     /// Bytes of the frame that are wanted, from its start.
     pub capture: u32,
     /// Length of the frame on the wire, bytes.
@@ -176,8 +68,8 @@ pub struct Selection {
     pub payload: u16,
     /// Bits of [`crate::record::flag`].
     pub flags: u16,
-    /// Why: a [`Class`] as its number.
+    /// Why: a [`crate::reason::RecordClass`] as its number.
     pub class: u8,
-    /// One of [`point`].
-    pub point: u8,
+    /// A [`LatencyPoint`] as its number.
+    pub latency_point: u8,
 }

@@ -12,32 +12,27 @@ use aya_ebpf::helpers::generated::{
     bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
-use ja4_common::begin::Begin;
-use ja4_common::duplicate::{BUCKETS, Bucket, Recent};
-use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
-use ja4_common::headers::{
-    ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_QINQ, ETHERTYPE_VLAN, MAX_HEADERS, PROTO_TCP, Parsed,
-    Start, Transport,
-};
-use ja4_common::knobs::Knobs;
-use ja4_common::look::Segment;
+use ja4_common::bytes::{FrameBytes, HeaderWindow, MAX_HEADERS};
+use ja4_common::duplicate::{BUCKETS, RecentBucket};
+use ja4_common::filter_config::FilterConfig;
+use ja4_common::flow::{DirectionState, FlowEntry, FlowKey};
+use ja4_common::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_TCP};
+use ja4_common::parse::ParseStart;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
-use ja4_common::select::{Outcome, Work};
-use ja4_common::{Bytes, Window, text};
+use ja4_common::segment::SegmentPayload;
 
-use crate::maps::{ASLEEP, CPU, Cpu, FLOWS, MAX_SHARDS, RECENT, SLOTS};
-use crate::stage;
+use crate::maps::{ASLEEP, CPU, CpuState, FLOWS, MAX_SHARDS, MEMBERSHIP, RECENT};
 
 /// Set by the loader, then frozen.
 #[unsafe(no_mangle)]
-static KNOBS: Knobs = Knobs::new([0, 0]);
+static FILTER_CONFIG: FilterConfig = FilterConfig::new([0, 0]);
 
 /// The frozen configuration.
 #[inline(always)]
-pub(crate) fn knobs() -> &'static Knobs {
+pub(crate) fn config() -> &'static FilterConfig {
     // SAFETY: a static is always readable. Opaque, since the loader changes its
     // bytes after the compiler has seen them.
-    unsafe { &*(opaque(&raw const KNOBS as usize) as *const Knobs) }
+    unsafe { &*(opaque(&raw const FILTER_CONFIG as usize) as *const FilterConfig) }
 }
 
 /// Nanoseconds of the boot clock.
@@ -70,18 +65,6 @@ macro_rules! bounded {
     }};
 }
 
-/// A frame whose bytes can be copied, wherever in it they lie.
-pub(crate) trait Copied: Bytes {
-    /// Copies `len` bytes from `offset` to `to`; false where the frame is shorter.
-    ///
-    /// # Safety
-    /// `to` is valid for `len` bytes.
-    unsafe fn copy_to(&self, offset: u32, to: *mut u8, len: u32) -> bool;
-
-    /// Calls [`crate::emit::emit`].
-    fn emit(&self, cpu: &mut Cpu, egress: bool) -> u8;
-}
-
 /// The value itself, of which the compiler knows nothing more.
 #[inline(always)]
 pub(crate) fn opaque(mut value: usize) -> usize {
@@ -93,7 +76,7 @@ pub(crate) fn opaque(mut value: usize) -> usize {
 
 /// The same reference, behind which the compiler must look anew.
 #[inline(always)]
-fn launder<T>(value: &mut T) -> &mut T {
+pub(crate) fn launder<T>(value: &mut T) -> &mut T {
     let mut at = ptr::from_mut(value);
     // SAFETY: one move of a register to itself, which for all the compiler knows writes memory.
     unsafe {
@@ -104,7 +87,7 @@ fn launder<T>(value: &mut T) -> &mut T {
 
 /// Makes the compiler write to memory what it holds of a value: a stage reads it there.
 #[inline(always)]
-fn flush<T>(value: &T) {
+pub(crate) fn flush<T>(value: &T) {
     let mut at = ptr::from_ref(value);
     // SAFETY: one move of a register to itself, which for all the compiler knows reads memory.
     unsafe { core::arch::asm!("{0} = {0}", inout(reg) at, options(nostack)) };
@@ -113,7 +96,7 @@ fn flush<T>(value: &T) {
 
 /// Calls a stage that reads and writes a value of this CPU's state, of which the compiler then knows nothing more.
 #[inline(always)]
-fn with_stage<T>(value: &mut T, stage: impl FnOnce() -> u32) -> u32 {
+pub(crate) fn with_stage<T>(value: &mut T, stage: impl FnOnce() -> u32) -> u32 {
     let value = launder(value);
     let result = stage();
     launder(value);
@@ -122,12 +105,12 @@ fn with_stage<T>(value: &mut T, stage: impl FnOnce() -> u32) -> u32 {
 
 /// Calls a stage on a copy of a direction: all but its counts, which other CPUs write too.
 #[inline(always)]
-fn on_copy(direction: &mut Direction, segment: &Segment, stage: impl FnOnce() -> u32) -> u32 {
+pub(crate) fn on_copy(direction: &mut DirectionState, segment: &SegmentPayload, stage: impl FnOnce() -> u32) -> u32 {
     flush(segment);
     let Some(cpu) = cpu() else {
         return 0;
     };
-    let copy = cpu.work.stage().direction;
+    let copy = cpu.scratch.stage().direction;
     copy_state(direction, copy);
     let result = stage();
     copy_state(copy, direction);
@@ -135,13 +118,13 @@ fn on_copy(direction: &mut Direction, segment: &Segment, stage: impl FnOnce() ->
 }
 
 #[inline(always)]
-fn copy_state(from: &Direction, to: &mut Direction) {
+fn copy_state(from: &DirectionState, to: &mut DirectionState) {
     (to.mark, to.budget, to.isn) = (from.mark, from.budget, from.isn);
     (to.phase, to.seen, to.protocol, to.framing) = (from.phase, from.seen, from.protocol, from.framing);
 }
 
 /// `N` bytes of a frame that the verifier has seen checked.
-pub(crate) struct Checked<'a, const N: usize> {
+pub(crate) struct CheckedWindow<'a, const N: usize> {
     at: usize,
     frame: PhantomData<&'a ()>,
 }
@@ -151,7 +134,7 @@ pub(crate) struct Checked<'a, const N: usize> {
 macro_rules! load {
     ($from:expr, $size:literal, $offset:expr) => {{
         let value: u64;
-        // SAFETY: `Checked` holds N bytes, and the offset and the width are within N.
+        // SAFETY: `CheckedWindow` holds N bytes, and the offset and the width are within N.
         unsafe {
             core::arch::asm!(
                 concat!("{value} = *(", $size, " *)({at} + {offset})"),
@@ -165,7 +148,7 @@ macro_rules! load {
     }};
 }
 
-impl<const N: usize> Window<N> for Checked<'_, N> {
+impl<const N: usize> HeaderWindow<N> for CheckedWindow<'_, N> {
     #[inline(always)]
     fn be8<const AT: usize>(&self) -> u8 {
         const { assert!(AT < N) };
@@ -193,7 +176,7 @@ impl<const N: usize> Window<N> for Checked<'_, N> {
 
 /// A window at a small offset into the linear part, which holds the headers of all but odd frames.
 #[inline(always)]
-fn near<'a, const N: usize>(data: usize, end: usize, offset: usize) -> Option<Checked<'a, N>> {
+fn near<'a, const N: usize>(data: usize, end: usize, offset: usize) -> Option<CheckedWindow<'a, N>> {
     // Opaque, or LLVM compares a copy of 32 bits, from which old verifiers learn nothing of the original.
     let offset = opaque(offset);
     if offset >= MAX_HEADERS {
@@ -204,12 +187,12 @@ fn near<'a, const N: usize>(data: usize, end: usize, offset: usize) -> Option<Ch
     if opaque(at + N) > end {
         return None;
     }
-    Some(Checked { at, frame: PhantomData })
+    Some(CheckedWindow { at, frame: PhantomData })
 }
 
 /// Eight bytes or fewer from a window of as many.
 #[inline(always)]
-fn copied<const N: usize>(window: &Checked<'_, N>) -> [u8; N] {
+fn copied<const N: usize>(window: &CheckedWindow<'_, N>) -> [u8; N] {
     let mut bytes = [0; N];
     // SAFETY: the window holds N bytes.
     unsafe { ptr::copy_nonoverlapping(window.at as *const u8, bytes.as_mut_ptr(), N) };
@@ -217,134 +200,100 @@ fn copied<const N: usize>(window: &Checked<'_, N>) -> [u8; N] {
 }
 
 #[inline(always)]
-fn far<const N: usize, F: Copied>(frame: &F, offset: usize) -> Option<[u8; N]> {
+fn far<const N: usize, C: Context>(frame: &Frame<C>, offset: usize) -> Option<[u8; N]> {
     let mut out = [0; N];
     // SAFETY: `out` holds N bytes.
-    unsafe { frame.copy_to(offset as u32, out.as_mut_ptr(), N as u32) }.then_some(out)
+    unsafe { C::load(frame.context, offset as u32, out.as_mut_ptr(), N as u32) }.then_some(out)
 }
 
 /// Copies `len` bytes from `offset` to the start of `to`; `len` is limited to the numbers from 1 to the size of `to`.
 #[inline(always)]
-fn copy_words<const N: usize, F: Copied>(frame: &F, offset: u32, len: u32, to: &mut [u64; N]) -> bool {
+fn copy_words<const N: usize, C: Context>(frame: &Frame<C>, offset: u32, len: u32, to: &mut [u64; N]) -> bool {
     let len = bounded!(len, (N * 8) as u32);
     // SAFETY: `to` holds 8 * N bytes, and `len` is at most that.
-    unsafe { frame.copy_to(offset, to.as_mut_ptr().cast(), len) }
+    unsafe { C::load(frame.context, offset, to.as_mut_ptr().cast(), len) }
 }
 
-/// The methods of [`Bytes`] that call the stages for one kind of context.
-macro_rules! call_stages {
-    (
-        opening: $opening:ident, datagram: $datagram:ident, level: $level:ident, is_duplicate: $is_duplicate:ident,
-        extensions: $extensions:ident, look: $look:ident, read_text: $read_text:ident, decide: $decide:ident,
-        walk: $walk:ident,
-    ) => {
-        #[inline(always)]
-        fn text(first: u64) -> Begin {
-            stage::text(first)
-        }
+/// The context of a program: what the kernel passes it.
+pub(crate) trait Context {
+    /// Start and end of the linear part of the frame.
+    fn bounds(context: *mut Self) -> (usize, usize);
 
-        #[inline(always)]
-        fn opening<F: Flows>(&self, work: &mut Work, _flows: &mut F, _knobs: &Knobs) -> Outcome {
-            Outcome::from_number(with_stage(work, || stage::$opening(self.context)))
-        }
+    /// Length of the frame on the wire, bytes.
+    fn wire_len(context: *mut Self) -> usize;
 
-        #[inline(always)]
-        fn datagram<F: Flows>(&self, work: &mut Work, is_bulk: bool, _flows: &mut F, _knobs: &Knobs) -> Outcome {
-            Outcome::from_number(with_stage(work, || stage::$datagram(self.context, is_bulk.into())))
-        }
-
-        #[inline(always)]
-        fn level(&self, ethertype: u16, offset: u32, out: &mut Transport) -> Parsed {
-            Parsed::from_number(with_stage(out, || stage::$level(self.context, ethertype.into(), offset)))
-        }
-
-        #[inline(always)]
-        fn is_duplicate<R: Recent>(
-            &self,
-            headers: &Transport,
-            flow: u64,
-            point: u32,
-            direction: &mut Direction,
-            _recent: &mut R,
-        ) -> bool {
-            flush(headers);
-            let Some(cpu) = cpu() else {
-                return false;
-            };
-            let copy = cpu.work.stage().direction;
-            (copy.packets, copy.range) = (direction.packets, direction.range);
-            let is_duplicate = stage::$is_duplicate(self.context, flow, point) != 0;
-            direction.range = copy.range;
-            is_duplicate
-        }
-
-        #[inline(always)]
-        fn extensions(&self, at: u32, first: u8) -> u32 {
-            stage::$extensions(self.context, at, first.into())
-        }
-
-        #[inline(always)]
-        fn look(&self, segment: &Segment, skip: u32, first: bool) -> u8 {
-            flush(segment);
-            stage::$look(self.context, skip, first.into()) as u8
-        }
-
-        #[inline(always)]
-        fn read_text(&self, segment: &mut Segment, _words: &mut [u64; text::WORDS]) {
-            with_stage(segment, || stage::$read_text(self.context));
-        }
-
-        #[inline(always)]
-        fn decide(&self, direction: &mut Direction, segment: &Segment, _knobs: &Knobs) -> u8 {
-            on_copy(direction, segment, || stage::$decide(self.context)) as u8
-        }
-
-        #[inline(always)]
-        fn walk(&self, direction: &mut Direction, segment: &Segment) -> u8 {
-            on_copy(direction, segment, || stage::$walk(self.context)) as u8
-        }
-    };
+    /// Copies `len` bytes from `offset` to `to`, wherever in the frame they are. Returns false if the frame is shorter.
+    ///
+    /// # Safety
+    /// `to` is valid for `len` bytes.
+    unsafe fn load(context: *mut Self, offset: u32, to: *mut u8, len: u32) -> bool;
 }
 
-/// A frame met by XDP.
-pub(crate) struct XdpFrame {
-    context: *mut xdp_md,
+impl Context for xdp_md {
+    #[inline(always)]
+    fn bounds(context: *mut Self) -> (usize, usize) {
+        // SAFETY: the context is the kernel's for as long as the program runs.
+        unsafe { ((*context).data as usize, (*context).data_end as usize) }
+    }
+
+    #[inline(always)]
+    fn wire_len(context: *mut Self) -> usize {
+        // SAFETY: the context is the kernel's.
+        unsafe { bpf_xdp_get_buff_len(context) as usize }
+    }
+
+    #[inline(always)]
+    unsafe fn load(context: *mut Self, offset: u32, to: *mut u8, len: u32) -> bool {
+        // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
+        unsafe { bpf_xdp_load_bytes(context, offset, to.cast(), len) == 0 }
+    }
+}
+
+impl Context for __sk_buff {
+    #[inline(always)]
+    fn bounds(context: *mut Self) -> (usize, usize) {
+        // SAFETY: the context is the kernel's for as long as the program runs.
+        unsafe { ((*context).data as usize, (*context).data_end as usize) }
+    }
+
+    #[inline(always)]
+    fn wire_len(context: *mut Self) -> usize {
+        // SAFETY: the context is the kernel's for as long as the program runs.
+        unsafe { (*context).len as usize }
+    }
+
+    #[inline(always)]
+    unsafe fn load(context: *mut Self, offset: u32, to: *mut u8, len: u32) -> bool {
+        // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
+        unsafe { bpf_skb_load_bytes(context.cast(), offset, to.cast(), len) == 0 }
+    }
+}
+
+/// The frame of a program with this context.
+pub(crate) struct Frame<C> {
+    pub(crate) context: *mut C,
     data: usize,
     end: usize,
 }
 
-impl XdpFrame {
+impl<C: Context> Frame<C> {
     #[inline(always)]
-    pub(crate) fn of(context: *mut xdp_md) -> Self {
-        // SAFETY: the context is the kernel's for as long as the program runs.
-        let (data, end) = unsafe { ((*context).data, (*context).data_end) };
-        Self { context, data: data as usize, end: end as usize }
+    pub(crate) fn of(context: *mut C) -> Self {
+        let (data, end) = C::bounds(context);
+        Self { context, data, end }
     }
 }
 
-impl Copied for XdpFrame {
-    #[inline(always)]
-    unsafe fn copy_to(&self, offset: u32, to: *mut u8, len: u32) -> bool {
-        // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
-        unsafe { bpf_xdp_load_bytes(self.context, offset, to.cast(), len) == 0 }
-    }
-
-    #[inline(always)]
-    fn emit(&self, cpu: &mut Cpu, egress: bool) -> u8 {
-        with_stage(cpu, || stage::ja4_xdp_emit(self.context, egress.into())) as u8
-    }
-}
-
-impl Bytes for XdpFrame {
+impl<C: Context> FrameBytes for Frame<C> {
     const MAY_BE_CUT: bool = false;
 
     type Window<'w, const N: usize>
-        = Checked<'w, N>
+        = CheckedWindow<'w, N>
     where
         Self: 'w;
 
     #[inline(always)]
-    fn window<const N: usize>(&self, offset: usize) -> Option<Checked<'_, N>> {
+    fn window<const N: usize>(&self, offset: usize) -> Option<CheckedWindow<'_, N>> {
         near(self.data, self.end, offset)
     }
 
@@ -363,19 +312,12 @@ impl Bytes for XdpFrame {
 
     #[inline(always)]
     fn wire_len(&self) -> usize {
-        // SAFETY: the context is the kernel's.
-        unsafe { bpf_xdp_get_buff_len(self.context) as usize }
+        C::wire_len(self.context)
     }
 
     #[inline(always)]
     fn settle<'a, T>(&self, value: &'a mut T) -> &'a mut T {
         launder(value)
-    }
-
-    call_stages! {
-        opening: ja4_xdp_opening, datagram: ja4_xdp_datagram, level: ja4_xdp_level, is_duplicate: ja4_xdp_is_duplicate,
-        extensions: ja4_xdp_extensions, look: ja4_xdp_look, read_text: ja4_xdp_read_text, decide: ja4_xdp_decide,
-        walk: ja4_xdp_walk,
     }
 }
 
@@ -386,16 +328,10 @@ const LINEAR: usize = 14 + 8 + 40 + 60;
 /// The same where a tunnel may stand before them.
 const TUNNEL_LINEAR: usize = 2 * LINEAR + 64;
 
-/// A frame met by tc.
-pub(crate) struct SkbFrame {
-    context: *mut __sk_buff,
-    data: usize,
-    end: usize,
-}
-
-impl SkbFrame {
+impl Frame<__sk_buff> {
+    /// The frame of a tc program, with its headers in the linear part.
     #[inline(always)]
-    pub(crate) fn new(ctx: &TcContext) -> Self {
+    pub(crate) fn pulled(ctx: &TcContext) -> Self {
         let frame = Self::of(ctx.skb.skb);
         let held = frame.end - frame.data;
         if held < TUNNEL_LINEAR && held < ctx.len() as usize {
@@ -411,34 +347,43 @@ impl SkbFrame {
         Self::of(opaque(ctx.skb.skb as usize) as *mut __sk_buff)
     }
 
+    /// The header with which an ingress frame begins. It goes through memory: the verifier then has one state.
     #[inline(always)]
-    pub(crate) fn of(context: *mut __sk_buff) -> Self {
-        // SAFETY: the context is the kernel's for as long as the program runs.
-        let (data, end) = unsafe { ((*context).data, (*context).data_end) };
-        Self { context, data: data as usize, end: end as usize }
+    pub(crate) fn start(&self, cpu: &mut CpuState) -> ParseStart {
+        cpu.no_link = u64::from(self.lacks_ethernet());
+        match launder(cpu).no_link {
+            0 => ParseStart::Ethernet,
+            _ => ParseStart::Network { ethertype: self.protocol(), offset: 0 },
+        }
     }
 
-    /// The header with which an ingress frame begins. Generic XDP copies a frame that lacks headroom, and tc then gets
-    /// the copy without its Ethernet header (Linux 6.18: net/core/dev.c, `do_xdp_generic`; `sch_handle_ingress` goes back
-    /// by `mac_len`, which the copy lacks). The kernel knows the EtherType of the frame either way.
+    /// EtherType that the kernel knows of the frame.
     #[inline(always)]
-    pub(crate) fn start(&self) -> Start {
+    fn protocol(&self) -> u16 {
         // SAFETY: the context is the kernel's for as long as the program runs.
-        let ethertype = u16::from_be(unsafe { (*self.context).protocol } as u16);
+        u16::from_be(unsafe { (*self.context).protocol } as u16)
+    }
+
+    /// Whether an ingress frame begins with its network header. Generic XDP copies a frame that lacks headroom, and tc
+    /// then gets the copy without its Ethernet header (Linux 6.18: net/core/dev.c, `do_xdp_generic`;
+    /// `sch_handle_ingress` goes back by `mac_len`, which the copy lacks). The kernel knows the EtherType either way.
+    #[inline(always)]
+    fn lacks_ethernet(&self) -> bool {
+        let ethertype = self.protocol();
         let Some(h) = near::<15>(self.data, self.end, 0) else {
-            return Start::Ethernet;
+            return false;
         };
         // No unicast address to a station begins with 0x45: the lowest bit of the first byte marks a group (IEEE 802).
         let is_ipv4 = ethertype == ETHERTYPE_IPV4 && h.be8::<0>() == 0x45;
         if !is_ipv4 && h.be16::<12>() == ethertype {
-            return Start::Ethernet;
+            return false;
         }
         let version = h.be8::<0>() >> 4;
         match ethertype {
-            ETHERTYPE_IPV4 if version == 4 => Start::Network { ethertype, offset: 0 },
-            ETHERTYPE_IPV6 if version == 6 => Start::Network { ethertype, offset: 0 },
-            ETHERTYPE_VLAN | ETHERTYPE_QINQ | ETHERTYPE_MPLS => Start::Network { ethertype, offset: 0 },
-            _ => Start::Ethernet,
+            ETHERTYPE_IPV4 => version == 4,
+            ETHERTYPE_IPV6 => version == 6,
+            ETHERTYPE_VLAN | ETHERTYPE_QINQ | ETHERTYPE_MPLS => true,
+            _ => false,
         }
     }
 
@@ -453,63 +398,6 @@ impl SkbFrame {
             ETHERTYPE_IPV6 => h.be8::<20>() == PROTO_TCP,
             _ => false,
         }
-    }
-}
-
-impl Copied for SkbFrame {
-    #[inline(always)]
-    unsafe fn copy_to(&self, offset: u32, to: *mut u8, len: u32) -> bool {
-        // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
-        unsafe { bpf_skb_load_bytes(self.context.cast(), offset, to.cast(), len) == 0 }
-    }
-
-    #[inline(always)]
-    fn emit(&self, cpu: &mut Cpu, egress: bool) -> u8 {
-        with_stage(cpu, || stage::ja4_tc_emit(self.context, egress.into())) as u8
-    }
-}
-
-impl Bytes for SkbFrame {
-    const MAY_BE_CUT: bool = false;
-
-    type Window<'w, const N: usize>
-        = Checked<'w, N>
-    where
-        Self: 'w;
-
-    #[inline(always)]
-    fn window<const N: usize>(&self, offset: usize) -> Option<Checked<'_, N>> {
-        near(self.data, self.end, offset)
-    }
-
-    #[inline(always)]
-    fn load_far<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
-        match near(self.data, self.end, offset) {
-            Some(window) => Some(copied(&window)),
-            None => far(self, offset),
-        }
-    }
-
-    #[inline(always)]
-    fn copy<const N: usize>(&self, offset: u32, len: u32, to: &mut [u64; N]) -> bool {
-        copy_words(self, offset, len, to)
-    }
-
-    #[inline(always)]
-    fn wire_len(&self) -> usize {
-        // SAFETY: the context is the kernel's for as long as the program runs.
-        unsafe { (*self.context).len as usize }
-    }
-
-    #[inline(always)]
-    fn settle<'a, T>(&self, value: &'a mut T) -> &'a mut T {
-        launder(value)
-    }
-
-    call_stages! {
-        opening: ja4_tc_opening, datagram: ja4_tc_datagram, level: ja4_tc_level, is_duplicate: ja4_tc_is_duplicate,
-        extensions: ja4_tc_extensions, look: ja4_tc_look, read_text: ja4_tc_read_text, decide: ja4_tc_decide,
-        walk: ja4_tc_walk,
     }
 }
 
@@ -536,17 +424,23 @@ pub(crate) fn skb_info(ctx: &TcContext, egress: bool, no_link: bool) -> FrameInf
 
 /// This CPU's state.
 #[inline(always)]
-pub(crate) fn cpu() -> Option<&'static mut Cpu> {
+pub(crate) fn cpu() -> Option<&'static mut CpuState> {
     // SAFETY: the element belongs to this CPU, and a program ends before another of ours begins on
     // it: all of them run with bottom halves off.
     CPU.get_ptr_mut(0).map(|cpu| unsafe { &mut *cpu })
 }
 
+/// Whether the current frame lacks its Ethernet header.
+#[inline(always)]
+pub(crate) fn no_link() -> bool {
+    cpu().is_some_and(|cpu| cpu.no_link != 0)
+}
+
 /// A flow's entry in the map.
 #[derive(Clone, Copy)]
-pub(crate) struct Found(*mut FlowEntry);
+pub(crate) struct FlowPtr(*mut FlowEntry);
 
-impl Found {
+impl FlowPtr {
     /// The entry. Another CPU may write the other direction's half at the same time, and counts
     /// are added atomically.
     #[inline(always)]
@@ -564,8 +458,8 @@ impl Found {
 
 /// The entry under a hash.
 #[inline(always)]
-pub(crate) fn flow(hash: u64) -> Option<Found> {
-    FLOWS.get_ptr_mut(hash).map(Found)
+pub(crate) fn flow(hash: u64) -> Option<FlowPtr> {
+    FLOWS.get_ptr_mut(hash).map(FlowPtr)
 }
 
 /// Adds to a counter that several CPUs share.
@@ -585,9 +479,9 @@ pub(crate) fn add(counter: &mut u64, value: u64) {
 
 /// The filter's slot of a hash.
 #[inline(always)]
-pub(crate) fn slot(hash: u64, mask: u32) -> Option<&'static mut u8> {
+pub(crate) fn membership_slot(hash: u64, mask: u32) -> Option<&'static mut u8> {
     let index = hash as u32 & mask;
-    let bytes = SLOTS.get_ptr_mut(index >> 3)?;
+    let bytes = MEMBERSHIP.get_ptr_mut(index >> 3)?;
     // SAFETY: the element holds eight bytes and the offset is below eight. Bytes are written
     // whole, so a race costs one touch at worst.
     Some(unsafe { &mut *bytes.cast::<u8>().add((index & 7) as usize) })
@@ -595,7 +489,7 @@ pub(crate) fn slot(hash: u64, mask: u32) -> Option<&'static mut u8> {
 
 /// The bucket of the table of recent packets for a hash.
 #[inline(always)]
-pub(crate) fn recent(hash: u64) -> Option<&'static mut Bucket> {
+pub(crate) fn recent(hash: u64) -> Option<&'static mut RecentBucket> {
     // SAFETY: the map keeps the element's memory. If two CPUs add to one bucket at once, one packet may be lost.
     RECENT.get_ptr_mut(hash as u32 & (BUCKETS - 1)).map(|bucket| unsafe { &mut *bucket })
 }
@@ -614,7 +508,7 @@ pub(crate) fn coarse_now() -> u64 {
 
 /// Whether the shard's thread sleeps; it is taken to be awake from here on.
 #[inline(always)]
-pub(crate) fn rouse(shard: u32) -> bool {
+pub(crate) fn take_wakeup(shard: u32) -> bool {
     let Some(asleep) = ASLEEP.get_ptr_mut(shard) else {
         return false;
     };
@@ -637,9 +531,9 @@ const fn room(size: usize) -> u32 {
 /// A record of `SIZE` bytes, reserved but not yet visible to the shard.
 ///
 /// It must be submitted: the verifier refuses a program that loses one.
-pub(crate) struct Reserved<const SIZE: usize>(*mut u8);
+pub(crate) struct ReservedRecord<const SIZE: usize>(*mut u8);
 
-impl<const SIZE: usize> Reserved<SIZE> {
+impl<const SIZE: usize> ReservedRecord<SIZE> {
     /// Room for one record, or `None` where the ring is full.
     #[inline(always)]
     pub(crate) fn new<T, const BYTES: usize>(ring: &RingBuf<T, BYTES>) -> Option<Self> {
@@ -651,13 +545,13 @@ impl<const SIZE: usize> Reserved<SIZE> {
 
     /// Copies the frame's first `wanted` bytes, as far as they fit; how many were copied.
     #[inline(always)]
-    pub(crate) fn fill<F: Copied>(&mut self, frame: &F, wanted: u32) -> u32 {
+    pub(crate) fn fill<C: Context>(&mut self, frame: &Frame<C>, wanted: u32) -> u32 {
         if wanted == 0 {
             return 0;
         }
         let len = bounded!(wanted, room(SIZE));
         // SAFETY: HEADER + len <= SIZE, the length of the reservation.
-        if unsafe { frame.copy_to(0, self.0.add(HEADER), len) } { len } else { 0 }
+        if unsafe { C::load(frame.context, 0, self.0.add(HEADER), len) } { len } else { 0 }
     }
 
     /// Writes the header and hands the record over.

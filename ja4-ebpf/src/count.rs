@@ -1,8 +1,7 @@
 //! Counting outcomes.
 
-use ja4_common::counter::Counters;
-use ja4_common::headers::Malformed;
-use ja4_common::select::Passed;
+use ja4_common::counter::FilterCounters;
+use ja4_common::reason::{Malformed, PassReason};
 
 use crate::bytes::opaque;
 
@@ -16,36 +15,36 @@ fn bump<const N: usize>(counters: &mut [u64; N], index: usize) {
 
 /// A frame let pass.
 #[inline(always)]
-pub(crate) fn unselected(counters: &mut Counters, reason: Passed) {
+pub(crate) fn unselected(counters: &mut FilterCounters, reason: PassReason) {
     bump(&mut counters.unselected, reason as usize);
 }
 
 /// A frame too broken to judge.
 #[inline(always)]
-pub(crate) fn unparseable(counters: &mut Counters, reason: Malformed) {
+pub(crate) fn unparseable(counters: &mut FilterCounters, reason: Malformed) {
     bump(&mut counters.unparseable, reason as usize);
 }
 
 /// A frame chosen.
 #[inline(always)]
-pub(crate) fn selected(counters: &mut Counters, class: u8) {
+pub(crate) fn selected(counters: &mut FilterCounters, class: u8) {
     bump(&mut counters.selected, class.into());
 }
 
 /// A record handed to its shard.
 #[inline(always)]
-pub(crate) fn emitted(counters: &mut Counters, class: u8) {
+pub(crate) fn emitted(counters: &mut FilterCounters, class: u8) {
     bump(&mut counters.emitted, class.into());
 }
 
 /// A record lost to a full ring.
 #[inline(always)]
-pub(crate) fn ring_full(counters: &mut Counters, class: u8) {
+pub(crate) fn ring_full(counters: &mut FilterCounters, class: u8) {
     bump(&mut counters.ring_full, class.into());
 }
 
 /// A record withheld by the governor.
 #[inline(always)]
-pub(crate) fn governed(counters: &mut Counters, class: u8) {
-    bump(&mut counters.governed, class.into());
+pub(crate) fn rate_limited(counters: &mut FilterCounters, class: u8) {
+    bump(&mut counters.rate_limited, class.into());
 }

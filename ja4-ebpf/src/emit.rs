@@ -2,17 +2,19 @@
 
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::btf_maps::RingBuf;
-use ja4_common::counter::Counters;
+use ja4_common::counter::FilterCounters;
+use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::shard_of;
-use ja4_common::headers::Start;
-use ja4_common::knobs::Knobs;
+use ja4_common::parse::ParseStart;
+use ja4_common::reason::RecordClass;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader, SIZE_CLASSES, flag};
-use ja4_common::select::{Class, Selection, Verdict, select};
+use ja4_common::select::{SelectStages, select};
+use ja4_common::verdict::{Selection, Verdict};
 
-use crate::bytes::{self, Copied, Reserved};
+use crate::bytes::{self, Context, Frame, ReservedRecord};
 use crate::count;
 use crate::flowstate::KernelFlows;
-use crate::maps::{Bucket, Cpu, RINGS};
+use crate::maps::{CpuState, RINGS, TokenBucket};
 
 /// Tokens that one record costs; finer than one, so that slow rates refill smoothly.
 const TOKEN: u64 = 1 << 20;
@@ -20,17 +22,29 @@ const TOKEN: u64 = 1 << 20;
 /// Longest time that a bucket is refilled for at once: keeps the product below 2^64.
 const MAX_REFILL: u64 = 1 << 30;
 
+/// The step of emitting, which the programs call as a global function.
+pub(crate) trait EmitStage {
+    /// Calls [`emit`].
+    fn emit(&self, cpu: &mut CpuState, egress: bool) -> u8;
+}
+
 /// Judges one frame, which begins with the header that `start` names, counts the outcome and emits a record if the
 /// frame is selected. Returns the class of a selected frame, for the log of a debug build.
 #[inline(always)]
-pub(crate) fn judge<F: Copied>(frame: &F, start: Start, egress: bool, info: impl FnOnce() -> FrameInfo) -> Option<u8> {
+pub(crate) fn filter_frame<F: SelectStages + EmitStage>(
+    frame: &F,
+    start: impl FnOnce(&mut CpuState) -> ParseStart,
+    egress: bool,
+    info: impl FnOnce() -> FrameInfo,
+) -> Option<u8> {
     let cpu = bytes::cpu()?;
-    let Cpu { counters: [ingress, outgoing], work, .. } = cpu;
+    let start = start(cpu);
+    let CpuState { counters: [ingress, outgoing], scratch, .. } = cpu;
     let counters = if egress { outgoing } else { ingress };
-    let knobs = bytes::knobs();
-    let mut flows = KernelFlows::new(knobs);
+    let config = bytes::config();
+    let mut flows = KernelFlows::new(config);
     counters.seen += 1;
-    match select(frame, start, info, &mut flows, knobs, work) {
+    match select(frame, start, info, &mut flows, config, scratch) {
         Verdict::Unselected(reason) => {
             count::unselected(counters, reason);
             None
@@ -45,21 +59,21 @@ pub(crate) fn judge<F: Copied>(frame: &F, start: Start, egress: bool, info: impl
 
 /// Emits the record of the frame that was judged last, unless its class is rate limited. Returns the class.
 #[inline(always)]
-pub(crate) fn emit<F: Copied>(frame: &F, cpu: &mut Cpu, egress: bool) -> u8 {
-    let Cpu { counters: [ingress, outgoing], buckets, work, .. } = cpu;
+pub(crate) fn emit<C: Context>(frame: &Frame<C>, cpu: &mut CpuState, egress: bool) -> u8 {
+    let CpuState { counters: [ingress, outgoing], buckets, scratch, .. } = cpu;
     let counters = if egress { outgoing } else { ingress };
-    let knobs = bytes::knobs();
-    let Selection { class, hash, flags, .. } = work.selection;
+    let config = bytes::config();
+    let Selection { class, hash, flags, .. } = scratch.selection;
     count::selected(counters, class);
     if flags & flag::TRACKED == 0 && has_flow(class) {
-        counters.flow_refused += 1;
+        counters.flow_insert_failed += 1;
     }
     let now = bytes::now();
-    if knobs.governor != 0 && !granted(class, buckets, now, knobs) {
-        count::governed(counters, class);
+    if config.rate_limit != 0 && !take_token(class, buckets, now, config) {
+        count::rate_limited(counters, class);
     } else {
-        let shard = shard_of(hash, knobs.shards);
-        write(&Emission { frame, info: &work.info, selection: &work.selection, shard, now }, counters);
+        let shard = shard_of(hash, config.shards);
+        write(&Emission { frame, info: &scratch.info, selection: &scratch.selection, shard, now }, counters);
     }
     class
 }
@@ -67,12 +81,12 @@ pub(crate) fn emit<F: Copied>(frame: &F, cpu: &mut Cpu, egress: bool) -> u8 {
 /// Whether frames of this class belong to a flow that should have an entry.
 #[inline(always)]
 fn has_flow(class: u8) -> bool {
-    class != Class::Fragment as u8 && class != Class::Nested as u8
+    class != RecordClass::Fragment as u8 && class != RecordClass::Nested as u8
 }
 
 /// What every size class needs to write the record.
-struct Emission<'a, F> {
-    frame: &'a F,
+struct Emission<'a, C> {
+    frame: &'a Frame<C>,
     info: &'a FrameInfo,
     selection: &'a Selection,
     shard: u32,
@@ -81,7 +95,7 @@ struct Emission<'a, F> {
 
 /// Writes a record of the smallest size class that holds it.
 #[inline(always)]
-fn write<F: Copied>(emission: &Emission<'_, F>, counters: &mut Counters) {
+fn write<C: Context>(emission: &Emission<'_, C>, counters: &mut FilterCounters) {
     let Selection { class, capture, .. } = *emission.selection;
     let size = HEADER + capture as usize;
     let written = match RINGS.get(emission.shard) {
@@ -98,20 +112,20 @@ fn write<F: Copied>(emission: &Emission<'_, F>, counters: &mut Counters) {
     }
 }
 
-impl<F: Copied> Emission<'_, F> {
+impl<C: Context> Emission<'_, C> {
     /// Writes a record of `SIZE` bytes; false where the ring is full.
     #[inline(always)]
-    fn write<const SIZE: usize>(&self, ring: &RingBuf<[u8; 8], 4096>, counters: &mut Counters) -> bool {
-        let Some(mut record) = Reserved::<SIZE>::new(ring) else {
+    fn write<const SIZE: usize>(&self, ring: &RingBuf<[u8; 8], 4096>, counters: &mut FilterCounters) -> bool {
+        let Some(mut record) = ReservedRecord::<SIZE>::new(ring) else {
             return false;
         };
         let captured = record.fill(self.frame, self.selection.capture);
         if captured < self.selection.capture {
             counters.truncated += 1;
         }
-        let wake = bytes::rouse(self.shard);
+        let wake = bytes::take_wakeup(self.shard);
         if wake {
-            counters.woken += 1;
+            counters.wakeups += 1;
         }
         let header = RecordHeader::new(self.info, self.selection, self.now, captured);
         record.submit(header, if wake { BPF_RB_FORCE_WAKEUP } else { BPF_RB_NO_WAKEUP }.into());
@@ -121,12 +135,12 @@ impl<F: Copied> Emission<'_, F> {
 
 /// Takes a token of the class's bucket; false where there is none.
 #[inline(always)]
-fn granted(class: u8, buckets: &mut [Bucket; Class::COUNT], now: u64, knobs: &Knobs) -> bool {
+fn take_token(class: u8, buckets: &mut [TokenBucket; RecordClass::COUNT], now: u64, config: &FilterConfig) -> bool {
     let index = usize::from(class);
     // Each opaque: LLVM would compare one register and index with a copy, of which old verifiers know no bound.
     let (Some(&rate), Some(&burst), Some(bucket)) = (
-        knobs.rate.get(bytes::opaque(index)),
-        knobs.burst.get(bytes::opaque(index)),
+        config.rate.get(bytes::opaque(index)),
+        config.burst.get(bytes::opaque(index)),
         buckets.get_mut(bytes::opaque(index)),
     ) else {
         return true;

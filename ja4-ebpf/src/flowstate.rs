@@ -1,16 +1,16 @@
 //! The flows that the kernel knows: the LRU map, the slots in front of it, and the table of recent packets.
 
-use ja4_common::duplicate::{Bucket, Recent};
-use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
+use ja4_common::duplicate::{RecentBucket, RecentTable};
+use ja4_common::filter_config::{FilterConfig, MAX_IDLE_EPOCHS};
+use ja4_common::flow::{DirectionState, FlowEntry, FlowKey};
+use ja4_common::flow_table::Flows;
 
-use ja4_common::knobs::{EPOCHS_KEPT, Knobs};
-
-use crate::bytes::{self, Found};
+use crate::bytes::{self, FlowPtr};
 use crate::maps::FLOWS;
 
 /// Flows in BPF maps.
 pub(crate) struct KernelFlows {
-    slot_mask: u32,
+    membership_mask: u32,
     epoch: u8,
     recent: KernelRecent,
 }
@@ -27,9 +27,9 @@ impl KernelRecent {
     }
 }
 
-impl Recent for KernelRecent {
+impl RecentTable for KernelRecent {
     #[inline(always)]
-    fn bucket(&mut self, hash: u64) -> Option<&mut Bucket> {
+    fn bucket(&mut self, hash: u64) -> Option<&mut RecentBucket> {
         bytes::recent(hash)
     }
 
@@ -41,9 +41,9 @@ impl Recent for KernelRecent {
 
 impl KernelFlows {
     #[inline(always)]
-    pub(crate) fn new(knobs: &Knobs) -> Self {
+    pub(crate) fn new(config: &FilterConfig) -> Self {
         let recent = KernelRecent::new();
-        Self { slot_mask: knobs.slot_mask, epoch: epoch_of(recent.now, knobs.epoch_shift), recent }
+        Self { membership_mask: config.membership_mask, epoch: epoch_of(recent.now, config.epoch_shift), recent }
     }
 }
 
@@ -54,22 +54,22 @@ fn epoch_of(now: u64, shift: u32) -> u8 {
 }
 
 impl Flows for KernelFlows {
-    type Handle = Found;
+    type Handle = FlowPtr;
     type Recent = KernelRecent;
 
     #[inline(always)]
-    fn maybe(&self, hash: u64) -> bool {
-        bytes::slot(hash, self.slot_mask)
-            .is_some_and(|slot| *slot != 0 && self.epoch.wrapping_sub(*slot) <= 2 * EPOCHS_KEPT)
+    fn may_contain(&self, hash: u64) -> bool {
+        bytes::membership_slot(hash, self.membership_mask)
+            .is_some_and(|slot| *slot != 0 && self.epoch.wrapping_sub(*slot) <= 2 * MAX_IDLE_EPOCHS)
     }
 
     #[inline(always)]
-    fn find(&mut self, key: &FlowKey, hash: u64) -> Option<Found> {
+    fn find(&mut self, key: &FlowKey, hash: u64) -> Option<FlowPtr> {
         bytes::flow(hash).filter(|found| found.is(key))
     }
 
     #[inline(always)]
-    fn entry(&mut self, handle: Found) -> Option<(&mut FlowEntry, &mut KernelRecent)> {
+    fn entry(&mut self, handle: FlowPtr) -> Option<(&mut FlowEntry, &mut KernelRecent)> {
         Some((handle.entry(), &mut self.recent))
     }
 
@@ -89,7 +89,7 @@ impl Flows for KernelFlows {
 
     #[inline(always)]
     fn touch(&mut self, hash: u64) {
-        if let Some(slot) = bytes::slot(hash, self.slot_mask)
+        if let Some(slot) = bytes::membership_slot(hash, self.membership_mask)
             && *slot != self.epoch
         {
             *slot = self.epoch;
@@ -102,7 +102,7 @@ impl Flows for KernelFlows {
     }
 
     #[inline(always)]
-    fn count(direction: &mut Direction, packets: u64, bytes: u64) {
+    fn count(direction: &mut DirectionState, packets: u64, bytes: u64) {
         bytes::add(&mut direction.packets, packets);
         bytes::add(&mut direction.bytes, bytes);
     }

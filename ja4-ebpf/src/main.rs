@@ -17,7 +17,7 @@ mod stage;
 use aya_ebpf::bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
-use ja4_common::headers::Start;
+use ja4_common::parse::ParseStart;
 
 /// Tells of a chosen frame in the programs' debug build; nothing otherwise.
 macro_rules! log {
@@ -36,24 +36,35 @@ const NEXT: i32 = TC_ACT_UNSPEC;
 /// Ingress, in the driver or in the kernel's generic hook.
 #[xdp(frags)]
 fn ja4_xdp(ctx: XdpContext) -> u32 {
-    log!(&ctx, emit::judge(&bytes::XdpFrame::of(ctx.ctx), Start::Ethernet, false, || bytes::xdp_info(&ctx)));
+    log!(
+        &ctx,
+        emit::filter_frame(&bytes::Frame::of(ctx.ctx), |_| ParseStart::Ethernet, false, || bytes::xdp_info(&ctx))
+    );
     XDP_PASS
 }
 
 /// Egress.
 #[classifier]
 fn ja4_tc(ctx: TcContext) -> i32 {
-    log!(&ctx, emit::judge(&bytes::SkbFrame::new(&ctx), Start::Ethernet, true, || bytes::skb_info(&ctx, true, false)));
+    log!(
+        &ctx,
+        emit::filter_frame(
+            &bytes::Frame::pulled(&ctx),
+            |_| ParseStart::Ethernet,
+            true,
+            || bytes::skb_info(&ctx, true, false)
+        )
+    );
     NEXT
 }
 
 /// Ingress where XDP cannot attach.
 #[classifier]
 fn ja4_tc_ingress(ctx: TcContext) -> i32 {
-    let frame = bytes::SkbFrame::new(&ctx);
+    let frame = bytes::Frame::pulled(&ctx);
     log!(
         &ctx,
-        emit::judge(&frame, frame.start(), false, || bytes::skb_info(&ctx, false, frame.start() != Start::Ethernet))
+        emit::filter_frame(&frame, |cpu| frame.start(cpu), false, || bytes::skb_info(&ctx, false, bytes::no_link()))
     );
     NEXT
 }

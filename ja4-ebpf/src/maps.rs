@@ -2,10 +2,11 @@
 
 use aya_ebpf::btf_maps::{Array, ArrayOfMaps, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
-use ja4_common::counter::Counters;
+use ja4_common::counter::FilterCounters;
 use ja4_common::duplicate::{self, BUCKETS};
 use ja4_common::flow::FlowEntry;
-use ja4_common::select::{Class, Work};
+use ja4_common::reason::RecordClass;
+use ja4_common::select::Scratch;
 
 /// Most shards, and so most rings.
 pub(crate) const MAX_SHARDS: usize = 64;
@@ -22,39 +23,39 @@ pub(crate) static FLOWS: LruHashMap<u64, FlowEntry, 1024> = LruHashMap::new();
 /// One byte per slot, eight slots an element: the epoch in which a flow of that hash was last
 /// touched, 0: never. It spares strangers the look-up in `FLOWS`, and forgets by growing old.
 #[btf_map]
-pub(crate) static SLOTS: Array<u64, 1024> = Array::new();
+pub(crate) static MEMBERSHIP: Array<u64, 1024> = Array::new();
 
 /// Recent packets, to be compared with those at other capture points; see `ja4_common::duplicate`.
 #[btf_map]
-pub(crate) static RECENT: Array<duplicate::Bucket, { BUCKETS as usize }> = Array::new();
+pub(crate) static RECENT: Array<duplicate::RecentBucket, { BUCKETS as usize }> = Array::new();
 
 /// Which shards sleep.
 #[btf_map]
-pub(crate) static ASLEEP: Array<Asleep, MAX_SHARDS> = Array::new();
+pub(crate) static ASLEEP: Array<ShardSleep, MAX_SHARDS> = Array::new();
 
 /// What each CPU keeps for itself.
 #[btf_map]
-pub(crate) static CPU: PerCpuArray<Cpu, 1> = PerCpuArray::new();
+pub(crate) static CPU: PerCpuArray<CpuState, 1> = PerCpuArray::new();
 
 /// State of one CPU; one look-up a frame finds it all.
 #[repr(C)]
-pub(crate) struct Cpu {
-    /// Always zero. Were the counters of ingress where the value begins, the verifier of Linux 6.1 would follow two and a
-    /// half times the paths.
-    pub(crate) reserved: u64,
+pub(crate) struct CpuState {
+    /// 1: the current frame lacks its Ethernet header. Were the counters of ingress where the value stream_start, the verifier
+    /// of Linux 6.1 would follow two and a half times the paths.
+    pub(crate) no_link: u64,
     /// Outcomes: ingress, egress. Userspace reads these.
-    pub(crate) counters: [Counters; 2],
+    pub(crate) counters: [FilterCounters; 2],
     /// The governor's buckets, by class.
-    pub(crate) buckets: [Bucket; Class::COUNT],
+    pub(crate) buckets: [TokenBucket; RecordClass::COUNT],
     /// Room for the judgement over one frame.
-    pub(crate) work: Work,
+    pub(crate) scratch: Scratch,
 }
 
 /// Token bucket of one class on one CPU.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(crate) struct Bucket {
-    /// Time up to which tokens have been granted, boot-clock nanoseconds.
+pub(crate) struct TokenBucket {
+    /// Time up to which tokens have been take_token, boot-clock nanoseconds.
     pub(crate) filled: u64,
     /// Tokens left, in units of 2^-20 records.
     pub(crate) tokens: u64,
@@ -63,8 +64,8 @@ pub(crate) struct Bucket {
 /// A cache line for each shard, so that none slows another.
 #[derive(Clone, Copy)]
 #[repr(C)]
-pub(crate) struct Asleep {
-    /// 1 while the shard's thread sleeps and wants to be woken by the next record.
+pub(crate) struct ShardSleep {
+    /// 1 while the shard's thread sleeps and select_segment to be wakeups by the next record.
     pub(crate) flag: u64,
     /// Always zero.
     pub(crate) reserved: [u64; 7],

@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use ja4_common::Slice;
-use ja4_common::headers::Start;
-use ja4_common::knobs::Knobs;
+use ja4_common::bytes::SliceFrame;
+use ja4_common::filter_config::FilterConfig;
+use ja4_common::parse::ParseStart;
 use ja4_user::encode::{Context, Format, Formatter};
 use ja4_user::model::{ConnectionEvent, EventHandler, FingerprintEvent, Time};
 use ja4_user::shard::lane::{CapturedFrame, Lane};
@@ -130,7 +130,7 @@ impl EventHandler for Lines {
 /// A lane of a replay: the filter and all stages behind it.
 struct Path {
     lane: Lane,
-    knobs: Knobs,
+    filter_config: FilterConfig,
     engines: Engines,
     sink: Lines,
     now: u64,
@@ -148,7 +148,7 @@ impl Path {
         };
         let mut path = Self {
             lane: Lane::new(&limits),
-            knobs: Knobs::new([1, 2]),
+            filter_config: FilterConfig::new([1, 2]),
             engines: Engines::default(),
             sink: Lines {
                 formatter: Formatter::new(Format::Json, Arc::new(Context::default())),
@@ -172,14 +172,14 @@ impl Path {
         self.now += 1_000;
         self.number += 1;
         let frame = CapturedFrame {
-            start: Start::Ethernet,
-            slice: Slice { bytes, wire_len: bytes.len() },
+            start: ParseStart::Ethernet,
+            slice: SliceFrame { bytes, wire_len: bytes.len() },
             time: Time(self.now),
             interface: 0,
             point: 0,
             number: self.number,
         };
-        self.lane.frame(&frame, &self.knobs, &mut self.engines, &mut self.sink);
+        self.lane.frame(&frame, &self.filter_config, &mut self.engines, &mut self.sink);
     }
 
     /// How many allocations these frames take together, where the first is, and how many events came of them.

@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 use tests::generate::{self, Kind};
-use tests::process;
-use tests::{Namespace, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
+use tests::{Namespace, Sensor, Wire, events, process, require_bpf, require_tools, stats_u64};
 
 /// Long enough for a machine that does other things as well.
 const PATIENCE: Duration = Duration::from_secs(30);

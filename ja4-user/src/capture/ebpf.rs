@@ -1,4 +1,4 @@
-//! The kernel half, loaded: knobs and sizes in, counters, rings and flow entries out.
+//! The kernel half, loaded: filter_config and sizes in, counters, rings and flow entries out.
 
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
@@ -8,11 +8,12 @@ use aya::maps::{Array, ArrayOfMaps, HashMap, Map, MapData, MapError, PerCpuArray
 use aya::programs::{ProgramError, SchedClassifier, TestRun, TestRunOptions, Xdp};
 use aya::{Btf, Ebpf, EbpfLoader};
 use aya_log::EbpfLogger;
-use ja4_common::counter::Counters;
-use ja4_common::duplicate::{self, Bucket};
+use ja4_common::counter::FilterCounters;
+use ja4_common::duplicate::{self, RecentBucket};
+use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::{FlowEntry, FlowKey};
-use ja4_common::knobs::Knobs;
-use ja4_common::select::{Class, Work};
+use ja4_common::reason::RecordClass;
+use ja4_common::select::Scratch;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Most shards: `MAX_SHARDS` of the kernel half.
@@ -21,11 +22,11 @@ pub const MAX_SHARDS: u32 = 64;
 /// `BPF_MAP_TYPE_RINGBUF`.
 const RINGBUF: u32 = 27;
 
-/// `struct Cpu` of the kernel half in words: a reserved one, counters of both hooks, the governor's buckets, and the
+/// `CpuState` of the kernel half in words: a reserved one, counters of both hooks, the rate limiter's buckets, and the
 /// room for judging a frame.
-const CPU_WORDS: usize = 1 + 2 * Counters::WORDS + 2 * Class::COUNT + size_of::<Work>() / 8;
+const CPU_WORDS: usize = 1 + 2 * FilterCounters::WORDS + 2 * RecordClass::COUNT + size_of::<Scratch>() / 8;
 
-const _: () = assert!(size_of::<Work>().is_multiple_of(8));
+const _: () = assert!(size_of::<Scratch>().is_multiple_of(8));
 
 /// Key and value of the flow map as aya takes them.
 type FlowBytes = HashMap<MapData, u64, [u8; size_of::<FlowEntry>()]>;
@@ -67,7 +68,7 @@ impl KernelError {
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Frozen configuration of the filter.
-    pub knobs: Knobs,
+    pub filter_config: FilterConfig,
     /// Bytes of each ring, a power of two and a multiple of the page size.
     pub ring_bytes: u32,
     /// Flows that the kernel keeps.
@@ -126,14 +127,14 @@ impl Kernel {
     pub fn load(object: &[u8], settings: &Settings) -> Result<Self, KernelError> {
         let btf = Btf::from_sys_fs().map_err(KernelError::NoBtf)?;
         let mut rings = Vec::new();
-        for _ in 0..settings.knobs.shards {
+        for _ in 0..settings.filter_config.shards {
             rings.push(new_ring(settings.ring_bytes)?);
         }
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
-            .override_global("KNOBS", settings.knobs.as_bytes(), true)
+            .override_global("FILTER_CONFIG", settings.filter_config.as_bytes(), true)
             .map_max_entries("FLOWS", settings.flows)
-            .map_max_entries("SLOTS", (settings.knobs.slot_mask + 1) / 8)
+            .map_max_entries("MEMBERSHIP", (settings.filter_config.membership_mask + 1) / 8)
             .load(object)
             .map_err(|error| refused(&error))?;
         // Only a debug build of the programs has a map for it.
@@ -250,12 +251,12 @@ impl Kernel {
     ///
     /// # Errors
     /// Where the map cannot be read.
-    pub fn counters(&self) -> Result<[Counters; 2], KernelError> {
-        let mut sums = [Counters::default(); 2];
+    pub fn counters(&self) -> Result<[FilterCounters; 2], KernelError> {
+        let mut sums = [FilterCounters::default(); 2];
         let per_cpu = self.cpu.get(&0, 0).map_err(|error| map_error("CPU", error))?;
         for words in per_cpu.iter() {
             let [_reserved, words @ ..] = words;
-            for (sum, words) in sums.iter_mut().zip(words.as_chunks::<{ Counters::WORDS }>().0) {
+            for (sum, words) in sums.iter_mut().zip(words.as_chunks::<{ FilterCounters::WORDS }>().0) {
                 sum.add(&zerocopy::transmute!(*words));
             }
         }
@@ -308,7 +309,7 @@ impl AsleepFlag {
 
 /// The kernel's table of recent packets.
 pub struct RecentMap {
-    map: Array<MapData, Bucket>,
+    map: Array<MapData, RecentBucket>,
 }
 
 impl RecentMap {

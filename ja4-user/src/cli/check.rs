@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
-use ja4_common::knobs::Knobs;
+use ja4_common::filter_config::FilterConfig;
 
 use super::failure::Failure;
 use super::lookup::print;
@@ -88,9 +88,9 @@ impl Check {
 /// Checks the capabilities, then loads the programs that these hooks need with the smallest maps.
 fn load(hook: HookChoice) -> Result<Kernel, anyhow::Error> {
     privilege::require_capabilities()?;
-    let mut knobs = Knobs::new([0, 0]);
-    knobs.shards = 1;
-    let mut kernel = Kernel::load(object::bytes(), &Settings { knobs, ring_bytes: 64 << 10, flows: 1 << 10 })?;
+    let mut filter_config = FilterConfig::new([0, 0]);
+    filter_config.shards = 1;
+    let mut kernel = Kernel::load(object::bytes(), &Settings { filter_config, ring_bytes: 64 << 10, flows: 1 << 10 })?;
     kernel.tc(Program::TcEgress)?;
     let wants_xdp = matches!(hook, HookChoice::Native | HookChoice::Generic);
     let xdp = if hook == HookChoice::Tc { None } else { Some(kernel.xdp(Program::Xdp).map(|_| ())) };

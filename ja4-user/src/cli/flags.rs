@@ -40,7 +40,7 @@ pub(super) struct Capture {
 
     /// Most records of each class per second and CPU, in place of the defaults; 0: no limit
     #[arg(long, value_name = "N")]
-    governor_rate: Option<u32>,
+    rate_limit: Option<u32>,
 
     /// Count only packets of interest for a connection: bulk packets cost less, and the filter forgets a
     /// connection after 30 seconds without a packet of interest
@@ -60,7 +60,7 @@ impl Capture {
         to.ring_size = self.ring_size.map_or(to.ring_size, |kib| Size(u64::from(kib) << 10));
         to.max_connections = self.max_connections.unwrap_or(to.max_connections);
         to.idle_timeout = self.idle_timeout.unwrap_or(to.idle_timeout);
-        to.governor_rate = self.governor_rate.or(to.governor_rate);
+        to.rate_limit = self.rate_limit.or(to.rate_limit);
         to.accounting &= !self.no_accounting;
     }
 }

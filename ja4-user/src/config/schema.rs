@@ -96,7 +96,7 @@ pub struct Capture {
     /// Silence after which a connection has ended, [`IDLE_TIMEOUT`].
     pub idle_timeout: Span,
     /// Most records of each class per second and CPU; 0: no limit. `None`: a limit of its own for each class.
-    pub governor_rate: Option<u32>,
+    pub rate_limit: Option<u32>,
     /// Whether all packets and bytes of connections are counted; without, those of interest alone, and bulk packets cost
     /// less.
     pub accounting: bool,
@@ -112,7 +112,7 @@ impl Default for Capture {
             ring_size: Size(8 << 20),
             max_connections: 262_144,
             idle_timeout: Span::seconds(120),
-            governor_rate: None,
+            rate_limit: None,
             accounting: true,
         }
     }

@@ -1,6 +1,6 @@
 //! The state of one connection in a shard.
 
-use ja4_common::flow::{Books, FlowKey};
+use ja4_common::flow::{FlowCounters, FlowKey};
 
 use crate::conntrack::Budget;
 use crate::conntrack::latency::Latencies;
@@ -172,7 +172,7 @@ pub struct Connection {
     /// Time of the last packet that is known of.
     pub last: Time,
     /// Packets and bytes, as the filter counts them.
-    pub books: Books,
+    pub counters: FlowCounters,
     /// Sequence number of each side's first payload byte, once its SYN was seen; client, server.
     pub first_seq: [Option<u32>; 2],
     /// What was read of each side's last stream, once it is over: what comes of it again is a
@@ -237,7 +237,7 @@ impl Connection {
 
     /// Packets and bytes, client first.
     pub fn totals(&self) -> ([u64; 2], [u64; 2]) {
-        let Books { packets: [low, high], bytes: [low_bytes, high_bytes] } = self.books;
+        let FlowCounters { packets: [low, high], bytes: [low_bytes, high_bytes] } = self.counters;
         if self.client_is_high {
             ([high, low], [high_bytes, low_bytes])
         } else {

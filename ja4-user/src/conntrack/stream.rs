@@ -1,6 +1,6 @@
 //! One direction's byte stream: put in order, then read as what its first bytes say it is.
 
-use ja4_common::begin::{self, Begin};
+use ja4_common::signature::{self, StreamStart};
 
 use crate::conntrack::{Budget, Outcome, Reassembly};
 use crate::model::Side;
@@ -175,10 +175,10 @@ impl Stream {
 }
 
 /// What a segment begins with: the filter's own test.
-pub fn begins(payload: &[u8]) -> Begin {
+pub fn begins(payload: &[u8]) -> StreamStart {
     match payload.first_chunk() {
-        Some(first) if payload.len() >= begin::SHORTEST as usize => begin::begin(u64::from_be_bytes(*first)),
-        _ => Begin::Nothing,
+        Some(first) if payload.len() >= signature::SHORTEST as usize => signature::classify(u64::from_be_bytes(*first)),
+        _ => StreamStart::None,
     }
 }
 
@@ -253,17 +253,17 @@ impl Half {
     pub fn approach(
         &mut self,
         seq: u32,
-        begin: Begin,
+        begin: StreamStart,
         anew: bool,
         first_seq: Option<u32>,
         budget: &mut Budget,
     ) -> bool {
         let mut gives_up = false;
         self.pass_read(budget);
-        if anew && begin == Begin::Http1 && self.ends_body(seq, budget) {
+        if anew && begin == StreamStart::Http1 && self.ends_body(seq, budget) {
             return gives_up;
         }
-        if begin != Begin::Nothing {
+        if begin != StreamStart::None {
             self.go_back(seq, first_seq, budget);
         }
         let ahead = seq.wrapping_sub(self.reassembly.next_seq()).cast_signed();
@@ -327,7 +327,7 @@ impl Half {
 
     /// `ahead` bytes are missing before a segment of HTTP/1: those of a body are not needed, others are waited
     /// for until a further request has come. True where they are given up.
-    fn skip_in_http(&mut self, seq: u32, ahead: u32, begin: Begin, anew: bool, budget: &mut Budget) -> bool {
+    fn skip_in_http(&mut self, seq: u32, ahead: u32, begin: StreamStart, anew: bool, budget: &mut Budget) -> bool {
         let held = self.reassembly.held_pieces();
         let Stream::Http1(stream) = &mut self.stream else {
             return false;
@@ -336,7 +336,7 @@ impl Half {
             self.reassembly.go_on_at(seq, budget);
             return false;
         }
-        let gives_up = begin == Begin::Http1 && (held >= HELD_REQUESTS || (anew && stream.in_body()));
+        let gives_up = begin == StreamStart::Http1 && (held >= HELD_REQUESTS || (anew && stream.in_body()));
         if gives_up {
             stream.resync();
             // Of several gaps the first may still close.
@@ -355,13 +355,13 @@ impl Half {
 
     /// A segment at `seq` begins something, and the filter has left out what lies before it (STARTTLS, an
     /// answer to SSLRequest): the stream goes on there.
-    fn skip_to(&mut self, seq: u32, begin: Begin, budget: &mut Budget) {
+    fn skip_to(&mut self, seq: u32, begin: StreamStart, budget: &mut Budget) {
         let ahead = seq.wrapping_sub(self.reassembly.next_seq()).cast_signed();
         match (&mut self.stream, begin) {
-            (_, Begin::Nothing) | (Stream::Http2(_), _) | (Stream::Http1(_), Begin::Http1) => return,
+            (_, StreamStart::None) | (Stream::Http2(_), _) | (Stream::Http1(_), StreamStart::Http1) => return,
             (Stream::Unknown(start), _) if ahead == 0 => *start = Start::default(),
             _ if ahead <= 0 => return,
-            (Stream::Tls(stream), Begin::ClientHello | Begin::ServerHello) if stream.buffered() == 0 => {
+            (Stream::Tls(stream), StreamStart::ClientHello | StreamStart::ServerHello) if stream.buffered() == 0 => {
                 *stream = HandshakeStream::new();
             }
             (Stream::Tls(_), _) => return,

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use etherparse::{Ipv4HeaderSlice, Ipv6HeaderSlice, TcpHeaderSlice, UdpHeaderSlice};
 use ja4_common::flow::FlowKey;
-use ja4_common::headers::{ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_TCP, PROTO_UDP, Transport as Headers, tcp_flag};
+use ja4_common::headers::{ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_TCP, PROTO_UDP, PacketHeaders as Headers, tcp_flag};
 use ja4_common::record::RecordHeader;
 
 use super::Packet;

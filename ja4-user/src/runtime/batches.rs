@@ -7,10 +7,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use ja4_common::Slice;
+use ja4_common::bytes::SliceFrame;
+use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::shard_of;
-use ja4_common::headers::Start;
-use ja4_common::knobs::Knobs;
+use ja4_common::parse::ParseStart;
 
 use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef, Progress, Stop};
 use crate::model::Time;
@@ -108,7 +108,7 @@ pub(crate) struct Batches<'a> {
     changed: Condvar,
     threads: usize,
     lanes: u32,
-    knobs: &'a Knobs,
+    filter_config: &'a FilterConfig,
 }
 
 impl<'a> Batches<'a> {
@@ -116,7 +116,7 @@ impl<'a> Batches<'a> {
         files: Vec<CaptureFile>,
         threads: usize,
         lanes: u32,
-        knobs: &'a Knobs,
+        filter_config: &'a FilterConfig,
         on_progress: OnProgress<'a>,
         stop: Stop,
     ) -> Self {
@@ -131,7 +131,14 @@ impl<'a> Batches<'a> {
             defragmenter: Defragmenter::new(&DefragLimits::default()),
             packets: PacketsRead::default(),
         };
-        Self { files: Mutex::new(files), shelf: Mutex::default(), changed: Condvar::new(), threads, lanes, knobs }
+        Self {
+            files: Mutex::new(files),
+            shelf: Mutex::default(),
+            changed: Condvar::new(),
+            threads,
+            lanes,
+            filter_config,
+        }
     }
 
     /// The batch of this number; `None` after the last. Each thread asks for each number once.
@@ -217,21 +224,21 @@ impl<'a> Batches<'a> {
                 lanes.push(0);
                 continue;
             };
-            let destination = destination_of(&frame, self.knobs, self.lanes);
+            let destination = destination_of(&frame, self.filter_config, self.lanes);
             lanes.push(destination.lane as u8);
             let Some(network) = destination.fragment.and_then(|at| frame.slice.bytes.get(at..)) else {
                 continue;
             };
             // What is refused is counted there.
             let info = frame.info();
-            if let Ok(Some(bytes)) = defragmenter.push(network, info.point(), frame.time) {
+            if let Ok(Some(bytes)) = defragmenter.push(network, info.capture_point(), frame.time) {
                 let CapturedFrame { time, interface, number, .. } = frame;
                 let bytes = Bytes::copy_from_slice(bytes);
                 let mut next = Some(Whole { bytes, time, interface, info, number: Some(number), layers: 0 });
                 while let Some(datagram) = next.take() {
                     match datagram.gather(defragmenter) {
                         Gathered::AsItIs(datagram) => {
-                            let lane = shard_of(datagram.hash(self.knobs), self.lanes) as u8;
+                            let lane = shard_of(datagram.hash(self.filter_config), self.lanes) as u8;
                             whole.push(DealtWhole { behind: place, lane, whole: datagram });
                         }
                         Gathered::Further(datagram) => next = Some(datagram),
@@ -285,12 +292,12 @@ pub(super) fn captured<'a>(batch: &'a Batch, frame: &FrameRef) -> Option<Capture
     let bytes = batch.bytes(frame);
     let payload = frame.link.network(bytes).ok()?;
     let start = match payload.start {
-        capture::Start::Ethernet => Start::Ethernet,
-        capture::Start::Network(ethertype) => Start::Network { ethertype, offset: payload.offset },
+        capture::Start::Ethernet => ParseStart::Ethernet,
+        capture::Start::Network(ethertype) => ParseStart::Network { ethertype, offset: payload.offset },
     };
     Some(CapturedFrame {
         start,
-        slice: Slice { bytes, wire_len: frame.wire as usize },
+        slice: SliceFrame { bytes, wire_len: frame.wire as usize },
         time: Time(frame.time),
         interface: frame.interface,
         point: payload.point,

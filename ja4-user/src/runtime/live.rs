@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 use aya::maps::{MapData, RingBuf};
 use bytes::Bytes;
 use crossbeam_channel::{Sender, TrySendError};
+use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::{FlowEntry, FlowKey, shard_of};
-use ja4_common::headers::Start;
-use ja4_common::knobs::Knobs;
+use ja4_common::parse::ParseStart;
+use ja4_common::reason::RecordClass;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader, VERSION, flag};
-use ja4_common::select::Class;
+
 use zerocopy::FromBytes;
 
 use crate::capture::ebpf::{AsleepFlag, FlowMap, RecentMap};
@@ -26,10 +27,10 @@ use crate::runtime::engine::observe::{Chunk, Observer};
 use crate::runtime::handoff::{Inbox, Route};
 use crate::runtime::message::EngineMessage;
 use crate::runtime::run_state::{RunState, ShardStatus};
-use crate::shard::core::{Core, FlowBooks, Limits, Now};
+use crate::shard::core::{Core, FlowLookup, Limits, Now};
 use crate::shard::engines::Engines;
 use crate::shard::flows::UserFlows;
-use crate::shard::stats::{CoreStats, Unwrapped};
+use crate::shard::stats::{CoreStats, DecapStats};
 use crate::shard::unwrap::{Gathered, Unwrapper, Whole, start_of};
 use crate::system::clock::wall_clock;
 
@@ -67,7 +68,7 @@ pub struct Shard {
     /// Its ring.
     pub ring: RingBuf<MapData>,
     /// The filter's configuration.
-    pub knobs: Knobs,
+    pub filter_config: FilterConfig,
     /// Which shard it is.
     pub index: u32,
     /// Ways to every shard, for what was put together of fragments here and belongs there.
@@ -115,9 +116,9 @@ impl Shard {
         } = self;
         let mut core = Core::new(&limits);
         let inner = UserFlows::with_capacity(limits.connections.div_ceil(NESTED_SHARE));
-        let mut books = KernelBooks { flows, recent, offset: 0, inner };
+        let mut lookup = KernelFlowLookup { flows, recent, offset: 0, inner };
         let mut unopened = Unopened {
-            knobs: self.knobs,
+            filter_config: self.filter_config,
             index: self.index,
             routes: self.routes,
             unwrapper: Unwrapper::default(),
@@ -133,7 +134,7 @@ impl Shard {
         loop {
             // Read before the drain: what was emitted until then is in the ring.
             let stopping = shared.stop.load(Ordering::Acquire);
-            books.offset = shared.clock_offset.load(Ordering::Relaxed);
+            lookup.offset = shared.clock_offset.load(Ordering::Relaxed);
             let mut newest = 0;
             let mut taken = 0;
             // What was put together elsewhere has its place in time among the records: an answer in the ring may have been
@@ -143,20 +144,20 @@ impl Shard {
                 && let Some(record) = ring.next()
             {
                 taken += 1;
-                match read_record(&record, books.offset) {
+                match read_record(&record, lookup.offset) {
                     Some((header, bytes)) => {
                         newest = header.time;
                         while let Some(whole) = routed.take_if(|whole| whole.time.0 <= header.time) {
-                            unopened.whole(whole, &mut core, &mut books, &mut engines, &mut sink);
+                            unopened.whole(whole, &mut core, &mut lookup, &mut engines, &mut sink);
                             routed = inbox.next();
                         }
                         let interface = interfaces.iter().position(|index| *index == header.ifindex);
                         let interface = interface.map_or(u32::MAX, |index| index as u32);
                         let packet = Packet { header: &header, bytes, interface, number: None };
-                        if header.class >= Class::Fragment as u8 {
-                            unopened.take(&packet, &mut core, &mut books, &mut engines, &mut sink);
+                        if header.class >= RecordClass::Fragment as u8 {
+                            unopened.take(&packet, &mut core, &mut lookup, &mut engines, &mut sink);
                         } else {
-                            core.packet(&packet, &mut books, &mut engines, &mut sink);
+                            core.packet(&packet, &mut lookup, &mut engines, &mut sink);
                         }
                     }
                     None => foreign += 1,
@@ -166,7 +167,7 @@ impl Shard {
                 }
             }
             while let Some(whole) = routed {
-                unopened.whole(whole, &mut core, &mut books, &mut engines, &mut sink);
+                unopened.whole(whole, &mut core, &mut lookup, &mut engines, &mut sink);
                 routed = inbox.next();
             }
             let now = Instant::now();
@@ -188,9 +189,9 @@ impl Shard {
                 let at = Now { time: wall_clock(), packet: None };
                 unopened.defragmenter.expire(at.time);
                 unopened.unwrapper.expire(at.time);
-                core.tick(at, &mut books, &mut engines, &mut sink);
-                core.evict_idle(at, &mut books, &mut engines, &mut sink);
-                core.audit(&mut books, &mut sink);
+                core.tick(at, &mut lookup, &mut engines, &mut sink);
+                core.evict_idle(at, &mut lookup, &mut engines, &mut sink);
+                core.audit(&mut lookup, &mut sink);
                 evicted = now;
             }
             if taken > 0 {
@@ -214,9 +215,9 @@ impl Shard {
         // The other shards may still have something for this one. The last of them to come here ends the wait of all.
         unopened.routes.clear();
         while let Ok(whole) = inbox.wait(FAREWELL) {
-            unopened.whole(whole, &mut core, &mut books, &mut engines, &mut sink);
+            unopened.whole(whole, &mut core, &mut lookup, &mut engines, &mut sink);
         }
-        core.finish(Now { time: wall_clock(), packet: None }, &mut books, &mut engines, &mut sink);
+        core.finish(Now { time: wall_clock(), packet: None }, &mut lookup, &mut engines, &mut sink);
         sink.flush();
         let mut gauge = gauge.lock().unwrap_or_else(PoisonError::into_inner);
         gauge.stats = unopened.stats(core.stats());
@@ -235,7 +236,7 @@ fn read_record(record: &[u8], offset: u64) -> Option<(RecordHeader, &[u8])> {
 }
 
 /// The kernel's flow map, its times turned into those of the records.
-struct KernelBooks {
+struct KernelFlowLookup {
     flows: FlowMap,
     recent: RecentMap,
     offset: u64,
@@ -245,7 +246,7 @@ struct KernelBooks {
 
 /// What the kernel has handed over unopened.
 struct Unopened {
-    knobs: Knobs,
+    filter_config: FilterConfig,
     index: u32,
     routes: Vec<Route>,
     unwrapper: Unwrapper,
@@ -260,17 +261,17 @@ impl Unopened {
         &mut self,
         packet: &Packet<'_>,
         core: &mut Core,
-        books: &mut KernelBooks,
+        lookup: &mut KernelFlowLookup,
         engines: &mut Engines,
         sink: &mut QueueSink,
     ) {
         self.unwrapper.count_record();
-        if packet.header.class == Class::Nested as u8 {
+        if packet.header.class == RecordClass::Nested as u8 {
             let start = match packet.header.flags & flag::NO_LINK {
-                0 => Start::Ethernet,
+                0 => ParseStart::Ethernet,
                 _ => start_of(packet.bytes),
             };
-            return self.unwrapper.open(packet, start, &self.knobs, core, books, engines, sink);
+            return self.unwrapper.open(packet, start, &self.filter_config, core, lookup, engines, sink);
         }
         let network = packet.bytes.get(usize::from(packet.header.l3)..).unwrap_or_default();
         let time = Time(packet.header.time);
@@ -280,12 +281,12 @@ impl Unopened {
             egress: packet.header.flags & flag::EGRESS != 0,
             ..FrameInfo::default()
         };
-        let Ok(Some(bytes)) = self.defragmenter.push(network, info.point(), time) else {
+        let Ok(Some(bytes)) = self.defragmenter.push(network, info.capture_point(), time) else {
             return;
         };
         let bytes = Bytes::copy_from_slice(bytes);
         let whole = Whole { bytes, time, interface: packet.interface, info, number: None, layers: 0 };
-        self.hand_over(whole, core, books, engines, sink);
+        self.hand_over(whole, core, lookup, engines, sink);
     }
 
     /// Gives what was put together here to the shard that it belongs to.
@@ -293,13 +294,13 @@ impl Unopened {
         &mut self,
         whole: Whole,
         core: &mut Core,
-        books: &mut KernelBooks,
+        lookup: &mut KernelFlowLookup,
         engines: &mut Engines,
         sink: &mut QueueSink,
     ) {
-        let owner = shard_of(whole.hash(&self.knobs), self.knobs.shards);
+        let owner = shard_of(whole.hash(&self.filter_config), self.filter_config.shards);
         if owner == self.index {
-            return self.whole(whole, core, books, engines, sink);
+            return self.whole(whole, core, lookup, engines, sink);
         }
         let sent = self.routes.get(owner as usize).is_some_and(|route| route.send(whole));
         (self.routed, self.lost) = (self.routed + u64::from(sent), self.lost + u64::from(!sent));
@@ -311,26 +312,26 @@ impl Unopened {
         &mut self,
         whole: Whole,
         core: &mut Core,
-        books: &mut KernelBooks,
+        lookup: &mut KernelFlowLookup,
         engines: &mut Engines,
         sink: &mut QueueSink,
     ) {
         match whole.gather(&mut self.defragmenter) {
-            Gathered::AsItIs(whole) => self.unwrapper.take(&whole, &self.knobs, core, books, engines, sink),
-            Gathered::Further(whole) => self.hand_over(whole, core, books, engines, sink),
+            Gathered::AsItIs(whole) => self.unwrapper.take(&whole, &self.filter_config, core, lookup, engines, sink),
+            Gathered::Further(whole) => self.hand_over(whole, core, lookup, engines, sink),
             Gathered::Waits => {}
         }
     }
 
     fn stats(&self, stats: CoreStats) -> CoreStats {
-        let unwrapped = Unwrapped { routed: self.routed, lost: self.lost, ..self.unwrapper.stats() };
+        let decap = DecapStats { routed: self.routed, lost: self.lost, ..self.unwrapper.stats() };
         let mut fragments = self.defragmenter.stats();
         fragments.add(&self.unwrapper.defrag_stats());
-        CoreStats { fragments, ..stats.with(unwrapped) }
+        CoreStats { fragments, ..stats.with(decap) }
     }
 }
 
-impl FlowBooks for KernelBooks {
+impl FlowLookup for KernelFlowLookup {
     fn entry(&self, hash: u64, key: &FlowKey) -> Option<FlowEntry> {
         let Some(mut entry) = self.flows.entry(hash, key) else {
             return self.inner.entry(hash, key);

@@ -7,8 +7,8 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 
-use ja4_common::counter::Counters;
-use ja4_common::knobs::Knobs;
+use ja4_common::counter::FilterCounters;
+use ja4_common::filter_config::FilterConfig;
 
 use crate::capture::{CaptureError, CaptureFile, FrameRef, Stop};
 use crate::encode::{Context, Format, Formatter};
@@ -63,7 +63,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Report {
     /// Counters of the filter.
-    pub counters: Counters,
+    pub counters: FilterCounters,
     /// Counters of the shards.
     pub stats: CoreStats,
     /// Counters of the engine.
@@ -96,15 +96,15 @@ pub fn replay<W: Write + Send>(
     mut out: W,
     on_progress: OnProgress<'_>,
 ) -> io::Result<(W, Report)> {
-    let knobs = Knobs::new(SEED);
+    let filter_config = FilterConfig::new(SEED);
     let threads = options.threads.clamp(1, LANES as usize);
     let mut header = Vec::new();
     Formatter::new(options.format, Arc::clone(&options.context)).header(&mut header);
     out.write_all(&header)?;
-    let batches = Batches::new(files, threads, LANES, &knobs, on_progress, options.stop.clone());
+    let batches = Batches::new(files, threads, LANES, &filter_config, on_progress, options.stop.clone());
     let merge = Merge::new(out, engine, threads, options.outlives_output);
     let census = Census::new(threads, LANES as usize, options.limits.connections.max(1));
-    let run = |thread: usize| Worker::new(thread, threads, options, &knobs, &census).run(&batches, &merge);
+    let run = |thread: usize| Worker::new(thread, threads, options, &filter_config, &census).run(&batches, &merge);
     let shares = if threads == 1 {
         vec![run(0)]
     } else {
@@ -116,7 +116,7 @@ pub fn replay<W: Write + Send>(
     };
     let Read { errors, stopped, fragments, packets } = batches.into_read();
     let mut report = Report {
-        counters: Counters::default(),
+        counters: FilterCounters::default(),
         stats: CoreStats::default(),
         engine: Stats::default(),
         packets: packets.total,
@@ -151,7 +151,7 @@ pub fn replay<W: Write + Send>(
 
 /// One thread's share of the result.
 struct Share {
-    counters: Counters,
+    counters: FilterCounters,
     stats: CoreStats,
     not_network: u64,
     span: Option<(Time, Time)>,
@@ -163,7 +163,7 @@ struct Worker<'a> {
     threads: usize,
     lanes: Vec<Lane>,
     engines: Engines,
-    knobs: &'a Knobs,
+    filter_config: &'a FilterConfig,
     census: &'a Census,
     /// Number of the next boundary at which the bound on connections is checked.
     boundary: u64,
@@ -179,7 +179,13 @@ struct Worker<'a> {
 }
 
 impl<'a> Worker<'a> {
-    fn new(thread: usize, threads: usize, options: &Options, knobs: &'a Knobs, census: &'a Census) -> Self {
+    fn new(
+        thread: usize,
+        threads: usize,
+        options: &Options,
+        filter_config: &'a FilterConfig,
+        census: &'a Census,
+    ) -> Self {
         let share = |whole: usize| whole.div_ceil(LANES as usize).max(1);
         let limits = Limits {
             connections: share(options.limits.connections),
@@ -193,7 +199,7 @@ impl<'a> Worker<'a> {
             threads,
             lanes: mine.map(|_| Lane::with_room(&limits, room)).collect(),
             engines: Engines::new(options.forms),
-            knobs,
+            filter_config,
             census,
             boundary: 1,
             formatter: Formatter::new(options.format, Arc::clone(&options.context)).open(),
@@ -227,7 +233,7 @@ impl<'a> Worker<'a> {
             merge.hand_in(number + index, &mut self.lines, true);
         }
         let mut share = Share {
-            counters: Counters::default(),
+            counters: FilterCounters::default(),
             stats: CoreStats::default(),
             not_network: self.not_network,
             span: self.span,
@@ -251,8 +257,8 @@ impl<'a> Worker<'a> {
             self.frame(dealt, frame, usize::from(*lane));
             while let Some(next) = whole.next_if(|next| next.behind == place) {
                 let lane = usize::from(next.lane);
-                self.in_lane(lane, frame.number, |lane, knobs, engines, sink| {
-                    lane.whole(&next.whole, knobs, engines, sink);
+                self.in_lane(lane, frame.number, |lane, filter_config, engines, sink| {
+                    lane.whole(&next.whole, filter_config, engines, sink);
                 });
             }
         }
@@ -264,8 +270,8 @@ impl<'a> Worker<'a> {
         }
         match captured(&dealt.batch, frame) {
             None => self.not_network += 1,
-            Some(frame) => self.in_lane(lane, frame.number, |lane, knobs, engines, sink| {
-                lane.frame(&frame, knobs, engines, sink);
+            Some(frame) => self.in_lane(lane, frame.number, |lane, filter_config, engines, sink| {
+                lane.frame(&frame, filter_config, engines, sink);
             }),
         }
     }
@@ -275,14 +281,14 @@ impl<'a> Worker<'a> {
         &mut self,
         lane: usize,
         number: u64,
-        act: impl FnOnce(&mut Lane, &Knobs, &mut Engines, &mut Observer<'_>),
+        act: impl FnOnce(&mut Lane, &FilterConfig, &mut Engines, &mut Observer<'_>),
     ) {
         if lane % self.threads != self.thread {
             return;
         }
         if let Some(mine) = self.lanes.get_mut(lane / self.threads) {
             let mut sink = Observer { formatter: &mut self.formatter, chunk: &mut self.lines.chunk };
-            act(mine, self.knobs, &mut self.engines, &mut sink);
+            act(mine, self.filter_config, &mut self.engines, &mut sink);
             self.lines.mark(Place { packet: number, cause: LineCause::Packet, lane: lane as u32 });
         }
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use ja4_common::reason::RecordClass;
 use ja4_common::record::{RecordHeader, flag};
-use ja4_common::select::Class;
 
 use super::stage::Stage;
 #[cfg(feature = "ja4plus")]
@@ -53,10 +53,10 @@ impl<S: EventHandler> Stage<'_, S> {
     }
 
     fn datagram(&mut self, connection: &mut Connection, class: u8, datagram: &Datagram<'_>) {
-        const QUIC: u8 = Class::Quic as u8;
-        const DTLS: u8 = Class::Dtls as u8;
-        const DHCP: u8 = Class::Dhcp as u8;
-        const TLS: u8 = Class::Tls as u8;
+        const QUIC: u8 = RecordClass::Quic as u8;
+        const DTLS: u8 = RecordClass::Dtls as u8;
+        const DHCP: u8 = RecordClass::Dhcp as u8;
+        const TLS: u8 = RecordClass::Tls as u8;
         match class {
             QUIC | DTLS | TLS => {
                 let mut carried = match std::mem::take(&mut connection.carried) {

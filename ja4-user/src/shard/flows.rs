@@ -1,9 +1,10 @@
 //! The filter's flows where userspace is its host.
 
-use ja4_common::duplicate::{self, Bucket, Recent};
-use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
+use ja4_common::duplicate::{self, RecentBucket, RecentTable};
+use ja4_common::flow::{DirectionState, FlowEntry, FlowKey};
+use ja4_common::flow_table::Flows;
 
-use super::core::FlowBooks;
+use super::core::FlowLookup;
 use crate::conntrack::{FlowTable, Keyed, SlotId};
 use crate::model::Time;
 
@@ -18,12 +19,12 @@ const RECENT: usize = 1 << 10;
 
 /// The table of recent packets, and the time of the current frame.
 pub struct RecentPackets {
-    buckets: Box<[Bucket]>,
+    buckets: Box<[RecentBucket]>,
     now: u64,
 }
 
-impl Recent for RecentPackets {
-    fn bucket(&mut self, hash: u64) -> Option<&mut Bucket> {
+impl RecentTable for RecentPackets {
+    fn bucket(&mut self, hash: u64) -> Option<&mut RecentBucket> {
         self.buckets.get_mut(hash as usize % RECENT)
     }
 
@@ -35,7 +36,7 @@ impl Recent for RecentPackets {
 impl UserFlows {
     /// No flows, and room for so many.
     pub fn with_capacity(flows: usize) -> Self {
-        let recent = RecentPackets { buckets: vec![Bucket::default(); RECENT].into(), now: 0 };
+        let recent = RecentPackets { buckets: vec![RecentBucket::default(); RECENT].into(), now: 0 };
         Self { table: FlowTable::with_capacity(flows), recent }
     }
 
@@ -59,7 +60,7 @@ impl Flows for UserFlows {
     type Handle = SlotId;
     type Recent = RecentPackets;
 
-    fn maybe(&self, _: u64) -> bool {
+    fn may_contain(&self, _: u64) -> bool {
         true
     }
 
@@ -87,7 +88,7 @@ impl Flows for UserFlows {
         self.recent.now
     }
 
-    fn count(direction: &mut Direction, packets: u64, bytes: u64) {
+    fn count(direction: &mut DirectionState, packets: u64, bytes: u64) {
         direction.packets += packets;
         direction.bytes += bytes;
     }
@@ -99,7 +100,7 @@ impl Keyed for FlowEntry {
     }
 }
 
-impl FlowBooks for UserFlows {
+impl FlowLookup for UserFlows {
     fn entry(&self, hash: u64, key: &FlowKey) -> Option<FlowEntry> {
         self.table.get(hash, key).copied()
     }

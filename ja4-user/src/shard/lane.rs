@@ -4,13 +4,16 @@
 //! lanes. Whatever a lane does depends on its own packets alone, so the number of threads changes
 //! nothing in what comes out.
 
-use ja4_common::Slice;
-use ja4_common::counter::Counters;
+use ja4_common::bytes::SliceFrame;
+use ja4_common::counter::FilterCounters;
+use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::shard_of;
-use ja4_common::headers::{Parsed, Start, Transport, parse};
-use ja4_common::knobs::Knobs;
+use ja4_common::headers::PacketHeaders;
+use ja4_common::parse::{ParseOutcome, ParseStart, parse};
+use ja4_common::reason::RecordClass;
 use ja4_common::record::{FrameInfo, RecordHeader};
-use ja4_common::select::{Class, Verdict, Work, select};
+use ja4_common::select::{Scratch, select};
+use ja4_common::verdict::Verdict;
 
 use super::core::{Core, Limits, Now};
 use super::engines::Engines;
@@ -24,9 +27,9 @@ use crate::packet::Packet;
 #[derive(Clone, Copy, Debug)]
 pub struct CapturedFrame<'a> {
     /// Where its headers begin.
-    pub start: Start,
+    pub start: ParseStart,
     /// Bytes and length on the wire.
-    pub slice: Slice<'a>,
+    pub slice: SliceFrame<'a>,
     /// Time.
     pub time: Time,
     /// Interface, as a number of the capture.
@@ -52,8 +55,8 @@ const SPARE_FLOWS: usize = 64;
 pub struct Lane {
     flows: UserFlows,
     core: Core,
-    counters: Counters,
-    work: Work,
+    counters: FilterCounters,
+    work: Scratch,
     unwrapper: Unwrapper,
 }
 
@@ -70,8 +73,8 @@ impl Lane {
             // Flows outnumber connections only between two boundaries, see `trim_flows`.
             flows: UserFlows::with_capacity(room.saturating_mul(2)),
             core: Core::with_room(limits, room),
-            counters: Counters::default(),
-            work: Work::default(),
+            counters: FilterCounters::default(),
+            work: Scratch::default(),
             unwrapper: Unwrapper::default(),
         }
     }
@@ -80,14 +83,14 @@ impl Lane {
     pub fn frame(
         &mut self,
         frame: &CapturedFrame<'_>,
-        knobs: &Knobs,
+        filter_config: &FilterConfig,
         engines: &mut Engines,
         sink: &mut impl EventHandler,
     ) {
         self.flows.set_time(frame.time);
         let info = frame.info();
         self.counters.seen += 1;
-        match select(&frame.slice, frame.start, || info, &mut self.flows, knobs, &mut self.work) {
+        match select(&frame.slice, frame.start, || info, &mut self.flows, filter_config, &mut self.work) {
             Verdict::Unselected(reason) => bump(&mut self.counters.unselected, reason as usize),
             Verdict::Unparseable(reason) => bump(&mut self.counters.unparseable, reason as usize),
             Verdict::Selected => {
@@ -98,12 +101,20 @@ impl Lane {
                 bump(&mut self.counters.emitted, selection.class.into());
                 let bytes = frame.slice.bytes.get(..captured).unwrap_or_default();
                 let packet = Packet { header: &header, bytes, interface: frame.interface, number: Some(frame.number) };
-                if header.class >= Class::Fragment as u8 {
+                if header.class >= RecordClass::Fragment as u8 {
                     self.unwrapper.count_record();
                 }
-                if header.class == Class::Nested as u8 {
-                    self.unwrapper.open(&packet, frame.start, knobs, &mut self.core, &mut self.flows, engines, sink);
-                } else if header.class != Class::Fragment as u8 {
+                if header.class == RecordClass::Nested as u8 {
+                    self.unwrapper.open(
+                        &packet,
+                        frame.start,
+                        filter_config,
+                        &mut self.core,
+                        &mut self.flows,
+                        engines,
+                        sink,
+                    );
+                } else if header.class != RecordClass::Fragment as u8 {
                     self.core.packet(&packet, &mut self.flows, engines, sink);
                 }
             }
@@ -111,9 +122,15 @@ impl Lane {
     }
 
     /// Takes a datagram that was put together of fragments.
-    pub(crate) fn whole(&mut self, whole: &Whole, knobs: &Knobs, engines: &mut Engines, sink: &mut impl EventHandler) {
+    pub(crate) fn whole(
+        &mut self,
+        whole: &Whole,
+        filter_config: &FilterConfig,
+        engines: &mut Engines,
+        sink: &mut impl EventHandler,
+    ) {
         self.flows.set_time(whole.time);
-        self.unwrapper.take(whole, knobs, &mut self.core, &mut self.flows, engines, sink);
+        self.unwrapper.take(whole, filter_config, &mut self.core, &mut self.flows, engines, sink);
     }
 
     /// A second of event time has passed.
@@ -158,7 +175,7 @@ impl Lane {
     }
 
     /// The filter's counters.
-    pub fn counters(&self) -> &Counters {
+    pub fn counters(&self) -> &FilterCounters {
         &self.counters
     }
 
@@ -178,15 +195,15 @@ pub(crate) struct Destination {
 }
 
 /// Finds where a frame belongs.
-pub(crate) fn destination_of(frame: &CapturedFrame<'_>, knobs: &Knobs, lanes: u32) -> Destination {
-    let mut headers = Transport::default();
+pub(crate) fn destination_of(frame: &CapturedFrame<'_>, filter_config: &FilterConfig, lanes: u32) -> Destination {
+    let mut headers = PacketHeaders::default();
     let parsed = parse(&frame.slice, frame.start, &mut headers);
     let lane = match parsed {
-        Parsed::Transport => shard_of(headers.hash(knobs.seed), lanes),
-        Parsed::Fragment | Parsed::Nested => shard_of(headers.hash_of_addresses(knobs.seed), lanes),
+        ParseOutcome::Transport => shard_of(headers.hash(filter_config.seed), lanes),
+        ParseOutcome::Fragment | ParseOutcome::Nested => shard_of(headers.hash_of_addresses(filter_config.seed), lanes),
         _ => 0,
     };
-    Destination { lane, fragment: (parsed == Parsed::Fragment).then_some(headers.l3 as usize) }
+    Destination { lane, fragment: (parsed == ParseOutcome::Fragment).then_some(headers.l3 as usize) }
 }
 
 fn bump(counters: &mut [u64], index: usize) {

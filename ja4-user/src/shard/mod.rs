@@ -23,7 +23,7 @@ pub(crate) mod unwrap;
 #[cfg(test)]
 mod tests;
 
-pub use self::core::{Core, FlowBooks, Limits, Now};
+pub use self::core::{Core, FlowLookup, Limits, Now};
 pub use self::engines::Engines;
 pub use self::flows::UserFlows;
 pub use self::unwrap::Whole;

@@ -1,7 +1,7 @@
 //! A connection's opening: JA4T at its SYN, JA4L and JA4LS at the client's first ACK, JA4TS once no
 //! further SYN-ACK can come.
 
-use ja4_common::select::point;
+use ja4_common::verdict::LatencyPoint;
 
 use super::engines::Engines;
 use super::stage::Stage;
@@ -37,8 +37,8 @@ pub(super) fn observe_opening<S: EventHandler>(
             opening.early_data |= decoded.payload_len > 0;
         }
     }
-    match point {
-        point::C => {
+    match LatencyPoint::from_number(point) {
+        LatencyPoint::FirstAck => {
             if let Some(opening) = &mut connection.opening {
                 opening.on_answer(cause.time);
                 tell_latencies(connection, cause, engines, *sink);
@@ -47,10 +47,10 @@ pub(super) fn observe_opening<S: EventHandler>(
                 }
             }
         }
-        point::D => connection.latencies.on_asked(cause.time),
-        point::E => connection.latencies.on_answered(cause.time),
-        point::F => connection.latencies.on_acted(cause.time),
-        _ => {}
+        LatencyPoint::ClientData => connection.latencies.on_asked(cause.time),
+        LatencyPoint::ServerData => connection.latencies.on_answered(cause.time),
+        LatencyPoint::ClientReply => connection.latencies.on_acted(cause.time),
+        LatencyPoint::None => {}
     }
 }
 

@@ -1,8 +1,7 @@
 //! Counters as the content of a `stats` event.
 
-use ja4_common::counter::Counters;
-use ja4_common::headers::Malformed;
-use ja4_common::select::{Class, Passed};
+use ja4_common::counter::FilterCounters;
+use ja4_common::reason::{Malformed, PassReason, RecordClass};
 
 use super::stats::{CoreStats, Protocol};
 use crate::model::{CounterGroup, EndReason};
@@ -10,26 +9,29 @@ use crate::packet::DecodeError;
 use ja4::wire::WireError;
 
 /// The filter's counters: totals first, then each by its reason.
-pub fn filter(counters: &Counters) -> CounterGroup {
-    let Counters { seen, unselected, unparseable, selected, emitted, ring_full, governed, .. } = counters;
+pub fn filter(counters: &FilterCounters) -> CounterGroup {
+    let FilterCounters { seen, unselected, unparseable, selected, emitted, ring_full, rate_limited, .. } = counters;
     let mut group = CounterGroup::default();
     group
         .count("seen", *seen)
         .count("selected", total(selected))
         .count("emitted", total(emitted))
         .count("ring_full", total(ring_full))
-        .count("governed", total(governed))
+        .count("rate_limited", total(rate_limited))
         .count("unselected", total(unselected))
         .count("unparseable", total(unparseable))
         .count("truncated", counters.truncated)
-        .count("flow_refused", counters.flow_refused)
-        .count("woken", counters.woken)
-        .group("unselected_by", named(Passed::ALL.map(Passed::name), unselected))
+        .count("flow_insert_failed", counters.flow_insert_failed)
+        .count("wakeups", counters.wakeups)
+        .group("unselected_by", named(PassReason::ALL.map(PassReason::name), unselected))
         .group("unparseable_by", named(Malformed::ALL.map(Malformed::name), unparseable));
-    for (name, counters) in
-        [("selected_by", selected), ("emitted_by", emitted), ("ring_full_by", ring_full), ("governed_by", governed)]
-    {
-        group.group(name, named(Class::ALL.map(Class::name), counters));
+    for (name, counters) in [
+        ("selected_by", selected),
+        ("emitted_by", emitted),
+        ("ring_full_by", ring_full),
+        ("rate_limited_by", rate_limited),
+    ] {
+        group.group(name, named(RecordClass::ALL.map(RecordClass::name), counters));
     }
     group
 }
@@ -52,7 +54,7 @@ pub fn shards(stats: &CoreStats) -> CounterGroup {
         .count("attribute_bytes", stats.attribute_bytes)
         .group("undecodable", named(DecodeError::ALL.map(DecodeError::as_str), &stats.undecodable))
         .group("malformed", malformed(stats))
-        .group("unwrapped", listed(stats.unwrapped.counters()))
+        .group("decap", listed(stats.decap.counters()))
         .group("fragments", listed(stats.fragments.counters()))
         .group("ended", named(EndReason::ALL.map(EndReason::name), &stats.ended));
     group

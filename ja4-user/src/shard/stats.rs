@@ -77,14 +77,14 @@ pub struct CoreStats {
     /// Bytes that hold what is known of connections now.
     pub attribute_bytes: u64,
     /// What was taken out of nested tunnels and put together of fragments.
-    pub unwrapped: Unwrapped,
+    pub decap: DecapStats,
     /// Fragments.
     pub fragments: DefragStats,
 }
 
 /// Outcomes of what userspace has opened itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unwrapped {
+pub struct DecapStats {
     /// Records of fragments and of tunnels inside tunnels.
     pub records: u64,
     /// Packets that the core took.
@@ -105,7 +105,7 @@ pub struct Unwrapped {
     pub lost: u64,
 }
 
-impl Unwrapped {
+impl DecapStats {
     /// Names and counts.
     pub fn counters(&self) -> [(&'static str, u64); 9] {
         let Self { records, taken, unselected, unparseable, duplicates, fragments, too_deep, routed, lost } = *self;
@@ -137,8 +137,8 @@ impl Unwrapped {
 
 impl CoreStats {
     /// The same with what was opened: a record counts as one packet, whatever was in it.
-    pub(crate) fn with(self, unwrapped: Unwrapped) -> Self {
-        Self { packets: self.packets - unwrapped.taken + unwrapped.records, unwrapped, ..self }
+    pub(crate) fn with(self, decap: DecapStats) -> Self {
+        Self { packets: self.packets - decap.taken + decap.records, decap, ..self }
     }
 
     /// Adds another core's.
@@ -160,7 +160,7 @@ impl CoreStats {
         self.connections += other.connections;
         self.held_bytes += other.held_bytes;
         self.attribute_bytes += other.attribute_bytes;
-        self.unwrapped.add(&other.unwrapped);
+        self.decap.add(&other.decap);
         self.fragments.add(&other.fragments);
     }
 

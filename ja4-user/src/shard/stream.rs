@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use ja4_common::begin::{self, Begin};
+use ja4_common::signature::{self, StreamStart};
 
 use super::stage::Stage;
 use super::stats::Protocol;
@@ -71,7 +71,7 @@ impl<S: EventHandler> Stage<'_, S> {
     fn half(&mut self, connection: &mut Connection, seq: u32, payload: &[u8], anew: bool) -> Option<Box<Half>> {
         let begin = match begins(payload) {
             // Less than the header of the hello that the filter has seen begin.
-            Begin::Nothing if anew => Begin::ClientHello,
+            StreamStart::None if anew => StreamStart::ClientHello,
             begin => begin,
         };
         let first_seq = connection.first_seq.get(self.side as usize).copied().flatten();
@@ -86,8 +86,8 @@ impl<S: EventHandler> Stage<'_, S> {
                 self.stats.duplicate_bytes += payload.len() as u64;
                 return None;
             }
-            Some(read) if begin != Begin::Nothing => Half::after(&read, seq),
-            None if anew && begin != Begin::Nothing => Half::midway(seq, first_seq),
+            Some(read) if begin != StreamStart::None => Half::after(&read, seq),
+            None if anew && begin != StreamStart::None => Half::midway(seq, first_seq),
             None if let Some(first) = first_seq => Half::new(first),
             _ => {
                 if !connection.is_ssh {
@@ -103,12 +103,12 @@ impl<S: EventHandler> Stage<'_, S> {
 /// Whether bytes that are too few to tell may be the first of a hello.
 fn is_start_of_hello(bytes: &[u8]) -> bool {
     const HANDSHAKE: u8 = 22;
-    bytes.len() < begin::SHORTEST as usize && bytes.first() == Some(&HANDSHAKE)
+    bytes.len() < signature::SHORTEST as usize && bytes.first() == Some(&HANDSHAKE)
 }
 
 /// Whether a TLS hello of either side begins.
-fn is_hello(begin: Begin) -> bool {
-    matches!(begin, Begin::ClientHello | Begin::ServerHello)
+fn is_hello(begin: StreamStart) -> bool {
+    matches!(begin, StreamStart::ClientHello | StreamStart::ServerHello)
 }
 
 /// What reads bytes that are in order.
@@ -179,7 +179,7 @@ impl<S: EventHandler> Reader<'_, S> {
                 }
             }
             _ if bytes.is_empty() => ControlFlow::Continue(()),
-            Stream::Other if begins(bytes) == Begin::Nothing && !is_start_of_hello(bytes) => self.leave(stream),
+            Stream::Other if begins(bytes) == StreamStart::None && !is_start_of_hello(bytes) => self.leave(stream),
             Stream::Other => {
                 *stream = Stream::Unknown(Start::default());
                 self.read(stream, bytes)

@@ -4,16 +4,16 @@ use ::tests::conversation::TcpConversation;
 use ::tests::handmade::Handmade;
 use ::tests::hello;
 use ::tests::random::SplitMix64;
-use ja4_common::Slice;
-use ja4_common::headers::Start;
-use ja4_common::knobs::Knobs;
+use ja4_common::bytes::SliceFrame;
+use ja4_common::filter_config::FilterConfig;
+use ja4_common::parse::ParseStart;
 
 #[cfg(feature = "ja4plus")]
 use ::tests::packets::Packet;
 #[cfg(feature = "ja4plus")]
-use ja4_common::record::{RecordHeader, flag};
+use ja4_common::reason::RecordClass;
 #[cfg(feature = "ja4plus")]
-use ja4_common::select::Class;
+use ja4_common::record::{RecordHeader, flag};
 
 #[cfg(feature = "ja4plus")]
 use super::core::Core;
@@ -68,17 +68,23 @@ fn flood(tell: impl Fn(&mut TcpConversation)) -> ([super::stats::CoreStats; 2], 
 fn flood_within(reassembly: usize, tell: impl Fn(&mut TcpConversation, usize)) -> ([super::stats::CoreStats; 2], Ends) {
     let limits = Limits { connections: CONNECTIONS, idle: u64::MAX, reassembly, ssh_window: Limits::SSH_WINDOW };
     let (mut lane, mut engines, mut ends) = (Lane::new(&limits), Engines::default(), Ends::default());
-    let knobs = Knobs::new([1, 2]);
+    let filter_config = FilterConfig::new([1, 2]);
     let mut number = 0;
     for client in 0..CONNECTIONS {
         let mut talk = TcpConversation::between(&format!("10.0.0.1:{}", 20_000 + client), "10.0.0.2:443");
         tell(talk.handshake(), client);
         for packet in talk.packets() {
             number += 1;
-            let slice = Slice { bytes: &packet.frame, wire_len: packet.frame.len() };
-            let frame =
-                CapturedFrame { start: Start::Ethernet, slice, time: Time(number), interface: 0, point: 0, number };
-            lane.frame(&frame, &knobs, &mut engines, &mut ends);
+            let slice = SliceFrame { bytes: &packet.frame, wire_len: packet.frame.len() };
+            let frame = CapturedFrame {
+                start: ParseStart::Ethernet,
+                slice,
+                time: Time(number),
+                interface: 0,
+                point: 0,
+                number,
+            };
+            lane.frame(&frame, &filter_config, &mut engines, &mut ends);
             assert!(lane.stats().attribute_bytes <= BOUND && lane.stats().held_bytes <= reassembly as u64);
         }
     }
@@ -173,11 +179,11 @@ fn of_a_super_packet_that_comes_again_in_part_what_is_new_counts() {
     // Segments of 100 bytes: three, the last two of them and a new one, all four.
     talk.client_at(0, &[1; 300]).client_at(100, &[1; 300]).client_at(0, &[1; 400]);
     let limits = Limits { connections: 1, idle: u64::MAX, reassembly: 1 << 20, ssh_window: Limits::SSH_WINDOW };
-    let (mut core, mut books, mut engines) = (Core::new(&limits), UserFlows::with_capacity(1), Engines::default());
+    let (mut core, mut lookup, mut engines) = (Core::new(&limits), UserFlows::with_capacity(1), Engines::default());
     let mut told = Ja4ssh::default();
     for Packet { frame, .. } in talk.packets() {
         let header = RecordHeader {
-            class: Class::Ssh as u8,
+            class: RecordClass::Ssh as u8,
             flags: flag::FROM_CLIENT | flag::HEADERS_ONLY,
             l3: 14,
             l4: 14 + 20,
@@ -187,9 +193,9 @@ fn of_a_super_packet_that_comes_again_in_part_what_is_new_counts() {
             ..RecordHeader::default()
         };
         let packet = packet::Packet { header: &header, bytes: frame, interface: 0, number: None };
-        core.packet(&packet, &mut books, &mut engines, &mut told);
+        core.packet(&packet, &mut lookup, &mut engines, &mut told);
     }
-    core.finish(Now { time: Time(9), packet: None }, &mut books, &mut engines, &mut told);
+    core.finish(Now { time: Time(9), packet: None }, &mut lookup, &mut engines, &mut told);
     assert_eq!(told.0, ["c100s0_c4s0_c0s0"]);
 }
 
@@ -200,16 +206,16 @@ fn flows_that_the_core_cannot_decode_do_not_stay_in_the_filter() {
     let limits =
         Limits { connections: CONNECTIONS, idle: u64::MAX, reassembly: 1 << 20, ssh_window: Limits::SSH_WINDOW };
     let (mut lane, mut engines, mut ends) = (Lane::new(&limits), Engines::default(), Ends::default());
-    let knobs = Knobs::new([1, 2]);
+    let filter_config = FilterConfig::new([1, 2]);
     for client in 0..CONNECTIONS as u64 {
         let mut talk = TcpConversation::between(&format!("10.0.0.1:{}", 20_000 + client), "10.0.0.2:443");
         let syn: Vec<u8> = talk.syn().packets().iter().flat_map(|packet| packet.frame.clone()).collect();
         let whole = client.is_multiple_of(10);
         let bytes = if whole { &*syn } else { syn.split_at(CUT).0 };
-        let slice = Slice { bytes, wire_len: syn.len() };
+        let slice = SliceFrame { bytes, wire_len: syn.len() };
         let (time, number) = (Time(client), client + 1);
-        let frame = CapturedFrame { start: Start::Ethernet, slice, time, interface: 0, point: 0, number };
-        lane.frame(&frame, &knobs, &mut engines, &mut ends);
+        let frame = CapturedFrame { start: ParseStart::Ethernet, slice, time, interface: 0, point: 0, number };
+        lane.frame(&frame, &filter_config, &mut engines, &mut ends);
     }
     assert_eq!((lane.connections(), lane.flows()), (CONNECTIONS / 10, CONNECTIONS));
     lane.trim_flows();

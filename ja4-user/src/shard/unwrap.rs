@@ -2,18 +2,21 @@
 //! What is inside is judged here, by the same rules.
 
 use bytes::Bytes;
-use ja4_common::duplicate::{self, Bucket, Recent};
-use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows, client};
-use ja4_common::headers::{ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Parsed, Start, Transport, parse};
-use ja4_common::hunger::phase;
-use ja4_common::knobs::Knobs;
+use ja4_common::bytes::{FrameBytes as _, SliceFrame};
+use ja4_common::duplicate::{self, RecentBucket, RecentTable};
+use ja4_common::filter_config::FilterConfig;
+use ja4_common::flow::{DirectionState, FlowEntry, FlowKey, client};
+use ja4_common::flow_table::Flows;
+use ja4_common::headers::{ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PacketHeaders};
+use ja4_common::parse::{ParseOutcome, ParseStart, parse};
 use ja4_common::record::{FrameInfo, RecordHeader, flag};
-use ja4_common::select::{Verdict, Work, select};
-use ja4_common::{Bytes as _, Slice};
+use ja4_common::select::{Scratch, select};
+use ja4_common::stream_select::phase;
+use ja4_common::verdict::Verdict;
 
-use super::core::{Core, FlowBooks};
+use super::core::{Core, FlowLookup};
 use super::engines::Engines;
-use super::stats::Unwrapped;
+use super::stats::DecapStats;
 use crate::model::{EventHandler, Time};
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, DefragStats, Defragmenter};
@@ -59,14 +62,14 @@ pub(crate) enum Gathered {
 impl Whole {
     /// Puts it together further, if it is a fragment itself or holds one in a tunnel.
     pub(crate) fn gather(self, defragmenter: &mut Defragmenter) -> Gathered {
-        let slice = Slice { bytes: &self.bytes, wire_len: self.bytes.len() };
-        let mut headers = Transport::default();
-        if self.layers >= MAX_LAYERS || parse(&slice, self.start(), &mut headers) != Parsed::Fragment {
+        let slice = SliceFrame { bytes: &self.bytes, wire_len: self.bytes.len() };
+        let mut headers = PacketHeaders::default();
+        if self.layers >= MAX_LAYERS || parse(&slice, self.start(), &mut headers) != ParseOutcome::Fragment {
             return Gathered::AsItIs(self);
         }
         let network = self.bytes.get(headers.l3 as usize..).unwrap_or_default();
         // What is refused is counted there.
-        match defragmenter.push(network, self.info.point(), self.time) {
+        match defragmenter.push(network, self.info.capture_point(), self.time) {
             Ok(Some(bytes)) => {
                 let bytes = Bytes::copy_from_slice(bytes);
                 Gathered::Further(Self { bytes, layers: self.layers + 1, ..self })
@@ -76,46 +79,46 @@ impl Whole {
     }
 
     /// What its first byte says it is.
-    fn start(&self) -> Start {
+    fn start(&self) -> ParseStart {
         start_of(&self.bytes)
     }
 
     /// Hash by which it finds its shard.
-    pub(crate) fn hash(&self, knobs: &Knobs) -> u64 {
-        let slice = Slice { bytes: &self.bytes, wire_len: self.bytes.len() };
-        let mut headers = Transport::default();
+    pub(crate) fn hash(&self, filter_config: &FilterConfig) -> u64 {
+        let slice = SliceFrame { bytes: &self.bytes, wire_len: self.bytes.len() };
+        let mut headers = PacketHeaders::default();
         match parse(&slice, self.start(), &mut headers) {
-            Parsed::Transport => headers.hash(knobs.seed),
-            _ => headers.hash_of_addresses(knobs.seed),
+            ParseOutcome::Transport => headers.hash(filter_config.seed),
+            _ => headers.hash_of_addresses(filter_config.seed),
         }
     }
 }
 
 /// Where the headers of a packet begin that has no link header.
-pub(crate) fn start_of(network: &[u8]) -> Start {
+pub(crate) fn start_of(network: &[u8]) -> ParseStart {
     let four = network.first().is_some_and(|first| first >> 4 == 4);
-    Start::Network { ethertype: if four { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 }, offset: 0 }
+    ParseStart::Network { ethertype: if four { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 }, offset: 0 }
 }
 
 /// Opens packets, and judges what is in them.
 pub(crate) struct Unwrapper {
-    work: Work,
+    work: Scratch,
     /// Of fragments in nested tunnels.
     defragmenter: Defragmenter,
-    stats: Unwrapped,
+    stats: DecapStats,
 }
 
 impl Default for Unwrapper {
     fn default() -> Self {
-        Self { work: Work::default(), defragmenter: Defragmenter::new(&NESTED), stats: Unwrapped::default() }
+        Self { work: Scratch::default(), defragmenter: Defragmenter::new(&NESTED), stats: DecapStats::default() }
     }
 }
 
 /// Where a judged packet goes.
 struct Onward<'a, 'b, B, S> {
-    knobs: &'a Knobs,
+    filter_config: &'a FilterConfig,
     core: &'a mut Core,
-    books: &'a mut B,
+    lookup: &'a mut B,
     engines: &'a mut Engines,
     sink: &'a mut S,
     /// The record that brought it.
@@ -132,7 +135,7 @@ impl<B, S> Onward<'_, '_, B, S> {
 
 impl Unwrapper {
     /// What was counted so far.
-    pub(crate) fn stats(&self) -> Unwrapped {
+    pub(crate) fn stats(&self) -> DecapStats {
         self.stats
     }
 
@@ -153,49 +156,50 @@ impl Unwrapper {
 
     /// Opens a tunnel inside a tunnel. `start`: where the headers of the record's frame begin.
     #[expect(clippy::too_many_arguments, reason = "the stages' context, passed down one level")]
-    pub(crate) fn open<B: FlowBooks, S: EventHandler>(
+    pub(crate) fn open<B: FlowLookup, S: EventHandler>(
         &mut self,
         packet: &Packet<'_>,
-        start: Start,
-        knobs: &Knobs,
+        start: ParseStart,
+        filter_config: &FilterConfig,
         core: &mut Core,
-        books: &mut B,
+        lookup: &mut B,
         engines: &mut Engines,
         sink: &mut S,
     ) {
-        books.inner().set_time(Time(packet.header.time));
-        let slice = Slice { bytes: packet.bytes, wire_len: packet.header.wire_len as usize };
-        self.descend(slice, start, MAX_TUNNELS, Onward { knobs, core, books, engines, sink, packet });
+        lookup.inner().set_time(Time(packet.header.time));
+        let slice = SliceFrame { bytes: packet.bytes, wire_len: packet.header.wire_len as usize };
+        self.descend(slice, start, MAX_TUNNELS, Onward { filter_config, core, lookup, engines, sink, packet });
     }
 
     /// From tunnel to tunnel, until there is none: at most so many. What comes in fragments goes on when it is whole.
-    fn descend<B: FlowBooks, S: EventHandler>(
+    fn descend<B: FlowLookup, S: EventHandler>(
         &mut self,
-        slice: Slice<'_>,
-        start: Start,
+        slice: SliceFrame<'_>,
+        start: ParseStart,
         most: usize,
         onward: Onward<'_, '_, B, S>,
     ) {
         let (mut slice, mut start) = (slice, start);
         let info = onward.info();
         for left in (0..most).rev() {
-            let mut headers = Transport::default();
+            let mut headers = PacketHeaders::default();
             match parse(&slice, start, &mut headers) {
-                Parsed::Nested => {}
-                Parsed::Fragment => {
+                ParseOutcome::Nested => {}
+                ParseOutcome::Fragment => {
                     self.stats.fragments += 1;
                     let network = slice.bytes.get(headers.l3 as usize..).unwrap_or_default();
                     let time = Time(onward.packet.header.time);
                     // What is refused is counted there.
-                    if let Ok(Some(bytes)) = self.defragmenter.push(network, info.point(), time) {
+                    if let Ok(Some(bytes)) = self.defragmenter.push(network, info.capture_point(), time) {
                         let whole = Bytes::copy_from_slice(bytes);
-                        let slice = Slice { bytes: &whole, wire_len: whole.len() };
+                        let slice = SliceFrame { bytes: &whole, wire_len: whole.len() };
                         self.descend(slice, start_of(&whole), left, onward);
                     }
                     return;
                 }
                 _ => {
-                    let verdict = select(&slice, start, || info, onward.books.inner(), onward.knobs, &mut self.work);
+                    let verdict =
+                        select(&slice, start, || info, onward.lookup.inner(), onward.filter_config, &mut self.work);
                     return match verdict {
                         Verdict::Selected => self.hand_on(slice, 0, onward),
                         Verdict::Unselected(_) => self.stats.unselected += 1,
@@ -206,13 +210,13 @@ impl Unwrapper {
             let at = headers.l4 as usize;
             // Bytes behind the tunnel's payload are not read; an inner packet that needs them counts as cut.
             let end = slice.bytes.len().min(headers.tunnel_end as usize);
-            slice = Slice {
+            slice = SliceFrame {
                 bytes: slice.bytes.get(at..end).unwrap_or_default(),
                 wire_len: slice.wire_len().saturating_sub(at),
             };
             start = match headers.inner {
-                ETHERTYPE_ETHERNET => Start::Ethernet,
-                ethertype => Start::Network { ethertype, offset: 0 },
+                ETHERTYPE_ETHERNET => ParseStart::Ethernet,
+                ethertype => ParseStart::Network { ethertype, offset: 0 },
             };
         }
         self.stats.too_deep += 1;
@@ -220,16 +224,16 @@ impl Unwrapper {
 
     /// Takes a datagram that was put together. The filter has not seen it, so everything is wanted that its
     /// flow, if it is known, may have a use for.
-    pub(crate) fn take<B: FlowBooks, S: EventHandler>(
+    pub(crate) fn take<B: FlowLookup, S: EventHandler>(
         &mut self,
         whole: &Whole,
-        knobs: &Knobs,
+        filter_config: &FilterConfig,
         core: &mut Core,
-        books: &mut B,
+        lookup: &mut B,
         engines: &mut Engines,
         sink: &mut S,
     ) {
-        let (slice, start) = (Slice { bytes: &whole.bytes, wire_len: whole.bytes.len() }, whole.start());
+        let (slice, start) = (SliceFrame { bytes: &whole.bytes, wire_len: whole.bytes.len() }, whole.start());
         let info = whole.info;
         let record = RecordHeader {
             time: whole.time.0,
@@ -239,28 +243,28 @@ impl Unwrapper {
             ..RecordHeader::default()
         };
         let packet = Packet { header: &record, bytes: &whole.bytes, interface: whole.interface, number: whole.number };
-        let mut headers = Transport::default();
+        let mut headers = PacketHeaders::default();
         match parse(&slice, start, &mut headers) {
-            Parsed::Transport => {}
-            Parsed::Nested => return self.open(&packet, start, knobs, core, books, engines, sink),
-            Parsed::Fragment => return self.stats.too_deep += 1,
-            Parsed::NotIp | Parsed::OtherProtocol => return self.stats.unselected += 1,
-            Parsed::Malformed(_) => return self.stats.unparseable += 1,
+            ParseOutcome::Transport => {}
+            ParseOutcome::Nested => return self.open(&packet, start, filter_config, core, lookup, engines, sink),
+            ParseOutcome::Fragment => return self.stats.too_deep += 1,
+            ParseOutcome::NotIp | ParseOutcome::OtherProtocol => return self.stats.unselected += 1,
+            ParseOutcome::Malformed(_) => return self.stats.unparseable += 1,
         }
-        let ((key, from), hash) = (FlowKey::of(&headers), headers.hash(knobs.seed));
+        let ((key, from), hash) = (FlowKey::of(&headers), headers.hash(filter_config.seed));
         // The filter compares only whole packets: it does not track the flow of fragments. Both use one table.
-        let point = info.point();
-        let filtered = books.entry(hash, &key).map(|entry| if from == 0 { entry.low } else { entry.high });
+        let point = info.capture_point();
+        let filtered = lookup.entry(hash, &key).map(|entry| if from == 0 { entry.low } else { entry.high });
         if filtered.is_some_and(|direction| duplicate::is_in_range(&direction, &headers, point, whole.time.0))
-            || books.is_duplicate(duplicate::identify(&slice, &headers, hash ^ u64::from(from)), point, whole.time)
+            || lookup.is_duplicate(duplicate::identify(&slice, &headers, hash ^ u64::from(from)), point, whole.time)
         {
             return self.stats.duplicates += 1;
         }
         let mut open_handed = OpenHanded::new(core.client_is_low(hash, &key), headers.seq);
-        match select(&slice, start, || info, &mut open_handed, knobs, &mut self.work) {
+        match select(&slice, start, || info, &mut open_handed, filter_config, &mut self.work) {
             Verdict::Selected => {
                 // Its counts are not the flow's.
-                let onward = Onward { knobs, core, books, engines, sink, packet: &packet };
+                let onward = Onward { filter_config, core, lookup, engines, sink, packet: &packet };
                 self.hand_on(slice, flag::TRACKED, onward);
             }
             Verdict::Unselected(_) => self.stats.unselected += 1,
@@ -269,9 +273,14 @@ impl Unwrapper {
     }
 
     /// Gives the core a record like the filter's, less the flags `without`.
-    fn hand_on<B: FlowBooks, S: EventHandler>(&mut self, slice: Slice<'_>, without: u16, onward: Onward<'_, '_, B, S>) {
+    fn hand_on<B: FlowLookup, S: EventHandler>(
+        &mut self,
+        slice: SliceFrame<'_>,
+        without: u16,
+        onward: Onward<'_, '_, B, S>,
+    ) {
         let info = onward.info();
-        let Onward { core, books, engines, sink, packet, .. } = onward;
+        let Onward { core, lookup, engines, sink, packet, .. } = onward;
         let selection = &self.work.selection;
         let captured = slice.bytes.len().min(selection.capture as usize);
         let mut header = RecordHeader::new(&info, selection, packet.header.time, captured as u32);
@@ -283,7 +292,7 @@ impl Unwrapper {
             number: packet.number,
         };
         self.stats.taken += 1;
-        core.packet(&inner, books, engines, sink);
+        core.packet(&inner, lookup, engines, sink);
     }
 }
 
@@ -297,8 +306,8 @@ struct OpenHanded {
 /// No table of recent packets: the datagram was already compared.
 struct NoTable;
 
-impl Recent for NoTable {
-    fn bucket(&mut self, _: u64) -> Option<&mut Bucket> {
+impl RecentTable for NoTable {
+    fn bucket(&mut self, _: u64) -> Option<&mut RecentBucket> {
         None
     }
 
@@ -309,7 +318,7 @@ impl Recent for NoTable {
 
 impl OpenHanded {
     fn new(client_is_low: Option<bool>, seq: u32) -> Self {
-        let hungry = Direction { phase: phase::TEXT, mark: seq, budget: u32::MAX, ..Direction::default() };
+        let hungry = DirectionState { phase: phase::TEXT, mark: seq, budget: u32::MAX, ..DirectionState::default() };
         let client = if client_is_low == Some(false) { client::HIGH } else { client::LOW };
         let entry = FlowEntry { low: hungry, high: hungry, client, ..FlowEntry::default() };
         Self { known: client_is_low.is_some(), entry, recent: NoTable }
@@ -320,7 +329,7 @@ impl Flows for OpenHanded {
     type Handle = ();
     type Recent = NoTable;
 
-    fn maybe(&self, _: u64) -> bool {
+    fn may_contain(&self, _: u64) -> bool {
         self.known
     }
 
@@ -346,5 +355,5 @@ impl Flows for OpenHanded {
         0
     }
 
-    fn count(_: &mut Direction, _: u64, _: u64) {}
+    fn count(_: &mut DirectionState, _: u64, _: u64) {}
 }

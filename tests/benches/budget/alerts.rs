@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
 use ja4_user::encode::Context;
-use ja4_user::model::{Alert, Severity};
-use ja4_user::model::{Method, Time};
+use ja4_user::model::{Alert, Method, Severity, Time};
 use ja4_user::output::alert::{AlertLine, AlertSinks, SinkConfig};
 use serde_json::{Value, json};
 use tests::privilege::require_tools;

@@ -7,9 +7,9 @@ use std::net::SocketAddr;
 
 use anyhow::{Result, bail, ensure};
 use aya::maps::{MapData, RingBuf};
-use ja4_common::counter::Counters;
-use ja4_common::knobs::Knobs;
-use ja4_common::select::{Class, Passed};
+use ja4_common::counter::FilterCounters;
+use ja4_common::filter_config::FilterConfig;
+use ja4_common::reason::{PassReason, RecordClass};
 use ja4_user::capture::ebpf::{Kernel, Program, Settings};
 use ja4_user::capture::object;
 use tests::carrier::{Carrier, Tunnel};
@@ -34,21 +34,21 @@ const LARGE: u32 = 2048 + 8;
 const NOW: u64 = 1 << 40;
 
 /// The kernel half with one ring, as the rows use it.
-pub(crate) fn load(knobs: Knobs) -> Result<Kernel> {
+pub(crate) fn load(filter_config: FilterConfig) -> Result<Kernel> {
     if !tests::require_bpf() {
         bail!("needs root and BPF");
     }
-    let settings = Settings { knobs, ring_bytes: RING, flows: 1 << 18 };
+    let settings = Settings { filter_config, ring_bytes: RING, flows: 1 << 18 };
     let mut kernel = Kernel::load(object::bytes(), &settings)?;
     kernel.set_clock(NOW)?;
     Ok(kernel)
 }
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
-    let mut knobs = Knobs::new([0x1234_5678_90ab_cdef, 0xfedc_ba09_8765_4321]);
+    let mut filter_config = FilterConfig::new([0x1234_5678_90ab_cdef, 0xfedc_ba09_8765_4321]);
     // One segment again and again is wanted again and again.
-    knobs.handshake_budget = u32::MAX;
-    let mut kernel = load(knobs)?;
+    filter_config.handshake_budget = u32::MAX;
+    let mut kernel = load(filter_config)?;
     let mut ring = kernel.take_ring(0).expect("nobody took it yet");
     let (bulk, rounds) = (scale.of(2_000_000, 200_000), scale.rounds(5));
 
@@ -85,33 +85,33 @@ impl Hook<'_> {
         let hello = client_hello(&mut SplitMix64::new(1));
         ensure!(hello.len() == 517, "the hello has {} bytes", hello.len());
 
-        self.passes("bulk, untracked", &flow(0).bulk(), Passed::Untracked, Some(8.0))?;
+        self.passes("bulk, untracked", &flow(0).bulk(), PassReason::Untracked, Some(8.0))?;
         // Its first bytes say that it is not TLS, and they are all of its request; what follows is read for another one
         // until the budget is spent. Then nobody is hungry.
         let opening = |flow: Flow| [flow.syn(), flow.syn_ack(), flow.ack()];
         self.meet(&opening(flow(1)))?;
         self.meet(&[flow(1).first(b"GET / HTTP/1.0\r\n\r\n")])?;
         self.meet(&vec![flow(1).bulk(); 40])?;
-        self.passes("bulk, tracked", &flow(1).bulk(), Passed::Tracked, Some(60.0))?;
+        self.passes("bulk, tracked", &flow(1).bulk(), PassReason::Tracked, Some(60.0))?;
 
-        self.emits("SYN", &flow(2).syn(), Class::Syn, SMALL, Some(120.0))?;
+        self.emits("SYN", &flow(2).syn(), RecordClass::Syn, SMALL, Some(120.0))?;
         self.meet(&opening(flow(3)))?;
-        self.emits("ClientHello", &flow(3).first(&hello), Class::Tls, MEDIUM, Some(200.0))?;
+        self.emits("ClientHello", &flow(3).first(&hello), RecordClass::Tls, MEDIUM, Some(200.0))?;
 
         self.meet(&opening(flow(4)))?;
         // A browser's request without its cookies: what fits the second size class.
         let request = http::browser_request("www.example.org", "/", &mut SplitMix64::new(1));
         let request = [&request[..600 - 4], b"\r\n\r\n"].concat();
-        self.emits("HTTP request", &flow(4).first(&request), Class::Http, MEDIUM, None)?;
+        self.emits("HTTP request", &flow(4).first(&request), RecordClass::Http, MEDIUM, None)?;
 
         self.meet(&opening(flow(5)))?;
         self.meet(&[flow(5).first(ssh::BANNER)])?;
         // The identification's budget goes with a first segment that is not measured.
         self.meet(&[flow(5).bulk(), flow(5).bulk(), flow(5).bulk(), flow(5).bulk()])?;
-        self.emits("SSH segment, headers only", &flow(5).bulk(), Class::Ssh, SMALL, None)?;
+        self.emits("SSH segment, headers only", &flow(5).bulk(), RecordClass::Ssh, SMALL, None)?;
 
         let tunnel = Carrier::between("192.0.2.1", "192.0.2.2", Tunnel::Vxlan(42));
-        self.emits("SYN inside VXLAN", &tunnel.wrap(&flow(6).syn()), Class::Syn, MEDIUM, None)
+        self.emits("SYN inside VXLAN", &tunnel.wrap(&flow(6).syn()), RecordClass::Syn, MEDIUM, None)
     }
 
     fn udp(&mut self, first: u16) -> Result<()> {
@@ -120,19 +120,19 @@ impl Hook<'_> {
             let from = SocketAddr::from(([10, 64, 0, 1], first + port));
             Datagram { from, to: SocketAddr::from(([198, 51, 100, 7], to)), ttl: 64, payload }.frame()
         };
-        self.passes("UDP bulk, untracked", &datagram(0, 5004, &[0x80; 1200]), Passed::Udp, Some(8.0))?;
+        self.passes("UDP bulk, untracked", &datagram(0, 5004, &[0x80; 1200]), PassReason::Udp, Some(8.0))?;
 
         let hello = dtls::datagrams(1, 0, &[0; 100], 1200).concat();
         self.meet(&[datagram(1, 4433, &hello)])?;
         let data = dtls::record(23, 1, &[7; 1200 - 13]);
-        self.passes("UDP bulk, tracked (DTLS data)", &datagram(1, 4433, &data), Passed::Tracked, Some(60.0))?;
+        self.passes("UDP bulk, tracked (DTLS data)", &datagram(1, 4433, &data), PassReason::Tracked, Some(60.0))?;
 
         let ends = QuicEnds::new(b"8 bytes.", b"8 others");
         let initial = ends.initial(From::Client, 0, &quic::crypto(0, &[1; 300]));
         let short = ends.short(From::Client, 1200, &mut random);
         self.meet(&[datagram(2, 443, &initial)])?;
-        self.passes("QUIC short header, tracked", &datagram(2, 443, &short), Passed::Tracked, Some(60.0))?;
-        self.emits("QUIC Initial", &datagram(3, 443, &initial), Class::Quic, LARGE, None)
+        self.passes("QUIC short header, tracked", &datagram(2, 443, &short), PassReason::Tracked, Some(60.0))?;
+        self.emits("QUIC Initial", &datagram(3, 443, &initial), RecordClass::Quic, LARGE, None)
     }
 
     /// Runs these frames once; what they leave in the ring is taken out.
@@ -145,7 +145,7 @@ impl Hook<'_> {
     }
 
     /// Measures a frame that leaves no record.
-    fn passes(&mut self, what: &str, frame: &[u8], reason: Passed, limit: Option<f64>) -> Result<()> {
+    fn passes(&mut self, what: &str, frame: &[u8], reason: PassReason, limit: Option<f64>) -> Result<()> {
         let Self { program, hook, bulk, rounds, .. } = *self;
         let before = self.kernel.counters()?[hook];
         let time = best(rounds, || run(self.kernel, program, frame, bulk))?;
@@ -155,7 +155,7 @@ impl Hook<'_> {
     }
 
     /// Measures a frame whose record takes `size` bytes of the ring.
-    fn emits(&mut self, what: &str, frame: &[u8], class: Class, size: u32, limit: Option<f64>) -> Result<()> {
+    fn emits(&mut self, what: &str, frame: &[u8], class: RecordClass, size: u32, limit: Option<f64>) -> Result<()> {
         let Self { program, hook, .. } = *self;
         let (pieces, piece) = (self.rounds * 5, RING / size - 100);
         let before = self.kernel.counters()?[hook];
@@ -197,11 +197,11 @@ fn best(rounds: u32, mut measure: impl FnMut() -> Result<f64>) -> Result<f64> {
     Ok(least(times?))
 }
 
-fn passed(before: &Counters, after: &Counters, reason: Passed) -> u64 {
+fn passed(before: &FilterCounters, after: &FilterCounters, reason: PassReason) -> u64 {
     after.unselected[reason as usize] - before.unselected[reason as usize]
 }
 
-fn emitted(before: &Counters, after: &Counters, class: Class) -> u64 {
+fn emitted(before: &FilterCounters, after: &FilterCounters, class: RecordClass) -> u64 {
     after.emitted[class as usize] - before.emitted[class as usize]
 }
 

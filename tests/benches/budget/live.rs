@@ -8,10 +8,9 @@ use anyhow::{Context, Result};
 use tests::random::SplitMix64;
 use tests::{Namespace, Wire};
 
-use crate::Scale;
 use crate::child::{self, Live};
 use crate::figure::Figure;
-use crate::frames;
+use crate::{Scale, frames};
 
 /// From the last packet to the last line.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -33,11 +32,11 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
         let ended = sensor.stop()?;
         let count = |name| ended.count(&["kernel", "ingress", name]);
         let note = format!(
-            "{rate}; seen {}, emitted {}, ring full {}, governed {}, JA4 lines {}, lines dropped {}",
+            "{rate}; seen {}, emitted {}, ring full {}, rate limited {}, JA4 lines {}, lines dropped {}",
             count("seen"),
             count("emitted"),
             count("ring_full"),
-            count("governed"),
+            count("rate_limited"),
             ended.ja4,
             ended.count(&["output", "lines_dropped"]),
         );

@@ -9,10 +9,9 @@ use anyhow::Result;
 use tests::Wire;
 use tests::generate::{self, Kind};
 
-use crate::Scale;
 use crate::child::{self, Live};
 use crate::figure::Figure;
-use crate::{frames, live, replay};
+use crate::{Scale, frames, live, replay};
 
 /// From the last packet to a shard that has taken everything.
 const SETTLE: Duration = Duration::from_millis(1500);

@@ -8,9 +8,7 @@ use std::time::Instant;
 use anyhow::Result;
 use ja4_user::detect::rules::Bounds;
 use ja4_user::detect::{RuleSet, Rules};
-use ja4_user::model::CommunityId;
-use ja4_user::model::{ConnectionRecord, FingerprintRecord};
-use ja4_user::model::{EndReason, FlowIdentity, Method, Side, Time};
+use ja4_user::model::{CommunityId, ConnectionRecord, EndReason, FingerprintRecord, FlowIdentity, Method, Side, Time};
 
 use crate::Scale;
 use crate::figure::{Figure, least};

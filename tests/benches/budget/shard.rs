@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use aya::maps::{MapData, RingBuf};
-use ja4_common::knobs::Knobs;
+use ja4_common::filter_config::FilterConfig;
 use ja4_common::record::RecordHeader;
 use ja4_user::capture::ebpf::{Kernel, Program};
 use ja4_user::model::{ConnectionEvent, EventHandler, FingerprintEvent, Method, Time};
@@ -17,10 +17,9 @@ use tests::random::SplitMix64;
 use tests::ssh;
 use zerocopy::FromBytes;
 
-use crate::Scale;
 use crate::figure::Figure;
 use crate::frames::{Flow, client_hello};
-use crate::kernel;
+use crate::{Scale, kernel};
 
 /// A full segment.
 const BULK: [u8; 1448] = [7; 1448];
@@ -29,9 +28,9 @@ const BULK: [u8; 1448] = [7; 1448];
 const RECORDS: u32 = 10_000;
 
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
-    let mut knobs = Knobs::new([3, 5]);
-    knobs.shards = 1;
-    let mut kernel = kernel::load(knobs)?;
+    let mut filter_config = FilterConfig::new([3, 5]);
+    filter_config.shards = 1;
+    let mut kernel = kernel::load(filter_config)?;
     let mut ring = kernel.take_ring(0).expect("nobody took it yet");
     let mut shard = Shard {
         core: Core::new(&Limits {

@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use arcstr::ArcStr;
-use ja4_user::model::CommunityId;
 use ja4_user::model::os::{self, System};
 use ja4_user::model::path::Syn;
-use ja4_user::model::{Attributes, CowArc, EndReason, FlowIdentity, Method, Side, Time, TlsAttributes};
-use ja4_user::model::{ConnectionRecord, FingerprintRecord};
+use ja4_user::model::{
+    Attributes, CommunityId, ConnectionRecord, CowArc, EndReason, FingerprintRecord, FlowIdentity, Method, Side, Time,
+    TlsAttributes,
+};
 use ja4_user::output::storage::{Handle, Item, Options, Run, RunEnd, Writer};
 use tests::random::SplitMix64;
 

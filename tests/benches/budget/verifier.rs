@@ -1,7 +1,7 @@
 //! Instructions that the verifier follows for each program. It gives up at a million.
 
 use anyhow::{Context, Result, bail};
-use ja4_common::knobs::Knobs;
+use ja4_common::filter_config::FilterConfig;
 use ja4_user::capture::ebpf::{Kernel, Program, Settings};
 use ja4_user::capture::object;
 
@@ -12,10 +12,10 @@ pub(crate) fn measure(_: Scale) -> Result<Vec<Figure>> {
     if !tests::require_bpf() {
         bail!("needs root and BPF");
     }
-    let mut knobs = Knobs::new([3, 5]);
-    // With the governor on there is more to verify.
-    knobs.governor = 1;
-    let mut kernel = Kernel::load(object::bytes(), &Settings { knobs, ring_bytes: 1 << 16, flows: 1024 })?;
+    let mut filter_config = FilterConfig::new([3, 5]);
+    // With the rate limiter on there is more to verify.
+    filter_config.rate_limit = 1;
+    let mut kernel = Kernel::load(object::bytes(), &Settings { filter_config, ring_bytes: 1 << 16, flows: 1024 })?;
     [Program::Xdp, Program::TcIngress, Program::TcEgress]
         .into_iter()
         .map(|program| {

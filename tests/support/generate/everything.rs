@@ -20,14 +20,13 @@ use std::vec::IntoIter;
 
 use super::{FULL_SEGMENT, HELLO_SEGMENT, NAMES, ends};
 use crate::carrier::{Carrier, Gre, Tunnel};
-use crate::certificate;
 use crate::conversation::TcpConversation;
 use crate::hello::{self, Shape};
 use crate::packets::Packet;
 use crate::quic::{self, From, QuicEnds};
 use crate::random::SplitMix64;
 use crate::udp::UdpConversation;
-use crate::{dhcp, dtls, http, ssh};
+use crate::{certificate, dhcp, dtls, http, ssh};
 
 /// What is left of a datagram of 1200 bytes for the CRYPTO frame of an Initial with an ID of eight bytes.
 const CRYPTO: usize = 1150;

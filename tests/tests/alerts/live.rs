@@ -1,16 +1,14 @@
 //! Sinks of a sensor that runs, and of a replay.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::net::{TcpListener, TcpStream};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use tests::conversation::TcpConversation;
 use tests::hello::{self, Shape};
-use tests::packets;
 use tests::random::SplitMix64;
-use tests::{LiveSensor, Sensor, Wire, events, require_bpf, require_tools, stats_u64};
+use tests::{LiveSensor, Sensor, Wire, events, packets, require_bpf, require_tools, stats_u64};
 
 use super::server::{Reply, Server, status};
 

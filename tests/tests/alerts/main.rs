@@ -15,8 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ja4_user::encode::Context;
-use ja4_user::model::{Alert, Severity};
-use ja4_user::model::{Method, Time};
+use ja4_user::model::{Alert, Method, Severity, Time};
 use ja4_user::output::alert::{AlertLine, AlertSinks, SinkConfig, SinkStats};
 use serde_json::Value;
 use tests::process::until;

@@ -1,8 +1,7 @@
 //! Sinks beside each other: queues, rates, severities, reloads, the end.
 
-use std::fs;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use serde_json::json;
 use tests::process::until;

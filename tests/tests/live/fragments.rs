@@ -18,10 +18,7 @@ fn fragments(events: &[Value], counter: &str) -> u64 {
 }
 
 fn duplicates(events: &[Value]) -> u64 {
-    stats_u64(
-        events::of_type(events, "stats").last().expect("the last figures"),
-        &["shards", "unwrapped", "duplicates"],
-    )
+    stats_u64(events::of_type(events, "stats").last().expect("the last figures"), &["shards", "decap", "duplicates"])
 }
 
 /// A hello in a datagram that does not fit the wire, and an answer that does not either, for each address family.
@@ -42,7 +39,7 @@ fn assert_dtls_once(events: &[Value], connections: usize) {
         let first = |event: &&&Value| event["fingerprint"]["type"] == kind && event["fingerprint"]["count"] == 1;
         let found: Vec<_> = fingerprints(events);
         let found: Vec<_> = found.iter().filter(first).collect();
-        let last = events::of_type(events, "stats").last().map(|last| &last["stats"]["shards"]["unwrapped"]);
+        let last = events::of_type(events, "stats").last().map(|last| &last["stats"]["shards"]["decap"]);
         assert_eq!(found.len(), connections, "{kind}, {last:?}: {found:#?}");
     }
     // The same hello twice: without and with the server's cookie. A copy would make more of it.

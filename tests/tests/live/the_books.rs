@@ -9,14 +9,14 @@ const UNPARSEABLE: &[&str] = &["kernel", "unparseable"];
 const SELECTED: &[&str] = &["kernel", "selected"];
 const EMITTED: &[&str] = &["kernel", "emitted"];
 const RING_FULL: &[&str] = &["kernel", "ring_full"];
-const GOVERNED: &[&str] = &["kernel", "governed"];
+const RATE_LIMITED: &[&str] = &["kernel", "rate_limited"];
 const TAKEN: &[&str] = &["shards", "packets"];
 
 fn assert_conserved(events: &[Value]) -> &Value {
     let last = *events::of_type(events, "stats").last().expect("the last figures");
     let count = |path| stats_u64(last, path);
     assert_eq!(count(SEEN), count(UNSELECTED) + count(UNPARSEABLE) + count(SELECTED), "{last:#}");
-    assert_eq!(count(SELECTED), count(EMITTED) + count(RING_FULL) + count(GOVERNED), "{last:#}");
+    assert_eq!(count(SELECTED), count(EMITTED) + count(RING_FULL) + count(RATE_LIMITED), "{last:#}");
     assert_eq!(count(EMITTED), count(TAKEN), "{last:#}");
     last
 }
@@ -29,7 +29,11 @@ fn balance_after_real_traffic() {
     scenes::tls(&wire);
     let events = sensor.stop().ok().events();
     let last = assert_conserved(&events);
-    assert_eq!((stats_u64(last, RING_FULL), stats_u64(last, GOVERNED)), (0, 0), "this little traffic loses nothing");
+    assert_eq!(
+        (stats_u64(last, RING_FULL), stats_u64(last, RATE_LIMITED)),
+        (0, 0),
+        "this little traffic loses nothing"
+    );
     assert!(stats_u64(last, UNSELECTED) > 0, "bulk stays in the kernel");
 }
 

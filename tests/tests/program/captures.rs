@@ -1,10 +1,9 @@
 //! Every Ethernet packet of the conformance captures, through each program and through user space.
 
 use std::collections::BTreeMap;
-use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{env, fs};
 
 use ja4_user::capture::{Batch, CaptureFile, LinkType};
 use tests::privilege::{require_bpf, skipped};

@@ -4,10 +4,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aya::maps::{MapData, RingBuf};
-use ja4_common::counter::Counters;
+use ja4_common::counter::FilterCounters;
+use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::shard_of;
-use ja4_common::knobs::Knobs;
-use ja4_common::select::Class;
+use ja4_common::reason::RecordClass;
 use ja4_user::capture::ebpf::{Kernel, Program, Settings};
 use tests::privilege::require_bpf;
 
@@ -23,16 +23,16 @@ const BURST: u32 = 2000;
 /// What a SYN takes in a ring: the smallest size class and the ring's own header.
 const SYN_IN_RING: usize = 192 + 8;
 
-fn load(knobs: Knobs) -> (Kernel, RingBuf<MapData>) {
-    let settings = Settings { knobs, ring_bytes: RING_BYTES as u32, flows: 1024 };
+fn load(filter_config: FilterConfig) -> (Kernel, RingBuf<MapData>) {
+    let settings = Settings { filter_config, ring_bytes: RING_BYTES as u32, flows: 1024 };
     let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
     let ring = kernel.take_ring(0).unwrap();
     (kernel, ring)
 }
 
 /// Records in the ring, by class.
-fn drain(ring: &mut RingBuf<MapData>) -> [u64; Class::COUNT] {
-    let mut records = [0; Class::COUNT];
+fn drain(ring: &mut RingBuf<MapData>) -> [u64; RecordClass::COUNT] {
+    let mut records = [0; RecordClass::COUNT];
     while let Some(record) = ring.next() {
         let (header, _) = record_of(&record);
         records[usize::from(header.class)] += 1;
@@ -40,10 +40,10 @@ fn drain(ring: &mut RingBuf<MapData>) -> [u64; Class::COUNT] {
     records
 }
 
-fn counters(kernel: &Kernel, program: Program) -> Counters {
+fn counters(kernel: &Kernel, program: Program) -> FilterCounters {
     let [ingress, egress] = kernel.counters().unwrap();
     let (used, unused) = if program == Program::TcEgress { (egress, ingress) } else { (ingress, egress) };
-    assert_eq!(unused, Counters::default(), "frames of {} counted at the other hook", program.name());
+    assert_eq!(unused, FilterCounters::default(), "frames of {} counted at the other hook", program.name());
     assert!(used.balanced(), "{used:?}");
     used
 }
@@ -54,10 +54,10 @@ fn a_full_ring_loses_nothing_uncounted() {
         return;
     }
     for program in PROGRAMS {
-        let (mut kernel, mut ring) = load(Knobs::new(SEED));
-        let mut drained = [0; Class::COUNT];
+        let (mut kernel, mut ring) = load(FilterConfig::new(SEED));
+        let mut drained = [0; RecordClass::COUNT];
         for round in 1..=2 {
-            let bursts = [(Class::Syn, syn()), (Class::Tls, client_hello())];
+            let bursts = [(RecordClass::Syn, syn()), (RecordClass::Tls, client_hello())];
             for (class, frame) in bursts.map(|(class, frame)| (class as usize, frame)) {
                 let before = counters(&kernel, program);
                 kernel.test_run(program, &frame, BURST).unwrap();
@@ -69,10 +69,10 @@ fn a_full_ring_loses_nothing_uncounted() {
                 assert_eq!(after.emitted, drained, "{}: every record handed over is there", program.name());
                 assert!(after.emitted[class] > before.emitted[class], "a drained ring takes records again");
                 assert!(after.ring_full[class] > before.ring_full[class], "{after:?}");
-                assert_eq!(after.governed, [0; Class::COUNT]);
+                assert_eq!(after.rate_limited, [0; RecordClass::COUNT]);
             }
             let syns = (RING_BYTES - 1) / SYN_IN_RING;
-            assert_eq!(drained[Class::Syn as usize], syns as u64 * round, "the ring is used to its last byte");
+            assert_eq!(drained[RecordClass::Syn as usize], syns as u64 * round, "the ring is used to its last byte");
         }
     }
 }
@@ -83,8 +83,8 @@ fn every_record_lies_in_its_flows_ring() {
     if !require_bpf() {
         return;
     }
-    let knobs = Knobs { shards: SHARDS, ..Knobs::new(SEED) };
-    let settings = Settings { knobs, ring_bytes: RING_BYTES as u32, flows: 1024 };
+    let filter_config = FilterConfig { shards: SHARDS, ..FilterConfig::new(SEED) };
+    let settings = Settings { filter_config, ring_bytes: RING_BYTES as u32, flows: 1024 };
     let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
     for port in 1..=200_u16 {
         let mut frame = syn();
@@ -106,20 +106,20 @@ fn every_record_lies_in_its_flows_ring() {
 }
 
 #[test]
-fn the_governor_counts_what_it_withholds() {
+fn the_rate_limiter_counts_what_it_drops() {
     /// Records a second.
     const RATE: u64 = 10;
     const AT_ONCE: u64 = 5;
     if !require_bpf() {
         return;
     }
-    let mut knobs = Knobs::new(SEED);
-    knobs.governor = 1;
-    knobs.rate[Class::Syn as usize] = RATE;
-    knobs.burst[Class::Syn as usize] = AT_ONCE;
+    let mut filter_config = FilterConfig::new(SEED);
+    filter_config.rate_limit = 1;
+    filter_config.rate[RecordClass::Syn as usize] = RATE;
+    filter_config.burst[RecordClass::Syn as usize] = AT_ONCE;
     let hellos = 10;
     for program in PROGRAMS {
-        let (mut kernel, mut ring) = load(knobs);
+        let (mut kernel, mut ring) = load(filter_config);
         let start = Instant::now();
         kernel.test_run(program, &syn(), BURST).unwrap();
         // A bucket is a CPU's, and the kernel may move a long run to another.
@@ -127,17 +127,17 @@ fn the_governor_counts_what_it_withholds() {
         let granted = cpus * (AT_ONCE + 1 + start.elapsed().as_millis() as u64 * RATE / 1000);
         kernel.test_run(program, &client_hello(), hellos).unwrap();
         let after = counters(&kernel, program);
-        let emitted = after.emitted[Class::Syn as usize];
+        let emitted = after.emitted[RecordClass::Syn as usize];
         assert!((AT_ONCE..=granted).contains(&emitted), "{}: {emitted} of {granted}", program.name());
-        assert_eq!(after.governed[Class::Syn as usize], u64::from(BURST) - emitted);
-        assert_eq!(after.governed.iter().sum::<u64>(), u64::from(BURST) - emitted, "other classes have no rate");
+        assert_eq!(after.rate_limited[RecordClass::Syn as usize], u64::from(BURST) - emitted);
+        assert_eq!(after.rate_limited.iter().sum::<u64>(), u64::from(BURST) - emitted, "other classes have no rate");
         assert_eq!(after.emitted, drain(&mut ring));
 
         // Time alone brings records back, on whichever CPU the frame comes in.
         thread::sleep(Duration::from_millis(1000 / RATE + 50));
         kernel.test_run(program, &syn(), 1).unwrap();
         let later = counters(&kernel, program);
-        assert_eq!(later.emitted[Class::Syn as usize], emitted + 1, "{}", program.name());
-        assert_eq!(drain(&mut ring)[Class::Syn as usize], 1);
+        assert_eq!(later.emitted[RecordClass::Syn as usize], emitted + 1, "{}", program.name());
+        assert_eq!(drain(&mut ring)[RecordClass::Syn as usize], 1);
     }
 }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use ja4_common::headers::Malformed;
-use ja4_common::knobs::Knobs;
-use ja4_common::select::{Class, Passed};
+use ja4_common::filter_config::FilterConfig;
+use ja4_common::reason::{Malformed, PassReason, RecordClass};
 use ja4_user::capture::ebpf::Program;
 use tests::privilege::require_bpf;
 use tests::random::SplitMix64;
@@ -18,13 +17,13 @@ const BENT: usize = 8000;
 
 /// The ways in which the sensor is configured that change what is selected, and a filter so small that
 /// everybody shares a slot.
-fn configurations() -> [(&'static str, Knobs); 4] {
-    let plain = Knobs::new(SEED);
+fn configurations() -> [(&'static str, FilterConfig); 4] {
+    let plain = FilterConfig::new(SEED);
     [
         ("defaults", plain),
-        ("no accounting", Knobs { accounting: 0, ..plain }),
-        ("eight slots", Knobs { slot_mask: 7, ..plain }),
-        ("small budgets", Knobs { fresh_budget: 100, handshake_budget: 700, http2_budget: 3000, ..plain }),
+        ("no accounting", FilterConfig { accounting: 0, ..plain }),
+        ("eight slots", FilterConfig { membership_mask: 7, ..plain }),
+        ("small budgets", FilterConfig { undecided_budget: 100, handshake_budget: 700, http2_budget: 3000, ..plain }),
     ]
 }
 
@@ -34,12 +33,15 @@ fn every_crafted_frame_is_judged_alike() {
         return;
     }
     let settings = Setting::all();
-    for (name, knobs) in configurations() {
+    for (name, filter_config) in configurations() {
         // Every setting with the defaults; IPv4, tagged IPv6 otherwise.
-        let stories =
-            if knobs == Knobs::new(SEED) { stories() } else { stories_in(&[settings[0].clone(), settings[3].clone()]) };
+        let stories = if filter_config == FilterConfig::new(SEED) {
+            stories()
+        } else {
+            stories_in(&[settings[0].clone(), settings[3].clone()])
+        };
         for program in PROGRAMS {
-            let mut duel = Duel::new(knobs);
+            let mut duel = Duel::new(filter_config);
             let mut left_out = 0;
             for (story, frames) in &stories {
                 for (number, frame) in frames.iter().enumerate() {
@@ -120,7 +122,8 @@ fn a_packet_counts_at_one_hook_only() {
         return;
     }
     let mut duel = Duel::plain();
-    let duplicates = |judgement: &crate::model::Judgement| judgement.counters[1].unselected[Passed::Duplicate as usize];
+    let duplicates =
+        |judgement: &crate::model::Judgement| judgement.counters[1].unselected[PassReason::Duplicate as usize];
     let frames = [syn(), client_hello(), segment(0x1000_0800, 0x10, &[], &[23; 80])];
     for frame in &frames {
         duel.agree(Program::TcIngress, frame, || "first hook".into());
@@ -142,7 +145,8 @@ fn a_flow_is_forgotten_when_it_was_silent_for_long() {
         return;
     }
     let bulk = segment(0x1000_0800, 0x10, &[], &[23; 80]);
-    let untracked = |judgement: &crate::model::Judgement| judgement.counters[0].unselected[Passed::Untracked as usize];
+    let untracked =
+        |judgement: &crate::model::Judgement| judgement.counters[0].unselected[PassReason::Untracked as usize];
     for program in [Program::Xdp, Program::TcIngress] {
         let mut duel = Duel::plain();
         let mut forgotten = None;
@@ -165,8 +169,8 @@ fn the_comparison_sees_a_difference() {
     if !require_bpf() {
         return;
     }
-    let kernel = Knobs::new(SEED);
-    let user = Knobs { fresh_budget: 100, ..kernel };
+    let kernel = FilterConfig::new(SEED);
+    let user = FilterConfig { undecided_budget: 100, ..kernel };
     let mut duel = Duel::uneven(kernel, user);
     // Two segments that come before the stream's first: the second is beyond the user's smaller budget.
     let early = [segment(0x1000_0101, 0x18, &[], &[7; 200]), segment(0x1000_0201, 0x18, &[], &[7; 200])];
@@ -175,7 +179,7 @@ fn the_comparison_sees_a_difference() {
     assert_eq!(duel.different_flows().len(), 1, "the flow's entry does");
     duel.agree(Program::Xdp, &early[0], || "within both budgets".into());
     let (left, right) = duel.both(Program::Xdp, &early[1]);
-    assert_eq!(left.counters[0].selected[Class::Tls as usize], 1);
-    assert_eq!(right.counters[0].unselected[Passed::Spent as usize], 1);
+    assert_eq!(left.counters[0].selected[RecordClass::Tls as usize], 1);
+    assert_eq!(right.counters[0].unselected[PassReason::OverBudget as usize], 1);
     assert_ne!(left, right);
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use aya::maps::{MapData, RingBuf};
-use ja4_common::Slice;
-use ja4_common::counter::Counters;
+use ja4_common::bytes::SliceFrame;
+use ja4_common::counter::FilterCounters;
+use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::FlowEntry;
-use ja4_common::headers::Start;
-use ja4_common::knobs::Knobs;
+use ja4_common::parse::ParseStart;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
 use ja4_user::capture::ebpf::{Kernel, Program, Settings};
 use zerocopy::FromBytes;
@@ -59,7 +59,7 @@ pub(crate) struct Duel {
     kernel: Kernel,
     ring: RingBuf<MapData>,
     model: Model,
-    counted: [Counters; 2],
+    counted: [FilterCounters; 2],
     clock: Duration,
     /// Frames judged so far.
     pub(crate) frames: u64,
@@ -68,25 +68,25 @@ pub(crate) struct Duel {
 }
 
 impl Duel {
-    pub(crate) fn new(knobs: Knobs) -> Self {
-        Self::uneven(knobs, knobs)
+    pub(crate) fn new(filter_config: FilterConfig) -> Self {
+        Self::uneven(filter_config, filter_config)
     }
 
     /// Both sides have the defaults.
     pub(crate) fn plain() -> Self {
-        Self::new(Knobs::new(SEED))
+        Self::new(FilterConfig::new(SEED))
     }
 
     /// The sides disagree about their configuration.
-    pub(crate) fn uneven(kernel: Knobs, user: Knobs) -> Self {
-        let settings = Settings { knobs: kernel, ring_bytes: RING_BYTES, flows: FLOWS };
+    pub(crate) fn uneven(kernel: FilterConfig, user: FilterConfig) -> Self {
+        let settings = Settings { filter_config: kernel, ring_bytes: RING_BYTES, flows: FLOWS };
         let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
         let ring = kernel.take_ring(0).unwrap();
         let mut duel = Self {
             kernel,
             ring,
             model: Model::new(user),
-            counted: [Counters::default(); 2],
+            counted: [FilterCounters::default(); 2],
             clock: Duration::ZERO,
             frames: 0,
             selected: 0,
@@ -121,8 +121,8 @@ impl Duel {
     pub(crate) fn both(&mut self, program: Program, frame: &[u8]) -> (Judgement, Judgement) {
         let egress = program == Program::TcEgress;
         let info = FrameInfo { ifindex: LOOPBACK, egress, ..FrameInfo::default() };
-        let slice = Slice { bytes: frame, wire_len: frame.len() };
-        let user = self.model.judge(&slice, Start::Ethernet, info);
+        let slice = SliceFrame { bytes: frame, wire_len: frame.len() };
+        let user = self.model.judge(&slice, ParseStart::Ethernet, info);
         self.kernel
             .test_run(program, frame, 1)
             .unwrap_or_else(|error| panic!("{} over {} bytes: {error}", program.name(), frame.len()));
@@ -137,7 +137,7 @@ impl Duel {
         self.selected += u64::from(user.record.is_some());
         // A wake-up is an affair between a ring and its reader.
         for counters in &mut kernel.counters {
-            counters.woken = 0;
+            counters.wakeups = 0;
         }
         (kernel, user)
     }
@@ -170,7 +170,7 @@ impl Duel {
 
     /// Counters of both hooks, with all their laws.
     pub(crate) fn balanced(&self) -> bool {
-        self.counted.iter().all(Counters::balanced)
+        self.counted.iter().all(FilterCounters::balanced)
     }
 }
 
@@ -183,10 +183,10 @@ pub(crate) fn record_of(bytes: &[u8]) -> (RecordHeader, Vec<u8>) {
     (header, rest[..header.captured as usize].to_vec())
 }
 
-fn difference(after: &Counters, before: &Counters) -> Counters {
-    let after: [u64; Counters::WORDS] = zerocopy::transmute!(*after);
-    let before: [u64; Counters::WORDS] = zerocopy::transmute!(*before);
-    let mut difference = [0; Counters::WORDS];
+fn difference(after: &FilterCounters, before: &FilterCounters) -> FilterCounters {
+    let after: [u64; FilterCounters::WORDS] = zerocopy::transmute!(*after);
+    let before: [u64; FilterCounters::WORDS] = zerocopy::transmute!(*before);
+    let mut difference = [0; FilterCounters::WORDS];
     for (place, (after, before)) in difference.iter_mut().zip(after.into_iter().zip(before)) {
         *place = after - before;
     }

@@ -3,7 +3,7 @@
 //! | module | shows |
 //! |---|---|
 //! | `captures`, `crafted` | kernel and user space come to the same verdict, record and flow over the same frames |
-//! | `conservation` | no record disappears uncounted, whether rings overflow or the governor cuts |
+//! | `conservation` | no record disappears uncounted, whether rings overflow or the rate limiter drops them |
 //! | `rules` | what is to be selected is |
 //! | `properties` | both directions are one flow; the short way is the long way; nothing panics |
 //! | `verifier` | the programs stay far from the verifier's limits |

@@ -2,21 +2,23 @@
 
 use std::collections::HashMap;
 
-use ja4_common::Slice;
-use ja4_common::counter::Counters;
-use ja4_common::duplicate::{BUCKETS, Bucket, Recent};
-use ja4_common::flow::{Direction, FlowEntry, FlowKey, Flows};
-use ja4_common::headers::Start;
-use ja4_common::knobs::{EPOCHS_KEPT, Knobs};
+use ja4_common::bytes::SliceFrame;
+use ja4_common::counter::FilterCounters;
+use ja4_common::duplicate::{BUCKETS, RecentBucket, RecentTable};
+use ja4_common::filter_config::{FilterConfig, MAX_IDLE_EPOCHS};
+use ja4_common::flow::{DirectionState, FlowEntry, FlowKey};
+use ja4_common::flow_table::Flows;
+use ja4_common::parse::ParseStart;
 use ja4_common::record::{FrameInfo, MAX_CAPTURE, RecordHeader};
-use ja4_common::select::{Verdict, Work, select};
+use ja4_common::select::{Scratch, select};
+use ja4_common::verdict::Verdict;
 
 /// Flows and the slots in front of them, as the kernel half documents its maps.
 pub(crate) struct Tables {
     entries: HashMap<u64, FlowEntry>,
     /// Slot to the epoch in which it was last touched; a slot that is not here is 0.
     slots: HashMap<u64, u8>,
-    slot_mask: u32,
+    membership_mask: u32,
     epoch_shift: u32,
     recent: ModelPackets,
 }
@@ -24,12 +26,12 @@ pub(crate) struct Tables {
 /// Recent packets by their bucket in the kernel's table, and the time.
 #[derive(Default)]
 pub(crate) struct ModelPackets {
-    buckets: HashMap<u64, Bucket>,
+    buckets: HashMap<u64, RecentBucket>,
     now: u64,
 }
 
-impl Recent for ModelPackets {
-    fn bucket(&mut self, hash: u64) -> Option<&mut Bucket> {
+impl RecentTable for ModelPackets {
+    fn bucket(&mut self, hash: u64) -> Option<&mut RecentBucket> {
         Some(self.buckets.entry(hash % u64::from(BUCKETS)).or_default())
     }
 
@@ -39,9 +41,15 @@ impl Recent for ModelPackets {
 }
 
 impl Tables {
-    pub(crate) fn new(knobs: &Knobs) -> Self {
-        let Knobs { slot_mask, epoch_shift, .. } = *knobs;
-        Self { entries: HashMap::new(), slots: HashMap::new(), slot_mask, epoch_shift, recent: ModelPackets::default() }
+    pub(crate) fn new(filter_config: &FilterConfig) -> Self {
+        let FilterConfig { membership_mask, epoch_shift, .. } = *filter_config;
+        Self {
+            entries: HashMap::new(),
+            slots: HashMap::new(),
+            membership_mask,
+            epoch_shift,
+            recent: ModelPackets::default(),
+        }
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&u64, &FlowEntry)> {
@@ -49,7 +57,7 @@ impl Tables {
     }
 
     fn slot(&self, hash: u64) -> u64 {
-        hash & u64::from(self.slot_mask)
+        hash & u64::from(self.membership_mask)
     }
 
     /// Odd, so that no epoch is the 0 of an untouched slot.
@@ -62,9 +70,9 @@ impl Flows for Tables {
     type Handle = u64;
     type Recent = ModelPackets;
 
-    fn maybe(&self, hash: u64) -> bool {
+    fn may_contain(&self, hash: u64) -> bool {
         let touched = self.slots.get(&self.slot(hash));
-        touched.is_some_and(|touched| self.epoch().wrapping_sub(*touched) <= 2 * EPOCHS_KEPT)
+        touched.is_some_and(|touched| self.epoch().wrapping_sub(*touched) <= 2 * MAX_IDLE_EPOCHS)
     }
 
     fn find(&mut self, key: &FlowKey, hash: u64) -> Option<u64> {
@@ -93,7 +101,7 @@ impl Flows for Tables {
         self.recent.now
     }
 
-    fn count(direction: &mut Direction, packets: u64, bytes: u64) {
+    fn count(direction: &mut DirectionState, packets: u64, bytes: u64) {
         direction.packets += packets;
         direction.bytes += bytes;
     }
@@ -103,21 +111,21 @@ impl Flows for Tables {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Judgement {
     /// Counters of ingress and egress.
-    pub(crate) counters: [Counters; 2],
+    pub(crate) counters: [FilterCounters; 2],
     /// Header, its time set to 0, and captured bytes.
     pub(crate) record: Option<(RecordHeader, Vec<u8>)>,
 }
 
 /// The filter in user space.
 pub(crate) struct Model {
-    pub(crate) knobs: Knobs,
+    pub(crate) filter_config: FilterConfig,
     pub(crate) tables: Tables,
-    work: Work,
+    work: Scratch,
 }
 
 impl Model {
-    pub(crate) fn new(knobs: Knobs) -> Self {
-        Self { knobs, tables: Tables::new(&knobs), work: Work::default() }
+    pub(crate) fn new(filter_config: FilterConfig) -> Self {
+        Self { filter_config, tables: Tables::new(&filter_config), work: Scratch::default() }
     }
 
     pub(crate) fn set_clock(&mut self, now: u64) {
@@ -125,9 +133,9 @@ impl Model {
     }
 
     /// Judges a frame.
-    pub(crate) fn judge(&mut self, frame: &Slice<'_>, start: Start, info: FrameInfo) -> Judgement {
-        let verdict = select(frame, start, || info, &mut self.tables, &self.knobs, &mut self.work);
-        let mut counters = Counters { seen: 1, ..Counters::default() };
+    pub(crate) fn judge(&mut self, frame: &SliceFrame<'_>, start: ParseStart, info: FrameInfo) -> Judgement {
+        let verdict = select(frame, start, || info, &mut self.tables, &self.filter_config, &mut self.work);
+        let mut counters = FilterCounters { seen: 1, ..FilterCounters::default() };
         let mut record = None;
         match verdict {
             Verdict::Unselected(reason) => counters.unselected[reason as usize] = 1,

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use ja4_common::Slice;
+use ja4_common::bytes::SliceFrame;
+use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::{FlowEntry, FlowKey, shard_of};
-use ja4_common::headers::{ETHERTYPE_ETHERNET, PROTO_TCP, PROTO_UDP, Parsed, Start, Transport, parse};
-use ja4_common::knobs::Knobs;
+use ja4_common::headers::{ETHERTYPE_ETHERNET, PROTO_TCP, PROTO_UDP, PacketHeaders};
+use ja4_common::parse::{ParseOutcome, ParseStart, parse};
+use ja4_common::reason::RecordClass;
 use ja4_common::record::{FrameInfo, flag};
-use ja4_common::select::Class;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tests::carrier::{Carrier, Gre, Tunnel};
@@ -21,7 +22,7 @@ use crate::frames::{Setting, between, dtls, initial, long, segment, stories};
 use crate::model::Model;
 
 /// Any packet's addresses and ports.
-fn packet() -> impl Strategy<Value = Transport> {
+fn packet() -> impl Strategy<Value = PacketHeaders> {
     let address = any::<[u64; 2]>();
     // Few ports, so that equal ones occur.
     (any::<bool>(), address, address, 0..4_u16, 0..4_u16, any::<bool>()).prop_map(
@@ -29,21 +30,21 @@ fn packet() -> impl Strategy<Value = Transport> {
             let narrow = |[high, low]: [u64; 2]| {
                 if four { [0, low & 0xffff_ffff] } else { [high, low] }
             };
-            Transport {
+            PacketHeaders {
                 src: narrow(src),
                 dst: narrow(dst),
                 src_port,
                 dst_port,
                 proto: if tcp { PROTO_TCP } else { PROTO_UDP },
                 version: if four { 4 } else { 6 },
-                ..Transport::default()
+                ..PacketHeaders::default()
             }
         },
     )
 }
 
-fn answer(packet: &Transport) -> Transport {
-    Transport { src: packet.dst, dst: packet.src, src_port: packet.dst_port, dst_port: packet.src_port, ..*packet }
+fn answer(packet: &PacketHeaders) -> PacketHeaders {
+    PacketHeaders { src: packet.dst, dst: packet.src, src_port: packet.dst_port, dst_port: packet.src_port, ..*packet }
 }
 
 /// An Ethernet frame whose headers say that something new follows: labels, another IP header, GRE, a tunnel over UDP.
@@ -74,11 +75,11 @@ fn tunnel_head() -> impl Strategy<Value = Vec<u8>> {
 
 /// Which shard a frame goes to, if it goes to one unopened.
 fn unopened(frame: &[u8], shards: u32) -> Option<u32> {
-    let slice = Slice { bytes: frame, wire_len: frame.len() };
-    let judgement = Model::new(Knobs::new(SEED)).judge(&slice, Start::Ethernet, FrameInfo::default());
+    let slice = SliceFrame { bytes: frame, wire_len: frame.len() };
+    let judgement = Model::new(FilterConfig::new(SEED)).judge(&slice, ParseStart::Ethernet, FrameInfo::default());
     let (header, bytes) = judgement.record?;
-    let class = Class::ALL[usize::from(header.class)];
-    assert!(matches!(class, Class::Fragment | Class::Nested), "{class:?}");
+    let class = RecordClass::ALL[usize::from(header.class)];
+    assert!(matches!(class, RecordClass::Fragment | RecordClass::Nested), "{class:?}");
     assert_eq!(bytes, frame, "all of it goes");
     Some(shard_of(header.hash, shards))
 }
@@ -106,19 +107,19 @@ fn frames() -> impl Strategy<Value = Vec<Vec<u8>>> {
 /// Fails where frames are judged otherwise from their Ethernet header on, which is where the short way begins, than
 /// from their IP header on. Of each frame, `missing` bytes were not captured.
 fn same_either_way(frames: &[Vec<u8>], missing: usize) -> Result<(), TestCaseError> {
-    let mut short = Model::new(Knobs::new(SEED));
-    let mut long = Model::new(Knobs::new(SEED));
+    let mut short = Model::new(FilterConfig::new(SEED));
+    let mut long = Model::new(FilterConfig::new(SEED));
     for frame in frames {
-        let slice = Slice { bytes: frame, wire_len: frame.len() + missing };
+        let slice = SliceFrame { bytes: frame, wire_len: frame.len() + missing };
         let ethertype = frame.get(SHORTEST - 2..SHORTEST).map(|bytes| u16::from_be_bytes([bytes[0], bytes[1]]));
         // Without EtherType there is no other way, and that of bridged Ethernet says only behind another header that a
         // second Ethernet header follows: it is enough that nothing panics.
         let Some(ethertype) = ethertype.filter(|ethertype| *ethertype != ETHERTYPE_ETHERNET) else {
-            short.judge(&slice, Start::Ethernet, FrameInfo::default());
+            short.judge(&slice, ParseStart::Ethernet, FrameInfo::default());
             continue;
         };
-        let network = Start::Network { ethertype, offset: SHORTEST };
-        let quick = short.judge(&slice, Start::Ethernet, FrameInfo::default());
+        let network = ParseStart::Network { ethertype, offset: SHORTEST };
+        let quick = short.judge(&slice, ParseStart::Ethernet, FrameInfo::default());
         prop_assert_eq!(quick, long.judge(&slice, network, FrameInfo::default()));
     }
     prop_assert_eq!(known(&short), known(&long));
@@ -190,11 +191,11 @@ proptest! {
         accounting in 0..2_u32,
     ) {
         let setting = Setting { six, ..Setting::default() };
-        let mut model = Model::new(Knobs { accounting, ..Knobs::new(SEED) });
+        let mut model = Model::new(FilterConfig { accounting, ..FilterConfig::new(SEED) });
         let mut sent = [1_u64, 0];
         let mut judge = |frame: &[u8]| {
-            let slice = Slice { bytes: frame, wire_len: frame.len() };
-            model.judge(&slice, Start::Ethernet, FrameInfo::default()).record.map(|(header, _)| header.flags & flag::FROM_CLIENT)
+            let slice = SliceFrame { bytes: frame, wire_len: frame.len() };
+            model.judge(&slice, ParseStart::Ethernet, FrameInfo::default()).record.map(|(header, _)| header.flags & flag::FROM_CLIENT)
         };
         let opened_by_client = judge(&setting.datagram(ports, &first));
         prop_assert!(opened_by_client.is_some());
@@ -206,7 +207,7 @@ proptest! {
             }
             sent[usize::from(*back)] += 1;
         }
-        let entries: Vec<_> = model.tables.entries().map(|(_, entry)| entry.books().packets).collect();
+        let entries: Vec<_> = model.tables.entries().map(|(_, entry)| entry.counters().packets).collect();
         prop_assert_eq!(entries.len(), 1);
         // The client's address is the low one. Without accounting, bulk is not counted.
         let [[low, high], [datagrams, answers]] = [entries[0], sent];
@@ -248,25 +249,25 @@ proptest! {
     fn nothing_panics_behind_any_header(head in tunnel_head(), rest in vec(any::<u8>(), 0..600), cut in 0..700_usize) {
         let mut frame = [head, rest].concat();
         frame.truncate(cut.max(1));
-        let slice = Slice { bytes: &frame, wire_len: frame.len() };
-        let mut found = Transport::default();
-        if parse(&slice, Start::Ethernet, &mut found) == Parsed::Transport {
+        let slice = SliceFrame { bytes: &frame, wire_len: frame.len() };
+        let mut found = PacketHeaders::default();
+        if parse(&slice, ParseStart::Ethernet, &mut found) == ParseOutcome::Transport {
             prop_assert!(found.l3 < found.l4 && found.l4 < found.payload && (found.l4 as usize) < frame.len());
         }
-        Model::new(Knobs::new(SEED)).judge(&slice, Start::Ethernet, FrameInfo::default());
+        Model::new(FilterConfig::new(SEED)).judge(&slice, ParseStart::Ethernet, FrameInfo::default());
     }
 
     #[test]
     fn nothing_panics(frame in vec(any::<u8>(), 0..200), ethertype in any::<u16>(), offset in 0..300_usize) {
-        let slice = Slice { bytes: &frame, wire_len: frame.len() };
+        let slice = SliceFrame { bytes: &frame, wire_len: frame.len() };
         let ip = if ethertype & 1 == 0 { 0x0800 } else { 0x86dd };
         for start in [
-            Start::Ethernet,
-            Start::Network { ethertype, offset },
-            Start::Network { ethertype: ip, offset: offset % 16 },
+            ParseStart::Ethernet,
+            ParseStart::Network { ethertype, offset },
+            ParseStart::Network { ethertype: ip, offset: offset % 16 },
         ] {
-            parse(&slice, start, &mut Transport::default());
-            Model::new(Knobs::new(SEED)).judge(&slice, start, FrameInfo::default());
+            parse(&slice, start, &mut PacketHeaders::default());
+            Model::new(FilterConfig::new(SEED)).judge(&slice, start, FrameInfo::default());
         }
     }
 }

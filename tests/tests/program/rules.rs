@@ -1,10 +1,10 @@
 //! What is to be selected is: the rules as a user would state them, shown in user space alone.
 
-use ja4_common::Slice;
-use ja4_common::headers::Start;
-use ja4_common::knobs::Knobs;
+use ja4_common::bytes::SliceFrame;
+use ja4_common::filter_config::FilterConfig;
+use ja4_common::parse::ParseStart;
+use ja4_common::reason::{PassReason, RecordClass};
 use ja4_common::record::{FrameInfo, RecordHeader, flag};
-use ja4_common::select::{Class, Passed};
 use tests::carrier::{Carrier, Tunnel};
 use tests::fragment::Fragments;
 use tests::packets::{ACK, Envelope, Extension, FIN, PSH, SYN};
@@ -17,21 +17,21 @@ use crate::model::{Judgement, Model};
 
 /// A filter with no flows in it.
 fn fresh() -> Model {
-    Model::new(Knobs::new(SEED))
+    Model::new(FilterConfig::new(SEED))
 }
 
 fn judge(model: &mut Model, frame: &[u8]) -> Judgement {
-    let slice = Slice { bytes: frame, wire_len: frame.len() };
-    model.judge(&slice, Start::Ethernet, FrameInfo::default())
+    let slice = SliceFrame { bytes: frame, wire_len: frame.len() };
+    model.judge(&slice, ParseStart::Ethernet, FrameInfo::default())
 }
 
 /// The record's header and class of a frame, if it is selected.
-fn chosen(model: &mut Model, frame: &[u8]) -> Option<(Class, RecordHeader)> {
+fn chosen(model: &mut Model, frame: &[u8]) -> Option<(RecordClass, RecordHeader)> {
     let (header, _) = judge(model, frame).record?;
-    Some((Class::ALL[usize::from(header.class)], header))
+    Some((RecordClass::ALL[usize::from(header.class)], header))
 }
 
-fn class(model: &mut Model, frame: &[u8]) -> Option<Class> {
+fn class(model: &mut Model, frame: &[u8]) -> Option<RecordClass> {
     chosen(model, frame).map(|(class, _)| class)
 }
 
@@ -44,7 +44,7 @@ fn moved(mut judgement: Judgement, by: usize) -> Judgement {
         }
         header.wire_len -= u32::from(by);
         header.captured -= u32::from(by);
-        for bytes in &mut header.books.bytes {
+        for bytes in &mut header.counters.bytes {
             *bytes = bytes.saturating_sub(by.into());
         }
         let at = usize::from(header.l3);
@@ -71,18 +71,18 @@ fn tunnels_in_tunnels_go_to_user_space_whole() {
     let [outer, middle] = [Tunnel::Vxlan(1), Tunnel::Ip].map(|kind| Carrier::between("192.0.2.1", "192.0.2.2", kind));
     let frame = outer.wrap(&middle.wrap(&Setting::default().segment((5000, 443), 1, SYN, &[])));
     let (class, header) = chosen(&mut fresh(), &frame).unwrap();
-    assert_eq!((class, header.captured as usize), (Class::Nested, frame.len()));
+    assert_eq!((class, header.captured as usize), (RecordClass::Nested, frame.len()));
     // Labels are no tunnel of their own.
     assert_eq!(
         self::class(&mut fresh(), &Carrier::Mpls(vec![16, 17]).wrap(&outer.wrap(&inner()[0]))),
-        Some(Class::Syn)
+        Some(RecordClass::Syn)
     );
 }
 
 #[test]
 fn more_extension_headers_of_gtp_than_are_followed_make_no_tunnel() {
     let syn = Setting::default().segment((5000, 443), 1, SYN, &[]);
-    for (count, expected) in [(4, Some(Class::Syn)), (5, None), (6, None)] {
+    for (count, expected) in [(4, Some(RecordClass::Syn)), (5, None), (6, None)] {
         // Their contents look like the first byte of an IP header.
         let extensions = vec![(0x45, vec![0x45, 0x45]); count];
         let tunnel = Tunnel::GtpU { teid: 1, sequence: None, extensions };
@@ -97,7 +97,7 @@ fn every_method_opens_a_request_anywhere_in_a_stream() {
     for method in METHODS {
         let line = format!("{method} /a HTTP/1.1\r\n\r\n");
         let at = |line: &str| class(&mut fresh(), &setting.segment((5000, 8080), 77, PSH | ACK, line.as_bytes()));
-        assert_eq!(at(&line), Some(Class::Http), "{method}");
+        assert_eq!(at(&line), Some(RecordClass::Http), "{method}");
         assert_eq!(at(&line.to_ascii_lowercase()), None, "{method} in lower case");
         assert_eq!(at(&line.replacen(method, &"X".repeat(method.len()), 1)), None);
     }
@@ -112,20 +112,20 @@ fn a_split_banner_makes_the_flow_one_of_ssh() {
         let (first, second) = b"SSH-2.0-a\r\n".split_at(at);
         class(&mut model, &setting.segment(ports, 0, SYN, &[]));
         // A letter alone may be PostgreSQL's answer to SSLRequest.
-        let expected = if at == 1 { Class::Tls } else { Class::Ssh };
+        let expected = if at == 1 { RecordClass::Tls } else { RecordClass::Ssh };
         assert_eq!(class(&mut model, &setting.segment(ports, 1, PSH | ACK, first)), Some(expected), "cut at {at}");
         let second = &second[..if at == 1 { 1 } else { second.len() }];
         let rest = setting.segment(ports, 1 + at as u32, PSH | ACK, second);
-        assert_eq!(class(&mut model, &rest), Some(Class::Ssh), "cut at {at}");
+        assert_eq!(class(&mut model, &rest), Some(RecordClass::Ssh), "cut at {at}");
         // A bare ACK, a packet far behind the budget: headers only. An end is an end.
         let ack = setting.segment(ports, 99, ACK, &[]);
         let (kind, header) = chosen(&mut model, &ack).unwrap();
-        assert_eq!((kind, header.captured as usize), (Class::Ssh, ack.len()));
+        assert_eq!((kind, header.captured as usize), (RecordClass::Ssh, ack.len()));
         class(&mut model, &setting.segment(ports, 100, ACK, &[7; 9000]));
         let (kind, header) = chosen(&mut model, &setting.segment(ports, 60_000, PSH | ACK, &[7; 500])).unwrap();
-        assert_eq!((kind, header.payload_len), (Class::Ssh, 500));
+        assert_eq!((kind, header.payload_len), (RecordClass::Ssh, 500));
         assert_eq!((header.flags & flag::HEADERS_ONLY, header.captured), (flag::HEADERS_ONLY, 54));
-        assert_eq!(class(&mut model, &setting.segment(ports, 60_500, FIN | ACK, &[])), Some(Class::End));
+        assert_eq!(class(&mut model, &setting.segment(ports, 60_500, FIN | ACK, &[])), Some(RecordClass::End));
     }
 }
 
@@ -137,7 +137,7 @@ fn whatever_a_server_of_ssh_says_first_is_of_its_banner() {
         class(&mut model, &setting.segment((5000, 22), 0, SYN, &[]));
         class(&mut model, &setting.segment((22, 5000), 0, SYN | ACK, &[]));
         let kind = class(&mut model, &setting.segment((22, 5000), at, PSH | ACK, payload));
-        assert_eq!(kind, Some(Class::Ssh), "{payload:?} at {at}");
+        assert_eq!(kind, Some(RecordClass::Ssh), "{payload:?} at {at}");
     }
 }
 
@@ -150,8 +150,8 @@ fn two_letters_s_between_requests_make_no_ssh_of_http() {
     class(&mut model, &setting.segment(ports, 0, SYN, &[]));
     class(&mut model, &setting.segment(ports, 1, PSH | ACK, request));
     let next = 1 + request.len() as u32;
-    assert_eq!(class(&mut model, &setting.segment(ports, next, PSH | ACK, b"SSx")), Some(Class::Http));
-    assert_eq!(class(&mut model, &setting.segment(ports, next + 3, PSH | ACK, request)), Some(Class::Http));
+    assert_eq!(class(&mut model, &setting.segment(ports, next, PSH | ACK, b"SSx")), Some(RecordClass::Http));
+    assert_eq!(class(&mut model, &setting.segment(ports, next + 3, PSH | ACK, request)), Some(RecordClass::Http));
 }
 
 #[test]
@@ -161,9 +161,9 @@ fn the_letter_s_before_tls_makes_no_ssh_of_it() {
     let mut model = fresh();
     class(&mut model, &setting.segment(client, 0, SYN, &[]));
     class(&mut model, &setting.segment(server, 0, SYN | ACK, &[]));
-    assert_eq!(class(&mut model, &setting.segment(server, 1, PSH | ACK, b"S")), Some(Class::Tls));
+    assert_eq!(class(&mut model, &setting.segment(server, 1, PSH | ACK, b"S")), Some(RecordClass::Tls));
     let hello = [22, 3, 3, 0, 90, 2, 0, 0, 86, 3, 3];
-    assert_eq!(class(&mut model, &setting.segment(server, 2, PSH | ACK, &hello)), Some(Class::Tls));
+    assert_eq!(class(&mut model, &setting.segment(server, 2, PSH | ACK, &hello)), Some(RecordClass::Tls));
 }
 
 #[test]
@@ -172,8 +172,8 @@ fn a_dtls_hello_behind_a_warning_is_wanted() {
     let ports = (5000, 4711);
     let warning = |level, epoch| [21, 0xfe, 0xfd, 0, epoch, 0, 0, 0, 0, 0, 7, 0, 2, level, 112];
     for (level, epoch, kind, expected) in [
-        (1, 0, 1, Some(Class::Dtls)),
-        (1, 0, 2, Some(Class::Dtls)),
+        (1, 0, 1, Some(RecordClass::Dtls)),
+        (1, 0, 2, Some(RecordClass::Dtls)),
         // A fatal one ends it; behind the first epoch nothing is in the clear.
         (2, 0, 1, None),
         (1, 1, 1, None),
@@ -204,7 +204,7 @@ fn an_initial_behind_another_packet_is_wanted_whole() {
         class(&mut model, &setting.datagram(ports, &initial()));
         let frame = setting.datagram(ports, &payload);
         let left_out = chosen(&mut model, &frame).map(|(kind, header)| {
-            assert_eq!(kind, Class::Quic);
+            assert_eq!(kind, RecordClass::Quic);
             frame.len() - header.captured as usize
         });
         assert_eq!(left_out, expected, "{:#04x}, {} bytes", payload[0], payload.len());
@@ -222,7 +222,7 @@ fn quic_is_told_by_version_and_type_on_any_port() {
         let packet = |kind: u8| long(0xc0 | ((kind + turned) & 3) << 4, version, 1200);
         for (kind, begins, continues) in [(0, true, true), (1, false, false), (2, false, true), (3, false, true)] {
             let mut model = fresh();
-            let quic = |yes: bool| (yes && is_known).then_some(Class::Quic);
+            let quic = |yes: bool| (yes && is_known).then_some(RecordClass::Quic);
             let frame = setting.datagram((5000, 4711), &packet(kind));
             assert_eq!(class(&mut model, &frame), quic(begins), "type {kind} of version {version:#x}, stranger");
             class(&mut model, &setting.datagram((5000, 4711), &initial()));
@@ -236,7 +236,7 @@ fn quic_to_a_port_of_tunnels_is_quic() {
     for port in [2152, 4789, 4790, 6081, 8472] {
         for first in 0xc0..=0xcf {
             let frame = Setting::default().datagram((443, port), &long(first, 1, 1200));
-            assert_eq!(class(&mut fresh(), &frame), Some(Class::Quic), "first byte {first:#x} to port {port}");
+            assert_eq!(class(&mut fresh(), &frame), Some(RecordClass::Quic), "first byte {first:#x} to port {port}");
         }
     }
 }
@@ -247,7 +247,7 @@ fn a_quic_handshake_survives_bulk_between_its_packets() {
     let ports = (5000, 443);
     let handshake = long(0xe0, 1, 1200);
     for accounting in [0, 1] {
-        let mut model = Model::new(Knobs { accounting, ..Knobs::new(SEED) });
+        let mut model = Model::new(FilterConfig { accounting, ..FilterConfig::new(SEED) });
         let short = [0x41; 60];
         for (from_client, payload, wanted) in [
             (true, initial(), true),
@@ -262,7 +262,7 @@ fn a_quic_handshake_survives_bulk_between_its_packets() {
             let frame = if from_client { setting.datagram(ports, &payload) } else { setting.answer(ports, &payload) };
             let record = chosen(&mut model, &frame);
             let side = record.map(|(class, header)| (class, header.flags & flag::FROM_CLIENT != 0));
-            assert_eq!(side, wanted.then_some((Class::Quic, from_client)), "accounting {accounting}");
+            assert_eq!(side, wanted.then_some((RecordClass::Quic, from_client)), "accounting {accounting}");
         }
     }
 }
@@ -272,15 +272,15 @@ fn dtls_and_dhcp_begin_with_the_client_whoever_speaks_first() {
     let setting = Setting::default();
     let six = Setting { six: true, ..Setting::default() };
     for (frame, expected, from_client) in [
-        (setting.datagram((5000, 4433), &dtls(1)), Class::Dtls, true),
-        (setting.datagram((4433, 5000), &dtls(2)), Class::Dtls, false),
-        (setting.datagram((4433, 5000), &dtls(3)), Class::Dtls, false),
-        (setting.datagram((68, 67), &[1; 300]), Class::Dhcp, true),
-        (setting.datagram((67, 68), &[2; 300]), Class::Dhcp, false),
-        (setting.datagram((67, 67), &[1; 300]), Class::Dhcp, true),
-        (six.datagram((546, 547), &[1; 60]), Class::Dhcp, true),
-        (six.datagram((547, 546), &[7; 60]), Class::Dhcp, false),
-        (six.datagram((40_000, 547), &[12; 60]), Class::Dhcp, true),
+        (setting.datagram((5000, 4433), &dtls(1)), RecordClass::Dtls, true),
+        (setting.datagram((4433, 5000), &dtls(2)), RecordClass::Dtls, false),
+        (setting.datagram((4433, 5000), &dtls(3)), RecordClass::Dtls, false),
+        (setting.datagram((68, 67), &[1; 300]), RecordClass::Dhcp, true),
+        (setting.datagram((67, 68), &[2; 300]), RecordClass::Dhcp, false),
+        (setting.datagram((67, 67), &[1; 300]), RecordClass::Dhcp, true),
+        (six.datagram((546, 547), &[1; 60]), RecordClass::Dhcp, true),
+        (six.datagram((547, 546), &[7; 60]), RecordClass::Dhcp, false),
+        (six.datagram((40_000, 547), &[12; 60]), RecordClass::Dhcp, true),
     ] {
         let (class, header) = chosen(&mut fresh(), &frame).unwrap();
         assert_eq!((class, header.flags & flag::FROM_CLIENT != 0), (expected, from_client));
@@ -306,18 +306,18 @@ fn fragments_that_could_matter_go_to_user_space_whole() {
     for setting in [&plain, &six, &optional] {
         for piece in Fragments::of(&datagram(setting)).pieces(3) {
             let (class, header) = chosen(&mut fresh(), &piece).unwrap();
-            assert_eq!((class, header.captured as usize), (Class::Fragment, piece.len()));
+            assert_eq!((class, header.captured as usize), (RecordClass::Fragment, piece.len()));
         }
     }
     let mut icmp = Fragments::of(&datagram(&plain)).pieces(2).remove(1);
     icmp[14 + 9] = 1;
-    assert_eq!(judge(&mut fresh(), &icmp).counters[0].unselected[Passed::Fragment as usize], 1);
+    assert_eq!(judge(&mut fresh(), &icmp).counters[0].unselected[PassReason::Fragment as usize], 1);
 }
 
 #[test]
 fn without_accounting_a_flow_in_the_same_slot_makes_no_hungry_one_forgotten() {
     let setting = Setting::default();
-    let mut model = Model::new(Knobs { accounting: 0, slot_mask: 0, ..Knobs::new(SEED) });
+    let mut model = Model::new(FilterConfig { accounting: 0, membership_mask: 0, ..FilterConfig::new(SEED) });
     class(&mut model, &setting.segment((5000, 443), 0, SYN, &[]));
     // Another flow comes, says what is of no interest, and is bulk from then on.
     class(&mut model, &setting.segment((5001, 443), 0, SYN, &[]));
@@ -325,7 +325,7 @@ fn without_accounting_a_flow_in_the_same_slot_makes_no_hungry_one_forgotten() {
         class(&mut model, &setting.segment((5001, 443), seq, PSH | ACK, &[7; 100]));
     }
     // A first segment too short to tell alone.
-    assert_eq!(class(&mut model, &setting.segment((5000, 443), 1, PSH | ACK, &[22, 3, 1])), Some(Class::Tls));
+    assert_eq!(class(&mut model, &setting.segment((5000, 443), 1, PSH | ACK, &[22, 3, 1])), Some(RecordClass::Tls));
 }
 
 #[test]
@@ -337,7 +337,8 @@ fn a_body_behind_its_request_ends_the_interest_with_the_budget() {
     let wanted = (0..100).map(|number| at(&mut model, 100 + 1000 * number, &[b'x'; 1000]));
     let records: Vec<_> = wanted.collect();
     let selected = records.iter().filter(|judgement| judgement.record.is_some()).count();
-    assert_eq!(selected, Knobs::HTTP_BUDGET.div_ceil(1000) as usize);
-    let spent: u64 = records.iter().map(|judgement| judgement.counters[0].unselected[Passed::Spent as usize]).sum();
+    assert_eq!(selected, FilterConfig::HTTP_BUDGET.div_ceil(1000) as usize);
+    let spent: u64 =
+        records.iter().map(|judgement| judgement.counters[0].unselected[PassReason::OverBudget as usize]).sum();
     assert_eq!(spent, 1, "counted once");
 }

@@ -1,6 +1,6 @@
 //! The verifier's work.
 
-use ja4_common::knobs::Knobs;
+use ja4_common::filter_config::FilterConfig;
 use ja4_user::capture::ebpf::{Kernel, Program, Settings};
 use tests::privilege::{require_bpf, skipped};
 
@@ -16,10 +16,10 @@ fn the_verifier_is_far_from_its_limit() {
     if !require_bpf() {
         return;
     }
-    let mut knobs = Knobs::new(SEED);
-    // With the governor on there is more to verify.
-    knobs.governor = 1;
-    let settings = Settings { knobs, ring_bytes: 1 << 16, flows: 1024 };
+    let mut filter_config = FilterConfig::new(SEED);
+    // With the rate limiter on there is more to verify.
+    filter_config.rate_limit = 1;
+    let settings = Settings { filter_config, ring_bytes: 1 << 16, flows: 1024 };
     let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
     for program in PROGRAMS {
         let info = match program {

@@ -175,7 +175,7 @@ fn what_is_too_long_for_a_handshake_is_said_to_be() {
         talk.server(&[&[22, 3, 3, 5, 0xb3, 2, 0, 0xff, 0xff][..], &[0; 1455]].concat());
     }
     let events = replay(&talk);
-    assert_eq!(events::stats_u64(counters(&events), &["kernel", "unselected_by", "spent"]), 1);
+    assert_eq!(events::stats_u64(counters(&events), &["kernel", "unselected_by", "over_budget"]), 1);
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn a_tunnel_ends_where_its_udp_length_says() {
         let events = replay_packets(&[packet], &[]);
         assert_eq!(fingerprints(&events).len(), 0, "{carriers:?}");
         let unparseable = stat(&events, &["kernel", "unparseable_by", "tunnel_truncated"])
-            + stat(&events, &["shards", "unwrapped", "unparseable"]);
+            + stat(&events, &["shards", "decap", "unparseable"]);
         assert_eq!(unparseable, 1, "{carriers:?}");
     }
 }

@@ -4,8 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ja4_user::detect::profile::{Pair, Row};
-use ja4_user::model::Severity;
-use ja4_user::model::{Method, Time};
+use ja4_user::model::{Method, Severity, Time};
 use ja4_user::output::storage::{FirstSeen, Item, Reader, Writer};
 use serde_json::Value;
 use tempfile::TempDir;

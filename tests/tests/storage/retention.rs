@@ -3,8 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use ja4_user::model::Severity;
-use ja4_user::model::{Method, Time};
+use ja4_user::model::{Method, Severity, Time};
 use ja4_user::output::storage::{FirstSeen, Handle, Item, Options, Retention, Writer};
 use tempfile::TempDir;
 use tests::process::until;

@@ -5,12 +5,11 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ja4_user::model::CommunityId;
-use ja4_user::model::os;
 use ja4_user::model::path::Syn;
-use ja4_user::model::{Alert, Severity};
-use ja4_user::model::{Attributes, CowArc, EndReason, FlowIdentity, Latency, Method, Side, Time, TlsAttributes};
-use ja4_user::model::{ConnectionRecord, FingerprintRecord, Label};
+use ja4_user::model::{
+    Alert, Attributes, CommunityId, ConnectionRecord, CowArc, EndReason, FingerprintRecord, FlowIdentity, Label,
+    Latency, Method, Severity, Side, Time, TlsAttributes, os,
+};
 use ja4_user::output::storage::{Item, Options, Run, RunEnd};
 
 /// 2026-11-23T07:00:00Z

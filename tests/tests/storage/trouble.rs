@@ -1,11 +1,10 @@
 //! A database that takes nothing: the disk is full, the file may not be written, somebody else has locked it.
 
-use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use ja4_user::output::storage::{Handle, Item, Options, Retention, Status, StorageError, Writer};
 use ja4_user::system::shutdown::ShutdownDeadline;

@@ -1,6 +1,6 @@
 use std::collections::{HashMap, HashSet};
 
-use ja4_common::counter::Counters;
+use ja4_common::counter::FilterCounters;
 
 use super::family::{PREFIX, Role};
 use super::*;
@@ -16,14 +16,14 @@ use crate::shard::stats::CoreStats;
 
 /// A stats event in which everything that may be there is.
 fn everything() -> CounterGroup {
-    let mut kernel = report::filter(&Counters::default());
+    let mut kernel = report::filter(&FilterCounters::default());
     for direction in ["ingress", "egress"] {
-        kernel.group(direction, report::filter(&Counters { seen: 7, ..Counters::default() }));
+        kernel.group(direction, report::filter(&FilterCounters { seen: 7, ..FilterCounters::default() }));
     }
     let mut core = CoreStats::default();
     core.malformed.iter_mut().flatten().for_each(|count| *count = 1);
     let mut shards = report::shards(&core);
-    shards.count("foreign_records", 0).count("lag_us", 1_500_020);
+    shards.count("bad_record_version", 0).count("lag_us", 1_500_020);
     let engine = Stats {
         remote: Some(RemoteStats::default()),
         by_rule: vec![("port_scan".into(), RuleStats { fired: 3, ..RuleStats::default() })],

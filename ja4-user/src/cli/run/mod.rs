@@ -47,7 +47,7 @@ async fn watch(run: Arc<Run>) -> Result<(), Failure> {
         let Opened { config, loaded, .. } = run.open()?;
         Live { config, run }.prepare(loaded, &ending, steps)
     };
-    let Prepared { live, interfaces, server, context, behind, mut kernel, knobs, policy } =
+    let Prepared { live, interfaces, server, context, behind, mut kernel, filter_config, policy } =
         interruptible(&shutdown, prepare).await?;
     let indices: Vec<_> = interfaces.iter().map(|interface| interface.index).collect();
     let mut attachments = Vec::new();
@@ -55,7 +55,7 @@ async fn watch(run: Arc<Run>) -> Result<(), Failure> {
         let attachment = Attachment::new(&mut kernel, interface, policy).map_err(attach_failure)?;
         attachments.push(attachment);
     }
-    let mut sensor = live.start(kernel, knobs, &indices, context, behind, shutdown)?;
+    let mut sensor = live.start(kernel, filter_config, &indices, context, behind, shutdown)?;
     for attachment in &attachments {
         eprintln!("{}", attachment.describe());
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use bytes::Bytes;
 use crossbeam_channel::{Sender, bounded};
-use ja4_common::counter::Counters;
+use ja4_common::counter::FilterCounters;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
@@ -218,7 +218,7 @@ impl Sensor {
     /// The counters of everything but the ways out of the engine.
     fn gather(&mut self, interfaces: CounterGroup) -> Result<CounterGroup, Failure> {
         let [ingress, egress] = self.kernel.counters().map_err(kernel_failure)?;
-        let mut both = Counters::default();
+        let mut both = FilterCounters::default();
         both.add(&ingress);
         both.add(&egress);
         let mut kernel = report::filter(&both);
@@ -232,7 +232,7 @@ impl Sensor {
             lag = gauge.lag.max(lag);
         }
         let mut shards = report::shards(&sum);
-        shards.count("foreign_records", foreign).count("lag_us", lag / 1000);
+        shards.count("bad_record_version", foreign).count("lag_us", lag / 1000);
         let mut output = CounterGroup::default();
         output
             .count("lines_dropped", self.shared.lines_dropped.load(Ordering::Relaxed))

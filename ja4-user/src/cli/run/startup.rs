@@ -7,8 +7,8 @@ use std::thread;
 
 use anyhow::anyhow;
 use crossbeam_channel::bounded;
-use ja4_common::knobs::{EPOCHS_KEPT, Knobs};
-use ja4_common::select::Class;
+use ja4_common::filter_config::{FilterConfig, MAX_IDLE_EPOCHS};
+use ja4_common::reason::RecordClass;
 use tokio::time::Instant;
 
 use super::args::Run;
@@ -54,17 +54,22 @@ const UNCOUNTED: Span = Span::seconds(30);
 
 /// Records of a class per second and CPU: what a shard gets through, and none takes more than a part of
 /// its time. A flood of one class costs records of this class.
-const fn default_rate(class: Class) -> u64 {
+const fn default_rate(class: RecordClass) -> u64 {
     match class {
-        Class::Syn | Class::SynAck | Class::Ack | Class::Latency | Class::End | Class::Ssh => 1_000_000,
-        Class::Tls => 500_000,
-        Class::Http => 250_000,
+        RecordClass::Syn
+        | RecordClass::SynAck
+        | RecordClass::Ack
+        | RecordClass::Latency
+        | RecordClass::End
+        | RecordClass::Ssh => 1_000_000,
+        RecordClass::Tls => 500_000,
+        RecordClass::Http => 250_000,
         // Keys have to be derived for each.
-        Class::Quic => 200_000,
-        Class::Dtls => 100_000,
-        Class::Dhcp => 20_000,
+        RecordClass::Quic => 200_000,
+        RecordClass::Dtls => 100_000,
+        RecordClass::Dhcp => 20_000,
         // They may be bulk traffic, and most of them are nothing in the end.
-        Class::Fragment | Class::Nested => 20_000,
+        RecordClass::Fragment | RecordClass::Nested => 20_000,
     }
 }
 
@@ -82,7 +87,7 @@ pub(super) struct Prepared {
     pub(super) context: Arc<Context>,
     pub(super) behind: (Engine, Ways),
     pub(super) kernel: Kernel,
-    pub(super) knobs: Knobs,
+    pub(super) filter_config: FilterConfig,
     pub(super) policy: Policy,
 }
 
@@ -107,7 +112,16 @@ impl Live {
         let mut kernel = Kernel::load(object::bytes(), &settings).map_err(kernel_failure)?;
         kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
         attach::load(&mut kernel, &interfaces, policy).map_err(attach_failure)?;
-        Ok(Prepared { live: self, interfaces, server, context, behind, kernel, knobs: settings.knobs, policy })
+        Ok(Prepared {
+            live: self,
+            interfaces,
+            server,
+            context,
+            behind,
+            kernel,
+            filter_config: settings.filter_config,
+            policy,
+        })
     }
 
     fn find_interfaces(&self) -> Result<Vec<Interface>, Failure> {
@@ -128,26 +142,26 @@ impl Live {
     }
 
     fn settings(&self) -> Settings {
-        let Capture { accounting, governor_rate, idle_timeout, ring_size, max_connections, .. } = self.config.capture;
-        let mut knobs = Knobs::new(seed());
-        knobs.shards = self.shard_count();
-        knobs.accounting = u32::from(accounting);
-        knobs.governor = 1;
-        knobs.rate = Class::ALL.map(|class| governor_rate.map_or(default_rate(class), u64::from));
-        knobs.burst = knobs.rate.map(|rate| rate * BURST_SECONDS);
-        // EPOCHS_KEPT epochs outlast an idle flow.
+        let Capture { accounting, rate_limit, idle_timeout, ring_size, max_connections, .. } = self.config.capture;
+        let mut filter_config = FilterConfig::new(seed());
+        filter_config.shards = self.shard_count();
+        filter_config.accounting = u32::from(accounting);
+        filter_config.rate_limit = 1;
+        filter_config.rate = RecordClass::ALL.map(|class| rate_limit.map_or(default_rate(class), u64::from));
+        filter_config.burst = filter_config.rate.map(|rate| rate * BURST_SECONDS);
+        // MAX_IDLE_EPOCHS epochs outlast an idle flow.
         let idle = if accounting { idle_timeout } else { UNCOUNTED }.nanoseconds();
-        knobs.epoch_shift = (idle / u64::from(EPOCHS_KEPT - 2)).next_power_of_two().trailing_zeros();
+        filter_config.epoch_shift = (idle / u64::from(MAX_IDLE_EPOCHS - 2)).next_power_of_two().trailing_zeros();
         // At most a gigabyte, see RING_SIZE.
         let ring_bytes = (ring_size.0 as u32).next_power_of_two();
-        Settings { knobs, ring_bytes, flows: max_connections }
+        Settings { filter_config, ring_bytes, flows: max_connections }
     }
 
     /// Starts the threads. `interfaces` are those that the context names, by kernel index.
     pub(super) fn start(
         &self,
         mut kernel: Kernel,
-        knobs: Knobs,
+        filter_config: FilterConfig,
         interfaces: &[u32],
         context: Arc<Context>,
         (engine_itself, ways): (Engine, Ways),
@@ -169,7 +183,7 @@ impl Live {
                 move || engine_thread::run(engine_itself, &observed, &lines, &shared, &deadline)
             })
             .map_err(Failure::run)?;
-        let shards = knobs.shards;
+        let shards = filter_config.shards;
         let posts = (0..shards).map(|_| handoff::route()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
         let (routes, inboxes): (Vec<_>, Vec<_>) = posts.into_iter().unzip();
         let mut threads = Vec::new();
@@ -179,7 +193,7 @@ impl Live {
             gauges.push(Arc::clone(&gauge));
             let shard = Shard {
                 ring: kernel.take_ring(index as usize).ok_or_else(|| Failure::run(anyhow!("ring {index} is taken")))?,
-                knobs,
+                filter_config,
                 index,
                 routes: routes.clone(),
                 inbox,

@@ -1,6 +1,6 @@
 //! One fragment: what its headers say.
 
-use ja4_common::headers::{MAX_EXTENSION_BYTES, MAX_EXTENSIONS};
+use ja4_common::parse::{MAX_EXTENSION_BYTES, MAX_EXTENSIONS};
 
 use super::DefragError;
 use ja4::wire::Cursor;

@@ -189,7 +189,7 @@ impl Defragmenter {
 
     /// Takes a fragment: the frame's bytes from its IPv4 or IPv6 header on, as far as they were captured.
     /// Bytes behind the announced length, such as Ethernet's padding, do no harm. `point` is the capture
-    /// point, as in [`FrameInfo::point`](ja4_common::record::FrameInfo::point): fragments of two do not mix.
+    /// point, as in [`FrameInfo::capture_point`](ja4_common::record::FrameInfo::capture_point): fragments of two do not mix.
     ///
     /// Where it makes its datagram whole, that datagram is lent: the first fragment's headers, with the
     /// length set and without the fragment's marks (IPv4: flags, offset and checksum are 0; IPv6: the

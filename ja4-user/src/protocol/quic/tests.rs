@@ -7,9 +7,9 @@ use super::*;
 use crate::conntrack::{Budget, Outcome};
 use crate::model::{Side, Time};
 use ja4::wire::quic::{InitialHeader, LongPacket, PacketKeys, PacketKind, Packets, V1, V2, seal};
-use ja4_common::Slice;
-use ja4_common::datagram::{Datagram as Selected, QUIC_FIRST, classify};
-use ja4_common::headers::Transport;
+use ja4_common::bytes::SliceFrame;
+use ja4_common::datagram::{DatagramKind as Selected, QUIC_FIRST, classify};
+use ja4_common::headers::PacketHeaders;
 
 #[path = "../../../ja4/src/wire/quic/vectors.rs"]
 #[allow(dead_code, reason = "the crate that owns the vectors uses all of them")]
@@ -557,7 +557,7 @@ proptest! {
 #[test]
 fn the_filter_selects_the_versions_and_types_that_the_parser_knows() {
     const DRAFT: u32 = 0xff00_0000;
-    let headers = Transport { payload_len: QUIC_FIRST, src_port: 5000, dst_port: 443, ..Transport::default() };
+    let headers = PacketHeaders { payload_len: QUIC_FIRST, src_port: 5000, dst_port: 443, ..PacketHeaders::default() };
     let mvfst = [0xface_b003, 0xface_b002, 0xface_b00e, 0xface_b010, 0xface_b011, 0xface_b013];
     let known = [V1, V2, u32::from_be_bytes(*b"T050"), u32::from_be_bytes(*b"T051")].into_iter().chain(mvfst);
     let near = known.clone().flat_map(|version| (0..=0x20).map(move |by| version.wrapping_sub(0x10).wrapping_add(by)));
@@ -570,7 +570,7 @@ fn the_filter_selects_the_versions_and_types_that_the_parser_knows() {
             let [a, b, c, d] = version.to_be_bytes();
             // Connection IDs of 2 and 0 bytes, no token, a length of 1,000 bytes.
             let bytes = [first, a, b, c, d, 2, 1, 2, 0, 0, 0x43, 0xe8];
-            let selected = classify(&Slice { bytes: &bytes, wire_len: bytes.len() }, &headers);
+            let selected = classify(&SliceFrame { bytes: &bytes, wire_len: bytes.len() }, &headers);
             let kind = Packets::new(&bytes, 1200).next().unwrap().unwrap().kind;
             let expected = match kind {
                 PacketKind::Initial => Selected::QuicInitial,

@@ -269,14 +269,14 @@ impl Engine {
                 outlets.fingerprint(record, seen);
                 raw.clone_from(&seen.raw);
             }
-            What::Progress(books) => {
-                (record.packets, record.bytes) = (books.packets, books.bytes);
+            What::Progress(counters) => {
+                (record.packets, record.bytes) = (counters.packets, counters.bytes);
                 outlets.touch(record);
             }
             What::End(end) => {
-                let End { span, books, ended, latency } = **end;
+                let End { span, counters, ended, latency } = **end;
                 (record.start, record.last) = span;
-                (record.packets, record.bytes) = (books.packets, books.bytes);
+                (record.packets, record.bytes) = (counters.packets, counters.bytes);
                 record.ended = Some(ended);
                 record.latency = (latency != Latency::default()).then(|| Box::new(latency));
                 if ended == EndReason::Open {

@@ -49,7 +49,7 @@ pub enum What {
     /// A fingerprint.
     Fingerprint(Told),
     /// It goes on.
-    Progress(Books),
+    Progress(EndpointCounters),
     /// The end of a connection; one of several observations, and the largest.
     End(Box<End>),
 }
@@ -60,7 +60,7 @@ pub struct End {
     /// First and last packet.
     pub span: (Time, Time),
     /// What passed.
-    pub books: Books,
+    pub counters: EndpointCounters,
     /// How it ended.
     pub ended: EndReason,
     /// Latencies.
@@ -86,7 +86,7 @@ pub struct Told {
 
 /// What has passed; client, server.
 #[derive(Clone, Copy, Debug)]
-pub struct Books {
+pub struct EndpointCounters {
     /// Packets.
     pub packets: [u64; 2],
     /// Bytes on the wire.
@@ -167,7 +167,7 @@ impl EventHandler for Observer<'_> {
 
     fn progress(&mut self, event: &ProgressEvent<'_>) {
         let ProgressEvent { cause, flow, packets, bytes } = *event;
-        let what = What::Progress(Books { packets, bytes });
+        let what = What::Progress(EndpointCounters { packets, bytes });
         self.chunk.observations.push(Observation { line: None, cause, flow: *flow, attributes: None, what });
     }
 
@@ -183,7 +183,12 @@ impl EventHandler for Observer<'_> {
             cause,
             flow: *event.flow,
             attributes: Some(event.attributes.clone()),
-            what: What::End(Box::new(End { span: (start, end), books: Books { packets, bytes }, ended, latency })),
+            what: What::End(Box::new(End {
+                span: (start, end),
+                counters: EndpointCounters { packets, bytes },
+                ended,
+                latency,
+            })),
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use ja4_common::flow::{FlowEntry, FlowKey};
 
-use super::{Core, FlowBooks, LINGER, Now};
+use super::{Core, FlowLookup, LINGER, Now};
 use crate::conntrack::Keyed as _;
 use crate::conntrack::connection::Connection;
 use crate::model::{self, EndReason, EventContext, EventHandler, Time};
@@ -22,7 +22,13 @@ const AUDITED: usize = 4096;
 
 impl Core {
     /// Lets go of what has waited long enough: told once a second of event time.
-    pub fn tick(&mut self, now: Now, books: &mut impl FlowBooks, engines: &mut Engines, sink: &mut impl EventHandler) {
+    pub fn tick(
+        &mut self,
+        now: Now,
+        lookup: &mut impl FlowLookup,
+        engines: &mut Engines,
+        sink: &mut impl EventHandler,
+    ) {
         self.forget_finished();
         while let Some((due, hash, key)) = self.answered.front().copied()
             && due <= now.time
@@ -43,19 +49,19 @@ impl Core {
             let Some(connection) = self.connections.get_mut(hash, &key) else {
                 continue;
             };
-            let last = books.entry(hash, &key).map_or(connection.last, |entry| connection.last.max(last_seen(&entry)));
+            let last = lookup.entry(hash, &key).map_or(connection.last, |entry| connection.last.max(last_seen(&entry)));
             if connection.ended == Some(EndReason::Rst) && last.0.saturating_add(LINGER - OUTLIVED) >= due.0 {
                 connection.ended = None;
             }
             if connection.ended.is_some() {
-                self.retire(hash, &key, EndReason::Open, now, books, engines, sink);
+                self.retire(hash, &key, EndReason::Open, now, lookup, engines, sink);
             }
         }
     }
 
     /// Tells of connections whose packets pass the filter unselected, which does not show otherwise until they end. A
     /// call looks at some of them, and the next one goes on behind those.
-    pub fn audit(&mut self, books: &mut impl FlowBooks, sink: &mut impl EventHandler) {
+    pub fn audit(&mut self, lookup: &mut impl FlowLookup, sink: &mut impl EventHandler) {
         for _ in 0..self.connections.slots().min(AUDITED) {
             if self.audited >= self.connections.slots() {
                 self.audited = 0;
@@ -65,12 +71,13 @@ impl Core {
             let Some(connection) = slot else {
                 continue;
             };
-            let Some(entry) =
-                books.entry(connection.hash, &connection.key()).filter(|entry| entry.books() != connection.books)
+            let Some(entry) = lookup
+                .entry(connection.hash, &connection.key())
+                .filter(|entry| entry.counters() != connection.counters)
             else {
                 continue;
             };
-            connection.books = entry.books();
+            connection.counters = entry.counters();
             let last = Now { time: connection.last.max(last_seen(&entry)), packet: None };
             let (packets, bytes) = connection.totals();
             let flow = &connection.identity;
@@ -82,7 +89,7 @@ impl Core {
     pub fn evict_idle(
         &mut self,
         now: Now,
-        books: &mut impl FlowBooks,
+        lookup: &mut impl FlowLookup,
         engines: &mut Engines,
         sink: &mut impl EventHandler,
     ) {
@@ -92,10 +99,10 @@ impl Core {
                 break;
             }
             // Bulk packets do not come this way: the filter knows when the last one passed.
-            if let Some(entry) = books.entry(hash, &key)
+            if let Some(entry) = lookup.entry(hash, &key)
                 && let Some(connection) = self.connections.touch(hash, &key)
             {
-                connection.books = entry.books();
+                connection.counters = entry.counters();
                 connection.last = connection.last.max(last_seen(&entry));
                 if now.time.0.saturating_sub(connection.last.0) < self.idle {
                     let at = Now { time: connection.last, ..now };
@@ -105,7 +112,7 @@ impl Core {
                     continue;
                 }
             }
-            self.retire(hash, &key, EndReason::Idle, now, books, engines, sink);
+            self.retire(hash, &key, EndReason::Idle, now, lookup, engines, sink);
         }
     }
 
@@ -129,7 +136,7 @@ impl Core {
         &mut self,
         count: usize,
         now: Now,
-        books: &mut impl FlowBooks,
+        lookup: &mut impl FlowLookup,
         engines: &mut Engines,
         sink: &mut impl EventHandler,
     ) {
@@ -138,7 +145,7 @@ impl Core {
                 return;
             };
             let (key, hash) = (oldest.key(), oldest.hash);
-            self.retire(hash, &key, EndReason::Evicted, now, books, engines, sink);
+            self.retire(hash, &key, EndReason::Evicted, now, lookup, engines, sink);
         }
     }
 
@@ -146,13 +153,13 @@ impl Core {
     pub fn finish(
         &mut self,
         now: Now,
-        books: &mut impl FlowBooks,
+        lookup: &mut impl FlowLookup,
         engines: &mut Engines,
         sink: &mut impl EventHandler,
     ) {
         while let Some(connection) = self.connections.oldest() {
             let (key, hash) = (connection.key(), connection.hash);
-            self.retire(hash, &key, EndReason::Open, now, books, engines, sink);
+            self.retire(hash, &key, EndReason::Open, now, lookup, engines, sink);
         }
     }
 
@@ -164,18 +171,18 @@ impl Core {
         key: &FlowKey,
         ended: EndReason,
         now: Now,
-        books: &mut impl FlowBooks,
+        lookup: &mut impl FlowLookup,
         engines: &mut Engines,
         sink: &mut impl EventHandler,
     ) {
         let Some(mut connection) = self.connections.remove(hash, key) else {
             return;
         };
-        if let Some(entry) = books.entry(hash, key) {
-            connection.books = entry.books();
+        if let Some(entry) = lookup.entry(hash, key) {
+            connection.counters = entry.counters();
             connection.last = connection.last.max(last_seen(&entry));
         }
-        books.remove(hash, key);
+        lookup.remove(hash, key);
         let ended = *connection.ended.get_or_insert(ended);
         let cause = after(&connection, now);
         self.tell_end(&mut connection, cause, engines, sink);
@@ -193,7 +200,7 @@ impl Core {
         sink: &mut impl EventHandler,
     ) {
         if let Some(mut connection) = self.connections.remove(packet.header.hash, key) {
-            connection.books = packet.header.books;
+            connection.counters = packet.header.counters;
             let ended = *connection.ended.get_or_insert(ended);
             self.tell_end(&mut connection, packet.cause(), engines, sink);
             self.stats.count_ended(ended);

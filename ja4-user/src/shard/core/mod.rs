@@ -13,8 +13,9 @@ use std::collections::VecDeque;
 use std::num::NonZeroU16;
 
 use ja4_common::flow::{FlowEntry, FlowKey};
+use ja4_common::reason::RecordClass;
 use ja4_common::record::flag;
-use ja4_common::select::{Class, point};
+use ja4_common::verdict::LatencyPoint;
 
 use super::engines::Engines;
 use super::flows::UserFlows;
@@ -74,7 +75,7 @@ pub struct Now {
 }
 
 /// The filter's side of the flows: the kernel's map, or the table of a replay.
-pub trait FlowBooks {
+pub trait FlowLookup {
     /// The entry of a flow as it is now; times are nanoseconds since the Unix epoch.
     fn entry(&self, hash: u64, key: &FlowKey) -> Option<FlowEntry>;
     /// Drops the entry of a flow that has ended.
@@ -168,7 +169,7 @@ impl Core {
     pub fn packet(
         &mut self,
         packet: &Packet<'_>,
-        books: &mut impl FlowBooks,
+        lookup: &mut impl FlowLookup,
         engines: &mut Engines,
         sink: &mut impl EventHandler,
     ) {
@@ -180,7 +181,7 @@ impl Core {
         if packet.header.flags & flag::RESTARTED != 0 {
             self.end_now(packet, &decoded.key, EndReason::Reused, engines, sink);
         }
-        let slot = self.enter(packet, &decoded, books, engines, sink);
+        let slot = self.enter(packet, &decoded, lookup, engines, sink);
         let before = self.budget.used();
         self.read(packet, &decoded, slot, engines, sink);
         self.note_unfinished(slot, decoded.key, packet.cause().time, before);
@@ -205,7 +206,7 @@ impl Core {
         let cause = packet.cause();
         connection.last = connection.last.max(cause.time);
         if packet.header.flags & flag::TRACKED != 0 {
-            connection.books = packet.header.books;
+            connection.counters = packet.header.counters;
         }
         let Self { bounds, budget, stats, .. } = self;
         let mut stage = Stage { side, cause, bounds, budget, engines, stats, sink };
@@ -217,9 +218,9 @@ impl Core {
                 return;
             }
         };
-        observe_opening(connection, decoded, segment, packet.header.point, &mut stage);
-        let waits = packet.header.point == point::C && connection.opening.is_some();
-        connection.is_ssh |= packet.header.class == Class::Ssh as u8;
+        observe_opening(connection, decoded, segment, packet.header.latency_point, &mut stage);
+        let waits = packet.header.latency_point == LatencyPoint::FirstAck as u8 && connection.opening.is_some();
+        connection.is_ssh |= packet.header.class == RecordClass::Ssh as u8;
         #[cfg(feature = "ja4plus")]
         {
             if connection.is_ssh {
@@ -234,8 +235,8 @@ impl Core {
             }
             // A SYN's payload (TCP Fast Open, RFC 7413) follows it in sequence.
             let seq = segment.seq.wrapping_add(u32::from(segment.syn()));
-            let is_http = packet.header.class == Class::Http as u8;
-            stage.stream(connection, seq, decoded.payload, packet.header.flags & flag::ANEW != 0, is_http);
+            let is_http = packet.header.class == RecordClass::Http as u8;
+            stage.stream(connection, seq, decoded.payload, packet.header.flags & flag::RESYNC != 0, is_http);
         }
         let ended = (segment.fin() || segment.rst()) && observe_end(connection, segment, side, cause, engines, sink);
         if decoded.payload_len > 0 {
@@ -323,7 +324,7 @@ impl Core {
         &mut self,
         packet: &Packet<'_>,
         decoded: &Decoded<'_>,
-        books: &mut impl FlowBooks,
+        lookup: &mut impl FlowLookup,
         engines: &mut Engines,
         sink: &mut impl EventHandler,
     ) -> SlotId {
@@ -335,7 +336,7 @@ impl Core {
         let inserted = self.connections.insert(hash, meet(packet, decoded));
         if let Some(mut evicted) = inserted.displaced {
             let cause = EventContext { hook: None, ..packet.cause() };
-            books.remove(evicted.hash, &evicted.key());
+            lookup.remove(evicted.hash, &evicted.key());
             evicted.ended.get_or_insert(EndReason::Evicted);
             self.tell_end(&mut evicted, cause, engines, sink);
             self.stats.count_ended(EndReason::Evicted);
@@ -383,7 +384,7 @@ fn meet(packet: &Packet<'_>, decoded: &Decoded<'_>) -> Connection {
         interface: packet.interface,
         start: Time(packet.header.time),
         last: Time(packet.header.time),
-        books: packet.header.books,
+        counters: packet.header.counters,
         first_seq: [None; 2],
         read: [None; 2],
         halves: [None, None],

@@ -1,11 +1,25 @@
 //! What a stream's first bytes, or a segment's in the middle of one, say of it.
 
+use crate::bytes::{FrameBytes, SliceFrame};
+use crate::headers::PacketHeaders;
+
+/// The port of SSH: a fallback for connections whose banner was not seen.
+pub(crate) const SSH_PORT: u16 = 22;
+
+impl PacketHeaders {
+    /// Whether a port is that of SSH.
+    #[inline(always)]
+    pub(crate) const fn may_be_ssh(&self) -> bool {
+        self.src_port == SSH_PORT || self.dst_port == SSH_PORT
+    }
+}
+
 /// What begins with some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Begin {
+pub enum StreamStart {
     /// Nothing that is looked for.
-    Nothing,
+    None,
     /// A TLS record with a ClientHello.
     ClientHello,
     /// A TLS record with a ServerHello.
@@ -18,8 +32,8 @@ pub enum Begin {
     Ssh,
 }
 
-impl Begin {
-    /// The variant with this number; [`Begin::Nothing`] for any other number.
+impl StreamStart {
+    /// The variant with this number; [`StreamStart::None`] for any other number.
     #[inline(always)]
     pub const fn from_number(number: u8) -> Self {
         match number {
@@ -28,10 +42,39 @@ impl Begin {
             3 => Self::Http1,
             4 => Self::Http2,
             5 => Self::Ssh,
-            _ => Self::Nothing,
+            _ => Self::None,
         }
     }
 }
+
+// What bytes begin with, as numbers: each [`StreamStart`], and more.
+pub(crate) const NOTHING: u8 = StreamStart::None as u8;
+pub(crate) const HTTP1: u8 = StreamStart::Http1 as u8;
+pub(crate) const HTTP2: u8 = StreamStart::Http2 as u8;
+pub(crate) const SSH: u8 = StreamStart::Ssh as u8;
+/// The bytes are too few to tell.
+pub(crate) const TOO_SHORT: u8 = 0x40;
+/// They are too few, and of a TLS handshake record.
+pub(crate) const PARTIAL_RECORD: u8 = 0x41;
+/// They are too few: the letter S alone.
+pub(crate) const PREFIX_S: u8 = 0x42;
+/// They are too few: two letters S and what follows them.
+pub(crate) const PREFIX_SS: u8 = 0x43;
+/// A header of the PROXY protocol.
+pub(crate) const PROXY: u8 = 0x44;
+/// Lines of text, behind which an SSH identification string begins.
+pub(crate) const TEXT_SSH: u8 = 0x46;
+
+/// The step of matching that the kernel programs call as a global function.
+pub trait SignatureStage: FrameBytes {
+    /// Calls [`text`].
+    #[inline(always)]
+    fn text(first: u64) -> StreamStart {
+        text(first)
+    }
+}
+
+impl SignatureStage for SliceFrame<'_> {}
 
 /// Bytes of a TLS record header.
 pub(crate) const RECORD_HEADER: u32 = 5;
@@ -49,7 +92,7 @@ pub(crate) const HANDSHAKE: u8 = 22;
 
 /// Judges the first eight bytes, in network byte order.
 #[inline(always)]
-pub fn begin(first: u64) -> Begin {
+pub fn classify(first: u64) -> StreamStart {
     match binary(first) {
         Some(begin) => begin,
         None => text(first),
@@ -58,43 +101,43 @@ pub fn begin(first: u64) -> Begin {
 
 /// Classifies the first eight bytes unless they are upper-case text. `None`: they are, and [`text`] classifies them.
 #[inline(always)]
-pub(crate) fn binary(first: u64) -> Option<Begin> {
+pub(crate) fn binary(first: u64) -> Option<StreamStart> {
     let byte = (first >> 56) as u8;
     if byte == HANDSHAKE {
-        return Some(hello(first));
+        return Some(tls_hello(first));
     }
     if byte == ALERT {
-        return Some(warned(first));
+        return Some(tls_warning(first));
     }
     // Nearly every other packet ends here.
     if !byte.is_ascii_uppercase() || byte > b'V' {
-        return Some(Begin::Nothing);
+        return Some(StreamStart::None);
     }
     None
 }
 
 /// Judges them where a TLS record begins.
 #[inline(always)]
-pub(crate) fn hello(first: u64) -> Begin {
+pub(crate) fn tls_hello(first: u64) -> StreamStart {
     let [content, major, minor, hi, lo, hello, len_hi, _] = first.to_be_bytes();
     let record = u32::from(u16::from_be_bytes([hi, lo]));
     if content != HANDSHAKE || major != 3 || minor > 4 || !(4..=MAX_RECORD).contains(&record) || len_hi != 0 {
-        return Begin::Nothing;
+        return StreamStart::None;
     }
     match hello {
-        1 => Begin::ClientHello,
-        2 => Begin::ServerHello,
-        _ => Begin::Nothing,
+        1 => StreamStart::ClientHello,
+        2 => StreamStart::ServerHello,
+        _ => StreamStart::None,
     }
 }
 
 /// A warning, as a server sends it before its ServerHello where it does not know the name it was asked
 /// for (RFC 6066, section 3), and the next record's type.
 #[inline(always)]
-fn warned(first: u64) -> Begin {
+fn tls_warning(first: u64) -> StreamStart {
     match first.to_be_bytes() {
-        [_, 3, 0..=4, 0, 2, ALERT_WARNING, _, HANDSHAKE] => Begin::ServerHello,
-        _ => Begin::Nothing,
+        [_, 3, 0..=4, 0, 2, ALERT_WARNING, _, HANDSHAKE] => StreamStart::ServerHello,
+        _ => StreamStart::None,
     }
 }
 
@@ -111,21 +154,21 @@ macro_rules! is_any {
 /// Upper-case text: the first four bytes tell one method from another, the fifth a method from a
 /// word that only begins alike.
 #[inline(always)]
-pub fn text(first: u64) -> Begin {
+pub fn text(first: u64) -> StreamStart {
     let fifth = (first >> 24) as u8;
     // RFC 9110, section 9; RFC 3253, 3648, 3744, 4437, 4918, 5323, 5842; GENA.
     let word = (first >> 32) as u32;
     if is_any!(word, b"GET ", b"PUT ", b"ACL ") {
-        return if fifth > b' ' { Begin::Http1 } else { Begin::Nothing };
+        return if fifth > b' ' { StreamStart::Http1 } else { StreamStart::None };
     }
     if is_any!(word, b"HEAD", b"POST", b"COPY", b"MOVE", b"LOCK", b"LINK", b"BIND") {
-        return if fifth == b' ' { Begin::Http1 } else { Begin::Nothing };
+        return if fifth == b' ' { StreamStart::Http1 } else { StreamStart::None };
     }
     if is_any!(word, b"PRI ") {
-        return if first == PREFACE { Begin::Http2 } else { Begin::Nothing };
+        return if first == PREFACE { StreamStart::Http2 } else { StreamStart::None };
     }
     if is_any!(word, b"SSH-") {
-        return if fifth.is_ascii_digit() { Begin::Ssh } else { Begin::Nothing };
+        return if fifth.is_ascii_digit() { StreamStart::Ssh } else { StreamStart::None };
     }
     // RFC 9110, section 9; RFC 3253, 4437, 4918, 5323, 5842; UPnP and GENA.
     let method = fifth.is_ascii_uppercase()
@@ -134,7 +177,7 @@ pub fn text(first: u64) -> Begin {
             b"SEAR", b"SUBS", b"UNSU", b"NOTI", b"PURG", b"REPO", b"MERG", b"CHEC", b"UNCH", b"UNLO", b"UNLI", b"UNBI",
             b"REBI", b"UPDA", b"LABE", b"VERS", b"BASE", b"M-SE"
         );
-    if method { Begin::Http1 } else { Begin::Nothing }
+    if method { StreamStart::Http1 } else { StreamStart::None }
 }
 
 /// First eight bytes of the preface of HTTP/2.

@@ -4,13 +4,13 @@
 //! Bulk packets of flows that nobody knows end here. What the short way cannot tell takes the long
 //! one, [`crate::headers::parse`], which comes to the same headers and the same verdict.
 
-use crate::begin::{self, Begin};
+use crate::bytes::HeaderWindow;
 use crate::datagram;
-use crate::flow::{Flows, hash_v4, hash_v6};
-use crate::headers::{ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTO_TCP, PROTO_UDP, Transport, tcp_flag};
-use crate::select::SSH_PORT;
+use crate::flow::{hash_v4, hash_v6};
+use crate::flow_table::Flows;
+use crate::headers::{ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTO_TCP, PROTO_UDP, PacketHeaders, tcp_flag};
+use crate::signature::{self, SSH_PORT, SignatureStage, StreamStart};
 use crate::tunnel;
-use crate::{Bytes, Window};
 
 /// Bytes of an IPv4 header without options, of an IPv6 header, of a TCP header without options, of a
 /// UDP header.
@@ -24,48 +24,48 @@ const NOT_BULK: u8 = tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST;
 
 /// What the short way found.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub(crate) enum FastPath {
     /// A bulk packet of an unknown TCP flow.
-    Stranger,
+    UntrackedTcp,
     /// A bulk packet of an unknown UDP flow.
-    StrangeDatagram,
+    UntrackedUdp,
     /// Another TCP or UDP packet; its headers are written.
-    Parsed,
+    ParseOutcome,
     /// A bulk packet of a UDP flow that may be tracked; its headers are written.
-    BulkDatagram,
-    /// Not the shape it knows.
-    Odd,
+    BulkUdp,
+    /// Not the fast_path it knows.
+    Defer,
 }
 
-/// Judges a frame by its first bytes. Writes `out` and `hash` where it says [`Shape::Parsed`] or
-/// [`Shape::BulkDatagram`].
+/// Judges a frame by its first bytes. Writes `out` and `hash` where it says [`FastPath::ParseOutcome`] or
+/// [`FastPath::BulkUdp`].
 #[inline(always)]
-pub(crate) fn shape<B: Bytes, F: Flows>(
+pub(crate) fn classify<B: SignatureStage, F: Flows>(
     frame: &B,
     flows: &F,
     seed: [u64; 2],
-    out: &mut Transport,
+    out: &mut PacketHeaders,
     hash: &mut u64,
-) -> Shape {
+) -> FastPath {
     let Some(h) = frame.window::<{ ETHERNET + IPV4 + TCP }>(0) else {
-        return Shape::Odd;
+        return FastPath::Defer;
     };
     match h.be16::<12>() {
         ETHERTYPE_IPV4 => {
             // Version 4 and five words of header; neither fragment offset nor more-fragments.
             if h.be8::<14>() != 0x45 || h.be16::<20>() & 0x3fff != 0 {
-                return Shape::Odd;
+                return FastPath::Defer;
             }
             let proto = h.be8::<23>();
             if proto == PROTO_UDP {
                 let (src, dst, src_port, dst_port) = (h.be32::<26>(), h.be32::<30>(), h.be16::<34>(), h.be16::<36>());
                 let len = u32::from(h.be16::<16>()).wrapping_sub(IPV4 as u32);
                 if u32::from(h.be16::<38>()) != len {
-                    return Shape::Odd;
+                    return FastPath::Defer;
                 }
                 let flow = hash_v4(src, src_port, dst, dst_port, PROTO_UDP, seed);
                 let outcome = datagram(flows, flow, (src_port, dst_port), len, h.be64::<{ ETHERNET + IPV4 + UDP }>());
-                if matches!(outcome, Shape::Parsed | Shape::BulkDatagram) {
+                if matches!(outcome, FastPath::ParseOutcome | FastPath::BulkUdp) {
                     *hash = flow;
                     (out.src, out.dst, out.version) = ([0, src.into()], [0, dst.into()], 4);
                     headers_of_datagram(out, (ETHERNET + IPV4) as u32, len, src_port, dst_port);
@@ -73,21 +73,21 @@ pub(crate) fn shape<B: Bytes, F: Flows>(
                 return outcome;
             }
             if proto != PROTO_TCP {
-                return Shape::Odd;
+                return FastPath::Defer;
             }
             let (src, dst, src_port, dst_port) = (h.be32::<26>(), h.be32::<30>(), h.be16::<34>(), h.be16::<36>());
             let len = u32::from(h.be16::<16>()).wrapping_sub(IPV4 as u32);
             let header = u32::from(h.be8::<46>() >> 4) * 4;
-            if !in_order(len, header) {
-                return Shape::Odd;
+            if !lengths_agree(len, header) {
+                return FastPath::Defer;
             }
             let flow = hash_v4(src, src_port, dst, dst_port, PROTO_TCP, seed);
             let flags = h.be8::<47>();
             if flags & NOT_BULK == 0
-                && !flows.maybe(flow)
-                && begins_nothing(frame, ETHERNET + IPV4, len, header, (src_port, dst_port))
+                && !flows.may_contain(flow)
+                && matches_nothing(frame, ETHERNET + IPV4, len, header, (src_port, dst_port))
             {
-                return Shape::Stranger;
+                return FastPath::UntrackedTcp;
             }
             *hash = flow;
             out.src = [0, src.into()];
@@ -99,10 +99,10 @@ pub(crate) fn shape<B: Bytes, F: Flows>(
         }
         ETHERTYPE_IPV6 => {
             let Some(h) = frame.window::<{ ETHERNET + IPV6 + TCP }>(0) else {
-                return Shape::Odd;
+                return FastPath::Defer;
             };
             if h.be8::<14>() >> 4 != 6 {
-                return Shape::Odd;
+                return FastPath::Defer;
             }
             let proto = h.be8::<20>();
             if proto == PROTO_UDP {
@@ -110,11 +110,11 @@ pub(crate) fn shape<B: Bytes, F: Flows>(
                 let (src_port, dst_port) = (h.be16::<54>(), h.be16::<56>());
                 let len = u32::from(h.be16::<18>());
                 if u32::from(h.be16::<58>()) != len {
-                    return Shape::Odd;
+                    return FastPath::Defer;
                 }
                 let flow = hash_v6(src, src_port, dst, dst_port, PROTO_UDP, seed);
                 let outcome = datagram(flows, flow, (src_port, dst_port), len, h.be64::<{ ETHERNET + IPV6 + UDP }>());
-                if matches!(outcome, Shape::Parsed | Shape::BulkDatagram) {
+                if matches!(outcome, FastPath::ParseOutcome | FastPath::BulkUdp) {
                     *hash = flow;
                     (out.src, out.dst, out.version) = (src, dst, 6);
                     headers_of_datagram(out, (ETHERNET + IPV6) as u32, len, src_port, dst_port);
@@ -122,23 +122,23 @@ pub(crate) fn shape<B: Bytes, F: Flows>(
                 return outcome;
             }
             if proto != PROTO_TCP {
-                return Shape::Odd;
+                return FastPath::Defer;
             }
             let src = [h.be64::<22>(), h.be64::<30>()];
             let dst = [h.be64::<38>(), h.be64::<46>()];
             let (src_port, dst_port) = (h.be16::<54>(), h.be16::<56>());
             let len = u32::from(h.be16::<18>());
             let header = u32::from(h.be8::<66>() >> 4) * 4;
-            if !in_order(len, header) {
-                return Shape::Odd;
+            if !lengths_agree(len, header) {
+                return FastPath::Defer;
             }
             let flow = hash_v6(src, src_port, dst, dst_port, PROTO_TCP, seed);
             let flags = h.be8::<67>();
             if flags & NOT_BULK == 0
-                && !flows.maybe(flow)
-                && begins_nothing(frame, ETHERNET + IPV6, len, header, (src_port, dst_port))
+                && !flows.may_contain(flow)
+                && matches_nothing(frame, ETHERNET + IPV6, len, header, (src_port, dst_port))
             {
-                return Shape::Stranger;
+                return FastPath::UntrackedTcp;
             }
             *hash = flow;
             (out.src, out.dst) = (src, dst);
@@ -147,33 +147,33 @@ pub(crate) fn shape<B: Bytes, F: Flows>(
             (out.src_port, out.dst_port, out.flags, out.seq) = (src_port, dst_port, flags, h.be32::<58>());
             (out.payload, out.payload_len) = ((ETHERNET + IPV6) as u32 + header, len - header);
         }
-        _ => return Shape::Odd,
+        _ => return FastPath::Defer,
     }
     out.l3 = ETHERNET as u32;
     (out.proto, out.inner) = (PROTO_TCP, 0);
-    Shape::Parsed
+    FastPath::ParseOutcome
 }
 
 /// Whether `len` bytes from the TCP header on, as the IP header announces them, hold a TCP header of
 /// `header` bytes.
 #[inline(always)]
-fn in_order(len: u32, header: u32) -> bool {
+fn lengths_agree(len: u32, header: u32) -> bool {
     header >= TCP as u32 && header <= len && len <= u32::from(u16::MAX)
 }
 
 /// Whether the payload certainly begins nothing that is looked for.
 #[inline(always)]
-fn begins_nothing<B: Bytes>(frame: &B, l4: usize, len: u32, header: u32, ports: (u16, u16)) -> bool {
+fn matches_nothing<B: SignatureStage>(frame: &B, l4: usize, len: u32, header: u32, ports: (u16, u16)) -> bool {
     if ports.0 == SSH_PORT || ports.1 == SSH_PORT {
         return false;
     }
-    if len - header < begin::SHORTEST {
+    if len - header < signature::SHORTEST {
         return true;
     }
     match frame.window::<8>(l4 + header as usize) {
-        Some(first) => match begin::binary(first.be64::<0>()) {
-            Some(begin) => begin == Begin::Nothing,
-            None => B::text(first.be64::<0>()) == Begin::Nothing,
+        Some(first) => match signature::binary(first.be64::<0>()) {
+            Some(begin) => begin == StreamStart::None,
+            None => B::text(first.be64::<0>()) == StreamStart::None,
         },
         None => false,
     }
@@ -181,25 +181,25 @@ fn begins_nothing<B: Bytes>(frame: &B, l4: usize, len: u32, header: u32, ports: 
 
 /// Judges a datagram of `len` bytes, its header included, by ports and first bytes. IP and UDP header agree on `len`.
 #[inline(always)]
-fn datagram<F: Flows>(flows: &F, flow: u64, ports: (u16, u16), len: u32, first: u64) -> Shape {
+fn datagram<F: Flows>(flows: &F, flow: u64, ports: (u16, u16), len: u32, first: u64) -> FastPath {
     let (src_port, dst_port) = ports;
     if len < (UDP + 8) as u32 {
-        return Shape::Odd;
+        return FastPath::Defer;
     }
     if tunnel::is_udp_port(dst_port) {
-        return Shape::Odd;
+        return FastPath::Defer;
     }
     if datagram::may_begin(first) || datagram::may_be_dhcp(src_port, dst_port) {
-        return Shape::Parsed;
+        return FastPath::ParseOutcome;
     }
-    if !flows.maybe(flow) {
-        return Shape::StrangeDatagram;
+    if !flows.may_contain(flow) {
+        return FastPath::UntrackedUdp;
     }
-    if datagram::may_go_on(first) { Shape::Parsed } else { Shape::BulkDatagram }
+    if datagram::may_go_on(first) { FastPath::ParseOutcome } else { FastPath::BulkUdp }
 }
 
 #[inline(always)]
-fn headers_of_datagram(out: &mut Transport, l4: u32, len: u32, src_port: u16, dst_port: u16) {
+fn headers_of_datagram(out: &mut PacketHeaders, l4: u32, len: u32, src_port: u16, dst_port: u16) {
     out.l3 = ETHERNET as u32;
     (out.l4, out.payload, out.payload_len) = (l4, l4 + UDP as u32, len - UDP as u32);
     (out.src_port, out.dst_port, out.proto) = (src_port, dst_port, PROTO_UDP);

@@ -3,7 +3,7 @@
 //! A direction whose SYN was seen is *born hungry*: its first bytes are wanted whatever they are,
 //! in any order, until the first in-order bytes say what the stream is.
 //!
-//! - **TLS**: the walk goes from record header to record header (RFC 8446, section 5.1) and wants
+//! - **TLS**: the follow_records goes from record header to record header (RFC 8446, section 5.1) and select_segment
 //!   every segment up to the first record that is not a handshake: ChangeCipherSpec, application
 //!   data, an alert. A hello that spans segments, a message that spans records and a flight of
 //!   several messages, certificates among them, need no rule of their own.
@@ -16,7 +16,7 @@
 //! - **SSH**: the identification string and what follows it, KEXINIT. Lines of text may come before it, in the same
 //!   segment or in others.
 //!
-//! A PROXY protocol header before the stream's first bytes is skipped. In any other framing the walk goes from frame
+//! A PROXY protocol header before the stream's first bytes is skipped. In any other framing the follow_records goes from frame
 //! header to frame header ([`crate::framing`]).
 //!
 //! A byte budget bounds each of them. A segment far from where the stream is, forged or after a hole,
@@ -34,23 +34,23 @@
 //! | any | IDLE | the budget is spent |
 //! | any | RECORDS, TEXT | a segment begins with a hello, a request, a banner: anew |
 
-use crate::Bytes;
-use crate::begin::{Begin, HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST};
-use crate::flow::{Direction, protocol, seen};
+use crate::bytes::{FrameBytes, SliceFrame};
+use crate::classify::{ClassifyStage, is_byte_s};
+use crate::filter_config::FilterConfig;
+use crate::flow::{DirectionState, protocol, seen};
 use crate::framing::{self, FRAME_START, FRAMING, skip_proxy_header};
-use crate::knobs::Knobs;
-use crate::look::{
-    HALF_A_HEADER, HTTP1, HTTP2, LETTER_S, LETTERS_SS, NOTHING, PROXY, SSH, TEXT_SSH, TOO_FEW, begins_past_handshake,
-    ends_block, interlude, is_letter_s,
+use crate::segment::{SegmentPayload, ends_header_block, interleaved_record_len, starts_past_handshake, stream_start};
+use crate::signature::{
+    HANDSHAKE, HTTP1, HTTP2, MAX_RECORD, NOTHING, PARTIAL_RECORD, PREFIX_S, PREFIX_SS, PROXY, RECORD_HEADER, SHORTEST,
+    SSH, SignatureStage, StreamStart, TEXT_SSH, TOO_SHORT,
 };
-pub use crate::look::{Segment, begins};
 
-/// What [`Direction::mark`] means.
+/// What [`DirectionState::mark`] means.
 pub mod phase {
     /// Nothing is wanted but a segment that begins something.
     pub const IDLE: u8 = 0;
     /// `mark` is the first payload byte, which has not been seen yet.
-    pub const FRESH: u8 = 1;
+    pub const UNDECIDED: u8 = 1;
     /// `mark` is the next TLS record header.
     pub const RECORDS: u8 = 2;
     /// `mark` is the end of the handshake; late segments before it are still wanted.
@@ -67,7 +67,7 @@ pub mod phase {
 const MAX_RECORDS_PER_SEGMENT: usize = 8;
 
 /// A segment this far from `mark` is not of the handshake at hand.
-const FAR: i32 = 1 << 20;
+const MAX_DISTANCE: i32 = 1 << 20;
 
 /// What such a segment takes from the budget, bytes: a stream that has gone on without being seen comes to
 /// an end, and some forged segments do no harm.
@@ -77,115 +77,147 @@ const FAR_COST: u32 = 64;
 const DIALOGUE_BUDGET: u32 = 4 << 10;
 
 /// Longest segment of such a dialogue: a list of capabilities fits, bulk does not.
-const LONGEST_LINE: u32 = 1 << 10;
+const MAX_DIALOGUE_SEGMENT: u32 = 1 << 10;
 
 /// Whether a segment is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Want {
+pub enum SegmentInterest {
     /// No.
-    No,
+    NotSelected,
     /// It would be, but the budget is spent; later ones are not wanted.
-    Spent,
+    OverBudget,
     /// Yes: it goes on with what is wanted, or fills a gap in it.
-    Yes,
+    Selected,
     /// Yes: it begins something, and what lies before it was not wanted.
-    Anew,
+    Resync,
 }
 
 // What is to be done with a segment, as numbers: for the verifier, a global BPF function may return any number.
 /// Nothing: it is not wanted.
 const SKIP: u8 = 0;
 /// It lies too far away to be wanted, and costs budget.
-const WASTE: u8 = 1;
+const PENALIZE: u8 = 1;
 /// It is wanted as long as the budget lasts.
-const SPEND: u8 = 2;
+const SELECT: u8 = 2;
 /// `mark` lies in it: follow the record headers from there.
-const WALK: u8 = 3;
+const FOLLOW_RECORDS: u8 = 3;
 /// It is HTTP or SSH.
-const READ: u8 = 4;
+const SELECT_TEXT: u8 = 4;
 /// Beside them: the segment begins something, and what lies before it was not wanted.
-const ANEW: u8 = 1 << 7;
+const RESYNC: u8 = 1 << 7;
+
+/// The steps of selection that the kernel programs call as global functions.
+pub trait StreamStages: ClassifyStage + SignatureStage {
+    /// Calls [`decide`].
+    #[inline(always)]
+    fn decide(&self, direction: &mut DirectionState, segment: &SegmentPayload, config: &FilterConfig) -> u8 {
+        decide(self, direction, segment, config)
+    }
+
+    /// Calls [`follow_records`].
+    #[inline(always)]
+    fn follow_records(&self, direction: &mut DirectionState, segment: &SegmentPayload) -> u8 {
+        follow_records(self, direction, segment)
+    }
+}
+
+impl StreamStages for SliceFrame<'_> {}
 
 /// Whether the direction has had its handshake and this segment begins nothing: the case of nearly
-/// every packet, which spares it `wants`.
+/// every packet, which spares it `select_segment`.
 #[inline(always)]
-pub fn is_sated<B: Bytes>(frame: &B, direction: &Direction, segment: &Segment) -> bool {
+pub fn is_done<B: SignatureStage>(frame: &B, direction: &DirectionState, segment: &SegmentPayload) -> bool {
     let ahead = segment.seq.wrapping_sub(direction.mark);
-    let sated = direction.phase == phase::IDLE || (direction.phase == phase::CLOSING && ahead <= FAR as u32);
-    sated && begins(frame, segment) == Begin::Nothing
+    let sated = direction.phase == phase::IDLE || (direction.phase == phase::CLOSING && ahead <= MAX_DISTANCE as u32);
+    sated && stream_start(frame, segment) == StreamStart::None
 }
 
 /// Whether a direction's next segment may be lines of text before the banner of SSH.
 #[inline(always)]
-pub(crate) fn may_be_text(direction: &Direction) -> bool {
-    matches!(direction.phase, phase::FRESH | phase::NEXT) && direction.protocol != protocol::HTTP
+pub(crate) fn may_be_text(direction: &DirectionState) -> bool {
+    matches!(direction.phase, phase::UNDECIDED | phase::NEXT) && direction.protocol != protocol::HTTP
 }
 
 /// Decides whether this segment is selected, and updates the direction's state. Returns a [`Want`] as its number.
 #[inline(always)]
-pub(crate) fn wants<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> u8 {
-    let decided = frame.decide(direction, segment, knobs);
-    let want = match decided & !ANEW {
-        WASTE if spend(direction, FAR_COST) == Want::Spent => Want::Spent as u8,
-        SPEND => spend(direction, segment.len) as u8,
-        WALK => frame.walk(direction, segment),
-        READ => read(frame, direction, segment) as u8,
-        _ => Want::No as u8,
+pub(crate) fn select_segment<B: StreamStages>(
+    frame: &B,
+    direction: &mut DirectionState,
+    segment: &SegmentPayload,
+    config: &FilterConfig,
+) -> u8 {
+    let decided = frame.decide(direction, segment, config);
+    let want = match decided & !RESYNC {
+        PENALIZE if charge(direction, FAR_COST) == SegmentInterest::OverBudget => SegmentInterest::OverBudget as u8,
+        SELECT => charge(direction, segment.len) as u8,
+        FOLLOW_RECORDS => frame.follow_records(direction, segment),
+        SELECT_TEXT => select_text(frame, direction, segment) as u8,
+        _ => SegmentInterest::NotSelected as u8,
     };
-    if decided & ANEW != 0 && want == Want::Yes as u8 { Want::Anew as u8 } else { want }
+    if decided & RESYNC != 0 && want == SegmentInterest::Selected as u8 { SegmentInterest::Resync as u8 } else { want }
 }
 
-/// What is to be done with a segment, as `wants` reads it.
+/// What is to be done with a segment, as `select_segment` reads it.
 #[inline(always)]
-pub fn decide<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> u8 {
+pub fn decide<B: ClassifyStage>(
+    frame: &B,
+    direction: &mut DirectionState,
+    segment: &SegmentPayload,
+    config: &FilterConfig,
+) -> u8 {
     let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
     let covers_mark = ahead <= 0 && ahead.wrapping_add(segment.len as i32) > 0;
-    let is_near = ahead.unsigned_abs() <= FAR as u32;
+    let is_near = ahead.unsigned_abs() <= MAX_DISTANCE as u32;
     let is_http = direction.protocol == protocol::HTTP;
     match direction.phase {
-        phase::FRESH | phase::NEXT if covers_mark => {
-            if direction.phase == phase::FRESH {
+        phase::UNDECIDED | phase::NEXT if covers_mark => {
+            if direction.phase == phase::UNDECIDED {
                 skip_proxy_header(frame, direction, segment);
             }
-            first_bytes(frame, direction, segment, knobs)
+            first_bytes(frame, direction, segment, config)
         }
         // A hello without frame header may follow the frames of a framing.
-        phase::RECORDS if covers_mark && (ahead < 0 || direction.framing == framing::kind::NONE) => WALK,
+        phase::RECORDS if covers_mark && (ahead < 0 || direction.framing == framing::kind::NONE) => FOLLOW_RECORDS,
         phase::RECORDS if is_near && ahead > 0 => out_of_order(frame, direction, segment),
         phase::NEXT if is_near && ahead < 0 && !is_http => SKIP,
-        phase::RECORDS | phase::CLOSING | phase::NEXT if is_near && ahead < 0 => SPEND,
-        phase::TEXT if is_near && !is_http => READ,
-        _ => match frame.look(segment, 0, false) {
-            NOTHING => other_segment(frame, direction, segment, knobs),
-            found => opening_segment(direction, segment, found, knobs),
+        phase::RECORDS | phase::CLOSING | phase::NEXT if is_near && ahead < 0 => SELECT,
+        phase::TEXT if is_near && !is_http => SELECT_TEXT,
+        _ => match frame.classify(segment, 0, false) {
+            NOTHING => continue_stream(frame, direction, segment, config),
+            found => start_midstream(direction, segment, found, config),
         },
     }
 }
 
 /// What is to be done with a segment that begins nothing, and is not where one was awaited.
 #[inline(always)]
-fn other_segment<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> u8 {
+fn continue_stream<B: ClassifyStage>(
+    frame: &B,
+    direction: &mut DirectionState,
+    segment: &SegmentPayload,
+    config: &FilterConfig,
+) -> u8 {
     let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
-    let is_near = ahead.unsigned_abs() <= FAR as u32;
+    let is_near = ahead.unsigned_abs() <= MAX_DISTANCE as u32;
     match direction.phase {
-        phase::TEXT if is_near => READ,
-        phase::RECORDS if ahead == 0 => WALK,
+        phase::TEXT if is_near => SELECT_TEXT,
+        phase::RECORDS if ahead == 0 => FOLLOW_RECORDS,
         // What an SSH server says has come in another order, or the rest of its first letters has come.
-        phase::FRESH if is_near && ahead > 0 && direction.seen & seen::SSH_PORT != 0 => {
-            open(direction, direction.mark, SSH, knobs)
+        phase::UNDECIDED if is_near && ahead > 0 && direction.seen & seen::SSH_PORT != 0 => {
+            start_protocol(direction, direction.mark, SSH, config)
         }
-        phase::FRESH if ahead == 1 && direction.seen & seen::LETTER_S != 0 && is_letter_s(frame, segment.at) => {
-            open(direction, direction.mark, SSH, knobs)
+        phase::UNDECIDED if ahead == 1 && direction.seen & seen::PREFIX_S != 0 && is_byte_s(frame, segment.at) => {
+            start_protocol(direction, direction.mark, SSH, config)
         }
-        phase::FRESH if is_near && ahead > 0 => out_of_order(frame, direction, segment),
+        phase::UNDECIDED if is_near && ahead > 0 => out_of_order(frame, direction, segment),
         // Part of a PROXY protocol header that spans segments.
-        phase::FRESH if is_near && direction.mark != direction.isn.wrapping_add(1) => SPEND,
-        phase::NEXT if is_near => SPEND,
+        phase::UNDECIDED if is_near && direction.mark != direction.isn.wrapping_add(1) => SELECT,
+        phase::NEXT if is_near => SELECT,
         // Not near the number that the SYN gave, or anything that has come: bytes were missed, or one of
         // them was forged.
-        phase::FRESH | phase::RECORDS | phase::TEXT if !is_near => WASTE,
-        phase::NEXT | phase::CLOSING if ahead > FAR => {
+        phase::UNDECIDED | phase::RECORDS | phase::TEXT if !is_near => PENALIZE,
+        phase::NEXT | phase::CLOSING if ahead > MAX_DISTANCE => {
             direction.phase = phase::IDLE;
             SKIP
         }
@@ -195,108 +227,115 @@ fn other_segment<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segme
 
 /// What is to be done with a segment that begins something, and is not where that was awaited.
 #[inline(always)]
-fn opening_segment(direction: &mut Direction, segment: &Segment, found: u8, knobs: &Knobs) -> u8 {
+fn start_midstream(direction: &mut DirectionState, segment: &SegmentPayload, found: u8, config: &FilterConfig) -> u8 {
     let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
-    let is_near = ahead.unsigned_abs() <= FAR as u32;
+    let is_near = ahead.unsigned_abs() <= MAX_DISTANCE as u32;
     match direction.phase {
         // A further request has a budget of its own; after CONNECT comes a hello.
-        phase::TEXT if is_near => open(direction, segment.seq, found, knobs),
+        phase::TEXT if is_near => start_protocol(direction, segment.seq, found, config),
         // A later request came first. A byte or two before a hello are no request, but a server's answer to
         // SSLRequest (PostgreSQL).
-        phase::FRESH if is_near && ahead >= SHORTEST as i32 => SPEND,
+        phase::UNDECIDED if is_near && ahead >= SHORTEST as i32 => SELECT,
         // Within a request or a body; behind many missed bytes another request may come.
-        phase::TEXT if found != HTTP1 => WASTE,
+        phase::TEXT if found != HTTP1 => PENALIZE,
         // Nothing of another kind begins in these.
         _ if direction.protocol == protocol::SSH && found != SSH => SKIP,
         _ if direction.protocol == protocol::HTTP2 && found != HTTP2 => SKIP,
-        _ => open(direction, segment.seq, found, knobs) | ANEW,
+        _ => start_protocol(direction, segment.seq, found, config) | RESYNC,
     }
 }
 
 /// What is to be done with the segment in which `mark` was, before it was moved behind a PROXY protocol header.
 #[inline(always)]
-fn first_bytes<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment, knobs: &Knobs) -> u8 {
+fn first_bytes<B: ClassifyStage>(
+    frame: &B,
+    direction: &mut DirectionState,
+    segment: &SegmentPayload,
+    config: &FilterConfig,
+) -> u8 {
     let direction = frame.settle(direction);
     let skip = direction.mark.wrapping_sub(segment.seq);
     if skip >= segment.len {
-        return SPEND;
+        return SELECT;
     }
-    let mut found = frame.look(segment, skip, true);
+    let mut found = frame.classify(segment, skip, true);
     if found == PROXY || found >= FRAMING {
-        if direction.phase == phase::FRESH && direction.seen & seen::SSH_PORT == 0 {
+        if direction.phase == phase::UNDECIDED && direction.seen & seen::SSH_PORT == 0 {
             // The header continues in the next segment.
             if found == PROXY {
-                return SPEND;
+                return SELECT;
             }
-            open(direction, direction.mark, found, knobs);
+            start_protocol(direction, direction.mark, found, config);
             direction.framing = found & !FRAMING;
-            return WALK;
+            return FOLLOW_RECORDS;
         }
         found = NOTHING;
     }
-    first_segment(direction, segment, found, knobs)
+    first_segment(direction, segment, found, config)
 }
 
 /// What is to be done with the segment in which `mark` lies, where nothing is under way.
 #[inline(always)]
-fn first_segment(direction: &mut Direction, segment: &Segment, found: u8, knobs: &Knobs) -> u8 {
-    let is_fresh = direction.phase == phase::FRESH;
+fn first_segment(direction: &mut DirectionState, segment: &SegmentPayload, found: u8, config: &FilterConfig) -> u8 {
+    let is_undecided = direction.phase == phase::UNDECIDED;
     let is_http = direction.protocol == protocol::HTTP;
-    let is_ssh_server = is_fresh && direction.seen & seen::SSH_PORT != 0;
+    let is_ssh_server = is_undecided && direction.seen & seen::SSH_PORT != 0;
     // A dialogue, which was not wanted, came before it.
-    let anew = if is_fresh || is_http { 0 } else { ANEW };
+    let anew = if is_undecided || is_http { 0 } else { RESYNC };
     // What begins behind bytes of the dialogue that come again is left alone.
     if anew != 0 && segment.seq != direction.mark {
-        return pass_over(direction, segment);
+        return skip_dialogue(direction, segment);
     }
     match found {
         // Lines before its banner (RFC 4253, section 4.2).
-        NOTHING | HTTP1 | TOO_FEW | LETTER_S if is_ssh_server => open(direction, direction.mark, SSH, knobs),
-        // No method begins so that is used in the clear.
-        LETTERS_SS if is_fresh => open(direction, direction.mark, SSH, knobs),
-        TOO_FEW | LETTER_S | LETTERS_SS if is_http => SPEND,
-        TOO_FEW | LETTER_S if is_fresh => {
-            if found == LETTER_S {
-                direction.seen |= seen::LETTER_S;
-            }
-            await_more(direction, knobs);
-            SPEND
+        NOTHING | HTTP1 | TOO_SHORT | PREFIX_S if is_ssh_server => {
+            start_protocol(direction, direction.mark, SSH, config)
         }
-        HALF_A_HEADER if !is_http => {
+        // No method begins so that is used in the clear.
+        PREFIX_SS if is_undecided => start_protocol(direction, direction.mark, SSH, config),
+        TOO_SHORT | PREFIX_S | PREFIX_SS if is_http => SELECT,
+        TOO_SHORT | PREFIX_S if is_undecided => {
+            if found == PREFIX_S {
+                direction.seen |= seen::PREFIX_S;
+            }
+            await_prefix(direction, config);
+            SELECT
+        }
+        PARTIAL_RECORD if !is_http => {
             if anew != 0 {
                 direction.protocol = protocol::UNKNOWN;
             }
-            direction.phase = phase::FRESH;
-            await_more(direction, knobs);
-            SPEND | anew
+            direction.phase = phase::UNDECIDED;
+            await_prefix(direction, config);
+            SELECT | anew
         }
         // A body: requests may follow it within a segment.
-        NOTHING | HALF_A_HEADER | TEXT_SSH if is_http => {
+        NOTHING | PARTIAL_RECORD | TEXT_SSH if is_http => {
             direction.phase = phase::TEXT;
-            READ
+            SELECT_TEXT
         }
-        NOTHING | TOO_FEW | HALF_A_HEADER | LETTER_S | LETTERS_SS => pass_over(direction, segment),
-        _ => open(direction, direction.mark, found, knobs) | anew,
+        NOTHING | TOO_SHORT | PARTIAL_RECORD | PREFIX_S | PREFIX_SS => skip_dialogue(direction, segment),
+        _ => start_protocol(direction, direction.mark, found, config) | anew,
     }
 }
 
 /// The first bytes are too few to tell. Once: a repetition brings no new budget.
 #[inline(always)]
-fn await_more(direction: &mut Direction, knobs: &Knobs) {
+fn await_prefix(direction: &mut DirectionState, config: &FilterConfig) {
     if direction.protocol == protocol::UNKNOWN {
-        direction.budget = knobs.handshake_budget;
+        direction.budget = config.handshake_budget;
         direction.protocol = protocol::TLS;
     }
 }
 
 /// A segment in order that is not wanted: of a dialogue that TLS may follow, while it is short.
 #[inline(always)]
-fn pass_over(direction: &mut Direction, segment: &Segment) -> u8 {
-    if direction.phase == phase::FRESH && direction.budget > DIALOGUE_BUDGET {
+fn skip_dialogue(direction: &mut DirectionState, segment: &SegmentPayload) -> u8 {
+    if direction.phase == phase::UNDECIDED && direction.budget > DIALOGUE_BUDGET {
         direction.budget = DIALOGUE_BUDGET;
     }
     direction.budget = direction.budget.saturating_sub(segment.len);
-    let goes_on = direction.budget > 0 && segment.len <= LONGEST_LINE;
+    let goes_on = direction.budget > 0 && segment.len <= MAX_DIALOGUE_SEGMENT;
     direction.phase = if goes_on { phase::NEXT } else { phase::IDLE };
     direction.mark = segment.seq.wrapping_add(segment.len);
     SKIP
@@ -304,45 +343,45 @@ fn pass_over(direction: &mut Direction, segment: &Segment) -> u8 {
 
 /// Takes a segment ahead of `mark`: it came early, or the header that `mark` points at was split over two.
 #[inline(always)]
-fn out_of_order<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> u8 {
-    if begins_past_handshake(frame, segment) {
+fn out_of_order<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &SegmentPayload) -> u8 {
+    if starts_past_handshake(frame, segment) {
         (direction.phase, direction.mark) = (phase::CLOSING, segment.seq);
         return SKIP;
     }
-    SPEND
+    SELECT
 }
 
 /// The direction has begun something at `mark`.
 #[inline(always)]
-fn open(direction: &mut Direction, mark: u32, found: u8, knobs: &Knobs) -> u8 {
+fn start_protocol(direction: &mut DirectionState, mark: u32, found: u8, config: &FilterConfig) -> u8 {
     let (protocol, budget) = match found {
-        HTTP1 => (protocol::HTTP, knobs.http_budget),
-        HTTP2 => (protocol::HTTP2, knobs.http2_budget),
-        SSH | TEXT_SSH => (protocol::SSH, knobs.ssh_budget),
-        _ => (protocol::TLS, knobs.handshake_budget),
+        HTTP1 => (protocol::HTTP, config.http_budget),
+        HTTP2 => (protocol::HTTP2, config.http2_budget),
+        SSH | TEXT_SSH => (protocol::SSH, config.ssh_budget),
+        _ => (protocol::TLS, config.handshake_budget),
     };
     (direction.mark, direction.protocol, direction.budget) = (mark, protocol, budget);
     direction.framing = framing::kind::NONE;
     if protocol != protocol::TLS {
         direction.phase = phase::TEXT;
-        return READ;
+        return SELECT_TEXT;
     }
     direction.seen |= seen::TLS;
     direction.phase = phase::RECORDS;
-    WALK
+    FOLLOW_RECORDS
 }
 
 /// Takes a segment of HTTP or SSH.
 #[inline(always)]
-fn read<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Want {
-    let want = spend(direction, segment.len);
+fn select_text<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &SegmentPayload) -> SegmentInterest {
+    let want = charge(direction, segment.len);
     let end = segment.seq.wrapping_add(segment.len);
     if end.wrapping_sub(direction.mark) as i32 <= 0 {
         // Late: what ends with it is told by what came before.
         return want;
     }
     direction.mark = end;
-    if want == Want::Yes && direction.protocol == protocol::HTTP && ends_block(frame, segment) {
+    if want == SegmentInterest::Selected && direction.protocol == protocol::HTTP && ends_header_block(frame, segment) {
         direction.phase = phase::NEXT;
     }
     want
@@ -350,18 +389,18 @@ fn read<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> Wa
 
 /// Takes a segment's payload from the budget; with the last of it, hunger ends.
 #[inline(always)]
-fn spend(direction: &mut Direction, len: u32) -> Want {
+fn charge(direction: &mut DirectionState, len: u32) -> SegmentInterest {
     if direction.budget == 0 {
         direction.phase = phase::IDLE;
-        return Want::Spent;
+        return SegmentInterest::OverBudget;
     }
     direction.budget = direction.budget.saturating_sub(len);
-    Want::Yes
+    SegmentInterest::Selected
 }
 
 /// Follows frame headers from `mark`, which is in this segment. Returns a [`Want`] as its number.
 #[inline(always)]
-fn walk_frames<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> u8 {
+fn follow_frames<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &SegmentPayload) -> u8 {
     for _ in 0..MAX_RECORDS_PER_SEGMENT {
         let before = direction.mark;
         next_frame(frame, direction, segment);
@@ -370,16 +409,16 @@ fn walk_frames<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment
         }
     }
     if direction.phase == phase::CLOSING && direction.mark == segment.seq {
-        return Want::No as u8;
+        return SegmentInterest::NotSelected as u8;
     }
-    spend(direction, segment.len) as u8
+    charge(direction, segment.len) as u8
 }
 
 /// Moves `mark` behind the frame that begins there. `mark` stays where it is if the segment does not hold the start of
 /// that frame, or if the handshake is over before it.
 // In the kernel a separate function: its many paths end where it returns.
 #[cfg_attr(target_arch = "bpf", inline(never))]
-fn next_frame<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) {
+fn next_frame<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &SegmentPayload) {
     let done = direction.mark.wrapping_sub(segment.seq);
     if done >= segment.len || segment.len - done < FRAME_START {
         return;
@@ -400,9 +439,9 @@ fn next_frame<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment)
 
 /// Follows record headers from `mark`, which is in this segment. Returns a [`Want`] as its number.
 #[inline(always)]
-pub fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -> u8 {
+pub fn follow_records<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &SegmentPayload) -> u8 {
     if direction.framing != framing::kind::NONE {
-        return walk_frames(frame, direction, segment);
+        return follow_frames(frame, direction, segment);
     }
     for _ in 0..MAX_RECORDS_PER_SEGMENT {
         // Between 0 and len - 1 at first.
@@ -415,11 +454,11 @@ pub fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -
         };
         let record;
         if content != HANDSHAKE {
-            record = interlude(frame, segment, content, done);
+            record = interleaved_record_len(frame, segment, content, done);
             if record == 0 {
                 direction.phase = phase::CLOSING;
                 if done == 0 {
-                    return Want::No as u8;
+                    return SegmentInterest::NotSelected as u8;
                 }
                 break;
             }
@@ -439,5 +478,5 @@ pub fn walk<B: Bytes>(frame: &B, direction: &mut Direction, segment: &Segment) -
         }
         direction.mark = direction.mark.wrapping_add(record);
     }
-    spend(direction, segment.len) as u8
+    charge(direction, segment.len) as u8
 }

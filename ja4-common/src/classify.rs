@@ -1,0 +1,130 @@
+//! What the first bytes of a stream are.
+
+use crate::bytes::{FrameBytes, SliceFrame};
+use crate::framing::{self, PROXY_2};
+use crate::segment::{SegmentPayload, first_eight};
+use crate::signature::{
+    self, ALERT, ALERT_WARNING, HANDSHAKE, HTTP1, MAX_RECORD, NOTHING, PARTIAL_RECORD, PREFIX_S, PREFIX_SS, PROXY,
+    RECORD_HEADER, StreamStart, TEXT_SSH, TOO_SHORT,
+};
+use crate::text;
+
+/// The step of classification that the kernel programs call as a global function.
+pub trait ClassifyStage: FrameBytes + Sized {
+    /// Calls [`classify`].
+    #[inline(always)]
+    fn classify(&self, segment: &SegmentPayload, skip: u32, first: bool) -> u8 {
+        classify(self, segment, skip, first)
+    }
+}
+
+impl ClassifyStage for SliceFrame<'_> {}
+
+/// What the bytes of a segment behind `skip` begin with: a `StreamStart`, `TOO_SHORT`, `PARTIAL_RECORD`, `PREFIX_S`,
+/// `PREFIX_SS`, `PROXY`, `TEXT_SSH`, or a framing (`framing::recognize`); the last seven only for a stream's
+/// `first` bytes.
+#[inline(always)]
+pub fn classify<B: FrameBytes>(frame: &B, segment: &SegmentPayload, skip: u32, first: bool) -> u8 {
+    // Text is classified inline: a call would add a frame to the kernel's stack.
+    let found = match first {
+        true => first_bytes(frame, segment, skip),
+        false => first_eight(frame, segment).map_or(NOTHING, |first| signature::classify(first) as u8),
+    };
+    if first && found == NOTHING {
+        return framing::recognize(frame, segment.at + skip, segment.len - skip);
+    }
+    found
+}
+
+/// `found`, corrected by what reading the segment as text has shown.
+#[inline(always)]
+fn with_text(found: u8, segment: &SegmentPayload) -> u8 {
+    match (found, segment.text) {
+        (NOTHING | HTTP1, text::SSH) => TEXT_SSH,
+        (HTTP1, text::LINES) => NOTHING,
+        (found, _) => found,
+    }
+}
+
+/// What the in-order first bytes of a stream are, which lie `skip` bytes behind the segment's first.
+#[inline(always)]
+fn first_bytes<B: FrameBytes>(frame: &B, segment: &SegmentPayload, skip: u32) -> u8 {
+    let (at, len) = (segment.at + skip, segment.len - skip);
+    let Some([first]) = frame.load_far::<1>(at as usize) else {
+        return NOTHING;
+    };
+    if matches!(first, b'\r' | b'\n') {
+        if first == b'\r' && is_proxy_2(frame, at, len) {
+            return PROXY;
+        }
+        // An empty line before the request line (RFC 9112, section 2.2), which a bare LF may end.
+        return match frame.load_far::<4>(at as usize) {
+            Some([b'\r', b'\n', c, d] | [b'\n', c, d, _])
+                if len > RECORD_HEADER && c.is_ascii_uppercase() && d.is_ascii_uppercase() =>
+            {
+                with_text(StreamStart::Http1 as u8, segment)
+            }
+            _ => with_text(NOTHING, segment),
+        };
+    }
+    if first != HANDSHAKE && first != ALERT && !first.is_ascii_uppercase() {
+        return with_text(NOTHING, segment);
+    }
+    if len >= 8
+        && let Some(eight) = frame.load_far::<8>(at as usize)
+    {
+        let begin = signature::classify(u64::from_be_bytes(eight));
+        if begin != StreamStart::None {
+            return begin as u8;
+        }
+    }
+    if len <= RECORD_HEADER {
+        return few_bytes(frame, at, len, first);
+    }
+    match frame.load_far::<6>(at as usize) {
+        // A first record that holds less than a handshake header.
+        Some([HANDSHAKE, 3, 0..=4, hi, lo, 1 | 2])
+            if (1..=MAX_RECORD).contains(&u32::from(u16::from_be_bytes([hi, lo]))) =>
+        {
+            StreamStart::ClientHello as u8
+        }
+        Some([ALERT, 3, 0..=4, 0, 2, ALERT_WARNING]) => StreamStart::ServerHello as u8,
+        // Cut within the eight bytes that would tell.
+        Some([b'S', b'S', b'H', b'-', ..]) if len < 8 => StreamStart::Ssh as u8,
+        Some([b'P', b'R', b'I', b' ', ..]) if len < 8 => StreamStart::Http2 as u8,
+        Some([b'P', b'R', b'O', b'X', b'Y', b' ']) => PROXY,
+        Some([a, b, c, d, ..]) if signature::may_be_method([a, b, c, d]) => with_text(HTTP1, segment),
+        _ => with_text(NOTHING, segment),
+    }
+}
+
+/// Whether the bytes, the first of which is a carriage return, are the start of a PROXY protocol 2 header. Fewer than
+/// five bytes may also be empty lines before a request.
+#[inline(always)]
+fn is_proxy_2<B: FrameBytes>(frame: &B, at: u32, len: u32) -> bool {
+    let at = at as usize;
+    match len {
+        0 | 1 => true,
+        2 | 3 => matches!(frame.load_far::<2>(at), Some([b'\r', b'\n'])),
+        4 => matches!(frame.load_far::<4>(at), Some([b'\r', b'\n', b'\r', b'\n'])),
+        5..8 => matches!(frame.load_far::<5>(at), Some([b'\r', b'\n', b'\r', b'\n', 0])),
+        _ => matches!(frame.load_far::<8>(at), Some(first) if u64::from_be_bytes(first) == PROXY_2),
+    }
+}
+
+/// What first bytes are that fill no record header, the `first` of which may begin something.
+#[inline(always)]
+fn few_bytes<B: FrameBytes>(frame: &B, at: u32, len: u32, first: u8) -> u8 {
+    match first {
+        HANDSHAKE => PARTIAL_RECORD,
+        b'S' if len == 1 => PREFIX_S,
+        b'S' if is_byte_s(frame, at + 1) => PREFIX_SS,
+        _ => TOO_SHORT,
+    }
+}
+
+/// Whether the letter S lies there.
+#[inline(always)]
+pub(crate) fn is_byte_s<B: FrameBytes>(frame: &B, at: u32) -> bool {
+    matches!(frame.load_far::<1>(at as usize), Some([b'S']))
+}

@@ -1,0 +1,425 @@
+//! Link, network and transport headers of one frame, as offsets and a five-tuple.
+//!
+//! Ethernet II, up to two VLAN tags (IEEE 802.1Q, 802.1ad), MPLS labels (RFC 3032), IPv4 (RFC 791),
+//! IPv6 with extension headers (RFC 8200), TCP (RFC 9293), UDP (RFC 768), and one tunnel, see
+//! [`crate::tunnel`]: the innermost headers are the ones that count. Nothing is copied but the
+//! addresses.
+
+use crate::bytes::{FrameBytes, HeaderWindow, SliceFrame};
+use crate::headers::{
+    ETHERNET, ETHERTYPE_ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_MPLS, ETHERTYPE_MPLS_UPSTREAM,
+    ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_GRE, PROTO_IPV4, PROTO_IPV6, PROTO_TCP, PROTO_UDP, PacketHeaders, ip_version,
+};
+use crate::reason::Malformed;
+use crate::tunnel::{self, InnerHeader};
+
+/// MPLS labels followed in one stack. Providers push two to four.
+pub const MAX_LABELS: usize = 6;
+
+/// Extension headers followed before an IPv6 packet counts as malformed. Real stacks send one or two.
+pub const MAX_EXTENSIONS: usize = 6;
+
+/// Bytes of IPv6 extension headers followed, together.
+pub const MAX_EXTENSION_BYTES: u32 = 384;
+
+/// Where parsing of a frame starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParseStart {
+    /// At an Ethernet header.
+    Ethernet,
+    /// After a link header of another kind.
+    Network {
+        /// EtherType of what follows.
+        ethertype: u16,
+        /// Offset of what follows.
+        offset: usize,
+    },
+}
+
+/// What the headers of a frame say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ParseOutcome {
+    /// TCP or UDP over IP, not a fragment.
+    Transport,
+    /// Not IPv4 or IPv6.
+    NotIp,
+    /// A fragment without a transport header, or the first of several. Addresses, protocol and the
+    /// IP header's offset are known; ports are 0.
+    Fragment,
+    /// A tunnel inside a tunnel: what is in it is of type [`PacketHeaders::inner`] and begins at
+    /// [`PacketHeaders::l4`]. Addresses are the inner tunnel's; ports and protocol are 0.
+    Nested,
+    /// IP, but neither TCP nor UDP.
+    OtherProtocol,
+    /// Broken, for the reason given.
+    Malformed(Malformed),
+}
+
+impl ParseOutcome {
+    /// Set in the number of [`ParseOutcome::Malformed`], beside its reason.
+    const MALFORMED: u32 = 0x80;
+
+    /// The outcome as a number, which a global BPF function can return.
+    #[inline(always)]
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Transport => 0,
+            Self::NotIp => 1,
+            Self::Fragment => 2,
+            Self::Nested => 3,
+            Self::OtherProtocol => 4,
+            Self::Malformed(reason) => Self::MALFORMED | reason as u32,
+        }
+    }
+
+    /// The outcome with this number.
+    #[inline(always)]
+    pub fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::Transport,
+            2 => Self::Fragment,
+            3 => Self::Nested,
+            4 => Self::OtherProtocol,
+            _ if number & Self::MALFORMED == 0 => Self::NotIp,
+            _ => Self::Malformed(Malformed::from_number(number & !Self::MALFORMED)),
+        }
+    }
+}
+
+/// The steps of parsing that the kernel programs call as global functions: the verifier checks a global function
+/// once, and any other function again on each path that calls it.
+pub trait ParseStages: FrameBytes + Sized {
+    /// Calls [`parse_level`].
+    #[inline(always)]
+    fn parse_level(&self, ethertype: u16, offset: u32, out: &mut PacketHeaders) -> ParseOutcome {
+        parse_level(self, ethertype, offset, out)
+    }
+
+    /// Calls [`skip_extensions`].
+    #[inline(always)]
+    fn skip_extensions(&self, at: u32, first: u8) -> u32 {
+        skip_extensions(self, at, first)
+    }
+}
+
+impl ParseStages for SliceFrame<'_> {}
+
+/// Parses the headers of one frame into `out`, those inside a tunnel if there is one. Where the IP header
+/// announces no length (TSO of more than 64 KiB leaves it 0), the payload runs to the frame's end.
+#[inline(always)]
+pub fn parse<B: ParseStages>(frame: &B, start: ParseStart, out: &mut PacketHeaders) -> ParseOutcome {
+    let (ethertype, offset) = match start {
+        ParseStart::Ethernet => (ETHERTYPE_ETHERNET, 0),
+        ParseStart::Network { ethertype, offset } => (ethertype, offset as u32),
+    };
+    out.inner = 0;
+    let outer = frame.parse_level(ethertype, offset, out);
+    if outer != ParseOutcome::Nested {
+        return outer;
+    }
+    let out = frame.settle(out);
+    let inner = frame.parse_level(out.inner, out.l4, out);
+    let out = frame.settle(out);
+    match inner {
+        ParseOutcome::Transport if out.payload > out.tunnel_end => ParseOutcome::Malformed(Malformed::TunnelTruncated),
+        other => other,
+    }
+}
+
+/// Parses the headers of one level: to TCP or UDP, or to what a tunnel carries, which is
+/// [`ParseOutcome::Nested`].
+#[inline(always)]
+pub fn parse_level<B: ParseStages>(frame: &B, ethertype: u16, offset: u32, out: &mut PacketHeaders) -> ParseOutcome {
+    let (mut ethertype, mut l3) = (ethertype, offset as usize);
+    if ethertype == ETHERTYPE_ETHERNET {
+        match frame.window::<ETHERNET>(l3) {
+            Some(ethernet) => (ethertype, l3) = (ethernet.be16::<12>(), l3 + ETHERNET),
+            None => return ParseOutcome::Malformed(Malformed::LinkTruncated),
+        }
+    }
+    for _ in 0..2 {
+        if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ {
+            break;
+        }
+        match frame.window::<4>(l3) {
+            Some(tag) => (ethertype, l3) = (tag.be16::<2>(), l3 + 4),
+            None => return ParseOutcome::Malformed(Malformed::LinkTruncated),
+        }
+    }
+    if ethertype == ETHERTYPE_MPLS || ethertype == ETHERTYPE_MPLS_UPSTREAM {
+        (ethertype, l3) = match skip_mpls_labels(frame, l3 as u32) {
+            0 => return ParseOutcome::Malformed(Malformed::LinkTruncated),
+            past => (past as u16, (past >> 16) as usize),
+        };
+    }
+    let network = match ethertype {
+        ETHERTYPE_IPV4 => ipv4(frame, l3, out),
+        ETHERTYPE_IPV6 => ipv6(frame, l3, out),
+        _ => return ParseOutcome::NotIp,
+    };
+    let out = frame.settle(out);
+    match network {
+        ParseOutcome::Transport => transport(frame, out),
+        ParseOutcome::Fragment => {
+            (out.src_port, out.dst_port, out.seq, out.flags) = (0, 0, 0, 0);
+            ParseOutcome::Fragment
+        }
+        other => other,
+    }
+}
+
+/// Walks a stack of MPLS labels from `at`. Returns the EtherType of what follows, told by the version
+/// of an IP header, in bits 0 to 15 and its offset above; 0 where the frame ends before. Whatever
+/// else follows (a pseudowire, or more than [`MAX_LABELS`]) has EtherType 0.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn skip_mpls_labels<B: FrameBytes>(frame: &B, at: u32) -> u32 {
+    let mut at = at;
+    for _ in 0..MAX_LABELS {
+        let Some(label) = frame.window::<5>(at as usize) else {
+            return 0;
+        };
+        at += 4;
+        // Bottom of stack (RFC 3032, section 2.1).
+        if label.be8::<2>() & 1 != 0 {
+            return at << 16 | u32::from(ip_version(label.be8::<4>()));
+        }
+    }
+    at << 16
+}
+
+#[inline(always)]
+fn ipv4<B: FrameBytes>(frame: &B, l3: usize, out: &mut PacketHeaders) -> ParseOutcome {
+    let Some(ip) = frame.window::<20>(l3) else {
+        return ParseOutcome::Malformed(Malformed::Ipv4Truncated);
+    };
+    let first = ip.be8::<0>();
+    let header = u32::from(first & 0x0f) * 4;
+    let announced = u32::from(ip.be16::<2>());
+    let total = if announced == 0 { rest_of(frame, l3) } else { announced };
+    if first >> 4 != 4 || header < 20 || total < header {
+        return ParseOutcome::Malformed(Malformed::Ipv4Header);
+    }
+    out.src = [0, ip.be32::<12>().into()];
+    out.dst = [0, ip.be32::<16>().into()];
+    out.version = 4;
+    out.proto = ip.be8::<9>();
+    out.l3 = l3 as u32;
+    out.l4 = l3 as u32 + header;
+    out.payload_len = total - header;
+    // More-fragments bit and 13 bits of offset (RFC 791, section 3.1).
+    if ip.be16::<6>() & 0x3fff != 0 {
+        return ParseOutcome::Fragment;
+    }
+    ParseOutcome::Transport
+}
+
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn ipv6<B: ParseStages>(frame: &B, l3: usize, out: &mut PacketHeaders) -> ParseOutcome {
+    let Some(ip) = frame.window::<40>(l3) else {
+        return ParseOutcome::Malformed(Malformed::Ipv6Truncated);
+    };
+    let mut next = ip.be8::<6>();
+    if ip.be8::<0>() >> 4 != 6 {
+        return ParseOutcome::Malformed(Malformed::Ipv6Header);
+    }
+    let mut l4 = l3 as u32 + 40;
+    out.src = [ip.be64::<8>(), ip.be64::<16>()];
+    out.dst = [ip.be64::<24>(), ip.be64::<32>()];
+    out.version = 6;
+    out.l3 = l3 as u32;
+    let announced = u32::from(ip.be16::<4>());
+    let mut len = if announced == 0 { rest_of(frame, l3 + 40) } else { announced };
+    let mut outcome = ParseOutcome::Transport;
+    if next != PROTO_TCP && next != PROTO_UDP {
+        let chain = frame.skip_extensions(l4, next);
+        let skipped = chain & 0xffff;
+        next = (chain >> 16) as u8;
+        match (chain >> 24) as u8 {
+            chain::COMPLETE | chain::FRAGMENT if skipped > len => {
+                return ParseOutcome::Malformed(Malformed::Ipv6Header);
+            }
+            chain::COMPLETE => {}
+            chain::FRAGMENT => outcome = ParseOutcome::Fragment,
+            chain::TRUNCATED => return ParseOutcome::Malformed(Malformed::Ipv6Truncated),
+            _ => return ParseOutcome::Malformed(Malformed::Ipv6Header),
+        }
+        l4 += skipped;
+        len -= skipped;
+    }
+    out.proto = next;
+    out.l4 = l4;
+    out.payload_len = len;
+    outcome
+}
+
+/// Bytes from an offset to the end of the frame, for super-packets too long for a length field.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn rest_of<B: FrameBytes>(frame: &B, offset: usize) -> u32 {
+    frame.wire_len().saturating_sub(offset) as u32
+}
+
+/// Whether it is the number of an IPv6 extension header that is followed: hop-by-hop 0, routing 43,
+/// fragment 44, authentication 51, destination 60.
+#[inline(always)]
+pub(crate) const fn is_extension(number: u8) -> bool {
+    matches!(number, 0 | 43 | 44 | 51 | 60)
+}
+
+/// How the follow_records along extension headers ended: bits 24 to 31 of what [`skip_extensions`] returns.
+mod chain {
+    pub(super) const COMPLETE: u8 = 0;
+    pub(super) const FRAGMENT: u8 = 1;
+    pub(super) const TRUNCATED: u8 = 2;
+    pub(super) const TOO_LONG: u8 = 3;
+}
+
+/// Walks IPv6 extension headers from `at`. Returns their length in bits 0 to 15, the protocol that
+/// follows in bits 16 to 23 and the end, see `chain`, above.
+#[inline(always)]
+pub fn skip_extensions<B: FrameBytes>(frame: &B, at: u32, first: u8) -> u32 {
+    let mut next = first;
+    let mut skipped = 0;
+    for _ in 0..MAX_EXTENSIONS {
+        // Hop-by-hop, routing, destination count in units of 8 bytes after the first 8 (RFC 8200,
+        // section 4); authentication in units of 4 after the first 8 (RFC 4302).
+        if !is_extension(next) {
+            return u32::from(next) << 16 | skipped;
+        }
+        let Some(extension) = frame.window::<4>((at + skipped) as usize) else {
+            return u32::from(chain::TRUNCATED) << 24;
+        };
+        let units = u32::from(extension.be8::<1>());
+        if next == 44 && extension.be16::<2>() & 0xfff9 != 0 {
+            return u32::from(chain::FRAGMENT) << 24 | u32::from(extension.be8::<0>()) << 16 | skipped;
+        }
+        // An atomic fragment header (RFC 6946) is 8 bytes.
+        skipped += match next {
+            44 => 8,
+            51 => (units + 2) * 4,
+            _ => (units + 1) * 8,
+        };
+        if skipped > MAX_EXTENSION_BYTES {
+            break;
+        }
+        next = extension.be8::<0>();
+    }
+    u32::from(chain::TOO_LONG) << 24
+}
+
+#[inline(always)]
+fn transport<B: FrameBytes>(frame: &B, out: &mut PacketHeaders) -> ParseOutcome {
+    match out.proto {
+        PROTO_TCP => {
+            let Some(tcp) = frame.window::<20>(out.l4 as usize) else {
+                return ParseOutcome::Malformed(Malformed::TcpTruncated);
+            };
+            let header = u32::from(tcp.be8::<12>() >> 4) * 4;
+            if header < 20 || header > out.payload_len {
+                let short = out.payload_len < 20;
+                return ParseOutcome::Malformed(if short { Malformed::TcpTruncated } else { Malformed::TcpHeader });
+            }
+            out.src_port = tcp.be16::<0>();
+            out.dst_port = tcp.be16::<2>();
+            out.payload = out.l4 + header;
+            out.payload_len -= header;
+            out.seq = tcp.be32::<4>();
+            out.flags = tcp.be8::<13>();
+            ParseOutcome::Transport
+        }
+        PROTO_UDP => {
+            let Some(udp) = frame.window::<8>(out.l4 as usize) else {
+                return ParseOutcome::Malformed(Malformed::UdpTruncated);
+            };
+            if out.payload_len < 8 {
+                return ParseOutcome::Malformed(Malformed::UdpTruncated);
+            }
+            out.src_port = udp.be16::<0>();
+            out.dst_port = udp.be16::<2>();
+            if u32::from(udp.be16::<4>()) != out.payload_len {
+                match udp_length(frame, out, udp.be16::<4>().into()) {
+                    UDP_LENGTH_INVALID => return ParseOutcome::Malformed(Malformed::UdpLength),
+                    IP_LENGTH_INVALID => return ParseOutcome::Malformed(Malformed::IpLength),
+                    length => out.payload_len = length,
+                }
+            }
+            out.payload = out.l4 + 8;
+            out.payload_len -= 8;
+            out.seq = 0;
+            out.flags = 0;
+            if tunnel::is_udp_port(out.dst_port) {
+                enter_tunnel(tunnel::over_udp(frame, out), out)
+            } else {
+                ParseOutcome::Transport
+            }
+        }
+        PROTO_IPV4 => enter_tunnel(InnerHeader::at(ETHERTYPE_IPV4, out.l4), out),
+        PROTO_IPV6 => enter_tunnel(InnerHeader::at(ETHERTYPE_IPV6, out.l4), out),
+        PROTO_GRE => enter_tunnel(tunnel::gre(frame, out.l4), out),
+        _ => ParseOutcome::OtherProtocol,
+    }
+}
+
+/// Results of [`udp_length`] that are no length: every length is at least 8.
+const UDP_LENGTH_INVALID: u32 = 0;
+const IP_LENGTH_INVALID: u32 = 1;
+
+/// Length of a UDP datagram, header included, where its UDP length differs from the length of the IP payload;
+/// [`UDP_LENGTH_INVALID`] or [`IP_LENGTH_INVALID`] where a host drops it.
+///
+/// Data ends where the UDP length says (RFC 768). An IPv6 datagram with UDP length 0 is as long as its IP payload
+/// (RFC 2675, section 4; Linux accepts it without a jumbo payload option, too). So is a super-packet of more than
+/// 65,535 bytes: no 16-bit field holds its length.
+// In the kernel a separate function: it is seldom called.
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn udp_length<B: FrameBytes>(frame: &B, out: &PacketHeaders, announced: u32) -> u32 {
+    let available = out.payload_len;
+    if available > u32::from(u16::MAX) || (announced == 0 && out.version == 6) {
+        return available;
+    }
+    if announced < 8 || announced > available {
+        return UDP_LENGTH_INVALID;
+    }
+    // The UDP length would hide that the IP header announces more bytes than the frame has. Inside a tunnel, a mirror
+    // may have cut them.
+    if out.inner == 0 && (out.l4 + available) as usize > frame.wire_len() {
+        return IP_LENGTH_INVALID;
+    }
+    announced
+}
+
+/// The outcome of looking into a tunnel. At this point `out` describes the tunnel's own datagram: for IP in IP and
+/// GRE, from `l4` to its end; for UDP, its payload.
+#[inline(always)]
+fn enter_tunnel(opened: InnerHeader, out: &mut PacketHeaders) -> ParseOutcome {
+    match opened {
+        InnerHeader::NONE if out.proto == PROTO_UDP => ParseOutcome::Transport,
+        InnerHeader::NONE => ParseOutcome::OtherProtocol,
+        InnerHeader::TRUNCATED => ParseOutcome::Malformed(Malformed::TunnelTruncated),
+        opened => {
+            let start = if out.proto == PROTO_UDP { out.payload } else { out.l4 };
+            let end = start + out.payload_len;
+            // A tunnel inside a tunnel ends with the outer one at the latest.
+            if out.inner == 0 || end < out.tunnel_end {
+                out.tunnel_end = end;
+            }
+            (out.inner, out.l4) = (opened.ethertype(), opened.offset());
+            (out.src_port, out.dst_port, out.proto, out.seq, out.flags) = (0, 0, 0, 0, 0);
+            ParseOutcome::Nested
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_of_parsing_has_a_number_of_its_own() {
+        use ParseOutcome::{Fragment, Nested, NotIp, OtherProtocol, Transport};
+        let malformed = Malformed::ALL.map(ParseOutcome::Malformed);
+        for parsed in [Transport, NotIp, Fragment, Nested, OtherProtocol].into_iter().chain(malformed) {
+            assert_eq!(ParseOutcome::from_number(parsed.number()), parsed);
+        }
+    }
+}
