@@ -45,7 +45,7 @@ pub(super) fn body(reasons: &[String]) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::api::liveness::Liveness;
-    use crate::output::storage::Status;
+    use crate::output::storage::WriterStatus;
 
     fn ages(shards: &[u64], engine: u64) -> Snapshot {
         let shards = shards.iter().copied().map(Duration::from_secs).collect();
@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn all_is_well() {
-        let storage = Some(Status { flush_failures: 3, last_error: Some("old".to_owned()), ..Status::default() });
+        let storage =
+            Some(WriterStatus { flush_failures: 3, last_error: Some("old".to_owned()), ..WriterStatus::default() });
         for snapshot in [ages(&[0, 5], 5), Snapshot { storage, ..ages(&[1], 1) }] {
             assert_eq!(told(&snapshot), "{\"status\":\"ok\"}\n");
         }
@@ -68,7 +69,7 @@ mod tests {
     fn a_file_that_was_replaced_is_a_reason_for_a_while() {
         let after = |seconds| {
             let replaced_ago = Some(Duration::from_secs(seconds));
-            let storage = Some(Status { file_replaced: 1, replaced_ago, ..Status::default() });
+            let storage = Some(WriterStatus { file_replaced: 1, replaced_ago, ..WriterStatus::default() });
             told(&Snapshot { storage, ..ages(&[0], 0) })
         };
         assert!(after(4).contains("deleted or replaced"), "{}", after(4));
@@ -77,7 +78,7 @@ mod tests {
 
     #[test]
     fn only_a_thread_that_hangs_is_a_reason_to_begin_anew() {
-        let storage = Some(Status { failing: true, ..Status::default() });
+        let storage = Some(WriterStatus { failing: true, ..WriterStatus::default() });
         assert!(Snapshot { storage, ..ages(&[0, 5], 5) }.liveness.stalled().is_empty());
         assert_eq!(ages(&[0, 6], 5).liveness.stalled().len(), 1);
         assert_eq!(ages(&[0, 1], 6).liveness.stalled().len(), 1);
@@ -85,7 +86,11 @@ mod tests {
 
     #[test]
     fn every_reason_is_told() {
-        let storage = Some(Status { failing: true, last_error: Some("disk \"full\"".to_owned()), ..Status::default() });
+        let storage = Some(WriterStatus {
+            failing: true,
+            last_error: Some("disk \"full\"".to_owned()),
+            ..WriterStatus::default()
+        });
         let wanted = concat!(
             r#"{"status":"failing","reasons":["shard 1 has told nothing for 6 s","the engine has told nothing for 60 s","#,
             r#""the history cannot be written: disk \"full\""]}"#,

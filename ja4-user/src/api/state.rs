@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::liveness::Liveness;
 use crate::model::{CounterGroup, EngineQuery};
-use crate::output::storage::Status;
+use crate::output::storage::WriterStatus;
 
 /// How long a question may wait for its answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ pub struct Snapshot {
     /// How long ago threads told their counters.
     pub liveness: Liveness,
     /// The writer of the history, where there is one.
-    pub storage: Option<Status>,
+    pub storage: Option<WriterStatus>,
 }
 
 /// What comes to the control plane: where a [`Snapshot`] is to go.

@@ -8,7 +8,7 @@ use std::{io, mem, thread};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::output::alert::{AlertSinks, SinkStats};
-use crate::output::storage::Handle;
+use crate::output::storage::WriterHandle;
 
 /// Interval at which the counters are read.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -92,7 +92,7 @@ impl DeliveryLog {
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub(super) fn start(alerts: Option<Arc<AlertSinks>>, storage: Option<Handle>) -> io::Result<Self> {
+    pub(super) fn start(alerts: Option<Arc<AlertSinks>>, storage: Option<WriterHandle>) -> io::Result<Self> {
         let sinks = Arc::new(Mutex::new(SinkStates::default()));
         let (end, ended) = bounded::<()>(0);
         let states = Arc::clone(&sinks);
@@ -102,7 +102,9 @@ impl DeliveryLog {
                 if let Some(alerts) = &alerts {
                     log(&changes(&states, &alerts.stats()));
                 }
-                if let Some(status) = storage.as_ref().map(Handle::status).filter(|now| now.file_replaced > replaced) {
+                if let Some(status) =
+                    storage.as_ref().map(WriterHandle::status).filter(|now| now.file_replaced > replaced)
+                {
                     replaced = status.file_replaced;
                     log(&["the database file or its log was deleted or replaced".to_owned()]);
                 }

@@ -15,7 +15,9 @@ use crate::enrich::remote::Remote;
 use crate::model::{CounterGroup, Time};
 use crate::output::alert::{AlertSinks, SinkStats};
 use crate::output::attach::AttachServer;
-use crate::output::storage::{Handle, Item, KnowledgeBounds, Reader, Run, RunEnd, Status, Writer};
+use crate::output::storage::{
+    DatabaseReader, RunEnd, SavedStateLimits, SensorRun, WriteOp, Writer, WriterHandle, WriterStatus,
+};
 use crate::runtime::engine::outlets::Outlets;
 use crate::runtime::engine::{self, Engine, Memory};
 use crate::system::clock::wall_clock;
@@ -27,7 +29,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Ways out of the engine, seen from the control plane.
 #[derive(Debug, Default)]
 pub(super) struct Ways {
-    storage: Option<(Handle, Writer)>,
+    storage: Option<(WriterHandle, Writer)>,
     alerts: Option<Arc<AlertSinks>>,
     attach: Option<Arc<AttachServer>>,
     log: Option<DeliveryLog>,
@@ -56,7 +58,7 @@ pub(super) fn start(
     let mut ways = Ways::default();
     let (mut memory, mut recalled) = (Memory::default(), None);
     if let Some(path) = &config.storage.path {
-        let run = Run {
+        let run = SensorRun {
             started: wall_clock(),
             sensor: context.sensor.clone(),
             interfaces: context.interfaces.clone(),
@@ -75,8 +77,8 @@ pub(super) fn start(
         if let Some(migrated) = writer.migrated {
             eprintln!("ja4sensor: {}: {migrated}", path.display());
         }
-        let most = KnowledgeBounds::of(&config.first_seen, &loaded.knowledge.profiles);
-        let read = Reader::open(path, None).and_then(|reader| Memory::read(&reader, &most));
+        let most = SavedStateLimits::of(&config.first_seen, &loaded.knowledge.profiles);
+        let read = DatabaseReader::open(path, None).and_then(|reader| Memory::read(&reader, &most));
         match (read, writer.unopened.take()) {
             (Err(error), None) => return Err(Failure::run(error)),
             (read, unopened) => {
@@ -129,7 +131,7 @@ pub(super) fn start(
 /// its file was replaced. `is_known`: the engine has its saved state since the start.
 fn recall(
     path: &Path,
-    most: KnowledgeBounds,
+    most: SavedStateLimits,
     opened: Receiver<Sender<()>>,
     mut is_known: bool,
 ) -> io::Result<Receiver<Memory>> {
@@ -138,7 +140,7 @@ fn recall(
     let read = move || {
         for reading in opened {
             let file = path.display();
-            match Reader::open(&path, None).and_then(|reader| Memory::read(&reader, &most)) {
+            match DatabaseReader::open(&path, None).and_then(|reader| Memory::read(&reader, &most)) {
                 Ok(memory) => {
                     if is_known {
                         eprintln!("ja4sensor: {file}: opened again; the saved state is written to it");
@@ -172,7 +174,7 @@ impl Ways {
     }
 
     /// The writer of the history, where there is one.
-    pub(super) fn storage(&self) -> Option<Status> {
+    pub(super) fn storage(&self) -> Option<WriterStatus> {
         self.storage.as_ref().map(|(handle, _)| handle.status())
     }
 
@@ -207,7 +209,7 @@ impl Ways {
         }
         let mut lost = None;
         if let Some((handle, writer)) = storage {
-            handle.send(vec![Item::RunEnd(RunEnd { ended: wall_clock(), counters: counters(context, at, stats) })]);
+            handle.send(vec![WriteOp::RunEnd(RunEnd { ended: wall_clock(), counters: counters(context, at, stats) })]);
             let last = writer.finish();
             stats.group("storage", last.group());
             lost = (last.lost() > 0).then(|| format!("the history is not whole: {}", last.loss()));

@@ -16,7 +16,7 @@ use crate::detect::{builtin, first_seen, profile};
 use crate::encode::{Context, Filter, Format};
 use crate::enrich::remote;
 use crate::output::alert::SinkConfig;
-use crate::output::storage::{Options, Retention};
+use crate::output::storage::{Retention, WriterOptions};
 use crate::shard::Limits;
 use crate::units::{Size, Span};
 use ja4::fingerprint::Forms;
@@ -257,17 +257,17 @@ pub struct Storage {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { path: None, max_age: None, max_size: None, flush_after: Span(Options::default().flush_after) }
+        Self { path: None, max_age: None, max_size: None, flush_after: Span(WriterOptions::default().flush_after) }
     }
 }
 
 impl Storage {
     /// As a writer takes them.
     #[must_use]
-    pub fn options(&self) -> Options {
+    pub fn options(&self) -> WriterOptions {
         let retention =
             Retention { max_age: self.max_age.map(|age| age.0), max_bytes: self.max_size.map(|size| size.0) };
-        Options { flush_after: self.flush_after.0, retention, ..Options::default() }
+        WriterOptions { flush_after: self.flush_after.0, retention, ..WriterOptions::default() }
     }
 }
 

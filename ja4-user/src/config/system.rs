@@ -9,7 +9,7 @@ use super::Config;
 use super::places::Places;
 use crate::capture::interface::Interface;
 use crate::document::Issue;
-use crate::output::storage::{Reader, StorageError};
+use crate::output::storage::{DatabaseReader, StorageError};
 
 impl Config {
     /// What is not there, or not permitted.
@@ -43,7 +43,7 @@ impl Config {
 /// Why a file that is there can never be a history. One that cannot be read for now may be.
 fn no_database(path: &Path) -> Option<String> {
     let is_empty = path.metadata().map_or(true, |file| file.len() == 0);
-    let refused = if is_empty { None } else { Reader::open(path, None).err() };
+    let refused = if is_empty { None } else { DatabaseReader::open(path, None).err() };
     refused.filter(StorageError::is_of_the_file).map(|error| error.in_words())
 }
 

@@ -14,7 +14,7 @@ use ja4_user::model::{
     Attributes, CommunityId, ConnectionRecord, CowArc, EndReason, FingerprintRecord, FlowIdentity, Method, Side, Time,
     TlsAttributes,
 };
-use ja4_user::output::storage::{Handle, Item, Options, Run, RunEnd, Writer};
+use ja4_user::output::storage::{RunEnd, SensorRun, WriteOp, Writer, WriterHandle, WriterOptions};
 use tests::random::SplitMix64;
 
 use crate::Scale;
@@ -55,9 +55,9 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 }
 
 /// A writer as a replay has it.
-pub(crate) fn start(path: &Path) -> Result<(Handle, Writer)> {
-    let run = Run { started: Time(EPOCH), sensor: None, interfaces: vec!["eth0".to_owned()], files: Vec::new() };
-    Ok(Writer::start(path, Options::default().of_a_replay(), &run)?)
+pub(crate) fn start(path: &Path) -> Result<(WriterHandle, Writer)> {
+    let run = SensorRun { started: Time(EPOCH), sensor: None, interfaces: vec!["eth0".to_owned()], files: Vec::new() };
+    Ok(Writer::start(path, WriterOptions::default().of_a_replay(), &run)?)
 }
 
 /// Connections with their fingerprints, one after the other.
@@ -88,7 +88,7 @@ impl Traffic {
     }
 
     /// Hands over batches of items.
-    pub(crate) fn batches(&mut self, numbers: std::ops::Range<u64>, mut each: impl FnMut(Vec<Item>)) {
+    pub(crate) fn batches(&mut self, numbers: std::ops::Range<u64>, mut each: impl FnMut(Vec<WriteOp>)) {
         let mut batch = Vec::with_capacity(BATCH + 16);
         for number in numbers {
             self.connection(number, &mut batch);
@@ -97,11 +97,11 @@ impl Traffic {
             }
         }
         let time = Time(EPOCH);
-        batch.push(Item::RunEnd(RunEnd { ended: time, counters: "{}".to_owned() }));
+        batch.push(WriteOp::RunEnd(RunEnd { ended: time, counters: "{}".to_owned() }));
         each(batch);
     }
 
-    fn connection(&mut self, number: u64, batch: &mut Vec<Item>) {
+    fn connection(&mut self, number: u64, batch: &mut Vec<WriteOp>) {
         let start = EPOCH + number * PACE;
         let client = ([10, 0, self.random.below(16) as u8, self.random.below(256) as u8].into(), 40_000);
         let server = ([192, 0, 2, self.random.below(256) as u8].into(), 443);
@@ -122,7 +122,7 @@ impl Traffic {
                 label: None,
                 known_bad: None,
             };
-            batch.push(Item::Fingerprint { flow, interface: 0, seen });
+            batch.push(WriteOp::Fingerprint { flow, interface: 0, seen });
         };
         for (place, (method, side, values)) in (0..).zip(&self.values) {
             // Few values are most of them.
@@ -140,7 +140,7 @@ impl Traffic {
             alpn: [arcstr::literal!("h2")].into(),
             ..TlsAttributes::default()
         };
-        batch.push(Item::Connection(Box::new(ConnectionRecord {
+        batch.push(WriteOp::ConnectionEnd(Box::new(ConnectionRecord {
             last: Time(start + self.random.below(90_000_000_000)),
             packets: [12, 20],
             bytes: [1_500, 30_000],

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ja4_user::detect::profile::{Pair, Row};
 use ja4_user::model::{Method, Severity, Time};
-use ja4_user::output::storage::{FirstSeen, Item, Reader, Writer};
+use ja4_user::output::storage::{DatabaseReader, FirstSeenRow, WriteOp, Writer};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::{Outcome, Sensor};
@@ -40,10 +40,10 @@ fn written(folder: &Path) -> PathBuf {
     // Its fingerprints never came: they come with its end.
     let mut whole = record(4, eight, eight + MINUTE);
     whole.history = [seen(Method::Ja4t, "65535_2-4-8-1-3_1460_7", eight), seen(Method::Ja4, "late", eight + 1)].into();
-    items.push(Item::Connection(Box::new(whole)));
+    items.push(WriteOp::ConnectionEnd(Box::new(whole)));
     for (value, host) in [("common", None), ("common", Some("10.0.0.105".parse().unwrap())), ("own_1", None)] {
         let (first, last) = (Time(eight), Time(eight + MINUTE));
-        items.push(Item::FirstSeen(FirstSeen {
+        items.push(WriteOp::FirstSeen(FirstSeenRow {
             method: Method::Ja4,
             value: value.into(),
             host,
@@ -53,7 +53,7 @@ fn written(folder: &Path) -> PathBuf {
             approved: host.is_none(),
         }));
     }
-    items.push(Item::Profile(Row {
+    items.push(WriteOp::Profile(Row {
         source: "somebody".into(),
         pair: Pair::HostJa4,
         anchor: "10.0.0.1".into(),
@@ -156,10 +156,10 @@ fn a_row_says_all_that_is_known() {
     assert_eq!(row["alert"]["ja4sensor"]["group"]["src_ip"], "10.0.0.105");
     assert_eq!((&row["alert"]["severity"], &row["alert"]["category"]), (&2.into(), &"c2".into()));
 
-    let runs = Reader::open(&path, None).unwrap().runs().unwrap();
+    let runs = DatabaseReader::open(&path, None).unwrap().runs().unwrap();
     assert!(runs[0].clean && runs[0].ended.is_some());
     assert_eq!(runs[0].counters.as_deref(), Some(r#"{"seen":1}"#));
-    assert_eq!(Reader::open(&path, None).unwrap().profiles().unwrap()[0].count, 50);
+    assert_eq!(DatabaseReader::open(&path, None).unwrap().profiles().unwrap()[0].count, 50);
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_diff_tells_new_gone_spiked_and_dropped() {
             }
         }
     }
-    let latency = |time| Item::Fingerprint {
+    let latency = |time| WriteOp::Fingerprint {
         flow: crate::samples::flow(9),
         interface: 0,
         seen: seen(Method::Ja4l, "120_64", time),
@@ -335,7 +335,7 @@ fn a_query_that_takes_too_long_ends() {
         handle.send(numbers.map(|number| fingerprint(number / 100, "one", NOON + number)).collect());
     }
     let _status = writer.finish();
-    let reader = Reader::open(&path, Some(std::time::Duration::from_millis(50))).unwrap();
+    let reader = DatabaseReader::open(&path, Some(std::time::Duration::from_millis(50))).unwrap();
     let begun = std::time::Instant::now();
     let slow = reader.fingerprints(&Default::default(), |_, _| {
         std::thread::sleep(std::time::Duration::from_millis(1));

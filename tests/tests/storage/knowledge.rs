@@ -4,19 +4,19 @@ use std::path::Path;
 
 use ja4_user::detect::profile::{Pair, Row};
 use ja4_user::model::{Method, Time};
-use ja4_user::output::storage::{FirstSeen, Item, KnowledgeBounds, Reader, Writer};
+use ja4_user::output::storage::{DatabaseReader, FirstSeenRow, SavedStateLimits, WriteOp, Writer};
 use ja4_user::runtime::engine::Memory;
 use tempfile::TempDir;
 
 use crate::samples::{NOON, prompt, run};
 use crate::{ask, check};
 
-const BOUNDS: KnowledgeBounds = KnowledgeBounds { values: 10, host_values: 20, anchors: 5, companions: 4 };
+const BOUNDS: SavedStateLimits = SavedStateLimits { values: 10, host_values: 20, anchors: 5, companions: 4 };
 
-fn first_seen(number: u64, host: Option<[u8; 4]>) -> Item {
+fn first_seen(number: u64, host: Option<[u8; 4]>) -> WriteOp {
     let (first, last) = (Time(NOON), Time(NOON + number));
     let value = format!("value {number}").into();
-    Item::FirstSeen(FirstSeen {
+    WriteOp::FirstSeen(FirstSeenRow {
         method: Method::Ja4,
         value,
         host: host.map(Into::into),
@@ -27,8 +27,8 @@ fn first_seen(number: u64, host: Option<[u8; 4]>) -> Item {
     })
 }
 
-fn pair(source: &str, anchor: u64, companion: u64, count: u64) -> Item {
-    Item::Profile(Row {
+fn pair(source: &str, anchor: u64, companion: u64, count: u64) -> WriteOp {
+    WriteOp::Profile(Row {
         source: source.into(),
         pair: Pair::HostJa4,
         anchor: format!("10.0.0.{anchor}").into(),
@@ -41,7 +41,7 @@ fn pair(source: &str, anchor: u64, companion: u64, count: u64) -> Item {
 
 /// 100 values of the network, 100 at hosts; 10 anchors with 10 companions each that two sensors have seen, one of them
 /// as often as one can.
-fn write(path: &Path, last: Option<Item>) {
+fn write(path: &Path, last: Option<WriteOp>) {
     let (handle, writer) = Writer::start(path, prompt(), &run()).unwrap();
     let mut items = Vec::new();
     for number in 0..100 {
@@ -65,7 +65,7 @@ fn write(path: &Path, last: Option<Item>) {
 fn what_is_of_no_use_to_a_sensor_goes() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
-    write(&path, Some(Item::KnowledgeBounds(BOUNDS)));
+    write(&path, Some(WriteOp::TrimSavedState(BOUNDS)));
     check(&path);
     assert_eq!(ask(&path, "SELECT count(*) FROM first_seen WHERE length(host) = 0"), 10);
     assert_eq!(ask(&path, "SELECT count(*) FROM first_seen WHERE length(host) > 0"), 20);
@@ -83,7 +83,7 @@ fn a_sensor_that_starts_reads_what_it_has_room_for() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
     write(&path, None);
-    let memory = Memory::read(&Reader::open(&path, None).unwrap(), &BOUNDS).unwrap();
+    let memory = Memory::read(&DatabaseReader::open(&path, None).unwrap(), &BOUNDS).unwrap();
     let last = |of_host: bool| {
         let rows = memory.first_seen.iter().filter(|row| row.host.is_some() == of_host);
         rows.map(|row| row.last.0 - NOON).collect::<Vec<_>>()

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use ja4_user::model::Method;
-use ja4_user::output::storage::first_seen_filter::Forget;
+use ja4_user::output::storage::first_seen_filter::FirstSeenFilter;
 use ja4_user::output::storage::version::VERSION;
-use ja4_user::output::storage::{Filter, Migrated, Reader, StorageError, Writer};
+use ja4_user::output::storage::{DatabaseReader, HistoryFilter, Migrated, StorageError, Writer};
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 use tests::Sensor;
@@ -81,7 +81,7 @@ fn a_file_of_version_1_is_carried_over_and_what_cannot_be_is_kept_aside() {
     let _status = writer.finish();
     check(&path);
 
-    let reader = Reader::open(&path, None).unwrap();
+    let reader = DatabaseReader::open(&path, None).unwrap();
     let aside: Vec<String> =
         reader.unmigrated().unwrap().into_iter().map(|[table, reason, _]| format!("{table}: {reason}")).collect();
     for (reason, wanted) in aside.iter().zip([
@@ -101,10 +101,10 @@ fn a_file_of_version_1_is_carried_over_and_what_cannot_be_is_kept_aside() {
     let [.., content] = &reader.unmigrated().unwrap()[6];
     assert!(content.contains(r#""value":"00ff""#), "{content}");
 
-    let known = reader.first_seen(&Forget::default()).unwrap();
+    let known = reader.first_seen(&FirstSeenFilter::default()).unwrap();
     assert_eq!(known.len(), 2);
     let mut rows = Vec::new();
-    let filter = Filter { oldest_first: true, ..Filter::default() };
+    let filter = HistoryFilter { oldest_first: true, ..HistoryFilter::default() };
     reader
         .timelines(&filter, |connection, timeline| {
             let values = timeline.iter().map(|seen| format!("{} {}", seen.method.name(), seen.value));

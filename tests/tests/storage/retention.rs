@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use ja4_user::model::{Method, Severity, Time};
-use ja4_user::output::storage::{FirstSeen, Handle, Item, Options, Retention, Writer};
+use ja4_user::output::storage::{FirstSeenRow, Retention, WriteOp, Writer, WriterHandle, WriterOptions};
 use tempfile::TempDir;
 use tests::process::until;
 
@@ -17,8 +17,8 @@ const DAY: u64 = 86_400 * SECOND;
 const USED: &str =
     "SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size";
 
-fn start(path: &std::path::Path, retention: Retention) -> (Handle, Writer) {
-    Writer::start(path, Options { retention, ..prompt() }, &run()).unwrap()
+fn start(path: &std::path::Path, retention: Retention) -> (WriterHandle, Writer) {
+    Writer::start(path, WriterOptions { retention, ..prompt() }, &run()).unwrap()
 }
 
 #[test]
@@ -31,7 +31,15 @@ fn what_is_too_old_goes_and_the_rest_stays() {
     let first = NOON - 400 * DAY;
     let known = |value: &str| {
         let (method, value, time) = (Method::Ja4, value.into(), Time(first));
-        Item::FirstSeen(FirstSeen { method, value, host: None, first: time, last: time, count: 1, approved: true })
+        WriteOp::FirstSeen(FirstSeenRow {
+            method,
+            value,
+            host: None,
+            first: time,
+            last: time,
+            count: 1,
+            approved: true,
+        })
     };
     handle.send(vec![fingerprint(5000, "goes on", first), known("value 3")]);
     for hour in 0..9 * 24 {
@@ -108,7 +116,7 @@ fn alerts_go_by_their_age_as_connections_do() {
     let path = folder.path().join("history.db");
     let most = 1 << 20;
     let retention = Retention { max_age: None, max_bytes: Some(most) };
-    let options = Options { retention, senders_wait: true, ..prompt() };
+    let options = WriterOptions { retention, senders_wait: true, ..prompt() };
     let (handle, writer) = Writer::start(&path, options, &run()).unwrap();
     let (connections, alerts_each) = (2_000_u64, 10);
     for number in 0..connections {
@@ -136,11 +144,19 @@ fn what_is_known_does_not_drive_out_all_history() {
     let path = folder.path().join("history.db");
     let most = 1 << 20;
     let retention = Retention { max_age: None, max_bytes: Some(most) };
-    let options = Options { retention, senders_wait: true, ..prompt() };
+    let options = WriterOptions { retention, senders_wait: true, ..prompt() };
     let (handle, writer) = Writer::start(&path, options, &run()).unwrap();
     let known = |number: u64| {
         let (method, value, time) = (Method::Ja4, format!("known value {number:08}").into(), Time(NOON));
-        Item::FirstSeen(FirstSeen { method, value, host: None, first: time, last: time, count: 1, approved: true })
+        WriteOp::FirstSeen(FirstSeenRow {
+            method,
+            value,
+            host: None,
+            first: time,
+            last: time,
+            count: 1,
+            approved: true,
+        })
     };
     handle.send((0..100_000).map(known).collect());
     for number in 0..20_000 {

@@ -10,7 +10,7 @@ use ja4_user::model::{
     Alert, Attributes, CommunityId, ConnectionRecord, CowArc, EndReason, FingerprintRecord, FlowIdentity, Label,
     Latency, Method, Severity, Side, Time, TlsAttributes, os,
 };
-use ja4_user::output::storage::{Item, Options, Run, RunEnd};
+use ja4_user::output::storage::{RunEnd, SensorRun, WriteOp, WriterOptions};
 
 /// 2026-11-23T07:00:00Z
 pub(crate) const NOON: u64 = 1_795_417_200_000_000_000;
@@ -40,8 +40,8 @@ pub(crate) fn seen(method: Method, value: &str, time: u64) -> FingerprintRecord 
     }
 }
 
-pub(crate) fn fingerprint(number: u64, value: &str, time: u64) -> Item {
-    Item::Fingerprint { flow: flow(number), interface: 0, seen: seen(Method::Ja4, value, time) }
+pub(crate) fn fingerprint(number: u64, value: &str, time: u64) -> WriteOp {
+    WriteOp::Fingerprint { flow: flow(number), interface: 0, seen: seen(Method::Ja4, value, time) }
 }
 
 pub(crate) fn record(number: u64, start: u64, last: u64) -> ConnectionRecord {
@@ -58,19 +58,19 @@ pub(crate) fn record(number: u64, start: u64, last: u64) -> ConnectionRecord {
     }
 }
 
-pub(crate) fn named(record: ConnectionRecord, sni: &str, app: &str) -> Item {
+pub(crate) fn named(record: ConnectionRecord, sni: &str, app: &str) -> WriteOp {
     let tls = TlsAttributes { sni: Some(sni.into()), alpn: ["h2".into()].into(), ..TlsAttributes::default() };
     let app = Label { name: app.into(), source: "builtin".into(), category: None, confidence: Some(80) };
     let attributes = Attributes { tls: Some(CowArc::new(tls)), ..Attributes::default() }.into();
-    Item::Connection(Box::new(ConnectionRecord { attributes, app: Some(Arc::new(app)), ..record }))
+    WriteOp::ConnectionEnd(Box::new(ConnectionRecord { attributes, app: Some(Arc::new(app)), ..record }))
 }
 
-pub(crate) fn ended(number: u64, start: u64, last: u64) -> Item {
-    Item::Connection(Box::new(record(number, start, last)))
+pub(crate) fn ended(number: u64, start: u64, last: u64) -> WriteOp {
+    WriteOp::ConnectionEnd(Box::new(record(number, start, last)))
 }
 
-pub(crate) fn alert(number: u64, severity: Severity, time: u64) -> Item {
-    Item::Alert(Box::new(Alert {
+pub(crate) fn alert(number: u64, severity: Severity, time: u64) -> WriteOp {
+    WriteOp::Alert(Box::new(Alert {
         time: Time(time),
         packet: None,
         rule: "known_bad".into(),
@@ -87,15 +87,24 @@ pub(crate) fn alert(number: u64, severity: Severity, time: u64) -> Item {
     }))
 }
 
-pub(crate) fn run() -> Run {
-    Run { started: Time(NOON), sensor: Some("web1".to_owned()), interfaces: vec!["eth0".to_owned()], files: Vec::new() }
+pub(crate) fn run() -> SensorRun {
+    SensorRun {
+        started: Time(NOON),
+        sensor: Some("web1".to_owned()),
+        interfaces: vec!["eth0".to_owned()],
+        files: Vec::new(),
+    }
 }
 
-pub(crate) fn end() -> Item {
-    Item::RunEnd(RunEnd { ended: Time(NOON + SECOND), counters: r#"{"seen":1}"#.to_owned() })
+pub(crate) fn end() -> WriteOp {
+    WriteOp::RunEnd(RunEnd { ended: Time(NOON + SECOND), counters: r#"{"seen":1}"#.to_owned() })
 }
 
 /// Commits soon.
-pub(crate) fn prompt() -> Options {
-    Options { flush_after: Duration::from_millis(1), patience: Duration::from_secs(2), ..Options::default() }
+pub(crate) fn prompt() -> WriterOptions {
+    WriterOptions {
+        flush_after: Duration::from_millis(1),
+        patience: Duration::from_secs(2),
+        ..WriterOptions::default()
+    }
 }

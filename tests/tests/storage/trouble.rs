@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use ja4_user::output::storage::{Handle, Item, Options, Retention, Status, StorageError, Writer};
+use ja4_user::output::storage::{Retention, StorageError, WriteOp, Writer, WriterHandle, WriterOptions, WriterStatus};
 use ja4_user::system::shutdown::ShutdownDeadline;
 use nix::sched::{CloneFlags, unshare};
 use rusqlite::Connection;
@@ -20,7 +20,7 @@ use crate::{ask, check};
 const SOON: Duration = Duration::from_secs(20);
 
 /// A connection with two fingerprints; three items.
-fn items(number: u64) -> Vec<Item> {
+fn items(number: u64) -> Vec<WriteOp> {
     let time = NOON + number;
     vec![
         fingerprint(number, "one", time),
@@ -30,12 +30,12 @@ fn items(number: u64) -> Vec<Item> {
 }
 
 /// Hands them over as a live sensor does.
-fn send(handle: &Handle, number: u64) -> bool {
+fn send(handle: &WriterHandle, number: u64) -> bool {
     handle.try_send(items(number))
 }
 
 /// Everything that was sent was written or is counted as lost, and what was written is there.
-fn account(path: &Path, sent: u64, status: &Status) {
+fn account(path: &Path, sent: u64, status: &WriterStatus) {
     let written = status.connections + status.fingerprints;
     assert_eq!(3 * sent, written + status.rows_lost + status.rows_dropped, "{status:?}");
     assert_eq!(ask(path, "SELECT count(*) FROM fingerprint") as u64, status.fingerprints);
@@ -71,7 +71,7 @@ fn a_full_disk_costs_rows_that_are_counted_and_nothing_else() {
     }
     on_a_small_disk(24, |folder| {
         let path = folder.join("history.db");
-        let (handle, writer) = Writer::start(&path, Options { queue: 64, ..prompt() }, &run()).unwrap();
+        let (handle, writer) = Writer::start(&path, WriterOptions { queue: 64, ..prompt() }, &run()).unwrap();
         let mut sent = 0;
         let more = |sent: &mut u64, many: u64| {
             let mut slowest = Duration::ZERO;
@@ -128,7 +128,7 @@ fn a_run_ends_in_time_though_the_disk_is_full() {
     }
     on_a_small_disk(8, |folder| {
         let path = folder.join("history.db");
-        let options = Options { patience: Duration::from_millis(300), senders_wait: true, queue: 2, ..prompt() };
+        let options = WriterOptions { patience: Duration::from_millis(300), senders_wait: true, queue: 2, ..prompt() };
         let (handle, writer) = Writer::start(&path, options, &run()).unwrap();
         fs::write(folder.join("filler"), vec![0; 8 << 20]).unwrap_err();
         let begun = Instant::now();
@@ -155,7 +155,7 @@ fn a_shutdown_ends_in_time_though_a_backlog_waits_for_a_full_disk() {
     on_a_small_disk(24, |folder| {
         let path = folder.join("history.db");
         let deadline = ShutdownDeadline::default();
-        let options = Options { queue: 4096, ..Options::default() };
+        let options = WriterOptions { queue: 4096, ..WriterOptions::default() };
         let (handle, writer) = Writer::start_until(&path, options, &run(), deadline.clone()).unwrap();
         fs::write(folder.join("filler"), vec![0; 24 << 20]).unwrap_err();
         let batch: Vec<_> = (0..170).flat_map(items).collect();
@@ -277,7 +277,7 @@ fn a_lock_that_only_retention_has_met_is_forgotten_when_it_is_gone() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
     let retention = Retention { max_age: Some(Duration::from_secs(3600)), max_bytes: None };
-    let (handle, writer) = Writer::start(&path, Options { retention, ..prompt() }, &run()).unwrap();
+    let (handle, writer) = Writer::start(&path, WriterOptions { retention, ..prompt() }, &run()).unwrap();
     let other = Connection::open(&path).unwrap();
     for _ in 0..2 {
         other.execute_batch("BEGIN IMMEDIATE").unwrap();

@@ -9,7 +9,7 @@ use crate::detect::rules::RuleStats;
 use crate::enrich::remote::RemoteStats;
 use crate::output::alert::SinkStats;
 use crate::output::attach::AttachStats;
-use crate::output::storage::Status;
+use crate::output::storage::WriterStatus;
 use crate::runtime::engine::stats::Stats;
 use crate::shard::report;
 use crate::shard::stats::CoreStats;
@@ -47,7 +47,7 @@ fn everything() -> CounterGroup {
         .group("engine", engine.group())
         .group("output", output)
         .group("sinks", sinks)
-        .group("storage", Status { failing: true, last_error: error, ..Status::default() }.group())
+        .group("storage", WriterStatus { failing: true, last_error: error, ..WriterStatus::default() }.group())
         .group("attach", AttachStats::default().group())
         .group("http", HttpStats::default().group())
         .group("interfaces", interfaces);

@@ -5,8 +5,8 @@ use super::json::proto;
 use crate::encode::clock::Clock;
 use crate::encode::escape;
 use crate::model::{Alert, FlowIdentity, Time};
-use crate::output::storage::FirstSeen;
-use crate::output::storage::reader::{Difference, StoredAlert, StoredConnection, StoredFingerprint};
+use crate::output::storage::FirstSeenRow;
+use crate::output::storage::reader::{StoredAlert, StoredConnection, StoredFingerprint, ValueDifference};
 
 pub(super) const CONNECTIONS: &str = "start,end,sensor,in_iface,flow_id,src_ip,src_port,dest_ip,dest_port,proto,app_proto,\
     state,pkts_toserver,pkts_toclient,bytes_toserver,bytes_toclient,sni,host,app,known_bad,client_us,server_us,\
@@ -116,14 +116,14 @@ pub(super) fn group(of: &Alert) -> String {
     of.group.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(SEPARATOR)
 }
 
-pub(super) fn difference(of: &Difference, out: &mut Vec<u8>) {
+pub(super) fn difference(of: &ValueDifference, out: &mut Vec<u8>) {
     let [first, second] = of.counts;
     let mut line = Line(out);
     line.text(Some(of.change.name())).text(Some(of.method.name())).text(Some(&of.value));
     line.number(Some(first)).number(Some(second)).text(of.app.as_deref()).end();
 }
 
-pub(super) fn first_seen(of: &FirstSeen, out: &mut Vec<u8>) {
+pub(super) fn first_seen(of: &FirstSeenRow, out: &mut Vec<u8>) {
     let mut line = Line(out);
     line.text(Some(of.method.name())).text(Some(&of.value)).text(of.host.map(|host| host.to_string()).as_deref());
     line.time(of.first).time(of.last).number(Some(of.count)).flag(of.approved).end();

@@ -8,18 +8,18 @@ use super::{Source, csv, json, method, stdout, table};
 use crate::cli::failure::Failure;
 use crate::encode::Format;
 use crate::model::Method;
-use crate::output::storage::{DiffOptions, Window};
+use crate::output::storage::{DiffOptions, DiffWindow};
 
 /// Compare two windows of time: values that are new, gone, far more or far less frequent.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Diff {
     /// The first window: SINCE..UNTIL, such as -2d..-1d or 2026-11-22..2026-11-23
     #[arg(value_name = "A", value_parser = window, allow_hyphen_values = true)]
-    a: Window,
+    a: DiffWindow,
 
     /// The second window
     #[arg(value_name = "B", value_parser = window, allow_hyphen_values = true)]
-    b: Window,
+    b: DiffWindow,
 
     #[command(flatten)]
     source: Source,

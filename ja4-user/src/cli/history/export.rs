@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use super::{Out, Runs, Source, Wanted, csv, json, stdout};
 use crate::capture::Stop;
 use crate::cli::failure::Failure;
-use crate::output::storage::{Filter, Reader, StorageError};
+use crate::output::storage::{DatabaseReader, HistoryFilter, StorageError};
 use crate::system::shutdown_watch::Shutdown;
 
 /// Who may read a file of what a network talks about: its owner.
@@ -85,8 +85,8 @@ fn create(path: &Path) -> Result<File, Failure> {
 /// Writes all of it; how many connections and fingerprints that were.
 fn write(
     format: ExportFormat,
-    reader: &Reader,
-    filter: &Filter,
+    reader: &DatabaseReader,
+    filter: &HistoryFilter,
     mut out: Out<File>,
     stop: &Stop,
 ) -> Result<(File, (u64, u64)), Failure> {

@@ -10,9 +10,9 @@ use super::{Source, csv, json, method, network, say_migrated, stdout, table};
 use crate::cli::failure::Failure;
 use crate::encode::Format;
 use crate::model::Method;
-use crate::output::storage::FirstSeen;
-use crate::output::storage::first_seen_filter::Forget;
-use crate::output::storage::forget::forget;
+use crate::output::storage::FirstSeenRow;
+use crate::output::storage::delete::delete_first_seen;
+use crate::output::storage::first_seen_filter::FirstSeenFilter;
 
 /// What was seen for the first time when.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ enum Command {
     /// List what is known, what was seen last first
     List(List),
     /// Forget what is known: its next time is the first one again
-    Forget(ForgetCommand),
+    FirstSeenFilter(ForgetCommand),
 }
 
 #[derive(Debug, Args)]
@@ -75,12 +75,12 @@ impl FirstSeenCommand {
     pub(in crate::cli) fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::List(list) => list.run(),
-            Command::Forget(forget) => forget.run(),
+            Command::FirstSeenFilter(forget) => forget.run(),
         }
     }
 }
 
-impl From<Which> for Forget {
+impl From<Which> for FirstSeenFilter {
     fn from(Which { value, method, host }: Which) -> Self {
         Self { value, method, host }
     }
@@ -88,7 +88,7 @@ impl From<Which> for Forget {
 
 impl List {
     fn run(self) -> Result<(), Failure> {
-        let which = Forget::from(self.which);
+        let which = FirstSeenFilter::from(self.which);
         let known = self.source.open()?.first_seen(&which).map_err(Failure::run)?;
         let mut out = stdout()?;
         match self.format {
@@ -96,7 +96,7 @@ impl List {
             Format::Csv => out.held.extend_from_slice(csv::FIRST_SEEN.as_bytes()),
             Format::Table => table::first_seens(&mut out.held),
         }
-        let write: fn(&FirstSeen, &mut Vec<u8>) = match self.format {
+        let write: fn(&FirstSeenRow, &mut Vec<u8>) = match self.format {
             Format::Json => json::first_seen,
             Format::Csv => csv::first_seen,
             Format::Table => table::first_seen,
@@ -121,7 +121,7 @@ impl ForgetCommand {
                 "name what to forget by --value, --type or --host, or everything by --all"
             )));
         }
-        let forgotten = forget(&self.db, &self.which.into()).map_err(Failure::run)?;
+        let forgotten = delete_first_seen(&self.db, &self.which.into()).map_err(Failure::run)?;
         say_migrated(&self.db, &forgotten);
         eprintln!("{}: {} forgotten", self.db.display(), forgotten.rows);
         Ok(())

@@ -8,7 +8,7 @@ use crate::encode::escape;
 use crate::model::path::Path;
 use crate::model::{FlowIdentity, Time};
 use crate::output::storage::reader::{App, Bad, StoredAlert, StoredConnection, StoredFingerprint};
-use crate::output::storage::{FirstSeen, reader::Difference};
+use crate::output::storage::{FirstSeenRow, reader::ValueDifference};
 
 /// An object that is being written. What is absent has no field.
 pub(super) struct Object<'a> {
@@ -295,7 +295,7 @@ pub(super) fn alert(row: &StoredAlert, runs: &Runs, out: &mut Vec<u8>) {
 }
 
 /// A value that has changed.
-pub(super) fn difference(of: &Difference, out: &mut Vec<u8>) {
+pub(super) fn difference(of: &ValueDifference, out: &mut Vec<u8>) {
     let [first, second] = of.counts;
     Object::write(out, |line| {
         line.text("change", Some(of.change.name())).text("type", Some(of.method.name()));
@@ -306,7 +306,7 @@ pub(super) fn difference(of: &Difference, out: &mut Vec<u8>) {
 }
 
 /// When a value was seen first.
-pub(super) fn first_seen(of: &FirstSeen, out: &mut Vec<u8>) {
+pub(super) fn first_seen(of: &FirstSeenRow, out: &mut Vec<u8>) {
     Object::write(out, |line| {
         line.text("type", Some(of.method.name())).text("value", Some(&of.value));
         line.text("host", of.host.map(|host| host.to_string()).as_deref());

@@ -30,7 +30,7 @@ use super::failure::Failure;
 use crate::model::{Method, Severity, Time};
 use crate::output::stdout::is_gone;
 use crate::output::storage::reader::StoredRun;
-use crate::output::storage::{Changed, Filter, Reader, StorageError};
+use crate::output::storage::{Changed, DatabaseReader, HistoryFilter, StorageError};
 
 /// The database, and how long it may take.
 #[derive(Debug, Args)]
@@ -48,13 +48,13 @@ struct Source {
 const TIMEOUT: u32 = 30;
 
 impl Source {
-    fn open(&self) -> Result<Reader, Failure> {
+    fn open(&self) -> Result<DatabaseReader, Failure> {
         self.open_for(TIMEOUT)
     }
 
     /// Opens it for what may take so many seconds, unless something else is asked for.
-    fn open_for(&self, seconds: u32) -> Result<Reader, Failure> {
-        Reader::open(&self.db, self.limit(seconds)).map_err(Failure::run)
+    fn open_for(&self, seconds: u32) -> Result<DatabaseReader, Failure> {
+        DatabaseReader::open(&self.db, self.limit(seconds)).map_err(Failure::run)
     }
 
     fn limit(&self, default: u32) -> Option<Duration> {
@@ -100,14 +100,14 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn filter(self, limit: Option<u64>, oldest_first: bool) -> Result<Filter, Failure> {
+    fn filter(self, limit: Option<u64>, oldest_first: bool) -> Result<HistoryFilter, Failure> {
         let Self { since, until, host, value, method, sni, app, severity } = self;
         if let (Some(since), Some(until)) = (since, until)
             && since >= until
         {
             return Err(Failure::usage(anyhow!("--since has to be before --until")));
         }
-        Ok(Filter { since, until, host, value, method, sni, app, severity, limit, oldest_first })
+        Ok(HistoryFilter { since, until, host, value, method, sni, app, severity, limit, oldest_first })
     }
 }
 
@@ -127,7 +127,7 @@ fn method(name: &str) -> Result<Method, String> {
 struct Runs(HashMap<i64, StoredRun>);
 
 impl Runs {
-    fn load(reader: &Reader) -> Result<Self, StorageError> {
+    fn load(reader: &DatabaseReader) -> Result<Self, StorageError> {
         Ok(Self(reader.runs()?.into_iter().map(|run| (run.id, run)).collect()))
     }
 

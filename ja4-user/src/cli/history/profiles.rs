@@ -10,7 +10,8 @@ use clap::Args;
 use super::{Source, say_migrated, stdout};
 use crate::cli::failure::Failure;
 use crate::detect::profile::{self, Row};
-use crate::output::storage::{Reader, seed};
+use crate::output::storage::DatabaseReader;
+use crate::output::storage::import::import_profiles;
 
 /// What an SQLite database begins with.
 const SQLITE: &[u8] = b"SQLite format 3\0";
@@ -52,7 +53,7 @@ impl Seed {
             rows.append(&mut read(path)?);
         }
         let found = rows.len();
-        let changed = seed::seed(&self.db, rows).map_err(Failure::run)?;
+        let changed = import_profiles(&self.db, rows).map_err(Failure::run)?;
         say_migrated(&self.db, &changed);
         eprintln!("{}: {} of {found} pairs were new or changed", self.db.display(), changed.rows);
         Ok(())
@@ -69,7 +70,7 @@ fn read(path: &Path) -> Result<Vec<Row>, Failure> {
     let mut begin = Vec::new();
     Read::by_ref(&mut file).take(SQLITE.len() as u64).read_to_end(&mut begin).map_err(failed)?;
     if begin == SQLITE {
-        return Reader::open(path, None).and_then(|reader| reader.profiles()).map_err(Failure::run);
+        return DatabaseReader::open(path, None).and_then(|reader| reader.profiles()).map_err(Failure::run);
     }
     let rest = std::io::Cursor::new(begin).chain(file);
     profile::import(BufReader::new(rest)).map_err(failed)

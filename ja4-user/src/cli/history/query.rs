@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 use super::{Out, Runs, Source, Wanted, csv, json, say_more, stdout, table};
 use crate::cli::failure::Failure;
 use crate::encode::Format;
-use crate::output::storage::reader::Found;
-use crate::output::storage::{Filter, Reader, StorageError};
+use crate::output::storage::reader::QueryOutcome;
+use crate::output::storage::{DatabaseReader, HistoryFilter, StorageError};
 
 /// Ask a database what was seen.
 #[derive(Debug, Args)]
@@ -77,11 +77,11 @@ fn header(what: What, format: Format, out: &mut Vec<u8>) {
 fn rows(
     what: What,
     format: Format,
-    reader: &Reader,
-    filter: &Filter,
+    reader: &DatabaseReader,
+    filter: &HistoryFilter,
     runs: &Runs,
     out: &mut Out<std::fs::File>,
-) -> Result<Found, StorageError> {
+) -> Result<QueryOutcome, StorageError> {
     match what {
         What::Connections => reader.connections(filter, |row| {
             match format {

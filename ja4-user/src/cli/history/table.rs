@@ -3,8 +3,8 @@
 use crate::encode::clock::Clock;
 use crate::encode::escape;
 use crate::model::{Alert, FlowIdentity, Time};
-use crate::output::storage::FirstSeen;
-use crate::output::storage::reader::{Difference, StoredConnection, StoredFingerprint};
+use crate::output::storage::FirstSeenRow;
+use crate::output::storage::reader::{StoredConnection, StoredFingerprint, ValueDifference};
 
 /// Widths in characters. What is longer pushes the rest of its line to the right.
 const TIME: usize = "2026-11-23 07:00:00".len();
@@ -119,7 +119,7 @@ pub(super) fn differences(out: &mut Vec<u8>) {
     head(&[(WORD, "change"), (WORD, "type"), (VALUE, "value"), (COUNT, "first"), (COUNT, "second"), (0, "label")], out);
 }
 
-pub(super) fn difference(of: &Difference, out: &mut Vec<u8>) {
+pub(super) fn difference(of: &ValueDifference, out: &mut Vec<u8>) {
     let [first, second] = of.counts.map(|count| count.to_string());
     let mut line = Line(out);
     line.column(WORD, of.change.name()).column(WORD, of.method.name()).column(VALUE, &of.value);
@@ -131,7 +131,7 @@ pub(super) fn first_seens(out: &mut Vec<u8>) {
     head(&[names.as_slice(), &[(VALUE, "value"), (0, "host")]].concat(), out);
 }
 
-pub(super) fn first_seen(of: &FirstSeen, out: &mut Vec<u8>) {
+pub(super) fn first_seen(of: &FirstSeenRow, out: &mut Vec<u8>) {
     let mut line = Line(out);
     line.time(of.first).time(of.last).column(COUNT, &of.count.to_string());
     line.column(WORD, if of.approved { "yes" } else { "no" }).column(WORD, of.method.name()).column(VALUE, &of.value);

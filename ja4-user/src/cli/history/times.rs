@@ -7,7 +7,7 @@ use jiff::civil::{Date, DateTime, Time as Midnight};
 use jiff::tz::TimeZone;
 
 use crate::model::Time;
-use crate::output::storage::Window;
+use crate::output::storage::DiffWindow;
 use crate::units::{Span, SpanError};
 
 const FORMS: &str = "write 2026-11-23T07:00:00Z, 2026-11-23 (UTC), now, or a time ago: -30s, -15m, -2h, -7d, -4w";
@@ -18,11 +18,11 @@ pub(super) fn moment(text: &str) -> Result<Time, String> {
 }
 
 /// Two moments with `..` between them.
-pub(super) fn window(text: &str) -> Result<Window, String> {
+pub(super) fn window(text: &str) -> Result<DiffWindow, String> {
     let (since, until) = text.split_once("..").ok_or("two times with .. between them are needed: -2h..-1h")?;
     // Of both, now is the same.
     let now = now();
-    let window = Window { since: parse(since, now)?, until: parse(until, now)? };
+    let window = DiffWindow { since: parse(since, now)?, until: parse(until, now)? };
     if window.since >= window.until {
         return Err("it ends before it begins".to_owned());
     }

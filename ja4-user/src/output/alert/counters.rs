@@ -11,7 +11,7 @@ const MAX_ERROR: usize = 200;
 
 /// Counters of one sink.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(super) struct SinkCounters {
     pub(super) offered: AtomicU64,
     pub(super) below_severity: AtomicU64,
     pub(super) queue_full: AtomicU64,
@@ -23,7 +23,7 @@ pub(super) struct Counters {
     last_error: Mutex<Option<String>>,
 }
 
-impl Counters {
+impl SinkCounters {
     /// Keeps an error, until something goes well.
     pub(super) fn error(&self, error: &str) {
         let mut shown = Vec::new();

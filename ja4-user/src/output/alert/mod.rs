@@ -21,11 +21,13 @@ use std::{io, thread};
 use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-pub use self::config::{Body, HttpMethod, Kind, Message, Secret, Sink, SinkConfig, SinkError, Transport};
+pub use self::config::{
+    HttpMethod, Secret, Sink, SinkConfig, SinkError, SinkKind, SyslogMessage, SyslogTransport, WebhookFormat,
+};
 pub use self::counters::SinkStats;
-use self::counters::{Counters, count};
+use self::counters::{SinkCounters, count};
 pub use self::line::AlertLine;
-use self::worker::{Orders, Worker};
+use self::worker::{SinkControl, SinkWorker};
 use crate::encode::Context;
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
@@ -36,7 +38,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct AlertSinks {
     context: Arc<Context>,
-    sinks: ArcSwap<Vec<Arc<Handle>>>,
+    sinks: ArcSwap<Vec<Arc<SinkHandle>>>,
     /// Held while the list is changed.
     reloading: Mutex<()>,
     deadline: ShutdownDeadline,
@@ -44,12 +46,12 @@ pub struct AlertSinks {
 
 /// One sink, as seen from outside its thread. Its thread ends when this is gone.
 #[derive(Debug)]
-struct Handle {
+struct SinkHandle {
     sink: Arc<Sink>,
     queue: Sender<Arc<AlertLine>>,
-    waited: Mutex<Waited>,
-    counters: Arc<Counters>,
-    orders: Arc<Orders>,
+    waited: Mutex<QueueWait>,
+    counters: Arc<SinkCounters>,
+    orders: Arc<SinkControl>,
     /// Kept so that the worker notices when it goes.
     ending: Mutex<Option<Sender<()>>>,
     /// Never holds anything; its other end goes with the thread.
@@ -58,7 +60,7 @@ struct Handle {
 
 /// How long a replay has waited for room in a queue.
 #[derive(Debug, Default)]
-struct Waited {
+struct QueueWait {
     /// Since the sink last delivered an alert.
     spent: Duration,
     /// Alerts that it had delivered then.
@@ -99,7 +101,7 @@ impl AlertSinks {
     /// `patience` in all; once that was in vain, never again. A shutdown ends the wait.
     pub fn send_waiting(&self, line: &Arc<AlertLine>, patience: Duration) {
         let sinks = self.sinks.load();
-        let full: Vec<&Handle> =
+        let full: Vec<&SinkHandle> =
             sinks.iter().filter(|handle| !handle.try_offer(line)).map(|handle| &**handle).collect();
         let began = Instant::now();
         for handle in full {
@@ -177,7 +179,7 @@ impl AlertSinks {
     }
 }
 
-impl Handle {
+impl SinkHandle {
     /// Hands over an alert; false if there is no room for it.
     fn try_offer(&self, line: &Arc<AlertLine>) -> bool {
         count(&self.counters.offered);
@@ -193,7 +195,7 @@ impl Handle {
         let mut waited = self.waited.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = self.counters.sent.load(Ordering::Acquire);
         if sent != waited.sent && !waited.in_vain {
-            *waited = Waited { sent, ..Waited::default() };
+            *waited = QueueWait { sent, ..QueueWait::default() };
         }
         let left = if waited.in_vain { Duration::ZERO } else { patience.saturating_sub(waited.spent) };
         let here = Instant::now();
@@ -213,13 +215,13 @@ impl Handle {
     }
 }
 
-fn start(sink: Sink, context: &Context, counters: Arc<Counters>) -> io::Result<Arc<Handle>> {
+fn start(sink: Sink, context: &Context, counters: Arc<SinkCounters>) -> io::Result<Arc<SinkHandle>> {
     let sink = Arc::new(sink);
     let (queue, alerts) = bounded(sink.queue);
     let (ending, end) = bounded(0);
     let (alive, ended) = bounded::<()>(0);
-    let orders = Arc::new(Orders::default());
-    let worker = Worker::new(Arc::clone(&sink), context, Arc::clone(&counters), Arc::clone(&orders), end)
+    let orders = Arc::new(SinkControl::default());
+    let worker = SinkWorker::new(Arc::clone(&sink), context, Arc::clone(&counters), Arc::clone(&orders), end)
         .map_err(|reason| io::Error::other(format!("alert sink {}: {reason}", sink.name)))?;
     // The kernel shows 15 characters.
     let thread = thread::Builder::new().name(format!("sink-{:.10}", sink.name));
@@ -227,7 +229,7 @@ fn start(sink: Sink, context: &Context, counters: Arc<Counters>) -> io::Result<A
         worker.run(&alerts);
         drop(alive);
     })?;
-    Ok(Arc::new(Handle {
+    Ok(Arc::new(SinkHandle {
         sink,
         queue,
         waited: Mutex::default(),

@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::config::{Body, Sink, Target};
-use super::counters::{Counters, count};
-use super::format::Form;
+use super::config::{Sink, SinkTarget, WebhookFormat};
+use super::counters::{SinkCounters, count};
+use super::format::AlertFormat;
 use super::line::AlertLine;
 use super::rate_limit::AlertLimiter;
-use super::transport::{Fault, HttpClient, LogFile, SyslogClient, Way};
+use super::transport::{AlertFile, AlertTransport, DeliveryError, SyslogClient, WebhookClient};
 use crate::encode::Context;
 
 /// What others tell a worker.
 #[derive(Debug, Default)]
-pub(super) struct Orders {
+pub(super) struct SinkControl {
     /// When it has to be done; set once, when it shall end.
     pub(super) deadline: OnceLock<Instant>,
     /// A file is to be opened anew.
@@ -26,45 +26,45 @@ pub(super) struct Orders {
 }
 
 /// A sink at work.
-pub(super) struct Worker {
+pub(super) struct SinkWorker {
     sink: Arc<Sink>,
-    form: Form,
-    way: Way,
+    form: AlertFormat,
+    way: AlertTransport,
     bucket: Option<AlertLimiter>,
-    counters: Arc<Counters>,
-    orders: Arc<Orders>,
+    counters: Arc<SinkCounters>,
+    orders: Arc<SinkControl>,
     /// Never holds anything; its other end goes when the sink shall end.
     ending: Receiver<()>,
     message: Vec<u8>,
     random: RandomState,
 }
 
-impl Worker {
+impl SinkWorker {
     /// # Errors
     /// Why the sink cannot be, in words.
     pub(super) fn new(
         sink: Arc<Sink>,
         context: &Context,
-        counters: Arc<Counters>,
-        orders: Arc<Orders>,
+        counters: Arc<SinkCounters>,
+        orders: Arc<SinkControl>,
         ending: Receiver<()>,
     ) -> Result<Self, String> {
         let raw = sink.raw;
         let (form, way) = match &sink.target {
-            Target::Webhook(target) => {
+            SinkTarget::Webhook(target) => {
                 let form = match target.form {
-                    Body::Json => Form::json(raw, context),
-                    Body::Slack => Form::slack(raw),
+                    WebhookFormat::Json => AlertFormat::json(raw, context),
+                    WebhookFormat::Slack => AlertFormat::slack(raw),
                 };
-                (form, Way::Webhook(Box::new(HttpClient::new(target.clone(), sink.timeout)?)))
+                (form, AlertTransport::Webhook(Box::new(WebhookClient::new(target.clone(), sink.timeout)?)))
             }
-            Target::Syslog(target) => {
-                let form = Form::syslog(raw, target.header.clone(), target.content, context);
-                (form, Way::Syslog(Box::new(SyslogClient::new(target.clone(), sink.timeout)?)))
+            SinkTarget::Syslog(target) => {
+                let form = AlertFormat::syslog(raw, target.header.clone(), target.content, context);
+                (form, AlertTransport::Syslog(Box::new(SyslogClient::new(target.clone(), sink.timeout)?)))
             }
-            Target::File(target) => {
-                let form = if target.cef { Form::cef(raw, context) } else { Form::json(raw, context) };
-                (form, Way::File(LogFile::new(target.path.clone())))
+            SinkTarget::File(target) => {
+                let form = if target.cef { AlertFormat::cef(raw, context) } else { AlertFormat::json(raw, context) };
+                (form, AlertTransport::File(AlertFile::new(target.path.clone())))
             }
         };
         let bucket = sink.rate.map(|rate| AlertLimiter::new(rate, Instant::now()));
@@ -117,7 +117,7 @@ impl Worker {
     }
 
     /// How long to wait before the next try; `None`: there is none.
-    fn delay(&self, fault: &Fault, tried: u32, started: Instant) -> Option<Duration> {
+    fn delay(&self, fault: &DeliveryError, tried: u32, started: Instant) -> Option<Duration> {
         let retry = &self.sink.retry;
         if !fault.retry || tried >= retry.retries {
             return None;

@@ -19,7 +19,7 @@ use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::geteuid;
 
 use super::error::AttachSocketError;
-use super::reader::{self, Reader};
+use super::reader::{self, AttachedReader};
 use super::registry::{MAX_READERS, ReaderRegistry};
 
 /// How long readers may take what they still have when the server ends.
@@ -37,13 +37,13 @@ const TOO_MANY: &[u8] = b"{\"event_type\":\"refused\",\"reason\":\"64 readers ar
 
 /// The socket's place in the file system; removed with this, unless somebody else has taken it.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub(super) struct BoundSocket {
     path: PathBuf,
     /// Device and inode.
     identity: Option<(u64, u64)>,
 }
 
-impl Drop for Bound {
+impl Drop for BoundSocket {
     fn drop(&mut self) {
         if self.identity.is_some() && identity(&self.path) == self.identity {
             let _removed = fs::remove_file(&self.path);
@@ -56,7 +56,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// Takes the path, which may have a socket that nobody listens at.
-pub(super) fn bind(path: &Path) -> Result<(UnixListener, Bound), AttachSocketError> {
+pub(super) fn bind(path: &Path) -> Result<(UnixListener, BoundSocket), AttachSocketError> {
     let failed = |source: io::Error| AttachSocketError::Io { path: path.to_owned(), source };
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -73,7 +73,7 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, Bound), AttachSocketErr
         nix::Error::EADDRINUSE => AttachSocketError::InUse(path.to_owned()),
         error => failed(error.into()),
     })?;
-    Ok((listener, Bound { path: path.to_owned(), identity: identity(path) }))
+    Ok((listener, BoundSocket { path: path.to_owned(), identity: identity(path) }))
 }
 
 /// Connects, without waiting for anybody.
@@ -132,7 +132,7 @@ fn admit(stream: UnixStream, shared: &Arc<ReaderRegistry>) {
         let _told = stream.set_nonblocking(true).and_then(|()| (&stream).write_all(TOO_MANY));
         return;
     }
-    let Ok((reader, work)) = Reader::new(stream) else {
+    let Ok((reader, work)) = AttachedReader::new(stream) else {
         return;
     };
     let reader = Arc::new(reader);
@@ -153,7 +153,7 @@ fn admit(stream: UnixStream, shared: &Arc<ReaderRegistry>) {
 }
 
 /// Takes a reader out of the list; the caller holds `changing`.
-fn leave(reader: &Arc<Reader>, shared: &ReaderRegistry) {
+fn leave(reader: &Arc<AttachedReader>, shared: &ReaderRegistry) {
     let rest = shared.readers.load().iter().filter(|other| !Arc::ptr_eq(other, reader)).cloned().collect();
     shared.readers.store(Arc::new(rest));
 }

@@ -20,7 +20,7 @@ use std::thread::{self, JoinHandle};
 use bytes::Bytes;
 
 pub use self::error::AttachSocketError;
-use self::listen::{Bound, accept};
+use self::listen::{BoundSocket, accept};
 use self::registry::ReaderRegistry;
 pub use self::registry::{AttachStats, MAX_READERS};
 
@@ -39,7 +39,7 @@ impl AttachServer {
     /// See [`AttachSocketError`].
     pub fn start(path: &Path) -> Result<Self, AttachSocketError> {
         let failed = |source| AttachSocketError::Io { path: path.to_owned(), source };
-        let (listener, bound): (UnixListener, Bound) = listen::bind(path)?;
+        let (listener, bound): (UnixListener, BoundSocket) = listen::bind(path)?;
         let shared = Arc::new(ReaderRegistry::default());
         let for_thread = Arc::clone(&shared);
         let thread = thread::Builder::new().name("attach".to_owned()).spawn(move || {

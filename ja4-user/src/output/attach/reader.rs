@@ -18,8 +18,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// What the thread that broadcasts knows of a reader.
 #[derive(Debug)]
-pub(super) struct Reader {
-    queue: Sender<Item>,
+pub(super) struct AttachedReader {
+    queue: Sender<QueuedLines>,
     /// Bytes that wait.
     waiting: Arc<AtomicUsize>,
     /// Lines lost since the last chunk that went into the queue.
@@ -29,7 +29,7 @@ pub(super) struct Reader {
 }
 
 #[derive(Debug)]
-struct Item {
+struct QueuedLines {
     /// Lines lost before these.
     lost: u64,
     lines: Bytes,
@@ -37,18 +37,18 @@ struct Item {
 
 /// What the reader's own thread has.
 #[derive(Debug)]
-pub(super) struct Work {
+pub(super) struct ReaderConnection {
     stream: UnixStream,
-    queue: Receiver<Item>,
+    queue: Receiver<QueuedLines>,
 }
 
-impl Reader {
-    pub(super) fn new(stream: UnixStream) -> io::Result<(Self, Work)> {
+impl AttachedReader {
+    pub(super) fn new(stream: UnixStream) -> io::Result<(Self, ReaderConnection)> {
         // So that a reader that takes nothing does not keep its thread from ending.
         stream.set_write_timeout(Some(PAUSE))?;
         let (sender, queue) = bounded(QUEUE);
         let reader = Self { queue: sender, waiting: Arc::default(), lost: Arc::default(), deadline: Arc::default() };
-        Ok((reader, Work { stream, queue }))
+        Ok((reader, ReaderConnection { stream, queue }))
     }
 
     /// Puts lines into the queue, or counts them as lost: how many were lost.
@@ -61,7 +61,7 @@ impl Reader {
         }
         let lost = self.lost.swap(0, Ordering::AcqRel);
         self.waiting.fetch_add(lines.len(), Ordering::AcqRel);
-        if self.queue.try_send(Item { lost, lines: lines.clone() }).is_err() {
+        if self.queue.try_send(QueuedLines { lost, lines: lines.clone() }).is_err() {
             self.waiting.fetch_sub(lines.len(), Ordering::AcqRel);
             self.lost.fetch_add(lost, Ordering::AcqRel);
             return self.lose(count());
@@ -81,10 +81,10 @@ impl Reader {
 }
 
 /// Writes to a reader what it is to have, until it goes or the server ends.
-pub(super) fn serve(reader: &Reader, mut work: Work) {
+pub(super) fn serve(reader: &AttachedReader, mut work: ReaderConnection) {
     loop {
         match work.queue.recv_timeout(PAUSE) {
-            Ok(Item { lost, lines }) => {
+            Ok(QueuedLines { lost, lines }) => {
                 let written = work.tell(lost, reader).and_then(|()| work.write(&lines, reader));
                 reader.waiting.fetch_sub(lines.len(), Ordering::AcqRel);
                 if written.is_err() {
@@ -103,8 +103,8 @@ pub(super) fn serve(reader: &Reader, mut work: Work) {
     }
 }
 
-impl Work {
-    fn tell(&mut self, lost: u64, reader: &Reader) -> io::Result<()> {
+impl ReaderConnection {
+    fn tell(&mut self, lost: u64, reader: &AttachedReader) -> io::Result<()> {
         if lost == 0 {
             return Ok(());
         }
@@ -113,7 +113,7 @@ impl Work {
     }
 
     /// Writes all of it, however slowly it is taken.
-    fn write(&mut self, mut bytes: &[u8], reader: &Reader) -> io::Result<()> {
+    fn write(&mut self, mut bytes: &[u8], reader: &AttachedReader) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.stream.write(bytes) {
                 Ok(0) => return Err(ErrorKind::WriteZero.into()),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
-use super::reader::Reader;
+use super::reader::AttachedReader;
 use crate::model::CounterGroup;
 
 /// Readers at once: each has a thread, and holds lines in memory.
@@ -38,7 +38,7 @@ impl AttachStats {
 /// What the threads of a server share.
 #[derive(Debug, Default)]
 pub(super) struct ReaderRegistry {
-    pub(super) readers: ArcSwap<Vec<Arc<Reader>>>,
+    pub(super) readers: ArcSwap<Vec<Arc<AttachedReader>>>,
     /// Held while the list of readers is changed.
     pub(super) changing: Mutex<()>,
     pub(super) stop: AtomicBool,

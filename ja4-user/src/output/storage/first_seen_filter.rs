@@ -8,7 +8,7 @@ use crate::model::Method;
 
 /// What is looked at, or forgotten. `None` leaves a thing open.
 #[derive(Clone, Debug, Default)]
-pub struct Forget {
+pub struct FirstSeenFilter {
     /// A value, of this text or with `*` for anything.
     pub value: Option<String>,
     /// Values of this method.
@@ -17,7 +17,7 @@ pub struct Forget {
     pub host: Option<IpNet>,
 }
 
-impl Forget {
+impl FirstSeenFilter {
     /// The condition on first-seen `s` and its value `v`.
     pub(super) fn condition(&self) -> Sql {
         let mut sql = Sql::default();

@@ -1,14 +1,14 @@
 //! The sending end of the writer's queue: batches of items in, messages of bounded size out.
 //!
-//! What finds no room is counted: [`Status::rows_dropped`].
+//! What finds no room is counted: [`WriterStatus::rows_dropped`].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Sender, TrySendError, bounded};
 
-use super::item::Item;
-use super::status::{Counters, Status};
+use super::status::{WriterCounters, WriterStatus};
+use super::write_op::WriteOp;
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
 /// Items of one message. A longer batch is sent as several, so that the queue's length bounds its memory.
@@ -17,28 +17,28 @@ use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 /// glibc goes to the kernel for each, what one leaves is where the next one goes.
 pub const MAX_BATCH: usize = 1 << 9;
 
-const _: () = assert!(MAX_BATCH * size_of::<Item>() < 128 << 10);
+const _: () = assert!(MAX_BATCH * size_of::<WriteOp>() < 128 << 10);
 
 /// What comes through the queue.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(super) enum WriterMessage {
     /// Rows.
-    Rows(Vec<Item>),
+    Batch(Vec<WriteOp>),
     /// Somebody waits for everything before it. It is told by letting go of this.
     Mark { _told: Sender<()> },
 }
 
 /// The sending end of a writer's queue.
 #[derive(Clone, Debug)]
-pub struct Handle {
-    pub(super) sender: Sender<Message>,
-    pub(super) counters: Arc<Counters>,
+pub struct WriterHandle {
+    pub(super) sender: Sender<WriterMessage>,
+    pub(super) counters: Arc<WriterCounters>,
     pub(super) deadline: ShutdownDeadline,
 }
 
-impl Handle {
+impl WriterHandle {
     /// Hands a batch over without ever waiting. False: some of it found the queue full and is counted.
-    pub fn try_send(&self, batch: Vec<Item>) -> bool {
+    pub fn try_send(&self, batch: Vec<WriteOp>) -> bool {
         let mut taken = true;
         for part in parts(batch) {
             let message = self.counted(part);
@@ -52,7 +52,7 @@ impl Handle {
 
     /// Sends a batch and waits for room in the queue. The writer empties its queue even if the database cannot be
     /// written. A shutdown ends the wait: items without room are then counted as lost.
-    pub fn send(&self, batch: Vec<Item>) {
+    pub fn send(&self, batch: Vec<WriteOp>) {
         let _waits = self.counters.waits();
         for part in parts(batch) {
             if let Err(lost) = self.deadline.send(ShutdownPhase::Database, &self.sender, self.counted(part)) {
@@ -61,24 +61,24 @@ impl Handle {
         }
     }
 
-    /// Waits until all that was handed over before is written, or given up: for as long as [`Options::patience`](super::Options::patience)
+    /// Waits until all that was handed over before is written, or given up: for as long as [`WriterOptions::patience`](super::WriterOptions::patience)
     /// says where the database takes nothing, and no longer than a shutdown may take.
     pub fn settle(&self) {
         let _waits = self.counters.waits();
         let (told, reached) = bounded(0);
-        if self.deadline.send(ShutdownPhase::Database, &self.sender, Message::Mark { _told: told }).is_ok() {
+        if self.deadline.send(ShutdownPhase::Database, &self.sender, WriterMessage::Mark { _told: told }).is_ok() {
             let _reached = self.deadline.wait_closed(ShutdownPhase::Database, &reached);
         }
     }
 
     /// Makes a message of these items, which count as waiting from now on.
-    fn counted(&self, part: Vec<Item>) -> Message {
+    fn counted(&self, part: Vec<WriteOp>) -> WriterMessage {
         self.counters.enqueued(part.len() as u64);
-        Message::Rows(part)
+        WriterMessage::Batch(part)
     }
 
-    fn dropped(&self, lost: &Message) {
-        if let Message::Rows(lost) = lost {
+    fn dropped(&self, lost: &WriterMessage) {
+        if let WriterMessage::Batch(lost) = lost {
             self.counters.dequeued(lost.len() as u64);
             self.counters.rows_dropped.fetch_add(lost.len() as u64, Ordering::Relaxed);
             self.counters.not_stored(lost.iter());
@@ -87,13 +87,13 @@ impl Handle {
 
     /// What the writer has done up to now.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub fn status(&self) -> WriterStatus {
         self.counters.status(self.sender.len())
     }
 }
 
 /// A batch in parts of at most [`MAX_BATCH`].
-fn parts(mut batch: Vec<Item>) -> impl Iterator<Item = Vec<Item>> {
+fn parts(mut batch: Vec<WriteOp>) -> impl Iterator<Item = Vec<WriteOp>> {
     std::iter::from_fn(move || {
         let rest = batch.split_off(batch.len().min(MAX_BATCH));
         let part = std::mem::replace(&mut batch, rest);

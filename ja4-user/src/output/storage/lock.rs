@@ -21,7 +21,7 @@ use super::version::Migrated;
 /// So this value has to outlive the connection, and nothing else in the process opens the file but SQLite; see
 /// [`schema::may`].
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(super) struct DatabaseLock {
     database: InodeLock,
     _held: File,
     side: PathBuf,
@@ -113,9 +113,9 @@ impl Drop for InodeLock {
 /// Opens a database to write to it, and nobody else does.
 ///
 /// # Errors
-/// Those of [`Lock::take`] and [`schema::open`].
-pub(super) fn open(path: &Path, cache: u32) -> Result<(Lock, Connection, Option<Migrated>), StorageError> {
-    let lock = Lock::take(path)?;
+/// Those of [`DatabaseLock::take`] and [`schema::open`].
+pub(super) fn open(path: &Path, cache: u32) -> Result<(DatabaseLock, Connection, Option<Migrated>), StorageError> {
+    let lock = DatabaseLock::take(path)?;
     match schema::open(path, cache) {
         Ok((database, migrated)) => Ok((lock, database, migrated)),
         Err(error) => {
@@ -133,12 +133,12 @@ pub(super) fn open(path: &Path, cache: u32) -> Result<(Lock, Connection, Option<
 /// [`StorageError::InUse`], or that the file or the one beside it cannot be opened.
 pub fn check_unused(path: &Path) -> Result<(), StorageError> {
     if path.exists() {
-        Lock::take(path)?.withdraw();
+        DatabaseLock::take(path)?.withdraw();
     }
     Ok(())
 }
 
-impl Lock {
+impl DatabaseLock {
     /// Takes the lock of a database that exists.
     ///
     /// # Errors

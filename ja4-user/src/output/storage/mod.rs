@@ -1,6 +1,6 @@
 //! History: what the sensor has seen, in one SQLite file.
 //!
-//! One thread writes ([`writer`]): it takes [`Item`]s in batches through a bounded queue, a transaction a
+//! One thread writes ([`writer`]): it takes [`WriteOp`]s in batches through a bounded queue, a transaction a
 //! batch. Readers ([`reader`]) have a read-only handle of their own and a time limit.
 //!
 //! | table | holds | found by |
@@ -20,36 +20,36 @@
 //! end of each value's run. What is random, the text of values, is looked up in the table of values alone,
 //! and mostly in memory.
 
+pub mod delete;
 pub mod error;
 pub mod first_seen_filter;
-pub mod forget;
 pub mod handle;
-pub mod item;
+pub mod import;
 pub mod reader;
 pub mod schema;
-pub mod seed;
 pub mod version;
+pub mod write_op;
 pub mod writer;
 
 mod columns;
-mod events;
+mod connection_row;
+mod fingerprint_rows;
 mod live;
 mod lock;
 mod migrate;
-mod opening;
+mod open;
 mod retention;
 mod rows;
 mod sql;
 mod status;
 mod trim;
-mod values;
-mod whole;
+mod value_ids;
 
 pub use self::error::StorageError;
-pub use self::handle::{Handle, MAX_BATCH};
-pub use self::item::{FirstSeen, Item, KnowledgeBounds, OWN, Run, RunEnd};
+pub use self::handle::{MAX_BATCH, WriterHandle};
 pub use self::lock::check_unused;
-pub use self::reader::{Diff, DiffOptions, Filter, Reader, Window};
-pub use self::status::Status;
+pub use self::reader::{DatabaseReader, DiffOptions, DiffReport, DiffWindow, HistoryFilter};
+pub use self::status::WriterStatus;
 pub use self::version::{Changed, Migrated};
-pub use self::writer::{Options, Retention, Writer};
+pub use self::write_op::{FirstSeenRow, OWN, RunEnd, SavedStateLimits, SensorRun, WriteOp};
+pub use self::writer::{Retention, Writer, WriterOptions};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 
 use super::columns::{EACH, SPAN_LONG, integer};
-use super::status::Counters;
+use super::status::WriterCounters;
 use crate::model::Time;
 
 /// Connections and alerts of one step: some ten milliseconds.
@@ -40,7 +40,7 @@ pub struct Retention {
 
 /// Retention under way.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct RetentionJob {
     limits: Retention,
     /// The limit that the size is above, and not yet well below.
     shrinking: Option<u64>,
@@ -54,7 +54,7 @@ pub(super) struct Keeper {
 
 /// What a step has done.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Step {
+pub(super) struct RetentionStep {
     connections: u64,
     fingerprints: u64,
     alerts: u64,
@@ -62,7 +62,7 @@ pub(super) struct Step {
     pub(super) values: u64,
 }
 
-impl Keeper {
+impl RetentionJob {
     pub(super) fn new(limits: Retention) -> Self {
         Self { limits, shrinking: None, known: None, deleted: false, swept: None }
     }
@@ -76,7 +76,7 @@ impl Keeper {
         &mut self,
         database: &mut Connection,
         now: Time,
-        counters: &Counters,
+        counters: &WriterCounters,
         may_go_on: impl Fn(Duration) -> bool,
     ) -> rusqlite::Result<bool> {
         if self.limits.max_age.is_none() && self.limits.max_bytes.is_none() {
@@ -104,12 +104,12 @@ impl Keeper {
     /// end of a run, if nothing waits for it and as long as it `may_go_on`.
     ///
     /// # Errors
-    /// As for [`Keeper::work`].
+    /// As for [`RetentionJob::work`].
     pub(super) fn complete(
         &mut self,
         database: &mut Connection,
         now: Time,
-        counters: &Counters,
+        counters: &WriterCounters,
         may_go_on: impl Fn() -> bool,
     ) -> rusqlite::Result<()> {
         self.work(database, now, counters, |_| may_go_on())?;
@@ -120,8 +120,8 @@ impl Keeper {
     }
 
     /// One small transaction.
-    fn step(&mut self, database: &mut Connection, now: Time) -> rusqlite::Result<Step> {
-        let mut done = Step::default();
+    fn step(&mut self, database: &mut Connection, now: Time) -> rusqlite::Result<RetentionStep> {
+        let mut done = RetentionStep::default();
         let too_large = self.too_large(database)?;
         let cutoff = self.limits.max_age.and_then(|age| {
             let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
@@ -189,24 +189,24 @@ impl Keeper {
 
 /// What can go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Old {
+enum ExpiredRow {
     Connection(i64),
     Alert(i64),
 }
 
 /// Deletes connections that ended before `cutoff`, with their fingerprints, and alerts from before it: of both
 /// together the oldest first.
-fn expire(change: &Transaction<'_>, cutoff: i64, done: &mut Step) -> rusqlite::Result<()> {
-    let mut oldest: Vec<(i64, Old)> = Vec::new();
+fn expire(change: &Transaction<'_>, cutoff: i64, done: &mut RetentionStep) -> rusqlite::Result<()> {
+    let mut oldest: Vec<(i64, ExpiredRow)> = Vec::new();
     let mut connections = change
         .prepare_cached("SELECT last, id FROM connection WHERE span = ?1 AND last < ?2 ORDER BY last LIMIT ?3")?;
     for span in 0..=SPAN_LONG {
-        for row in connections.query_map([span, cutoff, STEP], dated(Old::Connection))? {
+        for row in connections.query_map([span, cutoff, STEP], dated(ExpiredRow::Connection))? {
             oldest.push(row?);
         }
     }
     let mut alerts = change.prepare_cached("SELECT time, id FROM alert WHERE time < ?1 ORDER BY time LIMIT ?2")?;
-    for row in alerts.query_map([cutoff, STEP], dated(Old::Alert))? {
+    for row in alerts.query_map([cutoff, STEP], dated(ExpiredRow::Alert))? {
         oldest.push(row?);
     }
     oldest.sort_unstable();
@@ -215,18 +215,18 @@ fn expire(change: &Transaction<'_>, cutoff: i64, done: &mut Step) -> rusqlite::R
     let mut alert = change.prepare_cached("DELETE FROM alert WHERE id = ?1")?;
     for (_, old) in oldest.into_iter().take(STEP as usize) {
         match old {
-            Old::Connection(id) => {
+            ExpiredRow::Connection(id) => {
                 done.fingerprints += fingerprints.execute([id * EACH, (id + 1) * EACH])? as u64;
                 done.connections += connection.execute([id])? as u64;
             }
-            Old::Alert(id) => done.alerts += alert.execute([id])? as u64,
+            ExpiredRow::Alert(id) => done.alerts += alert.execute([id])? as u64,
         }
     }
     Ok(())
 }
 
 /// Reads a time and a number.
-fn dated(what: fn(i64) -> Old) -> impl Fn(&Row<'_>) -> rusqlite::Result<(i64, Old)> {
+fn dated(what: fn(i64) -> ExpiredRow) -> impl Fn(&Row<'_>) -> rusqlite::Result<(i64, ExpiredRow)> {
     move |row| Ok((row.get(0)?, what(row.get(1)?)))
 }
 

@@ -3,18 +3,18 @@
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::columns::{self, EACH, Octets, SPAN_OPEN, integer, method_number};
-use super::events::Events;
-use super::item::{FirstSeen, Item, OWN, RunEnd};
+use super::connection_row::{self, ConnectionRow};
+use super::fingerprint_rows::FingerprintRows;
 use super::live::{Connections, Live};
 use super::trim;
-use super::values::{Table, Values};
-use super::whole::{self, Whole};
+use super::value_ids::{ValueIds, ValueTable};
+use super::write_op::{FirstSeenRow, OWN, RunEnd, WriteOp};
 use crate::detect::profile::Row as Pair;
 use crate::model::{Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, Severity, Time};
 
 /// What a transaction has written.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Written {
+pub(super) struct RowsWritten {
     pub(super) connections: u64,
     pub(super) fingerprints: u64,
     pub(super) alerts: u64,
@@ -22,14 +22,14 @@ pub(super) struct Written {
 }
 
 /// What has to be known to write rows.
-pub(super) struct Rows {
+pub(super) struct RowWriter {
     run: i64,
     connections: Connections,
-    values: Values,
+    values: ValueIds,
     /// Rows of connections of which this batch has the first fingerprint, but not yet the end.
     open: Vec<Option<Open>>,
     /// Fingerprints of this batch.
-    events: Events,
+    events: FingerprintRows,
     /// The newest time that was written.
     newest: Time,
     /// What the database knows may not be known to who writes.
@@ -54,19 +54,19 @@ const OPEN: &str = "INSERT INTO connection (id, run, flow, interface, client, cl
 struct Statements<'a> {
     open: CachedStatement<'a>,
     connection: CachedStatement<'a>,
-    values: Table<'a>,
+    values: ValueTable<'a>,
 }
 
-impl Rows {
+impl RowWriter {
     /// Rows of a run; connections are numbered from `next` on, and nothing before `newest` is the newest. `late`: who
     /// writes may not know what the database knows.
     pub(super) fn new(run: i64, next: i64, newest: Time, late: bool) -> Self {
         Self {
             run,
             connections: Connections::from(next),
-            values: Values::new(),
+            values: ValueIds::new(),
             open: Vec::new(),
-            events: Events::default(),
+            events: FingerprintRows::default(),
             newest,
             late,
             json: Vec::new(),
@@ -79,7 +79,7 @@ impl Rows {
     }
 
     /// Numbers of values are to be read again.
-    pub(super) fn forget_values(&mut self) {
+    pub(super) fn clear_values(&mut self) {
         self.values.clear();
     }
 
@@ -90,51 +90,53 @@ impl Rows {
     pub(super) fn write<'a>(
         &mut self,
         database: &Connection,
-        items: impl Iterator<Item = &'a Item>,
-    ) -> rusqlite::Result<Written> {
+        items: impl Iterator<Item = &'a WriteOp>,
+    ) -> rusqlite::Result<RowsWritten> {
         self.open.clear();
         self.events.clear();
-        let mut written = Written::default();
+        let mut written = RowsWritten::default();
         let mut statements = Statements {
             open: database.prepare_cached(OPEN)?,
-            connection: database.prepare_cached(whole::INSERT)?,
-            values: Table::of(database)?,
+            connection: database.prepare_cached(connection_row::INSERT)?,
+            values: ValueTable::of(database)?,
         };
         for item in items {
             match item {
-                Item::Fingerprint { flow, interface, seen } => {
+                WriteOp::Fingerprint { flow, interface, seen } => {
                     self.fingerprint(&mut statements, flow, *interface, seen)?;
                     written.fingerprints += 1;
                 }
-                Item::Connection(record) => {
+                WriteOp::ConnectionEnd(record) => {
                     written.fingerprints += self.connection(&mut statements, record)?;
                     written.connections += 1;
                 }
-                Item::Standing(record) => written.fingerprints += self.connection(&mut statements, record)?,
-                Item::Alert(alert) => {
+                WriteOp::ConnectionUpdate(record) => {
+                    written.fingerprints += self.connection(&mut statements, record)?
+                }
+                WriteOp::Alert(alert) => {
                     self.alert(database, alert)?;
                     written.alerts += 1;
                 }
-                Item::FirstSeen(seen) => {
+                WriteOp::FirstSeen(seen) => {
                     self.first_seen(database, &mut statements.values, seen)?;
                     written.knowledge += 1;
                 }
-                Item::FirstSeenAged { before } => {
+                WriteOp::ExpireFirstSeen { before } => {
                     database
                         .prepare_cached("DELETE FROM first_seen WHERE last < ?1")?
                         .execute([columns::time(*before)])?;
                 }
-                Item::KnowledgeBounds(bounds) => trim::trim(database, bounds)?,
-                Item::LearningSince(since) => {
+                WriteOp::TrimSavedState(bounds) => trim::trim(database, bounds)?,
+                WriteOp::LearningSince(since) => {
                     database
                         .prepare_cached("UPDATE sensor SET learning_since = ?1 WHERE learning_since IS NULL OR NOT ?2")?
                         .execute(params![columns::time(*since), self.late])?;
                 }
-                Item::Profile(pair) => {
+                WriteOp::Profile(pair) => {
                     profile(database, pair)?;
                     written.knowledge += 1;
                 }
-                Item::RunEnd(RunEnd { ended, counters }) => {
+                WriteOp::RunEnd(RunEnd { ended, counters }) => {
                     let mut end = database
                         .prepare_cached("UPDATE sensor_run SET ended = ?2, counters = ?3, clean = 1 WHERE id = ?1")?;
                     end.execute(params![self.run, columns::time(*ended), counters])?;
@@ -230,7 +232,7 @@ impl Rows {
             None => None,
         };
         let Self { json, run, .. } = self;
-        Whole { id: live.id, run: *run, record, primary }.insert(&mut statements.connection, json)?;
+        ConnectionRow { id: live.id, run: *run, record, primary }.insert(&mut statements.connection, json)?;
         Ok(fingerprints)
     }
 
@@ -272,7 +274,12 @@ impl Rows {
         Ok(())
     }
 
-    fn first_seen(&mut self, database: &Connection, values: &mut Table<'_>, seen: &FirstSeen) -> rusqlite::Result<()> {
+    fn first_seen(
+        &mut self,
+        database: &Connection,
+        values: &mut ValueTable<'_>,
+        seen: &FirstSeenRow,
+    ) -> rusqlite::Result<()> {
         let value = self.values.of(values, seen.method, &seen.value)?;
         let host = seen.host.map(Octets::of);
         let mut insert = database.prepare_cached(

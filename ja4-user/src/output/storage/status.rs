@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::item::Item;
+use super::write_op::WriteOp;
 use crate::model::CounterGroup;
 
 /// Counters of a writer, as they stand.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
+pub struct WriterStatus {
     /// Connections that were written with their end.
     pub connections: u64,
     /// Fingerprints.
@@ -27,7 +27,7 @@ pub struct Status {
     pub rows_lost: u64,
     /// Items that found the queue full.
     pub rows_dropped: u64,
-    /// Of both, those of what is known ([`Item::is_knowledge`]): who knows it may hand it over again.
+    /// Of both, those of what is known ([`WriteOp::is_saved_state`]): who knows it may hand it over again.
     pub knowledge_lost: u64,
     /// Connections that retention has removed.
     pub expired_connections: u64,
@@ -49,7 +49,7 @@ pub struct Status {
     pub last_error: Option<String>,
 }
 
-impl Status {
+impl WriterStatus {
     /// Items that were not stored.
     #[must_use]
     pub const fn lost(&self) -> u64 {
@@ -104,7 +104,7 @@ impl Status {
 
 /// The same, as the writer counts.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(super) struct WriterCounters {
     pub(super) connections: AtomicU64,
     pub(super) fingerprints: AtomicU64,
     pub(super) alerts: AtomicU64,
@@ -129,7 +129,7 @@ pub(super) struct Counters {
     last_error: Mutex<Option<String>>,
 }
 
-impl Counters {
+impl WriterCounters {
     /// A transaction has failed.
     pub(super) fn failed(&self, why: String) {
         self.flush_failures.fetch_add(1, Relaxed);
@@ -169,7 +169,7 @@ impl Counters {
     }
 
     /// Counts waiting items as lost.
-    pub(super) fn give_up<'a>(&self, lost: impl Iterator<Item = &'a Item> + Clone) {
+    pub(super) fn give_up<'a>(&self, lost: impl Iterator<Item = &'a WriteOp> + Clone) {
         let items = lost.clone().count() as u64;
         self.not_stored(lost);
         let _alone = self.losing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,8 +178,8 @@ impl Counters {
     }
 
     /// These items are not stored, whatever was counted for it.
-    pub(super) fn not_stored<'a>(&self, lost: impl Iterator<Item = &'a Item>) {
-        self.knowledge_lost.fetch_add(lost.filter(|item| item.is_knowledge()).count() as u64, Relaxed);
+    pub(super) fn not_stored<'a>(&self, lost: impl Iterator<Item = &'a WriteOp>) {
+        self.knowledge_lost.fetch_add(lost.filter(|item| item.is_saved_state()).count() as u64, Relaxed);
     }
 
     /// Somebody waits for the writer as long as it is held.
@@ -192,10 +192,10 @@ impl Counters {
         self.waiting.load(Relaxed) > 0
     }
 
-    pub(super) fn status(&self, queued: usize) -> Status {
+    pub(super) fn status(&self, queued: usize) -> WriterStatus {
         let Self { connections, fingerprints, alerts, knowledge, commits, .. } = self;
         let _alone = self.losing.lock().unwrap_or_else(PoisonError::into_inner);
-        Status {
+        WriterStatus {
             connections: connections.load(Relaxed),
             fingerprints: fingerprints.load(Relaxed),
             alerts: alerts.load(Relaxed),

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use super::item::KnowledgeBounds;
+use super::write_op::SavedStateLimits;
 
 /// Values of the network (`?1` 0) or of hosts (1) beyond the newest `?2`.
 const VALUES: &str = "DELETE FROM first_seen WHERE (value, host) IN (
@@ -22,8 +22,8 @@ const COMPANIONS: &str = "DELETE FROM profile WHERE (pair, anchor, companion) IN
     WHERE rank > ?1)";
 
 /// Removes what is beyond the bounds.
-pub(super) fn trim(database: &Connection, bounds: &KnowledgeBounds) -> rusqlite::Result<()> {
-    let KnowledgeBounds { values, host_values, anchors, companions } = *bounds;
+pub(super) fn trim(database: &Connection, bounds: &SavedStateLimits) -> rusqlite::Result<()> {
+    let SavedStateLimits { values, host_values, anchors, companions } = *bounds;
     for (of_host, most) in [(false, values), (true, host_values)] {
         let there: i64 = database
             .prepare_cached("SELECT count(*) FROM first_seen WHERE (length(host) > 0) = ?1")?

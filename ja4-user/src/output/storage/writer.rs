@@ -1,6 +1,6 @@
 //! The thread that writes.
 //!
-//! Batches come through a bounded queue. What has come within [`Options::flush_after`] is one transaction.
+//! Batches come through a bounded queue. What has come within [`WriterOptions::flush_after`] is one transaction.
 //! One that fails for want of room, rights or a lock is tried again for as long as the queue has room for
 //! what comes meanwhile; then it is given up and counted. Nothing that was committed is touched by that.
 //! A database that cannot be opened for such a reason is one that fails, and is opened when it can be had.
@@ -21,14 +21,14 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rusqlite::{ErrorCode, ffi};
 
 use super::StorageError;
-use super::handle::{Handle, MAX_BATCH, Message};
-use super::item::{Item, Run};
-use super::opening::{Opened, Opening};
-use super::retention::Keeper;
+use super::handle::{MAX_BATCH, WriterHandle, WriterMessage};
+use super::open::{DatabaseOpener, OpenDatabase};
 pub use super::retention::Retention;
-use super::rows::{Rows, Written};
-use super::status::{Counters, Status};
+use super::retention::RetentionJob;
+use super::rows::{RowWriter, RowsWritten};
+use super::status::{WriterCounters, WriterStatus};
 use super::version::Migrated;
+use super::write_op::{SensorRun, WriteOp};
 use crate::model::Time;
 use crate::system::clock::wall_clock;
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
@@ -68,7 +68,7 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// How a writer works.
 #[derive(Clone, Copy, Debug)]
-pub struct Options {
+pub struct WriterOptions {
     /// Batches that may wait.
     pub queue: usize,
     /// What comes within this time is one transaction.
@@ -84,7 +84,7 @@ pub struct Options {
     pub retention: Retention,
 }
 
-impl Options {
+impl WriterOptions {
     /// For a replay, which waits for room and loses nothing.
     #[must_use]
     pub const fn of_a_replay(self) -> Self {
@@ -92,7 +92,7 @@ impl Options {
     }
 }
 
-impl Default for Options {
+impl Default for WriterOptions {
     fn default() -> Self {
         Self {
             queue: QUEUE,
@@ -108,7 +108,7 @@ impl Default for Options {
 /// A writer that runs.
 #[derive(Debug)]
 pub struct Writer {
-    handle: Handle,
+    handle: WriterHandle,
     stop: Arc<AtomicBool>,
     /// Closed when the thread has ended.
     ended: Receiver<()>,
@@ -120,7 +120,7 @@ pub struct Writer {
     pub unopened: Option<StorageError>,
     /// Receives a message each time that the database is opened after the start: it could not be opened then, or its
     /// file was deleted or replaced. The receiver has time to read the saved state: nothing is written until it drops
-    /// the message, for [`Options::patience`] at most.
+    /// the message, for [`WriterOptions::patience`] at most.
     pub opened: Receiver<Sender<()>>,
 }
 
@@ -131,7 +131,7 @@ impl Writer {
     /// # Errors
     /// If the file can never be used, or another ja4sensor writes to it. Whatever may pass (a full disk, somebody's lock,
     /// rights) is none: [`Writer::unopened`] has it.
-    pub fn start(path: &Path, options: Options, run: &Run) -> Result<(Handle, Self), StorageError> {
+    pub fn start(path: &Path, options: WriterOptions, run: &SensorRun) -> Result<(WriterHandle, Self), StorageError> {
         Self::start_until(path, options, run, ShutdownDeadline::default())
     }
 
@@ -141,12 +141,12 @@ impl Writer {
     /// As for [`start`](Self::start).
     pub fn start_until(
         path: &Path,
-        options: Options,
-        run: &Run,
+        options: WriterOptions,
+        run: &SensorRun,
         deadline: ShutdownDeadline,
-    ) -> Result<(Handle, Self), StorageError> {
-        let counters = Arc::new(Counters::default());
-        let opening = Opening { path: path.to_owned(), cache: options.cache, run: run.clone() };
+    ) -> Result<(WriterHandle, Self), StorageError> {
+        let counters = Arc::new(WriterCounters::default());
+        let opening = DatabaseOpener { path: path.to_owned(), cache: options.cache, run: run.clone() };
         let (opened, migrated, unopened) = match opening.open(false) {
             Ok((opened, migrated)) => (Some(opened), migrated, None),
             Err(error) if error.may_pass() => {
@@ -158,15 +158,15 @@ impl Writer {
         let stop = Arc::new(AtomicBool::new(false));
         let (opens, told) = bounded(0);
         let (sender, queue) = bounded(options.queue.max(1));
-        let handle = Handle { sender, counters: Arc::clone(&counters), deadline: deadline.clone() };
-        let at_work = AtWork {
+        let handle = WriterHandle { sender, counters: Arc::clone(&counters), deadline: deadline.clone() };
+        let at_work = WriterThread {
             opening,
             failing: opened.is_none().then(Instant::now),
             opens,
             opened,
             tried: Some(Instant::now()),
             checked: Instant::now(),
-            keeper: Keeper::new(options.retention),
+            keeper: RetentionJob::new(options.retention),
             queue,
             options,
             counters,
@@ -174,7 +174,7 @@ impl Writer {
             deadline: deadline.clone(),
             failed: None,
             kept: Instant::now(),
-            newest: Newest { event: Time(0), came: Instant::now() },
+            newest: EventClock { event: Time(0), came: Instant::now() },
         };
         let (alive, ended) = bounded(0);
         let thread = thread::Builder::new().name("storage".to_owned()).spawn(move || {
@@ -186,11 +186,11 @@ impl Writer {
         Ok((handle, writer))
     }
 
-    /// Writes what is queued and ends. The last item of a run that ends well is [`Item::RunEnd`], which has
+    /// Writes what is queued and ends. The last item of a run that ends well is [`WriteOp::RunEnd`], which has
     /// to be sent before. Nothing sent later is written. Rows that are not written when the shutdown's deadline has
     /// passed count as lost, even if the thread is still blocked in a write.
     #[must_use]
-    pub fn finish(self) -> Status {
+    pub fn finish(self) -> WriterStatus {
         self.stop.store(true, Ordering::Release);
         let in_time = self.deadline.wait_closed(ShutdownPhase::Database, &self.ended)
             // It still has to count the lost rows.
@@ -206,57 +206,57 @@ impl Writer {
 }
 
 /// The thread's own.
-struct AtWork {
-    opening: Opening,
+struct WriterThread {
+    opening: DatabaseOpener,
     /// `None`: it could not be had yet.
-    opened: Option<Opened>,
+    opened: Option<OpenDatabase>,
     /// Notifies the thread that reads the saved state of a database that is opened later.
     opens: Sender<Sender<()>>,
     /// When opening was last tried; `None`: try at once.
     tried: Option<Instant>,
     /// When the path was last checked.
     checked: Instant,
-    keeper: Keeper,
-    queue: Receiver<Message>,
-    options: Options,
-    counters: Arc<Counters>,
+    keeper: RetentionJob,
+    queue: Receiver<WriterMessage>,
+    options: WriterOptions,
+    counters: Arc<WriterCounters>,
     stop: Arc<AtomicBool>,
     deadline: ShutdownDeadline,
     /// When a transaction failed last, if none has succeeded since.
     failed: Option<Instant>,
     /// When retention worked last.
     kept: Instant,
-    newest: Newest,
+    newest: EventClock,
     /// Since when the database takes nothing.
     failing: Option<Instant>,
 }
 
 /// What is one transaction; empty if nothing came for a while.
 #[derive(Default)]
-struct Gathered {
-    batches: Vec<Vec<Item>>,
+struct TransactionBatch {
+    batches: Vec<Vec<WriteOp>>,
     items: usize,
     /// Who waits for it.
-    marks: Vec<Message>,
+    marks: Vec<WriterMessage>,
 }
 
-impl Gathered {
+impl TransactionBatch {
     /// Whether more may come.
-    fn add(&mut self, message: Message) -> bool {
+    fn add(&mut self, message: WriterMessage) -> bool {
         match message {
-            Message::Rows(batch) => {
+            WriterMessage::Batch(batch) => {
                 self.items += batch.len();
                 self.batches.push(batch);
             }
-            mark @ Message::Mark { .. } => self.marks.push(mark),
+            mark @ WriterMessage::Mark { .. } => self.marks.push(mark),
         }
         self.items < MAX_TRANSACTION && self.marks.is_empty()
     }
 }
 
-impl AtWork {
+impl WriterThread {
     fn run(mut self) {
-        while let Some(Gathered { batches, marks, .. }) = self.gather() {
+        while let Some(TransactionBatch { batches, marks, .. }) = self.gather() {
             if self.checked.elapsed() >= CHECK_FILE {
                 self.check_file();
             }
@@ -325,13 +325,13 @@ impl AtWork {
             self.counters.replaced(&self.opening.path);
             self.failing.get_or_insert_with(Instant::now);
             self.tried = None;
-            self.keeper = Keeper::new(self.options.retention);
+            self.keeper = RetentionJob::new(self.options.retention);
         }
     }
 
     /// `None`: nothing will come any more.
-    fn gather(&self) -> Option<Gathered> {
-        let mut gathered = Gathered::default();
+    fn gather(&self) -> Option<TransactionBatch> {
+        let mut gathered = TransactionBatch::default();
         let first = match self.queue.recv_timeout(if self.stopping() { Duration::ZERO } else { self.pause() }) {
             Ok(first) => first,
             Err(RecvTimeoutError::Timeout) if self.stopping() => return None,
@@ -361,7 +361,7 @@ impl AtWork {
     }
 
     /// Writes batches in one transaction, however often that has to be tried, or gives them up.
-    fn flush(&mut self, batches: &[Vec<Item>]) {
+    fn flush(&mut self, batches: &[Vec<WriteOp>]) {
         let mut wait = LOOK;
         if self.is_in_vain() {
             return self.give_up(batches, 0);
@@ -401,7 +401,7 @@ impl AtWork {
     }
 
     /// Counts all items but the first `written` ones as lost.
-    fn give_up(&self, batches: &[Vec<Item>], written: usize) {
+    fn give_up(&self, batches: &[Vec<WriteOp>], written: usize) {
         self.counters.dequeued(written as u64);
         self.counters.give_up(batches.iter().flatten().skip(written));
     }
@@ -438,7 +438,7 @@ impl AtWork {
     }
 
     /// Some row cannot be stored whatever the state of the disk: the others are not to go with it.
-    fn one_by_one(&mut self, batches: &[Vec<Item>]) {
+    fn one_by_one(&mut self, batches: &[Vec<WriteOp>]) {
         for item in batches.iter().flatten() {
             let written = self.transact(std::iter::once(item)).unwrap_or_else(|error| {
                 self.counters.failed(error.to_string());
@@ -455,7 +455,7 @@ impl AtWork {
 
     /// Writes these items if the database is open, and returns how many: a shutdown's deadline cuts the transaction
     /// short.
-    fn transact<'a>(&mut self, items: impl Iterator<Item = &'a Item>) -> rusqlite::Result<usize> {
+    fn transact<'a>(&mut self, items: impl Iterator<Item = &'a WriteOp>) -> rusqlite::Result<usize> {
         let overdue = {
             let deadline = self.deadline.clone();
             move || deadline.has_passed(ShutdownPhase::Database)
@@ -472,7 +472,7 @@ impl AtWork {
             if is_there { Ok(written) } else { Err(moved()) }
         });
         match written {
-            Ok(Written { connections, fingerprints, alerts, knowledge }) => {
+            Ok(RowsWritten { connections, fingerprints, alerts, knowledge }) => {
                 opened.rows.committed();
                 let add = |counter: &std::sync::atomic::AtomicU64, more| counter.fetch_add(more, Ordering::Relaxed);
                 add(&self.counters.connections, connections);
@@ -501,7 +501,7 @@ impl AtWork {
         match keeper.work(&mut opened.database, now, counters, may_go_on) {
             Ok(values_gone) => {
                 if values_gone {
-                    opened.rows.forget_values();
+                    opened.rows.clear_values();
                 }
                 // What was written last was written: if anything has failed since, it was this.
                 if failing.is_none() {
@@ -509,7 +509,7 @@ impl AtWork {
                 }
             }
             Err(error) => {
-                opened.rows.forget_values();
+                opened.rows.clear_values();
                 counters.failed(error.to_string());
             }
         }
@@ -530,15 +530,15 @@ impl AtWork {
 
 /// The newest event, and when it came.
 #[derive(Debug)]
-struct Newest {
+struct EventClock {
     event: Time,
     came: Instant,
 }
 
-impl Newest {
+impl EventClock {
     /// The time by which rows are old: that of the newest event, which `goes_on` where nothing comes. Who replays a file
     /// with times of the future does not make all else old.
-    fn now(&mut self, rows: &Rows, goes_on: bool) -> Time {
+    fn now(&mut self, rows: &RowWriter, goes_on: bool) -> Time {
         if self.event != rows.newest() {
             *self = Self { event: rows.newest(), came: Instant::now() };
         }
@@ -547,7 +547,7 @@ impl Newest {
     }
 }
 
-impl std::fmt::Debug for AtWork {
+impl std::fmt::Debug for WriterThread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AtWork").field("opening", &self.opening).finish_non_exhaustive()
     }

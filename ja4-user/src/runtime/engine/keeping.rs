@@ -1,7 +1,7 @@
 //! What is known goes to storage, and what has grown old goes.
 //!
 //! First-seen values and profiles come from [`FirstSeen`](crate::detect::first_seen::FirstSeen) and
-//! [`Profiles`](crate::detect::profile::Profiles) and go to [`Outlets`](super::outlets::Outlets) as [`Item`]s: a new value
+//! [`Profiles`](crate::detect::profile::Profiles) and go to [`Outlets`](super::outlets::Outlets) as [`WriteOp`]s: a new value
 //! with its fingerprint, counts with each save. A history that cannot be written fires a rule of its own.
 
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Engine;
 use crate::detect::first_seen::{self, Sighting};
 use crate::model::{Alert, Method, STORAGE_FAILURE, Severity, Time};
-use crate::output::storage::{self, Item, KnowledgeBounds};
+use crate::output::storage::{self, SavedStateLimits, WriteOp};
 
 /// Rows of first-seen and profiles that one save hands to storage; the rest comes with the next.
 const SAVED: usize = 1 << 16;
@@ -45,22 +45,22 @@ impl Engine {
         if let Some(since) = self.firsts.started().filter(|_| !self.is_replay)
             && self.learning_stored != Some(since)
         {
-            self.outlets.store_with_next(Item::LearningSince(since));
+            self.outlets.store_with_next(WriteOp::LearningSince(since));
             self.learning_stored = Some(since);
         }
     }
 
-    fn first_seen_item(&self, row: first_seen::Row) -> Item {
+    fn first_seen_item(&self, row: first_seen::Row) -> WriteOp {
         let first_seen::Row { method, value, host, first, last, count } = row;
         let approved = self.firsts.was_learning(first);
-        Item::FirstSeen(storage::FirstSeen { method, value, host, first, last, count, approved })
+        WriteOp::FirstSeen(storage::FirstSeenRow { method, value, host, first, last, count, approved })
     }
 
     /// What was not seen for too long goes. One packet with a time that is still to come makes nothing old.
     pub(super) fn age(&mut self) {
         let now = self.past;
         self.firsts.tick(now);
-        let KnowledgeBounds { values, host_values, anchors, .. } = self.bounds;
+        let SavedStateLimits { values, host_values, anchors, .. } = self.bounds;
         let (firsts, profiles) = (self.firsts.stats(), self.profiles.stats());
         let gone = firsts.evicted + profiles.evicted_anchors + profiles.evicted_companions;
         let (aged, gone_then) = self.aged;
@@ -68,9 +68,9 @@ impl Engine {
         let many = gone - gone_then >= values.saturating_add(host_values).saturating_add(anchors).max(1) as u64;
         if many || now.0.saturating_sub(aged.0) >= AGE_EVERY {
             self.aged = (now, gone);
-            self.outlets.store(Item::FirstSeenAged { before: self.firsts.horizon(now) });
+            self.outlets.store(WriteOp::ExpireFirstSeen { before: self.firsts.horizon(now) });
             let companions = self.profiles.settings().max_companions;
-            self.outlets.store(Item::KnowledgeBounds(KnowledgeBounds { companions, ..self.bounds }));
+            self.outlets.store(WriteOp::TrimSavedState(SavedStateLimits { companions, ..self.bounds }));
         }
     }
 
@@ -97,7 +97,7 @@ impl Engine {
         let Self { tracker, outlets, wall, .. } = self;
         let due = tracker.oldest_first_mut().filter_map(|record| record.falls_due(*wall).then_some(record));
         for record in due.take(TOLD) {
-            outlets.store(Item::Standing(Box::new(record.clone())));
+            outlets.store(WriteOp::ConnectionUpdate(Box::new(record.clone())));
         }
     }
 
@@ -141,7 +141,7 @@ impl Engine {
             self.outlets.store(item);
         }
         for row in pairs {
-            self.outlets.store(Item::Profile(row));
+            self.outlets.store(WriteOp::Profile(row));
         }
         more
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::detect::{first_seen, profile};
 use crate::model::Time;
-use crate::output::storage::{self, KnowledgeBounds, Reader, StorageError};
+use crate::output::storage::{self, DatabaseReader, SavedStateLimits, StorageError};
 
 /// All of it.
 #[derive(Clone, Debug)]
@@ -31,14 +31,14 @@ impl Memory {
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn read(reader: &Reader, most: &KnowledgeBounds) -> Result<Self, StorageError> {
+    pub fn read(reader: &DatabaseReader, most: &SavedStateLimits) -> Result<Self, StorageError> {
         let (own, learning_since) = reader.sensor()?;
         let first_seen = reader.newest_first_seen(most)?.into_iter().map(row).collect();
         Ok(Self { learning_since, first_seen, profiles: reader.newest_profiles(most.pairs())?, own: own.into() })
     }
 }
 
-fn row(stored: storage::FirstSeen) -> first_seen::Row {
-    let storage::FirstSeen { method, value, host, first, last, count, .. } = stored;
+fn row(stored: storage::FirstSeenRow) -> first_seen::Row {
+    let storage::FirstSeenRow { method, value, host, first, last, count, .. } = stored;
     first_seen::Row { method, value, host, first, last, count }
 }

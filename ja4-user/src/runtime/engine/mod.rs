@@ -44,7 +44,7 @@ use crate::model::{
     Alert, ConnectionRecord, EndReason, EngineQuery, EventContext, FingerprintRecord, FlowIdentity, Latency, Method,
     Side, Time,
 };
-use crate::output::storage::KnowledgeBounds;
+use crate::output::storage::SavedStateLimits;
 use crate::system::clock::wall_clock;
 
 /// Batches of a replay between two savings.
@@ -97,7 +97,7 @@ pub struct Engine {
     /// When storage was told last what is too old or too much, and what had gone from memory by then.
     aged: (Time, u64),
     /// Room for what is known.
-    bounds: KnowledgeBounds,
+    bounds: SavedStateLimits,
     /// Batches of a replay.
     batches: u64,
     /// When learning began, as storage has it.
@@ -138,7 +138,7 @@ impl Engine {
         Self {
             values: Values::default(),
             builtin: Builtin::new(knowledge.builtin.clone(), allow),
-            bounds: KnowledgeBounds::of(&settings.first_seen, &knowledge.profiles),
+            bounds: SavedStateLimits::of(&settings.first_seen, &knowledge.profiles),
             knowledge,
             remote,
             recalled: None,

@@ -16,7 +16,7 @@ use crate::encode::{Additions, Context, Filter, Format, Formatter};
 use crate::model::{Alert, ConnectionEvent, ConnectionRecord, EndReason, EventContext, FingerprintRecord};
 use crate::output::alert::{AlertLine, AlertSinks};
 use crate::output::attach::AttachServer;
-use crate::output::storage::{Handle, Item, MAX_BATCH, Status};
+use crate::output::storage::{MAX_BATCH, WriteOp, WriterHandle, WriterStatus};
 
 /// How long a replay waits in all for a sink of alerts that delivers none.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,11 +31,11 @@ const SNAPSHOTS: usize = 4096;
 #[derive(Debug)]
 pub struct Outlets {
     alerts: Option<Arc<AlertSinks>>,
-    storage: Option<Handle>,
+    storage: Option<WriterHandle>,
     attach: Option<Arc<AttachServer>>,
     waits: bool,
     storage_waits: bool,
-    items: Vec<Item>,
+    items: Vec<WriteOp>,
     /// Flows that have changed since readers were told.
     changed: HashSet<u64, foldhash::quality::RandomState>,
     /// Lines of the latest alerts, the newest last.
@@ -120,7 +120,7 @@ impl Outlets {
 
     /// History goes to this writer.
     #[must_use]
-    pub fn with_storage(self, storage: Handle) -> Self {
+    pub fn with_storage(self, storage: WriterHandle) -> Self {
         Self { storage: Some(storage), ..self }
     }
 
@@ -134,7 +134,7 @@ impl Outlets {
     pub(super) fn fingerprint(&mut self, record: &ConnectionRecord, seen: &FingerprintRecord) {
         if self.storage.is_some() {
             let (flow, interface) = (record.identity, record.interface);
-            self.store(Item::Fingerprint { flow, interface, seen: seen.clone() });
+            self.store(WriteOp::Fingerprint { flow, interface, seen: seen.clone() });
         }
         self.touch(record);
     }
@@ -153,7 +153,7 @@ impl Outlets {
             self.json.connection(&record);
         }
         if self.storage.is_some() {
-            self.store(Item::Connection(Box::new(record)));
+            self.store(WriteOp::ConnectionEnd(Box::new(record)));
         }
     }
 
@@ -170,7 +170,7 @@ impl Outlets {
         }
         self.recent.push_back(line);
         if self.storage.is_some() {
-            self.store(Item::Alert(Box::new(alert.clone())));
+            self.store(WriteOp::Alert(Box::new(alert.clone())));
         }
         if let Some(sinks) = &self.alerts {
             let line = Arc::new(AlertLine { alert, raw });
@@ -192,8 +192,8 @@ impl Outlets {
         self.waits
     }
 
-    fn storage_status(&self) -> Option<Status> {
-        self.storage.as_ref().map(Handle::status)
+    fn storage_status(&self) -> Option<WriterStatus> {
+        self.storage.as_ref().map(WriterHandle::status)
     }
 
     /// Rows of first-seen and profiles that the history has lost.
@@ -231,7 +231,7 @@ impl Outlets {
     }
 
     /// Something to be stored.
-    pub(super) fn store(&mut self, item: Item) {
+    pub(super) fn store(&mut self, item: WriteOp) {
         self.store_with_next(item);
         if self.items.len() >= MAX_BATCH {
             self.flush_items();
@@ -239,7 +239,7 @@ impl Outlets {
     }
 
     /// Something to be stored together with what is stored next.
-    pub(super) fn store_with_next(&mut self, item: Item) {
+    pub(super) fn store_with_next(&mut self, item: WriteOp) {
         if self.storage.is_some() {
             if self.items.capacity() == 0 {
                 self.items.reserve_exact(MAX_BATCH);

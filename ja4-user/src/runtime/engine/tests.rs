@@ -11,17 +11,17 @@ use super::*;
 use crate::detect::profile::Pair;
 use crate::enrich::remote;
 use crate::model::{Attributes, CommunityId, CowArc, TlsAttributes};
-use crate::output::storage::{Item, Options, Run, Writer};
+use crate::output::storage::{SensorRun, WriteOp, Writer, WriterOptions};
 
 const NOON: Time = Time(1_795_417_200_000_000_000);
 
 fn begin(path: &Path) -> (Engine, Writer) {
-    let run = Run { started: NOON, sensor: None, interfaces: Vec::new(), files: Vec::new() };
-    let options = Options {
+    let run = SensorRun { started: NOON, sensor: None, interfaces: Vec::new(), files: Vec::new() };
+    let options = WriterOptions {
         queue: 1,
         flush_after: Duration::from_millis(1),
         patience: Duration::from_millis(100),
-        ..Options::default()
+        ..WriterOptions::default()
     };
     let (handle, writer) = Writer::start(path, options, &run).unwrap();
     let context = Arc::new(Context::default());
@@ -105,7 +105,7 @@ fn a_connection_that_goes_on_can_be_looked_for_by_what_it_said() {
         let tls = TlsAttributes { sni: Some("example.org".into()), ..TlsAttributes::default() };
         record.attributes = Attributes { tls: Some(CowArc::new(tls)), ..Attributes::default() }.into();
         record.packets = [5, 6];
-        engine.outlets.store(Item::Fingerprint {
+        engine.outlets.store(WriteOp::Fingerprint {
             flow,
             interface: 0,
             seen: FingerprintRecord::example(Method::Ja4, "t13d"),
@@ -118,7 +118,7 @@ fn a_connection_that_goes_on_can_be_looked_for_by_what_it_said() {
 
     // What it shows later is its own, and its end takes the place of all that.
     let flow = engine.tracker.get(1).unwrap().identity;
-    engine.outlets.store(Item::Fingerprint {
+    engine.outlets.store(WriteOp::Fingerprint {
         flow,
         interface: 0,
         seen: FingerprintRecord::example(Method::Ja4h, "ge11"),

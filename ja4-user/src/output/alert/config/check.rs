@@ -13,8 +13,9 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use ureq::http::{HeaderName, HeaderValue, Uri};
 
 use super::{
-    AlertRate, Body, Content, File, Header, Kind, Message, RetryPolicy, Roots, Secret, Severity, Sink, SinkConfig,
-    SinkError, Syslog, Target, Transport, Webhook,
+    AlertRate, FileTarget, RetryPolicy, Secret, Severity, Sink, SinkConfig, SinkError, SinkKind, SinkTarget,
+    SyslogContent, SyslogHeader, SyslogMessage, SyslogTarget, SyslogTransport, TrustedRoots, WebhookFormat,
+    WebhookTarget,
 };
 use crate::units::Span;
 
@@ -64,7 +65,7 @@ impl SinkConfig {
         let mut names = HashSet::new();
         let mut good = Vec::new();
         for (number, config) in (1..).zip(sinks) {
-            let mut check = Check { config, number, errors: Vec::new() };
+            let mut check = SinkCheck { config, number, errors: Vec::new() };
             if number > MAX_SINKS {
                 check.wrong("kind", format!("there are {} sinks, and {MAX_SINKS} may be", sinks.len()));
             }
@@ -76,13 +77,13 @@ impl SinkConfig {
     }
 }
 
-struct Check<'a> {
+struct SinkCheck<'a> {
     config: &'a SinkConfig,
     number: usize,
     errors: Vec<SinkError>,
 }
 
-impl Check<'_> {
+impl SinkCheck<'_> {
     fn wrong(&mut self, key: &'static str, reason: impl Into<String>) {
         let name = self.config.name.clone();
         self.errors.push(SinkError { number: self.number, name, key, reason: reason.into() });
@@ -130,12 +131,12 @@ impl Check<'_> {
             self.wrong("retry_first", "is longer than retry_longest");
         }
         let target = match config.kind {
-            Kind::Webhook => self.webhook().map(Target::Webhook),
-            Kind::Syslog => self.syslog(match config.message.unwrap_or_default() {
-                Message::Text => Content::Text,
-                Message::Cef => Content::Cef,
+            SinkKind::Webhook => self.webhook().map(SinkTarget::Webhook),
+            SinkKind::Syslog => self.syslog(match config.message.unwrap_or_default() {
+                SyslogMessage::Text => SyslogContent::Text,
+                SyslogMessage::Cef => SyslogContent::Cef,
             }),
-            Kind::Cef if config.path.is_some() => {
+            SinkKind::Cef if config.path.is_some() => {
                 if config.address.is_some() {
                     self.wrong("path", "a sink of kind cef has an address or a path, not both");
                 }
@@ -151,8 +152,8 @@ impl Check<'_> {
                 }
                 self.file(true)
             }
-            Kind::Cef => self.syslog(Content::BareCef),
-            Kind::File => self.file(false),
+            SinkKind::Cef => self.syslog(SyslogContent::BareCef),
+            SinkKind::File => self.file(false),
         }?;
         Some(Sink {
             name,
@@ -168,10 +169,10 @@ impl Check<'_> {
 
     /// Keys that belong to other kinds.
     fn strangers(&mut self) {
-        use Kind::{Cef, File, Syslog, Webhook};
+        use SinkKind::{Cef, File, Syslog, Webhook};
 
         let config = self.config;
-        let table: [(&'static str, bool, &[Kind]); 15] = [
+        let table: [(&'static str, bool, &[SinkKind]); 15] = [
             ("url", config.url.is_some(), &[Webhook]),
             ("method", config.method.is_some(), &[Webhook]),
             ("form", config.form.is_some(), &[Webhook]),
@@ -216,7 +217,7 @@ impl Check<'_> {
         value.0
     }
 
-    fn webhook(&mut self) -> Option<Webhook> {
+    fn webhook(&mut self) -> Option<WebhookTarget> {
         let config = self.config;
         let host = self.url();
         let headers = config.headers.clone().unwrap_or_default();
@@ -233,12 +234,12 @@ impl Check<'_> {
         let hmac_key = self.hmac_key();
         let roots = self.roots();
         let (url, (host, loopback)) = (config.url.clone()?, host?);
-        Some(Webhook {
+        Some(WebhookTarget {
             url,
             host,
             loopback,
             method: config.method.unwrap_or_default(),
-            form: config.form.unwrap_or(Body::Json),
+            form: config.form.unwrap_or(WebhookFormat::Json),
             headers,
             hmac_key,
             roots,
@@ -294,10 +295,10 @@ impl Check<'_> {
         Some(key)
     }
 
-    fn syslog(&mut self, content: Content) -> Option<Target> {
+    fn syslog(&mut self, content: SyslogContent) -> Option<SinkTarget> {
         let config = self.config;
         let transport = config.transport.unwrap_or_default();
-        if transport != Transport::Tls {
+        if transport != SyslogTransport::Tls {
             for (key, given) in [("server_name", config.server_name.is_some()), ("ca_file", config.ca_file.is_some())] {
                 if given {
                     self.wrong(key, "is for transport tls");
@@ -310,7 +311,7 @@ impl Check<'_> {
             self.wrong("facility", format!("'{}' is none; there are {}", word.escape_debug(), FACILITIES.join(", ")));
         }
         let Some(address) = &config.address else {
-            let or = if matches!(self.config.kind, Kind::Cef) { ", or name a file as path" } else { "" };
+            let or = if matches!(self.config.kind, SinkKind::Cef) { ", or name a file as path" } else { "" };
             self.wrong("address", format!("is missing; say where to, as \"host:514\"{or}"));
             return None;
         };
@@ -324,24 +325,24 @@ impl Check<'_> {
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let server_name = config.server_name.clone().unwrap_or_else(|| host.to_owned());
-        if transport == Transport::Tls && ServerName::try_from(server_name.as_str()).is_err() {
+        if transport == SyslogTransport::Tls && ServerName::try_from(server_name.as_str()).is_err() {
             self.wrong(
                 "server_name",
                 format!("'{}' is no name that a certificate could have", server_name.escape_debug()),
             );
         }
-        let roots = if transport == Transport::Tls { self.roots() } else { None };
-        Some(Target::Syslog(Syslog {
+        let roots = if transport == SyslogTransport::Tls { self.roots() } else { None };
+        Some(SinkTarget::Syslog(SyslogTarget {
             address: address.clone(),
             transport,
-            header: Header { facility: facility?, enterprise: config.enterprise.unwrap_or(EXAMPLE_ENTERPRISE) },
+            header: SyslogHeader { facility: facility?, enterprise: config.enterprise.unwrap_or(EXAMPLE_ENTERPRISE) },
             content,
             server_name,
             roots,
         }))
     }
 
-    fn file(&mut self, cef: bool) -> Option<Target> {
+    fn file(&mut self, cef: bool) -> Option<SinkTarget> {
         let Some(path) = &self.config.path else {
             self.wrong("path", "is missing; say which file lines are appended to");
             return None;
@@ -349,10 +350,10 @@ impl Check<'_> {
         if !path.parent().is_some_and(|folder| folder.as_os_str().is_empty() || folder.is_dir()) || path.is_dir() {
             self.wrong("path", format!("{} is no file in a folder that exists", path.display()));
         }
-        Some(Target::File(File { path: path.clone(), cef }))
+        Some(SinkTarget::File(FileTarget { path: path.clone(), cef }))
     }
 
-    fn roots(&mut self) -> Roots {
+    fn roots(&mut self) -> TrustedRoots {
         let path = self.config.ca_file.as_ref()?;
         let text = self.read("ca_file", path, MAX_CA_FILE)?;
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 pub use self::secret::Secret;
-pub(super) use super::format::{Content, Header};
+pub(super) use super::format::{SyslogContent, SyslogHeader};
 use super::rate_limit::AlertRate;
 use super::retry::RetryPolicy;
 use crate::model::Severity;
@@ -24,7 +24,7 @@ use crate::units::Span;
 #[serde(deny_unknown_fields)]
 pub struct SinkConfig {
     /// Where alerts go.
-    pub kind: Kind,
+    pub kind: SinkKind,
     /// Its name in statistics. Default: the kind, with a number where that is taken.
     pub name: Option<String>,
     /// The least severity it takes. Default: low.
@@ -54,7 +54,7 @@ pub struct SinkConfig {
     /// Webhook: `post` (default) or `put`.
     pub method: Option<HttpMethod>,
     /// Webhook: `json` (default) or `slack`.
-    pub form: Option<Body>,
+    pub form: Option<WebhookFormat>,
     /// Webhook: further headers.
     pub headers: Option<BTreeMap<String, Secret>>,
     /// Webhook: key of the header `X-Signature-256`, `sha256=` and the HMAC-SHA256 of the body in hex.
@@ -67,11 +67,11 @@ pub struct SinkConfig {
     /// Syslog, CEF: `host:port`.
     pub address: Option<String>,
     /// Syslog, CEF: `udp`, `tcp` or `tls`. Default: udp.
-    pub transport: Option<Transport>,
+    pub transport: Option<SyslogTransport>,
     /// Syslog, CEF: facility by name, as `local0` (default).
     pub facility: Option<String>,
     /// Syslog: `text` (default) or `cef`.
-    pub message: Option<Message>,
+    pub message: Option<SyslogMessage>,
     /// Syslog: private enterprise number in the name of the structured data. Default: 32473, that of examples
     /// (RFC 5612).
     pub enterprise: Option<u32>,
@@ -87,7 +87,7 @@ pub struct SinkConfig {
 /// Where alerts go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum SinkKind {
     /// An HTTP server.
     Webhook,
     /// A receiver of syslog.
@@ -98,7 +98,7 @@ pub enum Kind {
     File,
 }
 
-impl Kind {
+impl SinkKind {
     /// The name in configuration.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -125,7 +125,7 @@ pub enum HttpMethod {
 /// What a webhook gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Body {
+pub enum WebhookFormat {
     /// The `alert` event.
     #[default]
     Json,
@@ -136,7 +136,7 @@ pub enum Body {
 /// What carries syslog.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Transport {
+pub enum SyslogTransport {
     /// A datagram a message (RFC 5426).
     #[default]
     Udp,
@@ -149,7 +149,7 @@ pub enum Transport {
 /// What a message of syslog says behind its structured data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Message {
+pub enum SyslogMessage {
     /// A sentence.
     #[default]
     Text,
@@ -167,49 +167,49 @@ pub struct Sink {
     pub(super) rate: Option<AlertRate>,
     pub(super) retry: RetryPolicy,
     pub(super) timeout: Duration,
-    pub(super) target: Target,
+    pub(super) target: SinkTarget,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    Webhook(Webhook),
-    Syslog(Syslog),
-    File(File),
+pub(super) enum SinkTarget {
+    Webhook(WebhookTarget),
+    Syslog(SyslogTarget),
+    File(FileTarget),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Webhook {
+pub(super) struct WebhookTarget {
     pub(super) url: Secret,
     /// Host of the URL, for messages: the rest may be a secret.
     pub(super) host: String,
     /// Whether the host is this one.
     pub(super) loopback: bool,
     pub(super) method: HttpMethod,
-    pub(super) form: Body,
+    pub(super) form: WebhookFormat,
     pub(super) headers: BTreeMap<String, Secret>,
     pub(super) hmac_key: Option<Secret>,
-    pub(super) roots: Roots,
+    pub(super) roots: TrustedRoots,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Syslog {
+pub(super) struct SyslogTarget {
     /// `host:port`
     pub(super) address: String,
-    pub(super) transport: Transport,
-    pub(super) header: Header,
-    pub(super) content: Content,
+    pub(super) transport: SyslogTransport,
+    pub(super) header: SyslogHeader,
+    pub(super) content: SyslogContent,
     pub(super) server_name: String,
-    pub(super) roots: Roots,
+    pub(super) roots: TrustedRoots,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct File {
+pub(super) struct FileTarget {
     pub(super) path: PathBuf,
     pub(super) cef: bool,
 }
 
 /// Certificates that are trusted, DER; `None`: those that browsers trust.
-pub(super) type Roots = Option<Vec<Vec<u8>>>;
+pub(super) type TrustedRoots = Option<Vec<Vec<u8>>>;
 
 impl Sink {
     /// Its name in statistics.

@@ -1,12 +1,12 @@
 use super::*;
 
 #[derive(Debug, Deserialize)]
-struct File {
+struct FileTarget {
     sink: Vec<SinkConfig>,
 }
 
 fn parse(text: &str) -> Vec<SinkConfig> {
-    toml::from_str::<File>(text).unwrap().sink
+    toml::from_str::<FileTarget>(text).unwrap().sink
 }
 
 fn errors(text: &str) -> Vec<String> {
@@ -65,9 +65,9 @@ fn every_kind_with_every_key() {
     assert_eq!(names, ["soc", "syslog", "syslog-3", "cef", "file"]);
     assert_eq!(sinks[0].rate, Some(AlertRate { per_second: 5, burst: 7 }));
     assert_eq!(sinks[4].rate, None);
-    let Target::Webhook(webhook) = &sinks[0].target else { unreachable!("the first is a webhook") };
+    let SinkTarget::Webhook(webhook) = &sinks[0].target else { unreachable!("the first is a webhook") };
     assert_eq!(webhook.hmac_key.as_ref().unwrap().reveal(), "key of two words");
-    let Target::Syslog(syslog) = &sinks[1].target else { unreachable!("the second is syslog") };
+    let SinkTarget::Syslog(syslog) = &sinks[1].target else { unreachable!("the second is syslog") };
     assert_eq!((syslog.header.facility, &*syslog.server_name), (10, "logs.example"));
     let shown = format!("{sinks:?}");
     assert!(!shown.contains("Bearer") && !shown.contains("hooks.example/") && !shown.contains("two words"), "{shown}");
@@ -162,7 +162,7 @@ fn unknown_keys_and_values_are_refused_with_their_place() {
         ("[[sink]]\nkind = \"file\"\ntimeout = \"5 s\"", "'5 s' is no duration"),
         ("[[sink]]\nname = \"x\"", "missing field `kind`"),
     ] {
-        let error = toml::from_str::<File>(text).unwrap_err();
+        let error = toml::from_str::<FileTarget>(text).unwrap_err();
         assert!(error.to_string().contains(told) && error.span().is_some(), "{error}");
     }
 }

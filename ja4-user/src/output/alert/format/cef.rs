@@ -8,12 +8,12 @@ use crate::model::{Alert, Severity};
 
 /// Writes alerts as CEF.
 #[derive(Debug)]
-pub(super) struct Cef {
+pub(super) struct CefFormat {
     sensor: Option<String>,
     interfaces: Vec<String>,
 }
 
-impl Cef {
+impl CefFormat {
     pub(super) fn new(context: &Context) -> Self {
         Self { sensor: context.sensor.clone(), interfaces: context.interfaces.clone() }
     }

@@ -10,63 +10,63 @@ mod text;
 
 use std::sync::Arc;
 
-use self::cef::Cef;
-use self::syslog::Syslog;
-pub(super) use self::syslog::{Content, Header};
+use self::cef::CefFormat;
+use self::syslog::SyslogFormat;
+pub(super) use self::syslog::{SyslogContent, SyslogHeader};
 use super::line::AlertLine;
 use crate::encode::{Context, Format, Formatter};
 
 /// How a sink writes alerts.
 #[derive(Debug)]
-pub(super) struct Form {
+pub(super) struct AlertFormat {
     /// Whether raw forms are written.
     raw: bool,
-    kind: FormKind,
+    kind: FormatKind,
 }
 
 #[derive(Debug)]
-enum FormKind {
+enum FormatKind {
     Json(Box<Formatter>),
     Slack,
-    Syslog(Box<Syslog>),
-    Cef(Cef),
+    Syslog(Box<SyslogFormat>),
+    Cef(CefFormat),
 }
 
-impl Form {
+impl AlertFormat {
     /// JSON, as the `alert` events of the output.
     pub(super) fn json(raw: bool, context: &Context) -> Self {
         let context = Context { filter: crate::encode::Filter::default(), ..context.clone() };
-        Self { raw, kind: FormKind::Json(Box::new(Formatter::new(Format::Json, Arc::new(context)))) }
+        Self { raw, kind: FormatKind::Json(Box::new(Formatter::new(Format::Json, Arc::new(context)))) }
     }
 
     /// What Slack and those like it take.
     pub(super) fn slack(raw: bool) -> Self {
-        Self { raw, kind: FormKind::Slack }
+        Self { raw, kind: FormatKind::Slack }
     }
 
     /// A message of syslog.
-    pub(super) fn syslog(raw: bool, header: Header, content: Content, context: &Context) -> Self {
-        Self { raw, kind: FormKind::Syslog(Box::new(Syslog::new(header, content, context))) }
+    pub(super) fn syslog(raw: bool, header: SyslogHeader, content: SyslogContent, context: &Context) -> Self {
+        Self { raw, kind: FormatKind::Syslog(Box::new(SyslogFormat::new(header, content, context))) }
     }
 
     /// CEF by itself.
     pub(super) fn cef(raw: bool, context: &Context) -> Self {
-        Self { raw, kind: FormKind::Cef(Cef::new(context)) }
+        Self { raw, kind: FormatKind::Cef(CefFormat::new(context)) }
     }
 
     /// Appends an alert: one line, without its end.
     pub(super) fn write(&mut self, line: &AlertLine, out: &mut Vec<u8>) {
         let raw = line.raw.as_deref().filter(|_| self.raw);
         match &mut self.kind {
-            FormKind::Json(formatter) => {
+            FormatKind::Json(formatter) => {
                 formatter.alert(&line.alert, raw, out);
                 if out.last() == Some(&b'\n') {
                     out.pop();
                 }
             }
-            FormKind::Slack => slack::write(&line.alert, raw, out),
-            FormKind::Syslog(syslog) => syslog.write(&line.alert, raw, out),
-            FormKind::Cef(cef) => cef.write(&line.alert, raw, out),
+            FormatKind::Slack => slack::write(&line.alert, raw, out),
+            FormatKind::Syslog(syslog) => syslog.write(&line.alert, raw, out),
+            FormatKind::Cef(cef) => cef.write(&line.alert, raw, out),
         }
     }
 }

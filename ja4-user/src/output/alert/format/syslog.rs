@@ -1,6 +1,6 @@
 //! Messages of syslog (RFC 5424).
 
-use super::cef::Cef;
+use super::cef::CefFormat;
 use super::text::{MAX_GROUP, MAX_RAW, MAX_REASON, MAX_VALUE, sentence, visible};
 use crate::encode::Context;
 use crate::encode::clock::Clock;
@@ -8,7 +8,7 @@ use crate::model::{Alert, Severity};
 
 /// What every message of a sink begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct Header {
+pub(in super::super) struct SyslogHeader {
     /// Facility, 0 to 23 (section 6.2.1).
     pub(in super::super) facility: u8,
     /// Private enterprise number behind the `@` of the structured data's name (section 7.2.2).
@@ -17,7 +17,7 @@ pub(in super::super) struct Header {
 
 /// What stands behind the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in super::super) enum Content {
+pub(in super::super) enum SyslogContent {
     /// Structured data, and a sentence.
     Text,
     /// Structured data, and CEF.
@@ -28,14 +28,14 @@ pub(in super::super) enum Content {
 
 /// Writes alerts as messages of syslog.
 #[derive(Debug)]
-pub(super) struct Syslog {
-    header: Header,
-    content: Content,
+pub(super) struct SyslogFormat {
+    header: SyslogHeader,
+    content: SyslogContent,
     clock: Clock,
     /// ` HOSTNAME APP-NAME PROCID `
     origin: Vec<u8>,
     interfaces: Vec<String>,
-    cef: Cef,
+    cef: CefFormat,
 }
 
 /// Longest HOSTNAME, MSGID and SD-NAME (section 6).
@@ -43,8 +43,8 @@ const MAX_HOSTNAME: usize = 255;
 const MAX_MSGID: usize = 32;
 const MAX_SD_NAME: usize = 32;
 
-impl Syslog {
-    pub(super) fn new(header: Header, content: Content, context: &Context) -> Self {
+impl SyslogFormat {
+    pub(super) fn new(header: SyslogHeader, content: SyslogContent, context: &Context) -> Self {
         let kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let host = context.sensor.clone().or_else(kernel).unwrap_or_default();
         let mut origin = vec![b' '];
@@ -56,7 +56,7 @@ impl Syslog {
             clock: Clock::new(),
             origin,
             interfaces: context.interfaces.clone(),
-            cef: Cef::new(context),
+            cef: CefFormat::new(context),
         }
     }
 
@@ -77,13 +77,13 @@ impl Syslog {
         word(&alert.rule, MAX_MSGID, out);
         out.push(b' ');
         match self.content {
-            Content::Text | Content::Cef => self.data(alert, raw, out),
-            Content::BareCef => out.push(b'-'),
+            SyslogContent::Text | SyslogContent::Cef => self.data(alert, raw, out),
+            SyslogContent::BareCef => out.push(b'-'),
         }
         out.push(b' ');
         match self.content {
-            Content::Text => out.extend_from_slice(sentence(alert).as_bytes()),
-            Content::Cef | Content::BareCef => self.cef.write(alert, raw, out),
+            SyslogContent::Text => out.extend_from_slice(sentence(alert).as_bytes()),
+            SyslogContent::Cef | SyslogContent::BareCef => self.cef.write(alert, raw, out),
         }
     }
 

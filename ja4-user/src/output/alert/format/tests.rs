@@ -35,14 +35,14 @@ fn line(text: &str) -> AlertLine {
     }
 }
 
-fn written(mut form: Form, line: &AlertLine) -> String {
+fn written(mut form: AlertFormat, line: &AlertLine) -> String {
     let mut out = Vec::new();
     form.write(line, &mut out);
     String::from_utf8(out).unwrap()
 }
 
-fn syslog(content: Content, line: &AlertLine) -> String {
-    written(Form::syslog(true, Header { facility: 16, enterprise: 32_473 }, content, &context()), line)
+fn syslog(content: SyslogContent, line: &AlertLine) -> String {
+    written(AlertFormat::syslog(true, SyslogHeader { facility: 16, enterprise: 32_473 }, content, &context()), line)
 }
 
 /// Reads structured data by the grammar of RFC 5424 section 6.3: its name, its parameters, what follows.
@@ -121,7 +121,7 @@ fn a_message_of_syslog_as_it_stands() {
     let mut line = line("known_bad");
     line.alert.reason = "it \"is\" [bad]".to_owned();
     assert_eq!(
-        syslog(Content::Text, &line),
+        syslog(SyslogContent::Text, &line),
         format!(
             concat!(
                 "<130>1 2026-11-23T07:00:00.123456Z web_1 ja4sensor {} known_bad ",
@@ -141,7 +141,7 @@ fn cef_as_it_stands() {
     line.alert.reason = r"a=b\c|d".to_owned();
     line.alert.description = r"one|two\three=four".into();
     assert_eq!(
-        written(Form::cef(false, &context()), &line),
+        written(AlertFormat::cef(false, &context()), &line),
         concat!(
             r"CEF:0|ja4sensor|ja4sensor|",
             env!("CARGO_PKG_VERSION"),
@@ -153,7 +153,7 @@ fn cef_as_it_stands() {
 
 #[test]
 fn slack_calls_nobody() {
-    let text = written(Form::slack(false), &line("<!channel> & <https://evil.example|here>"));
+    let text = written(AlertFormat::slack(false), &line("<!channel> & <https://evil.example|here>"));
     assert!(!text.contains(['<', '>']), "{text}");
     assert!(text.contains("&lt;!channel&gt; &amp; &lt;https://evil.example|here&gt;"), "{text}");
     assert!(text.contains(r#""mrkdwn":false"#), "{text}");
@@ -166,21 +166,21 @@ fn long_values_are_cut_where_a_character_ends() {
     assert_eq!(visible(&"\u{1b}".repeat(1000), 20), "\\u{1b}\\u{1b}\\u{1b…");
     let exactly = "x".repeat(MAX_VALUE);
     assert_eq!(visible(&exactly, MAX_VALUE), exactly);
-    assert!(syslog(Content::Cef, &line(&"]".repeat(10_000))).len() < 16_384);
-    assert!(syslog(Content::Text, &line(&"x".repeat(10_000))).len() < 8_192);
+    assert!(syslog(SyslogContent::Cef, &line(&"]".repeat(10_000))).len() < 16_384);
+    assert!(syslog(SyslogContent::Text, &line(&"x".repeat(10_000))).len() < 8_192);
 }
 
 #[test]
 fn raw_forms_go_where_they_are_wanted() {
     let line = AlertLine { raw: Some("the raw form".into()), ..line("x") };
     for raw in [false, true] {
-        let header = || Header { facility: 0, enterprise: 1 };
+        let header = || SyslogHeader { facility: 0, enterprise: 1 };
         let forms = [
-            Form::json(raw, &context()),
-            Form::slack(raw),
-            Form::syslog(raw, header(), Content::Text, &context()),
-            Form::syslog(raw, header(), Content::Cef, &context()),
-            Form::cef(raw, &context()),
+            AlertFormat::json(raw, &context()),
+            AlertFormat::slack(raw),
+            AlertFormat::syslog(raw, header(), SyslogContent::Text, &context()),
+            AlertFormat::syslog(raw, header(), SyslogContent::Cef, &context()),
+            AlertFormat::cef(raw, &context()),
         ];
         for form in forms {
             let shown = format!("{form:?}").chars().take(40).collect::<String>();
@@ -226,26 +226,26 @@ proptest! {
         let line = line(&text);
         let shown = visible(&text, MAX_VALUE);
 
-        let json = written(Form::json(true, &context()), &line);
+        let json = written(AlertFormat::json(true, &context()), &line);
         prop_assert!(!json.contains(char::is_control));
         let parsed: Value = serde_json::from_str(&json).unwrap();
         prop_assert_eq!(parsed["alert"]["ja4sensor"]["group"]["sni"].as_str(), Some(&*text));
         prop_assert_eq!(parsed["alert"]["severity"].as_u64(), Some(1));
         prop_assert_eq!(parsed["fingerprint"]["raw"].as_str(), Some(&*text));
 
-        let slack = written(Form::slack(true), &line);
+        let slack = written(AlertFormat::slack(true), &line);
         prop_assert!(!slack.contains(char::is_control));
         let parsed: Value = serde_json::from_str(&slack).unwrap();
         prop_assert_eq!(parsed.as_object().unwrap().len(), 5);
         prop_assert!(!parsed["text"].as_str().unwrap().contains(['<', '>', '\n']));
 
-        for content in [Content::Text, Content::Cef, Content::BareCef] {
+        for content in [SyslogContent::Text, SyslogContent::Cef, SyslogContent::BareCef] {
             let message = syslog(content, &line);
             prop_assert!(!message.contains(char::is_control));
             let header: Vec<_> = message.splitn(7, ' ').collect();
             prop_assert_eq!((header[0], header[2], header[3]), ("<130>1", "web_1", "ja4sensor"));
             prop_assert!((1..=32).contains(&header[5].len()) && header[5].bytes().all(|byte| byte.is_ascii_graphic()));
-            let text = if content == Content::BareCef {
+            let text = if content == SyslogContent::BareCef {
                 header[6].strip_prefix("- ").unwrap()
             } else {
                 let (id, parameters, rest) = structured(header[6]);
@@ -257,12 +257,12 @@ proptest! {
                 }
                 rest.strip_prefix(' ').unwrap()
             };
-            if content != Content::Text {
+            if content != SyslogContent::Text {
                 prop_assert!(text.starts_with("CEF:0|ja4sensor|"));
             }
         }
 
-        let (header, fields) = cef(&written(Form::cef(true, &context()), &line));
+        let (header, fields) = cef(&written(AlertFormat::cef(true, &context()), &line));
         prop_assert_eq!(header.len(), 7);
         prop_assert_eq!((&*header[0], &*header[4], &*header[5], &*header[6]), ("CEF:0", &*shown, &*shown, "10"));
         prop_assert_eq!(fields.len(), 14);
@@ -273,7 +273,7 @@ proptest! {
     #[test]
     fn values_of_cef_come_back(text in hostile()) {
         let mut out = Vec::new();
-        Cef::new(&context()).write(&line(&text).alert, None, &mut out);
+        CefFormat::new(&context()).write(&line(&text).alert, None, &mut out);
         let written = String::from_utf8(out).unwrap();
         let (_, of_message) = written.rsplit_once("cnt=3 msg=").unwrap();
         prop_assert_eq!(unescaped(of_message), visible(&text, MAX_VALUE));

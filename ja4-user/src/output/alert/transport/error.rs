@@ -6,7 +6,7 @@ use std::time::Duration;
 
 /// Why an alert has not arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in super::super) struct Fault {
+pub(in super::super) struct DeliveryError {
     pub(in super::super) reason: String,
     /// Whether another try may go better.
     pub(in super::super) retry: bool,
@@ -14,7 +14,7 @@ pub(in super::super) struct Fault {
     pub(in super::super) after: Option<Duration>,
 }
 
-impl Fault {
+impl DeliveryError {
     /// It may go better the next time.
     pub(in super::super) fn passing(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), retry: true, after: None }

@@ -5,21 +5,21 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 
-use super::error::Fault;
+use super::error::DeliveryError;
 
 /// Whoever reads alerts may not write them, and others may not read them.
 const MODE: u32 = 0o640;
 
 /// Appends lines to a file, and opens it anew where somebody has moved it away.
 #[derive(Debug)]
-pub(in super::super) struct LogFile {
+pub(in super::super) struct AlertFile {
     path: PathBuf,
-    open: Option<Open>,
+    open: Option<OpenAlertFile>,
     line: Vec<u8>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenAlertFile {
     file: File,
     /// Device and inode.
     identity: (u64, u64),
@@ -27,7 +27,7 @@ struct Open {
     torn: bool,
 }
 
-impl LogFile {
+impl AlertFile {
     pub(in super::super) const fn new(path: PathBuf) -> Self {
         Self { path, open: None, line: Vec::new() }
     }
@@ -37,8 +37,8 @@ impl LogFile {
     }
 
     /// Appends a line in one write.
-    pub(super) fn deliver(&mut self, message: &[u8]) -> Result<(), Fault> {
-        let moved = |open: &Open| {
+    pub(super) fn deliver(&mut self, message: &[u8]) -> Result<(), DeliveryError> {
+        let moved = |open: &OpenAlertFile| {
             let now = std::fs::metadata(&self.path).map(|file| (file.dev(), file.ino()));
             now.ok() != Some(open.identity)
         };
@@ -59,20 +59,20 @@ impl LogFile {
         written.map_err(|error| self.fault(&error))
     }
 
-    fn open_file(&self) -> io::Result<Open> {
+    fn open_file(&self) -> io::Result<OpenAlertFile> {
         // A FIFO without a reader is an error then, and not a wait.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = OpenOptions::new().append(true).create(true).mode(MODE).custom_flags(flags).open(&self.path)?;
         let known = file.metadata()?;
-        Ok(Open { file, identity: (known.dev(), known.ino()), torn: false })
+        Ok(OpenAlertFile { file, identity: (known.dev(), known.ino()), torn: false })
     }
 
-    fn fault(&self, error: &io::Error) -> Fault {
-        Fault::io(format_args!("cannot append to {}", self.path.display()), error)
+    fn fault(&self, error: &io::Error) -> DeliveryError {
+        DeliveryError::io(format_args!("cannot append to {}", self.path.display()), error)
     }
 }
 
-impl Open {
+impl OpenAlertFile {
     fn append(&mut self, line: &[u8]) -> io::Result<()> {
         let mut rest = line;
         while !rest.is_empty() {

@@ -7,23 +7,23 @@ mod syslog;
 mod tls;
 mod webhook;
 
-pub(super) use self::error::Fault;
-pub(super) use self::file::LogFile;
+pub(super) use self::error::DeliveryError;
+pub(super) use self::file::AlertFile;
 pub(super) use self::syslog::SyslogClient;
-pub(super) use self::webhook::HttpClient;
+pub(super) use self::webhook::WebhookClient;
 
 /// One of the ways.
 #[derive(Debug)]
-pub(super) enum Way {
-    Webhook(Box<HttpClient>),
+pub(super) enum AlertTransport {
+    Webhook(Box<WebhookClient>),
     Syslog(Box<SyslogClient>),
-    File(LogFile),
+    File(AlertFile),
 }
 
-impl Way {
+impl AlertTransport {
     /// Hands over one message; what that takes is bounded by the sink's time limit, looking up a name
     /// excepted.
-    pub(super) fn deliver(&mut self, message: &[u8]) -> Result<(), Fault> {
+    pub(super) fn deliver(&mut self, message: &[u8]) -> Result<(), DeliveryError> {
         match self {
             Self::Webhook(client) => client.deliver(message),
             Self::Syslog(client) => client.deliver(message),

@@ -16,12 +16,12 @@ const MAX_DISCARDS: usize = 16;
 
 /// A connection.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(super) struct SyslogStream {
     socket: TcpStream,
     tls: Option<Box<ClientConnection>>,
 }
 
-impl Stream {
+impl SyslogStream {
     /// Connects, within `limit`.
     pub(super) fn connect(
         address: SocketAddr,
@@ -111,7 +111,7 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for SyslogStream {
     /// Says goodbye, without a wait.
     fn drop(&mut self) {
         if let Some(tls) = &mut self.tls {

@@ -8,9 +8,9 @@ use std::{io, thread};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-use super::super::config::{Syslog, Transport};
-use super::error::Fault;
-use super::stream::Stream;
+use super::super::config::{SyslogTarget, SyslogTransport};
+use super::error::DeliveryError;
+use super::stream::SyslogStream;
 use super::tls;
 
 /// How long a datagram's address is taken for right, so that a receiver which moved is found again: over
@@ -23,26 +23,26 @@ const REFUSAL_AFTER: Duration = Duration::from_millis(200);
 /// Sends messages to one receiver.
 #[derive(Debug)]
 pub(in super::super) struct SyslogClient {
-    target: Syslog,
+    target: SyslogTarget,
     limit: Duration,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    link: Option<Link>,
+    link: Option<SyslogLink>,
     /// Over UDP: the last message was refused. The refusal of the next one is awaited.
     is_refused: bool,
     frame: Vec<u8>,
 }
 
 #[derive(Debug)]
-enum Link {
+enum SyslogLink {
     Udp(UdpSocket, Instant),
-    Stream(Stream),
+    Stream(SyslogStream),
 }
 
 impl SyslogClient {
     /// # Errors
     /// Certificates that no TLS can be made of.
-    pub(in super::super) fn new(target: Syslog, limit: Duration) -> Result<Self, String> {
-        let tls = if target.transport == Transport::Tls {
+    pub(in super::super) fn new(target: SyslogTarget, limit: Duration) -> Result<Self, String> {
+        let tls = if target.transport == SyslogTransport::Tls {
             let name = ServerName::try_from(target.server_name.clone()).map_err(|error| error.to_string())?;
             Some((tls::client(&target.roots).map_err(|error| error.to_string())?, name))
         } else {
@@ -51,11 +51,11 @@ impl SyslogClient {
         Ok(Self { target, limit, tls, link: None, is_refused: false, frame: Vec::new() })
     }
 
-    pub(super) fn deliver(&mut self, message: &[u8]) -> Result<(), Fault> {
+    pub(super) fn deliver(&mut self, message: &[u8]) -> Result<(), DeliveryError> {
         let stale = match &mut self.link {
-            Some(Link::Udp(_, since)) => since.elapsed() > ADDRESS_AGE,
+            Some(SyslogLink::Udp(_, since)) => since.elapsed() > ADDRESS_AGE,
             // A write to a connection that the receiver has closed goes well, and to nobody.
-            Some(Link::Stream(stream)) => stream.is_closed(),
+            Some(SyslogLink::Stream(stream)) => stream.is_closed(),
             None => false,
         };
         if stale {
@@ -67,7 +67,7 @@ impl SyslogClient {
         };
         let link = self.link.insert(link);
         let sent = match link {
-            Link::Udp(socket, _) => {
+            SyslogLink::Udp(socket, _) => {
                 let sent = socket.send(message).and_then(|_| {
                     if self.is_refused {
                         // Sending succeeds on a new socket; only the answer says that still nobody listens.
@@ -80,7 +80,7 @@ impl SyslogClient {
                 self.is_refused = sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused);
                 sent
             }
-            Link::Stream(stream) => {
+            SyslogLink::Stream(stream) => {
                 // Octet counting (RFC 6587, section 3.4.1; RFC 5425, section 4.3).
                 self.frame.clear();
                 self.frame.extend_from_slice(message.len().to_string().as_bytes());
@@ -95,15 +95,15 @@ impl SyslogClient {
         })
     }
 
-    fn connect(&self) -> Result<Link, Fault> {
+    fn connect(&self) -> Result<SyslogLink, DeliveryError> {
         let addresses = self.target.address.to_socket_addrs().map_err(|error| self.fault(&error))?;
         let mut failed = None;
         for address in addresses {
             let link = match self.target.transport {
-                Transport::Udp => datagrams(address).map(|socket| Link::Udp(socket, Instant::now())),
-                Transport::Tcp | Transport::Tls => {
+                SyslogTransport::Udp => datagrams(address).map(|socket| SyslogLink::Udp(socket, Instant::now())),
+                SyslogTransport::Tcp | SyslogTransport::Tls => {
                     let tls = self.tls.as_ref().map(|(config, name)| (config, name.clone()));
-                    Stream::connect(address, tls, self.limit).map(Link::Stream)
+                    SyslogStream::connect(address, tls, self.limit).map(SyslogLink::Stream)
                 }
             };
             match link {
@@ -115,8 +115,8 @@ impl SyslogClient {
         Err(self.fault(&failed))
     }
 
-    fn fault(&self, error: &io::Error) -> Fault {
-        Fault::io(&self.target.address, error)
+    fn fault(&self, error: &io::Error) -> DeliveryError {
+        DeliveryError::io(&self.target.address, error)
     }
 }
 

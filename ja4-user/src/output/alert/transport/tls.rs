@@ -5,10 +5,10 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::super::config::Roots;
+use super::super::config::TrustedRoots;
 
 /// A client that trusts these certificates, or those that browsers trust.
-pub(super) fn client(roots: &Roots) -> Result<Arc<ClientConfig>, rustls::Error> {
+pub(super) fn client(roots: &TrustedRoots) -> Result<Arc<ClientConfig>, rustls::Error> {
     let mut store = RootCertStore::empty();
     match roots {
         Some(roots) => {

@@ -12,8 +12,8 @@ use ureq::http::{Method, Request, Response, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
-use super::super::config::{HttpMethod, Webhook};
-use super::error::Fault;
+use super::super::config::{HttpMethod, WebhookTarget};
+use super::error::DeliveryError;
 
 /// How much of an answer is read, so that the connection can carry the next alert. What is longer is
 /// nothing for us, and its connection is closed.
@@ -25,16 +25,16 @@ const SIGNATURE: &str = "X-Signature-256";
 
 /// Sends alerts to one URL.
 #[derive(Debug)]
-pub(in super::super) struct HttpClient {
-    target: Webhook,
+pub(in super::super) struct WebhookClient {
+    target: WebhookTarget,
     agent: Agent,
     uri: Uri,
 }
 
-impl HttpClient {
+impl WebhookClient {
     /// # Errors
     /// A URL that is none.
-    pub(in super::super) fn new(target: Webhook, limit: Duration) -> Result<Self, String> {
+    pub(in super::super) fn new(target: WebhookTarget, limit: Duration) -> Result<Self, String> {
         let uri = target.url.reveal().parse().map_err(|_| "the URL is none".to_owned())?;
         let mut tls = TlsConfig::builder();
         if let Some(roots) = &target.roots {
@@ -57,7 +57,7 @@ impl HttpClient {
         Ok(Self { target, agent: config.build().new_agent(), uri })
     }
 
-    pub(super) fn deliver(&mut self, body: &[u8]) -> Result<(), Fault> {
+    pub(super) fn deliver(&mut self, body: &[u8]) -> Result<(), DeliveryError> {
         let method = match self.target.method {
             HttpMethod::Post => Method::POST,
             HttpMethod::Put => Method::PUT,
@@ -70,12 +70,12 @@ impl HttpClient {
         if let Some(key) = &self.target.hmac_key {
             request = request.header(SIGNATURE, signature(key.reveal(), body));
         }
-        let request = request.body(body).map_err(|_| Fault::lasting("a header cannot be sent"))?;
+        let request = request.body(body).map_err(|_| DeliveryError::lasting("a header cannot be sent"))?;
         let answer = self.agent.run(request).map_err(|error| self.fault(&error))?;
         self.judge(answer)
     }
 
-    fn judge(&self, mut answer: Response<Body>) -> Result<(), Fault> {
+    fn judge(&self, mut answer: Response<Body>) -> Result<(), DeliveryError> {
         let status = answer.status();
         let after = answer.headers().get("retry-after").and_then(|value| retry_after(value.to_str().ok()?));
         let rest = &mut answer.body_mut().as_reader().take(MAX_ANSWER);
@@ -86,27 +86,27 @@ impl HttpClient {
         }
         let reason = format!("{}: answered {}", self.target.host, status.as_u16());
         if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) {
-            return Err(Fault { reason, retry: true, after });
+            return Err(DeliveryError { reason, retry: true, after });
         }
-        Err(Fault::lasting(reason))
+        Err(DeliveryError::lasting(reason))
     }
 
-    fn fault(&self, error: &ureq::Error) -> Fault {
+    fn fault(&self, error: &ureq::Error) -> DeliveryError {
         let host = &self.target.host;
         // Errors that would show the URL are told in our words.
         match error {
-            ureq::Error::Io(error) => Fault::io(host, error),
-            ureq::Error::Timeout(_) => Fault::passing(format!("{host}: took too long")),
-            ureq::Error::HostNotFound => Fault::passing(format!("{host}: no such host")),
-            ureq::Error::ConnectionFailed => Fault::passing(format!("{host}: cannot connect")),
+            ureq::Error::Io(error) => DeliveryError::io(host, error),
+            ureq::Error::Timeout(_) => DeliveryError::passing(format!("{host}: took too long")),
+            ureq::Error::HostNotFound => DeliveryError::passing(format!("{host}: no such host")),
+            ureq::Error::ConnectionFailed => DeliveryError::passing(format!("{host}: cannot connect")),
             ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
-                Fault::passing(format!("{host}: its answer is not HTTP"))
+                DeliveryError::passing(format!("{host}: its answer is not HTTP"))
             }
-            ureq::Error::Rustls(error) => Fault::passing(format!("{host}: {error}")),
+            ureq::Error::Rustls(error) => DeliveryError::passing(format!("{host}: {error}")),
             ureq::Error::Http(_) | ureq::Error::BadUri(_) => {
-                Fault::lasting(format!("{host}: the request cannot be made"))
+                DeliveryError::lasting(format!("{host}: the request cannot be made"))
             }
-            _ => Fault::passing(format!("{host}: cannot be asked")),
+            _ => DeliveryError::passing(format!("{host}: cannot be asked")),
         }
     }
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arcstr::ArcStr;
 use rusqlite::{Row, params_from_iter};
 
-use super::filter::{Filter, host, of_its_connection};
+use super::filter::{HistoryFilter, host, of_its_connection};
 use super::stored::{Columns, StoredAlert};
-use super::{Found, Reader, is_enough};
+use super::{DatabaseReader, QueryOutcome, is_enough};
 use crate::model::{Alert, Severity};
 use crate::output::storage::StorageError;
 use crate::output::storage::columns::method_number;
@@ -19,7 +19,7 @@ const ALERT: &str = "a.run, a.time, a.packet, a.rule, a.description, a.severity,
     a.method, a.value, a.category, a.confidence, a.suppressed, a.flow, a.client, a.client_port, a.server, \
     a.server_port, a.proto, a.vlan, a.vlan_inner";
 
-impl Reader {
+impl DatabaseReader {
     /// Hands over the alerts that a filter lets through, by time. Where it names a server name or an
     /// application, an alert's connection has to match.
     ///
@@ -27,14 +27,14 @@ impl Reader {
     /// If the time is over, or the file is damaged.
     pub fn alerts(
         &self,
-        filter: &Filter,
+        filter: &HistoryFilter,
         mut each: impl FnMut(StoredAlert) -> ControlFlow<()>,
-    ) -> Result<Found, StorageError> {
+    ) -> Result<QueryOutcome, StorageError> {
         let sql = select(filter);
         self.limited(|database| {
             let mut select = database.prepare(&sql.text)?;
             let mut rows = select.query(params_from_iter(sql.values))?;
-            let mut found = Found::default();
+            let mut found = QueryOutcome::default();
             while let Some(row) = rows.next()? {
                 if filter.limit.is_some_and(|limit| found.rows >= limit) {
                     found.more = true;
@@ -50,7 +50,7 @@ impl Reader {
     }
 }
 
-fn select(filter: &Filter) -> Sql {
+fn select(filter: &HistoryFilter) -> Sql {
     let mut sql = Sql::default();
     let (since, until) = filter.window();
     sql.add(

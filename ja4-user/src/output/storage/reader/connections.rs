@@ -4,23 +4,23 @@ use std::ops::ControlFlow;
 
 use rusqlite::{Connection, params_from_iter};
 
-use super::filter::Filter;
+use super::filter::HistoryFilter;
 use super::stored::{CONNECTION, StoredConnection};
-use super::{Found, Reader, is_enough};
+use super::{DatabaseReader, QueryOutcome, is_enough};
 use crate::output::storage::StorageError;
 use crate::output::storage::columns::EACH;
 use crate::output::storage::sql::Sql;
 
-impl Reader {
+impl DatabaseReader {
     /// Hands over the connections that a filter lets through, ordered by their end.
     ///
     /// # Errors
     /// If the time is over, or the file is damaged.
     pub fn connections(
         &self,
-        filter: &Filter,
+        filter: &HistoryFilter,
         mut each: impl FnMut(StoredConnection) -> ControlFlow<()>,
-    ) -> Result<Found, StorageError> {
+    ) -> Result<QueryOutcome, StorageError> {
         self.limited(|database| walk(database, filter, CONNECTION, |row| Ok(each(StoredConnection::read(row)?))))
     }
 }
@@ -28,14 +28,14 @@ impl Reader {
 /// Goes over connections `c`, ordered by their end, as far as the filter's limit.
 pub(super) fn walk(
     database: &Connection,
-    filter: &Filter,
+    filter: &HistoryFilter,
     columns: &str,
     mut each: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<ControlFlow<()>>,
-) -> rusqlite::Result<Found> {
+) -> rusqlite::Result<QueryOutcome> {
     let sql = select(filter, columns);
     let mut select = database.prepare(&sql.text)?;
     let mut rows = select.query(params_from_iter(sql.values))?;
-    let mut found = Found::default();
+    let mut found = QueryOutcome::default();
     while let Some(row) = rows.next()? {
         if filter.limit.is_some_and(|limit| found.rows >= limit) {
             found.more = true;
@@ -51,7 +51,7 @@ pub(super) fn walk(
 
 /// By value where one is asked for: its index leads to few connections. Else by time: the classes of
 /// durations, each in the order of the index, are merged as they come.
-fn select(filter: &Filter, columns: &str) -> Sql {
+fn select(filter: &HistoryFilter, columns: &str) -> Sql {
     let mut sql = Sql::default();
     if filter.value.is_some() {
         sql.add(
@@ -65,7 +65,7 @@ fn select(filter: &Filter, columns: &str) -> Sql {
         sql.add(") hit CROSS JOIN connection c ON c.id = hit.id WHERE ", []);
         filter.overlap(&mut sql);
     } else {
-        for span in Filter::spans() {
+        for span in HistoryFilter::spans() {
             let union = if span == 0 { "" } else { " UNION ALL " };
             sql.add(
                 &format!("{union}SELECT {columns}, c.last AS at FROM connection c INDEXED BY connection_by_end WHERE "),

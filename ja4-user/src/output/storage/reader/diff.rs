@@ -3,7 +3,7 @@
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
-use super::Reader;
+use super::DatabaseReader;
 use super::stored::Columns;
 use crate::model::{Method, Time};
 use crate::output::storage::StorageError;
@@ -11,14 +11,14 @@ use crate::output::storage::columns::{integer, method_number};
 
 /// From a moment on, up to another one, which is not in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct DiffWindow {
     /// First moment.
     pub since: Time,
     /// First moment after it.
     pub until: Time,
 }
 
-impl Window {
+impl DiffWindow {
     /// How long it is, seconds.
     fn seconds(self) -> f64 {
         self.until.0.saturating_sub(self.since.0) as f64 / 1e9
@@ -72,7 +72,7 @@ impl Change {
 
 /// A value that has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
+pub struct ValueDifference {
     /// How.
     pub change: Change,
     /// Method.
@@ -87,19 +87,19 @@ pub struct Difference {
 
 /// All that has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Diff {
+pub struct DiffReport {
     /// By change, the most frequent first.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<ValueDifference>,
     /// Fingerprints in either window.
     pub totals: [u64; 2],
 }
 
-impl Reader {
+impl DatabaseReader {
     /// Compares how often each value was seen. Windows of different lengths are compared by rate.
     ///
     /// # Errors
     /// If the time is over, or the file is damaged.
-    pub fn diff(&self, [a, b]: [Window; 2], options: &DiffOptions) -> Result<Diff, StorageError> {
+    pub fn diff(&self, [a, b]: [DiffWindow; 2], options: &DiffOptions) -> Result<DiffReport, StorageError> {
         let methods: Vec<String> = options.methods.iter().map(|method| method_number(*method).to_string()).collect();
         // Two short ranges of the index by value and time for each value: no row is read.
         let count = "(SELECT count(*) FROM fingerprint f WHERE f.value = v.id AND f.time >= ? AND f.time < ?)";
@@ -114,7 +114,7 @@ impl Reader {
         // How much of the first window the second one is.
         let scale = if a.seconds() > 0.0 { b.seconds() / a.seconds() } else { 1.0 };
         self.limited(|database| {
-            let mut diff = Diff::default();
+            let mut diff = DiffReport::default();
             let mut select = database.prepare(&select)?;
             let mut rows = select.query(params_from_iter(windows))?;
             while let Some(row) = rows.next()? {
@@ -128,10 +128,10 @@ impl Reader {
                 }
                 if let Some(change) = judge(counts, scale, options) {
                     let value = value.unwrap_or_default();
-                    diff.differences.push(Difference { change, method, value, app, counts });
+                    diff.differences.push(ValueDifference { change, method, value, app, counts });
                 }
             }
-            let most = |one: &Difference| std::cmp::Reverse(one.counts.into_iter().max());
+            let most = |one: &ValueDifference| std::cmp::Reverse(one.counts.into_iter().max());
             diff.differences.sort_by(|one, other| {
                 (one.change, most(one), one.method, &one.value).cmp(&(
                     other.change,

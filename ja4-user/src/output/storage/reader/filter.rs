@@ -14,7 +14,7 @@ const LATE: i64 = 600 * 1_000_000_000;
 
 /// What rows have to be like. `None` leaves a thing open.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct HistoryFilter {
     /// Connections that go on at this time or later; fingerprints and alerts from then on.
     pub since: Option<Time>,
     /// Connections that begin before this time; fingerprints and alerts before it.
@@ -37,7 +37,7 @@ pub struct Filter {
     pub oldest_first: bool,
 }
 
-impl Filter {
+impl HistoryFilter {
     /// Where time begins and ends for SQLite.
     pub(super) fn window(&self) -> (i64, i64) {
         let since = self.since.map_or(i64::MIN, |since| integer(since.0));

@@ -5,14 +5,14 @@ use std::ops::ControlFlow;
 use rusqlite::{Connection, params_from_iter};
 
 use super::connections::walk;
-use super::filter::Filter;
+use super::filter::HistoryFilter;
 use super::stored::{CONNECTION, CONNECTION_COLUMNS, FINGERPRINT, StoredConnection, StoredFingerprint};
-use super::{Found, Reader, is_enough};
+use super::{DatabaseReader, QueryOutcome, is_enough};
 use crate::output::storage::StorageError;
 use crate::output::storage::columns::EACH;
 use crate::output::storage::sql::Sql;
 
-impl Reader {
+impl DatabaseReader {
     /// Hands over the fingerprints that a filter lets through: those of a value by time, all others
     /// connection by connection, ordered by their end.
     ///
@@ -20,9 +20,9 @@ impl Reader {
     /// If the time is over, or the file is damaged.
     pub fn fingerprints(
         &self,
-        filter: &Filter,
+        filter: &HistoryFilter,
         mut each: impl FnMut(&StoredConnection, StoredFingerprint) -> ControlFlow<()>,
-    ) -> Result<Found, StorageError> {
+    ) -> Result<QueryOutcome, StorageError> {
         self.limited(|database| match &filter.value {
             Some(_) => by_value(database, filter, &mut each),
             None => by_connection(database, filter, &mut each),
@@ -35,9 +35,9 @@ impl Reader {
     /// If the time is over, or the file is damaged.
     pub fn timelines(
         &self,
-        filter: &Filter,
+        filter: &HistoryFilter,
         mut each: impl FnMut(StoredConnection, Vec<StoredFingerprint>) -> ControlFlow<()>,
-    ) -> Result<Found, StorageError> {
+    ) -> Result<QueryOutcome, StorageError> {
         self.limited(|database| {
             let mut timeline = database.prepare(&format!(
                 "SELECT {FINGERPRINT} FROM fingerprint f CROSS JOIN fingerprint_value v ON v.id = f.value
@@ -58,7 +58,7 @@ impl Reader {
 
 type Each<'a> = &'a mut dyn FnMut(&StoredConnection, StoredFingerprint) -> ControlFlow<()>;
 
-fn by_value(database: &Connection, filter: &Filter, each: Each<'_>) -> rusqlite::Result<Found> {
+fn by_value(database: &Connection, filter: &HistoryFilter, each: Each<'_>) -> rusqlite::Result<QueryOutcome> {
     let mut sql = Sql::default();
     let (since, until) = filter.window();
     sql.add(
@@ -72,11 +72,11 @@ fn by_value(database: &Connection, filter: &Filter, each: Each<'_>) -> rusqlite:
     filter.of_value(&mut sql);
     sql.add(" AND ", []);
     // The time is that of the fingerprint.
-    Filter { since: None, until: None, ..filter.clone() }.overlap(&mut sql);
+    HistoryFilter { since: None, until: None, ..filter.clone() }.overlap(&mut sql);
     sql.add(&format!(" ORDER BY f.time {} LIMIT ?", filter.order()), [filter.rows_wanted().into()]);
     let mut select = database.prepare(&sql.text)?;
     let mut rows = select.query(params_from_iter(sql.values))?;
-    let mut found = Found::default();
+    let mut found = QueryOutcome::default();
     while let Some(row) = rows.next()? {
         if filter.limit.is_some_and(|limit| found.rows >= limit) {
             found.more = true;
@@ -93,7 +93,7 @@ fn by_value(database: &Connection, filter: &Filter, each: Each<'_>) -> rusqlite:
     Ok(found)
 }
 
-fn by_connection(database: &Connection, filter: &Filter, each: Each<'_>) -> rusqlite::Result<Found> {
+fn by_connection(database: &Connection, filter: &HistoryFilter, each: Each<'_>) -> rusqlite::Result<QueryOutcome> {
     let mut sql = Sql::default();
     let (since, until) = filter.window();
     sql.add(
@@ -107,8 +107,8 @@ fn by_connection(database: &Connection, filter: &Filter, each: Each<'_>) -> rusq
     sql.add(&format!(" ORDER BY f.id {}", filter.order()), []);
     let mut events = database.prepare(&sql.text)?;
     let mut values = sql.values;
-    let mut found = Found::default();
-    let connections = Filter { limit: None, ..filter.clone() };
+    let mut found = QueryOutcome::default();
+    let connections = HistoryFilter { limit: None, ..filter.clone() };
     walk(database, &connections, CONNECTION, |row| {
         let connection = StoredConnection::read(row)?;
         for (bound, id) in values.iter_mut().zip([connection.id, connection.id + 1]) {

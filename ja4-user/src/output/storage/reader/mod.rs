@@ -5,7 +5,7 @@ mod connections;
 mod diff;
 mod filter;
 mod fingerprints;
-mod knowledge;
+mod saved_state;
 mod stored;
 
 use std::ops::ControlFlow;
@@ -21,8 +21,8 @@ use super::StorageError;
 use super::schema;
 use super::version::VERSION;
 
-pub use self::diff::{Change, Diff, DiffOptions, Difference, Window};
-pub use self::filter::Filter;
+pub use self::diff::{Change, DiffOptions, DiffReport, DiffWindow, ValueDifference};
+pub use self::filter::HistoryFilter;
 pub use self::stored::{App, Bad, StoredAlert, StoredConnection, StoredFingerprint, StoredRun};
 
 /// How long a reader waits for a lock. Who writes in WAL mode holds none against readers; recovery after a
@@ -37,7 +37,7 @@ const REPEAT: Duration = Duration::from_millis(10);
 
 /// What a query has come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct QueryOutcome {
     /// Rows handed over.
     pub rows: u64,
     /// Whether the limit left some out.
@@ -46,13 +46,13 @@ pub struct Found {
 
 /// A database that is read.
 #[derive(Debug)]
-pub struct Reader {
+pub struct DatabaseReader {
     database: Connection,
     path: PathBuf,
     limit: Option<Duration>,
 }
 
-impl Reader {
+impl DatabaseReader {
     /// Opens a database. Each query may take as long as `limit` says, output included; `None`: for ever.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::params_from_iter;
 
-use super::first_seen_filter::Forget;
+use super::first_seen_filter::FirstSeenFilter;
 use super::version::Changed;
 use super::{StorageError, lock, schema};
 
@@ -16,7 +16,7 @@ const CACHE: u32 = 8 << 10;
 ///
 /// # Errors
 /// If the file cannot be used, or another process writes to it.
-pub fn forget(path: &Path, which: &Forget) -> Result<Changed, StorageError> {
+pub fn delete_first_seen(path: &Path, which: &FirstSeenFilter) -> Result<Changed, StorageError> {
     if let Err(source) = std::fs::metadata(path) {
         return Err(StorageError::Open { path: path.to_owned(), source });
     }

@@ -3,33 +3,33 @@
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
 
-use super::Reader;
+use super::DatabaseReader;
 use super::stored::{Columns, StoredRun, strings};
 use crate::detect::profile::{self, Pair};
 use crate::model::Time;
-use crate::output::storage::first_seen_filter::Forget;
+use crate::output::storage::first_seen_filter::FirstSeenFilter;
 use crate::output::storage::trim::limit;
-use crate::output::storage::{FirstSeen, KnowledgeBounds, StorageError};
+use crate::output::storage::{FirstSeenRow, SavedStateLimits, StorageError};
 
 /// Columns that [`first_seen`] wants, and where they are.
 const FIRST_SEEN: &str = "v.method, v.value, s.host, s.first, s.last, s.count, s.approved
     FROM first_seen s JOIN fingerprint_value v ON v.id = s.value";
 
 /// `None`: of a method that this program does not know.
-fn first_seen(row: &Row<'_>) -> rusqlite::Result<Option<FirstSeen>> {
+fn first_seen(row: &Row<'_>) -> rusqlite::Result<Option<FirstSeenRow>> {
     let mut of = Columns::from(row, 0);
     let (method, value, host) = (of.method()?, of.text()?, of.address()?);
     let (first, last, count, approved) = (of.time()?, of.time()?, of.count()?, of.flag()?);
     let known = method.zip(value);
-    Ok(known.map(|(method, value)| FirstSeen { method, value: value.into(), host, first, last, count, approved }))
+    Ok(known.map(|(method, value)| FirstSeenRow { method, value: value.into(), host, first, last, count, approved }))
 }
 
-impl Reader {
+impl DatabaseReader {
     /// What was seen, network-wide and by host, as far as it is asked for; what was seen last comes first.
     ///
     /// # Errors
     /// If the time is over, or the file is damaged.
-    pub fn first_seen(&self, which: &Forget) -> Result<Vec<FirstSeen>, StorageError> {
+    pub fn first_seen(&self, which: &FirstSeenFilter) -> Result<Vec<FirstSeenRow>, StorageError> {
         let condition = which.condition();
         let select = format!("SELECT {FIRST_SEEN} WHERE {} ORDER BY s.last DESC", condition.text);
         let all = self.collect(&select, condition.values, first_seen)?;
@@ -41,7 +41,7 @@ impl Reader {
     ///
     /// # Errors
     /// If the time is over, or the file is damaged.
-    pub fn newest_first_seen(&self, bounds: &KnowledgeBounds) -> Result<Vec<FirstSeen>, StorageError> {
+    pub fn newest_first_seen(&self, bounds: &SavedStateLimits) -> Result<Vec<FirstSeenRow>, StorageError> {
         let mut all = Vec::new();
         for (of_host, most) in [(false, bounds.values), (true, bounds.host_values)] {
             let select = format!(

@@ -13,7 +13,7 @@ pub const OWN: &str = "here";
 
 /// One thing to be stored.
 #[derive(Clone, Debug)]
-pub enum Item {
+pub enum WriteOp {
     /// A fingerprint, as it happens. The first one of a flow makes the connection's row.
     Fingerprint {
         /// Whose it is.
@@ -24,41 +24,41 @@ pub enum Item {
         seen: FingerprintRecord,
     },
     /// The end of a connection. Its history is stored only if none of its fingerprints came before.
-    Connection(Box<ConnectionRecord>),
+    ConnectionEnd(Box<ConnectionRecord>),
     /// How a connection stands that goes on, likewise.
-    Standing(Box<ConnectionRecord>),
+    ConnectionUpdate(Box<ConnectionRecord>),
     /// A rule has fired.
     Alert(Box<Alert>),
     /// What is known of a value's first time, beside what was stored of it: the earlier first, the later last time, the
     /// larger count.
-    FirstSeen(FirstSeen),
+    FirstSeen(FirstSeenRow),
     /// Values that were last seen before this are known no more.
-    FirstSeenAged {
+    ExpireFirstSeen {
         /// Event time.
         before: Time,
     },
     /// When the learning period began.
     LearningSince(Time),
     /// What is known beyond this, those seen longest ago first, is known no more.
-    KnowledgeBounds(KnowledgeBounds),
+    TrimSavedState(SavedStateLimits),
     /// A pair of a behaviour profile, likewise.
     Profile(Pair),
     /// The run has ended well. The last item of a run.
     RunEnd(RunEnd),
 }
 
-impl Item {
+impl WriteOp {
     /// Whether it says as it stands what is known, and not what has happened: handed over again, it takes the place
     /// of what was stored.
     #[must_use]
-    pub const fn is_knowledge(&self) -> bool {
+    pub const fn is_saved_state(&self) -> bool {
         matches!(self, Self::FirstSeen(_) | Self::LearningSince(_) | Self::Profile(_))
     }
 }
 
 /// When a value was seen, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FirstSeen {
+pub struct FirstSeenRow {
     /// Method.
     pub method: Method,
     /// The value.
@@ -77,7 +77,7 @@ pub struct FirstSeen {
 
 /// How much of what is known is kept: as much as a sensor that starts has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KnowledgeBounds {
+pub struct SavedStateLimits {
     /// Values seen network-wide.
     pub values: usize,
     /// Values seen at a host.
@@ -88,7 +88,7 @@ pub struct KnowledgeBounds {
     pub companions: usize,
 }
 
-impl KnowledgeBounds {
+impl SavedStateLimits {
     /// What these settings have room for.
     #[must_use]
     pub const fn of(first_seen: &first_seen::Settings, profiles: &profile::Settings) -> Self {
@@ -109,7 +109,7 @@ impl KnowledgeBounds {
 
 /// A run of the sensor that begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Run {
+pub struct SensorRun {
     /// When, by the wall clock.
     pub started: Time,
     /// Name of the sensor.

@@ -8,40 +8,40 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::StorageError;
 use super::columns::{self, EACH, SPAN_LONG, SPAN_OPEN, SPANS};
-use super::item::{Item, Run};
-use super::lock::{self, Inode, Lock};
-use super::rows::{Rows, Written, json_list};
+use super::lock::{self, DatabaseLock, Inode};
+use super::rows::{RowWriter, RowsWritten, json_list};
 use super::schema;
 use super::version::Migrated;
+use super::write_op::{SensorRun, WriteOp};
 use crate::model::{EndReason, Time};
 
 /// What is to be opened.
 #[derive(Debug)]
-pub(super) struct Opening {
+pub(super) struct DatabaseOpener {
     pub(super) path: PathBuf,
     /// Memory for pages, KiB.
     pub(super) cache: u32,
     /// The run that writes.
-    pub(super) run: Run,
+    pub(super) run: SensorRun,
 }
 
 /// A database that is written to.
-pub(super) struct Opened {
+pub(super) struct OpenDatabase {
     pub(super) database: Connection,
-    pub(super) rows: Rows,
+    pub(super) rows: RowWriter,
     /// Files beside it that SQLite has made.
     beside: Vec<(PathBuf, Inode)>,
     /// Must outlive the connection: fields are dropped in order of declaration.
-    lock: Lock,
+    lock: DatabaseLock,
 }
 
-impl Opening {
+impl DatabaseOpener {
     /// Opens or makes the database, brings it up to date, closes what a killed run has left open, and notes the run.
     /// `late`: what the database knows may not have been known to the run from its start.
     ///
     /// # Errors
     /// If the file cannot be used, or another process writes to it. The run is not noted then.
-    pub(super) fn open(&self, late: bool) -> Result<(Opened, Option<Migrated>), StorageError> {
+    pub(super) fn open(&self, late: bool) -> Result<(OpenDatabase, Option<Migrated>), StorageError> {
         schema::create(&self.path)?;
         let (lock, mut database, migrated) = lock::open(&self.path, self.cache)?;
         let failed = |source| schema::explain(&self.path, source);
@@ -56,13 +56,13 @@ impl Opening {
             Inode::at(&path).map(|inode| (path, inode))
         });
         let beside = beside.collect();
-        Ok((Opened { database, rows: Rows::new(run, next, newest, late), beside, lock }, migrated))
+        Ok((OpenDatabase { database, rows: RowWriter::new(run, next, newest, late), beside, lock }, migrated))
     }
 }
 
-impl Opened {
+impl OpenDatabase {
     /// Writes items in a transaction. One that is dropped rolls back.
-    pub(super) fn write<'a>(&mut self, items: impl Iterator<Item = &'a Item>) -> rusqlite::Result<Written> {
+    pub(super) fn write<'a>(&mut self, items: impl Iterator<Item = &'a WriteOp>) -> rusqlite::Result<RowsWritten> {
         let change = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let written = self.rows.write(&change, items)?;
         change.commit()?;
@@ -122,7 +122,7 @@ fn recover(database: &mut Connection) -> rusqlite::Result<(i64, Time)> {
 }
 
 /// Notes that a run has begun; its number.
-fn begin(database: &Connection, run: &Run) -> rusqlite::Result<i64> {
+fn begin(database: &Connection, run: &SensorRun) -> rusqlite::Result<i64> {
     database.execute(
         "INSERT INTO sensor_run (started, clean, pid, version, sensor, interfaces, files)
          VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6)",

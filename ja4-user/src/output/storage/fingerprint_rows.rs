@@ -13,7 +13,7 @@ const COLUMNS: usize = 7;
 
 /// A row.
 #[derive(Clone, Copy, Debug)]
-struct Event {
+struct FingerprintRow {
     id: i64,
     value: i64,
     time: i64,
@@ -25,11 +25,11 @@ struct Event {
 
 /// Rows of a transaction, written at its end in the order of their table.
 #[derive(Debug, Default)]
-pub(super) struct Events {
-    rows: Vec<Event>,
+pub(super) struct FingerprintRows {
+    rows: Vec<FingerprintRow>,
 }
 
-impl Events {
+impl FingerprintRows {
     /// Forgets rows of a transaction that failed.
     pub(super) fn clear(&mut self) {
         self.rows.clear();
@@ -37,7 +37,7 @@ impl Events {
 
     /// The row of fingerprint `n` of a connection. `n` is below [`EACH`].
     pub(super) fn add(&mut self, connection: i64, n: u32, value: i64, seen: &FingerprintRecord) {
-        self.rows.push(Event {
+        self.rows.push(FingerprintRow {
             id: connection * EACH + i64::from(n),
             value,
             time: columns::time(seen.time),
@@ -77,7 +77,7 @@ fn statement(rows: usize) -> String {
     format!("INSERT OR FAIL INTO fingerprint ({columns}) VALUES {}", vec![row; rows].join(","))
 }
 
-fn execute(statement: &mut CachedStatement<'_>, rows: &[Event]) -> rusqlite::Result<()> {
+fn execute(statement: &mut CachedStatement<'_>, rows: &[FingerprintRow]) -> rusqlite::Result<()> {
     for (place, row) in rows.iter().enumerate() {
         let first = place * COLUMNS;
         let numbers = [row.id, row.value, row.time];

@@ -19,7 +19,7 @@ const CACHE: u32 = 64 << 10;
 ///
 /// # Errors
 /// If the file cannot be used, or another process writes to it. Then nothing has changed.
-pub fn seed(path: &Path, rows: impl IntoIterator<Item = Row>) -> Result<Changed, StorageError> {
+pub fn import_profiles(path: &Path, rows: impl IntoIterator<Item = Row>) -> Result<Changed, StorageError> {
     schema::create(path)?;
     let (_lock, mut database, migrated) = lock::open(path, CACHE)?;
     let merge = || {

@@ -13,7 +13,7 @@ pub(super) const INSERT: &str = "INSERT OR REPLACE INTO connection VALUES (
     ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46)";
 
 /// A connection that has ended, or goes on and is told all the same.
-pub(super) struct Whole<'a> {
+pub(super) struct ConnectionRow<'a> {
     /// Its number.
     pub(super) id: i64,
     /// The run that saw it.
@@ -23,7 +23,7 @@ pub(super) struct Whole<'a> {
     pub(super) primary: Option<i64>,
 }
 
-impl Whole<'_> {
+impl ConnectionRow<'_> {
     /// Writes the row; `json` is a buffer.
     pub(super) fn insert(&self, statement: &mut CachedStatement<'_>, json: &mut Vec<u8>) -> rusqlite::Result<()> {
         let Self { id, run, record, primary } = self;

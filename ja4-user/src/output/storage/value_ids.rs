@@ -14,7 +14,7 @@ use crate::model::{FingerprintRecord, KnownBad, Label, Method};
 const KEPT: usize = 1 << 17;
 
 /// A value that has a number.
-struct Known {
+struct KnownValue {
     id: i64,
     label: Option<Arc<Label>>,
     known_bad: Option<Arc<KnownBad>>,
@@ -22,11 +22,11 @@ struct Known {
 }
 
 /// Numbers by method and value.
-pub(super) struct Values {
-    kept: LruCache<(Method, ArcStr), Known>,
+pub(super) struct ValueIds {
+    kept: LruCache<(Method, ArcStr), KnownValue>,
 }
 
-impl Values {
+impl ValueIds {
     pub(super) fn new() -> Self {
         Self { kept: LruCache::new(KEPT) }
     }
@@ -38,7 +38,7 @@ impl Values {
 
     /// The number of a fingerprint's value. What is known of the value is stored with it; what was known
     /// before stays if nothing is known now.
-    pub(super) fn of_seen(&mut self, table: &mut Table<'_>, seen: &FingerprintRecord) -> rusqlite::Result<i64> {
+    pub(super) fn of_seen(&mut self, table: &mut ValueTable<'_>, seen: &FingerprintRecord) -> rusqlite::Result<i64> {
         let key = (seen.method, ArcStr::clone(&seen.value));
         if let Some(known) = self.kept.get_mut(&key) {
             let news = news(&known.label, &seen.label)
@@ -60,12 +60,12 @@ impl Values {
             table.describe(id, seen)?;
         }
         let (label, known_bad) = (seen.label.clone(), seen.known_bad.clone());
-        self.kept.insert(key, Known { id, label, known_bad, raw: seen.raw.is_some() });
+        self.kept.insert(key, KnownValue { id, label, known_bad, raw: seen.raw.is_some() });
         Ok(id)
     }
 
     /// The number of a value of which nothing else is said.
-    pub(super) fn of(&mut self, table: &mut Table<'_>, method: Method, value: &ArcStr) -> rusqlite::Result<i64> {
+    pub(super) fn of(&mut self, table: &mut ValueTable<'_>, method: Method, value: &ArcStr) -> rusqlite::Result<i64> {
         if let Some(known) = self.kept.get(&(method, ArcStr::clone(value))) {
             return Ok(known.id);
         }
@@ -86,13 +86,13 @@ fn news<T: PartialEq>(before: &Option<Arc<T>>, now: &Option<Arc<T>>) -> bool {
 }
 
 /// The table of values.
-pub(super) struct Table<'a> {
+pub(super) struct ValueTable<'a> {
     find: CachedStatement<'a>,
     add: CachedStatement<'a>,
     describe: CachedStatement<'a>,
 }
 
-impl<'a> Table<'a> {
+impl<'a> ValueTable<'a> {
     pub(super) fn of(database: &'a Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             find: database.prepare_cached("SELECT id FROM fingerprint_value WHERE method = ?1 AND value = ?2")?,
