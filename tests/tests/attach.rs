@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 
 use ja4_common::filter_config::FilterConfig;
 use ja4_user::capture::attach::{AttachError, Attachment, DirectionChoice, HookChoice, IngressMode, Policy, TcMode};
-use ja4_user::capture::ebpf::{Kernel, Settings};
+use ja4_user::capture::ebpf::{Kernel, KernelSettings};
 use ja4_user::capture::interface::{Interface, InterfaceError};
 use tests::{Namespace, Wire, privilege, require_bpf, require_tools};
 
@@ -12,7 +12,7 @@ fn kernel() -> Option<Kernel> {
     if !require_bpf() || !require_tools(&["ip", "tc", "ethtool"]) {
         return None;
     }
-    let settings = Settings { filter_config: FilterConfig::new([3, 4]), ring_bytes: 1 << 20, flows: 1 << 10 };
+    let settings = KernelSettings { filter_config: FilterConfig::new([3, 4]), ring_bytes: 1 << 20, flows: 1 << 10 };
     Some(Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap())
 }
 

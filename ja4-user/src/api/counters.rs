@@ -59,7 +59,7 @@ impl HttpStats {
 
 /// The same, as the server counts.
 #[derive(Debug, Default)]
-pub(super) struct Counters {
+pub(super) struct HttpCounters {
     open: AtomicU64,
     accepted: AtomicU64,
     timed_out: AtomicU64,
@@ -68,7 +68,7 @@ pub(super) struct Counters {
     answered: [AtomicU64; CODES.len()],
 }
 
-impl Counters {
+impl HttpCounters {
     pub(super) fn accepted(&self, open: usize) {
         self.accepted.fetch_add(1, Relaxed);
         self.set_open(open);

@@ -4,46 +4,46 @@ use axum::extract::{RawQuery, State as Of};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::answer::{self, Listing};
-use super::query::Parameters;
-use super::state::State;
+use super::query::QueryParameters;
+use super::response::{self, JsonList};
+use super::state::ApiState;
 use crate::encode::group_json;
 use crate::model::{CounterGroup, CounterValue, EngineQuery};
 
 /// `connections?limit=&host=`
-pub(super) async fn connections(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
-    let read = Parameters::read(query.as_deref(), &["limit", "host"]);
+pub(super) async fn connections(Of(state): Of<ApiState>, RawQuery(query): RawQuery) -> Response {
+    let read = QueryParameters::read(query.as_deref(), &["limit", "host"]);
     list(&state, "connections", read, |asked| EngineQuery::Connections { most: asked.limit, host: asked.host }).await
 }
 
 /// `alerts?limit=`
-pub(super) async fn alerts(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
-    let read = Parameters::read(query.as_deref(), &["limit"]);
+pub(super) async fn alerts(Of(state): Of<ApiState>, RawQuery(query): RawQuery) -> Response {
+    let read = QueryParameters::read(query.as_deref(), &["limit"]);
     list(&state, "alerts", read, |asked| EngineQuery::Alerts { most: asked.limit }).await
 }
 
 /// `rules`
-pub(super) async fn rules(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
-    list(&state, "rules", Parameters::read(query.as_deref(), &[]), |_| EngineQuery::Rules).await
+pub(super) async fn rules(Of(state): Of<ApiState>, RawQuery(query): RawQuery) -> Response {
+    list(&state, "rules", QueryParameters::read(query.as_deref(), &[]), |_| EngineQuery::Rules).await
 }
 
 async fn list(
-    state: &State,
+    state: &ApiState,
     name: &str,
-    read: Result<Parameters, String>,
-    query: impl FnOnce(Parameters) -> EngineQuery,
+    read: Result<QueryParameters, String>,
+    query: impl FnOnce(QueryParameters) -> EngineQuery,
 ) -> Response {
     match read {
         Ok(asked) => match state.list(query(asked)).await {
-            Ok(list) => Listing::new(name, list).into_response(),
+            Ok(list) => JsonList::new(name, list).into_response(),
             Err(unanswered) => unanswered.into_response(),
         },
-        Err(wrong) => answer::error(StatusCode::BAD_REQUEST, &wrong),
+        Err(wrong) => response::error(StatusCode::BAD_REQUEST, &wrong),
     }
 }
 
 /// `stats`
-pub(super) async fn stats(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn stats(Of(state): Of<ApiState>, RawQuery(query): RawQuery) -> Response {
     told(&state, query.as_deref(), |stats| {
         let mut told = CounterGroup::default();
         told.group("stats", stats);
@@ -53,7 +53,7 @@ pub(super) async fn stats(Of(state): Of<State>, RawQuery(query): RawQuery) -> Re
 }
 
 /// `first-seen`
-pub(super) async fn first_seen(Of(state): Of<State>, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn first_seen(Of(state): Of<ApiState>, RawQuery(query): RawQuery) -> Response {
     told(&state, query.as_deref(), |stats| {
         let engine = part(stats, "engine").unwrap_or_default();
         let counters = part(engine, "first_seen").unwrap_or_default();
@@ -84,12 +84,12 @@ fn part(CounterGroup(entries): CounterGroup, wanted: &str) -> Option<CounterGrou
     })
 }
 
-async fn told(state: &State, query: Option<&str>, tell: impl FnOnce(CounterGroup) -> Vec<u8>) -> Response {
-    if let Err(wrong) = Parameters::read(query, &[]) {
-        return answer::error(StatusCode::BAD_REQUEST, &wrong);
+async fn told(state: &ApiState, query: Option<&str>, tell: impl FnOnce(CounterGroup) -> Vec<u8>) -> Response {
+    if let Err(wrong) = QueryParameters::read(query, &[]) {
+        return response::error(StatusCode::BAD_REQUEST, &wrong);
     }
     match state.snapshot().await {
-        Ok(snapshot) => answer::json(StatusCode::OK, tell(snapshot.stats)),
+        Ok(snapshot) => response::json(StatusCode::OK, tell(snapshot.stats)),
         Err(unanswered) => unanswered.into_response(),
     }
 }

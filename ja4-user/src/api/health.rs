@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::state::Snapshot;
+use super::state::SensorSnapshot;
 use crate::encode::escape;
 
 /// Time for which a replaced database file is reported after a new one was created, so that a probe notices it.
@@ -13,7 +13,7 @@ pub const REPLACED: Duration = Duration::from_secs(5);
 
 /// What is wrong, a sentence each; nothing: all is well.
 #[must_use]
-pub fn reasons(snapshot: &Snapshot) -> Vec<String> {
+pub fn reasons(snapshot: &SensorSnapshot) -> Vec<String> {
     let mut reasons = snapshot.liveness.stalled();
     if let Some(status) = &snapshot.storage {
         if status.failing {
@@ -47,12 +47,15 @@ mod tests {
     use crate::api::liveness::Liveness;
     use crate::output::storage::WriterStatus;
 
-    fn ages(shards: &[u64], engine: u64) -> Snapshot {
+    fn ages(shards: &[u64], engine: u64) -> SensorSnapshot {
         let shards = shards.iter().copied().map(Duration::from_secs).collect();
-        Snapshot { liveness: Liveness { shards, engine: Duration::from_secs(engine) }, ..Snapshot::default() }
+        SensorSnapshot {
+            liveness: Liveness { shards, engine: Duration::from_secs(engine) },
+            ..SensorSnapshot::default()
+        }
     }
 
-    fn told(snapshot: &Snapshot) -> String {
+    fn told(snapshot: &SensorSnapshot) -> String {
         String::from_utf8_lossy(&body(&reasons(snapshot))).into_owned()
     }
 
@@ -60,7 +63,7 @@ mod tests {
     fn all_is_well() {
         let storage =
             Some(WriterStatus { flush_failures: 3, last_error: Some("old".to_owned()), ..WriterStatus::default() });
-        for snapshot in [ages(&[0, 5], 5), Snapshot { storage, ..ages(&[1], 1) }] {
+        for snapshot in [ages(&[0, 5], 5), SensorSnapshot { storage, ..ages(&[1], 1) }] {
             assert_eq!(told(&snapshot), "{\"status\":\"ok\"}\n");
         }
     }
@@ -70,7 +73,7 @@ mod tests {
         let after = |seconds| {
             let replaced_ago = Some(Duration::from_secs(seconds));
             let storage = Some(WriterStatus { file_replaced: 1, replaced_ago, ..WriterStatus::default() });
-            told(&Snapshot { storage, ..ages(&[0], 0) })
+            told(&SensorSnapshot { storage, ..ages(&[0], 0) })
         };
         assert!(after(4).contains("deleted or replaced"), "{}", after(4));
         assert_eq!(after(5), "{\"status\":\"ok\"}\n");
@@ -79,7 +82,7 @@ mod tests {
     #[test]
     fn only_a_thread_that_hangs_is_a_reason_to_begin_anew() {
         let storage = Some(WriterStatus { failing: true, ..WriterStatus::default() });
-        assert!(Snapshot { storage, ..ages(&[0, 5], 5) }.liveness.stalled().is_empty());
+        assert!(SensorSnapshot { storage, ..ages(&[0, 5], 5) }.liveness.stalled().is_empty());
         assert_eq!(ages(&[0, 6], 5).liveness.stalled().len(), 1);
         assert_eq!(ages(&[0, 1], 6).liveness.stalled().len(), 1);
     }
@@ -96,6 +99,6 @@ mod tests {
             r#""the history cannot be written: disk \"full\""]}"#,
             "\n"
         );
-        assert_eq!(told(&Snapshot { storage, ..ages(&[0, 6, 1], 60) }), wanted);
+        assert_eq!(told(&SensorSnapshot { storage, ..ages(&[0, 6, 1], 60) }), wanted);
     }
 }

@@ -13,13 +13,13 @@ use axum::http::header::HOST;
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::answer;
+use super::response;
 
 /// Names that may be asked for beside addresses and `localhost`.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Hosts(Arc<[String]>);
+pub(super) struct AllowedHosts(Arc<[String]>);
 
-impl Hosts {
+impl AllowedHosts {
     pub(super) fn new(names: Vec<String>) -> Self {
         Self(names.iter().map(|name| bare(name).to_owned()).collect())
     }
@@ -46,17 +46,17 @@ fn bare(name: &str) -> &str {
 }
 
 /// Refuses what asks for a host that this is not. A request that names none comes from no browser.
-pub(super) async fn check(Of(hosts): Of<Hosts>, request: Request, next: Next) -> Response {
+pub(super) async fn check(Of(hosts): Of<AllowedHosts>, request: Request, next: Next) -> Response {
     let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let named = request.headers().get_all(HOST).iter().map(|host| host.as_bytes()).chain(authority);
     let strange = named.map(String::from_utf8_lossy).find(|host| !hosts.has(host));
-    match strange.map(|host| answer::words(&host)) {
+    match strange.map(|host| response::words(&host)) {
         None => next.run(request).await,
         Some(host) => {
             let text = format!(
                 "'{host}' is no name of this sensor; ask for its address or localhost, or add the name to http.hosts"
             );
-            answer::error(StatusCode::MISDIRECTED_REQUEST, &text)
+            response::error(StatusCode::MISDIRECTED_REQUEST, &text)
         }
     }
 }
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn addresses_localhost_and_configured_names_are_the_sensor_s() {
-        let hosts = Hosts::new(vec!["Sensor.example".to_owned()]);
+        let hosts = AllowedHosts::new(vec!["Sensor.example".to_owned()]);
         for own in [
             "127.0.0.1",
             "127.0.0.1:9418",

@@ -10,7 +10,7 @@
 //! | `/api/v1/connections?limit=&host=` | `{"connections":[…]}`, open ones as `connection` events, the one heard of last first |
 //! | `/api/v1/alerts?limit=` | `{"alerts":[…]}`, as `alert` events, the newest first |
 //! | `/api/v1/stats` | `{"stats":{…}}`, the content of the `stats` event as of now |
-//! | `/api/v1/rules` | `{"rules":[…]}`, those in force with what they have done: [`crate::runtime::engine::rules_in_force`] |
+//! | `/api/v1/rules` | `{"rules":[…]}`, those in force with what they have done: [`crate::runtime::engine::active_rules`] |
 //! | `/api/v1/first-seen` | `{"learning":true,"first_seen":{"learning_left_s":…,…}}` |
 //!
 //! `limit` is 100 if left out, and at most 1000. What is asked wrongly gets 400, what there is not 404, another method
@@ -24,7 +24,6 @@
 //! server shares its thread with signals and clocks; what it does at one go is small, and long answers go out in
 //! pieces.
 
-mod answer;
 mod connections;
 mod counters;
 mod endpoints;
@@ -34,6 +33,7 @@ mod host;
 mod liveness;
 pub mod metrics;
 mod query;
+mod response;
 mod routes;
 mod state;
 #[cfg(test)]
@@ -53,12 +53,12 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use self::connections::{MAX_CONNECTIONS, OpenConnections};
-use self::counters::Counters;
+use self::counters::HttpCounters;
 pub use self::counters::HttpStats;
 pub use self::error::HttpError;
-use self::host::Hosts;
+use self::host::AllowedHosts;
 pub use self::liveness::Liveness;
-pub use self::state::{AskEngine, Question, Snapshot, State, Unanswered};
+pub use self::state::{ApiState, EngineClient, QueryError, SensorSnapshot, SnapshotRequest};
 
 /// Time for a request's head.
 const HEAD_TIME: Duration = Duration::from_secs(3);
@@ -80,14 +80,14 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 /// A server that has its port.
 #[derive(Debug)]
-pub struct Server {
+pub struct HttpServer {
     listener: TcpListener,
     address: SocketAddr,
-    counters: Arc<Counters>,
-    hosts: Hosts,
+    counters: Arc<HttpCounters>,
+    hosts: AllowedHosts,
 }
 
-impl Server {
+impl HttpServer {
     /// Takes the port; connections wait until [`serve`](Self::serve) is called. Port 0 takes any that is free.
     ///
     /// # Errors
@@ -97,13 +97,13 @@ impl Server {
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address: bound, counters: Arc::default(), hosts: Hosts::default() })
+        Ok(Self { listener, address: bound, counters: Arc::default(), hosts: AllowedHosts::default() })
     }
 
     /// Answers to these names too, beside addresses and `localhost`.
     #[must_use]
     pub fn with_hosts(self, names: Vec<String>) -> Self {
-        Self { hosts: Hosts::new(names), ..self }
+        Self { hosts: AllowedHosts::new(names), ..self }
     }
 
     /// The address, with the port that was taken.
@@ -123,7 +123,7 @@ impl Server {
     ///
     /// # Errors
     /// The listener cannot be watched, as there is no file descriptor left, or no runtime.
-    pub async fn serve(self, state: State, shutdown: impl Future<Output = ()>) -> Result<(), HttpError> {
+    pub async fn serve(self, state: ApiState, shutdown: impl Future<Output = ()>) -> Result<(), HttpError> {
         let Self { listener, address, counters, hosts } = self;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|reason| HttpError::new(address, reason))?;
         let router = routes::router(state, hosts, &counters);
@@ -161,7 +161,7 @@ impl Server {
 }
 
 /// One request and its answer. The flag is set once the request's head is complete.
-async fn connection(stream: TcpStream, router: Router, counters: Arc<Counters>, is_asked: Arc<AtomicBool>) {
+async fn connection(stream: TcpStream, router: Router, counters: Arc<HttpCounters>, is_asked: Arc<AtomicBool>) {
     let mut http = http1::Builder::new();
     http.keep_alive(false)
         .half_close(true)

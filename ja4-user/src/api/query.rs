@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::answer::words;
+use super::response::words;
 
 /// Entries of a list, if nobody says how many.
 const DEFAULT_LIMIT: usize = 100;
@@ -12,14 +12,14 @@ const MAX_LIMIT: usize = 1000;
 
 /// What may be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Parameters {
+pub(super) struct QueryParameters {
     /// At most so many entries.
     pub(super) limit: usize,
     /// Only of this host.
     pub(super) host: Option<IpAddr>,
 }
 
-impl Parameters {
+impl QueryParameters {
     /// Reads what stands behind the `?`; `known` are those that the path takes.
     ///
     /// # Errors
@@ -90,20 +90,20 @@ mod tests {
     #[test]
     fn what_is_left_out_has_its_default() {
         for query in [None, Some(""), Some("&")] {
-            assert_eq!(Parameters::read(query, BOTH), Ok(Parameters { limit: 100, host: None }));
+            assert_eq!(QueryParameters::read(query, BOTH), Ok(QueryParameters { limit: 100, host: None }));
         }
     }
 
     #[test]
     fn both_are_read_in_any_order_and_encoding() {
-        let wanted = |host: &str| Ok(Parameters { limit: 7, host: host.parse().ok() });
+        let wanted = |host: &str| Ok(QueryParameters { limit: 7, host: host.parse().ok() });
         for (query, host) in [
             ("limit=7&host=10.0.0.1", "10.0.0.1"),
             ("host=fd00::1&limit=7", "fd00::1"),
             ("host=fd00%3A%3a1&limit=%37", "fd00::1"),
             ("host=::ffff:10.0.0.1&limit=7", "10.0.0.1"),
         ] {
-            assert_eq!(Parameters::read(Some(query), BOTH), wanted(host), "{query}");
+            assert_eq!(QueryParameters::read(Some(query), BOTH), wanted(host), "{query}");
         }
     }
 
@@ -121,7 +121,7 @@ mod tests {
             ("lim=1", BOTH, "'lim' is no parameter of this path; there is limit and host"),
             ("x=1", &[], "'x' is no parameter of this path; it takes none"),
         ] {
-            assert_eq!(Parameters::read(Some(query), known), Err(said.to_owned()), "{query}");
+            assert_eq!(QueryParameters::read(Some(query), known), Err(said.to_owned()), "{query}");
         }
     }
 }

@@ -13,10 +13,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::time::timeout;
 
-use super::counters::Counters;
-use super::host::{self, Hosts};
-use super::state::State;
-use super::{answer, endpoints, health, metrics};
+use super::counters::HttpCounters;
+use super::host::{self, AllowedHosts};
+use super::state::ApiState;
+use super::{endpoints, health, metrics, response};
 
 /// Bytes of a body that nobody wants, read so that a client that is still sending hears why. Where there are more, the
 /// connection is closed on it.
@@ -28,7 +28,7 @@ const BODY_TIME: Duration = Duration::from_millis(500);
 /// The paths, as an error names them.
 const PATHS: &str = "/metrics, /healthz and /api/v1/ with connections, alerts, stats, rules and first-seen";
 
-pub(super) fn router(state: State, hosts: Hosts, counters: &Arc<Counters>) -> Router {
+pub(super) fn router(state: ApiState, hosts: AllowedHosts, counters: &Arc<HttpCounters>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
@@ -44,7 +44,7 @@ pub(super) fn router(state: State, hosts: Hosts, counters: &Arc<Counters>) -> Ro
         .layer(map_response_with_state(Arc::clone(counters), finish))
 }
 
-async fn metrics(Of(state): Of<State>) -> Response {
+async fn metrics(Of(state): Of<ApiState>) -> Response {
     match state.snapshot().await {
         Ok(snapshot) => {
             let kind = HeaderValue::from_static(metrics::CONTENT_TYPE);
@@ -54,34 +54,34 @@ async fn metrics(Of(state): Of<State>) -> Response {
     }
 }
 
-async fn healthz(Of(state): Of<State>) -> Response {
+async fn healthz(Of(state): Of<ApiState>) -> Response {
     let reasons = match state.snapshot().await {
         Ok(snapshot) => health::reasons(&snapshot),
         Err(unanswered) => vec![unanswered.to_string()],
     };
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    answer::json(status, health::body(&reasons))
+    response::json(status, health::body(&reasons))
 }
 
 async fn unknown(method: Method, uri: Uri, body: Body) -> Response {
     if method != Method::GET && method != Method::HEAD {
         return refused(method, body).await;
     }
-    let text = format!("there is nothing at '{}'; there are {PATHS}", answer::words(uri.path()));
-    answer::error(StatusCode::NOT_FOUND, &text)
+    let text = format!("there is nothing at '{}'; there are {PATHS}", response::words(uri.path()));
+    response::error(StatusCode::NOT_FOUND, &text)
 }
 
 async fn refused(method: Method, body: Body) -> Response {
     let _read = timeout(BODY_TIME, to_bytes(body, MAX_BODY)).await;
     let text =
-        format!("{} is not served; the sensor can only be read, with GET or HEAD", answer::words(method.as_str()));
-    let mut response = answer::error(StatusCode::METHOD_NOT_ALLOWED, &text);
+        format!("{} is not served; the sensor can only be read, with GET or HEAD", response::words(method.as_str()));
+    let mut response = response::error(StatusCode::METHOD_NOT_ALLOWED, &text);
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
     response
 }
 
 /// What every answer has in common: it is of this moment, and what it says it is.
-async fn finish(Of(counters): Of<Arc<Counters>>, mut response: Response) -> Response {
+async fn finish(Of(counters): Of<Arc<HttpCounters>>, mut response: Response) -> Response {
     counters.answered(response.status());
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -25,7 +25,7 @@ const LISTS: usize = 4;
 
 /// The sensor as it stands, as the control plane tells it.
 #[derive(Clone, Debug, Default)]
-pub struct Snapshot {
+pub struct SensorSnapshot {
     /// The content of the `stats` event.
     pub stats: CounterGroup,
     /// How long ago threads told their counters.
@@ -34,30 +34,30 @@ pub struct Snapshot {
     pub storage: Option<WriterStatus>,
 }
 
-/// What comes to the control plane: where a [`Snapshot`] is to go.
-pub type Question = oneshot::Sender<Snapshot>;
+/// What comes to the control plane: where a [`SensorSnapshot`] is to go.
+pub type SnapshotRequest = oneshot::Sender<SensorSnapshot>;
 
 /// Sends a question to the engine, which answers with JSON objects, one line each.
-pub type AskEngine = Arc<dyn Fn(EngineQuery, oneshot::Sender<Vec<Bytes>>) -> Result<(), Unanswered> + Send + Sync>;
+pub type EngineClient = Arc<dyn Fn(EngineQuery, oneshot::Sender<Vec<Bytes>>) -> Result<(), QueryError> + Send + Sync>;
 
 /// The server's connections to the engine and to the control plane.
 #[derive(Clone)]
-pub struct State {
-    engine: AskEngine,
-    control: mpsc::Sender<Question>,
+pub struct ApiState {
+    engine: EngineClient,
+    control: mpsc::Sender<SnapshotRequest>,
     lists: Arc<Semaphore>,
 }
 
 /// Lines that answer a question, and the right to hold them.
 #[derive(Debug)]
-pub(super) struct List {
+pub(super) struct QueryResult {
     pub(super) lines: Vec<Bytes>,
     pub(super) held: OwnedSemaphorePermit,
 }
 
 /// Why there is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Unanswered {
+pub enum QueryError {
     /// The queue is full.
     #[error("the sensor is busy: what it has to do first fills its queue; ask again in a moment")]
     Full,
@@ -69,7 +69,7 @@ pub enum Unanswered {
     Gone,
 }
 
-impl Unanswered {
+impl QueryError {
     /// Why a question could not be enqueued: the queue is full, or its receiver is gone.
     #[must_use]
     pub const fn from_queue(is_full: bool) -> Self {
@@ -77,41 +77,41 @@ impl Unanswered {
     }
 }
 
-impl State {
+impl ApiState {
     /// Asks this engine, and the control plane, which answers what it receives here.
     #[must_use]
-    pub fn new(engine: AskEngine) -> (Self, mpsc::Receiver<Question>) {
+    pub fn new(engine: EngineClient) -> (Self, mpsc::Receiver<SnapshotRequest>) {
         let (control, questions) = mpsc::channel(QUESTIONS);
         (Self { engine, control, lists: Arc::new(Semaphore::new(LISTS)) }, questions)
     }
 
     /// The sensor as it stands.
-    pub(super) async fn snapshot(&self) -> Result<Snapshot, Unanswered> {
+    pub(super) async fn snapshot(&self) -> Result<SensorSnapshot, QueryError> {
         let (answer, answered) = oneshot::channel();
         self.control.try_send(answer).map_err(|error| match error {
-            ControlError::Full(_) => Unanswered::Full,
-            ControlError::Closed(_) => Unanswered::Gone,
+            ControlError::Full(_) => QueryError::Full,
+            ControlError::Closed(_) => QueryError::Gone,
         })?;
         in_time(answered).await
     }
 
     /// What the engine says to a question.
-    pub(super) async fn list(&self, query: EngineQuery) -> Result<List, Unanswered> {
+    pub(super) async fn list(&self, query: EngineQuery) -> Result<QueryResult, QueryError> {
         let held = match timeout(PATIENCE, Arc::clone(&self.lists).acquire_owned()).await {
             Ok(Ok(held)) => held,
-            Ok(Err(_)) => return Err(Unanswered::Gone),
-            Err(_) => return Err(Unanswered::Full),
+            Ok(Err(_)) => return Err(QueryError::Gone),
+            Err(_) => return Err(QueryError::Full),
         };
         let (answer, answered) = oneshot::channel();
         (self.engine)(query, answer)?;
-        Ok(List { lines: in_time(answered).await?, held })
+        Ok(QueryResult { lines: in_time(answered).await?, held })
     }
 }
 
-async fn in_time<T>(answered: oneshot::Receiver<T>) -> Result<T, Unanswered> {
+async fn in_time<T>(answered: oneshot::Receiver<T>) -> Result<T, QueryError> {
     match timeout(PATIENCE, answered).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(_)) => Err(Unanswered::Gone),
-        Err(_) => Err(Unanswered::Late),
+        Ok(Err(_)) => Err(QueryError::Gone),
+        Err(_) => Err(QueryError::Late),
     }
 }

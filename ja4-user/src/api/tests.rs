@@ -14,7 +14,7 @@ use super::*;
 use crate::model::{CounterGroup, EngineQuery};
 
 /// A server at work, with an engine that gives each question to `answer`.
-struct Stage {
+struct TestServer {
     address: SocketAddr,
     end: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -22,7 +22,7 @@ struct Stage {
 
 /// What the engine of a stage does.
 #[derive(Clone, Copy)]
-enum Engine {
+enum EngineBehavior {
     /// It answers with lines of the question.
     Answers,
     /// It never comes to it.
@@ -44,25 +44,25 @@ fn answer(queue: &Receiver<(EngineQuery, oneshot::Sender<Vec<Bytes>>)>) {
     }
 }
 
-impl Stage {
-    fn new(engine: Engine, snapshot: Snapshot) -> Self {
-        let server = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+impl TestServer {
+    fn new(engine: EngineBehavior, snapshot: SensorSnapshot) -> Self {
+        let server = HttpServer::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let server = server.with_hosts(vec!["sensor.example".to_owned()]);
         let address = server.address();
         let (end, ended) = oneshot::channel();
         let thread = thread::spawn(move || {
-            let (messages, queue) = bounded(if matches!(engine, Engine::Full) { 0 } else { 16 });
-            let (state, mut questions) = State::new(Arc::new(move |query, answer| {
-                messages.try_send((query, answer)).map_err(|error| Unanswered::from_queue(error.is_full()))
+            let (messages, queue) = bounded(if matches!(engine, EngineBehavior::Full) { 0 } else { 16 });
+            let (state, mut questions) = ApiState::new(Arc::new(move |query, answer| {
+                messages.try_send((query, answer)).map_err(|error| QueryError::from_queue(error.is_full()))
             }));
             let engine = thread::spawn(move || match engine {
-                Engine::Answers => answer(&queue),
+                EngineBehavior::Answers => answer(&queue),
                 // Only the way to the engine's end ends the wait.
-                Engine::Hangs => {
+                EngineBehavior::Hangs => {
                     let held: Vec<_> = queue.iter().collect();
                     drop(held);
                 }
-                Engine::Full => thread::sleep(Duration::from_secs(1)),
+                EngineBehavior::Full => thread::sleep(Duration::from_secs(1)),
             });
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
@@ -106,19 +106,19 @@ impl Stage {
     }
 }
 
-fn snapshot() -> Snapshot {
+fn snapshot() -> SensorSnapshot {
     let mut first_seen = CounterGroup::default();
     first_seen.count("learning_left_s", 60).count("values", 2);
     let mut engine = CounterGroup::default();
     engine.group("first_seen", first_seen);
     let mut stats = CounterGroup::default();
     stats.count("uptime_ms", 1).group("engine", engine);
-    Snapshot { stats, ..Snapshot::default() }
+    SensorSnapshot { stats, ..SensorSnapshot::default() }
 }
 
 #[test]
 fn every_path_answers() {
-    let stage = Stage::new(Engine::Answers, snapshot());
+    let stage = TestServer::new(EngineBehavior::Answers, snapshot());
     let get = |path| stage.get(path);
     assert_eq!(get("/healthz"), (200, serde_json::json!({"status": "ok"})));
     let (status, connections) = get("/api/v1/connections");
@@ -141,7 +141,7 @@ fn every_path_answers() {
 
 #[test]
 fn what_is_wrong_is_told_in_json() {
-    let stage = Stage::new(Engine::Answers, snapshot());
+    let stage = TestServer::new(EngineBehavior::Answers, snapshot());
     for path in ["/", "/metrics/", "/api/v1/", "/api/v1/stat", "/%22%3Cscript%3E"] {
         let (status, body) = stage.get(path);
         assert_eq!(status, 404, "{path}");
@@ -167,7 +167,7 @@ fn what_is_wrong_is_told_in_json() {
 
 #[test]
 fn who_asks_for_another_host_is_refused() {
-    let stage = Stage::new(Engine::Answers, snapshot());
+    let stage = TestServer::new(EngineBehavior::Answers, snapshot());
     for (request, status) in [
         ("GET /healthz HTTP/1.1\r\nHost: evil.example:9418\r\n\r\n", 421),
         ("GET http://evil.example/metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", 421),
@@ -187,7 +187,7 @@ fn who_asks_for_another_host_is_refused() {
 
 #[test]
 fn head_tells_the_length_and_has_no_body() {
-    let stage = Stage::new(Engine::Answers, snapshot());
+    let stage = TestServer::new(EngineBehavior::Answers, snapshot());
     for (path, status) in [("/metrics", 200), ("/api/v1/connections?limit=3", 200), ("/nothing", 404)] {
         let answer = stage.ask(format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
@@ -198,8 +198,8 @@ fn head_tells_the_length_and_has_no_body() {
 
 #[test]
 fn an_engine_that_does_not_answer_costs_two_seconds_and_says_so() {
-    for (engine, said) in [(Engine::Hangs, "did not answer"), (Engine::Full, "busy")] {
-        let stage = Stage::new(engine, snapshot());
+    for (engine, said) in [(EngineBehavior::Hangs, "did not answer"), (EngineBehavior::Full, "busy")] {
+        let stage = TestServer::new(engine, snapshot());
         let before = Instant::now();
         let (status, body) = stage.get("/api/v1/alerts");
         assert_eq!(status, 503);
@@ -212,9 +212,12 @@ fn an_engine_that_does_not_answer_costs_two_seconds_and_says_so() {
 
 #[test]
 fn who_is_unwell_is_not_healthy() {
-    let stage = Stage::new(
-        Engine::Answers,
-        Snapshot { liveness: Liveness { shards: vec![Duration::from_secs(9)], ..Default::default() }, ..snapshot() },
+    let stage = TestServer::new(
+        EngineBehavior::Answers,
+        SensorSnapshot {
+            liveness: Liveness { shards: vec![Duration::from_secs(9)], ..Default::default() },
+            ..snapshot()
+        },
     );
     let reasons = serde_json::json!(["shard 0 has told nothing for 9 s"]);
     assert_eq!(stage.get("/healthz"), (503, serde_json::json!({"status": "failing", "reasons": reasons})));
@@ -223,7 +226,7 @@ fn who_is_unwell_is_not_healthy() {
 
 #[test]
 fn garbage_and_heads_without_end_are_refused() {
-    let stage = Stage::new(Engine::Answers, snapshot());
+    let stage = TestServer::new(EngineBehavior::Answers, snapshot());
     // What is no HTTP at all may get no answer, or one that it does not understand.
     stage.ask(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
     assert!(stage.ask(b"nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
@@ -238,7 +241,7 @@ fn garbage_and_heads_without_end_are_refused() {
 
 #[test]
 fn who_stalls_is_cut_off_and_holds_nobody_up_for_long() {
-    let stage = Stage::new(Engine::Answers, snapshot());
+    let stage = TestServer::new(EngineBehavior::Answers, snapshot());
     let mut stalled: Vec<_> = (0..MAX_CONNECTIONS).map(|_| TcpStream::connect(stage.address).unwrap()).collect();
     stalled.iter_mut().for_each(|stream| stream.write_all(b"GET /metrics HTT").unwrap());
     let before = Instant::now();
@@ -250,7 +253,7 @@ fn who_stalls_is_cut_off_and_holds_nobody_up_for_long() {
 
 #[test]
 fn one_request_a_connection_and_half_closed_ones_are_answered() {
-    let stage = Stage::new(Engine::Answers, snapshot());
+    let stage = TestServer::new(EngineBehavior::Answers, snapshot());
     let mut stream = TcpStream::connect(stage.address).unwrap();
     stream
         .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -264,7 +267,7 @@ fn one_request_a_connection_and_half_closed_ones_are_answered() {
 
 #[test]
 fn the_end_comes_soon_whoever_is_connected() {
-    let stage = Stage::new(Engine::Hangs, snapshot());
+    let stage = TestServer::new(EngineBehavior::Hangs, snapshot());
     let mut waiting = TcpStream::connect(stage.address).unwrap();
     waiting.write_all(b"GET /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let _silent = TcpStream::connect(stage.address).unwrap();
@@ -276,11 +279,11 @@ fn the_end_comes_soon_whoever_is_connected() {
 
 #[test]
 fn a_port_in_use_is_named_with_the_mend() {
-    let first = Server::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let error = Server::bind(first.address()).unwrap_err();
+    let first = HttpServer::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let error = HttpServer::bind(first.address()).unwrap_err();
     let address = first.address();
     let wanted = format!("cannot serve HTTP on {address}: another process listens there; name another port, or end it");
     assert_eq!(error.to_string(), wanted);
-    let error = Server::bind("192.0.2.1:80".parse().unwrap()).unwrap_err();
+    let error = HttpServer::bind("192.0.2.1:80".parse().unwrap()).unwrap_err();
     assert!(matches!(error, HttpError::NotHere(_)), "{error}");
 }

@@ -18,7 +18,7 @@ use aya::programs::links::{FdLink, Link};
 use aya::programs::tc::{self, NlOptions, SchedClassifierLink, TcAttachOptions};
 use aya::programs::{LinkOrder, ProgramError, SchedClassifier, TcAttachType, Xdp, XdpMode};
 
-use self::refusal::{Hook, Refusal};
+use self::refusal::{AttachHook, Refusal};
 use super::ebpf::{Kernel, KernelError, Program};
 use super::interface::Interface;
 
@@ -108,14 +108,14 @@ pub enum AttachError {
     #[error("{0}: the interface is gone")]
     Gone(String),
     /// The kernel, the driver or another program is in the way.
-    #[error("{interface}: {refused}; {mend}")]
+    #[error("{interface}: {refused}; {fix}")]
     Refused {
         /// Its name.
         interface: String,
         /// Each hook that was tried, and the cause.
         refused: String,
         /// What the user can do.
-        mend: &'static str,
+        fix: &'static str,
     },
     /// A clsact filter is still there.
     #[error("{interface}: cannot detach: {cause}; `tc filter del dev {interface} {direction}` does it")]
@@ -152,8 +152,8 @@ pub fn load(kernel: &mut Kernel, interfaces: &[Interface], policy: Policy) -> Re
             let (hooks, _) = plan(policy.hook, interface.is_physical, has_tc_program(interface));
             for hook in hooks {
                 let loaded = match hook {
-                    Hook::Native | Hook::Generic => is_loaded(kernel.xdp(Program::Xdp))?,
-                    Hook::Tc => is_loaded(kernel.tc(Program::TcIngress))?,
+                    AttachHook::Native | AttachHook::Generic => is_loaded(kernel.xdp(Program::Xdp))?,
+                    AttachHook::Tc => is_loaded(kernel.tc(Program::TcIngress))?,
                 };
                 if loaded {
                     break;
@@ -287,13 +287,13 @@ impl Attachment {
         let mut refused: Vec<Refusal> = Vec::new();
         for hook in hooks {
             let attached = match hook {
-                Hook::Native => {
+                AttachHook::Native => {
                     attach_xdp(kernel, &self.interface, XdpMode::Driver).map(|link| (IngressMode::XdpNative, link))
                 }
-                Hook::Generic => {
+                AttachHook::Generic => {
                     attach_xdp(kernel, &self.interface, XdpMode::Skb).map(|link| (IngressMode::XdpGeneric, link))
                 }
-                Hook::Tc => attach_tc(kernel, &self.interface, Program::TcIngress, policy.tcx)
+                AttachHook::Tc => attach_tc(kernel, &self.interface, Program::TcIngress, policy.tcx)
                     .map(|(mode, link)| (IngressMode::Tc(mode), link)),
             };
             match attached {
@@ -308,7 +308,7 @@ impl Attachment {
             }
         }
         // No plan is empty.
-        let last = refused.pop().unwrap_or_else(|| Refusal::words(Hook::Tc, "no hook was tried"));
+        let last = refused.pop().unwrap_or_else(|| Refusal::words(AttachHook::Tc, "no hook was tried"));
         Err(self.error(last, &refused))
     }
 
@@ -329,7 +329,7 @@ impl Attachment {
             refused.push_str("; ");
         }
         refused.push_str(&last.to_string());
-        AttachError::Refused { interface: name, refused, mend: last.mend() }
+        AttachError::Refused { interface: name, refused, fix: last.fix() }
     }
 }
 
@@ -382,7 +382,7 @@ impl HeldLink {
                 drop(link);
                 Ok(())
             }
-            Self::Filter(link) => link.detach().map_err(|error| Refusal::program(Hook::Tc, &error)),
+            Self::Filter(link) => link.detach().map_err(|error| Refusal::program(AttachHook::Tc, &error)),
         }
     }
 }
@@ -402,26 +402,26 @@ fn has_tc_program(interface: &Interface) -> bool {
 }
 
 /// The hooks to try in turn, and why the first of them is the first.
-fn plan(choice: HookChoice, is_physical: Option<bool>, beside_tc: bool) -> (&'static [Hook], &'static str) {
+fn plan(choice: HookChoice, is_physical: Option<bool>, beside_tc: bool) -> (&'static [AttachHook], &'static str) {
     match (choice, is_physical) {
-        (HookChoice::Native, _) => (&[Hook::Native], "as asked"),
-        (HookChoice::Generic, _) => (&[Hook::Generic], "as asked"),
-        (HookChoice::Tc, _) => (&[Hook::Tc], "as asked"),
+        (HookChoice::Native, _) => (&[AttachHook::Native], "as asked"),
+        (HookChoice::Generic, _) => (&[AttachHook::Generic], "as asked"),
+        (HookChoice::Tc, _) => (&[AttachHook::Tc], "as asked"),
         // Not generic after native: the kernel would switch off LRO and hardware GRO for it, while tc
         // leaves the device as it is.
-        (HookChoice::Auto, Some(true)) => (&[Hook::Native, Hook::Tc], "physical device"),
+        (HookChoice::Auto, Some(true)) => (&[AttachHook::Native, AttachHook::Tc], "physical device"),
         // Behind generic XDP the kernel (6.18) hands tc programs frames without their Ethernet header.
         (HookChoice::Auto, Some(false) | None) if beside_tc => {
-            (&[Hook::Tc], "beside a tc program, which generic XDP would disturb")
+            (&[AttachHook::Tc], "beside a tc program, which generic XDP would disturb")
         }
         // Never native: on veth it switches off the large frames that make bulk streams fast.
-        (HookChoice::Auto, Some(false)) => (&[Hook::Generic, Hook::Tc], "virtual device"),
-        (HookChoice::Auto, None) => (&[Hook::Generic, Hook::Tc], "not known to be a physical device"),
+        (HookChoice::Auto, Some(false)) => (&[AttachHook::Generic, AttachHook::Tc], "virtual device"),
+        (HookChoice::Auto, None) => (&[AttachHook::Generic, AttachHook::Tc], "not known to be a physical device"),
     }
 }
 
 fn attach_xdp(kernel: &mut Kernel, interface: &Interface, mode: XdpMode) -> Result<HeldLink, Refusal> {
-    let hook = if mode == XdpMode::Driver { Hook::Native } else { Hook::Generic };
+    let hook = if mode == XdpMode::Driver { AttachHook::Native } else { AttachHook::Generic };
     let program: &mut Xdp = kernel.xdp(Program::Xdp).map_err(|error| Refusal::load(hook, error))?;
     let refused = |error: ProgramError| Refusal::program(hook, &error);
     let id = program.attach_to_if_index(interface.index, mode).map_err(refused)?;
@@ -446,19 +446,19 @@ fn attach_tc(
         Program::TcIngress => TcAttachType::Ingress,
         _ => TcAttachType::Egress,
     };
-    let program: &mut SchedClassifier = kernel.tc(program).map_err(|error| Refusal::load(Hook::Tc, error))?;
-    let refused = |error: ProgramError| Refusal::program(Hook::Tc, &error);
+    let program: &mut SchedClassifier = kernel.tc(program).map_err(|error| Refusal::load(AttachHook::Tc, error))?;
+    let refused = |error: ProgramError| Refusal::program(AttachHook::Tc, &error);
     if tcx {
         // First, because a program in front may end the packet's way; ours always passes it on.
         match program.attach_with_options(&interface.name, at, TcAttachOptions::TcxOrder(LinkOrder::first())) {
             Ok(id) => {
                 let link = program.take_link(id).map_err(refused)?;
                 let link = FdLink::try_from(link);
-                let link = link.map_err(|error| Refusal::words(Hook::Tc, &error.to_string()))?;
+                let link = link.map_err(|error| Refusal::words(AttachHook::Tc, &error.to_string()))?;
                 return Ok((TcMode::Tcx, HeldLink::Fd(link)));
             }
             // A kernel without tcx does not know the attach type.
-            Err(error) if Refusal::program(Hook::Tc, &error).is_unknown_to_kernel() => {}
+            Err(error) if Refusal::program(AttachHook::Tc, &error).is_unknown_to_kernel() => {}
             Err(error) => return Err(refused(error)),
         }
     }
@@ -480,17 +480,19 @@ mod tests {
     #[test]
     fn auto_never_takes_native_where_it_would_slow_the_device_down() {
         for is_physical in [Some(false), None] {
-            assert!(!plan(HookChoice::Auto, is_physical, false).0.contains(&Hook::Native), "{is_physical:?}");
+            assert!(!plan(HookChoice::Auto, is_physical, false).0.contains(&AttachHook::Native), "{is_physical:?}");
         }
-        assert_eq!(plan(HookChoice::Auto, Some(true), true).0, [Hook::Native, Hook::Tc]);
-        assert_eq!(plan(HookChoice::Auto, Some(false), true).0, [Hook::Tc]);
+        assert_eq!(plan(HookChoice::Auto, Some(true), true).0, [AttachHook::Native, AttachHook::Tc]);
+        assert_eq!(plan(HookChoice::Auto, Some(false), true).0, [AttachHook::Tc]);
     }
 
     #[test]
     fn a_hook_that_was_asked_for_is_the_only_one_tried() {
-        for (choice, hook) in
-            [(HookChoice::Native, Hook::Native), (HookChoice::Generic, Hook::Generic), (HookChoice::Tc, Hook::Tc)]
-        {
+        for (choice, hook) in [
+            (HookChoice::Native, AttachHook::Native),
+            (HookChoice::Generic, AttachHook::Generic),
+            (HookChoice::Tc, AttachHook::Tc),
+        ] {
             assert_eq!(plan(choice, Some(true), true).0, [hook]);
         }
     }

@@ -142,7 +142,7 @@ impl<'a> Indexing<'a> {
 
     /// Adds a frame whose bytes begin `skip` bytes after the current record's start.
     #[inline]
-    pub(super) fn push(&mut self, skip: usize, frame: Found) {
+    pub(super) fn push(&mut self, skip: usize, frame: PacketEntry) {
         self.frames.push(FrameRef {
             number: self.number,
             time: frame.time,
@@ -165,7 +165,7 @@ impl<'a> Indexing<'a> {
 }
 
 /// What a record says of its packet.
-pub(super) struct Found {
+pub(super) struct PacketEntry {
     pub(super) time: u64,
     pub(super) captured: u32,
     pub(super) wire: u32,

@@ -21,12 +21,12 @@ impl ByteOrder {
 
 /// A capture file in the making, of either format.
 #[derive(Clone)]
-pub(super) struct Builder {
+pub(super) struct CaptureBuilder {
     pub(super) order: ByteOrder,
     pub(super) bytes: Vec<u8>,
 }
 
-impl Builder {
+impl CaptureBuilder {
     /// A pcap file: its header.
     pub(super) fn pcap(order: ByteOrder, magic: u32, link: u32) -> Self {
         let bytes = Vec::new();
@@ -123,14 +123,14 @@ impl Builder {
         self
     }
 
-    pub(super) fn read(&self) -> Outcome {
+    pub(super) fn read(&self) -> ReadOutcome {
         read(&self.bytes)
     }
 }
 
 /// What a capture file gave: its packets, and the error it ended with.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct ReadOutcome {
     /// With the offsets in their batches set to 0, since these depend on how the file was read.
     pub(super) frames: Vec<(FrameRef, Vec<u8>)>,
     pub(super) error: Option<CaptureError>,
@@ -138,7 +138,7 @@ pub(super) struct Outcome {
     pub(super) skipped: u64,
 }
 
-impl Outcome {
+impl ReadOutcome {
     /// The packets of a file that must have been read to a clean end.
     pub(super) fn clean(self) -> Vec<(FrameRef, Vec<u8>)> {
         assert!(self.error.is_none(), "{}", self.error.unwrap());
@@ -153,18 +153,18 @@ impl Outcome {
 }
 
 /// Reads a capture in memory.
-pub(super) fn read(bytes: &[u8]) -> Outcome {
+pub(super) fn read(bytes: &[u8]) -> ReadOutcome {
     read_to_end(CaptureFile::from_reader("test", Box::new(io::Cursor::new(bytes.to_vec()))))
 }
 
 /// Reads a capture in pieces of these sizes, over and over.
-pub(super) fn read_in_pieces(bytes: &[u8], sizes: &[usize]) -> Outcome {
-    let pieces = Pieces { bytes: bytes.to_vec(), at: 0, sizes: sizes.to_vec(), turn: 0 };
+pub(super) fn read_in_pieces(bytes: &[u8], sizes: &[usize]) -> ReadOutcome {
+    let pieces = PieceReader { bytes: bytes.to_vec(), at: 0, sizes: sizes.to_vec(), turn: 0 };
     read_to_end(CaptureFile::from_reader("test", Box::new(pieces)))
 }
 
 /// Reads a file, checking what holds of every file whatever its bytes.
-pub(super) fn read_to_end(mut file: CaptureFile) -> Outcome {
+pub(super) fn read_to_end(mut file: CaptureFile) -> ReadOutcome {
     let mut batch = Batch::new();
     let mut frames: Vec<(FrameRef, Vec<u8>)> = Vec::new();
     let error = loop {
@@ -190,18 +190,18 @@ pub(super) fn read_to_end(mut file: CaptureFile) -> Outcome {
     assert_eq!(file.packets(), frames.len() as u64);
     let skipped = file.unsupported();
     assert_eq!(file.next_number(), 1 + file.packets() + skipped, "a number left out");
-    Outcome { frames, error, skipped }
+    ReadOutcome { frames, error, skipped }
 }
 
 /// A reader that gives pieces of given sizes.
-struct Pieces {
+struct PieceReader {
     bytes: Vec<u8>,
     at: usize,
     sizes: Vec<usize>,
     turn: usize,
 }
 
-impl Read for Pieces {
+impl Read for PieceReader {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         self.turn += 1;
         if self.turn.is_multiple_of(5) {

@@ -8,15 +8,15 @@ const NANO_EXPONENT: u8 = 9;
 
 /// if_tsresol and if_tsoffset of an interface description (draft-ietf-opsawg-pcapng section 4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Clock {
-    unit: Unit,
+pub(super) struct InterfaceClock {
+    unit: ClockUnit,
     /// Added to every timestamp, in seconds.
     offset: i64,
 }
 
 /// How units become nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unit {
+enum ClockUnit {
     /// A unit is so many nanoseconds.
     Nanos(u64),
     /// So many units are a nanosecond.
@@ -27,24 +27,24 @@ enum Unit {
     Vanishing,
 }
 
-impl Default for Clock {
+impl Default for InterfaceClock {
     /// Microseconds since the Unix epoch, as for an interface without these options.
     fn default() -> Self {
-        Self { unit: Unit::Nanos(NANOS_PER_MICRO), offset: 0 }
+        Self { unit: ClockUnit::Nanos(NANOS_PER_MICRO), offset: 0 }
     }
 }
 
-impl Clock {
+impl InterfaceClock {
     /// Takes if_tsresol: a negative power of 10, or with the highest bit set a negative power of 2.
     pub(super) fn set_resolution(&mut self, resolution: u8) {
         let exponent = resolution & 0x7f;
         self.unit = if resolution & 0x80 != 0 {
-            Unit::Binary(exponent)
+            ClockUnit::Binary(exponent)
         } else if exponent <= NANO_EXPONENT {
-            Unit::Nanos(10u64.pow(u32::from(NANO_EXPONENT - exponent)))
+            ClockUnit::Nanos(10u64.pow(u32::from(NANO_EXPONENT - exponent)))
         } else {
             let beyond = u32::from(exponent - NANO_EXPONENT);
-            10u64.checked_pow(beyond).map_or(Unit::Vanishing, Unit::PerNano)
+            10u64.checked_pow(beyond).map_or(ClockUnit::Vanishing, ClockUnit::PerNano)
         };
     }
 
@@ -58,11 +58,11 @@ impl Clock {
     pub(super) fn nanoseconds(&self, high: u32, low: u32) -> u64 {
         let units = u64::from(high) << 32 | u64::from(low);
         let nanos = match self.unit {
-            Unit::Nanos(each) => units.saturating_mul(each),
-            Unit::PerNano(count) => units / count,
+            ClockUnit::Nanos(each) => units.saturating_mul(each),
+            ClockUnit::PerNano(count) => units / count,
             // Fits: 64 bits of units times 30 bits are 94 of 128.
-            Unit::Binary(bits) => clamp((u128::from(units) * u128::from(NANOS_PER_SECOND)) >> bits),
-            Unit::Vanishing => 0,
+            ClockUnit::Binary(bits) => clamp((u128::from(units) * u128::from(NANOS_PER_SECOND)) >> bits),
+            ClockUnit::Vanishing => 0,
         };
         let shift = self.offset.unsigned_abs().saturating_mul(NANOS_PER_SECOND);
         if self.offset >= 0 { nanos.saturating_add(shift) } else { nanos.saturating_sub(shift) }
@@ -79,7 +79,7 @@ mod tests {
 
     /// The time of `units` at this if_tsresol and if_tsoffset.
     fn time(resolution: u8, offset: i64, units: u64) -> u64 {
-        let mut clock = Clock::default();
+        let mut clock = InterfaceClock::default();
         clock.set_resolution(resolution);
         clock.set_offset(offset);
         clock.nanoseconds((units >> 32) as u32, units as u32)
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn microseconds_unless_told_otherwise() {
-        assert_eq!(Clock::default().nanoseconds(0, 1_500_000), 1_500_000_000);
+        assert_eq!(InterfaceClock::default().nanoseconds(0, 1_500_000), 1_500_000_000);
         assert_eq!(time(6, 0, 1_500_000), 1_500_000_000);
     }
 

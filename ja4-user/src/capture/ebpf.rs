@@ -66,7 +66,7 @@ impl KernelError {
 
 /// What is set when the programs are loaded.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct KernelSettings {
     /// Frozen configuration of the filter.
     pub filter_config: FilterConfig,
     /// Bytes of each ring, a power of two and a multiple of the page size.
@@ -124,7 +124,7 @@ impl Kernel {
     /// # Errors
     /// Where the kernel lacks BTF or ring buffers, the process lacks rights, or the object is not
     /// the one this binary was built for.
-    pub fn load(object: &[u8], settings: &Settings) -> Result<Self, KernelError> {
+    pub fn load(object: &[u8], settings: &KernelSettings) -> Result<Self, KernelError> {
         let btf = Btf::from_sys_fs().map_err(KernelError::NoBtf)?;
         let mut rings = Vec::new();
         for _ in 0..settings.filter_config.shards {

@@ -49,7 +49,7 @@ pub enum CaptureError {
     /// The first bytes belong to no capture format.
     #[error(
         "{name}: {} not a capture: {}; give a pcap or pcapng file, as it is or in gzip or zstd",
-        Content(*compression),
+        ContentName(*compression),
         FirstBytes(start)
     )]
     NotACapture {
@@ -177,21 +177,21 @@ pub enum Damage {
 
 /// Why indexing stopped, without the file's name and place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum IndexError {
     Damage(Damage),
     LinkType(u16),
 }
 
-impl From<Damage> for Fault {
+impl From<Damage> for IndexError {
     fn from(damage: Damage) -> Self {
         Self::Damage(damage)
     }
 }
 
 /// "is", or "its gzip content is".
-struct Content(Compression);
+struct ContentName(Compression);
 
-impl fmt::Display for Content {
+impl fmt::Display for ContentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Compression::None => f.write_str("is"),

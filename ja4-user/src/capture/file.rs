@@ -4,12 +4,12 @@ use std::{fmt, fs::File, io, io::Read, os::fd::AsFd, path::Path, sync::Arc};
 
 use super::{
     batch::{Batch, Skipped},
-    error::{CaptureError, Fault},
+    error::{CaptureError, IndexError},
     linktype,
     pcap::{self, Pcap},
     pcapng::{self, Pcapng},
-    stop::{Stop, Stoppable},
-    stream::{Compression, Source, Stream},
+    stop::{StopFlag, Stoppable},
+    stream::{ByteSource, CaptureStream, Compression},
 };
 
 /// The path that stands for stdin.
@@ -38,10 +38,10 @@ const SHOWN_LEN: usize = 16;
 /// ```
 pub struct CaptureFile {
     name: String,
-    stream: Stream,
+    stream: CaptureStream,
     /// Size of the file as it is, in bytes, if it has one.
     size: Option<u64>,
-    format: Format,
+    format: CaptureFormat,
     /// The unfinished record that the previous batch ended in.
     tail: Vec<u8>,
     /// Where `tail` begins, or else where the next read does: bytes after decompression.
@@ -54,7 +54,7 @@ pub struct CaptureFile {
     unsupported: Skipped,
     /// Called at the first skipped packet.
     on_unsupported: Option<OnUnsupported>,
-    end: Option<End>,
+    end: Option<FileEnd>,
 }
 
 /// Called once per file, at its first packet of an unsupported link type.
@@ -94,14 +94,14 @@ pub struct Progress {
 }
 
 #[derive(Debug)]
-enum Format {
+enum CaptureFormat {
     Unknown,
     Pcap(Pcap),
     Pcapng(Pcapng),
 }
 
 /// Why there is nothing more to read.
-enum End {
+enum FileEnd {
     Clean,
     Failed(CaptureError),
 }
@@ -114,7 +114,7 @@ impl CaptureFile {
     ///
     /// No such file, no permission, a directory.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
-        Self::open_until(path, Stop::default())
+        Self::open_until(path, StopFlag::default())
     }
 
     /// The same; a pipe that has nothing to give ends once `stop` is set.
@@ -122,7 +122,7 @@ impl CaptureFile {
     /// # Errors
     ///
     /// As [`CaptureFile::open`].
-    pub fn open_until(path: &Path, stop: Stop) -> Result<Self, CaptureError> {
+    pub fn open_until(path: &Path, stop: StopFlag) -> Result<Self, CaptureError> {
         if path == Path::new(STDIN) {
             let stdin = io::stdin().as_fd().try_clone_to_owned();
             let stdin = stdin.map_err(|error| CaptureError::open("stdin".to_owned(), error))?;
@@ -146,12 +146,12 @@ impl CaptureFile {
     }
 
     /// A capture file from any source; `name` stands for it in errors.
-    pub fn from_reader(name: impl Into<String>, source: Source) -> Self {
+    pub fn from_reader(name: impl Into<String>, source: ByteSource) -> Self {
         Self {
             name: name.into(),
-            stream: Stream::new(source),
+            stream: CaptureStream::new(source),
             size: None,
-            format: Format::Unknown,
+            format: CaptureFormat::Unknown,
             tail: Vec::new(),
             offset: 0,
             number: 1,
@@ -216,22 +216,22 @@ impl CaptureFile {
                     self.index(batch);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => self.end = Some(End::Failed(self.read_error(error, batch.filled()))),
+                Err(error) => self.end = Some(FileEnd::Failed(self.read_error(error, batch.filled()))),
             }
         }
         if !batch.frames().is_empty() {
             return Ok(true);
         }
         match &self.end {
-            Some(End::Failed(error)) => Err(error.clone()),
-            Some(End::Clean) | None => Ok(false),
+            Some(FileEnd::Failed(error)) => Err(error.clone()),
+            Some(FileEnd::Clean) | None => Ok(false),
         }
     }
 
     /// Indexes what was read. Without a whole packet in it the rest stays in the batch, else it goes to the tail.
     fn index(&mut self, batch: &mut Batch) {
         let mut at = 0;
-        if let Format::Unknown = self.format {
+        if let CaptureFormat::Unknown = self.format {
             match self.recognise(batch.filled()) {
                 Some(used) => at = used,
                 None => return,
@@ -239,9 +239,9 @@ impl CaptureFile {
         }
         let mut run = batch.index(at, self.number);
         let result = match &mut self.format {
-            Format::Unknown => return,
-            Format::Pcap(pcap) => pcap.index(&mut run),
-            Format::Pcapng(pcapng) => pcapng.index(&mut run),
+            CaptureFormat::Unknown => return,
+            CaptureFormat::Pcap(pcap) => pcap.index(&mut run),
+            CaptureFormat::Pcapng(pcapng) => pcapng.index(&mut run),
         };
         let (used, number, skipped) = (run.at, run.number, run.skipped);
         self.packets += number.saturating_sub(self.number).saturating_sub(skipped.packets);
@@ -249,7 +249,7 @@ impl CaptureFile {
         self.offset += used as u64;
         self.count_unsupported(skipped);
         match result {
-            Err(fault) => self.end = Some(End::Failed(self.fault(fault))),
+            Err(fault) => self.end = Some(FileEnd::Failed(self.fault(fault))),
             Ok(()) if batch.frames().is_empty() => batch.drop_front(used),
             Ok(()) => self.tail.extend_from_slice(batch.filled().get(used..).unwrap_or(&[])),
         }
@@ -273,48 +273,48 @@ impl CaptureFile {
     fn recognise(&mut self, start: &[u8]) -> Option<usize> {
         let &magic = start.first_chunk::<MAGIC_LEN>()?;
         if pcapng::is_pcapng(magic) {
-            self.format = Format::Pcapng(Pcapng::begin());
+            self.format = CaptureFormat::Pcapng(Pcapng::begin());
             return Some(0);
         }
         if !pcap::is_pcap(magic) {
             if start.len() < SHOWN_LEN {
                 return None;
             }
-            self.end = Some(End::Failed(self.not_a_capture(start)));
+            self.end = Some(FileEnd::Failed(self.not_a_capture(start)));
             return None;
         }
         match Pcap::begin(start)? {
             Ok(pcap) => {
-                self.format = Format::Pcap(pcap);
+                self.format = CaptureFormat::Pcap(pcap);
                 Some(pcap::FILE_HEADER_LEN)
             }
             Err(fault) => {
-                self.end = Some(End::Failed(self.fault(fault)));
+                self.end = Some(FileEnd::Failed(self.fault(fault)));
                 None
             }
         }
     }
 
     /// What the end of the stream means when `rest` is left over.
-    fn at_end(&self, rest: &[u8]) -> End {
+    fn at_end(&self, rest: &[u8]) -> FileEnd {
         let name = self.name.clone();
         let whole = match &self.format {
-            Format::Unknown if rest.is_empty() => return End::Failed(CaptureError::Empty { name }),
+            CaptureFormat::Unknown if rest.is_empty() => return FileEnd::Failed(CaptureError::Empty { name }),
             // A pcap file's header may be cut short, too.
-            Format::Unknown => match rest.first_chunk::<MAGIC_LEN>() {
+            CaptureFormat::Unknown => match rest.first_chunk::<MAGIC_LEN>() {
                 Some(magic) if pcap::is_pcap(*magic) => false,
-                _ => return End::Failed(self.not_a_capture(rest)),
+                _ => return FileEnd::Failed(self.not_a_capture(rest)),
             },
-            Format::Pcap(_) => rest.is_empty(),
-            Format::Pcapng(pcapng) => rest.is_empty() && !pcapng.in_block(),
+            CaptureFormat::Pcap(_) => rest.is_empty(),
+            CaptureFormat::Pcapng(pcapng) => rest.is_empty() && !pcapng.in_block(),
         };
         if whole {
             return match self.unsupported.first {
-                Some((_, link)) if self.packets == 0 => End::Failed(self.fault(Fault::LinkType(link))),
-                _ => End::Clean,
+                Some((_, link)) if self.packets == 0 => FileEnd::Failed(self.fault(IndexError::LinkType(link))),
+                _ => FileEnd::Clean,
             };
         }
-        End::Failed(CaptureError::Truncated { name, offset: self.offset, packets: self.packets })
+        FileEnd::Failed(CaptureError::Truncated { name, offset: self.offset, packets: self.packets })
     }
 
     fn not_a_capture(&self, start: &[u8]) -> CaptureError {
@@ -340,11 +340,11 @@ impl CaptureFile {
         CaptureError::Decompress { name, compression, packets, source: Arc::new(error) }
     }
 
-    fn fault(&self, fault: Fault) -> CaptureError {
+    fn fault(&self, fault: IndexError) -> CaptureError {
         let (name, packets) = (self.name.clone(), self.packets);
         match fault {
-            Fault::Damage(damage) => CaptureError::Damaged { name, offset: self.offset, packets, damage },
-            Fault::LinkType(number) => {
+            IndexError::Damage(damage) => CaptureError::Damaged { name, offset: self.offset, packets, damage },
+            IndexError::LinkType(number) => {
                 CaptureError::UnsupportedLinkType { name, number, link: linktype::name_of(number) }
             }
         }
@@ -366,14 +366,14 @@ impl fmt::Debug for CaptureFile {
 mod tests {
     use super::*;
     use crate::capture::{
-        builder::{Builder, gzip, read, read_to_end, zstd},
+        builder::{CaptureBuilder, gzip, read, read_to_end, zstd},
         order::ByteOrder,
     };
 
     const MAGIC: u32 = 0xa1b2_c3d4;
 
     fn three_packets() -> Vec<u8> {
-        let file = Builder::pcap(ByteOrder::Little, MAGIC, 1);
+        let file = CaptureBuilder::pcap(ByteOrder::Little, MAGIC, 1);
         file.record(1, 0, 0, b"one").record(2, 0, 0, b"two").record(3, 0, 0, b"three").bytes
     }
 
@@ -464,7 +464,7 @@ mod tests {
 
     #[test]
     fn a_cut_compressed_file_gives_what_was_readable_first() {
-        let mut file = Builder::pcap(ByteOrder::Little, MAGIC, 1);
+        let mut file = CaptureBuilder::pcap(ByteOrder::Little, MAGIC, 1);
         for number in 0..20_000u32 {
             let noise = number.wrapping_mul(0x9e37_79b9).to_le_bytes().repeat(5);
             file = file.record(number, number, 0, &noise);

@@ -46,7 +46,7 @@ pub enum LinkType {
 
 /// How the network layer of a frame is to be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub enum LinkStart {
     /// From an Ethernet header.
     Ethernet,
     /// From the header that this EtherType announces; a VLAN tag (0x8100) may be announced, too.
@@ -57,7 +57,7 @@ pub enum Start {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkPayload {
     /// What is there.
-    pub start: Start,
+    pub start: LinkStart,
     /// Bytes of the frame before it; never more than the frame has.
     pub offset: usize,
     /// The capturing host's interface and the packet's direction, as one number. 0 if the link header does not name
@@ -113,14 +113,14 @@ impl LinkType {
     #[inline]
     pub fn network(&self, frame: &[u8]) -> Result<LinkPayload, LinkError> {
         let (start, offset) = match *self {
-            Self::Ethernet => (Start::Ethernet, 0),
-            Self::RawIp => (Start::Network(version(frame)?), 0),
-            Self::Ipv4 => (Start::Network(IPV4), 0),
-            Self::Ipv6 => (Start::Network(IPV6), 0),
-            Self::LinuxSll => (Start::Network(cooked(frame)?), SLL_LEN),
-            Self::LinuxSll2 => (Start::Network(cooked_v2(frame)?), SLL2_LEN),
-            Self::Null => (Start::Network(host_family(frame)?), FAMILY_LEN),
-            Self::Loop => (Start::Network(network_family(frame)?), FAMILY_LEN),
+            Self::Ethernet => (LinkStart::Ethernet, 0),
+            Self::RawIp => (LinkStart::Network(version(frame)?), 0),
+            Self::Ipv4 => (LinkStart::Network(IPV4), 0),
+            Self::Ipv6 => (LinkStart::Network(IPV6), 0),
+            Self::LinuxSll => (LinkStart::Network(cooked(frame)?), SLL_LEN),
+            Self::LinuxSll2 => (LinkStart::Network(cooked_v2(frame)?), SLL2_LEN),
+            Self::Null => (LinkStart::Network(host_family(frame)?), FAMILY_LEN),
+            Self::Loop => (LinkStart::Network(network_family(frame)?), FAMILY_LEN),
             Self::Ppp => ppp(frame)?,
             Self::PppHdlc => ppp_hdlc(frame)?,
             Self::Unsupported(number) => return Err(LinkError::Unsupported(number)),
@@ -234,7 +234,7 @@ fn family_ethertype(family: u32) -> Result<u16, LinkError> {
 
 /// PPP (RFC 1661 section 2), with the address and control bytes 0xff 0x03 of RFC 1662 or without. An odd first byte
 /// of the protocol field is the whole field, compressed (RFC 1661 section 6.5).
-fn ppp(frame: &[u8]) -> Result<(Start, usize), LinkError> {
+fn ppp(frame: &[u8]) -> Result<(LinkStart, usize), LinkError> {
     let (mut offset, rest) = match frame {
         [0xff, 0x03, rest @ ..] => (2, rest),
         rest => (0, rest),
@@ -251,17 +251,17 @@ fn ppp(frame: &[u8]) -> Result<(Start, usize), LinkError> {
         _ => return Err(LinkError::Truncated),
     };
     match protocol {
-        0x0021 => Ok((Start::Network(IPV4), offset)),
-        0x0057 => Ok((Start::Network(IPV6), offset)),
-        0x0281 => Ok((Start::Network(MPLS), offset)),
+        0x0021 => Ok((LinkStart::Network(IPV4), offset)),
+        0x0057 => Ok((LinkStart::Network(IPV6), offset)),
+        0x0281 => Ok((LinkStart::Network(MPLS), offset)),
         other => Err(LinkError::Protocol(other)),
     }
 }
 
 /// Cisco's framing: address 0x0f (unicast) or 0x8f (broadcast), control, EtherType; else PPP.
-fn ppp_hdlc(frame: &[u8]) -> Result<(Start, usize), LinkError> {
+fn ppp_hdlc(frame: &[u8]) -> Result<(LinkStart, usize), LinkError> {
     match *frame {
-        [0x0f | 0x8f, _, e0, e1, ..] => Ok((Start::Network(u16::from_be_bytes([e0, e1])), 4)),
+        [0x0f | 0x8f, _, e0, e1, ..] => Ok((LinkStart::Network(u16::from_be_bytes([e0, e1])), 4)),
         [0x0f | 0x8f, ..] => Err(LinkError::Truncated),
         _ => ppp(frame),
     }
@@ -271,18 +271,18 @@ fn ppp_hdlc(frame: &[u8]) -> Result<(Start, usize), LinkError> {
 mod tests {
     use super::*;
 
-    fn at(number: u16, frame: &[u8]) -> Result<(Start, usize), LinkError> {
+    fn at(number: u16, frame: &[u8]) -> Result<(LinkStart, usize), LinkError> {
         let payload = LinkType::from_number(number).network(frame)?;
         assert!(payload.offset <= frame.len());
         Ok((payload.start, payload.offset))
     }
 
-    const V4: Start = Start::Network(0x0800);
-    const V6: Start = Start::Network(0x86dd);
+    const V4: LinkStart = LinkStart::Network(0x0800);
+    const V6: LinkStart = LinkStart::Network(0x86dd);
 
     #[test]
     fn ethernet_starts_at_its_header() {
-        assert_eq!(at(1, b"any"), Ok((Start::Ethernet, 0)));
+        assert_eq!(at(1, b"any"), Ok((LinkStart::Ethernet, 0)));
     }
 
     #[test]
@@ -312,7 +312,7 @@ mod tests {
     fn cooked_headers_announce_an_ethertype() {
         let mut v1 = [0u8; 16];
         v1[14..].copy_from_slice(&[0x81, 0x00]);
-        assert_eq!(at(113, &v1), Ok((Start::Network(0x8100), 16)));
+        assert_eq!(at(113, &v1), Ok((LinkStart::Network(0x8100), 16)));
         assert_eq!(at(113, &v1[..15]), Err(LinkError::Truncated));
         v1[2..4].copy_from_slice(&824u16.to_be_bytes());
         assert_eq!(at(113, &v1), Err(LinkError::Protocol(0x8100)));

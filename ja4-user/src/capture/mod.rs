@@ -28,8 +28,8 @@ mod zstd;
 pub use self::batch::{Batch, FrameRef};
 pub use self::error::{CaptureError, Damage};
 pub use self::file::{CaptureFile, OnUnsupported, Progress, UnsupportedLinkNotice};
-pub use self::linktype::{LinkError, LinkPayload, LinkType, Start};
-pub use self::stop::Stop;
+pub use self::linktype::{LinkError, LinkPayload, LinkStart, LinkType};
+pub use self::stop::StopFlag;
 pub use self::stream::Compression;
 
 /// The largest captured length a packet may state, in bytes: the largest snapshot length that libpcap itself

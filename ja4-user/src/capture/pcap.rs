@@ -4,8 +4,8 @@ use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 use super::{
     MAX_PACKET,
-    batch::{Found, Indexing},
-    error::{Damage, Fault},
+    batch::{Indexing, PacketEntry},
+    error::{Damage, IndexError},
     linktype::LinkType,
     order::ByteOrder,
 };
@@ -26,7 +26,7 @@ const NANOS_PER_MICRO: u64 = 1_000;
 /// The header of a file; every field but the magic's meaning and the link type is of no use to a reader.
 #[derive(FromBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
-struct FileHeader {
+struct PcapFileHeader {
     magic: [u8; 4],
     version_major: [u8; 2],
     version_minor: [u8; 2],
@@ -38,15 +38,15 @@ struct FileHeader {
 /// The header of a packet record.
 #[derive(FromBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
-struct RecordHeader {
+struct PcapRecordHeader {
     seconds: [u8; 4],
     fraction: [u8; 4],
     captured: [u8; 4],
     wire: [u8; 4],
 }
 
-/// Bytes of a [`FileHeader`].
-pub(super) const FILE_HEADER_LEN: usize = size_of::<FileHeader>();
+/// Bytes of a [`PcapFileHeader`].
+pub(super) const FILE_HEADER_LEN: usize = size_of::<PcapFileHeader>();
 
 /// What the header of a pcap file says of its records.
 ///
@@ -76,13 +76,13 @@ pub(super) fn is_pcap(magic: [u8; 4]) -> bool {
 
 impl Pcap {
     /// Reads the file's header: `None` until there are [`FILE_HEADER_LEN`] bytes of a file that [`is_pcap`].
-    pub(super) fn begin(file: &[u8]) -> Option<Result<Self, Fault>> {
-        let (header, _) = FileHeader::ref_from_prefix(file).ok()?;
+    pub(super) fn begin(file: &[u8]) -> Option<Result<Self, IndexError>> {
+        let (header, _) = PcapFileHeader::ref_from_prefix(file).ok()?;
         let (order, magic) = recognise(header.magic)?;
         // The upper half of the field tells the length of a frame check sequence, which IP lengths cut off anyway.
         let link = LinkType::from_number((order.u32(header.link) & 0xffff) as u16);
         if let LinkType::Unsupported(number) = link {
-            return Some(Err(Fault::LinkType(number)));
+            return Some(Err(IndexError::LinkType(number)));
         }
         Some(Ok(Self {
             order,
@@ -93,8 +93,8 @@ impl Pcap {
     }
 
     /// Indexes all whole records.
-    pub(super) fn index(&self, run: &mut Indexing<'_>) -> Result<(), Fault> {
-        while let Ok((record, body)) = RecordHeader::ref_from_prefix(run.rest()) {
+    pub(super) fn index(&self, run: &mut Indexing<'_>) -> Result<(), IndexError> {
+        while let Ok((record, body)) = PcapRecordHeader::ref_from_prefix(run.rest()) {
             let captured = self.order.u32(record.captured);
             if captured > MAX_PACKET {
                 return Err(Damage::PacketLength(captured).into());
@@ -103,10 +103,10 @@ impl Pcap {
             if body.len() < len {
                 break;
             }
-            let header = size_of::<RecordHeader>();
+            let header = size_of::<PcapRecordHeader>();
             run.push(
                 header + self.extra,
-                Found {
+                PacketEntry {
                     time: self.time(record),
                     captured,
                     wire: self.order.u32(record.wire),
@@ -121,7 +121,7 @@ impl Pcap {
 
     /// Seconds and fraction as nanoseconds. Two 32-bit fields cannot overflow it: 2³² s and 2³² µs are 4.3 · 10¹⁸ ns.
     #[inline]
-    fn time(&self, record: &RecordHeader) -> u64 {
+    fn time(&self, record: &PcapRecordHeader) -> u64 {
         let seconds = u64::from(self.order.u32(record.seconds));
         let fraction = u64::from(self.order.u32(record.fraction));
         seconds * NANOS_PER_SECOND + fraction * self.nanos_per_unit
@@ -131,7 +131,7 @@ impl Pcap {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::{CaptureError, builder::Builder};
+    use crate::capture::{CaptureError, builder::CaptureBuilder};
 
     const ETHERNET: u32 = 1;
 
@@ -139,7 +139,7 @@ mod tests {
     fn both_resolutions_in_both_byte_orders() {
         for order in ByteOrder::BOTH {
             for (magic, fraction) in [(MAGIC_MICROSECONDS, 250_000), (MAGIC_NANOSECONDS, 250_000_000)] {
-                let file = Builder::pcap(order, magic, ETHERNET)
+                let file = CaptureBuilder::pcap(order, magic, ETHERNET)
                     .record(1, fraction, 60, b"one")
                     .record(2, 0, 0, b"second")
                     .record(3, 0, 0, b"");
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn kuznetsov_records_are_longer() {
         for order in ByteOrder::BOTH {
-            let mut file = Builder::pcap(order, MAGIC_KUZNETSOV, ETHERNET);
+            let mut file = CaptureBuilder::pcap(order, MAGIC_KUZNETSOV, ETHERNET);
             for packet in [b"one", b"two"] {
                 file = file.u32(1).u32(2).u32(3).u32(9).raw(&[0xee; 8]).raw(packet);
             }
@@ -171,19 +171,21 @@ mod tests {
 
     #[test]
     fn the_latest_time_does_not_overflow() {
-        let file = Builder::pcap(ByteOrder::Little, MAGIC_MICROSECONDS, ETHERNET).record(u32::MAX, u32::MAX, 0, b"x");
+        let file =
+            CaptureBuilder::pcap(ByteOrder::Little, MAGIC_MICROSECONDS, ETHERNET).record(u32::MAX, u32::MAX, 0, b"x");
         assert_eq!(file.read().clean()[0].0.time, 4_294_967_295_000_000_000 + 4_294_967_295_000);
     }
 
     #[test]
     fn a_check_sequence_length_in_the_link_field_is_no_link_type() {
-        let file = Builder::pcap(ByteOrder::Big, MAGIC_MICROSECONDS, 0x4400_0000 | ETHERNET).record(1, 0, 0, b"x");
+        let file =
+            CaptureBuilder::pcap(ByteOrder::Big, MAGIC_MICROSECONDS, 0x4400_0000 | ETHERNET).record(1, 0, 0, b"x");
         assert_eq!(file.read().clean()[0].0.link, LinkType::Ethernet);
     }
 
     #[test]
     fn an_absurd_packet_length_ends_the_file_after_what_came_before() {
-        let file = Builder::pcap(ByteOrder::Little, MAGIC_MICROSECONDS, ETHERNET);
+        let file = CaptureBuilder::pcap(ByteOrder::Little, MAGIC_MICROSECONDS, ETHERNET);
         let largest = vec![7; MAX_PACKET as usize];
         assert_eq!(file.clone().record(1, 0, 0, &largest).read().clean()[0].1, largest);
 
@@ -199,7 +201,7 @@ mod tests {
 
     #[test]
     fn an_unsupported_link_type_is_refused_at_once() {
-        let file = Builder::pcap(ByteOrder::Little, MAGIC_NANOSECONDS, 127).record(1, 0, 0, b"radiotap");
+        let file = CaptureBuilder::pcap(ByteOrder::Little, MAGIC_NANOSECONDS, 127).record(1, 0, 0, b"radiotap");
         let error = file.read().failed_after(0).to_string();
         assert!(error.contains("link type 127 (IEEE 802.11 with radiotap header)"), "{error}");
     }

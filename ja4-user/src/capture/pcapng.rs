@@ -8,9 +8,9 @@ use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 use super::{
     MAX_BLOCK, MAX_INTERFACES, MAX_PACKET, MAX_SKIPPED_BLOCK,
-    batch::{Found, Indexing},
-    clock::Clock,
-    error::{Damage, Fault},
+    batch::{Indexing, PacketEntry},
+    clock::InterfaceClock,
+    error::{Damage, IndexError},
     linktype::LinkType,
     order::ByteOrder,
 };
@@ -73,16 +73,16 @@ struct SimplePacket {
 
 /// What an interface description says of its packets.
 #[derive(Clone, Copy, Debug)]
-struct Interface {
+struct DeclaredInterface {
     link: LinkType,
     /// The most bytes kept of a packet; 0 for no limit.
     snaplen: u32,
-    clock: Clock,
+    clock: InterfaceClock,
 }
 
 /// A block that is being skipped over, in as many chunks as it takes.
 #[derive(Clone, Copy, Debug)]
-struct Skip {
+struct SkippedBlock {
     length: u32,
     /// Bytes still to skip until the trailing length.
     left: usize,
@@ -93,10 +93,10 @@ struct Skip {
 pub(super) struct Pcapng {
     order: ByteOrder,
     /// Of the current section only: numbers in packets never reach back into an earlier one.
-    interfaces: Vec<Interface>,
+    interfaces: Vec<DeclaredInterface>,
     /// Interfaces of all earlier sections.
     earlier: u32,
-    skip: Option<Skip>,
+    skip: Option<SkippedBlock>,
     /// The previous packet's time, in nanoseconds: Simple Packet Blocks carry none of their own.
     last_time: u64,
 }
@@ -118,7 +118,7 @@ impl Pcapng {
     }
 
     /// Indexes all whole blocks.
-    pub(super) fn index(&mut self, run: &mut Indexing<'_>) -> Result<(), Fault> {
+    pub(super) fn index(&mut self, run: &mut Indexing<'_>) -> Result<(), IndexError> {
         loop {
             if !self.skipped(run)? {
                 return Ok(());
@@ -156,7 +156,7 @@ impl Pcapng {
     }
 
     /// Goes on skipping. False while the skipped block goes on beyond the chunk.
-    fn skipped(&mut self, run: &mut Indexing<'_>) -> Result<bool, Fault> {
+    fn skipped(&mut self, run: &mut Indexing<'_>) -> Result<bool, IndexError> {
         let Some(skip) = &mut self.skip else {
             return Ok(true);
         };
@@ -176,7 +176,7 @@ impl Pcapng {
     }
 
     /// Starts a section: its own byte order, its own interfaces. The stated section length is not needed.
-    fn section(&mut self, block: &[u8]) -> Result<(), Fault> {
+    fn section(&mut self, block: &[u8]) -> Result<(), IndexError> {
         let (_, section) = parse_sectionheaderblock(block).map_err(|_| Damage::BlockContent)?;
         if section.major_version != 1 {
             return Err(Damage::SectionVersion(section.major_version).into());
@@ -186,7 +186,7 @@ impl Pcapng {
         Ok(())
     }
 
-    fn interface(&mut self, block: &[u8]) -> Result<(), Fault> {
+    fn interface(&mut self, block: &[u8]) -> Result<(), IndexError> {
         let parsed = match self.order {
             ByteOrder::Little => parse_interfacedescriptionblock_le(block),
             ByteOrder::Big => parse_interfacedescriptionblock_be(block),
@@ -195,7 +195,7 @@ impl Pcapng {
         if self.interfaces.len() >= MAX_INTERFACES {
             return Err(Damage::TooManyInterfaces.into());
         }
-        self.interfaces.push(Interface {
+        self.interfaces.push(DeclaredInterface {
             link: LinkType::from_number((description.linktype.0 & 0xffff) as u16),
             snaplen: description.snaplen,
             clock: clock(&description, self.order),
@@ -203,7 +203,7 @@ impl Pcapng {
         Ok(())
     }
 
-    fn enhanced(&mut self, content: &[u8], run: &mut Indexing<'_>) -> Result<(), Fault> {
+    fn enhanced(&mut self, content: &[u8], run: &mut Indexing<'_>) -> Result<(), IndexError> {
         let (packet, body) = EnhancedPacket::ref_from_prefix(content).map_err(|_| short(content))?;
         let stamp = (self.order.u32(packet.time_high), self.order.u32(packet.time_low));
         let captured = self.order.u32(packet.captured);
@@ -213,7 +213,7 @@ impl Pcapng {
         self.packet(run, size_of::<EnhancedPacket>(), interface, Some(stamp), captured, wire)
     }
 
-    fn obsolete(&mut self, content: &[u8], run: &mut Indexing<'_>) -> Result<(), Fault> {
+    fn obsolete(&mut self, content: &[u8], run: &mut Indexing<'_>) -> Result<(), IndexError> {
         let (packet, body) = ObsoletePacket::ref_from_prefix(content).map_err(|_| short(content))?;
         let stamp = (self.order.u32(packet.time_high), self.order.u32(packet.time_low));
         let captured = self.order.u32(packet.captured);
@@ -225,7 +225,7 @@ impl Pcapng {
 
     /// A Simple Packet Block is of the section's first interface and states the length on the wire only; the
     /// interface's snapshot length, or else the block's, tells how much of it is there.
-    fn simple(&mut self, content: &[u8], run: &mut Indexing<'_>) -> Result<(), Fault> {
+    fn simple(&mut self, content: &[u8], run: &mut Indexing<'_>) -> Result<(), IndexError> {
         let (packet, body) = SimplePacket::ref_from_prefix(content).map_err(|_| short(content))?;
         let wire = self.order.u32(packet.wire);
         let limit = match self.interfaces.first() {
@@ -246,7 +246,7 @@ impl Pcapng {
         stamp: Option<(u32, u32)>,
         captured: u32,
         wire: u32,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), IndexError> {
         let declared = self.interfaces.len();
         let Some(of) = self.interfaces.get(interface as usize) else {
             return Err(Damage::UndeclaredInterface { interface, declared }.into());
@@ -260,7 +260,7 @@ impl Pcapng {
         }
         run.push(
             skip,
-            Found {
+            PacketEntry {
                 time: self.last_time,
                 captured,
                 wire,
@@ -290,10 +290,10 @@ fn section_order(block: &[u8]) -> Result<Option<ByteOrder>, Damage> {
         .ok_or(Damage::ByteOrder(u32::from_be_bytes(magic)))
 }
 
-fn start_skipping(length: u32) -> Result<Skip, Damage> {
+fn start_skipping(length: u32) -> Result<SkippedBlock, Damage> {
     check_length(length, MAX_SKIPPED_BLOCK)?;
     let left = (length as usize).saturating_sub(size_of::<BlockHeader>() + TRAILER_LEN);
-    Ok(Skip { length, left })
+    Ok(SkippedBlock { length, left })
 }
 
 /// The block of `length` bytes that `rest` begins with, checked at both ends; `None` while it is not whole.
@@ -341,8 +341,8 @@ fn fits(captured: u32, content: &[u8], body: &[u8]) -> Result<(), Damage> {
 
 /// The interface's clock, from its options: read here, since the parser crate reads if_tsoffset as little-endian in
 /// every section and knows no binary if_tsresol.
-fn clock(description: &InterfaceDescriptionBlock<'_>, order: ByteOrder) -> Clock {
-    let mut clock = Clock::default();
+fn clock(description: &InterfaceDescriptionBlock<'_>, order: ByteOrder) -> InterfaceClock {
+    let mut clock = InterfaceClock::default();
     for option in &description.options {
         let Ok(value) = option.as_bytes() else {
             continue;
@@ -364,17 +364,17 @@ fn clock(description: &InterfaceDescriptionBlock<'_>, order: ByteOrder) -> Clock
 #[cfg(test)]
 mod tests {
     use super::{ByteOrder::Little, *};
-    use crate::capture::{CaptureError, builder::Builder};
+    use crate::capture::{CaptureError, builder::CaptureBuilder};
 
     const ETHERNET: u16 = 1;
     const RAW: u16 = 101;
     const RADIOTAP: u16 = 127;
 
-    fn ethernet() -> Builder {
-        Builder::pcapng(Little).interface(ETHERNET, 0, &[])
+    fn ethernet() -> CaptureBuilder {
+        CaptureBuilder::pcapng(Little).interface(ETHERNET, 0, &[])
     }
 
-    fn damage(file: Builder, packets: usize) -> Damage {
+    fn damage(file: CaptureBuilder, packets: usize) -> Damage {
         match file.read().failed_after(packets) {
             CaptureError::Damaged { damage, .. } => damage,
             other => panic!("{other}"),
@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn packets_of_every_block_kind_in_both_byte_orders() {
         for order in ByteOrder::BOTH {
-            let file = Builder::pcapng(order)
+            let file = CaptureBuilder::pcapng(order)
                 .interface(ETHERNET, 4, &[])
                 .interface(RAW, 0, &[(2, b"eth0"), (9, &[9])])
                 .enhanced(0, 1_500_000, 1500, b"enhanced")
@@ -416,7 +416,7 @@ mod tests {
     fn interface_clocks_follow_their_section_s_byte_order() {
         for order in ByteOrder::BOTH {
             let offset = order.bytes64(100);
-            let frames = Builder::pcapng(order)
+            let frames = CaptureBuilder::pcapng(order)
                 .interface(ETHERNET, 0, &[(9, &[0x80 | 1]), (14, &offset)])
                 .enhanced(0, 3, 0, b"x")
                 .read()
@@ -427,7 +427,7 @@ mod tests {
 
     #[test]
     fn options_after_the_end_of_options_do_not_count() {
-        let file = Builder::pcapng(Little).interface(ETHERNET, 0, &[(0, b""), (9, &[9])]);
+        let file = CaptureBuilder::pcapng(Little).interface(ETHERNET, 0, &[(0, b""), (9, &[9])]);
         assert_eq!(file.enhanced(0, 5, 0, b"x").read().clean()[0].0.time, 5_000);
     }
 
@@ -461,7 +461,7 @@ mod tests {
             .enhanced(0, 2, 0, b"two");
         assert_eq!(file.read().clean().len(), 2);
 
-        let cut = Builder { bytes: file.bytes[..2_000_000].to_vec(), order: Little };
+        let cut = CaptureBuilder { bytes: file.bytes[..2_000_000].to_vec(), order: Little };
         assert!(matches!(cut.read().failed_after(1), CaptureError::Truncated { packets: 1, .. }));
     }
 
@@ -499,14 +499,14 @@ mod tests {
     fn a_packet_of_an_undeclared_interface_is_damaged() {
         let file = ethernet().enhanced(0, 1, 0, b"good").enhanced(1, 2, 0, b"bad");
         assert_eq!(damage(file, 1), Damage::UndeclaredInterface { interface: 1, declared: 1 });
-        let simple = Builder::pcapng(Little).simple(3, b"bad");
+        let simple = CaptureBuilder::pcapng(Little).simple(3, b"bad");
         assert_eq!(damage(simple, 0), Damage::UndeclaredInterface { interface: 0, declared: 0 });
     }
 
     #[test]
     fn packets_of_an_unsupported_interface_are_skipped_and_keep_their_numbers() {
         for order in ByteOrder::BOTH {
-            let file = Builder::pcapng(order)
+            let file = CaptureBuilder::pcapng(order)
                 .interface(RADIOTAP, 0, &[])
                 .interface(ETHERNET, 0, &[])
                 .simple(5, b"radio")
@@ -531,14 +531,14 @@ mod tests {
 
     #[test]
     fn a_file_of_unsupported_packets_alone_is_an_error() {
-        let file = Builder::pcapng(Little).interface(RADIOTAP, 0, &[]).enhanced(0, 1, 0, b"radio");
+        let file = CaptureBuilder::pcapng(Little).interface(RADIOTAP, 0, &[]).enhanced(0, 1, 0, b"radio");
         let error = file.read().failed_after(0);
         assert!(matches!(error, CaptureError::UnsupportedLinkType { number: RADIOTAP, .. }));
     }
 
     #[test]
     fn a_later_section_may_support_what_an_earlier_one_does_not() {
-        let file = Builder::pcapng(Little)
+        let file = CaptureBuilder::pcapng(Little)
             .interface(RADIOTAP, 0, &[])
             .enhanced(0, 1, 0, b"radio")
             .section(ByteOrder::Big)
@@ -555,18 +555,18 @@ mod tests {
 
     #[test]
     fn a_section_header_must_tell_its_byte_order_and_version() {
-        let mut file = Builder::pcapng(Little);
+        let mut file = CaptureBuilder::pcapng(Little);
         file.bytes[12] = 9;
         assert_eq!(damage(file, 0), Damage::SectionVersion(9));
-        let mut file = Builder::pcapng(Little);
+        let mut file = CaptureBuilder::pcapng(Little);
         file.bytes[8..12].copy_from_slice(&[1, 2, 3, 4]);
         assert_eq!(damage(file, 0), Damage::ByteOrder(0x0102_0304));
     }
 
     #[test]
     fn interfaces_without_end_are_refused() {
-        let mut file = Builder::pcapng(Little);
-        let one = Builder { bytes: Vec::new(), order: Little }.interface(ETHERNET, 0, &[]);
+        let mut file = CaptureBuilder::pcapng(Little);
+        let one = CaptureBuilder { bytes: Vec::new(), order: Little }.interface(ETHERNET, 0, &[]);
         for _ in 0..=MAX_INTERFACES {
             file = file.raw(&one.bytes);
         }

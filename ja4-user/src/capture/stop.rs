@@ -14,9 +14,9 @@ const LOOK: u8 = 50;
 
 /// Says to all that have a copy of it that they are to end.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct StopFlag(Arc<AtomicBool>);
 
-impl Stop {
+impl StopFlag {
     /// Ends all.
     pub fn set(&self) {
         self.0.store(true, Ordering::Release);
@@ -33,11 +33,11 @@ impl Stop {
 #[derive(Debug)]
 pub(super) struct Stoppable {
     file: File,
-    stop: Stop,
+    stop: StopFlag,
 }
 
 impl Stoppable {
-    pub(super) fn new(file: File, stop: Stop) -> Self {
+    pub(super) fn new(file: File, stop: StopFlag) -> Self {
         Self { file, stop }
     }
 }

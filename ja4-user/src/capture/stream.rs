@@ -53,31 +53,31 @@ impl fmt::Display for Compression {
 }
 
 /// A source of bytes that can move to another thread.
-pub(super) type Source = Box<dyn Read + Send>;
+pub(super) type ByteSource = Box<dyn Read + Send>;
 
 /// A capture file's bytes, decompressed.
-pub(super) struct Stream {
-    content: Content,
+pub(super) struct CaptureStream {
+    content: StreamContent,
     consumed: Arc<AtomicU64>,
 }
 
 /// The source with its first bytes put back.
-type Whole = Chain<Cursor<Vec<u8>>, Counted>;
+type PeekedSource = Chain<Cursor<Vec<u8>>, CountedSource>;
 
-enum Content {
+enum StreamContent {
     /// Nothing was read yet.
-    Unread(Counted),
-    Plain(Whole),
-    Gzip(Box<MultiGzDecoder<BufReader<Whole>>>),
-    Zstd(Box<ZstdFrames<BufReader<Whole>>>),
+    Unread(CountedSource),
+    Plain(PeekedSource),
+    Gzip(Box<MultiGzDecoder<BufReader<PeekedSource>>>),
+    Zstd(Box<ZstdFrames<BufReader<PeekedSource>>>),
     /// The source failed before its compression was known.
     Broken,
 }
 
-impl Stream {
-    pub(super) fn new(source: Source) -> Self {
+impl CaptureStream {
+    pub(super) fn new(source: ByteSource) -> Self {
         let consumed = Arc::new(AtomicU64::new(0));
-        Self { content: Content::Unread(Counted { source, count: Arc::clone(&consumed) }), consumed }
+        Self { content: StreamContent::Unread(CountedSource { source, count: Arc::clone(&consumed) }), consumed }
     }
 
     /// Bytes read of the source, as it is.
@@ -87,55 +87,55 @@ impl Stream {
 
     pub(super) fn compression(&self) -> Compression {
         match self.content {
-            Content::Gzip(_) => Compression::Gzip,
-            Content::Zstd(_) => Compression::Zstd,
-            Content::Unread(_) | Content::Plain(_) | Content::Broken => Compression::None,
+            StreamContent::Gzip(_) => Compression::Gzip,
+            StreamContent::Zstd(_) => Compression::Zstd,
+            StreamContent::Unread(_) | StreamContent::Plain(_) | StreamContent::Broken => Compression::None,
         }
     }
 
     /// Reads the first bytes and chooses the decoder.
-    fn begin(mut source: Counted) -> io::Result<Content> {
+    fn begin(mut source: CountedSource) -> io::Result<StreamContent> {
         let mut start = Vec::with_capacity(MAGIC_LEN);
         source.by_ref().take(MAGIC_LEN as u64).read_to_end(&mut start)?;
         let compression = Compression::of(&start);
         let whole = Cursor::new(start).chain(source);
         Ok(match compression {
-            Compression::None => Content::Plain(whole),
+            Compression::None => StreamContent::Plain(whole),
             Compression::Gzip => {
                 let chunks = BufReader::with_capacity(COMPRESSED_CHUNK, whole);
-                Content::Gzip(Box::new(MultiGzDecoder::new(chunks)))
+                StreamContent::Gzip(Box::new(MultiGzDecoder::new(chunks)))
             }
             Compression::Zstd => {
                 let chunks = BufReader::with_capacity(COMPRESSED_CHUNK, whole);
-                Content::Zstd(Box::new(ZstdFrames::new(chunks)))
+                StreamContent::Zstd(Box::new(ZstdFrames::new(chunks)))
             }
         })
     }
 }
 
-impl Read for Stream {
+impl Read for CaptureStream {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
-        if let Content::Unread(_) = self.content
-            && let Content::Unread(source) = std::mem::replace(&mut self.content, Content::Broken)
+        if let StreamContent::Unread(_) = self.content
+            && let StreamContent::Unread(source) = std::mem::replace(&mut self.content, StreamContent::Broken)
         {
             self.content = Self::begin(source)?;
         }
         match &mut self.content {
-            Content::Plain(whole) => whole.read(target),
-            Content::Gzip(decoder) => decoder.read(target),
-            Content::Zstd(decoder) => decoder.read(target),
-            Content::Unread(_) | Content::Broken => Ok(0),
+            StreamContent::Plain(whole) => whole.read(target),
+            StreamContent::Gzip(decoder) => decoder.read(target),
+            StreamContent::Zstd(decoder) => decoder.read(target),
+            StreamContent::Unread(_) | StreamContent::Broken => Ok(0),
         }
     }
 }
 
 /// A source that counts what is read from it.
-struct Counted {
-    source: Source,
+struct CountedSource {
+    source: ByteSource,
     count: Arc<AtomicU64>,
 }
 
-impl Read for Counted {
+impl Read for CountedSource {
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         let read = self.source.read(target)?;
         self.count.fetch_add(read as u64, Ordering::Relaxed);

@@ -5,7 +5,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::{
     CaptureFile,
-    builder::{Builder, gzip, read, read_in_pieces, read_to_end, zstd, zstd_raw},
+    builder::{CaptureBuilder, gzip, read, read_in_pieces, read_to_end, zstd, zstd_raw},
     order::ByteOrder::{Big, Little},
 };
 
@@ -69,9 +69,9 @@ fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let sll = [&[0; 14][..], b"\x08\0", tcp].concat();
     let sll2 = [b"\x08\0", &[0; 18][..], tcp].concat();
     let pcap = |order, magic, link, packet: &[u8]| {
-        Builder::pcap(order, magic, link).record(1, 2, 60, packet).record(3, 4, 60, packet).bytes
+        CaptureBuilder::pcap(order, magic, link).record(1, 2, 60, packet).record(3, 4, 60, packet).bytes
     };
-    let sections = Builder::pcapng(Little)
+    let sections = CaptureBuilder::pcapng(Little)
         .interface(1, 65_535, &[(2, b"eth0"), (9, &[9]), (14, &Little.bytes64(1))])
         .interface(101, 0, &[(9, &[0x94])])
         .enhanced(0, 1 << 40, 60, &ethernet)
@@ -126,11 +126,11 @@ fn any_capture() -> impl Strategy<Value = Vec<u8>> {
     (any::<bool>(), any::<bool>(), packets).prop_map(|(big, ng, packets)| {
         let order = if big { Big } else { Little };
         if !ng {
-            let file = Builder::pcap(order, MICROSECONDS, 1);
+            let file = CaptureBuilder::pcap(order, MICROSECONDS, 1);
             return packets.iter().fold(file, |file, (time, bytes)| file.record(*time, 0, 0, bytes)).bytes;
         }
-        let file = Builder::pcapng(order).interface(1, 0, &[]);
-        let add = |file: Builder, (time, bytes): &(u32, Vec<u8>)| match time % 4 {
+        let file = CaptureBuilder::pcapng(order).interface(1, 0, &[]);
+        let add = |file: CaptureBuilder, (time, bytes): &(u32, Vec<u8>)| match time % 4 {
             0 => file.simple(bytes.len() as u32, bytes),
             1 => file.obsolete(0, u64::from(*time), 0, bytes),
             2 => file.block(5, bytes),

@@ -14,7 +14,7 @@ use super::lookup::print;
 use super::run::web;
 use super::settings::{refused, warn};
 use crate::capture::attach::{Attachment, HookChoice, Policy};
-use crate::capture::ebpf::{Kernel, Program, Settings};
+use crate::capture::ebpf::{Kernel, KernelSettings, Program};
 use crate::capture::interface::Interface;
 use crate::capture::object;
 use crate::config::{self, Config, Opened};
@@ -26,7 +26,7 @@ use crate::system::privilege;
 /// Exit status: 0 it could; 1 a port, a database or a hook is in use; 2 the configuration, or
 /// an interface or file that it names, is wrong; 3 a privilege or a kernel feature is missing.
 #[derive(Debug, Args)]
-pub(super) struct Check {
+pub(super) struct CheckCommand {
     /// Configuration; without it, the defaults are looked at
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -36,7 +36,7 @@ pub(super) struct Check {
     interfaces: Vec<String>,
 }
 
-impl Check {
+impl CheckCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         let Self { config: path, interfaces } = self;
         let flags = |config: &mut Config| {
@@ -90,7 +90,8 @@ fn load(hook: HookChoice) -> Result<Kernel, anyhow::Error> {
     privilege::require_capabilities()?;
     let mut filter_config = FilterConfig::new([0, 0]);
     filter_config.shards = 1;
-    let mut kernel = Kernel::load(object::bytes(), &Settings { filter_config, ring_bytes: 64 << 10, flows: 1 << 10 })?;
+    let mut kernel =
+        Kernel::load(object::bytes(), &KernelSettings { filter_config, ring_bytes: 64 << 10, flows: 1 << 10 })?;
     kernel.tc(Program::TcEgress)?;
     let wants_xdp = matches!(hook, HookChoice::Native | HookChoice::Generic);
     let xdp = if hook == HookChoice::Tc { None } else { Some(kernel.xdp(Program::Xdp).map(|_| ())) };

@@ -9,7 +9,7 @@ use crate::units::{Size, Span, SpanError};
 
 /// How live traffic is seen.
 #[derive(Debug, Args)]
-pub(super) struct Capture {
+pub(super) struct CaptureFlags {
     /// Interface to watch; may be given several times
     #[arg(short, long = "interface", value_name = "IFACE")]
     interfaces: Vec<String>,
@@ -48,7 +48,7 @@ pub(super) struct Capture {
     no_accounting: bool,
 }
 
-impl Capture {
+impl CaptureFlags {
     /// Changes what the configuration says. Interfaces take the place of those in it.
     pub(super) fn apply(&self, to: &mut config::Capture) {
         if !self.interfaces.is_empty() {

@@ -16,7 +16,7 @@ use crate::output::stdout::{is_gone, stdout};
 
 /// Say what is known of a fingerprint.
 #[derive(Debug, Args)]
-pub(super) struct Lookup {
+pub(super) struct LookupCommand {
     /// Value, such as t13d3112h2_e8f1e7e78f70_b26ce05bbdd6
     value: String,
 
@@ -38,12 +38,12 @@ pub(super) struct Lookup {
 
     /// Format of the output
     #[arg(long, value_enum, default_value_t)]
-    format: Shape,
+    format: LookupFormat,
 }
 
 /// What an answer looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Shape {
+pub(super) enum LookupFormat {
     /// Lines for people
     #[default]
     Table,
@@ -56,12 +56,12 @@ fn method(name: &str) -> Result<Method, String> {
     shape::method(name).ok_or_else(|| format!("there are {}", names()))
 }
 
-impl Lookup {
+impl LookupCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut builder = Builder::with_builtin();
         for path in &self.database {
             let imported = builder.add(path).map_err(Failure::usage)?;
-            tell_bad_rows(path, &imported);
+            report_bad_rows(path, &imported);
         }
         let database = builder.build();
         let known_bad = self.known_bad.as_deref().map_or_else(|| Ok(KnownBadList::builtin()), KnownBadList::load);
@@ -85,10 +85,10 @@ impl Lookup {
         for (place, method) in methods.into_iter().enumerate() {
             let label = database.lookup(method, value);
             let bad = known_bad.check(method, value);
-            let answer = Answer::new(method, value, label.as_deref(), bad.as_deref());
+            let answer = LookupResult::new(method, value, label.as_deref(), bad.as_deref());
             match self.format {
-                Shape::Json => out += &answer.json().map_err(Failure::run)?,
-                Shape::Table => {
+                LookupFormat::Json => out += &answer.json().map_err(Failure::run)?,
+                LookupFormat::Table => {
                     out += if place > 0 { "\n" } else { "" };
                     out += &answer.table();
                 }
@@ -108,7 +108,7 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 }
 
 /// Says which rows of a file were left out, on standard error.
-pub(super) fn tell_bad_rows(path: &Path, imported: &Imported) {
+pub(super) fn report_bad_rows(path: &Path, imported: &Imported) {
     if imported.bad == 0 {
         return;
     }
@@ -123,20 +123,20 @@ pub(super) fn tell_bad_rows(path: &Path, imported: &Imported) {
 
 /// What is known of a value as a value of one method.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct LookupResult<'a> {
     #[serde(rename = "type")]
     method: &'static str,
     value: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<App<'a>>,
+    label: Option<LookupLabel<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    known_bad: Option<Bad<'a>>,
-    #[serde(skip_serializing_if = "Hints::is_empty")]
-    hints: Hints,
+    known_bad: Option<LookupKnownBad<'a>>,
+    #[serde(skip_serializing_if = "LookupInference::is_empty")]
+    hints: LookupInference,
 }
 
 #[derive(Serialize)]
-struct App<'a> {
+struct LookupLabel<'a> {
     name: &'a str,
     source: &'a str,
     category: Option<&'a str>,
@@ -144,7 +144,7 @@ struct App<'a> {
 }
 
 #[derive(Serialize)]
-struct Bad<'a> {
+struct LookupKnownBad<'a> {
     pattern: &'a str,
     category: &'a str,
     confidence: u8,
@@ -153,13 +153,13 @@ struct Bad<'a> {
 
 /// What the value itself says.
 #[derive(Default, PartialEq, Serialize)]
-struct Hints {
+struct LookupInference {
     #[serde(skip_serializing_if = "Option::is_none")]
     os: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ipv4: Option<Mtu>,
+    ipv4: Option<LookupMtu>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    ipv6: Option<Mtu>,
+    ipv6: Option<LookupMtu>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hops: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,7 +168,7 @@ struct Hints {
 
 /// What the MSS says of the path, if the packet was of this family.
 #[derive(PartialEq, Serialize)]
-struct Mtu {
+struct LookupMtu {
     mtu: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<&'static str>,
@@ -176,7 +176,7 @@ struct Mtu {
     tunnel: bool,
 }
 
-impl Hints {
+impl LookupInference {
     fn of(method: Method, value: &str) -> Self {
         let mut hints = Self::default();
         match method {
@@ -185,7 +185,7 @@ impl Hints {
                 let mtu = |is_ipv6| {
                     let path = path::Path::of(syn?.mss?, is_ipv6);
                     let tunnel = path.tunnel().is_some();
-                    Some(Mtu { mtu: path.mtu, path: path.name, confidence: path.confidence, tunnel })
+                    Some(LookupMtu { mtu: path.mtu, path: path.name, confidence: path.confidence, tunnel })
                 };
                 (hints.ipv4, hints.ipv6) = (mtu(false), mtu(true));
                 // A server's options depend on its client's.
@@ -204,21 +204,21 @@ impl Hints {
     }
 }
 
-impl<'a> Answer<'a> {
+impl<'a> LookupResult<'a> {
     fn new(method: Method, value: &'a str, label: Option<&'a Label>, bad: Option<&'a KnownBad>) -> Self {
-        let label = label.map(|label| App {
+        let label = label.map(|label| LookupLabel {
             name: &label.name,
             source: &label.source,
             category: label.category.as_deref(),
             confidence: label.confidence,
         });
-        let known_bad = bad.map(|bad| Bad {
+        let known_bad = bad.map(|bad| LookupKnownBad {
             pattern: &bad.pattern,
             category: &bad.category,
             confidence: bad.confidence,
             note: &bad.note,
         });
-        Self { method: method.name(), value, label, known_bad, hints: Hints::of(method, value) }
+        Self { method: method.name(), value, label, known_bad, hints: LookupInference::of(method, value) }
     }
 
     fn json(&self) -> serde_json::Result<String> {
@@ -235,20 +235,20 @@ impl<'a> Answer<'a> {
         row("value", self.value);
         match &self.label {
             None => row("name", "unknown"),
-            Some(App { name, source, category, confidence }) => {
+            Some(LookupLabel { name, source, category, confidence }) => {
                 row("name", name);
                 row("source", source);
                 category.iter().for_each(|category| row("category", category));
                 confidence.iter().for_each(|confidence| row("confidence", &confidence.to_string()));
             }
         }
-        if let Some(Bad { pattern, category, confidence, note }) = &self.known_bad {
+        if let Some(LookupKnownBad { pattern, category, confidence, note }) = &self.known_bad {
             row("known bad", &format!("{category}, confidence {confidence}: {note} ({pattern})"));
         }
-        let Hints { os, ipv4, ipv6, hops, session } = &self.hints;
+        let LookupInference { os, ipv4, ipv6, hops, session } = &self.hints;
         os.iter().for_each(|os| row("os", os));
         for (family, mtu) in [("ipv4", ipv4), ("ipv6", ipv6)] {
-            let Some(Mtu { mtu, path, confidence, tunnel }) = mtu else { continue };
+            let Some(LookupMtu { mtu, path, confidence, tunnel }) = mtu else { continue };
             let kind = if *tunnel { "tunnel " } else { "" };
             let path = path.map(|path| format!(", {kind}{path}, confidence {confidence}")).unwrap_or_default();
             row(family, &format!("MTU {mtu}{path}"));

@@ -1,11 +1,11 @@
 //! The command line.
 
 mod check;
-mod db;
 mod delivery_log;
 mod failure;
 mod flags;
 mod history;
+mod labels;
 mod lookup;
 mod output;
 mod pipeline;
@@ -31,11 +31,11 @@ struct Ja4Sensor {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Fingerprint live traffic; ends on SIGINT or SIGTERM
-    Run(run::Run),
+    Run(run::RunCommand),
     /// Fingerprint capture files: pcap or pcapng, plain, gzip or zstd
-    Replay(replay::Replay),
+    Replay(replay::ReplayCommand),
     /// Say whether a sensor could run as configured, without running it
-    Check(check::Check),
+    Check(check::CheckCommand),
     /// Ask a database what was seen: connections, fingerprints or alerts
     Query(history::Query),
     /// Compare two windows of time of a database
@@ -49,9 +49,9 @@ enum Command {
     /// Take over behaviour profiles of other sensors; again is no more than once
     Seed(history::Seed),
     /// Say what is known of a fingerprint
-    Lookup(lookup::Lookup),
+    Lookup(lookup::LookupCommand),
     /// Look into databases of labels, and convert them
-    Db(db::Db),
+    Labels(labels::LabelsCommand),
 }
 
 /// Runs the command that the process was started with.
@@ -67,7 +67,7 @@ pub fn main() -> ExitCode {
         Command::ExportProfiles(export) => export.run(),
         Command::Seed(seed) => seed.run(),
         Command::Lookup(lookup) => lookup.run(),
-        Command::Db(db) => db.run(),
+        Command::Labels(labels) => labels.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,7 +9,7 @@ use crate::encode::{Filter, Format};
 
 /// What is printed, and how.
 #[derive(Debug, Args)]
-pub(super) struct Output {
+pub(super) struct OutputFlags {
     /// Format of the lines [default: json]
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -32,7 +32,7 @@ pub(super) struct Output {
     sensor: Option<String>,
 }
 
-impl Output {
+impl OutputFlags {
     /// Changes what the configuration says.
     pub(super) fn apply(&self, to: &mut config::Output) {
         to.format = self.format.unwrap_or(to.format);

@@ -18,8 +18,8 @@ use crate::output::attach::AttachServer;
 use crate::output::storage::{
     DatabaseReader, RunEnd, SavedStateLimits, SensorRun, WriteOp, Writer, WriterHandle, WriterStatus,
 };
-use crate::runtime::engine::outlets::Outlets;
-use crate::runtime::engine::{self, Engine, Memory};
+use crate::runtime::engine::outputs::EngineOutputs;
+use crate::runtime::engine::{self, Engine, SavedState};
 use crate::system::clock::wall_clock;
 use crate::system::shutdown_watch::Shutdown;
 
@@ -28,7 +28,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Ways out of the engine, seen from the control plane.
 #[derive(Debug, Default)]
-pub(super) struct Ways {
+pub(super) struct Outputs {
     storage: Option<(WriterHandle, Writer)>,
     alerts: Option<Arc<AlertSinks>>,
     attach: Option<Arc<AttachServer>>,
@@ -36,7 +36,7 @@ pub(super) struct Ways {
 }
 
 /// What differs between a run and a replay.
-pub(super) struct Situation {
+pub(super) struct PipelineMode {
     /// Most connections at once.
     pub(super) connections: usize,
     /// The capture files of a replay: it waits for the ways out; a live sensor never does.
@@ -50,13 +50,13 @@ pub(super) fn start(
     config: &Config,
     loaded: Loaded,
     context: &Arc<Context>,
-    situation: Situation,
-) -> Result<(Engine, Ways), Failure> {
-    let Situation { connections, files, shutdown } = situation;
+    mode: PipelineMode,
+) -> Result<(Engine, Outputs), Failure> {
+    let PipelineMode { connections, files, shutdown } = mode;
     let is_replay = files.is_some();
-    let mut outlets = Outlets::new(context, is_replay);
-    let mut ways = Ways::default();
-    let (mut memory, mut recalled) = (Memory::default(), None);
+    let mut engine_outputs = EngineOutputs::new(context, is_replay);
+    let mut outputs = Outputs::default();
+    let (mut memory, mut recalled) = (SavedState::default(), None);
     if let Some(path) = &config.storage.path {
         let run = SensorRun {
             started: wall_clock(),
@@ -78,7 +78,7 @@ pub(super) fn start(
             eprintln!("ja4sensor: {}: {migrated}", path.display());
         }
         let most = SavedStateLimits::of(&config.first_seen, &loaded.knowledge.profiles);
-        let read = DatabaseReader::open(path, None).and_then(|reader| Memory::read(&reader, &most));
+        let read = DatabaseReader::open(path, None).and_then(|reader| SavedState::read(&reader, &most));
         match (read, writer.unopened.take()) {
             (Err(error), None) => return Err(Failure::run(error)),
             (read, unopened) => {
@@ -94,8 +94,8 @@ pub(super) fn start(
                 }
             }
         }
-        outlets = outlets.with_storage(handle.clone());
-        ways.storage = Some((handle, writer));
+        engine_outputs = engine_outputs.with_storage(handle.clone());
+        outputs.storage = Some((handle, writer));
     }
     if !loaded.sinks.is_empty() || !is_replay {
         let sinks = AlertSinks::start(loaded.sinks, Arc::clone(context)).map_err(Failure::run)?;
@@ -105,26 +105,26 @@ pub(super) fn start(
             let waiting: u64 = unsent.stats().iter().map(|sink| sink.waiting).sum();
             (waiting > 0).then(|| format!("{waiting} alerts in the queues of sinks"))
         });
-        outlets = outlets.with_alerts(Arc::clone(&sinks));
-        ways.alerts = Some(sinks);
+        engine_outputs = engine_outputs.with_alerts(Arc::clone(&sinks));
+        outputs.alerts = Some(sinks);
     }
     if let Some(path) = config.attach.socket.as_ref().filter(|_| !is_replay) {
         let server = Arc::new(AttachServer::start(path).map_err(Failure::run)?);
-        outlets = outlets.with_attach(Arc::clone(&server));
-        ways.attach = Some(server);
+        engine_outputs = engine_outputs.with_attach(Arc::clone(&server));
+        outputs.attach = Some(server);
     }
-    let log = DeliveryLog::start(ways.alerts.clone(), ways.storage.as_ref().map(|(handle, _)| handle.clone()));
-    ways.log = Some(log.map_err(Failure::run)?);
+    let log = DeliveryLog::start(outputs.alerts.clone(), outputs.storage.as_ref().map(|(handle, _)| handle.clone()));
+    outputs.log = Some(log.map_err(Failure::run)?);
     let remote = &config.lookup.remote;
     let remote = remote.enabled.then(|| Remote::start(remote.clone())).transpose().map_err(Failure::usage)?;
-    let settings = engine::Settings {
+    let settings = engine::EngineSettings {
         connections,
         format: config.output.format,
         locals: config.network.local.clone(),
         first_seen: config.first_seen.clone(),
     };
-    let engine = Engine::new(&settings, loaded.knowledge, memory, remote, context, outlets);
-    Ok((engine.recalling(recalled), ways))
+    let engine = Engine::new(&settings, loaded.knowledge, memory, remote, context, engine_outputs);
+    Ok((engine.with_restored(recalled), outputs))
 }
 
 /// Reads the saved state of a database that is opened while the sensor runs: it could not be opened at the start, or
@@ -134,13 +134,13 @@ fn recall(
     most: SavedStateLimits,
     opened: Receiver<Sender<()>>,
     mut is_known: bool,
-) -> io::Result<Receiver<Memory>> {
+) -> io::Result<Receiver<SavedState>> {
     let path = path.to_owned();
     let (known, recalled) = bounded(1);
     let read = move || {
         for reading in opened {
             let file = path.display();
-            match DatabaseReader::open(&path, None).and_then(|reader| Memory::read(&reader, &most)) {
+            match DatabaseReader::open(&path, None).and_then(|reader| SavedState::read(&reader, &most)) {
                 Ok(memory) => {
                     if is_known {
                         eprintln!("ja4sensor: {file}: opened again; the saved state is written to it");
@@ -162,7 +162,7 @@ fn recall(
     Ok(recalled)
 }
 
-impl Ways {
+impl Outputs {
     /// The sinks of alerts of a live sensor.
     pub(super) fn alerts(&self) -> Option<&Arc<AlertSinks>> {
         self.alerts.as_ref()

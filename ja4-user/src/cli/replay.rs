@@ -11,16 +11,16 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::failure::Failure;
 use super::flags::idle;
-use super::output::Output;
-use super::pipeline::{self, Situation, Ways};
-use super::settings::Files;
-use crate::capture::{CaptureFile, Progress, Stop, UnsupportedLinkNotice};
+use super::output::OutputFlags;
+use super::pipeline::{self, Outputs, PipelineMode};
+use super::settings::ConfigFlags;
+use crate::capture::{CaptureFile, Progress, StopFlag, UnsupportedLinkNotice};
 use crate::config::Opened;
 use crate::encode::Formatter;
 use crate::model::{CounterGroup, Time};
 use crate::output::stdout::{ReplayOutput, is_gone};
 use crate::runtime::engine::Engine;
-use crate::runtime::replay::{LANES, Options, Report, most_connections, replay};
+use crate::runtime::replay::{LANES, ReplayOptions, ReplayReport, most_connections, replay};
 use crate::shard::{Limits, report};
 use crate::system::shutdown_watch::Shutdown;
 use crate::units::Span;
@@ -30,7 +30,7 @@ const WORTH_A_BAR: u64 = 64 << 20;
 
 /// Fingerprint capture files.
 #[derive(Debug, Args)]
-pub(super) struct Replay {
+pub(super) struct ReplayCommand {
     /// Capture files, read in this order; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -48,17 +48,17 @@ pub(super) struct Replay {
     idle_timeout: Option<Span>,
 
     #[command(flatten)]
-    settings: Files,
+    settings: ConfigFlags,
 
     #[command(flatten)]
-    output: Output,
+    output: OutputFlags,
 }
 
-impl Replay {
+impl ReplayCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         let Opened { config, loaded, .. } = self.settings.open(|config| self.output.apply(&mut config.output))?;
         let cpus = thread::available_parallelism().map_or(1, usize::from);
-        let mut options = Options {
+        let mut options = ReplayOptions {
             threads: self.shards.map_or(cpus, usize::from).min(LANES as usize),
             limits: Limits {
                 connections: self.max_connections as usize,
@@ -69,8 +69,8 @@ impl Replay {
             forms: config.output.forms(),
             format: config.output.format,
             context: Arc::new(config.output.context(Vec::new())),
-            outlives_output: false,
-            stop: Stop::default(),
+            continue_without_output: false,
+            stop: StopFlag::default(),
         };
         let bar = Bar::default();
         let mut failures = Vec::new();
@@ -91,9 +91,9 @@ impl Replay {
         let shutdown = Shutdown::watch(move || stop.set()).map_err(Failure::run)?;
         let names = self.files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         let connections = most_connections(options.limits.connections);
-        let situation = Situation { connections, files: Some(names), shutdown: shutdown.clone() };
-        let behind = pipeline::start(&config, loaded, &options.context, situation)?;
-        options.outlives_output = behind.1.tell_others();
+        let mode = PipelineMode { connections, files: Some(names), shutdown: shutdown.clone() };
+        let behind = pipeline::start(&config, loaded, &options.context, mode)?;
+        options.continue_without_output = behind.1.tell_others();
         let out = ReplayOutput::start(&shutdown).map_err(Failure::run)?;
         let on_progress = Box::new(|_, progress: Progress| show(&mut lock(&bar), progress));
         let replayed = replay_to(files, &options, behind, out, on_progress);
@@ -125,11 +125,11 @@ impl Replay {
 /// Replays, and closes the output with the statistics. The second: what the history has lost.
 fn replay_to(
     files: Vec<CaptureFile>,
-    options: &Options,
-    (engine, ways): (Engine, Ways),
+    options: &ReplayOptions,
+    (engine, outputs): (Engine, Outputs),
     out: ReplayOutput,
     on_progress: Box<dyn FnMut(usize, Progress) + Send + '_>,
-) -> io::Result<(Report, Option<String>)> {
+) -> io::Result<(ReplayReport, Option<String>)> {
     let (mut out, mut report) = replay(files, options, engine, out, on_progress)?;
     let mut line = Vec::new();
     let (start, end) = report.span.unwrap_or((Time(0), Time(0)));
@@ -145,7 +145,7 @@ fn replay_to(
         .count("link_unsupported", report.unsupported_link)
         .count("link_unreadable", report.not_network);
     stats.group("capture", capture);
-    let loss = ways.finish(&options.context, end, &mut stats);
+    let loss = outputs.finish(&options.context, end, &mut stats);
     Formatter::new(options.format, Arc::clone(&options.context)).stats(end, &stats, &mut line);
     if report.unwritten.is_none() {
         report.unwritten = out.write_all(&line).and_then(|()| out.finish()).err();

@@ -11,7 +11,7 @@ use crate::document::{Report, Warning};
 
 /// The files that `run` and `replay` are told of.
 #[derive(Debug, Args)]
-pub(super) struct Files {
+pub(super) struct ConfigFlags {
     /// Configuration; flags override it
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -21,7 +21,7 @@ pub(super) struct Files {
     db: Option<PathBuf>,
 }
 
-impl Files {
+impl ConfigFlags {
     /// Reads the configuration and what it names, and changes it as `flags` do. Warnings are told.
     pub(super) fn open(&self, flags: impl FnOnce(&mut Config)) -> Result<Opened, Failure> {
         open(self.config.as_deref(), |config| {

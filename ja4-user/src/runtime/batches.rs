@@ -12,7 +12,7 @@ use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::shard_of;
 use ja4_common::parse::ParseStart;
 
-use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef, Progress, Stop};
+use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef, Progress, StopFlag};
 use crate::model::Time;
 use crate::packet::defrag::{DefragLimits, DefragStats, Defragmenter};
 use crate::shard::lane::{CapturedFrame, destination_of};
@@ -22,16 +22,16 @@ use crate::shard::unwrap::{Gathered, Whole};
 const AHEAD: usize = 4;
 
 /// A batch whose frames have been dealt to lanes.
-pub(crate) struct Dealt {
+pub(crate) struct DealtBatch {
     pub(crate) batch: Batch,
     /// Lane of each frame.
     pub(crate) lanes: Vec<u8>,
     /// Datagrams put together of fragments, in the order of the frames that made them whole.
-    pub(crate) whole: Vec<DealtWhole>,
+    pub(crate) whole: Vec<DealtDatagram>,
 }
 
 /// A datagram put together of fragments.
-pub(crate) struct DealtWhole {
+pub(crate) struct DealtDatagram {
     /// Place in the batch of the frame that made it whole.
     pub(crate) behind: usize,
     /// Its lane.
@@ -41,7 +41,7 @@ pub(crate) struct DealtWhole {
 }
 
 /// What became of the files.
-pub(crate) struct Read {
+pub(crate) struct ReadSummary {
     /// What went wrong with them, in their order.
     pub(crate) errors: Vec<CaptureError>,
     /// They were not read to their end, as somebody wanted.
@@ -72,13 +72,13 @@ impl PacketsRead {
 pub(crate) type OnProgress<'a> = Box<dyn FnMut(usize, Progress) + Send + 'a>;
 
 /// The files of a run.
-struct Files<'a> {
+struct ReplayFiles<'a> {
     files: VecDeque<CaptureFile>,
     current: usize,
     next_number: u64,
     errors: Vec<CaptureError>,
     on_progress: OnProgress<'a>,
-    stop: Stop,
+    stop: StopFlag,
     stopped: bool,
     /// One for all lanes, since a fragment does not tell its flow.
     defragmenter: Defragmenter,
@@ -88,11 +88,11 @@ struct Files<'a> {
 
 /// Batches that have been read.
 #[derive(Default)]
-struct Shelf {
+struct BatchQueue {
     /// Those not yet taken by every thread; the first has the number `first`.
-    waiting: VecDeque<(Arc<Dealt>, usize)>,
+    waiting: VecDeque<(Arc<DealtBatch>, usize)>,
     first: usize,
-    spare: Vec<Dealt>,
+    spare: Vec<DealtBatch>,
     /// A thread reads the next one.
     reading: bool,
     over: bool,
@@ -101,9 +101,9 @@ struct Shelf {
 /// The batches of all files of a run, one after the other.
 pub(crate) struct Batches<'a> {
     /// Held while a batch is read, which takes as long as a pipe likes.
-    files: Mutex<Files<'a>>,
+    files: Mutex<ReplayFiles<'a>>,
     /// Never held while anything is waited for.
-    shelf: Mutex<Shelf>,
+    queue: Mutex<BatchQueue>,
     /// There is a batch more, or room for one.
     changed: Condvar,
     threads: usize,
@@ -118,9 +118,9 @@ impl<'a> Batches<'a> {
         lanes: u32,
         filter_config: &'a FilterConfig,
         on_progress: OnProgress<'a>,
-        stop: Stop,
+        stop: StopFlag,
     ) -> Self {
-        let files = Files {
+        let files = ReplayFiles {
             files: files.into(),
             current: 0,
             next_number: 1,
@@ -133,7 +133,7 @@ impl<'a> Batches<'a> {
         };
         Self {
             files: Mutex::new(files),
-            shelf: Mutex::default(),
+            queue: Mutex::default(),
             changed: Condvar::new(),
             threads,
             lanes,
@@ -142,70 +142,70 @@ impl<'a> Batches<'a> {
     }
 
     /// The batch of this number; `None` after the last. Each thread asks for each number once.
-    pub(crate) fn take(&self, number: usize) -> Option<Arc<Dealt>> {
-        let mut shelf = self.shelf();
+    pub(crate) fn take(&self, number: usize) -> Option<Arc<DealtBatch>> {
+        let mut queue = self.queue();
         loop {
-            let place = number - shelf.first;
-            if let Some((dealt, takers)) = shelf.waiting.get_mut(place) {
+            let place = number - queue.first;
+            if let Some((dealt, takers)) = queue.waiting.get_mut(place) {
                 *takers += 1;
                 let dealt = Arc::clone(dealt);
-                while shelf.waiting.front().is_some_and(|(_, takers)| *takers == self.threads) {
-                    shelf.waiting.pop_front();
-                    shelf.first += 1;
+                while queue.waiting.front().is_some_and(|(_, takers)| *takers == self.threads) {
+                    queue.waiting.pop_front();
+                    queue.first += 1;
                 }
                 self.changed.notify_all();
                 return Some(dealt);
             }
-            if shelf.over {
+            if queue.over {
                 return None;
             }
-            if shelf.reading || shelf.waiting.len() >= AHEAD {
-                shelf = self.changed.wait(shelf).unwrap_or_else(PoisonError::into_inner);
+            if queue.reading || queue.waiting.len() >= AHEAD {
+                queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            shelf.reading = true;
-            let spare = shelf.spare.pop().unwrap_or_else(Dealt::new);
-            drop(shelf);
+            queue.reading = true;
+            let spare = queue.spare.pop().unwrap_or_else(DealtBatch::new);
+            drop(queue);
             let read = self.read(spare);
-            shelf = self.shelf();
-            shelf.reading = false;
-            shelf.over |= read.is_none();
-            shelf.waiting.extend(read.map(|dealt| (Arc::new(dealt), 0)));
+            queue = self.queue();
+            queue.reading = false;
+            queue.over |= read.is_none();
+            queue.waiting.extend(read.map(|dealt| (Arc::new(dealt), 0)));
             self.changed.notify_all();
         }
     }
 
     /// Gives a batch back to be filled again, if no other thread has it.
-    pub(crate) fn give_back(&self, dealt: Arc<Dealt>) {
+    pub(crate) fn recycle(&self, dealt: Arc<DealtBatch>) {
         if let Some(dealt) = Arc::into_inner(dealt) {
-            self.shelf().spare.push(dealt);
+            self.queue().spare.push(dealt);
         }
     }
 
     /// No further batches: nobody is there to be told.
     pub(crate) fn stop(&self) {
-        self.shelf().over = true;
+        self.queue().over = true;
         self.changed.notify_all();
     }
 
     /// What became of the files, and of fragments.
-    pub(crate) fn into_read(self) -> Read {
+    pub(crate) fn into_read(self) -> ReadSummary {
         let mut files = self.files.into_inner().unwrap_or_else(PoisonError::into_inner);
         // The replay was stopped.
         for file in &files.files {
             files.packets.add(file);
         }
-        let Files { errors, stopped, packets, defragmenter, .. } = files;
-        Read { errors, stopped, fragments: defragmenter.stats(), packets }
+        let ReplayFiles { errors, stopped, packets, defragmenter, .. } = files;
+        ReadSummary { errors, stopped, fragments: defragmenter.stats(), packets }
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+    fn queue(&self) -> MutexGuard<'_, BatchQueue> {
         // A thread that panicked has ended the run anyway; what it left is whole.
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the next batch and deals it; `None`: there is none.
-    fn read(&self, mut dealt: Dealt) -> Option<Dealt> {
+    fn read(&self, mut dealt: DealtBatch) -> Option<DealtBatch> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if !files.read(&mut dealt.batch) {
             return None;
@@ -215,8 +215,8 @@ impl<'a> Batches<'a> {
     }
 
     /// Finds each frame's lane, and puts fragments together on the way.
-    fn deal(&self, dealt: &mut Dealt, defragmenter: &mut Defragmenter) {
-        let Dealt { batch, lanes, whole } = dealt;
+    fn deal(&self, dealt: &mut DealtBatch, defragmenter: &mut Defragmenter) {
+        let DealtBatch { batch, lanes, whole } = dealt;
         lanes.clear();
         whole.clear();
         for (place, frame) in batch.frames().iter().enumerate() {
@@ -239,7 +239,7 @@ impl<'a> Batches<'a> {
                     match datagram.gather(defragmenter) {
                         Gathered::AsItIs(datagram) => {
                             let lane = shard_of(datagram.hash(self.filter_config), self.lanes) as u8;
-                            whole.push(DealtWhole { behind: place, lane, whole: datagram });
+                            whole.push(DealtDatagram { behind: place, lane, whole: datagram });
                         }
                         Gathered::Further(datagram) => next = Some(datagram),
                         Gathered::Waits => {}
@@ -250,7 +250,7 @@ impl<'a> Batches<'a> {
     }
 }
 
-impl Files<'_> {
+impl ReplayFiles<'_> {
     /// Reads the next batch; false: there is none.
     fn read(&mut self, batch: &mut Batch) -> bool {
         loop {
@@ -281,7 +281,7 @@ impl Files<'_> {
     }
 }
 
-impl Dealt {
+impl DealtBatch {
     fn new() -> Self {
         Self { batch: Batch::new(), lanes: Vec::new(), whole: Vec::new() }
     }
@@ -292,8 +292,8 @@ pub(super) fn captured<'a>(batch: &'a Batch, frame: &FrameRef) -> Option<Capture
     let bytes = batch.bytes(frame);
     let payload = frame.link.network(bytes).ok()?;
     let start = match payload.start {
-        capture::Start::Ethernet => ParseStart::Ethernet,
-        capture::Start::Network(ethertype) => ParseStart::Network { ethertype, offset: payload.offset },
+        capture::LinkStart::Ethernet => ParseStart::Ethernet,
+        capture::LinkStart::Network(ethertype) => ParseStart::Network { ethertype, offset: payload.offset },
     };
     Some(CapturedFrame {
         start,

@@ -69,7 +69,7 @@ pub fn run(
             Ok(EngineMessage::Reload(knowledge)) => engine.reload(*knowledge),
             Ok(EngineMessage::Ask(query, answer)) => {
                 // Who asked may have gone.
-                let _heard = answer.send(engine.answer(&query));
+                let _heard = answer.send(engine.query(&query));
             }
             Err(RecvTimeoutError::Timeout) => {}
             Ok(EngineMessage::End) | Err(RecvTimeoutError::Disconnected) => break,
@@ -85,7 +85,7 @@ pub fn run(
             engine.raise_due(None, now_on_wall, &mut finished);
             hand_on(&mut finished);
             shared.engine.store(engine.stats().into());
-            shared.engine_told.store(Some(now.into()));
+            shared.engine_reported.store(Some(now.into()));
             ticked = now;
         }
         if now.duration_since(saved) >= SAVE {

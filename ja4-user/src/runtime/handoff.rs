@@ -15,26 +15,26 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::shard::unwrap::Whole;
 
 /// Datagrams that may wait on the way.
-const ROUTE: usize = 256;
+const CAPACITY: usize = 256;
 
 /// The sending end: every shard has one to each.
 #[derive(Clone, Debug)]
-pub struct Route {
-    way: Sender<Whole>,
-    bell: Arc<Bell>,
+pub struct HandoffSender {
+    queue: Sender<Whole>,
+    waker: Arc<Waker>,
 }
 
 /// The receiving end.
 #[derive(Debug)]
-pub struct Inbox {
-    way: Receiver<Whole>,
-    bell: Arc<Bell>,
+pub struct HandoffReceiver {
+    queue: Receiver<Whole>,
+    waker: Arc<Waker>,
 }
 
 #[derive(Debug)]
-struct Bell {
+struct Waker {
     /// Readable once it was rung.
-    sound: EventFd,
+    event: EventFd,
     /// The receiver sleeps, or is about to.
     asleep: AtomicBool,
 }
@@ -43,60 +43,60 @@ struct Bell {
 ///
 /// # Errors
 /// Where no further file descriptor can be had.
-pub fn route() -> Result<(Route, Inbox), Errno> {
-    let sound = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-    let bell = Arc::new(Bell { sound, asleep: AtomicBool::new(false) });
-    let (sender, receiver) = bounded(ROUTE);
-    Ok((Route { way: sender, bell: Arc::clone(&bell) }, Inbox { way: receiver, bell }))
+pub fn channel() -> Result<(HandoffSender, HandoffReceiver), Errno> {
+    let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
+    let waker = Arc::new(Waker { event, asleep: AtomicBool::new(false) });
+    let (sender, receiver) = bounded(CAPACITY);
+    Ok((HandoffSender { queue: sender, waker: Arc::clone(&waker) }, HandoffReceiver { queue: receiver, waker }))
 }
 
-impl Route {
+impl HandoffSender {
     /// Sends a datagram, and wakes the receiver if it sleeps; false where there is no room.
     pub(crate) fn send(&self, whole: Whole) -> bool {
-        if self.way.try_send(whole).is_err() {
+        if self.queue.try_send(whole).is_err() {
             return false;
         }
         // Either this sees that the receiver is about to sleep, or the receiver sees the datagram.
         fence(Ordering::SeqCst);
-        if self.bell.asleep.swap(false, Ordering::SeqCst) {
+        if self.waker.asleep.swap(false, Ordering::SeqCst) {
             // If it cannot be rung the receiver wakes by its timer instead.
-            let _rung = self.bell.sound.write(1);
+            let _rung = self.waker.event.write(1);
         }
         true
     }
 }
 
-impl Inbox {
+impl HandoffReceiver {
     /// The next datagram, if there is one.
     pub(crate) fn next(&self) -> Option<Whole> {
-        self.way.try_recv().ok()
+        self.queue.try_recv().ok()
     }
 
     /// The next datagram, for which it waits so long.
     ///
     /// # Errors
     /// Where none has come, or none can come any more.
-    pub(crate) fn wait(&self, patience: Duration) -> Result<Whole, RecvTimeoutError> {
-        self.way.recv_timeout(patience)
+    pub(crate) fn wait(&self, timeout: Duration) -> Result<Whole, RecvTimeoutError> {
+        self.queue.recv_timeout(timeout)
     }
 
     /// Sleeps until a datagram comes or there is something in the ring, or for so long.
-    pub(crate) fn sleep(&self, ring: Option<BorrowedFd<'_>>, patience: Duration) {
-        self.bell.asleep.store(true, Ordering::SeqCst);
+    pub(crate) fn sleep(&self, ring: Option<BorrowedFd<'_>>, timeout: Duration) {
+        self.waker.asleep.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        if self.way.is_empty() {
-            let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
-            let bell = PollFd::new(self.bell.sound.as_fd(), PollFlags::POLLIN);
+        if self.queue.is_empty() {
+            let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
+            let waker = PollFd::new(self.waker.event.as_fd(), PollFlags::POLLIN);
             let ring = ring.map(|ring| PollFd::new(ring, PollFlags::POLLIN));
             // Interrupted or not, the caller looks at everything anew.
             let _woken = match ring {
-                Some(ring) => poll(&mut [ring, bell], timeout),
-                None => poll(&mut [bell], timeout),
+                Some(ring) => poll(&mut [ring, waker], timeout),
+                None => poll(&mut [waker], timeout),
             };
         }
-        self.bell.asleep.store(false, Ordering::SeqCst);
+        self.waker.asleep.store(false, Ordering::SeqCst);
         // Whether or not it was rung: who has seen the sleep may ring late, which wakes the next one in vain.
-        let _silenced = self.bell.sound.read();
+        let _silenced = self.waker.event.read();
     }
 }
 
@@ -118,29 +118,29 @@ mod tests {
 
     #[test]
     fn who_sleeps_is_woken() {
-        let (route, inbox) = route().unwrap();
+        let (sender, receiver) = channel().unwrap();
         let begun = Instant::now();
         let sender = thread::spawn(move || {
             thread::sleep(Duration::from_millis(30));
-            assert!(route.send(whole(1)));
+            assert!(sender.send(whole(1)));
         });
-        inbox.sleep(None, Duration::from_secs(60));
-        assert!(inbox.next().is_some());
+        receiver.sleep(None, Duration::from_secs(60));
+        assert!(receiver.next().is_some());
         sender.join().unwrap();
         // Nor does it sleep with something to do.
-        let (route, inbox) = super::route().unwrap();
-        assert!(route.send(whole(1)));
-        inbox.sleep(None, Duration::from_secs(60));
+        let (sender, receiver) = channel().unwrap();
+        assert!(sender.send(whole(1)));
+        receiver.sleep(None, Duration::from_secs(60));
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     }
 
     #[test]
     fn no_datagram_is_slept_through() {
         const MANY: u64 = 20_000;
-        let (route, inbox) = route().unwrap();
+        let (sender, receiver) = channel().unwrap();
         let sender = thread::spawn(move || {
             for number in 0..MANY {
-                while !route.send(whole(number)) {
+                while !sender.send(whole(number)) {
                     thread::yield_now();
                 }
             }
@@ -148,30 +148,30 @@ mod tests {
         let begun = Instant::now();
         let mut taken = 0;
         while taken < MANY {
-            match inbox.next() {
+            match receiver.next() {
                 Some(whole) => {
                     assert_eq!(whole.time, Time(taken));
                     taken += 1;
                 }
-                None => inbox.sleep(None, Duration::from_secs(60)),
+                None => receiver.sleep(None, Duration::from_secs(60)),
             }
         }
         sender.join().unwrap();
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
         // The bell is silent again, but for one ring at most.
-        inbox.sleep(None, Duration::from_millis(1));
+        receiver.sleep(None, Duration::from_millis(1));
         let quiet = Instant::now();
-        inbox.sleep(None, Duration::from_millis(20));
+        receiver.sleep(None, Duration::from_millis(20));
         assert!(quiet.elapsed() >= Duration::from_millis(20));
     }
 
     #[test]
     fn what_finds_no_room_is_not_sent() {
-        let (route, inbox) = route().unwrap();
-        let sent = (0..1000).filter(|number| route.send(whole(*number))).count();
-        assert_eq!(sent, ROUTE);
-        drop(route);
-        assert_eq!(std::iter::from_fn(|| inbox.next()).count(), ROUTE);
-        assert!(inbox.wait(Duration::from_secs(60)).is_err(), "nobody is left to send");
+        let (sender, receiver) = channel().unwrap();
+        let sent = (0..1000).filter(|number| sender.send(whole(*number))).count();
+        assert_eq!(sent, CAPACITY);
+        drop(sender);
+        assert_eq!(std::iter::from_fn(|| receiver.next()).count(), CAPACITY);
+        assert!(receiver.wait(Duration::from_secs(60)).is_err(), "nobody is left to send");
     }
 }

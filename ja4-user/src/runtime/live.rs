@@ -24,7 +24,7 @@ use crate::model::{ConnectionEvent, EventHandler, FingerprintEvent, ProgressEven
 use crate::packet::Packet;
 use crate::packet::defrag::{DefragLimits, Defragmenter};
 use crate::runtime::engine::observe::{Chunk, Observer};
-use crate::runtime::handoff::{Inbox, Route};
+use crate::runtime::handoff::{HandoffReceiver, HandoffSender};
 use crate::runtime::message::EngineMessage;
 use crate::runtime::run_state::{RunState, ShardStatus};
 use crate::shard::core::{Core, FlowLookup, Limits, Now};
@@ -64,7 +64,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 const NESTED_SHARE: usize = 8;
 
 /// Everything that one shard owns.
-pub struct Shard {
+pub struct LiveShard {
     /// Its ring.
     pub ring: RingBuf<MapData>,
     /// The filter's configuration.
@@ -72,9 +72,9 @@ pub struct Shard {
     /// Which shard it is.
     pub index: u32,
     /// Ways to every shard, for what was put together of fragments here and belongs there.
-    pub routes: Vec<Route>,
+    pub handoff: Vec<HandoffSender>,
     /// Where the others' ways to this shard end.
-    pub inbox: Inbox,
+    pub handed_off: HandoffReceiver,
     /// Its handle of the kernel's flows.
     pub flows: FlowMap,
     /// Its handle of the kernel's table of recent packets.
@@ -94,10 +94,10 @@ pub struct Shard {
     /// What it shares with the control plane.
     pub shared: Arc<RunState>,
     /// Where it tells its counters.
-    pub gauge: Arc<Mutex<ShardStatus>>,
+    pub status: Arc<Mutex<ShardStatus>>,
 }
 
-impl Shard {
+impl LiveShard {
     /// Runs until it is told to stop, then drains, tells of every connection and flushes.
     pub fn run(self) {
         let Self {
@@ -111,24 +111,24 @@ impl Shard {
             formatter,
             engine,
             shared,
-            gauge,
+            status,
             ..
         } = self;
         let mut core = Core::new(&limits);
         let inner = UserFlows::with_capacity(limits.connections.div_ceil(NESTED_SHARE));
         let mut lookup = KernelFlowLookup { flows, recent, offset: 0, inner };
-        let mut unopened = Unopened {
+        let mut encapsulated = EncapsulatedInput {
             filter_config: self.filter_config,
             index: self.index,
-            routes: self.routes,
+            handoff: self.handoff,
             unwrapper: Unwrapper::default(),
             defragmenter: Defragmenter::new(&DefragLimits::default()),
             routed: 0,
             lost: 0,
         };
-        let inbox = self.inbox;
-        let mut sink = QueueSink { formatter, chunk: Chunk::default(), engine, shared: Arc::clone(&shared) };
-        let mut foreign = 0;
+        let handed_off = self.handed_off;
+        let mut sink = ChunkSender { formatter, chunk: Chunk::default(), engine, shared: Arc::clone(&shared) };
+        let mut bad_version = 0;
         let (mut flushed, mut evicted) = (Instant::now(), Instant::now());
         let mut naps = 0;
         loop {
@@ -139,7 +139,7 @@ impl Shard {
             let mut taken = 0;
             // What was put together elsewhere has its place in time among the records: an answer in the ring may have been
             // what woke this shard, and come behind its question.
-            let mut routed = inbox.next();
+            let mut routed = handed_off.next();
             while taken < BATCH
                 && let Some(record) = ring.next()
             {
@@ -148,27 +148,27 @@ impl Shard {
                     Some((header, bytes)) => {
                         newest = header.time;
                         while let Some(whole) = routed.take_if(|whole| whole.time.0 <= header.time) {
-                            unopened.whole(whole, &mut core, &mut lookup, &mut engines, &mut sink);
-                            routed = inbox.next();
+                            encapsulated.whole(whole, &mut core, &mut lookup, &mut engines, &mut sink);
+                            routed = handed_off.next();
                         }
                         let interface = interfaces.iter().position(|index| *index == header.ifindex);
                         let interface = interface.map_or(u32::MAX, |index| index as u32);
                         let packet = Packet { header: &header, bytes, interface, number: None };
                         if header.class >= RecordClass::Fragment as u8 {
-                            unopened.take(&packet, &mut core, &mut lookup, &mut engines, &mut sink);
+                            encapsulated.take(&packet, &mut core, &mut lookup, &mut engines, &mut sink);
                         } else {
                             core.packet(&packet, &mut lookup, &mut engines, &mut sink);
                         }
                     }
-                    None => foreign += 1,
+                    None => bad_version += 1,
                 }
                 if sink.is_full() {
                     sink.flush();
                 }
             }
             while let Some(whole) = routed {
-                unopened.whole(whole, &mut core, &mut lookup, &mut engines, &mut sink);
-                routed = inbox.next();
+                encapsulated.whole(whole, &mut core, &mut lookup, &mut engines, &mut sink);
+                routed = handed_off.next();
             }
             let now = Instant::now();
             if now.duration_since(flushed) >= FLUSH {
@@ -177,18 +177,18 @@ impl Shard {
             }
             if now.duration_since(evicted) >= EVICT || newest != 0 && taken < BATCH {
                 let wall = wall_clock();
-                let mut gauge = gauge.lock().unwrap_or_else(PoisonError::into_inner);
-                gauge.stats = unopened.stats(core.stats());
-                gauge.foreign = foreign;
-                gauge.told = Some(now);
+                let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
+                status.stats = encapsulated.stats(core.stats());
+                status.bad_version = bad_version;
+                status.reported = Some(now);
                 if newest != 0 {
-                    gauge.lag = wall.0.saturating_sub(newest);
+                    status.lag = wall.0.saturating_sub(newest);
                 }
             }
             if now.duration_since(evicted) >= EVICT {
                 let at = Now { time: wall_clock(), packet: None };
-                unopened.defragmenter.expire(at.time);
-                unopened.unwrapper.expire(at.time);
+                encapsulated.defragmenter.expire(at.time);
+                encapsulated.unwrapper.expire(at.time);
                 core.tick(at, &mut lookup, &mut engines, &mut sink);
                 core.evict_idle(at, &mut lookup, &mut engines, &mut sink);
                 core.audit(&mut lookup, &mut sink);
@@ -208,20 +208,20 @@ impl Shard {
             } else {
                 asleep.set(true);
                 // A record that came before the flag was up wakes nobody, but poll finds it.
-                inbox.sleep(Some(ring.as_fd()), EVICT.saturating_sub(now.duration_since(evicted)));
+                handed_off.sleep(Some(ring.as_fd()), EVICT.saturating_sub(now.duration_since(evicted)));
                 asleep.set(false);
             }
         }
         // The other shards may still have something for this one. The last of them to come here ends the wait of all.
-        unopened.routes.clear();
-        while let Ok(whole) = inbox.wait(FAREWELL) {
-            unopened.whole(whole, &mut core, &mut lookup, &mut engines, &mut sink);
+        encapsulated.handoff.clear();
+        while let Ok(whole) = handed_off.wait(FAREWELL) {
+            encapsulated.whole(whole, &mut core, &mut lookup, &mut engines, &mut sink);
         }
         core.finish(Now { time: wall_clock(), packet: None }, &mut lookup, &mut engines, &mut sink);
         sink.flush();
-        let mut gauge = gauge.lock().unwrap_or_else(PoisonError::into_inner);
-        gauge.stats = unopened.stats(core.stats());
-        gauge.foreign = foreign;
+        let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.stats = encapsulated.stats(core.stats());
+        status.bad_version = bad_version;
     }
 }
 
@@ -245,10 +245,10 @@ struct KernelFlowLookup {
 }
 
 /// What the kernel has handed over unopened.
-struct Unopened {
+struct EncapsulatedInput {
     filter_config: FilterConfig,
     index: u32,
-    routes: Vec<Route>,
+    handoff: Vec<HandoffSender>,
     unwrapper: Unwrapper,
     defragmenter: Defragmenter,
     /// Datagrams put together here and handed to another shard, and those that it had no room for.
@@ -256,14 +256,14 @@ struct Unopened {
     lost: u64,
 }
 
-impl Unopened {
+impl EncapsulatedInput {
     fn take(
         &mut self,
         packet: &Packet<'_>,
         core: &mut Core,
         lookup: &mut KernelFlowLookup,
         engines: &mut Engines,
-        sink: &mut QueueSink,
+        sink: &mut ChunkSender,
     ) {
         self.unwrapper.count_record();
         if packet.header.class == RecordClass::Nested as u8 {
@@ -296,13 +296,13 @@ impl Unopened {
         core: &mut Core,
         lookup: &mut KernelFlowLookup,
         engines: &mut Engines,
-        sink: &mut QueueSink,
+        sink: &mut ChunkSender,
     ) {
         let owner = shard_of(whole.hash(&self.filter_config), self.filter_config.shards);
         if owner == self.index {
             return self.whole(whole, core, lookup, engines, sink);
         }
-        let sent = self.routes.get(owner as usize).is_some_and(|route| route.send(whole));
+        let sent = self.handoff.get(owner as usize).is_some_and(|route| route.send(whole));
         (self.routed, self.lost) = (self.routed + u64::from(sent), self.lost + u64::from(!sent));
     }
 
@@ -314,7 +314,7 @@ impl Unopened {
         core: &mut Core,
         lookup: &mut KernelFlowLookup,
         engines: &mut Engines,
-        sink: &mut QueueSink,
+        sink: &mut ChunkSender,
     ) {
         match whole.gather(&mut self.defragmenter) {
             Gathered::AsItIs(whole) => self.unwrapper.take(&whole, &self.filter_config, core, lookup, engines, sink),
@@ -364,14 +364,14 @@ impl FlowLookup for KernelFlowLookup {
 
 /// Gathers what the shard has seen and hands it to the engine in chunks; a full queue costs what is in them,
 /// never time.
-struct QueueSink {
+struct ChunkSender {
     formatter: Formatter,
     chunk: Chunk,
     engine: Sender<EngineMessage>,
     shared: Arc<RunState>,
 }
 
-impl QueueSink {
+impl ChunkSender {
     /// Whether there is enough to hand on at once.
     fn is_full(&self) -> bool {
         self.chunk.text.len() >= FULL || self.chunk.observations.len() >= MANY
@@ -399,7 +399,7 @@ impl QueueSink {
     }
 }
 
-impl EventHandler for QueueSink {
+impl EventHandler for ChunkSender {
     fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
         self.observer().fingerprint(event);
     }

@@ -11,7 +11,7 @@ use crate::runtime::engine::observe::Chunk;
 
 /// Sort key of a line: the number of its packet, then its cause, then the lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct LineKey {
     pub(super) packet: u64,
     pub(super) cause: LineCause,
     pub(super) lane: u32,
@@ -30,17 +30,17 @@ pub(super) enum LineCause {
 
 /// What one thread has seen over one batch, in order.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct LaneLines {
     pub(super) chunk: Chunk,
     /// Where each run belongs, and where its lines and its observations end in `chunk`.
-    pub(super) runs: Vec<(Place, usize, usize)>,
+    pub(super) runs: Vec<(LineKey, usize, usize)>,
     /// When a second of packet time has passed, and the packet that shows it: noted by one thread for all.
     pub(super) ticks: Vec<(u64, Time)>,
 }
 
-impl Lines {
+impl LaneLines {
     /// Notes that all that came since the last call belongs to a place.
-    pub(super) fn mark(&mut self, place: Place) {
+    pub(super) fn mark(&mut self, place: LineKey) {
         let (text, observations) = (self.chunk.text.len(), self.chunk.observations.len());
         let (text_before, before) = self.runs.last().map_or((0, 0), |(_, text, observations)| (*text, *observations));
         if text_before < text || before < observations {
@@ -63,14 +63,14 @@ const FAR_BEHIND: usize = 8;
 
 /// What the threads have handed in, batch by batch.
 #[derive(Default)]
-struct Queue {
+struct MergeQueue {
     /// Number of the first batch in `batches`.
     first: usize,
-    batches: VecDeque<Vec<Lines>>,
-    spare: Vec<Lines>,
+    batches: VecDeque<Vec<LaneLines>>,
+    spare: Vec<LaneLines>,
 }
 
-impl Queue {
+impl MergeQueue {
     /// Batches at the front of which every thread has handed in its share.
     fn ready(&self, threads: usize) -> usize {
         self.batches.iter().take_while(|batch| batch.len() == threads).count()
@@ -78,7 +78,7 @@ impl Queue {
 }
 
 /// What one thread at a time works with.
-struct Desk<W> {
+struct MergeOutput<W> {
     out: W,
     engine: Engine,
     /// Finished lines on their way to `out`.
@@ -91,24 +91,30 @@ struct Desk<W> {
 /// The engine takes as long as all shards together. So while a file is read nobody waits for it, unless it is far behind:
 /// of the threads that hand in, the one that is ahead of the others takes a batch to it, and they catch up meanwhile.
 pub(super) struct Merge<W> {
-    queue: Mutex<Queue>,
-    desk: Mutex<Desk<W>>,
+    queue: Mutex<MergeQueue>,
+    output: Mutex<MergeOutput<W>>,
     /// Nobody is there to be told.
     over: AtomicBool,
     threads: usize,
     /// The engine goes on where the output cannot be written: there are others whom it tells.
-    outlives_output: bool,
+    continue_without_output: bool,
 }
 
 impl<W: Write> Merge<W> {
-    pub(super) fn new(out: W, engine: Engine, threads: usize, outlives_output: bool) -> Self {
-        let desk = Desk { out, engine, finished: Vec::new(), error: None };
-        Self { queue: Mutex::default(), desk: Mutex::new(desk), over: AtomicBool::new(false), threads, outlives_output }
+    pub(super) fn new(out: W, engine: Engine, threads: usize, continue_without_output: bool) -> Self {
+        let output = MergeOutput { out, engine, finished: Vec::new(), error: None };
+        Self {
+            queue: Mutex::default(),
+            output: Mutex::new(output),
+            over: AtomicBool::new(false),
+            threads,
+            continue_without_output,
+        }
     }
 
     /// Takes a thread's lines of a batch and gives it room for the next; false once nobody is there to be told.
     /// `now`: it is to be told at once, as the next batch may be long in coming, or much else is to come.
-    pub(super) fn hand_in(&self, batch: usize, lines: &mut Lines, now: bool) -> bool {
+    pub(super) fn submit(&self, batch: usize, lines: &mut LaneLines, now: bool) -> bool {
         let (ready, last) = {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             let mut room = queue.spare.pop().unwrap_or_default();
@@ -126,17 +132,17 @@ impl<W: Write> Merge<W> {
             (queue.ready(self.threads), last)
         };
         if now || self.threads == 1 {
-            let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
-            while self.finish_one(&mut desk) {}
+            let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+            while self.finish_one(&mut output) {}
             if now {
-                self.written(&mut desk, W::flush);
+                self.written(&mut output, W::flush);
             }
         } else if ready > FAR_BEHIND {
-            self.finish_one(&mut self.desk.lock().unwrap_or_else(PoisonError::into_inner));
+            self.finish_one(&mut self.output.lock().unwrap_or_else(PoisonError::into_inner));
         } else if !last || ready > BEHIND {
-            match self.desk.try_lock() {
-                Ok(mut desk) => _ = self.finish_one(&mut desk),
-                Err(TryLockError::Poisoned(desk)) => _ = self.finish_one(&mut desk.into_inner()),
+            match self.output.try_lock() {
+                Ok(mut output) => _ = self.finish_one(&mut output),
+                Err(TryLockError::Poisoned(output)) => _ = self.finish_one(&mut output.into_inner()),
                 Err(TryLockError::WouldBlock) => {}
             }
         }
@@ -144,7 +150,7 @@ impl<W: Write> Merge<W> {
     }
 
     /// Takes the first batch to the engine, if it is whole.
-    fn finish_one(&self, desk: &mut Desk<W>) -> bool {
+    fn finish_one(&self, output: &mut MergeOutput<W>) -> bool {
         let mut batch = {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(batch) = queue.batches.pop_front_if(|batch| batch.len() == self.threads) else {
@@ -153,36 +159,36 @@ impl<W: Write> Merge<W> {
             queue.first += 1;
             batch
         };
-        if desk.error.is_none() || self.outlives_output {
-            desk.finished.clear();
-            finish_in_order(&mut batch, &mut desk.engine, &mut desk.finished);
-            desk.engine.pass_batch(&mut desk.finished);
+        if output.error.is_none() || self.continue_without_output {
+            output.finished.clear();
+            finish_in_order(&mut batch, &mut output.engine, &mut output.finished);
+            output.engine.end_batch(&mut output.finished);
         }
-        let finished = std::mem::take(&mut desk.finished);
-        self.written(desk, |out| out.write_all(&finished));
-        desk.finished = finished;
+        let finished = std::mem::take(&mut output.finished);
+        self.written(output, |out| out.write_all(&finished));
+        output.finished = finished;
         self.queue.lock().unwrap_or_else(PoisonError::into_inner).spare.extend(batch);
         true
     }
 
     /// Does something with the output, unless it has failed before.
-    fn written(&self, desk: &mut Desk<W>, act: impl FnOnce(&mut W) -> io::Result<()>) {
-        if desk.error.is_none() {
-            desk.error = act(&mut desk.out).err();
-            self.over.store(desk.error.is_some() && !self.outlives_output, Ordering::Relaxed);
+    fn written(&self, output: &mut MergeOutput<W>, act: impl FnOnce(&mut W) -> io::Result<()>) {
+        if output.error.is_none() {
+            output.error = act(&mut output.out).err();
+            self.over.store(output.error.is_some() && !self.continue_without_output, Ordering::Relaxed);
         }
     }
 
     /// Takes what is left to the engine; the output, the engine, and why the output cannot be written, if that is so.
     pub(super) fn into_parts(self) -> (W, Engine, Option<io::Error>) {
-        while self.finish_one(&mut self.desk.lock().unwrap_or_else(PoisonError::into_inner)) {}
-        let desk = self.desk.into_inner().unwrap_or_else(PoisonError::into_inner);
-        (desk.out, desk.engine, desk.error)
+        while self.finish_one(&mut self.output.lock().unwrap_or_else(PoisonError::into_inner)) {}
+        let output = self.output.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (output.out, output.engine, output.error)
     }
 }
 
 /// Merges the runs of several threads by their places. A tick comes before all that its packet causes.
-fn finish_in_order(batch: &mut [Lines], engine: &mut Engine, out: &mut Vec<u8>) {
+fn finish_in_order(batch: &mut [LaneLines], engine: &mut Engine, out: &mut Vec<u8>) {
     let ticks: Vec<_> = batch.iter().flat_map(|lines| lines.ticks.iter().copied()).collect();
     let mut ticks = ticks.into_iter().peekable();
     if let [only] = batch

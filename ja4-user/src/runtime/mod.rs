@@ -1,7 +1,7 @@
 //! Threads and queues: the drivers of a live run and of a replay.
 
 mod batches;
-mod census;
+mod connection_limit;
 pub mod engine;
 pub mod engine_thread;
 pub mod handoff;

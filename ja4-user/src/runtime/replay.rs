@@ -10,15 +10,15 @@ use std::thread;
 use ja4_common::counter::FilterCounters;
 use ja4_common::filter_config::FilterConfig;
 
-use crate::capture::{CaptureError, CaptureFile, FrameRef, Stop};
+use crate::capture::{CaptureError, CaptureFile, FrameRef, StopFlag};
 use crate::encode::{Context, Format, Formatter};
 use crate::model::Time;
-use crate::runtime::batches::{Batches, Dealt, OnProgress, Read, captured};
-use crate::runtime::census::{self, Census};
+use crate::runtime::batches::{Batches, DealtBatch, OnProgress, ReadSummary, captured};
+use crate::runtime::connection_limit::{self, ConnectionLimit};
 use crate::runtime::engine::Engine;
 use crate::runtime::engine::observe::Observer;
-use crate::runtime::engine::stats::Stats;
-use crate::runtime::merge::{LineCause, Lines, Merge, Place};
+use crate::runtime::engine::stats::EngineStats;
+use crate::runtime::merge::{LaneLines, LineCause, LineKey, Merge};
 use crate::shard::core::{Limits, Now};
 use crate::shard::engines::Engines;
 use crate::shard::lane::Lane;
@@ -37,12 +37,12 @@ const SEED: [u64; 2] = [0x7265_706c_6179_2031, 0x7265_706c_6179_2032];
 /// Most connections that a replay holds at any time with a bound of `max`: between two checks of the bound there may be
 /// a few thousand more.
 pub const fn most_connections(max: usize) -> usize {
-    max.saturating_add(census::GROWTH)
+    max.saturating_add(connection_limit::GROWTH)
 }
 
 /// What a replay is asked for.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ReplayOptions {
     /// Threads.
     pub threads: usize,
     /// Bounds of all lanes together.
@@ -54,20 +54,20 @@ pub struct Options {
     /// What all lines share.
     pub context: Arc<Context>,
     /// The engine has others to tell, so it goes on to the end where the output cannot be written.
-    pub outlives_output: bool,
+    pub continue_without_output: bool,
     /// Set by whoever wants the replay to end before its files do.
-    pub stop: Stop,
+    pub stop: StopFlag,
 }
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Report {
+pub struct ReplayReport {
     /// Counters of the filter.
     pub counters: FilterCounters,
     /// Counters of the shards.
     pub stats: CoreStats,
     /// Counters of the engine.
-    pub engine: Stats,
+    pub engine: EngineStats,
     /// Packets read from the files: `packets = unsupported_link + not_network + counters.seen`.
     pub packets: u64,
     /// Packets skipped because their interface has an unsupported link type.
@@ -78,7 +78,7 @@ pub struct Report {
     pub span: Option<(Time, Time)>,
     /// What went wrong with the files, in their order.
     pub errors: Vec<CaptureError>,
-    /// The files were not read to their end, as [`Options::stop`] was set.
+    /// The files were not read to their end, as [`ReplayOptions::stop`] was set.
     pub stopped: bool,
     /// Why the output could not be written to its end.
     pub unwritten: Option<io::Error>,
@@ -91,20 +91,20 @@ pub struct Report {
 /// read of it was replayed.
 pub fn replay<W: Write + Send>(
     files: Vec<CaptureFile>,
-    options: &Options,
+    options: &ReplayOptions,
     engine: Engine,
     mut out: W,
     on_progress: OnProgress<'_>,
-) -> io::Result<(W, Report)> {
+) -> io::Result<(W, ReplayReport)> {
     let filter_config = FilterConfig::new(SEED);
     let threads = options.threads.clamp(1, LANES as usize);
     let mut header = Vec::new();
     Formatter::new(options.format, Arc::clone(&options.context)).header(&mut header);
     out.write_all(&header)?;
     let batches = Batches::new(files, threads, LANES, &filter_config, on_progress, options.stop.clone());
-    let merge = Merge::new(out, engine, threads, options.outlives_output);
-    let census = Census::new(threads, LANES as usize, options.limits.connections.max(1));
-    let run = |thread: usize| Worker::new(thread, threads, options, &filter_config, &census).run(&batches, &merge);
+    let merge = Merge::new(out, engine, threads, options.continue_without_output);
+    let limit = ConnectionLimit::new(threads, LANES as usize, options.limits.connections.max(1));
+    let run = |thread: usize| ReplayWorker::new(thread, threads, options, &filter_config, &limit).run(&batches, &merge);
     let shares = if threads == 1 {
         vec![run(0)]
     } else {
@@ -114,11 +114,11 @@ pub fn replay<W: Write + Send>(
             workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
         })
     };
-    let Read { errors, stopped, fragments, packets } = batches.into_read();
-    let mut report = Report {
+    let ReadSummary { errors, stopped, fragments, packets } = batches.into_read();
+    let mut report = ReplayReport {
         counters: FilterCounters::default(),
         stats: CoreStats::default(),
-        engine: Stats::default(),
+        engine: EngineStats::default(),
         packets: packets.total,
         unsupported_link: packets.unsupported,
         not_network: 0,
@@ -135,7 +135,7 @@ pub fn replay<W: Write + Send>(
         report.span = share.span.or(report.span);
     }
     let (mut out, mut engine, mut unwritten) = merge.into_parts();
-    if let Some(error) = unwritten.take_if(|_| !options.outlives_output) {
+    if let Some(error) = unwritten.take_if(|_| !options.continue_without_output) {
         return Err(error);
     }
     engine.finish(|lines| {
@@ -150,7 +150,7 @@ pub fn replay<W: Write + Send>(
 }
 
 /// One thread's share of the result.
-struct Share {
+struct WorkerTotals {
     counters: FilterCounters,
     stats: CoreStats,
     not_network: u64,
@@ -158,17 +158,17 @@ struct Share {
 }
 
 /// One thread of a replay: every `threads`-th lane is its.
-struct Worker<'a> {
+struct ReplayWorker<'a> {
     thread: usize,
     threads: usize,
     lanes: Vec<Lane>,
     engines: Engines,
     filter_config: &'a FilterConfig,
-    census: &'a Census,
+    limit: &'a ConnectionLimit,
     /// Number of the next boundary at which the bound on connections is checked.
     boundary: u64,
     formatter: Formatter,
-    lines: Lines,
+    lines: LaneLines,
     span: Option<(Time, Time)>,
     next_tick: Time,
     not_network: u64,
@@ -178,13 +178,13 @@ struct Worker<'a> {
     next_boundary: u64,
 }
 
-impl<'a> Worker<'a> {
+impl<'a> ReplayWorker<'a> {
     fn new(
         thread: usize,
         threads: usize,
-        options: &Options,
+        options: &ReplayOptions,
         filter_config: &'a FilterConfig,
-        census: &'a Census,
+        limit: &'a ConnectionLimit,
     ) -> Self {
         let share = |whole: usize| whole.div_ceil(LANES as usize).max(1);
         let limits = Limits {
@@ -200,39 +200,39 @@ impl<'a> Worker<'a> {
             lanes: mine.map(|_| Lane::with_room(&limits, room)).collect(),
             engines: Engines::new(options.forms),
             filter_config,
-            census,
+            limit,
             boundary: 1,
             formatter: Formatter::new(options.format, Arc::clone(&options.context)).open(),
-            lines: Lines::default(),
+            lines: LaneLines::default(),
             span: None,
             next_tick: Time(0),
             not_network: 0,
             last: 0,
-            next_boundary: census::INTERVAL,
+            next_boundary: connection_limit::INTERVAL,
         }
     }
 
-    fn run<W: Write>(mut self, batches: &Batches<'_>, merge: &Merge<W>) -> Share {
+    fn run<W: Write>(mut self, batches: &Batches<'_>, merge: &Merge<W>) -> WorkerTotals {
         let mut number = 0;
         while let Some(dealt) = batches.take(number) {
             self.batch(&dealt);
             let slow = !dealt.batch.is_full();
-            batches.give_back(dealt);
-            if !merge.hand_in(number, &mut self.lines, slow) {
+            batches.recycle(dealt);
+            if !merge.submit(number, &mut self.lines, slow) {
                 batches.stop();
             }
             number += 1;
         }
         let end = Now { time: self.span.map_or(Time(0), |(_, end)| end), packet: Some(self.last) };
         self.hold_bound(u64::MAX, end);
-        merge.hand_in(number, &mut self.lines, true);
+        merge.submit(number, &mut self.lines, true);
         number += 1;
         // One lane of each thread at a time, so that what all of them tell is never there at once.
         for index in 0..(LANES as usize).div_ceil(self.threads) {
             self.one_lane(index, u64::MAX, LineCause::Clock, |lane, engines, sink| lane.finish(end, engines, sink));
-            merge.hand_in(number + index, &mut self.lines, true);
+            merge.submit(number + index, &mut self.lines, true);
         }
-        let mut share = Share {
+        let mut share = WorkerTotals {
             counters: FilterCounters::default(),
             stats: CoreStats::default(),
             not_network: self.not_network,
@@ -245,11 +245,11 @@ impl<'a> Worker<'a> {
         share
     }
 
-    fn batch(&mut self, dealt: &Dealt) {
+    fn batch(&mut self, dealt: &DealtBatch) {
         let mut whole = dealt.whole.iter().peekable();
         for (place, (frame, lane)) in dealt.batch.frames().iter().zip(&dealt.lanes).enumerate() {
             if frame.number >= self.next_boundary {
-                self.next_boundary = (frame.number / census::INTERVAL + 1) * census::INTERVAL;
+                self.next_boundary = (frame.number / connection_limit::INTERVAL + 1) * connection_limit::INTERVAL;
                 let now = Now { time: self.span.map_or(Time(0), |(_, end)| end), packet: Some(frame.number) };
                 self.hold_bound(frame.number, now);
             }
@@ -264,7 +264,7 @@ impl<'a> Worker<'a> {
         }
     }
 
-    fn frame(&mut self, dealt: &Dealt, frame: &FrameRef, lane: usize) {
+    fn frame(&mut self, dealt: &DealtBatch, frame: &FrameRef, lane: usize) {
         if lane % self.threads != self.thread {
             return;
         }
@@ -289,7 +289,7 @@ impl<'a> Worker<'a> {
         if let Some(mine) = self.lanes.get_mut(lane / self.threads) {
             let mut sink = Observer { formatter: &mut self.formatter, chunk: &mut self.lines.chunk };
             act(mine, self.filter_config, &mut self.engines, &mut sink);
-            self.lines.mark(Place { packet: number, cause: LineCause::Packet, lane: lane as u32 });
+            self.lines.mark(LineKey { packet: number, cause: LineCause::Packet, lane: lane as u32 });
         }
     }
 
@@ -321,7 +321,7 @@ impl<'a> Worker<'a> {
         let mine = self.lanes.iter().map(Lane::connections).sum();
         let boundary = self.boundary;
         self.boundary += 1;
-        let excess = self.census.excess(boundary, mine);
+        let excess = self.limit.excess(boundary, mine);
         if excess == 0 {
             return;
         }
@@ -332,8 +332,8 @@ impl<'a> Worker<'a> {
             .iter()
             .zip(numbers)
             .map(|(lane, number)| lane.last_times().map(move |time| (time, number as u32)));
-        let candidates = census::least_recent(sequences, excess);
-        let shares = self.census.choose(boundary, excess, candidates);
+        let candidates = connection_limit::least_recent(sequences, excess);
+        let shares = self.limit.choose(boundary, excess, candidates);
         for index in 0..self.lanes.len() {
             let share = shares.get(index * threads + self.thread).copied().unwrap_or(0);
             self.one_lane(index, number, LineCause::Bound, |lane, engines, sink| lane.evict(share, now, engines, sink));
@@ -358,7 +358,7 @@ impl<'a> Worker<'a> {
             let mut sink = Observer { formatter: &mut self.formatter, chunk: &mut self.lines.chunk };
             act(lane, &mut self.engines, &mut sink);
             let lane = index * self.threads + self.thread;
-            self.lines.mark(Place { packet: number, cause, lane: lane as u32 });
+            self.lines.mark(LineKey { packet: number, cause, lane: lane as u32 });
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
-use crate::runtime::engine::stats::Stats;
+use crate::runtime::engine::stats::EngineStats;
 use crate::runtime::message::EngineMessage;
 use crate::shard::stats::CoreStats;
 
@@ -21,9 +21,9 @@ pub struct RunState {
     /// Observations that found the engine's queue full.
     pub observations_dropped: AtomicU64,
     /// The engine's counters, a second old at most.
-    pub engine: ArcSwap<Stats>,
+    pub engine: ArcSwap<EngineStats>,
     /// When they were told last.
-    pub engine_told: ArcSwapOption<Instant>,
+    pub engine_reported: ArcSwapOption<Instant>,
 }
 
 impl RunState {
@@ -42,9 +42,9 @@ pub struct ShardStatus {
     /// Its core's counters.
     pub stats: CoreStats,
     /// Records of another layout than this program's.
-    pub foreign: u64,
+    pub bad_version: u64,
     /// How old the last record was when it was taken, nanoseconds.
     pub lag: u64,
     /// When all this was told last.
-    pub told: Option<Instant>,
+    pub reported: Option<Instant>,
 }

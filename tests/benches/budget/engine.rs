@@ -16,9 +16,9 @@ use ja4_user::model::{
     Time,
 };
 use ja4_user::runtime::engine::observe::{Chunk, Observer};
-use ja4_user::runtime::engine::outlets::Outlets;
+use ja4_user::runtime::engine::outputs::EngineOutputs;
 use ja4_user::runtime::engine::tracker::Tracker;
-use ja4_user::runtime::engine::{Engine, Memory, Settings};
+use ja4_user::runtime::engine::{Engine, EngineSettings, SavedState};
 
 use crate::Scale;
 use crate::figure::{Figure, least};
@@ -79,9 +79,9 @@ fn tracker(scale: Scale) -> f64 {
 fn whole(scale: Scale) -> Result<f64> {
     let context = Arc::new(Context::default());
     let opened = config::open(None, |_| {}).map_err(|report| anyhow!("{report}"))?;
-    let settings = Settings { connections: CONNECTIONS as usize, ..Settings::default() };
-    let outlets = Outlets::new(&context, false);
-    let mut engine = Engine::new(&settings, opened.loaded.knowledge, Memory::default(), None, &context, outlets);
+    let settings = EngineSettings { connections: CONNECTIONS as usize, ..EngineSettings::default() };
+    let outlets = EngineOutputs::new(&context, false);
+    let mut engine = Engine::new(&settings, opened.loaded.knowledge, SavedState::default(), None, &context, outlets);
     let mut formatter = Formatter::new(Format::Json, Arc::clone(&context)).open();
     let mut best = Vec::new();
     for round in 0..scale.of(10, 2) {

@@ -10,7 +10,7 @@ use aya::maps::{MapData, RingBuf};
 use ja4_common::counter::FilterCounters;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::reason::{PassReason, RecordClass};
-use ja4_user::capture::ebpf::{Kernel, Program, Settings};
+use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use ja4_user::capture::object;
 use tests::carrier::{Carrier, Tunnel};
 use tests::quic::{self, From, QuicEnds};
@@ -38,7 +38,7 @@ pub(crate) fn load(filter_config: FilterConfig) -> Result<Kernel> {
     if !tests::require_bpf() {
         bail!("needs root and BPF");
     }
-    let settings = Settings { filter_config, ring_bytes: RING, flows: 1 << 18 };
+    let settings = KernelSettings { filter_config, ring_bytes: RING, flows: 1 << 18 };
     let mut kernel = Kernel::load(object::bytes(), &settings)?;
     kernel.set_clock(NOW)?;
     Ok(kernel)

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use ja4_common::filter_config::FilterConfig;
-use ja4_user::capture::ebpf::{Kernel, Program, Settings};
+use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use ja4_user::capture::object;
 
 use crate::Scale;
@@ -15,7 +15,8 @@ pub(crate) fn measure(_: Scale) -> Result<Vec<Figure>> {
     let mut filter_config = FilterConfig::new([3, 5]);
     // With the rate limiter on there is more to verify.
     filter_config.rate_limit = 1;
-    let mut kernel = Kernel::load(object::bytes(), &Settings { filter_config, ring_bytes: 1 << 16, flows: 1024 })?;
+    let mut kernel =
+        Kernel::load(object::bytes(), &KernelSettings { filter_config, ring_bytes: 1 << 16, flows: 1024 })?;
     [Program::Xdp, Program::TcIngress, Program::TcEgress]
         .into_iter()
         .map(|program| {

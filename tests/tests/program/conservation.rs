@@ -8,7 +8,7 @@ use ja4_common::counter::FilterCounters;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::shard_of;
 use ja4_common::reason::RecordClass;
-use ja4_user::capture::ebpf::{Kernel, Program, Settings};
+use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use tests::privilege::require_bpf;
 
 use crate::duel::{PROGRAMS, SEED, record_of};
@@ -24,7 +24,7 @@ const BURST: u32 = 2000;
 const SYN_IN_RING: usize = 192 + 8;
 
 fn load(filter_config: FilterConfig) -> (Kernel, RingBuf<MapData>) {
-    let settings = Settings { filter_config, ring_bytes: RING_BYTES as u32, flows: 1024 };
+    let settings = KernelSettings { filter_config, ring_bytes: RING_BYTES as u32, flows: 1024 };
     let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
     let ring = kernel.take_ring(0).unwrap();
     (kernel, ring)
@@ -84,7 +84,7 @@ fn every_record_lies_in_its_flows_ring() {
         return;
     }
     let filter_config = FilterConfig { shards: SHARDS, ..FilterConfig::new(SEED) };
-    let settings = Settings { filter_config, ring_bytes: RING_BYTES as u32, flows: 1024 };
+    let settings = KernelSettings { filter_config, ring_bytes: RING_BYTES as u32, flows: 1024 };
     let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
     for port in 1..=200_u16 {
         let mut frame = syn();

@@ -9,7 +9,7 @@ use ja4_common::filter_config::FilterConfig;
 use ja4_common::flow::FlowEntry;
 use ja4_common::parse::ParseStart;
 use ja4_common::record::{FrameInfo, HEADER, RecordHeader};
-use ja4_user::capture::ebpf::{Kernel, Program, Settings};
+use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use zerocopy::FromBytes;
 
 use crate::model::{Judgement, Model};
@@ -79,7 +79,7 @@ impl Duel {
 
     /// The sides disagree about their configuration.
     pub(crate) fn uneven(kernel: FilterConfig, user: FilterConfig) -> Self {
-        let settings = Settings { filter_config: kernel, ring_bytes: RING_BYTES, flows: FLOWS };
+        let settings = KernelSettings { filter_config: kernel, ring_bytes: RING_BYTES, flows: FLOWS };
         let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
         let ring = kernel.take_ring(0).unwrap();
         let mut duel = Self {

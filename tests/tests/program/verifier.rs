@@ -1,7 +1,7 @@
 //! The verifier's work.
 
 use ja4_common::filter_config::FilterConfig;
-use ja4_user::capture::ebpf::{Kernel, Program, Settings};
+use ja4_user::capture::ebpf::{Kernel, KernelSettings, Program};
 use tests::privilege::{require_bpf, skipped};
 
 use crate::duel::{PROGRAMS, SEED};
@@ -19,7 +19,7 @@ fn the_verifier_is_far_from_its_limit() {
     let mut filter_config = FilterConfig::new(SEED);
     // With the rate limiter on there is more to verify.
     filter_config.rate_limit = 1;
-    let settings = Settings { filter_config, ring_bytes: 1 << 16, flows: 1024 };
+    let settings = KernelSettings { filter_config, ring_bytes: 1 << 16, flows: 1024 };
     let mut kernel = Kernel::load(ja4_user::capture::object::bytes(), &settings).unwrap();
     for program in PROGRAMS {
         let info = match program {

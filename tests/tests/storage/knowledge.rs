@@ -5,7 +5,7 @@ use std::path::Path;
 use ja4_user::detect::profile::{Pair, Row};
 use ja4_user::model::{Method, Time};
 use ja4_user::output::storage::{DatabaseReader, FirstSeenRow, SavedStateLimits, WriteOp, Writer};
-use ja4_user::runtime::engine::Memory;
+use ja4_user::runtime::engine::SavedState;
 use tempfile::TempDir;
 
 use crate::samples::{NOON, prompt, run};
@@ -83,7 +83,7 @@ fn a_sensor_that_starts_reads_what_it_has_room_for() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("history.db");
     write(&path, None);
-    let memory = Memory::read(&DatabaseReader::open(&path, None).unwrap(), &BOUNDS).unwrap();
+    let memory = SavedState::read(&DatabaseReader::open(&path, None).unwrap(), &BOUNDS).unwrap();
     let last = |of_host: bool| {
         let rows = memory.first_seen.iter().filter(|row| row.host.is_some() == of_host);
         rows.map(|row| row.last.0 - NOON).collect::<Vec<_>>()

@@ -9,7 +9,7 @@ mod table;
 mod tests;
 mod write;
 
-use self::family::{Family, Role, Segment};
+use self::family::{MetricFamily, MetricRole, PathSegment};
 use self::write::Samples;
 use crate::model::{CounterGroup, CounterValue};
 
@@ -19,7 +19,8 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// All metrics of a `stats` event.
 #[must_use]
 pub fn text(stats: &CounterGroup) -> String {
-    let mut walk = Walk { path: Vec::new(), samples: vec![Samples::default(); table::FAMILIES.len()], left_out: 0 };
+    let mut walk =
+        MetricWalk { path: Vec::new(), samples: vec![Samples::default(); table::FAMILIES.len()], left_out: 0 };
     let all: Vec<usize> = (0..table::FAMILIES.len()).collect();
     walk.group(stats, &all);
     let mut out = String::with_capacity(64 << 10);
@@ -39,7 +40,7 @@ pub fn text(stats: &CounterGroup) -> String {
 }
 
 /// One walk over the tree. Families whose path parts from the one walked are left behind on the way.
-struct Walk<'a> {
+struct MetricWalk<'a> {
     path: Vec<&'a str>,
     /// Of each family.
     samples: Vec<Samples>,
@@ -47,7 +48,7 @@ struct Walk<'a> {
     left_out: u64,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> MetricWalk<'a> {
     fn group(&mut self, CounterGroup(entries): &'a CounterGroup, candidates: &[usize]) {
         if let Some(at) = self.info(candidates) {
             return self.texts(entries, at);
@@ -74,7 +75,7 @@ impl<'a> Walk<'a> {
             return;
         };
         match (family(at).role, count) {
-            (Role::LeftOut, _) => {}
+            (MetricRole::LeftOut, _) => {}
             (_, Some(count)) => {
                 let labels: Vec<(&str, &str)> = family(at).labels(&self.path).collect();
                 if let Some(samples) = self.samples.get_mut(at) {
@@ -87,7 +88,7 @@ impl<'a> Walk<'a> {
 
     /// The family that takes the texts of the group at this place together.
     fn info(&self, candidates: &[usize]) -> Option<usize> {
-        let here = |at: &usize| matches!(family(*at).segment(self.path.len()), Some(Segment::Texts));
+        let here = |at: &usize| matches!(family(*at).segment(self.path.len()), Some(PathSegment::Texts));
         candidates.iter().copied().find(here)
     }
 
@@ -106,6 +107,6 @@ impl<'a> Walk<'a> {
 }
 
 /// A row of the table.
-fn family(at: usize) -> &'static Family {
+fn family(at: usize) -> &'static MetricFamily {
     table::FAMILIES.get(at).unwrap_or(&family::NONE)
 }

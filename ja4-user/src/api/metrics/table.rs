@@ -4,13 +4,13 @@
 //! become labels, and what is a sum over labels is left out, as Prometheus can add. What does not add up, such as
 //! the sizes of a pipeline's stages, are metrics of their own.
 
-use super::family::Unit::{Microseconds, Milliseconds};
-use super::family::{Family, counter, gauge, info, left_out};
+use super::family::MetricUnit::{Microseconds, Milliseconds};
+use super::family::{MetricFamily, counter, gauge, info, left_out};
 
 const SUM: &str = "the sum of another family";
 
 /// Every row; of those that fit a number the first counts.
-pub(super) const FAMILIES: &[Family] = &[
+pub(super) const FAMILIES: &[MetricFamily] = &[
     gauge("uptime_ms", "uptime_seconds", "Time since the sensor started.").of(Milliseconds),
     info("interfaces/{interface}/*", "interface_info", "How the programs are attached to an interface."),
     // The filter in the kernel.

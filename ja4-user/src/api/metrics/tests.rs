@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use ja4_common::counter::FilterCounters;
 
-use super::family::{PREFIX, Role};
+use super::family::{MetricRole, PREFIX};
 use super::*;
 use crate::api::HttpStats;
 use crate::detect::rules::RuleStats;
@@ -10,7 +10,7 @@ use crate::enrich::remote::RemoteStats;
 use crate::output::alert::SinkStats;
 use crate::output::attach::AttachStats;
 use crate::output::storage::WriterStatus;
-use crate::runtime::engine::stats::Stats;
+use crate::runtime::engine::stats::EngineStats;
 use crate::shard::report;
 use crate::shard::stats::CoreStats;
 
@@ -24,11 +24,11 @@ fn everything() -> CounterGroup {
     core.malformed.iter_mut().flatten().for_each(|count| *count = 1);
     let mut shards = report::shards(&core);
     shards.count("bad_record_version", 0).count("lag_us", 1_500_020);
-    let engine = Stats {
+    let engine = EngineStats {
         remote: Some(RemoteStats::default()),
         by_rule: vec![("port_scan".into(), RuleStats { fired: 3, ..RuleStats::default() })],
         allowlist: vec![("ja4 t13d* for port_scan".into(), 2), ("others".into(), 1)],
-        ..Stats::default()
+        ..EngineStats::default()
     };
     let mut output = CounterGroup::default();
     output.count("lines_dropped", 0).count("observations_dropped", 0);
@@ -156,7 +156,7 @@ fn is_told(path: &str) -> bool {
     let names: Vec<&str> = path.split('/').collect();
     table::FAMILIES.iter().any(|family| {
         let fits = names.iter().enumerate().all(|(depth, name)| match family.segment(depth) {
-            Some(Segment::Texts) => true,
+            Some(PathSegment::Texts) => true,
             segment => segment.is_some_and(|segment| segment.fits(name)),
         });
         fits && family.segment(names.len()).is_none()
@@ -178,11 +178,11 @@ fn every_row_of_the_table_has_a_number() {
     let metrics = read(&text(&everything()));
     let names: HashSet<_> = table::FAMILIES
         .iter()
-        .filter(|family| family.role != Role::LeftOut)
+        .filter(|family| family.role != MetricRole::LeftOut)
         .collect::<Vec<_>>()
         .iter()
         .map(|family| {
-            let ending = if family.role == Role::Counter { "_total" } else { "" };
+            let ending = if family.role == MetricRole::Counter { "_total" } else { "" };
             format!("{PREFIX}{}{ending}", family.name)
         })
         .collect();

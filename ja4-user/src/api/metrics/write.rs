@@ -1,6 +1,6 @@
 //! The text exposition format, version 0.0.4.
 
-use super::family::{Family, PREFIX, Role};
+use super::family::{MetricFamily, MetricRole, PREFIX};
 
 /// The samples of one family, a line each: labels and value, before the name is put to them.
 #[derive(Clone, Debug, Default)]
@@ -26,13 +26,13 @@ impl Samples {
     }
 
     /// All of the family; nothing where there is none.
-    pub(super) fn write(&self, family: &Family, out: &mut String) {
+    pub(super) fn write(&self, family: &MetricFamily, out: &mut String) {
         if self.0.is_empty() {
             return;
         }
         let (ending, kind) = match family.role {
-            Role::Counter => ("_total", "counter"),
-            Role::Gauge | Role::Info | Role::LeftOut => ("", "gauge"),
+            MetricRole::Counter => ("_total", "counter"),
+            MetricRole::Gauge | MetricRole::Info | MetricRole::LeftOut => ("", "gauge"),
         };
         let name = format!("{}{ending}", family.name);
         head(out, &name, kind, family.help);

@@ -14,13 +14,13 @@ const MAX_CAUSE: usize = 200;
 
 /// A way into the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hook {
+pub(super) enum AttachHook {
     Native,
     Generic,
     Tc,
 }
 
-impl Hook {
+impl AttachHook {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Native => "XDP native",
@@ -33,7 +33,7 @@ impl Hook {
 /// A hook that was refused.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    hook: Hook,
+    hook: AttachHook,
     /// What the system says.
     pub(super) words: String,
     /// Its number for it.
@@ -44,12 +44,12 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    pub(super) fn words(hook: Hook, words: &str) -> Self {
+    pub(super) fn words(hook: AttachHook, words: &str) -> Self {
         Self { hook, words: one_line(words), errno: None, kernel: None, is_load: false }
     }
 
     /// The program itself could not be loaded.
-    pub(super) fn load(hook: Hook, error: KernelError) -> Self {
+    pub(super) fn load(hook: AttachHook, error: KernelError) -> Self {
         match error {
             KernelError::Load(text) => Self { is_load: true, ..Self::words(hook, &verdict(&text)) },
             error => Self { kernel: Some(error), ..Self::words(hook, "") },
@@ -57,7 +57,7 @@ impl Refusal {
     }
 
     /// The program could not be attached.
-    pub(super) fn program(hook: Hook, error: &ProgramError) -> Self {
+    pub(super) fn program(hook: AttachHook, error: &ProgramError) -> Self {
         let (number, text) = match error {
             ProgramError::SyscallError(error) => (error.io_error.raw_os_error(), String::new()),
             ProgramError::XdpError(XdpError::NetlinkError(error)) | ProgramError::NetlinkError(error) => {
@@ -78,7 +78,7 @@ impl Refusal {
             TcError::IoError(error) => (error.raw_os_error(), String::new()),
             error => (None, error.to_string()),
         };
-        Self { errno: number, ..Self::words(Hook::Tc, &described(number, text)) }
+        Self { errno: number, ..Self::words(AttachHook::Tc, &described(number, text)) }
     }
 
     pub(super) fn is_privilege(&self) -> bool {
@@ -98,37 +98,41 @@ impl Refusal {
     /// What the number means for this hook, where that is not in the words.
     fn meaning(&self) -> Option<&'static str> {
         match (self.hook, self.errno?) {
-            (Hook::Native | Hook::Generic, libc::EBUSY | libc::EEXIST) => Some("an XDP program is already there"),
-            (Hook::Native, libc::EOPNOTSUPP) => Some("the driver offers none, or none beside LRO or hardware GRO"),
-            (Hook::Native, libc::ENOSPC | libc::ENOMEM) => Some("too few queues or too little memory"),
-            (Hook::Native, libc::ERANGE | libc::EMSGSIZE) => Some("the MTU is too large for it"),
-            (Hook::Native, libc::EINVAL) => Some("the driver offers none with this MTU, LRO or set of queues"),
+            (AttachHook::Native | AttachHook::Generic, libc::EBUSY | libc::EEXIST) => {
+                Some("an XDP program is already there")
+            }
+            (AttachHook::Native, libc::EOPNOTSUPP) => {
+                Some("the driver offers none, or none beside LRO or hardware GRO")
+            }
+            (AttachHook::Native, libc::ENOSPC | libc::ENOMEM) => Some("too few queues or too little memory"),
+            (AttachHook::Native, libc::ERANGE | libc::EMSGSIZE) => Some("the MTU is too large for it"),
+            (AttachHook::Native, libc::EINVAL) => Some("the driver offers none with this MTU, LRO or set of queues"),
             _ => None,
         }
     }
 
     /// What the user can do.
-    pub(super) fn mend(&self) -> &'static str {
+    pub(super) fn fix(&self) -> &'static str {
         match (self.hook, self.errno) {
-            (Hook::Native | Hook::Generic, _) if self.is_load => {
+            (AttachHook::Native | AttachHook::Generic, _) if self.is_load => {
                 "use --hook tc; before Linux 5.18 there is no multi-buffer XDP"
             }
-            (Hook::Native | Hook::Generic, Some(libc::EBUSY | libc::EEXIST)) => {
+            (AttachHook::Native | AttachHook::Generic, Some(libc::EBUSY | libc::EEXIST)) => {
                 "use --hook tc beside it, or stop the program that `ip link show` names"
             }
-            (Hook::Tc, _) if self.is_load => "Linux 5.10, 6.1 and 6.18 are known to take the programs",
-            (Hook::Native, Some(libc::EOPNOTSUPP)) => "use --hook generic or --hook tc",
-            (Hook::Native, Some(libc::ENOSPC | libc::ENOMEM)) => {
+            (AttachHook::Tc, _) if self.is_load => "Linux 5.10, 6.1 and 6.18 are known to take the programs",
+            (AttachHook::Native, Some(libc::EOPNOTSUPP)) => "use --hook generic or --hook tc",
+            (AttachHook::Native, Some(libc::ENOSPC | libc::ENOMEM)) => {
                 "set the queues with `ethtool -L`, or use --hook generic or --hook tc"
             }
-            (Hook::Native, Some(libc::ERANGE | libc::EMSGSIZE | libc::EINVAL)) => {
+            (AttachHook::Native, Some(libc::ERANGE | libc::EMSGSIZE | libc::EINVAL)) => {
                 "use a smaller MTU, `ethtool -K … lro off`, or --hook generic or --hook tc"
             }
-            (Hook::Native | Hook::Generic, _) => "use --hook tc",
-            (Hook::Tc, Some(libc::EOPNOTSUPP | libc::ENOENT | libc::EINVAL)) => {
+            (AttachHook::Native | AttachHook::Generic, _) => "use --hook tc",
+            (AttachHook::Tc, Some(libc::EOPNOTSUPP | libc::ENOENT | libc::EINVAL)) => {
                 "a kernel with CONFIG_NET_CLS_ACT, CONFIG_NET_CLS_BPF and CONFIG_NET_SCH_INGRESS is needed"
             }
-            (Hook::Tc, _) => "`tc qdisc show` and `tc filter show` tell what is in the way",
+            (AttachHook::Tc, _) => "`tc qdisc show` and `tc filter show` tell what is in the way",
         }
     }
 }
@@ -187,23 +191,23 @@ mod tests {
 
     use super::*;
 
-    fn refused(hook: Hook, number: i32) -> Refusal {
+    fn refused(hook: AttachHook, number: i32) -> Refusal {
         let io_error = io::Error::from_raw_os_error(number);
         Refusal::program(hook, &ProgramError::SyscallError(SyscallError { call: "bpf_link_create", io_error }))
     }
 
     #[test]
     fn the_cause_and_the_mend_are_named() {
-        let busy = refused(Hook::Native, libc::EBUSY);
+        let busy = refused(AttachHook::Native, libc::EBUSY);
         assert_eq!(busy.to_string(), "XDP native refused: device or resource busy (an XDP program is already there)");
-        assert!(busy.mend().contains("--hook tc"));
+        assert!(busy.fix().contains("--hook tc"));
         assert!(!busy.is_final());
     }
 
     #[test]
     fn lack_of_rights_and_a_lost_interface_end_the_search() {
         for number in [libc::EPERM, libc::EACCES, libc::ENODEV] {
-            assert!(refused(Hook::Generic, number).is_final(), "{number}");
+            assert!(refused(AttachHook::Generic, number).is_final(), "{number}");
         }
     }
 
@@ -211,11 +215,11 @@ mod tests {
     fn a_verifiers_log_stays_one_short_line() {
         let log = format!("0: R1=ctx\n{}\nR3 min value is outside\nprocessed 1889 insns\n", "x".repeat(10_000));
         let error = KernelError::Load(format!("permission denied. Verifier output: {log}"));
-        let refusal = Refusal::load(Hook::Generic, error);
+        let refusal = Refusal::load(AttachHook::Generic, error);
         assert_eq!(refusal.to_string(), "XDP generic refused: permission denied: R3 min value is outside");
-        assert!(refusal.mend().contains("5.18"));
+        assert!(refusal.fix().contains("5.18"));
         let silent = KernelError::Load("invalid argument. Verifier output: ".to_owned());
-        assert_eq!(Refusal::load(Hook::Native, silent).to_string(), "XDP native refused: invalid argument");
+        assert_eq!(Refusal::load(AttachHook::Native, silent).to_string(), "XDP native refused: invalid argument");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
 use super::{Out, Runs, Source, Wanted, csv, json, stdout};
-use crate::capture::Stop;
+use crate::capture::StopFlag;
 use crate::cli::failure::Failure;
 use crate::output::storage::{DatabaseReader, HistoryFilter, StorageError};
 use crate::system::shutdown_watch::Shutdown;
@@ -53,7 +53,7 @@ impl Export {
         let reader = self.source.open_for(0)?;
         let to_stdout = self.output == Path::new("-");
         let out = if to_stdout { stdout()? } else { Out::new(create(&self.output)?) };
-        let stop = Stop::default();
+        let stop = StopFlag::default();
         let stops = stop.clone();
         Shutdown::watch(move || stops.set()).map_err(Failure::run)?;
         let written = write(self.format, &reader, &filter, out, &stop).and_then(|(file, written)| {
@@ -88,7 +88,7 @@ fn write(
     reader: &DatabaseReader,
     filter: &HistoryFilter,
     mut out: Out<File>,
-    stop: &Stop,
+    stop: &StopFlag,
 ) -> Result<(File, (u64, u64)), Failure> {
     let runs = Runs::load(reader).map_err(Failure::run)?;
     if matches!(format, ExportFormat::Csv) {

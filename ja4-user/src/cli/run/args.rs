@@ -4,17 +4,17 @@ use clap::Args;
 
 use super::web;
 use crate::cli::failure::Failure;
-use crate::cli::flags::{Capture as CaptureFlags, seconds};
-use crate::cli::output::Output;
-use crate::cli::settings::Files;
+use crate::cli::flags::{CaptureFlags, seconds};
+use crate::cli::output::OutputFlags;
+use crate::cli::settings::ConfigFlags;
 use crate::config::{Listen, Opened};
 use crate::units::Span;
 
 /// Fingerprint live traffic.
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Run {
+pub(in crate::cli) struct RunCommand {
     #[command(flatten)]
-    files: Files,
+    files: ConfigFlags,
 
     #[command(flatten)]
     capture: CaptureFlags,
@@ -24,14 +24,14 @@ pub(in crate::cli) struct Run {
     http: Option<Listen>,
 
     #[command(flatten)]
-    output: Output,
+    output: OutputFlags,
 
     /// Time between two stats events, as 60 (seconds) or 5m; 0: only the last [default: 60]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     stats_interval: Option<Span>,
 }
 
-impl Run {
+impl RunCommand {
     /// The configuration, with what the flags say.
     pub(super) fn open(&self) -> Result<Opened, Failure> {
         self.files.open(|config| {

@@ -15,18 +15,18 @@ pub(super) mod web;
 
 use std::sync::Arc;
 
-pub(super) use self::args::Run;
+pub(super) use self::args::RunCommand;
 use self::error::attach_failure;
 use self::signals::ControlSignals;
 use self::start::{Steps, interruptible};
-use self::startup::{Live, Prepared};
-use self::web::Web;
+use self::startup::{PreparedSensor, SensorSetup};
+use self::web::HttpTask;
 use super::failure::Failure;
 use crate::capture::attach::Attachment;
 use crate::config::Opened;
 use crate::system::shutdown_watch::Shutdown;
 
-impl Run {
+impl RunCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::run)?;
         let ended = runtime.block_on(watch(Arc::new(self)));
@@ -37,7 +37,7 @@ impl Run {
 }
 
 /// Starts everything, watches over it, and takes it down again.
-async fn watch(run: Arc<Run>) -> Result<(), Failure> {
+async fn watch(run: Arc<RunCommand>) -> Result<(), Failure> {
     // Before anything is attached, so that a signal cannot leave programs attached.
     let shutdown = Shutdown::watch(|| {}).map_err(Failure::run)?;
     let mut signals = ControlSignals::new(shutdown.clone()).map_err(Failure::run)?;
@@ -45,9 +45,9 @@ async fn watch(run: Arc<Run>) -> Result<(), Failure> {
     let prepare = move |steps: &Steps| {
         steps.begin("reading the configuration");
         let Opened { config, loaded, .. } = run.open()?;
-        Live { config, run }.prepare(loaded, &ending, steps)
+        SensorSetup { config, run }.prepare(loaded, &ending, steps)
     };
-    let Prepared { live, interfaces, server, context, behind, mut kernel, filter_config, policy } =
+    let PreparedSensor { setup, interfaces, server, context, pipeline_parts, mut kernel, filter_config, policy } =
         interruptible(&shutdown, prepare).await?;
     let indices: Vec<_> = interfaces.iter().map(|interface| interface.index).collect();
     let mut attachments = Vec::new();
@@ -55,17 +55,17 @@ async fn watch(run: Arc<Run>) -> Result<(), Failure> {
         let attachment = Attachment::new(&mut kernel, interface, policy).map_err(attach_failure)?;
         attachments.push(attachment);
     }
-    let mut sensor = live.start(kernel, filter_config, &indices, context, behind, shutdown)?;
+    let mut sensor = setup.start(kernel, filter_config, &indices, context, pipeline_parts, shutdown)?;
     for attachment in &attachments {
         eprintln!("{}", attachment.describe());
     }
     if let Some(server) = server {
         eprintln!("http: serving {}", server.address());
-        let (web, questions) = Web::start(server, sensor.engine.clone());
+        let (web, questions) = HttpTask::start(server, sensor.engine.clone());
         (sensor.web, sensor.questions) = (Some(web), questions);
     }
     sensor.notifier.ready();
-    let ended = sensor.control(&mut signals, &mut attachments, live.config.output.stats_interval.0).await;
+    let ended = sensor.control(&mut signals, &mut attachments, setup.config.output.stats_interval.0).await;
     sensor.notifier.stopping();
     sensor.stop(attachments).await?;
     ended

@@ -5,7 +5,7 @@ use std::{io, thread};
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::args::Run;
+use super::args::RunCommand;
 use crate::config::Config;
 use crate::output::alert::AlertSinks;
 use crate::runtime::message::EngineMessage;
@@ -13,14 +13,14 @@ use crate::runtime::message::EngineMessage;
 /// The thread that reads the configuration again, one time after the other: of two, the later is in force in the end.
 /// It ends when this is gone.
 #[derive(Debug)]
-pub(super) struct Reloads {
+pub(super) struct ReloadThread {
     wishes: Sender<()>,
 }
 
-impl Reloads {
+impl ReloadThread {
     /// # Errors
     /// The thread cannot be started.
-    pub(super) fn start(reload: Reload, engine: Sender<EngineMessage>) -> io::Result<Self> {
+    pub(super) fn start(reload: Reloader, engine: Sender<EngineMessage>) -> io::Result<Self> {
         let (wishes, wished) = bounded(1);
         thread::Builder::new().name("reload".to_owned()).spawn(move || {
             for () in wished {
@@ -39,16 +39,16 @@ impl Reloads {
 
 /// What a reload needs: how the sensor was started, and what it changes.
 #[derive(Debug)]
-pub(super) struct Reload {
+pub(super) struct Reloader {
     /// The command line, which overrides a file now as then.
-    run: Arc<Run>,
+    run: Arc<RunCommand>,
     /// The configuration in force.
     config: Arc<Config>,
     alerts: Option<Arc<AlertSinks>>,
 }
 
-impl Reload {
-    pub(super) fn new(run: Arc<Run>, config: Config, alerts: Option<Arc<AlertSinks>>) -> Self {
+impl Reloader {
+    pub(super) fn new(run: Arc<RunCommand>, config: Config, alerts: Option<Arc<AlertSinks>>) -> Self {
         Self { run, config: Arc::new(config), alerts }
     }
 

@@ -13,14 +13,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 
 use super::error::kernel_failure;
-use super::reload::Reloads;
+use super::reload::ReloadThread;
 use super::signals::{ControlRequest, ControlSignals};
-use super::web::Web;
-use crate::api::{Liveness, Question, Snapshot};
+use super::web::HttpTask;
+use crate::api::{Liveness, SensorSnapshot, SnapshotRequest};
 use crate::capture::attach::Attachment;
 use crate::capture::ebpf::Kernel;
 use crate::cli::failure::Failure;
-use crate::cli::pipeline::Ways;
+use crate::cli::pipeline::Outputs;
 use crate::encode::{Context, Formatter};
 use crate::model::CounterGroup;
 use crate::output::stdout::{StdoutError, StdoutWriter, is_gone};
@@ -41,11 +41,11 @@ const COARSE_CLOCK: Duration = Duration::from_millis(100);
 const DEFECT: &str = "a thread ended before its time; this is a defect";
 
 /// A running sensor.
-pub(super) struct Sensor {
+pub(super) struct LiveSensor {
     pub(super) kernel: Kernel,
     pub(super) shared: Arc<RunState>,
     pub(super) threads: Vec<JoinHandle<()>>,
-    pub(super) gauges: Vec<Arc<Mutex<ShardStatus>>>,
+    pub(super) statuses: Vec<Arc<Mutex<ShardStatus>>>,
     pub(super) engine: Sender<EngineMessage>,
     pub(super) engine_thread: Option<JoinHandle<()>>,
     /// Finished lines on their way to standard output.
@@ -55,20 +55,20 @@ pub(super) struct Sensor {
     pub(super) gone: tokio::sync::oneshot::Receiver<()>,
     pub(super) formatter: Formatter,
     pub(super) context: Arc<Context>,
-    pub(super) ways: Ways,
+    pub(super) outputs: Outputs,
     pub(super) shutdown: Shutdown,
     /// Lets the configuration be read again; gone once the sensor is to end.
-    pub(super) reloads: Option<Reloads>,
+    pub(super) reloads: Option<ReloadThread>,
     pub(super) notifier: Notifier,
     /// The watchdog was last not told that the sensor is alive.
     pub(super) stalled: bool,
     pub(super) started: Instant,
     /// The HTTP server, and what those who come by it want to know.
-    pub(super) web: Option<Web>,
-    pub(super) questions: mpsc::Receiver<Question>,
+    pub(super) web: Option<HttpTask>,
+    pub(super) questions: mpsc::Receiver<SnapshotRequest>,
 }
 
-impl Sensor {
+impl LiveSensor {
     /// Keeps the clocks, tells statistics and watches the interfaces until the run is to end.
     pub(super) async fn control(
         &mut self,
@@ -89,7 +89,7 @@ impl Sensor {
             tokio::select! {
                 wish = signals.next() => match wish {
                     ControlRequest::Shutdown => return Ok(()),
-                    ControlRequest::Reload => self.reloads.iter().for_each(Reloads::wish),
+                    ControlRequest::Reload => self.reloads.iter().for_each(ReloadThread::wish),
                 },
                 _ = &mut self.gone => return Ok(()),
                 _ = coarse.tick() => {
@@ -127,7 +127,7 @@ impl Sensor {
         // No HTTP request is answered from here on.
         self.questions.close();
         while self.questions.try_recv().is_ok() {}
-        let web = self.web.as_mut().and_then(Web::end);
+        let web = self.web.as_mut().and_then(HttpTask::end);
         let mut modes = CounterGroup::default();
         describe(&attachments, &mut modes);
         for attachment in attachments {
@@ -152,9 +152,9 @@ impl Sensor {
         });
         let whole = whole && joined.await.unwrap_or(false);
         let mut stats = self.gather(modes)?;
-        let Self { lines, writer, ways, context, mut formatter, .. } = self;
+        let Self { lines, writer, outputs, context, mut formatter, .. } = self;
         let ended = tokio::task::spawn_blocking(move || {
-            if let Some(loss) = ways.finish(&context, wall_clock(), &mut stats) {
+            if let Some(loss) = outputs.finish(&context, wall_clock(), &mut stats) {
                 eprintln!("ja4sensor: {loss}");
             }
             stats
@@ -182,26 +182,27 @@ impl Sensor {
         let mut modes = CounterGroup::default();
         describe(attachments, &mut modes);
         let mut stats = self.gather(modes)?;
-        self.ways.describe(&mut stats);
+        self.outputs.describe(&mut stats);
         let mut line = Vec::new();
         self.formatter.stats(wall_clock(), &stats, &mut line);
         Ok(line.into())
     }
 
     /// What those who come by HTTP are told.
-    fn snapshot(&mut self, attachments: &[Attachment]) -> Result<Snapshot, Failure> {
+    fn snapshot(&mut self, attachments: &[Attachment]) -> Result<SensorSnapshot, Failure> {
         let mut modes = CounterGroup::default();
         describe(attachments, &mut modes);
         let mut stats = self.gather(modes)?;
-        self.ways.describe(&mut stats);
-        Ok(Snapshot { stats, liveness: self.liveness(), storage: self.ways.storage() })
+        self.outputs.describe(&mut stats);
+        Ok(SensorSnapshot { stats, liveness: self.liveness(), storage: self.outputs.storage() })
     }
 
     /// When shards and engine have last told of themselves.
     fn liveness(&self) -> Liveness {
-        let since = |told: Option<std::time::Instant>| told.unwrap_or(self.started.into_std()).elapsed();
-        let shards = self.gauges.iter().map(|gauge| since(gauge.lock().unwrap_or_else(PoisonError::into_inner).told));
-        Liveness { shards: shards.collect(), engine: since(self.shared.engine_told.load().as_deref().copied()) }
+        let since = |reported: Option<std::time::Instant>| reported.unwrap_or(self.started.into_std()).elapsed();
+        let shards =
+            self.statuses.iter().map(|status| since(status.lock().unwrap_or_else(PoisonError::into_inner).reported));
+        Liveness { shards: shards.collect(), engine: since(self.shared.engine_reported.load().as_deref().copied()) }
     }
 
     /// Tells the service manager that the sensor is alive, unless a thread of it hangs: then it is to begin anew.
@@ -224,15 +225,15 @@ impl Sensor {
         let mut kernel = report::filter(&both);
         kernel.group("ingress", report::filter(&ingress)).group("egress", report::filter(&egress));
         let mut sum = CoreStats::default();
-        let (mut foreign, mut lag) = (0, 0);
-        for gauge in &self.gauges {
-            let gauge = gauge.lock().unwrap_or_else(PoisonError::into_inner);
-            sum.add(&gauge.stats);
-            foreign += gauge.foreign;
-            lag = gauge.lag.max(lag);
+        let (mut bad_version, mut lag) = (0, 0);
+        for status in &self.statuses {
+            let status = status.lock().unwrap_or_else(PoisonError::into_inner);
+            sum.add(&status.stats);
+            bad_version += status.bad_version;
+            lag = status.lag.max(lag);
         }
         let mut shards = report::shards(&sum);
-        shards.count("bad_record_version", foreign).count("lag_us", lag / 1000);
+        shards.count("bad_record_version", bad_version).count("lag_us", lag / 1000);
         let mut output = CounterGroup::default();
         output
             .count("lines_dropped", self.shared.lines_dropped.load(Ordering::Relaxed))

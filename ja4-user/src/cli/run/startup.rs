@@ -11,25 +11,25 @@ use ja4_common::filter_config::{FilterConfig, MAX_IDLE_EPOCHS};
 use ja4_common::reason::RecordClass;
 use tokio::time::Instant;
 
-use super::args::Run;
+use super::args::RunCommand;
 use super::error::{attach_failure, kernel_failure};
-use super::reload::{Reload, Reloads};
-use super::sensor::Sensor;
+use super::reload::{ReloadThread, Reloader};
+use super::sensor::LiveSensor;
 use super::start::Steps;
 use super::threads::pin;
 use super::web;
-use crate::api::Server;
+use crate::api::HttpServer;
 use crate::capture::attach::{self, Policy};
-use crate::capture::ebpf::{Kernel, MAX_SHARDS, Settings};
+use crate::capture::ebpf::{Kernel, KernelSettings, MAX_SHARDS};
 use crate::capture::interface::Interface;
 use crate::capture::object;
 use crate::cli::failure::Failure;
-use crate::cli::pipeline::{self, Situation, Ways};
+use crate::cli::pipeline::{self, Outputs, PipelineMode};
 use crate::config::{Capture, Config, Loaded};
 use crate::encode::{Context, Formatter};
 use crate::output::stdout::StdoutWriter;
 use crate::runtime::engine::Engine;
-use crate::runtime::live::Shard;
+use crate::runtime::live::LiveShard;
 use crate::runtime::run_state::{RunState, ShardStatus};
 use crate::runtime::{engine_thread, handoff};
 use crate::shard::{Engines, Limits};
@@ -74,26 +74,26 @@ const fn default_rate(class: RecordClass) -> u64 {
 }
 
 /// A sensor that is to run.
-pub(super) struct Live {
+pub(super) struct SensorSetup {
     pub(super) config: Config,
-    pub(super) run: Arc<Run>,
+    pub(super) run: Arc<RunCommand>,
 }
 
 /// What a sensor needs before its programs are attached.
-pub(super) struct Prepared {
-    pub(super) live: Live,
+pub(super) struct PreparedSensor {
+    pub(super) setup: SensorSetup,
     pub(super) interfaces: Vec<Interface>,
-    pub(super) server: Option<Server>,
+    pub(super) server: Option<HttpServer>,
     pub(super) context: Arc<Context>,
-    pub(super) behind: (Engine, Ways),
+    pub(super) pipeline_parts: (Engine, Outputs),
     pub(super) kernel: Kernel,
     pub(super) filter_config: FilterConfig,
     pub(super) policy: Policy,
 }
 
-impl Live {
+impl SensorSetup {
     /// Opens the database and loads the programs; attaches nothing.
-    pub(super) fn prepare(self, loaded: Loaded, shutdown: &Shutdown, steps: &Steps) -> Result<Prepared, Failure> {
+    pub(super) fn prepare(self, loaded: Loaded, shutdown: &Shutdown, steps: &Steps) -> Result<PreparedSensor, Failure> {
         let interfaces = self.find_interfaces()?;
         privilege::require_capabilities().map_err(Failure::system)?;
         let names = interfaces.iter().map(|interface| interface.name.clone()).collect();
@@ -101,10 +101,9 @@ impl Live {
         let context = Arc::new(self.config.output.context(names));
         // A shard may see more connections for a moment than the engine has heard the end of.
         let connections = self.config.capture.max_connections as usize;
-        let situation =
-            Situation { connections: connections + connections / 8, files: None, shutdown: shutdown.clone() };
+        let mode = PipelineMode { connections: connections + connections / 8, files: None, shutdown: shutdown.clone() };
         steps.begin("opening the database and the alert sinks");
-        let behind = pipeline::start(&self.config, loaded, &context, situation)?;
+        let pipeline_parts = pipeline::start(&self.config, loaded, &context, mode)?;
         let settings = self.settings();
         let Capture { hook, direction, .. } = self.config.capture;
         let policy = Policy { hook, direction, ..Policy::default() };
@@ -112,12 +111,12 @@ impl Live {
         let mut kernel = Kernel::load(object::bytes(), &settings).map_err(kernel_failure)?;
         kernel.set_clock(boot_clock()).map_err(kernel_failure)?;
         attach::load(&mut kernel, &interfaces, policy).map_err(attach_failure)?;
-        Ok(Prepared {
-            live: self,
+        Ok(PreparedSensor {
+            setup: self,
             interfaces,
             server,
             context,
-            behind,
+            pipeline_parts,
             kernel,
             filter_config: settings.filter_config,
             policy,
@@ -141,7 +140,7 @@ impl Live {
         self.config.capture.shards.unwrap_or(cpus).min(MAX_SHARDS)
     }
 
-    fn settings(&self) -> Settings {
+    fn settings(&self) -> KernelSettings {
         let Capture { accounting, rate_limit, idle_timeout, ring_size, max_connections, .. } = self.config.capture;
         let mut filter_config = FilterConfig::new(seed());
         filter_config.shards = self.shard_count();
@@ -154,7 +153,7 @@ impl Live {
         filter_config.epoch_shift = (idle / u64::from(MAX_IDLE_EPOCHS - 2)).next_power_of_two().trailing_zeros();
         // At most a gigabyte, see RING_SIZE.
         let ring_bytes = (ring_size.0 as u32).next_power_of_two();
-        Settings { filter_config, ring_bytes, flows: max_connections }
+        KernelSettings { filter_config, ring_bytes, flows: max_connections }
     }
 
     /// Starts the threads. `interfaces` are those that the context names, by kernel index.
@@ -164,9 +163,9 @@ impl Live {
         filter_config: FilterConfig,
         interfaces: &[u32],
         context: Arc<Context>,
-        (engine_itself, ways): (Engine, Ways),
+        (engine_itself, outputs): (Engine, Outputs),
         shutdown: Shutdown,
-    ) -> Result<Sensor, Failure> {
+    ) -> Result<LiveSensor, Failure> {
         let shared = Arc::new(RunState::default());
         shared.clock_offset.store(wall_clock().0.wrapping_sub(boot_clock()), Ordering::Relaxed);
         let (gone_sender, gone) = tokio::sync::oneshot::channel();
@@ -184,19 +183,19 @@ impl Live {
             })
             .map_err(Failure::run)?;
         let shards = filter_config.shards;
-        let posts = (0..shards).map(|_| handoff::route()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
-        let (routes, inboxes): (Vec<_>, Vec<_>) = posts.into_iter().unzip();
+        let posts = (0..shards).map(|_| handoff::channel()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
+        let (handoff, receivers): (Vec<_>, Vec<_>) = posts.into_iter().unzip();
         let mut threads = Vec::new();
-        let mut gauges = Vec::new();
-        for (index, inbox) in (0..shards).zip(inboxes) {
-            let gauge = Arc::new(Mutex::new(ShardStatus::default()));
-            gauges.push(Arc::clone(&gauge));
-            let shard = Shard {
+        let mut statuses = Vec::new();
+        for (index, handed_off) in (0..shards).zip(receivers) {
+            let status = Arc::new(Mutex::new(ShardStatus::default()));
+            statuses.push(Arc::clone(&status));
+            let shard = LiveShard {
                 ring: kernel.take_ring(index as usize).ok_or_else(|| Failure::run(anyhow!("ring {index} is taken")))?,
                 filter_config,
                 index,
-                routes: routes.clone(),
-                inbox,
+                handoff: handoff.clone(),
+                handed_off,
                 flows: kernel.flows().map_err(kernel_failure)?,
                 recent: kernel.recent().map_err(kernel_failure)?,
                 asleep: kernel.asleep(index).map_err(kernel_failure)?,
@@ -211,7 +210,7 @@ impl Live {
                 formatter: Formatter::new(self.config.output.format, Arc::clone(&context)).open(),
                 engine: engine.clone(),
                 shared: Arc::clone(&shared),
-                gauge,
+                status,
             };
             let thread = thread::Builder::new()
                 .name(format!("shard-{index}"))
@@ -223,13 +222,13 @@ impl Live {
             threads.push(thread);
         }
         let formatter = Formatter::new(self.config.output.format, Arc::clone(&context));
-        let reload = Reload::new(Arc::clone(&self.run), self.config.clone(), ways.alerts().cloned());
-        let reloads = Reloads::start(reload, engine.clone()).map_err(Failure::run)?;
-        Ok(Sensor {
+        let reload = Reloader::new(Arc::clone(&self.run), self.config.clone(), outputs.alerts().cloned());
+        let reloads = ReloadThread::start(reload, engine.clone()).map_err(Failure::run)?;
+        Ok(LiveSensor {
             kernel,
             shared,
             threads,
-            gauges,
+            statuses,
             engine,
             engine_thread: Some(engine_thread),
             lines: last_lines,
@@ -237,7 +236,7 @@ impl Live {
             gone,
             formatter,
             context,
-            ways,
+            outputs,
             shutdown,
             reloads: Some(reloads),
             notifier: Notifier::from_environment(),

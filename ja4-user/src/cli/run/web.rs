@@ -6,27 +6,27 @@ use crossbeam_channel::Sender;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::api::{AskEngine, HttpError, HttpStats, Question, Server, State, Unanswered};
+use crate::api::{ApiState, EngineClient, HttpError, HttpServer, HttpStats, QueryError, SnapshotRequest};
 use crate::cli::failure::Failure;
 use crate::config::{Http, Listen};
 use crate::runtime::message::EngineMessage;
 
 /// A server's end.
-pub(super) type Served = JoinHandle<Result<(), HttpError>>;
+pub(super) type ServerTask = JoinHandle<Result<(), HttpError>>;
 
 /// An HTTP server at work.
-pub(super) struct Web {
+pub(super) struct HttpTask {
     stats: Box<dyn Fn() -> HttpStats + Send>,
-    running: Option<(oneshot::Sender<()>, Served)>,
+    running: Option<(oneshot::Sender<()>, ServerTask)>,
 }
 
-impl Web {
+impl HttpTask {
     /// Lets it answer; questions for the control plane come where the second says.
-    pub(super) fn start(server: Server, engine: Sender<EngineMessage>) -> (Self, mpsc::Receiver<Question>) {
-        let ask: AskEngine = Arc::new(move |query, answer| {
-            engine.try_send(EngineMessage::Ask(query, answer)).map_err(|error| Unanswered::from_queue(error.is_full()))
+    pub(super) fn start(server: HttpServer, engine: Sender<EngineMessage>) -> (Self, mpsc::Receiver<SnapshotRequest>) {
+        let ask: EngineClient = Arc::new(move |query, answer| {
+            engine.try_send(EngineMessage::Ask(query, answer)).map_err(|error| QueryError::from_queue(error.is_full()))
         });
-        let (state, questions) = State::new(ask);
+        let (state, questions) = ApiState::new(ask);
         let (end, ended) = oneshot::channel();
         let stats = Box::new(server.stats());
         let task = tokio::spawn(server.serve(state, async {
@@ -36,7 +36,7 @@ impl Web {
     }
 
     /// Lets it end; gives what to wait for. Then it holds no way to the engine any more.
-    pub(super) fn end(&mut self) -> Option<Served> {
+    pub(super) fn end(&mut self) -> Option<ServerTask> {
         let (end, task) = self.running.take()?;
         let _told = end.send(());
         Some(task)
@@ -49,12 +49,12 @@ impl Web {
 }
 
 /// Takes the port. Where nobody asked for the address and it is taken, the sensor runs without.
-pub(in super::super) fn bind(http: &Http) -> Result<Option<Server>, Failure> {
+pub(in super::super) fn bind(http: &Http) -> Result<Option<HttpServer>, Failure> {
     let Http { listen, hosts } = http;
     let Some(address) = listen.address() else {
         return Ok(None);
     };
-    match Server::bind(address) {
+    match HttpServer::bind(address) {
         Ok(server) => Ok(Some(server.with_hosts(hosts.clone()))),
         Err(error) if !listen.is_asked_for() => {
             eprintln!("ja4sensor: warning: {error}, with --http or http.listen; the sensor runs without");

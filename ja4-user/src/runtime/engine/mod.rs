@@ -6,17 +6,17 @@
 //! makes a packet wait: every way in and out is a bounded queue whose losses are counted.
 //!
 //! One observation's way, in [`Engine::take`]: `values` → [`lookup`](crate::enrich) →
-//! [`first_seen`] → [`tracker`] → [`anomaly`](crate::detect) → [`outlets`].
+//! [`first_seen`] → [`tracker`] → [`anomaly`](crate::detect) → [`outputs`].
 
-mod hints;
-mod keeping;
-mod memory;
+pub mod active_rules;
+mod inference;
 pub mod observe;
-pub mod outlets;
-pub mod rules_in_force;
+pub mod outputs;
+mod persist;
+mod restore;
 pub mod stats;
 pub mod tracker;
-mod values;
+mod value_cache;
 
 use std::num::NonZeroU64;
 use std::ops::Range;
@@ -25,12 +25,12 @@ use std::sync::Arc;
 use arcstr::ArcStr;
 use crossbeam_channel::Receiver;
 
-pub use self::memory::Memory;
-use self::observe::{Chunk, End, Observation, Told, What, Words};
-use self::outlets::Outlets;
-use self::stats::Stats;
-use self::tracker::{Entered, Tracker};
-use self::values::{Known, Values};
+use self::observe::{Chunk, ConnectionEnd, Observation, ObservationKind, ObservedFingerprint, Words};
+use self::outputs::EngineOutputs;
+pub use self::restore::SavedState;
+use self::stats::EngineStats;
+use self::tracker::{TrackedRecord, Tracker};
+use self::value_cache::{CachedValue, ValueCache};
 use crate::detect::DetectionContent;
 use crate::detect::builtin::Builtin;
 use crate::detect::cooldown::Cooldowns;
@@ -48,14 +48,14 @@ use crate::output::storage::SavedStateLimits;
 use crate::system::clock::wall_clock;
 
 /// Batches of a replay between two savings.
-const SAVE_EVERY: u64 = 256;
+const PERSIST_INTERVAL: u64 = 256;
 
 /// Bytes of finished lines that the end hands on at once.
-const PIECE: usize = 1 << 16;
+const FLUSH_BYTES: usize = 1 << 16;
 
 /// What an engine is asked for.
 #[derive(Clone, Debug, Default)]
-pub struct Settings {
+pub struct EngineSettings {
     /// Connections known at once.
     pub connections: usize,
     /// Format of the lines that it finishes.
@@ -69,11 +69,11 @@ pub struct Settings {
 /// Everything that is known behind the shards.
 #[derive(Debug)]
 pub struct Engine {
-    values: Values,
-    knowledge: DetectionContent,
+    values: ValueCache,
+    content: DetectionContent,
     remote: Option<Remote>,
     /// Receives the database's saved state if it could not be opened at the start, or its file was replaced.
-    recalled: Option<Receiver<Memory>>,
+    restored: Option<Receiver<SavedState>>,
     firsts: FirstSeen,
     tracker: Tracker,
     builtin: Builtin,
@@ -86,8 +86,8 @@ pub struct Engine {
     open: Vec<(u64, EventContext)>,
     formatter: Formatter,
     additions: Additions,
-    outlets: Outlets,
-    stats: Stats,
+    outputs: EngineOutputs,
+    stats: EngineStats,
     /// The newest time of an observation.
     now: Time,
     /// The newest one that is not still to come: what has grown old is told by that.
@@ -95,7 +95,7 @@ pub struct Engine {
     /// The wall clock a tick ago.
     wall: Time,
     /// When storage was told last what is too old or too much, and what had gone from memory by then.
-    aged: (Time, u64),
+    expired_at: (Time, u64),
     /// Room for what is known.
     bounds: SavedStateLimits,
     /// Batches of a replay.
@@ -115,33 +115,33 @@ impl Engine {
     /// An engine that knows what it is given and has seen nothing.
     #[must_use]
     pub fn new(
-        settings: &Settings,
-        knowledge: DetectionContent,
-        memory: Memory,
+        settings: &EngineSettings,
+        content: DetectionContent,
+        memory: SavedState,
         remote: Option<Remote>,
         context: &Arc<Context>,
-        outlets: Outlets,
+        outputs: EngineOutputs,
     ) -> Self {
         let locals = &settings.locals;
-        let is_replay = outlets.waits();
+        let is_replay = outputs.waits();
         let learning_since = memory.learning_since.or_else(|| {
             let firsts = memory.first_seen.iter().map(|row| row.first);
             firsts.min().filter(|_| is_replay)
         });
         let mut firsts = FirstSeen::new(&settings.first_seen, locals.clone(), learning_since);
         firsts.load(memory.first_seen);
-        let allow = Arc::clone(&knowledge.allow);
-        let mut profiles = Profiles::new(&knowledge.profiles, locals.clone(), memory.own, Arc::clone(&allow));
+        let allow = Arc::clone(&content.allow);
+        let mut profiles = Profiles::new(&content.profiles, locals.clone(), memory.own, Arc::clone(&allow));
         profiles.load(memory.profiles);
-        let mut rules = Rules::new(knowledge.rules.clone(), Arc::clone(&allow), Bounds::default());
+        let mut rules = Rules::new(content.rules.clone(), Arc::clone(&allow), Bounds::default());
         rules.set_interfaces(context.interfaces.clone());
         Self {
-            values: Values::default(),
-            builtin: Builtin::new(knowledge.builtin.clone(), allow),
-            bounds: SavedStateLimits::of(&settings.first_seen, &knowledge.profiles),
-            knowledge,
+            values: ValueCache::default(),
+            builtin: Builtin::new(content.builtin.clone(), allow),
+            bounds: SavedStateLimits::of(&settings.first_seen, &content.profiles),
+            content,
             remote,
-            recalled: None,
+            restored: None,
             firsts,
             tracker: Tracker::with_capacity(settings.connections),
             profiles,
@@ -151,12 +151,12 @@ impl Engine {
             open: Vec::new(),
             formatter: Formatter::new(settings.format, Arc::clone(context)).open(),
             additions: Additions::new(settings.format),
-            outlets,
-            stats: Stats::default(),
+            outputs,
+            stats: EngineStats::default(),
             now: Time(0),
             past: Time(0),
             wall: wall_clock(),
-            aged: (Time(0), 0),
+            expired_at: (Time(0), 0),
             batches: 0,
             learning_stored: memory.learning_since,
             is_replay,
@@ -168,35 +168,35 @@ impl Engine {
 
     /// The same engine, which receives the saved state of each database that is opened later.
     #[must_use]
-    pub fn recalling(self, recalled: Option<Receiver<Memory>>) -> Self {
-        Self { recalled, ..self }
+    pub fn with_restored(self, restored: Option<Receiver<SavedState>>) -> Self {
+        Self { restored, ..self }
     }
 
     /// Merges the saved state of a database that could not be opened at the start, or whose file was replaced, with the
     /// current state. A new file gets the whole current state.
-    fn recall(&mut self, memory: Memory) {
-        let Memory { learning_since, first_seen, profiles, own } = memory;
+    fn restore(&mut self, memory: SavedState) {
+        let SavedState { learning_since, first_seen, profiles, own } = memory;
         self.firsts.recall(learning_since, first_seen);
         self.profiles.recall(own, profiles);
         self.learning_stored = learning_since;
-        let replaced = self.outlets.files_replaced();
+        let replaced = self.outputs.files_replaced();
         if replaced > self.files_filled {
             self.files_filled = replaced;
-            self.store_all_again();
+            self.persist_everything_again();
         }
     }
 
     /// Takes other knowledge and other rules; what did not change keeps its windows and profiles.
-    pub fn reload(&mut self, mut knowledge: DetectionContent) {
-        if let Some(allow) = Arc::get_mut(&mut knowledge.allow) {
-            *allow = std::mem::take(allow).following(&self.knowledge.allow);
+    pub fn reload(&mut self, mut content: DetectionContent) {
+        if let Some(allow) = Arc::get_mut(&mut content.allow) {
+            *allow = std::mem::take(allow).following(&self.content.allow);
         }
-        let allow = &knowledge.allow;
-        self.rules.reload(knowledge.rules.clone(), Arc::clone(allow));
-        self.builtin.reload(knowledge.builtin.clone(), Arc::clone(allow));
-        self.profiles.reload(&knowledge.profiles, Arc::clone(allow));
-        self.knowledge = knowledge;
-        self.values = Values::default();
+        let allow = &content.allow;
+        self.rules.reload(content.rules.clone(), Arc::clone(allow));
+        self.builtin.reload(content.builtin.clone(), Arc::clone(allow));
+        self.profiles.reload(&content.profiles, Arc::clone(allow));
+        self.content = content;
+        self.values = ValueCache::default();
         self.stats.reloads += 1;
     }
 
@@ -211,7 +211,7 @@ impl Engine {
                 line
             });
             self.stats.observations += 1;
-            self.pass(observation.cause.time);
+            self.advance(observation.cause.time);
             self.raise_due(Some(observation.flow.id), observation.cause.time, out);
             if let Some(evicted) = self.tracker.evict_for(observation.flow.id) {
                 self.stats.evicted += 1;
@@ -221,7 +221,7 @@ impl Engine {
         }
     }
 
-    fn pass(&mut self, time: Time) {
+    fn advance(&mut self, time: Time) {
         self.now = self.now.max(time);
         if time <= self.wall {
             self.past = self.past.max(time);
@@ -230,12 +230,14 @@ impl Engine {
 
     fn observe(&mut self, observation: &mut Observation, words: &Words, line: Option<&[u8]>, out: &mut Vec<u8>) {
         let Observation { cause, flow, attributes, what, .. } = observation;
-        let told = match what {
-            What::Fingerprint(told) => Some((self.recognize(*cause, flow, *told, words), told.ttl)),
+        let reported = match what {
+            ObservationKind::Fingerprint(reported) => {
+                Some((self.recognize(*cause, flow, *reported, words), reported.ttl))
+            }
             _ => None,
         };
-        let Self { tracker, outlets, builtin, profiles, rules, cooldowns, fired, .. } = self;
-        let Entered { record, is_new } = tracker.enter(flow, cause.interface, cause.time);
+        let Self { tracker, outputs, builtin, profiles, rules, cooldowns, fired, .. } = self;
+        let TrackedRecord { record, is_new } = tracker.enter(flow, cause.interface, cause.time);
         record.last = record.last.max(cause.time);
         if record.identity.client != flow.client {
             record.turn_round();
@@ -248,14 +250,14 @@ impl Engine {
         }
         let mut raw = None;
         match what {
-            What::Fingerprint(_) => {
-                let Some(((seen, sighting), ttl)) = told else {
+            ObservationKind::Fingerprint(_) => {
+                let Some(((seen, sighting), ttl)) = reported else {
                     return;
                 };
-                record.heed(&seen, ttl);
+                record.apply_fingerprint(&seen, ttl);
                 builtin.fingerprint(record, &seen, sighting, cause.time, cause.packet, cooldowns, fired);
                 profiles.fingerprint(record, &seen, cause.time, cooldowns, fired);
-                record.blame(&seen);
+                record.raise_known_bad(&seen);
                 record.note(seen);
                 record.label();
                 let Some(seen) = record.history.last() else {
@@ -266,15 +268,15 @@ impl Engine {
                     out.extend_from_slice(line);
                     self.additions.fingerprint(seen, out);
                 }
-                outlets.fingerprint(record, seen);
+                outputs.fingerprint(record, seen);
                 raw.clone_from(&seen.raw);
             }
-            What::Progress(counters) => {
+            ObservationKind::Progress(counters) => {
                 (record.packets, record.bytes) = (counters.packets, counters.bytes);
-                outlets.touch(record);
+                outputs.touch(record);
             }
-            What::End(end) => {
-                let End { span, counters, ended, latency } = **end;
+            ObservationKind::End(end) => {
+                let ConnectionEnd { span, counters, ended, latency } = **end;
                 (record.start, record.last) = span;
                 (record.packets, record.bytes) = (counters.packets, counters.bytes);
                 record.ended = Some(ended);
@@ -283,7 +285,7 @@ impl Engine {
                     // Told in the order of their last packets, by `finish`.
                     self.open.push((flow.id, *cause));
                 } else if let Some(record) = tracker.end(flow.id) {
-                    return self.conclude(record, *cause, cause.time, line, out);
+                    return self.finalize(record, *cause, cause.time, line, out);
                 }
             }
         }
@@ -291,7 +293,7 @@ impl Engine {
             if let Some(record) = self.tracker.get_mut(flow.id) {
                 self.fired.iter().for_each(|alert| record.note_fired(&alert.description));
             }
-            self.tell(raw, out);
+            self.emit_alerts(raw, out);
         }
     }
 
@@ -305,8 +307,8 @@ impl Engine {
             };
             let raw = builtin.raise_first_seen(record, now, fired);
             fired.iter().for_each(|alert| record.note_fired(&alert.description));
-            self.outlets.touch(record);
-            self.tell(raw, out);
+            self.outputs.touch(record);
+            self.emit_alerts(raw, out);
         }
     }
 
@@ -314,8 +316,8 @@ impl Engine {
     fn release(&mut self, mut record: ConnectionRecord, out: &mut Vec<u8>) {
         let raw = self.builtin.raise_first_seen(&record, record.last, &mut self.fired);
         self.fired.iter().for_each(|alert| record.note_fired(&alert.description));
-        self.tell(raw, out);
-        self.outlets.ended(record);
+        self.emit_alerts(raw, out);
+        self.outputs.ended(record);
     }
 
     /// A fingerprint, with whose it is, what is bad about it, and whether it was seen before.
@@ -323,20 +325,20 @@ impl Engine {
         &mut self,
         cause: EventContext,
         flow: &FlowIdentity,
-        told: Told,
+        reported: ObservedFingerprint,
         words: &Words,
     ) -> (FingerprintRecord, Sighting) {
-        let Told { method, side, count, value, raw, ttl: _ } = told;
-        let Self { values, knowledge, .. } = self;
-        let Known { value, label, known_bad } = values.know(method, words.get(value), |value| {
-            (knowledge.database.lookup(method, value), knowledge.known_bad.check(method, value))
+        let ObservedFingerprint { method, side, count, value, raw, ttl: _ } = reported;
+        let Self { values, content, .. } = self;
+        let CachedValue { value, label, known_bad } = values.know(method, words.get(value), |value| {
+            (content.database.lookup(method, value), content.known_bad.check(method, value))
         });
         let host = match side {
             Side::Client => flow.client.0,
             Side::Server => flow.server.0,
         };
         let sighting = self.firsts.check(method, &value, Some(host), cause.time);
-        self.keep_entered(method, &value, host, sighting);
+        self.persist_first_seen(method, &value, host, sighting);
         let seen = FingerprintRecord {
             method,
             side,
@@ -345,7 +347,7 @@ impl Engine {
             time: cause.time,
             packet: cause.packet.and_then(NonZeroU64::new),
             first_seen: sighting.first,
-            label: label.or_else(|| self.ask(method, &value)),
+            label: label.or_else(|| self.remote_label(method, &value)),
             known_bad,
             value,
         };
@@ -353,12 +355,12 @@ impl Engine {
     }
 
     /// Whose a value is, as the local database says, else the one on the network, if that has answered.
-    fn whose(&mut self, method: Method, value: &str) -> Option<Arc<crate::model::Label>> {
-        self.knowledge.database.lookup(method, value).or_else(|| self.ask(method, value))
+    fn label_of(&mut self, method: Method, value: &str) -> Option<Arc<crate::model::Label>> {
+        self.content.database.lookup(method, value).or_else(|| self.remote_label(method, value))
     }
 
     /// Whose a value is, as the network says, if that has answered.
-    fn ask(&mut self, method: Method, value: &str) -> Option<Arc<crate::model::Label>> {
+    fn remote_label(&mut self, method: Method, value: &str) -> Option<Arc<crate::model::Label>> {
         match self.remote.as_mut()?.ask(method, value) {
             Some(Answer::Known(label)) => Some(label),
             _ => None,
@@ -366,7 +368,7 @@ impl Engine {
     }
 
     /// The last words on a connection. `now` is the time that counts for rules.
-    fn conclude(
+    fn finalize(
         &mut self,
         mut record: ConnectionRecord,
         cause: EventContext,
@@ -374,7 +376,7 @@ impl Engine {
         line: Option<&[u8]>,
         out: &mut Vec<u8>,
     ) {
-        self.ask_again(&mut record);
+        self.query_again(&mut record);
         let Self { builtin, rules, cooldowns, fired, .. } = self;
         let raw = builtin.raise_first_seen(&record, now, fired);
         let first_seen = fired.pop();
@@ -389,72 +391,72 @@ impl Engine {
         }
         if let Some(alert) = first_seen {
             let others = std::mem::replace(&mut self.fired, vec![alert]);
-            self.tell(raw, out);
+            self.emit_alerts(raw, out);
             self.fired = others;
         }
-        self.tell(None, out);
+        self.emit_alerts(None, out);
         self.stats.ended += 1;
-        self.outlets.ended(record);
+        self.outputs.ended(record);
     }
 
     /// An answer of the network may have come after the fingerprint.
-    fn ask_again(&mut self, record: &mut ConnectionRecord) {
+    fn query_again(&mut self, record: &mut ConnectionRecord) {
         if self.remote.is_none() || record.app.is_some() {
             return;
         }
         let named = record.of_client().find_map(|FingerprintRecord { method, side, value, .. }| {
-            self.whose(*method, value).filter(|label| hints::names_application(*method, *side, label))
+            self.label_of(*method, value).filter(|label| inference::names_application(*method, *side, label))
         });
         record.app = named;
     }
 
     /// Hands on what has fired; `raw` is the raw form of the fingerprint that made it fire.
-    fn tell(&mut self, raw: Option<ArcStr>, out: &mut Vec<u8>) {
+    fn emit_alerts(&mut self, raw: Option<ArcStr>, out: &mut Vec<u8>) {
         for alert in self.fired.drain(..) {
             let raw = raw.clone().filter(|_| alert.fingerprint.is_some());
             self.stats.count_alert(alert.severity);
             self.formatter.alert(&alert, raw.as_deref(), out);
-            self.outlets.alert(alert, raw);
+            self.outputs.alert(alert, raw);
         }
     }
 
     /// Hands on what has come together, at most a flush ago.
     pub fn flush(&mut self) {
-        self.outlets.flush(&self.tracker);
+        self.outputs.flush(&self.tracker);
     }
 
     /// Whether there is nothing to flush.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.outlets.is_idle()
+        self.outputs.is_idle()
     }
 
     /// Once a second: what is old goes, answers of the network are taken, a history that fails is told of in a line
     /// that goes to `out`.
     pub fn tick(&mut self, now: Time, out: &mut Vec<u8>) {
         self.wall = wall_clock();
-        self.pass(now);
-        if let Some(memory) = self.recalled.as_ref().and_then(|recalled| recalled.try_recv().ok()) {
-            self.recall(memory);
+        self.advance(now);
+        if let Some(memory) = self.restored.as_ref().and_then(|restored| restored.try_recv().ok()) {
+            self.restore(memory);
         }
-        self.age();
+        self.expire();
         if let Some(remote) = &mut self.remote {
             // They stand in its cache from now on.
             while remote.drain().is_some() {}
         }
         if !self.report_replaced(out)
-            && let Some(why) = self.outlets.storage_failure()
+            && let Some(why) = self.outputs.storage_failure()
         {
-            self.tell_storage_failure(why, out);
+            self.report_storage_failure(why, out);
         }
     }
 
     /// In a replay, after each batch: time has passed, and nothing may grow without end.
-    pub fn pass_batch(&mut self, out: &mut Vec<u8>) {
+    pub fn end_batch(&mut self, out: &mut Vec<u8>) {
         self.tick(self.now, out);
         self.flush();
         self.batches += 1;
-        if self.batches.is_multiple_of(SAVE_EVERY) {
+        if self.batches.is_multiple_of(PERSIST_INTERVAL) {
             self.save();
         }
     }
@@ -462,7 +464,7 @@ impl Engine {
     /// Tells of the connections that were open to the last, in the order of their last packets, and hands on all that
     /// is left. `write` takes finished lines as they come, and empties what it is given.
     pub fn finish(&mut self, mut write: impl FnMut(&mut Vec<u8>)) {
-        self.outlets.wait_for_storage();
+        self.outputs.wait_for_storage();
         let mut open = std::mem::take(&mut self.open);
         let tracker = &self.tracker;
         open.sort_by_cached_key(|(id, _)| (tracker.get(*id).map(|record| record.last), *id));
@@ -472,46 +474,46 @@ impl Engine {
                 continue;
             };
             line.clear();
-            outlets::open_connection(&mut self.formatter, &record, cause, &mut line);
+            outputs::open_connection(&mut self.formatter, &record, cause, &mut line);
             let now = record.last;
             let printed = (!line.is_empty()).then_some(&*line);
-            self.conclude(record, cause, now, printed, &mut out);
-            if out.len() >= PIECE {
+            self.finalize(record, cause, now, printed, &mut out);
+            if out.len() >= FLUSH_BYTES {
                 write(&mut out);
             }
         }
         // What the shards never told the end of: it was lost on the way.
         while let Some(record) = self.tracker.pop() {
-            self.stats.unended += 1;
+            self.stats.end_lost += 1;
             self.release(record, &mut out);
         }
-        if self.outlets.stores() {
-            self.save_all(&mut out);
+        if self.outputs.stores() {
+            self.persist_all(&mut out);
         }
         self.flush();
         write(&mut out);
     }
 
     /// JSON objects that answer a question, a line each.
-    pub fn answer(&mut self, query: &EngineQuery) -> Vec<bytes::Bytes> {
+    pub fn query(&mut self, query: &EngineQuery) -> Vec<bytes::Bytes> {
         match *query {
-            EngineQuery::Alerts { most } => self.outlets.recent().take(most).cloned().collect(),
+            EngineQuery::Alerts { most } => self.outputs.recent().take(most).cloned().collect(),
             EngineQuery::Connections { most, host } => {
                 let of = |record: &&ConnectionRecord| {
                     let (client, server) = (record.identity.client.0, record.identity.server.0);
                     host.is_none_or(|host| host == client || host == server)
                 };
-                let Self { tracker, outlets, .. } = self;
-                tracker.newest_first().filter(of).take(most).map(|record| outlets.line(record)).collect()
+                let Self { tracker, outputs, .. } = self;
+                tracker.newest_first().filter(of).take(most).map(|record| outputs.line(record)).collect()
             }
-            EngineQuery::Rules => rules_in_force::lines(&self.builtin, &self.profiles, &self.rules),
+            EngineQuery::Rules => active_rules::lines(&self.builtin, &self.profiles, &self.rules),
         }
     }
 
     /// The counters.
     #[must_use]
-    pub fn stats(&self) -> Stats {
-        Stats {
+    pub fn stats(&self) -> EngineStats {
+        EngineStats {
             connections: self.tracker.len() as u64,
             learning_left: self.firsts.learning_left(self.now),
             first_seen: self.firsts.stats(),
@@ -521,8 +523,8 @@ impl Engine {
             by_rule: self.rules.rule_stats().map(|(rule, stats)| (Arc::clone(&rule.name), stats)).collect(),
             cooldowns: self.cooldowns.stats(),
             remote: self.remote.as_ref().map(Remote::stats),
-            suppressed: self.knowledge.allow.suppressed(),
-            allowlist: self.knowledge.allow.shown(),
+            suppressed: self.content.allow.suppressed(),
+            allowlist: self.content.allow.shown(),
             ..self.stats.clone()
         }
     }

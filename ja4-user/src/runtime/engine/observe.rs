@@ -23,7 +23,7 @@ pub struct Words(String);
 
 /// Where a text stands among the words of its chunk.
 #[derive(Clone, Copy, Debug)]
-pub struct Word {
+pub struct StrRef {
     start: u32,
     end: u32,
 }
@@ -40,23 +40,23 @@ pub struct Observation {
     /// What is known of the connection so far; `None`: nothing that was not known before.
     pub attributes: Option<SharedAttributes>,
     /// What it is.
-    pub what: What,
+    pub what: ObservationKind,
 }
 
 /// What an observation is.
 #[derive(Debug)]
-pub enum What {
+pub enum ObservationKind {
     /// A fingerprint.
-    Fingerprint(Told),
+    Fingerprint(ObservedFingerprint),
     /// It goes on.
     Progress(EndpointCounters),
     /// The end of a connection; one of several observations, and the largest.
-    End(Box<End>),
+    End(Box<ConnectionEnd>),
 }
 
 /// The end of a connection.
 #[derive(Clone, Copy, Debug)]
-pub struct End {
+pub struct ConnectionEnd {
     /// First and last packet.
     pub span: (Time, Time),
     /// What passed.
@@ -69,7 +69,7 @@ pub struct End {
 
 /// A fingerprint.
 #[derive(Clone, Copy, Debug)]
-pub struct Told {
+pub struct ObservedFingerprint {
     /// Method.
     pub method: Method,
     /// Whom it describes.
@@ -77,9 +77,9 @@ pub struct Told {
     /// Its number among those of this method and connection, from 1.
     pub count: u32,
     /// The value.
-    pub value: Word,
+    pub value: StrRef,
     /// The raw form, if it is asked for.
-    pub raw: Option<Word>,
+    pub raw: Option<StrRef>,
     /// Of JA4T: TTL or hop limit of the SYN.
     pub ttl: Option<u8>,
 }
@@ -117,14 +117,14 @@ impl Chunk {
 impl Words {
     /// One of them.
     #[must_use]
-    pub fn get(&self, word: Word) -> &str {
+    pub fn get(&self, word: StrRef) -> &str {
         self.0.get(word.start as usize..word.end as usize).unwrap_or_default()
     }
 
-    fn keep(&mut self, text: &str) -> Word {
+    fn keep(&mut self, text: &str) -> StrRef {
         let start = self.0.len() as u32;
         self.0.push_str(text);
-        Word { start, end: self.0.len() as u32 }
+        StrRef { start, end: self.0.len() as u32 }
     }
 }
 
@@ -146,7 +146,7 @@ impl Observer<'_> {
 }
 
 /// Whether a fingerprint of this method comes with attributes that no earlier one came with.
-const fn tells_attributes(method: Method) -> bool {
+const fn changes_attributes(method: Method) -> bool {
     !matches!(method, Method::Ja4t | Method::Ja4ts | Method::Ja4l | Method::Ja4ls)
 }
 
@@ -160,14 +160,14 @@ impl EventHandler for Observer<'_> {
             line,
             cause,
             flow: *event.flow,
-            attributes: tells_attributes(method).then(|| event.attributes.clone()),
-            what: What::Fingerprint(Told { method, side, count, value, raw, ttl }),
+            attributes: changes_attributes(method).then(|| event.attributes.clone()),
+            what: ObservationKind::Fingerprint(ObservedFingerprint { method, side, count, value, raw, ttl }),
         });
     }
 
     fn progress(&mut self, event: &ProgressEvent<'_>) {
         let ProgressEvent { cause, flow, packets, bytes } = *event;
-        let what = What::Progress(EndpointCounters { packets, bytes });
+        let what = ObservationKind::Progress(EndpointCounters { packets, bytes });
         self.chunk.observations.push(Observation { line: None, cause, flow: *flow, attributes: None, what });
     }
 
@@ -183,7 +183,7 @@ impl EventHandler for Observer<'_> {
             cause,
             flow: *event.flow,
             attributes: Some(event.attributes.clone()),
-            what: What::End(Box::new(End {
+            what: ObservationKind::End(Box::new(ConnectionEnd {
                 span: (start, end),
                 counters: EndpointCounters { packets, bytes },
                 ended,

@@ -13,7 +13,7 @@ use crate::units::Span;
 
 /// What an engine has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
+pub struct EngineStats {
     /// What shards have told it.
     pub observations: u64,
     /// Connections that are open.
@@ -23,7 +23,7 @@ pub struct Stats {
     /// Records that had to go for others before their connection ended.
     pub evicted: u64,
     /// Records that were left at the end: the word of their end was lost on the way.
-    pub unended: u64,
+    pub end_lost: u64,
     /// Alerts, by [`Severity`].
     pub alerts: [u64; Severity::ALL.len()],
     /// Alerts that an allowlist kept back.
@@ -50,7 +50,7 @@ pub struct Stats {
     pub remote: Option<RemoteStats>,
 }
 
-impl Stats {
+impl EngineStats {
     pub(super) fn count_alert(&mut self, severity: Severity) {
         if let Some(count) = self.alerts.get_mut(severity as usize) {
             *count += 1;
@@ -70,7 +70,7 @@ impl Stats {
             .count("connections", self.connections)
             .count("ended", self.ended)
             .count("evicted", self.evicted)
-            .count("unended", self.unended)
+            .count("unended", self.end_lost)
             .count("reloads", self.reloads)
             .group("alerts", alerts)
             .count("allowlisted", self.suppressed)

@@ -25,9 +25,9 @@ fn begin(path: &Path) -> (Engine, Writer) {
     };
     let (handle, writer) = Writer::start(path, options, &run).unwrap();
     let context = Arc::new(Context::default());
-    let settings = Settings { connections: 16, ..Settings::default() };
-    let outlets = Outlets::new(&context, false).with_storage(handle);
-    (Engine::new(&settings, DetectionContent::default(), Memory::default(), None, &context, outlets), writer)
+    let settings = EngineSettings { connections: 16, ..EngineSettings::default() };
+    let outputs = EngineOutputs::new(&context, false).with_storage(handle);
+    (Engine::new(&settings, DetectionContent::default(), SavedState::default(), None, &context, outputs), writer)
 }
 
 fn count(path: &Path, what: &str) -> i64 {
@@ -50,7 +50,7 @@ fn what_storage_has_lost_is_stored_again() {
     let (mut engine, writer) = begin(&path);
     see(&mut engine, 0..10);
     engine.save();
-    engine.outlets.settle();
+    engine.outputs.settle();
     assert_eq!((count(&path, "first_seen"), count(&path, "profile")), (10, 10));
     assert_eq!(count(&path, "sensor WHERE learning_since IS NULL"), 0);
 
@@ -60,21 +60,21 @@ fn what_storage_has_lost_is_stored_again() {
     engine.learning_stored = None;
     see(&mut engine, 10..20);
     engine.save();
-    engine.outlets.settle();
-    assert_eq!(engine.outlets.knowledge_lost(), 21);
+    engine.outputs.settle();
+    assert_eq!(engine.outputs.knowledge_lost(), 21);
     // As long as nothing can be written nothing more is risked.
     see(&mut engine, 20..30);
     engine.save();
-    engine.outlets.settle();
-    assert_eq!(engine.outlets.knowledge_lost(), 21);
+    engine.outputs.settle();
+    assert_eq!(engine.outputs.knowledge_lost(), 21);
     other.execute_batch("ROLLBACK").unwrap();
 
     let mut out = Vec::new();
     engine.finish(|lines| out.append(lines));
     assert_eq!((count(&path, "first_seen"), count(&path, "profile")), (30, 30));
     assert_eq!(count(&path, "sensor WHERE learning_since IS NULL"), 0);
-    let told = String::from_utf8(out).unwrap();
-    assert!(told.contains("21 rows were lost: database is locked"), "{told}");
+    let reported = String::from_utf8(out).unwrap();
+    assert!(reported.contains("21 rows were lost: database is locked"), "{reported}");
     assert_eq!(writer.finish().lost(), 21);
 }
 
@@ -105,28 +105,28 @@ fn a_connection_that_goes_on_can_be_looked_for_by_what_it_said() {
         let tls = TlsAttributes { sni: Some("example.org".into()), ..TlsAttributes::default() };
         record.attributes = Attributes { tls: Some(CowArc::new(tls)), ..Attributes::default() }.into();
         record.packets = [5, 6];
-        engine.outlets.store(WriteOp::Fingerprint {
+        engine.outputs.store(WriteOp::Fingerprint {
             flow,
             interface: 0,
             seen: FingerprintRecord::example(Method::Ja4, "t13d"),
         });
     }
     engine.save();
-    engine.outlets.settle();
-    let told = "connection WHERE flow = 1 AND sni = 'example.org' AND ended IS NULL AND packets_to_client = 6";
-    assert_eq!((count(&path, told), count(&path, "connection"), count(&path, "fingerprint")), (1, 2, 2));
+    engine.outputs.settle();
+    let reported = "connection WHERE flow = 1 AND sni = 'example.org' AND ended IS NULL AND packets_to_client = 6";
+    assert_eq!((count(&path, reported), count(&path, "connection"), count(&path, "fingerprint")), (1, 2, 2));
 
     // What it shows later is its own, and its end takes the place of all that.
     let flow = engine.tracker.get(1).unwrap().identity;
-    engine.outlets.store(WriteOp::Fingerprint {
+    engine.outputs.store(WriteOp::Fingerprint {
         flow,
         interface: 0,
         seen: FingerprintRecord::example(Method::Ja4h, "ge11"),
     });
     let ended = ConnectionRecord { ended: Some(EndReason::Fin), ..engine.tracker.end(1).unwrap() };
-    engine.outlets.ended(ended);
+    engine.outputs.ended(ended);
     engine.finish(|_| {});
-    assert_eq!((count(&path, told), count(&path, "connection WHERE ended = 'fin'")), (0, 1));
+    assert_eq!((count(&path, reported), count(&path, "connection WHERE ended = 'fin'")), (0, 1));
     assert_eq!((count(&path, "connection"), count(&path, "fingerprint")), (2, 3));
     assert_eq!(writer.finish().connections, 2, "each is counted once");
 }
@@ -165,10 +165,11 @@ fn a_late_answer_about_any_value_of_the_client_names_its_application() {
         ..remote::Settings::default()
     };
     let context = Arc::new(Context::default());
-    let outlets = Outlets::new(&context, false);
+    let outputs = EngineOutputs::new(&context, false);
     let remote = Some(Remote::start(settings).unwrap());
-    let settings = Settings { connections: 16, ..Settings::default() };
-    let mut engine = Engine::new(&settings, DetectionContent::default(), Memory::default(), remote, &context, outlets);
+    let settings = EngineSettings { connections: 16, ..EngineSettings::default() };
+    let mut engine =
+        Engine::new(&settings, DetectionContent::default(), SavedState::default(), remote, &context, outputs);
     let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
     let community = CommunityId::of(client, server, 6);
     let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };
@@ -176,12 +177,12 @@ fn a_late_answer_about_any_value_of_the_client_names_its_application() {
     for (method, value) in [(Method::Ja4t, JA4T), (Method::Ja4, "t13d")] {
         record.note(FingerprintRecord::example(method, value));
     }
-    engine.ask_again(&mut record);
+    engine.query_again(&mut record);
     assert_eq!(record.app, None, "nobody has answered yet");
     while engine.stats().remote.is_some_and(|stats| stats.hits + stats.misses + stats.failed < 2) {
         engine.tick(NOON, &mut Vec::new());
         thread::yield_now();
     }
-    engine.ask_again(&mut record);
+    engine.query_again(&mut record);
     assert_eq!(record.app.as_ref().map(|app| &*app.name), Some("Rawtool"));
 }

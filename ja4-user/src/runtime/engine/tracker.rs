@@ -16,7 +16,7 @@ pub struct Tracker {
 
 /// A connection's record.
 #[derive(Debug)]
-pub struct Entered<'a> {
+pub struct TrackedRecord<'a> {
     /// The record.
     pub record: &'a mut ConnectionRecord,
     /// It was begun just now.
@@ -49,7 +49,7 @@ impl Tracker {
     }
 
     /// The record of a connection, created if there is none. Call [`evict_for`](Self::evict_for) first.
-    pub fn enter(&mut self, flow: &FlowIdentity, interface: u32, now: Time) -> Entered<'_> {
+    pub fn enter(&mut self, flow: &FlowIdentity, interface: u32, now: Time) -> TrackedRecord<'_> {
         let (record, is_new) = match self.records.raw_entry_mut().from_key(&flow.id) {
             RawEntryMut::Occupied(mut held) => {
                 held.to_back();
@@ -57,7 +57,7 @@ impl Tracker {
             }
             RawEntryMut::Vacant(room) => (room.insert(flow.id, ConnectionRecord::new(flow, interface, now)).1, true),
         };
-        Entered { record, is_new }
+        TrackedRecord { record, is_new }
     }
 
     /// The record of a flow.
@@ -122,8 +122,8 @@ mod tests {
     #[test]
     fn the_history_hears_of_a_connection_ever_more_seldom() {
         let mut record = ConnectionRecord::new(&flow(1), 0, Time(0));
-        let told: Vec<_> = (0..=20_160).filter(|half| record.falls_due(Time(half * 30_000_000_000))).collect();
-        assert_eq!(told, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384], "in a week");
+        let reported: Vec<_> = (0..=20_160).filter(|half| record.falls_due(Time(half * 30_000_000_000))).collect();
+        assert_eq!(reported, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384], "in a week");
     }
 
     #[test]

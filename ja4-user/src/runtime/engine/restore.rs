@@ -8,7 +8,7 @@ use crate::output::storage::{self, DatabaseReader, SavedStateLimits, StorageErro
 
 /// All of it.
 #[derive(Clone, Debug)]
-pub struct Memory {
+pub struct SavedState {
     /// When the learning period of the live sensor began.
     pub learning_since: Option<Time>,
     /// Values, those of the network before those of hosts, the one seen longest ago first of each.
@@ -20,13 +20,13 @@ pub struct Memory {
 }
 
 /// Nothing.
-impl Default for Memory {
+impl Default for SavedState {
     fn default() -> Self {
         Self { learning_since: None, first_seen: Vec::new(), profiles: Vec::new(), own: storage::OWN.into() }
     }
 }
 
-impl Memory {
+impl SavedState {
     /// What a database holds, as far as there is room for it.
     ///
     /// # Errors

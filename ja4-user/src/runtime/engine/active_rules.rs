@@ -33,20 +33,20 @@ struct Line<'a, T> {
 }
 
 #[derive(Serialize)]
-struct OfBuiltin {
+struct ActiveBuiltinRule {
     cooldown_ms: u64,
     fired: u64,
     evicted: u64,
 }
 
 #[derive(Serialize)]
-struct OfProfile {
+struct ActiveProfileRule {
     cooldown_ms: u64,
     unusual: u64,
 }
 
 #[derive(Serialize)]
-struct OfThreshold {
+struct ActiveThresholdRule {
     on: &'static str,
     group_by: Vec<&'static str>,
     window_ms: u64,
@@ -71,13 +71,14 @@ pub(super) fn lines(builtin: &Builtin, profiles: &Profiles, rules: &Rules) -> Ve
     for (rule, (fired, evicted)) in Rule::ALL.into_iter().zip(stats.fired.into_iter().zip(stats.evicted)) {
         let common = builtin.settings().common(rule);
         if common.enabled {
-            let more = OfBuiltin { cooldown_ms: milliseconds(common.cooldown.0), fired, evicted };
+            let more = ActiveBuiltinRule { cooldown_ms: milliseconds(common.cooldown.0), fired, evicted };
             lines.extend(line("builtin", (rule.name(), rule.description()), common.severity, more));
         }
     }
     let settings = profiles.settings();
     if settings.enabled {
-        let more = OfProfile { cooldown_ms: milliseconds(settings.cooldown.0), unusual: profiles.stats().unusual };
+        let more =
+            ActiveProfileRule { cooldown_ms: milliseconds(settings.cooldown.0), unusual: profiles.stats().unusual };
         lines.extend(line("profile", (profile::RULE, profile::DESCRIPTION), settings.severity, more));
     }
     for (definition, stats) in rules.rule_stats() {
@@ -87,9 +88,9 @@ pub(super) fn lines(builtin: &Builtin, profiles: &Profiles, rules: &Rules) -> Ve
     lines
 }
 
-fn threshold(definition: &Definition, stats: &RuleStats) -> OfThreshold {
+fn threshold(definition: &Definition, stats: &RuleStats) -> ActiveThresholdRule {
     let RuleStats { matched, ungrouped, allowed, late, restarted, fired, suppressed, evicted, groups, bytes } = *stats;
-    OfThreshold {
+    ActiveThresholdRule {
         on: match definition.on {
             On::Connection => "connection",
             On::Fingerprint => "fingerprint",

@@ -22,14 +22,14 @@ use crate::output::storage::{MAX_BATCH, WriteOp, WriterHandle, WriterStatus};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Alerts that whoever asks is told of.
-const RECENT: usize = 1000;
+const MAX_RECENT_ALERTS: usize = 1000;
 
 /// Connections that one flush tells attached readers of; those beyond them wait for the next.
-const SNAPSHOTS: usize = 4096;
+const MAX_SNAPSHOTS: usize = 4096;
 
 /// The ways out.
 #[derive(Debug)]
-pub struct Outlets {
+pub struct EngineOutputs {
     alerts: Option<Arc<AlertSinks>>,
     storage: Option<WriterHandle>,
     attach: Option<Arc<AttachServer>>,
@@ -40,18 +40,18 @@ pub struct Outlets {
     changed: HashSet<u64, foldhash::quality::RandomState>,
     /// Lines of the latest alerts, the newest last.
     recent: VecDeque<Bytes>,
-    json: Json,
+    json: JsonLines,
 }
 
 /// JSON lines for readers that attach, whatever the format of the output.
 #[derive(Debug)]
-struct Json {
+struct JsonLines {
     formatter: Formatter,
     additions: Additions,
     buffer: Vec<u8>,
 }
 
-impl Json {
+impl JsonLines {
     fn connection(&mut self, record: &ConnectionRecord) {
         open_connection(&mut self.formatter, record, cause_of(record), &mut self.buffer);
         self.additions.snapshot(record, &mut self.buffer);
@@ -89,12 +89,12 @@ pub(super) fn open_connection(
     formatter.connection(&event, out);
 }
 
-impl Outlets {
+impl EngineOutputs {
     /// Nothing but standard output. `waits`: in a replay.
     #[must_use]
     pub fn new(context: &Context, waits: bool) -> Self {
         let context = Context { filter: Filter::default(), ..context.clone() };
-        let json = Json {
+        let json = JsonLines {
             formatter: Formatter::new(Format::Json, Arc::new(context)).open(),
             additions: Additions::new(Format::Json),
             buffer: Vec::new(),
@@ -165,7 +165,7 @@ impl Outlets {
         if !self.attach.as_ref().is_some_and(|attach| attach.has_readers()) {
             self.json.buffer.truncate(begins);
         }
-        if self.recent.len() >= RECENT {
+        if self.recent.len() >= MAX_RECENT_ALERTS {
             self.recent.pop_front();
         }
         self.recent.push_back(line);
@@ -257,7 +257,7 @@ impl Outlets {
     pub(super) fn flush(&mut self, tracker: &Tracker) {
         self.flush_items();
         let Self { attach, changed, json, .. } = self;
-        let mut left = SNAPSHOTS;
+        let mut left = MAX_SNAPSHOTS;
         changed.retain(|flow| {
             if left == 0 {
                 return true;

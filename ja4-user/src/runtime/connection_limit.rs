@@ -29,7 +29,7 @@ pub(super) type Candidates = Vec<(Time, u32)>;
 
 /// Compares the numbers of connections at boundaries, which are numbered from 1.
 #[derive(Debug)]
-pub(super) struct Census {
+pub(super) struct ConnectionLimit {
     threads: usize,
     lanes: usize,
     max: usize,
@@ -40,7 +40,7 @@ pub(super) struct Census {
 #[derive(Debug)]
 struct Boundaries {
     /// Boundaries that some thread has not reached; the first has the number `first`.
-    open: VecDeque<Count>,
+    open: VecDeque<BoundaryCount>,
     first: u64,
     /// Connections at the last boundary that every thread has reached.
     total: usize,
@@ -54,12 +54,12 @@ struct Boundaries {
 
 /// The threads' counts at a boundary.
 #[derive(Clone, Copy, Debug, Default)]
-struct Count {
+struct BoundaryCount {
     threads: usize,
     connections: usize,
 }
 
-impl Census {
+impl ConnectionLimit {
     /// Creates a bound of `max` connections in `lanes` lanes, which the threads share.
     pub(super) fn new(threads: usize, lanes: usize, max: usize) -> Self {
         let state = Boundaries {
@@ -79,7 +79,7 @@ impl Census {
         let mut state = self.state();
         let index = boundary.saturating_sub(state.first) as usize;
         if state.open.len() <= index {
-            state.open.resize(index + 1, Count::default());
+            state.open.resize(index + 1, BoundaryCount::default());
         }
         if let Some(count) = state.open.get_mut(index) {
             count.threads += 1;
@@ -161,12 +161,12 @@ mod tests {
 
     #[test]
     fn the_bound_is_that_of_all_threads_together() {
-        let census = Census::new(2, 4, 10);
+        let limit = ConnectionLimit::new(2, 4, 10);
         let counts = [[3, 7], [9, 1], [10, 3], [8, 4]];
         let excess: Vec<Vec<_>> = thread::scope(|scope| {
-            let census = &census;
+            let limit = &limit;
             let reach = |thread: usize| {
-                move || -> Vec<_> { (1..).zip(counts).map(|(at, counts)| census.excess(at, counts[thread])).collect() }
+                move || -> Vec<_> { (1..).zip(counts).map(|(at, counts)| limit.excess(at, counts[thread])).collect() }
             };
             let threads = [0, 1].map(|thread| scope.spawn(reach(thread)));
             threads.into_iter().filter_map(|thread| thread.join().ok()).collect()
@@ -176,23 +176,23 @@ mod tests {
 
     #[test]
     fn no_thread_waits_while_the_bound_holds_in_any_case() {
-        let census = Census::new(2, 4, 3 * GROWTH);
+        let limit = ConnectionLimit::new(2, 4, 3 * GROWTH);
         // The other thread is nowhere near; from nothing, three intervals cannot exceed the bound.
         for boundary in 1..=3 {
-            assert_eq!(census.excess(boundary, GROWTH), 0);
+            assert_eq!(limit.excess(boundary, GROWTH), 0);
         }
         // It has reached the first one: two more intervals cannot from there either.
-        assert_eq!(census.excess(1, 0), 0);
-        assert_eq!(census.state().holds_until, 3);
+        assert_eq!(limit.excess(1, 0), 0);
+        assert_eq!(limit.state().holds_until, 3);
     }
 
     #[test]
     fn the_least_recently_used_of_all_lanes_are_evicted() {
-        let census = Census::new(2, 4, 0);
+        let limit = ConnectionLimit::new(2, 4, 0);
         let at = |time, lane| (Time(time), lane);
         let shares: Vec<_> = thread::scope(|scope| {
-            let even = scope.spawn(|| census.choose(1, 4, vec![at(1, 0), at(2, 2), at(3, 0), at(9, 2)]));
-            let odd = scope.spawn(|| census.choose(1, 4, vec![at(2, 1), at(3, 3), at(4, 1)]));
+            let even = scope.spawn(|| limit.choose(1, 4, vec![at(1, 0), at(2, 2), at(3, 0), at(9, 2)]));
+            let odd = scope.spawn(|| limit.choose(1, 4, vec![at(2, 1), at(3, 3), at(4, 1)]));
             [even, odd].into_iter().filter_map(|thread| thread.join().ok()).collect()
         });
         for shares in shares {

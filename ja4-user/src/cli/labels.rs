@@ -10,18 +10,18 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::lookup::{Shape, print, tell_bad_rows};
+use super::lookup::{LookupFormat, print, report_bad_rows};
 use crate::enrich::{Builder, Imported};
 
 /// Look into databases of labels, and convert them.
 #[derive(Debug, Args)]
-pub(super) struct Db {
+pub(super) struct LabelsCommand {
     #[command(subcommand)]
-    action: Action,
+    action: LabelsAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum Action {
+enum LabelsAction {
     /// Count what files hold: values, prefixes and owners of each type, and bad rows
     Info {
         /// Databases: ja4plus-mapping.csv, or own TOML
@@ -30,7 +30,7 @@ enum Action {
 
         /// Format of the output
         #[arg(long, value_enum, default_value_t)]
-        format: Shape,
+        format: LookupFormat,
     },
     /// Convert a database to own TOML
     Import {
@@ -43,26 +43,26 @@ enum Action {
     },
 }
 
-impl Db {
+impl LabelsCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self.action {
-            Action::Info { files, format } => info(&files, format),
-            Action::Import { file, output } => import(&file, &output),
+            LabelsAction::Info { files, format } => info(&files, format),
+            LabelsAction::Import { file, output } => import(&file, &output),
         }
     }
 }
 
-fn info(files: &[PathBuf], format: Shape) -> Result<(), Failure> {
+fn info(files: &[PathBuf], format: LookupFormat) -> Result<(), Failure> {
     let mut failed = None;
     for path in files {
         let mut builder = Builder::new();
         match builder.add(path) {
             Ok(imported) => {
-                tell_bad_rows(path, &imported);
-                let info = Info::new(path, &builder, &imported);
+                report_bad_rows(path, &imported);
+                let info = FileSummary::new(path, &builder, &imported);
                 print(&match format {
-                    Shape::Table => info.table(),
-                    Shape::Json => serde_json::to_string(&info).map_err(Failure::run)? + "\n",
+                    LookupFormat::Table => info.table(),
+                    LookupFormat::Json => serde_json::to_string(&info).map_err(Failure::run)? + "\n",
                 })?;
             }
             // All failures but the last are told as they are; the last is the command's.
@@ -79,7 +79,7 @@ fn info(files: &[PathBuf], format: Shape) -> Result<(), Failure> {
 fn import(file: &Path, output: &Path) -> Result<(), Failure> {
     let mut builder = Builder::new();
     let imported = builder.add(file).map_err(Failure::usage)?;
-    tell_bad_rows(file, &imported);
+    report_bad_rows(file, &imported);
     let opened = OpenOptions::new().write(true).create_new(true).open(output);
     let mut out = opened.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
@@ -97,15 +97,15 @@ fn import(file: &Path, output: &Path) -> Result<(), Failure> {
 
 /// What a file holds.
 #[derive(Serialize)]
-struct Info {
+struct FileSummary {
     file: String,
     rows: usize,
     bad_rows: usize,
-    types: Vec<Type>,
+    types: Vec<MethodSummary>,
 }
 
 #[derive(Serialize)]
-struct Type {
+struct MethodSummary {
     #[serde(rename = "type")]
     method: &'static str,
     values: usize,
@@ -114,9 +114,9 @@ struct Type {
     shared: usize,
 }
 
-impl Info {
+impl FileSummary {
     fn new(path: &Path, builder: &Builder, imported: &Imported) -> Self {
-        let types = builder.summary().into_iter().map(|of| Type {
+        let types = builder.summary().into_iter().map(|of| MethodSummary {
             method: of.method.name(),
             values: of.values,
             prefixes: of.prefixes,
@@ -136,7 +136,7 @@ impl Info {
             let _ = writeln!(out, "  {method:<8}{values:>8}{prefixes:>10}{owners:>8}{shared:>8}");
         };
         row(["type", "values", "prefixes", "owners", "shared"]);
-        for Type { method, values, prefixes, owners, shared } in types {
+        for MethodSummary { method, values, prefixes, owners, shared } in types {
             let [values, prefixes, owners, shared] = [values, prefixes, owners, shared].map(usize::to_string);
             row([method, &values, &prefixes, &owners, &shared]);
         }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use super::state::{List, Unanswered};
+use super::state::{QueryError, QueryResult};
 use crate::encode::escape;
 
 /// What is written of a list at one go.
@@ -42,7 +42,7 @@ pub(super) fn words(text: &str) -> String {
     String::from_utf8(shown).unwrap_or_default()
 }
 
-impl IntoResponse for Unanswered {
+impl IntoResponse for QueryError {
     fn into_response(self) -> Response {
         error(StatusCode::SERVICE_UNAVAILABLE, &self.to_string())
     }
@@ -50,7 +50,7 @@ impl IntoResponse for Unanswered {
 
 /// `{"NAME":[…]}` of lines that are JSON objects, made piece by piece as the client takes it.
 #[derive(Debug)]
-pub(super) struct Listing {
+pub(super) struct JsonList {
     /// What comes first; empty once it has gone.
     begin: Vec<u8>,
     lines: std::vec::IntoIter<Bytes>,
@@ -62,9 +62,9 @@ pub(super) struct Listing {
 
 const END: &[u8] = b"]}\n";
 
-impl Listing {
-    pub(super) fn new(name: &str, list: List) -> Self {
-        let List { mut lines, held } = list;
+impl JsonList {
+    pub(super) fn new(name: &str, list: QueryResult) -> Self {
+        let QueryResult { mut lines, held } = list;
         for line in &mut lines {
             line.truncate(line.trim_ascii_end().len());
         }
@@ -94,7 +94,7 @@ impl Listing {
     }
 }
 
-impl axum::body::HttpBody for Listing {
+impl axum::body::HttpBody for JsonList {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -114,7 +114,7 @@ impl axum::body::HttpBody for Listing {
     }
 }
 
-impl IntoResponse for Listing {
+impl IntoResponse for JsonList {
     fn into_response(self) -> Response {
         json(StatusCode::OK, Body::new(self))
     }

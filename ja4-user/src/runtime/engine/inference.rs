@@ -28,7 +28,7 @@ pub(super) fn names_application(method: Method, side: Side, label: &Label) -> bo
 impl ConnectionRecord {
     /// Takes what a value says; what an earlier value said and this one does not stays. `ttl` is that of the SYN, with
     /// its JA4T.
-    pub(super) fn heed(&mut self, seen: &FingerprintRecord, ttl: Option<u8>) {
+    pub(super) fn apply_fingerprint(&mut self, seen: &FingerprintRecord, ttl: Option<u8>) {
         match seen.method {
             Method::Ja4t if seen.count == 1 => {
                 let Some(syn) = Syn::parse(&seen.value) else {
@@ -53,7 +53,7 @@ impl ConnectionRecord {
     }
 
     /// Takes what is bad about a value; what is worse stays.
-    pub(super) fn blame(&mut self, seen: &FingerprintRecord) {
+    pub(super) fn raise_known_bad(&mut self, seen: &FingerprintRecord) {
         self.is_new |= seen.first_seen;
         let worse = |bad: &Arc<crate::model::KnownBad>| {
             self.known_bad.as_ref().is_none_or(|held| held.confidence < bad.confidence)
