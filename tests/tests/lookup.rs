@@ -180,7 +180,7 @@ fn info_counts_rows_owners_and_bad_rows() {
             "Application,ja4,ja4h\nA,{GO},po10nn060000_cdb958d032b0\nB,{GO},\n,{GO},\nC,nonsense,\n\"open,{GO},\n"
         ),
     );
-    let outcome = run(&["db", "info", text(&database), "--format", "json"])
+    let outcome = run(&["labels", "info", text(&database), "--format", "json"])
         .ok()
         .says("bad rows left out: 3")
         .says("line 4 names nobody")
@@ -195,7 +195,7 @@ fn info_counts_rows_owners_and_bad_rows() {
             { "type": "ja4h", "values": 0, "prefixes": 1, "owners": 1, "shared": 0 },
         ]),
     );
-    run(&["db", "info", text(&database)]).ok().has("3 rows, 3 bad");
+    run(&["labels", "info", text(&database)]).ok().has("3 rows, 3 bad");
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn an_import_says_the_same_and_overwrites_nothing() {
     let folder = TempDir::new().unwrap();
     let database = file(&folder, "some.csv", &format!("Application,ja4\n\"A, \"\"the\"\" app\",{GO}\nB,{GO}\n"));
     let out = folder.path().join("out.toml");
-    let import = ["db", "import", text(&database), "-o", text(&out)];
+    let import = ["labels", "import", text(&database), "-o", text(&out)];
     run(&import).ok().has("2 rows");
     let first = fs::read(&out).unwrap();
     let name = |database: &Path| lookup(&[GO, "--database", text(database)])[0]["label"]["name"].clone();
@@ -220,7 +220,7 @@ fn a_database_that_is_none_is_refused() {
     let refused = |name: &str, content: &str, says: &str| {
         let path = file(&folder, name, content);
         run(&["lookup", GO, "--database", text(&path)]).status(USAGE).says(text(&path)).says(says).in_one_line();
-        run(&["db", "info", text(&path)]).status(USAGE).says(says).in_one_line();
+        run(&["labels", "info", text(&path)]).status(USAGE).says(says).in_one_line();
     };
     refused("a.json", "[]", "a database is a .csv file");
     refused("a.csv", "x,y\n1,2\n", "its first line names no columns");
@@ -237,7 +237,7 @@ fn the_public_table_is_read_from_where_it_lies() {
     };
     let answer = lookup(&["ge11cn060000_4e59edc1297a_4da5efaf0cbd_0123456789ab", "--database", &path]);
     assert_eq!(answer[0]["label"]["name"], "Cobalt Strike beacon");
-    assert_eq!(run(&["db", "info", &path]).ok().stderr(), "");
+    assert_eq!(run(&["labels", "info", &path]).ok().stderr(), "");
 }
 
 /// A connection's application is its client's: not what answered it, and not what it runs on.

@@ -89,7 +89,20 @@ pub enum Program {
 }
 
 impl Program {
-    /// Its name in the object.
+    /// The programs that a sensor attaches.
+    pub(crate) const HOOKS: [Self; 3] = [Self::Xdp, Self::TcIngress, Self::TcEgress];
+
+    /// The hook that the program is attached to, for `ja4sensor version`.
+    pub(crate) const fn hook(self) -> &'static str {
+        match self {
+            Self::Xdp => "XDP ingress, multi-buffer: Linux 5.18",
+            Self::TcIngress => "tc ingress: Linux 5.10",
+            Self::TcEgress => "tc egress: Linux 5.10",
+            Self::Empty => "none",
+        }
+    }
+
+    /// The name in the object.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Xdp => "ja4_xdp",

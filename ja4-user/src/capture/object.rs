@@ -1,10 +1,9 @@
-//! The kernel programs: the BPF object that this binary carries.
+//! The BPF object with the kernel programs, embedded in the binary.
 //!
-//! `build.rs` puts it here after making sure that it was built from the sources beside it;
-//! `cargo xtask build-ebpf` builds it.
+//! `cargo xtask build-ebpf` builds the object. `build.rs` embeds it, and fails if its sources have changed since.
 
-/// What `--version` prints: this program's version, the object's SHA-256, and the compiler and the
-/// linker that made it, or the file that was put in its place when this binary was built.
+/// The text of `--version`: the version of the sensor, the SHA-256 of the object, and the compiler and linker that built
+/// it, or the file that replaced it in this build.
 pub const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     "\nkernel programs: SHA-256 ",
@@ -13,8 +12,8 @@ pub const VERSION: &str = concat!(
     env!("JA4_OBJECT_BUILT_WITH"),
 );
 
-/// The object: ELF for little-endian BPF with BTF, without DWARF, aligned to 8 bytes as the
-/// loader's parser demands.
+/// Returns the object: ELF for little-endian BPF with BTF, without DWARF. It is aligned to 8 bytes, which the loader's
+/// parser requires.
 #[must_use]
 pub fn bytes() -> &'static [u8] {
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ja4.bpf.o"))
@@ -25,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_loader_finds_programs_and_types_in_it() {
+    fn the_object_has_programs_and_types() {
         assert_eq!(bytes().as_ptr().align_offset(8), 0);
         let object = aya_obj::Object::parse(bytes()).unwrap();
         assert!(object.programs.contains_key("ja4_xdp"));
@@ -33,7 +32,7 @@ mod tests {
     }
 
     #[test]
-    fn it_carries_no_debug_sections() {
+    fn the_object_has_no_debug_sections() {
         assert!(!bytes().windows(7).any(|name| name == b".debug_"));
     }
 }

@@ -12,6 +12,7 @@ mod pipeline;
 mod replay;
 mod run;
 mod settings;
+mod version;
 
 use std::process::ExitCode;
 
@@ -20,41 +21,46 @@ use clap::{Parser, Subcommand};
 pub use self::failure::Failure;
 use crate::capture::object;
 
-/// JA4+ host sensor: fingerprints every TCP and TLS handshake on an interface, or in a capture file.
+/// JA4+ host sensor: fingerprints the handshakes on network interfaces and in capture files
 #[derive(Debug, Parser)]
-#[command(name = "ja4sensor", version, long_version = object::VERSION, max_term_width = 100)]
+#[command(name = "ja4sensor", version, long_version = object::VERSION, after_long_help = EXIT_STATUS, max_term_width = 100)]
 struct Ja4Sensor {
     #[command(subcommand)]
     command: Command,
 }
 
+/// Exit statuses, in the long help.
+const EXIT_STATUS: &str = "\
+Exit status: 0 success; 1 failure at run time; 2 wrong usage or configuration; 3 missing privilege or kernel feature; \
+130 interrupted by a signal.";
+
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Fingerprint live traffic; ends on SIGINT or SIGTERM
+    /// Fingerprint live traffic until SIGINT or SIGTERM
     Run(run::RunCommand),
-    /// Fingerprint capture files: pcap or pcapng, plain, gzip or zstd
+    /// Fingerprint capture files (pcap or pcapng, plain or compressed with gzip or zstd)
     Replay(replay::ReplayCommand),
-    /// Say whether a sensor could run as configured, without running it
+    /// Check whether the sensor can run with a configuration
     Check(check::CheckCommand),
-    /// Ask a database what was seen: connections, fingerprints or alerts
+    /// Query connections, fingerprints or alerts of a database
     Query(history::Query),
-    /// Compare two windows of time of a database
+    /// Compare the fingerprints of two time windows of a database
     Diff(history::Diff),
-    /// Write connections of a database to a file, with their fingerprints
+    /// Export connections of a database with their fingerprints
     Export(history::Export),
-    /// List or forget what a database knows as seen
+    /// List or delete first-seen values of a database
     FirstSeen(history::FirstSeenCommand),
-    /// Print the behaviour profiles of a database, as JSON lines
-    ExportProfiles(history::ExportProfiles),
-    /// Take over behaviour profiles of other sensors; again is no more than once
-    Seed(history::Seed),
-    /// Say what is known of a fingerprint
+    /// Export or import behaviour profiles
+    Profiles(history::ProfilesCommand),
+    /// Look up the label and the known-bad match of a fingerprint
     Lookup(lookup::LookupCommand),
-    /// Look into databases of labels, and convert them
+    /// Inspect or convert label databases
     Labels(labels::LabelsCommand),
+    /// Print the version, the digest of the kernel programs and the built-in features
+    Version,
 }
 
-/// Runs the command that the process was started with.
+/// Runs the command given by the process arguments.
 pub fn main() -> ExitCode {
     let done = match Ja4Sensor::parse().command {
         Command::Run(run) => run.run(),
@@ -64,10 +70,10 @@ pub fn main() -> ExitCode {
         Command::Diff(diff) => diff.run(),
         Command::Export(export) => export.run(),
         Command::FirstSeen(command) => command.run(),
-        Command::ExportProfiles(export) => export.run(),
-        Command::Seed(seed) => seed.run(),
+        Command::Profiles(profiles) => profiles.run(),
         Command::Lookup(lookup) => lookup.run(),
         Command::Labels(labels) => labels.run(),
+        Command::Version => version::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

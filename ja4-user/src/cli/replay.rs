@@ -101,16 +101,16 @@ impl ReplayCommand {
             bar.finish_and_clear();
         }
         let mut has_lost = false;
-        let (unwritten, stopped) = match replayed {
+        let (write_error, stopped) = match replayed {
             Ok((report, loss)) => {
                 failures.extend(report.errors.into_iter().map(Error::from));
                 has_lost = loss.is_some();
                 failures.extend(loss.map(Error::msg));
-                (report.unwritten, report.stopped)
+                (report.write_error, report.stopped)
             }
             Err(error) => (Some(error), false),
         };
-        if let Some(error) = unwritten.filter(|error| !is_gone(error)) {
+        if let Some(error) = write_error.filter(|error| !is_gone(error)) {
             has_lost = true;
             failures.push(anyhow!(error).context("cannot write the output"));
         }
@@ -147,8 +147,8 @@ fn replay_to(
     stats.group("capture", capture);
     let loss = outputs.finish(&options.context, end, &mut stats);
     Formatter::new(options.format, Arc::clone(&options.context)).stats(end, &stats, &mut line);
-    if report.unwritten.is_none() {
-        report.unwritten = out.write_all(&line).and_then(|()| out.finish()).err();
+    if report.write_error.is_none() {
+        report.write_error = out.write_all(&line).and_then(|()| out.finish()).err();
     }
     Ok((report, loss))
 }

@@ -1,7 +1,7 @@
-//! Batches of a capture, read once and seen by every thread of a replay.
+//! Batches of a capture, read once and processed by every thread of a replay.
 //!
-//! There is no reader thread: whichever thread first needs a batch that is not there yet reads it,
-//! while the others wait for it or still work on earlier ones.
+//! There is no reader thread: the first thread that needs a batch reads it, while the others wait for it or process
+//! earlier batches.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,35 +18,35 @@ use crate::packet::defrag::{DefragLimits, DefragStats, Defragmenter};
 use crate::shard::lane::{CapturedFrame, destination_of};
 use crate::shard::unwrap::{Gathered, Whole};
 
-/// Batches that the fastest thread may be ahead of the slowest.
+/// Batches by which the fastest thread may be ahead of the slowest.
 const AHEAD: usize = 4;
 
-/// A batch whose frames have been dealt to lanes.
+/// A batch with a lane for each frame.
 pub(crate) struct DealtBatch {
     pub(crate) batch: Batch,
     /// Lane of each frame.
     pub(crate) lanes: Vec<u8>,
-    /// Datagrams put together of fragments, in the order of the frames that made them whole.
+    /// Datagrams reassembled from fragments, in the order of the frames that completed them.
     pub(crate) whole: Vec<DealtDatagram>,
 }
 
-/// A datagram put together of fragments.
+/// A datagram reassembled from fragments.
 pub(crate) struct DealtDatagram {
-    /// Place in the batch of the frame that made it whole.
+    /// Index in the batch of the frame that completed it.
     pub(crate) behind: usize,
-    /// Its lane.
+    /// Lane of the datagram.
     pub(crate) lane: u8,
     /// The datagram.
     pub(crate) whole: Whole,
 }
 
-/// What became of the files.
+/// The outcome of reading the files.
 pub(crate) struct ReadSummary {
-    /// What went wrong with them, in their order.
+    /// Errors, in the order of the files.
     pub(crate) errors: Vec<CaptureError>,
-    /// They were not read to their end, as somebody wanted.
+    /// Reading was stopped before the end.
     pub(crate) stopped: bool,
-    /// What became of fragments.
+    /// Counters of the defragmenter.
     pub(crate) fragments: DefragStats,
     /// Packets read.
     pub(crate) packets: PacketsRead,
@@ -57,7 +57,7 @@ pub(crate) struct ReadSummary {
 pub(crate) struct PacketsRead {
     /// All packets.
     pub(crate) total: u64,
-    /// Of these, packets of an interface with an unsupported link type: no lane gets them.
+    /// Of these, packets of an interface with an unsupported link type. No lane processes them.
     pub(crate) unsupported: u64,
 }
 
@@ -68,10 +68,10 @@ impl PacketsRead {
     }
 }
 
-/// Called between batches with the file's name and how far it has been read.
+/// Called between batches with the index of the file and its progress.
 pub(crate) type OnProgress<'a> = Box<dyn FnMut(usize, Progress) + Send + 'a>;
 
-/// The files of a run.
+/// The files of a replay.
 struct ReplayFiles<'a> {
     files: VecDeque<CaptureFile>,
     current: usize,
@@ -80,31 +80,31 @@ struct ReplayFiles<'a> {
     on_progress: OnProgress<'a>,
     stop: StopFlag,
     stopped: bool,
-    /// One for all lanes, since a fragment does not tell its flow.
+    /// Shared by all lanes, because a fragment does not carry the ports of its flow.
     defragmenter: Defragmenter,
     /// Packets of the files read so far.
     packets: PacketsRead,
 }
 
-/// Batches that have been read.
+/// Batches that were read.
 #[derive(Default)]
 struct BatchQueue {
-    /// Those not yet taken by every thread; the first has the number `first`.
+    /// Batches not yet taken by every thread, with the number of takers; the first has the number `first`.
     waiting: VecDeque<(Arc<DealtBatch>, usize)>,
     first: usize,
     spare: Vec<DealtBatch>,
-    /// A thread reads the next one.
+    /// A thread reads the next batch.
     reading: bool,
-    over: bool,
+    is_complete: bool,
 }
 
-/// The batches of all files of a run, one after the other.
+/// The batches of all files, one after the other.
 pub(crate) struct Batches<'a> {
-    /// Held while a batch is read, which takes as long as a pipe likes.
+    /// Held while a batch is read; a pipe may take any time.
     files: Mutex<ReplayFiles<'a>>,
-    /// Never held while anything is waited for.
+    /// Never held while a thread waits.
     queue: Mutex<BatchQueue>,
-    /// There is a batch more, or room for one.
+    /// Notified when a batch was added or removed.
     changed: Condvar,
     threads: usize,
     lanes: u32,
@@ -141,7 +141,7 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// The batch of this number; `None` after the last. Each thread asks for each number once.
+    /// Returns the batch of this number; `None` after the last. Each thread calls this once per number.
     pub(crate) fn take(&self, number: usize) -> Option<Arc<DealtBatch>> {
         let mut queue = self.queue();
         loop {
@@ -156,7 +156,7 @@ impl<'a> Batches<'a> {
                 self.changed.notify_all();
                 return Some(dealt);
             }
-            if queue.over {
+            if queue.is_complete {
                 return None;
             }
             if queue.reading || queue.waiting.len() >= AHEAD {
@@ -169,29 +169,29 @@ impl<'a> Batches<'a> {
             let read = self.read(spare);
             queue = self.queue();
             queue.reading = false;
-            queue.over |= read.is_none();
+            queue.is_complete |= read.is_none();
             queue.waiting.extend(read.map(|dealt| (Arc::new(dealt), 0)));
             self.changed.notify_all();
         }
     }
 
-    /// Gives a batch back to be filled again, if no other thread has it.
+    /// Makes a batch available for reuse, if no other thread holds it.
     pub(crate) fn recycle(&self, dealt: Arc<DealtBatch>) {
         if let Some(dealt) = Arc::into_inner(dealt) {
             self.queue().spare.push(dealt);
         }
     }
 
-    /// No further batches: nobody is there to be told.
+    /// Ends the batches: the output is closed.
     pub(crate) fn stop(&self) {
-        self.queue().over = true;
+        self.queue().is_complete = true;
         self.changed.notify_all();
     }
 
-    /// What became of the files, and of fragments.
+    /// The outcome of reading the files.
     pub(crate) fn into_read(self) -> ReadSummary {
         let mut files = self.files.into_inner().unwrap_or_else(PoisonError::into_inner);
-        // The replay was stopped.
+        // Files that were not finished.
         for file in &files.files {
             files.packets.add(file);
         }
@@ -200,11 +200,11 @@ impl<'a> Batches<'a> {
     }
 
     fn queue(&self) -> MutexGuard<'_, BatchQueue> {
-        // A thread that panicked has ended the run anyway; what it left is whole.
+        // A panic ends the run; the queue is consistent.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads the next batch and deals it; `None`: there is none.
+    /// Reads the next batch and assigns lanes. Returns `None` after the last.
     fn read(&self, mut dealt: DealtBatch) -> Option<DealtBatch> {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if !files.read(&mut dealt.batch) {
@@ -214,7 +214,7 @@ impl<'a> Batches<'a> {
         Some(dealt)
     }
 
-    /// Finds each frame's lane, and puts fragments together on the way.
+    /// Assigns a lane to each frame, and reassembles fragments.
     fn deal(&self, dealt: &mut DealtBatch, defragmenter: &mut Defragmenter) {
         let DealtBatch { batch, lanes, whole } = dealt;
         lanes.clear();
@@ -229,7 +229,7 @@ impl<'a> Batches<'a> {
             let Some(network) = destination.fragment.and_then(|at| frame.slice.bytes.get(at..)) else {
                 continue;
             };
-            // What is refused is counted there.
+            // The defragmenter counts rejected fragments.
             let info = frame.info();
             if let Ok(Some(bytes)) = defragmenter.push(network, info.capture_point(), frame.time) {
                 let CapturedFrame { time, interface, number, .. } = frame;
@@ -251,7 +251,7 @@ impl<'a> Batches<'a> {
 }
 
 impl ReplayFiles<'_> {
-    /// Reads the next batch; false: there is none.
+    /// Reads the next batch. Returns false after the last.
     fn read(&mut self, batch: &mut Batch) -> bool {
         loop {
             self.stopped |= !self.files.is_empty() && self.stop.is_set();
@@ -262,7 +262,7 @@ impl ReplayFiles<'_> {
             (self.on_progress)(self.current, file.progress());
             match filled {
                 Ok(true) => return true,
-                // A pipe may have given no more for that reason.
+                // The stop flag may have ended a pipe.
                 _ if self.stop.is_set() => {
                     self.stopped = true;
                     continue;
@@ -287,7 +287,7 @@ impl DealtBatch {
     }
 }
 
-/// A batch's frame as the filter takes it; `None` where its link header is cut.
+/// Converts a frame for the filter. Returns `None` if its link header is truncated.
 pub(super) fn captured<'a>(batch: &'a Batch, frame: &FrameRef) -> Option<CapturedFrame<'a>> {
     let bytes = batch.bytes(frame);
     let payload = frame.link.network(bytes).ok()?;

@@ -105,7 +105,7 @@ impl ConnectionLimit {
     }
 
     /// Chooses the connections to evict: the least recently used of all proposals. Each thread proposes `excess`
-    /// connections, or all that it has, the least recently used first.
+    /// connections, or all of its connections, the least recently used first.
     pub(super) fn choose(&self, boundary: u64, excess: usize, candidates: Candidates) -> Shares {
         let mut state = self.state();
         state.candidates.push(candidates);
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bound_is_that_of_all_threads_together() {
+    fn the_bound_covers_all_threads() {
         let limit = ConnectionLimit::new(2, 4, 10);
         let counts = [[3, 7], [9, 1], [10, 3], [8, 4]];
         let excess: Vec<Vec<_>> = thread::scope(|scope| {
@@ -175,13 +175,13 @@ mod tests {
     }
 
     #[test]
-    fn no_thread_waits_while_the_bound_holds_in_any_case() {
+    fn no_thread_waits_while_the_bound_cannot_be_exceeded() {
         let limit = ConnectionLimit::new(2, 4, 3 * GROWTH);
-        // The other thread is nowhere near; from nothing, three intervals cannot exceed the bound.
+        // The other thread has not started; from zero, three intervals cannot exceed the bound.
         for boundary in 1..=3 {
             assert_eq!(limit.excess(boundary, GROWTH), 0);
         }
-        // It has reached the first one: two more intervals cannot from there either.
+        // It reaches the first boundary: two more intervals cannot exceed the bound.
         assert_eq!(limit.excess(1, 0), 0);
         assert_eq!(limit.state().holds_until, 3);
     }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn lanes_are_merged_alike_by_one_thread_and_by_several() {
+    fn lanes_are_merged_in_the_same_order_by_one_thread_and_by_several() {
         let lanes: Vec<Candidates> = vec![
             vec![(Time(5), 0), (Time(1), 0), (Time(7), 0)],
             vec![(Time(2), 1), (Time(6), 1)],

@@ -1,6 +1,6 @@
-//! The way of datagrams from one shard to another.
+//! The queue of datagrams from one shard to another.
 //!
-//! The kernel wakes a shard for what is in its ring. For what another shard sends it, that one does.
+//! The kernel wakes a shard when its ring has records. The sending shard wakes it when the queue has a datagram.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use crate::shard::unwrap::Whole;
 
-/// Datagrams that may wait on the way.
+/// Datagrams that fit in the queue.
 const CAPACITY: usize = 256;
 
-/// The sending end: every shard has one to each.
+/// The sending end. Every shard has a sender to each shard.
 #[derive(Clone, Debug)]
 pub struct HandoffSender {
     queue: Sender<Whole>,
@@ -33,16 +33,16 @@ pub struct HandoffReceiver {
 
 #[derive(Debug)]
 struct Waker {
-    /// Readable once it was rung.
+    /// Readable after a wakeup.
     event: EventFd,
-    /// The receiver sleeps, or is about to.
+    /// The receiver sleeps or is about to sleep.
     asleep: AtomicBool,
 }
 
-/// A way to one shard.
+/// Creates the queue of one shard.
 ///
 /// # Errors
-/// Where no further file descriptor can be had.
+/// If no file descriptor is left.
 pub fn channel() -> Result<(HandoffSender, HandoffReceiver), Errno> {
     let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
     let waker = Arc::new(Waker { event, asleep: AtomicBool::new(false) });
@@ -51,36 +51,36 @@ pub fn channel() -> Result<(HandoffSender, HandoffReceiver), Errno> {
 }
 
 impl HandoffSender {
-    /// Sends a datagram, and wakes the receiver if it sleeps; false where there is no room.
+    /// Sends a datagram, and wakes the receiver if it sleeps. Returns false if the queue is full.
     pub(crate) fn send(&self, whole: Whole) -> bool {
         if self.queue.try_send(whole).is_err() {
             return false;
         }
-        // Either this sees that the receiver is about to sleep, or the receiver sees the datagram.
+        // Either the sender sees that the receiver is about to sleep, or the receiver sees the datagram.
         fence(Ordering::SeqCst);
         if self.waker.asleep.swap(false, Ordering::SeqCst) {
-            // If it cannot be rung the receiver wakes by its timer instead.
-            let _rung = self.waker.event.write(1);
+            // If the write fails, the receiver wakes by its timeout.
+            let _woken = self.waker.event.write(1);
         }
         true
     }
 }
 
 impl HandoffReceiver {
-    /// The next datagram, if there is one.
+    /// Returns the next datagram, if there is one.
     pub(crate) fn next(&self) -> Option<Whole> {
         self.queue.try_recv().ok()
     }
 
-    /// The next datagram, for which it waits so long.
+    /// Waits for the next datagram.
     ///
     /// # Errors
-    /// Where none has come, or none can come any more.
+    /// If no datagram arrives within `timeout`, or all senders are gone.
     pub(crate) fn wait(&self, timeout: Duration) -> Result<Whole, RecvTimeoutError> {
         self.queue.recv_timeout(timeout)
     }
 
-    /// Sleeps until a datagram comes or there is something in the ring, or for so long.
+    /// Sleeps until a datagram or a record arrives, for at most `timeout`.
     pub(crate) fn sleep(&self, ring: Option<BorrowedFd<'_>>, timeout: Duration) {
         self.waker.asleep.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
@@ -88,15 +88,15 @@ impl HandoffReceiver {
             let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
             let waker = PollFd::new(self.waker.event.as_fd(), PollFlags::POLLIN);
             let ring = ring.map(|ring| PollFd::new(ring, PollFlags::POLLIN));
-            // Interrupted or not, the caller looks at everything anew.
+            // The caller checks queue and ring, whatever ended the sleep.
             let _woken = match ring {
                 Some(ring) => poll(&mut [ring, waker], timeout),
                 None => poll(&mut [waker], timeout),
             };
         }
         self.waker.asleep.store(false, Ordering::SeqCst);
-        // Whether or not it was rung: who has seen the sleep may ring late, which wakes the next one in vain.
-        let _silenced = self.waker.event.read();
+        // Clears the event in any case. A sender that saw the sleep may still wake a later one, which is harmless.
+        let _cleared = self.waker.event.read();
     }
 }
 
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sleeps_is_woken() {
+    fn a_sleeping_receiver_is_woken() {
         let (sender, receiver) = channel().unwrap();
         let begun = Instant::now();
         let sender = thread::spawn(move || {
@@ -127,7 +127,7 @@ mod tests {
         receiver.sleep(None, Duration::from_secs(60));
         assert!(receiver.next().is_some());
         sender.join().unwrap();
-        // Nor does it sleep with something to do.
+        // With a datagram in the queue it does not sleep.
         let (sender, receiver) = channel().unwrap();
         assert!(sender.send(whole(1)));
         receiver.sleep(None, Duration::from_secs(60));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn no_datagram_is_slept_through() {
+    fn no_datagram_is_missed() {
         const MANY: u64 = 20_000;
         let (sender, receiver) = channel().unwrap();
         let sender = thread::spawn(move || {
@@ -158,7 +158,7 @@ mod tests {
         }
         sender.join().unwrap();
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
-        // The bell is silent again, but for one ring at most.
+        // At most one wakeup is left over.
         receiver.sleep(None, Duration::from_millis(1));
         let quiet = Instant::now();
         receiver.sleep(None, Duration::from_millis(20));
@@ -166,12 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_not_sent() {
+    fn a_full_queue_rejects_datagrams() {
         let (sender, receiver) = channel().unwrap();
         let sent = (0..1000).filter(|number| sender.send(whole(*number))).count();
         assert_eq!(sent, CAPACITY);
         drop(sender);
         assert_eq!(std::iter::from_fn(|| receiver.next()).count(), CAPACITY);
-        assert!(receiver.wait(Duration::from_secs(60)).is_err(), "nobody is left to send");
+        assert!(receiver.wait(Duration::from_secs(60)).is_err(), "no sender is left");
     }
 }

@@ -1,5 +1,4 @@
-//! The loop of one live shard: drain its ring, flush every 20 ms, evict every second, sleep when
-//! nothing comes.
+//! The loop of one live shard: drain the ring, flush every 20 ms, evict every second, sleep while no record arrives.
 
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
@@ -34,71 +33,71 @@ use crate::shard::stats::{CoreStats, DecapStats};
 use crate::shard::unwrap::{Gathered, Unwrapper, Whole, start_of};
 use crate::system::clock::wall_clock;
 
-/// Records taken before the loop looks at the clock again.
+/// Records processed between two readings of the clock.
 const BATCH: usize = 4096;
 
-/// Lines wait this long at most before they are handed on.
+/// Longest time that lines are buffered.
 const FLUSH: Duration = Duration::from_millis(20);
 
-/// Bytes of lines that are handed on at once, without waiting for [`FLUSH`].
+/// Bytes of lines that are sent at once, without waiting for [`FLUSH`].
 const FULL: usize = 64 << 10;
 
-/// Observations that are handed on at once, likewise.
+/// Observations that are sent at once, without waiting for [`FLUSH`].
 const MANY: usize = 1024;
 
-/// Between two looks at what has waited long enough.
+/// Interval at which idle connections are evicted and counters are reported.
 const EVICT: Duration = Duration::from_secs(1);
 
-/// Pause after a drain that found nothing: the ring fills meanwhile, and one wake-up serves many
-/// records. At the default ring of 8 MiB it is a twentieth of what the ring holds at line rate.
+/// Pause after a drain that found no record: the ring fills meanwhile, so that one wakeup serves many records. At line
+/// rate, records fill a twentieth of the default ring of 8 MiB in this time.
 const NAP: Duration = Duration::from_millis(1);
 
-/// Naps without a record before the thread sleeps in the kernel.
+/// Pauses without a record before the thread sleeps in the kernel.
 const NAPS: u32 = 2;
 
-/// How long a shard that is done waits for what the others send it, a thread that hangs apart: they look at
-/// whether the run is over once in [`EVICT`].
+/// Longest time that a stopping shard waits for datagrams of the other shards. Each of them checks for the end of the
+/// run once per [`EVICT`]; only a blocked thread takes longer.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// Of so many connections one may be in a nested tunnel.
+/// Share of the connections that may be in a nested tunnel: one in this many.
 const NESTED_SHARE: usize = 8;
 
-/// Everything that one shard owns.
+/// One shard of a live run.
 pub struct LiveShard {
-    /// Its ring.
+    /// Ring that the kernel half fills.
     pub ring: RingBuf<MapData>,
-    /// The filter's configuration.
+    /// Configuration of the filter.
     pub filter_config: FilterConfig,
-    /// Which shard it is.
+    /// Index of the shard.
     pub index: u32,
-    /// Ways to every shard, for what was put together of fragments here and belongs there.
+    /// Senders to every shard, for datagrams reassembled here that another shard owns.
     pub handoff: Vec<HandoffSender>,
-    /// Where the others' ways to this shard end.
+    /// Receiver of datagrams from the other shards.
     pub handed_off: HandoffReceiver,
-    /// Its handle of the kernel's flows.
+    /// Handle of the kernel's flow map.
     pub flows: FlowMap,
-    /// Its handle of the kernel's table of recent packets.
+    /// Handle of the kernel's table of recent packets.
     pub recent: RecentMap,
-    /// Its flag in the kernel.
+    /// Flag in the kernel that asks for a wakeup.
     pub asleep: AsleepFlag,
-    /// Names of the run's interfaces by kernel index, in the order of the output's context.
+    /// Kernel indices of the interfaces, in the order of the names in the output's context.
     pub interfaces: Vec<u32>,
-    /// Bounds of its core.
+    /// Limits of the shard.
     pub limits: Limits,
-    /// What computes fingerprints.
+    /// Hash functions of the methods.
     pub engines: Engines,
-    /// What turns events into lines.
+    /// Encoder of the output lines.
     pub formatter: Formatter,
-    /// Where what it has seen goes.
+    /// Queue of the engine.
     pub engine: Sender<EngineMessage>,
-    /// What it shares with the control plane.
+    /// State shared with the control plane.
     pub shared: Arc<RunState>,
-    /// Where it tells its counters.
+    /// Counters, reported to the control plane.
     pub status: Arc<Mutex<ShardStatus>>,
 }
 
 impl LiveShard {
-    /// Runs until it is told to stop, then drains, tells of every connection and flushes.
+    /// Runs until the stop flag is set, then drains the ring, ends every connection and flushes.
     pub fn run(self) {
         let Self {
             mut ring,
@@ -132,13 +131,13 @@ impl LiveShard {
         let (mut flushed, mut evicted) = (Instant::now(), Instant::now());
         let mut naps = 0;
         loop {
-            // Read before the drain: what was emitted until then is in the ring.
+            // Read before the drain: records emitted before the flag was set are in the ring.
             let stopping = shared.stop.load(Ordering::Acquire);
             lookup.offset = shared.clock_offset.load(Ordering::Relaxed);
             let mut newest = 0;
             let mut taken = 0;
-            // What was put together elsewhere has its place in time among the records: an answer in the ring may have been
-            // what woke this shard, and come behind its question.
+            // Datagrams of other shards are merged with the records by time: a reply in the ring may have woken this
+            // shard, and its request may arrive by the hand-off queue.
             let mut routed = handed_off.next();
             while taken < BATCH
                 && let Some(record) = ring.next()
@@ -207,12 +206,12 @@ impl LiveShard {
                 thread::sleep(NAP);
             } else {
                 asleep.set(true);
-                // A record that came before the flag was up wakes nobody, but poll finds it.
+                // A record that was submitted before the flag was set causes no wakeup, but poll finds it.
                 handed_off.sleep(Some(ring.as_fd()), EVICT.saturating_sub(now.duration_since(evicted)));
                 asleep.set(false);
             }
         }
-        // The other shards may still have something for this one. The last of them to come here ends the wait of all.
+        // Other shards may still send datagrams. The wait ends when the last shard has dropped its senders.
         encapsulated.handoff.clear();
         while let Ok(whole) = handed_off.wait(FAREWELL) {
             encapsulated.whole(whole, &mut core, &mut lookup, &mut engines, &mut sink);
@@ -225,7 +224,7 @@ impl LiveShard {
     }
 }
 
-/// A record's header, its time since the Unix epoch, and the bytes that follow it.
+/// Splits a record into its header, with the time since the Unix epoch, and the captured bytes.
 fn read_record(record: &[u8], offset: u64) -> Option<(RecordHeader, &[u8])> {
     let (mut header, rest) = RecordHeader::read_from_prefix(record).ok()?;
     if header.version != VERSION || record.len() < HEADER {
@@ -235,23 +234,23 @@ fn read_record(record: &[u8], offset: u64) -> Option<(RecordHeader, &[u8])> {
     Some((header, rest.get(..header.captured as usize)?))
 }
 
-/// The kernel's flow map, its times turned into those of the records.
+/// The kernel's flow map; times are converted to the clock of the records.
 struct KernelFlowLookup {
     flows: FlowMap,
     recent: RecentMap,
     offset: u64,
-    /// What the kernel does not see: flows in nested tunnels.
+    /// Flows in nested tunnels, which the kernel half does not track.
     inner: UserFlows,
 }
 
-/// What the kernel has handed over unopened.
+/// Packets that the kernel half emits without parsing them: fragments and nested tunnels.
 struct EncapsulatedInput {
     filter_config: FilterConfig,
     index: u32,
     handoff: Vec<HandoffSender>,
     unwrapper: Unwrapper,
     defragmenter: Defragmenter,
-    /// Datagrams put together here and handed to another shard, and those that it had no room for.
+    /// Datagrams reassembled here and handed to another shard, and those dropped because its queue was full.
     routed: u64,
     lost: u64,
 }
@@ -275,7 +274,7 @@ impl EncapsulatedInput {
         }
         let network = packet.bytes.get(usize::from(packet.header.l3)..).unwrap_or_default();
         let time = Time(packet.header.time);
-        // What is refused is counted there.
+        // The defragmenter counts rejected fragments.
         let info = FrameInfo {
             ifindex: packet.header.ifindex,
             egress: packet.header.flags & flag::EGRESS != 0,
@@ -289,7 +288,7 @@ impl EncapsulatedInput {
         self.hand_over(whole, core, lookup, engines, sink);
     }
 
-    /// Gives what was put together here to the shard that it belongs to.
+    /// Sends a reassembled datagram to the shard that owns its flow.
     fn hand_over(
         &mut self,
         whole: Whole,
@@ -306,8 +305,8 @@ impl EncapsulatedInput {
         (self.routed, self.lost) = (self.routed + u64::from(sent), self.lost + u64::from(!sent));
     }
 
-    /// Takes what belongs to this shard. A fragment waits here for the others of its datagram, which found the same
-    /// way by its addresses.
+    /// Processes a datagram that this shard owns. If the datagram is itself a fragment, it waits for the other fragments,
+    /// which reach the same shard by their addresses.
     fn whole(
         &mut self,
         whole: Whole,
@@ -345,7 +344,7 @@ impl FlowLookup for KernelFlowLookup {
     }
 
     fn remove(&mut self, hash: u64, key: &FlowKey) {
-        // Under this hash there may be a newer flow by now; it stays.
+        // A newer flow may have the same hash by now; it stays.
         if self.flows.entry(hash, key).is_some() {
             self.flows.remove(hash);
         } else {
@@ -362,8 +361,8 @@ impl FlowLookup for KernelFlowLookup {
     }
 }
 
-/// Gathers what the shard has seen and hands it to the engine in chunks; a full queue costs what is in them,
-/// never time.
+/// Collects the shard's events and sends them to the engine in chunks. A chunk that finds the queue full is dropped and
+/// counted; the shard never waits.
 struct ChunkSender {
     formatter: Formatter,
     chunk: Chunk,
@@ -372,7 +371,7 @@ struct ChunkSender {
 }
 
 impl ChunkSender {
-    /// Whether there is enough to hand on at once.
+    /// Whether the chunk is large enough to be sent at once.
     fn is_full(&self) -> bool {
         self.chunk.text.len() >= FULL || self.chunk.observations.len() >= MANY
     }
@@ -385,7 +384,7 @@ impl ChunkSender {
             Ok(()) => {}
             Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
                 self.shared.lose(&message);
-                // Its room serves again.
+                // The buffers are reused.
                 if let EngineMessage::Chunk(mut chunk) = message {
                     chunk.clear();
                     self.chunk = chunk;

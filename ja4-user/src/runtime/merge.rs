@@ -1,4 +1,4 @@
-//! Lines of several threads, put back in the order of their packets.
+//! Merges the lines of several threads in the order of their packets.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -28,18 +28,18 @@ pub(super) enum LineCause {
     Packet,
 }
 
-/// What one thread has seen over one batch, in order.
+/// The results of one thread for one batch, in order.
 #[derive(Debug, Default)]
 pub(super) struct LaneLines {
     pub(super) chunk: Chunk,
-    /// Where each run belongs, and where its lines and its observations end in `chunk`.
+    /// The key of each run, and the ends of its lines and observations in `chunk`.
     pub(super) runs: Vec<(LineKey, usize, usize)>,
-    /// When a second of packet time has passed, and the packet that shows it: noted by one thread for all.
+    /// Seconds of packet time that have passed, with the packet that shows it; recorded by one thread for all.
     pub(super) ticks: Vec<(u64, Time)>,
 }
 
 impl LaneLines {
-    /// Notes that all that came since the last call belongs to a place.
+    /// Assigns a key to all results since the last call.
     pub(super) fn mark(&mut self, place: LineKey) {
         let (text, observations) = (self.chunk.text.len(), self.chunk.observations.len());
         let (text_before, before) = self.runs.last().map_or((0, 0), |(_, text, observations)| (*text, *observations));
@@ -55,13 +55,13 @@ impl LaneLines {
     }
 }
 
-/// Batches that wait for the engine until those who hand in the last share of one look after it too.
-const BEHIND: usize = 3;
+/// Waiting batches from which on the last thread to submit its share also runs the engine.
+const BACKLOG: usize = 3;
 
-/// Batches that wait for the engine until whoever hands one in waits for it: they are held in memory.
-const FAR_BEHIND: usize = 8;
+/// Waiting batches from which on every submitting thread waits for the engine: the batches are held in memory.
+const MAX_BACKLOG: usize = 8;
 
-/// What the threads have handed in, batch by batch.
+/// Submitted results by batch.
 #[derive(Default)]
 struct MergeQueue {
     /// Number of the first batch in `batches`.
@@ -71,32 +71,32 @@ struct MergeQueue {
 }
 
 impl MergeQueue {
-    /// Batches at the front of which every thread has handed in its share.
+    /// Complete batches at the front: every thread has submitted its share.
     fn ready(&self, threads: usize) -> usize {
         self.batches.iter().take_while(|batch| batch.len() == threads).count()
     }
 }
 
-/// What one thread at a time works with.
+/// The engine and the output, used by one thread at a time.
 struct MergeOutput<W> {
     out: W,
     engine: Engine,
-    /// Finished lines on their way to `out`.
+    /// Finished lines for `out`.
     finished: Vec<u8>,
     error: Option<io::Error>,
 }
 
-/// Has the engine finish lines, and writes them, in order, once every thread has handed in its share of a batch.
+/// Runs the engine over each complete batch and writes the lines in order.
 ///
-/// The engine takes as long as all shards together. So while a file is read nobody waits for it, unless it is far behind:
-/// of the threads that hand in, the one that is ahead of the others takes a batch to it, and they catch up meanwhile.
+/// The engine takes as long as all shards together. While a file is read, no thread waits for the engine unless it is
+/// far behind: the thread that is ahead of the others runs it over one batch, and the others catch up meanwhile.
 pub(super) struct Merge<W> {
     queue: Mutex<MergeQueue>,
     output: Mutex<MergeOutput<W>>,
-    /// Nobody is there to be told.
-    over: AtomicBool,
+    /// The output is closed and no other output needs the results.
+    is_closed: AtomicBool,
     threads: usize,
-    /// The engine goes on where the output cannot be written: there are others whom it tells.
+    /// The engine continues after a write error, because other outputs need the results.
     continue_without_output: bool,
 }
 
@@ -106,14 +106,14 @@ impl<W: Write> Merge<W> {
         Self {
             queue: Mutex::default(),
             output: Mutex::new(output),
-            over: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
             threads,
             continue_without_output,
         }
     }
 
-    /// Takes a thread's lines of a batch and gives it room for the next; false once nobody is there to be told.
-    /// `now`: it is to be told at once, as the next batch may be long in coming, or much else is to come.
+    /// Takes a thread's results for a batch and gives it an empty buffer for the next. Returns false if the replay should
+    /// stop. With `now`, all complete batches are written at once: the next batch may take long, or is the last.
     pub(super) fn submit(&self, batch: usize, lines: &mut LaneLines, now: bool) -> bool {
         let (ready, last) = {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,19 +137,19 @@ impl<W: Write> Merge<W> {
             if now {
                 self.written(&mut output, W::flush);
             }
-        } else if ready > FAR_BEHIND {
+        } else if ready > MAX_BACKLOG {
             self.finish_one(&mut self.output.lock().unwrap_or_else(PoisonError::into_inner));
-        } else if !last || ready > BEHIND {
+        } else if !last || ready > BACKLOG {
             match self.output.try_lock() {
                 Ok(mut output) => _ = self.finish_one(&mut output),
                 Err(TryLockError::Poisoned(output)) => _ = self.finish_one(&mut output.into_inner()),
                 Err(TryLockError::WouldBlock) => {}
             }
         }
-        !self.over.load(Ordering::Relaxed)
+        !self.is_closed.load(Ordering::Relaxed)
     }
 
-    /// Takes the first batch to the engine, if it is whole.
+    /// Runs the engine over the first batch, if it is complete.
     fn finish_one(&self, output: &mut MergeOutput<W>) -> bool {
         let mut batch = {
             let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -171,15 +171,15 @@ impl<W: Write> Merge<W> {
         true
     }
 
-    /// Does something with the output, unless it has failed before.
+    /// Calls `act` with the output, unless the output has failed before.
     fn written(&self, output: &mut MergeOutput<W>, act: impl FnOnce(&mut W) -> io::Result<()>) {
         if output.error.is_none() {
             output.error = act(&mut output.out).err();
-            self.over.store(output.error.is_some() && !self.continue_without_output, Ordering::Relaxed);
+            self.is_closed.store(output.error.is_some() && !self.continue_without_output, Ordering::Relaxed);
         }
     }
 
-    /// Takes what is left to the engine; the output, the engine, and why the output cannot be written, if that is so.
+    /// Runs the engine over the remaining batches. Returns the output, the engine, and the write error, if any.
     pub(super) fn into_parts(self) -> (W, Engine, Option<io::Error>) {
         while self.finish_one(&mut self.output.lock().unwrap_or_else(PoisonError::into_inner)) {}
         let output = self.output.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -187,7 +187,7 @@ impl<W: Write> Merge<W> {
     }
 }
 
-/// Merges the runs of several threads by their places. A tick comes before all that its packet causes.
+/// Merges the runs of several threads by their keys. A tick precedes the results of its packet.
 fn finish_in_order(batch: &mut [LaneLines], engine: &mut Engine, out: &mut Vec<u8>) {
     let ticks: Vec<_> = batch.iter().flat_map(|lines| lines.ticks.iter().copied()).collect();
     let mut ticks = ticks.into_iter().peekable();
@@ -197,7 +197,7 @@ fn finish_in_order(batch: &mut [LaneLines], engine: &mut Engine, out: &mut Vec<u
         let (text, observations) = (only.chunk.text.len(), only.chunk.observations.len());
         return engine.take(&mut only.chunk, 0..text, 0..observations, out);
     }
-    // The next run of each thread, and where the one before it has ended.
+    // The next run of each thread, and the end of the previous run.
     let mut next = vec![(0, 0, 0); batch.len()];
     loop {
         let heads = batch.iter().zip(&next).enumerate();

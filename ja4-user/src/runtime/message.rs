@@ -7,34 +7,34 @@ use crate::detect::DetectionContent;
 use crate::model::EngineQuery;
 use crate::runtime::engine::observe::Chunk;
 
-/// What comes to the engine.
+/// A message to the engine.
 #[derive(Debug)]
 pub enum EngineMessage {
-    /// Of a shard.
+    /// Events of a shard.
     Chunk(Chunk),
-    /// A line of the control plane.
+    /// A line from the control plane.
     Line(Bytes),
-    /// Other knowledge.
+    /// New rules and label databases.
     Reload(Box<DetectionContent>),
-    /// Somebody wants to know something; the answer is JSON.
-    Ask(EngineQuery, oneshot::Sender<Vec<Bytes>>),
-    /// The run ends; later messages are ignored.
+    /// A query of the API; the result is a list of JSON objects.
+    Query(EngineQuery, oneshot::Sender<Vec<Bytes>>),
+    /// Ends the engine; later messages are ignored.
     End,
 }
 
 impl EngineMessage {
-    /// Lines in it.
+    /// Number of output lines in the message.
     #[must_use]
     pub fn lines(&self) -> u64 {
         match self {
             Self::Chunk(chunk) => chunk.lines(),
             Self::Line(line) => count_lines(line),
-            Self::Reload(_) | Self::Ask(..) | Self::End => 0,
+            Self::Reload(_) | Self::Query(..) | Self::End => 0,
         }
     }
 }
 
-/// Lines in a text.
+/// Number of lines in a text.
 pub(crate) fn count_lines(text: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', text).count() as u64
 }

@@ -1,7 +1,7 @@
-//! A capture through the same filter and the same shards, as fast as it can be read.
+//! Replay: capture files through the same filter and shards as live traffic.
 //!
-//! Nothing is ever dropped: who reads the output sets the pace. The output depends on the capture
-//! alone, not on the number of threads.
+//! Nothing is dropped: the reader of the output sets the speed. The output depends on the capture alone, not on the number
+//! of threads.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -25,13 +25,14 @@ use crate::shard::lane::Lane;
 use crate::shard::stats::CoreStats;
 use ja4::fingerprint::Forms;
 
-/// Lanes of a replay. Its threads share them, so no more than this many do anything.
+/// Lanes of a replay, distributed over its threads; so at most this many threads are useful.
 pub const LANES: u32 = 64;
 
-/// Event time between two looks at what has waited long enough.
+/// Event time between two ticks, nanoseconds.
 const TICK: u64 = 1_000_000_000;
 
-/// The seed of the flow hash: nobody aims at a file's lanes, and the same file gives the same lanes.
+/// Seed of the flow hash. It is constant, so that the same file gives the same lanes; no attacker aims at the lanes of a
+/// file.
 const SEED: [u64; 2] = [0x7265_706c_6179_2031, 0x7265_706c_6179_2032];
 
 /// Most connections that a replay holds at any time with a bound of `max`: between two checks of the bound there may be
@@ -40,26 +41,26 @@ pub const fn most_connections(max: usize) -> usize {
     max.saturating_add(connection_limit::GROWTH)
 }
 
-/// What a replay is asked for.
+/// Options of a replay.
 #[derive(Clone, Debug)]
 pub struct ReplayOptions {
     /// Threads.
     pub threads: usize,
-    /// Bounds of all lanes together.
+    /// Limits of all lanes together.
     pub limits: Limits,
     /// Forms of the fingerprints.
     pub forms: Forms,
     /// Format of the lines.
     pub format: Format,
-    /// What all lines share.
+    /// Context of all lines.
     pub context: Arc<Context>,
-    /// The engine has others to tell, so it goes on to the end where the output cannot be written.
+    /// Whether the replay continues after a write error, because other outputs need the results.
     pub continue_without_output: bool,
-    /// Set by whoever wants the replay to end before its files do.
+    /// Flag that ends the replay early.
     pub stop: StopFlag,
 }
 
-/// What came of it.
+/// The outcome of a replay.
 #[derive(Debug)]
 pub struct ReplayReport {
     /// Counters of the filter.
@@ -72,23 +73,23 @@ pub struct ReplayReport {
     pub packets: u64,
     /// Packets skipped because their interface has an unsupported link type.
     pub unsupported_link: u64,
-    /// Frames whose link header was cut, or of a kind that carries no IP.
+    /// Frames with a truncated link header, or without a network layer.
     pub not_network: u64,
     /// Time of the first and of the last packet.
     pub span: Option<(Time, Time)>,
-    /// What went wrong with the files, in their order.
+    /// Errors, in the order of the files.
     pub errors: Vec<CaptureError>,
-    /// The files were not read to their end, as [`ReplayOptions::stop`] was set.
+    /// Reading was ended early by [`ReplayOptions::stop`].
     pub stopped: bool,
-    /// Why the output could not be written to its end.
-    pub unwritten: Option<io::Error>,
+    /// The write error of the output, if any.
+    pub write_error: Option<io::Error>,
 }
 
 /// Replays files in their order and writes the lines to `out`.
 ///
 /// # Errors
-/// Where `out` fails and nobody else is told. What is wrong with a file stands in the report; what could be
-/// read of it was replayed.
+/// If `out` fails and no other output needs the results. Errors of files are in the report; the packets before the
+/// error were replayed.
 pub fn replay<W: Write + Send>(
     files: Vec<CaptureFile>,
     options: &ReplayOptions,
@@ -125,7 +126,7 @@ pub fn replay<W: Write + Send>(
         span: None,
         errors,
         stopped,
-        unwritten: None,
+        write_error: None,
     };
     report.stats.fragments.add(&fragments);
     for share in shares {
@@ -134,22 +135,22 @@ pub fn replay<W: Write + Send>(
         report.not_network += share.not_network;
         report.span = share.span.or(report.span);
     }
-    let (mut out, mut engine, mut unwritten) = merge.into_parts();
-    if let Some(error) = unwritten.take_if(|_| !options.continue_without_output) {
+    let (mut out, mut engine, mut write_error) = merge.into_parts();
+    if let Some(error) = write_error.take_if(|_| !options.continue_without_output) {
         return Err(error);
     }
     engine.finish(|lines| {
-        if unwritten.is_none() {
-            unwritten = out.write_all(lines).err();
+        if write_error.is_none() {
+            write_error = out.write_all(lines).err();
         }
         lines.clear();
     });
     report.engine = engine.stats();
-    report.unwritten = unwritten;
+    report.write_error = write_error;
     Ok((out, report))
 }
 
-/// One thread's share of the result.
+/// Counters of one thread.
 struct WorkerTotals {
     counters: FilterCounters,
     stats: CoreStats,
@@ -157,7 +158,7 @@ struct WorkerTotals {
     span: Option<(Time, Time)>,
 }
 
-/// One thread of a replay: every `threads`-th lane is its.
+/// One thread of a replay. It owns every `threads`-th lane.
 struct ReplayWorker<'a> {
     thread: usize,
     threads: usize,
@@ -227,7 +228,7 @@ impl<'a> ReplayWorker<'a> {
         self.hold_bound(u64::MAX, end);
         merge.submit(number, &mut self.lines, true);
         number += 1;
-        // One lane of each thread at a time, so that what all of them tell is never there at once.
+        // One lane of each thread at a time, so that the results of all lanes are never in memory at once.
         for index in 0..(LANES as usize).div_ceil(self.threads) {
             self.one_lane(index, u64::MAX, LineCause::Clock, |lane, engines, sink| lane.finish(end, engines, sink));
             merge.submit(number + index, &mut self.lines, true);
@@ -276,7 +277,7 @@ impl<'a> ReplayWorker<'a> {
         }
     }
 
-    /// Has a lane act, if it is this thread's.
+    /// Calls `act` with a lane, if this thread owns it.
     fn in_lane(
         &mut self,
         lane: usize,
@@ -293,7 +294,7 @@ impl<'a> ReplayWorker<'a> {
         }
     }
 
-    /// Every thread sees every frame's time, so that all lanes tick before the same packet.
+    /// Advances the clock. Every thread processes the time of every frame, so that all lanes tick before the same packet.
     fn clock(&mut self, time: Time, number: u64) {
         self.last = number;
         let (start, end) = self.span.get_or_insert((time, time));
@@ -346,7 +347,7 @@ impl<'a> ReplayWorker<'a> {
         }
     }
 
-    /// Calls `act` with this thread's lane of this number, if it has that many.
+    /// Calls `act` with this thread's lane of this index, if there is one.
     fn one_lane(
         &mut self,
         index: usize,

@@ -9,25 +9,25 @@ use crate::runtime::engine::stats::EngineStats;
 use crate::runtime::message::EngineMessage;
 use crate::shard::stats::CoreStats;
 
-/// What all threads of a run share.
+/// State that all threads of a live run share.
 #[derive(Debug, Default)]
 pub struct RunState {
     /// Nanoseconds between the boot clock and the Unix epoch; kept up to date by the control plane.
     pub clock_offset: AtomicU64,
-    /// The run is to end: drain, flush, stop.
+    /// Asks the shards to drain, flush and stop.
     pub stop: AtomicBool,
-    /// Lines that found a queue full, the engine's or the writer's.
+    /// Lines dropped because the queue of the engine or of the writer was full.
     pub lines_dropped: AtomicU64,
-    /// Observations that found the engine's queue full.
+    /// Observations dropped because the engine's queue was full.
     pub observations_dropped: AtomicU64,
-    /// The engine's counters, a second old at most.
+    /// Counters of the engine, at most one second old.
     pub engine: ArcSwap<EngineStats>,
-    /// When they were told last.
+    /// When the engine last reported its counters.
     pub engine_reported: ArcSwapOption<Instant>,
 }
 
 impl RunState {
-    /// Counts what a queue had no room for.
+    /// Counts a message that a full queue rejected.
     pub fn lose(&self, message: &EngineMessage) {
         self.lines_dropped.fetch_add(message.lines(), Ordering::Relaxed);
         if let EngineMessage::Chunk(chunk) = message {
@@ -36,15 +36,15 @@ impl RunState {
     }
 }
 
-/// What one shard tells of itself.
+/// Counters that a shard reports to the control plane.
 #[derive(Debug, Default)]
 pub struct ShardStatus {
-    /// Its core's counters.
+    /// Counters of the shard.
     pub stats: CoreStats,
-    /// Records of another layout than this program's.
+    /// Records with a layout version that this binary does not know.
     pub bad_version: u64,
-    /// How old the last record was when it was taken, nanoseconds.
+    /// Age of the last record when it was read, nanoseconds.
     pub lag: u64,
-    /// When all this was told last.
+    /// When the shard last reported.
     pub reported: Option<Instant>,
 }

@@ -128,8 +128,8 @@ fn a_restart_neither_forgets_nor_learns_anew() {
     assert_eq!(network[0]["count"], 200, "100 in each run: {}", network[0]);
     assert_eq!(network[0]["first"], "2026-11-23T07:00:00.030200000Z", "{}", network[0]);
 
-    let forget = ["first-seen", "forget", "--db", &database, "--value", Shape::Curl.ja4()];
-    Sensor::new().run(&forget).ok().says("forgotten");
+    let delete = ["first-seen", "delete", "--db", &database, "--value", Shape::Curl.ja4()];
+    Sensor::new().run(&delete).ok().says("deleted");
     assert!(list(&["--value", Shape::Curl.ja4()]).is_empty());
     let again = firsts(&run(&later));
     let told: Vec<_> = again.iter().filter(|(_, count)| **count > 0).map(|((_, value), _)| &**value).collect();

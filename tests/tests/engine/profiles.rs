@@ -84,7 +84,7 @@ fn habits_outlive_the_run_and_travel() {
     let (odd, usual): (Vec<_>, Vec<_>) = packets.iter().cloned().partition(is_odd);
     assert!(unusual(&site.replay(&usual, &["--db", &database]), "host_ja4").is_empty());
 
-    let exported = Sensor::new().run(&["export-profiles", "--db", &database]).ok();
+    let exported = Sensor::new().run(&["profiles", "export", "--db", &database]).ok();
     let rows: Vec<Value> = exported.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let host = rows.iter().find(|row| row["pair"] == "host_ja4").unwrap_or_else(|| panic!("{rows:#?}"));
     assert_eq!((&host["anchor"], &host["companion"]), (&json!(CLIENT), &json!(Shape::Curl.ja4())));
@@ -95,7 +95,7 @@ fn habits_outlive_the_run_and_travel() {
     let (lines, other) = (site.path("profiles.jsonl"), site.text("other.db"));
     fs::write(&lines, exported.stdout()).unwrap();
     for from in [&database, lines.to_str().unwrap()] {
-        Sensor::new().run(&["seed", "--db", &other, from]).ok();
+        Sensor::new().run(&["profiles", "import", "--db", &other, from]).ok();
     }
     for known in [&database, &other] {
         let events = site.replay(&odd, &["--db", known]);

@@ -146,6 +146,8 @@ fn the_version_says_which_kernel_programs_the_binary_carries() {
     let digest = lines[1].strip_prefix("kernel programs: SHA-256 ").unwrap();
     assert!(record.contains(&format!("object-sha256 = \"{digest}\"")), "{digest}");
     assert!(lines[2].starts_with("built with: rustc "), "{}", lines[2]);
+    let command = Sensor::new().run(&["version"]).ok();
+    command.has(long.stdout()).has("programs: ja4_xdp (XDP ingress").has("methods: ja4, ");
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn a_row_says_all_that_is_known() {
 fn profiles_travel_from_one_sensor_to_another_and_twice_is_once() {
     let folder = TempDir::new().unwrap();
     let (from, to) = (written(folder.path()), folder.path().join("other.db"));
-    let printed = sensor(&["export-profiles"], &from, &[]).ok().stdout().to_owned();
+    let printed = sensor(&["profiles", "export"], &from, &[]).ok().stdout().to_owned();
     assert_eq!(printed.lines().count(), 1, "{printed}");
     let row: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!((&row["pair"], &row["anchor"], &row["count"]), (&"host_ja4".into(), &"10.0.0.1".into(), &50.into()));
@@ -174,13 +174,13 @@ fn profiles_travel_from_one_sensor_to_another_and_twice_is_once() {
     let lines = folder.path().join("profiles.jsonl");
     fs::write(&lines, &printed).unwrap();
     for (source, changed) in [(&from, "1 of 1"), (&from, "0 of 1"), (&lines, "0 of 1")] {
-        sensor(&["seed"], &to, &[source.to_str().unwrap()]).ok().says(changed);
+        sensor(&["profiles", "import"], &to, &[source.to_str().unwrap()]).ok().says(changed);
     }
-    assert_eq!(sensor(&["export-profiles"], &to, &[]).ok().stdout(), printed);
+    assert_eq!(sensor(&["profiles", "export"], &to, &[]).ok().stdout(), printed);
 
     fs::write(&lines, printed.replace("\"count\":50", "\"count\":70") + "no row\n").unwrap();
-    sensor(&["seed"], &to, &[lines.to_str().unwrap()]).status(1).says("line 2 is no pair");
-    assert_eq!(sensor(&["export-profiles"], &to, &[]).ok().stdout(), printed, "half a file is none");
+    sensor(&["profiles", "import"], &to, &[lines.to_str().unwrap()]).status(1).says("line 2 is no pair");
+    assert_eq!(sensor(&["profiles", "export"], &to, &[]).ok().stdout(), printed, "half a file is none");
 }
 
 #[test]
@@ -316,10 +316,10 @@ fn first_seen_is_listed_and_forgotten() {
         .ok()
         .has(r#""host":"10.0.0.105""#)
         .has(r#""approved":true"#);
-    sensor(&["first-seen", "forget"], &path, &[]).status(2).says("--all").in_one_line();
-    sensor(&["first-seen", "forget"], &path, &["--host", "10.0.0.105"]).ok().says("1 forgotten");
+    sensor(&["first-seen", "delete"], &path, &[]).status(2).says("--all").in_one_line();
+    sensor(&["first-seen", "delete"], &path, &["--host", "10.0.0.105"]).ok().says("1 first-seen value deleted");
     assert_eq!(listed(&[]), 2);
-    sensor(&["first-seen", "forget"], &path, &["--all"]).ok().says("2 forgotten");
+    sensor(&["first-seen", "delete"], &path, &["--all"]).ok().says("2 first-seen values deleted");
     assert_eq!(listed(&[]), 0);
     // Nothing else is.
     assert_eq!(ask(&path, "SELECT count(*) FROM fingerprint"), 124);

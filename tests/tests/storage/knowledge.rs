@@ -56,7 +56,7 @@ fn write(path: &Path, last: Option<WriteOp>) {
     }
     items.extend(last);
     handle.send(items);
-    handle.settle();
+    handle.wait_written();
     let status = writer.finish();
     assert_eq!((status.lost(), status.knowledge_lost), (0, 0), "{status:?}");
 }

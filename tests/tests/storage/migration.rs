@@ -139,13 +139,14 @@ fn a_file_of_version_1_is_carried_over_and_what_cannot_be_is_kept_aside() {
 #[test]
 fn a_command_that_carries_a_file_over_says_so() {
     let folder = TempDir::new().unwrap();
-    for (command, options) in [(["first-seen", "forget"], &["--all"][..]), (["seed", "--db"], &[])] {
+    for (command, options) in [(&["first-seen", "delete"][..], &["--all"][..]), (&["profiles", "import", "--db"], &[])]
+    {
         let path = folder.path().join(format!("{}.db", command[0]));
         version_1(&path);
         let name = path.to_str().unwrap();
         let arguments = match options {
-            [] => [&command[..], &[name, "-"]].concat(),
-            options => [&command[..], &["--db", name], options].concat(),
+            [] => [command, &[name, "-"]].concat(),
+            options => [command, &["--db", name], options].concat(),
         };
         Sensor::new().run(&arguments).ok().says("brought up from version 1").says("set aside");
     }
@@ -199,7 +200,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         ("newer.db", "schema version 3"),
         ("missing.db", "cannot open the database"),
     ] {
-        for command in [&["query", "--db"][..], &["first-seen", "forget", "--all", "--db"]] {
+        for command in [&["query", "--db"][..], &["first-seen", "delete", "--all", "--db"]] {
             let file = path(name);
             let arguments = [command, &[file.to_str().unwrap()]].concat();
             sensor.run(&arguments).status(1).says(name).says(words).in_one_line();

@@ -178,8 +178,8 @@ fn one_sensor_writes_a_database_whatever_name_it_has() {
         let named = path(name);
         let refused = replay(&other, &named).status(1).says("cannot open database").says(&holder).in_one_line();
         assert_eq!(refused.stdout(), "");
-        let forget = ["first-seen", "forget", "--all", "--db", named.to_str().unwrap()];
-        Sensor::new().run(&forget).status(1).says(&holder).in_one_line();
+        let delete = ["first-seen", "delete", "--all", "--db", named.to_str().unwrap()];
+        Sensor::new().run(&delete).status(1).says(&holder).in_one_line();
     }
 
     stdin.write_all(tail).unwrap();

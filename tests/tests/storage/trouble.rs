@@ -201,7 +201,7 @@ fn a_file_that_may_not_be_written_is_written_once_it_may() {
         // Reading still works.
         let path = path.to_str().unwrap();
         Sensor::new().run(&["query", "--db", path, "--format", "json"]).ok().has(r#""flow_id":1"#);
-        Sensor::new().run(&["first-seen", "forget", "--all", "--db", path]).status(1).says("read-only").in_one_line();
+        Sensor::new().run(&["first-seen", "delete", "--all", "--db", path]).status(1).says("read-only").in_one_line();
         remount("remount,rw");
         for (handle, writer) in started {
             assert!(until(SOON, || handle.status().connections == 1), "{:?}", handle.status());
@@ -251,7 +251,7 @@ fn a_second_writer_is_refused_by_name_of_the_first() {
             other => panic!("{other:?}"),
         }
         Sensor::new()
-            .run(&["first-seen", "forget", "--all", "--db", name.to_str().unwrap()])
+            .run(&["first-seen", "delete", "--all", "--db", name.to_str().unwrap()])
             .status(1)
             .says(&format!("process {}", std::process::id()))
             .in_one_line();

@@ -13,8 +13,8 @@ use crate::model::Method;
 use crate::output::storage::FirstSeenRow;
 use crate::output::storage::delete::delete_first_seen;
 use crate::output::storage::first_seen_filter::FirstSeenFilter;
+use crate::units::Counted;
 
-/// What was seen for the first time when.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct FirstSeenCommand {
     #[command(subcommand)]
@@ -23,10 +23,10 @@ pub(in crate::cli) struct FirstSeenCommand {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List what is known, what was seen last first
+    /// List first-seen values, most recently seen first
     List(List),
-    /// Forget what is known: its next time is the first one again
-    FirstSeenFilter(ForgetCommand),
+    /// Delete first-seen values, which are new again when they are next seen
+    Delete(DeleteCommand),
 }
 
 #[derive(Debug, Args)]
@@ -58,15 +58,15 @@ struct List {
 }
 
 #[derive(Debug, Args)]
-struct ForgetCommand {
-    /// The database. No sensor may be writing to it
+struct DeleteCommand {
+    /// Database; no sensor may be writing to it
     #[arg(long, value_name = "FILE")]
     db: PathBuf,
 
     #[command(flatten)]
     which: Which,
 
-    /// Forget everything
+    /// Delete all values
     #[arg(long)]
     all: bool,
 }
@@ -75,7 +75,7 @@ impl FirstSeenCommand {
     pub(in crate::cli) fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::List(list) => list.run(),
-            Command::FirstSeenFilter(forget) => forget.run(),
+            Command::Delete(delete) => delete.run(),
         }
     }
 }
@@ -112,18 +112,16 @@ impl List {
     }
 }
 
-impl ForgetCommand {
+impl DeleteCommand {
     fn run(self) -> Result<(), Failure> {
         let Which { value, method, host } = &self.which;
         let named = value.is_some() || method.is_some() || host.is_some();
         if named == self.all {
-            return Err(Failure::usage(anyhow!(
-                "name what to forget by --value, --type or --host, or everything by --all"
-            )));
+            return Err(Failure::usage(anyhow!("name values by --value, --type or --host, or all by --all")));
         }
-        let forgotten = delete_first_seen(&self.db, &self.which.into()).map_err(Failure::run)?;
-        say_migrated(&self.db, &forgotten);
-        eprintln!("{}: {} forgotten", self.db.display(), forgotten.rows);
+        let deleted = delete_first_seen(&self.db, &self.which.into()).map_err(Failure::run)?;
+        say_migrated(&self.db, &deleted);
+        eprintln!("{}: {} deleted", self.db.display(), Counted(deleted.rows, "first-seen value"));
         Ok(())
     }
 }

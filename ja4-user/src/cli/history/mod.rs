@@ -1,5 +1,4 @@
-//! What is asked of a database: `query`, `diff`, `export`, `first-seen`, and of its
-//! behaviour profiles: `export-profiles`, `seed`.
+//! Commands on a database: `query`, `diff`, `export`, `first-seen`, `profiles`.
 
 mod csv;
 mod diff;
@@ -23,7 +22,7 @@ use ipnet::IpNet;
 pub(super) use self::diff::Diff;
 pub(super) use self::export::Export;
 pub(super) use self::first_seen::FirstSeenCommand;
-pub(super) use self::profiles::{ExportProfiles, Seed};
+pub(super) use self::profiles::ProfilesCommand;
 pub(super) use self::query::Query;
 use self::times::moment;
 use super::failure::Failure;

@@ -23,8 +23,8 @@ pub(super) struct HttpTask {
 impl HttpTask {
     /// Lets it answer; questions for the control plane come where the second says.
     pub(super) fn start(server: HttpServer, engine: Sender<EngineMessage>) -> (Self, mpsc::Receiver<SnapshotRequest>) {
-        let ask: EngineClient = Arc::new(move |query, answer| {
-            engine.try_send(EngineMessage::Ask(query, answer)).map_err(|error| QueryError::from_queue(error.is_full()))
+        let ask: EngineClient = Arc::new(move |query, reply| {
+            engine.try_send(EngineMessage::Query(query, reply)).map_err(|error| QueryError::from_queue(error.is_full()))
         });
         let (state, questions) = ApiState::new(ask);
         let (end, ended) = oneshot::channel();

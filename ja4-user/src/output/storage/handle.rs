@@ -63,7 +63,7 @@ impl WriterHandle {
 
     /// Waits until all that was handed over before is written, or given up: for as long as [`WriterOptions::patience`](super::WriterOptions::patience)
     /// says where the database takes nothing, and no longer than a shutdown may take.
-    pub fn settle(&self) {
+    pub fn wait_written(&self) {
         let _waits = self.counters.waits();
         let (told, reached) = bounded(0);
         if self.deadline.send(ShutdownPhase::Database, &self.sender, WriterMessage::Mark { _told: told }).is_ok() {

@@ -1,4 +1,4 @@
-//! The rules in force, for whoever asks: a JSON object each.
+//! The active rules for the API, one JSON object per rule.
 //!
 //! ```json
 //! {"rule":"beacon","kind":"builtin","description":"…","severity":"medium","cooldown_ms":3600000,"fired":2,"evicted":0}
@@ -9,7 +9,7 @@
 //! ```
 //!
 //! `fired` of a built-in rule counts before its cooldown, of a threshold rule after it, as in the `stats` event;
-//! `needed` is the least measure that fires. A rule that is switched off is not there.
+//! `needed` is the least measure that fires. Disabled rules are left out.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::detect::profile::{self, Profiles};
 use crate::detect::rules::{Definition, Mode, On, RuleStats, Rules};
 use crate::model::Severity;
 
-/// What every rule has, and what it has beside that.
+/// Fields that all rules have, and those of their kind.
 #[derive(Serialize)]
 struct Line<'a, T> {
     rule: &'a str,
@@ -120,7 +120,7 @@ fn milliseconds(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A line; none where it cannot be written, which no rule brings about.
+/// Encodes a rule.
 fn line(
     kind: &'static str,
     (rule, description): (&str, &str),

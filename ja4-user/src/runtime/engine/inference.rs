@@ -1,4 +1,4 @@
-//! What the values of a connection say of its path, its client's system and its use.
+//! Inference from fingerprints: network path, operating system, SSH session type and application.
 
 use std::sync::Arc;
 
@@ -6,18 +6,17 @@ use crate::enrich::{BETWEEN, session};
 use crate::model::path::{self, Syn};
 use crate::model::{ConnectionRecord, FingerprintRecord, Label, Method, Side, os};
 
-/// The category of labels that name an operating system.
+/// Category of labels that name an operating system.
 const SYSTEM: &str = "os";
 
-/// The application that a fingerprint names: what describes the server names none of the client's, and a system is no
-/// application.
+/// Returns the client application that a fingerprint names. Fingerprints of the server and operating systems name none.
 fn application(seen: &FingerprintRecord) -> Option<&Arc<Label>> {
     seen.label.as_ref().filter(|label| names_application(seen.method, seen.side, label))
 }
 
-/// Whether the label of such a fingerprint is the client's application.
+/// Whether the label of a fingerprint names the client's application.
 pub(super) fn names_application(method: Method, side: Side, label: &Label) -> bool {
-    // Owners of different kinds have no category together: of a JA4T, one of them may well be a system.
+    // A label of several owners without a common category: for a JA4T, one of them may be an operating system.
     let may_be_system = method == Method::Ja4t && label.category.is_none() && label.name.contains(BETWEEN);
     side == Side::Client
         && ConnectionRecord::OF_CLIENT.contains(&method)
@@ -26,8 +25,7 @@ pub(super) fn names_application(method: Method, side: Side, label: &Label) -> bo
 }
 
 impl ConnectionRecord {
-    /// Takes what a value says; what an earlier value said and this one does not stays. `ttl` is that of the SYN, with
-    /// its JA4T.
+    /// Updates path, operating system and SSH session type from a fingerprint. `ttl` is the TTL of the SYN, for JA4T.
     pub(super) fn apply_fingerprint(&mut self, seen: &FingerprintRecord, ttl: Option<u8>) {
         match seen.method {
             Method::Ja4t if seen.count == 1 => {
@@ -36,7 +34,7 @@ impl ConnectionRecord {
                 };
                 self.mss = syn.mss;
                 self.hops[0] = ttl.and_then(path::hops);
-                // The TTL confirms the system, or contradicts it.
+                // The TTL confirms or contradicts the operating system.
                 self.os = os::hint(&syn, ttl.filter(|ttl| *ttl > 0));
             }
             Method::Ja4l => self.hops[0] = path::ttl(&seen.value).and_then(path::hops),
@@ -46,13 +44,13 @@ impl ConnectionRecord {
         }
     }
 
-    /// Takes the application from the fingerprint that says most about the client of those that name one.
+    /// Sets the application from the most specific client fingerprint that names one.
     pub(super) fn label(&mut self) {
         let named = self.of_client().find_map(application).cloned();
         self.app = named.or_else(|| self.app.take());
     }
 
-    /// Takes what is bad about a value; what is worse stays.
+    /// Records a known-bad match, unless one of higher confidence is recorded.
     pub(super) fn raise_known_bad(&mut self, seen: &FingerprintRecord) {
         self.is_new |= seen.first_seen;
         let worse = |bad: &Arc<crate::model::KnownBad>| {
@@ -77,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_client_names_the_application() {
+    fn only_client_fingerprints_name_the_application() {
         let (client, server) = (([10, 0, 0, 1].into(), 50_000), ([10, 0, 0, 2].into(), 443));
         let community = CommunityId::of(client, server, 6);
         let flow = FlowIdentity { id: 1, community, client, server, proto: 6, vlan: [0; 2] };

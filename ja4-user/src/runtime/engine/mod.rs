@@ -1,12 +1,12 @@
-//! Behind the shards: fingerprints become knowledge.
+//! The engine: labels, first-seen, connection records and rules.
 //!
-//! One thread owns everything here. Shards hand it what they have seen in chunks, in a replay in the
-//! order of packets; it labels values, knows what was seen before, keeps a [`record`] of every
-//! connection, evaluates rules, and hands on lines, [`alert`]s and what is to be stored. Nothing here
-//! makes a packet wait: every way in and out is a bounded queue whose losses are counted.
+//! One thread owns the engine. Shards send their observations in chunks; in a replay, chunks arrive in the order of
+//! packets. The engine labels values, checks first-seen history, keeps a record of each connection, evaluates rules, and
+//! passes lines, alerts and rows to the outputs. It never delays a packet: every queue is bounded, and its losses are
+//! counted.
 //!
-//! One observation's way, in [`Engine::take`]: `values` → [`lookup`](crate::enrich) →
-//! [`first_seen`] → [`tracker`] → [`anomaly`](crate::detect) → [`outputs`].
+//! The steps of one observation, in [`Engine::take`]: `value_cache` → [`enrich`](crate::enrich) → [`first_seen`] →
+//! [`tracker`] → [`detect`](crate::detect) → [`outputs`].
 
 pub mod active_rules;
 mod inference;
@@ -47,32 +47,33 @@ use crate::model::{
 use crate::output::storage::SavedStateLimits;
 use crate::system::clock::wall_clock;
 
-/// Batches of a replay between two savings.
+/// Batches of a replay after which changed state is persisted.
 const PERSIST_INTERVAL: u64 = 256;
 
-/// Bytes of finished lines that the end hands on at once.
+/// Bytes of finished lines that the end of a run writes at once.
 const FLUSH_BYTES: usize = 1 << 16;
 
-/// What an engine is asked for.
+/// Settings of an engine.
 #[derive(Clone, Debug, Default)]
 pub struct EngineSettings {
-    /// Connections known at once.
+    /// Most connections at once.
     pub connections: usize,
-    /// Format of the lines that it finishes.
+    /// Format of the lines.
     pub format: Format,
-    /// This network's own addresses.
+    /// Local networks.
     pub locals: Locals,
-    /// Which values are looked at, and for how long everything is approved.
+    /// Settings of first-seen.
     pub first_seen: first_seen::Settings,
 }
 
-/// Everything that is known behind the shards.
+/// The engine. See the [module documentation](self).
 #[derive(Debug)]
 pub struct Engine {
     values: ValueCache,
     content: DetectionContent,
     remote: Option<Remote>,
-    /// Receives the database's saved state if it could not be opened at the start, or its file was replaced.
+    /// Receives the saved state of a database that is opened after the start: it could not be opened before, or its file
+    /// was replaced.
     restored: Option<Receiver<SavedState>>,
     firsts: FirstSeen,
     tracker: Tracker,
@@ -80,31 +81,31 @@ pub struct Engine {
     profiles: Profiles,
     rules: Rules,
     cooldowns: Cooldowns,
-    /// What has just fired.
+    /// Alerts of the current observation.
     fired: Vec<Alert>,
-    /// Connections that were still open at the end, and what ended them. Their records stay in the tracker.
+    /// Connections that are open at the end of the run, with their event contexts. Their records stay in the tracker.
     open: Vec<(u64, EventContext)>,
     formatter: Formatter,
     additions: Additions,
     outputs: EngineOutputs,
     stats: EngineStats,
-    /// The newest time of an observation.
+    /// Latest event time.
     now: Time,
-    /// The newest one that is not still to come: what has grown old is told by that.
+    /// Latest event time not ahead of the wall clock; "now" for expiry.
     past: Time,
-    /// The wall clock a tick ago.
+    /// The wall clock at the last tick.
     wall: Time,
-    /// When storage was told last what is too old or too much, and what had gone from memory by then.
+    /// Event time of the last expiry in storage, and the number of entries evicted from memory by then.
     expired_at: (Time, u64),
-    /// Room for what is known.
+    /// Limits of the saved state.
     bounds: SavedStateLimits,
-    /// Batches of a replay.
+    /// Batches of the replay.
     batches: u64,
-    /// When learning began, as storage has it.
+    /// Start of the learning period, as stored.
     learning_stored: Option<Time>,
-    /// A replay: its learning is its own.
+    /// The run is a replay, which does not store the start of the learning period.
     is_replay: bool,
-    /// What is known and storage has lost, as far as it was handed over again.
+    /// Rows of saved state that storage lost, as far as they were sent again.
     knowledge_lost: u64,
     /// How often the database file was replaced: as reported by alerts, and as far as the saved state was stored again.
     files_replaced: u64,
@@ -112,7 +113,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine that knows what it is given and has seen nothing.
+    /// Creates an engine with detection content and saved state.
     #[must_use]
     pub fn new(
         settings: &EngineSettings,
@@ -166,13 +167,13 @@ impl Engine {
         }
     }
 
-    /// The same engine, which receives the saved state of each database that is opened later.
+    /// Adds the receiver of the saved state of databases that are opened later.
     #[must_use]
     pub fn with_restored(self, restored: Option<Receiver<SavedState>>) -> Self {
         Self { restored, ..self }
     }
 
-    /// Merges the saved state of a database that could not be opened at the start, or whose file was replaced, with the
+    /// Merges the saved state of a database that could not be opened at the start or was replaced, with the
     /// current state. A new file gets the whole current state.
     fn restore(&mut self, memory: SavedState) {
         let SavedState { learning_since, first_seen, profiles, own } = memory;
@@ -186,7 +187,7 @@ impl Engine {
         }
     }
 
-    /// Takes other knowledge and other rules; what did not change keeps its windows and profiles.
+    /// Replaces rules and label databases. Unchanged rules keep their windows and profiles.
     pub fn reload(&mut self, mut content: DetectionContent) {
         if let Some(allow) = Arc::get_mut(&mut content.allow) {
             *allow = std::mem::take(allow).following(&self.content.allow);
@@ -200,7 +201,7 @@ impl Engine {
         self.stats.reloads += 1;
     }
 
-    /// Takes a part of a chunk and appends its lines, finished, to `out`.
+    /// Processes a part of a chunk and appends its finished lines to `out`.
     pub fn take(&mut self, chunk: &mut Chunk, text: Range<usize>, observations: Range<usize>, out: &mut Vec<u8>) {
         let Chunk { text: lines, words, observations: all } = chunk;
         let mut written = text.start;
@@ -282,7 +283,7 @@ impl Engine {
                 record.ended = Some(ended);
                 record.latency = (latency != Latency::default()).then(|| Box::new(latency));
                 if ended == EndReason::Open {
-                    // Told in the order of their last packets, by `finish`.
+                    // `finish` emits these in the order of their last packets.
                     self.open.push((flow.id, *cause));
                 } else if let Some(record) = tracker.end(flow.id) {
                     return self.finalize(record, *cause, cause.time, line, out);
@@ -297,7 +298,7 @@ impl Engine {
         }
     }
 
-    /// Raises the `first_seen` alerts that are due at this time of packets, and that of `flow` if it is.
+    /// Raises the `first_seen` alerts that are due at this event time, including that of `flow`.
     pub fn raise_due(&mut self, flow: Option<u64>, now: Time, out: &mut Vec<u8>) {
         while let Some(due) = self.builtin.first_seen_due(flow, now) {
             let Self { tracker, builtin, fired, .. } = self;
@@ -312,7 +313,7 @@ impl Engine {
         }
     }
 
-    /// Stores a record without a known end. Its `first_seen` alert is raised first.
+    /// Stores a record without an end event. Its `first_seen` alert is raised first.
     fn release(&mut self, mut record: ConnectionRecord, out: &mut Vec<u8>) {
         let raw = self.builtin.raise_first_seen(&record, record.last, &mut self.fired);
         self.fired.iter().for_each(|alert| record.note_fired(&alert.description));
@@ -320,7 +321,7 @@ impl Engine {
         self.outputs.ended(record);
     }
 
-    /// A fingerprint, with whose it is, what is bad about it, and whether it was seen before.
+    /// Creates the record of a fingerprint: label, known-bad match and first-seen state.
     fn recognize(
         &mut self,
         cause: EventContext,
@@ -330,7 +331,7 @@ impl Engine {
     ) -> (FingerprintRecord, Sighting) {
         let ObservedFingerprint { method, side, count, value, raw, ttl: _ } = reported;
         let Self { values, content, .. } = self;
-        let CachedValue { value, label, known_bad } = values.know(method, words.get(value), |value| {
+        let CachedValue { value, label, known_bad } = values.get(method, words.get(value), |value| {
             (content.database.lookup(method, value), content.known_bad.check(method, value))
         });
         let host = match side {
@@ -354,12 +355,12 @@ impl Engine {
         (seen, sighting)
     }
 
-    /// Whose a value is, as the local database says, else the one on the network, if that has answered.
+    /// Returns the label of a value from the local databases, else from the cache of the remote lookup.
     fn label_of(&mut self, method: Method, value: &str) -> Option<Arc<crate::model::Label>> {
         self.content.database.lookup(method, value).or_else(|| self.remote_label(method, value))
     }
 
-    /// Whose a value is, as the network says, if that has answered.
+    /// Returns the label of a value from the cache of the remote lookup; enqueues a request if it is unknown.
     fn remote_label(&mut self, method: Method, value: &str) -> Option<Arc<crate::model::Label>> {
         match self.remote.as_mut()?.ask(method, value) {
             Some(Answer::Known(label)) => Some(label),
@@ -367,7 +368,8 @@ impl Engine {
         }
     }
 
-    /// The last words on a connection. `now` is the time that counts for rules.
+    /// Completes a connection: late labels, rules over ended connections, its output line. `now` is the event time for
+    /// rules.
     fn finalize(
         &mut self,
         mut record: ConnectionRecord,
@@ -399,7 +401,7 @@ impl Engine {
         self.outputs.ended(record);
     }
 
-    /// An answer of the network may have come after the fingerprint.
+    /// Labels a connection by a response of the remote lookup that arrived after the fingerprint.
     fn query_again(&mut self, record: &mut ConnectionRecord) {
         if self.remote.is_none() || record.app.is_some() {
             return;
@@ -410,7 +412,7 @@ impl Engine {
         record.app = named;
     }
 
-    /// Hands on what has fired; `raw` is the raw form of the fingerprint that made it fire.
+    /// Emits the pending alerts. `raw` is the raw form of the fingerprint that triggered them.
     fn emit_alerts(&mut self, raw: Option<ArcStr>, out: &mut Vec<u8>) {
         for alert in self.fired.drain(..) {
             let raw = raw.clone().filter(|_| alert.fingerprint.is_some());
@@ -420,19 +422,19 @@ impl Engine {
         }
     }
 
-    /// Hands on what has come together, at most a flush ago.
+    /// Flushes buffered results to the outputs.
     pub fn flush(&mut self) {
         self.outputs.flush(&self.tracker);
     }
 
-    /// Whether there is nothing to flush.
+    /// Whether no results are buffered.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.outputs.is_idle()
     }
 
-    /// Once a second: what is old goes, answers of the network are taken, a history that fails is told of in a line
-    /// that goes to `out`.
+    /// Work of each second: expire old entries, receive responses of the remote lookup, and report a failing database
+    /// by an alert; its line is appended to `out`.
     pub fn tick(&mut self, now: Time, out: &mut Vec<u8>) {
         self.wall = wall_clock();
         self.advance(now);
@@ -441,7 +443,7 @@ impl Engine {
         }
         self.expire();
         if let Some(remote) = &mut self.remote {
-            // They stand in its cache from now on.
+            // Responses are in the cache from now on.
             while remote.drain().is_some() {}
         }
         if !self.report_replaced(out)
@@ -451,18 +453,18 @@ impl Engine {
         }
     }
 
-    /// In a replay, after each batch: time has passed, and nothing may grow without end.
+    /// Work after each batch of a replay.
     pub fn end_batch(&mut self, out: &mut Vec<u8>) {
         self.tick(self.now, out);
         self.flush();
         self.batches += 1;
         if self.batches.is_multiple_of(PERSIST_INTERVAL) {
-            self.save();
+            self.persist();
         }
     }
 
-    /// Tells of the connections that were open to the last, in the order of their last packets, and hands on all that
-    /// is left. `write` takes finished lines as they come, and empties what it is given.
+    /// Ends the run: emits the connections that are still open, in the order of their last packets, and flushes. `write`
+    /// takes finished lines and empties the buffer.
     pub fn finish(&mut self, mut write: impl FnMut(&mut Vec<u8>)) {
         self.outputs.wait_for_storage();
         let mut open = std::mem::take(&mut self.open);
@@ -482,7 +484,7 @@ impl Engine {
                 write(&mut out);
             }
         }
-        // What the shards never told the end of: it was lost on the way.
+        // Connections without an end event: it was dropped with a full queue.
         while let Some(record) = self.tracker.pop() {
             self.stats.end_lost += 1;
             self.release(record, &mut out);
@@ -494,7 +496,7 @@ impl Engine {
         write(&mut out);
     }
 
-    /// JSON objects that answer a question, a line each.
+    /// Answers a query of the API with JSON objects, one per line.
     pub fn query(&mut self, query: &EngineQuery) -> Vec<bytes::Bytes> {
         match *query {
             EngineQuery::Alerts { most } => self.outputs.recent().take(most).cloned().collect(),

@@ -1,4 +1,4 @@
-//! What a shard tells the engine: lines of text, and what each of them is about.
+//! Observations: the events of a shard with their encoded lines.
 
 use crate::encode::Formatter;
 use crate::model::{
@@ -39,18 +39,18 @@ pub struct Observation {
     pub flow: FlowIdentity,
     /// What is known of the connection so far; `None`: nothing that was not known before.
     pub attributes: Option<SharedAttributes>,
-    /// What it is.
+    /// The kind of observation.
     pub what: ObservationKind,
 }
 
-/// What an observation is.
+/// The kind of an observation.
 #[derive(Debug)]
 pub enum ObservationKind {
     /// A fingerprint.
     Fingerprint(ObservedFingerprint),
-    /// It goes on.
+    /// Updated packet and byte counts.
     Progress(EndpointCounters),
-    /// The end of a connection; one of several observations, and the largest.
+    /// The end of a connection. Boxed, because it is the largest kind.
     End(Box<ConnectionEnd>),
 }
 
@@ -59,7 +59,7 @@ pub enum ObservationKind {
 pub struct ConnectionEnd {
     /// First and last packet.
     pub span: (Time, Time),
-    /// What passed.
+    /// Packets and bytes.
     pub counters: EndpointCounters,
     /// How it ended.
     pub ended: EndReason,
@@ -72,7 +72,7 @@ pub struct ConnectionEnd {
 pub struct ObservedFingerprint {
     /// Method.
     pub method: Method,
-    /// Whom it describes.
+    /// The endpoint that it describes.
     pub side: Side,
     /// Its number among those of this method and connection, from 1.
     pub count: u32,
@@ -84,7 +84,7 @@ pub struct ObservedFingerprint {
     pub ttl: Option<u8>,
 }
 
-/// What has passed; client, server.
+/// Packets and bytes; client, server.
 #[derive(Clone, Copy, Debug)]
 pub struct EndpointCounters {
     /// Packets.
@@ -145,7 +145,7 @@ impl Observer<'_> {
     }
 }
 
-/// Whether a fingerprint of this method comes with attributes that no earlier one came with.
+/// Whether a fingerprint of this method may come with new attributes.
 const fn changes_attributes(method: Method) -> bool {
     !matches!(method, Method::Ja4t | Method::Ja4ts | Method::Ja4l | Method::Ja4ls)
 }
@@ -172,7 +172,7 @@ impl EventHandler for Observer<'_> {
     }
 
     fn connection(&mut self, event: &ConnectionEvent<'_>) {
-        // The engine writes the lines of those that are open to the last.
+        // The engine encodes the lines of connections that are open at the end.
         let line = match event.ended {
             EndReason::Open => None,
             _ => self.line(|formatter, text| formatter.connection(event, text)),

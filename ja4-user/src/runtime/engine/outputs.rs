@@ -1,7 +1,6 @@
-//! Where what the engine knows goes beside standard output.
+//! The outputs of the engine other than standard output: alert sinks, storage, attached readers.
 //!
-//! Live, none of the ways waits: what a queue has no room for is lost and counted there. In a replay they
-//! wait, and nothing is lost.
+//! A live run never waits for an output: a full queue drops and counts. A replay waits, so nothing is dropped.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,16 +17,16 @@ use crate::output::alert::{AlertLine, AlertSinks};
 use crate::output::attach::AttachServer;
 use crate::output::storage::{MAX_BATCH, WriteOp, WriterHandle, WriterStatus};
 
-/// How long a replay waits in all for a sink of alerts that delivers none.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Total time that a replay waits for an alert sink that delivers nothing.
+const SINK_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Alerts that whoever asks is told of.
+/// Alerts kept for the API.
 const MAX_RECENT_ALERTS: usize = 1000;
 
-/// Connections that one flush tells attached readers of; those beyond them wait for the next.
+/// Connection snapshots of one flush; further ones wait for the next flush.
 const MAX_SNAPSHOTS: usize = 4096;
 
-/// The ways out.
+/// The outputs of the engine.
 #[derive(Debug)]
 pub struct EngineOutputs {
     alerts: Option<Arc<AlertSinks>>,
@@ -36,14 +35,14 @@ pub struct EngineOutputs {
     waits: bool,
     storage_waits: bool,
     items: Vec<WriteOp>,
-    /// Flows that have changed since readers were told.
+    /// Flows that have changed since the last snapshot.
     changed: HashSet<u64, foldhash::quality::RandomState>,
     /// Lines of the latest alerts, the newest last.
     recent: VecDeque<Bytes>,
     json: JsonLines,
 }
 
-/// JSON lines for readers that attach, whatever the format of the output.
+/// Encoder of JSON lines for attached readers and the API, whatever the format of the output.
 #[derive(Debug)]
 struct JsonLines {
     formatter: Formatter,
@@ -62,13 +61,13 @@ impl JsonLines {
     }
 }
 
-/// What caused what a record says last.
+/// The event context of the latest change of a record.
 fn cause_of(record: &ConnectionRecord) -> EventContext {
     let packet = record.history.last().and_then(FingerprintRecord::packet);
     EventContext { time: record.last, interface: record.interface, hook: None, packet }
 }
 
-/// Appends the line of a connection as its record has it, without its end, unless the formatter leaves it out.
+/// Appends the open line of a connection from its record, unless the formatter filters it.
 pub(super) fn open_connection(
     formatter: &mut Formatter,
     record: &ConnectionRecord,
@@ -90,7 +89,7 @@ pub(super) fn open_connection(
 }
 
 impl EngineOutputs {
-    /// Nothing but standard output. `waits`: in a replay.
+    /// Creates an engine without further outputs. `waits` is set in a replay.
     #[must_use]
     pub fn new(context: &Context, waits: bool) -> Self {
         let context = Context { filter: Filter::default(), ..context.clone() };
@@ -112,25 +111,25 @@ impl EngineOutputs {
         }
     }
 
-    /// Alerts go to these sinks too.
+    /// Adds alert sinks.
     #[must_use]
     pub fn with_alerts(self, alerts: Arc<AlertSinks>) -> Self {
         Self { alerts: Some(alerts), ..self }
     }
 
-    /// History goes to this writer.
+    /// Adds the writer of the database.
     #[must_use]
     pub fn with_storage(self, storage: WriterHandle) -> Self {
         Self { storage: Some(storage), ..self }
     }
 
-    /// Snapshots and alerts go to readers of this socket.
+    /// Adds the attach socket, which receives snapshots and alerts.
     #[must_use]
     pub fn with_attach(self, attach: Arc<AttachServer>) -> Self {
         Self { attach: Some(attach), ..self }
     }
 
-    /// A fingerprint of a connection.
+    /// Outputs a fingerprint of a connection.
     pub(super) fn fingerprint(&mut self, record: &ConnectionRecord, seen: &FingerprintRecord) {
         if self.storage.is_some() {
             let (flow, interface) = (record.identity, record.interface);
@@ -139,14 +138,14 @@ impl EngineOutputs {
         self.touch(record);
     }
 
-    /// A connection goes on, and something is known of it that was not.
+    /// Marks a connection as changed.
     pub(super) fn touch(&mut self, record: &ConnectionRecord) {
         if self.attach.as_ref().is_some_and(|attach| attach.has_readers()) {
             self.changed.insert(record.identity.id);
         }
     }
 
-    /// A connection has ended, or its record has to go.
+    /// Outputs a connection that has ended or was evicted.
     pub(super) fn ended(&mut self, record: ConnectionRecord) {
         self.changed.remove(&record.identity.id);
         if self.attach.as_ref().is_some_and(|attach| attach.has_readers()) {
@@ -157,13 +156,13 @@ impl EngineOutputs {
         }
     }
 
-    /// A rule has fired; `raw` is the raw form of the fingerprint.
+    /// Outputs an alert. `raw` is the raw form of its fingerprint.
     pub(super) fn alert(&mut self, alert: Alert, raw: Option<ArcStr>) {
-        let begins = self.json.buffer.len();
+        let start = self.json.buffer.len();
         self.json.formatter.alert(&alert, None, &mut self.json.buffer);
-        let line = Bytes::copy_from_slice(self.json.buffer.get(begins..).unwrap_or_default());
+        let line = Bytes::copy_from_slice(self.json.buffer.get(start..).unwrap_or_default());
         if !self.attach.as_ref().is_some_and(|attach| attach.has_readers()) {
-            self.json.buffer.truncate(begins);
+            self.json.buffer.truncate(start);
         }
         if self.recent.len() >= MAX_RECENT_ALERTS {
             self.recent.pop_front();
@@ -175,19 +174,19 @@ impl EngineOutputs {
         if let Some(sinks) = &self.alerts {
             let line = Arc::new(AlertLine { alert, raw });
             if self.waits {
-                sinks.send_waiting(&line, PATIENCE);
+                sinks.send_waiting(&line, SINK_TIMEOUT);
             } else {
                 sinks.send(&line);
             }
         }
     }
 
-    /// Whether there is a history.
+    /// Whether there is a database.
     pub(super) const fn stores(&self) -> bool {
         self.storage.is_some()
     }
 
-    /// Whether this is a replay, which waits for the ways out.
+    /// Whether this is a replay, which waits for its outputs.
     pub(super) const fn waits(&self) -> bool {
         self.waits
     }
@@ -196,7 +195,7 @@ impl EngineOutputs {
         self.storage.as_ref().map(WriterHandle::status)
     }
 
-    /// Rows of first-seen and profiles that the history has lost.
+    /// Rows of saved state that the database lost.
     pub(super) fn knowledge_lost(&self) -> u64 {
         self.storage_status().map_or(0, |status| status.knowledge_lost)
     }
@@ -206,31 +205,31 @@ impl EngineOutputs {
         self.storage_status().map_or(0, |status| status.file_replaced)
     }
 
-    /// Why the history could not be written, if that is how it stands.
+    /// The latest error of the database, if its last transaction failed.
     pub(super) fn storage_failure(&self) -> Option<String> {
         let status = self.storage_status()?;
         status.failing.then(|| status.last_error.unwrap_or_default())
     }
 
-    /// How much of the history was lost and why, if any was, or if it cannot be written.
+    /// Describes the rows lost so far, if any were lost or the database fails.
     pub(super) fn storage_loss(&self) -> Option<String> {
         self.storage_status().filter(|status| status.failing || status.lost() > 0).map(|status| status.loss())
     }
 
-    /// From now on the history loses nothing for want of room in its queue: nobody waits for the engine any more.
+    /// Makes further writes to the database wait for room in its queue: the shards have ended.
     pub(super) fn wait_for_storage(&mut self) {
         self.storage_waits = true;
     }
 
-    /// Waits until the history has all that it was given, or has given it up.
-    pub(super) fn settle(&mut self) {
+    /// Waits until the writer has stored or dropped all queued rows.
+    pub(super) fn wait_written(&mut self) {
         self.flush_items();
         if let Some(storage) = &self.storage {
-            storage.settle();
+            storage.wait_written();
         }
     }
 
-    /// Something to be stored.
+    /// Enqueues a row.
     pub(super) fn store(&mut self, item: WriteOp) {
         self.store_with_next(item);
         if self.items.len() >= MAX_BATCH {
@@ -238,7 +237,7 @@ impl EngineOutputs {
         }
     }
 
-    /// Something to be stored together with what is stored next.
+    /// Enqueues a row in the same transaction as the next row.
     pub(super) fn store_with_next(&mut self, item: WriteOp) {
         if self.storage.is_some() {
             if self.items.capacity() == 0 {
@@ -248,12 +247,12 @@ impl EngineOutputs {
         }
     }
 
-    /// Whether anything waits for a flush.
+    /// Whether nothing waits for a flush.
     pub(super) fn is_idle(&self) -> bool {
         self.items.is_empty() && self.changed.is_empty() && self.json.buffer.is_empty()
     }
 
-    /// Hands on all that has come together: of each connection that has changed, one snapshot.
+    /// Flushes rows, alerts, and one snapshot of each changed connection.
     pub(super) fn flush(&mut self, tracker: &Tracker) {
         self.flush_items();
         let Self { attach, changed, json, .. } = self;
@@ -295,12 +294,12 @@ impl EngineOutputs {
         self.recent.iter().rev()
     }
 
-    /// The line of a record, for whoever asks.
+    /// Encodes a record for the API.
     pub(super) fn line(&mut self, record: &ConnectionRecord) -> Bytes {
-        let begins = self.json.buffer.len();
+        let start = self.json.buffer.len();
         self.json.connection(record);
-        let line = Bytes::copy_from_slice(self.json.buffer.get(begins..).unwrap_or_default());
-        self.json.buffer.truncate(begins);
+        let line = Bytes::copy_from_slice(self.json.buffer.get(start..).unwrap_or_default());
+        self.json.buffer.truncate(start);
         line
     }
 }

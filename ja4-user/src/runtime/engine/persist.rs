@@ -1,8 +1,8 @@
-//! What is known goes to storage, and what has grown old goes.
+//! Persistence of first-seen values and behaviour profiles, and their expiry.
 //!
-//! First-seen values and profiles come from [`FirstSeen`](crate::detect::first_seen::FirstSeen) and
-//! [`Profiles`](crate::detect::profile::Profiles) and go to [`EngineOutputs`](super::outputs::EngineOutputs) as [`WriteOp`]s: a new value
-//! with its fingerprint, counts with each save. A history that cannot be written fires a rule of its own.
+//! Changes of [`FirstSeen`](crate::detect::first_seen::FirstSeen) and [`Profiles`](crate::detect::profile::Profiles) go to
+//! [`EngineOutputs`](super::outputs::EngineOutputs) as [`WriteOp`]s: a new value together with its fingerprint, counts
+//! periodically. A database that cannot be written raises an alert.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use crate::detect::first_seen::{self, Sighting};
 use crate::model::{Alert, Method, STORAGE_FAILURE, Severity, Time};
 use crate::output::storage::{self, SavedStateLimits, WriteOp};
 
-/// Rows of first-seen and profiles that one save hands to storage; the rest comes with the next.
+/// Rows of first-seen and of profiles that one call sends to storage; further rows wait for the next call.
 const MAX_ROWS: usize = 1 << 16;
 
-/// Connections that go on of which one save tells: what waits is held in memory.
+/// Open connections that one call sends to storage: queued rows are held in memory.
 const MAX_OPEN_ROWS: usize = 1 << 14;
 
-/// Event time between two words to storage of what is too old or too much, nanoseconds.
+/// Event time between two expiries in storage, nanoseconds.
 const EXPIRE_INTERVAL: u64 = 3_600_000_000_000;
 
-/// Between two alerts about it.
+/// Cooldown of the storage alert.
 const STORAGE_COOLDOWN: Duration = Duration::from_secs(600);
 
 impl Engine {
-    /// What has become known of first-seen goes to storage with the fingerprint: after a crash it is not to be new
-    /// again, nor learning to begin anew. How often and when last comes with [`Self::save`].
+    /// Sends a new first-seen value to storage together with its fingerprint, so that it is not new again after a crash.
+    /// [`Self::persist`] updates count and last time.
     pub(super) fn persist_first_seen(&mut self, method: Method, value: &str, host: IpAddr, sighting: Sighting) {
         if !self.outputs.stores() {
             return;
@@ -40,7 +40,7 @@ impl Engine {
         }
     }
 
-    /// Hands over when learning began, unless storage has it.
+    /// Stores the start of the learning period, unless it is stored.
     fn persist_learning_start(&mut self) {
         if let Some(since) = self.firsts.started().filter(|_| !self.is_replay)
             && self.learning_stored != Some(since)
@@ -56,7 +56,7 @@ impl Engine {
         WriteOp::FirstSeen(storage::FirstSeenRow { method, value, host, first, last, count, approved })
     }
 
-    /// What was not seen for too long goes. One packet with a time that is still to come makes nothing old.
+    /// Expires values that were not seen for too long. A packet with a time in the future expires nothing.
     pub(super) fn expire(&mut self) {
         let now = self.past;
         self.firsts.tick(now);
@@ -64,9 +64,9 @@ impl Engine {
         let (firsts, profiles) = (self.firsts.stats(), self.profiles.stats());
         let gone = firsts.evicted + profiles.evicted_anchors + profiles.evicted_companions;
         let (expired_at, gone_then) = self.expired_at;
-        // Where much has to go from memory, storage is not to grow without end until the time has come.
-        let many = gone - gone_then >= values.saturating_add(host_values).saturating_add(anchors).max(1) as u64;
-        if many || now.0.saturating_sub(expired_at.0) >= EXPIRE_INTERVAL {
+        // If many entries were evicted from memory, storage is trimmed before the interval is over.
+        let is_much = gone - gone_then >= values.saturating_add(host_values).saturating_add(anchors).max(1) as u64;
+        if is_much || now.0.saturating_sub(expired_at.0) >= EXPIRE_INTERVAL {
             self.expired_at = (now, gone);
             self.outputs.store(WriteOp::ExpireFirstSeen { before: self.firsts.horizon(now) });
             let companions = self.profiles.settings().max_companions;
@@ -81,9 +81,8 @@ impl Engine {
         }
     }
 
-    /// Hands what has changed of first-seen and profiles to storage, where it can write; live, what has become known of
-    /// connections that go on as well.
-    pub fn save(&mut self) {
+    /// Sends changed first-seen values and profiles to storage, unless it fails. A live run also stores open connections.
+    pub fn persist(&mut self) {
         if self.outputs.stores() && self.outputs.storage_failure().is_none() {
             self.persist_changed();
             if !self.is_replay {
@@ -92,7 +91,7 @@ impl Engine {
         }
     }
 
-    /// Who looks for a connection shall not have to wait for its end, which a crash may forestall.
+    /// Stores open connections periodically, so that queries see them and a crash loses little.
     fn persist_open(&mut self) {
         let Self { tracker, outputs, wall, .. } = self;
         let due = tracker.oldest_first_mut().filter_map(|record| record.falls_due(*wall).then_some(record));
@@ -107,7 +106,7 @@ impl Engine {
         let is_new = replaced > self.files_replaced;
         if is_new {
             self.files_replaced = replaced;
-            let why = "its file was deleted or replaced; a new one is begun where the path allows it".to_owned();
+            let why = "its file was deleted or replaced; a new file is created if the path permits".to_owned();
             let description = "the database file was deleted or replaced".into();
             self.fired.push(Alert { description, ..storage_failure(self.now, why, 0) });
             self.emit_alerts(None, out);
@@ -123,7 +122,7 @@ impl Engine {
         self.flush();
     }
 
-    /// Whether there is more.
+    /// Sends changed rows to storage. Returns whether more rows are left.
     fn persist_changed(&mut self) -> bool {
         let lost = self.outputs.knowledge_lost();
         if lost > self.knowledge_lost {
@@ -146,12 +145,12 @@ impl Engine {
         more
     }
 
-    /// Hands all that has changed to storage and waits for it to be written; what is lost on the way is tried once
-    /// more. A history that has lost something is told of.
+    /// Sends all changed rows to storage and waits until they are written. Lost rows are sent once more. Reports rows that
+    /// are lost in the end.
     pub(super) fn persist_all(&mut self, out: &mut Vec<u8>) {
         for _ in 0..2 {
             while self.persist_changed() {}
-            self.outputs.settle();
+            self.outputs.wait_written();
             if self.outputs.knowledge_lost() == self.knowledge_lost {
                 break;
             }
@@ -162,13 +161,13 @@ impl Engine {
     }
 }
 
-/// The history cannot be written.
+/// The alert of a database that cannot be written.
 fn storage_failure(now: Time, why: String, suppressed: u64) -> Alert {
     Alert {
         time: now,
         packet: None,
         rule: STORAGE_FAILURE.into(),
-        description: "the history cannot be written".into(),
+        description: "the database cannot be written".into(),
         severity: Severity::High,
         group: Vec::new(),
         reason: why,

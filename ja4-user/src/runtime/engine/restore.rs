@@ -1,4 +1,4 @@
-//! What was known when the sensor ended last.
+//! The saved state that a sensor starts with.
 
 use std::sync::Arc;
 
@@ -6,20 +6,20 @@ use crate::detect::{first_seen, profile};
 use crate::model::Time;
 use crate::output::storage::{self, DatabaseReader, SavedStateLimits, StorageError};
 
-/// All of it.
+/// First-seen values and profiles of a database.
 #[derive(Clone, Debug)]
 pub struct SavedState {
-    /// When the learning period of the live sensor began.
+    /// Start of the learning period of the live sensor.
     pub learning_since: Option<Time>,
-    /// Values, those of the network before those of hosts, the one seen longest ago first of each.
+    /// First-seen values, network-wide ones before those of hosts, each least recently seen first.
     pub first_seen: Vec<first_seen::Row>,
     /// Pairs of behaviour profiles.
     pub profiles: Vec<profile::Row>,
-    /// The id under which this sensor's pairs are stored.
+    /// Source of the profile pairs of this sensor.
     pub own: Arc<str>,
 }
 
-/// Nothing.
+/// No saved state.
 impl Default for SavedState {
     fn default() -> Self {
         Self { learning_since: None, first_seen: Vec::new(), profiles: Vec::new(), own: storage::OWN.into() }
@@ -27,10 +27,10 @@ impl Default for SavedState {
 }
 
 impl SavedState {
-    /// What a database holds, as far as there is room for it.
+    /// Reads the saved state of a database, up to these limits.
     ///
     /// # Errors
-    /// If it cannot be read.
+    /// If the database cannot be read.
     pub fn read(reader: &DatabaseReader, most: &SavedStateLimits) -> Result<Self, StorageError> {
         let (own, learning_since) = reader.sensor()?;
         let first_seen = reader.newest_first_seen(most)?.into_iter().map(row).collect();

@@ -1,4 +1,4 @@
-//! Counters of the engine.
+//! The counters of the engine.
 
 use std::sync::Arc;
 
@@ -11,30 +11,30 @@ use crate::enrich::remote::RemoteStats;
 use crate::model::{CounterGroup, Severity};
 use crate::units::Span;
 
-/// What an engine has done.
+/// Counters of the engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EngineStats {
-    /// What shards have told it.
+    /// Observations received from the shards.
     pub observations: u64,
-    /// Connections that are open.
+    /// Open connections.
     pub connections: u64,
     /// Connections that have ended.
     pub ended: u64,
-    /// Records that had to go for others before their connection ended.
+    /// Records evicted before their connection ended.
     pub evicted: u64,
-    /// Records that were left at the end: the word of their end was lost on the way.
+    /// Records left at the end of the run: the end event of the connection was dropped.
     pub end_lost: u64,
     /// Alerts, by [`Severity`].
     pub alerts: [u64; Severity::ALL.len()],
-    /// Alerts that an allowlist kept back.
+    /// Matches suppressed by the allowlists.
     pub suppressed: u64,
-    /// The same by entry of the allowlists, as [`Allow::shown`](crate::detect::Allow::shown) tells them.
+    /// Suppressed matches by entry of the allowlists, from [`Allow::shown`](crate::detect::Allow::shown).
     pub allowlist: Vec<(String, u64)>,
-    /// Times that other rules and labels were taken.
+    /// Reloads of rules and labels.
     pub reloads: u64,
-    /// What is left of the learning period.
+    /// Remaining learning period.
     pub learning_left: Span,
-    /// Values seen.
+    /// First-seen values.
     pub first_seen: FirstSeenStats,
     /// Behaviour profiles.
     pub profiles: ProfileStats,
@@ -42,11 +42,11 @@ pub struct EngineStats {
     pub builtin: BuiltinStats,
     /// Threshold rules.
     pub rules: rules::Stats,
-    /// The same of each that is in force.
+    /// Counters of each active threshold rule.
     pub by_rule: Vec<(Arc<str>, RuleStats)>,
-    /// Cooldowns of both built-in rules and profiles.
+    /// Cooldowns of built-in rules and profiles.
     pub cooldowns: CooldownStats,
-    /// The database on the network, where one is asked.
+    /// The remote lookup, if enabled.
     pub remote: Option<RemoteStats>,
 }
 
@@ -57,7 +57,7 @@ impl EngineStats {
         }
     }
 
-    /// As the content of a `stats` event.
+    /// Returns the counters for a `stats` event.
     #[must_use]
     pub fn group(&self) -> CounterGroup {
         let mut group = CounterGroup::default();
@@ -163,7 +163,7 @@ impl EngineStats {
     }
 }
 
-/// What a rule has done, or all of them.
+/// Counters of one threshold rule, or the sum of all.
 fn count_rule(stats: &RuleStats, group: &mut CounterGroup) {
     let RuleStats { matched, ungrouped, allowed, late, restarted, fired, suppressed, evicted, groups, bytes } = *stats;
     group

@@ -1,4 +1,4 @@
-//! What is known survives a history that fails for a while; an answer that comes late counts.
+//! Saved state survives a failing database; late responses of the remote lookup apply.
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -44,28 +44,28 @@ fn see(engine: &mut Engine, values: Range<u64>) {
 }
 
 #[test]
-fn what_storage_has_lost_is_stored_again() {
+fn lost_rows_of_saved_state_are_stored_again() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("history.db");
     let (mut engine, writer) = begin(&path);
     see(&mut engine, 0..10);
-    engine.save();
-    engine.outputs.settle();
+    engine.persist();
+    engine.outputs.wait_written();
     assert_eq!((count(&path, "first_seen"), count(&path, "profile")), (10, 10));
     assert_eq!(count(&path, "sensor WHERE learning_since IS NULL"), 0);
 
-    // Somebody else holds the database for longer than there is patience.
+    // Another connection locks the database for longer than the writer retries.
     let other = Connection::open(&path).unwrap();
     other.execute_batch("UPDATE sensor SET learning_since = NULL; BEGIN IMMEDIATE").unwrap();
     engine.learning_stored = None;
     see(&mut engine, 10..20);
-    engine.save();
-    engine.outputs.settle();
+    engine.persist();
+    engine.outputs.wait_written();
     assert_eq!(engine.outputs.knowledge_lost(), 21);
-    // As long as nothing can be written nothing more is risked.
+    // While the database cannot be written, no further rows are sent.
     see(&mut engine, 20..30);
-    engine.save();
-    engine.outputs.settle();
+    engine.persist();
+    engine.outputs.wait_written();
     assert_eq!(engine.outputs.knowledge_lost(), 21);
     other.execute_batch("ROLLBACK").unwrap();
 
@@ -79,7 +79,7 @@ fn what_storage_has_lost_is_stored_again() {
 }
 
 #[test]
-fn nothing_is_lost_at_the_end_for_want_of_room_in_a_queue() {
+fn the_end_of_a_run_waits_for_room_in_the_queue() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("history.db");
     let (mut engine, writer) = begin(&path);
@@ -92,7 +92,7 @@ fn nothing_is_lost_at_the_end_for_want_of_room_in_a_queue() {
 }
 
 #[test]
-fn a_connection_that_goes_on_can_be_looked_for_by_what_it_said() {
+fn an_open_connection_is_found_by_its_attributes() {
     let folder = tempfile::TempDir::new().unwrap();
     let path = folder.path().join("history.db");
     let (mut engine, writer) = begin(&path);
@@ -111,12 +111,12 @@ fn a_connection_that_goes_on_can_be_looked_for_by_what_it_said() {
             seen: FingerprintRecord::example(Method::Ja4, "t13d"),
         });
     }
-    engine.save();
-    engine.outputs.settle();
+    engine.persist();
+    engine.outputs.wait_written();
     let reported = "connection WHERE flow = 1 AND sni = 'example.org' AND ended IS NULL AND packets_to_client = 6";
     assert_eq!((count(&path, reported), count(&path, "connection"), count(&path, "fingerprint")), (1, 2, 2));
 
-    // What it shows later is its own, and its end takes the place of all that.
+    // Later fingerprints belong to the same row, and the end of the connection replaces the row.
     let flow = engine.tracker.get(1).unwrap().identity;
     engine.outputs.store(WriteOp::Fingerprint {
         flow,
@@ -131,7 +131,7 @@ fn a_connection_that_goes_on_can_be_looked_for_by_what_it_said() {
     assert_eq!(writer.finish().connections, 2, "each is counted once");
 }
 
-/// A service that knows this value alone.
+/// A remote lookup service that knows one value.
 fn knows(value: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -156,7 +156,7 @@ fn knows(value: &'static str) -> SocketAddr {
 }
 
 #[test]
-fn a_late_answer_about_any_value_of_the_client_names_its_application() {
+fn a_late_response_for_any_client_value_names_the_application() {
     const JA4T: &str = "1234_2_1234_9";
     let settings = remote::Settings {
         enabled: true,
@@ -178,7 +178,7 @@ fn a_late_answer_about_any_value_of_the_client_names_its_application() {
         record.note(FingerprintRecord::example(method, value));
     }
     engine.query_again(&mut record);
-    assert_eq!(record.app, None, "nobody has answered yet");
+    assert_eq!(record.app, None, "no response yet");
     while engine.stats().remote.is_some_and(|stats| stats.hits + stats.misses + stats.failed < 2) {
         engine.tick(NOON, &mut Vec::new());
         thread::yield_now();

@@ -1,42 +1,42 @@
-//! The records of connections that have not ended.
+//! The records of open connections.
 
 use hashlink::LinkedHashMap;
 use hashlink::linked_hash_map::RawEntryMut;
 
 use crate::model::{ConnectionRecord, FlowIdentity, Time};
 
-/// Open connections, the one heard of longest ago first.
+/// Open connections, least recently used first.
 ///
-/// A shard tells of the end of each; where that word is lost, its record goes when the room is needed.
+/// A shard reports the end of each connection. If that event is dropped, the record stays until it is evicted.
 #[derive(Debug)]
 pub struct Tracker {
     records: LinkedHashMap<u64, ConnectionRecord, foldhash::quality::RandomState>,
     capacity: usize,
 }
 
-/// A connection's record.
+/// A connection record, found or created.
 #[derive(Debug)]
 pub struct TrackedRecord<'a> {
     /// The record.
     pub record: &'a mut ConnectionRecord,
-    /// It was begun just now.
+    /// The record was created by this call.
     pub is_new: bool,
 }
 
 impl Tracker {
-    /// Room for so many connections, at least one.
+    /// Creates a tracker for `capacity` connections, at least one.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
         Self { records: LinkedHashMap::default(), capacity: capacity.max(1) }
     }
 
-    /// Connections that are open.
+    /// Number of open connections.
     #[must_use]
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// Whether none is open.
+    /// Whether no connection is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
@@ -48,7 +48,7 @@ impl Tracker {
         if full { self.pop() } else { None }
     }
 
-    /// The record of a connection, created if there is none. Call [`evict_for`](Self::evict_for) first.
+    /// Returns the record of a connection; creates it if there is none. Call [`evict_for`](Self::evict_for) first.
     pub fn enter(&mut self, flow: &FlowIdentity, interface: u32, now: Time) -> TrackedRecord<'_> {
         let (record, is_new) = match self.records.raw_entry_mut().from_key(&flow.id) {
             RawEntryMut::Occupied(mut held) => {
@@ -60,33 +60,33 @@ impl Tracker {
         TrackedRecord { record, is_new }
     }
 
-    /// The record of a flow.
+    /// Returns the record of a flow.
     #[must_use]
     pub fn get(&self, flow: u64) -> Option<&ConnectionRecord> {
         self.records.get(&flow)
     }
 
-    /// The record of a flow, to be changed.
+    /// Returns the record of a flow mutably.
     pub fn get_mut(&mut self, flow: u64) -> Option<&mut ConnectionRecord> {
         self.records.get_mut(&flow)
     }
 
-    /// Takes out the record of a connection that has ended.
+    /// Removes the record of a connection that has ended.
     pub fn end(&mut self, flow: u64) -> Option<ConnectionRecord> {
         self.records.remove(&flow)
     }
 
-    /// Takes out the record heard of longest ago.
+    /// Removes the least recently used record.
     pub fn pop(&mut self) -> Option<ConnectionRecord> {
         self.records.pop_front().map(|(_, record)| record)
     }
 
-    /// Every record, to be changed, the one heard of longest ago first.
+    /// Iterates over the records mutably, least recently used first.
     pub fn oldest_first_mut(&mut self) -> impl Iterator<Item = &mut ConnectionRecord> {
         self.records.values_mut()
     }
 
-    /// Every record, the one heard of last first.
+    /// Iterates over the records, most recently used first.
     pub fn newest_first(&self) -> impl Iterator<Item = &ConnectionRecord> {
         self.records.values().rev()
     }
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_table_lets_go_of_the_one_heard_of_longest_ago() {
+    fn a_full_table_evicts_the_least_recently_used_record() {
         let mut tracker = Tracker::with_capacity(2);
         let mut enter = |id| {
             let evicted = tracker.evict_for(id);
@@ -120,14 +120,14 @@ mod tests {
     }
 
     #[test]
-    fn the_history_hears_of_a_connection_ever_more_seldom() {
+    fn an_open_connection_is_stored_at_doubling_intervals() {
         let mut record = ConnectionRecord::new(&flow(1), 0, Time(0));
         let reported: Vec<_> = (0..=20_160).filter(|half| record.falls_due(Time(half * 30_000_000_000))).collect();
         assert_eq!(reported, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384], "in a week");
     }
 
     #[test]
-    fn a_history_keeps_the_first_value_and_the_newest() {
+    fn a_record_keeps_the_first_value_and_the_newest() {
         let mut record = ConnectionRecord::new(&flow(1), 0, Time(0));
         record.note(seen(Method::Ja4, 1));
         for count in 1..=100 {

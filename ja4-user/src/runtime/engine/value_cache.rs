@@ -1,4 +1,4 @@
-//! Values that came lately: their texts, shared by all who keep them, and what is known of them.
+//! A cache of recent fingerprint values: their shared texts, labels and known-bad matches.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use foldhash::quality::RandomState;
 
 use crate::model::{KnownBad, Label, Method};
 
-/// Values remembered: those of a network's usual software, a few hundred, and the latest others.
+/// Slots of the cache: a few hundred values of the network's usual software, and recent others.
 const SLOTS: usize = 1 << 13;
 
-/// A value, and what the local lists say of it.
+/// A value with its label and known-bad match.
 #[derive(Clone, Debug)]
 pub(super) struct CachedValue {
     pub(super) value: ArcStr,
@@ -19,10 +19,10 @@ pub(super) struct CachedValue {
     pub(super) known_bad: Option<Arc<KnownBad>>,
 }
 
-/// Values that came lately, so that one which comes again costs no further copy and is not looked up again.
+/// Recent values: a repeated value costs no copy and no lookup.
 #[derive(Debug)]
 pub(super) struct ValueCache {
-    /// By the hash of the text; a raw form has no method.
+    /// Indexed by the hash of the text. Raw forms have no method.
     slots: Vec<Option<(Option<Method>, CachedValue)>>,
     seed: RandomState,
 }
@@ -34,23 +34,23 @@ impl Default for ValueCache {
 }
 
 impl ValueCache {
-    /// What is known of a value; `look` finds out, as long as nothing else becomes known.
-    pub(super) fn know(
+    /// Returns the entry of a value; `look` looks it up if it is not cached.
+    pub(super) fn get(
         &mut self,
         method: Method,
         text: &str,
         look: impl FnOnce(&str) -> (Option<Arc<Label>>, Option<Arc<KnownBad>>),
     ) -> CachedValue {
-        self.remember(Some(method), text, look)
+        self.entry(Some(method), text, look)
     }
 
-    /// The text of a raw form, with whoever had it lately.
+    /// Returns the shared text of a raw form.
     pub(super) fn share(&mut self, text: &str) -> ArcStr {
-        self.remember(None, text, |_| (None, None)).value
+        self.entry(None, text, |_| (None, None)).value
     }
 
     #[inline]
-    fn remember(
+    fn entry(
         &mut self,
         method: Option<Method>,
         text: &str,
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_that_comes_again_is_the_same_text() {
+    fn a_repeated_value_shares_its_text() {
         let mut values = ValueCache::default();
         let first = values.share("t13d1516h2_8daaf6152771_e5627efa2ab1");
         assert!(ArcStr::ptr_eq(&first, &values.share("t13d1516h2_8daaf6152771_e5627efa2ab1")));
@@ -88,15 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_a_value_is_looked_up_once_for_each_method() {
+    fn a_value_is_looked_up_once_per_method() {
         let mut values = ValueCache::default();
         let named = |name: &str| {
             let label = Label { name: name.into(), source: "mine".into(), category: None, confidence: None };
             (Some(Arc::new(label)), None)
         };
         for (method, name, known) in [(Method::Ja4, "a", "a"), (Method::Ja4, "b", "a"), (Method::Ja4s, "c", "c")] {
-            let CachedValue { label, .. } =
-                values.know(method, "t13d1516h2_8daaf6152771_e5627efa2ab1", |_| named(name));
+            let CachedValue { label, .. } = values.get(method, "t13d1516h2_8daaf6152771_e5627efa2ab1", |_| named(name));
             assert_eq!(label.map(|label| label.name.to_string()).as_deref(), Some(known));
         }
     }
