@@ -1,6 +1,4 @@
-//! `ja4sensor check`: whether a sensor could run as configured.
-//!
-//! If something would prevent the run, the exit status is not 0.
+//! `ja4sensor check`: checks whether the sensor can run with a configuration.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -21,17 +19,13 @@ use crate::config::{self, Config, Opened};
 use crate::output::storage::check_unused;
 use crate::system::privilege;
 
-/// Say whether a sensor could run as configured, without running it.
-///
-/// Exit status: 0 it could; 1 a port, a database or a hook is in use; 2 the configuration, or
-/// an interface or file that it names, is wrong; 3 a privilege or a kernel feature is missing.
 #[derive(Debug, Args)]
 pub(super) struct CheckCommand {
-    /// Configuration; without it, the defaults are looked at
+    /// Configuration file [default: built-in defaults]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Interface to look at in place of those in the configuration; may be given several times
+    /// Interface to check in place of the configured ones (repeatable)
     #[arg(short, long = "interface", value_name = "IFACE")]
     interfaces: Vec<String>,
 }
@@ -56,7 +50,7 @@ impl CheckCommand {
                 writeln!(out, "kernel {}: loads the BPF programs", release.trim())
             }
             Err(error) => {
-                let line = writeln!(out, "kernel {}: cannot watch interfaces: {error}", release.trim());
+                let line = writeln!(out, "kernel {}: cannot load the BPF programs: {error}", release.trim());
                 prevented = Some(Failure::system(error));
                 line
             }
@@ -70,15 +64,15 @@ impl CheckCommand {
                 prevented = prevented.or(attached.err().map(Failure::run));
             }
         }
-        // Frees the port again.
+        // Dropping the server frees the port.
         prevented = prevented.or(web::bind(&config.http).map(drop).err());
         if let Some(path) = &config.storage.path {
             prevented = prevented.or(check_unused(path).err().map(Failure::run));
         }
         let _ = writeln!(out, "{}", loaded.known_bad);
         match path {
-            Some(path) => out += &format!("{}: in order\n", path.display()),
-            None => out += "no configuration file: defaults\n",
+            Some(path) => out += &format!("{}: valid\n", path.display()),
+            None => out += "no configuration file: built-in defaults\n",
         }
         print(&out)?;
         prevented.map_or(Ok(()), Err)
@@ -93,12 +87,12 @@ fn load(hook: HookChoice) -> Result<Kernel, anyhow::Error> {
     let mut kernel =
         Kernel::load(object::bytes(), &KernelSettings { filter_config, ring_bytes: 64 << 10, flows: 1 << 10 })?;
     kernel.tc(Program::TcEgress)?;
-    let wants_xdp = matches!(hook, HookChoice::Native | HookChoice::Generic);
+    let requires_xdp = matches!(hook, HookChoice::Native | HookChoice::Generic);
     let xdp = if hook == HookChoice::Tc { None } else { Some(kernel.xdp(Program::Xdp).map(|_| ())) };
     match xdp {
         Some(Ok(())) => {}
-        Some(Err(error)) if wants_xdp => return Err(error.into()),
-        // Before Linux 5.18 there is no multi-buffer XDP; ingress falls back to tc.
+        Some(Err(error)) if requires_xdp => return Err(error.into()),
+        // Linux before 5.18 has no multi-buffer XDP; ingress falls back to tc.
         _ => {
             kernel.tc(Program::TcIngress)?;
         }

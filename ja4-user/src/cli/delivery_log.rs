@@ -9,6 +9,7 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::output::alert::{AlertSinks, SinkStats};
 use crate::output::storage::WriterHandle;
+use crate::units::Counted;
 
 /// Interval at which the counters are read.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -30,7 +31,7 @@ struct SinkStates(HashMap<String, SinkState>);
 
 #[derive(Debug, Default)]
 struct SinkState {
-    /// When the sink began to fail, and the alerts that it had lost by then; `None`: it works.
+    /// When the sink began to fail, and its lost alerts at that time; `None`: it works.
     failing: Option<(Instant, u64)>,
     /// When its failure was last logged.
     logged: Option<Instant>,
@@ -64,7 +65,8 @@ impl SinkStates {
                     if let Some((since, before)) = failed.filter(|_| mem::take(&mut state.is_open)) {
                         let (seconds, lost) = (now.duration_since(since).as_secs(), lost(sink).saturating_sub(before));
                         lines.push(format!(
-                            "alert sink {name} delivers again after {seconds} s; {lost} alerts are lost"
+                            "alert sink {name} delivers again after {seconds} s; {} lost",
+                            Counted(lost, "alert")
                         ));
                     }
                 }
@@ -81,8 +83,9 @@ fn loss(sink: &SinkStats) -> Option<String> {
     let lost = lost(sink);
     (lost > 0).then(|| {
         format!(
-            "alert sink {name} lost {lost} of {offered} alerts: {queue_full} found its queue full, {failed} could not be \
-             delivered, {abandoned} were not delivered before the end{error}"
+            "alert sink {name} lost {lost} of {}: {queue_full} queue full, {failed} delivery failed, {abandoned} not \
+             delivered before the end{error}",
+            Counted(*offered, "alert")
         )
     })
 }
@@ -146,21 +149,21 @@ mod tests {
     }
 
     #[test]
-    fn the_begin_and_the_end_of_a_failure_are_logged_once() {
+    fn the_start_and_the_end_of_a_failure_are_logged_once() {
         let mut states = SinkStates::default();
         let start = Instant::now();
         let mut at = |seconds, sinks: &[SinkStats]| states.changes(sinks, start + Duration::from_secs(seconds));
         assert!(at(0, &sink(None, 1)).is_empty());
         assert_eq!(at(1, &sink(Some("refused"), 1)), ["alert sink hook cannot deliver: refused"]);
         assert!(at(2, &sink(Some("too slow"), 2)).is_empty());
-        assert_eq!(at(9, &sink(None, 3)), ["alert sink hook delivers again after 8 s; 2 alerts are lost"]);
+        assert_eq!(at(9, &sink(None, 3)), ["alert sink hook delivers again after 8 s; 2 alerts lost"]);
         assert!(at(10, &sink(None, 3)).is_empty());
         // A sink that fails now and then is logged once a minute.
         assert!(at(11, &sink(Some("refused"), 3)).is_empty());
         assert!(at(12, &sink(None, 3)).is_empty());
         assert!(at(60, &sink(Some("refused"), 3)).is_empty());
         assert_eq!(at(61, &sink(Some("refused"), 4)), ["alert sink hook cannot deliver: refused"]);
-        assert_eq!(at(70, &sink(None, 5)), ["alert sink hook delivers again after 10 s; 2 alerts are lost"]);
+        assert_eq!(at(70, &sink(None, 5)), ["alert sink hook delivers again after 10 s; 2 alerts lost"]);
     }
 
     #[test]
@@ -169,8 +172,8 @@ mod tests {
         assert_eq!(loss(&lossless), None);
         let [mut lossy] = sink(Some("refused"), 2);
         (lossy.queue_full, lossy.abandoned) = (3, 1);
-        let line = "alert sink hook lost 6 of 10 alerts: 3 found its queue full, 2 could not be delivered, \
-                    1 were not delivered before the end; last error: refused";
+        let line = "alert sink hook lost 6 of 10 alerts: 3 queue full, 2 delivery failed, \
+                    1 not delivered before the end; last error: refused";
         assert_eq!(loss(&lossy).as_deref(), Some(line));
     }
 }

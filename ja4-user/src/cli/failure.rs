@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use crate::system::signals::INTERRUPTED;
 
-/// Why the command ended otherwise than well.
+/// The error of a command, with its exit status.
 #[derive(Debug)]
 pub struct Failure {
     status: u8,
@@ -13,22 +13,22 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Failed while it ran: exit status 1.
+    /// A failure at run time: exit status 1.
     pub fn run(error: impl Into<anyhow::Error>) -> Self {
         Self { status: 1, error: error.into() }
     }
 
-    /// Asked for something that cannot be: exit status 2.
+    /// Wrong usage or configuration: exit status 2.
     pub fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self { status: 2, error: error.into() }
     }
 
-    /// A right or a feature of the kernel is missing: exit status 3.
+    /// A missing privilege or kernel feature: exit status 3.
     pub fn system(error: impl Into<anyhow::Error>) -> Self {
         Self { status: 3, error: error.into() }
     }
 
-    /// Ended by a signal before its work was done: exit status 130.
+    /// Interrupted by a signal: exit status 130.
     pub fn interrupted(error: impl Into<anyhow::Error>) -> Self {
         Self { status: INTERRUPTED, error: error.into() }
     }
@@ -40,7 +40,7 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
-    /// The error and its causes in one line.
+    /// Writes the error and its causes on one line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{:#}", self.error);
         f.write_str(&text.split_whitespace().collect::<Vec<_>>().join(" "))

@@ -1,4 +1,4 @@
-//! Options on how live traffic is seen.
+//! Options of the capture.
 
 use clap::{Args, value_parser};
 
@@ -7,49 +7,49 @@ use crate::capture::ebpf::MAX_SHARDS;
 use crate::config::{self, IDLE_TIMEOUT};
 use crate::units::{Size, Span, SpanError};
 
-/// How live traffic is seen.
+/// Options of the capture.
 #[derive(Debug, Args)]
 pub(super) struct CaptureFlags {
-    /// Interface to watch; may be given several times
+    /// Interface to attach to (repeatable)
     #[arg(short, long = "interface", value_name = "IFACE")]
     interfaces: Vec<String>,
 
-    /// How to see packets that come in [default: auto]
+    /// Hook for ingress packets [default: auto]
     #[arg(long, value_enum)]
     hook: Option<HookChoice>,
 
-    /// Which packets to see [default: both]
+    /// Direction of captured packets [default: both]
     #[arg(long, value_enum)]
     direction: Option<DirectionChoice>,
 
-    /// Shards, each with a thread and a ring [default: CPUs]
+    /// Number of shards, each with a thread and a ring [default: number of CPUs]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=i64::from(MAX_SHARDS)))]
     shards: Option<u32>,
 
-    /// Size of each shard's ring, KiB; rounded up to a power of two [default: 8192]
+    /// Ring size per shard in KiB, rounded up to a power of two [default: 8192]
     #[arg(long, value_name = "KIB", value_parser = value_parser!(u32).range(64..=1 << 20))]
     ring_size: Option<u32>,
 
-    /// Most connections known at once [default: 262144]
+    /// Maximum number of tracked connections [default: 262144]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=1 << 24))]
     max_connections: Option<u32>,
 
-    /// Time without a packet after which a connection has ended, as 120 (seconds) or 2m [default: 120]
+    /// Idle time after which a connection ends, for example 120 (seconds) or 2m [default: 120]
     #[arg(long, value_name = "TIME", value_parser = idle)]
     idle_timeout: Option<Span>,
 
-    /// Most records of each class per second and CPU, in place of the defaults; 0: no limit
+    /// Record limit per class, second and CPU, in place of the built-in limits; 0 means unlimited
     #[arg(long, value_name = "N")]
     rate_limit: Option<u32>,
 
-    /// Count only packets of interest for a connection: bulk packets cost less, and the filter forgets a
-    /// connection after 30 seconds without a packet of interest
+    /// Packet and byte counts of selected packets only: bulk packets cost less, and the filter evicts a flow after 30
+    /// seconds without a selected packet
     #[arg(long)]
     no_accounting: bool,
 }
 
 impl CaptureFlags {
-    /// Changes what the configuration says. Interfaces take the place of those in it.
+    /// Overrides the configuration. Interfaces replace those in the configuration.
     pub(super) fn apply(&self, to: &mut config::Capture) {
         if !self.interfaces.is_empty() {
             to.interfaces.clone_from(&self.interfaces);
@@ -65,7 +65,7 @@ impl CaptureFlags {
     }
 }
 
-/// A time with its unit, or seconds.
+/// Parses a duration with a unit, or a number of seconds.
 pub(super) fn seconds(text: &str) -> Result<Span, SpanError> {
     let bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if bare { format!("{text}s").parse() } else { text.parse() }
@@ -74,5 +74,5 @@ pub(super) fn seconds(text: &str) -> Result<Span, SpanError> {
 pub(super) fn idle(text: &str) -> Result<Span, String> {
     let span = seconds(text).map_err(|error| error.to_string())?;
     let (least, most) = (IDLE_TIMEOUT.start(), IDLE_TIMEOUT.end());
-    if IDLE_TIMEOUT.contains(&span) { Ok(span) } else { Err(format!("it must be from {least} to {most}")) }
+    if IDLE_TIMEOUT.contains(&span) { Ok(span) } else { Err(format!("expected {least} to {most}")) }
 }

@@ -1,4 +1,4 @@
-//! `ja4sensor db`: databases of labels.
+//! `ja4sensor labels`: label databases.
 
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
@@ -12,8 +12,8 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::lookup::{LookupFormat, print, report_bad_rows};
 use crate::enrich::{Builder, Imported};
+use crate::units::Counted;
 
-/// Look into databases of labels, and convert them.
 #[derive(Debug, Args)]
 pub(super) struct LabelsCommand {
     #[command(subcommand)]
@@ -22,22 +22,22 @@ pub(super) struct LabelsCommand {
 
 #[derive(Debug, Subcommand)]
 enum LabelsAction {
-    /// Count what files hold: values, prefixes and owners of each type, and bad rows
+    /// Count values, prefixes and names by fingerprint type, and invalid rows
     Info {
-        /// Databases: ja4plus-mapping.csv, or own TOML
+        /// Label databases: ja4plus-mapping.csv or TOML
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
 
-        /// Format of the output
+        /// Output format
         #[arg(long, value_enum, default_value_t)]
         format: LookupFormat,
     },
-    /// Convert a database to own TOML
+    /// Convert a label database to TOML
     Import {
-        /// The database: ja4plus-mapping.csv, or own TOML
+        /// Label database: ja4plus-mapping.csv or TOML
         file: PathBuf,
 
-        /// Where to; a file that exists is not overwritten
+        /// Output file, which must not exist
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
     },
@@ -65,7 +65,7 @@ fn info(files: &[PathBuf], format: LookupFormat) -> Result<(), Failure> {
                     LookupFormat::Json => serde_json::to_string(&info).map_err(Failure::run)? + "\n",
                 })?;
             }
-            // All failures but the last are told as they are; the last is the command's.
+            // All errors but the last are printed here; the last becomes the error of the command.
             Err(error) => {
                 if let Some(earlier) = failed.replace(Failure::usage(error)) {
                     eprintln!("ja4sensor: {earlier}");
@@ -83,19 +83,19 @@ fn import(file: &Path, output: &Path) -> Result<(), Failure> {
     let opened = OpenOptions::new().write(true).create_new(true).open(output);
     let mut out = opened.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
-            Failure::usage(anyhow!("{} exists already, and is not overwritten; name another", output.display()))
+            Failure::usage(anyhow!("cannot create {}: file exists; name another file", output.display()))
         }
         _ => Failure::run(anyhow!(error).context(format!("cannot create {}", output.display()))),
     })?;
     if let Err(error) = out.write_all(builder.to_toml().as_bytes()).and_then(|()| out.sync_all()) {
-        // Half a database would be read as a whole one.
+        // A partial database could be taken for a complete one.
         let _ = fs::remove_file(output);
         return Err(Failure::run(anyhow!(error).context(format!("cannot write {}", output.display()))));
     }
-    print(&format!("{}: {} rows\n", output.display(), imported.taken))
+    print(&format!("{}: {}\n", output.display(), Counted(imported.taken as u64, "row")))
 }
 
-/// What a file holds.
+/// The content of a label database.
 #[derive(Serialize)]
 struct FileSummary {
     file: String,
@@ -129,8 +129,8 @@ impl FileSummary {
 
     fn table(&self) -> String {
         let Self { file, rows, bad_rows, types } = self;
-        let mut out = format!("{file}: {rows} rows, {bad_rows} bad\n");
-        // A String takes whatever is written.
+        let mut out = format!("{file}: {}, {bad_rows} invalid\n", Counted(*rows as u64, "row"));
+        // Writing to a String does not fail.
         let mut row = |cells: [&str; 5]| {
             let [method, values, prefixes, owners, shared] = cells;
             let _ = writeln!(out, "  {method:<8}{values:>8}{prefixes:>10}{owners:>8}{shared:>8}");

@@ -1,4 +1,4 @@
-//! `ja4sensor lookup`: what is known of a value.
+//! `ja4sensor lookup`: label, known-bad match and inference of a fingerprint.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -13,47 +13,47 @@ use crate::enrich::{Builder, Imported, KnownBadList, session, shape};
 use crate::model::path::{self, Syn};
 use crate::model::{KnownBad, Label, Method, os};
 use crate::output::stdout::{is_gone, stdout};
+use crate::units::Counted;
 
-/// Say what is known of a fingerprint.
 #[derive(Debug, Args)]
 pub(super) struct LookupCommand {
-    /// Value, such as t13d3112h2_e8f1e7e78f70_b26ce05bbdd6
+    /// Fingerprint, for example t13d3112h2_e8f1e7e78f70_b26ce05bbdd6
     value: String,
 
-    /// Its type, such as ja4; by its looks if left out
+    /// Fingerprint type, for example ja4 [default: all types that match its syntax]
     #[arg(long = "type", value_name = "TYPE", value_parser = method)]
     method: Option<Method>,
 
-    /// Databases beside the shipped one: ja4plus-mapping.csv, or own TOML
+    /// Label database in addition to the built-in one: ja4plus-mapping.csv or TOML (repeatable)
     #[arg(long, value_name = "FILE")]
     database: Vec<PathBuf>,
 
-    /// Known-bad patterns in place of the shipped ones
+    /// Known-bad list in place of the built-in one
     #[arg(long, value_name = "FILE")]
     known_bad: Option<PathBuf>,
 
-    /// File of known-bad patterns that add to the list in force
+    /// Known-bad list in addition to the list in use (repeatable)
     #[arg(long, value_name = "FILE")]
     known_bad_extra: Vec<PathBuf>,
 
-    /// Format of the output
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: LookupFormat,
 }
 
-/// What an answer looks like.
+/// Output format of `lookup` and `labels`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum LookupFormat {
-    /// Lines for people
+    /// Aligned text
     #[default]
     Table,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }
 
 fn method(name: &str) -> Result<Method, String> {
     let names = || Method::ALL.map(Method::name).join(", ");
-    shape::method(name).ok_or_else(|| format!("there are {}", names()))
+    shape::method(name).ok_or_else(|| format!("expected {}", names()))
 }
 
 impl LookupCommand {
@@ -70,7 +70,7 @@ impl LookupCommand {
             let extra = KnownBadList::load(path).map_err(Failure::usage)?;
             known_bad = known_bad.extended(extra).map_err(|method| {
                 let method = method.name();
-                Failure::usage(anyhow!("{}: too many {method} patterns with a * before their end", path.display()))
+                Failure::usage(anyhow!("{}: too many {method} patterns with a * before the end", path.display()))
             })?;
         }
 
@@ -78,8 +78,8 @@ impl LookupCommand {
         let fits = |method: &Method| self.method.is_none_or(|wanted| wanted == *method);
         let methods: Vec<Method> = shape::methods(value).filter(fits).collect();
         if methods.is_empty() {
-            let kind = self.method.map_or("fingerprint of a known type", Method::name);
-            return Err(Failure::usage(anyhow!("'{}' is no {kind}", value.escape_debug())));
+            let kind = self.method.map_or("fingerprint of any type", Method::name);
+            return Err(Failure::usage(anyhow!("'{}' is not a {kind}", value.escape_debug())));
         }
         let mut out = String::new();
         for (place, method) in methods.into_iter().enumerate() {
@@ -98,7 +98,7 @@ impl LookupCommand {
     }
 }
 
-/// Writes to standard output; a reader that has gone is no failure.
+/// Writes to standard output. A closed pipe is not an error.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let written = stdout().and_then(|mut out| out.write_all(text.as_bytes()));
     match written {
@@ -107,21 +107,26 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Says which rows of a file were left out, on standard error.
+/// Reports the skipped rows of a file on standard error.
 pub(super) fn report_bad_rows(path: &Path, imported: &Imported) {
     if imported.bad == 0 {
         return;
     }
-    let mut told: Vec<String> =
+    let mut reasons: Vec<String> =
         imported.bad_rows.iter().map(|row| format!("line {} {}", row.line, row.reason)).collect();
     let more = imported.bad - imported.bad_rows.len();
     if more > 0 {
-        told.push(format!("and {more} more"));
+        reasons.push(format!("and {more} more"));
     }
-    eprintln!("ja4sensor: {}: bad rows left out: {} ({})", path.display(), imported.bad, told.join("; "));
+    eprintln!(
+        "ja4sensor: {}: skipped {} ({})",
+        path.display(),
+        Counted(imported.bad as u64, "invalid row"),
+        reasons.join("; ")
+    );
 }
 
-/// What is known of a value as a value of one method.
+/// The result of a lookup for one method.
 #[derive(Serialize)]
 struct LookupResult<'a> {
     #[serde(rename = "type")]
@@ -151,7 +156,7 @@ struct LookupKnownBad<'a> {
     note: &'a str,
 }
 
-/// What the value itself says.
+/// Inference from the value itself.
 #[derive(Default, PartialEq, Serialize)]
 struct LookupInference {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -166,7 +171,7 @@ struct LookupInference {
     session: Option<&'static str>,
 }
 
-/// What the MSS says of the path, if the packet was of this family.
+/// Inference from the MSS, if the packet was of this address family.
 #[derive(PartialEq, Serialize)]
 struct LookupMtu {
     mtu: u32,
@@ -188,7 +193,7 @@ impl LookupInference {
                     Some(LookupMtu { mtu: path.mtu, path: path.name, confidence: path.confidence, tunnel })
                 };
                 (hints.ipv4, hints.ipv6) = (mtu(false), mtu(true));
-                // A server's options depend on its client's.
+                // The options of a server depend on those of its client.
                 hints.os =
                     syn.filter(|_| method == Method::Ja4t).and_then(|syn| os::hint(&syn, None)).map(os::System::name);
             }
@@ -227,7 +232,7 @@ impl<'a> LookupResult<'a> {
 
     fn table(&self) -> String {
         let mut out = String::new();
-        // A String takes whatever is written.
+        // Writing to a String does not fail.
         let mut row = |name: &str, text: &str| {
             let _ = writeln!(out, "{name:<12}{text}");
         };

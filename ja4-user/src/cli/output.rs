@@ -1,4 +1,4 @@
-//! Options on what is printed, which all commands share.
+//! Options of the output, shared by `run` and `replay`.
 
 use std::num::NonZeroU16;
 
@@ -7,33 +7,33 @@ use clap::Args;
 use crate::config;
 use crate::encode::{Filter, Format};
 
-/// What is printed, and how.
+/// Options of the output.
 #[derive(Debug, Args)]
 pub(super) struct OutputFlags {
-    /// Format of the lines [default: json]
+    /// Output format [default: json]
     #[arg(long, value_enum)]
     format: Option<Format>,
 
-    /// Print only these: fingerprint, connection, alert, stats, or methods such as ja4,ja4s
+    /// Event types (fingerprint, connection, alert, stats) or methods (ja4, ja4s, ...) to print
     /// [default: fingerprint,connection,alert,stats]
     #[arg(long, value_name = "LIST")]
     types: Option<Filter>,
 
-    /// Print raw and original-order forms too
+    /// Raw and original-order forms in addition to the hashes
     #[arg(long)]
     raw: bool,
 
-    /// SSH packets of one ja4ssh [default: 200]
+    /// SSH packets per ja4ssh fingerprint [default: 200]
     #[arg(long, value_name = "PACKETS")]
     ssh_window: Option<NonZeroU16>,
 
-    /// Name of this sensor, for the `sensor` field
+    /// Sensor name in the `sensor` field
     #[arg(long, value_name = "NAME")]
     sensor: Option<String>,
 }
 
 impl OutputFlags {
-    /// Changes what the configuration says.
+    /// Overrides the configuration.
     pub(super) fn apply(&self, to: &mut config::Output) {
         to.format = self.format.unwrap_or(to.format);
         to.types = self.types.unwrap_or(to.types);

@@ -1,4 +1,4 @@
-//! What stands behind the shards of a run or a replay: the engine, and the ways out of it.
+//! The pipeline after the shards of a run or a replay: the engine and its outputs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,11 +22,12 @@ use crate::runtime::engine::outputs::EngineOutputs;
 use crate::runtime::engine::{self, Engine, SavedState};
 use crate::system::clock::wall_clock;
 use crate::system::shutdown_watch::Shutdown;
+use crate::units::Counted;
 
-/// How long alerts that wait may still be sent at the end.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Time at the end in which queued alerts are still delivered.
+const SINK_GRACE: Duration = Duration::from_secs(5);
 
-/// Ways out of the engine, seen from the control plane.
+/// The outputs of the engine, held by the control plane.
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
     storage: Option<(WriterHandle, Writer)>,
@@ -35,17 +36,17 @@ pub(super) struct Outputs {
     log: Option<DeliveryLog>,
 }
 
-/// What differs between a run and a replay.
+/// The differences between a run and a replay.
 pub(super) struct PipelineMode {
-    /// Most connections at once.
+    /// Maximum number of connections.
     pub(super) connections: usize,
-    /// The capture files of a replay: it waits for the ways out; a live sensor never does.
+    /// The capture files of a replay, which waits for its outputs; `None` for a live sensor, which never waits.
     pub(super) files: Option<Vec<String>>,
     /// The shutdown that ends the process.
     pub(super) shutdown: Shutdown,
 }
 
-/// Starts the ways out, and makes an engine that knows what the database knows.
+/// Starts the outputs, and creates an engine with the saved state of the database.
 pub(super) fn start(
     config: &Config,
     loaded: Loaded,
@@ -56,7 +57,7 @@ pub(super) fn start(
     let is_replay = files.is_some();
     let mut engine_outputs = EngineOutputs::new(context, is_replay);
     let mut outputs = Outputs::default();
-    let (mut memory, mut recalled) = (SavedState::default(), None);
+    let (mut saved, mut restored) = (SavedState::default(), None);
     if let Some(path) = &config.storage.path {
         let run = SensorRun {
             started: wall_clock(),
@@ -72,25 +73,26 @@ pub(super) fn start(
         shutdown.on_overdue(move || {
             let status = unwritten.status();
             let lost = status.lost() + status.rows_waiting;
-            (lost > 0).then(|| format!("{lost} database rows"))
+            (lost > 0).then(|| Counted(lost, "database row").to_string())
         });
         if let Some(migrated) = writer.migrated {
             eprintln!("ja4sensor: {}: {migrated}", path.display());
         }
-        let most = SavedStateLimits::of(&config.first_seen, &loaded.knowledge.profiles);
-        let read = DatabaseReader::open(path, None).and_then(|reader| SavedState::read(&reader, &most));
+        let limits = SavedStateLimits::of(&config.first_seen, &loaded.knowledge.profiles);
+        let read = DatabaseReader::open(path, None).and_then(|reader| SavedState::read(&reader, &limits));
         match (read, writer.unopened.take()) {
             (Err(error), None) => return Err(Failure::run(error)),
             (read, unopened) => {
-                // A replay reports its losses at its end.
+                // A replay reports lost rows at its end.
                 if let Some(why) = unopened.filter(|_| !is_replay) {
-                    let why = why.in_words();
-                    eprintln!("ja4sensor: warning: {why}; the sensor runs, counts what is lost, and tries again");
+                    let why = why.one_line();
+                    eprintln!("ja4sensor: warning: {why}; the sensor continues, counts lost rows and retries");
                 }
-                let is_known = read.is_ok();
-                memory = read.unwrap_or_default();
+                let is_restored = read.is_ok();
+                saved = read.unwrap_or_default();
                 if !is_replay {
-                    recalled = Some(recall(path, most, writer.opened.clone(), is_known).map_err(Failure::run)?);
+                    restored =
+                        Some(restore_later(path, limits, writer.opened.clone(), is_restored).map_err(Failure::run)?);
                 }
             }
         }
@@ -103,7 +105,7 @@ pub(super) fn start(
         let unsent = Arc::clone(&sinks);
         shutdown.on_overdue(move || {
             let waiting: u64 = unsent.stats().iter().map(|sink| sink.waiting).sum();
-            (waiting > 0).then(|| format!("{waiting} alerts in the queues of sinks"))
+            (waiting > 0).then(|| format!("{} in sink queues", Counted(waiting, "alert")))
         });
         engine_outputs = engine_outputs.with_alerts(Arc::clone(&sinks));
         outputs.alerts = Some(sinks);
@@ -123,62 +125,62 @@ pub(super) fn start(
         locals: config.network.local.clone(),
         first_seen: config.first_seen.clone(),
     };
-    let engine = Engine::new(&settings, loaded.knowledge, memory, remote, context, engine_outputs);
-    Ok((engine.with_restored(recalled), outputs))
+    let engine = Engine::new(&settings, loaded.knowledge, saved, remote, context, engine_outputs);
+    Ok((engine.with_restored(restored), outputs))
 }
 
-/// Reads the saved state of a database that is opened while the sensor runs: it could not be opened at the start, or
-/// its file was replaced. `is_known`: the engine has its saved state since the start.
-fn recall(
+/// Starts the thread that reads the saved state of a database that is opened while the sensor runs: it could not be opened
+/// at the start, or its file was replaced. `is_restored`: the engine has the saved state since the start.
+fn restore_later(
     path: &Path,
-    most: SavedStateLimits,
+    limits: SavedStateLimits,
     opened: Receiver<Sender<()>>,
-    mut is_known: bool,
+    mut is_restored: bool,
 ) -> io::Result<Receiver<SavedState>> {
     let path = path.to_owned();
-    let (known, recalled) = bounded(1);
+    let (sender, restored) = bounded(1);
     let read = move || {
         for reading in opened {
             let file = path.display();
-            match DatabaseReader::open(&path, None).and_then(|reader| SavedState::read(&reader, &most)) {
-                Ok(memory) => {
-                    if is_known {
-                        eprintln!("ja4sensor: {file}: opened again; the saved state is written to it");
+            match DatabaseReader::open(&path, None).and_then(|reader| SavedState::read(&reader, &limits)) {
+                Ok(saved) => {
+                    if is_restored {
+                        eprintln!("ja4sensor: {file}: reopened; the saved state is written to it");
                     } else {
-                        eprintln!("ja4sensor: {file}: opened; its saved state applies from now on");
+                        eprintln!("ja4sensor: {file}: opened; its saved state is restored");
                     }
-                    is_known = true;
-                    if known.send(memory).is_err() {
+                    is_restored = true;
+                    if sender.send(saved).is_err() {
                         // The sensor has ended.
                         return;
                     }
                 }
-                Err(error) => eprintln!("ja4sensor: warning: {error}; its saved state applies from the next start on"),
+                Err(error) => eprintln!("ja4sensor: warning: {error}; its saved state is restored at the next start"),
             }
             drop(reading);
         }
     };
-    thread::Builder::new().name("recall".to_owned()).spawn(read)?;
-    Ok(recalled)
+    thread::Builder::new().name("restore".to_owned()).spawn(read)?;
+    Ok(restored)
 }
 
 impl Outputs {
-    /// The sinks of alerts of a live sensor.
+    /// The alert sinks, if any.
     pub(super) fn alerts(&self) -> Option<&Arc<AlertSinks>> {
         self.alerts.as_ref()
     }
 
-    /// Whether anybody is told beside the reader of standard output.
-    pub(super) const fn tell_others(&self) -> bool {
+    /// Whether an output other than standard output needs the results.
+    pub(super) const fn need_results(&self) -> bool {
         self.storage.is_some() || self.alerts.is_some()
     }
 
-    /// The writer of the history, where there is one.
+    /// The status of the database writer, if any.
     pub(super) fn storage(&self) -> Option<WriterStatus> {
         self.storage.as_ref().map(|(handle, _)| handle.status())
     }
 
-    /// Adds the counters of all ways.
+    /// Adds the counters of all outputs.
     pub(super) fn describe(&self, to: &mut CounterGroup) {
         if let Some((handle, _)) = &self.storage {
             to.group("storage", handle.status().group());
@@ -191,17 +193,17 @@ impl Outputs {
         }
     }
 
-    /// Ends all ways, once the engine has: `stats` are stored as the last counters of the run, and those of the ways
-    /// are added to them. What the history has lost, if anything.
+    /// Ends all outputs after the engine has ended. `stats` are stored as the last counters of the run; the counters of the
+    /// outputs are added to them. Returns a description of the rows that the database lost.
     pub(super) fn finish(self, context: &Context, at: Time, stats: &mut CounterGroup) -> Option<String> {
         let Self { storage, alerts, attach, log } = self;
-        // Attached readers finish at the same time as sinks and database.
+        // Attached readers, sinks and database finish concurrently.
         if let Some(attach) = &attach {
             stats.group("attach", attach.stats().group());
             attach.end();
         }
         if let Some(alerts) = alerts {
-            let last = alerts.stop(FAREWELL);
+            let last = alerts.stop(SINK_GRACE);
             describe_sinks(&last, stats);
             if let Some(log) = log {
                 log.finish(&last);
@@ -212,14 +214,14 @@ impl Outputs {
             handle.send(vec![WriteOp::RunEnd(RunEnd { ended: wall_clock(), counters: counters(context, at, stats) })]);
             let last = writer.finish();
             stats.group("storage", last.group());
-            lost = (last.lost() > 0).then(|| format!("the history is not whole: {}", last.loss()));
+            lost = (last.lost() > 0).then(|| format!("the database is incomplete: {}", last.loss()));
         }
         drop(attach);
         lost
     }
 }
 
-/// The counters as a JSON object.
+/// Encodes the counters as a JSON object.
 fn counters(context: &Context, at: Time, stats: &CounterGroup) -> String {
     let context = Context { filter: Filter::default(), ..context.clone() };
     let mut line = Vec::new();

@@ -1,4 +1,4 @@
-//! `ja4sensor replay`: capture files through the same filter and shards.
+//! `ja4sensor replay`: capture files through the same filter and shards as live traffic.
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -25,25 +25,24 @@ use crate::shard::{Limits, report};
 use crate::system::shutdown_watch::Shutdown;
 use crate::units::Span;
 
-/// A file smaller than this is done before a progress bar would be seen, bytes.
+/// Size from which a file gets a progress bar, bytes: smaller files finish too soon.
 const WORTH_A_BAR: u64 = 64 << 20;
 
-/// Fingerprint capture files.
 #[derive(Debug, Args)]
 pub(super) struct ReplayCommand {
     /// Capture files, read in this order; - is standard input
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// Threads; the output is the same for any number [default: CPUs]
+    /// Number of threads; the output does not depend on it [default: number of CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     shards: Option<u16>,
 
-    /// Most connections tracked at once; beyond it, the least recently used are evicted
+    /// Maximum number of tracked connections; the least recently used are evicted
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: u32,
 
-    /// Time of the capture without a packet after which a connection has ended, as 120 (seconds) or 2m [default: none]
+    /// Idle time in capture time after which a connection ends, for example 120 (seconds) or 2m [default: none]
     #[arg(long, value_name = "TIME", value_parser = idle)]
     idle_timeout: Option<Span>,
 
@@ -92,11 +91,11 @@ impl ReplayCommand {
         let names = self.files.iter().map(|path| path.to_string_lossy().into_owned()).collect();
         let connections = most_connections(options.limits.connections);
         let mode = PipelineMode { connections, files: Some(names), shutdown: shutdown.clone() };
-        let behind = pipeline::start(&config, loaded, &options.context, mode)?;
-        options.continue_without_output = behind.1.tell_others();
+        let pipeline_parts = pipeline::start(&config, loaded, &options.context, mode)?;
+        options.continue_without_output = pipeline_parts.1.need_results();
         let out = ReplayOutput::start(&shutdown).map_err(Failure::run)?;
         let on_progress = Box::new(|_, progress: Progress| show(&mut lock(&bar), progress));
-        let replayed = replay_to(files, &options, behind, out, on_progress);
+        let replayed = replay_to(files, &options, pipeline_parts, out, on_progress);
         if let Some(bar) = lock(&bar).take() {
             bar.finish_and_clear();
         }
@@ -115,14 +114,14 @@ impl ReplayCommand {
             failures.push(anyhow!(error).context("cannot write the output"));
         }
         if stopped && !has_lost {
-            failures.push(anyhow!("ended by a signal; what was read until then was told"));
+            failures.push(anyhow!("interrupted; results up to this point were written"));
             return end(failures, Failure::interrupted);
         }
         end(failures, Failure::run)
     }
 }
 
-/// Replays, and closes the output with the statistics. The second: what the history has lost.
+/// Replays the files and ends the output with the statistics. The second value describes rows that the database lost.
 fn replay_to(
     files: Vec<CaptureFile>,
     options: &ReplayOptions,
@@ -153,7 +152,7 @@ fn replay_to(
     Ok((report, loss))
 }
 
-/// All failures but the last are told as they are; the last is the command's.
+/// Prints all errors but the last, which becomes the error of the command.
 fn end(mut failures: Vec<Error>, with: fn(Error) -> Failure) -> Result<(), Failure> {
     let Some(last) = failures.pop() else {
         return Ok(());
@@ -180,7 +179,7 @@ fn warn(bar: &Bar, notice: &UnsupportedLinkNotice) {
     }
 }
 
-/// Moves the bar on; there is one where standard error is a terminal and the file is large.
+/// Advances the progress bar, which is shown if standard error is a terminal and the file is large.
 fn show(bar: &mut Option<ProgressBar>, progress: Progress) {
     let Some(total) = progress.total.filter(|total| *total >= WORTH_A_BAR) else {
         return;

@@ -1,4 +1,4 @@
-//! Where settings come from: a file, and flags that say otherwise.
+//! The configuration: a file, overridden by flags.
 
 use std::path::{Path, PathBuf};
 
@@ -9,20 +9,20 @@ use super::failure::Failure;
 use crate::config::{self, Config, Opened};
 use crate::document::{Report, Warning};
 
-/// The files that `run` and `replay` are told of.
+/// Options that name files, shared by `run` and `replay`.
 #[derive(Debug, Args)]
 pub(super) struct ConfigFlags {
-    /// Configuration; flags override it
+    /// Configuration file; flags override its keys
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
 
-    /// Database to keep history in
+    /// Database file for connections, fingerprints and alerts
     #[arg(long, value_name = "FILE")]
     db: Option<PathBuf>,
 }
 
 impl ConfigFlags {
-    /// Reads the configuration and what it names, and changes it as `flags` do. Warnings are told.
+    /// Reads the configuration and the files it names; `flags` overrides keys. Prints the warnings.
     pub(super) fn open(&self, flags: impl FnOnce(&mut Config)) -> Result<Opened, Failure> {
         open(self.config.as_deref(), |config| {
             if self.db.is_some() {
@@ -33,21 +33,21 @@ impl ConfigFlags {
     }
 }
 
-/// As [`config::open`]; warnings are told, and all errors.
+/// Calls [`config::open`] and prints the warnings, or all errors but the last.
 pub(super) fn open(path: Option<&Path>, flags: impl FnOnce(&mut Config)) -> Result<Opened, Failure> {
     let opened = config::open(path, flags).map_err(refused)?;
     warn(&opened.warnings);
     Ok(opened)
 }
 
-/// Tells warnings, a line each.
+/// Prints warnings, one per line.
 pub(super) fn warn(warnings: &[Warning]) {
     for warning in warnings {
         eprintln!("ja4sensor: warning: {warning}");
     }
 }
 
-/// All errors but the last are told as they are; the last is the command's.
+/// Prints all errors but the last, which becomes the error of the command.
 pub(super) fn refused(report: Report) -> Failure {
     let lines: Vec<String> = report.to_string().lines().map(str::to_owned).collect();
     let Some((last, others)) = lines.split_last() else {

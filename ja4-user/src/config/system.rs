@@ -44,7 +44,7 @@ impl Config {
 fn no_database(path: &Path) -> Option<String> {
     let is_empty = path.metadata().map_or(true, |file| file.len() == 0);
     let refused = if is_empty { None } else { DatabaseReader::open(path, None).err() };
-    refused.filter(StorageError::is_of_the_file).map(|error| error.in_words())
+    refused.filter(StorageError::is_of_the_file).map(|error| error.one_line())
 }
 
 /// Why no socket can take the place of what is there.

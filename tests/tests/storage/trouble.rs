@@ -193,7 +193,7 @@ fn a_file_that_may_not_be_written_is_written_once_it_may() {
             .into_iter()
             .collect();
         for (number, (handle, writer)) in (2..).zip(&started) {
-            let why = writer.unopened.as_ref().expect("it cannot be written").in_words();
+            let why = writer.unopened.as_ref().expect("it cannot be written").one_line();
             assert!(why.to_lowercase().contains("read-only"), "{why}");
             assert!(handle.status().failing, "{:?}", handle.status());
             assert!(send(handle, number), "there is room for what waits");

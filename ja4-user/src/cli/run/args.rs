@@ -10,7 +10,6 @@ use crate::cli::settings::ConfigFlags;
 use crate::config::{Listen, Opened};
 use crate::units::Span;
 
-/// Fingerprint live traffic.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RunCommand {
     #[command(flatten)]
@@ -19,20 +18,20 @@ pub(in crate::cli) struct RunCommand {
     #[command(flatten)]
     capture: CaptureFlags,
 
-    /// Where to serve /metrics, /healthz and a JSON API, or off [default: 127.0.0.1:9418]
+    /// Address and port of /metrics, /healthz and the JSON API, or off [default: 127.0.0.1:9418]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = web::listen)]
     http: Option<Listen>,
 
     #[command(flatten)]
     output: OutputFlags,
 
-    /// Time between two stats events, as 60 (seconds) or 5m; 0: only the last [default: 60]
+    /// Interval of stats events, for example 60 (seconds) or 5m; 0 means only at the end [default: 60]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     stats_interval: Option<Span>,
 }
 
 impl RunCommand {
-    /// The configuration, with what the flags say.
+    /// Reads the configuration, overridden by the flags.
     pub(super) fn open(&self) -> Result<Opened, Failure> {
         self.files.open(|config| {
             self.capture.apply(&mut config.capture);

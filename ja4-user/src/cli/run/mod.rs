@@ -1,7 +1,7 @@
 //! `ja4sensor run`: live traffic.
 //!
-//! The shards have threads of their own; here is the control plane: signals, clocks, statistics, the
-//! watch over interfaces.
+//! The shards have their own threads. This module is the control plane: signals, clocks, statistics and vanished
+//! interfaces.
 
 mod args;
 mod error;
@@ -36,9 +36,9 @@ impl RunCommand {
     }
 }
 
-/// Starts everything, watches over it, and takes it down again.
+/// Starts the sensor, runs the control plane, and stops the sensor.
 async fn watch(run: Arc<RunCommand>) -> Result<(), Failure> {
-    // Before anything is attached, so that a signal cannot leave programs attached.
+    // Before programs are attached, so that a signal cannot leave them attached.
     let shutdown = Shutdown::watch(|| {}).map_err(Failure::run)?;
     let mut signals = ControlSignals::new(shutdown.clone()).map_err(Failure::run)?;
     let ending = shutdown.clone();
@@ -60,9 +60,9 @@ async fn watch(run: Arc<RunCommand>) -> Result<(), Failure> {
         eprintln!("{}", attachment.describe());
     }
     if let Some(server) = server {
-        eprintln!("http: serving {}", server.address());
-        let (web, questions) = HttpTask::start(server, sensor.engine.clone());
-        (sensor.web, sensor.questions) = (Some(web), questions);
+        eprintln!("http: serving on {}", server.address());
+        let (web, requests) = HttpTask::start(server, sensor.engine.clone());
+        (sensor.web, sensor.requests) = (Some(web), requests);
     }
     sensor.notifier.ready();
     let ended = sensor.control(&mut signals, &mut attachments, setup.config.output.stats_interval.0).await;

@@ -1,4 +1,4 @@
-//! Reading the configuration again.
+//! Reload of the configuration.
 
 use std::sync::Arc;
 use std::{io, thread};
@@ -10,39 +10,38 @@ use crate::config::Config;
 use crate::output::alert::AlertSinks;
 use crate::runtime::message::EngineMessage;
 
-/// The thread that reads the configuration again, one time after the other: of two, the later is in force in the end.
-/// It ends when this is gone.
+/// The thread that reloads the configuration. Reloads run one after the other, so the last one applies in the end. The
+/// thread ends when this is dropped.
 #[derive(Debug)]
 pub(super) struct ReloadThread {
-    wishes: Sender<()>,
+    requests: Sender<()>,
 }
 
 impl ReloadThread {
     /// # Errors
-    /// The thread cannot be started.
+    /// If the thread cannot be started.
     pub(super) fn start(reload: Reloader, engine: Sender<EngineMessage>) -> io::Result<Self> {
-        let (wishes, wished) = bounded(1);
+        let (requests, requested) = bounded(1);
         thread::Builder::new().name("reload".to_owned()).spawn(move || {
-            for () in wished {
+            for () in requested {
                 reload.run(&engine);
             }
         })?;
-        Ok(Self { wishes })
+        Ok(Self { requests })
     }
 
-    /// Reads everything again, once what is under way is done. One that waits already stands for all further ones: it
-    /// reads what is there then.
-    pub(super) fn wish(&self) {
-        let _waits = self.wishes.try_send(());
+    /// Requests a reload after the one in progress. One waiting request covers all later ones.
+    pub(super) fn request(&self) {
+        let _waits = self.requests.try_send(());
     }
 }
 
-/// What a reload needs: how the sensor was started, and what it changes.
+/// Reloads the configuration of a running sensor.
 #[derive(Debug)]
 pub(super) struct Reloader {
-    /// The command line, which overrides a file now as then.
+    /// The command line, which overrides the file at every reload.
     run: Arc<RunCommand>,
-    /// The configuration in force.
+    /// The configuration at the start.
     config: Arc<Config>,
     alerts: Option<Arc<AlertSinks>>,
 }
@@ -52,24 +51,24 @@ impl Reloader {
         Self { run, config: Arc::new(config), alerts }
     }
 
-    /// Reads everything again, and hands it over if nothing in it is wrong; else all stays as it is. Says what it does
-    /// on standard error. It reads files, and may wait for room in the engine's queue.
+    /// Reads the configuration and all files, and applies them if there is no error; else nothing changes. Logs the outcome
+    /// to standard error. Reads files, and may wait for room in the engine's queue.
     pub(super) fn run(&self, engine: &Sender<EngineMessage>) {
         let opened = match self.run.open() {
             Ok(opened) => opened,
-            Err(failure) => return eprintln!("ja4sensor: {failure}; what was in force stays in force"),
+            Err(failure) => return eprintln!("ja4sensor: {failure}; configuration not reloaded"),
         };
         let fixed = opened.config.fixed_sections(&self.config);
         if !fixed.is_empty() {
-            eprintln!("ja4sensor: warning: {} changed; that takes effect with the next start", fixed.join(", "));
+            eprintln!("ja4sensor: warning: changes of {} take effect at the next start", fixed.join(", "));
         }
         if let Some(alerts) = &self.alerts
             && let Err(error) = alerts.reload(opened.loaded.sinks)
         {
-            return eprintln!("ja4sensor: {error}; what was in force stays in force");
+            return eprintln!("ja4sensor: {error}; configuration not reloaded");
         }
         if engine.send(EngineMessage::Reload(Box::new(opened.loaded.knowledge))).is_ok() {
-            eprintln!("ja4sensor: reloaded");
+            eprintln!("ja4sensor: configuration reloaded");
         }
     }
 }

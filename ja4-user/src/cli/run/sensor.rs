@@ -1,4 +1,4 @@
-//! The control plane of a sensor that runs.
+//! The control plane of a running sensor.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,11 +34,11 @@ use crate::system::notify::Notifier;
 use crate::system::shutdown::ShutdownPhase;
 use crate::system::shutdown_watch::Shutdown;
 
-/// Between two settings of the kernel half's coarse clock.
+/// Interval at which the coarse clock of the kernel half is set.
 const COARSE_CLOCK: Duration = Duration::from_millis(100);
 
-/// The error after a panic in a thread.
-const DEFECT: &str = "a thread ended before its time; this is a defect";
+/// The error message after a panic in a thread.
+const DEFECT: &str = "a thread panicked; this is a bug";
 
 /// A running sensor.
 pub(super) struct LiveSensor {
@@ -48,28 +48,28 @@ pub(super) struct LiveSensor {
     pub(super) statuses: Vec<Arc<Mutex<ShardStatus>>>,
     pub(super) engine: Sender<EngineMessage>,
     pub(super) engine_thread: Option<JoinHandle<()>>,
-    /// Finished lines on their way to standard output.
+    /// Queue of standard output.
     pub(super) lines: Sender<Bytes>,
     pub(super) writer: StdoutWriter,
-    /// Says that nobody reads standard output any more.
+    /// Resolves when standard output is closed.
     pub(super) gone: tokio::sync::oneshot::Receiver<()>,
     pub(super) formatter: Formatter,
     pub(super) context: Arc<Context>,
     pub(super) outputs: Outputs,
     pub(super) shutdown: Shutdown,
-    /// Lets the configuration be read again; gone once the sensor is to end.
+    /// Reloads the configuration; `None` once the sensor stops.
     pub(super) reloads: Option<ReloadThread>,
     pub(super) notifier: Notifier,
-    /// The watchdog was last not told that the sensor is alive.
+    /// The last watchdog ping was omitted.
     pub(super) stalled: bool,
     pub(super) started: Instant,
-    /// The HTTP server, and what those who come by it want to know.
+    /// The HTTP server, and its snapshot requests.
     pub(super) web: Option<HttpTask>,
-    pub(super) questions: mpsc::Receiver<SnapshotRequest>,
+    pub(super) requests: mpsc::Receiver<SnapshotRequest>,
 }
 
 impl LiveSensor {
-    /// Keeps the clocks, tells statistics and watches the interfaces until the run is to end.
+    /// Sets the clocks, emits statistics and checks the interfaces until the run ends.
     pub(super) async fn control(
         &mut self,
         signals: &mut ControlSignals,
@@ -87,9 +87,9 @@ impl LiveSensor {
         watchdog.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
-                wish = signals.next() => match wish {
+                request = signals.next() => match request {
                     ControlRequest::Shutdown => return Ok(()),
-                    ControlRequest::Reload => self.reloads.iter().for_each(ReloadThread::wish),
+                    ControlRequest::Reload => self.reloads.iter().for_each(ReloadThread::request),
                 },
                 _ = &mut self.gone => return Ok(()),
                 _ = coarse.tick() => {
@@ -101,12 +101,12 @@ impl LiveSensor {
                     self.shared.clock_offset.store(offset, Ordering::Relaxed);
                     drop_vanished(attachments);
                     if attachments.is_empty() {
-                        return Err(Failure::run(anyhow!("no interface is left to watch")));
+                        return Err(Failure::run(anyhow!("no attached interface is left")));
                     }
                 }
-                Some(question) = self.questions.recv() => {
-                    // Who asked may have gone.
-                    let _heard = question.send(self.snapshot(attachments)?);
+                Some(request) = self.requests.recv() => {
+                    // The client may have disconnected.
+                    let _received = request.send(self.snapshot(attachments)?);
                 }
                 _ = watchdog.tick(), if alive.is_some() => self.watchdog(),
                 _ = stats.tick(), if !stats_interval.is_zero() => {
@@ -119,14 +119,14 @@ impl LiveSensor {
         }
     }
 
-    /// Takes the programs off, lets the shards finish, and prints the last statistics. All of it has one deadline.
+    /// Detaches the programs, lets the shards finish, and prints the last statistics, all within one deadline.
     pub(super) async fn stop(mut self, attachments: Vec<Attachment>) -> Result<(), Failure> {
         self.shutdown.begin();
         let deadline = self.shutdown.deadline().clone();
         self.reloads = None;
-        // No HTTP request is answered from here on.
-        self.questions.close();
-        while self.questions.try_recv().is_ok() {}
+        // No HTTP request is processed from here on.
+        self.requests.close();
+        while self.requests.try_recv().is_ok() {}
         let web = self.web.as_mut().and_then(HttpTask::end);
         let mut modes = CounterGroup::default();
         describe(&attachments, &mut modes);
@@ -138,11 +138,11 @@ impl LiveSensor {
         self.shared.stop.store(true, Ordering::Release);
         let threads = std::mem::take(&mut self.threads);
         let joined = tokio::task::spawn_blocking(|| threads.into_iter().all(|thread| thread.join().is_ok()));
-        let whole = joined.await.unwrap_or(false);
+        let all_joined = joined.await.unwrap_or(false);
         if let Some(web) = web {
             let _ended = web.await;
         }
-        // A reload that is under way may still hold a sender, so a message ends the engine.
+        // A reload in progress may still hold a sender, so a message ends the engine.
         let (engine, until) = (std::mem::replace(&mut self.engine, bounded(0).0), deadline.clone());
         let engine_thread = self.engine_thread.take();
         let joined = tokio::task::spawn_blocking(move || {
@@ -150,7 +150,7 @@ impl LiveSensor {
             drop(engine);
             engine_thread.is_none_or(|thread| thread.join().is_ok())
         });
-        let whole = whole && joined.await.unwrap_or(false);
+        let all_joined = all_joined && joined.await.unwrap_or(false);
         let mut stats = self.gather(modes)?;
         let Self { lines, writer, outputs, context, mut formatter, .. } = self;
         let ended = tokio::task::spawn_blocking(move || {
@@ -175,7 +175,7 @@ impl LiveSensor {
             Ok(Ok(())) => {}
             Err(_) => return Err(Failure::run(anyhow!(DEFECT))),
         }
-        if whole { Ok(()) } else { Err(Failure::run(anyhow!(DEFECT))) }
+        if all_joined { Ok(()) } else { Err(Failure::run(anyhow!(DEFECT))) }
     }
 
     fn stats(&mut self, attachments: &[Attachment]) -> Result<Bytes, Failure> {
@@ -188,7 +188,7 @@ impl LiveSensor {
         Ok(line.into())
     }
 
-    /// What those who come by HTTP are told.
+    /// Creates the snapshot for the HTTP server.
     fn snapshot(&mut self, attachments: &[Attachment]) -> Result<SensorSnapshot, Failure> {
         let mut modes = CounterGroup::default();
         describe(attachments, &mut modes);
@@ -197,7 +197,7 @@ impl LiveSensor {
         Ok(SensorSnapshot { stats, liveness: self.liveness(), storage: self.outputs.storage() })
     }
 
-    /// When shards and engine have last told of themselves.
+    /// The time since shards and engine last reported.
     fn liveness(&self) -> Liveness {
         let since = |reported: Option<std::time::Instant>| reported.unwrap_or(self.started.into_std()).elapsed();
         let shards =
@@ -205,18 +205,18 @@ impl LiveSensor {
         Liveness { shards: shards.collect(), engine: since(self.shared.engine_reported.load().as_deref().copied()) }
     }
 
-    /// Tells the service manager that the sensor is alive, unless a thread of it hangs: then it is to begin anew.
+    /// Pings the watchdog of the service manager, unless a thread is blocked: then the service manager restarts the sensor.
     fn watchdog(&mut self) {
         let stalled = self.liveness().stalled();
         if stalled.is_empty() {
             self.notifier.alive();
         } else if !self.stalled {
-            eprintln!("ja4sensor: {}; the watchdog is not told that the sensor is alive", stalled.join(", "));
+            eprintln!("ja4sensor: {}; watchdog ping omitted", stalled.join(", "));
         }
         self.stalled = !stalled.is_empty();
     }
 
-    /// The counters of everything but the ways out of the engine.
+    /// Collects all counters but those of the outputs.
     fn gather(&mut self, interfaces: CounterGroup) -> Result<CounterGroup, Failure> {
         let [ingress, egress] = self.kernel.counters().map_err(kernel_failure)?;
         let mut both = FilterCounters::default();
@@ -253,14 +253,14 @@ impl LiveSensor {
     }
 }
 
-/// Says which interfaces have gone, and forgets them.
+/// Removes and logs the interfaces that vanished.
 fn drop_vanished(attachments: &mut Vec<Attachment>) {
     attachments.retain(|attachment| {
-        let there = attachment.interface.still_there();
-        if !there {
-            eprintln!("ja4sensor: {}: the interface has gone", attachment.interface.name);
+        let exists = attachment.interface.still_there();
+        if !exists {
+            eprintln!("ja4sensor: {}: interface removed", attachment.interface.name);
         }
-        there
+        exists
     });
 }
 

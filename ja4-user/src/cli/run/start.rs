@@ -1,4 +1,4 @@
-//! The work before anything is attached: a signal can interrupt it at any moment, and slow steps are logged.
+//! Interruptible preparation: a signal ends it at any time, and slow steps are logged.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -50,10 +50,10 @@ pub(super) async fn interruptible<T: Send + 'static>(
     loop {
         tokio::select! {
             done = &mut done => {
-                return done.unwrap_or_else(|_| Err(Failure::run(anyhow!("a thread panicked; this is a defect"))));
+                return done.unwrap_or_else(|_| Err(Failure::run(anyhow!("a thread panicked; this is a bug"))));
             }
             () = shutdown.begun() => {
-                eprintln!("ja4sensor: interrupted before anything was attached");
+                eprintln!("ja4sensor: interrupted before programs were attached");
                 std::process::exit(0);
             }
             _ = check.tick() => {
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slow_step_is_named_once_and_a_quick_one_never() {
+    fn only_a_slow_step_is_logged_and_only_once() {
         let steps = Steps::default();
         assert_eq!(steps.slow(), None);
         steps.begin("opening the database");

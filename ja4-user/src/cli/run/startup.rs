@@ -39,21 +39,20 @@ use crate::system::privilege;
 use crate::system::shutdown_watch::Shutdown;
 use crate::units::Span;
 
-/// Chunks of lines, 64 KiB each, that may wait for the reader of standard output.
+/// Chunks of lines, 64 KiB each, in the queue of standard output.
 const QUEUE: usize = 256;
 
-/// Chunks of what shards have seen that may wait for the engine.
+/// Chunks of observations in the queue of the engine.
 const CHUNKS: usize = 256;
 
-/// Records of a class that may come at once, in seconds of its rate.
+/// Burst of the rate limiter, in seconds of the rate.
 const BURST_SECONDS: u64 = 1;
 
-/// Time that a flow outlasts its last packet of interest in the filter where bulk packets are not counted:
-/// long enough for a pause between requests.
+/// Idle time of a flow in the filter if bulk packets are not counted: long enough for a pause between requests.
 const UNCOUNTED: Span = Span::seconds(30);
 
-/// Records of a class per second and CPU: what a shard gets through, and none takes more than a part of
-/// its time. A flood of one class costs records of this class.
+/// Rate limit of a class in records per second and CPU. A shard can process these rates, and no class takes more than a
+/// part of its time. A flood of one class drops records of this class only.
 const fn default_rate(class: RecordClass) -> u64 {
     match class {
         RecordClass::Syn
@@ -64,22 +63,22 @@ const fn default_rate(class: RecordClass) -> u64 {
         | RecordClass::Ssh => 1_000_000,
         RecordClass::Tls => 500_000,
         RecordClass::Http => 250_000,
-        // Keys have to be derived for each.
+        // Each needs a key derivation.
         RecordClass::Quic => 200_000,
         RecordClass::Dtls => 100_000,
         RecordClass::Dhcp => 20_000,
-        // They may be bulk traffic, and most of them are nothing in the end.
+        // They may be bulk traffic, and most of them yield no fingerprint.
         RecordClass::Fragment | RecordClass::Nested => 20_000,
     }
 }
 
-/// A sensor that is to run.
+/// The configuration of a sensor to start.
 pub(super) struct SensorSetup {
     pub(super) config: Config,
     pub(super) run: Arc<RunCommand>,
 }
 
-/// What a sensor needs before its programs are attached.
+/// A sensor with loaded programs that are not attached yet.
 pub(super) struct PreparedSensor {
     pub(super) setup: SensorSetup,
     pub(super) interfaces: Vec<Interface>,
@@ -99,7 +98,7 @@ impl SensorSetup {
         let names = interfaces.iter().map(|interface| interface.name.clone()).collect();
         let server = web::bind(&self.config.http)?;
         let context = Arc::new(self.config.output.context(names));
-        // A shard may see more connections for a moment than the engine has heard the end of.
+        // The engine may receive the end of a connection after the shard has opened the next.
         let connections = self.config.capture.max_connections as usize;
         let mode = PipelineMode { connections: connections + connections / 8, files: None, shutdown: shutdown.clone() };
         steps.begin("opening the database and the alert sinks");
@@ -126,8 +125,7 @@ impl SensorSetup {
     fn find_interfaces(&self) -> Result<Vec<Interface>, Failure> {
         let interfaces = &self.config.capture.interfaces;
         if interfaces.is_empty() {
-            let none =
-                "no interface to watch; name one with -i, or in capture.interfaces of a file given with --config";
+            let none = "no interface given; name one with -i, or in capture.interfaces of the file given with --config";
             return Err(Failure::usage(anyhow!(none)));
         }
         let mut seen = HashSet::new();
@@ -156,7 +154,7 @@ impl SensorSetup {
         KernelSettings { filter_config, ring_bytes, flows: max_connections }
     }
 
-    /// Starts the threads. `interfaces` are those that the context names, by kernel index.
+    /// Starts the threads. `interfaces` are the kernel indices of the interfaces that the context names.
     pub(super) fn start(
         &self,
         mut kernel: Kernel,
@@ -183,15 +181,17 @@ impl SensorSetup {
             })
             .map_err(Failure::run)?;
         let shards = filter_config.shards;
-        let posts = (0..shards).map(|_| handoff::channel()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
-        let (handoff, receivers): (Vec<_>, Vec<_>) = posts.into_iter().unzip();
+        let queues = (0..shards).map(|_| handoff::channel()).collect::<Result<Vec<_>, _>>().map_err(Failure::run)?;
+        let (handoff, receivers): (Vec<_>, Vec<_>) = queues.into_iter().unzip();
         let mut threads = Vec::new();
         let mut statuses = Vec::new();
         for (index, handed_off) in (0..shards).zip(receivers) {
             let status = Arc::new(Mutex::new(ShardStatus::default()));
             statuses.push(Arc::clone(&status));
             let shard = LiveShard {
-                ring: kernel.take_ring(index as usize).ok_or_else(|| Failure::run(anyhow!("ring {index} is taken")))?,
+                ring: kernel
+                    .take_ring(index as usize)
+                    .ok_or_else(|| Failure::run(anyhow!("ring {index} is already in use")))?,
                 filter_config,
                 index,
                 handoff: handoff.clone(),
@@ -243,13 +243,13 @@ impl SensorSetup {
             stalled: false,
             started: Instant::now(),
             web: None,
-            // Nobody asks until somebody serves.
-            questions: tokio::sync::mpsc::channel(1).1,
+            // There are no requests until the server starts.
+            requests: tokio::sync::mpsc::channel(1).1,
         })
     }
 }
 
-/// Two numbers that nobody can guess: the standard library seeds each of its hashers so.
+/// Returns two unpredictable numbers, from the hasher seeds of the standard library.
 fn seed() -> [u64; 2] {
     use std::hash::{BuildHasher, RandomState};
     [RandomState::new().hash_one(0), RandomState::new().hash_one(1)]

@@ -1,9 +1,9 @@
-//! Where the threads of a run run.
+//! CPU affinity of the shards.
 
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// Pins the calling thread to a CPU that it may use; where it may not, it runs anywhere.
+/// Pins the calling thread to one of the CPUs that it may use. If that fails, the thread is not pinned.
 pub(super) fn pin(index: usize) {
     let Ok(allowed) = nix::sched::sched_getaffinity(Pid::from_raw(0)) else {
         return;

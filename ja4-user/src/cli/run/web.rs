@@ -11,44 +11,44 @@ use crate::cli::failure::Failure;
 use crate::config::{Http, Listen};
 use crate::runtime::message::EngineMessage;
 
-/// A server's end.
+/// The task of a server.
 pub(super) type ServerTask = JoinHandle<Result<(), HttpError>>;
 
-/// An HTTP server at work.
+/// A running HTTP server.
 pub(super) struct HttpTask {
     stats: Box<dyn Fn() -> HttpStats + Send>,
     running: Option<(oneshot::Sender<()>, ServerTask)>,
 }
 
 impl HttpTask {
-    /// Lets it answer; questions for the control plane come where the second says.
+    /// Starts serving. The receiver yields the snapshot requests for the control plane.
     pub(super) fn start(server: HttpServer, engine: Sender<EngineMessage>) -> (Self, mpsc::Receiver<SnapshotRequest>) {
-        let ask: EngineClient = Arc::new(move |query, reply| {
+        let client: EngineClient = Arc::new(move |query, reply| {
             engine.try_send(EngineMessage::Query(query, reply)).map_err(|error| QueryError::from_queue(error.is_full()))
         });
-        let (state, questions) = ApiState::new(ask);
+        let (state, requests) = ApiState::new(client);
         let (end, ended) = oneshot::channel();
         let stats = Box::new(server.stats());
         let task = tokio::spawn(server.serve(state, async {
             let _ended = ended.await;
         }));
-        (Self { stats, running: Some((end, task)) }, questions)
+        (Self { stats, running: Some((end, task)) }, requests)
     }
 
-    /// Lets it end; gives what to wait for. Then it holds no way to the engine any more.
+    /// Stops the server and returns its task, which holds no sender to the engine once it has ended.
     pub(super) fn end(&mut self) -> Option<ServerTask> {
         let (end, task) = self.running.take()?;
-        let _told = end.send(());
+        let _stopped = end.send(());
         Some(task)
     }
 
-    /// Its counters, also when it has ended.
+    /// Returns the counters, even after the server has ended.
     pub(super) fn stats(&self) -> HttpStats {
         (self.stats)()
     }
 }
 
-/// Takes the port. Where nobody asked for the address and it is taken, the sensor runs without.
+/// Binds the port. If the default address is in use, the sensor runs without an HTTP server.
 pub(in super::super) fn bind(http: &Http) -> Result<Option<HttpServer>, Failure> {
     let Http { listen, hosts } = http;
     let Some(address) = listen.address() else {
@@ -57,7 +57,7 @@ pub(in super::super) fn bind(http: &Http) -> Result<Option<HttpServer>, Failure>
     match HttpServer::bind(address) {
         Ok(server) => Ok(Some(server.with_hosts(hosts.clone()))),
         Err(error) if !listen.is_asked_for() => {
-            eprintln!("ja4sensor: warning: {error}, with --http or http.listen; the sensor runs without");
+            eprintln!("ja4sensor: warning: {error} with --http or http.listen; the sensor continues without HTTP");
             Ok(None)
         }
         Err(error @ HttpError::Privilege(_)) => Err(Failure::system(error)),
@@ -66,11 +66,11 @@ pub(in super::super) fn bind(http: &Http) -> Result<Option<HttpServer>, Failure>
     }
 }
 
-/// Reads the option.
+/// Parses `--http`.
 pub(super) fn listen(text: &str) -> Result<Listen, String> {
     if text == "off" {
         return Ok(Listen::Off);
     }
     let address = text.parse().map(Listen::At);
-    address.map_err(|_| "write an address with a port, such as 127.0.0.1:9418 or [::1]:9418, or off".to_owned())
+    address.map_err(|_| "expected an address and port such as 127.0.0.1:9418 or [::1]:9418, or off".to_owned())
 }

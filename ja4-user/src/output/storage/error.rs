@@ -121,7 +121,7 @@ impl StorageError {
 
     /// All of it in one line.
     #[must_use]
-    pub fn in_words(&self) -> String {
+    pub fn one_line(&self) -> String {
         match self.source() {
             Some(source) => format!("{self}: {source}"),
             None => self.to_string(),

@@ -150,7 +150,7 @@ impl Writer {
         let (opened, migrated, unopened) = match opening.open(false) {
             Ok((opened, migrated)) => (Some(opened), migrated, None),
             Err(error) if error.may_pass() => {
-                counters.fails(error.in_words());
+                counters.fails(error.one_line());
                 (None, None, Some(error))
             }
             Err(error) => return Err(error),
@@ -290,7 +290,7 @@ impl WriterThread {
                 self.failing = None;
                 self.counters.works();
             }
-            Some(Err(error)) => self.counters.fails(error.in_words()),
+            Some(Err(error)) => self.counters.fails(error.one_line()),
             None => {}
         }
     }
@@ -388,7 +388,7 @@ impl WriterThread {
                         }
                     }
                 },
-                Some(Err(error)) => self.counters.failed(error.in_words()),
+                Some(Err(error)) => self.counters.failed(error.one_line()),
                 None => {}
             }
             let since = *self.failing.get_or_insert_with(Instant::now);
