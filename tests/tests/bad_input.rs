@@ -293,7 +293,7 @@ fn check_fails_where_a_run_would() {
     let (good, bad) = (file(folder.path(), "good.toml", b""), file(folder.path(), "bad.toml", b"[captur]\n"));
     let check = |config: &Path| without("cap_net_admin", &format!("check --config {}", config.display()));
     check(&bad).status(USAGE).says("captur").in_one_line();
-    check(&good).status(PRIVILEGE).says("CAP_NET_ADMIN").has("good.toml: in order");
+    check(&good).status(PRIVILEGE).says("CAP_NET_ADMIN").has("good.toml: valid");
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Site {
 fn the_example_is_in_order() {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/ja4sensor.toml");
     let outcome = Sensor::new().run(&[OsStr::new("check"), OsStr::new("--config"), example.as_os_str()]);
-    in_order(outcome).has("kernel ").has("ja4sensor.toml: in order");
+    in_order(outcome).has("kernel ").has("ja4sensor.toml: valid");
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn paths_begin_at_the_folder_of_the_file() {
          group_by = [\"src_ip\"]\nmeasure = \"count\"\nthreshold = { op = \"gt\", value = 5 }\nwindow = \"1m\"\n",
     )
     .with("key", "secret\n");
-    let outcome = site.check_in_order().has("sensor.toml: in order");
+    let outcome = site.check_in_order().has("sensor.toml: valid");
     let lines = site.lines(&outcome);
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("warning: rules.toml:2:8: rule \"port_scan\" takes the place of"), "{lines:?}");

@@ -52,8 +52,8 @@ fn an_unknown_value_is_an_answer_and_nonsense_is_none() {
     run(&["lookup", unknown]).ok().has("unknown");
     assert_eq!(lookup(&[unknown]), [json!({ "type": "ja4", "value": unknown })]);
     run(&["lookup", "no\u{1b}[2Jsense"]).status(USAGE).says("no fingerprint of a known type").in_one_line();
-    run(&["lookup", unknown, "--type", "ja4s"]).status(USAGE).says("is no ja4s").in_one_line();
-    run(&["lookup", unknown, "--type", "ja5"]).status(USAGE).says("there are ja4, ja4s");
+    run(&["lookup", unknown, "--type", "ja4s"]).status(USAGE).says("is not a ja4s").in_one_line();
+    run(&["lookup", unknown, "--type", "ja5"]).status(USAGE).says("expected ja4, ja4s");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn info_counts_rows_owners_and_bad_rows() {
     );
     let outcome = run(&["labels", "info", text(&database), "--format", "json"])
         .ok()
-        .says("bad rows left out: 3")
+        .says("skipped 3 invalid rows")
         .says("line 4 names nobody")
         .says("line 5 'nonsense' is no ja4")
         .says("line 6 has a quote that is not closed");
@@ -195,7 +195,7 @@ fn info_counts_rows_owners_and_bad_rows() {
             { "type": "ja4h", "values": 0, "prefixes": 1, "owners": 1, "shared": 0 },
         ]),
     );
-    run(&["labels", "info", text(&database)]).ok().has("3 rows, 3 bad");
+    run(&["labels", "info", text(&database)]).ok().has("3 rows, 3 invalid");
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn an_import_says_the_same_and_overwrites_nothing() {
     assert_eq!(name(&out), "A, \"the\" app / B");
     assert_eq!(name(&out), name(&database));
 
-    run(&import).status(USAGE).says("exists already").in_one_line();
+    run(&import).status(USAGE).says("file exists; name another file").in_one_line();
     assert_eq!(fs::read(&out).unwrap(), first);
 }
 

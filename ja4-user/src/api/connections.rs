@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
-/// Most connections at once. Each holds some 32 KiB of buffers, and the part of its answer that is not sent yet.
+/// Most connections at once. Each holds some 32 KiB of buffers, and the unsent part of its response.
 pub(super) const MAX_CONNECTIONS: usize = 256;
 
 /// Age from which a connection without a complete request may be evicted if the server is full. An ordinary client
@@ -16,21 +16,21 @@ pub(super) const MAX_CONNECTIONS: usize = 256;
 const SLOW_REQUEST: Duration = Duration::from_millis(200);
 
 /// Age from which any connection may be evicted if the server is full.
-const SLOW_ANSWER: Duration = Duration::from_secs(3);
+const SLOW_RESPONSE: Duration = Duration::from_secs(3);
 
 /// One connection.
 #[derive(Debug)]
 struct OpenConnection {
     since: Instant,
-    /// Its request is complete.
-    is_asked: Arc<AtomicBool>,
+    /// The request is complete.
+    is_requested: Arc<AtomicBool>,
     task: AbortHandle,
 }
 
 impl OpenConnection {
     /// When it may be evicted.
     fn slow_at(&self) -> Instant {
-        self.since + if self.is_asked.load(Ordering::Relaxed) { SLOW_ANSWER } else { SLOW_REQUEST }
+        self.since + if self.is_requested.load(Ordering::Relaxed) { SLOW_RESPONSE } else { SLOW_REQUEST }
     }
 }
 
@@ -52,9 +52,9 @@ impl OpenConnections {
 
     /// Serves a connection with the task that `serve` makes, which sets the flag once the request is complete.
     pub(super) fn spawn<F: Future<Output = ()> + Send + 'static>(&mut self, serve: impl FnOnce(Arc<AtomicBool>) -> F) {
-        let is_asked = Arc::new(AtomicBool::new(false));
-        let task = self.tasks.spawn(serve(Arc::clone(&is_asked)));
-        self.open.push_back(OpenConnection { since: Instant::now(), is_asked, task });
+        let is_requested = Arc::new(AtomicBool::new(false));
+        let task = self.tasks.spawn(serve(Arc::clone(&is_requested)));
+        self.open.push_back(OpenConnection { since: Instant::now(), is_requested, task });
     }
 
     /// Waits until a connection has ended; forever if there is none.

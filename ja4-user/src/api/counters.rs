@@ -1,4 +1,4 @@
-//! What the server has done.
+//! The counters of the HTTP server.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use crate::model::CounterGroup;
 
-/// Statuses that are counted by themselves.
+/// Status codes with a counter.
 const CODES: [StatusCode; 6] = [
     StatusCode::OK,
     StatusCode::BAD_REQUEST,
@@ -16,28 +16,28 @@ const CODES: [StatusCode; 6] = [
     StatusCode::SERVICE_UNAVAILABLE,
 ];
 
-/// The same by name, in the same order.
+/// Names of the status codes, in the same order.
 const NAMES: [&str; CODES.len()] = ["200", "400", "404", "405", "421", "503"];
 
-/// Counters of a server, as they stand.
+/// Current counters of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HttpStats {
-    /// Connections that are open.
+    /// Open connections.
     pub open: u64,
-    /// Connections that there ever were.
+    /// Accepted connections.
     pub accepted: u64,
-    /// Connections that were cut off: they stalled.
+    /// Connections closed because they exceeded a time limit.
     pub timed_out: u64,
-    /// Slow connections that were evicted for new ones.
+    /// Slow connections evicted for new ones.
     pub evicted: u64,
-    /// Connections that broke off, or were no HTTP.
+    /// Connections that failed or did not carry HTTP.
     pub broken: u64,
-    /// Answers, by status: 200, 400, 404, 405, 421, 503.
+    /// Responses by status code: 200, 400, 404, 405, 421, 503.
     pub answered: [u64; CODES.len()],
 }
 
 impl HttpStats {
-    /// As part of a `stats` event.
+    /// Returns the counters for a `stats` event.
     #[must_use]
     pub fn group(&self) -> CounterGroup {
         let Self { open, accepted, timed_out, evicted, broken, answered } = *self;
@@ -57,7 +57,7 @@ impl HttpStats {
     }
 }
 
-/// The same, as the server counts.
+/// The counters, shared by the tasks of the server.
 #[derive(Debug, Default)]
 pub(super) struct HttpCounters {
     open: AtomicU64,
@@ -90,7 +90,7 @@ impl HttpCounters {
         self.broken.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn answered(&self, status: StatusCode) {
+    pub(super) fn count_response(&self, status: StatusCode) {
         let known = CODES.into_iter().zip(&self.answered).find(|(code, _)| *code == status);
         if let Some((_, counter)) = known {
             counter.fetch_add(1, Relaxed);

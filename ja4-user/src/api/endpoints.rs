@@ -1,4 +1,4 @@
-//! The JSON API.
+//! The endpoints of the JSON API.
 
 use axum::extract::{RawQuery, State as Of};
 use axum::http::StatusCode;
@@ -36,47 +36,47 @@ async fn list(
     match read {
         Ok(asked) => match state.list(query(asked)).await {
             Ok(list) => JsonList::new(name, list).into_response(),
-            Err(unanswered) => unanswered.into_response(),
+            Err(error) => error.into_response(),
         },
-        Err(wrong) => response::error(StatusCode::BAD_REQUEST, &wrong),
+        Err(message) => response::error(StatusCode::BAD_REQUEST, &message),
     }
 }
 
 /// `stats`
 pub(super) async fn stats(Of(state): Of<ApiState>, RawQuery(query): RawQuery) -> Response {
-    told(&state, query.as_deref(), |stats| {
-        let mut told = CounterGroup::default();
-        told.group("stats", stats);
-        told_as(br"", &told)
+    from_stats(&state, query.as_deref(), |stats| {
+        let mut members = CounterGroup::default();
+        members.group("stats", stats);
+        encode(br"", &members)
     })
     .await
 }
 
 /// `first-seen`
 pub(super) async fn first_seen(Of(state): Of<ApiState>, RawQuery(query): RawQuery) -> Response {
-    told(&state, query.as_deref(), |stats| {
+    from_stats(&state, query.as_deref(), |stats| {
         let engine = part(stats, "engine").unwrap_or_default();
         let counters = part(engine, "first_seen").unwrap_or_default();
         let CounterGroup(entries) = &counters;
         let left = entries.iter().find(|(name, _)| name == "learning_left_s");
         let learning = left.is_some_and(|(_, left)| *left != CounterValue::Count(0));
-        let mut told = CounterGroup::default();
-        told.group("first_seen", counters);
-        told_as(format!("\"learning\":{learning},").as_bytes(), &told)
+        let mut members = CounterGroup::default();
+        members.group("first_seen", counters);
+        encode(format!("\"learning\":{learning},").as_bytes(), &members)
     })
     .await
 }
 
-/// A JSON object of what `told` has, behind `first`.
-fn told_as(first: &[u8], told: &CounterGroup) -> Vec<u8> {
+/// Encodes a JSON object with the members `first` and those of `group`.
+fn encode(first: &[u8], group: &CounterGroup) -> Vec<u8> {
     let mut body = Vec::with_capacity(8 << 10);
-    group_json(told, &mut body);
+    group_json(group, &mut body);
     body.splice(1..1, first.iter().copied());
     body.push(b'\n');
     body
 }
 
-/// The group of a name.
+/// Returns the subgroup of a name.
 fn part(CounterGroup(entries): CounterGroup, wanted: &str) -> Option<CounterGroup> {
     entries.into_iter().find_map(|(name, value)| match value {
         CounterValue::Group(group) if name == wanted => Some(group),
@@ -84,12 +84,12 @@ fn part(CounterGroup(entries): CounterGroup, wanted: &str) -> Option<CounterGrou
     })
 }
 
-async fn told(state: &ApiState, query: Option<&str>, tell: impl FnOnce(CounterGroup) -> Vec<u8>) -> Response {
-    if let Err(wrong) = QueryParameters::read(query, &[]) {
-        return response::error(StatusCode::BAD_REQUEST, &wrong);
+async fn from_stats(state: &ApiState, query: Option<&str>, body: impl FnOnce(CounterGroup) -> Vec<u8>) -> Response {
+    if let Err(message) = QueryParameters::read(query, &[]) {
+        return response::error(StatusCode::BAD_REQUEST, &message);
     }
     match state.snapshot().await {
-        Ok(snapshot) => response::json(StatusCode::OK, tell(snapshot.stats)),
-        Err(unanswered) => unanswered.into_response(),
+        Ok(snapshot) => response::json(StatusCode::OK, body(snapshot.stats)),
+        Err(error) => error.into_response(),
     }
 }

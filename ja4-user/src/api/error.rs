@@ -1,28 +1,28 @@
-//! Why there is no server.
+//! Errors of the HTTP server.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use thiserror::Error;
 
-/// HTTP cannot be served at an address.
+/// The server cannot listen on an address.
 #[derive(Debug, Error)]
 pub enum HttpError {
-    /// Somebody else has the port.
-    #[error("cannot serve HTTP on {0}: another process listens there; name another port, or end it")]
+    /// Another process uses the port.
+    #[error("cannot serve HTTP on {0}: another process listens there; name another port, or stop that process")]
     InUse(SocketAddr),
     /// No interface has the address.
     #[error("cannot serve HTTP on {0}: this host has no such address; name one of its own, such as 127.0.0.1")]
     NotHere(SocketAddr),
-    /// The port is for root, or those with a capability.
+    /// The port requires root or a capability.
     #[error("cannot serve HTTP on {0}: not permitted; name a port above 1023, or add CAP_NET_BIND_SERVICE")]
     Privilege(SocketAddr),
-    /// The system refuses.
+    /// The system call failed.
     #[error("cannot serve HTTP on {address}: {reason}; name another address")]
     Io {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// The error of the system.
         reason: io::Error,
     },
 }

@@ -1,32 +1,32 @@
-//! Whether the sensor is well.
+//! `/healthz`: whether the sensor is healthy.
 //!
-//! It is while every shard and the engine have told their counters within [`FRESH`], and the history can be written.
-//! What is lost under load is told by `/metrics`, and is no reason to restart anything.
+//! The sensor is healthy while every shard and the engine make progress ([`Liveness`](super::Liveness)) and the database can
+//! be written. Losses under load are metrics, and no reason for a restart.
 
 use std::time::Duration;
 
 use super::state::SensorSnapshot;
 use crate::encode::escape;
 
-/// Time for which a replaced database file is reported after a new one was created, so that a probe notices it.
+/// Time for which a replaced database file is reported after a new one was created, so that a health probe detects it.
 pub const REPLACED: Duration = Duration::from_secs(5);
 
-/// What is wrong, a sentence each; nothing: all is well.
+/// Returns the reasons why the sensor is unhealthy; empty if it is healthy.
 #[must_use]
 pub fn reasons(snapshot: &SensorSnapshot) -> Vec<String> {
     let mut reasons = snapshot.liveness.stalled();
     if let Some(status) = &snapshot.storage {
         if status.failing {
             let why = status.last_error.as_deref().unwrap_or("the last transaction failed");
-            reasons.push(format!("the history cannot be written: {why}"));
+            reasons.push(format!("the database cannot be written: {why}"));
         } else if status.replaced_ago.is_some_and(|ago| ago < REPLACED) {
-            reasons.push("the database file was deleted or replaced; a new one was begun".to_owned());
+            reasons.push("the database file was deleted or replaced; a new file was created".to_owned());
         }
     }
     reasons
 }
 
-/// The answer of `/healthz`.
+/// Encodes the body of `/healthz`.
 pub(super) fn body(reasons: &[String]) -> Vec<u8> {
     if reasons.is_empty() {
         return b"{\"status\":\"ok\"}\n".to_vec();
@@ -55,32 +55,32 @@ mod tests {
         }
     }
 
-    fn told(snapshot: &SensorSnapshot) -> String {
+    fn response(snapshot: &SensorSnapshot) -> String {
         String::from_utf8_lossy(&body(&reasons(snapshot))).into_owned()
     }
 
     #[test]
-    fn all_is_well() {
+    fn a_healthy_sensor_has_no_reasons() {
         let storage =
             Some(WriterStatus { flush_failures: 3, last_error: Some("old".to_owned()), ..WriterStatus::default() });
         for snapshot in [ages(&[0, 5], 5), SensorSnapshot { storage, ..ages(&[1], 1) }] {
-            assert_eq!(told(&snapshot), "{\"status\":\"ok\"}\n");
+            assert_eq!(response(&snapshot), "{\"status\":\"ok\"}\n");
         }
     }
 
     #[test]
-    fn a_file_that_was_replaced_is_a_reason_for_a_while() {
+    fn a_replaced_file_is_reported_for_a_while() {
         let after = |seconds| {
             let replaced_ago = Some(Duration::from_secs(seconds));
             let storage = Some(WriterStatus { file_replaced: 1, replaced_ago, ..WriterStatus::default() });
-            told(&SensorSnapshot { storage, ..ages(&[0], 0) })
+            response(&SensorSnapshot { storage, ..ages(&[0], 0) })
         };
         assert!(after(4).contains("deleted or replaced"), "{}", after(4));
         assert_eq!(after(5), "{\"status\":\"ok\"}\n");
     }
 
     #[test]
-    fn only_a_thread_that_hangs_is_a_reason_to_begin_anew() {
+    fn only_a_blocked_thread_is_a_reason_for_a_restart() {
         let storage = Some(WriterStatus { failing: true, ..WriterStatus::default() });
         assert!(SensorSnapshot { storage, ..ages(&[0, 5], 5) }.liveness.stalled().is_empty());
         assert_eq!(ages(&[0, 6], 5).liveness.stalled().len(), 1);
@@ -88,17 +88,17 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_is_told() {
+    fn every_reason_is_reported() {
         let storage = Some(WriterStatus {
             failing: true,
             last_error: Some("disk \"full\"".to_owned()),
             ..WriterStatus::default()
         });
         let wanted = concat!(
-            r#"{"status":"failing","reasons":["shard 1 has told nothing for 6 s","the engine has told nothing for 60 s","#,
-            r#""the history cannot be written: disk \"full\""]}"#,
+            r#"{"status":"failing","reasons":["shard 1 has made no progress for 6 s","the engine has made no progress for 60 s","#,
+            r#""the database cannot be written: disk \"full\""]}"#,
             "\n"
         );
-        assert_eq!(told(&SensorSnapshot { storage, ..ages(&[0, 6, 1], 60) }), wanted);
+        assert_eq!(response(&SensorSnapshot { storage, ..ages(&[0, 6, 1], 60) }), wanted);
     }
 }

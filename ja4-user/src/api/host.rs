@@ -1,8 +1,8 @@
-//! By which names the server may be asked.
+//! The host names that the server accepts, a protection against DNS rebinding.
 //!
-//! A page in a browser may read what its own host answers, and who owns a name can let it lead to this host (DNS
-//! rebinding). So a request that names a host has to name an address, `localhost`, or a name that was configured: no
-//! page has these but those of this host.
+//! A page in a browser may read the responses of its own host, and the owner of a domain can make its name resolve to this
+//! host. So a request that names a host must name an address, `localhost`, or a configured name; only pages of this host
+//! have one of these as their origin.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use axum::response::Response;
 
 use super::response;
 
-/// Names that may be asked for beside addresses and `localhost`.
+/// Accepted host names in addition to addresses and `localhost`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AllowedHosts(Arc<[String]>);
 
 impl AllowedHosts {
     pub(super) fn new(names: Vec<String>) -> Self {
-        Self(names.iter().map(|name| bare(name).to_owned()).collect())
+        Self(names.iter().map(|name| without_final_dot(name).to_owned()).collect())
     }
 
-    /// Whether a `Host` header, or what stands before the path of a request, is of this sensor.
+    /// Whether a `Host` header, or the authority of a request, names this sensor.
     fn has(&self, host: &str) -> bool {
         if host.parse::<IpAddr>().is_ok() {
             return true;
@@ -34,27 +34,27 @@ impl AllowedHosts {
             return address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || port.starts_with(':'));
         }
         let name = host.split_once(':').map_or(host, |(name, _)| name);
-        let name = bare(name);
+        let name = without_final_dot(name);
         let known = |known: &str| known.eq_ignore_ascii_case(name);
         name.parse::<IpAddr>().is_ok() || known("localhost") || self.0.iter().any(|name| known(name))
     }
 }
 
-/// A name without the dot that says that it is whole.
-fn bare(name: &str) -> &str {
+/// Removes the final dot of a fully qualified name.
+fn without_final_dot(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
-/// Refuses what asks for a host that this is not. A request that names none comes from no browser.
+/// Rejects requests for another host. A request without a host name does not come from a browser.
 pub(super) async fn check(Of(hosts): Of<AllowedHosts>, request: Request, next: Next) -> Response {
     let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     let named = request.headers().get_all(HOST).iter().map(|host| host.as_bytes()).chain(authority);
-    let strange = named.map(String::from_utf8_lossy).find(|host| !hosts.has(host));
-    match strange.map(|host| response::words(&host)) {
+    let unknown = named.map(String::from_utf8_lossy).find(|host| !hosts.has(host));
+    match unknown.map(|host| response::printable(&host)) {
         None => next.run(request).await,
         Some(host) => {
             let text = format!(
-                "'{host}' is no name of this sensor; ask for its address or localhost, or add the name to http.hosts"
+                "unknown host '{host}'; use the address of the sensor or localhost, or add the name to http.hosts"
             );
             response::error(StatusCode::MISDIRECTED_REQUEST, &text)
         }
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_localhost_and_configured_names_are_the_sensor_s() {
+    fn addresses_localhost_and_configured_names_are_accepted() {
         let hosts = AllowedHosts::new(vec!["Sensor.example".to_owned()]);
         for own in [
             "127.0.0.1",
@@ -84,7 +84,7 @@ mod tests {
         ] {
             assert!(hosts.has(own), "{own}");
         }
-        for strange in [
+        for unknown in [
             "",
             ":9418",
             "evil.example",
@@ -99,7 +99,7 @@ mod tests {
             "1270.0.0.1",
             "localhost..",
         ] {
-            assert!(!hosts.has(strange), "{strange}");
+            assert!(!hosts.has(unknown), "{unknown}");
         }
     }
 }

@@ -2,28 +2,28 @@
 
 use std::time::Duration;
 
-/// Counters are told every second; a thread that has told none for so long hangs.
+/// Time without a report after which a thread counts as blocked. Threads report their counters every second.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// How long ago threads told their counters.
+/// Time since each thread last reported its counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Liveness {
-    /// By shard.
+    /// Of each shard.
     pub shards: Vec<Duration>,
-    /// The engine.
+    /// Of the engine.
     pub engine: Duration,
 }
 
 impl Liveness {
-    /// Who hangs, a sentence each; nothing: all go on. A service manager starts the sensor anew for these reasons only.
+    /// Returns a message for each blocked thread. Only these are reasons for a service manager to restart the sensor.
     #[must_use]
     pub fn stalled(&self) -> Vec<String> {
         let stale = |age: &Duration| *age > FRESH;
         let shards = self.shards.iter().enumerate().filter(|(_, age)| stale(age));
         let mut reasons: Vec<_> =
-            shards.map(|(shard, age)| format!("shard {shard} has told nothing for {} s", age.as_secs())).collect();
+            shards.map(|(shard, age)| format!("shard {shard} has made no progress for {} s", age.as_secs())).collect();
         if stale(&self.engine) {
-            reasons.push(format!("the engine has told nothing for {} s", self.engine.as_secs()));
+            reasons.push(format!("the engine has made no progress for {} s", self.engine.as_secs()));
         }
         reasons
     }

@@ -1,28 +1,26 @@
-//! An HTTP server for those who watch the sensor: Prometheus, load balancers, dashboards, `curl`.
+//! The HTTP server for monitoring: Prometheus, load balancers, dashboards, `curl`.
 //!
-//! It only tells: GET and HEAD, no CORS, and nothing that changes the sensor. Whoever can connect can read, so it
-//! belongs on loopback or behind something that asks who is there.
+//! The server is read-only: GET and HEAD, no CORS. Every client that can connect can read, so it belongs on loopback or
+//! behind a proxy with authentication.
 //!
-//! | path | answer |
+//! | path | response |
 //! |---|---|
-//! | `/metrics` | every number of the `stats` event, for Prometheus: [`metrics`] |
+//! | `/metrics` | the numbers of the `stats` event for Prometheus: [`metrics`] |
 //! | `/healthz` | 200 `{"status":"ok"}`, or 503 `{"status":"failing","reasons":["…"]}`: [`health`] |
-//! | `/api/v1/connections?limit=&host=` | `{"connections":[…]}`, open ones as `connection` events, the one heard of last first |
-//! | `/api/v1/alerts?limit=` | `{"alerts":[…]}`, as `alert` events, the newest first |
-//! | `/api/v1/stats` | `{"stats":{…}}`, the content of the `stats` event as of now |
-//! | `/api/v1/rules` | `{"rules":[…]}`, those in force with what they have done: [`crate::runtime::engine::active_rules`] |
+//! | `/api/v1/connections?limit=&host=` | `{"connections":[…]}`, open connections as `connection` events, most recently used first |
+//! | `/api/v1/alerts?limit=` | `{"alerts":[…]}`, recent alerts as `alert` events, newest first |
+//! | `/api/v1/stats` | `{"stats":{…}}`, the current content of the `stats` event |
+//! | `/api/v1/rules` | `{"rules":[…]}`, the active rules with their counters |
 //! | `/api/v1/first-seen` | `{"learning":true,"first_seen":{"learning_left_s":…,…}}` |
 //!
-//! `limit` is 100 if left out, and at most 1000. What is asked wrongly gets 400, what there is not 404, another method
-//! 405, and what the sensor cannot say just now 503, each with `{"error":"…"}`. So has a `Host` that is neither an
-//! address nor `localhost` nor configured: it gets 421, lest a page in somebody's browser read the sensor by a name of
-//! its own that leads here.
+//! `limit` is 100 by default and at most 1000. Errors have the body `{"error":"…"}`: 400 for invalid parameters, 404 for an
+//! unknown path, 405 for another method, 503 if the sensor cannot reply in time, and 421 for a `Host` that is not an
+//! address, `localhost` or configured (protection against DNS rebinding).
 //!
-//! Everything is bounded: connections at once, the time of each, bytes of a request's head. A connection carries one
-//! request, so that its time limit is also the request's, whether the client stalls in asking or in reading. Where all
-//! places are taken, the slowest connection is evicted for a new one, so that a health probe is answered at once. The
-//! server shares its thread with signals and clocks; what it does at one go is small, and long answers go out in
-//! pieces.
+//! The number of connections, their duration and the size of a request head are bounded. A connection carries one request,
+//! so that its time limit covers a client that stalls while sending or reading. If the server is full, the slowest
+//! connection is evicted for a new one, so that a health probe is served at once. The server shares its thread with
+//! signals and clocks; each step is short, and long responses are written in chunks.
 
 mod connections;
 mod counters;
@@ -60,25 +58,25 @@ use self::host::AllowedHosts;
 pub use self::liveness::Liveness;
 pub use self::state::{ApiState, EngineClient, QueryError, SensorSnapshot, SnapshotRequest};
 
-/// Time for a request's head.
+/// Time limit of a request head.
 const HEAD_TIME: Duration = Duration::from_secs(3);
 
-/// Time for a connection, from its first byte to the last of the answer.
+/// Time limit of a connection, to the last byte of the response.
 const CONNECTION_TIME: Duration = Duration::from_secs(10);
 
-/// Bytes of a request's head.
+/// Most bytes of a request head.
 const MAX_HEAD: usize = 16 << 10;
 
-/// Lines of a request's head.
+/// Most header fields of a request.
 const MAX_HEADERS: usize = 64;
 
-/// Pause when a connection cannot be taken: there may be no file descriptor left for it.
+/// Pause after a failed accept: no file descriptor may be left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long answers may go on when the sensor ends.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// Time for responses in progress when the sensor stops.
+const SHUTDOWN_GRACE: Duration = Duration::from_millis(500);
 
-/// A server that has its port.
+/// A server with a bound port.
 #[derive(Debug)]
 pub struct HttpServer {
     listener: TcpListener,
@@ -88,7 +86,7 @@ pub struct HttpServer {
 }
 
 impl HttpServer {
-    /// Takes the port; connections wait until [`serve`](Self::serve) is called. Port 0 takes any that is free.
+    /// Binds the port; connections wait until [`serve`](Self::serve) is called. Port 0 binds any free port.
     ///
     /// # Errors
     /// See [`HttpError`].
@@ -100,35 +98,35 @@ impl HttpServer {
         Ok(Self { listener, address: bound, counters: Arc::default(), hosts: AllowedHosts::default() })
     }
 
-    /// Answers to these names too, beside addresses and `localhost`.
+    /// Accepts these host names in addition to addresses and `localhost`.
     #[must_use]
     pub fn with_hosts(self, names: Vec<String>) -> Self {
         Self { hosts: AllowedHosts::new(names), ..self }
     }
 
-    /// The address, with the port that was taken.
+    /// The bound address.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// A way to the server's own counters, for the `stats` event.
+    /// Returns a function that reads the counters of the server.
     pub fn stats(&self) -> impl Fn() -> HttpStats + Send + Sync + 'static {
         let counters = Arc::clone(&self.counters);
         move || counters.stats()
     }
 
-    /// Serves until `shutdown` resolves; what is being answered then has half a second left. When it returns, nothing
-    /// holds a way to the engine any more.
+    /// Serves until `shutdown` resolves; responses in progress then have half a second. When it returns, no sender to the
+    /// engine is left.
     ///
     /// # Errors
-    /// The listener cannot be watched, as there is no file descriptor left, or no runtime.
+    /// If the listener cannot be registered: no file descriptor is left, or there is no runtime.
     pub async fn serve(self, state: ApiState, shutdown: impl Future<Output = ()>) -> Result<(), HttpError> {
         let Self { listener, address, counters, hosts } = self;
         let listener = tokio::net::TcpListener::from_std(listener).map_err(|reason| HttpError::new(address, reason))?;
         let router = routes::router(state, hosts, &counters);
         let mut connections = OpenConnections::default();
-        // Accepted while the server is full.
+        // A connection accepted while the server is full.
         let mut waiting = None;
         tokio::pin!(shutdown);
         loop {
@@ -148,20 +146,20 @@ impl HttpServer {
             }
             if let Some(stream) = waiting.take_if(|_| !connections.is_full()) {
                 let (router, counted) = (router.clone(), Arc::clone(&counters));
-                connections.spawn(|is_asked| connection(stream, router, counted, is_asked));
+                connections.spawn(|is_requested| connection(stream, router, counted, is_requested));
                 counters.accepted(connections.len());
             }
         }
         drop((listener, router, waiting));
-        let _in_time = timeout(FAREWELL, connections.all_ended()).await;
+        let _in_time = timeout(SHUTDOWN_GRACE, connections.all_ended()).await;
         connections.shutdown().await;
         counters.set_open(0);
         Ok(())
     }
 }
 
-/// One request and its answer. The flag is set once the request's head is complete.
-async fn connection(stream: TcpStream, router: Router, counters: Arc<HttpCounters>, is_asked: Arc<AtomicBool>) {
+/// Serves one request. The flag is set once the request head is complete.
+async fn connection(stream: TcpStream, router: Router, counters: Arc<HttpCounters>, is_requested: Arc<AtomicBool>) {
     let mut http = http1::Builder::new();
     http.keep_alive(false)
         .half_close(true)
@@ -171,7 +169,7 @@ async fn connection(stream: TcpStream, router: Router, counters: Arc<HttpCounter
         .max_headers(MAX_HEADERS);
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |request| {
-        is_asked.store(true, Ordering::Relaxed);
+        is_requested.store(true, Ordering::Relaxed);
         router.call(request)
     });
     let serving = http.serve_connection(TokioIo::new(stream), service);

@@ -1,29 +1,29 @@
-//! The parameters of a question.
+//! The parameters of a query.
 
 use std::net::IpAddr;
 
-use super::response::words;
+use super::response::printable;
 
-/// Entries of a list, if nobody says how many.
+/// Default number of entries of a list.
 const DEFAULT_LIMIT: usize = 100;
 
-/// Most entries of a list.
+/// Maximum number of entries of a list.
 const MAX_LIMIT: usize = 1000;
 
-/// What may be asked for.
+/// The parameters of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct QueryParameters {
-    /// At most so many entries.
+    /// Maximum number of entries.
     pub(super) limit: usize,
-    /// Only of this host.
+    /// The client or server of the entries.
     pub(super) host: Option<IpAddr>,
 }
 
 impl QueryParameters {
-    /// Reads what stands behind the `?`; `known` are those that the path takes.
+    /// Parses a query string. `known` are the parameters of the path.
     ///
     /// # Errors
-    /// A sentence that names the parameter and what it may be.
+    /// A message that names the parameter and its permitted values.
     pub(super) fn read(query: Option<&str>, known: &[&str]) -> Result<Self, String> {
         let mut parameters = Self { limit: DEFAULT_LIMIT, host: None };
         let mut seen: Vec<String> = Vec::new();
@@ -31,14 +31,14 @@ impl QueryParameters {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name), decode(value));
             if !known.contains(&&*name) {
-                let there_are = match known {
-                    [] => "it takes none".to_owned(),
-                    known => format!("there is {}", known.join(" and ")),
+                let expected = match known {
+                    [] => "none is expected".to_owned(),
+                    known => format!("expected {}", known.join(" or ")),
                 };
-                return Err(format!("'{}' is no parameter of this path; {there_are}", words(&name)));
+                return Err(format!("unknown parameter '{}'; {expected}", printable(&name)));
             }
             if seen.contains(&name) {
-                return Err(format!("{name} is there twice; give it once"));
+                return Err(format!("duplicate parameter {name}; give it once"));
             }
             match &*name {
                 "limit" => parameters.limit = limit(&value)?,
@@ -52,15 +52,15 @@ impl QueryParameters {
 
 fn limit(value: &str) -> Result<usize, String> {
     let number = value.parse().ok().filter(|number| (1..=MAX_LIMIT).contains(number));
-    number.ok_or_else(|| format!("limit is '{}'; it must be a number from 1 to {MAX_LIMIT}", words(value)))
+    number.ok_or_else(|| format!("invalid limit '{}'; expected 1 to {MAX_LIMIT}", printable(value)))
 }
 
 fn host(value: &str) -> Result<IpAddr, String> {
     let address = value.parse().map(|address: IpAddr| address.to_canonical());
-    address.map_err(|_| format!("host is '{}'; it must be an IPv4 or IPv6 address", words(value)))
+    address.map_err(|_| format!("invalid host '{}'; expected an IPv4 or IPv6 address", printable(value)))
 }
 
-/// Percent-encoding undone (RFC 3986 section 2.1). What is no such encoding stays as it is; `+` does too, as no
+/// Decodes percent-encoding (RFC 3986, section 2.1). Invalid encodings stay as they are, and so does `+`, because no
 /// parameter has a space.
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
@@ -88,14 +88,14 @@ mod tests {
     const BOTH: &[&str] = &["limit", "host"];
 
     #[test]
-    fn what_is_left_out_has_its_default() {
+    fn omitted_parameters_have_defaults() {
         for query in [None, Some(""), Some("&")] {
             assert_eq!(QueryParameters::read(query, BOTH), Ok(QueryParameters { limit: 100, host: None }));
         }
     }
 
     #[test]
-    fn both_are_read_in_any_order_and_encoding() {
+    fn parameters_are_parsed_in_any_order_and_encoding() {
         let wanted = |host: &str| Ok(QueryParameters { limit: 7, host: host.parse().ok() });
         for (query, host) in [
             ("limit=7&host=10.0.0.1", "10.0.0.1"),
@@ -108,18 +108,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_in_one_sentence() {
+    fn an_invalid_parameter_is_named() {
         for (query, known, said) in [
-            ("limit=0", BOTH, "limit is '0'; it must be a number from 1 to 1000"),
-            ("limit=1001", BOTH, "limit is '1001'; it must be a number from 1 to 1000"),
-            ("limit", BOTH, "limit is ''; it must be a number from 1 to 1000"),
-            ("limit=-1", BOTH, "limit is '-1'; it must be a number from 1 to 1000"),
-            ("limit=1&limit=2", BOTH, "limit is there twice; give it once"),
-            ("host=example.org", BOTH, "host is 'example.org'; it must be an IPv4 or IPv6 address"),
-            ("host=%", BOTH, "host is '%'; it must be an IPv4 or IPv6 address"),
-            ("host=%1b[2J", BOTH, "host is '\\u{1b}[2J'; it must be an IPv4 or IPv6 address"),
-            ("lim=1", BOTH, "'lim' is no parameter of this path; there is limit and host"),
-            ("x=1", &[], "'x' is no parameter of this path; it takes none"),
+            ("limit=0", BOTH, "invalid limit '0'; expected 1 to 1000"),
+            ("limit=1001", BOTH, "invalid limit '1001'; expected 1 to 1000"),
+            ("limit", BOTH, "invalid limit ''; expected 1 to 1000"),
+            ("limit=-1", BOTH, "invalid limit '-1'; expected 1 to 1000"),
+            ("limit=1&limit=2", BOTH, "duplicate parameter limit; give it once"),
+            ("host=example.org", BOTH, "invalid host 'example.org'; expected an IPv4 or IPv6 address"),
+            ("host=%", BOTH, "invalid host '%'; expected an IPv4 or IPv6 address"),
+            ("host=%1b[2J", BOTH, "invalid host '\\u{1b}[2J'; expected an IPv4 or IPv6 address"),
+            ("lim=1", BOTH, "unknown parameter 'lim'; expected limit or host"),
+            ("x=1", &[], "unknown parameter 'x'; none is expected"),
         ] {
             assert_eq!(QueryParameters::read(Some(query), known), Err(said.to_owned()), "{query}");
         }

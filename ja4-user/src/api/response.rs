@@ -1,4 +1,4 @@
-//! Answers: their bodies and headers.
+//! Responses: bodies and headers.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -14,20 +14,20 @@ use hyper::body::{Frame, SizeHint};
 use super::state::{QueryError, QueryResult};
 use crate::encode::escape;
 
-/// What is written of a list at one go.
-const PIECE: usize = 64 << 10;
+/// Size of the chunks in which a list is written.
+const CHUNK: usize = 64 << 10;
 
-/// Characters of a client's words that an error repeats.
-const MAX_WORDS: usize = 64;
+/// Characters of a request that an error message repeats.
+const MAX_REPEATED: usize = 64;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A JSON object, as it is, or with another status.
+/// Creates a response with a JSON body.
 pub(super) fn json(status: StatusCode, body: impl Into<Body>) -> Response {
     (status, [(CONTENT_TYPE, JSON)], body.into()).into_response()
 }
 
-/// `{"error":"…"}`.
+/// Creates an error response: `{"error":"…"}`.
 pub(super) fn error(status: StatusCode, text: &str) -> Response {
     let mut body = br#"{"error":""#.to_vec();
     escape::json(text, &mut body);
@@ -35,10 +35,10 @@ pub(super) fn error(status: StatusCode, text: &str) -> Response {
     json(status, body)
 }
 
-/// A client's words, fit to be repeated to it.
-pub(super) fn words(text: &str) -> String {
+/// Returns a printable excerpt of a request, for error messages.
+pub(super) fn printable(text: &str) -> String {
     let mut shown = Vec::new();
-    escape::terminal(text, MAX_WORDS, &mut shown);
+    escape::terminal(text, MAX_REPEATED, &mut shown);
     String::from_utf8(shown).unwrap_or_default()
 }
 
@@ -48,13 +48,13 @@ impl IntoResponse for QueryError {
     }
 }
 
-/// `{"NAME":[…]}` of lines that are JSON objects, made piece by piece as the client takes it.
+/// The body `{"NAME":[…]}` of lines that are JSON objects, generated chunk by chunk as the client reads.
 #[derive(Debug)]
 pub(super) struct JsonList {
-    /// What comes first; empty once it has gone.
+    /// The start of the body; empty once it is sent.
     begin: Vec<u8>,
     lines: std::vec::IntoIter<Bytes>,
-    /// Bytes still to come.
+    /// Bytes left.
     left: u64,
     first: bool,
     _held: tokio::sync::OwnedSemaphorePermit,
@@ -74,23 +74,23 @@ impl JsonList {
         Self { begin, lines: lines.into_iter(), left: length as u64, first: true, _held: held }
     }
 
-    fn piece(&mut self) -> Bytes {
-        let mut piece = std::mem::take(&mut self.begin);
+    fn next_chunk(&mut self) -> Bytes {
+        let mut chunk = std::mem::take(&mut self.begin);
         loop {
             let Some(line) = self.lines.next() else {
-                piece.extend_from_slice(END);
+                chunk.extend_from_slice(END);
                 break;
             };
             if !std::mem::take(&mut self.first) {
-                piece.push(b',');
+                chunk.push(b',');
             }
-            piece.extend_from_slice(&line);
-            if piece.len() >= PIECE {
+            chunk.extend_from_slice(&line);
+            if chunk.len() >= CHUNK {
                 break;
             }
         }
-        self.left = self.left.saturating_sub(piece.len() as u64);
-        piece.into()
+        self.left = self.left.saturating_sub(chunk.len() as u64);
+        chunk.into()
     }
 }
 
@@ -102,7 +102,7 @@ impl axum::body::HttpBody for JsonList {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        Poll::Ready(Some(Ok(Frame::data(self.get_mut().piece()))))
+        Poll::Ready(Some(Ok(Frame::data(self.get_mut().next_chunk()))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Whom the server asks: the engine, and the control plane.
+//! Queries to the engine and to the control plane.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,31 +13,30 @@ use super::liveness::Liveness;
 use crate::model::{CounterGroup, EngineQuery};
 use crate::output::storage::WriterStatus;
 
-/// How long a question may wait for its answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Timeout of a query.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Questions that may wait for the control plane: one of each connection.
-const QUESTIONS: usize = super::MAX_CONNECTIONS;
+/// Snapshot requests in the queue of the control plane: one per connection.
+const MAX_REQUESTS: usize = super::MAX_CONNECTIONS;
 
-/// Lists that are made or on their way to a client at once. A list of 1000 is some megabytes, and costs the engine some
-/// milliseconds.
-const LISTS: usize = 4;
+/// Lists that are built or sent at once. A list of 1000 entries is some megabytes, and takes the engine some milliseconds.
+const MAX_LISTS: usize = 4;
 
-/// The sensor as it stands, as the control plane tells it.
+/// The current state of the sensor.
 #[derive(Clone, Debug, Default)]
 pub struct SensorSnapshot {
     /// The content of the `stats` event.
     pub stats: CounterGroup,
-    /// How long ago threads told their counters.
+    /// Time since each thread last reported.
     pub liveness: Liveness,
-    /// The writer of the history, where there is one.
+    /// Status of the database writer, if any.
     pub storage: Option<WriterStatus>,
 }
 
-/// What comes to the control plane: where a [`SensorSnapshot`] is to go.
+/// A request to the control plane: the sender of the [`SensorSnapshot`].
 pub type SnapshotRequest = oneshot::Sender<SensorSnapshot>;
 
-/// Sends a question to the engine, which answers with JSON objects, one line each.
+/// Sends a query to the engine, which replies with JSON objects, one per line.
 pub type EngineClient = Arc<dyn Fn(EngineQuery, oneshot::Sender<Vec<Bytes>>) -> Result<(), QueryError> + Send + Sync>;
 
 /// The server's connections to the engine and to the control plane.
@@ -48,70 +47,70 @@ pub struct ApiState {
     lists: Arc<Semaphore>,
 }
 
-/// Lines that answer a question, and the right to hold them.
+/// The lines of a query result, with the permit to hold them in memory.
 #[derive(Debug)]
 pub(super) struct QueryResult {
     pub(super) lines: Vec<Bytes>,
     pub(super) held: OwnedSemaphorePermit,
 }
 
-/// Why there is no answer.
+/// Why a query failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum QueryError {
     /// The queue is full.
-    #[error("the sensor is busy: what it has to do first fills its queue; ask again in a moment")]
+    #[error("cannot query the sensor: its queue is full; retry later")]
     Full,
-    /// No answer came in time.
-    #[error("the sensor did not answer within 2 s; ask again in a moment")]
-    Late,
-    /// The sensor ends.
-    #[error("the sensor is ending")]
-    Gone,
+    /// No reply within the timeout.
+    #[error("cannot query the sensor: no reply within 2 s; retry later")]
+    Timeout,
+    /// The sensor is shutting down.
+    #[error("cannot query the sensor: it is shutting down")]
+    ShuttingDown,
 }
 
 impl QueryError {
-    /// Why a question could not be enqueued: the queue is full, or its receiver is gone.
+    /// The error of a query that could not be enqueued: the queue is full, or its receiver was dropped.
     #[must_use]
     pub const fn from_queue(is_full: bool) -> Self {
-        if is_full { Self::Full } else { Self::Gone }
+        if is_full { Self::Full } else { Self::ShuttingDown }
     }
 }
 
 impl ApiState {
-    /// Asks this engine, and the control plane, which answers what it receives here.
+    /// Creates the state. The receiver yields the requests to the control plane.
     #[must_use]
     pub fn new(engine: EngineClient) -> (Self, mpsc::Receiver<SnapshotRequest>) {
-        let (control, questions) = mpsc::channel(QUESTIONS);
-        (Self { engine, control, lists: Arc::new(Semaphore::new(LISTS)) }, questions)
+        let (control, requests) = mpsc::channel(MAX_REQUESTS);
+        (Self { engine, control, lists: Arc::new(Semaphore::new(MAX_LISTS)) }, requests)
     }
 
-    /// The sensor as it stands.
+    /// Requests a snapshot of the sensor.
     pub(super) async fn snapshot(&self) -> Result<SensorSnapshot, QueryError> {
-        let (answer, answered) = oneshot::channel();
-        self.control.try_send(answer).map_err(|error| match error {
+        let (reply, replied) = oneshot::channel();
+        self.control.try_send(reply).map_err(|error| match error {
             ControlError::Full(_) => QueryError::Full,
-            ControlError::Closed(_) => QueryError::Gone,
+            ControlError::Closed(_) => QueryError::ShuttingDown,
         })?;
-        in_time(answered).await
+        in_time(replied).await
     }
 
-    /// What the engine says to a question.
+    /// Queries the engine.
     pub(super) async fn list(&self, query: EngineQuery) -> Result<QueryResult, QueryError> {
-        let held = match timeout(PATIENCE, Arc::clone(&self.lists).acquire_owned()).await {
+        let held = match timeout(QUERY_TIMEOUT, Arc::clone(&self.lists).acquire_owned()).await {
             Ok(Ok(held)) => held,
-            Ok(Err(_)) => return Err(QueryError::Gone),
+            Ok(Err(_)) => return Err(QueryError::ShuttingDown),
             Err(_) => return Err(QueryError::Full),
         };
-        let (answer, answered) = oneshot::channel();
-        (self.engine)(query, answer)?;
-        Ok(QueryResult { lines: in_time(answered).await?, held })
+        let (reply, replied) = oneshot::channel();
+        (self.engine)(query, reply)?;
+        Ok(QueryResult { lines: in_time(replied).await?, held })
     }
 }
 
-async fn in_time<T>(answered: oneshot::Receiver<T>) -> Result<T, QueryError> {
-    match timeout(PATIENCE, answered).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(_)) => Err(QueryError::Gone),
-        Err(_) => Err(QueryError::Late),
+async fn in_time<T>(replied: oneshot::Receiver<T>) -> Result<T, QueryError> {
+    match timeout(QUERY_TIMEOUT, replied).await {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(_)) => Err(QueryError::ShuttingDown),
+        Err(_) => Err(QueryError::Timeout),
     }
 }

@@ -1,4 +1,4 @@
-//! The server against an engine that is played.
+//! The HTTP server with a simulated engine.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -13,21 +13,21 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::model::{CounterGroup, EngineQuery};
 
-/// A server at work, with an engine that gives each question to `answer`.
+/// A running server with a simulated engine.
 struct TestServer {
     address: SocketAddr,
     end: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// What the engine of a stage does.
+/// The behaviour of the simulated engine.
 #[derive(Clone, Copy)]
 enum EngineBehavior {
-    /// It answers with lines of the question.
+    /// Replies to each query.
     Answers,
-    /// It never comes to it.
+    /// Never replies.
     Hangs,
-    /// Its queue is full.
+    /// Rejects queries: its queue is full.
     Full,
 }
 
@@ -57,7 +57,7 @@ impl TestServer {
             }));
             let engine = thread::spawn(move || match engine {
                 EngineBehavior::Answers => answer(&queue),
-                // Only the way to the engine's end ends the wait.
+                // The loop ends when all senders are dropped.
                 EngineBehavior::Hangs => {
                     let held: Vec<_> = queue.iter().collect();
                     drop(held);
@@ -74,7 +74,7 @@ impl TestServer {
                 }
                 serving.await.unwrap().unwrap();
             });
-            // It hears that nobody is left to ask.
+            // The engine ends when all senders are dropped.
             engine.join().unwrap();
         });
         Self { address, end: Some(end), thread: Some(thread) }
@@ -117,7 +117,7 @@ fn snapshot() -> SensorSnapshot {
 }
 
 #[test]
-fn every_path_answers() {
+fn every_path_has_a_response() {
     let stage = TestServer::new(EngineBehavior::Answers, snapshot());
     let get = |path| stage.get(path);
     assert_eq!(get("/healthz"), (200, serde_json::json!({"status": "ok"})));
@@ -140,12 +140,12 @@ fn every_path_answers() {
 }
 
 #[test]
-fn what_is_wrong_is_told_in_json() {
+fn errors_are_json() {
     let stage = TestServer::new(EngineBehavior::Answers, snapshot());
     for path in ["/", "/metrics/", "/api/v1/", "/api/v1/stat", "/%22%3Cscript%3E"] {
         let (status, body) = stage.get(path);
         assert_eq!(status, 404, "{path}");
-        assert!(body["error"].as_str().unwrap().starts_with("there is nothing at '/"), "{body}");
+        assert!(body["error"].as_str().unwrap().starts_with("unknown path '/"), "{body}");
     }
     for path in ["/api/v1/connections?limit=x", "/api/v1/alerts?host=::1", "/api/v1/stats?limit=1", "/api/v1/rules?a"] {
         let (status, body) = stage.get(path);
@@ -166,7 +166,7 @@ fn what_is_wrong_is_told_in_json() {
 }
 
 #[test]
-fn who_asks_for_another_host_is_refused() {
+fn requests_for_another_host_are_rejected() {
     let stage = TestServer::new(EngineBehavior::Answers, snapshot());
     for (request, status) in [
         ("GET /healthz HTTP/1.1\r\nHost: evil.example:9418\r\n\r\n", 421),
@@ -180,13 +180,13 @@ fn who_asks_for_another_host_is_refused() {
         let answer = stage.ask(request.as_bytes());
         let got = answer.split(' ').nth(1).unwrap();
         assert_eq!(got, status.to_string(), "{request}{answer}");
-        assert_eq!(answer.contains("is no name of this sensor"), status == 421, "{answer}");
+        assert_eq!(answer.contains("unknown host"), status == 421, "{answer}");
     }
     stage.stop();
 }
 
 #[test]
-fn head_tells_the_length_and_has_no_body() {
+fn head_has_the_length_and_no_body() {
     let stage = TestServer::new(EngineBehavior::Answers, snapshot());
     for (path, status) in [("/metrics", 200), ("/api/v1/connections?limit=3", 200), ("/nothing", 404)] {
         let answer = stage.ask(format!("HEAD {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
@@ -197,8 +197,8 @@ fn head_tells_the_length_and_has_no_body() {
 }
 
 #[test]
-fn an_engine_that_does_not_answer_costs_two_seconds_and_says_so() {
-    for (engine, said) in [(EngineBehavior::Hangs, "did not answer"), (EngineBehavior::Full, "busy")] {
+fn a_query_without_a_reply_times_out_after_two_seconds() {
+    for (engine, said) in [(EngineBehavior::Hangs, "no reply within 2 s"), (EngineBehavior::Full, "queue is full")] {
         let stage = TestServer::new(engine, snapshot());
         let before = Instant::now();
         let (status, body) = stage.get("/api/v1/alerts");
@@ -211,7 +211,7 @@ fn an_engine_that_does_not_answer_costs_two_seconds_and_says_so() {
 }
 
 #[test]
-fn who_is_unwell_is_not_healthy() {
+fn a_blocked_shard_is_unhealthy() {
     let stage = TestServer::new(
         EngineBehavior::Answers,
         SensorSnapshot {
@@ -219,15 +219,15 @@ fn who_is_unwell_is_not_healthy() {
             ..snapshot()
         },
     );
-    let reasons = serde_json::json!(["shard 0 has told nothing for 9 s"]);
+    let reasons = serde_json::json!(["shard 0 has made no progress for 9 s"]);
     assert_eq!(stage.get("/healthz"), (503, serde_json::json!({"status": "failing", "reasons": reasons})));
     stage.stop();
 }
 
 #[test]
-fn garbage_and_heads_without_end_are_refused() {
+fn garbage_and_oversized_heads_are_rejected() {
     let stage = TestServer::new(EngineBehavior::Answers, snapshot());
-    // What is no HTTP at all may get no answer, or one that it does not understand.
+    // Bytes that are not HTTP may get any response, or none.
     stage.ask(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03");
     assert!(stage.ask(b"nonsense\r\n\r\n").starts_with("HTTP/1.1 400 "));
     let long = [b"GET / HTTP/1.1\r\nA: ".as_slice(), &vec![b'a'; MAX_HEAD + 1000]].concat();
@@ -240,19 +240,19 @@ fn garbage_and_heads_without_end_are_refused() {
 }
 
 #[test]
-fn who_stalls_is_cut_off_and_holds_nobody_up_for_long() {
+fn stalled_clients_are_evicted() {
     let stage = TestServer::new(EngineBehavior::Answers, snapshot());
     let mut stalled: Vec<_> = (0..MAX_CONNECTIONS).map(|_| TcpStream::connect(stage.address).unwrap()).collect();
     stalled.iter_mut().for_each(|stream| stream.write_all(b"GET /metrics HTT").unwrap());
     let before = Instant::now();
-    assert_eq!(stage.get("/healthz").0, 200, "once those that stall are gone");
+    assert_eq!(stage.get("/healthz").0, 200, "after the stalled clients were evicted");
     assert!(before.elapsed() < HEAD_TIME + Duration::from_secs(3), "{:?}", before.elapsed());
     drop(stalled);
     stage.stop();
 }
 
 #[test]
-fn one_request_a_connection_and_half_closed_ones_are_answered() {
+fn a_connection_carries_one_request_and_may_be_half_closed() {
     let stage = TestServer::new(EngineBehavior::Answers, snapshot());
     let mut stream = TcpStream::connect(stage.address).unwrap();
     stream
@@ -266,7 +266,7 @@ fn one_request_a_connection_and_half_closed_ones_are_answered() {
 }
 
 #[test]
-fn the_end_comes_soon_whoever_is_connected() {
+fn shutdown_does_not_wait_for_clients() {
     let stage = TestServer::new(EngineBehavior::Hangs, snapshot());
     let mut waiting = TcpStream::connect(stage.address).unwrap();
     waiting.write_all(b"GET /api/v1/alerts HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
@@ -278,11 +278,13 @@ fn the_end_comes_soon_whoever_is_connected() {
 }
 
 #[test]
-fn a_port_in_use_is_named_with_the_mend() {
+fn a_port_in_use_is_reported_with_the_fix() {
     let first = HttpServer::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let error = HttpServer::bind(first.address()).unwrap_err();
     let address = first.address();
-    let wanted = format!("cannot serve HTTP on {address}: another process listens there; name another port, or end it");
+    let wanted = format!(
+        "cannot serve HTTP on {address}: another process listens there; name another port, or stop that process"
+    );
     assert_eq!(error.to_string(), wanted);
     let error = HttpServer::bind("192.0.2.1:80".parse().unwrap()).unwrap_err();
     assert!(matches!(error, HttpError::NotHere(_)), "{error}");

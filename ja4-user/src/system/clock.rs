@@ -6,12 +6,12 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::model::Time;
 
-/// Nanoseconds since the Unix epoch.
+/// Returns the time of the wall clock.
 pub fn wall_clock() -> Time {
     clock_gettime(ClockId::CLOCK_REALTIME).map_or(Time(0), |now| Time(Duration::from(now).as_nanos() as u64))
 }
 
-/// Nanoseconds of the boot clock.
+/// Returns the boot clock in nanoseconds.
 pub fn boot_clock() -> u64 {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |now| Duration::from(now).as_nanos() as u64)
 }

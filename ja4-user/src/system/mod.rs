@@ -1,4 +1,4 @@
-//! What the sensor has to do with the system that runs it.
+//! The operating system: clocks, signals, shutdown, privileges, service manager.
 
 pub mod clock;
 pub mod notify;

@@ -1,59 +1,59 @@
-//! What systemd is told: ready, stopping, still alive (sd_notify(3)).
+//! Notifications to systemd: ready, stopping, watchdog, status (sd_notify(3)).
 //!
-//! Without `NOTIFY_SOCKET` in the environment nothing is said.
+//! Without `NOTIFY_SOCKET` in the environment, no notification is sent.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// Tells the service manager how the sensor is.
+/// Sends notifications to the service manager.
 #[derive(Clone, Copy, Debug)]
 pub struct Notifier {
-    listens: bool,
+    is_enabled: bool,
     watchdog: Option<Duration>,
 }
 
 impl Notifier {
-    /// As the environment says: `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`.
+    /// Reads `NOTIFY_SOCKET`, `WATCHDOG_USEC` and `WATCHDOG_PID` from the environment.
     #[must_use]
     pub fn from_environment() -> Self {
-        let listens = std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty());
-        let watchdog = sd_notify::watchdog_enabled().filter(|limit| listens && !limit.is_zero());
-        Self { listens, watchdog }
+        let is_enabled = std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty());
+        let watchdog = sd_notify::watchdog_enabled().filter(|limit| is_enabled && !limit.is_zero());
+        Self { is_enabled, watchdog }
     }
 
-    /// Time between two signs of life: half of what the manager waits for one. `None`: it waits for none.
+    /// Interval of watchdog pings: half of the service manager's timeout. `None`: the watchdog is disabled.
     #[must_use]
     pub fn interval(self) -> Option<Duration> {
         self.watchdog.map(|limit| limit / 2)
     }
 
-    /// It sees packets.
+    /// Reports that the sensor captures packets.
     pub fn ready(self) {
-        self.tell(&[NotifyState::Ready]);
+        self.send(&[NotifyState::Ready]);
     }
 
-    /// It is about to end.
+    /// Reports that the sensor is stopping.
     pub fn stopping(self) {
-        self.tell(&[NotifyState::Stopping]);
+        self.send(&[NotifyState::Stopping]);
     }
 
-    /// It is alive.
+    /// Pings the watchdog.
     pub fn alive(self) {
-        self.tell(&[NotifyState::Watchdog]);
+        self.send(&[NotifyState::Watchdog]);
     }
 
-    /// A line for `systemctl status`; it may not hold text from the wire.
+    /// Sets the line of `systemctl status`. The text must not come from the wire.
     pub fn status(self, text: &str) {
-        // A line end would begin another variable.
+        // A line feed would start another variable.
         let text: String = text.chars().filter(|character| !character.is_control()).collect();
-        self.tell(&[NotifyState::Status(&text)]);
+        self.send(&[NotifyState::Status(&text)]);
     }
 
-    fn tell(self, states: &[NotifyState<'_>]) {
-        if self.listens {
-            // A manager that does not listen is none of the sensor's problems.
-            let _told = sd_notify::notify(states);
+    fn send(self, states: &[NotifyState<'_>]) {
+        if self.is_enabled {
+            // A failure of the service manager does not concern the sensor.
+            let _sent = sd_notify::notify(states);
         }
     }
 }

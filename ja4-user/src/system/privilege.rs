@@ -1,7 +1,7 @@
 //! The capabilities that a live sensor needs (capabilities(7)), checked before anything is loaded.
 //!
 //! The kernel's errors do not name the capability: without CAP_PERFMON it returns a verifier log, without CAP_BPF a
-//! general refusal. So the sensor names what is missing. If `/proc` cannot be read, nothing is refused here.
+//! generic error. So the sensor names the missing capability. If `/proc` cannot be read, the check passes.
 
 use std::os::unix::fs::MetadataExt;
 use std::{fmt, fs};
@@ -52,7 +52,7 @@ impl Capability {
     }
 }
 
-/// Missing capabilities. Displays as one line that names them and says how to grant them.
+/// Missing capabilities. The message names them and how to grant them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct PrivilegeError {
     missing: Vec<Capability>,
@@ -82,7 +82,7 @@ impl fmt::Display for PrivilegeError {
         f.write_str("PATH/ja4sensor`")?;
         if self.unbounded {
             f.write_str(
-                "; the capability bounding set excludes them here, so whatever starts the sensor must add them",
+                "; the capability bounding set excludes them, so the process that starts the sensor must add them",
             )?;
             f.write_str(" (CapabilityBoundingSet= of systemd, --cap-add of a container)")?;
         }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_capabilities_are_named() {
         assert_eq!(named(ALL), [""; 0]);
         assert_eq!(named(BPF | PERFMON | NET_ADMIN), [""; 0]);
         assert_eq!(named(0), ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"]);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_says_how_to_grant_it() {
+    fn the_message_says_how_to_grant_them() {
         let error = missing(&status(NET_ADMIN, ALL), true).unwrap().to_string();
         assert!(error.starts_with("cannot load and attach BPF programs: missing CAP_BPF and CAP_PERFMON; run as root"));
         assert!(error.contains("setcap") && !error.contains("bounding"), "{error}");
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_that_does_not_say_refuses_nothing() {
+    fn an_unreadable_status_passes() {
         for status in ["", "Name:\tja4sensor\n", "CapEff:\tnone\nCapBnd:\tnone\n"] {
             assert_eq!(missing(status, true), None);
         }

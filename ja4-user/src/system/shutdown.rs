@@ -139,7 +139,7 @@ mod tests {
 
     use super::*;
 
-    /// A shutdown that began so long ago.
+    /// A shutdown that began this long ago.
     fn begun(ago: Duration) -> ShutdownDeadline {
         let deadline = ShutdownDeadline::default();
         deadline.began.set(Instant::now().checked_sub(ago).unwrap_or_else(Instant::now)).ok();
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ends_is_told_from_what_does_not() {
+    fn a_dropped_sender_is_distinguished_from_a_timeout() {
         let (sender, receiver) = bounded::<()>(0);
         let late = begun(ShutdownPhase::Database.limit());
         assert!(!late.wait_closed(ShutdownPhase::Database, &receiver));

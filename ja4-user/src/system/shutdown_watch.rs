@@ -92,17 +92,17 @@ impl Shutdown {
 
     fn end(&self) {
         let limit = ShutdownPhase::Process.limit().as_secs();
-        let (said, heard) = bounded::<()>(0);
+        let (reported, done) = bounded::<()>(0);
         let unfinished = Arc::clone(&self.unfinished);
         let report = move || {
             let unfinished = unfinished.lock().unwrap_or_else(PoisonError::into_inner);
             let lost: Vec<_> = unfinished.iter().filter_map(|of| of()).collect();
             let lost = if lost.is_empty() { String::new() } else { format!("; lost: {}", lost.join(", ")) };
             eprintln!("ja4sensor: shutdown took longer than {limit} s, ended by the watchdog{lost}");
-            drop(said);
+            drop(reported);
         };
         if thread::Builder::new().name("overdue".to_owned()).spawn(report).is_ok() {
-            let _heard = heard.recv_timeout(REPORT_LIMIT);
+            let _done = done.recv_timeout(REPORT_LIMIT);
         }
         process::exit(OVERDUE);
     }

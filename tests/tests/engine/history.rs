@@ -127,7 +127,7 @@ fn a_database_that_comes_late_is_remembered() {
     let other = Connection::open(site.path("history.db")).unwrap();
     other.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE").unwrap();
     let sensor = start(&wire, &site, &["--stats-interval", "1s"]);
-    assert!(sensor.stderr().contains("tries again"), "{}", sensor.stderr());
+    assert!(sensor.stderr().contains("counts lost rows and retries"), "{}", sensor.stderr());
     connect(&wire, to, 1, &meanwhile);
     sensor.wait_for("a connection", |events| connections(events).len() == 1);
     let held = |events: &[Value]| {
@@ -138,7 +138,7 @@ fn a_database_that_comes_late_is_remembered() {
     let alone = held(&sensor.events());
     drop(other);
     sensor.wait_for("what was known", |events| {
-        held(events) > alone && sensor.stderr().contains("its saved state applies")
+        held(events) > alone && sensor.stderr().contains("its saved state is restored")
     });
     connect(&wire, to, 1, &before);
     sensor.wait_for("another connection", |events| connections(events).len() == 2);

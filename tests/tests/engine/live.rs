@@ -82,7 +82,7 @@ pub(super) fn assert_nothing_lost(events: &[Value]) {
     for dropped in ["lines_dropped", "observations_dropped"] {
         assert_eq!(count(&["output", dropped]), 0, "{last:#}");
     }
-    assert_eq!(count(&["engine", "unended"]), 0, "{last:#}");
+    assert_eq!(count(&["engine", "end_lost"]), 0, "{last:#}");
 }
 
 #[test]

@@ -24,7 +24,9 @@ fn hang_up(sensor: &LiveSensor) -> String {
     let before = sensor.stderr().len();
     signal(sensor, Signal::SIGHUP);
     let said = || sensor.stderr()[before..].to_owned();
-    let answered = until(SOON, || said().contains("ja4sensor: reloaded") || said().contains("stays in force"));
+    let answered = until(SOON, || {
+        said().contains("ja4sensor: configuration reloaded") || said().contains("configuration not reloaded")
+    });
     assert!(answered, "{}", sensor.stderr());
     said()
 }
@@ -99,7 +101,10 @@ fn under_load() {
         // A bad file says why; the rules in force stay.
         write("rules.toml", &KEPT.replace("window = \"1h\"", "window = \"soon\""));
         let said = hang_up(&sensor);
-        assert!(said.contains("rules.toml:4:") && said.contains("soon") && !said.contains("reloaded"), "{said}");
+        assert!(
+            said.contains("rules.toml:4:") && said.contains("soon") && !said.contains("configuration reloaded"),
+            "{said}"
+        );
         to(3, 1);
         fires("added", 2);
         write("rules.toml", &(KEPT.to_owned() + ADDED));
@@ -172,7 +177,7 @@ fn what_a_reload_says_and_what_only_a_start_can_change() {
     // A sink more.
     let sink = "[[alerts.sink]]\nkind = \"file\"\npath = \"alerts.json\"\n";
     config(&format!("[rules]\nfiles = [\"rules.toml\"]\n{sink}"));
-    assert_eq!(hang_up(&sensor), "ja4sensor: reloaded\n");
+    assert_eq!(hang_up(&sensor), "ja4sensor: configuration reloaded\n");
     fires(1, 2);
     let filed = || fs::read_to_string(site.path("alerts.json")).unwrap_or_default();
     assert!(until(SOON, || filed().contains("\"added\"")), "{}", filed());
@@ -180,7 +185,7 @@ fn what_a_reload_says_and_what_only_a_start_can_change() {
     // What is fixed is told, the rest is taken.
     config(&format!("[capture]\nidle_timeout = \"9s\"\n[rules]\nfiles = [\"rules.toml\"]\n{sink}"));
     let said = hang_up(&sensor);
-    assert!(said.contains("warning: capture changed; that takes effect with the next start"), "{said}");
+    assert!(said.contains("warning: changes of capture take effect at the next start"), "{said}");
 
     // Everything that is wrong is told, and nothing taken: not even the sinks, which are in order.
     config("[rules]\nfiles = [\"rules.toml\", \"none.toml\"]\n[first_sen]\n");
@@ -221,7 +226,7 @@ fn extra_known_bad_patterns_are_read_again() {
         "[[pattern]]\ntype = \"ja4\"\nmatch = \"{value}\"\ncategory = \"c2\"\nconfidence = 90\nnote = \"seen here\"\n"
     );
     fs::write(site.path("extra.toml"), pattern).unwrap();
-    assert_eq!(hang_up(&sensor), "ja4sensor: reloaded\n");
+    assert_eq!(hang_up(&sensor), "ja4sensor: configuration reloaded\n");
     connect(&wire, ports[1], 1, &hello);
     sensor.wait_for("the alert", |events| !alerts(events, "known_bad").is_empty());
     let events = terminate(sensor);

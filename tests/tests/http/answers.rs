@@ -116,11 +116,11 @@ fn what_is_asked_wrongly_gets_one_clear_error() {
     let Some(_alone) = alone() else { return };
     let served = Served::start();
     for (method, path, status, said) in [
-        ("GET", "/api/v1/connections?limit=many", 400, "limit is 'many'; it must be a number from 1 to 1000"),
-        ("GET", "/api/v1/connections?host=a.b", 400, "host is 'a.b'; it must be an IPv4 or IPv6 address"),
-        ("GET", "/api/v1/alerts?since=1", 400, "'since' is no parameter of this path; there is limit"),
-        ("GET", "/api/v2/alerts", 404, "there is nothing at '/api/v2/alerts'"),
-        ("PUT", "/api/v1/rules", 405, "PUT is not served; the sensor can only be read"),
+        ("GET", "/api/v1/connections?limit=many", 400, "invalid limit 'many'; expected 1 to 1000"),
+        ("GET", "/api/v1/connections?host=a.b", 400, "invalid host 'a.b'; expected an IPv4 or IPv6 address"),
+        ("GET", "/api/v1/alerts?since=1", 400, "unknown parameter 'since'; expected limit"),
+        ("GET", "/api/v2/alerts", 404, "unknown path '/api/v2/alerts'"),
+        ("PUT", "/api/v1/rules", 405, "method PUT not allowed; use GET or HEAD"),
     ] {
         let answer = served.ask(method, path);
         assert_eq!(answer.status, status, "{answer:?}");

@@ -47,7 +47,7 @@ fn of_two_reloads_the_later_is_in_force_however_long_the_first_takes() {
     thread::sleep(Duration::from_millis(500));
     slow.write_all(rules("slow").as_bytes()).unwrap();
     drop(slow);
-    let done = || served.sensor.stderr().lines().filter(|line| line.ends_with("reloaded")).count() == 2;
+    let done = || served.sensor.stderr().lines().filter(|line| line.ends_with("configuration reloaded")).count() == 2;
     assert!(until(SOON, done), "{}", served.sensor.stderr());
     let told = served.json("/api/v1/rules");
     let in_force = |name: &str| told["rules"].as_array().unwrap().iter().any(|rule| rule["rule"] == name);
@@ -118,13 +118,13 @@ fn the_watchdog_hears_nothing_while_a_thread_hangs() {
     for thread in ["engine", "shard-0"] {
         assert!(alive(heard(&socket, Duration::from_secs(3))) >= 3, "{}", served.sensor.stderr());
         let stopped = Stopped::new(served.sensor.id(), thread);
-        // What has told nothing for five seconds hangs.
+        // A thread without progress for five seconds counts as blocked.
         heard(&socket, Duration::from_secs(7));
         assert_eq!(alive(heard(&socket, Duration::from_secs(2))), 0, "{thread}");
         assert_eq!(served.ask("GET", "/healthz").status, 503, "{thread}");
         drop(stopped);
         assert!(until(SOON, || served.ask("GET", "/healthz").status == 200), "{thread}");
     }
-    assert!(served.sensor.stderr().contains("the engine has told nothing for "), "{}", served.sensor.stderr());
+    assert!(served.sensor.stderr().contains("the engine has made no progress for "), "{}", served.sensor.stderr());
     served.sensor.stop().ok();
 }

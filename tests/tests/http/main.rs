@@ -55,7 +55,7 @@ impl Served {
         let mut address = None;
         let told = until(SOON, || {
             let said = sensor.stderr();
-            address = said.lines().find_map(|line| line.strip_prefix("http: serving ")?.parse().ok());
+            address = said.lines().find_map(|line| line.strip_prefix("http: serving on ")?.parse().ok());
             address.is_some()
         });
         assert!(told, "{}", sensor.stderr());

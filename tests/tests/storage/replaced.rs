@@ -44,7 +44,7 @@ fn a_live_sensor_notices_that_its_file_has_gone_and_begins_a_new_one() {
     let host = wire.server();
     let options = ["--stats-interval", "1", "--http", "127.0.0.1:0", "--db", database.to_str().unwrap()];
     let sensor = LiveSensor::start(host, &options);
-    let address = || sensor.stderr().lines().find_map(|line| line.strip_prefix("http: serving ")?.parse().ok());
+    let address = || sensor.stderr().lines().find_map(|line| line.strip_prefix("http: serving on ")?.parse().ok());
     assert!(until(SOON, || address().is_some()));
     let address: SocketAddr = address().unwrap();
     let health = || health(host, address);

@@ -202,7 +202,7 @@ fn a_packet_of_the_future_makes_nothing_old() {
     let packets = [syn(100, LONG_AGO + SECOND), syn(101, TO_COME), syn(102, LONG_AGO + 2 * SECOND)];
     let strange = capture_file(folder.path(), "strange.pcap", &packets);
     let events = replay(&strange, &path).ok().events();
-    assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "forgotten"]), 0);
+    assert_eq!(stats_u64(last_stats(&events).unwrap(), &["engine", "first_seen", "expired"]), 0);
     assert_eq!(ask(&path, "SELECT count(*) FROM first_seen"), 26);
     // Nor does the next run forget.
     let events = replay(&early, &path).ok().events();

@@ -104,11 +104,14 @@ fn a_sensor_that_starts_on_a_full_disk_runs_and_takes_the_database_up_once_there
         let options = ["--stats-interval", "1", "--http", "127.0.0.1:0", "--db", database.to_str().unwrap()];
         let sensor = LiveSensor::start(host, &options);
         let said = sensor.stderr();
-        let warned = said.lines().filter(|line| line.contains("history.db") && line.contains("tries again")).count();
+        let warned = said
+            .lines()
+            .filter(|line| line.contains("history.db") && line.contains("counts lost rows and retries"))
+            .count();
         assert_eq!(warned, 1, "{said}");
         let mut address = None;
         assert!(until(SOON, || {
-            address = sensor.stderr().lines().find_map(|line| line.strip_prefix("http: serving ")?.parse().ok());
+            address = sensor.stderr().lines().find_map(|line| line.strip_prefix("http: serving on ")?.parse().ok());
             address.is_some()
         }));
         let address = address.unwrap();

@@ -1,34 +1,34 @@
-//! What a row of the table says.
+//! A row of the metric table.
 
 /// Prefix of every metric name.
 pub(super) const PREFIX: &str = "ja4sensor_";
 
-/// What becomes of the numbers at a path.
+/// How the numbers at a path are exposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MetricRole {
-    /// It only grows, until the sensor starts anew.
+    /// A counter, which restarts with the sensor.
     Counter,
-    /// It goes up and down.
+    /// A gauge.
     Gauge,
-    /// Texts as labels of a metric that is always 1.
+    /// Texts, as labels of a metric with the value 1.
     Info,
-    /// Nothing: another family says it already, or it is no number.
+    /// Not exposed: it is derived from another metric, or is a text.
     LeftOut,
 }
 
-/// What a number counts. Prometheus counts time in seconds.
+/// The unit of a number. Prometheus expects times in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MetricUnit {
-    /// What the name says.
+    /// The unit in the name, or none.
     One,
-    /// Thousandths of a second.
+    /// Milliseconds.
     Milliseconds,
-    /// Millionths of a second.
+    /// Microseconds.
     Microseconds,
 }
 
 impl MetricUnit {
-    /// The value as it is written.
+    /// Formats a value in the base unit.
     pub(super) fn value(self, count: u64) -> String {
         match self {
             Self::One => count.to_string(),
@@ -38,56 +38,56 @@ impl MetricUnit {
     }
 }
 
-/// A metric and where its numbers stand.
+/// A metric and the path of its numbers in the `stats` event.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MetricFamily {
-    /// Names from the top of the tree, with `/` between them. Where any name may stand, `{label}` gives the label that
-    /// takes it, `{label:one|two}` if it may only be one of these; `one|two` are names that need no label. A last
-    /// `*` takes all texts of a group as labels.
+    /// Names from the top of the tree, separated by `/`. `{label}` matches any name and exposes it as a label;
+    /// `{label:one|two}` matches only these names; `one|two` matches names without a label. A final `*` exposes all
+    /// texts of a group as labels.
     pub(super) path: &'static str,
-    /// Behind `ja4sensor_`, and for a counter before `_total`.
+    /// The name between `ja4sensor_` and, for a counter, `_total`.
     pub(super) name: &'static str,
     pub(super) role: MetricRole,
     pub(super) unit: MetricUnit,
-    /// What it is, in a sentence.
+    /// The help text.
     pub(super) help: &'static str,
 }
 
-/// What nothing has.
+/// A family that matches nothing.
 pub(super) const NONE: MetricFamily = left_out("", "");
 
-/// What only grows.
+/// Declares a counter.
 pub(super) const fn counter(path: &'static str, name: &'static str, help: &'static str) -> MetricFamily {
     MetricFamily { path, name, role: MetricRole::Counter, unit: MetricUnit::One, help }
 }
 
-/// What goes up and down.
+/// Declares a gauge.
 pub(super) const fn gauge(path: &'static str, name: &'static str, help: &'static str) -> MetricFamily {
     MetricFamily { path, name, role: MetricRole::Gauge, unit: MetricUnit::One, help }
 }
 
-/// Texts.
+/// Declares texts as labels.
 pub(super) const fn info(path: &'static str, name: &'static str, help: &'static str) -> MetricFamily {
     MetricFamily { path, name, role: MetricRole::Info, unit: MetricUnit::One, help }
 }
 
-/// What has no metric of its own, and why.
+/// Declares numbers without a metric, with the reason.
 pub(super) const fn left_out(path: &'static str, why: &'static str) -> MetricFamily {
     MetricFamily { path, name: "", role: MetricRole::LeftOut, unit: MetricUnit::One, help: why }
 }
 
 impl MetricFamily {
-    /// The same, its numbers in this unit.
+    /// Sets the unit.
     pub(super) const fn of(self, unit: MetricUnit) -> Self {
         Self { unit, ..self }
     }
 
-    /// What stands at a depth of its path.
+    /// Returns the segment at a depth of the path.
     pub(super) fn segment(&self, depth: usize) -> Option<PathSegment> {
         self.path.split('/').nth(depth).map(PathSegment::read)
     }
 
-    /// Labels and what they are at a place of the tree.
+    /// Returns the labels and their values for a path of the tree.
     pub(super) fn labels<'a>(&self, path: &[&'a str]) -> impl Iterator<Item = (&'static str, &'a str)> {
         let label = |segment| match PathSegment::read(segment) {
             PathSegment::Label(label, _) => Some(label),
@@ -97,14 +97,14 @@ impl MetricFamily {
     }
 }
 
-/// One name of a path.
+/// A segment of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PathSegment {
-    /// One of these, with `|` between them.
+    /// One of these names, separated by `|`.
     Names(&'static str),
-    /// A label, and the names it may be; nothing: any.
+    /// A label, and the names that it may have; empty for any.
     Label(&'static str, &'static str),
-    /// All texts.
+    /// All texts of a group.
     Texts,
 }
 
@@ -120,12 +120,12 @@ impl PathSegment {
         }
     }
 
-    /// Whether a name may stand here.
+    /// Whether the segment matches a name.
     pub(super) fn fits(self, name: &str) -> bool {
         match self {
             Self::Label(_, "") => true,
             Self::Names(names) | Self::Label(_, names) => names.split('|').any(|known| known == name),
-            // Its group is taken as a whole.
+            // Matches a group, not a name.
             Self::Texts => false,
         }
     }

@@ -1,7 +1,7 @@
-//! `/metrics`: the `stats` event as Prometheus reads it.
+//! `/metrics`: the `stats` event for Prometheus.
 //!
-//! Text exposition format 0.0.4. `table` says what each number is called there; where it says nothing of one,
-//! `ja4sensor_stats_without_metric` counts it.
+//! Text exposition format 0.0.4. `table` names the metric of each number. Numbers without a metric are counted by
+//! `ja4sensor_stats_without_metric`.
 
 mod family;
 mod table;
@@ -16,7 +16,7 @@ use crate::model::{CounterGroup, CounterValue};
 /// The media type of [`text`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All metrics of a `stats` event.
+/// Encodes the metrics of a `stats` event.
 #[must_use]
 pub fn text(stats: &CounterGroup) -> String {
     let mut walk =
@@ -29,22 +29,17 @@ pub fn text(stats: &CounterGroup) -> String {
     for (family, samples) in table::FAMILIES.iter().zip(&walk.samples) {
         samples.write(family, &mut out);
     }
-    write::head(
-        &mut out,
-        "stats_without_metric",
-        "gauge",
-        "Numbers of the stats event that no metric tells; a defect.",
-    );
+    write::head(&mut out, "stats_without_metric", "gauge", "Numbers of the stats event without a metric; a bug.");
     out.push_str(&format!("ja4sensor_stats_without_metric {}\n", walk.left_out));
     out
 }
 
-/// One walk over the tree. Families whose path parts from the one walked are left behind on the way.
+/// A walk over the tree. At each level, only the families with a matching path remain candidates.
 struct MetricWalk<'a> {
     path: Vec<&'a str>,
-    /// Of each family.
+    /// Samples of each family.
     samples: Vec<Samples>,
-    /// Leaves that no family has.
+    /// Leaves without a family.
     left_out: u64,
 }
 
@@ -67,7 +62,7 @@ impl<'a> MetricWalk<'a> {
         }
     }
 
-    /// A number, or a text that only a family that leaves it out can have.
+    /// Adds a leaf: a number, or a text, which is not exposed.
     fn leaf(&mut self, candidates: &[usize], count: Option<u64>) {
         let ends = |at: &usize| family(*at).segment(self.path.len()).is_none();
         let Some(at) = candidates.iter().copied().find(ends) else {
@@ -86,7 +81,7 @@ impl<'a> MetricWalk<'a> {
         }
     }
 
-    /// The family that takes the texts of the group at this place together.
+    /// Returns the family that exposes the texts of the current group as labels.
     fn info(&self, candidates: &[usize]) -> Option<usize> {
         let here = |at: &usize| matches!(family(*at).segment(self.path.len()), Some(PathSegment::Texts));
         candidates.iter().copied().find(here)
@@ -106,7 +101,7 @@ impl<'a> MetricWalk<'a> {
     }
 }
 
-/// A row of the table.
+/// Returns a row of the table.
 fn family(at: usize) -> &'static MetricFamily {
     table::FAMILIES.get(at).unwrap_or(&family::NONE)
 }

@@ -14,7 +14,7 @@ use crate::runtime::engine::stats::EngineStats;
 use crate::shard::report;
 use crate::shard::stats::CoreStats;
 
-/// A stats event in which everything that may be there is.
+/// A stats event with all optional parts.
 fn everything() -> CounterGroup {
     let mut kernel = report::filter(&FilterCounters::default());
     for direction in ["ingress", "egress"] {
@@ -54,11 +54,11 @@ fn everything() -> CounterGroup {
     stats
 }
 
-/// A metric as a strict reader has it: its kind, and samples by their labels.
+/// Metrics by name: type, and samples by labels.
 type Metrics = HashMap<String, (String, HashMap<Vec<(String, String)>, f64>)>;
 
-/// Reads the exposition format and demands more than it does: that every family has a help and a type, stands in one
-/// piece, and has samples, none of them twice.
+/// Parses the exposition format strictly: every family has a help and a type line, is contiguous, and has samples without
+/// duplicates.
 fn read(text: &str) -> Metrics {
     let mut metrics = Metrics::new();
     let mut helped: Option<&str> = None;
@@ -67,7 +67,7 @@ fn read(text: &str) -> Metrics {
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, help) = rest.split_once(' ').unwrap();
-            assert!(help.ends_with('.') || help.ends_with("a defect."), "{line}");
+            assert!(help.ends_with('.') || help.ends_with("a bug."), "{line}");
             helped = Some(name);
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').unwrap();
@@ -134,7 +134,7 @@ fn sample(line: &str) -> (String, Vec<(String, String)>, f64) {
     (name, labels, rest.strip_prefix(' ').unwrap().parse().unwrap())
 }
 
-/// The value of a metric without labels, or with these.
+/// Returns the value of a metric with these labels.
 fn value(metrics: &Metrics, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
     let labels: Vec<_> = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     metrics.get(name)?.1.get(&labels).copied()
@@ -151,8 +151,8 @@ fn leaves(CounterGroup(entries): &CounterGroup, at: &str, out: &mut Vec<String>)
     }
 }
 
-/// Whether a row of the table says what becomes of a leaf.
-fn is_told(path: &str) -> bool {
+/// Whether a row of the table matches a leaf.
+fn is_covered(path: &str) -> bool {
     let names: Vec<&str> = path.split('/').collect();
     table::FAMILIES.iter().any(|family| {
         let fits = names.iter().enumerate().all(|(depth, name)| match family.segment(depth) {
@@ -164,12 +164,12 @@ fn is_told(path: &str) -> bool {
 }
 
 #[test]
-fn every_number_of_the_stats_event_has_its_place() {
+fn every_number_of_the_stats_event_has_a_metric() {
     let mut all = Vec::new();
     leaves(&everything(), "", &mut all);
     assert!(all.len() > 300, "{}", all.len());
-    let forgotten: Vec<_> = all.into_iter().filter(|path| !is_told(path)).collect();
-    assert!(forgotten.is_empty(), "http/metrics/table.rs says nothing of {forgotten:#?}");
+    let forgotten: Vec<_> = all.into_iter().filter(|path| !is_covered(path)).collect();
+    assert!(forgotten.is_empty(), "api/metrics/table.rs lacks {forgotten:#?}");
     assert_eq!(value(&read(&text(&everything())), "ja4sensor_stats_without_metric", &[]), Some(0.0));
 }
 
@@ -187,13 +187,13 @@ fn every_row_of_the_table_has_a_number() {
         })
         .collect();
     for name in &names {
-        assert!(metrics.contains_key(name), "{name}: no number of the stats event comes to it");
+        assert!(metrics.contains_key(name), "{name}: no number of the stats event matches");
     }
     assert_eq!(metrics.len(), names.len() + 2);
 }
 
 #[test]
-fn what_is_forgotten_is_counted() {
+fn numbers_without_a_metric_are_counted() {
     let mut inner = CounterGroup::default();
     inner.count("new", 1).text("word", "w");
     let mut stats = everything();
@@ -204,17 +204,18 @@ fn what_is_forgotten_is_counted() {
 #[test]
 fn names_labels_and_units() {
     let metrics = read(&text(&everything()));
-    let told = |name, labels: &[_]| value(&metrics, name, labels);
-    assert_eq!(told("ja4sensor_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), Some(1.0));
-    assert_eq!(told("ja4sensor_uptime_seconds", &[]), Some(61.007));
-    assert_eq!(told("ja4sensor_shard_lag_seconds", &[]), Some(1.50002));
-    assert_eq!(told("ja4sensor_kernel_seen_total", &[("direction", "egress")]), Some(7.0));
-    let unselected = told("ja4sensor_kernel_unselected_total", &[("direction", "ingress"), ("reason", "untracked")]);
+    let read_value = |name, labels: &[_]| value(&metrics, name, labels);
+    assert_eq!(read_value("ja4sensor_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), Some(1.0));
+    assert_eq!(read_value("ja4sensor_uptime_seconds", &[]), Some(61.007));
+    assert_eq!(read_value("ja4sensor_shard_lag_seconds", &[]), Some(1.50002));
+    assert_eq!(read_value("ja4sensor_kernel_seen_total", &[("direction", "egress")]), Some(7.0));
+    let unselected =
+        read_value("ja4sensor_kernel_unselected_total", &[("direction", "ingress"), ("reason", "untracked")]);
     assert_eq!(unselected, Some(0.0));
-    assert_eq!(told("ja4sensor_rule_fired_total", &[("rule", "port_scan")]), Some(3.0));
-    assert_eq!(told("ja4sensor_builtin_fired_total", &[("rule", "beacon")]), Some(0.0));
-    assert_eq!(told("ja4sensor_sink_alerts_total", &[("sink", "siem"), ("outcome", "sent")]), Some(5.0));
-    assert_eq!(told("ja4sensor_sink_failing", &[("sink", "siem")]), Some(1.0));
+    assert_eq!(read_value("ja4sensor_rule_fired_total", &[("rule", "port_scan")]), Some(3.0));
+    assert_eq!(read_value("ja4sensor_builtin_fired_total", &[("rule", "beacon")]), Some(0.0));
+    assert_eq!(read_value("ja4sensor_sink_alerts_total", &[("sink", "siem"), ("outcome", "sent")]), Some(5.0));
+    assert_eq!(read_value("ja4sensor_sink_failing", &[("sink", "siem")]), Some(1.0));
     let modes = [("interface", "eth0"), ("ingress", "xdp generic"), ("reason", "a \"b\" \\ c\nd"), ("egress", "tcx")];
-    assert_eq!(told("ja4sensor_interface_info", &modes), Some(1.0));
+    assert_eq!(read_value("ja4sensor_interface_info", &modes), Some(1.0));
 }

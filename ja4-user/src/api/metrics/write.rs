@@ -2,12 +2,12 @@
 
 use super::family::{MetricFamily, MetricRole, PREFIX};
 
-/// The samples of one family, a line each: labels and value, before the name is put to them.
+/// The samples of one family, one per line, without the metric name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Samples(Vec<String>);
 
 impl Samples {
-    /// A sample with these labels.
+    /// Adds a sample.
     pub(super) fn add(&mut self, labels: &[(&str, &str)], value: &str) {
         let mut line = String::new();
         for (name, text) in labels {
@@ -25,7 +25,7 @@ impl Samples {
         self.0.push(line);
     }
 
-    /// All of the family; nothing where there is none.
+    /// Writes the family, unless it has no samples.
     pub(super) fn write(&self, family: &MetricFamily, out: &mut String) {
         if self.0.is_empty() {
             return;
@@ -44,14 +44,14 @@ impl Samples {
     }
 }
 
-/// What a family begins with.
+/// Writes the help and type lines.
 pub(super) fn head(out: &mut String, name: &str, kind: &str, help: &str) {
     for part in ["# HELP ", PREFIX, name, " ", help, "\n# TYPE ", PREFIX, name, " ", kind, "\n"] {
         out.push_str(part);
     }
 }
 
-/// The text of a label. A line feed would begin another sample.
+/// Escapes the value of a label.
 fn escape(text: &str, out: &mut String) {
     for character in text.chars() {
         match character {

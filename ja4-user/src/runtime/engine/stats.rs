@@ -70,7 +70,7 @@ impl EngineStats {
             .count("connections", self.connections)
             .count("ended", self.ended)
             .count("evicted", self.evicted)
-            .count("unended", self.end_lost)
+            .count("end_lost", self.end_lost)
             .count("reloads", self.reloads)
             .group("alerts", alerts)
             .count("allowlisted", self.suppressed)
@@ -102,8 +102,8 @@ impl EngineStats {
             .count("host_values", host_values)
             .count("bytes", bytes)
             .count("evicted", evicted)
-            .count("forgotten", forgotten)
-            .count("unsaved", unsaved)
+            .count("expired", forgotten)
+            .count("persist_lost", unsaved)
             .count("first", first)
             .count("first_for_host", first_for_host);
         group
@@ -119,7 +119,7 @@ impl EngineStats {
             .count("evicted_anchors", evicted_anchors)
             .count("evicted_companions", evicted_companions)
             .count("refused", refused)
-            .count("unsaved", unsaved)
+            .count("persist_lost", unsaved)
             .count("unusual", unusual);
         group
     }
@@ -208,7 +208,7 @@ fn remote_group(remote: &RemoteStats) -> CounterGroup {
         .count("refused", refused)
         .count("breaker_opened", opened)
         .count("breaker_open", u64::from(open))
-        .count("unfit", unfit)
+        .count("unsupported", unfit)
         .count("evicted", evicted);
     group
 }
