@@ -12,7 +12,7 @@ use super::failure::Failure;
 use crate::enrich::{Builder, Imported, KnownBadList, session, shape};
 use crate::model::path::{self, Syn};
 use crate::model::{KnownBad, Label, Method, os};
-use crate::output::stdout::{is_gone, stdout};
+use crate::output::stdout::{is_closed, stdout};
 use crate::units::Counted;
 
 #[derive(Debug, Args)]
@@ -102,7 +102,7 @@ impl LookupCommand {
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let written = stdout().and_then(|mut out| out.write_all(text.as_bytes()));
     match written {
-        Err(error) if !is_gone(&error) => Err(Failure::run(anyhow!(error).context("cannot write the output"))),
+        Err(error) if !is_closed(&error) => Err(Failure::run(anyhow!(error).context("cannot write the output"))),
         _ => Ok(()),
     }
 }

@@ -18,7 +18,7 @@ use crate::capture::{CaptureFile, Progress, StopFlag, UnsupportedLinkNotice};
 use crate::config::Opened;
 use crate::encode::Formatter;
 use crate::model::{CounterGroup, Time};
-use crate::output::stdout::{ReplayOutput, is_gone};
+use crate::output::stdout::{ReplayOutput, is_closed};
 use crate::runtime::engine::Engine;
 use crate::runtime::replay::{LANES, ReplayOptions, ReplayReport, most_connections, replay};
 use crate::shard::{Limits, report};
@@ -109,7 +109,7 @@ impl ReplayCommand {
             }
             Err(error) => (Some(error), false),
         };
-        if let Some(error) = write_error.filter(|error| !is_gone(error)) {
+        if let Some(error) = write_error.filter(|error| !is_closed(error)) {
             has_lost = true;
             failures.push(anyhow!(error).context("cannot write the output"));
         }

@@ -1,4 +1,4 @@
-//! Where results go: standard output, attached clients, alert sinks, the database.
+//! The outputs: standard output, attached readers, alert sinks and the database.
 
 pub mod alert;
 pub mod attach;

@@ -14,14 +14,15 @@ use tokio::sync::oneshot;
 
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 use crate::system::shutdown_watch::Shutdown;
+use crate::units::Counted;
 
-/// Bytes of lines that a replay gathers before it hands them to the thread.
+/// Bytes of lines that a replay buffers before it sends them to the thread.
 const CHUNK: usize = 1 << 18;
 
-/// Chunks of a replay that may wait: one is gathered, one waits, one is written.
+/// Chunks in the queue of a replay: one more is being filled, and one more is being written.
 const CHUNKS: usize = 1;
 
-/// Interval at which a replay that waits for the thread checks whether it has to end.
+/// Interval at which a waiting replay checks for a shutdown.
 const CHECK: Duration = Duration::from_millis(100);
 
 /// Why lines were not written.
@@ -38,20 +39,20 @@ impl From<StdoutError> for io::Error {
         match error {
             StdoutError::Io(error) => error,
             StdoutError::Unread(lines) => {
-                let lost = format!("its reader has stopped reading; {lines} lines are lost");
+                let lost = format!("the reader stopped reading; {} lost", Counted(lines, "line"));
                 Self::new(io::ErrorKind::TimedOut, lost)
             }
         }
     }
 }
 
-/// Standard output without a buffer: lines come in large chunks.
+/// Returns standard output without a buffer, because lines are written in large chunks.
 pub(crate) fn stdout() -> io::Result<File> {
     Ok(io::stdout().as_fd().try_clone_to_owned()?.into())
 }
 
-/// Whether the reader of the output has gone: a clean end.
-pub(crate) fn is_gone(error: &io::Error) -> bool {
+/// Whether the reader closed the pipe, which is a clean end.
+pub(crate) fn is_closed(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
 
@@ -142,7 +143,7 @@ impl StdoutWriter {
         let progress = Arc::clone(&self.progress);
         move || {
             let lines = progress.unread();
-            (lines > 0).then(|| format!("{lines} lines of output"))
+            (lines > 0).then(|| Counted(lines, "output line").to_string())
         }
     }
 
@@ -161,12 +162,12 @@ impl StdoutWriter {
     }
 }
 
-/// Lines in a text.
+/// Counts the lines of a text.
 fn lines(text: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', text).count() as u64
 }
 
-/// Standard output of a replay: waits for its reader as long as no shutdown has begun.
+/// Standard output of a replay, which waits for its reader until a shutdown begins.
 #[derive(Debug)]
 pub(crate) struct ReplayOutput {
     buffer: Vec<u8>,
@@ -187,8 +188,8 @@ impl ReplayOutput {
         Ok(Self { buffer: Vec::with_capacity(CHUNK), to, sent: 0, writer, deadline: shutdown.deadline().clone() })
     }
 
-    /// Hands the buffer to the thread.
-    fn hand_over(&mut self, phase: ShutdownPhase) -> io::Result<()> {
+    /// Sends the buffer to the thread.
+    fn send_buffer(&mut self, phase: ShutdownPhase) -> io::Result<()> {
         if self.buffer.is_empty() {
             return Ok(());
         }
@@ -202,7 +203,7 @@ impl ReplayOutput {
         }
     }
 
-    /// The reason that the thread accepts no chunk; `lost`: lines of the chunk that it did not accept.
+    /// Returns the reason why the thread rejected a chunk with `lost` lines.
     fn error(&self, lost: u64) -> io::Error {
         match self.writer.ended.try_recv() {
             Ok(Err(error)) => error,
@@ -210,9 +211,9 @@ impl ReplayOutput {
         }
     }
 
-    /// Writes the rest of the buffer, and waits until all is written.
+    /// Writes the rest of the buffer, and waits until everything is written.
     pub(crate) fn finish(mut self) -> io::Result<()> {
-        self.hand_over(ShutdownPhase::LastLine)?;
+        self.send_buffer(ShutdownPhase::LastLine)?;
         drop(self.to);
         Ok(self.writer.finish(&self.deadline, ShutdownPhase::LastLine)?)
     }
@@ -222,14 +223,14 @@ impl Write for ReplayOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= CHUNK {
-            self.hand_over(ShutdownPhase::Output)?;
+            self.send_buffer(ShutdownPhase::Output)?;
         }
         Ok(bytes.len())
     }
 
     /// Waits until all lines are written.
     fn flush(&mut self) -> io::Result<()> {
-        self.hand_over(ShutdownPhase::Output)?;
+        self.send_buffer(ShutdownPhase::Output)?;
         if self.writer.wait_written(self.sent, &self.deadline, ShutdownPhase::Output) {
             return Ok(());
         }

@@ -27,7 +27,7 @@ pub(super) use self::query::Query;
 use self::times::moment;
 use super::failure::Failure;
 use crate::model::{Method, Severity, Time};
-use crate::output::stdout::is_gone;
+use crate::output::stdout::is_closed;
 use crate::output::storage::reader::StoredRun;
 use crate::output::storage::{Changed, DatabaseReader, HistoryFilter, StorageError};
 
@@ -175,7 +175,7 @@ impl<W: Write> Out<W> {
     fn finish(mut self) -> Result<W, Failure> {
         self.write();
         match self.failed {
-            Some(error) if !is_gone(&error) => Err(Failure::run(anyhow!(error).context("cannot write the output"))),
+            Some(error) if !is_closed(&error) => Err(Failure::run(anyhow!(error).context("cannot write the output"))),
             _ => Ok(self.to),
         }
     }

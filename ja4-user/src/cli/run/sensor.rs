@@ -23,7 +23,7 @@ use crate::cli::failure::Failure;
 use crate::cli::pipeline::Outputs;
 use crate::encode::{Context, Formatter};
 use crate::model::CounterGroup;
-use crate::output::stdout::{StdoutError, StdoutWriter, is_gone};
+use crate::output::stdout::{StdoutError, StdoutWriter, is_closed};
 use crate::runtime::message::EngineMessage;
 use crate::runtime::run_state::{RunState, ShardStatus};
 use crate::system::clock::{boot_clock, wall_clock};
@@ -167,7 +167,7 @@ impl LiveSensor {
             writer.finish(&deadline, ShutdownPhase::LastLine)
         });
         match written.await {
-            Ok(Err(StdoutError::Io(error))) if is_gone(&error) => {}
+            Ok(Err(StdoutError::Io(error))) if is_closed(&error) => {}
             Ok(Err(error)) => {
                 let error = anyhow!(std::io::Error::from(error));
                 return Err(Failure::run(error.context("cannot write the output")));

@@ -1,4 +1,4 @@
-//! What has become of the alerts of a sink.
+//! The counters of a sink.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use crate::encode::escape;
 use crate::model::CounterGroup;
 
-/// Characters of an error that are kept: more than any of ours has, but a receiver may say more.
+/// Longest error that is kept, in characters: the receiver may send more.
 const MAX_ERROR: usize = 200;
 
-/// Counters of one sink.
+/// The counters of a sink, shared with its thread.
 #[derive(Debug, Default)]
 pub(super) struct SinkCounters {
     pub(super) offered: AtomicU64,
@@ -24,21 +24,21 @@ pub(super) struct SinkCounters {
 }
 
 impl SinkCounters {
-    /// Keeps an error, until something goes well.
-    pub(super) fn error(&self, error: &str) {
+    /// Records an error, until a delivery succeeds.
+    pub(super) fn record_error(&self, error: &str) {
         let mut shown = Vec::new();
         escape::terminal(error, MAX_ERROR, &mut shown);
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = String::from_utf8(shown).ok();
     }
 
-    /// Counts an alert that arrived.
-    pub(super) fn went_well(&self) {
+    /// Counts a delivered alert.
+    pub(super) fn delivered(&self) {
         count(&self.sent);
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(super) fn stats(&self, name: &str) -> SinkStats {
-        // What an alert becomes is read before what it was, so that none is seen twice.
+        // Outcomes are read before offers, so that no alert is counted twice.
         let read = |counter: &AtomicU64| counter.load(Ordering::Acquire);
         let [sent, failed, abandoned, rate_limited] =
             [&self.sent, &self.failed, &self.abandoned, &self.rate_limited].map(read);
@@ -65,36 +65,36 @@ pub(super) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::AcqRel);
 }
 
-/// What has become of the alerts that a sink was offered:
+/// Counters of a sink, by outcome of the alerts:
 /// `offered = below_severity + queue_full + rate_limited + sent + failed + abandoned + waiting`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SinkStats {
     /// Name of the sink.
     pub name: String,
-    /// Alerts that there were.
+    /// Alerts offered to the sink.
     pub offered: u64,
-    /// Less severe than the sink takes.
+    /// Alerts below the minimum severity.
     pub below_severity: u64,
-    /// Lost: the queue was full.
+    /// Alerts dropped because the queue was full.
     pub queue_full: u64,
-    /// Lost: more than the sink's rate.
+    /// Alerts dropped by the rate limit.
     pub rate_limited: u64,
-    /// Handed to the receiver. Over UDP, and TCP syslog, no receiver acknowledges them.
+    /// Alerts sent. Receivers of UDP and TCP syslog do not acknowledge them.
     pub sent: u64,
-    /// Lost: refused, or tried as often as they may be.
+    /// Alerts dropped after a permanent error or the last retry.
     pub failed: u64,
-    /// Lost: the sensor ended, or the sink was taken away, before they went.
+    /// Alerts not delivered before the end of the sensor or the removal of the sink.
     pub abandoned: u64,
-    /// In the queue, or on their way.
+    /// Alerts queued or in delivery.
     pub waiting: u64,
-    /// Tries after the first.
+    /// Retries.
     pub retries: u64,
-    /// What went wrong last; `None` once an alert has arrived since.
+    /// The last error; `None` once a later alert was delivered.
     pub last_error: Option<String>,
 }
 
 impl SinkStats {
-    /// As a group of a `stats` event.
+    /// Returns the counters for a `stats` event.
     #[must_use]
     pub fn group(&self) -> CounterGroup {
         let mut group = CounterGroup::default();

@@ -1,14 +1,14 @@
-//! An alert on its way to the sinks.
+//! The unit of delivery to alert sinks.
 
 use arcstr::ArcStr;
 
 use crate::model::Alert;
 
-/// An alert, and what sinks may tell beside it.
+/// An alert with the raw form of its fingerprint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AlertLine {
-    /// What rules have found.
+    /// The alert.
     pub alert: Alert,
-    /// The raw form of its fingerprint, for sinks that tell raw forms.
+    /// The raw form of the fingerprint, for sinks that output raw forms.
     pub raw: Option<ArcStr>,
 }

@@ -1,8 +1,7 @@
-//! Alerts on their way to people: webhooks, syslog, CEF, files.
+//! Alert sinks: webhooks, syslog, CEF and files.
 //!
-//! Each sink has a queue and a thread of its own, so a dead one slows no other, and nobody who sends.
-//! [`AlertSinks::send`] does no I/O, takes no lock and never waits; what a sink cannot take is lost and
-//! counted.
+//! Each sink has its own queue and thread, so that an unreachable receiver delays neither other sinks nor the engine.
+//! [`AlertSinks::send`] does no I/O, takes no lock and never waits. Alerts that a full queue rejects are counted.
 
 mod config;
 mod counters;
@@ -31,49 +30,49 @@ use self::worker::{SinkControl, SinkWorker};
 use crate::encode::Context;
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
-/// How long a sink that a reload has taken away may go on with what it has.
-const FAREWELL: Duration = Duration::from_secs(10);
+/// Time in which a sink removed by a reload delivers its queue.
+const REMOVED_GRACE: Duration = Duration::from_secs(10);
 
-/// The sinks that are at work.
+/// The running sinks.
 #[derive(Debug)]
 pub struct AlertSinks {
     context: Arc<Context>,
     sinks: ArcSwap<Vec<Arc<SinkHandle>>>,
-    /// Held while the list is changed.
+    /// Held while the list of sinks is replaced.
     reloading: Mutex<()>,
     deadline: ShutdownDeadline,
 }
 
-/// One sink, as seen from outside its thread. Its thread ends when this is gone.
+/// The handle of a sink. The thread of the sink ends when the handle is dropped.
 #[derive(Debug)]
 struct SinkHandle {
     sink: Arc<Sink>,
     queue: Sender<Arc<AlertLine>>,
     waited: Mutex<QueueWait>,
     counters: Arc<SinkCounters>,
-    orders: Arc<SinkControl>,
-    /// Kept so that the worker notices when it goes.
+    control: Arc<SinkControl>,
+    /// Dropped to end the worker.
     ending: Mutex<Option<Sender<()>>>,
-    /// Never holds anything; its other end goes with the thread.
+    /// Carries no messages; disconnected when the thread ends.
     ended: Receiver<()>,
 }
 
-/// How long a replay has waited for room in a queue.
+/// The time that a replay has waited for room in a queue.
 #[derive(Debug, Default)]
 struct QueueWait {
-    /// Since the sink last delivered an alert.
+    /// Time waited since the sink last delivered an alert.
     spent: Duration,
-    /// Alerts that it had delivered then.
+    /// Alerts delivered by then.
     sent: u64,
-    /// All that time was spent, and there was no room.
-    in_vain: bool,
+    /// The time limit was exhausted without room in the queue.
+    exhausted: bool,
 }
 
 impl AlertSinks {
-    /// Starts the thread of each sink. `context` gives the name of the sensor and of the interfaces.
+    /// Starts the thread of each sink. `context` has the names of the sensor and of the interfaces.
     ///
     /// # Errors
-    /// A thread cannot be started, or TLS cannot be set up.
+    /// If a thread cannot be started, or TLS cannot be set up.
     pub fn start(sinks: Vec<Sink>, context: Arc<Context>) -> io::Result<Self> {
         let handles = sinks.into_iter().map(|sink| start(sink, &context, Arc::default()));
         let handles = handles.collect::<io::Result<Vec<_>>>()?;
@@ -81,13 +80,13 @@ impl AlertSinks {
         Ok(Self { context, sinks: ArcSwap::from_pointee(handles), reloading: Mutex::new(()), deadline })
     }
 
-    /// The same sinks, bound by the shutdown's deadline.
+    /// Sets the deadline of the shutdown.
     #[must_use]
     pub fn with_deadline(self, deadline: ShutdownDeadline) -> Self {
         Self { deadline, ..self }
     }
 
-    /// Hands an alert to every sink that takes its severity.
+    /// Enqueues an alert for every sink that accepts its severity.
     pub fn send(&self, line: &Arc<AlertLine>) {
         for handle in self.sinks.load().iter() {
             if !handle.try_offer(line) {
@@ -96,33 +95,32 @@ impl AlertSinks {
         }
     }
 
-    /// The same, but waits for room in full queues: for a replay, whose time stands still meanwhile. Sinks that have
-    /// room get the alert first, and one wait is for all others together. A sink that delivers nothing is waited for
-    /// `patience` in all; once that was in vain, never again. A shutdown ends the wait.
-    pub fn send_waiting(&self, line: &Arc<AlertLine>, patience: Duration) {
+    /// Enqueues an alert and waits for room in full queues, for a replay. Sinks with room get the alert first; the wait for
+    /// the others is shared. A sink that delivers nothing delays the replay by `timeout` in total; after that, it is not
+    /// waited for. A shutdown ends the wait.
+    pub fn send_waiting(&self, line: &Arc<AlertLine>, timeout: Duration) {
         let sinks = self.sinks.load();
         let full: Vec<&SinkHandle> =
             sinks.iter().filter(|handle| !handle.try_offer(line)).map(|handle| &**handle).collect();
         let began = Instant::now();
         for handle in full {
-            handle.wait_for_room(line, began, patience, &self.deadline);
+            handle.wait_for_room(line, began, timeout, &self.deadline);
         }
     }
 
-    /// What has become of the alerts, by sink in the order of the configuration.
+    /// Returns the counters of the sinks, in the order of the configuration.
     #[must_use]
     pub fn stats(&self) -> Vec<SinkStats> {
         self.sinks.load().iter().map(|handle| handle.counters.stats(&handle.sink.name)).collect()
     }
 
-    /// Takes these sinks in place of those at work. A sink that has not changed goes on with its queue,
-    /// and opens its file anew; one of the same name that has changed keeps its counters. What others still
-    /// have they may send for ten seconds.
+    /// Replaces the sinks. An unchanged sink keeps its queue and reopens its file; a changed sink of the same name keeps its
+    /// counters. Removed sinks deliver their queues for up to ten seconds.
     ///
     /// # Errors
-    /// As [`start`](Self::start); then nothing has changed.
+    /// As for [`start`](Self::start); the sinks are unchanged then.
     pub fn reload(&self, sinks: Vec<Sink>) -> io::Result<()> {
-        let _alone = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _locked = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.sinks.load_full();
         let mut new = Vec::new();
         for sink in sinks {
@@ -136,24 +134,24 @@ impl AlertSinks {
             }
         }
         for handle in &new {
-            handle.orders.reopen.store(true, Ordering::Release);
+            handle.control.reopen.store(true, Ordering::Release);
         }
         for handle in old.iter().filter(|old| !new.iter().any(|new| Arc::ptr_eq(old, new))) {
-            handle.end(Instant::now() + FAREWELL);
+            handle.end(Instant::now() + REMOVED_GRACE);
         }
         self.sinks.store(Arc::new(new));
         Ok(())
     }
 
-    /// Opens files anew, for one who has just moved them away. They notice by themselves, too.
+    /// Reopens the files of file sinks after log rotation. A sink also detects by itself that its file was moved.
     pub fn reopen(&self) {
         for handle in self.sinks.load().iter() {
-            handle.orders.reopen.store(true, Ordering::Release);
+            handle.control.reopen.store(true, Ordering::Release);
         }
     }
 
-    /// Ends all sinks: what they still have they may send for `limit`, all at the same time, and no longer than a
-    /// shutdown may take. Gives the last counters; what has not gone by then counts as abandoned.
+    /// Ends all sinks. They deliver their queues concurrently for up to `limit` or the deadline of the shutdown. Returns the
+    /// last counters; undelivered alerts count as abandoned.
     #[must_use]
     pub fn stop(&self, limit: Duration) -> Vec<SinkStats> {
         let deadline = Instant::now() + self.deadline.at_most(ShutdownPhase::Sinks, limit);
@@ -165,11 +163,11 @@ impl AlertSinks {
                 (handle.sink.name.clone(), Arc::clone(&handle.counters), handle.ended.clone())
             })
             .collect();
-        // The queues' senders: workers end when they are gone.
+        // Drops the senders of the queues, which ends the workers.
         drop(handles);
         let mut stats = Vec::new();
         for (name, counters, ended) in ended {
-            // A thread that is stuck in the middle of a try, or in looking up a name, is left behind.
+            // A thread that blocks in a delivery or in name resolution is not waited for.
             let _ended = ended.recv_deadline(deadline);
             let mut last = counters.stats(&name);
             last.abandoned += std::mem::take(&mut last.waiting);
@@ -180,7 +178,7 @@ impl AlertSinks {
 }
 
 impl SinkHandle {
-    /// Hands over an alert; false if there is no room for it.
+    /// Enqueues an alert. Returns false if the queue is full.
     fn try_offer(&self, line: &Arc<AlertLine>) -> bool {
         count(&self.counters.offered);
         if line.alert.severity < self.sink.min_severity {
@@ -190,27 +188,27 @@ impl SinkHandle {
         self.queue.try_send(Arc::clone(line)).is_ok()
     }
 
-    /// Hands over an alert that there was no room for, if there is within what is left of the `patience`.
-    fn wait_for_room(&self, line: &Arc<AlertLine>, began: Instant, patience: Duration, deadline: &ShutdownDeadline) {
+    /// Enqueues an alert after the queue was full, within the rest of `timeout`.
+    fn wait_for_room(&self, line: &Arc<AlertLine>, began: Instant, timeout: Duration, deadline: &ShutdownDeadline) {
         let mut waited = self.waited.lock().unwrap_or_else(PoisonError::into_inner);
         let sent = self.counters.sent.load(Ordering::Acquire);
-        if sent != waited.sent && !waited.in_vain {
+        if sent != waited.sent && !waited.exhausted {
             *waited = QueueWait { sent, ..QueueWait::default() };
         }
-        let left = if waited.in_vain { Duration::ZERO } else { patience.saturating_sub(waited.spent) };
-        let here = Instant::now();
+        let left = if waited.exhausted { Duration::ZERO } else { timeout.saturating_sub(waited.spent) };
+        let start = Instant::now();
         let until = Some(began + left);
         if deadline.send_until(ShutdownPhase::Signal, until, &self.queue, Arc::clone(line)).is_ok() {
-            waited.spent += here.elapsed();
+            waited.spent += start.elapsed();
         } else {
-            waited.in_vain = true;
+            waited.exhausted = true;
             count(&self.counters.queue_full);
         }
     }
 
-    /// Tells the worker that it ends at `deadline` at the latest.
+    /// Ends the worker at `deadline` at the latest.
     fn end(&self, deadline: Instant) {
-        let _first = self.orders.deadline.set(deadline);
+        let _first = self.control.deadline.set(deadline);
         *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
@@ -220,8 +218,8 @@ fn start(sink: Sink, context: &Context, counters: Arc<SinkCounters>) -> io::Resu
     let (queue, alerts) = bounded(sink.queue);
     let (ending, end) = bounded(0);
     let (alive, ended) = bounded::<()>(0);
-    let orders = Arc::new(SinkControl::default());
-    let worker = SinkWorker::new(Arc::clone(&sink), context, Arc::clone(&counters), Arc::clone(&orders), end)
+    let control = Arc::new(SinkControl::default());
+    let worker = SinkWorker::new(Arc::clone(&sink), context, Arc::clone(&counters), Arc::clone(&control), end)
         .map_err(|reason| io::Error::other(format!("alert sink {}: {reason}", sink.name)))?;
     // The kernel shows 15 characters.
     let thread = thread::Builder::new().name(format!("sink-{:.10}", sink.name));
@@ -234,7 +232,7 @@ fn start(sink: Sink, context: &Context, counters: Arc<SinkCounters>) -> io::Resu
         queue,
         waited: Mutex::default(),
         counters,
-        orders,
+        control,
         ending: Mutex::new(Some(ending)),
         ended,
     }))

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-/// Alerts per second in the long run, and how many may come at once.
+/// The rate limit of a sink: alerts per second, and the burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct AlertRate {
     pub(super) per_second: u32,
@@ -13,12 +13,12 @@ pub(super) struct AlertRate {
 #[derive(Debug)]
 pub(super) struct AlertLimiter {
     rate: AlertRate,
-    /// Tokens, in nanoseconds of the rate's time, so that no fraction is lost.
+    /// Tokens in units of [`TOKEN`], so that no fraction is lost.
     filled: u128,
     at: Instant,
 }
 
-/// What a token costs: the nanoseconds of a second, of which each fills in `per_second`.
+/// Units of a token: nanoseconds per second. Each nanosecond adds `per_second` units.
 const TOKEN: u128 = 1_000_000_000;
 
 impl AlertLimiter {
@@ -26,7 +26,7 @@ impl AlertLimiter {
         Self { rate, filled: u128::from(rate.burst) * TOKEN, at: now }
     }
 
-    /// Takes a token, if there is one.
+    /// Takes a token. Returns false if there is none.
     pub(super) fn take(&mut self, now: Instant) -> bool {
         let passed = now.saturating_duration_since(self.at).as_nanos();
         self.at = now;
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_bucket_gives_its_burst_and_then_its_rate() {
+    fn a_bucket_permits_its_burst_and_then_its_rate() {
         let start = Instant::now();
         let mut bucket = AlertLimiter::new(AlertRate { per_second: 3, burst: 5 }, start);
         let took =
@@ -65,7 +65,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bucket_gives_more_than_it_has(
+        fn a_bucket_never_exceeds_its_rate(
             per_second in 1_u32..1000,
             burst in 1_u32..1000,
             steps in prop::collection::vec(0_u64..50_000_000, 1..400),

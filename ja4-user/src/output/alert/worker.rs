@@ -1,5 +1,4 @@
-//! The thread of one sink: takes alerts from its queue, one after the other, until each has arrived or
-//! is given up.
+//! The thread of one sink. It delivers the alerts of its queue one after the other, each until it is delivered or dropped.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,24 +15,24 @@ use super::rate_limit::AlertLimiter;
 use super::transport::{AlertFile, AlertTransport, DeliveryError, SyslogClient, WebhookClient};
 use crate::encode::Context;
 
-/// What others tell a worker.
+/// Requests to a worker.
 #[derive(Debug, Default)]
 pub(super) struct SinkControl {
-    /// When it has to be done; set once, when it shall end.
+    /// Deadline of the worker; set once, when the sink ends.
     pub(super) deadline: OnceLock<Instant>,
-    /// A file is to be opened anew.
+    /// Asks for the file to be reopened.
     pub(super) reopen: AtomicBool,
 }
 
-/// A sink at work.
+/// A running sink.
 pub(super) struct SinkWorker {
     sink: Arc<Sink>,
-    form: AlertFormat,
-    way: AlertTransport,
+    format: AlertFormat,
+    transport: AlertTransport,
     bucket: Option<AlertLimiter>,
     counters: Arc<SinkCounters>,
-    orders: Arc<SinkControl>,
-    /// Never holds anything; its other end goes when the sink shall end.
+    control: Arc<SinkControl>,
+    /// Carries no messages; disconnected when the sink ends.
     ending: Receiver<()>,
     message: Vec<u8>,
     random: RandomState,
@@ -41,41 +40,41 @@ pub(super) struct SinkWorker {
 
 impl SinkWorker {
     /// # Errors
-    /// Why the sink cannot be, in words.
+    /// If TLS or the URL cannot be set up.
     pub(super) fn new(
         sink: Arc<Sink>,
         context: &Context,
         counters: Arc<SinkCounters>,
-        orders: Arc<SinkControl>,
+        control: Arc<SinkControl>,
         ending: Receiver<()>,
     ) -> Result<Self, String> {
         let raw = sink.raw;
-        let (form, way) = match &sink.target {
+        let (format, transport) = match &sink.target {
             SinkTarget::Webhook(target) => {
-                let form = match target.form {
+                let format = match target.form {
                     WebhookFormat::Json => AlertFormat::json(raw, context),
                     WebhookFormat::Slack => AlertFormat::slack(raw),
                 };
-                (form, AlertTransport::Webhook(Box::new(WebhookClient::new(target.clone(), sink.timeout)?)))
+                (format, AlertTransport::Webhook(Box::new(WebhookClient::new(target.clone(), sink.timeout)?)))
             }
             SinkTarget::Syslog(target) => {
-                let form = AlertFormat::syslog(raw, target.header.clone(), target.content, context);
-                (form, AlertTransport::Syslog(Box::new(SyslogClient::new(target.clone(), sink.timeout)?)))
+                let format = AlertFormat::syslog(raw, target.header.clone(), target.content, context);
+                (format, AlertTransport::Syslog(Box::new(SyslogClient::new(target.clone(), sink.timeout)?)))
             }
             SinkTarget::File(target) => {
-                let form = if target.cef { AlertFormat::cef(raw, context) } else { AlertFormat::json(raw, context) };
-                (form, AlertTransport::File(AlertFile::new(target.path.clone())))
+                let format = if target.cef { AlertFormat::cef(raw, context) } else { AlertFormat::json(raw, context) };
+                (format, AlertTransport::File(AlertFile::new(target.path.clone())))
             }
         };
         let bucket = sink.rate.map(|rate| AlertLimiter::new(rate, Instant::now()));
         let random = RandomState::new();
-        Ok(Self { sink, form, way, bucket, counters, orders, ending, message: Vec::new(), random })
+        Ok(Self { sink, format, transport, bucket, counters, control, ending, message: Vec::new(), random })
     }
 
-    /// Works until the queue's other end is gone and it is empty.
+    /// Runs until the queue is disconnected and empty.
     pub(super) fn run(mut self, queue: &Receiver<Arc<AlertLine>>) {
         for line in queue {
-            if self.late() {
+            if self.is_overdue() {
                 count(&self.counters.abandoned);
             } else if self.bucket.as_mut().is_some_and(|bucket| !bucket.take(Instant::now())) {
                 count(&self.counters.rate_limited);
@@ -85,25 +84,25 @@ impl SinkWorker {
         }
     }
 
-    /// Tries until it arrives, for as long as it may.
+    /// Delivers an alert, with retries.
     fn send(&mut self, line: &AlertLine) {
-        if self.orders.reopen.swap(false, Ordering::AcqRel) {
-            self.way.reopen();
+        if self.control.reopen.swap(false, Ordering::AcqRel) {
+            self.transport.reopen();
         }
         let mut message = std::mem::take(&mut self.message);
         message.clear();
-        self.form.write(line, &mut message);
+        self.format.write(line, &mut message);
         let started = Instant::now();
         for tried in 0.. {
-            let fault = match self.way.deliver(&message) {
+            let error = match self.transport.deliver(&message) {
                 Ok(()) => {
-                    self.counters.went_well();
+                    self.counters.delivered();
                     break;
                 }
-                Err(fault) => fault,
+                Err(error) => error,
             };
-            self.counters.error(&fault.reason);
-            let Some(delay) = self.delay(&fault, tried, started) else {
+            self.counters.record_error(&error.reason);
+            let Some(delay) = self.delay(&error, tried, started) else {
                 count(&self.counters.failed);
                 break;
             };
@@ -116,32 +115,32 @@ impl SinkWorker {
         self.message = message;
     }
 
-    /// How long to wait before the next try; `None`: there is none.
-    fn delay(&self, fault: &DeliveryError, tried: u32, started: Instant) -> Option<Duration> {
+    /// Returns the delay before the next retry; `None` if there is none.
+    fn delay(&self, error: &DeliveryError, tried: u32, started: Instant) -> Option<Duration> {
         let retry = &self.sink.retry;
-        if !fault.retry || tried >= retry.retries {
+        if !error.retry || tried >= retry.retries {
             return None;
         }
         let delay = retry.delay(tried, self.random.hash_one(tried));
-        // Who asks for longer than an alert is held asks for it to be given up.
-        let delay = fault.after.map_or(delay, |after| after.max(delay));
-        (started.elapsed().saturating_add(delay) <= retry.total).then_some(delay)
+        // A receiver that asks for more than the retry deadline causes the alert to be dropped.
+        let delay = error.after.map_or(delay, |after| after.max(delay));
+        (started.elapsed().saturating_add(delay) <= retry.deadline).then_some(delay)
     }
 
-    /// Waits; false if the sink has to end before.
+    /// Waits. Returns false if the deadline of the sink passes.
     fn wait(&self, delay: Duration) -> bool {
         let until = Instant::now() + delay;
         if self.ending.recv_timeout(delay) == Err(RecvTimeoutError::Timeout) {
             return true;
         }
-        let deadline = self.orders.deadline.get().copied().unwrap_or_else(Instant::now);
+        let deadline = self.control.deadline.get().copied().unwrap_or_else(Instant::now);
         let end = until.min(deadline);
         std::thread::sleep(end.saturating_duration_since(Instant::now()));
-        !self.late()
+        !self.is_overdue()
     }
 
-    /// Whether the sink should have ended by now.
-    fn late(&self) -> bool {
-        self.orders.deadline.get().is_some_and(|deadline| Instant::now() >= *deadline)
+    /// Whether the deadline of the sink has passed.
+    fn is_overdue(&self) -> bool {
+        self.control.deadline.get().is_some_and(|deadline| Instant::now() >= *deadline)
     }
 }

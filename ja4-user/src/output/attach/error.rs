@@ -8,18 +8,18 @@ use thiserror::Error;
 /// The socket cannot be served.
 #[derive(Debug, Error)]
 pub enum AttachSocketError {
-    /// There is something else in its place.
-    #[error("{} is not a socket; name another path for the attach socket, or remove it", .0.display())]
+    /// The path is not a socket.
+    #[error("cannot serve the attach socket {}: the path is not a socket; name another path, or remove it", .0.display())]
     NotASocket(PathBuf),
-    /// Somebody listens there.
-    #[error("another process serves {}; name another path for the attach socket, or end it", .0.display())]
+    /// Another process listens there.
+    #[error("cannot serve the attach socket {}: another process listens there; name another path, or stop that process", .0.display())]
     InUse(PathBuf),
-    /// The system refuses.
+    /// A system call failed.
     #[error("cannot serve the attach socket {}", .path.display())]
     Io {
         /// The path.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         source: io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! The socket itself: who may have it, and who may connect.
+//! The socket: binding, permissions and accepted readers.
 
 use std::io::{self, ErrorKind, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -22,20 +22,20 @@ use super::error::AttachSocketError;
 use super::reader::{self, AttachedReader};
 use super::registry::{MAX_READERS, ReaderRegistry};
 
-/// How long readers may take what they still have when the server ends.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// Time in which readers receive their queues when the server ends.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
-/// Between two looks at whether the server is to end.
-const PAUSE: u16 = 200;
-/// Pause after a failed accept: the process may have no descriptor left.
-const BREATH: Duration = Duration::from_millis(100);
-/// Connections that may wait to be accepted.
+/// Interval at which the server checks whether it should stop, milliseconds.
+const STOP_CHECK: u16 = 200;
+/// Pause after a failed accept: no file descriptor may be left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Length of the accept queue.
 const BACKLOG: i32 = 16;
 
-/// What tells a reader that there are too many.
-const TOO_MANY: &[u8] = b"{\"event_type\":\"refused\",\"reason\":\"64 readers are attached already\"}\n";
+/// The line for a rejected reader.
+const TOO_MANY: &[u8] = b"{\"event_type\":\"refused\",\"reason\":\"64 readers are already attached\"}\n";
 
-/// The socket's place in the file system; removed with this, unless somebody else has taken it.
+/// The path of the socket, removed when this is dropped, unless another process has replaced the socket.
 #[derive(Debug)]
 pub(super) struct BoundSocket {
     path: PathBuf,
@@ -55,7 +55,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
-/// Takes the path, which may have a socket that nobody listens at.
+/// Binds the path. A stale socket is removed.
 pub(super) fn bind(path: &Path) -> Result<(UnixListener, BoundSocket), AttachSocketError> {
     let failed = |source: io::Error| AttachSocketError::Io { path: path.to_owned(), source };
     match fs::symlink_metadata(path) {
@@ -63,7 +63,7 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, BoundSocket), AttachSoc
         Err(error) => return Err(failed(error)),
         Ok(file) if !file.file_type().is_socket() => return Err(AttachSocketError::NotASocket(path.to_owned())),
         Ok(_) => match probe(path) {
-            // EAGAIN: somebody listens, but does not come round to accepting.
+            // EAGAIN: a process listens but does not accept.
             Ok(()) | Err(nix::Error::EAGAIN) => return Err(AttachSocketError::InUse(path.to_owned())),
             Err(nix::Error::ECONNREFUSED) => fs::remove_file(path).map_err(failed)?,
             Err(error) => return Err(failed(error.into())),
@@ -76,7 +76,7 @@ pub(super) fn bind(path: &Path) -> Result<(UnixListener, BoundSocket), AttachSoc
     Ok((listener, BoundSocket { path: path.to_owned(), identity: identity(path) }))
 }
 
-/// Connects, without waiting for anybody.
+/// Connects without blocking.
 fn probe(path: &Path) -> nix::Result<()> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
@@ -86,30 +86,29 @@ fn probe(path: &Path) -> nix::Result<()> {
 fn listener(path: &Path) -> nix::Result<UnixListener> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket: OwnedFd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    // A socket's file has the mode that the socket had when it was bound, less the umask: nobody else can
-    // connect in between.
+    // The file gets the mode of the socket at bind time, less the umask: no other user can connect in between.
     fchmod(&socket, Mode::S_IRUSR | Mode::S_IWUSR)?;
     bind_socket(socket.as_raw_fd(), &UnixAddr::new(path)?)?;
     listen(&socket, Backlog::new(BACKLOG)?)?;
     Ok(socket.into())
 }
 
-/// Takes in readers until the server ends, and waits for those there are.
+/// Accepts readers until the server stops, then waits for the attached readers.
 pub(super) fn accept(listener: &UnixListener, shared: &Arc<ReaderRegistry>) {
     while !shared.stop.load(Ordering::Acquire) {
         let mut ready = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut ready, PollTimeout::from(PAUSE)) {
+        match poll(&mut ready, PollTimeout::from(STOP_CHECK)) {
             Ok(0) => continue,
             Ok(_) => {}
-            Err(_) => thread::sleep(BREATH),
+            Err(_) => thread::sleep(ACCEPT_PAUSE),
         }
         match listener.accept() {
             Ok((stream, _)) => admit(stream, shared),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => thread::sleep(BREATH),
+            Err(_) => thread::sleep(ACCEPT_PAUSE),
         }
     }
-    let deadline = Instant::now() + FAREWELL;
+    let deadline = Instant::now() + SHUTDOWN_GRACE;
     for reader in shared.readers.load().iter() {
         reader.end(deadline);
     }
@@ -119,41 +118,41 @@ pub(super) fn accept(listener: &UnixListener, shared: &Arc<ReaderRegistry>) {
 }
 
 fn admit(stream: UnixStream, shared: &Arc<ReaderRegistry>) {
-    let own = getsockopt(&stream, sockopt::PeerCredentials)
+    let is_permitted = getsockopt(&stream, sockopt::PeerCredentials)
         .is_ok_and(|peer| peer.uid() == geteuid().as_raw() || peer.uid() == 0);
-    if !own {
+    if !is_permitted {
         shared.refused.fetch_add(1, Ordering::Relaxed);
         return;
     }
-    let _alone = shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
+    let _locked = shared.changing.lock().unwrap_or_else(PoisonError::into_inner);
     let readers = shared.readers.load_full();
     if readers.len() >= MAX_READERS {
         shared.refused.fetch_add(1, Ordering::Relaxed);
-        let _told = stream.set_nonblocking(true).and_then(|()| (&stream).write_all(TOO_MANY));
+        let _sent = stream.set_nonblocking(true).and_then(|()| (&stream).write_all(TOO_MANY));
         return;
     }
-    let Ok((reader, work)) = AttachedReader::new(stream) else {
+    let Ok((reader, connection)) = AttachedReader::new(stream) else {
         return;
     };
     let reader = Arc::new(reader);
     let mut more = readers.to_vec();
     more.push(Arc::clone(&reader));
-    // In the list first: its thread takes it out again.
+    // Listed before its thread starts: the thread removes it.
     shared.readers.store(Arc::new(more));
     shared.attached.fetch_add(1, Ordering::Relaxed);
     let (leaving, of) = (Arc::clone(&reader), Arc::clone(shared));
     let started = thread::Builder::new().name("reader".to_owned()).spawn(move || {
-        reader::serve(&leaving, work);
-        let _alone = of.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        leave(&leaving, &of);
+        reader::serve(&leaving, connection);
+        let _locked = of.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        remove(&leaving, &of);
     });
     if started.is_err() {
-        leave(&reader, shared);
+        remove(&reader, shared);
     }
 }
 
-/// Takes a reader out of the list; the caller holds `changing`.
-fn leave(reader: &Arc<AttachedReader>, shared: &ReaderRegistry) {
+/// Removes a reader from the list; the caller holds `changing`.
+fn remove(reader: &Arc<AttachedReader>, shared: &ReaderRegistry) {
     let rest = shared.readers.load().iter().filter(|other| !Arc::ptr_eq(other, reader)).cloned().collect();
     shared.readers.store(Arc::new(rest));
 }

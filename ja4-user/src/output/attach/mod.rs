@@ -1,8 +1,8 @@
-//! A Unix socket that streams JSON lines to whoever attaches.
+//! The attach socket: a Unix socket that streams JSON lines to attached readers.
 //!
-//! Readers are processes of the sensor's own user, or root. Each has a thread and a bounded queue:
-//! [`AttachServer::broadcast`] never waits, and a reader that is too slow loses lines and is told how
-//! many, at the place where they would have been: `{"event_type":"lost","lost":12}`.
+//! Readers must run as the sensor's user or as root. Each reader has a thread and a bounded queue.
+//! [`AttachServer::broadcast`] never waits: lines for a slow reader are dropped, and the reader receives their number at
+//! that position: `{"event_type":"lost","lost":12}`.
 
 mod error;
 mod listen;
@@ -24,7 +24,7 @@ use self::listen::{BoundSocket, accept};
 use self::registry::ReaderRegistry;
 pub use self::registry::{AttachStats, MAX_READERS};
 
-/// A server at work; ends, and removes its socket, when dropped.
+/// A running server. Dropping it ends the server and removes the socket.
 #[derive(Debug)]
 pub struct AttachServer {
     shared: Arc<ReaderRegistry>,
@@ -32,8 +32,7 @@ pub struct AttachServer {
 }
 
 impl AttachServer {
-    /// Serves a socket at `path`, which only the sensor's user may connect to. A socket that nobody
-    /// listens at is replaced.
+    /// Serves a socket at `path`, accessible to the sensor's user only. A stale socket is replaced.
     ///
     /// # Errors
     /// See [`AttachSocketError`].
@@ -49,7 +48,7 @@ impl AttachServer {
         Ok(Self { shared, thread: Some(thread.map_err(failed)?) })
     }
 
-    /// Hands whole lines to every reader, without waiting for any.
+    /// Enqueues complete lines for every reader, without waiting.
     pub fn broadcast(&self, lines: &Bytes) {
         let readers = self.shared.readers.load();
         for reader in readers.iter() {
@@ -60,13 +59,13 @@ impl AttachServer {
         }
     }
 
-    /// Whether anybody is attached: if not, no line needs to be made for them.
+    /// Whether a reader is attached. If not, no lines need to be encoded.
     #[must_use]
     pub fn has_readers(&self) -> bool {
         !self.shared.readers.load().is_empty()
     }
 
-    /// What has become of readers and lines.
+    /// Returns the counters.
     #[must_use]
     pub fn stats(&self) -> AttachStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -80,14 +79,14 @@ impl AttachServer {
 }
 
 impl AttachServer {
-    /// Has the server end, without waiting for it: readers have a second for what they have not read.
+    /// Ends the server without waiting for it. Readers have one second to read their queues.
     pub fn end(&self) {
         self.shared.stop.store(true, Ordering::Release);
     }
 }
 
 impl Drop for AttachServer {
-    /// Lets readers take what they have for a second, and removes the socket.
+    /// Ends the server after at most one second, and removes the socket.
     fn drop(&mut self) {
         self.end();
         if let Some(thread) = self.thread.take() {

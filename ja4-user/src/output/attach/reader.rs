@@ -9,33 +9,33 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-/// Chunks of lines that may wait for a reader, and their bytes: about a second of a busy sensor's.
+/// Queue of a reader in chunks of lines and in bytes: about one second of a busy sensor.
 const QUEUE: usize = 1024;
 const QUEUE_BYTES: usize = 1 << 20;
 
-/// Between two looks at whether the reader is still there, or the server ends.
-const PAUSE: Duration = Duration::from_millis(200);
+/// Interval at which the thread checks whether the reader has closed the socket or the server stops.
+const STOP_CHECK: Duration = Duration::from_millis(200);
 
-/// What the thread that broadcasts knows of a reader.
+/// A reader, as seen by the broadcasting thread.
 #[derive(Debug)]
 pub(super) struct AttachedReader {
     queue: Sender<QueuedLines>,
-    /// Bytes that wait.
+    /// Bytes in the queue.
     waiting: Arc<AtomicUsize>,
-    /// Lines lost since the last chunk that went into the queue.
+    /// Lines dropped since the last enqueued chunk.
     lost: Arc<AtomicU64>,
-    /// When the thread has to be done, once the server ends.
+    /// Deadline of the thread, set when the server ends.
     deadline: Arc<OnceLock<Instant>>,
 }
 
 #[derive(Debug)]
 struct QueuedLines {
-    /// Lines lost before these.
+    /// Lines dropped before these.
     lost: u64,
     lines: Bytes,
 }
 
-/// What the reader's own thread has.
+/// The state of the reader's thread.
 #[derive(Debug)]
 pub(super) struct ReaderConnection {
     stream: UnixStream,
@@ -44,18 +44,18 @@ pub(super) struct ReaderConnection {
 
 impl AttachedReader {
     pub(super) fn new(stream: UnixStream) -> io::Result<(Self, ReaderConnection)> {
-        // So that a reader that takes nothing does not keep its thread from ending.
-        stream.set_write_timeout(Some(PAUSE))?;
+        // A reader that does not read must not keep its thread from ending.
+        stream.set_write_timeout(Some(STOP_CHECK))?;
         let (sender, queue) = bounded(QUEUE);
         let reader = Self { queue: sender, waiting: Arc::default(), lost: Arc::default(), deadline: Arc::default() };
         Ok((reader, ReaderConnection { stream, queue }))
     }
 
-    /// Puts lines into the queue, or counts them as lost: how many were lost.
+    /// Enqueues lines, or drops and counts them. Returns the number of dropped lines.
     pub(super) fn offer(&self, lines: &Bytes) -> u64 {
         let count = || memchr::memchr_iter(b'\n', lines).count() as u64;
         let waiting = self.waiting.load(Ordering::Acquire);
-        // Any chunk fits where nothing waits.
+        // An empty queue accepts a chunk of any size.
         if waiting > 0 && waiting.saturating_add(lines.len()) > QUEUE_BYTES {
             return self.lose(count());
         }
@@ -74,27 +74,30 @@ impl AttachedReader {
         lines
     }
 
-    /// Has the thread end once its queue is empty, at `deadline` at the latest.
+    /// Ends the thread once its queue is empty, at `deadline` at the latest.
     pub(super) fn end(&self, deadline: Instant) {
         let _first = self.deadline.set(deadline);
     }
 }
 
-/// Writes to a reader what it is to have, until it goes or the server ends.
-pub(super) fn serve(reader: &AttachedReader, mut work: ReaderConnection) {
+/// Writes the queue to a reader until the reader disconnects or the server ends.
+pub(super) fn serve(reader: &AttachedReader, mut connection: ReaderConnection) {
     loop {
-        match work.queue.recv_timeout(PAUSE) {
+        match connection.queue.recv_timeout(STOP_CHECK) {
             Ok(QueuedLines { lost, lines }) => {
-                let written = work.tell(lost, reader).and_then(|()| work.write(&lines, reader));
+                let written = connection.report_lost(lost, reader).and_then(|()| connection.write(&lines, reader));
                 reader.waiting.fetch_sub(lines.len(), Ordering::AcqRel);
                 if written.is_err() {
                     return;
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
-                // Nothing came after the loss that could tell of it.
+                // Reports dropped lines that no later chunk reports.
                 let lost = reader.lost.swap(0, Ordering::AcqRel);
-                if work.tell(lost, reader).is_err() || work.is_gone() || reader.deadline.get().is_some() {
+                if connection.report_lost(lost, reader).is_err()
+                    || connection.is_closed()
+                    || reader.deadline.get().is_some()
+                {
                     return;
                 }
             }
@@ -104,7 +107,7 @@ pub(super) fn serve(reader: &AttachedReader, mut work: ReaderConnection) {
 }
 
 impl ReaderConnection {
-    fn tell(&mut self, lost: u64, reader: &AttachedReader) -> io::Result<()> {
+    fn report_lost(&mut self, lost: u64, reader: &AttachedReader) -> io::Result<()> {
         if lost == 0 {
             return Ok(());
         }
@@ -112,7 +115,7 @@ impl ReaderConnection {
         self.write(line.as_bytes(), reader)
     }
 
-    /// Writes all of it, however slowly it is taken.
+    /// Writes all bytes, however slow the reader is.
     fn write(&mut self, mut bytes: &[u8], reader: &AttachedReader) -> io::Result<()> {
         while !bytes.is_empty() {
             match self.stream.write(bytes) {
@@ -130,16 +133,16 @@ impl ReaderConnection {
         Ok(())
     }
 
-    /// Whether the reader has closed its end. What it says is thrown away.
-    fn is_gone(&mut self) -> bool {
+    /// Whether the reader has closed the socket. Received data is discarded.
+    fn is_closed(&mut self) -> bool {
         if self.stream.set_nonblocking(true).is_err() {
             return true;
         }
-        let gone = match self.stream.read(&mut [0; 512]) {
+        let closed = match self.stream.read(&mut [0; 512]) {
             Ok(0) => true,
             Ok(_) => false,
             Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
         };
-        gone || self.stream.set_nonblocking(false).is_err()
+        closed || self.stream.set_nonblocking(false).is_err()
     }
 }

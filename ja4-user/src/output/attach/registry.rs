@@ -1,4 +1,4 @@
-//! The attached readers.
+//! The list of attached readers, and its counters.
 
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
@@ -8,24 +8,24 @@ use arc_swap::ArcSwap;
 use super::reader::AttachedReader;
 use crate::model::CounterGroup;
 
-/// Readers at once: each has a thread, and holds lines in memory.
+/// Most readers at once: each has a thread, and holds lines in memory.
 pub const MAX_READERS: usize = 64;
 
-/// What has become of readers and lines.
+/// Counters of the attach socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AttachStats {
-    /// Readers that are attached.
+    /// Attached readers.
     pub readers: u64,
-    /// Readers that there ever were.
+    /// Readers attached since the start.
     pub attached: u64,
-    /// Processes turned away: another user's, or one too many.
+    /// Readers rejected: processes of another user, or too many readers.
     pub refused: u64,
-    /// Lines that readers have lost; a line that two have lost counts twice.
+    /// Lines dropped for slow readers, counted once per reader.
     pub lost: u64,
 }
 
 impl AttachStats {
-    /// As a group of a `stats` event.
+    /// Returns the counters for a `stats` event.
     #[must_use]
     pub fn group(&self) -> CounterGroup {
         let Self { readers, attached, refused, lost } = *self;
@@ -35,11 +35,11 @@ impl AttachStats {
     }
 }
 
-/// What the threads of a server share.
+/// The state that the threads of the server share.
 #[derive(Debug, Default)]
 pub(super) struct ReaderRegistry {
     pub(super) readers: ArcSwap<Vec<Arc<AttachedReader>>>,
-    /// Held while the list of readers is changed.
+    /// Held while the list of readers is replaced.
     pub(super) changing: Mutex<()>,
     pub(super) stop: AtomicBool,
     pub(super) attached: AtomicU64,

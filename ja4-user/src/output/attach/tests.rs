@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::*;
 
-/// That of the system: others may be out of another user's reach.
+/// The system's Python: other installations may be inaccessible to another user.
 const PYTHON: &str = "/usr/bin/python3";
 
 const SOON: Duration = Duration::from_secs(10);
@@ -22,13 +22,13 @@ fn lines(from: usize, to: usize) -> Bytes {
 fn attach(server: &AttachServer, path: &Path) -> UnixStream {
     let before = server.stats().readers;
     let stream = UnixStream::connect(path).unwrap();
-    assert!(until(SOON, || server.stats().readers > before), "nobody was let in");
+    assert!(until(SOON, || server.stats().readers > before), "no reader was accepted");
     stream.set_read_timeout(Some(SOON)).unwrap();
     stream
 }
 
 #[test]
-fn every_reader_gets_every_line_and_the_socket_is_the_user_s_own() {
+fn every_reader_receives_every_line_and_the_socket_is_private() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("attach");
     let server = AttachServer::start(&path).unwrap();
@@ -47,7 +47,7 @@ fn every_reader_gets_every_line_and_the_socket_is_the_user_s_own() {
 }
 
 #[test]
-fn a_slow_reader_is_told_what_it_lost_and_others_lose_nothing() {
+fn a_slow_reader_receives_the_number_of_lost_lines_and_others_lose_none() {
     const LINES: usize = 200_000;
 
     let folder = tempfile::tempdir().unwrap();
@@ -61,52 +61,52 @@ fn a_slow_reader_is_told_what_it_lost_and_others_lose_nothing() {
         let before = Instant::now();
         server.broadcast(&lines(number, number + 50));
         longest = longest.max(before.elapsed());
-        // The quick one keeps up with this.
+        // The fast reader keeps up with this rate.
         thread::sleep(Duration::from_micros(200));
     }
     assert!(server.stats().lost > 0, "{:?}", server.stats());
     assert!(longest < Duration::from_millis(150), "a broadcast took {longest:?}");
 
-    let (mut seen, mut told, mut next) = (0, 0, 0);
+    let (mut seen, mut reported, mut next) = (0, 0, 0);
     for line in BufReader::new(slow).lines() {
         let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
         if line["event_type"] == "lost" {
-            told += line["lost"].as_u64().unwrap();
+            reported += line["lost"].as_u64().unwrap();
         } else {
-            assert_eq!(line["n"].as_u64().unwrap(), seen + told, "a loss is told where it was");
+            assert_eq!(line["n"].as_u64().unwrap(), seen + reported, "a loss is reported at its position");
             seen += 1;
             next = seen;
         }
-        if seen + told == LINES as u64 {
+        if seen + reported == LINES as u64 {
             break;
         }
     }
-    assert!(told > 0 && next > 0);
+    assert!(reported > 0 && next > 0);
     let lost = server.stats().lost;
     drop(server);
     let quick = quick.join().unwrap();
-    assert_eq!(told + (LINES - quick) as u64, lost + u64::from(quick < LINES));
+    assert_eq!(reported + (LINES - quick) as u64, lost + u64::from(quick < LINES));
 }
 
 #[test]
-fn readers_that_leave_make_room_and_one_too_many_is_told() {
+fn disconnected_readers_free_their_slots_and_a_reader_too_many_is_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("attach");
     let server = AttachServer::start(&path).unwrap();
     let mut readers: Vec<_> = (0..MAX_READERS).map(|_| attach(&server, &path)).collect();
     let mut text = String::new();
     UnixStream::connect(&path).unwrap().read_to_string(&mut text).unwrap();
-    let told: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(told["event_type"], "refused");
+    let rejected: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(rejected["event_type"], "refused");
     assert_eq!((server.stats().readers, server.stats().refused), (MAX_READERS as u64, 1));
-    // Nothing is sent, and still they are missed.
+    // Disconnected readers are detected even if no line is sent.
     readers.truncate(1);
     assert!(until(SOON, || server.stats().readers == 1), "{:?}", server.stats());
     let _again = attach(&server, &path);
 }
 
 #[test]
-fn another_user_is_turned_away() {
+fn another_user_is_rejected() {
     if !::tests::require_root() || !::tests::require_tools(&["setpriv", PYTHON]) {
         return;
     }
@@ -122,7 +122,7 @@ fn another_user_is_turned_away() {
     };
     let refused = connect(&path);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("Permission denied"), "{refused:?}");
-    // Even where somebody has opened the file's mode.
+    // Even if the mode of the file permits access.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
     let refused = connect(&path);
     assert_eq!(refused.stdout, b"b''\n", "{refused:?}");
@@ -131,7 +131,7 @@ fn another_user_is_turned_away() {
 }
 
 #[test]
-fn stale_sockets_are_replaced_and_nothing_else_is() {
+fn only_stale_sockets_are_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("attach");
     drop(UnixListener::bind(&path).unwrap());
@@ -141,7 +141,7 @@ fn stale_sockets_are_replaced_and_nothing_else_is() {
     assert!(matches!(error, AttachSocketError::InUse(_)), "{error}");
     assert!(attach(&server, &path).peer_addr().is_ok());
 
-    // Somebody else's socket in its place stays.
+    // The socket of another process at the path stays.
     fs::remove_file(&path).unwrap();
     let other = UnixListener::bind(&path).unwrap();
     drop(server);

@@ -123,11 +123,11 @@ impl SinkCheck<'_> {
         let timeout = self.time("timeout", config.timeout, DEFAULT_TIMEOUT, &TIMEOUT);
         let retry = RetryPolicy {
             retries,
-            first: self.time("retry_first", config.retry_first, DEFAULT_FIRST, &WAIT),
-            longest: self.time("retry_longest", config.retry_longest, DEFAULT_LONGEST, &WAIT),
-            total: self.time("retry_total", config.retry_total, DEFAULT_TOTAL, &WAIT),
+            initial: self.time("retry_first", config.retry_first, DEFAULT_FIRST, &WAIT),
+            max_delay: self.time("retry_longest", config.retry_longest, DEFAULT_LONGEST, &WAIT),
+            deadline: self.time("retry_total", config.retry_total, DEFAULT_TOTAL, &WAIT),
         };
-        if retry.first > retry.longest {
+        if retry.initial > retry.max_delay {
             self.wrong("retry_first", "is longer than retry_longest");
         }
         let target = match config.kind {

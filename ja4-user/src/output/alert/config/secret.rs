@@ -1,4 +1,4 @@
-//! Text that no message shows.
+//! Text that messages do not show.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps a text from messages.
+    /// Wraps a text.
     #[must_use]
     pub const fn new(text: String) -> Self {
         Self(text)

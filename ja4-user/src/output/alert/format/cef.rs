@@ -18,13 +18,13 @@ impl CefFormat {
         Self { sensor: context.sensor.clone(), interfaces: context.interfaces.clone() }
     }
 
-    /// Appends one line, without its end.
+    /// Appends one line, without the line end.
     pub(super) fn write(&self, alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
         out.extend_from_slice(b"CEF:0|ja4sensor|ja4sensor|");
         header(env!("CARGO_PKG_VERSION"), out);
         header(&alert.rule, out);
         header(&alert.description, out);
-        // CEF counts to 10, which is the worst.
+        // CEF severities range from 0 to 10, the highest.
         header(
             match alert.severity {
                 Severity::Low => "3",
@@ -96,13 +96,13 @@ impl CefFormat {
     }
 }
 
-/// A field of the header and the bar after it.
+/// Appends a header field and its separator.
 fn header(text: &str, out: &mut Vec<u8>) {
     escaped(&visible(text, MAX_VALUE), [b'\\', b'|'], out);
     out.push(b'|');
 }
 
-/// A field of the extension and the space after it.
+/// Appends an extension field and a space.
 fn extension(key: &str, value: &str, limit: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(key.as_bytes());
     out.push(b'=');
@@ -110,9 +110,9 @@ fn extension(key: &str, value: &str, limit: usize, out: &mut Vec<u8>) {
     out.push(b' ');
 }
 
-fn escaped(text: &str, meant: [u8; 2], out: &mut Vec<u8>) {
+fn escaped(text: &str, special: [u8; 2], out: &mut Vec<u8>) {
     for byte in text.bytes() {
-        if meant.contains(&byte) {
+        if special.contains(&byte) {
             out.push(b'\\');
         }
         out.push(byte);

@@ -1,7 +1,7 @@
-//! An alert as the bytes that a receiver reads.
+//! Alert formats.
 //!
-//! Names and values come from the wire. Each format first has them [`visible`]: one line, nothing that
-//! steers a terminal, bounded; then escapes what has a meaning of its own in it.
+//! Names and values come from the wire. Each format first makes them [`visible`](text::visible): one line, no control
+//! characters, bounded. Then it escapes the characters that are special in the format.
 
 mod cef;
 mod slack;
@@ -16,10 +16,10 @@ pub(super) use self::syslog::{SyslogContent, SyslogHeader};
 use super::line::AlertLine;
 use crate::encode::{Context, Format, Formatter};
 
-/// How a sink writes alerts.
+/// The format of a sink.
 #[derive(Debug)]
 pub(super) struct AlertFormat {
-    /// Whether raw forms are written.
+    /// Whether raw forms are included.
     raw: bool,
     kind: FormatKind,
 }
@@ -33,28 +33,28 @@ enum FormatKind {
 }
 
 impl AlertFormat {
-    /// JSON, as the `alert` events of the output.
+    /// Creates the JSON format: the `alert` events of the output.
     pub(super) fn json(raw: bool, context: &Context) -> Self {
         let context = Context { filter: crate::encode::Filter::default(), ..context.clone() };
         Self { raw, kind: FormatKind::Json(Box::new(Formatter::new(Format::Json, Arc::new(context)))) }
     }
 
-    /// What Slack and those like it take.
+    /// Creates the format of Slack and compatible webhooks.
     pub(super) fn slack(raw: bool) -> Self {
         Self { raw, kind: FormatKind::Slack }
     }
 
-    /// A message of syslog.
+    /// Creates a syslog format.
     pub(super) fn syslog(raw: bool, header: SyslogHeader, content: SyslogContent, context: &Context) -> Self {
         Self { raw, kind: FormatKind::Syslog(Box::new(SyslogFormat::new(header, content, context))) }
     }
 
-    /// CEF by itself.
+    /// Creates the CEF format.
     pub(super) fn cef(raw: bool, context: &Context) -> Self {
         Self { raw, kind: FormatKind::Cef(CefFormat::new(context)) }
     }
 
-    /// Appends an alert: one line, without its end.
+    /// Appends an alert as one line, without the line end.
     pub(super) fn write(&mut self, line: &AlertLine, out: &mut Vec<u8>) {
         let raw = line.raw.as_deref().filter(|_| self.raw);
         match &mut self.kind {

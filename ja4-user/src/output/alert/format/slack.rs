@@ -1,13 +1,13 @@
-//! The body that Slack's incoming webhooks take, and those of servers that speak like it.
+//! The body of Slack's incoming webhooks, and of compatible servers.
 
 use super::text::{MAX_RAW, sentence, visible};
 use crate::encode::escape;
 use crate::model::Alert;
 
-/// Appends a JSON object. Its text is no markup, and no link in it is followed by the server.
+/// Appends a JSON object. Markup and link previews are disabled.
 pub(super) fn write(alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
     let mut text = sentence(alert);
-    // Most reasons name the value; the raw form is in none.
+    // Most reasons name the value; none names the raw form.
     let named = |value: &str| raw.is_none() && alert.reason.contains(value);
     if let Some((method, value)) = alert.fingerprint.as_ref().filter(|(_, value)| !named(value)) {
         text.push_str(", ");
@@ -20,7 +20,7 @@ pub(super) fn write(alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
     out.extend_from_slice(br#"","mrkdwn":false,"link_names":false,"unfurl_links":false,"unfurl_media":false}"#);
 }
 
-/// The three characters by which Slack's text calls people and hides links.
+/// Escapes the three characters that start mentions and links in Slack's text.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -1,4 +1,4 @@
-//! Messages of syslog (RFC 5424).
+//! Syslog messages (RFC 5424).
 
 use super::cef::CefFormat;
 use super::text::{MAX_GROUP, MAX_RAW, MAX_REASON, MAX_VALUE, sentence, visible};
@@ -6,27 +6,27 @@ use crate::encode::Context;
 use crate::encode::clock::Clock;
 use crate::model::{Alert, Severity};
 
-/// What every message of a sink begins with.
+/// The constant header fields of a sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct SyslogHeader {
     /// Facility, 0 to 23 (section 6.2.1).
     pub(in super::super) facility: u8,
-    /// Private enterprise number behind the `@` of the structured data's name (section 7.2.2).
+    /// Private enterprise number after the `@` in the name of the structured data (section 7.2.2).
     pub(in super::super) enterprise: u32,
 }
 
-/// What stands behind the header.
+/// The content after the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum SyslogContent {
-    /// Structured data, and a sentence.
+    /// Structured data and a sentence.
     Text,
-    /// Structured data, and CEF.
+    /// Structured data and CEF.
     Cef,
     /// CEF alone.
     BareCef,
 }
 
-/// Writes alerts as messages of syslog.
+/// Writes alerts as syslog messages.
 #[derive(Debug)]
 pub(super) struct SyslogFormat {
     header: SyslogHeader,
@@ -60,7 +60,7 @@ impl SyslogFormat {
         }
     }
 
-    /// Appends one message, without its frame.
+    /// Appends one message, without framing.
     pub(super) fn write(&mut self, alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
         let severity = match alert.severity {
             Severity::Critical => 2,
@@ -70,7 +70,7 @@ impl SyslogFormat {
         };
         out.extend_from_slice(format!("<{}>1 ", u32::from(self.header.facility) * 8 + severity).as_bytes());
         self.clock.timestamp(alert.time, out);
-        // A message has microseconds at most (section 6.2.3), the clock writes nanoseconds.
+        // A message has at most microseconds (section 6.2.3); the clock writes nanoseconds.
         out.truncate(out.len().saturating_sub("789Z".len()));
         out.push(b'Z');
         out.extend_from_slice(&self.origin);
@@ -87,7 +87,7 @@ impl SyslogFormat {
         }
     }
 
-    /// The structured data.
+    /// Appends the structured data.
     fn data(&self, alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
         out.extend_from_slice(format!("[ja4sensor@{}", self.header.enterprise).as_bytes());
         let mut field = |name: &str, value: &str| {
@@ -131,10 +131,10 @@ impl SyslogFormat {
     }
 }
 
-/// A parameter of structured data (section 6.3.3).
+/// Appends a parameter of structured data (section 6.3.3).
 fn parameter(name: &str, value: &str, limit: usize, out: &mut Vec<u8>) {
     out.push(b' ');
-    // All but what SD-NAME excludes; the names of a rule's fields are plain words anyway.
+    // A subset of SD-NAME; the names of rule fields consist of these characters.
     let plain =
         |byte: u8| if matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.') { byte } else { b'_' };
     out.extend(name.bytes().take(MAX_SD_NAME).map(plain));
@@ -148,7 +148,7 @@ fn parameter(name: &str, value: &str, limit: usize, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// A word of the header: printable ASCII, other characters as `_`; `-` where there is none.
+/// Appends a header field: printable ASCII, other characters as `_`; `-` if it is empty.
 fn word(text: &str, limit: usize, out: &mut Vec<u8>) {
     if text.is_empty() {
         return out.push(b'-');

@@ -35,9 +35,9 @@ fn line(text: &str) -> AlertLine {
     }
 }
 
-fn written(mut form: AlertFormat, line: &AlertLine) -> String {
+fn written(mut format: AlertFormat, line: &AlertLine) -> String {
     let mut out = Vec::new();
-    form.write(line, &mut out);
+    format.write(line, &mut out);
     String::from_utf8(out).unwrap()
 }
 
@@ -117,7 +117,7 @@ fn unescaped(text: &str) -> String {
 }
 
 #[test]
-fn a_message_of_syslog_as_it_stands() {
+fn a_syslog_message() {
     let mut line = line("known_bad");
     line.alert.reason = "it \"is\" [bad]".to_owned();
     assert_eq!(
@@ -136,7 +136,7 @@ fn a_message_of_syslog_as_it_stands() {
 }
 
 #[test]
-fn cef_as_it_stands() {
+fn a_cef_line() {
     let mut line = line("known_bad");
     line.alert.reason = r"a=b\c|d".to_owned();
     line.alert.description = r"one|two\three=four".into();
@@ -152,7 +152,7 @@ fn cef_as_it_stands() {
 }
 
 #[test]
-fn slack_calls_nobody() {
+fn slack_text_has_no_mentions_or_links() {
     let text = written(AlertFormat::slack(false), &line("<!channel> & <https://evil.example|here>"));
     assert!(!text.contains(['<', '>']), "{text}");
     assert!(text.contains("&lt;!channel&gt; &amp; &lt;https://evil.example|here&gt;"), "{text}");
@@ -160,7 +160,7 @@ fn slack_calls_nobody() {
 }
 
 #[test]
-fn long_values_are_cut_where_a_character_ends() {
+fn long_values_are_truncated_at_a_character_boundary() {
     let shown = visible(&"é".repeat(1000), MAX_VALUE);
     assert!(shown.len() <= MAX_VALUE && shown.ends_with("é…"), "{shown}");
     assert_eq!(visible(&"\u{1b}".repeat(1000), 20), "\\u{1b}\\u{1b}\\u{1b…");
@@ -171,25 +171,25 @@ fn long_values_are_cut_where_a_character_ends() {
 }
 
 #[test]
-fn raw_forms_go_where_they_are_wanted() {
+fn raw_forms_are_included_if_configured() {
     let line = AlertLine { raw: Some("the raw form".into()), ..line("x") };
     for raw in [false, true] {
         let header = || SyslogHeader { facility: 0, enterprise: 1 };
-        let forms = [
+        let formats = [
             AlertFormat::json(raw, &context()),
             AlertFormat::slack(raw),
             AlertFormat::syslog(raw, header(), SyslogContent::Text, &context()),
             AlertFormat::syslog(raw, header(), SyslogContent::Cef, &context()),
             AlertFormat::cef(raw, &context()),
         ];
-        for form in forms {
-            let shown = format!("{form:?}").chars().take(40).collect::<String>();
-            assert_eq!(written(form, &line).contains("the raw form"), raw, "{shown}");
+        for format in formats {
+            let shown = format!("{format:?}").chars().take(40).collect::<String>();
+            assert_eq!(written(format, &line).contains("the raw form"), raw, "{shown}");
         }
     }
 }
 
-/// What would forge a field, a line or a call in one of the formats, or any string.
+/// Text that could forge a field, a line or a mention in one of the formats, or any string.
 fn hostile() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "\n",
@@ -222,7 +222,7 @@ fn hostile() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn no_text_forges_anything(text in hostile()) {
+    fn no_text_forges_fields(text in hostile()) {
         let line = line(&text);
         let shown = visible(&text, MAX_VALUE);
 
@@ -271,7 +271,7 @@ proptest! {
     }
 
     #[test]
-    fn values_of_cef_come_back(text in hostile()) {
+    fn cef_values_round_trip(text in hostile()) {
         let mut out = Vec::new();
         CefFormat::new(&context()).write(&line(&text).alert, None, &mut out);
         let written = String::from_utf8(out).unwrap();

@@ -5,23 +5,23 @@ use std::fmt::Write as _;
 use crate::encode::escape;
 use crate::model::Alert;
 
-/// Longest value in syslog, CEF and Slack, bytes. A dozen of them, each byte escaped, stay below the
-/// 8 KiB at which receivers of syslog cut a message.
+/// Longest value in syslog, CEF and Slack, bytes. A dozen values with every byte escaped stay below 8 KiB, the size at
+/// which syslog receivers truncate a message.
 pub(super) const MAX_VALUE: usize = 256;
 
-/// Longest reason there, bytes: it may name all values that a handshake shows.
+/// Longest reason, bytes: it may name all values of a handshake.
 pub(super) const MAX_REASON: usize = 1024;
 
-/// Longest raw form there, bytes: that of a browser's JA4 has about 400.
+/// Longest raw form, bytes: that of a browser's JA4 has about 400.
 pub(super) const MAX_RAW: usize = 1024;
 
-/// Most values of a group that are told: rules group by one or two.
+/// Most values of a group that are included: rules group by one or two.
 pub(super) const MAX_GROUP: usize = 8;
 
-/// At most `limit` bytes of text that is one line and steers nothing.
+/// Returns at most `limit` bytes of text on one line, without control characters.
 pub(super) fn visible(text: &str, limit: usize) -> String {
     let mut shown = Vec::new();
-    // No character takes less than a byte, so this cuts nothing that fits.
+    // No character takes less than a byte, so this truncates no text within the limit.
     escape::terminal(text, limit, &mut shown);
     let mut shown = String::from_utf8(shown).unwrap_or_default();
     if shown.len() > limit {
@@ -35,11 +35,11 @@ pub(super) fn visible(text: &str, limit: usize) -> String {
     shown
 }
 
-/// The alert in a sentence: `high known_bad: ja4 … is Sliver, 10.0.0.1:51234 -> 10.0.0.2:443`.
+/// Describes the alert in a sentence: `high known_bad: ja4 … is Sliver, 10.0.0.1:51234 -> 10.0.0.2:443`.
 pub(super) fn sentence(alert: &Alert) -> String {
     let mut text = format!("{} {}: ", alert.severity, visible(&alert.rule, MAX_VALUE));
     text.push_str(&visible(&alert.reason, MAX_REASON));
-    // Writing to a string does not fail.
+    // Writing to a String does not fail.
     if let Some(flow) = &alert.flow {
         let [client, server] = [flow.client, flow.server].map(std::net::SocketAddr::from);
         let _ = write!(text, ", {client} -> {server}");

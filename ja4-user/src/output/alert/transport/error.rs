@@ -4,33 +4,33 @@ use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
-/// Why an alert has not arrived.
+/// The error of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct DeliveryError {
     pub(in super::super) reason: String,
-    /// Whether another try may go better.
+    /// Whether a retry may succeed.
     pub(in super::super) retry: bool,
-    /// How long the receiver asks to be left alone.
+    /// Delay that the receiver asks for.
     pub(in super::super) after: Option<Duration>,
 }
 
 impl DeliveryError {
-    /// It may go better the next time.
-    pub(in super::super) fn passing(reason: impl Into<String>) -> Self {
+    /// Creates a temporary error.
+    pub(in super::super) fn temporary(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), retry: true, after: None }
     }
 
-    /// It will not go better.
-    pub(in super::super) fn lasting(reason: impl Into<String>) -> Self {
+    /// Creates a permanent error.
+    pub(in super::super) fn permanent(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), retry: false, after: None }
     }
 
-    /// It failed at `what` with an error of the system's.
+    /// Creates a temporary error from an I/O error.
     pub(in super::super) fn io(what: impl Display, error: &io::Error) -> Self {
-        // What a time limit of a socket says is no text for people.
+        // The system's text for a socket timeout is unclear.
         match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::passing(format!("{what}: took too long")),
-            _ => Self::passing(format!("{what}: {error}")),
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::temporary(format!("{what}: timed out")),
+            _ => Self::temporary(format!("{what}: {error}")),
         }
     }
 }

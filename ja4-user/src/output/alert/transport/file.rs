@@ -1,4 +1,4 @@
-//! A file that lines are appended to.
+//! File transport: lines are appended to a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use super::error::DeliveryError;
 
-/// Whoever reads alerts may not write them, and others may not read them.
+/// Mode of a new file: readable by the group, and not by others.
 const MODE: u32 = 0o640;
 
-/// Appends lines to a file, and opens it anew where somebody has moved it away.
+/// Appends lines to a file, and reopens it after it was moved.
 #[derive(Debug)]
 pub(in super::super) struct AlertFile {
     path: PathBuf,
@@ -23,7 +23,7 @@ struct OpenAlertFile {
     file: File,
     /// Device and inode.
     identity: (u64, u64),
-    /// A line was cut, and could not be taken back: a line end comes first.
+    /// A partial line could not be removed: a line end is written first.
     torn: bool,
 }
 
@@ -44,7 +44,7 @@ impl AlertFile {
         };
         if self.open.as_ref().is_none_or(moved) {
             self.open = None;
-            self.open = Some(self.open_file().map_err(|error| self.fault(&error))?);
+            self.open = Some(self.open_file().map_err(|error| self.error(&error))?);
         }
         let Some(open) = &mut self.open else {
             return Ok(());
@@ -56,18 +56,18 @@ impl AlertFile {
         self.line.extend_from_slice(message);
         self.line.push(b'\n');
         let written = open.append(&self.line);
-        written.map_err(|error| self.fault(&error))
+        written.map_err(|error| self.error(&error))
     }
 
     fn open_file(&self) -> io::Result<OpenAlertFile> {
-        // A FIFO without a reader is an error then, and not a wait.
+        // A FIFO without a reader is an error, instead of blocking.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = OpenOptions::new().append(true).create(true).mode(MODE).custom_flags(flags).open(&self.path)?;
         let known = file.metadata()?;
         Ok(OpenAlertFile { file, identity: (known.dev(), known.ino()), torn: false })
     }
 
-    fn fault(&self, error: &io::Error) -> DeliveryError {
+    fn error(&self, error: &io::Error) -> DeliveryError {
         DeliveryError::io(format_args!("cannot append to {}", self.path.display()), error)
     }
 }
@@ -77,22 +77,22 @@ impl OpenAlertFile {
         let mut rest = line;
         while !rest.is_empty() {
             match self.file.write(rest) {
-                Ok(0) => return self.take_back(line.len() - rest.len(), io::ErrorKind::WriteZero.into()),
+                Ok(0) => return self.remove_partial(line.len() - rest.len(), io::ErrorKind::WriteZero.into()),
                 Ok(written) => rest = rest.get(written..).unwrap_or_default(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return self.take_back(line.len() - rest.len(), error),
+                Err(error) => return self.remove_partial(line.len() - rest.len(), error),
             }
         }
         self.torn = false;
         Ok(())
     }
 
-    /// Takes the part of a line back that was written before the disk was full.
-    fn take_back(&mut self, written: usize, error: io::Error) -> io::Result<()> {
+    /// Removes the part of a line that was written before the error.
+    fn remove_partial(&mut self, written: usize, error: io::Error) -> io::Result<()> {
         if written > 0 {
             let size = self.file.metadata().map(|file| file.len().checked_sub(written as u64));
-            let taken = matches!(size, Ok(Some(size)) if self.file.set_len(size).is_ok());
-            self.torn |= !taken;
+            let removed = matches!(size, Ok(Some(size)) if self.file.set_len(size).is_ok());
+            self.torn |= !removed;
         }
         Err(error)
     }

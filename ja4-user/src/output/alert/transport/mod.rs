@@ -1,4 +1,4 @@
-//! How the bytes of an alert reach their receiver.
+//! Alert transports: webhook, syslog and file.
 
 mod error;
 mod file;
@@ -12,7 +12,7 @@ pub(super) use self::file::AlertFile;
 pub(super) use self::syslog::SyslogClient;
 pub(super) use self::webhook::WebhookClient;
 
-/// One of the ways.
+/// The transport of a sink.
 #[derive(Debug)]
 pub(super) enum AlertTransport {
     Webhook(Box<WebhookClient>),
@@ -21,8 +21,7 @@ pub(super) enum AlertTransport {
 }
 
 impl AlertTransport {
-    /// Hands over one message; what that takes is bounded by the sink's time limit, looking up a name
-    /// excepted.
+    /// Delivers one message. The timeout of the sink bounds the duration, except for name resolution.
     pub(super) fn deliver(&mut self, message: &[u8]) -> Result<(), DeliveryError> {
         match self {
             Self::Webhook(client) => client.deliver(message),
@@ -31,7 +30,7 @@ impl AlertTransport {
         }
     }
 
-    /// Opens a file anew; others know by themselves.
+    /// Reopens a file. The other transports reconnect by themselves.
     pub(super) fn reopen(&mut self) {
         if let Self::File(file) = self {
             file.reopen();

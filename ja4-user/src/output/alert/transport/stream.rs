@@ -1,4 +1,4 @@
-//! A TCP connection to a receiver that never answers, inside TLS or not.
+//! A TCP connection to a receiver that never replies, with or without TLS.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,9 +9,9 @@ use nix::sys::socket::{setsockopt, sockopt};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
 
-/// What is read at once of what a receiver should not say.
+/// Bytes of unexpected data that are read at once.
 const DISCARD: usize = 512;
-/// Reads of it in a row: a receiver that talks without end holds up nobody.
+/// Most reads of unexpected data in a row.
 const MAX_DISCARDS: usize = 16;
 
 /// A connection.
@@ -22,7 +22,7 @@ pub(super) struct SyslogStream {
 }
 
 impl SyslogStream {
-    /// Connects, within `limit`.
+    /// Connects within `limit`.
     pub(super) fn connect(
         address: SocketAddr,
         tls: Option<(&Arc<ClientConfig>, ServerName<'static>)>,
@@ -33,8 +33,7 @@ impl SyslogStream {
         socket.set_nodelay(true)?;
         socket.set_write_timeout(Some(limit))?;
         socket.set_read_timeout(Some(limit))?;
-        // A receiver that is gone without a word is noticed when it owes acknowledgements for this long, or
-        // when it does not answer probes.
+        // A vanished receiver is detected by missing acknowledgements or keepalive replies.
         setsockopt(&socket, sockopt::TcpUserTimeout, &u32::try_from(limit.as_millis()).unwrap_or(u32::MAX))?;
         setsockopt(&socket, sockopt::KeepAlive, &true)?;
         let Some((config, name)) = tls else {
@@ -54,8 +53,8 @@ impl SyslogStream {
                 }
                 let processed = connection.process_new_packets();
                 if processed.is_err() {
-                    // The alert that says why.
-                    let _told = connection.write_tls(&mut &socket);
+                    // The TLS alert with the reason.
+                    let _sent = connection.write_tls(&mut &socket);
                 }
                 processed.map_err(io::Error::other)?;
             }
@@ -66,7 +65,7 @@ impl SyslogStream {
         Ok(Self { socket, tls: Some(Box::new(connection)) })
     }
 
-    /// Whether the receiver has closed it. What it says is thrown away.
+    /// Whether the receiver has closed the connection. Received data is discarded.
     pub(super) fn is_closed(&mut self) -> bool {
         if self.socket.set_nonblocking(true).is_err() {
             return true;
@@ -81,8 +80,8 @@ impl SyslogStream {
                 None => self.socket.read(&mut [0; DISCARD]),
                 Some(tls) => tls.read_tls(&mut self.socket).and_then(|read| {
                     let state = tls.process_new_packets().map_err(io::Error::other)?;
-                    let said = tls.reader().read(&mut [0; DISCARD]);
-                    let ended = state.peer_has_closed() || matches!(said, Ok(0));
+                    let received = tls.reader().read(&mut [0; DISCARD]);
+                    let ended = state.peer_has_closed() || matches!(received, Ok(0));
                     Ok(if ended { 0 } else { read })
                 }),
             };
@@ -96,7 +95,7 @@ impl SyslogStream {
         false
     }
 
-    /// Writes all of it.
+    /// Writes all bytes.
     pub(super) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.tls {
             None => self.socket.write_all(bytes),
@@ -112,12 +111,12 @@ impl SyslogStream {
 }
 
 impl Drop for SyslogStream {
-    /// Says goodbye, without a wait.
+    /// Sends a close_notify without waiting.
     fn drop(&mut self) {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
             if self.socket.set_nonblocking(true).is_ok() {
-                let _told = tls.write_tls(&mut self.socket);
+                let _sent = tls.write_tls(&mut self.socket);
             }
         }
     }

@@ -13,11 +13,10 @@ use super::error::DeliveryError;
 use super::stream::SyslogStream;
 use super::tls;
 
-/// How long a datagram's address is taken for right, so that a receiver which moved is found again: over
-/// UDP nothing says that it has.
+/// Lifetime of a resolved address over UDP, so that a receiver with a new address is found: UDP reports no failure.
 const ADDRESS_AGE: Duration = Duration::from_secs(300);
 
-/// How long a refusal of a datagram is awaited, once another one was refused: an ICMP error comes within a round trip.
+/// Time to wait for an ICMP error after a datagram, if the previous one was refused: it arrives within a round trip.
 const REFUSAL_AFTER: Duration = Duration::from_millis(200);
 
 /// Sends messages to one receiver.
@@ -27,7 +26,7 @@ pub(in super::super) struct SyslogClient {
     limit: Duration,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     link: Option<SyslogLink>,
-    /// Over UDP: the last message was refused. The refusal of the next one is awaited.
+    /// Over UDP: the last message was refused, so the next one waits for an ICMP error.
     is_refused: bool,
     frame: Vec<u8>,
 }
@@ -40,7 +39,7 @@ enum SyslogLink {
 
 impl SyslogClient {
     /// # Errors
-    /// Certificates that no TLS can be made of.
+    /// If the TLS configuration is invalid.
     pub(in super::super) fn new(target: SyslogTarget, limit: Duration) -> Result<Self, String> {
         let tls = if target.transport == SyslogTransport::Tls {
             let name = ServerName::try_from(target.server_name.clone()).map_err(|error| error.to_string())?;
@@ -54,7 +53,7 @@ impl SyslogClient {
     pub(super) fn deliver(&mut self, message: &[u8]) -> Result<(), DeliveryError> {
         let stale = match &mut self.link {
             Some(SyslogLink::Udp(_, since)) => since.elapsed() > ADDRESS_AGE,
-            // A write to a connection that the receiver has closed goes well, and to nobody.
+            // A write to a connection that the receiver has closed succeeds without being delivered.
             Some(SyslogLink::Stream(stream)) => stream.is_closed(),
             None => false,
         };
@@ -70,7 +69,7 @@ impl SyslogClient {
             SyslogLink::Udp(socket, _) => {
                 let sent = socket.send(message).and_then(|_| {
                     if self.is_refused {
-                        // Sending succeeds on a new socket; only the answer says that still nobody listens.
+                        // Sending succeeds on a new socket; only the ICMP error shows that the port is closed.
                         thread::sleep(REFUSAL_AFTER);
                         socket.take_error()?.map_or(Ok(()), Err)
                     } else {
@@ -91,12 +90,12 @@ impl SyslogClient {
         };
         sent.map_err(|error| {
             self.link = None;
-            self.fault(&error)
+            self.error(&error)
         })
     }
 
     fn connect(&self) -> Result<SyslogLink, DeliveryError> {
-        let addresses = self.target.address.to_socket_addrs().map_err(|error| self.fault(&error))?;
+        let addresses = self.target.address.to_socket_addrs().map_err(|error| self.error(&error))?;
         let mut failed = None;
         for address in addresses {
             let link = match self.target.transport {
@@ -112,10 +111,10 @@ impl SyslogClient {
             }
         }
         let failed = failed.unwrap_or_else(|| io::Error::other("the name has no address"));
-        Err(self.fault(&failed))
+        Err(self.error(&failed))
     }
 
-    fn fault(&self, error: &io::Error) -> DeliveryError {
+    fn error(&self, error: &io::Error) -> DeliveryError {
         DeliveryError::io(&self.target.address, error)
     }
 }
@@ -127,7 +126,7 @@ fn datagrams(to: SocketAddr) -> io::Result<UdpSocket> {
     };
     let socket = UdpSocket::bind(any)?;
     socket.connect(to)?;
-    // A full buffer costs this datagram, never time.
+    // A full buffer drops the datagram instead of blocking.
     socket.set_nonblocking(true)?;
     Ok(socket)
 }

@@ -1,4 +1,4 @@
-//! Whom TLS trusts.
+//! TLS configuration of clients.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::super::config::TrustedRoots;
 
-/// A client that trusts these certificates, or those that browsers trust.
+/// Creates a client configuration that trusts these certificates, or the public roots.
 pub(super) fn client(roots: &TrustedRoots) -> Result<Arc<ClientConfig>, rustls::Error> {
     let mut store = RootCertStore::empty();
     match roots {

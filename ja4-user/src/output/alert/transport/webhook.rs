@@ -1,4 +1,4 @@
-//! An HTTP server that takes alerts.
+//! Webhook transport.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -15,10 +15,9 @@ use ureq::{Agent, Body};
 use super::super::config::{HttpMethod, WebhookTarget};
 use super::error::DeliveryError;
 
-/// How much of an answer is read, so that the connection can carry the next alert. What is longer is
-/// nothing for us, and its connection is closed.
-const MAX_ANSWER: u64 = 16 << 10;
-/// Longest head of an answer, bytes.
+/// Bytes of a response that are read, so that the connection can be reused. A longer response closes it.
+const MAX_RESPONSE: u64 = 16 << 10;
+/// Longest response head, bytes.
 const MAX_HEAD: usize = 16 << 10;
 /// Header of the signature.
 const SIGNATURE: &str = "X-Signature-256";
@@ -33,9 +32,9 @@ pub(in super::super) struct WebhookClient {
 
 impl WebhookClient {
     /// # Errors
-    /// A URL that is none.
+    /// If the URL is invalid.
     pub(in super::super) fn new(target: WebhookTarget, limit: Duration) -> Result<Self, String> {
-        let uri = target.url.reveal().parse().map_err(|_| "the URL is none".to_owned())?;
+        let uri = target.url.reveal().parse().map_err(|_| "invalid URL".to_owned())?;
         let mut tls = TlsConfig::builder();
         if let Some(roots) = &target.roots {
             let roots: Vec<_> = roots.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
@@ -44,7 +43,7 @@ impl WebhookClient {
         let mut config = Agent::config_builder()
             .tls_config(tls.build())
             .timeout_global(Some(limit))
-            // Elsewhere may be anywhere: over http, or inside.
+            // A redirect could lead to http or to an internal host.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .http_status_as_error(false)
@@ -70,43 +69,43 @@ impl WebhookClient {
         if let Some(key) = &self.target.hmac_key {
             request = request.header(SIGNATURE, signature(key.reveal(), body));
         }
-        let request = request.body(body).map_err(|_| DeliveryError::lasting("a header cannot be sent"))?;
-        let answer = self.agent.run(request).map_err(|error| self.fault(&error))?;
-        self.judge(answer)
+        let request = request.body(body).map_err(|_| DeliveryError::permanent("invalid header"))?;
+        let response = self.agent.run(request).map_err(|error| self.error(&error))?;
+        self.check_response(response)
     }
 
-    fn judge(&self, mut answer: Response<Body>) -> Result<(), DeliveryError> {
-        let status = answer.status();
-        let after = answer.headers().get("retry-after").and_then(|value| retry_after(value.to_str().ok()?));
-        let rest = &mut answer.body_mut().as_reader().take(MAX_ANSWER);
-        // The status has said it all; a body that breaks off costs the connection only.
+    fn check_response(&self, mut response: Response<Body>) -> Result<(), DeliveryError> {
+        let status = response.status();
+        let after = response.headers().get("retry-after").and_then(|value| retry_after(value.to_str().ok()?));
+        let rest = &mut response.body_mut().as_reader().take(MAX_RESPONSE);
+        // The status decides; a truncated body only closes the connection.
         let _read = std::io::copy(rest, &mut std::io::sink());
         if status.is_success() {
             return Ok(());
         }
-        let reason = format!("{}: answered {}", self.target.host, status.as_u16());
+        let reason = format!("{}: HTTP status {}", self.target.host, status.as_u16());
         if status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) {
             return Err(DeliveryError { reason, retry: true, after });
         }
-        Err(DeliveryError::lasting(reason))
+        Err(DeliveryError::permanent(reason))
     }
 
-    fn fault(&self, error: &ureq::Error) -> DeliveryError {
+    fn error(&self, error: &ureq::Error) -> DeliveryError {
         let host = &self.target.host;
-        // Errors that would show the URL are told in our words.
+        // Errors with a text that could contain the URL get their own text.
         match error {
             ureq::Error::Io(error) => DeliveryError::io(host, error),
-            ureq::Error::Timeout(_) => DeliveryError::passing(format!("{host}: took too long")),
-            ureq::Error::HostNotFound => DeliveryError::passing(format!("{host}: no such host")),
-            ureq::Error::ConnectionFailed => DeliveryError::passing(format!("{host}: cannot connect")),
+            ureq::Error::Timeout(_) => DeliveryError::temporary(format!("{host}: timed out")),
+            ureq::Error::HostNotFound => DeliveryError::temporary(format!("{host}: no such host")),
+            ureq::Error::ConnectionFailed => DeliveryError::temporary(format!("{host}: cannot connect")),
             ureq::Error::Protocol(_) | ureq::Error::LargeResponseHeader(..) => {
-                DeliveryError::passing(format!("{host}: its answer is not HTTP"))
+                DeliveryError::temporary(format!("{host}: invalid HTTP response"))
             }
-            ureq::Error::Rustls(error) => DeliveryError::passing(format!("{host}: {error}")),
+            ureq::Error::Rustls(error) => DeliveryError::temporary(format!("{host}: {error}")),
             ureq::Error::Http(_) | ureq::Error::BadUri(_) => {
-                DeliveryError::lasting(format!("{host}: the request cannot be made"))
+                DeliveryError::permanent(format!("{host}: invalid request"))
             }
-            _ => DeliveryError::passing(format!("{host}: cannot be asked")),
+            _ => DeliveryError::temporary(format!("{host}: request failed")),
         }
     }
 }
@@ -116,7 +115,7 @@ fn signature(key: &str, body: &[u8]) -> String {
     use std::fmt::Write as _;
 
     let mut text = "sha256=".to_owned();
-    // Keys of any length are keys of HMAC.
+    // HMAC accepts keys of any length.
     if let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) {
         mac.update(body);
         for byte in mac.finalize().into_bytes() {
@@ -126,7 +125,7 @@ fn signature(key: &str, body: &[u8]) -> String {
     text
 }
 
-/// A Retry-After (RFC 9110, section 10.2.3): seconds, or a date.
+/// Parses Retry-After (RFC 9110, section 10.2.3): seconds or a date.
 fn retry_after(text: &str) -> Option<Duration> {
     if let Ok(seconds) = text.trim().parse() {
         return Some(Duration::from_secs(seconds));
