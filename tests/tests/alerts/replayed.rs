@@ -209,7 +209,7 @@ fn a_sink_that_cannot_deliver_is_logged() {
     feed(1, 0);
     // The alert is raised a second of packet time after the first new value. The file's header comes once.
     feed(3, 24);
-    assert!(until(SOON, || count("alert sink hook cannot deliver: 127.0.0.1: answered 503") == 1), "{}", said());
+    assert!(until(SOON, || count("alert sink hook cannot deliver: 127.0.0.1: HTTP status 503") == 1), "{}", said());
     is_up.store(true, Ordering::Relaxed);
     assert!(until(SOON, || count("alert sink hook delivers again after ") == 1), "{}", said());
     assert!(until(SOON, || server.requests().len() > 1));
