@@ -1,37 +1,22 @@
 //! Counters as the content of a `stats` event.
 
 use ja4_common::counter::FilterCounters;
-use ja4_common::reason::{Malformed, PassReason, RecordClass};
 
 use super::stats::{CoreStats, Protocol};
 use crate::model::{CounterGroup, EndReason};
 use crate::packet::DecodeError;
 use ja4::wire::WireError;
 
-/// The filter's counters: totals first, then each by its reason.
+/// The filter's counters: totals first, then each by its label.
 pub fn filter(counters: &FilterCounters) -> CounterGroup {
-    let FilterCounters { seen, unselected, unparseable, selected, emitted, ring_full, rate_limited, .. } = counters;
     let mut group = CounterGroup::default();
-    group
-        .count("seen", *seen)
-        .count("selected", total(selected))
-        .count("emitted", total(emitted))
-        .count("ring_full", total(ring_full))
-        .count("rate_limited", total(rate_limited))
-        .count("unselected", total(unselected))
-        .count("unparseable", total(unparseable))
-        .count("truncated", counters.truncated)
-        .count("flow_insert_failed", counters.flow_insert_failed)
-        .count("wakeups", counters.wakeups)
-        .group("unselected_by", named(PassReason::ALL.map(PassReason::name), unselected))
-        .group("unparseable_by", named(Malformed::ALL.map(Malformed::name), unparseable));
-    for (name, counters) in [
-        ("selected_by", selected),
-        ("emitted_by", emitted),
-        ("ring_full_by", ring_full),
-        ("rate_limited_by", rate_limited),
-    ] {
-        group.group(name, named(RecordClass::ALL.map(RecordClass::name), counters));
+    for row in FilterCounters::TABLE {
+        group.count(row.name, total((row.values)(counters)));
+    }
+    for row in FilterCounters::TABLE {
+        if let Some(label) = row.label {
+            group.group(format!("{}_by", row.name), named(label.values.iter().copied(), (row.values)(counters)));
+        }
     }
     group
 }
@@ -88,7 +73,7 @@ fn total(counters: &[u64]) -> u64 {
     counters.iter().sum()
 }
 
-fn named<const N: usize>(names: [&'static str; N], counters: &[u64]) -> CounterGroup {
+fn named(names: impl IntoIterator<Item = &'static str>, counters: &[u64]) -> CounterGroup {
     let mut group = CounterGroup::default();
     for (name, count) in names.into_iter().zip(counters) {
         group.count(name, *count);

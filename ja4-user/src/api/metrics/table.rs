@@ -3,59 +3,39 @@
 //! A test checks that the table covers an event with all optional parts. Subtrees by reason become labels. Sums over labels
 //! are left out, because Prometheus can add.
 
+use std::sync::LazyLock;
+
+use ja4_common::counter::FilterCounters;
+
 use super::family::MetricUnit::{Microseconds, Milliseconds};
 use super::family::{MetricFamily, counter, gauge, info, left_out};
 
 const SUM: &str = "sum over the labels of another metric";
 
 /// All rows; the first row that matches a number applies.
-pub(super) const FAMILIES: &[MetricFamily] = &[
+pub(super) static FAMILIES: LazyLock<Vec<MetricFamily>> =
+    LazyLock::new(|| filter().chain(OTHERS.iter().copied()).collect());
+
+/// The rows of the filter's counters, which `ja4-common` declares.
+fn filter() -> impl Iterator<Item = MetricFamily> {
+    // Once for the process: a row borrows its texts for good.
+    let text = |text: String| -> &'static str { text.leak() };
+    FilterCounters::TABLE.iter().flat_map(move |row| {
+        let (name, hooks) = (row.name, "kernel/{direction:ingress|egress}");
+        let leaf = row.label.map_or_else(|| name.to_owned(), |label| format!("{name}_by/{{{}}}", label.name));
+        [
+            counter(text(format!("{hooks}/{leaf}")), text(format!("kernel_{name}")), row.help),
+            left_out(text(format!("{hooks}/{name}")), SUM),
+            left_out(text(format!("kernel/{name}")), SUM),
+            left_out(text(format!("kernel/{leaf}")), SUM),
+        ]
+    })
+}
+
+/// The other rows.
+const OTHERS: &[MetricFamily] = &[
     gauge("uptime_ms", "uptime_seconds", "Time since the sensor started.").of(Milliseconds),
     info("interfaces/{interface}/*", "interface_info", "Hooks that the programs are attached to, by interface."),
-    // The filter in the kernel.
-    counter("kernel/{direction:ingress|egress}/seen", "kernel_seen", "Frames processed by the filter."),
-    counter(
-        "kernel/{direction:ingress|egress}/unselected_by/{reason}",
-        "kernel_unselected",
-        "Frames without a record, by reason.",
-    ),
-    counter(
-        "kernel/{direction:ingress|egress}/unparseable_by/{reason}",
-        "kernel_unparseable",
-        "Frames that could not be parsed.",
-    ),
-    counter(
-        "kernel/{direction:ingress|egress}/selected_by/{class}",
-        "kernel_selected",
-        "Frames selected, by record class.",
-    ),
-    counter(
-        "kernel/{direction:ingress|egress}/emitted_by/{class}",
-        "kernel_emitted",
-        "Records submitted to the ring of a shard.",
-    ),
-    counter(
-        "kernel/{direction:ingress|egress}/ring_full_by/{class}",
-        "kernel_ring_full",
-        "Records dropped because the ring was full.",
-    ),
-    counter(
-        "kernel/{direction:ingress|egress}/rate_limited_by/{class}",
-        "kernel_rate_limited",
-        "Records dropped by the rate limiter.",
-    ),
-    counter("kernel/{direction:ingress|egress}/truncated", "kernel_truncated", "Records with a truncated frame."),
-    counter(
-        "kernel/{direction:ingress|egress}/flow_insert_failed",
-        "kernel_flow_insert_failed",
-        "Flow-map inserts that failed.",
-    ),
-    counter("kernel/{direction:ingress|egress}/wakeups", "kernel_wakeups", "Records that woke a sleeping shard."),
-    left_out("kernel/{direction:ingress|egress}/selected|emitted|ring_full|rate_limited|unselected|unparseable", SUM),
-    left_out("kernel/seen|selected|emitted|ring_full|rate_limited|unselected|unparseable", SUM),
-    left_out("kernel/truncated|flow_insert_failed|wakeups", SUM),
-    left_out("kernel/unselected_by|unparseable_by/{reason}", SUM),
-    left_out("kernel/selected_by|emitted_by|ring_full_by|rate_limited_by/{class}", SUM),
     // The shards.
     counter("shards/packets", "shard_packets", "Records processed by the shards."),
     gauge("shards/connections", "shard_connections", "Open connections."),
