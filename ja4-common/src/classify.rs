@@ -3,10 +3,7 @@
 use crate::bytes::{FrameBytes, SliceFrame};
 use crate::framing::{self, PROXY_2};
 use crate::segment::{SegmentPayload, first_eight};
-use crate::signature::{
-    self, ALERT, ALERT_WARNING, HANDSHAKE, HTTP1, MAX_RECORD, NOTHING, PARTIAL_RECORD, PREFIX_S, PREFIX_SS, PROXY,
-    RECORD_HEADER, StreamStart, TEXT_SSH, TOO_SHORT,
-};
+use crate::signature::{self, ALERT, ALERT_WARNING, HANDSHAKE, MAX_RECORD, RECORD_HEADER, StreamStart, prefix};
 use crate::text;
 
 /// The step of classification that the kernel programs call as a global function.
@@ -28,9 +25,9 @@ pub fn classify<B: FrameBytes>(frame: &B, segment: &SegmentPayload, skip: u32, f
     // Text is classified inline: a call would add a frame to the kernel's stack.
     let found = match first {
         true => first_bytes(frame, segment, skip),
-        false => first_eight(frame, segment).map_or(NOTHING, |first| signature::classify(first) as u8),
+        false => first_eight(frame, segment).map_or(prefix::NONE, |first| signature::classify(first) as u8),
     };
-    if first && found == NOTHING {
+    if first && found == prefix::NONE {
         return framing::recognize(frame, segment.at + skip, segment.len - skip);
     }
     found
@@ -40,8 +37,8 @@ pub fn classify<B: FrameBytes>(frame: &B, segment: &SegmentPayload, skip: u32, f
 #[inline(always)]
 fn with_text(found: u8, segment: &SegmentPayload) -> u8 {
     match (found, segment.text) {
-        (NOTHING | HTTP1, text::SSH) => TEXT_SSH,
-        (HTTP1, text::LINES) => NOTHING,
+        (prefix::NONE | prefix::HTTP1, text::SSH) => prefix::TEXT_SSH,
+        (prefix::HTTP1, text::LINES) => prefix::NONE,
         (found, _) => found,
     }
 }
@@ -51,11 +48,11 @@ fn with_text(found: u8, segment: &SegmentPayload) -> u8 {
 fn first_bytes<B: FrameBytes>(frame: &B, segment: &SegmentPayload, skip: u32) -> u8 {
     let (at, len) = (segment.at + skip, segment.len - skip);
     let Some([first]) = frame.load_far::<1>(at as usize) else {
-        return NOTHING;
+        return prefix::NONE;
     };
     if matches!(first, b'\r' | b'\n') {
         if first == b'\r' && is_proxy_2(frame, at, len) {
-            return PROXY;
+            return prefix::PROXY;
         }
         // An empty line before the request line (RFC 9112, section 2.2), which a bare LF may end.
         return match frame.load_far::<4>(at as usize) {
@@ -64,11 +61,11 @@ fn first_bytes<B: FrameBytes>(frame: &B, segment: &SegmentPayload, skip: u32) ->
             {
                 with_text(StreamStart::Http1 as u8, segment)
             }
-            _ => with_text(NOTHING, segment),
+            _ => with_text(prefix::NONE, segment),
         };
     }
     if first != HANDSHAKE && first != ALERT && !first.is_ascii_uppercase() {
-        return with_text(NOTHING, segment);
+        return with_text(prefix::NONE, segment);
     }
     if len >= 8
         && let Some(eight) = frame.load_far::<8>(at as usize)
@@ -92,9 +89,9 @@ fn first_bytes<B: FrameBytes>(frame: &B, segment: &SegmentPayload, skip: u32) ->
         // Cut within the eight bytes that would tell.
         Some([b'S', b'S', b'H', b'-', ..]) if len < 8 => StreamStart::Ssh as u8,
         Some([b'P', b'R', b'I', b' ', ..]) if len < 8 => StreamStart::Http2 as u8,
-        Some([b'P', b'R', b'O', b'X', b'Y', b' ']) => PROXY,
-        Some([a, b, c, d, ..]) if signature::may_be_method([a, b, c, d]) => with_text(HTTP1, segment),
-        _ => with_text(NOTHING, segment),
+        Some([b'P', b'R', b'O', b'X', b'Y', b' ']) => prefix::PROXY,
+        Some([a, b, c, d, ..]) if signature::may_be_method([a, b, c, d]) => with_text(prefix::HTTP1, segment),
+        _ => with_text(prefix::NONE, segment),
     }
 }
 
@@ -116,10 +113,10 @@ fn is_proxy_2<B: FrameBytes>(frame: &B, at: u32, len: u32) -> bool {
 #[inline(always)]
 fn few_bytes<B: FrameBytes>(frame: &B, at: u32, len: u32, first: u8) -> u8 {
     match first {
-        HANDSHAKE => PARTIAL_RECORD,
-        b'S' if len == 1 => PREFIX_S,
-        b'S' if is_byte_s(frame, at + 1) => PREFIX_SS,
-        _ => TOO_SHORT,
+        HANDSHAKE => prefix::PARTIAL_RECORD,
+        b'S' if len == 1 => prefix::S,
+        b'S' if is_byte_s(frame, at + 1) => prefix::SS,
+        _ => prefix::TOO_SHORT,
     }
 }
 

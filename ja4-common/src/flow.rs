@@ -160,22 +160,6 @@ pub mod seen {
     pub const PREFIX_S: u8 = 1 << 6;
 }
 
-/// What a direction carries, as far as its bytes have said; see [`DirectionState::protocol`].
-pub mod protocol {
-    /// Not known.
-    pub const UNKNOWN: u8 = 0;
-    /// TLS.
-    pub const TLS: u8 = 1;
-    /// HTTP/1.
-    pub const HTTP: u8 = 2;
-    /// HTTP/2 in the clear.
-    pub const HTTP2: u8 = 3;
-    /// SSH.
-    pub const SSH: u8 = 4;
-    /// TLS in OpenVPN's control channel over UDP.
-    pub const OPENVPN: u8 = 5;
-}
-
 /// What is known of one direction of a flow. Only packets of that direction write it, so the two
 /// hooks of an interface never write the same half.
 ///
@@ -190,7 +174,7 @@ pub mod protocol {
 /// | 36 | 16 | range of payload seen at one capture point, see [`SeenRange`] |
 /// | 52 | 1 | phase, see [`crate::stream_select::phase`] |
 /// | 53 | 1 | seen, see [`seen`] |
-/// | 54 | 1 | protocol, see [`protocol`] |
+/// | 54 | 1 | protocol, see [`crate::signature::protocol`] |
 /// | 55 | 1 | framing, see [`crate::framing::kind`] |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -213,7 +197,7 @@ pub struct DirectionState {
     pub phase: u8,
     /// See [`seen`].
     pub seen: u8,
-    /// See [`protocol`].
+    /// See [`crate::signature::protocol`].
     pub protocol: u8,
     /// See [`crate::framing::kind`].
     pub framing: u8,

@@ -14,7 +14,7 @@
 use crate::bytes::FrameBytes;
 use crate::flow::DirectionState;
 use crate::segment::SegmentPayload;
-use crate::signature::{NOTHING, TOO_SHORT};
+use crate::signature::prefix;
 
 /// What [`DirectionState::framing`] means.
 pub mod kind {
@@ -112,14 +112,14 @@ const fn line_feed(bytes: u64) -> u32 {
 }
 
 /// Recognizes the framing of a stream by its first bytes, `len` bytes at `at`: [`FRAMING`] with a [`kind`], or
-/// [`NOTHING`].
+/// [`prefix::NONE`].
 #[inline(always)]
 pub(crate) fn recognize<B: FrameBytes>(frame: &B, at: u32, len: u32) -> u8 {
     if len < FRAME_START {
-        return if is_header_alone(frame, at, len) { TOO_SHORT } else { NOTHING };
+        return if is_header_alone(frame, at, len) { prefix::TOO_SHORT } else { prefix::NONE };
     }
     let (Some(first), Some([ninth])) = (frame.load_far::<8>(at as usize), frame.load_far::<1>(at as usize + 8)) else {
-        return NOTHING;
+        return prefix::NONE;
     };
     let first = u64::from_be_bytes(first);
     // The status is 0 or 1, the window 0.
@@ -139,11 +139,11 @@ pub(crate) fn recognize<B: FrameBytes>(frame: &B, at: u32, len: u32) -> u8 {
     }
     let length = (first >> 48) as u32;
     if length + 2 > len {
-        return NOTHING;
+        return prefix::NONE;
     }
     match openvpn::classify(frame, at + 2, length) {
         openvpn::CLIENT | openvpn::SERVER | openvpn::RESET_REPLY => FRAMING | kind::OPENVPN,
-        _ => NOTHING,
+        _ => prefix::NONE,
     }
 }
 

@@ -11,14 +11,14 @@ use crate::datagram::{self, DatagramKind};
 use crate::duplicate::{self, DuplicateStage};
 use crate::fast_path::{self, FastPath};
 use crate::filter_config::FilterConfig;
-use crate::flow::{DirectionState, FlowCounters, FlowEntry, FlowKey, protocol, seen};
+use crate::flow::{DirectionState, FlowCounters, FlowEntry, FlowKey, seen};
 use crate::flow_table::Flows;
 use crate::headers::{PROTO_GRE, PROTO_IPV4, PROTO_IPV6, PROTO_TCP, PROTO_UDP, PacketHeaders, tcp_flag};
 use crate::parse::{self, ParseOutcome, ParseStages, ParseStart};
 use crate::reason::{Malformed, PassReason, RecordClass};
 use crate::record::{FrameInfo, flag};
 use crate::segment::{SegmentPayload, stream_start};
-use crate::signature::{SSH_PORT, StreamStart};
+use crate::signature::{SSH_PORT, StreamStart, class_of, protocol};
 use crate::stream_select::{self, SegmentInterest, StreamStages, phase};
 use crate::text::{self, TextStage};
 use crate::verdict::{LatencyPoint, Selection, Verdict};
@@ -399,16 +399,14 @@ impl Scratch {
         let hash = self.selection.hash;
         let mut found = if known { flows.find(&self.key, hash) } else { None };
         if found.is_none() {
-            let begin = stream_start(frame, &self.segment);
-            let (class, from_client) = match begin {
-                StreamStart::ClientHello => (RecordClass::Tls, true),
-                StreamStart::ServerHello => (RecordClass::Tls, false),
-                StreamStart::Http1 | StreamStart::Http2 => (RecordClass::Http, true),
+            let start = stream_start(frame, &self.segment);
+            let by_port = self.headers.src_port != SSH_PORT;
+            let (class, from_client) = match start {
                 StreamStart::None if !self.headers.may_be_ssh() => return PacketOutcome::Untracked,
-                // The client is the peer of port 22; else who speaks first.
-                _ if self.segment.len > 0 => (RecordClass::Ssh, self.headers.src_port != SSH_PORT),
-                _ if self.headers.flags == tcp_flag::ACK => (RecordClass::Ack, self.headers.src_port != SSH_PORT),
-                _ => return PacketOutcome::Untracked,
+                StreamStart::None if self.segment.len > 0 => (RecordClass::Ssh, by_port),
+                StreamStart::None if self.headers.flags == tcp_flag::ACK => (RecordClass::Ack, by_port),
+                StreamStart::None => return PacketOutcome::Untracked,
+                start => (class_of(start.protocol()), start.is_from_client(by_port)),
             };
             self.init_entry(from_client);
             if let RecordClass::Ssh = class {
@@ -419,7 +417,7 @@ impl Scratch {
             found = flows.find(&self.key, hash);
             if found.is_none() {
                 self.selection.counters = FlowCounters::default();
-                let whole = begin != StreamStart::None;
+                let whole = start != StreamStart::None;
                 self.fill_selection(
                     class,
                     from_client,
@@ -484,9 +482,10 @@ impl Scratch {
         let class = if ssh && (has_payload || self.headers.flags == tcp_flag::ACK) {
             RecordClass::Ssh
         } else if wanted {
-            match mine.protocol {
-                protocol::HTTP | protocol::HTTP2 => RecordClass::Http,
-                _ => RecordClass::Tls,
+            match class_of(mine.protocol) {
+                // The flow is not SSH, whatever this segment starts with.
+                RecordClass::Ssh => RecordClass::Tls,
+                class => class,
             }
         } else if self.headers.flags & (tcp_flag::FIN | tcp_flag::RST) != 0 {
             RecordClass::End

@@ -1,69 +1,190 @@
-//! What a stream's first bytes, or a segment's in the middle of one, say of it.
+//! The signature table: stream protocols, and the bytes that they start with.
+//!
+//! A protocol is one row of [`protocols`](self), and one row of the text signatures if it starts with upper-case text.
+//! A signature is eight bytes at the start of a segment, anywhere in a stream. How the filter selects the first bytes of
+//! a stream that are shorter is in [`crate::classify`].
 
 use crate::bytes::{FrameBytes, SliceFrame};
+use crate::filter_config::FilterConfig;
 use crate::headers::PacketHeaders;
+use crate::reason::RecordClass;
 
-/// The port of SSH: a fallback for connections whose banner was not seen.
+/// Port of SSH: the fallback for connections whose identification string was not captured.
 pub(crate) const SSH_PORT: u16 = 22;
 
 impl PacketHeaders {
-    /// Whether a port is that of SSH.
+    /// Whether one port is the port of SSH.
     #[inline(always)]
     pub(crate) const fn may_be_ssh(&self) -> bool {
         self.src_port == SSH_PORT || self.dst_port == SSH_PORT
     }
 }
 
-/// What begins with some bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum StreamStart {
-    /// Nothing that is looked for.
-    None,
-    /// A TLS record with a ClientHello.
-    ClientHello,
-    /// A TLS record with a ServerHello.
-    ServerHello,
-    /// An HTTP/1 request.
-    Http1,
-    /// The preface of HTTP/2 (RFC 9113, section 3.4).
-    Http2,
-    /// An SSH identification string (RFC 4253, section 4.2).
-    Ssh,
+/// Whether the client sends what starts a protocol. Where either endpoint may, the port of the server decides.
+macro_rules! is_client {
+    (Client, $by_port:expr) => {
+        true
+    };
+    (Server, $by_port:expr) => {
+        false
+    };
+    (Either, $by_port:expr) => {
+        $by_port
+    };
 }
 
-impl StreamStart {
-    /// The variant with this number; [`StreamStart::None`] for any other number.
-    #[inline(always)]
-    pub const fn from_number(number: u8) -> Self {
-        match number {
-            1 => Self::ClientHello,
-            2 => Self::ServerHello,
-            3 => Self::Http1,
-            4 => Self::Http2,
-            5 => Self::Ssh,
-            _ => Self::None,
+/// Declares the stream protocols.
+macro_rules! protocols {
+    ($(
+        #[doc = $doc:literal]
+        $PROTOCOL:ident = $number:literal: $class:ident, $budget:ident, exclusive $exclusive:literal, {
+            $(#[doc = $start_doc:literal] $Start:ident = $start:literal from $sender:ident,)+
         }
+    )+) => {
+        /// Protocol of a direction; see [`crate::flow::DirectionState::protocol`].
+        pub mod protocol {
+            /// Not known.
+            pub const UNKNOWN: u8 = 0;
+            $(#[doc = $doc] pub const $PROTOCOL: u8 = $number;)+
+            /// TLS in OpenVPN's control channel over UDP.
+            pub const OPENVPN: u8 = 5;
+        }
+
+        /// What a segment starts with.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum StreamStart {
+            /// Nothing that is selected.
+            None = 0,
+            $($(#[doc = $start_doc] $Start = $start,)+)+
+        }
+
+        impl StreamStart {
+            /// The variant with this number; [`StreamStart::None`] for any other number.
+            #[inline(always)]
+            pub const fn from_number(number: u8) -> Self {
+                match number {
+                    $($($start => Self::$Start,)+)+
+                    _ => Self::None,
+                }
+            }
+
+            /// Whether the client sends it. `by_port` is the answer where either endpoint may.
+            #[inline(always)]
+            pub(crate) const fn is_from_client(self, by_port: bool) -> bool {
+                match self {
+                    Self::None => by_port,
+                    $($(Self::$Start => is_client!($sender, by_port),)+)+
+                }
+            }
+
+            /// The protocol that starts.
+            #[inline(always)]
+            pub(crate) const fn protocol(self) -> u8 {
+                match self {
+                    Self::None => protocol::UNKNOWN,
+                    $($(Self::$Start => protocol::$PROTOCOL,)+)+
+                }
+            }
+        }
+
+        /// Class of the records of a protocol.
+        #[inline(always)]
+        pub(crate) const fn class_of(protocol: u8) -> RecordClass {
+            match protocol {
+                $(protocol::$PROTOCOL => RecordClass::$class,)+
+                _ => RecordClass::Tls,
+            }
+        }
+
+        /// Payload bytes that are selected of one direction.
+        #[inline(always)]
+        pub(crate) const fn budget_of(protocol: u8, config: &FilterConfig) -> u32 {
+            match protocol {
+                $(protocol::$PROTOCOL => config.$budget,)+
+                _ => config.handshake_budget,
+            }
+        }
+
+        /// Whether no other protocol starts inside the protocol.
+        #[inline(always)]
+        pub(crate) const fn is_exclusive(protocol: u8) -> bool {
+            match protocol {
+                $(protocol::$PROTOCOL => $exclusive,)+
+                _ => false,
+            }
+        }
+    };
+}
+
+// Columns: number, class of the records, budget, exclusive, starts with their senders.
+protocols! {
+    /// TLS.
+    TLS = 1: Tls, handshake_budget, exclusive false, {
+        /// A TLS record with a ClientHello.
+        ClientHello = 1 from Client,
+        /// A TLS record with a ServerHello.
+        ServerHello = 2 from Server,
+    }
+    /// HTTP/1.
+    HTTP = 2: Http, http_budget, exclusive false, {
+        /// An HTTP/1 request.
+        Http1 = 3 from Client,
+    }
+    /// HTTP/2 without TLS.
+    HTTP2 = 3: Http, http2_budget, exclusive true, {
+        /// The connection preface of HTTP/2 (RFC 9113, section 3.4).
+        Http2 = 4 from Client,
+    }
+    /// SSH.
+    SSH = 4: Ssh, ssh_budget, exclusive true, {
+        /// An SSH identification string (RFC 4253, section 4.2).
+        Ssh = 5 from Either,
     }
 }
 
-// What bytes begin with, as numbers: each [`StreamStart`], and more.
-pub(crate) const NOTHING: u8 = StreamStart::None as u8;
-pub(crate) const HTTP1: u8 = StreamStart::Http1 as u8;
-pub(crate) const HTTP2: u8 = StreamStart::Http2 as u8;
-pub(crate) const SSH: u8 = StreamStart::Ssh as u8;
-/// The bytes are too few to tell.
-pub(crate) const TOO_SHORT: u8 = 0x40;
-/// They are too few, and of a TLS handshake record.
-pub(crate) const PARTIAL_RECORD: u8 = 0x41;
-/// They are too few: the letter S alone.
-pub(crate) const PREFIX_S: u8 = 0x42;
-/// They are too few: two letters S and what follows them.
-pub(crate) const PREFIX_SS: u8 = 0x43;
-/// A header of the PROXY protocol.
-pub(crate) const PROXY: u8 = 0x44;
-/// Lines of text, behind which an SSH identification string begins.
-pub(crate) const TEXT_SSH: u8 = 0x46;
+/// Declares [`text`]: per row four bytes, a condition on the next bytes, and what starts with them.
+macro_rules! text_signatures {
+    ($($($word:literal)|+, $condition:expr => $Start:ident;)+) => {
+        /// Classifies upper-case text.
+        #[inline(always)]
+        pub fn text(first: u64) -> StreamStart {
+            let word = (first >> 32) as u32;
+            $(
+                // LLVM turns the comparisons into one binary search.
+                if $(word == u32::from_be_bytes(*$word))||+ {
+                    return if holds(first, $condition) { StreamStart::$Start } else { StreamStart::None };
+                }
+            )+
+            StreamStart::None
+        }
+
+        const _: () = {
+            $($(assert!(matches!($word[0], b'A'..=LAST_TEXT));)+)+
+        };
+    };
+}
+
+/// Whether a condition holds for the fifth byte, and for all eight.
+#[inline(always)]
+fn holds(first: u64, condition: impl FnOnce(u8, u64) -> bool) -> bool {
+    condition((first >> 24) as u8, first)
+}
+
+/// Greatest first byte of the text signatures.
+const LAST_TEXT: u8 = b'V';
+
+// Methods: RFC 9110, section 9; RFC 3253, 3648, 3744, 4437, 4918, 5323, 5842; UPnP and GENA. The fifth byte tells a method
+// from a word with the same first four bytes.
+text_signatures! {
+    b"GET " | b"PUT " | b"ACL ", |fifth, _| fifth > b' ' => Http1;
+    b"HEAD" | b"POST" | b"COPY" | b"MOVE" | b"LOCK" | b"LINK" | b"BIND", |fifth, _| fifth == b' ' => Http1;
+    b"PRI ", |_, first| first == u64::from_be_bytes(*b"PRI * HT") => Http2;
+    b"SSH-", |fifth, _| fifth.is_ascii_digit() => Ssh;
+    b"OPTI" | b"DELE" | b"PATC" | b"CONN" | b"TRAC" | b"PROP" | b"MKCO" | b"MKAC" | b"MKCA" | b"MKRE" | b"MKWO"
+        | b"SEAR" | b"SUBS" | b"UNSU" | b"NOTI" | b"PURG" | b"REPO" | b"MERG" | b"CHEC" | b"UNCH" | b"UNLO" | b"UNLI"
+        | b"UNBI" | b"REBI" | b"UPDA" | b"LABE" | b"VERS" | b"BASE" | b"M-SE", |fifth, _| fifth.is_ascii_uppercase() => Http1;
+}
 
 /// The step of matching that the kernel programs call as a global function.
 pub trait SignatureStage: FrameBytes {
@@ -79,27 +200,30 @@ impl SignatureStage for SliceFrame<'_> {}
 /// Bytes of a TLS record header.
 pub(crate) const RECORD_HEADER: u32 = 5;
 
-/// Longest record body: 2^14 and the 2048 bytes that TLS 1.2 allows on top (RFC 5246, 6.2.3).
+/// Longest record body: 2^14 bytes, and the 2048 bytes that TLS 1.2 adds (RFC 5246, section 6.2.3).
 pub(crate) const MAX_RECORD: u32 = (1 << 14) + 2048;
 
-/// Shortest payload that is looked at: a record header and a handshake header. No request line and no
-/// identification string is shorter.
+/// Shortest payload that is classified: a record header and a handshake header. No request line and no identification
+/// string is shorter.
 pub const SHORTEST: u32 = RECORD_HEADER + 4;
 
 /// TLS content types of an alert and of a handshake (RFC 8446, section 5.1).
 pub(crate) const ALERT: u8 = 21;
 pub(crate) const HANDSHAKE: u8 = 22;
 
-/// Judges the first eight bytes, in network byte order.
+/// Alert level after which the handshake continues (RFC 5246, section 7.2).
+pub(crate) const ALERT_WARNING: u8 = 1;
+
+/// Classifies the first eight bytes, in network byte order.
 #[inline(always)]
 pub fn classify(first: u64) -> StreamStart {
     match binary(first) {
-        Some(begin) => begin,
+        Some(start) => start,
         None => text(first),
     }
 }
 
-/// Classifies the first eight bytes unless they are upper-case text. `None`: they are, and [`text`] classifies them.
+/// Classifies the first eight bytes unless they are upper-case text. Returns `None` for text, which [`text`] classifies.
 #[inline(always)]
 pub(crate) fn binary(first: u64) -> Option<StreamStart> {
     let byte = (first >> 56) as u8;
@@ -109,14 +233,14 @@ pub(crate) fn binary(first: u64) -> Option<StreamStart> {
     if byte == ALERT {
         return Some(tls_warning(first));
     }
-    // Nearly every other packet ends here.
-    if !byte.is_ascii_uppercase() || byte > b'V' {
+    // Nearly every packet returns here.
+    if !byte.is_ascii_uppercase() || byte > LAST_TEXT {
         return Some(StreamStart::None);
     }
     None
 }
 
-/// Judges them where a TLS record begins.
+/// Classifies the start of a TLS record.
 #[inline(always)]
 pub(crate) fn tls_hello(first: u64) -> StreamStart {
     let [content, major, minor, hi, lo, hello, len_hi, _] = first.to_be_bytes();
@@ -131,8 +255,8 @@ pub(crate) fn tls_hello(first: u64) -> StreamStart {
     }
 }
 
-/// A warning, as a server sends it before its ServerHello where it does not know the name it was asked
-/// for (RFC 6066, section 3), and the next record's type.
+/// Classifies a TLS alert. A server sends a warning before its ServerHello if it does not recognize the server name
+/// (RFC 6066, section 3); the type of the next record follows.
 #[inline(always)]
 fn tls_warning(first: u64) -> StreamStart {
     match first.to_be_bytes() {
@@ -141,49 +265,7 @@ fn tls_warning(first: u64) -> StreamStart {
     }
 }
 
-/// Level of an alert after which the handshake goes on (RFC 5246, section 7.2).
-pub(crate) const ALERT_WARNING: u8 = 1;
-
-/// Whether a word is one of those texts. LLVM makes one binary search of it.
-macro_rules! is_any {
-    ($word:expr, $($text:literal),+) => {
-        $($word == u32::from_be_bytes(*$text))||+
-    };
-}
-
-/// Upper-case text: the first four bytes tell one method from another, the fifth a method from a
-/// word that only begins alike.
-#[inline(always)]
-pub fn text(first: u64) -> StreamStart {
-    let fifth = (first >> 24) as u8;
-    // RFC 9110, section 9; RFC 3253, 3648, 3744, 4437, 4918, 5323, 5842; GENA.
-    let word = (first >> 32) as u32;
-    if is_any!(word, b"GET ", b"PUT ", b"ACL ") {
-        return if fifth > b' ' { StreamStart::Http1 } else { StreamStart::None };
-    }
-    if is_any!(word, b"HEAD", b"POST", b"COPY", b"MOVE", b"LOCK", b"LINK", b"BIND") {
-        return if fifth == b' ' { StreamStart::Http1 } else { StreamStart::None };
-    }
-    if is_any!(word, b"PRI ") {
-        return if first == PREFACE { StreamStart::Http2 } else { StreamStart::None };
-    }
-    if is_any!(word, b"SSH-") {
-        return if fifth.is_ascii_digit() { StreamStart::Ssh } else { StreamStart::None };
-    }
-    // RFC 9110, section 9; RFC 3253, 4437, 4918, 5323, 5842; UPnP and GENA.
-    let method = fifth.is_ascii_uppercase()
-        && is_any!(
-            word, b"OPTI", b"DELE", b"PATC", b"CONN", b"TRAC", b"PROP", b"MKCO", b"MKAC", b"MKCA", b"MKRE", b"MKWO",
-            b"SEAR", b"SUBS", b"UNSU", b"NOTI", b"PURG", b"REPO", b"MERG", b"CHEC", b"UNCH", b"UNLO", b"UNLI", b"UNBI",
-            b"REBI", b"UPDA", b"LABE", b"VERS", b"BASE", b"M-SE"
-        );
-    if method { StreamStart::Http1 } else { StreamStart::None }
-}
-
-/// First eight bytes of the preface of HTTP/2.
-const PREFACE: u64 = u64::from_be_bytes(*b"PRI * HT");
-
-/// Whether four bytes may begin a request whose method is not in the table: three letters or more.
+/// Whether four bytes may start a request whose method is not in the table: three or more letters.
 #[inline(always)]
 pub(crate) fn may_be_method(first: [u8; 4]) -> bool {
     let [a, b, c, d] = first;
@@ -192,4 +274,35 @@ pub(crate) fn may_be_method(first: [u8; 4]) -> bool {
         && c.is_ascii_uppercase()
         && (d.is_ascii_uppercase() || d == b' ' || d == b'-' || d == b'_')
         && first != *b"HTTP"
+}
+
+/// Classes of the first bytes of a stream: the numbers of [`StreamStart`], and the numbers of prefixes that match no
+/// signature. A global BPF function returns a number, which the verifier takes for any number.
+pub(crate) mod prefix {
+    use super::StreamStart;
+
+    pub(crate) const NONE: u8 = StreamStart::None as u8;
+    pub(crate) const HTTP1: u8 = StreamStart::Http1 as u8;
+    /// Too short to classify.
+    pub(crate) const TOO_SHORT: u8 = 0x40;
+    /// Too short, and the start of a TLS handshake record.
+    pub(crate) const PARTIAL_RECORD: u8 = 0x41;
+    /// Too short: the letter S alone.
+    pub(crate) const S: u8 = 0x42;
+    /// Too short: the letters SS, and more bytes.
+    pub(crate) const SS: u8 = 0x43;
+    /// A PROXY protocol header.
+    pub(crate) const PROXY: u8 = 0x44;
+    /// Lines of text before an SSH identification string.
+    pub(crate) const TEXT_SSH: u8 = 0x46;
+
+    /// The protocol that starts; TLS for a framing.
+    #[inline(always)]
+    pub(crate) const fn protocol(prefix: u8) -> u8 {
+        match StreamStart::from_number(prefix) {
+            StreamStart::None if prefix == TEXT_SSH => super::protocol::SSH,
+            StreamStart::None => super::protocol::TLS,
+            start => start.protocol(),
+        }
+    }
 }

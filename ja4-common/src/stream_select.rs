@@ -37,12 +37,12 @@
 use crate::bytes::{FrameBytes, SliceFrame};
 use crate::classify::{ClassifyStage, is_byte_s};
 use crate::filter_config::FilterConfig;
-use crate::flow::{DirectionState, protocol, seen};
+use crate::flow::{DirectionState, seen};
 use crate::framing::{self, FRAME_START, FRAMING, skip_proxy_header};
 use crate::segment::{SegmentPayload, ends_header_block, interleaved_record_len, starts_past_handshake, stream_start};
 use crate::signature::{
-    HANDSHAKE, HTTP1, HTTP2, MAX_RECORD, NOTHING, PARTIAL_RECORD, PREFIX_S, PREFIX_SS, PROXY, RECORD_HEADER, SHORTEST,
-    SSH, SignatureStage, StreamStart, TEXT_SSH, TOO_SHORT,
+    HANDSHAKE, MAX_RECORD, RECORD_HEADER, SHORTEST, SignatureStage, StreamStart, budget_of, is_exclusive, prefix,
+    protocol,
 };
 
 /// What [`DirectionState::mark`] means.
@@ -184,8 +184,8 @@ pub fn decide<B: ClassifyStage>(
         phase::RECORDS | phase::CLOSING | phase::NEXT if is_near && ahead < 0 => SELECT,
         phase::TEXT if is_near && !is_http => SELECT_TEXT,
         _ => match frame.classify(segment, 0, false) {
-            NOTHING => continue_stream(frame, direction, segment, config),
-            found => start_midstream(direction, segment, found, config),
+            prefix::NONE => continue_stream(frame, direction, segment, config),
+            found => start_midstream(direction, segment, prefix::protocol(found), config),
         },
     }
 }
@@ -205,10 +205,10 @@ fn continue_stream<B: ClassifyStage>(
         phase::RECORDS if ahead == 0 => FOLLOW_RECORDS,
         // What an SSH server says has come in another order, or the rest of its first letters has come.
         phase::UNDECIDED if is_near && ahead > 0 && direction.seen & seen::SSH_PORT != 0 => {
-            start_protocol(direction, direction.mark, SSH, config)
+            start_protocol(direction, direction.mark, protocol::SSH, config)
         }
         phase::UNDECIDED if ahead == 1 && direction.seen & seen::PREFIX_S != 0 && is_byte_s(frame, segment.at) => {
-            start_protocol(direction, direction.mark, SSH, config)
+            start_protocol(direction, direction.mark, protocol::SSH, config)
         }
         phase::UNDECIDED if is_near && ahead > 0 => out_of_order(frame, direction, segment),
         // Part of a PROXY protocol header that spans segments.
@@ -227,21 +227,25 @@ fn continue_stream<B: ClassifyStage>(
 
 /// What is to be done with a segment that begins something, and is not where that was awaited.
 #[inline(always)]
-fn start_midstream(direction: &mut DirectionState, segment: &SegmentPayload, found: u8, config: &FilterConfig) -> u8 {
+fn start_midstream(
+    direction: &mut DirectionState,
+    segment: &SegmentPayload,
+    protocol: u8,
+    config: &FilterConfig,
+) -> u8 {
     let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
     let is_near = ahead.unsigned_abs() <= MAX_DISTANCE as u32;
     match direction.phase {
         // A further request has a budget of its own; after CONNECT comes a hello.
-        phase::TEXT if is_near => start_protocol(direction, segment.seq, found, config),
+        phase::TEXT if is_near => start_protocol(direction, segment.seq, protocol, config),
         // A later request came first. A byte or two before a hello are no request, but a server's answer to
         // SSLRequest (PostgreSQL).
         phase::UNDECIDED if is_near && ahead >= SHORTEST as i32 => SELECT,
         // Within a request or a body; behind many missed bytes another request may come.
-        phase::TEXT if found != HTTP1 => PENALIZE,
-        // Nothing of another kind begins in these.
-        _ if direction.protocol == protocol::SSH && found != SSH => SKIP,
-        _ if direction.protocol == protocol::HTTP2 && found != HTTP2 => SKIP,
-        _ => start_protocol(direction, segment.seq, found, config) | RESYNC,
+        phase::TEXT if protocol != protocol::HTTP => PENALIZE,
+        // No other protocol starts inside these.
+        _ if is_exclusive(direction.protocol) && protocol != direction.protocol => SKIP,
+        _ => start_protocol(direction, segment.seq, protocol, config) | RESYNC,
     }
 }
 
@@ -259,17 +263,17 @@ fn first_bytes<B: ClassifyStage>(
         return SELECT;
     }
     let mut found = frame.classify(segment, skip, true);
-    if found == PROXY || found >= FRAMING {
+    if found == prefix::PROXY || found >= FRAMING {
         if direction.phase == phase::UNDECIDED && direction.seen & seen::SSH_PORT == 0 {
             // The header continues in the next segment.
-            if found == PROXY {
+            if found == prefix::PROXY {
                 return SELECT;
             }
-            start_protocol(direction, direction.mark, found, config);
+            start_protocol(direction, direction.mark, protocol::TLS, config);
             direction.framing = found & !FRAMING;
             return FOLLOW_RECORDS;
         }
-        found = NOTHING;
+        found = prefix::NONE;
     }
     first_segment(direction, segment, found, config)
 }
@@ -288,20 +292,20 @@ fn first_segment(direction: &mut DirectionState, segment: &SegmentPayload, found
     }
     match found {
         // Lines before its banner (RFC 4253, section 4.2).
-        NOTHING | HTTP1 | TOO_SHORT | PREFIX_S if is_ssh_server => {
-            start_protocol(direction, direction.mark, SSH, config)
+        prefix::NONE | prefix::HTTP1 | prefix::TOO_SHORT | prefix::S if is_ssh_server => {
+            start_protocol(direction, direction.mark, protocol::SSH, config)
         }
         // No method begins so that is used in the clear.
-        PREFIX_SS if is_undecided => start_protocol(direction, direction.mark, SSH, config),
-        TOO_SHORT | PREFIX_S | PREFIX_SS if is_http => SELECT,
-        TOO_SHORT | PREFIX_S if is_undecided => {
-            if found == PREFIX_S {
+        prefix::SS if is_undecided => start_protocol(direction, direction.mark, protocol::SSH, config),
+        prefix::TOO_SHORT | prefix::S | prefix::SS if is_http => SELECT,
+        prefix::TOO_SHORT | prefix::S if is_undecided => {
+            if found == prefix::S {
                 direction.seen |= seen::PREFIX_S;
             }
             await_prefix(direction, config);
             SELECT
         }
-        PARTIAL_RECORD if !is_http => {
+        prefix::PARTIAL_RECORD if !is_http => {
             if anew != 0 {
                 direction.protocol = protocol::UNKNOWN;
             }
@@ -310,12 +314,14 @@ fn first_segment(direction: &mut DirectionState, segment: &SegmentPayload, found
             SELECT | anew
         }
         // A body: requests may follow it within a segment.
-        NOTHING | PARTIAL_RECORD | TEXT_SSH if is_http => {
+        prefix::NONE | prefix::PARTIAL_RECORD | prefix::TEXT_SSH if is_http => {
             direction.phase = phase::TEXT;
             SELECT_TEXT
         }
-        NOTHING | TOO_SHORT | PARTIAL_RECORD | PREFIX_S | PREFIX_SS => skip_dialogue(direction, segment),
-        _ => start_protocol(direction, direction.mark, found, config) | anew,
+        prefix::NONE | prefix::TOO_SHORT | prefix::PARTIAL_RECORD | prefix::S | prefix::SS => {
+            skip_dialogue(direction, segment)
+        }
+        _ => start_protocol(direction, direction.mark, prefix::protocol(found), config) | anew,
     }
 }
 
@@ -353,14 +359,8 @@ fn out_of_order<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segmen
 
 /// The direction has begun something at `mark`.
 #[inline(always)]
-fn start_protocol(direction: &mut DirectionState, mark: u32, found: u8, config: &FilterConfig) -> u8 {
-    let (protocol, budget) = match found {
-        HTTP1 => (protocol::HTTP, config.http_budget),
-        HTTP2 => (protocol::HTTP2, config.http2_budget),
-        SSH | TEXT_SSH => (protocol::SSH, config.ssh_budget),
-        _ => (protocol::TLS, config.handshake_budget),
-    };
-    (direction.mark, direction.protocol, direction.budget) = (mark, protocol, budget);
+fn start_protocol(direction: &mut DirectionState, mark: u32, protocol: u8, config: &FilterConfig) -> u8 {
+    (direction.mark, direction.protocol, direction.budget) = (mark, protocol, budget_of(protocol, config));
     direction.framing = framing::kind::NONE;
     if protocol != protocol::TLS {
         direction.phase = phase::TEXT;
