@@ -1,62 +1,61 @@
-//! CheckedWindow reads from one frame.
+//! Checked reads from one frame.
 
 use zerocopy::IntoBytes as _;
 
-/// No header of an accepted frame begins at or after this offset: Ethernet 14 + two VLAN tags 8 +
-/// IPv6 40 + 384 bytes of extension headers, or as much with a tunnel and fewer extensions. It keeps every
-/// direct packet access of the kernel half small.
+/// No header of an accepted frame starts at or after this offset: Ethernet 14, two VLAN tags 8, IPv6 40, extension
+/// headers 384. A tunnel leaves less for extension headers. The bound keeps direct packet access in the kernel small.
 pub const MAX_HEADERS: usize = 512;
 
-/// CheckedWindow reads from one frame.
+/// Checked reads from one frame.
 ///
-/// The kernel half implements it over packet memory that the verifier watches, the user half over
-/// a slice. An offset past the end is `None`, never a panic.
+/// The kernel programs implement it over packet memory, which the verifier checks, and userspace over a slice. An
+/// offset past the end gives `None`, never a panic.
 pub trait FrameBytes {
-    /// `N` bytes of the frame, proved to be there.
+    /// `N` bytes of the frame, already checked.
     type Window<'a, const N: usize>: HeaderWindow<N>
     where
         Self: 'a;
 
-    /// Whether bytes at the end of a frame may be missing though they were on the wire, as in a capture file.
+    /// Whether bytes at the end of a frame may be missing although they were on the wire, as in a capture file.
     const MAY_BE_CUT: bool = true;
 
-    /// `N` bytes of the headers: below [`MAX_HEADERS`].
+    /// Reads `N` bytes of the headers: below [`MAX_HEADERS`].
     fn window<const N: usize>(&self, offset: usize) -> Option<Self::Window<'_, N>>;
 
     /// Reads `N` bytes anywhere in the frame.
     fn load_far<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
-    /// Copies `len` bytes at `offset` to the start of `to`; `len` is from 1 to the size of `to`. Returns false, with
-    /// nothing copied, if the frame has fewer bytes.
+    /// Copies `len` bytes at `offset` to the start of `to`. `len` is from 1 to the size of `to`. Returns false, and
+    /// copies nothing, if the frame is shorter.
     fn copy<const N: usize>(&self, offset: u32, len: u32, to: &mut [u64; N]) -> bool;
 
-    /// Length of the frame on the wire, bytes. What is held of it may be less.
+    /// Length of the frame on the wire, bytes. The captured part may be shorter.
     fn wire_len(&self) -> usize;
 
-    /// The same value, which from here on is read from memory. The kernel half forgets what it
-    /// knows of it in registers: where paths meet, the verifier then has one state to follow.
+    /// Returns the same value, which is read from memory from here on. The compiler drops what it holds in registers,
+    /// so where paths join, the verifier has one state to follow.
     #[inline(always)]
     fn settle<'a, T>(&self, value: &'a mut T) -> &'a mut T {
         value
     }
 }
 
-/// Integers in network byte order at constant offsets, checked when compiled.
+/// Integers in network byte order at constant offsets, checked at compile time.
 pub trait HeaderWindow<const N: usize> {
-    /// The byte at `AT`.
+    /// Reads the byte at `AT`.
     fn be8<const AT: usize>(&self) -> u8;
-    /// The two bytes at `AT`.
+    /// Reads two bytes at `AT`.
     fn be16<const AT: usize>(&self) -> u16;
-    /// The four bytes at `AT`.
+    /// Reads four bytes at `AT`.
     fn be32<const AT: usize>(&self) -> u32;
-    /// The eight bytes at `AT`.
+    /// Reads eight bytes at `AT`.
     fn be64<const AT: usize>(&self) -> u64;
 }
 
-/// A frame held in a slice.
+/// A frame in a slice.
 #[derive(Clone, Copy, Debug)]
 pub struct SliceFrame<'a> {
-    /// What was captured of the frame.
+    /// The captured bytes.
     pub bytes: &'a [u8],
     /// Length of the frame on the wire, bytes.
     pub wire_len: usize,
@@ -122,7 +121,7 @@ impl<const N: usize> HeaderWindow<N> for &[u8; N] {
     }
 }
 
-/// `M` bytes at `AT`, which lie within `N`.
+/// `M` bytes at `AT`, within `N`.
 #[inline]
 fn part<const N: usize, const AT: usize, const M: usize>(bytes: &[u8; N]) -> [u8; M] {
     const { assert!(AT + M <= N) };

@@ -1,4 +1,5 @@
-//! What the first bytes of a stream are.
+//! Classifies the start of a segment: by the signature table, and, for the first bytes of a stream, also by prefixes that
+//! are shorter than a signature, by text and by framing.
 
 use crate::bytes::{FrameBytes, SliceFrame};
 use crate::framing::{self, PROXY_2};
@@ -17,12 +18,11 @@ pub trait ClassifyStage: FrameBytes + Sized {
 
 impl ClassifyStage for SliceFrame<'_> {}
 
-/// What the bytes of a segment behind `skip` begin with: a `StreamStart`, `TOO_SHORT`, `PARTIAL_RECORD`, `PREFIX_S`,
-/// `PREFIX_SS`, `PROXY`, `TEXT_SSH`, or a framing (`framing::recognize`); the last seven only for a stream's
-/// `first` bytes.
+/// Classifies the bytes of a segment after the first `skip`. Returns the number of a [`StreamStart`]; for the `first`
+/// bytes of a stream, also a number of [`prefix`] or of a framing (`framing::recognize`).
 #[inline(always)]
 pub fn classify<B: FrameBytes>(frame: &B, segment: &SegmentPayload, skip: u32, first: bool) -> u8 {
-    // Text is classified inline: a call would add a frame to the kernel's stack.
+    // Text is classified inline: a call would add a frame to the stack in the kernel.
     let found = match first {
         true => first_bytes(frame, segment, skip),
         false => first_eight(frame, segment).map_or(prefix::NONE, |first| signature::classify(first) as u8),
@@ -33,7 +33,7 @@ pub fn classify<B: FrameBytes>(frame: &B, segment: &SegmentPayload, skip: u32, f
     found
 }
 
-/// `found`, corrected by what reading the segment as text has shown.
+/// Corrects the class `found` by the result of [`text::read`].
 #[inline(always)]
 fn with_text(found: u8, segment: &SegmentPayload) -> u8 {
     match (found, segment.text) {
@@ -43,7 +43,7 @@ fn with_text(found: u8, segment: &SegmentPayload) -> u8 {
     }
 }
 
-/// What the in-order first bytes of a stream are, which lie `skip` bytes behind the segment's first.
+/// Classifies the first bytes of a stream, which are `skip` bytes into the segment.
 #[inline(always)]
 fn first_bytes<B: FrameBytes>(frame: &B, segment: &SegmentPayload, skip: u32) -> u8 {
     let (at, len) = (segment.at + skip, segment.len - skip);
@@ -54,7 +54,7 @@ fn first_bytes<B: FrameBytes>(frame: &B, segment: &SegmentPayload, skip: u32) ->
         if first == b'\r' && is_proxy_2(frame, at, len) {
             return prefix::PROXY;
         }
-        // An empty line before the request line (RFC 9112, section 2.2), which a bare LF may end.
+        // An empty line before the request line (RFC 9112, section 2.2). A bare LF may end it.
         return match frame.load_far::<4>(at as usize) {
             Some([b'\r', b'\n', c, d] | [b'\n', c, d, _])
                 if len > RECORD_HEADER && c.is_ascii_uppercase() && d.is_ascii_uppercase() =>
@@ -70,23 +70,23 @@ fn first_bytes<B: FrameBytes>(frame: &B, segment: &SegmentPayload, skip: u32) ->
     if len >= 8
         && let Some(eight) = frame.load_far::<8>(at as usize)
     {
-        let begin = signature::classify(u64::from_be_bytes(eight));
-        if begin != StreamStart::None {
-            return begin as u8;
+        let start = signature::classify(u64::from_be_bytes(eight));
+        if start != StreamStart::None {
+            return start as u8;
         }
     }
     if len <= RECORD_HEADER {
         return few_bytes(frame, at, len, first);
     }
     match frame.load_far::<6>(at as usize) {
-        // A first record that holds less than a handshake header.
+        // The first record is shorter than a handshake header.
         Some([HANDSHAKE, 3, 0..=4, hi, lo, 1 | 2])
             if (1..=MAX_RECORD).contains(&u32::from(u16::from_be_bytes([hi, lo]))) =>
         {
             StreamStart::ClientHello as u8
         }
         Some([ALERT, 3, 0..=4, 0, 2, ALERT_WARNING]) => StreamStart::ServerHello as u8,
-        // Cut within the eight bytes that would tell.
+        // The segment ends within the signature.
         Some([b'S', b'S', b'H', b'-', ..]) if len < 8 => StreamStart::Ssh as u8,
         Some([b'P', b'R', b'I', b' ', ..]) if len < 8 => StreamStart::Http2 as u8,
         Some([b'P', b'R', b'O', b'X', b'Y', b' ']) => prefix::PROXY,
@@ -95,8 +95,8 @@ fn first_bytes<B: FrameBytes>(frame: &B, segment: &SegmentPayload, skip: u32) ->
     }
 }
 
-/// Whether the bytes, the first of which is a carriage return, are the start of a PROXY protocol 2 header. Fewer than
-/// five bytes may also be empty lines before a request.
+/// Whether the bytes, which start with a carriage return, may be a PROXY protocol 2 header. Fewer than five bytes may
+/// also be empty lines before a request.
 #[inline(always)]
 fn is_proxy_2<B: FrameBytes>(frame: &B, at: u32, len: u32) -> bool {
     let at = at as usize;
@@ -109,7 +109,7 @@ fn is_proxy_2<B: FrameBytes>(frame: &B, at: u32, len: u32) -> bool {
     }
 }
 
-/// What first bytes are that fill no record header, the `first` of which may begin something.
+/// Classifies first bytes that are shorter than a record header.
 #[inline(always)]
 fn few_bytes<B: FrameBytes>(frame: &B, at: u32, len: u32, first: u8) -> u8 {
     match first {
@@ -120,7 +120,7 @@ fn few_bytes<B: FrameBytes>(frame: &B, at: u32, len: u32, first: u8) -> u8 {
     }
 }
 
-/// Whether the letter S lies there.
+/// Whether the byte at an offset is the letter S.
 #[inline(always)]
 pub(crate) fn is_byte_s<B: FrameBytes>(frame: &B, at: u32) -> bool {
     matches!(frame.load_far::<1>(at as usize), Some([b'S']))

@@ -1,9 +1,9 @@
-//! Flow key, symmetric hash, and the entry the kernel keeps for a flow.
+//! Flow key, symmetric hash, and the entry of a flow.
 
 use crate::headers::{Address, PacketHeaders};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Both endpoints of a flow, the lower one first, so that both directions have one key.
+/// Both endpoints of a flow, the lower one first: both directions have the same key.
 ///
 /// | offset | size | field |
 /// |---|---|---|
@@ -32,7 +32,7 @@ pub struct FlowKey {
 const _: () = assert!(size_of::<FlowKey>() == 40);
 
 impl FlowKey {
-    /// The key of a packet's flow, and which end sent the packet: 0 the low one, 1 the high one.
+    /// The key of a packet's flow, and the endpoint that sent the packet: 0 low, 1 high.
     #[inline(always)]
     pub fn of(packet: &PacketHeaders) -> (Self, u32) {
         let PacketHeaders { src, dst, src_port, dst_port, proto, version, .. } = *packet;
@@ -43,7 +43,7 @@ impl FlowKey {
         (key, u32::from(from_high))
     }
 
-    /// Whether the keys are equal. In the kernel `==` would be a call that compares byte by byte.
+    /// Whether two keys are equal. In the kernel, `==` would be a call that compares byte by byte.
     #[inline(always)]
     pub fn is(&self, other: &Self) -> bool {
         let ([[a, b], [c, d]], [[e, f], [g, h]]) = (self.addr, other.addr);
@@ -53,7 +53,7 @@ impl FlowKey {
         addresses == 0 && ports == 0 && self.proto == other.proto && self.version == other.version
     }
 
-    /// Hash of the flow, as [`PacketHeaders::hash`] has it for its packets.
+    /// Hash of the flow, equal to [`PacketHeaders::hash`] of its packets.
     #[inline(always)]
     pub fn hash(&self, seed: [u64; 2]) -> u64 {
         let ([low, high], [low_port, high_port]) = (self.addr, self.port);
@@ -70,8 +70,8 @@ impl FlowKey {
 const M: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0x6a09_e667_f3bc_c909, 0xbb67_ae85_84ca_a73b];
 
 impl PacketHeaders {
-    /// Keyed hash of the packet's flow, equal for both directions. Without the seed nobody can aim
-    /// packets at one shard or one slot of the filter.
+    /// Keyed hash of the packet's flow, equal for both directions. Without the seed, a sender cannot choose the shard
+    /// or the slot of the membership filter.
     #[inline(always)]
     pub fn hash(&self, seed: [u64; 2]) -> u64 {
         if self.version == 4 {
@@ -84,7 +84,7 @@ impl PacketHeaders {
 }
 
 impl PacketHeaders {
-    /// The same of the addresses alone, for frames that do not tell their flow.
+    /// Keyed hash of the addresses alone, for frames without known ports.
     #[inline(always)]
     pub fn hash_of_addresses(&self, seed: [u64; 2]) -> u64 {
         if self.version == 4 {
@@ -96,7 +96,7 @@ impl PacketHeaders {
     }
 }
 
-/// [`PacketHeaders::hash`] over IPv4, the ends in either order.
+/// [`PacketHeaders::hash`] over IPv4, the endpoints in either order.
 #[inline(always)]
 pub(crate) fn hash_v4(a: u32, a_port: u16, b: u32, b_port: u16, proto: u8, seed: [u64; 2]) -> u64 {
     let a = u64::from(a) << 16 | u64::from(a_port);
@@ -104,7 +104,7 @@ pub(crate) fn hash_v4(a: u32, a_port: u16, b: u32, b_port: u16, proto: u8, seed:
     finish(a, b, proto, seed)
 }
 
-/// [`PacketHeaders::hash`] over IPv6, the ends in either order.
+/// [`PacketHeaders::hash`] over IPv6, the endpoints in either order.
 #[inline(always)]
 pub(crate) fn hash_v6(a: Address, a_port: u16, b: Address, b_port: u16, proto: u8, seed: [u64; 2]) -> u64 {
     let [a_hi, a_lo] = a;
@@ -114,7 +114,7 @@ pub(crate) fn hash_v6(a: Address, a_port: u16, b: Address, b_port: u16, proto: u
     finish(a, b, proto, seed)
 }
 
-/// Adds up both ends, each mixed with the seed by itself, so that their order does not matter.
+/// Adds both endpoints, each mixed with the seed first, so that their order does not matter.
 #[inline(always)]
 fn finish(a: u64, b: u64, proto: u8, seed: [u64; 2]) -> u64 {
     let sum = mix(a ^ seed[0], M[0]).wrapping_add(mix(b ^ seed[0], M[0]));
@@ -134,7 +134,7 @@ pub fn shard_of(hash: u64, shards: u32) -> u32 {
     (((hash >> 32) * u64::from(shards)) >> 32) as u32
 }
 
-/// Which end of the key opened the flow.
+/// The endpoint of the key that is the client.
 pub mod client {
     /// The low endpoint.
     pub const LOW: u8 = 0;
@@ -142,33 +142,34 @@ pub mod client {
     pub const HIGH: u8 = 1;
 }
 
-/// Milestones of one direction, as bits of [`DirectionState::seen`].
+/// Events of one direction, as bits of [`DirectionState::seen`].
 pub mod seen {
-    /// The initial sequence number is known (its SYN or SYN-ACK was seen).
+    /// Its SYN or SYN-ACK was captured, so the initial sequence number is known.
     pub const ISN: u8 = 1 << 0;
     /// The client has acknowledged the SYN-ACK.
     pub const ACKED: u8 = 1 << 1;
     /// It has sent payload after the client's acknowledgment.
     pub const DATA: u8 = 1 << 2;
-    /// The client has sent payload after the server's (the last point of JA4L).
+    /// The client has sent payload after the server's: the last point of JA4L.
     pub const ANSWERED: u8 = 1 << 3;
-    /// It carries, or carried, a TLS handshake.
+    /// A TLS handshake was selected.
     pub const TLS: u8 = 1 << 4;
-    /// It comes from the port of SSH.
+    /// Its source port is the port of SSH.
     pub const SSH_PORT: u8 = 1 << 5;
-    /// Its first segment was the letter S: of SSH's banner, or PostgreSQL's answer to SSLRequest.
+    /// Its first segment was the letter S: the start of an SSH identification string, or the reply of a PostgreSQL
+    /// server to SSLRequest.
     pub const PREFIX_S: u8 = 1 << 6;
 }
 
-/// What is known of one direction of a flow. Only packets of that direction write it, so the two
-/// hooks of an interface never write the same half.
+/// State of one direction of a flow. Only packets of that direction write it, so the two hooks of an interface never
+/// write the same direction.
 ///
 /// | offset | size | field |
 /// |---|---|---|
 /// | 0 | 8 | packets |
 /// | 8 | 8 | bytes on the wire |
 /// | 16 | 8 | time of the last packet, ns |
-/// | 24 | 4 | mark: a sequence number whose meaning the phase gives |
+/// | 24 | 4 | mark: a sequence number; the phase defines its meaning |
 /// | 28 | 4 | budget: payload bytes that may still be selected |
 /// | 32 | 4 | initial sequence number |
 /// | 36 | 16 | range of payload seen at one capture point, see [`SeenRange`] |
@@ -179,19 +180,19 @@ pub mod seen {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct DirectionState {
-    /// Packets seen.
+    /// Number of packets.
     pub packets: u64,
     /// Bytes on the wire.
     pub bytes: u64,
-    /// Time of the last packet, nanoseconds; in the kernel of the boot clock, and coarse.
+    /// Time of the last packet, nanoseconds; in the kernel boot-clock time, at most a tenth of a second old.
     pub last_seen: u64,
-    /// A sequence number; the phase gives its meaning.
+    /// A sequence number. The phase defines its meaning.
     pub mark: u32,
     /// Payload bytes that may still be selected.
     pub budget: u32,
     /// Initial sequence number, if [`seen::ISN`].
     pub isn: u32,
-    /// Payload that one capture point has seen, to be compared with packets at other capture points.
+    /// Payload that one capture point has seen, for comparison with packets at other capture points.
     pub range: SeenRange,
     /// See [`crate::stream_select::phase`].
     pub phase: u8,
@@ -203,23 +204,23 @@ pub struct DirectionState {
     pub framing: u8,
 }
 
-/// Payload of a TCP direction that one capture point has seen in order; see [`crate::duplicate`]. For UDP only the
-/// capture point is used.
+/// Payload of a TCP direction that one capture point has seen in order; see [`crate::duplicate`]. UDP uses only the
+/// capture point.
 ///
 /// | offset | size | field |
 /// |---|---|---|
-/// | 0 | 4 | capture point, see [`crate::record::FrameInfo::capture_point`]; bit 31: others have seen packets too |
+/// | 0 | 4 | capture point, see [`crate::record::FrameInfo::capture_point`]; bit 31: others have seen packets, too |
 /// | 4 | 4 | sequence number of the first byte |
-/// | 8 | 4 | sequence number behind the last byte |
+/// | 8 | 4 | sequence number after the last byte |
 /// | 12 | 4 | time of the last segment, in units of 2^20 ns |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct SeenRange {
-    /// Capture point, and in bit 31 whether other capture points have seen packets too.
+    /// Capture point. Bit 31: other capture points have seen packets, too.
     pub capture_point: u32,
     /// Sequence number of the first byte.
     pub start: u32,
-    /// Sequence number behind the last byte.
+    /// Sequence number after the last byte.
     pub end: u32,
     /// Time of the last segment, in units of 2^20 ns.
     pub time: u32,
@@ -232,7 +233,7 @@ pub struct SeenRange {
 /// | 0 | 56 | direction sent by the low endpoint |
 /// | 56 | 56 | direction sent by the high endpoint |
 /// | 112 | 40 | key |
-/// | 152 | 1 | which end is the client, see [`client`] |
+/// | 152 | 1 | endpoint of the client, see [`client`] |
 /// | 153 | 7 | zero |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -241,9 +242,9 @@ pub struct FlowEntry {
     pub low: DirectionState,
     /// Direction sent by the high endpoint.
     pub high: DirectionState,
-    /// Whose entry it is: the kernel's map is keyed by the flow's hash alone.
+    /// Key of the flow. The map in the kernel is keyed by the hash alone.
     pub key: FlowKey,
-    /// Which end is the client, see [`client`].
+    /// Endpoint of the client, see [`client`].
     pub client: u8,
     /// Always zero.
     pub reserved: [u8; 7],
@@ -252,7 +253,7 @@ pub struct FlowEntry {
 const _: () = assert!(size_of::<DirectionState>() == 56 && size_of::<FlowEntry>() == 160);
 
 impl FlowEntry {
-    /// The direction a packet belongs to, and the opposite one; `from` as [`FlowKey::of`] gives it.
+    /// The direction of a packet, and the opposite one. `from` is the endpoint that [`FlowKey::of`] returns.
     #[inline(always)]
     pub fn split(&mut self, from: u32) -> (&mut DirectionState, &mut DirectionState) {
         if from == 0 { (&mut self.low, &mut self.high) } else { (&mut self.high, &mut self.low) }

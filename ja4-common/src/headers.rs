@@ -1,4 +1,4 @@
-//! Header fields of one packet, and the numbers in them.
+//! Header fields of one packet, and protocol numbers.
 
 /// Bytes of an Ethernet header.
 pub const ETHERNET: usize = 14;
@@ -41,11 +41,10 @@ pub mod tcp_flag {
     pub const ACK: u8 = 0x10;
 }
 
-/// An address as two big-endian halves; IPv4 fills the low 32 bits of the second.
+/// An address as two big-endian halves. IPv4 uses the low 32 bits of the second.
 pub type Address = [u64; 2];
 
-/// A transport header and where it stands in the frame. Addresses and ports are in the direction
-/// of the packet.
+/// Headers of one packet: offsets and fields. Source and destination are those of the packet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct PacketHeaders {
@@ -59,11 +58,10 @@ pub struct PacketHeaders {
     pub l4: u32,
     /// Offset of the payload, bytes.
     pub payload: u32,
-    /// Payload length that the IP and UDP headers announce, bytes; the frame may hold less. While the IP
-    /// header is all that has been read, bytes from `l4` to the end of the datagram.
+    /// Payload length by the IP and UDP headers, bytes; the frame may be shorter. Before the transport header is
+    /// parsed: bytes from `l4` to the end of the datagram.
     pub payload_len: u32,
-    /// In a tunnel, the offset at which the tunnel's own payload ends; bytes behind it are padding. Only
-    /// valid where `inner` is not 0.
+    /// In a tunnel, the offset at which the tunnel's payload ends; padding follows. Valid only if `inner` is not 0.
     pub tunnel_end: u32,
     /// TCP sequence number; 0 for UDP.
     pub seq: u32,
@@ -77,11 +75,11 @@ pub struct PacketHeaders {
     pub version: u8,
     /// TCP flags; 0 for UDP.
     pub flags: u8,
-    /// EtherType of what a tunnel carries, see [`crate::parse::ParseOutcome::Nested`].
+    /// EtherType of the payload of a tunnel, see [`crate::parse::ParseOutcome::Nested`].
     pub inner: u16,
 }
 
-/// EtherType of an IP header that begins with this byte; 0 where none does.
+/// EtherType of an IP header that starts with this byte; 0 for any other byte.
 #[inline(always)]
 pub(crate) fn ip_version(first: u8) -> u16 {
     match first >> 4 {

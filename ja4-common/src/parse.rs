@@ -1,9 +1,8 @@
 //! Link, network and transport headers of one frame, as offsets and a five-tuple.
 //!
-//! Ethernet II, up to two VLAN tags (IEEE 802.1Q, 802.1ad), MPLS labels (RFC 3032), IPv4 (RFC 791),
-//! IPv6 with extension headers (RFC 8200), TCP (RFC 9293), UDP (RFC 768), and one tunnel, see
-//! [`crate::tunnel`]: the innermost headers are the ones that count. Nothing is copied but the
-//! addresses.
+//! The parser reads Ethernet II, up to two VLAN tags (IEEE 802.1Q, 802.1ad), MPLS labels (RFC 3032), IPv4 (RFC 791),
+//! IPv6 with extension headers (RFC 8200), TCP (RFC 9293), UDP (RFC 768), and one tunnel ([`crate::tunnel`]). The
+//! result is the innermost headers. Only addresses are copied.
 
 use crate::bytes::{FrameBytes, HeaderWindow, SliceFrame};
 use crate::headers::{
@@ -16,51 +15,50 @@ use crate::tunnel::{self, InnerHeader};
 /// MPLS labels followed in one stack. Providers push two to four.
 pub const MAX_LABELS: usize = 6;
 
-/// Extension headers followed before an IPv6 packet counts as malformed. Real stacks send one or two.
+/// Extension headers followed in one IPv6 packet. Common stacks send one or two.
 pub const MAX_EXTENSIONS: usize = 6;
 
-/// Bytes of IPv6 extension headers followed, together.
+/// Total length of the IPv6 extension headers that are followed, bytes.
 pub const MAX_EXTENSION_BYTES: u32 = 384;
 
-/// Where parsing of a frame starts.
+/// The header with which a frame starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParseStart {
-    /// At an Ethernet header.
+    /// An Ethernet header.
     Ethernet,
-    /// After a link header of another kind.
+    /// A network header, after a link header of another kind.
     Network {
-        /// EtherType of what follows.
+        /// EtherType of the network header.
         ethertype: u16,
-        /// Offset of what follows.
+        /// Offset of the network header.
         offset: usize,
     },
 }
 
-/// What the headers of a frame say.
+/// Result of parsing the headers of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ParseOutcome {
     /// TCP or UDP over IP, not a fragment.
     Transport,
-    /// Not IPv4 or IPv6.
+    /// Neither IPv4 nor IPv6.
     NotIp,
-    /// A fragment without a transport header, or the first of several. Addresses, protocol and the
-    /// IP header's offset are known; ports are 0.
+    /// An IP fragment. Addresses, protocol and the offset of the IP header are set; ports are 0.
     Fragment,
-    /// A tunnel inside a tunnel: what is in it is of type [`PacketHeaders::inner`] and begins at
-    /// [`PacketHeaders::l4`]. Addresses are the inner tunnel's; ports and protocol are 0.
+    /// A tunnel inside a tunnel. Its payload has the EtherType [`PacketHeaders::inner`] and starts at
+    /// [`PacketHeaders::l4`]. Addresses are those of the inner tunnel; ports and protocol are 0.
     Nested,
     /// IP, but neither TCP nor UDP.
     OtherProtocol,
-    /// Broken, for the reason given.
+    /// Malformed, with the reason.
     Malformed(Malformed),
 }
 
 impl ParseOutcome {
-    /// Set in the number of [`ParseOutcome::Malformed`], beside its reason.
+    /// Flag in the number of [`ParseOutcome::Malformed`]; the reason is in the other bits.
     const MALFORMED: u32 = 0x80;
 
-    /// The outcome as a number, which a global BPF function can return.
+    /// The outcome as a number, for a global BPF function.
     #[inline(always)]
     pub const fn number(self) -> u32 {
         match self {
@@ -87,8 +85,8 @@ impl ParseOutcome {
     }
 }
 
-/// The steps of parsing that the kernel programs call as global functions: the verifier checks a global function
-/// once, and any other function again on each path that calls it.
+/// The steps of parsing that the kernel programs call as global functions. The verifier checks a global function once,
+/// and any other function again on each path that calls it.
 pub trait ParseStages: FrameBytes + Sized {
     /// Calls [`parse_level`].
     #[inline(always)]
@@ -105,8 +103,8 @@ pub trait ParseStages: FrameBytes + Sized {
 
 impl ParseStages for SliceFrame<'_> {}
 
-/// Parses the headers of one frame into `out`, those inside a tunnel if there is one. Where the IP header
-/// announces no length (TSO of more than 64 KiB leaves it 0), the payload runs to the frame's end.
+/// Parses the headers of one frame into `out`; in a tunnel, the inner headers. If the IP header has length 0 (TSO of
+/// more than 64 KiB), the payload extends to the end of the frame.
 #[inline(always)]
 pub fn parse<B: ParseStages>(frame: &B, start: ParseStart, out: &mut PacketHeaders) -> ParseOutcome {
     let (ethertype, offset) = match start {
@@ -127,8 +125,7 @@ pub fn parse<B: ParseStages>(frame: &B, start: ParseStart, out: &mut PacketHeade
     }
 }
 
-/// Parses the headers of one level: to TCP or UDP, or to what a tunnel carries, which is
-/// [`ParseOutcome::Nested`].
+/// Parses the headers of one level, up to TCP or UDP. Returns [`ParseOutcome::Nested`] for a tunnel.
 #[inline(always)]
 pub fn parse_level<B: ParseStages>(frame: &B, ethertype: u16, offset: u32, out: &mut PacketHeaders) -> ParseOutcome {
     let (mut ethertype, mut l3) = (ethertype, offset as usize);
@@ -169,9 +166,9 @@ pub fn parse_level<B: ParseStages>(frame: &B, ethertype: u16, offset: u32, out: 
     }
 }
 
-/// Walks a stack of MPLS labels from `at`. Returns the EtherType of what follows, told by the version
-/// of an IP header, in bits 0 to 15 and its offset above; 0 where the frame ends before. Whatever
-/// else follows (a pseudowire, or more than [`MAX_LABELS`]) has EtherType 0.
+/// Skips a stack of MPLS labels at `at`. Returns the EtherType of the payload in bits 0 to 15, and its offset above; 0
+/// if the frame ends within the stack. The version of an IP header gives the EtherType. It is 0 for other payloads (a
+/// pseudowire, or more than [`MAX_LABELS`]).
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn skip_mpls_labels<B: FrameBytes>(frame: &B, at: u32) -> u32 {
     let mut at = at;
@@ -207,7 +204,7 @@ fn ipv4<B: FrameBytes>(frame: &B, l3: usize, out: &mut PacketHeaders) -> ParseOu
     out.l3 = l3 as u32;
     out.l4 = l3 as u32 + header;
     out.payload_len = total - header;
-    // More-fragments bit and 13 bits of offset (RFC 791, section 3.1).
+    // More-fragments bit, and 13 bits of offset (RFC 791, section 3.1).
     if ip.be16::<6>() & 0x3fff != 0 {
         return ParseOutcome::Fragment;
     }
@@ -253,20 +250,20 @@ fn ipv6<B: ParseStages>(frame: &B, l3: usize, out: &mut PacketHeaders) -> ParseO
     outcome
 }
 
-/// Bytes from an offset to the end of the frame, for super-packets too long for a length field.
+/// Bytes from an offset to the end of the frame, for super-packets that are longer than a length field allows.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn rest_of<B: FrameBytes>(frame: &B, offset: usize) -> u32 {
     frame.wire_len().saturating_sub(offset) as u32
 }
 
-/// Whether it is the number of an IPv6 extension header that is followed: hop-by-hop 0, routing 43,
-/// fragment 44, authentication 51, destination 60.
+/// Whether this is the number of an IPv6 extension header that is followed: hop-by-hop 0, routing 43, fragment 44,
+/// authentication 51, destination 60.
 #[inline(always)]
 pub(crate) const fn is_extension(number: u8) -> bool {
     matches!(number, 0 | 43 | 44 | 51 | 60)
 }
 
-/// How the follow_records along extension headers ended: bits 24 to 31 of what [`skip_extensions`] returns.
+/// How a chain of extension headers ends: bits 24 to 31 of the result of [`skip_extensions`].
 mod chain {
     pub(super) const COMPLETE: u8 = 0;
     pub(super) const FRAGMENT: u8 = 1;
@@ -274,15 +271,15 @@ mod chain {
     pub(super) const TOO_LONG: u8 = 3;
 }
 
-/// Walks IPv6 extension headers from `at`. Returns their length in bits 0 to 15, the protocol that
-/// follows in bits 16 to 23 and the end, see `chain`, above.
+/// Skips IPv6 extension headers at `at`. Returns their length in bits 0 to 15, the next protocol in bits 16 to 23, and
+/// a constant of `chain` above.
 #[inline(always)]
 pub fn skip_extensions<B: FrameBytes>(frame: &B, at: u32, first: u8) -> u32 {
     let mut next = first;
     let mut skipped = 0;
     for _ in 0..MAX_EXTENSIONS {
-        // Hop-by-hop, routing, destination count in units of 8 bytes after the first 8 (RFC 8200,
-        // section 4); authentication in units of 4 after the first 8 (RFC 4302).
+        // Hop-by-hop, routing and destination headers have a length in units of 8 bytes, without the first 8 (RFC
+        // 8200, section 4); authentication headers in units of 4, without the first 8 (RFC 4302).
         if !is_extension(next) {
             return u32::from(next) << 16 | skipped;
         }
@@ -360,17 +357,17 @@ fn transport<B: FrameBytes>(frame: &B, out: &mut PacketHeaders) -> ParseOutcome 
     }
 }
 
-/// Results of [`udp_length`] that are no length: every length is at least 8.
+/// Results of [`udp_length`] that are not lengths: every length is at least 8.
 const UDP_LENGTH_INVALID: u32 = 0;
 const IP_LENGTH_INVALID: u32 = 1;
 
-/// Length of a UDP datagram, header included, where its UDP length differs from the length of the IP payload;
-/// [`UDP_LENGTH_INVALID`] or [`IP_LENGTH_INVALID`] where a host drops it.
+/// Length of a UDP datagram with its header, if the UDP length differs from the length of the IP payload. Returns
+/// [`UDP_LENGTH_INVALID`] or [`IP_LENGTH_INVALID`] if a host drops the datagram.
 ///
-/// Data ends where the UDP length says (RFC 768). An IPv6 datagram with UDP length 0 is as long as its IP payload
-/// (RFC 2675, section 4; Linux accepts it without a jumbo payload option, too). So is a super-packet of more than
-/// 65,535 bytes: no 16-bit field holds its length.
-// In the kernel a separate function: it is seldom called.
+/// The UDP length limits the data (RFC 768). An IPv6 datagram with UDP length 0 fills its IP payload (RFC 2675,
+/// section 4; Linux accepts it also without the jumbo payload option). So does a super-packet of more than 65,535
+/// bytes, because no 16-bit field holds its length.
+// A separate function in the kernel: it is rarely called.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn udp_length<B: FrameBytes>(frame: &B, out: &PacketHeaders, announced: u32) -> u32 {
     let available = out.payload_len;
@@ -380,16 +377,16 @@ fn udp_length<B: FrameBytes>(frame: &B, out: &PacketHeaders, announced: u32) -> 
     if announced < 8 || announced > available {
         return UDP_LENGTH_INVALID;
     }
-    // The UDP length would hide that the IP header announces more bytes than the frame has. Inside a tunnel, a mirror
-    // may have cut them.
+    // The UDP length would hide an IP length greater than the frame. Inside a tunnel, a mirror port may have cut the
+    // frame.
     if out.inner == 0 && (out.l4 + available) as usize > frame.wire_len() {
         return IP_LENGTH_INVALID;
     }
     announced
 }
 
-/// The outcome of looking into a tunnel. At this point `out` describes the tunnel's own datagram: for IP in IP and
-/// GRE, from `l4` to its end; for UDP, its payload.
+/// Result for the payload of a tunnel. `out` describes the datagram of the tunnel itself: for IP in IP and GRE, from
+/// `l4` to its end; for UDP, its payload.
 #[inline(always)]
 fn enter_tunnel(opened: InnerHeader, out: &mut PacketHeaders) -> ParseOutcome {
     match opened {
@@ -399,7 +396,7 @@ fn enter_tunnel(opened: InnerHeader, out: &mut PacketHeaders) -> ParseOutcome {
         opened => {
             let start = if out.proto == PROTO_UDP { out.payload } else { out.l4 };
             let end = start + out.payload_len;
-            // A tunnel inside a tunnel ends with the outer one at the latest.
+            // An inner tunnel ends no later than the outer one.
             if out.inner == 0 || end < out.tunnel_end {
                 out.tunnel_end = end;
             }

@@ -1,10 +1,9 @@
-//! What the bytes of a segment say: what they begin, whether a header block ends with them, whether the
-//! handshake is over before them.
+//! The payload of one segment: its signature, the TLS records in it, the end of an HTTP header block.
 
 use crate::bytes::FrameBytes;
 use crate::signature::{self, ALERT, ALERT_WARNING, MAX_RECORD, RECORD_HEADER, SHORTEST, SignatureStage, StreamStart};
 
-/// Payload of one segment and where it stands.
+/// The payload of one segment.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct SegmentPayload {
@@ -14,26 +13,27 @@ pub struct SegmentPayload {
     pub at: u32,
     /// Length of the payload, bytes.
     pub len: u32,
-    /// How the payload reads as text, see [`crate::text`].
+    /// Result of reading the payload as text; see [`crate::text`].
     pub text: u8,
 }
 
-/// What a segment begins with.
+/// Matches the start of a segment against the signature table.
 #[inline(always)]
 pub fn stream_start<B: SignatureStage>(frame: &B, segment: &SegmentPayload) -> StreamStart {
     let Some(first) = first_eight(frame, segment) else {
         return StreamStart::None;
     };
     match signature::binary(first) {
-        Some(begin) => begin,
+        Some(start) => start,
         None => B::text(first),
     }
 }
 
-/// The first eight bytes of a segment, in network byte order; `None` where it is too short to begin anything.
+/// The first eight bytes of a segment, in network byte order. Returns `None` if the segment is shorter than
+/// [`SHORTEST`].
 #[inline(always)]
 pub(crate) fn first_eight<B: FrameBytes>(frame: &B, segment: &SegmentPayload) -> Option<u64> {
-    // What lies behind a shorter payload is not the stream's: an Ethernet trailer, or padding.
+    // Bytes after a shorter payload are padding or an Ethernet trailer.
     if segment.len < SHORTEST {
         return None;
     }
@@ -52,7 +52,7 @@ const CHANGE_CIPHER_SPEC: u32 = RECORD_HEADER + 1;
 /// Bytes of an alert record.
 const ALERT_RECORD: u32 = RECORD_HEADER + 2;
 
-/// Whether a segment begins with a record that no handshake message can precede in its flight.
+/// Whether a segment starts with a record that follows the handshake messages of its flight.
 #[inline(always)]
 pub(crate) fn starts_past_handshake<B: FrameBytes>(frame: &B, segment: &SegmentPayload) -> bool {
     if segment.len <= RECORD_HEADER {
@@ -65,8 +65,8 @@ pub(crate) fn starts_past_handshake<B: FrameBytes>(frame: &B, segment: &SegmentP
     }
 }
 
-/// Length of the record at `done` of a segment, header included, where the handshake goes on behind it and
-/// its content is none; 0: it is no such record.
+/// Length, with its header, of the record at offset `done` if it is not a handshake record and the handshake continues
+/// after it. Returns 0 for any other record.
 #[inline(always)]
 pub(crate) fn interleaved_record_len<B: FrameBytes>(
     frame: &B,
@@ -77,8 +77,8 @@ pub(crate) fn interleaved_record_len<B: FrameBytes>(
     let at = (segment.at + done) as usize;
     let left = segment.len - done;
     match content {
-        // After a HelloRetryRequest the client sends a second hello behind it (RFC 8446, D.4), maybe in the
-        // next segment.
+        // After a HelloRetryRequest, the client sends its second ClientHello after this record (RFC 8446, appendix D.4),
+        // possibly in the next segment.
         content::CHANGE_CIPHER_SPEC if left == CHANGE_CIPHER_SPEC => match frame.load_far::<5>(at) {
             Some([_, 3, 0..=4, 0, 1]) => CHANGE_CIPHER_SPEC,
             _ => 0,
@@ -98,7 +98,7 @@ pub(crate) fn interleaved_record_len<B: FrameBytes>(
     }
 }
 
-/// Whether a segment ends with an empty line, as a request without a body does (RFC 9112, section 2).
+/// Whether a segment ends with an empty line, which ends a header block (RFC 9112, section 2).
 #[inline(always)]
 pub(crate) fn ends_header_block<B: FrameBytes>(frame: &B, segment: &SegmentPayload) -> bool {
     if segment.len < 4 {

@@ -1,10 +1,10 @@
-//! The decision over one frame: is it handshake-bearing?
+//! The decision over one frame: does it carry a part of a handshake?
 //!
-//! Selected are SYN and SYN-ACK with their retransmissions, the client's first ACK after, further bare
-//! ACKs until the flow's protocol is known, every segment that [`crate::stream_select`] select_segment, the
-//! client's first payload after the server's, FIN or RST of a known flow, the segments of an SSH
-//! connection, the datagrams that [`crate::datagram`] names, and what only userspace can open:
-//! fragments, and tunnels inside tunnels. Everything else passes, counted by reason.
+//! The filter selects SYN and SYN-ACK with their retransmissions, the client's first ACK after them, ACKs without payload
+//! until the flow's protocol is known, the segments that [`crate::stream_select`] selects, the client's first payload
+//! after the server's, FIN and RST of a tracked flow, the segments of an SSH connection, and the datagrams that
+//! [`crate::datagram`] classifies. Fragments and tunnels inside tunnels are selected whole, because only userspace can
+//! read them. Every other frame is counted by its reason.
 
 use crate::bytes::{HeaderWindow, SliceFrame};
 use crate::datagram::{self, DatagramKind};
@@ -23,40 +23,40 @@ use crate::stream_select::{self, SegmentInterest, StreamStages, phase};
 use crate::text::{self, TextStage};
 use crate::verdict::{LatencyPoint, Selection, Verdict};
 
-/// Room for the judgement over one frame. The kernel keeps it in a per-CPU map: its stack is
-/// 512 bytes, and what the verifier does not see it need not follow.
+/// Scratch memory for one frame. In the kernel it is in a per-CPU map: the stack has 512 bytes, and the verifier does not
+/// follow the contents of a map.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Scratch {
-    /// The frame's record, if it is selected.
+    /// The record of the frame, if it is selected.
     pub selection: Selection,
     headers: PacketHeaders,
     key: FlowKey,
     new_entry: FlowEntry,
     segment: SegmentPayload,
-    /// What the hook knows of the frame.
+    /// Facts about the frame that the hook has.
     pub info: FrameInfo,
-    /// Which end of the key sent the frame: 0 the low one, 1 the high one.
+    /// The endpoint of the key that sent the frame: 0 low, 1 high.
     from: u32,
-    /// Room for the text of a segment.
+    /// Buffer for the text of a segment.
     words: [u64; text::WORDS],
-    /// The direction that a stage of the kernel half works on: a copy of what the flow's entry has.
+    /// Copy of a direction of the flow's entry, for a stage of the kernel programs.
     direction: DirectionState,
 }
 
-/// What the stages work on that the kernel half calls as global functions; see [`Work::stage`].
+/// The parts of [`Scratch`] that a stage of the kernel programs reads and writes; see [`Scratch::stage`].
 pub struct StageArguments<'a> {
     /// Headers of the frame.
     pub headers: &'a mut PacketHeaders,
     /// Payload of the frame.
     pub segment: &'a mut SegmentPayload,
-    /// Room for the text of the payload.
+    /// Buffer for the text of the payload.
     pub words: &'a mut [u64; text::WORDS],
-    /// Room for a copy of the direction that sent the frame.
+    /// Copy of the direction that sent the frame.
     pub direction: &'a mut DirectionState,
 }
 
-/// The steps of the decision that the kernel programs call as global functions, and those of the layers below.
+/// The steps of the decision that the kernel programs call as global functions, with those of the layers below.
 pub trait SelectStages: ParseStages + StreamStages + DuplicateStage + TextStage {
     /// Calls [`Scratch::syn`].
     #[inline(always)]
@@ -79,7 +79,7 @@ pub trait SelectStages: ParseStages + StreamStages + DuplicateStage + TextStage 
 
 impl SelectStages for SliceFrame<'_> {}
 
-/// Judges one frame and brings the flow's entry up to date. `info` is asked only where it is needed.
+/// Decides over one frame and updates its flow's entry. `info` is called only if the frame needs it.
 #[inline(always)]
 pub fn select<B: SelectStages, F: Flows>(
     frame: &B,
@@ -128,8 +128,8 @@ pub fn select<B: SelectStages, F: Flows>(
     }
     let mut known = false;
     if !opens {
-        // Bulk packets of strangers end here. Without accounting the filter knows hungry flows
-        // only, and an end must be looked for.
+        // Bulk packets of untracked flows return here. Without accounting, the membership filter holds only flows with
+        // payload to select, so a FIN or RST needs the look-up.
         known = flows.may_contain(hash) || (config.accounting == 0 && tcp & (tcp_flag::FIN | tcp_flag::RST) != 0);
         if !known && !scratch.headers.may_be_ssh() && stream_start(frame, &scratch.segment) == StreamStart::None {
             return Verdict::Unselected(PassReason::Untracked);
@@ -143,36 +143,36 @@ pub fn select<B: SelectStages, F: Flows>(
     outcome.verdict(PassReason::Untracked)
 }
 
-/// Whether fragments of this protocol could belong to a flow of interest.
+/// Whether a fragment of this protocol may belong to a flow that is selected.
 #[inline(always)]
 const fn may_matter(fragment: &PacketHeaders) -> bool {
-    // In IPv6 further extension headers may be in the part that was cut (RFC 8200, section 4.5).
+    // In IPv6, the other fragments may hold more extension headers (RFC 8200, section 4.5).
     matches!(fragment.proto, PROTO_TCP | PROTO_UDP | PROTO_GRE | PROTO_IPV4 | PROTO_IPV6)
         || fragment.version == 6 && parse::is_extension(fragment.proto)
 }
 
-/// What a packet turned out to be.
+/// Result for one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum PacketOutcome {
-    /// To be selected.
+    /// Selected.
     Selected,
-    /// Not wanted, but later packets may be.
+    /// Not selected. Later packets of the flow may be.
     Selecting,
-    /// Not wanted, and nor are later ones but for a new hello.
+    /// Not selected. Of later packets, only one that matches a signature is.
     Done,
-    /// Of a flow that is not known.
+    /// The flow is untracked.
     Untracked,
-    /// Seen by another capture point.
+    /// Another capture point has seen the packet.
     Duplicate,
-    /// The first that the budget has no room for.
+    /// The first packet over the budget.
     OverBudget,
-    /// Cut: the frame has fewer bytes on the wire than its IP header announces.
+    /// The frame on the wire is shorter than its IP length.
     Short,
 }
 
 impl PacketOutcome {
-    /// The outcome with this number, as a global BPF function returns it.
+    /// The variant with this number, as a global BPF function returns it.
     #[inline(always)]
     pub const fn from_number(number: u32) -> Self {
         match number {
@@ -186,7 +186,7 @@ impl PacketOutcome {
         }
     }
 
-    /// The verdict; a packet of an untracked flow is counted as `untracked`.
+    /// The verdict. `untracked` is the reason for a packet of an untracked flow.
     #[inline(always)]
     const fn verdict(self, untracked: PassReason) -> Verdict {
         match self {
@@ -201,14 +201,15 @@ impl PacketOutcome {
 }
 
 impl Scratch {
-    /// What a stage works on. A global BPF function finds it by itself: Linux before 5.12 passes no pointer to one.
+    /// The parts that a stage reads and writes. Each global BPF function looks them up itself: Linux before 5.12 passes no
+    /// pointers to one.
     #[inline(always)]
     pub const fn stage(&mut self) -> StageArguments<'_> {
         let Self { headers, segment, words, direction, .. } = self;
         StageArguments { headers, segment, words, direction }
     }
 
-    /// Notes what every record of the frame says.
+    /// Sets the flow key, the offsets and the lengths.
     #[inline(always)]
     fn set_offsets<B: SelectStages>(&mut self, frame: &B, info: FrameInfo) {
         (self.key, self.from) = FlowKey::of(&self.headers);
@@ -220,15 +221,15 @@ impl Scratch {
         self.selection.payload = self.headers.payload as u16;
     }
 
-    /// Whether the frame had fewer bytes on the wire than its IP header announces.
+    /// Whether the frame on the wire is shorter than its IP length.
     #[inline(always)]
     fn is_short(&self) -> bool {
         let SegmentPayload { at, len, .. } = self.segment;
-        // A mirror may cut what it sends through a tunnel.
+        // A mirror port may cut the frames that it sends through a tunnel.
         at + len > self.selection.wire_len && self.headers.inner == 0
     }
 
-    /// A frame that says no more than its addresses, and goes whole to the shard of these.
+    /// Selects a whole frame without known ports. The hash of its addresses selects the shard.
     #[inline(always)]
     fn select_by_addresses<B: SelectStages>(
         &mut self,
@@ -243,12 +244,11 @@ impl Scratch {
         self.selection.counters = FlowCounters::default();
         let wire_len = self.selection.wire_len;
         self.segment = SegmentPayload { seq: 0, at: wire_len, len: 0, text: text::NONE };
-        self.fill_selection(class, false, true, LatencyPoint::None, 0);
+        self.fill_selection(class as u8, false, true, LatencyPoint::None, 0);
         Verdict::Selected
     }
 
-    /// A UDP datagram, of a tracked flow or the first of a new one. `is_bulk`: its flow may be known, and it is
-    /// nothing that is looked for.
+    /// Handles a UDP datagram. `is_bulk`: it matches no signature, and its flow may be tracked.
     #[inline(always)]
     pub fn datagram<B: SelectStages, F: Flows>(
         &mut self,
@@ -283,9 +283,9 @@ impl Scratch {
             mine.protocol = datagram_protocol(kind, 0);
             (mine.packets, mine.bytes) = (self.info.packets(), self.info.bytes(self.selection.wire_len));
             mine.last_seen = now;
-            let kept = flows.insert(hash, &self.new_entry);
+            let inserted = flows.insert(hash, &self.new_entry);
             self.selection.counters = self.new_entry.counters();
-            self.select_datagram(kind, kind.from_client(), if kept { flag::TRACKED } else { 0 });
+            self.select_datagram(kind, kind.from_client(), if inserted { flag::TRACKED } else { 0 });
             return PacketOutcome::Selected;
         };
         let from_client = u32::from(entry.client) == self.from;
@@ -301,7 +301,7 @@ impl Scratch {
         mine.protocol = datagram_protocol(kind, mine.protocol);
         let is_openvpn = mine.protocol == protocol::OPENVPN || theirs.protocol == protocol::OPENVPN;
         if kind == DatagramKind::Other || (kind == DatagramKind::OpenVpn && !is_openvpn) {
-            // Without accounting, bulk packets are not worth a look-up for long.
+            // Without accounting, bulk packets do not keep the flow in the membership filter.
             if config.accounting != 0 {
                 flows.touch(hash);
             }
@@ -313,7 +313,7 @@ impl Scratch {
         PacketOutcome::Selected
     }
 
-    /// Completes `selection` for a datagram.
+    /// Completes the selection of a datagram.
     #[inline(always)]
     fn select_datagram(&mut self, kind: DatagramKind, from_client: bool, flags: u16) {
         let class = match kind {
@@ -331,10 +331,10 @@ impl Scratch {
             DatagramKind::OpenVpnClient | DatagramKind::OpenVpnServer | DatagramKind::OpenVpn => RecordClass::Tls,
             _ => RecordClass::Dtls,
         };
-        self.fill_selection(class, from_client, true, LatencyPoint::None, flags);
+        self.fill_selection(class as u8, from_client, true, LatencyPoint::None, flags);
     }
 
-    /// A SYN or SYN-ACK: it starts a flow, restarts one, or is a retransmission.
+    /// Handles a SYN or SYN-ACK. It starts a flow, restarts one, or is a retransmission.
     #[inline(always)]
     pub fn syn<B: SelectStages, F: Flows>(&mut self, frame: &B, flows: &mut F, config: &FilterConfig) -> PacketOutcome {
         let now = flows.now();
@@ -348,18 +348,24 @@ impl Scratch {
                 return PacketOutcome::Duplicate;
             }
             self.track_syn(now, config);
-            let kept = flows.insert(hash, &self.new_entry);
-            self.fill_selection(class, from_client, true, LatencyPoint::None, if kept { flag::TRACKED } else { 0 });
+            let inserted = flows.insert(hash, &self.new_entry);
+            self.fill_selection(
+                class as u8,
+                from_client,
+                true,
+                LatencyPoint::None,
+                if inserted { flag::TRACKED } else { 0 },
+            );
             self.selection.counters = self.new_entry.counters();
             return PacketOutcome::Selected;
         };
         let same_client = (u32::from(entry.client) == self.from) == from_client;
         let (mine, theirs) = entry.split(self.from);
-        // A server that answers with SYN cookies sends a new number each time, so until the client
-        // has acknowledged one, another is a retransmission.
+        // A server with SYN cookies chooses a new sequence number for each SYN-ACK. Until the client has acknowledged
+        // one, another number is a retransmission.
         let unanswered = !from_client && (mine.seen & seen::ISN == 0 || theirs.seen & seen::ACKED == 0);
         let same_number = mine.seen & seen::ISN != 0 && mine.isn == self.segment.seq;
-        // A late duplicate of a SYN that restarts the flow must not restart it once more.
+        // A late duplicate of a SYN that restarted the flow must not restart it again.
         let is_settled = same_number && duplicate::is_settled(mine, self.info.capture_point());
         if !is_settled && frame.is_duplicate(&self.headers, self.flow(), self.info.capture_point(), mine, recent) {
             return PacketOutcome::Duplicate;
@@ -368,12 +374,12 @@ impl Scratch {
             let range = mine.range;
             self.selection.counters = entry.counters();
             self.init_entry(from_client);
-            let (half, _) = self.new_entry.split(self.from);
-            half.range = range;
+            let (direction, _) = self.new_entry.split(self.from);
+            direction.range = range;
             self.track_syn(now, config);
             *entry = self.new_entry;
             flows.touch(hash);
-            self.fill_selection(class, from_client, true, LatencyPoint::None, flag::RESTARTED | flag::TRACKED);
+            self.fill_selection(class as u8, from_client, true, LatencyPoint::None, flag::RESTARTED | flag::TRACKED);
             return PacketOutcome::Selected;
         }
         if !same_number {
@@ -383,11 +389,11 @@ impl Scratch {
         mine.last_seen = now;
         self.selection.counters = entry.counters();
         flows.touch(hash);
-        self.fill_selection(class, from_client, true, LatencyPoint::None, flag::TRACKED);
+        self.fill_selection(class as u8, from_client, true, LatencyPoint::None, flag::TRACKED);
         PacketOutcome::Selected
     }
 
-    /// Any other TCP packet of a flow that may be `known`, or that begins with a hello.
+    /// Handles any other TCP packet. `known`: its flow may be tracked. Otherwise it matches a signature, or may be SSH.
     #[inline(always)]
     fn segment<B: SelectStages, F: Flows>(
         &mut self,
@@ -400,13 +406,15 @@ impl Scratch {
         let mut found = if known { flows.find(&self.key, hash) } else { None };
         if found.is_none() {
             let start = stream_start(frame, &self.segment);
-            let by_port = self.headers.src_port != SSH_PORT;
             let (class, from_client) = match start {
+                StreamStart::ClientHello => (RecordClass::Tls, true),
+                StreamStart::ServerHello => (RecordClass::Tls, false),
+                StreamStart::Http1 | StreamStart::Http2 => (RecordClass::Http, true),
                 StreamStart::None if !self.headers.may_be_ssh() => return PacketOutcome::Untracked,
-                StreamStart::None if self.segment.len > 0 => (RecordClass::Ssh, by_port),
-                StreamStart::None if self.headers.flags == tcp_flag::ACK => (RecordClass::Ack, by_port),
-                StreamStart::None => return PacketOutcome::Untracked,
-                start => (class_of(start.protocol()), start.is_from_client(by_port)),
+                // The client is the peer of port 22, or the sender of the first segment.
+                _ if self.segment.len > 0 => (RecordClass::Ssh, self.headers.src_port != SSH_PORT),
+                _ if self.headers.flags == tcp_flag::ACK => (RecordClass::Ack, self.headers.src_port != SSH_PORT),
+                _ => return PacketOutcome::Untracked,
             };
             self.init_entry(from_client);
             if let RecordClass::Ssh = class {
@@ -418,13 +426,8 @@ impl Scratch {
             if found.is_none() {
                 self.selection.counters = FlowCounters::default();
                 let whole = start != StreamStart::None;
-                self.fill_selection(
-                    class,
-                    from_client,
-                    whole,
-                    LatencyPoint::None,
-                    if whole { flag::RESYNC } else { 0 },
-                );
+                let flags = if whole { flag::RESYNC } else { 0 };
+                self.fill_selection(class as u8, from_client, whole, LatencyPoint::None, flags);
                 return PacketOutcome::Selected;
             }
         }
@@ -441,7 +444,7 @@ impl Scratch {
         outcome
     }
 
-    /// A packet of a known flow.
+    /// Handles a packet of a tracked flow.
     #[inline(always)]
     fn tracked<B: SelectStages, F: Flows>(
         &mut self,
@@ -461,13 +464,13 @@ impl Scratch {
         }
         F::count(mine, self.info.packets(), self.info.bytes(self.selection.wire_len));
         mine.last_seen = now;
-        let is_early_ack = self.prepare(frame, mine, theirs);
+        let is_early_ack = self.early_ack_or_text(frame, mine, theirs);
         let has_payload = self.segment.len > 0;
-        let mut want = SegmentInterest::NotSelected as u8;
+        let mut interest = SegmentInterest::NotSelected as u8;
         if has_payload && !stream_select::is_done(frame, mine, &self.segment) {
-            want = stream_select::select_segment(frame, mine, &self.segment, config);
+            interest = stream_select::select_segment(frame, mine, &self.segment, config);
         }
-        let wanted = want >= SegmentInterest::Selected as u8;
+        let is_selected = interest >= SegmentInterest::Selected as u8;
         let point = if from_client {
             let is_ack = self.headers.flags & tcp_flag::ACK != 0;
             let acks = is_ack && (mine.seen & seen::ACKED != 0 || self.acknowledges(frame, theirs.isn));
@@ -475,15 +478,16 @@ impl Scratch {
         } else {
             server_point(mine, theirs, has_payload)
         };
-        // A banner in the middle of something else makes no SSH of it.
-        let says = |direction: &DirectionState| direction.protocol == protocol::SSH;
-        let asks = if from_client { mine.protocol } else { theirs.protocol };
-        let ssh = (says(mine) || says(theirs)) && asks != protocol::HTTP && asks != protocol::HTTP2;
+        // An identification string inside HTTP does not make the flow SSH.
+        let is_ssh = |direction: &DirectionState| direction.protocol == protocol::SSH;
+        let client_protocol = if from_client { mine.protocol } else { theirs.protocol };
+        let ssh =
+            (is_ssh(mine) || is_ssh(theirs)) && client_protocol != protocol::HTTP && client_protocol != protocol::HTTP2;
         let class = if ssh && (has_payload || self.headers.flags == tcp_flag::ACK) {
             RecordClass::Ssh
-        } else if wanted {
+        } else if is_selected {
             match class_of(mine.protocol) {
-                // The flow is not SSH, whatever this segment starts with.
+                // The flow is not SSH, although this direction is.
                 RecordClass::Ssh => RecordClass::Tls,
                 class => class,
             }
@@ -493,21 +497,30 @@ impl Scratch {
             RecordClass::Ack
         } else if point == LatencyPoint::ClientReply {
             RecordClass::Latency
-        } else if want == SegmentInterest::OverBudget as u8 {
+        } else if interest == SegmentInterest::OverBudget as u8 {
             return PacketOutcome::OverBudget;
         } else {
-            return if is_quiet(mine) && is_quiet(theirs) { PacketOutcome::Done } else { PacketOutcome::Selecting };
+            return if is_direction_done(mine) && is_direction_done(theirs) {
+                PacketOutcome::Done
+            } else {
+                PacketOutcome::Selecting
+            };
         };
         self.selection.counters = entry.counters();
-        let anew = if want == SegmentInterest::Resync as u8 { flag::RESYNC } else { 0 };
-        self.fill_selection(class, from_client, wanted, point, flag::TRACKED | anew);
+        let resync = if interest == SegmentInterest::Resync as u8 { flag::RESYNC } else { 0 };
+        self.fill_selection(class as u8, from_client, is_selected, point, flag::TRACKED | resync);
         PacketOutcome::Selected
     }
 
-    /// Whether a packet of a tracked flow is a bare ACK before the flow's protocol is known. A segment that may be text
-    /// is read as text.
+    /// Whether a packet of a tracked flow is an ACK without payload before the flow's protocol is known. Reads a segment
+    /// that may be text.
     #[inline(always)]
-    fn prepare<B: SelectStages>(&mut self, frame: &B, mine: &mut DirectionState, theirs: &DirectionState) -> bool {
+    fn early_ack_or_text<B: SelectStages>(
+        &mut self,
+        frame: &B,
+        mine: &mut DirectionState,
+        theirs: &DirectionState,
+    ) -> bool {
         if self.segment.len == 0 {
             return self.headers.flags == tcp_flag::ACK
                 && mine.packets <= EARLY_ACKS
@@ -521,26 +534,26 @@ impl Scratch {
             && self.headers.may_be_ssh()
             && stream_start(frame, &self.segment) == StreamStart::None
         {
-            // The flow began with a bare ACK, and its banner was not captured.
+            // The first packet of the flow was an ACK without payload: its identification string was not captured.
             mine.protocol = protocol::SSH;
         }
         false
     }
 
-    /// Whether the acknowledgment number covers the SYN of this number (specification, section 15.9).
+    /// Whether the acknowledgment number covers the SYN with this sequence number (RFC 9293, section 3.4).
     #[inline(always)]
     fn acknowledges<B: SelectStages>(&self, frame: &B, isn: u32) -> bool {
         let ack = frame.window::<12>(self.headers.l4 as usize).map_or(0, |tcp| tcp.be32::<8>());
         ack.wrapping_sub(isn.wrapping_add(1)) as i32 >= 0
     }
 
-    /// Hash of the flow that differs between its directions.
+    /// Hash of one direction of the flow.
     #[inline(always)]
     fn flow(&self) -> u64 {
         self.selection.hash ^ u64::from(self.from)
     }
 
-    /// Whether the first packet of a new flow is a duplicate: the flow's entry may have been evicted in between.
+    /// Whether the first packet of a new flow is a duplicate. The flow's entry may have been evicted since.
     #[inline(always)]
     fn is_first_packet_duplicate<B: SelectStages, F: Flows>(&mut self, frame: &B, flows: &mut F) -> bool {
         let (flow, capture_point) = (self.flow(), self.info.capture_point());
@@ -548,17 +561,17 @@ impl Scratch {
         frame.is_duplicate(&self.headers, flow, capture_point, mine, flows.recent())
     }
 
-    /// `new_entry` becomes the entry of a flow of which only the client is known.
+    /// Initializes `new_entry` with the key and the client.
     #[inline(always)]
     fn init_entry(&mut self, from_client: bool) {
         let client = if from_client { self.from } else { 1 - self.from };
-        // Field by field, or the compiler builds the entry on the kernel's stack of 512 bytes.
+        // Field by field: otherwise the compiler builds the entry on the stack, which has 512 bytes in the kernel.
         (self.new_entry.low, self.new_entry.high) = (DirectionState::default(), DirectionState::default());
         self.new_entry.key = self.key;
         self.new_entry.client = client as u8;
     }
 
-    /// Completes the entry of the new flow that this SYN or SYN-ACK begins; so far only its client is known.
+    /// Completes `new_entry` for a flow that starts with this SYN or SYN-ACK.
     #[inline(always)]
     fn track_syn(&mut self, now: u64, config: &FilterConfig) {
         let is_ssh = self.headers.src_port == SSH_PORT;
@@ -568,26 +581,26 @@ impl Scratch {
         start_selecting(mine, seq, is_ssh, config);
     }
 
-    /// Completes `selection`.
+    /// Completes the selection.
     #[inline(always)]
-    fn fill_selection(&mut self, class: RecordClass, from_client: bool, whole: bool, point: LatencyPoint, flags: u16) {
+    fn fill_selection(&mut self, class: u8, from_client: bool, whole: bool, point: LatencyPoint, flags: u16) {
         let client = if from_client { flag::FROM_CLIENT } else { 0 };
         let high = if self.from == 1 { flag::FROM_HIGH } else { 0 };
         let only = if whole { 0 } else { flag::HEADERS_ONLY };
         let end = if whole { self.segment.at + self.segment.len } else { self.segment.at };
-        // Bytes behind the end of a tunnel's payload are not captured: a packet that goes on there counts as cut.
+        // Bytes after the end of a tunnel's payload are not captured: a longer inner packet counts as cut.
         let mut frame_end = self.selection.wire_len;
         if self.headers.inner != 0 && self.headers.tunnel_end < frame_end {
             frame_end = self.headers.tunnel_end;
         }
         self.selection.capture = if end > frame_end { frame_end } else { end };
         self.selection.flags = flags | client | high | only;
-        self.selection.class = class as u8;
+        self.selection.class = class;
         self.selection.latency_point = point as u8;
     }
 }
 
-/// Selects the first payload of a direction, which follows the SYN.
+/// Starts the selection of a direction, with the first payload after its SYN.
 #[inline(always)]
 fn start_selecting(mine: &mut DirectionState, seq: u32, is_ssh: bool, config: &FilterConfig) {
     mine.isn = seq;
@@ -597,7 +610,7 @@ fn start_selecting(mine: &mut DirectionState, seq: u32, is_ssh: bool, config: &F
     mine.seen |= if is_ssh { seen::ISN | seen::SSH_PORT } else { seen::ISN };
 }
 
-/// Protocol of a direction after a datagram: `before`, unless the datagram shows that it is OpenVPN.
+/// Protocol of a direction after a datagram: OpenVPN if the datagram starts an OpenVPN session, otherwise `before`.
 #[inline(always)]
 const fn datagram_protocol(kind: DatagramKind, before: u8) -> u8 {
     match kind {
@@ -606,11 +619,11 @@ const fn datagram_protocol(kind: DatagramKind, before: u8) -> u8 {
     }
 }
 
-/// Packets of one direction within which its bare ACKs are selected while the flow's protocol is unknown: if it turns
-/// out to be SSH, JA4SSH counts them.
+/// Number of first packets of a direction of which ACKs without payload are selected while the protocol is unknown.
+/// JA4SSH counts them if the protocol is SSH.
 const EARLY_ACKS: u64 = 255;
 
-/// Whether a direction's protocol is still unknown: it may turn out to be SSH, also behind lines of text.
+/// Whether the protocol of a direction is unknown. It may be SSH, also after lines of text.
 #[inline(always)]
 fn is_undecided(direction: &DirectionState) -> bool {
     direction.phase == phase::UNDECIDED
@@ -618,15 +631,15 @@ fn is_undecided(direction: &DirectionState) -> bool {
             && (direction.phase == phase::NEXT || direction.seen & seen::ISN == 0)
 }
 
-/// Whether the SYN of a direction was not seen, and nothing of its stream was selected.
+/// Whether the SYN of a direction was not captured, and no payload of it was selected.
 #[inline(always)]
 fn is_midstream(direction: &DirectionState) -> bool {
     direction.protocol == protocol::UNKNOWN && direction.seen & seen::ISN == 0
 }
 
-/// Whether a direction select_segment nothing more than a hello at the start of a segment.
+/// Whether only a segment that matches a signature is selected of a direction.
 #[inline(always)]
-fn is_quiet(direction: &DirectionState) -> bool {
+fn is_direction_done(direction: &DirectionState) -> bool {
     matches!(direction.phase, phase::IDLE | phase::CLOSING | phase::NEXT) && direction.protocol != protocol::SSH
 }
 

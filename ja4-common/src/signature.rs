@@ -1,8 +1,9 @@
 //! The signature table: stream protocols, and the bytes that they start with.
 //!
-//! A protocol is one row of [`protocols`](self), and one row of the text signatures if it starts with upper-case text.
-//! A signature is eight bytes at the start of a segment, anywhere in a stream. How the filter selects the first bytes of
-//! a stream that are shorter is in [`crate::classify`].
+//! A protocol is one row of `protocols!`, and one row of `text_signatures!` if it starts with upper-case text. A signature
+//! is eight bytes at the start of a segment, anywhere in a stream. [`crate::classify`] has the shorter prefixes with which
+//! a stream may start. `select` names the sender of each start for flows whose SYN was not captured; one arm for several
+//! starts there costs the verifier less than a column of the table.
 
 use crate::bytes::{FrameBytes, SliceFrame};
 use crate::filter_config::FilterConfig;
@@ -20,25 +21,12 @@ impl PacketHeaders {
     }
 }
 
-/// Whether the client sends what starts a protocol. Where either endpoint may, the port of the server decides.
-macro_rules! is_client {
-    (Client, $by_port:expr) => {
-        true
-    };
-    (Server, $by_port:expr) => {
-        false
-    };
-    (Either, $by_port:expr) => {
-        $by_port
-    };
-}
-
 /// Declares the stream protocols.
 macro_rules! protocols {
     ($(
         #[doc = $doc:literal]
         $PROTOCOL:ident = $number:literal: $class:ident, $budget:ident, exclusive $exclusive:literal, {
-            $(#[doc = $start_doc:literal] $Start:ident = $start:literal from $sender:ident,)+
+            $(#[doc = $start_doc:literal] $Start:ident = $start:literal,)+
         }
     )+) => {
         /// Protocol of a direction; see [`crate::flow::DirectionState::protocol`].
@@ -66,15 +54,6 @@ macro_rules! protocols {
                 match number {
                     $($($start => Self::$Start,)+)+
                     _ => Self::None,
-                }
-            }
-
-            /// Whether the client sends it. `by_port` is the answer where either endpoint may.
-            #[inline(always)]
-            pub(crate) const fn is_from_client(self, by_port: bool) -> bool {
-                match self {
-                    Self::None => by_port,
-                    $($(Self::$Start => is_client!($sender, by_port),)+)+
                 }
             }
 
@@ -117,29 +96,29 @@ macro_rules! protocols {
     };
 }
 
-// Columns: number, class of the records, budget, exclusive, starts with their senders.
+// Columns: number, class of the records, budget, exclusive, starts.
 protocols! {
     /// TLS.
     TLS = 1: Tls, handshake_budget, exclusive false, {
         /// A TLS record with a ClientHello.
-        ClientHello = 1 from Client,
+        ClientHello = 1,
         /// A TLS record with a ServerHello.
-        ServerHello = 2 from Server,
+        ServerHello = 2,
     }
     /// HTTP/1.
     HTTP = 2: Http, http_budget, exclusive false, {
         /// An HTTP/1 request.
-        Http1 = 3 from Client,
+        Http1 = 3,
     }
     /// HTTP/2 without TLS.
     HTTP2 = 3: Http, http2_budget, exclusive true, {
         /// The connection preface of HTTP/2 (RFC 9113, section 3.4).
-        Http2 = 4 from Client,
+        Http2 = 4,
     }
     /// SSH.
     SSH = 4: Ssh, ssh_budget, exclusive true, {
         /// An SSH identification string (RFC 4253, section 4.2).
-        Ssh = 5 from Either,
+        Ssh = 5,
     }
 }
 

@@ -1,38 +1,37 @@
-//! Which payload segments of a TCP direction carry a handshake.
+//! Selects the payload segments of a TCP direction that carry a handshake.
 //!
-//! A direction whose SYN was seen is *born hungry*: its first bytes are wanted whatever they are,
-//! in any order, until the first in-order bytes say what the stream is.
+//! After its SYN, a direction is *undecided*: its segments are selected in any order, until the first in-order bytes
+//! identify the protocol.
 //!
-//! - **TLS**: the follow_records goes from record header to record header (RFC 8446, section 5.1) and select_segment
-//!   every segment up to the first record that is not a handshake: ChangeCipherSpec, application
-//!   data, an alert. A hello that spans segments, a message that spans records and a flight of
-//!   several messages, certificates among them, need no rule of their own.
-//! - **HTTP/1**: from a request's first segment to one that ends as a header block does. Behind it
-//!   the next request is looked for as at the stream's begin; a body is read too, as far as the budget
-//!   lasts. A segment that begins with a method opens a request anywhere.
-//! - **Dialogues** that TLS may follow (STARTTLS): their short segments are not wanted, but while they last
-//!   what comes out of order is, for it may be of a hello.
-//! - **HTTP/2**: the client's first bytes from the preface on.
-//! - **SSH**: the identification string and what follows it, KEXINIT. Lines of text may come before it, in the same
-//!   segment or in others.
+//! - **TLS**: the filter follows the record headers (RFC 8446, section 5.1). It selects every segment up to the first
+//!   record that does not belong to the handshake: ChangeCipherSpec, application data or an alert. A hello that spans
+//!   segments, a message that spans records, and a flight of several messages need no other rule.
+//! - **HTTP/1**: the filter selects from the first segment of a request to a segment that ends a header block. The next
+//!   request may follow there. A body is selected within the budget. A segment that starts with a method starts a
+//!   request anywhere in the stream.
+//! - **Dialogues** before TLS (STARTTLS): short segments are not selected. Segments out of order are selected, because
+//!   they may belong to a ClientHello.
+//! - **HTTP/2**: the filter selects the first bytes of the client, from the connection preface.
+//! - **SSH**: the filter selects the identification string and KEXINIT. Lines of text may precede the identification
+//!   string, in the same segment or in earlier ones.
 //!
-//! A PROXY protocol header before the stream's first bytes is skipped. In any other framing the follow_records goes from frame
-//! header to frame header ([`crate::framing`]).
+//! A PROXY protocol header before the first bytes is skipped. In any other framing, the filter follows the frame headers
+//! ([`crate::framing`]).
 //!
-//! A byte budget bounds each of them. A segment far from where the stream is, forged or after a hole,
-//! is not wanted but takes a little from the budget all the same; it never ends the hunger by itself.
+//! A byte budget bounds each protocol. A segment far from `mark` is forged, or follows a gap in the capture. It is not
+//! selected, and costs a small part of the budget; it never ends the selection by itself.
 //!
-//! | phase | becomes | when |
+//! | phase | next phase | event |
 //! |---|---|---|
-//! | FRESH | RECORDS, TEXT | the first bytes in order are of TLS, of HTTP or SSH |
-//! | FRESH | NEXT | they are of another protocol |
-//! | NEXT | RECORDS, TEXT | the next bytes in order begin a hello, a request; or they are of a body |
-//! | NEXT | IDLE | what is no HTTP is long or comes in long segments |
-//! | TEXT | NEXT | a header block of HTTP ends |
-//! | RECORDS | CLOSING | a record is no handshake |
-//! | CLOSING, NEXT | IDLE | a segment lies far ahead |
-//! | any | IDLE | the budget is spent |
-//! | any | RECORDS, TEXT | a segment begins with a hello, a request, a banner: anew |
+//! | UNDECIDED | RECORDS, TEXT | the first in-order bytes are TLS; HTTP or SSH |
+//! | UNDECIDED | NEXT | they are another protocol |
+//! | NEXT | RECORDS, TEXT | the next in-order bytes start a hello; a request, or belong to a body |
+//! | NEXT | IDLE | data other than HTTP is long, or comes in long segments |
+//! | TEXT | NEXT | an HTTP header block ends |
+//! | RECORDS | CLOSING | a record does not belong to the handshake |
+//! | CLOSING, NEXT | IDLE | a segment is far ahead |
+//! | any | IDLE | the budget is used up |
+//! | any | RECORDS, TEXT | a segment starts with a hello; a request or identification string: resync |
 
 use crate::bytes::{FrameBytes, SliceFrame};
 use crate::classify::{ClassifyStage, is_byte_s};
@@ -45,66 +44,65 @@ use crate::signature::{
     protocol,
 };
 
-/// What [`DirectionState::mark`] means.
+/// Phases of a direction. Each gives [`DirectionState::mark`] a meaning.
 pub mod phase {
-    /// Nothing is wanted but a segment that begins something.
+    /// Only a segment that matches a signature is selected.
     pub const IDLE: u8 = 0;
-    /// `mark` is the first payload byte, which has not been seen yet.
+    /// `mark` is the first payload byte, which was not captured yet.
     pub const UNDECIDED: u8 = 1;
     /// `mark` is the next TLS record header.
     pub const RECORDS: u8 = 2;
-    /// `mark` is the end of the handshake; late segments before it are still wanted.
+    /// `mark` is the end of the handshake. Late segments before it are selected.
     pub const CLOSING: u8 = 3;
-    /// HTTP or SSH: every segment is wanted. `mark` is the end of what has come.
+    /// HTTP or SSH: every segment is selected. `mark` is the greatest sequence number captured.
     pub const TEXT: u8 = 4;
-    /// Between two requests of HTTP, or in a dialogue of another protocol. `mark` is the end of what has
-    /// come in order: the next request or hello may begin there.
+    /// Between two HTTP requests, or in a dialogue of another protocol. `mark` is the end of the in-order bytes: the next
+    /// request or hello may start there.
     pub const NEXT: u8 = 5;
 }
 
-/// Record headers followed in one segment. A flight has four to six; a sender of many tiny records
-/// is followed by budget instead.
+/// Record headers followed in one segment. A flight has four to six. Beyond that, the budget bounds the selection.
 const MAX_RECORDS_PER_SEGMENT: usize = 8;
 
-/// A segment this far from `mark` is not of the handshake at hand.
+/// Greatest distance from `mark`, in bytes, of a segment that belongs to the same handshake.
 const MAX_DISTANCE: i32 = 1 << 20;
 
-/// What such a segment takes from the budget, bytes: a stream that has gone on without being seen comes to
-/// an end, and some forged segments do no harm.
+/// Budget, in bytes, that a segment beyond [`MAX_DISTANCE`] costs. So the selection ends in a stream with a gap, and
+/// a few forged segments do not end it.
 const FAR_COST: u32 = 64;
 
-/// Bytes of a direction in which TLS may follow a dialogue (STARTTLS and the like): it takes less than 1 KiB.
+/// Budget of a dialogue before TLS (STARTTLS), in bytes. Such a dialogue takes less than 1 KiB.
 const DIALOGUE_BUDGET: u32 = 4 << 10;
 
-/// Longest segment of such a dialogue: a list of capabilities fits, bulk does not.
+/// Longest segment of such a dialogue, in bytes: a list of capabilities fits, bulk data does not.
 const MAX_DIALOGUE_SEGMENT: u32 = 1 << 10;
 
-/// Whether a segment is wanted.
+/// Whether a segment is selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum SegmentInterest {
-    /// No.
+    /// Not selected.
     NotSelected,
-    /// It would be, but the budget is spent; later ones are not wanted.
+    /// Not selected, because the budget is used up. Later segments are not selected either.
     OverBudget,
-    /// Yes: it goes on with what is wanted, or fills a gap in it.
+    /// Selected: it continues the selected bytes, or fills a gap in them.
     Selected,
-    /// Yes: it begins something, and what lies before it was not wanted.
+    /// Selected: a protocol starts, and the bytes before it were not selected.
     Resync,
 }
 
-// What is to be done with a segment, as numbers: for the verifier, a global BPF function may return any number.
-/// Nothing: it is not wanted.
+// Results of `decide`. They are numbers, because the verifier takes the result of a global BPF function for any number.
+/// Do not select the segment.
 const SKIP: u8 = 0;
-/// It lies too far away to be wanted, and costs budget.
+/// Do not select the segment, and charge [`FAR_COST`].
 const PENALIZE: u8 = 1;
-/// It is wanted as long as the budget lasts.
+/// Select the segment within the budget.
 const SELECT: u8 = 2;
-/// `mark` lies in it: follow the record headers from there.
+/// Follow the record headers from `mark`, which is in the segment.
 const FOLLOW_RECORDS: u8 = 3;
-/// It is HTTP or SSH.
+/// Select a segment of HTTP or SSH.
 const SELECT_TEXT: u8 = 4;
-/// Beside them: the segment begins something, and what lies before it was not wanted.
+/// Flag: a protocol starts, and the bytes before it were not selected.
 const RESYNC: u8 = 1 << 7;
 
 /// The steps of selection that the kernel programs call as global functions.
@@ -124,22 +122,23 @@ pub trait StreamStages: ClassifyStage + SignatureStage {
 
 impl StreamStages for SliceFrame<'_> {}
 
-/// Whether the direction has had its handshake and this segment begins nothing: the case of nearly
-/// every packet, which spares it `select_segment`.
+/// Whether the handshake of a direction is over and the segment matches no signature. That holds for nearly every
+/// packet, which then skips `select_segment`.
 #[inline(always)]
 pub fn is_done<B: SignatureStage>(frame: &B, direction: &DirectionState, segment: &SegmentPayload) -> bool {
     let ahead = segment.seq.wrapping_sub(direction.mark);
-    let sated = direction.phase == phase::IDLE || (direction.phase == phase::CLOSING && ahead <= MAX_DISTANCE as u32);
-    sated && stream_start(frame, segment) == StreamStart::None
+    let is_over = direction.phase == phase::IDLE || (direction.phase == phase::CLOSING && ahead <= MAX_DISTANCE as u32);
+    is_over && stream_start(frame, segment) == StreamStart::None
 }
 
-/// Whether a direction's next segment may be lines of text before the banner of SSH.
+/// Whether the next segment of a direction may be lines of text before an SSH identification string.
 #[inline(always)]
 pub(crate) fn may_be_text(direction: &DirectionState) -> bool {
     matches!(direction.phase, phase::UNDECIDED | phase::NEXT) && direction.protocol != protocol::HTTP
 }
 
-/// Decides whether this segment is selected, and updates the direction's state. Returns a [`Want`] as its number.
+/// Decides whether a segment is selected, and updates the state of its direction. Returns the number of a
+/// [`SegmentInterest`].
 #[inline(always)]
 pub(crate) fn select_segment<B: StreamStages>(
     frame: &B,
@@ -148,17 +147,21 @@ pub(crate) fn select_segment<B: StreamStages>(
     config: &FilterConfig,
 ) -> u8 {
     let decided = frame.decide(direction, segment, config);
-    let want = match decided & !RESYNC {
+    let interest = match decided & !RESYNC {
         PENALIZE if charge(direction, FAR_COST) == SegmentInterest::OverBudget => SegmentInterest::OverBudget as u8,
         SELECT => charge(direction, segment.len) as u8,
         FOLLOW_RECORDS => frame.follow_records(direction, segment),
         SELECT_TEXT => select_text(frame, direction, segment) as u8,
         _ => SegmentInterest::NotSelected as u8,
     };
-    if decided & RESYNC != 0 && want == SegmentInterest::Selected as u8 { SegmentInterest::Resync as u8 } else { want }
+    if decided & RESYNC != 0 && interest == SegmentInterest::Selected as u8 {
+        SegmentInterest::Resync as u8
+    } else {
+        interest
+    }
 }
 
-/// What is to be done with a segment, as `select_segment` reads it.
+/// The first step of `select_segment`: the action for a segment.
 #[inline(always)]
 pub fn decide<B: ClassifyStage>(
     frame: &B,
@@ -177,7 +180,7 @@ pub fn decide<B: ClassifyStage>(
             }
             first_bytes(frame, direction, segment, config)
         }
-        // A hello without frame header may follow the frames of a framing.
+        // A hello without a frame header may follow the frames of a framing.
         phase::RECORDS if covers_mark && (ahead < 0 || direction.framing == framing::kind::NONE) => FOLLOW_RECORDS,
         phase::RECORDS if is_near && ahead > 0 => out_of_order(frame, direction, segment),
         phase::NEXT if is_near && ahead < 0 && !is_http => SKIP,
@@ -190,7 +193,7 @@ pub fn decide<B: ClassifyStage>(
     }
 }
 
-/// What is to be done with a segment that begins nothing, and is not where one was awaited.
+/// The action for a segment that matches no signature and does not cover `mark`.
 #[inline(always)]
 fn continue_stream<B: ClassifyStage>(
     frame: &B,
@@ -203,7 +206,7 @@ fn continue_stream<B: ClassifyStage>(
     match direction.phase {
         phase::TEXT if is_near => SELECT_TEXT,
         phase::RECORDS if ahead == 0 => FOLLOW_RECORDS,
-        // What an SSH server says has come in another order, or the rest of its first letters has come.
+        // Data of an SSH server arrived out of order, or after its first letter.
         phase::UNDECIDED if is_near && ahead > 0 && direction.seen & seen::SSH_PORT != 0 => {
             start_protocol(direction, direction.mark, protocol::SSH, config)
         }
@@ -211,11 +214,10 @@ fn continue_stream<B: ClassifyStage>(
             start_protocol(direction, direction.mark, protocol::SSH, config)
         }
         phase::UNDECIDED if is_near && ahead > 0 => out_of_order(frame, direction, segment),
-        // Part of a PROXY protocol header that spans segments.
+        // A PROXY protocol header spans segments.
         phase::UNDECIDED if is_near && direction.mark != direction.isn.wrapping_add(1) => SELECT,
         phase::NEXT if is_near => SELECT,
-        // Not near the number that the SYN gave, or anything that has come: bytes were missed, or one of
-        // them was forged.
+        // Far from the sequence numbers captured so far: bytes were not captured, or a segment is forged.
         phase::UNDECIDED | phase::RECORDS | phase::TEXT if !is_near => PENALIZE,
         phase::NEXT | phase::CLOSING if ahead > MAX_DISTANCE => {
             direction.phase = phase::IDLE;
@@ -225,7 +227,7 @@ fn continue_stream<B: ClassifyStage>(
     }
 }
 
-/// What is to be done with a segment that begins something, and is not where that was awaited.
+/// The action for a segment that matches a signature and does not cover `mark`.
 #[inline(always)]
 fn start_midstream(
     direction: &mut DirectionState,
@@ -236,12 +238,12 @@ fn start_midstream(
     let ahead = segment.seq.wrapping_sub(direction.mark) as i32;
     let is_near = ahead.unsigned_abs() <= MAX_DISTANCE as u32;
     match direction.phase {
-        // A further request has a budget of its own; after CONNECT comes a hello.
+        // Each request has its own budget. A ClientHello follows a CONNECT request.
         phase::TEXT if is_near => start_protocol(direction, segment.seq, protocol, config),
-        // A later request came first. A byte or two before a hello are no request, but a server's answer to
-        // SSLRequest (PostgreSQL).
+        // The second request arrived before the first. Fewer bytes before a hello are the reply of a PostgreSQL server to
+        // SSLRequest.
         phase::UNDECIDED if is_near && ahead >= SHORTEST as i32 => SELECT,
-        // Within a request or a body; behind many missed bytes another request may come.
+        // Inside a request or a body. After many bytes that were not captured, another request may start.
         phase::TEXT if protocol != protocol::HTTP => PENALIZE,
         // No other protocol starts inside these.
         _ if is_exclusive(direction.protocol) && protocol != direction.protocol => SKIP,
@@ -249,7 +251,7 @@ fn start_midstream(
     }
 }
 
-/// What is to be done with the segment in which `mark` was, before it was moved behind a PROXY protocol header.
+/// The action for the segment that covers `mark`, before or after `mark` was moved past a PROXY protocol header.
 #[inline(always)]
 fn first_bytes<B: ClassifyStage>(
     frame: &B,
@@ -278,24 +280,24 @@ fn first_bytes<B: ClassifyStage>(
     first_segment(direction, segment, found, config)
 }
 
-/// What is to be done with the segment in which `mark` lies, where nothing is under way.
+/// The action for the segment that covers `mark` if no protocol has started.
 #[inline(always)]
 fn first_segment(direction: &mut DirectionState, segment: &SegmentPayload, found: u8, config: &FilterConfig) -> u8 {
     let is_undecided = direction.phase == phase::UNDECIDED;
     let is_http = direction.protocol == protocol::HTTP;
     let is_ssh_server = is_undecided && direction.seen & seen::SSH_PORT != 0;
-    // A dialogue, which was not wanted, came before it.
-    let anew = if is_undecided || is_http { 0 } else { RESYNC };
-    // What begins behind bytes of the dialogue that come again is left alone.
-    if anew != 0 && segment.seq != direction.mark {
+    // The bytes before it belong to a dialogue and were not selected.
+    let resync = if is_undecided || is_http { 0 } else { RESYNC };
+    // A segment that repeats bytes of the dialogue starts no protocol.
+    if resync != 0 && segment.seq != direction.mark {
         return skip_dialogue(direction, segment);
     }
     match found {
-        // Lines before its banner (RFC 4253, section 4.2).
+        // Lines before the identification string (RFC 4253, section 4.2).
         prefix::NONE | prefix::HTTP1 | prefix::TOO_SHORT | prefix::S if is_ssh_server => {
             start_protocol(direction, direction.mark, protocol::SSH, config)
         }
-        // No method begins so that is used in the clear.
+        // No method of plaintext HTTP starts with these letters.
         prefix::SS if is_undecided => start_protocol(direction, direction.mark, protocol::SSH, config),
         prefix::TOO_SHORT | prefix::S | prefix::SS if is_http => SELECT,
         prefix::TOO_SHORT | prefix::S if is_undecided => {
@@ -306,14 +308,14 @@ fn first_segment(direction: &mut DirectionState, segment: &SegmentPayload, found
             SELECT
         }
         prefix::PARTIAL_RECORD if !is_http => {
-            if anew != 0 {
+            if resync != 0 {
                 direction.protocol = protocol::UNKNOWN;
             }
             direction.phase = phase::UNDECIDED;
             await_prefix(direction, config);
-            SELECT | anew
+            SELECT | resync
         }
-        // A body: requests may follow it within a segment.
+        // A body. Requests may follow it in the same segment.
         prefix::NONE | prefix::PARTIAL_RECORD | prefix::TEXT_SSH if is_http => {
             direction.phase = phase::TEXT;
             SELECT_TEXT
@@ -321,11 +323,11 @@ fn first_segment(direction: &mut DirectionState, segment: &SegmentPayload, found
         prefix::NONE | prefix::TOO_SHORT | prefix::PARTIAL_RECORD | prefix::S | prefix::SS => {
             skip_dialogue(direction, segment)
         }
-        _ => start_protocol(direction, direction.mark, prefix::protocol(found), config) | anew,
+        _ => start_protocol(direction, direction.mark, prefix::protocol(found), config) | resync,
     }
 }
 
-/// The first bytes are too few to tell. Once: a repetition brings no new budget.
+/// Waits for more bytes of a prefix. A retransmission does not renew the budget.
 #[inline(always)]
 fn await_prefix(direction: &mut DirectionState, config: &FilterConfig) {
     if direction.protocol == protocol::UNKNOWN {
@@ -334,20 +336,20 @@ fn await_prefix(direction: &mut DirectionState, config: &FilterConfig) {
     }
 }
 
-/// A segment in order that is not wanted: of a dialogue that TLS may follow, while it is short.
+/// Skips an in-order segment of a dialogue. The direction stays in the dialogue while its segments are short.
 #[inline(always)]
 fn skip_dialogue(direction: &mut DirectionState, segment: &SegmentPayload) -> u8 {
     if direction.phase == phase::UNDECIDED && direction.budget > DIALOGUE_BUDGET {
         direction.budget = DIALOGUE_BUDGET;
     }
     direction.budget = direction.budget.saturating_sub(segment.len);
-    let goes_on = direction.budget > 0 && segment.len <= MAX_DIALOGUE_SEGMENT;
-    direction.phase = if goes_on { phase::NEXT } else { phase::IDLE };
+    let continues = direction.budget > 0 && segment.len <= MAX_DIALOGUE_SEGMENT;
+    direction.phase = if continues { phase::NEXT } else { phase::IDLE };
     direction.mark = segment.seq.wrapping_add(segment.len);
     SKIP
 }
 
-/// Takes a segment ahead of `mark`: it came early, or the header that `mark` points at was split over two.
+/// The action for a segment after `mark`: it arrived early, or a segment boundary splits the header at `mark`.
 #[inline(always)]
 fn out_of_order<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &SegmentPayload) -> u8 {
     if starts_past_handshake(frame, segment) {
@@ -357,7 +359,7 @@ fn out_of_order<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segmen
     SELECT
 }
 
-/// The direction has begun something at `mark`.
+/// Starts a protocol at `mark`.
 #[inline(always)]
 fn start_protocol(direction: &mut DirectionState, mark: u32, protocol: u8, config: &FilterConfig) -> u8 {
     (direction.mark, direction.protocol, direction.budget) = (mark, protocol, budget_of(protocol, config));
@@ -371,23 +373,26 @@ fn start_protocol(direction: &mut DirectionState, mark: u32, protocol: u8, confi
     FOLLOW_RECORDS
 }
 
-/// Takes a segment of HTTP or SSH.
+/// Selects a segment of HTTP or SSH within the budget.
 #[inline(always)]
 fn select_text<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &SegmentPayload) -> SegmentInterest {
-    let want = charge(direction, segment.len);
+    let interest = charge(direction, segment.len);
     let end = segment.seq.wrapping_add(segment.len);
     if end.wrapping_sub(direction.mark) as i32 <= 0 {
-        // Late: what ends with it is told by what came before.
-        return want;
+        // A late segment does not move `mark`.
+        return interest;
     }
     direction.mark = end;
-    if want == SegmentInterest::Selected && direction.protocol == protocol::HTTP && ends_header_block(frame, segment) {
+    if interest == SegmentInterest::Selected
+        && direction.protocol == protocol::HTTP
+        && ends_header_block(frame, segment)
+    {
         direction.phase = phase::NEXT;
     }
-    want
+    interest
 }
 
-/// Takes a segment's payload from the budget; with the last of it, hunger ends.
+/// Subtracts a payload from the budget. Selection ends once the budget is used up.
 #[inline(always)]
 fn charge(direction: &mut DirectionState, len: u32) -> SegmentInterest {
     if direction.budget == 0 {
@@ -398,7 +403,7 @@ fn charge(direction: &mut DirectionState, len: u32) -> SegmentInterest {
     SegmentInterest::Selected
 }
 
-/// Follows frame headers from `mark`, which is in this segment. Returns a [`Want`] as its number.
+/// Follows frame headers from `mark`, which is in the segment. Returns the number of a [`SegmentInterest`].
 #[inline(always)]
 fn follow_frames<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &SegmentPayload) -> u8 {
     for _ in 0..MAX_RECORDS_PER_SEGMENT {
@@ -414,9 +419,9 @@ fn follow_frames<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segme
     charge(direction, segment.len) as u8
 }
 
-/// Moves `mark` behind the frame that begins there. `mark` stays where it is if the segment does not hold the start of
-/// that frame, or if the handshake is over before it.
-// In the kernel a separate function: its many paths end where it returns.
+/// Moves `mark` past the frame that starts there. Leaves `mark` if the segment does not hold the start of the frame, or
+/// if the handshake ends before it.
+// A separate function in the kernel: its many paths join where it returns.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn next_frame<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &SegmentPayload) {
     let done = direction.mark.wrapping_sub(segment.seq);
@@ -437,14 +442,14 @@ fn next_frame<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment:
     direction.mark = direction.mark.wrapping_add(length);
 }
 
-/// Follows record headers from `mark`, which is in this segment. Returns a [`Want`] as its number.
+/// Follows record headers from `mark`, which is in the segment. Returns the number of a [`SegmentInterest`].
 #[inline(always)]
 pub fn follow_records<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &SegmentPayload) -> u8 {
     if direction.framing != framing::kind::NONE {
         return follow_frames(frame, direction, segment);
     }
     for _ in 0..MAX_RECORDS_PER_SEGMENT {
-        // Between 0 and len - 1 at first.
+        // From 0 to len - 1 in the first iteration.
         let done = direction.mark.wrapping_sub(segment.seq);
         if done >= segment.len {
             break;

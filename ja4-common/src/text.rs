@@ -1,19 +1,19 @@
-//! Reads a segment as lines of text that may precede an SSH identification string: a PROXY protocol header or a notice.
+//! Reads a segment as lines of text. A PROXY protocol header or a notice may precede an SSH identification string.
 
 use crate::bytes::{FrameBytes, SliceFrame};
 use crate::segment::SegmentPayload;
 
-/// Bytes that are read: a PROXY protocol header of version 1 has at most 107.
+/// Bytes that are read. A PROXY protocol header of version 1 has at most 107.
 const MAX_TEXT: u32 = 128;
 
-/// The same in words of eight bytes, and one more of zeros.
+/// [`MAX_TEXT`] in words of eight bytes, and one word of zeros.
 pub const WORDS: usize = MAX_TEXT as usize / 8 + 1;
 
-/// Not read, or neither of the following.
+/// Not read, or neither [`SSH`] nor [`LINES`].
 pub const NONE: u8 = 0;
-/// An SSH identification string begins behind one of the lines.
+/// An SSH identification string follows one of the lines.
 pub const SSH: u8 = 1;
-/// Whole lines, none with a version of HTTP, with which a request line ends.
+/// Complete lines without an HTTP version, which ends a request line.
 pub const LINES: u8 = 2;
 
 /// The step of reading text that the kernel programs call as a global function.
@@ -27,8 +27,8 @@ pub trait TextStage: FrameBytes + Sized {
 
 impl TextStage for SliceFrame<'_> {}
 
-/// Reads a segment; `words` is room for its bytes.
-// Without branches in its loop: the verifier then has few paths to follow.
+/// Reads a segment and sets [`SegmentPayload::text`]. `words` is a buffer for its bytes.
+// The loop has no branches, so the verifier follows few paths.
 #[inline(always)]
 pub fn read<B: FrameBytes>(frame: &B, segment: &mut SegmentPayload, words: &mut [u64; WORDS]) {
     const BANNER: u64 = u64::from_be_bytes(*b"\0\0\0\nSSH-");
@@ -65,7 +65,7 @@ pub fn read<B: FrameBytes>(frame: &B, segment: &mut SegmentPayload, words: &mut 
     }
 }
 
-/// Whether a segment of text ends with a line that is not empty; a request may end with an empty one (RFC 9112,
+/// Whether a segment of text ends with a line that is not empty. A request may end with an empty line (RFC 9112,
 /// section 2).
 #[inline(always)]
 fn are_lines<B: FrameBytes>(frame: &B, segment: &SegmentPayload) -> bool {
