@@ -32,7 +32,7 @@ pub trait FrameBytes {
     /// Length of the frame on the wire, bytes. The captured part may be shorter.
     fn wire_len(&self) -> usize;
 
-    /// Returns the same value, which is read from memory from here on. The compiler drops what it holds in registers,
+    /// Returns the same value, which is read from memory from here on. The compiler drops its copies in registers,
     /// so where paths join, the verifier has one state to follow.
     #[inline(always)]
     fn settle<'a, T>(&self, value: &'a mut T) -> &'a mut T {

@@ -85,7 +85,7 @@ counters! {
     seen: Frames,
     /// Frames that were not selected.
     unselected: Frames by reason of PassReason,
-    /// Frames whose headers cannot be parsed.
+    /// Frames with headers that cannot be parsed.
     unparseable: Frames by reason of Malformed,
     /// Frames that were selected.
     selected: Frames by class of RecordClass,

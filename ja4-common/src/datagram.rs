@@ -1,54 +1,54 @@
-//! Which UDP datagrams are wanted: QUIC long headers, DTLS handshakes in the clear, bare and in TURN messages,
-//! OpenVPN's control channel, DHCP.
+//! Classifies UDP datagrams. The filter selects QUIC long headers, unencrypted DTLS handshakes (bare and in TURN
+//! messages), the control channel of OpenVPN, and DHCP.
 
 use crate::bytes::FrameBytes;
 use crate::framing::{self, openvpn};
 use crate::headers::PacketHeaders;
 
-/// What a datagram is, by its first bytes and ports.
+/// Class of a datagram, by its first bytes and ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum DatagramKind {
-    /// Nothing that is looked for.
+    /// Nothing that is selected.
     Other,
-    /// A QUIC Initial: it begins a connection, and its sender is taken for the client.
+    /// A QUIC Initial. It starts a connection; its sender is the client.
     QuicInitial,
-    /// A QUIC Initial in a datagram too short for a client's first.
+    /// A QUIC Initial in a datagram too short for the first one of a client.
     QuicShortInitial,
     /// A QUIC Retry, from a server.
     QuicRetry,
-    /// A QUIC Handshake packet, of which the header alone is wanted.
+    /// A QUIC Handshake packet. Only its header is selected.
     QuicHandshake,
     /// A QUIC Handshake or 0-RTT packet before an Initial in the same datagram.
     QuicBeforeInitial,
-    /// A DTLS handshake that begins with a ClientHello.
+    /// A DTLS handshake that starts with a ClientHello.
     DtlsClient,
-    /// A DTLS handshake that begins with a ServerHello or HelloVerifyRequest.
+    /// A DTLS handshake that starts with a ServerHello or HelloVerifyRequest.
     DtlsServer,
-    /// Another part of a DTLS handshake.
+    /// A later part of a DTLS handshake.
     Dtls,
-    /// A packet with which an OpenVPN client begins a TLS handshake.
+    /// The first packet of an OpenVPN client's TLS handshake.
     OpenVpnClient,
-    /// A packet with which an OpenVPN server begins one.
+    /// The first packet of an OpenVPN server's TLS handshake.
     OpenVpnServer,
-    /// Another packet of OpenVPN's control channel.
+    /// A later packet of the control channel of OpenVPN.
     OpenVpn,
-    /// DHCPv4 or DHCPv6, from a client, or from a relay to a server.
+    /// DHCPv4 or DHCPv6 from a client, or from a relay to a server.
     DhcpClient,
-    /// DHCPv4 or DHCPv6, from a server, or to a relay.
+    /// DHCPv4 or DHCPv6 from a server, or to a relay.
     DhcpServer,
 }
 
-/// Bytes of a QUIC Handshake packet that are wanted: its header, with both connection IDs.
+/// Bytes of a QUIC Handshake packet that are selected: its header, with both connection IDs.
 pub const QUIC_HEADER: u32 = 64;
 
-/// Least payload of a datagram in which a client sends an Initial (RFC 9000, section 14.1).
+/// Least payload of a datagram with the first Initial of a client (RFC 9000, section 14.1).
 pub const QUIC_FIRST: u32 = 1200;
 
 /// QUIC version 2 (RFC 9369, section 3.1).
 const QUIC_V2: u32 = 0x6b33_43cf;
 
-/// Content types of an alert and of a handshake record, and bytes of a record header (RFC 6347, section 4.1).
+/// Content types of an alert and of a handshake record; bytes of a record header (RFC 6347, section 4.1).
 const DTLS_ALERT: u8 = 21;
 const DTLS_HANDSHAKE: u8 = 22;
 const DTLS_RECORD: u32 = 13;
@@ -56,12 +56,12 @@ const DTLS_RECORD: u32 = 13;
 /// Bytes of an alert (RFC 5246, section 7.2).
 const ALERT: u32 = 2;
 
-/// Shortest payload with a handshake in it: a DTLS record and handshake header. A QUIC Initial fills
-/// 1200 bytes, but the end of a capture may cut it.
+/// Shortest payload with a handshake: a DTLS record header and handshake header. A QUIC Initial has 1200 bytes, but
+/// the capture may have cut it.
 const SHORTEST: u32 = 8;
 
-/// UDP ports of DHCPv4 (RFC 2131, section 4.1), of PXE boot servers, which speak it too (PXE 2.1, section 2.2), and of
-/// DHCPv6 (RFC 8415, section 7.2).
+/// UDP ports of DHCPv4 (RFC 2131, section 4.1), of PXE boot servers, which also use DHCP (PXE 2.1, section 2.2), and
+/// of DHCPv6 (RFC 8415, section 7.2).
 mod port {
     pub(super) const DHCP4_SERVER: u16 = 67;
     pub(super) const DHCP4_CLIENT: u16 = 68;
@@ -71,9 +71,9 @@ mod port {
 }
 
 impl DatagramKind {
-    /// Whether it begins a flow.
+    /// Whether it starts a flow.
     #[inline(always)]
-    pub const fn stream_start(self) -> bool {
+    pub const fn starts_flow(self) -> bool {
         !matches!(
             self,
             Self::Other
@@ -86,15 +86,15 @@ impl DatagramKind {
         )
     }
 
-    /// Whether the client has sent it, if it begins a flow.
+    /// Whether the client is the sender, if it starts a flow.
     #[inline(always)]
     pub const fn from_client(self) -> bool {
         !matches!(self, Self::DtlsServer | Self::OpenVpnServer | Self::DhcpServer | Self::QuicRetry)
     }
 }
 
-/// Whether a datagram with these ports is DHCP whatever its payload: both ports are ports of DHCP, or it is sent to a
-/// port of DHCPv6, to which clients may send from any port.
+/// Whether a datagram with these ports is DHCP with any payload: both ports are DHCP ports, or the destination port is
+/// a DHCPv6 port. DHCPv6 clients may send from any port.
 #[inline(always)]
 const fn is_dhcp(src_port: u16, dst_port: u16) -> bool {
     match dst_port {
@@ -104,8 +104,8 @@ const fn is_dhcp(src_port: u16, dst_port: u16) -> bool {
     }
 }
 
-/// Whether a datagram with these ports may be DHCP: one end uses a port of DHCP. Relays and some clients send from
-/// any port, and the answer goes to that port (RFC 8357).
+/// Whether a datagram with these ports may be DHCP: one port is a DHCP port. Relays and some clients send from any
+/// port, and the server replies to that port (RFC 8357).
 #[inline(always)]
 pub(crate) const fn may_be_dhcp(src_port: u16, dst_port: u16) -> bool {
     matches!(
@@ -114,7 +114,7 @@ pub(crate) const fn may_be_dhcp(src_port: u16, dst_port: u16) -> bool {
     ) || matches!(src_port, port::DHCP4_SERVER | port::PXE_SERVER | port::DHCP6_SERVER)
 }
 
-/// Whether a DHCP message with these ports is one of DHCPv6, else of DHCPv4.
+/// Whether a DHCP message with these ports is DHCPv6; otherwise it is DHCPv4.
 #[inline(always)]
 #[must_use]
 pub const fn is_dhcp6(src_port: u16, dst_port: u16) -> bool {
@@ -125,8 +125,8 @@ pub const fn is_dhcp6(src_port: u16, dst_port: u16) -> bool {
     }
 }
 
-/// Whether the first eight bytes of a payload, in network byte order, may begin a handshake: a QUIC
-/// long header, or a DTLS record in the clear, bare or in a TURN message. The test that nearly every datagram fails.
+/// Whether the first eight bytes of a payload, in network byte order, may start a handshake: a QUIC long header, or an
+/// unencrypted DTLS record, bare or in a TURN message. Nearly every datagram fails this test.
 #[inline(always)]
 pub(crate) const fn may_begin(first: u64) -> bool {
     /// First bytes below 64 of selected payloads, as bits: STUN, DTLS, OpenVPN.
@@ -135,24 +135,25 @@ pub(crate) const fn may_begin(first: u64) -> bool {
     if byte >= QUIC_LONG {
         return true;
     }
-    // Nearly every datagram ends here. ChannelData begins with 0x40 to 0x4f.
+    // Nearly every datagram returns here. ChannelData starts with 0x40 to 0x4f.
     if byte >= 0x50 || byte < 64 && BELOW_64 >> byte & 1 == 0 {
         return false;
     }
     matches!(byte, DTLS_ALERT | DTLS_HANDSHAKE) || framing::may_carry_dtls(first) || openvpn::may_begin(byte)
 }
 
-/// Whether a payload with these first eight bytes, which begins no flow, may belong to the handshake of a tracked one.
+/// Whether a payload with these first eight bytes, which starts no flow, may belong to the handshake of a tracked
+/// flow.
 #[inline(always)]
-pub(crate) const fn may_go_on(first: u64) -> bool {
+pub(crate) const fn may_continue(first: u64) -> bool {
     openvpn::is_control((first >> 56) as u8)
 }
 
 /// Least first byte of a QUIC long header (RFC 9000, section 17.2).
 const QUIC_LONG: u8 = 0xc0;
 
-/// What a datagram is.
-// In the kernel a function of its own: less to verify.
+/// Classifies a datagram.
+// A separate function in the kernel: the verifier follows less.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub fn classify<B: FrameBytes>(frame: &B, headers: &PacketHeaders) -> DatagramKind {
     if may_be_dhcp(headers.src_port, headers.dst_port) {
@@ -168,7 +169,7 @@ pub fn classify<B: FrameBytes>(frame: &B, headers: &PacketHeaders) -> DatagramKi
         return DatagramKind::Other;
     };
     let first = u64::from_be_bytes(first);
-    // QUIC short headers and other encrypted bulk.
+    // QUIC short headers and other encrypted bulk data.
     if (0x50..QUIC_LONG).contains(&((first >> 56) as u8)) {
         return DatagramKind::Other;
     }
@@ -197,7 +198,7 @@ pub fn classify<B: FrameBytes>(frame: &B, headers: &PacketHeaders) -> DatagramKi
     dtls(frame, at, headers.payload_len - before, inner)
 }
 
-/// Classifies a packet of OpenVPN's control channel.
+/// Classifies a packet of the control channel of OpenVPN.
 #[inline(always)]
 fn control_channel<B: FrameBytes>(frame: &B, headers: &PacketHeaders) -> DatagramKind {
     match openvpn::classify(frame, headers.payload, headers.payload_len) {
@@ -208,7 +209,7 @@ fn control_channel<B: FrameBytes>(frame: &B, headers: &PacketHeaders) -> Datagra
     }
 }
 
-/// Long header of a version that can be opened (RFC 9000, section 17.2).
+/// Classifies a long header of a version with known keys for Initials (RFC 9000, section 17.2).
 #[inline(always)]
 fn quic<B: FrameBytes>(frame: &B, headers: &PacketHeaders, first: u64) -> DatagramKind {
     let version = (first >> 24) as u32;
@@ -219,25 +220,25 @@ fn quic<B: FrameBytes>(frame: &B, headers: &PacketHeaders, first: u64) -> Datagr
         0 if headers.payload_len >= QUIC_FIRST => DatagramKind::QuicInitial,
         0 => DatagramKind::QuicShortInitial,
         3 => DatagramKind::QuicRetry,
-        _ if is_initial_behind(frame, headers, first) => DatagramKind::QuicBeforeInitial,
+        _ if is_initial_next(frame, headers, first) => DatagramKind::QuicBeforeInitial,
         2 => DatagramKind::QuicHandshake,
         _ => DatagramKind::Other,
     }
 }
 
-/// Type of a long header: 0 Initial, 1 0-RTT, 2 Handshake, 3 Retry. Version 2 counts them from another
-/// number (RFC 9369, section 3.2).
+/// Type of a long header: 0 Initial, 1 0-RTT, 2 Handshake, 3 Retry. QUIC version 2 numbers them differently (RFC 9369,
+/// section 3.2).
 #[inline(always)]
 const fn quic_kind(first_byte: u8, version: u32) -> u8 {
     let kind = first_byte >> 4 & 3;
     if version == QUIC_V2 { kind.wrapping_sub(1) & 3 } else { kind }
 }
 
-/// Whether an Initial follows the Handshake or 0-RTT packet that the datagram begins with (RFC 9000, section
-/// 12.2, recommends another order, and demands none). Of several packets the second alone is looked at.
+/// Whether an Initial follows the Handshake or 0-RTT packet at the start of the datagram. RFC 9000, section 12.2,
+/// recommends the other order, but does not require it. Only the second packet is read.
 #[inline(always)]
-fn is_initial_behind<B: FrameBytes>(frame: &B, headers: &PacketHeaders, first: u64) -> bool {
-    /// First byte, version, and the lengths of both connection IDs, which have 20 bytes at most (RFC 9000,
+fn is_initial_next<B: FrameBytes>(frame: &B, headers: &PacketHeaders, first: u64) -> bool {
+    /// First byte, version, and the lengths of both connection IDs. A connection ID has at most 20 bytes (RFC 9000,
     /// section 17.2).
     const FIXED: u32 = 7;
     const MAX_ID: u32 = 20;
@@ -253,7 +254,7 @@ fn is_initial_behind<B: FrameBytes>(frame: &B, headers: &PacketHeaders, first: u
     if scid > MAX_ID {
         return false;
     }
-    // The length as a variable-length integer (RFC 9000, section 16): no datagram needs more than two or four bytes.
+    // The length is a variable-length integer (RFC 9000, section 16). No datagram needs more than four bytes.
     let length_at = FIXED + dcid + scid;
     let Some(bytes) = frame.load_far::<4>((at + length_at) as usize) else {
         return false;
@@ -280,7 +281,7 @@ fn is_initial_behind<B: FrameBytes>(frame: &B, headers: &PacketHeaders, first: u
     byte & 0xc0 == 0xc0 && version == (first >> 24) as u32 && quic_kind(byte, version) == 0
 }
 
-/// Whether a version's Initials can be opened: 1, 2, drafts 23 to 34, mvfst, and Google's with TLS.
+/// Whether Initials of this version can be decrypted: 1, 2, drafts 23 to 34, mvfst, and Google's versions with TLS.
 #[inline(always)]
 const fn is_quic(version: u32) -> bool {
     matches!(
@@ -296,9 +297,9 @@ const fn is_quic(version: u32) -> bool {
     )
 }
 
-/// A record of epoch 0, which is in the clear. AnyConnect has the version of a draft, 0x0100. A warning
-/// may come before it in the datagram, as a server sends it that does not know the name it was asked for
-/// (RFC 6066, section 3).
+/// Classifies a record of epoch 0, which is not encrypted. AnyConnect uses the version of a draft, 0x0100. A server
+/// sends a warning before its ServerHello if it does not recognize the server name (RFC 6066, section 3); both may be
+/// in one datagram.
 #[inline(always)]
 fn dtls<B: FrameBytes>(frame: &B, payload: u32, len: u32, first: u64) -> DatagramKind {
     let version = (first >> 40) as u16;
@@ -311,10 +312,10 @@ fn dtls<B: FrameBytes>(frame: &B, payload: u32, len: u32, first: u64) -> Datagra
         return DatagramKind::Other;
     }
     if (first >> 56) as u8 == DTLS_ALERT {
-        let behind = DTLS_RECORD + ALERT;
-        // Length of the alert, its level and description, and the record behind it up to its epoch.
+        let next = DTLS_RECORD + ALERT;
+        // Length of the alert, its level and description, and the next record up to its epoch.
         match frame.load_far::<8>((at + DTLS_RECORD - 1) as usize) {
-            Some([2, 1, _, DTLS_HANDSHAKE, _, _, 0, 0]) if len > behind + DTLS_RECORD => at += behind,
+            Some([2, 1, _, DTLS_HANDSHAKE, _, _, 0, 0]) if len > next + DTLS_RECORD => at += next,
             _ => return DatagramKind::Other,
         }
     }
@@ -326,8 +327,8 @@ fn dtls<B: FrameBytes>(frame: &B, payload: u32, len: u32, first: u64) -> Datagra
     }
 }
 
-/// Classifies by the first byte: `op` of DHCPv4, the message type of DHCPv6. If only one port is a port of DHCP, a
-/// DHCPv4 message must have the magic cookie, and a DHCPv6 message a type that servers send.
+/// Classifies DHCP by the first byte: `op` of DHCPv4, the message type of DHCPv6. If only one port is a DHCP port, a
+/// DHCPv4 message must have the magic cookie, and a DHCPv6 message must have a type that servers send.
 #[inline(always)]
 fn dhcp<B: FrameBytes>(frame: &B, headers: &PacketHeaders) -> DatagramKind {
     if headers.payload_len == 0 {
@@ -351,7 +352,7 @@ fn dhcp<B: FrameBytes>(frame: &B, headers: &PacketHeaders) -> DatagramKind {
     if from_server { DatagramKind::DhcpServer } else { DatagramKind::DhcpClient }
 }
 
-/// Whether the fixed part of a BOOTP message ends with the magic cookie (RFC 2131, section 3).
+/// Whether the magic cookie follows the fixed part of a BOOTP message (RFC 2131, section 3).
 #[inline(always)]
 fn has_cookie<B: FrameBytes>(frame: &B, headers: &PacketHeaders) -> bool {
     /// Bytes before the cookie (RFC 2131, section 2).

@@ -1,67 +1,68 @@
 //! Duplicates: packets that another capture point has seen less than a second ago.
 //!
-//! A capture point is an interface and a hook. A forwarded packet passes two of them, and a mirrored one as many as it
-//! is mirrored to. The same packet again at the same capture point is a retransmission, not a duplicate
-//! (specification, section 15.7).
+//! A capture point is an interface and a hook. A forwarded packet passes two capture points, and a mirrored packet
+//! passes one for each copy. The same packet again at the same capture point is a retransmission, not a duplicate.
 //!
 //! | packet | is a duplicate if these are equal |
 //! |---|---|
-//! | TCP | sequence number, acknowledgment number, flags, payload length; window where there is no payload |
-//! | TCP with payload | or if another capture point has seen its whole range of sequence numbers |
+//! | TCP | sequence number, acknowledgment number, flags, payload length; without payload also the window |
+//! | TCP with payload | or: another capture point has seen its whole range of sequence numbers |
 //! | UDP | UDP length, first 16 payload bytes, IP identification |
 //!
-//! TTL, VLAN tags and checksums are not compared: they change on the way, or are not computed yet.
+//! TTL, VLAN tags and checksums are not compared, because routers and NICs change them.
 //!
-//! Two records of past packets are compared with. Each TCP direction stores the range of payload that one capture point
-//! has seen in order ([`SeenRange`]): GRO, TSO and routers merge and split segments, so ranges have to be compared. All
-//! flows share a table of recent packets, indexed by a hash of the compared fields. Only packets that are no duplicates
-//! are added, so that a retransmission is compared with what its own capture point saw.
+//! A packet is compared with two stores. Each TCP direction stores the range of payload that one capture point has
+//! seen in order ([`SeenRange`]), because GRO, TSO and routers merge and split segments. All flows share a table of
+//! recent packets, indexed by a hash of the compared fields. Only packets that are not duplicates are added, so a
+//! retransmission is compared with the first transmission at its own capture point.
 //!
-//! Once a direction has had [`FIRST_PACKETS`] packets, all at one capture point, its packets are no longer compared:
-//! that costs too much for a rare case. From the first packet at another capture point on, each is compared again.
+//! After [`FIRST_PACKETS`] packets at one capture point, the packets of a direction are no longer compared, because
+//! the comparison costs more than the rare case justifies. They are compared again from the first packet at another
+//! capture point.
 
 use crate::bytes::{FrameBytes, HeaderWindow, SliceFrame};
 use crate::flow::{DirectionState, SeenRange, mix};
 use crate::headers::{PROTO_TCP, PacketHeaders, tcp_flag};
 
-/// Packets of a direction that are added to the table although only one capture point has seen the direction. A mirror
-/// port delivers packets in batches, so another capture point may lag by one receive batch (64 packets in Linux).
+/// Number of packets of a direction that are added to the table while only one capture point has seen the direction. A
+/// mirror port delivers packets in batches, so another capture point may lag by one receive batch (64 packets in
+/// Linux).
 pub const FIRST_PACKETS: u64 = 64;
 
-/// Buckets of the table in the kernel: 1 MiB. A packet is overwritten when four others have been added to its bucket,
-/// after some 100,000 packets; duplicates follow within some hundred.
+/// Buckets of the table in the kernel: 1 MiB. A packet is overwritten after four others were added to its bucket,
+/// which takes about 100,000 packets. A duplicate follows within some hundred packets.
 pub const BUCKETS: u32 = 1 << 15;
 
-/// A bucket of the table: the packets whose hashes select it, newest first.
+/// A bucket of the table: packets with the same index, newest first.
 pub type RecentBucket = [u64; 4];
 
 /// Log2 of the unit of [`SeenRange::time`] in nanoseconds, and one second in that unit.
 const RANGE_TIME: (u32, u32) = (20, 953);
 
-/// The same for the times in the table, which have [`TIME_BITS`] bits.
+/// The same for times in the table, which have [`TIME_BITS`] bits.
 const TABLE_TIME: (u32, u32) = (23, 119);
 
 /// Set in [`SeenRange::capture_point`] once another capture point has seen a packet of the direction.
 const SEVERAL_POINTS: u32 = 1 << 31;
 
-/// A packet in the table is 36 bits of its hash, then its capture point, then its time, which wraps around after nine
-/// minutes: longer than a keep-alive takes to come again.
+/// A packet in the table has 36 bits of its hash, its capture point, and its time. The time wraps around after nine
+/// minutes, which is longer than keep-alive intervals.
 const POINT_BITS: u32 = 12;
 const TIME_BITS: u32 = 16;
 
-/// Longest distance between the end of a range and a segment inside it: 1 GiB, because sequence numbers wrap around.
+/// Greatest distance between the end of a range and a segment in it: 1 GiB, because sequence numbers wrap around.
 const LONGEST: u32 = 1 << 30;
 
 /// The table of recent packets of one host.
 pub trait RecentTable {
-    /// The bucket for a hash; `None` if there is no table.
+    /// The bucket for a hash; `None` without a table.
     fn bucket(&mut self, hash: u64) -> Option<&mut RecentBucket>;
 
     /// Time of the current frame, nanoseconds; in the kernel at most a tenth of a second old.
     fn now(&self) -> u64;
 }
 
-/// The comparison, which the kernel programs call as a global function.
+/// The step of comparison that the kernel programs call as a global function.
 pub trait DuplicateStage: FrameBytes + Sized {
     /// Calls [`is_duplicate`].
     #[inline(always)]
@@ -79,27 +80,27 @@ pub trait DuplicateStage: FrameBytes + Sized {
 
 impl DuplicateStage for SliceFrame<'_> {}
 
-/// Time in the unit of [`SeenRange::time`]; it wraps around.
+/// Time in the unit of [`SeenRange::time`]. It wraps around.
 #[inline(always)]
 const fn range_time(now: u64) -> u32 {
     (now >> RANGE_TIME.0) as u32
 }
 
-/// Whether two such times are less than a second apart. Packets of several capture points come in any order.
+/// Whether two such times are less than a second apart. Packets of several capture points arrive in any order.
 #[inline(always)]
 const fn is_recent_range(now: u32, then: u32) -> bool {
     now.wrapping_sub(then).wrapping_add(RANGE_TIME.1 - 1) < 2 * RANGE_TIME.1 - 1
 }
 
-/// Whether a packet need not be compared: so far, only this capture point has seen its direction, for [`FIRST_PACKETS`]
+/// Whether a packet need not be compared: only this capture point has seen its direction, for [`FIRST_PACKETS`]
 /// packets or more.
 #[inline(always)]
 pub(crate) fn is_settled(direction: &DirectionState, capture_point: u32) -> bool {
     direction.packets >= FIRST_PACKETS && direction.range.capture_point == capture_point
 }
 
-/// Whether a packet is a duplicate; if it is not, it is added to the table and to the direction's range. `flow` is the
-/// hash of its flow and differs between the directions.
+/// Whether a packet is a duplicate. A packet that is not is added to the table and to the range of its direction.
+/// `flow` is the hash of its flow and direction.
 #[inline(always)]
 pub fn is_duplicate<B: FrameBytes, R: RecentTable>(
     frame: &B,
@@ -114,7 +115,7 @@ pub fn is_duplicate<B: FrameBytes, R: RecentTable>(
     let has_range = proto == PROTO_TCP && payload_len > 0;
     let range = &mut direction.range;
     if direction.packets == 0 && range.capture_point == 0 {
-        // A SYN takes one sequence number; its payload follows.
+        // A SYN takes one sequence number. Its payload follows.
         let start = seq.wrapping_add(u32::from(headers.flags & tcp_flag::SYN != 0));
         *range = SeenRange { capture_point, start, end: start, time: range_time(now) };
     }
@@ -125,7 +126,7 @@ pub fn is_duplicate<B: FrameBytes, R: RecentTable>(
         }
         range.capture_point |= SEVERAL_POINTS;
     }
-    // Of a packet that was cut on the way to this capture point, the whole one is waited for.
+    // A packet that was cut before this capture point is not stored: another capture point may see the whole packet.
     let is_cut = (B::MAY_BE_CUT || headers.inner != 0)
         && payload_len > 0
         && frame.load_far::<1>((headers.payload + payload_len - 1) as usize).is_none();
@@ -141,8 +142,8 @@ pub fn is_duplicate<B: FrameBytes, R: RecentTable>(
     false
 }
 
-/// Whether a bucket has the same packet, seen at another capture point less than a second ago. If not, the packet is
-/// added to it if it is to be remembered.
+/// Whether a bucket has the same packet, seen at another capture point less than a second ago. Otherwise the packet is
+/// added to the bucket if `remember` is set.
 #[inline(always)]
 pub fn is_known(bucket: &mut RecentBucket, hash: u64, capture_point: u32, now: u64, remember: bool) -> bool {
     const POINT: u64 = (1 << POINT_BITS) - 1;
@@ -153,7 +154,7 @@ pub fn is_known(bucket: &mut RecentBucket, hash: u64, capture_point: u32, now: u
     let time = now >> TABLE_TIME.0 & TIME;
     let tag = hash >> (POINT_BITS + TIME_BITS);
     let [a, b, c, d] = *bucket;
-    // One test after the other: a boolean combined from several would be many states for the verifier.
+    // One test after the other: a boolean over several comparisons would be many states for the verifier.
     for entry in [a, b, c, d] {
         if entry >> (POINT_BITS + TIME_BITS) == tag
             && entry >> TIME_BITS & POINT != capture_point
@@ -181,7 +182,7 @@ pub fn is_in_range(direction: &DirectionState, headers: &PacketHeaders, capture_
         && is_recent_range(range_time(now), range.time)
 }
 
-/// Hash of the fields that are equal in a packet and its duplicates.
+/// Hash of the fields that a packet and its duplicates have in common.
 #[inline(always)]
 pub fn identify<B: FrameBytes>(frame: &B, headers: &PacketHeaders, flow: u64) -> u64 {
     let PacketHeaders { seq, payload_len, flags, .. } = *headers;
@@ -207,13 +208,13 @@ pub fn identify<B: FrameBytes>(frame: &B, headers: &PacketHeaders, flow: u64) ->
     mix_in(mix_in(mix_in(flow, first), second), u64::from(payload_len) << 16 | u64::from(id))
 }
 
-/// The first 16 bytes of a datagram's payload; of a shorter payload all bytes, some of them twice.
+/// The first 16 bytes of a datagram's payload. Of a shorter payload, all bytes, some of them twice.
 #[inline(always)]
 fn first_bytes<B: FrameBytes>(frame: &B, at: u32, len: u32) -> (u64, u64) {
     let at = at as usize;
     if len >= 8 {
-        let behind = if len >= 16 { 8 } else { len as usize - 8 };
-        return (eight(frame, at), eight(frame, at + behind));
+        let next = if len >= 16 { 8 } else { len as usize - 8 };
+        return (eight(frame, at), eight(frame, at + next));
     }
     if len >= 4 {
         return (four(frame, at), four(frame, at + len as usize - 4));
@@ -252,7 +253,7 @@ impl SeenRange {
         before_end >= len && before_end <= self.end.wrapping_sub(self.start) && before_end <= LONGEST
     }
 
-    /// Adds a segment. A segment that does not continue the range begins a new one.
+    /// Adds a segment. A segment that does not continue the range starts a new one.
     #[inline(always)]
     fn extend(&mut self, capture_point: u32, seq: u32, len: u32, now: u32) {
         if self.capture_point & !SEVERAL_POINTS != capture_point {

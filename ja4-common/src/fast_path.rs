@@ -1,8 +1,8 @@
-//! The short way for the shapes that nearly every packet has, in one straight line: Ethernet, IPv4
-//! without options or IPv6 without extension headers, TCP or UDP.
+//! The fast path, for the headers that nearly every packet has: Ethernet, IPv4 without options or IPv6 without
+//! extension headers, TCP or UDP. It has no branches for anything else.
 //!
-//! Bulk packets of flows that nobody knows end here. What the short way cannot tell takes the long
-//! one, [`crate::headers::parse`], which comes to the same headers and the same verdict.
+//! Bulk packets of untracked flows return here. Other headers take the slow path, [`crate::parse::parse`], which gives
+//! the same headers and the same verdict.
 
 use crate::bytes::HeaderWindow;
 use crate::datagram;
@@ -12,33 +12,32 @@ use crate::headers::{ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, PROTO_TCP, PROTO_
 use crate::signature::{self, SSH_PORT, SignatureStage, StreamStart};
 use crate::tunnel;
 
-/// Bytes of an IPv4 header without options, of an IPv6 header, of a TCP header without options, of a
-/// UDP header.
+/// Bytes of an IPv4 header without options, an IPv6 header, a TCP header without options, and a UDP header.
 const IPV4: usize = 20;
 const IPV6: usize = 40;
 const TCP: usize = 20;
 const UDP: usize = 8;
 
-/// Flags that make a TCP packet more than bulk.
+/// Flags of TCP packets that are not bulk.
 const NOT_BULK: u8 = tcp_flag::SYN | tcp_flag::FIN | tcp_flag::RST;
 
-/// What the short way found.
+/// Result of the fast path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FastPath {
-    /// A bulk packet of an unknown TCP flow.
+    /// A bulk packet of an untracked TCP flow.
     UntrackedTcp,
-    /// A bulk packet of an unknown UDP flow.
+    /// A bulk packet of an untracked UDP flow.
     UntrackedUdp,
-    /// Another TCP or UDP packet; its headers are written.
-    ParseOutcome,
-    /// A bulk packet of a UDP flow that may be tracked; its headers are written.
+    /// Another TCP or UDP packet. Its headers are written.
+    Parsed,
+    /// A bulk packet of a UDP flow that may be tracked. Its headers are written.
     BulkUdp,
-    /// Not the fast_path it knows.
+    /// Other headers: defer to the slow path.
     Defer,
 }
 
-/// Judges a frame by its first bytes. Writes `out` and `hash` where it says [`FastPath::ParseOutcome`] or
-/// [`FastPath::BulkUdp`].
+/// Classifies a frame by its headers and first payload bytes. Writes `out` and `hash` if it returns
+/// [`FastPath::Parsed`] or [`FastPath::BulkUdp`].
 #[inline(always)]
 pub(crate) fn classify<B: SignatureStage, F: Flows>(
     frame: &B,
@@ -52,7 +51,7 @@ pub(crate) fn classify<B: SignatureStage, F: Flows>(
     };
     match h.be16::<12>() {
         ETHERTYPE_IPV4 => {
-            // Version 4 and five words of header; neither fragment offset nor more-fragments.
+            // Version 4, a header of five words, neither a fragment offset nor the more-fragments bit.
             if h.be8::<14>() != 0x45 || h.be16::<20>() & 0x3fff != 0 {
                 return FastPath::Defer;
             }
@@ -65,7 +64,7 @@ pub(crate) fn classify<B: SignatureStage, F: Flows>(
                 }
                 let flow = hash_v4(src, src_port, dst, dst_port, PROTO_UDP, seed);
                 let outcome = datagram(flows, flow, (src_port, dst_port), len, h.be64::<{ ETHERNET + IPV4 + UDP }>());
-                if matches!(outcome, FastPath::ParseOutcome | FastPath::BulkUdp) {
+                if matches!(outcome, FastPath::Parsed | FastPath::BulkUdp) {
                     *hash = flow;
                     (out.src, out.dst, out.version) = ([0, src.into()], [0, dst.into()], 4);
                     headers_of_datagram(out, (ETHERNET + IPV4) as u32, len, src_port, dst_port);
@@ -114,7 +113,7 @@ pub(crate) fn classify<B: SignatureStage, F: Flows>(
                 }
                 let flow = hash_v6(src, src_port, dst, dst_port, PROTO_UDP, seed);
                 let outcome = datagram(flows, flow, (src_port, dst_port), len, h.be64::<{ ETHERNET + IPV6 + UDP }>());
-                if matches!(outcome, FastPath::ParseOutcome | FastPath::BulkUdp) {
+                if matches!(outcome, FastPath::Parsed | FastPath::BulkUdp) {
                     *hash = flow;
                     (out.src, out.dst, out.version) = (src, dst, 6);
                     headers_of_datagram(out, (ETHERNET + IPV6) as u32, len, src_port, dst_port);
@@ -151,17 +150,16 @@ pub(crate) fn classify<B: SignatureStage, F: Flows>(
     }
     out.l3 = ETHERNET as u32;
     (out.proto, out.inner) = (PROTO_TCP, 0);
-    FastPath::ParseOutcome
+    FastPath::Parsed
 }
 
-/// Whether `len` bytes from the TCP header on, as the IP header announces them, hold a TCP header of
-/// `header` bytes.
+/// Whether `len` bytes from the TCP header on, by the IP length, hold a TCP header of `header` bytes.
 #[inline(always)]
 fn lengths_agree(len: u32, header: u32) -> bool {
     header >= TCP as u32 && header <= len && len <= u32::from(u16::MAX)
 }
 
-/// Whether the payload certainly begins nothing that is looked for.
+/// Whether the payload matches no signature.
 #[inline(always)]
 fn matches_nothing<B: SignatureStage>(frame: &B, l4: usize, len: u32, header: u32, ports: (u16, u16)) -> bool {
     if ports.0 == SSH_PORT || ports.1 == SSH_PORT {
@@ -179,7 +177,7 @@ fn matches_nothing<B: SignatureStage>(frame: &B, l4: usize, len: u32, header: u3
     }
 }
 
-/// Judges a datagram of `len` bytes, its header included, by ports and first bytes. IP and UDP header agree on `len`.
+/// Classifies a datagram of `len` bytes with its header, by ports and first bytes. IP and UDP lengths agree.
 #[inline(always)]
 fn datagram<F: Flows>(flows: &F, flow: u64, ports: (u16, u16), len: u32, first: u64) -> FastPath {
     let (src_port, dst_port) = ports;
@@ -190,12 +188,12 @@ fn datagram<F: Flows>(flows: &F, flow: u64, ports: (u16, u16), len: u32, first: 
         return FastPath::Defer;
     }
     if datagram::may_begin(first) || datagram::may_be_dhcp(src_port, dst_port) {
-        return FastPath::ParseOutcome;
+        return FastPath::Parsed;
     }
     if !flows.may_contain(flow) {
         return FastPath::UntrackedUdp;
     }
-    if datagram::may_go_on(first) { FastPath::ParseOutcome } else { FastPath::BulkUdp }
+    if datagram::may_continue(first) { FastPath::Parsed } else { FastPath::BulkUdp }
 }
 
 #[inline(always)]

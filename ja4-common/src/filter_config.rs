@@ -1,82 +1,78 @@
-//! What is fixed when the programs are loaded.
+//! Configuration of the filter, fixed when the programs are loaded.
 
 use crate::reason::RecordClass;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Frozen configuration of the filter. The kernel half holds it in read-only data, so the verifier
-/// removes what is switched off.
+/// Configuration of the filter. In the kernel it is read-only data, so the verifier removes code that is switched off.
 ///
 /// | offset | size | field |
 /// |---|---|---|
 /// | 0 | 16 | seed of the flow hash |
 /// | 16 | 4 | shards |
-/// | 20 | 4 | mask of the filter's slots |
-/// | 24 | 4 | payload bytes wanted of a stream of unknown kind |
-/// | 28 | 4 | payload bytes wanted of one direction's handshake |
-/// | 32 | 4 | 1: keep packet and byte counts of every known flow |
-/// | 36 | 4 | 1: the governor is on |
+/// | 20 | 4 | mask of the slots of the membership filter |
+/// | 24 | 4 | budget of a stream of unknown protocol, payload bytes |
+/// | 28 | 4 | budget of the TLS handshake of one direction, payload bytes |
+/// | 32 | 4 | 1: count packets and bytes of every tracked flow |
+/// | 36 | 4 | 1: the rate limiter is on |
 /// | 40 | 4 | log2 of the length of an epoch, ns |
-/// | 44 | 4 | payload bytes wanted of an HTTP/2 client |
-/// | 48 | 4 | payload bytes wanted of an HTTP/1 request |
-/// | 52 | 4 | payload bytes wanted of one side of an SSH handshake |
-/// | 56 | 8 × classes | governor: records per second, per class and CPU |
-/// | 56 + 8 × classes | 8 × classes | governor: burst, records |
+/// | 44 | 4 | budget of an HTTP/2 client, payload bytes |
+/// | 48 | 4 | budget of an HTTP/1 request, payload bytes |
+/// | 52 | 4 | budget of one side of an SSH handshake, payload bytes |
+/// | 56 | 8 × classes | rate limit: records per second, for each class and CPU |
+/// | 56 + 8 × classes | 8 × classes | rate limit: burst, records |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FilterConfig {
-    /// Seed of the flow hash, drawn anew for every run.
+    /// Seed of the flow hash, random for each run.
     pub seed: [u64; 2],
     /// Number of rings; at least 1.
     pub shards: u32,
-    /// Slots of the filter minus one; the number of slots is a power of two.
+    /// Number of slots of the membership filter minus one. The number of slots is a power of two.
     pub membership_mask: u32,
-    /// Payload bytes wanted of a stream until its first bytes say what it is.
+    /// Payload bytes selected of a stream while its protocol is unknown.
     pub undecided_budget: u32,
-    /// Payload bytes wanted of the handshake of one direction.
+    /// Payload bytes selected of the TLS handshake of one direction.
     pub handshake_budget: u32,
-    /// 1: keep packet and byte counts of every known flow. 0: look up hungry flows only.
+    /// 1: count packets and bytes of every tracked flow. 0: look up only flows with payload to select.
     pub accounting: u32,
     /// 1: limit every class to `rate`.
     pub rate_limit: u32,
     /// Log2 of the length of an epoch, nanoseconds.
     pub epoch_shift: u32,
-    /// Payload bytes wanted of an HTTP/2 client: its requests share one compression state, so they
-    /// are read from the first byte on, or not at all.
+    /// Payload bytes selected of an HTTP/2 client. Its requests share one compression state, so they can only be
+    /// decoded from the first byte on.
     pub http2_budget: u32,
-    /// Payload bytes wanted of an HTTP/1 request, and of the body behind it: the filter does not know how
-    /// long that is.
+    /// Payload bytes selected of an HTTP/1 request with its body. The filter does not know the length of the body.
     pub http_budget: u32,
-    /// Payload bytes wanted of one side of an SSH handshake.
+    /// Payload bytes selected of one side of an SSH handshake.
     pub ssh_budget: u32,
     /// Records per second and CPU of each class; 0: no limit.
     pub rate: [u64; RecordClass::COUNT],
-    /// Records of each class that may come at once.
+    /// Burst of each class, records.
     pub burst: [u64; RecordClass::COUNT],
 }
 
-/// Epochs without a packet after which the filter in front of the flow map has forgotten a flow. The
-/// length of an epoch is chosen so that this is more than the idle time of a flow.
+/// Epochs without a packet after which a flow is no longer in the membership filter. The loader chooses the length of
+/// an epoch so that this exceeds the idle timeout of a flow.
 pub const MAX_IDLE_EPOCHS: u8 = 10;
 
 const _: () = assert!(size_of::<FilterConfig>() == 56 + 16 * RecordClass::COUNT);
 
 impl FilterConfig {
-    /// Payload bytes wanted of a stream until its first bytes say what it is: an initial window
-    /// (RFC 6928), for they may come last.
+    /// Default of [`Self::undecided_budget`]: an initial window (RFC 6928), because the first bytes may arrive last.
     pub const UNDECIDED_BUDGET: u32 = 16 << 10;
-    /// Payload bytes wanted of the TLS handshake of one direction: a chain of post-quantum certificates
-    /// takes some 30 KiB.
+    /// Default of [`Self::handshake_budget`]: a chain of post-quantum certificates takes some 30 KiB.
     pub const HANDSHAKE_BUDGET: u32 = 64 << 10;
-    /// Payload bytes wanted of an HTTP/1 request: what common servers take at most for its header block.
+    /// Default of [`Self::http_budget`]: the limit of common servers for a header block.
     pub const HTTP_BUDGET: u32 = 32 << 10;
-    /// Payload bytes wanted of one side of an SSH handshake: KEXINIT takes some 2 KiB.
+    /// Default of [`Self::ssh_budget`]: KEXINIT takes some 2 KiB.
     pub const SSH_BUDGET: u32 = 8 << 10;
-    /// Payload bytes wanted of an HTTP/2 client.
+    /// Default of [`Self::http2_budget`].
     pub const HTTP2_BUDGET: u32 = 64 << 10;
-    /// Slots of the filter: one byte each.
+    /// Default number of slots of the membership filter, one byte each.
     pub const MEMBERSHIP: u32 = 1 << 20;
 
-    /// The defaults, with the seed given.
+    /// The defaults, with this seed.
     pub const fn new(seed: [u64; 2]) -> Self {
         Self {
             seed,

@@ -1,14 +1,14 @@
 //! Framings: headers between TCP or UDP and the TLS or DTLS records inside.
 //!
-//! A framing is recognized by the first bytes of a direction after its SYN, or of a datagram. A handshake inside a
-//! framing is selected like the same handshake without it.
+//! The first bytes of a direction after its SYN, or of a datagram, identify a framing. A handshake in a framing is
+//! selected like the same handshake without it.
 //!
 //! | framing | source | carries |
 //! |---|---|---|
-//! | PROXY protocol 1 and 2 | HAProxy, `proxy-protocol.txt`, section 2 | any stream, behind one header |
+//! | PROXY protocol 1 and 2 | HAProxy, `proxy-protocol.txt`, section 2 | any stream, after one header |
 //! | TDS over TCP | [MS-TDS], section 2.2.3.1 | TLS, in packets of type 0x12 and 0x04 |
 //! | TURN over UDP and TCP | RFC 8656, sections 11 and 12 | DTLS, in ChannelData and in Send and Data indications |
-//! | OpenVPN's control channel, over UDP and TCP | OpenVPN, `src/openvpn/ssl_pkt.h` | TLS, without `tls-crypt` |
+//! | OpenVPN control channel, over UDP and TCP | OpenVPN, `src/openvpn/ssl_pkt.h` | TLS, without `tls-crypt` |
 //! | a length before each datagram, over TCP | RFC 4571, section 2 | DTLS |
 
 use crate::bytes::FrameBytes;
@@ -16,11 +16,11 @@ use crate::flow::DirectionState;
 use crate::segment::SegmentPayload;
 use crate::signature::prefix;
 
-/// What [`DirectionState::framing`] means.
+/// Framings: values of [`DirectionState::framing`].
 pub mod kind {
-    /// No framing: `mark` is as [`crate::stream_select::phase`] says.
+    /// No framing. [`crate::stream_select::phase`] defines `mark`.
     pub const NONE: u8 = 0;
-    /// TDS. `mark` is the next packet header, which begins a message.
+    /// TDS. `mark` is the next packet header, which starts a message.
     pub const TDS: u8 = 1;
     /// TDS. `mark` is the next packet header, which continues a message.
     pub const TDS_MESSAGE: u8 = 2;
@@ -32,13 +32,13 @@ pub mod kind {
     pub const OPENVPN: u8 = 5;
 }
 
-/// Set in a number of [`crate::segment`]: the stream begins with a framing, whose [`kind`] is in the other bits.
+/// Flag in a class of [`crate::classify`]: a framing starts, and the other bits are its [`kind`].
 pub(crate) const FRAMING: u8 = 0x80;
 
-/// Bytes at the start of a frame that are read: no frame with a handshake in it is shorter.
+/// Bytes read at the start of a frame. Every frame with a handshake is at least that long.
 pub(crate) const FRAME_START: u32 = 9;
 
-/// The first eight of the twelve bytes of signature of PROXY protocol 2 (`proxy-protocol.txt`, section 2.2).
+/// The first eight of the twelve signature bytes of PROXY protocol 2 (`proxy-protocol.txt`, section 2.2).
 pub(crate) const PROXY_2: u64 = u64::from_be_bytes(*b"\r\n\r\n\0\r\nQ");
 
 /// The first six bytes of the line of PROXY protocol 1 (`proxy-protocol.txt`, section 2.1). The shortest line has 15.
@@ -47,12 +47,12 @@ const PROXY_1: u64 = u64::from_be_bytes(*b"\0\0PROXY ");
 /// Bytes of a header of PROXY protocol 2 before its addresses.
 const PROXY_2_FIXED: u32 = 16;
 
-/// Words of eight bytes that are searched for the end of the line of PROXY protocol 1. The longest line has 107
-/// bytes (`proxy-protocol.txt`, section 2.1).
+/// Words of eight bytes in which the end of the line of PROXY protocol 1 is searched. The longest line has 107 bytes
+/// (`proxy-protocol.txt`, section 2.1).
 const PROXY_1_WORDS: u32 = 14;
 
-/// Moves `mark` behind the PROXY protocol header that begins there, if one does. `mark` stays where it is if the
-/// segment does not hold enough of the header to know its length.
+/// Moves `mark` past the PROXY protocol header that starts there, if any. Leaves `mark` if the segment does not hold
+/// the length of the header.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub(crate) fn skip_proxy_header<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &SegmentPayload) {
     let skip = direction.mark.wrapping_sub(segment.seq);
@@ -84,11 +84,11 @@ pub(crate) fn skip_proxy_header<B: FrameBytes>(frame: &B, direction: &mut Direct
     }
 }
 
-/// Moves `mark`, which is at offset `skip` of the segment, behind the line if it ends in this word of eight bytes.
-// In the kernel a separate function: its many paths end where it returns.
+/// Moves `mark`, which is at offset `skip` of the segment, past the line if the line ends in this word of eight bytes.
+// A separate function in the kernel: its many paths join where it returns.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn end_line<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &SegmentPayload, skip: u32, word: u32) {
-    // The last word ends with the segment.
+    // The last word ends at the end of the segment.
     let last = segment.len.wrapping_sub(8);
     let offset = skip.wrapping_add(word * 8);
     let offset = if offset > last { last } else { offset };
@@ -100,8 +100,8 @@ fn end_line<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment: &
     }
 }
 
-/// Bytes up to the first line feed of eight and including it; 0 if there is none. A vertical tab before it counts
-/// as a line feed.
+/// Number of bytes up to and including the first line feed of eight; 0 without one. A vertical tab before it counts as
+/// a line feed.
 #[inline(always)]
 const fn line_feed(bytes: u64) -> u32 {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -111,7 +111,7 @@ const fn line_feed(bytes: u64) -> u32 {
     if zeros == 0 { 0 } else { zeros.leading_zeros() / 8 + 1 }
 }
 
-/// Recognizes the framing of a stream by its first bytes, `len` bytes at `at`: [`FRAMING`] with a [`kind`], or
+/// Recognizes the framing of a stream by its first bytes, `len` bytes at `at`. Returns [`FRAMING`] with a [`kind`], or
 /// [`prefix::NONE`].
 #[inline(always)]
 pub(crate) fn recognize<B: FrameBytes>(frame: &B, at: u32, len: u32) -> u8 {
@@ -122,15 +122,15 @@ pub(crate) fn recognize<B: FrameBytes>(frame: &B, at: u32, len: u32) -> u8 {
         return prefix::NONE;
     };
     let first = u64::from_be_bytes(first);
-    // The status is 0 or 1, the window 0.
+    // The status is 0 or 1, the window is 0.
     if first & 0x00fe_0000_0000_00ff == 0 && frame_len(kind::TDS, first, ninth) != 0 {
         return FRAMING | kind::TDS;
     }
     let is_channel = first >> 60 == 4 && (first >> 16) as u16 == 0x16fe;
-    if begins_stun(first) || is_channel {
+    if starts_stun(first) || is_channel {
         return FRAMING | kind::TURN;
     }
-    // A STUN message of RFC 4571, which fills its frame.
+    // A STUN message that fills a frame of RFC 4571.
     let is_counted_stun = first & 0xfe00_0003_ffff == 0x2112
         && (first >> 48) as u32 == (first >> 16) as u32 % 0x1_0000 + STUN_HEADER
         && ninth == (MAGIC_COOKIE >> 8) as u8;
@@ -147,13 +147,13 @@ pub(crate) fn recognize<B: FrameBytes>(frame: &B, at: u32, len: u32) -> u8 {
     }
 }
 
-/// Whether the `len` bytes at `at` may be a frame's header in a segment of its own: the length of RFC 4571 or OpenVPN, the
-/// header of ChannelData, or that of TDS.
+/// Whether the `len` bytes at `at` may be the header of a frame in a segment of its own: a length of RFC 4571 or
+/// OpenVPN, or the header of ChannelData or TDS.
 #[inline(always)]
 fn is_header_alone<B: FrameBytes>(frame: &B, at: u32, len: u32) -> bool {
     let at = at as usize;
     match len {
-        // A hello of DTLS takes some 60 bytes at least, and a datagram hardly more than an Ethernet frame holds.
+        // A DTLS hello takes at least some 60 bytes, and a datagram rarely exceeds an Ethernet frame.
         2 => matches!(frame.load_far::<2>(at), Some([0..=5, _])),
         4 => matches!(frame.load_far::<4>(at), Some([0x40..=0x4f, _, 0..=5, _])),
         8 => matches!(frame.load_far::<8>(at), Some([0x12 | 0x04, 0 | 1, _, _, _, _, _, 0])),
@@ -167,20 +167,21 @@ const STUN_HEADER: u32 = 20;
 /// The magic cookie of every STUN message (RFC 8489, section 5).
 const MAGIC_COOKIE: u64 = 0x2112_a442;
 
-/// Whether a STUN message begins with these eight bytes: type below 0x0200, a length that is a multiple of four, cookie.
+/// Whether a STUN message starts with these eight bytes: type below 0x0200, a length divisible by four, the cookie.
 #[inline(always)]
-const fn begins_stun(first: u64) -> bool {
+const fn starts_stun(first: u64) -> bool {
     first & 0xfe00_0003_ffff_ffff == MAGIC_COOKIE
 }
 
-/// Whether the first five bytes of a datagram, right-aligned, are of a DTLS handshake of epoch 0 or of a STUN message.
+/// Whether the first five bytes of a datagram, right-aligned, belong to a DTLS handshake of epoch 0 or to a STUN
+/// message.
 #[inline(always)]
-const fn goes_on(content: u64) -> bool {
+const fn continues(content: u64) -> bool {
     let byte = content >> 32;
     byte < 2 || (byte >= 20 && byte <= 22 && content & 0xff00_ffff == 0xfe00_0000)
 }
 
-/// Packets of OpenVPN's control channel (`src/openvpn/ssl_pkt.h`).
+/// Packets of the control channel of OpenVPN (`src/openvpn/ssl_pkt.h`).
 pub(crate) mod openvpn {
     use crate::bytes::FrameBytes;
 
@@ -192,18 +193,18 @@ pub(crate) mod openvpn {
     pub(crate) const SERVER: u8 = 2;
     /// Another packet of the control channel.
     pub(crate) const CONTROL: u8 = 3;
-    /// A server's hard reset. Over UDP it begins no flow: many packets of other protocols have its first byte.
+    /// A server's hard reset. Over UDP it starts no flow, because many other protocols use its first byte.
     pub(crate) const RESET_REPLY: u8 = 4;
 
-    /// First bytes of packets under key 0: opcode in the upper five bits, key id in the lower three.
+    /// First bytes of packets with key 0: opcode in the upper five bits, key ID in the lower three.
     const CLIENT_RESET: u8 = 7 << 3;
     const SERVER_RESET: u8 = 8 << 3;
     const CONTROL_0: u8 = 4 << 3;
 
-    /// Bytes of a hard reset: opcode, session id, count of acknowledgments (0), packet id.
+    /// Bytes of a hard reset: opcode, session ID, number of acknowledgments (0), packet ID.
     const SHORTEST: u32 = 14;
 
-    /// The same with four acknowledgments, the peer's session id, and a SHA-512 digest, packet id and time of
+    /// The same with four acknowledgments, the session ID of the peer, and SHA-512 digest, packet ID and time of
     /// `tls-auth`.
     const LONGEST_RESET: u32 = SHORTEST + 4 * 4 + 8 + 64 + 8;
 
@@ -213,25 +214,25 @@ pub(crate) mod openvpn {
     /// Most acknowledgments in one packet (`RELIABLE_ACK_SIZE`).
     const MAX_ACKS: u8 = 8;
 
-    /// The bytes, as bits, for which [`may_begin`] is true.
+    /// The bytes for which [`may_begin`] returns true, as a bit set.
     pub(crate) const FIRST_BYTES: u64 = 1 << CLIENT_RESET | 1 << CONTROL_0;
 
-    /// Whether a packet that begins with this byte may begin a flow.
+    /// Whether a packet with this first byte may start a flow.
     #[inline(always)]
     pub(crate) const fn may_begin(first: u8) -> bool {
         first == CLIENT_RESET || first == CONTROL_0
     }
 
-    /// Whether a packet that begins with this byte is of the control channel: a soft reset or the TLS stream under any
+    /// Whether a packet with this first byte belongs to the control channel: a soft reset or the TLS stream with any
     /// key, or a hard reset.
     #[inline(always)]
     pub(crate) const fn is_control(first: u8) -> bool {
         matches!(first >> 3, 3 | 4) || matches!(first, CLIENT_RESET | SERVER_RESET)
     }
 
-    /// Whether a frame of a TCP stream that begins with this byte is of the control channel, acknowledgments included.
+    /// Whether a frame of a TCP stream with this first byte belongs to the control channel, acknowledgments included.
     #[inline(always)]
-    pub(crate) const fn goes_on(first: u8) -> bool {
+    pub(crate) const fn continues(first: u8) -> bool {
         matches!(first >> 3, 3..=5 | 7 | 8)
     }
 
@@ -249,14 +250,15 @@ pub(crate) mod openvpn {
             return NOTHING;
         }
         if matches!(first, CLIENT_RESET | SERVER_RESET) {
-            // A reset ends with its packet id, which is 0. With `tls-crypt` that is encrypted.
+            // A reset ends with its packet ID, which is 0. `tls-crypt` encrypts it.
             return match frame.load_far::<4>((at + len - 4) as usize) {
                 Some([0, 0, 0, 0]) if len <= LONGEST_RESET && first == CLIENT_RESET => CLIENT,
                 Some([0, 0, 0, 0]) if len <= LONGEST_RESET => RESET_REPLY,
                 _ => NOTHING,
             };
         }
-        // Start of the TLS stream without `tls-auth`: behind acknowledgments, the peer's session id and the packet id.
+        // Start of the TLS stream without `tls-auth`: after acknowledgments, the session ID of the peer, and the
+        // packet ID.
         let payload = SHORTEST + 4 * u32::from(acks) + if acks == 0 { 0 } else { 8 };
         if first != CONTROL_0 || acks > MAX_ACKS || len < payload + 6 {
             return CONTROL;
@@ -269,29 +271,29 @@ pub(crate) mod openvpn {
     }
 }
 
-/// Length of the frame that begins with these nine bytes; 0 if the handshake is over before it.
+/// Length of the frame that starts with these nine bytes; 0 if the handshake ends before it.
 #[inline(always)]
 pub(crate) fn frame_len(framing: u8, first: u64, ninth: u8) -> u32 {
     match framing {
         kind::TDS | kind::TDS_MESSAGE => {
             let length = (first >> 32) as u32 & 0xffff;
-            // PRELOGIN; tabular result.
+            // PRELOGIN, or a tabular result.
             let carries = matches!((first >> 56) as u8, 0x12 | 0x04) && length >= FRAME_START;
-            // The options of PRELOGIN; records of the handshake.
-            let begins = framing == kind::TDS_MESSAGE || matches!(ninth, 0 | 20..=22);
-            if carries && begins { length } else { 0 }
+            // The options of PRELOGIN, or records of the handshake.
+            let starts = framing == kind::TDS_MESSAGE || matches!(ninth, 0 | 20..=22);
+            if carries && starts { length } else { 0 }
         }
         kind::LENGTH => {
             let length = (first >> 48) as u32;
-            if length == 0 || goes_on(first >> 8 & 0xff_ffff_ffff) { length + 2 } else { 0 }
+            if length == 0 || continues(first >> 8 & 0xff_ffff_ffff) { length + 2 } else { 0 }
         }
-        kind::OPENVPN if openvpn::goes_on((first >> 40) as u8) => (first >> 48) as u32 + 2,
+        kind::OPENVPN if openvpn::continues((first >> 40) as u8) => (first >> 48) as u32 + 2,
         kind::TURN => {
             let length = (first >> 32) as u32 & 0xffff;
-            if begins_stun(first) {
+            if starts_stun(first) {
                 length + STUN_HEADER
-            } else if first >> 60 == 4 && goes_on((first << 8 | ninth as u64) & 0xff_ffff_ffff) {
-                // Padded to four bytes (RFC 8656, section 12.5).
+            } else if first >> 60 == 4 && continues((first << 8 | ninth as u64) & 0xff_ffff_ffff) {
+                // Padded to a multiple of four bytes (RFC 8656, section 12.5).
                 length.div_ceil(4) * 4 + 4
             } else {
                 0
@@ -301,9 +303,9 @@ pub(crate) fn frame_len(framing: u8, first: u64, ninth: u8) -> u32 {
     }
 }
 
-/// The framing behind a frame that begins with these bytes.
+/// The framing after a frame that starts with these bytes.
 #[inline(always)]
-pub(crate) fn behind_frame(framing: u8, first: u64) -> u8 {
+pub(crate) fn framing_after(framing: u8, first: u64) -> u8 {
     match framing {
         kind::TDS | kind::TDS_MESSAGE if first >> 48 & 1 == 0 => kind::TDS_MESSAGE,
         kind::TDS | kind::TDS_MESSAGE => kind::TDS,
@@ -311,22 +313,23 @@ pub(crate) fn behind_frame(framing: u8, first: u64) -> u8 {
     }
 }
 
-/// Whether the first eight bytes of a datagram may begin a TURN message with DTLS in it: ChannelData with a record of a
-/// handshake, or a Send or Data indication.
+/// Whether the first eight bytes of a datagram may start a TURN message with DTLS: ChannelData with a handshake
+/// record, or a Send or Data indication.
 #[inline(always)]
 pub(crate) const fn may_carry_dtls(first: u64) -> bool {
     let is_channel = first >> 60 == 4 && matches!((first >> 16) as u16, 0x15fe | 0x16fe);
     is_channel || first & 0xfffe_0000_ffff_ffff == 0x0016_0000_0000_0000 | MAGIC_COOKIE
 }
 
-/// Attributes of an indication that are read: a peer address, DONT-FRAGMENT and an ICMP error may come before the
-/// data (RFC 8656, sections 11.1 and 11.4).
+/// Attributes of an indication that are read. A peer address, DONT-FRAGMENT and an ICMP error may precede the data
+/// (RFC 8656, sections 11.1 and 11.4).
 const MAX_ATTRIBUTES: u32 = 4;
 
 /// The DATA attribute (RFC 8656, section 18).
 const DATA: u32 = 0x0013;
 
-/// Moves `at` from the start of a TURN message, which begins with the bytes `first`, to its data; to 0 if it has none.
+/// Moves `at` from the start of a TURN message, with the first bytes `first`, to its data. Sets it to 0 if the message
+/// has none.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 pub(crate) fn find_turn_data<B: FrameBytes>(frame: &B, first: u64, at: &mut u32) {
     if first >> 60 == 4 {
@@ -345,8 +348,8 @@ pub(crate) fn find_turn_data<B: FrameBytes>(frame: &B, first: u64, at: &mut u32)
     *at = 0;
 }
 
-/// Type and length of the attribute at that offset; 0 if the frame is shorter.
-// In the kernel a separate function: its paths end where it returns.
+/// Type and length of the attribute at an offset; 0 if the frame is shorter.
+// A separate function in the kernel: its paths join where it returns.
 #[cfg_attr(target_arch = "bpf", inline(never))]
 fn attribute<B: FrameBytes>(frame: &B, at: u32) -> u32 {
     match frame.load_far::<4>(at as usize) {

@@ -9,28 +9,28 @@ pub const VERSION: u8 = 1;
 
 /// Bits of [`RecordHeader::flags`].
 pub mod flag {
-    /// Seen on its way out.
+    /// The frame leaves the host.
     pub const EGRESS: u16 = 1 << 0;
     /// Sent by the flow's client.
     pub const FROM_CLIENT: u16 = 1 << 1;
-    /// Sent by the high end of the flow key.
+    /// Sent by the high endpoint of the flow key.
     pub const FROM_HIGH: u16 = 1 << 2;
-    /// A new SYN on a known tuple: `books` are those of the flow that ended.
+    /// A new SYN of a known flow. `counters` are those of the flow that ended.
     pub const RESTARTED: u16 = 1 << 3;
-    /// Headers only; the payload was not wanted.
+    /// Headers only: the payload was not selected.
     pub const HEADERS_ONLY: u16 = 1 << 4;
-    /// Less of the frame than was wanted: it does not fit the largest size class.
+    /// The record holds less of the frame than was selected, because it does not fit the largest size class.
     pub const TRUNCATED: u16 = 1 << 5;
-    /// `books` hold the flow's counts.
+    /// The flow is tracked: `counters` are valid.
     pub const TRACKED: u16 = 1 << 6;
-    /// The payload begins something in the middle of its stream: what lies before it was not selected.
+    /// A protocol starts in this payload, and the bytes before it were not selected: the stream must resync here.
     pub const RESYNC: u16 = 1 << 7;
-    /// The frame begins at its network header; see [`super::FrameInfo::no_link`].
+    /// The frame starts at its network header; see [`super::FrameInfo::no_link`].
     pub const NO_LINK: u16 = 1 << 8;
 }
 
-/// Fixed part of a record; the captured bytes follow. Integers are little-endian, as BPF programs
-/// are built for the host's order and only little-endian hosts are supported.
+/// Fixed part of a record. The captured bytes follow. Integers are little-endian: BPF programs use the byte order of
+/// the host, and only little-endian hosts are supported.
 ///
 /// | offset | size | field |
 /// |---|---|---|
@@ -45,11 +45,11 @@ pub mod flag {
 /// | 32 | 2 | offset of the IP header |
 /// | 34 | 2 | offset of the TCP or UDP header |
 /// | 36 | 2 | offset of the payload |
-/// | 38 | 2 | VLAN tag that the NIC took out of the frame, 0: none |
-/// | 40 | 4 | payload length that the IP and UDP headers announce, bytes |
+/// | 38 | 2 | VLAN tag that the NIC removed from the frame, 0: none |
+/// | 40 | 4 | payload length by the IP and UDP headers, bytes |
 /// | 44 | 2 | payload bytes per wire segment of a GSO super-packet, 0: not one |
 /// | 46 | 1 | wire segments of a GSO super-packet, at most 255; 0: not one |
-/// | 47 | 1 | JA4L point, see [`crate::verdict::LatencyPoint`] |
+/// | 47 | 1 | latency point, see [`crate::verdict::LatencyPoint`] |
 /// | 48 | 32 | packets and bytes of the flow so far, this frame included |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -60,15 +60,15 @@ pub struct RecordHeader {
     pub class: u8,
     /// See [`flag`].
     pub flags: u16,
-    /// Interface index; in a replay the interface's number in its file.
+    /// Interface index; in a replay, the number of the interface in its file.
     pub ifindex: u32,
-    /// Nanoseconds of the boot clock; in a replay since the Unix epoch.
+    /// Nanoseconds of the boot clock; in a replay, since the Unix epoch.
     pub time: u64,
     /// Symmetric hash of the flow.
     pub hash: u64,
     /// Length of the frame on the wire, bytes.
     pub wire_len: u32,
-    /// Bytes captured.
+    /// Captured bytes.
     pub captured: u32,
     /// Offset of the IP header.
     pub l3: u16,
@@ -76,9 +76,9 @@ pub struct RecordHeader {
     pub l4: u16,
     /// Offset of the payload.
     pub payload: u16,
-    /// VLAN tag that stood outside the frame, 0: none.
+    /// VLAN tag outside the frame, 0: none.
     pub vlan: u16,
-    /// Payload length that the IP and UDP headers announce, bytes.
+    /// Payload length by the IP and UDP headers, bytes.
     pub payload_len: u32,
     /// Payload bytes per wire segment of a super-packet, 0: not one.
     pub gso_size: u16,
@@ -86,7 +86,7 @@ pub struct RecordHeader {
     pub gso_segs: u8,
     /// See [`crate::verdict::LatencyPoint`].
     pub latency_point: u8,
-    /// The flow's counts.
+    /// Packets and bytes of the flow.
     pub counters: FlowCounters,
 }
 
@@ -98,7 +98,7 @@ const _: () = assert!(HEADER == 80);
 /// Bytes of an Ethernet header without tags.
 const ETHERNET_HEADER: u64 = 14;
 
-/// What the hook knows of a frame, beyond its bytes.
+/// Facts about a frame that the hook has, besides its bytes.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct FrameInfo {
@@ -106,9 +106,9 @@ pub struct FrameInfo {
     pub ifindex: u32,
     /// Whether the frame leaves the host.
     pub egress: bool,
-    /// Whether the hook was given the frame without its Ethernet header.
+    /// Whether the hook received the frame without its Ethernet header.
     pub no_link: bool,
-    /// VLAN tag that stands outside the frame, 0: none.
+    /// VLAN tag outside the frame, 0: none.
     pub vlan: u16,
     /// Payload bytes per wire segment of a super-packet, 0: not one.
     pub gso_size: u16,
@@ -123,13 +123,13 @@ impl FrameInfo {
         (self.ifindex << 1 | self.egress as u32) & (u32::MAX >> 1)
     }
 
-    /// Packets on the wire that this frame stands for.
+    /// Number of packets on the wire that this frame represents.
     #[inline(always)]
     pub const fn packets(&self) -> u64 {
         if self.gso_segs > 1 { self.gso_segs as u64 } else { 1 }
     }
 
-    /// Bytes on the wire of a frame of which the hook was given `wire_len`: with the Ethernet header.
+    /// Bytes on the wire, with the Ethernet header, of a frame of which the hook received `wire_len` bytes.
     #[inline(always)]
     pub const fn bytes(&self, wire_len: u32) -> u64 {
         wire_len as u64 + self.no_link as u64 * ETHERNET_HEADER
@@ -137,7 +137,7 @@ impl FrameInfo {
 }
 
 impl RecordHeader {
-    /// Header of the record for a selected frame of which `captured` bytes follow.
+    /// Header of the record of a selected frame. `captured` bytes follow.
     #[inline(always)]
     pub fn new(info: &FrameInfo, selection: &Selection, time: u64, captured: u32) -> Self {
         let truncated = if captured < selection.capture { flag::TRUNCATED } else { 0 };
@@ -165,10 +165,9 @@ impl RecordHeader {
     }
 }
 
-/// Sizes of a whole record, header included, smallest first. A SYN of either family fits the first,
-/// an ordinary ClientHello the second, an Ethernet frame the third, a GRO super-packet's handshake
-/// the last.
+/// Sizes of a record with its header, smallest first. A SYN fits the first, an ordinary ClientHello the second, an
+/// Ethernet frame the third, the handshake in a GRO super-packet the last.
 pub const SIZE_CLASSES: [usize; 4] = [192, 768, 2048, 16 << 10];
 
-/// Most bytes of a frame that one record can hold.
+/// Greatest number of bytes of a frame in one record.
 pub const MAX_CAPTURE: usize = SIZE_CLASSES[3] - HEADER;

@@ -84,8 +84,8 @@ pub(crate) fn interleaved_record_len<B: FrameBytes>(
             _ => 0,
         },
         content::CHANGE_CIPHER_SPEC if left >= CHANGE_CIPHER_SPEC + SHORTEST => {
-            let behind = frame.load_far::<8>(at + CHANGE_CIPHER_SPEC as usize);
-            match behind.map(|first| signature::tls_hello(u64::from_be_bytes(first))) {
+            let next = frame.load_far::<8>(at + CHANGE_CIPHER_SPEC as usize);
+            match next.map(|first| signature::tls_hello(u64::from_be_bytes(first))) {
                 Some(StreamStart::ClientHello | StreamStart::ServerHello) => CHANGE_CIPHER_SPEC,
                 _ => 0,
             }

@@ -96,7 +96,7 @@ pub fn select<B: SelectStages, F: Flows>(
     match fast_path {
         FastPath::UntrackedTcp => return Verdict::Unselected(PassReason::Untracked),
         FastPath::UntrackedUdp => return Verdict::Unselected(PassReason::Udp),
-        FastPath::ParseOutcome | FastPath::BulkUdp => {}
+        FastPath::Parsed | FastPath::BulkUdp => {}
         FastPath::Defer => {
             let parsed = parse::parse(frame, start, &mut scratch.headers);
             let scratch = frame.settle(scratch);
@@ -262,7 +262,7 @@ impl Scratch {
             kind = datagram::classify(frame, &self.headers);
             known = flows.may_contain(self.selection.hash);
         }
-        if !known && !kind.stream_start() {
+        if !known && !kind.starts_flow() {
             return PacketOutcome::Untracked;
         }
         if self.is_short() {
@@ -272,7 +272,7 @@ impl Scratch {
         let hash = self.selection.hash;
         let found = if known { flows.find(&self.key, hash) } else { None };
         let Some((entry, recent)) = found.and_then(|handle| flows.entry(handle)) else {
-            if !kind.stream_start() {
+            if !kind.starts_flow() {
                 return PacketOutcome::Untracked;
             }
             self.init_entry(kind.from_client());

@@ -2,15 +2,15 @@
 //!
 //! A protocol is one row of `protocols!`, and one row of `text_signatures!` if it starts with upper-case text. A signature
 //! is eight bytes at the start of a segment, anywhere in a stream. [`crate::classify`] has the shorter prefixes with which
-//! a stream may start. `select` names the sender of each start for flows whose SYN was not captured; one arm for several
-//! starts there costs the verifier less than a column of the table.
+//! a stream may start. `select` names the sender of each start, for flows without a captured SYN. One arm for several starts
+//! there costs the verifier less than a column of the table.
 
 use crate::bytes::{FrameBytes, SliceFrame};
 use crate::filter_config::FilterConfig;
 use crate::headers::PacketHeaders;
 use crate::reason::RecordClass;
 
-/// Port of SSH: the fallback for connections whose identification string was not captured.
+/// Port of SSH: the fallback for connections without a captured identification string.
 pub(crate) const SSH_PORT: u16 = 22;
 
 impl PacketHeaders {
@@ -153,8 +153,8 @@ fn holds(first: u64, condition: impl FnOnce(u8, u64) -> bool) -> bool {
 /// Greatest first byte of the text signatures.
 const LAST_TEXT: u8 = b'V';
 
-// Methods: RFC 9110, section 9; RFC 3253, 3648, 3744, 4437, 4918, 5323, 5842; UPnP and GENA. The fifth byte tells a method
-// from a word with the same first four bytes.
+// Methods: RFC 9110, section 9; RFC 3253, 3648, 3744, 4437, 4918, 5323, 5842; UPnP and GENA. The fifth byte distinguishes a
+// method from a word with the same first four bytes.
 text_signatures! {
     b"GET " | b"PUT " | b"ACL ", |fifth, _| fifth > b' ' => Http1;
     b"HEAD" | b"POST" | b"COPY" | b"MOVE" | b"LOCK" | b"LINK" | b"BIND", |fifth, _| fifth == b' ' => Http1;
@@ -244,7 +244,7 @@ fn tls_warning(first: u64) -> StreamStart {
     }
 }
 
-/// Whether four bytes may start a request whose method is not in the table: three or more letters.
+/// Whether four bytes may start a request with a method that is not in the table: three or more letters.
 #[inline(always)]
 pub(crate) fn may_be_method(first: [u8; 4]) -> bool {
     let [a, b, c, d] = first;

@@ -438,7 +438,7 @@ fn next_frame<B: FrameBytes>(frame: &B, direction: &mut DirectionState, segment:
         direction.phase = phase::CLOSING;
         return;
     }
-    direction.framing = framing::behind_frame(direction.framing, first);
+    direction.framing = framing::framing_after(direction.framing, first);
     direction.mark = direction.mark.wrapping_add(length);
 }
 

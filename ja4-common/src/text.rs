@@ -47,10 +47,10 @@ pub fn read<B: FrameBytes>(frame: &B, segment: &mut SegmentPayload, words: &mut 
     // Five equal bytes give 0, and 0 - 1 sets the highest bit.
     let (mut banner, mut version) = (0_u64, 0_u64);
     for two in words.windows(2) {
-        if let &[first, behind] = two {
+        if let &[first, next] = two {
             let first = u64::from_be(first);
             // The bytes 4 to 11.
-            let second = first << 32 | u64::from_be(behind) >> 32;
+            let second = first << 32 | u64::from_be(next) >> 32;
             for shift in [24, 16, 8, 0] {
                 let (first, second) = (first >> shift & FIVE, second >> shift & FIVE);
                 banner |= (first ^ BANNER).wrapping_sub(1) | (second ^ BANNER).wrapping_sub(1);

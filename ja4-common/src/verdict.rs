@@ -1,10 +1,10 @@
-//! What the filter can say of a frame.
+//! Result of the filter for one frame.
 
 use crate::flow::FlowCounters;
 use crate::reason::{Malformed, PassReason};
 
-/// The packets whose times JA4L and JA4LS are computed from (FoxIO, `technical_details/JA4L.md`); SYN and SYN-ACK are
-/// points A and B there.
+/// The packets that give the times of JA4L and JA4LS (FoxIO, `technical_details/JA4L.md`). SYN and SYN-ACK are points A
+/// and B there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum LatencyPoint {
@@ -33,16 +33,16 @@ impl LatencyPoint {
     }
 }
 
-/// What became of one frame.
-// The tag comes first: BTF cannot describe the enum where rustc hides it in a payload.
+/// Result for one frame. Every frame passes.
+// The tag comes first: BTF cannot describe an enum if rustc stores the tag in a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Verdict {
-    /// It passes, and its record, described by [`crate::select::Work::selection`], goes to the flow's shard.
+    /// Selected: the record in [`crate::select::Scratch::selection`] goes to the shard of the flow.
     Selected,
-    /// It passes.
+    /// Not selected, with the reason.
     Unselected(PassReason),
-    /// It passes, and is too broken to judge.
+    /// The headers cannot be parsed, with the reason.
     Unparseable(Malformed),
 }
 
@@ -52,13 +52,13 @@ pub enum Verdict {
 pub struct Selection {
     /// Hash of the flow.
     pub hash: u64,
-    /// The flow's counts.
+    /// Packets and bytes of the flow.
     pub counters: FlowCounters,
-    /// Bytes of the frame that are wanted, from its start.
+    /// Number of bytes of the frame that are selected, from its start.
     pub capture: u32,
     /// Length of the frame on the wire, bytes.
     pub wire_len: u32,
-    /// Payload length that the IP and UDP headers announce, bytes.
+    /// Payload length by the IP and UDP headers, bytes.
     pub payload_len: u32,
     /// Offset of the IP header.
     pub l3: u16,
@@ -68,8 +68,8 @@ pub struct Selection {
     pub payload: u16,
     /// Bits of [`crate::record::flag`].
     pub flags: u16,
-    /// Why: a [`crate::reason::RecordClass`] as its number.
+    /// Number of a [`crate::reason::RecordClass`].
     pub class: u8,
-    /// A [`LatencyPoint`] as its number.
+    /// Number of a [`LatencyPoint`].
     pub latency_point: u8,
 }

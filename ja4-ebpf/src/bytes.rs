@@ -1,6 +1,6 @@
-//! Everything `unsafe`: packet memory, values behind map pointers, ring records.
+//! All `unsafe` code: packet memory, values behind map pointers, ring records.
 //!
-//! The verifier proves each of these accesses again when the programs are loaded.
+//! The verifier proves each of these accesses when the programs are loaded.
 
 use core::marker::PhantomData;
 use core::ptr;
@@ -23,15 +23,15 @@ use ja4_common::segment::SegmentPayload;
 
 use crate::maps::{ASLEEP, CPU, CpuState, FLOWS, MAX_SHARDS, MEMBERSHIP, RECENT};
 
-/// Set by the loader, then frozen.
+/// Configuration, which the loader sets and freezes.
 #[unsafe(no_mangle)]
 static FILTER_CONFIG: FilterConfig = FilterConfig::new([0, 0]);
 
-/// The frozen configuration.
+/// The configuration.
 #[inline(always)]
 pub(crate) fn config() -> &'static FilterConfig {
-    // SAFETY: a static is always readable. Opaque, since the loader changes its
-    // bytes after the compiler has seen them.
+    // SAFETY: a static is always readable. The pointer is opaque, because the loader changes the bytes after
+    // compilation.
     unsafe { &*(opaque(&raw const FILTER_CONFIG as usize) as *const FilterConfig) }
 }
 
@@ -42,14 +42,14 @@ pub(crate) fn now() -> u64 {
     unsafe { bpf_ktime_get_boot_ns() }
 }
 
-/// `wanted`, limited to the numbers from 1 to `most`, a constant.
+/// Limits `wanted` to the numbers from 1 to the constant `most`.
 ///
-/// Compared and set in one register: LLVM would compare one register and use another, and the verifier of Linux 6.1
-/// does not carry the bound from the one to the other.
+/// One register is compared and set. LLVM would compare one register and use another, and the verifier of Linux 6.1
+/// does not copy the bound from one to the other.
 macro_rules! bounded {
     ($wanted:expr, $most:expr) => {{
         let mut len = u64::from($wanted);
-        // SAFETY: no jump leaves the template but to its end.
+        // SAFETY: every jump stays within the template.
         unsafe {
             core::arch::asm!(
                 "if {len} > 0 goto +1",
@@ -65,36 +65,36 @@ macro_rules! bounded {
     }};
 }
 
-/// The value itself, of which the compiler knows nothing more.
+/// Returns the value. The compiler drops its knowledge of it.
 #[inline(always)]
 pub(crate) fn opaque(mut value: usize) -> usize {
-    // SAFETY: one move of a register to itself. An empty template would give two lines of source
-    // to one instruction, which the kernel refuses.
+    // SAFETY: moves a register to itself. An empty template would give two source lines to one instruction, which the
+    // kernel rejects.
     unsafe { core::arch::asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack)) };
     value
 }
 
-/// The same reference, behind which the compiler must look anew.
+/// Returns the reference. The compiler must read the value behind it again.
 #[inline(always)]
 pub(crate) fn launder<T>(value: &mut T) -> &mut T {
     let mut at = ptr::from_mut(value);
-    // SAFETY: one move of a register to itself, which for all the compiler knows writes memory.
+    // SAFETY: moves a register to itself. To the compiler, it may write memory.
     unsafe {
         core::arch::asm!("{0} = {0}", inout(reg) at, options(nostack));
         &mut *at
     }
 }
 
-/// Makes the compiler write to memory what it holds of a value: a stage reads it there.
+/// Makes the compiler write a value to memory, for a stage that reads it there.
 #[inline(always)]
 pub(crate) fn flush<T>(value: &T) {
     let mut at = ptr::from_ref(value);
-    // SAFETY: one move of a register to itself, which for all the compiler knows reads memory.
+    // SAFETY: moves a register to itself. To the compiler, it may read memory.
     unsafe { core::arch::asm!("{0} = {0}", inout(reg) at, options(nostack)) };
     let _ = at;
 }
 
-/// Calls a stage that reads and writes a value of this CPU's state, of which the compiler then knows nothing more.
+/// Calls a stage that reads and writes a value in memory. The compiler reads the value again afterwards.
 #[inline(always)]
 pub(crate) fn with_stage<T>(value: &mut T, stage: impl FnOnce() -> u32) -> u32 {
     let value = launder(value);
@@ -103,7 +103,7 @@ pub(crate) fn with_stage<T>(value: &mut T, stage: impl FnOnce() -> u32) -> u32 {
     result
 }
 
-/// Calls a stage on a copy of a direction: all but its counts, which other CPUs write too.
+/// Calls a stage on a copy of a direction. Its counters are not copied, because other CPUs write them, too.
 #[inline(always)]
 pub(crate) fn on_copy(direction: &mut DirectionState, segment: &SegmentPayload, stage: impl FnOnce() -> u32) -> u32 {
     flush(segment);
@@ -123,14 +123,14 @@ fn copy_state(from: &DirectionState, to: &mut DirectionState) {
     (to.phase, to.seen, to.protocol, to.framing) = (from.phase, from.seen, from.protocol, from.framing);
 }
 
-/// `N` bytes of a frame that the verifier has seen checked.
+/// `N` bytes of a frame, after a check that the verifier follows.
 pub(crate) struct CheckedWindow<'a, const N: usize> {
     at: usize,
     frame: PhantomData<&'a ()>,
 }
 
-/// Loads one integer at a constant offset. Packet memory knows no alignment: a plain read of a byte
-/// array would become one instruction a byte.
+/// Loads one integer at a constant offset. Packet memory has no alignment, so a read of a byte array would become one
+/// instruction for each byte.
 macro_rules! load {
     ($from:expr, $size:literal, $offset:expr) => {{
         let value: u64;
@@ -174,23 +174,23 @@ impl<const N: usize> HeaderWindow<N> for CheckedWindow<'_, N> {
     }
 }
 
-/// A window at a small offset into the linear part, which holds the headers of all but odd frames.
+/// A window at a small offset into the linear part, which holds the headers of nearly all frames.
 #[inline(always)]
 fn near<'a, const N: usize>(data: usize, end: usize, offset: usize) -> Option<CheckedWindow<'a, N>> {
-    // Opaque, or LLVM compares a copy of 32 bits, from which old verifiers learn nothing of the original.
+    // Opaque: LLVM would compare a copy of 32 bits, from which old verifiers learn nothing about the original.
     let offset = opaque(offset);
     if offset >= MAX_HEADERS {
         return None;
     }
     let at = data + offset;
-    // Opaque, or LLVM compares `at` with `end - N`, and the verifier allows no sums with `end`.
+    // Opaque: LLVM would compare `at` with `end - N`, and the verifier rejects arithmetic on `end`.
     if opaque(at + N) > end {
         return None;
     }
     Some(CheckedWindow { at, frame: PhantomData })
 }
 
-/// Eight bytes or fewer from a window of as many.
+/// Copies at most eight bytes from a window of that size.
 #[inline(always)]
 fn copied<const N: usize>(window: &CheckedWindow<'_, N>) -> [u8; N] {
     let mut bytes = [0; N];
@@ -206,7 +206,7 @@ fn far<const N: usize, C: Context>(frame: &Frame<C>, offset: usize) -> Option<[u
     unsafe { C::load(frame.context, offset as u32, out.as_mut_ptr(), N as u32) }.then_some(out)
 }
 
-/// Copies `len` bytes from `offset` to the start of `to`; `len` is limited to the numbers from 1 to the size of `to`.
+/// Copies `len` bytes from `offset` to the start of `to`. `len` is limited to the numbers from 1 to the size of `to`.
 #[inline(always)]
 fn copy_words<const N: usize, C: Context>(frame: &Frame<C>, offset: u32, len: u32, to: &mut [u64; N]) -> bool {
     let len = bounded!(len, (N * 8) as u32);
@@ -214,7 +214,7 @@ fn copy_words<const N: usize, C: Context>(frame: &Frame<C>, offset: u32, len: u3
     unsafe { C::load(frame.context, offset, to.as_mut_ptr().cast(), len) }
 }
 
-/// The context of a program: what the kernel passes it.
+/// The context of a program, which the kernel passes.
 pub(crate) trait Context {
     /// Start and end of the linear part of the frame.
     fn bounds(context: *mut Self) -> (usize, usize);
@@ -222,7 +222,7 @@ pub(crate) trait Context {
     /// Length of the frame on the wire, bytes.
     fn wire_len(context: *mut Self) -> usize;
 
-    /// Copies `len` bytes from `offset` to `to`, wherever in the frame they are. Returns false if the frame is shorter.
+    /// Copies `len` bytes from `offset`, anywhere in the frame, to `to`. Returns false if the frame is shorter.
     ///
     /// # Safety
     /// `to` is valid for `len` bytes.
@@ -232,19 +232,19 @@ pub(crate) trait Context {
 impl Context for xdp_md {
     #[inline(always)]
     fn bounds(context: *mut Self) -> (usize, usize) {
-        // SAFETY: the context is the kernel's for as long as the program runs.
+        // SAFETY: the kernel keeps the context valid while the program runs.
         unsafe { ((*context).data as usize, (*context).data_end as usize) }
     }
 
     #[inline(always)]
     fn wire_len(context: *mut Self) -> usize {
-        // SAFETY: the context is the kernel's.
+        // SAFETY: the kernel keeps the context valid while the program runs.
         unsafe { bpf_xdp_get_buff_len(context) as usize }
     }
 
     #[inline(always)]
     unsafe fn load(context: *mut Self, offset: u32, to: *mut u8, len: u32) -> bool {
-        // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
+        // SAFETY: the context is valid, and the caller guarantees that `to` holds `len` bytes.
         unsafe { bpf_xdp_load_bytes(context, offset, to.cast(), len) == 0 }
     }
 }
@@ -252,24 +252,24 @@ impl Context for xdp_md {
 impl Context for __sk_buff {
     #[inline(always)]
     fn bounds(context: *mut Self) -> (usize, usize) {
-        // SAFETY: the context is the kernel's for as long as the program runs.
+        // SAFETY: the kernel keeps the context valid while the program runs.
         unsafe { ((*context).data as usize, (*context).data_end as usize) }
     }
 
     #[inline(always)]
     fn wire_len(context: *mut Self) -> usize {
-        // SAFETY: the context is the kernel's for as long as the program runs.
+        // SAFETY: the kernel keeps the context valid while the program runs.
         unsafe { (*context).len as usize }
     }
 
     #[inline(always)]
     unsafe fn load(context: *mut Self, offset: u32, to: *mut u8, len: u32) -> bool {
-        // SAFETY: the context is the kernel's, `to` holds `len` bytes by contract.
+        // SAFETY: the context is valid, and the caller guarantees that `to` holds `len` bytes.
         unsafe { bpf_skb_load_bytes(context.cast(), offset, to.cast(), len) == 0 }
     }
 }
 
-/// The frame of a program with this context.
+/// A frame, read through a context.
 pub(crate) struct Frame<C> {
     pub(crate) context: *mut C,
     data: usize,
@@ -321,11 +321,10 @@ impl<C: Context> FrameBytes for Frame<C> {
     }
 }
 
-/// Bytes that the linear part of a socket buffer should hold: Ethernet, two VLAN tags, IPv6, the
-/// longest TCP header.
+/// Bytes that the linear part of a socket buffer must hold: Ethernet, two VLAN tags, IPv6, the longest TCP header.
 const LINEAR: usize = 14 + 8 + 40 + 60;
 
-/// The same where a tunnel may stand before them.
+/// The same with the headers of a tunnel before them.
 const TUNNEL_LINEAR: usize = 2 * LINEAR + 64;
 
 impl Frame<__sk_buff> {
@@ -335,19 +334,19 @@ impl Frame<__sk_buff> {
         let frame = Self::of(ctx.skb.skb);
         let held = frame.end - frame.data;
         if held < TUNNEL_LINEAR && held < ctx.len() as usize {
-            // The linear part begins with the headers but for odd drivers, and for packets whose payload
-            // was never copied. Pulling more into it changes no byte of the packet; where it fails, the
-            // parser says "truncated".
+            // The linear part holds the headers, except with a few drivers, and for packets whose payload was never
+            // copied. Pulling bytes into it does not change the packet. If that fails, the parser reports a truncated
+            // header.
             let wanted = if frame.is_plain_tcp() { LINEAR } else { TUNNEL_LINEAR };
             if held < wanted {
                 let _pulled = ctx.pull_data(if ctx.len() < wanted as u32 { ctx.len() } else { wanted as u32 });
             }
         }
-        // Opaque, so that all is read again: the verifier then has one state, not one for each length compared above.
+        // Opaque: the limits are read again, so the verifier has one state, not one for each length compared above.
         Self::of(opaque(ctx.skb.skb as usize) as *mut __sk_buff)
     }
 
-    /// The header with which an ingress frame begins. It goes through memory: the verifier then has one state.
+    /// The header with which an ingress frame starts. It passes through memory, so the verifier has one state.
     #[inline(always)]
     pub(crate) fn start(&self, cpu: &mut CpuState) -> ParseStart {
         cpu.no_link = u64::from(self.lacks_ethernet());
@@ -357,23 +356,23 @@ impl Frame<__sk_buff> {
         }
     }
 
-    /// EtherType that the kernel knows of the frame.
+    /// EtherType of the frame, as the kernel parsed it.
     #[inline(always)]
     fn protocol(&self) -> u16 {
-        // SAFETY: the context is the kernel's for as long as the program runs.
+        // SAFETY: the kernel keeps the context valid while the program runs.
         u16::from_be(unsafe { (*self.context).protocol } as u16)
     }
 
-    /// Whether an ingress frame begins with its network header. Generic XDP copies a frame that lacks headroom, and tc
-    /// then gets the copy without its Ethernet header (Linux 6.18: net/core/dev.c, `do_xdp_generic`;
-    /// `sch_handle_ingress` goes back by `mac_len`, which the copy lacks). The kernel knows the EtherType either way.
+    /// Whether an ingress frame starts with its network header. Generic XDP copies a frame without headroom, and tc
+    /// then receives the copy without its Ethernet header (Linux 6.18: net/core/dev.c, `do_xdp_generic`;
+    /// `sch_handle_ingress` subtracts `mac_len`, which the copy lacks). The kernel knows the EtherType in both cases.
     #[inline(always)]
     fn lacks_ethernet(&self) -> bool {
         let ethertype = self.protocol();
         let Some(h) = near::<15>(self.data, self.end, 0) else {
             return false;
         };
-        // No unicast address to a station begins with 0x45: the lowest bit of the first byte marks a group (IEEE 802).
+        // No unicast address starts with 0x45: the lowest bit of the first byte marks a group address (IEEE 802).
         let is_ipv4 = ethertype == ETHERTYPE_IPV4 && h.be8::<0>() == 0x45;
         if !is_ipv4 && h.be16::<12>() == ethertype {
             return false;
@@ -387,7 +386,7 @@ impl Frame<__sk_buff> {
         }
     }
 
-    /// Whether it is TCP over IP without tags or tunnels, as far as the first bytes say.
+    /// Whether the first bytes are those of TCP over IP without tags or tunnels.
     #[inline(always)]
     fn is_plain_tcp(&self) -> bool {
         let Some(h) = near::<24>(self.data, self.end, 0) else {
@@ -401,16 +400,16 @@ impl Frame<__sk_buff> {
     }
 }
 
-/// What XDP knows of a frame.
+/// Facts about a frame in XDP.
 #[inline(always)]
 pub(crate) fn xdp_info(ctx: &XdpContext) -> FrameInfo {
     FrameInfo { ifindex: ctx.ingress_ifindex() as u32, ..FrameInfo::default() }
 }
 
-/// What tc knows of a frame.
+/// Facts about a frame in tc.
 #[inline(always)]
 pub(crate) fn skb_info(ctx: &TcContext, egress: bool, no_link: bool) -> FrameInfo {
-    // SAFETY: the context is the kernel's for as long as the program runs.
+    // SAFETY: the kernel keeps the context valid while the program runs.
     let skb = unsafe { &*ctx.skb.skb };
     FrameInfo {
         ifindex: skb.ifindex,
@@ -422,11 +421,11 @@ pub(crate) fn skb_info(ctx: &TcContext, egress: bool, no_link: bool) -> FrameInf
     }
 }
 
-/// This CPU's state.
+/// State of this CPU.
 #[inline(always)]
 pub(crate) fn cpu() -> Option<&'static mut CpuState> {
-    // SAFETY: the element belongs to this CPU, and a program ends before another of ours begins on
-    // it: all of them run with bottom halves off.
+    // SAFETY: the element belongs to this CPU. The programs run with bottom halves disabled, so none interrupts
+    // another.
     CPU.get_ptr_mut(0).map(|cpu| unsafe { &mut *cpu })
 }
 
@@ -436,37 +435,36 @@ pub(crate) fn no_link() -> bool {
     cpu().is_some_and(|cpu| cpu.no_link != 0)
 }
 
-/// A flow's entry in the map.
+/// An entry of the flow map.
 #[derive(Clone, Copy)]
 pub(crate) struct FlowPtr(*mut FlowEntry);
 
 impl FlowPtr {
-    /// The entry. Another CPU may write the other direction's half at the same time, and counts
-    /// are added atomically.
+    /// The entry. Another CPU may write the other direction at the same time. Counters are added atomically.
     #[inline(always)]
     pub(crate) fn entry<'a>(self) -> &'a mut FlowEntry {
         // SAFETY: the kernel keeps the element's memory for as long as the program runs.
         unsafe { &mut *self.0 }
     }
 
-    /// Whether it is the entry of this flow, and not of another with the same hash.
+    /// Whether this is the entry of a flow, and not of another flow with the same hash.
     #[inline(always)]
     pub(crate) fn is(self, key: &FlowKey) -> bool {
         self.entry().key.is(key)
     }
 }
 
-/// The entry under a hash.
+/// The entry for a hash.
 #[inline(always)]
 pub(crate) fn flow(hash: u64) -> Option<FlowPtr> {
     FLOWS.get_ptr_mut(hash).map(FlowPtr)
 }
 
-/// Adds to a counter that several CPUs share.
+/// Adds to a counter that CPUs share.
 #[inline(always)]
 pub(crate) fn add(counter: &mut u64, value: u64) {
-    // SAFETY: a `&mut u64` is aligned and valid; the instruction (BPF_ATOMIC | BPF_ADD) touches
-    // nothing else. `AtomicU64` offers no read-modify-write on this target.
+    // SAFETY: a `&mut u64` is aligned and valid. The instruction (BPF_ATOMIC | BPF_ADD) changes nothing else.
+    // `AtomicU64` has no read-modify-write operation on this target.
     unsafe {
         core::arch::asm!(
             "lock *(u64 *)({counter} + 0) += {value}",
@@ -477,13 +475,13 @@ pub(crate) fn add(counter: &mut u64, value: u64) {
     }
 }
 
-/// The filter's slot of a hash.
+/// The slot of the membership filter for a hash.
 #[inline(always)]
 pub(crate) fn membership_slot(hash: u64, mask: u32) -> Option<&'static mut u8> {
     let index = hash as u32 & mask;
     let bytes = MEMBERSHIP.get_ptr_mut(index >> 3)?;
-    // SAFETY: the element holds eight bytes and the offset is below eight. Bytes are written
-    // whole, so a race costs one touch at worst.
+    // SAFETY: the element holds eight bytes, and the offset is below eight. A byte is written at once, so a race loses
+    // at most one refresh.
     Some(unsafe { &mut *bytes.cast::<u8>().add((index & 7) as usize) })
 }
 
@@ -494,25 +492,25 @@ pub(crate) fn recent(hash: u64) -> Option<&'static mut RecentBucket> {
     RECENT.get_ptr_mut(hash as u32 & (BUCKETS - 1)).map(|bucket| unsafe { &mut *bucket })
 }
 
-/// Boot-clock nanoseconds, which userspace sets ten times a second: reading a clock for every bulk
-/// packet would cost more than all the rest.
+/// Boot-clock nanoseconds, which userspace sets ten times a second. To read a clock for every bulk packet would cost
+/// more than the rest of the filter.
 #[unsafe(no_mangle)]
 static mut CLOCK: u64 = 0;
 
-/// Nanoseconds of the boot clock, a tenth of a second old at most.
+/// Nanoseconds of the boot clock, at most a tenth of a second old.
 #[inline(always)]
 pub(crate) fn coarse_now() -> u64 {
-    // SAFETY: userspace writes it whole; volatile, since the compiler sees no writer.
+    // SAFETY: userspace writes it at once. The read is volatile, because the compiler sees no writer.
     unsafe { ptr::read_volatile(&raw const CLOCK) }
 }
 
-/// Whether the shard's thread sleeps; it is taken to be awake from here on.
+/// Clears the sleep flag of a shard. Returns true if the thread of the shard slept and must be woken.
 #[inline(always)]
 pub(crate) fn take_wakeup(shard: u32) -> bool {
     let Some(asleep) = ASLEEP.get_ptr_mut(shard) else {
         return false;
     };
-    // SAFETY: the map keeps the element's memory; written whole, so a race costs one wake-up more.
+    // SAFETY: the map keeps the memory of the element. The flag is written at once, so a race costs one more wakeup.
     unsafe {
         let flag = &raw mut (*asleep).flag;
         let sleeps = ptr::read_volatile(flag) != 0;
@@ -523,18 +521,18 @@ pub(crate) fn take_wakeup(shard: u32) -> bool {
     }
 }
 
-/// Most of a frame that a record of `SIZE` bytes holds.
+/// Greatest number of bytes of a frame in a record of `SIZE` bytes.
 const fn room(size: usize) -> u32 {
     (size - HEADER) as u32
 }
 
-/// A record of `SIZE` bytes, reserved but not yet visible to the shard.
+/// A record of `SIZE` bytes, reserved but not visible to the shard yet.
 ///
-/// It must be submitted: the verifier refuses a program that loses one.
+/// It must be submitted: the verifier rejects a program that does not.
 pub(crate) struct ReservedRecord<const SIZE: usize>(*mut u8);
 
 impl<const SIZE: usize> ReservedRecord<SIZE> {
-    /// Room for one record, or `None` where the ring is full.
+    /// Reserves a record. Returns `None` if the ring is full.
     #[inline(always)]
     pub(crate) fn new<T, const BYTES: usize>(ring: &RingBuf<T, BYTES>) -> Option<Self> {
         let ring = ptr::from_ref(ring).cast_mut().cast();
@@ -543,7 +541,7 @@ impl<const SIZE: usize> ReservedRecord<SIZE> {
         if at.is_null() { None } else { Some(Self(at.cast())) }
     }
 
-    /// Copies the frame's first `wanted` bytes, as far as they fit; how many were copied.
+    /// Copies the first `wanted` bytes of the frame, as far as they fit. Returns the number of bytes copied.
     #[inline(always)]
     pub(crate) fn fill<C: Context>(&mut self, frame: &Frame<C>, wanted: u32) -> u32 {
         if wanted == 0 {
@@ -554,7 +552,7 @@ impl<const SIZE: usize> ReservedRecord<SIZE> {
         if unsafe { C::load(frame.context, 0, self.0.add(HEADER), len) } { len } else { 0 }
     }
 
-    /// Writes the header and hands the record over.
+    /// Writes the header and submits the record.
     #[inline(always)]
     pub(crate) fn submit(self, header: RecordHeader, flags: u64) {
         // SAFETY: the reservation begins with room for the header, aligned to 8.

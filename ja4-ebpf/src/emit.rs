@@ -1,4 +1,4 @@
-//! From a verdict to a record in the shard's ring.
+//! From the frame to a record in the ring of a shard.
 
 use aya_ebpf::bindings::{BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::btf_maps::RingBuf;
@@ -12,24 +12,23 @@ use ja4_common::select::{SelectStages, select};
 use ja4_common::verdict::{Selection, Verdict};
 
 use crate::bytes::{self, Context, Frame, ReservedRecord};
-use crate::count;
 use crate::flowstate::KernelFlows;
 use crate::maps::{CpuState, RINGS, TokenBucket};
 
-/// Tokens that one record costs; finer than one, so that slow rates refill smoothly.
+/// Units of a token: one record costs that many. Fractions let low rates refill smoothly.
 const TOKEN: u64 = 1 << 20;
 
-/// Longest time that a bucket is refilled for at once: keeps the product below 2^64.
+/// Longest refill time, nanoseconds. It keeps the product below 2^64.
 const MAX_REFILL: u64 = 1 << 30;
 
-/// The step of emitting, which the programs call as a global function.
+/// The step of emitting that the programs call as a global function.
 pub(crate) trait EmitStage {
     /// Calls [`emit`].
     fn emit(&self, cpu: &mut CpuState, egress: bool) -> u8;
 }
 
-/// Judges one frame, which begins with the header that `start` names, counts the outcome and emits a record if the
-/// frame is selected. Returns the class of a selected frame, for the log of a debug build.
+/// Filters one frame, counts the outcome, and emits a record if the frame is selected. `start` returns the header with
+/// which the frame starts. Returns the class of a selected frame, for the log of a debug build.
 #[inline(always)]
 pub(crate) fn filter_frame<F: SelectStages + EmitStage>(
     frame: &F,
@@ -46,31 +45,40 @@ pub(crate) fn filter_frame<F: SelectStages + EmitStage>(
     counters.seen += 1;
     match select(frame, start, info, &mut flows, config, scratch) {
         Verdict::Unselected(reason) => {
-            count::unselected(counters, reason);
+            increment(&mut counters.unselected, reason as usize);
             None
         }
         Verdict::Unparseable(reason) => {
-            count::unparseable(counters, reason);
+            increment(&mut counters.unparseable, reason as usize);
             None
         }
         Verdict::Selected => Some(frame.emit(cpu, egress)),
     }
 }
 
-/// Emits the record of the frame that was judged last, unless its class is rate limited. Returns the class.
+/// Increments one of several counters.
+#[inline(always)]
+fn increment<const N: usize>(counters: &mut [u64; N], index: usize) {
+    // Opaque: rustc knows the range of the enum and would drop the bound, which the verifier needs.
+    if let Some(counter) = counters.get_mut(bytes::opaque(index)) {
+        *counter += 1;
+    }
+}
+
+/// Emits the record of the current frame unless its class is over the rate limit. Returns the class.
 #[inline(always)]
 pub(crate) fn emit<C: Context>(frame: &Frame<C>, cpu: &mut CpuState, egress: bool) -> u8 {
     let CpuState { counters: [ingress, outgoing], buckets, scratch, .. } = cpu;
     let counters = if egress { outgoing } else { ingress };
     let config = bytes::config();
     let Selection { class, hash, flags, .. } = scratch.selection;
-    count::selected(counters, class);
+    increment(&mut counters.selected, class.into());
     if flags & flag::TRACKED == 0 && has_flow(class) {
         counters.flow_insert_failed += 1;
     }
     let now = bytes::now();
     if config.rate_limit != 0 && !take_token(class, buckets, now, config) {
-        count::rate_limited(counters, class);
+        increment(&mut counters.rate_limited, class.into());
     } else {
         let shard = shard_of(hash, config.shards);
         write(&Emission { frame, info: &scratch.info, selection: &scratch.selection, shard, now }, counters);
@@ -78,13 +86,13 @@ pub(crate) fn emit<C: Context>(frame: &Frame<C>, cpu: &mut CpuState, egress: boo
     class
 }
 
-/// Whether frames of this class belong to a flow that should have an entry.
+/// Whether frames of this class belong to a flow with an entry.
 #[inline(always)]
 fn has_flow(class: u8) -> bool {
     class != RecordClass::Fragment as u8 && class != RecordClass::Nested as u8
 }
 
-/// What every size class needs to write the record.
+/// The parameters of a record, for each size class.
 struct Emission<'a, C> {
     frame: &'a Frame<C>,
     info: &'a FrameInfo,
@@ -93,7 +101,7 @@ struct Emission<'a, C> {
     now: u64,
 }
 
-/// Writes a record of the smallest size class that holds it.
+/// Writes a record of the smallest size class that holds the frame.
 #[inline(always)]
 fn write<C: Context>(emission: &Emission<'_, C>, counters: &mut FilterCounters) {
     let Selection { class, capture, .. } = *emission.selection;
@@ -106,14 +114,14 @@ fn write<C: Context>(emission: &Emission<'_, C>, counters: &mut FilterCounters) 
         Some(ring) => emission.write::<{ SIZE_CLASSES[3] }>(ring, counters),
     };
     if written {
-        count::emitted(counters, class);
+        increment(&mut counters.emitted, class.into());
     } else {
-        count::ring_full(counters, class);
+        increment(&mut counters.ring_full, class.into());
     }
 }
 
 impl<C: Context> Emission<'_, C> {
-    /// Writes a record of `SIZE` bytes; false where the ring is full.
+    /// Writes a record of `SIZE` bytes. Returns false if the ring is full.
     #[inline(always)]
     fn write<const SIZE: usize>(&self, ring: &RingBuf<[u8; 8], 4096>, counters: &mut FilterCounters) -> bool {
         let Some(mut record) = ReservedRecord::<SIZE>::new(ring) else {
@@ -133,11 +141,12 @@ impl<C: Context> Emission<'_, C> {
     }
 }
 
-/// Takes a token of the class's bucket; false where there is none.
+/// Takes a token from the bucket of a class. Returns false if there is none.
 #[inline(always)]
 fn take_token(class: u8, buckets: &mut [TokenBucket; RecordClass::COUNT], now: u64, config: &FilterConfig) -> bool {
     let index = usize::from(class);
-    // Each opaque: LLVM would compare one register and index with a copy, of which old verifiers know no bound.
+    // Each index is opaque: LLVM would compare one register and index with a copy, of which old verifiers know no
+    // bound.
     let (Some(&rate), Some(&burst), Some(bucket)) = (
         config.rate.get(bytes::opaque(index)),
         config.burst.get(bytes::opaque(index)),
@@ -150,7 +159,7 @@ fn take_token(class: u8, buckets: &mut [TokenBucket; RecordClass::COUNT], now: u
     }
     let elapsed = now.saturating_sub(bucket.filled);
     let elapsed = if elapsed > MAX_REFILL { MAX_REFILL } else { elapsed };
-    // rate < 2^32 by the loader's check and elapsed <= 2^30 ns. 2^20 tokens / 10^9 ns is 1/954.
+    // rate < 2^32, which the loader checks, and elapsed <= 2^30 ns. 2^20 units / 10^9 ns is 1/954.
     let filled = bucket.tokens + elapsed * rate / 954;
     let full = burst * TOKEN;
     let tokens = if filled > full { full } else { filled };

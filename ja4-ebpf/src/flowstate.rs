@@ -1,4 +1,4 @@
-//! The flows that the kernel knows: the LRU map, the slots in front of it, and the table of recent packets.
+//! The flows of the kernel: the LRU map, the membership filter in front of it, and the table of recent packets.
 
 use ja4_common::duplicate::{RecentBucket, RecentTable};
 use ja4_common::filter_config::{FilterConfig, MAX_IDLE_EPOCHS};
@@ -8,7 +8,7 @@ use ja4_common::flow_table::Flows;
 use crate::bytes::{self, FlowPtr};
 use crate::maps::FLOWS;
 
-/// Flows in BPF maps.
+/// The flow table in BPF maps.
 pub(crate) struct KernelFlows {
     membership_mask: u32,
     epoch: u8,
@@ -47,7 +47,7 @@ impl KernelFlows {
     }
 }
 
-/// The epoch of a time: odd, and so never 0.
+/// The epoch of a time. It is odd, and so never 0.
 #[inline(always)]
 fn epoch_of(now: u64, shift: u32) -> u8 {
     ((now >> (shift & 63)) << 1) as u8 | 1

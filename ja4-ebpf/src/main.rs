@@ -1,14 +1,13 @@
-//! The kernel half of ja4sensor: entry points only.
+//! The kernel programs of ja4sensor: entry points only.
 //!
-//! Every program judges one frame with [`ja4_common::select`] and lets it pass, whatever it is.
+//! Every program filters one frame with [`ja4_common::select`] and passes it.
 #![no_std]
 #![no_main]
-// The atomic add in `bytes`: inline assembly for BPF is not stable yet.
+// For the inline assembly in `bytes`: it is not stable for BPF yet.
 #![feature(asm_experimental_arch)]
 #![allow(missing_docs, reason = "aya's macros make public items without any")]
 
 mod bytes;
-mod count;
 mod emit;
 mod flowstate;
 mod maps;
@@ -19,7 +18,7 @@ use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use ja4_common::parse::ParseStart;
 
-/// Tells of a chosen frame in the programs' debug build; nothing otherwise.
+/// Logs a selected frame in the debug build of the programs.
 macro_rules! log {
     ($ctx:expr, $class:expr) => {{
         let _class = $class;
@@ -30,10 +29,10 @@ macro_rules! log {
     }};
 }
 
-/// `TC_ACT_UNSPEC` and `TCX_NEXT` are one number: go on with the next program, or with none.
+/// `TC_ACT_UNSPEC` and `TCX_NEXT` have the same value: continue with the next program.
 const NEXT: i32 = TC_ACT_UNSPEC;
 
-/// Ingress, in the driver or in the kernel's generic hook.
+/// Ingress with XDP, native or generic.
 #[xdp(frags)]
 fn ja4_xdp(ctx: XdpContext) -> u32 {
     log!(
@@ -43,7 +42,7 @@ fn ja4_xdp(ctx: XdpContext) -> u32 {
     XDP_PASS
 }
 
-/// Egress.
+/// Egress with tc.
 #[classifier]
 fn ja4_tc(ctx: TcContext) -> i32 {
     log!(
@@ -58,7 +57,7 @@ fn ja4_tc(ctx: TcContext) -> i32 {
     NEXT
 }
 
-/// Ingress where XDP cannot attach.
+/// Ingress with tc, where XDP cannot attach.
 #[classifier]
 fn ja4_tc_ingress(ctx: TcContext) -> i32 {
     let frame = bytes::Frame::pulled(&ctx);
@@ -69,20 +68,20 @@ fn ja4_tc_ingress(ctx: TcContext) -> i32 {
     NEXT
 }
 
-/// An XDP program that does nothing: what a bench compares with.
+/// An XDP program without work, the baseline of benchmarks.
 #[xdp(frags)]
 fn ja4_empty(_ctx: XdpContext) -> u32 {
     XDP_PASS
 }
 
-/// Panics are compiled out; the verifier would refuse the loop.
+/// Never called: panics are compiled out, and the verifier would reject the loop.
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-/// The programs call helpers that the kernel reserves for GPL-compatible code.
+/// Licence of the programs: some helpers are reserved for GPL-compatible programs.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

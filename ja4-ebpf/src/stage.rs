@@ -1,11 +1,11 @@
-//! The stages of the decision that are global BPF functions.
+//! The stages of the decision, as global BPF functions.
 //!
 //! The verifier checks a function of global linkage once, and a static function again on each path that calls it
-//! (kernel/bpf/verifier.c, `do_check_subprogs`). bpf-linker gives global linkage to what is exported. A global function
+//! (kernel/bpf/verifier.c, `do_check_subprogs`). bpf-linker gives exported functions global linkage. A global function
 //! takes integers and the context, and returns an integer; Linux before 5.12 passes it no other pointer. So each stage
-//! finds the frame's limits and this CPU's state by itself.
+//! looks up the limits of the frame and the state of this CPU itself.
 //!
-//! Generic code calls them through `ja4_common::FrameBytes`, which `bytes.rs` implements.
+//! The traits of `ja4_common` that are implemented here call the stages.
 
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use ja4_common::classify::{self, ClassifyStage};
@@ -26,14 +26,14 @@ use crate::emit::{EmitStage, emit};
 use crate::flowstate::{KernelFlows, KernelRecent};
 use crate::maps::CpuState;
 
-/// The stage that reads no frame: [`signature::text`].
+/// The only stage that reads no frame: [`signature::text`].
 #[inline(never)]
 #[unsafe(no_mangle)]
 extern "C" fn ja4_text(first: u64) -> u32 {
     signature::text(first) as u32
 }
 
-/// Declares the global functions for one kind of context. Each calls the function of [`run`] that it is named after.
+/// Declares the global functions for one kind of context. Each calls the function of [`run`] with the same name.
 macro_rules! stages {
     ($context:ty: $($stage:ident($($argument:ident: $kind:ty),*) as $symbol:ident),+ $(,)?) => {
         $(
@@ -97,7 +97,7 @@ stages! {
     emit(egress: u32) as ja4_tc_emit,
 }
 
-/// Inside the global functions.
+/// Bodies of the global functions.
 mod run {
     use super::*;
 
