@@ -334,8 +334,8 @@ impl Frame<__sk_buff> {
         let frame = Self::of(ctx.skb.skb);
         let held = frame.end - frame.data;
         if held < TUNNEL_LINEAR && held < ctx.len() as usize {
-            // The linear part holds the headers, except with a few drivers, and for packets whose payload was never
-            // copied. Pulling bytes into it does not change the packet. If that fails, the parser reports a truncated
+            // The linear part holds the headers, except with a few drivers, and for packets with a payload that was
+            // never copied. Pulling bytes into it does not change the packet. If that fails, the parser reports a truncated
             // header.
             let wanted = if frame.is_plain_tcp() { LINEAR } else { TUNNEL_LINEAR };
             if held < wanted {

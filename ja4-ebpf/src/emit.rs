@@ -145,8 +145,8 @@ impl<C: Context> Emission<'_, C> {
 #[inline(always)]
 fn take_token(class: u8, buckets: &mut [TokenBucket; RecordClass::COUNT], now: u64, config: &FilterConfig) -> bool {
     let index = usize::from(class);
-    // Each index is opaque: LLVM would compare one register and index with a copy, of which old verifiers know no
-    // bound.
+    // Each index is opaque: LLVM would compare one register and index with a copy, and old verifiers do not
+    // know the bound of the copy.
     let (Some(&rate), Some(&burst), Some(bucket)) = (
         config.rate.get(bytes::opaque(index)),
         config.burst.get(bytes::opaque(index)),

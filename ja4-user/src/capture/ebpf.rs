@@ -22,8 +22,8 @@ pub const MAX_SHARDS: u32 = 64;
 /// `BPF_MAP_TYPE_RINGBUF`.
 const RINGBUF: u32 = 27;
 
-/// `CpuState` of the kernel half in words: a reserved one, counters of both hooks, the rate limiter's buckets, and the
-/// room for judging a frame.
+/// `CpuState` of the kernel half in words: the flag `no_link`, counters of both hooks, token buckets, and
+/// the scratch memory for a frame.
 const CPU_WORDS: usize = 1 + 2 * FilterCounters::WORDS + 2 * RecordClass::COUNT + size_of::<Scratch>() / 8;
 
 const _: () = assert!(size_of::<Scratch>().is_multiple_of(8));
