@@ -35,7 +35,7 @@ pub trait FrameBytes {
     /// Returns the same value, which is read from memory from here on. The compiler drops its copies in registers,
     /// so where paths join, the verifier has one state to follow.
     #[inline(always)]
-    fn settle<'a, T>(&self, value: &'a mut T) -> &'a mut T {
+    fn reload<'a, T>(&self, value: &'a mut T) -> &'a mut T {
         value
     }
 }

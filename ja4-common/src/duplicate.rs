@@ -95,7 +95,7 @@ const fn is_recent_range(now: u32, then: u32) -> bool {
 /// Whether a packet need not be compared: only this capture point has seen its direction, for [`FIRST_PACKETS`]
 /// packets or more.
 #[inline(always)]
-pub(crate) fn is_settled(direction: &DirectionState, capture_point: u32) -> bool {
+pub(crate) fn is_exempt(direction: &DirectionState, capture_point: u32) -> bool {
     direction.packets >= FIRST_PACKETS && direction.range.capture_point == capture_point
 }
 

@@ -116,9 +116,9 @@ pub fn parse<B: ParseStages>(frame: &B, start: ParseStart, out: &mut PacketHeade
     if outer != ParseOutcome::Nested {
         return outer;
     }
-    let out = frame.settle(out);
+    let out = frame.reload(out);
     let inner = frame.parse_level(out.inner, out.l4, out);
-    let out = frame.settle(out);
+    let out = frame.reload(out);
     match inner {
         ParseOutcome::Transport if out.payload > out.tunnel_end => ParseOutcome::Malformed(Malformed::TunnelTruncated),
         other => other,
@@ -155,7 +155,7 @@ pub fn parse_level<B: ParseStages>(frame: &B, ethertype: u16, offset: u32, out: 
         ETHERTYPE_IPV6 => ipv6(frame, l3, out),
         _ => return ParseOutcome::NotIp,
     };
-    let out = frame.settle(out);
+    let out = frame.reload(out);
     match network {
         ParseOutcome::Transport => transport(frame, out),
         ParseOutcome::Fragment => {

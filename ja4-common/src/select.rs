@@ -99,7 +99,7 @@ pub fn select<B: SelectStages, F: Flows>(
         FastPath::Parsed | FastPath::BulkUdp => {}
         FastPath::Defer => {
             let parsed = parse::parse(frame, start, &mut scratch.headers);
-            let scratch = frame.settle(scratch);
+            let scratch = frame.reload(scratch);
             match parsed {
                 ParseOutcome::Transport => {}
                 ParseOutcome::NotIp => return Verdict::Unselected(PassReason::NotIp),
@@ -116,7 +116,7 @@ pub fn select<B: SelectStages, F: Flows>(
             scratch.selection.hash = scratch.headers.hash(config.seed);
         }
     }
-    let scratch = frame.settle(scratch);
+    let scratch = frame.reload(scratch);
     let PacketHeaders { payload, payload_len, seq, flags: tcp, .. } = scratch.headers;
     let hash = scratch.selection.hash;
     let opens = tcp & tcp_flag::SYN != 0 && tcp & (tcp_flag::RST | tcp_flag::FIN) == 0;
@@ -290,10 +290,7 @@ impl Scratch {
         };
         let from_client = u32::from(entry.client) == self.from;
         let (mine, theirs) = entry.split(self.from);
-        let capture_point = self.info.capture_point();
-        if !duplicate::is_settled(mine, capture_point)
-            && frame.is_duplicate(&self.headers, self.flow(), capture_point, mine, recent)
-        {
+        if self.is_duplicate::<B, F>(frame, mine, recent) {
             return PacketOutcome::Duplicate;
         }
         F::count(mine, self.info.packets(), self.info.bytes(self.selection.wire_len));
@@ -366,8 +363,8 @@ impl Scratch {
         let unanswered = !from_client && (mine.seen & seen::ISN == 0 || theirs.seen & seen::ACKED == 0);
         let same_number = mine.seen & seen::ISN != 0 && mine.isn == self.segment.seq;
         // A late duplicate of a SYN that restarted the flow must not restart it again.
-        let is_settled = same_number && duplicate::is_settled(mine, self.info.capture_point());
-        if !is_settled && frame.is_duplicate(&self.headers, self.flow(), self.info.capture_point(), mine, recent) {
+        let is_exempt = same_number && duplicate::is_exempt(mine, self.info.capture_point());
+        if !is_exempt && frame.is_duplicate(&self.headers, self.flow(), self.info.capture_point(), mine, recent) {
             return PacketOutcome::Duplicate;
         }
         if !(same_client && (same_number || unanswered)) {
@@ -456,10 +453,7 @@ impl Scratch {
     ) -> PacketOutcome {
         let from_client = u32::from(entry.client) == self.from;
         let (mine, theirs) = entry.split(self.from);
-        let capture_point = self.info.capture_point();
-        if !duplicate::is_settled(mine, capture_point)
-            && frame.is_duplicate(&self.headers, self.flow(), capture_point, mine, recent)
-        {
+        if self.is_duplicate::<B, F>(frame, mine, recent) {
             return PacketOutcome::Duplicate;
         }
         F::count(mine, self.info.packets(), self.info.bytes(self.selection.wire_len));
@@ -551,6 +545,19 @@ impl Scratch {
     #[inline(always)]
     fn flow(&self) -> u64 {
         self.selection.hash ^ u64::from(self.from)
+    }
+
+    /// Whether a packet of a tracked flow is a duplicate.
+    #[inline(always)]
+    fn is_duplicate<B: SelectStages, F: Flows>(
+        &self,
+        frame: &B,
+        mine: &mut DirectionState,
+        recent: &mut F::Recent,
+    ) -> bool {
+        let capture_point = self.info.capture_point();
+        !duplicate::is_exempt(mine, capture_point)
+            && frame.is_duplicate(&self.headers, self.flow(), capture_point, mine, recent)
     }
 
     /// Whether the first packet of a new flow is a duplicate. The flow's entry may have been evicted since.

@@ -259,7 +259,7 @@ fn first_bytes<B: ClassifyStage>(
     segment: &SegmentPayload,
     config: &FilterConfig,
 ) -> u8 {
-    let direction = frame.settle(direction);
+    let direction = frame.reload(direction);
     let skip = direction.mark.wrapping_sub(segment.seq);
     if skip >= segment.len {
         return SELECT;

@@ -39,7 +39,7 @@ pub fn read<B: FrameBytes>(frame: &B, segment: &mut SegmentPayload, words: &mut 
     if !frame.copy(segment.at, read, words) {
         return;
     }
-    let words = frame.settle(words);
+    let words = frame.reload(words);
     let [first, ..] = *words;
     if !matches!(first.to_be_bytes(), [b'\r' | b'\n' | b' '..=b'~', ..]) {
         return;

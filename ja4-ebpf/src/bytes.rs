@@ -316,7 +316,7 @@ impl<C: Context> FrameBytes for Frame<C> {
     }
 
     #[inline(always)]
-    fn settle<'a, T>(&self, value: &'a mut T) -> &'a mut T {
+    fn reload<'a, T>(&self, value: &'a mut T) -> &'a mut T {
         launder(value)
     }
 }
@@ -337,9 +337,9 @@ impl Frame<__sk_buff> {
             // The linear part holds the headers, except with a few drivers, and for packets with a payload that was
             // never copied. Pulling bytes into it does not change the packet. If that fails, the parser reports a truncated
             // header.
-            let wanted = if frame.is_plain_tcp() { LINEAR } else { TUNNEL_LINEAR };
-            if held < wanted {
-                let _pulled = ctx.pull_data(if ctx.len() < wanted as u32 { ctx.len() } else { wanted as u32 });
+            let needed = if frame.is_plain_tcp() { LINEAR } else { TUNNEL_LINEAR };
+            if held < needed {
+                let _pulled = ctx.pull_data(if ctx.len() < needed as u32 { ctx.len() } else { needed as u32 });
             }
         }
         // Opaque: the limits are read again, so the verifier has one state, not one for each length compared above.

@@ -87,7 +87,7 @@ impl Hook<'_> {
 
         self.passes("bulk, untracked", &flow(0).bulk(), PassReason::Untracked, Some(8.0))?;
         // Its first bytes say that it is not TLS, and they are all of its request; what follows is read for another one
-        // until the budget is spent. Then nobody is hungry.
+        // until the budget is used up. Then nothing more is selected.
         let opening = |flow: Flow| [flow.syn(), flow.syn_ack(), flow.ack()];
         self.meet(&opening(flow(1)))?;
         self.meet(&[flow(1).first(b"GET / HTTP/1.0\r\n\r\n")])?;
