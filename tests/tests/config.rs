@@ -127,7 +127,10 @@ fn what_can_be_neither_history_nor_socket_is_told_before_a_sensor_tries() {
     let long = "s".repeat(120);
     for (section, expected) in [
         ("[storage]\npath = \"\"\n", "sensor.toml:2:1: storage.path is empty; name a file, or leave it out"),
-        ("[storage]\npath = \"bad.toml\"\n", "sensor.toml:2:1: storage.path: bad.toml is no database"),
+        (
+            "[storage]\npath = \"bad.toml\"\n",
+            "sensor.toml:2:1: storage.path: cannot open database bad.toml: the file is not a database",
+        ),
         ("[attach]\nsocket = \"\"\n", "sensor.toml:2:1: attach.socket is empty; name a file, or leave it out"),
         ("[attach]\nsocket = \"bad.toml\"\n", "sensor.toml:2:1: attach.socket: bad.toml exists and is no socket"),
         (&format!("[attach]\nsocket = \"{long}\"\n"), "sensor.toml:2:1: attach.socket has "),

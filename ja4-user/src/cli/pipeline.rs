@@ -66,7 +66,7 @@ pub(super) fn start(
             files: files.unwrap_or_default(),
         };
         let options = config.storage.options();
-        let options = if is_replay { options.of_a_replay() } else { options };
+        let options = if is_replay { options.for_replay() } else { options };
         let deadline = shutdown.deadline().clone();
         let (handle, mut writer) = Writer::start_until(path, options, &run, deadline).map_err(Failure::run)?;
         let unwritten = handle.clone();
@@ -80,11 +80,11 @@ pub(super) fn start(
         }
         let limits = SavedStateLimits::of(&config.first_seen, &loaded.knowledge.profiles);
         let read = DatabaseReader::open(path, None).and_then(|reader| SavedState::read(&reader, &limits));
-        match (read, writer.unopened.take()) {
+        match (read, writer.open_error.take()) {
             (Err(error), None) => return Err(Failure::run(error)),
-            (read, unopened) => {
+            (read, open_error) => {
                 // A replay reports lost rows at its end.
-                if let Some(why) = unopened.filter(|_| !is_replay) {
+                if let Some(why) = open_error.filter(|_| !is_replay) {
                     let why = why.one_line();
                     eprintln!("ja4sensor: warning: {why}; the sensor continues, counts lost rows and retries");
                 }

@@ -57,7 +57,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 /// A writer as a replay has it.
 pub(crate) fn start(path: &Path) -> Result<(WriterHandle, Writer)> {
     let run = SensorRun { started: Time(EPOCH), sensor: None, interfaces: vec!["eth0".to_owned()], files: Vec::new() };
-    Ok(Writer::start(path, WriterOptions::default().of_a_replay(), &run)?)
+    Ok(Writer::start(path, WriterOptions::default().for_replay(), &run)?)
 }
 
 /// Connections with their fingerprints, one after the other.

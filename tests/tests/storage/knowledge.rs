@@ -58,7 +58,7 @@ fn write(path: &Path, last: Option<WriteOp>) {
     handle.send(items);
     handle.wait_written();
     let status = writer.finish();
-    assert_eq!((status.lost(), status.knowledge_lost), (0, 0), "{status:?}");
+    assert_eq!((status.lost(), status.saved_state_lost), (0, 0), "{status:?}");
 }
 
 #[test]

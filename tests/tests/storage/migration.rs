@@ -76,7 +76,7 @@ fn a_file_of_version_1_is_carried_over_and_what_cannot_be_is_kept_aside() {
     assert_eq!(ask(&path, "PRAGMA user_version"), 1);
 
     let (handle, writer) = Writer::start(&path, prompt(), &run()).unwrap();
-    assert_eq!(writer.migrated, Some(Migrated { from: 1, carried: 10, set_aside: 9 }));
+    assert_eq!(writer.migrated, Some(Migrated { from: 1, rows: 10, set_aside: 9 }));
     handle.send(vec![fingerprint(77, "one", NOON + 9 * SECOND)]);
     let _status = writer.finish();
     check(&path);
@@ -148,7 +148,7 @@ fn a_command_that_carries_a_file_over_says_so() {
             [] => [command, &[name, "-"]].concat(),
             options => [command, &["--db", name], options].concat(),
         };
-        Sensor::new().run(&arguments).ok().says("brought up from version 1").says("set aside");
+        Sensor::new().run(&arguments).ok().says("migrated from schema version 1").says("set aside");
     }
 }
 

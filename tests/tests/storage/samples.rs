@@ -104,7 +104,7 @@ pub(crate) fn end() -> WriteOp {
 pub(crate) fn prompt() -> WriterOptions {
     WriterOptions {
         flush_after: Duration::from_millis(1),
-        patience: Duration::from_secs(2),
+        retry_limit: Duration::from_secs(2),
         ..WriterOptions::default()
     }
 }

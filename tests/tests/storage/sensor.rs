@@ -173,7 +173,7 @@ fn one_sensor_writes_a_database_whatever_name_it_has() {
     fs::hard_link(&database, path("hard.db")).unwrap();
     fs::create_dir(path("elsewhere")).unwrap();
     fs::hard_link(&database, path("elsewhere/history.db")).unwrap();
-    let holder = format!("another sensor writes it (process {})", sensor.id());
+    let holder = format!("another sensor writes to it (process {})", sensor.id());
     for name in ["history.db", "link.db", "hard.db", "elsewhere/history.db"] {
         let named = path(name);
         let refused = replay(&other, &named).status(1).says("cannot open database").says(&holder).in_one_line();
@@ -226,7 +226,7 @@ fn a_replay_whose_history_has_lost_rows_says_so() {
         let left = room.blocks_free() * room.fragment_size();
         nix::fcntl::posix_fallocate(&filler, 0, (left - (400 << 10)) as i64).unwrap();
 
-        let outcome = replay(&capture, &path).status(1).says("rows were lost").in_one_line();
+        let outcome = replay(&capture, &path).status(1).says("lost: ").in_one_line();
         let events = outcome.events();
         let alerts: Vec<_> = events.iter().filter(|event| event["event_type"] == "alert").collect();
         assert!(

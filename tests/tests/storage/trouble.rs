@@ -128,7 +128,8 @@ fn a_run_ends_in_time_though_the_disk_is_full() {
     }
     on_a_small_disk(8, |folder| {
         let path = folder.join("history.db");
-        let options = WriterOptions { patience: Duration::from_millis(300), senders_wait: true, queue: 2, ..prompt() };
+        let options =
+            WriterOptions { retry_limit: Duration::from_millis(300), senders_wait: true, queue: 2, ..prompt() };
         let (handle, writer) = Writer::start(&path, options, &run()).unwrap();
         fs::write(folder.join("filler"), vec![0; 8 << 20]).unwrap_err();
         let begun = Instant::now();
@@ -193,7 +194,7 @@ fn a_file_that_may_not_be_written_is_written_once_it_may() {
             .into_iter()
             .collect();
         for (number, (handle, writer)) in (2..).zip(&started) {
-            let why = writer.unopened.as_ref().expect("it cannot be written").one_line();
+            let why = writer.open_error.as_ref().expect("it cannot be written").one_line();
             assert!(why.to_lowercase().contains("read-only"), "{why}");
             assert!(handle.status().failing, "{:?}", handle.status());
             assert!(send(handle, number), "there is room for what waits");

@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_secs(20);
 fn says_that_rows_were_lost(capture: &Path, database: &Path) {
     let (capture, database) = (capture.to_str().unwrap(), database.to_str().unwrap());
     let outcome = Sensor::new().run(&["replay", "--db", database, capture]).status(1);
-    let events = outcome.says("rows were lost").in_one_line().events();
+    let events = outcome.says("lost: ").in_one_line().events();
     assert_eq!(tests::fingerprints(&events).len(), 10);
     let alerts = tests::events::of_type(&events, "alert");
     assert!(alerts.iter().any(|event| event["alert"]["ja4sensor"]["rule"] == "storage_failure"), "{alerts:?}");

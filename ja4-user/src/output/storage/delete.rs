@@ -1,4 +1,4 @@
-//! Taking back what was learnt as seen.
+//! Deletion of first-seen values.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use super::first_seen_filter::FirstSeenFilter;
 use super::version::Changed;
 use super::{StorageError, lock, schema};
 
-/// Memory for pages, KiB: this changes few of them.
+/// Page cache, KiB: few pages change.
 const CACHE: u32 = 8 << 10;
 
-/// Forgets, and says how much. A sensor that runs keeps what it knows in memory and would write it again:
-/// so none may be writing.
+/// Deletes first-seen values. Returns their number. A running sensor has them in memory and would write them again, so no
+/// sensor may be writing.
 ///
 /// # Errors
 /// If the file cannot be used, or another process writes to it.
@@ -27,7 +27,7 @@ pub fn delete_first_seen(path: &Path, which: &FirstSeenFilter) -> Result<Changed
             SELECT s.value, s.host FROM first_seen s JOIN fingerprint_value v ON v.id = s.value WHERE {})",
         condition.text
     );
-    let forgotten = database.execute(&delete, params_from_iter(condition.values));
-    let rows = forgotten.map_err(|source| schema::explain(path, source))? as u64;
+    let deleted = database.execute(&delete, params_from_iter(condition.values));
+    let rows = deleted.map_err(|source| schema::explain(path, source))? as u64;
     Ok(Changed { rows, migrated })
 }

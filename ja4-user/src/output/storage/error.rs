@@ -1,4 +1,4 @@
-//! Why a database cannot be used.
+//! Errors of the database.
 
 use std::error::Error as _;
 use std::io;
@@ -10,34 +10,35 @@ use thiserror::Error;
 
 use super::version::VERSION;
 
-/// What is wrong with a database, and what to do about it.
+/// An error of the database.
 #[derive(Debug, Error)]
 pub enum StorageError {
-    /// There is no such file, or it cannot be opened.
-    #[error("cannot open the database {}", path.display())]
+    /// The file does not exist or cannot be opened.
+    #[error("cannot open database {}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The file is no SQLite database.
-    #[error("{} is no database; name another file, or a new one", .0.display())]
+    /// The file is not an SQLite database.
+    #[error("cannot open database {}: the file is not a database; name another or a new file", .0.display())]
     NotADatabase(PathBuf),
-    /// A database that another program has made.
-    #[error("{} is the database of another program; name another file, or a new one", .0.display())]
+    /// A database of another program.
+    #[error("cannot open database {}: the file is a database of another program; name another or a new file", .0.display())]
     Foreign(PathBuf),
-    /// A later version of this program has made it.
-    #[error("{} has schema version {found}, this ja4sensor knows {VERSION} and older; use a newer one", path.display())]
+    /// A database of a newer version of this program.
+    #[error("cannot open database {}: schema version {found} is newer than {VERSION}; use a newer ja4sensor", path.display())]
     Newer {
         /// The file.
         path: PathBuf,
         /// Its version.
         found: i64,
     },
-    /// An earlier version has made it, and who reads must not change it.
+    /// A database of an older version, which a reader must not migrate.
     #[error(
-        "{} has schema version {found}; `ja4sensor run` or `replay` with --db {} brings it up to version {VERSION}",
+        "cannot read database {}: schema version {found} is outdated; migrate it to version {VERSION} with `ja4sensor run` or \
+         `replay` and --db {}",
         path.display(),
         path.display()
     )]
@@ -48,50 +49,49 @@ pub enum StorageError {
         found: i64,
     },
     /// Another process writes to it.
-    #[error("cannot open database {}: another sensor writes it ({}); stop it, or name another file", path.display(), holder(*pid))]
+    #[error("cannot open database {}: another sensor writes to it ({}); stop that sensor, or name another file", path.display(), holder(*pid))]
     InUse {
         /// The file.
         path: PathBuf,
-        /// The process, where it can be told.
+        /// The process id, if known.
         pid: Option<u32>,
     },
-    /// It may not be written to.
-    #[error("{} cannot be written to: file or folder is read-only for this user", .0.display())]
+    /// The file cannot be written.
+    #[error("cannot write database {}: file or directory is read-only for this user; change its mode or owner", .0.display())]
     ReadOnly(PathBuf),
-    /// A killed sensor has left its log, and this user cannot take it up.
-    #[error("{} was left open by a sensor that was killed; its owner has to query it once, or a sensor to start with it", .0.display())]
+    /// A killed sensor left its log, which this user cannot recover.
+    #[error("cannot read database {}: a killed sensor left its log; query it once as its owner, or start a sensor with it", .0.display())]
     LeftOpen(PathBuf),
-    /// An older version could not be brought up to this one; the file is as it was.
-    #[error("{} could not be brought from schema version {from} to {VERSION}; it is unchanged", path.display())]
+    /// The migration failed; the file is unchanged.
+    #[error("cannot migrate database {} from schema version {from} to {VERSION}; it is unchanged", path.display())]
     Migrate {
         /// The file.
         path: PathBuf,
         /// Its version.
         from: i64,
-        /// Why.
+        /// The cause.
         source: rusqlite::Error,
     },
-    /// A query took longer than it may.
-    #[error("the query took longer than {} s; narrow what it looks at, or raise --timeout", .0.as_secs_f64())]
+    /// A query exceeded its time limit.
+    #[error("cannot finish the query: it took longer than {} s; narrow its filters, or raise --timeout", .0.as_secs_f64())]
     TimedOut(Duration),
-    /// SQLite says no.
-    #[error("database {}", path.display())]
+    /// An error of SQLite.
+    #[error("cannot access database {}", path.display())]
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: rusqlite::Error,
     },
     /// The thread cannot be started.
-    #[error("the thread of the database cannot be started")]
+    #[error("cannot start the database thread")]
     Thread(#[source] io::Error),
 }
 
 impl StorageError {
-    /// Whether the same file may be had later, without anybody doing anything about its name: the disk is full, somebody
-    /// has locked it, it is read-only for now.
+    /// Whether the error may be temporary: the disk is full, the file is locked or read-only.
     #[must_use]
-    pub fn may_pass(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         match self {
             Self::ReadOnly(_) => true,
             Self::Open { source, .. } => !matches!(
@@ -113,13 +113,13 @@ impl StorageError {
         }
     }
 
-    /// Whether the file itself is what can never be used.
+    /// Whether the file can never be used.
     #[must_use]
     pub const fn is_of_the_file(&self) -> bool {
         matches!(self, Self::NotADatabase(_) | Self::Foreign(_) | Self::Newer { .. })
     }
 
-    /// All of it in one line.
+    /// Returns the error and its cause on one line.
     #[must_use]
     pub fn one_line(&self) -> String {
         match self.source() {

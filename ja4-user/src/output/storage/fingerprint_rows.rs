@@ -1,17 +1,17 @@
-//! Rows of fingerprints: what most rows are, so many to a statement.
+//! Rows of the `fingerprint` table. Most rows are of this table, so a statement inserts several.
 
 use rusqlite::{CachedStatement, Connection};
 
 use super::columns::{self, EACH, integer};
 use crate::model::FingerprintRecord;
 
-/// Rows of one statement. What a statement costs by itself counts once for all.
-const TOGETHER: usize = 16;
+/// Rows of one statement, which share its fixed cost.
+const ROWS_PER_STATEMENT: usize = 16;
 
 /// Columns of a row.
 const COLUMNS: usize = 7;
 
-/// A row.
+/// A row of the table.
 #[derive(Clone, Copy, Debug)]
 struct FingerprintRow {
     id: i64,
@@ -23,19 +23,19 @@ struct FingerprintRow {
     first_seen: bool,
 }
 
-/// Rows of a transaction, written at its end in the order of their table.
+/// Rows of a transaction, inserted at its end in the order of their ids.
 #[derive(Debug, Default)]
 pub(super) struct FingerprintRows {
     rows: Vec<FingerprintRow>,
 }
 
 impl FingerprintRows {
-    /// Forgets rows of a transaction that failed.
+    /// Drops the rows of a failed transaction.
     pub(super) fn clear(&mut self) {
         self.rows.clear();
     }
 
-    /// The row of fingerprint `n` of a connection. `n` is below [`EACH`].
+    /// Adds the row of fingerprint `n` of a connection. `n` is below [`EACH`].
     pub(super) fn add(&mut self, connection: i64, n: u32, value: i64, seen: &FingerprintRecord) {
         self.rows.push(FingerprintRow {
             id: connection * EACH + i64::from(n),
@@ -48,12 +48,12 @@ impl FingerprintRows {
         });
     }
 
-    /// Writes all rows.
+    /// Inserts all rows.
     pub(super) fn insert(&mut self, database: &Connection) -> rusqlite::Result<()> {
         self.rows.sort_unstable_by_key(|row| row.id);
-        let (chunks, rest) = self.rows.as_chunks::<TOGETHER>();
+        let (chunks, rest) = self.rows.as_chunks::<ROWS_PER_STATEMENT>();
         if !chunks.is_empty() {
-            let mut many = database.prepare_cached(&statement(TOGETHER))?;
+            let mut many = database.prepare_cached(&statement(ROWS_PER_STATEMENT))?;
             for chunk in chunks {
                 execute(&mut many, chunk)?;
             }
@@ -72,8 +72,8 @@ impl FingerprintRows {
 fn statement(rows: usize) -> String {
     let row = format!("({})", ["?"; COLUMNS].join(","));
     let columns = "id, value, time, packet, side, count, first_seen";
-    // The transaction is rolled back if a row fails, so the rows before it need no journal of their own. A table
-    // with a rowid would keep one all the same, for the sake of the rowid's type: a copy of each page that changes.
+    // The transaction is rolled back if a row fails, so the statement needs no journal of its own (OR FAIL). A table with
+    // a rowid would have one regardless.
     format!("INSERT OR FAIL INTO fingerprint ({columns}) VALUES {}", vec![row; rows].join(","))
 }
 

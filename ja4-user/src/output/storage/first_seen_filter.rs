@@ -6,19 +6,19 @@ use super::columns;
 use super::sql::{Sql, like};
 use crate::model::Method;
 
-/// What is looked at, or forgotten. `None` leaves a thing open.
+/// A filter on first-seen rows. `None` matches any.
 #[derive(Clone, Debug, Default)]
 pub struct FirstSeenFilter {
-    /// A value, of this text or with `*` for anything.
+    /// The value; `*` matches any text.
     pub value: Option<String>,
-    /// Values of this method.
+    /// The method of the value.
     pub method: Option<Method>,
-    /// What hosts of this network have shown; what is known network-wide stays out of it.
+    /// The network of the host. Network-wide rows do not match.
     pub host: Option<IpNet>,
 }
 
 impl FirstSeenFilter {
-    /// The condition on first-seen `s` and its value `v`.
+    /// Returns the SQL condition on `first_seen s` and `fingerprint_value v`.
     pub(super) fn condition(&self) -> Sql {
         let mut sql = Sql::default();
         sql.add("TRUE", []);

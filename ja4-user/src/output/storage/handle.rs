@@ -1,6 +1,6 @@
-//! The sending end of the writer's queue: batches of items in, messages of bounded size out.
+//! The sending end of the writer's queue. It splits batches into messages of bounded size.
 //!
-//! What finds no room is counted: [`WriterStatus::rows_dropped`].
+//! Operations that a full queue rejects are counted: [`WriterStatus::rows_dropped`].
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,21 +11,21 @@ use super::status::{WriterCounters, WriterStatus};
 use super::write_op::WriteOp;
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
-/// Items of one message. A longer batch is sent as several, so that the queue's length bounds its memory.
+/// Operations of one message. A longer batch is split, so that the length of the queue bounds its memory.
 ///
-/// One thread allocates a batch and another frees it. As long as all are of one size, below the 128 KiB from which on
-/// glibc goes to the kernel for each, what one leaves is where the next one goes.
+/// One thread allocates a batch and another frees it. All batches have the same size, below the 128 KiB from which on glibc
+/// maps each allocation, so that freed memory is reused.
 pub const MAX_BATCH: usize = 1 << 9;
 
 const _: () = assert!(MAX_BATCH * size_of::<WriteOp>() < 128 << 10);
 
-/// What comes through the queue.
+/// A message to the writer.
 #[derive(Debug)]
 pub(super) enum WriterMessage {
-    /// Rows.
+    /// Operations.
     Batch(Vec<WriteOp>),
-    /// Somebody waits for everything before it. It is told by letting go of this.
-    Mark { _told: Sender<()> },
+    /// Dropped when everything before it is written or dropped; a sender waits for that.
+    Barrier { _done: Sender<()> },
 }
 
 /// The sending end of a writer's queue.
@@ -37,21 +37,21 @@ pub struct WriterHandle {
 }
 
 impl WriterHandle {
-    /// Hands a batch over without ever waiting. False: some of it found the queue full and is counted.
+    /// Enqueues a batch without waiting. Returns false if the queue was full and operations were dropped and counted.
     pub fn try_send(&self, batch: Vec<WriteOp>) -> bool {
-        let mut taken = true;
+        let mut is_complete = true;
         for part in parts(batch) {
             let message = self.counted(part);
             if let Err(TrySendError::Full(lost) | TrySendError::Disconnected(lost)) = self.sender.try_send(message) {
                 self.dropped(&lost);
-                taken = false;
+                is_complete = false;
             }
         }
-        taken
+        is_complete
     }
 
-    /// Sends a batch and waits for room in the queue. The writer empties its queue even if the database cannot be
-    /// written. A shutdown ends the wait: items without room are then counted as lost.
+    /// Enqueues a batch and waits for room in the queue. The writer empties its queue even if the database cannot be
+    /// written. A shutdown ends the wait: the rest is dropped and counted.
     pub fn send(&self, batch: Vec<WriteOp>) {
         let _waits = self.counters.waits();
         for part in parts(batch) {
@@ -61,17 +61,17 @@ impl WriterHandle {
         }
     }
 
-    /// Waits until all that was handed over before is written, or given up: for as long as [`WriterOptions::patience`](super::WriterOptions::patience)
-    /// says where the database takes nothing, and no longer than a shutdown may take.
+    /// Waits until all earlier operations are written or dropped. If the database fails, the wait is limited by
+    /// [`WriterOptions::retry_limit`](super::WriterOptions::retry_limit) and by the deadline of a shutdown.
     pub fn wait_written(&self) {
         let _waits = self.counters.waits();
-        let (told, reached) = bounded(0);
-        if self.deadline.send(ShutdownPhase::Database, &self.sender, WriterMessage::Mark { _told: told }).is_ok() {
+        let (done, reached) = bounded(0);
+        if self.deadline.send(ShutdownPhase::Database, &self.sender, WriterMessage::Barrier { _done: done }).is_ok() {
             let _reached = self.deadline.wait_closed(ShutdownPhase::Database, &reached);
         }
     }
 
-    /// Makes a message of these items, which count as waiting from now on.
+    /// Creates a message and counts its operations as waiting.
     fn counted(&self, part: Vec<WriteOp>) -> WriterMessage {
         self.counters.enqueued(part.len() as u64);
         WriterMessage::Batch(part)
@@ -85,14 +85,14 @@ impl WriterHandle {
         }
     }
 
-    /// What the writer has done up to now.
+    /// Returns the counters of the writer.
     #[must_use]
     pub fn status(&self) -> WriterStatus {
         self.counters.status(self.sender.len())
     }
 }
 
-/// A batch in parts of at most [`MAX_BATCH`].
+/// Splits a batch into parts of at most [`MAX_BATCH`].
 fn parts(mut batch: Vec<WriteOp>) -> impl Iterator<Item = Vec<WriteOp>> {
     std::iter::from_fn(move || {
         let rest = batch.split_off(batch.len().min(MAX_BATCH));

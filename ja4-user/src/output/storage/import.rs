@@ -1,4 +1,4 @@
-//! Taking over what another sensor has learnt of pairs.
+//! Import of behaviour profiles.
 
 use std::path::Path;
 
@@ -9,16 +9,16 @@ use super::version::Changed;
 use super::{StorageError, columns, lock, schema};
 use crate::detect::profile::Row;
 
-/// Memory for pages, KiB.
+/// Page cache, KiB.
 const CACHE: u32 = 64 << 10;
 
-/// Merges rows into a database: of a row of the same source and pair the larger count stays, the earlier first
-/// and the later last time. So the same rows may come any number of times. How many rows were new or changed.
+/// Merges rows into a database. For the same source and pair, the larger count, the earlier first time and the later last
+/// time are kept, so the import is idempotent. Returns the number of new or changed rows.
 ///
-/// A sensor that runs would not know of it, and write over it: so none may be writing.
+/// A running sensor would overwrite the import, so no sensor may be writing.
 ///
 /// # Errors
-/// If the file cannot be used, or another process writes to it. Then nothing has changed.
+/// If the file cannot be used, or another process writes to it. The database is unchanged then.
 pub fn import_profiles(path: &Path, rows: impl IntoIterator<Item = Row>) -> Result<Changed, StorageError> {
     schema::create(path)?;
     let (_lock, mut database, migrated) = lock::open(path, CACHE)?;

@@ -1,4 +1,4 @@
-//! One writer a database.
+//! The lock that permits one writer per database.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
@@ -14,19 +14,18 @@ use super::StorageError;
 use super::schema;
 use super::version::Migrated;
 
-/// The lock of one writer: flock(2) on the database itself, whatever link leads to it, and on `FILE.lock`, which holds
-/// the process id. The kernel releases both when the process ends, however it ends.
+/// The lock of the writer: flock(2) on the database file and on `FILE.lock`, which contains the process id. The kernel
+/// releases both when the process ends.
 ///
-/// SQLite's own locks are lost when the process closes any descriptor of the file (fcntl(2), advisory record locking).
-/// So this value has to outlive the connection, and nothing else in the process opens the file but SQLite; see
-/// [`schema::may`].
+/// SQLite's own locks are lost when the process closes any descriptor of the file (fcntl(2), advisory record locking). So
+/// this value must outlive the connection, and only SQLite may open the file in this process; see [`schema::may`].
 #[derive(Debug)]
 pub(super) struct DatabaseLock {
     database: InodeLock,
     _held: File,
     side: PathBuf,
-    /// The side file was not there before.
-    made: bool,
+    /// This process created the lock file.
+    is_created: bool,
 }
 
 /// Device and inode of a file.
@@ -37,7 +36,7 @@ pub(super) struct Inode {
 }
 
 impl Inode {
-    /// The id of the file at a path; `None`: there is no file.
+    /// Returns the id of the file at a path; `None` if there is no file.
     pub(super) fn at(path: &Path) -> Option<Self> {
         fs::metadata(path).ok().as_ref().map(Self::of)
     }
@@ -54,7 +53,7 @@ impl Inode {
         Self { device: file.dev(), number: file.ino() }
     }
 
-    /// The process that holds a flock(2) lock on the file, by proc_locks(5).
+    /// Returns the process that holds a flock(2) lock on the file, from proc_locks(5).
     fn locked_by(self) -> Option<u32> {
         let file = format!("{:02x}:{:02x}:{}", major(self.device), minor(self.device), self.number);
         let holder = |line: &str| {
@@ -67,7 +66,7 @@ impl Inode {
     }
 }
 
-/// The databases that this process has locked. None is opened again: closing it would release SQLite's locks.
+/// The databases that this process has locked. They must not be opened again: closing them would release SQLite's locks.
 static LOCKED: Mutex<Vec<Inode>> = Mutex::new(Vec::new());
 
 /// A lock on a database file.
@@ -81,7 +80,7 @@ impl InodeLock {
     /// Locks a file that exists.
     ///
     /// # Errors
-    /// If another writer has locked it, or it cannot be opened. A file system without such locks is no error.
+    /// If another writer has locked the file, or it cannot be opened. A file system without locks is not an error.
     fn take(path: &Path) -> Result<Self, StorageError> {
         let unusable = |source| StorageError::Open { path: path.to_owned(), source };
         let in_use = |pid| StorageError::InUse { path: path.to_owned(), pid };
@@ -92,7 +91,7 @@ impl InodeLock {
         }
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(unusable)?;
         if Inode::of(&file.metadata().map_err(unusable)?) != inode {
-            // It was replaced in between. This process may have locked it before, so it stays open.
+            // The file was replaced in between. This process may have locked it before, so it stays open.
             std::mem::forget(file);
             return Err(unusable(io::ErrorKind::ResourceBusy.into()));
         }
@@ -110,7 +109,7 @@ impl Drop for InodeLock {
     }
 }
 
-/// Opens a database to write to it, and nobody else does.
+/// Opens a database for exclusive writing.
 ///
 /// # Errors
 /// Those of [`DatabaseLock::take`] and [`schema::open`].
@@ -139,13 +138,13 @@ pub fn check_unused(path: &Path) -> Result<(), StorageError> {
 }
 
 impl DatabaseLock {
-    /// Takes the lock of a database that exists.
+    /// Takes the lock of an existing database.
     ///
     /// # Errors
-    /// If another process has it, or the side file cannot be written.
+    /// If another process has the lock, or the lock file cannot be written.
     fn take(database: &Path) -> Result<Self, StorageError> {
         let side = side_file(database);
-        let made = !side.exists();
+        let is_created = !side.exists();
         let unusable = |source| StorageError::Open { path: side.clone(), source };
         let mut file = OpenOptions::new()
             .read(true)
@@ -159,22 +158,22 @@ impl DatabaseLock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
-                // More than a process id does not belong there.
+                // The file contains only a process id.
                 let _read = file.take(32).read_to_string(&mut text);
                 return Err(StorageError::InUse { path: database.to_owned(), pid: text.trim().parse().ok() });
             }
             Err(TryLockError::Error(source)) => return Err(unusable(source)),
         }
-        // Another name of the same file has another lock file.
+        // Another hard link of the same file has another lock file.
         let locked = InodeLock::take(database).inspect_err(|_| {
-            if made {
+            if is_created {
                 let _removed = fs::remove_file(&side);
             }
         })?;
-        // A full disk has no room for the id; the lock holds all the same.
+        // On a full disk, the id cannot be written; the lock is held regardless.
         let _written =
             file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { database: locked, _held: file, side, made })
+        Ok(Self { database: locked, _held: file, side, is_created })
     }
 
     /// Whether a path still leads to the database.
@@ -182,16 +181,16 @@ impl DatabaseLock {
         self.database.inode.is_at(path)
     }
 
-    /// Gives the lock of a file back that turns out to be no database of ours: nothing stays beside it.
+    /// Releases the lock of a file that is not a database of this program, and removes the lock file.
     fn withdraw(self) {
-        if self.made {
-            // Who has opened it meanwhile finds the same as we did.
+        if self.is_created {
+            // A process that opened it meanwhile finds the same.
             let _removed = fs::remove_file(&self.side);
         }
     }
 }
 
-/// Beside the file itself, whatever link leads to it.
+/// Returns the path of the lock file, next to the file itself even if the path is a link.
 fn side_file(database: &Path) -> PathBuf {
     let real = database.canonicalize().unwrap_or_else(|_| database.to_owned());
     let mut name = OsString::from(real);

@@ -66,7 +66,7 @@ fn table(
     while let Some(row) = rows.next()? {
         let fields = Fields { names: &names, row };
         match carry(database, &fields) {
-            Ok(()) => migrated.carried += 1,
+            Ok(()) => migrated.rows += 1,
             Err(Unfit::Row(reason)) => {
                 let mut aside = database.prepare_cached(
                     "INSERT INTO unmigrated (from_version, source, reason, content) VALUES (1, ?1, ?2, ?3)",

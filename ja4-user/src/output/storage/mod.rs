@@ -1,24 +1,23 @@
-//! History: what the sensor has seen, in one SQLite file.
+//! The database: connections, fingerprints, alerts and saved state in one SQLite file.
 //!
-//! One thread writes ([`writer`]): it takes [`WriteOp`]s in batches through a bounded queue, a transaction a
-//! batch. Readers ([`reader`]) have a read-only handle of their own and a time limit.
+//! One thread writes ([`writer`]): it receives batches of [`WriteOp`]s through a bounded queue and commits several batches
+//! per transaction. Readers ([`reader`]) have a separate read-only handle and a time limit.
 //!
-//! | table | holds | found by |
+//! | table | content | looked up by |
 //! |---|---|---|
-//! | `connection` | one row a connection, written at its first fingerprint and again at its end | id; duration class and end |
-//! | `fingerprint` | one row a fingerprint of a connection | connection, of whose number its own is made; value and time |
-//! | `fingerprint_value` | each value once, with what is known of it | id; method and value |
-//! | `first_seen` | what was seen when, on the network or at a host | value and host |
-//! | `alert` | what rules have found | time; flow |
-//! | `profile` | pairs of a behaviour profile, by the sensor that counted them | the pair |
-//! | `sensor` | whose database it is | |
+//! | `connection` | one row per connection, written at its first fingerprint and replaced at its end | id; duration class and end |
+//! | `fingerprint` | one row per fingerprint of a connection | connection, which is part of its id; value and time |
+//! | `fingerprint_value` | each value once, with label and known-bad match | id; method and value |
+//! | `first_seen` | first and last time of a value, network-wide or of a host | value and host |
+//! | `alert` | alerts | time; flow |
+//! | `profile` | pairs of a behaviour profile, by sensor | the pair |
+//! | `sensor` | id of the database, start of learning | |
 //! | `sensor_run` | runs with their counters | id |
-//! | `unmigrated` | rows of an older version that could not be carried over, and why | id |
+//! | `unmigrated` | rows of an older version that could not be migrated, with the reason | id |
 //!
-//! No index of the large tables has a random key: connections are numbered in the order in which they
-//! were first seen, their fingerprints are clustered by that number, and the index by value grows at the
-//! end of each value's run. What is random, the text of values, is looked up in the table of values alone,
-//! and mostly in memory.
+//! The indexes of the large tables have no random keys: connections are numbered in order of their first fingerprint,
+//! fingerprints are clustered by that number, and the index by value grows at the end of each value's range. Only the text
+//! of values is random; it is looked up in the table of values, mostly from a cache.
 
 pub mod delete;
 pub mod error;

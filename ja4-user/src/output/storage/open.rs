@@ -1,4 +1,4 @@
-//! A database as the writer opens it: at the start, or later, where it could not be had then.
+//! Opening the database for the writer, at the start or later.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,39 +15,39 @@ use super::version::Migrated;
 use super::write_op::{SensorRun, WriteOp};
 use crate::model::{EndReason, Time};
 
-/// What is to be opened.
+/// Opens the database, at the start and after failures.
 #[derive(Debug)]
 pub(super) struct DatabaseOpener {
     pub(super) path: PathBuf,
-    /// Memory for pages, KiB.
+    /// Page cache, KiB.
     pub(super) cache: u32,
-    /// The run that writes.
+    /// The current run.
     pub(super) run: SensorRun,
 }
 
-/// A database that is written to.
+/// A database that is open for writing.
 pub(super) struct OpenDatabase {
     pub(super) database: Connection,
     pub(super) rows: RowWriter,
-    /// Files beside it that SQLite has made.
+    /// The log and shared-memory files of SQLite.
     beside: Vec<(PathBuf, Inode)>,
     /// Must outlive the connection: fields are dropped in order of declaration.
     lock: DatabaseLock,
 }
 
 impl DatabaseOpener {
-    /// Opens or makes the database, brings it up to date, closes what a killed run has left open, and notes the run.
-    /// `late`: what the database knows may not have been known to the run from its start.
+    /// Opens or creates the database, migrates it, ends the connections that a killed run left open, and records the run.
+    /// `late`: the run may not have had the saved state of the database from its start.
     ///
     /// # Errors
-    /// If the file cannot be used, or another process writes to it. The run is not noted then.
+    /// If the file cannot be used, or another process writes to it. The run is not recorded then.
     pub(super) fn open(&self, late: bool) -> Result<(OpenDatabase, Option<Migrated>), StorageError> {
         schema::create(&self.path)?;
         let (lock, mut database, migrated) = lock::open(&self.path, self.cache)?;
         let failed = |source| schema::explain(&self.path, source);
         let (next, newest) = recover(&mut database).map_err(failed)?;
-        let run = begin(&database, &self.run).map_err(failed)?;
-        // SQLite puts them beside the file itself, whatever link leads to it.
+        let run = record_run(&database, &self.run).map_err(failed)?;
+        // SQLite creates them next to the file itself, even if the path is a link.
         let real = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
         let beside = ["-wal", "-shm"].into_iter().filter_map(|ending| {
             let mut name = OsString::from(&real);
@@ -61,7 +61,7 @@ impl DatabaseOpener {
 }
 
 impl OpenDatabase {
-    /// Writes items in a transaction. One that is dropped rolls back.
+    /// Writes operations in one transaction, which is rolled back after an error.
     pub(super) fn write<'a>(&mut self, items: impl Iterator<Item = &'a WriteOp>) -> rusqlite::Result<RowsWritten> {
         let change = self.database.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let written = self.rows.write(&change, items)?;
@@ -69,17 +69,17 @@ impl OpenDatabase {
         Ok(written)
     }
 
-    /// Whether the path still leads to the database, and its log is beside it: readers open both by their names.
+    /// Whether the path still leads to the database and to its log: readers open both by name.
     pub(super) fn is_at(&self, path: &Path) -> bool {
         self.lock.is_at(path) && self.beside.iter().all(|(path, inode)| inode.is_at(path))
     }
 
-    /// Closes a database that its path no longer leads to. A file that was moved away has all rows. No log file stays
-    /// at the path, or SQLite would apply it to the file that is there now.
+    /// Closes a database that its path no longer leads to. A moved file gets all rows. The log file is removed, or
+    /// SQLite would apply it to the new file.
     pub(super) fn abandon(self) {
         let Self { database, beside, lock, rows } = self;
         drop(rows);
-        // Writes the log to the file, which may no longer have a name.
+        // Checkpoints the log into the file, which may no longer have a name.
         let _written = database.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         drop(database);
         for (path, inode) in beside {
@@ -91,7 +91,7 @@ impl OpenDatabase {
     }
 }
 
-/// Closes what a killed run has left open. The next free number of a connection, and the newest time.
+/// Ends the connections that a killed run left open. Returns the next free connection id and the latest time.
 fn recover(database: &mut Connection) -> rusqlite::Result<(i64, Time)> {
     let change = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let [minute, hour, day] = SPANS.map(columns::integer);
@@ -121,8 +121,8 @@ fn recover(database: &mut Connection) -> rusqlite::Result<(i64, Time)> {
     Ok((next, Time(newest.max(0).unsigned_abs())))
 }
 
-/// Notes that a run has begun; its number.
-fn begin(database: &Connection, run: &SensorRun) -> rusqlite::Result<i64> {
+/// Records the start of a run. Returns its id.
+fn record_run(database: &Connection, run: &SensorRun) -> rusqlite::Result<i64> {
     database.execute(
         "INSERT INTO sensor_run (started, clean, pid, version, sensor, interfaces, files)
          VALUES (?1, 0, ?2, ?3, ?4, ?5, ?6)",

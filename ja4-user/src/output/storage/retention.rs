@@ -1,4 +1,4 @@
-//! What is too old, or too much, goes: a little at a time, between two batches.
+//! Retention: deletes old rows in small steps between two transactions.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -9,56 +9,56 @@ use super::columns::{EACH, SPAN_LONG, integer};
 use super::status::WriterCounters;
 use crate::model::Time;
 
-/// Connections and alerts of one step: some ten milliseconds.
+/// Connections and alerts deleted in one step, about ten milliseconds.
 const STEP: i64 = 256;
 
-/// Values looked at in one step.
+/// Values checked in one step.
 const SWEEP: i64 = 1024;
 
-/// Free pages that are kept for new rows; the rest goes back to the file system.
+/// Free pages kept for new rows; further free pages are returned to the file system.
 const SPARE_PAGES: i64 = 128;
 
-/// Pages that go back in one step.
+/// Pages returned in one step.
 const VACUUM: i64 = 512;
 
-/// Share of the permitted size that is free once enough was deleted, in percent: not to delete after every batch.
+/// Percentage of the size limit that is freed beyond the limit, so that not every batch deletes.
 const SPARE: u64 = 5;
 
-/// How long it holds what part of the database is what is known: to look takes a moment.
-const KNOWN: Duration = Duration::from_secs(60);
+/// Lifetime of the measured size of saved state: the measurement takes some time.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long, and how much, history is kept. `None`: for ever, and all of it.
+/// Limits of the history. `None`: unlimited.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Retention {
-    /// Age of a connection's end, or of an alert, against the newest event, but never against the future.
-    /// A connection that goes on keeps what it has.
+    /// Maximum age of the end of a connection, or of an alert, relative to the latest event that is not in the future. Open
+    /// connections are kept.
     pub max_age: Option<Duration>,
-    /// Bytes of the database without its log. First-seen and profiles have bounds of their own and stay; where they
-    /// leave less than half of it, the history keeps a half beside them.
+    /// Maximum size of the database without its log. First-seen values and profiles have their own limits and are kept; if
+    /// they leave less than half of the size, the history still gets half of it.
     pub max_bytes: Option<u64>,
 }
 
-/// Retention under way.
+/// The state of retention.
 #[derive(Debug)]
 pub(super) struct RetentionJob {
     limits: Retention,
-    /// The limit that the size is above, and not yet well below.
+    /// The size limit that was exceeded, until enough is freed.
     shrinking: Option<u64>,
-    /// Bytes that are known, and when they were looked for.
+    /// Bytes of saved state, and when they were measured.
     known: Option<(u64, Instant)>,
-    /// Whether rows were deleted that no sweep over the values has followed yet.
+    /// Whether rows were deleted since the last sweep over the values.
     deleted: bool,
-    /// Values up to this one were looked at.
+    /// Id of the last value that the current sweep checked.
     swept: Option<i64>,
 }
 
-/// What a step has done.
+/// Rows deleted in a step.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RetentionStep {
     connections: u64,
     fingerprints: u64,
     alerts: u64,
-    /// Numbers of values have become free.
+    /// Deleted values.
     pub(super) values: u64,
 }
 
@@ -67,41 +67,41 @@ impl RetentionJob {
         Self { limits, shrinking: None, known: None, deleted: false, swept: None }
     }
 
-    /// Deletes for as long as it is let, and there is something to delete. True if values were removed, so that
-    /// nobody may rely on their numbers.
+    /// Deletes rows while there are any to delete and `may_continue` permits. Returns whether values were deleted, which
+    /// invalidates cached ids.
     ///
     /// # Errors
-    /// Where SQLite says no; what was deleted before stays deleted.
+    /// If SQLite fails; earlier deletions are kept.
     pub(super) fn work(
         &mut self,
         database: &mut Connection,
         now: Time,
         counters: &WriterCounters,
-        may_go_on: impl Fn(Duration) -> bool,
+        may_continue: impl Fn(Duration) -> bool,
     ) -> rusqlite::Result<bool> {
         if self.limits.max_age.is_none() && self.limits.max_bytes.is_none() {
             return Ok(false);
         }
-        let begun = Instant::now();
-        let mut values_gone = false;
+        let start = Instant::now();
+        let mut values_deleted = false;
         loop {
             let step = self.step(database, now)?;
             counters.expired_connections.fetch_add(step.connections, Relaxed);
             counters.expired_fingerprints.fetch_add(step.fingerprints, Relaxed);
             counters.expired_alerts.fetch_add(step.alerts, Relaxed);
-            values_gone |= step.values > 0;
+            values_deleted |= step.values > 0;
             let idle = step.connections == 0 && step.alerts == 0;
             self.deleted |= !idle;
-            let given = give_back(database)?;
-            if (idle && !given) || !may_go_on(begun.elapsed()) {
+            let released = release_pages(database)?;
+            if (idle && !released) || !may_continue(start.elapsed()) {
                 break;
             }
         }
-        Ok(values_gone)
+        Ok(values_deleted)
     }
 
-    /// Deletes all that is to go, with the values that nothing refers to any more, and gives all the room back: at the
-    /// end of a run, if nothing waits for it and as long as it `may_go_on`.
+    /// Deletes all expired rows and unreferenced values and returns all free pages, at the end of a replay, while
+    /// `may_continue` permits.
     ///
     /// # Errors
     /// As for [`RetentionJob::work`].
@@ -110,16 +110,16 @@ impl RetentionJob {
         database: &mut Connection,
         now: Time,
         counters: &WriterCounters,
-        may_go_on: impl Fn() -> bool,
+        may_continue: impl Fn() -> bool,
     ) -> rusqlite::Result<()> {
-        self.work(database, now, counters, |_| may_go_on())?;
-        while (self.deleted || self.swept.is_some()) && may_go_on() {
-            self.work(database, now, counters, |_| may_go_on())?;
+        self.work(database, now, counters, |_| may_continue())?;
+        while (self.deleted || self.swept.is_some()) && may_continue() {
+            self.work(database, now, counters, |_| may_continue())?;
         }
         Ok(())
     }
 
-    /// One small transaction.
+    /// Runs one small transaction.
     fn step(&mut self, database: &mut Connection, now: Time) -> rusqlite::Result<RetentionStep> {
         let mut done = RetentionStep::default();
         let too_large = self.too_large(database)?;
@@ -149,7 +149,12 @@ impl RetentionJob {
         self.shrinking = match self.shrinking {
             Some(limit) => Some(limit).filter(|limit| used > limit - most / 100 * SPARE),
             None if used <= most => None,
-            None if self.known.is_some_and(|(known, when)| when.elapsed() < KNOWN && used <= limit(known)) => None,
+            None if self
+                .known
+                .is_some_and(|(known, when)| when.elapsed() < MEASURE_INTERVAL && used <= limit(known)) =>
+            {
+                None
+            }
             None => {
                 let (known, _) = self.known.insert((known(database)?, Instant::now()));
                 Some(limit(*known)).filter(|limit| used > *limit)
@@ -158,7 +163,7 @@ impl RetentionJob {
         Ok(self.shrinking.is_some())
     }
 
-    /// Removes some of the values that nothing refers to any more.
+    /// Deletes some unreferenced values.
     fn sweep(&mut self, change: &Transaction<'_>) -> rusqlite::Result<u64> {
         let from = match self.swept {
             Some(from) => from,
@@ -177,25 +182,24 @@ impl RetentionJob {
         let Some(to) = to else {
             return Ok(0);
         };
-        let gone = change.execute(
+        let deleted = change.execute(
             "DELETE FROM fingerprint_value WHERE id > ?1 AND id <= ?2
                 AND NOT EXISTS (SELECT 1 FROM fingerprint WHERE fingerprint.value = fingerprint_value.id)
                 AND NOT EXISTS (SELECT 1 FROM first_seen WHERE first_seen.value = fingerprint_value.id)",
             [from, to],
         )?;
-        Ok(gone as u64)
+        Ok(deleted as u64)
     }
 }
 
-/// What can go.
+/// A row to delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum ExpiredRow {
     Connection(i64),
     Alert(i64),
 }
 
-/// Deletes connections that ended before `cutoff`, with their fingerprints, and alerts from before it: of both
-/// together the oldest first.
+/// Deletes connections that ended before `cutoff`, with their fingerprints, and earlier alerts, oldest first.
 fn expire(change: &Transaction<'_>, cutoff: i64, done: &mut RetentionStep) -> rusqlite::Result<()> {
     let mut oldest: Vec<(i64, ExpiredRow)> = Vec::new();
     let mut connections = change
@@ -225,12 +229,12 @@ fn expire(change: &Transaction<'_>, cutoff: i64, done: &mut RetentionStep) -> ru
     Ok(())
 }
 
-/// Reads a time and a number.
+/// Reads a time and an id.
 fn dated(what: fn(i64) -> ExpiredRow) -> impl Fn(&Row<'_>) -> rusqlite::Result<(i64, ExpiredRow)> {
     move |row| Ok((row.get(0)?, what(row.get(1)?)))
 }
 
-/// Bytes of what is known, which no age and no size removes: first-seen with its values, and profiles.
+/// Returns the bytes of saved state, which retention does not delete: first-seen values and profiles.
 fn known(database: &Connection) -> rusqlite::Result<u64> {
     let bytes: i64 = database.query_row(
         "SELECT coalesce(sum(iif(name IN ('first_seen', 'profile'), pgsize,
@@ -243,15 +247,15 @@ fn known(database: &Connection) -> rusqlite::Result<u64> {
     Ok(bytes.max(0).unsigned_abs())
 }
 
-/// Gives free pages back to the file system, some at a time. False: there was none to give.
-fn give_back(database: &Connection) -> rusqlite::Result<bool> {
+/// Returns some free pages to the file system. Returns false if there were none.
+fn release_pages(database: &Connection) -> rusqlite::Result<bool> {
     let free = number(database, "freelist_count")?;
     if free <= SPARE_PAGES {
         return Ok(false);
     }
     let mut vacuum = database.prepare(&format!("PRAGMA incremental_vacuum({VACUUM})"))?;
     let mut pages = vacuum.query([])?;
-    // A row a page.
+    // One row per page.
     while pages.next()?.is_some() {}
     Ok(number(database, "freelist_count")? < free)
 }

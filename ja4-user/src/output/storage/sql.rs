@@ -2,7 +2,7 @@
 
 use rusqlite::types::Value;
 
-/// A condition and what it compares with, piece by piece.
+/// The text of a statement and its parameters.
 #[derive(Debug, Default)]
 pub(super) struct Sql {
     pub(super) text: String,
@@ -10,7 +10,7 @@ pub(super) struct Sql {
 }
 
 impl Sql {
-    /// Appends text whose `?` are these values, in order.
+    /// Appends text, and the values of its `?` in order.
     pub(super) fn add(&mut self, text: &str, values: impl IntoIterator<Item = Value>) -> &mut Self {
         self.text.push_str(text);
         self.values.extend(values);
@@ -18,10 +18,10 @@ impl Sql {
     }
 }
 
-/// A column that is a text, or is like it where that has a `*`.
+/// Appends a comparison of a column with a text, in which `*` matches any text.
 pub(super) fn like(column: &str, wanted: &str, sql: &mut Sql) {
     if wanted.contains('*') {
-        // What else means something to GLOB stands for itself.
+        // Escapes the other special characters of GLOB.
         let glob = wanted.replace('[', "[[]").replace('?', "[?]");
         sql.add(&format!("{column} GLOB ?"), [glob.into()]);
     } else {

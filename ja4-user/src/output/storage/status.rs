@@ -1,4 +1,4 @@
-//! What the writer has done, for statistics and alerts.
+//! The counters of the writer.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -7,63 +7,64 @@ use std::time::{Duration, Instant};
 
 use super::write_op::WriteOp;
 use crate::model::CounterGroup;
+use crate::units::Counted;
 
-/// Counters of a writer, as they stand.
+/// Current counters of the writer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriterStatus {
-    /// Connections that were written with their end.
+    /// Ended connections written.
     pub connections: u64,
-    /// Fingerprints.
+    /// Fingerprints written.
     pub fingerprints: u64,
-    /// Alerts.
+    /// Alerts written.
     pub alerts: u64,
-    /// Rows of first-seen and profiles.
+    /// Rows of first-seen values and profiles written.
     pub knowledge: u64,
-    /// Transactions.
+    /// Transactions committed.
     pub commits: u64,
-    /// Transactions that failed, each try of its own.
+    /// Failed transactions, including retries.
     pub flush_failures: u64,
-    /// Items that were given up because the database could not take them.
+    /// Operations lost because the database could not be written.
     pub rows_lost: u64,
-    /// Items that found the queue full.
+    /// Operations dropped because the queue was full.
     pub rows_dropped: u64,
-    /// Of both, those of what is known ([`WriteOp::is_saved_state`]): who knows it may hand it over again.
-    pub knowledge_lost: u64,
-    /// Connections that retention has removed.
+    /// Lost and dropped operations on saved state ([`WriteOp::is_saved_state`]), which can be sent again.
+    pub saved_state_lost: u64,
+    /// Connections deleted by retention.
     pub expired_connections: u64,
-    /// Fingerprints that retention has removed.
+    /// Fingerprints deleted by retention.
     pub expired_fingerprints: u64,
-    /// Alerts that retention has removed.
+    /// Alerts deleted by retention.
     pub expired_alerts: u64,
-    /// Batches that wait.
+    /// Batches in the queue.
     pub queued: u64,
-    /// Items received that are neither stored nor lost yet.
+    /// Operations that are neither written nor lost yet.
     pub rows_waiting: u64,
     /// How often the file was deleted or replaced while it was open.
     pub file_replaced: u64,
-    /// Time since that happened last, if it ever did.
+    /// Time since the file was last replaced.
     pub replaced_ago: Option<Duration>,
-    /// Whether the newest transaction has failed.
+    /// Whether the last transaction failed.
     pub failing: bool,
-    /// Why the newest of those that failed did.
+    /// The error of the last failed transaction.
     pub last_error: Option<String>,
 }
 
 impl WriterStatus {
-    /// Items that were not stored.
+    /// Returns the number of operations that were not written.
     #[must_use]
     pub const fn lost(&self) -> u64 {
         self.rows_lost + self.rows_dropped
     }
 
-    /// The same in words, with the newest error: `12 rows were lost: database or disk is full`.
+    /// Describes the lost rows with the last error: `12 rows lost: database or disk is full`.
     #[must_use]
     pub fn loss(&self) -> String {
-        let why = self.last_error.as_deref().unwrap_or("there were more than it could take");
-        format!("{} rows were lost: {why}", self.lost())
+        let why = self.last_error.as_deref().unwrap_or("the queue was full");
+        format!("{} lost: {why}", Counted(self.lost(), "row"))
     }
 
-    /// As a group of a `stats` event.
+    /// Returns the counters for a `stats` event.
     #[must_use]
     pub fn group(&self) -> CounterGroup {
         let Self {
@@ -102,7 +103,7 @@ impl WriterStatus {
     }
 }
 
-/// The same, as the writer counts.
+/// The counters, shared with the thread of the writer.
 #[derive(Debug, Default)]
 pub(super) struct WriterCounters {
     pub(super) connections: AtomicU64,
@@ -113,15 +114,15 @@ pub(super) struct WriterCounters {
     pub(super) flush_failures: AtomicU64,
     rows_lost: AtomicU64,
     pub(super) rows_dropped: AtomicU64,
-    knowledge_lost: AtomicU64,
-    /// Items in the queue, and those of the transaction under way.
+    saved_state_lost: AtomicU64,
+    /// Operations in the queue and in the current transaction.
     rows_waiting: AtomicU64,
-    /// Locked while waiting items are counted as lost, so that none is counted twice.
+    /// Locked while waiting operations are counted as lost, so that none is counted twice.
     losing: Mutex<()>,
     pub(super) expired_connections: AtomicU64,
     pub(super) expired_fingerprints: AtomicU64,
     pub(super) expired_alerts: AtomicU64,
-    /// Who waits for the writer.
+    /// Number of threads that wait for the writer.
     waiting: AtomicUsize,
     file_replaced: AtomicU64,
     replaced_at: Mutex<Option<Instant>>,
@@ -130,62 +131,62 @@ pub(super) struct WriterCounters {
 }
 
 impl WriterCounters {
-    /// A transaction has failed.
+    /// Counts a failed transaction.
     pub(super) fn failed(&self, why: String) {
         self.flush_failures.fetch_add(1, Relaxed);
-        self.fails(why);
+        self.set_failing(why);
     }
 
-    /// Nothing could be written, if there were anything.
-    pub(super) fn fails(&self, why: String) {
+    /// Records that the database cannot be written.
+    pub(super) fn set_failing(&self, why: String) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
         self.failing.store(true, Relaxed);
     }
 
-    /// The file was deleted or replaced.
+    /// Records that the file was deleted or replaced.
     pub(super) fn replaced(&self, path: &Path) {
         self.file_replaced.fetch_add(1, Relaxed);
         *self.replaced_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        self.fails(format!("{} was deleted or replaced", path.display()));
+        self.set_failing(format!("{} was deleted or replaced", path.display()));
     }
 
-    /// A new file was created without the saved state, and no thread waited to be notified.
-    pub(super) fn knowledge_missing(&self) {
-        self.knowledge_lost.fetch_add(1, Relaxed);
+    /// Records that a new file lacks the saved state, and no receiver was notified.
+    pub(super) fn saved_state_missing(&self) {
+        self.saved_state_lost.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn works(&self) {
+    pub(super) fn set_working(&self) {
         self.failing.store(false, Relaxed);
     }
 
-    /// Counts items that go into the queue.
+    /// Counts enqueued operations.
     pub(super) fn enqueued(&self, items: u64) {
         self.rows_waiting.fetch_add(items, Relaxed);
     }
 
-    /// Counts waiting items that are stored or lost.
+    /// Counts operations that are written or lost.
     pub(super) fn dequeued(&self, items: u64) {
         self.rows_waiting.fetch_sub(items, Relaxed);
     }
 
-    /// Counts waiting items as lost.
-    pub(super) fn give_up<'a>(&self, lost: impl Iterator<Item = &'a WriteOp> + Clone) {
+    /// Counts waiting operations as lost.
+    pub(super) fn count_lost<'a>(&self, lost: impl Iterator<Item = &'a WriteOp> + Clone) {
         let items = lost.clone().count() as u64;
         self.not_stored(lost);
-        let _alone = self.losing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _locked = self.losing.lock().unwrap_or_else(PoisonError::into_inner);
         self.rows_lost.fetch_add(items, Relaxed);
         self.dequeued(items);
     }
 
-    /// These items are not stored, whatever was counted for it.
+    /// Counts operations on saved state that were not written.
     pub(super) fn not_stored<'a>(&self, lost: impl Iterator<Item = &'a WriteOp>) {
-        self.knowledge_lost.fetch_add(lost.filter(|item| item.is_saved_state()).count() as u64, Relaxed);
+        self.saved_state_lost.fetch_add(lost.filter(|item| item.is_saved_state()).count() as u64, Relaxed);
     }
 
-    /// Somebody waits for the writer as long as it is held.
-    pub(super) fn waits(&self) -> Waits<'_> {
+    /// Registers a waiting thread while the guard is held.
+    pub(super) fn waits(&self) -> WaitGuard<'_> {
         self.waiting.fetch_add(1, Relaxed);
-        Waits(&self.waiting)
+        WaitGuard(&self.waiting)
     }
 
     pub(super) fn is_waited_for(&self) -> bool {
@@ -194,7 +195,7 @@ impl WriterCounters {
 
     pub(super) fn status(&self, queued: usize) -> WriterStatus {
         let Self { connections, fingerprints, alerts, knowledge, commits, .. } = self;
-        let _alone = self.losing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _locked = self.losing.lock().unwrap_or_else(PoisonError::into_inner);
         WriterStatus {
             connections: connections.load(Relaxed),
             fingerprints: fingerprints.load(Relaxed),
@@ -204,7 +205,7 @@ impl WriterCounters {
             flush_failures: self.flush_failures.load(Relaxed),
             rows_lost: self.rows_lost.load(Relaxed),
             rows_dropped: self.rows_dropped.load(Relaxed),
-            knowledge_lost: self.knowledge_lost.load(Relaxed),
+            saved_state_lost: self.saved_state_lost.load(Relaxed),
             expired_connections: self.expired_connections.load(Relaxed),
             expired_fingerprints: self.expired_fingerprints.load(Relaxed),
             expired_alerts: self.expired_alerts.load(Relaxed),
@@ -218,10 +219,10 @@ impl WriterCounters {
     }
 }
 
-/// Somebody waits.
-pub(super) struct Waits<'a>(&'a AtomicUsize);
+/// Registers a thread that waits for the writer.
+pub(super) struct WaitGuard<'a>(&'a AtomicUsize);
 
-impl Drop for Waits<'_> {
+impl Drop for WaitGuard<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }

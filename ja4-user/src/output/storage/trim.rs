@@ -1,19 +1,18 @@
-//! What is known is bounded: rows beyond what a sensor has room for go, those of no use to it first.
+//! Trims saved state to its limits; the least useful rows are deleted first.
 
 use rusqlite::{Connection, params};
 
 use super::write_op::SavedStateLimits;
 
-/// Values of the network (`?1` 0) or of hosts (1) beyond the newest `?2`.
+/// Network-wide values (`?1` 0) or values of hosts (1) beyond the latest `?2`.
 const VALUES: &str = "DELETE FROM first_seen WHERE (value, host) IN (
     SELECT value, host FROM first_seen WHERE (length(host) > 0) = ?1 ORDER BY last DESC LIMIT -1 OFFSET ?2)";
 
-/// Anchors beyond the newest `?1`, with all their companions.
+/// Profile keys beyond the latest `?1`, with all their values.
 const ANCHORS: &str = "DELETE FROM profile WHERE (pair, anchor) IN (
     SELECT pair, anchor FROM profile GROUP BY pair, anchor ORDER BY max(last) DESC LIMIT -1 OFFSET ?1)";
 
-/// Companions beyond the `?1` seen most with their anchor, by all sensors together. `total`: a sum may be too large
-/// for an integer.
+/// Profile values beyond the `?1` most frequent of their key, over all sensors. `total` avoids an integer overflow.
 const COMPANIONS: &str = "DELETE FROM profile WHERE (pair, anchor, companion) IN (
     SELECT pair, anchor, companion FROM (
         SELECT pair, anchor, companion,
@@ -21,7 +20,7 @@ const COMPANIONS: &str = "DELETE FROM profile WHERE (pair, anchor, companion) IN
         FROM profile GROUP BY pair, anchor, companion)
     WHERE rank > ?1)";
 
-/// Removes what is beyond the bounds.
+/// Deletes rows beyond the limits.
 pub(super) fn trim(database: &Connection, bounds: &SavedStateLimits) -> rusqlite::Result<()> {
     let SavedStateLimits { values, host_values, anchors, companions } = *bounds;
     for (of_host, most) in [(false, values), (true, host_values)] {
@@ -37,7 +36,7 @@ pub(super) fn trim(database: &Connection, bounds: &SavedStateLimits) -> rusqlite
     Ok(())
 }
 
-/// As SQLite counts; the tables in memory hold one at least.
+/// Converts a limit for SQLite. The tables in memory hold at least one entry.
 pub(super) fn limit(most: usize) -> i64 {
     i64::try_from(most.max(1)).unwrap_or(i64::MAX)
 }

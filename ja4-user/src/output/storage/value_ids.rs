@@ -1,4 +1,4 @@
-//! Numbers of values: most are known without a look at the table.
+//! Ids of fingerprint values, cached in memory.
 
 use std::sync::Arc;
 
@@ -9,11 +9,10 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use super::columns::method_number;
 use crate::model::{FingerprintRecord, KnownBad, Label, Method};
 
-/// Values whose numbers are kept, some 200 bytes each: more than a network shows in minutes, latencies
-/// apart, of which nearly each is a value of its own.
-const KEPT: usize = 1 << 17;
+/// Cached values, about 200 bytes each: more than a network shows in minutes, except for latencies, which hardly repeat.
+const CACHED: usize = 1 << 17;
 
-/// A value that has a number.
+/// A value with an id.
 struct KnownValue {
     id: i64,
     label: Option<Arc<Label>>,
@@ -21,30 +20,30 @@ struct KnownValue {
     raw: bool,
 }
 
-/// Numbers by method and value.
+/// Ids by method and value.
 pub(super) struct ValueIds {
-    kept: LruCache<(Method, ArcStr), KnownValue>,
+    cache: LruCache<(Method, ArcStr), KnownValue>,
 }
 
 impl ValueIds {
     pub(super) fn new() -> Self {
-        Self { kept: LruCache::new(KEPT) }
+        Self { cache: LruCache::new(CACHED) }
     }
 
-    /// What was kept may be wrong: rows were rolled back, or removed.
+    /// Clears the cache after rows were rolled back or deleted.
     pub(super) fn clear(&mut self) {
-        self.kept.clear();
+        self.cache.clear();
     }
 
-    /// The number of a fingerprint's value. What is known of the value is stored with it; what was known
-    /// before stays if nothing is known now.
+    /// Returns the id of a fingerprint's value and stores its label, known-bad match and raw form. Stored ones stay if the
+    /// fingerprint has none.
     pub(super) fn of_seen(&mut self, table: &mut ValueTable<'_>, seen: &FingerprintRecord) -> rusqlite::Result<i64> {
         let key = (seen.method, ArcStr::clone(&seen.value));
-        if let Some(known) = self.kept.get_mut(&key) {
-            let news = news(&known.label, &seen.label)
-                || news(&known.known_bad, &seen.known_bad)
+        if let Some(known) = self.cache.get_mut(&key) {
+            let is_changed = is_new(&known.label, &seen.label)
+                || is_new(&known.known_bad, &seen.known_bad)
                 || (seen.raw.is_some() && !known.raw);
-            if news {
+            if is_changed {
                 table.describe(known.id, seen)?;
                 known.label.clone_from(&seen.label);
                 known.known_bad.clone_from(&seen.known_bad);
@@ -60,13 +59,13 @@ impl ValueIds {
             table.describe(id, seen)?;
         }
         let (label, known_bad) = (seen.label.clone(), seen.known_bad.clone());
-        self.kept.insert(key, KnownValue { id, label, known_bad, raw: seen.raw.is_some() });
+        self.cache.insert(key, KnownValue { id, label, known_bad, raw: seen.raw.is_some() });
         Ok(id)
     }
 
-    /// The number of a value of which nothing else is said.
+    /// Returns the id of a value.
     pub(super) fn of(&mut self, table: &mut ValueTable<'_>, method: Method, value: &ArcStr) -> rusqlite::Result<i64> {
-        if let Some(known) = self.kept.get(&(method, ArcStr::clone(value))) {
+        if let Some(known) = self.cache.get(&(method, ArcStr::clone(value))) {
             return Ok(known.id);
         }
         match table.find(method, value)? {
@@ -76,8 +75,8 @@ impl ValueIds {
     }
 }
 
-/// Whether there is something now, and it is not what was there. The same allocation is the same thing.
-fn news<T: PartialEq>(before: &Option<Arc<T>>, now: &Option<Arc<T>>) -> bool {
+/// Whether `now` is present and differs from `before`. The same allocation is equal.
+fn is_new<T: PartialEq>(before: &Option<Arc<T>>, now: &Option<Arc<T>>) -> bool {
     match (before, now) {
         (_, None) => false,
         (None, Some(_)) => true,
@@ -85,7 +84,7 @@ fn news<T: PartialEq>(before: &Option<Arc<T>>, now: &Option<Arc<T>>) -> bool {
     }
 }
 
-/// The table of values.
+/// The statements on the table of values.
 pub(super) struct ValueTable<'a> {
     find: CachedStatement<'a>,
     add: CachedStatement<'a>,

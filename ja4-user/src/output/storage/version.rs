@@ -2,32 +2,34 @@
 
 use std::fmt;
 
+use crate::units::Counted;
+
 /// Version of the schema that this program writes; `PRAGMA user_version` of the file.
 pub const VERSION: i64 = 2;
 
-/// What bringing an older file up to date has come to.
+/// The outcome of a migration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Migrated {
-    /// The version it had.
+    /// The previous version.
     pub from: i64,
-    /// Rows that were carried over.
-    pub carried: u64,
-    /// Rows that could not be, and stand in the table `unmigrated`.
+    /// Migrated rows.
+    pub rows: u64,
+    /// Rows that could not be migrated, now in the table `unmigrated`.
     pub set_aside: u64,
 }
 
 impl fmt::Display for Migrated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from, carried, set_aside } = self;
-        write!(f, "brought up from version {from}: {carried} rows carried over, {set_aside} set aside")
+        let Self { from, rows, set_aside } = self;
+        write!(f, "migrated from schema version {from}: {}, {set_aside} set aside", Counted(*rows, "row"))
     }
 }
 
-/// What a command has changed in a database.
+/// The changes of a command.
 #[derive(Clone, Copy, Debug)]
 pub struct Changed {
-    /// Rows that were changed.
+    /// Changed rows.
     pub rows: u64,
-    /// What was found in an older file.
+    /// The migration of an older file, if any.
     pub migrated: Option<Migrated>,
 }

@@ -1,4 +1,4 @@
-//! What the writer takes.
+//! The operations of the writer.
 
 use std::net::IpAddr;
 
@@ -8,88 +8,86 @@ use crate::detect::first_seen;
 use crate::detect::profile::{self, Row as Pair};
 use crate::model::{Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, Method, Time};
 
-/// Source of the pairs of a sensor that could not read the id of its database. They are stored under that id.
+/// Placeholder source of profile pairs before the id of the database is known. They are stored with that id.
 pub const OWN: &str = "here";
 
-/// One thing to be stored.
+/// An operation on the database.
 #[derive(Clone, Debug)]
 pub enum WriteOp {
-    /// A fingerprint, as it happens. The first one of a flow makes the connection's row.
+    /// Inserts a fingerprint. The first one of a flow also inserts the connection.
     Fingerprint {
-        /// Whose it is.
+        /// The flow.
         flow: FlowIdentity,
         /// Index into the run's list of interface names.
         interface: u32,
         /// The fingerprint.
         seen: FingerprintRecord,
     },
-    /// The end of a connection. Its history is stored only if none of its fingerprints came before.
+    /// Replaces the row of a connection that has ended. Inserts its fingerprints if none was inserted before.
     ConnectionEnd(Box<ConnectionRecord>),
-    /// How a connection stands that goes on, likewise.
+    /// Replaces the row of an open connection, likewise.
     ConnectionUpdate(Box<ConnectionRecord>),
-    /// A rule has fired.
+    /// Inserts an alert.
     Alert(Box<Alert>),
-    /// What is known of a value's first time, beside what was stored of it: the earlier first, the later last time, the
-    /// larger count.
+    /// Merges a first-seen value: the earlier first time, the later last time, the larger count.
     FirstSeen(FirstSeenRow),
-    /// Values that were last seen before this are known no more.
+    /// Deletes first-seen values that were last seen before this time.
     ExpireFirstSeen {
         /// Event time.
         before: Time,
     },
-    /// When the learning period began.
+    /// Stores the start of the learning period.
     LearningSince(Time),
-    /// What is known beyond this, those seen longest ago first, is known no more.
+    /// Trims saved state to these limits, least recently seen first.
     TrimSavedState(SavedStateLimits),
-    /// A pair of a behaviour profile, likewise.
+    /// Merges a pair of a behaviour profile.
     Profile(Pair),
-    /// The run has ended well. The last item of a run.
+    /// Records the clean end of the run. The last operation of a run.
     RunEnd(RunEnd),
 }
 
 impl WriteOp {
-    /// Whether it says as it stands what is known, and not what has happened: handed over again, it takes the place
-    /// of what was stored.
+    /// Whether the operation stores saved state, which can be sent again: it is idempotent.
     #[must_use]
     pub const fn is_saved_state(&self) -> bool {
         matches!(self, Self::FirstSeen(_) | Self::LearningSince(_) | Self::Profile(_))
     }
 }
 
-/// When a value was seen, and how often.
+/// A first-seen value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstSeenRow {
     /// Method.
     pub method: Method,
     /// The value.
     pub value: ArcStr,
-    /// The host that showed it; `None`: anywhere on the network.
+    /// The host; `None`: network-wide.
     pub host: Option<IpAddr>,
     /// First time.
     pub first: Time,
     /// Last time.
     pub last: Time,
-    /// How often in all.
+    /// Number of observations.
     pub count: u64,
-    /// Whether it was learnt, so that nobody has to be told of it.
+    /// Whether it was first seen in the learning period.
     pub approved: bool,
 }
 
-/// How much of what is known is kept: as much as a sensor that starts has room for.
+/// Limits of saved state: what a starting sensor can load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SavedStateLimits {
-    /// Values seen network-wide.
+    /// Network-wide first-seen values.
     pub values: usize,
-    /// Values seen at a host.
+    /// First-seen values of hosts.
     pub host_values: usize,
-    /// Anchors of behaviour profiles.
+    /// Keys of behaviour profiles.
     pub anchors: usize,
-    /// Companions of each; those seen least go first.
+    /// Values per key; the least frequent are deleted first.
     pub companions: usize,
 }
 
 impl SavedStateLimits {
-    /// What these settings have room for.
+    /// Returns the limits of these settings.
     #[must_use]
     pub const fn of(first_seen: &first_seen::Settings, profiles: &profile::Settings) -> Self {
         Self {
@@ -100,21 +98,21 @@ impl SavedStateLimits {
         }
     }
 
-    /// Rows of behaviour profiles of one source.
+    /// Returns the maximum number of profile rows of one source.
     #[must_use]
     pub const fn pairs(&self) -> usize {
         self.anchors.saturating_mul(self.companions)
     }
 }
 
-/// A run of the sensor that begins.
+/// The start of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SensorRun {
-    /// When, by the wall clock.
+    /// Time of the wall clock.
     pub started: Time,
     /// Name of the sensor.
     pub sensor: Option<String>,
-    /// Names of interfaces, by the index that records give.
+    /// Names of the interfaces, indexed by the interface of records.
     pub interfaces: Vec<String>,
     /// Capture files of a replay.
     pub files: Vec<String>,
@@ -123,7 +121,7 @@ pub struct SensorRun {
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunEnd {
-    /// When, by the wall clock.
+    /// Time of the wall clock.
     pub ended: Time,
     /// The last counters, a JSON object.
     pub counters: String,

@@ -1,14 +1,13 @@
-//! The thread that writes.
+//! The thread of the writer.
 //!
-//! Batches come through a bounded queue. What has come within [`WriterOptions::flush_after`] is one transaction.
-//! One that fails for want of room, rights or a lock is tried again for as long as the queue has room for
-//! what comes meanwhile; then it is given up and counted. Nothing that was committed is touched by that.
-//! A database that cannot be opened for such a reason is one that fails, and is opened when it can be had.
+//! Batches arrive through a bounded queue. The batches of [`WriterOptions::flush_after`] are one transaction. A transaction
+//! that fails because of a full disk, permissions or a lock is retried while the queue has room for new batches; then it is
+//! dropped and counted. Committed rows are not affected. A database that cannot be opened for such a reason counts as
+//! failing, and opening is retried.
 //!
-//! If the file is deleted or replaced, the writer detects it and creates a new one at its path; the transaction under
-//! way is repeated there.
+//! If the file is deleted or replaced, the writer creates a new file at the path and repeats the current transaction there.
 //!
-//! A shutdown has a deadline: rows that are not written by then are counted as lost without a try.
+//! A shutdown has a deadline: rows that are not written by then are counted as lost.
 
 use std::cell::Cell;
 use std::path::Path;
@@ -33,62 +32,61 @@ use crate::model::Time;
 use crate::system::clock::wall_clock;
 use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 
-/// Items of one transaction, some 200 bytes each: enough for its fixed cost to be small.
+/// Operations of one transaction, about 200 bytes each: enough to make its fixed cost small.
 const MAX_TRANSACTION: usize = 1 << 16;
 
-/// Batches that may wait: what a second of a million packets tells.
+/// Batches in the queue: the rows of one second with a million packets.
 const QUEUE: usize = 2048;
 
-/// The same where senders wait: the next transaction, so that it comes together while one is written.
-const QUEUE_OF_A_REPLAY: usize = MAX_TRANSACTION / MAX_BATCH;
+/// Batches in the queue of a replay, with waiting senders: those of the next transaction.
+const REPLAY_QUEUE: usize = MAX_TRANSACTION / MAX_BATCH;
 
-/// Longest wait between two tries.
+/// Longest delay between two retries.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// How often a wait looks whether it is still worth it.
-const LOOK: Duration = Duration::from_millis(10);
+/// Interval at which a waiting writer checks its state.
+const CHECK: Duration = Duration::from_millis(10);
 
-/// Between two tries to open a database that could not be had.
-const AGAIN: Duration = Duration::from_millis(500);
+/// Interval of attempts to open the database.
+const REOPEN: Duration = Duration::from_millis(500);
 
 /// Interval at which the writer checks that the path still leads to the file.
 const CHECK_FILE: Duration = Duration::from_millis(500);
 
-/// Time for retention between two batches where senders do not wait. What is left over waits for the next.
-const KEEP: Duration = Duration::from_millis(50);
+/// Time for retention between two transactions of a live run.
+const RETENTION_TIME: Duration = Duration::from_millis(50);
 
-/// The same where nothing waits to be written.
-const KEEP_IDLE: Duration = Duration::from_secs(1);
+/// Time for retention while the queue is empty.
+const RETENTION_TIME_IDLE: Duration = Duration::from_secs(1);
 
-/// Time to count the waiting rows as lost, once the deadline has passed.
+/// Time to count the waiting rows as lost after the deadline.
 const GIVE_UP: Duration = Duration::from_secs(1);
 
-/// How often retention works where nothing is written.
+/// Interval of retention while nothing is written.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// How a writer works.
+/// Options of the writer.
 #[derive(Clone, Copy, Debug)]
 pub struct WriterOptions {
-    /// Batches that may wait.
+    /// Length of the queue in batches.
     pub queue: usize,
-    /// What comes within this time is one transaction.
+    /// Batches of this time are one transaction.
     pub flush_after: Duration,
-    /// Whether senders wait for room, as a replay does. A full queue is no reason to give rows up then;
-    /// that `patience` has ended is.
+    /// Whether senders wait for room, as in a replay. Then rows are dropped after `retry_limit`, not when the queue is full.
     pub senders_wait: bool,
-    /// How long the end of a run, or a sender that waits, has patience with a database that takes nothing.
-    pub patience: Duration,
-    /// Memory for pages, KiB.
+    /// Time for which the end of a run, or a waiting sender, retries a failing database.
+    pub retry_limit: Duration,
+    /// Page cache, KiB.
     pub cache: u32,
-    /// What is kept.
+    /// Limits of the history.
     pub retention: Retention,
 }
 
 impl WriterOptions {
-    /// For a replay, which waits for room and loses nothing.
+    /// Returns the options of a replay, with waiting senders for room.
     #[must_use]
-    pub const fn of_a_replay(self) -> Self {
-        Self { queue: QUEUE_OF_A_REPLAY, senders_wait: true, ..self }
+    pub const fn for_replay(self) -> Self {
+        Self { queue: REPLAY_QUEUE, senders_wait: true, ..self }
     }
 }
 
@@ -98,14 +96,14 @@ impl Default for WriterOptions {
             queue: QUEUE,
             flush_after: Duration::from_millis(200),
             senders_wait: false,
-            patience: Duration::from_secs(5),
+            retry_limit: Duration::from_secs(5),
             cache: 64 << 10,
             retention: Retention::default(),
         }
     }
 }
 
-/// A writer that runs.
+/// A running writer.
 #[derive(Debug)]
 pub struct Writer {
     handle: WriterHandle,
@@ -113,29 +111,28 @@ pub struct Writer {
     /// Closed when the thread has ended.
     ended: Receiver<()>,
     deadline: ShutdownDeadline,
-    /// What was found in an older file.
+    /// The migration of an older file, if any.
     pub migrated: Option<Migrated>,
-    /// Why the database could not be opened at the start. It is tried again; until then rows wait or are counted as
-    /// lost.
-    pub unopened: Option<StorageError>,
-    /// Receives a message each time that the database is opened after the start: it could not be opened then, or its
-    /// file was deleted or replaced. The receiver has time to read the saved state: nothing is written until it drops
-    /// the message, for [`WriterOptions::patience`] at most.
+    /// Why the database could not be opened at the start. Opening is retried; until then, rows wait or are counted as lost.
+    pub open_error: Option<StorageError>,
+    /// Receives a message each time that the database is opened after the start: it could not be opened then, or its file
+    /// was deleted or replaced. The writer waits for the receiver to read the saved state and drop the message, for
+    /// [`WriterOptions::retry_limit`] at most.
     pub opened: Receiver<Sender<()>>,
 }
 
 impl Writer {
-    /// Opens or makes the database, brings it up to date, closes what a killed run has left open, notes the
-    /// run, and starts the thread.
+    /// Opens or creates the database, migrates it, ends the connections that a killed run left open, records the run, and
+    /// starts the thread.
     ///
     /// # Errors
-    /// If the file can never be used, or another ja4sensor writes to it. Whatever may pass (a full disk, somebody's lock,
-    /// rights) is none: [`Writer::unopened`] has it.
+    /// If the file can never be used, or another sensor writes to it. Temporary errors (a full disk, a lock, permissions) are
+    /// in [`Writer::open_error`] instead.
     pub fn start(path: &Path, options: WriterOptions, run: &SensorRun) -> Result<(WriterHandle, Self), StorageError> {
         Self::start_until(path, options, run, ShutdownDeadline::default())
     }
 
-    /// The same, bound by the shutdown's deadline.
+    /// Starts a writer with the deadline of a shutdown.
     ///
     /// # Errors
     /// As for [`start`](Self::start).
@@ -146,190 +143,189 @@ impl Writer {
         deadline: ShutdownDeadline,
     ) -> Result<(WriterHandle, Self), StorageError> {
         let counters = Arc::new(WriterCounters::default());
-        let opening = DatabaseOpener { path: path.to_owned(), cache: options.cache, run: run.clone() };
-        let (opened, migrated, unopened) = match opening.open(false) {
+        let opener = DatabaseOpener { path: path.to_owned(), cache: options.cache, run: run.clone() };
+        let (opened, migrated, open_error) = match opener.open(false) {
             Ok((opened, migrated)) => (Some(opened), migrated, None),
-            Err(error) if error.may_pass() => {
-                counters.fails(error.one_line());
+            Err(error) if error.is_temporary() => {
+                counters.set_failing(error.one_line());
                 (None, None, Some(error))
             }
             Err(error) => return Err(error),
         };
         let stop = Arc::new(AtomicBool::new(false));
-        let (opens, told) = bounded(0);
+        let (opens, notified) = bounded(0);
         let (sender, queue) = bounded(options.queue.max(1));
         let handle = WriterHandle { sender, counters: Arc::clone(&counters), deadline: deadline.clone() };
-        let at_work = WriterThread {
-            opening,
+        let thread_state = WriterThread {
+            opener,
             failing: opened.is_none().then(Instant::now),
             opens,
             opened,
             tried: Some(Instant::now()),
             checked: Instant::now(),
-            keeper: RetentionJob::new(options.retention),
+            retention: RetentionJob::new(options.retention),
             queue,
             options,
             counters,
             stop: Arc::clone(&stop),
             deadline: deadline.clone(),
             failed: None,
-            kept: Instant::now(),
-            newest: EventClock { event: Time(0), came: Instant::now() },
+            retained: Instant::now(),
+            newest: EventClock { event: Time(0), seen: Instant::now() },
         };
         let (alive, ended) = bounded(0);
         let thread = thread::Builder::new().name("storage".to_owned()).spawn(move || {
-            at_work.run();
+            thread_state.run();
             drop(alive);
         });
         drop(thread.map_err(StorageError::Thread)?);
-        let writer = Self { handle: handle.clone(), stop, ended, deadline, migrated, unopened, opened: told };
+        let writer = Self { handle: handle.clone(), stop, ended, deadline, migrated, open_error, opened: notified };
         Ok((handle, writer))
     }
 
-    /// Writes what is queued and ends. The last item of a run that ends well is [`WriteOp::RunEnd`], which has
-    /// to be sent before. Nothing sent later is written. Rows that are not written when the shutdown's deadline has
-    /// passed count as lost, even if the thread is still blocked in a write.
+    /// Writes the queue and ends the writer. Send [`WriteOp::RunEnd`] before, as the last operation. Later operations are not
+    /// written. Rows that are not written by the deadline of the shutdown count as lost, even if the thread is still blocked
+    /// in a write.
     #[must_use]
     pub fn finish(self) -> WriterStatus {
         self.stop.store(true, Ordering::Release);
         let in_time = self.deadline.wait_closed(ShutdownPhase::Database, &self.ended)
-            // It still has to count the lost rows.
+            // The thread counts the lost rows.
             || matches!(self.ended.recv_timeout(GIVE_UP), Err(RecvTimeoutError::Disconnected));
         let mut status = self.handle.status();
-        // A thread that panicked has said so itself; its rows are lost.
+        // The rows of a panicked thread are lost.
         status.rows_lost += std::mem::take(&mut status.rows_waiting);
         if !in_time && status.last_error.is_none() {
-            status.last_error = Some("the database did not take them in time".to_owned());
+            status.last_error = Some("the database was not written in time".to_owned());
         }
         status
     }
 }
 
-/// The thread's own.
+/// The state of the thread.
 struct WriterThread {
-    opening: DatabaseOpener,
-    /// `None`: it could not be had yet.
+    opener: DatabaseOpener,
+    /// `None`: the database is not open.
     opened: Option<OpenDatabase>,
-    /// Notifies the thread that reads the saved state of a database that is opened later.
+    /// Notifies the reader of the saved state of a database that is opened later.
     opens: Sender<Sender<()>>,
-    /// When opening was last tried; `None`: try at once.
+    /// Time of the last attempt to open; `None`: open at once.
     tried: Option<Instant>,
-    /// When the path was last checked.
+    /// Time of the last check of the path.
     checked: Instant,
-    keeper: RetentionJob,
+    retention: RetentionJob,
     queue: Receiver<WriterMessage>,
     options: WriterOptions,
     counters: Arc<WriterCounters>,
     stop: Arc<AtomicBool>,
     deadline: ShutdownDeadline,
-    /// When a transaction failed last, if none has succeeded since.
+    /// Time of the last failed transaction, if none has succeeded since.
     failed: Option<Instant>,
-    /// When retention worked last.
-    kept: Instant,
+    /// Time of the last retention.
+    retained: Instant,
     newest: EventClock,
-    /// Since when the database takes nothing.
+    /// Since when the database fails.
     failing: Option<Instant>,
 }
 
-/// What is one transaction; empty if nothing came for a while.
+/// The batches of one transaction; empty if none arrived.
 #[derive(Default)]
 struct TransactionBatch {
     batches: Vec<Vec<WriteOp>>,
     items: usize,
-    /// Who waits for it.
-    marks: Vec<WriterMessage>,
+    /// Barriers after the batches.
+    barriers: Vec<WriterMessage>,
 }
 
 impl TransactionBatch {
-    /// Whether more may come.
+    /// Adds a message. Returns whether the transaction has room for more.
     fn add(&mut self, message: WriterMessage) -> bool {
         match message {
             WriterMessage::Batch(batch) => {
                 self.items += batch.len();
                 self.batches.push(batch);
             }
-            mark @ WriterMessage::Mark { .. } => self.marks.push(mark),
+            barrier @ WriterMessage::Barrier { .. } => self.barriers.push(barrier),
         }
-        self.items < MAX_TRANSACTION && self.marks.is_empty()
+        self.items < MAX_TRANSACTION && self.barriers.is_empty()
     }
 }
 
 impl WriterThread {
     fn run(mut self) {
-        while let Some(TransactionBatch { batches, marks, .. }) = self.gather() {
+        while let Some(TransactionBatch { batches, barriers, .. }) = self.gather() {
             if self.checked.elapsed() >= CHECK_FILE {
                 self.check_file();
             }
             if batches.is_empty() {
-                self.look_again();
+                self.retry_open();
             } else {
                 self.flush(&batches);
             }
-            drop(marks);
-            if batches.is_empty() || self.kept.elapsed() >= self.options.flush_after {
-                self.keep();
+            drop(barriers);
+            if batches.is_empty() || self.retained.elapsed() >= self.options.flush_after {
+                self.run_retention();
             }
         }
         if self.options.senders_wait && !self.is_overdue() {
-            self.keep_all();
+            self.complete_retention();
         }
     }
 
-    /// Whether a shutdown leaves no time to write anything.
+    /// Whether the deadline of the shutdown has passed.
     fn is_overdue(&self) -> bool {
         self.deadline.has_passed(ShutdownPhase::Database)
     }
 
-    /// Where nothing is to be written: whether the database can be had by now.
-    fn look_again(&mut self) {
+    /// Tries to open the database while there is nothing to write.
+    fn retry_open(&mut self) {
         if self.opened.is_some() {
             return;
         }
         match self.open() {
             Some(Ok(())) => {
                 self.failing = None;
-                self.counters.works();
+                self.counters.set_working();
             }
-            Some(Err(error)) => self.counters.fails(error.one_line()),
+            Some(Err(error)) => self.counters.set_failing(error.one_line()),
             None => {}
         }
     }
 
-    /// Opens the database, if it is not open. `None`: it is too soon to try again.
+    /// Opens the database, if it is not open. Returns `None` if the next attempt is not due.
     fn open(&mut self) -> Option<Result<(), StorageError>> {
         if self.opened.is_some() {
             return Some(Ok(()));
         }
-        if self.tried.is_some_and(|tried| tried.elapsed() < AGAIN) {
+        if self.tried.is_some_and(|tried| tried.elapsed() < REOPEN) {
             return None;
         }
-        let opened = self.opening.open(true);
+        let opened = self.opener.open(true);
         self.tried = Some(Instant::now());
         Some(opened.map(|(opened, _)| {
             self.opened = Some(opened);
             let (reading, read) = bounded(0);
             if self.opens.try_send(reading).is_ok() {
-                let _let_go = read.recv_timeout(self.options.patience);
+                let _dropped = read.recv_timeout(self.options.retry_limit);
             } else {
-                self.counters.knowledge_missing();
+                self.counters.saved_state_missing();
             }
         }))
     }
 
-    /// Closes a file that was deleted or replaced: its rows would be in a file that no path leads to. Opening is tried
-    /// again at once.
+    /// Closes a file that was deleted or replaced, because no path leads to its rows. Opening is tried at once.
     fn check_file(&mut self) {
         self.checked = Instant::now();
-        if let Some(opened) = self.opened.take_if(|opened| !opened.is_at(&self.opening.path)) {
+        if let Some(opened) = self.opened.take_if(|opened| !opened.is_at(&self.opener.path)) {
             opened.abandon();
-            self.counters.replaced(&self.opening.path);
+            self.counters.replaced(&self.opener.path);
             self.failing.get_or_insert_with(Instant::now);
             self.tried = None;
-            self.keeper = RetentionJob::new(self.options.retention);
+            self.retention = RetentionJob::new(self.options.retention);
         }
     }
 
-    /// `None`: nothing will come any more.
+    /// Collects the batches of a transaction. Returns `None` at the end of the queue.
     fn gather(&self) -> Option<TransactionBatch> {
         let mut gathered = TransactionBatch::default();
         let first = match self.queue.recv_timeout(if self.stopping() { Duration::ZERO } else { self.pause() }) {
@@ -339,12 +335,12 @@ impl WriterThread {
             Err(RecvTimeoutError::Disconnected) => return None,
         };
         let deadline = Instant::now() + self.options.flush_after;
-        let mut goes_on = gathered.add(first);
-        while goes_on {
+        let mut has_room = gathered.add(first);
+        while has_room {
             let left = deadline.saturating_duration_since(Instant::now());
-            // In short waits, so that the end of a run need not wait.
-            match self.queue.recv_timeout(if self.stopping() { Duration::ZERO } else { left.min(LOOK) }) {
-                Ok(more) => goes_on = gathered.add(more),
+            // Short waits, so that the end of a run is noticed.
+            match self.queue.recv_timeout(if self.stopping() { Duration::ZERO } else { left.min(CHECK) }) {
+                Ok(more) => has_room = gathered.add(more),
                 Err(RecvTimeoutError::Timeout) if !left.is_zero() && !self.stopping() => {}
                 Err(_) => break,
             }
@@ -353,18 +349,18 @@ impl WriterThread {
     }
 
     fn pause(&self) -> Duration {
-        IDLE.min(self.options.flush_after.max(LOOK))
+        IDLE.min(self.options.flush_after.max(CHECK))
     }
 
     fn stopping(&self) -> bool {
         self.stop.load(Ordering::Acquire)
     }
 
-    /// Writes batches in one transaction, however often that has to be tried, or gives them up.
+    /// Writes batches in one transaction, with retries, or drops them.
     fn flush(&mut self, batches: &[Vec<WriteOp>]) {
-        let mut wait = LOOK;
-        if self.is_in_vain() {
-            return self.give_up(batches, 0);
+        let mut wait = CHECK;
+        if self.should_drop() {
+            return self.count_lost(batches, 0);
         }
         loop {
             match self.open() {
@@ -372,8 +368,8 @@ impl WriterThread {
                     Ok(written) => {
                         self.failing = None;
                         self.failed = None;
-                        self.counters.works();
-                        return self.give_up(batches, written);
+                        self.counters.set_working();
+                        return self.count_lost(batches, written);
                     }
                     Err(error) if is_moved(&error) => {
                         self.check_file();
@@ -394,24 +390,24 @@ impl WriterThread {
             let since = *self.failing.get_or_insert_with(Instant::now);
             self.failed = Some(Instant::now());
             if !self.wait(wait, since) {
-                return self.give_up(batches, 0);
+                return self.count_lost(batches, 0);
             }
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
 
-    /// Counts all items but the first `written` ones as lost.
-    fn give_up(&self, batches: &[Vec<WriteOp>], written: usize) {
+    /// Counts all operations but the first `written` ones as lost.
+    fn count_lost(&self, batches: &[Vec<WriteOp>], written: usize) {
         self.counters.dequeued(written as u64);
-        self.counters.give_up(batches.iter().flatten().skip(written));
+        self.counters.count_lost(batches.iter().flatten().skip(written));
     }
 
-    /// Whether a transaction is dropped without a try: the shutdown leaves no time for it, or another one has just
-    /// failed, more wait behind it, and the retry time is over. A try on a full disk takes a second.
-    fn is_in_vain(&self) -> bool {
-        let has_just_failed = self.failed.is_some_and(|failed| failed.elapsed() < AGAIN);
-        let is_out_of_patience = self.failing.is_some_and(|since| since.elapsed() >= self.options.patience);
-        let is_backlog = has_just_failed && is_out_of_patience && self.is_waited_for() && !self.queue.is_empty();
+    /// Whether a transaction is dropped without an attempt: the deadline has passed, or another one has just failed, more
+    /// batches wait, and the retry limit is over. An attempt on a full disk takes a second.
+    fn should_drop(&self) -> bool {
+        let has_just_failed = self.failed.is_some_and(|failed| failed.elapsed() < REOPEN);
+        let is_over_limit = self.failing.is_some_and(|since| since.elapsed() >= self.options.retry_limit);
+        let is_backlog = has_just_failed && is_over_limit && self.is_waited_for() && !self.queue.is_empty();
         self.is_overdue() || is_backlog
     }
 
@@ -420,24 +416,24 @@ impl WriterThread {
         self.options.senders_wait || self.stopping() || self.counters.is_waited_for()
     }
 
-    /// Waits before another try. False: others need the time or the room more.
+    /// Waits before a retry. Returns false if the batches should be dropped instead.
     fn wait(&self, wait: Duration, failing_since: Instant) -> bool {
         let until = Instant::now() + wait;
         loop {
-            let patient = if self.is_waited_for() {
-                failing_since.elapsed() < self.options.patience && !self.is_overdue()
+            let may_wait = if self.is_waited_for() {
+                failing_since.elapsed() < self.options.retry_limit && !self.is_overdue()
             } else {
                 !self.queue.is_full()
             };
             let now = Instant::now();
-            if !patient || now >= until {
-                return patient;
+            if !may_wait || now >= until {
+                return may_wait;
             }
-            thread::sleep(LOOK.min(until - now));
+            thread::sleep(CHECK.min(until - now));
         }
     }
 
-    /// Some row cannot be stored whatever the state of the disk: the others are not to go with it.
+    /// Writes the operations one by one, because one of them can never be written.
     fn one_by_one(&mut self, batches: &[Vec<WriteOp>]) {
         for item in batches.iter().flatten() {
             let written = self.transact(std::iter::once(item)).unwrap_or_else(|error| {
@@ -445,16 +441,16 @@ impl WriterThread {
                 0
             });
             if written == 0 {
-                self.counters.give_up(std::iter::once(item));
+                self.counters.count_lost(std::iter::once(item));
             } else {
                 self.counters.dequeued(1);
             }
         }
-        self.counters.works();
+        self.counters.set_working();
     }
 
-    /// Writes these items if the database is open, and returns how many: a shutdown's deadline cuts the transaction
-    /// short.
+    /// Writes operations if the database is open, and returns their number. The deadline of a shutdown ends the transaction
+    /// early.
     fn transact<'a>(&mut self, items: impl Iterator<Item = &'a WriteOp>) -> rusqlite::Result<usize> {
         let overdue = {
             let deadline = self.deadline.clone();
@@ -463,13 +459,12 @@ impl WriterThread {
         let Some(opened) = &mut self.opened else {
             return Ok(0);
         };
-        let taken = Cell::new(0);
-        let items = items.take_while(|_| !overdue()).inspect(|_| taken.set(taken.get() + 1));
+        let count = Cell::new(0);
+        let items = items.take_while(|_| !overdue()).inspect(|_| count.set(count.get() + 1));
         let written = opened.write(items).and_then(|written| {
-            // Rows in a file that no path leads to are lost. They are written again, to the file that is at the path
-            // now.
-            let is_there = opened.is_at(&self.opening.path);
-            if is_there { Ok(written) } else { Err(moved()) }
+            // Rows in a deleted file are lost: they are written again, to the file that is at the path now.
+            let exists = opened.is_at(&self.opener.path);
+            if exists { Ok(written) } else { Err(moved()) }
         });
         match written {
             Ok(RowsWritten { connections, fingerprints, alerts, knowledge }) => {
@@ -480,7 +475,7 @@ impl WriterThread {
                 add(&self.counters.alerts, alerts);
                 add(&self.counters.knowledge, knowledge);
                 add(&self.counters.commits, 1);
-                Ok(taken.get())
+                Ok(count.get())
             }
             Err(error) => {
                 opened.rows.rolled_back();
@@ -489,23 +484,25 @@ impl WriterThread {
         }
     }
 
-    /// Lets retention work for a while. Where senders wait, until nothing is too much: else they would be faster.
-    fn keep(&mut self) {
-        self.kept = Instant::now();
-        let Self { opened: Some(opened), keeper, queue, counters, stop, options, failing, newest, .. } = self else {
+    /// Runs retention for a limited time; in a replay, until no rows are left to delete, so that the database stays within its
+    /// limits.
+    fn run_retention(&mut self) {
+        self.retained = Instant::now();
+        let Self { opened: Some(opened), retention, queue, counters, stop, options, failing, newest, .. } = self else {
             return;
         };
         let idle = || queue.is_empty() && !stop.load(Ordering::Acquire);
-        let may_go_on = |worked| options.senders_wait || worked < KEEP || (worked < KEEP_IDLE && idle());
+        let may_continue =
+            |worked| options.senders_wait || worked < RETENTION_TIME || (worked < RETENTION_TIME_IDLE && idle());
         let now = newest.now(&opened.rows, !options.senders_wait);
-        match keeper.work(&mut opened.database, now, counters, may_go_on) {
-            Ok(values_gone) => {
-                if values_gone {
+        match retention.work(&mut opened.database, now, counters, may_continue) {
+            Ok(values_deleted) => {
+                if values_deleted {
                     opened.rows.clear_values();
                 }
-                // What was written last was written: if anything has failed since, it was this.
+                // The last transaction succeeded, so a later failure was one of retention.
                 if failing.is_none() {
-                    counters.works();
+                    counters.set_working();
                 }
             }
             Err(error) => {
@@ -515,41 +512,41 @@ impl WriterThread {
         }
     }
 
-    /// Lets retention do all that it has to do.
-    fn keep_all(&mut self) {
+    /// Completes retention at the end of a replay.
+    fn complete_retention(&mut self) {
         if let Some(opened) = &mut self.opened
             && let now = self.newest.now(&opened.rows, false)
             && let deadline = &self.deadline
             && let in_time = (|| !deadline.has_passed(ShutdownPhase::Database))
-            && let Err(error) = self.keeper.complete(&mut opened.database, now, &self.counters, in_time)
+            && let Err(error) = self.retention.complete(&mut opened.database, now, &self.counters, in_time)
         {
             self.counters.failed(error.to_string());
         }
     }
 }
 
-/// The newest event, and when it came.
+/// The time of the latest event, and when it was written.
 #[derive(Debug)]
 struct EventClock {
     event: Time,
-    came: Instant,
+    seen: Instant,
 }
 
 impl EventClock {
-    /// The time by which rows are old: that of the newest event, which `goes_on` where nothing comes. Who replays a file
-    /// with times of the future does not make all else old.
-    fn now(&mut self, rows: &RowWriter, goes_on: bool) -> Time {
+    /// Returns "now" for retention: the time of the latest event. It advances with the clock if `advances`. It is never in
+    /// the future, so that a capture with future times expires nothing.
+    fn now(&mut self, rows: &RowWriter, advances: bool) -> Time {
         if self.event != rows.newest() {
-            *self = Self { event: rows.newest(), came: Instant::now() };
+            *self = Self { event: rows.newest(), seen: Instant::now() };
         }
-        let since = if goes_on { self.came.elapsed().as_nanos() as u64 } else { 0 };
+        let since = if advances { self.seen.elapsed().as_nanos() as u64 } else { 0 };
         Time(self.event.0.saturating_add(since)).min(wall_clock())
     }
 }
 
 impl std::fmt::Debug for WriterThread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AtWork").field("opening", &self.opening).finish_non_exhaustive()
+        f.debug_struct("AtWork").field("opener", &self.opener).finish_non_exhaustive()
     }
 }
 
@@ -563,13 +560,13 @@ fn is_moved(error: &rusqlite::Error) -> bool {
     error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_READONLY_DBMOVED)
 }
 
-/// Whether trying again later cannot help.
+/// Whether a retry cannot succeed.
 fn is_of_the_rows(error: &rusqlite::Error) -> bool {
     match error.sqlite_error_code() {
         Some(code) => {
             matches!(code, ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig)
         }
-        // What the binding itself refuses.
+        // An error of the binding itself.
         None => true,
     }
 }

@@ -106,7 +106,7 @@ pub struct Engine {
     /// The run is a replay, which does not store the start of the learning period.
     is_replay: bool,
     /// Rows of saved state that storage lost, as far as they were sent again.
-    knowledge_lost: u64,
+    saved_state_lost: u64,
     /// How often the database file was replaced: as reported by alerts, and as far as the saved state was stored again.
     files_replaced: u64,
     files_filled: u64,
@@ -161,7 +161,7 @@ impl Engine {
             batches: 0,
             learning_stored: memory.learning_since,
             is_replay,
-            knowledge_lost: 0,
+            saved_state_lost: 0,
             files_replaced: 0,
             files_filled: 0,
         }

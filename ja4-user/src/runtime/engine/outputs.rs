@@ -196,8 +196,8 @@ impl EngineOutputs {
     }
 
     /// Rows of saved state that the database lost.
-    pub(super) fn knowledge_lost(&self) -> u64 {
-        self.storage_status().map_or(0, |status| status.knowledge_lost)
+    pub(super) fn saved_state_lost(&self) -> u64 {
+        self.storage_status().map_or(0, |status| status.saved_state_lost)
     }
 
     /// How often the database file was deleted or replaced.

@@ -124,9 +124,9 @@ impl Engine {
 
     /// Sends changed rows to storage. Returns whether more rows are left.
     fn persist_changed(&mut self) -> bool {
-        let lost = self.outputs.knowledge_lost();
-        if lost > self.knowledge_lost {
-            self.knowledge_lost = lost;
+        let lost = self.outputs.saved_state_lost();
+        if lost > self.saved_state_lost {
+            self.saved_state_lost = lost;
             self.learning_stored = None;
             self.firsts.store_again();
             self.profiles.store_again();
@@ -151,7 +151,7 @@ impl Engine {
         for _ in 0..2 {
             while self.persist_changed() {}
             self.outputs.wait_written();
-            if self.outputs.knowledge_lost() == self.knowledge_lost {
+            if self.outputs.saved_state_lost() == self.saved_state_lost {
                 break;
             }
         }

@@ -20,7 +20,7 @@ fn begin(path: &Path) -> (Engine, Writer) {
     let options = WriterOptions {
         queue: 1,
         flush_after: Duration::from_millis(1),
-        patience: Duration::from_millis(100),
+        retry_limit: Duration::from_millis(100),
         ..WriterOptions::default()
     };
     let (handle, writer) = Writer::start(path, options, &run).unwrap();
@@ -61,12 +61,12 @@ fn lost_rows_of_saved_state_are_stored_again() {
     see(&mut engine, 10..20);
     engine.persist();
     engine.outputs.wait_written();
-    assert_eq!(engine.outputs.knowledge_lost(), 21);
+    assert_eq!(engine.outputs.saved_state_lost(), 21);
     // While the database cannot be written, no further rows are sent.
     see(&mut engine, 20..30);
     engine.persist();
     engine.outputs.wait_written();
-    assert_eq!(engine.outputs.knowledge_lost(), 21);
+    assert_eq!(engine.outputs.saved_state_lost(), 21);
     other.execute_batch("ROLLBACK").unwrap();
 
     let mut out = Vec::new();
@@ -74,7 +74,7 @@ fn lost_rows_of_saved_state_are_stored_again() {
     assert_eq!((count(&path, "first_seen"), count(&path, "profile")), (30, 30));
     assert_eq!(count(&path, "sensor WHERE learning_since IS NULL"), 0);
     let reported = String::from_utf8(out).unwrap();
-    assert!(reported.contains("21 rows were lost: database is locked"), "{reported}");
+    assert!(reported.contains("21 rows lost: database is locked"), "{reported}");
     assert_eq!(writer.finish().lost(), 21);
 }
 

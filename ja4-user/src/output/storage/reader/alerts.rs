@@ -20,11 +20,11 @@ const ALERT: &str = "a.run, a.time, a.packet, a.rule, a.description, a.severity,
     a.server_port, a.proto, a.vlan, a.vlan_inner";
 
 impl DatabaseReader {
-    /// Hands over the alerts that a filter lets through, by time. Where it names a server name or an
-    /// application, an alert's connection has to match.
+    /// Visits the alerts that match a filter, ordered by time. A server name or application in the filter applies to the
+    /// connection of the alert.
     ///
     /// # Errors
-    /// If the time is over, or the file is damaged.
+    /// If the time limit is exceeded, or the file is damaged.
     pub fn alerts(
         &self,
         filter: &HistoryFilter,

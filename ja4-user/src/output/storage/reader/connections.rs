@@ -12,10 +12,10 @@ use crate::output::storage::columns::EACH;
 use crate::output::storage::sql::Sql;
 
 impl DatabaseReader {
-    /// Hands over the connections that a filter lets through, ordered by their end.
+    /// Visits the connections that match a filter, ordered by their end.
     ///
     /// # Errors
-    /// If the time is over, or the file is damaged.
+    /// If the time limit is exceeded, or the file is damaged.
     pub fn connections(
         &self,
         filter: &HistoryFilter,
@@ -25,7 +25,7 @@ impl DatabaseReader {
     }
 }
 
-/// Goes over connections `c`, ordered by their end, as far as the filter's limit.
+/// Visits connections `c`, ordered by their end, up to the limit of the filter.
 pub(super) fn walk(
     database: &Connection,
     filter: &HistoryFilter,
@@ -49,8 +49,8 @@ pub(super) fn walk(
     Ok(found)
 }
 
-/// By value where one is asked for: its index leads to few connections. Else by time: the classes of
-/// durations, each in the order of the index, are merged as they come.
+/// Builds the statement. A filter with a value uses the index of values, which selects few connections. Other filters use
+/// the index by time: the duration classes, each in the order of the index, are merged.
 fn select(filter: &HistoryFilter, columns: &str) -> Sql {
     let mut sql = Sql::default();
     if filter.value.is_some() {

@@ -1,4 +1,4 @@
-//! What has changed from one window of time to another.
+//! Comparison of two time windows.
 
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
@@ -9,51 +9,51 @@ use crate::model::{Method, Time};
 use crate::output::storage::StorageError;
 use crate::output::storage::columns::{integer, method_number};
 
-/// From a moment on, up to another one, which is not in it.
+/// A time window, with an exclusive end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiffWindow {
-    /// First moment.
+    /// Start.
     pub since: Time,
-    /// First moment after it.
+    /// End, exclusive.
     pub until: Time,
 }
 
 impl DiffWindow {
-    /// How long it is, seconds.
+    /// Returns the duration in seconds.
     fn seconds(self) -> f64 {
         self.until.0.saturating_sub(self.since.0) as f64 / 1e9
     }
 }
 
-/// What counts as a change.
+/// Criteria for changes.
 #[derive(Clone, Debug)]
 pub struct DiffOptions {
-    /// A rate that is so many times the other one is a spike, or a drop.
+    /// Ratio of the rates from which on a change is a spike or a drop.
     pub factor: f64,
-    /// The larger count of a spike or a drop is at least this.
+    /// Minimum of the larger count of a spike or a drop.
     pub minimum: u64,
-    /// Methods that are looked at.
+    /// Methods to compare.
     pub methods: Vec<Method>,
 }
 
 impl Default for DiffOptions {
-    /// All methods but latencies: nearly each is a value of its own.
+    /// All methods but latencies, which hardly repeat.
     fn default() -> Self {
         let methods = Method::ALL.into_iter().filter(|method| !matches!(method, Method::Ja4l | Method::Ja4ls));
         Self { factor: 3.0, minimum: 10, methods: methods.collect() }
     }
 }
 
-/// How a value has changed.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     /// Not in the first window.
     New,
     /// Not in the second.
     Gone,
-    /// Far more often.
+    /// More frequent by the ratio.
     Spiked,
-    /// Far less often.
+    /// Less frequent by the ratio.
     Dropped,
 }
 
@@ -70,38 +70,38 @@ impl Change {
     }
 }
 
-/// A value that has changed.
+/// A changed value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueDifference {
-    /// How.
+    /// The kind of the change.
     pub change: Change,
     /// Method.
     pub method: Method,
     /// The value.
     pub value: String,
-    /// Whose it is.
+    /// The application.
     pub app: Option<String>,
-    /// How often it was seen in either window.
+    /// Counts in both windows.
     pub counts: [u64; 2],
 }
 
-/// All that has changed.
+/// The changes between two windows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DiffReport {
-    /// By change, the most frequent first.
+    /// Sorted by kind, most frequent first.
     pub differences: Vec<ValueDifference>,
-    /// Fingerprints in either window.
+    /// Fingerprints in both windows.
     pub totals: [u64; 2],
 }
 
 impl DatabaseReader {
-    /// Compares how often each value was seen. Windows of different lengths are compared by rate.
+    /// Compares the counts of each value. Windows of different durations are compared by rate.
     ///
     /// # Errors
-    /// If the time is over, or the file is damaged.
+    /// If the time limit is exceeded, or the file is damaged.
     pub fn diff(&self, [a, b]: [DiffWindow; 2], options: &DiffOptions) -> Result<DiffReport, StorageError> {
         let methods: Vec<String> = options.methods.iter().map(|method| method_number(*method).to_string()).collect();
-        // Two short ranges of the index by value and time for each value: no row is read.
+        // Two short ranges of the index by value and time per value: no row is read.
         let count = "(SELECT count(*) FROM fingerprint f WHERE f.value = v.id AND f.time >= ? AND f.time < ?)";
         let select = format!(
             "SELECT method, value, app, first, second FROM (
@@ -111,7 +111,7 @@ impl DatabaseReader {
             methods.join(",")
         );
         let windows = [a.since, a.until, b.since, b.until].map(|time| Value::from(integer(time.0)));
-        // How much of the first window the second one is.
+        // Ratio of the durations.
         let scale = if a.seconds() > 0.0 { b.seconds() / a.seconds() } else { 1.0 };
         self.limited(|database| {
             let mut diff = DiffReport::default();
@@ -126,7 +126,7 @@ impl DatabaseReader {
                 for (total, count) in diff.totals.iter_mut().zip(counts) {
                     *total += count;
                 }
-                if let Some(change) = judge(counts, scale, options) {
+                if let Some(change) = classify(counts, scale, options) {
                     let value = value.unwrap_or_default();
                     diff.differences.push(ValueDifference { change, method, value, app, counts });
                 }
@@ -145,7 +145,7 @@ impl DatabaseReader {
     }
 }
 
-fn judge([a, b]: [u64; 2], scale: f64, options: &DiffOptions) -> Option<Change> {
+fn classify([a, b]: [u64; 2], scale: f64, options: &DiffOptions) -> Option<Change> {
     let (expected, seen) = (a as f64 * scale, b as f64);
     match (a, b) {
         (0, 0) => None,
@@ -162,19 +162,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn factor_minimum_and_length_decide() {
+    fn changes_depend_on_factor_minimum_and_duration() {
         let options = DiffOptions::default();
-        let judged = |counts, scale| judge(counts, scale, &options);
-        assert_eq!(judged([0, 1], 1.0), Some(Change::New));
-        assert_eq!(judged([1, 0], 1.0), Some(Change::Gone));
-        assert_eq!(judged([4, 12], 1.0), Some(Change::Spiked));
-        assert_eq!(judged([4, 11], 1.0), None);
-        assert_eq!(judged([3, 9], 1.0), None);
-        assert_eq!(judged([12, 4], 1.0), Some(Change::Dropped));
+        let classified = |counts, scale| classify(counts, scale, &options);
+        assert_eq!(classified([0, 1], 1.0), Some(Change::New));
+        assert_eq!(classified([1, 0], 1.0), Some(Change::Gone));
+        assert_eq!(classified([4, 12], 1.0), Some(Change::Spiked));
+        assert_eq!(classified([4, 11], 1.0), None);
+        assert_eq!(classified([3, 9], 1.0), None);
+        assert_eq!(classified([12, 4], 1.0), Some(Change::Dropped));
         // Three times as many in three times the time.
-        assert_eq!(judged([4, 12], 3.0), None);
+        assert_eq!(classified([4, 12], 3.0), None);
         // As many in three times the time.
-        assert_eq!(judged([12, 12], 3.0), Some(Change::Dropped));
-        assert_eq!(judged([12, 12], 1.0 / 3.0), Some(Change::Spiked));
+        assert_eq!(classified([12, 12], 3.0), Some(Change::Dropped));
+        assert_eq!(classified([12, 12], 1.0 / 3.0), Some(Change::Spiked));
     }
 }

@@ -1,4 +1,4 @@
-//! Fingerprints with the connections they belong to.
+//! Fingerprints with their connections.
 
 use std::ops::ControlFlow;
 
@@ -13,11 +13,11 @@ use crate::output::storage::columns::EACH;
 use crate::output::storage::sql::Sql;
 
 impl DatabaseReader {
-    /// Hands over the fingerprints that a filter lets through: those of a value by time, all others
-    /// connection by connection, ordered by their end.
+    /// Visits the fingerprints that match a filter: those of a value ordered by time, others by the end of their
+    /// connection.
     ///
     /// # Errors
-    /// If the time is over, or the file is damaged.
+    /// If the time limit is exceeded, or the file is damaged.
     pub fn fingerprints(
         &self,
         filter: &HistoryFilter,
@@ -29,10 +29,10 @@ impl DatabaseReader {
         })
     }
 
-    /// Hands over connections, each with all of its fingerprints in the order they came.
+    /// Visits connections with all of their fingerprints in order.
     ///
     /// # Errors
-    /// If the time is over, or the file is damaged.
+    /// If the time limit is exceeded, or the file is damaged.
     pub fn timelines(
         &self,
         filter: &HistoryFilter,

@@ -1,4 +1,4 @@
-//! Reading: a handle that cannot write, and a limit on its time.
+//! Queries: a read-only handle with a time limit.
 
 mod alerts;
 mod connections;
@@ -25,26 +25,25 @@ pub use self::diff::{Change, DiffOptions, DiffReport, DiffWindow, ValueDifferenc
 pub use self::filter::HistoryFilter;
 pub use self::stored::{App, Bad, StoredAlert, StoredConnection, StoredFingerprint, StoredRun};
 
-/// How long a reader waits for a lock. Who writes in WAL mode holds none against readers; recovery after a
-/// crash does.
+/// Time that a reader waits for a lock. A writer in WAL mode does not lock readers out; recovery after a crash does.
 const BUSY: Duration = Duration::from_secs(5);
 
-/// Memory for pages, KiB.
+/// Page cache, KiB.
 const CACHE: i64 = 64 << 10;
 
-/// How often a query whose time is over is told so: it may have been between two statements.
+/// Interval at which an overdue query is interrupted again: it may have been between two statements.
 const REPEAT: Duration = Duration::from_millis(10);
 
-/// What a query has come to.
+/// The outcome of a query.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueryOutcome {
-    /// Rows handed over.
+    /// Rows returned.
     pub rows: u64,
-    /// Whether the limit left some out.
+    /// Whether the limit excluded further rows.
     pub more: bool,
 }
 
-/// A database that is read.
+/// A database that is open for reading.
 #[derive(Debug)]
 pub struct DatabaseReader {
     database: Connection,
@@ -53,10 +52,10 @@ pub struct DatabaseReader {
 }
 
 impl DatabaseReader {
-    /// Opens a database. Each query may take as long as `limit` says, output included; `None`: for ever.
+    /// Opens a database. `limit` is the time limit of each query, output included; `None`: unlimited.
     ///
     /// # Errors
-    /// If there is no such file, it is none of ours, or it is of another version.
+    /// If the file does not exist, is not a database of this program, or has another version.
     pub fn open(path: &Path, limit: Option<Duration>) -> Result<Self, StorageError> {
         let database = open(path)?;
         let failed = |source| schema::explain(path, source);
@@ -70,7 +69,7 @@ impl DatabaseReader {
         Ok(Self { database, path: path.to_owned(), limit })
     }
 
-    /// Does something with the database that ends when the time is over. All of it sees one state.
+    /// Runs `work` in one read transaction within the time limit.
     fn limited<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StorageError> {
         let (done, over) = mpsc::channel::<()>();
         if let Some(limit) = self.limit {
@@ -87,8 +86,8 @@ impl DatabaseReader {
     }
 }
 
-/// Read-only. A database that nobody has open, beside which this process can make no files (rights, a full disk), is
-/// taken as it is: nobody changes it.
+/// Opens a database read-only. If this process cannot create the side files (permissions, a full disk) and no process has
+/// the database open, it is opened as immutable.
 fn open(path: &Path) -> Result<Connection, StorageError> {
     schema::may(path, AccessFlags::R_OK).map_err(|source| StorageError::Open { path: path.to_owned(), source })?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -109,25 +108,25 @@ fn open(path: &Path) -> Result<Connection, StorageError> {
     }
 }
 
-/// Whether the files beside the database are what is wrong: they cannot be made, or cannot be taken up.
+/// Whether the error concerns the side files: they cannot be created or recovered.
 fn is_of_the_side_files(error: &rusqlite::Error) -> bool {
     let code = error.sqlite_error_code();
     matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::DiskFull))
 }
 
-/// Whether nothing is in the log that is not in the database.
+/// Whether the log is empty or missing.
 fn is_empty(log: &Path) -> bool {
     std::fs::metadata(log).map_or(true, |log| log.len() == 0)
 }
 
-/// The file of the log.
+/// Returns the path of the log.
 fn log(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
     name.into()
 }
 
-/// A path within a URI.
+/// Percent-encodes a path for a URI.
 fn percent(path: &Path) -> String {
     use std::os::unix::ffi::OsStrExt;
     let mut text = String::new();
@@ -140,7 +139,7 @@ fn percent(path: &Path) -> String {
     text
 }
 
-/// Interrupts whatever runs when the time is over, until the work is done.
+/// Interrupts the query when the time limit is over, until the work is done.
 fn watch(over: &mpsc::Receiver<()>, limit: Duration, query: &InterruptHandle) {
     let mut left = limit;
     while over.recv_timeout(left) == Err(RecvTimeoutError::Timeout) {
@@ -149,7 +148,7 @@ fn watch(over: &mpsc::Receiver<()>, limit: Duration, query: &InterruptHandle) {
     }
 }
 
-/// Whether a visitor wants no more.
+/// Whether a visitor ends the query.
 fn is_enough(flow: ControlFlow<()>) -> bool {
     flow.is_break()
 }

@@ -1,4 +1,4 @@
-//! What a sensor loads when it starts, and what people ask of it.
+//! Saved state: first-seen values, profiles and runs.
 
 use rusqlite::types::Value;
 use rusqlite::{Row, params_from_iter};
@@ -11,11 +11,11 @@ use crate::output::storage::first_seen_filter::FirstSeenFilter;
 use crate::output::storage::trim::limit;
 use crate::output::storage::{FirstSeenRow, SavedStateLimits, StorageError};
 
-/// Columns that [`first_seen`] wants, and where they are.
+/// Columns and tables of [`first_seen`].
 const FIRST_SEEN: &str = "v.method, v.value, s.host, s.first, s.last, s.count, s.approved
     FROM first_seen s JOIN fingerprint_value v ON v.id = s.value";
 
-/// `None`: of a method that this program does not know.
+/// Reads a first-seen row. Returns `None` for an unknown method.
 fn first_seen(row: &Row<'_>) -> rusqlite::Result<Option<FirstSeenRow>> {
     let mut of = Columns::from(row, 0);
     let (method, value, host) = (of.method()?, of.text()?, of.address()?);
@@ -25,10 +25,10 @@ fn first_seen(row: &Row<'_>) -> rusqlite::Result<Option<FirstSeenRow>> {
 }
 
 impl DatabaseReader {
-    /// What was seen, network-wide and by host, as far as it is asked for; what was seen last comes first.
+    /// Returns the first-seen values that match a filter, most recently seen first.
     ///
     /// # Errors
-    /// If the time is over, or the file is damaged.
+    /// If the time limit is exceeded, or the file is damaged.
     pub fn first_seen(&self, which: &FirstSeenFilter) -> Result<Vec<FirstSeenRow>, StorageError> {
         let condition = which.condition();
         let select = format!("SELECT {FIRST_SEEN} WHERE {} ORDER BY s.last DESC", condition.text);
@@ -36,11 +36,11 @@ impl DatabaseReader {
         Ok(all.into_iter().flatten().collect())
     }
 
-    /// What a sensor that starts has room for of what was seen: network-wide, then by host; of each, what was seen
-    /// last comes last.
+    /// Returns the latest first-seen values within these limits: network-wide values, then those of hosts, each most
+    /// recently seen last.
     ///
     /// # Errors
-    /// If the time is over, or the file is damaged.
+    /// If the time limit is exceeded, or the file is damaged.
     pub fn newest_first_seen(&self, bounds: &SavedStateLimits) -> Result<Vec<FirstSeenRow>, StorageError> {
         let mut all = Vec::new();
         for (of_host, most) in [(false, bounds.values), (true, bounds.host_values)] {
@@ -55,18 +55,18 @@ impl DatabaseReader {
         Ok(all)
     }
 
-    /// All pairs of behaviour profiles; what was seen longest ago comes first.
+    /// Returns all profile pairs, least recently seen first.
     ///
     /// # Errors
-    /// If the time is over, or the file is damaged.
+    /// If the time limit is exceeded, or the file is damaged.
     pub fn profiles(&self) -> Result<Vec<profile::Row>, StorageError> {
         self.newest_profiles(usize::MAX)
     }
 
-    /// The same, but at most so many, those seen last.
+    /// Returns the latest `most` profile pairs, least recently seen first.
     ///
     /// # Errors
-    /// If the time is over, or the file is damaged.
+    /// If the time limit is exceeded, or the file is damaged.
     pub fn newest_profiles(&self, most: usize) -> Result<Vec<profile::Row>, StorageError> {
         let all = self.collect(
             "SELECT source, pair, anchor, companion, count, first, last FROM profile ORDER BY last DESC LIMIT ?1",
@@ -76,7 +76,7 @@ impl DatabaseReader {
                 let mut word = || of.text().map(Option::unwrap_or_default);
                 let (source, pair, anchor, companion) = (word()?, word()?, word()?, word()?);
                 let (count, first, last) = (of.count()?, of.time()?, of.time()?);
-                // A kind of a newer version means nothing here.
+                // Pairs of a kind of a newer version are skipped.
                 Ok(Pair::named(&pair).map(|pair| profile::Row {
                     source: source.into(),
                     pair,
@@ -91,10 +91,10 @@ impl DatabaseReader {
         Ok(all.into_iter().rev().flatten().collect())
     }
 
-    /// The id of the database, and when its sensor began to learn.
+    /// Returns the id of the database and the start of the learning period.
     ///
     /// # Errors
-    /// If the time is over, or the file is damaged.
+    /// If the time limit is exceeded, or the file is damaged.
     pub fn sensor(&self) -> Result<(String, Option<Time>), StorageError> {
         self.limited(|database| {
             database.query_row("SELECT id, learning_since FROM sensor", [], |row| {
@@ -104,10 +104,10 @@ impl DatabaseReader {
         })
     }
 
-    /// All runs in order.
+    /// Returns all runs in order.
     ///
     /// # Errors
-    /// If the time is over, or the file is damaged.
+    /// If the time limit is exceeded, or the file is damaged.
     pub fn runs(&self) -> Result<Vec<StoredRun>, StorageError> {
         self.collect(
             "SELECT id, started, ended, clean, version, sensor, interfaces, files, counters FROM sensor_run ORDER BY id",
@@ -133,10 +133,10 @@ impl DatabaseReader {
         )
     }
 
-    /// Rows that could not be carried over from an older version: table, reason, content.
+    /// Returns the rows that could not be migrated: table, reason, content.
     ///
     /// # Errors
-    /// If the time is over, or the file is damaged.
+    /// If the time limit is exceeded, or the file is damaged.
     pub fn unmigrated(&self) -> Result<Vec<[String; 3]>, StorageError> {
         self.collect("SELECT source, reason, content FROM unmigrated ORDER BY id", Vec::new(), |row| {
             let mut of = Columns::from(row, 0);
