@@ -66,7 +66,7 @@ fn auto_takes_generic_xdp_on_veth() {
         IngressMode::XdpGeneric,
         TcMode::Tcx,
         // This thread entered the namespace alone, so /sys still speaks of another one.
-        "ves: attached, ingress xdp generic (not known to be a physical device), egress tcx",
+        "ves: attached, ingress xdp generic (unknown device type), egress tcx",
     );
 }
 
@@ -76,7 +76,7 @@ fn native_xdp_is_attached_when_asked_for() {
         policy(HookChoice::Native),
         IngressMode::XdpNative,
         TcMode::Tcx,
-        "ves: attached, ingress xdp native (as asked), egress tcx",
+        "ves: attached, ingress xdp native (as configured), egress tcx",
     );
 }
 
@@ -86,7 +86,7 @@ fn tc_is_attached_when_asked_for() {
         policy(HookChoice::Tc),
         IngressMode::Tc(TcMode::Tcx),
         TcMode::Tcx,
-        "ves: attached, ingress tcx (as asked), egress tcx",
+        "ves: attached, ingress tcx (as configured), egress tcx",
     );
 }
 
@@ -97,7 +97,7 @@ fn without_tcx_filters_hang_on_clsact_and_come_off_again() {
         policy,
         IngressMode::Tc(TcMode::Clsact),
         TcMode::Clsact,
-        "ves: attached, ingress tc clsact (as asked), egress tc clsact",
+        "ves: attached, ingress tc clsact (as configured), egress tc clsact",
     );
 }
 
@@ -130,7 +130,10 @@ fn beside_another_xdp_program_auto_takes_tc_and_says_why() {
 
     let ours = attach(&mut kernel, host, Policy::default()).unwrap();
     assert_eq!(ours.ingress_mode(), "tcx");
-    assert_eq!(ours.ingress_reason(), "XDP generic refused: device or resource busy (an XDP program is already there)");
+    assert_eq!(
+        ours.ingress_reason(),
+        "XDP generic rejected: device or resource busy (another XDP program is attached)"
+    );
     assert!(ours.describe().contains(ours.ingress_reason()));
 
     connect(wire.client(), host, host.v4());
@@ -155,7 +158,7 @@ fn beside_another_tc_program_auto_leaves_it_its_frames() {
     let _theirs = attach(&mut other, host, policy(HookChoice::Tc)).unwrap();
     let ours = attach(&mut kernel, host, Policy::default()).unwrap();
     assert_eq!(ours.ingress_mode(), "tcx");
-    assert!(ours.ingress_reason().contains("beside a tc program"), "{}", ours.ingress_reason());
+    assert!(ours.ingress_reason().contains("another tc program is attached"), "{}", ours.ingress_reason());
     connect(wire.client(), host, host.v4());
     for kernel in [&kernel, &other] {
         let [ingress, _] = kernel.counters().unwrap();
@@ -175,7 +178,7 @@ fn a_hook_that_is_taken_is_refused_in_one_line_to_whoever_insists() {
         let error = attach(&mut kernel, host, policy(hook)).unwrap_err();
         assert!(!error.is_privilege());
         let line = error.to_string();
-        for part in ["ves: XDP ", " refused: ", "an XDP program is already there", "use --hook tc"] {
+        for part in ["ves: XDP ", " rejected: ", "another XDP program is attached", "use --hook tc"] {
             assert!(line.contains(part), "no {part:?} in: {line}");
         }
         assert!(!line.contains('\n'), "{line}");
@@ -228,7 +231,7 @@ fn an_interface_without_ethernet_is_refused_in_one_line() {
         return;
     }
     let error = attach_to(&mut kernel, host, "tunnel", Policy::default()).unwrap_err();
-    assert!(error.to_string().starts_with("tunnel: not an Ethernet interface"), "{error}");
+    assert!(error.to_string().starts_with("cannot attach to tunnel: not an Ethernet interface"), "{error}");
 }
 
 #[test]
@@ -239,10 +242,10 @@ fn an_interface_that_vanished_is_noticed() {
     let veth = host.with(|| Interface::find(host.interface()).unwrap());
     assert!(!veth.is_loopback && veth.is_ethernet());
     let attachment = attach(&mut kernel, host, Policy::default()).unwrap();
-    assert!(host.with(|| veth.still_there()));
+    assert!(host.with(|| veth.exists()));
 
     host.run(&["ip", "link", "del", host.interface()]).ok();
-    assert!(!host.with(|| veth.still_there()));
+    assert!(!host.with(|| veth.exists()));
     host.with(|| attachment.detach()).expect("what is gone needs no detaching");
     let error = host.with(|| Attachment::new(&mut kernel, veth, Policy::default()));
     assert!(matches!(error, Err(AttachError::Gone(name)) if name == "ves"));

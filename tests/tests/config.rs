@@ -112,7 +112,7 @@ fn everything_that_is_wrong_is_told_at_once() {
     let outcome = site.check().status(USAGE);
     let lines = site.lines(&outcome);
     for expected in [
-        "sensor.toml:2:15: capture.interfaces: no interface \"ja4-none\"; there are: ",
+        "sensor.toml:2:15: capture.interfaces: cannot find interface \"ja4-none\"; expected one of ",
         "sensor.toml:3:1: capture.shards is 0; it must be from 1 to 64",
         "sensor.toml:5:1: storage.path: there is no folder no; make it, or name another",
         "sensor.toml:8:1: alerts.sink 1: url: is http to another host",
@@ -201,8 +201,8 @@ fn run_without_an_interface_says_where_to_name_one() {
     Sensor::new().run(&["run"]).status(USAGE).says("-i").says("capture.interfaces").in_one_line();
     Site::new("").run(&["run"]).status(USAGE).says("capture.interfaces").in_one_line();
     let named = Site::new("[capture]\ninterfaces = [\"ja4-none\"]\n");
-    named.run(&["run"]).status(USAGE).says("no interface \"ja4-none\"").in_one_line();
-    named.run(&["run", "-i", "ja4-other"]).status(USAGE).says("no interface \"ja4-other\"").in_one_line();
+    named.run(&["run"]).status(USAGE).says("cannot find interface \"ja4-none\"").in_one_line();
+    named.run(&["run", "-i", "ja4-other"]).status(USAGE).says("cannot find interface \"ja4-other\"").in_one_line();
 }
 
 #[test]

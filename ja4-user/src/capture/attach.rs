@@ -1,4 +1,4 @@
-//! Puts the loaded programs onto an interface's hooks and takes them off again.
+//! Attaches the loaded programs to the hooks of an interface, and detaches them.
 //!
 //! | hook | ingress | egress |
 //! |---|---|---|
@@ -6,9 +6,8 @@
 //! | XDP, generic | in the stack, before tc | none |
 //! | tcx (Linux 6.6), else clsact | `ja4_tc_ingress` | `ja4_tc` |
 //!
-//! Every attachment but clsact is a `bpf_link` held by descriptor: it ends with the process, however that
-//! ends. clsact filters are taken off when the [`Attachment`] is dropped; the empty qdisc stays, since
-//! others may have come to use it.
+//! Every attachment but clsact is a `bpf_link` held by a descriptor: the kernel detaches it when the process ends. clsact
+//! filters are removed when the [`Attachment`] is dropped; the empty qdisc stays, because other programs may use it.
 
 mod refusal;
 
@@ -22,42 +21,42 @@ use self::refusal::{AttachHook, Refusal};
 use super::ebpf::{Kernel, KernelError, Program};
 use super::interface::Interface;
 
-/// How packets that come in are seen: `--hook`.
+/// The hook for ingress packets: `--hook`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HookChoice {
-    /// Native XDP on a physical device, generic XDP on a virtual one, tc where XDP is refused
+    /// Native XDP on a physical device, generic XDP on a virtual device, tc if XDP is rejected
     #[default]
     Auto,
     /// XDP in the driver
     Native,
     /// XDP in the network stack
     Generic,
-    /// tc ingress, beside any XDP program
+    /// tc ingress, which coexists with XDP programs
     Tc,
 }
 
-/// Which packets are seen: `--direction`.
+/// The direction of captured packets: `--direction`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DirectionChoice {
-    /// Those that come in and those that go out
+    /// Ingress and egress packets
     #[default]
     Both,
-    /// Those that come in
+    /// Ingress packets
     Ingress,
-    /// Those that go out
+    /// Egress packets
     Egress,
 }
 
-/// What to attach where.
+/// The hooks and directions to attach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The way in.
+    /// The ingress hook.
     pub hook: HookChoice,
-    /// The directions. On a loopback interface `Both` is `Ingress`: each packet passes both hooks there.
+    /// The directions. On a loopback interface, `Both` means `Ingress`: each packet passes both hooks.
     pub direction: DirectionChoice,
-    /// Whether to try tcx; without it tc is used as on kernels before 6.6.
+    /// Whether to try tcx; without it, clsact is used as on kernels before 6.6.
     pub tcx: bool,
 }
 
@@ -67,7 +66,7 @@ impl Default for Policy {
     }
 }
 
-/// Where a program hangs; displayed as users know it.
+/// The hook of an attached ingress program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IngressMode {
     /// `xdp native`
@@ -78,7 +77,7 @@ pub enum IngressMode {
     Tc(TcMode),
 }
 
-/// How a tc program hangs; displayed as users know it.
+/// The kind of an attached tc program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TcMode {
     /// `tcx`
@@ -87,42 +86,42 @@ pub enum TcMode {
     Clsact,
 }
 
-/// Why a program is not on an interface.
+/// Why a program could not be attached or detached.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
-    /// The kernel half cannot be used, or the process lacks rights.
+    /// The kernel half cannot be used, or a privilege is missing.
     #[error(transparent)]
     Kernel(#[from] KernelError),
-    /// The frames have no Ethernet header.
+    /// Frames have no Ethernet header.
     #[error(
-        "{interface}: not an Ethernet interface{}; choose the Ethernet device that carries its packets",
+        "cannot attach to {interface}: not an Ethernet interface{}; name the Ethernet device that carries its packets",
         link_type.map(|number| format!(" (link type {number})")).unwrap_or_default()
     )]
     NotEthernet {
-        /// Its name.
+        /// Name of the interface.
         interface: String,
         /// `ARPHRD_*`, if it has one.
         link_type: Option<u16>,
     },
-    /// It was there when it was looked up.
-    #[error("{0}: the interface is gone")]
+    /// The interface was removed.
+    #[error("cannot attach to {0}: the interface was removed")]
     Gone(String),
-    /// The kernel, the driver or another program is in the way.
-    #[error("{interface}: {refused}; {fix}")]
+    /// The kernel or the driver rejected the program.
+    #[error("cannot attach to {interface}: {refused}; {fix}")]
     Refused {
-        /// Its name.
+        /// Name of the interface.
         interface: String,
-        /// Each hook that was tried, and the cause.
+        /// The rejected hooks with their causes.
         refused: String,
-        /// What the user can do.
+        /// The fix.
         fix: &'static str,
     },
-    /// A clsact filter is still there.
-    #[error("{interface}: cannot detach: {cause}; `tc filter del dev {interface} {direction}` does it")]
+    /// A clsact filter could not be removed.
+    #[error("cannot detach from {interface}: {cause}; run `tc filter del dev {interface} {direction}`")]
     Detach {
-        /// Its name.
+        /// Name of the interface.
         interface: String,
-        /// What the kernel says.
+        /// The error of the kernel.
         cause: String,
         /// `ingress` or `egress`.
         direction: &'static str,
@@ -130,25 +129,25 @@ pub enum AttachError {
 }
 
 impl AttachError {
-    /// Whether it is for lack of rights.
+    /// Whether a privilege is missing.
     pub fn is_privilege(&self) -> bool {
         matches!(self, Self::Kernel(error) if error.is_privilege())
     }
 }
 
-/// Loads the programs that [`Attachment::new`] attaches by this policy. The kernel verifies a program when it is
-/// loaded; if all are loaded before the first is attached, both hooks work from nearly the same moment on. An error of
-/// a program that the kernel refuses is reported by [`Attachment::new`], which names the hook.
+/// Loads the programs that [`Attachment::new`] attaches with this policy. The kernel verifies a program when it is loaded;
+/// because all programs are loaded before the first is attached, both hooks start almost simultaneously. If the kernel
+/// rejects a program, [`Attachment::new`] reports the error with the hook.
 ///
 /// # Errors
 /// If a privilege is missing, or the object is not the one that this binary was built for.
 pub fn load(kernel: &mut Kernel, interfaces: &[Interface], policy: Policy) -> Result<(), AttachError> {
     for interface in interfaces {
-        let (wants_ingress, wants_egress) = directions(policy.direction, interface.is_loopback);
-        if wants_egress {
+        let (use_ingress, use_egress) = directions(policy.direction, interface.is_loopback);
+        if use_egress {
             is_loaded(kernel.tc(Program::TcEgress))?;
         }
-        if wants_ingress {
+        if use_ingress {
             let (hooks, _) = plan(policy.hook, interface.is_physical, has_tc_program(interface));
             for hook in hooks {
                 let loaded = match hook {
@@ -164,7 +163,7 @@ pub fn load(kernel: &mut Kernel, interfaces: &[Interface], policy: Policy) -> Re
     Ok(())
 }
 
-/// Whether the kernel took a program: multi-buffer XDP needs Linux 5.18, for example.
+/// Whether the kernel accepted a program: multi-buffer XDP requires Linux 5.18, for example.
 fn is_loaded<T>(program: Result<T, KernelError>) -> Result<bool, KernelError> {
     match program {
         Ok(_) => Ok(true),
@@ -173,41 +172,40 @@ fn is_loaded<T>(program: Result<T, KernelError>) -> Result<bool, KernelError> {
     }
 }
 
-/// The programs on one interface. Dropped, they come off; it must not outlive the [`Kernel`].
+/// The programs attached to one interface. Dropping it detaches them. It must not outlive the [`Kernel`].
 #[derive(Debug)]
 pub struct Attachment {
-    /// Where.
+    /// The interface.
     pub interface: Interface,
-    /// How packets that come in are seen, and why that way.
+    /// The ingress hook, and the reason for it.
     pub ingress: Option<(IngressMode, String)>,
-    /// How packets that go out are seen.
+    /// The egress hook.
     pub egress: Option<TcMode>,
     ingress_link: Option<HeldLink>,
     egress_link: Option<HeldLink>,
 }
 
 impl Attachment {
-    /// Attaches the programs that `policy` asks for. Should one be refused, none stays.
+    /// Attaches the programs of `policy`. If one is rejected, none stays attached.
     ///
     /// # Minimum kernel version
-    /// 5.18 for XDP with multi-buffer frames; before that, tc is what `auto` takes.
+    /// 5.18 for XDP with multi-buffer frames; before that, `auto` selects tc.
     ///
     /// # Errors
-    /// Where rights are lacking, the interface is gone or no Ethernet, or a hook that `policy` insists
-    /// on is refused.
+    /// If a privilege is missing, the interface was removed or is not Ethernet, or all hooks of `policy` are rejected.
     pub fn new(kernel: &mut Kernel, interface: Interface, policy: Policy) -> Result<Self, AttachError> {
-        if !interface.still_there() {
+        if !interface.exists() {
             return Err(AttachError::Gone(interface.name));
         }
         if !interface.is_ethernet() {
             return Err(AttachError::NotEthernet { interface: interface.name, link_type: interface.link_type });
         }
-        let (wants_ingress, wants_egress) = directions(policy.direction, interface.is_loopback);
+        let (use_ingress, use_egress) = directions(policy.direction, interface.is_loopback);
         let mut attachment = Self { interface, ingress: None, egress: None, ingress_link: None, egress_link: None };
-        if wants_ingress {
+        if use_ingress {
             attachment.attach_ingress(kernel, policy)?;
         }
-        if wants_egress {
+        if use_egress {
             let (mode, link) = attach_tc(kernel, &attachment.interface, Program::TcEgress, policy.tcx)
                 .map_err(|refusal| attachment.error(refusal, &[]))?;
             attachment.egress = Some(mode);
@@ -216,7 +214,7 @@ impl Attachment {
         Ok(attachment)
     }
 
-    /// One line for the user: what is attached, and why the way in was taken.
+    /// Describes the attached hooks on one line.
     pub fn describe(&self) -> String {
         let mut line = format!("{}: attached", self.interface.name);
         if let Some((mode, reason)) = &self.ingress {
@@ -228,53 +226,53 @@ impl Attachment {
         line
     }
 
-    /// The way in, as `stats` has it: `xdp native`, `xdp generic`, `tcx`, `tc clsact` or `none`.
+    /// Returns the ingress hook for `stats`: `xdp native`, `xdp generic`, `tcx`, `tc clsact` or `none`.
     pub fn ingress_mode(&self) -> &'static str {
         self.ingress.as_ref().map_or("none", |(mode, _)| mode.name())
     }
 
-    /// Why the way in was taken; empty where there is none.
+    /// Returns the reason for the ingress hook; empty if there is none.
     pub fn ingress_reason(&self) -> &str {
         self.ingress.as_ref().map_or("", |(_, reason)| reason)
     }
 
-    /// The way out, as `stats` has it: `tcx`, `tc clsact` or `none`.
+    /// Returns the egress hook for `stats`: `tcx`, `tc clsact` or `none`.
     pub fn egress_mode(&self) -> &'static str {
         self.egress.map_or("none", TcMode::name)
     }
 
-    /// What `policy` would try on an interface, for the user: `ingress XDP native, else tc (physical device), egress tc`.
+    /// Describes the hooks that `policy` would try on an interface: `ingress XDP native, else tc (physical device), egress tc`.
     pub fn preview(interface: &Interface, policy: Policy) -> String {
         let mut parts = Vec::new();
-        let (wants_ingress, wants_egress) = directions(policy.direction, interface.is_loopback);
-        if wants_ingress {
+        let (use_ingress, use_egress) = directions(policy.direction, interface.is_loopback);
+        if use_ingress {
             let (hooks, why) = plan(policy.hook, interface.is_physical, has_tc_program(interface));
             let hooks: Vec<_> = hooks.iter().map(|hook| hook.name()).collect();
             parts.push(format!("ingress {} ({why})", hooks.join(", else ")));
         }
-        if wants_egress {
+        if use_egress {
             parts.push("egress tc".to_owned());
         }
         parts.join(", ")
     }
 
-    /// Attaches to an interface and detaches again. Native XDP is not tried like this: drivers restart a device for it.
+    /// Attaches to an interface and detaches again. Do not use it with native XDP, for which drivers restart the device.
     ///
     /// # Errors
-    /// If a hook is refused, most likely because another XDP program is there.
+    /// If a hook is rejected, for example because another XDP program is attached.
     pub fn try_out(kernel: &mut Kernel, interface: Interface, policy: Policy) -> Result<(), AttachError> {
         Self::new(kernel, interface, policy)?.detach()
     }
 
-    /// Takes the programs off. An interface that is gone has taken them along.
+    /// Detaches the programs. Removal of the interface has already detached them.
     ///
     /// # Errors
-    /// Where a clsact filter cannot be taken off; both directions are tried all the same.
+    /// If a clsact filter cannot be removed; both directions are tried.
     pub fn detach(self) -> Result<(), AttachError> {
         let Self { interface, ingress_link, egress_link, .. } = self;
         let detach = |link: Option<HeldLink>, direction| match link.map(HeldLink::detach) {
             Some(Err(refusal)) if refusal.errno != Some(libc::ENODEV) => {
-                Err(AttachError::Detach { interface: interface.name.clone(), cause: refusal.words, direction })
+                Err(AttachError::Detach { interface: interface.name.clone(), cause: refusal.cause, direction })
             }
             _ => Ok(()),
         };
@@ -298,7 +296,7 @@ impl Attachment {
             };
             match attached {
                 Ok((mode, link)) => {
-                    let reason = if refused.is_empty() { why.to_owned() } else { refusal::list(&refused) };
+                    let reason = if refused.is_empty() { why.to_owned() } else { refusal::join(&refused) };
                     self.ingress = Some((mode, reason));
                     self.ingress_link = Some(link);
                     return Ok(());
@@ -307,24 +305,24 @@ impl Attachment {
                 Err(refusal) => refused.push(refusal),
             }
         }
-        // No plan is empty.
-        let last = refused.pop().unwrap_or_else(|| Refusal::words(AttachHook::Tc, "no hook was tried"));
+        // A plan has at least one hook.
+        let last = refused.pop().unwrap_or_else(|| Refusal::new(AttachHook::Tc, "no hook was tried"));
         Err(self.error(last, &refused))
     }
 
-    /// The error that `last` is, after those in `earlier`.
+    /// Returns the error of `last`, after the rejections in `earlier`.
     fn error(&self, last: Refusal, earlier: &[Refusal]) -> AttachError {
         let name = self.interface.name.clone();
         if let Some(error) = last.kernel {
             return AttachError::Kernel(error);
         }
         if last.is_privilege() {
-            return AttachError::Kernel(KernelError::Privilege(format!("attaching to {name}: {}", last.words)));
+            return AttachError::Kernel(KernelError::Privilege(format!("attaching to {name}: {}", last.cause)));
         }
-        if last.errno == Some(libc::ENODEV) || !self.interface.still_there() {
+        if last.errno == Some(libc::ENODEV) || !self.interface.exists() {
             return AttachError::Gone(name);
         }
-        let mut refused = refusal::list(earlier);
+        let mut refused = refusal::join(earlier);
         if !refused.is_empty() {
             refused.push_str("; ");
         }
@@ -334,7 +332,7 @@ impl Attachment {
 }
 
 impl IngressMode {
-    /// As in `stats`.
+    /// Returns the name in `stats`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::XdpNative => "xdp native",
@@ -351,7 +349,7 @@ impl fmt::Display for IngressMode {
 }
 
 impl TcMode {
-    /// As in `stats`.
+    /// Returns the name in `stats`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Tcx => "tcx",
@@ -366,12 +364,12 @@ impl fmt::Display for TcMode {
     }
 }
 
-/// What keeps a program on its hook.
+/// The link that keeps a program attached.
 #[derive(Debug)]
 enum HeldLink {
-    /// Comes off when the last descriptor is closed: here, or by the kernel when the process ends.
+    /// Detached when the last descriptor is closed: here, or at the end of the process.
     Fd(FdLink),
-    /// Comes off by a request over netlink, which dropping it sends, too.
+    /// Detached by a netlink request, which is also sent when it is dropped.
     Filter(SchedClassifierLink),
 }
 
@@ -396,27 +394,27 @@ fn directions(choice: DirectionChoice, is_loopback: bool) -> (bool, bool) {
     }
 }
 
-/// Whether a tc program, of whomever, watches what comes in. Before 6.6 there is no asking.
+/// Whether a tc program of any process is attached to ingress. Kernels before 6.6 cannot be queried.
 fn has_tc_program(interface: &Interface) -> bool {
     SchedClassifier::query_tcx(&interface.name, TcAttachType::Ingress).is_ok_and(|(_, programs)| !programs.is_empty())
 }
 
-/// The hooks to try in turn, and why the first of them is the first.
-fn plan(choice: HookChoice, is_physical: Option<bool>, beside_tc: bool) -> (&'static [AttachHook], &'static str) {
+/// Returns the hooks to try in order, and the reason for the first one.
+fn plan(choice: HookChoice, is_physical: Option<bool>, has_tc: bool) -> (&'static [AttachHook], &'static str) {
     match (choice, is_physical) {
-        (HookChoice::Native, _) => (&[AttachHook::Native], "as asked"),
-        (HookChoice::Generic, _) => (&[AttachHook::Generic], "as asked"),
-        (HookChoice::Tc, _) => (&[AttachHook::Tc], "as asked"),
-        // Not generic after native: the kernel would switch off LRO and hardware GRO for it, while tc
-        // leaves the device as it is.
+        (HookChoice::Native, _) => (&[AttachHook::Native], "as configured"),
+        (HookChoice::Generic, _) => (&[AttachHook::Generic], "as configured"),
+        (HookChoice::Tc, _) => (&[AttachHook::Tc], "as configured"),
+        // Not generic after native: the kernel would disable LRO and hardware GRO for it, while tc does not change the
+        // device.
         (HookChoice::Auto, Some(true)) => (&[AttachHook::Native, AttachHook::Tc], "physical device"),
-        // Behind generic XDP the kernel (6.18) hands tc programs frames without their Ethernet header.
-        (HookChoice::Auto, Some(false) | None) if beside_tc => {
-            (&[AttachHook::Tc], "beside a tc program, which generic XDP would disturb")
+        // After generic XDP, the kernel (6.18) passes frames without Ethernet header to tc programs.
+        (HookChoice::Auto, Some(false) | None) if has_tc => {
+            (&[AttachHook::Tc], "another tc program is attached, which generic XDP would break")
         }
-        // Never native: on veth it switches off the large frames that make bulk streams fast.
+        // Never native: on veth it disables the large frames that make bulk transfers fast.
         (HookChoice::Auto, Some(false)) => (&[AttachHook::Generic, AttachHook::Tc], "virtual device"),
-        (HookChoice::Auto, None) => (&[AttachHook::Generic, AttachHook::Tc], "not known to be a physical device"),
+        (HookChoice::Auto, None) => (&[AttachHook::Generic, AttachHook::Tc], "unknown device type"),
     }
 }
 
@@ -425,15 +423,14 @@ fn attach_xdp(kernel: &mut Kernel, interface: &Interface, mode: XdpMode) -> Resu
     let program: &mut Xdp = kernel.xdp(Program::Xdp).map_err(|error| Refusal::load(hook, error))?;
     let refused = |error: ProgramError| Refusal::program(hook, &error);
     let id = program.attach_to_if_index(interface.index, mode).map_err(refused)?;
-    // aya turns to netlink where the kernel says EINVAL to a link. Such an attachment would outlive a
-    // killed process, and aya tells the two apart in the Debug form of the identifier only: the link
-    // itself, once taken and found to be none, could not be detached any more.
+    // aya falls back to netlink if the kernel rejects a link with EINVAL. Such an attachment would outlive a killed process.
+    // aya distinguishes the two only in the Debug form of the identifier; a link that was taken out could not be detached.
     if format!("{id:?}").contains("NlLink") {
         program.detach(id).map_err(refused)?;
-        return Err(Refusal::words(hook, "it would outlive the process"));
+        return Err(Refusal::new(hook, "the attachment would outlive the process"));
     }
     let link = program.take_link(id).map_err(refused)?;
-    FdLink::try_from(link).map(HeldLink::Fd).map_err(|error| Refusal::words(hook, &error.to_string()))
+    FdLink::try_from(link).map(HeldLink::Fd).map_err(|error| Refusal::new(hook, &error.to_string()))
 }
 
 fn attach_tc(
@@ -449,15 +446,15 @@ fn attach_tc(
     let program: &mut SchedClassifier = kernel.tc(program).map_err(|error| Refusal::load(AttachHook::Tc, error))?;
     let refused = |error: ProgramError| Refusal::program(AttachHook::Tc, &error);
     if tcx {
-        // First, because a program in front may end the packet's way; ours always passes it on.
+        // First in order, because an earlier program may drop the packet; ours always passes it on.
         match program.attach_with_options(&interface.name, at, TcAttachOptions::TcxOrder(LinkOrder::first())) {
             Ok(id) => {
                 let link = program.take_link(id).map_err(refused)?;
                 let link = FdLink::try_from(link);
-                let link = link.map_err(|error| Refusal::words(AttachHook::Tc, &error.to_string()))?;
+                let link = link.map_err(|error| Refusal::new(AttachHook::Tc, &error.to_string()))?;
                 return Ok((TcMode::Tcx, HeldLink::Fd(link)));
             }
-            // A kernel without tcx does not know the attach type.
+            // A kernel without tcx does not support the attach type.
             Err(error) if Refusal::program(AttachHook::Tc, &error).is_unknown_to_kernel() => {}
             Err(error) => return Err(refused(error)),
         }
@@ -466,7 +463,7 @@ fn attach_tc(
         Err(refusal) if refusal.errno != Some(libc::EEXIST) => return Err(refusal),
         _ => {}
     }
-    // With no priority given the kernel puts the filter before those that are there.
+    // Without a priority, the kernel inserts the filter before the existing ones.
     let options = TcAttachOptions::Netlink(NlOptions::default());
     let id = program.attach_with_options(&interface.name, at, options).map_err(refused)?;
     let link = program.take_link(id).map_err(refused)?;
@@ -478,7 +475,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_never_takes_native_where_it_would_slow_the_device_down() {
+    fn auto_never_selects_native_on_virtual_devices() {
         for is_physical in [Some(false), None] {
             assert!(!plan(HookChoice::Auto, is_physical, false).0.contains(&AttachHook::Native), "{is_physical:?}");
         }
@@ -487,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_that_was_asked_for_is_the_only_one_tried() {
+    fn a_configured_hook_is_the_only_one_tried() {
         for (choice, hook) in [
             (HookChoice::Native, AttachHook::Native),
             (HookChoice::Generic, AttachHook::Generic),
@@ -498,7 +495,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_shows_each_packet_once() {
+    fn loopback_is_captured_in_one_direction() {
         for choice in [DirectionChoice::Both, DirectionChoice::Ingress, DirectionChoice::Egress] {
             let (ingress, egress) = directions(choice, true);
             assert!(ingress ^ egress, "{choice:?}");

@@ -2,56 +2,56 @@
 
 use super::linktype::LinkType;
 
-/// Bytes of one chunk: small enough to stay in the second or third level cache between the read that fills it and
-/// the shard that looks into it, large enough that a system call per batch costs nothing.
+/// Bytes of one chunk: small enough to stay in the second or third level cache until the shard parses it, and large enough to
+/// make the cost of its system call negligible.
 ///
-/// At least twice [`super::MAX_BLOCK`], so an unfinished record never fills a batch.
+/// At least twice [`super::MAX_BLOCK`], so that an incomplete record never fills a batch.
 pub(super) const BATCH_BYTES: usize = 1024 * 1024;
 
 const _: () = assert!(BATCH_BYTES >= 2 * super::MAX_BLOCK as usize);
 
-/// One packet of a capture file: what its record says, and where its bytes lie in the [`Batch`].
+/// One packet of a capture file: the fields of its record, and the position of its bytes in the [`Batch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameRef {
     /// The packet's number, from 1, counted over all files of a run.
     pub number: u64,
-    /// When it was captured: nanoseconds since the Unix epoch, clamped to what fits. The
-    /// previous packet's time (0 for the first) where the file has none, in pcapng's Simple Packet Blocks.
+    /// Capture time, nanoseconds since the Unix epoch, clamped to the range of the type. Simple Packet Blocks of pcapng have
+    /// no time: theirs is the time of the previous packet, or 0 for the first.
     pub time: u64,
-    /// Where its bytes begin in the batch.
+    /// Offset of its bytes in the batch.
     pub offset: u32,
-    /// How many of its bytes the file holds.
+    /// Captured bytes.
     pub captured: u32,
-    /// How many bytes it had on the wire; never less than `captured`.
+    /// Bytes on the wire; never less than `captured`.
     pub wire: u32,
-    /// What its first bytes are.
+    /// The link type.
     pub link: LinkType,
-    /// The capturing interface's index within the file, from 0; a later pcapng section counts on.
+    /// Index of the interface in the file, from 0, continued over pcapng sections.
     pub interface: u32,
 }
 
-/// A chunk of a capture file with its frames. Meant to be used again and again: neither [`Batch::clear`] nor
-/// [`super::CaptureFile::fill`] gives memory back.
+/// A chunk of a capture file with its frames. Reusable: neither [`Batch::clear`] nor [`super::CaptureFile::fill`] frees
+/// memory.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Always initialised to its whole length; `filled` says how much of it is the file's.
+    /// Always initialized; the first `filled` bytes are from the file.
     data: Vec<u8>,
     filled: usize,
     frames: Vec<FrameRef>,
 }
 
 impl Batch {
-    /// An empty batch. The chunk's memory is taken when it is first filled.
+    /// Creates an empty batch. Memory is allocated when it is first filled.
     pub const fn new() -> Self {
         Self { data: Vec::new(), filled: 0, frames: Vec::new() }
     }
 
-    /// The frames, in file order.
+    /// Returns the frames in file order.
     pub fn frames(&self) -> &[FrameRef] {
         &self.frames
     }
 
-    /// The captured bytes of one of this batch's frames; empty for a frame that is none of its.
+    /// Returns the captured bytes of a frame of this batch; empty for a frame of another batch.
     #[inline]
     pub fn bytes(&self, frame: &FrameRef) -> &[u8] {
         let start = frame.offset as usize;
@@ -59,18 +59,18 @@ impl Batch {
         self.filled().get(start..end).unwrap_or(&[])
     }
 
-    /// Whether the file gave about as much as fits. A pipe that did not may have no more for a while.
+    /// Whether the read filled most of the batch. If not, a pipe may have no more data for a while.
     pub fn is_full(&self) -> bool {
         self.filled > BATCH_BYTES / 2
     }
 
-    /// Forgets the frames and their bytes and keeps the memory.
+    /// Removes the frames and their bytes, and keeps the memory.
     pub fn clear(&mut self) {
         self.filled = 0;
         self.frames.clear();
     }
 
-    /// Empties the batch and puts `tail`, the record the previous batch ended in, at its front.
+    /// Empties the batch and copies `tail`, the incomplete record of the previous batch, to its front.
     pub(super) fn restart(&mut self, tail: &[u8]) {
         self.clear();
         if self.data.len() < BATCH_BYTES {
@@ -82,22 +82,22 @@ impl Batch {
         }
     }
 
-    /// What was read of the file so far.
+    /// Returns the bytes read so far.
     pub(super) fn filled(&self) -> &[u8] {
         self.data.get(..self.filled).unwrap_or(&[])
     }
 
-    /// Where the next read goes.
+    /// Returns the buffer of the next read.
     pub(super) fn spare(&mut self) -> &mut [u8] {
         self.data.get_mut(self.filled..).unwrap_or(&mut [])
     }
 
-    /// Takes `count` bytes of [`Batch::spare`] as read.
+    /// Marks `count` bytes of [`Batch::spare`] as read.
     pub(super) fn grow(&mut self, count: usize) {
         self.filled = self.filled.saturating_add(count).min(self.data.len());
     }
 
-    /// Drops the first `count` bytes. Only while there are no frames: it moves what is left.
+    /// Drops the first `count` bytes and moves the rest. Only valid without frames.
     pub(super) fn drop_front(&mut self, count: usize) {
         debug_assert!(self.frames.is_empty());
         let count = count.min(self.filled);
@@ -115,7 +115,7 @@ impl Batch {
 /// The pass over a chunk that turns records into frames.
 pub(super) struct Indexing<'a> {
     data: &'a [u8],
-    /// Invariant: the start of the first record that is not dealt with yet.
+    /// Invariant: the start of the first record that is not indexed yet.
     pub(super) at: usize,
     /// The next frame's number.
     pub(super) number: u64,
@@ -134,13 +134,13 @@ pub(super) struct Skipped {
 }
 
 impl<'a> Indexing<'a> {
-    /// What is not dealt with yet.
+    /// Returns the bytes that are not indexed yet.
     #[inline]
     pub(super) fn rest(&self) -> &'a [u8] {
         self.data.get(self.at..).unwrap_or(&[])
     }
 
-    /// Adds a frame whose bytes begin `skip` bytes after the current record's start.
+    /// Adds a frame with bytes at `skip` bytes after the start of the current record.
     #[inline]
     pub(super) fn push(&mut self, skip: usize, frame: PacketEntry) {
         self.frames.push(FrameRef {
@@ -156,7 +156,7 @@ impl<'a> Indexing<'a> {
         self.number = self.number.saturating_add(1);
     }
 
-    /// Counts a packet of an unsupported link type. It gets a packet number, as in other programs that read the file.
+    /// Counts a packet of an unsupported link type. It gets a packet number, as in other readers.
     pub(super) fn skip(&mut self, link: u16) {
         self.skipped.packets = self.skipped.packets.saturating_add(1);
         self.skipped.first.get_or_insert((self.number, link));

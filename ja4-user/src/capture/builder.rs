@@ -1,4 +1,4 @@
-//! Captures built byte by byte, and readers that hand them out in odd pieces. For tests only.
+//! Builders of capture files, and readers that return them in small pieces. For tests only.
 use std::io::{self, Read, Write};
 
 use super::{Batch, CaptureError, CaptureFile, FrameRef, order::ByteOrder, order::ByteOrder::Big};
@@ -19,7 +19,7 @@ impl ByteOrder {
     }
 }
 
-/// A capture file in the making, of either format.
+/// A builder of a capture file of either format.
 #[derive(Clone)]
 pub(super) struct CaptureBuilder {
     pub(super) order: ByteOrder,
@@ -128,7 +128,7 @@ impl CaptureBuilder {
     }
 }
 
-/// What a capture file gave: its packets, and the error it ended with.
+/// The packets of a capture file, and the error at its end.
 #[derive(Debug)]
 pub(super) struct ReadOutcome {
     /// With the offsets in their batches set to 0, since these depend on how the file was read.
@@ -139,13 +139,13 @@ pub(super) struct ReadOutcome {
 }
 
 impl ReadOutcome {
-    /// The packets of a file that must have been read to a clean end.
+    /// Returns the packets; asserts a clean end.
     pub(super) fn clean(self) -> Vec<(FrameRef, Vec<u8>)> {
         assert!(self.error.is_none(), "{}", self.error.unwrap());
         self.frames
     }
 
-    /// The error that must have come after `packets` packets.
+    /// Returns the error; asserts the number of packets before it.
     pub(super) fn failed_after(self, packets: usize) -> CaptureError {
         assert_eq!(self.frames.len(), packets, "{:?}", self.error);
         self.error.expect("an error")
@@ -157,13 +157,13 @@ pub(super) fn read(bytes: &[u8]) -> ReadOutcome {
     read_to_end(CaptureFile::from_reader("test", Box::new(io::Cursor::new(bytes.to_vec()))))
 }
 
-/// Reads a capture in pieces of these sizes, over and over.
+/// Reads a capture in pieces of these sizes, repeatedly.
 pub(super) fn read_in_pieces(bytes: &[u8], sizes: &[usize]) -> ReadOutcome {
     let pieces = PieceReader { bytes: bytes.to_vec(), at: 0, sizes: sizes.to_vec(), turn: 0 };
     read_to_end(CaptureFile::from_reader("test", Box::new(pieces)))
 }
 
-/// Reads a file, checking what holds of every file whatever its bytes.
+/// Reads a file and checks invariants that hold for any bytes.
 pub(super) fn read_to_end(mut file: CaptureFile) -> ReadOutcome {
     let mut batch = Batch::new();
     let mut frames: Vec<(FrameRef, Vec<u8>)> = Vec::new();
@@ -186,14 +186,14 @@ pub(super) fn read_to_end(mut file: CaptureFile) -> ReadOutcome {
     };
     let again = file.fill(&mut batch).map_err(|error| error.to_string());
     let first = error.as_ref().map_or(Ok(false), |error| Err(error.to_string()));
-    assert_eq!(again, first, "the end must stay as it was");
+    assert_eq!(again, first, "the end must not change");
     assert_eq!(file.packets(), frames.len() as u64);
     let skipped = file.unsupported();
     assert_eq!(file.next_number(), 1 + file.packets() + skipped, "a number left out");
     ReadOutcome { frames, error, skipped }
 }
 
-/// A reader that gives pieces of given sizes.
+/// A reader that returns pieces of given sizes.
 struct PieceReader {
     bytes: Vec<u8>,
     at: usize,

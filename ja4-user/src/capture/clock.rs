@@ -1,9 +1,9 @@
-//! The clock of a pcapng interface: what one unit of its timestamps is, and where they count from.
+//! The clock of a pcapng interface: resolution and offset of its timestamps.
 
-/// Units of the common resolution, 10⁻⁶ s, in nanoseconds.
+/// Nanoseconds of the default resolution, 10⁻⁶ s.
 const NANOS_PER_MICRO: u64 = 1_000;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
-/// 10⁻⁹ s is the resolution that needs no conversion.
+/// Exponent of nanoseconds, which need no conversion.
 const NANO_EXPONENT: u8 = 9;
 
 /// if_tsresol and if_tsoffset of an interface description (draft-ietf-opsawg-pcapng section 4.2).
@@ -14,16 +14,16 @@ pub(super) struct InterfaceClock {
     offset: i64,
 }
 
-/// How units become nanoseconds.
+/// The conversion of units to nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ClockUnit {
-    /// A unit is so many nanoseconds.
+    /// Nanoseconds per unit.
     Nanos(u64),
-    /// So many units are a nanosecond.
+    /// Units per nanosecond.
     PerNano(u64),
-    /// 2ⁿ units are a second.
+    /// 2ⁿ units per second.
     Binary(u8),
-    /// A unit is too short to fill a nanosecond within 64 bits.
+    /// A unit so short that 64 bits of units are less than a nanosecond.
     Vanishing,
 }
 
@@ -35,7 +35,7 @@ impl Default for InterfaceClock {
 }
 
 impl InterfaceClock {
-    /// Takes if_tsresol: a negative power of 10, or with the highest bit set a negative power of 2.
+    /// Sets the resolution from if_tsresol: a negative power of 10, or of 2 if the highest bit is set.
     pub(super) fn set_resolution(&mut self, resolution: u8) {
         let exponent = resolution & 0x7f;
         self.unit = if resolution & 0x80 != 0 {
@@ -48,12 +48,12 @@ impl InterfaceClock {
         };
     }
 
-    /// Takes if_tsoffset, in seconds.
+    /// Sets the offset from if_tsoffset, in seconds.
     pub(super) fn set_offset(&mut self, seconds: i64) {
         self.offset = seconds;
     }
 
-    /// A timestamp in nanoseconds since the Unix epoch, clamped to what fits.
+    /// Converts a timestamp to nanoseconds since the Unix epoch, clamped to the range of the type.
     #[inline]
     pub(super) fn nanoseconds(&self, high: u32, low: u32) -> u64 {
         let units = u64::from(high) << 32 | u64::from(low);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn microseconds_unless_told_otherwise() {
+    fn the_default_resolution_is_microseconds() {
         assert_eq!(InterfaceClock::default().nanoseconds(0, 1_500_000), 1_500_000_000);
         assert_eq!(time(6, 0, 1_500_000), 1_500_000_000);
     }

@@ -1,4 +1,4 @@
-//! The kernel half, loaded: filter_config and sizes in, counters, rings and flow entries out.
+//! The loaded kernel half: filter_config and sizes in, counters, rings and flow entries out.
 
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
@@ -16,7 +16,7 @@ use ja4_common::reason::RecordClass;
 use ja4_common::select::Scratch;
 use zerocopy::{FromBytes, IntoBytes};
 
-/// Most shards: `MAX_SHARDS` of the kernel half.
+/// Most shards; the same as `MAX_SHARDS` of the kernel half.
 pub const MAX_SHARDS: u32 = 64;
 
 /// `BPF_MAP_TYPE_RINGBUF`.
@@ -28,54 +28,56 @@ const CPU_WORDS: usize = 1 + 2 * FilterCounters::WORDS + 2 * RecordClass::COUNT 
 
 const _: () = assert!(size_of::<Scratch>().is_multiple_of(8));
 
-/// Key and value of the flow map as aya takes them.
+/// The flow map with keys and values of the types that aya expects.
 type FlowBytes = HashMap<MapData, u64, [u8; size_of::<FlowEntry>()]>;
 
 /// Why the kernel half could not be loaded or used.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// The kernel has no type information.
-    #[error("this kernel has no BTF (/sys/kernel/btf/vmlinux): {0}; use one built with CONFIG_DEBUG_INFO_BTF=y")]
-    NoBtf(#[source] aya::BtfError),
-    /// The kernel knows no ring buffers.
-    #[error("this kernel has no BPF ring buffers: {0}; Linux 5.10 or newer is needed")]
-    NoRingBuffer(#[source] Box<MapError>),
-    /// The process lacks rights.
     #[error(
-        "not permitted to load BPF programs ({0}); run as root, or grant the capabilities with \
+        "cannot load BPF programs: the kernel has no BTF (/sys/kernel/btf/vmlinux): {0}; use one built with CONFIG_DEBUG_INFO_BTF=y"
+    )]
+    NoBtf(#[source] aya::BtfError),
+    /// The kernel does not support ring buffers.
+    #[error("cannot load BPF programs: the kernel has no BPF ring buffers: {0}; use Linux 5.10 or newer")]
+    NoRingBuffer(#[source] Box<MapError>),
+    /// A privilege is missing.
+    #[error(
+        "cannot load BPF programs: not permitted ({0}); run as root, or grant the capabilities with \
          `setcap cap_bpf,cap_net_admin,cap_perfmon+ep PATH/ja4sensor` (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON)"
     )]
     Privilege(String),
-    /// The object or a program in it was refused.
-    #[error("the kernel refused the BPF programs: {0}")]
+    /// The kernel rejected the object or a program.
+    #[error("cannot load BPF programs: rejected by the kernel: {0}")]
     Load(String),
     /// A map operation failed.
-    #[error("BPF map {0}: {1}")]
+    #[error("cannot access BPF map {0}: {1}")]
     Map(&'static str, #[source] Box<MapError>),
-    /// The object lacks something that this binary expects of it.
-    #[error("the BPF object has no {0}; rebuild it with `cargo xtask build-ebpf`")]
+    /// The object lacks a map or program.
+    #[error("cannot use the BPF object: it has no {0}; rebuild it with `cargo xtask build-ebpf`")]
     Missing(&'static str),
 }
 
 impl KernelError {
-    /// Whether it is for lack of rights.
+    /// Whether a privilege is missing.
     pub fn is_privilege(&self) -> bool {
         matches!(self, Self::Privilege(_))
     }
 }
 
-/// What is set when the programs are loaded.
+/// Settings of the kernel half, set when the programs are loaded.
 #[derive(Clone, Debug)]
 pub struct KernelSettings {
     /// Frozen configuration of the filter.
     pub filter_config: FilterConfig,
     /// Bytes of each ring, a power of two and a multiple of the page size.
     pub ring_bytes: u32,
-    /// Flows that the kernel keeps.
+    /// Entries of the flow map.
     pub flows: u32,
 }
 
-/// Name and place of a program in the object.
+/// A program of the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Program {
     /// Ingress, XDP.
@@ -84,7 +86,7 @@ pub enum Program {
     TcEgress,
     /// Ingress, tc.
     TcIngress,
-    /// Does nothing: what a bench compares with.
+    /// An empty program, for benchmarks.
     Empty,
 }
 
@@ -116,7 +118,7 @@ impl Program {
 /// The loaded kernel half.
 pub struct Kernel {
     ebpf: Ebpf,
-    /// Holds the rings in the kernel's array for as long as programs may run.
+    /// Keeps the rings in the kernel's array while programs may run.
     _rings: ArrayOfMaps<MapData, MapData>,
     consumers: Vec<Option<RingBuf<MapData>>>,
     cpu: PerCpuArray<MapData, [u64; CPU_WORDS]>,
@@ -124,19 +126,18 @@ pub struct Kernel {
     asleep: MapData,
     flows: MapData,
     recent: MapData,
-    /// In a debug build of the programs: their log.
+    /// Log of the programs, in their debug build.
     log: Option<EbpfLogger<StderrLog>>,
 }
 
 impl Kernel {
-    /// Loads the object and makes its maps; no program is loaded into the kernel yet.
+    /// Parses the object and creates its maps. No program is loaded into the kernel yet.
     ///
     /// # Minimum kernel version
-    /// 5.10: ring buffers came with 5.8, but no older verifier was seen to take the programs.
+    /// 5.10: ring buffers exist since 5.8, but the programs were not accepted by an older verifier than 5.10.
     ///
     /// # Errors
-    /// Where the kernel lacks BTF or ring buffers, the process lacks rights, or the object is not
-    /// the one this binary was built for.
+    /// If the kernel lacks BTF or ring buffers, a privilege is missing, or the object does not match this binary.
     pub fn load(object: &[u8], settings: &KernelSettings) -> Result<Self, KernelError> {
         let btf = Btf::from_sys_fs().map_err(KernelError::NoBtf)?;
         let mut rings = Vec::new();
@@ -149,8 +150,8 @@ impl Kernel {
             .map_max_entries("FLOWS", settings.flows)
             .map_max_entries("MEMBERSHIP", (settings.filter_config.membership_mask + 1) / 8)
             .load(object)
-            .map_err(|error| refused(&error))?;
-        // Only a debug build of the programs has a map for it.
+            .map_err(|error| load_error(&error))?;
+        // Only a debug build of the programs has the map of the log.
         let log = EbpfLogger::init_with_logger(&mut ebpf, StderrLog).ok();
         let mut outer: ArrayOfMaps<MapData, MapData> = take(&mut ebpf, "RINGS")?;
         let mut consumers = Vec::new();
@@ -181,7 +182,7 @@ impl Kernel {
         })
     }
 
-    /// Prints what a debug build of the programs has logged.
+    /// Prints the log of a debug build of the programs.
     pub fn flush_log(&mut self) {
         if let Some(log) = &mut self.log {
             log.flush();
@@ -191,12 +192,12 @@ impl Kernel {
     /// Loads one XDP program into the kernel.
     ///
     /// # Errors
-    /// Where the kernel refuses it; before 5.18 it has no multi-buffer XDP.
+    /// If the kernel rejects it; kernels before 5.18 have no multi-buffer XDP.
     pub fn xdp(&mut self, program: Program) -> Result<&mut Xdp, KernelError> {
         let found = self.ebpf.program_mut(program.name()).ok_or(KernelError::Missing(program.name()))?;
         let xdp: &mut Xdp = found.try_into().map_err(|error| refused_program(&error))?;
         if xdp.fd().is_err() {
-            despite_signals(|| xdp.load()).map_err(|error| refused_program(&error))?;
+            retry_after_signals(|| xdp.load()).map_err(|error| refused_program(&error))?;
         }
         Ok(xdp)
     }
@@ -204,21 +205,21 @@ impl Kernel {
     /// Loads one tc program into the kernel.
     ///
     /// # Errors
-    /// Where the kernel refuses it.
+    /// If the kernel rejects it.
     pub fn tc(&mut self, program: Program) -> Result<&mut SchedClassifier, KernelError> {
         let found = self.ebpf.program_mut(program.name()).ok_or(KernelError::Missing(program.name()))?;
         let tc: &mut SchedClassifier = found.try_into().map_err(|error| refused_program(&error))?;
         if tc.fd().is_err() {
-            despite_signals(|| tc.load()).map_err(|error| refused_program(&error))?;
+            retry_after_signals(|| tc.load()).map_err(|error| refused_program(&error))?;
         }
         Ok(tc)
     }
 
-    /// Runs a program over a frame without any interface (`BPF_PROG_TEST_RUN`); its return value
-    /// and the kernel's own mean of `repeat` runs.
+    /// Runs a program over a frame without an interface (`BPF_PROG_TEST_RUN`). Returns its return value and the mean duration
+    /// of `repeat` runs.
     ///
     /// # Errors
-    /// Where the kernel refuses the program or the frame.
+    /// If the kernel rejects the program or the frame.
     pub fn test_run(&mut self, program: Program, frame: &[u8], repeat: u32) -> Result<(u32, Duration), KernelError> {
         let options = TestRunOptions { data_in: Some(frame), repeat, ..TestRunOptions::default() };
         let result = match program {
@@ -228,42 +229,42 @@ impl Kernel {
         result.map(|result| (result.return_value, result.duration)).map_err(|error| refused_program(&error))
     }
 
-    /// The consumer of a shard's ring; each is handed out once.
+    /// Returns the consumer of a shard's ring, once.
     pub fn take_ring(&mut self, shard: usize) -> Option<RingBuf<MapData>> {
         self.consumers.get_mut(shard)?.take()
     }
 
-    /// A handle of the kernel's flow entries; each shard has its own.
+    /// Returns a handle of the flow map; each shard has its own.
     ///
     /// # Errors
-    /// If no further file descriptor can be opened.
+    /// If no file descriptor is left.
     pub fn flows(&self) -> Result<FlowMap, KernelError> {
         let map = another(&self.flows).and_then(HashMap::try_from);
         map.map(|map| FlowMap { map }).map_err(|error| map_error("FLOWS", error))
     }
 
-    /// A handle of the kernel's table of recent packets; each shard has its own.
+    /// Returns a handle of the table of recent packets; each shard has its own.
     ///
     /// # Errors
-    /// If no further file descriptor can be opened.
+    /// If no file descriptor is left.
     pub fn recent(&self) -> Result<RecentMap, KernelError> {
         let map = another(&self.recent).and_then(Array::try_from);
         map.map(|map| RecentMap { map }).map_err(|error| map_error("RECENT", error))
     }
 
-    /// The flag by which a shard says that it sleeps.
+    /// Returns the flag by which a shard asks for a wakeup.
     ///
     /// # Errors
-    /// If no further file descriptor can be opened.
+    /// If no file descriptor is left.
     pub fn asleep(&self, shard: u32) -> Result<AsleepFlag, KernelError> {
         let map = another(&self.asleep).and_then(Array::try_from);
         map.map(|map| AsleepFlag { map, shard }).map_err(|error| map_error("ASLEEP", error))
     }
 
-    /// Counters of ingress and egress, summed over all CPUs.
+    /// Returns the counters of ingress and egress, summed over all CPUs.
     ///
     /// # Errors
-    /// Where the map cannot be read.
+    /// If the map cannot be read.
     pub fn counters(&self) -> Result<[FilterCounters; 2], KernelError> {
         let mut sums = [FilterCounters::default(); 2];
         let per_cpu = self.cpu.get(&0, 0).map_err(|error| map_error("CPU", error))?;
@@ -276,16 +277,16 @@ impl Kernel {
         Ok(sums)
     }
 
-    /// Sets the coarse clock by which the kernel half dates flows, boot-clock nanoseconds.
+    /// Sets the coarse clock of the kernel half, boot-clock nanoseconds.
     ///
     /// # Errors
-    /// Where the map cannot be written.
+    /// If the map cannot be written.
     pub fn set_clock(&mut self, now: u64) -> Result<(), KernelError> {
         self.clock.set(0, now, 0).map_err(|error| map_error(".bss", error))
     }
 }
 
-/// Log lines of the programs' debug build, on standard error.
+/// Prints log lines of the programs' debug build on standard error.
 struct StderrLog;
 
 impl log::Log for StderrLog {
@@ -300,22 +301,22 @@ impl log::Log for StderrLog {
     fn flush(&self) {}
 }
 
-/// A second handle of a map.
+/// Returns a second handle of a map.
 fn another(map: &MapData) -> Result<Map, MapError> {
     let fd = map.fd().as_fd().try_clone_to_owned().map_err(MapError::IoError)?;
     Map::from_map_data(MapData::from_fd(fd)?)
 }
 
-/// Tells the kernel whether a shard's thread sleeps and wants to be woken by the next record.
+/// The flag that asks the kernel half to wake a sleeping shard at the next record.
 pub struct AsleepFlag {
     map: Array<MapData, [u64; 8]>,
     shard: u32,
 }
 
 impl AsleepFlag {
-    /// Sets the flag; whoever submits the next record takes it down.
+    /// Sets the flag. The program that submits the next record clears it.
     pub fn set(&mut self, asleep: bool) {
-        // If it cannot be written the shard wakes by its timer instead.
+        // If the write fails, the shard wakes by its timeout.
         let _written = self.map.set(self.shard, [u64::from(asleep), 0, 0, 0, 0, 0, 0, 0], 0);
     }
 }
@@ -346,16 +347,16 @@ pub struct FlowMap {
 }
 
 impl FlowMap {
-    /// The entry of a flow, as it is now.
+    /// Returns the current entry of a flow.
     pub fn entry(&self, hash: u64, key: &FlowKey) -> Option<FlowEntry> {
         let bytes = self.map.get(&hash, 0).ok()?;
         FlowEntry::read_from_bytes(&bytes).ok().filter(|entry| entry.key == *key)
     }
 
-    /// Drops the entry under a hash, if the kernel still has it.
+    /// Removes the entry of a hash, if it still exists.
     pub fn remove(&mut self, hash: u64) {
-        // It may be gone already: the map evicts by itself.
-        let _gone = self.map.remove(&hash);
+        // The map may have evicted it already.
+        let _removed = self.map.remove(&hash);
     }
 }
 
@@ -388,7 +389,7 @@ fn is_privilege(error: &std::io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
 }
 
-/// The operating system's error at the bottom of a chain.
+/// Returns the system error at the end of a chain of causes.
 fn root_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a std::io::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -400,7 +401,7 @@ fn root_cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a st
     None
 }
 
-fn refused(error: &aya::EbpfError) -> KernelError {
+fn load_error(error: &aya::EbpfError) -> KernelError {
     match root_cause(error) {
         Some(io) if is_privilege(io) => KernelError::Privilege(io.to_string()),
         _ => KernelError::Load(chain(error)),
@@ -409,7 +410,7 @@ fn refused(error: &aya::EbpfError) -> KernelError {
 
 fn refused_program(error: &ProgramError) -> KernelError {
     match error {
-        // The verifier refuses with EACCES too, and then it says why.
+        // The verifier also returns EACCES, with a log.
         ProgramError::LoadError { io_error, verifier_log }
             if is_privilege(io_error) && verifier_log.to_string().trim().is_empty() =>
         {
@@ -419,10 +420,10 @@ fn refused_program(error: &ProgramError) -> KernelError {
     }
 }
 
-/// Loads a program, again where a signal has come: the verifier gives up then (`EAGAIN`; kernel/bpf/verifier.c,
-/// `do_check`). Whom the signal is for is told of it all the same.
-fn despite_signals(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
-    /// As many as libbpf makes.
+/// Loads a program, with retries after a signal, which makes the verifier return `EAGAIN` (kernel/bpf/verifier.c,
+/// `do_check`). The signal is still delivered.
+fn retry_after_signals(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    /// The number of attempts of libbpf.
     const TRIES: u32 = 5;
 
     for _ in 1..TRIES {
@@ -434,7 +435,7 @@ fn despite_signals(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result
     load()
 }
 
-/// An error and its causes in one line.
+/// Joins an error and its causes on one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();

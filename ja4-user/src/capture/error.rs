@@ -1,96 +1,99 @@
-//! Why a capture file could not be read, or not to its end.
+//! Errors of capture files.
 
 use std::{fmt, io, sync::Arc};
 
 use super::{MAX_INTERFACES, MAX_PACKET, stream::Compression};
+use crate::units::Counted;
 
-/// An error of a capture file. Each is one line that names the file, the cause and the mend.
+/// An error of a capture file. The text names the file, the cause and the fix.
 ///
-/// Whatever could be read was delivered before the error is.
+/// Packets before the error were delivered.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureError {
-    /// There is no such file.
-    #[error("{name}: no such file; check the path, or give - to read from stdin")]
+    /// The file does not exist.
+    #[error("cannot open {name}: no such file; check the path, or give - to read from stdin")]
     NotFound {
         /// The file.
         name: String,
     },
-    /// The file may not be read by this user.
-    #[error("{name}: permission denied; run as a user who may read it, or change its owner or mode")]
+    /// The user must not read the file.
+    #[error("cannot open {name}: permission denied; run as a user who may read it, or change its owner or mode")]
     Permission {
         /// The file.
         name: String,
     },
     /// The path is a directory.
-    #[error("{name}: is a directory; name the capture files in it")]
+    #[error("cannot open {name}: the path is a directory; name the capture files in it")]
     Directory {
         /// The directory.
         name: String,
     },
-    /// Opening or reading failed in the operating system.
-    #[error("{name}: cannot be read beyond byte {offset}, after {packets} packets")]
+    /// A system error while opening or reading.
+    #[error("cannot read {name} beyond byte {offset}, after {}", Counted(*packets, "packet"))]
     Read {
         /// The file.
         name: String,
-        /// How much was read, in bytes.
+        /// Bytes read.
         offset: u64,
         /// Packets delivered from it.
         packets: u64,
-        /// What the system said.
+        /// The system error.
         source: Arc<io::Error>,
     },
-    /// The file has no bytes, or decompresses to none.
-    #[error("{name}: is empty; the capture was stopped, or copied, before anything was written")]
+    /// The file, or its decompressed content, is empty.
+    #[error("cannot read {name}: the file is empty; the capture was stopped or copied before a packet was written")]
     Empty {
         /// The file.
         name: String,
     },
-    /// The first bytes belong to no capture format.
+    /// The first bytes are not those of a supported format.
     #[error(
-        "{name}: {} not a capture: {}; give a pcap or pcapng file, as it is or in gzip or zstd",
+        "cannot read {name}: unknown capture format{}: {}; give a pcap or pcapng file, plain or compressed with gzip or zstd",
         ContentName(*compression),
         FirstBytes(start)
     )]
     NotACapture {
         /// The file.
         name: String,
-        /// What the bytes were packed in.
+        /// The compression.
         compression: Compression,
         /// The first bytes, at most 16.
         start: Vec<u8>,
     },
     /// The file ends within its header, a packet or a block.
     #[error(
-        "{name}: truncated: it ends within the record at byte {offset}, after {packets} whole packets; \
-         it is still being written, or was not copied whole"
+        "cannot read {name}: truncated in the record at byte {offset}, after {}; wait until it is written, or copy it \
+         again",
+        Counted(*packets, "packet")
     )]
     Truncated {
         /// The file.
         name: String,
-        /// Where the unfinished record begins, in bytes (after decompression).
+        /// Offset of the incomplete record, in bytes after decompression.
         offset: u64,
         /// Packets delivered from it.
         packets: u64,
     },
-    /// A record contradicts the format; nothing after it can be trusted.
+    /// A record violates the format; the rest of the file is unusable.
     #[error(
-        "{name}: damaged at byte {offset}, after {packets} packets: {damage}; copy the file again, or repair it with \
-         editcap or pcapfix"
+        "cannot read {name}: damaged at byte {offset}, after {}: {damage}; copy the file again, or repair it with editcap \
+         or pcapfix",
+        Counted(*packets, "packet")
     )]
     Damaged {
         /// The file.
         name: String,
-        /// Where the bad record begins, in bytes (after decompression).
+        /// Offset of the damaged record, in bytes after decompression.
         offset: u64,
         /// Packets delivered from it.
         packets: u64,
-        /// What is wrong with it.
+        /// The damage.
         damage: Damage,
     },
-    /// Every packet has a link layer that the sensor cannot decode.
+    /// No packet has a supported link type.
     #[error(
-        "{name}: no packet can be decoded: link type {number} ({link}) is not supported; capture on an interface with \
+        "cannot decode {name}: link type {number} ({link}) is not supported; capture on an interface with \
          Ethernet, raw IP, Linux cooked, BSD loopback or PPP framing"
     )]
     UnsupportedLinkType {
@@ -98,25 +101,28 @@ pub enum CaptureError {
         name: String,
         /// The link type's number in the registry of tcpdump.org.
         number: u16,
-        /// Its name, as far as known.
+        /// The name of the link type.
         link: &'static str,
     },
-    /// The compressed stream is cut short or damaged.
-    #[error("{name}: the {compression} data is truncated or damaged, after {packets} packets; copy the file again")]
+    /// The compressed stream is truncated or damaged.
+    #[error(
+        "cannot decompress {name}: the {compression} data is truncated or damaged after {}; copy the file again",
+        Counted(*packets, "packet")
+    )]
     Decompress {
         /// The file.
         name: String,
-        /// What it is packed in.
+        /// The compression.
         compression: Compression,
         /// Packets delivered from it.
         packets: u64,
-        /// What the decoder said.
+        /// The error of the decoder.
         source: Arc<io::Error>,
     },
 }
 
 impl CaptureError {
-    /// The error for a path that could not be opened.
+    /// Returns the error of a path that could not be opened.
     pub(super) fn open(name: String, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::NotFound => Self::NotFound { name },
@@ -127,55 +133,55 @@ impl CaptureError {
     }
 }
 
-/// How a record contradicts its format.
+/// The damage of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Damage {
-    /// A packet states more captured bytes than any capture tool writes.
-    #[error("a packet of {0} bytes, more than the {MAX_PACKET} that any capture tool writes")]
+    /// The captured length exceeds the maximum.
+    #[error("packet of {0} bytes, more than the maximum of {MAX_PACKET}")]
     PacketLength(u32),
-    /// A packet states more captured bytes than its block holds.
-    #[error("a packet of {captured} bytes in a block of {block}")]
+    /// The captured length exceeds the block.
+    #[error("packet of {captured} bytes in a block of {block} bytes")]
     PacketBeyondBlock {
         /// The packet's captured length, in bytes.
         captured: u32,
         /// The block's total length, in bytes.
         block: u32,
     },
-    /// A block's length is no multiple of 4, too small for its kind or absurdly large.
-    #[error("a block with the absurd length of {0} bytes")]
+    /// A block length that is not a multiple of 4, too small for its kind, or too large.
+    #[error("invalid block length {0}")]
     BlockLength(u32),
-    /// A block's second length differs from its first.
-    #[error("a block of {head} bytes that calls itself {tail} bytes long at its end")]
+    /// The two lengths of a block differ.
+    #[error("block length {head} at its start and {tail} at its end")]
     BlockTrailer {
-        /// The length at the block's head.
+        /// The length at the start.
         head: u32,
-        /// The length at its end.
+        /// The length at the end.
         tail: u32,
     },
-    /// A section header without a byte-order magic.
-    #[error("a section header whose byte-order magic is {0:#010x}")]
+    /// An unknown byte-order magic.
+    #[error("section header with the byte-order magic {0:#010x}")]
     ByteOrder(u32),
-    /// A section of a version nobody has written yet.
-    #[error("a section of pcapng version {0}, where only 1 is known")]
+    /// An unknown version.
+    #[error("section of pcapng version {0}; only version 1 is supported")]
     SectionVersion(u16),
-    /// A section header or an interface description that cannot be parsed.
-    #[error("an unreadable section header or interface description")]
+    /// A section header or interface description that cannot be parsed.
+    #[error("malformed section header or interface description")]
     BlockContent,
-    /// A packet of an interface that was not declared before it.
-    #[error("a packet of interface {interface}, where the section declares {declared}")]
+    /// A packet of an undeclared interface.
+    #[error("packet of interface {interface} in a section with {}", Counted(*declared as u64, "interface"))]
     UndeclaredInterface {
         /// The interface's number within its section.
         interface: u32,
-        /// How many its section has declared.
+        /// Number of declared interfaces.
         declared: usize,
     },
-    /// More interfaces than a section may declare.
+    /// Too many interfaces in a section.
     #[error("more than {MAX_INTERFACES} interfaces in one section")]
     TooManyInterfaces,
 }
 
-/// Why indexing stopped, without the file's name and place.
+/// Why indexing stopped, without file name and offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IndexError {
     Damage(Damage),
@@ -188,24 +194,24 @@ impl From<Damage> for IndexError {
     }
 }
 
-/// "is", or "its gzip content is".
+/// The suffix that names the compressed content.
 struct ContentName(Compression);
 
 impl fmt::Display for ContentName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Compression::None => f.write_str("is"),
-            packed => write!(f, "its {packed} content is"),
+            Compression::None => Ok(()),
+            packed => write!(f, " of the {packed} content"),
         }
     }
 }
 
-/// The first bytes in hex, and what they look like.
+/// The first bytes in hex, and the format that they resemble.
 struct FirstBytes<'a>(&'a [u8]);
 
 impl fmt::Display for FirstBytes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("it begins with")?;
+        f.write_str("it starts with")?;
         for byte in self.0 {
             write!(f, " {byte:02x}")?;
         }
@@ -216,11 +222,11 @@ impl fmt::Display for FirstBytes<'_> {
     }
 }
 
-/// What people mistake for a capture file, by its first bytes.
+/// Returns the name of a format that is often mistaken for a capture, from the first bytes.
 fn looks_like(start: &[u8]) -> Option<&'static str> {
     const KNOWN: &[(&[u8], &str)] = &[
-        (b"\x1f\x8b", "gzip once more"),
-        (b"\x28\xb5\x2f\xfd", "zstd once more"),
+        (b"\x1f\x8b", "gzip (compressed twice)"),
+        (b"\x28\xb5\x2f\xfd", "zstd (compressed twice)"),
         (b"BZh", "bzip2"),
         (b"\xfd7zXZ", "xz"),
         (b"\x04\x22\x4d\x18", "lz4"),

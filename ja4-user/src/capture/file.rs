@@ -12,16 +12,16 @@ use super::{
     stream::{ByteSource, CaptureStream, Compression},
 };
 
-/// The path that stands for stdin.
+/// The path of stdin.
 const STDIN: &str = "-";
 
-/// Bytes that tell the format.
+/// Bytes that identify the format.
 const MAGIC_LEN: usize = 4;
 
-/// How many of the first bytes an error shows.
+/// Number of first bytes that an error shows.
 const SHOWN_LEN: usize = 16;
 
-/// A capture file: pcap or pcapng, plain or in gzip or zstd, told by its content.
+/// A capture file: pcap or pcapng, plain or compressed with gzip or zstd, detected by its content.
 ///
 /// ```no_run
 /// use ja4_user::capture::{Batch, CaptureFile};
@@ -39,12 +39,12 @@ const SHOWN_LEN: usize = 16;
 pub struct CaptureFile {
     name: String,
     stream: CaptureStream,
-    /// Size of the file as it is, in bytes, if it has one.
+    /// Size of the file before decompression, in bytes, if known.
     size: Option<u64>,
     format: CaptureFormat,
-    /// The unfinished record that the previous batch ended in.
+    /// The incomplete record at the end of the previous batch.
     tail: Vec<u8>,
-    /// Where `tail` begins, or else where the next read does: bytes after decompression.
+    /// Offset of `tail`, or else of the next read, in bytes after decompression.
     offset: u64,
     /// The next packet's number.
     number: u64,
@@ -60,8 +60,8 @@ pub struct CaptureFile {
 /// Called once per file, at its first packet of an unsupported link type.
 pub type OnUnsupported = Box<dyn FnOnce(&UnsupportedLinkNotice) + Send>;
 
-/// The first packet of a file that is skipped because its interface has an unsupported link type. It is displayed as
-/// one line that names the file, the packet and the link type.
+/// The notice of the first packet of a file that is skipped because of its link type. Its text names the file, the packet
+/// and the link type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnsupportedLinkNotice {
     /// The file.
@@ -84,12 +84,12 @@ impl fmt::Display for UnsupportedLinkNotice {
     }
 }
 
-/// How much of a file was read.
+/// The progress of reading a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes read of the file as it is, compressed if it is.
+    /// Bytes read, before decompression.
     pub consumed: u64,
-    /// Its size in bytes; unknown for stdin and pipes.
+    /// Size in bytes; unknown for stdin and pipes.
     pub total: Option<u64>,
 }
 
@@ -100,24 +100,23 @@ enum CaptureFormat {
     Pcapng(Pcapng),
 }
 
-/// Why there is nothing more to read.
+/// The end of a file.
 enum FileEnd {
     Clean,
     Failed(CaptureError),
 }
 
 impl CaptureFile {
-    /// Opens the file at `path`, or stdin for `-`. Nothing is read yet: what the file is comes out at the first
-    /// [`CaptureFile::fill`].
+    /// Opens the file at `path`, or stdin for `-`. Nothing is read yet; the first [`CaptureFile::fill`] detects the format.
     ///
     /// # Errors
     ///
-    /// No such file, no permission, a directory.
+    /// If the file does not exist, cannot be read, or is a directory.
     pub fn open(path: &Path) -> Result<Self, CaptureError> {
         Self::open_until(path, StopFlag::default())
     }
 
-    /// The same; a pipe that has nothing to give ends once `stop` is set.
+    /// Opens a file; a blocking pipe ends once `stop` is set.
     ///
     /// # Errors
     ///
@@ -145,7 +144,7 @@ impl CaptureFile {
         Ok(capture)
     }
 
-    /// A capture file from any source; `name` stands for it in errors.
+    /// Creates a capture file from any source; `name` identifies it in errors.
     pub fn from_reader(name: impl Into<String>, source: ByteSource) -> Self {
         Self {
             name: name.into(),
@@ -162,49 +161,48 @@ impl CaptureFile {
         }
     }
 
-    /// Has `notify` called at the file's first packet of an unsupported link type, as soon as that packet is read.
+    /// Sets the function that is called at the first packet of an unsupported link type.
     #[must_use]
     pub fn on_unsupported(mut self, notify: OnUnsupported) -> Self {
         self.on_unsupported = Some(notify);
         self
     }
 
-    /// Numbers the packets from `number`: what [`CaptureFile::next_number`] says of the file before this one.
+    /// Numbers the packets from `number`: the [`CaptureFile::next_number`] of the previous file.
     #[must_use]
     pub fn starting_at(mut self, number: u64) -> Self {
         self.number = number;
         self
     }
 
-    /// The number that the next packet will have.
+    /// Returns the number of the next packet.
     pub fn next_number(&self) -> u64 {
         self.number
     }
 
-    /// Packets delivered so far.
+    /// Returns the number of packets delivered so far.
     pub fn packets(&self) -> u64 {
         self.packets
     }
 
-    /// Packets skipped so far, because their interface has an unsupported link type.
+    /// Returns the number of packets skipped so far because of their link type.
     pub fn unsupported(&self) -> u64 {
         self.unsupported.packets
     }
 
-    /// How much was read so far.
+    /// Returns the progress.
     pub fn progress(&self) -> Progress {
         Progress { consumed: self.stream.consumed(), total: self.size }
     }
 
-    /// Empties `batch` and reads the next chunk into it: true with at least one frame in it, false at a clean end.
+    /// Empties `batch` and reads the next chunk into it. Returns true with at least one frame, and false at a clean end.
     ///
-    /// One read that brings a whole packet is enough, so a pipe that is still being written to is followed at its
-    /// own pace.
+    /// Returns after the first read with a complete packet, so that packets from a pipe are processed as they arrive.
     ///
     /// # Errors
     ///
-    /// The file is no capture, or not to be read any further. Every packet before that was delivered. The same error
-    /// comes again from then on.
+    /// If the file is not a capture, or cannot be read further. Earlier packets were delivered. Later calls return the same
+    /// error.
     pub fn fill(&mut self, batch: &mut Batch) -> Result<bool, CaptureError> {
         batch.restart(&self.tail);
         self.tail.clear();
@@ -228,7 +226,7 @@ impl CaptureFile {
         }
     }
 
-    /// Indexes what was read. Without a whole packet in it the rest stays in the batch, else it goes to the tail.
+    /// Indexes the bytes read. Without a complete packet, the rest stays in the batch; else it is copied to the tail.
     fn index(&mut self, batch: &mut Batch) {
         let mut at = 0;
         if let CaptureFormat::Unknown = self.format {
@@ -255,7 +253,7 @@ impl CaptureFile {
         }
     }
 
-    /// Counts the skipped packets of a chunk, and notifies of the first one.
+    /// Counts the skipped packets of a chunk, and notifies at the first one.
     fn count_unsupported(&mut self, skipped: Skipped) {
         self.unsupported.packets += skipped.packets;
         if self.unsupported.first.is_some() {
@@ -269,11 +267,11 @@ impl CaptureFile {
         }
     }
 
-    /// Finds out what the file is and returns the length of its header; `None` if it is none, or not told yet.
+    /// Detects the format and returns the length of the header; `None` if it is unknown, or not known yet.
     fn recognise(&mut self, start: &[u8]) -> Option<usize> {
         let &magic = start.first_chunk::<MAGIC_LEN>()?;
         if pcapng::is_pcapng(magic) {
-            self.format = CaptureFormat::Pcapng(Pcapng::begin());
+            self.format = CaptureFormat::Pcapng(Pcapng::new());
             return Some(0);
         }
         if !pcap::is_pcap(magic) {
@@ -283,7 +281,7 @@ impl CaptureFile {
             self.end = Some(FileEnd::Failed(self.not_a_capture(start)));
             return None;
         }
-        match Pcap::begin(start)? {
+        match Pcap::parse(start)? {
             Ok(pcap) => {
                 self.format = CaptureFormat::Pcap(pcap);
                 Some(pcap::FILE_HEADER_LEN)
@@ -295,12 +293,12 @@ impl CaptureFile {
         }
     }
 
-    /// What the end of the stream means when `rest` is left over.
+    /// Returns the end of the file, with `rest` left over.
     fn at_end(&self, rest: &[u8]) -> FileEnd {
         let name = self.name.clone();
-        let whole = match &self.format {
+        let is_complete = match &self.format {
             CaptureFormat::Unknown if rest.is_empty() => return FileEnd::Failed(CaptureError::Empty { name }),
-            // A pcap file's header may be cut short, too.
+            // The header of a pcap file may be truncated.
             CaptureFormat::Unknown => match rest.first_chunk::<MAGIC_LEN>() {
                 Some(magic) if pcap::is_pcap(*magic) => false,
                 _ => return FileEnd::Failed(self.not_a_capture(rest)),
@@ -308,7 +306,7 @@ impl CaptureFile {
             CaptureFormat::Pcap(_) => rest.is_empty(),
             CaptureFormat::Pcapng(pcapng) => rest.is_empty() && !pcapng.in_block(),
         };
-        if whole {
+        if is_complete {
             return match self.unsupported.first {
                 Some((_, link)) if self.packets == 0 => FileEnd::Failed(self.fault(IndexError::LinkType(link))),
                 _ => FileEnd::Clean,
@@ -328,7 +326,7 @@ impl CaptureFile {
     fn read_error(&self, error: io::Error, rest: &[u8]) -> CaptureError {
         let (name, packets) = (self.name.clone(), self.packets);
         let compression = self.stream.compression();
-        // The decoders pass an error of the system on as it is; their own carry no system's number.
+        // Decoders pass on system errors unchanged; their own errors have no system error number.
         if compression == Compression::None || error.raw_os_error().is_some() {
             return CaptureError::Read {
                 name,
@@ -377,7 +375,7 @@ mod tests {
         file.record(1, 0, 0, b"one").record(2, 0, 0, b"two").record(3, 0, 0, b"three").bytes
     }
 
-    /// The line a user sees, with its causes.
+    /// The message with its causes.
     fn line(error: &CaptureError) -> String {
         match std::error::Error::source(error) {
             Some(source) => format!("{error}: {source}"),
@@ -386,18 +384,18 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_cannot_be_read_says_why() {
+    fn an_unreadable_path_is_reported_with_the_cause() {
         let folder = tempfile::tempdir().unwrap();
         let missing = CaptureFile::open(&folder.path().join("none.pcap")).unwrap_err();
         assert!(line(&missing).contains("none.pcap: no such file; check the path"));
         let directory = CaptureFile::open(folder.path()).unwrap_err();
-        assert!(line(&directory).contains("is a directory; name the capture files in it"));
+        assert!(line(&directory).contains(": the path is a directory; name the capture files in it"));
         let denied = CaptureError::open("a.pcap".into(), io::ErrorKind::PermissionDenied.into());
-        assert!(line(&denied).starts_with("a.pcap: permission denied; run as a user who may"));
+        assert!(line(&denied).starts_with("cannot open a.pcap: permission denied; run as a user who may"));
     }
 
     #[test]
-    fn a_file_is_numbered_on_and_its_progress_known() {
+    fn packet_numbers_continue_and_progress_is_known() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trace");
         std::fs::write(&path, three_packets()).unwrap();
@@ -413,25 +411,28 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_is_told_from_a_capture_without_packets() {
+    fn an_empty_file_is_distinguished_from_a_capture_without_packets() {
         let error = read(b"").failed_after(0);
-        assert!(line(&error).starts_with("test: is empty;"), "{error}");
+        assert!(line(&error).starts_with("cannot read test: the file is empty;"), "{error}");
         assert!(matches!(read(&gzip(b"")).failed_after(0), CaptureError::Empty { .. }));
         assert!(matches!(read(&zstd(b"")).failed_after(0), CaptureError::Empty { .. }));
         assert!(read(&three_packets()[..24]).clean().is_empty());
     }
 
     #[test]
-    fn a_file_that_is_no_capture_shows_its_first_bytes() {
+    fn the_error_of_an_unknown_format_shows_the_first_bytes() {
         let cases: [(&[u8], &str); 5] = [
-            (b"BZh91AY&SY", "is not a capture: it begins with 42 5a 68 39 31 41 59 26 53 59, which looks like bzip2"),
+            (
+                b"BZh91AY&SY",
+                "cannot read test: unknown capture format: it starts with 42 5a 68 39 31 41 59 26 53 59, which looks like bzip2",
+            ),
             (b"{\"a\": 1}", "which looks like text"),
-            (b"\0\x01", "it begins with 00 01;"),
+            (b"\0\x01", "it starts with 00 01;"),
             (
                 &gzip(b"hello"),
-                "its gzip content is not a capture: it begins with 68 65 6c 6c 6f, which looks like text",
+                "unknown capture format of the gzip content: it starts with 68 65 6c 6c 6f, which looks like text",
             ),
-            (&zstd(&gzip(&three_packets())), "its zstd content is not a capture: it begins with 1f 8b"),
+            (&zstd(&gzip(&three_packets())), "unknown capture format of the zstd content: it starts with 1f 8b"),
         ];
         for (bytes, expected) in cases {
             let error = read(bytes).failed_after(0);
@@ -441,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_cut_anywhere_gives_its_whole_packets_first() {
+    fn a_file_truncated_anywhere_yields_its_complete_packets() {
         let whole = three_packets();
         // Where the header and each packet end.
         let ends = [24, 24 + 19, 24 + 2 * 19, whole.len()];
@@ -463,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_compressed_file_gives_what_was_readable_first() {
+    fn a_truncated_compressed_file_yields_its_readable_packets() {
         let mut file = CaptureBuilder::pcap(ByteOrder::Little, MAGIC, 1);
         for number in 0..20_000u32 {
             let noise = number.wrapping_mul(0x9e37_79b9).to_le_bytes().repeat(5);
@@ -476,12 +477,12 @@ mod tests {
             assert!((1_000..20_000).contains(&packets), "{packets} packets");
             let error = outcome.failed_after(packets);
             assert!(matches!(error, CaptureError::Decompress { .. }), "{error}");
-            assert!(line(&error).contains(&format!("truncated or damaged, after {packets} packets; copy")));
+            assert!(line(&error).contains(&format!("truncated or damaged after {packets} packets; copy")));
         }
     }
 
     #[test]
-    fn a_failing_disk_is_told_after_what_it_gave() {
+    fn a_read_error_is_reported_after_the_packets_before_it() {
         struct Failing(io::Cursor<Vec<u8>>);
         impl Read for Failing {
             fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
@@ -495,7 +496,7 @@ mod tests {
         for bytes in [three_packets(), gzip(&three_packets())] {
             let file = CaptureFile::from_reader("disk", Box::new(Failing(io::Cursor::new(bytes))));
             let error = read_to_end(file).failed_after(3);
-            assert!(line(&error).starts_with("disk: cannot be read beyond byte"), "{error}");
+            assert!(line(&error).starts_with("cannot read disk beyond byte"), "{error}");
             assert!(line(&error).contains("Input/output error"), "{error}");
         }
     }

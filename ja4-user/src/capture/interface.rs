@@ -1,8 +1,8 @@
-//! A network interface: what its name means in the network namespace of the calling thread.
+//! Network interfaces of the network namespace of the calling thread.
 //!
-//! Name, index, flags and link type come from the kernel by way of getifaddrs(3), which always speaks
-//! of the thread's own namespace. `/sys/class/net` speaks of the namespace it was mounted in and may be
-//! absent from a container, so it is believed only where index and hardware address agree.
+//! Name, index, flags and link type come from getifaddrs(3), which always refers to the namespace of the thread.
+//! `/sys/class/net` refers to the namespace in which it was mounted, and may be missing in a container; it is used only if
+//! index and hardware address match.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,50 +11,50 @@ use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 
-/// `ARPHRD_ETHER`: the frames begin with an Ethernet header.
+/// `ARPHRD_ETHER`: frames have an Ethernet header.
 pub const ARPHRD_ETHER: u16 = 1;
 
-/// `ARPHRD_LOOPBACK`: Linux gives these frames an Ethernet header, too.
+/// `ARPHRD_LOOPBACK`: Linux gives these frames an Ethernet header.
 pub const ARPHRD_LOOPBACK: u16 = 772;
 
-/// Why there is no such interface.
+/// Why an interface was not found.
 #[derive(Debug, thiserror::Error)]
 pub enum InterfaceError {
-    /// Nothing has that name.
-    #[error("no interface {name:?}; there are: {}", existing.join(", "))]
+    /// No interface has the name.
+    #[error("cannot find interface {name:?}; expected one of {}", existing.join(", "))]
     NoSuch {
-        /// What was looked for.
+        /// The name.
         name: String,
-        /// What is there, in the kernel's order.
+        /// The existing interfaces, in the order of the kernel.
         existing: Vec<String>,
     },
-    /// The kernel does not list its interfaces.
+    /// The interfaces cannot be listed.
     #[error("cannot list the network interfaces: {}", .0.desc())]
     List(#[source] Errno),
 }
 
-/// An interface as it was when it was looked up.
+/// An interface at the time of the lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
-    /// The kernel's number for it; a name that is used again gets another one.
+    /// Index in the kernel; a reused name gets another index.
     pub index: u32,
     /// Its name.
     pub name: String,
-    /// Whether every packet that it sends comes back in.
+    /// Whether it is a loopback interface: each sent packet is received again.
     pub is_loopback: bool,
-    /// Whether a device stands behind it, so that its driver may offer native XDP. `None`: not known.
+    /// Whether it is a physical device, so that its driver may support native XDP. `None`: unknown.
     pub is_physical: Option<bool>,
-    /// Largest packet in bytes, without the link header. `None`: not known.
+    /// Largest packet in bytes, without the link header. `None`: unknown.
     pub mtu: Option<u32>,
-    /// `ARPHRD_*`. `None` for one without a link-layer address, which therefore is no Ethernet.
+    /// `ARPHRD_*`. `None` without a link-layer address, which implies that it is not Ethernet.
     pub link_type: Option<u16>,
 }
 
 impl Interface {
-    /// The interface of that name.
+    /// Returns the interface of a name.
     ///
     /// # Errors
-    /// Where there is none; the error names those that exist.
+    /// If there is none; the error names the existing interfaces.
     pub fn find(name: &str) -> Result<Self, InterfaceError> {
         let mut interfaces = Self::all()?;
         match interfaces.iter().position(|interface| interface.name == name) {
@@ -66,18 +66,18 @@ impl Interface {
         }
     }
 
-    /// Every interface, in the kernel's order.
+    /// Returns all interfaces, in the order of the kernel.
     ///
     /// # Errors
-    /// Where the kernel does not list them.
+    /// If they cannot be listed.
     pub fn all() -> Result<Vec<Self>, InterfaceError> {
         let mut interfaces: Vec<Self> = Vec::new();
         for entry in getifaddrs().map_err(InterfaceError::List)? {
-            // An address label such as `eth0:1` is no interface.
+            // An address label such as `eth0:1` is not an interface.
             let Ok(index) = if_nametoindex(entry.interface_name.as_str()) else {
                 continue;
             };
-            // One entry speaks of the link, each further one of an address.
+            // The first entry describes the link, further ones addresses.
             if interfaces.iter().any(|known| known.index == index) {
                 continue;
             }
@@ -96,18 +96,18 @@ impl Interface {
         Ok(interfaces)
     }
 
-    /// Whether it still exists: the same interface under the same name, not one that took the name over.
-    pub fn still_there(&self) -> bool {
+    /// Whether the interface still exists: the same interface, not another one with its name.
+    pub fn exists(&self) -> bool {
         if_nametoindex(self.name.as_str()) == Ok(self.index)
     }
 
-    /// Whether its frames begin with an Ethernet header.
+    /// Whether frames have an Ethernet header.
     pub fn is_ethernet(&self) -> bool {
         matches!(self.link_type, Some(ARPHRD_ETHER | ARPHRD_LOOPBACK))
     }
 }
 
-/// What `/sys/class/net` adds.
+/// Properties from `/sys/class/net`.
 struct Sysfs {
     has_device: bool,
     mtu: Option<u32>,
@@ -120,7 +120,7 @@ impl Sysfs {
             let text = fs::read_to_string(folder.join(file)).ok()?;
             Some(text.trim().to_owned())
         };
-        // An interface of another namespace may have the same name and number by chance, hardly the address.
+        // An interface of another namespace may have the same name and index, but hardly the same address.
         let is_ours = line("ifindex")?.parse() == Ok(index)
             && address.is_none_or(|address| {
                 let text: Vec<String> = address.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -138,15 +138,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn loopback_is_known_for_what_it_is() {
+    fn loopback_is_recognized() {
         let lo = Interface::find("lo").unwrap();
-        assert!(lo.is_loopback && lo.is_ethernet() && lo.still_there());
+        assert!(lo.is_loopback && lo.is_ethernet() && lo.exists());
         assert_eq!(lo.is_physical, Some(false));
         assert_eq!(Interface::all().unwrap().iter().filter(|interface| interface.name == "lo").count(), 1);
     }
 
     #[test]
-    fn an_unknown_name_is_answered_with_those_that_exist() {
+    fn the_error_of_an_unknown_name_lists_the_interfaces() {
         for name in ["ja4-none", "", "../lo", "a name longer than any interface has"] {
             let error = Interface::find(name).unwrap_err().to_string();
             assert!(error.contains(&format!("{name:?}")) && error.contains("lo"), "{error}");
@@ -155,9 +155,9 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_was_taken_over_is_another_interface() {
+    fn another_interface_with_the_same_name_is_detected() {
         let lo = Interface::find("lo").unwrap();
-        assert!(!Interface { index: lo.index + 1_000_000, ..lo.clone() }.still_there());
-        assert!(!Interface { name: "ja4-none".to_owned(), ..lo }.still_there());
+        assert!(!Interface { index: lo.index + 1_000_000, ..lo.clone() }.exists());
+        assert!(!Interface { name: "ja4-none".to_owned(), ..lo }.exists());
     }
 }

@@ -1,4 +1,4 @@
-//! Link types: where the network layer begins in a captured frame.
+//! Link types: the start of the network layer in a captured frame.
 
 /// EtherType of IPv4.
 const IPV4: u16 = 0x0800;
@@ -22,7 +22,7 @@ const ARPHRD_NETLINK: u16 = 824;
 pub enum LinkType {
     /// Ethernet (1).
     Ethernet,
-    /// An IPv4 or IPv6 packet, told by its version field (101; 12 and 14 are the platforms' own numbers for it).
+    /// An IPv4 or IPv6 packet, distinguished by its version field (101; platforms also use 12 and 14).
     RawIp,
     /// An IPv4 packet (228).
     Ipv4,
@@ -44,35 +44,35 @@ pub enum LinkType {
     Unsupported(u16),
 }
 
-/// How the network layer of a frame is to be read.
+/// The first header of a frame that is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkStart {
-    /// From an Ethernet header.
+    /// An Ethernet header.
     Ethernet,
-    /// From the header that this EtherType announces; a VLAN tag (0x8100) may be announced, too.
+    /// The header of this EtherType, which may be a VLAN tag (0x8100).
     Network(u16),
 }
 
-/// Where parsing of a frame starts.
+/// The position at which parsing of a frame starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkPayload {
-    /// What is there.
+    /// The header at this position.
     pub start: LinkStart,
-    /// Bytes of the frame before it; never more than the frame has.
+    /// Bytes before the position; never more than the frame has.
     pub offset: usize,
-    /// The capturing host's interface and the packet's direction, as one number. 0 if the link header does not name
-    /// them: only a Linux cooked header does.
-    pub point: u32,
+    /// The capture point: interface of the capturing host and direction, as one number. Only a Linux cooked header has it;
+    /// else it is 0.
+    pub capture_point: u32,
 }
 
-/// Why a frame has no network layer to read.
+/// Why a frame has no network layer that can be parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkError {
     /// The frame ends within its link-layer header.
     #[error("frame ends within its link-layer header")]
     Truncated,
-    /// A raw IP packet whose version is neither 4 nor 6.
+    /// A raw IP packet of a version other than 4 and 6.
     #[error("raw packet of IP version {0}")]
     Version(u8),
     /// A loopback packet of an address family other than IPv4 and IPv6.
@@ -81,13 +81,13 @@ pub enum LinkError {
     /// A protocol that carries no network layer: PPP's control protocols, netlink.
     #[error("link-layer protocol {0:#06x} carries no network layer")]
     Protocol(u16),
-    /// The link type itself is not supported.
+    /// The link type is not supported.
     #[error("unsupported link type {0}")]
     Unsupported(u16),
 }
 
 impl LinkType {
-    /// The link type with this number in a pcap header or a pcapng interface description.
+    /// Returns the link type of a number in a pcap header or a pcapng interface description.
     pub fn from_number(number: u16) -> Self {
         match number {
             0 => Self::Null,
@@ -105,11 +105,11 @@ impl LinkType {
         }
     }
 
-    /// Where the network layer of `frame` begins.
+    /// Returns the start of the network layer of `frame`.
     ///
     /// # Errors
     ///
-    /// A frame that ends too early, or carries something other than a network layer.
+    /// If the frame is truncated, or does not carry a network layer.
     #[inline]
     pub fn network(&self, frame: &[u8]) -> Result<LinkPayload, LinkError> {
         let (start, offset) = match *self {
@@ -125,16 +125,16 @@ impl LinkType {
             Self::PppHdlc => ppp_hdlc(frame)?,
             Self::Unsupported(number) => return Err(LinkError::Unsupported(number)),
         };
-        let point = match *self {
+        let capture_point = match *self {
             Self::LinuxSll => cooked_point(frame, 0),
             Self::LinuxSll2 => cooked_point_v2(frame),
             _ => 0,
         };
-        Ok(LinkPayload { start, offset, point })
+        Ok(LinkPayload { start, offset, capture_point })
     }
 }
 
-/// The name of a link type that is often met and not supported.
+/// Returns the name of a common unsupported link type.
 pub(super) fn name_of(number: u16) -> &'static str {
     match number {
         6 => "IEEE 802.5 token ring",
@@ -159,11 +159,11 @@ pub(super) fn name_of(number: u16) -> &'static str {
         252 => "Wireshark exported PDUs",
         253 => "Linux netlink",
         271 => "vsock",
-        _ => "not known here",
+        _ => "unknown",
     }
 }
 
-/// The EtherType that the version field of an IP packet stands for.
+/// Returns the EtherType of an IP packet, from its version field.
 fn version(packet: &[u8]) -> Result<u16, LinkError> {
     match packet.first().ok_or(LinkError::Truncated)? >> 4 {
         4 => Ok(IPV4),
@@ -209,8 +209,8 @@ fn ethertype(hardware: u16, protocol: u16) -> Result<u16, LinkError> {
     }
 }
 
-/// The family in front of a BSD loopback packet. Nothing says which byte order the capturing host had; families are
-/// small numbers, so the order in which it is small is the right one.
+/// Returns the EtherType of a BSD loopback packet, from its address family. The byte order of the capturing host is
+/// unknown; families are small numbers, so the order with the smaller number is correct.
 fn host_family(frame: &[u8]) -> Result<u16, LinkError> {
     let bytes = *frame.first_chunk::<FAMILY_LEN>().ok_or(LinkError::Truncated)?;
     let family = u32::from_le_bytes(bytes);
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn raw_packets_tell_their_version() {
+    fn raw_packets_are_distinguished_by_version() {
         for number in [12, 14, 101] {
             assert_eq!(at(number, &[0x45]), Ok((V4, 0)));
             assert_eq!(at(number, &[0x60]), Ok((V6, 0)));
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn others_are_refused_by_number() {
+    fn other_link_types_are_rejected() {
         assert_eq!(at(51, &[0; 64]), Err(LinkError::Unsupported(51)));
         assert_eq!(at(127, &[0; 64]), Err(LinkError::Unsupported(127)));
     }

@@ -1,13 +1,12 @@
-//! Capture files: bytes of a pcap or pcapng file become batches of frames.
+//! Live capture (programs and maps of the kernel half, interfaces, hooks), and capture files as batches of frames.
 //!
 //! ```text
 //! file or stdin ─ stream (gzip, zstd) ─▶ file (chunks, sticky errors) ─▶ pcap | pcapng (indexing) ─▶ Batch
 //! ```
 //!
-//! A chunk is read straight into the batch that is handed on and its packets are indexed in place; only the
-//! unfinished record at its end is copied, to the front of the next batch. What a file is, is decided by its
-//! first bytes and never by its name. Every length in a file is a stranger's: each is checked against a bound
-//! below before anything is done with it.
+//! A chunk is read directly into the batch, and its packets are indexed in place. Only the incomplete record at its end is
+//! copied to the front of the next batch. The format is detected by the first bytes, never by the file name. Lengths in a
+//! file are untrusted: each is checked against a bound before it is used.
 
 pub mod attach;
 mod batch;
@@ -32,20 +31,17 @@ pub use self::linktype::{LinkError, LinkPayload, LinkStart, LinkType};
 pub use self::stop::StopFlag;
 pub use self::stream::Compression;
 
-/// The largest captured length a packet may state, in bytes: the largest snapshot length that libpcap itself
-/// accepts (its `MAXIMUM_SNAPLEN`). A larger number is damage, not a packet.
+/// Largest captured length of a packet, in bytes: libpcap's `MAXIMUM_SNAPLEN`. A larger length is damage.
 pub const MAX_PACKET: u32 = 256 * 1024;
 
-/// The largest pcapng block that is looked into, in bytes: a packet of [`MAX_PACKET`] and as much again for its
-/// options.
+/// Largest pcapng block that is parsed, in bytes: a packet of [`MAX_PACKET`], and as much for its options.
 pub const MAX_BLOCK: u32 = 2 * MAX_PACKET;
 
-/// The largest pcapng block that is skipped over, in bytes. Decryption secrets and custom blocks grow large;
-/// beyond this the length is damage, and skipping by it would silently swallow the rest of the file.
+/// Largest pcapng block that is skipped, in bytes. Decryption secrets and custom blocks may be large. A larger length is
+/// damage; skipping it would silently drop the rest of the file.
 pub const MAX_SKIPPED_BLOCK: u32 = 64 * 1024 * 1024;
 
-/// The most interfaces one pcapng section may declare: Simple and Enhanced Packet Blocks could name more, but the
-/// table must not grow with the length of a hostile file.
+/// Most interfaces of one pcapng section, so that the table does not grow with the length of a hostile file.
 pub const MAX_INTERFACES: usize = 65_536;
 
 #[cfg(test)]

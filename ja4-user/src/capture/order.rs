@@ -1,4 +1,4 @@
-//! The byte order in which a capture file's own fields are written.
+//! The byte order of the fields of a capture file.
 
 /// Byte order of a pcap file, or of one pcapng section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,13 +17,13 @@ const MAGIC_NANOSECONDS: u32 = 0xa1b2_3c4d;
 /// Kuznetsov's variant of old Linux distributions: microseconds, and longer records.
 const MAGIC_KUZNETSOV: u32 = 0xa1b2_cd34;
 
-/// What Kuznetsov's records add to the header: interface index (4), protocol (2), packet type (1), padding (1).
+/// Additional header fields of Kuznetsov's records: interface index (4), protocol (2), packet type (1), padding (1).
 const KUZNETSOV_EXTRA: usize = 8;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 const NANOS_PER_MICRO: u64 = 1_000;
 
-/// The header of a file; every field but the magic's meaning and the link type is of no use to a reader.
+/// The file header. Only the magic and the link type are used.
 #[derive(FromBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 struct PcapFileHeader {
@@ -48,10 +48,10 @@ struct PcapRecordHeader {
 /// Bytes of a [`PcapFileHeader`].
 pub(super) const FILE_HEADER_LEN: usize = size_of::<PcapFileHeader>();
 
-/// What the header of a pcap file says of its records.
+/// The parameters of a pcap file, from its header.
 ///
-/// Own framing rather than a parser crate's: this loop is all the replay does for a bulk packet, and the crates know
-/// neither the big-endian Kuznetsov variant nor a bound for the captured length.
+/// Parsed here instead of by a crate: this loop is most of the work for a bulk packet, and the crates support neither the
+/// big-endian Kuznetsov variant nor a bound for the captured length.
 #[derive(Debug)]
 pub(super) struct Pcap {
     order: ByteOrder,
@@ -61,7 +61,7 @@ pub(super) struct Pcap {
     link: LinkType,
 }
 
-/// Byte order and resolution of the file that begins with these bytes, if it is a pcap file.
+/// Returns byte order and resolution of a pcap file, from its first bytes.
 fn recognise(magic: [u8; 4]) -> Option<(ByteOrder, u32)> {
     [ByteOrder::Little, ByteOrder::Big]
         .map(|order| (order, order.u32(magic)))
@@ -69,17 +69,17 @@ fn recognise(magic: [u8; 4]) -> Option<(ByteOrder, u32)> {
         .find(|&(_, magic)| matches!(magic, MAGIC_MICROSECONDS | MAGIC_NANOSECONDS | MAGIC_KUZNETSOV))
 }
 
-/// Whether a file that begins with these bytes is a pcap file.
+/// Whether these are the first bytes of a pcap file.
 pub(super) fn is_pcap(magic: [u8; 4]) -> bool {
     recognise(magic).is_some()
 }
 
 impl Pcap {
-    /// Reads the file's header: `None` until there are [`FILE_HEADER_LEN`] bytes of a file that [`is_pcap`].
-    pub(super) fn begin(file: &[u8]) -> Option<Result<Self, IndexError>> {
+    /// Parses the file header. Returns `None` until there are [`FILE_HEADER_LEN`] bytes.
+    pub(super) fn parse(file: &[u8]) -> Option<Result<Self, IndexError>> {
         let (header, _) = PcapFileHeader::ref_from_prefix(file).ok()?;
         let (order, magic) = recognise(header.magic)?;
-        // The upper half of the field tells the length of a frame check sequence, which IP lengths cut off anyway.
+        // The upper half of the field has the length of a frame check sequence, which IP lengths exclude anyway.
         let link = LinkType::from_number((order.u32(header.link) & 0xffff) as u16);
         if let LinkType::Unsupported(number) = link {
             return Some(Err(IndexError::LinkType(number)));
@@ -92,7 +92,7 @@ impl Pcap {
         }))
     }
 
-    /// Indexes all whole records.
+    /// Indexes all complete records.
     pub(super) fn index(&self, run: &mut Indexing<'_>) -> Result<(), IndexError> {
         while let Ok((record, body)) = PcapRecordHeader::ref_from_prefix(run.rest()) {
             let captured = self.order.u32(record.captured);
@@ -119,7 +119,7 @@ impl Pcap {
         Ok(())
     }
 
-    /// Seconds and fraction as nanoseconds. Two 32-bit fields cannot overflow it: 2³² s and 2³² µs are 4.3 · 10¹⁸ ns.
+    /// Converts seconds and fraction to nanoseconds. Two 32-bit fields cannot overflow: 2³² s and 2³² µs are 4.3 · 10¹⁸ ns.
     #[inline]
     fn time(&self, record: &PcapRecordHeader) -> u64 {
         let seconds = u64::from(self.order.u32(record.seconds));
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_absurd_packet_length_ends_the_file_after_what_came_before() {
+    fn an_excessive_packet_length_ends_the_file_after_earlier_packets() {
         let file = CaptureBuilder::pcap(ByteOrder::Little, MAGIC_MICROSECONDS, ETHERNET);
         let largest = vec![7; MAX_PACKET as usize];
         assert_eq!(file.clone().record(1, 0, 0, &largest).read().clean()[0].1, largest);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unsupported_link_type_is_refused_at_once() {
+    fn an_unsupported_link_type_is_rejected_at_once() {
         let file = CaptureBuilder::pcap(ByteOrder::Little, MAGIC_NANOSECONDS, 127).record(1, 0, 0, b"radiotap");
         let error = file.read().failed_after(0).to_string();
         assert!(error.contains("link type 127 (IEEE 802.11 with radiotap header)"), "{error}");

@@ -15,11 +15,11 @@ use super::{
     order::ByteOrder,
 };
 
-/// Section Header Block; reads the same in both byte orders, so that it can be found before the order is known.
+/// Section Header Block; the same in both byte orders, so that it is found before the order is known.
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 /// Interface Description Block.
 const INTERFACE_DESCRIPTION: u32 = 1;
-/// Packet Block: obsolete, still in old files.
+/// Packet Block: obsolete, found in old files.
 const PACKET: u32 = 2;
 /// Simple Packet Block.
 const SIMPLE_PACKET: u32 = 3;
@@ -29,7 +29,7 @@ const ENHANCED_PACKET: u32 = 6;
 /// The byte-order magic of a section header.
 const BYTE_ORDER_MAGIC: u32 = 0x1a2b_3c4d;
 
-/// A block's length stands before and after its body.
+/// Bytes of the block length after the body.
 const TRAILER_LEN: usize = 4;
 /// The smallest block: type, length, length.
 const MIN_BLOCK: u32 = 12;
@@ -71,16 +71,16 @@ struct SimplePacket {
     wire: [u8; 4],
 }
 
-/// What an interface description says of its packets.
+/// An interface description.
 #[derive(Clone, Copy, Debug)]
 struct DeclaredInterface {
     link: LinkType,
-    /// The most bytes kept of a packet; 0 for no limit.
+    /// The snapshot length; 0: unlimited.
     snaplen: u32,
     clock: InterfaceClock,
 }
 
-/// A block that is being skipped over, in as many chunks as it takes.
+/// A block that is being skipped, possibly over several chunks.
 #[derive(Clone, Copy, Debug)]
 struct SkippedBlock {
     length: u32,
@@ -92,7 +92,7 @@ struct SkippedBlock {
 #[derive(Debug)]
 pub(super) struct Pcapng {
     order: ByteOrder,
-    /// Of the current section only: numbers in packets never reach back into an earlier one.
+    /// Interfaces of the current section. Packets never refer to earlier sections.
     interfaces: Vec<DeclaredInterface>,
     /// Interfaces of all earlier sections.
     earlier: u32,
@@ -101,14 +101,14 @@ pub(super) struct Pcapng {
     last_time: u64,
 }
 
-/// Whether a file that begins with these bytes is a pcapng file.
+/// Whether these are the first bytes of a pcapng file.
 pub(super) fn is_pcapng(magic: [u8; 4]) -> bool {
     u32::from_le_bytes(magic) == SECTION_HEADER
 }
 
 impl Pcapng {
-    /// Before the first block. The byte order means nothing until the section header that [`is_pcapng`] has seen.
-    pub(super) fn begin() -> Self {
+    /// Creates the state before the first block. The first section header sets the byte order.
+    pub(super) fn new() -> Self {
         Self { order: ByteOrder::Little, interfaces: Vec::new(), earlier: 0, skip: None, last_time: 0 }
     }
 
@@ -117,7 +117,7 @@ impl Pcapng {
         self.skip.is_some()
     }
 
-    /// Indexes all whole blocks.
+    /// Indexes all complete blocks.
     pub(super) fn index(&mut self, run: &mut Indexing<'_>) -> Result<(), IndexError> {
         loop {
             if !self.skipped(run)? {
@@ -140,7 +140,7 @@ impl Pcapng {
                 run.at += size_of::<BlockHeader>();
                 continue;
             }
-            let Some(block) = whole_block(rest, length, self.order)? else {
+            let Some(block) = complete_block(rest, length, self.order)? else {
                 return Ok(());
             };
             let content = block.get(..block.len().saturating_sub(TRAILER_LEN)).unwrap_or(&[]);
@@ -155,7 +155,7 @@ impl Pcapng {
         }
     }
 
-    /// Goes on skipping. False while the skipped block goes on beyond the chunk.
+    /// Continues to skip a block. Returns false while it extends beyond the chunk.
     fn skipped(&mut self, run: &mut Indexing<'_>) -> Result<bool, IndexError> {
         let Some(skip) = &mut self.skip else {
             return Ok(true);
@@ -175,7 +175,7 @@ impl Pcapng {
         Ok(true)
     }
 
-    /// Starts a section: its own byte order, its own interfaces. The stated section length is not needed.
+    /// Starts a section with its own byte order and interfaces. The section length is ignored.
     fn section(&mut self, block: &[u8]) -> Result<(), IndexError> {
         let (_, section) = parse_sectionheaderblock(block).map_err(|_| Damage::BlockContent)?;
         if section.major_version != 1 {
@@ -223,8 +223,8 @@ impl Pcapng {
         self.packet(run, size_of::<ObsoletePacket>(), interface, Some(stamp), captured, wire)
     }
 
-    /// A Simple Packet Block is of the section's first interface and states the length on the wire only; the
-    /// interface's snapshot length, or else the block's, tells how much of it is there.
+    /// Indexes a Simple Packet Block. It belongs to the first interface of the section and has only the length on the wire.
+    /// The snapshot length of the interface, or else the length of the block, determines the captured length.
     fn simple(&mut self, content: &[u8], run: &mut Indexing<'_>) -> Result<(), IndexError> {
         let (packet, body) = SimplePacket::ref_from_prefix(content).map_err(|_| short(content))?;
         let wire = self.order.u32(packet.wire);
@@ -272,12 +272,12 @@ impl Pcapng {
     }
 }
 
-/// Whether blocks of this kind are looked into.
+/// Whether blocks of this kind are parsed.
 fn is_known(kind: u32) -> bool {
     matches!(kind, SECTION_HEADER | INTERFACE_DESCRIPTION | ENHANCED_PACKET | SIMPLE_PACKET | PACKET)
 }
 
-/// The byte order of the section that begins here, if its magic is there already.
+/// Returns the byte order of the section that starts here, once its magic is complete.
 fn section_order(block: &[u8]) -> Result<Option<ByteOrder>, Damage> {
     let Some(&[_, _, _, _, _, _, _, _, a, b, c, d]) = block.first_chunk::<12>() else {
         return Ok(None);
@@ -296,8 +296,8 @@ fn start_skipping(length: u32) -> Result<SkippedBlock, Damage> {
     Ok(SkippedBlock { length, left })
 }
 
-/// The block of `length` bytes that `rest` begins with, checked at both ends; `None` while it is not whole.
-fn whole_block(rest: &[u8], length: u32, order: ByteOrder) -> Result<Option<&[u8]>, Damage> {
+/// Returns the block of `length` bytes at the start of `rest`, with both lengths checked; `None` if it is incomplete.
+fn complete_block(rest: &[u8], length: u32, order: ByteOrder) -> Result<Option<&[u8]>, Damage> {
     check_length(length, MAX_BLOCK)?;
     let Some(block) = rest.get(..length as usize) else {
         return Ok(None);
@@ -322,12 +322,12 @@ fn check_trailer(head: u32, tail: u32) -> Result<(), Damage> {
     Ok(())
 }
 
-/// A block too small for the fields of its kind.
+/// The error of a block that is too small for the fields of its kind.
 fn short(content: &[u8]) -> Damage {
     Damage::BlockLength((content.len() + TRAILER_LEN) as u32)
 }
 
-/// Checks that `captured` bytes lie in `body`, the end of a block's `content`.
+/// Checks that `body`, the end of a block's `content`, contains `captured` bytes.
 fn fits(captured: u32, content: &[u8], body: &[u8]) -> Result<(), Damage> {
     if captured > MAX_PACKET {
         return Err(Damage::PacketLength(captured));
@@ -339,8 +339,8 @@ fn fits(captured: u32, content: &[u8], body: &[u8]) -> Result<(), Damage> {
     Ok(())
 }
 
-/// The interface's clock, from its options: read here, since the parser crate reads if_tsoffset as little-endian in
-/// every section and knows no binary if_tsresol.
+/// Returns the clock of an interface, from its options. They are parsed here, because the parser crate reads if_tsoffset as
+/// little-endian in every section and does not support a binary if_tsresol.
 fn clock(description: &InterfaceDescriptionBlock<'_>, order: ByteOrder) -> InterfaceClock {
     let mut clock = InterfaceClock::default();
     for option in &description.options {
@@ -398,7 +398,7 @@ mod tests {
                 [
                     (0, LinkType::Ethernet, 1_500_000_000, 1500, &b"enhanced"[..]),
                     (1, LinkType::RawIp, 7, 90, b"old"),
-                    // Cut to the interface's 4 bytes; at the time of the packet before it.
+                    // Truncated to the interface's 4 bytes, with the time of the previous packet.
                     (0, LinkType::Ethernet, 7, 1514, b"simp"),
                 ]
             );
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_blocks_are_skipped_whatever_their_size() {
+    fn unknown_blocks_of_any_size_are_skipped() {
         let secrets = vec![0x0a; 3 * 1024 * 1024];
         let file = ethernet()
             .block(5, b"statistics")
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_block_lengths_end_the_file_after_what_came_before() {
+    fn invalid_block_lengths_end_the_file_after_earlier_packets() {
         let file = ethernet().enhanced(0, 1, 0, b"good");
         for kind in [ENHANCED_PACKET, INTERFACE_DESCRIPTION, 5] {
             for length in [0, 8, 11, 13, 30, 0xffff_fffc] {
@@ -554,7 +554,7 @@ mod tests {
     }
 
     #[test]
-    fn a_section_header_must_tell_its_byte_order_and_version() {
+    fn a_section_header_must_have_a_byte_order_and_version() {
         let mut file = CaptureBuilder::pcapng(Little);
         file.bytes[12] = 9;
         assert_eq!(damage(file, 0), Damage::SectionVersion(9));
@@ -564,7 +564,7 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_without_end_are_refused() {
+    fn too_many_interfaces_are_rejected() {
         let mut file = CaptureBuilder::pcapng(Little);
         let one = CaptureBuilder { bytes: Vec::new(), order: Little }.interface(ETHERNET, 0, &[]);
         for _ in 0..=MAX_INTERFACES {

@@ -1,4 +1,4 @@
-//! The end of a replay before the end of what it reads.
+//! The flag that ends a replay early.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -9,27 +9,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// How often a pipe with nothing to give looks whether it is to end, milliseconds: nobody notices the wait.
-const LOOK: u8 = 50;
+/// Interval at which a waiting pipe checks the flag, milliseconds: too short to notice.
+const CHECK: u8 = 50;
 
-/// Says to all that have a copy of it that they are to end.
+/// A flag that asks a replay to end. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct StopFlag(Arc<AtomicBool>);
 
 impl StopFlag {
-    /// Ends all.
+    /// Sets the flag.
     pub fn set(&self) {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Whether to end.
+    /// Whether the flag is set.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
 
-/// A pipe, a terminal or the like, which may have nothing to give for as long as it likes.
+/// A pipe, terminal or similar file, which may block for any time.
 #[derive(Debug)]
 pub(super) struct Stoppable {
     file: File,
@@ -43,13 +43,13 @@ impl Stoppable {
 }
 
 impl Read for Stoppable {
-    /// Nothing, as at the end of a file, once it is to end.
+    /// Reads; returns end of file once the flag is set.
     fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         while !self.stop.is_set() {
-            let mut wanted = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut wanted, PollTimeout::from(LOOK)) {
+            let mut events = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut events, PollTimeout::from(CHECK)) {
                 Ok(0) | Err(Errno::EINTR) => {}
-                // An error or a hang-up is for the read to tell.
+                // The read reports an error or a hang-up.
                 Ok(_) => return self.file.read(target),
                 Err(error) => return Err(error.into()),
             }

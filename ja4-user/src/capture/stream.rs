@@ -1,4 +1,4 @@
-//! The byte stream of a capture file: what is read, counted, and decompressed where its first bytes say so.
+//! The byte stream of a capture file: read, counted, and decompressed if its first bytes are those of gzip or zstd.
 
 use std::{
     fmt,
@@ -16,13 +16,13 @@ use super::zstd::ZstdFrames;
 /// Compressed bytes read at a time.
 const COMPRESSED_CHUNK: usize = 128 * 1024;
 
-/// Bytes that tell the compression, the length of zstd's magic.
+/// Bytes that identify the compression: the length of zstd's magic.
 const MAGIC_LEN: usize = 4;
 
-/// What a capture file is packed in.
+/// The compression of a capture file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// Nothing.
+    /// None.
     None,
     /// gzip (RFC 1952), any number of members.
     Gzip,
@@ -55,17 +55,17 @@ impl fmt::Display for Compression {
 /// A source of bytes that can move to another thread.
 pub(super) type ByteSource = Box<dyn Read + Send>;
 
-/// A capture file's bytes, decompressed.
+/// The decompressed bytes of a capture file.
 pub(super) struct CaptureStream {
     content: StreamContent,
     consumed: Arc<AtomicU64>,
 }
 
-/// The source with its first bytes put back.
+/// The source, with its first bytes prepended again.
 type PeekedSource = Chain<Cursor<Vec<u8>>, CountedSource>;
 
 enum StreamContent {
-    /// Nothing was read yet.
+    /// Nothing is read yet.
     Unread(CountedSource),
     Plain(PeekedSource),
     Gzip(Box<MultiGzDecoder<BufReader<PeekedSource>>>),
@@ -80,7 +80,7 @@ impl CaptureStream {
         Self { content: StreamContent::Unread(CountedSource { source, count: Arc::clone(&consumed) }), consumed }
     }
 
-    /// Bytes read of the source, as it is.
+    /// Returns the bytes read from the source, before decompression.
     pub(super) fn consumed(&self) -> u64 {
         self.consumed.load(Ordering::Relaxed)
     }
@@ -93,20 +93,20 @@ impl CaptureStream {
         }
     }
 
-    /// Reads the first bytes and chooses the decoder.
-    fn begin(mut source: CountedSource) -> io::Result<StreamContent> {
+    /// Reads the first bytes and selects the decoder.
+    fn open(mut source: CountedSource) -> io::Result<StreamContent> {
         let mut start = Vec::with_capacity(MAGIC_LEN);
         source.by_ref().take(MAGIC_LEN as u64).read_to_end(&mut start)?;
         let compression = Compression::of(&start);
-        let whole = Cursor::new(start).chain(source);
+        let source = Cursor::new(start).chain(source);
         Ok(match compression {
-            Compression::None => StreamContent::Plain(whole),
+            Compression::None => StreamContent::Plain(source),
             Compression::Gzip => {
-                let chunks = BufReader::with_capacity(COMPRESSED_CHUNK, whole);
+                let chunks = BufReader::with_capacity(COMPRESSED_CHUNK, source);
                 StreamContent::Gzip(Box::new(MultiGzDecoder::new(chunks)))
             }
             Compression::Zstd => {
-                let chunks = BufReader::with_capacity(COMPRESSED_CHUNK, whole);
+                let chunks = BufReader::with_capacity(COMPRESSED_CHUNK, source);
                 StreamContent::Zstd(Box::new(ZstdFrames::new(chunks)))
             }
         })
@@ -118,10 +118,10 @@ impl Read for CaptureStream {
         if let StreamContent::Unread(_) = self.content
             && let StreamContent::Unread(source) = std::mem::replace(&mut self.content, StreamContent::Broken)
         {
-            self.content = Self::begin(source)?;
+            self.content = Self::open(source)?;
         }
         match &mut self.content {
-            StreamContent::Plain(whole) => whole.read(target),
+            StreamContent::Plain(source) => source.read(target),
             StreamContent::Gzip(decoder) => decoder.read(target),
             StreamContent::Zstd(decoder) => decoder.read(target),
             StreamContent::Unread(_) | StreamContent::Broken => Ok(0),

@@ -1,4 +1,4 @@
-//! Tests of the reader as a whole: real captures, the seeds of its fuzz corpus, and what holds for any bytes.
+//! Tests of the reader: real captures, the seeds of its fuzz corpus, and invariants for any bytes.
 use std::path::{Path, PathBuf};
 
 use proptest::{collection::vec, prelude::*};
@@ -13,7 +13,7 @@ const MICROSECONDS: u32 = 0xa1b2_c3d4;
 const NANOSECONDS: u32 = 0xa1b2_3c4d;
 const KUZNETSOV: u32 = 0xa1b2_cd34;
 
-/// The files in a folder, sorted; none when it is missing.
+/// Returns the sorted files of a folder; none if it is missing.
 fn files_in(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
@@ -35,7 +35,7 @@ fn every_conformance_capture_is_read_to_its_end() {
         assert!(!frames.is_empty(), "{}", path.display());
         let readable = frames.iter().filter(|(frame, bytes)| frame.link.network(bytes).is_ok()).count();
         assert_eq!(readable, frames.len(), "{}", path.display());
-        // Captured between 1990 and 2040, each of them.
+        // All were captured between 1990 and 2040.
         const YEAR: u64 = 31_557_600_000_000_000;
         let (first, last) = (frames[0].0.time, frames[frames.len() - 1].0.time);
         assert!(
@@ -60,7 +60,7 @@ fn write_the_seeds() {
     }
 }
 
-/// One small file of every shape the reader knows, and of some that are wrong.
+/// Small files of every supported kind, and some invalid ones.
 fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let tcp = b"\x45\0\0\x28\0\0\0\0\x40\x06\0\0\x7f\0\0\x01\x7f\0\0\x01\x30\x39\x01\xbb";
     let ethernet = [&[2; 12][..], b"\x08\0", tcp].concat();
@@ -140,7 +140,7 @@ fn any_capture() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// Bytes that begin like something the reader knows, so that it does not stop at the first four.
+/// Bytes that start like a supported format, so that the reader does not stop at the first four.
 fn almost_a_capture() -> impl Strategy<Value = Vec<u8>> {
     (
         prop::sample::select(samples()),
@@ -165,7 +165,7 @@ proptest! {
         cut in any::<prop::sample::Index>(),
         sizes in vec(1usize..200, 1..6),
     ) {
-        // A third of the files is cut.
+        // A third of the files is truncated.
         let bytes = &bytes[..cut.index(bytes.len() * 3 / 2).min(bytes.len())];
         let (whole, pieces) = (read(bytes), read_in_pieces(bytes, &sizes));
         prop_assert_eq!(whole.frames, pieces.frames);
@@ -181,7 +181,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_come_to_an_end(bytes in prop_oneof![vec(any::<u8>(), 0..400), almost_a_capture()]) {
+    fn reading_any_bytes_ends(bytes in prop_oneof![vec(any::<u8>(), 0..400), almost_a_capture()]) {
         for (frame, bytes) in read_in_pieces(&bytes, &[1, 7, 4096]).frames {
             if let Ok(payload) = frame.link.network(&bytes) {
                 prop_assert!(payload.offset <= bytes.len());

@@ -7,13 +7,13 @@ use ruzstd::decoding::{
     errors::{FrameDecoderError, ReadFrameHeaderError},
 };
 
-/// A last block that adds nothing (raw, empty), and four bytes in place of a checksum: it ends a frame that was cut
-/// off, upon which the decoder lets go of the window it holds back.
+/// An empty raw last block, and four bytes in place of a checksum. It ends a truncated frame, so that the decoder releases
+/// its buffered window.
 const FINAL_BLOCK: [u8; 7] = [0x01, 0, 0, 0, 0, 0, 0];
 
 /// Reads the content of all frames of a zstd stream.
 ///
-/// A damaged stream gives everything that was decoded before the damage, then its error.
+/// A damaged stream yields everything that was decoded before the damage, then the error.
 pub(super) struct ZstdFrames<R> {
     source: R,
     decoder: FrameDecoder,
@@ -26,7 +26,7 @@ impl<R: BufRead> ZstdFrames<R> {
         Self { source, decoder: FrameDecoder::new(), in_frame: false, failure: None }
     }
 
-    /// Starts the next frame that is not skippable. False at the end of the stream.
+    /// Starts the next frame that is not skippable. Returns false at the end of the stream.
     fn next_frame(&mut self) -> io::Result<bool> {
         while !self.source.fill_buf()?.is_empty() {
             match self.decoder.reset(&mut self.source) {
@@ -51,7 +51,7 @@ impl<R: BufRead> ZstdFrames<R> {
         Ok(())
     }
 
-    /// Decodes one more block, or finishes the frame. False at the end of the stream.
+    /// Decodes one more block, or finishes the frame. Returns false at the end of the stream.
     fn advance(&mut self) -> io::Result<bool> {
         if !self.in_frame {
             return self.next_frame();
@@ -64,7 +64,7 @@ impl<R: BufRead> ZstdFrames<R> {
         Ok(true)
     }
 
-    /// Compares the checksums of a frame whose content was read to its end, if it carries one.
+    /// Verifies the checksum of a complete frame, if it has one.
     fn check(&self) -> io::Result<()> {
         let stated = self.decoder.get_checksum_from_data();
         if stated.is_some() && stated != self.decoder.get_calculated_checksum() {
@@ -73,10 +73,10 @@ impl<R: BufRead> ZstdFrames<R> {
         Ok(())
     }
 
-    /// Makes the rest of a broken frame readable.
+    /// Makes the buffered rest of a damaged frame readable.
     fn release(&mut self) {
         if self.in_frame {
-            // It fails only where there is nothing to release.
+            // Fails only if there is nothing to release.
             let _ = self.decoder.decode_blocks(&FINAL_BLOCK[..], BlockDecodingStrategy::UptoBlocks(1));
             self.in_frame = false;
         }
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_frame_gives_its_whole_blocks() {
+    fn a_truncated_frame_yields_its_complete_blocks() {
         let frame = zstd_raw(&[b"first block ", b"second block"], 0);
         for cut in 1..frame.len() {
             let (content, error) = read(frame.get(..cut).unwrap());
@@ -140,14 +140,14 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_checksum_is_told_after_the_content() {
+    fn a_wrong_checksum_is_reported_after_the_content() {
         let (content, error) = read(&zstd_raw(&[b"content"], 1));
         assert_eq!(content, b"content");
         assert_eq!(error.as_deref(), Some("checksum mismatch"));
     }
 
     #[test]
-    fn a_window_beyond_all_memory_is_refused() {
+    fn an_excessive_window_is_rejected() {
         // Window descriptor 0xff: 3.75 TiB.
         let (content, error) = read(b"\x28\xb5\x2f\xfd\x00\xff\x01\x00\x00");
         assert!(content.is_empty() && error.is_some());

@@ -302,7 +302,10 @@ fn what_the_system_lacks_is_told_by_an_examination() {
     let told = told.replace(&format!("{}/", folder.path().display()), "");
     let lines: Vec<_> = told.lines().collect();
     assert_eq!(lines.len(), 3, "{told}");
-    assert!(lines[0].starts_with("s.toml:2:21: capture.interfaces: no interface \"ja4-none\"; there are: "), "{told}");
+    assert!(
+        lines[0].starts_with("s.toml:2:21: capture.interfaces: cannot find interface \"ja4-none\"; expected one of "),
+        "{told}"
+    );
     assert!(lines[1].starts_with("s.toml:4:1: storage.path: there is no folder no; make it"), "{told}");
     assert!(lines[2].starts_with("s.toml:6:1: attach.socket: . is a folder"), "{told}");
 }

@@ -300,7 +300,7 @@ pub(super) fn captured<'a>(batch: &'a Batch, frame: &FrameRef) -> Option<Capture
         slice: SliceFrame { bytes, wire_len: frame.wire as usize },
         time: Time(frame.time),
         interface: frame.interface,
-        point: payload.point,
+        point: payload.capture_point,
         number: frame.number,
     })
 }

@@ -194,11 +194,11 @@ fn what_is_not_ours_is_refused_and_left_alone() {
 
     let sensor = Sensor::new();
     for (name, words) in [
-        ("text.db", "no database"),
+        ("text.db", "not a database"),
         ("foreign.db", "another program"),
         ("nameless.db", "another program"),
         ("newer.db", "schema version 3"),
-        ("missing.db", "cannot open the database"),
+        ("missing.db", "cannot open database"),
     ] {
         for command in [&["query", "--db"][..], &["first-seen", "delete", "--all", "--db"]] {
             let file = path(name);

@@ -256,7 +256,7 @@ impl LiveSensor {
 /// Removes and logs the interfaces that vanished.
 fn drop_vanished(attachments: &mut Vec<Attachment>) {
     attachments.retain(|attachment| {
-        let exists = attachment.interface.still_there();
+        let exists = attachment.interface.exists();
         if !exists {
             eprintln!("ja4sensor: {}: interface removed", attachment.interface.name);
         }

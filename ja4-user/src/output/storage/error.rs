@@ -22,10 +22,10 @@ pub enum StorageError {
         source: io::Error,
     },
     /// The file is not an SQLite database.
-    #[error("cannot open database {}: the file is not a database; name another or a new file", .0.display())]
+    #[error("cannot open database {}: the file is not a database; name another file", .0.display())]
     NotADatabase(PathBuf),
     /// A database of another program.
-    #[error("cannot open database {}: the file is a database of another program; name another or a new file", .0.display())]
+    #[error("cannot open database {}: the file is a database of another program; name another file", .0.display())]
     Foreign(PathBuf),
     /// A database of a newer version of this program.
     #[error("cannot open database {}: schema version {found} is newer than {VERSION}; use a newer ja4sensor", path.display())]
