@@ -46,6 +46,7 @@ pub mod quic;
 pub mod random;
 pub mod scenes;
 pub mod sensor;
+pub mod sinks;
 pub mod spread;
 pub mod ssh;
 pub mod tape;

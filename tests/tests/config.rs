@@ -106,7 +106,7 @@ fn run_and_replay_refuse_what_check_refuses() {
 fn everything_that_is_wrong_is_told_at_once() {
     let site = Site::new(
         "[capture]\ninterfaces = [\"ja4-none\"]\nshards = 0\n[storage]\npath = \"no/history.db\"\n\
-         [[alerts.sink]]\nkind = \"webhook\"\nurl = \"http://hooks.example/\"\n[lookup]\nknown_bad = \"bad.toml\"\n",
+         [[alerts.sink]]\ntype = \"webhook\"\nurl = \"http://hooks.example/\"\n[lookup]\nknown_bad = \"bad.toml\"\n",
     )
     .with("bad.toml", "[[pattern]]\n");
     let outcome = site.check().status(USAGE);
@@ -167,7 +167,7 @@ fn flags_beat_the_file_and_the_file_beats_defaults() {
 fn paths_begin_at_the_folder_of_the_file() {
     let site = Site::new(
         "[lookup]\ndatabases = [\"own.toml\"]\n[rules]\nfiles = [\"rules.toml\"]\n[storage]\npath = \"history.db\"\n\
-         [[alerts.sink]]\nkind = \"webhook\"\nurl = \"https://hooks.example/\"\nhmac_key_file = \"key\"\n",
+         [[alerts.sink]]\ntype = \"webhook\"\nurl = \"https://hooks.example/\"\nhmac_key_file = \"key\"\n",
     )
     .with("own.toml", "[[entry]]\ntype = \"ja4\"\nvalue = \"t13d0101h2_000000000000_000000000000\"\nname = \"x\"\n")
     .with(
@@ -245,8 +245,8 @@ fn a_file_that_is_not_there_is_told_where_it_is_named() {
 #[test]
 fn a_sink_of_no_kind_hides_nothing_that_is_wrong_with_others() {
     let site = Site::new(
-        "[[alerts.sink]]\nkind = \"pager\"\n[[alerts.sink]]\nkind = \"webhook\"\nurl = \"http://hooks.example/\"\n\
-         [[alerts.sink]]\nkind = \"file\"\nqueue = 0\npath = \"alerts\"\n",
+        "[[alerts.sink]]\ntype = \"pager\"\n[[alerts.sink]]\ntype = \"webhook\"\nurl = \"http://hooks.example/\"\n\
+         [[alerts.sink]]\ntype = \"file\"\nqueue = 0\npath = \"alerts\"\n",
     );
     let outcome = site.check().status(USAGE);
     let lines = site.lines(&outcome);

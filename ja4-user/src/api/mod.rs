@@ -33,6 +33,7 @@ pub mod metrics;
 mod query;
 mod response;
 mod routes;
+mod settings;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ pub use self::counters::HttpStats;
 pub use self::error::HttpError;
 use self::host::AllowedHosts;
 pub use self::liveness::Liveness;
+pub use self::settings::{HttpSettings, ListenAddress};
 pub use self::state::{ApiState, EngineClient, QueryError, SensorSnapshot, SnapshotRequest};
 
 /// Time limit of a request head.

@@ -20,6 +20,7 @@ pub mod object;
 mod order;
 mod pcap;
 mod pcapng;
+mod settings;
 mod stop;
 mod stream;
 mod zstd;
@@ -28,6 +29,8 @@ pub use self::batch::{Batch, FrameRef};
 pub use self::error::{CaptureError, Damage};
 pub use self::file::{CaptureFile, OnUnsupported, Progress, UnsupportedLinkNotice};
 pub use self::linktype::{LinkError, LinkPayload, LinkStart, LinkType};
+pub use self::settings::CaptureSettings;
+pub(crate) use self::settings::IDLE_TIMEOUT;
 pub use self::stop::StopFlag;
 pub use self::stream::Compression;
 

@@ -15,7 +15,7 @@ use crate::capture::attach::{Attachment, HookChoice, Policy};
 use crate::capture::ebpf::{Kernel, KernelSettings, Program};
 use crate::capture::interface::Interface;
 use crate::capture::object;
-use crate::config::{self, Config, Opened};
+use crate::config::{self, Config, OpenedConfig};
 use crate::output::storage::check_unused;
 use crate::system::privilege;
 
@@ -38,7 +38,7 @@ impl CheckCommand {
                 config.capture.interfaces = interfaces;
             }
         };
-        let Opened { config, loaded, warnings } = config::examine(path.as_deref(), flags).map_err(refused)?;
+        let OpenedConfig { config, loaded, warnings } = config::examine(path.as_deref(), flags).map_err(refused)?;
         warn(&warnings);
         let (mut out, mut prevented) = (String::new(), None);
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();

@@ -4,8 +4,8 @@ use clap::{Args, value_parser};
 
 use crate::capture::attach::{DirectionChoice, HookChoice};
 use crate::capture::ebpf::MAX_SHARDS;
-use crate::config::{self, IDLE_TIMEOUT};
-use crate::units::{Size, Span, SpanError};
+use crate::capture::{CaptureSettings, IDLE_TIMEOUT};
+use crate::units::{ByteSize, DurationError, HumanDuration};
 
 /// Options of the capture.
 #[derive(Debug, Args)]
@@ -36,7 +36,7 @@ pub(super) struct CaptureFlags {
 
     /// Idle time after which a connection ends, for example 120 (seconds) or 2m [default: 120]
     #[arg(long, value_name = "TIME", value_parser = idle)]
-    idle_timeout: Option<Span>,
+    idle_timeout: Option<HumanDuration>,
 
     /// Record limit per class, second and CPU, in place of the built-in limits; 0 means unlimited
     #[arg(long, value_name = "N")]
@@ -50,14 +50,14 @@ pub(super) struct CaptureFlags {
 
 impl CaptureFlags {
     /// Overrides the configuration. Interfaces replace those in the configuration.
-    pub(super) fn apply(&self, to: &mut config::Capture) {
+    pub(super) fn apply(&self, to: &mut CaptureSettings) {
         if !self.interfaces.is_empty() {
             to.interfaces.clone_from(&self.interfaces);
         }
         to.hook = self.hook.unwrap_or(to.hook);
         to.direction = self.direction.unwrap_or(to.direction);
         to.shards = self.shards.or(to.shards);
-        to.ring_size = self.ring_size.map_or(to.ring_size, |kib| Size(u64::from(kib) << 10));
+        to.ring_size = self.ring_size.map_or(to.ring_size, |kib| ByteSize(u64::from(kib) << 10));
         to.max_connections = self.max_connections.unwrap_or(to.max_connections);
         to.idle_timeout = self.idle_timeout.unwrap_or(to.idle_timeout);
         to.rate_limit = self.rate_limit.or(to.rate_limit);
@@ -66,12 +66,12 @@ impl CaptureFlags {
 }
 
 /// Parses a duration with a unit, or a number of seconds.
-pub(super) fn seconds(text: &str) -> Result<Span, SpanError> {
+pub(super) fn seconds(text: &str) -> Result<HumanDuration, DurationError> {
     let bare = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if bare { format!("{text}s").parse() } else { text.parse() }
 }
 
-pub(super) fn idle(text: &str) -> Result<Span, String> {
+pub(super) fn idle(text: &str) -> Result<HumanDuration, String> {
     let span = seconds(text).map_err(|error| error.to_string())?;
     let (least, most) = (IDLE_TIMEOUT.start(), IDLE_TIMEOUT.end());
     if IDLE_TIMEOUT.contains(&span) { Ok(span) } else { Err(format!("expected {least} to {most}")) }

@@ -10,8 +10,9 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::lookup::{LookupFormat, print, report_bad_rows};
-use crate::enrich::{Builder, Imported};
+use super::lookup::{LookupFormat, print};
+use super::settings::{refused, warn};
+use crate::enrich::{ImportedLabels, LabelDatabaseBuilder};
 use crate::units::Counted;
 
 #[derive(Debug, Args)]
@@ -55,10 +56,10 @@ impl LabelsCommand {
 fn info(files: &[PathBuf], format: LookupFormat) -> Result<(), Failure> {
     let mut failed = None;
     for path in files {
-        let mut builder = Builder::new();
+        let mut builder = LabelDatabaseBuilder::new();
         match builder.add(path) {
             Ok(imported) => {
-                report_bad_rows(path, &imported);
+                warn(&imported.warnings);
                 let info = FileSummary::new(path, &builder, &imported);
                 print(&match format {
                     LookupFormat::Table => info.table(),
@@ -67,7 +68,7 @@ fn info(files: &[PathBuf], format: LookupFormat) -> Result<(), Failure> {
             }
             // All errors but the last are printed here; the last becomes the error of the command.
             Err(error) => {
-                if let Some(earlier) = failed.replace(Failure::usage(error)) {
+                if let Some(earlier) = failed.replace(refused(error)) {
                     eprintln!("ja4sensor: {earlier}");
                 }
             }
@@ -77,9 +78,9 @@ fn info(files: &[PathBuf], format: LookupFormat) -> Result<(), Failure> {
 }
 
 fn import(file: &Path, output: &Path) -> Result<(), Failure> {
-    let mut builder = Builder::new();
-    let imported = builder.add(file).map_err(Failure::usage)?;
-    report_bad_rows(file, &imported);
+    let mut builder = LabelDatabaseBuilder::new();
+    let imported = builder.add(file).map_err(refused)?;
+    warn(&imported.warnings);
     let opened = OpenOptions::new().write(true).create_new(true).open(output);
     let mut out = opened.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
@@ -92,7 +93,7 @@ fn import(file: &Path, output: &Path) -> Result<(), Failure> {
         let _ = fs::remove_file(output);
         return Err(Failure::run(anyhow!(error).context(format!("cannot write {}", output.display()))));
     }
-    print(&format!("{}: {}\n", output.display(), Counted(imported.taken as u64, "row")))
+    print(&format!("{}: {}\n", output.display(), Counted(imported.entries as u64, "row")))
 }
 
 /// The content of a label database.
@@ -115,7 +116,7 @@ struct MethodSummary {
 }
 
 impl FileSummary {
-    fn new(path: &Path, builder: &Builder, imported: &Imported) -> Self {
+    fn new(path: &Path, builder: &LabelDatabaseBuilder, imported: &ImportedLabels) -> Self {
         let types = builder.summary().into_iter().map(|of| MethodSummary {
             method: of.method.name(),
             values: of.values,
@@ -124,7 +125,7 @@ impl FileSummary {
             shared: of.shared,
         });
         let types = types.collect();
-        Self { file: path.display().to_string(), rows: imported.taken, bad_rows: imported.bad, types }
+        Self { file: path.display().to_string(), rows: imported.entries, bad_rows: imported.skipped, types }
     }
 
     fn table(&self) -> String {

@@ -2,18 +2,18 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::failure::Failure;
-use crate::enrich::{Builder, Imported, KnownBadList, session, shape};
+use super::settings::{refused, warn};
+use crate::enrich::{KnownBadList, LabelDatabaseBuilder, shape, ssh_session};
 use crate::model::path::{self, Syn};
 use crate::model::{KnownBad, Label, Method, os};
 use crate::output::stdout::{is_closed, stdout};
-use crate::units::Counted;
 
 #[derive(Debug, Args)]
 pub(super) struct LookupCommand {
@@ -58,16 +58,16 @@ fn method(name: &str) -> Result<Method, String> {
 
 impl LookupCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let mut builder = Builder::with_builtin();
+        let mut builder = LabelDatabaseBuilder::with_builtin();
         for path in &self.database {
-            let imported = builder.add(path).map_err(Failure::usage)?;
-            report_bad_rows(path, &imported);
+            let imported = builder.add(path).map_err(refused)?;
+            warn(&imported.warnings);
         }
         let database = builder.build();
         let known_bad = self.known_bad.as_deref().map_or_else(|| Ok(KnownBadList::builtin()), KnownBadList::load);
-        let mut known_bad = known_bad.map_err(Failure::usage)?;
+        let mut known_bad = known_bad.map_err(refused)?;
         for path in &self.known_bad_extra {
-            let extra = KnownBadList::load(path).map_err(Failure::usage)?;
+            let extra = KnownBadList::load(path).map_err(refused)?;
             known_bad = known_bad.extended(extra).map_err(|method| {
                 let method = method.name();
                 Failure::usage(anyhow!("{}: too many {method} patterns with a * before the end", path.display()))
@@ -105,25 +105,6 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
         Err(error) if !is_closed(&error) => Err(Failure::run(anyhow!(error).context("cannot write the output"))),
         _ => Ok(()),
     }
-}
-
-/// Reports the skipped rows of a file on standard error.
-pub(super) fn report_bad_rows(path: &Path, imported: &Imported) {
-    if imported.bad == 0 {
-        return;
-    }
-    let mut reasons: Vec<String> =
-        imported.bad_rows.iter().map(|row| format!("line {} {}", row.line, row.reason)).collect();
-    let more = imported.bad - imported.bad_rows.len();
-    if more > 0 {
-        reasons.push(format!("and {more} more"));
-    }
-    eprintln!(
-        "ja4sensor: {}: skipped {} ({})",
-        path.display(),
-        Counted(imported.bad as u64, "invalid row"),
-        reasons.join("; ")
-    );
 }
 
 /// The result of a lookup for one method.
@@ -198,7 +179,7 @@ impl LookupInference {
                     syn.filter(|_| method == Method::Ja4t).and_then(|syn| os::hint(&syn, None)).map(os::System::name);
             }
             Method::Ja4l | Method::Ja4ls => hints.hops = path::ttl(value).and_then(path::hops),
-            Method::Ja4ssh => hints.session = session::of(value).map(|session| session.name()),
+            Method::Ja4ssh => hints.session = ssh_session::of(value).map(|session| session.name()),
             _ => {}
         }
         hints

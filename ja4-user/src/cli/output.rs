@@ -4,8 +4,8 @@ use std::num::NonZeroU16;
 
 use clap::Args;
 
-use crate::config;
 use crate::encode::{Filter, Format};
+use crate::output::OutputSettings;
 
 /// Options of the output.
 #[derive(Debug, Args)]
@@ -34,7 +34,7 @@ pub(super) struct OutputFlags {
 
 impl OutputFlags {
     /// Overrides the configuration.
-    pub(super) fn apply(&self, to: &mut config::Output) {
+    pub(super) fn apply(&self, to: &mut OutputSettings) {
         to.format = self.format.unwrap_or(to.format);
         to.types = self.types.unwrap_or(to.types);
         to.raw |= self.raw;

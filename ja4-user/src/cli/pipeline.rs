@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::cli::delivery_log::DeliveryLog;
 use crate::cli::failure::Failure;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, LoadedFiles};
 use crate::encode::{Context, Filter, Format, Formatter};
 use crate::enrich::remote::Remote;
 use crate::model::{CounterGroup, Time};
@@ -49,7 +49,7 @@ pub(super) struct PipelineMode {
 /// Starts the outputs, and creates an engine with the saved state of the database.
 pub(super) fn start(
     config: &Config,
-    loaded: Loaded,
+    loaded: LoadedFiles,
     context: &Arc<Context>,
     mode: PipelineMode,
 ) -> Result<(Engine, Outputs), Failure> {
@@ -78,7 +78,7 @@ pub(super) fn start(
         if let Some(migrated) = writer.migrated {
             eprintln!("ja4sensor: {}: {migrated}", path.display());
         }
-        let limits = SavedStateLimits::of(&config.first_seen, &loaded.knowledge.profiles);
+        let limits = SavedStateLimits::of(&config.first_seen, &loaded.content.profiles);
         let read = DatabaseReader::open(path, None).and_then(|reader| SavedState::read(&reader, &limits));
         match (read, writer.open_error.take()) {
             (Err(error), None) => return Err(Failure::run(error)),
@@ -125,7 +125,7 @@ pub(super) fn start(
         locals: config.network.local.clone(),
         first_seen: config.first_seen.clone(),
     };
-    let engine = Engine::new(&settings, loaded.knowledge, saved, remote, context, engine_outputs);
+    let engine = Engine::new(&settings, loaded.content, saved, remote, context, engine_outputs);
     Ok((engine.with_restored(restored), outputs))
 }
 

@@ -15,7 +15,7 @@ use super::output::OutputFlags;
 use super::pipeline::{self, Outputs, PipelineMode};
 use super::settings::ConfigFlags;
 use crate::capture::{CaptureFile, Progress, StopFlag, UnsupportedLinkNotice};
-use crate::config::Opened;
+use crate::config::OpenedConfig;
 use crate::encode::Formatter;
 use crate::model::{CounterGroup, Time};
 use crate::output::stdout::{ReplayOutput, is_closed};
@@ -23,7 +23,7 @@ use crate::runtime::engine::Engine;
 use crate::runtime::replay::{LANES, ReplayOptions, ReplayReport, most_connections, replay};
 use crate::shard::{Limits, report};
 use crate::system::shutdown_watch::Shutdown;
-use crate::units::Span;
+use crate::units::HumanDuration;
 
 /// Size from which a file gets a progress bar, bytes: smaller files finish too soon.
 const WORTH_A_BAR: u64 = 64 << 20;
@@ -44,7 +44,7 @@ pub(super) struct ReplayCommand {
 
     /// Idle time in capture time after which a connection ends, for example 120 (seconds) or 2m [default: none]
     #[arg(long, value_name = "TIME", value_parser = idle)]
-    idle_timeout: Option<Span>,
+    idle_timeout: Option<HumanDuration>,
 
     #[command(flatten)]
     settings: ConfigFlags,
@@ -55,7 +55,7 @@ pub(super) struct ReplayCommand {
 
 impl ReplayCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let Opened { config, loaded, .. } = self.settings.open(|config| self.output.apply(&mut config.output))?;
+        let OpenedConfig { config, loaded, .. } = self.settings.open(|config| self.output.apply(&mut config.output))?;
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         let mut options = ReplayOptions {
             threads: self.shards.map_or(cpus, usize::from).min(LANES as usize),

@@ -6,8 +6,8 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::failure::Failure;
-use crate::config::{self, Config, Opened};
-use crate::document::{Report, Warning};
+use crate::config::{self, Config, OpenedConfig};
+use crate::document::{Diagnostic, Diagnostics};
 
 /// Options that name files, shared by `run` and `replay`.
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub(super) struct ConfigFlags {
 
 impl ConfigFlags {
     /// Reads the configuration and the files it names; `flags` overrides keys. Prints the warnings.
-    pub(super) fn open(&self, flags: impl FnOnce(&mut Config)) -> Result<Opened, Failure> {
+    pub(super) fn open(&self, flags: impl FnOnce(&mut Config)) -> Result<OpenedConfig, Failure> {
         open(self.config.as_deref(), |config| {
             if self.db.is_some() {
                 config.storage.path.clone_from(&self.db);
@@ -34,21 +34,21 @@ impl ConfigFlags {
 }
 
 /// Calls [`config::open`] and prints the warnings, or all errors but the last.
-pub(super) fn open(path: Option<&Path>, flags: impl FnOnce(&mut Config)) -> Result<Opened, Failure> {
+pub(super) fn open(path: Option<&Path>, flags: impl FnOnce(&mut Config)) -> Result<OpenedConfig, Failure> {
     let opened = config::open(path, flags).map_err(refused)?;
     warn(&opened.warnings);
     Ok(opened)
 }
 
 /// Prints warnings, one per line.
-pub(super) fn warn(warnings: &[Warning]) {
+pub(super) fn warn(warnings: &[Diagnostic]) {
     for warning in warnings {
         eprintln!("ja4sensor: warning: {warning}");
     }
 }
 
 /// Prints all errors but the last, which becomes the error of the command.
-pub(super) fn refused(report: Report) -> Failure {
+pub(super) fn refused(report: Diagnostics) -> Failure {
     let lines: Vec<String> = report.to_string().lines().map(str::to_owned).collect();
     let Some((last, others)) = lines.split_last() else {
         return Failure::usage(report);

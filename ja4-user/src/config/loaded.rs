@@ -1,38 +1,38 @@
-//! What the files of a configuration hold.
+//! The content of the files that a configuration names.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Config;
-use super::places::Places;
-use crate::detect::builtin::{self, Rule};
-use crate::detect::{Allow, DetectionContent, RuleSet, profile};
-use crate::document::{Issue, Warning};
+use super::sections::Config;
+use crate::detect::builtin::{BuiltinRule, BuiltinSettings};
+use crate::detect::profile::{self, ProfileSettings};
+use crate::detect::{Allowlist, DetectionContent, RuleSet};
+use crate::document::{Diagnostic, Diagnostics, KeyPositions};
 use crate::enrich::known_bad::MAX_GLOBS;
-use crate::enrich::{Builder, Database, DatabaseError, Fault, Faults, Imported, KnownBadError, KnownBadList};
-use crate::output::alert::{Sink, SinkConfig, SinkError};
+use crate::enrich::{KnownBadList, LabelDatabase, LabelDatabaseBuilder};
+use crate::output::alert::{Sink, SinkError, check_sinks};
 
-/// What the message about a file begins with that can't be opened or read.
-const UNREADABLE: &str = "can't be ";
+/// The start of the message about a file that cannot be opened or read.
+const UNREADABLE: &str = "cannot ";
 
-/// All that was read, and found to be in order.
+/// The content of all files.
 #[derive(Debug)]
-pub struct Loaded {
-    /// What the engine knows.
-    pub knowledge: DetectionContent,
-    /// Sinks of alerts.
+pub struct LoadedFiles {
+    /// The content for enrichment and detection.
+    pub content: DetectionContent,
+    /// The alert sinks.
     pub sinks: Vec<Sink>,
-    /// Where the known-bad patterns in force come from.
+    /// The sources of the known-bad patterns.
     pub known_bad: KnownBadSources,
 }
 
-/// Where the known-bad patterns in force come from, displayed as `35 known-bad patterns (32 shipped, 3 in extra.toml)`.
+/// The sources of the known-bad patterns, displayed as `35 known-bad patterns (32 built-in, 3 in extra.toml)`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownBadSources {
     /// Patterns in force.
     pub in_force: usize,
-    /// Each list with the number of its patterns; the shipped one has no path.
+    /// Each list with the number of its patterns; the built-in one has no path.
     pub lists: Vec<(Option<PathBuf>, usize)>,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for KnownBadSources {
         for (number, (path, patterns)) in self.lists.iter().enumerate() {
             let separator = if number == 0 { "" } else { ", " };
             match path {
-                None => write!(f, "{separator}{patterns} shipped")?,
+                None => write!(f, "{separator}{patterns} built-in")?,
                 Some(path) => write!(f, "{separator}{patterns} in {}", path.display())?,
             }
         }
@@ -50,198 +50,153 @@ impl fmt::Display for KnownBadSources {
     }
 }
 
-impl Loaded {
-    /// Reads every file that a configuration names; `None` if anything is wrong in one of them.
+impl LoadedFiles {
+    /// Reads every file that a configuration names; `None`: a file has errors.
     pub(super) fn read(
         config: &Config,
-        places: &Places,
-        issues: &mut Vec<Issue>,
-        warnings: &mut Vec<Warning>,
+        positions: &KeyPositions,
+        errors: &mut Vec<Diagnostic>,
+        warnings: &mut Vec<Diagnostic>,
     ) -> Option<Self> {
-        let files = |key, paths: &[PathBuf], found| at_keys(places, key, paths, found);
-        let mut found = Vec::new();
-        let database = database(config, &mut found, warnings);
-        issues.extend(files("lookup.databases", &config.lookup.databases, found));
-        let known_bad = known_bad(config, places, issues);
+        let labels = labels(config, positions, errors, warnings);
+        let known_bad = known_bad(config, positions, errors);
+        let mut checked =
+            |key, paths: &[PathBuf], found: Diagnostics| errors.extend(at_key(positions, key, paths, found));
         let paths = &config.allowlist.files;
-        let allow = Allow::load(paths);
-        let allow = allow.map_err(|report| issues.extend(files("allowlist.files", paths, report.issues))).ok();
+        let allowlist = Allowlist::load(paths).map_err(|found| checked("allowlist.files", paths, found)).ok();
         let paths = &config.rules.files;
-        let rules = RuleSet::load(config.rules.shipped, paths);
-        let rules = rules.map_err(|report| issues.extend(files("rules.files", paths, report.issues))).ok();
-        let sinks = sinks(config, places, issues);
-        let (allow, (rules, shadows)) = (allow?, rules?);
-        warnings.extend(shadows);
+        let rules = RuleSet::load(config.rules.builtin, paths);
+        let rules = rules.map_err(|found| checked("rules.files", paths, found)).ok();
+        let sinks = sinks(config, positions, errors);
+        let (allowlist, (rules, replaced)) = (allowlist?, rules?);
+        warnings.extend(replaced);
         let (mut builtin, mut profiles) = (config.builtin.clone(), config.profiles.clone());
-        warnings.extend(override_builtin(&allow, &rules, &mut builtin, &mut profiles));
-        let others: Vec<_> = Rule::ALL.into_iter().map(Rule::name).chain([profile::RULE]).collect();
-        let (rules, unknown) = rules.overridden(&allow, &others);
+        warnings.extend(override_builtin(&allowlist, &rules, &mut builtin, &mut profiles));
+        let others: Vec<_> = BuiltinRule::ALL.into_iter().map(BuiltinRule::name).chain([profile::RULE]).collect();
+        let (rules, unknown) = rules.overridden(&allowlist, &others);
         warnings.extend(unknown);
-        let (database, known_bad, allow) = (database?, known_bad?, Arc::new(allow));
-        let (known_bad, sources) = known_bad;
-        let knowledge = DetectionContent { database, known_bad, rules, builtin, profiles, allow };
-        Some(Self { knowledge, sinks: sinks?, known_bad: sources })
+        let (labels, (known_bad, sources), allowlist) = (labels?, known_bad?, Arc::new(allowlist));
+        let content = DetectionContent { labels, known_bad, rules, builtin, profiles, allowlist };
+        Some(Self { content, sinks: sinks?, known_bad: sources })
     }
 }
 
-/// What was found in the files that a key names. Where a file can't be had at all, the mend is at the key.
-fn at_keys(places: &Places, key: &str, paths: &[PathBuf], found: Vec<Issue>) -> Vec<Issue> {
-    let at_key = |issue: Issue| {
-        let number = paths.iter().position(|path| **path == *issue.path);
-        let Some(number) = number.filter(|_| issue.place.is_none() && issue.message.starts_with(UNREADABLE)) else {
-            return issue;
+/// Moves the error about a file that cannot be read to the key that names the file.
+fn at_key(positions: &KeyPositions, key: &str, paths: &[PathBuf], found: Diagnostics) -> Vec<Diagnostic> {
+    let at_key = |error: Diagnostic| {
+        let number = paths.iter().position(|path| **path == *error.path);
+        let Some(number) = number.filter(|_| error.position.is_none() && error.message.starts_with(UNREADABLE)) else {
+            return error;
         };
         let element = format!("{key} {}", number + 1);
-        let name = if places.has(&element) { &*element } else { key };
-        if !places.has(name) {
-            return issue;
+        let name = if positions.has(&element) { &*element } else { key };
+        if !positions.has(name) {
+            return error;
         }
-        places.issue(name, format!("{key}: {}: {}", issue.path.display(), issue.message))
+        positions.diagnostic(name, format!("{key}: {}: {}", error.path.display(), error.message))
     };
-    found.into_iter().map(at_key).collect()
+    found.0.into_iter().map(at_key).collect()
 }
 
-fn sinks(config: &Config, places: &Places, issues: &mut Vec<Issue>) -> Option<Vec<Sink>> {
-    let sinks = &config.alerts.sink;
-    // One that is not even of a kind was left out, and told.
-    let numbers: Vec<_> = places.elements("alerts.sink").collect();
-    let place = |mut error: SinkError| {
+fn sinks(config: &Config, positions: &KeyPositions, errors: &mut Vec<Diagnostic>) -> Option<Vec<Sink>> {
+    // Sinks without a valid type were skipped, with an error.
+    let numbers: Vec<_> = positions.elements("alerts.sink").collect();
+    let diagnostic = |mut error: SinkError| {
         error.number = numbers.get(error.number.wrapping_sub(1)).copied().unwrap_or(error.number);
         let key = format!("alerts.sink {}: {}", error.number, error.key);
-        places.issue(&key, error.to_string())
+        positions.diagnostic(&key, error.to_string())
     };
-    SinkConfig::check(sinks)
-        .map_err(|errors| {
-            let mut found: Vec<_> = errors.into_iter().map(place).collect();
-            found.sort_by_key(|issue| issue.place);
-            issues.append(&mut found);
+    check_sinks(&config.alerts.sink)
+        .map_err(|found| {
+            let mut found: Vec<_> = found.into_iter().map(diagnostic).collect();
+            found.sort_by_key(|error| error.position);
+            errors.append(&mut found);
         })
         .ok()
 }
 
-fn database(config: &Config, issues: &mut Vec<Issue>, warnings: &mut Vec<Warning>) -> Option<Database> {
-    let mut builder = Builder::with_builtin();
-    let before = issues.len();
-    for path in &config.lookup.databases {
+fn labels(
+    config: &Config,
+    positions: &KeyPositions,
+    errors: &mut Vec<Diagnostic>,
+    warnings: &mut Vec<Diagnostic>,
+) -> Option<LabelDatabase> {
+    let mut builder = LabelDatabaseBuilder::with_builtin();
+    let before = errors.len();
+    let paths = &config.lookup.databases;
+    for path in paths {
         match builder.add(path) {
-            Ok(imported) => warnings.extend(bad_rows(path, &imported)),
-            Err(error) => issues.extend(wrong_database(path, &error)),
+            Ok(imported) => warnings.extend(imported.warnings),
+            Err(found) => errors.extend(at_key(positions, "lookup.databases", paths, found)),
         }
     }
-    (issues.len() == before).then(|| builder.build())
+    (errors.len() == before).then(|| builder.build())
 }
 
-/// The shipped list or its replacement, with the patterns that add to it.
-fn known_bad(config: &Config, places: &Places, issues: &mut Vec<Issue>) -> Option<(KnownBadList, KnownBadSources)> {
-    let before = issues.len();
-    let load = |key, paths: &[PathBuf], path: &Path, issues: &mut Vec<Issue>| {
+/// Reads the built-in list or its replacement, and the lists that add to it.
+fn known_bad(
+    config: &Config,
+    positions: &KeyPositions,
+    errors: &mut Vec<Diagnostic>,
+) -> Option<(KnownBadList, KnownBadSources)> {
+    let before = errors.len();
+    let load = |key, paths: &[PathBuf], path: &Path, errors: &mut Vec<Diagnostic>| {
         let list = KnownBadList::load(path);
-        list.map_err(|error| issues.extend(at_keys(places, key, paths, wrong_list(path, &error)))).ok()
+        list.map_err(|found| errors.extend(at_key(positions, key, paths, found))).ok()
     };
     let replacement = config.lookup.known_bad.as_ref();
     let mut list = match replacement {
         None => KnownBadList::builtin(),
-        Some(path) => load("lookup.known_bad", std::slice::from_ref(path), path, issues).unwrap_or_default(),
+        Some(path) => load("lookup.known_bad", std::slice::from_ref(path), path, errors).unwrap_or_default(),
     };
     let mut lists = vec![(replacement.cloned(), list.len())];
     let paths = &config.lookup.known_bad_extra;
     for path in paths {
-        let Some(extra) = load("lookup.known_bad_extra", paths, path, issues) else {
+        let Some(extra) = load("lookup.known_bad_extra", paths, path, errors) else {
             continue;
         };
         lists.push((Some(path.clone()), extra.len()));
         list = list.extended(extra).unwrap_or_else(|method| {
             let method = method.name();
-            let message = format!(
-                "with the lists before it, {method} has more than {MAX_GLOBS} patterns with a * before their end"
-            );
-            issues.push(whole(path, message));
+            let message =
+                format!("all lists together have more than {MAX_GLOBS} {method} patterns with a * before their end");
+            errors.push(Diagnostic::of_file(path, message));
             KnownBadList::default()
         });
     }
     let sources = KnownBadSources { in_force: list.len(), lists };
-    (issues.len() == before).then_some((list, sources))
+    (errors.len() == before).then_some((list, sources))
 }
 
-/// Rows of a database that were left out, a warning each, and one for all that are not told.
-fn bad_rows<'a>(path: &'a Path, imported: &'a Imported) -> impl Iterator<Item = Warning> + 'a {
-    let told = imported.bad_rows.iter().map(|row| Issue {
-        path: path.into(),
-        place: Some((row.line, 1)),
-        message: format!("row left out: {}", row.reason),
-    });
-    let more = imported.bad.saturating_sub(imported.bad_rows.len());
-    let more = (more > 0).then(|| whole(path, format!("{more} more rows left out")));
-    told.chain(more)
-}
-
-fn wrong_database(path: &Path, error: &DatabaseError) -> Vec<Issue> {
-    match error {
-        DatabaseError::Read { source, .. } => vec![whole(path, format!("can't be read: {source}"))],
-        DatabaseError::Faults { faults, .. } => placed(path, faults),
-        error => vec![whole(path, without(path, &error.to_string()))],
-    }
-}
-
-fn wrong_list(path: &Path, error: &KnownBadError) -> Vec<Issue> {
-    match error {
-        KnownBadError::Read { source, .. } => vec![whole(path, format!("can't be read: {source}"))],
-        KnownBadError::Faults { faults, .. } => placed(path, faults),
-        error @ KnownBadError::TooLarge { .. } => vec![whole(path, without(path, &error.to_string()))],
-    }
-}
-
-fn placed(path: &Path, faults: &Faults) -> Vec<Issue> {
-    let one = |Fault { line, column, message }: &Fault| Issue {
-        path: path.into(),
-        place: Some((*line, *column)),
-        message: message.clone(),
-    };
-    let more = (faults.more > 0).then(|| whole(path, format!("and {} more", faults.more)));
-    faults.faults.iter().map(one).chain(more).collect()
-}
-
-/// A message without the path that it begins with.
-fn without(path: &Path, message: &str) -> String {
-    let rest = message.strip_prefix(&path.display().to_string()).unwrap_or(message);
-    rest.trim_start_matches([':', ' ']).to_owned()
-}
-
-fn whole(path: &Path, message: String) -> Issue {
-    Issue { path: path.into(), place: None, message }
-}
-
-/// Switches off built-in rules whose names `rules` have, and applies overrides of the others. A threshold that a rule
-/// can't have is a warning, and what else the override says holds.
+/// Disables built-in rules that a rule of a file replaces, and applies overrides to the others. Returns a warning for each
+/// threshold out of range; the rest of its override is applied.
 fn override_builtin(
-    allow: &Allow,
+    allowlist: &Allowlist,
     rules: &RuleSet,
-    builtin: &mut builtin::Settings,
-    profiles: &mut profile::Settings,
-) -> Vec<Warning> {
-    for rule in Rule::ALL.into_iter().filter(|rule| rules.shadows(rule.name())) {
-        builtin.change(rule, Some(false), None);
+    builtin: &mut BuiltinSettings,
+    profiles: &mut ProfileSettings,
+) -> Vec<Diagnostic> {
+    for rule in BuiltinRule::ALL.into_iter().filter(|rule| rules.replaces(rule.name())) {
+        builtin.apply(rule, Some(false), None);
     }
-    profiles.enabled &= !rules.shadows(profile::RULE);
+    profiles.enabled &= !rules.replaces(profile::RULE);
     let mut warnings = Vec::new();
-    for change in allow.overrides().filter(|change| !rules.shadows(&change.rule)) {
+    for change in allowlist.overrides().filter(|change| !rules.replaces(&change.rule)) {
         let enabled = change.enabled;
-        if let Some(rule) = Rule::named(&change.rule) {
-            builtin.change(rule, enabled, change.severity);
+        if let Some(rule) = BuiltinRule::named(&change.rule) {
+            builtin.apply(rule, enabled, change.severity);
             if let Some(threshold) = change.threshold
                 && let Err(message) = builtin.set_threshold(rule, threshold)
             {
-                let message = format!("override: {message}");
-                warnings.push(Issue { path: Arc::clone(&change.path), place: Some(change.place), message });
+                warnings.push(change.diagnostic(format!("override: {message}")));
             }
         } else if *change.rule == *profile::RULE {
             profiles.enabled = enabled.unwrap_or(profiles.enabled);
             profiles.severity = change.severity.unwrap_or(profiles.severity);
             match change.threshold {
-                Some(0) => {
-                    let message = format!("override: threshold of {} is 0; it must be at least 1", profile::RULE);
-                    warnings.push(Issue { path: Arc::clone(&change.path), place: Some(change.place), message });
-                }
+                Some(0) => warnings.push(
+                    change.diagnostic(format!("override: threshold 0 of rule '{}' is out of range", profile::RULE)),
+                ),
                 Some(threshold) => profiles.observations = threshold.into(),
                 None => {}
             }

@@ -1,66 +1,60 @@
-//! What a configuration needs of the system: interfaces, and folders that can be written to.
+//! Checks of a configuration against the system: interfaces and directories.
 
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use nix::unistd::{AccessFlags, eaccess};
 
-use super::Config;
-use super::places::Places;
+use super::sections::Config;
 use crate::capture::interface::Interface;
-use crate::document::Issue;
+use crate::document::{Diagnostic, KeyPositions};
 use crate::output::storage::{DatabaseReader, StorageError};
 
-impl Config {
-    /// What is not there, or not permitted.
-    pub(super) fn missing(&self, places: &Places) -> Vec<Issue> {
-        let mut issues = Vec::new();
-        for (number, name) in (1..).zip(&self.capture.interfaces) {
-            let key = format!("capture.interfaces {number}");
-            match Interface::find(name) {
-                Ok(interface) if interface.is_ethernet() => {}
-                Ok(_) => {
-                    let message = format!(
-                        "capture.interfaces: {name} is no Ethernet interface; name the device that \
-                                           carries its packets"
-                    );
-                    issues.push(places.issue(&key, message));
-                }
-                Err(error) => issues.push(places.issue(&key, format!("capture.interfaces: {error}"))),
-            }
-        }
-        let history = self.storage.path.as_deref().and_then(|path| trouble(path).or_else(|| no_database(path)));
-        let socket = self.attach.socket.as_deref().and_then(|path| trouble(path).or_else(|| no_socket(path)));
-        for (key, trouble) in [("storage.path", history), ("attach.socket", socket)] {
-            if let Some(trouble) = trouble {
-                issues.push(places.issue(key, format!("{key}: {trouble}")));
-            }
-        }
-        issues
+/// Returns an error for every interface and directory that does not exist or is not accessible.
+pub(super) fn errors(config: &Config, positions: &KeyPositions) -> Vec<Diagnostic> {
+    let mut errors = Vec::new();
+    for (number, name) in (1..).zip(&config.capture.interfaces) {
+        let message = match Interface::find(name) {
+            Ok(interface) if interface.is_ethernet() => continue,
+            Ok(_) => format!("{name} is not an Ethernet interface; name the device that carries its packets"),
+            Err(error) => error.to_string(),
+        };
+        let key = format!("capture.interfaces {number}");
+        errors.push(positions.diagnostic(&key, format!("{key}: {message}")));
     }
+    let storage = config.storage.path.as_deref();
+    let storage = storage.and_then(|path| file_error(path).or_else(|| database_error(path)));
+    let socket = config.attach.socket.as_deref();
+    let socket = socket.and_then(|path| file_error(path).or_else(|| socket_error(path)));
+    for (key, message) in [("storage.path", storage), ("attach.socket", socket)] {
+        if let Some(message) = message {
+            errors.push(positions.diagnostic(key, format!("{key}: {message}")));
+        }
+    }
+    errors
 }
 
-/// Why a file that is there can never be a history. One that cannot be read for now may be.
-fn no_database(path: &Path) -> Option<String> {
+/// Returns why an existing file is not a database. A file that cannot be read now may be one.
+fn database_error(path: &Path) -> Option<String> {
     let is_empty = path.metadata().map_or(true, |file| file.len() == 0);
     let refused = if is_empty { None } else { DatabaseReader::open(path, None).err() };
     refused.filter(StorageError::is_of_the_file).map(|error| error.one_line())
 }
 
-/// Why no socket can take the place of what is there.
-fn no_socket(path: &Path) -> Option<String> {
-    let other = path.symlink_metadata().is_ok_and(|there| !there.file_type().is_socket());
-    other.then(|| format!("{} exists and is no socket; name another", path.display()))
+/// Returns why an existing file cannot be replaced by a socket.
+fn socket_error(path: &Path) -> Option<String> {
+    let other = path.symlink_metadata().is_ok_and(|file| !file.file_type().is_socket());
+    other.then(|| format!("{} exists and is not a socket; name another file", path.display()))
 }
 
-/// Why no file can be made, or written to, at a path.
-fn trouble(path: &Path) -> Option<String> {
+/// Returns why a file cannot be created or written at a path.
+fn file_error(path: &Path) -> Option<String> {
     if path.is_dir() {
-        return Some(format!("{} is a folder; name a file in it", path.display()));
+        return Some(format!("{} is a directory; name a file in it", path.display()));
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
-        return Some(format!("there is no folder {}; make it, or name another", folder.display()));
+        return Some(format!("there is no directory {}; create it, or name another file", folder.display()));
     }
     let refused = |path: &Path, flags| eaccess(path, flags).err().map(|errno| (path.to_owned(), errno));
     let in_folder = refused(folder, AccessFlags::W_OK | AccessFlags::X_OK);

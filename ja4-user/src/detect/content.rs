@@ -1,23 +1,26 @@
-//! What a site tells the engine: labels, known-bad values, rules, and what they leave in peace.
+//! Everything that enrichment and detection read: labels, known-bad patterns, rules and the allowlist.
 
 use std::sync::Arc;
 
-use crate::detect::{Allow, RuleSet, builtin, profile};
-use crate::enrich::{Database, KnownBadList};
+use super::allowlist::Allowlist;
+use super::builtin::BuiltinSettings;
+use super::profile::ProfileSettings;
+use super::rules::RuleSet;
+use crate::enrich::{KnownBadList, LabelDatabase};
 
-/// All of it. A reload takes the place of the whole.
+/// The content that a reload replaces as a whole.
 #[derive(Clone, Debug, Default)]
 pub struct DetectionContent {
-    /// Whose a value is.
-    pub database: Database,
-    /// What is known to be bad.
+    /// Labels of values.
+    pub labels: LabelDatabase,
+    /// Known-bad patterns.
     pub known_bad: KnownBadList,
-    /// Threshold rules, with the overrides of the allowlist.
+    /// Threshold rules, with the overrides of the allowlist applied.
     pub rules: RuleSet,
-    /// Settings of the built-in rules, with those overrides.
-    pub builtin: builtin::Settings,
-    /// Settings of behaviour profiles, with those overrides.
-    pub profiles: profile::Settings,
-    /// What rules leave in peace.
-    pub allow: Arc<Allow>,
+    /// Settings of the built-in rules, with the overrides applied.
+    pub builtin: BuiltinSettings,
+    /// Settings of behaviour profiles, with the overrides applied.
+    pub profiles: ProfileSettings,
+    /// Alerts that are suppressed.
+    pub allowlist: Arc<Allowlist>,
 }

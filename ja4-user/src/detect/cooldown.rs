@@ -1,81 +1,80 @@
-//! One alert per rule and group in a cooldown.
+//! Cooldowns: one alert per rule and group for a while.
 
 use std::hash::{BuildHasher, Hash};
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
 
-use super::OUT_OF_STEP;
-use super::bounded::Bounded;
+use super::time_ranges::MAX_SHARD_SKEW;
 use crate::model::Time;
+use crate::model::bounded_lru_map::BoundedLruMap;
 
-/// Cooldowns kept for each rule and group: 32 bytes and their place each, some 8 MiB when all are in use. A
-/// group beyond them costs the one that fired longest ago its cooldown: it may be told again early.
+/// Tracked groups of all rules, some 80 bytes each. Beyond that, the group that fired longest ago is evicted and may fire
+/// again before its cooldown ends.
 pub const MAX_COOLDOWNS: usize = 100_000;
 
-/// What fired lately, and how often since.
+/// The groups that fired recently.
 ///
-/// Rule and group are kept as a keyed hash of 128 bits; an attacker does not see it, and so cannot aim at a group to
-/// keep its alert back.
+/// A rule and a group are stored as a keyed hash of 128 bits. An attacker does not know the key and cannot construct a
+/// group that suppresses the alert of another one.
 #[derive(Debug)]
 pub struct Cooldowns {
-    running: Bounded<[u64; 2], Cooldown>,
+    active: BoundedLruMap<[u64; 2], Cooldown>,
     seeds: [RandomState; 2],
     suppressed: u64,
-    lost: u64,
+    unnamed: u64,
 }
 
 #[derive(Debug)]
 struct Cooldown {
     until: Time,
-    /// Firings kept back since it began.
+    /// Firings suppressed since the last alert.
     suppressed: u64,
 }
 
 /// Counters of [`Cooldowns`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CooldownStats {
-    /// Groups held, in cooldown or lately so.
+    /// Tracked groups.
     pub groups: u64,
-    /// Groups let go of for others.
+    /// Groups evicted for others.
     pub evicted: u64,
-    /// Firings kept back.
+    /// Suppressed firings.
     pub suppressed: u64,
-    /// Of these, those that no alert will name, since their group was let go of.
+    /// Suppressed firings that no alert will count, because their group was evicted.
     pub unnamed: u64,
 }
 
 impl Cooldowns {
-    /// For at most `max` groups, usually [`MAX_COOLDOWNS`].
+    /// Returns cooldowns of at most `max` groups, usually [`MAX_COOLDOWNS`].
     #[must_use]
     pub fn new(max: usize) -> Self {
         let seeds = [RandomState::default(), RandomState::default()];
-        Self { running: Bounded::new(max), seeds, suppressed: 0, lost: 0 }
+        Self { active: BoundedLruMap::new(max), seeds, suppressed: 0, unnamed: 0 }
     }
 
-    /// Whether a firing of a rule for a group is to be told: `Some` with the number of firings that the cooldown
-    /// before kept back, which the alert stands for as well. The cooldown begins with a firing that is told,
-    /// and is not made longer by those that are kept back.
+    /// Returns `None` if a firing of a rule for a group is suppressed, else the number of firings suppressed since the
+    /// group's last alert. A cooldown begins with an alert; suppressed firings do not extend it.
     pub fn check(&mut self, rule: &str, group: &impl Hash, now: Time, cooldown: Duration) -> Option<u64> {
         let [one, two] = &self.seeds;
         let key = [one.hash_one((rule, group)), two.hash_one((rule, group))];
         let length = u64::try_from(cooldown.as_nanos()).unwrap_or(u64::MAX);
         let until = Time(now.0.saturating_add(length));
-        if let Some(running) = self.running.get_mut(&key) {
-            // Shards are not in step, so what comes may be a little older than what the cooldown began with. A clock that
-            // was set back must not keep a rule silent for longer than its cooldown.
-            let out_of_step = OUT_OF_STEP.min(length);
-            if now < running.until && running.until.0 - now.0 <= length.saturating_add(out_of_step) {
-                running.suppressed += 1;
+        if let Some(cooling) = self.active.get_mut(&key) {
+            // Shards are not synchronised, so an event may be a little older than the start of the cooldown. A clock that
+            // was set back must not suppress a rule for longer than its cooldown.
+            let skew = MAX_SHARD_SKEW.min(length);
+            if now < cooling.until && cooling.until.0 - now.0 <= length.saturating_add(skew) {
+                cooling.suppressed += 1;
                 self.suppressed += 1;
                 return None;
             }
-            let stands_for = running.suppressed;
-            *running = Cooldown { until, suppressed: 0 };
-            return Some(stands_for);
+            let suppressed = cooling.suppressed;
+            *cooling = Cooldown { until, suppressed: 0 };
+            return Some(suppressed);
         }
-        if let Some((_, gone)) = self.running.insert(key, Cooldown { until, suppressed: 0 }) {
-            self.lost += gone.suppressed;
+        if let Some((_, evicted)) = self.active.insert(key, Cooldown { until, suppressed: 0 }) {
+            self.unnamed += evicted.suppressed;
         }
         Some(0)
     }
@@ -84,10 +83,10 @@ impl Cooldowns {
     #[must_use]
     pub fn stats(&self) -> CooldownStats {
         CooldownStats {
-            groups: self.running.len() as u64,
-            evicted: self.running.evicted(),
+            groups: self.active.len() as u64,
+            evicted: self.active.evicted(),
             suppressed: self.suppressed,
-            unnamed: self.lost,
+            unnamed: self.unnamed,
         }
     }
 }
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn one_alert_in_a_cooldown_and_the_next_says_how_many_it_stands_for() {
+    fn one_alert_per_cooldown_and_the_next_counts_the_suppressed_firings() {
         let mut cooldowns = Cooldowns::default();
         assert_eq!(cooldowns.check("scan", &"a", at(1000), MINUTE), Some(0));
         for second in 1001..1060 {
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_and_rules_cool_down_apart() {
+    fn groups_and_rules_have_separate_cooldowns() {
         let mut cooldowns = Cooldowns::default();
         for (rule, group) in [("scan", "a"), ("scan", "b"), ("beacon", "a")] {
             assert_eq!(cooldowns.check(rule, &group, at(1), MINUTE), Some(0));
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn events_out_of_step_are_of_one_cooldown() {
+    fn late_events_are_in_the_same_cooldown() {
         let mut cooldowns = Cooldowns::default();
         let just_before = Time(at(1000).0 - 1_000_000);
         assert_eq!(cooldowns.check("scan", &"a", at(1000), MINUTE), Some(0));
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_silences_nobody() {
+    fn a_clock_set_back_suppresses_no_rule() {
         let mut cooldowns = Cooldowns::default();
         assert_eq!(cooldowns.check("scan", &1, at(9000), MINUTE), Some(0));
         assert_eq!(cooldowns.check("scan", &1, at(100), MINUTE), Some(0));
@@ -151,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_bounded_and_what_goes_is_counted() {
+    fn groups_are_bounded_and_evictions_counted() {
         let mut cooldowns = Cooldowns::new(2);
         cooldowns.check("scan", &1, at(1), MINUTE);
         cooldowns.check("scan", &1, at(2), MINUTE);

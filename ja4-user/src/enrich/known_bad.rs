@@ -1,4 +1,4 @@
-//! Values that are known to be bad: exact, or with `*` anywhere.
+//! Known-bad values: exact, or with `*` anywhere.
 //!
 //! ```toml
 //! [[pattern]]
@@ -9,104 +9,83 @@
 //! note = "Darkgate"
 //! ```
 //!
-//! `*` stands for any characters, or none. A JA4H of two or three sections without a `*` matches by prefix, as it
-//! does in a database.
+//! `*` matches any text, or none. A JA4H of two or three sections without a `*` matches as a prefix, as in a label file.
 
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 use hashbrown::{HashMap, HashSet};
-use thiserror::Error;
+use serde::Deserialize;
 
-use super::document::{Faults, Reader, Row, shown};
-use super::prefixes::Prefixes;
+use super::file_values::{Confidence, PlainText};
+use super::glob::{STAR, matches};
+use super::prefix_table::PrefixTable;
 use super::shape;
+use crate::document::{Diagnostics, Document, Located, TableHeader, TomlTable, shown};
+use crate::model::method_set::MethodName;
 use crate::model::{KnownBad, Method};
 
-/// The list that ships.
+/// The built-in list.
 const BUILTIN: &str = include_str!("known_bad.toml");
 
-/// Largest list that is read, bytes.
-pub const MAX_FILE: u64 = 8 << 20;
+/// The file name of the built-in list in diagnostics.
+const BUILTIN_NAME: &str = "built-in known-bad list";
 
-/// Patterns of a method that have a `*` elsewhere than at their end: a check walks through all of them.
+/// Longest file, bytes.
+const MAX_FILE: u64 = 8 << 20;
+
+/// Patterns of a method with a `*` before their end: a check tries all of them.
 pub const MAX_GLOBS: usize = 1000;
 
-/// The characters that stand for any others.
-const STAR: char = '*';
-
-const KEYS: [&str; 5] = ["type", "match", "category", "confidence", "note"];
-
-/// Why a list cannot be used. What was in force stays in force.
-#[derive(Debug, Error)]
-pub enum KnownBadError {
-    /// It cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It is larger than [`MAX_FILE`].
-    #[error("{} is larger than {} MiB", path.display(), MAX_FILE >> 20)]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Something in it is wrong.
-    #[error("{}: {faults}", path.display())]
-    Faults {
-        /// The file.
-        path: PathBuf,
-        /// All that is wrong.
-        faults: Faults,
-    },
+/// A table `[[pattern]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PatternTable {
+    #[serde(rename = "type")]
+    method: Option<MethodName>,
+    #[serde(rename = "match")]
+    pattern: Option<Located<PlainText>>,
+    category: Option<PlainText>,
+    confidence: Option<Confidence>,
+    note: Option<PlainText>,
 }
 
-/// The list in force. Immutable: a new one takes its place.
+/// A list of known-bad patterns. Immutable: a reload replaces it.
 #[derive(Clone, Debug, Default)]
 pub struct KnownBadList {
     /// By the number of the method.
-    tables: [Table; Method::ALL.len()],
+    tables: [MethodPatterns; Method::ALL.len()],
 }
 
 /// The patterns of one method.
 #[derive(Clone, Debug, Default)]
-struct Table {
+struct MethodPatterns {
     exact: HashMap<Box<str>, Arc<KnownBad>, RandomState>,
-    /// Patterns whose only `*` is their end.
-    prefixes: Prefixes<Arc<KnownBad>>,
-    /// All others, the surest first.
+    /// PatternLists whose only `*` is their end.
+    prefixes: PrefixTable<Arc<KnownBad>>,
+    /// All others, the highest confidence first.
     globs: Vec<Arc<KnownBad>>,
 }
 
 impl KnownBadList {
-    /// The shipped list.
+    /// Returns the built-in list.
     #[must_use]
     pub fn builtin() -> Self {
-        // A test sees to it that the shipped list is well-formed.
-        Self::parse(BUILTIN).unwrap_or_default()
+        // A test checks the built-in list.
+        Self::parse(Path::new(BUILTIN_NAME), BUILTIN).unwrap_or_default()
     }
 
-    /// A user's list, in place of the shipped one.
+    /// Reads a list from a file.
     ///
     /// # Errors
-    /// If it cannot be read, or if anything in it is wrong.
-    pub fn load(path: &Path) -> Result<Self, KnownBadError> {
-        let failed = |source| KnownBadError::Read { path: path.to_owned(), source };
-        let mut text = String::new();
-        File::open(path).map_err(failed)?.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
-        if text.len() as u64 > MAX_FILE {
-            return Err(KnownBadError::TooLarge { path: path.to_owned() });
-        }
-        Self::parse(&text).map_err(|faults| KnownBadError::Faults { path: path.to_owned(), faults })
+    /// All errors of the file.
+    pub fn load(path: &Path) -> Result<Self, Diagnostics> {
+        let text = Document::read_text(path, MAX_FILE).map_err(|diagnostic| Diagnostics(vec![diagnostic]))?;
+        Self::parse(path, &text)
     }
 
-    /// Adds another list to this one. Of a pattern that both have, the entry of the other list counts.
+    /// Adds another list to this one. Its entries replace those of the same pattern.
     ///
     /// # Errors
     /// The method for which both lists together have more than [`MAX_GLOBS`] patterns with a `*` before their end.
@@ -121,35 +100,41 @@ impl KnownBadList {
         Ok(Self { tables })
     }
 
-    /// The list that a text holds.
+    /// Reads a list from a text.
     ///
     /// # Errors
-    /// Everything that is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, Faults> {
-        let (mut reader, rows) = Reader::open(text, "pattern", &KEYS);
-        let mut lists = [(); Method::ALL.len()].map(|()| Patterns::default());
-        let mut seen = HashSet::new();
-        for row in &rows {
-            let Some((method, known)) = pattern(&mut reader, row) else { continue };
-            if !seen.insert((method, Arc::clone(&known.pattern))) {
-                reader.fault(row.at, format!("'{}' stands here twice", known.pattern));
-            }
-            let Some(list) = lists.get_mut(method as usize) else { continue };
-            list.push(method, known);
-            if list.globs.len() == MAX_GLOBS + 1 {
-                let message = format!(
-                    "{method} has more than {MAX_GLOBS} patterns with a * before their end",
-                    method = method.name()
-                );
-                reader.fault(row.at, message);
-            }
+    /// All errors of the text.
+    pub fn parse(path: &Path, text: &str) -> Result<Self, Diagnostics> {
+        let (mut document, root) = Document::parse(path, text);
+        let mut lists = [(); Method::ALL.len()].map(|()| PatternLists::default());
+        let mut known = HashSet::new();
+        if let Some(root) = root {
+            document.only_lists(root.get_ref(), &["pattern"]);
+            let label = |_: &TomlTable<'_>, number| format!("pattern {number}");
+            document.for_each_table(root.get_ref(), "pattern", label, |document, header, table| {
+                let Some((method, bad)) = pattern(document, &header, table) else { return };
+                let (label, text, method_name) = (&header.label, &bad.pattern, method.name());
+                if !known.insert((method, Arc::clone(text))) {
+                    document.error(header.at, format!("{label}: '{text}' is listed twice"));
+                }
+                let Some(list) = lists.get_mut(method as usize) else { return };
+                list.push(method, bad);
+                if list.globs.len() == MAX_GLOBS + 1 {
+                    let message =
+                        format!("{label}: {method_name} has more than {MAX_GLOBS} patterns with a * before their end");
+                    document.error(header.at, message);
+                }
+            });
         }
-        reader.close()?;
-        Ok(Self { tables: lists.map(Patterns::into_table) })
+        let diagnostics = document.finish();
+        if !diagnostics.is_empty() {
+            return Err(Diagnostics(diagnostics));
+        }
+        Ok(Self { tables: lists.map(PatternLists::into_table) })
     }
 
-    /// What is known to be bad about a value: of several patterns that match the surest, and of those as sure the
-    /// exact one, then the one with the longest text before its `*`.
+    /// Returns the pattern that matches a value: the one of the highest confidence, of several the exact one, then the one
+    /// with the longest text before its `*`.
     #[must_use]
     pub fn check(&self, method: Method, value: &str) -> Option<Arc<KnownBad>> {
         let table = self.tables.get(method as usize)?;
@@ -163,26 +148,26 @@ impl KnownBadList {
         best.map(Arc::clone)
     }
 
-    /// Patterns of all methods.
+    /// PatternLists of all methods.
     #[must_use]
     pub fn len(&self) -> usize {
-        let of = |table: &Table| table.exact.len() + table.prefixes.len() + table.globs.len();
+        let of = |table: &MethodPatterns| table.exact.len() + table.prefixes.len() + table.globs.len();
         self.tables.iter().map(of).sum()
     }
 
-    /// Whether nothing is known to be bad.
+    /// Whether there is no pattern.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-impl Table {
+impl MethodPatterns {
     fn extend(&mut self, extra: Self) {
         self.exact.extend(extra.exact);
-        // Of two equal patterns the first counts.
+        // The first of two equal patterns is used.
         let rows = extra.prefixes.into_rows().chain(std::mem::take(&mut self.prefixes).into_rows());
-        self.prefixes = Prefixes::new(rows.collect());
+        self.prefixes = PrefixTable::new(rows.collect());
         let replaced: HashSet<_> = extra.globs.iter().map(|known| Arc::clone(&known.pattern)).collect();
         self.globs.retain(|known| !replaced.contains(&known.pattern));
         self.globs.extend(extra.globs);
@@ -190,21 +175,21 @@ impl Table {
     }
 }
 
-/// Sorts patterns in the order in which a check tries them.
+/// Sorts patterns in the order in which they are tried.
 fn sort_globs(globs: &mut [Arc<KnownBad>]) {
     let before = |known: &KnownBad| known.pattern.find(STAR);
     globs.sort_by_cached_key(|known| std::cmp::Reverse((known.confidence, before(known))));
 }
 
-/// The patterns of one method while they are read.
+/// The patterns of one method while a list is read.
 #[derive(Default)]
-struct Patterns {
+struct PatternLists {
     exact: Vec<Arc<KnownBad>>,
     prefixes: Vec<(Box<str>, Arc<KnownBad>)>,
     globs: Vec<Arc<KnownBad>>,
 }
 
-impl Patterns {
+impl PatternLists {
     fn push(&mut self, method: Method, known: KnownBad) {
         let known = Arc::new(known);
         match known.pattern.split_once(STAR) {
@@ -217,62 +202,42 @@ impl Patterns {
         }
     }
 
-    fn into_table(self) -> Table {
+    fn into_table(self) -> MethodPatterns {
         let Self { exact, mut prefixes, mut globs } = self;
-        // Of `x` and `x*`, which a partial JA4H may stand for both of, the surer.
+        // A partial JA4H `x` and the pattern `x*` are the same prefix: the higher confidence is used.
         prefixes.sort_by_key(|(_, known)| std::cmp::Reverse(known.confidence));
         sort_globs(&mut globs);
         let exact = exact.into_iter().map(|known| ((*known.pattern).into(), known)).collect();
-        Table { exact, prefixes: Prefixes::new(prefixes), globs }
+        MethodPatterns { exact, prefixes: PrefixTable::new(prefixes), globs }
     }
 }
 
-/// A pattern; `None`: the reader knows what is wrong with it.
-fn pattern(reader: &mut Reader<'_>, row: &Row<'_>) -> Option<(Method, KnownBad)> {
-    let method = reader.method(row, "type");
-    let pattern = reader.required(row, "match");
-    let category = reader.required(row, "category");
-    let note = reader.required(row, "note");
-    if !row.has("confidence") {
-        reader.fault(row.at, "confidence is missing");
-    }
-    let confidence = reader.confidence(row, "confidence");
-    let (method, (pattern, at)) = (method?, pattern?);
+/// Returns a pattern and its method; `None`: it has errors.
+fn pattern(document: &mut Document<'_>, header: &TableHeader, table: PatternTable) -> Option<(Method, KnownBad)> {
+    let PatternTable { method, pattern, category, confidence, note } = table;
+    let label = &header.label;
+    let method = document.required(method, "type", header);
+    let pattern = document.required(pattern, "match", header);
+    let category = document.required(category, "category", header);
+    let confidence = document.required(confidence, "confidence", header);
+    let note = document.required(note, "note", header);
+    let (MethodName(method), Located { value: PlainText(pattern), at }) = (method?, pattern?);
+    let (name, text) = (method.name(), shown(&pattern));
     if pattern.len() > shape::MAX_VALUE || !pattern.bytes().all(|byte| byte.is_ascii_graphic()) {
-        reader.fault(at, format!("'{}' can match no {}", shown(&pattern), method.name()));
+        document.error(at, format!("{label}: '{text}' cannot match a {name} value"));
         return None;
     }
     if pattern.chars().all(|character| character == STAR) {
-        reader.fault(at, format!("'{pattern}' matches every {}", method.name()));
+        document.error(at, format!("{label}: '{text}' matches every {name} value"));
         return None;
     }
-    let whole = shape::fits(method, &pattern) || shape::is_partial(method, &pattern);
-    if !pattern.contains(STAR) && !whole {
-        reader.fault(at, format!("'{}' is no {}; * stands for what may differ", shown(&pattern), method.name()));
+    let is_value = shape::fits(method, &pattern) || shape::is_partial(method, &pattern);
+    if !pattern.contains(STAR) && !is_value {
+        document.error(at, format!("{label}: '{text}' is not a {name} value; write * for the parts that vary"));
         return None;
     }
-    let ((category, _), (note, _)) = (category?, note?);
-    let known =
-        KnownBad { pattern: pattern.into(), category: category.into(), confidence: confidence?, note: note.into() };
-    Some((method, known))
-}
-
-/// Whether a pattern matches all of a value.
-fn matches(pattern: &str, value: &str) -> bool {
-    let mut pieces = pattern.split(STAR);
-    let Some(mut rest) = pieces.next().and_then(|first| value.strip_prefix(first)) else {
-        return false;
-    };
-    let Some(last) = pieces.next_back() else {
-        // Without a star.
-        return rest.is_empty();
-    };
-    // The earliest place of a piece leaves most for those behind it.
-    for piece in pieces {
-        let Some(at) = rest.find(piece) else { return false };
-        rest = rest.get(at + piece.len()..).unwrap_or_default();
-    }
-    rest.ends_with(last)
+    let (PlainText(category), Confidence(confidence), PlainText(note)) = (category?, confidence?, note?);
+    Some((method, KnownBad { pattern: pattern.into(), category: category.into(), confidence, note: note.into() }))
 }
 
 #[cfg(test)]

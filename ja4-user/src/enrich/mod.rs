@@ -1,27 +1,27 @@
-//! Fingerprints to knowledge: whose a value is, whether it is known to be bad, and what it tells of the
-//! path, the operating system and the use of a connection.
+//! Enrichment: labels, known-bad patterns, and what a value indicates about a connection.
 //!
-//! | file | from a value to |
+//! | module | from a value to |
 //! |---|---|
-//! | [`labels`] | the applications that show it |
-//! | [`known_bad`] | malware and tunnels that show it |
-//! | [`path`] | MTU and tunnels, by the MSS; hops, by the TTL |
-//! | [`os`] | operating systems, by TTL, window and options |
-//! | [`session`] | what SSH is used for |
-//! | [`remote`] | the applications that a database on the network names |
+//! | [`labels`] | The software that shows it, from local files |
+//! | [`known_bad`] | Malware and tunnels that show it |
+//! | [`ssh_session`] | The use of an SSH session |
+//! | [`remote`] | The software that shows it, from a database on the network |
 //!
-//! Everything but [`remote`] is built once, immutable, and asked without allocating: who holds it replaces it
-//! whole.
+//! Path and operating system are in [`model::path`](crate::model::path) and [`model::os`](crate::model::os).
+//!
+//! Everything but [`remote`] is built once, immutable, and queried without allocating: a reload replaces it as a whole.
 
-mod document;
+mod file_values;
+pub(crate) mod glob;
 pub mod known_bad;
 pub mod labels;
-mod prefixes;
+mod prefix_table;
 pub mod remote;
-pub mod session;
+mod settings;
 pub mod shape;
+pub mod ssh_session;
 
-pub use self::document::{Fault, Faults};
-pub use self::known_bad::{KnownBadError, KnownBadList};
+pub use self::known_bad::KnownBadList;
 pub(crate) use self::labels::BETWEEN;
-pub use self::labels::{Builder, Database, DatabaseError, Imported};
+pub use self::labels::{ImportedLabels, LabelDatabase, LabelDatabaseBuilder};
+pub use self::settings::LookupSettings;

@@ -62,7 +62,7 @@ impl FromStr for Severity {
 
     fn from_str(word: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|severity| severity.name() == word);
-        found.ok_or_else(|| format!("'{word}' is no severity; there are low, medium, high and critical"))
+        found.ok_or_else(|| format!("unknown severity '{word}': expected low, medium, high or critical"))
     }
 }
 

@@ -1,15 +1,11 @@
-//! Words of the configuration that several settings share.
+//! Fingerprint methods and severities as settings.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::sync::LazyLock;
 
-use crate::model::Method;
-use crate::units::Span;
+use serde::{Deserialize, Deserializer, de};
 
-/// From which to which time a rule may count together.
-pub(crate) const WINDOW: (Span, Span) = (Span::milliseconds(1), Span::seconds(7 * 86_400));
-
-/// How long a group may be quiet. Without any quiet time, every firing would be an alert.
-pub(crate) const COOLDOWN: (Span, Span) = (Span::seconds(1), WINDOW.1);
+use crate::document::documented_type;
+use crate::model::{Method, Severity};
 
 /// A set of fingerprint methods, written as a list of their names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,50 +34,47 @@ impl Methods {
 
 impl<'de> Deserialize<'de> for Methods {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let words = Vec::<String>::deserialize(from)?;
-        words.iter().try_fold(Self::default(), |set, word| {
-            let method = method(word).map_err(de::Error::custom)?;
-            Ok(Self(set.0 | Self::of(&[method]).0))
-        })
+        let names = Vec::<MethodName>::deserialize(from)?;
+        Ok(names.iter().fold(Self::default(), |set, name| Self(set.0 | Self::of(&[name.0]).0)))
     }
 }
 
-impl Serialize for Methods {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_seq(Method::ALL.into_iter().filter(|&method| self.has(method)).map(Method::name))
-    }
-}
+/// The names of all methods.
+static NAMES: LazyLock<Vec<&'static str>> = LazyLock::new(|| Method::ALL.map(Method::name).into());
 
-/// The method of a name, or what to say of a word that is none.
-///
-/// # Errors
-/// Names the word and all methods.
-pub fn method(word: &str) -> Result<Method, String> {
-    let found = Method::ALL.into_iter().find(|method| method.name() == word);
-    found.ok_or_else(|| format!("'{word}' is no method; there are {}", Method::ALL.map(Method::name).join(", ")))
-}
+/// A method, written as its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MethodName(pub Method);
 
-/// For `#[serde(with = "severity")]`: a [`Severity`](crate::model::Severity) by its name.
-pub mod severity {
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    use crate::model::Severity;
-
-    /// Reads the name.
+impl MethodName {
+    /// Returns the method of a name.
     ///
     /// # Errors
-    /// What is no severity.
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Severity, D::Error> {
+    /// The name is unknown.
+    pub fn parse<E: de::Error>(name: &str) -> Result<Self, E> {
+        let found = Method::ALL.into_iter().find(|method| method.name() == name);
+        found.map(Self).ok_or_else(|| E::unknown_variant(name, &NAMES))
+    }
+}
+
+impl<'de> Deserialize<'de> for MethodName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(from)?)
+    }
+}
+
+impl<'de> Deserialize<'de> for Severity {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         String::deserialize(from)?.parse().map_err(de::Error::custom)
     }
+}
 
-    /// Writes the name.
-    ///
-    /// # Errors
-    /// The serialiser's.
-    pub fn serialize<S: Serializer>(severity: &Severity, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(severity.name())
-    }
+documented_type! {
+    Severity: "low, medium, high or critical", |value| Some(format!("\"{value}\""));
+    Methods: "array of methods", |value| {
+        let names = Method::ALL.into_iter().filter(|&method| value.has(method));
+        Some(format!("[{}]", names.map(|method| format!("\"{}\"", method.name())).collect::<Vec<_>>().join(", ")))
+    };
 }
 
 #[cfg(test)]
@@ -93,7 +86,7 @@ mod tests {
         let read = |list: &str| serde_json::from_str::<Methods>(list);
         let both = read(r#"["ja4","ja4ssh"]"#).unwrap();
         assert!(both.has(Method::Ja4) && both.has(Method::Ja4ssh) && !both.has(Method::Ja4s));
-        assert_eq!(serde_json::to_string(&both).unwrap(), r#"["ja4","ja4ssh"]"#);
-        assert!(read(r#"["ja5"]"#).unwrap_err().to_string().contains("'ja5' is no method; there are ja4,"));
+        assert_eq!(crate::document::Setting::to_toml(&both).as_deref(), Some(r#"["ja4", "ja4ssh"]"#));
+        assert!(read(r#"["ja5"]"#).unwrap_err().to_string().contains("unknown variant `ja5`"));
     }
 }

@@ -1,6 +1,7 @@
 //! The sensor's domain types. Every other layer imports this one; it imports only units and documents.
 
 mod alert;
+pub(crate) mod bounded_lru_map;
 mod community_id;
 mod connection_record;
 mod counters;

@@ -2,5 +2,8 @@
 
 pub mod alert;
 pub mod attach;
+mod settings;
 pub mod stdout;
 pub mod storage;
+
+pub use self::settings::OutputSettings;

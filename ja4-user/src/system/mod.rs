@@ -1,6 +1,7 @@
 //! The operating system: clocks, signals, shutdown, privileges, service manager.
 
 pub mod clock;
+pub(crate) mod loopback_host;
 pub mod notify;
 pub mod privilege;
 pub mod shutdown;

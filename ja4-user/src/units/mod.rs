@@ -1,9 +1,9 @@
-//! Units in which people write settings, one grammar for all files and flags.
+//! Durations and sizes, with one syntax for files and flags; counts in messages.
 
+mod byte_size;
 mod count;
-mod size;
-mod span;
+mod duration;
 
+pub use self::byte_size::{ByteSize, ByteSizeError};
 pub(crate) use self::count::Counted;
-pub use self::size::{Size, SizeError};
-pub use self::span::{Span, SpanError};
+pub use self::duration::{DurationError, HumanDuration};

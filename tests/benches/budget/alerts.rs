@@ -1,16 +1,19 @@
 //! Alerts a second through each sink, to real receivers: files, an HTTP server, rsyslog.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, ensure};
+use ja4_user::config::Config;
 use ja4_user::encode::Context;
 use ja4_user::model::{Alert, Method, Severity, Time};
-use ja4_user::output::alert::{AlertLine, AlertSinks, SinkConfig};
+use ja4_user::output::alert::{AlertLine, AlertSinks, check_sinks};
 use serde_json::{Value, json};
 use tests::privilege::require_tools;
 use tests::process::until;
+use tests::sinks::sinks_toml;
 
 use self::certificate::Certificates;
 use self::rsyslog::Rsyslog;
@@ -38,10 +41,10 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let url = server.url("http");
     let alerts = scale.of(20_000, 500);
     let mut figures = vec![
-        through("file", json!({"kind": "file", "path": path("file")}), alerts)?,
-        through("CEF, into a file", json!({"kind": "cef", "path": path("cef")}), alerts)?,
-        through("webhook, JSON", json!({"kind": "webhook", "url": url}), alerts)?,
-        through("webhook, Slack form", json!({"kind": "webhook", "url": url, "form": "slack"}), alerts)?,
+        through("file", json!({"type": "file", "path": path("file")}), alerts)?,
+        through("CEF, into a file", json!({"type": "cef", "path": path("cef")}), alerts)?,
+        through("webhook, JSON", json!({"type": "webhook", "url": url}), alerts)?,
+        through("webhook, Slack form", json!({"type": "webhook", "url": url, "format": "slack"}), alerts)?,
     ];
     if !require_tools(&["rsyslogd", "openssl"]) {
         figures.push(Figure::new("syslog", f64::NAN, "alerts/s").note("not measured: rsyslogd or openssl is missing"));
@@ -54,7 +57,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
         let written = || fs::read_to_string(receiver.out()).map_or(0, |text| text.lines().count());
         let before = written();
         let mut sink = json!({
-            "kind": "syslog", "address": format!("127.0.0.1:{port}"), "transport": transport,
+            "type": "syslog", "address": format!("127.0.0.1:{port}"), "transport": transport,
         });
         if transport == "tls" {
             extend(&mut sink, "ca_file", json!(certificates.path("root.pem")));
@@ -82,8 +85,8 @@ fn extend(sink: &mut Value, name: &str, value: Value) {
 fn through(what: &str, mut sink: Value, alerts: u32) -> Result<Figure> {
     extend(&mut sink, "rate", json!(0));
     extend(&mut sink, "queue", json!(65_536));
-    let configs: Vec<SinkConfig> = serde_json::from_value(json!([sink]))?;
-    let checked = SinkConfig::check(&configs).map_err(|errors| anyhow!("{errors:?}"))?;
+    let config = Config::parse(Path::new("sinks.toml"), &sinks_toml(&json!([sink])))?;
+    let checked = check_sinks(&config.alerts.sink).map_err(|errors| anyhow!("{errors:?}"))?;
     let sinks = AlertSinks::start(checked, Arc::new(Context::default()))?;
     let line = alert();
     let begun = Instant::now();

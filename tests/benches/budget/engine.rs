@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use anyhow::{Result, anyhow, ensure};
 use ja4_user::config;
-use ja4_user::detect::first_seen::{self, FirstSeen};
-use ja4_user::detect::local::Locals;
+use ja4_user::detect::first_seen::{FirstSeen, FirstSeenSettings};
+use ja4_user::detect::local_networks::LocalNetworks;
 use ja4_user::encode::{Context, Format, Formatter};
 use ja4_user::model::{
     ConnectionEvent, EndReason, EventContext, EventHandler, FingerprintEvent, Latency, Method, SharedAttributes, Side,
@@ -47,7 +47,7 @@ fn value(number: u32) -> String {
 fn first_seen(scale: Scale) -> f64 {
     let asked: Vec<(String, IpAddr)> =
         (0..CONNECTIONS).map(|number| (value(number), record(number).identity.client.0)).collect();
-    let mut firsts = FirstSeen::new(&first_seen::Settings::default(), Locals::default(), None);
+    let mut firsts = FirstSeen::new(&FirstSeenSettings::default(), LocalNetworks::default(), None);
     let rounds = (0..scale.of(20, 2)).map(|_| {
         let begun = Instant::now();
         for (value, host) in &asked {
@@ -81,7 +81,7 @@ fn whole(scale: Scale) -> Result<f64> {
     let opened = config::open(None, |_| {}).map_err(|report| anyhow!("{report}"))?;
     let settings = EngineSettings { connections: CONNECTIONS as usize, ..EngineSettings::default() };
     let outlets = EngineOutputs::new(&context, false);
-    let mut engine = Engine::new(&settings, opened.loaded.knowledge, SavedState::default(), None, &context, outlets);
+    let mut engine = Engine::new(&settings, opened.loaded.content, SavedState::default(), None, &context, outlets);
     let mut formatter = Formatter::new(Format::Json, Arc::clone(&context)).open();
     let mut best = Vec::new();
     for round in 0..scale.of(10, 2) {

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use ja4_user::enrich::{Builder, Database, KnownBadList};
+use ja4_user::enrich::{KnownBadList, LabelDatabase, LabelDatabaseBuilder};
 use ja4_user::model::Method;
 use tempfile::TempDir;
 use tests::random::SplitMix64;
@@ -30,7 +30,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
         (0..ASKED).map(|_| format!("ge11nn030000{}_000000000000", hashes(&mut random))).collect();
     let large = database(&known)?;
     let known: Vec<String> = known.iter().step_by(known.len() / ASKED).take(ASKED).cloned().collect();
-    let shipped = Database::builtin();
+    let shipped = LabelDatabaseBuilder::with_builtin().build();
     let bad = KnownBadList::builtin();
 
     ensure!(known.iter().all(|value| large.lookup(Method::Ja4, value).is_some()), "the large table lost a value");
@@ -72,7 +72,7 @@ fn best(scale: Scale, values: &[String], mut look_up: impl FnMut(&str) -> bool) 
     least(rounds.collect::<Vec<_>>())
 }
 
-fn database(values: &[String]) -> Result<Database> {
+fn database(values: &[String]) -> Result<LabelDatabase> {
     let mut csv = String::from("Application,ja4\n");
     for (number, value) in values.iter().enumerate() {
         writeln!(csv, "application {},{value}", number % 500)?;
@@ -80,9 +80,9 @@ fn database(values: &[String]) -> Result<Database> {
     let folder = TempDir::new()?;
     let path = folder.path().join("large.csv");
     std::fs::write(&path, csv)?;
-    let mut builder = Builder::new();
+    let mut builder = LabelDatabaseBuilder::new();
     let imported = builder.add(&path)?;
-    ensure!(imported.bad == 0, "bad rows: {:?}", imported.bad_rows);
+    ensure!(imported.skipped == 0, "skipped rows: {:?}", imported.warnings);
     Ok(builder.build())
 }
 

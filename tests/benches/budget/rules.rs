@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
-use ja4_user::detect::rules::Bounds;
-use ja4_user::detect::{RuleSet, Rules};
+use ja4_user::detect::rules::GroupLimits;
+use ja4_user::detect::{RuleEngine, RuleSet};
 use ja4_user::model::{CommunityId, ConnectionRecord, EndReason, FingerprintRecord, FlowIdentity, Method, Side, Time};
 
 use crate::Scale;
@@ -43,7 +43,7 @@ fn nanoseconds(
     let (set, _) = RuleSet::load(true, &[])?;
     let mut alerts = Vec::new();
     let rounds = (0..scale.of(20, 2)).map(|_| {
-        let mut rules = Rules::new(set.clone(), Arc::default(), Bounds::default());
+        let mut rules = RuleEngine::new(set.clone(), Arc::default(), GroupLimits::default());
         let begun = Instant::now();
         for (number, record) in (0..).zip(records) {
             rules.evaluate(black_box(record), event(record), Time(number * 100_000), None, &mut alerts);

@@ -13,7 +13,7 @@ use super::{HOSTILE, SOON, alert, assert_law, settled, start};
 fn a_file_that_is_moved_away_is_opened_anew() {
     let folder = tempfile::tempdir().unwrap();
     let (path, old) = (folder.path().join("alerts"), folder.path().join("alerts.1"));
-    let sinks = start(json!([{"kind": "file", "path": path}]));
+    let sinks = start(json!([{"type": "file", "path": path}]));
     sinks.send(&alert(HOSTILE));
     assert_eq!(settled(&sinks).sent, 1);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o137, 0);
@@ -35,7 +35,7 @@ fn a_file_that_is_moved_away_is_opened_anew() {
 fn cef_goes_to_a_file_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cef");
-    let sinks = start(json!([{"kind": "cef", "path": path}]));
+    let sinks = start(json!([{"type": "cef", "path": path}]));
     sinks.send(&alert(HOSTILE));
     settled(&sinks);
     let text = fs::read_to_string(path).unwrap();
@@ -54,7 +54,7 @@ fn a_full_disk_costs_alerts_and_leaves_no_half_line() {
     };
     mount("mount", &["-t", "tmpfs", "-o", "size=64k", "tmpfs"]);
     let path = folder.path().join("alerts");
-    let sinks = start(json!([{"kind": "file", "path": path, "retries": 1, "retry_first": "1ms", "rate": 0}]));
+    let sinks = start(json!([{"type": "file", "path": path, "retries": 1, "retry_initial": "1ms", "rate": 0}]));
     // Lines of several pages, so that the disk ends within one.
     for number in 0..30 {
         sinks.send(&alert(&format!("{number} {}", "x".repeat(3000))));

@@ -15,8 +15,8 @@ use super::server::{Reply, Server, status};
 /// New values are an alert for each connection, which a webhook gets before a file.
 fn configuration(url: &str, queue: u32) -> String {
     format!(
-        "[first_seen]\nlearning = \"0s\"\n[[alerts.sink]]\nkind = \"webhook\"\nname = \"hook\"\nurl = \"{url}\"\n\
-         queue = {queue}\ntimeout = \"60s\"\nrate = 0\n[[alerts.sink]]\nkind = \"file\"\npath = \"alerts.json\"\nrate = 0\n"
+        "[first_seen]\nlearning = \"0s\"\n[[alerts.sink]]\ntype = \"webhook\"\nname = \"hook\"\nurl = \"{url}\"\n\
+         queue = {queue}\ntimeout = \"60s\"\nrate = 0\n[[alerts.sink]]\ntype = \"file\"\npath = \"alerts.json\"\nrate = 0\n"
     )
 }
 

@@ -11,14 +11,17 @@ mod server;
 mod syslog;
 mod webhook;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ja4_user::config::Config;
 use ja4_user::encode::Context;
 use ja4_user::model::{Alert, Method, Severity, Time};
-use ja4_user::output::alert::{AlertLine, AlertSinks, SinkConfig, SinkStats};
+use ja4_user::output::alert::{AlertLine, AlertSinks, SinkStats, check_sinks};
 use serde_json::Value;
 use tests::process::until;
+use tests::sinks::sinks_toml;
 
 /// Longest time that anything here may take. Most of it takes milliseconds.
 const SOON: Duration = Duration::from_secs(20);
@@ -49,8 +52,9 @@ fn alert(reason: &str) -> Arc<AlertLine> {
 
 /// Sinks as a configuration file would have them.
 fn checked(configs: Value) -> Vec<ja4_user::output::alert::Sink> {
-    let configs: Vec<SinkConfig> = serde_json::from_value(configs).unwrap();
-    SinkConfig::check(&configs).unwrap_or_else(|errors| panic!("{errors:#?}"))
+    let text = sinks_toml(&configs);
+    let config = Config::parse(Path::new("sinks.toml"), &text).unwrap_or_else(|errors| panic!("{text}\n{errors}"));
+    check_sinks(&config.alerts.sink).unwrap_or_else(|errors| panic!("{errors:#?}"))
 }
 
 fn start(configs: Value) -> AlertSinks {

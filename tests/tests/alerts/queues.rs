@@ -19,8 +19,8 @@ fn a_dead_sink_slows_nobody() {
     let path = folder.path().join("alerts");
     let server = Server::start(|_| Reply::Stall(FOREVER));
     let sinks = start(json!([
-        {"kind": "webhook", "url": server.url("http"), "timeout": "60s", "queue": 10, "rate": 0},
-        {"kind": "file", "path": path, "queue": 65_536, "rate": 0},
+        {"type": "webhook", "url": server.url("http"), "timeout": "60s", "queue": 10, "rate": 0},
+        {"type": "file", "path": path, "queue": 65_536, "rate": 0},
     ]));
     let alert = alert("x");
     sinks.send(&alert);
@@ -52,9 +52,9 @@ fn a_replay_waits_once_for_a_dead_sink_and_no_other_waits_with_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("alerts");
     let server = Server::start(|_| Reply::Stall(FOREVER));
-    let dead = |name: &str| json!({"kind": "webhook", "name": name, "url": server.url("http"), "timeout": "60s", "queue": 2, "rate": 0});
+    let dead = |name: &str| json!({"type": "webhook", "name": name, "url": server.url("http"), "timeout": "60s", "queue": 2, "rate": 0});
     let sinks =
-        start(json!([dead("first"), dead("second"), {"kind": "file", "name": "file", "path": path, "rate": 0}]));
+        start(json!([dead("first"), dead("second"), {"type": "file", "name": "file", "path": path, "rate": 0}]));
     let before = Instant::now();
     thread::scope(|scope| {
         let sender = scope.spawn(|| {
@@ -84,7 +84,7 @@ fn a_replay_loses_nothing_to_a_slow_sink() {
         thread::sleep(Duration::from_millis(100));
         status("200 OK")
     });
-    let sinks = start(json!([{"kind": "webhook", "url": server.url("http"), "queue": 1, "rate": 0}]));
+    let sinks = start(json!([{"type": "webhook", "url": server.url("http"), "queue": 1, "rate": 0}]));
     for _ in 0..20 {
         sinks.send_waiting(&alert("x"), Duration::from_millis(500));
     }
@@ -94,7 +94,7 @@ fn a_replay_loses_nothing_to_a_slow_sink() {
 #[test]
 fn the_end_lets_go_what_still_can() {
     let server = Server::start(|number| if number == 0 { status("503 Busy") } else { status("200 OK") });
-    let sinks = start(json!([{"kind": "webhook", "url": server.url("http"), "retry_first": "300ms", "rate": 0}]));
+    let sinks = start(json!([{"type": "webhook", "url": server.url("http"), "retry_initial": "300ms", "rate": 0}]));
     for _ in 0..50 {
         sinks.send(&alert("x"));
     }
@@ -109,9 +109,9 @@ fn severities_and_rates_are_each_sink_s_own() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let sinks = start(json!([
-        {"kind": "file", "name": "critical", "path": path("a"), "min_severity": "critical"},
-        {"kind": "file", "name": "high", "path": path("b"), "min_severity": "high", "rate": 1, "burst": 5},
-        {"kind": "file", "name": "all", "path": path("c")},
+        {"type": "file", "name": "critical", "path": path("a"), "min_severity": "critical"},
+        {"type": "file", "name": "high", "path": path("b"), "min_severity": "high", "rate": 1, "burst": 5},
+        {"type": "file", "name": "all", "path": path("c")},
     ]));
     for _ in 0..20 {
         sinks.send(&alert("x"));
@@ -130,16 +130,16 @@ fn a_reload_keeps_what_has_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("alerts");
     let stalled = Server::start(|_| Reply::Stall(FOREVER));
-    let kept = json!({"kind": "webhook", "name": "kept", "url": stalled.url("http"), "timeout": "60s"});
-    let file = json!({"kind": "file", "name": "file", "path": path});
-    let sinks = start(json!([kept, file, {"kind": "file", "name": "gone", "path": folder.path().join("gone")}]));
+    let kept = json!({"type": "webhook", "name": "kept", "url": stalled.url("http"), "timeout": "60s"});
+    let file = json!({"type": "file", "name": "file", "path": path});
+    let sinks = start(json!([kept, file, {"type": "file", "name": "gone", "path": folder.path().join("gone")}]));
     for _ in 0..5 {
         sinks.send(&alert("x"));
     }
     assert!(until(SOON, || sinks.stats()[1].sent == 5 && sinks.stats()[2].sent == 5));
 
     let moved = folder.path().join("elsewhere");
-    let changed = json!({"kind": "file", "name": "file", "path": moved});
+    let changed = json!({"type": "file", "name": "file", "path": moved});
     sinks.reload(checked(json!([changed, kept]))).unwrap();
     sinks.send(&alert("x"));
     assert!(until(SOON, || sinks.stats()[0].sent == 6), "{:#?}", sinks.stats());

@@ -77,19 +77,19 @@ fn every_receiver_of_a_replay_gets_hostile_names_as_text() {
     let garbage = Server::start(|_| Reply::Close(b"\0\xffgarbage\r\n\r\n".to_vec()));
     let hook = |name: &str, server: &Server, more: &str| {
         format!(
-            "[[alerts.sink]]\nkind = \"webhook\"\nname = \"{name}\"\nurl = \"{}\"\ntimeout = \"500ms\"\nretries = 1\n\
-             retry_first = \"10ms\"\nrate = 0\nmin_severity = \"high\"\n{more}\n",
+            "[[alerts.sink]]\ntype = \"webhook\"\nname = \"{name}\"\nurl = \"{}\"\ntimeout = \"500ms\"\nretries = 1\n\
+             retry_initial = \"10ms\"\nrate = 0\nmin_severity = \"high\"\n{more}\n",
             server.url("http")
         )
     };
     let syslog = |name: &str, port: u16, more: &str| {
         format!(
-            "[[alerts.sink]]\nkind = \"syslog\"\nname = \"{name}\"\naddress = \"127.0.0.1:{port}\"\n\
+            "[[alerts.sink]]\ntype = \"syslog\"\nname = \"{name}\"\naddress = \"127.0.0.1:{port}\"\n\
              transport = \"{name}\"\nrate = 0\nmin_severity = \"high\"\n{more}\n"
         )
     };
     let file = |kind: &str| {
-        format!("[[alerts.sink]]\nkind = \"{kind}\"\nname = \"{kind}\"\npath = \"{kind}\"\nmin_severity = \"high\"\n")
+        format!("[[alerts.sink]]\ntype = \"{kind}\"\nname = \"{kind}\"\npath = \"{kind}\"\nmin_severity = \"high\"\n")
     };
     let trusted = format!("ca_file = \"{}\"", certificates.path("root.pem"));
     let config = [
@@ -180,8 +180,8 @@ fn a_sink_that_cannot_deliver_is_logged() {
         Server::start(move |_| status(if up.load(Ordering::Relaxed) { "200 OK" } else { "503 Service Unavailable" }));
     let config = folder.path().join("sensor.toml");
     let text = format!(
-        "[first_seen]\nlearning = \"0\"\n[[alerts.sink]]\nkind = \"webhook\"\nname = \"hook\"\nurl = \"{}\"\n\
-         retries = 100\nretry_first = \"100ms\"\nretry_longest = \"100ms\"\nretry_total = \"60s\"\nrate = 0\n",
+        "[first_seen]\nlearning = \"0\"\n[[alerts.sink]]\ntype = \"webhook\"\nname = \"hook\"\nurl = \"{}\"\n\
+         retries = 100\nretry_initial = \"100ms\"\nretry_max_delay = \"100ms\"\nretry_deadline = \"60s\"\nrate = 0\n",
         server.url("http")
     );
     fs::write(&config, text).unwrap();

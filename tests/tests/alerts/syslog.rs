@@ -12,8 +12,8 @@ use super::{HOSTILE, SOON, alert, settled, start};
 
 fn sink(transport: &str, port: u16, more: Value) -> Value {
     let mut sink = json!({
-        "kind": "syslog", "address": format!("127.0.0.1:{port}"), "transport": transport, "rate": 0,
-        "retries": 100, "retry_first": "50ms", "retry_longest": "400ms",
+        "type": "syslog", "address": format!("127.0.0.1:{port}"), "transport": transport, "rate": 0,
+        "retries": 100, "retry_initial": "50ms", "retry_max_delay": "400ms",
     });
     sink.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!([sink])
@@ -84,7 +84,7 @@ fn cef_over_syslog_has_no_structured_data_unless_the_sink_is_syslog_s() {
     }
     let rsyslog = Rsyslog::start(None);
     let address = format!("127.0.0.1:{}", rsyslog.tcp);
-    let sinks = start(json!([{"kind": "cef", "address": address, "transport": "tcp"}]));
+    let sinks = start(json!([{"type": "cef", "address": address, "transport": "tcp"}]));
     sinks.send(&alert(HOSTILE));
     settled(&sinks);
     let bare = rsyslog.lines(1).remove(0);

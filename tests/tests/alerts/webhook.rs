@@ -13,7 +13,7 @@ use super::{HOSTILE, alert, settled, start};
 /// A webhook that retries quickly.
 fn webhook(url: &str, more: Value) -> Value {
     let mut sink = json!({
-        "kind": "webhook", "url": url, "timeout": "500ms", "retries": 3, "retry_first": "20ms", "retry_longest": "100ms",
+        "type": "webhook", "url": url, "timeout": "500ms", "retries": 3, "retry_initial": "20ms", "retry_max_delay": "100ms",
     });
     sink.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!([sink])
@@ -47,7 +47,7 @@ fn an_alert_arrives_whole_and_signed() {
 #[test]
 fn slack_gets_its_form_by_put_over_one_connection() {
     let server = Server::start(|_| status("200 OK"));
-    let sinks = start(webhook(&server.url("http"), json!({"form": "slack", "method": "put"})));
+    let sinks = start(webhook(&server.url("http"), json!({"format": "slack", "method": "put"})));
     for _ in 0..3 {
         sinks.send(&alert(HOSTILE));
     }
@@ -136,7 +136,7 @@ fn tries_end() {
     let stats = settled(&sinks);
     assert_eq!((stats.failed, stats.retries), (1, 3));
     assert!(stats.last_error.unwrap().contains("127.0.0.1: "));
-    let sinks = start(webhook("http://127.0.0.1:1/", json!({"retries": 100, "retry_total": "300ms"})));
+    let sinks = start(webhook("http://127.0.0.1:1/", json!({"retries": 100, "retry_deadline": "300ms"})));
     let before = Instant::now();
     sinks.send(&alert("x"));
     assert_eq!(settled(&sinks).failed, 1);

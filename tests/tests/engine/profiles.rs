@@ -1,4 +1,4 @@
-//! Which companions an anchor is usually seen with.
+//! Behaviour profiles: the values that a profile key is usually seen with.
 
 use serde_json::json;
 use tests::certificate::{self, Certificate};
@@ -27,11 +27,11 @@ fn unusual<'a>(events: &'a [Value], pair: &str) -> Vec<&'a Value> {
 }
 
 #[test]
-fn a_companion_never_seen_is_told_from_fifty_observations_on() {
+fn a_new_value_is_unusual_after_fifty_observations() {
     assert!(unusual(&replay("", &hosts_ja4(49)), "host_ja4").is_empty());
     let events = replay("", &hosts_ja4(50));
     let [alert] = unusual(&events, "host_ja4")[..] else { panic!("{:#?}", alerts(&events, "unusual_pair")) };
-    assert_eq!((&own(alert)["severity"], &own(alert)["group"]["anchor"]), (&json!("low"), &json!(CLIENT)));
+    assert_eq!((&own(alert)["severity"], &own(alert)["group"]["key"]), (&json!("low"), &json!(CLIENT)));
     let value = of_kind(&events, "ja4").last().unwrap()["fingerprint"]["value"].as_str().unwrap();
     assert_reason(alert, &[value, CLIENT, "observed 50 times", "1 others", "50 observations are enough"]);
 }
@@ -47,7 +47,7 @@ fn every_kind_of_pair_has_its_habits() {
         }),
     );
     let [alert] = unusual(&events, "sni_ja4x")[..] else { panic!("{:#?}", alerts(&events, "unusual_pair")) };
-    assert_eq!(own(alert)["group"]["anchor"], "shop.example");
+    assert_eq!(own(alert)["group"]["key"], "shop.example");
 
     let events = replay(
         "",
@@ -72,7 +72,7 @@ fn every_kind_of_pair_has_its_habits() {
         }),
     );
     let [alert] = unusual(&events, "ja4_ja4s")[..] else { panic!("{:#?}", alerts(&events, "unusual_pair")) };
-    assert_eq!(own(alert)["group"]["anchor"], Shape::Go.ja4());
+    assert_eq!(own(alert)["group"]["key"], Shape::Go.ja4());
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn habits_outlive_the_run_and_travel() {
     let exported = Sensor::new().run(&["profiles", "export", "--db", &database]).ok();
     let rows: Vec<Value> = exported.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let host = rows.iter().find(|row| row["pair"] == "host_ja4").unwrap_or_else(|| panic!("{rows:#?}"));
-    assert_eq!((&host["anchor"], &host["companion"]), (&json!(CLIENT), &json!(Shape::Curl.ja4())));
+    assert_eq!((&host["key"], &host["value"]), (&json!(CLIENT), &json!(Shape::Curl.ja4())));
     assert_eq!(host["count"], 50);
     assert!(rows.iter().all(|row| row["source"].as_str().is_some_and(|source| !source.is_empty())), "{rows:#?}");
 

@@ -175,7 +175,7 @@ fn what_a_reload_says_and_what_only_a_start_can_change() {
     fires(0, 1);
 
     // A sink more.
-    let sink = "[[alerts.sink]]\nkind = \"file\"\npath = \"alerts.json\"\n";
+    let sink = "[[alerts.sink]]\ntype = \"file\"\npath = \"alerts.json\"\n";
     config(&format!("[rules]\nfiles = [\"rules.toml\"]\n{sink}"));
     assert_eq!(hang_up(&sensor), "ja4sensor: configuration reloaded\n");
     fires(1, 2);

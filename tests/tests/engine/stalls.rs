@@ -24,7 +24,7 @@ fn nobody_who_stalls_stops_fingerprints() {
     let stalled = wire.server().with(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
     let port = stalled.local_addr().unwrap().port();
     let site = Site::new(&format!(
-        "[attach]\nsocket = \"attach\"\n[rules]\nfiles = [\"rules.toml\"]\n[[alerts.sink]]\nkind = \"webhook\"\n\
+        "[attach]\nsocket = \"attach\"\n[rules]\nfiles = [\"rules.toml\"]\n[[alerts.sink]]\ntype = \"webhook\"\n\
          url = \"http://127.0.0.1:{port}/\"\ntimeout = \"30s\"\nqueue = 5\nrate = 0\n"
     ))
     .with(
@@ -125,7 +125,7 @@ fn one_sigterm_ends_the_sensor_whatever_blocks() {
     let port = stalled.local_addr().unwrap().port();
     let site = Site::new(&format!(
         "[attach]\nsocket = \"attach\"\n[lookup.remote]\nenabled = true\nendpoint = \"http://127.0.0.1:{port}/\"\n\
-         timeout = \"60s\"\n[first_seen]\nlearning = \"0\"\n[[alerts.sink]]\nkind = \"webhook\"\nname = \"hook\"\n\
+         timeout = \"60s\"\n[first_seen]\nlearning = \"0\"\n[[alerts.sink]]\ntype = \"webhook\"\nname = \"hook\"\n\
          url = \"http://127.0.0.1:{port}/\"\ntimeout = \"60s\"\nrate = 0\n"
     ));
     let database = site.text("history.db");

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ja4_user::detect::profile::{Pair, Row};
+use ja4_user::detect::profile::{PairKind, ProfileRow};
 use ja4_user::model::{Method, Severity, Time};
 use ja4_user::output::storage::{DatabaseReader, FirstSeenRow, WriteOp, Writer};
 use serde_json::Value;
@@ -53,11 +53,11 @@ fn written(folder: &Path) -> PathBuf {
             approved: host.is_none(),
         }));
     }
-    items.push(WriteOp::Profile(Row {
+    items.push(WriteOp::Profile(ProfileRow {
         source: "somebody".into(),
-        pair: Pair::HostJa4,
-        anchor: "10.0.0.1".into(),
-        companion: "common".into(),
+        pair: PairKind::HostJa4,
+        key: "10.0.0.1".into(),
+        value: "common".into(),
         count: 50,
         first: Time(eight),
         last: Time(eight),
@@ -169,7 +169,7 @@ fn profiles_travel_from_one_sensor_to_another_and_twice_is_once() {
     let printed = sensor(&["profiles", "export"], &from, &[]).ok().stdout().to_owned();
     assert_eq!(printed.lines().count(), 1, "{printed}");
     let row: Value = serde_json::from_str(&printed).unwrap();
-    assert_eq!((&row["pair"], &row["anchor"], &row["count"]), (&"host_ja4".into(), &"10.0.0.1".into(), &50.into()));
+    assert_eq!((&row["pair"], &row["key"], &row["count"]), (&"host_ja4".into(), &"10.0.0.1".into(), &50.into()));
 
     let lines = folder.path().join("profiles.jsonl");
     fs::write(&lines, &printed).unwrap();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ja4_user::detect::profile::{Pair, Row};
+use ja4_user::detect::profile::{PairKind, ProfileRow};
 use ja4_user::model::{Method, Time};
 use ja4_user::output::storage::{DatabaseReader, FirstSeenRow, SavedStateLimits, WriteOp, Writer};
 use ja4_user::runtime::engine::SavedState;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::samples::{NOON, prompt, run};
 use crate::{ask, check};
 
-const BOUNDS: SavedStateLimits = SavedStateLimits { values: 10, host_values: 20, anchors: 5, companions: 4 };
+const BOUNDS: SavedStateLimits = SavedStateLimits { values: 10, host_values: 20, profile_keys: 5, profile_values: 4 };
 
 fn first_seen(number: u64, host: Option<[u8; 4]>) -> WriteOp {
     let (first, last) = (Time(NOON), Time(NOON + number));
@@ -28,11 +28,11 @@ fn first_seen(number: u64, host: Option<[u8; 4]>) -> WriteOp {
 }
 
 fn pair(source: &str, anchor: u64, companion: u64, count: u64) -> WriteOp {
-    WriteOp::Profile(Row {
+    WriteOp::Profile(ProfileRow {
         source: source.into(),
-        pair: Pair::HostJa4,
-        anchor: format!("10.0.0.{anchor}").into(),
-        companion: format!("companion {companion}").into(),
+        pair: PairKind::HostJa4,
+        key: format!("10.0.0.{anchor}").into(),
+        value: format!("companion {companion}").into(),
         count,
         first: Time(NOON),
         last: Time(NOON + anchor),

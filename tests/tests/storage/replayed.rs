@@ -113,7 +113,7 @@ fn one_signal_ends_a_replay_whatever_blocks() {
     let capture = syns(folder.path(), "many.pcap", 0..MANY, LONG_AGO);
     let stalled = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let sink = format!(
-        "[first_seen]\nlearning = \"0\"\n[[alerts.sink]]\nkind = \"webhook\"\nurl = \"http://{}/\"\n\
+        "[first_seen]\nlearning = \"0\"\n[[alerts.sink]]\ntype = \"webhook\"\nurl = \"http://{}/\"\n\
          timeout = \"60s\"\nqueue = 1\nrate = 0\n",
         stalled.local_addr().unwrap()
     );

@@ -145,7 +145,7 @@ fn all_that_was_seen_is_stored_at_the_end() {
     assert_eq!(stats_u64(stats, &["storage", "rows_lost"]), 0);
     assert_eq!(ask(&path, "SELECT count(*) FROM first_seen"), 2 * i64::from(MANY));
     // Of as many hosts as there is room for.
-    let pairs = stats_u64(stats, &["engine", "profiles", "companions"]);
+    let pairs = stats_u64(stats, &["engine", "profiles", "values"]);
     assert!(ask(&path, "SELECT count(*) FROM profile") as u64 >= pairs);
     assert_eq!(pairs, 100_000);
 }

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_has_no_limit_unless_one_is_asked_for() {
+    fn what_nobody_waits_for_has_no_limit_unless_one_is_configured() {
         assert_eq!((limit(&[], TIMEOUT), limit(&[], 0)), (Some(30), None));
         assert_eq!((limit(&["--timeout", "0"], TIMEOUT), limit(&["--timeout", "7"], 0)), (None, Some(7)));
     }

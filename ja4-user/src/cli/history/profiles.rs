@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::{Source, say_migrated, stdout};
 use crate::cli::failure::Failure;
-use crate::detect::profile::{self, Row};
+use crate::detect::profile::{self, ProfileRow};
 use crate::output::storage::DatabaseReader;
 use crate::output::storage::import::import_profiles;
 use crate::units::Counted;
@@ -83,7 +83,7 @@ impl ProfilesImport {
 }
 
 /// Reads the pairs of a database, or of a file of JSON lines.
-fn read(path: &Path) -> Result<Vec<Row>, Failure> {
+fn read(path: &Path) -> Result<Vec<ProfileRow>, Failure> {
     let failed = |error| Failure::run(anyhow!("{error:#}").context(format!("cannot read {}", path.display())));
     if path == Path::new("-") {
         return profile::import(BufReader::new(std::io::stdin())).map_err(failed);

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 
 use crate::model::Time;
 use crate::output::storage::DiffWindow;
-use crate::units::{Span, SpanError};
+use crate::units::{DurationError, HumanDuration};
 
 const FORMS: &str = "write 2026-11-23T07:00:00Z, 2026-11-23 (UTC), now, or a time ago: -30s, -15m, -2h, -7d, -4w";
 
@@ -39,9 +39,9 @@ fn parse(text: &str, now: Time) -> Result<Time, String> {
         return Ok(now);
     }
     if let Some(ago) = text.strip_prefix('-') {
-        let ago: Span = ago.parse().map_err(|error| match error {
-            SpanError::Form(_) => FORMS.to_owned(),
-            SpanError::TooLong(_) => error.to_string(),
+        let ago: HumanDuration = ago.parse().map_err(|error| match error {
+            DurationError::Form(_) => FORMS.to_owned(),
+            DurationError::TooLong(_) => error.to_string(),
         })?;
         return now.0.checked_sub(ago.nanoseconds()).map(Time).ok_or_else(|| "before 1970".to_owned());
     }

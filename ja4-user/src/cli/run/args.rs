@@ -3,12 +3,13 @@
 use clap::Args;
 
 use super::web;
+use crate::api::ListenAddress;
 use crate::cli::failure::Failure;
 use crate::cli::flags::{CaptureFlags, seconds};
 use crate::cli::output::OutputFlags;
 use crate::cli::settings::ConfigFlags;
-use crate::config::{Listen, Opened};
-use crate::units::Span;
+use crate::config::OpenedConfig;
+use crate::units::HumanDuration;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RunCommand {
@@ -20,19 +21,19 @@ pub(in crate::cli) struct RunCommand {
 
     /// Address and port of /metrics, /healthz and the JSON API, or off [default: 127.0.0.1:9418]
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = web::listen)]
-    http: Option<Listen>,
+    http: Option<ListenAddress>,
 
     #[command(flatten)]
     output: OutputFlags,
 
     /// Interval of stats events, for example 60 (seconds) or 5m; 0 means only at the end [default: 60]
     #[arg(long, value_name = "TIME", value_parser = seconds)]
-    stats_interval: Option<Span>,
+    stats_interval: Option<HumanDuration>,
 }
 
 impl RunCommand {
     /// Reads the configuration, overridden by the flags.
-    pub(super) fn open(&self) -> Result<Opened, Failure> {
+    pub(super) fn open(&self) -> Result<OpenedConfig, Failure> {
         self.files.open(|config| {
             self.capture.apply(&mut config.capture);
             self.output.apply(&mut config.output);

@@ -23,7 +23,7 @@ use self::startup::{PreparedSensor, SensorSetup};
 use self::web::HttpTask;
 use super::failure::Failure;
 use crate::capture::attach::Attachment;
-use crate::config::Opened;
+use crate::config::OpenedConfig;
 use crate::system::shutdown_watch::Shutdown;
 
 impl RunCommand {
@@ -44,7 +44,7 @@ async fn watch(run: Arc<RunCommand>) -> Result<(), Failure> {
     let ending = shutdown.clone();
     let prepare = move |steps: &Steps| {
         steps.begin("reading the configuration");
-        let Opened { config, loaded, .. } = run.open()?;
+        let OpenedConfig { config, loaded, .. } = run.open()?;
         SensorSetup { config, run }.prepare(loaded, &ending, steps)
     };
     let PreparedSensor { setup, interfaces, server, context, pipeline_parts, mut kernel, filter_config, policy } =

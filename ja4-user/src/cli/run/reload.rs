@@ -67,7 +67,7 @@ impl Reloader {
         {
             return eprintln!("ja4sensor: {error}; configuration not reloaded");
         }
-        if engine.send(EngineMessage::Reload(Box::new(opened.loaded.knowledge))).is_ok() {
+        if engine.send(EngineMessage::Reload(Box::new(opened.loaded.content))).is_ok() {
             eprintln!("ja4sensor: configuration reloaded");
         }
     }

@@ -19,13 +19,14 @@ use super::start::Steps;
 use super::threads::pin;
 use super::web;
 use crate::api::HttpServer;
+use crate::capture::CaptureSettings;
 use crate::capture::attach::{self, Policy};
 use crate::capture::ebpf::{Kernel, KernelSettings, MAX_SHARDS};
 use crate::capture::interface::Interface;
 use crate::capture::object;
 use crate::cli::failure::Failure;
 use crate::cli::pipeline::{self, Outputs, PipelineMode};
-use crate::config::{Capture, Config, Loaded};
+use crate::config::{Config, LoadedFiles};
 use crate::encode::{Context, Formatter};
 use crate::output::stdout::StdoutWriter;
 use crate::runtime::engine::Engine;
@@ -37,7 +38,7 @@ use crate::system::clock::{boot_clock, wall_clock};
 use crate::system::notify::Notifier;
 use crate::system::privilege;
 use crate::system::shutdown_watch::Shutdown;
-use crate::units::Span;
+use crate::units::HumanDuration;
 
 /// Chunks of lines, 64 KiB each, in the queue of standard output.
 const QUEUE: usize = 256;
@@ -49,7 +50,7 @@ const CHUNKS: usize = 256;
 const BURST_SECONDS: u64 = 1;
 
 /// Idle time of a flow in the filter if bulk packets are not counted: long enough for a pause between requests.
-const UNCOUNTED: Span = Span::seconds(30);
+const UNCOUNTED: HumanDuration = HumanDuration::seconds(30);
 
 /// Rate limit of a class in records per second and CPU. A shard can process these rates, and no class takes more than a
 /// part of its time. A flood of one class drops records of this class only.
@@ -92,7 +93,12 @@ pub(super) struct PreparedSensor {
 
 impl SensorSetup {
     /// Opens the database and loads the programs; attaches nothing.
-    pub(super) fn prepare(self, loaded: Loaded, shutdown: &Shutdown, steps: &Steps) -> Result<PreparedSensor, Failure> {
+    pub(super) fn prepare(
+        self,
+        loaded: LoadedFiles,
+        shutdown: &Shutdown,
+        steps: &Steps,
+    ) -> Result<PreparedSensor, Failure> {
         let interfaces = self.find_interfaces()?;
         privilege::require_capabilities().map_err(Failure::system)?;
         let names = interfaces.iter().map(|interface| interface.name.clone()).collect();
@@ -104,7 +110,7 @@ impl SensorSetup {
         steps.begin("opening the database and the alert sinks");
         let pipeline_parts = pipeline::start(&self.config, loaded, &context, mode)?;
         let settings = self.settings();
-        let Capture { hook, direction, .. } = self.config.capture;
+        let CaptureSettings { hook, direction, .. } = self.config.capture;
         let policy = Policy { hook, direction, ..Policy::default() };
         steps.begin("loading BPF programs");
         let mut kernel = Kernel::load(object::bytes(), &settings).map_err(kernel_failure)?;
@@ -139,7 +145,8 @@ impl SensorSetup {
     }
 
     fn settings(&self) -> KernelSettings {
-        let Capture { accounting, rate_limit, idle_timeout, ring_size, max_connections, .. } = self.config.capture;
+        let CaptureSettings { accounting, rate_limit, idle_timeout, ring_size, max_connections, .. } =
+            self.config.capture;
         let mut filter_config = FilterConfig::new(seed());
         filter_config.shards = self.shard_count();
         filter_config.accounting = u32::from(accounting);

@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::api::{ApiState, EngineClient, HttpError, HttpServer, HttpStats, QueryError, SnapshotRequest};
+use crate::api::{HttpSettings, ListenAddress};
 use crate::cli::failure::Failure;
-use crate::config::{Http, Listen};
 use crate::runtime::message::EngineMessage;
 
 /// The task of a server.
@@ -49,14 +49,14 @@ impl HttpTask {
 }
 
 /// Binds the port. If the default address is in use, the sensor runs without an HTTP server.
-pub(in super::super) fn bind(http: &Http) -> Result<Option<HttpServer>, Failure> {
-    let Http { listen, hosts } = http;
+pub(in super::super) fn bind(http: &HttpSettings) -> Result<Option<HttpServer>, Failure> {
+    let HttpSettings { listen, hosts } = http;
     let Some(address) = listen.address() else {
         return Ok(None);
     };
     match HttpServer::bind(address) {
         Ok(server) => Ok(Some(server.with_hosts(hosts.clone()))),
-        Err(error) if !listen.is_asked_for() => {
+        Err(error) if !listen.is_configured() => {
             eprintln!("ja4sensor: warning: {error} with --http or http.listen; the sensor continues without HTTP");
             Ok(None)
         }
@@ -67,10 +67,10 @@ pub(in super::super) fn bind(http: &Http) -> Result<Option<HttpServer>, Failure>
 }
 
 /// Parses `--http`.
-pub(super) fn listen(text: &str) -> Result<Listen, String> {
+pub(super) fn listen(text: &str) -> Result<ListenAddress, String> {
     if text == "off" {
-        return Ok(Listen::Off);
+        return Ok(ListenAddress::Off);
     }
-    let address = text.parse().map(Listen::At);
+    let address = text.parse().map(ListenAddress::Configured);
     address.map_err(|_| "expected an address and port such as 127.0.0.1:9418 or [::1]:9418, or off".to_owned())
 }

@@ -2,27 +2,27 @@
 
 /// A built-in rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Rule {
-    /// A value is known to be bad.
+pub enum BuiltinRule {
+    /// A fingerprint matches a known-bad pattern.
     KnownBad,
-    /// A value was never seen before.
+    /// A fingerprint is seen for the first time.
     FirstSeen,
-    /// A path shows a tunnel that had none.
+    /// A path shows a tunnel for the first time.
     NewTunnel,
-    /// A client's stack is not what its User-Agent says.
+    /// A client's fingerprints contradict its User-Agent.
     UserAgentMismatch,
-    /// One host shows many JA4s.
+    /// One host shows many JA4 values.
     ManyJa4,
     /// A rare value spreads over hosts.
     RareValueSpread,
     /// The shape of a certificate chain was never seen for a server name.
     NewChain,
-    /// A value comes to one destination at regular intervals.
+    /// A value is sent to one destination at regular intervals.
     Beacon,
 }
 
-impl Rule {
-    /// Every rule.
+impl BuiltinRule {
+    /// All rules.
     pub const ALL: [Self; 8] = [
         Self::KnownBad,
         Self::FirstSeen,
@@ -49,24 +49,24 @@ impl Rule {
         }
     }
 
-    /// The rule of a name.
+    /// Returns the rule of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|rule| rule.name() == name)
     }
 
-    /// What it looks for, in words.
+    /// The description in alerts.
     #[must_use]
     pub const fn description(self) -> &'static str {
         match self {
             Self::KnownBad => "a fingerprint is known to be bad",
             Self::FirstSeen => "a fingerprint was never seen before",
-            Self::NewTunnel => "a path shows a tunnel that had none",
-            Self::UserAgentMismatch => "a client's stack is not what its User-Agent says",
+            Self::NewTunnel => "a path shows a tunnel for the first time",
+            Self::UserAgentMismatch => "a client's fingerprints contradict its User-Agent",
             Self::ManyJa4 => "one host shows many JA4 fingerprints",
             Self::RareValueSpread => "a rare fingerprint spreads over hosts",
             Self::NewChain => "a certificate chain has a shape that was never seen for this server name",
-            Self::Beacon => "a fingerprint comes to one destination at regular intervals",
+            Self::Beacon => "a fingerprint is sent to one destination at regular intervals",
         }
     }
 }

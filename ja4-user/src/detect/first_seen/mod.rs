@@ -1,148 +1,121 @@
-//! Which values were never seen before: on this network, and from a local host.
+//! First-seen: values that the network, or a local host, never showed before.
 //!
-//! Values are kept as text, not as a hash of it. Storage and lists need the text, and with a hash that is cheap
-//! enough an attacker could look for a value that passes as one already known; comparing the text costs a few
-//! nanoseconds. The table is bounded in entries and in bytes of text.
+//! Values are stored as text, not as a hash of it. Storage and lists need the text, and with a hash that is fast enough an
+//! attacker could construct a value that collides with a known one. Comparing the text costs a few nanoseconds. The table
+//! is bounded in entries and in bytes of text.
 
-mod entries;
+mod fact;
+mod value_table;
 
 use std::mem;
 use std::net::IpAddr;
 
 use arcstr::ArcStr;
-use serde::{Deserialize, Serialize};
 
-use self::entries::{Entries, KeyRef};
-use super::local::Locals;
+pub use self::fact::FirstSeenFact;
+use self::value_table::{ValueKeyRef, ValueTable};
+use super::local_networks::LocalNetworks;
+use crate::document::settings;
 use crate::model::method_set::Methods;
 use crate::model::{Method, Time};
-use crate::units::{Size, Span};
+use crate::units::{ByteSize, HumanDuration};
 
-/// Rows of entries that had to go before they were stored; they wait for the next [`FirstSeen::drain_dirty`]. Room
-/// for a flood of a second at 50,000 new values; past it they are counted as lost.
-const MAX_WAITING: usize = 50_000;
+/// Rows of evicted entries that storage does not have yet: one second of a flood of 50,000 new values a second. Further
+/// rows are counted as lost.
+const MAX_EVICTED_ROWS: usize = 50_000;
 
-/// Entries that one [`FirstSeen::tick`] lets grow old: some 10 ms of work.
-const MAX_AGED: usize = 50_000;
+/// Entries that one [`FirstSeen::tick`] expires: some 10 ms of work.
+const MAX_EXPIRED: usize = 50_000;
 
-/// What takes part, and for how long.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Methods whose values are looked at network-wide. Those of the specification that identify software:
-    /// `ja4l` and `ja4ls` measure distances and `ja4ssh` what a session is used for, so that each of them is new
-    /// all the time.
-    pub methods: Methods,
-    /// Methods whose values are looked at per local host.
-    pub host_methods: Methods,
-    /// For this long everything is approved. 0: nothing is. The time is that of packets.
-    ///
-    /// A live sensor learns from its first packet on; its database keeps when that was, for the next start. A replay
-    /// learns from the first packet of its capture, or from what its database has seen first or learnt, if that is
-    /// earlier; it leaves the values that it has seen in the database, but no word on the learning period: what a
-    /// replay has learnt takes nothing from a live sensor's time.
-    pub learning: Span,
-    /// A value that nobody showed for longer than this is forgotten, and first seen again.
-    pub forget_after: Span,
-    /// Most values kept network-wide, some 200 bytes each.
-    pub max_values: usize,
-    /// Most pairs of a local host and a value, some 200 bytes each.
-    pub max_host_values: usize,
-    /// Most bytes of text in either table; values of JA4D and JA4T may be long.
-    pub max_bytes: Size,
-}
+/// Largest table in memory: 64 million entries are some 20 GB.
+const MAX_ENTRIES: usize = 1 << 26;
 
-impl Default for Settings {
-    fn default() -> Self {
-        use Method::{Ja4, Ja4d, Ja4d6, Ja4h, Ja4s, Ja4t, Ja4ts, Ja4x};
-        Self {
-            methods: Methods::of(&[Ja4, Ja4s, Ja4t, Ja4ts, Ja4h, Ja4x, Ja4d, Ja4d6]),
-            host_methods: Methods::of(&[Ja4, Ja4t]),
-            learning: Span::seconds(7 * 24 * 3600),
-            forget_after: Span::seconds(90 * 24 * 3600),
-            max_values: 200_000,
-            max_host_values: 400_000,
-            max_bytes: Size(64 << 20),
-        }
+settings! {
+    /// Section `[first_seen]`: which values are first-seen facts, and for how long.
+    pub struct FirstSeenSettings {
+        /// Methods whose values are tracked network-wide: those that identify software. `ja4l` and `ja4ls` measure
+        /// distances and `ja4ssh` measures sessions, so that most of their values are new.
+        pub methods: Methods = {
+            use Method::{Ja4, Ja4d, Ja4d6, Ja4h, Ja4s, Ja4t, Ja4ts, Ja4x};
+            Methods::of(&[Ja4, Ja4s, Ja4t, Ja4ts, Ja4h, Ja4x, Ja4d, Ja4d6])
+        };
+        /// Methods whose values are tracked per local host.
+        pub host_methods: Methods = Methods::of(&[Method::Ja4, Method::Ja4t]);
+        /// Learning period, in packet time: every value is known from then on and raises no alert; `"0"`: none. A live
+        /// sensor learns from its first packet; the database stores when that was. A replay learns from the first packet
+        /// of its capture, or from the earliest value in its database; it does not store a learning period, so that it
+        /// does not shorten that of a live sensor.
+        pub learning: HumanDuration = HumanDuration::seconds(7 * 86_400);
+        /// A value that is not seen for this long is deleted, and is first-seen again.
+        pub forget_after: HumanDuration = HumanDuration::seconds(90 * 86_400), in HumanDuration::seconds(60)..;
+        /// Values tracked network-wide, some 200 bytes each.
+        pub max_values: usize = 200_000, in 1..=MAX_ENTRIES;
+        /// Pairs of a local host and a value, some 200 bytes each.
+        pub max_host_values: usize = 400_000, in 1..=MAX_ENTRIES;
+        /// Text of the values in either table; values of JA4D and JA4T may be long.
+        pub max_bytes: ByteSize = ByteSize(64 << 20), in ByteSize(64 << 10)..;
     }
 }
 
-/// What is known of a value, as it is stored. A row replaces the one of the same method, value and host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// Method.
-    pub method: Method,
-    /// The value.
-    pub value: ArcStr,
-    /// The local host; `None`: the whole network.
-    pub host: Option<IpAddr>,
-    /// When it was seen first.
-    pub first: Time,
-    /// When it was seen last.
-    pub last: Time,
-    /// How often it was seen.
-    pub count: u64,
-}
-
-/// What was known of a value when it was seen.
+/// What was known of a value at a sighting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sighting {
-    /// Nobody on this network had it before, and the learning period is over.
+    /// The value is new to the network, and the learning period is over.
     pub first: bool,
-    /// This local host did not have it before, and the learning period is over.
+    /// The value is new to the local host, and the learning period is over.
     pub first_for_host: bool,
-    /// The learning period lasts.
+    /// The learning period is not over.
     pub learning: bool,
-    /// The value has an entry of the network that it did not have before, learning or not.
+    /// An entry of the network was inserted, learning or not.
     pub entered: bool,
-    /// The same of the local host.
+    /// An entry of the local host was inserted, learning or not.
     pub entered_for_host: bool,
-    /// When this network saw it first, unless that was while it learned, or was not asked for the method.
+    /// The time at which the network first saw the value; `None`: in the learning period, or the method is not tracked.
     pub new_since: Option<Time>,
 }
 
 /// Counters of [`FirstSeen`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FirstSeenStats {
-    /// Values held network-wide.
+    /// Values tracked network-wide.
     pub values: u64,
-    /// Pairs of host and value held.
+    /// Pairs of a host and a value tracked.
     pub host_values: u64,
-    /// Bytes of their texts, both tables together.
+    /// Bytes of the texts of both tables.
     pub bytes: u64,
-    /// Entries that had to go for others. Seen again, they are first seen again.
+    /// Entries evicted for others; a later sighting is first-seen again.
     pub evicted: u64,
-    /// Entries that were not seen for too long.
-    pub forgotten: u64,
-    /// Rows that went before storage took them.
-    pub unsaved: u64,
-    /// Sightings told as first.
+    /// Entries expired after `forget_after`.
+    pub expired: u64,
+    /// Rows lost before they were stored.
+    pub persist_lost: u64,
+    /// First sightings of the network, after the learning period.
     pub first: u64,
-    /// Sightings told as first of a host.
+    /// First sightings of a local host, after the learning period.
     pub first_for_host: u64,
 }
 
-/// The values that were seen.
+/// The tracked values.
 #[derive(Debug)]
 pub struct FirstSeen {
     methods: Methods,
     host_methods: Methods,
     learning: u64,
-    locals: Locals,
+    locals: LocalNetworks,
     started: Option<Time>,
-    network: Entries,
-    hosts: Entries,
-    /// Rows of entries that are gone.
-    waiting: Vec<Row>,
+    network: ValueTable,
+    hosts: ValueTable,
+    /// Rows of evicted entries that are not stored yet.
+    evicted_rows: Vec<FirstSeenFact>,
     stats: FirstSeenStats,
 }
 
 impl FirstSeen {
-    /// Nothing seen yet. `started` is when the learning period began, as stored; `None`, or later than that: it begins
-    /// with the earliest event.
+    /// Returns an empty table. `started` is the stored start of the learning period; `None`, or if an event is earlier:
+    /// the period begins with the earliest event.
     #[must_use]
-    pub fn new(settings: &Settings, locals: Locals, started: Option<Time>) -> Self {
-        let Settings { max_values, max_host_values, max_bytes, .. } = *settings;
+    pub fn new(settings: &FirstSeenSettings, locals: LocalNetworks, started: Option<Time>) -> Self {
+        let FirstSeenSettings { max_values, max_host_values, max_bytes, .. } = *settings;
         let keep = settings.forget_after.nanoseconds();
         Self {
             methods: settings.methods,
@@ -150,36 +123,35 @@ impl FirstSeen {
             learning: settings.learning.nanoseconds(),
             locals,
             started,
-            network: Entries::new(max_values, max_bytes.bytes(), keep),
-            hosts: Entries::new(max_host_values, max_bytes.bytes(), keep),
-            waiting: Vec::new(),
+            network: ValueTable::new(max_values, max_bytes.bytes(), keep),
+            hosts: ValueTable::new(max_host_values, max_bytes.bytes(), keep),
+            evicted_rows: Vec::new(),
             stats: FirstSeenStats::default(),
         }
     }
 
-    /// Takes what was stored, before the first event. Rows are best given in the order of their last sighting, the
-    /// newest last: where there are too many, the first ones go. What is as old as `forget_after` may be left out,
-    /// see [`Self::horizon`]. A stored row is not stored again until it is seen.
-    pub fn load(&mut self, rows: impl IntoIterator<Item = Row>) {
+    /// Loads stored rows before the first event, best in the order of their last sightings: the least recent rows are
+    /// evicted if there are too many.
+    pub fn load(&mut self, rows: impl IntoIterator<Item = FirstSeenFact>) {
         for row in rows {
             let entries = if row.host.is_some() { &mut self.hosts } else { &mut self.network };
             entries.load(row);
         }
     }
 
-    /// Takes what was stored and could not be had before now. What has come meanwhile counts beside it.
-    pub fn recall(&mut self, since: Option<Time>, rows: impl IntoIterator<Item = Row>) {
-        let meanwhile = [self.network.take(), self.hosts.take()];
+    /// Restores stored rows after the start of the run, merging the rows of this run into them.
+    pub fn restore(&mut self, since: Option<Time>, rows: impl IntoIterator<Item = FirstSeenFact>) {
+        let of_this_run = [self.network.take(), self.hosts.take()];
         self.load(rows);
-        for (entries, meanwhile) in [&mut self.network, &mut self.hosts].into_iter().zip(meanwhile) {
-            meanwhile.into_iter().for_each(|row| entries.merge(row, &mut self.waiting));
+        for (entries, of_this_run) in [&mut self.network, &mut self.hosts].into_iter().zip(of_this_run) {
+            of_this_run.into_iter().for_each(|row| entries.merge(row, &mut self.evicted_rows));
         }
-        self.bound_waiting();
+        self.bound_evicted_rows();
         self.started = self.started.into_iter().chain(since).min();
     }
 
-    /// Takes note of a value. `host` is the address that showed it; it counts if it is local. Of any number of
-    /// sightings exactly one is the first.
+    /// Records a sighting of a value. `host` is the address that sent it; it is tracked if it is local. Of any number of
+    /// sightings, exactly one is the first.
     #[inline]
     pub fn check(&mut self, method: Method, value: &str, host: Option<IpAddr>, now: Time) -> Sighting {
         let host = host.filter(|&host| self.host_methods.has(method) && self.locals.contains(host));
@@ -187,114 +159,114 @@ impl FirstSeen {
         if !on_network && host.is_none() {
             return Sighting::default();
         }
-        // A stored time that is still to come is of another clock, or of other packets.
+        // A stored time in the future is of another clock, or of other packets.
         let started = self.started.map_or(now, |started| started.min(now));
         self.started = Some(started);
         let learning = now.0.saturating_sub(started.0) < self.learning;
         let mut sighting = Sighting { learning, ..Sighting::default() };
-        let Self { network, hosts, waiting, .. } = self;
-        let shared = KeyRef { method, host: None, value };
+        let Self { network, hosts, evicted_rows, .. } = self;
+        let shared = ValueKeyRef { method, host: None, value };
         if on_network {
-            let seen = network.see(shared, now, waiting, || ArcStr::from(value));
-            sighting.first = seen.new && !learning;
-            sighting.entered = seen.new;
+            let seen = network.observe(shared, now, evicted_rows, || ArcStr::from(value));
+            sighting.first = seen.is_new && !learning;
+            sighting.entered = seen.is_new;
             let learned = self.started.is_some_and(|start| seen.first.0.saturating_sub(start.0) < self.learning);
             sighting.new_since = (!learned).then_some(seen.first);
         }
         if host.is_some() {
             let text = || network.text(shared).unwrap_or_else(|| ArcStr::from(value));
-            let seen = hosts.see(KeyRef { method, host, value }, now, waiting, text);
-            sighting.first_for_host = seen.new && !learning;
-            sighting.entered_for_host = seen.new;
+            let seen = hosts.observe(ValueKeyRef { method, host, value }, now, evicted_rows, text);
+            sighting.first_for_host = seen.is_new && !learning;
+            sighting.entered_for_host = seen.is_new;
         }
-        if !self.waiting.is_empty() {
-            self.bound_waiting();
+        if !self.evicted_rows.is_empty() {
+            self.bound_evicted_rows();
         }
         self.stats.first += u64::from(sighting.first);
         self.stats.first_for_host += u64::from(sighting.first_for_host);
         sighting
     }
 
-    /// Forgets what was not seen for too long. Called now and then, once a second at most. Between calls
-    /// [`Self::check`] does not know such a value either.
+    /// Expires values that were not seen for too long. Called at most once a second. Between calls, [`Self::check`]
+    /// treats such a value as new too.
     pub fn tick(&mut self, now: Time) {
-        self.network.age(now, MAX_AGED, &mut self.waiting);
-        self.hosts.age(now, MAX_AGED, &mut self.waiting);
-        self.bound_waiting();
+        self.network.expire(now, MAX_EXPIRED, &mut self.evicted_rows);
+        self.hosts.expire(now, MAX_EXPIRED, &mut self.evicted_rows);
+        self.bound_evicted_rows();
     }
 
-    /// When the learning period began: stored, and given to [`Self::new`] at the next start.
+    /// The start of the learning period, to be stored for [`Self::new`] at the next start.
     #[must_use]
     pub fn started(&self) -> Option<Time> {
         self.started
     }
 
-    /// Whether the learning period lasted at this time.
+    /// Whether a time is in the learning period.
     #[must_use]
     pub fn was_learning(&self, at: Time) -> bool {
         self.started.is_some_and(|start| at.0.saturating_sub(start.0) < self.learning)
     }
 
-    /// How much of the learning period is left; 0: it is over.
+    /// The rest of the learning period; 0: it is over.
     #[must_use]
-    pub fn learning_left(&self, now: Time) -> Span {
-        let gone = self.started.map_or(0, |start| now.0.saturating_sub(start.0));
-        Span(std::time::Duration::from_nanos(self.learning.saturating_sub(gone)))
+    pub fn learning_left(&self, now: Time) -> HumanDuration {
+        let elapsed = self.started.map_or(0, |start| now.0.saturating_sub(start.0));
+        HumanDuration(std::time::Duration::from_nanos(self.learning.saturating_sub(elapsed)))
     }
 
-    /// Rows last seen before this time are forgotten; storage may delete them.
+    /// The time before which last sightings are expired; storage may delete such rows.
     #[must_use]
     pub fn horizon(&self, now: Time) -> Time {
         self.network.horizon(now)
     }
 
-    /// Takes at most `max` rows that storage does not have as they are now: one for each value however often it was
-    /// seen since. Called again as long as it fills `max`.
-    pub fn drain_dirty(&mut self, max: usize) -> Vec<Row> {
-        let mut rows = if self.waiting.len() <= max {
-            mem::take(&mut self.waiting)
+    /// Returns at most `max` rows that changed since they were stored, one per value. Called again while it returns
+    /// `max`.
+    pub fn drain_dirty(&mut self, max: usize) -> Vec<FirstSeenFact> {
+        let mut rows = if self.evicted_rows.len() <= max {
+            mem::take(&mut self.evicted_rows)
         } else {
-            let rest = self.waiting.split_off(max);
-            mem::replace(&mut self.waiting, rest)
+            let rest = self.evicted_rows.split_off(max);
+            mem::replace(&mut self.evicted_rows, rest)
         };
         self.network.drain(max, &mut rows);
         self.hosts.drain(max, &mut rows);
         rows
     }
 
-    /// The rows that a sighting has entered just now, to be stored at once: what is lost of them is first seen again.
-    /// [`Self::drain_dirty`] gives them again when they have changed.
+    /// Returns the rows that a sighting has just inserted, to be stored at once: a lost row would be first-seen again.
+    /// [`Self::drain_dirty`] returns them again after a change.
     pub fn drain_entered(
         &mut self,
         method: Method,
         value: &str,
         host: Option<IpAddr>,
         sighting: Sighting,
-    ) -> impl Iterator<Item = Row> + use<> {
+    ) -> impl Iterator<Item = FirstSeenFact> + use<> {
         let Self { network, hosts, .. } = self;
-        let shared = sighting.entered.then(|| network.drain_one(KeyRef { method, host: None, value })).flatten();
-        let own = sighting.entered_for_host.then(|| hosts.drain_one(KeyRef { method, host, value })).flatten();
+        let shared = sighting.entered.then(|| network.drain_one(ValueKeyRef { method, host: None, value })).flatten();
+        let own = sighting.entered_for_host.then(|| hosts.drain_one(ValueKeyRef { method, host, value })).flatten();
         shared.into_iter().chain(own)
     }
 
-    /// Storage may have lost what it was given: [`Self::drain_dirty`] gives all that is held again.
+    /// Marks every row as changed, because storage may have lost rows.
     pub fn store_again(&mut self) {
         self.network.store_again();
         self.hosts.store_again();
     }
 
-    /// What is known of a value. Not a sighting.
+    /// Returns the history of a value. Not a sighting.
     #[must_use]
-    pub fn get(&self, method: Method, value: &str, host: Option<IpAddr>) -> Option<Row> {
+    pub fn get(&self, method: Method, value: &str, host: Option<IpAddr>) -> Option<FirstSeenFact> {
         let entries = if host.is_some() { &self.hosts } else { &self.network };
-        entries.get(KeyRef { method, host, value })
+        entries.get(ValueKeyRef { method, host, value })
     }
 
-    /// Forgets a value of the network or of a host, so that it will be first seen again. Whether it was known.
-    pub fn forget(&mut self, method: Method, value: &str, host: Option<IpAddr>) -> bool {
-        self.waiting.retain(|row| (row.method, row.host) != (method, host) || *row.value != *value);
+    /// Deletes a value of the network or of a host, so that it will be first-seen again. Returns whether it was known.
+    pub fn delete(&mut self, method: Method, value: &str, host: Option<IpAddr>) -> bool {
+        self.evicted_rows.retain(|row| (row.method, row.host) != (method, host) || *row.value != *value);
         let entries = if host.is_some() { &mut self.hosts } else { &mut self.network };
-        entries.forget(KeyRef { method, host, value })
+        entries.delete(ValueKeyRef { method, host, value })
     }
 
     /// The counters.
@@ -305,16 +277,16 @@ impl FirstSeen {
             host_values: self.hosts.len(),
             bytes: self.network.bytes() + self.hosts.bytes(),
             evicted: self.network.evicted() + self.hosts.evicted(),
-            forgotten: self.network.forgotten() + self.hosts.forgotten(),
+            expired: self.network.expired() + self.hosts.expired(),
             ..self.stats
         }
     }
 
-    fn bound_waiting(&mut self) {
-        let lost = self.waiting.len().saturating_sub(MAX_WAITING);
+    fn bound_evicted_rows(&mut self) {
+        let lost = self.evicted_rows.len().saturating_sub(MAX_EVICTED_ROWS);
         if lost > 0 {
-            self.stats.unsaved += lost as u64;
-            self.waiting.truncate(MAX_WAITING);
+            self.stats.persist_lost += lost as u64;
+            self.evicted_rows.truncate(MAX_EVICTED_ROWS);
         }
     }
 }

@@ -15,16 +15,20 @@ fn host(last: u8) -> Option<IpAddr> {
     Some(IpAddr::from([10, 0, 0, last]))
 }
 
-fn settings(learning: u64) -> Settings {
-    Settings { learning: Span::seconds(learning), forget_after: Span::seconds(100), ..Settings::default() }
+fn settings(learning: u64) -> FirstSeenSettings {
+    FirstSeenSettings {
+        learning: HumanDuration::seconds(learning),
+        forget_after: HumanDuration::seconds(100),
+        ..FirstSeenSettings::default()
+    }
 }
 
-fn first_seen(settings: &Settings) -> FirstSeen {
-    FirstSeen::new(settings, Locals::default(), None)
+fn first_seen(settings: &FirstSeenSettings) -> FirstSeen {
+    FirstSeen::new(settings, LocalNetworks::default(), None)
 }
 
 /// Everything that storage is to be given, in batches of seven.
-fn drain(seen: &mut FirstSeen) -> Vec<Row> {
+fn drain(seen: &mut FirstSeen) -> Vec<FirstSeenFact> {
     let mut rows = Vec::new();
     loop {
         let batch = seen.drain_dirty(7);
@@ -58,7 +62,7 @@ fn a_value_is_new_once_on_the_network_and_once_for_each_local_host() {
 
 #[test]
 fn ja4ssh_takes_part_per_host_where_configured() {
-    let settings = Settings { host_methods: Methods::of(&[Method::Ja4ssh]), ..settings(0) };
+    let settings = FirstSeenSettings { host_methods: Methods::of(&[Method::Ja4ssh]), ..settings(0) };
     let mut seen = first_seen(&settings);
     let sighting = seen.check(Method::Ja4ssh, "c36s36_c51s80_c69s0", host(1), at(1));
     assert_eq!((sighting.first, sighting.first_for_host), (false, true));
@@ -69,7 +73,7 @@ fn ja4ssh_takes_part_per_host_where_configured() {
 #[test]
 fn nothing_is_new_while_the_network_is_learned() {
     let mut seen = first_seen(&settings(60));
-    assert_eq!(seen.learning_left(at(1000)), Span::seconds(60));
+    assert_eq!(seen.learning_left(at(1000)), HumanDuration::seconds(60));
     let learned = seen.check(Method::Ja4, JA4, host(1), at(1000));
     let entered = Sighting { entered: true, entered_for_host: true, ..Sighting::default() };
     assert_eq!(learned, Sighting { learning: true, ..entered });
@@ -80,7 +84,7 @@ fn nothing_is_new_while_the_network_is_learned() {
     assert_eq!(late.new_since, Some(at(1060)));
     assert_eq!(seen.check(Method::Ja4, "t12i0100_", None, at(1070)).new_since, Some(at(1060)));
     assert_eq!(seen.check(Method::Ja4, JA4, None, at(1070)).new_since, None);
-    assert_eq!((seen.started(), seen.learning_left(at(1061))), (Some(at(1000)), Span::default()));
+    assert_eq!((seen.started(), seen.learning_left(at(1061))), (Some(at(1000)), HumanDuration::default()));
 }
 
 #[test]
@@ -112,7 +116,7 @@ fn a_restart_neither_forgets_nor_learns_anew() {
     let mut before = first_seen(&settings(60));
     before.check(Method::Ja4, JA4, host(1), at(1000));
     let rows = drain(&mut before);
-    let mut after = FirstSeen::new(&settings(60), Locals::default(), before.started());
+    let mut after = FirstSeen::new(&settings(60), LocalNetworks::default(), before.started());
     after.load(rows.clone());
     assert_eq!(drain(&mut after), []);
     assert!(!after.check(Method::Ja4, JA4, host(1), at(1070)).first);
@@ -133,14 +137,14 @@ fn what_is_recalled_counts_beside_what_has_come_meanwhile() {
     assert!(late.check(Method::Ja4, JA4, host(1), at(90)).learning, "nobody has told it yet");
     late.check(Method::Ja4, "t13i0100_", None, at(91));
     drain(&mut late);
-    late.recall(Some(at(0)), rows);
-    assert_eq!(late.learning_left(at(91)), Span::seconds(0));
+    late.restore(Some(at(0)), rows);
+    assert_eq!(late.learning_left(at(91)), HumanDuration::seconds(0));
     assert!(!late.check(Method::Ja4, "t12i0100_", None, at(92)).first, "the first run had it");
     assert!(late.check(Method::Ja4, "t13i0200_", None, at(93)).first);
     let rows = drain(&mut late);
     let row = |value, host| rows.iter().find(|row| row.value == value && row.host == host).unwrap();
     for host in [None, host(1)] {
-        let Row { first, last, count, .. } = *row(JA4, host);
+        let FirstSeenFact { first, last, count, .. } = *row(JA4, host);
         assert_eq!((first, last, count), (at(0), at(90), 4));
     }
     assert_eq!(row("t13i0100_", None).count, 1);
@@ -151,7 +155,7 @@ fn what_is_recalled_counts_beside_what_has_come_meanwhile() {
 
 #[test]
 fn what_comes_from_before_the_learning_period_has_one_of_its_own() {
-    let mut seen = FirstSeen::new(&settings(60), Locals::default(), Some(at(100_000)));
+    let mut seen = FirstSeen::new(&settings(60), LocalNetworks::default(), Some(at(100_000)));
     assert!(seen.check(Method::Ja4, "a", None, at(1000)).learning);
     assert!(seen.check(Method::Ja4, "b", None, at(1059)).learning);
     assert!(seen.check(Method::Ja4, "c", None, at(1060)).first);
@@ -167,7 +171,7 @@ fn a_time_that_is_still_to_come_keeps_nothing_else_from_growing_old() {
     seen.tick(at(1200));
     assert!(seen.get(Method::Ja4, "old", None).is_none());
     assert!(seen.get(Method::Ja4, "bogus", None).is_some());
-    // Seen at its true time, it was first seen then.
+    // Observation at its true time, it was first seen then.
     seen.check(Method::Ja4, "bogus", None, at(1201));
     assert_eq!(seen.get(Method::Ja4, "bogus", None).unwrap().first, at(1201));
 }
@@ -192,16 +196,17 @@ fn storage_gets_one_row_for_many_sightings() {
     }
     let mut rows = drain(&mut seen);
     rows.sort_by_key(|row| row.host);
-    let row = |host| Row { method: Method::Ja4, value: JA4.into(), host, first: at(1), last: at(50), count: 50 };
+    let row =
+        |host| FirstSeenFact { method: Method::Ja4, value: JA4.into(), host, first: at(1), last: at(50), count: 50 };
     assert_eq!(rows, [row(None), row(host(1))]);
     assert_eq!(drain(&mut seen), []);
     seen.check(Method::Ja4, JA4, None, at(51));
-    assert_eq!(drain(&mut seen), [Row { last: at(51), count: 51, ..row(None) }]);
+    assert_eq!(drain(&mut seen), [FirstSeenFact { last: at(51), count: 51, ..row(None) }]);
 }
 
 #[test]
 fn what_has_to_go_is_stored_first_and_counted() {
-    let settings = Settings { max_values: 10, ..settings(0) };
+    let settings = FirstSeenSettings { max_values: 10, ..settings(0) };
     let mut seen = first_seen(&settings);
     for number in 0..100_u64 {
         assert!(seen.check(Method::Ja4, &format!("value {number}"), None, at(number)).first);
@@ -214,13 +219,13 @@ fn what_has_to_go_is_stored_first_and_counted() {
         seen.check(Method::Ja4, &format!("flood {number}"), None, at(200));
     }
     let stats = seen.stats();
-    assert_eq!(stats.unsaved as usize + drain(&mut seen).len(), 60_000);
-    assert_eq!(stats.unsaved, 60_000 - 10 - MAX_WAITING as u64);
+    assert_eq!(stats.persist_lost as usize + drain(&mut seen).len(), 60_000);
+    assert_eq!(stats.persist_lost, 60_000 - 10 - MAX_EVICTED_ROWS as u64);
 }
 
 #[test]
 fn long_values_are_bounded_in_bytes() {
-    let settings = Settings { max_bytes: Size(10_000), ..settings(0) };
+    let settings = FirstSeenSettings { max_bytes: ByteSize(10_000), ..settings(0) };
     let mut seen = first_seen(&settings);
     for number in 0..100 {
         seen.check(Method::Ja4d, &format!("{number:01000}"), None, at(1));
@@ -230,22 +235,22 @@ fn long_values_are_bounded_in_bytes() {
 }
 
 #[test]
-fn forgotten_values_are_new_again() {
+fn expired_values_are_new_again() {
     let mut seen = first_seen(&settings(0));
     seen.check(Method::Ja4, JA4, host(1), at(1));
-    assert!(seen.forget(Method::Ja4, JA4, None) && !seen.forget(Method::Ja4, JA4, None));
+    assert!(seen.delete(Method::Ja4, JA4, None) && !seen.delete(Method::Ja4, JA4, None));
     let again = seen.check(Method::Ja4, JA4, host(1), at(2));
     assert_eq!((again.first, again.first_for_host), (true, false));
     seen.tick(at(102));
     assert_eq!(seen.stats().values, 1);
     seen.tick(at(103));
-    assert_eq!((seen.stats().values, seen.stats().bytes, seen.stats().forgotten), (0, 0, 2));
+    assert_eq!((seen.stats().values, seen.stats().bytes, seen.stats().expired), (0, 0, 2));
 }
 
 /// The rules, as simply as they can be put.
 #[derive(Default)]
 struct Model {
-    seen: HashMap<(Method, Option<IpAddr>, String), Row>,
+    seen: HashMap<(Method, Option<IpAddr>, String), FirstSeenFact>,
 }
 
 impl Model {
@@ -255,7 +260,7 @@ impl Model {
             self.seen.remove(&key);
         }
         let new = !self.seen.contains_key(&key);
-        let fresh = Row { method, value: value.into(), host, first: now, last: now, count: 0 };
+        let fresh = FirstSeenFact { method, value: value.into(), host, first: now, last: now, count: 0 };
         let row = self.seen.entry(key).or_insert(fresh);
         row.count += 1;
         row.last = now;
@@ -315,7 +320,7 @@ proptest! {
                     model.seen.retain(|_, row| row.last >= horizon);
                     prop_assert_eq!(&stored, &model.seen);
                     if matches!(step, Step::Restart) {
-                        seen = FirstSeen::new(&settings, Locals::default(), seen.started());
+                        seen = FirstSeen::new(&settings, LocalNetworks::default(), seen.started());
                         let mut rows: Vec<_> = stored.values().cloned().collect();
                         rows.sort_by_key(|row| row.last);
                         seen.load(rows);

@@ -1,12 +1,12 @@
-//! Behaviour profiles: which companions an anchor is usually seen with.
+//! Behaviour profiles: the values that a profile key is usually seen with.
 //!
-//! A host has a few clients and one way to open TCP, a client gets few answers, a server name has few kinds of
-//! certificates. A companion never seen for an anchor that was observed often enough is told, with low severity.
+//! A host has a few clients and one TCP stack, a client gets few answers, and a server name has few kinds of certificates.
+//! A value that was never seen with a key that was observed often enough raises an alert of low severity.
 //!
-//! Counts of other sensors are kept by their source, and merged by the larger count of each: seeding twice with
-//! one database changes nothing.
+//! Counts of other sensors are stored by their source and merged by the larger count of each: importing a database twice
+//! changes nothing.
 
-mod anchor;
+mod profile_values;
 mod row;
 
 use std::collections::VecDeque;
@@ -14,163 +14,151 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arcstr::ArcStr;
-use serde::{Deserialize, Serialize};
 
-use self::anchor::{Anchor, Key, KeyRef};
-pub use self::row::{Pair, Row, export, import};
-use super::Allow;
-use super::bounded::Bounded;
+use self::profile_values::{Profile, ProfileId, ProfileIdRef};
+pub use self::row::{PairKind, ProfileRow, export, import};
+use super::allowlist::Allowlist;
 use super::cooldown::Cooldowns;
-use super::local::Locals;
+use super::local_networks::LocalNetworks;
+use super::time_ranges::COOLDOWN;
+use crate::document::settings;
+use crate::model::bounded_lru_map::BoundedLruMap;
 use crate::model::{Alert, ConnectionRecord, FingerprintRecord, Method, Severity, Time};
-use crate::units::Span;
+use crate::units::HumanDuration;
 
-/// Sensors whose counts are kept apart. More than a site has; rows of further ones are counted and left out.
+/// Sensors whose counts are stored separately. Rows of further sensors are counted and ignored.
 const MAX_SOURCES: usize = 256;
 
-/// Rows of anchors that had to go before they were stored; past it they are counted as lost.
-const MAX_WAITING: usize = 50_000;
+/// Rows of evicted profiles that are not stored yet; further rows are counted as lost.
+const MAX_EVICTED_ROWS: usize = 50_000;
 
-/// The rule's name.
+/// The name of the rule.
 pub const RULE: &str = "unusual_pair";
 
-/// What it looks for, in words.
-pub const DESCRIPTION: &str = "a pair that was never seen breaks a habit";
+/// The description in alerts.
+pub const DESCRIPTION: &str = "a pair of values was never seen before";
 
-/// What is learned, and when it is told.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Whether pairs are learned and told.
-    pub enabled: bool,
-    /// How much an alert matters.
-    #[serde(with = "crate::model::method_set::severity")]
-    pub severity: Severity,
-    /// How long one alert stands for all further ones of its anchor.
-    pub cooldown: Span,
-    /// Observations of an anchor from which on a new companion is told.
-    pub observations: u64,
-    /// Most anchors, some 300 bytes each and 120 for every companion.
-    pub max_anchors: usize,
-    /// Most companions of an anchor. Those seen least go first.
-    pub max_companions: usize,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            severity: Severity::Low,
-            cooldown: Span::seconds(600),
-            observations: 50,
-            max_anchors: 100_000,
-            max_companions: 64,
-        }
+settings! {
+    /// Section `[profiles]`: which pairs of values are learned, and when an unusual pair raises an alert.
+    pub struct ProfileSettings {
+        /// Whether pairs are learned and unusual ones raise alerts.
+        pub enabled: bool = true;
+        /// Severity of the alerts.
+        pub severity: Severity = Severity::Low;
+        /// How long further alerts of the same profile key are suppressed after an alert.
+        pub cooldown: HumanDuration = HumanDuration::seconds(600), in COOLDOWN;
+        /// Observations of a profile key before a new value raises an alert.
+        pub observations: u64 = 50, in 1..;
+        /// Tracked profile keys, some 300 bytes each and 120 for every value.
+        pub max_keys: usize = 100_000, in 1..=1 << 26;
+        /// Tracked values of a profile key; the value seen least is evicted first.
+        pub max_values: usize = 64, in 1..=1 << 16;
     }
 }
 
 /// Counters of [`Profiles`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProfileStats {
-    /// Anchors held.
-    pub anchors: u64,
-    /// Companions held, of all anchors.
-    pub companions: u64,
-    /// Anchors that had to go for others.
-    pub evicted_anchors: u64,
-    /// Companions that had to go for others.
-    pub evicted_companions: u64,
-    /// Rows left out as they came from too many sources.
+    /// Tracked profile keys.
+    pub keys: u64,
+    /// Tracked values of all keys.
+    pub values: u64,
+    /// Profile keys evicted for others.
+    pub evicted_keys: u64,
+    /// Values evicted for others.
+    pub evicted_values: u64,
+    /// Rows ignored because they came from too many sources.
     pub refused: u64,
-    /// Rows that went before storage took them.
-    pub unsaved: u64,
-    /// Companions never seen before for an anchor observed often enough, before cooldown.
+    /// Rows lost before they were stored.
+    pub persist_lost: u64,
+    /// Unusual pairs, before the cooldown.
     pub unusual: u64,
 }
 
-/// What was unusual about a pair.
+/// The history of the key of an unusual pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unusual {
-    /// How often the anchor was observed before.
+pub struct UnusualPair {
+    /// Earlier observations of the key.
     pub observations: u64,
-    /// With how many companions.
-    pub companions: usize,
+    /// Values that the key was observed with.
+    pub values: usize,
 }
 
-/// The pairs that were seen.
+/// The profiles of all keys.
 #[derive(Debug)]
 pub struct Profiles {
-    settings: Settings,
-    /// What is left in peace; asked before a pair is known and a cooldown begins.
-    allow: Arc<Allow>,
-    locals: Locals,
+    settings: ProfileSettings,
+    /// Checked before an unusual pair is recorded and before a cooldown begins.
+    allowlist: Arc<Allowlist>,
+    local: LocalNetworks,
     /// Ids of sources; the first is this sensor's own.
     sources: Vec<Arc<str>>,
-    anchors: Bounded<Key, Anchor>,
-    /// Anchors with rows that storage does not have, each once; some may be gone.
-    dirty: VecDeque<Key>,
-    waiting: VecDeque<Row>,
+    profiles: BoundedLruMap<ProfileId, Profile>,
+    /// Profiles with rows that changed since they were stored, each once; some may be evicted.
+    dirty: VecDeque<ProfileId>,
+    /// Rows of evicted profiles that are not stored yet.
+    evicted_rows: VecDeque<ProfileRow>,
     rule: Arc<str>,
     description: ArcStr,
     stats: ProfileStats,
 }
 
 impl Profiles {
-    /// Nothing seen yet. `own` is the id under which this sensor's counts are stored: one of its database, drawn
-    /// when it is made. Where networks are local, only hosts in them are anchors.
+    /// Returns empty profiles. `own` is the id under which this sensor's counts are stored: the id of its database. If
+    /// there are local networks, only their hosts are profile keys.
     #[must_use]
-    pub fn new(settings: &Settings, locals: Locals, own: Arc<str>, allow: Arc<Allow>) -> Self {
+    pub fn new(settings: &ProfileSettings, local: LocalNetworks, own: Arc<str>, allowlist: Arc<Allowlist>) -> Self {
         Self {
-            anchors: Bounded::new(settings.max_anchors),
+            profiles: BoundedLruMap::new(settings.max_keys),
             settings: settings.clone(),
-            allow,
-            locals,
+            allowlist,
+            local,
             sources: vec![own],
             dirty: VecDeque::new(),
-            waiting: VecDeque::new(),
+            evicted_rows: VecDeque::new(),
             rule: RULE.into(),
             description: DESCRIPTION.into(),
             stats: ProfileStats::default(),
         }
     }
 
-    /// The settings in force.
+    /// The current settings.
     #[must_use]
-    pub const fn settings(&self) -> &Settings {
+    pub const fn settings(&self) -> &ProfileSettings {
         &self.settings
     }
 
-    /// Other thresholds and another allowlist from now on; what was seen stays.
-    pub fn reload(&mut self, settings: &Settings, allow: Arc<Allow>) {
-        let max_anchors = self.settings.max_anchors;
-        self.settings = Settings { max_anchors, ..settings.clone() };
-        self.allow = allow;
+    /// Replaces thresholds and allowlist; the profiles are kept.
+    pub fn reload(&mut self, settings: &ProfileSettings, allowlist: Arc<Allowlist>) {
+        let max_keys = self.settings.max_keys;
+        self.settings = ProfileSettings { max_keys, ..settings.clone() };
+        self.allowlist = allowlist;
     }
 
-    /// Takes what this sensor's storage holds, of any source, at start.
-    pub fn load(&mut self, rows: impl IntoIterator<Item = Row>) {
+    /// Loads the rows of this sensor's storage, of any source, at start.
+    pub fn load(&mut self, rows: impl IntoIterator<Item = ProfileRow>) {
         for row in rows {
             self.merge(row, false);
         }
     }
 
-    /// Takes what this sensor's storage holds, of any source, where it could not be had at the start: `own` is the id
-    /// under which it has this sensor's counts. Of a pair that has come meanwhile the larger count stays.
-    pub fn recall(&mut self, own: Arc<str>, rows: impl IntoIterator<Item = Row>) {
+    /// Restores the rows of this sensor's storage, of any source, after the start of the run. `own` is the id under which
+    /// storage has this sensor's counts. The larger count of each pair is used.
+    pub fn restore(&mut self, own: Arc<str>, rows: impl IntoIterator<Item = ProfileRow>) {
         if let Some(first) = self.sources.first_mut() {
             *first = own;
         }
-        self.seed(rows);
+        self.import(rows);
     }
 
-    /// Takes rows of another sensor's database; what changes is to be stored.
-    pub fn seed(&mut self, rows: impl IntoIterator<Item = Row>) {
+    /// Imports rows of another sensor's database; changes are marked to be stored.
+    pub fn import(&mut self, rows: impl IntoIterator<Item = ProfileRow>) {
         for row in rows {
             self.merge(row, true);
         }
     }
 
-    /// Takes note of the pairs that a fingerprint completes, and tells those that are unusual.
+    /// Records the pair that a fingerprint completes, and raises an alert if the pair is unusual.
     pub fn fingerprint(
         &mut self,
         record: &ConnectionRecord,
@@ -182,135 +170,107 @@ impl Profiles {
         if !self.settings.enabled {
             return;
         }
-        match seen.method {
-            Method::Ja4 => self.host(Pair::HostJa4, record, seen, now, cooldowns, out),
-            Method::Ja4t => self.host(Pair::HostJa4t, record, seen, now, cooldowns, out),
+        let mut text = [0; MAX_ADDRESS];
+        let (pair, key) = match seen.method {
+            Method::Ja4 | Method::Ja4t => {
+                let host = record.identity.client.0;
+                if !self.local.is_empty() && !self.local.contains(host) {
+                    return;
+                }
+                let pair = if seen.method == Method::Ja4 { PairKind::HostJa4 } else { PairKind::HostJa4t };
+                (pair, address(host, &mut text))
+            }
             Method::Ja4s => {
                 let client = record.history.iter().rev().find(|client| client.method == Method::Ja4);
-                if let Some(client) = client
-                    && let Some(unusual) = self.see(Pair::Ja4Ja4s, &client.value, record, seen, now)
-                {
-                    self.tell(Pair::Ja4Ja4s, unusual, &client.value, record, seen, now, cooldowns, out);
-                }
+                let Some(client) = client else { return };
+                (PairKind::Ja4Ja4s, &*client.value)
             }
             // Further certificates are those of authorities, which change with the server's own.
             Method::Ja4x if seen.count == 1 => {
                 let sni = record.attributes.tls.as_ref().and_then(|tls| tls.sni.as_deref());
-                if let Some(sni) = sni
-                    && let Some(unusual) = self.see(Pair::SniJa4x, sni, record, seen, now)
-                {
-                    self.tell(Pair::SniJa4x, unusual, sni, record, seen, now, cooldowns, out);
-                }
+                let Some(sni) = sni else { return };
+                (PairKind::SniJa4x, sni)
             }
-            _ => {}
+            _ => return,
+        };
+        let is_allowlisted =
+            |allowlist: &Allowlist| allowlist.suppresses(RULE, record, Some((seen.method, &*seen.value)));
+        if let Some(unusual) = self.observe(pair, key, &seen.value, now, is_allowlisted)
+            && let Some(suppressed) = cooldowns.check(RULE, &(pair, key), now, self.settings.cooldown.0)
+        {
+            out.push(self.alert(pair, key, unusual, record, seen, now, suppressed));
         }
     }
 
-    fn host(
-        &mut self,
-        pair: Pair,
-        record: &ConnectionRecord,
-        seen: &FingerprintRecord,
-        now: Time,
-        cooldowns: &mut Cooldowns,
-        out: &mut Vec<Alert>,
-    ) {
-        let host = record.identity.client.0;
-        if !self.locals.is_empty() && !self.locals.contains(host) {
-            return;
-        }
-        let mut text = [0; MAX_ADDRESS];
-        let text = address(host, &mut text);
-        if let Some(unusual) = self.see(pair, text, record, seen, now) {
-            self.tell(pair, unusual, text, record, seen, now, cooldowns, out);
-        }
-    }
-
-    /// Takes note of a pair that a fingerprint completes, unless the allowlist keeps it back.
-    fn see(
-        &mut self,
-        pair: Pair,
-        anchor: &str,
-        record: &ConnectionRecord,
-        seen: &FingerprintRecord,
-        now: Time,
-    ) -> Option<Unusual> {
-        let kept_back = |allow: &Allow| allow.covers(RULE, record, Some((seen.method, &*seen.value)));
-        self.observe(pair, anchor, &seen.value, now, kept_back)
-    }
-
-    /// Takes note of a pair. `Some`: the anchor was observed often enough, and never with this companion. Of one that
-    /// `kept_back` leaves in peace no note is taken: it is as unusual for everybody else.
+    /// Records a pair. Returns the history of the key if it was observed often enough and never with this value. An
+    /// unusual pair that the allowlist suppresses is not recorded, so that it stays unusual for other clients.
     pub fn observe(
         &mut self,
-        pair: Pair,
-        anchor: &str,
-        companion: &str,
+        pair: PairKind,
+        key: &str,
+        value: &str,
         now: Time,
-        kept_back: impl FnOnce(&Allow) -> bool,
-    ) -> Option<Unusual> {
-        let key = KeyRef { pair, anchor };
-        let Some((held, known)) = self.anchors.find_mut(&key, |held| key.is(held)) else {
-            let key = Key { pair, anchor: anchor.into() };
-            let mut fresh = Anchor::default();
-            fresh.add(companion, now);
-            fresh.dirty = true;
-            self.stats.companions += 1;
-            self.insert(key.clone(), fresh);
-            self.queue(key);
+        is_allowlisted: impl FnOnce(&Allowlist) -> bool,
+    ) -> Option<UnusualPair> {
+        let id = ProfileIdRef { pair, key };
+        let Some((held, known)) = self.profiles.find_mut(&id, |held| id.is(held)) else {
+            let id = ProfileId { pair, key: key.into() };
+            let mut profile = Profile::default();
+            profile.add(value, now);
+            profile.dirty = true;
+            self.stats.values += 1;
+            self.insert(id.clone(), profile);
+            self.queue(id);
             return None;
         };
         if !known.dirty {
             known.dirty = true;
             self.dirty.push_back(held.clone());
         }
-        if known.again(companion, now) {
+        if known.count(value, now) {
             return None;
         }
-        let unusual = Unusual { observations: known.observations, companions: known.companions.len() };
-        let told = unusual.observations >= self.settings.observations;
-        self.stats.unusual += u64::from(told);
-        if told && kept_back(&self.allow) {
+        let unusual = UnusualPair { observations: known.observations, values: known.values.len() };
+        let fires = unusual.observations >= self.settings.observations;
+        self.stats.unusual += u64::from(fires);
+        if fires && is_allowlisted(&self.allowlist) {
             return None;
         }
-        if known.companions.len() >= self.settings.max_companions.max(1) {
+        if known.values.len() >= self.settings.max_values.max(1) {
             let rows = known.evict(held, &self.sources);
-            wait(&mut self.waiting, &mut self.stats, rows);
-            self.stats.evicted_companions += 1;
-            self.stats.companions -= 1;
+            push_evicted(&mut self.evicted_rows, &mut self.stats, rows);
+            self.stats.evicted_values += 1;
+            self.stats.values -= 1;
         }
-        known.add(companion, now);
-        self.stats.companions += 1;
-        told.then_some(unusual)
+        known.add(value, now);
+        self.stats.values += 1;
+        fires.then_some(unusual)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are what an alert is made of")]
-    fn tell(
+    #[expect(clippy::too_many_arguments, reason = "the parts of an alert")]
+    #[cold]
+    fn alert(
         &self,
-        pair: Pair,
-        unusual: Unusual,
-        anchor: &str,
+        pair: PairKind,
+        key: &str,
+        unusual: UnusualPair,
         record: &ConnectionRecord,
         seen: &FingerprintRecord,
         now: Time,
-        cooldowns: &mut Cooldowns,
-        out: &mut Vec<Alert>,
-    ) {
-        let Some(suppressed) = cooldowns.check(RULE, &(pair, anchor), now, self.settings.cooldown.0) else {
-            return;
-        };
-        let (host, companion) = pair.words();
-        let Unusual { observations, companions } = unusual;
-        out.push(Alert {
+        suppressed: u64,
+    ) -> Alert {
+        let (key_name, value_name) = pair.words();
+        let UnusualPair { observations, values } = unusual;
+        Alert {
             time: now,
             packet: seen.packet(),
             rule: Arc::clone(&self.rule),
             description: ArcStr::clone(&self.description),
             severity: self.settings.severity,
-            group: vec![("pair".into(), pair.name().into()), ("anchor".into(), anchor.into())],
+            group: vec![("pair".into(), pair.name().into()), ("key".into(), key.into())],
             reason: format!(
-                "{companion} {} was never seen for {host} {anchor}, which was observed {observations} times with {companions} \
-                 others; {} observations are enough",
+                "{value_name} {} was never seen for {key_name} {key}, which was observed {observations} times with \
+                 {values} other values (threshold: {} observations)",
                 seen.value, self.settings.observations,
             ),
             flow: Some(record.identity),
@@ -319,109 +279,110 @@ impl Profiles {
             category: None,
             confidence: None,
             suppressed,
-        });
+        }
     }
 
-    /// Takes at most `max` rows that storage does not have as they are now, but never splits an anchor's: it may
-    /// be up to `max_companions` rows more. Called again as long as it fills `max`.
-    pub fn drain_dirty(&mut self, max: usize) -> Vec<Row> {
-        let mut rows: Vec<Row> = self.waiting.drain(..self.waiting.len().min(max)).collect();
+    /// Returns at most `max` rows that changed since they were stored. The rows of a profile are not split, so there may
+    /// be up to `max_values` rows more. Called again while it returns `max`.
+    pub fn drain_dirty(&mut self, max: usize) -> Vec<ProfileRow> {
+        let mut rows: Vec<ProfileRow> = self.evicted_rows.drain(..self.evicted_rows.len().min(max)).collect();
         while rows.len() < max
-            && let Some(key) = self.dirty.pop_front()
+            && let Some(id) = self.dirty.pop_front()
         {
-            if let Some(anchor) = self.anchors.peek_mut(&key, |held| *held == key) {
-                anchor.drain(&key, &self.sources, &mut rows);
+            if let Some(profile) = self.profiles.peek_mut(&id, |held| *held == id) {
+                profile.drain(&id, &self.sources, &mut rows);
             }
         }
         rows
     }
 
-    /// Storage may have lost what it was given: [`Self::drain_dirty`] gives all that is held again.
+    /// Marks every row as changed, because storage may have lost rows.
     pub fn store_again(&mut self) {
         self.dirty.clear();
-        for (key, anchor) in self.anchors.iter_mut() {
-            anchor.soil();
-            self.dirty.push_back(key.clone());
+        for (id, profile) in self.profiles.iter_mut() {
+            profile.mark_dirty();
+            self.dirty.push_back(id.clone());
         }
     }
 
-    /// Every row held, of every source.
-    pub fn rows(&self) -> impl Iterator<Item = Row> {
-        self.anchors.iter().flat_map(|(key, anchor)| anchor.rows(key, &self.sources))
+    /// Every row, of every source.
+    pub fn rows(&self) -> impl Iterator<Item = ProfileRow> {
+        self.profiles.iter().flat_map(|(id, profile)| profile.rows(id, &self.sources))
     }
 
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> ProfileStats {
-        let (anchors, evicted_anchors) = (self.anchors.len() as u64, self.anchors.evicted());
-        ProfileStats { anchors, evicted_anchors, ..self.stats }
+        let (keys, evicted_keys) = (self.profiles.len() as u64, self.profiles.evicted());
+        ProfileStats { keys, evicted_keys, ..self.stats }
     }
 
-    fn merge(&mut self, row: Row, dirty: bool) {
+    fn merge(&mut self, row: ProfileRow, dirty: bool) {
         let Some(source) = self.source(&row.source) else {
             self.stats.refused += 1;
             return;
         };
-        let key = Key { pair: row.pair, anchor: Arc::clone(&row.anchor) };
-        if self.anchors.get_mut(&key).is_none() {
-            self.insert(key.clone(), Anchor::default());
+        let id = ProfileId { pair: row.pair, key: Arc::clone(&row.key) };
+        if self.profiles.get_mut(&id).is_none() {
+            self.insert(id.clone(), Profile::default());
         }
-        let Some(anchor) = self.anchors.get_mut(&key) else {
+        let Some(profile) = self.profiles.get_mut(&id) else {
             return;
         };
-        let known = anchor.companions.len();
-        let changed = anchor.merge(&row, source);
-        if anchor.companions.len() > self.settings.max_companions.max(1) {
-            let rows = anchor.evict(&key, &self.sources);
-            wait(&mut self.waiting, &mut self.stats, rows);
-            self.stats.evicted_companions += 1;
+        let known = profile.values.len();
+        let changed = profile.merge(&row, source);
+        if profile.values.len() > self.settings.max_values.max(1) {
+            let rows = profile.evict(&id, &self.sources);
+            push_evicted(&mut self.evicted_rows, &mut self.stats, rows);
+            self.stats.evicted_values += 1;
         } else {
-            self.stats.companions += (anchor.companions.len() - known) as u64;
+            self.stats.values += (profile.values.len() - known) as u64;
         }
         if !dirty {
-            anchor.clean();
-        } else if changed && !anchor.dirty {
-            anchor.dirty = true;
-            self.queue(key);
+            profile.clean();
+        } else if changed && !profile.dirty {
+            profile.dirty = true;
+            self.queue(id);
         }
     }
 
+    /// Returns the index of a source; `None`: there are too many.
     fn source(&mut self, id: &Arc<str>) -> Option<u16> {
         let known = self.sources.iter().position(|known| known == id);
-        let place = known.or_else(|| {
-            let room = self.sources.len() < MAX_SOURCES;
-            room.then(|| {
+        let index = known.or_else(|| {
+            let has_room = self.sources.len() < MAX_SOURCES;
+            has_room.then(|| {
                 self.sources.push(Arc::clone(id));
                 self.sources.len() - 1
             })
         });
-        place.and_then(|place| u16::try_from(place).ok())
+        index.and_then(|index| u16::try_from(index).ok())
     }
 
-    fn insert(&mut self, key: Key, anchor: Anchor) {
-        if let Some((key, mut gone)) = self.anchors.insert(key, anchor) {
-            self.stats.companions -= gone.companions.len() as u64;
+    fn insert(&mut self, id: ProfileId, profile: Profile) {
+        if let Some((id, mut evicted)) = self.profiles.insert(id, profile) {
+            self.stats.values -= evicted.values.len() as u64;
             let mut rows = Vec::new();
-            gone.drain(&key, &self.sources, &mut rows);
-            wait(&mut self.waiting, &mut self.stats, rows);
+            evicted.drain(&id, &self.sources, &mut rows);
+            push_evicted(&mut self.evicted_rows, &mut self.stats, rows);
         }
     }
 
-    fn queue(&mut self, key: Key) {
-        self.dirty.push_back(key);
-        if self.dirty.len() > 2 * self.settings.max_anchors {
-            let anchors = &self.anchors;
-            self.dirty.retain(|key| anchors.peek(key, |held| held == key).is_some_and(|(_, anchor)| anchor.dirty));
+    fn queue(&mut self, id: ProfileId) {
+        self.dirty.push_back(id);
+        if self.dirty.len() > 2 * self.settings.max_keys {
+            let profiles = &self.profiles;
+            self.dirty.retain(|id| profiles.peek(id, |held| held == id).is_some_and(|(_, profile)| profile.dirty));
         }
     }
 }
 
-fn wait(waiting: &mut VecDeque<Row>, stats: &mut ProfileStats, rows: Vec<Row>) {
+fn push_evicted(evicted: &mut VecDeque<ProfileRow>, stats: &mut ProfileStats, rows: Vec<ProfileRow>) {
     for row in rows {
-        if waiting.len() < MAX_WAITING {
-            waiting.push_back(row);
+        if evicted.len() < MAX_EVICTED_ROWS {
+            evicted.push_back(row);
         } else {
-            stats.unsaved += 1;
+            stats.persist_lost += 1;
         }
     }
 }
@@ -429,11 +390,11 @@ fn wait(waiting: &mut VecDeque<Row>, stats: &mut ProfileStats, rows: Vec<Row>) {
 /// Longest text of an address: an IPv6 one with an embedded IPv4 one.
 const MAX_ADDRESS: usize = 45;
 
-/// An address as text, without allocation.
+/// Formats an address without allocating.
 fn address(address: IpAddr, text: &mut [u8; MAX_ADDRESS]) -> &str {
     use std::io::Write as _;
     let mut rest = &mut text[..];
-    // It fits: both forms are at most MAX_ADDRESS long.
+    // Every address fits into MAX_ADDRESS bytes.
     let _ = write!(rest, "{address}");
     let left = rest.len();
     text.get(..MAX_ADDRESS - left).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Pairs as they are stored and exported.
+//! Pairs of a profile key and a value, as they are stored and exported.
 
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Time;
 
-/// Longest line that is read as a row, bytes: an SNI and a value are a few hundred.
+/// Longest line, bytes: a server name and a value have a few hundred.
 const MAX_LINE: u64 = 16 * 1024;
 
-/// What a pair pairs.
+/// The kind of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Pair {
+pub enum PairKind {
     /// A client's address and its JA4.
     HostJa4,
     /// A client's address and its JA4T.
@@ -24,8 +24,8 @@ pub enum Pair {
     SniJa4x,
 }
 
-impl Pair {
-    /// Every kind.
+impl PairKind {
+    /// All kinds.
     pub const ALL: [Self; 4] = [Self::HostJa4, Self::HostJa4t, Self::Ja4Ja4s, Self::SniJa4x];
 
     /// The name in output and storage.
@@ -39,13 +39,13 @@ impl Pair {
         }
     }
 
-    /// The kind of a name.
+    /// Returns the kind of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|pair| pair.name() == name)
     }
 
-    /// What anchor and companion are, in words.
+    /// What key and value are, as messages name them.
     pub(super) const fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::HostJa4 => ("host", "JA4"),
@@ -56,28 +56,28 @@ impl Pair {
     }
 }
 
-/// What one sensor has seen of a pair: a line of `export-profiles`, and a row of storage, where it replaces the row of
-/// the same source, pair, anchor and companion.
+/// The sightings of a pair by one sensor: a line of `export-profiles`, and a row of storage, where it replaces the row of
+/// the same source, kind, key and value.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Row {
-    /// Who has seen it: the id of the sensor's database, not of the one that holds the row.
+pub struct ProfileRow {
+    /// The sensor that counted: the id of its database, not of the database that stores the row.
     #[serde(with = "text")]
     pub source: Arc<str>,
-    /// Kind.
-    pub pair: Pair,
-    /// Anchor. It may be text from the wire.
+    /// The kind.
+    pub pair: PairKind,
+    /// The profile key. It may be text from the wire.
     #[serde(with = "text")]
-    pub anchor: Arc<str>,
-    /// Companion.
+    pub key: Arc<str>,
+    /// The value.
     #[serde(with = "text")]
-    pub companion: Arc<str>,
-    /// How often.
+    pub value: Arc<str>,
+    /// The number of sightings.
     pub count: u64,
-    /// First time, nanoseconds since the Unix epoch.
+    /// The first sighting, nanoseconds since the Unix epoch.
     #[serde(with = "nanoseconds")]
     pub first: Time,
-    /// Last time, likewise.
+    /// The last sighting, nanoseconds since the Unix epoch.
     #[serde(with = "nanoseconds")]
     pub last: Time,
 }
@@ -110,9 +110,9 @@ mod nanoseconds {
     }
 }
 
-impl Row {
-    /// What two rows of one source and pair say together: the larger of the counts. So the same rows may come any
-    /// number of times.
+impl ProfileRow {
+    /// Merges another row of the same source and pair by the larger count, so that a row may be imported any number of
+    /// times.
     pub fn merge(&mut self, other: &Self) {
         self.count = self.count.max(other.count);
         self.first = self.first.min(other.first);
@@ -120,11 +120,11 @@ impl Row {
     }
 }
 
-/// Writes rows as JSON lines; gives their number.
+/// Writes rows as JSON lines. Returns their number.
 ///
 /// # Errors
 /// The writer's.
-pub fn export(rows: impl IntoIterator<Item = Row>, out: &mut impl Write) -> io::Result<u64> {
+pub fn export(rows: impl IntoIterator<Item = ProfileRow>, out: &mut impl Write) -> io::Result<u64> {
     let mut written = 0;
     for row in rows {
         serde_json::to_writer(&mut *out, &row)?;
@@ -137,15 +137,16 @@ pub fn export(rows: impl IntoIterator<Item = Row>, out: &mut impl Write) -> io::
 /// Reads JSON lines that [`export`] has written.
 ///
 /// # Errors
-/// The reader's, and a line that is no row, with its number.
-pub fn import(mut from: impl BufRead) -> io::Result<Vec<Row>> {
+/// The reader's, or a line that is not a row, with its number.
+pub fn import(mut from: impl BufRead) -> io::Result<Vec<ProfileRow>> {
     let (mut rows, mut line) = (Vec::new(), Vec::new());
     for number in 1_u64.. {
         line.clear();
         if io::Read::take(&mut from, MAX_LINE).read_until(b'\n', &mut line)? == 0 {
             break;
         }
-        let wrong = |error| io::Error::new(io::ErrorKind::InvalidData, format!("line {number} is no pair: {error}"));
+        let wrong =
+            |error| io::Error::new(io::ErrorKind::InvalidData, format!("line {number} is not a profile row: {error}"));
         rows.push(serde_json::from_slice(&line).map_err(wrong)?);
     }
     Ok(rows)

@@ -4,20 +4,20 @@ use super::*;
 use crate::detect::builtin::testing::{at, record, seen};
 
 fn profiles(own: &str) -> Profiles {
-    Profiles::new(&Settings::default(), Locals::default(), own.into(), Arc::default())
+    Profiles::new(&ProfileSettings::default(), LocalNetworks::default(), own.into(), Arc::default())
 }
 
-fn sorted(rows: impl IntoIterator<Item = Row>) -> Vec<Row> {
+fn sorted(rows: impl IntoIterator<Item = ProfileRow>) -> Vec<ProfileRow> {
     let mut rows: Vec<_> = rows.into_iter().collect();
     rows.sort_by(|one, two| {
-        let key = |row: &Row| (row.pair, row.anchor.clone(), row.companion.clone(), row.source.clone());
-        key(one).cmp(&key(two))
+        let id = |row: &ProfileRow| (row.pair, row.key.clone(), row.value.clone(), row.source.clone());
+        id(one).cmp(&id(two))
     });
     rows
 }
 
-/// Everything that storage is to be given.
-fn drain(profiles: &mut Profiles) -> Vec<Row> {
+/// Every row to store.
+fn drain(profiles: &mut Profiles) -> Vec<ProfileRow> {
     let mut rows = Vec::new();
     loop {
         let batch = profiles.drain_dirty(5);
@@ -29,37 +29,38 @@ fn drain(profiles: &mut Profiles) -> Vec<Row> {
 }
 
 #[test]
-fn a_companion_is_unusual_from_fifty_observations_on() {
+fn a_new_value_is_unusual_after_fifty_observations() {
     let mut profiles = profiles("a");
-    let mut observe = |companion: &str| profiles.observe(Pair::HostJa4, "10.0.0.1", companion, at(1), |_| false);
+    let mut observe = |value: &str| profiles.observe(PairKind::HostJa4, "10.0.0.1", value, at(1), |_| false);
     for number in 0..49 {
         assert_eq!(observe(if number % 2 == 0 { "chrome" } else { "curl" }), None);
     }
-    assert_eq!(observe("young"), None); // 49 before it
-    assert_eq!(observe("odd"), Some(Unusual { observations: 50, companions: 3 }));
+    assert_eq!(observe("young"), None); // after 49
+    assert_eq!(observe("odd"), Some(UnusualPair { observations: 50, values: 3 }));
     assert_eq!(observe("odd"), None);
-    assert_eq!(profiles.observe(Pair::HostJa4t, "10.0.0.1", "odd", at(1), |_| false), None); // another kind of pair
+    assert_eq!(profiles.observe(PairKind::HostJa4t, "10.0.0.1", "odd", at(1), |_| false), None); // another kind of pair
     assert_eq!(profiles.stats().unusual, 1);
 }
 
 #[test]
-fn a_pair_left_in_peace_is_as_unusual_for_everybody_else() {
-    let allow = Allow::parse(std::path::Path::new("a.toml"), "[[network]]\ncidr = \"10.0.0.9\"").unwrap();
-    let mut profiles = Profiles::new(&Settings::default(), Locals::default(), "a".into(), Arc::new(allow));
+fn a_suppressed_pair_stays_unusual_for_other_clients() {
+    let allow = Allowlist::parse(std::path::Path::new("a.toml"), "[[network]]\ncidr = \"10.0.0.9\"").unwrap();
+    let mut profiles =
+        Profiles::new(&ProfileSettings::default(), LocalNetworks::default(), "a".into(), Arc::new(allow));
     let (mut cooldowns, mut out) = (Cooldowns::default(), Vec::new());
-    let mut show = |client, value| {
+    let mut send = |client, value| {
         let mut record = record(client, "198.51.100.1");
         record.history.push(seen(Method::Ja4, "client", 1));
         profiles.fingerprint(&record, &seen(Method::Ja4s, value, 1), at(1), &mut cooldowns, &mut out);
         out.len()
     };
-    assert_eq!((0..50).map(|_| show("10.0.0.1", "usual")).last(), Some(0));
-    assert_eq!([show("10.0.0.9", "odd"), show("10.0.0.9", "odd"), show("10.0.0.1", "odd")], [0, 0, 1]);
-    assert_eq!((profiles.stats().unusual, profiles.allow.suppressed()), (3, 2));
+    assert_eq!((0..50).map(|_| send("10.0.0.1", "usual")).last(), Some(0));
+    assert_eq!([send("10.0.0.9", "odd"), send("10.0.0.9", "odd"), send("10.0.0.1", "odd")], [0, 0, 1]);
+    assert_eq!((profiles.stats().unusual, profiles.allowlist.suppressed()), (3, 2));
 }
 
 #[test]
-fn alerts_name_the_pair_and_the_habit_and_cool_down() {
+fn alerts_state_pair_and_history_and_have_a_cooldown() {
     let (mut profiles, mut cooldowns, mut out) = (profiles("a"), Cooldowns::default(), Vec::new());
     let mut record = record("10.0.0.1", "198.51.100.1");
     record.history.push(seen(Method::Ja4, "client", 1));
@@ -74,13 +75,14 @@ fn alerts_name_the_pair_and_the_habit_and_cool_down() {
     assert_eq!((&*alert.rule, alert.severity), ("unusual_pair", Severity::Low));
     assert_eq!(
         alert.reason,
-        "JA4S odd was never seen for JA4 client, which was observed 50 times with 1 others; 50 observations are enough"
+        "JA4S odd was never seen for JA4 client, which was observed 50 times with 1 other values (threshold: 50 \
+         observations)"
     );
     assert_eq!(cooldowns.stats().suppressed, 1);
 }
 
 #[test]
-fn pairs_come_from_what_a_connection_shows() {
+fn pairs_are_taken_from_the_fingerprints_of_a_connection() {
     let (mut profiles, mut cooldowns, mut out) = (profiles("a"), Cooldowns::default(), Vec::new());
     let mut record = record("10.0.0.1", "198.51.100.1");
     record.attributes.tls.get_or_insert_default().sni = Some("example.org".into());
@@ -95,132 +97,131 @@ fn pairs_come_from_what_a_connection_shows() {
         profiles.fingerprint(&record, &seen, at(1), &mut cooldowns, &mut out);
         record.history.push(seen);
     }
-    record.identity.client.0 = [9, 9, 9, 9].into(); // a stranger is no anchor
+    record.identity.client.0 = [9, 9, 9, 9].into(); // not a local host
     profiles.fingerprint(&record, &seen(Method::Ja4, "c", 1), at(1), &mut cooldowns, &mut out);
-    let pairs: Vec<_> = sorted(profiles.rows())
-        .iter()
-        .map(|row| format!("{} {} {}", row.pair.name(), row.anchor, row.companion))
-        .collect();
+    let pairs: Vec<_> =
+        sorted(profiles.rows()).iter().map(|row| format!("{} {} {}", row.pair.name(), row.key, row.value)).collect();
     assert_eq!(pairs, ["host_ja4 10.0.0.1 c", "host_ja4t 10.0.0.1 t", "ja4_ja4s c s", "sni_ja4x example.org x"]);
 }
 
 #[test]
-fn seeding_twice_changes_nothing() {
+fn importing_twice_changes_nothing() {
     let (mut one, mut two) = (profiles("one"), profiles("two"));
     for number in 0..60 {
-        one.observe(Pair::SniJa4x, "example.org", if number < 40 { "x" } else { "y" }, at(number), |_| false);
-        two.observe(Pair::SniJa4x, "example.org", "x", at(100 + number), |_| false);
+        one.observe(PairKind::SniJa4x, "example.org", if number < 40 { "x" } else { "y" }, at(number), |_| false);
+        two.observe(PairKind::SniJa4x, "example.org", "x", at(100 + number), |_| false);
     }
     drain(&mut two);
-    two.seed(one.rows());
-    assert_eq!(drain(&mut two).len(), 2); // what came is stored, once
-    let seeded = sorted(two.rows());
-    two.seed(one.rows());
-    one.seed(two.rows()); // and back again, with its own counts among them
-    two.seed(one.rows());
-    assert_eq!(sorted(two.rows()), seeded);
-    assert_eq!(sorted(one.rows()), seeded);
+    two.import(one.rows());
+    assert_eq!(drain(&mut two).len(), 2); // each imported row is stored once
+    let imported = sorted(two.rows());
+    two.import(one.rows());
+    one.import(two.rows()); // and back again, with its own counts among them
+    two.import(one.rows());
+    assert_eq!(sorted(two.rows()), imported);
+    assert_eq!(sorted(one.rows()), imported);
     assert_eq!(drain(&mut two), []);
-    let Some(Unusual { observations, companions }) = two.observe(Pair::SniJa4x, "example.org", "z", at(300), |_| false)
+    let Some(UnusualPair { observations, values }) =
+        two.observe(PairKind::SniJa4x, "example.org", "z", at(300), |_| false)
     else {
-        panic!("a new companion of an anchor with 120 observations")
+        panic!("a new value of a key with 120 observations")
     };
-    assert_eq!((observations, companions), (120, 2));
+    assert_eq!((observations, values), (120, 2));
 }
 
 #[test]
-fn a_restart_goes_on_where_it_was() {
+fn a_restart_continues_from_storage() {
     let mut before = profiles("a");
     for second in 0..50 {
-        before.observe(Pair::HostJa4, "10.0.0.1", "usual", at(second), |_| false);
+        before.observe(PairKind::HostJa4, "10.0.0.1", "usual", at(second), |_| false);
     }
     let rows = drain(&mut before);
     let mut after = profiles("a");
     after.load(rows.clone());
     assert_eq!(drain(&mut after), []);
-    assert!(after.observe(Pair::HostJa4, "10.0.0.1", "odd", at(100), |_| false).is_some());
-    after.observe(Pair::HostJa4, "10.0.0.1", "usual", at(101), |_| false);
+    assert!(after.observe(PairKind::HostJa4, "10.0.0.1", "odd", at(100), |_| false).is_some());
+    after.observe(PairKind::HostJa4, "10.0.0.1", "usual", at(101), |_| false);
     let rows = sorted(drain(&mut after));
-    let counts: Vec<_> = rows.iter().map(|row| (&*row.companion, row.count, row.first, row.last)).collect();
+    let counts: Vec<_> = rows.iter().map(|row| (&*row.value, row.count, row.first, row.last)).collect();
     assert_eq!(counts, [("odd", 1, at(100), at(100)), ("usual", 51, at(0), at(101))]);
 }
 
 #[test]
-fn what_is_recalled_late_is_this_sensors_own() {
+fn rows_restored_late_are_this_sensors_own() {
     let mut before = profiles("a");
-    (0..50).for_each(|second| _ = before.observe(Pair::HostJa4, "10.0.0.1", "usual", at(second), |_| false));
+    (0..50).for_each(|second| _ = before.observe(PairKind::HostJa4, "10.0.0.1", "usual", at(second), |_| false));
     let rows = drain(&mut before);
     let mut late = profiles("own");
-    late.observe(Pair::HostJa4, "10.0.0.1", "meanwhile", at(60), |_| false);
-    late.recall("a".into(), rows);
-    assert!(late.observe(Pair::HostJa4, "10.0.0.1", "odd", at(100), |_| false).is_some());
+    late.observe(PairKind::HostJa4, "10.0.0.1", "early", at(60), |_| false);
+    late.restore("a".into(), rows);
+    assert!(late.observe(PairKind::HostJa4, "10.0.0.1", "odd", at(100), |_| false).is_some());
     let rows = sorted(drain(&mut late));
-    let counts: Vec<_> = rows.iter().map(|row| (&*row.source, &*row.companion, row.count)).collect();
-    assert_eq!(counts, [("a", "meanwhile", 1), ("a", "odd", 1), ("a", "usual", 50)]);
+    let counts: Vec<_> = rows.iter().map(|row| (&*row.source, &*row.value, row.count)).collect();
+    assert_eq!(counts, [("a", "early", 1), ("a", "odd", 1), ("a", "usual", 50)]);
 }
 
 #[test]
-fn anchors_and_companions_are_bounded_and_what_goes_is_stored() {
-    let settings = Settings { max_anchors: 10, max_companions: 4, ..Settings::default() };
-    let mut profiles = Profiles::new(&settings, Locals::default(), "a".into(), Arc::default());
+fn keys_and_values_are_bounded_and_evicted_rows_stored() {
+    let settings = ProfileSettings { max_keys: 10, max_values: 4, ..ProfileSettings::default() };
+    let mut profiles = Profiles::new(&settings, LocalNetworks::default(), "a".into(), Arc::default());
     for number in 0..100 {
-        profiles.observe(Pair::HostJa4, "10.0.0.1", "usual", at(number), |_| false);
-        profiles.observe(Pair::HostJa4, "10.0.0.1", &format!("random {number}"), at(number), |_| false);
-        profiles.observe(Pair::HostJa4, &format!("10.0.1.{number}"), "usual", at(number), |_| false);
+        profiles.observe(PairKind::HostJa4, "10.0.0.1", "usual", at(number), |_| false);
+        profiles.observe(PairKind::HostJa4, "10.0.0.1", &format!("random {number}"), at(number), |_| false);
+        profiles.observe(PairKind::HostJa4, &format!("10.0.1.{number}"), "usual", at(number), |_| false);
     }
     let stats = profiles.stats();
-    assert_eq!((stats.anchors, stats.companions), (10, 4 + 9));
-    assert_eq!((stats.evicted_anchors, stats.evicted_companions), (91, 97));
-    assert_eq!(profiles.observe(Pair::HostJa4, "10.0.0.1", "usual", at(200), |_| false), None); // what is usual stays
+    assert_eq!((stats.keys, stats.values), (10, 4 + 9));
+    assert_eq!((stats.evicted_keys, stats.evicted_values), (91, 97));
+    assert_eq!(profiles.observe(PairKind::HostJa4, "10.0.0.1", "usual", at(200), |_| false), None); // a frequent value is not evicted
     assert_eq!(drain(&mut profiles).len(), 1 + 100 + 100);
 }
 
 #[test]
-fn profiles_are_exported_as_lines_that_are_read_again() {
+fn exported_lines_are_imported_unchanged() {
     let mut profiles = profiles("a");
-    profiles.observe(Pair::SniJa4x, "a\"b\n", "x", at(7), |_| false);
+    profiles.observe(PairKind::SniJa4x, "a\"b\n", "x", at(7), |_| false);
     let mut lines = Vec::new();
     assert_eq!(export(profiles.rows(), &mut lines).unwrap(), 1);
     assert_eq!(
         String::from_utf8(lines.clone()).unwrap(),
-        "{\"source\":\"a\",\"pair\":\"sni_ja4x\",\"anchor\":\"a\\\"b\\n\",\"companion\":\"x\",\"count\":1,\
+        "{\"source\":\"a\",\"pair\":\"sni_ja4x\",\"key\":\"a\\\"b\\n\",\"value\":\"x\",\"count\":1,\
          \"first\":7000000000,\"last\":7000000000}\n"
     );
     assert_eq!(import(&lines[..]).unwrap(), profiles.rows().collect::<Vec<_>>());
     lines.extend_from_slice(b"{}\n");
-    assert!(import(&lines[..]).unwrap_err().to_string().starts_with("line 2 is no pair: "));
+    assert!(import(&lines[..]).unwrap_err().to_string().starts_with("line 2 is not a profile row: "));
 }
 
 #[test]
-fn addresses_are_anchors_as_they_are_printed() {
+fn addresses_are_keys_as_they_are_displayed() {
     for text in ["10.0.0.1", "2001:db8::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "::ffff:255.255.255.255"] {
         assert_eq!(address(text.parse().unwrap(), &mut [0; MAX_ADDRESS]), text);
     }
 }
 
 proptest! {
-    /// In whatever order and however often rows of several sensors come, the same is known in the end.
+    /// The result does not depend on the order and the number of imports of a row.
     #[test]
-    fn merging_knows_no_order(
+    fn merging_does_not_depend_on_order(
         counts in prop::collection::vec((0..3_u8, 0..3_u8, 1..100_u64), 1..40),
         again in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
     ) {
-        let rows: Vec<_> = counts.iter().map(|(source, companion, count)| Row {
+        let rows: Vec<_> = counts.iter().map(|(source, value, count)| ProfileRow {
             source: format!("sensor {source}").into(),
-            pair: Pair::HostJa4,
-            anchor: "10.0.0.1".into(),
-            companion: format!("{companion}").into(),
+            pair: PairKind::HostJa4,
+            key: "10.0.0.1".into(),
+            value: format!("{value}").into(),
             count: *count,
             first: at(*count),
             last: at(*count + 1),
         }).collect();
         let (mut once, mut often) = (profiles("sensor 0"), profiles("another"));
-        once.seed(rows.clone());
-        often.seed(again.iter().map(|index| index.get(&rows).clone()));
-        often.seed(rows.iter().rev().cloned());
+        once.import(rows.clone());
+        often.import(again.iter().map(|index| index.get(&rows).clone()));
+        often.import(rows.iter().rev().cloned());
         prop_assert_eq!(sorted(once.rows()), sorted(often.rows()));
         let total: u64 = once.rows().map(|row| row.count).sum();
-        once.observe(Pair::HostJa4, "10.0.0.1", "0", at(1), |_| false);
+        once.observe(PairKind::HostJa4, "10.0.0.1", "0", at(1), |_| false);
         prop_assert_eq!(once.rows().map(|row| row.count).sum::<u64>(), total + 1);
     }
 }

@@ -1,15 +1,17 @@
-//! One condition of a rule: a field, an operator, and what it is compared with.
+//! One condition of a rule: a field, an operator and its operands.
 
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use regex::Regex;
+use serde::Deserialize;
 
 use crate::model::field::{Field, Kind, Value};
 
-/// How a field is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Op {
+/// A comparison of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Operator {
     /// Equal.
     Eq,
     /// Not equal.
@@ -28,18 +30,18 @@ pub enum Op {
     NotIn,
     /// Begins with.
     Prefix,
-    /// Has in it.
+    /// Contains.
     Contains,
     /// Matches a regular expression somewhere.
     Regex,
-    /// Lies in a network.
+    /// Is in a network.
     Cidr,
     /// Has a value.
     Exists,
 }
 
-impl Op {
-    /// Every operator.
+impl Operator {
+    /// All operators.
     pub const ALL: [Self; 13] = [
         Self::Eq,
         Self::Ne,
@@ -76,7 +78,7 @@ impl Op {
         }
     }
 
-    /// Whether the operator makes sense of such a field.
+    /// Whether the operator applies to fields of a kind.
     #[must_use]
     pub const fn fits(self, kind: Kind) -> bool {
         match self {
@@ -89,25 +91,25 @@ impl Op {
     }
 }
 
-/// A value in a rule, checked against the field's kind.
+/// A value in a rule, checked against the kind of its field.
 #[derive(Clone, Debug)]
-pub enum Literal {
-    /// A number; of a duration, nanoseconds.
+pub enum Operand {
+    /// A number; a duration in nanoseconds.
     Number(i64),
     /// An address.
     Ip(IpAddr),
     /// A network.
     Net(IpNet),
-    /// A text.
+    /// A string.
     Text(Box<str>),
-    /// `true` or `false`.
+    /// A boolean.
     Bool(bool),
-    /// A regular expression, compiled within a size.
+    /// A regular expression of bounded size.
     Regex(Regex),
 }
 
-/// Equal where they were written alike.
-impl PartialEq for Literal {
+/// Regular expressions are equal if their texts are.
+impl PartialEq for Operand {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Number(a), Self::Number(b)) => a == b,
@@ -121,34 +123,34 @@ impl PartialEq for Literal {
     }
 }
 
-impl Eq for Literal {}
+impl Eq for Operand {}
 
-/// A condition. One literal, or several of which one has to match (`in`, `not_in`, and lists given to
-/// `prefix`, `contains`, `cidr`); of one kind all, which suits field and operator.
+/// A condition with one operand, or with several of which one must match (`in`, `not_in`, and arrays for `prefix`,
+/// `contains` and `cidr`). All operands are of the kind that field and operator need.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Condition {
-    /// What is looked at.
+pub struct RuleCondition {
+    /// The field.
     pub field: Field,
-    /// How.
-    pub op: Op,
-    /// Compared with what. Those of `in` and `not_in` are sorted.
-    pub values: Vec<Literal>,
+    /// The operator.
+    pub op: Operator,
+    /// The operands; those of `in` and `not_in` are sorted.
+    pub values: Vec<Operand>,
 }
 
-impl Condition {
-    /// What the check costs, for an order that puts cheap ones first.
+impl RuleCondition {
+    /// The relative cost of the check; cheap conditions are evaluated first.
     #[must_use]
     pub(super) fn cost(&self) -> u8 {
         let field = match self.field {
-            // It looks at several things.
+            // Computed from several fields.
             Field::Handshake => 3,
             _ if self.field.kind() == Kind::Text => 2,
             _ => 0,
         };
         match self.op {
-            Op::Regex => 8,
-            Op::Contains => 4 + field,
-            Op::Cidr | Op::In | Op::NotIn => 1 + field,
+            Operator::Regex => 8,
+            Operator::Contains => 4 + field,
+            Operator::Cidr | Operator::In | Operator::NotIn => 1 + field,
             _ => field,
         }
     }
@@ -158,16 +160,16 @@ impl Condition {
     #[must_use]
     pub fn holds(&self, value: &Value<'_>) -> bool {
         match self.op {
-            Op::Exists => {
-                let wanted = !matches!(self.values.first(), Some(Literal::Bool(false)));
-                (*value != Value::Absent) == wanted
+            Operator::Exists => {
+                let expected = !matches!(self.values.first(), Some(Operand::Bool(false)));
+                (*value != Value::Absent) == expected
             }
-            Op::Ne | Op::NotIn => !self.any(value),
+            Operator::Ne | Operator::NotIn => !self.any(value),
             _ => self.any(value),
         }
     }
 
-    /// Whether the value, or one of several, matches one of the literals.
+    /// Whether the value, or one of several values, matches an operand.
     fn any(&self, value: &Value<'_>) -> bool {
         match value {
             Value::Absent => false,
@@ -178,54 +180,54 @@ impl Condition {
     }
 
     fn matches(&self, value: &Value<'_>) -> bool {
-        if matches!(self.op, Op::In | Op::NotIn) {
-            return self.values.binary_search_by(|literal| order(literal, value)).is_ok();
+        if matches!(self.op, Operator::In | Operator::NotIn) {
+            return self.values.binary_search_by(|operand| order(operand, value)).is_ok();
         }
-        self.values.iter().any(|literal| self.matches_one(literal, value))
+        self.values.iter().any(|operand| self.matches_one(operand, value))
     }
 
-    fn matches_one(&self, literal: &Literal, value: &Value<'_>) -> bool {
-        match (literal, value) {
-            (Literal::Number(right), Value::Number(left)) => match self.op {
-                Op::Lt => left < right,
-                Op::Lte => left <= right,
-                Op::Gt => left > right,
-                Op::Gte => left >= right,
+    fn matches_one(&self, operand: &Operand, value: &Value<'_>) -> bool {
+        match (operand, value) {
+            (Operand::Number(right), Value::Number(left)) => match self.op {
+                Operator::Lt => left < right,
+                Operator::Lte => left <= right,
+                Operator::Gt => left > right,
+                Operator::Gte => left >= right,
                 _ => left == right,
             },
-            (Literal::Text(right), Value::Text(left)) => match self.op {
-                Op::Prefix => left.starts_with(&**right),
-                Op::Contains => left.contains(&**right),
+            (Operand::Text(right), Value::Text(left)) => match self.op {
+                Operator::Prefix => left.starts_with(&**right),
+                Operator::Contains => left.contains(&**right),
                 _ => **right == **left,
             },
-            (Literal::Ip(right), Value::Ip(left)) => left == right,
-            (Literal::Net(net), Value::Ip(address)) => net.contains(address),
-            (Literal::Bool(right), Value::Bool(left)) => left == right,
-            (Literal::Regex(regex), Value::Text(text)) => regex.is_match(text),
+            (Operand::Ip(right), Value::Ip(left)) => left == right,
+            (Operand::Net(net), Value::Ip(address)) => net.contains(address),
+            (Operand::Bool(right), Value::Bool(left)) => left == right,
+            (Operand::Regex(regex), Value::Text(text)) => regex.is_match(text),
             _ => false,
         }
     }
 
-    /// Puts the literals of `in` and `not_in` in the order in which they are looked for.
+    /// Sorts the operands of `in` and `not_in` for binary search.
     pub(super) fn sort(&mut self) {
-        if matches!(self.op, Op::In | Op::NotIn) {
+        if matches!(self.op, Operator::In | Operator::NotIn) {
             self.values.sort_by(|a, b| match b {
-                Literal::Number(number) => order(a, &Value::Number(*number)),
-                Literal::Ip(address) => order(a, &Value::Ip(*address)),
-                Literal::Text(text) => order(a, &Value::Text(text)),
+                Operand::Number(number) => order(a, &Value::Number(*number)),
+                Operand::Ip(address) => order(a, &Value::Ip(*address)),
+                Operand::Text(text) => order(a, &Value::Text(text)),
                 _ => std::cmp::Ordering::Equal,
             });
         }
     }
 }
 
-/// Order of literals of one kind.
-fn order(literal: &Literal, value: &Value<'_>) -> std::cmp::Ordering {
-    match (literal, value) {
-        (Literal::Number(a), Value::Number(b)) => a.cmp(b),
-        (Literal::Ip(a), Value::Ip(b)) => a.cmp(b),
-        (Literal::Text(a), Value::Text(b)) => (**a).cmp(b),
-        // Kinds were checked when the rule was read.
+/// The order of operands of one kind.
+fn order(operand: &Operand, value: &Value<'_>) -> std::cmp::Ordering {
+    match (operand, value) {
+        (Operand::Number(a), Value::Number(b)) => a.cmp(b),
+        (Operand::Ip(a), Value::Ip(b)) => a.cmp(b),
+        (Operand::Text(a), Value::Text(b)) => (**a).cmp(b),
+        // Kinds were checked when the rule was compiled.
         _ => std::cmp::Ordering::Less,
     }
 }
@@ -236,79 +238,81 @@ mod tests {
 
     use super::*;
 
-    fn condition(op: Op, values: Vec<Literal>) -> Condition {
-        let mut condition = Condition { field: Field::Sni, op, values };
+    fn condition(op: Operator, values: Vec<Operand>) -> RuleCondition {
+        let mut condition = RuleCondition { field: Field::Sni, op, values };
         condition.sort();
         condition
     }
 
-    fn text(text: &str) -> Literal {
-        Literal::Text(text.into())
+    fn text(text: &str) -> Operand {
+        Operand::Text(text.into())
     }
 
     #[test]
     fn operators_compare_as_their_names_say() {
-        let number = |op, right| condition(op, vec![Literal::Number(right)]);
+        let number = |op, right| condition(op, vec![Operand::Number(right)]);
         for (op, holds) in [
-            (Op::Eq, [false, true, false]),
-            (Op::Ne, [true, false, true]),
-            (Op::Lt, [true, false, false]),
-            (Op::Lte, [true, true, false]),
-            (Op::Gt, [false, false, true]),
-            (Op::Gte, [false, true, true]),
+            (Operator::Eq, [false, true, false]),
+            (Operator::Ne, [true, false, true]),
+            (Operator::Lt, [true, false, false]),
+            (Operator::Lte, [true, true, false]),
+            (Operator::Gt, [false, false, true]),
+            (Operator::Gte, [false, true, true]),
         ] {
             assert_eq!([21, 22, 23].map(|left| number(op, 22).holds(&Value::Number(left))), holds, "{op:?}");
         }
         let sni = Value::Text("www.example.org");
         for (op, right, holds) in [
-            (Op::Eq, "www.example.org", true),
-            (Op::Eq, "WWW.example.org", false),
-            (Op::Prefix, "www.", true),
-            (Op::Prefix, "example", false),
-            (Op::Contains, "example", true),
-            (Op::Contains, "w.w", false),
+            (Operator::Eq, "www.example.org", true),
+            (Operator::Eq, "WWW.example.org", false),
+            (Operator::Prefix, "www.", true),
+            (Operator::Prefix, "example", false),
+            (Operator::Contains, "example", true),
+            (Operator::Contains, "w.w", false),
         ] {
             assert_eq!(condition(op, vec![text(right)]).holds(&sni), holds, "{op:?} {right}");
         }
-        let regex = condition(Op::Regex, vec![Literal::Regex(Regex::new("(?i)EXAMPLE[.](org|net)$").unwrap())]);
+        let regex = condition(Operator::Regex, vec![Operand::Regex(Regex::new("(?i)EXAMPLE[.](org|net)$").unwrap())]);
         assert!(regex.holds(&sni) && !regex.holds(&Value::Text("example.organ")));
-        let cidr =
-            condition(Op::Cidr, ["10.0.0.0/8", "2001:db8::/32"].map(|net| Literal::Net(net.parse().unwrap())).into());
+        let cidr = condition(
+            Operator::Cidr,
+            ["10.0.0.0/8", "2001:db8::/32"].map(|net| Operand::Net(net.parse().unwrap())).into(),
+        );
         for (address, holds) in [("10.255.0.1", true), ("11.0.0.1", false), ("2001:db8::1", true), ("::1", false)] {
             assert_eq!(cidr.holds(&Value::Ip(address.parse().unwrap())), holds, "{address}");
         }
     }
 
     #[test]
-    fn what_is_absent_is_only_different() {
-        for op in Op::ALL {
+    fn an_absent_field_only_fulfils_ne_and_not_in() {
+        for op in Operator::ALL {
             let holds = condition(op, vec![text("x")]).holds(&Value::Absent);
-            assert_eq!(holds, matches!(op, Op::Ne | Op::NotIn), "{op:?}");
+            assert_eq!(holds, matches!(op, Operator::Ne | Operator::NotIn), "{op:?}");
         }
-        let exists = |wanted| condition(Op::Exists, vec![Literal::Bool(wanted)]);
+        let exists = |expected| condition(Operator::Exists, vec![Operand::Bool(expected)]);
         assert!(exists(false).holds(&Value::Absent) && !exists(true).holds(&Value::Absent));
         assert!(!exists(false).holds(&Value::Text("")) && exists(true).holds(&Value::Text("")));
     }
 
     #[test]
-    fn one_of_several_values_is_enough_and_none_may_be_forbidden() {
+    fn one_matching_value_of_several_is_enough() {
         let offered = ["h2", "http/1.1"].map(Into::into);
         let offered = Value::Texts(&offered);
-        assert!(condition(Op::Eq, vec![text("h2")]).holds(&offered));
-        assert!(condition(Op::Prefix, vec![text("http/")]).holds(&offered));
-        assert!(!condition(Op::Ne, vec![text("h2")]).holds(&offered));
-        assert!(!condition(Op::NotIn, vec![text("h3"), text("h2")]).holds(&offered));
-        let vlan = Condition { field: Field::Vlan, op: Op::Eq, values: vec![Literal::Number(0)] };
-        assert!(!vlan.holds(&Value::Tags([100, 0])), "0 is no tag");
+        assert!(condition(Operator::Eq, vec![text("h2")]).holds(&offered));
+        assert!(condition(Operator::Prefix, vec![text("http/")]).holds(&offered));
+        assert!(!condition(Operator::Ne, vec![text("h2")]).holds(&offered));
+        assert!(!condition(Operator::NotIn, vec![text("h3"), text("h2")]).holds(&offered));
+        let vlan = RuleCondition { field: Field::Vlan, op: Operator::Eq, values: vec![Operand::Number(0)] };
+        assert!(!vlan.holds(&Value::Tags([100, 0])), "0 is not a tag");
     }
 
     proptest! {
         #[test]
-        fn in_finds_what_a_walk_through_the_list_finds(list in prop::collection::vec("[a-c]{0,2}", 0..9), value in "[a-c]{0,2}") {
-            let literals: Vec<_> = list.iter().map(|word| text(word)).collect();
+        fn in_finds_the_same_as_a_linear_search(list in prop::collection::vec("[a-c]{0,2}", 0..9), value in "[a-c]{0,2}") {
+            let operands: Vec<_> = list.iter().map(|word| text(word)).collect();
             let found = list.contains(&value);
-            prop_assert_eq!(condition(Op::In, literals.clone()).holds(&Value::Text(&value)), found);
-            prop_assert_eq!(condition(Op::NotIn, literals).holds(&Value::Text(&value)), !found);
+            prop_assert_eq!(condition(Operator::In, operands.clone()).holds(&Value::Text(&value)), found);
+            prop_assert_eq!(condition(Operator::NotIn, operands).holds(&Value::Text(&value)), !found);
         }
     }
 }

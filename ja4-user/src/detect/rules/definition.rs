@@ -1,50 +1,51 @@
-//! A rule as it was written.
+//! The definition of a threshold rule.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arcstr::ArcStr;
+use serde::Deserialize;
 
-use super::Condition;
+use super::condition::RuleCondition;
 use crate::model::Severity;
 use crate::model::field::Field;
 
-/// Most that `count` can be asked for: a group keeps a time for each.
+/// Largest threshold of `count`: a group stores a time for each event.
 pub(super) const MAX_COUNT: u32 = 10_000;
 
-/// Most that `count_distinct` can be asked for: a group keeps a value's hash and time for each, and goes
-/// through them for each event.
+/// Largest threshold of `count_distinct`: a group stores a hash and a time for each value and scans them for each event.
 pub(super) const MAX_DISTINCT: u32 = 1_000;
 
-/// What a rule counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum On {
+/// The events that a rule counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleEvent {
     /// Connections.
     Connection,
     /// Fingerprints.
     Fingerprint,
 }
 
-/// What is measured of a group.
+/// The measure of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Measure {
-    /// How many there were.
+pub enum RuleMeasure {
+    /// The number of events.
     Count,
-    /// How many different values of a field there were.
+    /// The number of different values of a field.
     CountDistinct(Field),
 }
 
-/// When a measure is too much.
+/// The least measure that fires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Threshold {
+pub enum RuleThreshold {
     /// More than this.
     MoreThan(u32),
-    /// This, or more.
+    /// This or more.
     AtLeast(u32),
 }
 
-impl Threshold {
-    /// The least measure that fires.
+impl RuleThreshold {
+    /// Returns the least measure that fires.
     #[must_use]
     pub const fn needed(self) -> u32 {
         match self {
@@ -53,7 +54,7 @@ impl Threshold {
         }
     }
 
-    /// The same comparison with another number.
+    /// Returns the same comparison with another number.
     #[must_use]
     pub const fn with(self, number: u32) -> Self {
         match self {
@@ -63,53 +64,54 @@ impl Threshold {
     }
 }
 
-/// How windows lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Every event looks back over one window's length.
+/// The kind of window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WindowMode {
+    /// The window ends at the current event.
     Sliding,
-    /// One window after the other, counted from the Unix epoch.
+    /// Consecutive windows, aligned to the Unix epoch.
     Tumbling,
 }
 
 /// A rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Definition {
-    /// A stable word.
+pub struct RuleDefinition {
+    /// The name, unique among all rules.
     pub name: Arc<str>,
-    /// What the rule looks for, in words; the name, if left out.
+    /// The description in alerts; default: the name.
     pub description: ArcStr,
-    /// How much it matters; medium, if left out.
+    /// The severity of alerts.
     pub severity: Severity,
-    /// What is counted.
-    pub on: On,
-    /// What must hold of it; all of it.
-    pub conditions: Vec<Condition>,
-    /// What makes a group; empty: everything is one.
+    /// The events that are counted.
+    pub on: RuleEvent,
+    /// The conditions that all must hold.
+    pub conditions: Vec<RuleCondition>,
+    /// The fields that define a group; empty: one group.
     pub group_by: Vec<Field>,
-    /// What is measured.
-    pub measure: Measure,
-    /// When it is too much.
-    pub threshold: Threshold,
-    /// Over how long.
+    /// The measure of a group.
+    pub measure: RuleMeasure,
+    /// The least measure that fires.
+    pub threshold: RuleThreshold,
+    /// The length of the window.
     pub window: Duration,
-    /// How windows lie.
-    pub mode: Mode,
-    /// How long a group is quiet after an alert.
+    /// The kind of window.
+    pub mode: WindowMode,
+    /// How long a group is suppressed after an alert.
     pub cooldown: Duration,
 }
 
-impl Definition {
-    /// The largest number that `threshold` may ask for.
+impl RuleDefinition {
+    /// Returns the largest threshold of a measure.
     #[must_use]
-    pub const fn limit(measure: Measure) -> u32 {
+    pub const fn limit(measure: RuleMeasure) -> u32 {
         match measure {
-            Measure::Count => MAX_COUNT,
-            Measure::CountDistinct(_) => MAX_DISTINCT,
+            RuleMeasure::Count => MAX_COUNT,
+            RuleMeasure::CountDistinct(_) => MAX_DISTINCT,
         }
     }
 
-    /// Whether windows of one are good for the other: what is counted is the same.
+    /// Whether both rules count the same, so that their windows are interchangeable.
     #[must_use]
     pub fn counts_like(&self, other: &Self) -> bool {
         self.on == other.on
@@ -121,11 +123,11 @@ impl Definition {
             && self.mode == other.mode
     }
 
-    /// Every field it names.
+    /// The fields that the rule uses.
     pub(super) fn fields(&self) -> impl Iterator<Item = Field> {
         let measured = match self.measure {
-            Measure::Count => None,
-            Measure::CountDistinct(field) => Some(field),
+            RuleMeasure::Count => None,
+            RuleMeasure::CountDistinct(field) => Some(field),
         };
         let conditions = self.conditions.iter().map(|condition| condition.field);
         conditions.chain(self.group_by.iter().copied()).chain(measured)

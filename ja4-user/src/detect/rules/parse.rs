@@ -1,477 +1,532 @@
-//! From TOML to rules: all that is wrong at once.
+//! Rule files: TOML to rules, all errors at once.
 
-use std::ops::Range;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use arcstr::ArcStr;
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
+use serde::de::value::MapAccessDeserializer;
+use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
 
-use super::definition::{Definition, Measure, Mode, On, Threshold};
-use super::{Condition, Literal, Op};
-use crate::document::{Document, Issue, suggestion, type_name};
+use super::condition::{Operand, Operator, RuleCondition};
+use super::definition::{MAX_COUNT, RuleDefinition, RuleEvent, RuleMeasure, RuleThreshold, WindowMode};
+use crate::detect::time_ranges::{COOLDOWN, WINDOW};
+use crate::document::{
+    Diagnostic, Document, Located, Position, TableHeader, TomlTable, check_range, one_of, range_text, shown,
+};
 use crate::model::Severity;
 use crate::model::field::{Field, Kind, Known};
-use crate::model::method_set::{COOLDOWN, WINDOW};
-use crate::units::Span;
+use crate::units::HumanDuration;
 
-type Value<'a> = Spanned<DeValue<'a>>;
-
-/// Longest name of a rule, bytes: it is a key of metrics and of the database.
+/// Longest name of a rule, bytes: it is a label of metrics and a key of the database.
 const MAX_NAME: usize = 64;
-/// Longest description, bytes: it goes into every alert.
+/// Longest description, bytes: it is in every alert.
 const MAX_DESCRIPTION: usize = 500;
 /// Conditions of a rule.
 const MAX_CONDITIONS: usize = 32;
-/// Fields to group by: more make groups of one.
+/// Fields of `group_by`: more fields make groups of one event.
 const MAX_GROUP_BY: usize = 4;
-/// Values of one list.
+/// Values of one array.
 const MAX_VALUES: usize = 4_096;
-/// Bytes that a compiled regular expression may take; what takes more is slow too.
-const REGEX_BYTES: usize = 256 * 1024;
+/// ByteSize of a compiled regular expression, bytes; a larger one is slow too.
+const MAX_REGEX: usize = 256 * 1024;
 
-/// A rule of a file, and where it stands. It is absent where something is wrong with it.
-pub(super) struct Parsed {
+/// A rule of a file.
+pub(super) struct ParsedRule {
     pub(super) name: Arc<str>,
-    pub(super) rule: Option<Arc<Definition>>,
-    pub(super) place: (usize, usize),
+    /// `None`: the rule has errors.
+    pub(super) rule: Option<Arc<RuleDefinition>>,
+    pub(super) position: Position,
 }
 
 /// A file of rules that are not compiled yet.
 pub(super) struct RuleFile<'a> {
     document: Document<'a>,
-    table: Option<Spanned<DeTable<'a>>>,
+    root: Option<Spanned<TomlTable<'a>>>,
+}
+
+/// A table `[[rule]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleTable {
+    name: Option<Located<RuleName>>,
+    description: Option<Description>,
+    severity: Option<Severity>,
+    on: Option<RuleEvent>,
+    #[serde(rename = "where")]
+    conditions: Option<Located<Vec<Located<ConditionTable>>>>,
+    group_by: Option<Located<Vec<Located<FieldName>>>>,
+    measure: Option<MeasureValue>,
+    threshold: Option<Located<ThresholdTable>>,
+    window: Option<Located<HumanDuration>>,
+    mode: Option<WindowMode>,
+    cooldown: Option<Located<HumanDuration>>,
+}
+
+/// A table of `where`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConditionTable {
+    field: Located<FieldName>,
+    op: Located<Operator>,
+    value: Option<Located<OperandValue>>,
+}
+
+/// The table of `threshold`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ThresholdTable {
+    op: ThresholdOperator,
+    value: Located<i64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ThresholdOperator {
+    Gt,
+    Gte,
+}
+
+/// The name of a rule.
+struct RuleName(Arc<str>);
+
+impl<'de> Deserialize<'de> for RuleName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'.');
+        if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(fits) {
+            let shown = shown(&name);
+            return Err(de::Error::custom(format_args!(
+                "expected 1 to {MAX_NAME} of a-z, 0-9, '_', '-' and '.', found '{shown}'"
+            )));
+        }
+        Ok(Self(name.into()))
+    }
+}
+
+/// The description of a rule.
+struct Description(ArcStr);
+
+impl<'de> Deserialize<'de> for Description {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        if text.len() > MAX_DESCRIPTION {
+            return Err(de::Error::custom(format_args!("is longer than {MAX_DESCRIPTION} bytes")));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// A field by its name.
+#[derive(Clone, Copy)]
+struct FieldName(Field);
+
+impl<'de> Deserialize<'de> for FieldName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Field::parse(&String::deserialize(from)?).map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// `"count"`, or `{ count_distinct = "…" }`.
+enum MeasureValue {
+    Count,
+    CountDistinct(Located<FieldName>),
+}
+
+impl<'de> Deserialize<'de> for MeasureValue {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct CountDistinctTable {
+            count_distinct: Located<FieldName>,
+        }
+
+        struct MeasureVisitor;
+
+        impl<'de> de::Visitor<'de> for MeasureVisitor {
+            type Value = MeasureValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"count\" or { count_distinct = \"…\" }")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<MeasureValue, E> {
+                match word {
+                    "count" => Ok(MeasureValue::Count),
+                    word => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
+                }
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, table: A) -> Result<MeasureValue, A::Error> {
+                let table = CountDistinctTable::deserialize(MapAccessDeserializer::new(table))?;
+                Ok(MeasureValue::CountDistinct(table.count_distinct))
+            }
+        }
+
+        from.deserialize_any(MeasureVisitor)
+    }
+}
+
+/// The value of a condition, before it is checked against its field.
+#[derive(Debug)]
+enum OperandValue {
+    Text(String),
+    Integer(i64),
+    Boolean(bool),
+    Array(Vec<Located<OperandValue>>),
+    /// The type of any other value.
+    Other(&'static str),
+}
+
+impl<'de> Deserialize<'de> for OperandValue {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct OperandVisitor;
+
+        impl<'de> de::Visitor<'de> for OperandVisitor {
+            type Value = OperandValue;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string, an integer, a boolean or an array")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<OperandValue, E> {
+                Ok(OperandValue::Text(text.to_owned()))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<OperandValue, E> {
+                Ok(OperandValue::Integer(number))
+            }
+
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<OperandValue, E> {
+                Ok(OperandValue::Boolean(value))
+            }
+
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<OperandValue, E> {
+                Ok(OperandValue::Other("a float"))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut array: A) -> Result<OperandValue, A::Error> {
+                let values = std::iter::from_fn(|| array.next_element().transpose()).collect::<Result<_, _>>()?;
+                Ok(OperandValue::Array(values))
+            }
+        }
+
+        from.deserialize_any(OperandVisitor)
+    }
+}
+
+/// The value as a message shows it.
+impl fmt::Display for OperandValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "'{}'", shown(text)),
+            Self::Integer(number) => number.fmt(f),
+            Self::Boolean(value) => value.fmt(f),
+            Self::Array(_) => f.write_str("an array"),
+            Self::Other(name) => f.write_str(name),
+        }
+    }
 }
 
 impl<'a> RuleFile<'a> {
-    /// Parses the text as TOML.
+    /// Parses a text as TOML.
     pub(super) fn parse(path: &Path, text: &'a str) -> Self {
-        let (document, table) = Document::parse(path, text);
-        Self { document, table }
+        let (document, root) = Document::parse(path, text);
+        Self { document, root }
     }
 
-    /// The number of rules in it.
+    /// The number of rules.
     pub(super) fn len(&self) -> usize {
-        let list = self.table.as_ref().and_then(|table| table.get_ref().get("rule")?.get_ref().as_array());
+        let list = self.root.as_ref().and_then(|root| root.get_ref().get("rule")?.get_ref().as_array());
         list.map_or(0, |list| list.len())
     }
 
     /// The errors of the text, without those of its rules.
-    pub(super) fn into_issues(self) -> Vec<Issue> {
+    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
         self.document.finish()
     }
 
     /// Compiles the rules. Returns them with their errors.
-    pub(super) fn compile(self) -> (Vec<Parsed>, Vec<Issue>) {
-        let Self { mut document, table } = self;
-        let mut found = Vec::new();
-        if let Some(table) = table {
-            let table = table.get_ref();
-            document.only(table, &["rule"], "a file of rules");
-            let list = table.get("rule").and_then(|value| match value.get_ref() {
-                DeValue::Array(list) => Some(list),
-                _ => {
-                    document.issue(value.span(), "rules are written as [[rule]], with two brackets");
-                    None
-                }
+    pub(super) fn compile(self) -> (Vec<ParsedRule>, Vec<Diagnostic>) {
+        let Self { mut document, root } = self;
+        let mut rules = Vec::new();
+        if let Some(root) = root {
+            let root = root.get_ref();
+            document.only_lists(root, &["rule"]);
+            let label = |table: &TomlTable<'_>, number: usize| {
+                let name = table.get("name").and_then(|value| value.get_ref().as_str());
+                name.map_or_else(|| format!("rule {number}"), |name| format!("rule '{}'", shown(name)))
+            };
+            document.for_each_table(root, "rule", label, |document, header, table| {
+                rules.extend(RuleCompiler { document, header: &header, on: None }.compile(table));
             });
-            for (place, value) in (1..).zip(list.into_iter().flatten()) {
-                if let Some(table) = document.table(value, "a rule") {
-                    found.extend(rule(&mut document, table, value.span(), place));
-                }
-            }
         }
-        (found, document.finish())
+        (rules, document.finish())
     }
 }
 
-const KEYS: [&str; 11] = [
-    "name",
-    "description",
-    "severity",
-    "on",
-    "where",
-    "group_by",
-    "measure",
-    "threshold",
-    "window",
-    "mode",
-    "cooldown",
-];
+/// Compiles one rule.
+struct RuleCompiler<'r, 'a> {
+    document: &'r mut Document<'a>,
+    header: &'r TableHeader,
+    on: Option<RuleEvent>,
+}
 
-fn rule<'a>(document: &mut Document<'a>, table: &DeTable<'a>, span: Range<usize>, number: usize) -> Option<Parsed> {
-    let named = table.get("name").and_then(|value| value.get_ref().as_str());
-    let what = named.map_or_else(|| format!("rule {number}"), |name| format!("rule {name:?}"));
-    document.only(table, &KEYS, &what);
+impl RuleCompiler<'_, '_> {
+    /// Returns the rule; `None`: it has no name.
+    fn compile(mut self, table: RuleTable) -> Option<ParsedRule> {
+        let header = self.header;
+        self.on = self.document.required(table.on, "on", header);
+        let conditions = match table.conditions {
+            Some(conditions) => self.conditions(conditions),
+            None => Some(Vec::new()),
+        };
+        let group_by = match table.group_by {
+            Some(group_by) => self.group_by(group_by),
+            None => Some(Vec::new()),
+        };
+        let measure = match table.measure {
+            Some(MeasureValue::CountDistinct(field)) => {
+                self.field(&field, "count_distinct").map(RuleMeasure::CountDistinct)
+            }
+            Some(MeasureValue::Count) | None => Some(RuleMeasure::Count),
+        };
+        let threshold = self.document.required(table.threshold, "threshold", header);
+        let threshold = threshold.and_then(|threshold| self.threshold(&threshold.value, measure));
+        let window = self.document.required(table.window, "window", header);
+        let window = window.and_then(|window| self.duration(&window, "window", &WINDOW));
+        let cooldown = match table.cooldown {
+            Some(cooldown) => self.duration(&cooldown, "cooldown", &COOLDOWN),
+            None => window.map(|window| window.max(*COOLDOWN.start())),
+        };
+        let name = self.document.required(table.name, "name", header)?;
+        let position = self.document.position(name.at);
+        let RuleName(name) = name.value;
+        let description = table.description.map_or_else(|| ArcStr::from(&*name), |Description(text)| text);
+        let rule = (|| {
+            Some(RuleDefinition {
+                name: Arc::clone(&name),
+                description,
+                severity: table.severity.unwrap_or(Severity::Medium),
+                on: self.on?,
+                conditions: conditions?,
+                group_by: group_by?,
+                measure: measure?,
+                threshold: threshold?,
+                window: window?.0,
+                mode: table.mode.unwrap_or(WindowMode::Sliding),
+                cooldown: cooldown?.0,
+            })
+        })();
+        Some(ParsedRule { name, rule: rule.map(Arc::new), position })
+    }
 
-    let name = document.required(table, &span, "name", &what);
-    let place = document.place(name.map_or(span.start, |value| value.span().start));
-    let name = name.and_then(|value| name_of(document, value));
-    let description = match table.get("description") {
-        Some(value) => text_of(document, value, &what),
-        None => name.as_deref().map(ArcStr::from),
-    };
-    let severity = match table.get("severity") {
-        Some(value) => {
-            let word = document.word(value, &format!("{what}: severity"), &Severity::ALL.map(Severity::name));
-            word.and_then(|word| word.parse::<Severity>().ok())
+    fn error(&mut self, at: usize, message: fmt::Arguments<'_>) {
+        let label = &self.header.label;
+        self.document.error(at, format!("{label}: {message}"));
+    }
+
+    fn duration(
+        &mut self,
+        value: &Located<HumanDuration>,
+        key: &str,
+        range: &std::ops::RangeInclusive<HumanDuration>,
+    ) -> Option<HumanDuration> {
+        if let Some(message) = check_range(&value.value, range) {
+            self.error(value.at, format_args!("{key}: {message}"));
+            return None;
         }
-        None => Some(Severity::Medium),
-    };
-    let on = document.required(table, &span, "on", &what).and_then(|value| {
-        let word = document.word(value, &format!("{what}: on"), &["connection", "fingerprint"])?;
-        Some(if word == "connection" { On::Connection } else { On::Fingerprint })
-    });
-    let mut names = Names { what: &what, on };
-    let conditions = match table.get("where") {
-        Some(value) => names.conditions(document, value),
-        None => Some(Vec::new()),
-    };
-    let group_by = match table.get("group_by") {
-        Some(value) => names.group_by(document, value),
-        None => Some(Vec::new()),
-    };
-    let measure = match table.get("measure") {
-        Some(value) => names.measure(document, value),
-        None => Some(Measure::Count),
-    };
-    let threshold = document.required(table, &span, "threshold", &what);
-    let threshold = threshold.and_then(|value| threshold_of(document, value, &what, measure));
-    let window = document.required(table, &span, "window", &what);
-    let window = window.and_then(|value| document.duration_within(value, &format!("{what}: window"), WINDOW));
-    let mode = match table.get("mode") {
-        Some(value) => document
-            .word(value, &format!("{what}: mode"), &["sliding", "tumbling"])
-            .map(|word| if word == "sliding" { Mode::Sliding } else { Mode::Tumbling }),
-        None => Some(Mode::Sliding),
-    };
-    let cooldown = match table.get("cooldown") {
-        Some(value) => document.duration_within(value, &format!("{what}: cooldown"), COOLDOWN),
-        None => window.map(|window| window.max(COOLDOWN.0)),
-    };
+        Some(value.value)
+    }
 
-    let name = name?;
-    let rule = (|| {
-        Some(Definition {
-            name: Arc::clone(&name),
-            description: description?,
-            severity: severity?,
-            on: on?,
-            conditions: conditions?,
-            group_by: group_by?,
-            measure: measure?,
-            threshold: threshold?,
-            window: window?.0,
-            mode: mode?,
-            cooldown: cooldown?.0,
+    fn threshold(&mut self, table: &ThresholdTable, measure: Option<RuleMeasure>) -> Option<RuleThreshold> {
+        let ThresholdTable { op, value } = table;
+        let limit = measure.map_or(MAX_COUNT, RuleDefinition::limit);
+        let range = if *op == ThresholdOperator::Gt { 0..=limit - 1 } else { 1..=limit };
+        let Some(number) = u32::try_from(value.value).ok().filter(|number| range.contains(number)) else {
+            let measure =
+                if matches!(measure, Some(RuleMeasure::CountDistinct(_))) { "count_distinct" } else { "count" };
+            let (found, range) = (value.value, range_text(&range));
+            self.error(
+                value.at,
+                format_args!("threshold.value: {found} is out of range for {measure}; expected a value {range}"),
+            );
+            return None;
+        };
+        Some(match op {
+            ThresholdOperator::Gt => RuleThreshold::MoreThan(number),
+            ThresholdOperator::Gte => RuleThreshold::AtLeast(number),
         })
-    })();
-    Some(Parsed { name, rule: rule.map(Arc::new), place })
-}
-
-fn name_of(document: &mut Document<'_>, value: &Value<'_>) -> Option<Arc<str>> {
-    let Some(name) = value.get_ref().as_str() else {
-        document.expected(value, "a rule's name", "a text");
-        return None;
-    };
-    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'-' | b'.');
-    if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(fits) {
-        document.issue(
-            value.span(),
-            format!("a rule's name is made of a-z, 0-9, '_', '-' and '.', at most {MAX_NAME} of them; not {name:?}"),
-        );
-        return None;
     }
-    Some(name.into())
-}
 
-fn text_of(document: &mut Document<'_>, value: &Value<'_>, what: &str) -> Option<ArcStr> {
-    let Some(text) = value.get_ref().as_str() else {
-        document.expected(value, &format!("{what}: description"), "a text");
-        return None;
-    };
-    if text.len() > MAX_DESCRIPTION {
-        document.issue(value.span(), format!("{what}: description is longer than {MAX_DESCRIPTION} bytes"));
-        return None;
-    }
-    Some(text.into())
-}
-
-fn threshold_of<'a>(
-    document: &mut Document<'a>,
-    value: &Value<'a>,
-    what: &str,
-    measure: Option<Measure>,
-) -> Option<Threshold> {
-    let table = document.table(value, &format!("{what}: threshold"))?;
-    let what = format!("{what}: threshold");
-    document.only(table, &["op", "value"], &what);
-    let op = document.required(table, &value.span(), "op", &what).and_then(|op| {
-        let word = document.text(op, &format!("{what}: op"))?;
-        if matches!(word, "gt" | "gte") {
-            return Some(word == "gt");
-        }
-        let message = if Op::ALL.iter().any(|known| known.name() == word) {
-            format!("{what}: op must be gt or gte, not {word}: what is counted starts at 1, and only too much is told")
-        } else {
-            format!("{what}: op must be gt or gte, not {word:?}")
-        };
-        document.issue(op.span(), message);
-        None
-    });
-    let number = document.required(table, &value.span(), "value", &what).and_then(|number| {
-        let parsed = document.integer(number, &format!("{what}: value"))?;
-        let limit = measure.map_or(super::definition::MAX_COUNT, Definition::limit);
-        let least = if op == Some(true) { 0 } else { 1 };
-        let most = i64::from(limit) - i64::from(op == Some(true));
-        if !(least..=most).contains(&parsed) {
-            let counted =
-                if measure.is_some_and(|measure| measure != Measure::Count) { "count_distinct" } else { "count" };
-            document.issue(
-                number.span(),
-                format!("{what}: value must be from {least} to {most} for a {counted}, not {parsed}"),
+    /// Returns a field that the rule may use.
+    fn field(&mut self, field: &Located<FieldName>, key: &str) -> Option<Field> {
+        let FieldName(name) = field.value;
+        if self.on == Some(RuleEvent::Connection) && name.known() == Known::Fingerprint {
+            let message = format_args!(
+                "{key}: field '{}' needs on = \"fingerprint\"; a connection has the fields 'ja4', 'ja4s' and so on",
+                name.name()
             );
+            self.error(field.at, message);
             return None;
         }
-        u32::try_from(parsed).ok()
-    });
-    let number = number?;
-    Some(if op? { Threshold::MoreThan(number) } else { Threshold::AtLeast(number) })
-}
-
-/// The parts of a rule that name fields.
-struct Names<'r> {
-    what: &'r str,
-    on: Option<On>,
-}
-
-impl Names<'_> {
-    /// A field that the rule may name.
-    fn field<'a>(&mut self, document: &mut Document<'a>, value: &Value<'a>, part: &str) -> Option<Field> {
-        let name = document.text(value, &format!("{}: {part}", self.what))?;
-        let field = match Field::parse(name) {
-            Ok(field) => field,
-            Err(message) => {
-                document.issue(value.span(), format!("{}: {part}: {message}", self.what));
-                return None;
-            }
-        };
-        if self.on == Some(On::Connection) && field.known() == Known::Fingerprint {
-            let message = format!(
-                "{}: {part}: only a rule on = \"fingerprint\" has the field \"{name}\"; a connection has \"ja4\", \"ja4s\" and so on",
-                self.what
-            );
-            document.issue(value.span(), message);
-            return None;
-        }
-        Some(field)
+        Some(name)
     }
 
-    fn group_by<'a>(&mut self, document: &mut Document<'a>, value: &Value<'a>) -> Option<Vec<Field>> {
-        let list = document.list(value, &format!("{}: group_by", self.what))?;
-        if list.len() > MAX_GROUP_BY {
-            document.issue(value.span(), format!("{}: group_by has more than {MAX_GROUP_BY} fields", self.what));
+    fn group_by(&mut self, list: Located<Vec<Located<FieldName>>>) -> Option<Vec<Field>> {
+        if list.value.len() > MAX_GROUP_BY {
+            self.error(list.at, format_args!("group_by: has more than {MAX_GROUP_BY} fields"));
             return None;
         }
-        let mut fields = Some(Vec::new());
-        for value in list.iter() {
-            match self.field(document, value, "group_by") {
-                Some(field) if fields.as_ref().is_some_and(|fields| fields.contains(&field)) => {
-                    document.issue(value.span(), format!("{}: group_by names \"{}\" twice", self.what, field.name()));
-                    fields = None;
+        let mut fields = Vec::new();
+        let mut is_valid = true;
+        for located in &list.value {
+            match self.field(located, "group_by") {
+                Some(field) if fields.contains(&field) => {
+                    self.error(located.at, format_args!("group_by: '{}' is listed twice", field.name()));
+                    is_valid = false;
                 }
-                Some(field) => {
-                    if let Some(fields) = &mut fields {
-                        fields.push(field);
-                    }
-                }
-                None => fields = None,
+                Some(field) => fields.push(field),
+                None => is_valid = false,
             }
         }
-        fields
+        is_valid.then_some(fields)
     }
 
-    fn measure<'a>(&mut self, document: &mut Document<'a>, value: &Value<'a>) -> Option<Measure> {
-        let expected = "\"count\" or { count_distinct = \"…\" }";
-        let what = format!("{}: measure", self.what);
-        match value.get_ref() {
-            DeValue::String(word) if word == "count" => Some(Measure::Count),
-            DeValue::String(word) => {
-                document.issue(value.span(), format!("{what} must be {expected}, not {word:?}"));
-                None
-            }
-            DeValue::Table(table) => {
-                document.only(table, &["count_distinct"], &what);
-                let field = document.required(table, &value.span(), "count_distinct", &what)?;
-                self.field(document, field, "count_distinct").map(Measure::CountDistinct)
-            }
-            _ => {
-                document.expected(value, &what, expected);
-                None
-            }
-        }
-    }
-
-    fn conditions<'a>(&mut self, document: &mut Document<'a>, value: &Value<'a>) -> Option<Vec<Condition>> {
-        let list = document.list(value, &format!("{}: where", self.what))?;
-        if list.len() > MAX_CONDITIONS {
-            document.issue(value.span(), format!("{}: where has more than {MAX_CONDITIONS} conditions", self.what));
+    fn conditions(&mut self, list: Located<Vec<Located<ConditionTable>>>) -> Option<Vec<RuleCondition>> {
+        if list.value.len() > MAX_CONDITIONS {
+            self.error(list.at, format_args!("where: has more than {MAX_CONDITIONS} conditions"));
             return None;
         }
-        let mut conditions = Some(Vec::new());
-        for value in list.iter() {
-            match (self.condition(document, value), &mut conditions) {
-                (Some(condition), Some(conditions)) => conditions.push(condition),
-                (None, _) => conditions = None,
-                (Some(_), None) => {}
-            }
-        }
-        conditions
+        // All are compiled, so that all errors are reported.
+        let conditions: Vec<_> =
+            (1..).zip(list.value).map(|(number, condition)| self.condition(number, &condition)).collect();
+        conditions.into_iter().collect()
     }
 
-    fn condition<'a>(&mut self, document: &mut Document<'a>, value: &Value<'a>) -> Option<Condition> {
-        let what = format!("{}: where", self.what);
-        let table = document.table(value, &format!("{what}: a condition"))?;
-        document.only(table, &["field", "op", "value"], &what);
-        let field = document.required(table, &value.span(), "field", &what);
-        let field = field.and_then(|name| self.field(document, name, "where"));
-        let op = document.required(table, &value.span(), "op", &what).and_then(|op| {
-            let word = document.text(op, &format!("{what}: op"))?;
-            let names = Op::ALL.map(Op::name);
-            let found = Op::ALL.into_iter().find(|op| op.name() == word);
-            if found.is_none() {
-                let near = suggestion(word, names);
-                let near = if near.is_empty() { format!("; there are {}", names.join(", ")) } else { near };
-                document.issue(op.span(), format!("{what}: unknown op {word:?}{near}"));
-            }
-            found.map(|found| (found, op.span()))
-        });
-        let (field, (op, span)) = (field?, op?);
+    fn condition(&mut self, number: usize, condition: &Located<ConditionTable>) -> Option<RuleCondition> {
+        let ConditionTable { field, op, value } = &condition.value;
+        let key = format!("where {number}");
+        let field = self.field(field, &key)?;
+        let (op, op_at) = (op.value, op.at);
         if !op.fits(field.kind()) {
-            let fitting: Vec<_> = Op::ALL.into_iter().filter(|op| op.fits(field.kind())).map(Op::name).collect();
-            document.issue(
-                span,
-                format!(
-                    "{what}: \"{}\" is {}, which {} can't compare; there are {}",
-                    field.name(),
-                    field.kind().name(),
-                    op.name(),
-                    fitting.join(", ")
-                ),
+            let fitting: Vec<_> =
+                Operator::ALL.into_iter().filter(|op| op.fits(field.kind())).map(Operator::name).collect();
+            let message = format_args!(
+                "{key}: operator '{}' does not fit '{}', which is {}; expected {}",
+                op.name(),
+                field.name(),
+                field.kind().name(),
+                one_of(&fitting)
             );
+            self.error(op_at, message);
             return None;
         }
-        let right = match (table.get("value"), op) {
-            (None, Op::Exists) => return Some(Condition { field, op, values: vec![Literal::Bool(true)] }),
-            (None, _) => {
-                document.required(table, &value.span(), "value", &what)?;
+        let values = match value {
+            Some(value) => self.operands(value, field, op, &format!("{key}: '{}' {}", field.name(), op.name()))?,
+            None if op == Operator::Exists => vec![Operand::Bool(true)],
+            None => {
+                self.error(condition.at, format_args!("{key}: missing key 'value'"));
                 return None;
             }
-            (Some(right), _) => right,
         };
-        let values = literals(document, right, field, op, &format!("{what}: \"{}\" {}", field.name(), op.name()))?;
-        let mut condition = Condition { field, op, values };
+        let mut condition = RuleCondition { field, op, values };
         condition.sort();
         Some(condition)
     }
-}
 
-/// What a field is compared with: a list where the operator asks for one or may have one.
-fn literals(document: &mut Document<'_>, value: &Value<'_>, field: Field, op: Op, what: &str) -> Option<Vec<Literal>> {
-    let list = match value.get_ref() {
-        DeValue::Array(list) if matches!(op, Op::In | Op::NotIn | Op::Prefix | Op::Contains | Op::Cidr) => list,
-        _ if matches!(op, Op::In | Op::NotIn) => {
-            document.expected(value, what, "a list");
+    /// The values that a field is compared with: an array if the operator needs or accepts one.
+    fn operands(
+        &mut self,
+        value: &Located<OperandValue>,
+        field: Field,
+        op: Operator,
+        key: &str,
+    ) -> Option<Vec<Operand>> {
+        let needs_array = matches!(op, Operator::In | Operator::NotIn);
+        let list = match &value.value {
+            OperandValue::Array(list) if needs_array => list,
+            OperandValue::Array(list) if matches!(op, Operator::Prefix | Operator::Contains | Operator::Cidr) => list,
+            other if needs_array => {
+                self.error(value.at, format_args!("{key}: expected an array, found {other}"));
+                return None;
+            }
+            _ => return self.operand(value, field, op, key).map(|operand| vec![operand]),
+        };
+        if list.is_empty() || list.len() > MAX_VALUES {
+            self.error(value.at, format_args!("{key}: expected 1 to {MAX_VALUES} values, found {}", list.len()));
             return None;
         }
-        _ => return literal(document, value, field, op, what).map(|literal| vec![literal]),
-    };
-    if list.is_empty() || list.len() > MAX_VALUES {
-        document.issue(value.span(), format!("{what}: a list has 1 to {MAX_VALUES} values, not {}", list.len()));
-        return None;
+        // All are checked, so that all errors are reported.
+        let operands: Vec<_> = list.iter().map(|value| self.operand(value, field, op, key)).collect();
+        operands.into_iter().collect()
     }
-    // All of them are looked at, so that all errors are told.
-    let literals: Vec<_> = list.iter().map(|value| literal(document, value, field, op, what)).collect();
-    literals.into_iter().collect()
-}
 
-fn literal(document: &mut Document<'_>, value: &Value<'_>, field: Field, op: Op, what: &str) -> Option<Literal> {
-    let kind = match op {
-        Op::Exists => Kind::Bool,
-        // Parts of words.
-        Op::Prefix | Op::Contains => Kind::Text,
-        _ => field.kind(),
-    };
-    let wrong = |document: &mut Document<'_>, expected: &str| {
-        document.issue(value.span(), format!("{what}: must be {expected}, not {}", shown(value.get_ref())));
-        None
-    };
-    let text = value.get_ref().as_str();
-    match (op, kind, text) {
-        (Op::Regex, _, Some(pattern)) => {
-            match RegexBuilder::new(pattern).size_limit(REGEX_BYTES).dfa_size_limit(REGEX_BYTES).build() {
-                Ok(regex) => Some(Literal::Regex(regex)),
-                Err(error) => {
-                    document.issue(value.span(), format!("{what}: {}", why(&error)));
-                    None
-                }
+    fn operand(&mut self, value: &Located<OperandValue>, field: Field, op: Operator, key: &str) -> Option<Operand> {
+        match operand(&value.value, field, op) {
+            Ok(operand) => Some(operand),
+            Err(message) => {
+                self.error(value.at, format_args!("{key}: {message}"));
+                None
             }
         }
-        (Op::Cidr, _, Some(net)) => match net.parse::<ipnet::IpNet>() {
-            Ok(net) if net.trunc() == net => Some(Literal::Net(net)),
-            Ok(net) => wrong(document, &format!("a network; the one of that address is {}", net.trunc())),
-            Err(_) => wrong(document, "a network such as \"10.0.0.0/8\""),
+    }
+}
+
+/// Checks a value against the kind of its field.
+fn operand(value: &OperandValue, field: Field, op: Operator) -> Result<Operand, String> {
+    let kind = match op {
+        Operator::Exists => Kind::Bool,
+        // Parts of words.
+        Operator::Prefix | Operator::Contains => Kind::Text,
+        _ => field.kind(),
+    };
+    let expected = |expected: &str| Err(format!("expected {expected}, found {value}"));
+    let text = if let OperandValue::Text(text) = value { Some(text.as_str()) } else { None };
+    match (op, kind, text) {
+        (Operator::Regex, _, Some(pattern)) => regex(pattern).map(Operand::Regex),
+        (Operator::Cidr, ..) => match text.and_then(|net| net.parse::<ipnet::IpNet>().ok()) {
+            Some(net) if net.trunc() == net => Ok(Operand::Net(net)),
+            Some(net) => Err(format!("{value} is an address in a network; write '{}'", net.trunc())),
+            None => expected("a network such as '10.0.0.0/8'"),
         },
-        (Op::Cidr, _, None) => wrong(document, "a network such as \"10.0.0.0/8\""),
-        (_, Kind::Ip, Some(address)) if address.parse::<std::net::IpAddr>().is_ok() => {
-            address.parse().ok().map(Literal::Ip)
-        }
-        (_, Kind::Ip, _) => wrong(document, "an IP address such as \"10.0.0.1\" (networks: op = \"cidr\")"),
-        (_, Kind::Duration, Some(text)) => match text.parse::<Span>() {
-            Ok(span) => Some(Literal::Number(i64::try_from(span.nanoseconds()).unwrap_or(i64::MAX))),
-            Err(_) => wrong(document, "a duration such as \"90s\", \"5m\" or \"1h\""),
+        (_, Kind::Ip, _) => match text.and_then(|address| address.parse().ok()) {
+            Some(address) => Ok(Operand::Ip(address)),
+            None => expected("an IP address such as '10.0.0.1' (networks: op = \"cidr\")"),
         },
-        (_, Kind::Duration, None) => wrong(document, "a duration such as \"90s\", \"5m\" or \"1h\""),
-        (_, Kind::Bool, _) => match value.get_ref().as_bool() {
-            Some(value) => Some(Literal::Bool(value)),
-            None => wrong(document, "true or false"),
+        (_, Kind::Duration, _) => match text.and_then(|text| text.parse::<HumanDuration>().ok()) {
+            Some(duration) => Ok(Operand::Number(i64::try_from(duration.nanoseconds()).unwrap_or(i64::MAX))),
+            None => expected("a duration such as '90s', '5m' or '1h'"),
         },
-        (_, Kind::Number, _) => match value.get_ref().as_integer() {
-            Some(_) => document.integer(value, what).map(Literal::Number),
-            None => wrong(document, "a whole number"),
+        (_, Kind::Bool, _) => match value {
+            OperandValue::Boolean(value) => Ok(Operand::Bool(*value)),
+            _ => expected("a boolean"),
+        },
+        (_, Kind::Number, _) => match value {
+            OperandValue::Integer(number) => Ok(Operand::Number(*number)),
+            _ => expected("an integer"),
         },
         (_, Kind::Word(words), Some(text)) => match words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
-            Some(word) => Some(Literal::Text((*word).into())),
-            None => wrong(document, &format!("one of {}", words.join(", "))),
+            Some(word) => Ok(Operand::Text((*word).into())),
+            None => expected(&one_of(words)),
         },
-        (_, Kind::Text, Some(text)) => Some(Literal::Text(text.into())),
-        (_, Kind::Text | Kind::Word(_), None) => wrong(document, "a text"),
+        (_, Kind::Text, Some(text)) => Ok(Operand::Text(text.into())),
+        (_, Kind::Text | Kind::Word(_), None) => expected("a string"),
     }
 }
 
-/// A value as a message shows it.
-fn shown(value: &DeValue<'_>) -> String {
-    /// Characters of a text that a message repeats.
-    const SHOWN: usize = 60;
-    match value {
-        DeValue::String(text) => format!("{:?}", text.chars().take(SHOWN).collect::<String>()),
-        DeValue::Integer(number) => number.to_string(),
-        DeValue::Boolean(value) => value.to_string(),
-        other => type_name(other).to_owned(),
-    }
-}
-
-/// Why a regular expression is none, in a line.
-fn why(error: &regex::Error) -> String {
-    match error {
-        regex::Error::CompiledTooBig(_) => format!("the regular expression takes more than {} KiB", REGEX_BYTES / 1024),
-        // The last line says what is wrong, those above it show where.
+/// Compiles a regular expression; an error is one line.
+fn regex(pattern: &str) -> Result<Regex, String> {
+    let built = RegexBuilder::new(pattern).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build();
+    built.map_err(|error| match error {
+        regex::Error::CompiledTooBig(_) => format!("the regular expression needs more than {} KiB", MAX_REGEX / 1024),
+        // The last line is the cause; the lines above it show the place.
         other => {
             let text = other.to_string();
-            let line = text.lines().last().unwrap_or_default();
-            format!("no regular expression: {}", line.trim_start_matches("error: "))
+            let cause = text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            format!("not a regular expression: {cause}")
         }
-    }
+    })
 }

@@ -1,136 +1,126 @@
-//! Rows to labels.
+//! Builds the label database from label files.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::csv::BadRow;
-use super::{BETWEEN, Database, DatabaseError, MAX_FILE, MAX_NAMED, MAX_ROWS, Table, mapping, own};
-use crate::enrich::prefixes::Prefixes;
+use super::label_database::{LabelDatabase, MethodLabels};
+use super::label_entry::{ImportedLabels, LabelEntry};
+use super::{label_toml, mapping_csv};
+use crate::document::{Diagnostic, Diagnostics, Document};
+use crate::enrich::prefix_table::PrefixTable;
 use crate::model::{Label, Method};
 
-/// The table that ships.
+/// Longest file, bytes. The public table is 5 kB; this is enough for a million rows.
+const MAX_FILE: u64 = 128 << 20;
+
+/// Rows of all files: labels of a million rows need some 200 MB.
+const MAX_ROWS: usize = 1_000_000;
+
+/// Owners that a label lists; it counts further ones. The confidence is divided by all of them.
+const MAX_NAMED: usize = 8;
+
+/// Between the names of owners.
+pub(crate) const BETWEEN: &str = " / ";
+
+/// The built-in table.
 const BUILTIN: &str = include_str!("builtin.toml");
 
 /// Its name in labels.
 const BUILTIN_NAME: &str = "builtin";
 
-/// One row of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) method: Method,
-    /// The value, or what values begin with.
-    pub(super) value: Box<str>,
-    pub(super) is_prefix: bool,
-    pub(super) name: Arc<str>,
-    pub(super) category: Option<Arc<str>>,
-    /// 0 to 100.
-    pub(super) confidence: u8,
-    /// What a person should know; only kept in files.
-    pub(super) note: Option<String>,
-}
-
-/// What came of a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
-    /// Values and prefixes that were taken.
-    pub taken: usize,
-    /// Rows that were not.
-    pub bad: usize,
-    /// The first of those, in the order of the file.
-    pub bad_rows: Vec<BadRow>,
-}
-
-/// What a [`Builder`] holds of one method.
+/// The rows of one method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Summary {
+pub struct LabelSummary {
     /// The method.
     pub method: Method,
     /// Values.
     pub values: usize,
-    /// Prefixes.
+    /// PrefixTable.
     pub prefixes: usize,
-    /// Names.
+    /// Different owners.
     pub owners: usize,
-    /// Values and prefixes with more than one name.
+    /// Values and prefixes with several owners.
     pub shared: usize,
 }
 
-/// Collects rows and makes a [`Database`] of them. The order in which files are added decides nothing.
+/// Collects rows and builds a [`LabelDatabase`]. The order of the files does not matter.
 #[derive(Clone, Debug, Default)]
-pub struct Builder {
-    /// With the name of the file.
-    entries: Vec<(Entry, Arc<str>)>,
+pub struct LabelDatabaseBuilder {
+    /// Each with the name of its file.
+    entries: Vec<(LabelEntry, Arc<str>)>,
 }
 
-impl Builder {
-    /// Nothing in it.
+impl LabelDatabaseBuilder {
+    /// Returns a builder without rows.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The shipped table in it.
+    /// Returns a builder with the built-in table.
     #[must_use]
     pub fn with_builtin() -> Self {
         let mut builder = Self::new();
-        // A test sees to it that the shipped table is well-formed.
-        if let Ok(entries) = own::read(BUILTIN) {
-            builder.take(entries, BUILTIN_NAME);
+        // A test checks the built-in table.
+        if let Ok(entries) = label_toml::read(Path::new(BUILTIN_NAME), BUILTIN) {
+            builder.push(entries, BUILTIN_NAME);
         }
         builder
     }
 
-    /// Adds a file: `.csv` in the layout of ja4plus-mapping.csv, of which bad rows are left out and told, or `.toml`
-    /// with `[[entry]]`, which is taken as a whole or not at all. Labels name the file without its ending.
+    /// Adds a file: `.csv` in the layout of ja4plus-mapping.csv, of which bad rows are skipped, or `.toml` with `[[entry]]`,
+    /// which is read as a whole or not at all. Labels name the file without its extension.
     ///
     /// # Errors
-    /// If nothing was taken.
-    pub fn add(&mut self, path: &Path) -> Result<Imported, DatabaseError> {
+    /// All errors of the file; then nothing is added.
+    pub fn add(&mut self, path: &Path) -> Result<ImportedLabels, Diagnostics> {
+        let failed = |diagnostic| Diagnostics(vec![diagnostic]);
+        let wrong = |message: &str| failed(Diagnostic::of_file(path, message));
         let is = |ending| path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending));
         let (entries, mut imported) = if is("csv") {
-            let bytes = read(path)?;
-            mapping::read(&bytes).map_err(|reason| DatabaseError::Header { path: path.to_owned(), reason })?
+            let bytes = Document::read_bytes(path, MAX_FILE).map_err(failed)?;
+            mapping_csv::read(path, &bytes).map_err(wrong)?
         } else if is("toml") {
-            let text = String::from_utf8(read(path)?).map_err(|_| DatabaseError::NotText { path: path.to_owned() })?;
-            let entries = own::read(&text).map_err(|faults| DatabaseError::Faults { path: path.to_owned(), faults })?;
-            (entries, Imported::default())
+            let text = Document::read_text(path, MAX_FILE).map_err(failed)?;
+            (label_toml::read(path, &text)?, ImportedLabels::default())
         } else {
-            return Err(DatabaseError::Kind { path: path.to_owned() });
+            return Err(wrong(
+                "is not a label file; expected a .csv file in the layout of ja4plus-mapping.csv or a .toml file with \
+                 [[entry]]",
+            ));
         };
         if self.entries.len() + entries.len() > MAX_ROWS {
-            return Err(DatabaseError::TooMany { path: path.to_owned() });
+            return Err(wrong(&format!("makes more than {MAX_ROWS} rows; remove other files")));
         }
-        imported.taken = entries.len();
+        imported.entries = entries.len();
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let name: String = stem.chars().filter(|character| !character.is_control()).collect();
-        self.take(entries, &name);
+        self.push(entries, &name);
         Ok(imported)
     }
 
-    fn take(&mut self, entries: Vec<Entry>, source: &str) {
+    fn push(&mut self, entries: Vec<LabelEntry>, source: &str) {
         let source: Arc<str> = source.into();
         self.entries.extend(entries.into_iter().map(|entry| (entry, Arc::clone(&source))));
     }
 
-    /// The rows as an own file.
+    /// Returns the rows as a TOML file.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        own::write(self.entries.iter().map(|(entry, _)| entry))
+        label_toml::write(self.entries.iter().map(|(entry, _)| entry))
     }
 
-    /// What the rows are, by method; methods without any are left out.
+    /// Returns the number of rows of each method that has any.
     #[must_use]
-    pub fn summary(&self) -> Vec<Summary> {
+    pub fn summary(&self) -> Vec<LabelSummary> {
         let of = |method: Method| {
             let mut values: BTreeMap<(&str, bool), BTreeSet<&str>> = BTreeMap::new();
             for (entry, _) in self.entries.iter().filter(|(entry, _)| entry.method == method) {
                 values.entry((&entry.value, entry.is_prefix)).or_default().insert(&entry.name);
             }
             let prefixes = values.keys().filter(|(_, is_prefix)| *is_prefix).count();
-            Summary {
+            LabelSummary {
                 method,
                 values: values.len() - prefixes,
                 prefixes,
@@ -141,65 +131,54 @@ impl Builder {
         Method::ALL.into_iter().map(of).filter(|summary| summary.values + summary.prefixes > 0).collect()
     }
 
-    /// Makes the labels.
+    /// Builds the labels.
     #[must_use]
-    pub fn build(self) -> Database {
-        let mut owners = [(); Method::ALL.len()].map(|()| Owners::default());
+    pub fn build(self) -> LabelDatabase {
+        let mut owners = [(); Method::ALL.len()].map(|()| MethodOwners::default());
         for (entry, source) in &self.entries {
             if let Some(owners) = owners.get_mut(entry.method as usize) {
                 let values = if entry.is_prefix { &mut owners.prefixes } else { &mut owners.exact };
-                values.entry(&entry.value).or_default().push(Owner { entry, source });
+                values.entry(&entry.value).or_default().push(LabelOwner { entry, source });
             }
         }
-        Database { tables: owners.map(Owners::into_table) }
+        LabelDatabase { tables: owners.map(MethodOwners::into_table) }
     }
-}
-
-/// The file, if it is not too large.
-fn read(path: &Path) -> Result<Vec<u8>, DatabaseError> {
-    let failed = |source| DatabaseError::Read { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    File::open(path).map_err(failed)?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(DatabaseError::TooLarge { path: path.to_owned() });
-    }
-    Ok(bytes)
 }
 
 /// One row and its file.
 #[derive(Clone, Copy)]
-struct Owner<'b> {
-    entry: &'b Entry,
+struct LabelOwner<'b> {
+    entry: &'b LabelEntry,
     source: &'b Arc<str>,
 }
 
 /// The rows of one method.
 #[derive(Default)]
-struct Owners<'b> {
-    exact: BTreeMap<&'b str, Vec<Owner<'b>>>,
-    prefixes: BTreeMap<&'b str, Vec<Owner<'b>>>,
+struct MethodOwners<'b> {
+    exact: BTreeMap<&'b str, Vec<LabelOwner<'b>>>,
+    prefixes: BTreeMap<&'b str, Vec<LabelOwner<'b>>>,
 }
 
-impl<'b> Owners<'b> {
-    fn into_table(self) -> Table {
+impl<'b> MethodOwners<'b> {
+    fn into_table(self) -> MethodLabels {
         let Self { exact, prefixes } = self;
-        let prefixes = Prefixes::new(prefixes.into_iter().map(|(prefix, owners)| (prefix.into(), owners)).collect());
-        let with_prefixes = |value: &str, own: &[Owner<'b>]| {
+        let prefixes = PrefixTable::new(prefixes.into_iter().map(|(prefix, owners)| (prefix.into(), owners)).collect());
+        let with_prefixes = |value: &str, own: &[LabelOwner<'b>]| {
             let owners = own.iter().chain(prefixes.of(value).flatten()).copied();
             Arc::new(label(owners.collect()))
         };
         let exact = exact.into_iter().map(|(value, own)| (value.into(), with_prefixes(value, &own))).collect();
-        // A prefix begins with itself.
+        // The prefixes of a prefix include itself.
         let labels = prefixes.names().map(|prefix| (prefix.into(), with_prefixes(prefix, &[]))).collect();
-        Table { exact, prefixes: Prefixes::new(labels) }
+        MethodLabels { exact, prefixes: PrefixTable::new(labels) }
     }
 }
 
-/// The label that these rows give together.
-fn label(mut rows: Vec<Owner<'_>>) -> Label {
-    // The highest confidence first of a name, so that it is the one that stays.
+/// Returns the label of these rows.
+fn label(mut rows: Vec<LabelOwner<'_>>) -> Label {
+    // The highest confidence of a name first, so that deduplication retains it.
     rows.sort_by(|one, other| {
-        let order = |owner: &Owner<'_>| std::cmp::Reverse(owner.entry.confidence);
+        let order = |owner: &LabelOwner<'_>| std::cmp::Reverse(owner.entry.confidence);
         (&one.entry.name, order(one), one.source).cmp(&(&other.entry.name, order(other), other.source))
     });
     let mut sources: Vec<&str> = rows.iter().map(|owner| &**owner.source).collect();
@@ -221,7 +200,7 @@ fn label(mut rows: Vec<Owner<'_>>) -> Label {
     Label { name, source: joined(sources.into_iter()).into(), category, confidence }
 }
 
-/// The first [`MAX_NAMED`], and how many there are beside them.
+/// Joins the first [`MAX_NAMED`] names and the number of further ones.
 fn joined<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
     let more = names.len().saturating_sub(MAX_NAMED);
     let mut joined = names.take(MAX_NAMED).collect::<Vec<_>>().join(BETWEEN);

@@ -1,4 +1,4 @@
-//! What the database says, read leniently.
+//! Answers of the database, parsed leniently.
 
 use std::fmt;
 
@@ -6,38 +6,38 @@ use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAcces
 
 use crate::model::{Label, Method};
 
-/// Objects read of an answer. A value shared by more has no owner worth a name.
+/// Objects that are read; a value with more owners has no useful label.
 const MAX_ROWS: usize = 64;
 
-/// Owners that a label names.
+/// Owners that a label lists.
 const MAX_NAMES: usize = 4;
 
-/// Characters kept of a text.
+/// Longest text, characters.
 const MAX_TEXT: usize = 120;
 
-/// Confidence in a single owner: what anybody may have submitted, and what the operator has verified.
+/// Confidence of a single owner: submitted by anyone, and verified by the operator.
 const CONFIDENCE: (u8, u8) = (60, 80);
 
-/// One object, as far as it is of use. Anything else in it is skipped, whatever its type.
+/// The used fields of an object; others are ignored, whatever their type.
 #[derive(Debug, Default)]
-struct Row {
+struct AnswerRow {
     application: Option<String>,
     library: Option<String>,
     device: Option<String>,
     os: Option<String>,
     user_agent: Option<String>,
     verified: bool,
-    /// The value that it names for the method asked for.
+    /// The value of the requested method.
     value: Option<String>,
 }
 
-/// The label that an answer gives a value; `None`: the database does not know it.
+/// Returns the label of a value in an answer; `None`: the database has none.
 ///
 /// # Errors
-/// What is no JSON, or neither an object nor an array.
+/// The answer is not JSON, or neither an object nor an array.
 pub(super) fn label(body: &[u8], method: Method, value: &str, source: &str) -> serde_json::Result<Option<Label>> {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let mut rows = Rows { field: format!("{}_fingerprint", method.name()), rows: Vec::new() };
+    let mut rows = AnswerRows { field: format!("{}_fingerprint", method.name()), rows: Vec::new() };
     reader.deserialize_any(&mut rows)?;
     reader.end()?;
     let rows = rows.rows.iter().filter(|row| row.value.as_ref().is_none_or(|named| named == value));
@@ -59,36 +59,36 @@ pub(super) fn label(body: &[u8], method: Method, value: &str, source: &str) -> s
     if owners.len() > MAX_NAMES {
         name.push_str(&format!(" / {} others", owners.len() - MAX_NAMES));
     }
-    // Shared among its owners; MAX_ROWS of them leave it at 1 or less.
+    // Divided by the owners; with MAX_ROWS of them it is at most 1.
     let full = if verified && owners.len() == 1 { CONFIDENCE.1 } else { CONFIDENCE.0 };
     let confidence = u8::try_from(usize::from(full) / owners.len()).unwrap_or(full);
     let category = category.filter(|_| owners.len() == 1).map(Into::into);
     Ok(Some(Label { name: name.into(), source: source.into(), category, confidence: Some(confidence) }))
 }
 
-impl Row {
-    /// Who has the value: what the row says most exactly.
+impl AnswerRow {
+    /// Returns the most specific owner.
     fn owner(&self) -> Option<(&str, Option<&'static str>)> {
         let Self { application, library, device, os, user_agent, .. } = self;
-        let says = [
+        let owners = [
             (application, None),
             (library, Some("library")),
             (device, Some("device")),
             (os, Some("os")),
             (user_agent, Some("user_agent")),
         ];
-        says.into_iter().find_map(|(text, category)| Some((text.as_deref()?, category)))
+        owners.into_iter().find_map(|(text, category)| Some((text.as_deref()?, category)))
     }
 }
 
-/// Collects rows of an array of objects, or of one object.
-struct Rows {
-    /// Name of the field that holds a value of the method asked for.
+/// Collects the rows of an array of objects, or of one object.
+struct AnswerRows {
+    /// The field with the value of the requested method.
     field: String,
-    rows: Vec<Row>,
+    rows: Vec<AnswerRow>,
 }
 
-impl<'de> Visitor<'de> for &mut Rows {
+impl<'de> Visitor<'de> for &mut AnswerRows {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,7 +97,7 @@ impl<'de> Visitor<'de> for &mut Rows {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         while self.rows.len() < MAX_ROWS {
-            if items.next_element_seed(Item(&mut *self))?.is_none() {
+            if items.next_element_seed(AnswerRowSeed(&mut *self))?.is_none() {
                 return Ok(());
             }
         }
@@ -106,16 +106,16 @@ impl<'de> Visitor<'de> for &mut Rows {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        let mut row = Row::default();
+        let mut row = AnswerRow::default();
         while let Some(field) = fields.next_key::<String>()? {
             match &*field {
-                "application" => row.application = fields.next_value::<Text>()?.0,
-                "library" => row.library = fields.next_value::<Text>()?.0,
-                "device" => row.device = fields.next_value::<Text>()?.0,
-                "os" => row.os = fields.next_value::<Text>()?.0,
-                "user_agent_string" => row.user_agent = fields.next_value::<Text>()?.0,
-                "verified" => row.verified = fields.next_value::<Text>()?.0.as_deref() == Some("true"),
-                _ if field == self.field => row.value = fields.next_value::<Text>()?.0,
+                "application" => row.application = fields.next_value::<LenientText>()?.0,
+                "library" => row.library = fields.next_value::<LenientText>()?.0,
+                "device" => row.device = fields.next_value::<LenientText>()?.0,
+                "os" => row.os = fields.next_value::<LenientText>()?.0,
+                "user_agent_string" => row.user_agent = fields.next_value::<LenientText>()?.0,
+                "verified" => row.verified = fields.next_value::<LenientText>()?.0.as_deref() == Some("true"),
+                _ if field == self.field => row.value = fields.next_value::<LenientText>()?.0,
                 _ => drop(fields.next_value::<IgnoredAny>()?),
             }
         }
@@ -124,10 +124,10 @@ impl<'de> Visitor<'de> for &mut Rows {
     }
 }
 
-/// An element of the array.
-struct Item<'a>(&'a mut Rows);
+/// Deserializes an element of the array.
+struct AnswerRowSeed<'a>(&'a mut AnswerRows);
 
-impl<'de> de::DeserializeSeed<'de> for Item<'_> {
+impl<'de> de::DeserializeSeed<'de> for AnswerRowSeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
@@ -135,53 +135,53 @@ impl<'de> de::DeserializeSeed<'de> for Item<'_> {
     }
 }
 
-/// A text with something in it; `true` and `false` are texts too. Anything else is none.
-struct Text(Option<String>);
+/// A text that is not empty; booleans are texts too, other types are none.
+struct LenientText(Option<String>);
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de> Deserialize<'de> for LenientText {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         struct AnyText;
 
         impl<'de> Visitor<'de> for AnyText {
-            type Value = Text;
+            type Value = LenientText;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("anything")
             }
 
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text, E> {
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<LenientText, E> {
                 let plain = text.trim().chars().filter(|character| !character.is_control()).take(MAX_TEXT);
-                Ok(Text(Some(plain.collect::<String>()).filter(|text| !text.is_empty())))
+                Ok(LenientText(Some(plain.collect::<String>()).filter(|text| !text.is_empty())))
             }
 
-            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Text, E> {
-                Ok(Text(Some(value.to_string())))
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<LenientText, E> {
+                Ok(LenientText(Some(value.to_string())))
             }
 
-            fn visit_unit<E: de::Error>(self) -> Result<Text, E> {
-                Ok(Text(None))
+            fn visit_unit<E: de::Error>(self) -> Result<LenientText, E> {
+                Ok(LenientText(None))
             }
 
-            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Text, E> {
-                Ok(Text(None))
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<LenientText, E> {
+                Ok(LenientText(None))
             }
 
-            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Text, E> {
-                Ok(Text(None))
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<LenientText, E> {
+                Ok(LenientText(None))
             }
 
-            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Text, E> {
-                Ok(Text(None))
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<LenientText, E> {
+                Ok(LenientText(None))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Text, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<LenientText, A::Error> {
                 while items.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
+                Ok(LenientText(None))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Text, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<LenientText, A::Error> {
                 while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
+                Ok(LenientText(None))
             }
         }
 
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_names_the_owner_or_the_owners() {
+    fn an_answer_gives_one_or_several_owners() {
         let chrome = r#"{"application":"Chromium Browser","library":null,"device":null,"os":"Windows","verified":true,
             "user_agent_string":"Mozilla/5.0","notes":"","observation_count":3,"ja4_fingerprint":"t13","ja4s_fingerprint":"x"}"#;
         let curl = r#"{"application":"","library":"curl","os":["a",{"b":1}],"ja4_fingerprint":null}"#;
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_knows_nothing_is_a_miss() {
+    fn an_answer_without_an_owner_is_a_miss() {
         for body in
             ["[]", "{}", "[{}]", r#"[{"application":null}]"#, r#"[{"application":"a","ja4_fingerprint":"other"}]"#]
         {
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_an_error() {
+    fn an_invalid_answer_is_an_error() {
         for body in ["", "<html>", "null", "3", "\"a\"", "[1]", "[[]]", "[{}", "[]x", r#"{"application":tru}"#] {
             assert!(read(body).is_err(), "{body}");
         }
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_and_owners_are_bounded_and_harmless() {
+    fn texts_and_owners_are_bounded_and_printable() {
         let rows: Vec<_> = (0..1000).map(|number| format!(r#"{{"application":"app {number}"}}"#)).collect();
         let (name, category, confidence) = read(&format!("[{}]", rows.join(","))).unwrap().unwrap();
         assert_eq!((&*name, category, confidence), ("app 0 / app 1 / app 2 / app 3 / 60 others", None, 0));
@@ -248,7 +248,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_upsets_it(body in any::<Vec<u8>>()) {
+        fn no_answer_panics(body in any::<Vec<u8>>()) {
             let _ = label(&body, Method::Ja4, "t13", "ja4db");
         }
     }

@@ -1,204 +1,196 @@
-//! Labels from a database on the network, off unless configured: each value goes to its operator.
+//! Labels from a database on the network. Off by default: each value is sent to the operator of the database.
 //!
-//! The engine's thread owns a [`Remote`]: the cache, what is asked for, the counters. A thread of its own does the
-//! requests, one after the other. Between them are two bounded channels; there is no lock, and the engine never
-//! waits. What goes wrong on the way is counted and never shown.
+//! The engine's thread owns a [`Remote`]: cache, queue and counters. A thread of its own sends the requests, one at a time.
+//! Two bounded channels connect them; there is no lock, and the engine never waits. Failures are counted and not logged.
 //!
-//! Ages here are of the wall's time, not of events: an answer grows old while nothing is captured.
+//! Ages are in wall-clock time, not in event time: an answer expires also while no packets arrive.
 
 mod answer;
-mod breaker;
+mod circuit_breaker;
 mod client;
 mod settings;
+#[cfg(test)]
+mod tests;
 
-use std::hash::BuildHasher;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use foldhash::quality::RandomState;
-use hashlink::LinkedHashMap;
-use hashlink::linked_hash_map::RawEntryMut;
 
-pub use self::breaker::{Breaker, State};
-use self::client::{Client, Fetched};
-pub use self::settings::{Settings, SettingsError};
+pub use self::circuit_breaker::{BreakerState, CircuitBreaker};
+use self::client::{FetchOutcome, RemoteClient};
+pub use self::settings::{RemoteError, RemoteSettings};
+use crate::model::bounded_lru_map::BoundedLruMap;
 use crate::model::{Label, Method};
 
-/// Longest value that is asked for, bytes. Values of the specification are shorter, but for JA4D and long lists of TCP
-/// options.
+/// Longest value that is looked up, bytes. Only JA4D values and values with many TCP options are longer.
 const MAX_VALUE: usize = 256;
 
-/// What the cache knows of a value.
+/// The cached answer for a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Whose it is.
+pub enum RemoteAnswer {
+    /// The label of the value.
     Known(Arc<Label>),
-    /// The database does not know it, or could not be asked of late.
+    /// The database has no label, or the last lookup failed.
     Unknown,
 }
 
-/// An answer that has come.
+/// A label that the database returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Method.
+pub struct RemoteLabel {
+    /// The method.
     pub method: Method,
-    /// The value that was asked for.
+    /// The value.
     pub value: Arc<str>,
-    /// Whose it is.
+    /// Its label.
     pub label: Arc<Label>,
 }
 
-/// Counters of a [`Remote`]. `asked = queued + dropped`, and `queued` is the sum of what follows it and of what is
-/// still under way.
+/// Counters of a [`Remote`]. `requested = queued + dropped`, and `queued` is the sum of `hits`, `misses`, `failed`,
+/// `refused` and the values still pending.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RemoteStats {
-    /// Questions that the cache answered, known or unknown.
+    /// Lookups answered by the cache.
     pub cached: u64,
-    /// Questions for a value that is under way already.
+    /// Lookups of a value that is pending already.
     pub joined: u64,
-    /// Questions that should be sent.
-    pub asked: u64,
-    /// Of these, those left out as the queue was full.
+    /// Lookups that need a request.
+    pub requested: u64,
+    /// Requests dropped because the queue was full.
     pub dropped: u64,
-    /// Of these, those put into the queue.
+    /// Requests put into the queue.
     pub queued: u64,
-    /// Values that the database knows.
+    /// Values with a label.
     pub hits: u64,
-    /// Values that it does not know.
+    /// Values without a label.
     pub misses: u64,
-    /// Requests that failed: no connection, no answer in time, a status that is no answer, no JSON, too long.
+    /// Failed requests: no connection, a timeout, an unexpected status, invalid JSON, or an answer that is too large.
     pub failed: u64,
-    /// Values not asked for as the breaker was open.
+    /// Requests not sent because the circuit breaker was open.
     pub refused: u64,
-    /// Times that the breaker opened.
+    /// How often the circuit breaker opened.
     pub opened: u64,
-    /// The breaker is open.
+    /// Whether the circuit breaker is open.
     pub open: bool,
-    /// Values that are never asked for: too long.
-    pub unfit: u64,
-    /// Cache entries that had to go for others.
+    /// Values that are too long to be looked up.
+    pub unsupported: u64,
+    /// Cache entries evicted for others.
     pub evicted: u64,
 }
 
-/// What goes to the thread and what comes back.
-type Question = (Method, Arc<str>);
+/// A method and a value to look up.
+type RemoteQuery = (Method, Arc<str>);
 
-struct Reply {
-    question: Question,
-    outcome: Outcome,
-    state: State,
+struct RemoteReply {
+    query: RemoteQuery,
+    outcome: RemoteOutcome,
+    state: BreakerState,
     opened: u64,
 }
 
-enum Outcome {
-    Fetched(Fetched),
+enum RemoteOutcome {
+    FetchOutcome(FetchOutcome),
     Refused,
 }
 
 #[derive(Debug)]
-enum Entry {
-    /// Single flight: it was asked for, and no answer has come.
-    UnderWay,
+enum CacheEntry {
+    /// A request is pending; further lookups of the value wait for it.
+    Pending,
     Cached {
-        answer: Answer,
+        answer: RemoteAnswer,
         until: Instant,
     },
 }
 
-/// Asks a database on the network for labels.
+/// Looks labels up in a database on the network.
 #[derive(Debug)]
 pub struct Remote {
-    settings: Settings,
-    /// In order of use. Values under way are few, as the queue is bounded; they count as entries.
-    cache: LinkedHashMap<Question, Entry, RandomState>,
-    questions: Sender<Question>,
-    replies: Receiver<Reply>,
+    settings: RemoteSettings,
+    /// Pending values are entries too; the queue bounds their number.
+    cache: BoundedLruMap<RemoteQuery, CacheEntry>,
+    queries: Sender<RemoteQuery>,
+    replies: Receiver<RemoteReply>,
     stats: RemoteStats,
 }
 
 impl Remote {
-    /// Starts the thread. It ends when the `Remote` is dropped, after the request under way.
+    /// Starts the thread. It ends when the `Remote` is dropped, after the current request.
     ///
     /// # Errors
-    /// An endpoint that is no URL, or neither https nor on this host; a thread that cannot be started.
-    pub fn start(settings: Settings) -> Result<Self, SettingsError> {
+    /// A setting is invalid, or the thread cannot be started.
+    pub fn start(settings: RemoteSettings) -> Result<Self, RemoteError> {
         let endpoint = settings.check()?;
-        let (questions, from_engine) = bounded(settings.queue);
-        // Where the engine does not drain it, the thread waits, the queue fills, and questions are dropped.
+        let (queries, from_engine) = bounded(settings.queue);
+        // If the engine does not drain it, the thread blocks, the queue fills, and requests are dropped.
         let (to_engine, replies) = bounded(settings.queue);
-        let client = Client::new(&settings, endpoint);
-        let breaker = Breaker::new(settings.failures, settings.pause.0);
+        let client = RemoteClient::new(&settings, endpoint);
+        let breaker = CircuitBreaker::new(settings.breaker_failures, settings.breaker_reset.0);
         thread::Builder::new()
             .name("ja4-lookup".to_owned())
             .spawn(move || serve(&client, breaker, &from_engine, &to_engine))
-            .map_err(SettingsError::Thread)?;
-        let cache = LinkedHashMap::with_hasher(RandomState::default());
-        Ok(Self { settings, cache, questions, replies, stats: RemoteStats::default() })
+            .map_err(RemoteError::Thread)?;
+        let cache = BoundedLruMap::new(settings.cache);
+        Ok(Self { settings, cache, queries, replies, stats: RemoteStats::default() })
     }
 
-    /// What the cache knows of a value. `None`: nothing; it is asked for, if it is not already and the queue has room,
-    /// and the answer comes through [`Self::drain`]. Returns at once.
-    pub fn ask(&mut self, method: Method, value: &str) -> Option<Answer> {
+    /// Returns the cached answer for a value. `None`: there is none; unless it is pending or the queue is full, a request is
+    /// queued, whose answer [`Self::drain`] returns. Does not wait.
+    pub fn lookup(&mut self, method: Method, value: &str) -> Option<RemoteAnswer> {
         if !self.settings.methods.has(method) {
             return None;
         }
         if value.len() > MAX_VALUE {
-            self.stats.unfit += 1;
-            return Some(Answer::Unknown);
+            self.stats.unsupported += 1;
+            return Some(RemoteAnswer::Unknown);
         }
-        // A question hashes as the method and value that it holds; so a known one is found without making it.
-        let hash = self.cache.hasher().hash_one((method, value));
-        let same = |(held, text): &Question| *held == method && **text == *value;
-        if let RawEntryMut::Occupied(mut entry) = self.cache.raw_entry_mut().from_hash(hash, same) {
-            entry.to_back();
-            match entry.get() {
-                Entry::UnderWay => {
-                    self.stats.joined += 1;
-                    return None;
-                }
-                Entry::Cached { answer, until } if Instant::now() < *until => {
-                    self.stats.cached += 1;
-                    return Some(answer.clone());
-                }
-                Entry::Cached { .. } => {}
+        // A query has the hash of its method and value, so a cached one is found without an allocation.
+        let same = |(held, text): &RemoteQuery| *held == method && **text == *value;
+        match self.cache.find_mut(&(method, value), same) {
+            Some((_, CacheEntry::Pending)) => {
+                self.stats.joined += 1;
+                return None;
             }
+            Some((_, CacheEntry::Cached { answer, until })) if Instant::now() < *until => {
+                self.stats.cached += 1;
+                return Some(answer.clone());
+            }
+            Some((_, CacheEntry::Cached { .. })) | None => {}
         }
-        self.stats.asked += 1;
-        let question = (method, Arc::from(value));
-        match self.questions.try_send(question.clone()) {
+        self.stats.requested += 1;
+        let query = (method, Arc::from(value));
+        match self.queries.try_send(query.clone()) {
             Ok(()) => {
                 self.stats.queued += 1;
-                self.keep(question, Entry::UnderWay);
+                self.cache.insert(query, CacheEntry::Pending);
             }
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.stats.dropped += 1,
         }
         None
     }
 
-    /// Takes an answer that has come, and remembers it; values that are not known are only remembered. `None`: no
-    /// further one has come. Never waits.
-    pub fn drain(&mut self) -> Option<Found> {
+    /// Caches the answers that arrived, and returns the next one with a label. `None`: there is no further one. Does not
+    /// wait.
+    pub fn drain(&mut self) -> Option<RemoteLabel> {
         while let Ok(reply) = self.replies.try_recv() {
-            if let Some(found) = self.take(reply) {
-                return Some(found);
+            if let Some(label) = self.cache_reply(reply) {
+                return Some(label);
             }
         }
         None
     }
 
-    /// Asks and waits for the answer: for commands, not for the engine. `Unknown` where none comes in `limit`.
-    pub fn wait(&mut self, method: Method, value: &str, limit: Duration) -> Answer {
+    /// Looks a value up and waits for the answer: for commands, not for the engine. `Unknown` if there is none within `limit`.
+    pub fn lookup_blocking(&mut self, method: Method, value: &str, limit: Duration) -> RemoteAnswer {
         let deadline = Instant::now() + limit;
         loop {
-            if let Some(answer) = self.ask(method, value) {
+            if let Some(answer) = self.lookup(method, value) {
                 return answer;
             }
             match self.replies.recv_deadline(deadline) {
-                Ok(reply) => drop(self.take(reply)),
-                Err(_) => return Answer::Unknown,
+                Ok(reply) => drop(self.cache_reply(reply)),
+                Err(_) => return RemoteAnswer::Unknown,
             }
         }
     }
@@ -206,82 +198,71 @@ impl Remote {
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> RemoteStats {
-        self.stats
+        RemoteStats { evicted: self.cache.evicted(), ..self.stats }
     }
 
-    /// Entries of the cache.
+    /// The number of cache entries.
     #[must_use]
     pub fn cached(&self) -> usize {
         self.cache.len()
     }
 
-    fn take(&mut self, reply: Reply) -> Option<Found> {
-        let Reply { question, outcome, state, opened } = reply;
+    /// Caches an answer. Returns it if it has a label.
+    fn cache_reply(&mut self, reply: RemoteReply) -> Option<RemoteLabel> {
+        let RemoteReply { query, outcome, state, opened } = reply;
         self.stats.opened = opened;
-        self.stats.open = state == State::Open;
-        let Settings { hit_age, miss_age, pause, .. } = &self.settings;
+        self.stats.open = state == BreakerState::Open;
+        let RemoteSettings { hit_age, miss_age, breaker_reset, .. } = &self.settings;
         let (answer, age) = match outcome {
-            Outcome::Fetched(Fetched::Hit(label)) => {
+            RemoteOutcome::FetchOutcome(FetchOutcome::Hit(label)) => {
                 self.stats.hits += 1;
-                (Answer::Known(Arc::new(label)), hit_age)
+                (RemoteAnswer::Known(Arc::new(label)), hit_age)
             }
-            Outcome::Fetched(Fetched::Miss) => {
+            RemoteOutcome::FetchOutcome(FetchOutcome::Miss) => {
                 self.stats.misses += 1;
-                (Answer::Unknown, miss_age)
+                (RemoteAnswer::Unknown, miss_age)
             }
-            // Not asked for again before the breaker may try: a value that comes often must not fill the queue.
-            Outcome::Fetched(Fetched::Failed) => {
+            // Cached until the breaker may close: a frequent value must not fill the queue.
+            RemoteOutcome::FetchOutcome(FetchOutcome::Failed) => {
                 self.stats.failed += 1;
-                (Answer::Unknown, pause)
+                (RemoteAnswer::Unknown, breaker_reset)
             }
-            Outcome::Refused => {
+            RemoteOutcome::Refused => {
                 self.stats.refused += 1;
-                (Answer::Unknown, pause)
+                (RemoteAnswer::Unknown, breaker_reset)
             }
         };
         let until = Instant::now() + age.0;
-        self.keep(question.clone(), Entry::Cached { answer: answer.clone(), until });
-        let (method, value) = question;
+        self.cache.insert(query.clone(), CacheEntry::Cached { answer: answer.clone(), until });
+        let (method, value) = query;
         match answer {
-            Answer::Known(label) => Some(Found { method, value, label }),
-            Answer::Unknown => None,
-        }
-    }
-
-    fn keep(&mut self, question: Question, entry: Entry) {
-        self.cache.insert(question, entry);
-        if self.cache.len() > self.settings.cache.max(1) {
-            self.cache.pop_front();
-            self.stats.evicted += 1;
+            RemoteAnswer::Known(label) => Some(RemoteLabel { method, value, label }),
+            RemoteAnswer::Unknown => None,
         }
     }
 }
 
-/// Answers questions until there is nobody to ask or to answer.
-fn serve(client: &Client, mut breaker: Breaker, questions: &Receiver<Question>, replies: &Sender<Reply>) {
-    for question in questions {
+/// Sends requests until the `Remote` is dropped.
+fn serve(
+    client: &RemoteClient,
+    mut breaker: CircuitBreaker,
+    queries: &Receiver<RemoteQuery>,
+    replies: &Sender<RemoteReply>,
+) {
+    for query in queries {
         let outcome = if breaker.admits(Instant::now()) {
-            let fetched = client.fetch(question.0, &question.1);
+            let fetched = client.fetch(query.0, &query.1);
             match fetched {
-                Fetched::Failed => breaker.failed(Instant::now()),
-                Fetched::Hit(_) | Fetched::Miss => breaker.succeeded(),
+                FetchOutcome::Failed => breaker.failed(Instant::now()),
+                FetchOutcome::Hit(_) | FetchOutcome::Miss => breaker.succeeded(),
             }
-            Outcome::Fetched(fetched)
+            RemoteOutcome::FetchOutcome(fetched)
         } else {
-            Outcome::Refused
+            RemoteOutcome::Refused
         };
-        let reply = Reply { question, outcome, state: breaker.state(), opened: breaker.opened() };
+        let reply = RemoteReply { query, outcome, state: breaker.state(), opened: breaker.opened() };
         if replies.send(reply).is_err() {
             return;
         }
     }
 }
-
-/// Whether a host name is this host's own, for which cleartext HTTP is good enough.
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-#[cfg(test)]
-mod tests;

@@ -2,117 +2,92 @@
 
 use std::io;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use ureq::http::Uri;
 
-use super::is_loopback;
+use crate::document::{Setting as _, settings};
 use crate::model::Method;
 use crate::model::method_set::Methods;
-use crate::units::{Size, Span};
+use crate::system::loopback_host::is_loopback_host;
+use crate::units::{ByteSize, HumanDuration};
 
-/// Section `[lookup.remote]`. Off unless `enabled`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// Whether values are asked for. Each of them goes to the endpoint's operator.
-    pub enabled: bool,
-    /// What stands before the value in the URL.
-    pub endpoint: String,
-    /// Methods whose values are asked for: those that ja4db lists.
-    pub methods: Methods,
-    /// For a whole request, redirects and body included.
-    pub timeout: Span,
-    /// Answers kept, some 300 bytes each.
-    pub cache: usize,
-    /// How long a label is kept.
-    pub hit_age: Span,
-    /// How long it is kept that a value is not known.
-    pub miss_age: Span,
-    /// Values that wait to be asked for.
-    pub queue: usize,
-    /// Largest answer, bytes.
-    pub max_body: Size,
-    /// Failures in a row that open the breaker.
-    pub failures: u32,
-    /// How long it stays open before one request tries again; a value that could not be asked for rests as long.
-    pub pause: Span,
-}
+/// Shortest timeout.
+const MIN_TIME: HumanDuration = HumanDuration::milliseconds(1);
 
-impl Default for Settings {
-    fn default() -> Self {
-        use Method::{Ja4, Ja4h, Ja4s, Ja4t, Ja4ts, Ja4x};
-        Self {
-            enabled: false,
-            endpoint: "https://ja4db.com/api/read/".to_owned(),
-            methods: Methods::of(&[Ja4, Ja4s, Ja4h, Ja4x, Ja4t, Ja4ts]),
-            timeout: Span::seconds(3),
-            cache: 10_000,
-            hit_age: Span::seconds(24 * 3600),
-            miss_age: Span::seconds(3600),
-            queue: 1000,
-            max_body: Size(1 << 20),
-            failures: 5,
-            pause: Span::seconds(60),
-        }
+settings! {
+    /// Section `[lookup.remote]`: labels from a database on the network.
+    #[derive(Eq)]
+    pub struct RemoteSettings {
+        /// Whether values without a label are looked up. Each of them is sent to the operator of the endpoint.
+        pub enabled: bool = false;
+        /// URL of the database; the value is appended. https, or http to this host.
+        pub endpoint: String = "https://ja4db.com/api/read/".to_owned();
+        /// Methods whose values are looked up: those that ja4db lists.
+        pub methods: Methods = {
+            use Method::{Ja4, Ja4h, Ja4s, Ja4t, Ja4ts, Ja4x};
+            Methods::of(&[Ja4, Ja4s, Ja4h, Ja4x, Ja4t, Ja4ts])
+        };
+        /// Time limit of a request, redirects and body included.
+        pub timeout: HumanDuration = HumanDuration::seconds(3), in MIN_TIME..;
+        /// Cached answers, some 300 bytes each.
+        pub cache: usize = 10_000, in 1..;
+        /// How long a label is cached.
+        pub hit_age: HumanDuration = HumanDuration::seconds(24 * 3600);
+        /// How long it is cached that a value has no label.
+        pub miss_age: HumanDuration = HumanDuration::seconds(3600);
+        /// Values that wait for a request.
+        pub queue: usize = 1000, in 1..;
+        /// Largest answer.
+        pub max_body: ByteSize = ByteSize(1 << 20), in ByteSize(1)..;
+        /// Consecutive failures that open the circuit breaker.
+        pub breaker_failures: u32 = 5, in 1..;
+        /// How long the circuit breaker stays open before one request probes the endpoint. A value whose lookup failed is
+        /// not looked up again for as long.
+        pub breaker_reset: HumanDuration = HumanDuration::seconds(60);
     }
 }
 
-/// Why the lookup cannot start.
+/// Why the remote lookup cannot start.
 #[derive(Debug, Error)]
-pub enum SettingsError {
-    /// The endpoint is no URL.
-    #[error("lookup.remote.endpoint '{0}' is no URL; write it as https://ja4db.com/api/read/")]
-    Url(String),
-    /// The endpoint is neither https nor on this host.
-    #[error("lookup.remote.endpoint '{0}' is not https; http is for 127.0.0.1, ::1 and localhost only")]
-    Cleartext(String),
-    /// A number is 0.
-    #[error("lookup.remote.{0} is 0; it must be at least 1")]
-    Zero(&'static str),
+pub enum RemoteError {
+    /// A setting is wrong.
+    #[error("lookup.remote.{0}")]
+    Setting(String),
     /// The thread could not be started.
     #[error("cannot start the thread of the remote lookup: {0}")]
     Thread(#[source] io::Error),
 }
 
-impl Settings {
-    /// The endpoint, if all settings are in order.
+impl RemoteSettings {
+    /// Returns the endpoint, if all settings are valid.
     ///
     /// # Errors
-    /// The first thing that is not in order.
-    pub fn check(&self) -> Result<Uri, SettingsError> {
-        match self.faults().into_iter().next() {
-            Some(fault) => Err(fault),
-            None => self.endpoint(),
-        }
+    /// The first invalid setting.
+    pub fn check(&self) -> Result<Uri, RemoteError> {
+        let endpoint = self.endpoint().map_err(|error| RemoteError::Setting(format!("endpoint: {error}")))?;
+        let mut first = None;
+        self.check_ranges("", &mut |key, message| {
+            first.get_or_insert(RemoteError::Setting(format!("{key}: {message}")));
+        });
+        first.map_or(Ok(endpoint), Err)
     }
 
-    /// Everything that is not in order.
-    #[must_use]
-    pub fn faults(&self) -> Vec<SettingsError> {
-        let numbers = [
-            ("timeout", self.timeout == Span::default()),
-            ("cache", self.cache == 0),
-            ("queue", self.queue == 0),
-            ("max_body", self.max_body == Size(0)),
-            ("failures", self.failures == 0),
-        ];
-        let zeros = numbers.into_iter().filter(|(_, zero)| *zero).map(|(name, _)| SettingsError::Zero(name));
-        self.endpoint().err().into_iter().chain(zeros).collect()
-    }
-
-    fn endpoint(&self) -> Result<Uri, SettingsError> {
-        let wrong = || SettingsError::Url(self.endpoint.clone());
-        let endpoint: Uri = self.endpoint.parse().map_err(|_| wrong())?;
-        let host = endpoint.host().filter(|host| !host.is_empty()).ok_or_else(wrong)?;
+    /// Returns the endpoint, or why it is invalid.
+    pub(crate) fn endpoint(&self) -> Result<Uri, String> {
+        let text = &self.endpoint;
+        let invalid = || format!("'{text}' is not a URL; write it as https://ja4db.com/api/read/");
+        let endpoint: Uri = text.parse().map_err(|_| invalid())?;
+        let host = endpoint.host().filter(|host| !host.is_empty()).ok_or_else(invalid)?;
         if endpoint.query().is_some() {
-            return Err(wrong());
+            return Err(invalid());
         }
         match endpoint.scheme_str() {
             Some("https") => Ok(endpoint),
-            Some("http") if is_loopback(host) => Ok(endpoint),
-            Some("http") => Err(SettingsError::Cleartext(self.endpoint.clone())),
-            _ => Err(wrong()),
+            Some("http") if is_loopback_host(host) => Ok(endpoint),
+            Some("http") => {
+                Err(format!("'{text}' is not https; http is accepted for 127.0.0.1, ::1 and localhost only"))
+            }
+            _ => Err(invalid()),
         }
     }
 }
@@ -122,13 +97,13 @@ mod tests {
     use super::*;
 
     fn check(endpoint: &str) -> Result<Uri, String> {
-        let settings = Settings { endpoint: endpoint.to_owned(), ..Settings::default() };
+        let settings = RemoteSettings { endpoint: endpoint.to_owned(), ..RemoteSettings::default() };
         settings.check().map_err(|error| error.to_string())
     }
 
     #[test]
-    fn cleartext_stays_on_this_host() {
-        assert!(!Settings::default().enabled && Settings::default().check().is_ok());
+    fn cleartext_is_accepted_for_this_host_only() {
+        assert!(!RemoteSettings::default().enabled && RemoteSettings::default().check().is_ok());
         for good in ["https://db.example/x", "http://127.0.0.1:8080/", "http://[::1]/", "http://localhost/read"] {
             assert!(check(good).is_ok(), "{good}");
         }
@@ -138,25 +113,26 @@ mod tests {
             assert!(check(bad).unwrap_err().contains("is not https"), "{bad}");
         }
         for bad in ["", "ja4db.com", "/read", "ftp://127.0.0.1/", "https://", "https://a.example/?q="] {
-            assert!(check(bad).unwrap_err().contains("is no URL"), "{bad}");
+            assert!(check(bad).unwrap_err().contains("is not a URL"), "{bad}");
         }
     }
 
     #[test]
-    fn a_section_changes_what_it_names_and_nothing_else() {
-        let settings: Settings = toml::from_str("enabled = true\nmiss_age = \"10m\"\nmethods = [\"ja4\"]").unwrap();
-        let expected = Settings {
+    fn a_section_changes_only_the_keys_that_it_has() {
+        let settings: RemoteSettings =
+            toml::from_str("enabled = true\nmiss_age = \"10m\"\nmethods = [\"ja4\"]").unwrap();
+        let expected = RemoteSettings {
             enabled: true,
-            miss_age: Span::seconds(600),
+            miss_age: HumanDuration::seconds(600),
             methods: Methods::of(&[Method::Ja4]),
-            ..Settings::default()
+            ..RemoteSettings::default()
         };
         assert_eq!(settings, expected);
-        assert!(toml::from_str::<Settings>("endpoints = \"x\"").is_err());
-        let none = Settings { queue: 0, failures: 0, endpoint: "x".to_owned(), ..Settings::default() };
-        let told: Vec<_> = none.faults().iter().map(|fault| fault.to_string()).collect();
-        let zero = |name: &str| format!("lookup.remote.{name} is 0; it must be at least 1");
-        let url = "lookup.remote.endpoint 'x' is no URL; write it as https://ja4db.com/api/read/".to_owned();
-        assert_eq!(told, [url, zero("queue"), zero("failures")]);
+        assert!(toml::from_str::<RemoteSettings>("endpoints = \"x\"").is_err());
+        let mut errors = Vec::new();
+        let zeros = RemoteSettings { queue: 0, breaker_failures: 0, ..RemoteSettings::default() };
+        zeros.check_ranges("lookup.remote", &mut |key, message| errors.push(format!("{key}: {message}")));
+        let zero = |name: &str| format!("lookup.remote.{name}: 0 is out of range; expected a value of at least 1");
+        assert_eq!(errors, [zero("queue"), zero("breaker_failures")]);
     }
 }

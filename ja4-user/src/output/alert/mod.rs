@@ -21,7 +21,8 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 pub use self::config::{
-    HttpMethod, Secret, Sink, SinkConfig, SinkError, SinkKind, SyslogMessage, SyslogTransport, WebhookFormat,
+    AlertsSettings, CefSettings, FileSettings, HttpMethod, Secret, Sink, SinkError, SinkSettings, SyslogMessage,
+    SyslogSettings, SyslogTransport, WebhookFormat, WebhookSettings, check_sinks,
 };
 pub use self::counters::SinkStats;
 use self::counters::{SinkCounters, count};

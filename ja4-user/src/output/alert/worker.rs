@@ -51,7 +51,7 @@ impl SinkWorker {
         let raw = sink.raw;
         let (format, transport) = match &sink.target {
             SinkTarget::Webhook(target) => {
-                let format = match target.form {
+                let format = match target.format {
                     WebhookFormat::Json => AlertFormat::json(raw, context),
                     WebhookFormat::Slack => AlertFormat::slack(raw),
                 };

@@ -8,6 +8,7 @@ mod error;
 mod listen;
 mod reader;
 mod registry;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ pub use self::error::AttachSocketError;
 use self::listen::{BoundSocket, accept};
 use self::registry::ReaderRegistry;
 pub use self::registry::{AttachStats, MAX_READERS};
+pub use self::settings::AttachSettings;
 
 /// A running server. Dropping it ends the server and removes the socket.
 #[derive(Debug)]

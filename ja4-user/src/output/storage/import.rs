@@ -7,7 +7,7 @@ use rusqlite::{TransactionBehavior, params};
 use super::columns::integer;
 use super::version::Changed;
 use super::{StorageError, columns, lock, schema};
-use crate::detect::profile::Row;
+use crate::detect::profile::ProfileRow;
 
 /// Page cache, KiB.
 const CACHE: u32 = 64 << 10;
@@ -19,7 +19,7 @@ const CACHE: u32 = 64 << 10;
 ///
 /// # Errors
 /// If the file cannot be used, or another process writes to it. The database is unchanged then.
-pub fn import_profiles(path: &Path, rows: impl IntoIterator<Item = Row>) -> Result<Changed, StorageError> {
+pub fn import_profiles(path: &Path, rows: impl IntoIterator<Item = ProfileRow>) -> Result<Changed, StorageError> {
     schema::create(path)?;
     let (_lock, mut database, migrated) = lock::open(path, CACHE)?;
     let merge = || {
@@ -35,8 +35,8 @@ pub fn import_profiles(path: &Path, rows: impl IntoIterator<Item = Row>) -> Resu
             changed += insert.execute(params![
                 &*row.source,
                 row.pair.name(),
-                &*row.anchor,
-                &*row.companion,
+                &*row.key,
+                &*row.value,
                 integer(row.count),
                 columns::time(row.first),
                 columns::time(row.last),

@@ -9,7 +9,7 @@ use super::live::{Connections, Live};
 use super::trim;
 use super::value_ids::{ValueIds, ValueTable};
 use super::write_op::{FirstSeenRow, OWN, RunEnd, WriteOp};
-use crate::detect::profile::Row as Pair;
+use crate::detect::profile::ProfileRow;
 use crate::model::{Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, Severity, Time};
 
 /// What a transaction has written.
@@ -299,7 +299,7 @@ impl RowWriter {
     }
 }
 
-fn profile(database: &Connection, row: &Pair) -> rusqlite::Result<()> {
+fn profile(database: &Connection, row: &ProfileRow) -> rusqlite::Result<()> {
     let mut insert = database.prepare_cached(
         "INSERT INTO profile (source, pair, anchor, companion, count, first, last)
          VALUES (iif(?1 = ?8, (SELECT id FROM sensor), ?1), ?2, ?3, ?4, ?5, ?6, ?7)
@@ -309,8 +309,8 @@ fn profile(database: &Connection, row: &Pair) -> rusqlite::Result<()> {
     insert.execute(params![
         &*row.source,
         row.pair.name(),
-        &*row.anchor,
-        &*row.companion,
+        &*row.key,
+        &*row.value,
         integer(row.count),
         columns::time(row.first),
         columns::time(row.last),

@@ -22,7 +22,7 @@ const COMPANIONS: &str = "DELETE FROM profile WHERE (pair, anchor, companion) IN
 
 /// Deletes rows beyond the limits.
 pub(super) fn trim(database: &Connection, bounds: &SavedStateLimits) -> rusqlite::Result<()> {
-    let SavedStateLimits { values, host_values, anchors, companions } = *bounds;
+    let SavedStateLimits { values, host_values, profile_keys, profile_values } = *bounds;
     for (of_host, most) in [(false, values), (true, host_values)] {
         let there: i64 = database
             .prepare_cached("SELECT count(*) FROM first_seen WHERE (length(host) > 0) = ?1")?
@@ -31,8 +31,8 @@ pub(super) fn trim(database: &Connection, bounds: &SavedStateLimits) -> rusqlite
             database.prepare_cached(VALUES)?.execute(params![of_host, limit(most)])?;
         }
     }
-    database.prepare_cached(ANCHORS)?.execute([limit(anchors)])?;
-    database.prepare_cached(COMPANIONS)?.execute([limit(companions)])?;
+    database.prepare_cached(ANCHORS)?.execute([limit(profile_keys)])?;
+    database.prepare_cached(COMPANIONS)?.execute([limit(profile_values)])?;
     Ok(())
 }
 

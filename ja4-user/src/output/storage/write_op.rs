@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use arcstr::ArcStr;
 
 use crate::detect::first_seen;
-use crate::detect::profile::{self, Row as Pair};
+use crate::detect::profile::{self, ProfileRow};
 use crate::model::{Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, Method, Time};
 
 /// Placeholder source of profile pairs before the id of the database is known. They are stored with that id.
@@ -41,7 +41,7 @@ pub enum WriteOp {
     /// Trims saved state to these limits, least recently seen first.
     TrimSavedState(SavedStateLimits),
     /// Merges a pair of a behaviour profile.
-    Profile(Pair),
+    Profile(ProfileRow),
     /// Records the clean end of the run. The last operation of a run.
     RunEnd(RunEnd),
 }
@@ -81,27 +81,27 @@ pub struct SavedStateLimits {
     /// First-seen values of hosts.
     pub host_values: usize,
     /// Keys of behaviour profiles.
-    pub anchors: usize,
+    pub profile_keys: usize,
     /// Values per key; the least frequent are deleted first.
-    pub companions: usize,
+    pub profile_values: usize,
 }
 
 impl SavedStateLimits {
     /// Returns the limits of these settings.
     #[must_use]
-    pub const fn of(first_seen: &first_seen::Settings, profiles: &profile::Settings) -> Self {
+    pub const fn of(first_seen: &first_seen::FirstSeenSettings, profiles: &profile::ProfileSettings) -> Self {
         Self {
             values: first_seen.max_values,
             host_values: first_seen.max_host_values,
-            anchors: profiles.max_anchors,
-            companions: profiles.max_companions,
+            profile_keys: profiles.max_keys,
+            profile_values: profiles.max_values,
         }
     }
 
     /// Returns the maximum number of profile rows of one source.
     #[must_use]
     pub const fn pairs(&self) -> usize {
-        self.anchors.saturating_mul(self.companions)
+        self.profile_keys.saturating_mul(self.profile_values)
     }
 }
 

@@ -16,9 +16,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::detect::builtin::{Builtin, Rule};
+use crate::detect::builtin::{BuiltinRule, BuiltinRules};
 use crate::detect::profile::{self, Profiles};
-use crate::detect::rules::{Definition, Mode, On, RuleStats, Rules};
+use crate::detect::rules::{RuleDefinition, RuleEngine, RuleEvent, RuleStats, WindowMode};
 use crate::model::Severity;
 
 /// Fields that all rules have, and those of their kind.
@@ -65,10 +65,10 @@ struct ActiveThresholdRule {
     bytes: u64,
 }
 
-pub(super) fn lines(builtin: &Builtin, profiles: &Profiles, rules: &Rules) -> Vec<Bytes> {
+pub(super) fn lines(builtin: &BuiltinRules, profiles: &Profiles, rules: &RuleEngine) -> Vec<Bytes> {
     let mut lines = Vec::new();
     let stats = builtin.stats();
-    for (rule, (fired, evicted)) in Rule::ALL.into_iter().zip(stats.fired.into_iter().zip(stats.evicted)) {
+    for (rule, (fired, evicted)) in BuiltinRule::ALL.into_iter().zip(stats.fired.into_iter().zip(stats.evicted)) {
         let common = builtin.settings().common(rule);
         if common.enabled {
             let more = ActiveBuiltinRule { cooldown_ms: milliseconds(common.cooldown.0), fired, evicted };
@@ -82,24 +82,24 @@ pub(super) fn lines(builtin: &Builtin, profiles: &Profiles, rules: &Rules) -> Ve
         lines.extend(line("profile", (profile::RULE, profile::DESCRIPTION), settings.severity, more));
     }
     for (definition, stats) in rules.rule_stats() {
-        let Definition { name, description, severity, .. } = definition;
+        let RuleDefinition { name, description, severity, .. } = definition;
         lines.extend(line("threshold", (name, description), *severity, threshold(definition, &stats)));
     }
     lines
 }
 
-fn threshold(definition: &Definition, stats: &RuleStats) -> ActiveThresholdRule {
+fn threshold(definition: &RuleDefinition, stats: &RuleStats) -> ActiveThresholdRule {
     let RuleStats { matched, ungrouped, allowed, late, restarted, fired, suppressed, evicted, groups, bytes } = *stats;
     ActiveThresholdRule {
         on: match definition.on {
-            On::Connection => "connection",
-            On::Fingerprint => "fingerprint",
+            RuleEvent::Connection => "connection",
+            RuleEvent::Fingerprint => "fingerprint",
         },
         group_by: definition.group_by.iter().map(|field| field.name()).collect(),
         window_ms: milliseconds(definition.window),
         mode: match definition.mode {
-            Mode::Sliding => "sliding",
-            Mode::Tumbling => "tumbling",
+            WindowMode::Sliding => "sliding",
+            WindowMode::Tumbling => "tumbling",
         },
         needed: definition.threshold.needed(),
         cooldown_ms: milliseconds(definition.cooldown),

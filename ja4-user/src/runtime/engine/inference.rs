@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::enrich::{BETWEEN, session};
+use crate::enrich::{BETWEEN, ssh_session};
 use crate::model::path::{self, Syn};
 use crate::model::{ConnectionRecord, FingerprintRecord, Label, Method, Side, os};
 
@@ -39,7 +39,7 @@ impl ConnectionRecord {
             }
             Method::Ja4l => self.hops[0] = path::ttl(&seen.value).and_then(path::hops),
             Method::Ja4ls => self.hops[1] = path::ttl(&seen.value).and_then(path::hops),
-            Method::Ja4ssh => self.ssh = session::of(&seen.value).or(self.ssh),
+            Method::Ja4ssh => self.ssh = ssh_session::of(&seen.value).or(self.ssh),
             _ => {}
         }
     }

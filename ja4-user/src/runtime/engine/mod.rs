@@ -32,14 +32,14 @@ use self::stats::EngineStats;
 use self::tracker::{TrackedRecord, Tracker};
 use self::value_cache::{CachedValue, ValueCache};
 use crate::detect::DetectionContent;
-use crate::detect::builtin::Builtin;
+use crate::detect::builtin::BuiltinRules;
 use crate::detect::cooldown::Cooldowns;
 use crate::detect::first_seen::{self, FirstSeen, Sighting};
-use crate::detect::local::Locals;
+use crate::detect::local_networks::LocalNetworks;
 use crate::detect::profile::Profiles;
-use crate::detect::rules::{Bounds, Rules};
+use crate::detect::rules::{GroupLimits, RuleEngine};
 use crate::encode::{Additions, Context, Format, Formatter};
-use crate::enrich::remote::{Answer, Remote};
+use crate::enrich::remote::{Remote, RemoteAnswer};
 use crate::model::{
     Alert, ConnectionRecord, EndReason, EngineQuery, EventContext, FingerprintRecord, FlowIdentity, Latency, Method,
     Side, Time,
@@ -61,9 +61,9 @@ pub struct EngineSettings {
     /// Format of the lines.
     pub format: Format,
     /// Local networks.
-    pub locals: Locals,
+    pub locals: LocalNetworks,
     /// Settings of first-seen.
-    pub first_seen: first_seen::Settings,
+    pub first_seen: first_seen::FirstSeenSettings,
 }
 
 /// The engine. See the [module documentation](self).
@@ -77,9 +77,9 @@ pub struct Engine {
     restored: Option<Receiver<SavedState>>,
     firsts: FirstSeen,
     tracker: Tracker,
-    builtin: Builtin,
+    builtin: BuiltinRules,
     profiles: Profiles,
-    rules: Rules,
+    rules: RuleEngine,
     cooldowns: Cooldowns,
     /// Alerts of the current observation.
     fired: Vec<Alert>,
@@ -131,14 +131,14 @@ impl Engine {
         });
         let mut firsts = FirstSeen::new(&settings.first_seen, locals.clone(), learning_since);
         firsts.load(memory.first_seen);
-        let allow = Arc::clone(&content.allow);
-        let mut profiles = Profiles::new(&content.profiles, locals.clone(), memory.own, Arc::clone(&allow));
+        let allowlist = Arc::clone(&content.allowlist);
+        let mut profiles = Profiles::new(&content.profiles, locals.clone(), memory.own, Arc::clone(&allowlist));
         profiles.load(memory.profiles);
-        let mut rules = Rules::new(content.rules.clone(), Arc::clone(&allow), Bounds::default());
+        let mut rules = RuleEngine::new(content.rules.clone(), Arc::clone(&allowlist), GroupLimits::default());
         rules.set_interfaces(context.interfaces.clone());
         Self {
             values: ValueCache::default(),
-            builtin: Builtin::new(content.builtin.clone(), allow),
+            builtin: BuiltinRules::new(content.builtin.clone(), allowlist),
             bounds: SavedStateLimits::of(&settings.first_seen, &content.profiles),
             content,
             remote,
@@ -177,8 +177,8 @@ impl Engine {
     /// current state. A new file gets the whole current state.
     fn restore(&mut self, memory: SavedState) {
         let SavedState { learning_since, first_seen, profiles, own } = memory;
-        self.firsts.recall(learning_since, first_seen);
-        self.profiles.recall(own, profiles);
+        self.firsts.restore(learning_since, first_seen);
+        self.profiles.restore(own, profiles);
         self.learning_stored = learning_since;
         let replaced = self.outputs.files_replaced();
         if replaced > self.files_filled {
@@ -189,13 +189,13 @@ impl Engine {
 
     /// Replaces rules and label databases. Unchanged rules keep their windows and profiles.
     pub fn reload(&mut self, mut content: DetectionContent) {
-        if let Some(allow) = Arc::get_mut(&mut content.allow) {
-            *allow = std::mem::take(allow).following(&self.content.allow);
+        if let Some(allowlist) = Arc::get_mut(&mut content.allowlist) {
+            *allowlist = std::mem::take(allowlist).following(&self.content.allowlist);
         }
-        let allow = &content.allow;
-        self.rules.reload(content.rules.clone(), Arc::clone(allow));
-        self.builtin.reload(content.builtin.clone(), Arc::clone(allow));
-        self.profiles.reload(&content.profiles, Arc::clone(allow));
+        let allowlist = &content.allowlist;
+        self.rules.reload(content.rules.clone(), Arc::clone(allowlist));
+        self.builtin.reload(content.builtin.clone(), Arc::clone(allowlist));
+        self.profiles.reload(&content.profiles, Arc::clone(allowlist));
         self.content = content;
         self.values = ValueCache::default();
         self.stats.reloads += 1;
@@ -332,7 +332,7 @@ impl Engine {
         let ObservedFingerprint { method, side, count, value, raw, ttl: _ } = reported;
         let Self { values, content, .. } = self;
         let CachedValue { value, label, known_bad } = values.get(method, words.get(value), |value| {
-            (content.database.lookup(method, value), content.known_bad.check(method, value))
+            (content.labels.lookup(method, value), content.known_bad.check(method, value))
         });
         let host = match side {
             Side::Client => flow.client.0,
@@ -357,13 +357,13 @@ impl Engine {
 
     /// Returns the label of a value from the local databases, else from the cache of the remote lookup.
     fn label_of(&mut self, method: Method, value: &str) -> Option<Arc<crate::model::Label>> {
-        self.content.database.lookup(method, value).or_else(|| self.remote_label(method, value))
+        self.content.labels.lookup(method, value).or_else(|| self.remote_label(method, value))
     }
 
     /// Returns the label of a value from the cache of the remote lookup; enqueues a request if it is unknown.
     fn remote_label(&mut self, method: Method, value: &str) -> Option<Arc<crate::model::Label>> {
-        match self.remote.as_mut()?.ask(method, value) {
-            Some(Answer::Known(label)) => Some(label),
+        match self.remote.as_mut()?.lookup(method, value) {
+            Some(RemoteAnswer::Known(label)) => Some(label),
             _ => None,
         }
     }
@@ -525,8 +525,8 @@ impl Engine {
             by_rule: self.rules.rule_stats().map(|(rule, stats)| (Arc::clone(&rule.name), stats)).collect(),
             cooldowns: self.cooldowns.stats(),
             remote: self.remote.as_ref().map(Remote::stats),
-            suppressed: self.content.allow.suppressed(),
-            allowlist: self.content.allow.shown(),
+            suppressed: self.content.allowlist.suppressed(),
+            allowlist: self.content.allowlist.listed_counts(),
             ..self.stats.clone()
         }
     }

@@ -50,8 +50,8 @@ impl Engine {
         }
     }
 
-    fn first_seen_item(&self, row: first_seen::Row) -> WriteOp {
-        let first_seen::Row { method, value, host, first, last, count } = row;
+    fn first_seen_item(&self, row: first_seen::FirstSeenFact) -> WriteOp {
+        let first_seen::FirstSeenFact { method, value, host, first, last, count } = row;
         let approved = self.firsts.was_learning(first);
         WriteOp::FirstSeen(storage::FirstSeenRow { method, value, host, first, last, count, approved })
     }
@@ -60,17 +60,17 @@ impl Engine {
     pub(super) fn expire(&mut self) {
         let now = self.past;
         self.firsts.tick(now);
-        let SavedStateLimits { values, host_values, anchors, .. } = self.bounds;
+        let SavedStateLimits { values, host_values, profile_keys, .. } = self.bounds;
         let (firsts, profiles) = (self.firsts.stats(), self.profiles.stats());
-        let gone = firsts.evicted + profiles.evicted_anchors + profiles.evicted_companions;
+        let gone = firsts.evicted + profiles.evicted_keys + profiles.evicted_values;
         let (expired_at, gone_then) = self.expired_at;
         // If many entries were evicted from memory, storage is trimmed before the interval is over.
-        let is_much = gone - gone_then >= values.saturating_add(host_values).saturating_add(anchors).max(1) as u64;
+        let is_much = gone - gone_then >= values.saturating_add(host_values).saturating_add(profile_keys).max(1) as u64;
         if is_much || now.0.saturating_sub(expired_at.0) >= EXPIRE_INTERVAL {
             self.expired_at = (now, gone);
             self.outputs.store(WriteOp::ExpireFirstSeen { before: self.firsts.horizon(now) });
-            let companions = self.profiles.settings().max_companions;
-            self.outputs.store(WriteOp::TrimSavedState(SavedStateLimits { companions, ..self.bounds }));
+            let profile_values = self.profiles.settings().max_values;
+            self.outputs.store(WriteOp::TrimSavedState(SavedStateLimits { profile_values, ..self.bounds }));
         }
     }
 

@@ -12,9 +12,9 @@ pub struct SavedState {
     /// Start of the learning period of the live sensor.
     pub learning_since: Option<Time>,
     /// First-seen values, network-wide ones before those of hosts, each least recently seen first.
-    pub first_seen: Vec<first_seen::Row>,
+    pub first_seen: Vec<first_seen::FirstSeenFact>,
     /// Pairs of behaviour profiles.
-    pub profiles: Vec<profile::Row>,
+    pub profiles: Vec<profile::ProfileRow>,
     /// Source of the profile pairs of this sensor.
     pub own: Arc<str>,
 }
@@ -38,7 +38,7 @@ impl SavedState {
     }
 }
 
-fn row(stored: storage::FirstSeenRow) -> first_seen::Row {
+fn row(stored: storage::FirstSeenRow) -> first_seen::FirstSeenFact {
     let storage::FirstSeenRow { method, value, host, first, last, count, .. } = stored;
-    first_seen::Row { method, value, host, first, last, count }
+    first_seen::FirstSeenFact { method, value, host, first, last, count }
 }

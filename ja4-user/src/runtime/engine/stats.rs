@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::detect::builtin::{BuiltinStats, Rule};
+use crate::detect::builtin::{BuiltinRule, BuiltinStats};
 use crate::detect::cooldown::CooldownStats;
 use crate::detect::first_seen::FirstSeenStats;
 use crate::detect::profile::ProfileStats;
 use crate::detect::rules::{self, RuleStats};
 use crate::enrich::remote::RemoteStats;
 use crate::model::{CounterGroup, Severity};
-use crate::units::Span;
+use crate::units::HumanDuration;
 
 /// Counters of the engine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub struct EngineStats {
     /// Reloads of rules and labels.
     pub reloads: u64,
     /// Remaining learning period.
-    pub learning_left: Span,
+    pub learning_left: HumanDuration,
     /// First-seen values.
     pub first_seen: FirstSeenStats,
     /// Behaviour profiles.
@@ -41,7 +41,7 @@ pub struct EngineStats {
     /// Built-in rules.
     pub builtin: BuiltinStats,
     /// Threshold rules.
-    pub rules: rules::Stats,
+    pub rules: rules::RuleEngineStats,
     /// Counters of each active threshold rule.
     pub by_rule: Vec<(Arc<str>, RuleStats)>,
     /// Cooldowns of built-in rules and profiles.
@@ -93,7 +93,7 @@ impl EngineStats {
     }
 
     fn first_seen_group(&self) -> CounterGroup {
-        let FirstSeenStats { values, host_values, bytes, evicted, forgotten, unsaved, first, first_for_host } =
+        let FirstSeenStats { values, host_values, bytes, evicted, expired, persist_lost, first, first_for_host } =
             self.first_seen;
         let mut group = CounterGroup::default();
         group
@@ -102,24 +102,23 @@ impl EngineStats {
             .count("host_values", host_values)
             .count("bytes", bytes)
             .count("evicted", evicted)
-            .count("expired", forgotten)
-            .count("persist_lost", unsaved)
+            .count("expired", expired)
+            .count("persist_lost", persist_lost)
             .count("first", first)
             .count("first_for_host", first_for_host);
         group
     }
 
     fn profiles_group(&self) -> CounterGroup {
-        let ProfileStats { anchors, companions, evicted_anchors, evicted_companions, refused, unsaved, unusual } =
-            self.profiles;
+        let ProfileStats { keys, values, evicted_keys, evicted_values, refused, persist_lost, unusual } = self.profiles;
         let mut group = CounterGroup::default();
         group
-            .count("anchors", anchors)
-            .count("companions", companions)
-            .count("evicted_anchors", evicted_anchors)
-            .count("evicted_companions", evicted_companions)
+            .count("keys", keys)
+            .count("values", values)
+            .count("evicted_keys", evicted_keys)
+            .count("evicted_values", evicted_values)
             .count("refused", refused)
-            .count("persist_lost", unsaved)
+            .count("persist_lost", persist_lost)
             .count("unusual", unusual);
         group
     }
@@ -127,7 +126,7 @@ impl EngineStats {
     fn builtin_group(&self) -> CounterGroup {
         let mut fired = CounterGroup::default();
         let mut evicted = CounterGroup::default();
-        for (place, rule) in Rule::ALL.iter().enumerate() {
+        for (place, rule) in BuiltinRule::ALL.iter().enumerate() {
             fired.count(rule.name(), self.builtin.fired.get(place).copied().unwrap_or(0));
             evicted.count(rule.name(), self.builtin.evicted.get(place).copied().unwrap_or(0));
         }
@@ -137,7 +136,7 @@ impl EngineStats {
     }
 
     fn rules_group(&self) -> CounterGroup {
-        let rules::Stats { rules, total } = self.rules;
+        let rules::RuleEngineStats { rules, total } = self.rules;
         let mut by_rule = CounterGroup::default();
         for (name, stats) in &self.by_rule {
             let mut group = CounterGroup::default();
@@ -183,7 +182,7 @@ fn remote_group(remote: &RemoteStats) -> CounterGroup {
     let RemoteStats {
         cached,
         joined,
-        asked,
+        requested,
         dropped,
         queued,
         hits,
@@ -192,14 +191,14 @@ fn remote_group(remote: &RemoteStats) -> CounterGroup {
         refused,
         opened,
         open,
-        unfit,
+        unsupported,
         evicted,
     } = *remote;
     let mut group = CounterGroup::default();
     group
         .count("cached", cached)
         .count("joined", joined)
-        .count("asked", asked)
+        .count("requested", requested)
         .count("dropped", dropped)
         .count("queued", queued)
         .count("hits", hits)
@@ -208,7 +207,7 @@ fn remote_group(remote: &RemoteStats) -> CounterGroup {
         .count("refused", refused)
         .count("breaker_opened", opened)
         .count("breaker_open", u64::from(open))
-        .count("unsupported", unfit)
+        .count("unsupported", unsupported)
         .count("evicted", evicted);
     group
 }

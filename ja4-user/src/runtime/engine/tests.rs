@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::*;
-use crate::detect::profile::Pair;
+use crate::detect::profile::PairKind;
 use crate::enrich::remote;
 use crate::model::{Attributes, CommunityId, CowArc, TlsAttributes};
 use crate::output::storage::{SensorRun, WriteOp, Writer, WriterOptions};
@@ -39,7 +39,7 @@ fn see(engine: &mut Engine, values: Range<u64>) {
     for number in values {
         let value = number.to_string();
         engine.firsts.check(Method::Ja4, &value, None, NOON);
-        engine.profiles.observe(Pair::HostJa4, "10.0.0.1", &value, NOON, |_| false);
+        engine.profiles.observe(PairKind::HostJa4, "10.0.0.1", &value, NOON, |_| false);
     }
 }
 
@@ -158,11 +158,11 @@ fn knows(value: &'static str) -> SocketAddr {
 #[test]
 fn a_late_response_for_any_client_value_names_the_application() {
     const JA4T: &str = "1234_2_1234_9";
-    let settings = remote::Settings {
+    let settings = remote::RemoteSettings {
         enabled: true,
         endpoint: format!("http://{}/", knows(JA4T)),
         methods: crate::model::method_set::Methods::of(&[Method::Ja4, Method::Ja4t]),
-        ..remote::Settings::default()
+        ..remote::RemoteSettings::default()
     };
     let context = Arc::new(Context::default());
     let outputs = EngineOutputs::new(&context, false);

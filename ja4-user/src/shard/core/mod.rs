@@ -97,7 +97,7 @@ impl Limits {
     /// Bytes that they may take where there are few connections.
     const ATTRIBUTES_AT_LEAST: usize = 64 << 10;
     /// SSH packets of one JA4SSH (specification, section 8).
-    pub const SSH_WINDOW: NonZeroU16 = NonZeroU16::new(200).unwrap();
+    pub const SSH_WINDOW: NonZeroU16 = crate::enrich::ssh_session::DEFAULT_WINDOW;
 }
 
 /// Connections of one shard and what is known of them.

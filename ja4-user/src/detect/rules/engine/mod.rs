@@ -1,4 +1,4 @@
-//! Evaluation of rules over what the engine's thread sees.
+//! Evaluation of threshold rules on the events of the engine.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::mem;
@@ -7,116 +7,115 @@ use std::sync::Arc;
 use arcstr::ArcStr;
 use foldhash::quality::RandomState;
 
-use super::Condition;
-use super::definition::{Definition, Measure, On, Threshold};
-use super::groups::{Bounds, Groups, Outcome};
-use super::set::RuleSet;
-use super::window::{Measured, Shape};
-use crate::detect::Allow;
+use super::condition::RuleCondition;
+use super::definition::{RuleDefinition, RuleEvent, RuleMeasure, RuleThreshold};
+use super::groups::{GroupLimits, GroupOutcome, RuleGroups};
+use super::rule_set::RuleSet;
+use super::window::{WindowMeasure, WindowSpec};
+use crate::detect::allowlist::Allowlist;
 use crate::model::field::{Field, Known, Subject, Value, bit};
 use crate::model::{Alert, ConnectionRecord, FingerprintRecord, Method, Time};
-use crate::units::Span;
+use crate::units::HumanDuration;
 
-/// The rules in force, with their windows.
+/// The rules in force with their windows.
 #[derive(Debug)]
-pub struct Rules {
-    rules: Vec<Rule>,
-    plan: Plan,
-    allow: Arc<Allow>,
+pub struct RuleEngine {
+    rules: Vec<RuleState>,
+    plan: RulePlan,
+    allowlist: Arc<Allowlist>,
     interfaces: Vec<String>,
-    bounds: Bounds,
+    limits: GroupLimits,
     hasher: RandomState,
-    /// Counts of rules that are gone.
-    gone: RuleStats,
+    /// Counters of rules that a reload removed.
+    removed: RuleStats,
 }
 
-/// What a rule has done, or all of them.
+/// Counters of one rule, or of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RuleStats {
-    /// Connections or fingerprints that its conditions held for.
+    /// Events that fulfilled the conditions.
     pub matched: u64,
-    /// Those of them that lacked a value to group by or to count the different ones of.
+    /// Matched events without a value for a field of `group_by` or `count_distinct`.
     pub ungrouped: u64,
-    /// Those of them that the allowlist left out.
+    /// Matched events that the allowlist suppressed.
     pub allowed: u64,
-    /// Those of them that came too late for their window.
+    /// Matched events that were too late for their window.
     pub late: u64,
-    /// Groups that began anew as the clock was set back.
+    /// RuleGroups restarted because the clock was set back.
     pub restarted: u64,
     /// Alerts.
     pub fired: u64,
-    /// Firings that a cooldown kept back.
+    /// Firings that a cooldown suppressed.
     pub suppressed: u64,
-    /// Groups that had to go for want of room while their window or cooldown lasted.
+    /// RuleGroups evicted during their window or cooldown.
     pub evicted: u64,
-    /// Groups that are there.
+    /// RuleGroups tracked.
     pub groups: u64,
-    /// Bytes that they take.
+    /// Memory of the groups, bytes.
     pub bytes: u64,
 }
 
-/// What all rules have done.
+/// Counters of all rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Rules in force.
+pub struct RuleEngineStats {
+    /// RuleEngine in force.
     pub rules: u64,
-    /// The sum over all rules, those that are gone included.
+    /// The sum of all rules, removed rules included.
     pub total: RuleStats,
 }
 
 #[derive(Debug)]
-struct Rule {
-    definition: Arc<Definition>,
-    /// Conditions, cheap ones first; of the fingerprint's method only what the plan does not say already.
-    checks: Vec<Condition>,
+struct RuleState {
+    definition: Arc<RuleDefinition>,
+    /// Conditions, cheap ones first, without those on the fingerprint's method, which the plan has checked.
+    checks: Vec<RuleCondition>,
     names: Vec<Arc<str>>,
-    shape: Shape,
+    shape: WindowSpec,
     cooldown: u64,
-    groups: Groups,
+    groups: RuleGroups,
     stats: RuleStats,
 }
 
-/// Which rules look at what, as indices.
+/// The indices of the rules to evaluate for each kind of event.
 #[derive(Debug, Default)]
-struct Plan {
+struct RulePlan {
     /// By method.
     fingerprint: [Vec<usize>; Method::ALL.len()],
-    /// Connections at their start.
+    /// At the start of a connection.
     start: Vec<usize>,
-    /// Connections as soon as they have a fingerprint of each of these sets.
+    /// As soon as a connection has a fingerprint of each of these sets of methods.
     with: Vec<(usize, Vec<u16>)>,
-    /// Connections at their end.
+    /// At the end of a connection.
     end: Vec<usize>,
 }
 
-impl Rules {
-    /// Rules without any history.
+impl RuleEngine {
+    /// RuleEngine without any history.
     #[must_use]
-    pub fn new(set: RuleSet, allow: Arc<Allow>, bounds: Bounds) -> Self {
-        let rules: Vec<_> = set.rules.into_iter().map(Rule::new).collect();
+    pub fn new(set: RuleSet, allowlist: Arc<Allowlist>, limits: GroupLimits) -> Self {
+        let rules: Vec<_> = set.rules.into_iter().map(|rule| RuleState::new(rule, limits)).collect();
         Self {
-            plan: Plan::of(&rules),
+            plan: RulePlan::of(&rules),
             rules,
-            allow,
+            allowlist,
             interfaces: Vec::new(),
-            bounds,
+            limits,
             hasher: RandomState::default(),
-            gone: RuleStats::default(),
+            removed: RuleStats::default(),
         }
     }
 
-    /// Names of the interfaces, by the index that records have.
+    /// RuleParser of the interfaces, by the index that records have.
     pub fn set_interfaces(&mut self, names: Vec<String>) {
         self.interfaces = names;
     }
 
-    /// Takes other rules and another allowlist. Rules of the same name that count the same keep their windows and
-    /// cooldowns.
-    pub fn reload(&mut self, set: RuleSet, allow: Arc<Allow>) {
+    /// Replaces rules and allowlist. Rules of the same name that count the same keep their windows and cooldowns.
+    pub fn reload(&mut self, set: RuleSet, allowlist: Arc<Allowlist>) {
         let mut former = mem::take(&mut self.rules);
         for definition in set.rules {
-            let mut rule = Rule::new(definition);
-            let same = |old: &Rule| old.definition.name == rule.definition.name;
+            let mut rule = RuleState::new(definition, self.limits);
+            let same = |old: &RuleState| old.definition.name == rule.definition.name;
             if let Some(at) = former.iter().position(same) {
                 let old = former.swap_remove(at);
                 rule.stats = old.stats();
@@ -129,24 +128,24 @@ impl Rules {
             self.rules.push(rule);
         }
         for old in former {
-            self.gone.add(&RuleStats { groups: 0, bytes: 0, ..old.stats() });
+            self.removed.add(&RuleStats { groups: 0, bytes: 0, ..old.stats() });
         }
-        self.plan = Plan::of(&self.rules);
-        self.allow = allow;
+        self.plan = RulePlan::of(&self.rules);
+        self.allowlist = allowlist;
     }
 
-    /// Evaluates rules at one point of a connection's life; alerts go to `out`.
+    /// Evaluates the rules on an event of a connection; alerts are appended to `out`.
     ///
-    /// The caller comes here with every connection
-    /// - when its record is made (`event` is `None`, `record.ended` too),
-    /// - with each fingerprint, once that is labelled and in the record's history (`event`),
+    /// The caller calls it for every connection
+    /// - when its record is created (`event` and `record.ended` are `None`),
+    /// - for each fingerprint, once it is labelled and in the record's history (`event`),
     /// - when it has ended (`event` is `None`, `record.ended` is not).
     ///
-    /// A connection that is first heard of by its end comes at both of its ends. `now` is the time that counts
-    /// for windows and cooldowns, and the alert's. `packet` is the number of the packet in a replay.
+    /// A connection whose first event is its end gets both calls. `now` is the time of windows, cooldowns and the alert.
+    /// `packet` is the packet number in a replay.
     ///
-    /// Connections that are all told at once because the capture ends should come in the order of their last
-    /// packet with that as `now`: else they would all fall into one window.
+    /// At the end of a capture, open connections should be passed in the order of their last packets with those times as
+    /// `now`; else all of them would be in one window.
     pub fn evaluate(
         &mut self,
         record: &ConnectionRecord,
@@ -155,26 +154,26 @@ impl Rules {
         packet: Option<u64>,
         out: &mut Vec<Alert>,
     ) {
-        let Self { rules, plan, allow, interfaces, bounds, hasher, .. } = self;
+        let Self { rules, plan, allowlist, interfaces, hasher, .. } = self;
         let subject = Subject { record, event, interfaces };
         let connection = Subject { event: None, ..subject };
-        let mut scene = Scene { allow, hasher, most: bounds.groups, now, packet, grown: false, out };
+        let mut context = RuleContext { allowlist, hasher, now, packet, grown: false, out };
         let mut run = |at: &usize, subject: &Subject<'_>| {
             if let Some(rule) = rules.get_mut(*at) {
-                rule.observe(subject, &mut scene);
+                rule.observe(subject, &mut context);
             }
         };
         match event {
             Some(seen) => {
-                let interested = plan.fingerprint.get(seen.method as usize);
-                interested.into_iter().flatten().for_each(|at| run(at, &subject));
+                let rules_of_method = plan.fingerprint.get(seen.method as usize);
+                rules_of_method.into_iter().flatten().for_each(|at| run(at, &subject));
                 if seen.count == 1 && !plan.with.is_empty() {
                     let earlier = record.history.iter().filter(|other| other.method != seen.method || other.count > 1);
                     let before = earlier.fold(0, |bits, seen| bits | bit(seen.method));
                     let after = before | bit(seen.method);
                     let complete = |sets: &[u16], bits| sets.iter().all(|set| set & bits != 0);
-                    let ripe = plan.with.iter().filter(|(_, sets)| !complete(sets, before) && complete(sets, after));
-                    ripe.for_each(|(at, _)| run(at, &connection));
+                    let due = plan.with.iter().filter(|(_, sets)| !complete(sets, before) && complete(sets, after));
+                    due.for_each(|(at, _)| run(at, &connection));
                 }
             }
             None if record.ended.is_none() => plan.start.iter().for_each(|at| run(at, &connection)),
@@ -182,20 +181,20 @@ impl Rules {
                 plan.end.iter().for_each(|at| run(at, &connection));
                 if !plan.with.is_empty() {
                     let had = record.history.iter().fold(0, |bits, seen| bits | bit(seen.method));
-                    let left = plan.with.iter().filter(|(_, sets)| sets.iter().any(|set| set & had == 0));
-                    left.for_each(|(at, _)| run(at, &connection));
+                    let remaining = plan.with.iter().filter(|(_, sets)| sets.iter().any(|set| set & had == 0));
+                    remaining.for_each(|(at, _)| run(at, &connection));
                 }
             }
         }
-        if scene.grown {
-            self.keep_within_bounds(now);
+        if context.grown {
+            self.enforce_limits(now);
         }
     }
 
-    /// Lets the rule that takes most give groups back, while all together take too much: a flood of groups in one
-    /// rule costs no other rule its windows.
-    fn keep_within_bounds(&mut self, now: Time) {
-        while self.rules.iter().map(|rule| rule.groups.bytes()).sum::<usize>() > self.bounds.bytes {
+    /// Evicts groups of the rule with the most memory until all rules are within the limit, so that a flood of groups of
+    /// one rule evicts no windows of other rules.
+    fn enforce_limits(&mut self, now: Time) {
+        while self.rules.iter().map(|rule| rule.groups.bytes()).sum::<usize>() > self.limits.bytes {
             let largest = self.rules.iter_mut().max_by_key(|rule| rule.groups.bytes());
             if !largest.is_some_and(|rule| rule.groups.evict(&rule.shape, now.0)) {
                 break;
@@ -203,45 +202,49 @@ impl Rules {
         }
     }
 
-    /// What all rules have done.
+    /// The counters of all rules.
     #[must_use]
-    pub fn stats(&self) -> Stats {
-        let mut total = self.gone;
+    pub fn stats(&self) -> RuleEngineStats {
+        let mut total = self.removed;
         self.rules.iter().for_each(|rule| total.add(&rule.stats()));
-        Stats { rules: self.rules.len() as u64, total }
+        RuleEngineStats { rules: self.rules.len() as u64, total }
     }
 
-    /// What each rule has done.
-    pub fn rule_stats(&self) -> impl Iterator<Item = (&Definition, RuleStats)> {
+    /// The counters of each rule.
+    pub fn rule_stats(&self) -> impl Iterator<Item = (&RuleDefinition, RuleStats)> {
         self.rules.iter().map(|rule| (&*rule.definition, rule.stats()))
     }
 }
 
-/// What a rule's evaluation needs besides the rule.
-struct Scene<'a> {
-    allow: &'a Allow,
+/// The event that a rule is evaluated on, and where its alert goes.
+struct RuleContext<'a> {
+    allowlist: &'a Allowlist,
     hasher: &'a RandomState,
-    most: usize,
     now: Time,
     packet: Option<u64>,
-    /// Some rule took more memory.
+    /// A rule uses more memory than before.
     grown: bool,
     out: &'a mut Vec<Alert>,
 }
 
-impl Rule {
-    fn new(definition: Arc<Definition>) -> Self {
+impl RuleState {
+    fn new(definition: Arc<RuleDefinition>, limits: GroupLimits) -> Self {
         let mut checks = definition.conditions.clone();
-        if definition.on == On::Fingerprint {
+        if definition.on == RuleEvent::Fingerprint {
             checks.retain(|condition| condition.field != Field::Type);
         }
-        checks.sort_by_key(Condition::cost);
+        checks.sort_by_key(RuleCondition::cost);
         Self {
             checks,
             names: definition.group_by.iter().map(|field| field.name().into()).collect(),
-            shape: Shape::new(definition.window, definition.mode, definition.measure, definition.threshold.needed()),
+            shape: WindowSpec::new(
+                definition.window,
+                definition.mode,
+                definition.measure,
+                definition.threshold.needed(),
+            ),
             cooldown: u64::try_from(definition.cooldown.as_nanos()).unwrap_or(u64::MAX),
-            groups: Groups::default(),
+            groups: RuleGroups::new(limits.groups),
             stats: RuleStats::default(),
             definition,
         }
@@ -257,35 +260,35 @@ impl Rule {
         }
     }
 
-    /// Counts what is looked at, if the conditions hold for it.
-    fn observe(&mut self, subject: &Subject<'_>, scene: &mut Scene<'_>) {
+    /// Counts an event, if the conditions hold.
+    fn observe(&mut self, subject: &Subject<'_>, context: &mut RuleContext<'_>) {
         if !self.checks.iter().all(|check| check.holds(&check.field.get(subject))) {
             return;
         }
         self.stats.matched += 1;
         let fingerprint = subject.event.map(|seen| (seen.method, &*seen.value));
-        if scene.allow.covers(&self.definition.name, subject.record, fingerprint) {
+        if context.allowlist.suppresses(&self.definition.name, subject.record, fingerprint) {
             self.stats.allowed += 1;
             return;
         }
-        let Some((group, what)) = self.keys(subject, scene.hasher) else {
+        let Some((group, what)) = self.keys(subject, context.hasher) else {
             self.stats.ungrouped += 1;
             return;
         };
         let before = self.groups.bytes();
-        match self.groups.add(&self.shape, self.cooldown, scene.most, group, (scene.now.0, what)) {
-            Outcome::Below => {}
-            Outcome::Late => self.stats.late += 1,
-            Outcome::Quiet => self.stats.suppressed += 1,
-            Outcome::Fires { measured, suppressed } => {
+        match self.groups.add(&self.shape, self.cooldown, group, (context.now.0, what)) {
+            GroupOutcome::Below => {}
+            GroupOutcome::Late => self.stats.late += 1,
+            GroupOutcome::Suppressed => self.stats.suppressed += 1,
+            GroupOutcome::Fires { measured, suppressed } => {
                 self.stats.fired += 1;
-                scene.out.push(self.alert(subject, scene, measured, suppressed));
+                context.out.push(self.alert(subject, context, measured, suppressed));
             }
         }
-        scene.grown |= self.groups.bytes() > before;
+        context.grown |= self.groups.bytes() > before;
     }
 
-    /// Hashes of the group, and of the value whose different ones are counted. `None`: there is none.
+    /// Returns hashes of the group and of the value that is counted; `None`: a field has no value.
     fn keys(&self, subject: &Subject<'_>, hasher: &RandomState) -> Option<(u64, u64)> {
         let mut group = hasher.build_hasher();
         for field in &self.definition.group_by {
@@ -295,8 +298,8 @@ impl Rule {
             }
         }
         let what = match self.definition.measure {
-            Measure::Count => 0,
-            Measure::CountDistinct(field) => match field.get(subject) {
+            RuleMeasure::Count => 0,
+            RuleMeasure::CountDistinct(field) => match field.get(subject) {
                 Value::Absent => return None,
                 value => hasher.hash_one(value),
             },
@@ -305,14 +308,20 @@ impl Rule {
     }
 
     #[cold]
-    fn alert(&self, subject: &Subject<'_>, scene: &Scene<'_>, measured: Measured, suppressed: u64) -> Alert {
-        let Definition { name, description, severity, group_by, .. } = &*self.definition;
+    fn alert(
+        &self,
+        subject: &Subject<'_>,
+        context: &RuleContext<'_>,
+        measured: WindowMeasure,
+        suppressed: u64,
+    ) -> Alert {
+        let RuleDefinition { name, description, severity, group_by, .. } = &*self.definition;
         let text = |field: &Field| Arc::from(field.get(subject).to_string());
         let record = subject.record;
         let fingerprint = subject.event.map(|seen| (seen.method, ArcStr::clone(&seen.value)));
         Alert {
-            time: scene.now,
-            packet: scene.packet,
+            time: context.now,
+            packet: context.packet,
             rule: Arc::clone(name),
             description: ArcStr::clone(description),
             severity: *severity,
@@ -327,38 +336,38 @@ impl Rule {
         }
     }
 
-    /// The measured value and the threshold, in words: `21 different dst_ip within 5m (threshold: more than 20), the last
-    /// 10.0.0.21`. What is of the wire stands last, as it may be long.
-    fn reason(&self, subject: &Subject<'_>, measured: Measured) -> String {
-        let Definition { on, measure, threshold, window, .. } = &*self.definition;
+    /// Returns the measure and the threshold: `21 different dst_ip within 5m (threshold: more than 20), the last 10.0.0.21`.
+    /// Text from the wire is last, as it may be long.
+    fn reason(&self, subject: &Subject<'_>, measured: WindowMeasure) -> String {
+        let RuleDefinition { on, measure, threshold, window, .. } = &*self.definition;
         let number = match measured {
-            Measured::Below => String::new(),
-            Measured::Exactly(number) => number.to_string(),
-            Measured::AtLeast(number) => format!("at least {number}"),
+            WindowMeasure::Below => String::new(),
+            WindowMeasure::Exactly(number) => number.to_string(),
+            WindowMeasure::AtLeast(number) => format!("at least {number}"),
         };
         let counted = match (measure, on) {
-            (Measure::Count, On::Connection) => "connections".to_owned(),
-            (Measure::Count, On::Fingerprint) => "fingerprints".to_owned(),
-            (Measure::CountDistinct(field), _) => format!("different {}", field.name()),
+            (RuleMeasure::Count, RuleEvent::Connection) => "connections".to_owned(),
+            (RuleMeasure::Count, RuleEvent::Fingerprint) => "fingerprints".to_owned(),
+            (RuleMeasure::CountDistinct(field), _) => format!("different {}", field.name()),
         };
         let last = match measure {
-            Measure::Count => String::new(),
-            Measure::CountDistinct(field) => format!(", the last {}", field.get(subject)),
+            RuleMeasure::Count => String::new(),
+            RuleMeasure::CountDistinct(field) => format!(", the last {}", field.get(subject)),
         };
         let threshold = match threshold {
-            Threshold::MoreThan(number) => format!("more than {number}"),
-            Threshold::AtLeast(number) => format!("at least {number}"),
+            RuleThreshold::MoreThan(number) => format!("more than {number}"),
+            RuleThreshold::AtLeast(number) => format!("at least {number}"),
         };
-        format!("{number} {counted} within {} (threshold: {threshold}){last}", Span(*window))
+        format!("{number} {counted} within {} (threshold: {threshold}){last}", HumanDuration(*window))
     }
 }
 
-impl Plan {
-    fn of(rules: &[Rule]) -> Self {
+impl RulePlan {
+    fn of(rules: &[RuleState]) -> Self {
         let mut plan = Self::default();
-        for (at, Rule { definition, .. }) in rules.iter().enumerate() {
+        for (at, RuleState { definition, .. }) in rules.iter().enumerate() {
             match definition.on {
-                On::Fingerprint => {
+                RuleEvent::Fingerprint => {
                     for (method, list) in Method::ALL.into_iter().zip(&mut plan.fingerprint) {
                         let name = Value::Text(method.name());
                         let mut of_type =
@@ -368,7 +377,7 @@ impl Plan {
                         }
                     }
                 }
-                On::Connection => match ripeness(definition) {
+                RuleEvent::Connection => match required_methods(definition) {
                     None => plan.end.push(at),
                     Some(sets) if sets.is_empty() => plan.start.push(at),
                     Some(sets) => plan.with.push((at, sets)),
@@ -379,9 +388,9 @@ impl Plan {
     }
 }
 
-/// Sets of methods of each of which a connection must have a fingerprint before a rule can count it. `None`: it
-/// must have ended.
-fn ripeness(definition: &Definition) -> Option<Vec<u16>> {
+/// Returns the sets of methods of each of which a connection must have a fingerprint before a rule can count it; `None`: the
+/// connection must have ended.
+fn required_methods(definition: &RuleDefinition) -> Option<Vec<u16>> {
     let mut sets = Vec::new();
     for field in definition.fields() {
         match field.known() {

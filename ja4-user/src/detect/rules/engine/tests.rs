@@ -6,30 +6,30 @@ use crate::model::{CowArc, EndReason, TlsAttributes};
 
 const SECOND: u64 = 1_000_000_000;
 
-fn rules(text: &str) -> Rules {
+fn rules(text: &str) -> RuleEngine {
     let set = RuleSet::parse(Path::new("rules.toml"), text).unwrap();
-    Rules::new(set, Arc::default(), Bounds::default())
+    RuleEngine::new(set, Arc::default(), GroupLimits::default())
 }
 
-fn shipped() -> Rules {
+fn shipped() -> RuleEngine {
     let (set, warnings) = RuleSet::load(true, &[]).unwrap();
     assert_eq!((set.len(), warnings), (11, Vec::new()));
-    Rules::new(set, Arc::default(), Bounds::default())
+    RuleEngine::new(set, Arc::default(), GroupLimits::default())
 }
 
 fn seen(method: Method, value: &str, first_seen: bool) -> FingerprintRecord {
     FingerprintRecord { first_seen, ..FingerprintRecord::example(method, value) }
 }
 
-/// Rules and what they have told so far, at a clock of seconds.
+/// RuleEngine and what they have told so far, at a clock of seconds.
 struct Run {
-    rules: Rules,
+    rules: RuleEngine,
     alerts: Vec<Alert>,
     now: u64,
 }
 
 impl Run {
-    fn new(rules: Rules) -> Self {
+    fn new(rules: RuleEngine) -> Self {
         Self { rules, alerts: Vec::new(), now: 1_000 }
     }
 
@@ -43,7 +43,7 @@ impl Run {
         self.rules.evaluate(record, Some(&seen), Time(self.now * SECOND), Some(7), &mut self.alerts);
     }
 
-    /// Names of the rules that fired since the last question, and how many they stand for.
+    /// RuleParser of the rules that fired since the last question, and how many they stand for.
     fn fired(&mut self) -> Vec<(String, u64)> {
         self.alerts.drain(..).map(|alert| (alert.rule.to_string(), alert.suppressed)).collect()
     }
@@ -310,11 +310,13 @@ fn a_reload_keeps_what_did_not_change() {
 
 #[test]
 fn what_is_allowed_is_not_counted() {
-    let allow =
-        Allow::parse(Path::new("a.toml"), "[[network]]\ncidr = \"10.1.0.0/16\"\nrules = [\"ssh_connection_burst\"]");
+    let allow = Allowlist::parse(
+        Path::new("a.toml"),
+        "[[network]]\ncidr = \"10.1.0.0/16\"\nrules = [\"ssh_connection_burst\"]",
+    );
     let allow = Arc::new(allow.unwrap());
     let (set, _) = RuleSet::load(true, &[]).unwrap();
-    let mut run = Run::new(Rules::new(set, Arc::clone(&allow), Bounds::default()));
+    let mut run = Run::new(RuleEngine::new(set, Arc::clone(&allow), GroupLimits::default()));
     for number in 0..40 {
         run.connection(&record("10.1.0.1", &host(number), 22));
     }
@@ -345,8 +347,8 @@ fn a_flood_in_one_rule_costs_no_other_its_windows() {
         window = "1h"
     "#;
     let set = RuleSet::parse(Path::new("r.toml"), text).unwrap();
-    let bounds = Bounds { groups: 50_000, bytes: 256 * 1024 };
-    let mut run = Run::new(Rules::new(set, Arc::default(), bounds));
+    let bounds = GroupLimits { groups: 50_000, bytes: 256 * 1024 };
+    let mut run = Run::new(RuleEngine::new(set, Arc::default(), bounds));
     let calm = record("10.1.0.1", "10.2.0.1", 22);
     (0..3).for_each(|_| run.connection(&calm));
     for number in 0..30_000_u32 {

@@ -1,27 +1,28 @@
+use std::path::Path;
+
 use super::*;
+use crate::config::Config;
+use crate::output::alert::rate_limit::AlertRate;
 
-#[derive(Debug, Deserialize)]
-struct FileTarget {
-    sink: Vec<SinkConfig>,
-}
-
-fn parse(text: &str) -> Vec<SinkConfig> {
-    toml::from_str::<FileTarget>(text).unwrap().sink
+/// The sinks of a configuration, without a check.
+fn parse(text: &str) -> Vec<SinkSettings> {
+    let text = text.replace("[[sink]]", "[[alerts.sink]]");
+    Config::parse(Path::new("s.toml"), &text).unwrap_or_else(|errors| panic!("{errors}")).alerts.sink
 }
 
 fn errors(text: &str) -> Vec<String> {
-    SinkConfig::check(&parse(text)).unwrap_err().iter().map(SinkError::to_string).collect()
+    check_sinks(&parse(text)).unwrap_err().iter().map(SinkError::to_string).collect()
 }
 
 #[test]
-fn every_kind_with_every_key() {
+fn every_type_with_every_key() {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
     std::fs::write(&key, "key of two words\n").unwrap();
     let text = format!(
         r#"
         [[sink]]
-        kind = "webhook"
+        type = "webhook"
         name = "soc"
         min_severity = "high"
         raw = true
@@ -30,16 +31,16 @@ fn every_kind_with_every_key() {
         burst = 7
         timeout = "3s"
         retries = 2
-        retry_first = "100ms"
-        retry_longest = "1s"
-        retry_total = "1m"
+        retry_initial = "100ms"
+        retry_max_delay = "1s"
+        retry_deadline = "1m"
         url = "https://hooks.example/a"
         method = "put"
-        form = "slack"
+        format = "slack"
         headers = {{ Authorization = "Bearer x" }}
         hmac_key_file = "{}"
         [[sink]]
-        kind = "syslog"
+        type = "syslog"
         address = "[::1]:6514"
         transport = "tls"
         server_name = "logs.example"
@@ -47,20 +48,20 @@ fn every_kind_with_every_key() {
         message = "cef"
         enterprise = 99999
         [[sink]]
-        kind = "syslog"
+        type = "syslog"
         address = "localhost:514"
         [[sink]]
-        kind = "cef"
+        type = "cef"
         path = "{}/cef"
         [[sink]]
-        kind = "file"
+        type = "file"
         path = "alerts.json"
         rate = 0
         "#,
         key.display(),
         folder.path().display(),
     );
-    let sinks = SinkConfig::check(&parse(&text)).unwrap();
+    let sinks = check_sinks(&parse(&text)).unwrap();
     let names: Vec<_> = sinks.iter().map(Sink::name).collect();
     assert_eq!(names, ["soc", "syslog", "syslog-3", "cef", "file"]);
     assert_eq!(sinks[0].rate, Some(AlertRate { per_second: 5, burst: 7 }));
@@ -74,54 +75,52 @@ fn every_kind_with_every_key() {
 }
 
 #[test]
-fn all_that_is_wrong_is_told_at_once() {
+fn all_errors_are_reported_at_once() {
     let told = errors(
         r#"
         [[sink]]
-        kind = "webhook"
+        type = "webhook"
         name = "a b"
         url = "http://hooks.example/secret"
         headers = { Host = "x", "b ad" = "x", X-Good = "a\nb" }
         hmac_key = ""
-        path = "x"
         queue = 0
         timeout = "2h"
         [[sink]]
-        kind = "syslog"
+        type = "syslog"
         address = "::1:514"
         facility = "local9"
         ca_file = "x"
         [[sink]]
-        kind = "file"
+        type = "file"
         name = "syslog"
         path = "/no/such/folder/x"
         [[sink]]
-        kind = "cef"
+        type = "cef"
         [[sink]]
-        kind = "cef"
+        type = "cef"
         name = "to a file"
         path = "/tmp/alerts.cef"
         transport = "tls"
         "#,
     );
     let starts = [
-        "alerts.sink 1 (a b): name: has to be",
-        "alerts.sink 1 (a b): path: is for kind file and cef, not webhook",
-        "alerts.sink 1 (a b): queue: is 0; it may be 1 to 65536",
-        "alerts.sink 1 (a b): timeout: is 2h; it may be 10ms to 1m",
+        "alerts.sink 1 (a b): name: expected 1 to 64",
+        "alerts.sink 1 (a b): queue: 0 is out of range; expected a value from 1 to 65536",
+        "alerts.sink 1 (a b): timeout: 2h is out of range; expected a value from 10ms to 1m",
         "alerts.sink 1 (a b): url: is http to another host",
-        "alerts.sink 1 (a b): headers: 'Host' is set by the sink itself",
+        "alerts.sink 1 (a b): headers: 'Host' is set by the sink",
         "alerts.sink 1 (a b): headers: the value of 'X-Good'",
-        "alerts.sink 1 (a b): headers: 'b ad' is no name",
+        "alerts.sink 1 (a b): headers: 'b ad' is not a header name",
         "alerts.sink 1 (a b): hmac_key: is empty",
-        "alerts.sink 2: ca_file: is for transport tls",
-        "alerts.sink 2: facility: 'local9' is none; there are kern,",
-        "alerts.sink 2: address: has to be a host and a port",
-        "alerts.sink 3 (syslog): name: another sink has it",
-        "alerts.sink 3 (syslog): path: /no/such/folder/x is no file",
-        "alerts.sink 4: address: is missing; say where to, as \"host:514\", or name a file as path",
-        "alerts.sink 5 (to a file): name: has to be",
-        "alerts.sink 5 (to a file): transport: is for an address, not a path",
+        "alerts.sink 2: ca_file: needs transport tls",
+        "alerts.sink 2: facility: unknown value 'local9': expected kern,",
+        "alerts.sink 2: address: expected a host and a port",
+        "alerts.sink 3 (syslog): name: another sink has this name",
+        "alerts.sink 3 (syslog): path: /no/such/folder/x is not a file",
+        "alerts.sink 4: address: is missing; write it as \"host:514\", or set path",
+        "alerts.sink 5 (to a file): name: expected 1 to 64",
+        "alerts.sink 5 (to a file): transport: needs an address, not a path",
     ];
     for start in starts {
         assert!(told.iter().any(|told| told.starts_with(start)), "{start}\nin {told:#?}");
@@ -131,9 +130,9 @@ fn all_that_is_wrong_is_told_at_once() {
 }
 
 #[test]
-fn urls_are_https_or_of_this_host() {
+fn urls_are_https_or_http_to_this_host() {
     let refused = |url: &str| {
-        let told = SinkConfig::check(&parse(&format!("[[sink]]\nkind = \"webhook\"\nurl = \"{url}\"")));
+        let told = check_sinks(&parse(&format!("[[sink]]\nkind = \"webhook\"\nurl = \"{url}\"")));
         told.err().map(|told| told[0].reason.clone())
     };
     for good in ["https://h/", "http://127.0.0.1:1/x", "http://[::1]/", "http://LOCALHOST:8080/x?y"] {
@@ -154,15 +153,19 @@ fn urls_are_https_or_of_this_host() {
 }
 
 #[test]
-fn unknown_keys_and_values_are_refused_with_their_place() {
-    for (text, told) in [
-        ("[[sink]]\nkind = \"file\"\ncolour = 1", "unknown field `colour`"),
-        ("[[sink]]\nkind = \"mail\"", "unknown variant `mail`"),
-        ("[[sink]]\nkind = \"file\"\nmin_severity = \"huge\"", "'huge' is no severity"),
-        ("[[sink]]\nkind = \"file\"\ntimeout = \"5 s\"", "'5 s' is no duration"),
-        ("[[sink]]\nname = \"x\"", "missing field `kind`"),
+fn unknown_keys_and_values_are_rejected_with_their_positions() {
+    for (text, expected) in [
+        ("type = 'file'\ncolour = 1", "s.toml:3:1: alerts.sink 1: unknown key 'colour': expected name, "),
+        ("type = 'file'\nurl = 'x'", "s.toml:3:1: alerts.sink 1: unknown key 'url': expected name, "),
+        (
+            "type = 'mail'",
+            "s.toml:2:8: alerts.sink 1: type: unknown value 'mail': expected webhook, syslog, cef or file",
+        ),
+        ("type = 'file'\nmin_severity = 'huge'", "s.toml:3:16: alerts.sink 1: min_severity: unknown severity 'huge'"),
+        ("type = 'file'\ntimeout = '5 s'", "s.toml:3:11: alerts.sink 1: timeout: '5 s' is not a duration"),
+        ("name = 'x'", "s.toml:1:1: alerts.sink 1: missing key 'type'"),
     ] {
-        let error = toml::from_str::<FileTarget>(text).unwrap_err();
-        assert!(error.to_string().contains(told) && error.span().is_some(), "{error}");
+        let error = Config::parse(Path::new("s.toml"), &format!("[[alerts.sink]]\n{text}")).unwrap_err().to_string();
+        assert!(error.starts_with(expected), "{error}");
     }
 }

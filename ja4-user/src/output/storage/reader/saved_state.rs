@@ -5,7 +5,7 @@ use rusqlite::{Row, params_from_iter};
 
 use super::DatabaseReader;
 use super::stored::{Columns, StoredRun, strings};
-use crate::detect::profile::{self, Pair};
+use crate::detect::profile::{self, PairKind};
 use crate::model::Time;
 use crate::output::storage::first_seen_filter::FirstSeenFilter;
 use crate::output::storage::trim::limit;
@@ -59,7 +59,7 @@ impl DatabaseReader {
     ///
     /// # Errors
     /// If the time limit is exceeded, or the file is damaged.
-    pub fn profiles(&self) -> Result<Vec<profile::Row>, StorageError> {
+    pub fn profiles(&self) -> Result<Vec<profile::ProfileRow>, StorageError> {
         self.newest_profiles(usize::MAX)
     }
 
@@ -67,7 +67,7 @@ impl DatabaseReader {
     ///
     /// # Errors
     /// If the time limit is exceeded, or the file is damaged.
-    pub fn newest_profiles(&self, most: usize) -> Result<Vec<profile::Row>, StorageError> {
+    pub fn newest_profiles(&self, most: usize) -> Result<Vec<profile::ProfileRow>, StorageError> {
         let all = self.collect(
             "SELECT source, pair, anchor, companion, count, first, last FROM profile ORDER BY last DESC LIMIT ?1",
             vec![limit(most).into()],
@@ -77,11 +77,11 @@ impl DatabaseReader {
                 let (source, pair, anchor, companion) = (word()?, word()?, word()?, word()?);
                 let (count, first, last) = (of.count()?, of.time()?, of.time()?);
                 // Pairs of a kind of a newer version are skipped.
-                Ok(Pair::named(&pair).map(|pair| profile::Row {
+                Ok(PairKind::named(&pair).map(|pair| profile::ProfileRow {
                     source: source.into(),
                     pair,
-                    anchor: anchor.into(),
-                    companion: companion.into(),
+                    key: anchor.into(),
+                    value: companion.into(),
                     count,
                     first,
                     last,

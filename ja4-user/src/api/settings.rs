@@ -1,0 +1,85 @@
+//! Settings of the HTTP server.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Deserializer, de};
+
+use crate::document::{documented_type, settings, shown};
+
+/// The default address.
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9418);
+
+settings! {
+    /// Section `[http]`: metrics, health and a read-only API.
+    #[derive(Eq)]
+    pub struct HttpSettings {
+        /// Address of the server; default: 127.0.0.1:9418, unless it is in use; `"off"`: none.
+        pub listen: ListenAddress = ListenAddress::default();
+        /// Accepted host names of requests, besides addresses and `localhost`.
+        pub hosts: Vec<String> = Vec::new();
+    }
+}
+
+/// The address of the HTTP server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// 127.0.0.1:9418, unless it is in use.
+    #[default]
+    Loopback,
+    /// None: `listen = "off"`, or an empty string.
+    Off,
+    /// A configured address, on loopback or not.
+    Configured(SocketAddr),
+}
+
+impl ListenAddress {
+    /// Returns the address; `None`: there is no server.
+    #[must_use]
+    pub const fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Loopback => Some(LOOPBACK),
+            Self::Off => None,
+            Self::Configured(address) => Some(address),
+        }
+    }
+
+    /// Whether the address is configured: then the sensor does not start without it. The default address may be in use,
+    /// which is a warning.
+    #[must_use]
+    pub const fn is_configured(self) -> bool {
+        matches!(self, Self::Configured(_))
+    }
+}
+
+impl<'de> Deserialize<'de> for ListenAddress {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct AddressVisitor;
+
+        impl de::Visitor<'_> for AddressVisitor {
+            type Value = ListenAddress;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "an address such as \"{LOOPBACK}\", or \"off\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ListenAddress, E> {
+                if matches!(text, "" | "off") {
+                    return Ok(ListenAddress::Off);
+                }
+                text.parse().map(ListenAddress::Configured).map_err(|_| {
+                    let text = shown(text);
+                    let message =
+                        format_args!("'{text}' is not an address with a port; write \"{LOOPBACK}\", or \"off\"");
+                    E::custom(message)
+                })
+            }
+        }
+
+        from.deserialize_str(AddressVisitor)
+    }
+}
+
+documented_type! {
+    ListenAddress: "address", |_value| None;
+}

@@ -1,0 +1,43 @@
+//! Settings of live capture.
+
+use std::ops::RangeInclusive;
+
+use super::attach::{DirectionChoice, HookChoice};
+use super::ebpf::MAX_SHARDS;
+use crate::document::{documented_type, settings};
+use crate::units::{ByteSize, HumanDuration};
+
+/// The accepted idle timeouts.
+pub(crate) const IDLE_TIMEOUT: RangeInclusive<HumanDuration> =
+    HumanDuration::seconds(1)..=HumanDuration::seconds(86_400);
+
+settings! {
+    /// Section `[capture]`: live capture. A replay ignores it.
+    #[derive(Eq)]
+    pub struct CaptureSettings {
+        /// Interfaces to capture from.
+        pub interfaces: Vec<String> = Vec::new();
+        /// Hook of ingress packets.
+        pub hook: HookChoice = HookChoice::default();
+        /// Direction of captured packets.
+        pub direction: DirectionChoice = DirectionChoice::default();
+        /// Shards, each with a thread and a ring; default: one per CPU.
+        pub shards: Option<u32> = None, in 1..=MAX_SHARDS;
+        /// Size of each shard's ring, rounded up to a power of two.
+        pub ring_size: ByteSize = ByteSize(8 << 20), in ByteSize(64 << 10)..=ByteSize(1 << 30);
+        /// Connections that are tracked at once.
+        pub max_connections: u32 = 262_144, in 1..=1 << 24;
+        /// Time without a packet after which a connection has ended.
+        pub idle_timeout: HumanDuration = HumanDuration::seconds(120), in IDLE_TIMEOUT;
+        /// Records of each class per second and CPU; 0: no limit; default: a limit for each class.
+        pub rate_limit: Option<u32> = None;
+        /// Whether all packets and bytes of connections are counted. If not, only selected packets are, and bulk packets
+        /// cost less.
+        pub accounting: bool = true;
+    }
+}
+
+documented_type! {
+    HookChoice: "auto, native, generic or tc", |value| Some(format!("\"{value:?}\"").to_lowercase());
+    DirectionChoice: "both, ingress or egress", |value| Some(format!("\"{value:?}\"").to_lowercase());
+}

@@ -1,0 +1,51 @@
+//! Settings of the output.
+
+use std::num::NonZeroU16;
+
+use ja4::fingerprint::Forms;
+
+use crate::document::{documented_type, settings};
+use crate::encode::{Context, Filter, Format};
+use crate::enrich::ssh_session::DEFAULT_WINDOW;
+use crate::units::HumanDuration;
+
+settings! {
+    /// Section `[output]`: what is printed, in which format.
+    #[derive(Eq)]
+    pub struct OutputSettings {
+        /// Format of the lines.
+        pub format: Format = Format::default();
+        /// Event types and methods that are printed.
+        pub types: Filter = Filter::default();
+        /// Whether raw and original-order forms are printed too.
+        pub raw: bool = false;
+        /// SSH packets of one JA4SSH.
+        pub ssh_window: NonZeroU16 = DEFAULT_WINDOW;
+        /// Name of this sensor, in the field `sensor` of every event.
+        pub sensor: Option<String> = None;
+        /// Interval of stats events of a live sensor; `"0"`: only at the end.
+        pub stats_interval: HumanDuration = HumanDuration::seconds(60);
+    }
+}
+
+impl OutputSettings {
+    /// Returns the forms of fingerprints to compute.
+    #[must_use]
+    pub fn forms(&self) -> Forms {
+        if self.raw { Forms::All } else { Forms::Value }
+    }
+
+    /// Returns what all lines share.
+    #[must_use]
+    pub fn context(&self, interfaces: Vec<String>) -> Context {
+        Context { sensor: self.sensor.clone(), interfaces, filter: self.types }
+    }
+}
+
+documented_type! {
+    Format: "json, csv or table", |value| Some(format!("\"{value:?}\"").to_lowercase());
+    Filter: "array of event types and methods", |value| {
+        let all = *value == Self::default();
+        all.then(|| r#"["fingerprint", "connection", "alert", "stats"]"#.to_owned())
+    };
+}
