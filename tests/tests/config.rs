@@ -337,7 +337,7 @@ fn too_many_rules_are_refused_before_any_is_compiled() {
     let rule = |number: usize| {
         format!(
             "[[rule]]\nname=\"r{number}\"\non=\"fingerprint\"\nthreshold={{op=\"gte\",value=3}}\nwindow=\"5m\"\n\
-             where=[{{field=\"http_user_agent\",op=\"regex\",value=\"(?i)a{number}[a-z]{{1,20}}(foo|bar)\"}}]\n"
+             where=[{{field=\"http.http_user_agent\",op=\"regex\",value=\"(?i)a{number}[a-z]{{1,20}}(foo|bar)\"}}]\n"
         )
     };
     let mut site = Site::new("[rules]\nfiles = [\"r0.toml\", \"r1.toml\", \"r2.toml\", \"r3.toml\"]\n");

@@ -1,6 +1,7 @@
 //! What the engine knows of an event when its line is already made.
 
 use super::{Format, csv, json, table};
+use crate::model::field::Subject;
 use crate::model::{ConnectionRecord, FingerprintRecord};
 
 /// Ends lines that a formatter has left [open](super::Formatter::open).
@@ -45,7 +46,8 @@ impl Additions {
     /// its record keeps.
     pub fn snapshot(self, record: &ConnectionRecord, out: &mut Vec<u8>) {
         if self.format == Format::Json {
-            json::add_history(record, out);
+            let history = record.history.iter();
+            json::fingerprints(history.map(|seen| (seen.time, Subject { seen: Some(seen), ..Subject::NONE })), out);
         }
         self.connection(record, out);
     }
@@ -129,34 +131,33 @@ mod tests {
         assert!(first.ends_with(&format!(",\"label\":{label},\"first_seen\":true,{bad}}}\n")), "{first}");
         let rest = concat!(
             r#","os":"Linux","hops":{"client":3},"mss":1380,"path":{"name":"wireguard","confidence":80,"mtu":1420},"tunnel":{"name":"wireguard","confidence":80,"mtu":1420},"#,
-            r#""ssh_session":"interactive","is_new":true,"#,
+            r#""ssh_session":"interactive","#,
             r#""primary":{"type":"ja4","value":"t13d1516h2_8daaf6152771_e5627efa2ab1"},"#,
             r#""alerts":["a fingerprint is known to be bad","a value was never seen"]}"#,
         );
-        assert!(second.ends_with(&format!(",\"app\":{label},{bad}{rest}\n")), "{second}");
+        assert!(second.ends_with(&format!(",\"app\":{label},\"first_seen\":true,{bad}{rest}\n")), "{second}");
     }
 
     #[test]
     fn csv_fills_the_last_columns() {
         let [first, second] = lines(Format::Csv, Some((&seen(), &record()))).map(|line| by_column(&line));
         for (column, of_first, of_second) in [
-            ("label", "Chromium", ""),
-            ("label_confidence", "90", ""),
-            ("app", "", "Chromium"),
-            ("app_confidence", "", "90"),
-            ("known_bad", "t13d15*", "t13d15*"),
-            ("known_bad_confidence", "20", "20"),
-            ("first_seen", "true", ""),
-            ("is_new", "", "true"),
+            ("label.name", "Chromium", ""),
+            ("label.confidence", "90", ""),
+            ("app.name", "", "Chromium"),
+            ("app.confidence", "", "90"),
+            ("known_bad.pattern", "t13d15*", "t13d15*"),
+            ("known_bad.confidence", "20", "20"),
+            ("first_seen", "true", "true"),
             ("os", "", "Linux"),
-            ("hops_client", "", "3"),
-            ("hops_server", "", ""),
+            ("hops.client", "", "3"),
+            ("hops.server", "", ""),
             ("mss", "", "1380"),
-            ("tunnel", "", "wireguard"),
+            ("tunnel.name", "", "wireguard"),
             ("ssh_session", "", "interactive"),
-            ("primary", "", "t13d1516h2_8daaf6152771_e5627efa2ab1"),
-            ("alerts", "", "a fingerprint is known to be bad; a value was never seen"),
-            ("rule", "", ""),
+            ("primary.value", "", "t13d1516h2_8daaf6152771_e5627efa2ab1"),
+            ("alerts", "", "a fingerprint is known to be bad;a value was never seen"),
+            ("alert.ja4sensor.rule", "", ""),
         ] {
             assert_eq!((&*first[column], &*second[column]), (of_first, of_second), "{column}");
         }
@@ -181,7 +182,7 @@ mod tests {
                 prop_assert_eq!(parsed[named]["name"].as_str(), Some(&*label.name));
                 prop_assert_eq!(parsed["known_bad"]["pattern"].as_str(), Some(&*bad.pattern));
             }
-            for (line, named) in lines(Format::Csv, Some((&seen, &record))).iter().zip(["label", "app"]) {
+            for (line, named) in lines(Format::Csv, Some((&seen, &record))).iter().zip(["label.name", "app.name"]) {
                 let columns = by_column(line);
                 // What would steer a terminal stands there as people are shown it.
                 let shown = |text: &str| {
@@ -190,7 +191,7 @@ mod tests {
                     String::from_utf8(out).unwrap()
                 };
                 prop_assert_eq!(&columns[named], &shown(&label.name));
-                prop_assert_eq!(&columns["known_bad"], &shown(&bad.pattern));
+                prop_assert_eq!(&columns["known_bad.pattern"], &shown(&bad.pattern));
             }
             for line in lines(Format::Table, Some((&seen, &record))) {
                 prop_assert_eq!(line.chars().filter(|character| character.is_control()).count(), 1);

@@ -88,6 +88,12 @@ fn hex(group: u16, out: &mut Vec<u8>) {
     }
 }
 
+/// Appends `0x1301`.
+pub(super) fn hex_u16(value: u16, out: &mut Vec<u8>) {
+    let [a, b, c, d] = [12, 8, 4, 0].map(|shift| nibble(value >> shift));
+    out.extend_from_slice(&[b'0', b'x', a, b, c, d]);
+}
+
 /// The lowest four bits as a hex digit.
 pub(crate) const fn nibble(value: u16) -> u8 {
     let low = (value & 0xf) as u8;

@@ -13,6 +13,7 @@ pub(crate) mod escape;
 mod filter;
 mod invisible;
 mod json;
+mod layout;
 mod quic_version;
 mod table;
 
@@ -25,6 +26,7 @@ pub use self::additions::Additions;
 pub use self::filter::{Filter, FilterError};
 pub(crate) use self::json::{attributes as attributes_json, group as group_json};
 use self::{csv::Csv, json::Json, table::Table};
+use crate::model::field::{EventRef, FieldSource, Subject, place};
 use crate::model::{Alert, ConnectionEvent, FingerprintEvent, StatsRecord, Time};
 
 /// What a line looks like.
@@ -91,11 +93,19 @@ pub struct Context {
     pub filter: Filter,
 }
 
+impl Context {
+    /// What fields of an event are read from.
+    fn subject<'a>(&'a self, event: EventRef<'a>) -> Subject<'a> {
+        Subject::of_event(event, self.sensor.as_deref(), &self.interfaces)
+    }
+}
+
 /// Appends events to a buffer, a line each.
 #[derive(Debug)]
 pub struct Formatter {
     filter: Filter,
     form: Form,
+    context: Arc<Context>,
     /// What ends a line here; `None` where whoever has it next does.
     ends: Option<Additions>,
 }
@@ -114,11 +124,11 @@ impl Formatter {
     pub fn new(format: Format, context: Arc<Context>) -> Self {
         let filter = context.filter;
         let form = match format {
-            Format::Json => Form::Json(Json::new(&context)),
-            Format::Csv => Form::Csv(Csv::new(context)),
+            Format::Json => Form::Json(Json::new(context.sensor.clone())),
+            Format::Csv => Form::Csv(Csv::new()),
             Format::Table => Form::Table(Table::new()),
         };
-        Self { filter, form, ends: Some(Additions::new(format)) }
+        Self { filter, form, context, ends: Some(Additions::new(format)) }
     }
 
     /// The same formatter, but it leaves the lines of fingerprints and connections open: without their
@@ -142,9 +152,11 @@ impl Formatter {
         if !self.filter.fingerprint(event.method) {
             return;
         }
-        match &mut self.form {
-            Form::Json(json) => json.fingerprint(event, out),
-            Form::Csv(csv) => csv.fingerprint(event, out),
+        let Self { form, context, .. } = self;
+        let (at, subject) = (event.cause.time, context.subject(EventRef::Fingerprint(event)));
+        match form {
+            Form::Json(json) => json.event(place::FINGERPRINT, at, &subject, out),
+            Form::Csv(csv) => csv.event(place::FINGERPRINT, at, &subject, out),
             Form::Table(table) => table.fingerprint(event, out),
         }
         self.end(out);
@@ -155,9 +167,11 @@ impl Formatter {
         if !self.filter.connection() {
             return;
         }
-        match &mut self.form {
-            Form::Json(json) => json.connection(event, out),
-            Form::Csv(csv) => csv.connection(event, out),
+        let Self { form, context, .. } = self;
+        let (at, subject) = (event.cause.time, context.subject(EventRef::Connection(event)));
+        match form {
+            Form::Json(json) => json.event(place::CONNECTION, at, &subject, out),
+            Form::Csv(csv) => csv.event(place::CONNECTION, at, &subject, out),
             Form::Table(table) => table.connection(event, out),
         }
         self.end(out);
@@ -169,10 +183,42 @@ impl Formatter {
         if !self.filter.alert() {
             return;
         }
-        match &mut self.form {
-            Form::Json(json) => json.alert(alert, raw, out),
-            Form::Csv(csv) => csv.alert(alert, raw, out),
+        let Self { form, context, .. } = self;
+        let subject = context.subject(EventRef::Alert(alert, raw));
+        match form {
+            Form::Json(json) => {
+                json.event(place::ALERT, alert.time, &subject, out);
+                json::end(out);
+            }
+            Form::Csv(csv) => csv.row(place::ALERT, alert.time, &subject, out),
             Form::Table(table) => table.alert(alert, out),
+        }
+    }
+
+    /// Appends the line of a stored row, an event of this [place](crate::model::field::place). A table has no such lines.
+    pub(crate) fn row(&mut self, event: u8, at: Time, row: &impl FieldSource, out: &mut Vec<u8>) {
+        match &mut self.form {
+            Form::Json(json) => {
+                json.row(event, at, row, out);
+                json::end(out);
+            }
+            Form::Csv(csv) => csv.row(event, at, row, out),
+            Form::Table(_) => {}
+        }
+    }
+
+    /// Appends the JSON line of a stored connection with its fingerprints.
+    pub(crate) fn row_with_fingerprints<'a, S: FieldSource + 'a>(
+        &mut self,
+        at: Time,
+        row: &impl FieldSource,
+        fingerprints: impl IntoIterator<Item = (Time, S)>,
+        out: &mut Vec<u8>,
+    ) {
+        if let Form::Json(json) = &mut self.form {
+            json.row(place::CONNECTION, at, row, out);
+            json::fingerprints(fingerprints, out);
+            json::end(out);
         }
     }
 

@@ -25,6 +25,17 @@ pub enum Hook {
     Egress,
 }
 
+impl Hook {
+    /// The name in output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+}
+
 /// A connection as every record names it: client first, whoever sent the packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowIdentity {
@@ -40,6 +51,18 @@ pub struct FlowIdentity {
     pub proto: u8,
     /// VLAN tags, outermost first; 0: none.
     pub vlan: [u16; 2],
+}
+
+impl FlowIdentity {
+    /// The transport protocol: the sensor tracks TCP and UDP alone.
+    #[must_use]
+    pub const fn transport(&self) -> &'static str {
+        match self.proto {
+            6 => "TCP",
+            17 => "UDP",
+            _ => "other",
+        }
+    }
 }
 
 /// What caused an event.

@@ -40,7 +40,7 @@ fn a_tunnel_on_a_path_that_had_none() {
     let events = replay("", &talks(5));
     let alert = the_alert(&events, "new_tunnel");
     assert_reason(alert, &["MTU 1420", "wireguard", "80", "5 connections before", "5 are enough"]);
-    assert_eq!((&own(alert)["group"]["src_ip"], &own(alert)["group"]["dst_ip"]), (&CLIENT.into(), &SERVER.into()));
+    assert_eq!((&own(alert)["group"]["src_ip"], &own(alert)["group"]["dest_ip"]), (&CLIENT.into(), &SERVER.into()));
     assert_eq!((&own(alert)["severity"], &own(alert)["confidence"]), (&"medium".into(), &80.into()));
 }
 
@@ -130,7 +130,7 @@ fn a_chain_of_a_shape_never_seen_for_a_name() {
     let alert = the_alert(&events, "new_chain");
     let value = of_kind(&events, "ja4x").last().unwrap()["fingerprint"]["value"].as_str().unwrap();
     assert_reason(alert, &["shop.example", value, "5 chains before", "5 are enough"]);
-    assert_eq!(own(alert)["group"]["sni"], "shop.example");
+    assert_eq!(own(alert)["group"]["tls.sni"], "shop.example");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_value_that_comes_at_regular_intervals() {
     assert_reason(alert, &["8 intervals", "300.0 s", "0.000", "0.15"]);
     let value = &of_kind(&events, "ja4")[0]["fingerprint"]["value"];
     let group = &own(alert)["group"];
-    assert_eq!((&group["src_ip"], &group["dst_ip"], &group["ja4"]), (&CLIENT.into(), &SERVER.into(), value));
+    assert_eq!((&group["src_ip"], &group["dest_ip"], &group["ja4"]), (&CLIENT.into(), &SERVER.into(), value));
     // Somebody who clicks.
     assert!(alerts(&beats(&[0, 40, 300, 330, 900, 1700, 1760, 2000, 2900, 3000]), "beacon").is_empty());
 }

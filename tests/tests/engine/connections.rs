@@ -75,7 +75,7 @@ fn a_connection_is_told_with_all_that_is_known_of_it() {
     // The worse of two.
     let bad = &connection["known_bad"];
     assert_eq!((&bad["category"], &bad["confidence"], &bad["note"]), (&json!("c2"), &json!(70), &json!("mine")));
-    assert_eq!(connection["is_new"], true);
+    assert_eq!(connection["first_seen"], true);
     assert_eq!(connection["primary"], json!({ "type": "ja4", "value": Shape::Curl.ja4() }));
     let fired = connection["alerts"].as_array().unwrap();
     for alert in events::of_type(&events, "alert") {
@@ -96,7 +96,7 @@ fn a_request_names_its_host_and_is_the_primary() {
     assert!(connection["http"]["http_user_agent"].as_str().unwrap().contains("Chrome/130"));
     assert_eq!(connection["primary"]["type"], "ja4h");
     assert_eq!(connection["primary"]["value"], of_kind(&events, "ja4h")[0]["fingerprint"]["value"]);
-    for absent in ["is_new", "known_bad", "tunnel", "ssh_session"] {
+    for absent in ["first_seen", "known_bad", "tunnel", "ssh_session"] {
         assert!(connection.get(absent).is_none(), "nothing to say of {absent}: {connection}");
     }
 }

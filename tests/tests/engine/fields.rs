@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ja4_user::model::field::{Field, Kind, Known};
+use ja4_user::model::field::{Field, Known, place};
 use tests::certificate::{self, Certificate};
 use tests::dhcp;
 use tests::http::{browser_request, response};
@@ -18,69 +18,8 @@ const CONFIG: &str = "[first_seen]\nlearning = \"0\"\n[lookup]\nknown_bad = \"ba
 const BAD: &str =
     "[[pattern]]\ntype = \"ja4t\"\nmatch = \"64240_*\"\ncategory = \"odd\"\nconfidence = 60\nnote = \"mine\"\n";
 
-/// Where the line of a connection has a field's value, if not under the field's own name.
-const PLACES: [(&str, &str); 57] = [
-    ("dst_ip", "/dest_ip"),
-    ("dst_port", "/dest_port"),
-    ("vlan", "/vlan/0"),
-    ("sni", "/tls/sni"),
-    ("alpn", "/tls/alpn/1"),
-    ("alpn_chosen", "/tls/alpn_chosen"),
-    ("tls_version", "/tls/version"),
-    ("cipher", "/tls/cipher"),
-    ("ech", "/tls/ech"),
-    ("cert_subject", "/tls/subject_cn"),
-    ("cert_issuer", "/tls/issuer_cn"),
-    ("cert_not_before", "/tls/notbefore"),
-    ("cert_not_after", "/tls/notafter"),
-    ("cert_san_count", "/tls/san_count"),
-    ("http_method", "/http/http_method"),
-    ("http_host", "/http/hostname"),
-    ("http_user_agent", "/http/http_user_agent"),
-    ("http_version", "/http/protocol"),
-    ("ssh_client_banner", "/ssh/client/software_version"),
-    ("ssh_server_banner", "/ssh/server/software_version"),
-    ("hassh", "/ssh/client/hassh/hash"),
-    ("hassh_server", "/ssh/server/hassh/hash"),
-    ("dhcp_host_name", "/dhcp/hostname"),
-    ("dhcp_vendor_class", "/dhcp/vendor_class_identifier"),
-    ("dhcp_client_mac", "/dhcp/client_mac"),
-    ("quic_version", "/quic/version"),
-    ("pkts_toserver", "/connection/pkts_toserver"),
-    ("pkts_toclient", "/connection/pkts_toclient"),
-    ("bytes_toserver", "/connection/bytes_toserver"),
-    ("bytes_toclient", "/connection/bytes_toclient"),
-    ("start", "/connection/start"),
-    ("end", "/connection/end"),
-    ("state", "/connection/state"),
-    ("client_latency_us", "/latency/client_us"),
-    ("server_latency_us", "/latency/server_us"),
-    ("client_app_latency_us", "/latency/client_application_us"),
-    ("server_app_latency_us", "/latency/server_application_us"),
-    ("client_hops", "/hops/client"),
-    ("server_hops", "/hops/server"),
-    ("path", "/path/name"),
-    ("path_confidence", "/path/confidence"),
-    ("path_mtu", "/path/mtu"),
-    ("tunnel", "/tunnel/name"),
-    ("tunnel_confidence", "/tunnel/confidence"),
-    ("tunnel_mtu", "/tunnel/mtu"),
-    ("app", "/app/name"),
-    ("app_source", "/app/source"),
-    ("app_category", "/app/category"),
-    ("app_confidence", "/app/confidence"),
-    ("known_bad_pattern", "/known_bad/pattern"),
-    ("known_bad_category", "/known_bad/category"),
-    ("known_bad_confidence", "/known_bad/confidence"),
-    ("known_bad_note", "/known_bad/note"),
-    ("primary_type", "/primary/type"),
-    ("primary_value", "/primary/value"),
-    ("alerts", "/alerts/0"),
-    ("community_id", "/community_id"),
-];
-
 /// Not in the line of a connection: a replay has no interfaces, and the last is worked out for rules alone.
-const ELSEWHERE: [&str; 2] = ["iface", "handshake"];
+const ELSEWHERE: [&str; 2] = ["in_iface", "connection.handshake"];
 
 /// Seconds since 1970 of a time as the output writes it, by the day's number in the Gregorian calendar.
 fn seconds(time: &str) -> i64 {
@@ -92,32 +31,42 @@ fn seconds(time: &str) -> i64 {
     86_400 * days + 3600 * number(11, 13) + 60 * number(14, 16) + number(17, 19)
 }
 
+/// Where a line has a field's value: under the field's own name; of a list, one of its items.
+fn pointer(field: Field) -> String {
+    let item = match field {
+        Field::Vlan | Field::Alerts => "/0",
+        Field::TlsAlpn => "/1",
+        _ => "",
+    };
+    format!("/{}{item}", field.name().replace('.', "/"))
+}
+
 /// What the output says of a field, as a rule writes it.
 fn said(field: Field, line: &Value, events: &[Value]) -> Option<String> {
-    let name = field.name();
-    if Method::named(name) {
+    if Method::named(field.name()) {
         // The newest value when a rule looks is the first: it looks as soon as there is one.
-        return of_kind(events, name).first().map(|event| event["fingerprint"]["value"].to_string());
+        return of_kind(events, field.name()).first().map(|event| event["fingerprint"]["value"].to_string());
     }
-    match name {
-        "ip_version" => return Some(if line["src_ip"].as_str()?.contains(':') { "6" } else { "4" }.to_owned()),
-        "known_bad" => return Some(line.get("known_bad").is_some().to_string()),
-        "proto" => return Some(line["proto"].to_string().to_lowercase()),
-        "duration" => {
+    match field {
+        Field::IpVersion => return Some(if line["src_ip"].as_str()?.contains(':') { "6" } else { "4" }.to_owned()),
+        Field::KnownBadFlag => return Some(line.get("known_bad").is_some().to_string()),
+        Field::FirstSeen => return Some(line.get("first_seen").is_some().to_string()),
+        Field::ConnectionDuration => {
             let [start, end] = ["start", "end"].map(|name| line["connection"][name].as_str().unwrap().to_owned());
             let nanoseconds = |time: &str| seconds(time) * 1_000_000_000 + time[20..29].parse::<i64>().unwrap();
             let milliseconds = (nanoseconds(&end) - nanoseconds(&start)) / 1_000_000;
             return Some(format!("\"{milliseconds}ms\""));
         }
+        // Rules see the whole identification string, the output its parts.
+        Field::SshClientBanner => return line.pointer("/ssh/client/software_version").map(Value::to_string),
+        Field::SshServerBanner => return line.pointer("/ssh/server/software_version").map(Value::to_string),
         _ => {}
     }
-    let own = format!("/{name}");
-    let place = PLACES.iter().find_map(|(of, place)| (*of == name).then_some(*place)).unwrap_or(&own);
-    let value = line.pointer(place)?;
-    Some(match (value.as_str(), field.kind()) {
-        (Some(time), Kind::Number) if time.contains('T') => seconds(time).to_string(),
+    let value = line.pointer(&pointer(field))?;
+    Some(match (value.as_str(), field.kind().is_number()) {
+        (Some(time), true) if time.contains('T') => seconds(time).to_string(),
         // 0x1301; QUIC's 1.
-        (Some(number), Kind::Number) => number.to_owned(),
+        (Some(number), true) => number.to_owned(),
         _ => value.to_string(),
     })
 }
@@ -135,13 +84,14 @@ impl Method {
 fn rules(on: &str, more: &str, said: &[(Field, String)]) -> String {
     let mut rules = String::new();
     for (field, value) in said {
-        let (yes, no) = match field.name() {
-            // They are given whole, the output has a part.
-            "ssh_client_banner" | "ssh_server_banner" => (format!("op = \"contains\", value = {value}"), None),
+        let (yes, no) = match field {
+            Field::SshClientBanner | Field::SshServerBanner => (format!("op = \"contains\", value = {value}"), None),
             // Given in milliseconds, and never less.
-            "duration" => (format!("op = \"gte\", value = {value}"), Some(format!("op = \"lt\", value = {value}"))),
+            Field::ConnectionDuration => {
+                (format!("op = \"gte\", value = {value}"), Some(format!("op = \"lt\", value = {value}")))
+            }
             // A list, one of which is enough: no single value says no.
-            "alerts" | "alpn" => (format!("op = \"eq\", value = {value}"), None),
+            Field::Alerts | Field::TlsAlpn => (format!("op = \"eq\", value = {value}"), None),
             _ => (format!("op = \"eq\", value = {value}"), Some(format!("op = \"ne\", value = {value}"))),
         };
         for (answer, condition) in [("yes", Some(yes)), ("no", no)] {
@@ -242,19 +192,24 @@ fn said_of_all() -> Vec<(&'static str, Vec<Packet>)> {
     ]
 }
 
+/// Whether rules over connections have the field.
+fn is_of_connection(field: Field) -> bool {
+    field.is_in(place::RULE) && field.known() != Known::Fingerprint
+}
+
 #[test]
 fn rules_over_connections_see_what_their_line_says() {
     let mut compared = BTreeSet::new();
     for (what, packets) in said_of_all() {
         let before = a_site("").replay(&packets, &[]);
         let [line] = connections(&before)[..] else { panic!("{what}: {before:#?}") };
-        let fields = Field::ALL.iter().filter(|field| field.known() != Known::Fingerprint);
+        let fields = Field::ALL.iter().filter(|field| is_of_connection(**field));
         let said: Vec<_> = fields.filter_map(|field| Some((*field, said(*field, line, &before)?))).collect();
         let events = a_site(&rules("connection", "", &said)).replay(&packets, &[]);
         assert_eq!(fired(&events), expected(&said), "{what}: {said:#?}");
         compared.extend(said.into_iter().map(|(field, _)| field.name()));
     }
-    let all = Field::ALL.iter().filter(|field| field.known() != Known::Fingerprint).map(|field| field.name());
+    let all = Field::ALL.iter().filter(|field| is_of_connection(**field)).map(|field| field.name());
     let never: Vec<_> = all.filter(|name| !compared.contains(name)).collect();
     assert_eq!(never, ELSEWHERE, "nothing was said of these");
 }
@@ -266,25 +221,17 @@ fn rules_over_fingerprints_see_what_their_line_says() {
     let of_leaf = of_kind(&before, "ja4x")[0];
     let certificate = ["subject_cn", "issuer_cn", "notbefore", "notafter", "san_count"];
     assert!(certificate.iter().all(|name| of_leaf["tls"][*name] == of_leaf["certificate"][*name]), "{of_leaf:#}");
-    let mut told: Vec<_> = Field::ALL
-        .iter()
-        .filter(|field| field.known() == Known::Fingerprint)
-        .map(|field| {
-            let value = match field.name() {
-                "first_seen" => &of_leaf["first_seen"],
-                "label" => &of_leaf["label"]["name"],
-                name => match name.strip_prefix("label_") {
-                    Some(part) => &of_leaf["label"][part],
-                    None => &of_leaf["fingerprint"][name],
-                },
-            };
-            (*field, value.to_string())
-        })
-        .collect();
-    let of_certificate = Field::ALL.iter().filter(|field| field.name().starts_with("cert_"));
+    let rule_fields = Field::ALL.iter().filter(|field| field.is_in(place::RULE));
+    let of_event = rule_fields.clone().filter(|field| field.known() == Known::Fingerprint);
+    let mut told: Vec<_> =
+        of_event.map(|field| (*field, of_leaf.pointer(&pointer(*field)).unwrap().to_string())).collect();
+    told.push((Field::FirstSeen, of_leaf["first_seen"].to_string()));
+    assert_eq!(told.len(), 10, "{told:?}");
+    let of_certificate =
+        rule_fields.filter(|field| certificate.iter().any(|name| field.name() == format!("tls.{name}")));
     told.extend(of_certificate.filter_map(|field| Some((*field, said(*field, of_leaf, &before)?))));
     assert_eq!(told.len(), 10 + 5, "{told:?}");
-    let leaf = "{ field = \"type\", op = \"eq\", value = \"ja4x\" }, { field = \"count\", op = \"eq\", value = 1 }, ";
+    let leaf = "{ field = \"fingerprint.type\", op = \"eq\", value = \"ja4x\" }, { field = \"fingerprint.count\", op = \"eq\", value = 1 }, ";
     let events = a_site(&rules("fingerprint", leaf, &told)).replay(&packets, &["--raw"]);
     assert_eq!(fired(&events), expected(&told), "{told:#?}");
 }
@@ -299,7 +246,7 @@ fn a_syn_alone_says_hops_and_system_at_once() {
     };
     // Windows sends its options so, but begins with a TTL of 128.
     let windows = [2, 4, 5, 0xb4, 1, 3, 3, 8, 1, 1, 4, 2];
-    let rules = rule("yes_hops", "\"client_hops\", op = \"eq\", value = 0") + &rule("no_os", "\"os\", op = \"exists\"");
+    let rules = rule("yes_hops", "\"hops.client\", op = \"eq\", value = 0") + &rule("no_os", "\"os\", op = \"exists\"");
     let mut first = talk("10.0.0.1:51234", "192.0.2.1:443", ms(0));
     first.syn_with(64_240, &windows);
     let events = a_site(&rules).replay(first.packets(), &[]);

@@ -208,7 +208,7 @@ fn one_connection_raises_one_alert_that_names_all_its_new_values() {
     for (alert, port) in told.iter().zip([1, 2]) {
         assert_names(alert, &new_of(&events, port));
         assert_eq!(alert["src_port"], port);
-        assert_eq!(own(alert)["group"], serde_json::json!({"src_ip": "10.0.0.1", "dst_ip": "192.0.2.1"}));
+        assert_eq!(own(alert)["group"], serde_json::json!({"src_ip": "10.0.0.1", "dest_ip": "192.0.2.1"}));
         assert_eq!(own(alert)["severity"], "low");
         assert_eq!(of_port(&events, port)["alerts"], serde_json::json!(["a fingerprint was never seen before"]));
     }

@@ -94,8 +94,8 @@ fn a_fingerprint_has_a_label_and_a_connection_an_app_in_every_format() {
     let printed = |arguments: &[&str]| csv_rows(Sensor::new().run(arguments).ok().stdout());
     let output = csv_rows(site.run(talk.packets(), &["--format", "csv", "--types", "ja4,connection"]).ok().stdout());
     for (row, (name, other)) in output.iter().zip([("label", "app"), ("app", "label")]) {
-        assert_eq!((&*row[name], &*row[other]), ("curl", ""), "{row:?}");
-        assert_eq!((&*row[&format!("{name}_source")], &*row[&format!("{name}_confidence")]), ("builtin", "80"));
+        assert_eq!((&*row[&format!("{name}.name")], &*row[&format!("{other}.name")]), ("curl", ""), "{row:?}");
+        assert_eq!((&*row[&format!("{name}.source")], &*row[&format!("{name}.confidence")]), ("builtin", "80"));
     }
     assert_eq!(output.len(), 2);
     let ja4 = ["query", "fingerprints", "--type", "ja4", "--format", "csv", "--db", &database];
@@ -111,9 +111,9 @@ fn rules_take_the_label_of_a_fingerprint_and_the_app_of_its_connection() {
              where = [{{ field = \"{field}\", op = \"eq\", value = \"{value}\" }}]\n"
         )
     };
-    let rules = rule("by_label", "fingerprint", "label", "Linux")
-        + &rule("by_app", "fingerprint", "app", "Linux")
-        + &rule("of_connection", "connection", "app", "curl");
+    let rules = rule("by_label", "fingerprint", "label.name", "Linux")
+        + &rule("by_app", "fingerprint", "app.name", "Linux")
+        + &rule("of_connection", "connection", "app.name", "curl");
     let config = "[rules]\nshipped = false\nfiles = [\"rules.toml\"]\n";
     let site = Site::new(config).with("rules.toml", &rules).with("wrong.toml", "");
     let talk = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(Shape::Curl, "a.example"));
@@ -122,8 +122,8 @@ fn rules_take_the_label_of_a_fingerprint_and_the_app_of_its_connection() {
     assert_eq!((alerts(&events, "by_label").is_empty(), alerts(&events, "by_app").is_empty()), (false, true));
     the_alert(&events, "of_connection");
     // A connection has no label.
-    let site = Site::new(config).with("rules.toml", &rule("wrong", "connection", "label", "curl"));
-    site.run(talk.packets(), &[]).status(2).says("label").in_one_line();
+    let site = Site::new(config).with("rules.toml", &rule("wrong", "connection", "label.name", "curl"));
+    site.run(talk.packets(), &[]).status(2).says("label.name").in_one_line();
 }
 
 #[test]

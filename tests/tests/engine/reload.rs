@@ -12,12 +12,12 @@ use super::*;
 
 /// Fires on more than nine connections to port 7001; never changed.
 const KEPT: &str = "[[rule]]\nname = \"kept\"\non = \"connection\"\nwindow = \"1h\"\ncooldown = \"1h\"\n\
-                    where = [{ field = \"dst_port\", op = \"eq\", value = 7001 }]\nthreshold = { op = \"gt\", value = 9 }\n";
+                    where = [{ field = \"dest_port\", op = \"eq\", value = 7001 }]\nthreshold = { op = \"gt\", value = 9 }\n";
 
 /// Fires on each of the ports 7002 to 7009 once.
 const ADDED: &str = "[[rule]]\nname = \"added\"\non = \"connection\"\nwindow = \"1h\"\ncooldown = \"1h\"\n\
-                     group_by = [\"dst_port\"]\nthreshold = { op = \"gte\", value = 1 }\n\
-                     where = [{ field = \"dst_port\", op = \"gte\", value = 7002 }, { field = \"dst_port\", op = \"lte\", value = 7009 }]\n";
+                     group_by = [\"dest_port\"]\nthreshold = { op = \"gte\", value = 1 }\n\
+                     where = [{ field = \"dest_port\", op = \"gte\", value = 7002 }, { field = \"dest_port\", op = \"lte\", value = 7009 }]\n";
 
 /// What the sensor says to the next SIGHUP.
 fn hang_up(sensor: &LiveSensor) -> String {

@@ -56,7 +56,7 @@ fn all_that_is_wrong_is_told_at_once_with_its_place() {
     let said = outcome.stderr();
     let lines: Vec<_> = said.lines().map(|line| line.split("rules.toml:").nth(1).unwrap_or(line)).collect();
     assert_eq!(lines.len(), 3, "{said}");
-    for (place, words) in [("4:", "dst_port"), ("6:", "5 minutes"), ("10:", "packet")] {
+    for (place, words) in [("4:", "dest_port"), ("6:", "5 minutes"), ("10:", "packet")] {
         let line =
             lines.iter().find(|line| line.starts_with(place)).unwrap_or_else(|| panic!("line {place} in {said}"));
         assert!(line.contains(words), "{words:?} in {line}");
@@ -68,27 +68,27 @@ fn all_that_is_wrong_is_told_at_once_with_its_place() {
 #[test]
 fn conditions_mean_what_they_say() {
     let yes_and_no = [
-        ("dst_port", "eq", "443", "444"),
-        ("dst_port", "ne", "80", "443"),
-        ("dst_port", "lt", "444", "443"),
-        ("dst_port", "lte", "443", "442"),
-        ("dst_port", "gt", "442", "443"),
-        ("dst_port", "gte", "443", "444"),
-        ("dst_port", "in", "[1, 443]", "[1, 444]"),
-        ("dst_port", "not_in", "[1, 444]", "[1, 443]"),
-        ("sni", "prefix", "\"shop.\"", "\"example\""),
-        ("sni", "contains", "\"op.ex\"", "\"oops\""),
-        ("sni", "regex", "\"^sh[aeiou]p\\\\.\"", "\"^hop\""),
+        ("dest_port", "eq", "443", "444"),
+        ("dest_port", "ne", "80", "443"),
+        ("dest_port", "lt", "444", "443"),
+        ("dest_port", "lte", "443", "442"),
+        ("dest_port", "gt", "442", "443"),
+        ("dest_port", "gte", "443", "444"),
+        ("dest_port", "in", "[1, 443]", "[1, 444]"),
+        ("dest_port", "not_in", "[1, 444]", "[1, 443]"),
+        ("tls.sni", "prefix", "\"shop.\"", "\"example\""),
+        ("tls.sni", "contains", "\"op.ex\"", "\"oops\""),
+        ("tls.sni", "regex", "\"^sh[aeiou]p\\\\.\"", "\"^hop\""),
         ("src_ip", "cidr", "\"10.0.0.0/8\"", "\"10.1.0.0/16\""),
-        ("app", "eq", "\"curl\"", "\"Firefox\""),
-        ("alpn", "eq", "\"h2\"", "\"h3\""),
+        ("app.name", "eq", "\"curl\"", "\"Firefox\""),
+        ("tls.alpn", "eq", "\"h2\"", "\"h3\""),
         ("mss", "eq", "1460", "1380"),
         ("os", "prefix", "\"Linux\"", "\"Windows\""),
-        ("state", "eq", "\"fin\"", "\"rst\""),
-        ("handshake", "eq", "\"done\"", "\"failed\""),
-        ("server_hops", "eq", "7", "0"),
-        ("duration", "lt", "\"1s\"", "\"1ms\""),
-        ("pkts_toserver", "gte", "5", "6"),
+        ("connection.state", "eq", "\"fin\"", "\"rst\""),
+        ("connection.handshake", "eq", "\"done\"", "\"failed\""),
+        ("hops.server", "eq", "7", "0"),
+        ("connection.duration", "lt", "\"1s\"", "\"1ms\""),
+        ("connection.pkts_toserver", "gte", "5", "6"),
     ];
     let mut rules = String::new();
     let mut expected = Vec::new();
@@ -106,7 +106,7 @@ fn conditions_mean_what_they_say() {
         rules += &format!(
             "[[rule]]\nname = \"{name}\"\non = \"fingerprint\"\nwindow = \"1m\"\nthreshold = {{ op = \"gte\", value = 1 }}\n\
              where = [{{ field = \"{}\", op = \"exists\" }}]\n",
-            if value { "sni" } else { "quic_version" }
+            if value { "tls.sni" } else { "quic.version" }
         );
     }
     expected.push("yes_exists".to_owned());

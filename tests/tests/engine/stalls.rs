@@ -30,7 +30,7 @@ fn nobody_who_stalls_stops_fingerprints() {
     .with(
         "rules.toml",
         "[[rule]]\nname = \"each\"\non = \"connection\"\ngroup_by = [\"src_port\"]\nwindow = \"1m\"\n\
-         where = [{ field = \"dst_port\", op = \"ne\", value = 22 }]\nthreshold = { op = \"gte\", value = 1 }\n",
+         where = [{ field = \"dest_port\", op = \"ne\", value = 22 }]\nthreshold = { op = \"gte\", value = 1 }\n",
     );
     let to = listen(wire.server(), 0, b"");
     let sensor = start(&wire, &site, &[]);

@@ -48,14 +48,14 @@ fn each(number: usize, tell: impl Fn(&str, u16) -> TcpConversation) -> Vec<Packe
 
 #[test]
 fn port_scan() {
-    crosses("port_scan", 100, "different dst_port within 1m", &[("src_ip", CLIENT), ("dst_ip", SERVER)], |number| {
+    crosses("port_scan", 100, "different dest_port within 1m", &[("src_ip", CLIENT), ("dest_ip", SERVER)], |number| {
         syns((0..number).map(|port| format!("192.0.2.1:{}", 1000 + port)))
     });
 }
 
 #[test]
 fn host_sweep() {
-    crosses("host_sweep", 50, "different dst_ip within 1m", &[("src_ip", CLIENT), ("dst_port", "8080")], |number| {
+    crosses("host_sweep", 50, "different dest_ip within 1m", &[("src_ip", CLIENT), ("dest_port", "8080")], |number| {
         syns((0..number).map(|host| format!("192.0.2.{}:8080", host + 1)))
     });
     // Everybody speaks to many hosts there.
@@ -65,21 +65,21 @@ fn host_sweep() {
 
 #[test]
 fn dst_port_spread() {
-    crosses("dst_port_spread", 300, "different dst_port within 5m", &[("src_ip", CLIENT)], |number| {
+    crosses("dst_port_spread", 300, "different dest_port within 5m", &[("src_ip", CLIENT)], |number| {
         syns((0..number).map(|port| format!("192.0.2.{}:{}", port % 100 + 1, 1000 + port)))
     });
 }
 
 #[test]
 fn ssh_connection_burst() {
-    crosses("ssh_connection_burst", 20, "different dst_ip within 5m", &[("src_ip", CLIENT)], |number| {
+    crosses("ssh_connection_burst", 20, "different dest_ip within 5m", &[("src_ip", CLIENT)], |number| {
         syns((0..number).map(|host| format!("192.0.2.{}:22", host + 1)))
     });
 }
 
 #[test]
 fn new_ja4_burst() {
-    crosses("new_ja4_burst", 10, "different value within 10m", &[("src_ip", CLIENT)], |number| {
+    crosses("new_ja4_burst", 10, "different fingerprint.value within 10m", &[("src_ip", CLIENT)], |number| {
         each(number, |client, number| {
             tls(client, "192.0.2.1:443", ms(u64::from(number) * 1000), &odd_hello(number, "a.example"))
         })
@@ -88,7 +88,7 @@ fn new_ja4_burst() {
 
 #[test]
 fn certificate_diversity() {
-    crosses("certificate_diversity", 40, "different value within 10m", &[("src_ip", CLIENT)], |number| {
+    crosses("certificate_diversity", 40, "different fingerprint.value within 10m", &[("src_ip", CLIENT)], |number| {
         each(number, |client, number| {
             let shape = Certificate::new().extension(&[0x2a, number as u8 + 1], false, b"x");
             with_chain(client, &format!("{number}.example"), ms(u64::from(number) * 1000), &[shape])
@@ -98,7 +98,7 @@ fn certificate_diversity() {
 
 #[test]
 fn syn_flood() {
-    let group = [("dst_ip", SERVER), ("dst_port", "443")];
+    let group = [("dest_ip", SERVER), ("dest_port", "443")];
     crosses("syn_flood", 1000, "connections within 10s", &group, |number| {
         syns((0..number).map(|_| "192.0.2.1:443".to_owned()))
     });
@@ -138,8 +138,8 @@ fn dhcp_starvation() {
     crosses(
         "dhcp_starvation",
         100,
-        "different dhcp_client_mac within 1m",
-        &[("dst_ip", "255.255.255.255")],
+        "different dhcp.client_mac within 1m",
+        &[("dest_ip", "255.255.255.255")],
         |number| {
             let mut talk = UdpConversation::between("0.0.0.0:68", "255.255.255.255:67");
             for client in 0..number as u8 {
@@ -153,7 +153,7 @@ fn dhcp_starvation() {
 #[test]
 fn quic_initial_flood() {
     let hello = Shape::Go.client_hello("a.example", &mut SplitMix64::new(1));
-    crosses("quic_initial_flood", 5000, "fingerprints within 10s", &[("dst_ip", SERVER)], |number| {
+    crosses("quic_initial_flood", 5000, "fingerprints within 10s", &[("dest_ip", SERVER)], |number| {
         let mut packets = Vec::new();
         for number in 0..number as u64 {
             let client = format!("10.{}.{}.1:5000", number / 250, number % 250 + 1);
@@ -179,7 +179,7 @@ fn failed_handshake_burst() {
 
 #[test]
 fn rare_server_burst() {
-    crosses("rare_server_burst", 10, "different dst_ip within 10m", &[("src_ip", CLIENT)], |number| {
+    crosses("rare_server_burst", 10, "different dest_ip within 10m", &[("src_ip", CLIENT)], |number| {
         each(number, |client, number| {
             let hello = Handmade::new(0x0303, &[0xff00 | number]).extension(0xff01, &[0]).server();
             let mut talk = talk(client, &format!("192.0.2.{}:443", number + 1), ms(u64::from(number) * 1000));

@@ -231,7 +231,7 @@ impl BuiltinRules {
             rule: name,
             description,
             severity: self.settings.first_seen.severity,
-            group: vec![("src_ip".into(), client.into()), ("dst_ip".into(), server.into())],
+            group: vec![("src_ip".into(), client.into()), ("dest_ip".into(), server.into())],
             reason: alert.reason(),
             flow: Some(record.identity),
             interface: Some(record.interface),
@@ -266,7 +266,7 @@ impl BuiltinRules {
         let mut alert = match found.path {
             TunnelPath::Pair(client, server) => {
                 let (client, server) = (client.to_string(), server.to_string());
-                let group = [("src_ip", &*client), ("dst_ip", &*server)];
+                let group = [("src_ip", &*client), ("dest_ip", &*server)];
                 self.alert(BuiltinRule::NewTunnel, &group, reason, suppressed, context)
             }
             TunnelPath::Network(network) => {
@@ -396,7 +396,7 @@ impl BuiltinRules {
                 "{length} certificates for {sni} have JA4X {chain}; {before} earlier chains had other shapes \
                  (threshold: {threshold})"
             );
-            let alert = self.alert(BuiltinRule::NewChain, &[("sni", sni)], reason, suppressed, &context);
+            let alert = self.alert(BuiltinRule::NewChain, &[("tls.sni", sni)], reason, suppressed, &context);
             context.out.push(alert);
         }
     }
@@ -425,7 +425,7 @@ impl BuiltinRules {
         );
         let (client, server, port) = (client.to_string(), server.0.to_string(), server.1.to_string());
         let group: GroupFields<'_> =
-            &[("src_ip", &client), ("dst_ip", &server), ("dst_port", &port), (seen.method.name(), &seen.value)];
+            &[("src_ip", &client), ("dest_ip", &server), ("dest_port", &port), (seen.method.name(), &seen.value)];
         let alert = self.alert(BuiltinRule::Beacon, group, reason, suppressed, context);
         context.out.push(alert);
     }

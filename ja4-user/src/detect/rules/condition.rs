@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use regex::Regex;
 use serde::Deserialize;
 
-use crate::model::field::{Field, Kind, Value};
+use crate::model::field::{Field, FieldValue, Kind};
 
 /// A comparison of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -83,7 +83,7 @@ impl Operator {
     pub const fn fits(self, kind: Kind) -> bool {
         match self {
             Self::Exists | Self::Eq | Self::Ne => true,
-            Self::Lt | Self::Lte | Self::Gt | Self::Gte => matches!(kind, Kind::Number | Kind::Duration),
+            Self::Lt | Self::Lte | Self::Gt | Self::Gte => kind.is_number() || matches!(kind, Kind::Duration),
             Self::In | Self::NotIn => !matches!(kind, Kind::Bool),
             Self::Prefix | Self::Contains | Self::Regex => matches!(kind, Kind::Text | Kind::Word(_)),
             Self::Cidr => matches!(kind, Kind::Ip),
@@ -143,7 +143,7 @@ impl RuleCondition {
     pub(super) fn cost(&self) -> u8 {
         let field = match self.field {
             // Computed from several fields.
-            Field::Handshake => 3,
+            Field::ConnectionHandshake => 3,
             _ if self.field.kind() == Kind::Text => 2,
             _ => 0,
         };
@@ -158,11 +158,11 @@ impl RuleCondition {
     /// Whether the condition holds for the value of its field.
     #[inline]
     #[must_use]
-    pub fn holds(&self, value: &Value<'_>) -> bool {
+    pub fn holds(&self, value: &FieldValue<'_>) -> bool {
         match self.op {
             Operator::Exists => {
                 let expected = !matches!(self.values.first(), Some(Operand::Bool(false)));
-                (*value != Value::Absent) == expected
+                (*value != FieldValue::Absent) == expected
             }
             Operator::Ne | Operator::NotIn => !self.any(value),
             _ => self.any(value),
@@ -170,40 +170,42 @@ impl RuleCondition {
     }
 
     /// Whether the value, or one of several values, matches an operand.
-    fn any(&self, value: &Value<'_>) -> bool {
+    fn any(&self, value: &FieldValue<'_>) -> bool {
         match value {
-            Value::Absent => false,
-            Value::Tags(tags) => tags.iter().any(|tag| *tag != 0 && self.matches(&Value::Number((*tag).into()))),
-            Value::Texts(texts) => texts.iter().any(|text| self.matches(&Value::Text(text))),
+            FieldValue::Absent => false,
+            FieldValue::Tags(tags) => {
+                tags.iter().any(|tag| *tag != 0 && self.matches(&FieldValue::Number((*tag).into())))
+            }
+            FieldValue::Texts(texts) => texts.iter().any(|text| self.matches(&FieldValue::Text(text))),
             single => self.matches(single),
         }
     }
 
-    fn matches(&self, value: &Value<'_>) -> bool {
+    fn matches(&self, value: &FieldValue<'_>) -> bool {
         if matches!(self.op, Operator::In | Operator::NotIn) {
             return self.values.binary_search_by(|operand| order(operand, value)).is_ok();
         }
         self.values.iter().any(|operand| self.matches_one(operand, value))
     }
 
-    fn matches_one(&self, operand: &Operand, value: &Value<'_>) -> bool {
+    fn matches_one(&self, operand: &Operand, value: &FieldValue<'_>) -> bool {
         match (operand, value) {
-            (Operand::Number(right), Value::Number(left)) => match self.op {
+            (Operand::Number(right), FieldValue::Number(left)) => match self.op {
                 Operator::Lt => left < right,
                 Operator::Lte => left <= right,
                 Operator::Gt => left > right,
                 Operator::Gte => left >= right,
                 _ => left == right,
             },
-            (Operand::Text(right), Value::Text(left)) => match self.op {
+            (Operand::Text(right), FieldValue::Text(left)) => match self.op {
                 Operator::Prefix => left.starts_with(&**right),
                 Operator::Contains => left.contains(&**right),
                 _ => **right == **left,
             },
-            (Operand::Ip(right), Value::Ip(left)) => left == right,
-            (Operand::Net(net), Value::Ip(address)) => net.contains(address),
-            (Operand::Bool(right), Value::Bool(left)) => left == right,
-            (Operand::Regex(regex), Value::Text(text)) => regex.is_match(text),
+            (Operand::Ip(right), FieldValue::Ip(left)) => left == right,
+            (Operand::Net(net), FieldValue::Ip(address)) => net.contains(address),
+            (Operand::Bool(right), FieldValue::Bool(left)) => left == right,
+            (Operand::Regex(regex), FieldValue::Text(text)) => regex.is_match(text),
             _ => false,
         }
     }
@@ -212,9 +214,9 @@ impl RuleCondition {
     pub(super) fn sort(&mut self) {
         if matches!(self.op, Operator::In | Operator::NotIn) {
             self.values.sort_by(|a, b| match b {
-                Operand::Number(number) => order(a, &Value::Number(*number)),
-                Operand::Ip(address) => order(a, &Value::Ip(*address)),
-                Operand::Text(text) => order(a, &Value::Text(text)),
+                Operand::Number(number) => order(a, &FieldValue::Number(*number)),
+                Operand::Ip(address) => order(a, &FieldValue::Ip(*address)),
+                Operand::Text(text) => order(a, &FieldValue::Text(text)),
                 _ => std::cmp::Ordering::Equal,
             });
         }
@@ -222,11 +224,11 @@ impl RuleCondition {
 }
 
 /// The order of operands of one kind.
-fn order(operand: &Operand, value: &Value<'_>) -> std::cmp::Ordering {
+fn order(operand: &Operand, value: &FieldValue<'_>) -> std::cmp::Ordering {
     match (operand, value) {
-        (Operand::Number(a), Value::Number(b)) => a.cmp(b),
-        (Operand::Ip(a), Value::Ip(b)) => a.cmp(b),
-        (Operand::Text(a), Value::Text(b)) => (**a).cmp(b),
+        (Operand::Number(a), FieldValue::Number(b)) => a.cmp(b),
+        (Operand::Ip(a), FieldValue::Ip(b)) => a.cmp(b),
+        (Operand::Text(a), FieldValue::Text(b)) => (**a).cmp(b),
         // Kinds were checked when the rule was compiled.
         _ => std::cmp::Ordering::Less,
     }
@@ -239,7 +241,7 @@ mod tests {
     use super::*;
 
     fn condition(op: Operator, values: Vec<Operand>) -> RuleCondition {
-        let mut condition = RuleCondition { field: Field::Sni, op, values };
+        let mut condition = RuleCondition { field: Field::TlsSni, op, values };
         condition.sort();
         condition
     }
@@ -259,9 +261,9 @@ mod tests {
             (Operator::Gt, [false, false, true]),
             (Operator::Gte, [false, true, true]),
         ] {
-            assert_eq!([21, 22, 23].map(|left| number(op, 22).holds(&Value::Number(left))), holds, "{op:?}");
+            assert_eq!([21, 22, 23].map(|left| number(op, 22).holds(&FieldValue::Number(left))), holds, "{op:?}");
         }
-        let sni = Value::Text("www.example.org");
+        let sni = FieldValue::Text("www.example.org");
         for (op, right, holds) in [
             (Operator::Eq, "www.example.org", true),
             (Operator::Eq, "WWW.example.org", false),
@@ -273,37 +275,37 @@ mod tests {
             assert_eq!(condition(op, vec![text(right)]).holds(&sni), holds, "{op:?} {right}");
         }
         let regex = condition(Operator::Regex, vec![Operand::Regex(Regex::new("(?i)EXAMPLE[.](org|net)$").unwrap())]);
-        assert!(regex.holds(&sni) && !regex.holds(&Value::Text("example.organ")));
+        assert!(regex.holds(&sni) && !regex.holds(&FieldValue::Text("example.organ")));
         let cidr = condition(
             Operator::Cidr,
             ["10.0.0.0/8", "2001:db8::/32"].map(|net| Operand::Net(net.parse().unwrap())).into(),
         );
         for (address, holds) in [("10.255.0.1", true), ("11.0.0.1", false), ("2001:db8::1", true), ("::1", false)] {
-            assert_eq!(cidr.holds(&Value::Ip(address.parse().unwrap())), holds, "{address}");
+            assert_eq!(cidr.holds(&FieldValue::Ip(address.parse().unwrap())), holds, "{address}");
         }
     }
 
     #[test]
     fn an_absent_field_only_fulfils_ne_and_not_in() {
         for op in Operator::ALL {
-            let holds = condition(op, vec![text("x")]).holds(&Value::Absent);
+            let holds = condition(op, vec![text("x")]).holds(&FieldValue::Absent);
             assert_eq!(holds, matches!(op, Operator::Ne | Operator::NotIn), "{op:?}");
         }
         let exists = |expected| condition(Operator::Exists, vec![Operand::Bool(expected)]);
-        assert!(exists(false).holds(&Value::Absent) && !exists(true).holds(&Value::Absent));
-        assert!(!exists(false).holds(&Value::Text("")) && exists(true).holds(&Value::Text("")));
+        assert!(exists(false).holds(&FieldValue::Absent) && !exists(true).holds(&FieldValue::Absent));
+        assert!(!exists(false).holds(&FieldValue::Text("")) && exists(true).holds(&FieldValue::Text("")));
     }
 
     #[test]
     fn one_matching_value_of_several_is_enough() {
         let offered = ["h2", "http/1.1"].map(Into::into);
-        let offered = Value::Texts(&offered);
+        let offered = FieldValue::Texts(&offered);
         assert!(condition(Operator::Eq, vec![text("h2")]).holds(&offered));
         assert!(condition(Operator::Prefix, vec![text("http/")]).holds(&offered));
         assert!(!condition(Operator::Ne, vec![text("h2")]).holds(&offered));
         assert!(!condition(Operator::NotIn, vec![text("h3"), text("h2")]).holds(&offered));
         let vlan = RuleCondition { field: Field::Vlan, op: Operator::Eq, values: vec![Operand::Number(0)] };
-        assert!(!vlan.holds(&Value::Tags([100, 0])), "0 is not a tag");
+        assert!(!vlan.holds(&FieldValue::Tags([100, 0])), "0 is not a tag");
     }
 
     proptest! {
@@ -311,8 +313,8 @@ mod tests {
         fn in_finds_the_same_as_a_linear_search(list in prop::collection::vec("[a-c]{0,2}", 0..9), value in "[a-c]{0,2}") {
             let operands: Vec<_> = list.iter().map(|word| text(word)).collect();
             let found = list.contains(&value);
-            prop_assert_eq!(condition(Operator::In, operands.clone()).holds(&Value::Text(&value)), found);
-            prop_assert_eq!(condition(Operator::NotIn, operands).holds(&Value::Text(&value)), !found);
+            prop_assert_eq!(condition(Operator::In, operands.clone()).holds(&FieldValue::Text(&value)), found);
+            prop_assert_eq!(condition(Operator::NotIn, operands).holds(&FieldValue::Text(&value)), !found);
         }
     }
 }

@@ -6,9 +6,9 @@
 //! description = "one source opens SSH connections to many hosts"
 //! severity = "medium"                     # low | medium (default) | high | critical
 //! on = "connection"                       # connection | fingerprint
-//! where = [{ field = "dst_port", op = "eq", value = 22 }]
+//! where = [{ field = "dest_port", op = "eq", value = 22 }]
 //! group_by = ["src_ip"]                   # default: one group
-//! measure = { count_distinct = "dst_ip" } # or "count" (default)
+//! measure = { count_distinct = "dest_ip" } # or "count" (default)
 //! threshold = { op = "gt", value = 20 }   # gt | gte
 //! window = "5m"                           # up to 7d
 //! mode = "sliding"                        # (default) | tumbling

@@ -504,7 +504,7 @@ fn operand(value: &OperandValue, field: Field, op: Operator) -> Result<Operand, 
             OperandValue::Boolean(value) => Ok(Operand::Bool(*value)),
             _ => expected("a boolean"),
         },
-        (_, Kind::Number, _) => match value {
+        (_, Kind::Number | Kind::Time | Kind::Date, _) => match value {
             OperandValue::Integer(number) => Ok(Operand::Number(*number)),
             _ => expected("an integer"),
         },

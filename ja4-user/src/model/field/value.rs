@@ -3,18 +3,29 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use arcstr::ArcStr;
 
-/// What a field holds of one connection or fingerprint.
+use crate::model::Time;
+
+/// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Value<'a> {
-    /// Nothing is known.
+pub enum FieldValue<'a> {
+    /// Not known.
     Absent,
     /// An address.
     Ip(IpAddr),
-    /// A number; what does not fit (2^63 bytes) is the largest that does. Of a duration: nanoseconds.
+    /// A number; a larger one than fits is the largest that does. Of a duration: nanoseconds.
     Number(i64),
+    /// A number that is written in hexadecimal, with four digits.
+    Hex(u16),
+    /// A QUIC version.
+    QuicVersion(u32),
+    /// A time, nanoseconds.
+    Timestamp(Time),
+    /// A time of a certificate, seconds since 1970.
+    UtcDate(i64),
     /// Up to two tags, 0: none; at least one is there.
     Tags([u16; 2]),
     /// `true` or `false`.
@@ -23,9 +34,24 @@ pub enum Value<'a> {
     Text(&'a str),
     /// Texts, at least one. They may come from the wire.
     Texts(&'a [ArcStr]),
+    /// Names and their values, at least one. They may come from the wire.
+    Pairs(&'a [(Arc<str>, Arc<str>)]),
 }
 
-impl Value<'_> {
+impl FieldValue<'_> {
+    /// The value as rules compare it: times are whole seconds.
+    #[must_use]
+    #[inline]
+    pub fn comparable(self) -> Self {
+        match self {
+            Self::Hex(number) => Self::Number(number.into()),
+            Self::QuicVersion(version) => Self::Number(version.into()),
+            Self::Timestamp(time) => Self::number(time.0 / 1_000_000_000),
+            Self::UtcDate(seconds) => Self::Number(seconds),
+            other => other,
+        }
+    }
+
     /// A number of any size.
     #[must_use]
     pub fn number(number: impl TryInto<i64>) -> Self {
@@ -34,9 +60,9 @@ impl Value<'_> {
 }
 
 /// Values that are different hash different bytes: texts end with a byte that is no UTF-8.
-impl Hash for Value<'_> {
+impl Hash for FieldValue<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        match self {
+        match self.comparable() {
             Self::Absent => state.write_u8(0),
             Self::Ip(IpAddr::V4(address)) => state.write_u64(u64::from(address.to_bits()) | 1 << 40),
             Self::Ip(IpAddr::V6(address)) => {
@@ -44,19 +70,21 @@ impl Hash for Value<'_> {
                 state.write_u128(address.to_bits());
             }
             Self::Number(number) => state.write_u64(number.cast_unsigned()),
-            Self::Tags([outer, inner]) => state.write_u32(u32::from(*outer) << 16 | u32::from(*inner)),
-            Self::Bool(value) => state.write_u8(u8::from(*value)),
+            Self::Tags([outer, inner]) => state.write_u32(u32::from(outer) << 16 | u32::from(inner)),
+            Self::Bool(value) => state.write_u8(u8::from(value)),
             Self::Text(text) => text.hash(state),
             Self::Texts(texts) => texts.hash(state),
+            Self::Pairs(pairs) => pairs.hash(state),
+            Self::Hex(_) | Self::QuicVersion(_) | Self::Timestamp(_) | Self::UtcDate(_) => {}
         }
     }
 }
 
 /// As it stands in an alert: lists joined with commas, nothing for what is absent. Text of the wire is
 /// not escaped here.
-impl fmt::Display for Value<'_> {
+impl fmt::Display for FieldValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
+        match self.comparable() {
             Self::Absent => Ok(()),
             Self::Ip(address) => address.fmt(f),
             Self::Number(number) => number.fmt(f),
@@ -65,6 +93,8 @@ impl fmt::Display for Value<'_> {
             Self::Bool(value) => value.fmt(f),
             Self::Text(text) => f.write_str(text),
             Self::Texts(texts) => list(texts, f),
+            Self::Pairs(pairs) => pairs.iter().try_for_each(|(name, value)| write!(f, "{name}={value} ")),
+            Self::Hex(_) | Self::QuicVersion(_) | Self::Timestamp(_) | Self::UtcDate(_) => Ok(()),
         }
     }
 }

@@ -36,13 +36,8 @@ impl ConnectionRow<'_> {
         let fired = (!record.fired.is_empty())
             .then(|| json_list(&record.fired.iter().map(|fired| &**fired).collect::<Vec<_>>()));
         json.clear();
-        json.push(b'{');
-        attributes_json(attributes, json);
-        let known = json.len() > 1;
-        if let Some(last) = json.last_mut().filter(|_| known) {
-            // Each field leaves a comma behind it.
-            *last = b'}';
-        }
+        attributes_json(record, json);
+        let known = *json != b"{}";
         let known = if known { std::str::from_utf8(json).ok() } else { None };
         let span = if record.ended.is_some() { columns::span(record.start, record.last) } else { SPAN_OPEN };
         let (latency, tunnel) = (record.latency(), record.tunnel());

@@ -96,7 +96,7 @@ fn first_seen_lists_values_new_to_the_network_and_to_hosts() {
     engine.raise(&record, 5);
     assert_eq!(
         engine.alerts(),
-        ["first_seen low [src_ip=10.0.0.1 dst_ip=198.51.100.1] never seen on this network: ja4s a; never seen from \
+        ["first_seen low [src_ip=10.0.0.1 dest_ip=198.51.100.1] never seen on this network: ja4s a; never seen from \
              10.0.0.1: ja4t b"]
     );
     let alert = &engine.out[0];
@@ -124,7 +124,10 @@ fn a_new_value_of_a_server_lists_the_server() {
     let of_server = FingerprintRecord { side: Side::Server, ..seen(Method::Ja4ts, "b", 1) };
     engine.observe(&record, &of_server, Sighting { first_for_host: true, ..not_first() }, 1);
     engine.raise(&record, 2);
-    assert_eq!(engine.alerts(), ["first_seen low [src_ip=10.0.0.1 dst_ip=10.0.0.2] never seen from 10.0.0.2: ja4ts b"]);
+    assert_eq!(
+        engine.alerts(),
+        ["first_seen low [src_ip=10.0.0.1 dest_ip=10.0.0.2] never seen from 10.0.0.2: ja4ts b"]
+    );
 }
 
 #[test]
@@ -140,7 +143,7 @@ fn a_tunnel_on_a_path_without_one_fires() {
     assert_eq!(
         engine.alerts(),
         [
-            "new_tunnel medium [src_ip=10.0.0.1 dst_ip=198.51.100.1] MTU 1420 indicates wireguard (confidence 80) after 5 \
+            "new_tunnel medium [src_ip=10.0.0.1 dest_ip=198.51.100.1] MTU 1420 indicates wireguard (confidence 80) after 5 \
           connections without a tunnel (threshold: 5)"
         ]
     );
@@ -229,7 +232,7 @@ fn another_chain_for_a_known_name_fires() {
     assert_eq!(
         engine.alerts(),
         [
-            "new_chain low [sni=example.org] 2 certificates for example.org have JA4X ca, leaf; 7 earlier chains had other \
+            "new_chain low [tls.sni=example.org] 2 certificates for example.org have JA4X ca, leaf; 7 earlier chains had other \
           shapes (threshold: 5)"
         ]
     );
@@ -246,7 +249,7 @@ fn a_beacon_fires_once_per_cooldown() {
     assert_eq!(
         engine.alerts(),
         [format!(
-            "beacon low [src_ip=10.0.0.1 dst_ip=198.51.100.1 dst_port=443 ja4={JA4}] 8 intervals of 60.0 s on average with a \
+            "beacon low [src_ip=10.0.0.1 dest_ip=198.51.100.1 dest_port=443 ja4={JA4}] 8 intervals of 60.0 s on average with a \
              coefficient of variation of 0.000 (threshold: at most 0.15)"
         )]
     );

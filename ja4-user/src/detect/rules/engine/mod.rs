@@ -13,7 +13,7 @@ use super::groups::{GroupLimits, GroupOutcome, RuleGroups};
 use super::rule_set::RuleSet;
 use super::window::{WindowMeasure, WindowSpec};
 use crate::detect::allowlist::Allowlist;
-use crate::model::field::{Field, Known, Subject, Value, bit};
+use crate::model::field::{Field, FieldValue, Known, Subject, bit};
 use crate::model::{Alert, ConnectionRecord, FingerprintRecord, Method, Time};
 use crate::units::HumanDuration;
 
@@ -41,7 +41,7 @@ pub struct RuleStats {
     pub allowed: u64,
     /// Matched events that were too late for their window.
     pub late: u64,
-    /// RuleGroups restarted because the clock was set back.
+    /// Groups restarted because the clock was set back.
     pub restarted: u64,
     /// Alerts.
     pub fired: u64,
@@ -105,7 +105,7 @@ impl RuleEngine {
         }
     }
 
-    /// RuleParser of the interfaces, by the index that records have.
+    /// Names of the interfaces, by the index that records have.
     pub fn set_interfaces(&mut self, names: Vec<String>) {
         self.interfaces = names;
     }
@@ -155,9 +155,9 @@ impl RuleEngine {
         out: &mut Vec<Alert>,
     ) {
         let Self { rules, plan, allowlist, interfaces, hasher, .. } = self;
-        let subject = Subject { record, event, interfaces };
-        let connection = Subject { event: None, ..subject };
-        let mut context = RuleContext { allowlist, hasher, now, packet, grown: false, out };
+        let subject = Subject::of_record(record, event, interfaces);
+        let connection = Subject { seen: None, ..subject };
+        let mut context = RuleContext { record, allowlist, hasher, now, packet, grown: false, out };
         let mut run = |at: &usize, subject: &Subject<'_>| {
             if let Some(rule) = rules.get_mut(*at) {
                 rule.observe(subject, &mut context);
@@ -218,6 +218,7 @@ impl RuleEngine {
 
 /// The event that a rule is evaluated on, and where its alert goes.
 struct RuleContext<'a> {
+    record: &'a ConnectionRecord,
     allowlist: &'a Allowlist,
     hasher: &'a RandomState,
     now: Time,
@@ -231,7 +232,7 @@ impl RuleState {
     fn new(definition: Arc<RuleDefinition>, limits: GroupLimits) -> Self {
         let mut checks = definition.conditions.clone();
         if definition.on == RuleEvent::Fingerprint {
-            checks.retain(|condition| condition.field != Field::Type);
+            checks.retain(|condition| condition.field != Field::FingerprintType);
         }
         checks.sort_by_key(RuleCondition::cost);
         Self {
@@ -266,8 +267,8 @@ impl RuleState {
             return;
         }
         self.stats.matched += 1;
-        let fingerprint = subject.event.map(|seen| (seen.method, &*seen.value));
-        if context.allowlist.suppresses(&self.definition.name, subject.record, fingerprint) {
+        let fingerprint = subject.seen.map(|seen| (seen.method, &*seen.value));
+        if context.allowlist.suppresses(&self.definition.name, context.record, fingerprint) {
             self.stats.allowed += 1;
             return;
         }
@@ -293,14 +294,14 @@ impl RuleState {
         let mut group = hasher.build_hasher();
         for field in &self.definition.group_by {
             match field.get(subject) {
-                Value::Absent => return None,
+                FieldValue::Absent => return None,
                 value => value.hash(&mut group),
             }
         }
         let what = match self.definition.measure {
             RuleMeasure::Count => 0,
             RuleMeasure::CountDistinct(field) => match field.get(subject) {
-                Value::Absent => return None,
+                FieldValue::Absent => return None,
                 value => hasher.hash_one(value),
             },
         };
@@ -317,8 +318,8 @@ impl RuleState {
     ) -> Alert {
         let RuleDefinition { name, description, severity, group_by, .. } = &*self.definition;
         let text = |field: &Field| Arc::from(field.get(subject).to_string());
-        let record = subject.record;
-        let fingerprint = subject.event.map(|seen| (seen.method, ArcStr::clone(&seen.value)));
+        let record = context.record;
+        let fingerprint = subject.seen.map(|seen| (seen.method, ArcStr::clone(&seen.value)));
         Alert {
             time: context.now,
             packet: context.packet,
@@ -336,7 +337,7 @@ impl RuleState {
         }
     }
 
-    /// Returns the measure and the threshold: `21 different dst_ip within 5m (threshold: more than 20), the last 10.0.0.21`.
+    /// Returns the measure and the threshold: `21 different dest_ip within 5m (threshold: more than 20), the last 10.0.0.21`.
     /// Text from the wire is last, as it may be long.
     fn reason(&self, subject: &Subject<'_>, measured: WindowMeasure) -> String {
         let RuleDefinition { on, measure, threshold, window, .. } = &*self.definition;
@@ -369,9 +370,9 @@ impl RulePlan {
             match definition.on {
                 RuleEvent::Fingerprint => {
                     for (method, list) in Method::ALL.into_iter().zip(&mut plan.fingerprint) {
-                        let name = Value::Text(method.name());
+                        let name = FieldValue::Text(method.name());
                         let mut of_type =
-                            definition.conditions.iter().filter(|condition| condition.field == Field::Type);
+                            definition.conditions.iter().filter(|condition| condition.field == Field::FingerprintType);
                         if of_type.all(|condition| condition.holds(&name)) {
                             list.push(at);
                         }

@@ -68,7 +68,7 @@ fn a_burst_of_ssh_is_told_while_it_goes_on_and_says_why() {
     let alert = &run.alerts[0];
     assert_eq!((&*alert.rule, alert.severity.name(), alert.suppressed), ("ssh_connection_burst", "medium", 0));
     assert_eq!(alert.group, [(Arc::from("src_ip"), Arc::from("10.1.0.1"))]);
-    assert_eq!(alert.reason, "21 different dst_ip within 5m (threshold: more than 20), the last 10.3.0.1");
+    assert_eq!(alert.reason, "21 different dest_ip within 5m (threshold: more than 20), the last 10.3.0.1");
     assert_eq!(alert.flow.unwrap().server.1, 22);
     assert_eq!(alert.time, Time(1_000 * SECOND));
 }
@@ -180,16 +180,16 @@ fn any(conditions: &str) -> String {
 fn a_connection_counts_once_as_soon_as_the_rules_fields_are_known() {
     // Where each rule fires of: start, JA4T, JA4, JA4S, a second JA4, the end.
     for (conditions, expected) in [
-        (r#"{ field = "dst_port", op = "eq", value = 443 }"#, 0),
+        (r#"{ field = "dest_port", op = "eq", value = 443 }"#, 0),
         (r#"{ field = "mss", op = "exists", value = false }"#, 1),
-        (r#"{ field = "sni", op = "eq", value = "a.example" }"#, 2),
-        (r#"{ field = "sni", op = "exists" }, { field = "ja4s", op = "exists" }"#, 3),
+        (r#"{ field = "tls.sni", op = "eq", value = "a.example" }"#, 2),
+        (r#"{ field = "tls.sni", op = "exists" }, { field = "ja4s", op = "exists" }"#, 3),
         (r#"{ field = "app_proto", op = "eq", value = "TLS" }"#, 2),
-        (r#"{ field = "http_host", op = "exists", value = false }"#, 5),
-        (r#"{ field = "state", op = "eq", value = "fin" }"#, 5),
-        (r#"{ field = "duration", op = "gte", value = "90s" }"#, 5),
+        (r#"{ field = "http.hostname", op = "exists", value = false }"#, 5),
+        (r#"{ field = "connection.state", op = "eq", value = "fin" }"#, 5),
+        (r#"{ field = "connection.duration", op = "gte", value = "90s" }"#, 5),
         (
-            r#"{ field = "bytes_toclient", op = "gt", value = 0x10 }, { field = "dst_ip", op = "cidr", value = "10.0.0.0/8" }"#,
+            r#"{ field = "connection.bytes_toclient", op = "gt", value = 0x10 }, { field = "dest_ip", op = "cidr", value = "10.0.0.0/8" }"#,
             5,
         ),
     ] {
@@ -230,10 +230,10 @@ fn a_fingerprint_rule_sees_its_types_alone_and_its_own_label() {
         severity = "high"
         on = "fingerprint"
         where = [
-            { field = "type", op = "in", value = ["ja4", "JA4S"] },
+            { field = "fingerprint.type", op = "in", value = ["ja4", "JA4S"] },
             { field = "known_bad", op = "eq", value = true },
         ]
-        group_by = ["type", "value"]
+        group_by = ["fingerprint.type", "fingerprint.value"]
         threshold = { op = "gt", value = 0 }
         window = "1s"
         "#,
@@ -260,7 +260,7 @@ fn a_fingerprint_rule_sees_its_types_alone_and_its_own_label() {
 
 #[test]
 fn what_has_no_value_to_group_by_is_not_counted_and_that_is_told() {
-    let text = any("").replace("\"flow_id\"", "\"sni\"");
+    let text = any("").replace("\"flow_id\"", "\"tls.sni\"");
     let mut run = Run::new(rules(&text));
     let mut record = record("10.1.0.1", "10.2.0.1", 443);
     record.ended = Some(EndReason::Fin);
@@ -334,14 +334,14 @@ fn a_flood_in_one_rule_costs_no_other_its_windows() {
         [[rule]]
         name = "flooded"
         on = "connection"
-        group_by = ["src_ip", "dst_ip"]
-        measure = { count_distinct = "dst_port" }
+        group_by = ["src_ip", "dest_ip"]
+        measure = { count_distinct = "dest_port" }
         threshold = { op = "gt", value = 100 }
         window = "1h"
         [[rule]]
         name = "calm"
         on = "connection"
-        where = [{ field = "dst_port", op = "eq", value = 22 }]
+        where = [{ field = "dest_port", op = "eq", value = 22 }]
         group_by = ["src_ip"]
         threshold = { op = "gt", value = 3 }
         window = "1h"

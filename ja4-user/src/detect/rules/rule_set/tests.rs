@@ -12,9 +12,9 @@ fn rule(changes: &[(&str, &str)]) -> String {
     let mut lines = vec![
         ("name", "name = \"a\""),
         ("on", "on = \"connection\""),
-        ("where", "where = [{ field = \"dst_port\", op = \"eq\", value = 22 }]"),
+        ("where", "where = [{ field = \"dest_port\", op = \"eq\", value = 22 }]"),
         ("group_by", "group_by = [\"src_ip\"]"),
-        ("measure", "measure = { count_distinct = \"dst_ip\" }"),
+        ("measure", "measure = { count_distinct = \"dest_ip\" }"),
         ("threshold", "threshold = { op = \"gt\", value = 20 }"),
         ("window", "window = \"5m\""),
         ("mode", "mode = \"sliding\""),
@@ -69,35 +69,35 @@ fn each_error_has_its_line_and_words() {
             "r.toml:11:12: rule \"a\": severity must be a text, not a whole number",
         ),
         (
-            wheres("field = \"dst_prt\", op = \"eq\", value = 1"),
-            "r.toml:4:20: rule \"a\": where: unknown field \"dst_prt\"; did you mean \"dst_port\"?",
+            wheres("field = \"dest_prt\", op = \"eq\", value = 1"),
+            "r.toml:4:20: rule \"a\": where: unknown field \"dest_prt\"; did you mean \"dest_port\"?",
         ),
         (
-            wheres("field = \"value\", op = \"eq\", value = \"x\""),
-            "r.toml:4:20: rule \"a\": where: only a rule on = \"fingerprint\" has the field \"value\"; \
+            wheres("field = \"fingerprint.value\", op = \"eq\", value = \"x\""),
+            "r.toml:4:20: rule \"a\": where: only a rule on = \"fingerprint\" has the field \"fingerprint.value\"; \
              a connection has \"ja4\", \"ja4s\" and so on",
         ),
         (
-            wheres("field = \"dst_port\", op = \"equals\", value = 1"),
-            "r.toml:4:37: rule \"a\": where: unknown op \"equals\"; there are eq, ne, lt, lte, gt, gte, in, not_in, \
+            wheres("field = \"dest_port\", op = \"equals\", value = 1"),
+            "r.toml:4:38: rule \"a\": where: unknown op \"equals\"; there are eq, ne, lt, lte, gt, gte, in, not_in, \
              prefix, contains, regex, cidr, exists",
         ),
         (
-            wheres("field = \"dst_port\", op = \"prefix\", value = \"4\""),
-            "r.toml:4:37: rule \"a\": where: \"dst_port\" is a number, which prefix can't compare; \
+            wheres("field = \"dest_port\", op = \"prefix\", value = \"4\""),
+            "r.toml:4:38: rule \"a\": where: \"dest_port\" is a number, which prefix can't compare; \
              there are eq, ne, lt, lte, gt, gte, in, not_in, exists",
         ),
         (
-            wheres("field = \"dst_port\", op = \"eq\", value = \"22\""),
-            "r.toml:4:51: rule \"a\": where: \"dst_port\" eq: must be a whole number, not \"22\"",
+            wheres("field = \"dest_port\", op = \"eq\", value = \"22\""),
+            "r.toml:4:52: rule \"a\": where: \"dest_port\" eq: must be a whole number, not \"22\"",
         ),
         (
-            wheres("field = \"dst_port\", op = \"in\", value = 22"),
-            "r.toml:4:51: rule \"a\": where: \"dst_port\" in must be a list, not a whole number",
+            wheres("field = \"dest_port\", op = \"in\", value = 22"),
+            "r.toml:4:52: rule \"a\": where: \"dest_port\" in must be a list, not a whole number",
         ),
         (
-            wheres("field = \"dst_port\", op = \"in\", value = []"),
-            "r.toml:4:51: rule \"a\": where: \"dst_port\" in: a list has 1 to 4096 values, not 0",
+            wheres("field = \"dest_port\", op = \"in\", value = []"),
+            "r.toml:4:52: rule \"a\": where: \"dest_port\" in: a list has 1 to 4096 values, not 0",
         ),
         (
             wheres("field = \"src_ip\", op = \"eq\", value = \"10.0.0.0/8\""),
@@ -111,26 +111,26 @@ fn each_error_has_its_line_and_words() {
              r.toml:4:66: rule \"a\": where: \"src_ip\" cidr: must be a network such as \"10.0.0.0/8\", not \"x\"",
         ),
         (
-            wheres("field = \"sni\", op = \"regex\", value = \"a(b\""),
-            "r.toml:4:49: rule \"a\": where: \"sni\" regex: no regular expression: unclosed group",
+            wheres("field = \"tls.sni\", op = \"regex\", value = \"a(b\""),
+            "r.toml:4:53: rule \"a\": where: \"tls.sni\" regex: no regular expression: unclosed group",
         ),
         (
-            wheres("field = \"sni\", op = \"regex\", value = \"(\\\\w{1000}){1000}\""),
-            "r.toml:4:49: rule \"a\": where: \"sni\" regex: the regular expression takes more than 256 KiB",
+            wheres("field = \"tls.sni\", op = \"regex\", value = \"(\\\\w{1000}){1000}\""),
+            "r.toml:4:53: rule \"a\": where: \"tls.sni\" regex: the regular expression takes more than 256 KiB",
         ),
         (
-            wheres("field = \"state\", op = \"eq\", value = \"finished\""),
-            "r.toml:4:48: rule \"a\": where: \"state\" eq: must be one of fin, rst, idle, evicted, reused, open, \
+            wheres("field = \"connection.state\", op = \"eq\", value = \"finished\""),
+            "r.toml:4:59: rule \"a\": where: \"connection.state\" eq: must be one of fin, rst, idle, evicted, reused, open, \
              not \"finished\"",
         ),
         (
-            wheres("field = \"duration\", op = \"gt\", value = 90"),
-            "r.toml:4:51: rule \"a\": where: \"duration\" gt: must be a duration such as \"90s\", \"5m\" or \"1h\", not 90",
+            wheres("field = \"connection.duration\", op = \"gt\", value = 90"),
+            "r.toml:4:62: rule \"a\": where: \"connection.duration\" gt: must be a duration such as \"90s\", \"5m\" or \"1h\", not 90",
         ),
-        (wheres("field = \"sni\", op = \"eq\""), "r.toml:4:10: rule \"a\": where: 'value' is missing"),
+        (wheres("field = \"tls.sni\", op = \"eq\""), "r.toml:4:10: rule \"a\": where: 'value' is missing"),
         (
-            wheres("field = \"sni\", op = \"exists\", value = 1"),
-            "r.toml:4:50: rule \"a\": where: \"sni\" exists: must be true or false, not 1",
+            wheres("field = \"tls.sni\", op = \"exists\", value = 1"),
+            "r.toml:4:54: rule \"a\": where: \"tls.sni\" exists: must be true or false, not 1",
         ),
         (
             rule(&[("group_by", "group_by = [\"src_ip\", \"src_ip\"]")]),

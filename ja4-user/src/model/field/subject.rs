@@ -1,0 +1,309 @@
+//! What fields are read from.
+
+use super::value::FieldValue;
+use crate::model::{
+    Alert, Attributes, CertificateAttributes, ConnectionEvent, ConnectionRecord, DhcpAttributes, EndReason,
+    EventContext, FingerprintEvent, FingerprintRecord, FlowIdentity, HttpAttributes, KnownBad, Label, Latency, Method,
+    Side, Time, TlsAttributes,
+};
+
+/// The event whose fields are read.
+#[derive(Clone, Copy, Debug)]
+pub enum EventRef<'a> {
+    /// None: a record alone.
+    None,
+    /// A fingerprint, as its shard emits it.
+    Fingerprint(&'a FingerprintEvent<'a>),
+    /// A connection, as its shard emits it.
+    Connection(&'a ConnectionEvent<'a>),
+    /// An alert, and the raw form of its fingerprint.
+    Alert(&'a Alert, Option<&'a str>),
+}
+
+/// What fields are read from: an event, a record, or both.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The event.
+    pub event: EventRef<'a>,
+    /// What the engine knows of the connection.
+    pub record: Option<&'a ConnectionRecord>,
+    /// The fingerprint, as the engine records it.
+    pub seen: Option<&'a FingerprintRecord>,
+    /// Name of the sensor.
+    pub sensor: Option<&'a str>,
+    /// Names of the interfaces, by index.
+    pub interfaces: &'a [String],
+}
+
+/// Versions in an SSH identification string (RFC 4253, section 4.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SshVersions<'a> {
+    pub(super) protocol: Option<&'a str>,
+    pub(super) software: Option<&'a str>,
+}
+
+static NO_ATTRIBUTES: Attributes = Attributes { tls: None, quic: None, http: None, ssh: None, dhcp: None };
+
+impl Subject<'_> {
+    /// A subject of which nothing is known.
+    pub const NONE: Self = Self { event: EventRef::None, record: None, seen: None, sensor: None, interfaces: &[] };
+}
+
+impl<'a> Subject<'a> {
+    /// A record, and one of its fingerprints where the subject is one.
+    #[must_use]
+    pub const fn of_record(
+        record: &'a ConnectionRecord,
+        seen: Option<&'a FingerprintRecord>,
+        interfaces: &'a [String],
+    ) -> Self {
+        Self { event: EventRef::None, record: Some(record), seen, sensor: None, interfaces }
+    }
+
+    /// An event.
+    #[must_use]
+    pub const fn of_event(event: EventRef<'a>, sensor: Option<&'a str>, interfaces: &'a [String]) -> Self {
+        Self { event, record: None, seen: None, sensor, interfaces }
+    }
+
+    /// The flow.
+    #[inline]
+    #[must_use]
+    pub fn flow(self) -> Option<&'a FlowIdentity> {
+        match self.event {
+            EventRef::Fingerprint(event) => Some(event.flow),
+            EventRef::Connection(event) => Some(event.flow),
+            EventRef::Alert(alert, _) => alert.flow.as_ref(),
+            EventRef::None => self.record.map(|record| &record.identity),
+        }
+    }
+
+    /// What the messages of the connection contained.
+    #[inline]
+    pub(super) fn attributes(self) -> &'a Attributes {
+        match self.event {
+            EventRef::Fingerprint(event) => event.attributes,
+            EventRef::Connection(event) => event.attributes,
+            EventRef::Alert(..) => &NO_ATTRIBUTES,
+            EventRef::None => self.record.map_or(&NO_ATTRIBUTES, |record| &*record.attributes),
+        }
+    }
+
+    pub(super) fn context(self) -> Option<&'a EventContext> {
+        match self.event {
+            EventRef::Fingerprint(event) => Some(&event.cause),
+            EventRef::Connection(event) => Some(&event.cause),
+            EventRef::Alert(..) | EventRef::None => None,
+        }
+    }
+
+    pub(super) fn packet(self) -> Option<u64> {
+        match self.event {
+            EventRef::Alert(alert, _) => alert.packet,
+            EventRef::None => self.seen.and_then(FingerprintRecord::packet),
+            _ => self.context()?.packet,
+        }
+    }
+
+    pub(super) fn interface(self) -> Option<&'a str> {
+        let index = match self.event {
+            EventRef::Alert(alert, _) => alert.flow.and(alert.interface)?,
+            EventRef::None => self.record?.interface,
+            _ => self.context()?.interface,
+        };
+        self.interfaces.get(index as usize).map(String::as_str)
+    }
+
+    pub(super) const fn fingerprint(self) -> Option<&'a FingerprintEvent<'a>> {
+        match self.event {
+            EventRef::Fingerprint(event) => Some(event),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn alert(self) -> Option<&'a Alert> {
+        match self.event {
+            EventRef::Alert(alert, _) => Some(alert),
+            _ => None,
+        }
+    }
+
+    pub(super) fn method(self) -> Option<Method> {
+        match self.event {
+            EventRef::Fingerprint(event) => Some(event.method),
+            EventRef::Alert(alert, _) => alert.fingerprint.as_ref().map(|(method, _)| *method),
+            _ => self.seen.map(|seen| seen.method),
+        }
+    }
+
+    pub(super) fn fingerprint_value(self) -> Option<&'a str> {
+        match self.event {
+            EventRef::Fingerprint(event) => Some(event.value),
+            EventRef::Alert(alert, _) => alert.fingerprint.as_ref().map(|(_, value)| &**value),
+            _ => self.seen.map(|seen| &*seen.value),
+        }
+    }
+
+    pub(super) fn raw(self) -> Option<&'a str> {
+        match self.event {
+            EventRef::Fingerprint(event) => event.raw,
+            EventRef::Alert(alert, raw) => raw.filter(|_| alert.fingerprint.is_some()),
+            _ => self.seen?.raw.as_deref(),
+        }
+    }
+
+    pub(super) fn side(self) -> Option<Side> {
+        self.fingerprint().map(|event| event.side).or_else(|| self.seen.map(|seen| seen.side))
+    }
+
+    pub(super) fn fingerprint_count(self) -> Option<u32> {
+        self.fingerprint().map(|event| event.count).or_else(|| self.seen.map(|seen| seen.count))
+    }
+
+    fn connection(self) -> Option<&'a ConnectionEvent<'a>> {
+        match self.event {
+            EventRef::Connection(event) => Some(event),
+            _ => None,
+        }
+    }
+
+    pub(super) fn start(self) -> Option<Time> {
+        self.connection().map(|event| event.start).or_else(|| Some(self.record?.start))
+    }
+
+    pub(super) fn end(self) -> Option<Time> {
+        self.connection().map(|event| event.end).or_else(|| Some(self.record?.last))
+    }
+
+    pub(super) fn packets(self, side: Side) -> Option<u64> {
+        of_side(self.connection().map(|event| event.packets).or_else(|| Some(self.record?.packets))?, side)
+    }
+
+    pub(super) fn bytes(self, side: Side) -> Option<u64> {
+        of_side(self.connection().map(|event| event.bytes).or_else(|| Some(self.record?.bytes))?, side)
+    }
+
+    pub(super) fn end_reason(self) -> Option<EndReason> {
+        self.connection().map(|event| event.ended).or_else(|| self.record?.ended)
+    }
+
+    pub(super) fn latency(self) -> Option<&'a Latency> {
+        match self.connection() {
+            Some(event) => Some(&event.latency),
+            None => self.record?.latency.as_deref(),
+        }
+    }
+
+    pub(super) fn tls(self) -> Option<&'a TlsAttributes> {
+        self.attributes().tls.as_deref()
+    }
+
+    pub(super) fn http(self) -> Option<&'a HttpAttributes> {
+        self.attributes().http.as_deref()
+    }
+
+    pub(super) fn dhcp(self) -> Option<&'a DhcpAttributes> {
+        self.attributes().dhcp.as_deref()
+    }
+
+    /// The certificate that a JA4X describes.
+    pub(crate) fn certificate(self) -> Option<&'a CertificateAttributes> {
+        self.fingerprint()?.certificate
+    }
+
+    pub(super) fn ssh_banner(self, side: Side) -> Option<&'a str> {
+        self.attributes().ssh.as_deref()?.banner.get(side as usize)?.as_deref()
+    }
+
+    pub(super) fn ssh_versions(self, side: Side) -> Option<SshVersions<'a>> {
+        self.ssh_banner(side).map(SshVersions::parse)
+    }
+
+    pub(super) fn hassh(self, side: Side) -> Option<&'a str> {
+        self.attributes().ssh.as_deref()?.hassh.get(side as usize)?.as_deref()
+    }
+
+    pub(super) fn label(self) -> Option<&'a Label> {
+        self.seen?.label.as_deref()
+    }
+
+    pub(super) fn app(self) -> Option<&'a Label> {
+        self.record?.app.as_deref()
+    }
+
+    pub(super) fn known_bad(self) -> Option<&'a KnownBad> {
+        match self.seen {
+            Some(seen) => seen.known_bad.as_deref(),
+            None => self.record?.known_bad.as_deref(),
+        }
+    }
+
+    pub(super) fn first_seen(self) -> Option<bool> {
+        match self.seen {
+            Some(seen) => Some(seen.first_seen),
+            None => Some(self.record?.is_new),
+        }
+    }
+
+    pub(super) fn hops(self, side: Side) -> Option<u8> {
+        self.record?.hops.get(side as usize).copied().flatten()
+    }
+
+    /// The newest value of a method.
+    pub(super) fn newest(self, method: Method) -> Option<FieldValue<'a>> {
+        text(self.record?.newest(method).map(|seen| &*seen.value))
+    }
+}
+
+impl<'a> SshVersions<'a> {
+    /// Versions in `SSH-protoversion-softwareversion SP comments`. A string of another form counts as the software's.
+    fn parse(banner: &'a str) -> Self {
+        match banner.strip_prefix("SSH-").and_then(|rest| rest.split_once('-')) {
+            Some((protocol, rest)) => {
+                let software = rest.split_once(' ').map_or(rest, |(software, _comments)| software);
+                Self { protocol: Some(protocol), software: Some(software) }
+            }
+            None => Self { protocol: None, software: Some(banner) },
+        }
+    }
+}
+
+fn of_side(pair: [u64; 2], side: Side) -> Option<u64> {
+    pair.get(side as usize).copied()
+}
+
+/// A text that is known.
+#[inline]
+pub(super) fn text(text: Option<&str>) -> Option<FieldValue<'_>> {
+    text.map(FieldValue::Text)
+}
+
+/// A number that is known.
+#[inline]
+pub(super) fn count<'a>(number: Option<impl TryInto<i64>>) -> Option<FieldValue<'a>> {
+    number.map(FieldValue::number)
+}
+
+/// A time that is known.
+#[inline]
+pub(super) fn time<'a>(time: Option<Time>) -> Option<FieldValue<'a>> {
+    time.map(FieldValue::Timestamp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_of_an_ssh_identification_string() {
+        for (banner, protocol, software) in [
+            ("SSH-2.0-OpenSSH_9.2p1 Debian-2", Some("2.0"), "OpenSSH_9.2p1"),
+            ("SSH-1.99-x-y z", Some("1.99"), "x-y"),
+            ("SSH-2.0-", Some("2.0"), ""),
+            ("SSH-2.0", None, "SSH-2.0"),
+            ("hello", None, "hello"),
+        ] {
+            assert_eq!(SshVersions::parse(banner), SshVersions { protocol, software: Some(software) }, "{banner}");
+        }
+    }
+}
