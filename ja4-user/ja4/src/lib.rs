@@ -6,6 +6,8 @@
 
 pub mod fingerprint;
 mod method;
+mod syntax;
 pub mod wire;
 
-pub use method::{Method, Side};
+pub use fingerprint::Carrier;
+pub use method::{MAX_VALUE, Method, Side, UnknownMethod};

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::settings::{refused, warn};
-use crate::enrich::{KnownBadList, LabelDatabaseBuilder, shape, ssh_session};
+use crate::enrich::{KnownBadList, LabelDatabaseBuilder, ssh_session};
 use crate::model::path::{self, Syn};
 use crate::model::{KnownBad, Label, Method, os};
 use crate::output::stdout::{is_closed, stdout};
@@ -21,7 +21,7 @@ pub(super) struct LookupCommand {
     value: String,
 
     /// Fingerprint type, for example ja4 [default: all types that match its syntax]
-    #[arg(long = "type", value_name = "TYPE", value_parser = method)]
+    #[arg(long = "type", value_name = "TYPE")]
     method: Option<Method>,
 
     /// Label database in addition to the built-in one: ja4plus-mapping.csv or TOML (repeatable)
@@ -51,11 +51,6 @@ pub(super) enum LookupFormat {
     Json,
 }
 
-fn method(name: &str) -> Result<Method, String> {
-    let names = || Method::ALL.map(Method::name).join(", ");
-    shape::method(name).ok_or_else(|| format!("expected {}", names()))
-}
-
 impl LookupCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut builder = LabelDatabaseBuilder::with_builtin();
@@ -76,7 +71,7 @@ impl LookupCommand {
 
         let value = self.value.trim();
         let fits = |method: &Method| self.method.is_none_or(|wanted| wanted == *method);
-        let methods: Vec<Method> = shape::methods(value).filter(fits).collect();
+        let methods: Vec<Method> = Method::of_value(value).filter(fits).collect();
         if methods.is_empty() {
             let kind = self.method.map_or("fingerprint of any type", Method::name);
             return Err(Failure::usage(anyhow!("'{}' is not a {kind}", value.escape_debug())));

@@ -102,7 +102,7 @@ impl FromStr for Filter {
                 CONNECTION => filter.connection = true,
                 ALERT => filter.alert = true,
                 STATS => filter.stats = true,
-                _ => match Method::ALL.into_iter().find(|method| method.name() == word) {
+                _ => match word.parse().ok() {
                     Some(method) => filter.methods |= bit(method),
                     None => {
                         return Err(FilterError { word: word.to_owned() });

@@ -21,7 +21,6 @@ use serde::Deserialize;
 use super::file_values::{Confidence, PlainText};
 use super::glob::{STAR, matches};
 use super::prefix_table::PrefixTable;
-use super::shape;
 use crate::document::{Diagnostics, Document, Located, TableHeader, TomlTable, shown};
 use crate::model::method_set::MethodName;
 use crate::model::{KnownBad, Method};
@@ -193,7 +192,7 @@ impl PatternLists {
     fn push(&mut self, method: Method, known: KnownBad) {
         let known = Arc::new(known);
         match known.pattern.split_once(STAR) {
-            None if shape::is_partial(method, &known.pattern) => {
+            None if method.matches_partially(&known.pattern) => {
                 self.prefixes.push(((*known.pattern).into(), known));
             }
             None => self.exact.push(known),
@@ -223,7 +222,7 @@ fn pattern(document: &mut Document<'_>, header: &TableHeader, table: PatternTabl
     let note = document.required(note, "note", header);
     let (MethodName(method), Located { value: PlainText(pattern), at }) = (method?, pattern?);
     let (name, text) = (method.name(), shown(&pattern));
-    if pattern.len() > shape::MAX_VALUE || !pattern.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if pattern.len() > ja4::MAX_VALUE || !pattern.bytes().all(|byte| byte.is_ascii_graphic()) {
         document.error(at, format!("{label}: '{text}' cannot match a {name} value"));
         return None;
     }
@@ -231,7 +230,7 @@ fn pattern(document: &mut Document<'_>, header: &TableHeader, table: PatternTabl
         document.error(at, format!("{label}: '{text}' matches every {name} value"));
         return None;
     }
-    let is_value = shape::fits(method, &pattern) || shape::is_partial(method, &pattern);
+    let is_value = method.matches(&pattern) || method.matches_partially(&pattern);
     if !pattern.contains(STAR) && !is_value {
         document.error(at, format!("{label}: '{text}' is not a {name} value; write * for the parts that vary"));
         return None;

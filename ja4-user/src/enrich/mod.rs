@@ -18,7 +18,6 @@ pub mod labels;
 mod prefix_table;
 pub mod remote;
 mod settings;
-pub mod shape;
 pub mod ssh_session;
 
 pub use self::known_bad::KnownBadList;

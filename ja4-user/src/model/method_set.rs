@@ -52,8 +52,7 @@ impl MethodName {
     /// # Errors
     /// The name is unknown.
     pub fn parse<E: de::Error>(name: &str) -> Result<Self, E> {
-        let found = Method::ALL.into_iter().find(|method| method.name() == name);
-        found.map(Self).ok_or_else(|| E::unknown_variant(name, &NAMES))
+        name.parse().map(Self).map_err(|_| E::unknown_variant(name, &NAMES))
     }
 }
 

@@ -89,7 +89,7 @@ fn a_file_of_version_1_is_carried_over_and_what_cannot_be_is_kept_aside() {
         "connections: attributes is not JSON",
         "connections: start is out of range: -5",
         "connections: client is no address",
-        "fingerprints: 'ja5' is no method",
+        "fingerprints: unknown method 'ja5'",
         "fingerprints: time is out of range",
         "fingerprints: time is missing",
         "first_seen: last is no number",

@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use clap::Args;
 
 use super::times::window;
-use super::{Source, csv, json, method, stdout, table};
+use super::{Source, csv, json, stdout, table};
 use crate::cli::failure::Failure;
 use crate::encode::Format;
 use crate::model::Method;
@@ -33,7 +33,7 @@ pub(in crate::cli) struct Diff {
     minimum: u64,
 
     /// Only these methods, with commas [default: all but ja4l and ja4ls, whose values seldom repeat]
-    #[arg(long = "type", value_name = "METHODS", value_parser = method, value_delimiter = ',')]
+    #[arg(long = "type", value_name = "METHODS", value_delimiter = ',')]
     methods: Vec<Method>,
 
     /// Format of the rows

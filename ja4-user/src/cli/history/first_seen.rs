@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::{Args, Subcommand};
 use ipnet::IpNet;
 
-use super::{Source, csv, json, method, network, say_migrated, stdout, table};
+use super::{Source, csv, json, network, say_migrated, stdout, table};
 use crate::cli::failure::Failure;
 use crate::encode::Format;
 use crate::model::Method;
@@ -36,7 +36,7 @@ struct Which {
     value: Option<String>,
 
     /// Only this method
-    #[arg(long = "type", value_name = "METHOD", value_parser = method)]
+    #[arg(long = "type", value_name = "METHOD")]
     method: Option<Method>,
 
     /// Only what this host, or a host in this network, has shown

@@ -82,7 +82,7 @@ struct Wanted {
     value: Option<String>,
 
     /// A fingerprint of this method
-    #[arg(long = "type", value_name = "METHOD", value_parser = method)]
+    #[arg(long = "type", value_name = "METHOD")]
     method: Option<Method>,
 
     /// This server name, in upper or lower case; * stands for anything
@@ -114,12 +114,6 @@ impl Wanted {
 fn network(text: &str) -> Result<IpNet, String> {
     let parsed = text.parse::<IpNet>().or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
     parsed.map_err(|_| "neither an address nor a network such as 10.0.0.0/8".to_owned())
-}
-
-/// A method by its name.
-fn method(name: &str) -> Result<Method, String> {
-    let found = Method::ALL.into_iter().find(|method| method.name() == name);
-    found.ok_or_else(|| format!("no method; there are {}", Method::ALL.map(Method::name).join(", ")))
 }
 
 /// Runs by number, for what rows say of theirs.

@@ -19,7 +19,6 @@ use serde::Deserialize;
 use super::label_entry::LabelEntry;
 use crate::document::{Diagnostics, Document, Located, TableHeader, TomlTable, shown};
 use crate::enrich::file_values::{Confidence, PlainText};
-use crate::enrich::shape;
 use crate::model::method_set::MethodName;
 
 /// The confidence of a row without one.
@@ -76,9 +75,9 @@ fn entry(document: &mut Document<'_>, header: &TableHeader, table: EntryTable) -
     };
     let (Located { value: PlainText(value), at }, MethodName(method)) = (value, method?);
     // A JA4H without its cookies is a prefix.
-    let is_prefix = is_prefix || shape::is_partial(method, &value);
-    let is_printable = value.len() <= shape::MAX_VALUE && value.bytes().all(|byte| byte.is_ascii_graphic());
-    if !is_printable || (!is_prefix && !shape::fits(method, &value)) {
+    let is_prefix = is_prefix || method.matches_partially(&value);
+    let is_printable = value.len() <= ja4::MAX_VALUE && value.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_printable || (!is_prefix && !method.matches(&value)) {
         document.error(at, format!("{label}: '{}' is not a {} value", shown(&value), method.name()));
         return None;
     }

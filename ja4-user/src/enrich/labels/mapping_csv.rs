@@ -17,7 +17,6 @@ use super::csv_reader::{CsvReader, CsvRecord, SkippedRow};
 use super::label_entry::{ImportedLabels, LabelEntry};
 use crate::document::{Diagnostic, Position, shown};
 use crate::enrich::file_values::PlainText;
-use crate::enrich::shape;
 use crate::model::Method;
 
 /// Skipped rows that are listed; all are counted.
@@ -92,7 +91,7 @@ fn column(name: &str) -> CsvColumn {
     match name.as_str() {
         "ja4tscan" => CsvColumn::Scan,
         "notes" | "note" => CsvColumn::Notes,
-        _ => shape::method(&name).map_or(CsvColumn::Other, CsvColumn::Value),
+        _ => name.parse().map_or(CsvColumn::Other, CsvColumn::Value),
     }
 }
 
@@ -156,9 +155,9 @@ fn name(names: &[(usize, &str)]) -> Result<Arc<str>, String> {
 }
 
 fn value(method: Method, text: &str, confidence: u8) -> Result<(Method, Box<str>, bool, u8), String> {
-    if shape::fits(method, text) {
+    if method.matches(text) {
         Ok((method, text.into(), false, confidence))
-    } else if shape::is_partial(method, text) {
+    } else if method.matches_partially(text) {
         Ok((method, text.into(), true, confidence.min(INCOMPLETE)))
     } else {
         Err(format!("'{}' is not a {} value", shown(text), method.name()))

@@ -79,29 +79,9 @@ pub(super) fn bounds(network: IpNet) -> (Octets, Octets) {
     (Octets::of(network.network()), Octets::of(network.broadcast()))
 }
 
-/// Number of a method in the tables. Stored: it never changes its meaning.
-pub(super) const fn method_number(method: Method) -> i64 {
-    match method {
-        Method::Ja4 => 0,
-        Method::Ja4s => 1,
-        Method::Ja4t => 2,
-        Method::Ja4ts => 3,
-        Method::Ja4l => 4,
-        Method::Ja4ls => 5,
-        Method::Ja4h => 6,
-        Method::Ja4x => 7,
-        Method::Ja4ssh => 8,
-        Method::Ja4d => 9,
-        Method::Ja4d6 => 10,
-    }
-}
-
+/// The method with this number in the tables, its [`id`](Method::id).
 pub(super) fn method(number: i64) -> Option<Method> {
-    Method::ALL.into_iter().find(|method| method_number(*method) == number)
-}
-
-pub(super) fn method_named(name: &str) -> Option<Method> {
-    Method::ALL.into_iter().find(|method| method.name() == name)
+    u8::try_from(number).ok().and_then(Method::from_id)
 }
 
 pub(super) const fn side(side: Side) -> i64 {
@@ -132,13 +112,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_method_has_a_number_of_its_own() {
-        for (place, one) in Method::ALL.into_iter().enumerate() {
-            assert_eq!(method(method_number(one)), Some(one));
-            assert_eq!(method_named(one.name()), Some(one));
-            assert_eq!(method_number(one), place as i64);
+    fn a_method_is_stored_by_its_id() {
+        for one in Method::ALL {
+            assert_eq!(method(one.id().into()), Some(one));
         }
-        assert_eq!(method(11), None);
+        assert_eq!([-1, 11, 256].map(method), [None; 3]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ impl FirstSeenFilter {
         let mut sql = Sql::default();
         sql.add("TRUE", []);
         if let Some(method) = self.method {
-            sql.add(" AND v.method = ?", [columns::method_number(method).into()]);
+            sql.add(" AND v.method = ?", [i64::from(method.id()).into()]);
         }
         if let Some(wanted) = &self.value {
             sql.add(" AND ", []);

@@ -127,7 +127,7 @@ impl Fields<'_, '_> {
 
     fn method(&self) -> Result<Method, Unfit> {
         let name = self.required("method")?;
-        columns::method_named(&name).ok_or_else(|| Unfit::Row(format!("'{name}' is no method")))
+        name.parse().map_err(|error: ja4::UnknownMethod| Unfit::Row(error.to_string()))
     }
 
     fn address(&self, name: &str) -> Result<Octets, Unfit> {
@@ -270,7 +270,7 @@ fn value(database: &Connection, method: Method, value: &str, raw: Option<&str>) 
         "INSERT INTO fingerprint_value (method, value, raw) VALUES (?1, ?2, ?3)
          ON CONFLICT (method, value) DO UPDATE SET raw = coalesce(raw, excluded.raw) RETURNING id",
     )?;
-    insert.query_row(params![columns::method_number(method), value, raw], |row| row.get(0))
+    insert.query_row(params![method.id(), value, raw], |row| row.get(0))
 }
 
 fn fingerprint(database: &Connection, row: &Fields<'_, '_>) -> Carried {
@@ -326,7 +326,7 @@ fn alert(database: &Connection, row: &Fields<'_, '_>) -> Carried {
     let word = row.required("severity")?;
     let level = word.parse::<Severity>().map_err(Unfit::Row)?;
     let method = match row.text("method")? {
-        Some(_) => Some(columns::method_number(row.method()?)),
+        Some(_) => Some(row.method()?.id()),
         None => None,
     };
     let rule = row.required("rule")?;

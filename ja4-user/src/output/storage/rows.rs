@@ -2,7 +2,7 @@
 
 use rusqlite::{CachedStatement, Connection, params};
 
-use super::columns::{self, EACH, Octets, SPAN_OPEN, integer, method_number};
+use super::columns::{self, EACH, Octets, SPAN_OPEN, integer};
 use super::connection_row::{self, ConnectionRow};
 use super::fingerprint_rows::FingerprintRows;
 use super::live::{Connections, Live};
@@ -265,7 +265,7 @@ impl RowWriter {
             flow.map(|flow| flow.proto),
             flow.and_then(|flow| tag(flow.vlan[0])),
             flow.and_then(|flow| tag(flow.vlan[1])),
-            alert.fingerprint.as_ref().map(|(method, _)| method_number(*method)),
+            alert.fingerprint.as_ref().map(|(method, _)| method.id()),
             alert.fingerprint.as_ref().map(|(_, value)| &**value),
             alert.category.as_deref(),
             alert.confidence,

@@ -6,7 +6,6 @@ use arcstr::ArcStr;
 use hashlink::LruCache;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use super::columns::method_number;
 use crate::model::{FingerprintRecord, KnownBad, Label, Method};
 
 /// Cached values, about 200 bytes each: more than a network shows in minutes, except for latencies, which hardly repeat.
@@ -109,11 +108,11 @@ impl<'a> ValueTable<'a> {
     }
 
     pub(super) fn find(&mut self, method: Method, value: &str) -> rusqlite::Result<Option<i64>> {
-        self.find.query_row(params![method_number(method), value], |row| row.get(0)).optional()
+        self.find.query_row(params![method.id(), value], |row| row.get(0)).optional()
     }
 
     fn add(&mut self, method: Method, value: &str) -> rusqlite::Result<i64> {
-        self.add.insert(params![method_number(method), value])
+        self.add.insert(params![method.id(), value])
     }
 
     fn describe(&mut self, id: i64, seen: &FingerprintRecord) -> rusqlite::Result<()> {

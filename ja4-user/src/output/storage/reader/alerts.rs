@@ -11,7 +11,6 @@ use super::stored::{Columns, StoredAlert};
 use super::{DatabaseReader, QueryOutcome, is_enough};
 use crate::model::{Alert, Severity};
 use crate::output::storage::StorageError;
-use crate::output::storage::columns::method_number;
 use crate::output::storage::rows::severity;
 use crate::output::storage::sql::{Sql, like};
 
@@ -64,7 +63,7 @@ fn select(filter: &HistoryFilter) -> Sql {
         host(network, "a", &mut sql);
     }
     if let Some(method) = filter.method {
-        sql.add(" AND a.method = ?", [method_number(method).into()]);
+        sql.add(" AND a.method = ?", [i64::from(method.id()).into()]);
     }
     if let Some(wanted) = &filter.value {
         sql.add(" AND ", []);

@@ -7,7 +7,7 @@ use super::DatabaseReader;
 use super::stored::Columns;
 use crate::model::{Method, Time};
 use crate::output::storage::StorageError;
-use crate::output::storage::columns::{integer, method_number};
+use crate::output::storage::columns::integer;
 
 /// A time window, with an exclusive end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl DatabaseReader {
     /// # Errors
     /// If the time limit is exceeded, or the file is damaged.
     pub fn diff(&self, [a, b]: [DiffWindow; 2], options: &DiffOptions) -> Result<DiffReport, StorageError> {
-        let methods: Vec<String> = options.methods.iter().map(|method| method_number(*method).to_string()).collect();
+        let methods: Vec<String> = options.methods.iter().map(|method| method.id().to_string()).collect();
         // Two short ranges of the index by value and time per value: no row is read.
         let count = "(SELECT count(*) FROM fingerprint f WHERE f.value = v.id AND f.time >= ? AND f.time < ?)";
         let select = format!(

@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use rusqlite::types::Value;
 
 use crate::model::{Method, Severity, Time};
-use crate::output::storage::columns::{SPAN_LONG, SPAN_OPEN, SPANS, bounds, integer, method_number};
+use crate::output::storage::columns::{SPAN_LONG, SPAN_OPEN, SPANS, bounds, integer};
 use crate::output::storage::rows::severity;
 use crate::output::storage::sql::{Sql, like};
 
@@ -105,7 +105,7 @@ impl HistoryFilter {
 
     /// Values `v` of the method and text that are asked for.
     pub(super) fn of_value(&self, sql: &mut Sql) {
-        let numbers: Vec<String> = self.methods().into_iter().map(|method| method_number(method).to_string()).collect();
+        let numbers: Vec<String> = self.methods().into_iter().map(|method| method.id().to_string()).collect();
         sql.add(&format!("v.method IN ({})", numbers.join(",")), []);
         if let Some(wanted) = &self.value {
             sql.add(" AND ", []);
