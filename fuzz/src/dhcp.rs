@@ -1,11 +1,12 @@
 //! DHCP messages and their fingerprints.
 
 use ja4::wire::{WireError, dhcp4, dhcp6};
+use ja4::{Hashers, Input};
 
 /// A DHCPv4 message: options lie within it, one behind the other, a cut message has the first of them, and
 /// the fingerprint has its shape and no more or fewer codes than there are.
 pub fn dhcp4(data: &[u8]) {
-    let Ok(message) = dhcp4::Message::parse(data) else {
+    let Ok(message) = dhcp4::Dhcp4Message::parse(data) else {
         return;
     };
     let used: usize = message.options().map(|option| 2 + option.body.len()).sum();
@@ -18,23 +19,20 @@ pub fn dhcp4(data: &[u8]) {
 
     // Behind a shorter options field come those of the other fields.
     if message.option(52).is_none()
-        && let Ok(shorter) = dhcp4::Message::parse(&data[..240 + (data.len() - 240) / 2])
+        && let Ok(shorter) = dhcp4::Dhcp4Message::parse(&data[..240 + (data.len() - 240) / 2])
     {
         assert!(message.options().take(shorter.options().count()).eq(shorter.options()));
     }
-    #[cfg(feature = "ja4plus")]
-    {
-        let mut value = String::from("kept ");
-        ja4::fingerprint::ja4d::write(&message, &mut value);
+    if let Some(value) = Hashers::default().compute(Input::Dhcp4(&message)) {
         let listed = message.options().filter(|option| !matches!(option.code, 53 | 50 | 81)).count();
         let requested = message.options().filter(|option| option.code == 55).map(|option| option.body.len()).sum();
-        shape(value.strip_prefix("kept ").unwrap(), [listed, requested]);
+        shape(value.as_str(), [listed, requested]);
     }
 }
 
 /// A DHCPv6 message, likewise; and it is the same one when a relay wraps it.
 pub fn dhcp6(data: &[u8]) {
-    let Ok(message) = dhcp6::Message::parse(data) else {
+    let Ok(message) = dhcp6::Dhcp6Message::parse(data) else {
         return;
     };
     assert!(!matches!(message.message_type, 12 | 13));
@@ -46,7 +44,7 @@ pub fn dhcp6(data: &[u8]) {
 
     let length = u16::try_from(data.len()).unwrap();
     let relayed = [&[12; 34][..], &[0, 9], &length.to_be_bytes(), data].concat();
-    match dhcp6::Message::parse(&relayed) {
+    match dhcp6::Dhcp6Message::parse(&relayed) {
         Ok(same) => {
             assert_eq!((same.message_type, same.damage), (message.message_type, message.damage));
             assert!(same.options().eq(message.options()));
@@ -55,18 +53,14 @@ pub fn dhcp6(data: &[u8]) {
         Err(WireError::TooMany) => assert!(38 * usize::from(dhcp6::MAX_RELAYS) <= data.len()),
         Err(error) => assert!(error == WireError::TooLong && relayed.len() > dhcp6::MAX_MESSAGE, "{error}"),
     }
-    #[cfg(feature = "ja4plus")]
-    {
-        let mut value = String::from("kept ");
-        ja4::fingerprint::ja4d6::write(&message, &mut value);
+    if let Some(value) = Hashers::default().compute(Input::Dhcp6(&message)) {
         let listed = message.options().count();
         let requested = message.options().filter(|option| option.code == 6).map(|option| option.body.len() / 2).sum();
-        shape(value.strip_prefix("kept ").unwrap(), [listed, requested]);
+        shape(value.as_str(), [listed, requested]);
     }
 }
 
 /// A fingerprint's first section is 11 characters long; its lists have so many codes.
-#[cfg(feature = "ja4plus")]
 fn shape(value: &str, counts: [usize; 2]) {
     let sections: Vec<&str> = value.split('_').collect();
     assert_eq!(sections.len(), 3, "{value}");

@@ -1,4 +1,4 @@
-use ja4::wire::dtls::{Fragment, Record, Records};
+use ja4::wire::dtls::{DtlsRecord, DtlsRecords, HandshakeFragment};
 use ja4::wire::tls::{HandshakeType, MAX_HANDSHAKE_MESSAGE};
 use ja4_user::conntrack::Budget;
 use ja4_user::model::Side;
@@ -53,22 +53,22 @@ pub fn dtls(data: &[u8]) {
 /// Bytes in the fragments of a datagram, and whether something is wrong with it.
 fn fragments(datagram: &[u8], truncated: bool) -> (usize, bool) {
     let (mut bytes, mut errors, mut walked) = (0, false, 0);
-    for record in Records::new(datagram, truncated) {
+    for record in DtlsRecords::new(datagram, truncated) {
         assert!(!errors || bytes <= datagram.len());
         let Ok(record) = record else {
             return (bytes, true);
         };
         assert!(record.whole || truncated);
-        walked += Record::HEADER_LEN + record.payload.len();
+        walked += DtlsRecord::HEADER_LEN + record.payload.len();
         let mut inside = 0;
         for fragment in record.fragments() {
-            let Ok(Fragment { kind, length, offset, data, .. }) = fragment else {
+            let Ok(HandshakeFragment { kind, length, offset, data, .. }) = fragment else {
                 errors = true;
                 break;
             };
             assert!(offset + data.len() <= length);
             assert!(length <= MAX_HANDSHAKE_MESSAGE || kind == HandshakeType::CERTIFICATE);
-            inside += Fragment::HEADER_LEN + data.len();
+            inside += HandshakeFragment::HEADER_LEN + data.len();
             bytes += data.len();
         }
         assert!(inside <= record.payload.len());

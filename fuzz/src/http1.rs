@@ -2,14 +2,10 @@
 
 use std::ops::ControlFlow;
 
-#[cfg(feature = "ja4plus")]
-use ja4::fingerprint::{
-    Forms,
-    ja4h::{Ja4hEngine, Ja4hValues},
-};
 use ja4::wire::WireError;
-use ja4::wire::http::Request;
-use ja4::wire::http1::{Http1Stream, MAX_BLOCK, MAX_LINES, Status};
+use ja4::wire::http::HttpRequest;
+use ja4::wire::http1::{Http1Status, Http1Stream, MAX_BLOCK, MAX_LINES};
+use ja4::{Fingerprint, Forms, Hashers, Input};
 
 /// Where a stream stops, and what it has not read then.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,14 +55,14 @@ fn outcome(stream: &[u8], piece: usize) -> Outcome {
             ControlFlow::Continue(())
         });
         let stop = match status {
-            Status::Open => None,
-            Status::Lost => Some(Stop::Lost),
-            Status::Http2(left) => Some(Stop::Http2([left, behind].concat())),
+            Http1Status::Open => None,
+            Http1Status::Lost => Some(Stop::Lost),
+            Http1Status::Http2(left) => Some(Stop::Http2([left, behind].concat())),
             // Empty lines are passed over before it shows that this is no request.
-            Status::Tunnel(left) => {
+            Http1Status::Tunnel(left) => {
                 Some(Stop::Tunnel([http.held(), left, behind].concat().trim_ascii_start().to_vec()))
             }
-            Status::Ended => Some(Stop::Ended),
+            Http1Status::Ended => Some(Stop::Ended),
         };
         assert!(http.buffered() <= 2 * (MAX_BLOCK + 1));
         if let Some(stop) = stop {
@@ -77,23 +73,22 @@ fn outcome(stream: &[u8], piece: usize) -> Outcome {
 }
 
 /// A request's fields, after a look at what can be read of it.
-pub(super) fn fields(request: &Request<'_>) -> Fields {
+pub(super) fn fields(request: &HttpRequest<'_>) -> Fields {
     assert!(request.fields().count() <= usize::from(MAX_LINES));
     assert!(request.host().is_some() || request.field(b"host").is_none());
-    #[cfg(feature = "ja4plus")]
-    {
-        let (mut engine, mut values, mut again) = (Ja4hEngine::new(), Ja4hValues::default(), Ja4hValues::default());
-        engine.ja4h(request, Forms::All, &mut values);
-        engine.ja4h(request, Forms::Value, &mut again);
-        assert_eq!(values.value, again.value);
-        for value in [&values.value, &values.original] {
+    let (mut all, mut values) = (Hashers::new(Forms::All), Hashers::new(Forms::Value));
+    if let Some(found) = all.compute(Input::Request(request)) {
+        let value = found.as_str();
+        assert_eq!(Some(value), values.compute(Input::Request(request)).map(Fingerprint::as_str));
+        for value in [Some(value), found.original()].map(Option::unwrap) {
             assert!(value.len() == "ge11cr04da00_8ddaef5d77af_280f366eaa04_c2fb0fe53442".len());
             assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
         }
-        for raw in [&values.raw, &values.raw_original] {
-            assert!(raw.starts_with(&values.value[..13]) && raw.matches('_').count() >= 3);
+        let [raw, raw_original] = [found.raw(), found.raw_original()].map(Option::unwrap);
+        for raw in [raw, raw_original] {
+            assert!(raw.starts_with(&value[..13]) && raw.matches('_').count() >= 3);
         }
-        assert_eq!(values.raw.len(), values.raw_original.len());
+        assert_eq!(raw.len(), raw_original.len());
     }
     request.fields().map(|field| (field.name.to_vec(), field.value.to_vec())).collect()
 }

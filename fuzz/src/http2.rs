@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use ja4::wire::http2::hpack::{MAX_LIST, MAX_TABLE};
-use ja4::wire::http2::{Http2Stream, MAX_BLOCK, Status};
+use ja4::wire::http2::{Http2Status, Http2Stream, MAX_BLOCK};
 
 use super::http1::{Fields, fields};
 
@@ -18,7 +18,7 @@ pub fn http2(data: &[u8]) {
     }
 }
 
-fn outcome(stream: &[u8], piece: usize) -> (Vec<Fields>, Status) {
+fn outcome(stream: &[u8], piece: usize) -> (Vec<Fields>, Http2Status) {
     let (mut http, mut found) = (Http2Stream::new(), Vec::new());
     for bytes in stream.chunks(piece) {
         http.push(bytes, |request| {

@@ -20,9 +20,8 @@ use std::io::Cursor;
 use std::ops::ControlFlow;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use ja4::fingerprint::ja4::{Ja4Engine, Ja4Values};
-use ja4::fingerprint::{Carrier, Forms};
-use ja4::wire::tls::{ClientHello, Framing, HandshakeStream, MAX_HANDSHAKE_MESSAGE, ServerHello, Status};
+use ja4::wire::tls::{Carrier, ClientHello, HandshakeStatus, HandshakeStream, MAX_HANDSHAKE_MESSAGE, ServerHello};
+use ja4::{Forms, Hashers, Input};
 use ja4_common::bytes::SliceFrame;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::headers::PacketHeaders;
@@ -76,13 +75,13 @@ pub fn capture_reader(data: &[u8]) {
 
 /// The body of a ClientHello: its parts add up to it, and its JA4 has the one shape there is.
 pub fn client_hello(data: &[u8]) {
-    for framing in [Framing::Tls, Framing::Dtls] {
-        let start = ClientHello::parse_start(data, framing);
-        let Ok(hello) = ClientHello::parse(data, framing) else {
+    for carrier in [Carrier::Tcp, Carrier::Dtls] {
+        let start = ClientHello::parse_start(data, carrier);
+        let Ok(hello) = ClientHello::parse(data, carrier) else {
             continue;
         };
         assert_eq!(start.map(|start| (start.sni(), start.version())), Some((hello.sni(), hello.version())));
-        let cookie = if framing == Framing::Dtls { 1 + hello.cookie.len() } else { 0 };
+        let cookie = if carrier == Carrier::Dtls { 1 + hello.cookie.len() } else { 0 };
         let lists = 2 * hello.cipher_suites.iter().len() + hello.compression_methods.len();
         let block: usize = hello.extensions.iter().map(|extension| 4 + extension.body.len()).sum();
         // Version, random, and the lengths of session id, suites and compression methods.
@@ -92,17 +91,18 @@ pub fn client_hello(data: &[u8]) {
         assert!(hello.sni().is_none_or(|name| name.bytes().all(|byte| byte.is_ascii_graphic())));
         assert!(hello.alpn().count() + hello.signature_algorithms().iter().len() <= data.len());
 
-        let (mut engine, mut first, mut again) = (Ja4Engine::new(), Ja4Values::default(), Ja4Values::default());
-        engine.ja4(&hello, Carrier::Tcp, Forms::All, &mut first);
-        engine.ja4(&hello, Carrier::Tcp, Forms::All, &mut again);
-        assert!(first.value.is_ascii() && first.value.len() == "t13d1516h2_8daaf6152771_e5627efa2ab1".len());
-        assert_eq!((&first.value, &first.raw), (&again.value, &again.raw));
+        let first = ja4::ja4(&hello);
+        assert!(first.as_str().is_ascii() && first.as_str().len() == "t13d1516h2_8daaf6152771_e5627efa2ab1".len());
+        let mut hashers = Hashers::new(Forms::All);
+        for _ in 0..2 {
+            assert_eq!(hashers.compute(Input::ClientHello(&hello)), Some(&first));
+        }
     }
 }
 
 /// The body of a ServerHello, likewise.
 pub fn server_hello(data: &[u8]) {
-    let Ok(hello) = ServerHello::parse(data) else {
+    let Ok(hello) = ServerHello::parse(data, Carrier::Tcp) else {
         return;
     };
     let block: usize = hello.extensions.iter().map(|extension| 4 + extension.body.len()).sum();
@@ -110,12 +110,8 @@ pub fn server_hello(data: &[u8]) {
     let rest = data.len() - (2 + 32 + 1 + 2 + 1 + hello.session_id.len());
     assert!(rest == 2 + block || (rest == 0 && block == 0));
     assert!(hello.alpn().count() <= data.len());
-    #[cfg(feature = "ja4plus")]
-    {
-        use ja4::fingerprint::ja4s::{Ja4sEngine, Ja4sValues};
-        let mut values = Ja4sValues::default();
-        Ja4sEngine::new().ja4s(&hello, Carrier::Tcp, Forms::All, &mut values);
-        assert!(values.value.is_ascii() && values.value.len() == "t130200_1301_234ea6891581".len());
+    if let Some(value) = Hashers::new(Forms::All).compute(Input::ServerHello(&hello)) {
+        assert!(value.as_str().is_ascii() && value.as_str().len() == "t130200_1301_234ea6891581".len());
     }
 }
 
@@ -132,7 +128,7 @@ pub fn record_layer(data: &[u8]) {
 }
 
 /// Whole messages, and the stream's end.
-fn messages(stream: &[u8], piece: usize) -> (Vec<(u8, Vec<u8>)>, Status) {
+fn messages(stream: &[u8], piece: usize) -> (Vec<(u8, Vec<u8>)>, HandshakeStatus) {
     let (mut records, mut found) = (HandshakeStream::new(), Vec::new());
     for bytes in stream.chunks(piece) {
         records.push(bytes, |message| {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock, Mutex};
 
-use ja4::fingerprint::Forms;
+use ja4::Forms;
 use ja4_common::bytes::SliceFrame;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::headers::{

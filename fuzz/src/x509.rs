@@ -1,5 +1,8 @@
+use std::sync::{LazyLock, Mutex};
+
 use ja4::wire::tls::{CertificateList, MAX_CERTIFICATES};
-use ja4::wire::x509::Certificate;
+use ja4::wire::x509::X509Certificate;
+use ja4::{Forms, H12, Hashers, Input};
 use ja4_user::model;
 
 /// Any bytes as a certificate, and as the list of a certificate message: identifiers lie in the bytes in
@@ -22,7 +25,7 @@ pub fn x509(data: &[u8]) {
 }
 
 fn certificate(der: &[u8]) {
-    let Ok(found) = Certificate::parse(der) else {
+    let Ok(found) = X509Certificate::parse(der) else {
         return;
     };
     let mut before = der.as_ptr();
@@ -39,25 +42,21 @@ fn certificate(der: &[u8]) {
         assert!((-62_167_219_200..=253_402_300_799).contains(&time));
     }
     assert!(found.san_count() as usize <= der.len() / 2);
-    #[cfg(feature = "ja4plus")]
     ja4x(&found);
 }
 
-#[cfg(feature = "ja4plus")]
-fn ja4x(certificate: &Certificate<'_>) {
-    use ja4::fingerprint::ja4x::{Ja4xEngine, Ja4xValues};
-    use ja4::fingerprint::{Forms, H12};
-    use std::sync::{LazyLock, Mutex};
+fn ja4x(certificate: &X509Certificate<'_>) {
+    /// Reused, as a shard does: no value of one certificate may show in the next.
+    static HASHERS: LazyLock<[Mutex<Hashers>; 2]> =
+        LazyLock::new(|| [Forms::All, Forms::Value].map(|forms| Mutex::new(Hashers::new(forms))));
 
-    /// Used again and again, as a shard does: nothing of one certificate may show in the next.
-    static ENGINE: LazyLock<Mutex<Ja4xEngine>> = LazyLock::new(|| Mutex::new(Ja4xEngine::new()));
-
-    let (mut values, mut again) = (Ja4xValues::default(), Ja4xValues::default());
-    let mut engine = ENGINE.lock().unwrap();
-    engine.ja4x(certificate, Forms::All, &mut values);
-    engine.ja4x(certificate, Forms::Value, &mut again);
-    let hashes: Vec<H12> = values.raw.split('_').map(|part| H12::of(part.as_bytes())).collect();
+    let [mut all, mut values] = HASHERS.each_ref().map(|hashers| hashers.lock().unwrap());
+    let Some(found) = all.compute(Input::Certificate(certificate)) else {
+        return;
+    };
+    let hashes: Vec<H12> = found.raw().unwrap().split('_').map(|part| H12::of(part.as_bytes())).collect();
     assert_eq!(hashes.len(), 3);
-    assert_eq!(values.value, format!("{}_{}_{}", hashes[0], hashes[1], hashes[2]));
-    assert_eq!((again.value, again.raw.as_str()), (values.value, ""));
+    assert_eq!(found.as_str(), format!("{}_{}_{}", hashes[0], hashes[1], hashes[2]));
+    let again = values.compute(Input::Certificate(certificate)).unwrap();
+    assert_eq!((again.as_str(), again.raw()), (found.as_str(), None));
 }

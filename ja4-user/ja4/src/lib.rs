@@ -1,13 +1,12 @@
 //! JA4+ network fingerprints.
-//!
-//! [`wire`] parses bytes into messages, [`fingerprint`] computes values from messages, and [`Method`] lists the methods.
-//! There are no sockets, no clock and no global state: the caller passes bytes and times.
 #![forbid(unsafe_code)]
 
-pub mod fingerprint;
+mod fingerprint;
 mod method;
 mod syntax;
 pub mod wire;
 
-pub use fingerprint::Carrier;
+#[cfg(feature = "ja4plus")]
+pub use fingerprint::ja4plus::{ja4d, ja4d6, ja4h, ja4l, ja4ls, ja4s, ja4ssh, ja4t, ja4ts, ja4x};
+pub use fingerprint::{Fingerprint, Forms, H12, Hashers, Hassh, Input, Retransmissions, SshWindow, ja4};
 pub use method::{MAX_VALUE, Method, Side, UnknownMethod};

@@ -101,8 +101,7 @@ impl Connection {
     /// Bytes on the heap that it keeps.
     fn kept(&self) -> usize {
         let beside = match &self.carried {
-            #[cfg(feature = "ja4plus")]
-            Carried::Ssh(ssh) => ssh.window.as_ref().map_or(0, |window| window.held_bytes()),
+            Carried::Ssh(ssh) => ssh.window.as_ref().map_or(0, |window| window.heap_size()),
             Carried::Datagrams(datagrams) => datagrams.sessions().filter_map(Session::tls).map(cost_of_tls).sum(),
             _ => 0,
         };
@@ -122,7 +121,6 @@ impl Connection {
             }
             kept = self.kept();
             if kept == before {
-                #[cfg(feature = "ja4plus")]
                 self.shed_window();
                 kept = self.kept();
             }
@@ -138,7 +136,6 @@ impl Connection {
     }
 
     /// No further JA4SSH: one of a part of the packets would be another value.
-    #[cfg(feature = "ja4plus")]
     fn shed_window(&mut self) {
         if let Carried::Ssh(ssh) = &mut self.carried {
             ssh.window = None;

@@ -14,8 +14,7 @@ use crate::packet::flow_key;
 use crate::protocol::dtls::Association;
 use crate::protocol::openvpn::ControlChannel;
 use crate::protocol::quic::Connections;
-#[cfg(feature = "ja4plus")]
-use ja4::fingerprint::ja4ssh::Window;
+use ja4::SshWindow;
 
 /// What a connection carries beside byte streams.
 #[derive(Debug, Default)]
@@ -33,8 +32,7 @@ pub enum Carried {
 #[derive(Debug)]
 pub struct Ssh {
     /// What JA4SSH is made of; `None` once there was no room for it.
-    #[cfg(feature = "ja4plus")]
-    pub window: Option<Window>,
+    pub window: Option<SshWindow>,
     /// Bytes of each side that were counted; client, server.
     pub seen: [Seen; 2],
 }

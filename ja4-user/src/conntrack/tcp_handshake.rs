@@ -1,10 +1,9 @@
 //! What is remembered of a connection's opening until it has been told.
 
-#[cfg(feature = "ja4plus")]
 use crate::conntrack::latency::between;
 use crate::model::{Hook, OptTime, Time};
-#[cfg(feature = "ja4plus")]
-use ja4::fingerprint::ja4t::{Retransmissions, SynFields};
+use ja4::Retransmissions;
+use ja4::wire::tcp::SynFields;
 
 /// The handshake of a TCP connection: A, B and C of JA4L, and the SYN-ACKs of JA4TS. It is dropped once JA4TS was
 /// emitted and C was seen or can no longer count. A SYN without an answer, of which there may be many, takes no more
@@ -33,28 +32,22 @@ pub struct Answer {
     /// The hook that saw the last SYN-ACK.
     pub hook: Option<Hook>,
     /// Time of the last SYN-ACK.
-    #[cfg(feature = "ja4plus")]
     last: Time,
     /// Fields of the first SYN-ACK.
-    #[cfg(feature = "ja4plus")]
     pub fields: SynFields,
     /// SYN-ACKs after the first.
-    #[cfg(feature = "ja4plus")]
     pub retransmissions: Retransmissions,
 }
 
 impl Answer {
     /// The first SYN-ACK.
-    fn new(time: Time, ttl: u8, _window: u16, _options: &[u8]) -> Self {
+    fn new(time: Time, ttl: u8, window: u16, options: &[u8]) -> Self {
         Self {
             syn_ack: time,
             ttl,
             hook: None,
-            #[cfg(feature = "ja4plus")]
             last: time,
-            #[cfg(feature = "ja4plus")]
-            fields: SynFields::parse(_window, _options),
-            #[cfg(feature = "ja4plus")]
+            fields: SynFields::parse(window, options),
             retransmissions: Retransmissions::default(),
         }
     }
@@ -73,18 +66,14 @@ impl Opening {
         let answer = match &mut self.answer {
             None => {
                 let answer = self.answer.insert(Box::new(Answer::new(time, ttl, window, options)));
-                #[cfg(feature = "ja4plus")]
                 if self.answered.is_known() {
                     answer.retransmissions.answered();
                 }
                 answer
             }
             Some(answer) => {
-                #[cfg(feature = "ja4plus")]
-                {
-                    answer.retransmissions.push(between(answer.last, time));
-                    answer.last = time;
-                }
+                answer.retransmissions.push(between(answer.last, time));
+                answer.last = time;
                 answer
             }
         };
@@ -94,7 +83,6 @@ impl Opening {
     /// Notes the client's first ACK after the SYN-ACK.
     pub fn on_answer(&mut self, time: Time) {
         self.answered = time.into();
-        #[cfg(feature = "ja4plus")]
         if let Some(answer) = &mut self.answer {
             answer.retransmissions.answered();
         }
@@ -107,10 +95,9 @@ impl Opening {
     }
 
     /// Notes a RST of the server.
-    pub fn on_server_reset(&mut self, _time: Time) {
-        #[cfg(feature = "ja4plus")]
+    pub fn on_server_reset(&mut self, time: Time) {
         if let Some(answer) = &mut self.answer {
-            answer.retransmissions.reset(between(answer.last, _time));
+            answer.retransmissions.reset(between(answer.last, time));
         }
     }
 }

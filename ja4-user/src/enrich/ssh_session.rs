@@ -18,7 +18,7 @@ use std::num::NonZeroU16;
 use crate::model::SshSession;
 
 /// SSH packets of a window, unless configured otherwise. The thresholds apply to windows of this length.
-pub const DEFAULT_WINDOW: NonZeroU16 = NonZeroU16::new(200).unwrap();
+pub const DEFAULT_WINDOW: NonZeroU16 = ja4::SshWindow::DEFAULT_SIZE;
 
 /// The same as a number of packets.
 const WINDOW: u64 = DEFAULT_WINDOW.get() as u64;

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-use ja4::fingerprint::Forms;
+use ja4::Forms;
 
 use crate::document::{documented_type, settings};
 use crate::encode::{Context, Filter, Format};

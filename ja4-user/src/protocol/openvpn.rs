@@ -6,7 +6,7 @@ use crate::model::Side;
 use core::ops::ControlFlow;
 use ja4::wire::WireError;
 use ja4::wire::framing::openvpn::{self, CLIENT_HELLO, ControlOpcode, ControlPacket, SERVER_HELLO};
-use ja4::wire::tls::{HandshakeMessage, HandshakeStream, Status};
+use ja4::wire::tls::{HandshakeMessage, HandshakeStatus, HandshakeStream};
 
 /// Most packets buffered for one direction while an earlier one is missing, and their largest distance from it: the
 /// limits of an OpenVPN receiver (`TLS_RELIABLE_N_REC_BUFFERS`).
@@ -121,9 +121,9 @@ impl ControlDirection {
     ) {
         self.next = self.next.map(|next| next.wrapping_add(1));
         match self.tls.push(payload, receive) {
-            Status::Open => {}
-            Status::Ended(_) => self.end(),
-            Status::Failed(error) => {
+            HandshakeStatus::Open => {}
+            HandshakeStatus::Ended(_) => self.end(),
+            HandshakeStatus::Failed(error) => {
                 outcome.error = Some(error);
                 self.end();
             }

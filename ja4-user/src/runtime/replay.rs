@@ -23,7 +23,7 @@ use crate::shard::core::{Limits, Now};
 use crate::shard::engines::Engines;
 use crate::shard::lane::Lane;
 use crate::shard::stats::CoreStats;
-use ja4::fingerprint::Forms;
+use ja4::Forms;
 
 /// Lanes of a replay, distributed over its threads; so at most this many threads are useful.
 pub const LANES: u32 = 64;

@@ -5,26 +5,20 @@ use std::time::Duration;
 use ja4_common::reason::RecordClass;
 use ja4_common::record::{RecordHeader, flag};
 
-use super::stage::Stage;
-#[cfg(feature = "ja4plus")]
-use super::stage::{Values, tell};
+use super::stage::{FingerprintContext, Stage, tell};
 use super::stats::Protocol;
 use super::tls::{Handshake, begin_anew, is_answered};
 use crate::conntrack::connection::{Carried, Connection, Datagrams, Dtls, Quic};
 use crate::conntrack::latency::between;
-#[cfg(feature = "ja4plus")]
-use crate::model::Method;
 use crate::model::{EventHandler, Side, Time};
 use crate::packet::Decoded;
 use crate::protocol::dtls::{self, Given, Taken};
 use crate::protocol::quic::{self, Connections, Datagram, Entry, QuicState, Seen};
-use ja4::fingerprint::Carrier;
-#[cfg(feature = "ja4plus")]
-use ja4::fingerprint::ja4l;
+use ja4::Input;
 use ja4::wire::framing::StreamFraming;
 use ja4::wire::framing::turn::{self, TurnData};
 use ja4::wire::quic::long_header_version;
-use ja4::wire::tls::{ClientHello, Framing};
+use ja4::wire::tls::{Carrier, ClientHello};
 
 /// First and last of the first bytes of DTLS records (RFC 9147, section 4.1; RFC 7983, section 7).
 const CHANGE_CIPHER_SPEC: u8 = 20;
@@ -181,28 +175,21 @@ impl<S: EventHandler> Stage<'_, S> {
     }
 
     /// JA4L or JA4LS, once a connection.
-    #[cfg(feature = "ja4plus")]
     fn tell_quic_latency(&mut self, connection: &mut Connection, side: Side, both_ways: Duration, ttl: u8) {
-        let method = match side {
-            Side::Client => Method::Ja4l,
-            Side::Server => Method::Ja4ls,
+        let input = match side {
+            Side::Client => Input::ClientLatency(both_ways, ttl),
+            Side::Server => Input::ServerLatency(both_ways, ttl),
         };
-        if connection.has_told(method) {
+        if connection.has_told(input.method()) || !input.method().is_available() {
             return;
         }
         match side {
             Side::Client => connection.latencies.on_client(both_ways),
             Side::Server => connection.latencies.on_server(both_ways),
         }
-        let text = &mut self.engines.methods.text;
-        text.clear();
-        ja4l::write(both_ways, ttl, text);
-        tell(connection, method, side, self.cause, Values::plain(text), None, self.sink);
+        let value = self.engines.methods.compute(input);
+        tell(connection, value, side, self.cause, FingerprintContext::default(), self.sink);
     }
-
-    /// JA4 alone: no latencies.
-    #[cfg(not(feature = "ja4plus"))]
-    fn tell_quic_latency(&mut self, _: &mut Connection, _: Side, _: Duration, _: u8) {}
 
     /// Of a datagram that either side may send, an association that was answered is the likelier one.
     ///
@@ -229,7 +216,7 @@ impl<S: EventHandler> Stage<'_, S> {
         let outcome = association.datagram(from, datagram.payload, truncated, budget, |side, given| {
             let message = match given {
                 Given::Another(message)
-                    if is_answered(connection) && ClientHello::parse(message.body, Framing::Dtls).is_ok() =>
+                    if is_answered(connection) && ClientHello::parse(message.body, Carrier::Dtls).is_ok() =>
                 {
                     return Taken::Begins;
                 }

@@ -4,18 +4,13 @@ use std::hash::{DefaultHasher, Hasher};
 
 use ja4_common::datagram::is_dhcp6;
 
-use super::stage::Stage;
-#[cfg(feature = "ja4plus")]
-use super::stage::{Values, tell};
+use super::stage::{FingerprintContext, Stage, tell};
 use super::stats::Protocol;
 use super::tls::{cut, text};
 use crate::conntrack::connection::Connection;
-#[cfg(feature = "ja4plus")]
-use crate::model::Method;
 use crate::model::{DhcpAttributes, EventHandler, Side};
 use crate::protocol::quic::Datagram;
-#[cfg(feature = "ja4plus")]
-use ja4::fingerprint::{ja4d, ja4d6};
+use ja4::Input;
 use ja4::wire::{WireError, dhcp4, dhcp6};
 
 impl<S: EventHandler> Stage<'_, S> {
@@ -31,7 +26,7 @@ impl<S: EventHandler> Stage<'_, S> {
     }
 
     fn dhcp4(&mut self, connection: &mut Connection, datagram: &Datagram<'_>) {
-        let message = match dhcp4::Message::parse(datagram.payload) {
+        let message = match dhcp4::Dhcp4Message::parse(datagram.payload) {
             // The missing bytes may hold options: a part of the list would be another value.
             Ok(message) if datagram.is_truncated() && !message.has_end() => {
                 return self.stats.count_malformed(Protocol::Dhcp, WireError::Truncated);
@@ -50,13 +45,8 @@ impl<S: EventHandler> Stage<'_, S> {
             duid: None,
         };
         note(connection, said);
-        #[cfg(feature = "ja4plus")]
-        {
-            let written = &mut self.engines.methods.text;
-            written.clear();
-            ja4d::write(&message, written);
-            tell(connection, Method::Ja4d, self.side, self.cause, Values::plain(written), None, self.sink);
-        }
+        let value = self.engines.methods.compute(Input::Dhcp4(&message));
+        tell(connection, value, self.side, self.cause, FingerprintContext::default(), self.sink);
     }
 
     fn dhcp6(&mut self, connection: &mut Connection, datagram: &Datagram<'_>) {
@@ -64,7 +54,7 @@ impl<S: EventHandler> Stage<'_, S> {
             // Options extend to the end of the datagram.
             return self.stats.count_malformed(Protocol::Dhcp, WireError::Truncated);
         }
-        let message = match dhcp6::Message::parse(datagram.payload) {
+        let message = match dhcp6::Dhcp6Message::parse(datagram.payload) {
             Ok(message) => message,
             Err(error) => return self.stats.count_malformed(Protocol::Dhcp, error),
         };
@@ -78,13 +68,8 @@ impl<S: EventHandler> Stage<'_, S> {
             duid: message.option(dhcp6::option_code::CLIENT_ID).map(hash),
         };
         note(connection, said);
-        #[cfg(feature = "ja4plus")]
-        {
-            let written = &mut self.engines.methods.text;
-            written.clear();
-            ja4d6::write(&message, written);
-            tell(connection, Method::Ja4d6, self.side, self.cause, Values::plain(written), None, self.sink);
-        }
+        let value = self.engines.methods.compute(Input::Dhcp6(&message));
+        tell(connection, value, self.side, self.cause, FingerprintContext::default(), self.sink);
     }
 }
 

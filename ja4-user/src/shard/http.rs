@@ -2,23 +2,19 @@
 
 use std::ops::ControlFlow;
 
-#[cfg(feature = "ja4plus")]
-use super::engines::Methods;
-#[cfg(feature = "ja4plus")]
-use super::stage::{Values, tell};
+use super::stage::{FingerprintContext, tell};
 use super::stats::Protocol;
 use super::stream::Reader;
 use super::tls::text;
-use crate::model::{EventHandler, HttpAttributes};
-#[cfg(feature = "ja4plus")]
-use crate::model::{Method, Side};
+use crate::model::{EventHandler, HttpAttributes, Side};
+use ja4::Input;
 use ja4::wire::WireError;
-use ja4::wire::http::Request;
+use ja4::wire::http::HttpRequest;
 
 /// Takes a request, or what was wrong with one.
 pub(super) fn request<S: EventHandler>(
     reader: &mut Reader<'_, S>,
-    request: Result<Request<'_>, WireError>,
+    request: Result<HttpRequest<'_>, WireError>,
 ) -> ControlFlow<()> {
     let request = match request {
         Ok(request) => request,
@@ -34,15 +30,10 @@ pub(super) fn request<S: EventHandler>(
         user_agent: request.user_agent().map(text),
         version: Some(request.version().as_str()),
     };
-    #[cfg(feature = "ja4plus")]
-    {
-        let Methods { forms, ja4h, ja4h_values: values, .. } = &mut reader.engines.methods;
-        if ja4h.ja4h(&request, *forms, values) {
-            reader.stats.count_malformed(Protocol::Http, WireError::TooMany);
-        }
-        let others = [&*values.raw, &values.original, &values.raw_original];
-        let values = Values::with(*forms, &values.value, others);
-        tell(connection, Method::Ja4h, Side::Client, reader.cause, values, None, reader.sink);
+    let value = reader.engines.methods.compute(Input::Request(&request));
+    if value.is_some_and(ja4::Fingerprint::is_capped) {
+        reader.stats.count_malformed(Protocol::Http, WireError::TooMany);
     }
+    tell(connection, value, Side::Client, reader.cause, FingerprintContext::default(), reader.sink);
     ControlFlow::Continue(())
 }

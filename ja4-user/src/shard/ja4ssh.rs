@@ -2,12 +2,12 @@
 
 use std::num::NonZeroU16;
 
-use super::stage::{Stage, Values, tell};
+use super::stage::{FingerprintContext, Stage, tell};
 use crate::conntrack::connection::{Carried, Connection, Ssh};
 use crate::conntrack::stream::Half;
-use crate::model::{Attributes, EventContext, EventHandler, Method, Side};
+use crate::model::{Attributes, EventContext, EventHandler, Side};
 use crate::packet::{Decoded, Segment};
-use ja4::fingerprint::ja4ssh::{Window, is_bare_ack, wire_segments};
+use ja4::{Hashers, Input, SshWindow};
 
 impl<S: EventHandler> Stage<'_, S> {
     /// A segment says that the connection is SSH.
@@ -15,7 +15,7 @@ impl<S: EventHandler> Stage<'_, S> {
         let Carried::Nothing = connection.carried else {
             return;
         };
-        let mut window = Window::new(window);
+        let mut window = SshWindow::new(window);
         for (side, acks) in connection.acks.into_iter().enumerate() {
             for _ in 0..acks {
                 window.ack(side == Side::Client as usize);
@@ -40,7 +40,7 @@ impl<S: EventHandler> Stage<'_, S> {
         gso_size: u16,
     ) {
         let from_client = self.side == Side::Client;
-        let bare = is_bare_ack(segment.flags, decoded.payload_len);
+        let bare = SshWindow::is_bare_ack(segment.flags, decoded.payload_len);
         let Carried::Ssh(ssh) = &mut connection.carried else {
             if bare && let Some(acks) = connection.acks.get_mut(self.side as usize) {
                 *acks = acks.saturating_add(1);
@@ -57,7 +57,7 @@ impl<S: EventHandler> Stage<'_, S> {
             return;
         }
         let mut seq = segment.seq;
-        for length in wire_segments(decoded.payload_len, gso_size) {
+        for length in SshWindow::wire_segments(decoded.payload_len, gso_size) {
             self.count_packet(connection, self.side, seq, length);
             seq = seq.wrapping_add(length);
         }
@@ -74,13 +74,13 @@ impl<S: EventHandler> Stage<'_, S> {
             && let Some(window) = &mut ssh.window
             && window.packet(side == Side::Client, length)
         {
-            tell_window(connection, self.cause, &mut self.engines.methods.text, self.sink);
+            tell_window(connection, self.cause, &mut self.engines.methods, self.sink);
         }
     }
 }
 
 /// The connection's window, if it is SSH and there was room for it.
-fn window(connection: &mut Connection) -> Option<&mut Window> {
+fn window(connection: &mut Connection) -> Option<&mut SshWindow> {
     match &mut connection.carried {
         Carried::Ssh(ssh) => ssh.window.as_mut(),
         _ => None,
@@ -88,7 +88,7 @@ fn window(connection: &mut Connection) -> Option<&mut Window> {
 }
 
 /// JA4SSH of the window that is open; nothing where it holds no packet.
-fn tell_window(connection: &mut Connection, cause: EventContext, text: &mut String, sink: &mut impl EventHandler) {
+fn tell_window(connection: &mut Connection, cause: EventContext, hashers: &mut Hashers, sink: &mut impl EventHandler) {
     // An HTTP request or a TLS hello to a server of SSH makes no SSH connection (specification, section 15.10).
     let Attributes { tls, http, ssh, .. } = &*connection.attributes;
     let has_banner = ssh.as_ref().is_some_and(|ssh| ssh.banner.first().is_some_and(Option::is_some));
@@ -98,17 +98,16 @@ fn tell_window(connection: &mut Connection, cause: EventContext, text: &mut Stri
     let Some(window) = window(connection).filter(|window| !window.is_empty()) else {
         return;
     };
-    text.clear();
-    window.write(text);
-    tell(connection, Method::Ja4ssh, Side::Client, cause, Values::plain(text), None, sink);
+    let value = hashers.compute(Input::SshWindow(window));
+    tell(connection, value, Side::Client, cause, FingerprintContext::default(), sink);
 }
 
 /// JA4SSH of what is left when the connection ends.
 pub(super) fn tell_rest(
     connection: &mut Connection,
     cause: EventContext,
-    text: &mut String,
+    hashers: &mut Hashers,
     sink: &mut impl EventHandler,
 ) {
-    tell_window(connection, cause, text, sink);
+    tell_window(connection, cause, hashers, sink);
 }

@@ -6,7 +6,6 @@ mod dhcp;
 pub(crate) mod engines;
 pub(crate) mod flows;
 mod http;
-#[cfg(feature = "ja4plus")]
 mod ja4ssh;
 pub mod lane;
 mod opening;

@@ -9,7 +9,7 @@ use crate::conntrack::connection::{Connection, Datagrams};
 use crate::model::EventHandler;
 use crate::protocol::openvpn::{ControlEvent, PacketOutcome};
 use crate::protocol::quic::Datagram;
-use ja4::fingerprint::Carrier;
+use ja4::wire::tls::Carrier;
 
 impl<S: EventHandler> Stage<'_, S> {
     /// Reads a packet of a control channel: a datagram, or what follows a length in a TCP stream.

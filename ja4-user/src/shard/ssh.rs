@@ -6,8 +6,8 @@ use super::stats::Protocol;
 use super::stream::Reader;
 use super::tls::text;
 use crate::model::{EventHandler, Side};
-use ja4::fingerprint::hassh::Hassh;
-use ja4::wire::ssh::{Message, SshStream, Status};
+use ja4::Hassh;
+use ja4::wire::ssh::{SshMessage, SshStatus, SshStream};
 
 /// Reads a side's bytes in the clear.
 pub(super) fn read<S: EventHandler>(
@@ -20,12 +20,12 @@ pub(super) fn read<S: EventHandler>(
     let status = stream.push(bytes, |message| {
         let ssh = attributes.ssh.get_or_insert_default();
         match message {
-            Message::Identification(identification) => {
+            SshMessage::Identification(identification) => {
                 if let Some(banner) = ssh.banner.get_mut(place) {
                     *banner = Some(text(identification.as_bytes()));
                 }
             }
-            Message::KexInit(kex_init) => {
+            SshMessage::KexInit(kex_init) => {
                 if let Some(hassh) = ssh.hassh.get_mut(place) {
                     let value = match reader.side {
                         Side::Client => Hassh::of_client(&kex_init),
@@ -37,9 +37,9 @@ pub(super) fn read<S: EventHandler>(
         }
     });
     match status {
-        Status::Open => ControlFlow::Continue(()),
-        Status::Done => ControlFlow::Break(()),
-        Status::Failed(error) => {
+        SshStatus::Open => ControlFlow::Continue(()),
+        SshStatus::Done => ControlFlow::Break(()),
+        SshStatus::Failed(error) => {
             reader.stats.count_malformed(Protocol::Ssh, error);
             ControlFlow::Break(())
         }

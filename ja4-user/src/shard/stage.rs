@@ -4,8 +4,7 @@ use super::engines::Engines;
 use super::stats::CoreStats;
 use crate::conntrack::connection::Connection;
 use crate::conntrack::{Budget, Limits};
-use crate::model::{CertificateAttributes, EventContext, EventHandler, FingerprintEvent, Method, Side};
-use ja4::fingerprint::Forms;
+use crate::model::{CertificateAttributes, EventContext, EventHandler, FingerprintEvent, Side};
 
 /// One packet on its way through the stages of a core.
 pub(crate) struct Stage<'a, S> {
@@ -25,47 +24,26 @@ pub(crate) struct Stage<'a, S> {
     pub(crate) sink: &'a mut S,
 }
 
-/// The forms of one fingerprint; those not asked for or not defined are absent.
+/// What an event has beside its fingerprint.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Values<'a> {
-    pub(crate) value: &'a str,
-    pub(crate) raw: Option<&'a str>,
-    pub(crate) original: Option<&'a str>,
-    pub(crate) raw_original: Option<&'a str>,
+pub(super) struct FingerprintContext<'a> {
     /// Of JA4T: TTL or hop limit of the SYN.
-    pub(crate) ttl: Option<u8>,
+    pub(super) ttl: Option<u8>,
+    /// Of JA4X: the certificate.
+    pub(super) certificate: Option<&'a CertificateAttributes>,
 }
 
-impl<'a> Values<'a> {
-    /// The value, and its other forms if they are asked for: raw, original, raw original.
-    pub(crate) fn with(forms: Forms, value: &'a str, others: [&'a str; 3]) -> Self {
-        let [raw, original, raw_original] = others.map(|text| (forms == Forms::All).then_some(text));
-        Self { value, raw, original, raw_original, ttl: None }
-    }
-
-    /// A fingerprint with a raw form, if it is asked for.
-    #[cfg(feature = "ja4plus")]
-    pub(crate) fn with_raw(forms: Forms, value: &'a str, raw: &'a str) -> Self {
-        Self { raw: (forms == Forms::All).then_some(raw), ..Self::plain(value) }
-    }
-
-    /// A fingerprint that has one form only.
-    #[cfg(feature = "ja4plus")]
-    pub(crate) const fn plain(value: &'a str) -> Self {
-        Self { value, raw: None, original: None, raw_original: None, ttl: None }
-    }
-}
-
-/// Tells of a fingerprint.
-pub(crate) fn tell(
+/// Emits a fingerprint; `None`, of a method that this build leaves out, emits nothing.
+pub(super) fn tell(
     connection: &mut Connection,
-    method: Method,
+    fingerprint: Option<&ja4::Fingerprint>,
     side: Side,
     cause: EventContext,
-    values: Values<'_>,
-    certificate: Option<&CertificateAttributes>,
+    context: FingerprintContext<'_>,
     sink: &mut impl EventHandler,
 ) {
+    let Some(fingerprint) = fingerprint else { return };
+    let method = fingerprint.method();
     let count = connection.count(method);
     sink.fingerprint(&FingerprintEvent {
         cause,
@@ -73,12 +51,12 @@ pub(crate) fn tell(
         method,
         side,
         count,
-        value: values.value,
-        raw: values.raw,
-        original: values.original,
-        raw_original: values.raw_original,
-        ttl: values.ttl,
-        certificate,
+        value: fingerprint.as_str(),
+        raw: fingerprint.raw(),
+        original: fingerprint.original(),
+        raw_original: fingerprint.raw_original(),
+        ttl: context.ttl,
+        certificate: context.certificate,
         attributes: &connection.attributes,
     });
 }

@@ -14,9 +14,9 @@ use crate::conntrack::connection::Connection;
 use crate::conntrack::stream::{Framed, Half, Start, Stream, begins};
 use crate::conntrack::{Budget, Outcome};
 use crate::model::{EventHandler, Side};
-use ja4::fingerprint::Carrier;
 use ja4::wire::framing::FrameContent;
-use ja4::wire::tls::{HandshakeStream, Status};
+use ja4::wire::tls::Carrier;
+use ja4::wire::tls::{HandshakeStatus, HandshakeStream};
 use ja4::wire::{http1, http2};
 
 impl<S: EventHandler> Stage<'_, S> {
@@ -213,26 +213,26 @@ impl<S: EventHandler> Reader<'_, S> {
             Stream::Http1(http) => {
                 let status = http.push(bytes, |request| http::request(self, request));
                 match status {
-                    http1::Status::Open => ControlFlow::Continue(()),
-                    http1::Status::Http2(rest) => {
+                    http1::Http1Status::Open => ControlFlow::Continue(()),
+                    http1::Http1Status::Http2(rest) => {
                         *stream = Stream::Http2(Box::new(http2::Http2Stream::behind_preface()));
                         self.read(stream, rest)
                     }
                     // After CONNECT or an upgrade: whatever it is, it begins here.
-                    http1::Status::Tunnel(rest) => {
+                    http1::Http1Status::Tunnel(rest) => {
                         let held = http.held().to_vec();
                         *stream = Stream::Unknown(Start::default());
                         self.read(stream, &held)?;
                         self.read(stream, rest)
                     }
-                    http1::Status::Lost => self.leave(stream),
-                    http1::Status::Ended => ControlFlow::Break(()),
+                    http1::Http1Status::Lost => self.leave(stream),
+                    http1::Http1Status::Ended => ControlFlow::Break(()),
                 }
             }
             Stream::Http2(http) => match http.push(bytes, |request| http::request(self, Ok(request))) {
-                http2::Status::Open => ControlFlow::Continue(()),
-                http2::Status::Ended => ControlFlow::Break(()),
-                http2::Status::Failed(error) => {
+                http2::Http2Status::Open => ControlFlow::Continue(()),
+                http2::Http2Status::Ended => ControlFlow::Break(()),
+                http2::Http2Status::Failed(error) => {
                     self.stats.count_malformed(Protocol::Http, error);
                     ControlFlow::Break(())
                 }
@@ -257,13 +257,13 @@ impl<S: EventHandler> Reader<'_, S> {
         });
         match status {
             // An abbreviated handshake of TLS 1.2 ends here.
-            Status::Open if tls.cipher_changed() && self.connection.is_answered() => ControlFlow::Break(()),
-            Status::Open => ControlFlow::Continue(()),
-            Status::Failed(error) => {
+            HandshakeStatus::Open if tls.cipher_changed() && self.connection.is_answered() => ControlFlow::Break(()),
+            HandshakeStatus::Open => ControlFlow::Continue(()),
+            HandshakeStatus::Failed(error) => {
                 self.stats.count_malformed(Protocol::Tls, error);
                 ControlFlow::Break(())
             }
-            Status::Ended(_) => ControlFlow::Break(()),
+            HandshakeStatus::Ended(_) => ControlFlow::Break(()),
         }
     }
 }

@@ -8,22 +8,9 @@ use ja4_common::bytes::SliceFrame;
 use ja4_common::filter_config::FilterConfig;
 use ja4_common::parse::ParseStart;
 
-#[cfg(feature = "ja4plus")]
-use ::tests::packets::Packet;
-#[cfg(feature = "ja4plus")]
-use ja4_common::reason::RecordClass;
-#[cfg(feature = "ja4plus")]
-use ja4_common::record::{RecordHeader, flag};
-
-#[cfg(feature = "ja4plus")]
-use super::core::Core;
-#[cfg(feature = "ja4plus")]
-use super::flows::UserFlows;
 use super::lane::{CapturedFrame, Lane};
 use super::{Engines, Limits, Now};
 use crate::model::{ConnectionEvent, EventHandler, FingerprintEvent, Method, Time};
-#[cfg(feature = "ja4plus")]
-use crate::packet;
 
 /// Connections of the lane under test, and those that come.
 const CONNECTIONS: usize = 500;
@@ -139,64 +126,72 @@ fn halves_of_messages_do_not_keep_the_room_of_those_that_come_later() {
 }
 
 #[cfg(feature = "ja4plus")]
-#[test]
-fn ssh_windows_of_many_connections_stay_within_their_bound() {
-    let talk = |talk: &mut TcpConversation| {
-        talk.client(b"SSH-2.0-x\r\n").server(b"SSH-2.0-y\r\n");
-        for length in 1..100 {
-            talk.client(&vec![0x5a; length]);
-        }
-    };
-    let ([before, after], ends) = flood(talk);
-    assert!(before.refused_attribute_bytes > 0 && before.attribute_bytes > BOUND / 2);
-    // A window that there was no room for gives no value, one that there was gives its own.
-    assert!((CONNECTIONS / 4..CONNECTIONS).contains(&ends.ssh), "{}", ends.ssh);
-    assert_eq!(after.attribute_bytes, 0);
-}
+mod ssh {
+    use ::tests::packets::Packet;
+    use ja4_common::reason::RecordClass;
+    use ja4_common::record::{RecordHeader, flag};
 
-/// The JA4SSH values that are told.
-#[cfg(feature = "ja4plus")]
-#[derive(Default)]
-struct Ja4ssh(Vec<String>);
+    use super::*;
+    use crate::packet;
+    use crate::shard::core::Core;
+    use crate::shard::flows::UserFlows;
 
-#[cfg(feature = "ja4plus")]
-impl EventHandler for Ja4ssh {
-    fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
-        if event.method == Method::Ja4ssh {
-            self.0.push(event.value.to_owned());
-        }
-    }
-
-    fn connection(&mut self, _: &ConnectionEvent<'_>) {}
-}
-
-#[cfg(feature = "ja4plus")]
-#[test]
-fn of_a_super_packet_that_comes_again_in_part_what_is_new_counts() {
-    /// Ethernet, IPv4, TCP with timestamps.
-    const HEADERS: u16 = 14 + 20 + 32;
-    let mut talk = TcpConversation::between("10.0.0.1:50000", "10.0.0.2:22");
-    // Segments of 100 bytes: three, the last two of them and a new one, all four.
-    talk.client_at(0, &[1; 300]).client_at(100, &[1; 300]).client_at(0, &[1; 400]);
-    let limits = Limits { connections: 1, idle: u64::MAX, reassembly: 1 << 20, ssh_window: Limits::SSH_WINDOW };
-    let (mut core, mut lookup, mut engines) = (Core::new(&limits), UserFlows::with_capacity(1), Engines::default());
-    let mut told = Ja4ssh::default();
-    for Packet { frame, .. } in talk.packets() {
-        let header = RecordHeader {
-            class: RecordClass::Ssh as u8,
-            flags: flag::FROM_CLIENT | flag::HEADERS_ONLY,
-            l3: 14,
-            l4: 14 + 20,
-            payload: HEADERS,
-            payload_len: frame.len() as u32 - u32::from(HEADERS),
-            gso_size: 100,
-            ..RecordHeader::default()
+    #[test]
+    fn ssh_windows_of_many_connections_stay_within_their_bound() {
+        let talk = |talk: &mut TcpConversation| {
+            talk.client(b"SSH-2.0-x\r\n").server(b"SSH-2.0-y\r\n");
+            for length in 1..100 {
+                talk.client(&vec![0x5a; length]);
+            }
         };
-        let packet = packet::Packet { header: &header, bytes: frame, interface: 0, number: None };
-        core.packet(&packet, &mut lookup, &mut engines, &mut told);
+        let ([before, after], ends) = flood(talk);
+        assert!(before.refused_attribute_bytes > 0 && before.attribute_bytes > BOUND / 2);
+        // A window that there was no room for gives no value, one that there was gives its own.
+        assert!((CONNECTIONS / 4..CONNECTIONS).contains(&ends.ssh), "{}", ends.ssh);
+        assert_eq!(after.attribute_bytes, 0);
     }
-    core.finish(Now { time: Time(9), packet: None }, &mut lookup, &mut engines, &mut told);
-    assert_eq!(told.0, ["c100s0_c4s0_c0s0"]);
+
+    /// The JA4SSH values that are told.
+    #[derive(Default)]
+    struct Ja4ssh(Vec<String>);
+
+    impl EventHandler for Ja4ssh {
+        fn fingerprint(&mut self, event: &FingerprintEvent<'_>) {
+            if event.method == Method::Ja4ssh {
+                self.0.push(event.value.to_owned());
+            }
+        }
+
+        fn connection(&mut self, _: &ConnectionEvent<'_>) {}
+    }
+
+    #[test]
+    fn of_a_super_packet_that_comes_again_in_part_what_is_new_counts() {
+        /// Ethernet, IPv4, TCP with timestamps.
+        const HEADERS: u16 = 14 + 20 + 32;
+        let mut talk = TcpConversation::between("10.0.0.1:50000", "10.0.0.2:22");
+        // Segments of 100 bytes: three, the last two of them and a new one, all four.
+        talk.client_at(0, &[1; 300]).client_at(100, &[1; 300]).client_at(0, &[1; 400]);
+        let limits = Limits { connections: 1, idle: u64::MAX, reassembly: 1 << 20, ssh_window: Limits::SSH_WINDOW };
+        let (mut core, mut lookup, mut engines) = (Core::new(&limits), UserFlows::with_capacity(1), Engines::default());
+        let mut told = Ja4ssh::default();
+        for Packet { frame, .. } in talk.packets() {
+            let header = RecordHeader {
+                class: RecordClass::Ssh as u8,
+                flags: flag::FROM_CLIENT | flag::HEADERS_ONLY,
+                l3: 14,
+                l4: 14 + 20,
+                payload: HEADERS,
+                payload_len: frame.len() as u32 - u32::from(HEADERS),
+                gso_size: 100,
+                ..RecordHeader::default()
+            };
+            let packet = packet::Packet { header: &header, bytes: frame, interface: 0, number: None };
+            core.packet(&packet, &mut lookup, &mut engines, &mut told);
+        }
+        core.finish(Now { time: Time(9), packet: None }, &mut lookup, &mut engines, &mut told);
+        assert_eq!(told.0, ["c100s0_c4s0_c0s0"]);
+    }
 }
 
 #[test]

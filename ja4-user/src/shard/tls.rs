@@ -2,18 +2,17 @@
 
 use std::ops::ControlFlow;
 
-use super::engines::Methods;
 use arcstr::{ArcStr, literal};
 
-use super::stage::{Values, tell};
+use super::stage::{FingerprintContext, tell};
 use super::stats::{CoreStats, Protocol};
 use crate::conntrack::connection::Connection;
 use crate::model::{CertificateAttributes, CowArc, EventContext, EventHandler, MAX_TEXT, Method, Side, TlsAttributes};
-use ja4::fingerprint::Carrier;
 use ja4::wire::tls::{
-    CertificateList, ClientHello, Framing, HandshakeMessage, HandshakeType, ServerHello, version_name,
+    Carrier, CertificateList, ClientHello, HandshakeMessage, HandshakeType, ServerHello, version_name,
 };
 use ja4::wire::{WireError, x509};
+use ja4::{Hashers, Input};
 
 /// Most ALPN names kept of a hello: more than any client offers.
 const MAX_ALPN_NAMES: usize = 16;
@@ -31,7 +30,7 @@ pub(super) struct Handshake<'a, S> {
     pub(super) side: Side,
     pub(super) cause: EventContext,
     pub(super) connection: &'a mut Connection,
-    pub(super) methods: &'a mut Methods,
+    pub(super) methods: &'a mut Hashers,
     pub(super) stats: &'a mut CoreStats,
     pub(super) sink: &'a mut S,
 }
@@ -73,16 +72,12 @@ impl<S: EventHandler> Handshake<'_, S> {
                 self.certificates(CertificateList::parse_start(start.body));
             }
             (HandshakeType::CLIENT_HELLO, Side::Client) => {
-                if let Some(hello) = ClientHello::parse_start(start.body, self.framing()) {
+                if let Some(hello) = ClientHello::parse_start(start.body, self.carrier) {
                     self.offered(&hello, !hello.supported_versions().is_empty());
                 }
             }
             _ => {}
         }
-    }
-
-    fn framing(&self) -> Framing {
-        if self.carrier == Carrier::Dtls { Framing::Dtls } else { Framing::Tls }
     }
 
     /// Notes what a client offers. `versions`: it says which.
@@ -105,17 +100,14 @@ impl<S: EventHandler> Handshake<'_, S> {
     }
 
     fn client_hello(&mut self, body: &[u8]) -> Result<ControlFlow<()>, WireError> {
-        let hello = &ClientHello::parse(body, self.framing())?;
+        let hello = &ClientHello::parse(body, self.carrier)?;
         self.offered(hello, true);
         let connection = &mut *self.connection;
         if connection.surplus || connection.told_of(Method::Ja4) >= MAX_HELLOS {
             return Err(WireError::TooMany);
         }
-        let Methods { forms, ja4, ja4_values: values, .. } = &mut *self.methods;
-        ja4.ja4(hello, self.carrier, *forms, values);
-        let others = [&*values.raw, &values.original, &values.raw_original];
-        let values = Values::with(*forms, &values.value, others);
-        tell(connection, Method::Ja4, Side::Client, self.cause, values, None, self.sink);
+        let value = self.methods.compute(Input::ClientHello(hello));
+        tell(connection, value, Side::Client, self.cause, FingerprintContext::default(), self.sink);
         // Over TCP a certificate may follow. In QUIC it is encrypted, and to open further Initials costs.
         Ok(if self.carrier == Carrier::Quic { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
@@ -123,7 +115,7 @@ impl<S: EventHandler> Handshake<'_, S> {
     /// The first ServerHello counts, a HelloRetryRequest too; one that follows it says the final
     /// version and suite.
     fn server_hello(&mut self, body: &[u8]) -> Result<ControlFlow<()>, WireError> {
-        let hello = &ServerHello::parse(body)?;
+        let hello = &ServerHello::parse(body, self.carrier)?;
         let connection = &mut *self.connection;
         let tls = connection.attributes.tls.get_or_insert_default();
         tls.is_dtls = Some(self.carrier == Carrier::Dtls);
@@ -131,12 +123,9 @@ impl<S: EventHandler> Handshake<'_, S> {
         tls.cipher = Some(hello.cipher_suite);
         tls.alpn_chosen = hello.alpn().next().map(protocol);
         connection.sealed = !matches!(hello.version(), 0x0002 | 0x0300..=0x0303 | 0xfeff | 0xfefd | 0x0100);
-        #[cfg(feature = "ja4plus")]
         if !connection.has_told(Method::Ja4s) {
-            let Methods { forms, ja4s, ja4s_values: values, .. } = &mut *self.methods;
-            ja4s.ja4s(hello, self.carrier, *forms, values);
-            let values = Values::with_raw(*forms, &values.value, &values.raw);
-            tell(connection, Method::Ja4s, Side::Server, self.cause, values, None, self.sink);
+            let value = self.methods.compute(Input::ServerHello(hello));
+            tell(connection, value, Side::Server, self.cause, FingerprintContext::default(), self.sink);
         }
         // After a HelloRetryRequest comes the ServerHello proper; below TLS 1.3 come the certificates.
         let last = connection.sealed && !hello.is_hello_retry_request();
@@ -153,14 +142,14 @@ impl<S: EventHandler> Handshake<'_, S> {
                     break;
                 }
             };
-            match x509::Certificate::parse(der) {
+            match x509::X509Certificate::parse(der) {
                 Ok(certificate) => self.certificate(&certificate, place == 0),
                 Err(error) => self.stats.count_malformed(Protocol::X509, error),
             }
         }
     }
 
-    fn certificate(&mut self, certificate: &x509::Certificate<'_>, leaf: bool) {
+    fn certificate(&mut self, certificate: &x509::X509Certificate<'_>, leaf: bool) {
         let connection = &mut *self.connection;
         let attributes = CertificateAttributes {
             subject: certificate.subject_cn().map(|name| cut(name.into_owned())),
@@ -173,13 +162,9 @@ impl<S: EventHandler> Handshake<'_, S> {
         if leaf && self.side == Side::Server {
             connection.attributes.tls.get_or_insert_default().certificate = Some(Box::new(attributes.clone()));
         }
-        #[cfg(feature = "ja4plus")]
-        {
-            let Methods { forms, ja4x, ja4x_values: values, .. } = &mut *self.methods;
-            ja4x.ja4x(certificate, *forms, values);
-            let values = Values::with_raw(*forms, &values.value, &values.raw);
-            tell(connection, Method::Ja4x, self.side, self.cause, values, Some(&attributes), self.sink);
-        }
+        let value = self.methods.compute(Input::Certificate(certificate));
+        let context = FingerprintContext { certificate: Some(&attributes), ..FingerprintContext::default() };
+        tell(connection, value, self.side, self.cause, context, self.sink);
     }
 }
 

@@ -9,7 +9,7 @@ use crate::conntrack::connection::{Carried, Connection, Dtls};
 use crate::conntrack::stream::Stream;
 use crate::model::{EventContext, EventHandler, Side};
 use crate::protocol::quic::Entry;
-use ja4::fingerprint::Carrier;
+use ja4::wire::tls::Carrier;
 use ja4::wire::tls::HandshakeStream;
 
 /// Counts all that a connection has left unfinished, before it is released, and tells of requests that wait

@@ -4,16 +4,15 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use ja4::fingerprint::ja4::{Ja4Engine, Ja4Values};
-use ja4::fingerprint::{Carrier, Forms};
-use ja4::wire::tls::{ClientHello, Framing, HandshakeMessage, extension_type};
+use ja4::wire::tls::{Carrier, ClientHello, HandshakeMessage, extension_type};
+use ja4::{Forms, Hashers, Input};
 use tests::hello::Shape;
 use tests::random::SplitMix64;
 
 use crate::Scale;
 use crate::figure::{Figure, least};
 
-/// More hellos than an engine remembers lists of, by far.
+/// Many more hellos than hashers store lists of.
 const HELLOS: u32 = 4096;
 
 /// Where a hello of 32 bytes of session identifier has its first suite that is no GREASE: behind the
@@ -37,16 +36,14 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 
 /// Best of the rounds over all hellos.
 fn nanoseconds(hellos: &[Vec<u8>], scale: Scale) -> f64 {
-    let mut engine = Ja4Engine::new();
-    let mut values = Ja4Values::default();
+    let mut hashers = Hashers::new(Forms::Value);
     let rounds = (0..scale.of(100, 5)).map(|_| {
         let begun = Instant::now();
         for hello in hellos {
             let body = black_box(hello).get(HandshakeMessage::HEADER_LEN..).unwrap_or_default();
-            if let Ok(hello) = ClientHello::parse(body, Framing::Tls) {
-                engine.ja4(&hello, Carrier::Tcp, Forms::Value, &mut values);
+            if let Ok(hello) = ClientHello::parse(body, Carrier::Tcp) {
+                black_box(hashers.compute(Input::ClientHello(&hello)));
             }
-            black_box(&values);
         }
         begun.elapsed().as_nanos() as f64 / hellos.len() as f64
     });
@@ -57,7 +54,7 @@ fn nanoseconds(hellos: &[Vec<u8>], scale: Scale) -> f64 {
 fn make_unique(hello: &mut [u8], number: u16) -> Option<()> {
     let value = (0xe000 | number).to_be_bytes();
     let body = hello.get(HandshakeMessage::HEADER_LEN..)?;
-    let parsed = ClientHello::parse(body, Framing::Tls).ok()?;
+    let parsed = ClientHello::parse(body, Carrier::Tcp).ok()?;
     let algorithms =
         parsed.extensions.iter().find(|extension| extension.kind == extension_type::SIGNATURE_ALGORITHMS)?;
     let place = algorithms.body.as_ptr() as usize - hello.as_ptr() as usize;

@@ -1,22 +1,19 @@
 //! Nanoseconds from a message's bytes to its fingerprint, for each method, parsing included.
 //!
-//! Where an engine remembers lists, messages are measured whose lists it has not seen, and messages whose lists it has.
+//! For methods with stored lists, messages with new lists are measured, and messages with stored lists.
 //! The best of the rounds over many messages.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use ja4::fingerprint::ja4h::{Ja4hEngine, Ja4hValues};
-use ja4::fingerprint::ja4s::{Ja4sEngine, Ja4sValues};
-use ja4::fingerprint::ja4ssh::{self, DEFAULT_WINDOW, Window};
-use ja4::fingerprint::ja4t::{Retransmissions, SynFields};
-use ja4::fingerprint::ja4x::{Ja4xEngine, Ja4xValues};
-use ja4::fingerprint::{Carrier, Forms, ja4d, ja4d6, ja4l};
+use ja4::wire::dhcp4::Dhcp4Message;
+use ja4::wire::dhcp6::Dhcp6Message;
 use ja4::wire::http1::Http1Stream;
-use ja4::wire::tls::{HandshakeMessage, ServerHello};
-use ja4::wire::x509::Certificate;
-use ja4::wire::{dhcp4, dhcp6};
+use ja4::wire::tcp::SynFields;
+use ja4::wire::tls::{Carrier, HandshakeMessage, ServerHello};
+use ja4::wire::x509::X509Certificate;
+use ja4::{Forms, Hashers, Input, Retransmissions, SshWindow};
 use tests::conversation::{LINUX_SYN_ACK_OPTIONS, LINUX_SYN_OPTIONS};
 use tests::random::SplitMix64;
 use tests::{certificate, dhcp, hello, http};
@@ -24,7 +21,7 @@ use tests::{certificate, dhcp, hello, http};
 use crate::Scale;
 use crate::figure::{Figure, least};
 
-/// Messages of a round: more than an engine remembers lists of, by far.
+/// Messages of a round: many more than hashers store lists of.
 const MESSAGES: u16 = 4096;
 
 /// Object identifiers, as the content of their DER: one in each name, and that of an extension.
@@ -37,21 +34,18 @@ const ACK: u16 = 0x10;
 pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut random = SplitMix64::new(1);
     let mut figures = Vec::new();
+    let mut hashers = Hashers::new(Forms::Value);
 
     let hellos: Vec<Vec<u8>> = (0..MESSAGES).map(|_| hello::server_hello_12(&mut random)).collect();
     let fresh = hellos.iter().zip(0..).map(|(hello, number)| {
         // The type of an extension without a body.
         unlike_others(hello, last(hello, &[0x00, 0x17, 0, 0]), number)
     });
-    let mut engine = Ja4sEngine::new();
-    let mut values = Ja4sValues::default();
     for (what, hellos) in [("fresh", fresh.collect()), ("repeated", hellos)] {
         let time = best(scale, &hellos, |hello| {
             let body = hello.get(HandshakeMessage::HEADER_LEN..).unwrap_or_default();
-            if let Ok(hello) = ServerHello::parse(body) {
-                engine.ja4s(&hello, Carrier::Tcp, Forms::Value, &mut values);
-            }
-            values.value.len()
+            let Ok(hello) = ServerHello::parse(body, Carrier::Tcp) else { return 0 };
+            length(&mut hashers, Input::ServerHello(&hello))
         })?;
         figures.push(Figure::new(format!("ServerHello → JA4S, {what}"), time, "ns"));
     }
@@ -59,17 +53,16 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let requests: Vec<Vec<u8>> =
         (0..MESSAGES).map(|_| http::browser_request("www.example.org", "/", &mut random)).collect();
     let fresh = requests.iter().zip(0..).map(|(request, number)| unlike_names(request, number));
-    let mut engine = Ja4hEngine::new();
-    let mut values = Ja4hValues::default();
     for (what, requests) in [("fresh names", fresh.collect()), ("repeated names", requests)] {
         let time = best(scale, &requests, |request| {
+            let mut written = 0;
             let _ = Http1Stream::new().push(request, |request| {
                 if let Ok(request) = request {
-                    engine.ja4h(&request, Forms::Value, &mut values);
+                    written = length(&mut hashers, Input::Request(&request));
                 }
                 std::ops::ControlFlow::Continue(())
             });
-            values.value.len()
+            written
         })?;
         let note = format!("{} bytes, 18 fields, 7 cookies", requests[0].len());
         figures.push(Figure::new(format!("HTTP request → JA4H, {what}"), time, "ns").note(note));
@@ -81,14 +74,10 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
         let places = [first(&leaf, COMMON_NAME), last(&leaf, COMMON_NAME), first(&leaf, POLICIES)];
         places.into_iter().fold(leaf.clone(), |leaf, place| unlike_others(&leaf, place + 1, number))
     });
-    let mut engine = Ja4xEngine::new();
-    let mut values = Ja4xValues::default();
     for (what, leaves) in [("fresh", fresh.collect()), ("repeated", vec![leaf.clone(); MESSAGES.into()])] {
         let time = best(scale, &leaves, |leaf| {
-            if let Ok(certificate) = Certificate::parse(leaf) {
-                engine.ja4x(&certificate, Forms::Value, &mut values);
-            }
-            values.value.len()
+            let Ok(certificate) = X509Certificate::parse(leaf) else { return 0 };
+            length(&mut hashers, Input::Certificate(&certificate))
         })?;
         figures
             .push(Figure::new(format!("certificate → JA4X, {what}"), time, "ns").note(format!("{} bytes", leaf.len())));
@@ -96,42 +85,31 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 
     figures.extend(ssh(scale));
 
-    let mut text = String::new();
     for (what, window, options) in
         [("SYN → JA4T", 64_240, LINUX_SYN_OPTIONS), ("SYN-ACK → JA4TS", 65_160, LINUX_SYN_ACK_OPTIONS)]
     {
         let syns = vec![options.to_vec(); MESSAGES.into()];
         let time = best(scale, &syns, |options| {
-            text.clear();
-            SynFields::parse(window, options).write_with(&Retransmissions::default(), &mut text);
-            text.len()
+            length(&mut hashers, Input::SynAck(&SynFields::parse(window, options), &Retransmissions::default()))
         })?;
         figures.push(Figure::new(what, time, "ns"));
     }
     let between: Vec<Vec<u8>> = (0..MESSAGES).map(|number| number.to_be_bytes().to_vec()).collect();
     let time = best(scale, &between, |between| {
-        text.clear();
-        ja4l::write(Duration::from_micros(between.len() as u64 * 7_919), 64, &mut text);
-        text.len()
+        length(&mut hashers, Input::ClientLatency(Duration::from_micros(between.len() as u64 * 7_919), 64))
     })?;
     figures.push(Figure::new("two times → JA4L", time, "ns"));
 
     let messages: Vec<Vec<u8>> = (0..MESSAGES).map(|_| dhcp::client_v4(3, random.bytes())).collect();
     let time = best(scale, &messages, |message| {
-        text.clear();
-        if let Ok(message) = dhcp4::Message::parse(message) {
-            ja4d::write(&message, &mut text);
-        }
-        text.len()
+        let Ok(message) = Dhcp4Message::parse(message) else { return 0 };
+        length(&mut hashers, Input::Dhcp4(&message))
     })?;
     figures.push(Figure::new("DHCPv4 request → JA4D", time, "ns"));
     let messages: Vec<Vec<u8>> = (0..MESSAGES).map(|_| dhcp::client_v6(3, random.bytes())).collect();
     let time = best(scale, &messages, |message| {
-        text.clear();
-        if let Ok(message) = dhcp6::Message::parse(message) {
-            ja4d6::write(&message, &mut text);
-        }
-        text.len()
+        let Ok(message) = Dhcp6Message::parse(message) else { return 0 };
+        length(&mut hashers, Input::Dhcp6(&message))
     })?;
     figures.push(Figure::new("DHCPv6 request → JA4D6", time, "ns"));
     Ok(figures)
@@ -140,9 +118,9 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 /// A counted packet, bare ACKs beside it, and what a window costs once it is full.
 fn ssh(scale: Scale) -> [Figure; 2] {
     const WINDOWS: u32 = 64;
-    let packets = u32::from(DEFAULT_WINDOW.get());
-    let mut window = Window::new(DEFAULT_WINDOW);
-    let mut text = String::new();
+    let packets = u32::from(SshWindow::DEFAULT_SIZE.get());
+    let mut window = SshWindow::default();
+    let mut hashers = Hashers::new(Forms::Value);
     let (mut counted, mut written) = (f64::INFINITY, f64::INFINITY);
     for _ in 0..scale.of(200, 5) {
         let (mut counting, mut writing) = (Duration::ZERO, Duration::ZERO);
@@ -152,14 +130,12 @@ fn ssh(scale: Scale) -> [Figure; 2] {
                 // One side types, the other answers, in a handful of lengths.
                 let length = black_box([36, 36, 52, 100, 36, 1448, 44, 36][number as usize % 8]);
                 black_box(window.packet(number % 2 == 0, length));
-                if ja4ssh::is_bare_ack(black_box(ACK), 0) {
+                if SshWindow::is_bare_ack(black_box(ACK), 0) {
                     window.ack(number % 2 == 1);
                 }
             }
             let full = Instant::now();
-            text.clear();
-            window.write(&mut text);
-            black_box(&text);
+            black_box(hashers.compute(Input::SshWindow(&mut window)));
             counting += full - begun;
             writing += full.elapsed();
         }
@@ -170,6 +146,11 @@ fn ssh(scale: Scale) -> [Figure; 2] {
         Figure::new("SSH packet and ACK → counted", counted, "ns"),
         Figure::new("full window → JA4SSH", written, "ns").note(format!("{packets} packets, five lengths")),
     ]
+}
+
+/// Bytes of the value of `input`.
+fn length(hashers: &mut Hashers, input: Input<'_>) -> usize {
+    hashers.compute(input).map_or(0, |fingerprint| fingerprint.as_str().len())
 }
 
 /// Best of the rounds over all messages, nanoseconds for one. `fingerprint` gives the length of the value.

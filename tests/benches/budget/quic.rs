@@ -5,10 +5,9 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use ja4::fingerprint::ja4::{Ja4Engine, Ja4Values};
-use ja4::fingerprint::{Carrier, Forms};
 use ja4::wire::quic::{PacketKeys, V1};
-use ja4::wire::tls::{ClientHello, Framing};
+use ja4::wire::tls::{Carrier, ClientHello};
+use ja4::{Forms, Hashers, Input};
 use ja4_user::conntrack::{Budget, Limits};
 use ja4_user::model::Time;
 use ja4_user::protocol::quic::{Connections, Datagram, QuicEngine};
@@ -63,8 +62,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 struct Reader {
     engine: QuicEngine,
     budget: Budget,
-    ja4: Ja4Engine,
-    values: Ja4Values,
+    hashers: Hashers,
     read: usize,
 }
 
@@ -73,8 +71,7 @@ impl Default for Reader {
         Self {
             engine: QuicEngine::new(Limits::default()),
             budget: Budget::new(64 << 20),
-            ja4: Ja4Engine::new(),
-            values: Ja4Values::default(),
+            hashers: Hashers::new(Forms::Value),
             read: 0,
         }
     }
@@ -99,14 +96,13 @@ impl Reader {
     }
 
     fn take(&mut self, flow: &mut Connections<()>, payload: &[u8]) {
-        let Self { engine, budget, ja4, values, read } = self;
+        let Self { engine, budget, hashers, read } = self;
         let datagram = Datagram { payload, wire_len: payload.len(), from_high: false, time: Time(0), ttl: 64 };
         let _ = flow.datagram(engine, &datagram, budget, |(), given| {
-            if let Ok(hello) = ClientHello::parse(given.message.body, Framing::Tls) {
-                ja4.ja4(&hello, Carrier::Quic, Forms::Value, values);
+            if let Ok(hello) = ClientHello::parse(given.message.body, Carrier::Quic) {
+                black_box(hashers.compute(Input::ClientHello(&hello)));
                 *read += 1;
             }
-            black_box(&values.value);
             ControlFlow::Continue(())
         });
     }

@@ -2,11 +2,11 @@
 
 use crate::wire::tls::is_grease;
 
-/// Types below this are kept as bits. All that are registered and common are, except a handful.
+/// Types below this are stored as bits: all common registered types except a handful.
 const SMALL: u16 = u64::BITS as u16;
 
-/// Which extension types are there, and how often: the same for every order of the same types, at a
-/// fraction of what it takes to sort them. GREASE is left out.
+/// The extension types of a hello and how often each occurs, independent of their order, at a fraction of the cost of
+/// sorting them. GREASE is left out.
 #[derive(Default)]
 pub(super) struct ExtensionSet {
     /// Bit n for type n.
@@ -17,7 +17,7 @@ pub(super) struct ExtensionSet {
 }
 
 impl ExtensionSet {
-    /// Takes the types of the next hello.
+    /// Replaces the set with the types of another hello.
     #[inline]
     pub(super) fn fill(&mut self, kinds: impl Iterator<Item = u16>) {
         self.small = 0;
@@ -40,12 +40,12 @@ impl ExtensionSet {
         self.others.sort_unstable();
     }
 
-    /// How many types there are, repetitions included.
+    /// The number of types, repetitions included.
     pub(super) const fn count(&self) -> usize {
         self.count
     }
 
-    /// Leaves out a small type, however often it is there.
+    /// Removes all occurrences of a small type.
     pub(super) fn remove(&mut self, kind: u16) {
         self.small &= !(u64::from(kind < SMALL) << (kind % SMALL));
         if self.others.first().is_some_and(|&first| first <= kind) {
@@ -53,7 +53,7 @@ impl ExtensionSet {
         }
     }
 
-    /// Appends what is there, as a key: two sets have the same one only if they are the same.
+    /// Appends the set as a key: two sets have the same key only if they are equal.
     #[inline]
     pub(super) fn append_key(&self, key: &mut Vec<u16>) {
         // The bits in four parts.
@@ -101,7 +101,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_lists_what_is_there_in_ascending_order(kinds in kinds()) {
+        fn types_are_listed_in_ascending_order(kinds in kinds()) {
             let mut set = ExtensionSet::default();
             set.fill(kinds.iter().copied());
             let mut expected = kinds.clone();

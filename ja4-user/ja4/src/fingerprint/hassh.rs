@@ -1,17 +1,16 @@
-//! HASSH of an SSH client and HASSH server of a server: what they offer in their KEXINIT.
+//! HASSH of an SSH client and HASSH server of an SSH server, from the algorithms of their KEXINIT messages.
 //!
 //! ```text
 //! HASSH        = MD5(kex;encryption c2s;MAC c2s;compression c2s)
 //! HASSH server = MD5(kex;encryption s2c;MAC s2c;compression s2c)
 //! ```
-//! The lists are hashed as they came, byte for byte.
+//! The lists are hashed as sent, byte for byte.
 
 use core::fmt;
 
 use md5::{Digest, Md5};
 
-use crate::fingerprint::ascii;
-use crate::fingerprint::hash::hex4;
+use crate::fingerprint::text::{ascii, hex4};
 use crate::wire::ssh::KexInit;
 
 /// An MD5 in lower-case hex.
@@ -63,7 +62,7 @@ impl fmt::Display for Hassh {
 
 impl fmt::Debug for Hassh {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -73,7 +72,7 @@ mod tests {
     use crate::wire::ssh::builder::kex_init;
 
     #[test]
-    fn each_end_hashes_the_lists_of_what_it_sends() {
+    fn each_side_has_the_hash_of_its_own_direction() {
         let payload = kex_init([
             "curve25519-sha256,ext-info-c,kex-strict-c-v00@openssh.com",
             "ssh-ed25519",
@@ -92,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_lists_still_have_their_separators() {
+    fn empty_lists_keep_their_separators() {
         let payload = kex_init([""; 10]);
         let message = KexInit::parse(&payload).unwrap();
         assert_eq!(Hassh::of_client(&message).as_str(), "95420f9d932ddd22833f17b96a80bedb");

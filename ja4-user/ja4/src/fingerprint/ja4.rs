@@ -1,4 +1,4 @@
-//! JA4, the TLS client fingerprint, in its four forms (specification, sections 1 and 3).
+//! JA4, the TLS client fingerprint, in its four forms (FoxIO JA4+ technical details, JA4.md).
 //!
 //! ```text
 //! a      = protocol version sni suites extensions alpn           such as t13d1516h2
@@ -8,42 +8,22 @@
 //! JA4_ro = a _ suites             _ extensions [+ "_" + algorithms]
 //! ```
 //! GREASE is dropped everywhere, before counting. The sorted forms leave server_name and ALPN out of
-//! the extensions; the original-order forms keep them. The algorithms are never sorted.
+//! the extensions; the original-order forms include them. The algorithms are never sorted.
 
 use crate::fingerprint::extension_set::ExtensionSet;
+use crate::fingerprint::hash::H12;
 use crate::fingerprint::list::{ListText, Memo, SECTION};
-use crate::fingerprint::{Carrier, Forms, H12, alpn_code, ascii, two_digits, version_code};
+use crate::fingerprint::text::{alpn_code, ascii, two_digits, version_code};
+use crate::fingerprint::value::{Fingerprint, Forms};
 use crate::wire::tls::{ClientHello, extension_type, is_grease};
 
-/// The forms of one JA4. Meant to be kept and written again: its buffers are reused.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ja4Values {
-    /// JA4.
-    pub value: String,
-    /// JA4_r; empty unless all forms were asked for, as are the next two.
-    pub raw: String,
-    /// JA4_o.
-    pub original: String,
-    /// JA4_ro.
-    pub raw_original: String,
-}
-
-impl Ja4Values {
-    fn clear(&mut self) {
-        for form in [&mut self.value, &mut self.raw, &mut self.original, &mut self.raw_original] {
-            form.clear();
-        }
-    }
-}
-
-/// Computes JA4. It holds what is worth keeping from one hello to the next, so there is one per shard:
-/// scratch space, and the hashes of lists seen before.
-pub struct Ja4Engine {
-    /// The suites in wire order give the hash of the sorted ones: a client rarely shuffles its suites.
+/// Computes JA4.
+pub(super) struct Ja4Hasher {
+    /// Hashes of the sorted suites by the suites in wire order: a client rarely shuffles its suites.
     suite_memo: Memo,
-    /// Extensions as a set, since Chrome shuffles them, and algorithms give section c.
+    /// Hashes of section c by the set of extensions, since Chrome shuffles them, and the algorithms.
     extension_memo: Memo,
-    /// Lists in wire order, for the original-order forms.
+    /// Hashes of lists in wire order, for the original-order forms.
     original_memo: Memo,
     text: ListText,
     suites: Vec<u16>,
@@ -52,20 +32,13 @@ pub struct Ja4Engine {
     list: Vec<u16>,
 }
 
-impl Default for Ja4Engine {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Ja4Engine {
-    /// An engine that has seen nothing.
-    #[must_use]
-    pub fn new() -> Self {
+impl Ja4Hasher {
+    /// A hasher with these memos.
+    pub(super) fn new(memo: fn() -> Memo) -> Self {
         Self {
-            suite_memo: Memo::new(),
-            extension_memo: Memo::new(),
-            original_memo: Memo::new(),
+            suite_memo: memo(),
+            extension_memo: memo(),
+            original_memo: memo(),
             text: ListText::default(),
             suites: Vec::new(),
             set: ExtensionSet::default(),
@@ -74,16 +47,12 @@ impl Ja4Engine {
         }
     }
 
-    /// Writes the fingerprint of `hello` over `out`.
-    ///
-    /// Nothing is cut: a list of any length is hashed whole. Once its buffers have grown to the size of
-    /// the traffic's hellos this allocates nothing.
-    pub fn ja4(&mut self, hello: &ClientHello<'_>, carrier: Carrier, forms: Forms, out: &mut Ja4Values) {
-        out.clear();
+    /// Writes the fingerprint of `hello` to `out`, which is empty. A list of any length is hashed entirely.
+    pub(super) fn write(&mut self, hello: &ClientHello<'_>, forms: Forms, out: &mut Fingerprint) {
         self.suites.clear();
         self.suites.extend(hello.cipher_suites.iter().filter(|&suite| !is_grease(suite)));
         self.set.fill(hello.extensions.kinds());
-        let a = section_a(hello, carrier, self.suites.len(), self.set.count());
+        let a = section_a(hello, self.suites.len(), self.set.count());
         if forms == Forms::All {
             self.original(hello, &a, out);
         }
@@ -115,8 +84,8 @@ impl Ja4Engine {
         }
     }
 
-    /// The forms in wire order, which keep server_name and ALPN.
-    fn original(&mut self, hello: &ClientHello<'_>, a: &SectionA, out: &mut Ja4Values) {
+    /// Writes the forms in wire order, which include server_name and ALPN.
+    fn original(&mut self, hello: &ClientHello<'_>, a: &Ja4SectionA, out: &mut Fingerprint) {
         self.list.clear();
         self.list.extend(hello.extensions.kinds().filter(|&kind| !is_grease(kind)));
         push_algorithms(hello, &mut self.list);
@@ -125,8 +94,8 @@ impl Ja4Engine {
         self.raw(&mut out.raw_original, a);
     }
 
-    /// Joins `a` with the suites and the list as they stand.
-    fn raw(&mut self, out: &mut String, a: &SectionA) {
+    /// Joins `a`, the current suites and the current list.
+    fn raw(&mut self, out: &mut String, a: &Ja4SectionA) {
         out.push_str(ascii(a));
         for list in [&self.suites, &self.list] {
             out.push('_');
@@ -135,21 +104,20 @@ impl Ja4Engine {
     }
 }
 
-/// The section in clear.
-type SectionA = [u8; 10];
+/// The first section, which is not hashed.
+type Ja4SectionA = [u8; 10];
 
-/// Protocol, version, whether a server name is there, how many suites and
-/// extensions, and the first protocol offered.
-fn section_a(hello: &ClientHello<'_>, carrier: Carrier, suites: usize, extensions: usize) -> SectionA {
+/// Protocol, version, presence of a server name, numbers of suites and extensions, and the first ALPN protocol.
+fn section_a(hello: &ClientHello<'_>, suites: usize, extensions: usize) -> Ja4SectionA {
     let [v1, v2] = version_code(hello.version());
     let sni = if hello.has_server_name() { b'd' } else { b'i' };
     let [s1, s2] = two_digits(suites);
     let [e1, e2] = two_digits(extensions);
     let [p1, p2] = alpn_code(hello.alpn().next());
-    [carrier.letter(), v1, v2, sni, s1, s2, e1, e2, p1, p2]
+    [hello.carrier.letter(), v1, v2, sni, s1, s2, e1, e2, p1, p2]
 }
 
-/// Puts the algorithms behind the extensions; nothing where all of them are GREASE.
+/// Appends the algorithms to the extensions; nothing if all of them are GREASE.
 fn push_algorithms(hello: &ClientHello<'_>, list: &mut Vec<u16>) {
     let extensions = list.len();
     list.push(SECTION);
@@ -159,12 +127,12 @@ fn push_algorithms(hello: &ClientHello<'_>, list: &mut Vec<u16>) {
     }
 }
 
-fn join(out: &mut String, a: &SectionA, b: H12, c: H12) {
+fn join(out: &mut String, a: &Ja4SectionA, b: H12, c: H12) {
     let mut text = [b'_'; 10 + 1 + H12::LEN + 1 + H12::LEN];
     let parts: [&[u8]; 3] = [a, b.as_bytes(), c.as_bytes()];
     for (start, part) in [0, 11, 24].into_iter().zip(parts) {
-        if let Some(place) = text.get_mut(start..start + part.len()) {
-            place.copy_from_slice(part);
+        if let Some(target) = text.get_mut(start..start + part.len()) {
+            target.copy_from_slice(part);
         }
     }
     out.push_str(ascii(&text));
@@ -175,28 +143,27 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wire::tls::Framing;
+    use crate::method::Method;
+    use crate::wire::tls::Carrier;
     use crate::wire::tls::builder::HelloBuilder;
 
-    /// Chrome's suites as it sends them, without GREASE.
+    /// Chrome's suites in wire order, without GREASE.
     const CHROME_SUITES: [u16; 15] = [
         0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x009c, 0x009d, 0x002f,
         0x0035,
     ];
 
-    fn forms(engine: &mut Ja4Engine, hello: HelloBuilder, carrier: Carrier) -> Ja4Values {
-        let body = hello.build();
-        let framing = if carrier == Carrier::Dtls { Framing::Dtls } else { Framing::Tls };
-        let mut out = Ja4Values::default();
-        engine.ja4(&ClientHello::parse(&body, framing).unwrap(), carrier, Forms::All, &mut out);
+    fn forms(hasher: &mut Ja4Hasher, hello: HelloBuilder, carrier: Carrier) -> Fingerprint {
+        let mut out = Fingerprint::new(Method::Ja4);
+        hasher.write(&ClientHello::parse(&hello.build(), carrier).unwrap(), Forms::All, &mut out);
         out
     }
 
-    fn tcp(hello: HelloBuilder) -> Ja4Values {
-        forms(&mut Ja4Engine::new(), hello, Carrier::Tcp)
+    fn tcp(hello: HelloBuilder) -> Fingerprint {
+        forms(&mut Ja4Hasher::new(Memo::new), hello, Carrier::Tcp)
     }
 
-    /// Adds extensions by type; those that JA4 looks into get a sensible body.
+    /// Adds extensions by type; those that JA4 reads get a plausible body.
     fn with_extensions(hello: HelloBuilder, kinds: &[u16], algorithms: &[u16]) -> HelloBuilder {
         kinds.iter().fold(hello, |hello, &kind| match kind {
             0x0000 => hello.sni("example.org"),
@@ -207,11 +174,11 @@ mod tests {
         })
     }
 
-    /// The formula once more, from the lists alone and the slow way.
+    /// Section c of the formula, computed from the lists without any cache.
     fn section_c(kinds: &[u16], algorithms: &[u16]) -> String {
         let hex = |list: &[u16]| {
-            let kept = list.iter().filter(|&&value| !is_grease(value));
-            kept.map(|value| format!("{value:04x}")).collect::<Vec<_>>().join(",")
+            let plain = list.iter().filter(|&&value| !is_grease(value));
+            plain.map(|value| format!("{value:04x}")).collect::<Vec<_>>().join(",")
         };
         match hex(algorithms) {
             none if none.is_empty() => hex(kinds),
@@ -281,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn look_alike_lists_are_not_taken_for_the_algorithms() {
+    fn other_lists_of_algorithms_are_not_signature_algorithms() {
         let list = [0, 2, 4, 3];
         let out = tcp(HelloBuilder::new(0x0303).extension(0x0032, &list).extension(0x0022, &list));
         assert_eq!(out.raw, "t12i000200__0022,0032");
@@ -299,12 +266,12 @@ mod tests {
 
     #[test]
     fn the_carrier_decides_the_first_letter() {
-        let engine = &mut Ja4Engine::new();
+        let hasher = &mut Ja4Hasher::new(Memo::new);
         let hello = HelloBuilder::new(0x0303).suites(&[0x1301]).extension(0x0039, &[]);
-        assert!(forms(engine, hello.clone(), Carrier::Tcp).value.starts_with("t12i0101"));
-        assert!(forms(engine, hello, Carrier::Quic).value.starts_with("q12i0101"));
+        assert!(forms(hasher, hello.clone(), Carrier::Tcp).value.starts_with("t12i0101"));
+        assert!(forms(hasher, hello, Carrier::Quic).value.starts_with("q12i0101"));
         let dtls = HelloBuilder::new(0xfefd).cookie(&[1; 8]).suites(&[0xc02b]).versions(&[0xfefc]);
-        assert!(forms(engine, dtls, Carrier::Dtls).value.starts_with("dd3i0101"));
+        assert!(forms(hasher, dtls, Carrier::Dtls).value.starts_with("dd3i0101"));
     }
 
     #[test]
@@ -327,22 +294,22 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_engine_and_values_carry_nothing_over() {
-        let engine = &mut Ja4Engine::new();
+    fn a_reused_hasher_carries_nothing_over() {
+        let hasher = &mut Ja4Hasher::new(Memo::new);
         let long =
             with_extensions(HelloBuilder::new(0x0303).suites(&CHROME_SUITES), &[0x0000, 0x000d, 0x0010], &[0x0403]);
-        let body = long.clone().build();
-        let mut out = Ja4Values::default();
-        engine.ja4(&ClientHello::parse(&body, Framing::Tls).unwrap(), Carrier::Tcp, Forms::All, &mut out);
-        assert_eq!(out, tcp(long));
+        let mut out = forms(hasher, long.clone(), Carrier::Tcp);
+        assert_eq!(out, tcp(long.clone()));
+        assert_eq!(out, forms(&mut Ja4Hasher::new(Memo::disabled), long, Carrier::Tcp));
         let body = HelloBuilder::new(0x0303).suites(&[0x1301]).build();
-        engine.ja4(&ClientHello::parse(&body, Framing::Tls).unwrap(), Carrier::Tcp, Forms::Value, &mut out);
+        out.reset(Method::Ja4);
+        hasher.write(&ClientHello::parse(&body, Carrier::Tcp).unwrap(), Forms::Value, &mut out);
         assert_eq!(out.value, format!("t12i010000_{}_000000000000", H12::of(b"1301")));
         assert_eq!((out.raw.as_str(), out.original.as_str(), out.raw_original.as_str()), ("", "", ""));
     }
 
     prop_compose! {
-        /// A list without GREASE, and the same shuffled and with GREASE strewn in.
+        /// A list without GREASE, and the same shuffled and with GREASE inserted.
         fn list_and_disguise(values: std::ops::RangeInclusive<u16>, most: usize)(
             plain in prop::collection::vec(values.prop_filter("not GREASE", |&value| !is_grease(value)), 1..most),
         )(
@@ -365,9 +332,9 @@ mod tests {
             (kinds, kinds_shuffled, kinds_disguised) in list_and_disguise(0..=70, 40),
             algorithms in prop::collection::vec(any::<u16>(), 0..20),
         ) {
-            let engine = &mut Ja4Engine::new();
+            let hasher = &mut Ja4Hasher::new(Memo::new);
             let mut ja4 = |suites: &[u16], kinds: &[u16]| {
-                forms(engine, with_extensions(HelloBuilder::new(0x0303).suites(suites), kinds, &algorithms), Carrier::Tcp)
+                forms(hasher, with_extensions(HelloBuilder::new(0x0303).suites(suites), kinds, &algorithms), Carrier::Tcp)
             };
             let plain = ja4(&suites, &kinds);
             let shuffled = ja4(&suites_shuffled, &kinds_shuffled);

@@ -1,29 +1,30 @@
-//! Lists of code points: their text, and the memory that spares hashing a list again.
+//! Lists of code points: their text, and a memo of their hashes.
 
 use core::hash::{BuildHasher, Hasher};
 
 use foldhash::quality::RandomState;
 use zerocopy::IntoBytes;
 
-use crate::fingerprint::hash::{H12, hex4};
+use crate::fingerprint::hash::H12;
+use crate::fingerprint::text::hex4;
 
-/// Stands between the extensions and the signature algorithms of a list and prints as `_` in place of
-/// `,`. A GREASE value, so no list of a fingerprint can hold it.
+/// Separates the extensions of a list from the signature algorithms, and prints as `_` in place of `,`. It is a GREASE
+/// value, so no list of a fingerprint contains it.
 pub(super) const SECTION: u16 = 0x0a0a;
 
-/// Longest key that is remembered. Browsers send up to 40 values (extensions and algorithms), OpenSSL
-/// up to 80; a longer list is hashed each time.
+/// Longest key that is stored. Browsers send up to 40 values (extensions and algorithms), OpenSSL up to 80; a longer
+/// list is hashed each time.
 const KEY_VALUES: usize = 120;
 
-/// Keys remembered at a time, a power of two. A busy network shows some hundred clients; the table
-/// takes 127 KiB.
+/// Keys stored at a time, a power of two. A busy network has a few hundred clients; the table takes 127 KiB.
 const SLOTS: usize = 512;
 
-/// Remembers hashes in a table of fixed size.
+/// A table of fixed size with the hashes of recent lists.
 ///
-/// The whole key is compared, so nobody can get another list's hash printed. A key's place depends on a
-/// seed drawn per process; one that takes another's place costs that one a hash more, and no memory.
+/// The entire key is compared, so that no client can get the hash of another list. A key's slot depends on a random
+/// seed; a key that replaces another one costs that one a further computation, and no memory.
 pub(super) struct Memo {
+    /// [`SLOTS`] of them, or none.
     slots: Box<[Slot]>,
     seed: RandomState,
 }
@@ -41,23 +42,27 @@ impl Memo {
         Self { slots: core::iter::repeat_with(free).take(SLOTS).collect(), seed: RandomState::default() }
     }
 
-    /// The hash remembered for `key`, or else the one that `compute` gives; it must depend on the key
-    /// alone.
+    /// A memo that stores nothing.
+    pub(super) fn disabled() -> Self {
+        Self { slots: Box::default(), seed: RandomState::default() }
+    }
+
+    /// The stored hash of `key`, or else the result of `compute`, which must depend on the key alone.
     #[inline]
     pub(super) fn get_or(&mut self, key: &[u16], compute: impl FnOnce() -> H12) -> H12 {
         let mut hasher = self.seed.build_hasher();
         hasher.write(key.as_bytes());
-        // Cutting off high bits is meant: the low ones choose the slot.
-        let place = hasher.finish() as usize % SLOTS;
-        let Some(slot) = self.slots.get_mut(place) else {
+        // The low bits choose the slot; dropping the high ones is intended.
+        let index = hasher.finish() as usize % SLOTS;
+        let Some(slot) = self.slots.get_mut(index) else {
             return compute();
         };
         if slot.len != 0 && slot.key.get(..usize::from(slot.len)) == Some(key) {
             return slot.hash;
         }
         let hash = compute();
-        if let Some(place) = slot.key.get_mut(..key.len()) {
-            place.copy_from_slice(key);
+        if let Some(stored) = slot.key.get_mut(..key.len()) {
+            stored.copy_from_slice(key);
             // At most KEY_VALUES.
             slot.len = key.len() as u16;
             slot.hash = hash;
@@ -66,8 +71,8 @@ impl Memo {
     }
 }
 
-/// Writes lists as text: four digits each, joined with `,`. The buffer only ever grows, to 5 bytes a
-/// value: at most to 2.5 times the longest handshake message.
+/// Writes lists as text: four hex digits each, joined with `,`. The buffer never shrinks; it takes 5 bytes a value, so
+/// at most 2.5 times the longest handshake message.
 #[derive(Default)]
 pub(super) struct ListText {
     buffer: Vec<u8>,
@@ -83,16 +88,16 @@ impl ListText {
         if self.buffer.len() < used {
             self.buffer.resize(used, 0);
         }
-        for (value, place) in before.iter().chain(after).zip(self.buffer.as_chunks_mut::<5>().0) {
+        for (value, digits) in before.iter().chain(after).zip(self.buffer.as_chunks_mut::<5>().0) {
             let [a, b, c, d] = hex4(*value);
-            *place = [b',', a, b, c, d];
+            *digits = [b',', a, b, c, d];
         }
         if !after.is_empty()
             && let Some(separator) = self.buffer.get_mut(before.len() * 5)
         {
             *separator = b'_';
         }
-        // Every value has its separator in front; the first one's is not part of the text.
+        // Each value follows its separator; the first separator is not part of the text.
         self.buffer.get(1..used).unwrap_or_default()
     }
 
@@ -105,7 +110,7 @@ impl ListText {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fingerprint::ascii;
+    use crate::fingerprint::text::ascii;
 
     #[test]
     fn lists_print_with_commas_and_one_section() {
@@ -121,10 +126,10 @@ mod tests {
     fn a_key_never_gets_the_hash_of_another() {
         let mut memo = Memo::new();
         let mut text = ListText::default();
-        // Eight times as many keys as there are slots, so that many share one; then all of them again.
+        // Eight times as many keys as slots, so that many share one; then all of them again.
         for _round in 0..2 {
             for first in 0..4 * SLOTS as u16 {
-                // A list and its beginning are two keys.
+                // A list and its prefix are two keys.
                 for key in [&[first, 0x1301, 0x1302][..], &[first, 0x1301]] {
                     let fresh = text.hash(key);
                     assert_eq!(memo.get_or(key, || fresh), fresh);
@@ -134,14 +139,15 @@ mod tests {
     }
 
     #[test]
-    fn a_key_seen_before_is_not_hashed_again_unless_it_is_too_long() {
+    fn a_repeated_key_is_hashed_once_unless_it_is_too_long() {
         let mut memo = Memo::new();
-        for (length, remembered) in [(1, true), (KEY_VALUES, true), (KEY_VALUES + 1, false), (5000, false)] {
+        for (length, stored) in [(1, true), (KEY_VALUES, true), (KEY_VALUES + 1, false), (5000, false)] {
             let key = vec![0x1301; length];
             let hash = H12::of(b"first");
             assert_eq!(memo.get_or(&key, || hash), hash);
             let again = memo.get_or(&key, || H12::of(b"second"));
-            assert_eq!(again == hash, remembered, "{length}");
+            assert_eq!(again == hash, stored, "{length}");
+            assert_eq!(Memo::disabled().get_or(&key, || hash), hash);
         }
     }
 }

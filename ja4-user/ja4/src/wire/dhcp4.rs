@@ -44,7 +44,7 @@ pub mod option_code {
 
 /// One option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DhcpOption<'a> {
+pub struct Dhcp4Option<'a> {
     /// What the body is: neither pad nor end.
     pub code: u8,
     /// At most 255 bytes.
@@ -54,15 +54,15 @@ pub struct DhcpOption<'a> {
 /// A message: all options of the options field in wire order, then those in the file and sname fields if option 52 says
 /// that they hold options (RFC 2131, section 4.1); duplicates are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Message<'a> {
+pub struct Dhcp4Message<'a> {
     /// Set where the option list ends at an option that does not fit. What came before it counts.
     pub damage: Option<WireError>,
     hardware_address: HardwareAddress<'a>,
-    options: Options<'a>,
+    options: Dhcp4Options<'a>,
     has_end: bool,
 }
 
-impl<'a> Message<'a> {
+impl<'a> Dhcp4Message<'a> {
     /// Reads the payload of a UDP datagram.
     ///
     /// # Errors
@@ -83,7 +83,8 @@ impl<'a> Message<'a> {
             return Err(WireError::Magic);
         }
         let field = cursor.rest();
-        let overload = Options::new(field).map_while(Result::ok).find(|option| option.code == option_code::OVERLOAD);
+        let overload =
+            Dhcp4Options::new(field).map_while(Result::ok).find(|option| option.code == option_code::OVERLOAD);
         // RFC 2132, section 9.3.
         let overloaded = match overload.map(|option| option.body) {
             Some([1]) => [file, &[]],
@@ -91,7 +92,7 @@ impl<'a> Message<'a> {
             Some([3]) => [file, sname],
             _ => [&[][..], &[]],
         };
-        let options = Options { overloaded, ..Options::new(field) };
+        let options = Dhcp4Options { overloaded, ..Dhcp4Options::new(field) };
         let damage = { options }.find_map(Result::err);
         // A length above 16 says nothing about where the address ends.
         let hardware_address = HardwareAddress(chaddr.get(..usize::from(hlen)).unwrap_or_default());
@@ -99,7 +100,7 @@ impl<'a> Message<'a> {
     }
 
     /// The options up to the end of the last field with options, or up to the first error; without pads.
-    pub fn options(&self) -> impl Iterator<Item = DhcpOption<'a>> + use<'a> {
+    pub fn options(&self) -> impl Iterator<Item = Dhcp4Option<'a>> + use<'a> {
         self.options.map_while(Result::ok)
     }
 
@@ -205,18 +206,18 @@ impl fmt::Display for HardwareAddress<'_> {
 /// Options in wire order without pads: in each field up to its end option or the field's end. The first option that
 /// does not fit is returned as an error, and ends the iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Options<'a> {
+struct Dhcp4Options<'a> {
     rest: Cursor<'a>,
     /// Further fields, in reading order.
     overloaded: [&'a [u8]; 2],
 }
 
-impl<'a> Options<'a> {
+impl<'a> Dhcp4Options<'a> {
     const fn new(field: &'a [u8]) -> Self {
         Self { rest: Cursor::new(field), overloaded: [&[], &[]] }
     }
 
-    fn read(&mut self) -> Result<Option<DhcpOption<'a>>, WireError> {
+    fn read(&mut self) -> Result<Option<Dhcp4Option<'a>>, WireError> {
         loop {
             if self.rest.is_empty() {
                 let [next, last] = self.overloaded;
@@ -228,14 +229,14 @@ impl<'a> Options<'a> {
             match self.rest.u8()? {
                 option_code::PAD => {}
                 option_code::END => self.rest = Cursor::default(),
-                code => return Ok(Some(DhcpOption { code, body: self.rest.region_u8()?.rest() })),
+                code => return Ok(Some(Dhcp4Option { code, body: self.rest.region_u8()?.rest() })),
             }
         }
     }
 }
 
-impl<'a> Iterator for Options<'a> {
-    type Item = Result<DhcpOption<'a>, WireError>;
+impl<'a> Iterator for Dhcp4Options<'a> {
+    type Item = Result<Dhcp4Option<'a>, WireError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let option = self.read();
@@ -286,14 +287,14 @@ mod tests {
 
     const END: &[u8] = &[255];
 
-    fn codes(message: &Message<'_>) -> Vec<u8> {
+    fn codes(message: &Dhcp4Message<'_>) -> Vec<u8> {
         message.options().map(|option| option.code).collect()
     }
 
     #[test]
     fn options_come_in_wire_order_without_pads_up_to_the_end() {
         let bytes = message(&[(61, b"a"), (53, &[1]), (61, b"b"), (12, b"")], &[0, 0, 80, 0, 255, 99, 9]);
-        let parsed = Message::parse(&bytes).unwrap();
+        let parsed = Dhcp4Message::parse(&bytes).unwrap();
         assert_eq!(codes(&parsed), [61, 53, 61, 12, 80]);
         assert_eq!(parsed.damage, None);
         assert_eq!(parsed.option(61), Some(&b"a"[..]));
@@ -309,7 +310,7 @@ mod tests {
             (&[], None),
         ] {
             let bytes = message(&[(53, &[3]), (61, b"x")], tail);
-            let parsed = Message::parse(&bytes).unwrap();
+            let parsed = Dhcp4Message::parse(&bytes).unwrap();
             assert_eq!((codes(&parsed), parsed.damage), (vec![53, 61], damage));
         }
     }
@@ -327,7 +328,7 @@ mod tests {
             (&[12], false),
         ] {
             let bytes = message(&[(53, &[3])], tail);
-            assert_eq!(Message::parse(&bytes).unwrap().has_end(), has_end, "{tail:?}");
+            assert_eq!(Dhcp4Message::parse(&bytes).unwrap().has_end(), has_end, "{tail:?}");
         }
     }
 
@@ -343,41 +344,41 @@ mod tests {
             [(1, &[53, 52, 12][..]), (2, &[53, 52, 61]), (3, &[53, 52, 12, 61]), (0, &[53, 52]), (4, &[53, 52])]
         {
             let bytes = with(overload, &[61, 1, 9, 255, 60, 1, 1], &[0, 12, 1, b'h', 255]);
-            let parsed = Message::parse(&bytes).unwrap();
+            let parsed = Dhcp4Message::parse(&bytes).unwrap();
             assert_eq!((codes(&parsed), parsed.damage), (wanted.to_vec(), None), "{overload}");
         }
         // An option that does not fit its field is damage, and ends the list.
         let bytes = with(3, &[61, 1, 9, 255], &[12, 127, 0]);
-        let parsed = Message::parse(&bytes).unwrap();
+        let parsed = Dhcp4Message::parse(&bytes).unwrap();
         assert_eq!((codes(&parsed), parsed.damage), (vec![53, 52], Some(WireError::BadLength)));
         // What the sname and file fields say of option 52 does not count.
         let bytes = with(1, &[61, 1, 9], &[52, 1, 3, 255]);
-        assert_eq!(codes(&Message::parse(&bytes).unwrap()), [53, 52, 52]);
+        assert_eq!(codes(&Dhcp4Message::parse(&bytes).unwrap()), [53, 52, 52]);
     }
 
     #[test]
     fn what_is_no_dhcp_is_refused() {
         let bytes = message(&[], END);
-        assert_eq!(Message::parse(&bytes[..239]), Err(WireError::Truncated));
+        assert_eq!(Dhcp4Message::parse(&bytes[..239]), Err(WireError::Truncated));
         let mut bootp = bytes.clone();
         bootp[239] = 0;
-        assert_eq!(Message::parse(&bootp), Err(WireError::Magic));
+        assert_eq!(Dhcp4Message::parse(&bootp), Err(WireError::Magic));
         let mut long = bytes;
         long.resize(MAX_MESSAGE, 0);
-        assert!(Message::parse(&long).is_ok());
+        assert!(Dhcp4Message::parse(&long).is_ok());
         long.push(0);
-        assert_eq!(Message::parse(&long), Err(WireError::TooLong));
+        assert_eq!(Dhcp4Message::parse(&long), Err(WireError::TooLong));
     }
 
     #[test]
     fn the_hardware_address_is_as_long_as_it_says() {
         let mut bytes = message(&[], END);
-        let printed = |bytes: &[u8]| Message::parse(bytes).unwrap().hardware_address().to_string();
+        let printed = |bytes: &[u8]| Dhcp4Message::parse(bytes).unwrap().hardware_address().to_string();
         assert_eq!(printed(&bytes), "02:00:00:00:00:ab");
         bytes[2] = 0;
         assert_eq!(printed(&bytes), "");
         bytes[2] = 16;
-        assert_eq!(Message::parse(&bytes).unwrap().hardware_address().as_bytes().len(), 16);
+        assert_eq!(Dhcp4Message::parse(&bytes).unwrap().hardware_address().as_bytes().len(), 16);
         bytes[2] = 17;
         assert_eq!(printed(&bytes), "");
     }
@@ -386,7 +387,7 @@ mod tests {
     fn names_and_classes() {
         let host_name = |options: &[(u8, &[u8])]| {
             let bytes = message(options, END);
-            Message::parse(&bytes).unwrap().host_name().map(Cow::into_owned)
+            Dhcp4Message::parse(&bytes).unwrap().host_name().map(Cow::into_owned)
         };
         assert_eq!(host_name(&[(81, b"\x05\0\0\x04wire\x03org\0"), (12, b"plain\0")]).unwrap(), "plain");
         assert_eq!(host_name(&[(81, b"\x05\0\0\x04wire\x03org\0"), (12, b"")]).unwrap(), "wire.org");
@@ -397,7 +398,7 @@ mod tests {
         assert_eq!(host_name(&[(12, b"\0")]), None);
 
         let bytes = message(&[(60, b"MSFT 5.0\xff"), (81, b"\x01\xfe\xff")], END);
-        let parsed = Message::parse(&bytes).unwrap();
+        let parsed = Dhcp4Message::parse(&bytes).unwrap();
         assert_eq!(parsed.vendor_class().unwrap(), "MSFT 5.0\u{fffd}");
         assert_eq!(parsed.client_fqdn(), Some(ClientFqdn { flags: 1, domain_name: &[] }));
     }

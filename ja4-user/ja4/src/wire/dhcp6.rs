@@ -48,7 +48,7 @@ pub mod option_code {
 
 /// One option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DhcpOption<'a> {
+pub struct Dhcp6Option<'a> {
     /// What the body is.
     pub code: u16,
     /// The body; of an identity association, address or prefix with the options nested in it.
@@ -57,7 +57,7 @@ pub struct DhcpOption<'a> {
 
 /// The message of a client or server, out of all the relay messages around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Message<'a> {
+pub struct Dhcp6Message<'a> {
     /// Its type; never that of a relay message.
     pub message_type: u8,
     /// Set where the option list ends at an option that does not fit, or is nested too deep. What came
@@ -66,7 +66,7 @@ pub struct Message<'a> {
     options: &'a [u8],
 }
 
-impl<'a> Message<'a> {
+impl<'a> Dhcp6Message<'a> {
     /// Reads the payload of a UDP datagram.
     ///
     /// # Errors
@@ -93,14 +93,14 @@ impl<'a> Message<'a> {
         // transaction-id
         cursor.u24()?;
         let options = cursor.rest();
-        let damage = Options::new(options).find_map(Result::err);
+        let damage = Dhcp6Options::new(options).find_map(Result::err);
         Ok(Self { message_type, damage, options })
     }
 
     /// The options in the order met: behind an identity association, address or prefix come those
     /// nested in it. They end with the message, or at the damage.
-    pub fn options(&self) -> impl Iterator<Item = DhcpOption<'a>> + use<'a> {
-        Options::new(self.options).map_while(Result::ok)
+    pub fn options(&self) -> impl Iterator<Item = Dhcp6Option<'a>> + use<'a> {
+        Dhcp6Options::new(self.options).map_while(Result::ok)
     }
 
     /// The body of the first option of this code, nested or not.
@@ -139,9 +139,9 @@ fn relayed(mut options: Cursor<'_>) -> Result<&[u8], WireError> {
 }
 
 /// Reads one option (RFC 8415, section 21.1).
-fn read<'a>(cursor: &mut Cursor<'a>) -> Result<DhcpOption<'a>, WireError> {
+fn read<'a>(cursor: &mut Cursor<'a>) -> Result<Dhcp6Option<'a>, WireError> {
     let code = cursor.u16()?;
-    Ok(DhcpOption { code, body: cursor.region_u16()?.rest() })
+    Ok(Dhcp6Option { code, body: cursor.region_u16()?.rest() })
 }
 
 /// Bytes before the options that are nested in an option of this code; `None` where none are.
@@ -160,7 +160,7 @@ const fn nested_at(code: u16) -> Option<usize> {
 }
 
 /// Options in the order met, up to the first that does not fit, which is given as an error.
-struct Options<'a> {
+struct Dhcp6Options<'a> {
     /// What is left of each level; nothing above `level`.
     rest: [Cursor<'a>; MAX_LEVELS],
     /// Level that is being read, `< MAX_LEVELS`.
@@ -169,7 +169,7 @@ struct Options<'a> {
     damage: Option<WireError>,
 }
 
-impl<'a> Options<'a> {
+impl<'a> Dhcp6Options<'a> {
     fn new(region: &'a [u8]) -> Self {
         let mut rest = [Cursor::default(); MAX_LEVELS];
         rest[0] = Cursor::new(region);
@@ -177,7 +177,7 @@ impl<'a> Options<'a> {
     }
 
     /// Opens the options nested in `option`, if there are any.
-    fn descend(&mut self, option: DhcpOption<'a>) -> Result<(), WireError> {
+    fn descend(&mut self, option: Dhcp6Option<'a>) -> Result<(), WireError> {
         let Some(fixed) = nested_at(option.code) else {
             return Ok(());
         };
@@ -190,14 +190,14 @@ impl<'a> Options<'a> {
         Ok(())
     }
 
-    fn stop(&mut self, damage: WireError) -> Result<DhcpOption<'a>, WireError> {
+    fn stop(&mut self, damage: WireError) -> Result<Dhcp6Option<'a>, WireError> {
         self.rest = [Cursor::default(); MAX_LEVELS];
         Err(damage)
     }
 }
 
-impl<'a> Iterator for Options<'a> {
-    type Item = Result<DhcpOption<'a>, WireError>;
+impl<'a> Iterator for Dhcp6Options<'a> {
+    type Item = Result<Dhcp6Option<'a>, WireError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if let Some(damage) = self.damage.take() {
@@ -256,7 +256,7 @@ mod tests {
     use super::*;
 
     fn codes(bytes: &[u8]) -> (Vec<u16>, Option<WireError>) {
-        let message = Message::parse(bytes).unwrap();
+        let message = Dhcp6Message::parse(bytes).unwrap();
         (message.options().map(|option| option.code).collect(), message.damage)
     }
 
@@ -295,35 +295,35 @@ mod tests {
         let mut bytes = message(1, &[(1, b"duid")]);
         for relays in 1..=MAX_RELAYS {
             bytes = relay(if relays % 2 == 0 { 13 } else { 12 }, &[(18, b"if"), (9, &bytes), (37, b"id")]);
-            let parsed = Message::parse(&bytes).unwrap();
+            let parsed = Dhcp6Message::parse(&bytes).unwrap();
             assert_eq!((parsed.message_type, codes(&bytes)), (1, (vec![1], None)));
         }
-        assert_eq!(Message::parse(&relay(12, &[(9, &bytes)])), Err(WireError::TooMany));
+        assert_eq!(Dhcp6Message::parse(&relay(12, &[(9, &bytes)])), Err(WireError::TooMany));
     }
 
     #[test]
     fn messages_that_are_refused() {
-        assert_eq!(Message::parse(&[]), Err(WireError::Truncated));
-        assert_eq!(Message::parse(&[1, 0, 0]), Err(WireError::Truncated));
-        assert_eq!(Message::parse(&[12; 33]), Err(WireError::Truncated));
-        assert_eq!(Message::parse(&relay(12, &[(18, b"if")])), Err(WireError::Value));
-        assert_eq!(Message::parse(&relay(12, &[(9, b"")])), Err(WireError::Truncated));
+        assert_eq!(Dhcp6Message::parse(&[]), Err(WireError::Truncated));
+        assert_eq!(Dhcp6Message::parse(&[1, 0, 0]), Err(WireError::Truncated));
+        assert_eq!(Dhcp6Message::parse(&[12; 33]), Err(WireError::Truncated));
+        assert_eq!(Dhcp6Message::parse(&relay(12, &[(18, b"if")])), Err(WireError::Value));
+        assert_eq!(Dhcp6Message::parse(&relay(12, &[(9, b"")])), Err(WireError::Truncated));
         let bytes = relay(12, &[(9, b"\x01\0\0\0")]);
-        assert_eq!(Message::parse(&bytes[..bytes.len() - 1]), Err(WireError::BadLength));
-        assert_eq!(Message::parse(&vec![0; MAX_MESSAGE + 1]), Err(WireError::TooLong));
+        assert_eq!(Dhcp6Message::parse(&bytes[..bytes.len() - 1]), Err(WireError::BadLength));
+        assert_eq!(Dhcp6Message::parse(&vec![0; MAX_MESSAGE + 1]), Err(WireError::TooLong));
     }
 
     #[test]
     fn names_and_classes() {
         let bytes = message(1, &[(39, b"\x01\x04host\x03org\0"), (16, b"\0\0\x01\x37\0\x08MSFT 5.0\0\x01x")]);
-        let parsed = Message::parse(&bytes).unwrap();
+        let parsed = Dhcp6Message::parse(&bytes).unwrap();
         assert_eq!(parsed.host_name().as_deref(), Some("host.org"));
         assert_eq!(parsed.vendor_class().as_deref(), Some("MSFT 5.0"));
         for (fqdn, class) in
             [(&b"\0"[..], &b"\0\0\x01\x37"[..]), (b"\0\0", b"\0\0\x01\x37\0\0"), (b"", b"\0\0\0\0\0\x02x")]
         {
             let bytes = message(1, &[(39, fqdn), (16, class)]);
-            let parsed = Message::parse(&bytes).unwrap();
+            let parsed = Dhcp6Message::parse(&bytes).unwrap();
             assert_eq!((parsed.host_name(), parsed.vendor_class()), (None, None));
         }
     }

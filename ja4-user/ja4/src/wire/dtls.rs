@@ -17,9 +17,9 @@ const UNIFIED_HEADER: (u8, u8) = (0b1110_0000, 0b0010_0000);
 
 /// What a record carries (RFC 8446, section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ContentType(pub u8);
+pub struct DtlsContentType(pub u8);
 
-impl ContentType {
+impl DtlsContentType {
     /// change_cipher_spec
     pub const CHANGE_CIPHER_SPEC: Self = Self(20);
     /// alert
@@ -51,9 +51,9 @@ impl ContentType {
 
 /// One record with a header of thirteen bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record<'a> {
+pub struct DtlsRecord<'a> {
     /// What the payload is.
-    pub content: ContentType,
+    pub content: DtlsContentType,
     /// The record's version, which says little about the connection: 0xfeff, 0xfefd, 0x0100.
     pub version: u16,
     /// 0 before the first change of keys: only then is the payload in the clear.
@@ -64,15 +64,15 @@ pub struct Record<'a> {
     pub whole: bool,
 }
 
-impl<'a> Record<'a> {
+impl<'a> DtlsRecord<'a> {
     /// Bytes of a header: type, version, epoch, sequence number, length.
     pub const HEADER_LEN: usize = 13;
 
     /// The handshake fragments in the payload; none in a record that is encrypted or carries something
     /// else. The first error is the last item.
-    pub fn fragments(&self) -> Fragments<'a> {
-        let readable = self.content == ContentType::HANDSHAKE && self.epoch == 0;
-        Fragments { rest: Cursor::new(if readable { self.payload } else { &[] }), whole: self.whole }
+    pub fn fragments(&self) -> HandshakeFragments<'a> {
+        let readable = self.content == DtlsContentType::HANDSHAKE && self.epoch == 0;
+        HandshakeFragments { rest: Cursor::new(if readable { self.payload } else { &[] }), whole: self.whole }
     }
 }
 
@@ -81,13 +81,13 @@ impl<'a> Record<'a> {
 /// The walk ends in good order at the first record whose length cannot be read: a DTLS 1.3 ciphertext, or
 /// one with a connection id. What follows these in their datagram is not in the clear either.
 #[derive(Clone, Debug)]
-pub struct Records<'a> {
+pub struct DtlsRecords<'a> {
     rest: Cursor<'a>,
     truncated: bool,
     at_ciphertext: bool,
 }
 
-impl<'a> Records<'a> {
+impl<'a> DtlsRecords<'a> {
     /// The records of `datagram`, of which the capture left out the end if `truncated`.
     #[must_use]
     pub const fn new(datagram: &'a [u8], truncated: bool) -> Self {
@@ -101,10 +101,10 @@ impl<'a> Records<'a> {
     }
 
     /// The next record; `None` at a ciphertext, and where the capture cut a header.
-    fn read(&mut self) -> Result<Option<Record<'a>>, WireError> {
+    fn read(&mut self) -> Result<Option<DtlsRecord<'a>>, WireError> {
         let rest = &mut self.rest;
-        let content = ContentType(rest.u8()?);
-        if content.0 & UNIFIED_HEADER.0 == UNIFIED_HEADER.1 || content == ContentType::TLS12_CID {
+        let content = DtlsContentType(rest.u8()?);
+        if content.0 & UNIFIED_HEADER.0 == UNIFIED_HEADER.1 || content == DtlsContentType::TLS12_CID {
             self.at_ciphertext = true;
             return Ok(None);
         }
@@ -127,12 +127,12 @@ impl<'a> Records<'a> {
             Err(_) if self.truncated => (rest.rest(), false),
             Err(_) => return Err(WireError::BadLength),
         };
-        Ok(Some(Record { content, version, epoch: u16::from_be_bytes([e1, e2]), payload, whole }))
+        Ok(Some(DtlsRecord { content, version, epoch: u16::from_be_bytes([e1, e2]), payload, whole }))
     }
 }
 
-impl<'a> Iterator for Records<'a> {
-    type Item = Result<Record<'a>, WireError>;
+impl<'a> Iterator for DtlsRecords<'a> {
+    type Item = Result<DtlsRecord<'a>, WireError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
@@ -148,7 +148,7 @@ impl<'a> Iterator for Records<'a> {
 
 /// A piece of a handshake message, or all of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fragment<'a> {
+pub struct HandshakeFragment<'a> {
     /// What the message is.
     pub kind: HandshakeType,
     /// Bytes of the message's body: at most [`MAX_HANDSHAKE_MESSAGE`], but for a Certificate message, whose
@@ -162,7 +162,7 @@ pub struct Fragment<'a> {
     pub data: &'a [u8],
 }
 
-impl Fragment<'_> {
+impl HandshakeFragment<'_> {
     /// Bytes of a header: type, length, message_seq, fragment_offset, fragment_length.
     pub const HEADER_LEN: usize = 12;
 
@@ -175,13 +175,13 @@ impl Fragment<'_> {
 
 /// The fragments of one record.
 #[derive(Clone, Debug)]
-pub struct Fragments<'a> {
+pub struct HandshakeFragments<'a> {
     rest: Cursor<'a>,
     whole: bool,
 }
 
-impl<'a> Fragments<'a> {
-    fn read(&mut self) -> Result<Option<Fragment<'a>>, WireError> {
+impl<'a> HandshakeFragments<'a> {
+    fn read(&mut self) -> Result<Option<HandshakeFragment<'a>>, WireError> {
         let Ok(&[kind, l1, l2, l3, m1, m2, o1, o2, o3, f1, f2, f3]) = self.rest.array() else {
             let cut = !self.whole;
             return if cut { Ok(None) } else { Err(WireError::Truncated) };
@@ -201,12 +201,12 @@ impl<'a> Fragments<'a> {
             Err(_) if !self.whole => self.rest.rest(),
             Err(_) => return Err(WireError::BadLength),
         };
-        Ok(Some(Fragment { kind, length, message_seq: u16::from_be_bytes([m1, m2]), offset, data }))
+        Ok(Some(HandshakeFragment { kind, length, message_seq: u16::from_be_bytes([m1, m2]), offset, data }))
     }
 }
 
-impl<'a> Iterator for Fragments<'a> {
-    type Item = Result<Fragment<'a>, WireError>;
+impl<'a> Iterator for HandshakeFragments<'a> {
+    type Item = Result<HandshakeFragment<'a>, WireError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
@@ -227,8 +227,8 @@ mod tests {
 
     use super::*;
 
-    fn records(datagram: &[u8], truncated: bool) -> Vec<Result<Record<'_>, WireError>> {
-        Records::new(datagram, truncated).collect()
+    fn records(datagram: &[u8], truncated: bool) -> Vec<Result<DtlsRecord<'_>, WireError>> {
+        DtlsRecords::new(datagram, truncated).collect()
     }
 
     #[test]
@@ -243,9 +243,9 @@ mod tests {
             (HandshakeType(2), 1, &b"abc"[..])
         );
         assert!(fragments[0].is_message() && !fragments[1].is_message());
-        let Fragment { kind, length, message_seq, offset, data } = fragments[1];
+        let HandshakeFragment { kind, length, message_seq, offset, data } = fragments[1];
         assert_eq!((kind, length, message_seq, offset, data), (HandshakeType(11), 5, 2, 1, &b"xyz"[..]));
-        assert_eq!(records[1].unwrap().content, ContentType::CHANGE_CIPHER_SPEC);
+        assert_eq!(records[1].unwrap().content, DtlsContentType::CHANGE_CIPHER_SPEC);
         assert_eq!(records[2].unwrap().epoch, 1);
         assert_eq!(records[2].unwrap().fragments().count(), 0);
     }
@@ -264,7 +264,7 @@ mod tests {
     fn a_ciphertext_ends_the_walk() {
         for first in [0x20, 0x2f, 0x3f, 25] {
             let datagram = [record(22, 0, &fragment(2, 0, 0, 0, &[])), vec![first, 9, 9, 9]].concat();
-            let mut records = Records::new(&datagram, false);
+            let mut records = DtlsRecords::new(&datagram, false);
             assert!(records.next().unwrap().is_ok() && !records.at_ciphertext());
             assert!(records.next().is_none() && records.at_ciphertext());
         }
@@ -289,7 +289,7 @@ mod tests {
     fn a_fragment_lies_within_its_message_and_its_record() {
         let first = |bytes: &[u8]| {
             let datagram = record(22, 0, bytes);
-            Records::new(&datagram, false)
+            DtlsRecords::new(&datagram, false)
                 .next()
                 .unwrap()
                 .unwrap()

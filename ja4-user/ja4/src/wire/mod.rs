@@ -15,6 +15,7 @@ pub mod http1;
 pub mod http2;
 pub mod quic;
 pub mod ssh;
+pub mod tcp;
 pub mod tls;
 pub mod x509;
 

@@ -4,7 +4,7 @@ use super::held::Name;
 use super::{DatagramOutcome, DtlsHalf, Given, Taken};
 use crate::conntrack::Budget;
 use crate::model::Side;
-use ja4::wire::dtls::Records;
+use ja4::wire::dtls::DtlsRecords;
 use ja4::wire::tls::{HandshakeMessage, HandshakeType};
 
 /// Where the random of a ClientHello begins: behind its version (RFC 6347, section 4.2.1).
@@ -107,7 +107,7 @@ impl Association {
     /// Looks for a hello of another random, and makes way for it; bytes that were held in its place.
     fn meet(&mut self, payload: &[u8], truncated: bool, budget: &mut Budget) -> usize {
         let mut dropped = 0;
-        let records = Records::new(payload, truncated).map_while(Result::ok);
+        let records = DtlsRecords::new(payload, truncated).map_while(Result::ok);
         for fragment in records.flat_map(|record| record.fragments().map_while(Result::ok)) {
             if (fragment.kind, fragment.message_seq) != BEGINNING || fragment.offset > 0 {
                 continue;

@@ -2,7 +2,7 @@
 
 use super::DatagramOutcome;
 use crate::conntrack::{Budget, PIECE_OVERHEAD};
-use ja4::wire::dtls::Fragment;
+use ja4::wire::dtls::HandshakeFragment;
 use ja4::wire::tls::{HandshakeMessage, HandshakeType, MAX_HANDSHAKE_MESSAGE};
 
 /// Bytes held for one direction: the longest message there may be. Of a longer list of certificates so many are
@@ -54,7 +54,7 @@ pub(super) struct Piece {
 impl Held {
     /// Whether the bounds of this direction leave room for a fragment as if all of it were new; nothing is
     /// new in a message that is whole.
-    pub(super) fn has_room(&self, fragment: &Fragment<'_>, name: Name) -> bool {
+    pub(super) fn has_room(&self, fragment: &HandshakeFragment<'_>, name: Name) -> bool {
         let begun = self.messages.iter().find(|message| message.name == name);
         if begun.is_some_and(Partial::is_whole) {
             return true;
@@ -66,7 +66,7 @@ impl Held {
 
     pub(super) fn insert(
         &mut self,
-        fragment: &Fragment<'_>,
+        fragment: &HandshakeFragment<'_>,
         name: Name,
         budget: &mut Budget,
         outcome: &mut DatagramOutcome,
@@ -153,7 +153,7 @@ impl Partial {
     /// Takes those bytes of a fragment that no piece has yet, in at most `room` pieces.
     pub(super) fn insert(
         &mut self,
-        fragment: &Fragment<'_>,
+        fragment: &HandshakeFragment<'_>,
         room: usize,
         budget: &mut Budget,
         outcome: &mut DatagramOutcome,

@@ -8,7 +8,7 @@ use crate::model::Side;
 pub use association::Association;
 use held::{HELD_BYTES, Held, Name, Partial};
 use ja4::wire::WireError;
-use ja4::wire::dtls::{ContentType, Fragment, Record, Records};
+use ja4::wire::dtls::{DtlsContentType, DtlsRecord, DtlsRecords, HandshakeFragment};
 use ja4::wire::tls::{HandshakeMessage, HandshakeType};
 
 /// Messages whose names are kept to know them again. A direction has two flights in the clear, of ten
@@ -154,7 +154,7 @@ impl DtlsHalf {
     where
         R: FnMut(Given<'_>) -> Taken,
     {
-        let mut records = Records::new(payload, truncated);
+        let mut records = DtlsRecords::new(payload, truncated);
         for record in records.by_ref() {
             match record {
                 Ok(record) => self.record(&record, delivery),
@@ -168,11 +168,11 @@ impl DtlsHalf {
         }
     }
 
-    fn record<R>(&mut self, record: &Record<'_>, delivery: &mut Delivery<'_, R>)
+    fn record<R>(&mut self, record: &DtlsRecord<'_>, delivery: &mut Delivery<'_, R>)
     where
         R: FnMut(Given<'_>) -> Taken,
     {
-        if record.content == ContentType::CHANGE_CIPHER_SPEC || record.epoch != 0 {
+        if record.content == DtlsContentType::CHANGE_CIPHER_SPEC || record.epoch != 0 {
             return self.release(Due::Anything, delivery);
         }
         for fragment in record.fragments() {
@@ -185,7 +185,7 @@ impl DtlsHalf {
         }
     }
 
-    fn fragment<R>(&mut self, fragment: &Fragment<'_>, delivery: &mut Delivery<'_, R>)
+    fn fragment<R>(&mut self, fragment: &HandshakeFragment<'_>, delivery: &mut Delivery<'_, R>)
     where
         R: FnMut(Given<'_>) -> Taken,
     {
@@ -287,7 +287,7 @@ impl DtlsHalf {
 
     /// Holds those bytes of a fragment that no piece has yet. Where there is no room, what waits is given,
     /// then those that began first are let go.
-    fn hold<R>(&mut self, fragment: &Fragment<'_>, delivery: &mut Delivery<'_, R>)
+    fn hold<R>(&mut self, fragment: &HandshakeFragment<'_>, delivery: &mut Delivery<'_, R>)
     where
         R: FnMut(Given<'_>) -> Taken,
     {
@@ -295,7 +295,7 @@ impl DtlsHalf {
         let within = fragment.data.len().min(HELD_BYTES.saturating_sub(fragment.offset));
         let (data, beyond) = fragment.data.split_at(within);
         delivery.outcome.refused += beyond.len();
-        let fragment = &Fragment { data, ..*fragment };
+        let fragment = &HandshakeFragment { data, ..*fragment };
         if data.is_empty() && !fragment.is_message() {
             return;
         }
@@ -344,7 +344,7 @@ struct Delivery<'a, R> {
 /// Who sends a datagram, by the first message in it that only one side sends (RFC 6347, section 4.3.2).
 #[must_use]
 pub fn sender(payload: &[u8], truncated: bool) -> Option<Side> {
-    let records = Records::new(payload, truncated).map_while(Result::ok);
+    let records = DtlsRecords::new(payload, truncated).map_while(Result::ok);
     records.flat_map(|record| record.fragments().map_while(Result::ok)).find_map(|fragment| match fragment.kind {
         HandshakeType::CLIENT_HELLO | HandshakeType::CERTIFICATE_VERIFY | HandshakeType::CLIENT_KEY_EXCHANGE => {
             Some(Side::Client)

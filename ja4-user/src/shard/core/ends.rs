@@ -8,7 +8,6 @@ use crate::conntrack::connection::Connection;
 use crate::model::{self, EndReason, EventContext, EventHandler, Time};
 use crate::packet::Packet;
 use crate::shard::engines::Engines;
-#[cfg(feature = "ja4plus")]
 use crate::shard::ja4ssh;
 use crate::shard::opening::tell_ja4ts;
 use crate::shard::unfinished::tell_unfinished;
@@ -218,8 +217,7 @@ impl Core {
         tell_ja4ts(connection, cause, engines, sink);
         tell_unfinished(connection, cause, engines, &mut self.stats, &mut self.budget, sink);
         connection.settle();
-        #[cfg(feature = "ja4plus")]
-        ja4ssh::tell_rest(connection, cause, &mut engines.methods.text, sink);
+        ja4ssh::tell_rest(connection, cause, &mut engines.methods, sink);
         connection.release(&mut self.budget);
         let (packets, bytes) = connection.totals();
         sink.connection(&model::ConnectionEvent {

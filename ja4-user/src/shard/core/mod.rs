@@ -29,7 +29,7 @@ use crate::conntrack::method_counts::Told;
 use crate::conntrack::tcp_handshake::Opening;
 use crate::conntrack::{self, Budget, FlowTable, Keyed as _, SlotId};
 use crate::model::{
-    CommunityId, EndReason, EventContext, EventHandler, FlowIdentity, OptTime, SharedAttributes, Side, Time,
+    CommunityId, EndReason, EventContext, EventHandler, FlowIdentity, Method, OptTime, SharedAttributes, Side, Time,
 };
 use crate::packet::{self, Decoded, Packet, Segment, Transport};
 
@@ -119,7 +119,6 @@ pub struct Core {
     /// Entries that each queue may hold.
     waiting: usize,
     idle: u64,
-    #[cfg(feature = "ja4plus")]
     ssh_window: NonZeroU16,
     stats: CoreStats,
 }
@@ -144,7 +143,6 @@ impl Core {
             bounds: conntrack::Limits::default(),
             waiting: room.min(limits.connections.saturating_mul(2).saturating_add(WAITING_AT_LEAST)),
             idle: limits.idle,
-            #[cfg(feature = "ja4plus")]
             ssh_window: limits.ssh_window,
             stats: CoreStats::default(),
         }
@@ -221,8 +219,7 @@ impl Core {
         observe_opening(connection, decoded, segment, packet.header.latency_point, &mut stage);
         let waits = packet.header.latency_point == LatencyPoint::FirstAck as u8 && connection.opening.is_some();
         connection.is_ssh |= packet.header.class == RecordClass::Ssh as u8;
-        #[cfg(feature = "ja4plus")]
-        {
+        if Method::Ja4ssh.is_available() {
             if connection.is_ssh {
                 stage.begin_ssh(connection, self.ssh_window);
             }

@@ -1,9 +1,7 @@
 //! A request's header block: the request line, header lines, and the empty line that ends them.
 
-use memchr::memchr;
-
 use crate::wire::WireError;
-use crate::wire::http::{Field, Request, Version};
+use crate::wire::http::{HeaderLines, HttpRequest, HttpVersion, find_lf, is_folded, without_cr};
 
 /// Longest header block, request line included, bytes. Common servers take 8 to 32 KiB.
 pub const MAX_BLOCK: usize = 64 * 1024;
@@ -13,25 +11,6 @@ pub const MAX_LINES: u16 = 1024;
 
 /// Longest method. The longest registered one, UPDATEREDIRECTREF, has 17 bytes.
 pub const MAX_METHOD: usize = 32;
-
-/// Where the first line feed is.
-#[inline]
-pub(super) fn find_lf(bytes: &[u8]) -> Option<usize> {
-    memchr(b'\n', bytes)
-}
-
-/// A line without the carriage return that may end it (RFC 9112, section 2.2).
-const fn without_cr(line: &[u8]) -> &[u8] {
-    match line {
-        [line @ .., b'\r'] => line,
-        line => line,
-    }
-}
-
-/// Whether a line continues the one before it (obs-fold, RFC 9112, section 5.2).
-const fn is_folded(line: &[u8]) -> bool {
-    matches!(line, [b' ' | b'\t', ..])
-}
 
 /// A byte of a token, as methods are (RFC 9110, section 5.6.2).
 const fn is_token(byte: u8) -> bool {
@@ -55,7 +34,7 @@ pub(super) fn may_begin(bytes: &[u8], usual: bool) -> bool {
 
 /// Method, target and version of a request line. The target may hold spaces: the version is what stands
 /// behind the last one.
-fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), WireError> {
+fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], HttpVersion), WireError> {
     if !may_begin(line, false) {
         return Err(WireError::Magic);
     }
@@ -63,8 +42,8 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), WireError> {
     let method_end = line.iter().position(|&byte| byte == b' ').ok_or(WireError::Magic)?;
     let target_end = line.iter().rposition(|&byte| byte == b' ').ok_or(WireError::Magic)?;
     let version = match line.get(target_end + 1..) {
-        Some(b"HTTP/1.0") => Version::Http10,
-        Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9']) => Version::Http11,
+        Some(b"HTTP/1.0") => HttpVersion::Http10,
+        Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9']) => HttpVersion::Http11,
         _ => return Err(WireError::Magic),
     };
     let method = line.get(..method_end).unwrap_or_default();
@@ -150,51 +129,9 @@ pub(super) fn unfold(block: &mut [u8]) {
 ///
 /// # Errors
 /// As [`request_line`].
-pub(super) fn request(block: &[u8]) -> Result<Request<'_>, WireError> {
+pub(super) fn request(block: &[u8]) -> Result<HttpRequest<'_>, WireError> {
     let (line, lines) = block.split_at_checked(find_lf(block).unwrap_or(0)).ok_or(WireError::Truncated)?;
     let (method, target, version) = request_line(without_cr(line))?;
     let rest = lines.get(1..).unwrap_or_default();
-    Ok(Request::from_lines(version, method, target, Lines { rest, skipped: 0 }))
-}
-
-/// Header lines as fields. A line that has no colon, nothing before it, or nothing to continue is passed
-/// over: servers differ in what they refuse, and the other lines still tell the client.
-#[derive(Clone, Copy, Debug)]
-pub struct Lines<'a> {
-    rest: &'a [u8],
-    skipped: u16,
-}
-
-impl Lines<'_> {
-    /// Lines passed over so far.
-    #[must_use]
-    pub const fn skipped(&self) -> u16 {
-        self.skipped
-    }
-}
-
-impl<'a> Iterator for Lines<'a> {
-    type Item = Field<'a>;
-
-    #[inline]
-    fn next(&mut self) -> Option<Field<'a>> {
-        loop {
-            let (line, rest) = self.rest.split_at_checked(find_lf(self.rest)?)?;
-            self.rest = rest.get(1..)?;
-            let line = without_cr(line);
-            if line.is_empty() {
-                self.rest = &[];
-                return None;
-            }
-            let colon = memchr(b':', line);
-            if let Some((name, [_colon, value @ ..])) = colon.and_then(|at| line.split_at_checked(at))
-                && let name = name.trim_ascii_end()
-                && !name.is_empty()
-                && !is_folded(name)
-            {
-                return Some(Field { name, value: value.trim_ascii() });
-            }
-            self.skipped = self.skipped.saturating_add(1);
-        }
-    }
+    Ok(HttpRequest::from_lines(version, method, target, HeaderLines::new(rest)))
 }

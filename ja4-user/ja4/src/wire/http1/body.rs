@@ -1,12 +1,11 @@
 //! What lies between two requests: a body of known length, or chunks (RFC 9112, sections 6 and 7).
 
 use crate::wire::WireError;
-use crate::wire::http::{Request, list_items};
-use crate::wire::http1::block::find_lf;
+use crate::wire::http::{HttpRequest, find_lf, list_items};
 
 /// How a request's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Body {
+pub(super) enum RequestBody {
     /// Bytes that are still to come; 0: no body.
     Length(u64),
     /// It says itself where it ends.
@@ -14,19 +13,19 @@ pub(super) enum Body {
 }
 
 /// What a request says of the bytes behind it.
-pub(super) struct Framing {
+pub(super) struct BodyFraming {
     /// How the body ends (RFC 9112, section 6.3): [`WireError::Unsupported`] for a transfer coding that does
     /// not end in chunks, [`WireError::BadLength`] for a Content-Length that is no number or two.
-    pub(super) body: Result<Body, WireError>,
+    pub(super) body: Result<RequestBody, WireError>,
     /// Another protocol may follow.
     pub(super) upgrade: bool,
     /// Lines that are no field.
     pub(super) skipped: u16,
 }
 
-impl Framing {
+impl BodyFraming {
     /// Looks once through the fields of `request`.
-    pub(super) fn of(request: &Request<'_>) -> Self {
+    pub(super) fn of(request: &HttpRequest<'_>) -> Self {
         let (mut coding, mut length, mut upgrade) = (None, None, false);
         let mut fields = request.fields();
         for field in fields.by_ref() {
@@ -41,16 +40,16 @@ impl Framing {
             upgrade |= field.is(b"upgrade");
         }
         let body = match (coding, length) {
-            (Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Body::Chunked(Chunks::START)),
+            (Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => Ok(RequestBody::Chunked(Chunks::START)),
             (Some(_), _) => Err(WireError::Unsupported),
-            (None, Some(length)) => length.map(Body::Length).ok_or(WireError::BadLength),
-            (None, None) => Ok(Body::Length(0)),
+            (None, Some(length)) => length.map(RequestBody::Length).ok_or(WireError::BadLength),
+            (None, None) => Ok(RequestBody::Length(0)),
         };
         Self { body, upgrade, skipped: fields.skipped_lines() }
     }
 }
 
-impl Body {
+impl RequestBody {
     /// Takes body bytes; gives those behind the body once it has ended.
     ///
     /// # Errors

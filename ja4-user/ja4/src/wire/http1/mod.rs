@@ -7,8 +7,8 @@ mod block;
 mod body;
 mod stream;
 
-pub use block::{Lines, MAX_BLOCK, MAX_LINES, MAX_METHOD};
-pub use stream::{Http1Stream, Status};
+pub use block::{MAX_BLOCK, MAX_LINES, MAX_METHOD};
+pub use stream::{Http1Status, Http1Stream};
 
 #[cfg(test)]
 mod tests;

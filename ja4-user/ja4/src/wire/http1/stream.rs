@@ -3,9 +3,9 @@
 use core::ops::ControlFlow;
 
 use crate::wire::WireError;
-use crate::wire::http::Request;
-use crate::wire::http1::block::{self, MAX_BLOCK, Scan, find_lf, may_begin, unfold};
-use crate::wire::http1::body::{Body, Framing};
+use crate::wire::http::{HttpRequest, find_lf};
+use crate::wire::http1::block::{self, MAX_BLOCK, Scan, may_begin, unfold};
+use crate::wire::http1::body::{BodyFraming, RequestBody};
 use crate::wire::http2::PREFACE;
 
 /// What is allocated at first for a block that spans pushes: most requests fit.
@@ -13,7 +13,7 @@ const FIRST_ALLOCATION: usize = 1024;
 
 /// Where an [`Http1Stream`] stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status<'b> {
+pub enum Http1Status<'b> {
     /// It knows where the next request begins, and takes more bytes.
     Open,
     /// It is out of step, or no HTTP/1 at all. A request is looked for where a push begins, and only there.
@@ -30,14 +30,14 @@ pub enum Status<'b> {
 
 /// What the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum Http1State {
     /// A header block, begun or not. `sought` where it is a guess: at the stream's start, which other
     /// protocols' commands look like (`EHLO a`), and out of step. Then it is no error if it is none.
     Block {
         sought: bool,
     },
     /// A body that has not ended.
-    Body(Body),
+    Body(RequestBody),
     Lost,
     Http2,
     Tunnel,
@@ -54,7 +54,7 @@ pub struct Http1Stream {
     /// The block under way, as far as it has come; unallocated between blocks.
     partial: Vec<u8>,
     scan: Scan,
-    state: State,
+    state: Http1State,
     /// A request asked for another protocol, so what follows may be anything.
     may_leave: bool,
 }
@@ -66,7 +66,7 @@ impl Default for Http1Stream {
 }
 
 /// Why a push stops before its bytes are used up.
-enum Stop<'b> {
+enum Http1Stop<'b> {
     /// Not HTTP/1, from these bytes on.
     Broken(WireError, &'b [u8]),
     Http2(&'b [u8]),
@@ -77,7 +77,7 @@ impl Http1Stream {
     /// A stream that may begin with a request.
     #[must_use]
     pub const fn new() -> Self {
-        Self { partial: Vec::new(), scan: Scan::new(), state: State::Block { sought: true }, may_leave: false }
+        Self { partial: Vec::new(), scan: Scan::new(), state: Http1State::Block { sought: true }, may_leave: false }
     }
 
     /// Bytes of memory held for a block under way, for the owner's total.
@@ -86,7 +86,7 @@ impl Http1Stream {
         self.partial.capacity()
     }
 
-    /// The bytes that have come of a block under way; behind [`Status::Tunnel`], those that come before
+    /// The bytes that have come of a block under way; behind [`Http1Status::Tunnel`], those that come before
     /// the ones it lends.
     #[must_use]
     pub fn held(&self) -> &[u8] {
@@ -96,13 +96,13 @@ impl Http1Stream {
     /// Whether a body is under way, so that its bytes need not be brought here.
     #[must_use]
     pub const fn in_body(&self) -> bool {
-        matches!(self.state, State::Body(_))
+        matches!(self.state, Http1State::Body(_))
     }
 
     /// Says that bytes of unknown number are missing before the next push. It is then as
-    /// [`Status::Lost`] has it.
+    /// [`Http1Status::Lost`] has it.
     pub fn resync(&mut self) {
-        if matches!(self.state, State::Block { .. } | State::Body(_)) {
+        if matches!(self.state, Http1State::Block { .. } | Http1State::Body(_)) {
             self.lose();
         }
     }
@@ -119,7 +119,7 @@ impl Http1Stream {
     /// where they are not certainly of one.
     pub const fn skip_body(&mut self, count: u64) -> bool {
         match &mut self.state {
-            State::Body(body) => body.skip(count),
+            Http1State::Body(body) => body.skip(count),
             _ => false,
         }
     }
@@ -128,7 +128,7 @@ impl Http1Stream {
     #[must_use]
     pub const fn body_left(&self) -> Option<u64> {
         match self.state {
-            State::Body(Body::Length(left)) => Some(left),
+            Http1State::Body(RequestBody::Length(left)) => Some(left),
             _ => None,
         }
     }
@@ -136,7 +136,7 @@ impl Http1Stream {
     fn lose(&mut self) {
         self.partial = Vec::new();
         self.scan = Scan::new();
-        self.state = State::Lost;
+        self.state = Http1State::Lost;
     }
 
     /// Takes the next bytes of the stream and calls `receive` for each request whose block they complete.
@@ -144,26 +144,26 @@ impl Http1Stream {
     /// `receive` also gets what went wrong: [`WireError::Value`] once for a request some of whose lines
     /// were passed over, right after it, and what put the stream out of step; but for a stream that does not
     /// begin with a request line, which is something else. Where it breaks, the stream ends.
-    pub fn push<'b, F>(&mut self, bytes: &'b [u8], mut receive: F) -> Status<'b>
+    pub fn push<'b, F>(&mut self, bytes: &'b [u8], mut receive: F) -> Http1Status<'b>
     where
-        F: FnMut(Result<Request<'_>, WireError>) -> ControlFlow<()>,
+        F: FnMut(Result<HttpRequest<'_>, WireError>) -> ControlFlow<()>,
     {
-        if self.state == State::Lost && may_begin(bytes, true) && !bytes.is_empty() {
-            self.state = State::Block { sought: true };
+        if self.state == Http1State::Lost && may_begin(bytes, true) && !bytes.is_empty() {
+            self.state = Http1State::Block { sought: true };
         }
         let mut rest = bytes;
         while !rest.is_empty() {
             let step = match &mut self.state {
-                State::Block { .. } => self.take_block(rest, &mut receive),
-                State::Body(body) => match body.take(rest) {
+                Http1State::Block { .. } => self.take_block(rest, &mut receive),
+                Http1State::Body(body) => match body.take(rest) {
                     Ok(Some(behind)) => {
-                        self.state = State::Block { sought: false };
+                        self.state = Http1State::Block { sought: false };
                         Ok(behind)
                     }
                     Ok(None) => break,
-                    Err(error) => Err(Stop::Broken(error, rest)),
+                    Err(error) => Err(Http1Stop::Broken(error, rest)),
                 },
-                State::Lost | State::Http2 | State::Tunnel | State::Ended => break,
+                Http1State::Lost | Http1State::Http2 | Http1State::Tunnel | Http1State::Ended => break,
             };
             match step {
                 Ok(behind) => rest = behind,
@@ -174,50 +174,50 @@ impl Http1Stream {
             }
         }
         match self.state {
-            State::Block { .. } | State::Body(_) => Status::Open,
-            State::Lost => Status::Lost,
-            State::Http2 => Status::Http2(rest),
-            State::Tunnel => Status::Tunnel(rest),
-            State::Ended => Status::Ended,
+            Http1State::Block { .. } | Http1State::Body(_) => Http1Status::Open,
+            Http1State::Lost => Http1Status::Lost,
+            Http1State::Http2 => Http1Status::Http2(rest),
+            Http1State::Tunnel => Http1Status::Tunnel(rest),
+            Http1State::Ended => Http1Status::Ended,
         }
     }
 
     /// Goes over to what `stop` leads to; gives the bytes that belong there.
-    fn stop<'b, F>(&mut self, stop: Stop<'b>, receive: &mut F) -> &'b [u8]
+    fn stop<'b, F>(&mut self, stop: Http1Stop<'b>, receive: &mut F) -> &'b [u8]
     where
-        F: FnMut(Result<Request<'_>, WireError>) -> ControlFlow<()>,
+        F: FnMut(Result<HttpRequest<'_>, WireError>) -> ControlFlow<()>,
     {
         let state = self.state;
         match stop {
-            Stop::Broken(WireError::Magic, rest) if self.may_leave => {
-                self.state = State::Tunnel;
+            Http1Stop::Broken(WireError::Magic, rest) if self.may_leave => {
+                self.state = Http1State::Tunnel;
                 rest
             }
-            Stop::Broken(error, _) => {
+            Http1Stop::Broken(error, _) => {
                 self.lose();
-                let guessed = state == State::Block { sought: true } && error == WireError::Magic;
+                let guessed = state == Http1State::Block { sought: true } && error == WireError::Magic;
                 if !guessed && receive(Err(error)).is_break() {
-                    self.state = State::Ended;
+                    self.state = Http1State::Ended;
                 }
                 &[]
             }
-            Stop::Http2(rest) => {
+            Http1Stop::Http2(rest) => {
                 self.lose();
-                self.state = State::Http2;
+                self.state = Http1State::Http2;
                 rest
             }
-            Stop::Ended => {
+            Http1Stop::Ended => {
                 self.lose();
-                self.state = State::Ended;
+                self.state = Http1State::Ended;
                 &[]
             }
         }
     }
 
     /// Takes bytes of a block, not none; gives those behind it.
-    fn take_block<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Stop<'b>>
+    fn take_block<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Http1Stop<'b>>
     where
-        F: FnMut(Result<Request<'_>, WireError>) -> ControlFlow<()>,
+        F: FnMut(Result<HttpRequest<'_>, WireError>) -> ControlFlow<()>,
     {
         if self.partial.is_empty() {
             // Empty lines before a request line are nothing (RFC 9112, section 2.2).
@@ -225,14 +225,14 @@ impl Http1Stream {
             let all = bytes;
             let bytes = bytes.get(blank..).unwrap_or_default();
             if let Some(rest) = bytes.strip_prefix(PREFACE) {
-                return Err(Stop::Http2(rest));
+                return Err(Http1Stop::Http2(rest));
             }
             if PREFACE.starts_with(bytes) {
                 self.partial.extend_from_slice(bytes);
                 return Ok(&[]);
             }
             let mut scan = Scan::new();
-            match scan.end(bytes).map_err(|error| Stop::Broken(error, all))? {
+            match scan.end(bytes).map_err(|error| Http1Stop::Broken(error, all))? {
                 Some(end) => {
                     let (block, rest) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
                     if scan.folded {
@@ -253,7 +253,7 @@ impl Http1Stream {
         }
         if let Some(left) = PREFACE.strip_prefix(&*self.partial) {
             if let Some(rest) = bytes.strip_prefix(left) {
-                return Err(Stop::Http2(rest));
+                return Err(Http1Stop::Http2(rest));
             }
             if left.starts_with(bytes) {
                 self.partial.extend_from_slice(bytes);
@@ -264,25 +264,25 @@ impl Http1Stream {
     }
 
     /// Takes bytes of a block begun in an earlier slice, up to its next line feed.
-    fn take_line<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Stop<'b>>
+    fn take_line<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Http1Stop<'b>>
     where
-        F: FnMut(Result<Request<'_>, WireError>) -> ControlFlow<()>,
+        F: FnMut(Result<HttpRequest<'_>, WireError>) -> ControlFlow<()>,
     {
         let room = (MAX_BLOCK + 1).saturating_sub(self.partial.len());
         let line = find_lf(bytes).map_or(bytes.len(), |at| at + 1).min(room);
         let (line, rest) = bytes.split_at_checked(line).unwrap_or((bytes, &[]));
         self.partial.extend_from_slice(line);
         match self.scan.end(&self.partial) {
-            Err(error) => Err(Stop::Broken(error, rest)),
+            Err(error) => Err(Http1Stop::Broken(error, rest)),
             Ok(None) => Ok(rest),
             Ok(Some(_)) => self.deliver_copy(receive).map(|()| rest),
         }
     }
 
     /// Hands out the block in `partial`, which is whole.
-    fn deliver_copy<F>(&mut self, receive: &mut F) -> Result<(), Stop<'static>>
+    fn deliver_copy<F>(&mut self, receive: &mut F) -> Result<(), Http1Stop<'static>>
     where
-        F: FnMut(Result<Request<'_>, WireError>) -> ControlFlow<()>,
+        F: FnMut(Result<HttpRequest<'_>, WireError>) -> ControlFlow<()>,
     {
         let mut block = core::mem::take(&mut self.partial);
         self.scan = Scan::new();
@@ -291,21 +291,21 @@ impl Http1Stream {
     }
 
     /// Hands out the request in a whole block, and looks how its body ends.
-    fn deliver<F>(&mut self, block: &[u8], receive: &mut F) -> Result<(), Stop<'static>>
+    fn deliver<F>(&mut self, block: &[u8], receive: &mut F) -> Result<(), Http1Stop<'static>>
     where
-        F: FnMut(Result<Request<'_>, WireError>) -> ControlFlow<()>,
+        F: FnMut(Result<HttpRequest<'_>, WireError>) -> ControlFlow<()>,
     {
-        let broken = |error| Stop::Broken(error, &[]);
+        let broken = |error| Http1Stop::Broken(error, &[]);
         let request = block::request(block).map_err(broken)?;
-        self.state = State::Block { sought: false };
-        let Framing { body, upgrade, skipped } = Framing::of(&request);
+        self.state = Http1State::Block { sought: false };
+        let BodyFraming { body, upgrade, skipped } = BodyFraming::of(&request);
         self.may_leave = upgrade || request.method() == b"CONNECT";
         if receive(Ok(request)).is_break() || (skipped > 0 && receive(Err(WireError::Value)).is_break()) {
-            return Err(Stop::Ended);
+            return Err(Http1Stop::Ended);
         }
         match body.map_err(broken)? {
-            Body::Length(0) => {}
-            body => self.state = State::Body(body),
+            RequestBody::Length(0) => {}
+            body => self.state = Http1State::Body(body),
         }
         Ok(())
     }

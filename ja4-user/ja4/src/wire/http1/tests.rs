@@ -4,23 +4,23 @@ use core::ops::ControlFlow;
 use proptest::prelude::*;
 
 use super::*;
-use crate::wire::http::{Request, Version};
+use crate::wire::http::{HttpRequest, HttpVersion, find_lf};
 use crate::wire::http2::PREFACE;
 
 const CONTINUE: ControlFlow<()> = ControlFlow::Continue(());
 
 /// A request as text: its line, and its fields.
-fn shown(request: &Request<'_>) -> String {
+fn shown(request: &HttpRequest<'_>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let version = if request.version() == Version::Http10 { "1.0" } else { "1.1" };
+    let version = if request.version() == HttpVersion::Http10 { "1.0" } else { "1.1" };
     let fields = request.fields().map(|field| format!("|{}={}", text(field.name), text(field.value)));
     format!("{} {} {version}{}", text(request.method()), text(request.target()), fields.collect::<String>())
 }
 
 /// What a stream gave, in order; errors by their name.
-type Seen = Vec<String>;
+type SeenRequest = Vec<String>;
 
-fn push<'b>(stream: &mut Http1Stream, bytes: &'b [u8], seen: &mut Seen) -> Status<'b> {
+fn push<'b>(stream: &mut Http1Stream, bytes: &'b [u8], seen: &mut SeenRequest) -> Http1Status<'b> {
     stream.push(bytes, |found| {
         seen.push(match found {
             Ok(request) => shown(&request),
@@ -32,31 +32,31 @@ fn push<'b>(stream: &mut Http1Stream, bytes: &'b [u8], seen: &mut Seen) -> Statu
 
 /// Pushes the slices that `sizes` cuts `bytes` into, then what is left; stops when the stream is no longer
 /// open, and gives what it was then.
-fn run<'b>(bytes: &'b [u8], sizes: &[usize]) -> (Status<'b>, Vec<u8>, Seen) {
-    let (mut stream, mut seen, mut rest) = (Http1Stream::new(), Seen::new(), bytes);
-    let mut status = Status::Open;
+fn run<'b>(bytes: &'b [u8], sizes: &[usize]) -> (Http1Status<'b>, Vec<u8>, SeenRequest) {
+    let (mut stream, mut seen, mut rest) = (Http1Stream::new(), SeenRequest::new(), bytes);
+    let mut status = Http1Status::Open;
     for &size in sizes.iter().chain([&usize::MAX]) {
         let (slice, after) = rest.split_at(rest.len().min(size));
         rest = after;
         status = push(&mut stream, slice, &mut seen);
         // What the stream gives back goes on in what was not pushed.
         match status {
-            Status::Open => {}
-            Status::Http2(left) => {
-                status = Status::Http2(&bytes[bytes.len() - after.len() - left.len()..]);
+            Http1Status::Open => {}
+            Http1Status::Http2(left) => {
+                status = Http1Status::Http2(&bytes[bytes.len() - after.len() - left.len()..]);
                 break;
             }
-            Status::Tunnel(left) => {
-                status = Status::Tunnel(&bytes[bytes.len() - after.len() - left.len()..]);
+            Http1Status::Tunnel(left) => {
+                status = Http1Status::Tunnel(&bytes[bytes.len() - after.len() - left.len()..]);
                 break;
             }
-            Status::Lost | Status::Ended => break,
+            Http1Status::Lost | Http1Status::Ended => break,
         }
     }
     (status, stream.held().to_vec(), seen)
 }
 
-fn whole(text: &str) -> Seen {
+fn whole(text: &str) -> SeenRequest {
     run(text.as_bytes(), &[]).2
 }
 
@@ -80,7 +80,7 @@ fn what_is_no_request_line_puts_it_out_of_step() {
         let behind = format!("GET / HTTP/1.1\r\n\r\n{text}");
         for sizes in [vec![], vec![1; 100]] {
             let (status, held, seen) = run(behind.as_bytes(), &sizes);
-            assert_eq!((status, held, &seen[1..]), (Status::Lost, vec![], &["magic".to_owned()][..]), "{text:?}");
+            assert_eq!((status, held, &seen[1..]), (Http1Status::Lost, vec![], &["magic".to_owned()][..]), "{text:?}");
         }
     }
     assert_eq!(whole(&long[1..]).len(), 1);
@@ -90,7 +90,7 @@ fn what_is_no_request_line_puts_it_out_of_step() {
 fn a_stream_that_begins_otherwise_is_no_broken_one() {
     for text in ["EHLO a\r\n", "USER a\r\n", "AUTH LOGIN\r\n", "HELP\r\n", "QUIT\r\n", "A1 LOGIN a b\r\n"] {
         for sizes in [vec![], vec![4], vec![1; 100]] {
-            assert_eq!(run(text.as_bytes(), &sizes), (Status::Lost, vec![], Seen::new()), "{text:?}");
+            assert_eq!(run(text.as_bytes(), &sizes), (Http1Status::Lost, vec![], SeenRequest::new()), "{text:?}");
         }
     }
 }
@@ -124,7 +124,7 @@ fn bodies_are_walked_over() {
         let text = format!("POST / HTTP/1.1\r\n{fields}\r\n\r\n{body}{second}");
         for sizes in [vec![], vec![1; 200], vec![50, 7, 7, 7]] {
             let (status, _, seen) = run(text.as_bytes(), &sizes);
-            assert_eq!((status, seen.len()), (Status::Open, 2), "{text}");
+            assert_eq!((status, seen.len()), (Http1Status::Open, 2), "{text}");
             assert_eq!(seen[1], "GET /2 1.1");
         }
     }
@@ -144,7 +144,7 @@ fn a_body_without_a_known_end_puts_it_out_of_step() {
         let text = format!("POST / HTTP/1.1\r\n{fields}\r\n\r\n{body}");
         for sizes in [vec![], vec![1; 200]] {
             let (status, _, seen) = run(text.as_bytes(), &sizes);
-            assert_eq!((status, seen[1].as_str()), (Status::Lost, error), "{text}");
+            assert_eq!((status, seen[1].as_str()), (Http1Status::Lost, error), "{text}");
         }
     }
 }
@@ -152,8 +152,11 @@ fn a_body_without_a_known_end_puts_it_out_of_step() {
 #[test]
 fn out_of_step_a_request_is_looked_for_where_a_push_begins() {
     let mut stream = Http1Stream::new();
-    let mut seen = Seen::new();
-    assert_eq!(push(&mut stream, b"POST / HTTP/1.1\r\nContent-Length: 9999\r\n\r\nprefix", &mut seen), Status::Open);
+    let mut seen = SeenRequest::new();
+    assert_eq!(
+        push(&mut stream, b"POST / HTTP/1.1\r\nContent-Length: 9999\r\n\r\nprefix", &mut seen),
+        Http1Status::Open
+    );
     assert!(stream.in_body());
     stream.resync();
     assert!(!stream.in_body());
@@ -165,9 +168,9 @@ fn out_of_step_a_request_is_looked_for_where_a_push_begins() {
     }
     stream.resync();
     assert_eq!(stream.buffered(), 0);
-    assert_eq!(push(&mut stream, b"TEXT\r\n", &mut seen), Status::Lost);
-    assert_eq!(push(&mut stream, b"GET /2 HTTP/1.1\r\nHo", &mut seen), Status::Open);
-    assert_eq!(push(&mut stream, b"st: a\r\n\r\n", &mut seen), Status::Open);
+    assert_eq!(push(&mut stream, b"TEXT\r\n", &mut seen), Http1Status::Lost);
+    assert_eq!(push(&mut stream, b"GET /2 HTTP/1.1\r\nHo", &mut seen), Http1Status::Open);
+    assert_eq!(push(&mut stream, b"st: a\r\n\r\n", &mut seen), Http1Status::Open);
     assert_eq!(seen, ["POST / 1.1|Content-Length=9999", "GET /2 1.1|Host=a"]);
 }
 
@@ -177,16 +180,16 @@ fn a_gap_of_known_length_inside_a_body_is_no_loss() {
         [("Content-Length: 60", "12345", "12345"), ("Transfer-Encoding: chunked", "37\r\n", "12345\r\n0\r\n\r\n")]
     {
         let mut stream = Http1Stream::new();
-        let mut seen = Seen::new();
+        let mut seen = SeenRequest::new();
         push(&mut stream, format!("POST / HTTP/1.1\r\n{field}\r\n\r\n{before}").as_bytes(), &mut seen);
         stream.skip(50);
         push(&mut stream, after.as_bytes(), &mut seen);
-        assert_eq!(push(&mut stream, b"GET /2 HTTP/1.1\r\n\r\n", &mut seen), Status::Open);
+        assert_eq!(push(&mut stream, b"GET /2 HTTP/1.1\r\n\r\n", &mut seen), Http1Status::Open);
         assert_eq!(seen[1], "GET /2 1.1");
         stream.skip(0);
-        assert_eq!(push(&mut stream, b"GET /3 HTTP/1.1\r\n", &mut seen), Status::Open);
+        assert_eq!(push(&mut stream, b"GET /3 HTTP/1.1\r\n", &mut seen), Http1Status::Open);
         stream.skip(1);
-        assert_eq!(push(&mut stream, b"\r\n", &mut seen), Status::Lost);
+        assert_eq!(push(&mut stream, b"\r\n", &mut seen), Http1Status::Lost);
     }
 }
 
@@ -197,12 +200,12 @@ fn the_preface_leads_to_http2_with_or_without_an_upgrade() {
         let bytes = [before.as_bytes(), PREFACE, b"\0\0\0\x04"].concat();
         for sizes in [vec![], vec![1; 200], vec![3, 100], vec![before.len() + 10]] {
             let (status, held, seen) = run(&bytes, &sizes);
-            assert_eq!((status, held.len(), seen.len()), (Status::Http2(b"\0\0\0\x04"), 0, before.len().min(1)));
+            assert_eq!((status, held.len(), seen.len()), (Http1Status::Http2(b"\0\0\0\x04"), 0, before.len().min(1)));
         }
     }
     let almost = b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n";
     for sizes in [vec![], vec![1; 30]] {
-        assert_eq!(run(almost, &sizes), (Status::Lost, vec![], Seen::new()));
+        assert_eq!(run(almost, &sizes), (Http1Status::Lost, vec![], SeenRequest::new()));
     }
 }
 
@@ -211,12 +214,12 @@ fn behind_connect_anything_may_come() {
     let connect = "CONNECT a:443 HTTP/1.0\r\n\r\n";
     let hello = [connect.as_bytes(), b"\x16\x03\x01"].concat();
     let (status, held, seen) = run(&hello, &[]);
-    assert_eq!((status, held, seen.len()), (Status::Tunnel(b"\x16\x03\x01"), vec![], 1));
+    assert_eq!((status, held, seen.len()), (Http1Status::Tunnel(b"\x16\x03\x01"), vec![], 1));
     // Bytes that look like a method for a while are given back.
     let ssh = [connect.as_bytes(), b"SSH-2.0-x y\r\nmore"].concat();
     for sizes in [vec![], vec![connect.len() + 3], vec![1; 100]] {
         let (status, held, seen) = run(&ssh, &sizes);
-        let Status::Tunnel(rest) = status else { unreachable!("{status:?}") };
+        let Http1Status::Tunnel(rest) = status else { unreachable!("{status:?}") };
         assert_eq!((&[&held, rest].concat()[..], seen.len()), (&b"SSH-2.0-x y\r\nmore"[..], 1));
     }
     // A proxy that wants a password is asked again.
@@ -228,8 +231,8 @@ fn behind_connect_anything_may_come() {
 fn the_receiver_can_end_it() {
     let mut stream = Http1Stream::new();
     let text = b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n";
-    assert_eq!(stream.push(text, |_| ControlFlow::Break(())), Status::Ended);
-    assert_eq!(stream.push(text, |_| unreachable!()), Status::Ended);
+    assert_eq!(stream.push(text, |_| ControlFlow::Break(())), Http1Status::Ended);
+    assert_eq!(stream.push(text, |_| unreachable!()), Http1Status::Ended);
 }
 
 #[test]
@@ -296,7 +299,7 @@ proptest! {
         let (status_whole, held_whole, seen_whole) = run(&bytes, &[]);
         prop_assert_eq!(seen, seen_whole);
         match (status, status_whole) {
-            (Status::Tunnel(rest), Status::Tunnel(whole)) => {
+            (Http1Status::Tunnel(rest), Http1Status::Tunnel(whole)) => {
                 let (rest, whole) = ([&held, rest].concat(), [&held_whole, whole].concat());
                 prop_assert_eq!(rest.trim_ascii_start(), whole.trim_ascii_start());
             }
@@ -306,6 +309,6 @@ proptest! {
 
     #[test]
     fn a_line_feed_is_found(bytes in prop::collection::vec(prop_oneof![9 => any::<u8>(), 1 => Just(b'\n')], 0..80)) {
-        prop_assert_eq!(block::find_lf(&bytes), bytes.iter().position(|&byte| byte == b'\n'));
+        prop_assert_eq!(find_lf(&bytes), bytes.iter().position(|&byte| byte == b'\n'));
     }
 }

@@ -3,6 +3,9 @@
 
 use crate::wire::{Cursor, WireError};
 
+/// The bytes that a client sends first (RFC 9113, section 3.4).
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// A frame's type (RFC 9113, section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FrameType(pub(super) u8);

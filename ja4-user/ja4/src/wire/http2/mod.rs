@@ -4,8 +4,6 @@ mod frame;
 pub mod hpack;
 mod stream;
 
+pub use frame::PREFACE;
 pub use hpack::HeaderList;
-pub use stream::{Http2Stream, MAX_BLOCK, MAX_CONTINUATIONS, Status};
-
-/// What a client sends first (RFC 9113, section 3.4).
-pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub use stream::{Http2Status, Http2Stream, MAX_BLOCK, MAX_CONTINUATIONS};

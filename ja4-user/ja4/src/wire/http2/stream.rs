@@ -2,9 +2,8 @@
 
 use core::ops::ControlFlow;
 
-use crate::wire::http::Request;
-use crate::wire::http2::PREFACE;
-use crate::wire::http2::frame::{FrameHeader, FrameType, flag, fragment};
+use crate::wire::http::HttpRequest;
+use crate::wire::http2::frame::{FrameHeader, FrameType, PREFACE, flag, fragment};
 use crate::wire::http2::hpack::{Decoder, HeaderList};
 use crate::wire::{Cursor, WireError};
 
@@ -21,7 +20,7 @@ const MAX_DECODED: usize = 1024 * 1024;
 
 /// Where an [`Http2Stream`] stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Status {
+pub enum Http2Status {
     /// It takes more bytes.
     Open,
     /// The receiver has seen enough; further bytes are ignored.
@@ -32,7 +31,7 @@ pub enum Status {
 
 /// What the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum Http2State {
     /// The preface, of which so many bytes have come.
     Preface(u8),
     /// A frame header, of which so many bytes have come.
@@ -56,14 +55,14 @@ pub struct Http2Stream {
     /// The field block under way, with what surrounds it in its HEADERS frame; unallocated between blocks.
     block: Vec<u8>,
     header: [u8; FrameHeader::LEN],
-    state: State,
+    state: Http2State,
     /// The stream whose block is open, so that nothing but CONTINUATION may come; 0: none.
     open: u32,
     /// Bytes decoded so far.
     decoded: usize,
     /// CONTINUATION frames of the open block.
     continuations: u8,
-    status: Status,
+    status: Http2Status,
 }
 
 /// Memory of a decoded section that is kept for the next, bytes: requests are of a kind.
@@ -84,23 +83,23 @@ impl Http2Stream {
             list: HeaderList::default(),
             block: Vec::new(),
             header: [0; FrameHeader::LEN],
-            state: State::Preface(0),
+            state: Http2State::Preface(0),
             open: 0,
             decoded: 0,
             continuations: 0,
-            status: Status::Open,
+            status: Http2Status::Open,
         }
     }
 
     /// A stream whose preface has come.
     #[must_use]
     pub fn behind_preface() -> Self {
-        Self { state: State::Header(0), ..Self::new() }
+        Self { state: Http2State::Header(0), ..Self::new() }
     }
 
     /// Where the stream stands.
     #[must_use]
-    pub const fn status(&self) -> Status {
+    pub const fn status(&self) -> Http2Status {
         self.status
     }
 
@@ -119,18 +118,18 @@ impl Http2Stream {
 
     /// Takes the next bytes of the stream and calls `receive` for each request they complete. Where it
     /// breaks, the stream ends.
-    pub fn push<F>(&mut self, mut bytes: &[u8], mut receive: F) -> Status
+    pub fn push<F>(&mut self, mut bytes: &[u8], mut receive: F) -> Http2Status
     where
-        F: FnMut(Request<'_>) -> ControlFlow<()>,
+        F: FnMut(HttpRequest<'_>) -> ControlFlow<()>,
     {
-        while self.status == Status::Open && !bytes.is_empty() {
+        while self.status == Http2Status::Open && !bytes.is_empty() {
             let step = match self.state {
-                State::Preface(seen) => self.take_preface(seen, bytes),
-                State::Header(seen) => self.take_header(seen, bytes, &mut receive),
-                State::Fragment(left) => self.take_fragment(left, bytes, &mut receive),
-                State::Other(left) => {
+                Http2State::Preface(seen) => self.take_preface(seen, bytes),
+                Http2State::Header(seen) => self.take_header(seen, bytes, &mut receive),
+                Http2State::Fragment(left) => self.take_fragment(left, bytes, &mut receive),
+                Http2State::Other(left) => {
                     let (_, rest, left) = split(left, bytes);
-                    self.state = if left == 0 { State::Header(0) } else { State::Other(left) };
+                    self.state = if left == 0 { Http2State::Header(0) } else { Http2State::Other(left) };
                     Ok(rest)
                 }
             };
@@ -142,27 +141,27 @@ impl Http2Stream {
         self.status
     }
 
-    fn end(&mut self, status: Status) {
+    fn end(&mut self, status: Http2Status) {
         *self = Self { status, ..Self::new() };
     }
 
-    fn take_preface<'b>(&mut self, seen: u8, bytes: &'b [u8]) -> Result<&'b [u8], Status> {
+    fn take_preface<'b>(&mut self, seen: u8, bytes: &'b [u8]) -> Result<&'b [u8], Http2Status> {
         let missing = PREFACE.get(usize::from(seen)..).unwrap_or_default();
         if let Some(rest) = bytes.strip_prefix(missing) {
-            self.state = State::Header(0);
+            self.state = Http2State::Header(0);
             Ok(rest)
         } else if missing.starts_with(bytes) {
             // Below the preface's 24 bytes.
-            self.state = State::Preface(seen + bytes.len() as u8);
+            self.state = Http2State::Preface(seen + bytes.len() as u8);
             Ok(&[])
         } else {
-            Err(Status::Failed(WireError::Magic))
+            Err(Http2Status::Failed(WireError::Magic))
         }
     }
 
-    fn take_header<'b, F>(&mut self, seen: u8, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Status>
+    fn take_header<'b, F>(&mut self, seen: u8, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Http2Status>
     where
-        F: FnMut(Request<'_>) -> ControlFlow<()>,
+        F: FnMut(HttpRequest<'_>) -> ControlFlow<()>,
     {
         let place = self.header.get_mut(usize::from(seen)..).unwrap_or_default();
         let (taken, rest) = bytes.split_at_checked(place.len()).unwrap_or((bytes, &[]));
@@ -172,19 +171,19 @@ impl Http2Stream {
         // At most FrameHeader::LEN.
         let seen = seen + taken.len() as u8;
         if usize::from(seen) < FrameHeader::LEN {
-            self.state = State::Header(seen);
+            self.state = Http2State::Header(seen);
             return Ok(rest);
         }
         self.open_frame()?;
         match self.state {
             // Without payload no byte comes that would close it.
-            State::Fragment(0) => self.take_fragment(0, rest, receive),
+            Http2State::Fragment(0) => self.take_fragment(0, rest, receive),
             _ => Ok(rest),
         }
     }
 
     /// Looks at a whole frame header.
-    fn open_frame(&mut self) -> Result<(), Status> {
+    fn open_frame(&mut self) -> Result<(), Http2Status> {
         let FrameHeader { length, kind, stream, .. } = self.frame()?;
         // Continuations belong to the block before them, and nothing comes between (section 6.10).
         if (self.open != 0 || kind == FrameType::CONTINUATION)
@@ -199,14 +198,14 @@ impl Http2Stream {
             FrameType::CONTINUATION => self.continuations += 1,
             // PUSH_PROMISE too: no client may send it, and no server would read it.
             _ => {
-                self.state = if length == 0 { State::Header(0) } else { State::Other(length) };
+                self.state = if length == 0 { Http2State::Header(0) } else { Http2State::Other(length) };
                 return Ok(());
             }
         }
         if self.block.len() + length as usize > MAX_BLOCK {
             return Err(WireError::TooLong.into());
         }
-        self.state = State::Fragment(length);
+        self.state = Http2State::Fragment(length);
         Ok(())
     }
 
@@ -215,9 +214,9 @@ impl Http2Stream {
     }
 
     /// Takes payload of HEADERS or CONTINUATION; decodes the block once it is whole.
-    fn take_fragment<'b, F>(&mut self, left: u32, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Status>
+    fn take_fragment<'b, F>(&mut self, left: u32, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Http2Status>
     where
-        F: FnMut(Request<'_>) -> ControlFlow<()>,
+        F: FnMut(HttpRequest<'_>) -> ControlFlow<()>,
     {
         let (payload, rest, left) = split(left, bytes);
         let FrameHeader { kind, flags, .. } = self.frame()?;
@@ -227,7 +226,7 @@ impl Http2Stream {
         } else {
             self.block.extend_from_slice(payload);
             if left > 0 {
-                self.state = State::Fragment(left);
+                self.state = Http2State::Fragment(left);
                 return Ok(rest);
             }
             if kind == FrameType::HEADERS {
@@ -238,7 +237,7 @@ impl Http2Stream {
                 self.decode(&block, receive)?;
             }
         }
-        self.state = State::Header(0);
+        self.state = Http2State::Header(0);
         Ok(rest)
     }
 
@@ -251,25 +250,25 @@ impl Http2Stream {
         Ok(())
     }
 
-    fn decode<F>(&mut self, block: &[u8], receive: &mut F) -> Result<(), Status>
+    fn decode<F>(&mut self, block: &[u8], receive: &mut F) -> Result<(), Http2Status>
     where
-        F: FnMut(Request<'_>) -> ControlFlow<()>,
+        F: FnMut(HttpRequest<'_>) -> ControlFlow<()>,
     {
         self.open = 0;
         self.decoder.decode(block, &mut self.list)?;
         self.decoded = self.decoded.saturating_add(self.list.size());
         if self.decoded > MAX_DECODED {
-            return Err(Status::Failed(WireError::TooLong));
+            return Err(Http2Status::Failed(WireError::TooLong));
         }
-        let flow = Request::from_list(&self.list).map_or(ControlFlow::Continue(()), receive);
+        let flow = HttpRequest::from_list(self.list.iter()).map_or(ControlFlow::Continue(()), receive);
         if self.list.held() > KEPT_LIST {
             self.list = HeaderList::default();
         }
-        if flow.is_break() { Err(Status::Ended) } else { Ok(()) }
+        if flow.is_break() { Err(Http2Status::Ended) } else { Ok(()) }
     }
 }
 
-impl From<WireError> for Status {
+impl From<WireError> for Http2Status {
     fn from(error: WireError) -> Self {
         Self::Failed(error)
     }
@@ -302,7 +301,7 @@ mod tests {
     const FIRST: &[u8] = b"\x82\x86\x84\x41\x01a\x40\x01x\x01y";
     const AGAIN: &[u8] = b"\x83\x86\x84\xbf\xbe";
 
-    fn run(bytes: &[u8], sizes: &[usize]) -> (Status, Vec<String>) {
+    fn run(bytes: &[u8], sizes: &[usize]) -> (Http2Status, Vec<String>) {
         let (mut stream, mut seen, mut rest) = (Http2Stream::new(), Vec::new(), bytes);
         for &size in sizes.iter().chain([&usize::MAX]) {
             let (slice, after) = rest.split_at(rest.len().min(size));
@@ -316,7 +315,7 @@ mod tests {
         (stream.status(), seen)
     }
 
-    fn after_preface(frames: &[Vec<u8>]) -> (Status, Vec<String>) {
+    fn after_preface(frames: &[Vec<u8>]) -> (Http2Status, Vec<String>) {
         let bytes = [PREFACE, &frames.concat()].concat();
         let whole = run(&bytes, &[]);
         for size in [1, 7, 30] {
@@ -338,7 +337,7 @@ mod tests {
             frame(0, 1, 1, &[]),
             frame(HEADERS, END | 1, 3, AGAIN),
         ];
-        assert_eq!(after_preface(&frames), (Status::Open, SEEN.map(str::to_owned).to_vec()));
+        assert_eq!(after_preface(&frames), (Http2Status::Open, SEEN.map(str::to_owned).to_vec()));
     }
 
     #[test]
@@ -351,9 +350,9 @@ mod tests {
             frame(CONTINUATION, END, 1, &FIRST[7..]),
             frame(HEADERS, END | flag::PADDED | flag::PRIORITY, 3, &[&[2, 0, 0, 0, 0, 15], AGAIN, &[0; 2]].concat()),
         ];
-        assert_eq!(after_preface(&frames), (Status::Open, SEEN.map(str::to_owned).to_vec()));
+        assert_eq!(after_preface(&frames), (Http2Status::Open, SEEN.map(str::to_owned).to_vec()));
         let ended_by_an_empty_one = [frame(HEADERS, 0, 1, FIRST), frame(CONTINUATION, END, 1, &[])];
-        assert_eq!(after_preface(&ended_by_an_empty_one), (Status::Open, vec![SEEN[0].to_owned()]));
+        assert_eq!(after_preface(&ended_by_an_empty_one), (Http2Status::Open, vec![SEEN[0].to_owned()]));
     }
 
     #[test]
@@ -388,7 +387,7 @@ mod tests {
     #[test]
     fn what_breaks_the_order_of_frames_ends_it() {
         let refusal = |frames: &[Vec<u8>]| after_preface(frames).0;
-        let value = Status::Failed(WireError::Value);
+        let value = Http2Status::Failed(WireError::Value);
         assert_eq!(refusal(&[frame(CONTINUATION, END, 1, FIRST)]), value);
         assert_eq!(refusal(&[frame(HEADERS, 0, 1, FIRST), frame(0, 0, 1, &[])]), value);
         assert_eq!(refusal(&[frame(HEADERS, 0, 1, FIRST), frame(CONTINUATION, END, 3, &[])]), value);
@@ -396,8 +395,8 @@ mod tests {
         assert_eq!(refusal(&[frame(HEADERS, END, 2, FIRST)]), value);
         assert_eq!(refusal(&[frame(HEADERS, END, 1, AGAIN)]), value);
         let padding = frame(HEADERS, END | flag::PADDED, 1, b"\x0b\x82\x86");
-        assert_eq!(refusal(&[padding]), Status::Failed(WireError::BadLength));
-        assert_eq!(run(b"PRI * HTTP/2.0\r\n\r\nSN", &[3]).0, Status::Failed(WireError::Magic));
+        assert_eq!(refusal(&[padding]), Http2Status::Failed(WireError::BadLength));
+        assert_eq!(run(b"PRI * HTTP/2.0\r\n\r\nSN", &[3]).0, Http2Status::Failed(WireError::Magic));
     }
 
     #[test]
@@ -407,15 +406,15 @@ mod tests {
             frames.resize(1 + count, frame(CONTINUATION, 0, 1, &[]));
             after_preface(&frames).0
         };
-        assert_eq!(flood(usize::from(MAX_CONTINUATIONS)), Status::Open);
-        assert_eq!(flood(usize::from(MAX_CONTINUATIONS) + 1), Status::Failed(WireError::TooMany));
+        assert_eq!(flood(usize::from(MAX_CONTINUATIONS)), Http2Status::Open);
+        assert_eq!(flood(usize::from(MAX_CONTINUATIONS) + 1), Http2Status::Failed(WireError::TooMany));
         // Announced is not sent: a long frame takes no memory before it comes, and one too long none at all.
         let mut stream = Http2Stream::behind_preface();
         stream.push(&frame(HEADERS, 0, 1, &[0; MAX_BLOCK])[..30], |_| CONTINUE);
         assert!(stream.buffered() < 100);
         stream.push(&[], |_| CONTINUE);
         let status = Http2Stream::behind_preface().push(&frame(HEADERS, 0, 1, &[0; MAX_BLOCK + 1])[..9], |_| CONTINUE);
-        assert_eq!(status, Status::Failed(WireError::TooLong));
+        assert_eq!(status, Http2Status::Failed(WireError::TooLong));
     }
 
     #[test]
@@ -431,13 +430,13 @@ mod tests {
                 CONTINUE
             })
         };
-        assert_eq!(push(&entry), Status::Open);
+        assert_eq!(push(&entry), Http2Status::Open);
         let ended = (0..1000).find_map(|sent| match push(&section) {
-            Status::Open => None,
+            Http2Status::Open => None,
             status => Some((sent, status)),
         });
         // Each section decodes to 64,026 bytes, of which the first entry takes the room of one sixteenth.
-        assert_eq!(ended, Some((16, Status::Failed(WireError::TooLong))));
+        assert_eq!(ended, Some((16, Http2Status::Failed(WireError::TooLong))));
         assert!(decoded <= MAX_DECODED, "{decoded}");
         assert_eq!(stream.buffered(), 0);
     }
@@ -451,7 +450,7 @@ mod tests {
             seen += 1;
             ControlFlow::Break(())
         });
-        assert_eq!((status, seen), (Status::Ended, 1));
+        assert_eq!((status, seen), (Http2Status::Ended, 1));
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use crate::wire::quic::ConnectionId;
 use crate::wire::quic::varint::{length, prefixed};
-use crate::wire::quic::version::Family;
+use crate::wire::quic::version::VersionFamily;
 use crate::wire::{Cursor, WireError};
 
 /// Most packets with long headers that are read of a datagram. One flight takes an Initial, a 0-RTT and
@@ -66,7 +66,7 @@ pub fn long_header_version(datagram: &[u8]) -> Option<u32> {
     let mut cursor = Cursor::new(datagram);
     let first = cursor.u8().ok()?;
     let version = cursor.u32().ok()?;
-    (first & LONG_HEADER != 0 && Family::of(version).is_some()).then_some(version)
+    (first & LONG_HEADER != 0 && VersionFamily::of(version).is_some()).then_some(version)
 }
 
 /// Walks the packets with long headers at the start of a datagram.
@@ -104,7 +104,7 @@ impl<'a> Packets<'a> {
         if *self.dcid.get_or_insert(dcid) != dcid {
             return Err(WireError::Value);
         }
-        let kind = match Family::of(version) {
+        let kind = match VersionFamily::of(version) {
             _ if version == VERSION_NEGOTIATION => PacketKind::VersionNegotiation,
             None => PacketKind::Unknown,
             Some(family) => {

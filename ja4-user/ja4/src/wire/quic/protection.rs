@@ -9,7 +9,7 @@ use ctr::Ctr32BE;
 
 use crate::wire::quic::LongPacket;
 use crate::wire::quic::hmac::{DIGEST, HmacKey};
-use crate::wire::quic::version::Family;
+use crate::wire::quic::version::VersionFamily;
 use crate::wire::{Cursor, WireError};
 
 /// AEAD_AES_128_GCM, which protects every Initial (RFC 9001, section 5.2).
@@ -61,7 +61,7 @@ impl PacketKeys {
     }
 
     fn derive(version: u32, dcid: &[u8], label: &[u8]) -> Result<Self, WireError> {
-        let family = Family::of(version).ok_or(WireError::Unsupported)?;
+        let family = VersionFamily::of(version).ok_or(WireError::Unsupported)?;
         let initial = HmacKey::new(&family.salted().code(dcid, &[])?);
         let secret = HmacKey::new(&expand::<DIGEST>(&initial, label)?);
         let [key, iv, hp] = family.labels();

@@ -5,7 +5,7 @@ use aes_gcm::aead::{AeadInOut, KeyInit};
 use crate::wire::WireError;
 use crate::wire::quic::PacketKeys;
 use crate::wire::quic::protection::{Aead, PROTECTED_BITS, TAG_LEN};
-use crate::wire::quic::version::Family;
+use crate::wire::quic::version::VersionFamily;
 
 /// What the header of an Initial packet says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub fn seal(
     frames: &[u8],
     datagram: &mut Vec<u8>,
 ) -> Result<(), WireError> {
-    let family = Family::of(header.version).ok_or(WireError::Unsupported)?;
+    let family = VersionFamily::of(header.version).ok_or(WireError::Unsupported)?;
     let number = header.number.to_be_bytes();
     let number = number.get(number.len().saturating_sub(header.number_len)..).unwrap_or_default();
     let start = datagram.len();

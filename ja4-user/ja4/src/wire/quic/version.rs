@@ -23,7 +23,7 @@ const T051: u32 = u32::from_be_bytes(*b"T051");
 
 /// Versions whose Initial packets are protected alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
+pub(super) enum VersionFamily {
     V1,
     V2,
     Draft29,
@@ -32,7 +32,7 @@ pub(super) enum Family {
     T050,
 }
 
-impl Family {
+impl VersionFamily {
     pub(super) const fn of(version: u32) -> Option<Self> {
         Some(match version {
             V1 | MVFST_V1 => Self::V1,
@@ -57,7 +57,7 @@ impl Family {
                 match self {
                     $(Self::$family => {
                         static SALTED: LazyLock<HmacKey> =
-                            LazyLock::new(|| HmacKey::new(Family::$family.salt()));
+                            LazyLock::new(|| HmacKey::new(VersionFamily::$family.salt()));
                         &SALTED
                     })*
                 }
@@ -117,25 +117,29 @@ mod tests {
 
     #[test]
     fn drafts_fall_into_three_ranges() {
-        let family = |draft| Family::of(DRAFT + draft);
+        let family = |draft| VersionFamily::of(DRAFT + draft);
         assert_eq!([22, 35, 0].map(family), [None; 3]);
-        assert!((23..=28).all(|draft| family(draft) == Some(Family::Draft23)));
-        assert!((29..=32).all(|draft| family(draft) == Some(Family::Draft29)));
-        assert!((33..=34).all(|draft| family(draft) == Some(Family::V1)));
+        assert!((23..=28).all(|draft| family(draft) == Some(VersionFamily::Draft23)));
+        assert!((29..=32).all(|draft| family(draft) == Some(VersionFamily::Draft29)));
+        assert!((33..=34).all(|draft| family(draft) == Some(VersionFamily::V1)));
     }
 
     #[test]
     fn version_2_rotates_the_types() {
         use PacketKind::{Handshake, Initial, Retry, ZeroRtt};
-        let kinds = |family: Family| [0xc0, 0xd0, 0xe0, 0xf0].map(|first| family.kind(first));
-        assert_eq!(kinds(Family::V1), [Initial, ZeroRtt, Handshake, Retry]);
-        assert_eq!(kinds(Family::V2), [Retry, Initial, ZeroRtt, Handshake]);
-        assert!([Family::V1, Family::V2].into_iter().all(|family| family.kind(family.initial_bits()) == Initial));
+        let kinds = |family: VersionFamily| [0xc0, 0xd0, 0xe0, 0xf0].map(|first| family.kind(first));
+        assert_eq!(kinds(VersionFamily::V1), [Initial, ZeroRtt, Handshake, Retry]);
+        assert_eq!(kinds(VersionFamily::V2), [Retry, Initial, ZeroRtt, Handshake]);
+        assert!(
+            [VersionFamily::V1, VersionFamily::V2]
+                .into_iter()
+                .all(|family| family.kind(family.initial_bits()) == Initial)
+        );
     }
 
     #[test]
     fn labels_state_their_own_lengths() {
-        for label in [Family::V1, Family::V2].into_iter().flat_map(Family::labels) {
+        for label in [VersionFamily::V1, VersionFamily::V2].into_iter().flat_map(VersionFamily::labels) {
             assert_eq!(usize::from(label[2]), label.len() - 4);
         }
     }

@@ -8,7 +8,7 @@ mod stream;
 
 pub use identification::Identification;
 pub use kex_init::KexInit;
-pub use stream::{MAX_PACKET_LENGTH, MAX_PREAMBLE, Message, SshStream, Status};
+pub use stream::{MAX_PACKET_LENGTH, MAX_PREAMBLE, SshMessage, SshStatus, SshStream};
 
 #[cfg(test)]
 pub(crate) use kex_init::builder;

@@ -22,7 +22,7 @@ const FIRST_ALLOCATION: usize = 2048;
 
 /// What one end says in the clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message<'a> {
+pub enum SshMessage<'a> {
     /// Its identification string: once, first.
     Identification(Identification<'a>),
     /// Its offer of algorithms: at most once.
@@ -31,7 +31,7 @@ pub enum Message<'a> {
 
 /// Where an [`SshStream`] stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Status {
+pub enum SshStatus {
     /// It takes more bytes.
     Open,
     /// All has been seen that is read; further bytes are ignored.
@@ -40,7 +40,7 @@ pub enum Status {
     Failed(WireError),
 }
 
-impl From<WireError> for Status {
+impl From<WireError> for SshStatus {
     fn from(error: WireError) -> Self {
         Self::Failed(error)
     }
@@ -69,7 +69,7 @@ pub struct SshStream {
     /// Bytes of lines passed over, `<= MAX_PREAMBLE`.
     skipped: u16,
     phase: Phase,
-    status: Status,
+    status: SshStatus,
 }
 
 impl Default for SshStream {
@@ -82,12 +82,12 @@ impl SshStream {
     /// A stream that expects its first line.
     #[must_use]
     pub const fn new() -> Self {
-        Self { partial: Vec::new(), skipped: 0, phase: Phase::Line, status: Status::Open }
+        Self { partial: Vec::new(), skipped: 0, phase: Phase::Line, status: SshStatus::Open }
     }
 
     /// Where the stream stands.
     #[must_use]
-    pub const fn status(&self) -> Status {
+    pub const fn status(&self) -> SshStatus {
         self.status
     }
 
@@ -98,11 +98,11 @@ impl SshStream {
     }
 
     /// Takes the next bytes of the stream and calls `receive` for each message they complete.
-    pub fn push<F>(&mut self, mut bytes: &[u8], mut receive: F) -> Status
+    pub fn push<F>(&mut self, mut bytes: &[u8], mut receive: F) -> SshStatus
     where
-        F: FnMut(Message<'_>),
+        F: FnMut(SshMessage<'_>),
     {
-        while self.status == Status::Open && !bytes.is_empty() {
+        while self.status == SshStatus::Open && !bytes.is_empty() {
             let step = match self.phase {
                 Phase::Line | Phase::LineRest => self.take_line(bytes, &mut receive),
                 Phase::Packet => self.take_packet(bytes, &mut receive),
@@ -119,9 +119,9 @@ impl SshStream {
     }
 
     /// Takes bytes up to and with the end of the line under way, as far as they are there.
-    fn take_line<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Status>
+    fn take_line<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], SshStatus>
     where
-        F: FnMut(Message<'_>),
+        F: FnMut(SshMessage<'_>),
     {
         let end = bytes.iter().position(|&byte| byte == b'\n');
         let (piece, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
@@ -140,9 +140,9 @@ impl SshStream {
         if end.is_some() {
             let line = if self.partial.is_empty() { piece } else { &self.partial };
             let identification = Identification::parse(line)?;
-            receive(Message::Identification(identification));
+            receive(SshMessage::Identification(identification));
             if !identification.speaks_v2() {
-                return Err(Status::Done);
+                return Err(SshStatus::Done);
             }
             self.partial = Vec::new();
             self.phase = Phase::Packet;
@@ -168,22 +168,22 @@ impl SshStream {
     }
 
     /// Takes bytes of the first packet, as many as it has.
-    fn take_packet<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Status>
+    fn take_packet<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], SshStatus>
     where
-        F: FnMut(Message<'_>),
+        F: FnMut(SshMessage<'_>),
     {
         let have = if self.partial.is_empty() { bytes } else { &self.partial };
         let wanted = packet_size(have)?;
         if have.len() >= wanted {
-            receive(Message::KexInit(kex_init(have)?));
-            return Err(Status::Done);
+            receive(SshMessage::KexInit(kex_init(have)?));
+            return Err(SshStatus::Done);
         }
         let missing = wanted.saturating_sub(self.partial.len()).min(bytes.len());
         let (piece, rest) = bytes.split_at(missing);
         self.keep(piece, wanted);
         if packet_size(&self.partial)? <= self.partial.len() {
-            receive(Message::KexInit(kex_init(&self.partial)?));
-            return Err(Status::Done);
+            receive(SshMessage::KexInit(kex_init(&self.partial)?));
+            return Err(SshStatus::Done);
         }
         Ok(rest)
     }
@@ -198,7 +198,7 @@ impl SshStream {
 
 /// Bytes that a packet takes whose start is given, or that are wanted before that is known; an end where
 /// it is no KEXINIT.
-fn packet_size(start: &[u8]) -> Result<usize, Status> {
+fn packet_size(start: &[u8]) -> Result<usize, SshStatus> {
     let mut cursor = Cursor::new(start);
     let (Ok(length), Ok(padding), Ok(message)) = (cursor.u32(), cursor.u8(), cursor.u8()) else {
         return Ok(PACKET_START);
@@ -212,7 +212,7 @@ fn packet_size(start: &[u8]) -> Result<usize, Status> {
         return Err(WireError::BadLength.into());
     }
     if message != SSH_MSG_KEXINIT {
-        return Err(Status::Done);
+        return Err(SshStatus::Done);
     }
     Ok(4 + length)
 }
@@ -251,7 +251,7 @@ mod tests {
     }
 
     /// Pushes the slices that `sizes` cuts `bytes` into, then what is left.
-    fn run(bytes: &[u8], sizes: &[usize]) -> (Status, Vec<String>) {
+    fn run(bytes: &[u8], sizes: &[usize]) -> (SshStatus, Vec<String>) {
         let mut stream = SshStream::new();
         let mut messages = Vec::new();
         let mut rest = bytes;
@@ -260,11 +260,11 @@ mod tests {
             rest = after;
             stream.push(slice, |message| {
                 messages.push(match message {
-                    Message::Identification(line) => String::from_utf8_lossy(line.as_bytes()).into_owned(),
-                    Message::KexInit(offer) => String::from_utf8_lossy(offer.kex).into_owned(),
+                    SshMessage::Identification(line) => String::from_utf8_lossy(line.as_bytes()).into_owned(),
+                    SshMessage::KexInit(offer) => String::from_utf8_lossy(offer.kex).into_owned(),
                 });
             });
-            if stream.status() != Status::Open {
+            if stream.status() != SshStatus::Open {
                 assert_eq!(stream.buffered(), 0);
             }
         }
@@ -276,7 +276,7 @@ mod tests {
         for banner in [BANNER, b"SSH-2.0-OpenSSH_9.9\n"] {
             let bytes = [banner, &offer(), b"encrypted"].concat();
             let (status, messages) = run(&bytes, &[]);
-            assert_eq!((status, &messages[..]), (Status::Done, &["SSH-2.0-OpenSSH_9.9".into(), "kex".into()][..]));
+            assert_eq!((status, &messages[..]), (SshStatus::Done, &["SSH-2.0-OpenSSH_9.9".into(), "kex".into()][..]));
             assert_eq!(run(&bytes, &vec![1; bytes.len()]), (status, messages));
         }
     }
@@ -289,7 +289,7 @@ mod tests {
         let offer = offer();
         stream.push(&offer[..9], |_| {});
         assert!((9..=FIRST_ALLOCATION).contains(&stream.buffered()));
-        assert_eq!(stream.push(&offer[9..], |_| {}), Status::Done);
+        assert_eq!(stream.push(&offer[9..], |_| {}), SshStatus::Done);
         assert_eq!(stream.buffered(), 0);
     }
 
@@ -297,18 +297,18 @@ mod tests {
     fn lines_before_the_identification_are_passed_over_within_a_bound() {
         let preamble = |bytes: usize| [&vec![b'x'; bytes - 1][..], b"\n"].concat();
         let several = [&b"\r\nSS\nSSH\nplease log in\r\n"[..], BANNER].concat();
-        assert_eq!(run(&several, &[3, 2]), (Status::Open, vec!["SSH-2.0-OpenSSH_9.9".into()]));
+        assert_eq!(run(&several, &[3, 2]), (SshStatus::Open, vec!["SSH-2.0-OpenSSH_9.9".into()]));
         let most = [&preamble(MAX_PREAMBLE)[..], BANNER].concat();
         assert_eq!(run(&most, &[]).1.len(), 1);
         let more = [&preamble(MAX_PREAMBLE + 1)[..], BANNER].concat();
-        assert_eq!(run(&more, &[]), (Status::Failed(WireError::TooLong), vec![]));
-        assert_eq!(run(b"GET / \0\n", &[]).0, Status::Failed(WireError::Value));
+        assert_eq!(run(&more, &[]), (SshStatus::Failed(WireError::TooLong), vec![]));
+        assert_eq!(run(b"GET / \0\n", &[]).0, SshStatus::Failed(WireError::Value));
     }
 
     #[test]
     fn an_endless_identification_is_refused_without_being_kept() {
         let endless = [&b"SSH-2.0-"[..], &[b'x'; 100_000]].concat();
-        assert_eq!(run(&endless, &[]).0, Status::Failed(WireError::TooLong));
+        assert_eq!(run(&endless, &[]).0, SshStatus::Failed(WireError::TooLong));
         let mut stream = SshStream::new();
         for piece in endless.chunks(7) {
             stream.push(piece, |_| {});
@@ -319,7 +319,7 @@ mod tests {
     #[test]
     fn version_1_ends_with_its_identification() {
         let bytes = [&b"SSH-1.5-1.2.27\n"[..], &offer()].concat();
-        assert_eq!(run(&bytes, &[]), (Status::Done, vec!["SSH-1.5-1.2.27".into()]));
+        assert_eq!(run(&bytes, &[]), (SshStatus::Done, vec!["SSH-1.5-1.2.27".into()]));
         let bytes = [&b"SSH-1.99-Cisco-1.25\n"[..], &offer()].concat();
         assert_eq!(run(&bytes, &[]).1.len(), 2);
     }
@@ -328,12 +328,12 @@ mod tests {
     fn packets_that_are_no_offer() {
         let banner_then = |packet: &[u8]| run(&[BANNER, packet].concat(), &[]).0;
         // SSH_MSG_IGNORE
-        assert_eq!(banner_then(&packet(&[2, 0, 0, 0, 0], 10)), Status::Done);
-        assert_eq!(banner_then(&[0, 0, 0x88, 0xb9, 4, 20]), Status::Failed(WireError::TooLong));
-        assert_eq!(banner_then(&[0, 0, 0x88, 0xb8, 4, 20]), Status::Open);
-        assert_eq!(banner_then(&[0, 0, 0, 12, 11, 20]), Status::Failed(WireError::BadLength));
-        assert_eq!(banner_then(&packet(&[20; 40], 4)), Status::Failed(WireError::BadLength));
-        assert_eq!(banner_then(&packet(&[20; 10], 4)), Status::Failed(WireError::Truncated));
+        assert_eq!(banner_then(&packet(&[2, 0, 0, 0, 0], 10)), SshStatus::Done);
+        assert_eq!(banner_then(&[0, 0, 0x88, 0xb9, 4, 20]), SshStatus::Failed(WireError::TooLong));
+        assert_eq!(banner_then(&[0, 0, 0x88, 0xb8, 4, 20]), SshStatus::Open);
+        assert_eq!(banner_then(&[0, 0, 0, 12, 11, 20]), SshStatus::Failed(WireError::BadLength));
+        assert_eq!(banner_then(&packet(&[20; 40], 4)), SshStatus::Failed(WireError::BadLength));
+        assert_eq!(banner_then(&packet(&[20; 10], 4)), SshStatus::Failed(WireError::Truncated));
     }
 
     proptest! {

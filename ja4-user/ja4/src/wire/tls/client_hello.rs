@@ -1,7 +1,7 @@
 //! ClientHello (RFC 8446, section 4.1.2; RFC 6347, section 4.2.1).
 
-use crate::wire::tls::extension::{AlpnNames, Extensions, Known, U16List, extension_type};
-use crate::wire::tls::{Framing, MAX_SESSION_ID, is_grease};
+use crate::wire::tls::extension::{AlpnNames, IndexedExtension, TlsExtensions, U16List, extension_type};
+use crate::wire::tls::hello::{Carrier, HelloStart, is_grease};
 use crate::wire::{Cursor, WireError};
 
 /// Longest host name that is shown (RFC 1035, section 2.3.4).
@@ -17,6 +17,8 @@ const HOST_NAME: u8 = 0;
 /// malformed still counts as present, and its accessor gives nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientHello<'a> {
+    /// What carried it.
+    pub carrier: Carrier,
     /// legacy_version: what the client supports at most, unless supported_versions is present.
     pub legacy_version: u16,
     /// 32 bytes.
@@ -30,7 +32,7 @@ pub struct ClientHello<'a> {
     /// One byte per method; may be empty.
     pub compression_methods: &'a [u8],
     /// The extension block; empty where the hello has none.
-    pub extensions: Extensions<'a>,
+    pub extensions: TlsExtensions<'a>,
 }
 
 impl<'a> ClientHello<'a> {
@@ -40,30 +42,33 @@ impl<'a> ClientHello<'a> {
     /// A field or list does not fit the body, the suites are not a whole number, or bytes follow the
     /// extensions.
     #[inline]
-    pub fn parse(body: &'a [u8], framing: Framing) -> Result<Self, WireError> {
-        let (mut hello, rest) = Self::before_extensions(body, framing)?;
-        hello.extensions = Extensions::read(rest)?;
+    pub fn parse(body: &'a [u8], carrier: Carrier) -> Result<Self, WireError> {
+        let (mut hello, rest) = Self::before_extensions(body, carrier)?;
+        hello.extensions = TlsExtensions::read(rest)?;
         Ok(hello)
     }
 
     /// All before the extensions, and what is left of the body.
     #[inline]
-    fn before_extensions(body: &'a [u8], framing: Framing) -> Result<(Self, Cursor<'a>), WireError> {
+    fn before_extensions(body: &'a [u8], carrier: Carrier) -> Result<(Self, Cursor<'a>), WireError> {
         let mut cursor = Cursor::new(body);
-        let legacy_version = cursor.u16()?;
-        let random = cursor.array()?;
-        let session_id = cursor.region_u8()?.rest();
-        if session_id.len() > MAX_SESSION_ID {
-            return Err(WireError::BadLength);
-        }
-        let cookie = match framing {
-            Framing::Tls => &[],
-            Framing::Dtls => cursor.region_u8()?.rest(),
+        let HelloStart { legacy_version, random, session_id } = HelloStart::read(&mut cursor)?;
+        let cookie = match carrier {
+            Carrier::Tcp | Carrier::Quic => &[],
+            Carrier::Dtls => cursor.region_u8()?.rest(),
         };
         let cipher_suites = U16List::new(cursor.region_u16()?.rest())?;
         let compression_methods = cursor.region_u8()?.rest();
-        let extensions = Extensions::default();
-        let hello = Self { legacy_version, random, session_id, cookie, cipher_suites, compression_methods, extensions };
+        let hello = Self {
+            carrier,
+            legacy_version,
+            random,
+            session_id,
+            cookie,
+            cipher_suites,
+            compression_methods,
+            extensions: TlsExtensions::default(),
+        };
         Ok((hello, cursor))
     }
 
@@ -72,9 +77,9 @@ impl<'a> ClientHello<'a> {
     ///
     /// `None` where not even the extensions are reached.
     #[must_use]
-    pub fn parse_start(start: &'a [u8], framing: Framing) -> Option<Self> {
-        let (mut hello, rest) = Self::before_extensions(start, framing).ok()?;
-        hello.extensions = Extensions::read_start(rest);
+    pub fn parse_start(start: &'a [u8], carrier: Carrier) -> Option<Self> {
+        let (mut hello, rest) = Self::before_extensions(start, carrier).ok()?;
+        hello.extensions = TlsExtensions::read_start(rest);
         Some(hello)
     }
 
@@ -90,13 +95,13 @@ impl<'a> ClientHello<'a> {
     /// True when server_name is present, whatever is in it.
     #[must_use]
     pub fn has_server_name(&self) -> bool {
-        self.extensions.body(Known::ServerName).is_some()
+        self.extensions.body(IndexedExtension::ServerName).is_some()
     }
 
     /// The first host_name of server_name, if it is printable ASCII of 1 to 255 bytes.
     #[must_use]
     pub fn sni(&self) -> Option<&'a str> {
-        let mut names = Cursor::new(self.extensions.body(Known::ServerName)?).region_u16().ok()?;
+        let mut names = Cursor::new(self.extensions.body(IndexedExtension::ServerName)?).region_u16().ok()?;
         loop {
             let kind = names.u8().ok()?;
             let name = names.region_u16().ok()?.rest();
@@ -112,21 +117,21 @@ impl<'a> ClientHello<'a> {
     #[inline]
     #[must_use]
     pub fn alpn(&self) -> AlpnNames<'a> {
-        self.extensions.body(Known::Alpn).map(AlpnNames::in_body).unwrap_or_default()
+        self.extensions.body(IndexedExtension::Alpn).map(AlpnNames::in_body).unwrap_or_default()
     }
 
     /// The values of supported_versions, GREASE included.
     #[inline]
     #[must_use]
     pub fn supported_versions(&self) -> U16List<'a> {
-        self.extensions.body(Known::SupportedVersions).map(U16List::in_body_u8).unwrap_or_default()
+        self.extensions.body(IndexedExtension::SupportedVersions).map(U16List::in_body_u8).unwrap_or_default()
     }
 
     /// The values of signature_algorithms (0x000d only), GREASE included.
     #[inline]
     #[must_use]
     pub fn signature_algorithms(&self) -> U16List<'a> {
-        self.extensions.body(Known::SignatureAlgorithms).map(U16List::in_body_u16).unwrap_or_default()
+        self.extensions.body(IndexedExtension::SignatureAlgorithms).map(U16List::in_body_u16).unwrap_or_default()
     }
 
     /// True when this may be the outer hello of Encrypted Client Hello. Many clients send the extension
@@ -145,7 +150,7 @@ mod tests {
     use crate::wire::tls::builder::HelloBuilder;
 
     fn tls(body: &[u8]) -> Result<ClientHello<'_>, WireError> {
-        ClientHello::parse(body, Framing::Tls)
+        ClientHello::parse(body, Carrier::Tcp)
     }
 
     #[test]
@@ -184,7 +189,7 @@ mod tests {
     #[test]
     fn a_dtls_cookie_is_not_taken_for_suites() {
         let body = HelloBuilder::new(0xfefd).cookie(&[9; 20]).suites(&[0xc02b]).build();
-        let hello = ClientHello::parse(&body, Framing::Dtls).unwrap();
+        let hello = ClientHello::parse(&body, Carrier::Dtls).unwrap();
         assert_eq!(hello.cookie, [9; 20]);
         assert_eq!(hello.cipher_suites.iter().collect::<Vec<_>>(), [0xc02b]);
     }
@@ -215,7 +220,7 @@ mod tests {
         let lists = 2 + 32 + 1 + 2 + 2 + 2 + 2;
         assert_eq!(body.len(), lists + 20 + 7 + 9);
         for length in 0..=body.len() {
-            let start = ClientHello::parse_start(&body[..length], Framing::Tls);
+            let start = ClientHello::parse_start(&body[..length], Carrier::Tcp);
             assert_eq!(start.is_some(), length >= lists - 2, "{length}");
             let Some(start) = start else { continue };
             assert_eq!(start.sni(), (length >= lists + 20).then_some("example.org"), "{length}");
@@ -269,8 +274,8 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_do_no_harm(body in prop::collection::vec(any::<u8>(), 0..600), dtls: bool) {
-            let framing = if dtls { Framing::Dtls } else { Framing::Tls };
-            if let Ok(hello) = ClientHello::parse(&body, framing) {
+            let carrier = if dtls { Carrier::Dtls } else { Carrier::Tcp };
+            if let Ok(hello) = ClientHello::parse(&body, carrier) {
                 read_everything(&hello);
             }
         }

@@ -19,16 +19,16 @@ pub mod extension_type {
 
 /// One extension. Its body is not checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Extension<'a> {
+pub struct TlsExtension<'a> {
     /// The type's code point.
     pub kind: u16,
     /// The body, as long as its length field says.
     pub body: &'a [u8],
 }
 
-/// The types whose bodies an [`Extensions`] keeps at hand.
+/// The types whose bodies an [`TlsExtensions`] keeps at hand.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Known {
+pub(super) enum IndexedExtension {
     ServerName,
     SignatureAlgorithms,
     Alpn,
@@ -37,7 +37,7 @@ pub(super) enum Known {
     Other,
 }
 
-impl Known {
+impl IndexedExtension {
     const COUNT: usize = Self::Other as usize + 1;
 
     /// By type; the last one stands for all higher types.
@@ -63,7 +63,7 @@ const NOTED: usize = 32;
 
 /// The extension block: a list whose every length has been checked.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Extensions<'a> {
+pub struct TlsExtensions<'a> {
     list: Cursor<'a>,
     /// The list behind its first [`NOTED`] extensions.
     beyond: Cursor<'a>,
@@ -72,7 +72,7 @@ pub struct Extensions<'a> {
     bodies: Bodies<'a>,
 }
 
-impl<'a> Extensions<'a> {
+impl<'a> TlsExtensions<'a> {
     /// Reads the block that ends a hello.
     ///
     /// Nothing at all is a legal block (SSL 3.0, TLS 1.0). Otherwise it must fill the region: a block
@@ -129,7 +129,7 @@ impl<'a> Extensions<'a> {
 
     /// The extensions in wire order.
     #[inline]
-    pub fn iter(&self) -> impl Iterator<Item = Extension<'a>> + use<'a> {
+    pub fn iter(&self) -> impl Iterator<Item = TlsExtension<'a>> + use<'a> {
         walk(self.list)
     }
 
@@ -142,7 +142,7 @@ impl<'a> Extensions<'a> {
 
     /// The body of the first extension of this type.
     #[inline]
-    pub(super) fn body(&self, known: Known) -> Option<&'a [u8]> {
+    pub(super) fn body(&self, known: IndexedExtension) -> Option<&'a [u8]> {
         self.bodies.places.get(known as usize).copied().flatten()
     }
 }
@@ -150,18 +150,18 @@ impl<'a> Extensions<'a> {
 /// Of each known type the first body, as RFC 8446, section 4.2 allows only one.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bodies<'a> {
-    places: [Option<&'a [u8]>; Known::COUNT],
+    places: [Option<&'a [u8]>; IndexedExtension::COUNT],
     /// One bit per place taken.
     taken: u32,
 }
 
 impl<'a> Bodies<'a> {
     #[inline]
-    fn note(&mut self, extension: Extension<'a>) {
-        let known = Known::of(extension.kind) as usize;
+    fn note(&mut self, extension: TlsExtension<'a>) {
+        let known = IndexedExtension::of(extension.kind) as usize;
         let first = self.taken & 1 << known == 0;
         self.taken |= 1 << known;
-        if let Some(place) = self.places.get_mut(if first { known } else { Known::Other as usize }) {
+        if let Some(place) = self.places.get_mut(if first { known } else { IndexedExtension::Other as usize }) {
             *place = Some(extension.body);
         }
     }
@@ -169,15 +169,15 @@ impl<'a> Bodies<'a> {
 
 /// The extensions of a list that has been read to its end before: the first error is that end.
 #[inline]
-fn walk<'a>(mut list: Cursor<'a>) -> impl Iterator<Item = Extension<'a>> + use<'a> {
+fn walk<'a>(mut list: Cursor<'a>) -> impl Iterator<Item = TlsExtension<'a>> + use<'a> {
     core::iter::from_fn(move || next(&mut list).ok())
 }
 
 #[inline]
-fn next<'a>(list: &mut Cursor<'a>) -> Result<Extension<'a>, WireError> {
+fn next<'a>(list: &mut Cursor<'a>) -> Result<TlsExtension<'a>, WireError> {
     let &[k1, k2, l1, l2] = list.array()?;
     let body = list.take(usize::from(u16::from_be_bytes([l1, l2]))).map_err(|_| WireError::BadLength)?;
-    Ok(Extension { kind: u16::from_be_bytes([k1, k2]), body })
+    Ok(TlsExtension { kind: u16::from_be_bytes([k1, k2]), body })
 }
 
 /// A list of 16-bit values in wire order: cipher suites, signature algorithms, versions.

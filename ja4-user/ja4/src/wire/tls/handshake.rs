@@ -2,7 +2,7 @@
 
 use core::ops::ControlFlow;
 
-use crate::wire::tls::record::{ContentType, RecordHeader};
+use crate::wire::tls::record::{TlsContentType, TlsRecordHeader};
 use crate::wire::{Cursor, WireError};
 
 /// Longest handshake message that is put together: a post-quantum ClientHello takes 2 KiB and a long
@@ -82,7 +82,7 @@ impl<'a> HandshakeMessage<'a> {
 
 /// What ended a [`HandshakeStream`] in good order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum End {
+pub enum HandshakeEnd {
     /// A ChangeCipherSpec, and what follows it is encrypted.
     ChangeCipherSpec,
     /// Encrypted records.
@@ -95,16 +95,16 @@ pub enum End {
 
 /// Where a [`HandshakeStream`] stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Status {
+pub enum HandshakeStatus {
     /// It takes more bytes.
     Open,
     /// It is over; further bytes are ignored.
-    Ended(End),
+    Ended(HandshakeEnd),
     /// These bytes are not TLS, or malformed; further bytes are ignored.
     Failed(WireError),
 }
 
-impl From<WireError> for Status {
+impl From<WireError> for HandshakeStatus {
     fn from(error: WireError) -> Self {
         Self::Failed(error)
     }
@@ -120,7 +120,7 @@ pub struct HandshakeStream {
     /// Header and body of the message under way, as far as they have come; unallocated between messages.
     partial: Vec<u8>,
     /// The record header under way; its first byte stays valid while `record_left > 0`.
-    header: [u8; RecordHeader::LEN],
+    header: [u8; TlsRecordHeader::LEN],
     /// Bytes of `header` that have come, `< RecordHeader::LEN`.
     header_len: u8,
     /// Bytes of the present record's payload that have not come yet.
@@ -129,7 +129,7 @@ pub struct HandshakeStream {
     /// second ClientHello, and the server one before its ServerHello (RFC 8446, appendix D.4). In
     /// TLS 1.2 a record behind it is encrypted, and looks like anything.
     cipher_changed: bool,
-    status: Status,
+    status: HandshakeStatus,
 }
 
 impl Default for HandshakeStream {
@@ -144,17 +144,17 @@ impl HandshakeStream {
     pub const fn new() -> Self {
         Self {
             partial: Vec::new(),
-            header: [0; RecordHeader::LEN],
+            header: [0; TlsRecordHeader::LEN],
             header_len: 0,
             record_left: 0,
             cipher_changed: false,
-            status: Status::Open,
+            status: HandshakeStatus::Open,
         }
     }
 
     /// Where the stream stands.
     #[must_use]
-    pub const fn status(&self) -> Status {
+    pub const fn status(&self) -> HandshakeStatus {
         self.status
     }
 
@@ -181,12 +181,12 @@ impl HandshakeStream {
 
     /// Takes the next bytes of the stream and calls `receive` for each message they complete.
     ///
-    /// Where `receive` breaks, the stream ends with [`End::Receiver`].
-    pub fn push<F>(&mut self, mut bytes: &[u8], mut receive: F) -> Status
+    /// Where `receive` breaks, the stream ends with [`HandshakeEnd::Receiver`].
+    pub fn push<F>(&mut self, mut bytes: &[u8], mut receive: F) -> HandshakeStatus
     where
         F: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
     {
-        while self.status == Status::Open && !bytes.is_empty() {
+        while self.status == HandshakeStatus::Open && !bytes.is_empty() {
             let step = if self.record_left == 0 {
                 self.take_header(bytes)
             } else {
@@ -198,7 +198,8 @@ impl HandshakeStream {
                 Err(stop) => {
                     self.status = stop;
                     // What these cut short was a message up to here; so was what is too long.
-                    let cut = matches!(stop, Status::Ended(End::Alert | End::ApplicationData));
+                    let cut =
+                        matches!(stop, HandshakeStatus::Ended(HandshakeEnd::Alert | HandshakeEnd::ApplicationData));
                     if !cut && self.partial.len() < MOST_KEPT {
                         self.partial = Vec::new();
                     }
@@ -209,7 +210,7 @@ impl HandshakeStream {
     }
 
     /// Takes what is missing of a record header and opens the record.
-    fn take_header<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], Status> {
+    fn take_header<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], HandshakeStatus> {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
             rest = after;
@@ -217,57 +218,58 @@ impl HandshakeStream {
                 *place = byte;
                 self.header_len += 1;
             }
-            if usize::from(self.header_len) == RecordHeader::LEN {
+            if usize::from(self.header_len) == TlsRecordHeader::LEN {
                 self.header_len = 0;
-                self.open_record(RecordHeader::parse(&self.header)?)?;
+                self.open_record(TlsRecordHeader::parse(&self.header)?)?;
                 return Ok(rest);
             }
         }
         let start = self.header.get(..usize::from(self.header_len)).unwrap_or_default();
-        RecordHeader::check_start(start)?;
+        TlsRecordHeader::check_start(start)?;
         Ok(rest)
     }
 
-    fn open_record(&mut self, header: RecordHeader) -> Result<(), Status> {
-        if self.cipher_changed && header.content != ContentType::Handshake {
-            return Err(Status::Ended(End::ChangeCipherSpec));
+    fn open_record(&mut self, header: TlsRecordHeader) -> Result<(), HandshakeStatus> {
+        if self.cipher_changed && header.content != TlsContentType::Handshake {
+            return Err(HandshakeStatus::Ended(HandshakeEnd::ChangeCipherSpec));
         }
         match header.content {
-            ContentType::ApplicationData => return Err(Status::Ended(End::ApplicationData)),
-            ContentType::Alert if header.length != ALERT_LEN => {
-                return Err(Status::Ended(End::Alert));
+            TlsContentType::ApplicationData => return Err(HandshakeStatus::Ended(HandshakeEnd::ApplicationData)),
+            TlsContentType::Alert if header.length != ALERT_LEN => {
+                return Err(HandshakeStatus::Ended(HandshakeEnd::Alert));
             }
-            ContentType::ChangeCipherSpec if header.length != 1 || !self.partial.is_empty() => {
-                return Err(Status::Ended(End::ChangeCipherSpec));
+            TlsContentType::ChangeCipherSpec if header.length != 1 || !self.partial.is_empty() => {
+                return Err(HandshakeStatus::Ended(HandshakeEnd::ChangeCipherSpec));
             }
-            ContentType::ChangeCipherSpec => self.cipher_changed = true,
+            TlsContentType::ChangeCipherSpec => self.cipher_changed = true,
             // An empty handshake record is against RFC 8446, section 5.1, but common stacks let it
             // pass; to end here would be a way past the sensor.
-            ContentType::Alert | ContentType::Handshake => {}
+            TlsContentType::Alert | TlsContentType::Handshake => {}
         }
         self.record_left = header.length;
         Ok(())
     }
 
     /// Takes payload of the present record: not empty, and not beyond the record's end.
-    fn take_payload<F>(&mut self, payload: &[u8], receive: &mut F) -> Result<(), Status>
+    fn take_payload<F>(&mut self, payload: &[u8], receive: &mut F) -> Result<(), HandshakeStatus>
     where
         F: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
     {
-        let RecordHeader { content, length } = RecordHeader::parse(&self.header)?;
-        if content == ContentType::Alert && self.record_left == ALERT_LEN && payload.first() != Some(&ALERT_WARNING) {
-            return Err(Status::Ended(End::Alert));
+        let TlsRecordHeader { content, length } = TlsRecordHeader::parse(&self.header)?;
+        if content == TlsContentType::Alert && self.record_left == ALERT_LEN && payload.first() != Some(&ALERT_WARNING)
+        {
+            return Err(HandshakeStatus::Ended(HandshakeEnd::Alert));
         }
         // Never below zero: payload.len() <= record_left.
         self.record_left = self.record_left.saturating_sub(u16::try_from(payload.len()).unwrap_or(u16::MAX));
-        if content == ContentType::Handshake {
+        if content == TlsContentType::Handshake {
             self.take_fragment(payload, length, receive)?;
         }
         Ok(())
     }
 
     /// Takes bytes of a handshake record of `length`.
-    fn take_fragment<F>(&mut self, mut bytes: &[u8], length: u16, receive: &mut F) -> Result<(), Status>
+    fn take_fragment<F>(&mut self, mut bytes: &[u8], length: u16, receive: &mut F) -> Result<(), HandshakeStatus>
     where
         F: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
     {
@@ -290,7 +292,7 @@ impl HandshakeStream {
                 }
             };
             if flow.is_break() {
-                return Err(Status::Ended(End::Receiver));
+                return Err(HandshakeStatus::Ended(HandshakeEnd::Receiver));
             }
         }
         Ok(())
@@ -302,14 +304,14 @@ impl HandshakeStream {
         &self,
         bytes: &'b [u8],
         length: u16,
-    ) -> Result<Option<(HandshakeMessage<'b>, &'b [u8])>, Status> {
+    ) -> Result<Option<(HandshakeMessage<'b>, &'b [u8])>, HandshakeStatus> {
         if self.cipher_changed
             && let Some(&[kind, high, middle, low]) = bytes.first_chunk()
         {
             let hello = matches!(HandshakeType(kind), HandshakeType::CLIENT_HELLO | HandshakeType::SERVER_HELLO);
             let fills = u32::from_be_bytes([0, high, middle, low]) + HandshakeMessage::HEADER_LEN as u32;
             if !hello || fills != u32::from(length) {
-                return Err(Status::Ended(End::ChangeCipherSpec));
+                return Err(HandshakeStatus::Ended(HandshakeEnd::ChangeCipherSpec));
             }
         }
         match HandshakeMessage::split_first(bytes) {
@@ -363,7 +365,7 @@ mod tests {
     }
 
     /// Pushes the slices that `sizes` cuts `bytes` into, then what is left.
-    fn run(bytes: &[u8], sizes: &[usize]) -> (Status, Messages) {
+    fn run(bytes: &[u8], sizes: &[usize]) -> (HandshakeStatus, Messages) {
         let mut stream = HandshakeStream::new();
         let mut messages = Messages::new();
         let mut rest = bytes;
@@ -406,19 +408,19 @@ mod tests {
     #[test]
     fn a_warning_before_the_server_hello_is_passed_over() {
         let bytes = [record(21, &[1, 112]), record(22, &message(2, b"hello"))].concat();
-        assert_eq!(run(&bytes, &[6]), (Status::Open, vec![(2, b"hello".to_vec())]));
-        assert_eq!(run(&record(21, &[2, 40]), &[]).0, Status::Ended(End::Alert));
+        assert_eq!(run(&bytes, &[6]), (HandshakeStatus::Open, vec![(2, b"hello".to_vec())]));
+        assert_eq!(run(&record(21, &[2, 40]), &[]).0, HandshakeStatus::Ended(HandshakeEnd::Alert));
     }
 
     #[test]
     fn it_ends_where_encryption_begins() {
         let hello = record(22, &message(2, &[]));
         let bytes = [hello.clone(), record(23, &[1]), record(22, &message(11, &[]))].concat();
-        assert_eq!(run(&bytes, &[]), (Status::Ended(End::ApplicationData), vec![(2, vec![])]));
+        assert_eq!(run(&bytes, &[]), (HandshakeStatus::Ended(HandshakeEnd::ApplicationData), vec![(2, vec![])]));
         // A Finished of TLS 1.2, also one whose first byte is that of a ClientHello.
         for encrypted in [[0; 40], [0xee; 40], [1; 40]] {
             let bytes = [hello.clone(), record(20, &[1]), record(22, &encrypted)].concat();
-            assert_eq!(run(&bytes, &[]), (Status::Ended(End::ChangeCipherSpec), vec![(2, vec![])]));
+            assert_eq!(run(&bytes, &[]), (HandshakeStatus::Ended(HandshakeEnd::ChangeCipherSpec), vec![(2, vec![])]));
         }
     }
 
@@ -429,7 +431,7 @@ mod tests {
         for sizes in [vec![], vec![1; 60]] {
             let (status, messages) = run(&bytes, &sizes);
             assert_eq!(messages, [(1, b"first".to_vec()), (1, b"second".to_vec())]);
-            assert_eq!(status, Status::Ended(End::ChangeCipherSpec));
+            assert_eq!(status, HandshakeStatus::Ended(HandshakeEnd::ChangeCipherSpec));
         }
     }
 
@@ -442,26 +444,26 @@ mod tests {
             seen += 1;
             ControlFlow::Break(())
         });
-        assert_eq!((status, seen), (Status::Ended(End::Receiver), 1));
+        assert_eq!((status, seen), (HandshakeStatus::Ended(HandshakeEnd::Receiver), 1));
     }
 
     #[test]
     fn what_is_not_tls_fails_at_its_first_byte() {
-        assert_eq!(run(b"G", &[]).0, Status::Failed(WireError::ContentType));
-        assert_eq!(run(b"\x16\x02", &[]).0, Status::Failed(WireError::RecordVersion));
-        assert_eq!(run(b"\x16\x03\x01\x48\x01", &[]).0, Status::Failed(WireError::TooLong));
-        assert_eq!(run(b"\x16\x03\x01\x48\x00", &[]).0, Status::Open);
+        assert_eq!(run(b"G", &[]).0, HandshakeStatus::Failed(WireError::ContentType));
+        assert_eq!(run(b"\x16\x02", &[]).0, HandshakeStatus::Failed(WireError::RecordVersion));
+        assert_eq!(run(b"\x16\x03\x01\x48\x01", &[]).0, HandshakeStatus::Failed(WireError::TooLong));
+        assert_eq!(run(b"\x16\x03\x01\x48\x00", &[]).0, HandshakeStatus::Open);
     }
 
     #[test]
     fn an_absurd_message_length_takes_no_memory() {
         let mut stream = HandshakeStream::new();
         let bytes = record(22, &[1, 0xff, 0xff, 0xff, 0, 0]);
-        assert_eq!(stream.push(&bytes, |_| CONTINUE), Status::Failed(WireError::TooLong));
+        assert_eq!(stream.push(&bytes, |_| CONTINUE), HandshakeStatus::Failed(WireError::TooLong));
         assert_eq!(stream.buffered(), 0);
         // The largest allowed one takes what has come, not what it announces.
         let mut stream = HandshakeStream::new();
-        assert_eq!(stream.push(&record(22, &[1, 1, 0, 0, 0]), |_| CONTINUE), Status::Open);
+        assert_eq!(stream.push(&record(22, &[1, 1, 0, 0, 0]), |_| CONTINUE), HandshakeStatus::Open);
         assert!(stream.buffered() <= FIRST_ALLOCATION);
     }
 
@@ -478,14 +480,14 @@ mod tests {
                 });
                 assert!(stream.buffered() <= 2 * MOST_KEPT);
             }
-            assert_eq!((stream.status(), messages), (Status::Failed(WireError::TooLong), 0));
+            assert_eq!((stream.status(), messages), (HandshakeStatus::Failed(WireError::TooLong), 0));
             let start = stream.under_way().unwrap();
             assert_eq!((start.kind, start.body), (HandshakeType::CERTIFICATE, &body[..MAX_HANDSHAKE_MESSAGE]));
         }
         // One byte less is a message like any other.
         let fits = message(11, &body[1..]);
         let bytes: Vec<u8> = fits.chunks(16_000).flat_map(|part| record(22, part)).collect();
-        assert_eq!(run(&bytes, &[5000; 20]), (Status::Open, vec![(11, body[1..].to_vec())]));
+        assert_eq!(run(&bytes, &[5000; 20]), (HandshakeStatus::Open, vec![(11, body[1..].to_vec())]));
     }
 
     proptest! {
@@ -503,7 +505,7 @@ mod tests {
                 bytes.extend(record(22, payload));
                 rest = after;
             }
-            prop_assert_eq!(run(&bytes, &slice_sizes), (Status::Open, bodies));
+            prop_assert_eq!(run(&bytes, &slice_sizes), (HandshakeStatus::Open, bodies));
         }
 
         #[test]

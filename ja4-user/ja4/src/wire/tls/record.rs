@@ -4,11 +4,11 @@ use crate::wire::WireError;
 
 /// Largest payload a record may announce: 2^14 bytes of plaintext and the 2048 bytes that TLS 1.2
 /// allows its protection to add (RFC 5246, section 6.2.3); TLS 1.3 allows less.
-pub const MAX_RECORD_PAYLOAD: u16 = (1 << 14) + 2048;
+pub(crate) const MAX_RECORD_PAYLOAD: u16 = (1 << 14) + 2048;
 
 /// What a record carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ContentType {
+pub(super) enum TlsContentType {
     /// 20
     ChangeCipherSpec,
     /// 21
@@ -19,7 +19,7 @@ pub enum ContentType {
     ApplicationData,
 }
 
-impl ContentType {
+impl TlsContentType {
     const fn from_byte(byte: u8) -> Result<Self, WireError> {
         Ok(match byte {
             20 => Self::ChangeCipherSpec,
@@ -34,26 +34,26 @@ impl ContentType {
 /// A record header. The version says nothing about the connection but that this is TLS: its major
 /// number is 3, the minor one is not looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordHeader {
+pub(super) struct TlsRecordHeader {
     /// What the payload is.
-    pub content: ContentType,
+    pub(super) content: TlsContentType,
     /// Bytes of payload that follow, at most [`MAX_RECORD_PAYLOAD`].
-    pub length: u16,
+    pub(super) length: u16,
 }
 
-impl RecordHeader {
+impl TlsRecordHeader {
     /// Bytes of a header.
-    pub const LEN: usize = 5;
+    pub(super) const LEN: usize = 5;
 
     /// Reads a header.
     ///
     /// # Errors
     /// These five bytes do not begin a TLS record: by content type, then version, then length.
     #[inline]
-    pub fn parse(bytes: &[u8; Self::LEN]) -> Result<Self, WireError> {
+    pub(super) fn parse(bytes: &[u8; Self::LEN]) -> Result<Self, WireError> {
         let [content, major, _minor, high, low] = *bytes;
         Self::check_start(&[content, major])?;
-        let content = ContentType::from_byte(content)?;
+        let content = TlsContentType::from_byte(content)?;
         let length = u16::from_be_bytes([high, low]);
         if length > MAX_RECORD_PAYLOAD {
             return Err(WireError::TooLong);
@@ -66,9 +66,9 @@ impl RecordHeader {
     /// # Errors
     /// As [`parse`](Self::parse), as far as the bytes go.
     #[inline]
-    pub fn check_start(start: &[u8]) -> Result<(), WireError> {
+    pub(super) fn check_start(start: &[u8]) -> Result<(), WireError> {
         if let Some(&content) = start.first() {
-            ContentType::from_byte(content)?;
+            TlsContentType::from_byte(content)?;
         }
         match start.get(1) {
             Some(&major) if major != 3 => Err(WireError::RecordVersion),

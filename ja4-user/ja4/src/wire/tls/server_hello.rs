@@ -1,7 +1,7 @@
 //! ServerHello (RFC 8446, section 4.1.3).
 
-use crate::wire::tls::extension::{AlpnNames, Extensions, Known};
-use crate::wire::tls::{MAX_SESSION_ID, is_grease};
+use crate::wire::tls::extension::{AlpnNames, IndexedExtension, TlsExtensions};
+use crate::wire::tls::hello::{Carrier, HelloStart, is_grease};
 use crate::wire::{Cursor, WireError};
 
 /// The random that marks a HelloRetryRequest: SHA-256 of that name (RFC 8446, section 4.1.3).
@@ -15,6 +15,8 @@ const HELLO_RETRY_REQUEST: [u8; 32] = [
 /// Well-formed in the sense of [`ClientHello`](crate::wire::tls::ClientHello). TLS and DTLS share the layout.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerHello<'a> {
+    /// What carried it.
+    pub carrier: Carrier,
     /// legacy_version: the version chosen, unless supported_versions is present.
     pub legacy_version: u16,
     /// 32 bytes.
@@ -24,7 +26,7 @@ pub struct ServerHello<'a> {
     /// The suite chosen.
     pub cipher_suite: u16,
     /// The extension block; empty where the hello has none.
-    pub extensions: Extensions<'a>,
+    pub extensions: TlsExtensions<'a>,
 }
 
 impl<'a> ServerHello<'a> {
@@ -32,18 +34,13 @@ impl<'a> ServerHello<'a> {
     ///
     /// # Errors
     /// A field or the extension block does not fit the body, or bytes follow it.
-    pub fn parse(body: &'a [u8]) -> Result<Self, WireError> {
+    pub fn parse(body: &'a [u8], carrier: Carrier) -> Result<Self, WireError> {
         let mut cursor = Cursor::new(body);
-        let legacy_version = cursor.u16()?;
-        let random = cursor.array()?;
-        let session_id = cursor.region_u8()?.rest();
-        if session_id.len() > MAX_SESSION_ID {
-            return Err(WireError::BadLength);
-        }
+        let HelloStart { legacy_version, random, session_id } = HelloStart::read(&mut cursor)?;
         let cipher_suite = cursor.u16()?;
         let _compression_method = cursor.u8()?;
-        let extensions = Extensions::read(cursor)?;
-        Ok(Self { legacy_version, random, session_id, cipher_suite, extensions })
+        let extensions = TlsExtensions::read(cursor)?;
+        Ok(Self { carrier, legacy_version, random, session_id, cipher_suite, extensions })
     }
 
     /// True when the server asks for another ClientHello.
@@ -57,7 +54,7 @@ impl<'a> ServerHello<'a> {
     pub fn version(&self) -> u16 {
         let chosen = self
             .extensions
-            .body(Known::SupportedVersions)
+            .body(IndexedExtension::SupportedVersions)
             .and_then(|body| body.try_into().ok())
             .map(u16::from_be_bytes);
         chosen.filter(|&version| !is_grease(version)).unwrap_or(self.legacy_version)
@@ -66,7 +63,7 @@ impl<'a> ServerHello<'a> {
     /// The protocol chosen: one name at most. TLS 1.3 sends it encrypted, in another message.
     #[must_use]
     pub fn alpn(&self) -> AlpnNames<'a> {
-        self.extensions.body(Known::Alpn).map(AlpnNames::in_body).unwrap_or_default()
+        self.extensions.body(IndexedExtension::Alpn).map(AlpnNames::in_body).unwrap_or_default()
     }
 }
 
@@ -86,7 +83,7 @@ mod tests {
             .extension(0xff01, &[0])
             .alpn(&[b"h2"])
             .build_server();
-        let hello = ServerHello::parse(&body).unwrap();
+        let hello = ServerHello::parse(&body, Carrier::Tcp).unwrap();
         assert_eq!((hello.version(), hello.cipher_suite), (0x0303, 0xc02f));
         assert_eq!(hello.alpn().next(), Some(b"h2".as_slice()));
         assert!(!hello.is_hello_retry_request());
@@ -96,7 +93,7 @@ mod tests {
     fn a_hello_retry_request_is_told_by_its_random() {
         let random = Sha256::digest(b"HelloRetryRequest").into();
         let body = HelloBuilder::new(0x0303).random(random).suites(&[0x1301]).extension(0x002b, &[3, 4]).build_server();
-        let hello = ServerHello::parse(&body).unwrap();
+        let hello = ServerHello::parse(&body, Carrier::Tcp).unwrap();
         assert!(hello.is_hello_retry_request());
         assert_eq!(hello.version(), 0x0304);
     }
@@ -104,15 +101,15 @@ mod tests {
     #[test]
     fn an_old_server_sends_no_extensions() {
         let body = HelloBuilder::new(0x0300).suites(&[0x0005]).without_extensions().build_server();
-        let hello = ServerHello::parse(&body).unwrap();
+        let hello = ServerHello::parse(&body, Carrier::Tcp).unwrap();
         assert_eq!((hello.version(), hello.extensions.iter().count()), (0x0300, 0));
-        assert_eq!(ServerHello::parse(&body[..body.len() - 1]).unwrap_err(), WireError::Truncated);
+        assert_eq!(ServerHello::parse(&body[..body.len() - 1], Carrier::Tcp).unwrap_err(), WireError::Truncated);
     }
 
     proptest! {
         #[test]
         fn arbitrary_bytes_do_no_harm(body in prop::collection::vec(any::<u8>(), 0..300)) {
-            if let Ok(hello) = ServerHello::parse(&body) {
+            if let Ok(hello) = ServerHello::parse(&body, Carrier::Tcp) {
                 let _ = (hello.version(), hello.alpn().count(), hello.extensions.iter().count());
             }
         }

@@ -10,7 +10,7 @@ mod time;
 
 use std::borrow::Cow;
 
-pub use name::Name;
+pub use name::DistinguishedName;
 pub use text::MAX_TEXT;
 
 use crate::wire::{Cursor, WireError};
@@ -25,18 +25,18 @@ const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 /// certificate, every name down to the type of each attribute, every extension down to its identifier.
 /// Values are not part of that demand; a malformed one gives nothing where it is asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Certificate<'a> {
+pub struct X509Certificate<'a> {
     /// Who signed it.
-    pub issuer: Name<'a>,
+    pub issuer: DistinguishedName<'a>,
     /// Whose it is.
-    pub subject: Name<'a>,
+    pub subject: DistinguishedName<'a>,
     /// notBefore and notAfter.
     validity: Cursor<'a>,
     /// Content of the list of extensions; empty in one of version 1.
     extensions: Cursor<'a>,
 }
 
-impl<'a> Certificate<'a> {
+impl<'a> X509Certificate<'a> {
     /// Reads one certificate.
     ///
     /// # Errors
@@ -57,9 +57,9 @@ impl<'a> Certificate<'a> {
         element_if(&mut fields, tag::VERSION)?;
         let _serial_number = expect(&mut fields, tag::INTEGER)?;
         let _signature_algorithm = sequence(&mut fields)?;
-        let issuer = Name::read(&mut fields)?;
+        let issuer = DistinguishedName::read(&mut fields)?;
         let validity = sequence(&mut fields)?;
-        let subject = Name::read(&mut fields)?;
+        let subject = DistinguishedName::read(&mut fields)?;
         let _public_key = sequence(&mut fields)?;
         element_if(&mut fields, tag::ISSUER_UNIQUE_ID)?;
         element_if(&mut fields, tag::SUBJECT_UNIQUE_ID)?;

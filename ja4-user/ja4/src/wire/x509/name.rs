@@ -11,12 +11,12 @@ const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
 /// A name: attributes in the order of their encoding. It may be empty.
 #[derive(Clone, Copy, Debug)]
-pub struct Name<'a> {
+pub struct DistinguishedName<'a> {
     /// A list of RDNs, each a set of attributes; checked down to every attribute's type.
     rdns: Cursor<'a>,
 }
 
-impl<'a> Name<'a> {
+impl<'a> DistinguishedName<'a> {
     pub(super) fn read(fields: &mut Cursor<'a>) -> Result<Self, WireError> {
         let name = Self { rdns: sequence(fields)? };
         let mut attributes = name.attributes();
@@ -40,20 +40,20 @@ impl<'a> Name<'a> {
             .and_then(|(tag, mut content)| text::read(tag, content.rest()))
     }
 
-    fn attributes(&self) -> Attributes<'a> {
-        Attributes { rdns: self.rdns, rdn: Cursor::default() }
+    fn attributes(&self) -> NameAttributes<'a> {
+        NameAttributes { rdns: self.rdns, rdn: Cursor::default() }
     }
 }
 
-/// A walk over the attributes of a name. The list was read to its end when the [`Name`] was made: for
+/// A walk over the attributes of a name. The list was read to its end when the [`DistinguishedName`] was made: for
 /// the iterator the first error is that end.
-struct Attributes<'a> {
+struct NameAttributes<'a> {
     rdns: Cursor<'a>,
     /// What is left of the present RDN.
     rdn: Cursor<'a>,
 }
 
-impl<'a> Attributes<'a> {
+impl<'a> NameAttributes<'a> {
     /// The next attribute's type, and a reader over its value.
     fn read(&mut self) -> Result<Option<(&'a [u8], Cursor<'a>)>, WireError> {
         while self.rdn.is_empty() {
@@ -67,7 +67,7 @@ impl<'a> Attributes<'a> {
     }
 }
 
-impl<'a> Iterator for Attributes<'a> {
+impl<'a> Iterator for NameAttributes<'a> {
     type Item = (&'a [u8], Cursor<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -21,8 +21,8 @@ fn hex(oids: impl Iterator<Item = &'static [u8]>) -> String {
 type Attribute<'a> = (&'a [u8], u8, &'a [u8]);
 
 /// The certificate, for as long as the test runs.
-fn parse(bytes: Vec<u8>) -> Certificate<'static> {
-    Certificate::parse(bytes.leak()).unwrap()
+fn parse(bytes: Vec<u8>) -> X509Certificate<'static> {
+    X509Certificate::parse(bytes.leak()).unwrap()
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn a_name_that_is_no_text_leaves_the_one_before_it() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let bytes = build().subject(&[(COUNTRY, 0x13, b"CH")]).extension(&[0x55, 0x1d, 0x13], true, &[]).build();
-    assert!(Certificate::parse(&bytes).is_ok());
-    let refused = |bytes: &[u8]| Certificate::parse(bytes).unwrap_err();
+    assert!(X509Certificate::parse(&bytes).is_ok());
+    let refused = |bytes: &[u8]| X509Certificate::parse(bytes).unwrap_err();
     assert_eq!(refused(&[]), WireError::Truncated);
     assert_eq!(refused(&bytes[..bytes.len() - 1]), WireError::BadLength);
     assert_eq!(refused(&[&bytes[..], &[0]].concat()), WireError::TrailingBytes);
@@ -101,7 +101,7 @@ fn what_does_not_fit_is_refused() {
 /// an attribute and an extension under 2.999.
 #[test]
 fn a_certificate_by_openssl() {
-    let found = Certificate::parse(include_bytes!("testdata/openssl.der")).unwrap();
+    let found = X509Certificate::parse(include_bytes!("testdata/openssl.der")).unwrap();
     assert_eq!(hex(found.issuer.oids()), "550406,55040b,55040a,883703,550403");
     assert_eq!(hex(found.subject.oids()), "550406,55040b,55040a,883703,550403");
     assert_eq!(hex(found.extension_oids()), "551d13,551d11,883705,551d0f,551d0e");
@@ -120,7 +120,7 @@ proptest! {
         if let Some(byte) = bytes.get_mut(place) {
             *byte = value;
         }
-        if let Ok(found) = Certificate::parse(&bytes) {
+        if let Ok(found) = X509Certificate::parse(&bytes) {
             let _ = (found.subject_cn(), found.issuer_cn(), found.not_before(), found.not_after(), found.san_count());
             prop_assert!(found.issuer.oids().chain(found.extension_oids()).all(|oid| !oid.is_empty()));
         }

@@ -37,11 +37,11 @@ static QUICK_TABLE: [(u8, u8); 1 << QUICK] = CODE.quick();
 static ORDER: [u8; 256] = CODE.order;
 
 /// For each length, see [`Code::rows`].
-static ROWS: [Row; LONGEST + 1] = CODE.rows;
+static ROWS: [CodeRow; LONGEST + 1] = CODE.rows;
 
 /// The codes of one length.
 #[derive(Clone, Copy)]
-struct Row {
+struct CodeRow {
     /// The first of them.
     first: u32,
     /// How many there are.
@@ -52,7 +52,7 @@ struct Row {
 
 struct Code {
     order: [u8; 256],
-    rows: [Row; LONGEST + 1],
+    rows: [CodeRow; LONGEST + 1],
 }
 
 const CODE: Code = Code::new();
@@ -61,11 +61,11 @@ const CODE: Code = Code::new();
 impl Code {
     const fn new() -> Self {
         let mut order = [0; 256];
-        let mut rows = [Row { first: 0, count: 0, place: 0 }; LONGEST + 1];
+        let mut rows = [CodeRow { first: 0, count: 0, place: 0 }; LONGEST + 1];
         let (mut place, mut next, mut length) = (0, 0, 1);
         while length <= LONGEST {
             next <<= 1;
-            rows[length] = Row { first: next, count: 0, place };
+            rows[length] = CodeRow { first: next, count: 0, place };
             let mut byte = 0;
             while byte < LENGTHS.len() {
                 if LENGTHS[byte] as usize == length {
@@ -87,7 +87,7 @@ impl Code {
         let mut table = [(0, 0); 1 << QUICK];
         let mut length = 1;
         while length <= QUICK {
-            let Row { first, count, place } = self.rows[length as usize];
+            let CodeRow { first, count, place } = self.rows[length as usize];
             let span = 1 << (QUICK - length);
             let mut at = first * span;
             while at < (first + count) * span {

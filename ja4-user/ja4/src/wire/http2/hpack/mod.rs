@@ -6,7 +6,7 @@ mod huffman;
 mod integer;
 mod table;
 
-use crate::wire::http::{Field, ListFields};
+use crate::wire::http::{HeaderField, ListFields};
 use crate::wire::{Cursor, WireError};
 
 use integer::integer;
@@ -87,12 +87,12 @@ impl HeaderList {
     }
 
     /// Ends the field that began at `start` and whose value begins at `value`; gives it.
-    fn close(&mut self, start: usize, value: usize) -> Field<'_> {
+    fn close(&mut self, start: usize, value: usize) -> HeaderField<'_> {
         // All below MAX_LIST.
         self.lengths.push(((value - start) as u32, (self.bytes.len() - value) as u32));
         let (name, value) =
             self.bytes.get(start..).unwrap_or_default().split_at_checked(value - start).unwrap_or_default();
-        Field { name, value }
+        HeaderField { name, value }
     }
 }
 
@@ -121,7 +121,7 @@ impl Decoder {
                 0x80.. => {
                     let index = integer(first, 7, &mut cursor)?;
                     let start = list.open()?;
-                    let Field { name, value } = self.field(index)?;
+                    let HeaderField { name, value } = self.field(index)?;
                     list.add(name)?;
                     list.add(value)?;
                     list.close(start, start + name.len());
@@ -160,7 +160,7 @@ impl Decoder {
     }
 
     /// The field with `index` in static and dynamic table (RFC 7541, section 2.3.3).
-    fn field(&self, index: u32) -> Result<Field<'_>, WireError> {
+    fn field(&self, index: u32) -> Result<HeaderField<'_>, WireError> {
         let index = index as usize;
         let field = match index.checked_sub(STATIC_LEN + 1) {
             Some(newer) => self.table.field(newer),

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::wire::http::Field;
+use crate::wire::http::HeaderField;
 
 /// What an entry counts beside its name and value (RFC 7541, section 4.1).
 const ENTRY_OVERHEAD: usize = 32;
@@ -14,9 +14,9 @@ const INITIAL_TABLE: usize = 4096;
 pub(super) const STATIC_LEN: usize = STATIC.len();
 
 /// The field at an index of the static table.
-pub(super) fn static_field(index: usize) -> Option<Field<'static>> {
+pub(super) fn static_field(index: usize) -> Option<HeaderField<'static>> {
     let (name, value) = STATIC.get(index.checked_sub(1)?)?;
-    Some(Field { name, value })
+    Some(HeaderField { name, value })
 }
 
 /// Fields seen lately, within a size that bounds the memory too.
@@ -40,16 +40,16 @@ impl Default for DynamicTable {
 
 impl DynamicTable {
     /// The field that `newer` others have come after.
-    pub(super) fn field(&self, newer: usize) -> Option<Field<'_>> {
+    pub(super) fn field(&self, newer: usize) -> Option<HeaderField<'_>> {
         let &(start, name_len, value_len) = self.entries.get(newer)?;
         let bytes = self.bytes.get(start as usize..)?;
         let (name, rest) = bytes.split_at_checked(name_len as usize)?;
-        Some(Field { name, value: rest.get(..value_len as usize)? })
+        Some(HeaderField { name, value: rest.get(..value_len as usize)? })
     }
 
     /// Adds a field and drops the oldest ones it leaves no room for; one larger than the table empties it
     /// (RFC 7541, section 4.4).
-    pub(super) fn insert(&mut self, field: Field<'_>) {
+    pub(super) fn insert(&mut self, field: HeaderField<'_>) {
         let size = field.name.len() + field.value.len() + ENTRY_OVERHEAD;
         self.shrink(self.max.saturating_sub(size));
         if size > self.max {

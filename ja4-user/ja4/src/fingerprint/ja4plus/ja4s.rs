@@ -1,46 +1,29 @@
-//! JA4S, the TLS server fingerprint (specification, section 4).
+//! JA4S, the TLS server fingerprint (FoxIO JA4+ technical details, JA4S.md).
 //!
 //! ```text
 //! JA4S   = protocol version extensions alpn _ suite _ H12(extensions in wire order)
 //! JA4S_r = protocol version extensions alpn _ suite _ extensions in wire order
 //! ```
 
-use crate::fingerprint::hash::hex4;
 use crate::fingerprint::list::{ListText, Memo};
-use crate::fingerprint::{Carrier, Forms, alpn_code, ascii, two_digits, version_code};
+use crate::fingerprint::text::{alpn_code, ascii, hex4, two_digits, version_code};
+use crate::fingerprint::value::{Fingerprint, Forms};
 use crate::wire::tls::{ServerHello, is_grease};
 
-/// The forms of one JA4S. Meant to be kept and written again: its buffers are reused.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ja4sValues {
-    /// JA4S.
-    pub value: String,
-    /// JA4S_r; empty unless all forms were asked for.
-    pub raw: String,
-}
-
-/// Computes JA4S. One per shard, as [`Ja4Engine`](crate::fingerprint::ja4::Ja4Engine).
-pub struct Ja4sEngine {
+/// Computes JA4S.
+pub(super) struct Ja4sHasher {
     memo: Memo,
     text: ListText,
     extensions: Vec<u16>,
 }
 
-impl Default for Ja4sEngine {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Ja4sEngine {
-    /// An engine that has seen nothing.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { memo: Memo::new(), text: ListText::default(), extensions: Vec::new() }
+impl Ja4sHasher {
+    pub(super) fn new(memo: Memo) -> Self {
+        Self { memo, text: ListText::default(), extensions: Vec::new() }
     }
 
-    /// Writes the fingerprint of `hello` over `out`. A HelloRetryRequest has one like any other.
-    pub fn ja4s(&mut self, hello: &ServerHello<'_>, carrier: Carrier, forms: Forms, out: &mut Ja4sValues) {
+    /// Writes the fingerprint of `hello`, which may be a HelloRetryRequest, to `out`, which is empty.
+    pub(super) fn write(&mut self, hello: &ServerHello<'_>, forms: Forms, out: &mut Fingerprint) {
         self.extensions.clear();
         self.extensions.extend(hello.extensions.kinds().filter(|&kind| !is_grease(kind)));
 
@@ -48,13 +31,11 @@ impl Ja4sEngine {
         let [e1, e2] = two_digits(self.extensions.len());
         let [p1, p2] = alpn_code(hello.alpn().next());
         let [s1, s2, s3, s4] = hex4(hello.cipher_suite);
-        let start = [carrier.letter(), v1, v2, e1, e2, p1, p2, b'_', s1, s2, s3, s4, b'_'];
+        let start = [hello.carrier.letter(), v1, v2, e1, e2, p1, p2, b'_', s1, s2, s3, s4, b'_'];
 
-        out.value.clear();
         out.value.push_str(ascii(&start));
         let hash = self.memo.get_or(&self.extensions, || self.text.hash(&self.extensions));
         out.value.push_str(hash.as_str());
-        out.raw.clear();
         if forms == Forms::All {
             out.raw.push_str(ascii(&start));
             out.raw.push_str(ascii(self.text.of(&self.extensions)));
@@ -65,12 +46,14 @@ impl Ja4sEngine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fingerprint::hashers::Hashers;
+    use crate::fingerprint::input::Input;
+    use crate::fingerprint::ja4plus;
+    use crate::wire::tls::Carrier;
     use crate::wire::tls::builder::HelloBuilder;
 
     fn ja4s(hello: HelloBuilder, carrier: Carrier) -> (String, String) {
-        let body = hello.build_server();
-        let mut out = Ja4sValues::default();
-        Ja4sEngine::new().ja4s(&ServerHello::parse(&body).unwrap(), carrier, Forms::All, &mut out);
+        let out = ja4plus::ja4s(&ServerHello::parse(&hello.build_server(), carrier).unwrap());
         (out.value, out.raw)
     }
 
@@ -84,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn examples_of_the_specification() {
+    fn published_examples() {
         let (tcp, quic, dtls) = (Carrier::Tcp, Carrier::Quic, Carrier::Dtls);
         let h2: &[u16] = &[0x0000, 0x000b, 0xff01, 0x0010, 0x0023, 0x0017];
         for (carrier, version, suite, kinds, value, raw) in [
@@ -114,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn without_extensions_the_last_section_is_zeros_and_raw_empty() {
+    fn without_extensions_the_last_section_is_zeros_and_empty_in_the_raw_form() {
         let (value, raw) = ja4s(server(0x0300, 0x0005, &[]).without_extensions(), Carrier::Tcp);
         assert_eq!(value, "ts30000_0005_000000000000");
         assert_eq!(raw, "ts30000_0005_");
     }
 
     #[test]
-    fn grease_is_ignored_and_the_rest_counted_in_wire_order() {
+    fn grease_is_ignored_and_other_types_are_listed_in_wire_order() {
         let plain = ja4s(server(0x0303, 0x1301, &[0x0033, 0x002b]), Carrier::Tcp);
         assert_eq!(ja4s(server(0x0303, 0x1301, &[0x5a5a, 0x0033, 0x002b]), Carrier::Tcp), plain);
         let (_, raw) = ja4s(server(0x0303, 0x1301, &[0xff01, 0x002b, 0xff01]), Carrier::Tcp);
@@ -129,11 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn raw_is_written_only_when_asked_for() {
+    fn the_raw_form_is_computed_on_request_only() {
         let body = server(0x0303, 0x1301, &[0x0033]).build_server();
-        let mut out = Ja4sValues { value: "old".into(), raw: "old".into() };
-        Ja4sEngine::new().ja4s(&ServerHello::parse(&body).unwrap(), Carrier::Tcp, Forms::Value, &mut out);
-        assert_eq!(out.raw, "");
-        assert!(out.value.starts_with("t120100_1301_"));
+        let hello = ServerHello::parse(&body, Carrier::Tcp).unwrap();
+        let mut hashers = Hashers::new(Forms::Value);
+        let out = hashers.compute(Input::ServerHello(&hello)).unwrap();
+        assert_eq!(out.raw(), None);
+        assert!(out.as_str().starts_with("t120100_1301_"));
+        assert_eq!(out.as_str(), ja4plus::ja4s(&hello).as_str());
     }
 }

@@ -1,24 +1,24 @@
-//! JA4D, the DHCPv4 message (specification, section 11).
+//! JA4D, the fingerprint of a DHCPv4 message (FoxIO JA4+ technical details, JA4D.md).
 //!
 //! ```text
 //! <type><maximum message size><i|n><d|n>_<options>_<parameter request list>
 //! ```
 
-use crate::wire::dhcp4::{Message, option_code};
+use crate::wire::dhcp4::{Dhcp4Message, option_code};
 
-/// Names of message types by their number from 1 (specification, section 11).
+/// Names of message types, from type 1.
 const TYPES: [&str; 18] = [
     "disco", "offer", "reqst", "decln", "dpack", "dpnak", "relse", "infor", "frenw", "lqery", "lunas", "lunkn",
     "lactv", "blklq", "lqdon", "actlq", "lqsta", "dhtls",
 ];
 
 /// Appends the value of `message`. Without a message type, as in plain BOOTP, the type is `00000`.
-pub fn write(message: &Message<'_>, out: &mut String) {
+pub(super) fn write(message: &Dhcp4Message<'_>, out: &mut String) {
     let size = message.options().find_map(|option| match (option.code, option.body) {
         (option_code::MAX_MESSAGE_SIZE, &[high, low]) => Some(u16::from_be_bytes([high, low])),
         _ => None,
     });
-    let start = Start {
+    let start = DhcpSectionA {
         message_type: message.message_type().unwrap_or_default(),
         size: usize::from(size.unwrap_or_default()),
         i: message.option(option_code::REQUESTED_ADDRESS).is_some(),
@@ -33,16 +33,16 @@ pub fn write(message: &Message<'_>, out: &mut String) {
     write_codes(requests.flat_map(|option| option.body).copied().map(u16::from), out);
 }
 
-/// The first section, of JA4D and JA4D6 alike.
-pub(super) struct Start {
+/// The first section of JA4D and JA4D6.
+pub(super) struct DhcpSectionA {
     pub(super) message_type: u8,
     pub(super) size: usize,
     pub(super) i: bool,
     pub(super) d: bool,
 }
 
-impl Start {
-    /// Appends the section; `types` are the names of message types by their number from 1.
+impl DhcpSectionA {
+    /// Appends the section; `types` are the names of message types, from type 1.
     pub(super) fn write(&self, types: &[&str], out: &mut String) {
         let named = usize::from(self.message_type).checked_sub(1).and_then(|index| types.get(index));
         match named {
@@ -86,7 +86,7 @@ mod tests {
 
     fn ja4d_before(options: &[(u8, &[u8])], tail: &[u8]) -> String {
         let mut out = String::new();
-        write(&Message::parse(&message(options, tail)).unwrap(), &mut out);
+        write(&Dhcp4Message::parse(&message(options, tail)).unwrap(), &mut out);
         out
     }
 
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn examples_of_the_specification() {
+    fn published_examples() {
         let requests: &[u8] = &[1, 3, 6, 42];
         let disco: &[(u8, &[u8])] = &[(53, &[1]), (61, b"id"), (50, &[0; 4]), (55, requests)];
         assert_eq!(ja4d(disco), "disco0000in_61-55_1-3-6-42");

@@ -1,4 +1,4 @@
-//! JA4H, the HTTP client fingerprint, in its four forms (specification, section 5).
+//! JA4H, the HTTP client fingerprint, in its four forms (FoxIO JA4+ technical details, JA4H.md).
 //!
 //! ```text
 //! a       = method version cookie referer fields language       such as ge11cr04da00
@@ -7,52 +7,31 @@
 //! JA4H_o  = a _ H12(names) _ H12(cookie names) _ H12(pairs)      in wire order
 //! JA4H_ro = a _ names _ cookie names _ pairs                     in wire order
 //! ```
-//! Cookie, Referer and pseudo-header fields are in no list of names. The hashes are over the bytes that
-//! came; the raw forms are text, and show what is not UTF-8 as U+FFFD.
+//! Cookie, Referer and pseudo-header fields are in no list of names. The hashes are over the bytes on the
+//! wire; the raw forms are text, with U+FFFD for bytes that are not UTF-8.
 
-use crate::fingerprint::{Forms, H12, ascii, two_digits};
-use crate::wire::http::{Request, Version};
+use crate::fingerprint::hash::H12;
+use crate::fingerprint::text::{ascii, two_digits};
+use crate::fingerprint::value::{Fingerprint, Forms};
+use crate::wire::http::{HttpRequest, HttpVersion};
 
-/// Most cookies of a request that count. Browsers keep some 180 of a site, and servers take 8 to 32 KiB of them;
-/// a header block without such a bound could bring 32,768 to be sorted.
-pub const MAX_COOKIES: usize = 1024;
+/// Most cookies of a request that are read, in wire order. JA4H defines no limit. Browsers store about 180 of a site,
+/// and servers accept 8 to 32 KiB of them; without a limit a header block could contain 32,768 to be sorted.
+const MAX_COOKIES: usize = 1024;
 
-/// The forms of one JA4H. Meant to be kept and written again: its buffers are reused.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ja4hValues {
-    /// JA4H.
-    pub value: String,
-    /// JA4H_r; empty unless all forms were asked for, as are the next two.
-    pub raw: String,
-    /// JA4H_o.
-    pub original: String,
-    /// JA4H_ro.
-    pub raw_original: String,
-}
-
-impl Ja4hValues {
-    fn clear(&mut self) {
-        for form in [&mut self.value, &mut self.raw, &mut self.original, &mut self.raw_original] {
-            form.clear();
-        }
-    }
-}
-
-/// Computes JA4H. It holds scratch space, so there is one per shard.
+/// Computes JA4H.
 #[derive(Debug, Default)]
-pub struct Ja4hEngine {
+pub(super) struct Ja4hHasher {
     /// Field names, joined.
     names: Vec<u8>,
-    /// Cookie pairs as they came, one behind the other.
+    /// Cookie pairs in wire order, concatenated.
     crumbs: Vec<u8>,
     cookies: Vec<Cookie>,
     /// Cookie names, and pairs, joined.
     joined: [Vec<u8>; 2],
-    /// There were more than [`MAX_COOKIES`].
-    left_out: bool,
 }
 
-/// Where a cookie lies in the crumbs. It orders by arrival.
+/// The position of a cookie in `crumbs`, in bytes. Cookies in wire order have ascending starts.
 #[derive(Clone, Copy, Debug)]
 struct Cookie {
     start: usize,
@@ -70,24 +49,11 @@ impl Cookie {
     }
 }
 
-impl Ja4hEngine {
-    /// An engine that has seen nothing.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Writes the fingerprint of `request` over `out`.
-    ///
-    /// Names are hashed whole, and bounded with the request's fields. Of cookies the first [`MAX_COOKIES`]
-    /// count, in wire order: the specification knows no bound, and a client that sends more is still told
-    /// from others. True where some were left out.
-    ///
-    /// Once its buffers have grown to the size of the traffic's requests this allocates nothing.
-    pub fn ja4h(&mut self, request: &Request<'_>, forms: Forms, out: &mut Ja4hValues) -> bool {
-        out.clear();
-        self.left_out = false;
-        let a = self.read(request);
+impl Ja4hHasher {
+    /// Writes the fingerprint of `request` to `out`, which is empty. It is capped if the request has more than
+    /// [`MAX_COOKIES`].
+    pub(super) fn write(&mut self, request: &HttpRequest<'_>, forms: Forms, out: &mut Fingerprint) {
+        let a = self.read(request, &mut out.is_capped);
         let names = H12::of(&self.names);
 
         if forms == Forms::All {
@@ -95,7 +61,7 @@ impl Ja4hEngine {
             self.hashed(&a, names, &mut out.original);
             self.raw(&a, &mut out.raw_original);
         }
-        // By name and then by arrival, so pairs of one name stay as they came.
+        // By name, then in wire order, so that pairs of one name keep their order.
         let crumbs = &self.crumbs;
         self.cookies
             .sort_unstable_by(|one, two| one.name(crumbs).cmp(two.name(crumbs)).then(one.start.cmp(&two.start)));
@@ -104,11 +70,10 @@ impl Ja4hEngine {
         if forms == Forms::All {
             self.raw(&a, &mut out.raw);
         }
-        self.left_out
     }
 
-    /// Takes names and cookies out of the fields, in wire order; gives the section in clear.
-    fn read(&mut self, request: &Request<'_>) -> SectionA {
+    /// Collects names and cookies in wire order, and returns the first section.
+    fn read(&mut self, request: &HttpRequest<'_>, is_capped: &mut bool) -> Ja4hSectionA {
         self.names.clear();
         self.crumbs.clear();
         self.cookies.clear();
@@ -116,7 +81,7 @@ impl Ja4hEngine {
         for field in request.fields().filter(|field| !field.is_pseudo()) {
             if field.is(b"cookie") {
                 cookie = b'c';
-                self.cut(field.value);
+                *is_capped |= !self.cut(field.value);
                 continue;
             }
             if field.is(b"referer") {
@@ -136,32 +101,32 @@ impl Ja4hEngine {
         [m1, m2, v1, v2, cookie, referer, c1, c2, l1, l2, l3, l4]
     }
 
-    /// Cuts the value of a Cookie field into its pairs.
-    fn cut(&mut self, value: &[u8]) {
+    /// Splits the value of a Cookie field into its pairs. False if it has too many.
+    fn cut(&mut self, value: &[u8]) -> bool {
         for pair in value.split(|&byte| byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()) {
             if self.cookies.len() == MAX_COOKIES {
-                self.left_out = true;
-                return;
+                return false;
             }
             let name_len = pair.iter().position(|&byte| byte == b'=').unwrap_or(pair.len());
             self.cookies.push(Cookie { start: self.crumbs.len(), name_len, len: pair.len() });
             self.crumbs.extend_from_slice(pair);
         }
+        true
     }
 
-    /// Joins names and pairs of the cookies in the order they have now.
+    /// Joins names and pairs of the cookies in their current order.
     fn join(&mut self) {
         let [names, pairs] = &mut self.joined;
         names.clear();
         pairs.clear();
-        for (place, cookie) in self.cookies.iter().enumerate() {
-            separated(names, cookie.name(&self.crumbs), place == 0);
-            separated(pairs, cookie.pair(&self.crumbs), place == 0);
+        for (index, cookie) in self.cookies.iter().enumerate() {
+            separated(names, cookie.name(&self.crumbs), index == 0);
+            separated(pairs, cookie.pair(&self.crumbs), index == 0);
         }
     }
 
-    /// Writes the hashed form of the lists as they stand.
-    fn hashed(&self, a: &SectionA, names: H12, out: &mut String) {
+    /// Writes the hashed form of the current lists.
+    fn hashed(&self, a: &Ja4hSectionA, names: H12, out: &mut String) {
         let [cookie_names, pairs] = self.joined.each_ref().map(|list| H12::of(list));
         out.push_str(ascii(a));
         for section in [names, cookie_names, pairs] {
@@ -170,8 +135,8 @@ impl Ja4hEngine {
         }
     }
 
-    /// Writes the raw form of the lists as they stand.
-    fn raw(&self, a: &SectionA, out: &mut String) {
+    /// Writes the raw form of the current lists.
+    fn raw(&self, a: &Ja4hSectionA, out: &mut String) {
         let [cookie_names, pairs] = &self.joined;
         out.push_str(ascii(a));
         for section in [&self.names, cookie_names, pairs] {
@@ -186,10 +151,10 @@ impl Ja4hEngine {
     }
 }
 
-/// The section in clear.
-type SectionA = [u8; 12];
+/// The first section, which is not hashed.
+type Ja4hSectionA = [u8; 12];
 
-/// Adds an item to a list.
+/// Appends an item to a list.
 fn separated(list: &mut Vec<u8>, item: &[u8], first: bool) {
     if !first {
         list.push(b',');
@@ -198,34 +163,34 @@ fn separated(list: &mut Vec<u8>, item: &[u8], first: bool) {
 }
 
 /// The two characters of a version.
-const fn version_code(version: Version) -> [u8; 2] {
+const fn version_code(version: HttpVersion) -> [u8; 2] {
     *match version {
-        Version::Http10 => b"10",
-        Version::Http11 => b"11",
-        Version::Http2 => b"20",
+        HttpVersion::Http10 => b"10",
+        HttpVersion::Http11 => b"11",
+        HttpVersion::Http2 => b"20",
     }
 }
 
-/// The two letters of a method; `00` for one that has none.
+/// The two letters of a method; `00` for an unlisted one.
 fn method_code(method: &[u8]) -> [u8; 2] {
     let known = METHODS.iter().find(|(name, _)| name.as_bytes().eq_ignore_ascii_case(method));
     known.map_or(*b"00", |(_, code)| **code)
 }
 
-/// Four characters of the first language: of what comes before `,` and `;`, hyphens left out, and filled up
-/// with `0`. A byte that cannot be printed counts as missing, so that the section stays ASCII.
+/// The first four characters of the first language, which ends at `,` or `;`: without hyphens, and padded with `0`.
+/// A byte that is not printable counts as missing, so that the section is ASCII.
 fn language_code(value: &[u8]) -> [u8; 4] {
     let end = value.iter().position(|byte| matches!(byte, b',' | b';')).unwrap_or(value.len());
     let first = value.get(..end).unwrap_or_default();
-    // Whitespace is trimmed once the hyphens have gone.
+    // Whitespace is trimmed after the hyphens were removed.
     let outer = |byte: &u8| *byte == b'-' || byte.is_ascii_whitespace();
     let start = first.iter().position(|byte| !outer(byte)).unwrap_or(first.len());
     let end = first.iter().rposition(|byte| !outer(byte)).map_or(start, |last| last + 1);
-    let kept = first.get(start..end).unwrap_or_default();
+    let trimmed = first.get(start..end).unwrap_or_default();
     let mut code = *b"0000";
-    for (place, &byte) in code.iter_mut().zip(kept.iter().filter(|&&byte| byte != b'-')) {
+    for (character, &byte) in code.iter_mut().zip(trimmed.iter().filter(|&&byte| byte != b'-')) {
         if matches!(byte, b' '..=b'~') {
-            *place = byte.to_ascii_lowercase();
+            *character = byte.to_ascii_lowercase();
         }
     }
     code
@@ -252,14 +217,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::method::Method;
     use crate::wire::http1::Http1Stream;
     use crate::wire::http2::Http2Stream;
 
-    fn forms(engine: &mut Ja4hEngine, text: &[u8]) -> Ja4hValues {
-        let mut out = Ja4hValues::default();
+    fn forms(hasher: &mut Ja4hHasher, text: &[u8]) -> Fingerprint {
+        let mut out = Fingerprint::new(Method::Ja4h);
         Http1Stream::new().push(text, |found| {
             if let Ok(request) = found {
-                engine.ja4h(&request, Forms::All, &mut out);
+                hasher.write(&request, Forms::All, &mut out);
             }
             ControlFlow::Continue(())
         });
@@ -267,9 +233,9 @@ mod tests {
     }
 
     /// The forms of a GET request with these header lines.
-    fn get(lines: &[&str]) -> Ja4hValues {
+    fn get(lines: &[&str]) -> Fingerprint {
         let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-        forms(&mut Ja4hEngine::new(), format!("GET / HTTP/1.1\r\n{lines}\r\n").as_bytes())
+        forms(&mut Ja4hHasher::default(), format!("GET / HTTP/1.1\r\n{lines}\r\n").as_bytes())
     }
 
     fn value(lines: &[&str]) -> String {
@@ -277,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies_of_the_specification_in_all_forms() {
+    fn published_example_in_all_forms() {
         let out = get(&[
             "Host: example.org",
             "User-Agent: curl/8",
@@ -300,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_cookie_names_of_the_first_published_example() {
+    fn first_published_example_without_its_cookie_values() {
         let out = get(&[
             "Host: a",
             "Cookie: FastAB=0; sato=1; countryCode=b; stateCode=c; geoData=d|e; usprivacy=1---; umto=1; _dd_s=f=1&g=h",
@@ -320,11 +286,11 @@ mod tests {
     }
 
     #[test]
-    fn pairs_stand_in_the_order_of_their_names() {
+    fn pairs_are_sorted_by_their_names() {
         // By whole pairs `-` would come before `=`.
         let out = get(&["Cookie: id-hash=1;id=2;z=3"]);
         assert_eq!(out.raw, "ge11cn000000__id,id-hash,z_id=2,id-hash=1,z=3");
-        // Equal names stay as they came, over several fields too, and also where there are many.
+        // Equal names keep their order, also across several fields and among many cookies.
         let out = get(&["Cookie: b=2; a=9", "cookie: a-x=0; a=1"]);
         assert_eq!(out.raw, "ge11cn000000__a,a,a-x,b_a=9,a=1,a-x=0,b=2");
         assert_eq!(out.raw_original, "ge11cn000000__b,a,a-x,a_b=2,a=9,a-x=0,a=1");
@@ -335,19 +301,19 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_cookies() {
+    fn cookies_are_split_at_semicolons_and_the_first_equals_sign() {
         let out = get(&["Cookie: ;x=y=z ; ;\tflag;=v; a =b"]);
         assert_eq!(out.raw_original, "ge11cn000000__x,flag,,a _x=y=z,flag,=v,a =b");
-        // A field without a piece still is one.
+        // An empty field still counts as a Cookie field.
         for empty in ["Cookie:", "Cookie: ; ;", "COOKIE: ;"] {
             assert_eq!(value(&[empty]), "ge11cn000000_000000000000_000000000000_000000000000");
         }
-        // One nameless piece leaves an empty list of names.
+        // A pair without a name leaves an empty list of names.
         assert!(value(&["Cookie: =v"]).contains("_000000000000_000000000000_"));
     }
 
     #[test]
-    fn cookie_and_referer_are_exact_names_in_any_case() {
+    fn cookie_and_referer_match_entire_names_in_any_case() {
         assert!(value(&["cOOKIE: a", "rEFERER: b"]).starts_with("ge11cr00"));
         assert_eq!(
             get(&["Cookie2: a", "X-Referer: b", "Referers: c"]).raw,
@@ -356,11 +322,11 @@ mod tests {
     }
 
     #[test]
-    fn without_fields_all_sections_are_zeros_and_raw_has_four() {
-        let out = forms(&mut Ja4hEngine::new(), b"GET / HTTP/1.0\n\n");
+    fn without_fields_all_hashes_are_zeros_and_the_raw_form_has_empty_sections() {
+        let out = forms(&mut Ja4hHasher::default(), b"GET / HTTP/1.0\n\n");
         assert_eq!(out.value, "ge10nn000000_000000000000_000000000000_000000000000");
         assert_eq!((out.raw.as_str(), out.raw_original.as_str()), ("ge10nn000000___", "ge10nn000000___"));
-        let out = forms(&mut Ja4hEngine::new(), b"GET / HTTP/1.0\nUser-Agent:\n\n");
+        let out = forms(&mut Ja4hHasher::default(), b"GET / HTTP/1.0\nUser-Agent:\n\n");
         assert_eq!(out.value, "ge10nn010000_b8bcd45ac095_000000000000_000000000000");
         assert_eq!(out.raw, "ge10nn010000_User-Agent__");
     }
@@ -389,7 +355,7 @@ mod tests {
     #[test]
     fn methods() {
         let code = |method: &str| {
-            forms(&mut Ja4hEngine::new(), format!("{method} / HTTP/1.1\r\n\r\n").as_bytes())
+            forms(&mut Ja4hHasher::default(), format!("{method} / HTTP/1.1\r\n\r\n").as_bytes())
                 .value
                 .get(..2)
                 .map(str::to_owned)
@@ -405,7 +371,7 @@ mod tests {
         ] {
             assert_eq!(code(method).as_deref(), Some(expected));
         }
-        // No two but PRI, which no request has, and PURGE have the same letters.
+        // Only PRI, which no request has, and PURGE share their letters.
         let mut codes = METHODS.map(|(_, code)| code).to_vec();
         codes.sort_unstable();
         codes.dedup();
@@ -413,13 +379,13 @@ mod tests {
     }
 
     #[test]
-    fn pseudo_headers_are_left_out_and_crumbs_joined() {
+    fn pseudo_headers_are_not_listed_and_cookie_fields_are_joined() {
         // GET http / a, accept-language: en-US, cookie: b=1, cookie: a=2.
         let block = b"\x82\x86\x84\x01\x01a\x0f\x02\x05en-US\x0f\x11\x03b=1\x0f\x11\x03a=2";
         let frame = [&[0, 0, block.len() as u8, 1, 4, 0, 0, 0, 1], &block[..]].concat();
-        let mut out = Ja4hValues::default();
+        let mut out = Fingerprint::new(Method::Ja4h);
         Http2Stream::behind_preface().push(&frame, |request| {
-            Ja4hEngine::new().ja4h(&request, Forms::All, &mut out);
+            Ja4hHasher::default().write(&request, Forms::All, &mut out);
             ControlFlow::Continue(())
         });
         assert_eq!(out.raw, "ge20cn01enus_accept-language_a,b_a=2,b=1");
@@ -435,21 +401,21 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_cookies_the_first_count() {
+    fn of_too_many_cookies_the_first_are_read_and_the_fingerprint_is_capped() {
         let request = |count: usize| {
-            let mut engine = Ja4hEngine::new();
+            let mut hasher = Ja4hHasher::default();
             let mut found = None;
             let text = format!("GET / HTTP/1.1\r\nHost: h\r\nCookie: {}\r\n\r\n", "a;".repeat(count));
             Http1Stream::new().push(text.as_bytes(), |request| {
-                let mut out = Ja4hValues::default();
-                let left_out = engine.ja4h(&request.unwrap(), Forms::All, &mut out);
-                found = Some((left_out, out, engine.cookies.len()));
+                let mut out = Fingerprint::new(Method::Ja4h);
+                hasher.write(&request.unwrap(), Forms::All, &mut out);
+                found = Some((std::mem::take(&mut out.is_capped), out, hasher.cookies.len()));
                 ControlFlow::Continue(())
             });
             found.unwrap()
         };
-        let (left_out, full, _) = request(MAX_COOKIES);
-        assert!(!left_out);
+        let (is_capped, full, _) = request(MAX_COOKIES);
+        assert!(!is_capped);
         assert_eq!(full.raw.matches(",a").count(), 2 * (MAX_COOKIES - 1));
         for count in [MAX_COOKIES + 1, 32_000] {
             assert_eq!(request(count), (true, full.clone(), MAX_COOKIES));
@@ -457,19 +423,20 @@ mod tests {
     }
 
     #[test]
-    fn hashes_are_over_the_bytes_that_came_and_raw_is_text() {
-        let out = forms(&mut Ja4hEngine::new(), b"GET / HTTP/1.1\r\nX-\xff: 1\r\nCookie: \xe9=\xc3\xa9\r\n\r\n");
+    fn hashes_cover_the_bytes_on_the_wire_and_raw_forms_are_text() {
+        let out = forms(&mut Ja4hHasher::default(), b"GET / HTTP/1.1\r\nX-\xff: 1\r\nCookie: \xe9=\xc3\xa9\r\n\r\n");
         assert_eq!(out.raw, "ge11cn010000_X-\u{fffd}_\u{fffd}_\u{fffd}=\u{e9}");
         let hashes = [&b"X-\xff"[..], b"\xe9", b"\xe9=\xc3\xa9"].map(|bytes| H12::of(bytes).to_string());
         assert_eq!(out.value, format!("ge11cn010000_{}", hashes.join("_")));
     }
 
     #[test]
-    fn a_kept_engine_and_values_carry_nothing_over() {
-        let engine = &mut Ja4hEngine::new();
-        let mut out = forms(engine, b"GET / HTTP/1.1\r\nHost: a\r\nCookie: b=c\r\nReferer: d\r\n\r\n");
+    fn a_reused_hasher_carries_nothing_over() {
+        let hasher = &mut Ja4hHasher::default();
+        let mut out = forms(hasher, b"GET / HTTP/1.1\r\nHost: a\r\nCookie: b=c\r\nReferer: d\r\n\r\n");
         Http1Stream::new().push(b"PUT / HTTP/1.1\r\nAccept: *\r\n\r\n", |request| {
-            engine.ja4h(&request.unwrap(), Forms::Value, &mut out);
+            out.reset(Method::Ja4h);
+            hasher.write(&request.unwrap(), Forms::Value, &mut out);
             ControlFlow::Continue(())
         });
         assert_eq!(out.value, format!("pu11nn010000_{}_000000000000_000000000000", H12::of(b"Accept")));
@@ -478,7 +445,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_order_of_differently_named_cookies_shows_in_the_original_forms_alone(
+        fn the_order_of_differently_named_cookies_changes_only_the_original_order_forms(
             cookies in prop::collection::btree_map("[a-z-]{1,4}", "[a-z=]{0,3}", 0..30)
                 .prop_map(|map| map.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>())
                 .prop_flat_map(|sorted| (Just(sorted.clone()), Just(sorted).prop_shuffle())),

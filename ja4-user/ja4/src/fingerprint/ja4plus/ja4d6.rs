@@ -1,13 +1,13 @@
-//! JA4D6, the DHCPv6 message (specification, sections 12 and 15).
+//! JA4D6, the fingerprint of a DHCPv6 message (FoxIO JA4+ technical details, JA4D6.md).
 //!
 //! ```text
 //! <type><length of the client's DUID><i|n><d|n>_<options, nested ones too>_<option request list>
 //! ```
 
-use crate::fingerprint::ja4d::{Start, write_codes};
-use crate::wire::dhcp6::{Message, option_code};
+use crate::fingerprint::ja4plus::ja4d::{DhcpSectionA, write_codes};
+use crate::wire::dhcp6::{Dhcp6Message, option_code};
 
-/// Names of message types by their number from 1 (specification, section 12).
+/// Names of message types, from type 1.
 const TYPES: [&str; 37] = [
     "solct", "advrt", "reqst", "confm", "renew", "rebnd", "reply", "relse", "decln", "recon", "inreq", "rlayf",
     "rlayr", "query", "qrply", "qdone", "qdata", "rereq", "rrply", "v4qry", "v4res", "acqry", "sttls", "bdudp",
@@ -16,8 +16,8 @@ const TYPES: [&str; 37] = [
 ];
 
 /// Appends the value of `message`.
-pub fn write(message: &Message<'_>, out: &mut String) {
-    let start = Start {
+pub(super) fn write(message: &Dhcp6Message<'_>, out: &mut String) {
+    let start = DhcpSectionA {
         message_type: message.message_type,
         size: message.option(option_code::CLIENT_ID).map_or(0, <[u8]>::len),
         i: message.option(option_code::IA_TA).is_some(),
@@ -29,7 +29,7 @@ pub fn write(message: &Message<'_>, out: &mut String) {
     write_codes(requests.flat_map(|option| option.body.as_chunks().0).map(|pair| u16::from_be_bytes(*pair)), out);
 }
 
-/// True when anything but the root follows the flags of a client FQDN option (RFC 4704, section 4).
+/// Whether anything but the root follows the flags of a client FQDN option (RFC 4704, section 4).
 fn carries_name(body: &[u8]) -> bool {
     body.get(1).is_some_and(|&first_label| first_label != 0)
 }
@@ -43,12 +43,12 @@ mod tests {
 
     fn ja4d6(bytes: &[u8]) -> String {
         let mut out = String::new();
-        write(&Message::parse(bytes).unwrap(), &mut out);
+        write(&Dhcp6Message::parse(bytes).unwrap(), &mut out);
         out
     }
 
     #[test]
-    fn examples_of_the_specification() {
+    fn published_examples() {
         let requests: &[u8] = &[0, 23, 0, 24];
         let pd = nest(12, &[(26, &nest(25, &[]))]);
         let solct = message(1, &[(1, DUID), (6, requests), (8, b"\0\0"), (25, &nest(12, &[]))]);
