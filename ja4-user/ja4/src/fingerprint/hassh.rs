@@ -13,7 +13,19 @@ use md5::{Digest, Md5};
 use crate::fingerprint::text::{ascii, hex4};
 use crate::wire::ssh::KexInit;
 
-/// An MD5 in lower-case hex.
+/// HASSH or HASSH server: an MD5 in lower-case hex.
+///
+/// ```no_run
+/// use ja4::Hassh;
+/// use ja4::wire::ssh::{SshMessage, SshStream};
+///
+/// # fn sent_by_client() -> Vec<u8> { Vec::new() }
+/// SshStream::new().push(&sent_by_client(), |message| {
+///     if let SshMessage::KexInit(message) = message {
+///         println!("{}", Hassh::of_client(&message));
+///     }
+/// });
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hassh([u8; Self::LEN]);
 

@@ -9,7 +9,7 @@ use crate::fingerprint::list::Memo;
 use crate::fingerprint::value::{Fingerprint, Forms};
 
 /// Computes every method but JA4.
-pub(in crate::fingerprint) struct PlusHashers {
+pub(crate) struct PlusHashers {
     ja4s: Ja4sHasher,
     ja4h: Ja4hHasher,
     ja4x: Ja4xHasher,
@@ -17,13 +17,13 @@ pub(in crate::fingerprint) struct PlusHashers {
 
 impl PlusHashers {
     /// Hashers with these memos.
-    pub(in crate::fingerprint) fn new(memo: fn() -> Memo) -> Self {
+    pub(crate) fn new(memo: fn() -> Memo) -> Self {
         Self { ja4s: Ja4sHasher::new(memo()), ja4h: Ja4hHasher::default(), ja4x: Ja4xHasher::new(memo()) }
     }
 
     /// Writes the fingerprint of `input` to `out`, which is empty. False if the method is none of these.
     #[inline]
-    pub(in crate::fingerprint) fn write(&mut self, input: Input<'_>, forms: Forms, out: &mut Fingerprint) -> bool {
+    pub(crate) fn write(&mut self, input: Input<'_>, forms: Forms, out: &mut Fingerprint) -> bool {
         match input {
             Input::ClientHello(_) => return false,
             Input::ServerHello(hello) => self.ja4s.write(hello, forms, out),

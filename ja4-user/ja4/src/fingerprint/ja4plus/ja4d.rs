@@ -1,4 +1,4 @@
-//! JA4D, the fingerprint of a DHCPv4 message (FoxIO JA4+ technical details, JA4D.md).
+//! JA4D, the fingerprint of a DHCPv4 message (FoxIO JA4+ technical details, JA4D.png).
 //!
 //! ```text
 //! <type><maximum message size><i|n><d|n>_<options>_<parameter request list>

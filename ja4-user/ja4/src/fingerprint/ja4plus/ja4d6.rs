@@ -1,4 +1,4 @@
-//! JA4D6, the fingerprint of a DHCPv6 message (FoxIO JA4+ technical details, JA4D6.md).
+//! JA4D6, the fingerprint of a DHCPv6 message (FoxIO JA4+ technical details, JA4D6.png).
 //!
 //! ```text
 //! <type><length of the client's DUID><i|n><d|n>_<options, nested ones too>_<option request list>

@@ -1,4 +1,4 @@
-//! JA4T of a SYN and JA4TS of a SYN-ACK (FoxIO JA4+ technical details, JA4T.md and JA4TS.md).
+//! JA4T of a SYN and JA4TS of a SYN-ACK (FoxIO JA4+ technical details, JA4T.md).
 //!
 //! ```text
 //! <window>_<options>_<mss>_<window scale>          JA4TS with retransmissions: …_<delays>[-R<delay>]

@@ -1,7 +1,8 @@
 //! Extracts what the frames of one TCP direction carry.
 
+use super::recognize::StreamFraming;
 use super::tds::{self, TdsHeader};
-use super::{StreamFraming, rfc4571, turn};
+use super::{rfc4571, turn};
 use crate::wire::WireError;
 
 /// Bytes of the longest frame header.

@@ -1,8 +1,8 @@
 //! The packets of one datagram (RFC 9000, sections 12.2 and 17.2).
 
-use crate::wire::quic::ConnectionId;
+use crate::wire::quic::connection_id::ConnectionId;
 use crate::wire::quic::varint::{length, prefixed};
-use crate::wire::quic::version::VersionFamily;
+use crate::wire::quic::version::{PacketKind, VersionFamily};
 use crate::wire::{Cursor, WireError};
 
 /// Most packets with long headers that are read of a datagram. One flight takes an Initial, a 0-RTT and
@@ -14,23 +14,6 @@ const LONG_HEADER: u8 = 0x80;
 
 /// The version number of a Version Negotiation packet (RFC 8999, section 6).
 const VERSION_NEGOTIATION: u32 = 0;
-
-/// What a packet with a long header is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum PacketKind {
-    /// Initial.
-    Initial,
-    /// 0-RTT.
-    ZeroRtt,
-    /// Handshake.
-    Handshake,
-    /// Retry.
-    Retry,
-    /// Version Negotiation.
-    VersionNegotiation,
-    /// One of a version that this sensor does not know.
-    Unknown,
-}
 
 /// A packet with a long header, still protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -14,10 +14,10 @@ mod version;
 
 pub use connection_id::ConnectionId;
 pub use frames::{CryptoFrame, CryptoFrames};
-pub use header::{LongPacket, MAX_PACKETS, PacketKind, Packets, long_header_version};
+pub use header::{LongPacket, MAX_PACKETS, Packets, long_header_version};
 pub use protection::{PacketKeys, Plaintext};
 pub use seal::{InitialHeader, seal};
-pub use version::{V1, V2};
+pub use version::{PacketKind, V1, V2};
 
 #[cfg(test)]
 pub(crate) mod vectors;

@@ -7,7 +7,7 @@ use aes_gcm::aead::consts::{U12, U16};
 use aes_gcm::{AesGcm, Tag};
 use ctr::Ctr32BE;
 
-use crate::wire::quic::LongPacket;
+use crate::wire::quic::header::LongPacket;
 use crate::wire::quic::hmac::{DIGEST, HmacKey};
 use crate::wire::quic::version::VersionFamily;
 use crate::wire::{Cursor, WireError};

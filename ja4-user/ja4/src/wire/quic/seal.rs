@@ -3,7 +3,7 @@
 use aes_gcm::aead::{AeadInOut, KeyInit};
 
 use crate::wire::WireError;
-use crate::wire::quic::PacketKeys;
+use crate::wire::quic::protection::PacketKeys;
 use crate::wire::quic::protection::{Aead, PROTECTED_BITS, TAG_LEN};
 use crate::wire::quic::version::VersionFamily;
 

@@ -2,7 +2,6 @@
 
 use std::sync::LazyLock;
 
-use crate::wire::quic::PacketKind;
 use crate::wire::quic::hmac::HmacKey;
 
 /// QUIC version 1 (RFC 9000).
@@ -20,6 +19,23 @@ const MVFST_V1: u32 = 0xface_b003;
 /// Google's `T050` and `T051`, which carry TLS as the drafts do, under salts of their own. `Q050` carries no TLS.
 const T050: u32 = u32::from_be_bytes(*b"T050");
 const T051: u32 = u32::from_be_bytes(*b"T051");
+
+/// What a packet with a long header is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PacketKind {
+    /// Initial.
+    Initial,
+    /// 0-RTT.
+    ZeroRtt,
+    /// Handshake.
+    Handshake,
+    /// Retry.
+    Retry,
+    /// Version Negotiation.
+    VersionNegotiation,
+    /// One of a version that this sensor does not know.
+    Unknown,
+}
 
 /// Versions whose Initial packets are protected alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

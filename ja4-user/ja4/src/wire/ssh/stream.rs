@@ -1,8 +1,7 @@
 //! Identification string and KEXINIT out of one direction of a TCP connection.
 
-use crate::wire::ssh::identification::{MAX_LINE, PREFIX};
-use crate::wire::ssh::kex_init::SSH_MSG_KEXINIT;
-use crate::wire::ssh::{Identification, KexInit};
+use crate::wire::ssh::identification::{Identification, MAX_LINE, PREFIX};
+use crate::wire::ssh::kex_init::{KexInit, SSH_MSG_KEXINIT};
 use crate::wire::{Cursor, WireError};
 
 /// Most bytes of lines that a server may send before its identification string (RFC 4253, section 4.2,

@@ -160,7 +160,7 @@ pub(super) mod tests {
     }
 
     /// The string's code, padded with ones.
-    pub(in super::super) fn encode(string: &[u8]) -> Vec<u8> {
+    pub(crate) fn encode(string: &[u8]) -> Vec<u8> {
         let mut bits = Vec::new();
         for &byte in string {
             let (code, length) = code(byte);
