@@ -1,12 +1,12 @@
 //! JA4+ network fingerprints.
 //!
-//! A fingerprint is a short text that identifies the software behind a network connection by the way it speaks a protocol:
-//! the cipher suites that a browser offers, the TCP options that an operating system sends, the header order of an HTTP
-//! library. FoxIO's JA4+ is a family of such fingerprints, one [`Method`] for each kind of message.
+//! A fingerprint is a short text that identifies the software behind a network connection by the way it speaks a
+//! protocol: the cipher suites that a browser offers, the TCP options that an operating system sends, the header order
+//! of an HTTP library. FoxIO's JA4+ is a family of such fingerprints, one [`Method`] for each kind of message.
 //!
 //! [`wire`] parses bytes into messages. Functions such as [`ja4`](ja4()) compute the [`Fingerprint`] of one message;
-//! [`Hashers`] compute those of many, without allocations. There are no sockets, no clock and no global state: the caller
-//! passes bytes and times.
+//! [`Hashers`] compute those of many, without allocations. There are no sockets, no clock and no global state: the
+//! caller passes bytes and times.
 //!
 //! # From bytes to JA4
 //!
@@ -23,8 +23,8 @@
 //! # }
 //! ```
 //!
-//! A [`HandshakeStream`](wire::tls::HandshakeStream) extracts such bodies from the payload of a TCP connection, whatever the
-//! sizes of segments and records:
+//! A [`HandshakeStream`](wire::tls::HandshakeStream) extracts such bodies from the payload of a TCP connection,
+//! whatever the sizes of segments and records:
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -67,7 +67,8 @@
 //! | JA4D, JA4D6 | DHCP client or server | [`Dhcp4Message`](wire::dhcp4::Dhcp4Message), [`Dhcp6Message`](wire::dhcp6::Dhcp6Message) | `ja4d`, `ja4d6` |
 //! | HASSH | SSH client and server | [`KexInit`](wire::ssh::KexInit) | [`Hassh`] |
 //!
-//! Each function has an example. [`Method`] is the table of the JA4+ methods: names, identifiers, and the syntax of values.
+//! Each function has an example. [`Method`] is the table of the JA4+ methods: names, identifiers, and the syntax of
+//! values.
 //!
 //! # Features
 //!
@@ -96,19 +97,19 @@
 //! Every parser bounds its memory. The bounds are public constants, for example
 //! [`MAX_HANDSHAKE_MESSAGE`](wire::tls::MAX_HANDSHAKE_MESSAGE): 64 KiB for a TLS handshake message, 64 KiB for an HTTP
 //! header block, 9216 bytes for a DHCP message. JA4H reads the first 1024 cookies of a request, see
-//! [`Fingerprint::is_capped`]. Encrypted messages are not read, except QUIC Initial packets, whose keys are public.
+//! [`Fingerprint::is_capped`]. Encrypted messages are not read, except QUIC Initial packets, which have public keys.
 //!
 //! # Licence
 //!
 //! The code is under the MIT License or the Apache License 2.0. The methods have terms of their own:
 //!
 //! - JA4: BSD 3-Clause License, FoxIO, LLC. HASSH: BSD 3-Clause License, Salesforce.com, Inc.
-//! - JA4S, JA4H, JA4X, JA4T, JA4TS, JA4L, JA4LS, JA4SSH, JA4D, JA4D6 (feature `ja4plus`): FoxIO License 1.1, patent pending.
-//!   Non-commercial use is permitted, which includes the protection of your own organization. Commercial use, such as a
-//!   product or a hosted service, requires a license from FoxIO.
+//! - JA4S, JA4H, JA4X, JA4T, JA4TS, JA4L, JA4LS, JA4SSH, JA4D, JA4D6 (feature `ja4plus`): FoxIO License 1.1, patent
+//!   pending. Non-commercial use is permitted, which includes the protection of your own organization. Commercial use,
+//!   such as a product or a hosted service, requires a license from FoxIO.
 //!
-//! See the file `NOTICE` and <https://github.com/FoxIO-LLC/ja4>. JA4+ is a trademark of FoxIO, LLC, which neither made nor
-//! endorses this crate.
+//! See the file `NOTICE` and <https://github.com/FoxIO-LLC/ja4>. JA4+ is a trademark of FoxIO, LLC, which neither made
+//! nor endorses this crate.
 #![forbid(unsafe_code)]
 
 mod fingerprint;

@@ -7,7 +7,7 @@
 //! JA4_o  = a _ H12(suites)        _ H12(extensions [+ "_" + algorithms])
 //! JA4_ro = a _ suites             _ extensions [+ "_" + algorithms]
 //! ```
-//! GREASE is dropped everywhere, before counting. The sorted forms leave server_name and ALPN out of
+//! GREASE is ignored everywhere, before counting. The sorted forms leave server_name and ALPN out of
 //! the extensions; the original-order forms include them. The algorithms are never sorted.
 
 use crate::fingerprint::extension_set::ExtensionSet;

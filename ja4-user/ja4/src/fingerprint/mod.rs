@@ -12,7 +12,7 @@ mod ja4;
 pub(crate) mod ja4plus;
 #[cfg(not(feature = "ja4plus"))]
 mod ja4plus {
-    //! Stands in for the JA4+ methods in a build without them.
+    //! Replaces the JA4+ methods in a build without them.
     pub(super) mod hashers {
         use crate::fingerprint::input::Input;
         use crate::fingerprint::list::Memo;

@@ -1,35 +1,35 @@
-//! The one reader of hostile bytes.
+//! The reader that all parsers use.
 
 use thiserror::Error;
 
-/// Why bytes from the wire were refused. Small and `Copy`, so that it can be counted by reason.
+/// The reason why bytes from the wire were rejected. Small and `Copy`, so that errors can be counted by reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[error("{}", self.as_str())]
 #[repr(u8)]
 pub enum WireError {
-    /// A field of fixed size lies past the end of its region.
+    /// A field of fixed size extends past the end of its region.
     Truncated,
-    /// A stated length runs over the region that holds it, or is not one its field may have.
+    /// A length field exceeds its region, or is invalid for its field.
     BadLength,
-    /// Bytes are left where the region had to be used up.
+    /// Bytes follow the last field of a region.
     TrailingBytes,
-    /// A stated length is above the bound this sensor keeps.
+    /// A length exceeds the limit of this crate.
     TooLong,
     /// A list of 16-bit values has an odd number of bytes.
     OddList,
-    /// A record's first byte is no TLS content type.
+    /// The first byte of a record is not a TLS content type.
     ContentType,
     /// A record's version is not 3.x.
     RecordVersion,
-    /// A fixed value that the format demands is not there.
+    /// A required constant is missing.
     Magic,
-    /// A field has a value that its format forbids.
+    /// A field has an invalid value.
     Value,
-    /// A form of the format that this sensor does not read.
+    /// A variant of the format that this crate does not support.
     Unsupported,
-    /// More items than the bound this sensor keeps.
+    /// The number of items exceeds the limit of this crate.
     TooMany,
-    /// Ciphertext that its key does not open.
+    /// Ciphertext that the key does not decrypt.
     Unauthenticated,
 }
 
@@ -50,7 +50,7 @@ impl WireError {
         Self::Unauthenticated,
     ];
 
-    /// The reason's name in counters: lower case, words joined by `_`.
+    /// The reason's name in counters, in snake_case.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -69,16 +69,16 @@ impl WireError {
         }
     }
 
-    /// The reason's place in [`ALL`](Self::ALL), for an array of counters.
+    /// The reason's index in [`ALL`](Self::ALL), for an array of counters.
     #[must_use]
     pub const fn index(self) -> usize {
         self as usize
     }
 }
 
-/// A reader over a region of bytes, big-endian, that never reads past its end.
+/// A big-endian reader of a region of bytes. It never reads past the end of the region.
 ///
-/// A failed read leaves the position where it was.
+/// A failed read does not move it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor<'a> {
     rest: &'a [u8],
@@ -91,37 +91,37 @@ impl<'a> Cursor<'a> {
         Self { rest: region }
     }
 
-    /// Bytes not read yet.
+    /// The number of unread bytes.
     #[must_use]
     pub const fn remaining(&self) -> usize {
         self.rest.len()
     }
 
-    /// True when the region is used up.
+    /// Whether all bytes were read.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    /// Takes all that is left.
+    /// Reads all remaining bytes.
     #[inline]
     pub fn rest(&mut self) -> &'a [u8] {
         core::mem::take(&mut self.rest)
     }
 
-    /// Demands that the region is used up.
+    /// Checks that all bytes were read.
     ///
     /// # Errors
-    /// [`WireError::TrailingBytes`] when it is not.
+    /// [`WireError::TrailingBytes`] if bytes remain.
     #[inline]
     pub const fn finish(self) -> Result<(), WireError> {
         if self.rest.is_empty() { Ok(()) } else { Err(WireError::TrailingBytes) }
     }
 
-    /// Takes `n` bytes.
+    /// Reads `n` bytes.
     ///
     /// # Errors
-    /// [`WireError::Truncated`] when fewer are left; so for all the fixed-size reads below.
+    /// [`WireError::Truncated`] if fewer remain.
     #[inline]
     pub fn take(&mut self, n: usize) -> Result<&'a [u8], WireError> {
         let (taken, rest) = self.rest.split_at_checked(n).ok_or(WireError::Truncated)?;
@@ -129,7 +129,7 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
-    /// Takes `N` bytes as an array.
+    /// Reads `N` bytes as an array.
     ///
     /// # Errors
     /// As [`take`](Self::take).
@@ -176,11 +176,11 @@ impl<'a> Cursor<'a> {
         self.array().map(|bytes| u32::from_be_bytes(*bytes))
     }
 
-    /// Reads a one-byte length and gives a reader over the region it announces.
+    /// Reads a one-byte length, and returns a reader of the region of this length.
     ///
     /// # Errors
-    /// [`WireError::Truncated`] when the length itself is missing, [`WireError::BadLength`] when it
-    /// runs over what is left; so for the two below.
+    /// [`WireError::Truncated`] if the length is incomplete, [`WireError::BadLength`] if it exceeds the remaining
+    /// bytes.
     #[inline]
     pub fn region_u8(&mut self) -> Result<Self, WireError> {
         let mut ahead = *self;
@@ -188,7 +188,7 @@ impl<'a> Cursor<'a> {
         self.region(ahead, length)
     }
 
-    /// Reads a two-byte length and gives a reader over the region it announces.
+    /// Reads a two-byte length, and returns a reader of the region of this length.
     ///
     /// # Errors
     /// As [`region_u8`](Self::region_u8).
@@ -199,7 +199,7 @@ impl<'a> Cursor<'a> {
         self.region(ahead, length)
     }
 
-    /// Reads a three-byte length and gives a reader over the region it announces.
+    /// Reads a three-byte length, and returns a reader of the region of this length.
     ///
     /// # Errors
     /// As [`region_u8`](Self::region_u8).
@@ -210,7 +210,7 @@ impl<'a> Cursor<'a> {
         self.region(ahead, length)
     }
 
-    /// Splits `length` bytes off `ahead`, and only then moves this reader behind them.
+    /// Splits `length` bytes off `ahead`, and moves this reader after them if it succeeds.
     #[inline]
     fn region(&mut self, mut ahead: Self, length: usize) -> Result<Self, WireError> {
         let region = ahead.take(length).map_err(|_| WireError::BadLength)?;
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_read_moves_nothing() {
+    fn a_failed_read_does_not_move_the_reader() {
         let mut cursor = Cursor::new(&[0, 0, 9, 1]);
         assert_eq!(cursor.region_u24(), Err(WireError::BadLength));
         assert_eq!(cursor.take(5), Err(WireError::Truncated));

@@ -5,20 +5,20 @@ use std::fmt;
 
 use crate::wire::{Cursor, WireError, dns_name};
 
-/// Longest message that is read: what a jumbo frame holds. It bounds the text that a message can become.
+/// Longest message that is parsed, bytes: the size of a jumbo frame. It bounds the length of a fingerprint.
 pub const MAX_MESSAGE: usize = 9216;
 
-/// The first four bytes of the options (RFC 2131, section 3). Plain BOOTP has its own there.
+/// The first four bytes of the options (RFC 2131, section 3). Plain BOOTP has another value there.
 const MAGIC_COOKIE: u32 = 0x6382_5363;
 
 /// Bytes between hops and chaddr: xid, secs, flags and four addresses.
 const XID_TO_CHADDR: usize = 24;
 
-/// Bytes of the sname and file fields behind chaddr.
+/// Bytes of the sname and file fields, which follow chaddr.
 const SNAME: usize = 64;
 const FILE: usize = 128;
 
-/// Option codes that mean something here (RFC 2132; RFC 4702).
+/// The option codes that are interpreted (RFC 2132; RFC 4702).
 pub mod option_code {
     /// Pad: one byte, no length.
     pub const PAD: u8 = 0;
@@ -26,7 +26,7 @@ pub mod option_code {
     pub const HOST_NAME: u8 = 12;
     /// Requested IP address
     pub const REQUESTED_ADDRESS: u8 = 50;
-    /// Option overload: which of the fields file and sname hold options
+    /// Option overload: whether the file and sname fields contain options
     pub const OVERLOAD: u8 = 52;
     /// DHCP message type
     pub const MESSAGE_TYPE: u8 = 53;
@@ -45,17 +45,17 @@ pub mod option_code {
 /// One option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dhcp4Option<'a> {
-    /// What the body is: neither pad nor end.
+    /// The code; neither pad nor end.
     pub code: u8,
-    /// At most 255 bytes.
+    /// The body, at most 255 bytes.
     pub body: &'a [u8],
 }
 
-/// A message: all options of the options field in wire order, then those in the file and sname fields if option 52 says
-/// that they hold options (RFC 2131, section 4.1); duplicates are kept.
+/// A message. Its options are those of the options field in wire order, then those of the file and sname fields if
+/// option 52 announces them (RFC 2131, section 4.1), duplicates included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dhcp4Message<'a> {
-    /// Set where the option list ends at an option that does not fit. What came before it counts.
+    /// The error of the first malformed option, which ends the list; earlier options are valid.
     pub damage: Option<WireError>,
     hardware_address: HardwareAddress<'a>,
     options: Dhcp4Options<'a>,
@@ -63,12 +63,12 @@ pub struct Dhcp4Message<'a> {
 }
 
 impl<'a> Dhcp4Message<'a> {
-    /// Reads the payload of a UDP datagram.
+    /// Parses the payload of a UDP datagram.
     ///
     /// # Errors
     /// [`WireError::TooLong`] above [`MAX_MESSAGE`], [`WireError::Truncated`] below the 240 bytes of the
-    /// fixed part, [`WireError::Magic`] without the cookie. A malformed option is no error but
-    /// [`damage`](Self::damage).
+    /// fixed part, [`WireError::Magic`] without the cookie. A malformed option sets
+    /// [`damage`](Self::damage) and is not an error.
     pub fn parse(payload: &'a [u8]) -> Result<Self, WireError> {
         if payload.len() > MAX_MESSAGE {
             return Err(WireError::TooLong);
@@ -94,17 +94,17 @@ impl<'a> Dhcp4Message<'a> {
         };
         let options = Dhcp4Options { overloaded, ..Dhcp4Options::new(field) };
         let damage = { options }.find_map(Result::err);
-        // A length above 16 says nothing about where the address ends.
+        // A length above 16 exceeds chaddr.
         let hardware_address = HardwareAddress(chaddr.get(..usize::from(hlen)).unwrap_or_default());
         Ok(Self { damage, hardware_address, options, has_end: has_end(field) })
     }
 
-    /// The options up to the end of the last field with options, or up to the first error; without pads.
+    /// The options without pads, up to the end of the last field with options or the first error.
     pub fn options(&self) -> impl Iterator<Item = Dhcp4Option<'a>> + use<'a> {
         self.options.map_while(Result::ok)
     }
 
-    /// Whether the options field has its END option: then its options are complete, even if the end of the datagram was
+    /// Whether the options field has an END option. Its options are then complete, even if the end of the datagram was
     /// not captured.
     #[must_use]
     pub const fn has_end(&self) -> bool {
@@ -123,7 +123,7 @@ impl<'a> Dhcp4Message<'a> {
         self.option(option_code::MESSAGE_TYPE)?.first().copied()
     }
 
-    /// The client's hardware address; empty where it has none, or one that does not fit chaddr.
+    /// The client's hardware address; empty if it is absent or does not fit chaddr.
     #[must_use]
     pub const fn hardware_address(&self) -> HardwareAddress<'a> {
         self.hardware_address
@@ -142,7 +142,7 @@ impl<'a> Dhcp4Message<'a> {
         self.option(option_code::VENDOR_CLASS).and_then(text)
     }
 
-    /// Option 81, if its three fixed bytes are there.
+    /// Option 81, if its three fixed bytes are present.
     #[must_use]
     pub fn client_fqdn(&self) -> Option<ClientFqdn<'a>> {
         let mut cursor = Cursor::new(self.option(option_code::CLIENT_FQDN)?);
@@ -156,7 +156,7 @@ impl<'a> Dhcp4Message<'a> {
 pub struct ClientFqdn<'a> {
     /// Bits N, E, O, S: 0x08, 0x04, 0x02, 0x01.
     flags: u8,
-    /// In the encoding that flag E tells; may be empty.
+    /// The name in the encoding that flag E selects; may be empty.
     domain_name: &'a [u8],
 }
 
@@ -164,7 +164,7 @@ impl<'a> ClientFqdn<'a> {
     /// Flag E: the name is in DNS wire format, else ASCII.
     const ENCODED: u8 = 0x04;
 
-    /// The name, if there is one that can be read; not empty.
+    /// The name, unless it is empty or malformed.
     #[must_use]
     pub fn name(&self) -> Option<Cow<'a, str>> {
         if self.flags & Self::ENCODED == 0 {
@@ -175,7 +175,7 @@ impl<'a> ClientFqdn<'a> {
     }
 }
 
-/// Text of an option without the NULs some clients end it with (RFC 2132, section 2); `None` if empty.
+/// The text of an option without the NULs that some clients append (RFC 2132, section 2); `None` if empty.
 fn text(body: &[u8]) -> Option<Cow<'_, str>> {
     let end = body.iter().rposition(|&byte| byte != 0)?;
     body.get(..=end).map(String::from_utf8_lossy)
@@ -186,7 +186,7 @@ fn text(body: &[u8]) -> Option<Cow<'_, str>> {
 pub struct HardwareAddress<'a>(&'a [u8]);
 
 impl<'a> HardwareAddress<'a> {
-    /// The bytes; empty where there is no address.
+    /// The bytes; empty without an address.
     #[must_use]
     pub const fn as_bytes(&self) -> &'a [u8] {
         self.0
@@ -203,8 +203,8 @@ impl fmt::Display for HardwareAddress<'_> {
     }
 }
 
-/// Options in wire order without pads: in each field up to its end option or the field's end. The first option that
-/// does not fit is returned as an error, and ends the iteration.
+/// Options in wire order without pads, in each field up to its end option or the end of the field. The first option
+/// that does not fit is returned as an error, and ends the iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Dhcp4Options<'a> {
     rest: Cursor<'a>,
@@ -247,7 +247,7 @@ impl<'a> Iterator for Dhcp4Options<'a> {
     }
 }
 
-/// Whether a field holds its end option.
+/// Whether a field has an end option.
 fn has_end(field: &[u8]) -> bool {
     let mut cursor = Cursor::new(field);
     loop {
@@ -264,7 +264,7 @@ fn has_end(field: &[u8]) -> bool {
 pub(crate) mod builder {
     //! Messages for tests.
 
-    /// A message with these options and whatever `tail` holds behind them.
+    /// A message with these options, followed by `tail`.
     pub(crate) fn message(options: &[(u8, &[u8])], tail: &[u8]) -> Vec<u8> {
         let mut bytes = vec![1, 1, 6, 0];
         bytes.resize(28, 0);
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn options_come_in_wire_order_without_pads_up_to_the_end() {
+    fn options_are_listed_in_wire_order_without_pads_up_to_the_end_option() {
         let bytes = message(&[(61, b"a"), (53, &[1]), (61, b"b"), (12, b"")], &[0, 0, 80, 0, 255, 99, 9]);
         let parsed = Dhcp4Message::parse(&bytes).unwrap();
         assert_eq!(codes(&parsed), [61, 53, 61, 12, 80]);
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_before_damage_counts() {
+    fn options_before_a_malformed_one_are_valid() {
         for (tail, damage) in [
             (&[12, 4, b'a'][..], Some(WireError::BadLength)),
             (&[12], Some(WireError::Truncated)),
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_option_says_that_all_options_are_there() {
+    fn the_end_option_shows_that_all_options_were_captured() {
         for (tail, has_end) in [
             (&[255][..], true),
             (&[0, 0, 255, 12], true),
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn options_in_file_and_sname_come_behind_the_others() {
+    fn options_in_file_and_sname_follow_the_others() {
         let with = |overload: u8, sname: &[u8], file: &[u8]| {
             let mut bytes = message(&[(53, &[3]), (52, &[overload])], END);
             bytes[44..44 + sname.len()].copy_from_slice(sname);
@@ -347,17 +347,17 @@ mod tests {
             let parsed = Dhcp4Message::parse(&bytes).unwrap();
             assert_eq!((codes(&parsed), parsed.damage), (wanted.to_vec(), None), "{overload}");
         }
-        // An option that does not fit its field is damage, and ends the list.
+        // An option that does not fit its field is malformed, and ends the list.
         let bytes = with(3, &[61, 1, 9, 255], &[12, 127, 0]);
         let parsed = Dhcp4Message::parse(&bytes).unwrap();
         assert_eq!((codes(&parsed), parsed.damage), (vec![53, 52], Some(WireError::BadLength)));
-        // What the sname and file fields say of option 52 does not count.
+        // Option 52 in the sname and file fields is ignored.
         let bytes = with(1, &[61, 1, 9], &[52, 1, 3, 255]);
         assert_eq!(codes(&Dhcp4Message::parse(&bytes).unwrap()), [53, 52, 52]);
     }
 
     #[test]
-    fn what_is_no_dhcp_is_refused() {
+    fn messages_of_other_protocols_are_rejected() {
         let bytes = message(&[], END);
         assert_eq!(Dhcp4Message::parse(&bytes[..239]), Err(WireError::Truncated));
         let mut bootp = bytes.clone();
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hardware_address_is_as_long_as_it_says() {
+    fn the_hardware_address_has_the_length_of_its_field() {
         let mut bytes = message(&[], END);
         let printed = |bytes: &[u8]| Dhcp4Message::parse(bytes).unwrap().hardware_address().to_string();
         assert_eq!(printed(&bytes), "02:00:00:00:00:ab");

@@ -4,25 +4,25 @@ use std::borrow::Cow;
 
 use crate::wire::{Cursor, WireError, dns_name};
 
-/// Longest message that is read: what a jumbo frame holds. It bounds the text that a message can become.
+/// Longest message that is parsed, bytes: the size of a jumbo frame. It bounds the length of a fingerprint.
 pub const MAX_MESSAGE: usize = 9216;
 
-/// Most relay messages around a message: HOP_COUNT_LIMIT of RFC 3315, section 5.5. RFC 8415 lowers it to
-/// 8, but older relays are in use.
+/// Most relay messages that enclose a message: HOP_COUNT_LIMIT of RFC 3315, section 5.5. RFC 8415 lowers it to 8, but
+/// older relays are in use.
 pub const MAX_RELAYS: u8 = 32;
 
 /// Levels of options in a message: its own, those of an identity association, and those of an address
 /// or prefix in it.
 const MAX_LEVELS: usize = 3;
 
-/// Bytes of a relay message behind its type: hop-count, link-address, peer-address (RFC 8415, section 9).
+/// Bytes of a relay message after its type: hop-count, link-address, peer-address (RFC 8415, section 9).
 const RELAY_HEADER: usize = 1 + 16 + 16;
 
 /// Message types with another format (RFC 8415, section 7.3).
 const RELAY_FORW: u8 = 12;
 const RELAY_REPL: u8 = 13;
 
-/// Option codes that mean something here (RFC 8415, section 21; RFC 4704).
+/// The option codes that are interpreted (RFC 8415, section 21; RFC 4704).
 pub mod option_code {
     /// Client identifier: the client's DUID
     pub const CLIENT_ID: u16 = 1;
@@ -49,31 +49,31 @@ pub mod option_code {
 /// One option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dhcp6Option<'a> {
-    /// What the body is.
+    /// The code.
     pub code: u16,
-    /// The body; of an identity association, address or prefix with the options nested in it.
+    /// The body, including the options nested in an identity association, address or prefix.
     pub body: &'a [u8],
 }
 
-/// The message of a client or server, out of all the relay messages around it.
+/// The message of a client or server, without the relay messages that enclose it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dhcp6Message<'a> {
-    /// Its type; never that of a relay message.
+    /// The message type; never a relay message.
     pub message_type: u8,
-    /// Set where the option list ends at an option that does not fit, or is nested too deep. What came
-    /// before it counts.
+    /// The error of the first option that is malformed or nested too deep, which ends the list; earlier options are
+    /// valid.
     pub damage: Option<WireError>,
     options: &'a [u8],
 }
 
 impl<'a> Dhcp6Message<'a> {
-    /// Reads the payload of a UDP datagram.
+    /// Parses the payload of a UDP datagram.
     ///
     /// # Errors
-    /// [`WireError::TooLong`] above [`MAX_MESSAGE`], [`WireError::Truncated`] when the fixed part is not
-    /// all there, [`WireError::TooMany`] above [`MAX_RELAYS`]; of a relay message without the message it
-    /// relays, what is wrong with its options, or [`WireError::Value`]. A malformed option of the message
-    /// itself is no error but [`damage`](Self::damage).
+    /// [`WireError::TooLong`] above [`MAX_MESSAGE`], [`WireError::Truncated`] if the fixed part is incomplete,
+    /// [`WireError::TooMany`] above [`MAX_RELAYS`]; for a relay message without a relayed message, the error of its
+    /// options, or [`WireError::Value`]. A malformed option of the message itself sets [`damage`](Self::damage) and is
+    /// not an error.
     pub fn parse(payload: &'a [u8]) -> Result<Self, WireError> {
         if payload.len() > MAX_MESSAGE {
             return Err(WireError::TooLong);
@@ -97,8 +97,8 @@ impl<'a> Dhcp6Message<'a> {
         Ok(Self { message_type, damage, options })
     }
 
-    /// The options in the order met: behind an identity association, address or prefix come those
-    /// nested in it. They end with the message, or at the damage.
+    /// The options in wire order: an identity association, address or prefix is followed by its nested options. They
+    /// end with the message, or at the first malformed option.
     pub fn options(&self) -> impl Iterator<Item = Dhcp6Option<'a>> + use<'a> {
         Dhcp6Options::new(self.options).map_while(Result::ok)
     }
@@ -109,7 +109,7 @@ impl<'a> Dhcp6Message<'a> {
         self.options().find(|option| option.code == code).map(|option| option.body)
     }
 
-    /// The name in option 39 (RFC 4704, section 4), if there is one that can be read; not empty.
+    /// The name in option 39 (RFC 4704, section 4), unless it is empty or malformed.
     #[must_use]
     pub fn host_name(&self) -> Option<String> {
         let (_flags, name) = self.option(option_code::CLIENT_FQDN)?.split_first()?;
@@ -127,7 +127,7 @@ impl<'a> Dhcp6Message<'a> {
     }
 }
 
-/// The message in the options of a relay message, not empty.
+/// The relayed message in the options of a relay message.
 fn relayed(mut options: Cursor<'_>) -> Result<&[u8], WireError> {
     while !options.is_empty() {
         let option = read(&mut options)?;
@@ -144,7 +144,7 @@ fn read<'a>(cursor: &mut Cursor<'a>) -> Result<Dhcp6Option<'a>, WireError> {
     Ok(Dhcp6Option { code, body: cursor.region_u16()?.rest() })
 }
 
-/// Bytes before the options that are nested in an option of this code; `None` where none are.
+/// Bytes before the options that are nested in an option of this code; `None` if it has no nested options.
 const fn nested_at(code: u16) -> Option<usize> {
     match code {
         // IAID, T1, T2
@@ -159,13 +159,13 @@ const fn nested_at(code: u16) -> Option<usize> {
     }
 }
 
-/// Options in the order met, up to the first that does not fit, which is given as an error.
+/// Options in wire order, up to the first malformed one, which is returned as an error.
 struct Dhcp6Options<'a> {
-    /// What is left of each level; nothing above `level`.
+    /// The unread options of each level; empty above `level`.
     rest: [Cursor<'a>; MAX_LEVELS],
-    /// Level that is being read, `< MAX_LEVELS`.
+    /// The current level, `< MAX_LEVELS`.
     level: usize,
-    /// What is wrong with the options nested in the one given last.
+    /// The error of the options nested in the option that was returned last.
     damage: Option<WireError>,
 }
 
@@ -223,7 +223,7 @@ impl<'a> Iterator for Dhcp6Options<'a> {
 pub(crate) mod builder {
     //! Messages for tests.
 
-    /// Options, one behind the other.
+    /// Concatenated options.
     pub(crate) fn options(list: &[(u16, &[u8])]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (code, body) in list {
@@ -244,7 +244,7 @@ pub(crate) mod builder {
         [&[message_type][..], &[0; 33], &options(list)].concat()
     }
 
-    /// The body of an option whose nested options follow `fixed` bytes.
+    /// The body of an option with nested options after `fixed` bytes.
     pub(crate) fn nest(fixed: usize, list: &[(u16, &[u8])]) -> Vec<u8> {
         [&vec![0; fixed][..], &options(list)].concat()
     }
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn nested_options_follow_the_option_that_holds_them() {
+    fn nested_options_follow_their_parent() {
         let address = nest(24, &[(13, b"\0\0ok")]);
         let na = nest(12, &[(5, &address), (5, &nest(24, &[])), (13, b"\0\0")]);
         let ta = nest(4, &[(5, &nest(24, &[]))]);
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_before_damage_counts() {
+    fn options_before_a_malformed_one_are_valid() {
         let cut = &message(1, &[(1, b"duid"), (8, b"\0\0")]);
         assert_eq!(codes(&cut[..cut.len() - 1]), (vec![1], Some(WireError::BadLength)));
         assert_eq!(codes(&[&cut[..], &[0]].concat()), (vec![1, 8], Some(WireError::Truncated)));
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_innermost_message_counts() {
+    fn the_innermost_message_is_parsed() {
         let mut bytes = message(1, &[(1, b"duid")]);
         for relays in 1..=MAX_RELAYS {
             bytes = relay(if relays % 2 == 0 { 13 } else { 12 }, &[(18, b"if"), (9, &bytes), (37, b"id")]);
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_are_refused() {
+    fn malformed_messages_are_rejected() {
         assert_eq!(Dhcp6Message::parse(&[]), Err(WireError::Truncated));
         assert_eq!(Dhcp6Message::parse(&[1, 0, 0]), Err(WireError::Truncated));
         assert_eq!(Dhcp6Message::parse(&[12; 33]), Err(WireError::Truncated));

@@ -1,4 +1,4 @@
-//! A domain name as DHCP carries it: labels, never compressed (RFC 4702, section 2.3.1; RFC 8415,
+//! A domain name in DHCP: labels without compression (RFC 4702, section 2.3.1; RFC 8415,
 //! section 10).
 
 use crate::wire::{Cursor, WireError};
@@ -9,13 +9,13 @@ const MAX_LABEL: u8 = 63;
 /// Longest name on the wire (RFC 1035, section 2.3.4).
 const MAX_NAME: usize = 255;
 
-/// Reads a name, with or without the root at its end: a client may send its first labels only (RFC 4702,
-/// section 2.3.1; RFC 4704, section 4.2). It is given in presentation format without a final dot (RFC
-/// 1035, section 5.1), all but printable ASCII escaped. The root alone gives the empty string.
+/// Parses a name, with or without the root label at its end: a client may send its first labels only (RFC 4702,
+/// section 2.3.1; RFC 4704, section 4.2). Returns presentation format without a final dot (RFC 1035, section 5.1), in
+/// which all bytes but printable ASCII are escaped. The root alone yields the empty string.
 ///
 /// # Errors
-/// [`WireError::Value`] at a pointer, [`WireError::Truncated`] when a label runs over the region,
-/// [`WireError::TooLong`] above 255 bytes. What follows the root is ignored.
+/// [`WireError::Value`] at a pointer, [`WireError::Truncated`] if a label exceeds the region,
+/// [`WireError::TooLong`] above 255 bytes. Bytes after the root are ignored.
 pub(super) fn presentation(region: &[u8]) -> Result<String, WireError> {
     let mut cursor = Cursor::new(region);
     let mut name = String::new();
@@ -72,12 +72,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_plain_is_escaped() {
+    fn special_bytes_are_escaped() {
         assert_eq!(presentation(b"\x05a.b\\c\x04\x00 \x7f\xff").as_deref(), Ok(r"a\.b\\c.\000\032\127\255"));
     }
 
     #[test]
-    fn pointers_and_names_that_do_not_fit_are_refused() {
+    fn pointers_and_oversized_names_are_rejected() {
         assert_eq!(presentation(b"\x04host\xc0\x0c"), Err(WireError::Value));
         assert_eq!(presentation(b"\x40"), Err(WireError::Value));
         assert_eq!(presentation(b"\x05host"), Err(WireError::Truncated));

@@ -1,21 +1,21 @@
 //! DTLS records and handshake fragments (RFC 6347, sections 4.1 and 4.2.2; RFC 9147, sections 4 and 5.2).
 //!
-//! One datagram holds whole records, and one record holds whole fragments. What the datagrams of one
-//! direction add up to is not for this module to know.
+//! One datagram has complete records, and one record has complete fragments. The caller reassembles the fragments of
+//! several datagrams.
 
 use crate::wire::tls::{HandshakeType, MAX_HANDSHAKE_MESSAGE, MAX_RECORD_PAYLOAD};
 use crate::wire::{Cursor, WireError};
 
-/// The record version of a draft that OpenSSL 0.9.8 and Cisco AnyConnect speak.
+/// The record version of a draft that OpenSSL 0.9.8 and Cisco AnyConnect implement.
 const DRAFT_VERSION: u16 = 0x0100;
 
 /// First byte of every version that an RFC defines: the ones' complement of TLS's, counted downwards.
 const MAJOR: u8 = 0xfe;
 
-/// The first bytes of a DTLS 1.3 ciphertext, 001xxxxx, and what tells them from a content type.
+/// Mask and value of the first byte of a DTLS 1.3 ciphertext, 001xxxxx, which is no content type.
 const UNIFIED_HEADER: (u8, u8) = (0b1110_0000, 0b0010_0000);
 
-/// What a record carries (RFC 8446, section 5.1).
+/// The content type of a record (RFC 8446, section 5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DtlsContentType(pub u8);
 
@@ -35,7 +35,7 @@ impl DtlsContentType {
     /// ack (RFC 9147, section 7)
     pub const ACK: Self = Self(26);
 
-    /// True for those whose records have the header of thirteen bytes.
+    /// Whether records of this type have the header of thirteen bytes.
     const fn has_plain_header(self) -> bool {
         matches!(
             self,
@@ -52,15 +52,15 @@ impl DtlsContentType {
 /// One record with a header of thirteen bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DtlsRecord<'a> {
-    /// What the payload is.
+    /// The type of the payload.
     pub content: DtlsContentType,
-    /// The record's version, which says little about the connection: 0xfeff, 0xfefd, 0x0100.
+    /// The record's version, which is not the negotiated version: 0xfeff, 0xfefd, 0x0100.
     pub version: u16,
-    /// 0 before the first change of keys: only then is the payload in the clear.
+    /// 0 before the first change of keys: only then is the payload unencrypted.
     pub epoch: u16,
-    /// The payload, or as much of it as was captured.
+    /// The captured part of the payload.
     pub payload: &'a [u8],
-    /// The payload is all there.
+    /// Whether the payload was captured completely.
     pub whole: bool,
 }
 
@@ -68,8 +68,8 @@ impl<'a> DtlsRecord<'a> {
     /// Bytes of a header: type, version, epoch, sequence number, length.
     pub const HEADER_LEN: usize = 13;
 
-    /// The handshake fragments in the payload; none in a record that is encrypted or carries something
-    /// else. The first error is the last item.
+    /// The handshake fragments in the payload; none in a record that is encrypted or of another type. The first error
+    /// is the last item.
     pub fn fragments(&self) -> HandshakeFragments<'a> {
         let readable = self.content == DtlsContentType::HANDSHAKE && self.epoch == 0;
         HandshakeFragments { rest: Cursor::new(if readable { self.payload } else { &[] }), whole: self.whole }
@@ -78,8 +78,8 @@ impl<'a> DtlsRecord<'a> {
 
 /// The records of one datagram, in order. The first error is the last item.
 ///
-/// The walk ends in good order at the first record whose length cannot be read: a DTLS 1.3 ciphertext, or
-/// one with a connection id. What follows these in their datagram is not in the clear either.
+/// The iteration ends without an error at the first record of encrypted or unknown length: a DTLS 1.3 ciphertext, or
+/// a record with a connection id. All later records of the datagram are encrypted too.
 #[derive(Clone, Debug)]
 pub struct DtlsRecords<'a> {
     rest: Cursor<'a>,
@@ -88,19 +88,19 @@ pub struct DtlsRecords<'a> {
 }
 
 impl<'a> DtlsRecords<'a> {
-    /// The records of `datagram`, of which the capture left out the end if `truncated`.
+    /// The records of `datagram`; `truncated`: its end was not captured.
     #[must_use]
     pub const fn new(datagram: &'a [u8], truncated: bool) -> Self {
         Self { rest: Cursor::new(datagram), truncated, at_ciphertext: false }
     }
 
-    /// True once the walk has ended at a ciphertext.
+    /// Whether the iteration has ended at a ciphertext.
     #[must_use]
     pub const fn at_ciphertext(&self) -> bool {
         self.at_ciphertext
     }
 
-    /// The next record; `None` at a ciphertext, and where the capture cut a header.
+    /// The next record; `None` at a ciphertext, and at a header that was not captured completely.
     fn read(&mut self) -> Result<Option<DtlsRecord<'a>>, WireError> {
         let rest = &mut self.rest;
         let content = DtlsContentType(rest.u8()?);
@@ -146,19 +146,19 @@ impl<'a> Iterator for DtlsRecords<'a> {
     }
 }
 
-/// A piece of a handshake message, or all of it.
+/// A fragment of a handshake message, or the entire message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeFragment<'a> {
-    /// What the message is.
+    /// The type of the message.
     pub kind: HandshakeType,
-    /// Bytes of the message's body: at most [`MAX_HANDSHAKE_MESSAGE`], but for a Certificate message, whose
-    /// start says something too.
+    /// Length of the message's body, bytes: at most [`MAX_HANDSHAKE_MESSAGE`]. Only a Certificate message may be
+    /// longer: its first certificates are useful alone.
     pub length: usize,
-    /// The message's number; a retransmission has that of the original.
+    /// The message's sequence number; a retransmission has the number of the original.
     pub message_seq: u16,
-    /// Where in the body the piece begins: `offset + data.len() <= length`.
+    /// The offset of the fragment in the body: `offset + data.len() <= length`.
     pub offset: usize,
-    /// The piece, or as much of it as was captured.
+    /// The captured part of the fragment.
     pub data: &'a [u8],
 }
 
@@ -166,7 +166,7 @@ impl HandshakeFragment<'_> {
     /// Bytes of a header: type, length, message_seq, fragment_offset, fragment_length.
     pub const HEADER_LEN: usize = 12;
 
-    /// True when the piece is the whole message.
+    /// Whether the fragment is the entire message.
     #[must_use]
     pub const fn is_message(&self) -> bool {
         self.data.len() == self.length
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn the_header_is_read_field_by_field() {
+    fn all_fields_of_the_header_are_parsed() {
         let bytes = [22, 0xfe, 0xff, 0, 0, 0, 0, 1, 2, 3, 4, 0, 1, 7];
         let record = records(&bytes, false)[0].unwrap();
         assert_eq!((record.version, record.epoch), (0xfeff, 0));
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ciphertext_ends_the_walk() {
+    fn a_ciphertext_ends_the_iteration() {
         for first in [0x20, 0x2f, 0x3f, 25] {
             let datagram = [record(22, 0, &fragment(2, 0, 0, 0, &[])), vec![first, 9, 9, 9]].concat();
             let mut records = DtlsRecords::new(&datagram, false);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_record_gives_its_prefix_where_the_capture_cut_it() {
+    fn a_truncated_record_yields_its_captured_part() {
         let datagram = record(22, 0, &fragment(11, 3, 100, 20, &[7; 60]));
         let cut = &datagram[..50];
         assert_eq!(records(cut, false), [Err(WireError::BadLength)]);
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_dtls_fails_at_its_first_record() {
+    fn other_protocols_fail_at_the_first_record() {
         let mut tls = record(22, 0, &[]);
         tls[1] = 3;
         assert_eq!(records(&tls, false), [Err(WireError::RecordVersion)]);

@@ -1,8 +1,8 @@
-//! Bytes to typed messages.
+//! Parsers: from bytes to typed messages.
 //!
-//! Nothing here knows about flows, clocks or fingerprints. Every byte is an attacker's: all of it is
-//! read through [`Cursor`], every length a peer states is checked against its region, and a message
-//! that exists is well-formed down to the level its type documents.
+//! They depend on no flows, clocks or fingerprints. All input is treated as hostile: it is read through [`Cursor`],
+//! every length field is checked against its region, and a parsed message is well-formed to the level that its type
+//! documents.
 
 mod cursor;
 pub mod dhcp4;

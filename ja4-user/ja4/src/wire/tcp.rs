@@ -26,7 +26,7 @@ pub struct SynFields {
 impl SynFields {
     /// Parses the header's unscaled window and its option bytes, padding included.
     ///
-    /// The list ends at an option whose length does not fit. If MSS or window scale is repeated, the last one counts.
+    /// The list ends at an option with an invalid length. If MSS or window scale is repeated, the last one counts.
     #[must_use]
     pub fn parse(window: u16, options: &[u8]) -> Self {
         let mut fields = Self { window, mss: 0, window_scale: 0, option_count: 0, options: [0; MAX_OPTIONS] };

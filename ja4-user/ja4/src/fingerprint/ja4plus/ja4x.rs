@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn identifiers_print_as_encoded() {
-        // 2.999.3, whose first byte is beyond 80, and 1.2.840.113549.1.9.1.
+        // 2.999.3, with a first byte above 80, and 1.2.840.113549.1.9.1.
         let (_, raw) = ja4x(&mut Hashers::new(Forms::All), &certificate("883703", "2a864886f70d010901", "0500"));
         assert_eq!(raw, "883703_2a864886f70d010901_0500");
     }

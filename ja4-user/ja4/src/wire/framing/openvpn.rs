@@ -1,8 +1,8 @@
 //! Packets of OpenVPN's control channel, which carries TLS (OpenVPN's `doc/doxygen/doc_protocol_overview.h` and
 //! `src/openvpn/ssl_pkt.h`).
 //!
-//! Over UDP a datagram is one packet, over TCP a length of 16 bits comes before each. The TLS records are in the clear
-//! without `tls-crypt`. With `tls-auth` an HMAC, a packet id and a time follow the session id.
+//! Over UDP a datagram is one packet; over TCP a length of 16 bits precedes each packet. The TLS records are
+//! unencrypted without `tls-crypt`. With `tls-auth` an HMAC, a packet id and a time follow the session id.
 
 use crate::wire::{Cursor, WireError};
 
@@ -21,7 +21,7 @@ const AUTH_LENGTHS: [usize; 8] = [0, 24, 28, 32, 36, 40, 56, 72];
 pub enum ControlOpcode {
     /// P_CONTROL_HARD_RESET_CLIENT_V2: a client begins a session.
     ClientReset,
-    /// P_CONTROL_HARD_RESET_SERVER_V2: the server's answer.
+    /// P_CONTROL_HARD_RESET_SERVER_V2: the server's response.
     ServerReset,
     /// P_CONTROL_SOFT_RESET_V1: another TLS handshake begins in the same session.
     SoftReset,
@@ -77,7 +77,7 @@ impl<'a> ControlPacket<'a> {
             return Err(WireError::TooMany);
         }
         if acks > 0 {
-            // The peer's session id follows them.
+            // The acknowledgments are followed by the peer's session id.
             rest.take(4 * usize::from(acks) + SESSION_ID_LEN)?;
         }
         let packet_id = rest.u32()?;
@@ -96,8 +96,8 @@ pub const CLIENT_HELLO: u8 = 1;
 /// The server's.
 pub const SERVER_HELLO: u8 = 2;
 
-/// Bytes of `tls-auth` in a packet, as far as the packet shows them: a reset has no payload and the number 0, and a TLS
-/// handshake begins with a hello. With `tls-crypt` neither is in the clear.
+/// Bytes of `tls-auth` in a packet, if the packet reveals them: a reset has no payload and the number 0, and a TLS
+/// handshake begins with a hello. With `tls-crypt` both are encrypted.
 #[must_use]
 pub fn auth_len(packet: &[u8]) -> Option<usize> {
     AUTH_LENGTHS.into_iter().find(|auth| match ControlPacket::parse(packet, *auth) {
@@ -109,8 +109,8 @@ pub fn auth_len(packet: &[u8]) -> Option<usize> {
     })
 }
 
-/// Whether the first packet of a TCP direction begins with these bytes: a length, then a reset or the TLS stream under
-/// key 0.
+/// Whether these bytes can be the start of the first packet of a TCP direction: a length, then a reset or the TLS
+/// stream under key 0.
 #[must_use]
 pub fn begins(&[high, low, first]: &[u8; 3]) -> bool {
     /// A reset without acknowledgments.
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn tls_crypt_shows_nothing() {
+    fn packets_with_tls_crypt_are_not_recognized() {
         let mut packet = openvpn_auth(&OpenVpn::client().reset(&[]), 32);
         packet.iter_mut().skip(49).for_each(|byte| *byte = 0xa7);
         assert_eq!(auth_len(&packet), None);

@@ -36,7 +36,7 @@ impl ProxyHeader {
         Self { start: [0; FIXED], read: 0, length: None }
     }
 
-    /// Reads the next bytes of the stream. Returns those behind the header, or `None` if the header continues.
+    /// Reads the next bytes of the stream. Returns the bytes after the header, or `None` if the header continues.
     ///
     /// # Errors
     /// [`WireError::Magic`] if the bytes begin neither version, [`WireError::TooLong`] if a line has no end within
@@ -96,7 +96,7 @@ mod tests {
 
     const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\0\x02\x01\xc0\0\x02\x02\xdc\x04\x01\xbb";
 
-    /// What is behind the header if the stream comes in pieces of `size` bytes.
+    /// The bytes after the header, for a stream in slices of `size` bytes.
     fn behind(stream: &[u8], size: usize) -> Result<Option<Vec<u8>>, WireError> {
         let (mut header, mut pieces) = (ProxyHeader::new(), stream.chunks(size));
         while let Some(piece) = pieces.next() {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stream_goes_on_behind_either_version() {
+    fn the_stream_continues_after_a_header_of_either_version() {
         for header in [&b"PROXY TCP4 192.0.2.1 192.0.2.2 56324 443\r\n"[..], b"PROXY UNKNOWN\r\n", V2] {
             let stream = [header, b"hello"].concat();
             for size in 1..=stream.len() {
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_are_no_header() {
+    fn other_bytes_are_rejected() {
         let long = [TEXT, &[b'x'; MAX_LINE as usize - 6][..], b"\n"].concat();
         let mut version_1 = V2.to_vec();
         version_1[12] = 0x11;

@@ -1,4 +1,4 @@
-//! Datagrams behind their length in a TCP stream (RFC 4571, section 2), as ICE over TCP sends DTLS, STUN and media (RFC
+//! Length-prefixed datagrams in a TCP stream (RFC 4571, section 2), as ICE over TCP sends DTLS, STUN and media (RFC
 //! 6544, section 3).
 
 use super::turn;

@@ -1,6 +1,6 @@
 //! Packets of the Tabular Data Stream protocol of Microsoft SQL Server ([MS-TDS], section 2.2.3.1).
 //!
-//! Both sides put their TLS handshake into PRELOGIN packets (section 2.2.6.5). A server may also answer in packets of
+//! Both sides send their TLS handshake in PRELOGIN packets (section 2.2.6.5). A server may also respond in packets of
 //! type tabular result.
 
 use crate::wire::WireError;
@@ -30,7 +30,7 @@ pub fn may_begin(bytes: &[u8]) -> bool {
 /// A packet header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TdsHeader {
-    /// Bytes of the packet behind its header.
+    /// Bytes of the packet after its header.
     pub length: u16,
     /// Whether this is the last packet of its message.
     pub ends_message: bool,
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_of_other_packets_are_refused() {
+    fn headers_of_other_packets_are_rejected() {
         let header = [0x12, 1, 0, 26, 0, 0, 1, 0];
         assert_eq!(TdsHeader::parse(&header), Ok(TdsHeader { length: 18, ends_message: true }));
         for (place, value, error) in [

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_of_every_message() {
+    fn every_message_with_data_is_parsed() {
         for message in [channel_data(0x4001, b"hello"), channel_data(0x4fff, b"hello"), indication(0x16, b"hello")] {
             assert_eq!(data(&message, false), Ok(Some(TurnData { bytes: b"hello", length: 5 })));
             let cut = &message[..message.len() - 5];
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_over_tcp() {
+    fn lengths_over_tcp_include_the_padding() {
         assert_eq!(frame_len(&[0x40, 1, 0, 5]), Some(12));
         assert_eq!(frame_len(&[0, 3, 0, 8]), Some(28));
         assert_eq!(frame_len(&[0, 3, 0, 7]), None);

@@ -1,4 +1,4 @@
-//! Extracts what the frames of one TCP direction carry.
+//! Extracts the payload of the frames of one TCP direction.
 
 use super::recognize::StreamFraming;
 use super::tds::{self, TdsHeader};
@@ -11,12 +11,12 @@ const MAX_HEADER: usize = 8;
 /// First byte of a TLS handshake record.
 const HANDSHAKE: u8 = 22;
 
-/// What a frame carries.
+/// The payload of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameContent<'a> {
     /// The next bytes of a stream.
     Stream(&'a [u8]),
-    /// A whole datagram.
+    /// A complete datagram.
     Datagram(&'a [u8]),
 }
 
@@ -33,7 +33,7 @@ enum FramePayload {
     Datagram,
 }
 
-/// Reads one direction's stream bytes, in order and in slices of any size, and extracts what its frames carry.
+/// Reads one direction's stream bytes, in order and in slices of any size, and extracts the payload of its frames.
 ///
 /// A datagram inside one slice is borrowed from it; only one that spans slices is copied. No datagram is longer than
 /// 65,558 bytes: its length is a field of 16 bits.
@@ -70,7 +70,7 @@ impl Unframe {
         }
     }
 
-    /// Bytes of memory held for an incomplete datagram, for the owner's total.
+    /// Bytes of memory of an incomplete datagram.
     #[must_use]
     pub const fn buffered(&self) -> usize {
         self.datagram.capacity()
@@ -122,7 +122,7 @@ impl Unframe {
         }
     }
 
-    /// Reads the rest of a frame header, and opens the frame.
+    /// Reads the rest of a frame header, and starts the frame.
     fn take_header<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], WireError> {
         let missing = self.header_size().saturating_sub(usize::from(self.header_len));
         let (taken, rest) = bytes.split_at(bytes.len().min(missing));

@@ -23,8 +23,8 @@ pub(crate) const fn is_folded(line: &[u8]) -> bool {
     matches!(line, [b' ' | b'\t', ..])
 }
 
-/// Header lines as fields. A line without a colon, without a name, or that continues no field is skipped: servers differ
-/// in which lines they reject, and the other lines still identify the client.
+/// Header lines as fields. A line without a colon, without a name, or that continues no field is skipped: servers
+/// differ in which lines they reject, and the other lines still identify the client.
 #[derive(Clone, Debug)]
 pub struct HeaderLines<'a> {
     rest: &'a [u8],

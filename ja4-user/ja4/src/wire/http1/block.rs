@@ -3,37 +3,37 @@
 use crate::wire::WireError;
 use crate::wire::http::{HeaderLines, HttpRequest, HttpVersion, find_lf, is_folded, without_cr};
 
-/// Longest header block, request line included, bytes. Common servers take 8 to 32 KiB.
+/// Longest header block, request line included, bytes. Common servers accept 8 to 32 KiB.
 pub const MAX_BLOCK: usize = 64 * 1024;
 
-/// Most lines of a header block. Servers stop at 100 to some 2,000 fields, where they count them.
+/// Most lines of a header block. Servers that limit the number of fields allow 100 to 2,000.
 pub const MAX_LINES: u16 = 1024;
 
 /// Longest method. The longest registered one, UPDATEREDIRECTREF, has 17 bytes.
 pub const MAX_METHOD: usize = 32;
 
-/// A byte of a token, as methods are (RFC 9110, section 5.6.2).
+/// Whether tokens, such as methods, contain this byte (RFC 9110, section 5.6.2).
 const fn is_token(byte: u8) -> bool {
     matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^'..=b'`' | b'|' | b'~')
         || byte.is_ascii_alphanumeric()
 }
 
-/// A byte that methods in use have. Where a stream is out of step, text of a body passes for a token
-/// more often than for this.
+/// Whether registered methods contain this byte. Text of a body looks like a token more often than like such a method,
+/// which matters when a stream resynchronizes.
 const fn is_usual(byte: u8) -> bool {
     byte.is_ascii_uppercase() || matches!(byte, b'-' | b'_')
 }
 
-/// Whether a request line may begin like this: a token of at most [`MAX_METHOD`] bytes and a space, or
-/// the start of one. With `usual` the token is one that methods in use look like.
+/// Whether these bytes can be the start of a request line: a token of at most [`MAX_METHOD`] bytes and a space, or a
+/// prefix of that. With `usual` the token must look like a registered method.
 pub(super) fn may_begin(bytes: &[u8], usual: bool) -> bool {
     let fits = |&byte: &u8| if usual { is_usual(byte) } else { is_token(byte) };
     let method = bytes.iter().take(MAX_METHOD + 1).take_while(|byte| fits(byte)).count();
     method <= MAX_METHOD && bytes.get(method).is_none_or(|&byte| byte == b' ' && method > 0)
 }
 
-/// Method, target and version of a request line. The target may hold spaces: the version is what stands
-/// behind the last one.
+/// Method, target and version of a request line. The target may contain spaces: the version follows
+/// the last one.
 fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], HttpVersion), WireError> {
     if !may_begin(line, false) {
         return Err(WireError::Magic);
@@ -50,30 +50,30 @@ fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], HttpVersion), WireError> {
     Ok((method, line.get(method_end..target_end).unwrap_or_default().trim_ascii(), version))
 }
 
-/// Looks for the end of a block that may come in pieces; it goes on where it stopped.
+/// Searches for the end of a block that may span several slices, and resumes where it stopped.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scan {
-    /// Where the line under way begins, `<= seen`.
+    /// Start of the current line, `<= seen`.
     line: u32,
-    /// Bytes that hold no further line feed.
+    /// Bytes searched for a line feed.
     seen: u32,
-    /// Whole lines.
+    /// Complete lines.
     lines: u16,
-    /// Some line continues another.
+    /// Whether a line continues another.
     pub(super) folded: bool,
 }
 
 impl Scan {
-    /// A search that has seen nothing.
+    /// A search from the start of a block.
     pub(super) const fn new() -> Self {
         Self { line: 0, seen: 0, lines: 0, folded: false }
     }
 
-    /// The block's length, once `bytes`, which begin with it, hold all of it. What was given before must
-    /// be given again.
+    /// The block's length, if `bytes`, which begin with the block, contain all of it. Each call passes the bytes of the
+    /// previous call again.
     ///
     /// # Errors
-    /// [`WireError::Magic`] where this is no request, [`WireError::TooLong`] and [`WireError::TooMany`]
+    /// [`WireError::Magic`] if this is not a request, [`WireError::TooLong`] and [`WireError::TooMany`]
     /// above [`MAX_BLOCK`] and [`MAX_LINES`].
     pub(super) fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, WireError> {
         let within = bytes.get(..MAX_BLOCK).unwrap_or(bytes);
@@ -106,8 +106,8 @@ impl Scan {
     }
 }
 
-/// Joins continued lines with those they continue: the ends between them become spaces, as a recipient
-/// may make them (RFC 9112, section 5.2). The request line and what continues it stay.
+/// Joins continued lines: replaces the line ends between them with spaces, as a recipient may do (RFC 9112, section
+/// 5.2). The request line and its continuation are unchanged.
 pub(super) fn unfold(block: &mut [u8]) {
     let lf = |bytes: &[u8]| find_lf(bytes).map_or(bytes.len(), |at| at + 1);
     let request_line = lf(block);
@@ -125,7 +125,7 @@ pub(super) fn unfold(block: &mut [u8]) {
     }
 }
 
-/// The request in a whole block, as [`Scan`] delimits it and [`unfold`] leaves it.
+/// The request of a complete block, delimited by [`Scan`] and unfolded by [`unfold`].
 ///
 /// # Errors
 /// As [`request_line`].

@@ -1,4 +1,4 @@
-//! What lies between two requests: a body of known length, or chunks (RFC 9112, sections 6 and 7).
+//! The body between two requests: of known length, or in chunks (RFC 9112, sections 6 and 7).
 
 use crate::wire::WireError;
 use crate::wire::http::{HttpRequest, find_lf, list_items};
@@ -6,25 +6,25 @@ use crate::wire::http::{HttpRequest, find_lf, list_items};
 /// How a request's body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestBody {
-    /// Bytes that are still to come; 0: no body.
+    /// The number of remaining bytes; 0: no body.
     Length(u64),
-    /// It says itself where it ends.
+    /// Chunks, which delimit themselves.
     Chunked(Chunks),
 }
 
-/// What a request says of the bytes behind it.
+/// What the fields of a request state about the bytes after it.
 pub(super) struct BodyFraming {
     /// How the body ends (RFC 9112, section 6.3): [`WireError::Unsupported`] for a transfer coding that does
-    /// not end in chunks, [`WireError::BadLength`] for a Content-Length that is no number or two.
+    /// not end in chunks, [`WireError::BadLength`] for a Content-Length that is not a number or is contradictory.
     pub(super) body: Result<RequestBody, WireError>,
-    /// Another protocol may follow.
+    /// Whether another protocol may follow.
     pub(super) upgrade: bool,
-    /// Lines that are no field.
+    /// The number of lines that are not fields.
     pub(super) skipped: u16,
 }
 
 impl BodyFraming {
-    /// Looks once through the fields of `request`.
+    /// Reads the fields of `request` once.
     pub(super) fn of(request: &HttpRequest<'_>) -> Self {
         let (mut coding, mut length, mut upgrade) = (None, None, false);
         let mut fields = request.fields();
@@ -50,7 +50,7 @@ impl BodyFraming {
 }
 
 impl RequestBody {
-    /// Takes body bytes; gives those behind the body once it has ended.
+    /// Reads body bytes; returns the bytes after the body if it has ended.
     ///
     /// # Errors
     /// As [`Chunks::take`].
@@ -64,7 +64,7 @@ impl RequestBody {
         }
     }
 
-    /// Passes over `count` bytes that were not seen. False where the body may have ended within them.
+    /// Skips `count` bytes that were not captured. False if the body may have ended within them.
     pub(super) const fn skip(&mut self, count: u64) -> bool {
         match self {
             Self::Length(left) | Self::Chunked(Chunks::Data(left)) if count <= *left => {
@@ -76,31 +76,31 @@ impl RequestBody {
     }
 }
 
-/// Where a chunked body stands (RFC 9112, section 7.1).
+/// The position in a chunked body (RFC 9112, section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Chunks {
-    /// In a chunk's size, of which `digits` have come.
+    /// In a chunk's size, after this many digits.
     Size { size: u64, digits: u8 },
-    /// Behind a size, before the end of its line.
+    /// After a size, before the end of its line.
     Extension { size: u64 },
-    /// In a chunk with so many bytes left.
+    /// In a chunk, before its last bytes of this number.
     Data(u64),
-    /// In the line's end behind a chunk.
+    /// In the line end after a chunk.
     End,
-    /// In the trailer section; `text` when the line under way is not empty.
+    /// In the trailer section; `text`: the current line is not empty.
     Trailer { text: bool },
 }
 
-/// Most digits of a chunk's size: it then fits 64 bits.
+/// Most digits of a chunk's size, which is a number of 64 bits.
 const MAX_DIGITS: u8 = 16;
 
 impl Chunks {
     const START: Self = Self::Size { size: 0, digits: 0 };
 
-    /// Takes bytes; gives those behind the body once it has ended.
+    /// Reads bytes; returns the bytes after the body if it has ended.
     ///
     /// # Errors
-    /// [`WireError::Value`] where a size or a line's end should be and is not,
+    /// [`WireError::Value`] if a size or a line end is missing,
     /// [`WireError::TooLong`] for a size beyond 64 bits.
     fn take<'b>(&mut self, mut bytes: &'b [u8]) -> Result<Option<&'b [u8]>, WireError> {
         loop {
@@ -141,7 +141,7 @@ impl Chunks {
     }
 }
 
-/// Passes over as many of `bytes` as are left; gives the others.
+/// Skips up to `left` of `bytes`; returns the others.
 fn pass<'b>(left: &mut u64, bytes: &'b [u8]) -> &'b [u8] {
     let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
     // Never below zero: taken <= left.
@@ -157,7 +157,7 @@ const fn hex_value(digit: u8) -> u8 {
     }
 }
 
-/// A decimal number of digits alone that fits 64 bits.
+/// A decimal number of 64 bits, without a sign.
 fn decimal(text: &[u8]) -> Option<u64> {
     if text.is_empty() {
         return None;

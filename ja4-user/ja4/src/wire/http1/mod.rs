@@ -1,7 +1,7 @@
 //! HTTP/1 requests (RFC 9112).
 //!
-//! [`Http1Stream`] finds the header blocks of one direction, [`block`](self) reads one, and the body between
-//! two of them is walked over, since the next request stands behind it.
+//! [`Http1Stream`] finds the header blocks of one direction and parses them. It skips bodies, to find the next request
+//! after them.
 
 mod block;
 mod body;

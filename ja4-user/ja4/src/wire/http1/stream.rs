@@ -1,4 +1,4 @@
-//! One client direction of HTTP/1, from header block to header block.
+//! The client direction of an HTTP/1 connection.
 
 use core::ops::ControlFlow;
 
@@ -8,35 +8,35 @@ use crate::wire::http1::block::{self, MAX_BLOCK, Scan, may_begin, unfold};
 use crate::wire::http1::body::{BodyFraming, RequestBody};
 use crate::wire::http2::PREFACE;
 
-/// What is allocated at first for a block that spans pushes: most requests fit.
+/// First allocation for a block that spans pushes, bytes: most requests fit.
 const FIRST_ALLOCATION: usize = 1024;
 
-/// Where an [`Http1Stream`] stands.
+/// The status of an [`Http1Stream`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Http1Status<'b> {
-    /// It knows where the next request begins, and takes more bytes.
+    /// It is synchronized, and expects more bytes.
     Open,
-    /// It is out of step, or no HTTP/1 at all. A request is looked for where a push begins, and only there.
+    /// It is not synchronized, or not HTTP/1. It resynchronizes at a push that begins with a request.
     Lost,
-    /// The client's preface of HTTP/2 has come, at the connection's start or after an upgrade; these are
-    /// the bytes behind it, for [`Http2Stream::behind_preface`](crate::wire::http2::Http2Stream::behind_preface).
+    /// The client has sent the preface of HTTP/2, at the connection's start or after an upgrade; these are the bytes
+    /// after it, for [`Http2Stream::behind_preface`](crate::wire::http2::Http2Stream::behind_preface).
     Http2(&'b [u8]),
-    /// After CONNECT or an upgrade came something that is no request: what
-    /// [`held`](Http1Stream::held) gives, and then these bytes.
+    /// CONNECT or an upgrade is followed by another protocol: the bytes of
+    /// [`held`](Http1Stream::held), and then these bytes.
     Tunnel(&'b [u8]),
-    /// The receiver has seen enough.
+    /// The receiver has ended it.
     Ended,
 }
 
-/// What the next byte belongs to.
+/// The element of the next byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Http1State {
-    /// A header block, begun or not. `sought` where it is a guess: at the stream's start, which other
-    /// protocols' commands look like (`EHLO a`), and out of step. Then it is no error if it is none.
+    /// A header block, or the start of one. `sought`: it is a guess, at the stream's start, which resembles commands of
+    /// other protocols (`EHLO a`), or at a resynchronization. Another protocol is then not an error.
     Block {
         sought: bool,
     },
-    /// A body that has not ended.
+    /// A body.
     Body(RequestBody),
     Lost,
     Http2,
@@ -44,18 +44,18 @@ enum Http1State {
     Ended,
 }
 
-/// Takes one client direction's stream bytes, in order and in slices of any size, and gives each request
-/// once its header block is whole.
+/// Parses the client direction of a stream, in order and in slices of any size, and yields each request when its header
+/// block is complete.
 ///
-/// A block that lies inside one slice is lent from it; only one that spans slices, or that continues
-/// lines, is copied, and the copy is freed as soon as it has been delivered. Of bodies nothing is kept.
+/// A block inside one slice is borrowed from it; a block that spans slices, or has continued lines, is copied, and the
+/// copy is freed after delivery. Bodies are not stored.
 #[derive(Debug)]
 pub struct Http1Stream {
-    /// The block under way, as far as it has come; unallocated between blocks.
+    /// The received part of an incomplete block; unallocated otherwise.
     partial: Vec<u8>,
     scan: Scan,
     state: Http1State,
-    /// A request asked for another protocol, so what follows may be anything.
+    /// A request asked for another protocol, which may follow.
     may_leave: bool,
 }
 
@@ -65,7 +65,7 @@ impl Default for Http1Stream {
     }
 }
 
-/// Why a push stops before its bytes are used up.
+/// The reason why a push stops before its last byte.
 enum Http1Stop<'b> {
     /// Not HTTP/1, from these bytes on.
     Broken(WireError, &'b [u8]),
@@ -80,34 +80,34 @@ impl Http1Stream {
         Self { partial: Vec::new(), scan: Scan::new(), state: Http1State::Block { sought: true }, may_leave: false }
     }
 
-    /// Bytes of memory held for a block under way, for the owner's total.
+    /// Bytes of memory of an incomplete block.
     #[must_use]
     pub const fn buffered(&self) -> usize {
         self.partial.capacity()
     }
 
-    /// The bytes that have come of a block under way; behind [`Http1Status::Tunnel`], those that come before
-    /// the ones it lends.
+    /// The received bytes of an incomplete block; after [`Http1Status::Tunnel`], the bytes that precede those it
+    /// returns.
     #[must_use]
     pub fn held(&self) -> &[u8] {
         &self.partial
     }
 
-    /// Whether a body is under way, so that its bytes need not be brought here.
+    /// Whether the next bytes belong to a body, so that they need not be passed here.
     #[must_use]
     pub const fn in_body(&self) -> bool {
         matches!(self.state, Http1State::Body(_))
     }
 
-    /// Says that bytes of unknown number are missing before the next push. It is then as
-    /// [`Http1Status::Lost`] has it.
+    /// Records that an unknown number of bytes is missing before the next push. The status becomes
+    /// [`Http1Status::Lost`].
     pub fn resync(&mut self) {
         if matches!(self.state, Http1State::Block { .. } | Http1State::Body(_)) {
             self.lose();
         }
     }
 
-    /// Says that `count` bytes are missing before the next push. Inside a body the stream stays in step,
+    /// Records that `count` bytes are missing before the next push. Inside a body the stream stays synchronized;
     /// elsewhere this is [`resync`](Self::resync).
     pub fn skip(&mut self, count: u64) {
         if !self.skip_body(count) && count > 0 {
@@ -115,8 +115,8 @@ impl Http1Stream {
         }
     }
 
-    /// Passes over `count` bytes of a body that are missing before the next push. False, and nothing changed,
-    /// where they are not certainly of one.
+    /// Skips `count` bytes of a body that are missing before the next push. Returns false and changes nothing unless
+    /// all of them belong to the body.
     pub const fn skip_body(&mut self, count: u64) -> bool {
         match &mut self.state {
             Http1State::Body(body) => body.skip(count),
@@ -124,7 +124,7 @@ impl Http1Stream {
         }
     }
 
-    /// Bytes of the body under way that are still to come, if it has said how many.
+    /// The number of remaining bytes of the current body, if known.
     #[must_use]
     pub const fn body_left(&self) -> Option<u64> {
         match self.state {
@@ -139,11 +139,11 @@ impl Http1Stream {
         self.state = Http1State::Lost;
     }
 
-    /// Takes the next bytes of the stream and calls `receive` for each request whose block they complete.
+    /// Reads the next bytes of the stream, and calls `receive` for each request that they complete.
     ///
-    /// `receive` also gets what went wrong: [`WireError::Value`] once for a request some of whose lines
-    /// were passed over, right after it, and what put the stream out of step; but for a stream that does not
-    /// begin with a request line, which is something else. Where it breaks, the stream ends.
+    /// `receive` also gets the errors: [`WireError::Value`] directly after a request with skipped lines, and the error
+    /// that ends the synchronization; none for a stream that does not begin with a request line, which is another
+    /// protocol. If `receive` breaks, the stream ends.
     pub fn push<'b, F>(&mut self, bytes: &'b [u8], mut receive: F) -> Http1Status<'b>
     where
         F: FnMut(Result<HttpRequest<'_>, WireError>) -> ControlFlow<()>,
@@ -182,7 +182,7 @@ impl Http1Stream {
         }
     }
 
-    /// Goes over to what `stop` leads to; gives the bytes that belong there.
+    /// Changes the state according to `stop`; returns the bytes of the next protocol.
     fn stop<'b, F>(&mut self, stop: Http1Stop<'b>, receive: &mut F) -> &'b [u8]
     where
         F: FnMut(Result<HttpRequest<'_>, WireError>) -> ControlFlow<()>,
@@ -214,13 +214,13 @@ impl Http1Stream {
         }
     }
 
-    /// Takes bytes of a block, not none; gives those behind it.
+    /// Reads bytes of a block, at least one; returns the bytes after it.
     fn take_block<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Http1Stop<'b>>
     where
         F: FnMut(Result<HttpRequest<'_>, WireError>) -> ControlFlow<()>,
     {
         if self.partial.is_empty() {
-            // Empty lines before a request line are nothing (RFC 9112, section 2.2).
+            // Empty lines before a request line are ignored (RFC 9112, section 2.2).
             let blank = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             let all = bytes;
             let bytes = bytes.get(blank..).unwrap_or_default();
@@ -263,7 +263,7 @@ impl Http1Stream {
         self.take_line(bytes, receive)
     }
 
-    /// Takes bytes of a block begun in an earlier slice, up to its next line feed.
+    /// Reads bytes of a block that began in an earlier slice, up to the next line feed.
     fn take_line<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Http1Stop<'b>>
     where
         F: FnMut(Result<HttpRequest<'_>, WireError>) -> ControlFlow<()>,
@@ -279,7 +279,7 @@ impl Http1Stream {
         }
     }
 
-    /// Hands out the block in `partial`, which is whole.
+    /// Delivers the block in `partial`, which is complete.
     fn deliver_copy<F>(&mut self, receive: &mut F) -> Result<(), Http1Stop<'static>>
     where
         F: FnMut(Result<HttpRequest<'_>, WireError>) -> ControlFlow<()>,
@@ -290,7 +290,7 @@ impl Http1Stream {
         self.deliver(&block, receive)
     }
 
-    /// Hands out the request in a whole block, and looks how its body ends.
+    /// Delivers the request of a complete block, and determines its body.
     fn deliver<F>(&mut self, block: &[u8], receive: &mut F) -> Result<(), Http1Stop<'static>>
     where
         F: FnMut(Result<HttpRequest<'_>, WireError>) -> ControlFlow<()>,

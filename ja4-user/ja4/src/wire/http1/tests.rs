@@ -1,4 +1,4 @@
-//! Requests out of streams, whole and in pieces.
+//! Requests of streams in one slice and in many.
 use core::ops::ControlFlow;
 
 use proptest::prelude::*;
@@ -17,7 +17,7 @@ fn shown(request: &HttpRequest<'_>) -> String {
     format!("{} {} {version}{}", text(request.method()), text(request.target()), fields.collect::<String>())
 }
 
-/// What a stream gave, in order; errors by their name.
+/// What a stream yielded, in order; errors by their name.
 type SeenRequest = Vec<String>;
 
 fn push<'b>(stream: &mut Http1Stream, bytes: &'b [u8], seen: &mut SeenRequest) -> Http1Status<'b> {
@@ -30,8 +30,8 @@ fn push<'b>(stream: &mut Http1Stream, bytes: &'b [u8], seen: &mut SeenRequest) -
     })
 }
 
-/// Pushes the slices that `sizes` cuts `bytes` into, then what is left; stops when the stream is no longer
-/// open, and gives what it was then.
+/// Pushes `bytes` in slices of these sizes, then the rest. Stops when the stream is not open, and returns its status
+/// then.
 fn run<'b>(bytes: &'b [u8], sizes: &[usize]) -> (Http1Status<'b>, Vec<u8>, SeenRequest) {
     let (mut stream, mut seen, mut rest) = (Http1Stream::new(), SeenRequest::new(), bytes);
     let mut status = Http1Status::Open;
@@ -39,7 +39,7 @@ fn run<'b>(bytes: &'b [u8], sizes: &[usize]) -> (Http1Status<'b>, Vec<u8>, SeenR
         let (slice, after) = rest.split_at(rest.len().min(size));
         rest = after;
         status = push(&mut stream, slice, &mut seen);
-        // What the stream gives back goes on in what was not pushed.
+        // The returned bytes are followed by those that were not pushed.
         match status {
             Http1Status::Open => {}
             Http1Status::Http2(left) => {
@@ -67,13 +67,13 @@ fn fields_keep_case_order_and_duplicates() {
 }
 
 #[test]
-fn lines_may_end_in_a_bare_line_feed_and_targets_hold_spaces() {
+fn lines_may_end_in_a_bare_line_feed_and_targets_may_contain_spaces() {
     assert_eq!(whole("GET /a b  c HTTP/1.0\nHost: d\n\n"), ["GET /a b  c 1.0|Host=d"]);
     assert_eq!(whole("\r\n\nGET  HTTP/1.7 \r\n\r\n"), ["GET  1.1"]);
 }
 
 #[test]
-fn what_is_no_request_line_puts_it_out_of_step() {
+fn a_malformed_request_line_ends_the_synchronization() {
     let long = format!("{} / HTTP/1.1\r\n\r\n", "M".repeat(MAX_METHOD + 1));
     for text in ["GET /\r\n\r\n", "GET / HTTP/2.0\r\n\r\n", "G(T / HTTP/1.1\r\n", " / HTTP/1.1\r\n", "\x16\x03", &long]
     {
@@ -87,7 +87,7 @@ fn what_is_no_request_line_puts_it_out_of_step() {
 }
 
 #[test]
-fn a_stream_that_begins_otherwise_is_no_broken_one() {
+fn a_stream_of_another_protocol_is_not_an_error() {
     for text in ["EHLO a\r\n", "USER a\r\n", "AUTH LOGIN\r\n", "HELP\r\n", "QUIT\r\n", "A1 LOGIN a b\r\n"] {
         for sizes in [vec![], vec![4], vec![1; 100]] {
             assert_eq!(run(text.as_bytes(), &sizes), (Http1Status::Lost, vec![], SeenRequest::new()), "{text:?}");
@@ -96,7 +96,7 @@ fn a_stream_that_begins_otherwise_is_no_broken_one() {
 }
 
 #[test]
-fn a_line_without_colon_is_counted_and_passed_over() {
+fn a_line_without_colon_is_counted_and_skipped() {
     let seen = whole("GET / HTTP/1.1\r\n lead: 0\r\nHost: a\r\nnonsense\r\n: b\r\nX : c\r\n\r\nPUT / HTTP/1.1\r\n\r\n");
     assert_eq!(seen, ["GET / 1.1|Host=a|X=c", "value", "PUT / 1.1"]);
 }
@@ -112,7 +112,7 @@ fn a_folded_line_continues_the_value() {
 }
 
 #[test]
-fn bodies_are_walked_over() {
+fn bodies_are_skipped() {
     let second = "GET /2 HTTP/1.1\r\n\r\n";
     for (fields, body) in [
         ("Content-Length: 20", "GET /no HTTP/1.1\r\n\r\n"),
@@ -131,7 +131,7 @@ fn bodies_are_walked_over() {
 }
 
 #[test]
-fn a_body_without_a_known_end_puts_it_out_of_step() {
+fn a_body_without_a_known_end_ends_the_synchronization() {
     for (fields, body, error) in [
         ("Transfer-Encoding: chunked, gzip", "", "unsupported"),
         ("Content-Length: -1", "", "bad_length"),
@@ -150,7 +150,7 @@ fn a_body_without_a_known_end_puts_it_out_of_step() {
 }
 
 #[test]
-fn out_of_step_a_request_is_looked_for_where_a_push_begins() {
+fn a_lost_stream_resynchronizes_at_the_start_of_a_push() {
     let mut stream = Http1Stream::new();
     let mut seen = SeenRequest::new();
     assert_eq!(
@@ -175,7 +175,7 @@ fn out_of_step_a_request_is_looked_for_where_a_push_begins() {
 }
 
 #[test]
-fn a_gap_of_known_length_inside_a_body_is_no_loss() {
+fn a_gap_of_known_length_inside_a_body_keeps_the_synchronization() {
     for (field, before, after) in
         [("Content-Length: 60", "12345", "12345"), ("Transfer-Encoding: chunked", "37\r\n", "12345\r\n0\r\n\r\n")]
     {
@@ -210,25 +210,25 @@ fn the_preface_leads_to_http2_with_or_without_an_upgrade() {
 }
 
 #[test]
-fn behind_connect_anything_may_come() {
+fn after_connect_another_protocol_may_follow() {
     let connect = "CONNECT a:443 HTTP/1.0\r\n\r\n";
     let hello = [connect.as_bytes(), b"\x16\x03\x01"].concat();
     let (status, held, seen) = run(&hello, &[]);
     assert_eq!((status, held, seen.len()), (Http1Status::Tunnel(b"\x16\x03\x01"), vec![], 1));
-    // Bytes that look like a method for a while are given back.
+    // Bytes that begin like a method are returned.
     let ssh = [connect.as_bytes(), b"SSH-2.0-x y\r\nmore"].concat();
     for sizes in [vec![], vec![connect.len() + 3], vec![1; 100]] {
         let (status, held, seen) = run(&ssh, &sizes);
         let Http1Status::Tunnel(rest) = status else { unreachable!("{status:?}") };
         assert_eq!((&[&held, rest].concat()[..], seen.len()), (&b"SSH-2.0-x y\r\nmore"[..], 1));
     }
-    // A proxy that wants a password is asked again.
+    // A client repeats its request to a proxy that requires a password.
     let again = format!("{connect}CONNECT a:443 HTTP/1.0\r\nProxy-Authorization: b\r\n\r\n");
     assert_eq!(run(again.as_bytes(), &[]).2.len(), 2);
 }
 
 #[test]
-fn the_receiver_can_end_it() {
+fn the_receiver_can_end_the_stream() {
     let mut stream = Http1Stream::new();
     let text = b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n";
     assert_eq!(stream.push(text, |_| ControlFlow::Break(())), Http1Status::Ended);
@@ -236,7 +236,7 @@ fn the_receiver_can_end_it() {
 }
 
 #[test]
-fn a_block_is_lent_or_freed() {
+fn a_block_is_borrowed_or_freed() {
     assert!(size_of::<Http1Stream>() <= 80);
     let text = b"GET /a HTTP/1.1\r\nHost: b\r\n\r\n";
     let range = text.as_ptr_range();
@@ -265,7 +265,7 @@ fn blocks_are_bounded_in_bytes_and_lines() {
     }
 }
 
-/// Text as streams have it, cut, mended and muddled.
+/// Text of streams, with cuts and changes.
 fn pieces() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop::sample::select(vec![
         "GET / HTTP/1.1\r\n",

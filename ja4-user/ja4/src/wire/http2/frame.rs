@@ -1,4 +1,4 @@
-//! Frames: their header, and what surrounds the field block fragment in a HEADERS frame
+//! Frames: their header, and the padding and priority of a HEADERS frame
 //! (RFC 9113, sections 4.1 and 6.2).
 
 use crate::wire::{Cursor, WireError};
@@ -21,9 +21,9 @@ impl FrameType {
 pub(super) mod flag {
     /// The field block ends with this frame.
     pub(in super::super) const END_HEADERS: u8 = 0x4;
-    /// Padding follows, and its length comes first.
+    /// The payload begins with the length of the padding at its end.
     pub(in super::super) const PADDED: u8 = 0x8;
-    /// Five bytes of priority come before the fragment.
+    /// Five bytes of priority precede the fragment.
     pub(in super::super) const PRIORITY: u8 = 0x20;
 }
 
@@ -42,10 +42,10 @@ impl FrameHeader {
     /// Bytes of a frame header.
     pub(super) const LEN: usize = 9;
 
-    /// Reads a frame header.
+    /// Parses a frame header.
     ///
     /// # Errors
-    /// [`WireError::Truncated`] when bytes are missing.
+    /// [`WireError::Truncated`] if bytes are missing.
     pub(super) fn parse(cursor: &mut Cursor<'_>) -> Result<Self, WireError> {
         let (length, kind, flags) = (cursor.u24()?, FrameType(cursor.u8()?), cursor.u8()?);
         Ok(Self { length, kind, flags, stream: cursor.u32()? & 0x7fff_ffff })
@@ -55,8 +55,8 @@ impl FrameHeader {
 /// The field block fragment in the payload of a HEADERS frame.
 ///
 /// # Errors
-/// [`WireError::Truncated`] where the payload is too short for what its flags announce,
-/// [`WireError::BadLength`] where the padding is longer than what is left.
+/// [`WireError::Truncated`] if the payload is too short for its flags, [`WireError::BadLength`] if the padding exceeds
+/// the payload.
 pub(super) fn fragment(payload: &[u8], flags: u8) -> Result<&[u8], WireError> {
     let mut cursor = Cursor::new(payload);
     let padding = if flags & flag::PADDED == 0 { 0 } else { usize::from(cursor.u8()?) };
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reserved_bit_is_no_part_of_the_stream() {
+    fn the_reserved_bit_is_not_part_of_the_stream() {
         let header = FrameHeader::parse(&mut Cursor::new(&[0, 0x40, 1, 9, 4, 0x80, 0, 1, 7])).ok();
         let expected = FrameHeader { length: 0x4001, kind: FrameType::CONTINUATION, flags: 4, stream: 0x107 };
         assert_eq!(header, Some(expected));

@@ -1,4 +1,4 @@
-//! One client direction of HTTP/2, from field section to field section.
+//! The client direction of an HTTP/2 connection.
 
 use core::ops::ControlFlow;
 
@@ -7,65 +7,67 @@ use crate::wire::http2::frame::{FrameHeader, FrameType, PREFACE, flag, fragment}
 use crate::wire::http2::hpack::{Decoder, HeaderList};
 use crate::wire::{Cursor, WireError};
 
-/// Longest field block that is put together, bytes as sent, padding included.
+/// Longest field block that is reassembled, bytes as sent, padding included.
 pub const MAX_BLOCK: usize = 64 * 1024;
 
-/// Most CONTINUATION frames of one block. A client fills frames of 16 KiB, and so needs four; tiny or
-/// empty ones without end are an attack (CVE-2024-27316 and its kin).
+/// Most CONTINUATION frames of one block. A client fills frames of 16 KiB, so that four are enough; an endless sequence
+/// of tiny or empty frames is an attack (CVE-2024-27316 and similar ones).
 pub const MAX_CONTINUATIONS: u8 = 64;
 
-/// Decoded bytes of all field sections of one stream: a dynamic table lets a few bytes stand for many
-/// (RFC 7541, section 7.3), and all of them are read.
+/// Decoded bytes of all field sections of one stream: with a dynamic table, a few bytes represent many
+/// (RFC 7541, section 7.3), and all of them are decoded.
 const MAX_DECODED: usize = 1024 * 1024;
 
-/// Where an [`Http2Stream`] stands.
+/// The status of an [`Http2Stream`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Http2Status {
-    /// It takes more bytes.
+    /// It expects more bytes.
     Open,
-    /// The receiver has seen enough; further bytes are ignored.
+    /// The receiver has ended it; further bytes are ignored.
     Ended,
-    /// Not HTTP/2, beyond a bound, or out of step, which HPACK does not forgive; further bytes are ignored.
+    /// The bytes are not HTTP/2, malformed or over a limit; further bytes are ignored, because HPACK cannot
+    /// resynchronize.
     Failed(WireError),
 }
 
-/// What the next byte belongs to.
+/// The element of the next byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Http2State {
-    /// The preface, of which so many bytes have come.
+    /// The preface, after this many bytes.
     Preface(u8),
-    /// A frame header, of which so many bytes have come.
+    /// A frame header, after this many bytes.
     Header(u8),
-    /// The payload of HEADERS or CONTINUATION, with so many bytes left.
+    /// The payload of HEADERS or CONTINUATION, of which this many bytes remain.
     Fragment(u32),
-    /// The payload of another frame, with so many bytes left.
+    /// The payload of another frame, of which this many bytes remain.
     Other(u32),
 }
 
-/// Takes one client direction's stream bytes, in order and in slices of any size, and gives the request
-/// of each field section. Every section is decoded, since the next one may refer to it.
+/// Parses the client direction of a stream, in order and in slices of any size, and yields the request of each field
+/// section. Every section is decoded, because the next one may refer to it.
 ///
-/// Meant to be boxed by its owner: it takes some 200 bytes, and beside them up to 64 KiB of dynamic table, 4 KiB
-/// as a rule.
+/// It takes about 200 bytes, and on the heap up to 64 KiB of dynamic table, usually 4 KiB: owners of many streams box
+/// it.
 #[derive(Debug)]
 pub struct Http2Stream {
     decoder: Decoder,
-    /// The section decoded last. Its memory is kept up to [`KEPT_LIST`].
+    /// The section decoded last. Up to [`KEPT_LIST`] of its memory is reused.
     list: HeaderList,
-    /// The field block under way, with what surrounds it in its HEADERS frame; unallocated between blocks.
+    /// The received part of an incomplete field block, with the priority and padding of its HEADERS frame; unallocated
+    /// otherwise.
     block: Vec<u8>,
     header: [u8; FrameHeader::LEN],
     state: Http2State,
-    /// The stream whose block is open, so that nothing but CONTINUATION may come; 0: none.
+    /// The stream of an incomplete block, which only CONTINUATION may follow; 0: none.
     open: u32,
-    /// Bytes decoded so far.
+    /// Number of decoded bytes.
     decoded: usize,
-    /// CONTINUATION frames of the open block.
+    /// CONTINUATION frames of the incomplete block.
     continuations: u8,
     status: Http2Status,
 }
 
-/// Memory of a decoded section that is kept for the next, bytes: requests are of a kind.
+/// Memory of a decoded section that is reused for the next, bytes. The requests of one connection are similar.
 const KEPT_LIST: usize = 4096;
 
 impl Default for Http2Stream {
@@ -91,33 +93,32 @@ impl Http2Stream {
         }
     }
 
-    /// A stream whose preface has come.
+    /// A stream after the preface.
     #[must_use]
     pub fn behind_preface() -> Self {
         Self { state: Http2State::Header(0), ..Self::new() }
     }
 
-    /// Where the stream stands.
+    /// The status of the stream.
     #[must_use]
     pub const fn status(&self) -> Http2Status {
         self.status
     }
 
-    /// Bytes of memory held, for the owner's total: the block under way, the dynamic table, the section
-    /// decoded last.
+    /// Bytes of heap memory: an incomplete block, the dynamic table, and the section decoded last.
     #[must_use]
     pub fn buffered(&self) -> usize {
         self.block.capacity() + self.decoder.held() + self.list.held()
     }
 
-    /// Whether a field block is under way.
+    /// Whether a field block is incomplete.
     #[must_use]
     pub const fn is_in_block(&self) -> bool {
         self.open != 0
     }
 
-    /// Takes the next bytes of the stream and calls `receive` for each request they complete. Where it
-    /// breaks, the stream ends.
+    /// Reads the next bytes of the stream, and calls `receive` for each request they complete. If `receive` breaks, the
+    /// stream ends.
     pub fn push<F>(&mut self, mut bytes: &[u8], mut receive: F) -> Http2Status
     where
         F: FnMut(HttpRequest<'_>) -> ControlFlow<()>,
@@ -176,16 +177,16 @@ impl Http2Stream {
         }
         self.open_frame()?;
         match self.state {
-            // Without payload no byte comes that would close it.
+            // A frame without payload ends here.
             Http2State::Fragment(0) => self.take_fragment(0, rest, receive),
             _ => Ok(rest),
         }
     }
 
-    /// Looks at a whole frame header.
+    /// Reads a complete frame header.
     fn open_frame(&mut self) -> Result<(), Http2Status> {
         let FrameHeader { length, kind, stream, .. } = self.frame()?;
-        // Continuations belong to the block before them, and nothing comes between (section 6.10).
+        // Continuations directly follow the frame that they continue (section 6.10).
         if (self.open != 0 || kind == FrameType::CONTINUATION)
             && (kind != FrameType::CONTINUATION || stream != self.open)
         {
@@ -196,7 +197,7 @@ impl Http2Stream {
             FrameType::HEADERS => (self.open, self.continuations) = (stream, 0),
             FrameType::CONTINUATION if self.continuations == MAX_CONTINUATIONS => return Err(WireError::TooMany.into()),
             FrameType::CONTINUATION => self.continuations += 1,
-            // PUSH_PROMISE too: no client may send it, and no server would read it.
+            // Including PUSH_PROMISE, which no client may send.
             _ => {
                 self.state = if length == 0 { Http2State::Header(0) } else { Http2State::Other(length) };
                 return Ok(());
@@ -213,7 +214,7 @@ impl Http2Stream {
         FrameHeader::parse(&mut Cursor::new(&self.header))
     }
 
-    /// Takes payload of HEADERS or CONTINUATION; decodes the block once it is whole.
+    /// Reads payload of HEADERS or CONTINUATION; decodes the block when it is complete.
     fn take_fragment<'b, F>(&mut self, left: u32, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], Http2Status>
     where
         F: FnMut(HttpRequest<'_>) -> ControlFlow<()>,
@@ -274,7 +275,7 @@ impl From<WireError> for Http2Status {
     }
 }
 
-/// Splits off what belongs to a payload with `left` bytes to come; gives it, the rest, and what is then left.
+/// Splits off bytes of a payload of which `left` bytes remain. Returns them, the rest, and the new `left`.
 fn split(left: u32, bytes: &[u8]) -> (&[u8], &[u8], u32) {
     let (payload, rest) = bytes.split_at_checked(left as usize).unwrap_or((bytes, &[]));
     // Never below zero: payload.len() <= left.
@@ -328,7 +329,7 @@ mod tests {
         [":method=GET|:scheme=http|:path=/|:authority=a|x=y", ":method=POST|:scheme=http|:path=/|:authority=a|x=y"];
 
     #[test]
-    fn requests_share_a_table_and_other_frames_are_passed_over() {
+    fn requests_share_a_table_and_other_frames_are_skipped() {
         let frames = [
             frame(4, 0, 0, &[0, 3, 0, 0, 0, 100]),
             frame(8, 0, 0, &[0, 1, 0, 0]),
@@ -356,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn trailers_are_no_request_but_stay_in_the_table() {
+    fn trailers_are_not_a_request_but_update_the_table() {
         let frames = [
             frame(HEADERS, END, 1, b"\x82\x86\x84\x41\x01a"),
             frame(HEADERS, END | 1, 1, b"\x40\x01x\x01y"),
@@ -366,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_accessors_know_pseudo_headers() {
+    fn accessors_read_pseudo_headers() {
         let bytes = [frame(HEADERS, END, 1, FIRST), frame(HEADERS, END, 3, b"\x82\x66\x01b\x7a\x01c")].concat();
         let mut seen = Vec::new();
         Http2Stream::behind_preface().push(&bytes, |request| {
@@ -385,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn what_breaks_the_order_of_frames_ends_it() {
+    fn a_frame_out_of_order_ends_the_stream() {
         let refusal = |frames: &[Vec<u8>]| after_preface(frames).0;
         let value = Http2Status::Failed(WireError::Value);
         assert_eq!(refusal(&[frame(CONTINUATION, END, 1, FIRST)]), value);
@@ -400,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_continuations_ends_it() {
+    fn a_flood_of_continuations_ends_the_stream() {
         let flood = |count| {
             let mut frames = vec![frame(HEADERS, 0, 1, FIRST)];
             frames.resize(1 + count, frame(CONTINUATION, 0, 1, &[]));
@@ -408,7 +409,7 @@ mod tests {
         };
         assert_eq!(flood(usize::from(MAX_CONTINUATIONS)), Http2Status::Open);
         assert_eq!(flood(usize::from(MAX_CONTINUATIONS) + 1), Http2Status::Failed(WireError::TooMany));
-        // Announced is not sent: a long frame takes no memory before it comes, and one too long none at all.
+        // A long frame takes memory only for received bytes, and one over the limit takes none.
         let mut stream = Http2Stream::behind_preface();
         stream.push(&frame(HEADERS, 0, 1, &[0; MAX_BLOCK])[..30], |_| CONTINUE);
         assert!(stream.buffered() < 100);
@@ -418,8 +419,8 @@ mod tests {
     }
 
     #[test]
-    fn a_few_bytes_cannot_stand_for_many_without_end() {
-        // An entry of 4,001 bytes in the dynamic table, and sections that name it sixteen times each.
+    fn the_decoded_size_of_a_stream_is_limited() {
+        // An entry of 4,001 bytes in the dynamic table, and sections that refer to it sixteen times each.
         let entry = [&[0x82, 0x40, 0x01, b'x', 0x7f, 0xa1, 0x1e][..], &[b'y'; 4000]].concat();
         let section = [&[0x82][..], &[0xbe; 16]].concat();
         let mut stream = Http2Stream::behind_preface();
@@ -435,14 +436,14 @@ mod tests {
             Http2Status::Open => None,
             status => Some((sent, status)),
         });
-        // Each section decodes to 64,026 bytes, of which the first entry takes the room of one sixteenth.
+        // Each section decodes to 64,026 bytes, one sixteenth of them for the first entry.
         assert_eq!(ended, Some((16, Http2Status::Failed(WireError::TooLong))));
         assert!(decoded <= MAX_DECODED, "{decoded}");
         assert_eq!(stream.buffered(), 0);
     }
 
     #[test]
-    fn the_receiver_can_end_it() {
+    fn the_receiver_can_end_the_stream() {
         let mut stream = Http2Stream::behind_preface();
         let frames = frame(HEADERS, END, 1, FIRST).repeat(2);
         let mut seen = 0;

@@ -1,12 +1,12 @@
-//! Connection IDs.
+//! Connection IDs (RFC 9000, section 5.1).
 
 use crate::wire::WireError;
 
-/// A connection ID of a version that this sensor opens: 20 bytes at most (RFC 9000, section 17.2).
+/// A connection ID of a supported version: at most 20 bytes (RFC 9000, section 17.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ConnectionId {
     len: u8,
-    /// Zero from `len` on, so that equal ids are equal arrays.
+    /// Zero from `len` on, so that equal IDs are equal arrays.
     bytes: [u8; Self::MAX],
 }
 
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn length_is_part_of_an_id() {
+    fn ids_of_different_length_differ() {
         let [empty, zero, long] = [&[][..], &[0], &[7; 20]].map(ConnectionId::try_from);
         assert_ne!(empty, zero);
         assert_eq!(long.map(|id| id.as_bytes().len()), Ok(20));

@@ -3,7 +3,7 @@
 use crate::wire::quic::varint::{length, prefixed, varint};
 use crate::wire::{Cursor, WireError};
 
-/// Frame types that an Initial packet may hold (RFC 9000, table 3).
+/// Frame types that are allowed in an Initial packet (RFC 9000, table 3).
 mod frame_type {
     pub(super) const PADDING: u64 = 0x00;
     pub(super) const PING: u64 = 0x01;
@@ -13,21 +13,21 @@ mod frame_type {
     pub(super) const CONNECTION_CLOSE: u64 = 0x1c;
 }
 
-/// A piece of the TLS handshake.
+/// A fragment of the TLS handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CryptoFrame<'a> {
-    /// Place of the first byte in the stream of its direction.
+    /// Offset of the first byte in the CRYPTO stream of its direction.
     pub offset: u64,
-    /// Where in the payload the bytes begin.
+    /// Offset of the bytes in the payload.
     pub start: usize,
     /// The bytes.
     pub data: &'a [u8],
 }
 
-/// Walks the frames of an Initial packet's payload and gives its CRYPTO frames.
+/// The CRYPTO frames of an Initial packet's payload.
 ///
-/// The payload's end may be missing. A CRYPTO frame that it cuts gives what is there, any other frame
-/// that it cuts ends the walk. After an error there is nothing more.
+/// The payload's end may be missing. A truncated CRYPTO frame yields its captured part; another truncated frame ends
+/// the iteration, as does an error.
 #[derive(Clone, Debug)]
 pub struct CryptoFrames<'a> {
     cursor: Cursor<'a>,
@@ -36,7 +36,7 @@ pub struct CryptoFrames<'a> {
 }
 
 impl<'a> CryptoFrames<'a> {
-    /// The frames of `payload`, whose end is missing if it is `truncated`.
+    /// The frames of `payload`; `truncated`: its end was not captured.
     #[must_use]
     pub const fn new(payload: &'a [u8], truncated: bool) -> Self {
         Self { cursor: Cursor::new(payload), len: payload.len(), truncated }
@@ -65,7 +65,7 @@ impl<'a> CryptoFrames<'a> {
         }
     }
 
-    /// Skips zeros: a client's Initial may hold a thousand.
+    /// Skips zeros, of which a client's Initial may have a thousand.
     fn skip_padding(&mut self) {
         let mut ahead = self.cursor;
         while let Ok(block) = ahead.array::<16>()
@@ -79,7 +79,7 @@ impl<'a> CryptoFrames<'a> {
         }
     }
 
-    /// Largest, delay, count of ranges, first range; then a gap and a length for each (section 19.3).
+    /// Skips largest, delay, count of ranges, first range, and a gap and a length for each range (section 19.3).
     fn skip_ack(&mut self) -> Result<(), WireError> {
         self.skip_integers(2)?;
         let ranges = varint(&mut self.cursor)?;
@@ -87,7 +87,7 @@ impl<'a> CryptoFrames<'a> {
         self.skip_integers(ranges.saturating_mul(2))
     }
 
-    /// At most as many steps as bytes are left.
+    /// Takes at most as many steps as bytes remain.
     fn skip_integers(&mut self, count: u64) -> Result<(), WireError> {
         (0..count).try_for_each(|_| varint(&mut self.cursor).map(drop))
     }
@@ -122,7 +122,7 @@ impl<'a> Iterator for CryptoFrames<'a> {
 mod tests {
     use super::*;
 
-    /// Every frame an Initial may hold: padding, ping, acks with a range, crypto, close.
+    /// Every frame that is allowed in an Initial: padding, ping, acks with a range, crypto, close.
     const ALL: &[u8] = b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x02\x05\x40\x10\x01\x00\x01\x02\x06\x00\x02hi\
         \x03\x05\x00\x00\x00\x01\x02\x03\x06\x44\x00\x03abc\x1c\x0a\x00\x04oops\0";
 
@@ -141,13 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn crypto_frames_among_all_others() {
+    fn crypto_frames_are_found_among_all_others() {
         let expected = vec![(0, b"hi".to_vec()), (0x400, b"abc".to_vec())];
         assert_eq!(read(ALL, false), (expected, None));
     }
 
     #[test]
-    fn frames_that_do_not_belong_are_refused() {
+    fn frames_not_allowed_in_an_initial_are_rejected() {
         // STREAM, CONNECTION_CLOSE of an application, HANDSHAKE_DONE, a type of two bytes.
         for other in [&[0x08][..], &[0x1d, 0, 0], &[0x1e], &[0x40, 0x52]] {
             let payload = [&[0, 1][..], other].concat();
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_payload_gives_what_it_holds() {
+    fn a_truncated_payload_yields_its_captured_part() {
         let (whole, _) = read(ALL, false);
         let whole: Vec<u8> = whole.concat_data();
         for end in 0..ALL.len() {

@@ -5,11 +5,11 @@ use crate::wire::quic::varint::{length, prefixed};
 use crate::wire::quic::version::{PacketKind, VersionFamily};
 use crate::wire::{Cursor, WireError};
 
-/// Most packets with long headers that are read of a datagram. One flight takes an Initial, a 0-RTT and
-/// a Handshake packet, and perhaps one more of each.
+/// Most packets with long headers of a datagram that are read. One flight has an Initial, a 0-RTT and a Handshake
+/// packet, rarely two of each.
 pub const MAX_PACKETS: u8 = 16;
 
-/// The bit that tells a long header from a short one (RFC 8999, section 5).
+/// The bit that distinguishes a long header from a short one (RFC 8999, section 5).
 const LONG_HEADER: u8 = 0x80;
 
 /// The version number of a Version Negotiation packet (RFC 8999, section 6).
@@ -18,20 +18,19 @@ const VERSION_NEGOTIATION: u32 = 0;
 /// A packet with a long header, still protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LongPacket<'a> {
-    /// What it is.
+    /// The packet type.
     pub kind: PacketKind,
-    /// Version, as in the header.
+    /// Version.
     pub version: u32,
-    /// Destination connection ID; not above [`ConnectionId::MAX`] in the versions that are known.
+    /// Destination connection ID; at most [`ConnectionId::MAX`] bytes in known versions.
     pub dcid: &'a [u8],
-    /// Source connection ID; likewise.
+    /// Source connection ID, with the same limit.
     pub scid: &'a [u8],
-    /// The packet from its first byte on, as far as it was captured.
+    /// The captured part of the packet.
     pub bytes: &'a [u8],
-    /// Where in the packet its packet number begins, `<= bytes.len()`; of kinds without a number, where
-    /// the rest begins.
+    /// Offset of the packet number, `<= bytes.len()`; of packets without a number, offset of the rest.
     pub number_at: usize,
-    /// Bytes that it had on the wire, `>= bytes.len()`.
+    /// Length on the wire, bytes, `>= bytes.len()`.
     pub wire_len: usize,
 }
 
@@ -43,7 +42,7 @@ impl LongPacket<'_> {
     }
 }
 
-/// The version in the long header that a datagram begins with (RFC 8999, section 5.1), if it is known here.
+/// The version in the long header at the start of a datagram (RFC 8999, section 5.1), if it is known.
 #[must_use]
 pub fn long_header_version(datagram: &[u8]) -> Option<u32> {
     let mut cursor = Cursor::new(datagram);
@@ -52,10 +51,10 @@ pub fn long_header_version(datagram: &[u8]) -> Option<u32> {
     (first & LONG_HEADER != 0 && VersionFamily::of(version).is_some()).then_some(version)
 }
 
-/// Walks the packets with long headers at the start of a datagram.
+/// The packets with long headers at the start of a datagram.
 ///
-/// A short header ends the walk: it has no length, so nothing follows it. So do zeros, with which some
-/// senders fill a datagram up. After an error there is nothing more.
+/// A short header ends the iteration: it has no length field, so that no packet follows it. Zeros, with which some
+/// senders pad datagrams, and errors also end it.
 #[derive(Clone, Debug)]
 pub struct Packets<'a> {
     rest: &'a [u8],
@@ -66,7 +65,7 @@ pub struct Packets<'a> {
 }
 
 impl<'a> Packets<'a> {
-    /// The packets of a datagram whose payload had `wire_len` bytes.
+    /// The packets of a datagram with a payload of `wire_len` bytes on the wire.
     #[must_use]
     pub const fn new(payload: &'a [u8], wire_len: usize) -> Self {
         let missing = wire_len.saturating_sub(payload.len());
@@ -76,7 +75,7 @@ impl<'a> Packets<'a> {
     fn read(&mut self) -> Result<LongPacket<'a>, WireError> {
         self.left = self.left.checked_sub(1).ok_or(WireError::TooMany)?;
         let bytes = self.rest;
-        // What runs over the end of a cut datagram was cut off.
+        // A field that exceeds a truncated datagram is truncated.
         let cut = |error| if self.missing > 0 { WireError::Truncated } else { error };
         let mut cursor = Cursor::new(bytes);
         let first = cursor.u8()?;
@@ -139,7 +138,7 @@ mod tests {
     use crate::wire::quic::V1;
     use crate::wire::quic::vectors::{RETRY, SERVER_ID, VERSIONS, hex};
 
-    /// A long header with empty connection ids, and what follows.
+    /// A long header with empty connection IDs, followed by `rest`.
     fn long(first: u8, version: u32, rest: &[u8]) -> Vec<u8> {
         [&[first][..], &version.to_be_bytes(), &[0, 0], rest].concat()
     }
@@ -163,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_length_goes_to_the_end() {
+    fn packets_without_a_length_extend_to_the_end() {
         assert_eq!(kinds(&long(0x80, 0, b"\0\0\0\x01\x6b\x33\x43\xcf")), [Ok((PacketKind::VersionNegotiation, 15))]);
         assert_eq!(kinds(&long(0xc0, 0x1a2a_3a4a, b"whatever")), [Ok((PacketKind::Unknown, 15))]);
         for (version, text) in VERSIONS.into_iter().zip(RETRY) {
@@ -174,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_parse_ends_the_walk() {
+    fn a_malformed_packet_ends_the_iteration() {
         let good = long(0xe0, V1, b"\x01h");
         assert_eq!(
             kinds(&[&good[..], b"\xc0\0\0"].concat()),
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_datagram_gives_its_last_packet_as_far_as_it_goes() {
+    fn a_truncated_datagram_yields_the_captured_part_of_its_last_packet() {
         let first = long(0xe0, V1, b"\x01h");
         let second = long(0xc0, V1, b"\0\x40\x64abc");
         let datagram = [&first[..], &second].concat();
@@ -202,7 +201,7 @@ mod tests {
         let seen: Vec<_> = packets.iter().map(|packet| (packet.bytes.len(), packet.wire_len)).collect();
         assert_eq!(seen, [(9, 9), (13, 110)]);
         assert!(packets[1].is_truncated());
-        // Cut within a name or the token, it is cut, not malformed.
+        // A datagram that ends within a connection ID or the token is truncated, not malformed.
         let token = [&[0xc0][..], &V1.to_be_bytes(), b"\x04name\0\x04toke"].concat();
         for length in 1..token.len() {
             let cut = Packets::new(&token[..length], 1200).next().unwrap();
@@ -210,7 +209,7 @@ mod tests {
             assert_eq!(long_header_version(&token[..length]), (length >= 5).then_some(V1));
         }
         assert_eq!((long_header_version(b"\x40\0\0\0\x01"), long_header_version(b"\xc0\0\0\0\x05")), (None, None));
-        // One byte less on the wire than the length says.
+        // One byte less on the wire than the length field states.
         let short = Packets::new(&datagram, wire_len - 1).last();
         assert_eq!(short, Some(Err(WireError::BadLength)));
     }

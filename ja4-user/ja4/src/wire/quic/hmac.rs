@@ -1,7 +1,7 @@
-//! HMAC-SHA-256 of short messages (RFC 2104), of which the keys of Initial packets are made.
+//! HMAC-SHA-256 of short messages (RFC 2104), which derive the keys of Initial packets.
 //!
-//! Each of them is one block of SHA-256 inside and one outside, and they are most of what the first packet of a
-//! connection costs. A general implementation buffers and copies its states as much again as it computes.
+//! Each takes one inner and one outer block of SHA-256, and together they are most of the cost of a connection's first
+//! packet. A general implementation spends as much time on buffers and copies of its states.
 
 use sha2::block_api::compress256;
 
@@ -13,7 +13,7 @@ pub(super) const DIGEST: usize = 32;
 /// Bytes of a block.
 const BLOCK: usize = 64;
 
-/// Longest message: one block holds it beside an end mark and a length of eight bytes (FIPS 180-4, section 5.1.1).
+/// Longest message: with an end mark and a length of eight bytes it fits one block (FIPS 180-4, section 5.1.1).
 const MAX_MESSAGE: usize = BLOCK - 1 - 8;
 
 /// FIPS 180-4, section 5.3.3.
@@ -22,7 +22,7 @@ const INITIAL: [u32; 8] = [
     0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab, 0x5be0_cd19,
 ];
 
-/// A key, as the states to which it leads inside and outside.
+/// A key, as its inner and outer states.
 #[derive(Clone, Copy)]
 pub(super) struct HmacKey {
     inner: [u32; 8],
@@ -30,7 +30,7 @@ pub(super) struct HmacKey {
 }
 
 impl HmacKey {
-    /// Takes a key; no longer one than a block is used here.
+    /// Prepares a key of at most one block.
     pub(super) fn new<const N: usize>(key: &[u8; N]) -> Self {
         const { assert!(N <= BLOCK) };
         let [inner, outer] = [0x36, 0x5c].map(|pad| {
@@ -43,17 +43,17 @@ impl HmacKey {
         Self { inner, outer }
     }
 
-    /// The code of a message that is given in two parts.
+    /// The code of the concatenation of two parts.
     ///
     /// # Errors
-    /// [`WireError::BadLength`] above [`MAX_MESSAGE`] bytes in all.
+    /// [`WireError::BadLength`] above [`MAX_MESSAGE`] bytes in total.
     pub(super) fn code(&self, first: &[u8], second: &[u8]) -> Result<[u8; DIGEST], WireError> {
         let inner = last_block(self.inner, first, second)?;
         last_block(self.outer, &inner, &[])
     }
 }
 
-/// The digest, where these bytes follow one block whose state this is.
+/// The digest of one block with this state, followed by these bytes.
 #[inline]
 fn last_block(mut state: [u32; 8], first: &[u8], second: &[u8]) -> Result<[u8; DIGEST], WireError> {
     let length = first.len() + second.len();
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_fits_a_block_or_is_refused() {
+    fn a_message_longer_than_a_block_is_rejected() {
         let key = HmacKey::new(&[1; DIGEST]);
         assert!(key.code(&[2; MAX_MESSAGE - 1], &[3]).is_ok());
         for (first, second) in [(MAX_MESSAGE, 1), (MAX_MESSAGE + 1, 0), (BLOCK, 0), (BLOCK, BLOCK), (0, BLOCK + 1)] {

@@ -1,7 +1,7 @@
 //! QUIC long headers and Initial packets (RFC 9000, RFC 9001, RFC 9369).
 //!
-//! [`Packets`] walks the packets of one datagram, [`PacketKeys`] open its Initials, [`CryptoFrames`] gives
-//! the pieces of the TLS handshake that lie in them. What belongs to a connection is in `flow::quic`.
+//! [`Packets`] are the packets of one datagram, [`PacketKeys`] decrypt its Initials, and [`CryptoFrames`] are the
+//! fragments of the TLS handshake in them. The caller reassembles the fragments of a connection.
 
 mod connection_id;
 mod frames;

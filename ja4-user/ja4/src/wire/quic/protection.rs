@@ -1,4 +1,4 @@
-//! Protection of Initial packets: its keys, and how it is taken off (RFC 9001, section 5).
+//! Protection of Initial packets: keys and decryption (RFC 9001, section 5).
 
 use aes::Aes128Enc;
 use aes::cipher::{Block as CipherBlock, BlockCipherEncrypt, InOutBuf, KeyInit, KeyIvInit, StreamCipher};
@@ -15,25 +15,25 @@ use crate::wire::{Cursor, WireError};
 /// AEAD_AES_128_GCM, which protects every Initial (RFC 9001, section 5.2).
 pub(super) type Aead = AesGcm<Aes128Enc, U12>;
 
-/// What AES works on.
+/// A block of AES.
 type Block = CipherBlock<Aes128Enc>;
 
-/// Bytes of the authentication tag behind the payload.
+/// Bytes of the authentication tag, which follows the payload.
 pub(super) const TAG_LEN: usize = 16;
 
-/// From the start of the packet number to that of the sample (RFC 9001, section 5.4.2).
+/// Bytes from the start of the packet number to the start of the sample (RFC 9001, section 5.4.2).
 const SAMPLE_OFFSET: usize = 4;
 
-/// Bytes of the sample, and of the mask made of it.
+/// Bytes of the sample, and of the mask computed from it.
 const SAMPLE_LEN: usize = 16;
 
-/// Bits of the first byte that the mask covers; the two lowest are the packet number's length less 1.
+/// Bits of the first byte that the mask covers; the two lowest are the packet number's length minus 1.
 pub(super) const PROTECTED_BITS: u8 = 0x0f;
 
 /// Bits of the first byte that are zero under the mask (RFC 9000, section 17.2).
 const RESERVED_BITS: u8 = 0x0c;
 
-/// Keys of one side's Initial packets. Whoever sees a connection's first packet can make them.
+/// Keys of one side's Initial packets. An observer of a connection's first packet can derive them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketKeys {
     pub(super) key: [u8; 16],
@@ -42,17 +42,17 @@ pub struct PacketKeys {
 }
 
 impl PacketKeys {
-    /// The client's keys, where `dcid` is the destination of its first Initial, or of the first one after
-    /// a Retry (RFC 9001, section 5.2).
+    /// The client's keys; `dcid` is the destination connection ID of its first Initial, or of the first one after a
+    /// Retry (RFC 9001, section 5.2).
     ///
     /// # Errors
-    /// [`WireError::Unsupported`] of a version whose salt is not known, [`WireError::BadLength`] of an ID that is
-    /// much longer than one may be.
+    /// [`WireError::Unsupported`] for a version with an unknown salt, [`WireError::BadLength`] for an ID that is too
+    /// long.
     pub fn client(version: u32, dcid: &[u8]) -> Result<Self, WireError> {
         Self::derive(version, dcid, b"\x00\x20\x0ftls13 client in\x00")
     }
 
-    /// The keys with which the server answers that client.
+    /// The keys of the server of that client.
     ///
     /// # Errors
     /// As [`client`](Self::client).
@@ -68,15 +68,15 @@ impl PacketKeys {
         Ok(Self { key: expand(&secret, key)?, iv: expand(&secret, iv)?, hp: expand(&secret, hp)? })
     }
 
-    /// Takes the protection off an Initial packet and puts its payload into `out`.
+    /// Decrypts an Initial packet into `out`.
     ///
-    /// A whole packet is authenticated. Of one whose end was not captured, the payload's start is given
-    /// as the key makes it, and nothing says that it is the right key.
+    /// A complete packet is authenticated. If the end of the packet was not captured, the start of the payload is
+    /// decrypted without authentication: a wrong key is not detected.
     ///
     /// # Errors
-    /// [`WireError::Unauthenticated`] when these are not the packet's keys, or it is damaged.
-    /// [`WireError::Truncated`] when too little of it was captured, [`WireError::BadLength`] when it is
-    /// too short to be protected.
+    /// [`WireError::Unauthenticated`] if these are not the packet's keys, or the packet is damaged,
+    /// [`WireError::Truncated`] if too few bytes were captured, [`WireError::BadLength`] if the packet is too short to
+    /// be protected.
     pub fn open(&self, packet: &LongPacket<'_>, out: &mut Plaintext) -> Result<(), WireError> {
         out.clear();
         let short = if packet.is_truncated() { WireError::Truncated } else { WireError::BadLength };
@@ -90,8 +90,8 @@ impl PacketKeys {
         let number_len = usize::from(first & 0x03) + 1;
         let header_len = packet.number_at.saturating_add(number_len);
         let (header, sealed) = packet.bytes.split_at_checked(header_len).ok_or(short)?;
-        // The sender must encode so many bytes that one who has received nothing reads the right number
-        // (RFC 9000, section 17.1), and few Initials follow the first: what is there is the number.
+        // The sender encodes enough bytes for a receiver that has received no packet (RFC 9000, section 17.1), and few
+        // Initials follow the first: the encoded bytes are the entire number.
         let number = out.unmask(header, first, packet.number_at, number_mask);
 
         let payload_len = packet.wire_len.saturating_sub(header_len).saturating_sub(TAG_LEN);
@@ -114,7 +114,7 @@ impl PacketKeys {
         Ok(())
     }
 
-    /// What hides the header: a byte for its first byte, then some for the packet number (section 5.4.3).
+    /// The mask of the header: one byte for its first byte, the others for the packet number (section 5.4.3).
     pub(super) fn mask(&self, sample: &[u8; SAMPLE_LEN]) -> [u8; 5] {
         let mut block = Block::from(*sample);
         Aes128Enc::new(&self.hp.into()).encrypt_block(&mut block);
@@ -122,14 +122,14 @@ impl PacketKeys {
         [a, b, c, d, e]
     }
 
-    /// Section 5.3.
+    /// The nonce of a packet number (section 5.3).
     pub(super) fn nonce(&self, number: u32) -> [u8; 12] {
         let mut nonce = self.iv;
         nonce.iter_mut().rev().zip(number.to_le_bytes()).for_each(|(byte, number)| *byte ^= number);
         nonce
     }
 
-    /// GCM without its tag: counter mode, where block 1 went into the tag (NIST SP 800-38D, section 7.1).
+    /// GCM without its tag: counter mode, in which block 1 is used for the tag (NIST SP 800-38D, section 7.1).
     fn keystream(&self, number: u32) -> Ctr32BE<Aes128Enc> {
         let mut block = [0; 16];
         block.iter_mut().zip(self.nonce(number).into_iter().chain([0, 0, 0, 2])).for_each(|(to, from)| *to = from);
@@ -137,18 +137,18 @@ impl PacketKeys {
     }
 }
 
-/// HKDF-Expand-Label with the label written out (RFC 8446, section 7.1): of no more than a digest, it is the
-/// start of the first block (RFC 5869, section 2.3).
+/// HKDF-Expand-Label with an encoded label (RFC 8446, section 7.1). An output of at most one digest is the start of the
+/// first block (RFC 5869, section 2.3).
 fn expand<const N: usize>(secret: &HmacKey, label: &[u8]) -> Result<[u8; N], WireError> {
     secret.code(label, &[1])?.first_chunk().copied().ok_or(WireError::BadLength)
 }
 
-/// The payload of an Initial packet. Meant to be kept and filled again: its buffers are reused.
+/// The decrypted payload of an Initial packet. Its buffers can be reused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plaintext {
-    /// The packet's header in the clear, which is authenticated too.
+    /// The packet's unprotected header, which is authenticated too.
     header: Vec<u8>,
-    /// The payload, and what an earlier one left behind it.
+    /// The payload, followed by bytes of earlier ones.
     bytes: Vec<u8>,
     len: usize,
     truncated: bool,
@@ -171,7 +171,7 @@ impl Plaintext {
         (self.len, self.truncated) = (0, false);
     }
 
-    /// Keeps a header without its mask, and returns the packet number at its end.
+    /// Stores a header without its mask, and returns the packet number at its end.
     fn unmask(&mut self, header: &[u8], first: u8, number_at: usize, mask: [u8; 4]) -> u32 {
         self.header.clear();
         self.header.extend_from_slice(header);
@@ -185,7 +185,7 @@ impl Plaintext {
         })
     }
 
-    /// The header, and room for a payload.
+    /// The header, and a buffer for a payload of this length.
     fn buffers(&mut self, len: usize) -> (&[u8], &mut [u8]) {
         if self.bytes.len() < len {
             self.bytes.resize(len, 0);
@@ -205,8 +205,8 @@ mod tests {
     use crate::wire::quic::{InitialHeader, V1, V2, seal};
 
     #[test]
-    fn keys_of_each_salt() {
-        // RFC 9001 and RFC 9369, appendix A.1; that appendix of draft-ietf-quic-tls-29 and -27.
+    fn the_keys_of_each_salt_are_those_of_the_documents() {
+        // Appendix A.1 of RFC 9001, RFC 9369, draft-ietf-quic-tls-29 and -27.
         let table = [
             (V1, "1f369613dd76d5467730efcbe3b1a22d", "fa044b2f42a3fd3b46fb255c", "9f50449e04a0e810283a1e9933adedd2"),
             (V2, "8b1a0bc121284290a29e0971b5cd045d", "91f73e2351d8fa91660e909f", "45b95e15235d6f45a6b19cbcb0294ba9"),
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn client_initial_of_the_rfcs() {
+    fn the_client_initials_of_the_rfcs_are_decrypted() {
         let ends = [
             ("c000000001088394c8f03e5157080000449e7b9aec34d1b1c98dd7689fb8ec11", "e221af44860018ab0856972e194cd934"),
             ("d76b3343cf088394c8f03e5157080000449ea0c95e82ffe67b6abcdb4298b485", "a18b2faa745b6fe189cf772a9f84cbfc"),
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn server_initial_of_the_rfcs() {
+    fn the_server_initials_of_the_rfcs_are_decrypted() {
         let mut plaintext = Plaintext::default();
         for (version, text) in VERSIONS.into_iter().zip(SERVER_INITIAL) {
             let datagram = hex(text);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_anywhere_is_found() {
+    fn damage_of_any_byte_is_detected() {
         let datagram = hex(SERVER_INITIAL[0]);
         let keys = PacketKeys::server(V1, DCID).unwrap();
         let mut plaintext = Plaintext::default();
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_packet_gives_its_start() {
+    fn a_truncated_packet_yields_its_start() {
         let datagram = client_initial(V2);
         let keys = PacketKeys::client(V2, DCID).unwrap();
         let packet = only(&datagram);

@@ -1,4 +1,4 @@
-//! Makes Initial packets, for tests and for generators of traffic.
+//! Creates Initial packets, for tests and traffic generators.
 
 use aes_gcm::aead::{AeadInOut, KeyInit};
 
@@ -7,7 +7,7 @@ use crate::wire::quic::protection::PacketKeys;
 use crate::wire::quic::protection::{Aead, PROTECTED_BITS, TAG_LEN};
 use crate::wire::quic::version::VersionFamily;
 
-/// What the header of an Initial packet says.
+/// The header of an Initial packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InitialHeader<'a> {
     /// Version.
@@ -16,19 +16,19 @@ pub struct InitialHeader<'a> {
     pub dcid: &'a [u8],
     /// Source connection ID.
     pub scid: &'a [u8],
-    /// Token; empty but for a client after a Retry.
+    /// Token; empty unless a client sends it after a Retry.
     pub token: &'a [u8],
     /// Packet number.
     pub number: u32,
-    /// Bytes that the packet number takes, 1 to 4.
+    /// Length of the packet number, 1 to 4 bytes.
     pub number_len: usize,
 }
 
 /// Appends an Initial packet with these frames to a datagram, the inverse of [`PacketKeys::open`].
 ///
 /// # Errors
-/// [`WireError::Unsupported`] of a version that is not known; [`WireError::BadLength`] when a field does
-/// not fit its length, or the payload is too short to be sampled: it needs `4 - number_len` bytes.
+/// [`WireError::Unsupported`] for an unknown version; [`WireError::BadLength`] if a field does not fit its length, or
+/// the payload is too short to be sampled: it needs `4 - number_len` bytes.
 pub fn seal(
     header: &InitialHeader<'_>,
     keys: &PacketKeys,
@@ -75,7 +75,7 @@ pub fn seal(
     Ok(())
 }
 
-/// A length of two bytes (RFC 9000, section 16), or of one if it is zero.
+/// Appends a length of two bytes (RFC 9000, section 16), or of one byte if it is zero.
 fn push_length(length: usize, out: &mut Vec<u8>) -> Result<(), WireError> {
     match u16::try_from(length) {
         Ok(0) => out.push(0),

@@ -2,10 +2,10 @@
 
 use crate::wire::{Cursor, WireError};
 
-/// Reads an integer of 1, 2, 4 or 8 bytes, as the top two bits of its first byte say.
+/// Reads an integer of 1, 2, 4 or 8 bytes, according to the top two bits of its first byte.
 ///
 /// # Errors
-/// [`WireError::Truncated`] when its bytes are not all there.
+/// [`WireError::Truncated`] if it is incomplete.
 #[inline]
 pub(super) fn varint(cursor: &mut Cursor<'_>) -> Result<u64, WireError> {
     let mut ahead = *cursor;
@@ -16,7 +16,7 @@ pub(super) fn varint(cursor: &mut Cursor<'_>) -> Result<u64, WireError> {
     Ok(rest.iter().fold(value, |value, &byte| value << 8 | u64::from(byte)))
 }
 
-/// Reads a length; one that no region can have becomes the largest there is.
+/// Reads a length; one that does not fit `usize` becomes the maximum.
 ///
 /// # Errors
 /// As [`varint`].
@@ -25,10 +25,10 @@ pub(super) fn length(cursor: &mut Cursor<'_>) -> Result<usize, WireError> {
     varint(cursor).map(|length| usize::try_from(length).unwrap_or(usize::MAX))
 }
 
-/// Reads a length and takes as many bytes.
+/// Reads a length, then this many bytes.
 ///
 /// # Errors
-/// As [`varint`]; [`WireError::BadLength`] when the length runs over what is left.
+/// As [`varint`]; [`WireError::BadLength`] if the length exceeds the remaining bytes.
 #[inline]
 pub(super) fn prefixed<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], WireError> {
     let mut ahead = *cursor;
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn examples_of_the_rfc() {
+    fn the_examples_of_rfc_9000_are_parsed() {
         // RFC 9000, appendix A.1.
         let table: [(&[u8], u64); 5] = [
             (&[0xc2, 0x19, 0x7c, 0x5e, 0xff, 0x14, 0xe8, 0x8c], 151_288_809_941_952_652),
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_may_not_run_over() {
+    fn a_length_beyond_the_region_is_rejected() {
         assert_eq!(prefixed(&mut Cursor::new(&[2, 8, 9, 1])), Ok(&[8, 9][..]));
         assert_eq!(prefixed(&mut Cursor::new(&[2, 8])), Err(WireError::BadLength));
         assert_eq!(prefixed(&mut Cursor::new(&[0xff; 8])), Err(WireError::BadLength));

@@ -1,14 +1,14 @@
-//! Vectors of RFC 9001, appendix A, and RFC 9369, appendix A, and what tests make of them.
+//! Test vectors of RFC 9001, appendix A, and RFC 9369, appendix A.
 
 use super::{InitialHeader, LongPacket, PacketKeys, Packets, V1, V2, seal};
 
-/// What the client of both appendices chose.
+/// The destination connection ID of the client in both appendices.
 pub(crate) const DCID: &[u8] = b"\x83\x94\xc8\xf0\x3e\x51\x57\x08";
 
-/// What the server did.
+/// The server's connection ID.
 pub(crate) const SERVER_ID: &[u8] = b"\xf0\x67\xa5\x50\x2a\x42\x62\xb5";
 
-/// A.2: the client's CRYPTO frame, which padding fills up to 1162 bytes.
+/// A.2: the client's CRYPTO frame, padded to 1162 bytes.
 pub(crate) const CLIENT_CRYPTO: &str = "060040f1010000ed0303ebf8fa56f12939b9584a3896472ec40bb863cfd3e868\
     04fe3a47f06a2b69484c00000413011302010000c000000010000e00000b6578\
     616d706c652e636f6dff01000100000a00080006001d00170018001000070005\

@@ -1,4 +1,4 @@
-//! What differs between the versions of QUIC, as far as Initial packets go.
+//! The differences between versions of QUIC in Initial packets.
 
 use std::sync::LazyLock;
 
@@ -13,14 +13,14 @@ pub const V2: u32 = 0x6b33_43cf;
 /// Draft n of QUIC version 1 is 0xff000000 + n.
 const DRAFT: u32 = 0xff00_0000;
 
-/// Version 1 as Facebook's mvfst calls it (`QuicVersion` in its code).
+/// Facebook's number of version 1 (`QuicVersion` in the code of mvfst).
 const MVFST_V1: u32 = 0xface_b003;
 
-/// Google's `T050` and `T051`, which carry TLS as the drafts do, under salts of their own. `Q050` carries no TLS.
+/// Google's `T050` and `T051`, which carry TLS like the drafts, with other salts. `Q050` carries no TLS.
 const T050: u32 = u32::from_be_bytes(*b"T050");
 const T051: u32 = u32::from_be_bytes(*b"T051");
 
-/// What a packet with a long header is.
+/// The type of a packet with a long header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PacketKind {
     /// Initial.
@@ -33,11 +33,11 @@ pub enum PacketKind {
     Retry,
     /// Version Negotiation.
     VersionNegotiation,
-    /// One of a version that this sensor does not know.
+    /// A packet of an unknown version.
     Unknown,
 }
 
-/// Versions whose Initial packets are protected alike.
+/// Versions with the same protection of Initial packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum VersionFamily {
     V1,
@@ -55,7 +55,7 @@ impl VersionFamily {
             V2 => Self::V2,
             T050 => Self::T050,
             T051 => Self::T051,
-            // mvfst's names for drafts, and its experiments, all with one salt.
+            // mvfst's numbers of drafts and experiments, all with one salt.
             0xface_b002 | 0xface_b00e | 0xface_b010 | 0xface_b011 | 0xface_b013 => Self::Draft23,
             _ => match version.wrapping_sub(DRAFT) {
                 23..=28 => Self::Draft23,
@@ -66,7 +66,7 @@ impl VersionFamily {
         })
     }
 
-    /// The salt as a key, whose share is the same for every connection.
+    /// The salt as a prepared key, which is the same for every connection.
     pub(super) fn salted(self) -> &'static HmacKey {
         macro_rules! salted {
             ($($family:ident)*) => {
@@ -82,8 +82,8 @@ impl VersionFamily {
         salted!(V1 V2 Draft29 Draft23 T051 T050)
     }
 
-    /// The salt of the initial secret (RFC 9001, section 5.2; RFC 9369, section 3.3.1; that section of
-    /// draft-ietf-quic-tls-23 and -29; quic_crypto's `crypto_utils` in Google's code).
+    /// The salt of the initial secret (RFC 9001, section 5.2; RFC 9369, section 3.3.1; section 5.2 of
+    /// draft-ietf-quic-tls-23 and -29; `crypto_utils` in the code of Google's QUICHE).
     const fn salt(self) -> &'static [u8; 20] {
         match self {
             Self::V1 => b"\x38\x76\x2c\xf7\xf5\x59\x34\xb3\x4d\x17\x9a\xe6\xa4\xc8\x0c\xad\xcc\xbb\x7f\x0a",
@@ -110,7 +110,8 @@ impl VersionFamily {
         }
     }
 
-    /// What the two type bits of a long header say; version 2 moves them on by one (RFC 9369, section 3.2).
+    /// The packet type of the two type bits of a long header, which version 2 increments by one (RFC 9369, section
+    /// 3.2).
     pub(super) const fn kind(self, first_byte: u8) -> PacketKind {
         let shift = matches!(self, Self::V2) as u8;
         match (first_byte >> 4).wrapping_sub(shift) & 0b11 {
@@ -121,7 +122,7 @@ impl VersionFamily {
         }
     }
 
-    /// The type bits of an Initial packet, in their place.
+    /// The type bits of an Initial packet, at their position in the first byte.
     pub(super) const fn initial_bits(self) -> u8 {
         if matches!(self, Self::V2) { 0x10 } else { 0 }
     }
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_state_their_own_lengths() {
+    fn labels_have_valid_lengths() {
         for label in [VersionFamily::V1, VersionFamily::V2].into_iter().flat_map(VersionFamily::labels) {
             assert_eq!(usize::from(label[2]), label.len() - 4);
         }

@@ -5,7 +5,7 @@ use crate::wire::WireError;
 /// Longest identification string, its line end included (RFC 4253, section 4.2).
 pub(super) const MAX_LINE: usize = 255;
 
-/// How an identification string begins, and no line before it may.
+/// The prefix of an identification string. No line before it may have this prefix.
 pub(super) const PREFIX: &[u8; 4] = b"SSH-";
 
 /// `SSH-protoversion-softwareversion [SP comments]`, without its line end.
@@ -16,11 +16,11 @@ pub struct Identification<'a> {
 }
 
 impl<'a> Identification<'a> {
-    /// Reads a line, with or without its CR LF or bare LF.
+    /// Parses a line, with or without its CR LF or bare LF.
     ///
     /// # Errors
-    /// [`WireError::Magic`] when it does not begin with `SSH-`, [`WireError::Value`] when it names no
-    /// protocol version with a `-` behind it, or holds a NUL, [`WireError::TooLong`] above 255 bytes.
+    /// [`WireError::Magic`] if it does not begin with `SSH-`, [`WireError::Value`] without a protocol version that is
+    /// followed by `-`, or with a NUL, [`WireError::TooLong`] above 255 bytes.
     pub fn parse(line: &'a [u8]) -> Result<Self, WireError> {
         if line.len() > MAX_LINE {
             return Err(WireError::TooLong);
@@ -36,7 +36,7 @@ impl<'a> Identification<'a> {
         Ok(Self { line, version })
     }
 
-    /// The whole string: at most 255 bytes, US-ASCII if the sender keeps to the rule.
+    /// The entire string: at most 255 bytes, US-ASCII if the sender conforms to the RFC.
     #[must_use]
     pub const fn as_bytes(&self) -> &'a [u8] {
         self.line
@@ -48,7 +48,7 @@ impl<'a> Identification<'a> {
         self.version
     }
 
-    /// True for 2.x, and for 1.99, by which a server says that it speaks both (RFC 4253, section 5.1).
+    /// Whether the version is 2.x or 1.99, which announces both (RFC 4253, section 5.1).
     #[must_use]
     pub fn speaks_v2(&self) -> bool {
         self.version.starts_with(b"2.") || self.version == b"1.99"
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_refused() {
+    fn malformed_lines_are_rejected() {
         let longest = [&b"SSH-2.0-"[..], &[b'x'; 245], b"\r\n"].concat();
         assert!(Identification::parse(&longest).is_ok());
         let too_long = [&b"SSH-2.0-"[..], &[b'x'; 246], b"\r\n"].concat();

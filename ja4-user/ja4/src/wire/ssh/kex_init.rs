@@ -5,7 +5,7 @@ use crate::wire::{Cursor, WireError};
 /// Message number (RFC 4253, section 12).
 pub(super) const SSH_MSG_KEXINIT: u8 = 20;
 
-/// The algorithms one end offers. A name-list is kept as it came: names joined with `,`, possibly none.
+/// The algorithms that one side offers. A name-list is stored as sent: names joined with `,`, possibly none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KexInit<'a> {
     /// Random bytes.
@@ -35,18 +35,17 @@ pub struct KexInit<'a> {
 }
 
 impl<'a> KexInit<'a> {
-    /// Reads the payload of a binary packet, its message number included.
+    /// Parses the payload of a binary packet, its message number included.
     ///
     /// # Errors
-    /// [`WireError::Magic`] for another message, [`WireError::Truncated`] when a field is missing,
-    /// [`WireError::BadLength`] when a list runs over the payload, [`WireError::TrailingBytes`] when
-    /// something follows.
+    /// [`WireError::Magic`] for another message, [`WireError::Truncated`] if a field is missing,
+    /// [`WireError::BadLength`] if a list exceeds the payload, [`WireError::TrailingBytes`] if bytes follow.
     pub fn parse(payload: &'a [u8]) -> Result<Self, WireError> {
         let mut cursor = Cursor::new(payload);
         if cursor.u8()? != SSH_MSG_KEXINIT {
             return Err(WireError::Magic);
         }
-        // Read in the order of the fields here, which is the order on the wire.
+        // The fields of the struct are in wire order.
         let message = Self {
             cookie: cursor.array()?,
             kex: name_list(&mut cursor)?,
@@ -61,14 +60,14 @@ impl<'a> KexInit<'a> {
             languages_s2c: name_list(&mut cursor)?,
             first_kex_packet_follows: cursor.u8()? != 0,
         };
-        // Reserved; whatever it holds.
+        // Reserved; any value is accepted.
         cursor.u32()?;
         cursor.finish()?;
         Ok(message)
     }
 }
 
-/// A length of four bytes and as many bytes (RFC 4251, section 5).
+/// A length of four bytes, then this many bytes (RFC 4251, section 5).
 fn name_list<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], WireError> {
     let length = cursor.u32()?;
     let length = usize::try_from(length).map_err(|_| WireError::BadLength)?;
@@ -99,7 +98,7 @@ mod tests {
     const LISTS: [&str; 10] = ["kex", "key", "enc1", "enc2", "mac1", "mac2", "comp1", "comp2", "", "en"];
 
     #[test]
-    fn each_list_is_where_the_rfc_puts_it() {
+    fn lists_are_in_the_order_of_the_rfc() {
         let payload = builder::kex_init(LISTS);
         let message = KexInit::parse(&payload).unwrap();
         assert_eq!(message.cookie, &[0xcc; 16]);
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_does_not_fit_is_refused() {
+    fn malformed_messages_are_rejected() {
         let payload = builder::kex_init(LISTS);
         for length in 0..payload.len() {
             let error = KexInit::parse(&payload[..length]).unwrap_err();

@@ -1,6 +1,6 @@
 //! SSH: identification strings and the first key exchange message (RFC 4253, sections 4.2, 6 and 7.1).
 //!
-//! Both are sent in the clear, before anything else. What follows them is not read.
+//! Both are sent unencrypted, before all other messages. Later messages are not parsed.
 
 mod identification;
 mod kex_init;

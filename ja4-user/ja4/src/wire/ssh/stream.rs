@@ -1,41 +1,41 @@
-//! Identification string and KEXINIT out of one direction of a TCP connection.
+//! Identification string and KEXINIT of one direction of a TCP connection.
 
 use crate::wire::ssh::identification::{Identification, MAX_LINE, PREFIX};
 use crate::wire::ssh::kex_init::{KexInit, SSH_MSG_KEXINIT};
 use crate::wire::{Cursor, WireError};
 
 /// Most bytes of lines that a server may send before its identification string (RFC 4253, section 4.2,
-/// sets no bound): a screen of text fits. They are not kept.
+/// sets no limit): a screen of text fits. They are not stored.
 pub const MAX_PREAMBLE: usize = 8192;
 
-/// Longest packet, its length field excluded, that every implementation must take (RFC 4253, section
+/// Longest packet, its length field excluded, that every implementation must support (RFC 4253, section
 /// 6.1). A KEXINIT takes 1 to 2 KiB.
 pub const MAX_PACKET_LENGTH: usize = 35_000;
 
-/// Bytes of packet_length, padding_length and the message number behind them.
+/// Bytes of packet_length, padding_length and the message number.
 const PACKET_START: usize = 6;
 
-/// What is allocated at once for a packet that spans pushes, at most: nearly every KEXINIT fits. A longer
-/// one earns its buffer by sending the bytes.
+/// First allocation for a packet that spans pushes, at most: nearly every KEXINIT fits. The buffer of a longer packet
+/// grows as its bytes are received.
 const FIRST_ALLOCATION: usize = 2048;
 
-/// What one end says in the clear.
+/// An unencrypted message of one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SshMessage<'a> {
-    /// Its identification string: once, first.
+    /// The identification string: once, first.
     Identification(Identification<'a>),
-    /// Its offer of algorithms: at most once.
+    /// The offered algorithms: at most once.
     KexInit(KexInit<'a>),
 }
 
-/// Where an [`SshStream`] stands.
+/// The status of an [`SshStream`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SshStatus {
-    /// It takes more bytes.
+    /// It expects more bytes.
     Open,
-    /// All has been seen that is read; further bytes are ignored.
+    /// All messages were read; further bytes are ignored.
     Done,
-    /// These bytes are not SSH, or malformed; further bytes are ignored.
+    /// The bytes are not SSH, or malformed; further bytes are ignored.
     Failed(WireError),
 }
 
@@ -45,27 +45,27 @@ impl From<WireError> for SshStatus {
     }
 }
 
-/// What is read next.
+/// The part of the stream that is read next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// A line from its start, of which `partial` may hold a part.
+    /// A line from its start; `partial` may contain its first bytes.
     Line,
-    /// The rest of a line that is no identification string.
+    /// The rest of a line that is not an identification string.
     LineRest,
-    /// A binary packet, of which `partial` may hold a part.
+    /// A binary packet; `partial` may contain its first bytes.
     Packet,
 }
 
-/// Takes one direction's stream bytes, in order and in slices of any size, and gives what they say in
-/// the clear: the identification string and, from version 2 on, the KEXINIT.
+/// Parses one direction of a stream, in order and in slices of any size, and yields its unencrypted messages: the
+/// identification string and, from version 2 on, the KEXINIT.
 ///
-/// It is done with the KEXINIT, with a first packet that is none, and with an identification string of
-/// SSH 1. A message inside one slice is lent from it; only one that spans slices is copied.
+/// It ends after the KEXINIT, after a first packet of another type, and after an identification string of SSH 1. A
+/// message inside one slice is borrowed from it; only one that spans slices is copied.
 #[derive(Debug)]
 pub struct SshStream {
-    /// The line or packet under way, as far as it has come; unallocated before and after.
+    /// The received part of an incomplete line or packet; unallocated otherwise.
     partial: Vec<u8>,
-    /// Bytes of lines passed over, `<= MAX_PREAMBLE`.
+    /// Bytes of skipped lines, `<= MAX_PREAMBLE`.
     skipped: u16,
     phase: Phase,
     status: SshStatus,
@@ -84,19 +84,19 @@ impl SshStream {
         Self { partial: Vec::new(), skipped: 0, phase: Phase::Line, status: SshStatus::Open }
     }
 
-    /// Where the stream stands.
+    /// The status of the stream.
     #[must_use]
     pub const fn status(&self) -> SshStatus {
         self.status
     }
 
-    /// Bytes of memory held for a message under way, for the owner's total.
+    /// Bytes of memory of an incomplete message.
     #[must_use]
     pub const fn buffered(&self) -> usize {
         self.partial.capacity()
     }
 
-    /// Takes the next bytes of the stream and calls `receive` for each message they complete.
+    /// Reads the next bytes of the stream, and calls `receive` for each message they complete.
     pub fn push<F>(&mut self, mut bytes: &[u8], mut receive: F) -> SshStatus
     where
         F: FnMut(SshMessage<'_>),
@@ -117,7 +117,7 @@ impl SshStream {
         self.status
     }
 
-    /// Takes bytes up to and with the end of the line under way, as far as they are there.
+    /// Reads the available bytes of the current line, its end included.
     fn take_line<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], SshStatus>
     where
         F: FnMut(SshMessage<'_>),
@@ -149,11 +149,11 @@ impl SshStream {
         Ok(rest)
     }
 
-    /// Passes over a part of a line that is no identification string, and over what is kept of it.
+    /// Skips a part of a line that is not an identification string, and its stored bytes.
     fn skip(&mut self, piece: &[u8]) -> Result<(), WireError> {
         let allowed = MAX_PREAMBLE.saturating_sub(usize::from(self.skipped));
         let length = self.partial.len() + piece.len();
-        // Binary protocols end here early. What is kept of the line is a part of `PREFIX`: no NUL.
+        // Binary protocols end here early. The stored bytes are a prefix of `PREFIX`, without a NUL.
         if piece.iter().take(allowed.saturating_sub(self.partial.len())).any(|&byte| byte == 0) {
             return Err(WireError::Value);
         }
@@ -166,7 +166,7 @@ impl SshStream {
         Ok(())
     }
 
-    /// Takes bytes of the first packet, as many as it has.
+    /// Reads bytes of the first packet, up to its end.
     fn take_packet<'b, F>(&mut self, bytes: &'b [u8], receive: &mut F) -> Result<&'b [u8], SshStatus>
     where
         F: FnMut(SshMessage<'_>),
@@ -187,7 +187,7 @@ impl SshStream {
         Ok(rest)
     }
 
-    /// Appends `piece` to what is kept of a message of `wanted` bytes.
+    /// Appends `piece` to the stored part of a message of `wanted` bytes.
     fn keep(&mut self, piece: &[u8], wanted: usize) {
         let at_once = wanted.min(FIRST_ALLOCATION);
         self.partial.reserve_exact(at_once.saturating_sub(self.partial.len()));
@@ -195,8 +195,8 @@ impl SshStream {
     }
 }
 
-/// Bytes that a packet takes whose start is given, or that are wanted before that is known; an end where
-/// it is no KEXINIT.
+/// The size of the packet that begins with `start`, or the number of bytes needed to determine it; the final status if
+/// the packet is not a KEXINIT.
 fn packet_size(start: &[u8]) -> Result<usize, SshStatus> {
     let mut cursor = Cursor::new(start);
     let (Ok(length), Ok(padding), Ok(message)) = (cursor.u32(), cursor.u8(), cursor.u8()) else {
@@ -216,7 +216,7 @@ fn packet_size(start: &[u8]) -> Result<usize, SshStatus> {
     Ok(4 + length)
 }
 
-/// The message in a whole packet, which bytes may follow.
+/// The message in a complete packet, which bytes may follow.
 fn kex_init(packet: &[u8]) -> Result<KexInit<'_>, WireError> {
     let mut cursor = Cursor::new(packet);
     let length = cursor.u32()? as usize;
@@ -235,7 +235,7 @@ mod tests {
 
     const BANNER: &[u8] = b"SSH-2.0-OpenSSH_9.9\r\n";
 
-    /// A binary packet around `payload`, with so much padding.
+    /// A binary packet with this payload and this much padding.
     fn packet(payload: &[u8], padding: u8) -> Vec<u8> {
         let length = (1 + payload.len() + usize::from(padding)) as u32;
         let mut bytes = length.to_be_bytes().to_vec();
@@ -249,7 +249,7 @@ mod tests {
         packet(&kex_init(["kex", "key", "enc1", "enc2", "mac1", "mac2", "comp1", "comp2", "", ""]), 7)
     }
 
-    /// Pushes the slices that `sizes` cuts `bytes` into, then what is left.
+    /// Pushes `bytes` in slices of these sizes, then the rest.
     fn run(bytes: &[u8], sizes: &[usize]) -> (SshStatus, Vec<String>) {
         let mut stream = SshStream::new();
         let mut messages = Vec::new();
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_in_one_slice_is_not_copied() {
+    fn a_message_in_one_slice_is_not_copied() {
         let mut stream = SshStream::new();
         stream.push(BANNER, |_| {});
         assert_eq!(stream.buffered(), 0);
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_before_the_identification_are_passed_over_within_a_bound() {
+    fn lines_before_the_identification_are_skipped_up_to_a_limit() {
         let preamble = |bytes: usize| [&vec![b'x'; bytes - 1][..], b"\n"].concat();
         let several = [&b"\r\nSS\nSSH\nplease log in\r\n"[..], BANNER].concat();
         assert_eq!(run(&several, &[3, 2]), (SshStatus::Open, vec!["SSH-2.0-OpenSSH_9.9".into()]));
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_identification_is_refused_without_being_kept() {
+    fn an_endless_identification_is_rejected_and_not_stored() {
         let endless = [&b"SSH-2.0-"[..], &[b'x'; 100_000]].concat();
         assert_eq!(run(&endless, &[]).0, SshStatus::Failed(WireError::TooLong));
         let mut stream = SshStream::new();
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn packets_that_are_no_offer() {
+    fn other_first_packets_end_the_stream() {
         let banner_then = |packet: &[u8]| run(&[BANNER, packet].concat(), &[]).0;
         // SSH_MSG_IGNORE
         assert_eq!(banner_then(&packet(&[2, 0, 0, 0, 0], 10)), SshStatus::Done);

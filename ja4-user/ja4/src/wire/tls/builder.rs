@@ -1,6 +1,6 @@
 //! Builds hellos for tests, well-formed and otherwise.
 
-/// Collects the parts of a ClientHello or ServerHello body and writes it out.
+/// Builds the body of a ClientHello or ServerHello from its parts.
 #[derive(Clone)]
 pub(crate) struct HelloBuilder {
     version: u16,
@@ -83,7 +83,7 @@ impl HelloBuilder {
         self.extension(0x000d, &prefixed_u16(&big_endian(algorithms)))
     }
 
-    /// A ClientHello body; a DTLS one where a cookie was given.
+    /// A ClientHello body; of DTLS if a cookie was given.
     pub(crate) fn build(self) -> Vec<u8> {
         let mut body = self.start();
         if let Some(cookie) = &self.cookie {
@@ -95,7 +95,7 @@ impl HelloBuilder {
         body
     }
 
-    /// A ServerHello body; its suite is the first one given.
+    /// A ServerHello body with the first suite.
     pub(crate) fn build_server(self) -> Vec<u8> {
         let mut body = self.start();
         body.extend(self.suites.iter().take(2));

@@ -1,15 +1,13 @@
-//! The Certificate message of TLS and DTLS up to 1.2 (RFC 5246, section 7.4.2). That of 1.3 has another
-//! layout, and is encrypted.
+//! The Certificate message of TLS and DTLS up to 1.2 (RFC 5246, section 7.4.2). The message of TLS 1.3 has
+//! another layout, and is encrypted.
 
 use crate::wire::{Cursor, WireError};
 
-/// Certificates read of one message. A chain has two to five, and OpenSSL follows none of more than 100 behind
-/// the first; but the [longest message](crate::wire::tls::MAX_HANDSHAKE_MESSAGE) has room for thousands of tiny
-/// ones.
+/// Most certificates of one message that are read. A chain has two to five, and OpenSSL verifies at most 100 after the
+/// first; but the [longest message](crate::wire::tls::MAX_HANDSHAKE_MESSAGE) may have thousands of tiny ones.
 pub const MAX_CERTIFICATES: usize = 101;
 
-/// The certificates of one message, the sender's own first. The first error is the last item; what came
-/// before it is well delimited.
+/// The certificates of one message, the sender's own first. The first error is the last item.
 #[derive(Clone, Debug)]
 pub struct CertificateList<'a> {
     rest: Cursor<'a>,
@@ -17,11 +15,10 @@ pub struct CertificateList<'a> {
 }
 
 impl<'a> CertificateList<'a> {
-    /// Reads the body of a certificate message. The list may be empty: a client without a certificate
-    /// says so.
+    /// Parses the body of a certificate message. The list may be empty, for a client without a certificate.
     ///
     /// # Errors
-    /// The list is not as long as the body.
+    /// The length of the list differs from the length of the body.
     pub fn parse(body: &'a [u8]) -> Result<Self, WireError> {
         let mut cursor = Cursor::new(body);
         let rest = cursor.region_u24()?;
@@ -29,7 +26,7 @@ impl<'a> CertificateList<'a> {
         Ok(Self { rest, left: MAX_CERTIFICATES })
     }
 
-    /// Reads the start of a body whose rest does not come: those certificates that are whole.
+    /// Parses the complete certificates at the start of an incomplete body.
     #[must_use]
     pub fn parse_start(start: &'a [u8]) -> Self {
         let mut cursor = Cursor::new(start);
@@ -50,8 +47,8 @@ impl<'a> CertificateList<'a> {
 }
 
 impl<'a> Iterator for CertificateList<'a> {
-    /// One certificate in DER, not looked into; or what is wrong with the list:
-    /// [`WireError::TooMany`] at the first one beyond [`MAX_CERTIFICATES`].
+    /// One unparsed certificate in DER, or the error of the list:
+    /// [`WireError::TooMany`] at the first certificate after [`MAX_CERTIFICATES`].
     type Item = Result<&'a [u8], WireError>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -77,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_come_in_the_order_of_the_message() {
+    fn certificates_are_in_the_order_of_the_message() {
         let body = message(&[b"leaf", b"ca"]);
         assert_eq!(body, b"\0\0\x0c\0\0\x04leaf\0\0\x02ca");
         assert_eq!(read(&body).unwrap(), [Ok(&b"leaf"[..]), Ok(b"ca")]);
@@ -85,33 +82,33 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_entry_does_not_lose_those_before_it() {
+    fn certificates_before_a_malformed_one_are_valid() {
         let body = b"\0\0\x09\0\0\x02ca\0\0\x05x";
         assert_eq!(read(body).unwrap(), [Ok(&b"ca"[..]), Err(WireError::BadLength)]);
         assert_eq!(read(&message(&[b"a", b"", b"c"])).unwrap(), [Ok(&b"a"[..]), Err(WireError::BadLength)]);
     }
 
     #[test]
-    fn the_list_is_the_whole_body() {
+    fn the_list_is_the_entire_body() {
         assert_eq!(read(b"\0\0\x01"), Err(WireError::BadLength));
         assert_eq!(read(b"\0\0\0x"), Err(WireError::TrailingBytes));
         assert_eq!(read(b"\0\0"), Err(WireError::Truncated));
     }
 
     #[test]
-    fn of_the_start_of_a_message_the_whole_certificates() {
+    fn the_start_of_a_message_yields_its_complete_certificates() {
         let body = message(&[b"leaf", b"ca", b"root"]);
         for (length, whole) in [(0, 0), (2, 0), (3, 0), (5, 0), (9, 0), (10, 1), (12, 1), (15, 2), (21, 2), (22, 3)] {
             let start = body.get(..length).unwrap();
             let found: Vec<_> = CertificateList::parse_start(start).map(Result::unwrap).collect();
             assert_eq!(found, [&b"leaf"[..], b"ca", b"root"].get(..whole).unwrap(), "{length} bytes");
         }
-        // What lies behind the list is not of it.
+        // Bytes after the list are not part of it.
         assert_eq!(CertificateList::parse_start(b"\0\0\x04\0\0\x01x\0\0\x01y").count(), 1);
     }
 
     #[test]
-    fn there_is_an_end_to_a_chain() {
+    fn the_number_of_certificates_is_limited() {
         let full = vec![&b"x"[..]; MAX_CERTIFICATES];
         assert!(read(&message(&full)).unwrap().iter().all(Result::is_ok));
         let beyond = message(&[&b"x"[..]; MAX_CERTIFICATES + 100]);

@@ -4,43 +4,41 @@ use crate::wire::tls::extension::{AlpnNames, IndexedExtension, TlsExtensions, U1
 use crate::wire::tls::hello::{Carrier, HelloStart, is_grease};
 use crate::wire::{Cursor, WireError};
 
-/// Longest host name that is shown (RFC 1035, section 2.3.4).
+/// Longest host name (RFC 1035, section 2.3.4).
 const MAX_HOST_NAME: usize = 255;
 
 /// NameType host_name (RFC 6066, section 3).
 const HOST_NAME: u8 = 0;
 
-/// A ClientHello as it came: wire order, duplicates and GREASE kept.
+/// A ClientHello in wire order, with duplicates and GREASE.
 ///
-/// All its lists are whole: a hello whose session id, suites, compression methods or extensions do not
-/// fit their lengths is refused. The *bodies* of extensions are not part of that demand; one that is
-/// malformed still counts as present, and its accessor gives nothing.
+/// Session id, suites, compression methods and extensions fit their lengths. The *bodies* of extensions are not
+/// validated: a malformed one is present, and its accessor returns nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientHello<'a> {
-    /// What carried it.
+    /// The carrier.
     pub carrier: Carrier,
-    /// legacy_version: what the client supports at most, unless supported_versions is present.
+    /// legacy_version: the highest version of the client, unless supported_versions is present.
     pub legacy_version: u16,
     /// 32 bytes.
     pub random: &'a [u8; 32],
     /// At most 32 bytes.
     pub session_id: &'a [u8],
-    /// DTLS only: what a HelloVerifyRequest asked to be sent back; else empty.
+    /// DTLS only: the cookie of a HelloVerifyRequest; else empty.
     pub cookie: &'a [u8],
     /// The offered suites; may be empty.
     pub cipher_suites: U16List<'a>,
     /// One byte per method; may be empty.
     pub compression_methods: &'a [u8],
-    /// The extension block; empty where the hello has none.
+    /// The extension block; empty if absent.
     pub extensions: TlsExtensions<'a>,
 }
 
 impl<'a> ClientHello<'a> {
-    /// Reads the body of a client_hello message.
+    /// Parses the body of a client_hello message.
     ///
     /// # Errors
-    /// A field or list does not fit the body, the suites are not a whole number, or bytes follow the
-    /// extensions.
+    /// A field or list does not fit the body, the list of suites has an odd length, or bytes follow the extensions.
     #[inline]
     pub fn parse(body: &'a [u8], carrier: Carrier) -> Result<Self, WireError> {
         let (mut hello, rest) = Self::before_extensions(body, carrier)?;
@@ -48,7 +46,7 @@ impl<'a> ClientHello<'a> {
         Ok(hello)
     }
 
-    /// All before the extensions, and what is left of the body.
+    /// Everything before the extensions, and the rest of the body.
     #[inline]
     fn before_extensions(body: &'a [u8], carrier: Carrier) -> Result<(Self, Cursor<'a>), WireError> {
         let mut cursor = Cursor::new(body);
@@ -72,10 +70,10 @@ impl<'a> ClientHello<'a> {
         Ok((hello, cursor))
     }
 
-    /// Reads the start of a body whose rest did not come: up to the last extension that is whole. It says what
-    /// stands in it and nothing of what does not, so nothing may be made of it that takes all of a hello.
+    /// Parses an incomplete body up to its last complete extension. The result has no valid fingerprint, because later
+    /// extensions are missing.
     ///
-    /// `None` where not even the extensions are reached.
+    /// `None` if the body ends before the extensions.
     #[must_use]
     pub fn parse_start(start: &'a [u8], carrier: Carrier) -> Option<Self> {
         let (mut hello, rest) = Self::before_extensions(start, carrier).ok()?;
@@ -83,8 +81,7 @@ impl<'a> ClientHello<'a> {
         Some(hello)
     }
 
-    /// The highest version on offer: the highest of supported_versions alone where it holds one that is
-    /// not GREASE, else legacy_version.
+    /// The highest offered version: of supported_versions, GREASE aside, if present and not empty, else legacy_version.
     #[inline]
     #[must_use]
     pub fn version(&self) -> u16 {
@@ -92,7 +89,7 @@ impl<'a> ClientHello<'a> {
         offered.max().unwrap_or(self.legacy_version)
     }
 
-    /// True when server_name is present, whatever is in it.
+    /// Whether server_name is present, even if malformed.
     #[must_use]
     pub fn has_server_name(&self) -> bool {
         self.extensions.body(IndexedExtension::ServerName).is_some()
@@ -113,7 +110,7 @@ impl<'a> ClientHello<'a> {
         }
     }
 
-    /// The protocols on offer, in order.
+    /// The offered protocols, in order.
     #[inline]
     #[must_use]
     pub fn alpn(&self) -> AlpnNames<'a> {
@@ -134,8 +131,8 @@ impl<'a> ClientHello<'a> {
         self.extensions.body(IndexedExtension::SignatureAlgorithms).map(U16List::in_body_u16).unwrap_or_default()
     }
 
-    /// True when this may be the outer hello of Encrypted Client Hello. Many clients send the extension
-    /// without meaning it (RFC 9849, section 6.2), which cannot be told apart on the wire.
+    /// Whether this may be the outer hello of Encrypted Client Hello. Many clients send a GREASE extension (RFC 9849,
+    /// section 6.2), which cannot be distinguished on the wire.
     #[must_use]
     pub fn has_encrypted_client_hello(&self) -> bool {
         self.extensions.kinds().any(|kind| kind == extension_type::ENCRYPTED_CLIENT_HELLO)
@@ -154,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_kept_in_wire_order() {
+    fn all_fields_are_in_wire_order() {
         let body = HelloBuilder::new(0x0303)
             .suites(&[0x0a0a, 0x1302, 0x1301, 0x1302])
             .sni("example.org")
@@ -178,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hello_without_extensions_is_whole() {
+    fn a_hello_without_extensions_is_complete() {
         let body = HelloBuilder::new(0x0301).suites(&[0x0005]).without_extensions().build();
         let hello = tls(&body).unwrap();
         assert_eq!(hello.extensions.iter().count(), 0);
@@ -195,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_extension_body_loses_only_itself() {
+    fn a_malformed_extension_body_affects_no_other_extension() {
         let body = HelloBuilder::new(0x0303)
             .suites(&[0xc02b])
             .extension(0x0000, &[0, 9, 0])
@@ -213,10 +210,10 @@ mod tests {
     }
 
     #[test]
-    fn the_start_of_a_hello_says_what_is_whole_in_it() {
+    fn the_start_of_a_hello_yields_its_complete_extensions() {
         let body =
             HelloBuilder::new(0x0303).suites(&[0x1301]).sni("example.org").versions(&[0x0304]).alpn(&[b"h3"]).build();
-        // 43 bytes come before the extensions with their length; they take 20, 7 and 9.
+        // 43 bytes precede the extensions with their length, which take 20, 7 and 9 bytes.
         let lists = 2 + 32 + 1 + 2 + 2 + 2 + 2;
         assert_eq!(body.len(), lists + 20 + 7 + 9);
         for length in 0..=body.len() {
@@ -230,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_name_that_could_break_a_line_is_not_shown() {
+    fn a_host_name_with_control_characters_is_not_returned() {
         for name in ["", "a\nb", "a b", "\u{1b}[2J", "ex\u{e4}mple.org"] {
             let body = HelloBuilder::new(0x0303).sni(name).build();
             assert_eq!(tls(&body).unwrap().sni(), None, "{name:?}");
@@ -238,15 +235,15 @@ mod tests {
     }
 
     #[test]
-    fn a_list_cut_short_is_refused_with_its_reason() {
+    fn a_truncated_list_is_rejected_with_its_reason() {
         let body = HelloBuilder::new(0x0303).suites(&[0xc02b, 0xc02f]).sni("example.org").build();
         assert!(tls(&body).is_ok());
         let mut with_tail = body.clone();
         with_tail.push(0);
         assert_eq!(tls(&with_tail).unwrap_err(), WireError::TrailingBytes);
-        // Without its last byte the hello ends before its extension block does.
+        // Without its last byte the hello ends before its extension block.
         assert_eq!(tls(body.split_last().unwrap().1).unwrap_err(), WireError::BadLength);
-        // One extension whose length runs over the block.
+        // One extension with a length that exceeds the block.
         let over = HelloBuilder::new(0x0303).suites(&[0xc02b]).raw_extensions(&[0, 23, 0, 9, 1]).build();
         assert_eq!(tls(&over).unwrap_err(), WireError::BadLength);
         let odd = HelloBuilder::new(0x0303).raw_suites(&[0xc0, 0x2b, 0xc0]).build();
@@ -267,7 +264,7 @@ mod tests {
             }
             let body = builder.build();
             let at = cut.index(body.len());
-            // The one whole shorter message is that without an extension block.
+            // The only complete shorter message is the one without an extension block.
             let bare = 2 + 32 + 1 + 2 + 2 * suites.len() + 2;
             prop_assert_eq!(tls(body.get(..at).unwrap()).is_ok(), at == bare);
         }

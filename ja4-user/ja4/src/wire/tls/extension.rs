@@ -1,13 +1,13 @@
-//! The extension block of a hello (RFC 8446, section 4.2), kept as it came: wire order, duplicates,
-//! GREASE and unknown types included.
+//! The extension block of a hello (RFC 8446, section 4.2), in wire order, with duplicates, GREASE
+//! and unknown types.
 
 use crate::wire::{Cursor, WireError};
 
-/// The extension types this sensor looks into.
+/// The extension types that are interpreted.
 pub mod extension_type {
     /// server_name (RFC 6066, section 3).
     pub const SERVER_NAME: u16 = 0x0000;
-    /// signature_algorithms (RFC 8446, section 4.2.3); not to be mixed up with 0x0032 and 0x0022.
+    /// signature_algorithms (RFC 8446, section 4.2.3); neither 0x0032 nor 0x0022.
     pub const SIGNATURE_ALGORITHMS: u16 = 0x000d;
     /// application_layer_protocol_negotiation (RFC 7301).
     pub const ALPN: u16 = 0x0010;
@@ -17,30 +17,30 @@ pub mod extension_type {
     pub const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 }
 
-/// One extension. Its body is not checked.
+/// One extension. Its body is not validated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TlsExtension<'a> {
     /// The type's code point.
     pub kind: u16,
-    /// The body, as long as its length field says.
+    /// The body.
     pub body: &'a [u8],
 }
 
-/// The types whose bodies an [`TlsExtensions`] keeps at hand.
+/// The types of the bodies that [`TlsExtensions`] indexes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum IndexedExtension {
     ServerName,
     SignatureAlgorithms,
     Alpn,
     SupportedVersions,
-    /// All others: one place that is written and never read, so that the walk takes no branch by type.
+    /// All others: an entry that is written and never read, so that the iteration has no branch by type.
     Other,
 }
 
 impl IndexedExtension {
     const COUNT: usize = Self::Other as usize + 1;
 
-    /// By type; the last one stands for all higher types.
+    /// By type; the last entry is for all higher types.
     #[expect(clippy::indexing_slicing, reason = "done by the compiler, which refuses a place outside")]
     const BY_KIND: [Self; extension_type::SUPPORTED_VERSIONS as usize + 2] = {
         let mut table = [Self::Other; extension_type::SUPPORTED_VERSIONS as usize + 2];
@@ -58,14 +58,14 @@ impl IndexedExtension {
     }
 }
 
-/// Extensions whose types are noted in the walk that checks them. Common hellos have at most 20.
+/// Number of types that are stored by the validation. Common hellos have at most 20.
 const NOTED: usize = 32;
 
-/// The extension block: a list whose every length has been checked.
+/// The extension block: a list with valid lengths.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TlsExtensions<'a> {
     list: Cursor<'a>,
-    /// The list behind its first [`NOTED`] extensions.
+    /// The list after its first [`NOTED`] extensions.
     beyond: Cursor<'a>,
     noted: usize,
     kinds: [u16; NOTED],
@@ -75,11 +75,11 @@ pub struct TlsExtensions<'a> {
 impl<'a> TlsExtensions<'a> {
     /// Reads the block that ends a hello.
     ///
-    /// Nothing at all is a legal block (SSL 3.0, TLS 1.0). Otherwise it must fill the region: a block
-    /// cut short must not pass for a shorter one, as its fingerprint would be another client's.
+    /// No bytes are a valid block (SSL 3.0, TLS 1.0). Otherwise the block must fill the region: a truncated block would
+    /// have the fingerprint of another client.
     ///
     /// # Errors
-    /// Any extension or the block runs over its region, or bytes follow the block.
+    /// An extension or the block exceeds its region, or bytes follow the block.
     #[inline]
     pub(super) fn read(mut region: Cursor<'a>) -> Result<Self, WireError> {
         let list = if region.is_empty() { region } else { region.region_u16()? };
@@ -87,7 +87,7 @@ impl<'a> TlsExtensions<'a> {
         Self::in_list(list)
     }
 
-    /// Reads the start of a block whose rest did not come: those extensions that are whole.
+    /// Reads the complete extensions at the start of an incomplete block.
     pub(super) fn read_start(mut region: Cursor<'a>) -> Self {
         let length = usize::from(region.u16().unwrap_or_default());
         let come = region.rest();
@@ -101,7 +101,7 @@ impl<'a> TlsExtensions<'a> {
             whole = behind;
         }
         let list = come.get(..come.len() - whole.remaining()).unwrap_or_default();
-        // Each of them has just been read.
+        // Each of them was validated by the loop.
         Self::in_list(Cursor::new(list)).unwrap_or_default()
     }
 
@@ -147,11 +147,11 @@ impl<'a> TlsExtensions<'a> {
     }
 }
 
-/// Of each known type the first body, as RFC 8446, section 4.2 allows only one.
+/// The first body of each indexed type; RFC 8446, section 4.2 allows only one.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bodies<'a> {
     places: [Option<&'a [u8]>; IndexedExtension::COUNT],
-    /// One bit per place taken.
+    /// One bit per used entry.
     taken: u32,
 }
 
@@ -167,7 +167,7 @@ impl<'a> Bodies<'a> {
     }
 }
 
-/// The extensions of a list that has been read to its end before: the first error is that end.
+/// The extensions of a validated list: an error is its end.
 #[inline]
 fn walk<'a>(mut list: Cursor<'a>) -> impl Iterator<Item = TlsExtension<'a>> + use<'a> {
     core::iter::from_fn(move || next(&mut list).ok())
@@ -187,10 +187,10 @@ pub struct U16List<'a> {
 }
 
 impl<'a> U16List<'a> {
-    /// A list over the whole of `bytes`.
+    /// A list of all `bytes`.
     ///
     /// # Errors
-    /// [`WireError::OddList`] when half a value is left over.
+    /// [`WireError::OddList`] if the number of bytes is odd.
     #[inline]
     pub const fn new(bytes: &'a [u8]) -> Result<Self, WireError> {
         match bytes.as_chunks() {
@@ -199,12 +199,12 @@ impl<'a> U16List<'a> {
         }
     }
 
-    /// An extension body that is nothing but a list behind a two-byte length; empty if it is not that.
+    /// The list in an extension body with a two-byte length; empty if the body is not exactly one list.
     pub(super) fn in_body_u16(body: &'a [u8]) -> Self {
         Self::whole(Cursor::new(body), Cursor::region_u16).unwrap_or_default()
     }
 
-    /// An extension body that is nothing but a list behind a one-byte length; empty if it is not that.
+    /// The list in an extension body with a one-byte length; empty if the body is not exactly one list.
     pub(super) fn in_body_u8(body: &'a [u8]) -> Self {
         Self::whole(Cursor::new(body), Cursor::region_u8).unwrap_or_default()
     }
@@ -225,13 +225,13 @@ impl<'a> U16List<'a> {
         self.pairs.iter().map(|pair| u16::from_be_bytes(*pair))
     }
 
-    /// How many values.
+    /// The number of values.
     #[must_use]
     pub const fn len(&self) -> usize {
         self.pairs.len()
     }
 
-    /// True when there is none.
+    /// Whether it has no values.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.pairs.is_empty()
@@ -240,7 +240,7 @@ impl<'a> U16List<'a> {
 
 /// The protocol names of an ALPN extension, in wire order, empty names included (RFC 7301, section 3.1).
 ///
-/// Ends at the first name that runs over the list; a body that is not one list gives no name.
+/// Ends at the first name that exceeds the list; a body that is not exactly one list yields no names.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AlpnNames<'a> {
     list: Cursor<'a>,

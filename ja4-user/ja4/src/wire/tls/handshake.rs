@@ -1,19 +1,19 @@
-//! Handshake messages out of one direction of a TCP connection (RFC 8446, sections 4 and 5.1).
+//! Handshake messages of one direction of a TCP connection (RFC 8446, sections 4 and 5.1).
 
 use core::ops::ControlFlow;
 
 use crate::wire::tls::record::{TlsContentType, TlsRecordHeader};
 use crate::wire::{Cursor, WireError};
 
-/// Longest handshake message that is put together: a post-quantum ClientHello takes 2 KiB and a long
-/// certificate chain about 16 KiB. The length field could ask for 16 MiB.
+/// Longest handshake message that is reassembled, bytes. A post-quantum ClientHello takes 2 KiB and a long certificate
+/// chain about 16 KiB; the length field allows 16 MiB.
 pub const MAX_HANDSHAKE_MESSAGE: usize = 64 * 1024;
 
-/// Bytes kept of a message that is longer: of a list of certificates its start says something too.
+/// Bytes that are stored of a longer message: the first certificates of a long list are useful alone.
 const MOST_KEPT: usize = HandshakeMessage::HEADER_LEN + MAX_HANDSHAKE_MESSAGE;
 
-/// What is allocated at once for a message that spans pushes, at most. A post-quantum ClientHello fits,
-/// so it takes one allocation; a longer message earns its buffer by sending the bytes.
+/// First allocation for a message that spans pushes, at most. A post-quantum ClientHello fits, and takes one
+/// allocation; the buffer of a longer message grows as its bytes are received.
 const FIRST_ALLOCATION: usize = 2304;
 
 /// The level of an alert that does not end the handshake, such as a server's unrecognized_name
@@ -48,10 +48,10 @@ impl HandshakeType {
     pub const CLIENT_KEY_EXCHANGE: Self = Self(16);
 }
 
-/// One whole handshake message.
+/// One complete handshake message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HandshakeMessage<'a> {
-    /// What the body is.
+    /// The type of the message.
     pub kind: HandshakeType,
     /// The message without its header of four bytes.
     pub body: &'a [u8],
@@ -61,10 +61,10 @@ impl<'a> HandshakeMessage<'a> {
     /// Bytes of a message header: type and 24-bit length.
     pub const HEADER_LEN: usize = 4;
 
-    /// Splits the first message off contiguous handshake bytes; `None` when it is not all there yet.
+    /// Splits the first message off contiguous handshake bytes; `None` if it is incomplete.
     ///
     /// # Errors
-    /// [`WireError::TooLong`] when it announces more than [`MAX_HANDSHAKE_MESSAGE`].
+    /// [`WireError::TooLong`] if its length exceeds [`MAX_HANDSHAKE_MESSAGE`].
     #[inline]
     pub fn split_first(bytes: &'a [u8]) -> Result<Option<(Self, &'a [u8])>, WireError> {
         let mut cursor = Cursor::new(bytes);
@@ -80,27 +80,27 @@ impl<'a> HandshakeMessage<'a> {
     }
 }
 
-/// What ended a [`HandshakeStream`] in good order.
+/// The reason why a [`HandshakeStream`] ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HandshakeEnd {
-    /// A ChangeCipherSpec, and what follows it is encrypted.
+    /// A ChangeCipherSpec, after which messages are encrypted.
     ChangeCipherSpec,
     /// Encrypted records.
     ApplicationData,
-    /// An alert that is fatal, or that cannot be read.
+    /// A fatal or encrypted alert.
     Alert,
-    /// The receiver of the messages has seen enough.
+    /// The receiver of the messages has ended it.
     Receiver,
 }
 
-/// Where a [`HandshakeStream`] stands.
+/// The status of a [`HandshakeStream`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HandshakeStatus {
-    /// It takes more bytes.
+    /// It expects more bytes.
     Open,
-    /// It is over; further bytes are ignored.
+    /// It has ended; further bytes are ignored.
     Ended(HandshakeEnd),
-    /// These bytes are not TLS, or malformed; further bytes are ignored.
+    /// The bytes are not TLS, or malformed; further bytes are ignored.
     Failed(WireError),
 }
 
@@ -110,24 +110,24 @@ impl From<WireError> for HandshakeStatus {
     }
 }
 
-/// Takes one direction's stream bytes, in order and in slices of any size, and gives whole handshake
-/// messages, however they are spread over records and slices.
+/// Parses one direction of a stream, in order and in slices of any size, and yields complete handshake messages, which
+/// may span records and slices.
 ///
-/// A message that lies inside one record inside one slice is lent from that slice; only a message
-/// that spans them is copied, and the copy is freed as soon as it has been delivered.
+/// A message inside one record and one slice is borrowed from that slice; only a message that spans several is copied,
+/// and the copy is freed after delivery.
 #[derive(Debug)]
 pub struct HandshakeStream {
-    /// Header and body of the message under way, as far as they have come; unallocated between messages.
+    /// The received part of an incomplete message; unallocated otherwise.
     partial: Vec<u8>,
-    /// The record header under way; its first byte stays valid while `record_left > 0`.
+    /// The current record header; its first byte is valid while `record_left > 0`.
     header: [u8; TlsRecordHeader::LEN],
-    /// Bytes of `header` that have come, `< RecordHeader::LEN`.
+    /// Received bytes of `header`, `< TlsRecordHeader::LEN`.
     header_len: u8,
-    /// Bytes of the present record's payload that have not come yet.
+    /// Missing bytes of the current record's payload.
     record_left: u16,
-    /// A ChangeCipherSpec has come. In TLS 1.3 a client that was asked to retry sends one before its
-    /// second ClientHello, and the server one before its ServerHello (RFC 8446, appendix D.4). In
-    /// TLS 1.2 a record behind it is encrypted, and looks like anything.
+    /// A ChangeCipherSpec was received. In TLS 1.3, after a HelloRetryRequest, the client sends one before its second
+    /// ClientHello, and the server one before its ServerHello (RFC 8446, appendix D.4). In TLS 1.2 the records after it
+    /// are encrypted.
     cipher_changed: bool,
     status: HandshakeStatus,
 }
@@ -152,26 +152,26 @@ impl HandshakeStream {
         }
     }
 
-    /// Where the stream stands.
+    /// The status of the stream.
     #[must_use]
     pub const fn status(&self) -> HandshakeStatus {
         self.status
     }
 
-    /// Whether a ChangeCipherSpec has come: below TLS 1.3, what follows is encrypted.
+    /// Whether a ChangeCipherSpec was received. Below TLS 1.3, later messages are encrypted.
     #[must_use]
     pub const fn cipher_changed(&self) -> bool {
         self.cipher_changed
     }
 
-    /// Bytes of memory held for a message under way, for the owner's total.
+    /// Bytes of memory of an incomplete message.
     #[must_use]
     pub const fn buffered(&self) -> usize {
         self.partial.capacity()
     }
 
-    /// The type of the message under way and its body as far as it has come; `None` before its header is
-    /// whole. An alert or encrypted records may have cut it short, or it is a Certificate message longer than
+    /// The incomplete message: its type, and the received part of its body; `None` before its header is complete. It is
+    /// available after an alert or encrypted records interrupted it, and for a Certificate message longer than
     /// [`MAX_HANDSHAKE_MESSAGE`].
     #[must_use]
     pub fn under_way(&self) -> Option<HandshakeMessage<'_>> {
@@ -179,9 +179,9 @@ impl HandshakeStream {
         Some(HandshakeMessage { kind: HandshakeType(*header.first()?), body })
     }
 
-    /// Takes the next bytes of the stream and calls `receive` for each message they complete.
+    /// Reads the next bytes of the stream, and calls `receive` for each message they complete.
     ///
-    /// Where `receive` breaks, the stream ends with [`HandshakeEnd::Receiver`].
+    /// If `receive` breaks, the stream ends with [`HandshakeEnd::Receiver`].
     pub fn push<F>(&mut self, mut bytes: &[u8], mut receive: F) -> HandshakeStatus
     where
         F: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
@@ -197,7 +197,7 @@ impl HandshakeStream {
                 Ok(rest) => bytes = rest,
                 Err(stop) => {
                     self.status = stop;
-                    // What these cut short was a message up to here; so was what is too long.
+                    // A message that these interrupted, or that is too long, is valid up to here.
                     let cut =
                         matches!(stop, HandshakeStatus::Ended(HandshakeEnd::Alert | HandshakeEnd::ApplicationData));
                     if !cut && self.partial.len() < MOST_KEPT {
@@ -209,7 +209,7 @@ impl HandshakeStream {
         self.status
     }
 
-    /// Takes what is missing of a record header and opens the record.
+    /// Reads the rest of a record header, and starts the record.
     fn take_header<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8], HandshakeStatus> {
         let mut rest = bytes;
         while let Some((&byte, after)) = rest.split_first() {
@@ -242,15 +242,15 @@ impl HandshakeStream {
                 return Err(HandshakeStatus::Ended(HandshakeEnd::ChangeCipherSpec));
             }
             TlsContentType::ChangeCipherSpec => self.cipher_changed = true,
-            // An empty handshake record is against RFC 8446, section 5.1, but common stacks let it
-            // pass; to end here would be a way past the sensor.
+            // An empty handshake record violates RFC 8446, section 5.1, but common stacks accept it: an error here
+            // would allow clients to evade a sensor.
             TlsContentType::Alert | TlsContentType::Handshake => {}
         }
         self.record_left = header.length;
         Ok(())
     }
 
-    /// Takes payload of the present record: not empty, and not beyond the record's end.
+    /// Reads payload of the current record: not empty, and within the record.
     fn take_payload<F>(&mut self, payload: &[u8], receive: &mut F) -> Result<(), HandshakeStatus>
     where
         F: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
@@ -268,7 +268,7 @@ impl HandshakeStream {
         Ok(())
     }
 
-    /// Takes bytes of a handshake record of `length`.
+    /// Reads bytes of a handshake record of `length`.
     fn take_fragment<F>(&mut self, mut bytes: &[u8], length: u16, receive: &mut F) -> Result<(), HandshakeStatus>
     where
         F: FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
@@ -298,8 +298,8 @@ impl HandshakeStream {
         Ok(())
     }
 
-    /// The first message of `bytes`, if it is all there. Behind a ChangeCipherSpec nothing is a message
-    /// but a hello that fills its record, of `length`; encrypted bytes pass for one once in 2^31.
+    /// The first message of `bytes`, if it is complete. After a ChangeCipherSpec only a hello that fills its record, of
+    /// `length`, is a message; encrypted bytes look like one with a probability of 2^-31.
     fn first_message<'b>(
         &self,
         bytes: &'b [u8],
@@ -320,8 +320,8 @@ impl HandshakeStream {
         }
     }
 
-    /// Copies what the message under way lacks: the rest of its header, or the rest of its body as far as it
-    /// is kept.
+    /// Copies missing bytes of the incomplete message: the rest of its header, or the rest of the stored part of its
+    /// body.
     fn buffer<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
         let begun = if self.partial.is_empty() { bytes } else { &self.partial };
         let whole = match begun.first_chunk() {
@@ -349,7 +349,7 @@ mod tests {
 
     const CONTINUE: ControlFlow<()> = ControlFlow::Continue(());
 
-    /// One record around `payload`.
+    /// One record with this payload.
     fn record(content: u8, payload: &[u8]) -> Vec<u8> {
         let mut bytes = vec![content, 3, 1];
         bytes.extend((payload.len() as u16).to_be_bytes());
@@ -364,7 +364,7 @@ mod tests {
         bytes
     }
 
-    /// Pushes the slices that `sizes` cuts `bytes` into, then what is left.
+    /// Pushes `bytes` in slices of these sizes, then the rest.
     fn run(bytes: &[u8], sizes: &[usize]) -> (HandshakeStatus, Messages) {
         let mut stream = HandshakeStream::new();
         let mut messages = Messages::new();
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_small_and_holds_nothing_between_messages() {
+    fn a_stream_is_small_and_has_no_buffer_between_messages() {
         assert!(size_of::<HandshakeStream>() <= 40);
         let mut stream = HandshakeStream::new();
         let bytes = record(22, &message(1, &[7; 1800]));
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_inside_one_slice_is_lent_from_it() {
+    fn a_message_inside_one_slice_is_borrowed_from_it() {
         let bytes = record(22, &[message(2, &[1; 70]), message(14, &[])].concat());
         let range = bytes.as_ptr_range();
         let mut stream = HandshakeStream::new();
@@ -406,18 +406,18 @@ mod tests {
     }
 
     #[test]
-    fn a_warning_before_the_server_hello_is_passed_over() {
+    fn a_warning_before_the_server_hello_is_skipped() {
         let bytes = [record(21, &[1, 112]), record(22, &message(2, b"hello"))].concat();
         assert_eq!(run(&bytes, &[6]), (HandshakeStatus::Open, vec![(2, b"hello".to_vec())]));
         assert_eq!(run(&record(21, &[2, 40]), &[]).0, HandshakeStatus::Ended(HandshakeEnd::Alert));
     }
 
     #[test]
-    fn it_ends_where_encryption_begins() {
+    fn the_stream_ends_at_the_first_encrypted_record() {
         let hello = record(22, &message(2, &[]));
         let bytes = [hello.clone(), record(23, &[1]), record(22, &message(11, &[]))].concat();
         assert_eq!(run(&bytes, &[]), (HandshakeStatus::Ended(HandshakeEnd::ApplicationData), vec![(2, vec![])]));
-        // A Finished of TLS 1.2, also one whose first byte is that of a ClientHello.
+        // A Finished of TLS 1.2, also with the first byte of a ClientHello.
         for encrypted in [[0; 40], [0xee; 40], [1; 40]] {
             let bytes = [hello.clone(), record(20, &[1]), record(22, &encrypted)].concat();
             assert_eq!(run(&bytes, &[]), (HandshakeStatus::Ended(HandshakeEnd::ChangeCipherSpec), vec![(2, vec![])]));
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_hello_of_a_retry_comes_after_a_change_cipher_spec() {
+    fn the_second_hello_of_a_retry_may_follow_a_change_cipher_spec() {
         let hello = |body: &[u8]| record(22, &message(1, body));
         let bytes = [hello(b"first"), record(20, &[1]), hello(b"second"), record(23, &[7; 30])].concat();
         for sizes in [vec![], vec![1; 60]] {
@@ -436,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn the_receiver_can_end_it() {
+    fn the_receiver_can_end_the_stream() {
         let bytes = record(22, &[message(1, b"a"), message(1, b"b")].concat());
         let mut stream = HandshakeStream::new();
         let mut seen = 0;
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_tls_fails_at_its_first_byte() {
+    fn other_protocols_fail_at_their_first_byte() {
         assert_eq!(run(b"G", &[]).0, HandshakeStatus::Failed(WireError::ContentType));
         assert_eq!(run(b"\x16\x02", &[]).0, HandshakeStatus::Failed(WireError::RecordVersion));
         assert_eq!(run(b"\x16\x03\x01\x48\x01", &[]).0, HandshakeStatus::Failed(WireError::TooLong));
@@ -456,19 +456,19 @@ mod tests {
     }
 
     #[test]
-    fn an_absurd_message_length_takes_no_memory() {
+    fn a_message_length_alone_allocates_no_memory() {
         let mut stream = HandshakeStream::new();
         let bytes = record(22, &[1, 0xff, 0xff, 0xff, 0, 0]);
         assert_eq!(stream.push(&bytes, |_| CONTINUE), HandshakeStatus::Failed(WireError::TooLong));
         assert_eq!(stream.buffered(), 0);
-        // The largest allowed one takes what has come, not what it announces.
+        // The largest allowed message takes memory for its received bytes, not for its length.
         let mut stream = HandshakeStream::new();
         assert_eq!(stream.push(&record(22, &[1, 1, 0, 0, 0]), |_| CONTINUE), HandshakeStatus::Open);
         assert!(stream.buffered() <= FIRST_ALLOCATION);
     }
 
     #[test]
-    fn of_a_certificate_message_that_is_too_long_the_start_is_kept() {
+    fn the_start_of_an_oversized_certificate_message_is_available() {
         let body: Vec<u8> = (0..MAX_HANDSHAKE_MESSAGE + 1).map(|place| place as u8).collect();
         let bytes: Vec<u8> = message(11, &body).chunks(16_000).flat_map(|part| record(22, part)).collect();
         for size in [bytes.len(), 1000, 1] {
@@ -484,7 +484,7 @@ mod tests {
             let start = stream.under_way().unwrap();
             assert_eq!((start.kind, start.body), (HandshakeType::CERTIFICATE, &body[..MAX_HANDSHAKE_MESSAGE]));
         }
-        // One byte less is a message like any other.
+        // With one byte less it is an ordinary message.
         let fits = message(11, &body[1..]);
         let bytes: Vec<u8> = fits.chunks(16_000).flat_map(|part| record(22, part)).collect();
         assert_eq!(run(&bytes, &[5000; 20]), (HandshakeStatus::Open, vec![(11, body[1..].to_vec())]));

@@ -1,11 +1,12 @@
-//! What ClientHello and ServerHello have in common (RFC 8446, sections 4.1.2 and 4.1.3).
+//! The common parts of ClientHello and ServerHello (RFC 8446, sections 4.1.2 and 4.1.3).
 
 use crate::wire::{Cursor, WireError};
 
 /// Longest session id of a hello (RFC 8446, section 4.1.2; the same since SSL 3.0).
 const MAX_SESSION_ID: usize = 32;
 
-/// What carries a hello. Carriers differ in the layout of the ClientHello and in the first letter of JA4 and JA4S.
+/// The protocol that carries a hello. Carriers differ in the layout of the ClientHello and in the first letter of JA4
+/// and JA4S.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Carrier {
     /// TLS over TCP.

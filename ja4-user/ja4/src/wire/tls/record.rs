@@ -2,11 +2,11 @@
 
 use crate::wire::WireError;
 
-/// Largest payload a record may announce: 2^14 bytes of plaintext and the 2048 bytes that TLS 1.2
-/// allows its protection to add (RFC 5246, section 6.2.3); TLS 1.3 allows less.
+/// Largest payload of a record: 2^14 bytes of plaintext, and the 2048 bytes that the protection of TLS 1.2 may add (RFC
+/// 5246, section 6.2.3); TLS 1.3 allows less.
 pub(crate) const MAX_RECORD_PAYLOAD: u16 = (1 << 14) + 2048;
 
-/// What a record carries.
+/// The content type of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum TlsContentType {
     /// 20
@@ -31,11 +31,10 @@ impl TlsContentType {
     }
 }
 
-/// A record header. The version says nothing about the connection but that this is TLS: its major
-/// number is 3, the minor one is not looked at.
+/// A record header. Of the version, which is not the negotiated one, only the major number is checked: 3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TlsRecordHeader {
-    /// What the payload is.
+    /// The type of the payload.
     pub(super) content: TlsContentType,
     /// Bytes of payload that follow, at most [`MAX_RECORD_PAYLOAD`].
     pub(super) length: u16,
@@ -45,10 +44,10 @@ impl TlsRecordHeader {
     /// Bytes of a header.
     pub(super) const LEN: usize = 5;
 
-    /// Reads a header.
+    /// Parses a header.
     ///
     /// # Errors
-    /// These five bytes do not begin a TLS record: by content type, then version, then length.
+    /// The bytes are not a TLS record header; content type, version and length are checked in this order.
     #[inline]
     pub(super) fn parse(bytes: &[u8; Self::LEN]) -> Result<Self, WireError> {
         let [content, major, _minor, high, low] = *bytes;
@@ -61,10 +60,10 @@ impl TlsRecordHeader {
         Ok(Self { content, length })
     }
 
-    /// Whether the first bytes of a header, be it only one, can begin a TLS record.
+    /// Checks whether the first bytes of a header, at least one, can begin a TLS record.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), as far as the bytes go.
+    /// As [`parse`](Self::parse), for the available bytes.
     #[inline]
     pub(super) fn check_start(start: &[u8]) -> Result<(), WireError> {
         if let Some(&content) = start.first() {

@@ -10,27 +10,27 @@ const HELLO_RETRY_REQUEST: [u8; 32] = [
     0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 ];
 
-/// A ServerHello as it came, or the HelloRetryRequest that has its form.
+/// A ServerHello, or a HelloRetryRequest, which has the same layout.
 ///
-/// Well-formed in the sense of [`ClientHello`](crate::wire::tls::ClientHello). TLS and DTLS share the layout.
+/// Validated as [`ClientHello`](crate::wire::tls::ClientHello). TLS and DTLS share the layout.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerHello<'a> {
-    /// What carried it.
+    /// The carrier.
     pub carrier: Carrier,
-    /// legacy_version: the version chosen, unless supported_versions is present.
+    /// legacy_version: the selected version, unless supported_versions is present.
     pub legacy_version: u16,
     /// 32 bytes.
     pub random: &'a [u8; 32],
     /// At most 32 bytes.
     pub session_id: &'a [u8],
-    /// The suite chosen.
+    /// The selected suite.
     pub cipher_suite: u16,
-    /// The extension block; empty where the hello has none.
+    /// The extension block; empty if absent.
     pub extensions: TlsExtensions<'a>,
 }
 
 impl<'a> ServerHello<'a> {
-    /// Reads the body of a server_hello message.
+    /// Parses the body of a server_hello message.
     ///
     /// # Errors
     /// A field or the extension block does not fit the body, or bytes follow it.
@@ -43,13 +43,13 @@ impl<'a> ServerHello<'a> {
         Ok(Self { carrier, legacy_version, random, session_id, cipher_suite, extensions })
     }
 
-    /// True when the server asks for another ClientHello.
+    /// Whether the server requests another ClientHello.
     #[must_use]
     pub fn is_hello_retry_request(&self) -> bool {
         *self.random == HELLO_RETRY_REQUEST
     }
 
-    /// The version chosen: the one value of supported_versions, else legacy_version.
+    /// The selected version: the value of supported_versions, else legacy_version.
     #[must_use]
     pub fn version(&self) -> u16 {
         let chosen = self
@@ -60,7 +60,7 @@ impl<'a> ServerHello<'a> {
         chosen.filter(|&version| !is_grease(version)).unwrap_or(self.legacy_version)
     }
 
-    /// The protocol chosen: one name at most. TLS 1.3 sends it encrypted, in another message.
+    /// The selected protocol: at most one name. TLS 1.3 sends it encrypted, in another message.
     #[must_use]
     pub fn alpn(&self) -> AlpnNames<'a> {
         self.extensions.body(IndexedExtension::Alpn).map(AlpnNames::in_body).unwrap_or_default()
@@ -76,7 +76,7 @@ mod tests {
     use crate::wire::tls::builder::HelloBuilder;
 
     #[test]
-    fn a_tls_1_2_choice_is_read() {
+    fn version_suite_and_protocol_of_tls_1_2_are_parsed() {
         let body = HelloBuilder::new(0x0303)
             .session_id(&[7; 32])
             .suites(&[0xc02f])
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hello_retry_request_is_told_by_its_random() {
+    fn a_hello_retry_request_is_recognized_by_its_random() {
         let random = Sha256::digest(b"HelloRetryRequest").into();
         let body = HelloBuilder::new(0x0303).random(random).suites(&[0x1301]).extension(0x002b, &[3, 4]).build_server();
         let hello = ServerHello::parse(&body, Carrier::Tcp).unwrap();
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_server_sends_no_extensions() {
+    fn a_hello_of_ssl_3_has_no_extensions() {
         let body = HelloBuilder::new(0x0300).suites(&[0x0005]).without_extensions().build_server();
         let hello = ServerHello::parse(&body, Carrier::Tcp).unwrap();
         assert_eq!((hello.version(), hello.extensions.iter().count()), (0x0300, 0));

@@ -2,7 +2,7 @@
 
 use crate::wire::{Cursor, WireError};
 
-/// The identifier octets this sensor meets.
+/// The identifier octets of a certificate.
 pub(super) mod tag {
     pub(in super::super) const BOOLEAN: u8 = 0x01;
     pub(in super::super) const INTEGER: u8 = 0x02;
@@ -31,17 +31,17 @@ pub(super) mod tag {
     pub(in super::super) const EXTENSIONS: u8 = 0xa3;
 }
 
-/// Low five bits of a tag whose number follows in further bytes. Nothing in a certificate needs one.
+/// Low five bits of a tag with its number in further bytes. Certificates have no such tags.
 const HIGH_TAG_NUMBER: u8 = 0x1f;
 
-/// Top bit of a length that follows in further bytes, as many as the other bits say.
+/// Top bit of a length that follows in further bytes; the other bits are the number of bytes.
 const LONG_LENGTH: u8 = 0x80;
 
-/// Bytes of a long length, at most: 2^24 is more than a handshake message may have.
+/// Most bytes of a long length: a handshake message is shorter than 2^24 bytes.
 const MAX_LENGTH_BYTES: u8 = 4;
 
-/// Takes one element: its tag and its content. A length longer than it need be is let pass, as the
-/// common stacks do; one that is left open (BER) is not.
+/// Reads one element: its tag and its content. A length with more bytes than necessary is accepted, as common stacks
+/// do; an indefinite length (BER) is not.
 pub(super) fn element<'a>(cursor: &mut Cursor<'a>) -> Result<(u8, Cursor<'a>), WireError> {
     let mut ahead = *cursor;
     let tag = ahead.u8()?;
@@ -65,7 +65,7 @@ pub(super) fn element<'a>(cursor: &mut Cursor<'a>) -> Result<(u8, Cursor<'a>), W
     Ok((tag, Cursor::new(content)))
 }
 
-/// Takes the content of one element that must have this tag.
+/// Reads the content of one element, which must have this tag.
 pub(super) fn expect<'a>(cursor: &mut Cursor<'a>, tag: u8) -> Result<Cursor<'a>, WireError> {
     let mut ahead = *cursor;
     let (found, content) = element(&mut ahead)?;
@@ -76,7 +76,7 @@ pub(super) fn expect<'a>(cursor: &mut Cursor<'a>, tag: u8) -> Result<Cursor<'a>,
     Ok(content)
 }
 
-/// Takes the content of the next element if it has this tag, and else nothing.
+/// Reads the content of the next element if it has this tag.
 pub(super) fn element_if<'a>(cursor: &mut Cursor<'a>, tag: u8) -> Result<Option<Cursor<'a>>, WireError> {
     let mut ahead = *cursor;
     match ahead.u8() {
@@ -85,12 +85,12 @@ pub(super) fn element_if<'a>(cursor: &mut Cursor<'a>, tag: u8) -> Result<Option<
     }
 }
 
-/// Takes a SEQUENCE or SEQUENCE OF.
+/// Reads a SEQUENCE or SEQUENCE OF.
 pub(super) fn sequence<'a>(cursor: &mut Cursor<'a>) -> Result<Cursor<'a>, WireError> {
     expect(cursor, tag::SEQUENCE)
 }
 
-/// Takes an object identifier, which is never empty.
+/// Reads an object identifier, which is never empty.
 pub(super) fn oid<'a>(cursor: &mut Cursor<'a>) -> Result<&'a [u8], WireError> {
     let content = expect(cursor, tag::OBJECT_IDENTIFIER)?.rest();
     if content.is_empty() { Err(WireError::Value) } else { Ok(content) }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_element_moves_nothing() {
+    fn a_rejected_element_does_not_move_the_reader() {
         let bytes = [2, 1, 7, 5, 0];
         let mut cursor = Cursor::new(&bytes);
         assert_eq!(sequence(&mut cursor), Err(WireError::Magic));
@@ -136,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read(
+        fn encoded_elements_are_parsed(
             tag in (0_u8..=255).prop_filter("one byte", |tag| tag & 0x1f != 0x1f),
             content in prop::collection::vec(any::<u8>(), 0..600),
         ) {

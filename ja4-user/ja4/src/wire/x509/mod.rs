@@ -1,7 +1,7 @@
-//! X.509 certificates (RFC 5280, section 4.1), as far as a fingerprint and a few attributes need them.
+//! X.509 certificates (RFC 5280, section 4.1): the parts that JA4X and a few attributes need.
 //!
-//! No signature is checked and no extension understood but subjectAltName. Object identifiers are the
-//! content bytes of their DER, which prints the same in hex whatever the numbers are.
+//! Signatures are not verified, and of the extensions only subjectAltName is interpreted. Object identifiers are the
+//! content bytes of their DER.
 
 mod der;
 mod name;
@@ -21,26 +21,25 @@ const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
 
 /// A certificate. It borrows from its DER.
 ///
-/// One that exists is well-formed in all that leads to its object identifiers: the fields of the
-/// certificate, every name down to the type of each attribute, every extension down to its identifier.
-/// Values are not part of that demand; a malformed one gives nothing where it is asked for.
+/// It is well-formed down to its object identifiers: the fields of the certificate, every name down to the type of each
+/// attribute, every extension down to its identifier. Values may be malformed; their accessors then return nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct X509Certificate<'a> {
-    /// Who signed it.
+    /// The issuer.
     pub issuer: DistinguishedName<'a>,
-    /// Whose it is.
+    /// The subject.
     pub subject: DistinguishedName<'a>,
     /// notBefore and notAfter.
     validity: Cursor<'a>,
-    /// Content of the list of extensions; empty in one of version 1.
+    /// Content of the list of extensions; empty in version 1.
     extensions: Cursor<'a>,
 }
 
 impl<'a> X509Certificate<'a> {
-    /// Reads one certificate.
+    /// Parses one certificate in DER.
     ///
     /// # Errors
-    /// A field is not of its type or does not fit, or bytes follow the certificate.
+    /// A field has another type or does not fit, or bytes follow the certificate.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, WireError> {
         let mut outer = Cursor::new(bytes);
         let mut certificate = sequence(&mut outer)?;
@@ -52,7 +51,7 @@ impl<'a> X509Certificate<'a> {
         Self::fields(fields)
     }
 
-    /// Reads a TBSCertificate.
+    /// Parses a TBSCertificate.
     fn fields(mut fields: Cursor<'a>) -> Result<Self, WireError> {
         element_if(&mut fields, tag::VERSION)?;
         let _serial_number = expect(&mut fields, tag::INTEGER)?;
@@ -84,27 +83,26 @@ impl<'a> X509Certificate<'a> {
         self.extensions().map(|(oid, _)| oid)
     }
 
-    /// The subject's common name: the last, most specific one that is text. At most [`MAX_TEXT`] bytes;
-    /// not escaped.
+    /// The subject's common name: the last, most specific one that is text. At most [`MAX_TEXT`] bytes, not escaped.
     #[must_use]
     pub fn subject_cn(&self) -> Option<Cow<'a, str>> {
         self.subject.common_name()
     }
 
-    /// The issuer's, likewise.
+    /// The issuer's common name, as [`subject_cn`](Self::subject_cn).
     #[must_use]
     pub fn issuer_cn(&self) -> Option<Cow<'a, str>> {
         self.issuer.common_name()
     }
 
-    /// Start of the validity, seconds since the Unix epoch; `None` where it is no time.
+    /// Start of the validity, seconds since the Unix epoch; `None` if malformed.
     #[must_use]
     pub fn not_before(&self) -> Option<i64> {
         let mut validity = self.validity;
         time::read(&mut validity)
     }
 
-    /// End of the validity, likewise.
+    /// End of the validity, as [`not_before`](Self::not_before).
     #[must_use]
     pub fn not_after(&self) -> Option<i64> {
         let mut validity = self.validity;
@@ -112,7 +110,7 @@ impl<'a> X509Certificate<'a> {
         time::read(&mut validity)
     }
 
-    /// Names in subjectAltName, of whatever type, as far as they can be read; 0 without the extension.
+    /// Number of names in subjectAltName, of any type, up to the first malformed one; 0 without the extension.
     #[must_use]
     pub fn san_count(&self) -> u32 {
         let Some((_, value)) = self.extensions().find(|&(oid, _)| oid == SUBJECT_ALT_NAME) else {
@@ -121,16 +119,16 @@ impl<'a> X509Certificate<'a> {
         let mut names = general_names(value).unwrap_or_default();
         let mut count = 0;
         while !names.is_empty() && element(&mut names).is_ok() {
-            // An element takes two bytes at least, so 32 bits hold any count of what fits a message.
+            // An element takes at least two bytes, so that 32 bits suffice for the elements of a message.
             count += 1;
         }
         count
     }
 
-    /// Identifier of every extension, and what follows that.
+    /// Identifier of every extension, and a reader of the rest.
     fn extensions(&self) -> impl Iterator<Item = (&'a [u8], Cursor<'a>)> + use<'a> {
         let mut rest = self.extensions;
-        // The list was read to its end before: the first error is that end.
+        // The list was validated before: an error is its end.
         core::iter::from_fn(move || extension(&mut rest).ok())
     }
 }
@@ -141,7 +139,7 @@ fn extension<'a>(list: &mut Cursor<'a>) -> Result<(&'a [u8], Cursor<'a>), WireEr
     Ok((oid(&mut extension)?, extension))
 }
 
-/// The names inside a subjectAltName extension, behind its identifier.
+/// The names of a subjectAltName extension, after its identifier.
 fn general_names(mut extension: Cursor<'_>) -> Result<Cursor<'_>, WireError> {
     element_if(&mut extension, tag::BOOLEAN)?;
     let mut value = expect(&mut extension, tag::OCTET_STRING)?;

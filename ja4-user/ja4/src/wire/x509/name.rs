@@ -9,10 +9,10 @@ use crate::wire::{Cursor, WireError};
 /// commonName, 2.5.4.3 (RFC 5280, appendix A.1).
 const COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 
-/// A name: attributes in the order of their encoding. It may be empty.
+/// A name: a possibly empty list of attributes in the order of their encoding.
 #[derive(Clone, Copy, Debug)]
 pub struct DistinguishedName<'a> {
-    /// A list of RDNs, each a set of attributes; checked down to every attribute's type.
+    /// A list of RDNs, each a set of attributes; validated down to the type of each attribute.
     rdns: Cursor<'a>,
 }
 
@@ -24,12 +24,12 @@ impl<'a> DistinguishedName<'a> {
         Ok(name)
     }
 
-    /// The type of every attribute: RDN by RDN, and inside one that has several in their order.
+    /// The type of every attribute, in the order of their encoding.
     pub fn oids(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.attributes().map(|(oid, _)| oid)
     }
 
-    /// The last common name that is text. At most [`MAX_TEXT`](super::MAX_TEXT) bytes; not escaped.
+    /// The last common name that is text. At most [`MAX_TEXT`](super::MAX_TEXT) bytes, not escaped.
     #[must_use]
     pub fn common_name(&self) -> Option<Cow<'a, str>> {
         let names = self.attributes().filter(|&(oid, _)| oid == COMMON_NAME);
@@ -45,16 +45,15 @@ impl<'a> DistinguishedName<'a> {
     }
 }
 
-/// A walk over the attributes of a name. The list was read to its end when the [`DistinguishedName`] was made: for
-/// the iterator the first error is that end.
+/// The attributes of a name. The list was validated when the [`DistinguishedName`] was created: an error is its end.
 struct NameAttributes<'a> {
     rdns: Cursor<'a>,
-    /// What is left of the present RDN.
+    /// The unread attributes of the current RDN.
     rdn: Cursor<'a>,
 }
 
 impl<'a> NameAttributes<'a> {
-    /// The next attribute's type, and a reader over its value.
+    /// The next attribute's type, and a reader of its value.
     fn read(&mut self) -> Result<Option<(&'a [u8], Cursor<'a>)>, WireError> {
         while self.rdn.is_empty() {
             if self.rdns.is_empty() {

@@ -20,13 +20,13 @@ fn hex(oids: impl Iterator<Item = &'static [u8]>) -> String {
 /// Type, tag and bytes of an attribute.
 type Attribute<'a> = (&'a [u8], u8, &'a [u8]);
 
-/// The certificate, for as long as the test runs.
+/// The certificate, with a static lifetime.
 fn parse(bytes: Vec<u8>) -> X509Certificate<'static> {
     X509Certificate::parse(bytes.leak()).unwrap()
 }
 
 #[test]
-fn identifiers_come_in_their_order_with_repetitions() {
+fn identifiers_are_listed_in_order_with_repetitions() {
     let attributes: [&[Attribute<'_>]; 3] = [
         &[(COUNTRY, 0x13, b"CH")],
         &[(ORGANISATION, UTF8, b"One"), (COMMON_NAME, UTF8, b"a")],
@@ -65,7 +65,7 @@ fn names_in_subject_alt_name_are_counted() {
 
 #[test]
 fn a_malformed_value_does_not_lose_the_identifiers() {
-    // The value's length runs over its attribute.
+    // The value's length exceeds its attribute.
     let pair = der(0x30, &[&der(6, COMMON_NAME)[..], &[UTF8, 99, b'x']].concat());
     let broken = der(0x31, &pair);
     let fine = der(0x31, &der(0x30, &[der(6, COMMON_NAME), der(UTF8, b"x")].concat()));
@@ -79,13 +79,13 @@ fn a_malformed_value_does_not_lose_the_identifiers() {
 }
 
 #[test]
-fn a_name_that_is_no_text_leaves_the_one_before_it() {
+fn a_common_name_that_is_not_text_is_skipped() {
     let built = build().subject(&[(COMMON_NAME, UTF8, b"text")]).subject(&[(COMMON_NAME, 0x02, b"\x07")]);
     assert_eq!(parse(built.build()).subject_cn().unwrap(), "text");
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn malformed_certificates_are_rejected() {
     let bytes = build().subject(&[(COUNTRY, 0x13, b"CH")]).extension(&[0x55, 0x1d, 0x13], true, &[]).build();
     assert!(X509Certificate::parse(&bytes).is_ok());
     let refused = |bytes: &[u8]| X509Certificate::parse(bytes).unwrap_err();
@@ -97,10 +97,10 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(refused(&build().subject(&[(&[], UTF8, b"x")]).build()), WireError::Value);
 }
 
-/// Made with `openssl ca`, self-signed: an RDN of two values, a T61String, a BMPString, times beyond 2049,
+/// Created with `openssl ca`, self-signed: an RDN of two values, a T61String, a BMPString, times beyond 2049,
 /// an attribute and an extension under 2.999.
 #[test]
-fn a_certificate_by_openssl() {
+fn a_certificate_of_openssl_is_parsed() {
     let found = X509Certificate::parse(include_bytes!("testdata/openssl.der")).unwrap();
     assert_eq!(hex(found.issuer.oids()), "550406,55040b,55040a,883703,550403");
     assert_eq!(hex(found.subject.oids()), "550406,55040b,55040a,883703,550403");

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use super::der::tag;
 
-/// Longest text given, bytes; what is longer is cut between two characters. RFC 5280, appendix A.1
-/// allows a common name of 64 characters; real ones go beyond that, but not far.
+/// Longest returned text, bytes; a longer one is truncated between two characters. RFC 5280, appendix A.1 allows a
+/// common name of 64 characters, which real names exceed, but not by much.
 pub const MAX_TEXT: usize = 1024;
 
-/// True for the tags that [`read`] gives text for.
+/// Whether [`read`] converts strings with this tag.
 pub(super) fn is_string(tag: u8) -> bool {
     matches!(
         tag,
@@ -23,8 +23,8 @@ pub(super) fn is_string(tag: u8) -> bool {
     )
 }
 
-/// The text of a string; `None` where the tag is not one of a string. What is no character of the
-/// string's type becomes U+FFFD. T61String is read as Latin-1, as everybody writes it.
+/// The text of a string; `None` if the tag is not a string type. Invalid characters become U+FFFD. T61String is read as
+/// Latin-1, which is what software writes.
 pub(super) fn read(tag: u8, bytes: &[u8]) -> Option<Cow<'_, str>> {
     Some(match tag {
         tag::UTF8_STRING | tag::NUMERIC_STRING | tag::PRINTABLE_STRING | tag::IA5_STRING | tag::VISIBLE_STRING => {
@@ -46,12 +46,12 @@ pub(super) fn read(tag: u8, bytes: &[u8]) -> Option<Cow<'_, str>> {
     })
 }
 
-/// One character in place of bytes that are too few for one.
+/// One replacement character for an incomplete character.
 fn left_over(rest: &[u8]) -> Option<char> {
     (!rest.is_empty()).then_some(char::REPLACEMENT_CHARACTER)
 }
 
-/// Puts characters together up to [`MAX_TEXT`].
+/// Collects characters up to [`MAX_TEXT`].
 fn collect(characters: impl Iterator<Item = char>) -> Cow<'static, str> {
     let mut text = String::new();
     for character in characters {

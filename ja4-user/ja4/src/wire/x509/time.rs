@@ -5,11 +5,11 @@ use crate::wire::{Cursor, WireError};
 
 const SECONDS_PER_DAY: i64 = 24 * 60 * 60;
 
-/// The year from which on two digits mean the twentieth century (RFC 5280, section 4.1.2.5.1).
+/// The first two-digit year of the twentieth century (RFC 5280, section 4.1.2.5.1).
 const FIRST_OF_1900S: u32 = 50;
 
-/// Takes one time, seconds since the Unix epoch; `None` where it has not the one form that RFC 5280
-/// allows: seconds, no fraction, and `Z`.
+/// Reads one time, seconds since the Unix epoch; `None` unless it has the only form that RFC 5280 allows: with seconds,
+/// without a fraction, and with `Z`.
 pub(super) fn read(validity: &mut Cursor<'_>) -> Option<i64> {
     let (tag, mut text) = element(validity).ok()?;
     let year = match tag {
@@ -55,12 +55,12 @@ const fn days_in(year: u32, month: u32) -> u32 {
     }
 }
 
-/// Days since 1970-01-01 in the Gregorian calendar, of a date in the years 0 to 9999.
+/// Days since 1970-01-01 in the Gregorian calendar, for years 0 to 9999.
 fn days_from_epoch(year: u32, month: u32, day: u32) -> i64 {
     /// Days from 0000-03-01 to 1970-01-01.
     const EPOCH: i64 = 719_468;
-    // A year that begins in March has its leap day at the end, and its months follow one rule. Year 0
-    // may begin before that March: 400 years are 146,097 days.
+    // If years begin in March, leap days are at their end, and the lengths of months follow one formula. 400 years,
+    // which are 146,097 days, are added for the first months of year 0.
     let year = year + 400 - u32::from(month <= 2);
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
     let days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year;
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn two_digits_reach_from_1950_to_2049() {
+    fn two_digit_years_are_1950_to_2049() {
         assert_eq!(utc("700101000000Z"), Some(0));
         assert_eq!(utc("500101000000Z"), Some(-631_152_000));
         assert_eq!(utc("491231235959Z"), Some(2_524_607_999));
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_gives_none() {
+    fn malformed_times_are_rejected() {
         for text in [
             "",
             "Z",
@@ -121,7 +121,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_the_calendar(year in 0_i16..=9999, month in 1_i8..=12, day in 1_i8..=31, second in 0_i32..86_400) {
+        fn dates_are_those_of_the_calendar(year in 0_i16..=9999, month in 1_i8..=12, day in 1_i8..=31, second in 0_i32..86_400) {
             let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
             let text = format!("{year:04}{month:02}{day:02}{hour:02}{minute:02}{second:02}Z");
             let date = DateTime::new(year, month, day, hour as i8, minute as i8, second as i8, 0).ok();

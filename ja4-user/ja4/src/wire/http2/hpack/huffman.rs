@@ -2,8 +2,8 @@
 
 use crate::wire::WireError;
 
-/// Length of each byte's code, bits. The code is canonical: sorted by length, then by byte, each code is the one
-/// before it plus one. So the lengths are all there is to know.
+/// Length of each byte's code, bits. The code is canonical: sorted by length, then by byte, each code is the previous
+/// one plus one. The lengths therefore determine all codes.
 #[rustfmt::skip]
 const LENGTHS: [u8; 256] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28,
@@ -27,10 +27,10 @@ const LENGTHS: [u8; 256] = [
 /// Longest code, bits. The last one of them, all ones, is EOS.
 const LONGEST: usize = 30;
 
-/// Bits that the first look covers: the codes of all letters, digits and common signs.
+/// Bits of the first table lookup: the codes of all letters, digits and common signs.
 const QUICK: u32 = 8;
 
-/// What the first [`QUICK`] bits say: byte and code length; length 0: the code is longer.
+/// Byte and code length by the first [`QUICK`] bits; length 0: the code is longer.
 static QUICK_TABLE: [(u8, u8); 1 << QUICK] = CODE.quick();
 
 /// Bytes in the order of their codes.
@@ -42,11 +42,11 @@ static ROWS: [CodeRow; LONGEST + 1] = CODE.rows;
 /// The codes of one length.
 #[derive(Clone, Copy)]
 struct CodeRow {
-    /// The first of them.
+    /// The first code.
     first: u32,
-    /// How many there are.
+    /// The number of codes.
     count: u32,
-    /// Place of the first one's byte in `order`.
+    /// Index of the first code's byte in `order`.
     place: u32,
 }
 
@@ -78,7 +78,7 @@ impl Code {
             }
             length += 1;
         }
-        // Every byte has its code, and exactly one of the longest is left: EOS.
+        // Every byte has a code, and exactly one of the longest codes is unused: EOS.
         assert!(place == 256 && next == (1 << LONGEST) - 1);
         Self { order, rows }
     }
@@ -100,13 +100,13 @@ impl Code {
     }
 }
 
-/// Decodes `string` behind what is in `out`, which must not grow beyond `max`.
+/// Appends the decoded `string` to `out`, which must not exceed `max` bytes.
 ///
 /// # Errors
-/// [`WireError::Value`] for EOS in the string, or an end that is not up to seven bits of it;
-/// [`WireError::TooLong`] beyond `max`.
+/// [`WireError::Value`] for EOS in the string, or padding that is not a prefix of EOS of up to seven bits;
+/// [`WireError::TooLong`] above `max`.
 pub(super) fn decode(string: &[u8], out: &mut Vec<u8>, max: usize) -> Result<(), WireError> {
-    // Bits not decoded yet, at the top.
+    // Undecoded bits, left-aligned.
     let (mut bits, mut count) = (0_u64, 0_u32);
     let mut rest = string.iter();
     loop {
@@ -117,7 +117,7 @@ pub(super) fn decode(string: &[u8], out: &mut Vec<u8>, max: usize) -> Result<(),
             count += 8;
         }
         let Some((byte, length)) = first(bits).filter(|&(_, length)| length <= count) else {
-            // All that is left must be the start of EOS, and no whole byte of it.
+            // The padding must be a prefix of EOS, shorter than a byte.
             let padding = !(u64::MAX.checked_shr(count).unwrap_or(0));
             return if count < 8 && bits == padding { Ok(()) } else { Err(WireError::Value) };
         };
@@ -130,7 +130,7 @@ pub(super) fn decode(string: &[u8], out: &mut Vec<u8>, max: usize) -> Result<(),
     }
 }
 
-/// The byte whose code `bits` begin with, and the code's length; `None` for EOS.
+/// The first byte that is encoded in `bits`, and the length of its code; `None` for EOS.
 #[inline]
 fn first(bits: u64) -> Option<(u8, u32)> {
     let &(byte, length) = QUICK_TABLE.get((bits >> (u64::BITS - QUICK)) as usize)?;
@@ -138,7 +138,7 @@ fn first(bits: u64) -> Option<(u8, u32)> {
         return Some((byte, u32::from(length)));
     }
     (QUICK + 1..).zip(ROWS.iter().skip(QUICK as usize + 1)).find_map(|(length, row)| {
-        // The rows below hold smaller codes of these bits, so it is never below the row's first.
+        // Shorter codes are smaller, so the value is never below the first code of the row.
         let beyond = ((bits >> (u64::BITS - length)) as u32).checked_sub(row.first)?;
         let &byte = (beyond < row.count).then(|| ORDER.get((row.place + beyond) as usize))??;
         Some((byte, length))
@@ -151,7 +151,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A byte's code and its length, from the lengths alone.
+    /// A byte's code and its length, computed from the lengths.
     fn code(byte: u8) -> (u32, u32) {
         let length = LENGTHS[usize::from(byte)];
         let row = &ROWS[usize::from(length)];
@@ -210,7 +210,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_string_stops_at_the_bound() {
+    fn a_string_over_the_limit_is_rejected() {
         let mut out = vec![0; 3];
         assert_eq!(decode(&encode(b"abc"), &mut out, 6), Ok(()));
         assert_eq!(decode(&encode(b"a"), &mut out, 6), Err(WireError::TooLong));
@@ -218,7 +218,7 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encoded_comes_back(string: Vec<u8>) {
+        fn encoded_strings_are_decoded(string: Vec<u8>) {
             prop_assert_eq!(decoded(&encode(&string)), Ok(string));
         }
     }

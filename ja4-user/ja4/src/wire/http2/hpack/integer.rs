@@ -2,13 +2,13 @@
 
 use crate::wire::{Cursor, WireError};
 
-/// Most bytes behind the prefix: enough for 28 bits, and nothing that is counted here needs more.
+/// Most bytes after the prefix: enough for 28 bits, which suffice for all lengths and indexes.
 const MAX_BYTES: u32 = 4;
 
-/// Reads an integer whose first byte, already taken, holds a prefix of `bits` bits, at most 8.
+/// Reads an integer with a prefix of `bits` bits, at most 8, in `first`, which was already read.
 ///
 /// # Errors
-/// [`WireError::Truncated`] at the region's end, [`WireError::TooLong`] beyond 28 bits and the prefix.
+/// [`WireError::Truncated`] at the region's end, [`WireError::TooLong`] above 28 bits and the prefix.
 pub(super) fn integer(first: u8, bits: u32, cursor: &mut Cursor<'_>) -> Result<u32, WireError> {
     let most = (1 << bits) - 1;
     let mut value = u32::from(first) & most;

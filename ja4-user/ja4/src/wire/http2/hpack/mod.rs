@@ -1,6 +1,6 @@
-//! HPACK, the decoder's side (RFC 7541).
+//! An HPACK decoder (RFC 7541).
 //!
-//! Bounds are kept on what a block may ask for: a byte that names an entry of 4 KiB is cheap to send.
+//! The decoded size is limited, because one byte can refer to an entry of 4 KiB.
 
 mod huffman;
 mod integer;
@@ -18,14 +18,14 @@ pub const MAX_FIELDS: usize = 1024;
 /// Longest decoded section, names and values together, bytes.
 pub const MAX_LIST: usize = 64 * 1024;
 
-/// Largest dynamic table that a client may switch to, bytes as RFC 7541, section 4.1 counts them. The
-/// server's SETTINGS are not seen here; until it says otherwise they allow 4096, and it rarely does.
+/// Largest dynamic table that a client may select, bytes in the sense of RFC 7541, section 4.1. The server's SETTINGS,
+/// which limit it, are not parsed; the default is 4096, and few servers change it.
 pub const MAX_TABLE: usize = 64 * 1024;
 
-/// A decoded field section. Meant to be kept and filled again: its buffers are reused.
+/// A decoded field section. Its buffers can be reused.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderList {
-    /// Names and values, one behind the other.
+    /// Concatenated names and values.
     bytes: Vec<u8>,
     /// Lengths of name and value; they add up to the length of `bytes`.
     lengths: Vec<(u32, u32)>,
@@ -44,13 +44,13 @@ impl HeaderList {
         self.lengths.len()
     }
 
-    /// True without fields.
+    /// Whether it has no fields.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.lengths.is_empty()
     }
 
-    /// Bytes of memory held.
+    /// Bytes of heap memory.
     pub(super) const fn size(&self) -> usize {
         self.bytes.len()
     }
@@ -64,12 +64,12 @@ impl HeaderList {
         self.lengths.clear();
     }
 
-    /// Where the field that is begun now starts.
+    /// Starts a field; returns its start in `bytes`.
     fn open(&self) -> Result<usize, WireError> {
         if self.lengths.len() == MAX_FIELDS { Err(WireError::TooMany) } else { Ok(self.bytes.len()) }
     }
 
-    /// Adds a name or a value to the field under way.
+    /// Adds a name or a value to the current field.
     fn add(&mut self, bytes: &[u8]) -> Result<(), WireError> {
         if self.bytes.len() + bytes.len() > MAX_LIST {
             return Err(WireError::TooLong);
@@ -78,7 +78,7 @@ impl HeaderList {
         Ok(())
     }
 
-    /// Adds a string of the block to the field under way (RFC 7541, section 5.2).
+    /// Adds a string of the block to the current field (RFC 7541, section 5.2).
     fn add_string(&mut self, cursor: &mut Cursor<'_>) -> Result<(), WireError> {
         let first = cursor.u8()?;
         let length = integer(first, 7, cursor)?;
@@ -86,7 +86,7 @@ impl HeaderList {
         if first & 0x80 == 0 { self.add(string) } else { huffman::decode(string, &mut self.bytes, MAX_LIST) }
     }
 
-    /// Ends the field that began at `start` and whose value begins at `value`; gives it.
+    /// Ends the field with its name at `start` and its value at `value`; returns it.
     fn close(&mut self, start: usize, value: usize) -> HeaderField<'_> {
         // All below MAX_LIST.
         self.lengths.push(((value - start) as u32, (self.bytes.len() - value) as u32));
@@ -103,14 +103,14 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Decodes one block over `list`.
+    /// Decodes one block into `list`, and replaces its fields.
     ///
     /// # Errors
-    /// [`WireError::Truncated`] and [`WireError::BadLength`] where a field runs over the block,
-    /// [`WireError::Value`] for an index that names nothing, a misplaced size update or a bad Huffman code,
+    /// [`WireError::Truncated`] and [`WireError::BadLength`] if a field exceeds the block,
+    /// [`WireError::Value`] for an unused index, a misplaced size update or a malformed Huffman code,
     /// [`WireError::Unsupported`] for a table above [`MAX_TABLE`], [`WireError::TooLong`] and
-    /// [`WireError::TooMany`] above [`MAX_LIST`] and [`MAX_FIELDS`]. After any of them the table is out of
-    /// step and the decoder of no further use.
+    /// [`WireError::TooMany`] above [`MAX_LIST`] and [`MAX_FIELDS`]. After an error the table is
+    /// inconsistent, and the decoder cannot be used any more.
     pub fn decode(&mut self, block: &[u8], list: &mut HeaderList) -> Result<(), WireError> {
         list.clear();
         let mut cursor = Cursor::new(block);
@@ -169,7 +169,7 @@ impl Decoder {
         field.ok_or(WireError::Value)
     }
 
-    /// Bytes of memory held.
+    /// Bytes of heap memory.
     pub(super) fn held(&self) -> usize {
         self.table.held()
     }

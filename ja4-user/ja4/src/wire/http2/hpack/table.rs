@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use crate::wire::http::HeaderField;
 
-/// What an entry counts beside its name and value (RFC 7541, section 4.1).
+/// What an entry counts in addition to its name and value (RFC 7541, section 4.1).
 const ENTRY_OVERHEAD: usize = 32;
 
 /// Size of the dynamic table until an update changes it (RFC 9113, section 6.5.2).
 const INITIAL_TABLE: usize = 4096;
 
-/// Entries of the static table; they have the indexes from 1.
+/// The number of entries of the static table, which begins with index 1.
 pub(super) const STATIC_LEN: usize = STATIC.len();
 
 /// The field at an index of the static table.
@@ -19,13 +19,13 @@ pub(super) fn static_field(index: usize) -> Option<HeaderField<'static>> {
     Some(HeaderField { name, value })
 }
 
-/// Fields seen lately, within a size that bounds the memory too.
+/// Recent fields, within a size that also bounds the memory.
 #[derive(Debug)]
 pub(super) struct DynamicTable {
-    /// Names and values, oldest first, behind `dead` bytes of entries that have gone.
+    /// Names and values, oldest first, after `dead` bytes of dropped entries.
     bytes: Vec<u8>,
     dead: usize,
-    /// Where an entry begins in `bytes`, and the lengths of name and value; newest first.
+    /// The start of each entry in `bytes`, and the lengths of name and value; newest first.
     entries: VecDeque<(u32, u32, u32)>,
     /// Sum of the entries' sizes, `<= max`.
     size: usize,
@@ -39,7 +39,7 @@ impl Default for DynamicTable {
 }
 
 impl DynamicTable {
-    /// The field that `newer` others have come after.
+    /// The field with `newer` newer fields.
     pub(super) fn field(&self, newer: usize) -> Option<HeaderField<'_>> {
         let &(start, name_len, value_len) = self.entries.get(newer)?;
         let bytes = self.bytes.get(start as usize..)?;
@@ -47,7 +47,7 @@ impl DynamicTable {
         Some(HeaderField { name, value: rest.get(..value_len as usize)? })
     }
 
-    /// Adds a field and drops the oldest ones it leaves no room for; one larger than the table empties it
+    /// Adds a field and drops the oldest ones that do not fit any more; a field larger than the table empties it
     /// (RFC 7541, section 4.4).
     pub(super) fn insert(&mut self, field: HeaderField<'_>) {
         let size = field.name.len() + field.value.len() + ENTRY_OVERHEAD;
@@ -55,7 +55,7 @@ impl DynamicTable {
         if size > self.max {
             return;
         }
-        // At most `max` bytes live, and no more than that dead.
+        // At most `max` bytes are in use, and at most as many are dead.
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(field.name);
         self.bytes.extend_from_slice(field.value);
@@ -63,13 +63,13 @@ impl DynamicTable {
         self.size += size;
     }
 
-    /// Changes the most that the table may hold.
+    /// Changes the maximum size of the table.
     pub(super) fn resize(&mut self, max: usize) {
         self.max = max;
         self.shrink(max);
     }
 
-    /// Drops the oldest entries until no more than `size` is left.
+    /// Drops the oldest entries until the size is at most `size`.
     fn shrink(&mut self, size: usize) {
         while self.size > size
             && let Some((_, name_len, value_len)) = self.entries.pop_back()
@@ -78,7 +78,7 @@ impl DynamicTable {
             self.dead += length;
             self.size = self.size.saturating_sub(length + ENTRY_OVERHEAD);
         }
-        // Each byte is moved at most once for each byte that has gone.
+        // Each byte is moved at most once for each dropped byte.
         if self.dead > self.bytes.len() / 2 {
             let dead = self.dead;
             self.bytes.drain(..dead.min(self.bytes.len()));
@@ -87,7 +87,7 @@ impl DynamicTable {
         }
     }
 
-    /// Bytes of memory held.
+    /// Bytes of heap memory.
     pub(super) fn held(&self) -> usize {
         self.bytes.capacity() + self.entries.capacity() * size_of::<(u32, u32, u32)>()
     }

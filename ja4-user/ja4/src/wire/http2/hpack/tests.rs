@@ -1,4 +1,4 @@
-//! The examples of RFC 7541, appendix C, and what they leave out.
+//! The examples of RFC 7541, appendix C, and cases that they do not cover.
 use super::*;
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -93,7 +93,7 @@ const RESPONSE_3: &[&str] = &[
     "set-cookie: foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1",
 ];
 
-/// A decoder whose table takes 256 bytes, as in C.5 and C.6.
+/// A decoder with a table of 256 bytes, as in C.5 and C.6.
 fn small() -> Decoder {
     let mut decoder = Decoder::default();
     decoder.table.resize(256);
@@ -154,7 +154,7 @@ fn refusal(hex: &str) -> Result<(), WireError> {
 }
 
 #[test]
-fn indexes_name_an_entry() {
+fn an_index_without_an_entry_is_rejected() {
     assert_eq!(refusal("80"), Err(WireError::Value));
     assert_eq!(refusal("bd"), Ok(()));
     assert_eq!(refusal("be"), Err(WireError::Value));
@@ -163,7 +163,7 @@ fn indexes_name_an_entry() {
 }
 
 #[test]
-fn a_string_lies_within_the_block() {
+fn a_string_beyond_the_block_is_rejected() {
     assert_eq!(refusal("40"), Err(WireError::Truncated));
     assert_eq!(refusal("40 02 61"), Err(WireError::BadLength));
     assert_eq!(refusal("40 01 61"), Err(WireError::Truncated));
@@ -176,13 +176,13 @@ fn size_updates_come_first_and_are_bounded() {
     let custom = "400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572";
     let mut decoder = Decoder::default();
     check(&mut decoder, &[(custom, &["custom-key: custom-header"], 55, Some("custom-key"))]);
-    // To nothing and back: the entry has gone.
+    // After a size of 0 the entry is gone.
     assert_eq!(decoder.decode(&bytes("20 3f e1 1f be"), &mut HeaderList::default()), Err(WireError::Value));
     assert_eq!(decoder.table.size(), 0);
     assert_eq!(refusal("3f e1 ff 03"), Ok(()));
     assert_eq!(refusal("3f e2 ff 03"), Err(WireError::Unsupported));
     assert_eq!(refusal("82 20"), Err(WireError::Value));
-    // A field larger than the table empties it, and is a field all the same.
+    // A field larger than the table empties it, and is decoded.
     let mut decoder = Decoder::default();
     check(&mut decoder, &[(custom, &["custom-key: custom-header"], 55, Some("custom-key"))]);
     let large = [&[0x40, 0x01, b'a', 0x7f, 0x81, 0x1f][..], &[b'b'; 4096]].concat();
@@ -192,10 +192,10 @@ fn size_updates_come_first_and_are_bounded() {
 }
 
 #[test]
-fn a_small_block_cannot_ask_for_much() {
+fn the_decoded_size_of_a_block_is_limited() {
     let mut decoder = Decoder::default();
     let mut list = HeaderList::default();
-    // An entry of 4,000 bytes, named seventeen times.
+    // An entry of 4,000 bytes, and seventeen references to it.
     let entry = [&[0x40, 0x01, b'a', 0x7f, 0xa1, 0x1e][..], &[b'b'; 4000]].concat();
     assert_eq!(decoder.decode(&entry, &mut list), Ok(()));
     assert_eq!(decoder.decode(&[0xbe; 16], &mut list), Ok(()));
@@ -206,7 +206,7 @@ fn a_small_block_cannot_ask_for_much() {
 }
 
 #[test]
-fn an_old_table_keeps_no_dead_bytes() {
+fn dropped_entries_free_their_memory() {
     let mut decoder = Decoder::default();
     let mut list = HeaderList::default();
     for round in 0_u32..5000 {
