@@ -60,7 +60,7 @@ fn outcome(stream: &[u8], piece: usize) -> Outcome {
             Http1Status::Http2(left) => Some(Stop::Http2([left, behind].concat())),
             // Empty lines are passed over before it shows that this is no request.
             Http1Status::Tunnel(left) => {
-                Some(Stop::Tunnel([http.held(), left, behind].concat().trim_ascii_start().to_vec()))
+                Some(Stop::Tunnel([http.incomplete_block(), left, behind].concat().trim_ascii_start().to_vec()))
             }
             Http1Status::Ended => Some(Stop::Ended),
         };

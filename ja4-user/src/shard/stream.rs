@@ -215,12 +215,12 @@ impl<S: EventHandler> Reader<'_, S> {
                 match status {
                     http1::Http1Status::Open => ControlFlow::Continue(()),
                     http1::Http1Status::Http2(rest) => {
-                        *stream = Stream::Http2(Box::new(http2::Http2Stream::behind_preface()));
+                        *stream = Stream::Http2(Box::new(http2::Http2Stream::after_preface()));
                         self.read(stream, rest)
                     }
                     // After CONNECT or an upgrade: whatever it is, it begins here.
                     http1::Http1Status::Tunnel(rest) => {
-                        let held = http.held().to_vec();
+                        let held = http.incomplete_block().to_vec();
                         *stream = Stream::Unknown(Start::default());
                         self.read(stream, &held)?;
                         self.read(stream, rest)

@@ -88,7 +88,7 @@ pub(super) fn tell_unfinished_stream(
         Stream::Framed(framed) => Some(&framed.tls),
         _ => None,
     };
-    if let Some(message) = tls.and_then(HandshakeStream::under_way) {
+    if let Some(message) = tls.and_then(HandshakeStream::incomplete_message) {
         let methods = &mut engines.methods;
         Handshake { carrier: Carrier::Tcp, side, cause, connection, methods, stats, sink }.unfinished(&message);
     }

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fragment_lies_within_its_message_and_its_record() {
+    fn fragments_beyond_their_message_or_record_are_rejected() {
         let first = |bytes: &[u8]| {
             let datagram = record(22, 0, bytes);
             DtlsRecords::new(&datagram, false)
@@ -318,7 +318,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_prefix_gives_the_same_records_up_to_the_cut(
+        fn a_truncated_datagram_yields_the_same_records_up_to_its_end(
             payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..5),
             cut in 0_usize..200,
         ) {

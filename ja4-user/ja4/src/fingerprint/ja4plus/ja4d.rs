@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_end_without_a_separator_whatever_is_left_out() {
+    fn lists_have_no_trailing_separator() {
         assert_eq!(ja4d(&[(61, b""), (53, &[3]), (50, b"")]), "reqst0000in_61_00");
         assert_eq!(ja4d_before(&[(53, &[3]), (61, b"")], &[0, 0, 255, 0]), "reqst0000nn_61_00");
         assert_eq!(ja4d(&[(53, &[3]), (55, b""), (82, b"\x01\x02ab")]), "reqst0000nn_55-82_00");
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_before_damage_counts() {
+    fn options_before_a_malformed_one_are_listed() {
         assert_eq!(ja4d_before(&[(53, &[3]), (61, b"")], &[55, 9, 1, 3]), "reqst0000nn_61_00");
     }
 }

@@ -384,7 +384,7 @@ mod tests {
         let block = b"\x82\x86\x84\x01\x01a\x0f\x02\x05en-US\x0f\x11\x03b=1\x0f\x11\x03a=2";
         let frame = [&[0, 0, block.len() as u8, 1, 4, 0, 0, 0, 1], &block[..]].concat();
         let mut out = Fingerprint::new(Method::Ja4h);
-        Http2Stream::behind_preface().push(&frame, |request| {
+        Http2Stream::after_preface().push(&frame, |request| {
             Ja4hHasher::default().write(&request, Forms::All, &mut out);
             ControlFlow::Continue(())
         });

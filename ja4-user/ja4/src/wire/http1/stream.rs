@@ -19,10 +19,10 @@ pub enum Http1Status<'b> {
     /// It is not synchronized, or not HTTP/1. It resynchronizes at a push that begins with a request.
     Lost,
     /// The client has sent the preface of HTTP/2, at the connection's start or after an upgrade; these are the bytes
-    /// after it, for [`Http2Stream::behind_preface`](crate::wire::http2::Http2Stream::behind_preface).
+    /// after it, for [`Http2Stream::after_preface`](crate::wire::http2::Http2Stream::after_preface).
     Http2(&'b [u8]),
     /// CONNECT or an upgrade is followed by another protocol: the bytes of
-    /// [`held`](Http1Stream::held), and then these bytes.
+    /// [`incomplete_block`](Http1Stream::incomplete_block), and then these bytes.
     Tunnel(&'b [u8]),
     /// The receiver has ended it.
     Ended,
@@ -89,7 +89,7 @@ impl Http1Stream {
     /// The received bytes of an incomplete block; after [`Http1Status::Tunnel`], the bytes that precede those it
     /// returns.
     #[must_use]
-    pub fn held(&self) -> &[u8] {
+    pub fn incomplete_block(&self) -> &[u8] {
         &self.partial
     }
 

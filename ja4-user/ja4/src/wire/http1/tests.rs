@@ -53,7 +53,7 @@ fn run<'b>(bytes: &'b [u8], sizes: &[usize]) -> (Http1Status<'b>, Vec<u8>, SeenR
             Http1Status::Lost | Http1Status::Ended => break,
         }
     }
-    (status, stream.held().to_vec(), seen)
+    (status, stream.incomplete_block().to_vec(), seen)
 }
 
 fn whole(text: &str) -> SeenRequest {
@@ -79,8 +79,12 @@ fn a_malformed_request_line_ends_the_synchronization() {
     {
         let behind = format!("GET / HTTP/1.1\r\n\r\n{text}");
         for sizes in [vec![], vec![1; 100]] {
-            let (status, held, seen) = run(behind.as_bytes(), &sizes);
-            assert_eq!((status, held, &seen[1..]), (Http1Status::Lost, vec![], &["magic".to_owned()][..]), "{text:?}");
+            let (status, incomplete_block, seen) = run(behind.as_bytes(), &sizes);
+            assert_eq!(
+                (status, incomplete_block, &seen[1..]),
+                (Http1Status::Lost, vec![], &["magic".to_owned()][..]),
+                "{text:?}"
+            );
         }
     }
     assert_eq!(whole(&long[1..]).len(), 1);
@@ -199,8 +203,11 @@ fn the_preface_leads_to_http2_with_or_without_an_upgrade() {
     for before in ["", upgrade] {
         let bytes = [before.as_bytes(), PREFACE, b"\0\0\0\x04"].concat();
         for sizes in [vec![], vec![1; 200], vec![3, 100], vec![before.len() + 10]] {
-            let (status, held, seen) = run(&bytes, &sizes);
-            assert_eq!((status, held.len(), seen.len()), (Http1Status::Http2(b"\0\0\0\x04"), 0, before.len().min(1)));
+            let (status, incomplete_block, seen) = run(&bytes, &sizes);
+            assert_eq!(
+                (status, incomplete_block.len(), seen.len()),
+                (Http1Status::Http2(b"\0\0\0\x04"), 0, before.len().min(1))
+            );
         }
     }
     let almost = b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n";
@@ -213,14 +220,14 @@ fn the_preface_leads_to_http2_with_or_without_an_upgrade() {
 fn after_connect_another_protocol_may_follow() {
     let connect = "CONNECT a:443 HTTP/1.0\r\n\r\n";
     let hello = [connect.as_bytes(), b"\x16\x03\x01"].concat();
-    let (status, held, seen) = run(&hello, &[]);
-    assert_eq!((status, held, seen.len()), (Http1Status::Tunnel(b"\x16\x03\x01"), vec![], 1));
+    let (status, incomplete_block, seen) = run(&hello, &[]);
+    assert_eq!((status, incomplete_block, seen.len()), (Http1Status::Tunnel(b"\x16\x03\x01"), vec![], 1));
     // Bytes that begin like a method are returned.
     let ssh = [connect.as_bytes(), b"SSH-2.0-x y\r\nmore"].concat();
     for sizes in [vec![], vec![connect.len() + 3], vec![1; 100]] {
-        let (status, held, seen) = run(&ssh, &sizes);
+        let (status, incomplete_block, seen) = run(&ssh, &sizes);
         let Http1Status::Tunnel(rest) = status else { unreachable!("{status:?}") };
-        assert_eq!((&[&held, rest].concat()[..], seen.len()), (&b"SSH-2.0-x y\r\nmore"[..], 1));
+        assert_eq!((&[&incomplete_block, rest].concat()[..], seen.len()), (&b"SSH-2.0-x y\r\nmore"[..], 1));
     }
     // A client repeats its request to a proxy that requires a password.
     let again = format!("{connect}CONNECT a:443 HTTP/1.0\r\nProxy-Authorization: b\r\n\r\n");
@@ -294,13 +301,13 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn any_split_into_slices_gives_the_same(bytes in pieces(), sizes in prop::collection::vec(1_usize..40, 0..40)) {
-        let (status, held, seen) = run(&bytes, &sizes);
+    fn any_split_into_slices_yields_the_same(bytes in pieces(), sizes in prop::collection::vec(1_usize..40, 0..40)) {
+        let (status, incomplete_block, seen) = run(&bytes, &sizes);
         let (status_whole, held_whole, seen_whole) = run(&bytes, &[]);
         prop_assert_eq!(seen, seen_whole);
         match (status, status_whole) {
             (Http1Status::Tunnel(rest), Http1Status::Tunnel(whole)) => {
-                let (rest, whole) = ([&held, rest].concat(), [&held_whole, whole].concat());
+                let (rest, whole) = ([&incomplete_block, rest].concat(), [&held_whole, whole].concat());
                 prop_assert_eq!(rest.trim_ascii_start(), whole.trim_ascii_start());
             }
             _ => prop_assert_eq!(status, status_whole),

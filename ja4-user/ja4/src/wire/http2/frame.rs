@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fragment_lies_between_priority_and_padding() {
+    fn the_fragment_is_between_priority_and_padding() {
         let payload = [2, 0x80, 0, 0, 3, 200, 0x82, 0x84, 0, 0];
         assert_eq!(fragment(&payload, flag::PADDED | flag::PRIORITY), Ok(&[0x82, 0x84][..]));
         assert_eq!(fragment(&payload, 0), Ok(&payload[..]));

@@ -95,7 +95,7 @@ impl Http2Stream {
 
     /// A stream after the preface.
     #[must_use]
-    pub fn behind_preface() -> Self {
+    pub fn after_preface() -> Self {
         Self { state: Http2State::Header(0), ..Self::new() }
     }
 
@@ -108,7 +108,7 @@ impl Http2Stream {
     /// Bytes of heap memory: an incomplete block, the dynamic table, and the section decoded last.
     #[must_use]
     pub fn buffered(&self) -> usize {
-        self.block.capacity() + self.decoder.held() + self.list.held()
+        self.block.capacity() + self.decoder.heap_size() + self.list.heap_size()
     }
 
     /// Whether a field block is incomplete.
@@ -262,7 +262,7 @@ impl Http2Stream {
             return Err(Http2Status::Failed(WireError::TooLong));
         }
         let flow = HttpRequest::from_list(self.list.iter()).map_or(ControlFlow::Continue(()), receive);
-        if self.list.held() > KEPT_LIST {
+        if self.list.heap_size() > KEPT_LIST {
             self.list = HeaderList::default();
         }
         if flow.is_break() { Err(Http2Status::Ended) } else { Ok(()) }
@@ -370,7 +370,7 @@ mod tests {
     fn accessors_read_pseudo_headers() {
         let bytes = [frame(HEADERS, END, 1, FIRST), frame(HEADERS, END, 3, b"\x82\x66\x01b\x7a\x01c")].concat();
         let mut seen = Vec::new();
-        Http2Stream::behind_preface().push(&bytes, |request| {
+        Http2Stream::after_preface().push(&bytes, |request| {
             let part = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
             seen.push((
                 part(request.method()),
@@ -410,11 +410,11 @@ mod tests {
         assert_eq!(flood(usize::from(MAX_CONTINUATIONS)), Http2Status::Open);
         assert_eq!(flood(usize::from(MAX_CONTINUATIONS) + 1), Http2Status::Failed(WireError::TooMany));
         // A long frame takes memory only for received bytes, and one over the limit takes none.
-        let mut stream = Http2Stream::behind_preface();
+        let mut stream = Http2Stream::after_preface();
         stream.push(&frame(HEADERS, 0, 1, &[0; MAX_BLOCK])[..30], |_| CONTINUE);
         assert!(stream.buffered() < 100);
         stream.push(&[], |_| CONTINUE);
-        let status = Http2Stream::behind_preface().push(&frame(HEADERS, 0, 1, &[0; MAX_BLOCK + 1])[..9], |_| CONTINUE);
+        let status = Http2Stream::after_preface().push(&frame(HEADERS, 0, 1, &[0; MAX_BLOCK + 1])[..9], |_| CONTINUE);
         assert_eq!(status, Http2Status::Failed(WireError::TooLong));
     }
 
@@ -423,7 +423,7 @@ mod tests {
         // An entry of 4,001 bytes in the dynamic table, and sections that refer to it sixteen times each.
         let entry = [&[0x82, 0x40, 0x01, b'x', 0x7f, 0xa1, 0x1e][..], &[b'y'; 4000]].concat();
         let section = [&[0x82][..], &[0xbe; 16]].concat();
-        let mut stream = Http2Stream::behind_preface();
+        let mut stream = Http2Stream::after_preface();
         let mut decoded = 0;
         let mut push = |block: &[u8]| {
             stream.push(&frame(HEADERS, END, 1, block), |request| {
@@ -444,7 +444,7 @@ mod tests {
 
     #[test]
     fn the_receiver_can_end_the_stream() {
-        let mut stream = Http2Stream::behind_preface();
+        let mut stream = Http2Stream::after_preface();
         let frames = frame(HEADERS, END, 1, FIRST).repeat(2);
         let mut seen = 0;
         let status = stream.push(&frames, |_| {
@@ -456,7 +456,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_split_into_slices_gives_the_same(
+        fn any_split_into_slices_yields_the_same(
             frames in prop::collection::vec(
                 (prop::sample::select(vec![0, 1, 1, 4, 9]), any::<u8>(), 0_u32..4, prop::sample::select(vec![FIRST, AGAIN, b"\x82", b""])),
                 0..8,

@@ -294,7 +294,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sealed_opens(
+        fn sealed_packets_are_decrypted(
             version in prop::sample::select(vec![V1, V2, 0xff00_001d, 0xff00_0018, 0xface_b002, 0x5430_3531]),
             (dcid, scid) in (prop::collection::vec(any::<u8>(), 0..=20), prop::collection::vec(any::<u8>(), 0..=20)),
             token in prop::collection::vec(any::<u8>(), 0..100),

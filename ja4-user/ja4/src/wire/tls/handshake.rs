@@ -174,7 +174,7 @@ impl HandshakeStream {
     /// available after an alert or encrypted records interrupted it, and for a Certificate message longer than
     /// [`MAX_HANDSHAKE_MESSAGE`].
     #[must_use]
-    pub fn under_way(&self) -> Option<HandshakeMessage<'_>> {
+    pub fn incomplete_message(&self) -> Option<HandshakeMessage<'_>> {
         let (header, body) = self.partial.split_at_checked(HandshakeMessage::HEADER_LEN)?;
         Some(HandshakeMessage { kind: HandshakeType(*header.first()?), body })
     }
@@ -481,7 +481,7 @@ mod tests {
                 assert!(stream.buffered() <= 2 * MOST_KEPT);
             }
             assert_eq!((stream.status(), messages), (HandshakeStatus::Failed(WireError::TooLong), 0));
-            let start = stream.under_way().unwrap();
+            let start = stream.incomplete_message().unwrap();
             assert_eq!((start.kind, start.body), (HandshakeType::CERTIFICATE, &body[..MAX_HANDSHAKE_MESSAGE]));
         }
         // With one byte less it is an ordinary message.
@@ -492,7 +492,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_split_into_records_and_slices_gives_the_same_messages(
+        fn any_split_into_records_and_slices_yields_the_same_messages(
             bodies in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..300)), 1..6),
             record_sizes in prop::collection::vec(0_usize..200, 0..20),
             slice_sizes in prop::collection::vec(0_usize..200, 0..40),

@@ -24,7 +24,7 @@ pub(super) fn is_string(tag: u8) -> bool {
 }
 
 /// The text of a string; `None` if the tag is not a string type. Invalid characters become U+FFFD. T61String is read as
-/// Latin-1, which is what software writes.
+/// Latin-1, as software writes it.
 pub(super) fn read(tag: u8, bytes: &[u8]) -> Option<Cow<'_, str>> {
     Some(match tag {
         tag::UTF8_STRING | tag::NUMERIC_STRING | tag::PRINTABLE_STRING | tag::IA5_STRING | tag::VISIBLE_STRING => {
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_between_characters() {
+    fn a_long_text_is_truncated_between_characters() {
         let long = "aü".repeat(1000);
         let cut = read(tag::UTF8_STRING, long.as_bytes()).unwrap();
         assert_eq!(cut.len(), MAX_TEXT);

@@ -55,7 +55,7 @@ impl HeaderList {
         self.bytes.len()
     }
 
-    pub(super) const fn held(&self) -> usize {
+    pub(super) const fn heap_size(&self) -> usize {
         self.bytes.capacity() + self.lengths.capacity() * size_of::<(u32, u32)>()
     }
 
@@ -170,8 +170,8 @@ impl Decoder {
     }
 
     /// Bytes of heap memory.
-    pub(super) fn held(&self) -> usize {
-        self.table.held()
+    pub(super) fn heap_size(&self) -> usize {
+        self.table.heap_size()
     }
 }
 

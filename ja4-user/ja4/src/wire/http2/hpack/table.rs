@@ -88,7 +88,7 @@ impl DynamicTable {
     }
 
     /// Bytes of heap memory.
-    pub(super) fn held(&self) -> usize {
+    pub(super) fn heap_size(&self) -> usize {
         self.bytes.capacity() + self.entries.capacity() * size_of::<(u32, u32, u32)>()
     }
 

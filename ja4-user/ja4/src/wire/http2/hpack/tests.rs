@@ -172,7 +172,7 @@ fn a_string_beyond_the_block_is_rejected() {
 }
 
 #[test]
-fn size_updates_come_first_and_are_bounded() {
+fn size_updates_must_come_first_and_are_limited() {
     let custom = "400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572";
     let mut decoder = Decoder::default();
     check(&mut decoder, &[(custom, &["custom-key: custom-header"], 55, Some("custom-key"))]);
@@ -202,7 +202,7 @@ fn the_decoded_size_of_a_block_is_limited() {
     assert_eq!(decoder.decode(&[0xbe; 17], &mut list), Err(WireError::TooLong));
     assert_eq!(Decoder::default().decode(&[0x82; MAX_FIELDS], &mut list), Ok(()));
     assert_eq!(Decoder::default().decode(&[0x82; MAX_FIELDS + 1], &mut list), Err(WireError::TooMany));
-    assert!(list.held() <= 4 * MAX_LIST);
+    assert!(list.heap_size() <= 4 * MAX_LIST);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn dropped_entries_free_their_memory() {
         let block = [&[0x40, 0x01, b'a', 100][..], value.as_bytes()].concat();
         decoder.decode(&block, &mut list).unwrap();
         assert_eq!(decoder.table.field(0).unwrap().value, value.as_bytes());
-        assert!(decoder.held() <= 32 * 1024, "{}", decoder.held());
+        assert!(decoder.heap_size() <= 32 * 1024, "{}", decoder.heap_size());
     }
     assert_eq!(decoder.table.field(29).unwrap().value, format!("{:0100}", 4970).as_bytes());
     assert!(decoder.table.field(30).is_none());
