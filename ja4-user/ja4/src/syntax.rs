@@ -117,7 +117,7 @@ fn characters<const N: usize>(text: &str) -> Option<[u8; N]> {
     text.as_bytes().try_into().ok()
 }
 
-/// The letter of a [`Carrier`](crate::Carrier).
+/// The letter of a [`Carrier`](crate::wire::tls::Carrier).
 const fn is_carrier(byte: u8) -> bool {
     matches!(byte, b't' | b'q' | b'd')
 }

@@ -115,7 +115,7 @@ functions! {
     /// ```
     ja4l(round_trip: Duration, ttl: u8) ClientLatency;
     /// JA4LS: `round_trip` is the time from the sensor to the server and back, `ttl` the TTL or hop limit of the
-    /// server's packet. See [`ja4l`].
+    /// server's packet. See [`ja4l()`].
     ja4ls(round_trip: Duration, ttl: u8) ServerLatency;
     /// JA4SSH of a window of SSH packets, which is empty afterwards.
     ///
