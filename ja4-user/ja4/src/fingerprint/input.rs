@@ -41,6 +41,7 @@ pub enum Input<'a> {
 
 impl Input<'_> {
     /// The method that reads this input.
+    #[inline]
     #[must_use]
     pub const fn method(&self) -> Method {
         match self {

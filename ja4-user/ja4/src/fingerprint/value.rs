@@ -35,6 +35,7 @@ impl Fingerprint {
     }
 
     /// Clears everything but the buffers' capacity.
+    #[inline]
     pub(super) fn reset(&mut self, method: Method) {
         self.method = method;
         self.is_capped = false;

@@ -22,7 +22,7 @@ impl PlusHashers {
     }
 
     /// Writes the fingerprint of `input` to `out`, which is empty. False if the method is none of these.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write(&mut self, input: Input<'_>, forms: Forms, out: &mut Fingerprint) -> bool {
         match input {
             Input::ClientHello(_) => return false,
