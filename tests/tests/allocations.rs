@@ -89,7 +89,7 @@ fn ours(backtrace: &str) -> String {
     let mut text = String::new();
     while let Some(line) = lines.next() {
         let place = lines.next_if(|next| next.trim_start().starts_with("at "));
-        if line.contains("ja4_") {
+        if line.contains("ja4_") || line.contains("ja4::") {
             writeln!(text, "{}{}", line.trim(), place.unwrap_or_default()).unwrap();
         }
     }
@@ -281,7 +281,7 @@ fn the_counter_sees_an_allocation_and_where_it_was() {
     let (count, _) = allocations(|| drop(std::hint::black_box(vec![1_u8; 100])));
     assert_eq!(count, 1);
     let (count, first) = allocations(|| drop(std::hint::black_box(Engines::default())));
-    assert!(count > 0 && first.contains("ja4_user"), "{count}: {first}");
+    assert!(count > 0 && first.contains("ja4::fingerprint"), "{count}: {first}");
     assert_eq!(allocations(|| ()).0, 0);
 }
 
