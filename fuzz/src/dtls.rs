@@ -2,7 +2,7 @@ use ja4::wire::dtls::{DtlsRecord, DtlsRecords, HandshakeFragment};
 use ja4::wire::tls::{HandshakeType, MAX_HANDSHAKE_MESSAGE};
 use ja4_user::conntrack::Budget;
 use ja4_user::model::Side;
-use ja4_user::protocol::dtls::{Association, DatagramOutcome, Given, Taken};
+use ja4_user::protocol::dtls::{Association, DtlsMessage, DtlsOutcome, MessageVerdict};
 
 /// Datagrams of an association, each behind its length, whose top bit says that the capture cut it, and the
 /// next one that the client sends it: records and fragments lie where they say, no byte goes uncounted, and no bound
@@ -19,35 +19,35 @@ pub fn dtls(data: &[u8]) {
         let truncated = high & 0x80 != 0;
         let from = if high & 0x40 == 0 { Side::Server } else { Side::Client };
         let (bytes, errors) = fragments(datagram, truncated);
-        let (held, mut given) = (association.held_bytes(), (0, 0));
-        let outcome = association.datagram(from, datagram, truncated, &mut budget, |side, one| {
+        let (held, mut given) = (association.buffered_bytes(), (0, 0));
+        let outcome = association.push(from, datagram, truncated, &mut budget, |side, one| {
             let message = match one {
-                Given::Message(message) => message,
-                Given::Another(message) => {
+                DtlsMessage::Complete(message) => message,
+                DtlsMessage::Candidate(message) => {
                     assert_eq!(side, Side::Client);
                     message
                 }
-                Given::First(_) | Given::Start(_) => return Taken::Read,
+                DtlsMessage::First(_) | DtlsMessage::Incomplete(_) => return MessageVerdict::Parsed,
             };
             assert_eq!(side, from);
             given = (given.0 + 1, given.1 + message.body.len());
             assert!(message.body.len() <= MAX_HANDSHAKE_MESSAGE);
             match message.body.last() {
-                Some(0x55) => Taken::Malformed,
-                Some(0xaa) if matches!(one, Given::Another(_)) => Taken::Begins,
-                _ => Taken::Read,
+                Some(0x55) => MessageVerdict::Malformed,
+                Some(0xaa) if matches!(one, DtlsMessage::Candidate(_)) => MessageVerdict::Begins,
+                _ => MessageVerdict::Parsed,
             }
         });
-        let DatagramOutcome { messages, lent, buffered, released, duplicate, conflicting, refused, dropped, error } =
+        let DtlsOutcome { messages, direct, buffered, released, duplicate, conflicting, refused, dropped, error } =
             outcome;
-        assert_eq!(bytes, lent + buffered + duplicate + conflicting + refused);
-        assert_eq!(held + buffered, association.held_bytes() + released + dropped);
-        assert_eq!(given, (messages, lent + released));
+        assert_eq!(bytes, direct + buffered + duplicate + conflicting + refused);
+        assert_eq!(held + buffered, association.buffered_bytes() + released + dropped);
+        assert_eq!(given, (messages, direct + released));
         assert_eq!(error.is_some(), errors);
-        assert!(association.held_bytes() <= budget.used() && budget.used() <= budget.max());
+        assert!(association.buffered_bytes() <= budget.used() && budget.used() <= budget.max());
     }
     association.clear(&mut budget);
-    assert_eq!((association.held_bytes(), budget.used()), (0, 0));
+    assert_eq!((association.buffered_bytes(), budget.used()), (0, 0));
 }
 
 /// Bytes in the fragments of a datagram, and whether something is wrong with it.

@@ -47,13 +47,13 @@ pub fn fragments(data: &[u8]) {
         assert_eq!(stats.fragments, before.fragments + 1);
         assert_eq!(stats.completed, before.completed + whole);
         assert_eq!(stats.refused.iter().sum::<u64>(), before.refused.iter().sum::<u64>() + refused);
-        assert!(defrag.held_bytes() <= LIMITS.bytes && stats.held <= LIMITS.datagrams as u64);
-        assert!(stats.held_bytes <= defrag.held_bytes() as u64);
+        assert!(defrag.buffered_bytes() <= LIMITS.bytes && stats.pending <= LIMITS.datagrams as u64);
+        assert!(stats.buffered_bytes <= defrag.buffered_bytes() as u64);
     }
     defrag.expire(Time(u64::MAX));
     let stats = defrag.stats();
     assert!(stats.balanced());
-    assert_eq!((stats.held, stats.held_bytes, defrag.held_bytes()), (0, 0, 0));
+    assert_eq!((stats.pending, stats.buffered_bytes, defrag.buffered_bytes()), (0, 0, 0));
 }
 
 /// An IPv4 fragment.

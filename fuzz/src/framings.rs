@@ -68,7 +68,7 @@ pub fn openvpn(data: &[u8]) {
         rest = after;
         if let Ok(Some((side, packet))) = channel.packet(packet, high & 0x80 == 0) {
             assert!(packet.payload.len() + 14 <= length);
-            let outcome = channel.take(side, &packet, &mut budget, |event| match event {
+            let outcome = channel.push(side, &packet, &mut budget, |event| match event {
                 ControlEvent::Message(side, message) if message.body.first() == Some(&0xaa) && side == Side::Client => {
                     ControlFlow::Break(())
                 }
@@ -76,11 +76,11 @@ pub fn openvpn(data: &[u8]) {
             });
             assert!(outcome.duplicate <= packet.payload.len());
         }
-        assert!(budget.used() <= budget.max() && channel.unfinished() <= 2);
-        assert!(channel.under_way().count() <= 2);
+        assert!(budget.used() <= budget.max() && channel.incomplete() <= 2);
+        assert!(channel.incomplete_messages().count() <= 2);
     }
     channel.clear(&mut budget);
-    assert_eq!((budget.used(), channel.unfinished()), (0, 0));
+    assert_eq!((budget.used(), channel.incomplete()), (0, 0));
 }
 
 fn unframe(framing: StreamFraming, data: &[u8]) {

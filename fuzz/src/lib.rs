@@ -28,12 +28,12 @@ use ja4_common::headers::PacketHeaders;
 use ja4_common::parse::{ParseOutcome, ParseStart, parse};
 use ja4_common::record::{HEADER, RecordHeader};
 use ja4_user::capture::{Batch, CaptureFile};
-use ja4_user::conntrack::{Budget, Limits, Outcome, Reassembly};
+use ja4_user::conntrack::{Budget, Reassembly, ReassemblyLimits, SegmentOutcome};
 use ja4_user::encode::{Context, Format, Formatter};
 use ja4_user::model::{ConnectionEvent, EventHandler, FingerprintEvent, Time};
 use ja4_user::packet::{self, Packet};
 use ja4_user::shard::lane::{CapturedFrame, Lane};
-use ja4_user::shard::{self, Engines, Now};
+use ja4_user::shard::{self, Now, ShardBuffers};
 use zerocopy::FromBytes;
 
 mod dhcp;
@@ -127,7 +127,7 @@ pub fn record_layer(data: &[u8]) {
     }
 }
 
-/// Whole messages, and the stream's end.
+/// ReassembledDatagram messages, and the stream's end.
 fn messages(stream: &[u8], piece: usize) -> (Vec<(u8, Vec<u8>)>, HandshakeStatus) {
     let (mut records, mut found) = (HandshakeStream::new(), Vec::new());
     for bytes in stream.chunks(piece) {
@@ -144,11 +144,11 @@ fn messages(stream: &[u8], piece: usize) -> (Vec<(u8, Vec<u8>)>, HandshakeStatus
 /// what was begun ends. The same bytes as a record: what is read of it lies within it.
 pub fn packet_decode(data: &[u8]) {
     /// Few, so that flows displace each other.
-    const LIMITS: shard::Limits =
-        shard::Limits { connections: 4, idle: 1, reassembly: 4096, ssh_window: shard::Limits::SSH_WINDOW };
+    const LIMITS: shard::ShardLimits =
+        shard::ShardLimits { connections: 4, idle: 1, reassembly: 4096, ssh_window: shard::ShardLimits::SSH_WINDOW };
 
     /// Used again and again, as a shard does: they take long to make.
-    static ENGINES: LazyLock<Mutex<Engines>> = LazyLock::new(|| Mutex::new(Engines::new(Forms::All)));
+    static ENGINES: LazyLock<Mutex<ShardBuffers>> = LazyLock::new(|| Mutex::new(ShardBuffers::new(Forms::All)));
 
     record(data);
     let filter_config = FilterConfig::new([1, 2]);
@@ -174,7 +174,7 @@ pub fn packet_decode(data: &[u8]) {
     let (counters, stats) = (lane.counters(), lane.stats());
     assert!(counters.balanced() && counters.seen == number);
     assert_eq!(counters.emitted.iter().sum::<u64>(), stats.packets);
-    assert_eq!((stats.connections, stats.held_bytes), (0, 0));
+    assert_eq!((stats.connections, stats.buffered_bytes), (0, 0));
     assert_eq!(stats.opened, stats.ended.iter().sum::<u64>());
 }
 
@@ -232,7 +232,7 @@ impl EventHandler for Lines {
 /// agree, the stream is the one that was sent. First the initial sequence number; then for each segment
 /// its offset, and a byte whose low half gives its length in eights and whose top bit damages the copy.
 pub fn reassembly(data: &[u8]) {
-    const LIMITS: Limits = Limits { window: 4096, bytes: 512, pieces: 8 };
+    const LIMITS: ReassemblyLimits = ReassemblyLimits { window: 4096, bytes: 512, ranges: 8 };
     let Some((&first, mut rest)) = data.split_first_chunk() else {
         return;
     };
@@ -245,17 +245,17 @@ pub fn reassembly(data: &[u8]) {
         honest &= shape & 0x80 == 0;
         let payload: Vec<u8> =
             (0..8 * u32::from(shape & 0x0f)).map(|place| sent(at.wrapping_add(place)) ^ (shape & 0x80)).collect();
-        let held = direction.held_bytes();
+        let held = direction.buffered_bytes();
         let before = stream.len();
         let outcome = direction.push(first.wrapping_add(at), &payload, &LIMITS, &mut budget, |bytes| {
             stream.extend_from_slice(bytes);
         });
-        let Outcome { delivered, released, duplicate, conflicting, buffered, refused } = outcome;
+        let SegmentOutcome { delivered, released, duplicate, conflicting, buffered, refused } = outcome;
         assert_eq!(payload.len(), (delivered - released) + duplicate + conflicting + buffered + refused.total());
         assert_eq!(stream.len(), before + delivered);
         assert_eq!(direction.next_seq(), first.wrapping_add(stream.len() as u32));
-        assert_eq!(direction.held_bytes(), held + buffered - released);
-        assert!(direction.held_bytes() <= LIMITS.bytes && direction.held_pieces() <= LIMITS.pieces);
+        assert_eq!(direction.buffered_bytes(), held + buffered - released);
+        assert!(direction.buffered_bytes() <= LIMITS.bytes && direction.buffered_ranges() <= LIMITS.ranges);
         assert!(budget.used() <= budget.max());
         assert!(!honest || conflicting == 0);
     }

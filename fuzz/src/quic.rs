@@ -6,9 +6,10 @@ use ja4::wire::quic::{
     CryptoFrames, InitialHeader, MAX_PACKETS, PacketKeys, PacketKind, Packets, Plaintext, V1, V2, seal,
 };
 use ja4::wire::tls::MAX_HANDSHAKE_MESSAGE;
-use ja4_user::conntrack::{Budget, Limits};
+use ja4_user::conntrack::{Budget, ReassemblyLimits};
 use ja4_user::model::{Side, Time};
-use ja4_user::protocol::quic::{Connections, Datagram, MAX_CONNECTIONS, QuicEngine};
+use ja4_user::protocol::UdpDatagram;
+use ja4_user::protocol::quic::{MAX_CONNECTIONS, QuicBuffers, QuicConnections};
 
 /// What the client chooses at first, and what a Retry would give it.
 const IDS: [&[u8]; 2] = [b"original", b"retried"];
@@ -20,8 +21,8 @@ const IDS: [&[u8]; 2] = [b"original", b"retried"];
 /// seals the bytes, as frames, into an Initial; else they are the datagram as it stands. Bit 2 takes the
 /// other ID, bit 3 version 2, bit 4 leaves a third of it uncaptured, bit 5 asks for more behind a message.
 pub fn quic(data: &[u8]) {
-    const LIMITS: Limits = Limits { window: 4096, bytes: 1024, pieces: 8 };
-    let (mut flow, mut engine) = (Connections::<()>::default(), QuicEngine::new(LIMITS));
+    const LIMITS: ReassemblyLimits = ReassemblyLimits { window: 4096, bytes: 1024, ranges: 8 };
+    let (mut flow, mut engine) = (QuicConnections::<()>::default(), QuicBuffers::new(LIMITS));
     let (mut budget, mut rest) = (Budget::new(8192), data);
     while let Some((&[shape, high, low], after)) = rest.split_first_chunk() {
         let (bytes, after) = after.split_at(after.len().min(u16::from_be_bytes([high, low]).into()));
@@ -34,14 +35,14 @@ pub fn quic(data: &[u8]) {
         walk(payload, datagram.len());
 
         let datagram =
-            Datagram { payload, wire_len: datagram.len(), from_high: from == Side::Server, time: Time(0), ttl: 64 };
+            UdpDatagram { payload, wire_len: datagram.len(), from_high: from == Side::Server, time: Time(0), ttl: 64 };
         let mut messages = 0;
-        let seen = flow.datagram(&mut engine, &datagram, &mut budget, |(), given| {
+        let seen = flow.push(&mut engine, &datagram, &mut budget, |(), given| {
             messages += 1;
             assert!(given.message.body.len() <= MAX_HANDSHAKE_MESSAGE);
             if shape & 32 == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
-        assert!(messages == 0 || seen.initial);
+        assert!(messages == 0 || seen.has_initial);
         assert!(seen.errors().count() <= 1 + usize::from(MAX_PACKETS));
         assert!(budget.used() <= budget.max());
         assert!(flow.iter().count() <= MAX_CONNECTIONS);

@@ -13,7 +13,7 @@ use ja4_common::reason::RecordClass;
 use ja4_user::encode::{Context, Format, Formatter};
 use ja4_user::model::Time;
 use ja4_user::shard::lane::{CapturedFrame, Lane};
-use ja4_user::shard::{self, Engines, Now};
+use ja4_user::shard::{self, Now, ShardBuffers};
 
 use super::Lines;
 
@@ -25,11 +25,11 @@ const SHORTEST: usize = 4;
 /// filter, and what it hands over unopened once by the shard.
 pub fn tunnels(data: &[u8]) {
     /// Few, so that flows displace each other.
-    const LIMITS: shard::Limits =
-        shard::Limits { connections: 4, idle: 1, reassembly: 4096, ssh_window: shard::Limits::SSH_WINDOW };
+    const LIMITS: shard::ShardLimits =
+        shard::ShardLimits { connections: 4, idle: 1, reassembly: 4096, ssh_window: shard::ShardLimits::SSH_WINDOW };
 
     /// Used again and again, as a shard does: they take long to make.
-    static ENGINES: LazyLock<Mutex<Engines>> = LazyLock::new(|| Mutex::new(Engines::new(Forms::All)));
+    static ENGINES: LazyLock<Mutex<ShardBuffers>> = LazyLock::new(|| Mutex::new(ShardBuffers::new(Forms::All)));
 
     let filter_config = FilterConfig::new([1, 2]);
     let mut lane = Lane::new(&LIMITS);
@@ -62,7 +62,7 @@ pub fn tunnels(data: &[u8]) {
     assert_eq!(nested + stats.fragments.completed, outcomes);
     assert_eq!(opened.records, nested + fragments);
     assert_eq!(counters.emitted.iter().sum::<u64>(), stats.packets);
-    assert_eq!((stats.connections, stats.held_bytes), (0, 0));
+    assert_eq!((stats.connections, stats.buffered_bytes), (0, 0));
     assert_eq!(stats.opened, stats.ended.iter().sum::<u64>());
 }
 

@@ -15,7 +15,7 @@ use ja4_common::parse::ParseStart;
 use ja4_user::encode::{Context, Format, Formatter};
 use ja4_user::model::{ConnectionEvent, EventHandler, FingerprintEvent, Time};
 use ja4_user::shard::lane::{CapturedFrame, Lane};
-use ja4_user::shard::{Engines, Limits};
+use ja4_user::shard::{ShardBuffers, ShardLimits};
 use tests::conversation::{LINUX_SYN_ACK_OPTIONS, LINUX_SYN_OPTIONS, TIMESTAMP_OPTIONS};
 use tests::hello::{self, Shape};
 use tests::packets::{ACK, Envelope, FIN, PSH, SYN, Segment};
@@ -131,7 +131,7 @@ impl EventHandler for Lines {
 struct Path {
     lane: Lane,
     filter_config: FilterConfig,
-    engines: Engines,
+    engines: ShardBuffers,
     sink: Lines,
     now: u64,
     number: u64,
@@ -140,16 +140,16 @@ struct Path {
 impl Path {
     /// A lane whose tables, queues and texts have the size they need.
     fn warm() -> Self {
-        let limits = Limits {
+        let limits = ShardLimits {
             connections: 1 << 16,
             idle: u64::MAX,
-            reassembly: Limits::REASSEMBLY,
-            ssh_window: Limits::SSH_WINDOW,
+            reassembly: ShardLimits::REASSEMBLY,
+            ssh_window: ShardLimits::SSH_WINDOW,
         };
         let mut path = Self {
             lane: Lane::new(&limits),
             filter_config: FilterConfig::new([1, 2]),
-            engines: Engines::default(),
+            engines: ShardBuffers::default(),
             sink: Lines {
                 formatter: Formatter::new(Format::Json, Arc::new(Context::default())),
                 text: Vec::with_capacity(1 << 16),
@@ -280,7 +280,7 @@ fn times(frames: &[Vec<u8>]) -> Vec<Vec<u8>> {
 fn the_counter_sees_an_allocation_and_where_it_was() {
     let (count, _) = allocations(|| drop(std::hint::black_box(vec![1_u8; 100])));
     assert_eq!(count, 1);
-    let (count, first) = allocations(|| drop(std::hint::black_box(Engines::default())));
+    let (count, first) = allocations(|| drop(std::hint::black_box(ShardBuffers::default())));
     assert!(count > 0 && first.contains("ja4::fingerprint"), "{count}: {first}");
     assert_eq!(allocations(|| ()).0, 0);
 }

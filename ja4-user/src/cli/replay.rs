@@ -21,7 +21,7 @@ use crate::model::{CounterGroup, Time};
 use crate::output::stdout::{ReplayOutput, is_closed};
 use crate::runtime::engine::Engine;
 use crate::runtime::replay::{LANES, ReplayOptions, ReplayReport, most_connections, replay};
-use crate::shard::{Limits, report};
+use crate::shard::{ShardLimits, report};
 use crate::system::shutdown_watch::Shutdown;
 use crate::units::HumanDuration;
 
@@ -59,10 +59,10 @@ impl ReplayCommand {
         let cpus = thread::available_parallelism().map_or(1, usize::from);
         let mut options = ReplayOptions {
             threads: self.shards.map_or(cpus, usize::from).min(LANES as usize),
-            limits: Limits {
+            limits: ShardLimits {
                 connections: self.max_connections as usize,
                 idle: self.idle_timeout.map_or(u64::MAX, |time| time.nanoseconds()),
-                reassembly: Limits::REASSEMBLY,
+                reassembly: ShardLimits::REASSEMBLY,
                 ssh_window: config.output.ssh_window,
             },
             forms: config.output.forms(),

@@ -1,32 +1,36 @@
-//! What a connection keeps for as long as it lives: texts from the wire, and the lengths of JA4SSH.
+//! The memory of attributes, which live as long as their connection: texts from the wire, and the lengths of JA4SSH.
 //!
-//! Their boxes are of fixed size and bounded with the connections themselves; what varies is charged to
-//! a [`Budget`] of its own, since it stays longer than anything that waits.
+//! Boxes are of fixed size, and bounded with the number of connections. Memory of varying size is charged to a budget of its
+//! own, since it stays longer than buffered messages.
+
+use std::mem;
 
 use arcstr::ArcStr;
 use thin_vec::ThinVec;
 
-use crate::conntrack::Budget;
-use crate::conntrack::connection::{Carried, Connection, Session};
+use super::app_state::AppState;
+use super::budget::Budget;
+use super::connection::Connection;
+use super::session::Session;
 use crate::model::{Attributes, CertificateAttributes, TlsAttributes};
 
-/// What an allocation takes besides its bytes: the heap's header and rounding.
+/// Memory of an allocation besides its bytes: the heap's header and rounding.
 const ALLOCATION: usize = 16;
 
-/// Length and counter before a text that is shared.
+/// Length and reference count before a shared text.
 const SHARED: usize = 16;
 
-/// Bytes on the heap that a text takes.
+/// Heap bytes of a text.
 fn cost(text: Option<&String>) -> usize {
     text.map_or(0, |text| text.capacity() + ALLOCATION)
 }
 
-/// The same of a text that others may hold too: what is counted twice is not missed.
+/// Heap bytes of a shared text. Each holder is charged for it.
 fn cost_of_shared(text: &ArcStr) -> usize {
     if ArcStr::is_static(text) { 0 } else { text.len() + SHARED + ALLOCATION }
 }
 
-/// Bytes on the heap that texts of the same kind take.
+/// Heap bytes of several texts.
 fn costs<'a>(texts: impl IntoIterator<Item = &'a Option<String>>) -> usize {
     texts.into_iter().map(|text| cost(text.as_ref())).sum()
 }
@@ -41,7 +45,7 @@ fn cost_of_tls(tls: &TlsAttributes) -> usize {
     texts.map(cost_of_shared).sum::<usize>() + list + tls.certificate.as_deref().map_or(0, cost_of_certificate)
 }
 
-/// Bytes on the heap that the texts take.
+/// Heap bytes of all texts.
 fn cost_of_texts(attributes: &Attributes) -> usize {
     let Attributes { tls, quic: _, http, ssh, dhcp } = attributes;
     let tls = tls.as_deref().map_or(0, cost_of_tls);
@@ -51,25 +55,25 @@ fn cost_of_texts(attributes: &Attributes) -> usize {
     tls + http + ssh + dhcp
 }
 
-/// Lets go of the texts that say the least about a connection and of which there are any.
-fn shed_texts(attributes: &mut Attributes) {
+/// Drops the present texts that say the least about a connection.
+fn drop_texts(attributes: &mut Attributes) {
     let Attributes { tls, quic: _, http, ssh, dhcp } = attributes;
     if let Some(tls) = tls.as_deref_mut()
-        && shed_certificate(tls)
+        && drop_certificate(tls)
     {
         return;
     }
-    // All but the TLS server name belongs to connections that have nothing else.
+    // Only the TLS server name belongs to connections that have other attributes.
     *http = None;
     *ssh = None;
     *dhcp = None;
     if let Some(tls) = tls {
-        shed_hello(tls);
+        drop_hello(tls);
     }
 }
 
-/// Lets go of a certificate's texts, if there are any.
-fn shed_certificate(tls: &mut TlsAttributes) -> bool {
+/// Drops a certificate's texts. Returns whether there were any.
+fn drop_certificate(tls: &mut TlsAttributes) -> bool {
     match tls.certificate.as_deref_mut() {
         Some(certificate) if cost_of_certificate(certificate) > 0 => {
             (certificate.subject, certificate.issuer) = (None, None);
@@ -79,8 +83,8 @@ fn shed_certificate(tls: &mut TlsAttributes) -> bool {
     }
 }
 
-/// Lets go of the protocols, then of the server name.
-fn shed_hello(tls: &mut TlsAttributes) {
+/// Drops the ALPN names, or if there are none, the server name.
+fn drop_hello(tls: &mut TlsAttributes) {
     if tls.alpn_chosen.is_some() || tls.alpn.capacity() > 0 {
         (tls.alpn_chosen, tls.alpn) = (None, ThinVec::new());
     } else {
@@ -88,62 +92,48 @@ fn shed_hello(tls: &mut TlsAttributes) {
     }
 }
 
-/// Lets go of texts of one of several handshakes, as of those of a connection.
-fn shed_session(session: &mut Session) {
+/// Drops texts of a session, in the same order as those of a connection.
+fn drop_session_texts(session: &mut Session) {
     if let Some(tls) = session.tls_mut()
-        && !shed_certificate(tls)
+        && !drop_certificate(tls)
     {
-        shed_hello(tls);
+        drop_hello(tls);
     }
 }
 
-impl Connection {
-    /// Bytes on the heap that it keeps.
-    fn kept(&self) -> usize {
-        let beside = match &self.carried {
-            Carried::Ssh(ssh) => ssh.window.as_ref().map_or(0, |window| window.heap_size()),
-            Carried::Datagrams(datagrams) => datagrams.sessions().filter_map(Session::tls).map(cost_of_tls).sum(),
-            _ => 0,
-        };
-        cost_of_texts(&self.attributes) + beside
+impl<A: AppState> Connection<A> {
+    /// Heap bytes of everything that is charged.
+    fn attribute_cost(&self) -> usize {
+        let sessions: usize = self.app_state.sessions().filter_map(Session::tls).map(cost_of_tls).sum();
+        cost_of_texts(&self.attributes) + sessions + self.app_state.lasting_bytes()
     }
 
-    /// Charges what it keeps by now. What finds no room is let go of, texts first, then JA4SSH; gives how many
-    /// bytes that were.
-    pub fn charge_kept(&mut self, budget: &mut Budget) -> usize {
-        let mut kept = self.kept();
+    /// Charges the attributes. While they exceed the budget, drops texts, then the rest. Returns the number of bytes dropped.
+    pub(crate) fn charge_attributes(&mut self, budget: &mut Budget) -> usize {
+        let mut cost = self.attribute_cost();
         let mut refused = 0;
-        while kept > self.charged && !budget.charge(kept - self.charged) {
-            let before = kept;
-            shed_texts(&mut self.attributes);
-            if let Carried::Datagrams(datagrams) = &mut self.carried {
-                datagrams.sessions_mut().for_each(|(session, _)| shed_session(session));
+        while cost > self.attribute_bytes && !budget.charge(cost - self.attribute_bytes) {
+            let before = cost;
+            drop_texts(&mut self.attributes);
+            self.app_state.sessions_mut().for_each(|(session, _)| drop_session_texts(session));
+            cost = self.attribute_cost();
+            if cost == before {
+                self.app_state.drop_lasting();
+                cost = self.attribute_cost();
             }
-            kept = self.kept();
-            if kept == before {
-                self.shed_window();
-                kept = self.kept();
-            }
-            refused += before.saturating_sub(kept);
-            if kept == before {
-                // Nothing is left to let go of.
+            refused += before.saturating_sub(cost);
+            if cost == before {
+                // Nothing is left to drop.
                 return refused;
             }
         }
-        budget.credit(self.charged.saturating_sub(kept));
-        self.charged = kept;
+        budget.credit(self.attribute_bytes.saturating_sub(cost));
+        self.attribute_bytes = cost;
         refused
     }
 
-    /// No further JA4SSH: one of a part of the packets would be another value.
-    fn shed_window(&mut self) {
-        if let Carried::Ssh(ssh) = &mut self.carried {
-            ssh.window = None;
-        }
-    }
-
-    /// Gives back what it keeps: it is about to be dropped.
-    pub fn credit_kept(&mut self, budget: &mut Budget) {
-        budget.credit(std::mem::take(&mut self.charged));
+    /// Returns the charged bytes before the connection is dropped.
+    pub(crate) fn credit_attributes(&mut self, budget: &mut Budget) {
+        budget.credit(mem::take(&mut self.attribute_bytes));
     }
 }

@@ -1,240 +1,141 @@
 //! The state of one connection in a shard.
 
+use std::mem;
+
 use ja4_common::flow::{FlowCounters, FlowKey};
+use ja4_common::headers::PROTO_TCP;
+use ja4_common::record::flag;
 
-use crate::conntrack::Budget;
-use crate::conntrack::latency::Latencies;
-use crate::conntrack::method_counts::Told;
-use crate::conntrack::sequence::Seen;
-use crate::conntrack::stream::{Half, Stretch};
-use crate::conntrack::table::Keyed;
-use crate::conntrack::tcp_handshake::Opening;
-use crate::model::{self, EndReason, FlowIdentity, Method, OptTime, SharedAttributes, Side, Time};
-use crate::packet::flow_key;
-use crate::protocol::dtls::Association;
-use crate::protocol::openvpn::ControlChannel;
-use crate::protocol::quic::Connections;
-use ja4::SshWindow;
-
-/// What a connection carries beside byte streams.
-#[derive(Debug, Default)]
-pub enum Carried {
-    /// Nothing, or nothing that is known yet.
-    #[default]
-    Nothing,
-    /// SSH.
-    Ssh(Box<Ssh>),
-    /// QUIC connections and DTLS associations.
-    Datagrams(Box<Datagrams>),
-}
-
-/// An SSH connection's traffic.
-#[derive(Debug)]
-pub struct Ssh {
-    /// What JA4SSH is made of; `None` once there was no room for it.
-    pub window: Option<SshWindow>,
-    /// Bytes of each side that were counted; client, server.
-    pub seen: [Seen; 2],
-}
-
-/// What comes in datagrams. Anybody who knows the ports can send a hello of either protocol, from either
-/// end: none decides what the others are.
-#[derive(Debug, Default)]
-pub struct Datagrams {
-    /// QUIC connections.
-    pub quic: Connections<Quic>,
-    /// DTLS associations: whose client is the low end of the flow's key, and whose client is the high end.
-    pub dtls: [Option<Box<Dtls>>; 2],
-    /// The control channel of OpenVPN.
-    pub openvpn: Option<Box<ControlChannel>>,
-}
-
-/// What is known of a QUIC connection beside its keys and CRYPTO streams.
-#[derive(Debug, Default)]
-pub struct Quic {
-    /// Its handshake.
-    pub session: Session,
-    /// B: time and TTL of the first server Initial.
-    pub answered: Option<(Time, u8)>,
-    /// C: time of the last server Handshake packet so far.
-    pub server_handshake: Option<Time>,
-    /// D, the first client Handshake packet, has come; no later one takes its place.
-    pub client_handshake: bool,
-}
-
-/// A DTLS association.
-#[derive(Debug, Default)]
-pub struct Dtls {
-    /// Both directions.
-    pub association: Association,
-    /// Its handshake.
-    pub session: Session,
-}
-
-/// What is known of one of several handshakes on the same ports. As long as a datagram of it is read, and at
-/// the end that of the one that counts, it is in the [`Connection`]: see [`Connection::exchange`].
-#[derive(Debug, Default)]
-pub struct Session {
-    tls: Option<model::CowArc<model::TlsAttributes>>,
-    quic: Option<model::CowArc<model::QuicAttributes>>,
-    sealed: bool,
-    surplus: bool,
-    latencies: Latencies,
-    told: Told,
-    /// Time of its last datagram.
-    last: Time,
-}
-
-impl Datagrams {
-    /// The association whose client is at this end, if there is one.
-    pub fn dtls_of(&mut self, client_is_high: bool) -> Option<&mut Option<Box<Dtls>>> {
-        self.dtls.get_mut(usize::from(client_is_high))
-    }
-
-    /// Whether the high end of the flow's key is the client of an association, of two the one that was
-    /// answered.
-    pub fn likely_dtls(&self) -> Option<bool> {
-        let both =
-            self.dtls.iter().zip([false, true]).filter_map(|(dtls, high)| dtls.as_ref().map(|dtls| (dtls, high)));
-        both.max_by_key(|(dtls, _)| (dtls.session.is_answered(), dtls.session.last)).map(|(_, high)| high)
-    }
-
-    /// Every handshake.
-    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
-        let dtls = self.dtls.iter().flatten().map(|dtls| &dtls.session);
-        let openvpn = self.openvpn.iter().map(|channel| &channel.session);
-        self.quic.iter().map(|entry| &entry.kept.session).chain(dtls).chain(openvpn)
-    }
-
-    /// Every handshake, and whether the high end of the flow's key is its client.
-    pub fn sessions_mut(&mut self) -> impl Iterator<Item = (&mut Session, bool)> {
-        let quic = self.quic.iter_mut().map(|entry| (&mut entry.kept.session, entry.state.client_is_high()));
-        let dtls = self.dtls.iter_mut().zip([false, true]);
-        let openvpn = self.openvpn.iter_mut().map(|channel| {
-            let high = channel.client_is_high();
-            (&mut channel.session, high)
-        });
-        quic.chain(dtls.filter_map(|(dtls, high)| dtls.as_mut().map(|dtls| (&mut dtls.session, high)))).chain(openvpn)
-    }
-
-    /// How many messages are under way, one of each side at most.
-    pub fn unfinished(&self) -> u64 {
-        let dtls: u64 = self.dtls.iter().flatten().map(|dtls| dtls.association.unfinished()).sum();
-        let openvpn: u64 = self.openvpn.iter().map(|channel| channel.unfinished()).sum();
-        self.quic.unfinished() + dtls + openvpn
-    }
-
-    /// Lets go of all that is held, and gives it back to the budget.
-    fn clear(&mut self, budget: &mut Budget) {
-        self.quic.close(budget);
-        self.dtls.iter_mut().flatten().for_each(|dtls| dtls.association.clear(budget));
-        self.openvpn.iter_mut().for_each(|channel| channel.clear(budget));
-    }
-}
-
-impl Session {
-    /// What its handshake said.
-    pub fn tls(&self) -> Option<&model::TlsAttributes> {
-        self.tls.as_deref()
-    }
-
-    /// What its handshake said.
-    pub fn tls_mut(&mut self) -> Option<&mut model::TlsAttributes> {
-        self.tls.as_deref_mut()
-    }
-
-    /// A datagram of it has come.
-    pub fn touch(&mut self, now: Time) {
-        self.last = now;
-    }
-
-    /// Whether the server has said hello.
-    pub fn is_answered(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.cipher.is_some())
-    }
-}
+use super::app_state::AppState;
+use super::budget::Budget;
+use super::direction_stream::{DirectionStream, ReadRange};
+use super::flow_table::Keyed;
+use super::latency::Latencies;
+use super::method_counts::MethodCounts;
+use super::session::Session;
+use super::tcp_handshake::TcpHandshake;
+use crate::model::{CommunityId, EndReason, FlowIdentity, Method, OptTime, PerSide, SharedAttributes, Side, Time};
+use crate::packet::{Decoded, Packet, TransportHeader, flow_key};
 
 /// One connection.
 #[derive(Debug)]
-pub struct Connection {
-    /// How every record names it.
+pub(crate) struct Connection<A: AppState> {
+    /// The flow's names in all records.
     pub identity: FlowIdentity,
-    /// Its hash, by which the filter knows it.
+    /// The flow's hash in the filter.
     pub hash: u64,
     /// Whether the client is the high end of the key.
     pub client_is_high: bool,
-    /// Interface that saw its first packet.
+    /// Interface of its first packet.
     pub interface: u32,
     /// Time of the first packet.
     pub start: Time,
-    /// Time of the last packet that is known of.
+    /// Time of the last known packet.
     pub last: Time,
-    /// Packets and bytes, as the filter counts them.
+    /// Packets and bytes, as counted by the filter.
     pub counters: FlowCounters,
-    /// Sequence number of each side's first payload byte, once its SYN was seen; client, server.
-    pub first_seq: [Option<u32>; 2],
-    /// What was read of each side's last stream, once it is over: what comes of it again is a
-    /// retransmission. Client, server.
-    pub read: [Option<Stretch>; 2],
-    /// Each side's stream; client, server.
-    pub halves: [Option<Box<Half>>; 2],
-    /// What it carries beside.
-    pub carried: Carried,
-    /// It is one of SSH.
+    /// Sequence number of each side's first payload byte, once its SYN was seen.
+    pub first_seq: PerSide<Option<u32>>,
+    /// What was parsed of each side's last stream, once that has ended: the same bytes again are retransmissions.
+    pub read_ranges: PerSide<Option<ReadRange>>,
+    /// Each side's byte stream.
+    pub streams: PerSide<Option<Box<DirectionStream<A::Parser>>>>,
+    /// State of its protocols besides byte streams.
+    pub app_state: A,
+    /// Whether the filter has recognized SSH.
     pub is_ssh: bool,
-    /// What follows the ServerHello is encrypted: so since TLS 1.3.
-    pub sealed: bool,
-    /// It is one handshake more than there is room for on its ports: its hello is not told.
-    pub surplus: bool,
-    /// ACKs without payload that came before it was known to be SSH; client, server.
-    pub acks: [u8; 2],
-    /// Latencies, and what they are made of.
+    /// Whether everything after the ServerHello is encrypted, as in TLS 1.3.
+    pub encrypted: bool,
+    /// Whether it is over the limit of handshakes per flow: its ClientHello is not fingerprinted.
+    pub over_limit: bool,
+    /// Latencies, and the points in time that they are computed from.
     pub latencies: Latencies,
-    /// What is known of it beside its fingerprints.
+    /// Attributes besides fingerprints.
     pub attributes: SharedAttributes,
-    /// Bytes of the budget for what connections keep that it takes.
-    pub charged: usize,
-    /// The opening, see [`Opening`].
-    pub opening: Option<Opening>,
-    /// Fingerprints told, by method.
-    pub told: Told,
-    /// Sides that have sent FIN; client, server.
-    pub finished: [bool; 2],
-    /// Since when a message is under way.
-    pub unfinished_since: OptTime,
+    /// Bytes charged to the attribute budget.
+    pub attribute_bytes: usize,
+    /// The TCP handshake, until its fingerprints are emitted.
+    pub tcp_handshake: Option<TcpHandshake>,
+    /// Number of emitted fingerprints of each method.
+    pub counts: MethodCounts,
+    /// Whether each side has sent FIN.
+    pub finished: PerSide<bool>,
+    /// Since when a message is incomplete.
+    pub incomplete_since: OptTime,
     /// How it ended, once it has.
     pub ended: Option<EndReason>,
 }
 
-impl Keyed for Connection {
+impl<A: AppState> Keyed for Connection<A> {
     fn key(&self) -> FlowKey {
         flow_key(self.identity.client, self.identity.server, self.identity.proto)
     }
 }
 
-impl Connection {
-    /// The number of the next fingerprint of a method, from 1.
-    pub fn count(&mut self, method: Method) -> u32 {
-        self.told.count(method)
+/// A flow's number, below 2^53: the same live and in a capture of the flow.
+fn flow_id(key: &FlowKey, client_seq: u32) -> u64 {
+    /// Fixed, as nothing depends on the number being hard to guess.
+    const SEED: [u64; 2] = [0x6a34_7365_6e73_6f72, 0x666c_6f77_5f69_6400];
+    let seed = [SEED[0] ^ u64::from(client_seq), SEED[1]];
+    key.hash(seed) >> 11
+}
+
+impl<A: AppState> Connection<A> {
+    /// The connection of a flow's first packet.
+    pub(crate) fn new(packet: &Packet<'_>, decoded: &Decoded<'_>) -> Self {
+        let flags = packet.header.flags;
+        let from_client = flags & flag::FROM_CLIENT != 0;
+        let from_high = flags & flag::FROM_HIGH != 0;
+        let (client, server) = if from_client { (decoded.src, decoded.dst) } else { (decoded.dst, decoded.src) };
+        let client_seq = match &decoded.transport {
+            TransportHeader::Tcp(segment) if from_client && segment.syn() => segment.seq,
+            _ => 0,
+        };
+        Self {
+            identity: FlowIdentity {
+                id: flow_id(&decoded.key, client_seq),
+                community: CommunityId::of(client, server, decoded.key.proto),
+                client,
+                server,
+                proto: decoded.key.proto,
+                vlan: decoded.vlan,
+            },
+            hash: packet.header.hash,
+            client_is_high: from_client == from_high,
+            interface: packet.interface,
+            start: Time(packet.header.time),
+            last: Time(packet.header.time),
+            counters: packet.header.counters,
+            first_seq: PerSide::default(),
+            read_ranges: PerSide::default(),
+            streams: PerSide::default(),
+            app_state: A::default(),
+            is_ssh: false,
+            encrypted: false,
+            over_limit: false,
+            latencies: Latencies::default(),
+            attributes: SharedAttributes::default(),
+            attribute_bytes: 0,
+            tcp_handshake: None,
+            counts: MethodCounts::default(),
+            finished: PerSide::default(),
+            incomplete_since: OptTime::UNKNOWN,
+            ended: None,
+        }
     }
 
-    /// Another connection has begun on the same ports: what is told once may be told again.
-    pub fn tell_again(&mut self, methods: &[Method]) {
-        methods.iter().for_each(|method| self.told.forget(*method));
+    /// Allows methods that are emitted once to be emitted again, as another connection has begun on the same ports.
+    pub(crate) fn reset_emitted(&mut self, methods: &[Method]) {
+        methods.iter().for_each(|method| self.counts.reset(*method));
     }
 
-    /// How many fingerprints of the method were told.
-    pub fn told_of(&self, method: Method) -> u32 {
-        self.told.of(method)
+    /// Whether a fingerprint of the method was emitted.
+    pub(crate) fn already_emitted(&self, method: Method) -> bool {
+        self.counts.get(method) > 0
     }
 
-    /// Whether a fingerprint of the method was told.
-    pub fn has_told(&self, method: Method) -> bool {
-        self.told_of(method) > 0
-    }
-
-    /// Packets and bytes, client first.
-    pub fn totals(&self) -> ([u64; 2], [u64; 2]) {
+    /// Packets and bytes of the client and of the server.
+    pub(crate) fn totals(&self) -> ([u64; 2], [u64; 2]) {
         let FlowCounters { packets: [low, high], bytes: [low_bytes, high_bytes] } = self.counters;
         if self.client_is_high {
             ([high, low], [high_bytes, low_bytes])
@@ -243,114 +144,93 @@ impl Connection {
         }
     }
 
-    /// Ends one side's stream and gives back what it held. What follows is not to begin another by
-    /// chance: only a hello does.
-    pub fn close_half(&mut self, side: Side, budget: &mut Budget) {
-        if let Some(half) = self.halves.get_mut(side as usize)
-            && let Some(mut half) = half.take()
-        {
-            half.clear(budget);
-            if let Some(read) = self.read.get_mut(side as usize) {
-                *read = Some(half.stretch());
-            }
+    /// Ends one side's stream, and returns its memory to the budget. Only a hello begins another one.
+    pub(crate) fn close_stream(&mut self, side: Side, budget: &mut Budget) {
+        if let Some(mut stream) = self.streams[side].take() {
+            stream.clear(budget);
+            self.read_ranges[side] = Some(stream.read_range());
         }
     }
 
-    /// This handshake is read from here on.
-    pub fn enter(&mut self, session: &mut Session, client_is_high: bool) {
+    /// Makes a session the one that is parsed.
+    pub(crate) fn activate(&mut self, session: &mut Session, client_is_high: bool) {
         if self.client_is_high != client_is_high {
-            self.turn_round();
+            self.swap_endpoints();
         }
-        self.exchange(session);
+        self.swap_session(session);
     }
 
-    /// Undoes [`enter`](Self::enter). `client_was_high`: which end was the client before. Over TCP, the client stays
+    /// Reverts [`activate`](Self::activate). `client_was_high`: which end was the client before. Over TCP, the client stays
     /// the end that opened the connection.
-    pub fn leave(&mut self, session: &mut Session, client_was_high: bool) {
-        self.exchange(session);
+    pub(crate) fn deactivate(&mut self, session: &mut Session, client_was_high: bool) {
+        self.swap_session(session);
         if self.is_tcp() && self.client_is_high != client_was_high {
-            self.turn_round();
+            self.swap_endpoints();
         }
     }
 
-    /// Whether it is a TCP connection.
     fn is_tcp(&self) -> bool {
-        const TCP: u8 = 6;
-        self.identity.proto == TCP
+        self.identity.proto == PROTO_TCP
     }
 
-    /// Exchanges the state of the connection and that of the handshake. Over TCP, latencies and fingerprint numbers
-    /// stay those of the connection.
-    pub fn exchange(&mut self, session: &mut Session) {
-        let Session { tls, quic, sealed, surplus, latencies, told, last: _ } = session;
+    /// Swaps the state of the connection with that of a session. Over TCP, latencies and the numbers of fingerprints stay
+    /// those of the connection.
+    pub(crate) fn swap_session(&mut self, session: &mut Session) {
         let attributes = &mut *self.attributes;
-        std::mem::swap(&mut attributes.tls, tls);
-        std::mem::swap(&mut attributes.quic, quic);
-        std::mem::swap(&mut self.sealed, sealed);
-        std::mem::swap(&mut self.surplus, surplus);
+        mem::swap(&mut attributes.tls, &mut session.tls);
+        mem::swap(&mut attributes.quic, &mut session.quic);
+        mem::swap(&mut self.encrypted, &mut session.encrypted);
+        mem::swap(&mut self.over_limit, &mut session.over_limit);
         if !self.is_tcp() {
-            std::mem::swap(&mut self.latencies, latencies);
-            std::mem::swap(&mut self.told, told);
+            mem::swap(&mut self.latencies, &mut session.latencies);
+            mem::swap(&mut self.counts, &mut session.counts);
         }
     }
 
-    /// Of several handshakes the last one that was answered, else the last one, is what the connection's end
-    /// tells of.
-    pub fn settle(&mut self) {
-        let mut datagrams = match std::mem::take(&mut self.carried) {
-            Carried::Datagrams(datagrams) => datagrams,
-            other => return self.carried = other,
-        };
-        let counts = |session: &Session| (session.is_answered(), session.last);
-        if let Some((session, high)) = datagrams.sessions_mut().max_by_key(|(session, _)| counts(session)) {
+    /// Activates the session that the connection's end reports: the last one that was answered, else the last one.
+    pub(crate) fn finalize(&mut self) {
+        let mut state = mem::take(&mut self.app_state);
+        if let Some((session, high)) = state.sessions_mut().max_by_key(|(session, _)| session.relevance()) {
             let before = self.client_is_high;
-            self.enter(session, high);
+            self.activate(session, high);
             if self.is_tcp() && self.client_is_high != before {
-                self.turn_round();
+                self.swap_endpoints();
             }
         }
-        self.carried = Carried::Datagrams(datagrams);
+        self.app_state = state;
     }
 
-    /// The client is the server and the server the client.
-    fn turn_round(&mut self) {
+    fn swap_endpoints(&mut self) {
         let FlowIdentity { client, server, .. } = &mut self.identity;
-        std::mem::swap(client, server);
+        mem::swap(client, server);
         self.client_is_high = !self.client_is_high;
     }
 
-    /// Whether a ServerHello was seen that leaves the rest of the handshake in the clear.
-    pub fn is_answered(&self) -> bool {
-        !self.sealed && self.attributes.tls.as_ref().is_some_and(|tls| tls.cipher.is_some())
+    /// Whether the server has sent its ServerHello.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.attributes.tls.as_ref().is_some_and(|tls| tls.cipher.is_some())
     }
 
-    /// Whether a message of either side is under way, or bytes wait for missing ones.
-    pub fn is_unfinished(&self) -> bool {
-        self.halves.iter().flatten().any(|half| half.is_unfinished())
-            || matches!(&self.carried, Carried::Datagrams(datagrams) if datagrams.unfinished() > 0)
+    /// Whether a message of either side is incomplete, or bytes are buffered until missing ones arrive.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.streams.iter().any(|(_, stream)| stream.as_ref().is_some_and(|stream| stream.is_incomplete()))
+            || self.app_state.incomplete() > 0
     }
 
-    /// Lets go of messages that are under way; what else there is goes on.
-    pub fn release_unfinished(&mut self, budget: &mut Budget) {
+    /// Drops incomplete messages. Everything else continues.
+    pub(crate) fn drop_incomplete(&mut self, budget: &mut Budget) {
         for side in [Side::Client, Side::Server] {
-            if self.halves.get(side as usize).and_then(Option::as_ref).is_some_and(|half| half.is_unfinished()) {
-                self.close_half(side, budget);
+            if self.streams[side].as_ref().is_some_and(|stream| stream.is_incomplete()) {
+                self.close_stream(side, budget);
             }
         }
-        if let Carried::Datagrams(datagrams) = &mut self.carried {
-            datagrams.quic.give_up(budget);
-            datagrams.dtls.iter_mut().flatten().for_each(|dtls| dtls.association.clear(budget));
-            datagrams.openvpn.iter_mut().for_each(|channel| channel.clear(budget));
-        }
+        self.app_state.drop_incomplete(budget);
     }
 
-    /// Gives back all that the connection holds.
-    pub fn release(&mut self, budget: &mut Budget) {
-        self.close_half(Side::Client, budget);
-        self.close_half(Side::Server, budget);
-        match &mut self.carried {
-            Carried::Datagrams(datagrams) => datagrams.clear(budget),
-            Carried::Ssh(_) | Carried::Nothing => {}
-        }
+    /// Returns all buffered memory to the budget.
+    pub(crate) fn release(&mut self, budget: &mut Budget) {
+        self.close_stream(Side::Client, budget);
+        self.close_stream(Side::Server, budget);
+        self.app_state.clear(budget);
     }
 }

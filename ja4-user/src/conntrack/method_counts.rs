@@ -1,49 +1,49 @@
-//! How many fingerprints of each method a connection has told.
+//! Numbers of emitted fingerprints by method.
 
 use crate::model::Method;
 
 const METHODS: usize = Method::ALL.len();
 
-/// Counts by method. Nearly all stay small, and there is one of these in every connection.
+/// Number of emitted fingerprints of each method. Nearly all stay small, and every connection has one of these.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
-    few: [u8; METHODS],
-    /// All of them, once one no longer fits there.
-    many: Option<Box<[u32; METHODS]>>,
+pub(crate) struct MethodCounts {
+    small: [u8; METHODS],
+    /// All counts, once one exceeds a byte.
+    large: Option<Box<[u32; METHODS]>>,
 }
 
-impl Told {
-    /// How many there were of a method.
-    pub fn of(&self, method: Method) -> u32 {
-        let place = method as usize;
-        match &self.many {
-            Some(many) => many.get(place).copied().unwrap_or_default(),
-            None => self.few.get(place).copied().unwrap_or_default().into(),
+impl MethodCounts {
+    /// The count of a method.
+    pub(crate) fn get(&self, method: Method) -> u32 {
+        let index = method as usize;
+        match &self.large {
+            Some(large) => large.get(index).copied().unwrap_or_default(),
+            None => self.small.get(index).copied().unwrap_or_default().into(),
         }
     }
 
-    /// Counts one more; its number, from 1.
-    pub fn count(&mut self, method: Method) -> u32 {
-        let number = self.of(method).saturating_add(1);
-        self.set(method, number);
-        number
+    /// Adds one to the count of a method, and returns it.
+    pub(crate) fn increment(&mut self, method: Method) -> u32 {
+        let count = self.get(method).saturating_add(1);
+        self.set(method, count);
+        count
     }
 
-    /// Counts a method from the beginning again.
-    pub fn forget(&mut self, method: Method) {
+    /// Sets the count of a method to 0.
+    pub(crate) fn reset(&mut self, method: Method) {
         self.set(method, 0);
     }
 
-    fn set(&mut self, method: Method, number: u32) {
-        let place = method as usize;
-        if self.many.is_none() {
-            match (u8::try_from(number), self.few.get_mut(place)) {
-                (Ok(number), Some(few)) => return *few = number,
-                _ => self.many = Some(Box::new(self.few.map(u32::from))),
+    fn set(&mut self, method: Method, count: u32) {
+        let index = method as usize;
+        if self.large.is_none() {
+            match (u8::try_from(count), self.small.get_mut(index)) {
+                (Ok(count), Some(small)) => return *small = count,
+                _ => self.large = Some(Box::new(self.small.map(u32::from))),
             }
         }
-        if let Some(many) = self.many.as_mut().and_then(|many| many.get_mut(place)) {
-            *many = number;
+        if let Some(large) = self.large.as_mut().and_then(|large| large.get_mut(index)) {
+            *large = count;
         }
     }
 }
@@ -53,14 +53,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_go_on_past_a_byte() {
-        let mut told = Told::default();
-        assert_eq!((told.count(Method::Ja4), told.of(Method::Ja4h)), (1, 0));
-        for number in 1..=1000 {
-            assert_eq!(told.count(Method::Ja4h), number);
+    fn counts_exceed_a_byte() {
+        let mut counts = MethodCounts::default();
+        assert_eq!((counts.increment(Method::Ja4), counts.get(Method::Ja4h)), (1, 0));
+        for count in 1..=1000 {
+            assert_eq!(counts.increment(Method::Ja4h), count);
         }
-        assert_eq!((told.of(Method::Ja4), told.of(Method::Ja4h)), (1, 1000));
-        told.forget(Method::Ja4h);
-        assert_eq!((told.of(Method::Ja4), told.count(Method::Ja4h)), (1, 1));
+        assert_eq!((counts.get(Method::Ja4), counts.get(Method::Ja4h)), (1, 1000));
+        counts.reset(Method::Ja4h);
+        assert_eq!((counts.get(Method::Ja4), counts.increment(Method::Ja4h)), (1, 1));
     }
 }

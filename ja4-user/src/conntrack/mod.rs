@@ -1,18 +1,31 @@
-//! Flows: the table that holds them, and the byte streams of their two directions.
+//! Connection tracking: the table of connections, and the byte streams of their two directions.
 //!
-//! Nothing here reads a clock, takes a lock or does I/O. Room is given as an argument, and all of it
-//! is bounded, so that the same packets leave the same state on every run.
+//! Nothing here reads a clock, takes a lock or does I/O. Memory is bounded by the limits and budgets that the caller
+//! passes, so that the same packets lead to the same state in every run.
 
+mod app_state;
+mod attribute_budget;
+mod budget;
+mod connection;
+mod direction_stream;
+mod flow_table;
+pub(crate) mod latency;
+mod method_counts;
 mod reassembly;
-mod table;
+mod seen_ranges;
+mod session;
+mod stream_parser;
+mod tcp_handshake;
+mod timer_queue;
 
-pub use reassembly::{Budget, Limits, Outcome, PIECE_OVERHEAD, Reassembly, Refused};
-pub use table::{FlowTable, Inserted, Keyed, SlotId};
-
-pub mod attribute_budget;
-pub mod connection;
-pub mod latency;
-pub mod method_counts;
-pub mod sequence;
-pub mod stream;
-pub mod tcp_handshake;
+pub(crate) use app_state::AppState;
+pub use budget::Budget;
+pub(crate) use connection::Connection;
+pub(crate) use direction_stream::DirectionStream;
+pub(crate) use flow_table::{FlowTable, Keyed, SlotId};
+pub use reassembly::{RANGE_OVERHEAD, Reassembly, ReassemblyLimits, RefusedBytes, SegmentOutcome};
+pub(crate) use seen_ranges::SeenRanges;
+pub use session::Session;
+pub(crate) use stream_parser::{StreamParser, classify};
+pub(crate) use tcp_handshake::TcpHandshake;
+pub(crate) use timer_queue::{FlowTimer, TimerQueue};

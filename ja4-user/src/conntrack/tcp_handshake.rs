@@ -1,32 +1,32 @@
-//! What is remembered of a connection's opening until it has been told.
+//! The TCP handshake of a connection, until its fingerprints are emitted.
 
-use crate::conntrack::latency::between;
+#[cfg(feature = "ja4plus")]
+use super::latency::between;
 use crate::model::{Hook, OptTime, Time};
 use ja4::Retransmissions;
 use ja4::wire::tcp::SynFields;
 
-/// The handshake of a TCP connection: A, B and C of JA4L, and the SYN-ACKs of JA4TS. It is dropped once JA4TS was
-/// emitted and C was seen or can no longer count. A SYN without an answer, of which there may be many, takes no more
-/// memory.
+/// Points A, B and C of JA4L, and the SYN-ACKs of JA4TS. It is dropped once JA4TS was emitted and C was seen or can no
+/// longer count. A SYN without an answer, of which there may be many, takes no more memory.
 #[derive(Debug, Default)]
-pub struct Opening {
+pub(crate) struct TcpHandshake {
     /// Time of the first SYN.
     pub syn: OptTime,
     /// Time of the client's first ACK after the SYN-ACK.
-    pub answered: OptTime,
+    pub first_ack: OptTime,
     /// TTL of the first SYN.
     pub client_ttl: u8,
     /// SYN or SYN-ACK carried data (RFC 7413): the server may send more of it before the client's first ACK.
-    pub early_data: bool,
-    /// What the server has said.
-    pub answer: Option<Box<Answer>>,
+    pub has_early_data: bool,
+    /// The server's SYN-ACKs.
+    pub syn_ack: Option<Box<SynAck>>,
 }
 
 /// The SYN-ACKs of a server.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct SynAck {
     /// Time of the first SYN-ACK.
-    pub syn_ack: Time,
+    pub time: Time,
     /// TTL of the first SYN-ACK.
     pub ttl: u8,
     /// The hook that saw the last SYN-ACK.
@@ -39,11 +39,11 @@ pub struct Answer {
     pub retransmissions: Retransmissions,
 }
 
-impl Answer {
+impl SynAck {
     /// The first SYN-ACK.
     fn new(time: Time, ttl: u8, window: u16, options: &[u8]) -> Self {
         Self {
-            syn_ack: time,
+            time,
             ttl,
             hook: None,
             last: time,
@@ -53,51 +53,57 @@ impl Answer {
     }
 }
 
-impl Opening {
-    /// Notes a SYN.
-    pub fn on_syn(&mut self, time: Time, ttl: u8) {
+impl TcpHandshake {
+    /// Records a SYN.
+    pub(crate) fn on_syn(&mut self, time: Time, ttl: u8) {
         if !self.syn.is_known() {
             (self.syn, self.client_ttl) = (time.into(), ttl);
         }
     }
 
-    /// Notes a SYN-ACK and the hook that saw it.
-    pub fn on_syn_ack(&mut self, time: Time, ttl: u8, window: u16, options: &[u8], hook: Option<Hook>) {
-        let answer = match &mut self.answer {
+    /// Records a SYN-ACK and the hook that saw it.
+    pub(crate) fn on_syn_ack(&mut self, time: Time, ttl: u8, window: u16, options: &[u8], hook: Option<Hook>) {
+        let syn_ack = match &mut self.syn_ack {
             None => {
-                let answer = self.answer.insert(Box::new(Answer::new(time, ttl, window, options)));
-                if self.answered.is_known() {
-                    answer.retransmissions.answered();
+                let syn_ack = self.syn_ack.insert(Box::new(SynAck::new(time, ttl, window, options)));
+                #[cfg(feature = "ja4plus")]
+                if self.first_ack.is_known() {
+                    syn_ack.retransmissions.answered();
                 }
-                answer
+                syn_ack
             }
-            Some(answer) => {
-                answer.retransmissions.push(between(answer.last, time));
-                answer.last = time;
-                answer
+            Some(syn_ack) => {
+                #[cfg(feature = "ja4plus")]
+                {
+                    syn_ack.retransmissions.push(between(syn_ack.last, time));
+                    syn_ack.last = time;
+                }
+                syn_ack
             }
         };
-        answer.hook = hook;
+        syn_ack.hook = hook;
     }
 
-    /// Notes the client's first ACK after the SYN-ACK.
-    pub fn on_answer(&mut self, time: Time) {
-        self.answered = time.into();
-        if let Some(answer) = &mut self.answer {
-            answer.retransmissions.answered();
+    /// Records the client's first ACK after the SYN-ACK.
+    pub(crate) fn on_first_ack(&mut self, time: Time) {
+        self.first_ack = time.into();
+        #[cfg(feature = "ja4plus")]
+        if let Some(syn_ack) = &mut self.syn_ack {
+            syn_ack.retransmissions.answered();
         }
     }
 
     /// Whether data of the server does not show that the client has acknowledged the SYN-ACK.
     #[must_use]
-    pub fn awaits_ack(&self) -> bool {
-        self.early_data && !self.answered.is_known()
+    pub(crate) fn awaits_ack(&self) -> bool {
+        self.has_early_data && !self.first_ack.is_known()
     }
 
-    /// Notes a RST of the server.
-    pub fn on_server_reset(&mut self, time: Time) {
-        if let Some(answer) = &mut self.answer {
-            answer.retransmissions.reset(between(answer.last, time));
+    /// Records a RST of the server.
+    pub(crate) fn on_server_reset(&mut self, _time: Time) {
+        #[cfg(feature = "ja4plus")]
+        if let Some(syn_ack) = &mut self.syn_ack {
+            syn_ack.retransmissions.reset(between(syn_ack.last, _time));
         }
     }
 }

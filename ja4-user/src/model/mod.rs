@@ -13,6 +13,7 @@ pub mod method_set;
 mod opt_time;
 pub mod os;
 pub mod path;
+mod per_side;
 mod query;
 
 pub use self::alert::{Alert, STORAGE_FAILURE, Severity};
@@ -21,4 +22,5 @@ pub use self::connection_record::*;
 pub use self::counters::{CounterGroup, CounterValue, StatsRecord};
 pub use self::event::*;
 pub use self::opt_time::OptTime;
+pub use self::per_side::PerSide;
 pub use self::query::EngineQuery;

@@ -1,7 +1,7 @@
-//! From a record to a TCP segment or a UDP datagram.
+//! Decodes a record into a TCP segment or a UDP datagram.
 //!
-//! The filter has found where the headers are; here they are read once more in full, since a record
-//! may hold less of the frame than the filter saw.
+//! The filter has found the offsets of the headers. They are decoded again in full, since a record may have less of the
+//! frame than the filter saw.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -10,31 +10,31 @@ use ja4_common::flow::FlowKey;
 use ja4_common::headers::{ETHERTYPE_QINQ, ETHERTYPE_VLAN, PROTO_TCP, PROTO_UDP, PacketHeaders as Headers, tcp_flag};
 use ja4_common::record::RecordHeader;
 
-use super::Packet;
+use super::frame::Packet;
 
-/// Bytes of a VLAN tag, and where the first stands in an Ethernet frame.
+/// Bytes of a VLAN tag, offset of the first in an Ethernet frame, and bytes of an Ethernet header.
 const VLAN_TAG: usize = 4;
 const FIRST_TAG: usize = 12;
 const ETHERNET: usize = 14;
 
-/// Bytes of a UDP header. No TCP header is as short, which tells one from the other.
+/// Bytes of a UDP header. Every TCP header is longer, which distinguishes the two.
 const UDP: u16 = 8;
 
 /// The flags of a TCP header, in its bytes 12 and 13 (RFC 9293, section 3.1).
 const FLAGS: u16 = 0x0fff;
 
-/// Why a record could not be read. The filter accepted its headers, so each of these means a capture
-/// cut inside them.
+/// Why a record cannot be decoded. The filter has accepted its headers, so in each case the capture is truncated within
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The IP header is cut or broken.
-    #[error("IP header cut or broken")]
+    /// The IP header is truncated or malformed.
+    #[error("IP header truncated or malformed")]
     Ip,
-    /// The TCP header is cut or broken.
-    #[error("TCP header cut or broken")]
+    /// The TCP header is truncated or malformed.
+    #[error("TCP header truncated or malformed")]
     Tcp,
-    /// The UDP header is cut.
-    #[error("UDP header cut")]
+    /// The UDP header is truncated.
+    #[error("UDP header truncated")]
     Udp,
 }
 
@@ -52,7 +52,7 @@ impl DecodeError {
     }
 }
 
-/// What a record's frame is.
+/// A decoded record.
 #[derive(Clone, Copy, Debug)]
 pub struct Decoded<'a> {
     /// Key of the flow.
@@ -65,20 +65,20 @@ pub struct Decoded<'a> {
     pub ttl: u8,
     /// VLAN tags, outermost first; 0: none.
     pub vlan: [u16; 2],
-    /// Payload, as far as it was captured.
+    /// The captured payload.
     pub payload: &'a [u8],
-    /// Payload length that the IP and UDP headers announce, bytes.
+    /// Payload length by the IP and UDP headers, bytes.
     pub payload_len: u32,
-    /// What the transport header says.
-    pub transport: Transport<'a>,
+    /// The transport header.
+    pub transport: TransportHeader<'a>,
 }
 
-/// What a transport header says.
+/// A transport header.
 #[derive(Clone, Copy, Debug)]
-pub enum Transport<'a> {
+pub enum TransportHeader<'a> {
     /// TCP.
     Tcp(Segment<'a>),
-    /// UDP, whose header says no more than ports and length.
+    /// UDP, whose header has only ports, length and checksum.
     Udp,
 }
 
@@ -87,12 +87,12 @@ pub enum Transport<'a> {
 pub struct Segment<'a> {
     /// Sequence number.
     pub seq: u32,
-    /// The twelve bits behind the header's length: from the reserved ones over AE (once NS) to FIN, see
+    /// The twelve bits after the header's length: the reserved ones, AE (formerly NS), and the flags up to FIN, see
     /// [`ja4_common::headers::tcp_flag`].
     pub flags: u16,
-    /// Window as it stands in the header.
+    /// The window field, not scaled.
     pub window: u16,
-    /// Option bytes as they came, padding included.
+    /// Option bytes, with padding.
     pub options: &'a [u8],
 }
 
@@ -113,7 +113,7 @@ impl Segment<'_> {
     }
 }
 
-/// The key of a flow by its ends, in either order.
+/// The key of the flow between two ends, in either order.
 pub fn flow_key(one: (IpAddr, u16), other: (IpAddr, u16), proto: u8) -> FlowKey {
     let version = if one.0.is_ipv4() { 4 } else { 6 };
     let ends = Headers {
@@ -128,10 +128,10 @@ pub fn flow_key(one: (IpAddr, u16), other: (IpAddr, u16), proto: u8) -> FlowKey 
     FlowKey::of(&ends).0
 }
 
-/// Reads a record's frame.
+/// Decodes a record.
 ///
 /// # Errors
-/// Where a header is not all there.
+/// If a header is truncated or malformed.
 pub fn decode<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, DecodeError> {
     let RecordHeader { l3, l4, payload, payload_len, vlan, .. } = *packet.header;
     let bytes = packet.bytes;
@@ -142,22 +142,20 @@ pub fn decode<'a>(packet: &Packet<'a>) -> Result<Decoded<'a>, DecodeError> {
     let (ports, proto, transport) = if udp { udp_header(header)? } else { tcp_header(header)? };
     let (src, dst) = ((src, ports.0), (dst, ports.1));
     let captured = bytes.get(usize::from(payload)..).unwrap_or_default();
-    let wanted = captured.len().min(payload_len as usize);
+    let available = captured.len().min(payload_len as usize);
     Ok(Decoded {
         key: flow_key(src, dst, proto),
         src,
         dst,
         ttl,
         vlan: vlan_tags(bytes, usize::from(l3), vlan),
-        payload: captured.get(..wanted).unwrap_or_default(),
+        payload: captured.get(..available).unwrap_or_default(),
         payload_len,
         transport,
     })
 }
 
-type TransportHeader<'a> = ((u16, u16), u8, Transport<'a>);
-
-fn tcp_header(header: &[u8]) -> Result<TransportHeader<'_>, DecodeError> {
+fn tcp_header(header: &[u8]) -> Result<((u16, u16), u8, TransportHeader<'_>), DecodeError> {
     let tcp = TcpHeaderSlice::from_slice(header).map_err(|_| DecodeError::Tcp)?;
     let segment = Segment {
         seq: tcp.sequence_number(),
@@ -169,12 +167,12 @@ fn tcp_header(header: &[u8]) -> Result<TransportHeader<'_>, DecodeError> {
         window: tcp.window_size(),
         options: header.get(20..tcp.slice().len()).unwrap_or_default(),
     };
-    Ok(((tcp.source_port(), tcp.destination_port()), PROTO_TCP, Transport::Tcp(segment)))
+    Ok(((tcp.source_port(), tcp.destination_port()), PROTO_TCP, TransportHeader::Tcp(segment)))
 }
 
-fn udp_header(header: &[u8]) -> Result<TransportHeader<'_>, DecodeError> {
+fn udp_header(header: &[u8]) -> Result<((u16, u16), u8, TransportHeader<'_>), DecodeError> {
     let udp = UdpHeaderSlice::from_slice(header).map_err(|_| DecodeError::Udp)?;
-    Ok(((udp.source_port(), udp.destination_port()), PROTO_UDP, Transport::Udp))
+    Ok(((udp.source_port(), udp.destination_port()), PROTO_UDP, TransportHeader::Udp))
 }
 
 fn addresses(network: &[u8]) -> Option<(IpAddr, IpAddr, u8)> {
@@ -188,19 +186,19 @@ fn addresses(network: &[u8]) -> Option<(IpAddr, IpAddr, u8)> {
 }
 
 fn halves(address: IpAddr) -> [u64; 2] {
-    let whole = match address {
+    let bits = match address {
         IpAddr::V4(address) => u128::from(Ipv4Addr::to_bits(address)),
         IpAddr::V6(address) => Ipv6Addr::to_bits(address),
     };
-    [(whole >> 64) as u64, whole as u64]
+    [(bits >> 64) as u64, bits as u64]
 }
 
-/// VLAN identifiers: first the one that the NIC took out, then those in the frame.
-fn vlan_tags(bytes: &[u8], l3: usize, outside: u16) -> [u16; 2] {
+/// VLAN identifiers: first the one that the NIC removed, then those in the frame.
+fn vlan_tags(bytes: &[u8], l3: usize, removed: u16) -> [u16; 2] {
     /// The identifier within a tag (IEEE 802.1Q, section 9.6).
     const IDENTIFIER: u16 = 0x0fff;
-    let mut tags = [outside & IDENTIFIER, 0];
-    let mut next = usize::from(outside != 0);
+    let mut tags = [removed & IDENTIFIER, 0];
+    let mut next = usize::from(removed != 0);
     let mut at = FIRST_TAG;
     while at + VLAN_TAG <= l3.saturating_sub(ETHERNET - FIRST_TAG) {
         let Some([hi, lo, tag_hi, tag_lo]) = bytes.get(at..).and_then(|bytes| bytes.first_chunk().copied()) else {

@@ -16,7 +16,7 @@ use crate::capture::{self, Batch, CaptureError, CaptureFile, FrameRef, Progress,
 use crate::model::Time;
 use crate::packet::defrag::{DefragLimits, DefragStats, Defragmenter};
 use crate::shard::lane::{CapturedFrame, destination_of};
-use crate::shard::unwrap::{Gathered, Whole};
+use crate::shard::{ReassembledDatagram, ReassemblyOutcome};
 
 /// Batches by which the fastest thread may be ahead of the slowest.
 const AHEAD: usize = 4;
@@ -37,7 +37,7 @@ pub(crate) struct DealtDatagram {
     /// Lane of the datagram.
     pub(crate) lane: u8,
     /// The datagram.
-    pub(crate) whole: Whole,
+    pub(crate) whole: ReassembledDatagram,
 }
 
 /// The outcome of reading the files.
@@ -234,15 +234,16 @@ impl<'a> Batches<'a> {
             if let Ok(Some(bytes)) = defragmenter.push(network, info.capture_point(), frame.time) {
                 let CapturedFrame { time, interface, number, .. } = frame;
                 let bytes = Bytes::copy_from_slice(bytes);
-                let mut next = Some(Whole { bytes, time, interface, info, number: Some(number), layers: 0 });
+                let mut next =
+                    Some(ReassembledDatagram { bytes, time, interface, info, number: Some(number), layers: 0 });
                 while let Some(datagram) = next.take() {
-                    match datagram.gather(defragmenter) {
-                        Gathered::AsItIs(datagram) => {
+                    match datagram.reassemble(defragmenter) {
+                        ReassemblyOutcome::NotFragment(datagram) => {
                             let lane = shard_of(datagram.hash(self.filter_config), self.lanes) as u8;
                             whole.push(DealtDatagram { behind: place, lane, whole: datagram });
                         }
-                        Gathered::Further(datagram) => next = Some(datagram),
-                        Gathered::Waits => {}
+                        ReassemblyOutcome::Completed(datagram) => next = Some(datagram),
+                        ReassemblyOutcome::Pending => {}
                     }
                 }
             }

@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use crate::shard::unwrap::Whole;
+use crate::shard::ReassembledDatagram;
 
 /// Datagrams that fit in the queue.
 const CAPACITY: usize = 256;
@@ -20,14 +20,14 @@ const CAPACITY: usize = 256;
 /// The sending end. Every shard has a sender to each shard.
 #[derive(Clone, Debug)]
 pub struct HandoffSender {
-    queue: Sender<Whole>,
+    queue: Sender<ReassembledDatagram>,
     waker: Arc<Waker>,
 }
 
 /// The receiving end.
 #[derive(Debug)]
 pub struct HandoffReceiver {
-    queue: Receiver<Whole>,
+    queue: Receiver<ReassembledDatagram>,
     waker: Arc<Waker>,
 }
 
@@ -51,8 +51,8 @@ pub fn channel() -> Result<(HandoffSender, HandoffReceiver), Errno> {
 }
 
 impl HandoffSender {
-    /// Sends a datagram, and wakes the receiver if it sleeps. Returns false if the queue is full.
-    pub(crate) fn send(&self, whole: Whole) -> bool {
+    /// Sends a datagram, and wakes the receiver if it sleeps; false where there is no room.
+    pub(crate) fn send(&self, whole: ReassembledDatagram) -> bool {
         if self.queue.try_send(whole).is_err() {
             return false;
         }
@@ -67,16 +67,16 @@ impl HandoffSender {
 }
 
 impl HandoffReceiver {
-    /// Returns the next datagram, if there is one.
-    pub(crate) fn next(&self) -> Option<Whole> {
+    /// The next datagram, if there is one.
+    pub(crate) fn next(&self) -> Option<ReassembledDatagram> {
         self.queue.try_recv().ok()
     }
 
     /// Waits for the next datagram.
     ///
     /// # Errors
-    /// If no datagram arrives within `timeout`, or all senders are gone.
-    pub(crate) fn wait(&self, timeout: Duration) -> Result<Whole, RecvTimeoutError> {
+    /// Where none has come, or none can come any more.
+    pub(crate) fn wait(&self, timeout: Duration) -> Result<ReassembledDatagram, RecvTimeoutError> {
         self.queue.recv_timeout(timeout)
     }
 
@@ -111,9 +111,16 @@ mod tests {
     use super::*;
     use crate::model::Time;
 
-    fn whole(number: u64) -> Whole {
+    fn whole(number: u64) -> ReassembledDatagram {
         let bytes = Bytes::from_static(b"datagram");
-        Whole { bytes, time: Time(number), interface: 0, info: FrameInfo::default(), number: None, layers: 0 }
+        ReassembledDatagram {
+            bytes,
+            time: Time(number),
+            interface: 0,
+            info: FrameInfo::default(),
+            number: None,
+            layers: 0,
+        }
     }
 
     #[test]

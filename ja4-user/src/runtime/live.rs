@@ -26,11 +26,10 @@ use crate::runtime::engine::observe::{Chunk, Observer};
 use crate::runtime::handoff::{HandoffReceiver, HandoffSender};
 use crate::runtime::message::EngineMessage;
 use crate::runtime::run_state::{RunState, ShardStatus};
-use crate::shard::core::{Core, FlowLookup, Limits, Now};
-use crate::shard::engines::Engines;
-use crate::shard::flows::UserFlows;
-use crate::shard::stats::{CoreStats, DecapStats};
-use crate::shard::unwrap::{Gathered, Unwrapper, Whole, start_of};
+use crate::shard::{
+    Core, DecapStats, DecapTarget, Decapsulator, FlowLookup, Now, ReassembledDatagram, ReassemblyOutcome, ShardBuffers,
+    ShardEnv, ShardLimits, ShardStats, UserFlows, start_of,
+};
 use crate::system::clock::wall_clock;
 
 /// Records processed between two readings of the clock.
@@ -82,11 +81,11 @@ pub struct LiveShard {
     pub asleep: AsleepFlag,
     /// Kernel indices of the interfaces, in the order of the names in the output's context.
     pub interfaces: Vec<u32>,
-    /// Limits of the shard.
-    pub limits: Limits,
-    /// Hash functions of the methods.
-    pub engines: Engines,
-    /// Encoder of the output lines.
+    /// Bounds of its core.
+    pub limits: ShardLimits,
+    /// Hashers and buffers.
+    pub buffers: ShardBuffers,
+    /// What turns events into lines.
     pub formatter: Formatter,
     /// Queue of the engine.
     pub engine: Sender<EngineMessage>,
@@ -106,7 +105,7 @@ impl LiveShard {
             mut asleep,
             interfaces,
             limits,
-            mut engines,
+            mut buffers,
             formatter,
             engine,
             shared,
@@ -120,20 +119,21 @@ impl LiveShard {
             filter_config: self.filter_config,
             index: self.index,
             handoff: self.handoff,
-            unwrapper: Unwrapper::default(),
+            decapsulator: Decapsulator::default(),
             defragmenter: Defragmenter::new(&DefragLimits::default()),
-            routed: 0,
-            lost: 0,
+            handed_off: 0,
+            handoff_lost: 0,
         };
         let handed_off = self.handed_off;
         let mut sink = ChunkSender { formatter, chunk: Chunk::default(), engine, shared: Arc::clone(&shared) };
+        let mut env = ShardEnv { flows: &mut lookup, buffers: &mut buffers, events: &mut sink };
         let mut bad_version = 0;
         let (mut flushed, mut evicted) = (Instant::now(), Instant::now());
         let mut naps = 0;
         loop {
             // Read before the drain: records emitted before the flag was set are in the ring.
             let stopping = shared.stop.load(Ordering::Acquire);
-            lookup.offset = shared.clock_offset.load(Ordering::Relaxed);
+            env.flows.offset = shared.clock_offset.load(Ordering::Relaxed);
             let mut newest = 0;
             let mut taken = 0;
             // Datagrams of other shards are merged with the records by time: a reply in the ring may have woken this
@@ -143,35 +143,35 @@ impl LiveShard {
                 && let Some(record) = ring.next()
             {
                 taken += 1;
-                match read_record(&record, lookup.offset) {
+                match read_record(&record, env.flows.offset) {
                     Some((header, bytes)) => {
                         newest = header.time;
                         while let Some(whole) = routed.take_if(|whole| whole.time.0 <= header.time) {
-                            encapsulated.whole(whole, &mut core, &mut lookup, &mut engines, &mut sink);
+                            encapsulated.datagram(whole, &mut core, &mut env);
                             routed = handed_off.next();
                         }
                         let interface = interfaces.iter().position(|index| *index == header.ifindex);
                         let interface = interface.map_or(u32::MAX, |index| index as u32);
                         let packet = Packet { header: &header, bytes, interface, number: None };
                         if header.class >= RecordClass::Fragment as u8 {
-                            encapsulated.take(&packet, &mut core, &mut lookup, &mut engines, &mut sink);
+                            encapsulated.packet(&packet, &mut core, &mut env);
                         } else {
-                            core.packet(&packet, &mut lookup, &mut engines, &mut sink);
+                            core.packet(&packet, &mut env);
                         }
                     }
                     None => bad_version += 1,
                 }
-                if sink.is_full() {
-                    sink.flush();
+                if env.events.is_full() {
+                    env.events.flush();
                 }
             }
             while let Some(whole) = routed {
-                encapsulated.whole(whole, &mut core, &mut lookup, &mut engines, &mut sink);
+                encapsulated.datagram(whole, &mut core, &mut env);
                 routed = handed_off.next();
             }
             let now = Instant::now();
             if now.duration_since(flushed) >= FLUSH {
-                sink.flush();
+                env.events.flush();
                 flushed = now;
             }
             if now.duration_since(evicted) >= EVICT || newest != 0 && taken < BATCH {
@@ -187,10 +187,10 @@ impl LiveShard {
             if now.duration_since(evicted) >= EVICT {
                 let at = Now { time: wall_clock(), packet: None };
                 encapsulated.defragmenter.expire(at.time);
-                encapsulated.unwrapper.expire(at.time);
-                core.tick(at, &mut lookup, &mut engines, &mut sink);
-                core.evict_idle(at, &mut lookup, &mut engines, &mut sink);
-                core.audit(&mut lookup, &mut sink);
+                encapsulated.decapsulator.expire(at.time);
+                core.tick(at, &mut env);
+                core.evict_idle(at, &mut env);
+                core.refresh_counters(&mut env);
                 evicted = now;
             }
             if taken > 0 {
@@ -200,7 +200,7 @@ impl LiveShard {
             if stopping {
                 break;
             }
-            sink.flush();
+            env.events.flush();
             if naps < NAPS {
                 naps += 1;
                 thread::sleep(NAP);
@@ -214,10 +214,10 @@ impl LiveShard {
         // Other shards may still send datagrams. The wait ends when the last shard has dropped its senders.
         encapsulated.handoff.clear();
         while let Ok(whole) = handed_off.wait(FAREWELL) {
-            encapsulated.whole(whole, &mut core, &mut lookup, &mut engines, &mut sink);
+            encapsulated.datagram(whole, &mut core, &mut env);
         }
-        core.finish(Now { time: wall_clock(), packet: None }, &mut lookup, &mut engines, &mut sink);
-        sink.flush();
+        core.finish(Now { time: wall_clock(), packet: None }, &mut env);
+        env.events.flush();
         let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
         status.stats = encapsulated.stats(core.stats());
         status.bad_version = bad_version;
@@ -248,29 +248,23 @@ struct EncapsulatedInput {
     filter_config: FilterConfig,
     index: u32,
     handoff: Vec<HandoffSender>,
-    unwrapper: Unwrapper,
+    decapsulator: Decapsulator,
     defragmenter: Defragmenter,
-    /// Datagrams reassembled here and handed to another shard, and those dropped because its queue was full.
-    routed: u64,
-    lost: u64,
+    /// Datagrams put together here and handed to another shard, and those that it had no room for.
+    handed_off: u64,
+    handoff_lost: u64,
 }
 
 impl EncapsulatedInput {
-    fn take(
-        &mut self,
-        packet: &Packet<'_>,
-        core: &mut Core,
-        lookup: &mut KernelFlowLookup,
-        engines: &mut Engines,
-        sink: &mut ChunkSender,
-    ) {
-        self.unwrapper.count_record();
+    fn packet(&mut self, packet: &Packet<'_>, core: &mut Core, env: &mut ShardEnv<'_, KernelFlowLookup, ChunkSender>) {
+        self.decapsulator.count_record();
         if packet.header.class == RecordClass::Nested as u8 {
             let start = match packet.header.flags & flag::NO_LINK {
                 0 => ParseStart::Ethernet,
                 _ => start_of(packet.bytes),
             };
-            return self.unwrapper.open(packet, start, &self.filter_config, core, lookup, engines, sink);
+            let target = &mut DecapTarget { config: &self.filter_config, core, env };
+            return self.decapsulator.open(packet, start, target);
         }
         let network = packet.bytes.get(usize::from(packet.header.l3)..).unwrap_or_default();
         let time = Time(packet.header.time);
@@ -284,49 +278,49 @@ impl EncapsulatedInput {
             return;
         };
         let bytes = Bytes::copy_from_slice(bytes);
-        let whole = Whole { bytes, time, interface: packet.interface, info, number: None, layers: 0 };
-        self.hand_over(whole, core, lookup, engines, sink);
+        let whole = ReassembledDatagram { bytes, time, interface: packet.interface, info, number: None, layers: 0 };
+        self.hand_over(whole, core, env);
     }
 
     /// Sends a reassembled datagram to the shard that owns its flow.
     fn hand_over(
         &mut self,
-        whole: Whole,
+        whole: ReassembledDatagram,
         core: &mut Core,
-        lookup: &mut KernelFlowLookup,
-        engines: &mut Engines,
-        sink: &mut ChunkSender,
+        env: &mut ShardEnv<'_, KernelFlowLookup, ChunkSender>,
     ) {
         let owner = shard_of(whole.hash(&self.filter_config), self.filter_config.shards);
         if owner == self.index {
-            return self.whole(whole, core, lookup, engines, sink);
+            return self.datagram(whole, core, env);
         }
         let sent = self.handoff.get(owner as usize).is_some_and(|route| route.send(whole));
-        (self.routed, self.lost) = (self.routed + u64::from(sent), self.lost + u64::from(!sent));
+        self.handed_off += u64::from(sent);
+        self.handoff_lost += u64::from(!sent);
     }
 
-    /// Processes a datagram that this shard owns. If the datagram is itself a fragment, it waits for the other fragments,
-    /// which reach the same shard by their addresses.
-    fn whole(
+    /// Takes what belongs to this shard. A fragment waits here for the others of its datagram, which found the same
+    /// way by its addresses.
+    fn datagram(
         &mut self,
-        whole: Whole,
+        whole: ReassembledDatagram,
         core: &mut Core,
-        lookup: &mut KernelFlowLookup,
-        engines: &mut Engines,
-        sink: &mut ChunkSender,
+        env: &mut ShardEnv<'_, KernelFlowLookup, ChunkSender>,
     ) {
-        match whole.gather(&mut self.defragmenter) {
-            Gathered::AsItIs(whole) => self.unwrapper.take(&whole, &self.filter_config, core, lookup, engines, sink),
-            Gathered::Further(whole) => self.hand_over(whole, core, lookup, engines, sink),
-            Gathered::Waits => {}
+        match whole.reassemble(&mut self.defragmenter) {
+            ReassemblyOutcome::NotFragment(datagram) => {
+                self.decapsulator.datagram(&datagram, &mut DecapTarget { config: &self.filter_config, core, env });
+            }
+            ReassemblyOutcome::Completed(whole) => self.hand_over(whole, core, env),
+            ReassemblyOutcome::Pending => {}
         }
     }
 
-    fn stats(&self, stats: CoreStats) -> CoreStats {
-        let decap = DecapStats { routed: self.routed, lost: self.lost, ..self.unwrapper.stats() };
+    fn stats(&self, stats: ShardStats) -> ShardStats {
+        let decap =
+            DecapStats { handed_off: self.handed_off, handoff_lost: self.handoff_lost, ..self.decapsulator.stats() };
         let mut fragments = self.defragmenter.stats();
-        fragments.add(&self.unwrapper.defrag_stats());
-        CoreStats { fragments, ..stats.with(decap) }
+        fragments.add(&self.decapsulator.defrag_stats());
+        ShardStats { fragments, ..stats.with(decap) }
     }
 }
 

@@ -19,10 +19,10 @@ use crate::runtime::engine::Engine;
 use crate::runtime::engine::observe::Observer;
 use crate::runtime::engine::stats::EngineStats;
 use crate::runtime::merge::{LaneLines, LineCause, LineKey, Merge};
-use crate::shard::core::{Limits, Now};
-use crate::shard::engines::Engines;
+use crate::shard::ShardBuffers;
+use crate::shard::ShardStats;
 use crate::shard::lane::Lane;
-use crate::shard::stats::CoreStats;
+use crate::shard::{Now, ShardLimits};
 use ja4::Forms;
 
 /// Lanes of a replay, distributed over its threads; so at most this many threads are useful.
@@ -46,8 +46,8 @@ pub const fn most_connections(max: usize) -> usize {
 pub struct ReplayOptions {
     /// Threads.
     pub threads: usize,
-    /// Limits of all lanes together.
-    pub limits: Limits,
+    /// Bounds of all lanes together.
+    pub limits: ShardLimits,
     /// Forms of the fingerprints.
     pub forms: Forms,
     /// Format of the lines.
@@ -66,7 +66,7 @@ pub struct ReplayReport {
     /// Counters of the filter.
     pub counters: FilterCounters,
     /// Counters of the shards.
-    pub stats: CoreStats,
+    pub stats: ShardStats,
     /// Counters of the engine.
     pub engine: EngineStats,
     /// Packets read from the files: `packets = unsupported_link + not_network + counters.seen`.
@@ -118,7 +118,7 @@ pub fn replay<W: Write + Send>(
     let ReadSummary { errors, stopped, fragments, packets } = batches.into_read();
     let mut report = ReplayReport {
         counters: FilterCounters::default(),
-        stats: CoreStats::default(),
+        stats: ShardStats::default(),
         engine: EngineStats::default(),
         packets: packets.total,
         unsupported_link: packets.unsupported,
@@ -153,7 +153,7 @@ pub fn replay<W: Write + Send>(
 /// Counters of one thread.
 struct WorkerTotals {
     counters: FilterCounters,
-    stats: CoreStats,
+    stats: ShardStats,
     not_network: u64,
     span: Option<(Time, Time)>,
 }
@@ -163,7 +163,7 @@ struct ReplayWorker<'a> {
     thread: usize,
     threads: usize,
     lanes: Vec<Lane>,
-    engines: Engines,
+    engines: ShardBuffers,
     filter_config: &'a FilterConfig,
     limit: &'a ConnectionLimit,
     /// Number of the next boundary at which the bound on connections is checked.
@@ -188,7 +188,7 @@ impl<'a> ReplayWorker<'a> {
         limit: &'a ConnectionLimit,
     ) -> Self {
         let share = |whole: usize| whole.div_ceil(LANES as usize).max(1);
-        let limits = Limits {
+        let limits = ShardLimits {
             connections: share(options.limits.connections),
             reassembly: share(options.limits.reassembly),
             ..options.limits
@@ -198,8 +198,8 @@ impl<'a> ReplayWorker<'a> {
         Self {
             thread,
             threads,
-            lanes: mine.map(|_| Lane::with_room(&limits, room)).collect(),
-            engines: Engines::new(options.forms),
+            lanes: mine.map(|_| Lane::with_capacity(&limits, room)).collect(),
+            engines: ShardBuffers::new(options.forms),
             filter_config,
             limit,
             boundary: 1,
@@ -235,7 +235,7 @@ impl<'a> ReplayWorker<'a> {
         }
         let mut share = WorkerTotals {
             counters: FilterCounters::default(),
-            stats: CoreStats::default(),
+            stats: ShardStats::default(),
             not_network: self.not_network,
             span: self.span,
         };
@@ -259,7 +259,7 @@ impl<'a> ReplayWorker<'a> {
             while let Some(next) = whole.next_if(|next| next.behind == place) {
                 let lane = usize::from(next.lane);
                 self.in_lane(lane, frame.number, |lane, filter_config, engines, sink| {
-                    lane.whole(&next.whole, filter_config, engines, sink);
+                    lane.datagram(&next.whole, filter_config, engines, sink);
                 });
             }
         }
@@ -282,7 +282,7 @@ impl<'a> ReplayWorker<'a> {
         &mut self,
         lane: usize,
         number: u64,
-        act: impl FnOnce(&mut Lane, &FilterConfig, &mut Engines, &mut Observer<'_>),
+        act: impl FnOnce(&mut Lane, &FilterConfig, &mut ShardBuffers, &mut Observer<'_>),
     ) {
         if lane % self.threads != self.thread {
             return;
@@ -341,7 +341,7 @@ impl<'a> ReplayWorker<'a> {
         }
     }
 
-    fn each_lane(&mut self, number: u64, mut act: impl FnMut(&mut Lane, &mut Engines, &mut Observer<'_>)) {
+    fn each_lane(&mut self, number: u64, mut act: impl FnMut(&mut Lane, &mut ShardBuffers, &mut Observer<'_>)) {
         for index in 0..self.lanes.len() {
             self.one_lane(index, number, LineCause::Clock, &mut act);
         }
@@ -353,7 +353,7 @@ impl<'a> ReplayWorker<'a> {
         index: usize,
         number: u64,
         cause: LineCause,
-        act: impl FnOnce(&mut Lane, &mut Engines, &mut Observer<'_>),
+        act: impl FnOnce(&mut Lane, &mut ShardBuffers, &mut Observer<'_>),
     ) {
         if let Some(lane) = self.lanes.get_mut(index) {
             let mut sink = Observer { formatter: &mut self.formatter, chunk: &mut self.lines.chunk };

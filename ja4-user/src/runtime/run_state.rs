@@ -7,7 +7,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::runtime::engine::stats::EngineStats;
 use crate::runtime::message::EngineMessage;
-use crate::shard::stats::CoreStats;
+use crate::shard::ShardStats;
 
 /// State that all threads of a live run share.
 #[derive(Debug, Default)]
@@ -39,9 +39,9 @@ impl RunState {
 /// Counters that a shard reports to the control plane.
 #[derive(Debug, Default)]
 pub struct ShardStatus {
-    /// Counters of the shard.
-    pub stats: CoreStats,
-    /// Records with a layout version that this binary does not know.
+    /// Its core's counters.
+    pub stats: ShardStats,
+    /// Records of another layout than this program's.
     pub bad_version: u64,
     /// Age of the last record when it was read, nanoseconds.
     pub lag: u64,

@@ -1,8 +1,7 @@
-//! A lane: the filter and the core of one part of a capture's flows.
+//! A lane: the filter and the core for one part of a capture's flows.
 //!
-//! A replay deals its flows to a fixed number of lanes by their hash, and its threads share the
-//! lanes. Whatever a lane does depends on its own packets alone, so the number of threads changes
-//! nothing in what comes out.
+//! A replay assigns its flows to a fixed number of lanes by their hash, and its threads share the lanes. A lane's output depends
+//! only on its own packets, so it is the same for every number of threads.
 
 use ja4_common::bytes::SliceFrame;
 use ja4_common::counter::FilterCounters;
@@ -15,24 +14,26 @@ use ja4_common::record::{FrameInfo, RecordHeader};
 use ja4_common::select::{Scratch, select};
 use ja4_common::verdict::Verdict;
 
-use super::core::{Core, Limits, Now};
-use super::engines::Engines;
-use super::flows::UserFlows;
-use super::stats::CoreStats;
-use super::unwrap::{Unwrapper, Whole};
+use super::core::Core;
+use super::decap::{DecapTarget, Decapsulator};
+use super::env::{ShardBuffers, ShardEnv};
+use super::limits::{Now, ShardLimits};
+use super::reassembled::ReassembledDatagram;
+use super::stats::ShardStats;
+use super::user_flows::UserFlows;
 use crate::model::{EventHandler, Time};
 use crate::packet::Packet;
 
 /// One frame of a capture.
 #[derive(Clone, Copy, Debug)]
 pub struct CapturedFrame<'a> {
-    /// Where its headers begin.
+    /// Start of its headers.
     pub start: ParseStart,
     /// Bytes and length on the wire.
     pub slice: SliceFrame<'a>,
-    /// Time.
+    /// Capture time.
     pub time: Time,
-    /// Interface, as a number of the capture.
+    /// Interface number in the capture.
     pub interface: u32,
     /// Capture point that the link header names; see [`crate::capture::LinkPayload::point`].
     pub point: u32,
@@ -41,14 +42,14 @@ pub struct CapturedFrame<'a> {
 }
 
 impl CapturedFrame<'_> {
-    /// What a hook would know of the frame. Each interface of a capture is a capture point, and so is each interface
-    /// that a Linux cooked header names: such a capture has a packet twice if it was forwarded between two of them.
+    /// The frame's metadata as a hook has them. Each interface of a capture is a capture point, and so is each interface in a Linux
+    /// cooked header: such a capture has a packet twice if it was forwarded between two of them.
     pub(crate) fn info(&self) -> FrameInfo {
         FrameInfo { ifindex: self.interface << 16 ^ self.point, ..FrameInfo::default() }
     }
 }
 
-/// Flows without a connection that a lane may always hold.
+/// Flows without a connection that a lane may always have.
 const SPARE_FLOWS: usize = 64;
 
 /// A lane of a replay.
@@ -56,87 +57,81 @@ pub struct Lane {
     flows: UserFlows,
     core: Core,
     counters: FilterCounters,
-    work: Scratch,
-    unwrapper: Unwrapper,
+    scratch: Scratch,
+    decapsulator: Decapsulator,
 }
 
 impl Lane {
     /// An empty lane.
-    pub fn new(limits: &Limits) -> Self {
-        Self::with_room(limits, limits.connections)
+    pub fn new(limits: &ShardLimits) -> Self {
+        Self::with_capacity(limits, limits.connections)
     }
 
-    /// Creates an empty lane with a table of `room` connections. `limits` is its share of the limits of all lanes
-    /// together.
-    pub(crate) fn with_room(limits: &Limits, room: usize) -> Self {
+    /// An empty lane with a table of up to `capacity` connections. `limits` is its share of the limits of all lanes together.
+    pub(crate) fn with_capacity(limits: &ShardLimits, capacity: usize) -> Self {
         Self {
             // Flows outnumber connections only between two boundaries, see `trim_flows`.
-            flows: UserFlows::with_capacity(room.saturating_mul(2)),
-            core: Core::with_room(limits, room),
+            flows: UserFlows::with_capacity(capacity.saturating_mul(2)),
+            core: Core::with_capacity(limits, capacity),
             counters: FilterCounters::default(),
-            work: Scratch::default(),
-            unwrapper: Unwrapper::default(),
+            scratch: Scratch::default(),
+            decapsulator: Decapsulator::default(),
         }
     }
 
-    /// Judges a frame as the kernel would, and takes it if it is selected.
+    /// Filters a frame as the kernel would, and processes it if it is selected.
     pub fn frame(
         &mut self,
         frame: &CapturedFrame<'_>,
-        filter_config: &FilterConfig,
-        engines: &mut Engines,
-        sink: &mut impl EventHandler,
+        config: &FilterConfig,
+        buffers: &mut ShardBuffers,
+        events: &mut impl EventHandler,
     ) {
         self.flows.set_time(frame.time);
         let info = frame.info();
         self.counters.seen += 1;
-        match select(&frame.slice, frame.start, || info, &mut self.flows, filter_config, &mut self.work) {
-            Verdict::Unselected(reason) => bump(&mut self.counters.unselected, reason as usize),
-            Verdict::Unparseable(reason) => bump(&mut self.counters.unparseable, reason as usize),
-            Verdict::Selected => {
-                let selection = &self.work.selection;
-                bump(&mut self.counters.selected, selection.class.into());
-                let captured = frame.slice.bytes.len().min(selection.capture as usize);
-                let header = RecordHeader::new(&info, selection, frame.time.0, captured as u32);
-                bump(&mut self.counters.emitted, selection.class.into());
-                let bytes = frame.slice.bytes.get(..captured).unwrap_or_default();
-                let packet = Packet { header: &header, bytes, interface: frame.interface, number: Some(frame.number) };
-                if header.class >= RecordClass::Fragment as u8 {
-                    self.unwrapper.count_record();
-                }
-                if header.class == RecordClass::Nested as u8 {
-                    self.unwrapper.open(
-                        &packet,
-                        frame.start,
-                        filter_config,
-                        &mut self.core,
-                        &mut self.flows,
-                        engines,
-                        sink,
-                    );
-                } else if header.class != RecordClass::Fragment as u8 {
-                    self.core.packet(&packet, &mut self.flows, engines, sink);
-                }
-            }
+        match select(&frame.slice, frame.start, || info, &mut self.flows, config, &mut self.scratch) {
+            Verdict::Unselected(reason) => return increment(&mut self.counters.unselected, reason as usize),
+            Verdict::Unparseable(reason) => return increment(&mut self.counters.unparseable, reason as usize),
+            Verdict::Selected => {}
+        }
+        let selection = &self.scratch.selection;
+        increment(&mut self.counters.selected, selection.class.into());
+        let captured = frame.slice.bytes.len().min(selection.capture as usize);
+        let header = RecordHeader::new(&info, selection, frame.time.0, captured as u32);
+        increment(&mut self.counters.emitted, selection.class.into());
+        let bytes = frame.slice.bytes.get(..captured).unwrap_or_default();
+        let packet = Packet { header: &header, bytes, interface: frame.interface, number: Some(frame.number) };
+        if header.class >= RecordClass::Fragment as u8 {
+            self.decapsulator.count_record();
+        }
+        let env = &mut ShardEnv { flows: &mut self.flows, buffers, events };
+        if header.class == RecordClass::Nested as u8 {
+            let target = &mut DecapTarget { config, core: &mut self.core, env };
+            self.decapsulator.open(&packet, frame.start, target);
+        } else if header.class != RecordClass::Fragment as u8 {
+            self.core.packet(&packet, env);
         }
     }
 
-    /// Takes a datagram that was put together of fragments.
-    pub(crate) fn whole(
+    /// Processes a reassembled datagram.
+    pub(crate) fn datagram(
         &mut self,
-        whole: &Whole,
-        filter_config: &FilterConfig,
-        engines: &mut Engines,
-        sink: &mut impl EventHandler,
+        datagram: &ReassembledDatagram,
+        config: &FilterConfig,
+        buffers: &mut ShardBuffers,
+        events: &mut impl EventHandler,
     ) {
-        self.flows.set_time(whole.time);
-        self.unwrapper.take(whole, filter_config, &mut self.core, &mut self.flows, engines, sink);
+        self.flows.set_time(datagram.time);
+        let env = &mut ShardEnv { flows: &mut self.flows, buffers, events };
+        self.decapsulator.datagram(datagram, &mut DecapTarget { config, core: &mut self.core, env });
     }
 
-    /// A second of event time has passed.
-    pub fn tick(&mut self, now: Now, engines: &mut Engines, sink: &mut impl EventHandler) {
-        self.core.tick(now, &mut self.flows, engines, sink);
-        self.core.evict_idle(now, &mut self.flows, engines, sink);
+    /// Handles timers and idle connections; called once a second of event time.
+    pub fn tick(&mut self, now: Now, buffers: &mut ShardBuffers, events: &mut impl EventHandler) {
+        let env = &mut ShardEnv { flows: &mut self.flows, buffers, events };
+        self.core.tick(now, env);
+        self.core.evict_idle(now, env);
     }
 
     /// Connections of the lane.
@@ -156,12 +151,12 @@ impl Lane {
     }
 
     /// Evicts the `count` least recently used connections.
-    pub(crate) fn evict(&mut self, count: usize, now: Now, engines: &mut Engines, sink: &mut impl EventHandler) {
-        self.core.evict(count, now, &mut self.flows, engines, sink);
+    pub(crate) fn evict(&mut self, count: usize, now: Now, buffers: &mut ShardBuffers, events: &mut impl EventHandler) {
+        self.core.evict(count, now, &mut ShardEnv { flows: &mut self.flows, buffers, events });
     }
 
     /// Removes the filter's flows that have no connection, once they outnumber those that have one. The filter and the
-    /// core add and remove a flow together, unless the core cannot decode what the filter has selected.
+    /// core add and remove a flow together, unless the core cannot decode a packet that the filter has selected.
     pub(crate) fn trim_flows(&mut self) {
         let Self { flows, core, .. } = self;
         if flows.len() > 2 * core.connections() + SPARE_FLOWS {
@@ -169,9 +164,9 @@ impl Lane {
         }
     }
 
-    /// The capture is over.
-    pub fn finish(&mut self, now: Now, engines: &mut Engines, sink: &mut impl EventHandler) {
-        self.core.finish(now, &mut self.flows, engines, sink);
+    /// Closes all connections: the capture has ended.
+    pub fn finish(&mut self, now: Now, buffers: &mut ShardBuffers, events: &mut impl EventHandler) {
+        self.core.finish(now, &mut ShardEnv { flows: &mut self.flows, buffers, events });
     }
 
     /// The filter's counters.
@@ -179,34 +174,34 @@ impl Lane {
         &self.counters
     }
 
-    /// The core's counters.
-    pub fn stats(&self) -> CoreStats {
-        let stats = self.core.stats().with(self.unwrapper.stats());
-        CoreStats { fragments: self.unwrapper.defrag_stats(), ..stats }
+    /// The shard's counters.
+    pub fn stats(&self) -> ShardStats {
+        let stats = self.core.stats().with(self.decapsulator.stats());
+        ShardStats { fragments: self.decapsulator.defrag_stats(), ..stats }
     }
 }
 
-/// Where a frame belongs.
+/// The lane of a frame.
 pub(crate) struct Destination {
-    /// The lane of its flow. For frames without a flow, any lane does as long as it is always the same.
+    /// The lane of its flow; the same one for all frames without a flow.
     pub(crate) lane: u32,
     /// Offset of the IP header, if the frame is a fragment.
     pub(crate) fragment: Option<usize>,
 }
 
-/// Finds where a frame belongs.
-pub(crate) fn destination_of(frame: &CapturedFrame<'_>, filter_config: &FilterConfig, lanes: u32) -> Destination {
+/// Finds the lane of a frame.
+pub(crate) fn destination_of(frame: &CapturedFrame<'_>, config: &FilterConfig, lanes: u32) -> Destination {
     let mut headers = PacketHeaders::default();
     let parsed = parse(&frame.slice, frame.start, &mut headers);
     let lane = match parsed {
-        ParseOutcome::Transport => shard_of(headers.hash(filter_config.seed), lanes),
-        ParseOutcome::Fragment | ParseOutcome::Nested => shard_of(headers.hash_of_addresses(filter_config.seed), lanes),
+        ParseOutcome::Transport => shard_of(headers.hash(config.seed), lanes),
+        ParseOutcome::Fragment | ParseOutcome::Nested => shard_of(headers.hash_of_addresses(config.seed), lanes),
         _ => 0,
     };
     Destination { lane, fragment: (parsed == ParseOutcome::Fragment).then_some(headers.l3 as usize) }
 }
 
-fn bump(counters: &mut [u64], index: usize) {
+fn increment(counters: &mut [u64], index: usize) {
     if let Some(counter) = counters.get_mut(index) {
         *counter += 1;
     }

@@ -1,28 +1,33 @@
 //! A shard: everything that happens to a packet after the filter, on one thread.
+//!
+//! ```text
+//!                      ┌ TCP ▶ handshake (JA4T, JA4L, JA4LS, JA4TS) → SSH packets (JA4SSH) → stream ┐
+//! decode → connection ─┤                                     TLS, HTTP (JA4, JA4S, JA4X, JA4H) ◀────┘ → end
+//!                      └ UDP ▶ QUIC, DTLS, OpenVPN (JA4, JA4S, JA4X, JA4L, JA4LS), DHCP (JA4D, JA4D6)
+//! ```
+//! Nothing here reads a clock, takes a lock, does I/O or logs: time comes with the packet.
 
-pub(crate) mod core;
-mod datagrams;
-mod dhcp;
-pub(crate) mod engines;
-pub(crate) mod flows;
-mod http;
-mod ja4ssh;
+mod core;
+mod decap;
+mod env;
+mod expiry;
+mod flow_lookup;
 pub mod lane;
-mod opening;
-mod openvpn;
+mod limits;
+mod reassembled;
 pub mod report;
-mod ssh;
-mod stage;
-pub mod stats;
-mod stream;
-mod tls;
-mod unfinished;
-pub(crate) mod unwrap;
+mod stats;
+mod user_flows;
 
 #[cfg(test)]
 mod tests;
 
-pub use self::core::{Core, FlowLookup, Limits, Now};
-pub use self::engines::Engines;
-pub use self::flows::UserFlows;
-pub use self::unwrap::Whole;
+pub use self::core::Core;
+pub(crate) use self::decap::{DecapTarget, Decapsulator};
+pub use self::env::{ShardBuffers, ShardEnv};
+pub use self::flow_lookup::FlowLookup;
+pub use self::limits::{Now, ShardLimits};
+pub use self::reassembled::ReassembledDatagram;
+pub(crate) use self::reassembled::{ReassemblyOutcome, start_of};
+pub use self::stats::{DecapStats, ShardStats};
+pub use self::user_flows::UserFlows;

@@ -2,9 +2,10 @@
 
 use ja4_common::counter::FilterCounters;
 
-use super::stats::{CoreStats, Protocol};
+use super::stats::ShardStats;
 use crate::model::{CounterGroup, EndReason};
 use crate::packet::DecodeError;
+use crate::protocol::MalformedProtocol;
 use ja4::wire::WireError;
 
 /// The filter's counters: totals first, then each by its label.
@@ -22,20 +23,21 @@ pub fn filter(counters: &FilterCounters) -> CounterGroup {
 }
 
 /// The shards' counters.
-pub fn shards(stats: &CoreStats) -> CounterGroup {
+pub fn shards(stats: &ShardStats) -> CounterGroup {
+    let protocol = &stats.protocol;
     let mut group = CounterGroup::default();
     group
         .count("packets", stats.packets)
         .count("connections", stats.connections)
         .count("opened", stats.opened)
-        .count("stray_segments", stats.stray_segments)
-        .count("duplicate_bytes", stats.duplicate_bytes)
-        .count("conflicting_bytes", stats.conflicting_bytes)
-        .count("refused_bytes", stats.refused_bytes)
+        .count("stray_segments", protocol.stray_segments)
+        .count("duplicate_bytes", protocol.duplicate_bytes)
+        .count("conflicting_bytes", protocol.conflicting_bytes)
+        .count("refused_bytes", protocol.refused_bytes)
         .count("refused_attribute_bytes", stats.refused_attribute_bytes)
-        .count("unfinished_messages", stats.unfinished_messages)
-        .count("gave_way", stats.gave_way)
-        .count("held_bytes", stats.held_bytes)
+        .count("incomplete_messages", protocol.incomplete_messages)
+        .count("memory_evicted", stats.memory_evicted)
+        .count("buffered_bytes", stats.buffered_bytes)
         .count("attribute_bytes", stats.attribute_bytes)
         .group("undecodable", named(DecodeError::ALL.map(DecodeError::as_str), &stats.undecodable))
         .group("malformed", malformed(stats))
@@ -54,10 +56,10 @@ fn listed<const N: usize>(counters: [(&'static str, u64); N]) -> CounterGroup {
     group
 }
 
-/// What broke a rule, by protocol and reason; what did not happen is left out.
-fn malformed(stats: &CoreStats) -> CounterGroup {
+/// Malformed messages by protocol and reason, without counters that are 0.
+fn malformed(stats: &ShardStats) -> CounterGroup {
     let mut group = CounterGroup::default();
-    for (protocol, counters) in Protocol::ALL.into_iter().zip(&stats.malformed) {
+    for (protocol, counters) in MalformedProtocol::ALL.into_iter().zip(&stats.protocol.malformed) {
         let mut reasons = CounterGroup::default();
         for (reason, count) in WireError::ALL.into_iter().zip(counters).filter(|(_, count)| **count > 0) {
             reasons.count(reason.as_str(), *count);

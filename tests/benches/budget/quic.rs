@@ -8,9 +8,10 @@ use anyhow::{Result, ensure};
 use ja4::wire::quic::{PacketKeys, V1};
 use ja4::wire::tls::{Carrier, ClientHello};
 use ja4::{Forms, Hashers, Input};
-use ja4_user::conntrack::{Budget, Limits};
+use ja4_user::conntrack::{Budget, ReassemblyLimits};
 use ja4_user::model::Time;
-use ja4_user::protocol::quic::{Connections, Datagram, QuicEngine};
+use ja4_user::protocol::UdpDatagram;
+use ja4_user::protocol::quic::{QuicBuffers, QuicConnections};
 use tests::hello::Shape;
 use tests::quic::{self, From, QuicEnds};
 use tests::random::SplitMix64;
@@ -18,7 +19,7 @@ use tests::random::SplitMix64;
 use crate::Scale;
 use crate::figure::{Figure, least};
 
-/// Connections of a round, each with an ID of its own.
+/// QuicConnections of a round, each with an ID of its own.
 const CONNECTIONS: usize = 1024;
 
 /// What is left of a datagram of 1200 bytes for a CRYPTO frame.
@@ -60,7 +61,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
 
 /// What a shard has for its QUIC connections.
 struct Reader {
-    engine: QuicEngine,
+    engine: QuicBuffers,
     budget: Budget,
     hashers: Hashers,
     read: usize,
@@ -69,7 +70,7 @@ struct Reader {
 impl Default for Reader {
     fn default() -> Self {
         Self {
-            engine: QuicEngine::new(Limits::default()),
+            engine: QuicBuffers::new(ReassemblyLimits::default()),
             budget: Budget::new(64 << 20),
             hashers: Hashers::new(Forms::Value),
             read: 0,
@@ -80,7 +81,7 @@ impl Default for Reader {
 impl Reader {
     /// Nanoseconds for the datagram of this number of each connection, which ends its hello.
     fn round(&mut self, connections: &[Vec<Vec<u8>>], number: usize) -> Result<f64> {
-        let mut flows: Vec<Connections<()>> = connections.iter().map(|_| Connections::default()).collect();
+        let mut flows: Vec<QuicConnections<()>> = connections.iter().map(|_| QuicConnections::default()).collect();
         for (flow, datagrams) in flows.iter_mut().zip(connections) {
             datagrams[..number].iter().for_each(|datagram| self.take(flow, datagram));
         }
@@ -95,10 +96,10 @@ impl Reader {
         Ok(each(time))
     }
 
-    fn take(&mut self, flow: &mut Connections<()>, payload: &[u8]) {
+    fn take(&mut self, flow: &mut QuicConnections<()>, payload: &[u8]) {
         let Self { engine, budget, hashers, read } = self;
-        let datagram = Datagram { payload, wire_len: payload.len(), from_high: false, time: Time(0), ttl: 64 };
-        let _ = flow.datagram(engine, &datagram, budget, |(), given| {
+        let datagram = UdpDatagram { payload, wire_len: payload.len(), from_high: false, time: Time(0), ttl: 64 };
+        let _ = flow.push(engine, &datagram, budget, |(), given| {
             if let Ok(hello) = ClientHello::parse(given.message.body, Carrier::Quic) {
                 black_box(hashers.compute(Input::ClientHello(&hello)));
                 *read += 1;

@@ -12,7 +12,7 @@ use ja4_common::record::RecordHeader;
 use ja4_user::capture::ebpf::{Kernel, Program};
 use ja4_user::model::{ConnectionEvent, EventHandler, FingerprintEvent, Method, Time};
 use ja4_user::packet::Packet;
-use ja4_user::shard::{Core, Engines, Limits, Now, UserFlows};
+use ja4_user::shard::{Core, Now, ShardBuffers, ShardEnv, ShardLimits, UserFlows};
 use tests::random::SplitMix64;
 use tests::ssh;
 use zerocopy::FromBytes;
@@ -33,15 +33,15 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     let mut kernel = kernel::load(filter_config)?;
     let mut ring = kernel.take_ring(0).expect("nobody took it yet");
     let mut shard = Shard {
-        core: Core::new(&Limits {
+        core: Core::new(&ShardLimits {
             connections: 1 << 18,
             idle: u64::MAX,
-            reassembly: Limits::REASSEMBLY,
-            ssh_window: Limits::SSH_WINDOW,
+            reassembly: ShardLimits::REASSEMBLY,
+            ssh_window: ShardLimits::SSH_WINDOW,
         }),
-        books: UserFlows::with_capacity(1),
-        engines: Engines::default(),
-        sink: Counting::default(),
+        flows: UserFlows::with_capacity(1),
+        buffers: ShardBuffers::default(),
+        events: Counting::default(),
     };
     let records = scale.of(RECORDS, RECORDS / 10);
     let rounds = scale.rounds(9);
@@ -76,9 +76,9 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
         fill(&mut kernel, copy)?;
         segments.push(shard.drain(&mut ring, records)?);
     }
-    let windows = shard.sink.ja4ssh;
+    let windows = shard.events.ja4ssh;
     ensure!(windows > u64::from(records * rounds / 400), "{windows} windows");
-    let fingerprints = shard.sink.ja4;
+    let fingerprints = shard.events.ja4;
     ensure!(fingerprints == u64::from(records * 2 * rounds), "{fingerprints} fingerprints");
     let best = |rates: Vec<f64>| rates.into_iter().fold(0.0, f64::max);
     let segments = best(segments);
@@ -102,20 +102,23 @@ fn fill(kernel: &mut Kernel, frames: impl Iterator<Item = Vec<u8>>) -> Result<()
 struct Shard {
     core: Core,
     /// No flow is in it: nobody asks for counts before a connection ends.
-    books: UserFlows,
-    engines: Engines,
-    sink: Counting,
+    flows: UserFlows,
+    buffers: ShardBuffers,
+    events: Counting,
 }
 
 impl Shard {
     /// Lets go of every connection.
     fn forget(&mut self) {
         let end = Now { time: Time(u64::MAX), packet: None };
-        self.core.finish(end, &mut self.books, &mut self.engines, &mut self.sink);
+        let Self { core, flows, buffers, events } = self;
+        core.finish(end, &mut ShardEnv { flows, buffers, events });
     }
 
     /// Empties the ring; millions of records a second.
     fn drain(&mut self, ring: &mut RingBuf<MapData>, wanted: u32) -> Result<f64> {
+        let Self { core, flows, buffers, events } = self;
+        let mut env = ShardEnv { flows, buffers, events };
         let mut taken = 0;
         let begun = Instant::now();
         while let Some(record) = ring.next() {
@@ -124,12 +127,12 @@ impl Shard {
             };
             let bytes = rest.get(..header.captured as usize).unwrap_or_default();
             let packet = Packet { header: &header, bytes, interface: 0, number: None };
-            self.core.packet(&packet, &mut self.books, &mut self.engines, &mut self.sink);
+            core.packet(&packet, &mut env);
             taken += 1;
         }
         let time = begun.elapsed();
         // What waits for its time is not to pile up over the rounds.
-        self.core.tick(Now { time: Time(u64::MAX), packet: None }, &mut self.books, &mut self.engines, &mut self.sink);
+        core.tick(Now { time: Time(u64::MAX), packet: None }, &mut env);
         ensure!(taken == wanted, "{taken} records in the ring, not {wanted}");
         Ok(f64::from(taken) / time.as_secs_f64() / 1e6)
     }

@@ -23,7 +23,7 @@ fn talk() -> TcpConversation {
 }
 
 fn unfinished(events: &[Value]) -> u64 {
-    tests::stats_u64(events.last().unwrap(), &["shards", "unfinished_messages"])
+    tests::stats_u64(events.last().unwrap(), &["shards", "incomplete_messages"])
 }
 
 #[test]

@@ -243,7 +243,7 @@ fn what_a_flow_carries_is_not_decided_by_its_first_stray_datagram() {
     // What waits for its end is given back.
     for events in [&quic, &dtls, &before, &within] {
         let stats = events::of_type(events, "stats").pop().unwrap();
-        assert_eq!(events::stats_u64(stats, &["shards", "held_bytes"]), 0);
+        assert_eq!(events::stats_u64(stats, &["shards", "buffered_bytes"]), 0);
     }
 }
 

@@ -32,7 +32,7 @@ fn after(server: &[u8], end: impl FnOnce(&mut TcpConversation)) -> Vec<Value> {
 }
 
 fn unfinished(events: &[Value]) -> u64 {
-    stats_u64(events.last().unwrap(), &["shards", "unfinished_messages"])
+    stats_u64(events.last().unwrap(), &["shards", "incomplete_messages"])
 }
 
 /// Where the leaf of [`flight`] ends in the certificate message.

@@ -11,8 +11,8 @@ use crate::output::alert::SinkStats;
 use crate::output::attach::AttachStats;
 use crate::output::storage::WriterStatus;
 use crate::runtime::engine::stats::EngineStats;
+use crate::shard::ShardStats;
 use crate::shard::report;
-use crate::shard::stats::CoreStats;
 
 /// A stats event with all optional parts.
 fn everything() -> CounterGroup {
@@ -20,8 +20,8 @@ fn everything() -> CounterGroup {
     for direction in ["ingress", "egress"] {
         kernel.group(direction, report::filter(&FilterCounters { seen: 7, ..FilterCounters::default() }));
     }
-    let mut core = CoreStats::default();
-    core.malformed.iter_mut().flatten().for_each(|count| *count = 1);
+    let mut core = ShardStats::default();
+    core.protocol.malformed.iter_mut().flatten().for_each(|count| *count = 1);
     let mut shards = report::shards(&core);
     shards.count("bad_record_version", 0).count("lag_us", 1_500_020);
     let engine = EngineStats {

@@ -28,8 +28,8 @@ use crate::runtime::message::EngineMessage;
 use crate::runtime::run_state::{RunState, ShardStatus};
 use crate::system::clock::{boot_clock, wall_clock};
 
+use crate::shard::ShardStats;
 use crate::shard::report;
-use crate::shard::stats::CoreStats;
 use crate::system::notify::Notifier;
 use crate::system::shutdown::ShutdownPhase;
 use crate::system::shutdown_watch::Shutdown;
@@ -224,7 +224,7 @@ impl LiveSensor {
         both.add(&egress);
         let mut kernel = report::filter(&both);
         kernel.group("ingress", report::filter(&ingress)).group("egress", report::filter(&egress));
-        let mut sum = CoreStats::default();
+        let mut sum = ShardStats::default();
         let (mut bad_version, mut lag) = (0, 0);
         for status in &self.statuses {
             let status = status.lock().unwrap_or_else(PoisonError::into_inner);

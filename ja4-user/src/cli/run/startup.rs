@@ -33,7 +33,7 @@ use crate::runtime::engine::Engine;
 use crate::runtime::live::LiveShard;
 use crate::runtime::run_state::{RunState, ShardStatus};
 use crate::runtime::{engine_thread, handoff};
-use crate::shard::{Engines, Limits};
+use crate::shard::{ShardBuffers, ShardLimits};
 use crate::system::clock::{boot_clock, wall_clock};
 use crate::system::notify::Notifier;
 use crate::system::privilege;
@@ -207,13 +207,13 @@ impl SensorSetup {
                 recent: kernel.recent().map_err(kernel_failure)?,
                 asleep: kernel.asleep(index).map_err(kernel_failure)?,
                 interfaces: interfaces.to_vec(),
-                limits: Limits {
+                limits: ShardLimits {
                     connections: self.config.capture.max_connections.div_ceil(shards) as usize,
                     idle: self.config.capture.idle_timeout.nanoseconds(),
-                    reassembly: Limits::REASSEMBLY / shards as usize,
+                    reassembly: ShardLimits::REASSEMBLY / shards as usize,
                     ssh_window: self.config.output.ssh_window,
                 },
-                engines: Engines::new(self.config.output.forms()),
+                buffers: ShardBuffers::new(self.config.output.forms()),
                 formatter: Formatter::new(self.config.output.format, Arc::clone(&context)).open(),
                 engine: engine.clone(),
                 shared: Arc::clone(&shared),

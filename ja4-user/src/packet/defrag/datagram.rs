@@ -1,78 +1,84 @@
-//! One datagram whose fragments are being gathered.
+//! One datagram of which some fragments have arrived.
 
-use super::fragment::{Fragment, IPV6, Key};
-use super::{DefragError, DefragLimits};
+use super::error::DefragError;
+use super::fragment::{FragmentKey, IPV6, IpFragment};
+use super::limits::DefragLimits;
 use crate::model::Time;
+use crate::packet::range_buffer::{RangeBuffer, RangeBytes, RangePart};
 
-/// Capacity that a place keeps when its datagram is done: two Ethernet frames, as nearly every
-/// fragmented datagram has. What a larger one needed goes back to the heap.
+/// Capacity that a slot keeps when its datagram is done: two Ethernet frames, as nearly every fragmented datagram has. The
+/// memory of a larger one is returned to the heap.
 const KEPT_BYTES: usize = 4096;
-/// The same in pieces.
-const KEPT_PIECES: usize = 16;
+/// The same in ranges.
+const KEPT_RANGES: usize = 16;
 
-/// The fragments of one datagram, as far as they have come.
+/// The fragments of one datagram that have arrived.
 ///
-/// `pieces` are in order of `start`, disjoint, never empty, and add up to `data`. None ends beyond
-/// `total`. `head` is there exactly if the byte at 0 is.
+/// `ranges` refer to all of `data`. None ends after `total`. `headers` is present exactly if the byte at 0 is.
 #[derive(Debug, Default)]
-pub(super) struct Datagram {
-    pub(super) key: Key,
-    /// When its first fragment came.
-    pub(super) born: Time,
+pub(super) struct PartialDatagram {
+    pub(super) key: FragmentKey,
+    /// Time of its first fragment.
+    pub(super) first: Time,
     /// The headers before its payload.
-    head: Vec<u8>,
-    /// Bytes of `head` that its length field counts.
-    head_announced: usize,
+    headers: Vec<u8>,
+    /// Bytes of `headers` that its length field counts.
+    headers_counted: usize,
     /// Payload in order of arrival.
     data: Vec<u8>,
-    pieces: Vec<Piece>,
-    /// Length of its payload, once the last fragment has come.
+    ranges: RangeBuffer<DataSpan>,
+    /// Length of its payload, once the last fragment has arrived.
     total: Option<usize>,
-    /// Fragments that brought something.
+    /// Fragments that had new bytes.
     fragments: usize,
 }
 
-/// A run of bytes: those from `start` to `end` stand at `place` in the data.
+/// A range's bytes, by their place in the data.
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+struct DataSpan {
     start: u32,
-    end: u32,
-    place: u32,
+    len: u32,
 }
 
-/// What a fragment would bring.
+impl RangeBytes for DataSpan {
+    fn len(&self) -> usize {
+        self.len as usize
+    }
+}
+
+/// What a fragment would add.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Survey {
-    /// Bytes not known yet.
+    /// New bytes.
     pub(super) fresh: usize,
-    /// Bytes that are known, whether they are the same or not.
+    /// Bytes that have arrived before, with the same value or another.
     pub(super) known: usize,
-    /// No known byte differs.
+    /// Whether no known byte differs.
     pub(super) agrees: bool,
-    /// Bytes of headers that would be kept.
-    pub(super) head: usize,
+    /// Bytes of headers that would be stored.
+    pub(super) headers: usize,
 }
 
-impl Datagram {
-    /// Bytes that it holds, headers included.
-    pub(super) fn held(&self) -> usize {
-        self.data.len() + self.head.len()
+impl PartialDatagram {
+    /// Buffered bytes with headers.
+    pub(super) fn buffered(&self) -> usize {
+        self.data.len() + self.headers.len()
     }
 
-    /// Bytes of payload that it holds.
+    /// Buffered bytes of payload.
     pub(super) fn payload(&self) -> usize {
         self.data.len()
     }
 
-    /// Every byte is there.
+    /// Whether every byte has arrived.
     pub(super) fn is_complete(&self) -> bool {
         self.total == Some(self.data.len())
     }
 
-    /// What a fragment would bring, if it contradicts nothing and keeps the bounds.
-    pub(super) fn survey(&self, fragment: &Fragment<'_>, limits: &DefragLimits) -> Result<Survey, DefragError> {
+    /// Computes what a fragment would add, if it contradicts no other and exceeds no bound.
+    pub(super) fn survey(&self, fragment: &IpFragment<'_>, limits: &DefragLimits) -> Result<Survey, DefragError> {
         let (start, end) = (fragment.start, fragment.end());
-        let extent = self.pieces.last().map_or(0, |last| last.end as usize);
+        let extent = self.ranges.as_slice().last().map_or(0, |last| last.end() as usize);
         let fits = match self.total {
             Some(total) if fragment.more => end <= total,
             Some(total) => end == total,
@@ -81,34 +87,33 @@ impl Datagram {
         if !fits {
             return Err(DefragError::Contradiction);
         }
-        let first = start == 0 && self.head.is_empty();
-        let head_announced = if first { fragment.head.announced() } else { self.head_announced };
-        if end > limits.payload || end.max(extent) + head_announced > usize::from(u16::MAX) {
+        let is_first = start == 0 && self.headers.is_empty();
+        let headers_counted = if is_first { fragment.headers.counted() } else { self.headers_counted };
+        if end > limits.payload || end.max(extent) + headers_counted > usize::from(u16::MAX) {
             return Err(DefragError::TooLong);
         }
         let (mut known, mut agrees) = (0, true);
-        for piece in self.pieces.iter().skip(self.first_beyond(start)).take_while(|piece| (piece.start as usize) < end)
-        {
-            let (from, to) = (start.max(piece.start as usize), end.min(piece.end as usize));
+        for range in self.ranges.ending_after(start as u32).iter().take_while(|range| (range.offset as usize) < end) {
+            let (from, to) = (start.max(range.offset as usize), end.min(range.end() as usize));
             known += to - from;
-            let at = piece.place as usize + (from - piece.start as usize);
+            let at = range.bytes.start as usize + (from - range.offset as usize);
             agrees &= self.data.get(at..at + (to - from)) == fragment.payload.get(from - start..to - start);
         }
         let fresh = fragment.payload.len() - known;
         if fresh > 0 && self.fragments >= limits.fragments {
             return Err(DefragError::TooMany);
         }
-        let head = if first { fragment.head.bytes.len() } else { 0 };
-        Ok(Survey { fresh, known, agrees, head })
+        let headers = if is_first { fragment.headers.bytes.len() } else { 0 };
+        Ok(Survey { fresh, known, agrees, headers })
     }
 
-    /// Takes what a fragment brings that is not known yet. It has been surveyed.
-    pub(super) fn store(&mut self, fragment: &Fragment<'_>) {
-        if fragment.start == 0 && self.head.is_empty() {
-            self.head.extend_from_slice(fragment.head.bytes);
-            self.head_announced = fragment.head.announced();
-            if let Some((says, next)) = fragment.head.patch
-                && let Some(byte) = self.head.get_mut(says)
+    /// Stores the new bytes of a fragment that was surveyed.
+    pub(super) fn store(&mut self, fragment: &IpFragment<'_>) {
+        if fragment.start == 0 && self.headers.is_empty() {
+            self.headers.extend_from_slice(fragment.headers.bytes);
+            self.headers_counted = fragment.headers.counted();
+            if let Some((at, next)) = fragment.headers.patch
+                && let Some(byte) = self.headers.get_mut(at)
             {
                 *byte = next;
             }
@@ -117,42 +122,34 @@ impl Datagram {
             self.total = Some(fragment.end());
         }
         let before = self.data.len();
-        let (start, end) = (fragment.start, fragment.end());
-        let (mut at, mut index) = (start, self.first_beyond(start));
-        while at < end {
-            let next = self.pieces.get(index).map(|piece| (piece.start as usize, piece.end as usize));
-            if let Some((from, to)) = next
-                && from <= at
-            {
-                at = to;
-            } else {
-                let stop = next.map_or(end, |(from, _)| from.min(end));
-                // All below 2^16: a datagram's payload has no more bytes.
-                let piece = Piece { start: at as u32, end: stop as u32, place: self.data.len() as u32 };
-                self.data.extend_from_slice(fragment.payload.get(at - start..stop - start).unwrap_or_default());
-                self.pieces.insert(index, piece);
-                at = stop;
+        let data = &mut self.data;
+        // Offsets are below 2^16: a datagram's payload has no more bytes.
+        self.ranges.add(fragment.start as u32, fragment.payload, |part| match part {
+            RangePart::Known { .. } => None,
+            RangePart::Missing { added, .. } => {
+                let span = DataSpan { start: data.len() as u32, len: added.len() as u32 };
+                data.extend_from_slice(added);
+                Some(span)
             }
-            index += 1;
-        }
+        });
         self.fragments += usize::from(self.data.len() > before);
     }
 
-    /// Writes the whole datagram, whose header no longer speaks of fragments.
+    /// Writes the complete datagram, with a header that does not describe a fragment.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.clear();
-        out.extend_from_slice(&self.head);
-        for piece in &self.pieces {
-            let (place, len) = (piece.place as usize, (piece.end - piece.start) as usize);
-            out.extend_from_slice(self.data.get(place..place + len).unwrap_or_default());
+        out.extend_from_slice(&self.headers);
+        for range in self.ranges.as_slice() {
+            let start = range.bytes.start as usize;
+            out.extend_from_slice(self.data.get(start..start + range.bytes.len()).unwrap_or_default());
         }
-        // At most 65535, as every fragment was held to it.
-        let length = ((self.head_announced + self.data.len()) as u16).to_be_bytes();
+        // At most 65535, as checked for every fragment.
+        let length = ((self.headers_counted + self.data.len()) as u16).to_be_bytes();
         match out.first().map(|first| first >> 4) {
             Some(6) => put(out, 4, &length),
             _ => {
                 put(out, 2, &length);
-                // Flags and offset; the checksum no longer holds and is left out.
+                // Flags and offset; the checksum is no longer valid and is set to 0.
                 put(out, 6, &[0; 2]);
                 put(out, 10, &[0; 2]);
             }
@@ -160,25 +157,19 @@ impl Datagram {
         debug_assert!(out.len() <= IPV6 + usize::from(u16::MAX));
     }
 
-    /// Lets go of what it holds, for the next one in its place.
+    /// Drops its bytes, so that the slot can be reused.
     pub(super) fn reset(&mut self) {
-        let Self { head, data, pieces, .. } = std::mem::take(self);
-        (self.head, self.data, self.pieces) = (head, data, pieces);
-        self.head.clear();
+        let Self { headers, data, ranges, .. } = std::mem::take(self);
+        (self.headers, self.data, self.ranges) = (headers, data, ranges);
+        self.headers.clear();
         self.data.clear();
-        self.pieces.clear();
         self.data.shrink_to(KEPT_BYTES);
-        self.pieces.shrink_to(KEPT_PIECES);
-    }
-
-    /// The first piece that ends beyond `start`.
-    fn first_beyond(&self, start: usize) -> usize {
-        self.pieces.partition_point(|piece| piece.end as usize <= start)
+        self.ranges.clear(KEPT_RANGES);
     }
 
     #[cfg(test)]
     pub(super) fn shape(&self) -> (usize, usize) {
-        (self.fragments, self.pieces.len())
+        (self.fragments, self.ranges.len())
     }
 }
 

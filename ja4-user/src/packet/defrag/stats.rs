@@ -1,52 +1,52 @@
-//! What a defragmenter counts.
+//! The counters of defragmentation.
 
-use super::DefragError;
+use super::error::DefragError;
 
 /// Counters of one defragmenter, or sums of them.
 ///
-/// With payload bytes of all fragments but those refused for what they are themselves:
-/// `bytes = held_bytes + completed_bytes + expired_bytes + evicted_bytes + duplicate_bytes +
-/// overlapped_bytes + refused_bytes`. With datagrams: `begun = held + completed + expired + evicted`.
+/// For the payload bytes of all well-formed fragments:
+/// `bytes = buffered_bytes + completed_bytes + expired_bytes + evicted_bytes + duplicate_bytes + overlapped_bytes +
+/// refused_bytes`. For datagrams: `started = pending + completed + expired + evicted`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DefragStats {
-    /// Fragments given.
+    /// Fragments received.
     pub fragments: u64,
     /// Fragments refused, by [`DefragError::ALL`].
     pub refused: [u64; DefragError::ALL.len()],
-    /// Fragments of which every byte was known with the same value.
+    /// Fragments whose bytes had all arrived before with the same values.
     pub duplicate: u64,
-    /// Fragments of which some bytes were known; the first copy stayed.
+    /// Fragments of which some bytes had arrived before; the first copy counts.
     pub overlapping: u64,
-    /// Datagrams of which a fragment came.
-    pub begun: u64,
-    /// Datagrams made whole.
+    /// Datagrams of which a fragment has arrived.
+    pub started: u64,
+    /// Datagrams completed.
     pub completed: u64,
-    /// Datagrams that did not become whole in time.
+    /// Datagrams not completed in time.
     pub expired: u64,
-    /// Datagrams that made room for newer ones.
+    /// Datagrams evicted for newer ones.
     pub evicted: u64,
-    /// Datagrams that wait now.
-    pub held: u64,
-    /// Payload bytes of fragments that could be of use.
+    /// Datagrams that are incomplete now.
+    pub pending: u64,
+    /// Payload bytes of well-formed fragments.
     pub bytes: u64,
-    /// Those in datagrams made whole.
+    /// Payload bytes of completed datagrams.
     pub completed_bytes: u64,
-    /// Those in datagrams that did not become whole in time.
+    /// Payload bytes of expired datagrams.
     pub expired_bytes: u64,
-    /// Those in datagrams that made room.
+    /// Payload bytes of evicted datagrams.
     pub evicted_bytes: u64,
-    /// Those of duplicates.
+    /// Payload bytes of duplicates.
     pub duplicate_bytes: u64,
-    /// Those of overlapping fragments that were known, with the same value or another.
+    /// Payload bytes of overlapping fragments that had arrived before, with the same value or another.
     pub overlapped_bytes: u64,
-    /// Those of fragments that did not fit their datagram, or a bound.
+    /// Payload bytes of fragments that contradict their datagram, or exceed a bound.
     pub refused_bytes: u64,
-    /// Those that wait now.
-    pub held_bytes: u64,
+    /// Payload bytes that are buffered now.
+    pub buffered_bytes: u64,
 }
 
 impl DefragStats {
-    /// Adds another defragmenter's.
+    /// Adds the counters of another defragmenter.
     pub fn add(&mut self, other: &Self) {
         for (refused, others) in self.refused.iter_mut().zip(&other.refused) {
             *refused += others;
@@ -56,7 +56,7 @@ impl DefragStats {
         }
     }
 
-    /// Every counter by name, but for [`refused`](Self::refused), whose names are those of [`DefragError`].
+    /// Every counter by name, except [`refused`](Self::refused), whose names are those of [`DefragError`].
     pub fn counters(&self) -> [(&'static str, u64); 16] {
         let mut copy = *self;
         let values = copy.counters_mut().map(|counter| *counter);
@@ -67,11 +67,11 @@ impl DefragStats {
         named
     }
 
-    /// No byte and no datagram goes uncounted.
+    /// Whether every byte and every datagram is counted.
     pub fn balanced(&self) -> bool {
-        let kept = self.held_bytes + self.completed_bytes + self.expired_bytes + self.evicted_bytes;
+        let stored = self.buffered_bytes + self.completed_bytes + self.expired_bytes + self.evicted_bytes;
         let lost = self.duplicate_bytes + self.overlapped_bytes + self.refused_bytes;
-        self.bytes == kept + lost && self.begun == self.held + self.completed + self.expired + self.evicted
+        self.bytes == stored + lost && self.started == self.pending + self.completed + self.expired + self.evicted
     }
 
     pub(super) fn count_refused(&mut self, error: DefragError) {
@@ -86,11 +86,11 @@ impl DefragStats {
             &mut self.fragments,
             &mut self.duplicate,
             &mut self.overlapping,
-            &mut self.begun,
+            &mut self.started,
             &mut self.completed,
             &mut self.expired,
             &mut self.evicted,
-            &mut self.held,
+            &mut self.pending,
             &mut self.bytes,
             &mut self.completed_bytes,
             &mut self.expired_bytes,
@@ -98,7 +98,7 @@ impl DefragStats {
             &mut self.duplicate_bytes,
             &mut self.overlapped_bytes,
             &mut self.refused_bytes,
-            &mut self.held_bytes,
+            &mut self.buffered_bytes,
         ]
     }
 }
@@ -107,11 +107,11 @@ const NAMES: [&str; 16] = [
     "fragments",
     "duplicate",
     "overlapping",
-    "begun",
+    "started",
     "completed",
     "expired",
     "evicted",
-    "held",
+    "pending",
     "bytes",
     "completed_bytes",
     "expired_bytes",
@@ -119,7 +119,7 @@ const NAMES: [&str; 16] = [
     "duplicate_bytes",
     "overlapped_bytes",
     "refused_bytes",
-    "held_bytes",
+    "buffered_bytes",
 ];
 
 #[cfg(test)]
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sums_and_names_leave_nothing_out() {
+    fn sums_and_names_have_every_counter() {
         let mut one = DefragStats { refused: [3; DefragError::ALL.len()], ..DefragStats::default() };
         for (counter, value) in one.counters_mut().into_iter().zip(1..) {
             *counter = value;
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(two.refused, [6; DefragError::ALL.len()]);
         let named = two.counters();
         assert!(named.iter().zip(1..).all(|((_, value), number)| *value == 2 * number), "{named:?}");
-        assert_eq!((two.held_bytes, two.fragments), (32, 2));
-        assert_eq!((named[0].0, named[15].0), ("fragments", "held_bytes"));
+        assert_eq!((two.buffered_bytes, two.fragments), (32, 2));
+        assert_eq!((named[0].0, named[15].0), ("fragments", "buffered_bytes"));
     }
 }

@@ -1,9 +1,12 @@
 use ::tests::dtls::{datagrams, fragment, record};
 use proptest::prelude::*;
 
-use super::held::{HELD_BYTES, HELD_MESSAGES, HELD_PIECES};
+use super::direction::*;
+use super::fragments::{BUFFERED_BYTES, BUFFERED_MESSAGES, BUFFERED_RANGES};
 use super::*;
+use crate::conntrack::Budget;
 use crate::model::Side;
+use ja4::wire::WireError;
 
 const CLIENT_HELLO: u8 = 1;
 const SERVER_HELLO: u8 = 2;
@@ -14,22 +17,22 @@ const DONE: u8 = 14;
 /// A direction under test, with all it has given: types and bodies.
 #[derive(Default)]
 struct Direction {
-    half: DtlsHalf,
+    half: DtlsDirection,
     budget: Budget,
     given: Vec<(u8, Vec<u8>)>,
 }
 
 impl Direction {
-    fn take(&mut self, datagram: &[u8]) -> DatagramOutcome {
-        let held = self.half.held_bytes();
-        let outcome = self.half.datagram(datagram, false, &mut self.budget, |given| {
-            if let Given::Message(message) = given {
+    fn take(&mut self, datagram: &[u8]) -> DtlsOutcome {
+        let held = self.half.buffered_bytes();
+        let outcome = self.half.push(datagram, false, &mut self.budget, |given| {
+            if let DtlsMessage::Complete(message) = given {
                 self.given.push((message.kind.0, message.body.to_vec()));
             }
-            Taken::Read
+            MessageVerdict::Parsed
         });
-        assert_eq!(self.half.held_bytes() + outcome.released + outcome.dropped, held + outcome.buffered);
-        assert!(self.half.held_bytes() <= HELD_BYTES);
+        assert_eq!(self.half.buffered_bytes() + outcome.released + outcome.dropped, held + outcome.buffered);
+        assert!(self.half.buffered_bytes() <= BUFFERED_BYTES);
         outcome
     }
 
@@ -60,9 +63,9 @@ fn messages_of_one_datagram_are_lent_and_nothing_is_held() {
     let flight = [whole(SERVER_HELLO, 1, b"hello"), whole(CERTIFICATE, 2, b"chain"), whole(DONE, 3, b"")].concat();
     let mut direction = Direction::default();
     let outcome = direction.take(&flight);
-    assert_eq!((outcome.messages, outcome.lent, outcome.buffered, outcome.error), (3, 10, 0, None));
+    assert_eq!((outcome.messages, outcome.direct, outcome.buffered, outcome.error), (3, 10, 0, None));
     assert_eq!(direction.given, [(SERVER_HELLO, b"hello".to_vec()), (CERTIFICATE, b"chain".to_vec()), (DONE, vec![])]);
-    assert!(direction.half.held.is_none() && direction.budget.used() == 0);
+    assert!(direction.half.buffer.is_none() && direction.budget.used() == 0);
 }
 
 #[test]
@@ -168,26 +171,26 @@ fn what_never_becomes_whole_gives_way() {
     direction.take_all(&[whole(SERVER_HELLO, 0, b"hello"), whole(CERTIFICATE, 2, b"chain")]);
     for seq in 0..100 {
         let _ = direction.take(&begin(3 + seq));
-        assert!(direction.half.held.as_ref().unwrap().messages.len() <= HELD_MESSAGES);
+        assert!(direction.half.buffer.as_ref().unwrap().messages.len() <= BUFFERED_MESSAGES);
     }
     assert_eq!(direction.kinds(), [SERVER_HELLO, CERTIFICATE]);
     // Room is made for a long chain as well.
-    direction.take_all(&datagrams(CERTIFICATE, 200, &body(HELD_BYTES), 1200));
+    direction.take_all(&datagrams(CERTIFICATE, 200, &body(BUFFERED_BYTES), 1200));
     let _ = direction.take(&record(20, 0, &[1]));
-    assert_eq!(direction.given, [(CERTIFICATE, body(HELD_BYTES))]);
+    assert_eq!(direction.given, [(CERTIFICATE, body(BUFFERED_BYTES))]);
 }
 
 #[test]
 fn of_a_chain_that_is_too_long_the_start_is_held() {
-    let long = body(HELD_BYTES + 2000);
+    let long = body(BUFFERED_BYTES + 2000);
     let mut direction = Direction::default();
     let refused: usize = datagrams(CERTIFICATE, 0, &long, 1200).iter().map(|piece| direction.take(piece).refused).sum();
-    assert_eq!((refused, direction.half.held_bytes()), (2000, HELD_BYTES));
+    assert_eq!((refused, direction.half.buffered_bytes()), (2000, BUFFERED_BYTES));
     let mut starts = Vec::new();
-    direction.half.tell_starts(|start| starts.push(start.body.to_vec()));
-    assert_eq!(starts, [long[..HELD_BYTES].to_vec()]);
+    direction.half.report_starts(|start| starts.push(start.body.to_vec()));
+    assert_eq!(starts, [long[..BUFFERED_BYTES].to_vec()]);
     // Of no other message a part means anything.
-    let outcome = direction.take(&record(22, 0, &fragment(DONE, 1, HELD_BYTES + 1, 0, b"x")));
+    let outcome = direction.take(&record(22, 0, &fragment(DONE, 1, BUFFERED_BYTES + 1, 0, b"x")));
     assert_eq!(outcome.error, Some(WireError::TooLong));
     direction.half.clear(&mut direction.budget);
     assert_eq!(direction.budget.used(), 0);
@@ -200,7 +203,7 @@ fn fragments_in_order_are_one_piece_however_many_there_are() {
         let pieces = datagrams(CERTIFICATE, 0, &body(40_000), size);
         let (last, others) = pieces.split_last().unwrap();
         direction.take_all(others);
-        assert_eq!(direction.half.held.as_ref().unwrap().pieces, 1);
+        assert_eq!(direction.half.buffer.as_ref().unwrap().ranges, 1);
         assert!(direction.budget.used() <= 2 * 40_000);
         let _ = direction.take(last);
         assert_eq!((direction.given, direction.budget.used()), (vec![(CERTIFICATE, body(40_000))], 0), "{size}");
@@ -219,9 +222,9 @@ fn crumbs_are_bounded() {
     for place in 0..1000 {
         let _ = direction.take(&record(22, 0, &fragment(CERTIFICATE, 0, 3000, 2 * place, b"x")));
     }
-    assert_eq!(direction.half.held.as_ref().unwrap().pieces, HELD_PIECES);
+    assert_eq!(direction.half.buffer.as_ref().unwrap().ranges, BUFFERED_RANGES);
     direction.half.clear(&mut direction.budget);
-    assert_eq!((direction.budget.used(), direction.half.held_bytes()), (0, 0));
+    assert_eq!((direction.budget.used(), direction.half.buffered_bytes()), (0, 0));
 }
 
 #[test]
@@ -229,7 +232,7 @@ fn the_budget_of_the_shard_is_kept() {
     let mut direction = Direction { budget: Budget::new(1000), ..Direction::default() };
     let outcome = direction.take(&record(22, 0, &fragment(CERTIFICATE, 0, 3000, 0, &[1; 900])));
     assert_eq!((outcome.refused, outcome.buffered, direction.budget.used()), (900, 0, 0));
-    assert!(direction.half.held.is_none());
+    assert!(direction.half.buffer.is_none());
     let _ = direction.take(&record(22, 0, &fragment(CERTIFICATE, 0, 3000, 0, &[1; 100])));
     assert!((1..=1000).contains(&direction.budget.used()));
 }
@@ -237,13 +240,13 @@ fn the_budget_of_the_shard_is_kept() {
 #[test]
 fn what_could_not_be_read_may_come_again() {
     let mut budget = Budget::default();
-    let mut half = DtlsHalf::default();
+    let mut half = DtlsDirection::default();
     let mut given = Vec::new();
     for body in [&b"forged"[..], b"genuine", b"again"] {
-        let _ = half.datagram(&whole(CLIENT_HELLO, 0, body), false, &mut budget, |one| {
-            let Given::Message(message) = one else { return Taken::Read };
+        let _ = half.push(&whole(CLIENT_HELLO, 0, body), false, &mut budget, |one| {
+            let DtlsMessage::Complete(message) = one else { return MessageVerdict::Parsed };
             given.push(message.body.to_vec());
-            if message.body == b"forged" { Taken::Malformed } else { Taken::Read }
+            if message.body == b"forged" { MessageVerdict::Malformed } else { MessageVerdict::Parsed }
         });
     }
     assert_eq!(given, [b"forged".to_vec(), b"genuine".to_vec()]);
@@ -256,7 +259,7 @@ fn an_error_does_not_lose_what_came_before_it() {
     assert_eq!((outcome.messages, outcome.error), (1, Some(WireError::ContentType)));
     // A datagram that the capture cut: what is there counts, and the rest may come again.
     let long = whole(CERTIFICATE, 1, &body(1000));
-    let outcome = direction.half.datagram(&long[..500], true, &mut direction.budget, |_| Taken::Read);
+    let outcome = direction.half.push(&long[..500], true, &mut direction.budget, |_| MessageVerdict::Parsed);
     assert_eq!((outcome.buffered, outcome.error), (500 - 25, None));
     let _ = direction.take(&long);
     assert_eq!(direction.given, [(SERVER_HELLO, b"hello".to_vec()), (CERTIFICATE, body(1000))]);
@@ -280,19 +283,19 @@ fn an_association_begins_where_the_receiver_says_so() {
     let (mut association, mut budget) = (Association::default(), Budget::default());
     let mut given = Vec::new();
     let mut take = |association: &mut Association, from, datagram: &[u8], begins| {
-        let held = association.held_bytes();
-        let outcome = association.datagram(from, datagram, false, &mut budget, |side, one| {
+        let held = association.buffered_bytes();
+        let outcome = association.push(from, datagram, false, &mut budget, |side, one| {
             let (what, message) = match one {
-                Given::Message(message) => ("message", message),
-                Given::Another(message) => ("another", message),
-                Given::First(message) => ("first", message),
-                Given::Start(message) => ("start", message),
+                DtlsMessage::Complete(message) => ("message", message),
+                DtlsMessage::Candidate(message) => ("another", message),
+                DtlsMessage::First(message) => ("first", message),
+                DtlsMessage::Incomplete(message) => ("start", message),
             };
             assert!(side == from || what == "start");
             given.push((message.kind.0, what));
-            if begins && what == "another" { Taken::Begins } else { Taken::Read }
+            if begins && what == "another" { MessageVerdict::Begins } else { MessageVerdict::Parsed }
         });
-        assert_eq!(association.held_bytes() + outcome.released + outcome.dropped, held + outcome.buffered);
+        assert_eq!(association.buffered_bytes() + outcome.released + outcome.dropped, held + outcome.buffered);
         (std::mem::take(&mut given), budget.used())
     };
     let (client, server) = (Side::Client, Side::Server);

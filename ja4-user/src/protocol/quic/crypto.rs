@@ -1,43 +1,44 @@
-//! CRYPTO frames of one direction to whole handshake messages (RFC 9000, section 7.5).
+//! Reassembly of the CRYPTO frames of one direction into handshake messages (RFC 9000, section 7.5).
 
 use std::ops::ControlFlow;
 
-use crate::conntrack::{Budget, Limits, Outcome, PIECE_OVERHEAD, Reassembly};
 use ja4::wire::WireError;
 use ja4::wire::quic::{CryptoFrames, Plaintext};
 use ja4::wire::tls::{HandshakeMessage, HandshakeType, MAX_HANDSHAKE_MESSAGE};
 
-/// How far a direction's handshake is followed: one message of the greatest length there may be. All that
-/// Initial packets carry is a hello, or two after a HelloRetryRequest.
+use crate::conntrack::{Budget, RANGE_OVERHEAD, Reassembly, ReassemblyLimits, SegmentOutcome};
+
+/// Bytes of a direction's handshake that are parsed: one message of the maximum length. Initial packets carry a hello, or two
+/// after a HelloRetryRequest.
 const MAX_OFFSET: u64 = (HandshakeMessage::HEADER_LEN + MAX_HANDSHAKE_MESSAGE) as u64;
 
-/// The CRYPTO frames of one packet. Meant to be kept and filled again: its buffers are reused.
+/// The CRYPTO frames of one packet. Its buffers are reused for the next packet.
 #[derive(Debug, Default)]
-pub(super) struct Pieces {
-    list: Vec<Piece>,
-    /// Where messages that lie in several pieces are put together.
+pub(super) struct CryptoFrameList {
+    list: Vec<FrameSpan>,
+    /// Buffer for messages in several frames.
     message: Vec<u8>,
 }
 
-/// A CRYPTO frame; its data by its place in the payload.
+/// A CRYPTO frame: its offset in the stream, and its data by their index in the payload.
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+struct FrameSpan {
     offset: u64,
     start: usize,
     len: usize,
 }
 
-impl Pieces {
-    /// Reads the frames of a packet.
+impl CryptoFrameList {
+    /// Parses the frames of a packet.
     ///
     /// # Errors
-    /// As [`CryptoFrames`]; then there are none.
-    pub(super) fn read(&mut self, plaintext: &Plaintext) -> Result<(), WireError> {
+    /// As [`CryptoFrames`]; then the list is empty.
+    pub(super) fn parse(&mut self, plaintext: &Plaintext) -> Result<(), WireError> {
         self.list.clear();
         for frame in CryptoFrames::new(plaintext.payload(), plaintext.is_truncated()) {
             match frame {
                 Ok(frame) => {
-                    self.list.push(Piece { offset: frame.offset, start: frame.start, len: frame.data.len() });
+                    self.list.push(FrameSpan { offset: frame.offset, start: frame.start, len: frame.data.len() });
                 }
                 Err(error) => {
                     self.list.clear();
@@ -49,105 +50,103 @@ impl Pieces {
         Ok(())
     }
 
-    /// Some clients shuffle the pieces of their hello: in order, none of them has to wait. Only where some
-    /// overlap, and the first copy wins, they stay as they came.
+    /// Sorts the frames by offset, since some clients shuffle the parts of their hello: then none is buffered. If frames overlap,
+    /// they keep their order, as the first copy of a byte counts.
     fn sort(&mut self) {
-        self.list.sort_unstable_by_key(|piece| piece.offset);
-        let overlap = |pair: &[Piece]| match pair {
+        self.list.sort_unstable_by_key(|frame| frame.offset);
+        let overlap = |pair: &[FrameSpan]| match pair {
             [first, second] => first.offset.saturating_add(first.len as u64) > second.offset,
             _ => false,
         };
         if self.list.windows(2).any(overlap) {
-            self.list.sort_unstable_by_key(|piece| piece.start);
+            self.list.sort_unstable_by_key(|frame| frame.start);
         }
     }
 }
 
 /// One direction's handshake.
 ///
-/// What it holds is charged to the shard's [`Budget`]: call [`close`](Self::close) before this is dropped.
+/// Buffered bytes are charged to the shard's [`Budget`]: call [`close`](Self::close) before this is dropped.
 #[derive(Debug)]
 pub(super) struct CryptoStream {
-    order: Reassembly,
-    /// The start of the message under way.
+    reassembly: Reassembly,
+    /// The start of the incomplete message.
     partial: Box<[u8]>,
 }
 
 impl Default for CryptoStream {
     fn default() -> Self {
-        Self { order: Reassembly::new(0), partial: Box::default() }
+        Self { reassembly: Reassembly::new(0), partial: Box::default() }
     }
 }
 
 impl CryptoStream {
-    /// Takes the CRYPTO frames of a packet and calls `receive` for each message that they complete, until
-    /// it breaks.
+    /// Adds the CRYPTO frames of a packet, and calls `receive` for each message that they complete, until it breaks.
     ///
     /// # Errors
-    /// [`WireError::TooLong`] when the handshake is longer than is followed. Whoever gets an error or a
-    /// break closes the stream.
+    /// [`WireError::TooLong`] if the handshake is too long. The caller closes the stream after an error or a break.
     pub(super) fn push(
         &mut self,
-        pieces: &mut Pieces,
+        frames: &mut CryptoFrameList,
         plaintext: &Plaintext,
-        (limits, budget): (&Limits, &mut Budget),
-        total: &mut Outcome,
+        (limits, budget): (&ReassemblyLimits, &mut Budget),
+        total: &mut SegmentOutcome,
         mut receive: impl FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, WireError> {
-        let Pieces { list, message } = pieces;
+        let CryptoFrameList { list, message } = frames;
         message.clear();
         message.extend_from_slice(&self.partial);
-        let before = self.order.next_seq();
-        for piece in list {
-            let data = plaintext.payload().get(piece.start..).and_then(|rest| rest.get(..piece.len));
+        let before = self.reassembly.next_seq();
+        for frame in list {
+            let data = plaintext.payload().get(frame.start..).and_then(|rest| rest.get(..frame.len));
             let data = data.unwrap_or_default();
-            let end = piece.offset.saturating_add(data.len() as u64);
+            let end = frame.offset.saturating_add(data.len() as u64);
             if end > MAX_OFFSET {
                 return Err(WireError::TooLong);
             }
             let mut step = Ok(ControlFlow::Continue(()));
-            let at = piece.offset as u32; // <= MAX_OFFSET
-            let outcome = self.order.push(at, data, limits, budget, |bytes| {
+            let at = frame.offset as u32; // <= MAX_OFFSET
+            let outcome = self.reassembly.push(at, data, limits, budget, |bytes| {
                 if step == Ok(ControlFlow::Continue(())) {
-                    step = take(message, bytes, &mut receive);
+                    step = parse(message, bytes, &mut receive);
                 }
             });
-            add(total, &outcome);
+            total.add(&outcome);
             if step? == ControlFlow::Break(()) {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        if self.order.next_seq() == before {
+        if self.reassembly.next_seq() == before {
             return Ok(ControlFlow::Continue(()));
         }
-        Ok(self.keep(message, budget, total))
+        Ok(self.store(message, budget, total))
     }
 
-    /// Whether a message is under way, or bytes wait for missing ones.
-    pub(super) fn is_unfinished(&self) -> bool {
-        !self.partial.is_empty() || self.order.held_pieces() > 0
+    /// Whether a message is incomplete, or bytes are buffered until missing ones arrive.
+    pub(super) fn is_incomplete(&self) -> bool {
+        !self.partial.is_empty() || self.reassembly.buffered_ranges() > 0
     }
 
-    /// The type of the message under way and its body as far as it has come; `None` before its header is whole.
-    pub(super) fn under_way(&self) -> Option<HandshakeMessage<'_>> {
+    /// The type of the incomplete message and the start of its body; `None` if its header is incomplete.
+    pub(super) fn incomplete_message(&self) -> Option<HandshakeMessage<'_>> {
         let (header, body) = self.partial.split_at_checked(HandshakeMessage::HEADER_LEN)?;
         Some(HandshakeMessage { kind: HandshakeType(*header.first()?), body })
     }
 
-    /// Lets go of all that is held, and gives it back to the budget.
+    /// Drops everything buffered, and returns its memory to the budget.
     pub(super) fn close(&mut self, budget: &mut Budget) {
-        self.order.clear(budget);
+        self.reassembly.clear(budget);
         budget.credit(cost(&self.partial));
         self.partial = Box::default();
     }
 
-    /// Holds the start of the message under way until the next packet; without room the stream ends.
-    fn keep(&mut self, message: &[u8], budget: &mut Budget, total: &mut Outcome) -> ControlFlow<()> {
+    /// Stores the start of the incomplete message until the next packet. Breaks if the budget is used up.
+    fn store(&mut self, message: &[u8], budget: &mut Budget, total: &mut SegmentOutcome) -> ControlFlow<()> {
         let new = message.len().saturating_sub(self.partial.len());
         budget.credit(cost(&self.partial));
         self.partial = Box::default();
         if !budget.charge(cost(message)) {
-            // In order, and yet refused: nobody gets them.
+            // These bytes are in order, but no message gets them.
             let refused = new.min(total.delivered.saturating_sub(total.released));
             total.delivered -= refused;
             total.refused.budget += refused;
@@ -158,13 +157,13 @@ impl CryptoStream {
     }
 }
 
-/// What bytes held cost.
-fn cost(held: &[u8]) -> usize {
-    if held.is_empty() { 0 } else { held.len() + PIECE_OVERHEAD }
+/// Memory of buffered bytes.
+fn cost(buffered: &[u8]) -> usize {
+    if buffered.is_empty() { 0 } else { buffered.len() + RANGE_OVERHEAD }
 }
 
-/// Takes the next bytes in order, behind the start of a message in `partial`.
-fn take(
+/// Parses the next bytes in order, after the start of a message in `partial`.
+fn parse(
     partial: &mut Vec<u8>,
     bytes: &[u8],
     receive: &mut impl FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
@@ -181,7 +180,7 @@ fn take(
     Ok(flow)
 }
 
-/// Gives the whole messages at the start of `bytes`, and returns what is behind them.
+/// Delivers the complete messages at the start of `bytes`, and returns the rest.
 fn split<'b>(
     mut bytes: &'b [u8],
     receive: &mut impl FnMut(HandshakeMessage<'_>) -> ControlFlow<()>,
@@ -193,16 +192,4 @@ fn split<'b>(
         }
     }
     Ok((bytes, ControlFlow::Continue(())))
-}
-
-fn add(total: &mut Outcome, one: &Outcome) {
-    total.delivered += one.delivered;
-    total.released += one.released;
-    total.duplicate += one.duplicate;
-    total.conflicting += one.conflicting;
-    total.buffered += one.buffered;
-    total.refused.window += one.refused.window;
-    total.refused.pieces += one.refused.pieces;
-    total.refused.bytes += one.refused.bytes;
-    total.refused.budget += one.refused.budget;
 }

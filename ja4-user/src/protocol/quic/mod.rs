@@ -1,55 +1,26 @@
-//! QUIC connections as far as their Initial packets show them: keys, CRYPTO streams, handshake messages.
+//! QUIC handshakes in Initial packets: keys, CRYPTO streams, handshake messages.
 //!
 //! ```text
 //! datagram ─▶ connection ─▶ packets ─▶ keys of (version, DCID) ─▶ frames ─▶ CRYPTO in order ─▶ handshake messages
 //! ```
-//! The keys follow from the destination that the client chose for its first Initial, or after a Retry from
-//! the one that the Retry gave it; they stay when the client later writes to the ID that the server chose
-//! (RFC 9001, section 5.2; RFC 9000, section 7.2). Which packet is which is decided by what opens it: an
-//! Initial says with 128 bits that it is one, of this connection and this side.
+//! The keys are derived from the destination connection ID of the client's first Initial, or after a Retry from the one
+//! in the Retry; they stay the same when the client later uses the ID that the server chose (RFC 9001, section 5.2;
+//! RFC 9000, section 7.2). The packet's authentication decides to which connection and side it belongs.
 //!
-//! Anybody can send a client's Initial to a destination of their own choice, and a client may have several
-//! connections on the same ports: each first Initial begins one, beside those that there are.
+//! Anyone can send a client's Initial with any destination connection ID, and a client may have several connections on the
+//! same ports: each first Initial begins another connection.
 
-mod connection;
+mod buffers;
 mod connections;
 mod crypto;
-mod datagram;
+mod flow;
+mod outcome;
+mod state;
 #[cfg(test)]
 mod tests;
 
-use crate::conntrack::Limits;
-pub use connection::QuicState;
-pub use connections::{Connections, Entry, MAX_CONNECTIONS};
-use crypto::Pieces;
-pub use datagram::{Datagram, Given, Seen};
-use ja4::wire::WireError;
-use ja4::wire::quic::{LongPacket, PacketKeys, Plaintext};
-
-/// What the connections of a shard share: buffers. One per thread.
-#[derive(Debug, Default)]
-pub struct QuicEngine {
-    limits: Limits,
-    plaintext: Plaintext,
-    pieces: Pieces,
-}
-
-impl QuicEngine {
-    /// An engine whose connections hold as much as `limits` allow, in each direction.
-    #[must_use]
-    pub fn new(limits: Limits) -> Self {
-        Self { limits, ..Self::default() }
-    }
-
-    /// Opens an Initial and reads its frames. The inner error is one of the frames, and says that the
-    /// packet was opened all the same.
-    fn open(&mut self, keys: &PacketKeys, packet: &LongPacket<'_>) -> Result<Result<(), WireError>, WireError> {
-        keys.open(packet, &mut self.plaintext)?;
-        let frames = self.pieces.read(&self.plaintext);
-        if packet.is_truncated() && frames.is_err() {
-            // Not authenticated, and makes no sense.
-            return Err(WireError::Unauthenticated);
-        }
-        Ok(frames)
-    }
-}
+pub use buffers::QuicBuffers;
+pub use connections::{MAX_CONNECTIONS, QuicConnections, QuicEntry};
+pub(crate) use flow::QuicFlow;
+pub use outcome::{QuicMessage, QuicOutcome};
+pub use state::QuicState;

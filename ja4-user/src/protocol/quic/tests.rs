@@ -4,8 +4,10 @@ use proptest::prelude::*;
 
 use self::vectors::{DCID, RETRY, SERVER_FRAMES, SERVER_ID, SERVER_INITIAL, VERSIONS, client_initial, hex};
 use super::*;
-use crate::conntrack::{Budget, Outcome};
+use crate::conntrack::{Budget, SegmentOutcome};
 use crate::model::{Side, Time};
+use crate::protocol::UdpDatagram;
+use ja4::wire::WireError;
 use ja4::wire::quic::{InitialHeader, LongPacket, PacketKeys, PacketKind, Packets, V1, V2, seal};
 use ja4_common::bytes::SliceFrame;
 use ja4_common::datagram::{DatagramKind as Selected, QUIC_FIRST, classify};
@@ -18,14 +20,14 @@ mod vectors;
 /// A connection, and what was made of its datagrams.
 #[derive(Default)]
 struct Tap {
-    flow: Connections<u32>,
-    engine: QuicEngine,
+    flow: QuicConnections<u32>,
+    engine: QuicBuffers,
     budget: Budget,
     messages: Vec<(Side, u8, Vec<u8>)>,
     /// Whether more is wanted behind a message.
     insatiable: bool,
     /// Messages of connections for which there was no room.
-    surplus: usize,
+    over_limit: usize,
     /// The time of the next datagram.
     now: u64,
 }
@@ -43,18 +45,18 @@ impl Tap {
         tap
     }
 
-    fn take(&mut self, from: Side, payload: &[u8]) -> Seen {
+    fn take(&mut self, from: Side, payload: &[u8]) -> QuicOutcome {
         self.cut(from, payload, payload.len())
     }
 
-    fn cut(&mut self, from: Side, payload: &[u8], captured: usize) -> Seen {
+    fn cut(&mut self, from: Side, payload: &[u8], captured: usize) -> QuicOutcome {
         let (time, payload, wire_len) = (Time(self.now), &payload[..captured], payload.len());
         self.now += 1;
-        let datagram = Datagram { payload, wire_len, from_high: from == Side::Server, time, ttl: 64 };
-        self.flow.datagram(&mut self.engine, &datagram, &mut self.budget, |kept, given| {
-            *kept += 1;
-            let Given { side, message, surplus, .. } = given;
-            self.surplus += usize::from(surplus);
+        let datagram = UdpDatagram { payload, wire_len, from_high: from == Side::Server, time, ttl: 64 };
+        self.flow.push(&mut self.engine, &datagram, &mut self.budget, |data, given| {
+            *data += 1;
+            let QuicMessage { side, message, over_limit, .. } = given;
+            self.over_limit += usize::from(over_limit);
             self.messages.push((side, message.kind.0, message.body.to_vec()));
             if self.insatiable { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
@@ -85,7 +87,7 @@ impl Drop for Tap {
     }
 }
 
-fn errors(seen: &Seen) -> Vec<WireError> {
+fn errors(seen: &QuicOutcome) -> Vec<WireError> {
     seen.errors().collect()
 }
 
@@ -124,11 +126,11 @@ fn both_hellos_of_the_rfcs() {
         let mut tap = Tap::default();
         let first = client_initial(version);
         let seen = tap.take(Side::Client, &first);
-        assert!(seen.initial && errors(&seen).is_empty());
+        assert!(seen.has_initial && errors(&seen).is_empty());
         assert_eq!(seen.crypto.delivered, 241);
         assert_eq!(seen.connection, Some(0));
         let seen = tap.take(Side::Server, &hex(answer));
-        assert!(seen.initial && errors(&seen).is_empty());
+        assert!(seen.has_initial && errors(&seen).is_empty());
         assert_eq!(tap.sides(), [Side::Client, Side::Server]);
         assert_eq!((tap.messages[0].1, tap.messages[1].1), (1, 2));
         assert_eq!(tap.messages[1].2, hex(SERVER_FRAMES)[13..]);
@@ -136,7 +138,7 @@ fn both_hellos_of_the_rfcs() {
         assert_eq!(tap.state().version(), version);
         // Again: seen, and not opened.
         let seen = tap.take(Side::Client, &first);
-        assert!(seen.initial && seen.crypto == Outcome::default());
+        assert!(seen.has_initial && seen.crypto == SegmentOutcome::default());
         assert_eq!((tap.messages.len(), tap.states().len()), (2, 1));
     }
 }
@@ -191,7 +193,7 @@ fn a_cut_datagram_gives_a_hello_that_was_captured() {
     for (captured, given) in [(header + 7 + 304, true), (header + 7 + 303, false), (600, true), (60, false)] {
         let mut tap = Tap::default();
         let seen = tap.cut(Side::Client, &datagram, captured);
-        assert!(errors(&seen).is_empty() && seen.initial, "{captured}: {seen:?}");
+        assert!(errors(&seen).is_empty() && seen.has_initial, "{captured}: {seen:?}");
         assert_eq!(tap.messages.len(), usize::from(given), "{captured}");
     }
     // The rest comes again, whole.
@@ -209,7 +211,7 @@ fn what_is_cut_and_makes_no_sense_changes_nothing() {
     let noise = initial(V1, Side::Client, b"another key", DCID, b"me", &crypto(0, &hello(900)));
     let seen = tap.cut(Side::Client, &noise, 800);
     assert_eq!(errors(&seen), [WireError::Unauthenticated]);
-    assert!(!seen.initial && tap.states().is_empty() && tap.messages.is_empty());
+    assert!(!seen.has_initial && tap.states().is_empty() && tap.messages.is_empty());
 }
 
 #[test]
@@ -221,7 +223,7 @@ fn coalesced_packets_are_all_seen() {
     }
     datagram.extend([0x40; 30]);
     let seen = Tap::default().take(Side::Client, &datagram);
-    assert!(seen.initial && seen.handshake);
+    assert!(seen.has_initial && seen.has_handshake);
     assert!(errors(&seen).is_empty());
 }
 
@@ -235,11 +237,11 @@ fn a_retry_brings_new_keys() {
         assert!(errors(&seen).is_empty());
         let again = initial(version, Side::Client, SERVER_ID, SERVER_ID, &[], &crypto(0, &hello(90)));
         let seen = tap.take(Side::Client, &again);
-        assert!(seen.initial && errors(&seen).is_empty());
+        assert!(seen.has_initial && errors(&seen).is_empty());
         assert_eq!(errors(&tap.take(Side::Server, &server(b"neither"))), [WireError::Unauthenticated]);
-        assert!(tap.take(Side::Server, &server(SERVER_ID)).initial);
+        assert!(tap.take(Side::Server, &server(SERVER_ID)).has_initial);
         // As the client asked first, before the Retry.
-        assert_eq!(tap.state().asked(), (Time(0), 64));
+        assert_eq!(tap.state().first_initial(), (Time(0), 64));
         // The hello was known already, and is not given twice.
         assert_eq!(tap.sides(), [Side::Client, Side::Server]);
     }
@@ -278,7 +280,7 @@ fn the_client_keeps_its_keys_when_it_writes_to_the_servers_choice() {
     let _ = tap.take(Side::Server, &hex(SERVER_INITIAL[0]));
     let second = initial(V1, Side::Client, DCID, SERVER_ID, b"me", &crypto(84, &hello(40)));
     let seen = tap.take(Side::Client, &second);
-    assert!(seen.initial && errors(&seen).is_empty());
+    assert!(seen.has_initial && errors(&seen).is_empty());
     assert_eq!(tap.sides(), [Side::Client, Side::Server, Side::Client]);
 }
 
@@ -289,8 +291,8 @@ fn a_new_connection_on_the_same_ports() {
     let _ = tap.take(Side::Server, &hex(SERVER_INITIAL[0]));
     let hello = hello(70);
     let seen = tap.take(Side::Client, &initial(V2, Side::Client, b"freshly!", b"freshly!", b"me", &crypto(0, &hello)));
-    assert!(seen.initial && errors(&seen).is_empty());
-    assert_eq!((tap.states().len(), tap.states()[1].asked()), (2, (Time(2), 64)));
+    assert!(seen.has_initial && errors(&seen).is_empty());
+    assert_eq!((tap.states().len(), tap.states()[1].first_initial()), (2, (Time(2), 64)));
     assert_eq!(tap.messages.last(), Some(&(Side::Client, 1, hello[4..].to_vec())));
     assert_eq!(tap.states()[1].version(), V2);
 }
@@ -308,15 +310,15 @@ fn a_decoy_does_not_take_the_place_of_what_the_server_answers() {
         let mut tap = Tap::default();
         let _ = tap.take(Side::Client, &client_initial(V1));
         for id in decoys {
-            assert!(tap.take(Side::Client, &decoy(id, &hello)).initial);
+            assert!(tap.take(Side::Client, &decoy(id, &hello)).has_initial);
             assert_eq!(tap.messages.pop().as_ref(), Some(&theirs));
         }
         // What the client sends again is known.
-        assert!(tap.take(Side::Client, &client_initial(V1)).initial);
+        assert!(tap.take(Side::Client, &client_initial(V1)).has_initial);
         let seen = tap.take(Side::Server, &hex(SERVER_INITIAL[0]));
-        assert!(seen.initial && errors(&seen).is_empty());
+        assert!(seen.has_initial && errors(&seen).is_empty());
         assert_eq!(tap.sides(), [Side::Client, Side::Server]);
-        assert_eq!((seen.connection, tap.states()[0].asked()), (Some(0), (Time(0), 64)));
+        assert_eq!((seen.connection, tap.states()[0].first_initial()), (Some(0), (Time(0), 64)));
         assert!(tap.states()[0].is_done());
     }
 }
@@ -329,14 +331,14 @@ fn the_server_may_answer_the_later_one_as_well() {
     }
     let _ = tap.take(Side::Client, &client_initial(V1));
     let seen = tap.take(Side::Server, &hex(SERVER_INITIAL[0]));
-    assert!(seen.initial);
-    assert_eq!((seen.connection, tap.states()[2].asked()), (Some(2), (Time(2), 64)));
+    assert!(seen.has_initial);
+    assert_eq!((seen.connection, tap.states()[2].first_initial()), (Some(2), (Time(2), 64)));
 }
 
 /// Initials of connections of these numbers.
 fn decoys(tap: &mut Tap, numbers: std::ops::Range<u8>) {
     for number in numbers {
-        assert!(tap.take(Side::Client, &decoy(&[b'd', number, 0, 0, 0, 0, 0, 0], &hello(90))).initial);
+        assert!(tap.take(Side::Client, &decoy(&[b'd', number, 0, 0, 0, 0, 0, 0], &hello(90))).has_initial);
     }
 }
 
@@ -344,13 +346,16 @@ fn decoys(tap: &mut Tap, numbers: std::ops::Range<u8>) {
 fn too_many_connections_share_the_last_place() {
     let mut tap = Tap::default();
     decoys(&mut tap, 0..30);
-    assert_eq!((tap.states().len(), tap.messages.len(), tap.surplus), (MAX_CONNECTIONS, 30, 30 - MAX_CONNECTIONS));
-    let asked: Vec<_> = tap.states().iter().map(|state| state.asked().0.0).collect();
+    assert_eq!((tap.states().len(), tap.messages.len(), tap.over_limit), (MAX_CONNECTIONS, 30, 30 - MAX_CONNECTIONS));
+    let asked: Vec<_> = tap.states().iter().map(|state| state.first_initial().0.0).collect();
     assert_eq!(asked, [0, 1, 2, 3, 4, 5, 6, 29]);
     // What has waited in vain gives way.
     tap.now = 10_000_000_003;
     decoys(&mut tap, 30..34);
-    assert_eq!((tap.surplus, tap.states()[MAX_CONNECTIONS - 1].asked().0.0), (30 - MAX_CONNECTIONS, 10_000_000_006));
+    assert_eq!(
+        (tap.over_limit, tap.states()[MAX_CONNECTIONS - 1].first_initial().0.0),
+        (30 - MAX_CONNECTIONS, 10_000_000_006)
+    );
 }
 
 #[test]
@@ -360,7 +365,7 @@ fn what_is_done_makes_room() {
     let _ = tap.take(Side::Client, &client_initial(V1));
     let _ = tap.take(Side::Server, &hex(SERVER_INITIAL[0]));
     decoys(&mut tap, 3..9);
-    assert_eq!((tap.states().len(), tap.surplus), (MAX_CONNECTIONS, 1));
+    assert_eq!((tap.states().len(), tap.over_limit), (MAX_CONNECTIONS, 1));
     assert!(tap.states().iter().all(|state| !state.is_done()));
 }
 
@@ -369,7 +374,7 @@ fn what_gives_way_unfinished_is_counted() {
     let mut tap = Tap::default();
     let long = hello(900);
     let half = |number: u8| decoy(&[b'h', number, 0, 0, 0, 0, 0, 0], &long[..500]);
-    let gone: u64 = (0..10).map(|number| tap.take(Side::Client, &half(number)).given_up).sum();
+    let gone: u64 = (0..10).map(|number| tap.take(Side::Client, &half(number)).evicted_messages).sum();
     assert_eq!(gone, 10 - MAX_CONNECTIONS as u64);
 }
 
@@ -395,7 +400,7 @@ fn each_retry_is_for_a_client_of_its_own() {
         }
         for (place, (id, client)) in later.iter().zip(clients).enumerate() {
             let seen = tap.take(Side::Server, &initial(V1, Side::Server, *id, client, *id, &crypto(0, &hello(60))));
-            assert_eq!((seen.connection, seen.initial), (Some(place), true));
+            assert_eq!((seen.connection, seen.has_initial), (Some(place), true));
         }
         assert_eq!((tap.messages.len(), tap.states().len()), (6, 3));
     }
@@ -409,7 +414,7 @@ fn a_decoy_between_the_parts_of_a_hello() {
     let _ = tap.take(Side::Client, &decoy(b"decoy 01", &self::hello(300)[..200]));
     let _ = tap.take(Side::Client, &from_client(&crypto(500, &hello[500..])));
     assert_eq!(tap.messages, [(Side::Client, 1, hello[4..].to_vec())]);
-    assert!(tap.take(Side::Server, &hex(SERVER_INITIAL[0])).initial);
+    assert!(tap.take(Side::Server, &hex(SERVER_INITIAL[0])).has_initial);
 }
 
 #[test]
@@ -432,7 +437,7 @@ fn a_decoy_behind_a_forged_retry() {
     let _ = tap.take(Side::Client, &client_initial(V1));
     let _ = tap.take(Side::Server, &hex(RETRY[0]));
     let _ = tap.take(Side::Client, &decoy(SERVER_ID, &hello(90)));
-    assert!(tap.take(Side::Server, &hex(SERVER_INITIAL[0])).initial);
+    assert!(tap.take(Side::Server, &hex(SERVER_INITIAL[0])).has_initial);
     assert_eq!(tap.sides(), [Side::Client, Side::Server]);
 }
 
@@ -443,7 +448,7 @@ fn only_the_client_was_captured() {
     let second = initial(V1, Side::Client, DCID, SERVER_ID, b"me", &[2, 0, 0, 0, 0]);
     for _ in 0..2 {
         let seen = tap.take(Side::Client, &second);
-        assert!(seen.initial && errors(&seen).is_empty());
+        assert!(seen.has_initial && errors(&seen).is_empty());
     }
     assert_eq!(tap.states().len(), 1);
 }
@@ -454,9 +459,9 @@ fn the_negotiated_version_has_its_own_keys() {
     let mut tap = Tap::insatiable();
     let _ = tap.take(Side::Client, &client_initial(V1));
     let seen = tap.take(Side::Server, &hex(SERVER_INITIAL[1]));
-    assert!(seen.initial && errors(&seen).is_empty());
+    assert!(seen.has_initial && errors(&seen).is_empty());
     let third = initial(V2, Side::Client, DCID, SERVER_ID, b"me", &[2, 0, 0, 0, 0]);
-    assert!(tap.take(Side::Client, &third).initial);
+    assert!(tap.take(Side::Client, &third).has_initial);
     assert_eq!(tap.state().version(), V2);
 }
 
@@ -464,9 +469,9 @@ fn the_negotiated_version_has_its_own_keys() {
 fn whoever_opens_with_a_client_initial_is_the_client() {
     let mut tap = Tap::default();
     let seen = tap.take(Side::Server, &client_initial(V1));
-    assert!(seen.initial && seen.from == Some(Side::Client));
+    assert!(seen.has_initial && seen.from == Some(Side::Client));
     let seen = tap.take(Side::Client, &hex(SERVER_INITIAL[0]));
-    assert!(seen.initial && seen.from == Some(Side::Server));
+    assert!(seen.has_initial && seen.from == Some(Side::Server));
     assert_eq!(tap.sides(), [Side::Client, Side::Server]);
 }
 
@@ -475,16 +480,16 @@ fn a_server_alone_cannot_be_read() {
     let mut tap = Tap::default();
     for from in [Side::Client, Side::Server] {
         let seen = tap.take(from, &hex(SERVER_INITIAL[0]));
-        assert_eq!((seen.from, seen.initial, errors(&seen)), (None, false, vec![WireError::Unauthenticated]));
+        assert_eq!((seen.from, seen.has_initial, errors(&seen)), (None, false, vec![WireError::Unauthenticated]));
     }
-    assert!(tap.take(Side::Client, &client_initial(V1)).initial);
+    assert!(tap.take(Side::Client, &client_initial(V1)).has_initial);
 }
 
 #[test]
 fn what_is_wrong_inside_a_packet_is_counted() {
     let mut tap = Tap::default();
     let seen = tap.take(Side::Client, &from_client(&[&crypto(0, &hello(40))[..], &[8]].concat()));
-    assert_eq!((seen.initial, errors(&seen)), (true, vec![WireError::Value]));
+    assert_eq!((seen.has_initial, errors(&seen)), (true, vec![WireError::Value]));
     assert!(tap.messages.is_empty());
     let far = crypto(MAX_HANDSHAKE_STREAM, b"xxxxx");
     assert_eq!(errors(&tap.take(Side::Client, &from_client(&far))), [WireError::TooLong]);
@@ -492,7 +497,7 @@ fn what_is_wrong_inside_a_packet_is_counted() {
     unknown[1] = 0x3a;
     let seen = Tap::default().take(Side::Client, &unknown);
     assert_eq!(errors(&seen), [WireError::Unsupported]);
-    assert!(!seen.initial);
+    assert!(!seen.has_initial);
 }
 
 /// The greatest message, without its header.

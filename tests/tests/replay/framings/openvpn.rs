@@ -192,5 +192,5 @@ fn an_incomplete_certificate_and_missing_packets_leave_no_memory_in_use() {
     let events = over_udp(&packets);
     assert_eq!(told_of_tls(&events), both_hellos()[1..]);
     let shards = |path: &str| events::stats_u64(events::of_type(&events, "stats")[0], &["shards", path]);
-    assert_eq!((shards("unfinished_messages"), shards("held_bytes")), (1, 0));
+    assert_eq!((shards("incomplete_messages"), shards("buffered_bytes")), (1, 0));
 }

@@ -1,0 +1,67 @@
+//! The context of one packet.
+
+use ja4::{Fingerprint, Hashers, Input};
+
+use super::stats::ProtocolStats;
+use crate::conntrack::{AppState, Connection};
+use crate::model::{CertificateAttributes, EventContext, EventHandler, FingerprintEvent, Side};
+
+/// One packet of a connection, and everything that its stages use except buffers: those are arguments of the stages that
+/// buffer something.
+pub(crate) struct PacketCtx<'a, A: AppState, S> {
+    /// Sender of the packet.
+    pub(crate) side: Side,
+    /// Context of the events that the packet causes.
+    pub(crate) event: EventContext,
+    /// Whether text of no known protocol belongs to SSH.
+    pub(crate) is_ssh: bool,
+    /// Its connection.
+    pub(crate) connection: &'a mut Connection<A>,
+    /// Computes fingerprints.
+    pub(crate) hashers: &'a mut Hashers,
+    /// The counters.
+    pub(crate) stats: &'a mut ProtocolStats,
+    /// Receives events.
+    pub(crate) events: &'a mut S,
+}
+
+/// Values of an event besides its fingerprint.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct FingerprintDetails<'a> {
+    /// Of JA4T: TTL or hop limit of the SYN.
+    pub(crate) ttl: Option<u8>,
+    /// Of JA4X: attributes of the certificate.
+    pub(crate) certificate: Option<&'a CertificateAttributes>,
+}
+
+impl<A: AppState, S: EventHandler> PacketCtx<'_, A, S> {
+    /// Computes and emits a fingerprint of a side, if its method is available in this build. Returns whether the input
+    /// exceeded a bound of the method.
+    pub(crate) fn emit(&mut self, side: Side, input: Input<'_>) -> bool {
+        self.emit_with(side, input, FingerprintDetails::default())
+    }
+
+    /// As [`emit`](Self::emit), with details.
+    pub(crate) fn emit_with(&mut self, side: Side, input: Input<'_>, details: FingerprintDetails<'_>) -> bool {
+        let Some(fingerprint) = self.hashers.compute(input) else {
+            return false;
+        };
+        let method = fingerprint.method();
+        let count = self.connection.counts.increment(method);
+        self.events.fingerprint(&FingerprintEvent {
+            cause: self.event,
+            flow: &self.connection.identity,
+            method,
+            side,
+            count,
+            value: fingerprint.as_str(),
+            raw: fingerprint.raw(),
+            original: fingerprint.original(),
+            raw_original: fingerprint.raw_original(),
+            ttl: details.ttl,
+            certificate: details.certificate,
+            attributes: &self.connection.attributes,
+        });
+        Fingerprint::is_capped(fingerprint)
+    }
+}
