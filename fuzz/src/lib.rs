@@ -196,7 +196,7 @@ fn record(data: &[u8]) {
     let packet = Packet { header: &header, bytes, interface: 0, number: None };
     if let Ok(decoded) = packet::decode(&packet) {
         assert!(decoded.payload.len() <= bytes.len().min(header.payload_len as usize));
-        if let packet::Transport::Tcp(segment) = decoded.transport {
+        if let packet::TransportHeader::Tcp(segment) = decoded.transport {
             assert!(segment.options.len() <= 40);
         }
     }

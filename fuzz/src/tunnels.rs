@@ -58,7 +58,7 @@ pub fn tunnels(data: &[u8]) {
         (counters.emitted[RecordClass::Nested as usize], counters.emitted[RecordClass::Fragment as usize]);
     let opened = stats.decap;
     // Of what is nested, all has an outcome, and so has what was put together of fragments in it.
-    let outcomes = opened.taken + opened.unselected + opened.unparseable + opened.fragments + opened.too_deep;
+    let outcomes = opened.processed + opened.unselected + opened.unparseable + opened.fragments + opened.too_deep;
     assert_eq!(nested + stats.fragments.completed, outcomes);
     assert_eq!(opened.records, nested + fragments);
     assert_eq!(counters.emitted.iter().sum::<u64>(), stats.packets);

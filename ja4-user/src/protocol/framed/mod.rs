@@ -74,7 +74,7 @@ impl StreamProtocol for FramedStream {
     }
 
     fn finish<A: AppState, S: EventHandler>(&self, side: Side, cx: &mut PacketCtx<'_, A, S>) {
-        if let Some(message) = self.0.tls.under_way() {
+        if let Some(message) = self.0.tls.incomplete_message() {
             cx.handshake(Carrier::Tcp, side).incomplete(&message);
         }
     }

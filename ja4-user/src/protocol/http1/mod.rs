@@ -35,7 +35,7 @@ impl StreamProtocol for Http1Requests {
             Http1Status::Open => Progress::Open,
             Http1Status::Http2(rest) => Progress::Http2(rest),
             // After CONNECT or an upgrade.
-            Http1Status::Tunnel(rest) => Progress::Other { buffered: self.0.held().to_vec(), rest },
+            Http1Status::Tunnel(rest) => Progress::Other { buffered: self.0.incomplete_block().to_vec(), rest },
             Http1Status::Lost => Progress::Unrecognized,
             Http1Status::Ended => Progress::Done,
         }

@@ -16,7 +16,7 @@ pub(crate) struct Http2Requests(Box<Http2Stream>);
 impl Http2Requests {
     /// A stream after its preface (RFC 9113, section 3.4).
     pub(crate) fn after_preface() -> Self {
-        Self(Box::new(Http2Stream::behind_preface()))
+        Self(Box::new(Http2Stream::after_preface()))
     }
 }
 

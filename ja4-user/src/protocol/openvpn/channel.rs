@@ -156,8 +156,8 @@ impl ControlChannel {
 
     /// The start of the incomplete message of each direction.
     pub fn incomplete_messages(&self) -> impl Iterator<Item = (Side, HandshakeMessage<'_>)> {
-        let client = self.client.tls.under_way().map(|message| (Side::Client, message));
-        let server = self.server.tls.under_way().map(|message| (Side::Server, message));
+        let client = self.client.tls.incomplete_message().map(|message| (Side::Client, message));
+        let server = self.server.tls.incomplete_message().map(|message| (Side::Server, message));
         client.into_iter().chain(server)
     }
 

@@ -44,7 +44,7 @@ impl StreamProtocol for TlsStream {
     }
 
     fn finish<A: AppState, S: EventHandler>(&self, side: Side, cx: &mut PacketCtx<'_, A, S>) {
-        if let Some(message) = self.0.under_way() {
+        if let Some(message) = self.0.incomplete_message() {
             cx.handshake(Carrier::Tcp, side).incomplete(&message);
         }
     }
