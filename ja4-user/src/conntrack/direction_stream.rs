@@ -8,7 +8,7 @@ use super::budget::Budget;
 use super::reassembly::{Reassembly, SegmentOutcome};
 use super::stream_parser::StreamParser;
 
-/// How far before a stream whose start was not captured unseen bytes may begin: the furthest a window can reach
+/// How far unseen bytes may begin before a stream if its start was not captured: the furthest a window can reach
 /// (RFC 7323, section 2.3).
 const UNSEEN: u32 = 1 << 30;
 
@@ -39,7 +39,7 @@ pub(crate) struct DirectionStream<P> {
     parsed_ahead: Option<(u32, u32)>,
 }
 
-/// The sequence numbers that were parsed of a direction whose stream has ended.
+/// The sequence numbers that were parsed of a direction, once its stream has ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadRange {
     floor: u32,
@@ -64,12 +64,12 @@ impl ReadRange {
 }
 
 impl<P: StreamParser + Default> DirectionStream<P> {
-    /// A stream whose first byte has this sequence number.
+    /// A stream that begins with this sequence number.
     pub(crate) fn new(first_seq: u32) -> Self {
         Self::starting_at(first_seq, first_seq)
     }
 
-    /// A stream whose start was not captured: it continues at `seq`, after its first byte if that is known.
+    /// A stream without a captured start: it continues at `seq`, after its first byte if that is known.
     pub(crate) fn midway(seq: u32, first_seq: Option<u32>) -> Self {
         Self::starting_at(first_seq.unwrap_or(seq.wrapping_sub(UNSEEN)), seq)
     }
@@ -89,7 +89,7 @@ impl<P: StreamParser + Default> DirectionStream<P> {
         ReadRange { floor: self.floor, start: self.start, end: self.reassembly.next_seq() }
     }
 
-    /// The first bytes of a stream whose protocol is not recognized yet, and their sequence number.
+    /// The first bytes of a stream while its protocol is not recognized, and their sequence number.
     pub(crate) fn undecided_prefix(&self) -> (u32, &[u8]) {
         let prefix = self.parser.undecided_prefix();
         (self.reassembly.next_seq().wrapping_sub(prefix.len() as u32), prefix)

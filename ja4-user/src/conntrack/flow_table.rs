@@ -237,7 +237,7 @@ impl<V: Keyed> FlowTable<V> {
         self.links.get(slot as usize).map_or(0, |link| link.hash)
     }
 
-    /// Stores an entry whose key is not in the table in a free slot, or a new one.
+    /// Stores an entry with a new key in a free slot, or a new one.
     fn occupy(&mut self, hash: u64, value: V) -> u32 {
         let link = Link { hash, newer: NIL, older: NIL };
         let free = self.free as usize;

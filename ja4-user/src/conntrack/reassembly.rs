@@ -138,8 +138,8 @@ fn cost(bytes: &[u8]) -> usize {
 }
 
 impl Reassembly {
-    /// A stream whose first byte has this sequence number: the initial sequence number plus 1, or in a connection whose
-    /// start was not captured, that of the first selected segment.
+    /// A stream that begins with this sequence number: the initial sequence number plus 1, or that of the first selected
+    /// segment if the start of the connection was not captured.
     pub fn new(first_seq: u32) -> Self {
         Self { next: first_seq, buffer: None }
     }
@@ -207,7 +207,7 @@ impl Reassembly {
         self.buffer.as_ref().and_then(|buffer| buffer.ranges.as_slice().first()).map(|range| range.offset)
     }
 
-    /// Takes a segment whose payload begins at `seq`, and calls `deliver` for the bytes that are now in order, never
+    /// Takes a segment with its payload at `seq`, and calls `deliver` for the bytes that are now in order, never
     /// with an empty slice.
     ///
     /// Bytes in order are delivered from `payload` without a copy. Others are copied and buffered, as far as `limits`

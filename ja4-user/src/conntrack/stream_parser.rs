@@ -6,8 +6,7 @@ use ja4_common::signature::{self, StreamStart};
 
 /// The parser of one direction's byte stream.
 ///
-/// The methods about gaps have defaults for a protocol whose bytes depend on all bytes before them, as TLS. The messages
-/// of HTTP/1 do not: after a gap, parsing continues with the next request.
+/// The methods about gaps have defaults for a protocol that needs all bytes in order, as TLS. HTTP/1 does not: after a gap, parsing continues with the next request.
 pub(crate) trait StreamParser: Debug {
     /// Memory of the incomplete message, bytes.
     fn buffered(&self) -> usize;

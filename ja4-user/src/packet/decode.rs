@@ -78,7 +78,7 @@ pub struct Decoded<'a> {
 pub enum TransportHeader<'a> {
     /// TCP.
     Tcp(Segment<'a>),
-    /// UDP, whose header has only ports, length and checksum.
+    /// UDP: its header has only ports, length and checksum.
     Udp,
 }
 

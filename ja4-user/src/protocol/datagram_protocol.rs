@@ -1,4 +1,4 @@
-//! The interface of a protocol whose handshakes are in datagrams.
+//! The interface of a protocol with handshakes in datagrams.
 
 use super::datagram::UdpDatagram;
 use super::packet_ctx::PacketCtx;

@@ -1,4 +1,4 @@
-//! Incomplete messages of a connection that ends, or whose buffers are evicted.
+//! Incomplete messages of a connection that ends, or that has to free its buffers.
 
 use std::mem;
 use std::ops::ControlFlow;

@@ -39,7 +39,7 @@ pub struct Core {
     pub(super) connections: FlowTable<Connection>,
     /// Ended connections, by the end of their grace periods.
     pub(super) closing: TimerQueue,
-    /// Connections whose JA4TS is final, by the time at which it is emitted.
+    /// Connections with a final JA4TS, by the time at which it is emitted.
     pub(super) awaiting_ja4ts: TimerQueue,
     /// Connections with an incomplete message, by the time since when it is incomplete.
     incomplete: TimerQueue,

@@ -12,7 +12,7 @@ pub struct ShardBuffers {
 }
 
 impl ShardBuffers {
-    /// Buffers whose hashers compute these forms.
+    /// Buffers with hashers for these forms.
     pub fn new(forms: Forms) -> Self {
         Self { hashers: Hashers::new(forms), quic: QuicBuffers::default() }
     }

@@ -48,7 +48,7 @@ impl Core {
         }
     }
 
-    /// Reports connections whose packets pass the filter unselected: their counters are only in the filter until they end. A
+    /// Reports connections if their packets pass the filter unselected: their counters are only in the filter until they end. A
     /// call examines some of the connections, and the next call continues after them.
     pub fn refresh_counters<F: FlowLookup, S: EventHandler>(&mut self, env: &mut ShardEnv<'_, F, S>) {
         for _ in 0..self.connections.slots().min(REFRESHED) {
@@ -153,7 +153,7 @@ impl Core {
         self.stats.count_ended(reason);
     }
 
-    /// Closes the connection whose ports a new SYN reuses. The filter has restarted its entry, and sends the counters of the
+    /// Closes a connection, as a new SYN reuses its ports. The filter has restarted its entry, and sends the counters of the
     /// old one with the SYN.
     pub(super) fn close_reused<F, S: EventHandler>(
         &mut self,

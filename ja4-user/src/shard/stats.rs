@@ -14,7 +14,7 @@ pub struct ShardStats {
     pub undecodable: [u64; DecodeError::ALL.len()],
     /// Messages and streams.
     pub protocol: ProtocolStats,
-    /// Connections whose incomplete messages were evicted under memory pressure.
+    /// Connections that lost incomplete messages under memory pressure.
     pub memory_evicted: u64,
     /// Bytes of attributes, and of JA4SSH windows, dropped because the attribute budget was exceeded.
     pub refused_attribute_bytes: u64,

@@ -118,7 +118,7 @@ fn what_is_forwarded_in_fragments_is_told_once() {
             let count = |group, counter| tests::stats_u64(last, &["shards", group, counter]);
             let datagrams = talk.packets().len() as u64;
             assert_eq!(count("fragments", "completed"), 2 * datagrams, "at each place by itself");
-            assert_eq!(count("fragments", "held"), 0);
+            assert_eq!(count("fragments", "pending"), 0);
             assert_eq!((count("decap", "processed"), count("decap", "duplicates")), (datagrams, datagrams));
         }
     }

@@ -26,7 +26,7 @@ fn late_bytes_are_new_once() {
     assert!(!seen.add(110, 20));
     assert!(seen.add(145, 5), "the middle of the second");
     assert!(seen.add(150, 10));
-    assert!(seen.add(140, 20), "what is left before it");
+    assert!(seen.add(140, 20), "the missing bytes before it");
     assert!(!seen.add(100, 70));
 }
 

@@ -24,7 +24,7 @@ pub(super) struct FragmentKey {
     id: u32,
     /// Capture point. A forwarded fragment is seen at two, and a router may have fragmented it again between them.
     point: u32,
-    /// 0 for IPv6, whose fragments may differ in their Next Header fields.
+    /// 0 for IPv6, as the Next Header fields of its fragments may differ.
     proto: u8,
     version: u8,
 }

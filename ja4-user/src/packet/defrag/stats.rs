@@ -13,7 +13,7 @@ pub struct DefragStats {
     pub fragments: u64,
     /// Fragments refused, by [`DefragError::ALL`].
     pub refused: [u64; DefragError::ALL.len()],
-    /// Fragments whose bytes had all arrived before with the same values.
+    /// Fragments without a byte that had not arrived before with the same value.
     pub duplicate: u64,
     /// Fragments of which some bytes had arrived before; the first copy counts.
     pub overlapping: u64,
@@ -56,7 +56,7 @@ impl DefragStats {
         }
     }
 
-    /// Every counter by name, except [`refused`](Self::refused), whose names are those of [`DefragError`].
+    /// Every counter by name, except [`refused`](Self::refused), which [`DefragError`] names.
     pub fn counters(&self) -> [(&'static str, u64); 16] {
         let mut copy = *self;
         let values = copy.counters_mut().map(|counter| *counter);

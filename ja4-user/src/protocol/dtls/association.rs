@@ -20,7 +20,7 @@ type Random = [u8; 32];
 
 /// Both directions of a DTLS association.
 ///
-/// A ClientHello of number 0 whose random differs from those before it is not a retransmission (RFC 6347, section 4.2.4). It is
+/// A ClientHello of number 0 with another random than those before it is not a retransmission (RFC 6347, section 4.2.4). It is
 /// delivered, and the receiver decides whether it begins another association: then all state of the last one is dropped, and
 /// it is delivered again. Otherwise it is a further hello, of a client that tries again, or forged. Its first fragment must
 /// have the random, and must arrive first.

@@ -42,7 +42,7 @@ impl DtlsDirection {
         self.buffer.as_ref().map_or(0, |buffer| buffer.bytes)
     }
 
-    /// Parses the payload of a datagram, whose end was not captured if `truncated`, and calls `receive` for the messages that are
+    /// Parses the payload of a datagram, without its end if `truncated`, and calls `receive` for the messages that are
     /// now due. A message that is complete in the datagram is not copied.
     pub(crate) fn push(
         &mut self,

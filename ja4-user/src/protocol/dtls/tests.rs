@@ -59,7 +59,7 @@ fn body(length: usize) -> Vec<u8> {
 }
 
 #[test]
-fn messages_of_one_datagram_are_lent_and_nothing_is_held() {
+fn messages_within_one_datagram_are_not_copied() {
     let flight = [whole(SERVER_HELLO, 1, b"hello"), whole(CERTIFICATE, 2, b"chain"), whole(DONE, 3, b"")].concat();
     let mut direction = Direction::default();
     let outcome = direction.take(&flight);
@@ -69,14 +69,14 @@ fn messages_of_one_datagram_are_lent_and_nothing_is_held() {
 }
 
 #[test]
-fn fragments_come_together_in_any_order() {
+fn fragments_are_reassembled_in_any_order() {
     let mut direction = Direction::default();
     let mut pieces = datagrams(CERTIFICATE, 2, &body(3000), 500);
     pieces.reverse();
     pieces.insert(0, whole(DONE, 3, b""));
     pieces.push(whole(SERVER_HELLO, 1, b"hello"));
     direction.take_all(&pieces[..7]);
-    // The first message that came was number 3: what lies before it is given late.
+    // The first message to arrive was number 3: earlier ones are delivered late.
     assert_eq!(direction.given, [(DONE, vec![]), (CERTIFICATE, body(3000))]);
     direction.kinds();
     direction.take_all(&pieces[7..]);
@@ -85,7 +85,7 @@ fn fragments_come_together_in_any_order() {
 }
 
 #[test]
-fn messages_wait_for_their_turn() {
+fn messages_are_delivered_in_order() {
     let mut direction = Direction::default();
     let certificate = datagrams(CERTIFICATE, 1, &body(2000), 1200);
     direction.take_all(&[
@@ -101,7 +101,7 @@ fn messages_wait_for_their_turn() {
 }
 
 #[test]
-fn a_flight_sent_again_gives_nothing() {
+fn a_retransmitted_flight_delivers_nothing() {
     let flight: Vec<_> =
         [whole(SERVER_HELLO, 1, b"hello")].into_iter().chain(datagrams(CERTIFICATE, 2, &body(2000), 700)).collect();
     let mut direction = Direction::default();
@@ -129,7 +129,7 @@ fn the_first_copy_of_a_byte_counts() {
 }
 
 #[test]
-fn a_cookie_exchange_counts_on_or_counts_anew() {
+fn message_numbers_continue_or_restart_after_a_cookie_exchange() {
     for server_hello in [0, 1, 2] {
         let mut direction = Direction::default();
         let chain = datagrams(CERTIFICATE, server_hello + 1, &body(900), 500);
@@ -147,7 +147,7 @@ fn a_cookie_exchange_counts_on_or_counts_anew() {
 }
 
 #[test]
-fn what_waits_is_given_when_keys_change() {
+fn buffered_messages_are_delivered_when_keys_change() {
     for end in [record(20, 0, &[1]), record(22, 1, &[9; 40]), vec![0x2c, 1, 2, 3]] {
         let mut direction = Direction::default();
         // Number 1 is lost.
@@ -165,7 +165,7 @@ fn what_waits_is_given_when_keys_change() {
 }
 
 #[test]
-fn what_never_becomes_whole_gives_way() {
+fn the_oldest_incomplete_messages_are_evicted() {
     let mut direction = Direction::default();
     let begin = |seq| record(22, 0, &fragment(DONE, seq, 1000, 0, &[7; 900]));
     direction.take_all(&[whole(SERVER_HELLO, 0, b"hello"), whole(CERTIFICATE, 2, b"chain")]);
@@ -181,7 +181,7 @@ fn what_never_becomes_whole_gives_way() {
 }
 
 #[test]
-fn of_a_chain_that_is_too_long_the_start_is_held() {
+fn the_start_of_a_chain_that_is_too_long_is_buffered() {
     let long = body(BUFFERED_BYTES + 2000);
     let mut direction = Direction::default();
     let refused: usize = datagrams(CERTIFICATE, 0, &long, 1200).iter().map(|piece| direction.take(piece).refused).sum();
@@ -197,7 +197,7 @@ fn of_a_chain_that_is_too_long_the_start_is_held() {
 }
 
 #[test]
-fn fragments_in_order_are_one_piece_however_many_there_are() {
+fn any_number_of_fragments_in_order_is_one_range() {
     for size in [1, 90, 256] {
         let mut direction = Direction::default();
         let pieces = datagrams(CERTIFICATE, 0, &body(40_000), size);
@@ -217,7 +217,7 @@ fn fragments_in_order_are_one_piece_however_many_there_are() {
 }
 
 #[test]
-fn crumbs_are_bounded() {
+fn tiny_fragments_are_bounded() {
     let mut direction = Direction::default();
     for place in 0..1000 {
         let _ = direction.take(&record(22, 0, &fragment(CERTIFICATE, 0, 3000, 2 * place, b"x")));
@@ -228,7 +228,7 @@ fn crumbs_are_bounded() {
 }
 
 #[test]
-fn the_budget_of_the_shard_is_kept() {
+fn the_budget_of_the_shard_is_not_exceeded() {
     let mut direction = Direction { budget: Budget::new(1000), ..Direction::default() };
     let outcome = direction.take(&record(22, 0, &fragment(CERTIFICATE, 0, 3000, 0, &[1; 900])));
     assert_eq!((outcome.refused, outcome.buffered, direction.budget.used()), (900, 0, 0));
@@ -238,7 +238,7 @@ fn the_budget_of_the_shard_is_kept() {
 }
 
 #[test]
-fn what_could_not_be_read_may_come_again() {
+fn a_copy_of_a_malformed_message_is_delivered() {
     let mut budget = Budget::default();
     let mut half = DtlsDirection::default();
     let mut given = Vec::new();
@@ -253,7 +253,7 @@ fn what_could_not_be_read_may_come_again() {
 }
 
 #[test]
-fn an_error_does_not_lose_what_came_before_it() {
+fn messages_before_an_error_are_delivered() {
     let mut direction = Direction::default();
     let outcome = direction.take(&[whole(SERVER_HELLO, 0, b"hello"), b"garbage".to_vec()].concat());
     assert_eq!((outcome.messages, outcome.error), (1, Some(WireError::ContentType)));
@@ -279,7 +279,7 @@ fn hello_of(random: u8, rest: usize) -> Vec<u8> {
 }
 
 #[test]
-fn an_association_begins_where_the_receiver_says_so() {
+fn the_receiver_decides_where_an_association_begins() {
     let (mut association, mut budget) = (Association::default(), Budget::default());
     let mut given = Vec::new();
     let mut take = |association: &mut Association, from, datagram: &[u8], begins| {
@@ -313,7 +313,7 @@ fn an_association_begins_where_the_receiver_says_so() {
     assert_eq!(take(&mut association, client, &second, false).0, [(CLIENT_HELLO, "another")]);
     assert_eq!(take(&mut association, client, &second, true).0, []);
     assert_eq!(take(&mut association, server, &hello, true).0, []);
-    // In two pieces, behind a piece of one that nobody finishes.
+    // In two ranges, after a range of a message that stays incomplete.
     let third = datagrams(CLIENT_HELLO, 0, &hello_of(4, 40), 60);
     let forged = record(22, 0, &fragment(CLIENT_HELLO, 0, 900, 0, &hello_of(3, 10)));
     assert_eq!(take(&mut association, client, &forged, true).0, []);

@@ -38,7 +38,7 @@ pub enum ControlEvent<'a> {
 /// Both directions of an OpenVPN control channel.
 ///
 /// A client's hard reset with another session id, and a soft reset with another key id, begin another handshake. If the
-/// resets were not captured, a direction begins with the packet whose payload begins with a hello.
+/// resets were not captured, a direction begins with the packet that begins with a hello.
 ///
 /// Buffered bytes are charged to the shard's [`Budget`]: call [`ControlChannel::clear`] before this is dropped.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ struct ControlDirection {
 }
 
 impl ControlDirection {
-    /// Begins a TLS stream whose first bytes are in the packet of this number.
+    /// Begins a TLS stream with the packet of this number.
     fn begin(&mut self, session_id: [u8; openvpn::SESSION_ID_LEN], next: u32) {
         *self = Self { session_id: Some(session_id), next: Some(next), ..Self::default() };
     }

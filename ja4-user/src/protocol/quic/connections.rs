@@ -110,7 +110,7 @@ impl<T> QuicConnections<T> {
         }
     }
 
-    /// The connection of a Handshake packet: by its connection ID, else the last one whose server's ID is unknown, else the only
+    /// The connection of a Handshake packet: by its connection ID, else the last one with an unknown server, else the only
     /// one.
     fn of_handshake(&self, packet: &LongPacket<'_>, from_high: bool) -> Option<usize> {
         let named = |state: &QuicState| {
@@ -211,7 +211,7 @@ impl<T: Default> QuicConnections<T> {
         if let Some(index) = named.or_else(|| self.last(|state| is_client(state) && state.server() == Some(to))) {
             return self.parse(index, Side::Client, packet, cx, receive).map(|()| index);
         }
-        // A server's Initial belongs to the connection whose keys decrypt it.
+        // A server's Initial belongs to the connection with the keys that decrypt it.
         for index in (0..self.list.len()).rev() {
             let may_be = |state: &QuicState| {
                 is_server(state) && state.awaits(Side::Server) && state.server().is_none_or(|server| server == from)
@@ -230,7 +230,7 @@ impl<T: Default> QuicConnections<T> {
             Ok(index) => return Ok(index),
             Err(failure) => failure,
         };
-        // A client's Initial to the ID of a server whose Initial was not seen.
+        // A client's Initial to the ID of a server, if that server's Initial was not seen.
         for index in (0..self.list.len()).rev() {
             if self.list.get(index).is_some_and(|entry| is_client(&entry.state) && entry.state.awaits(Side::Client))
                 && self.parse(index, Side::Client, packet, cx, receive).is_ok()

@@ -35,7 +35,7 @@ pub struct QuicState {
     client_is_high: bool,
     /// Whether it was over the limit of connections when it began.
     over_limit: bool,
-    /// Sides whose further messages are of no interest.
+    /// Whether further messages of each side are of no interest.
     done: PerSide<bool>,
     /// Present while a side is not done.
     handshake: Option<Box<PerSide<InitialDirection>>>,

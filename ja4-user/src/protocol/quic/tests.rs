@@ -25,7 +25,7 @@ struct Tap {
     budget: Budget,
     messages: Vec<(Side, u8, Vec<u8>)>,
     /// Whether more is wanted behind a message.
-    insatiable: bool,
+    parsing_all: bool,
     /// Messages of connections for which there was no room.
     over_limit: usize,
     /// The time of the next datagram.
@@ -39,9 +39,9 @@ impl Tap {
         tap
     }
 
-    fn insatiable() -> Self {
+    fn parsing_all() -> Self {
         let mut tap = Self::default();
-        tap.insatiable = true;
+        tap.parsing_all = true;
         tap
     }
 
@@ -58,7 +58,7 @@ impl Tap {
             let QuicMessage { side, message, over_limit, .. } = given;
             self.over_limit += usize::from(over_limit);
             self.messages.push((side, message.kind.0, message.body.to_vec()));
-            if self.insatiable { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if self.parsing_all { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
     }
 
@@ -73,7 +73,7 @@ impl Tap {
         self.states()[0]
     }
 
-    /// Whose messages came.
+    /// Senders of the messages.
     fn sides(&self) -> Vec<Side> {
         self.messages.iter().map(|(side, ..)| *side).collect()
     }
@@ -144,7 +144,7 @@ fn both_hellos_of_the_rfcs() {
 }
 
 #[test]
-fn pieces_shuffled_within_a_packet_need_no_room() {
+fn frames_shuffled_within_a_packet_are_not_buffered() {
     let hello = hello(700);
     let cuts = [0, 100, 101, 350, 600, hello.len()];
     let mut pieces: Vec<Vec<u8>> = cuts.windows(2).map(|cut| crypto(cut[0], &hello[cut[0]..cut[1]])).collect();
@@ -174,7 +174,7 @@ fn a_hello_over_several_datagrams_in_any_order() {
 }
 
 #[test]
-fn of_copies_in_one_packet_the_first_wins() {
+fn the_first_copy_in_a_packet_counts() {
     let hello = hello(100);
     let frames = [crypto(50, &[9; 10]), crypto(0, &hello)].concat();
     let mut tap = Tap::default();
@@ -186,7 +186,7 @@ fn of_copies_in_one_packet_the_first_wins() {
 }
 
 #[test]
-fn a_cut_datagram_gives_a_hello_that_was_captured() {
+fn a_truncated_datagram_has_a_complete_hello() {
     let hello = hello(300);
     let datagram = from_client(&[&crypto(0, &hello)[..], &[0; 800]].concat());
     let header = datagram.len() - 3 - 800 - 16 - hello.len() - 7;
@@ -206,7 +206,7 @@ fn a_cut_datagram_gives_a_hello_that_was_captured() {
 }
 
 #[test]
-fn what_is_cut_and_makes_no_sense_changes_nothing() {
+fn a_truncated_packet_with_malformed_frames_changes_nothing() {
     let mut tap = Tap::default();
     let noise = initial(V1, Side::Client, b"another key", DCID, b"me", &crypto(0, &hello(900)));
     let seen = tap.cut(Side::Client, &noise, 800);
@@ -215,7 +215,7 @@ fn what_is_cut_and_makes_no_sense_changes_nothing() {
 }
 
 #[test]
-fn coalesced_packets_are_all_seen() {
+fn all_coalesced_packets_are_parsed() {
     let mut datagram = from_client(&crypto(0, &hello(50)));
     let ids = [&[8][..], DCID, &[2], b"me"].concat();
     for (first, number) in [(0xd0, 20), (0xe0, 25)] {
@@ -228,7 +228,7 @@ fn coalesced_packets_are_all_seen() {
 }
 
 #[test]
-fn a_retry_brings_new_keys() {
+fn a_retry_changes_the_keys() {
     for (version, retry) in VERSIONS.into_iter().zip(RETRY) {
         let server = |keyed| initial(version, Side::Server, keyed, &[], b"later", &crypto(0, &hello(60)));
         let mut tap = Tap::default();
@@ -263,7 +263,7 @@ fn a_retry_between_the_parts_of_a_hello() {
 }
 
 #[test]
-fn a_forged_retry_harms_nobody() {
+fn a_forged_retry_changes_nothing() {
     let hello = hello(500);
     let mut tap = Tap::default();
     let _ = tap.take(Side::Client, &from_client(&crypto(0, &hello[..200])));
@@ -275,7 +275,7 @@ fn a_forged_retry_harms_nobody() {
 
 #[test]
 fn the_client_keeps_its_keys_when_it_writes_to_the_servers_choice() {
-    let mut tap = Tap::insatiable();
+    let mut tap = Tap::parsing_all();
     let _ = tap.take(Side::Client, &from_client(&crypto(0, &hello(80))));
     let _ = tap.take(Side::Server, &hex(SERVER_INITIAL[0]));
     let second = initial(V1, Side::Client, DCID, SERVER_ID, b"me", &crypto(84, &hello(40)));
@@ -297,13 +297,13 @@ fn a_new_connection_on_the_same_ports() {
     assert_eq!(tap.states()[1].version(), V2);
 }
 
-/// An Initial of somebody else on the same ports.
+/// An Initial of another client on the same ports.
 fn decoy(id: &[u8], hello: &[u8]) -> Vec<u8> {
     initial(V1, Side::Client, id, id, b"he", &crypto(0, hello))
 }
 
 #[test]
-fn a_decoy_does_not_take_the_place_of_what_the_server_answers() {
+fn a_forged_initial_does_not_replace_an_answered_connection() {
     let hello = hello(90);
     let theirs = (Side::Client, 1, hello[4..].to_vec());
     for decoys in [&[&b"decoy 01"[..]][..], &[b"decoy 01", b"decoy 02", b"decoy 03"]] {
@@ -343,13 +343,13 @@ fn decoys(tap: &mut Tap, numbers: std::ops::Range<u8>) {
 }
 
 #[test]
-fn too_many_connections_share_the_last_place() {
+fn connections_over_the_limit_replace_the_last_one() {
     let mut tap = Tap::default();
     decoys(&mut tap, 0..30);
     assert_eq!((tap.states().len(), tap.messages.len(), tap.over_limit), (MAX_CONNECTIONS, 30, 30 - MAX_CONNECTIONS));
     let asked: Vec<_> = tap.states().iter().map(|state| state.first_initial().0.0).collect();
     assert_eq!(asked, [0, 1, 2, 3, 4, 5, 6, 29]);
-    // What has waited in vain gives way.
+    // A connection that has expired is evicted.
     tap.now = 10_000_000_003;
     decoys(&mut tap, 30..34);
     assert_eq!(
@@ -359,7 +359,7 @@ fn too_many_connections_share_the_last_place() {
 }
 
 #[test]
-fn what_is_done_makes_room() {
+fn connections_that_are_done_are_evicted_first() {
     let mut tap = Tap::default();
     decoys(&mut tap, 0..3);
     let _ = tap.take(Side::Client, &client_initial(V1));
@@ -370,7 +370,7 @@ fn what_is_done_makes_room() {
 }
 
 #[test]
-fn what_gives_way_unfinished_is_counted() {
+fn incomplete_messages_of_evicted_connections_are_counted() {
     let mut tap = Tap::default();
     let long = hello(900);
     let half = |number: u8| decoy(&[b'h', number, 0, 0, 0, 0, 0, 0], &long[..500]);
@@ -379,7 +379,7 @@ fn what_gives_way_unfinished_is_counted() {
 }
 
 #[test]
-fn each_retry_is_for_a_client_of_its_own() {
+fn each_retry_belongs_to_one_client() {
     // The tag of a Retry is not looked at.
     let retry = |to: &[u8], id: &[u8]| {
         let ids = [&[to.len() as u8][..], to, &[id.len() as u8], id].concat();
@@ -407,7 +407,7 @@ fn each_retry_is_for_a_client_of_its_own() {
 }
 
 #[test]
-fn a_decoy_between_the_parts_of_a_hello() {
+fn a_forged_initial_between_the_parts_of_a_hello() {
     let hello = hello(900);
     let mut tap = Tap::default();
     let _ = tap.take(Side::Client, &from_client(&crypto(0, &hello[..500])));
@@ -418,7 +418,7 @@ fn a_decoy_between_the_parts_of_a_hello() {
 }
 
 #[test]
-fn a_decoy_between_the_parts_of_an_answer() {
+fn a_forged_initial_between_the_parts_of_an_answer() {
     let answer = hello(600);
     let server = |part: std::ops::Range<usize>| {
         initial(V1, Side::Server, DCID, b"me", SERVER_ID, &crypto(part.start, &answer[part]))
@@ -432,7 +432,7 @@ fn a_decoy_between_the_parts_of_an_answer() {
 }
 
 #[test]
-fn a_decoy_behind_a_forged_retry() {
+fn a_forged_initial_after_a_forged_retry() {
     let mut tap = Tap::default();
     let _ = tap.take(Side::Client, &client_initial(V1));
     let _ = tap.take(Side::Server, &hex(RETRY[0]));
@@ -456,7 +456,7 @@ fn only_the_client_was_captured() {
 #[test]
 fn the_negotiated_version_has_its_own_keys() {
     // RFC 9369, section 4: the client begins with version 1, the server goes on with version 2.
-    let mut tap = Tap::insatiable();
+    let mut tap = Tap::parsing_all();
     let _ = tap.take(Side::Client, &client_initial(V1));
     let seen = tap.take(Side::Server, &hex(SERVER_INITIAL[1]));
     assert!(seen.has_initial && errors(&seen).is_empty());
@@ -466,7 +466,7 @@ fn the_negotiated_version_has_its_own_keys() {
 }
 
 #[test]
-fn whoever_opens_with_a_client_initial_is_the_client() {
+fn the_sender_of_a_client_initial_is_the_client() {
     let mut tap = Tap::default();
     let seen = tap.take(Side::Server, &client_initial(V1));
     assert!(seen.has_initial && seen.from == Some(Side::Client));
@@ -476,7 +476,7 @@ fn whoever_opens_with_a_client_initial_is_the_client() {
 }
 
 #[test]
-fn a_server_alone_cannot_be_read() {
+fn a_server_without_a_client_cannot_be_decrypted() {
     let mut tap = Tap::default();
     for from in [Side::Client, Side::Server] {
         let seen = tap.take(from, &hex(SERVER_INITIAL[0]));
@@ -486,7 +486,7 @@ fn a_server_alone_cannot_be_read() {
 }
 
 #[test]
-fn what_is_wrong_inside_a_packet_is_counted() {
+fn errors_inside_a_packet_are_counted() {
     let mut tap = Tap::default();
     let seen = tap.take(Side::Client, &from_client(&[&crypto(0, &hello(40))[..], &[8]].concat()));
     assert_eq!((seen.has_initial, errors(&seen)), (true, vec![WireError::Value]));
@@ -504,7 +504,7 @@ fn what_is_wrong_inside_a_packet_is_counted() {
 const MAX_HANDSHAKE_STREAM: usize = ja4::wire::tls::MAX_HANDSHAKE_MESSAGE;
 
 #[test]
-fn without_room_the_hello_is_given_up() {
+fn a_hello_over_the_budget_is_dropped() {
     let hello = hello(1000);
     let mut tap = Tap::within(100);
     let seen = tap.take(Side::Client, &from_client(&crypto(0, &hello[..500])));

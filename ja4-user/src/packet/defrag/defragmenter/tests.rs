@@ -6,12 +6,12 @@ use super::*;
 
 const NOW: Time = Time(1_795_417_200_000_000_000);
 const SECOND: u64 = 1_000_000_000;
-const PLACE: u32 = 7;
+const POINT: u32 = 7;
 
 /// A piece of a datagram: its offset, whether more follow, its bytes.
 type Piece<'a> = (usize, bool, &'a [u8]);
 
-/// An IPv4 fragment of a UDP datagram, with its own TTL, so that headers can be told apart.
+/// An IPv4 fragment of a UDP datagram, with its own TTL, which identifies its header.
 fn four(id: u16, ttl: u8, (at, more, payload): Piece<'_>) -> Vec<u8> {
     let mut packet = vec![0x45, 0];
     packet.extend((20 + payload.len() as u16).to_be_bytes());
@@ -43,7 +43,7 @@ fn push(defrag: &mut Defragmenter, packet: &[u8]) -> Result<Option<Vec<u8>>, Def
 /// Pushes a fragment, and checks that the counters balance and no bound is exceeded.
 fn push_at(defrag: &mut Defragmenter, packet: &[u8], time: Time) -> Result<Option<Vec<u8>>, DefragError> {
     let before = defrag.stats();
-    let outcome = defrag.push(packet, PLACE, time).map(|whole| whole.map(<[u8]>::to_vec));
+    let outcome = defrag.push(packet, POINT, time).map(|whole| whole.map(<[u8]>::to_vec));
     let (stats, limits) = (defrag.stats(), defrag.limits);
     assert!(stats.balanced(), "{stats:?}");
     assert_eq!(stats.refused.iter().sum::<u64>() - before.refused.iter().sum::<u64>(), u64::from(outcome.is_err()));
@@ -66,7 +66,7 @@ fn payload(len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn an_ipv4_datagram_comes_out_whole_with_a_header_that_says_so() {
+fn an_ipv4_datagram_has_a_header_without_fragment_fields() {
     let data = payload(2500);
     let pieces = [(0, true, &data[..1480]), (1480, true, &data[1480..2480]), (2480, false, &data[2480..])];
     let mut whole = vec![0x45, 0, 0x09, 0xd8, 0, 7, 0, 0, 60, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2];
@@ -95,7 +95,7 @@ fn an_ipv6_datagram_loses_its_fragment_header() {
         assert_eq!(push(&mut defrag, one), Ok(None));
         assert_eq!(push(&mut defrag, two).unwrap().as_ref(), Some(&whole));
     }
-    assert_eq!(defrag.datagrams.len(), 1, "a place is used again");
+    assert_eq!(defrag.datagrams.len(), 1, "a slot is reused");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn fragments_of_different_datagrams_do_not_mix() {
 }
 
 #[test]
-fn fragments_of_two_places_do_not_mix() {
+fn fragments_of_two_capture_points_do_not_mix() {
     let (data, noise) = (payload(24), [0xee; 8]);
     let mut defrag = Defragmenter::default();
     let (first, last) = (four(1, 64, (0, true, &data[..16])), four(1, 63, (16, false, &data[16..])));
@@ -132,13 +132,13 @@ fn fragments_of_two_places_do_not_mix() {
 }
 
 #[test]
-fn duplicates_are_counted_and_do_no_harm() {
+fn duplicates_are_counted_and_change_nothing() {
     let data = payload(24);
     let mut defrag = Defragmenter::default();
     for _ in 0..3 {
         push(&mut defrag, &four(1, 64, (0, true, &data[..16]))).unwrap();
     }
-    // Part of what is known, with the same value.
+    // A part of the known bytes, with the same values.
     push(&mut defrag, &four(1, 64, (8, true, &data[8..16]))).unwrap();
     let stats = defrag.stats();
     assert_eq!((stats.duplicate, stats.duplicate_bytes, stats.overlapping), (3, 40, 0));
@@ -146,7 +146,7 @@ fn duplicates_are_counted_and_do_no_harm() {
 }
 
 #[test]
-fn of_overlapping_fragments_the_first_copy_of_a_byte_wins() {
+fn the_first_copy_of_a_byte_in_overlapping_fragments_counts() {
     let (data, noise) = (payload(64), [0xee; 64]);
     for packet in [|piece: Piece<'_>| four(1, 64, piece), |piece: Piece<'_>| six(1, piece)] {
         let mut defrag = Defragmenter::default();
@@ -164,7 +164,7 @@ fn of_overlapping_fragments_the_first_copy_of_a_byte_wins() {
 }
 
 #[test]
-fn a_last_fragment_may_complete_a_datagram_of_which_it_brings_nothing() {
+fn a_last_fragment_without_new_bytes_may_complete_a_datagram() {
     let data = payload(16);
     let mut defrag = Defragmenter::default();
     push(&mut defrag, &four(1, 64, (0, true, &data))).unwrap();
@@ -172,12 +172,12 @@ fn a_last_fragment_may_complete_a_datagram_of_which_it_brings_nothing() {
 }
 
 #[test]
-fn an_end_is_not_moved() {
+fn the_length_of_a_datagram_does_not_change() {
     let data = payload(64);
     let mut defrag = Defragmenter::default();
     let refused = |defrag: &mut Defragmenter, piece| push(defrag, &four(1, 64, piece)).unwrap_err();
     push(&mut defrag, &four(1, 64, (32, true, &data[32..40]))).unwrap();
-    assert_eq!(refused(&mut defrag, (16, false, &data[16..24])), DefragError::Contradiction, "before what is there");
+    assert_eq!(refused(&mut defrag, (16, false, &data[16..24])), DefragError::Contradiction, "before known bytes");
     push(&mut defrag, &four(1, 64, (40, false, &data[40..47]))).unwrap();
     assert_eq!(refused(&mut defrag, (40, false, &data[40..48])), DefragError::Contradiction, "another last");
     assert_eq!(refused(&mut defrag, (40, true, &data[40..48])), DefragError::Contradiction, "beyond the last");
@@ -222,7 +222,7 @@ fn too_many_fragments_of_one_datagram_are_refused() {
 }
 
 #[test]
-fn a_datagram_has_30_seconds_from_its_first_fragment_on() {
+fn a_datagram_expires_30_seconds_after_its_first_fragment() {
     let data = payload(16);
     let mut defrag = Defragmenter::default();
     let (first, last) = (four(1, 64, (0, true, &data[..8])), four(1, 64, (8, false, &data[8..])));
@@ -240,7 +240,7 @@ fn a_datagram_has_30_seconds_from_its_first_fragment_on() {
 }
 
 #[test]
-fn the_oldest_makes_room() {
+fn the_oldest_datagram_is_evicted() {
     let limits = DefragLimits { datagrams: 2, ..DefragLimits::default() };
     let mut defrag = Defragmenter::new(&limits);
     for (second, id) in [1, 2, 1, 3].into_iter().enumerate() {
@@ -258,16 +258,16 @@ fn the_oldest_makes_room() {
     push(&mut defrag, &four(3, 64, (0, true, &[1; 8]))).unwrap();
     assert_eq!((defrag.buffered_bytes(), defrag.stats().evicted), (92, 0));
     push(&mut defrag, &four(1, 64, (16, true, &[1; 16]))).unwrap();
-    assert_eq!((defrag.buffered_bytes(), defrag.stats().evicted), (80, 1), "the oldest but itself");
+    assert_eq!((defrag.buffered_bytes(), defrag.stats().evicted), (80, 1), "the oldest other one");
     push(&mut defrag, &four(1, 64, (32, true, &[1; 48]))).unwrap();
     assert_eq!((defrag.buffered_bytes(), defrag.stats().evicted), (100, 2));
     assert_eq!(push(&mut defrag, &four(1, 64, (80, true, &[1; 8]))), Err(DefragError::OverLimit));
     assert_eq!(push(&mut defrag, &four(9, 64, (0, true, &[1; 88]))), Err(DefragError::OverLimit));
-    assert_eq!(defrag.stats().pending, 1, "what cannot fit pushes nobody out");
+    assert_eq!(defrag.stats().pending, 1, "a datagram that cannot fit evicts no other");
 }
 
 #[test]
-fn a_flood_costs_bounded_memory() {
+fn a_flood_takes_bounded_memory() {
     let mut defrag = Defragmenter::default();
     assert_eq!((defrag.datagrams.capacity(), defrag.index.capacity(), defrag.complete.capacity()), (0, 0, 0));
     let data = payload(65_000);
