@@ -96,7 +96,7 @@ fn memory_grows_with_the_flows_and_stops_at_the_bound() {
     }
     assert_eq!((table.len(), table.entries.len()), (1_000, 1_000));
     assert_eq!((table.entries.capacity(), table.links.capacity()), (1_000, 1_000));
-    // Twice what 1,000 need: hashbrown may double once for slots that removals left marked.
+    // Twice the capacity for 1,000: hashbrown may double once because of tombstones.
     assert!(table.index.capacity() <= 4096, "{}", table.index.capacity());
 }
 

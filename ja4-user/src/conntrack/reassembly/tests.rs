@@ -104,7 +104,7 @@ fn the_first_copy_of_a_buffered_byte_wins() {
     let across = stream.push(1, b"bCcdefGhi");
     let counted = (across.duplicate, across.conflicting, across.buffered);
     assert_eq!(counted, (2, 2, 5));
-    // Delivery delivers buffered bytes in place of the differing ones, and continues after them.
+    // Buffered bytes are delivered in place of the differing ones, and delivery continues after them.
     let all = stream.push(0, b"a.........j");
     assert_eq!((all.conflicting, all.delivered), (9, 11));
     assert_eq!(stream.out, b"abCCdeGGhij");
@@ -118,7 +118,7 @@ fn a_segment_beyond_the_window_is_refused() {
     assert_eq!((half.buffered, half.refused.window), (2, 1));
     // The window bounds buffered bytes, not bytes in order.
     assert_eq!(stream.push(0, &[1; 40]).delivered, 40);
-    // Half the sequence space and more ahead is behind.
+    // A distance of half the sequence space or more is behind.
     assert_eq!(stream.push(40 + (1 << 31), b"x").duplicate, 1);
     assert_eq!(stream.push(39 + (1 << 31), b"x").refused.window, 1);
 }
@@ -230,7 +230,7 @@ proptest! {
             let _ = stream.push(from as i64, &bytes[from..to]);
             prop_assert!(bytes.starts_with(&stream.out));
         }
-        // Sent again in order, all of it arrives.
+        // All of it is delivered when it is sent again in order.
         let _ = stream.push(0, &bytes);
         prop_assert_eq!(&stream.out, &bytes);
         stream.clear();

@@ -14,7 +14,7 @@ const HELLO_VERIFY_REQUEST: u8 = 3;
 const CERTIFICATE: u8 = 11;
 const DONE: u8 = 14;
 
-/// A direction under test, with all it has given: types and bodies.
+/// A direction under test, and the types and bodies of the messages that it has delivered.
 #[derive(Default)]
 struct Direction {
     half: DtlsDirection,
@@ -43,13 +43,13 @@ impl Direction {
         self
     }
 
-    /// The types given since the last time.
+    /// The types delivered since the last call.
     fn kinds(&mut self) -> Vec<u8> {
         self.given.drain(..).map(|(kind, _)| kind).collect()
     }
 }
 
-/// One datagram with one whole message.
+/// A datagram with one complete message.
 fn whole(kind: u8, seq: u16, body: &[u8]) -> Vec<u8> {
     datagrams(kind, seq, body, usize::MAX).remove(0)
 }
@@ -107,7 +107,7 @@ fn a_retransmitted_flight_delivers_nothing() {
     let mut direction = Direction::default();
     direction.take_all(&flight).take_all(&flight);
     assert_eq!(direction.kinds(), [SERVER_HELLO, CERTIFICATE]);
-    // In other pieces, too.
+    // Also with other fragments.
     let again = datagrams(CERTIFICATE, 2, &body(2000), 300);
     let duplicate: usize = again.iter().map(|datagram| direction.take(datagram).duplicate).sum();
     assert_eq!((duplicate, direction.given.len()), (2000, 0));
@@ -174,7 +174,7 @@ fn the_oldest_incomplete_messages_are_evicted() {
         assert!(direction.half.buffer.as_ref().unwrap().messages.len() <= BUFFERED_MESSAGES);
     }
     assert_eq!(direction.kinds(), [SERVER_HELLO, CERTIFICATE]);
-    // Room is made for a long chain as well.
+    // Messages are evicted for a long chain, too.
     direction.take_all(&datagrams(CERTIFICATE, 200, &body(BUFFERED_BYTES), 1200));
     let _ = direction.take(&record(20, 0, &[1]));
     assert_eq!(direction.given, [(CERTIFICATE, body(BUFFERED_BYTES))]);
@@ -189,7 +189,7 @@ fn the_start_of_a_chain_that_is_too_long_is_buffered() {
     let mut starts = Vec::new();
     direction.half.report_starts(|start| starts.push(start.body.to_vec()));
     assert_eq!(starts, [long[..BUFFERED_BYTES].to_vec()]);
-    // Of no other message a part means anything.
+    // The start of any other message is not reported.
     let outcome = direction.take(&record(22, 0, &fragment(DONE, 1, BUFFERED_BYTES + 1, 0, b"x")));
     assert_eq!(outcome.error, Some(WireError::TooLong));
     direction.half.clear(&mut direction.budget);
@@ -208,7 +208,7 @@ fn any_number_of_fragments_in_order_is_one_range() {
         let _ = direction.take(last);
         assert_eq!((direction.given, direction.budget.used()), (vec![(CERTIFICATE, body(40_000))], 0), "{size}");
     }
-    // Two that the late ones between them join.
+    // Two ranges, joined by the late fragments between them.
     let mut direction = Direction::default();
     let mut pieces = datagrams(CERTIFICATE, 0, &body(30_000), 100);
     pieces.rotate_left(100);
@@ -257,7 +257,7 @@ fn messages_before_an_error_are_delivered() {
     let mut direction = Direction::default();
     let outcome = direction.take(&[whole(SERVER_HELLO, 0, b"hello"), b"garbage".to_vec()].concat());
     assert_eq!((outcome.messages, outcome.error), (1, Some(WireError::ContentType)));
-    // A datagram that the capture cut: what is there counts, and the rest may come again.
+    // A truncated datagram: its captured bytes count, and the rest may be retransmitted.
     let long = whole(CERTIFICATE, 1, &body(1000));
     let outcome = direction.half.push(&long[..500], true, &mut direction.budget, |_| MessageVerdict::Parsed);
     assert_eq!((outcome.buffered, outcome.error), (500 - 25, None));
@@ -273,7 +273,7 @@ fn numbers_wrap() {
     assert_eq!(direction.half.next, Some(2));
 }
 
-/// The start of a ClientHello, and as many bytes behind it.
+/// The start of a ClientHello, followed by so many bytes.
 fn hello_of(random: u8, rest: usize) -> Vec<u8> {
     [&[0xfe, 0xfd][..], &[random; 32], &body(rest)].concat()
 }
@@ -308,7 +308,7 @@ fn the_receiver_decides_where_an_association_begins() {
         [(SERVER_HELLO, "message")]
     );
     assert!(take(&mut association, client, &[first, piece(1)].concat(), true).1 > 0);
-    // A further one leaves the rest as it is, and is given once.
+    // A further hello does not change the rest, and is delivered once.
     let second = whole(CLIENT_HELLO, 0, &hello_of(2, 40));
     assert_eq!(take(&mut association, client, &second, false).0, [(CLIENT_HELLO, "another")]);
     assert_eq!(take(&mut association, client, &second, true).0, []);

@@ -17,16 +17,16 @@ use ja4_common::headers::PacketHeaders;
 #[allow(dead_code, reason = "the crate that owns the vectors uses all of them")]
 mod vectors;
 
-/// A connection, and what was made of its datagrams.
+/// A flow under test, and the messages of its datagrams.
 #[derive(Default)]
 struct Tap {
     flow: QuicConnections<u32>,
     engine: QuicBuffers,
     budget: Budget,
     messages: Vec<(Side, u8, Vec<u8>)>,
-    /// Whether more is wanted behind a message.
+    /// Whether parsing continues after a message.
     parsing_all: bool,
-    /// Messages of connections for which there was no room.
+    /// Messages of connections over the limit.
     over_limit: usize,
     /// The time of the next datagram.
     now: u64,
@@ -67,7 +67,7 @@ impl Tap {
         self.flow.iter().map(|entry| &entry.state).collect()
     }
 
-    /// The one connection.
+    /// The state of the only connection.
     fn state(&self) -> &QuicState {
         assert_eq!(self.states().len(), 1);
         self.states()[0]
@@ -79,7 +79,7 @@ impl Tap {
     }
 }
 
-/// The end of every test: nothing stays charged.
+/// Ends a test: all memory is returned to the budget.
 impl Drop for Tap {
     fn drop(&mut self) {
         self.flow.close(&mut self.budget);
@@ -91,7 +91,7 @@ fn errors(seen: &QuicOutcome) -> Vec<WireError> {
     seen.errors().collect()
 }
 
-/// A ClientHello, as far as the reassembly cares.
+/// A message with the header of a ClientHello.
 fn hello(len: usize) -> Vec<u8> {
     let body = (0..len).map(|place| (place * 7) as u8);
     [1, 0, (len >> 8) as u8, len as u8].into_iter().chain(body).collect()
@@ -103,7 +103,7 @@ fn crypto(offset: usize, data: &[u8]) -> Vec<u8> {
     [&[6][..], &offset.to_be_bytes(), &length.to_be_bytes(), data].concat()
 }
 
-/// An Initial; `keyed` is what its keys are made of.
+/// An Initial; its keys are derived from `keyed`.
 fn initial(version: u32, side: Side, keyed: &[u8], dcid: &[u8], scid: &[u8], frames: &[u8]) -> Vec<u8> {
     let keys = match side {
         Side::Client => PacketKeys::client(version, keyed),
@@ -136,7 +136,7 @@ fn both_hellos_of_the_rfcs() {
         assert_eq!(tap.messages[1].2, hex(SERVER_FRAMES)[13..]);
         assert!(tap.state().is_done());
         assert_eq!(tap.state().version(), version);
-        // Again: seen, and not opened.
+        // The same Initial again is recognized, and not decrypted.
         let seen = tap.take(Side::Client, &first);
         assert!(seen.has_initial && seen.crypto == SegmentOutcome::default());
         assert_eq!((tap.messages.len(), tap.states().len()), (2, 1));
@@ -196,7 +196,7 @@ fn a_truncated_datagram_has_a_complete_hello() {
         assert!(errors(&seen).is_empty() && seen.has_initial, "{captured}: {seen:?}");
         assert_eq!(tap.messages.len(), usize::from(given), "{captured}");
     }
-    // The rest comes again, whole.
+    // The rest is retransmitted in one datagram.
     let mut tap = Tap::default();
     let _ = tap.cut(Side::Client, &datagram, 200);
     let _ = tap.take(Side::Client, &datagram);
@@ -240,9 +240,9 @@ fn a_retry_changes_the_keys() {
         assert!(seen.has_initial && errors(&seen).is_empty());
         assert_eq!(errors(&tap.take(Side::Server, &server(b"neither"))), [WireError::Unauthenticated]);
         assert!(tap.take(Side::Server, &server(SERVER_ID)).has_initial);
-        // As the client asked first, before the Retry.
+        // With the destination of the first Initial, before the Retry.
         assert_eq!(tap.state().first_initial(), (Time(0), 64));
-        // The hello was known already, and is not given twice.
+        // The hello was delivered before, and is not delivered again.
         assert_eq!(tap.sides(), [Side::Client, Side::Server]);
     }
 }
@@ -313,7 +313,7 @@ fn a_forged_initial_does_not_replace_an_answered_connection() {
             assert!(tap.take(Side::Client, &decoy(id, &hello)).has_initial);
             assert_eq!(tap.messages.pop().as_ref(), Some(&theirs));
         }
-        // What the client sends again is known.
+        // The retransmission of the client is a duplicate.
         assert!(tap.take(Side::Client, &client_initial(V1)).has_initial);
         let seen = tap.take(Side::Server, &hex(SERVER_INITIAL[0]));
         assert!(seen.has_initial && errors(&seen).is_empty());
@@ -380,7 +380,7 @@ fn incomplete_messages_of_evicted_connections_are_counted() {
 
 #[test]
 fn each_retry_belongs_to_one_client() {
-    // The tag of a Retry is not looked at.
+    // The integrity tag of a Retry is not verified.
     let retry = |to: &[u8], id: &[u8]| {
         let ids = [&[to.len() as u8][..], to, &[id.len() as u8], id].concat();
         [&[0xf0, 0, 0, 0, 1][..], &ids, &[0; 32]].concat()
@@ -455,7 +455,7 @@ fn only_the_client_was_captured() {
 
 #[test]
 fn the_negotiated_version_has_its_own_keys() {
-    // RFC 9369, section 4: the client begins with version 1, the server goes on with version 2.
+    // RFC 9369, section 4: the client begins with version 1, the server continues with version 2.
     let mut tap = Tap::parsing_all();
     let _ = tap.take(Side::Client, &client_initial(V1));
     let seen = tap.take(Side::Server, &hex(SERVER_INITIAL[1]));
@@ -500,7 +500,7 @@ fn errors_inside_a_packet_are_counted() {
     assert!(!seen.has_initial);
 }
 
-/// The greatest message, without its header.
+/// The longest message, without its header.
 const MAX_HANDSHAKE_STREAM: usize = ja4::wire::tls::MAX_HANDSHAKE_MESSAGE;
 
 #[test]
@@ -529,7 +529,7 @@ proptest! {
         cuts.sort_unstable();
         let mut parts: Vec<(usize, usize)> = cuts.windows(2).map(|cut| (cut[0], cut[1])).collect();
         parts.extend(repeats.iter().map(|&(at, len)| (at.min(hello.len()), (at + len).min(hello.len()))));
-        // Any order will do, so long as the number decides it.
+        // Any order that depends on the number only.
         let mut random = order | 1;
         parts.sort_by_cached_key(|_| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -8,10 +8,10 @@ const NOW: Time = Time(1_795_417_200_000_000_000);
 const SECOND: u64 = 1_000_000_000;
 const POINT: u32 = 7;
 
-/// A piece of a datagram: its offset, whether more follow, its bytes.
+/// A part of a datagram: its offset, whether it is not the last, its bytes.
 type Piece<'a> = (usize, bool, &'a [u8]);
 
-/// An IPv4 fragment of a UDP datagram, with its own TTL, which identifies its header.
+/// An IPv4 fragment of a UDP datagram, with its own TTL, which identifies the header.
 fn four(id: u16, ttl: u8, (at, more, payload): Piece<'_>) -> Vec<u8> {
     let mut packet = vec![0x45, 0];
     packet.extend((20 + payload.len() as u16).to_be_bytes());
@@ -22,7 +22,7 @@ fn four(id: u16, ttl: u8, (at, more, payload): Piece<'_>) -> Vec<u8> {
     packet
 }
 
-/// An IPv6 fragment of a UDP datagram, behind hop-by-hop options.
+/// An IPv6 fragment of a UDP datagram, after hop-by-hop options.
 fn six(id: u32, (at, more, payload): Piece<'_>) -> Vec<u8> {
     let mut packet = vec![0x60, 0, 0, 0];
     packet.extend((16 + payload.len() as u16).to_be_bytes());
@@ -121,7 +121,7 @@ fn fragments_of_two_capture_points_do_not_mix() {
     let (data, noise) = (payload(24), [0xee; 8]);
     let mut defrag = Defragmenter::default();
     let (first, last) = (four(1, 64, (0, true, &data[..16])), four(1, 63, (16, false, &data[16..])));
-    // Cut elsewhere on its way from the one to the other.
+    // Fragmented again between the two capture points.
     let recut = [four(1, 63, (0, true, &data[..8])), four(1, 63, (8, false, &[&data[8..], &noise[..]].concat()))];
     let mut at = |place, packet: &[u8]| defrag.push(packet, place, NOW).unwrap().map(<[u8]>::to_vec);
     assert_eq!(at(2, &first), None);
@@ -151,7 +151,7 @@ fn the_first_copy_of_a_byte_in_overlapping_fragments_counts() {
     for packet in [|piece: Piece<'_>| four(1, 64, piece), |piece: Piece<'_>| six(1, piece)] {
         let mut defrag = Defragmenter::default();
         push(&mut defrag, &packet((16, true, &data[16..32]))).unwrap();
-        // Around the first, with other bytes where it is.
+        // Overlaps the first one, with other bytes.
         let around = [&data[8..16], &noise[..16], &data[32..40]].concat();
         push(&mut defrag, &packet((8, true, &around))).unwrap();
         push(&mut defrag, &packet((8, true, &noise[..8]))).unwrap();
@@ -247,7 +247,7 @@ fn the_oldest_datagram_is_evicted() {
         push_at(&mut defrag, &four(id, 64, (0, true, &[1; 8])), Time(NOW.0 + second as u64 * SECOND)).unwrap();
     }
     assert_eq!((defrag.stats().evicted, defrag.stats().evicted_bytes), (1, 8));
-    // The first came longest ago, although it was repeated since.
+    // The first is the oldest, although it was repeated since.
     assert!(push(&mut defrag, &four(2, 64, (8, false, &[2; 8]))).unwrap().is_some());
     assert_eq!(push(&mut defrag, &four(1, 64, (8, false, &[2; 8]))), Ok(None));
 
@@ -280,8 +280,7 @@ fn a_flood_takes_bounded_memory() {
     assert_eq!((defrag.buffered_bytes(), defrag.stats().pending, defrag.complete.capacity()), (0, 0, 0));
 }
 
-/// A datagram's payload and its fragments: all of it cut somewhere, then some more pieces of it, in any
-/// order.
+/// A datagram's payload and its fragments: all of it, then some further parts, in any order.
 fn fragmented() -> impl Strategy<Value = (Vec<u8>, Vec<(usize, usize)>)> {
     let cuts = prop::collection::vec(0usize..150, 0..30);
     let more = prop::collection::vec((0usize..150, 1usize..20), 0..20);
@@ -293,7 +292,7 @@ fn fragmented() -> impl Strategy<Value = (Vec<u8>, Vec<(usize, usize)>)> {
         cuts.dedup();
         let cover: Vec<_> = cuts.windows(2).map(|pair| (pair[0], pair[1])).collect();
         let more = more.into_iter().map(|(from, n)| (8 * (from % units), n)).map(move |(from, n)| {
-            // Not all of it in one: that would be no fragment.
+            // One part with everything would not be a fragment.
             (from, (from + 8 * n).min(if from == 0 { 8 * units } else { len }))
         });
         let pieces: Vec<_> = cover.into_iter().chain(more).collect();
@@ -314,7 +313,7 @@ proptest! {
             let packet = if version_6 { six(3, piece) } else { four(3, 64, piece) };
             covered[from..to].fill(true);
             let outcome = push(&mut defrag, &packet);
-            // A last fragment may come although all its bytes are known, and more may have said that there are more.
+            // A last fragment may have only known bytes, as others may have said that they are not the last.
             if let Some(whole) = outcome.unwrap() {
                 prop_assert!(covered.iter().all(|byte| *byte));
                 prop_assert_eq!(&whole[whole.len() - bytes.len()..], &bytes);
@@ -330,7 +329,7 @@ proptest! {
         pieces in prop::collection::vec((0usize..20, prop::collection::vec(any::<u8>(), 8..80)), 1..60),
         last in prop::collection::vec(any::<u8>(), 1..9),
     ) {
-        // The end is known first, so that nothing completes before it should.
+        // The last fragment is first, so that the datagram does not complete early.
         let mut defrag = Defragmenter::default();
         let end = 30 * 8;
         push(&mut defrag, &four(1, 64, (end, false, &last))).unwrap();
