@@ -2,6 +2,8 @@
 
 use std::num::NonZeroU16;
 
+use ja4::SshWindow;
+
 use crate::model::Time;
 
 /// Bounds of one shard.
@@ -21,7 +23,7 @@ impl ShardLimits {
     /// Bytes buffered for incomplete messages in the whole process: some ten thousand handshakes that each wait for a segment.
     pub const REASSEMBLY: usize = 64 << 20;
     /// SSH packets of one JA4SSH value (FoxIO, JA4SSH technical details).
-    pub const SSH_WINDOW: NonZeroU16 = NonZeroU16::new(200).unwrap();
+    pub const SSH_WINDOW: NonZeroU16 = SshWindow::DEFAULT_SIZE;
     /// Bytes of attributes, a connection on average: more than the certificate names of a TLS 1.2 server, or the host and
     /// browser of an HTTP request.
     const ATTRIBUTES: usize = 512;
