@@ -9,11 +9,11 @@ use super::state::SensorSnapshot;
 use crate::encode::escape;
 
 /// Time for which a replaced database file is reported after a new one was created, so that a health probe detects it.
-pub const REPLACED: Duration = Duration::from_secs(5);
+pub(crate) const REPLACED: Duration = Duration::from_secs(5);
 
 /// Returns the reasons why the sensor is unhealthy; empty if it is healthy.
 #[must_use]
-pub fn reasons(snapshot: &SensorSnapshot) -> Vec<String> {
+pub(crate) fn reasons(snapshot: &SensorSnapshot) -> Vec<String> {
     let mut reasons = snapshot.liveness.stalled();
     if let Some(status) = &snapshot.storage {
         if status.failing {

@@ -102,7 +102,7 @@ impl HttpServer {
 
     /// Accepts these host names in addition to addresses and `localhost`.
     #[must_use]
-    pub fn with_hosts(self, names: Vec<String>) -> Self {
+    pub(crate) fn with_hosts(self, names: Vec<String>) -> Self {
         Self { hosts: AllowedHosts::new(names), ..self }
     }
 

@@ -71,7 +71,7 @@ pub enum QueryError {
 impl QueryError {
     /// The error of a query that could not be enqueued: the queue is full, or its receiver was dropped.
     #[must_use]
-    pub const fn from_queue(is_full: bool) -> Self {
+    pub(crate) const fn from_queue(is_full: bool) -> Self {
         if is_full { Self::Full } else { Self::ShuttingDown }
     }
 }

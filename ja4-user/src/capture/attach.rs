@@ -242,7 +242,7 @@ impl Attachment {
     }
 
     /// Describes the hooks that `policy` would try on an interface: `ingress XDP native, else tc (physical device), egress tc`.
-    pub fn preview(interface: &Interface, policy: Policy) -> String {
+    pub(crate) fn preview(interface: &Interface, policy: Policy) -> String {
         let mut parts = Vec::new();
         let (use_ingress, use_egress) = directions(policy.direction, interface.is_loopback);
         if use_ingress {
@@ -260,7 +260,7 @@ impl Attachment {
     ///
     /// # Errors
     /// If a hook is rejected, for example because another XDP program is attached.
-    pub fn try_out(kernel: &mut Kernel, interface: Interface, policy: Policy) -> Result<(), AttachError> {
+    pub(crate) fn try_out(kernel: &mut Kernel, interface: Interface, policy: Policy) -> Result<(), AttachError> {
         Self::new(kernel, interface, policy)?.detach()
     }
 

@@ -60,7 +60,7 @@ impl Batch {
     }
 
     /// Whether the read filled most of the batch. If not, a pipe may have no more data for a while.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.filled > BATCH_BYTES / 2
     }
 

@@ -17,7 +17,7 @@ use ja4_common::select::Scratch;
 use zerocopy::{FromBytes, IntoBytes};
 
 /// Most shards; the same as `MAX_SHARDS` of the kernel half.
-pub const MAX_SHARDS: u32 = 64;
+pub(crate) const MAX_SHARDS: u32 = 64;
 
 /// `BPF_MAP_TYPE_RINGBUF`.
 const RINGBUF: u32 = 27;
@@ -183,7 +183,7 @@ impl Kernel {
     }
 
     /// Prints the log of a debug build of the programs.
-    pub fn flush_log(&mut self) {
+    pub(crate) fn flush_log(&mut self) {
         if let Some(log) = &mut self.log {
             log.flush();
         }
@@ -256,7 +256,7 @@ impl Kernel {
     ///
     /// # Errors
     /// If no file descriptor is left.
-    pub fn asleep(&self, shard: u32) -> Result<AsleepFlag, KernelError> {
+    pub(crate) fn asleep(&self, shard: u32) -> Result<AsleepFlag, KernelError> {
         let map = another(&self.asleep).and_then(Array::try_from);
         map.map(|map| AsleepFlag { map, shard }).map_err(|error| map_error("ASLEEP", error))
     }

@@ -121,7 +121,7 @@ impl CaptureFile {
     /// # Errors
     ///
     /// As [`CaptureFile::open`].
-    pub fn open_until(path: &Path, stop: StopFlag) -> Result<Self, CaptureError> {
+    pub(crate) fn open_until(path: &Path, stop: StopFlag) -> Result<Self, CaptureError> {
         if path == Path::new(STDIN) {
             let stdin = io::stdin().as_fd().try_clone_to_owned();
             let stdin = stdin.map_err(|error| CaptureError::open("stdin".to_owned(), error))?;
@@ -163,14 +163,14 @@ impl CaptureFile {
 
     /// Sets the function that is called at the first packet of an unsupported link type.
     #[must_use]
-    pub fn on_unsupported(mut self, notify: OnUnsupported) -> Self {
+    pub(crate) fn on_unsupported(mut self, notify: OnUnsupported) -> Self {
         self.on_unsupported = Some(notify);
         self
     }
 
     /// Numbers the packets from `number`: the [`CaptureFile::next_number`] of the previous file.
     #[must_use]
-    pub fn starting_at(mut self, number: u64) -> Self {
+    pub(crate) fn starting_at(mut self, number: u64) -> Self {
         self.number = number;
         self
     }

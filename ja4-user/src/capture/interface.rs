@@ -12,10 +12,10 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 
 /// `ARPHRD_ETHER`: frames have an Ethernet header.
-pub const ARPHRD_ETHER: u16 = 1;
+pub(crate) const ARPHRD_ETHER: u16 = 1;
 
 /// `ARPHRD_LOOPBACK`: Linux gives these frames an Ethernet header.
-pub const ARPHRD_LOOPBACK: u16 = 772;
+pub(crate) const ARPHRD_LOOPBACK: u16 = 772;
 
 /// Why an interface was not found.
 #[derive(Debug, thiserror::Error)]

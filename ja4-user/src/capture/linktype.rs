@@ -88,7 +88,7 @@ pub enum LinkError {
 
 impl LinkType {
     /// Returns the link type of a number in a pcap header or a pcapng interface description.
-    pub fn from_number(number: u16) -> Self {
+    pub(crate) fn from_number(number: u16) -> Self {
         match number {
             0 => Self::Null,
             1 => Self::Ethernet,

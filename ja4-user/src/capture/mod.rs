@@ -35,17 +35,17 @@ pub use self::stop::StopFlag;
 pub use self::stream::Compression;
 
 /// Largest captured length of a packet, in bytes: libpcap's `MAXIMUM_SNAPLEN`. A larger length is damage.
-pub const MAX_PACKET: u32 = 256 * 1024;
+pub(crate) const MAX_PACKET: u32 = 256 * 1024;
 
 /// Largest pcapng block that is parsed, in bytes: a packet of [`MAX_PACKET`], and as much for its options.
 pub const MAX_BLOCK: u32 = 2 * MAX_PACKET;
 
 /// Largest pcapng block that is skipped, in bytes. Decryption secrets and custom blocks may be large. A larger length is
 /// damage; skipping it would silently drop the rest of the file.
-pub const MAX_SKIPPED_BLOCK: u32 = 64 * 1024 * 1024;
+pub(crate) const MAX_SKIPPED_BLOCK: u32 = 64 * 1024 * 1024;
 
 /// Most interfaces of one pcapng section, so that the table does not grow with the length of a hostile file.
-pub const MAX_INTERFACES: usize = 65_536;
+pub(crate) const MAX_INTERFACES: usize = 65_536;
 
 #[cfg(test)]
 mod builder;

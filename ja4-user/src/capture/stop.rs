@@ -24,7 +24,7 @@ impl StopFlag {
 
     /// Whether the flag is set.
     #[must_use]
-    pub fn is_set(&self) -> bool {
+    pub(crate) fn is_set(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }

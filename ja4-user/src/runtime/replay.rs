@@ -26,7 +26,7 @@ use crate::shard::{Now, ShardLimits};
 use ja4::Forms;
 
 /// Lanes of a replay, distributed over its threads; so at most this many threads are useful.
-pub const LANES: u32 = 64;
+pub(crate) const LANES: u32 = 64;
 
 /// Event time between two ticks, nanoseconds.
 const TICK: u64 = 1_000_000_000;
@@ -37,7 +37,7 @@ const SEED: [u64; 2] = [0x7265_706c_6179_2031, 0x7265_706c_6179_2032];
 
 /// Most connections that a replay holds at any time with a bound of `max`: between two checks of the bound there may be
 /// a few thousand more.
-pub const fn most_connections(max: usize) -> usize {
+pub(crate) const fn most_connections(max: usize) -> usize {
     max.saturating_add(connection_limit::GROWTH)
 }
 

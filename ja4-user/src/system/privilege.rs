@@ -94,7 +94,7 @@ impl fmt::Display for PrivilegeError {
 ///
 /// # Errors
 /// If one is missing.
-pub fn require_capabilities() -> Result<(), PrivilegeError> {
+pub(crate) fn require_capabilities() -> Result<(), PrivilegeError> {
     let namespace = fs::metadata("/proc/self/ns/user").map_or(INITIAL_USER_NAMESPACE, |metadata| metadata.ino());
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     missing(&status, namespace == INITIAL_USER_NAMESPACE).map_or(Ok(()), Err)

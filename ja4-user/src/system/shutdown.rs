@@ -64,7 +64,7 @@ impl ShutdownDeadline {
 
     /// Whether a phase is over.
     #[must_use]
-    pub fn has_passed(&self, phase: ShutdownPhase) -> bool {
+    pub(crate) fn has_passed(&self, phase: ShutdownPhase) -> bool {
         self.at(phase).is_some_and(|at| Instant::now() >= at)
     }
 
@@ -86,7 +86,7 @@ impl ShutdownDeadline {
     ///
     /// # Errors
     /// As for [`send`](Self::send).
-    pub fn send_until<T>(
+    pub(crate) fn send_until<T>(
         &self,
         phase: ShutdownPhase,
         until: Option<Instant>,
@@ -110,7 +110,7 @@ impl ShutdownDeadline {
 
     /// Waits for a message until the phase is over. `None`: no message came, or the sender was dropped.
     #[must_use]
-    pub fn receive<T>(&self, phase: ShutdownPhase, from: &Receiver<T>) -> Option<T> {
+    pub(crate) fn receive<T>(&self, phase: ShutdownPhase, from: &Receiver<T>) -> Option<T> {
         loop {
             match from.recv_timeout(self.at_most(phase, CHECK)) {
                 Ok(message) => return Some(message),
@@ -122,7 +122,7 @@ impl ShutdownDeadline {
 
     /// Waits until the sender of a channel is dropped, or the phase is over. Returns whether it was dropped.
     #[must_use]
-    pub fn wait_closed(&self, phase: ShutdownPhase, from: &Receiver<()>) -> bool {
+    pub(crate) fn wait_closed(&self, phase: ShutdownPhase, from: &Receiver<()>) -> bool {
         loop {
             match from.recv_timeout(self.at_most(phase, CHECK)) {
                 Err(RecvTimeoutError::Disconnected) => return true,

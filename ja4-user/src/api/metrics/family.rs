@@ -77,6 +77,12 @@ pub(super) const fn left_out(path: &'static str, why: &'static str) -> MetricFam
 }
 
 impl MetricFamily {
+    /// Returns the name of the metric with prefix and suffix.
+    pub(super) fn full_name(&self) -> String {
+        let suffix = if self.role == MetricRole::Counter { "_total" } else { "" };
+        format!("{PREFIX}{}{suffix}", self.name)
+    }
+
     /// Sets the unit.
     pub(super) const fn of(self, unit: MetricUnit) -> Self {
         Self { unit, ..self }

@@ -1,20 +1,23 @@
 //! `/metrics`: the `stats` event for Prometheus.
 //!
-//! Text exposition format 0.0.4. `table` names the metric of each number. Numbers without a metric are counted by
+//! Text exposition format 0.0.4. `table` declares the metric and the help text of each number; [`reference()`] returns it for
+//! docs/. Numbers without a metric are counted by
 //! `ja4sensor_stats_without_metric`.
 
 mod family;
+mod reference;
 mod table;
 #[cfg(test)]
 mod tests;
 mod write;
 
 use self::family::{MetricFamily, MetricRole, PathSegment};
+pub use self::reference::{CounterReference, reference};
 use self::write::Samples;
 use crate::model::{CounterGroup, CounterValue};
 
 /// The media type of [`text`].
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Encodes the metrics of a `stats` event.
 #[must_use]
@@ -24,12 +27,13 @@ pub fn text(stats: &CounterGroup) -> String {
     let all: Vec<usize> = (0..table::FAMILIES.len()).collect();
     walk.group(stats, &all);
     let mut out = String::with_capacity(64 << 10);
-    write::head(&mut out, "build_info", "gauge", "The version of the sensor.");
+    write::head(&mut out, "ja4sensor_build_info", "gauge", "The version of the sensor.");
     out.push_str(concat!("ja4sensor_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"));
     for (family, samples) in table::FAMILIES.iter().zip(&walk.samples) {
         samples.write(family, &mut out);
     }
-    write::head(&mut out, "stats_without_metric", "gauge", "Numbers of the stats event without a metric; a bug.");
+    let help = "Numbers of the stats event without a metric; a bug.";
+    write::head(&mut out, "ja4sensor_stats_without_metric", "gauge", help);
     out.push_str(&format!("ja4sensor_stats_without_metric {}\n", walk.left_out));
     out
 }

@@ -22,13 +22,19 @@ fn filter() -> impl Iterator<Item = MetricFamily> {
     let text = |text: String| -> &'static str { text.leak() };
     FilterCounters::TABLE.iter().flat_map(move |row| {
         let (name, hooks) = (row.name, "kernel/{direction:ingress|egress}");
-        let leaf = row.label.map_or_else(|| name.to_owned(), |label| format!("{name}_by/{{{}}}", label.name));
-        [
-            counter(text(format!("{hooks}/{leaf}")), text(format!("kernel_{name}")), row.help),
-            left_out(text(format!("{hooks}/{name}")), SUM),
-            left_out(text(format!("kernel/{name}")), SUM),
-            left_out(text(format!("kernel/{leaf}")), SUM),
-        ]
+        let metric = |leaf: &str| {
+            let metric = counter(text(format!("{hooks}/{leaf}")), text(format!("kernel_{name}")), row.help);
+            [metric, left_out(text(format!("kernel/{leaf}")), SUM)]
+        };
+        let sum = |of: &str| left_out(text(format!("{of}/{name}")), SUM);
+        match row.label {
+            None => metric(name).to_vec(),
+            Some(label) => {
+                let mut rows = metric(&format!("{name}_by/{{{}}}", label.name)).to_vec();
+                rows.extend([sum(hooks), sum("kernel")]);
+                rows
+            }
+        }
     })
 }
 

@@ -179,12 +179,7 @@ fn every_row_of_the_table_has_a_number() {
     let names: HashSet<_> = table::FAMILIES
         .iter()
         .filter(|family| family.role != MetricRole::LeftOut)
-        .collect::<Vec<_>>()
-        .iter()
-        .map(|family| {
-            let ending = if family.role == MetricRole::Counter { "_total" } else { "" };
-            format!("{PREFIX}{}{ending}", family.name)
-        })
+        .map(MetricFamily::full_name)
         .collect();
     for name in &names {
         assert!(metrics.contains_key(name), "{name}: no number of the stats event matches");
@@ -218,4 +213,18 @@ fn names_labels_and_units() {
     assert_eq!(read_value("ja4sensor_sink_failing", &[("sink", "siem")]), Some(1.0));
     let modes = [("interface", "eth0"), ("ingress", "xdp generic"), ("reason", "a \"b\" \\ c\nd"), ("egress", "tcx")];
     assert_eq!(read_value("ja4sensor_interface_info", &modes), Some(1.0));
+}
+
+#[test]
+fn the_reference_has_every_row_with_its_metric_and_unit() {
+    let rows = reference();
+    assert_eq!(rows.len(), table::FAMILIES.len());
+    let row = |path: &str| rows.iter().find(|row| row.path == path).unwrap();
+    let uptime = row("uptime_ms");
+    assert_eq!(uptime.metric.as_deref(), Some("ja4sensor_uptime_seconds"));
+    assert_eq!((uptime.is_counter, uptime.unit), (false, Some("milliseconds")));
+    let seen = row("kernel.{direction:ingress|egress}.seen");
+    assert_eq!((seen.metric.as_deref(), seen.is_counter), (Some("ja4sensor_kernel_seen_total"), true));
+    assert_eq!(row("shards.held_bytes").unit, Some("bytes"));
+    assert_eq!(row("storage.error").metric, None);
 }

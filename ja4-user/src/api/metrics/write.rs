@@ -1,6 +1,6 @@
 //! The text exposition format, version 0.0.4.
 
-use super::family::{MetricFamily, MetricRole, PREFIX};
+use super::family::{MetricFamily, MetricRole};
 
 /// The samples of one family, one per line, without the metric name.
 #[derive(Clone, Debug, Default)]
@@ -30,23 +30,20 @@ impl Samples {
         if self.0.is_empty() {
             return;
         }
-        let (ending, kind) = match family.role {
-            MetricRole::Counter => ("_total", "counter"),
-            MetricRole::Gauge | MetricRole::Info | MetricRole::LeftOut => ("", "gauge"),
-        };
-        let name = format!("{}{ending}", family.name);
+        let kind = if family.role == MetricRole::Counter { "counter" } else { "gauge" };
+        let name = family.full_name();
         head(out, &name, kind, family.help);
         for line in &self.0 {
-            for part in [PREFIX, &name, line, "\n"] {
+            for part in [&name, line, "\n"] {
                 out.push_str(part);
             }
         }
     }
 }
 
-/// Writes the help and type lines.
+/// Writes the help and type lines of a metric with its full name.
 pub(super) fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    for part in ["# HELP ", PREFIX, name, " ", help, "\n# TYPE ", PREFIX, name, " ", kind, "\n"] {
+    for part in ["# HELP ", name, " ", help, "\n# TYPE ", name, " ", kind, "\n"] {
         out.push_str(part);
     }
 }

@@ -83,7 +83,7 @@ impl AlertSinks {
 
     /// Sets the deadline of the shutdown.
     #[must_use]
-    pub fn with_deadline(self, deadline: ShutdownDeadline) -> Self {
+    pub(crate) fn with_deadline(self, deadline: ShutdownDeadline) -> Self {
         Self { deadline, ..self }
     }
 

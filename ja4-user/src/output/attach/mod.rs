@@ -22,8 +22,8 @@ use bytes::Bytes;
 
 pub use self::error::AttachSocketError;
 use self::listen::{BoundSocket, accept};
+pub use self::registry::AttachStats;
 use self::registry::ReaderRegistry;
-pub use self::registry::{AttachStats, MAX_READERS};
 pub use self::settings::AttachSettings;
 
 /// A running server. Dropping it ends the server and removes the socket.
@@ -51,7 +51,7 @@ impl AttachServer {
     }
 
     /// Enqueues complete lines for every reader, without waiting.
-    pub fn broadcast(&self, lines: &Bytes) {
+    pub(crate) fn broadcast(&self, lines: &Bytes) {
         let readers = self.shared.readers.load();
         for reader in readers.iter() {
             let lost = reader.offer(lines);
@@ -63,7 +63,7 @@ impl AttachServer {
 
     /// Whether a reader is attached. If not, no lines need to be encoded.
     #[must_use]
-    pub fn has_readers(&self) -> bool {
+    pub(crate) fn has_readers(&self) -> bool {
         !self.shared.readers.load().is_empty()
     }
 

@@ -9,7 +9,7 @@ use super::reader::AttachedReader;
 use crate::model::CounterGroup;
 
 /// Most readers at once: each has a thread, and holds lines in memory.
-pub const MAX_READERS: usize = 64;
+pub(super) const MAX_READERS: usize = 64;
 
 /// Counters of the attach socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ::tests::process::until;
 use serde_json::Value;
 
+use super::registry::MAX_READERS;
 use super::*;
 
 /// The system's Python: other installations may be inaccessible to another user.

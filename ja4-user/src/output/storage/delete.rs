@@ -16,7 +16,7 @@ const CACHE: u32 = 8 << 10;
 ///
 /// # Errors
 /// If the file cannot be used, or another process writes to it.
-pub fn delete_first_seen(path: &Path, which: &FirstSeenFilter) -> Result<Changed, StorageError> {
+pub(crate) fn delete_first_seen(path: &Path, which: &FirstSeenFilter) -> Result<Changed, StorageError> {
     if let Err(source) = std::fs::metadata(path) {
         return Err(StorageError::Open { path: path.to_owned(), source });
     }

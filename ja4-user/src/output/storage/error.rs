@@ -91,7 +91,7 @@ pub enum StorageError {
 impl StorageError {
     /// Whether the error may be temporary: the disk is full, the file is locked or read-only.
     #[must_use]
-    pub fn is_temporary(&self) -> bool {
+    pub(crate) fn is_temporary(&self) -> bool {
         match self {
             Self::ReadOnly(_) => true,
             Self::Open { source, .. } => !matches!(
@@ -115,7 +115,7 @@ impl StorageError {
 
     /// Whether the file can never be used.
     #[must_use]
-    pub const fn is_of_the_file(&self) -> bool {
+    pub(crate) const fn is_of_the_file(&self) -> bool {
         matches!(self, Self::NotADatabase(_) | Self::Foreign(_) | Self::Newer { .. })
     }
 

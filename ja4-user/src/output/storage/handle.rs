@@ -15,7 +15,7 @@ use crate::system::shutdown::{ShutdownDeadline, ShutdownPhase};
 ///
 /// One thread allocates a batch and another frees it. All batches have the same size, below the 128 KiB from which on glibc
 /// maps each allocation, so that freed memory is reused.
-pub const MAX_BATCH: usize = 1 << 9;
+pub(crate) const MAX_BATCH: usize = 1 << 9;
 
 const _: () = assert!(MAX_BATCH * size_of::<WriteOp>() < 128 << 10);
 

@@ -130,7 +130,7 @@ pub(super) fn open(path: &Path, cache: u32) -> Result<(DatabaseLock, Connection,
 ///
 /// # Errors
 /// [`StorageError::InUse`], or that the file or the one beside it cannot be opened.
-pub fn check_unused(path: &Path) -> Result<(), StorageError> {
+pub(crate) fn check_unused(path: &Path) -> Result<(), StorageError> {
     if path.exists() {
         DatabaseLock::take(path)?.withdraw();
     }

@@ -46,11 +46,13 @@ mod trim;
 mod value_ids;
 
 pub use self::error::StorageError;
-pub use self::handle::{MAX_BATCH, WriterHandle};
-pub use self::lock::check_unused;
+pub(crate) use self::handle::MAX_BATCH;
+pub use self::handle::WriterHandle;
+pub(crate) use self::lock::check_unused;
 pub use self::reader::{DatabaseReader, DiffOptions, DiffReport, DiffWindow, HistoryFilter};
 pub use self::settings::StorageSettings;
 pub use self::status::WriterStatus;
 pub use self::version::{Changed, Migrated};
-pub use self::write_op::{FirstSeenRow, OWN, RunEnd, SavedStateLimits, SensorRun, WriteOp};
+pub(crate) use self::write_op::OWN;
+pub use self::write_op::{FirstSeenRow, RunEnd, SavedStateLimits, SensorRun, WriteOp};
 pub use self::writer::{Retention, Writer, WriterOptions};

@@ -13,7 +13,7 @@ use super::version::{Migrated, VERSION};
 use super::{StorageError, migrate};
 
 /// `JA4s`: `PRAGMA application_id` of the file, by which file(1) and this program know whose it is.
-pub const APPLICATION_ID: i64 = 0x4a41_3473;
+pub(crate) const APPLICATION_ID: i64 = 0x4a41_3473;
 
 /// Mode of a new file: what a network talks about is for its owner. SQLite gives the same to `-wal` and
 /// `-shm`.

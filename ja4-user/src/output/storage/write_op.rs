@@ -9,7 +9,7 @@ use crate::detect::profile::{self, ProfileRow};
 use crate::model::{Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, Method, Time};
 
 /// Placeholder source of profile pairs before the id of the database is known. They are stored with that id.
-pub const OWN: &str = "here";
+pub(crate) const OWN: &str = "here";
 
 /// An operation on the database.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub enum WriteOp {
 impl WriteOp {
     /// Whether the operation stores saved state, which can be sent again: it is idempotent.
     #[must_use]
-    pub const fn is_saved_state(&self) -> bool {
+    pub(crate) const fn is_saved_state(&self) -> bool {
         matches!(self, Self::FirstSeen(_) | Self::LearningSince(_) | Self::Profile(_))
     }
 }

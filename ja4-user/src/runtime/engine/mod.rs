@@ -169,7 +169,7 @@ impl Engine {
 
     /// Adds the receiver of the saved state of databases that are opened later.
     #[must_use]
-    pub fn with_restored(self, restored: Option<Receiver<SavedState>>) -> Self {
+    pub(crate) fn with_restored(self, restored: Option<Receiver<SavedState>>) -> Self {
         Self { restored, ..self }
     }
 
@@ -299,7 +299,7 @@ impl Engine {
     }
 
     /// Raises the `first_seen` alerts that are due at this event time, including that of `flow`.
-    pub fn raise_due(&mut self, flow: Option<u64>, now: Time, out: &mut Vec<u8>) {
+    pub(crate) fn raise_due(&mut self, flow: Option<u64>, now: Time, out: &mut Vec<u8>) {
         while let Some(due) = self.builtin.first_seen_due(flow, now) {
             let Self { tracker, builtin, fired, .. } = self;
             let Some(record) = tracker.get_mut(due) else {
@@ -429,7 +429,7 @@ impl Engine {
 
     /// Whether no results are buffered.
     #[must_use]
-    pub fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.outputs.is_idle()
     }
 
@@ -454,7 +454,7 @@ impl Engine {
     }
 
     /// Work after each batch of a replay.
-    pub fn end_batch(&mut self, out: &mut Vec<u8>) {
+    pub(crate) fn end_batch(&mut self, out: &mut Vec<u8>) {
         self.tick(self.now, out);
         self.flush();
         self.batches += 1;

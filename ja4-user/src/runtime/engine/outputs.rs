@@ -113,19 +113,19 @@ impl EngineOutputs {
 
     /// Adds alert sinks.
     #[must_use]
-    pub fn with_alerts(self, alerts: Arc<AlertSinks>) -> Self {
+    pub(crate) fn with_alerts(self, alerts: Arc<AlertSinks>) -> Self {
         Self { alerts: Some(alerts), ..self }
     }
 
     /// Adds the writer of the database.
     #[must_use]
-    pub fn with_storage(self, storage: WriterHandle) -> Self {
+    pub(crate) fn with_storage(self, storage: WriterHandle) -> Self {
         Self { storage: Some(storage), ..self }
     }
 
     /// Adds the attach socket, which receives snapshots and alerts.
     #[must_use]
-    pub fn with_attach(self, attach: Arc<AttachServer>) -> Self {
+    pub(crate) fn with_attach(self, attach: Arc<AttachServer>) -> Self {
         Self { attach: Some(attach), ..self }
     }
 

@@ -82,7 +82,7 @@ impl Engine {
     }
 
     /// Sends changed first-seen values and profiles to storage, unless it fails. A live run also stores open connections.
-    pub fn persist(&mut self) {
+    pub(crate) fn persist(&mut self) {
         if self.outputs.stores() && self.outputs.storage_failure().is_none() {
             self.persist_changed();
             if !self.is_replay {

@@ -43,7 +43,7 @@ impl Tracker {
     }
 
     /// Evicts the least recently used record if the table is full and has no record of this flow.
-    pub fn evict_for(&mut self, flow: u64) -> Option<ConnectionRecord> {
+    pub(crate) fn evict_for(&mut self, flow: u64) -> Option<ConnectionRecord> {
         let full = self.records.len() >= self.capacity && !self.records.contains_key(&flow);
         if full { self.pop() } else { None }
     }
@@ -82,12 +82,12 @@ impl Tracker {
     }
 
     /// Iterates over the records mutably, least recently used first.
-    pub fn oldest_first_mut(&mut self) -> impl Iterator<Item = &mut ConnectionRecord> {
+    pub(crate) fn oldest_first_mut(&mut self) -> impl Iterator<Item = &mut ConnectionRecord> {
         self.records.values_mut()
     }
 
     /// Iterates over the records, most recently used first.
-    pub fn newest_first(&self) -> impl Iterator<Item = &ConnectionRecord> {
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &ConnectionRecord> {
         self.records.values().rev()
     }
 }

@@ -41,7 +41,7 @@ impl DatabaseReader {
     ///
     /// # Errors
     /// If the time limit is exceeded, or the file is damaged.
-    pub fn newest_first_seen(&self, bounds: &SavedStateLimits) -> Result<Vec<FirstSeenRow>, StorageError> {
+    pub(crate) fn newest_first_seen(&self, bounds: &SavedStateLimits) -> Result<Vec<FirstSeenRow>, StorageError> {
         let mut all = Vec::new();
         for (of_host, most) in [(false, bounds.values), (true, bounds.host_values)] {
             let select = format!(
@@ -67,7 +67,7 @@ impl DatabaseReader {
     ///
     /// # Errors
     /// If the time limit is exceeded, or the file is damaged.
-    pub fn newest_profiles(&self, most: usize) -> Result<Vec<profile::ProfileRow>, StorageError> {
+    pub(crate) fn newest_profiles(&self, most: usize) -> Result<Vec<profile::ProfileRow>, StorageError> {
         let all = self.collect(
             "SELECT source, pair, anchor, companion, count, first, last FROM profile ORDER BY last DESC LIMIT ?1",
             vec![limit(most).into()],
