@@ -19,7 +19,10 @@ const CACHE: u32 = 64 << 10;
 ///
 /// # Errors
 /// If the file cannot be used, or another process writes to it. The database is unchanged then.
-pub(crate) fn import_profiles(path: &Path, rows: impl IntoIterator<Item = ProfileRow>) -> Result<Changed, StorageError> {
+pub(crate) fn import_profiles(
+    path: &Path,
+    rows: impl IntoIterator<Item = ProfileRow>,
+) -> Result<Changed, StorageError> {
     schema::create(path)?;
     let (_lock, mut database, migrated) = lock::open(path, CACHE)?;
     let merge = || {
