@@ -6,6 +6,7 @@ mod ci;
 mod clippy;
 mod command;
 mod dwarf;
+mod layers;
 mod provenance;
 mod run;
 mod test;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Task::Run { args } => run::run(&args),
         Task::Test { args } => test::test(&args),
         Task::Bench { rows, quick } => bench::bench(&rows, quick),
+        Task::Layers { report } => layers::check(report),
         Task::Ci => ci::ci(),
     };
     match done {
@@ -81,6 +83,12 @@ enum Task {
         /// Measure little, to see that everything works
         #[arg(long)]
         quick: bool,
+    },
+    /// Check that no import points to a higher layer and that no folders or files import each other in a circle
+    Layers {
+        /// Print the graph of folders and the number of circles too
+        #[arg(long)]
+        report: bool,
     },
     /// Everything a change has to pass
     Ci,
