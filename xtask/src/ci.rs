@@ -6,6 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use crate::command::{cargo, root, succeed};
+use crate::requirements::{self, Scope};
 use crate::tool::CARGO_DENY;
 use crate::{build_ebpf, clippy, test};
 
@@ -24,7 +25,8 @@ const STEPS: [Step; 8] = [
 ];
 
 /// Runs every step; the first failure ends it under that step's name.
-pub(crate) fn ci() -> Result<()> {
+pub(crate) fn ci(install: bool) -> Result<()> {
+    requirements::prepare(Scope::Ci, install)?;
     let all = Instant::now();
     for (number, (name, step)) in (1..).zip(STEPS) {
         eprintln!("\n== {number}/{} {name}", STEPS.len());

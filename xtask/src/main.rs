@@ -8,6 +8,7 @@ mod command;
 mod dwarf;
 mod layers;
 mod provenance;
+mod requirements;
 mod run;
 mod test;
 mod tool;
@@ -27,10 +28,10 @@ fn main() -> ExitCode {
             (false, ..) => build_ebpf::build(),
         },
         Task::Run { args } => run::run(&args),
-        Task::Test { args } => test::test(&args),
+        Task::Test { install, args } => test::run(install, &args),
         Task::Bench { rows, quick } => bench::bench(&rows, quick),
         Task::Layers { report } => layers::check(report),
-        Task::Ci => ci::ci(),
+        Task::Ci { install } => ci::ci(install),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -69,8 +70,11 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Run every test
+    /// Report what the tests lack on this machine, and run every test that can run
     Test {
+        /// Install the missing packages first: Debian's as root or through sudo, Python's into target/test-python
+        #[arg(long)]
+        install: bool,
         /// What `cargo test` takes besides: a name, or -- and the test runner's flags
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
@@ -90,6 +94,10 @@ enum Task {
         #[arg(long)]
         report: bool,
     },
-    /// Everything a change has to pass
-    Ci,
+    /// Run everything that a change has to pass
+    Ci {
+        /// Install the missing packages first: Debian's as root or through sudo, Python's into target/test-python
+        #[arg(long)]
+        install: bool,
+    },
 }

@@ -63,6 +63,6 @@ fn target_folder() -> Result<PathBuf> {
 }
 
 /// Whether the effective user is root: the owner of this process's own entry in /proc.
-fn is_root() -> Result<bool> {
+pub(crate) fn is_root() -> Result<bool> {
     Ok(fs::metadata("/proc/self").context("/proc/self")?.uid() == 0)
 }

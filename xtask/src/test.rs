@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use anyhow::Result;
 
 use crate::command::{cargo, succeed};
+use crate::requirements::{self, Scope};
 use crate::run::built;
 
 /// Where tests and benches that start the sensor find it.
@@ -12,6 +13,12 @@ pub(crate) const SENSOR: &str = "JA4SENSOR_BIN";
 
 /// Unit tests of ja4-user are the longest build there is, and run for seconds: without optimization it is a third.
 const UNOPTIMIZED: &str = "profile.dev.package.ja4-user.opt-level=0";
+
+/// Reports what the tests lack on this machine, after installing it if `install` is set, and runs them.
+pub(crate) fn run(install: bool, args: &[OsString]) -> Result<()> {
+    requirements::prepare(Scope::Test, install)?;
+    test(args)
+}
 
 /// Runs all tests of the workspace: of its libraries, then those of the whole sensor, which start the binary of the
 /// tests' own build: it checks for overflow too, and costs no second build. Those that need root say so on stderr when
