@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 #[path = "../xtask/src/provenance.rs"]
 mod provenance;
 
-use provenance::{MEND, OBJECT, PROVENANCE, Provenance, SOURCES};
+use provenance::{FIX, OBJECT, PROVENANCE, Provenance, SOURCES};
 
 /// Names an object to embed in place of the committed one, such as the programs' debug build.
 ///
@@ -41,7 +41,7 @@ fn committed(root: &Path) -> Result<(Vec<u8>, String), String> {
     for path in SOURCES.into_iter().chain([OBJECT, PROVENANCE, "xtask/src/provenance.rs"]) {
         println!("cargo::rerun-if-changed={}", root.join(path).display());
     }
-    let object = fs::read(root.join(OBJECT)).map_err(|error| format!("{OBJECT}: {error}; {MEND}"))?;
+    let object = fs::read(root.join(OBJECT)).map_err(|error| format!("{OBJECT}: {error}; {FIX}"))?;
     let provenance = Provenance::read(root)?;
     provenance.verify(root, &object)?;
     Ok((object, provenance.to_string()))

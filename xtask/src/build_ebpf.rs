@@ -1,7 +1,7 @@
 //! `cargo xtask build-ebpf`: the kernel programs, from source to the committed object.
 //!
 //! The same sources, compiler and linker give the same bytes wherever the checkout, the cargo home
-//! and the target folder lie. `--check` holds the committed object to that.
+//! and the target folder are. `--check` compares the committed object with a build.
 
 use std::env;
 use std::fs;
@@ -12,23 +12,23 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::command::{output, root, succeed};
 use crate::dwarf;
-use crate::provenance::{self, MEND, OBJECT, PROVENANCE, Provenance};
+use crate::provenance::{self, FIX, OBJECT, PROVENANCE, Provenance};
 use crate::tool::BPF_LINKER;
 use crate::toolchain::Toolchain;
 
-/// Little-endian BPF, as every kernel that ja4sensor is built for takes it.
+/// Little-endian BPF, the byte order of every machine that ja4sensor is built for.
 const TARGET: &str = "bpfel-unknown-none";
 
-/// What the programs are compiled with.
+/// Compiler and linker flags of the programs.
 const CODEGEN: [&str; 5] = [
     // BTF is made from the debug information.
     "-Cdebuginfo=2",
     "-Clink-arg=--btf",
-    // 32-bit registers and jumps: kernel 5.1, where ring buffers need 5.8. Its atomics that return
-    // a value need 5.12; the programs use none.
+    // 32-bit registers and jumps: Linux 5.1; ring buffers need 5.8 anyway. Its atomics that return a
+    // value need 5.12; the programs have none.
     "-Ctarget-cpu=v3",
     "-Clink-arg=-O3",
-    // Without it LLVM makes every memset and memcpy a loop over bytes.
+    // Without this LLVM compiles every memset and memcpy to a loop over bytes.
     "-Clink-arg=--disable-expand-memcpy-in-order",
 ];
 
@@ -37,7 +37,7 @@ pub(crate) fn build() -> Result<()> {
     let root = root();
     let toolchain = Toolchain::find()?;
     let object = compile(&toolchain, &[])?;
-    // After the build: it may have brought Cargo.lock up to date.
+    // After the build, which may have updated Cargo.lock.
     let record = record(&toolchain, &object)?;
     write(&root.join(OBJECT), &object)?;
     write(&root.join(PROVENANCE), toml(&record).as_bytes())?;
@@ -45,29 +45,29 @@ pub(crate) fn build() -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the committed object is what the sources give.
+/// Fails unless a build of the sources gives the committed object.
 pub(crate) fn check() -> Result<()> {
     let root = root();
-    let committed = fs::read(root.join(OBJECT)).with_context(|| format!("{OBJECT} ({MEND})"))?;
+    let committed = fs::read(root.join(OBJECT)).with_context(|| format!("{OBJECT} ({FIX})"))?;
     let provenance = Provenance::read(&root).map_err(|why| anyhow!(why))?;
     provenance.verify(&root, &committed).map_err(|why| anyhow!(why))?;
     let toolchain = Toolchain::find()?;
     let object = compile(&toolchain, &["--locked"])?;
     let record = record(&toolchain, &object)?;
     if record == provenance {
-        eprintln!("{OBJECT} is what the sources give, with {record}");
+        eprintln!("{OBJECT} is up to date, built with {record}");
         return Ok(());
     }
     if record.to_string() != provenance.to_string() {
         bail!(
-            "{OBJECT} was built with {provenance}; here is {record}. Only the same tools give the same bytes: \
-             install those, or {MEND} and commit the outcome"
+            "cannot compare {OBJECT}: it was built with {provenance}, and this machine has {record}, which gives other \
+             bytes; install those tools, or {FIX} and commit the result"
         );
     }
     let built = root.join("target/ebpf/ja4.bpf.o");
     write(&built, &object)?;
     bail!(
-        "{OBJECT} is not what the sources give ({} has that): {MEND}",
+        "{OBJECT} is stale: a build of the sources gives other bytes (see {}); {FIX}",
         built.strip_prefix(&root).unwrap_or(&built).display()
     );
 }
@@ -77,7 +77,7 @@ pub(crate) fn debug(out: &Path) -> Result<()> {
     let object = compile(&Toolchain::find()?, &["--features", "log"])?;
     write(out, &object)?;
     eprintln!(
-        "{}: {} bytes. JA4_EBPF_OBJECT={} cargo build embeds it",
+        "{}: {} bytes; embed it with JA4_EBPF_OBJECT={} cargo build",
         out.display(),
         object.len(),
         std::path::absolute(out)?.display()
@@ -89,7 +89,7 @@ pub(crate) fn debug(out: &Path) -> Result<()> {
 ///
 /// # Errors
 ///
-/// When bpf-linker can't be installed or a path is not UTF-8.
+/// When bpf-linker cannot be installed or a path is not UTF-8.
 pub(crate) fn for_bpf(mut command: Command, toolchain: &Toolchain) -> Result<Command> {
     let root = root();
     let mut flags = CODEGEN.map(str::to_owned).to_vec();
@@ -105,8 +105,8 @@ pub(crate) fn for_bpf(mut command: Command, toolchain: &Toolchain) -> Result<Com
         .args(["--release", "-Zbuild-std=core", "--target", TARGET, "--target-dir"])
         .arg(root.join("target/ebpf"))
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
-        // aya-ebpf would take the host's. It matters to probes that read registers; no program
-        // here does, and the object serves every host.
+        // The default of aya-ebpf is the host's. It matters for probes that read registers: no
+        // program here does, and the object is the same for every host.
         .env("AYA_BPF_TARGET_ARCH", "x86_64");
     Ok(command)
 }
@@ -114,7 +114,7 @@ pub(crate) fn for_bpf(mut command: Command, toolchain: &Toolchain) -> Result<Com
 /// Compiles, links and strips the programs.
 fn compile(toolchain: &Toolchain, flags: &[&str]) -> Result<Vec<u8>> {
     let mut clean = toolchain.cargo();
-    // cargo does not see a change of bpf-linker or of its LLVM. Linking anew takes a second.
+    // cargo does not detect a change of bpf-linker or of its LLVM. Linking again takes a second.
     clean.args(["clean", "--quiet", "--package", "ja4-ebpf", "--release", "--target", TARGET, "--target-dir"]);
     succeed(clean.arg(root().join("target/ebpf")))?;
     let mut build = toolchain.cargo();
@@ -129,7 +129,7 @@ fn record(toolchain: &Toolchain, object: &[u8]) -> Result<Provenance> {
     let linker = output(Command::new(BPF_LINKER.installed()?).arg("--version"))?;
     Ok(Provenance {
         object: provenance::hex(object),
-        sources: provenance::sources_digest(&root()).context("the BPF sources can't be read")?,
+        sources: provenance::sources_digest(&root()).context("cannot read the BPF sources")?,
         rustc: toolchain.version.clone(),
         llvm: toolchain.llvm.clone(),
         linker: linker.trim().to_owned(),
@@ -140,7 +140,7 @@ fn toml(record: &Provenance) -> String {
     let Provenance { object, sources, rustc, llvm, linker } = record;
     format!(
         "# What ja4.bpf.o was built from. `cargo xtask build-ebpf` writes this file; --check and\n\
-         # ja4-user/build.rs hold the checkout to it.\n\
+         # ja4-user/build.rs compare the checkout with it.\n\
          object-sha256 = \"{object}\"\n\
          sources-sha256 = \"{sources}\"\n\
          rustc = \"{rustc}\"\n\
@@ -186,7 +186,7 @@ mod tests {
         assert_eq!(Provenance::read(root.path()), Ok(record));
     }
 
-    /// ja4-common takes its keys from the one in a host build and from the other in a BPF build.
+    /// ja4-common inherits its keys from one workspace in a host build and from the other in a BPF build.
     #[test]
     fn both_workspaces_give_ja4_common_the_same_keys() {
         let inherited = |file: &str| -> Vec<String> {

@@ -1,4 +1,4 @@
-//! Child processes: where they run, what they inherit, and how their failure is told.
+//! Child processes: their working folder, their environment, and errors that name them.
 
 use std::env;
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 /// The top of the checkout.
 ///
-/// cargo tells it at run time; the place of compilation serves an `xtask` that is started by hand.
+/// From cargo's environment; without it, where this program was compiled.
 pub(crate) fn root() -> PathBuf {
     let manifest =
         env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
@@ -20,7 +20,7 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn cargo() -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
     cargo.current_dir(root());
-    // Set by `cargo run` for this process; a build script's child would take them for its own package's.
+    // `cargo run` sets these for this process; a build script would read them as those of its package.
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
@@ -30,49 +30,47 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
-/// Takes from `command` what would tie it to the Rust toolchain that runs this process.
+/// Removes from the environment of `command` the variables that select the Rust toolchain of this process.
 ///
-/// `cargo run` and rustup's proxies leave their choice in the environment, and flags meant for
-/// the host would spoil the bytes of the BPF object. Registry, network and terminal settings stay.
+/// `cargo run` and rustup's proxies set them, and flags for the host would change the bytes of the BPF object.
+/// Registry, network and terminal settings are kept.
 pub(crate) fn forget_toolchain(command: &mut Command) {
-    const STAY: [&str; 6] =
+    const KEPT: [&str; 6] =
         ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_SOURCE_", "CARGO_TERM_"];
-    const GO: [&str; 6] = ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "LD_LIBRARY_PATH"];
+    const REMOVED: [&str; 6] = ["CARGO", "RUSTC", "RUSTDOC", "RUSTFLAGS", "RUSTUP_TOOLCHAIN", "LD_LIBRARY_PATH"];
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
-        if GO.iter().any(|go| text.starts_with(go)) && !STAY.iter().any(|stay| text.starts_with(stay)) {
+        if REMOVED.iter().any(|name| text.starts_with(name)) && !KEPT.iter().any(|name| text.starts_with(name)) {
             command.env_remove(&name);
         }
     }
 }
 
-/// Runs `command` to its end, its output on this terminal.
+/// Runs `command`, with its output on this terminal, and waits for it.
 ///
 /// # Errors
 ///
-/// When it can't be started or ends with anything but 0.
+/// When it cannot be started, or its exit status is not 0.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("{} could not be started", shown(command)))?;
+    let status = command.status().with_context(|| format!("cannot start {}", shown(command)))?;
     if !status.success() {
         bail!("{} failed ({status})", shown(command));
     }
     Ok(())
 }
 
-/// Runs `command` and gives its stdout; its stderr stays on this terminal.
+/// Runs `command` and returns its stdout; its stderr goes to this terminal.
 ///
 /// # Errors
 ///
 /// As [`succeed`], and when the output is not UTF-8.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("{} could not be started", shown(command)))?;
+    let output =
+        command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot start {}", shown(command)))?;
     if !output.status.success() {
         bail!("{} failed ({})", shown(command), output.status);
     }
-    String::from_utf8(output.stdout).with_context(|| format!("{} printed no text", shown(command)))
+    String::from_utf8(output.stdout).with_context(|| format!("the output of {} is not UTF-8", shown(command)))
 }
 
 /// The first file of that name in `PATH`.

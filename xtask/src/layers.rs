@@ -204,8 +204,9 @@ fn circle_text(what: &str, graph: &Graph, circle: &BTreeSet<String>) -> String {
     let mut text = format!("circle of {} {what}: {}", members.len(), members.join(", "));
     for (from, to, imports) in graph.edges() {
         if let Some(first) = imports.first().filter(|_| circle.contains(from) && circle.contains(to)) {
-            // Writing into a String cannot fail.
-            let _ = write!(text, "\n  {from} -> {to}: {first}");
+            // An import of a file names both files itself. Writing into a String cannot fail.
+            let edge = if first.starts_with(from) { String::new() } else { format!("{from} -> {to}: ") };
+            let _ = write!(text, "\n  {edge}{first}");
             if imports.len() > 1 {
                 let _ = write!(text, " and {} more", imports.len() - 1);
             }

@@ -1,7 +1,7 @@
-//! What the committed BPF object was built from, and how a change of its sources shows.
+//! The sources and tools that the committed BPF object was built from, and the check that the sources are unchanged.
 //!
 //! `xtask` writes the record when it builds the object; `ja4-user/build.rs` includes this file too
-//! and refuses an object whose sources have changed. It needs no git and no BPF tools for that.
+//! and rejects an object after a change of its sources. That needs neither git nor BPF tools.
 
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::fs;
@@ -16,17 +16,17 @@ pub(crate) const OBJECT: &str = "ja4-ebpf/object/ja4.bpf.o";
 /// The record beside it.
 pub(crate) const PROVENANCE: &str = "ja4-ebpf/object/provenance.toml";
 
-/// Everything the object is built from: files, and folders with all that is in them.
+/// Everything that the object is built from: files, and folders with all their files.
 ///
-/// The Cargo.toml at the top is not among them. ja4-common takes its inherited keys from there in
-/// a host build, but from ja4-ebpf/Cargo.toml in a BPF build (see the comment there), and what its
-/// dependencies resolve to stands in ja4-ebpf/Cargo.lock. So a change that concerns userspace only
-/// does not make the object stale.
+/// The Cargo.toml of the workspace is not one of them. In a host build ja4-common inherits keys from
+/// it, but in a BPF build from ja4-ebpf/Cargo.toml (see the comment there), and the versions of its
+/// dependencies are in ja4-ebpf/Cargo.lock. So a change of userspace alone does not make the object
+/// stale.
 pub(crate) const SOURCES: [&str; 5] =
     ["ja4-common/Cargo.toml", "ja4-common/src", "ja4-ebpf/Cargo.lock", "ja4-ebpf/Cargo.toml", "ja4-ebpf/src"];
 
-/// What to do about every kind of stale object.
-pub(crate) const MEND: &str = "run `cargo xtask build-ebpf`";
+/// The command that brings a stale object up to date.
+pub(crate) const FIX: &str = "run `cargo xtask build-ebpf`";
 
 /// The record: `key = "value"` lines of TOML.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,10 +48,10 @@ impl Provenance {
     ///
     /// # Errors
     ///
-    /// One line that names the file, when it can't be read or lacks a key.
+    /// One line that names the file, when it cannot be read or lacks a key.
     pub(crate) fn read(root: &Path) -> Result<Self, String> {
         let text =
-            fs::read_to_string(root.join(PROVENANCE)).map_err(|error| format!("{PROVENANCE}: {error}; {MEND}"))?;
+            fs::read_to_string(root.join(PROVENANCE)).map_err(|error| format!("{PROVENANCE}: {error}; {FIX}"))?;
         Self::parse(&text)
     }
 
@@ -62,7 +62,7 @@ impl Provenance {
                 .find(|(name, _)| name.trim() == key)
                 .and_then(|(_, value)| value.trim().strip_prefix('"')?.strip_suffix('"'))
                 .map(str::to_owned)
-                .ok_or_else(|| format!("{PROVENANCE} has no {key}; {MEND}"))
+                .ok_or_else(|| format!("{PROVENANCE} has no {key}; {FIX}"))
         };
         Ok(Self {
             object: value("object-sha256")?,
@@ -73,18 +73,18 @@ impl Provenance {
         })
     }
 
-    /// Says in one line what is stale, if anything, given the committed object's bytes.
+    /// Checks the bytes of the committed object and the sources against this record.
     ///
     /// # Errors
     ///
-    /// That line.
+    /// One line that names what is stale.
     pub(crate) fn verify(&self, root: &Path, object: &[u8]) -> Result<(), String> {
-        let sources = sources_digest(root).map_err(|error| format!("the BPF sources can't be read: {error}"))?;
+        let sources = sources_digest(root).map_err(|error| format!("cannot read the BPF sources: {error}"))?;
         if self.sources != sources {
-            return Err(format!("the BPF sources changed since the committed object was built: {MEND}"));
+            return Err(format!("the BPF sources changed since the committed object was built; {FIX}"));
         }
         if self.object != hex(object) {
-            return Err(format!("{OBJECT} is not the object that {PROVENANCE} describes: {MEND}"));
+            return Err(format!("{OBJECT} is not the object that {PROVENANCE} describes; {FIX}"));
         }
         Ok(())
     }
@@ -99,11 +99,11 @@ impl Display for Provenance {
 
 /// SHA-256 over [`SOURCES`] below `root`: for each file, in the order of the paths, its path (`/`
 /// between the names), a zero byte, its length (u64, little-endian) and its bytes. Hidden files and
-/// an editor's `name~` don't count.
+/// an editor's `name~` are left out.
 ///
 /// # Errors
 ///
-/// When one of them can't be read.
+/// When one of them cannot be read.
 pub(crate) fn sources_digest(root: &Path) -> io::Result<String> {
     let mut files = Vec::new();
     for source in SOURCES {
@@ -149,7 +149,7 @@ fn collect(root: &Path, path: PathBuf, files: &mut Vec<String>) -> io::Result<()
 fn lower_hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {
-        // Writing into a String can't fail.
+        // Writing into a String cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
     text
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(sources_digest(one.path()).unwrap(), sources_digest(other.path()).unwrap());
     }
 
-    /// Worked out by hand from the description above, so that a change of the scheme shows.
+    /// Computed here from the description above, so that a change of the scheme is detected.
     #[test]
     fn the_digest_is_the_documented_one() {
         let root = checkout();
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edited_a_new_a_renamed_and_a_missing_source_all_show() {
+    fn an_edited_a_new_a_renamed_and_a_missing_source_make_the_object_stale() {
         let edits: [fn(&Path); 5] = [
             |root| write(root, "ja4-common/src/select/tls.rs", "fn tls() { }"),
             |root| write(root, "ja4-ebpf/Cargo.lock", "version = 5"),
@@ -233,16 +233,16 @@ mod tests {
             let provenance = built(root.path(), b"object");
             assert_eq!(provenance.verify(root.path(), b"object"), Ok(()));
             edit(root.path());
-            let refusal = provenance.verify(root.path(), b"object").unwrap_err();
+            let error = provenance.verify(root.path(), b"object").unwrap_err();
             assert_eq!(
-                refusal,
-                "the BPF sources changed since the committed object was built: run `cargo xtask build-ebpf`"
+                error,
+                "the BPF sources changed since the committed object was built; run `cargo xtask build-ebpf`"
             );
         }
     }
 
     #[test]
-    fn text_moved_from_one_file_into_the_next_shows() {
+    fn text_moved_from_one_file_into_the_next_changes_the_digest() {
         let (one, other) = (checkout(), checkout());
         write(one.path(), "ja4-ebpf/src/a.rs", "xy");
         write(one.path(), "ja4-ebpf/src/b.rs", "");
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_source_does_not_show() {
+    fn a_file_that_is_not_a_source_does_not_make_the_object_stale() {
         let root = checkout();
         let provenance = built(root.path(), b"object");
         for file in [
@@ -268,16 +268,16 @@ mod tests {
     }
 
     #[test]
-    fn another_object_is_refused() {
+    fn another_object_is_rejected() {
         let root = checkout();
-        let refusal = built(root.path(), b"object").verify(root.path(), b"objecT").unwrap_err();
-        assert!(refusal.contains("is not the object that ja4-ebpf/object/provenance.toml describes"), "{refusal}");
+        let error = built(root.path(), b"object").verify(root.path(), b"objecT").unwrap_err();
+        assert!(error.contains("is not the object that ja4-ebpf/object/provenance.toml describes"), "{error}");
     }
 
     #[test]
     fn a_missing_key_is_named() {
         let text = "object-sha256 = \"00\"\nsources-sha256 = \"11\"\nllvm = \"22\"\nbpf-linker = \"0\"\n";
-        let refusal = Provenance::parse(text).unwrap_err();
-        assert_eq!(refusal, "ja4-ebpf/object/provenance.toml has no rustc; run `cargo xtask build-ebpf`");
+        let error = Provenance::parse(text).unwrap_err();
+        assert_eq!(error, "ja4-ebpf/object/provenance.toml has no rustc; run `cargo xtask build-ebpf`");
     }
 }

@@ -99,8 +99,8 @@ const CI: &[Package] = &[
     package(&["zlib1g-dev"]),
 ];
 
-/// Packages that `cargo xtask ci --long` needs as well: other kernels in a virtual machine.
-const LONG: &[Package] = &[
+/// Packages that `cargo xtask ci --long --kernel FOLDER` needs as well, for the virtual machine.
+const KERNELS: &[Package] = &[
     program(&["qemu-system-x86"], "qemu-system-x86_64"),
     package(&["busybox-static"]),
     program(&["cpio"], "cpio"),
@@ -112,12 +112,12 @@ const LONG: &[Package] = &[
 pub(crate) enum Scope {
     Test,
     Ci,
-    LongCi,
+    Kernels,
 }
 
 impl Scope {
     fn packages(self) -> impl Iterator<Item = &'static Package> {
-        let lists = [(Self::Test, TEST), (Self::Ci, CI), (Self::LongCi, LONG)];
+        let lists = [(Self::Test, TEST), (Self::Ci, CI), (Self::Kernels, KERNELS)];
         lists.into_iter().filter(move |(scope, _)| *scope <= self).flat_map(|(_, list)| list)
     }
 }
@@ -127,7 +127,7 @@ impl Display for Scope {
         f.write_str(match self {
             Self::Test => "cargo xtask test",
             Self::Ci => "cargo xtask ci",
-            Self::LongCi => "cargo xtask ci --long",
+            Self::Kernels => "cargo xtask ci --long --kernel FOLDER",
         })
     }
 }
@@ -331,8 +331,6 @@ fn privileges(status: &str, btf: bool) -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use std::collections::BTreeSet;
 
     use super::*;
@@ -340,7 +338,7 @@ mod tests {
     /// Programs that every Debian has: packages marked essential.
     const ESSENTIAL: [&str; 6] = ["mkfifo", "mount", "setpriv", "taskset", "umount", "unshare"];
 
-    /// Programs of a package that another program stands for in [`TEST`].
+    /// Programs of a package that another program represents in [`TEST`].
     const SAME_PACKAGE: [&str; 4] = ["ss", "tc", "scp", "ssh-keygen"];
 
     fn sources(folder: &Path, found: &mut Vec<String>) {
@@ -380,8 +378,8 @@ mod tests {
 
     #[test]
     fn each_command_has_the_packages_of_the_ones_before() {
-        let counts = [Scope::Test, Scope::Ci, Scope::LongCi].map(|scope| scope.packages().count());
-        assert_eq!(counts, [TEST.len(), TEST.len() + CI.len(), TEST.len() + CI.len() + LONG.len()]);
+        let counts = [Scope::Test, Scope::Ci, Scope::Kernels].map(|scope| scope.packages().count());
+        assert_eq!(counts, [TEST.len(), TEST.len() + CI.len(), TEST.len() + CI.len() + KERNELS.len()]);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `cargo xtask run`: builds ja4sensor and becomes it, with the rights it needs.
+//! `cargo xtask run`: builds ja4sensor and executes it with the privileges that it needs.
 
 use std::env;
 use std::ffi::OsString;
@@ -12,11 +12,11 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{cargo, in_path, root, succeed};
 
-/// What loading and attaching takes; README.md says what each is for.
+/// Needed to load and attach the programs; README.md says what each is for.
 const CAPABILITIES: &str = "cap_bpf,cap_net_admin,cap_perfmon";
 
-/// Builds the release binary and replaces this process by `ja4sensor run ARGS`, so that signals
-/// and the exit status are the sensor's own.
+/// Builds the release binary and replaces this process by `ja4sensor run ARGS`: signals go to the
+/// sensor, and the exit status is the sensor's.
 pub(crate) fn run(args: &[OsString]) -> Result<()> {
     let sensor = build_release()?;
     let mut command = if is_root()? {
@@ -28,37 +28,37 @@ pub(crate) fn run(args: &[OsString]) -> Result<()> {
         command
     } else {
         bail!(
-            "loading kernel programs takes root or capabilities, and there is no sudo here. As root, either run this \
-             again or `setcap {CAPABILITIES}=ep {sensor}`; then start `{sensor} run` yourself",
+            "cannot load kernel programs: this user is not root, and sudo is not installed; run this command as root, \
+             or as root `setcap {CAPABILITIES}=ep {sensor}` and then `{sensor} run`",
             sensor = sensor.display()
         );
     };
     let failed = command.arg("run").args(args).exec();
-    Err(failed).with_context(|| format!("{} could not be started", sensor.display()))
+    Err(failed).with_context(|| format!("cannot start {}", sensor.display()))
 }
 
-/// Builds `ja4sensor` as a user would and gives its path.
+/// Builds `ja4sensor` with the profile `release` and returns its path.
 pub(crate) fn build_release() -> Result<PathBuf> {
     succeed(cargo().args(["build", "--release", "--locked", "--package", "ja4-user", "--bin", "ja4sensor"]))?;
     built("release")
 }
 
-/// The `ja4sensor` of a profile's folder, which was built just now.
+/// The path of the `ja4sensor` that was just built into a profile's folder.
 pub(crate) fn built(profile: &str) -> Result<PathBuf> {
     let sensor = target_folder()?.join(profile).join("ja4sensor");
     if !sensor.is_file() {
-        bail!("{} is not there although it was built", sensor.display());
+        bail!("cannot find {} after its build", sensor.display());
     }
     Ok(sensor)
 }
 
-/// The workspace's target folder: this program lies in it, at `debug/xtask`.
-fn target_folder() -> Result<PathBuf> {
+/// The target folder of the workspace: this program is `debug/xtask` in it.
+pub(crate) fn target_folder() -> Result<PathBuf> {
     if let Some(folder) = env::var_os("CARGO_TARGET_DIR") {
         return Ok(root().join(folder));
     }
     let xtask = env::current_exe()?;
-    let folder = xtask.ancestors().nth(2).context("xtask lies in no target folder")?;
+    let folder = xtask.ancestors().nth(2).context("xtask is not in a target folder")?;
     Ok(folder.to_path_buf())
 }
 

@@ -13,11 +13,11 @@ use crate::toolchain::LINKER_LLVM;
 pub(crate) struct Tool {
     /// The crate and its program.
     pub(crate) name: &'static str,
-    /// The one version that is used: its output is compared, or its verdict decides.
+    /// The only version that is used: other versions give other results.
     pub(crate) version: &'static str,
-    /// What `cargo install` is told besides.
+    /// Further arguments of `cargo install`.
     pub(crate) flags: &'static [&'static str],
-    /// Finds what it is built with, before the minute that building takes.
+    /// Finds what the build needs, before the build starts.
     setup: fn(&mut Command) -> Result<()>,
 }
 
@@ -29,15 +29,15 @@ pub(crate) const BPF_LINKER: Tool = Tool {
     setup: with_llvm,
 };
 
-/// Judges licences, sources and banned crates by deny.toml.
+/// Checks licences, sources and banned crates against deny.toml.
 pub(crate) const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2", flags: &[], setup: |_| Ok(()) };
 
 impl Tool {
-    /// The program's path, after building it if that version is not there yet.
+    /// The program's path; builds the program if this version is not installed.
     ///
     /// # Errors
     ///
-    /// When it can't be built; the message says what is missing.
+    /// When it cannot be built; the message says what is missing.
     pub(crate) fn installed(&self) -> Result<PathBuf> {
         let folder = folder();
         let program = folder.join("bin").join(self.name);
@@ -50,20 +50,20 @@ impl Tool {
             .args(["install", self.name, "--version", self.version, "--locked", "--force", "--root"])
             .arg(&folder)
             .args(self.flags)
-            // Unlike a temporary folder, this one lets an interrupted install go on.
+            // Unlike a temporary folder, this one lets the next install continue an interrupted one.
             .arg("--target-dir")
             .arg(folder.join("build").join(self.name))
-            // Each runs for seconds: building it takes longer than any use of it.
+            // Each runs for seconds: the build takes longer than any use.
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-        (self.setup)(&mut install).with_context(|| format!("{} can't be built", self.name))?;
-        succeed(&mut install).with_context(|| format!("{} could not be installed", self.name))?;
+        (self.setup)(&mut install).with_context(|| format!("cannot build {}", self.name))?;
+        succeed(&mut install).with_context(|| format!("cannot install {}", self.name))?;
         Ok(program)
     }
 }
 
-/// `target/tools`, or where `JA4_TOOLS` puts it so that several checkouts share one.
+/// `target/tools`, or the folder in `JA4_TOOLS`, which several checkouts can share.
 fn folder() -> PathBuf {
     env::var_os("JA4_TOOLS").map_or_else(|| root().join("target/tools"), PathBuf::from)
 }
@@ -75,8 +75,8 @@ fn is_version(program: &Path, version: &str) -> bool {
         .is_ok_and(|output| String::from_utf8_lossy(&output.stdout).split_whitespace().nth(1) == Some(version))
 }
 
-/// Points bpf-linker's build to the LLVM it is made for. By itself it takes the first `llvm-config`
-/// in `PATH`, which on Debian 12 is of LLVM 14 where the package llvm is installed.
+/// Sets the LLVM that bpf-linker is built with. By default its build uses the first `llvm-config` in
+/// `PATH`: LLVM 14 on a Debian 12 with the package llvm.
 fn with_llvm(install: &mut Command) -> Result<()> {
     const PREFIX: &str = "LLVM_PREFIX";
     if env::var_os(PREFIX).is_some() {
@@ -94,7 +94,7 @@ fn with_llvm(install: &mut Command) -> Result<()> {
         }
     }
     bail!(
-        "there is no LLVM {LINKER_LLVM} with its headers: on Debian `apt-get install llvm-{LINKER_LLVM}-dev`; \
-         where it lies elsewhere, say so in {PREFIX}"
+        "no LLVM {LINKER_LLVM} with its headers found; on Debian `apt-get install llvm-{LINKER_LLVM}-dev`, or set \
+         {PREFIX} to its folder"
     );
 }

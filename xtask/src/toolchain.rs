@@ -1,7 +1,7 @@
 //! Finds a Rust toolchain that can build `core` for BPF.
 //!
-//! Stable Rust can't: there is no prebuilt `core` for `bpfel-unknown-none`. It takes a rustc with
-//! the source of its own `core` beside it, and an LLVM that bpf-linker's can read.
+//! Stable Rust cannot: there is no prebuilt `core` for `bpfel-unknown-none`. The build needs a rustc
+//! with the source of its own `core`, and bitcode that bpf-linker can read.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,14 +13,14 @@ use crate::command::{forget_toolchain, in_path, output, root};
 use crate::provenance::Provenance;
 use crate::tool::BPF_LINKER;
 
-/// The major version of the LLVM that [`BPF_LINKER`] is built with. It reads bitcode of its own
-/// and of older versions.
+/// The major version of the LLVM that [`BPF_LINKER`] is built with. It reads bitcode of this version
+/// and of older ones.
 pub(crate) const LINKER_LLVM: u32 = 22;
 
 /// The oldest rustc that the sources are written for: `rust-version` in ja4-ebpf/Cargo.toml.
 const RUST_VERSION: (u32, u32) = (1, 95);
 
-/// A cargo, its rustc, and what they are.
+/// A cargo, its rustc, and their versions.
 pub(crate) struct Toolchain {
     cargo: PathBuf,
     rustc: PathBuf,
@@ -32,21 +32,21 @@ pub(crate) struct Toolchain {
 }
 
 impl Toolchain {
-    /// The toolchain to build the object with: the one it was built with last if that is here, so
-    /// that its bytes don't change for nothing; else a rustup nightly, another rustup toolchain, or the
-    /// system's, in this order.
+    /// The toolchain to build the object with: the one of the committed object if it is installed, so
+    /// that the bytes do not change without a reason; else a rustup nightly, another rustup toolchain,
+    /// or the system's, in this order.
     ///
     /// # Errors
     ///
     /// When there is none; the message says what to install.
     pub(crate) fn find() -> Result<Self> {
         let last = Provenance::read(&root()).ok().map(|provenance| provenance.rustc);
-        let mut refused = Vec::new();
+        let mut rejected = Vec::new();
         let mut found = Vec::new();
         for (cargo, rustc) in candidates() {
             match Self::inspect(cargo, rustc) {
                 Ok(toolchain) => found.push(toolchain),
-                Err(why) => refused.push(format!("  {why}")),
+                Err(why) => rejected.push(format!("  {why}")),
             }
         }
         let at = found.iter().position(|toolchain| Some(&toolchain.version) == last.as_ref()).unwrap_or(0);
@@ -54,17 +54,17 @@ impl Toolchain {
             return Ok(found.swap_remove(at));
         }
         bail!(
-            "no Rust toolchain here can build the BPF programs. Looked at:\n{}\n\
+            "no Rust toolchain on this machine can build the BPF programs. Examined:\n{}\n\
              Install one of these:\n  \
              Debian: apt-get install rustc-web cargo-web rust-web-src rust-web-clippy llvm-{LINKER_LLVM}-dev\n  \
              rustup: rustup toolchain install nightly --component rust-src --component clippy \
              (and LLVM {LINKER_LLVM} with its headers, for bpf-linker)\n\
-             ja4sensor itself needs none of this: it embeds the committed object.",
-            if refused.is_empty() { "  nothing".to_owned() } else { refused.join("\n") },
+             A build of ja4sensor needs none of this: it embeds the committed object.",
+            if rejected.is_empty() { "  nothing".to_owned() } else { rejected.join("\n") },
         );
     }
 
-    /// `cargo` of this toolchain with the environment of nothing else, for the folder `ja4-ebpf`.
+    /// `cargo` of this toolchain, in the folder `ja4-ebpf`, without the environment of other toolchains.
     pub(crate) fn cargo(&self) -> Command {
         self.prepared(&self.cargo)
     }
@@ -89,7 +89,7 @@ impl Toolchain {
         Ok(command)
     }
 
-    /// Where core's source lies, by every name rustc may call it.
+    /// The folder of core's source, under each name that rustc may use.
     pub(crate) fn core_source(&self) -> Vec<PathBuf> {
         let source = self.sysroot.join("lib/rustlib/src/rust");
         let real = source.canonicalize().ok().filter(|real| *real != source);
@@ -103,7 +103,7 @@ impl Toolchain {
             .current_dir(root().join("ja4-ebpf"))
             .env("CARGO", &self.cargo)
             .env("RUSTC", &self.rustc)
-            // -Z flags, also where this is no nightly.
+            // Allows -Z flags on a stable toolchain.
             .env("RUSTC_BOOTSTRAP", "1");
         command
     }
