@@ -29,7 +29,8 @@ fn main() -> ExitCode {
         },
         Task::Run { args } => run::run(&args),
         Task::Test { install, args } => test::run(install, &args),
-        Task::Bench { rows, quick } => bench::bench(&rows, quick),
+        Task::Bench { list: true, .. } => bench::list(),
+        Task::Bench { rows, quick, .. } => bench::bench(&rows, quick),
         Task::Layers { report } => layers::check(report),
         Task::Ci { install } => ci::ci(install),
     };
@@ -79,12 +80,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
-    /// Measure what the design's budget table names; asserts nothing
+    /// Measure the figures of the budget table; no figure is an error
     Bench {
-        /// Rows: kernel, shard, ja4, replay, live, bulk, idle, memory [default: all]
+        /// Rows to measure; --list prints them [default: all]
         #[arg(value_name = "ROW")]
         rows: Vec<String>,
-        /// Measure little, to see that everything works
+        /// Print the rows and what each measures, and measure nothing
+        #[arg(long, conflicts_with_all = ["rows", "quick"])]
+        list: bool,
+        /// Measure each row once with little data, to check that it works
         #[arg(long)]
         quick: bool,
     },

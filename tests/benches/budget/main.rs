@@ -2,25 +2,7 @@
 //!
 //! Nothing is asserted. A row that can't be measured here says why; the others go on.
 //!
-//! | row | measures |
-//! |---|---|
-//! | [`verifier`] | instructions that the verifier follows for each program |
-//! | [`kernel`] | nanoseconds that a packet costs in the programs |
-//! | [`shard`] | records a second from a ring through a shard |
-//! | [`ja4`] | nanoseconds from a ClientHello's bytes to its JA4 |
-//! | [`method`] | the same of every other method |
-//! | [`label`] | nanoseconds that labels and known-bad patterns add to a fingerprint |
-//! | [`quic`] | nanoseconds from a QUIC datagram to the JA4 in it |
-//! | [`replay`] | the generated captures, with one thread and two |
-//! | [`live`] | hellos over a veth pair at tcpreplay's top speed |
-//! | [`bulk`] | one TCP stream into a host, without the sensor and with it |
-//! | [`idle`] | CPU time where nothing happens |
-//! | [`engine`] | nanoseconds that first-seen, the tracker and the whole engine take for a fingerprint |
-//! | [`rules`] | nanoseconds that the shipped rules add per fingerprint and per connection |
-//! | [`memory`] | resident memory at 100,000 connections, and at a million with everything on |
-//! | [`sqlite`] | fingerprints a second into a database |
-//! | [`history`] | questions to a database of ten million fingerprints |
-//! | [`alerts`] | alerts a second through each sink |
+//! [`ROWS`] is the table of rows; `--list` prints it.
 mod alerts;
 mod bulk;
 mod child;
@@ -71,32 +53,52 @@ impl Scale {
     }
 }
 
-type Row = (&'static str, fn(Scale) -> Result<Vec<Figure>>);
+/// One row of the table.
+#[derive(Clone, Copy)]
+struct Row {
+    name: &'static str,
+    /// What it measures, for `--list`.
+    subject: &'static str,
+    measure: fn(Scale) -> Result<Vec<Figure>>,
+}
+
+const fn row(name: &'static str, measure: fn(Scale) -> Result<Vec<Figure>>, subject: &'static str) -> Row {
+    Row { name, subject, measure }
+}
 
 const ROWS: [Row; 17] = [
-    ("verifier", verifier::measure),
-    ("kernel", kernel::measure),
-    ("shard", shard::measure),
-    ("ja4", ja4::measure),
-    ("method", method::measure),
-    ("label", label::measure),
-    ("quic", quic::measure),
-    ("replay", replay::measure),
-    ("live", live::measure),
-    ("bulk", bulk::measure),
-    ("idle", idle::measure),
-    ("engine", engine::measure),
-    ("rules", rules::measure),
-    ("memory", memory::measure),
-    ("sqlite", sqlite::measure),
-    ("history", history::measure),
-    ("alerts", alerts::measure),
+    row("verifier", verifier::measure, "instructions that the verifier follows for each program"),
+    row("kernel", kernel::measure, "nanoseconds that a packet costs in the programs"),
+    row("shard", shard::measure, "records per second from a ring through a shard"),
+    row("ja4", ja4::measure, "nanoseconds from the bytes of a ClientHello to its JA4"),
+    row("method", method::measure, "the same for every other method"),
+    row("label", label::measure, "nanoseconds that labels and known-bad patterns add to a fingerprint"),
+    row("quic", quic::measure, "nanoseconds from a QUIC datagram to the JA4 in it"),
+    row("replay", replay::measure, "the generated captures, with one thread and with two"),
+    row("live", live::measure, "hellos over a veth pair at tcpreplay's top speed"),
+    row("bulk", bulk::measure, "one TCP stream into a host, without the sensor and with it"),
+    row("idle", idle::measure, "CPU time without traffic"),
+    row("engine", engine::measure, "nanoseconds per fingerprint in first-seen, the tracker and the whole engine"),
+    row("rules", rules::measure, "nanoseconds that the shipped rules add per fingerprint and per connection"),
+    row("memory", memory::measure, "resident memory at 100,000 connections, and at a million with everything on"),
+    row("sqlite", sqlite::measure, "fingerprints per second into a database"),
+    row("history", history::measure, "queries over a database of ten million fingerprints"),
+    row("alerts", alerts::measure, "alerts per second through each sink"),
 ];
+
+/// Prints the names of the rows and what each measures, and measures nothing.
+const LIST: &str = "--list";
 
 /// Says to a process of this bench that others print above it: no head.
 const CONTINUED: &str = "--continued";
 
 fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == LIST) {
+        for Row { name, subject, .. } in ROWS {
+            writeln!(io::stdout(), "{name:10}{subject}").ok();
+        }
+        return ExitCode::SUCCESS;
+    }
     let asked = match Asked::read() {
         Ok(asked) => asked,
         Err(error) => {
@@ -127,9 +129,9 @@ impl Asked {
                 CONTINUED => asked.continued = true,
                 // cargo says so to every bench.
                 "--bench" => {}
-                name => match ROWS.iter().find(|(row, _)| *row == name) {
+                name => match ROWS.iter().find(|row| row.name == name) {
                     Some(row) => asked.rows.push(*row),
-                    None => bail!("there is no row '{name}'; there are {}", ROWS.map(|(row, _)| row).join(", ")),
+                    None => bail!("unknown row '{name}': expected {}", ROWS.map(|row| row.name).join(", ")),
                 },
             }
         }
@@ -143,7 +145,7 @@ impl Asked {
     /// peak, as wait4(2) tells it, is never below that of the process that started it.
     fn each_row_alone(&self) -> io::Result<()> {
         let this = std::env::current_exe()?;
-        for (place, (name, _)) in self.rows.iter().enumerate() {
+        for (place, Row { name, .. }) in self.rows.iter().enumerate() {
             let mut row = Command::new(&this);
             row.arg(name).args(self.scale.quick.then_some("--quick")).args((place > 0).then_some(CONTINUED));
             row.status()?;
@@ -152,7 +154,7 @@ impl Asked {
     }
 
     /// Measures one row here.
-    fn row(&self, (name, measure): Row) -> io::Result<()> {
+    fn row(&self, Row { name, measure, .. }: Row) -> io::Result<()> {
         // A panic is told in the row's own line.
         panic::set_hook(Box::new(|_| ()));
         let mut table = Table::begin(io::stdout(), !self.continued)?;
