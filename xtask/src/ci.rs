@@ -1,5 +1,6 @@
-//! `cargo xtask ci`: everything a change has to pass, cheapest first.
+//! `cargo xtask ci`: everything that a change has to pass, cheapest first.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
@@ -8,33 +9,62 @@ use anyhow::{Context, Result};
 use crate::command::{cargo, root, succeed};
 use crate::requirements::{self, Scope};
 use crate::tool::CARGO_DENY;
-use crate::{build_ebpf, clippy, test};
+use crate::{build_ebpf, clippy, long, test};
 
 type Step = (&'static str, fn() -> Result<()>);
 
-const STEPS: [Step; 8] = [
+/// Less than 30 minutes on two cores.
+const STEPS: &[Step] = &[
     ("format", format),
     ("lints, host half", clippy::host),
     ("BPF object", build_ebpf::check),
     ("lints, kernel half", clippy::bpf),
     ("documentation", documentation),
-    // Conformance to the public captures is one of them.
+    // With JA4_CONFORMANCE, those over the public captures too.
     ("tests", || test::test(&[])),
     ("JA4 alone (--no-default-features)", test::ja4_alone),
     ("licences, sources, banned crates", licences),
 ];
 
+/// What takes longer. `--kernel` adds a step for each other kernel.
+const LONG_STEPS: &[Step] = &[
+    ("kills during writes", long::kills),
+    ("properties", long::properties),
+    ("full-size captures", long::captures),
+    ("soak", long::soak),
+];
+
 /// Runs every step; the first failure ends it under that step's name.
 pub(crate) fn ci(install: bool) -> Result<()> {
     requirements::prepare(Scope::Ci, install)?;
-    let all = Instant::now();
-    for (number, (name, step)) in (1..).zip(STEPS) {
-        eprintln!("\n== {number}/{} {name}", STEPS.len());
-        let start = Instant::now();
-        step().with_context(|| format!("ci step \"{name}\""))?;
-        eprintln!("== {name}: {:.1} s", start.elapsed().as_secs_f32());
+    all(STEPS, &[])
+}
+
+/// Runs the steps that `ci` leaves out, and a test of the kernel programs on each kernel in `kernels`: folders that
+/// `tests/vm/run` takes.
+pub(crate) fn long(install: bool, kernels: &[PathBuf]) -> Result<()> {
+    requirements::prepare(if kernels.is_empty() { Scope::Ci } else { Scope::Kernels }, install)?;
+    all(LONG_STEPS, kernels)
+}
+
+fn all(steps: &[Step], kernels: &[PathBuf]) -> Result<()> {
+    let start = Instant::now();
+    let number = steps.len() + kernels.len();
+    for (place, (name, step)) in (1..).zip(steps) {
+        timed(&format!("{place}/{number} {name}"), step)?;
     }
-    eprintln!("\n== ci: all {} steps in {:.1} s", STEPS.len(), all.elapsed().as_secs_f32());
+    for (place, folder) in (steps.len() + 1..).zip(kernels) {
+        timed(&format!("{place}/{number} kernel in {}", folder.display()), || long::kernel(folder))?;
+    }
+    eprintln!("\n== ci: all {number} steps in {:.1} s", start.elapsed().as_secs_f32());
+    Ok(())
+}
+
+fn timed(name: &str, step: impl FnOnce() -> Result<()>) -> Result<()> {
+    eprintln!("\n== {name}");
+    let start = Instant::now();
+    step().with_context(|| format!("ci step {name}"))?;
+    eprintln!("== {name}: {:.1} s", start.elapsed().as_secs_f32());
     Ok(())
 }
 

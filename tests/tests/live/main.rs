@@ -7,6 +7,7 @@ mod fragments;
 mod latencies;
 mod live_output_equals_replay;
 mod nothing_stays_attached;
+mod soak;
 mod start;
 mod the_books;
 mod two_sensors;

@@ -12,7 +12,7 @@ const RING_FULL: &[&str] = &["kernel", "ring_full"];
 const RATE_LIMITED: &[&str] = &["kernel", "rate_limited"];
 const TAKEN: &[&str] = &["shards", "packets"];
 
-fn assert_conserved(events: &[Value]) -> &Value {
+pub(super) fn assert_conserved(events: &[Value]) -> &Value {
     let last = *events::of_type(events, "stats").last().expect("the last figures");
     let count = |path| stats_u64(last, path);
     assert_eq!(count(SEEN), count(UNSELECTED) + count(UNPARSEABLE) + count(SELECTED), "{last:#}");

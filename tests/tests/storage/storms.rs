@@ -1,5 +1,6 @@
 //! The sensor, killed in the middle of its writing, again and again.
 
+use std::env;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -16,7 +17,7 @@ use tests::random::SplitMix64;
 use crate::sensor::{LONG_AGO, replay, syns};
 use crate::{ask, intact, one, open};
 
-/// Storms in all.
+/// Storms in all, unless `JA4_TEST_STORMS` says another number.
 const STORMS: u64 = 200;
 /// Storms on one file: what a check goes through stays small.
 const STORMS_A_FILE: u64 = 20;
@@ -35,13 +36,14 @@ fn stored(database: &Connection, from: i64) -> i64 {
 }
 
 #[test]
-fn kill_9_in_the_middle_of_200_write_storms() {
+fn kill_9_in_the_middle_of_write_storms() {
     let mut random = SplitMix64::new(200);
     let captures = TempDir::new().unwrap();
     let capture = fs::read(syns(captures.path(), "many.pcap", 0..SYNS, LONG_AGO)).unwrap();
     let small = syns(captures.path(), "one.pcap", 0..1, LONG_AGO);
+    let storms = env::var("JA4_TEST_STORMS").map_or(STORMS, |number| number.parse().unwrap());
     let (mut most, mut cut) = (0, 0);
-    for _ in 0..STORMS / STORMS_A_FILE {
+    for _ in 0..storms / STORMS_A_FILE {
         let folder = TempDir::new().unwrap();
         let database = folder.path().join("history.db");
         // A file that is there can be looked at from the first moment of a storm on.
@@ -71,7 +73,7 @@ fn kill_9_in_the_middle_of_200_write_storms() {
         assert_eq!(ask(&database, "SELECT count(*) FROM sensor_run"), STORMS_A_FILE as i64 + 2);
         assert_eq!(ask(&database, "SELECT count(*) FROM sensor_run WHERE clean"), 2);
     }
-    assert!(most > 500 && cut > STORMS / 2, "no storms: {most} rows at most, {cut} were cut");
+    assert!(most > 500 && cut > storms / 2, "no storms: {most} rows at most, {cut} were cut");
 }
 
 /// Lets the sensor write, and kills it some time after its first commit. How many fingerprints others saw committed.

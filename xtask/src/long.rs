@@ -1,0 +1,62 @@
+//! The steps of `cargo xtask ci --long`.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::command::{cargo, root, succeed};
+use crate::run::built;
+use crate::test::SENSOR;
+
+/// Kills of a writing sensor: ten times those of the short run.
+const KILLS: &str = "2000";
+
+/// Cases of each property: sixteen times those of the short run.
+const CASES: &str = "4096";
+
+/// Seconds of the soak test.
+const SOAK: &str = "1200";
+
+/// SIGKILL in the middle of writes: what was committed is there and the database is intact.
+pub(crate) fn kills() -> Result<()> {
+    succeed(sensor_test("storage", &[], &["kill_9"])?.env("JA4_TEST_STORMS", KILLS))
+}
+
+/// The property tests of the libraries and of the kernel programs with more cases.
+pub(crate) fn properties() -> Result<()> {
+    let mut libraries = cargo();
+    libraries.args(["test", "--workspace", "--lib", "--locked"]);
+    succeed(libraries.env("PROPTEST_CASES", CASES))?;
+    succeed(sensor_test("program", &[], &["properties"])?.env("PROPTEST_CASES", CASES))
+}
+
+/// The generated captures at the size that the benches use.
+pub(crate) fn captures() -> Result<()> {
+    succeed(&mut sensor_test("harness", &[], &["full_size", "--ignored", "--nocapture"])?)
+}
+
+/// A live sensor under load for minutes: its memory does not grow and its counters balance.
+pub(crate) fn soak() -> Result<()> {
+    let mut soak = sensor_test("live", &[], &["soak", "--ignored", "--nocapture"])?;
+    succeed(soak.env("JA4_TEST_SOAK", SOAK))
+}
+
+/// Loads the kernel programs on the Debian kernel that is unpacked in `folder`.
+pub(crate) fn kernel(folder: &Path) -> Result<()> {
+    let folder = folder.canonicalize().with_context(|| format!("cannot find {}", folder.display()))?;
+    let machine = root().join("tests/vm/run");
+    let runner = format!("target.'cfg(all())'.runner=[{:?}, {:?}]", machine.display(), folder.display());
+    let mut test = sensor_test("program", &["--config", &runner], &["verifier", "--nocapture"])?;
+    succeed(test.env("JA4_TEST_REQUIRE", "bpf"))
+}
+
+/// `cargo test` for one test target that starts the sensor, with options of cargo and arguments for its test runner.
+fn sensor_test(target: &str, options: &[&str], arguments: &[&str]) -> Result<Command> {
+    // cargo builds a package's binaries for its own integration tests only.
+    succeed(cargo().args(["build", "--package", "ja4-user", "--bin", "ja4sensor", "--locked"]))?;
+    let mut test = cargo();
+    test.args(["test", "--package", "tests", "--test", target, "--locked"]).args(options).arg("--").args(arguments);
+    test.env(SENSOR, built("debug")?);
+    Ok(test)
+}
