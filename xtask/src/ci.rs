@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use crate::command::{cargo, root, succeed};
 use crate::requirements::{self, Scope};
 use crate::tool::CARGO_DENY;
-use crate::{build_ebpf, clippy, long, test};
+use crate::{build_ebpf, clippy, docs, long, test};
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     ("documentation", documentation),
     // With JA4_CONFORMANCE, those over the public captures too.
     ("tests", || test::test(&[])),
+    ("generated tables in docs/", docs::check),
     ("JA4 alone (--no-default-features)", test::ja4_alone),
     ("licences, sources, banned crates", licences),
 ];

@@ -5,6 +5,7 @@ mod build_ebpf;
 mod ci;
 mod clippy;
 mod command;
+mod docs;
 mod dwarf;
 mod layers;
 mod long;
@@ -32,6 +33,8 @@ fn main() -> ExitCode {
         Task::Test { install, args } => test::run(install, &args),
         Task::Bench { list: true, .. } => bench::list(),
         Task::Bench { rows, quick, .. } => bench::bench(&rows, quick),
+        Task::Docs { check: true } => docs::check(),
+        Task::Docs { check: false } => docs::write(),
         Task::Layers { report } => layers::check(report),
         Task::Ci { long: false, install, .. } => ci::ci(install),
         Task::Ci { long: true, install, kernels } => ci::long(install, &kernels),
@@ -93,6 +96,12 @@ enum Task {
         /// Measure each row once with little data, to check that it works
         #[arg(long)]
         quick: bool,
+    },
+    /// Write the generated tables in docs/ from the tables of the sensor
+    Docs {
+        /// Change nothing: fail unless the tables are up to date
+        #[arg(long)]
+        check: bool,
     },
     /// Check that no import points to a higher layer and that no folders or files import each other in a circle
     Layers {

@@ -1,0 +1,38 @@
+//! Writes the generated tables of docs/ into a folder, one file a table. `cargo xtask docs` runs this and puts each table
+//! between its marks.
+//!
+//! A table is a function here that reads the tables of ja4-user, or a file of the project, and returns Markdown.
+
+mod configuration;
+mod rules;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::{env, fs};
+
+use anyhow::{Context, Result};
+
+/// A table by its name in the marks.
+type Table = (&'static str, fn() -> Result<String>);
+
+const TABLES: [Table; 2] = [("keys", configuration::keys), ("rules", rules::rules)];
+
+fn main() -> ExitCode {
+    match write() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("docs: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn write() -> Result<()> {
+    let folder = PathBuf::from(env::args_os().nth(1).context("usage: docs FOLDER")?);
+    fs::create_dir_all(&folder)?;
+    for (name, table) in TABLES {
+        let text = table().with_context(|| format!("cannot make the table {name}"))?;
+        fs::write(folder.join(format!("{name}.md")), text)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,15 @@
+//! The built-in rules.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use ja4_user::detect::builtin::BuiltinRule;
+
+/// A row for each rule.
+pub(super) fn rules() -> Result<String> {
+    let mut table = String::from("| rule | alert when |\n|---|---|\n");
+    for rule in BuiltinRule::ALL {
+        writeln!(table, "| `{}` | {} |", rule.name(), rule.description())?;
+    }
+    Ok(table)
+}
