@@ -1,4 +1,4 @@
-//! Lints on both halves: the host's with its toolchain, the kernel's with the one that builds it.
+//! Lints of both halves: the host half with this toolchain, the kernel half with the one that builds it.
 
 use anyhow::Result;
 
@@ -6,11 +6,13 @@ use crate::build_ebpf::for_bpf;
 use crate::command::{cargo, succeed};
 use crate::toolchain::Toolchain;
 
-/// Every target of the workspace, with the methods of the FoxIO License and without.
+/// Every target of the workspace, then those of the libraries without the methods of the FoxIO License.
 pub(crate) fn host() -> Result<()> {
     succeed(cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-Dwarnings"]))?;
     succeed(cargo().args([
         "clippy",
+        "--package",
+        "ja4",
         "--package",
         "ja4-user",
         "--all-targets",
@@ -21,7 +23,7 @@ pub(crate) fn host() -> Result<()> {
     ]))
 }
 
-/// The kernel programs and ja4-common as they see it, with the log lines and without.
+/// The kernel programs and ja4-common as their dependency, with the log lines and without.
 pub(crate) fn bpf() -> Result<()> {
     let toolchain = Toolchain::find()?;
     for features in [&[][..], &["--features", "log"]] {

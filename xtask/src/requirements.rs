@@ -152,7 +152,12 @@ pub(crate) fn prepare(scope: Scope, install: bool) -> Result<()> {
             bail!("{REQUIRE}=bpf forbids skipping tests\n{missing}");
         }
     }
-    eprintln!("{missing}Tests that need these are skipped.\n");
+    let effect = if scope == Scope::Test {
+        "Tests that need these are skipped."
+    } else {
+        "Tests that need these are skipped; steps fail."
+    };
+    eprintln!("{missing}{effect}\n");
     Ok(())
 }
 
