@@ -58,21 +58,21 @@ struct Xtask {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Build the kernel programs into ja4-ebpf/object, with the record of what they were built from
+    /// Build the kernel programs into ja4-ebpf/object, with the record of their sources and tools
     BuildEbpf {
-        /// Change nothing: fail unless the committed object is, byte for byte, what the sources give
+        /// Change nothing: fail unless a build gives the bytes of the committed object
         #[arg(long, conflicts_with_all = ["debug", "out"])]
         check: bool,
-        /// Build the programs with their log lines (aya-log); goes to --out, never into ja4-ebpf/object
+        /// Build the programs with their log lines (aya-log) into the file of --out
         #[arg(long, requires = "out")]
         debug: bool,
-        /// Where the debug build goes; JA4_EBPF_OBJECT=FILE builds it into a ja4sensor
+        /// Write the debug build to FILE; JA4_EBPF_OBJECT=FILE embeds it in a ja4sensor
         #[arg(long, value_name = "FILE", requires = "debug")]
         out: Option<PathBuf>,
     },
-    /// Build ja4sensor and run it live with the rights it needs: cargo xtask run -- -i eth0
+    /// Build ja4sensor and run it live as root, through sudo if necessary: cargo xtask run -- -i eth0
     Run {
-        /// What `ja4sensor run` takes
+        /// Arguments of `ja4sensor run`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
@@ -81,7 +81,7 @@ enum Task {
         /// Install the missing packages first: Debian's as root or through sudo, Python's into target/test-python
         #[arg(long)]
         install: bool,
-        /// What `cargo test` takes besides: a name, or -- and the test runner's flags
+        /// Arguments of `cargo test`: a part of a test's name, or -- and flags of the test runner
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<OsString>,
     },
@@ -111,7 +111,7 @@ enum Task {
     },
     /// Run everything that a change has to pass, in less than 30 minutes on two cores
     Ci {
-        /// Run what takes longer instead: 2000 kills during writes, more cases of each property, a soak test
+        /// Run the longer steps instead: 2000 kills during writes, more cases of each property, a soak test
         #[arg(long)]
         long: bool,
         /// Load the kernel programs on another kernel too, in a virtual machine; FOLDER as for tests/vm/run
