@@ -18,7 +18,7 @@ const CAPABILITIES: &str = "cap_bpf,cap_net_admin,cap_perfmon";
 /// Builds the release binary and replaces this process by `ja4sensor run ARGS`: signals go to the
 /// sensor, and the exit status is the sensor's.
 pub(crate) fn run(args: &[OsString]) -> Result<()> {
-    let sensor = build_release()?;
+    let sensor = build("release")?;
     let mut command = if is_root()? {
         Command::new(&sensor)
     } else if let Some(sudo) = in_path("sudo") {
@@ -37,10 +37,11 @@ pub(crate) fn run(args: &[OsString]) -> Result<()> {
     Err(failed).with_context(|| format!("cannot start {}", sensor.display()))
 }
 
-/// Builds `ja4sensor` with the profile `release` and returns its path.
-pub(crate) fn build_release() -> Result<PathBuf> {
-    succeed(cargo().args(["build", "--release", "--locked", "--package", "ja4-user", "--bin", "ja4sensor"]))?;
-    built("release")
+/// Builds `ja4sensor` with a profile and returns its path.
+pub(crate) fn build(profile: &str) -> Result<PathBuf> {
+    let package = ["--package", "ja4-user", "--bin", "ja4sensor", "--locked"];
+    succeed(cargo().args(["build", "--profile", profile]).args(package))?;
+    built(profile)
 }
 
 /// The path of the `ja4sensor` that was just built into a profile's folder.
