@@ -1,12 +1,11 @@
 //! The sensor, killed in the middle of its writing, again and again.
 
-use std::env;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::{env, fs, thread};
 
 use rusqlite::Connection;
 use tempfile::TempDir;
