@@ -69,7 +69,7 @@ fn pages(folder: &Path) -> Result<BTreeMap<String, String>> {
     Ok(pages)
 }
 
-/// The pages in `folder` whose tables differ, by file name, with their new text.
+/// The pages in `folder` that have other tables: file name and new text.
 ///
 /// # Errors
 ///
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_is_not_generated_stays_as_it_is() {
+    fn a_table_that_is_not_generated_is_kept() {
         let folder = docs(&[("page.md", PAGE)]);
         assert!(stale_pages(folder.path(), &Tables::new()).unwrap().is_empty());
     }

@@ -73,7 +73,7 @@ fn cell(text: &str) -> String {
 
 fn sections(example: &str) -> Result<Vec<Section>> {
     let mut sections = vec![Section::default()];
-    // Comments whose section or key is not known yet.
+    // Comments before the section or key that they are about.
     let mut comments: Vec<String> = Vec::new();
     let mut lines = example.lines();
     while let Some(line) = lines.next() {
