@@ -86,7 +86,7 @@ fn an_unknown_key_is_named_with_its_line_and_the_one_that_was_meant() {
     let outcome = site.check().status(USAGE).in_one_line();
     assert_eq!(
         site.lines(&outcome),
-        ["sensor.toml:3:1: capture has no key \"max_conections\"; did you mean \"max_connections\"?"]
+        ["sensor.toml:3:1: capture: unknown key 'max_conections'; did you mean 'max_connections'?"]
     );
 }
 
@@ -94,8 +94,8 @@ fn an_unknown_key_is_named_with_its_line_and_the_one_that_was_meant() {
 fn run_and_replay_refuse_what_check_refuses() {
     let site = Site::new("[output]\nformat = \"xml\"\n[rules]\nfiles = [\"mine.toml\"]\n");
     let expected = [
-        "sensor.toml:2:10: output.format must be one of json, csv, table, not \"xml\"",
-        "sensor.toml:4:10: rules.files: mine.toml: can't be opened: No such file or directory (os error 2)",
+        "sensor.toml:2:10: output.format: unknown value 'xml': expected json, csv or table",
+        "sensor.toml:4:10: rules.files: mine.toml: cannot open the file: No such file or directory (os error 2)",
     ];
     for outcome in [site.check(), site.run(&["run", "-i", "lo"]), site.replay(&[])] {
         let outcome = outcome.status(USAGE);
@@ -104,7 +104,7 @@ fn run_and_replay_refuse_what_check_refuses() {
 }
 
 #[test]
-fn everything_that_is_wrong_is_told_at_once() {
+fn all_errors_are_reported_at_once() {
     let site = Site::new(
         "[capture]\ninterfaces = [\"ja4-none\"]\nshards = 0\n[storage]\npath = \"no/history.db\"\n\
          [[alerts.sink]]\ntype = \"webhook\"\nurl = \"http://hooks.example/\"\n[lookup]\nknown_bad = \"bad.toml\"\n",
@@ -113,28 +113,28 @@ fn everything_that_is_wrong_is_told_at_once() {
     let outcome = site.check().status(USAGE);
     let lines = site.lines(&outcome);
     for expected in [
-        "sensor.toml:2:15: capture.interfaces: cannot find interface \"ja4-none\"; expected one of ",
-        "sensor.toml:3:1: capture.shards is 0; it must be from 1 to 64",
-        "sensor.toml:5:1: storage.path: there is no folder no; make it, or name another",
+        "sensor.toml:2:15: capture.interfaces 1: cannot find interface \"ja4-none\"; expected one of ",
+        "sensor.toml:3:1: capture.shards: 0 is out of range; expected a value from 1 to 64",
+        "sensor.toml:5:1: storage.path: there is no directory no; create it, or name another file",
         "sensor.toml:8:1: alerts.sink 1: url: is http to another host",
-        "bad.toml:1:1: type is missing",
+        "bad.toml:1:1: pattern 1: missing key 'type'",
     ] {
         assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected}\nis not in {lines:#?}");
     }
 }
 
 #[test]
-fn what_can_be_neither_history_nor_socket_is_told_before_a_sensor_tries() {
+fn invalid_database_and_socket_paths_are_reported_by_check() {
     let long = "s".repeat(120);
     for (section, expected) in [
-        ("[storage]\npath = \"\"\n", "sensor.toml:2:1: storage.path is empty; name a file, or leave it out"),
+        ("[storage]\npath = \"\"\n", "sensor.toml:2:1: storage.path: is empty; name a file, or remove the key"),
         (
             "[storage]\npath = \"bad.toml\"\n",
             "sensor.toml:2:1: storage.path: cannot open database bad.toml: the file is not a database",
         ),
-        ("[attach]\nsocket = \"\"\n", "sensor.toml:2:1: attach.socket is empty; name a file, or leave it out"),
-        ("[attach]\nsocket = \"bad.toml\"\n", "sensor.toml:2:1: attach.socket: bad.toml exists and is no socket"),
-        (&format!("[attach]\nsocket = \"{long}\"\n"), "sensor.toml:2:1: attach.socket has "),
+        ("[attach]\nsocket = \"\"\n", "sensor.toml:2:1: attach.socket: is empty; name a file, or remove the key"),
+        ("[attach]\nsocket = \"bad.toml\"\n", "sensor.toml:2:1: attach.socket: bad.toml exists and is not a socket"),
+        (&format!("[attach]\nsocket = \"{long}\"\n"), "sensor.toml:2:1: attach.socket: has "),
     ] {
         let site = Site::new(section).with("bad.toml", "no database, and no socket");
         let outcome = site.check().status(USAGE);
@@ -144,15 +144,15 @@ fn what_can_be_neither_history_nor_socket_is_told_before_a_sensor_tries() {
 }
 
 #[test]
-fn a_missing_or_broken_file_is_told_in_one_line() {
+fn a_missing_or_broken_file_is_reported_in_one_line() {
     let missing = Sensor::new().run(&["check", "--config", "/nowhere/sensor.toml"]);
-    missing.status(USAGE).says("/nowhere/sensor.toml: can't be opened: No such file").in_one_line();
+    missing.status(USAGE).says("/nowhere/sensor.toml: cannot open the file: No such file").in_one_line();
     Sensor::new().run(&["check", "--config", "/"]).status(USAGE).says("directory").in_one_line();
     Site::new("[capture\n").check().status(USAGE).says("sensor.toml:1:").says("not TOML").in_one_line();
 }
 
 #[test]
-fn flags_beat_the_file_and_the_file_beats_defaults() {
+fn flags_override_the_file_and_the_file_overrides_defaults() {
     let site = Site::new("[output]\nformat = \"csv\"\ntypes = [\"ja4\"]\nsensor = \"file\"\nraw = true\n");
     let from_file = site.replay(&[]).ok();
     assert!(from_file.stdout().starts_with("timestamp,"), "{}", from_file.stdout());
@@ -165,7 +165,7 @@ fn flags_beat_the_file_and_the_file_beats_defaults() {
 }
 
 #[test]
-fn paths_begin_at_the_folder_of_the_file() {
+fn paths_are_relative_to_the_folder_of_the_file() {
     let site = Site::new(
         "[lookup]\ndatabases = [\"own.toml\"]\n[rules]\nfiles = [\"rules.toml\"]\n[storage]\npath = \"history.db\"\n\
          [[alerts.sink]]\ntype = \"webhook\"\nurl = \"https://hooks.example/\"\nhmac_key_file = \"key\"\n",
@@ -180,12 +180,12 @@ fn paths_begin_at_the_folder_of_the_file() {
     let outcome = site.check_in_order().has("sensor.toml: valid");
     let lines = site.lines(&outcome);
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].starts_with("warning: rules.toml:2:8: rule \"port_scan\" takes the place of"), "{lines:?}");
+    assert!(lines[0].starts_with("warning: rules.toml:2:8: rule 'port_scan' replaces the built-in rule"), "{lines:?}");
     assert!(!site.path("history.db").exists(), "check writes nothing");
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_to_is_told() {
+fn a_directory_without_write_permission_is_reported() {
     let site = Site::new("[storage]\npath = \"locked/history.db\"\n");
     let folder = site.path("locked");
     fs::create_dir(&folder).unwrap();
@@ -205,7 +205,7 @@ fn a_folder_that_cannot_be_written_to_is_told() {
 }
 
 #[test]
-fn run_without_an_interface_says_where_to_name_one() {
+fn run_without_an_interface_names_the_flag_and_the_key() {
     Sensor::new().run(&["run"]).status(USAGE).says("-i").says("capture.interfaces").in_one_line();
     Site::new("").run(&["run"]).status(USAGE).says("capture.interfaces").in_one_line();
     let named = Site::new("[capture]\ninterfaces = [\"ja4-none\"]\n");
@@ -214,16 +214,16 @@ fn run_without_an_interface_says_where_to_name_one() {
 }
 
 #[test]
-fn times_on_the_command_line_have_units_or_are_seconds() {
+fn durations_on_the_command_line_have_units_or_are_seconds() {
     for wrong in [["--idle-timeout", "soon"], ["--idle-timeout", "2d"], ["--stats-interval", "5 m"]] {
         Sensor::new().run(&[&["run", "-i", "ja4-none"], &wrong[..]].concat()).status(USAGE).says(wrong[0]);
     }
     let good = ["run", "-i", "ja4-none", "--idle-timeout", "2m", "--stats-interval", "0"];
-    Sensor::new().run(&good).status(USAGE).says("no interface");
+    Sensor::new().run(&good).status(USAGE).says("cannot find interface");
 }
 
 #[test]
-fn help_names_the_defaults() {
+fn help_contains_the_defaults() {
     let run = Sensor::new().run(&["run", "--help"]).ok();
     for default in ["[default: auto]", "[default: both]", "[default: 8192]", "[default: 262144]", "[default: json]"] {
         assert!(run.stdout().contains(default), "{default} is not in\n{}", run.stdout());
@@ -231,7 +231,7 @@ fn help_names_the_defaults() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_told_where_it_is_named() {
+fn a_missing_file_is_reported_at_the_key_that_names_it() {
     let site = Site::new(
         "[lookup]\ndatabases = [\"good.toml\", \"none.csv\"]\nknown_bad = \".\"\n\
          [allowlist]\nfiles = [\"none.toml\"]\n[rules]\nfiles = [\n  \"broken.toml\",\n  \"none.toml\",\n]\n",
@@ -240,18 +240,18 @@ fn a_file_that_is_not_there_is_told_where_it_is_named() {
     .with("broken.toml", "rule = 1\n");
     let lines = site.lines(&site.check().status(USAGE));
     for expected in [
-        "sensor.toml:2:27: lookup.databases: none.csv: can't be ",
+        "sensor.toml:2:27: lookup.databases: none.csv: cannot open the file: ",
         "sensor.toml:3:1: lookup.known_bad: ",
-        "sensor.toml:5:10: allowlist.files: none.toml: can't be opened: No such file",
+        "sensor.toml:5:10: allowlist.files: none.toml: cannot open the file: No such file",
         "broken.toml:1:",
-        "sensor.toml:9:3: rules.files: none.toml: can't be opened: No such file",
+        "sensor.toml:9:3: rules.files: none.toml: cannot open the file: No such file",
     ] {
         assert!(lines.iter().any(|line| line.starts_with(expected)), "{expected}\nis not in {lines:#?}");
     }
 }
 
 #[test]
-fn a_sink_of_no_kind_hides_nothing_that_is_wrong_with_others() {
+fn a_sink_of_unknown_type_hides_no_error_of_other_sinks() {
     let site = Site::new(
         "[[alerts.sink]]\ntype = \"pager\"\n[[alerts.sink]]\ntype = \"webhook\"\nurl = \"http://hooks.example/\"\n\
          [[alerts.sink]]\ntype = \"file\"\nqueue = 0\npath = \"alerts\"\n",
@@ -259,23 +259,26 @@ fn a_sink_of_no_kind_hides_nothing_that_is_wrong_with_others() {
     let outcome = site.check().status(USAGE);
     let lines = site.lines(&outcome);
     assert_eq!(lines.len(), 3, "{lines:#?}");
-    assert!(lines[0].starts_with("sensor.toml:2:8: alerts.sink 1: kind must be one of webhook, "), "{lines:#?}");
+    assert!(
+        lines[0].starts_with("sensor.toml:2:8: alerts.sink 1: type: unknown value 'pager': expected webhook, "),
+        "{lines:#?}"
+    );
     assert!(lines[1].starts_with("sensor.toml:5:1: alerts.sink 2: url: is http to another host"), "{lines:#?}");
     assert!(lines[2].starts_with("sensor.toml:8:1: alerts.sink 3: queue"), "{lines:#?}");
 }
 
 #[test]
-fn names_that_the_api_may_be_asked_for_are_names() {
+fn accepted_host_names_are_checked() {
     Site::new("[http]\nhosts = [\"sensor.example\"]\n").check_in_order();
     let site = Site::new("[http]\nhosts = [\"sensor.example\", \"http://x/\"]\n");
     let outcome = site.check().status(USAGE).in_one_line();
     assert!(
-        site.lines(&outcome)[0].starts_with("sensor.toml:2:28: http.hosts: 'http://x/' is no host name"),
+        site.lines(&outcome)[0].starts_with("sensor.toml:2:28: http.hosts 2: 'http://x/' is not a host name"),
         "{outcome}"
     );
 }
 
-/// Threshold rules that one connection makes fire.
+/// A threshold rule that fires on one connection.
 fn rule(name: &str) -> String {
     format!(
         "[[rule]]\nname = \"{name}\"\ndescription = \"mine\"\nseverity = \"low\"\non = \"fingerprint\"\n\
@@ -292,8 +295,8 @@ fn alerts(outcome: &Outcome) -> Vec<(String, String)> {
 }
 
 #[test]
-fn a_rule_of_a_built_in_name_takes_its_place() {
-    let config = "[first_seen]\nlearning = \"0s\"\n[rules]\nshipped = false\n";
+fn a_rule_replaces_the_builtin_rule_of_its_name() {
+    let config = "[first_seen]\nlearning = \"0s\"\n[rules]\nbuiltin = false\n";
     let before = alerts(&Site::new(config).replay(&[]).ok());
     assert!(before.iter().any(|(rule, _)| rule == "first_seen"), "{before:?}");
 
@@ -302,13 +305,13 @@ fn a_rule_of_a_built_in_name_takes_its_place() {
     let checked = site.check_in_order();
     let warned = site.lines(&checked);
     assert_eq!(warned.len(), 2, "{warned:?}");
-    let wanted = "warning: rules.toml:2:8: rule \"first_seen\" takes the place of the built-in rule of that name";
+    let wanted = "warning: rules.toml:2:8: rule 'first_seen' replaces the built-in rule of that name";
     assert!(warned[0].starts_with(wanted), "{warned:?}");
-    let outcome = site.replay(&[]).ok().says("takes the place of the built-in rule");
+    let outcome = site.replay(&[]).ok().says("replaces the built-in rule");
     let fired = alerts(&outcome);
     assert!(!fired.is_empty() && fired.iter().all(|(_, description)| description == "mine"), "{fired:?}");
 
-    // An override means the rule that there is.
+    // An override applies to the replacing rule.
     let config = format!("{config}[allowlist]\nfiles = [\"allow.toml\"]\n");
     let site = Site::new(&config)
         .with("rules.toml", &rule("first_seen"))
@@ -320,14 +323,14 @@ fn a_rule_of_a_built_in_name_takes_its_place() {
 }
 
 #[test]
-fn no_rule_takes_the_place_of_alerts_about_the_history() {
+fn no_rule_replaces_alerts_about_the_database() {
     let site = Site::new("[rules]\nfiles = [\"rules.toml\"]\n").with("rules.toml", &rule("storage_failure"));
     let outcome = site.check().status(USAGE).in_one_line();
-    assert!(site.lines(&outcome)[0].starts_with("rules.toml:2:8: rule \"storage_failure\": "), "{outcome}");
+    assert!(site.lines(&outcome)[0].starts_with("rules.toml:2:8: rule 'storage_failure': "), "{outcome}");
 }
 
 #[test]
-fn what_an_allowlist_keeps_back_is_told_by_entry() {
+fn suppressed_alerts_are_counted_per_entry() {
     let config = "[first_seen]\nlearning = \"0s\"\n[allowlist]\nfiles = [\"allow.toml\"]\n";
     let allow = "[[network]]\ncidr = \"0.0.0.0/0\"\nrules = [\"first_seen\"]\n[[network]]\ncidr = \"203.0.113.0/24\"\n";
     let events = Site::new(config).with("allow.toml", allow).replay(&[]).ok().events();
@@ -341,7 +344,7 @@ fn what_an_allowlist_keeps_back_is_told_by_entry() {
 
 /// Each takes milliseconds to compile.
 #[test]
-fn too_many_rules_are_refused_before_any_is_compiled() {
+fn too_many_rules_are_rejected_before_compilation() {
     let rule = |number: usize| {
         format!(
             "[[rule]]\nname=\"r{number}\"\non=\"fingerprint\"\nthreshold={{op=\"gte\",value=3}}\nwindow=\"5m\"\n\
@@ -356,5 +359,5 @@ fn too_many_rules_are_refused_before_any_is_compiled() {
     let begun = Instant::now();
     let outcome = site.check().status(USAGE).in_one_line();
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    assert_eq!(site.lines(&outcome), ["r3.toml: 10000 rules; there may be 256"]);
+    assert_eq!(site.lines(&outcome), ["r3.toml: 10000 rules are too many; at most 256 are supported"]);
 }

@@ -37,7 +37,7 @@ fn text(path: &Path) -> &str {
 }
 
 #[test]
-fn a_value_of_the_shipped_table_has_its_name() {
+fn a_value_of_the_builtin_table_has_its_name() {
     run(&["lookup", "t13d3112h2_e8f1e7e78f70_b26ce05bbdd6"]).ok().has("ja4").has("curl").has("builtin");
     let [answer] = &lookup(&["ge11nn030000_fe444ad14866_000000000000_000000000000"])[..] else { panic!("one type") };
     assert_eq!(answer["type"], "ja4h");
@@ -103,7 +103,7 @@ fn go_is_hardly_bad_and_says_why() {
 }
 
 #[test]
-fn an_extra_list_adds_to_the_shipped_one() {
+fn an_extra_list_adds_to_the_builtin_one() {
     let folder = TempDir::new().unwrap();
     let entry = |matches: &str| {
         format!("[[pattern]]\ntype = 'ja4'\nmatch = '{matches}'\ncategory = 'own'\nconfidence = 60\nnote = 'x'\n")
@@ -116,12 +116,12 @@ fn an_extra_list_adds_to_the_shipped_one() {
     let extra = &["--known-bad-extra", text(&other)];
     assert_eq!(category(old, &[]), None);
     assert_eq!(category(old, extra).as_deref(), Some("own"));
-    assert_eq!(category(GO, extra), category(GO, &[]), "the shipped list stays in force");
+    assert_eq!(category(GO, extra), category(GO, &[]), "the built-in list stays in force");
     assert_eq!(category(GO, &["--known-bad-extra", text(&same)]).as_deref(), Some("own"), "the same pattern once more");
 }
 
 #[test]
-fn an_own_list_replaces_the_shipped_one() {
+fn an_own_list_replaces_the_builtin_one() {
     let folder = TempDir::new().unwrap();
     let list = file(
         &folder,

@@ -2,7 +2,7 @@
 
 use super::sections::Config;
 use crate::api::ListenAddress;
-use crate::document::{Diagnostic, KeyPositions, Setting as _, shown};
+use crate::document::{Diagnostic, KeyPositions, SettingType as _, shown};
 
 /// Longest path of a Unix socket, bytes (unix(7): `sun_path` without its terminating null byte).
 const MAX_SOCKET_PATH: usize = 107;

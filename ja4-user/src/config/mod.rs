@@ -22,7 +22,7 @@ mod tests;
 pub use self::config_file::{OpenedConfig, examine, open};
 pub use self::loaded::{KnownBadSources, LoadedFiles};
 pub use self::sections::Config;
-use crate::document::{KeyReference, Setting as _};
+use crate::document::{KeyReference, SettingType as _};
 
 /// Returns every key of the configuration with its help, type, default and range.
 #[must_use]

@@ -83,6 +83,6 @@ mod tests {
         assert!(local(&named, "198.51.100.7") && !local(&named, "10.1.2.3"));
         let wrong = serde_json::from_str::<LocalNetworks>(r#"["198.51.100.0/33"]"#).unwrap_err().to_string();
         assert!(wrong.starts_with("'198.51.100.0/33' is not a network"), "{wrong}");
-        assert_eq!(crate::document::Setting::to_toml(&named).as_deref(), Some(r#"["198.51.100.0/24"]"#));
+        assert_eq!(crate::document::SettingType::to_toml(&named).as_deref(), Some(r#"["198.51.100.0/24"]"#));
     }
 }

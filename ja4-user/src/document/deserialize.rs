@@ -38,6 +38,8 @@ pub(super) struct ReadError {
     pub(super) at: usize,
     /// The name of the wrong or missing key.
     pub(super) name: String,
+    /// The name of the value that was skipped: the key itself, or the table that lacks it.
+    pub(super) skipped: String,
     /// `None`: the consequence of an error that is listed already.
     pub(super) message: Option<String>,
 }
@@ -53,14 +55,14 @@ pub(super) fn read<T: DeserializeOwned>(
     let mut names = HashSet::new();
     let mut errors = Vec::new();
     while errors.len() < MAX_ERRORS {
-        let error = match T::deserialize(Table { table, path: &root, skipped, tag: None }) {
+        let error = match T::deserialize(TableReader { table, path: &root, skipped, tag: None }) {
             Ok(value) => return (Some(value), errors),
             Err(error) => error,
         };
-        let Placed { at, skip, name, message } = error.at(&root, 0, ROOT, "a table");
+        let Placed { at, skip, name, skipped: skipped_name, message } = error.at(&root, 0, ROOT, "a table");
         // A required key that was wrong is missing after it was skipped.
         let message = names.insert(name.clone()).then_some(message);
-        errors.push(ReadError { at, name, message });
+        errors.push(ReadError { at, name, skipped: skipped_name, message });
         // The table as a whole cannot be skipped.
         let skip = skip.unwrap_or(ROOT);
         if skip == ROOT || !skipped.insert(skip) {
@@ -110,7 +112,7 @@ enum ErrorKind {
     /// No such variant.
     UnknownValue { found: String, expected: &'static [&'static str] },
     /// No such key.
-    UnknownKey { found: String, expected: &'static [&'static str] },
+    UnknownKey { found: String, expected: &'static [&'static str], tag: Option<String> },
     /// A required key is missing.
     Missing(&'static str),
 }
@@ -122,6 +124,8 @@ struct Placed {
     skip: Option<usize>,
     /// The name of the wrong or missing key.
     name: String,
+    /// The name of the value to skip.
+    skipped: String,
     message: String,
 }
 
@@ -133,6 +137,7 @@ impl TomlError {
             Self::Loose(kind) => (kind, Some(skip)),
         };
         let mut name = path.to_string();
+        let skipped = name.clone();
         let message = match kind {
             ErrorKind::Message(message) => format!("{name}: {message}"),
             ErrorKind::Unexpected { expected, found: exactly } => {
@@ -141,11 +146,12 @@ impl TomlError {
             ErrorKind::UnknownValue { found, expected } => {
                 format!("{name}: unknown value '{}'{}", shown(&found), meant(&found, expected))
             }
-            ErrorKind::UnknownKey { found, expected } => {
+            ErrorKind::UnknownKey { found, expected, tag } => {
                 let shown = shown(&found);
+                let of_type = tag.map_or_else(String::new, |tag| format!(" for type '{tag}'"));
                 let message = match name.as_str() {
                     "" => format!("unknown section '{shown}'{}", meant(&found, expected)),
-                    name => format!("{name}: unknown key '{shown}'{}", meant(&found, expected)),
+                    name => format!("{name}: unknown key '{shown}'{of_type}{}", meant(&found, expected)),
                 };
                 name = KeyPath::Key(path, &found).to_string();
                 message
@@ -156,7 +162,7 @@ impl TomlError {
                 message
             }
         };
-        Placed { at, skip, name, message }
+        Placed { at, skip, name, skipped, message }
     }
 }
 
@@ -219,7 +225,7 @@ impl de::Error for TomlError {
     }
 
     fn unknown_field(found: &str, expected: &'static [&'static str]) -> Self {
-        Self::Loose(ErrorKind::UnknownKey { found: found.to_owned(), expected })
+        Self::Loose(ErrorKind::UnknownKey { found: found.to_owned(), expected, tag: None })
     }
 
     fn missing_field(key: &'static str) -> Self {
@@ -228,14 +234,14 @@ impl de::Error for TomlError {
 }
 
 /// A value to read.
-struct Value<'t, 'a> {
+struct ValueReader<'t, 'a> {
     value: &'t DeValue<'a>,
     at: usize,
     path: &'t KeyPath<'t>,
     skipped: &'t HashSet<usize>,
 }
 
-impl<'de> de::Deserializer<'de> for Value<'_, '_> {
+impl<'de> de::Deserializer<'de> for ValueReader<'_, '_> {
     type Error = TomlError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TomlError> {
@@ -260,7 +266,7 @@ impl<'de> de::Deserializer<'de> for Value<'_, '_> {
             DeValue::Boolean(value) => visitor.visit_bool(*value),
             DeValue::Datetime(_) => Err(de::Error::invalid_type(Unexpected::Other("a date"), &visitor)),
             DeValue::Array(list) => visitor.visit_seq(Elements { list, next: 0, path, skipped }),
-            DeValue::Table(table) => Table { table, path, skipped, tag: None }.deserialize_any(visitor),
+            DeValue::Table(table) => TableReader { table, path, skipped, tag: None }.deserialize_any(visitor),
         }
     }
 
@@ -320,7 +326,7 @@ impl<'de> de::Deserializer<'de> for Value<'_, '_> {
 /// The offset of a value, then the value.
 struct LocatedValue<'t, 'a> {
     at: Option<usize>,
-    value: Option<Value<'t, 'a>>,
+    value: Option<ValueReader<'t, 'a>>,
 }
 
 impl<'de> de::SeqAccess<'de> for LocatedValue<'_, '_> {
@@ -343,7 +349,7 @@ struct Tagged<'t, 'a> {
 
 impl<'de, 't, 'a> de::EnumAccess<'de> for Tagged<'t, 'a> {
     type Error = TomlError;
-    type Variant = Table<'t, 'a>;
+    type Variant = TableReader<'t, 'a>;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self::Variant), TomlError> {
         let Self { table, path, skipped } = self;
@@ -359,11 +365,11 @@ impl<'de, 't, 'a> de::EnumAccess<'de> for Tagged<'t, 'a> {
         };
         let identifier: StrDeserializer<'_, TomlError> = name.into_deserializer();
         let variant = seed.deserialize(identifier).map_err(placed)?;
-        Ok((variant, Table { table, path, skipped, tag: Some(name) }))
+        Ok((variant, TableReader { table, path, skipped, tag: Some(name) }))
     }
 }
 
-impl<'de> de::VariantAccess<'de> for Table<'_, '_> {
+impl<'de> de::VariantAccess<'de> for TableReader<'_, '_> {
     type Error = TomlError;
 
     fn unit_variant(self) -> Result<(), TomlError> {
@@ -384,7 +390,7 @@ impl<'de> de::VariantAccess<'de> for Table<'_, '_> {
 }
 
 /// A table to read.
-struct Table<'t, 'a> {
+struct TableReader<'t, 'a> {
     table: &'t DeTable<'a>,
     path: &'t KeyPath<'t>,
     skipped: &'t HashSet<usize>,
@@ -392,7 +398,7 @@ struct Table<'t, 'a> {
     tag: Option<&'t str>,
 }
 
-impl<'de> de::Deserializer<'de> for Table<'_, '_> {
+impl<'de> de::Deserializer<'de> for TableReader<'_, '_> {
     type Error = TomlError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, TomlError> {
@@ -430,12 +436,11 @@ impl<'de, 't, 'a, I: Iterator<Item = KeyValue<'t, 'a>>> de::MapAccess<'de> for E
         };
         let name: StrDeserializer<'_, TomlError> = key.get_ref().as_ref().into_deserializer();
         let at = key.span().start;
-        seed.deserialize(name).map(Some).map_err(|error| {
-            let mut placed = error.at(self.path, at, at, "a key");
-            if let Some(tag) = self.tag {
-                placed.message += &format!(" (type '{tag}')");
+        seed.deserialize(name).map(Some).map_err(|mut error| {
+            if let TomlError::Loose(ErrorKind::UnknownKey { tag, .. }) = &mut error {
+                *tag = self.tag.map(str::to_owned);
             }
-            TomlError::Placed(placed)
+            TomlError::Placed(error.at(self.path, at, at, "a key"))
         })
     }
 
@@ -445,7 +450,7 @@ impl<'de, 't, 'a, I: Iterator<Item = KeyValue<'t, 'a>>> de::MapAccess<'de> for E
         };
         let path = KeyPath::Key(self.path, key.get_ref());
         let at = value.span().start;
-        let inner = Value { value: value.get_ref(), at, path: &path, skipped: self.skipped };
+        let inner = ValueReader { value: value.get_ref(), at, path: &path, skipped: self.skipped };
         seed.deserialize(inner)
             .map_err(|error| TomlError::Placed(error.at(&path, at, key.span().start, type_name(value.get_ref()))))
     }
@@ -470,7 +475,7 @@ impl<'de> de::SeqAccess<'de> for Elements<'_, '_> {
                 continue;
             }
             let path = KeyPath::Element(self.path, self.next);
-            let inner = Value { value: element.get_ref(), at, path: &path, skipped: self.skipped };
+            let inner = ValueReader { value: element.get_ref(), at, path: &path, skipped: self.skipped };
             return seed
                 .deserialize(inner)
                 .map(Some)

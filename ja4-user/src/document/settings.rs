@@ -1,4 +1,4 @@
-//! Settings: sections of the configuration whose keys are declared once.
+//! Settings: sections of the configuration, each key declared once.
 
 use std::fmt::Display;
 use std::ops::{Bound, RangeBounds};
@@ -21,7 +21,7 @@ pub struct KeyReference {
 }
 
 /// A type that settings have, or a section of them.
-pub trait Setting {
+pub trait SettingType {
     /// The type as the reference shows it.
     fn value_type() -> String
     where
@@ -90,10 +90,10 @@ pub(crate) fn help_text(attributes: &[&str]) -> String {
     attributes.iter().filter_map(line).collect::<Vec<_>>().join(" ")
 }
 
-/// Implements [`Setting`] for types whose TOML is that of their `Display`, quoted or not.
+/// Implements [`SettingType`] for types whose TOML is that of their `Display`, quoted or not.
 macro_rules! documented_type {
     ($($type:ty: $name:expr, |$value:ident| $toml:expr;)*) => {
-        $(impl $crate::document::Setting for $type {
+        $(impl $crate::document::SettingType for $type {
             fn value_type() -> String {
                 String::from($name)
             }
@@ -135,7 +135,7 @@ macro_rules! settings {
             }
         }
 
-        impl $crate::document::Setting for $name {
+        impl $crate::document::SettingType for $name {
             fn value_type() -> String {
                 String::from("table")
             }
@@ -152,7 +152,7 @@ macro_rules! settings {
                     } else {
                         format!("{section}.{}", stringify!($field))
                     };
-                    match $crate::document::Setting::keys(&self.$field, &inner) {
+                    match $crate::document::SettingType::keys(&self.$field, &inner) {
                         Some(inner) => keys.extend(inner),
                         None => {
                             #[allow(unused_mut, unused_assignments, reason = "not every key has a range")]
@@ -161,8 +161,8 @@ macro_rules! settings {
                             keys.push($crate::document::KeyReference {
                                 section: String::from(section),
                                 key: String::from(stringify!($field)),
-                                value_type: <$type as $crate::document::Setting>::value_type(),
-                                default: $crate::document::Setting::to_toml(&self.$field),
+                                value_type: <$type as $crate::document::SettingType>::value_type(),
+                                default: $crate::document::SettingType::to_toml(&self.$field),
                                 range,
                                 help: $crate::document::help_text(&[$(stringify!($attribute)),*]),
                             });
@@ -178,7 +178,7 @@ macro_rules! settings {
                     section => format!("{section}.{field}"),
                 };
                 $(
-                    $crate::document::Setting::check_ranges(&self.$field, &inner(stringify!($field)), report);
+                    $crate::document::SettingType::check_ranges(&self.$field, &inner(stringify!($field)), report);
                     $(if let Some(message) = $crate::document::check_range(&self.$field, &$range) {
                         report(inner(stringify!($field)), message);
                     })?
@@ -219,7 +219,7 @@ documented_type! {
     std::path::PathBuf: "path", |value| Some(format!("{:?}", value.display().to_string()));
 }
 
-impl<T: Setting> Setting for Option<T> {
+impl<T: SettingType> SettingType for Option<T> {
     fn value_type() -> String {
         T::value_type()
     }
@@ -229,7 +229,7 @@ impl<T: Setting> Setting for Option<T> {
     }
 }
 
-impl<T: Setting> Setting for Vec<T> {
+impl<T: SettingType> SettingType for Vec<T> {
     fn value_type() -> String {
         format!("array of {}s", T::value_type())
     }

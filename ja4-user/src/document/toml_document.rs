@@ -167,7 +167,7 @@ impl<'a> Document<'a> {
             if let Some(message) = error.message {
                 self.error(error.at, message);
             }
-            wrong.push(error.name);
+            wrong.extend([error.name, error.skipped]);
         }
         value
     }

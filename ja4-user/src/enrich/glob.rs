@@ -1,6 +1,6 @@
-//! Patterns in which `*` stands for any text, or none.
+//! Patterns in which `*` matches any text, or none.
 
-/// The character that stands for any text.
+/// The character that matches any text.
 pub(crate) const STAR: char = '*';
 
 /// Whether a pattern matches a whole text. Linear in both, since the first match of a part is as good as any.

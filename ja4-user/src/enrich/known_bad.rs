@@ -61,7 +61,7 @@ pub struct KnownBadList {
 #[derive(Clone, Debug, Default)]
 struct MethodPatterns {
     exact: HashMap<Box<str>, Arc<KnownBad>, RandomState>,
-    /// PatternLists whose only `*` is their end.
+    /// Patterns with a single `*`, at the end.
     prefixes: PrefixTable<Arc<KnownBad>>,
     /// All others, the highest confidence first.
     globs: Vec<Arc<KnownBad>>,
@@ -147,7 +147,7 @@ impl KnownBadList {
         best.map(Arc::clone)
     }
 
-    /// PatternLists of all methods.
+    /// The number of patterns of all methods.
     #[must_use]
     pub fn len(&self) -> usize {
         let of = |table: &MethodPatterns| table.exact.len() + table.prefixes.len() + table.globs.len();

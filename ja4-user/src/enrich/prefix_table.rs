@@ -1,4 +1,4 @@
-//! PrefixTable, and what is known of texts that begin with them.
+//! A table of prefixes, each with a value.
 
 /// A sorted table of prefixes. A lookup is one binary search, whatever the lengths of the prefixes.
 #[derive(Clone, Debug)]

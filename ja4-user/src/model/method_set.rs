@@ -85,7 +85,7 @@ mod tests {
         let read = |list: &str| serde_json::from_str::<Methods>(list);
         let both = read(r#"["ja4","ja4ssh"]"#).unwrap();
         assert!(both.has(Method::Ja4) && both.has(Method::Ja4ssh) && !both.has(Method::Ja4s));
-        assert_eq!(crate::document::Setting::to_toml(&both).as_deref(), Some(r#"["ja4", "ja4ssh"]"#));
+        assert_eq!(crate::document::SettingType::to_toml(&both).as_deref(), Some(r#"["ja4", "ja4ssh"]"#));
         assert!(read(r#"["ja5"]"#).unwrap_err().to_string().contains("unknown variant `ja5`"));
     }
 }

@@ -63,9 +63,9 @@ impl fmt::Display for ByteSize {
 
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visitor;
+        struct ByteSizeVisitor;
 
-        impl de::Visitor<'_> for Visitor {
+        impl de::Visitor<'_> for ByteSizeVisitor {
             type Value = ByteSize;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,7 +86,7 @@ impl<'de> Deserialize<'de> for ByteSize {
             }
         }
 
-        from.deserialize_any(Visitor)
+        from.deserialize_any(ByteSizeVisitor)
     }
 }
 

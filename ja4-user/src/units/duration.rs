@@ -86,9 +86,9 @@ impl fmt::Display for HumanDuration {
 
 impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Visitor;
+        struct DurationVisitor;
 
-        impl de::Visitor<'_> for Visitor {
+        impl de::Visitor<'_> for DurationVisitor {
             type Value = HumanDuration;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -100,7 +100,7 @@ impl<'de> Deserialize<'de> for HumanDuration {
             }
         }
 
-        from.deserialize_str(Visitor)
+        from.deserialize_str(DurationVisitor)
     }
 }
 

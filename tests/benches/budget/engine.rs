@@ -1,5 +1,5 @@
 //! Nanoseconds that the engine takes for a fingerprint: first-seen and the tracker by themselves, and all of it, with
-//! labels, known-bad patterns, profiles, the built-in and the shipped rules, and the closing of the line.
+//! labels, known-bad patterns, profiles, the built-in and the built-in rules, and the closing of the line.
 
 use std::hint::black_box;
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
 //! Nanoseconds that labels and known-bad patterns add to a fingerprint: a value that is known, one that is not, and one
-//! that only prefixes could know, in the shipped table and in one of a hundred thousand values.
+//! that only prefixes could know, in the built-in table and in one of a hundred thousand values.
 //!
 //! The best of the rounds over many values, so that no value is the processor's last.
 
@@ -30,7 +30,7 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
         (0..ASKED).map(|_| format!("ge11nn030000{}_000000000000", hashes(&mut random))).collect();
     let large = database(&known)?;
     let known: Vec<String> = known.iter().step_by(known.len() / ASKED).take(ASKED).cloned().collect();
-    let shipped = LabelDatabaseBuilder::with_builtin().build();
+    let builtin = LabelDatabaseBuilder::with_builtin().build();
     let bad = KnownBadList::builtin();
 
     ensure!(known.iter().all(|value| large.lookup(Method::Ja4, value).is_some()), "the large table lost a value");
@@ -42,16 +42,16 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
             .note(note),
         Figure::new(
             "label, miss among prefixes",
-            best(scale, &requests, |value| shipped.lookup(Method::Ja4h, value).is_some()),
+            best(scale, &requests, |value| builtin.lookup(Method::Ja4h, value).is_some()),
             "ns",
         )
-        .note(format!("shipped table, {} prefixes", shipped.len(Method::Ja4h).1)),
+        .note(format!("built-in table, {} prefixes", builtin.len(Method::Ja4h).1)),
         Figure::new(
             "known bad, checked",
             best(scale, &strangers, |value| bad.check(Method::Ja4, value).is_some()),
             "ns",
         )
-        .note(format!("shipped list, {} patterns", bad.len())),
+        .note(format!("built-in list, {} patterns", bad.len())),
         Figure::new(
             "known bad, checked by prefix",
             best(scale, &requests, |value| bad.check(Method::Ja4h, value).is_some()),

@@ -1,4 +1,4 @@
-//! What the shipped rules cost.
+//! What the built-in rules cost.
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
@@ -27,10 +27,10 @@ pub(crate) fn measure(scale: Scale) -> Result<Vec<Figure>> {
     records.iter_mut().for_each(|record| (record.ended, record.packets) = (Some(EndReason::Fin), [9, 9]));
     let end = nanoseconds(&records, scale, |_| None)?;
     Ok(vec![
-        Figure::new("shipped rules, a fingerprint that no rule is about", ja4t, "ns").at_most(300.0),
-        Figure::new("shipped rules, a JA4 that no rule matches", ja4, "ns").at_most(300.0),
-        Figure::new("shipped rules, a new connection (3 windows)", start, "ns"),
-        Figure::new("shipped rules, the end of a connection", end, "ns").at_most(300.0),
+        Figure::new("built-in threshold rules, a fingerprint that no rule is about", ja4t, "ns").at_most(300.0),
+        Figure::new("built-in threshold rules, a JA4 that no rule matches", ja4, "ns").at_most(300.0),
+        Figure::new("built-in threshold rules, a new connection (3 windows)", start, "ns"),
+        Figure::new("built-in threshold rules, the end of a connection", end, "ns").at_most(300.0),
     ])
 }
 

@@ -14,7 +14,7 @@ use super::connections::with_mss;
 use super::*;
 
 const CONFIG: &str = "[first_seen]\nlearning = \"0\"\n[lookup]\nknown_bad = \"bad.toml\"\ndatabases = [\"own.toml\"]\n\
-                      [rules]\nshipped = false\nfiles = [\"rules.toml\"]\n";
+                      [rules]\nbuiltin = false\nfiles = [\"rules.toml\"]\n";
 const BAD: &str =
     "[[pattern]]\ntype = \"ja4t\"\nmatch = \"64240_*\"\ncategory = \"odd\"\nconfidence = 60\nnote = \"mine\"\n";
 

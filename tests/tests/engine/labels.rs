@@ -114,7 +114,7 @@ fn rules_take_the_label_of_a_fingerprint_and_the_app_of_its_connection() {
     let rules = rule("by_label", "fingerprint", "label.name", "Linux")
         + &rule("by_app", "fingerprint", "app.name", "Linux")
         + &rule("of_connection", "connection", "app.name", "curl");
-    let config = "[rules]\nshipped = false\nfiles = [\"rules.toml\"]\n";
+    let config = "[rules]\nbuiltin = false\nfiles = [\"rules.toml\"]\n";
     let site = Site::new(config).with("rules.toml", &rules).with("wrong.toml", "");
     let talk = tls("10.0.0.1:51234", "192.0.2.1:443", ms(0), &client_hello(Shape::Curl, "a.example"));
     let events = site.replay(talk.packets(), &[]);
@@ -127,7 +127,7 @@ fn rules_take_the_label_of_a_fingerprint_and_the_app_of_its_connection() {
 }
 
 #[test]
-fn an_own_table_stands_beside_the_shipped_one() {
+fn an_own_table_stands_beside_the_builtin_one() {
     let entry = |value: &str, name: &str| {
         format!(
             "[[entry]]\ntype = \"ja4\"\nvalue = \"{value}\"\nname = \"{name}\"\nconfidence = 90\ncategory = \"agent\"\n"
@@ -156,9 +156,9 @@ fn request_with_cookie() -> TcpConversation {
     talk
 }
 
-/// A list of one's own takes the place of the shipped one.
+/// A list of one's own takes the place of the built-in one.
 #[test]
-fn a_list_of_known_bad_values_replaces_the_shipped_one() {
+fn a_list_of_known_bad_values_replaces_the_builtin_one() {
     let talk = request_with_cookie();
     let events = replay("", talk.packets());
     let value = of_kind(&events, "ja4h")[0]["fingerprint"]["value"].as_str().unwrap();
@@ -205,22 +205,22 @@ fn extra_known_bad_patterns_add_to_the_list_in_force() {
     };
     let events = replay("", talk.packets());
     let value = of_kind(&events, "ja4h")[0]["fingerprint"]["value"].as_str().unwrap();
-    let shipped = Site::new("");
-    let line = patterns_in_force(&shipped);
+    let builtin = Site::new("");
+    let line = patterns_in_force(&builtin);
     let count: usize = line.split(' ').next().unwrap().parse().unwrap();
-    assert_eq!(line, format!("{count} known-bad patterns ({count} shipped)"));
+    assert_eq!(line, format!("{count} known-bad patterns ({count} built-in)"));
 
     let with = |keys: &str| {
         let one = pattern("ja4", "t00*", "other") + &pattern("ja4t", "1_*_2", "other");
         let site = Site::new(&format!("[lookup]\n{keys}"));
         site.with("one.toml", &one).with("two.toml", &pattern("ja4h", value, "extra"))
     };
-    // What does not match leaves the shipped list as it is.
+    // What does not match leaves the built-in list as it is.
     let site = with("known_bad_extra = \"one.toml\"\n");
     assert_eq!(bad(&site), None);
     let total = count + 2;
-    assert_eq!(patterns_in_force(&site), format!("{total} known-bad patterns ({count} shipped, 2 in one.toml)"));
-    // It adds to a list in place of the shipped one, too, and several files add up.
+    assert_eq!(patterns_in_force(&site), format!("{total} known-bad patterns ({count} built-in, 2 in one.toml)"));
+    // It adds to a list in place of the built-in one, too, and several files add up.
     let site = with("known_bad = \"one.toml\"\nknown_bad_extra = [\"two.toml\"]\n");
     assert_eq!(bad(&site).as_deref(), Some("extra"));
     assert_eq!(patterns_in_force(&site), "3 known-bad patterns (2 in one.toml, 1 in two.toml)");

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 
-const CONFIG: &str = "[rules]\nshipped = false\nfiles = [\"rules.toml\"]\n[allowlist]\nfiles = [\"allow.toml\"]\n";
+const CONFIG: &str = "[rules]\nbuiltin = false\nfiles = [\"rules.toml\"]\n[allowlist]\nfiles = [\"allow.toml\"]\n";
 
 /// A rule on connections that fires on more than `threshold` of one client.
 fn counting(name: &str, threshold: u32, more: &str) -> String {
@@ -30,13 +30,13 @@ fn burst(number: u64, second: u64) -> Vec<Packet> {
 }
 
 #[test]
-fn a_rule_of_the_same_name_takes_the_place_of_a_shipped_one_with_a_warning() {
+fn a_rule_of_the_same_name_takes_the_place_of_a_builtin_one_with_a_warning() {
     let site = Site::new("[rules]\nfiles = [\"rules.toml\"]\n").with("rules.toml", &counting("port_scan", 2, ""));
     let outcome = site.run(&burst(3, 0), &[]).ok().says("rules.toml:2:8").says("port_scan").in_one_line();
     let events = outcome.events();
     let alert = the_alert(&events, "port_scan");
     assert_eq!((&own(alert)["description"], &own(alert)["severity"]), (&json!("mine"), &json!("critical")));
-    // A scan as the shipped rule knows it is none any more.
+    // A scan as the built-in rule knows it is none any more.
     let ports: Vec<_> = (0..150_u64)
         .map(|port| {
             let mut talk = talk(&format!("10.1.{port}.1:5"), &format!("192.0.2.1:{}", 1000 + port), ms(port));

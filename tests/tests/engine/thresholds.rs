@@ -1,4 +1,4 @@
-//! Every shipped threshold rule fires on one more than its threshold, and not on as many as that.
+//! Every built-in threshold rule fires on one more than its threshold, and not on as many as that.
 
 use tests::certificate::Certificate;
 use tests::dhcp;

@@ -29,7 +29,7 @@ fn of_two_reloads_the_later_is_in_force_however_long_the_first_takes() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     let configure = |file: &str| {
-        fs::write(path("sensor.toml"), format!("[rules]\nshipped = false\nfiles = [\"{file}\"]\n")).unwrap();
+        fs::write(path("sensor.toml"), format!("[rules]\nbuiltin = false\nfiles = [\"{file}\"]\n")).unwrap();
     };
     fs::write(path("first.toml"), rules("first")).unwrap();
     fs::write(path("later.toml"), rules("later")).unwrap();

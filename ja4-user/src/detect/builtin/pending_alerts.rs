@@ -45,12 +45,12 @@ pub(super) struct PendingAlert {
     pub(super) suppressed: u64,
 }
 
-/// TimedSet that wait, by flow.
+/// Pending alerts by flow.
 #[derive(Debug, Default)]
 pub(super) struct PendingAlerts {
     /// In the order of their first values.
     flows: LinkedHashMap<u64, PendingAlert, foldhash::quality::RandomState>,
-    /// TimedSet of all flows.
+    /// Pending values of all flows.
     values: usize,
 }
 

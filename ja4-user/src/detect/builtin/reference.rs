@@ -2,7 +2,7 @@
 
 use super::rule::BuiltinRule;
 use super::settings::BuiltinSettings;
-use crate::document::{KeyReference, Setting as _};
+use crate::document::{KeyReference, SettingType as _};
 use crate::model::Severity;
 
 /// One built-in rule.

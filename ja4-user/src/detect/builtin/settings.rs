@@ -9,7 +9,7 @@ use super::rule::BuiltinRule;
 pub use super::rule_settings::CommonRuleSettings;
 use super::rule_settings::{RuleSection, rule_settings};
 pub use super::user_agent_mismatch::UserAgentMismatchSettings;
-use crate::document::{Setting as _, settings};
+use crate::document::{SettingType as _, settings};
 use crate::model::Severity;
 
 rule_settings! {

@@ -5,7 +5,7 @@
 //! is bounded in entries and in bytes of text.
 
 mod fact;
-mod value_table;
+mod first_seen_table;
 
 use std::mem;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use arcstr::ArcStr;
 
 pub use self::fact::FirstSeenFact;
-use self::value_table::{ValueKeyRef, ValueTable};
+use self::first_seen_table::{FirstSeenKeyRef, FirstSeenTable};
 use super::local_networks::LocalNetworks;
 use crate::document::settings;
 use crate::model::method_set::Methods;
@@ -103,8 +103,8 @@ pub struct FirstSeen {
     learning: u64,
     locals: LocalNetworks,
     started: Option<Time>,
-    network: ValueTable,
-    hosts: ValueTable,
+    network: FirstSeenTable,
+    hosts: FirstSeenTable,
     /// Rows of evicted entries that are not stored yet.
     evicted_rows: Vec<FirstSeenFact>,
     stats: FirstSeenStats,
@@ -123,8 +123,8 @@ impl FirstSeen {
             learning: settings.learning.nanoseconds(),
             locals,
             started,
-            network: ValueTable::new(max_values, max_bytes.bytes(), keep),
-            hosts: ValueTable::new(max_host_values, max_bytes.bytes(), keep),
+            network: FirstSeenTable::new(max_values, max_bytes.bytes(), keep),
+            hosts: FirstSeenTable::new(max_host_values, max_bytes.bytes(), keep),
             evicted_rows: Vec::new(),
             stats: FirstSeenStats::default(),
         }
@@ -165,7 +165,7 @@ impl FirstSeen {
         let learning = now.0.saturating_sub(started.0) < self.learning;
         let mut sighting = Sighting { learning, ..Sighting::default() };
         let Self { network, hosts, evicted_rows, .. } = self;
-        let shared = ValueKeyRef { method, host: None, value };
+        let shared = FirstSeenKeyRef { method, host: None, value };
         if on_network {
             let seen = network.observe(shared, now, evicted_rows, || ArcStr::from(value));
             sighting.first = seen.is_new && !learning;
@@ -175,7 +175,7 @@ impl FirstSeen {
         }
         if host.is_some() {
             let text = || network.text(shared).unwrap_or_else(|| ArcStr::from(value));
-            let seen = hosts.observe(ValueKeyRef { method, host, value }, now, evicted_rows, text);
+            let seen = hosts.observe(FirstSeenKeyRef { method, host, value }, now, evicted_rows, text);
             sighting.first_for_host = seen.is_new && !learning;
             sighting.entered_for_host = seen.is_new;
         }
@@ -244,8 +244,9 @@ impl FirstSeen {
         sighting: Sighting,
     ) -> impl Iterator<Item = FirstSeenFact> + use<> {
         let Self { network, hosts, .. } = self;
-        let shared = sighting.entered.then(|| network.drain_one(ValueKeyRef { method, host: None, value })).flatten();
-        let own = sighting.entered_for_host.then(|| hosts.drain_one(ValueKeyRef { method, host, value })).flatten();
+        let shared =
+            sighting.entered.then(|| network.drain_one(FirstSeenKeyRef { method, host: None, value })).flatten();
+        let own = sighting.entered_for_host.then(|| hosts.drain_one(FirstSeenKeyRef { method, host, value })).flatten();
         shared.into_iter().chain(own)
     }
 
@@ -259,14 +260,14 @@ impl FirstSeen {
     #[must_use]
     pub fn get(&self, method: Method, value: &str, host: Option<IpAddr>) -> Option<FirstSeenFact> {
         let entries = if host.is_some() { &self.hosts } else { &self.network };
-        entries.get(ValueKeyRef { method, host, value })
+        entries.get(FirstSeenKeyRef { method, host, value })
     }
 
     /// Deletes a value of the network or of a host, so that it will be first-seen again. Returns whether it was known.
     pub fn delete(&mut self, method: Method, value: &str, host: Option<IpAddr>) -> bool {
         self.evicted_rows.retain(|row| (row.method, row.host) != (method, host) || *row.value != *value);
         let entries = if host.is_some() { &mut self.hosts } else { &mut self.network };
-        entries.delete(ValueKeyRef { method, host, value })
+        entries.delete(FirstSeenKeyRef { method, host, value })
     }
 
     /// The counters.

@@ -61,7 +61,7 @@ fn a_value_is_new_once_on_the_network_and_once_for_each_local_host() {
 }
 
 #[test]
-fn ja4ssh_takes_part_per_host_where_configured() {
+fn ja4ssh_is_tracked_per_host_if_configured() {
     let settings = FirstSeenSettings { host_methods: Methods::of(&[Method::Ja4ssh]), ..settings(0) };
     let mut seen = first_seen(&settings);
     let sighting = seen.check(Method::Ja4ssh, "c36s36_c51s80_c69s0", host(1), at(1));
@@ -71,7 +71,7 @@ fn ja4ssh_takes_part_per_host_where_configured() {
 }
 
 #[test]
-fn nothing_is_new_while_the_network_is_learned() {
+fn nothing_is_first_seen_in_the_learning_period() {
     let mut seen = first_seen(&settings(60));
     assert_eq!(seen.learning_left(at(1000)), HumanDuration::seconds(60));
     let learned = seen.check(Method::Ja4, JA4, host(1), at(1000));
@@ -88,13 +88,13 @@ fn nothing_is_new_while_the_network_is_learned() {
 }
 
 #[test]
-fn what_is_entered_is_given_at_once_and_again_only_when_it_has_changed() {
+fn inserted_rows_are_returned_at_once_and_again_after_a_change() {
     let mut seen = first_seen(&settings(60));
     let entered = |seen: &mut FirstSeen, second| {
         let sighting = seen.check(Method::Ja4, JA4, host(1), at(second));
         seen.drain_entered(Method::Ja4, JA4, host(1), sighting).collect::<Vec<_>>()
     };
-    // While it learns, too.
+    // In the learning period too.
     let rows = entered(&mut seen, 1000);
     assert_eq!(
         rows.iter().map(|row| (row.host, row.first, row.count)).collect::<Vec<_>>(),
@@ -104,7 +104,7 @@ fn what_is_entered_is_given_at_once_and_again_only_when_it_has_changed() {
     assert_eq!(entered(&mut seen, 1001), []);
     let changed: Vec<_> = drain(&mut seen).into_iter().map(|row| (row.host, row.last, row.count)).collect();
     assert_eq!(changed, [(None, at(1001), 2), (host(1), at(1001), 2)]);
-    // Forgotten and seen again, with other rows behind it in the queue.
+    // Expired and seen again, with other rows behind it in the queue.
     seen.check(Method::Ja4, JA4, None, at(1002));
     seen.check(Method::Ja4, "another", None, at(1002));
     assert_eq!(entered(&mut seen, 1200).first().map(|row| row.first), Some(at(1200)));
@@ -112,7 +112,7 @@ fn what_is_entered_is_given_at_once_and_again_only_when_it_has_changed() {
 }
 
 #[test]
-fn a_restart_neither_forgets_nor_learns_anew() {
+fn a_restart_keeps_values_and_the_learning_period() {
     let mut before = first_seen(&settings(60));
     before.check(Method::Ja4, JA4, host(1), at(1000));
     let rows = drain(&mut before);
@@ -127,14 +127,14 @@ fn a_restart_neither_forgets_nor_learns_anew() {
 }
 
 #[test]
-fn what_is_recalled_counts_beside_what_has_come_meanwhile() {
+fn restored_rows_are_merged_with_those_of_the_run() {
     let mut before = first_seen(&settings(60));
     (0..3).for_each(|second| _ = before.check(Method::Ja4, JA4, host(1), at(second)));
     before.check(Method::Ja4, "t12i0100_", None, at(3));
     let rows = drain(&mut before);
 
     let mut late = first_seen(&settings(60));
-    assert!(late.check(Method::Ja4, JA4, host(1), at(90)).learning, "nobody has told it yet");
+    assert!(late.check(Method::Ja4, JA4, host(1), at(90)).learning, "its start is not restored yet");
     late.check(Method::Ja4, "t13i0100_", None, at(91));
     drain(&mut late);
     late.restore(Some(at(0)), rows);
@@ -154,7 +154,7 @@ fn what_is_recalled_counts_beside_what_has_come_meanwhile() {
 }
 
 #[test]
-fn what_comes_from_before_the_learning_period_has_one_of_its_own() {
+fn events_before_the_learning_period_start_a_new_one() {
     let mut seen = FirstSeen::new(&settings(60), LocalNetworks::default(), Some(at(100_000)));
     assert!(seen.check(Method::Ja4, "a", None, at(1000)).learning);
     assert!(seen.check(Method::Ja4, "b", None, at(1059)).learning);
@@ -163,7 +163,7 @@ fn what_comes_from_before_the_learning_period_has_one_of_its_own() {
 }
 
 #[test]
-fn a_time_that_is_still_to_come_keeps_nothing_else_from_growing_old() {
+fn a_time_in_the_future_delays_no_expiry() {
     let mut seen = first_seen(&settings(0));
     seen.check(Method::Ja4, "bogus", None, at(9_000_000));
     seen.check(Method::Ja4, "old", None, at(1000));
@@ -171,13 +171,13 @@ fn a_time_that_is_still_to_come_keeps_nothing_else_from_growing_old() {
     seen.tick(at(1200));
     assert!(seen.get(Method::Ja4, "old", None).is_none());
     assert!(seen.get(Method::Ja4, "bogus", None).is_some());
-    // Observation at its true time, it was first seen then.
+    // At its true time, it was first seen then.
     seen.check(Method::Ja4, "bogus", None, at(1201));
     assert_eq!(seen.get(Method::Ja4, "bogus", None).unwrap().first, at(1201));
 }
 
 #[test]
-fn what_storage_has_lost_is_given_again() {
+fn rows_that_storage_lost_are_returned_again() {
     let mut seen = first_seen(&settings(0));
     for number in 0..20 {
         seen.check(Method::Ja4, &number.to_string(), host(1), at(number));
@@ -205,7 +205,7 @@ fn storage_gets_one_row_for_many_sightings() {
 }
 
 #[test]
-fn what_has_to_go_is_stored_first_and_counted() {
+fn evicted_rows_are_stored_and_counted() {
     let settings = FirstSeenSettings { max_values: 10, ..settings(0) };
     let mut seen = first_seen(&settings);
     for number in 0..100_u64 {
@@ -249,11 +249,11 @@ fn expired_values_are_new_again() {
 
 /// The rules, as simply as they can be put.
 #[derive(Default)]
-struct Model {
+struct UnboundedTable {
     seen: HashMap<(Method, Option<IpAddr>, String), FirstSeenFact>,
 }
 
-impl Model {
+impl UnboundedTable {
     fn check(&mut self, method: Method, value: &str, host: Option<IpAddr>, now: Time) -> bool {
         let key = (method, host, value.to_owned());
         if self.seen.get(&key).is_some_and(|row| now.0.saturating_sub(row.last.0) > 100 * SECOND) {
@@ -269,34 +269,34 @@ impl Model {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum SightingStep {
     See(Method, u8, u8),
     Pass(u64),
     Store,
     Restart,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = SightingStep> {
     let method = prop::sample::select(vec![Method::Ja4, Method::Ja4t, Method::Ja4s]);
     prop_oneof![
-        8 => (method, 0..6_u8, 0..4_u8).prop_map(|(method, value, host)| Step::See(method, value, host)),
-        2 => (0..60_u64).prop_map(Step::Pass),
-        1 => Just(Step::Store),
-        1 => Just(Step::Restart),
+        8 => (method, 0..6_u8, 0..4_u8).prop_map(|(method, value, host)| SightingStep::See(method, value, host)),
+        2 => (0..60_u64).prop_map(SightingStep::Pass),
+        1 => Just(SightingStep::Store),
+        1 => Just(SightingStep::Restart),
     ]
 }
 
 proptest! {
     /// Whatever is seen, stored, aged or restarted in between: what a plain table would say.
     #[test]
-    fn it_says_what_a_plain_table_says(learning in 0..100_u64, steps in prop::collection::vec(step(), 1..200)) {
+    fn it_agrees_with_an_unbounded_table(learning in 0..100_u64, steps in prop::collection::vec(step(), 1..200)) {
         let settings = settings(learning);
-        let (mut seen, mut model) = (first_seen(&settings), Model::default());
+        let (mut seen, mut model) = (first_seen(&settings), UnboundedTable::default());
         let mut stored = HashMap::new();
         let (mut now, mut started) = (at(1000), None);
         for step in steps {
             match step {
-                Step::See(method, value, last) => {
+                SightingStep::See(method, value, last) => {
                     let started = *started.get_or_insert(now);
                     let approved = now.0 - started.0 < learning * SECOND;
                     let value = format!("value {value}");
@@ -307,11 +307,11 @@ proptest! {
                     prop_assert_eq!(sighting.first_for_host, for_host && !approved);
                     prop_assert_eq!(sighting.learning, approved);
                 }
-                Step::Pass(seconds) => {
+                SightingStep::Pass(seconds) => {
                     now.0 += seconds * SECOND;
                     seen.tick(now);
                 }
-                Step::Store | Step::Restart => {
+                SightingStep::Store | SightingStep::Restart => {
                     for row in drain(&mut seen) {
                         stored.insert((row.method, row.host, row.value.to_string()), row);
                     }
@@ -319,7 +319,7 @@ proptest! {
                     stored.retain(|_, row| row.last >= horizon);
                     model.seen.retain(|_, row| row.last >= horizon);
                     prop_assert_eq!(&stored, &model.seen);
-                    if matches!(step, Step::Restart) {
+                    if matches!(step, SightingStep::Restart) {
                         seen = FirstSeen::new(&settings, LocalNetworks::default(), seen.started());
                         let mut rows: Vec<_> = stored.values().cloned().collect();
                         rows.sort_by_key(|row| row.last);

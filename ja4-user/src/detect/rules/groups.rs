@@ -89,7 +89,7 @@ impl RuleGroups {
     pub(super) fn add(&mut self, shape: &WindowSpec, cooldown: u64, key: u64, event: (u64, u64)) -> GroupOutcome {
         let (time, what) = event;
         if self.groups.peek(&key, |held| *held == key).is_none() {
-            self.make_room(shape, time);
+            self.evict_for_new(shape, time);
             let window = GroupWindow::new(shape);
             self.groups.insert(key, RuleGroup { window, newest: 0, suppressed_until: 0, suppressed: 0 });
             self.bytes += GROUP_BYTES;
@@ -135,9 +135,9 @@ impl RuleGroups {
         true
     }
 
-    /// Makes room for one more group. Each new group evicts two inactive ones, so that memory follows the number of
+    /// Prepares for one more group. Each new group evicts two inactive ones, so that memory follows the number of
     /// active groups.
-    fn make_room(&mut self, shape: &WindowSpec, time: u64) {
+    fn evict_for_new(&mut self, shape: &WindowSpec, time: u64) {
         for _ in 0..2 {
             if self.groups.oldest().is_some_and(|(_, oldest)| !oldest.is_active(shape, time)) {
                 self.evict(shape, time);

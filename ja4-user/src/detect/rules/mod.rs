@@ -1,4 +1,4 @@
-//! RuleThreshold rules: what they are, how they are read, and the engine that evaluates them.
+//! Threshold rules: their definition, their TOML, and the engine that evaluates them.
 //!
 //! ```toml
 //! [[rule]]

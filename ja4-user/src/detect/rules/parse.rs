@@ -30,7 +30,7 @@ const MAX_CONDITIONS: usize = 32;
 const MAX_GROUP_BY: usize = 4;
 /// Values of one array.
 const MAX_VALUES: usize = 4_096;
-/// ByteSize of a compiled regular expression, bytes; a larger one is slow too.
+/// Size of a compiled regular expression, bytes; a larger one is slow too.
 const MAX_REGEX: usize = 256 * 1024;
 
 /// A rule of a file.

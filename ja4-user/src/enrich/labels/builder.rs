@@ -36,7 +36,7 @@ pub struct LabelSummary {
     pub method: Method,
     /// Values.
     pub values: usize,
-    /// PrefixTable.
+    /// Prefixes.
     pub prefixes: usize,
     /// Different owners.
     pub owners: usize,

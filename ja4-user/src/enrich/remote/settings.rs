@@ -5,7 +5,7 @@ use std::io;
 use thiserror::Error;
 use ureq::http::Uri;
 
-use crate::document::{Setting as _, settings};
+use crate::document::{SettingType as _, settings};
 use crate::model::Method;
 use crate::model::method_set::Methods;
 use crate::system::loopback_host::is_loopback_host;

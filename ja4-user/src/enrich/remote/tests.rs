@@ -23,13 +23,13 @@ enum ServerAction {
 
 type Script = Box<dyn Fn() -> ServerAction + Send + Sync>;
 
-struct Server {
+struct LookupServer {
     address: String,
     requested: Arc<Mutex<Vec<String>>>,
     over: Arc<AtomicBool>,
 }
 
-impl Server {
+impl LookupServer {
     fn new(does: impl Fn(&str) -> ServerAction + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -72,7 +72,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for LookupServer {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
         let _ = TcpStream::connect(self.address.trim_start_matches("http://"));
@@ -140,7 +140,7 @@ fn name(answer: &RemoteAnswer) -> Option<&str> {
 
 #[test]
 fn an_answer_is_returned_once_and_cached() {
-    let server = Server::answering("200 OK", CURL);
+    let server = LookupServer::answering("200 OK", CURL);
     let mut remote = server.remote();
     assert_eq!(remote.lookup(Method::Ja4, "t13,x"), None);
     assert_eq!(remote.lookup(Method::Ja4, "t13,x"), None); // pending
@@ -162,7 +162,7 @@ fn an_answer_is_returned_once_and_cached() {
 #[test]
 fn a_miss_is_cached_for_a_shorter_time() {
     for (status, body) in [("404 Not Found", "no"), ("200 OK", "[]"), ("204 No Content", "")] {
-        let server = Server::answering(status, body);
+        let server = LookupServer::answering(status, body);
         let settings = RemoteSettings { miss_age: HumanDuration(Duration::from_millis(100)), ..server.settings() };
         let mut remote = Remote::start(settings).unwrap();
         assert_eq!(remote.lookup_blocking(Method::Ja4, "a", LONG), RemoteAnswer::Unknown);
@@ -181,7 +181,7 @@ fn failures_are_counted() {
         ("stalls", Box::new(|| ServerAction::Stall)),
         ("drips", Box::new(|| ServerAction::Drip(b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n[".to_vec()))),
         ("drips its header", Box::new(|| ServerAction::Drip(b"HTTP/1.1 200 OK\r\nx:".to_vec()))),
-        ("500", Box::new(|| response("500 Internal Server Error", CURL))),
+        ("500", Box::new(|| response("500 Internal LookupServer Error", CURL))),
         ("429", Box::new(|| response("429 Too Many Requests", CURL))),
         ("garbage", Box::new(|| ServerAction::Send(vec![0xff; 5000]))),
         ("no JSON", Box::new(|| response("200 OK", "<html>sorry</html>"))),
@@ -189,7 +189,7 @@ fn failures_are_counted() {
         ("cut", Box::new(|| ServerAction::Send(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n[".to_vec()))),
     ];
     for (what, does) in failing {
-        let server = Server::new(move |_| does());
+        let server = LookupServer::new(move |_| does());
         let mut remote = server.remote();
         let start = Instant::now();
         assert_eq!(remote.lookup(Method::Ja4, "a"), None);
@@ -216,7 +216,7 @@ fn redirects_are_followed_on_the_same_host_only() {
     };
     let port = Arc::new(AtomicU16::new(0));
     let own = Arc::clone(&port);
-    let server = Server::new(move |path| match path {
+    let server = LookupServer::new(move |path| match path {
         "/read/path" => redirect("/other"),
         // On Linux, 0.0.0.0 is this host but not a loopback address: the server could be reached.
         "/read/off" => redirect(&format!("http://0.0.0.0:{}/reached", own.load(Ordering::Relaxed))),
@@ -242,7 +242,7 @@ fn redirects_are_followed_on_the_same_host_only() {
 fn a_failing_server_gets_no_requests_until_a_probe_succeeds() {
     let well = Arc::new(AtomicBool::new(false));
     let health = Arc::clone(&well);
-    let server = Server::new(move |_| match health.load(Ordering::Relaxed) {
+    let server = LookupServer::new(move |_| match health.load(Ordering::Relaxed) {
         true => response("200 OK", CURL),
         false => response("503 Service Unavailable", ""),
     });
@@ -272,7 +272,7 @@ fn a_failing_server_gets_no_requests_until_a_probe_succeeds() {
 
 #[test]
 fn the_queue_is_bounded_and_lookups_never_wait() {
-    let server = Server::new(|_| ServerAction::Stall);
+    let server = LookupServer::new(|_| ServerAction::Stall);
     let mut remote = Remote::start(RemoteSettings { queue: 10, ..server.settings() }).unwrap();
     let start = Instant::now();
     for number in 0..10_000 {
@@ -288,7 +288,7 @@ fn the_queue_is_bounded_and_lookups_never_wait() {
 
 #[test]
 fn the_least_recently_used_entry_is_evicted() {
-    let server = Server::answering("200 OK", CURL);
+    let server = LookupServer::answering("200 OK", CURL);
     let mut remote = Remote::start(RemoteSettings { cache: 3, ..server.settings() }).unwrap();
     for value in ["a", "b", "c", "a", "d"] {
         assert_eq!(name(&remote.lookup_blocking(Method::Ja4, value, LONG)), Some("curl"));

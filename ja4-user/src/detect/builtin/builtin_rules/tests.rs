@@ -8,13 +8,13 @@ use crate::units::HumanDuration;
 const JA4: &str = "t13d1516h2_8daaf6152771_e5627efa2ab1";
 
 /// The rules as the engine runs them, and the alerts so far.
-struct Engine {
+struct BuiltinHarness {
     builtin: BuiltinRules,
     cooldowns: Cooldowns,
     out: Vec<Alert>,
 }
 
-impl Engine {
+impl BuiltinHarness {
     fn new() -> Self {
         Self {
             builtin: BuiltinRules::new(BuiltinSettings::default(), Arc::default()),
@@ -55,7 +55,7 @@ fn not_first() -> Sighting {
 
 #[test]
 fn known_bad_fires_with_the_severity_of_its_confidence() {
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     let record = record("10.0.0.1", "198.51.100.1");
     let bad = |confidence| {
         let [pattern, category, note] = ["t13d*", "c2", "Sliver"].map(Arc::from);
@@ -86,7 +86,7 @@ fn known_bad_fires_with_the_severity_of_its_confidence() {
 
 #[test]
 fn first_seen_lists_values_new_to_the_network_and_to_hosts() {
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     let record = record("10.0.0.1", "198.51.100.1");
     let network = Sighting { first: true, first_for_host: true, ..not_first() };
     engine.observe(&record, &seen(Method::Ja4s, "a", 1), network, 1);
@@ -108,7 +108,7 @@ fn first_seen_lists_values_new_to_the_network_and_to_hosts() {
 
 #[test]
 fn a_rule_that_was_disabled_meanwhile_raises_no_pending_alert() {
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     let record = record("10.0.0.1", "198.51.100.1");
     engine.observe(&record, &seen(Method::Ja4s, "a", 1), Sighting { first: true, ..not_first() }, 1);
     engine.builtin.settings.first_seen.enabled = false;
@@ -119,7 +119,7 @@ fn a_rule_that_was_disabled_meanwhile_raises_no_pending_alert() {
 
 #[test]
 fn a_new_value_of_a_server_lists_the_server() {
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     let record = record("10.0.0.1", "10.0.0.2");
     let of_server = FingerprintRecord { side: Side::Server, ..seen(Method::Ja4ts, "b", 1) };
     engine.observe(&record, &of_server, Sighting { first_for_host: true, ..not_first() }, 1);
@@ -132,7 +132,7 @@ fn a_new_value_of_a_server_lists_the_server() {
 
 #[test]
 fn a_tunnel_on_a_path_without_one_fires() {
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     let mut record = record("10.0.0.1", "198.51.100.1");
     for second in 1..=5 {
         engine.observe(&record, &seen(Method::Ja4t, "t", 1), not_first(), second);
@@ -151,7 +151,7 @@ fn a_tunnel_on_a_path_without_one_fires() {
 
 #[test]
 fn a_browser_by_user_agent_alone_fires() {
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     let mut record = record("10.0.0.1", "198.51.100.1");
     record.attributes.http.get_or_insert_default().user_agent =
         Some("Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0".into());
@@ -173,7 +173,7 @@ fn a_browser_by_user_agent_alone_fires() {
 
 #[test]
 fn many_ja4_values_of_one_host_fire() {
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     for number in 0..30 {
         let record = record("10.0.0.1", &format!("198.51.100.{number}"));
         engine.observe(&record, &seen(Method::Ja4, &format!("t13d{number}"), 1), not_first(), number);
@@ -189,7 +189,7 @@ fn many_ja4_values_of_one_host_fire() {
 fn a_new_value_that_spreads_fires_unless_it_was_learned_or_labelled() {
     let settings = FirstSeenSettings { learning: HumanDuration::seconds(100), ..FirstSeenSettings::default() };
     let mut firsts = FirstSeen::new(&settings, LocalNetworks::default(), None);
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     engine.builtin.settings.first_seen.enabled = false;
     let label = Label { name: "Chromium".into(), source: "builtin".into(), category: None, confidence: None };
     let label = Some(Arc::new(label));
@@ -212,7 +212,7 @@ fn a_new_value_that_spreads_fires_unless_it_was_learned_or_labelled() {
 
 #[test]
 fn another_chain_for_a_known_name_fires() {
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     let chain = |values: &[&str]| {
         let mut record = record("10.0.0.1", "198.51.100.1");
         record.attributes.tls.get_or_insert_default().sni = Some("example.org".into());
@@ -240,7 +240,7 @@ fn another_chain_for_a_known_name_fires() {
 
 #[test]
 fn a_beacon_fires_once_per_cooldown() {
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     let record = record("10.0.0.1", "198.51.100.1");
     for beat in 0..20 {
         engine.observe(&record, &seen(Method::Ja4, JA4, 1), not_first(), 60 * beat);
@@ -257,7 +257,7 @@ fn a_beacon_fires_once_per_cooldown() {
 
 #[test]
 fn a_beacon_within_one_connection_fires() {
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     let record = record("10.0.0.1", "198.51.100.1");
     for beat in 0..9 {
         engine.observe(&record, &seen(Method::Ja4h, "ge11nn", 1 + beat as u32), not_first(), 60 * beat);
@@ -268,7 +268,7 @@ fn a_beacon_within_one_connection_fires() {
 }
 
 /// Regular connections that show only a JA4T, each modified by `change`.
-fn bare_connections(engine: &mut Engine, change: impl Fn(&mut ConnectionRecord)) {
+fn bare_connections(engine: &mut BuiltinHarness, change: impl Fn(&mut ConnectionRecord)) {
     for beat in 0..9 {
         let mut record = record("10.0.0.1", "198.51.100.1");
         record.history.push(seen(Method::Ja4t, "64240_2_1460_7", 1));
@@ -282,7 +282,7 @@ fn bare_connections(engine: &mut Engine, change: impl Fn(&mut ConnectionRecord))
 
 #[test]
 fn a_beacon_of_connections_without_a_payload_fires_by_their_syns() {
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     bare_connections(&mut engine, |_| {});
     let alerts = engine.alerts();
     assert_eq!(alerts.len(), 1, "{alerts:?}");
@@ -293,7 +293,7 @@ fn a_beacon_of_connections_without_a_payload_fires_by_their_syns() {
     );
     assert_eq!(engine.out[0].fingerprint, Some((Method::Ja4t, "64240_2_1460_7".into())));
     // Connections with another fingerprint are measured by it; failed connections are probes.
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     bare_connections(&mut engine, |record| record.history.push(seen(Method::Ja4ssh, "c36s36_c51s80_c69s0", 1)));
     bare_connections(&mut engine, |record| (record.ended, record.packets) = (Some(EndReason::Rst), [3, 1]));
     bare_connections(&mut engine, |record| record.latency = None);
@@ -311,8 +311,10 @@ fn a_chain_is_suppressed_by_any_of_its_values_and_named_by_its_leaf() {
     for (allowed, expected) in [("other", 1), ("odd", 0), ("odd_ca", 0)] {
         let entry = format!("[[fingerprint]]\ntype = \"ja4x\"\nmatch = \"{allowed}\"\n");
         let allow = Arc::new(Allowlist::parse(std::path::Path::new("a.toml"), &entry).unwrap());
-        let mut engine =
-            Engine { builtin: BuiltinRules::new(BuiltinSettings::default(), Arc::clone(&allow)), ..Engine::new() };
+        let mut engine = BuiltinHarness {
+            builtin: BuiltinRules::new(BuiltinSettings::default(), Arc::clone(&allow)),
+            ..BuiltinHarness::new()
+        };
         (1..=5).for_each(|second| engine.end(&chain(["leaf", "ca"]), second));
         engine.end(&chain(["odd", "odd_ca"]), 6);
         assert_eq!((engine.out.len(), allow.suppressed()), (expected, 1 - expected as u64), "{allowed}");
@@ -330,7 +332,7 @@ fn disabled_rules_do_not_fire() {
         assert!(!settings.common(rule).enabled);
         assert_eq!(BuiltinRule::named(rule.name()), Some(rule));
     }
-    let mut engine = Engine { builtin: BuiltinRules::new(settings, Arc::default()), ..Engine::new() };
+    let mut engine = BuiltinHarness { builtin: BuiltinRules::new(settings, Arc::default()), ..BuiltinHarness::new() };
     let record = record("10.0.0.1", "198.51.100.1");
     for number in 0..50 {
         let seen = seen(Method::Ja4, &format!("t{}", number % 25), 1);
@@ -341,7 +343,7 @@ fn disabled_rules_do_not_fire() {
 
 #[test]
 fn a_reload_keeps_the_state_of_rules() {
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     let record = record("10.0.0.1", "198.51.100.1");
     for number in 0..20 {
         engine.observe(&record, &seen(Method::Ja4, &format!("t{number}"), 1), not_first(), number);
@@ -365,7 +367,7 @@ fn spent() -> u64 {
 #[allow(clippy::print_stdout, reason = "this test prints its results")]
 fn cost_per_fingerprint() {
     let mut firsts = FirstSeen::new(&FirstSeenSettings::default(), LocalNetworks::default(), None);
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     let mut profiles = crate::detect::profile::Profiles::new(
         &Default::default(),
         LocalNetworks::default(),
@@ -406,7 +408,7 @@ fn cost_per_fingerprint() {
         }
     };
     each("built-in rules, JA4", &mut |round, record, seen| engine.observe(record, seen, Sighting::default(), round));
-    let mut engine = Engine::new();
+    let mut engine = BuiltinHarness::new();
     let tcp = seen(Method::Ja4t, "64240_2-1-3-1-1-4_1460_8", 1);
     each("built-in rules, JA4T", &mut |round, record, _| engine.observe(record, &tcp, Sighting::default(), round));
     let (mut cooldowns, mut out) = (Cooldowns::default(), Vec::new());

@@ -47,9 +47,9 @@ pub struct RuleStats {
     pub fired: u64,
     /// Firings that a cooldown suppressed.
     pub suppressed: u64,
-    /// RuleGroups evicted during their window or cooldown.
+    /// Groups evicted during their window or cooldown.
     pub evicted: u64,
-    /// RuleGroups tracked.
+    /// Groups tracked.
     pub groups: u64,
     /// Memory of the groups, bytes.
     pub bytes: u64,
@@ -58,7 +58,7 @@ pub struct RuleStats {
 /// Counters of all rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RuleEngineStats {
-    /// RuleEngine in force.
+    /// Rules in force.
     pub rules: u64,
     /// The sum of all rules, removed rules included.
     pub total: RuleStats,
@@ -90,7 +90,7 @@ struct RulePlan {
 }
 
 impl RuleEngine {
-    /// RuleEngine without any history.
+    /// Returns an engine without history.
     #[must_use]
     pub fn new(set: RuleSet, allowlist: Arc<Allowlist>, limits: GroupLimits) -> Self {
         let rules: Vec<_> = set.rules.into_iter().map(|rule| RuleState::new(rule, limits)).collect();
@@ -105,7 +105,7 @@ impl RuleEngine {
         }
     }
 
-    /// Names of the interfaces, by the index that records have.
+    /// Sets the names of the interfaces, by the index in records.
     pub fn set_interfaces(&mut self, names: Vec<String>) {
         self.interfaces = names;
     }

@@ -11,7 +11,7 @@ fn rules(text: &str) -> RuleEngine {
     RuleEngine::new(set, Arc::default(), GroupLimits::default())
 }
 
-fn shipped() -> RuleEngine {
+fn builtin() -> RuleEngine {
     let (set, warnings) = RuleSet::load(true, &[]).unwrap();
     assert_eq!((set.len(), warnings), (11, Vec::new()));
     RuleEngine::new(set, Arc::default(), GroupLimits::default())
@@ -21,19 +21,19 @@ fn seen(method: Method, value: &str, first_seen: bool) -> FingerprintRecord {
     FingerprintRecord { first_seen, ..FingerprintRecord::example(method, value) }
 }
 
-/// RuleEngine and what they have told so far, at a clock of seconds.
-struct Run {
+/// Rules and their alerts so far, with a clock in seconds.
+struct RuleRun {
     rules: RuleEngine,
     alerts: Vec<Alert>,
     now: u64,
 }
 
-impl Run {
+impl RuleRun {
     fn new(rules: RuleEngine) -> Self {
         Self { rules, alerts: Vec::new(), now: 1_000 }
     }
 
-    /// A connection is met, or has ended.
+    /// A connection has begun, or has ended.
     fn connection(&mut self, record: &ConnectionRecord) {
         self.rules.evaluate(record, None, Time(self.now * SECOND), None, &mut self.alerts);
     }
@@ -43,7 +43,7 @@ impl Run {
         self.rules.evaluate(record, Some(&seen), Time(self.now * SECOND), Some(7), &mut self.alerts);
     }
 
-    /// RuleParser of the rules that fired since the last question, and how many they stand for.
+    /// The names of the rules that fired since the last call, and the suppressed firings that they count.
     fn fired(&mut self) -> Vec<(String, u64)> {
         self.alerts.drain(..).map(|alert| (alert.rule.to_string(), alert.suppressed)).collect()
     }
@@ -58,8 +58,8 @@ fn host(number: usize) -> String {
 }
 
 #[test]
-fn a_burst_of_ssh_is_told_while_it_goes_on_and_says_why() {
-    let mut run = Run::new(shipped());
+fn a_burst_of_ssh_fires_during_the_burst_with_a_reason() {
+    let mut run = RuleRun::new(builtin());
     for number in 0..20 {
         run.connection(&record("10.1.0.1", &host(number), 22));
     }
@@ -74,9 +74,9 @@ fn a_burst_of_ssh_is_told_while_it_goes_on_and_says_why() {
 }
 
 #[test]
-fn a_cooldown_keeps_alerts_back_and_counts_them() {
-    let mut run = Run::new(shipped());
-    let burst = |run: &mut Run| {
+fn a_cooldown_suppresses_alerts_and_counts_them() {
+    let mut run = RuleRun::new(builtin());
+    let burst = |run: &mut RuleRun| {
         for number in 0..25 {
             run.connection(&record("10.1.0.1", &host(number), 22));
         }
@@ -94,13 +94,13 @@ fn a_cooldown_keeps_alerts_back_and_counts_them() {
 }
 
 #[test]
-fn each_shipped_rule_fires_at_its_threshold_and_not_below() {
-    type Step = fn(&mut Run, usize);
-    fn end(run: &mut Run, record: &mut ConnectionRecord, ended: EndReason) {
+fn each_builtin_rule_fires_at_its_threshold_and_not_below() {
+    type Step = fn(&mut RuleRun, usize);
+    fn end(run: &mut RuleRun, record: &mut ConnectionRecord, ended: EndReason) {
         record.ended = Some(ended);
         run.connection(record);
     }
-    fn told(run: &mut Run, number: usize, method: Method, first: bool) {
+    fn emit(run: &mut RuleRun, number: usize, method: Method, first: bool) {
         let mut record = record("10.1.0.1", &host(number), 443);
         run.fingerprint(&mut record, seen(method, &format!("value{number}"), first));
     }
@@ -109,8 +109,8 @@ fn each_shipped_rule_fires_at_its_threshold_and_not_below() {
         ("host_sweep", 50, |run, n| run.connection(&record("10.1.0.1", &host(n), 445))),
         ("dst_port_spread", 300, |run, n| run.connection(&record("10.1.0.1", &host(n), n as u16))),
         ("ssh_connection_burst", 20, |run, n| run.connection(&record("10.1.0.1", &host(n), 22))),
-        ("new_ja4_burst", 10, |run, n| told(run, n, Method::Ja4, true)),
-        ("certificate_diversity", 40, |run, n| told(run, n, Method::Ja4x, false)),
+        ("new_ja4_burst", 10, |run, n| emit(run, n, Method::Ja4, true)),
+        ("certificate_diversity", 40, |run, n| emit(run, n, Method::Ja4x, false)),
         ("syn_flood", 1000, |run, n| {
             let mut record = record(&host(n), "10.9.0.1", 443);
             record.packets = [2, 0];
@@ -133,12 +133,12 @@ fn each_shipped_rule_fires_at_its_threshold_and_not_below() {
             record.packets = [1, 1];
             end(run, &mut record, EndReason::Rst);
         }),
-        ("rare_server_burst", 10, |run, n| told(run, n, Method::Ja4s, true)),
+        ("rare_server_burst", 10, |run, n| emit(run, n, Method::Ja4s, true)),
     ];
-    let names: Vec<_> = shipped().rules.iter().map(|rule| rule.definition.name.to_string()).collect();
+    let names: Vec<_> = builtin().rules.iter().map(|rule| rule.definition.name.to_string()).collect();
     assert_eq!(names, table.map(|(name, ..)| name));
     for (name, threshold, step) in table {
-        let mut run = Run::new(shipped());
+        let mut run = RuleRun::new(builtin());
         (0..threshold).for_each(|number| step(&mut run, number));
         assert!(!run.names().iter().any(|fired| fired == name), "{name} below its threshold");
         step(&mut run, threshold);
@@ -147,8 +147,8 @@ fn each_shipped_rule_fires_at_its_threshold_and_not_below() {
 }
 
 #[test]
-fn what_failed_first_seen_and_ordinary_look_like_is_told_apart() {
-    let mut run = Run::new(shipped());
+fn failed_first_seen_and_ordinary_connections_are_distinguished() {
+    let mut run = RuleRun::new(builtin());
     for number in 0..6_000 {
         // Answered connections, values that are known.
         let mut record = record(&host(number), "10.9.0.1", 443);
@@ -177,7 +177,7 @@ fn any(conditions: &str) -> String {
 }
 
 #[test]
-fn a_connection_counts_once_as_soon_as_the_rules_fields_are_known() {
+fn a_connection_is_counted_once_when_the_rules_fields_are_known() {
     // Where each rule fires of: start, JA4T, JA4, JA4S, a second JA4, the end.
     for (conditions, expected) in [
         (r#"{ field = "dest_port", op = "eq", value = 443 }"#, 0),
@@ -193,10 +193,10 @@ fn a_connection_counts_once_as_soon_as_the_rules_fields_are_known() {
             5,
         ),
     ] {
-        let mut run = Run::new(rules(&any(conditions)));
+        let mut run = RuleRun::new(rules(&any(conditions)));
         let mut record = record("10.1.0.1", "10.2.0.1", 443);
         let mut fired = Vec::new();
-        let mut after = |run: &mut Run| {
+        let mut after = |run: &mut RuleRun| {
             run.now += 10;
             fired.push(run.names().len());
         };
@@ -222,8 +222,8 @@ fn a_connection_counts_once_as_soon_as_the_rules_fields_are_known() {
 }
 
 #[test]
-fn a_fingerprint_rule_sees_its_types_alone_and_its_own_label() {
-    let mut run = Run::new(rules(
+fn a_fingerprint_rule_is_evaluated_on_its_types_only() {
+    let mut run = RuleRun::new(rules(
         r#"
         [[rule]]
         name = "bad_hash"
@@ -259,9 +259,9 @@ fn a_fingerprint_rule_sees_its_types_alone_and_its_own_label() {
 }
 
 #[test]
-fn what_has_no_value_to_group_by_is_not_counted_and_that_is_told() {
+fn events_without_a_group_are_not_counted_as_matches() {
     let text = any("").replace("\"flow_id\"", "\"tls.sni\"");
-    let mut run = Run::new(rules(&text));
+    let mut run = RuleRun::new(rules(&text));
     let mut record = record("10.1.0.1", "10.2.0.1", 443);
     record.ended = Some(EndReason::Fin);
     run.connection(&record);
@@ -270,7 +270,7 @@ fn what_has_no_value_to_group_by_is_not_counted_and_that_is_told() {
 }
 
 #[test]
-fn a_reload_keeps_what_did_not_change() {
+fn a_reload_keeps_the_windows_of_unchanged_rules() {
     let two = |severity: &str, value: u32| {
         format!(
             r#"
@@ -289,12 +289,12 @@ fn a_reload_keeps_what_did_not_change() {
         )
     };
     let set = |text: &str| RuleSet::parse(Path::new("r.toml"), text).unwrap();
-    let mut run = Run::new(rules(&two("low", 3)));
+    let mut run = RuleRun::new(rules(&two("low", 3)));
     let record = record("10.1.0.1", "10.2.0.1", 443);
     (0..3).for_each(|_| run.connection(&record));
     run.rules.reload(set(&two("high", 2)), Arc::default());
     run.connection(&record);
-    assert_eq!((run.alerts.len(), &*run.alerts[0].rule), (1, "a"), "b counts anew, as it counts otherwise");
+    assert_eq!((run.alerts.len(), &*run.alerts[0].rule), (1, "a"), "b restarts, because it counts differently");
     assert_eq!(run.alerts[0].severity.name(), "high", "the new definition is in force");
     run.alerts.clear();
     run.rules.reload(set(&two("high", 2)), Arc::default());
@@ -309,14 +309,14 @@ fn a_reload_keeps_what_did_not_change() {
 }
 
 #[test]
-fn what_is_allowed_is_not_counted() {
+fn allowlisted_events_are_not_counted() {
     let allow = Allowlist::parse(
         Path::new("a.toml"),
         "[[network]]\ncidr = \"10.1.0.0/16\"\nrules = [\"ssh_connection_burst\"]",
     );
     let allow = Arc::new(allow.unwrap());
     let (set, _) = RuleSet::load(true, &[]).unwrap();
-    let mut run = Run::new(RuleEngine::new(set, Arc::clone(&allow), GroupLimits::default()));
+    let mut run = RuleRun::new(RuleEngine::new(set, Arc::clone(&allow), GroupLimits::default()));
     for number in 0..40 {
         run.connection(&record("10.1.0.1", &host(number), 22));
     }
@@ -329,7 +329,7 @@ fn what_is_allowed_is_not_counted() {
 }
 
 #[test]
-fn a_flood_in_one_rule_costs_no_other_its_windows() {
+fn a_flood_in_one_rule_evicts_no_windows_of_others() {
     let text = r#"
         [[rule]]
         name = "flooded"
@@ -348,7 +348,7 @@ fn a_flood_in_one_rule_costs_no_other_its_windows() {
     "#;
     let set = RuleSet::parse(Path::new("r.toml"), text).unwrap();
     let bounds = GroupLimits { groups: 50_000, bytes: 256 * 1024 };
-    let mut run = Run::new(RuleEngine::new(set, Arc::default(), bounds));
+    let mut run = RuleRun::new(RuleEngine::new(set, Arc::default(), bounds));
     let calm = record("10.1.0.1", "10.2.0.1", 22);
     (0..3).for_each(|_| run.connection(&calm));
     for number in 0..30_000_u32 {

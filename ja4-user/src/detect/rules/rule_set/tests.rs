@@ -2,12 +2,12 @@ use std::fs;
 
 use super::*;
 
-/// The report on a file of this text.
+/// The errors of a file with this text.
 fn report(text: &str) -> String {
     RuleSet::parse(Path::new("r.toml"), text).unwrap_err().to_string()
 }
 
-/// A rule that is right, but for what is put in place of its lines of these keys.
+/// A valid rule with changed lines for these keys.
 fn rule(changes: &[(&str, &str)]) -> String {
     let mut lines = vec![
         ("name", "name = \"a\""),
@@ -35,7 +35,7 @@ fn wheres(condition: &str) -> String {
 }
 
 #[test]
-fn a_rule_as_documented_is_what_it_says() {
+fn a_documented_rule_is_read() {
     let text = rule(&[("severity", "severity = \"high\""), ("description", "description = \"words\"")]);
     let set = RuleSet::parse(Path::new("r.toml"), &text).unwrap();
     let rule = set.iter().next().unwrap();
@@ -44,7 +44,7 @@ fn a_rule_as_documented_is_what_it_says() {
 }
 
 #[test]
-fn what_is_left_out_has_a_default() {
+fn optional_keys_have_defaults() {
     let text = rule(&[("where", ""), ("group_by", ""), ("measure", ""), ("mode", ""), ("cooldown", "")]);
     let set = RuleSet::parse(Path::new("r.toml"), &text).unwrap();
     let rule = set.iter().next().unwrap();
@@ -53,126 +53,127 @@ fn what_is_left_out_has_a_default() {
 }
 
 #[test]
-fn each_error_has_its_line_and_words() {
+fn each_error_has_its_position_and_message() {
     let table = [
-        (rule(&[("name", "")]), "r.toml:1:1: rule 1: 'name' is missing"),
+        (rule(&[("name", "")]), "r.toml:1:1: rule 1: missing key 'name'"),
         (
             rule(&[("name", "name = \"A b\"")]),
-            "r.toml:2:8: a rule's name is made of a-z, 0-9, '_', '-' and '.', at most 64 of them; not \"A b\"",
+            "r.toml:2:8: rule 'A b': name: expected 1 to 64 of a-z, 0-9, '_', '-' and '.', found 'A b'",
         ),
         (
             rule(&[("on", "on = \"flow\"")]),
-            "r.toml:3:6: rule \"a\": on must be one of connection, fingerprint, not \"flow\"",
+            "r.toml:3:6: rule 'a': on: unknown value 'flow': expected connection or fingerprint",
         ),
         (
             rule(&[("severity", "severity = 3")]),
-            "r.toml:11:12: rule \"a\": severity must be a text, not a whole number",
+            "r.toml:11:12: rule 'a': severity: expected a string, found an integer",
         ),
         (
             wheres("field = \"dest_prt\", op = \"eq\", value = 1"),
-            "r.toml:4:20: rule \"a\": where: unknown field \"dest_prt\"; did you mean \"dest_port\"?",
+            "r.toml:4:20: rule 'a': where 1: field: unknown field 'dest_prt'; did you mean 'dest_port'?",
         ),
         (
             wheres("field = \"fingerprint.value\", op = \"eq\", value = \"x\""),
-            "r.toml:4:20: rule \"a\": where: only a rule on = \"fingerprint\" has the field \"fingerprint.value\"; \
-             a connection has \"ja4\", \"ja4s\" and so on",
+            "r.toml:4:20: rule 'a': where 1: field 'fingerprint.value' needs on = \"fingerprint\"; \
+             a connection has the fields 'ja4', 'ja4s' and so on",
         ),
         (
             wheres("field = \"dest_port\", op = \"equals\", value = 1"),
-            "r.toml:4:38: rule \"a\": where: unknown op \"equals\"; there are eq, ne, lt, lte, gt, gte, in, not_in, \
-             prefix, contains, regex, cidr, exists",
+            "r.toml:4:38: rule 'a': where 1: op: unknown value 'equals': expected eq, ne, lt, lte, gt, gte, in, not_in, \
+             prefix, contains, regex, cidr or exists",
         ),
         (
             wheres("field = \"dest_port\", op = \"prefix\", value = \"4\""),
-            "r.toml:4:38: rule \"a\": where: \"dest_port\" is a number, which prefix can't compare; \
-             there are eq, ne, lt, lte, gt, gte, in, not_in, exists",
+            "r.toml:4:38: rule 'a': where 1: operator 'prefix' does not fit 'dest_port', which is a number; \
+             expected eq, ne, lt, lte, gt, gte, in, not_in or exists",
         ),
         (
             wheres("field = \"dest_port\", op = \"eq\", value = \"22\""),
-            "r.toml:4:52: rule \"a\": where: \"dest_port\" eq: must be a whole number, not \"22\"",
+            "r.toml:4:52: rule 'a': where 1: 'dest_port' eq: expected an integer, found '22'",
         ),
         (
             wheres("field = \"dest_port\", op = \"in\", value = 22"),
-            "r.toml:4:52: rule \"a\": where: \"dest_port\" in must be a list, not a whole number",
+            "r.toml:4:52: rule 'a': where 1: 'dest_port' in: expected an array, found 22",
         ),
         (
             wheres("field = \"dest_port\", op = \"in\", value = []"),
-            "r.toml:4:52: rule \"a\": where: \"dest_port\" in: a list has 1 to 4096 values, not 0",
+            "r.toml:4:52: rule 'a': where 1: 'dest_port' in: expected 1 to 4096 values, found 0",
         ),
         (
             wheres("field = \"src_ip\", op = \"eq\", value = \"10.0.0.0/8\""),
-            "r.toml:4:49: rule \"a\": where: \"src_ip\" eq: must be an IP address such as \"10.0.0.1\" \
-             (networks: op = \"cidr\"), not \"10.0.0.0/8\"",
+            "r.toml:4:49: rule 'a': where 1: 'src_ip' eq: expected an IP address such as '10.0.0.1' \
+             (networks: op = \"cidr\"), found '10.0.0.0/8'",
         ),
         (
             wheres("field = \"src_ip\", op = \"cidr\", value = [\"10.0.0.1/8\", \"x\"]"),
-            "r.toml:4:52: rule \"a\": where: \"src_ip\" cidr: must be a network; the one of that address is 10.0.0.0/8, \
-             not \"10.0.0.1/8\"\n\
-             r.toml:4:66: rule \"a\": where: \"src_ip\" cidr: must be a network such as \"10.0.0.0/8\", not \"x\"",
+            "r.toml:4:52: rule 'a': where 1: 'src_ip' cidr: '10.0.0.1/8' is an address in a network; write '10.0.0.0/8'\n\
+             r.toml:4:66: rule 'a': where 1: 'src_ip' cidr: expected a network such as '10.0.0.0/8', found 'x'",
         ),
         (
             wheres("field = \"tls.sni\", op = \"regex\", value = \"a(b\""),
-            "r.toml:4:53: rule \"a\": where: \"tls.sni\" regex: no regular expression: unclosed group",
+            "r.toml:4:53: rule 'a': where 1: 'tls.sni' regex: not a regular expression: unclosed group",
         ),
         (
             wheres("field = \"tls.sni\", op = \"regex\", value = \"(\\\\w{1000}){1000}\""),
-            "r.toml:4:53: rule \"a\": where: \"tls.sni\" regex: the regular expression takes more than 256 KiB",
+            "r.toml:4:53: rule 'a': where 1: 'tls.sni' regex: the regular expression needs more than 256 KiB",
         ),
         (
             wheres("field = \"connection.state\", op = \"eq\", value = \"finished\""),
-            "r.toml:4:59: rule \"a\": where: \"connection.state\" eq: must be one of fin, rst, idle, evicted, reused, open, \
-             not \"finished\"",
+            "r.toml:4:59: rule 'a': where 1: 'connection.state' eq: expected fin, rst, idle, evicted, reused or open, \
+             found 'finished'",
         ),
         (
             wheres("field = \"connection.duration\", op = \"gt\", value = 90"),
-            "r.toml:4:62: rule \"a\": where: \"connection.duration\" gt: must be a duration such as \"90s\", \"5m\" or \"1h\", not 90",
+            "r.toml:4:62: rule 'a': where 1: 'connection.duration' gt: expected a duration such as '90s', '5m' or '1h', found 90",
         ),
-        (wheres("field = \"tls.sni\", op = \"eq\""), "r.toml:4:10: rule \"a\": where: 'value' is missing"),
+        (wheres("field = \"tls.sni\", op = \"eq\""), "r.toml:4:10: rule 'a': where 1: missing key 'value'"),
         (
             wheres("field = \"tls.sni\", op = \"exists\", value = 1"),
-            "r.toml:4:54: rule \"a\": where: \"tls.sni\" exists: must be true or false, not 1",
+            "r.toml:4:54: rule 'a': where 1: 'tls.sni' exists: expected a boolean, found 1",
         ),
         (
             rule(&[("group_by", "group_by = [\"src_ip\", \"src_ip\"]")]),
-            "r.toml:5:23: rule \"a\": group_by names \"src_ip\" twice",
+            "r.toml:5:23: rule 'a': group_by: 'src_ip' is listed twice",
         ),
         (
             rule(&[("measure", "measure = \"sum\"")]),
-            "r.toml:6:11: rule \"a\": measure must be \"count\" or { count_distinct = \"…\" }, not \"sum\"",
+            "r.toml:6:11: rule 'a': measure: expected \"count\" or { count_distinct = \"…\" }, found string \"sum\"",
         ),
         (
             rule(&[("threshold", "threshold = { op = \"lt\", value = 5 }")]),
-            "r.toml:7:20: rule \"a\": threshold: op must be gt or gte, not lt: what is counted starts at 1, \
-             and only too much is told",
+            "r.toml:7:20: rule 'a': threshold.op: unknown value 'lt'; did you mean 'gt'?",
         ),
         (
             rule(&[("threshold", "threshold = { op = \"gte\", value = 0 }")]),
-            "r.toml:7:35: rule \"a\": threshold: value must be from 1 to 1000 for a count_distinct, not 0",
+            "r.toml:7:35: rule 'a': threshold.value: 0 is out of range for count_distinct; expected a value from 1 to 1000",
         ),
         (
             rule(&[("measure", "measure = \"count\""), ("threshold", "threshold = { op = \"gt\", value = 10_000 }")]),
-            "r.toml:7:34: rule \"a\": threshold: value must be from 0 to 9999 for a count, not 10000",
+            "r.toml:7:34: rule 'a': threshold.value: 10000 is out of range for count; expected a value from 0 to 9999",
         ),
-        (rule(&[("window", "window = \"0s\"")]), "r.toml:8:10: rule \"a\": window must be from 1ms to 7d, not 0s"),
-        (rule(&[("window", "window = \"8d\"")]), "r.toml:8:10: rule \"a\": window must be from 1ms to 7d, not 8d"),
+        (
+            rule(&[("window", "window = \"0s\"")]),
+            "r.toml:8:10: rule 'a': window: 0s is out of range; expected a value from 1ms to 7d",
+        ),
+        (
+            rule(&[("window", "window = \"8d\"")]),
+            "r.toml:8:10: rule 'a': window: 8d is out of range; expected a value from 1ms to 7d",
+        ),
         (
             rule(&[("window", "window = 300")]),
-            "r.toml:8:10: rule \"a\": window must be a duration such as \"90s\", \"5m\" or \"1h\", not a whole number",
+            "r.toml:8:10: rule 'a': window: expected a duration such as \"90s\", \"5m\" or \"1h\", found an integer",
         ),
         (
             rule(&[("cooldown", "cooldown = \"0s\"")]),
-            "r.toml:10:12: rule \"a\": cooldown must be from 1s to 7d, not 0s",
+            "r.toml:10:12: rule 'a': cooldown: 0s is out of range; expected a value from 1s to 7d",
         ),
         (
             rule(&[("cooldwon", "cooldwon = \"1s\"")]),
-            "r.toml:11:1: rule \"a\" has no key \"cooldwon\"; did you mean \"cooldown\"?",
+            "r.toml:11:1: rule 'a': unknown key 'cooldwon'; did you mean 'cooldown'?",
         ),
-        (
-            format!("{}{}", rule(&[]), rule(&[])),
-            "r.toml:12:8: rule \"a\": there is one of this name already, at r.toml:2:8",
-        ),
-        ("[rule]\nname = \"a\"".to_owned(), "r.toml:1:1: rules are written as [[rule]], with two brackets"),
-        ("rules = 1".to_owned(), "r.toml:1:1: a file of rules has no key \"rules\"; did you mean \"rule\"?"),
+        (format!("{}{}", rule(&[]), rule(&[])), "r.toml:12:8: rule 'a' is defined already, at r.toml:2:8"),
+        ("[rule]\nname = \"a\"".to_owned(), "r.toml:1:1: expected an array of tables; write [[rule]] before each"),
+        ("rules = 1".to_owned(), "r.toml:1:1: unknown key 'rules'; did you mean 'rule'?"),
     ];
     for (text, expected) in table {
         assert_eq!(report(&text), expected, "{text}");
@@ -180,7 +181,7 @@ fn each_error_has_its_line_and_words() {
 }
 
 #[test]
-fn all_errors_of_all_files_are_told_at_once_in_their_order() {
+fn all_errors_of_all_files_are_reported_at_once_in_their_order() {
     let folder = tempfile::tempdir().unwrap();
     let [one, two, none] = ["one.toml", "two.toml", "none.toml"].map(|name| folder.path().join(name));
     fs::write(&one, rule(&[("on", "on = \"x\""), ("where", "where = [{ field = \"é\", op = 1 }, 5]"), ("window", "")]))
@@ -189,18 +190,18 @@ fn all_errors_of_all_files_are_told_at_once_in_their_order() {
     let report = RuleSet::load(true, &[none, one, two]).unwrap_err().to_string();
     let report = report.replace(&format!("{}/", folder.path().display()), "");
     let expected = "\
-none.toml: can't be opened: No such file or directory (os error 2)
-one.toml:1:1: rule \"a\": 'window' is missing
-one.toml:3:6: rule \"a\": on must be one of connection, fingerprint, not \"x\"
-one.toml:4:20: rule \"a\": where: unknown field \"é\"
-one.toml:4:30: rule \"a\": where: op must be a text, not a whole number
-one.toml:4:35: rule \"a\": where: a condition must be a table, not a whole number
+none.toml: cannot open the file: No such file or directory (os error 2)
+one.toml:1:1: rule 'a': missing key 'window'
+one.toml:3:6: rule 'a': on: unknown value 'x': expected connection or fingerprint
+one.toml:4:20: rule 'a': where 1: field: unknown field 'é'
+one.toml:4:30: rule 'a': where 1: op: expected a string, found an integer
+one.toml:4:35: rule 'a': where 2: expected a table, found an integer
 two.toml:2:10: not TOML: invalid basic string, expected `\"`";
     assert_eq!(report, expected);
 }
 
 #[test]
-fn a_rule_of_the_user_takes_a_shipped_ones_place_and_says_so() {
+fn a_rule_of_a_file_replaces_a_builtin_rule_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("own.toml");
     fs::write(&file, rule(&[("name", "name = \"port_scan\"")])).unwrap();
@@ -208,7 +209,7 @@ fn a_rule_of_the_user_takes_a_shipped_ones_place_and_says_so() {
     assert_eq!((set.len(), warnings.len()), (11, 1));
     assert_eq!(
         warnings.first().unwrap().to_string(),
-        format!("{}:2:8: rule \"port_scan\" takes the place of the shipped rule of that name", file.display())
+        format!("{}:2:8: rule 'port_scan' replaces the built-in rule of that name", file.display())
     );
     let scan = set.iter().find(|rule| &*rule.name == "port_scan").unwrap();
     assert_eq!(scan.threshold.needed(), 21);
@@ -216,7 +217,7 @@ fn a_rule_of_the_user_takes_a_shipped_ones_place_and_says_so() {
 }
 
 #[test]
-fn a_capture_given_for_rules_is_refused_in_one_line() {
+fn a_capture_given_for_rules_is_rejected_in_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let [capture, long] = ["a.pcap", "long"].map(|name| folder.path().join(name));
     fs::write(&capture, [0xd4, 0xc3, 0xb2, 0xa1]).unwrap();
@@ -226,11 +227,11 @@ fn a_capture_given_for_rules_is_refused_in_one_line() {
         report.replace(&format!("{}/", folder.path().display()), "")
     };
     assert_eq!(error(&capture), "a.pcap: is not UTF-8 text");
-    assert_eq!(error(&long), "long: is longer than 1024 KiB; split it");
+    assert_eq!(error(&long), "long: is larger than 1 MiB; split it");
 }
 
 #[test]
-fn a_file_made_to_hurt_the_reader_is_refused() {
+fn a_hostile_file_is_rejected() {
     for text in ["rule = ".to_owned() + &"[".repeat(100_000), "a.".repeat(100_000), "{".repeat(100_000)] {
         assert!(report(&text).contains("not TOML"));
     }

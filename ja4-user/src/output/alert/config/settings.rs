@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::secret::Secret;
-use crate::document::{KeyReference, Setting, documented_type, settings};
+use crate::document::{KeyReference, SettingType, documented_type, settings};
 use crate::model::Severity;
 use crate::units::HumanDuration;
 
@@ -221,7 +221,7 @@ pub(super) trait Section {
     fn report_ranges(&self, report: &mut dyn FnMut(String, String));
 }
 
-impl<T: Setting> Section for T {
+impl<T: SettingType> Section for T {
     fn report_ranges(&self, report: &mut dyn FnMut(String, String)) {
         self.check_ranges("", report);
     }
@@ -237,7 +237,7 @@ settings! {
 }
 
 /// The keys of every type.
-impl Setting for SinkSettings {
+impl SettingType for SinkSettings {
     fn value_type() -> String {
         String::from("table")
     }

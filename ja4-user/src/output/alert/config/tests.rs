@@ -132,7 +132,7 @@ fn all_errors_are_reported_at_once() {
 #[test]
 fn urls_are_https_or_http_to_this_host() {
     let refused = |url: &str| {
-        let told = check_sinks(&parse(&format!("[[sink]]\nkind = \"webhook\"\nurl = \"{url}\"")));
+        let told = check_sinks(&parse(&format!("[[sink]]\ntype = \"webhook\"\nurl = \"{url}\"")));
         told.err().map(|told| told[0].reason.clone())
     };
     for good in ["https://h/", "http://127.0.0.1:1/x", "http://[::1]/", "http://LOCALHOST:8080/x?y"] {
@@ -155,8 +155,11 @@ fn urls_are_https_or_http_to_this_host() {
 #[test]
 fn unknown_keys_and_values_are_rejected_with_their_positions() {
     for (text, expected) in [
-        ("type = 'file'\ncolour = 1", "s.toml:3:1: alerts.sink 1: unknown key 'colour': expected name, "),
-        ("type = 'file'\nurl = 'x'", "s.toml:3:1: alerts.sink 1: unknown key 'url': expected name, "),
+        (
+            "type = 'file'\ncolour = 1",
+            "s.toml:3:1: alerts.sink 1: unknown key 'colour' for type 'file': expected name, ",
+        ),
+        ("type = 'file'\nurl = 'x'", "s.toml:3:1: alerts.sink 1: unknown key 'url' for type 'file': expected name, "),
         (
             "type = 'mail'",
             "s.toml:2:8: alerts.sink 1: type: unknown value 'mail': expected webhook, syslog, cef or file",

@@ -13,29 +13,29 @@ use crate::model::{Method, Time};
 /// twice this.
 const MIN_QUEUE: usize = 1024;
 
-/// A borrowed [`ValueKey`] with the same hash.
+/// A borrowed [`FirstSeenKey`] with the same hash.
 #[derive(Clone, Copy, Hash)]
-pub(super) struct ValueKeyRef<'a> {
+pub(super) struct FirstSeenKeyRef<'a> {
     pub(super) method: Method,
     pub(super) host: Option<IpAddr>,
     pub(super) value: &'a str,
 }
 
-impl ValueKeyRef<'_> {
-    fn is(&self, key: &ValueKey) -> bool {
+impl FirstSeenKeyRef<'_> {
+    fn is(&self, key: &FirstSeenKey) -> bool {
         self.method == key.method && self.host == key.host && *self.value == *key.value
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct ValueKey {
+struct FirstSeenKey {
     method: Method,
     host: Option<IpAddr>,
     value: ArcStr,
 }
 
 #[derive(Debug)]
-struct ValueEntry {
+struct FirstSeenEntry {
     first: Time,
     last: Time,
     count: u64,
@@ -43,18 +43,18 @@ struct ValueEntry {
     dirty: bool,
 }
 
-/// The result of [`ValueTable::observe`].
-pub(super) struct Observation {
+/// The result of [`FirstSeenTable::observe`].
+pub(super) struct RecordedSighting {
     pub(super) is_new: bool,
     pub(super) first: Time,
 }
 
 /// Values in order of use, bounded in number and in bytes of text.
 #[derive(Debug)]
-pub(super) struct ValueTable {
-    entries: BoundedLruMap<ValueKey, ValueEntry>,
+pub(super) struct FirstSeenTable {
+    entries: BoundedLruMap<FirstSeenKey, FirstSeenEntry>,
     /// Keys of dirty entries, each once; some entries may be removed.
-    dirty: VecDeque<ValueKey>,
+    dirty: VecDeque<FirstSeenKey>,
     /// Nanoseconds without a sighting after which an entry expires.
     max_age: u64,
     bytes: usize,
@@ -62,13 +62,13 @@ pub(super) struct ValueTable {
     expired: u64,
 }
 
-fn row(key: &ValueKey, entry: &ValueEntry) -> FirstSeenFact {
-    let ValueKey { method, host, value } = key;
-    let ValueEntry { first, last, count, .. } = *entry;
+fn row(key: &FirstSeenKey, entry: &FirstSeenEntry) -> FirstSeenFact {
+    let FirstSeenKey { method, host, value } = key;
+    let FirstSeenEntry { first, last, count, .. } = *entry;
     FirstSeenFact { method: *method, value: ArcStr::clone(value), host: *host, first, last, count }
 }
 
-impl ValueTable {
+impl FirstSeenTable {
     pub(super) fn new(max: usize, max_bytes: usize, max_age: u64) -> Self {
         Self { entries: BoundedLruMap::new(max), dirty: VecDeque::new(), max_age, bytes: 0, max_bytes, expired: 0 }
     }
@@ -77,15 +77,15 @@ impl ValueTable {
     #[inline]
     pub(super) fn observe(
         &mut self,
-        key: ValueKeyRef<'_>,
+        key: FirstSeenKeyRef<'_>,
         now: Time,
         evicted: &mut Vec<FirstSeenFact>,
         text: impl FnOnce() -> ArcStr,
-    ) -> Observation {
+    ) -> RecordedSighting {
         let Some((held, entry)) = self.entries.find_mut(&key, |held| key.is(held)) else {
-            let key = ValueKey { method: key.method, host: key.host, value: text() };
-            self.add(key, ValueEntry { first: now, last: now, count: 1, dirty: true }, evicted);
-            return Observation { is_new: true, first: now };
+            let key = FirstSeenKey { method: key.method, host: key.host, value: text() };
+            self.add(key, FirstSeenEntry { first: now, last: now, count: 1, dirty: true }, evicted);
+            return RecordedSighting { is_new: true, first: now };
         };
         let is_new = now.0.saturating_sub(entry.last.0) > self.max_age;
         if is_new {
@@ -100,11 +100,11 @@ impl ValueTable {
             entry.dirty = true;
             self.dirty.push_back(held.clone());
         }
-        Observation { is_new, first: entry.first }
+        RecordedSighting { is_new, first: entry.first }
     }
 
     #[cold]
-    fn add(&mut self, key: ValueKey, entry: ValueEntry, evicted: &mut Vec<FirstSeenFact>) {
+    fn add(&mut self, key: FirstSeenKey, entry: FirstSeenEntry, evicted: &mut Vec<FirstSeenFact>) {
         self.bytes += key.value.len();
         self.dirty.push_back(key.clone());
         if self.dirty.len() > 2 * self.entries.len().max(MIN_QUEUE) {
@@ -117,15 +117,15 @@ impl ValueTable {
     /// Inserts a stored row.
     pub(super) fn load(&mut self, row: FirstSeenFact) {
         let FirstSeenFact { method, value, host, first, last, count } = row;
-        let key = ValueKey { method, host, value };
+        let key = FirstSeenKey { method, host, value };
         if self.entries.peek(&key, |held| *held == key).is_none() {
             self.bytes += key.value.len();
         }
-        self.insert(key, ValueEntry { first, last, count, dirty: false }, &mut Vec::new());
+        self.insert(key, FirstSeenEntry { first, last, count, dirty: false }, &mut Vec::new());
     }
 
     /// Inserts an entry whose text is counted in `bytes`, and evicts entries until the table is within its bounds.
-    fn insert(&mut self, key: ValueKey, entry: ValueEntry, evicted: &mut Vec<FirstSeenFact>) {
+    fn insert(&mut self, key: FirstSeenKey, entry: FirstSeenEntry, evicted: &mut Vec<FirstSeenFact>) {
         let removed = self.entries.insert(key, entry);
         self.account_removed(removed, evicted);
         while self.bytes > self.max_bytes && self.entries.len() > 1 {
@@ -144,7 +144,7 @@ impl ValueTable {
     /// Merges a row of this run into the loaded row of the same value, and marks it as dirty.
     pub(super) fn merge(&mut self, row: FirstSeenFact, evicted: &mut Vec<FirstSeenFact>) {
         let FirstSeenFact { method, value, host, first, last, count } = row;
-        let key = ValueKey { method, host, value };
+        let key = FirstSeenKey { method, host, value };
         if let Some((key, entry)) = self.entries.find_mut(&key, |held| *held == key) {
             entry.first = entry.first.min(first);
             entry.last = entry.last.max(last);
@@ -152,7 +152,7 @@ impl ValueTable {
             entry.dirty = true;
             self.dirty.push_back(key.clone());
         } else {
-            self.add(key, ValueEntry { first, last, count, dirty: true }, evicted);
+            self.add(key, FirstSeenEntry { first, last, count, dirty: true }, evicted);
         }
     }
 
@@ -173,7 +173,7 @@ impl ValueTable {
     }
 
     /// Subtracts a removed entry from `bytes`, and appends its row if it is dirty.
-    fn account_removed(&mut self, removed: Option<(ValueKey, ValueEntry)>, evicted: &mut Vec<FirstSeenFact>) {
+    fn account_removed(&mut self, removed: Option<(FirstSeenKey, FirstSeenEntry)>, evicted: &mut Vec<FirstSeenFact>) {
         if let Some((key, entry)) = removed {
             self.bytes -= key.value.len();
             if entry.dirty {
@@ -207,7 +207,7 @@ impl ValueTable {
     }
 
     /// Returns the row of an entry that was just inserted.
-    pub(super) fn drain_one(&mut self, key: ValueKeyRef<'_>) -> Option<FirstSeenFact> {
+    pub(super) fn drain_one(&mut self, key: FirstSeenKeyRef<'_>) -> Option<FirstSeenFact> {
         let Self { entries, dirty, .. } = self;
         let row = entries.peek(&key, |held| key.is(held)).map(|(held, entry)| row(held, entry));
         // An entry that was dirty before it expired is further ahead in the queue and stays there.
@@ -221,16 +221,16 @@ impl ValueTable {
     }
 
     /// Returns the text of an entry, to share it.
-    pub(super) fn text(&self, key: ValueKeyRef<'_>) -> Option<ArcStr> {
+    pub(super) fn text(&self, key: FirstSeenKeyRef<'_>) -> Option<ArcStr> {
         self.entries.peek(&key, |held| key.is(held)).map(|(held, _)| ArcStr::clone(&held.value))
     }
 
-    pub(super) fn get(&self, key: ValueKeyRef<'_>) -> Option<FirstSeenFact> {
+    pub(super) fn get(&self, key: FirstSeenKeyRef<'_>) -> Option<FirstSeenFact> {
         self.entries.peek(&key, |held| key.is(held)).map(|(held, entry)| row(held, entry))
     }
 
-    pub(super) fn delete(&mut self, key: ValueKeyRef<'_>) -> bool {
-        let key = ValueKey { method: key.method, host: key.host, value: ArcStr::from(key.value) };
+    pub(super) fn delete(&mut self, key: FirstSeenKeyRef<'_>) -> bool {
+        let key = FirstSeenKey { method: key.method, host: key.host, value: ArcStr::from(key.value) };
         let known = self.entries.remove(&key).is_some();
         if known {
             self.bytes -= key.value.len();
