@@ -1,6 +1,5 @@
 //! The TCP handshake of a connection, until its fingerprints are emitted.
 
-#[cfg(feature = "ja4plus")]
 use super::latency::between;
 use crate::model::{Hook, OptTime, Time};
 use ja4::Retransmissions;
@@ -66,18 +65,14 @@ impl TcpHandshake {
         let syn_ack = match &mut self.syn_ack {
             None => {
                 let syn_ack = self.syn_ack.insert(Box::new(SynAck::new(time, ttl, window, options)));
-                #[cfg(feature = "ja4plus")]
                 if self.first_ack.is_known() {
                     syn_ack.retransmissions.answered();
                 }
                 syn_ack
             }
             Some(syn_ack) => {
-                #[cfg(feature = "ja4plus")]
-                {
-                    syn_ack.retransmissions.push(between(syn_ack.last, time));
-                    syn_ack.last = time;
-                }
+                syn_ack.retransmissions.push(between(syn_ack.last, time));
+                syn_ack.last = time;
                 syn_ack
             }
         };
@@ -87,7 +82,6 @@ impl TcpHandshake {
     /// Records the client's first ACK after the SYN-ACK.
     pub(crate) fn on_first_ack(&mut self, time: Time) {
         self.first_ack = time.into();
-        #[cfg(feature = "ja4plus")]
         if let Some(syn_ack) = &mut self.syn_ack {
             syn_ack.retransmissions.answered();
         }
@@ -100,10 +94,9 @@ impl TcpHandshake {
     }
 
     /// Records a RST of the server.
-    pub(crate) fn on_server_reset(&mut self, _time: Time) {
-        #[cfg(feature = "ja4plus")]
+    pub(crate) fn on_server_reset(&mut self, time: Time) {
         if let Some(syn_ack) = &mut self.syn_ack {
-            syn_ack.retransmissions.reset(between(syn_ack.last, _time));
+            syn_ack.retransmissions.reset(between(syn_ack.last, time));
         }
     }
 }
