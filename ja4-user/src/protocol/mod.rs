@@ -1,8 +1,7 @@
 //! The application protocols: one folder each.
 //!
-//! A stream protocol implements [`StreamProtocol`](stream_protocol::StreamProtocol) and has one line in
-//! [`stream_state`]; a datagram protocol implements [`DatagramProtocol`](datagram_protocol::DatagramProtocol) and is a
-//! field of [`Datagrams`](datagrams::Datagrams).
+//! A stream protocol implements `StreamProtocol` and has one line in the registry in `stream_state`; a datagram protocol
+//! implements `DatagramProtocol` and is a field of `Datagrams`.
 
 mod datagram;
 mod datagram_protocol;

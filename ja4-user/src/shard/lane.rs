@@ -35,7 +35,7 @@ pub struct CapturedFrame<'a> {
     pub time: Time,
     /// Interface number in the capture.
     pub interface: u32,
-    /// Capture point that the link header names; see [`crate::capture::LinkPayload::point`].
+    /// Capture point that the link header names; see `LinkPayload` in capture/.
     pub point: u32,
     /// Number in the capture, from 1.
     pub number: u64,

@@ -65,7 +65,7 @@ impl Defragmenter {
 
     /// Takes a fragment: the captured bytes of a frame from its IPv4 or IPv6 header on. Bytes after the announced length,
     /// such as the padding of Ethernet, are ignored. `point` is the capture point, as in
-    /// [`FrameInfo::point`](ja4_common::record::FrameInfo::point): fragments of two do not mix.
+    /// [`FrameInfo::capture_point`](ja4_common::record::FrameInfo::capture_point): fragments of two do not mix.
     ///
     /// If the fragment completes its datagram, returns that: the first fragment's headers, with the length set and without
     /// the marks of a fragment (IPv4: flags, offset and checksum are 0; IPv6: the Fragment header is removed), then the

@@ -57,7 +57,8 @@ impl Association {
         }
     }
 
-    /// As [`DtlsDirection::push`], with the sender of each message.
+    /// Parses the payload of a datagram, without its end if `truncated`, and calls `receive` for the messages that are now due, with
+    /// their sender.
     pub fn push(
         &mut self,
         from: Side,
