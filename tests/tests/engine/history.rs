@@ -107,7 +107,7 @@ fn a_database_that_is_locked_is_told_and_catches_up() {
     let storage = |name| stats_u64(stats(&events), &["storage", name]);
     assert!(storage("flush_failures") > 0);
     assert_eq!((storage("rows_lost"), storage("rows_dropped")), (0, 0));
-    let rows = ask(&site.path("history.db"), "SELECT count(*) FROM connection WHERE ended = 'fin'");
+    let rows = ask(&site.path("history.db"), "SELECT count(*) FROM connection WHERE state = 'fin'");
     assert_eq!(rows, 3 * CONNECTIONS as i64);
 }
 

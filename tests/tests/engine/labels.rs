@@ -88,7 +88,7 @@ fn a_fingerprint_has_a_label_and_a_connection_an_app_in_every_format() {
     Sensor::new().run(&["export", "--db", &database, "-o", &site.text("export.json")]).ok();
     let exported = events::parse(&fs::read_to_string(site.path("export.json")).unwrap());
     named(&exported[0], "app", "label");
-    let timeline = exported[0]["timeline"].as_array().unwrap();
+    let timeline = exported[0]["fingerprints"].as_array().unwrap();
     named(timeline.iter().find(|seen| seen["type"] == "ja4").unwrap(), "label", "app");
 
     let printed = |arguments: &[&str]| csv_rows(Sensor::new().run(arguments).ok().stdout());

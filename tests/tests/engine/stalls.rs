@@ -158,7 +158,7 @@ fn one_sigterm_ends_the_sensor_whatever_blocks() {
 
 /// Waits until the database has this many connections that have ended.
 fn wait_until_stored(database: &str, connections: usize) {
-    let stored = || ask(Path::new(database), "SELECT count(*) FROM connection WHERE ended = 'fin'");
+    let stored = || ask(Path::new(database), "SELECT count(*) FROM connection WHERE state = 'fin'");
     assert!(until(SOON, || stored() == connections as i64), "{} of {connections} are stored", stored());
 }
 

@@ -276,12 +276,12 @@ fn an_export_holds_everything_and_overwrites_nothing() {
     let text = fs::read_to_string(&target).unwrap();
     let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(rows.len(), 64);
-    let timeline = |row: &Value| row["timeline"].as_array().unwrap().len();
+    let timeline = |row: &Value| row["fingerprints"].as_array().unwrap().len();
     assert_eq!(rows.iter().map(timeline).sum::<usize>(), 124);
     let hundred = rows.iter().find(|row| row["flow_id"] == 100).unwrap();
-    assert_eq!(hundred["timeline"][0]["value"], "common");
-    assert_eq!(hundred["timeline"][0]["pcap_cnt"], 7);
-    assert_eq!(hundred["timeline"][1]["timestamp"], "2026-11-23T08:00:00.000000000Z");
+    assert_eq!(hundred["fingerprints"][0]["value"], "common");
+    assert_eq!(hundred["fingerprints"][0]["pcap_cnt"], 7);
+    assert_eq!(hundred["fingerprints"][1]["timestamp"], "2026-11-23T08:00:00.000000000Z");
     let ends: Vec<&str> = rows.iter().map(|row| row["timestamp"].as_str().unwrap()).collect();
     assert!(ends.is_sorted());
 

@@ -49,7 +49,7 @@ fn a_live_sensor_notices_that_its_file_has_gone_and_begins_a_new_one() {
     let address: SocketAddr = address().unwrap();
     let health = || health(host, address);
     connect(wire.client(), host, 5);
-    let ended = "connection WHERE ended NOTNULL";
+    let ended = "connection WHERE state NOTNULL";
     assert!(until(SOON, || count(&database, ended) == 5), "{}", sensor.stderr());
     let known = count(&database, "first_seen");
     let learning = ask(&database, "SELECT learning_since FROM sensor");
@@ -78,7 +78,7 @@ fn a_live_sensor_notices_that_its_file_has_gone_and_begins_a_new_one() {
     fs::rename(root.path().join("other.db"), &database).unwrap();
     assert!(until(NOTICED, || health().contains(" 503 ")), "{}\n{}", health(), sensor.stderr());
     connect(wire.client(), host, 2);
-    assert!(until(SOON, || count(&database, "connection WHERE ended = 'fin' OR ended = 'rst'") == 2));
+    assert!(until(SOON, || count(&database, "connection WHERE state = 'fin' OR state = 'rst'") == 2));
     assert!(until(SOON, || count(&database, "first_seen") >= other + known), "{}", sensor.stderr());
     assert_eq!(count(&moved, ended), 3, "what was moved away is whole");
     check(&moved);
@@ -138,7 +138,7 @@ fn a_replay_goes_on_in_a_new_file() {
     replay_around(folder.path(), &database, || fs::rename(&database, &first).unwrap());
     assert!(count(&first, "fingerprint") >= i64::from(EACH));
     // Connections end with the capture, and what is stored of one then has all its fingerprints.
-    assert_eq!(count(&database, "connection WHERE ended = 'open'"), i64::from(2 * EACH));
+    assert_eq!(count(&database, "connection WHERE state = 'open'"), i64::from(2 * EACH));
     assert_eq!(count(&database, "fingerprint"), i64::from(2 * EACH));
     assert_eq!(count(&database, "first_seen"), i64::from(2 * 2 * EACH));
 }
@@ -149,6 +149,6 @@ fn no_row_is_lost_with_the_log() {
     let folder = TempDir::new().unwrap();
     let database = folder.path().join("history.db");
     replay_around(folder.path(), &database, || fs::remove_file(folder.path().join("history.db-wal")).unwrap());
-    let addresses = "(SELECT DISTINCT client, client_port FROM connection)";
+    let addresses = "(SELECT DISTINCT src_ip, src_port FROM connection)";
     assert_eq!(count(&database, addresses), i64::from(2 * EACH));
 }

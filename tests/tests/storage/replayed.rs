@@ -38,7 +38,7 @@ fn end(mut child: Child) -> (i32, String) {
 /// All that the capture holds is stored, and the run has ended well.
 fn is_whole(database: &Path, connections: u32) {
     assert_eq!(ask(database, "SELECT count(*) FROM fingerprint"), i64::from(connections));
-    assert_eq!(ask(database, "SELECT count(*) FROM connection WHERE ended = 'open'"), i64::from(connections));
+    assert_eq!(ask(database, "SELECT count(*) FROM connection WHERE state = 'open'"), i64::from(connections));
     assert_eq!(ask(database, "SELECT count(*) FROM sensor_run WHERE clean AND counters NOTNULL"), 1);
     assert!(ask(database, "SELECT count(*) FROM first_seen") > 0);
     check(database);

@@ -61,14 +61,14 @@ fn kill_9_in_the_middle_of_write_storms() {
             let last =
                 one(&reopened, &format!("SELECT max(id) / 1048576 FROM fingerprint WHERE id >= {from} * 1048576"));
             assert_eq!(last - from + 1, there, "storm {storm}");
-            let hosts = format!("SELECT count(DISTINCT client) FROM connection WHERE id BETWEEN {from} AND {last}");
+            let hosts = format!("SELECT count(DISTINCT src_ip) FROM connection WHERE id BETWEEN {from} AND {last}");
             assert_eq!(one(&reopened, &hosts), there, "storm {storm}");
             most = most.max(there);
             cut += u64::from(there < i64::from(SYNS));
         }
         // Whoever comes next finds everything closed.
         replay(&small, &database).ok();
-        assert_eq!(ask(&database, "SELECT count(*) FROM connection WHERE ended IS NULL"), 0);
+        assert_eq!(ask(&database, "SELECT count(*) FROM connection WHERE state IS NULL"), 0);
         assert_eq!(ask(&database, "SELECT count(*) FROM sensor_run"), STORMS_A_FILE as i64 + 2);
         assert_eq!(ask(&database, "SELECT count(*) FROM sensor_run WHERE clean"), 2);
     }

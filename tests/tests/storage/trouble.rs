@@ -39,7 +39,7 @@ fn account(path: &Path, sent: u64, status: &WriterStatus) {
     let written = status.connections + status.fingerprints;
     assert_eq!(3 * sent, written + status.rows_lost + status.rows_dropped, "{status:?}");
     assert_eq!(ask(path, "SELECT count(*) FROM fingerprint") as u64, status.fingerprints);
-    assert_eq!(ask(path, "SELECT count(*) FROM connection WHERE ended = 'fin'") as u64, status.connections);
+    assert_eq!(ask(path, "SELECT count(*) FROM connection WHERE state = 'fin'") as u64, status.connections);
     check(path);
 }
 

@@ -135,7 +135,7 @@ fn a_sensor_that_starts_on_a_full_disk_runs_and_takes_the_database_up_once_there
         assert!(storage("flush_failures") > 0, "{last:#}");
         // What waited was not lost: the queue had room for it.
         assert_eq!((storage("rows_lost"), storage("rows_dropped"), storage("failing")), (0, 0, 0), "{last:#}");
-        let ended = "SELECT count(*) FROM connection WHERE ended NOTNULL";
+        let ended = "SELECT count(*) FROM connection WHERE state NOTNULL";
         assert_eq!(ask(&database, ended) as u64, storage("connections"));
         assert!(ask(&database, ended) >= 10);
         assert_eq!(ask(&database, "SELECT count(*) FROM sensor_run WHERE clean"), 1);

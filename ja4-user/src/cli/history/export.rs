@@ -5,13 +5,17 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
-use super::{Out, Runs, Source, Wanted, csv, json, stdout};
+use super::{Out, Runs, Source, Wanted, stdout};
 use crate::capture::StopFlag;
 use crate::cli::failure::Failure;
+use crate::encode::{Format, Formatter};
+use crate::model::field::place;
+use crate::output::storage::reader::FingerprintWithConnection;
 use crate::output::storage::{DatabaseReader, HistoryFilter, StorageError};
 use crate::system::shutdown_watch::Shutdown;
 
@@ -39,7 +43,7 @@ pub(in crate::cli) struct Export {
 /// What an exported file looks like.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum ExportFormat {
-    /// One JSON object a line and connection, with all of its fingerprints as its timeline
+    /// One JSON object a line and connection, with all of its fingerprints
     #[default]
     Json,
     /// One line a fingerprint
@@ -91,19 +95,23 @@ fn write(
     stop: &StopFlag,
 ) -> Result<(File, (u64, u64)), Failure> {
     let runs = Runs::load(reader).map_err(Failure::run)?;
-    if matches!(format, ExportFormat::Csv) {
-        out.held.extend_from_slice(csv::FINGERPRINTS.as_bytes());
-    }
+    let (is_csv, encoding) = match format {
+        ExportFormat::Json => (false, Format::Json),
+        ExportFormat::Csv => (true, Format::Csv),
+    };
+    let mut formatter = Formatter::new(encoding, Arc::default());
+    formatter.header(&mut out.held);
     let mut fingerprints = 0;
-    let found = reader.timelines(filter, |row, timeline| {
+    let found = reader.timelines(filter, |mut connection, timeline| {
         fingerprints += timeline.len() as u64;
-        match format {
-            ExportFormat::Json => json::connection(&row, Some(&timeline), &runs, &mut out.held),
-            ExportFormat::Csv => {
-                for seen in &timeline {
-                    csv::fingerprint(&row, seen, &runs, &mut out.held);
-                }
-            }
+        runs.name(&mut connection);
+        let rows =
+            timeline.iter().map(|fingerprint| FingerprintWithConnection { connection: &connection, fingerprint });
+        if is_csv {
+            rows.for_each(|row| formatter.row(place::FINGERPRINT, row.fingerprint.time, &row, &mut out.held));
+        } else {
+            let rows = rows.map(|row| (row.fingerprint.time, row));
+            formatter.row_with_fingerprints(connection.last, &connection, rows, &mut out.held);
         }
         if out.line() && !stop.is_set() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });

@@ -26,9 +26,10 @@ pub(super) use self::profiles::ProfilesCommand;
 pub(super) use self::query::Query;
 use self::times::moment;
 use super::failure::Failure;
+use crate::model::field::{EventRef, Field, FieldSource, FieldValue, Subject};
 use crate::model::{Method, Severity, Time};
 use crate::output::stdout::is_closed;
-use crate::output::storage::reader::StoredRun;
+use crate::output::storage::reader::{StoredAlert, StoredConnection, StoredRun};
 use crate::output::storage::{Changed, DatabaseReader, HistoryFilter, StorageError};
 
 /// The database, and how long it may take.
@@ -124,13 +125,40 @@ impl Runs {
         Ok(Self(reader.runs()?.into_iter().map(|run| (run.id, run)).collect()))
     }
 
-    /// Names of the sensor and of an interface.
-    fn names(&self, run: Option<i64>, interface: Option<u64>) -> (Option<&str>, Option<&str>) {
-        let Some(run) = run.and_then(|run| self.0.get(&run)) else {
-            return (None, None);
+    fn get(&self, run: Option<i64>) -> Option<&StoredRun> {
+        self.0.get(&run?)
+    }
+
+    /// Sets the names of the sensor and of the interface.
+    fn name(&self, row: &mut StoredConnection) {
+        let Some(run) = self.get(row.run) else {
+            return;
         };
-        let interface = interface.and_then(|interface| run.interfaces.get(usize::try_from(interface).ok()?));
-        (run.sensor.as_deref(), interface.map(String::as_str))
+        let interface = row.interface.and_then(|interface| run.interfaces.get(usize::try_from(interface).ok()?));
+        (row.sensor, row.in_iface) = (run.sensor.clone(), interface.cloned());
+    }
+
+    /// The source of the fields of an alert.
+    fn alert<'a>(&'a self, row: &'a StoredAlert) -> AlertRow<'a> {
+        let run = self.get(row.run);
+        let (sensor, interfaces) = run.map_or((None, &[][..]), |run| (run.sensor.as_deref(), &*run.interfaces));
+        let subject = Subject::of_event(EventRef::Alert(&row.alert, None), sensor, interfaces);
+        AlertRow { subject, flow_id: row.flow_id }
+    }
+}
+
+/// A stored alert. Its flow may be known by its id alone.
+struct AlertRow<'a> {
+    subject: Subject<'a>,
+    flow_id: Option<u64>,
+}
+
+impl FieldSource for AlertRow<'_> {
+    fn value(&self, field: Field) -> Option<FieldValue<'_>> {
+        match field {
+            Field::FlowId => self.flow_id.map(FieldValue::number),
+            _ => field.value(self.subject),
+        }
     }
 }
 

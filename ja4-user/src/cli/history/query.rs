@@ -1,13 +1,15 @@
 //! `ja4sensor query`.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use super::{Out, Runs, Source, Wanted, csv, json, say_more, stdout, table};
+use super::{Out, Runs, Source, Wanted, say_more, stdout, table};
 use crate::cli::failure::Failure;
-use crate::encode::Format;
-use crate::output::storage::reader::QueryOutcome;
+use crate::encode::{Format, Formatter};
+use crate::model::field::place;
+use crate::output::storage::reader::{FingerprintWithConnection, QueryOutcome};
 use crate::output::storage::{DatabaseReader, HistoryFilter, StorageError};
 
 /// Ask a database what was seen.
@@ -51,8 +53,9 @@ impl Query {
         let reader = self.source.open()?;
         let runs = Runs::load(&reader).map_err(Failure::run)?;
         let mut out = stdout()?;
-        header(self.what, self.format, &mut out.held);
-        let found = rows(self.what, self.format, &reader, &filter, &runs, &mut out);
+        let mut formatter = Formatter::new(self.format, Arc::default());
+        header(self.what, self.format, &formatter, &mut out.held);
+        let found = rows(self.what, self.format, &reader, &filter, &runs, &mut formatter, &mut out);
         // What was found stands, though it may not be all.
         out.finish()?;
         if found.map_err(Failure::run)?.more {
@@ -62,12 +65,9 @@ impl Query {
     }
 }
 
-fn header(what: What, format: Format, out: &mut Vec<u8>) {
+fn header(what: What, format: Format, formatter: &Formatter, out: &mut Vec<u8>) {
     match (format, what) {
-        (Format::Json, _) => {}
-        (Format::Csv, What::Connections) => out.extend_from_slice(csv::CONNECTIONS.as_bytes()),
-        (Format::Csv, What::Fingerprints) => out.extend_from_slice(csv::FINGERPRINTS.as_bytes()),
-        (Format::Csv, What::Alerts) => out.extend_from_slice(csv::ALERTS.as_bytes()),
+        (Format::Json | Format::Csv, _) => formatter.header(out),
         (Format::Table, What::Connections) => table::connections(out),
         (Format::Table, What::Fingerprints) => table::fingerprints(out),
         (Format::Table, What::Alerts) => table::alerts(out),
@@ -80,30 +80,36 @@ fn rows(
     reader: &DatabaseReader,
     filter: &HistoryFilter,
     runs: &Runs,
+    formatter: &mut Formatter,
     out: &mut Out<std::fs::File>,
 ) -> Result<QueryOutcome, StorageError> {
+    let is_table = matches!(format, Format::Table);
     match what {
-        What::Connections => reader.connections(filter, |row| {
-            match format {
-                Format::Json => json::connection(&row, None, runs, &mut out.held),
-                Format::Csv => csv::connection(&row, runs, &mut out.held),
-                Format::Table => table::connection(&row, &mut out.held),
+        What::Connections => reader.connections(filter, |mut row| {
+            runs.name(&mut row);
+            if is_table {
+                table::connection(&row, &mut out.held);
+            } else {
+                formatter.row(place::CONNECTION, row.last, &row, &mut out.held);
             }
             next(out)
         }),
-        What::Fingerprints => reader.fingerprints(filter, |row, seen| {
-            match format {
-                Format::Json => json::fingerprint(row, &seen, runs, &mut out.held),
-                Format::Csv => csv::fingerprint(row, &seen, runs, &mut out.held),
-                Format::Table => table::fingerprint(row, &seen, &mut out.held),
+        What::Fingerprints => reader.fingerprints(filter, |connection, fingerprint| {
+            if is_table {
+                table::fingerprint(connection, &fingerprint, &mut out.held);
+            } else {
+                let mut connection = connection.clone();
+                runs.name(&mut connection);
+                let row = FingerprintWithConnection { connection: &connection, fingerprint: &fingerprint };
+                formatter.row(place::FINGERPRINT, fingerprint.time, &row, &mut out.held);
             }
             next(out)
         }),
         What::Alerts => reader.alerts(filter, |row| {
-            match format {
-                Format::Json => json::alert(&row, runs, &mut out.held),
-                Format::Csv => csv::alert(&row, runs, &mut out.held),
-                Format::Table => table::alert(&row.alert, &mut out.held),
+            if is_table {
+                table::alert(&row.alert, &mut out.held);
+            } else {
+                formatter.row(place::ALERT, row.alert.time, &runs.alert(&row), &mut out.held);
             }
             next(out)
         }),

@@ -2,6 +2,7 @@
 
 use crate::encode::clock::Clock;
 use crate::encode::escape;
+use crate::model::field::Field;
 use crate::model::{Alert, FlowIdentity, Time};
 use crate::output::storage::FirstSeenRow;
 use crate::output::storage::reader::{StoredConnection, StoredFingerprint, ValueDifference};
@@ -70,13 +71,13 @@ pub(super) fn connections(out: &mut Vec<u8>) {
 
 pub(super) fn connection(of: &StoredConnection, out: &mut Vec<u8>) {
     let mut line = Line(out);
-    line.time(of.last).ends(Some(&of.flow)).column(WORD, of.protocol.as_deref().unwrap_or("-"));
-    line.column(WORD, of.ended.as_deref().unwrap_or("open"));
-    line.column(COUNT, &of.bytes.into_iter().fold(0, u64::saturating_add).to_string());
-    line.column(VALUE, of.primary.as_ref().map_or("-", |(_, value)| value));
-    let bad = of.known_bad.as_ref().map(|bad| format!("BAD {}", bad.pattern));
-    let name = of.sni.as_ref().or(of.http_host.as_ref());
-    let words = [bad.as_ref(), of.app.as_ref().map(|app| &app.name), name];
+    line.time(of.last).ends(Some(&of.flow)).column(WORD, of.text(Field::AppProto).unwrap_or("-"));
+    line.column(WORD, of.text(Field::ConnectionState).unwrap_or("open"));
+    line.column(COUNT, &of.bytes().to_string());
+    line.column(VALUE, of.text(Field::PrimaryValue).unwrap_or("-"));
+    let bad = of.text(Field::KnownBadPattern).map(|pattern| format!("BAD {pattern}"));
+    let name = of.text(Field::TlsSni).or_else(|| of.text(Field::HttpHostname));
+    let words = [bad.as_deref(), of.text(Field::AppName), name];
     for word in words.into_iter().flatten() {
         line.column(0, word);
     }
@@ -91,8 +92,8 @@ pub(super) fn fingerprints(out: &mut Vec<u8>) {
 pub(super) fn fingerprint(of: &StoredConnection, seen: &StoredFingerprint, out: &mut Vec<u8>) {
     let mut line = Line(out);
     line.time(seen.time).column(WORD, seen.method.name()).ends(Some(&of.flow)).column(VALUE, &seen.value);
-    let name = of.sni.as_ref().or(of.http_host.as_ref());
-    for word in [seen.app.as_ref().map(|app| &app.name), name].into_iter().flatten() {
+    let name = of.text(Field::TlsSni).or_else(|| of.text(Field::HttpHostname));
+    for word in [seen.text(Field::LabelName), name].into_iter().flatten() {
         line.column(0, word);
     }
     line.end();

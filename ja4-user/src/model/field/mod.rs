@@ -11,6 +11,7 @@ pub use table::{Field, FieldRow, bit, place};
 pub use value::FieldValue;
 
 use crate::document::suggestion;
+use crate::model::FlowIdentity;
 
 /// The kind of a field's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +147,14 @@ impl FieldSource for Subject<'_> {
             Section::Tunnel => self.record.is_some_and(|record| record.tunnel().is_some()),
             Section::Top | Section::Other => true,
         }
+    }
+}
+
+impl FlowIdentity {
+    /// The value of a field of the flow.
+    #[must_use]
+    pub fn field(&self, field: Field) -> Option<FieldValue<'_>> {
+        field.value(Subject { event: EventRef::Flow(self), ..Subject::NONE })
     }
 }
 

@@ -18,6 +18,8 @@ pub enum EventRef<'a> {
     Connection(&'a ConnectionEvent<'a>),
     /// An alert, and the raw form of its fingerprint.
     Alert(&'a Alert, Option<&'a str>),
+    /// A flow alone.
+    Flow(&'a FlowIdentity),
 }
 
 /// What fields are read from: an event, a record, or both.
@@ -74,6 +76,7 @@ impl<'a> Subject<'a> {
             EventRef::Fingerprint(event) => Some(event.flow),
             EventRef::Connection(event) => Some(event.flow),
             EventRef::Alert(alert, _) => alert.flow.as_ref(),
+            EventRef::Flow(flow) => Some(flow),
             EventRef::None => self.record.map(|record| &record.identity),
         }
     }
@@ -84,7 +87,7 @@ impl<'a> Subject<'a> {
         match self.event {
             EventRef::Fingerprint(event) => event.attributes,
             EventRef::Connection(event) => event.attributes,
-            EventRef::Alert(..) => &NO_ATTRIBUTES,
+            EventRef::Alert(..) | EventRef::Flow(_) => &NO_ATTRIBUTES,
             EventRef::None => self.record.map_or(&NO_ATTRIBUTES, |record| &*record.attributes),
         }
     }
@@ -93,7 +96,7 @@ impl<'a> Subject<'a> {
         match self.event {
             EventRef::Fingerprint(event) => Some(&event.cause),
             EventRef::Connection(event) => Some(&event.cause),
-            EventRef::Alert(..) | EventRef::None => None,
+            EventRef::Alert(..) | EventRef::Flow(_) | EventRef::None => None,
         }
     }
 

@@ -1,25 +1,48 @@
-//! The row of a connection, column by column.
+//! The row of a connection: fixed columns, then a column for each field of the table that has one.
 
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, ToSql};
 
 use super::columns::{self, Octets, SPAN_OPEN, integer};
 use super::rows::{json_list, tag};
 use crate::encode::attributes_json;
-use crate::model::{ConnectionRecord, EndReason, FlowIdentity};
+use crate::model::field::{Field, FieldValue, Subject, place};
+use crate::model::{ConnectionRecord, FlowIdentity};
 
-/// Takes the place of the row that the first fingerprint has made.
-pub(super) const INSERT: &str = "INSERT OR REPLACE INTO connection VALUES (
-    ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24,
-    ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46)";
+/// Columns that are no fields, or that the first row of a connection has too.
+const FIXED: &str = "id, run, flow_id, interface, src_ip, src_port, dest_ip, dest_port, proto, vlan, vlan_inner, start, \
+    \"end\", duration_class, primary_value, attributes";
 
-/// A connection that has ended, or goes on and is told all the same.
+/// Number of fixed columns.
+const FIXED_COLUMNS: usize = 16;
+
+/// Fields with a column of their own, in the order of the table.
+pub(super) static FIELDS: LazyLock<Vec<Field>> =
+    LazyLock::new(|| Field::ALL.iter().copied().filter(|field| field.is_in(place::COLUMN)).collect());
+
+/// Replaces the row that the first fingerprint made.
+pub(super) static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let (mut names, mut values) = (FIXED.to_owned(), String::from("?1"));
+    for field in FIELDS.iter() {
+        let _written = write!(names, ", {}", field.row().column());
+    }
+    for number in 2..=FIXED_COLUMNS + FIELDS.len() {
+        let _written = write!(values, ", ?{number}");
+    }
+    format!("INSERT OR REPLACE INTO connection ({names}) VALUES ({values})")
+});
+
+/// A connection that has ended, or one that is still open and stored meanwhile.
 pub(super) struct ConnectionRow<'a> {
-    /// Its number.
+    /// Its id.
     pub(super) id: i64,
     /// The run that saw it.
     pub(super) run: i64,
     pub(super) record: &'a ConnectionRecord,
-    /// Number of its primary fingerprint's value.
+    /// Id of the value of its primary fingerprint.
     pub(super) primary: Option<i64>,
 }
 
@@ -28,20 +51,11 @@ impl ConnectionRow<'_> {
     pub(super) fn insert(&self, statement: &mut CachedStatement<'_>, json: &mut Vec<u8>) -> rusqlite::Result<()> {
         let Self { id, run, record, primary } = self;
         let FlowIdentity { id: flow, client, server, proto, vlan: [outer, inner], .. } = record.identity;
-        let attributes = &record.attributes;
-        let (app, bad) = (record.app.as_deref(), record.known_bad.as_deref());
-        let [to_server, to_client] = record.packets.map(integer);
-        let [bytes_to_server, bytes_to_client] = record.bytes.map(integer);
-        let [client_hops, server_hops] = record.hops;
-        let fired = (!record.fired.is_empty())
-            .then(|| json_list(&record.fired.iter().map(|fired| &**fired).collect::<Vec<_>>()));
         json.clear();
         attributes_json(record, json);
-        let known = *json != b"{}";
-        let known = if known { std::str::from_utf8(json).ok() } else { None };
-        let span = if record.ended.is_some() { columns::span(record.start, record.last) } else { SPAN_OPEN };
-        let (latency, tunnel) = (record.latency(), record.tunnel());
-        let columns: [&dyn ToSql; 46] = [
+        let attributes = std::str::from_utf8(json).ok().filter(|object| *object != "{}");
+        let class = if record.ended.is_some() { columns::span(record.start, record.last) } else { SPAN_OPEN };
+        let fixed: [&dyn ToSql; FIXED_COLUMNS] = [
             id,
             run,
             &integer(flow),
@@ -55,41 +69,36 @@ impl ConnectionRow<'_> {
             &tag(inner),
             &columns::time(record.start),
             &columns::time(record.last),
-            &span,
-            &to_server,
-            &to_client,
-            &bytes_to_server,
-            &bytes_to_client,
-            &record.ended.map(EndReason::name),
-            &record.protocol(),
-            &attributes.tls.as_ref().and_then(|tls| tls.sni.as_deref()),
-            &attributes.http.as_ref().and_then(|http| http.host.as_deref()),
-            &app.map(|app| &*app.name),
-            &app.map(|app| &*app.source),
-            &app.and_then(|app| app.category.as_deref()),
-            &app.and_then(|app| app.confidence),
-            &bad.map(|bad| &*bad.pattern),
-            &bad.map(|bad| &*bad.category),
-            &bad.map(|bad| bad.confidence),
-            &bad.map(|bad| &*bad.note),
-            &latency.client.map(integer),
-            &latency.server.map(integer),
-            &latency.client_application.map(integer),
-            &latency.server_application.map(integer),
-            &client_hops,
-            &server_hops,
-            &record.mss,
-            &tunnel.map(|tunnel| tunnel.name),
-            &tunnel.map(|tunnel| tunnel.confidence),
-            &tunnel.map(|tunnel| tunnel.mtu),
-            &record.os(),
-            &record.ssh.map(|session| session.name()),
-            &record.is_new,
+            &class,
             primary,
-            &fired,
-            &known,
+            &attributes,
         ];
-        statement.execute(&columns[..])?;
+        let mut number = 0;
+        for value in fixed {
+            number += 1;
+            statement.raw_bind_parameter(number, value)?;
+        }
+        let subject = Subject::of_record(record, None, &[]);
+        for field in FIELDS.iter() {
+            number += 1;
+            statement.raw_bind_parameter(number, column(field.value(subject)))?;
+        }
+        statement.raw_execute()?;
         Ok(())
+    }
+}
+
+/// The value of a field in its column: lists as JSON.
+fn column(value: Option<FieldValue<'_>>) -> ToSqlOutput<'_> {
+    match value {
+        Some(FieldValue::Number(number)) => ToSqlOutput::Owned(Value::Integer(number)),
+        Some(FieldValue::Bool(holds)) => ToSqlOutput::Owned(Value::Integer(holds.into())),
+        Some(FieldValue::Text(text)) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        Some(FieldValue::Texts(texts)) => {
+            let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
+            ToSqlOutput::Owned(Value::Text(json_list(&texts)))
+        }
+        // No field with a column has another kind.
+        _ => ToSqlOutput::Owned(Value::Null),
     }
 }

@@ -214,8 +214,8 @@ impl Flow {
     /// A row of a connection, as far as version 1 knew it; its number.
     fn insert(&self, database: &Connection, start: i64, last: i64, ended: &str) -> rusqlite::Result<i64> {
         let mut insert = database.prepare_cached(
-            "INSERT INTO connection (flow, client, client_port, server, server_port, proto, start, last, span,
-                packets_to_server, packets_to_client, bytes_to_server, bytes_to_client, ended, is_new)
+            "INSERT INTO connection (flow_id, src_ip, src_port, dest_ip, dest_port, proto, start, \"end\", duration_class,
+                pkts_toserver, pkts_toclient, bytes_toserver, bytes_toclient, state, first_seen)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, 0, 0, 0, ?10, 0)",
         )?;
         let id = insert.insert(params![
@@ -255,8 +255,8 @@ fn connection(database: &Connection, row: &Fields<'_, '_>) -> Carried {
     let attributes = row.json("attributes", Json::is_object)?;
     let id = flow.insert(database, start, last, &ended)?;
     let mut update = database.prepare_cached(
-        "UPDATE connection SET packets_to_server = ?2, packets_to_client = ?3, bytes_to_server = ?4,
-            bytes_to_client = ?5, sni = ?6, http_host = ?7, app = ?8, attributes = ?9
+        "UPDATE connection SET pkts_toserver = ?2, pkts_toclient = ?3, bytes_toserver = ?4,
+            bytes_toclient = ?5, tls_sni = ?6, http_hostname = ?7, app_name = ?8, attributes = ?9
          WHERE id = ?1",
     )?;
     let [to_server, to_client, bytes_to_server, bytes_to_client] = counted;
@@ -332,9 +332,9 @@ fn alert(database: &Connection, row: &Fields<'_, '_>) -> Carried {
     let rule = row.required("rule")?;
     // Version 1 had no ends in alerts. All connections of a flow have the same two; who is the client may differ.
     let mut insert = database.prepare_cached(
-        "INSERT INTO alert (time, packet, rule, description, severity, grouped, reason, flow, method, value, suppressed,
-            client, client_port, server, server_port, proto)
-         SELECT ?1, ?2, ?3, ?3, ?4, '[]', ?5, ?6, ?7, ?8, 0, client, client_port, server, server_port, proto
+        "INSERT INTO alert (time, packet, rule, description, severity, grouped, reason, flow_id, method, value, suppressed,
+            src_ip, src_port, dest_ip, dest_port, proto)
+         SELECT ?1, ?2, ?3, ?3, ?4, '[]', ?5, ?6, ?7, ?8, 0, src_ip, src_port, dest_ip, dest_port, proto
          FROM (SELECT 1) LEFT JOIN connection ON connection.id = (SELECT id FROM temp.carried
             WHERE flow = ?6 ORDER BY start <= ?1 AND last >= ?1 DESC, abs(start - ?1) LIMIT 1)",
     )?;
@@ -348,5 +348,59 @@ fn alert(database: &Connection, row: &Fields<'_, '_>) -> Carried {
         method,
         row.text("value")?,
     ])?;
+    Ok(())
+}
+
+/// Columns that version 3 renames: table, name in version 2, name in version 3.
+const RENAMED: [(&str, &str, &str); 42] = [
+    ("connection", "flow", "flow_id"),
+    ("connection", "client", "src_ip"),
+    ("connection", "client_port", "src_port"),
+    ("connection", "server", "dest_ip"),
+    ("connection", "server_port", "dest_port"),
+    ("connection", "last", "end"),
+    ("connection", "span", "duration_class"),
+    ("connection", "packets_to_server", "pkts_toserver"),
+    ("connection", "packets_to_client", "pkts_toclient"),
+    ("connection", "bytes_to_server", "bytes_toserver"),
+    ("connection", "bytes_to_client", "bytes_toclient"),
+    ("connection", "ended", "state"),
+    ("connection", "protocol", "app_proto"),
+    ("connection", "sni", "tls_sni"),
+    ("connection", "http_host", "http_hostname"),
+    ("connection", "app", "app_name"),
+    ("connection", "bad", "known_bad_pattern"),
+    ("connection", "bad_category", "known_bad_category"),
+    ("connection", "bad_confidence", "known_bad_confidence"),
+    ("connection", "bad_note", "known_bad_note"),
+    ("connection", "client_us", "latency_client_us"),
+    ("connection", "server_us", "latency_server_us"),
+    ("connection", "client_application_us", "latency_client_application_us"),
+    ("connection", "server_application_us", "latency_server_application_us"),
+    ("connection", "client_hops", "hops_client"),
+    ("connection", "server_hops", "hops_server"),
+    ("connection", "tunnel", "tunnel_name"),
+    ("connection", "is_new", "first_seen"),
+    ("connection", "fired", "alerts"),
+    ("fingerprint_value", "app", "label_name"),
+    ("fingerprint_value", "app_source", "label_source"),
+    ("fingerprint_value", "app_category", "label_category"),
+    ("fingerprint_value", "app_confidence", "label_confidence"),
+    ("fingerprint_value", "bad", "known_bad_pattern"),
+    ("fingerprint_value", "bad_category", "known_bad_category"),
+    ("fingerprint_value", "bad_confidence", "known_bad_confidence"),
+    ("fingerprint_value", "bad_note", "known_bad_note"),
+    ("alert", "flow", "flow_id"),
+    ("alert", "client", "src_ip"),
+    ("alert", "client_port", "src_port"),
+    ("alert", "server", "dest_ip"),
+    ("alert", "server_port", "dest_port"),
+];
+
+/// Renames the columns of version 2 after the fields of the output.
+pub(super) fn from_v2(database: &Connection) -> rusqlite::Result<()> {
+    for (table, old, new) in RENAMED {
+        database.execute_batch(&format!("ALTER TABLE {table} RENAME COLUMN \"{old}\" TO \"{new}\""))?;
+    }
     Ok(())
 }

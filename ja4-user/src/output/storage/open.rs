@@ -96,12 +96,12 @@ fn recover(database: &mut Connection) -> rusqlite::Result<(i64, Time)> {
     let change = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let [minute, hour, day] = SPANS.map(columns::integer);
     change.execute(
-        "UPDATE connection SET ended = ?2, last = newest, span = iif(newest - start <= ?3, 0,
+        "UPDATE connection SET state = ?2, \"end\" = newest, duration_class = iif(newest - start <= ?3, 0,
             iif(newest - start <= ?4, 1, iif(newest - start <= ?5, 2, ?6)))
-         FROM (SELECT id AS open, max(last, coalesce(
+         FROM (SELECT id AS open, max(\"end\", coalesce(
                 (SELECT max(time) FROM fingerprint f WHERE f.id >= connection.id * ?7 AND f.id < (connection.id + 1) * ?7),
-                last)) AS newest
-            FROM connection WHERE span = ?1)
+                \"end\")) AS newest
+            FROM connection WHERE duration_class = ?1)
          WHERE id = open",
         params![SPAN_OPEN, EndReason::Open.name(), minute, hour, day, SPAN_LONG, EACH],
     )?;
@@ -114,7 +114,8 @@ fn recover(database: &mut Connection) -> rusqlite::Result<(i64, Time)> {
     let mut newest = 0;
     for span in 0..=SPAN_LONG {
         let of_span: Option<i64> =
-            change.query_row("SELECT max(last) FROM connection WHERE span = ?1", [span], |row| row.get(0))?;
+            change
+                .query_row("SELECT max(\"end\") FROM connection WHERE duration_class = ?1", [span], |row| row.get(0))?;
         newest = newest.max(of_span.unwrap_or(0));
     }
     change.commit()?;

@@ -202,8 +202,9 @@ enum ExpiredRow {
 /// Deletes connections that ended before `cutoff`, with their fingerprints, and earlier alerts, oldest first.
 fn expire(change: &Transaction<'_>, cutoff: i64, done: &mut RetentionStep) -> rusqlite::Result<()> {
     let mut oldest: Vec<(i64, ExpiredRow)> = Vec::new();
-    let mut connections = change
-        .prepare_cached("SELECT last, id FROM connection WHERE span = ?1 AND last < ?2 ORDER BY last LIMIT ?3")?;
+    let mut connections = change.prepare_cached(
+        "SELECT \"end\", id FROM connection WHERE duration_class = ?1 AND \"end\" < ?2 ORDER BY \"end\" LIMIT ?3",
+    )?;
     for span in 0..=SPAN_LONG {
         for row in connections.query_map([span, cutoff, STEP], dated(ExpiredRow::Connection))? {
             oldest.push(row?);

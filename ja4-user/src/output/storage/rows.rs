@@ -46,8 +46,8 @@ struct Open {
     last: Time,
 }
 
-const OPEN: &str = "INSERT INTO connection (id, run, flow, interface, client, client_port, server, server_port, proto,
-    vlan, vlan_inner, start, last, span, packets_to_server, packets_to_client, bytes_to_server, bytes_to_client, is_new)
+const OPEN: &str = "INSERT INTO connection (id, run, flow_id, interface, src_ip, src_port, dest_ip, dest_port, proto,
+    vlan, vlan_inner, start, \"end\", duration_class, pkts_toserver, pkts_toclient, bytes_toserver, bytes_toclient, first_seen)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0, 0, 0, 0, 0)";
 
 /// The statements of the rows that come often.
@@ -97,7 +97,7 @@ impl RowWriter {
         let mut written = RowsWritten::default();
         let mut statements = Statements {
             open: database.prepare_cached(OPEN)?,
-            connection: database.prepare_cached(connection_row::INSERT)?,
+            connection: database.prepare_cached(&connection_row::INSERT)?,
             values: ValueTable::of(database)?,
         };
         for item in items {
@@ -239,8 +239,8 @@ impl RowWriter {
     fn alert(&mut self, database: &Connection, alert: &Alert) -> rusqlite::Result<()> {
         self.newest = self.newest.max(alert.time);
         let mut insert = database.prepare_cached(
-            "INSERT INTO alert (run, time, packet, rule, description, severity, grouped, reason, flow, interface,
-                client, client_port, server, server_port, proto, vlan, vlan_inner, method, value, category,
+            "INSERT INTO alert (run, time, packet, rule, description, severity, grouped, reason, flow_id, interface,
+                src_ip, src_port, dest_ip, dest_port, proto, vlan, vlan_inner, method, value, category,
                 confidence, suppressed)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
         )?;

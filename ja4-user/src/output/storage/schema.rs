@@ -20,7 +20,7 @@ pub(crate) const APPLICATION_ID: i64 = 0x4a41_3473;
 pub(super) const MODE: u32 = 0o600;
 
 /// The schema of [`VERSION`].
-const CURRENT: &str = include_str!("schema/v2.sql");
+const CURRENT: &str = include_str!("schema/v3.sql");
 
 /// How long a statement waits for a lock that another process holds. What waits longer is tried again by
 /// the writer, which meanwhile looks at its queue.
@@ -134,17 +134,18 @@ fn climb(database: &mut Connection, path: &Path, from: i64) -> Result<Migrated, 
     let failed = |source| StorageError::Migrate { path: path.to_owned(), from, source };
     let mut migrated = Migrated { from, ..Migrated::default() };
     let change = database.transaction_with_behavior(TransactionBehavior::Exclusive).map_err(failed)?;
-    for version in from..VERSION {
-        match version {
-            1 => migrate::from_v1(&change, CURRENT, &mut migrated).map_err(failed)?,
-            _ => return Err(StorageError::Foreign(path.to_owned())),
-        }
-        change.pragma_update(None, "user_version", version + 1).map_err(failed)?;
+    match from {
+        1 => migrate::from_v1(&change, CURRENT, &mut migrated).map_err(failed)?,
+        2 => migrate::from_v2(&change).map_err(failed)?,
+        _ => return Err(StorageError::Foreign(path.to_owned())),
     }
+    change.pragma_update(None, "user_version", VERSION).map_err(failed)?;
     change.commit().map_err(failed)?;
     // Gives pages back one by one from now on. Needs room for a second copy, and can do without.
-    let _vacuumed =
-        database.pragma_update(None, "auto_vacuum", "INCREMENTAL").and_then(|()| database.execute_batch("VACUUM"));
+    if from == 1 {
+        let _vacuumed =
+            database.pragma_update(None, "auto_vacuum", "INCREMENTAL").and_then(|()| database.execute_batch("VACUUM"));
+    }
     Ok(migrated)
 }
 

@@ -97,11 +97,11 @@ impl<'a> ValueTable<'a> {
             add: database.prepare_cached("INSERT INTO fingerprint_value (method, value) VALUES (?1, ?2)")?,
             describe: database.prepare_cached(
                 "UPDATE fingerprint_value SET raw = coalesce(raw, ?2),
-                    app = iif(?3 IS NULL, app, ?3), app_source = iif(?3 IS NULL, app_source, ?4),
-                    app_category = iif(?3 IS NULL, app_category, ?5),
-                    app_confidence = iif(?3 IS NULL, app_confidence, ?6),
-                    bad = iif(?7 IS NULL, bad, ?7), bad_category = iif(?7 IS NULL, bad_category, ?8),
-                    bad_confidence = iif(?7 IS NULL, bad_confidence, ?9), bad_note = iif(?7 IS NULL, bad_note, ?10)
+                    label_name = iif(?3 IS NULL, label_name, ?3), label_source = iif(?3 IS NULL, label_source, ?4),
+                    label_category = iif(?3 IS NULL, label_category, ?5),
+                    label_confidence = iif(?3 IS NULL, label_confidence, ?6),
+                    known_bad_pattern = iif(?7 IS NULL, known_bad_pattern, ?7), known_bad_category = iif(?7 IS NULL, known_bad_category, ?8),
+                    known_bad_confidence = iif(?7 IS NULL, known_bad_confidence, ?9), known_bad_note = iif(?7 IS NULL, known_bad_note, ?10)
                  WHERE id = ?1",
             )?,
         })

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::units::Counted;
 
 /// Version of the schema that this program writes; `PRAGMA user_version` of the file.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// The outcome of a migration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,8 +15,8 @@ use crate::output::storage::rows::severity;
 use crate::output::storage::sql::{Sql, like};
 
 const ALERT: &str = "a.run, a.time, a.packet, a.rule, a.description, a.severity, a.grouped, a.reason, a.interface, \
-    a.method, a.value, a.category, a.confidence, a.suppressed, a.flow, a.client, a.client_port, a.server, \
-    a.server_port, a.proto, a.vlan, a.vlan_inner";
+    a.method, a.value, a.category, a.confidence, a.suppressed, a.flow_id, a.src_ip, a.src_port, a.dest_ip, \
+    a.dest_port, a.proto, a.vlan, a.vlan_inner";
 
 impl DatabaseReader {
     /// Visits the alerts that match a filter, ordered by time. A server name or application in the filter applies to the
@@ -69,7 +69,7 @@ fn select(filter: &HistoryFilter) -> Sql {
         sql.add(" AND ", []);
         like("a.value", wanted, &mut sql);
     }
-    let wanted: Vec<_> = [("c.sni", &filter.sni), ("c.app", &filter.app)]
+    let wanted: Vec<_> = [("c.tls_sni", &filter.sni), ("c.app_name", &filter.app)]
         .into_iter()
         .filter_map(|(column, wanted)| Some((column, wanted.as_ref()?.to_ascii_lowercase())))
         .collect();

@@ -21,7 +21,7 @@ impl DatabaseReader {
         filter: &HistoryFilter,
         mut each: impl FnMut(StoredConnection) -> ControlFlow<()>,
     ) -> Result<QueryOutcome, StorageError> {
-        self.limited(|database| walk(database, filter, CONNECTION, |row| Ok(each(StoredConnection::read(row)?))))
+        self.limited(|database| walk(database, filter, &CONNECTION, |row| Ok(each(StoredConnection::read(row)?))))
     }
 }
 
@@ -56,7 +56,7 @@ fn select(filter: &HistoryFilter, columns: &str) -> Sql {
     if filter.value.is_some() {
         sql.add(
             &format!(
-                "SELECT {columns}, c.last AS at FROM (SELECT DISTINCT f.id / {EACH} AS id
+                "SELECT {columns}, c.\"end\" AS at FROM (SELECT DISTINCT f.id / {EACH} AS id
                     FROM fingerprint_value v CROSS JOIN fingerprint f ON f.value = v.id WHERE "
             ),
             [],
@@ -68,7 +68,9 @@ fn select(filter: &HistoryFilter, columns: &str) -> Sql {
         for span in HistoryFilter::spans() {
             let union = if span == 0 { "" } else { " UNION ALL " };
             sql.add(
-                &format!("{union}SELECT {columns}, c.last AS at FROM connection c INDEXED BY connection_by_end WHERE "),
+                &format!(
+                    "{union}SELECT {columns}, c.\"end\" AS at FROM connection c INDEXED BY connection_by_end WHERE "
+                ),
                 [],
             );
             filter.of_span(span, &mut sql);

@@ -104,8 +104,8 @@ impl DatabaseReader {
         // Two short ranges of the index by value and time per value: no row is read.
         let count = "(SELECT count(*) FROM fingerprint f WHERE f.value = v.id AND f.time >= ? AND f.time < ?)";
         let select = format!(
-            "SELECT method, value, app, first, second FROM (
-                SELECT v.method, v.value, v.app, {count} AS first, {count} AS second
+            "SELECT method, value, label_name, first, second FROM (
+                SELECT v.method, v.value, v.label_name, {count} AS first, {count} AS second
                 FROM fingerprint_value v WHERE v.method IN ({}))
              WHERE first > 0 OR second > 0",
             methods.join(",")

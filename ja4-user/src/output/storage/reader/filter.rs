@@ -63,12 +63,12 @@ impl HistoryFilter {
     /// the index: they end in the window, or after it by less than the longest of their class.
     pub(super) fn of_span(&self, span: i64, sql: &mut Sql) {
         let (since, until) = self.window();
-        sql.add("c.span = ? AND c.start < ?", [span.into(), until.into()]);
+        sql.add("c.duration_class = ? AND c.start < ?", [span.into(), until.into()]);
         if span != SPAN_OPEN {
-            sql.add(" AND c.last >= ?", [since.into()]);
+            sql.add(" AND c.\"end\" >= ?", [since.into()]);
         }
         if let Some(longest) = usize::try_from(span).ok().and_then(|span| SPANS.get(span)) {
-            sql.add(" AND c.last < ?", [until.saturating_add(integer(*longest)).into()]);
+            sql.add(" AND c.\"end\" < ?", [until.saturating_add(integer(*longest)).into()]);
         }
         self.of_connection(sql);
     }
@@ -76,7 +76,10 @@ impl HistoryFilter {
     /// Connections `c` that overlap the window, in any class.
     pub(super) fn overlap(&self, sql: &mut Sql) {
         let (since, until) = self.window();
-        sql.add("c.start < ? AND (c.last >= ? OR c.span = ?)", [until.into(), since.into(), SPAN_OPEN.into()]);
+        sql.add(
+            "c.start < ? AND (c.\"end\" >= ? OR c.duration_class = ?)",
+            [until.into(), since.into(), SPAN_OPEN.into()],
+        );
         self.of_connection(sql);
     }
 
@@ -90,7 +93,7 @@ impl HistoryFilter {
         if let Some(network) = self.host {
             host(network, "c", sql);
         }
-        for (column, wanted) in [("c.sni", &self.sni), ("c.app", &self.app)] {
+        for (column, wanted) in [("c.tls_sni", &self.sni), ("c.app_name", &self.app)] {
             if let Some(wanted) = wanted {
                 sql.add(" AND ", []);
                 like(&format!("lower({column})"), &wanted.to_ascii_lowercase(), sql);
@@ -117,7 +120,7 @@ impl HistoryFilter {
 /// Alert `a` is of connection `c`: other connections may have the same flow at other times.
 pub(super) fn of_its_connection(sql: &mut Sql) {
     sql.add(
-        "a.flow = c.flow AND a.time >= c.start AND (c.span = ? OR a.time <= c.last + ?)",
+        "a.flow_id = c.flow_id AND a.time >= c.start AND (c.duration_class = ? OR a.time <= c.\"end\" + ?)",
         [SPAN_OPEN.into(), LATE.into()],
     );
 }
@@ -129,5 +132,5 @@ pub(super) fn host(network: IpNet, table: &str, sql: &mut Sql) {
     let length = first.len();
     let one = |end: &str| format!("length({table}.{end}) = {length} AND {table}.{end} BETWEEN ? AND ?");
     let values = [first.to_vec(), last.to_vec(), first.to_vec(), last.to_vec()].map(Value::Blob);
-    sql.add(&format!(" AND ({} OR {})", one("client"), one("server")), values);
+    sql.add(&format!(" AND ({} OR {})", one("src_ip"), one("dest_ip")), values);
 }

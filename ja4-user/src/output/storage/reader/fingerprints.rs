@@ -6,7 +6,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::connections::walk;
 use super::filter::HistoryFilter;
-use super::stored::{CONNECTION, CONNECTION_COLUMNS, FINGERPRINT, StoredConnection, StoredFingerprint};
+use super::stored::{CONNECTION, FINGERPRINT, StoredConnection, StoredFingerprint, connection_columns};
 use super::{DatabaseReader, QueryOutcome, is_enough};
 use crate::output::storage::StorageError;
 use crate::output::storage::columns::EACH;
@@ -43,7 +43,7 @@ impl DatabaseReader {
                 "SELECT {FINGERPRINT} FROM fingerprint f CROSS JOIN fingerprint_value v ON v.id = f.value
                  WHERE f.id >= ?1 AND f.id < ?2 ORDER BY f.id"
             ))?;
-            walk(database, filter, CONNECTION, |row| {
+            walk(database, filter, &CONNECTION, |row| {
                 let connection = StoredConnection::read(row)?;
                 let mut fingerprints = Vec::new();
                 let mut rows = timeline.query([connection.id * EACH, (connection.id + 1) * EACH])?;
@@ -63,9 +63,10 @@ fn by_value(database: &Connection, filter: &HistoryFilter, each: Each<'_>) -> ru
     let (since, until) = filter.window();
     sql.add(
         &format!(
-            "SELECT {CONNECTION}, {FINGERPRINT} FROM fingerprint_value v
+            "SELECT {}, {FINGERPRINT} FROM fingerprint_value v
              CROSS JOIN fingerprint f ON f.value = v.id CROSS JOIN connection c ON c.id = f.id / {EACH}
-             WHERE f.time >= ? AND f.time < ? AND "
+             WHERE f.time >= ? AND f.time < ? AND ",
+            *CONNECTION
         ),
         [since.into(), until.into()],
     );
@@ -82,7 +83,7 @@ fn by_value(database: &Connection, filter: &HistoryFilter, each: Each<'_>) -> ru
             found.more = true;
             break;
         }
-        let Some(fingerprint) = StoredFingerprint::read(row, CONNECTION_COLUMNS)? else {
+        let Some(fingerprint) = StoredFingerprint::read(row, connection_columns())? else {
             continue;
         };
         found.rows += 1;
@@ -109,7 +110,7 @@ fn by_connection(database: &Connection, filter: &HistoryFilter, each: Each<'_>) 
     let mut values = sql.values;
     let mut found = QueryOutcome::default();
     let connections = HistoryFilter { limit: None, ..filter.clone() };
-    walk(database, &connections, CONNECTION, |row| {
+    walk(database, &connections, &CONNECTION, |row| {
         let connection = StoredConnection::read(row)?;
         for (bound, id) in values.iter_mut().zip([connection.id, connection.id + 1]) {
             *bound = (id * EACH).into();

@@ -23,7 +23,7 @@ use super::version::VERSION;
 
 pub use self::diff::{Change, DiffOptions, DiffReport, DiffWindow, ValueDifference};
 pub use self::filter::HistoryFilter;
-pub use self::stored::{App, Bad, StoredAlert, StoredConnection, StoredFingerprint, StoredRun};
+pub use self::stored::{FingerprintWithConnection, StoredAlert, StoredConnection, StoredFingerprint, StoredRun};
 
 /// Time that a reader waits for a lock. A writer in WAL mode does not lock readers out; recovery after a crash does.
 const BUSY: Duration = Duration::from_secs(5);

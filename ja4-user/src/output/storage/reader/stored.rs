@@ -1,116 +1,131 @@
-//! Rows as they come back.
+//! Rows as they are read back: the values of their fields.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::LazyLock;
 
+use arcstr::ArcStr;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 use serde_json::{Map, Value as Json};
 
-use crate::model::{Alert, CommunityId, FlowIdentity, Latency, Method, Side, Time};
+use crate::model::field::{Field, FieldSource, FieldValue, Kind, place};
+use crate::model::path::Path;
+use crate::model::{Alert, CommunityId, EndReason, FlowIdentity, Method, Side, Time};
 use crate::output::storage::columns::{self, number, text};
+use crate::output::storage::connection_row::FIELDS;
 
-/// Whose something is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct App {
-    /// Name.
-    pub name: String,
-    /// Which database said so.
-    pub source: Option<String>,
-    /// A word such as `browser`.
-    pub category: Option<String>,
-    /// 0 to 100.
-    pub confidence: Option<u64>,
+/// The value of a field.
+#[derive(Clone, Debug, PartialEq)]
+enum StoredValue {
+    Number(i64),
+    Flag(bool),
+    Text(String),
+    Texts(Vec<ArcStr>),
 }
 
-/// What is bad about something.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bad {
-    /// The pattern that matched.
-    pub pattern: String,
-    /// A word such as `c2`.
-    pub category: Option<String>,
-    /// 0 to 100.
-    pub confidence: Option<u64>,
-    /// What it is.
-    pub note: Option<String>,
+impl StoredValue {
+    fn as_field(&self) -> FieldValue<'_> {
+        match self {
+            Self::Number(number) => FieldValue::Number(*number),
+            Self::Flag(holds) => FieldValue::Bool(*holds),
+            Self::Text(text) => FieldValue::Text(text),
+            Self::Texts(texts) => FieldValue::Texts(texts),
+        }
+    }
+
+    /// The value of a field in `attributes`. Another type than the output has is absent.
+    fn from_json(value: &Json) -> Option<Self> {
+        match value {
+            Json::String(text) => Some(Self::Text(text.clone())),
+            Json::Number(number) => number.as_i64().map(Self::Number),
+            Json::Bool(holds) => Some(Self::Flag(*holds)),
+            Json::Array(items) => Self::texts(items.iter().filter_map(Json::as_str).map(ArcStr::from).collect()),
+            Json::Null | Json::Object(_) => None,
+        }
+    }
+
+    fn texts(texts: Vec<ArcStr>) -> Option<Self> {
+        (!texts.is_empty()).then_some(Self::Texts(texts))
+    }
+}
+
+/// Values by field.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct StoredValues(Vec<(Field, StoredValue)>);
+
+impl StoredValues {
+    fn get(&self, field: Field) -> Option<FieldValue<'_>> {
+        self.0.iter().find(|(of, _)| *of == field).map(|(_, value)| value.as_field())
+    }
+
+    fn text(&self, field: Field) -> Option<&str> {
+        match self.get(field) {
+            Some(FieldValue::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Adds the value of a column, if it has the type of the field.
+    fn read(&mut self, field: Field, columns: &mut Columns<'_, '_>) -> rusqlite::Result<()> {
+        let value = match field.kind() {
+            Kind::Bool => Some(StoredValue::Flag(columns.flag()?)),
+            Kind::Number => columns.number()?.and_then(|number| i64::try_from(number).ok()).map(StoredValue::Number),
+            _ if field == Field::Alerts => columns
+                .text()?
+                .and_then(|list| StoredValue::texts(strings(&list).into_iter().map(Into::into).collect())),
+            // Version 2 stored a missing note as an empty one.
+            _ => columns.text()?.filter(|text| field != Field::KnownBadNote || !text.is_empty()).map(StoredValue::Text),
+        };
+        self.0.extend(value.map(|value| (field, value)));
+        Ok(())
+    }
 }
 
 /// A connection.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredConnection {
-    /// Its number in the database.
+    /// Its id.
     pub id: i64,
     /// The run that saw it.
     pub run: Option<i64>,
-    /// Both ends.
+    /// Its flow.
     pub flow: FlowIdentity,
     /// Index into the run's interfaces.
     pub interface: Option<u64>,
-    /// First packet.
+    /// Time of the first packet.
     pub start: Time,
-    /// Last packet; of a connection that goes on, some packet.
+    /// Time of the last packet; of an open connection, of some packet.
     pub last: Time,
-    /// Packets of the client and of the server.
-    pub packets: [u64; 2],
-    /// Bytes of the client and of the server.
-    pub bytes: [u64; 2],
-    /// How it ended; `None`: it goes on.
-    pub ended: Option<String>,
-    /// What it carries.
-    pub protocol: Option<String>,
-    /// Server name.
-    pub sni: Option<String>,
-    /// Host of its last HTTP request.
-    pub http_host: Option<String>,
-    /// Application.
-    pub app: Option<App>,
-    /// What is bad about it.
-    pub known_bad: Option<Bad>,
-    /// Latencies.
-    pub latency: Latency,
-    /// Hops to the client and to the server.
-    pub hops: [Option<u64>; 2],
-    /// MSS of the client.
-    pub mss: Option<u64>,
-    /// Name, confidence and MTU of a tunnel on its path.
-    pub tunnel: Option<(String, Option<u64>, Option<u64>)>,
-    /// Operating system of the client.
-    pub os: Option<String>,
-    /// What SSH is used for.
-    pub ssh_session: Option<String>,
-    /// Whether a value of it was new.
-    pub is_new: bool,
-    /// The fingerprint that says most about it.
-    pub primary: Option<(Method, String)>,
-    /// What fired.
-    pub fired: Vec<String>,
-    /// What its handshakes said, by protocol, as in the output.
-    pub attributes: Map<String, Json>,
+    /// Name of the sensor.
+    pub sensor: Option<String>,
+    /// Name of the interface.
+    pub in_iface: Option<String>,
+    values: StoredValues,
 }
 
 /// A fingerprint.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredFingerprint {
-    /// When.
+    /// Time of its packet.
     pub time: Time,
-    /// Number of the packet in a replay.
+    /// Number of its packet in a replay.
     pub packet: Option<u64>,
     /// Method.
     pub method: Method,
-    /// The value.
-    pub value: String,
-    /// The raw form.
-    pub raw: Option<String>,
-    /// Whom it describes.
+    /// Endpoint that it describes.
     pub side: Side,
-    /// Its number among those of its method and connection.
-    pub count: u64,
-    /// Whether it was new.
-    pub first_seen: bool,
-    /// Whose it is, as far as is known by now.
-    pub app: Option<App>,
-    /// What is bad about it, likewise.
-    pub known_bad: Option<Bad>,
+    /// Value.
+    pub value: String,
+    values: StoredValues,
+}
+
+/// A fingerprint with its connection: the source of the fields of its line.
+#[derive(Clone, Copy, Debug)]
+pub struct FingerprintWithConnection<'a> {
+    /// The connection.
+    pub connection: &'a StoredConnection,
+    /// The fingerprint.
+    pub fingerprint: &'a StoredFingerprint,
 }
 
 /// An alert.
@@ -147,22 +162,41 @@ pub struct StoredRun {
     pub counters: Option<String>,
 }
 
-/// Columns that [`StoredConnection::read`] wants, of a connection `c`.
-pub(super) const CONNECTION: &str = "c.id, c.run, c.flow, c.interface, c.client, c.client_port, c.server, c.server_port, \
-    c.proto, c.vlan, c.vlan_inner, c.start, c.last, c.packets_to_server, c.packets_to_client, c.bytes_to_server, \
-    c.bytes_to_client, c.ended, c.protocol, c.sni, c.http_host, c.app, c.app_source, c.app_category, c.app_confidence, \
-    c.bad, c.bad_category, c.bad_confidence, c.bad_note, c.client_us, c.server_us, c.client_application_us, \
-    c.server_application_us, c.client_hops, c.server_hops, c.mss, c.tunnel, c.tunnel_confidence, c.tunnel_mtu, c.os, \
-    c.ssh_session, c.is_new, c.fired, c.attributes, \
-    (SELECT p.method FROM fingerprint_value p WHERE p.id = c.primary_value), \
-    (SELECT p.value FROM fingerprint_value p WHERE p.id = c.primary_value)";
+/// Columns that [`StoredConnection::read`] reads of a connection `c`.
+pub(super) static CONNECTION: LazyLock<String> = LazyLock::new(|| {
+    let fields = FIELDS.iter().map(|field| format!("c.{}", field.row().column())).collect::<Vec<_>>().join(", ");
+    format!(
+        "c.id, c.run, c.flow_id, c.interface, c.src_ip, c.src_port, c.dest_ip, c.dest_port, c.proto, c.vlan, \
+         c.vlan_inner, c.start, c.\"end\", c.attributes, \
+         (SELECT p.method FROM fingerprint_value p WHERE p.id = c.primary_value), \
+         (SELECT p.value FROM fingerprint_value p WHERE p.id = c.primary_value), {fields}"
+    )
+});
 
-/// How many those are.
-pub(super) const CONNECTION_COLUMNS: usize = 46;
+/// Number of these columns.
+pub(super) fn connection_columns() -> usize {
+    16 + FIELDS.len()
+}
 
-/// Columns that [`StoredFingerprint::read`] wants, of a fingerprint `f` and its value `v`.
-pub(super) const FINGERPRINT: &str = "f.time, f.packet, v.method, v.value, v.raw, f.side, f.count, f.first_seen, \
-    v.app, v.app_source, v.app_category, v.app_confidence, v.bad, v.bad_category, v.bad_confidence, v.bad_note";
+/// Columns that [`StoredFingerprint::read`] reads of a fingerprint `f` and its value `v`.
+pub(super) const FINGERPRINT: &str = "f.time, f.packet, v.method, v.value, f.side, f.count, v.raw, f.first_seen, \
+    v.label_name, v.label_source, v.label_category, v.label_confidence, \
+    v.known_bad_pattern, v.known_bad_category, v.known_bad_confidence, v.known_bad_note";
+
+/// The fields in the last columns of [`FINGERPRINT`].
+const FINGERPRINT_FIELDS: [Field; 11] = [
+    Field::FingerprintCount,
+    Field::FingerprintRaw,
+    Field::FirstSeen,
+    Field::LabelName,
+    Field::LabelSource,
+    Field::LabelCategory,
+    Field::LabelConfidence,
+    Field::KnownBadPattern,
+    Field::KnownBadCategory,
+    Field::KnownBadConfidence,
+    Field::KnownBadNote,
+];
 
 /// Columns one after the other. What is of another type than it should be is absent: the file may have been
 /// written to by others.
@@ -235,65 +269,82 @@ impl<'a, 'r> Columns<'a, 'r> {
         let flow = self.flow(id.unwrap_or(0))?;
         Ok((id.is_some() && ends == [true; 2]).then_some(flow))
     }
-
-    fn app(&mut self) -> rusqlite::Result<Option<App>> {
-        let (name, source, category, confidence) = (self.text()?, self.text()?, self.text()?, self.number()?);
-        Ok(name.map(|name| App { name, source, category, confidence }))
-    }
-
-    fn bad(&mut self) -> rusqlite::Result<Option<Bad>> {
-        let (pattern, category, confidence, note) = (self.text()?, self.text()?, self.number()?, self.text()?);
-        Ok(pattern.map(|pattern| Bad { pattern, category, confidence, note }))
-    }
 }
 
 impl StoredConnection {
-    /// Reads the columns of [`CONNECTION`] from the first on.
+    /// Reads the columns of [`CONNECTION`].
     pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let mut of = Columns::from(row, 0);
         let (id, run, flow, interface) = (of.id()?.unwrap_or(0), of.id()?, of.count()?, of.number()?);
         let flow = of.flow(flow)?;
-        let (start, last) = (of.time()?, of.time()?);
-        let (packets, bytes) = ([of.count()?, of.count()?], [of.count()?, of.count()?]);
-        let (ended, protocol, sni, http_host) = (of.text()?, of.text()?, of.text()?, of.text()?);
-        let (app, known_bad) = (of.app()?, of.bad()?);
-        let latency = Latency {
-            client: of.number()?,
-            server: of.number()?,
-            client_application: of.number()?,
-            server_application: of.number()?,
-        };
-        let (hops, mss) = ([of.number()?, of.number()?], of.number()?);
-        let (tunnel, confidence, mtu) = (of.text()?, of.number()?, of.number()?);
-        let (os, ssh_session, is_new) = (of.text()?, of.text()?, of.flag()?);
-        let (fired, attributes) = (of.text()?, of.text()?);
+        let (start, last, attributes) = (of.time()?, of.time()?, of.text()?);
         let primary = of.method()?.zip(of.text()?);
-        Ok(Self {
-            id,
-            run,
-            flow,
-            interface,
-            start,
-            last,
-            packets,
-            bytes,
-            ended,
-            protocol,
-            sni,
-            http_host,
-            app,
-            known_bad,
-            latency,
-            hops,
-            mss,
-            tunnel: tunnel.map(|name| (name, confidence, mtu)),
-            os,
-            ssh_session,
-            is_new,
-            primary,
-            fired: fired.map(|list| strings(&list)).unwrap_or_default(),
-            attributes: attributes.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
-        })
+        let mut values = StoredValues::default();
+        for field in FIELDS.iter() {
+            values.read(*field, &mut of)?;
+        }
+        if values.get(Field::ConnectionState).is_none() {
+            values.0.push((Field::ConnectionState, StoredValue::Text(EndReason::Open.name().to_owned())));
+        }
+        if let Some((method, value)) = primary {
+            values.0.push((Field::PrimaryType, StoredValue::Text(method.name().to_owned())));
+            values.0.push((Field::PrimaryValue, StoredValue::Text(value)));
+        }
+        let attributes: Map<String, Json> =
+            attributes.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        for field in Field::ALL.iter().filter(|field| field.is_in(place::ATTRIBUTES) && !attributes.is_empty()) {
+            let mut path = field.row().path.iter();
+            let found = path.next().and_then(|first| attributes.get(*first));
+            let found = path.try_fold(found, |object, name| object.map(|object| object.get(*name)));
+            if !field.is_in(place::COLUMN)
+                && let Some(value) = found.flatten().and_then(StoredValue::from_json)
+            {
+                values.0.push((*field, value));
+            }
+        }
+        Ok(Self { id, run, flow, interface, start, last, sensor: None, in_iface: None, values })
+    }
+
+    /// The text of a field.
+    #[must_use]
+    pub fn text(&self, field: Field) -> Option<&str> {
+        self.values.text(field)
+    }
+
+    /// Bytes of both directions.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let count = |field| match self.values.get(field) {
+            Some(FieldValue::Number(bytes)) => bytes.unsigned_abs(),
+            _ => 0,
+        };
+        count(Field::BytesToserver).saturating_add(count(Field::BytesToclient))
+    }
+
+    /// What the MSS says of the path.
+    fn path(&self) -> Option<Path> {
+        match self.values.get(Field::Mss) {
+            Some(FieldValue::Number(mss)) => Some(Path::of(u16::try_from(mss).ok()?, self.flow.client.0.is_ipv6())),
+            _ => None,
+        }
+    }
+}
+
+impl FieldSource for StoredConnection {
+    fn value(&self, field: Field) -> Option<FieldValue<'_>> {
+        match field {
+            Field::Sensor => self.sensor.as_deref().map(FieldValue::Text),
+            Field::InIface => self.in_iface.as_deref().map(FieldValue::Text),
+            Field::ConnectionStart => Some(FieldValue::Timestamp(self.start)),
+            Field::ConnectionEnd => Some(FieldValue::Timestamp(self.last)),
+            Field::PathName => self.path()?.name.map(FieldValue::Text),
+            Field::PathConfidence => {
+                self.path().filter(|path| path.name.is_some()).map(|path| FieldValue::number(path.confidence))
+            }
+            Field::PathMtu => self.path().map(|path| FieldValue::number(path.mtu)),
+            _ if (Field::FlowId..=Field::Proto).contains(&field) => self.flow.field(field),
+            _ => self.values.get(field),
+        }
     }
 }
 
@@ -301,21 +352,41 @@ impl StoredFingerprint {
     /// Reads the columns of [`FINGERPRINT`] from one on. `None`: of a method that this program does not know.
     pub(super) fn read(row: &Row<'_>, from: usize) -> rusqlite::Result<Option<Self>> {
         let mut of = Columns::from(row, from);
-        let (time, packet, method, value, raw) = (of.time()?, of.number()?, of.method()?, of.text()?, of.text()?);
+        let (time, packet, method, value) = (of.time()?, of.number()?, of.method()?, of.text()?);
         let side = if of.flag()? { Side::Server } else { Side::Client };
-        let (count, first_seen, app, known_bad) = (of.count()?, of.flag()?, of.app()?, of.bad()?);
-        Ok(method.map(|method| Self {
-            time,
-            packet,
-            method,
-            value: value.unwrap_or_default(),
-            raw,
-            side,
-            count,
-            first_seen,
-            app,
-            known_bad,
-        }))
+        let mut values = StoredValues::default();
+        for field in FINGERPRINT_FIELDS {
+            values.read(field, &mut of)?;
+        }
+        let value = value.unwrap_or_default();
+        Ok(method.map(|method| Self { time, packet, method, side, value, values }))
+    }
+
+    /// The text of a field.
+    #[must_use]
+    pub fn text(&self, field: Field) -> Option<&str> {
+        self.values.text(field)
+    }
+}
+
+impl FieldSource for StoredFingerprint {
+    fn value(&self, field: Field) -> Option<FieldValue<'_>> {
+        match field {
+            Field::PcapCnt => self.packet.map(FieldValue::number),
+            Field::FingerprintType => Some(FieldValue::Text(self.method.name())),
+            Field::FingerprintValue => Some(FieldValue::Text(&self.value)),
+            Field::FingerprintSide => Some(FieldValue::Text(self.side.name())),
+            _ => self.values.get(field),
+        }
+    }
+}
+
+impl FieldSource for FingerprintWithConnection<'_> {
+    fn value(&self, field: Field) -> Option<FieldValue<'_>> {
+        let is_of_fingerprint = field == Field::PcapCnt
+            || field.is_in(place::ENGINE)
+            || (Field::FingerprintType..=Field::FingerprintRawOriginal).contains(&field);
+        if is_of_fingerprint { self.fingerprint.value(field) } else { self.connection.value(field) }
     }
 }
 
