@@ -217,7 +217,11 @@ impl Formatter {
     ) {
         if let Form::Json(json) = &mut self.form {
             json.row(place::CONNECTION, at, row, out);
+            let begin = out.len();
             json::fingerprints(fingerprints, out);
+            if out.len() == begin {
+                out.extend_from_slice(b"\"fingerprints\":[],");
+            }
             json::end(out);
         }
     }

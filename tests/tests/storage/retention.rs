@@ -130,7 +130,7 @@ fn alerts_go_by_their_age_as_connections_do() {
     assert!(ask(&path, USED) <= most as i64, "{} bytes", ask(&path, USED));
     let left = ask(&path, "SELECT count(*) FROM connection");
     assert!((100..connections as i64).contains(&left), "{left} connections are left");
-    let (connection, alert) = ("SELECT min(last) FROM connection", "SELECT min(time) FROM alert");
+    let (connection, alert) = ("SELECT min(\"end\") FROM connection", "SELECT min(time) FROM alert");
     let apart = (ask(&path, connection) - ask(&path, alert)).unsigned_abs();
     // A second at most: the step may end between a connection and its alerts.
     assert!(apart <= SECOND, "connections are kept from another time than alerts: {} s apart", apart / SECOND);
