@@ -51,7 +51,7 @@ fn an_unknown_value_is_an_answer_and_nonsense_is_none() {
     let unknown = "t13d0101h2_000000000000_000000000000";
     run(&["lookup", unknown]).ok().has("unknown");
     assert_eq!(lookup(&[unknown]), [json!({ "type": "ja4", "value": unknown })]);
-    run(&["lookup", "no\u{1b}[2Jsense"]).status(USAGE).says("no fingerprint of a known type").in_one_line();
+    run(&["lookup", "no\u{1b}[2Jsense"]).status(USAGE).says("is not a fingerprint of any type").in_one_line();
     run(&["lookup", unknown, "--type", "ja4s"]).status(USAGE).says("is not a ja4s").in_one_line();
     run(&["lookup", unknown, "--type", "ja5"]).status(USAGE).says("expected ja4, ja4s");
 }
@@ -135,7 +135,7 @@ fn an_own_list_replaces_the_builtin_one() {
 }
 
 #[test]
-fn all_faults_of_a_list_are_told_at_once_and_where() {
+fn all_errors_of_a_list_are_reported_at_once_with_their_positions() {
     let folder = TempDir::new().unwrap();
     let list = file(
         &folder,
@@ -144,9 +144,8 @@ fn all_faults_of_a_list_are_told_at_once_and_where() {
     );
     run(&["lookup", GO, "--known-bad", text(&list)])
         .status(USAGE)
-        .says("line 2, column 8: 'ja5' is no type")
-        .says("line 5, column 14: confidence is a whole number from 0 to 100")
-        .in_one_line();
+        .says("bad.toml:2:8: pattern 1: type: unknown value 'ja5'; did you mean 'ja4'?")
+        .says("bad.toml:5:14: pattern 1: confidence: expected an integer from 0 to 100, found 600");
     run(&["lookup", GO, "--known-bad", "/nowhere/bad.toml"]).status(USAGE).says("/nowhere/bad.toml").in_one_line();
 }
 
@@ -182,10 +181,9 @@ fn info_counts_rows_owners_and_bad_rows() {
     );
     let outcome = run(&["labels", "info", text(&database), "--format", "json"])
         .ok()
-        .says("skipped 3 invalid rows")
-        .says("line 4 names nobody")
-        .says("line 5 'nonsense' is no ja4")
-        .says("line 6 has a quote that is not closed");
+        .says("some.csv:4:1: row skipped: has no name")
+        .says("some.csv:5:1: row skipped: 'nonsense' is not a ja4 value")
+        .says("some.csv:6:1: row skipped: has an unclosed quote");
     let info: Value = serde_json::from_str(outcome.stdout()).unwrap();
     assert_eq!((&info["rows"], &info["bad_rows"]), (&json!(3), &json!(3)));
     assert_eq!(
@@ -215,17 +213,21 @@ fn an_import_says_the_same_and_overwrites_nothing() {
 }
 
 #[test]
-fn a_database_that_is_none_is_refused() {
+fn an_invalid_label_file_is_rejected() {
     let folder = TempDir::new().unwrap();
     let refused = |name: &str, content: &str, says: &str| {
         let path = file(&folder, name, content);
         run(&["lookup", GO, "--database", text(&path)]).status(USAGE).says(text(&path)).says(says).in_one_line();
         run(&["labels", "info", text(&path)]).status(USAGE).says(says).in_one_line();
     };
-    refused("a.json", "[]", "a database is a .csv file");
-    refused("a.csv", "x,y\n1,2\n", "its first line names no columns");
-    refused("a.toml", "[[entry]]\ntype = 'ja4'\nvalue = 'x'\n", "line 1, column 1: name is missing; line 3, column 9");
-    refused("b.toml", "[[entry]]\nname = 'x\n", "line 2");
+    refused("a.json", "[]", "is not a label file; expected a .csv file");
+    refused("a.csv", "x,y\n1,2\n", "has no header");
+    let path = file(&folder, "a.toml", "[[entry]]\ntype = 'ja4'\nvalue = 'x'\n");
+    run(&["lookup", GO, "--database", text(&path)])
+        .status(USAGE)
+        .says("a.toml:1:1: entry 1: missing key 'name'")
+        .says("a.toml:3:9: entry 1: 'x' is not a ja4 value");
+    refused("b.toml", "[[entry]]\nname = 'x\n", "b.toml:2:");
 }
 
 /// The public table, where a run says where it lies; it is not part of the project.

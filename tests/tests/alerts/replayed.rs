@@ -95,7 +95,7 @@ fn every_receiver_of_a_replay_gets_hostile_names_as_text() {
     let config = [
         "[output]\nsensor = \"sensor-1\"\n[rules]\nfiles = [\"rules.toml\"]\n".to_owned(),
         hook("good", &good, ""),
-        hook("slack", &slack, "form = \"slack\""),
+        hook("slack", &slack, "format = \"slack\""),
         hook("stalls", &stalls, ""),
         hook("fails", &fails, ""),
         hook("garbage", &garbage, ""),

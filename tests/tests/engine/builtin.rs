@@ -39,7 +39,7 @@ fn a_tunnel_on_a_path_that_had_none() {
     assert!(alerts(&replay("", &talks(4)), "new_tunnel").is_empty());
     let events = replay("", &talks(5));
     let alert = the_alert(&events, "new_tunnel");
-    assert_reason(alert, &["MTU 1420", "wireguard", "80", "5 connections before", "5 are enough"]);
+    assert_reason(alert, &["MTU 1420", "wireguard", "80", "5 connections without a tunnel", "threshold: 5"]);
     assert_eq!((&own(alert)["group"]["src_ip"], &own(alert)["group"]["dest_ip"]), (&CLIENT.into(), &SERVER.into()));
     assert_eq!((&own(alert)["severity"], &own(alert)["confidence"]), (&"medium".into(), &80.into()));
 }
@@ -107,7 +107,7 @@ fn a_rare_value_that_spreads() {
     let events = spread(5, &odd);
     let alert = the_alert(&events, "rare_value_spread");
     let value = of_kind(&events, "ja4")[0]["fingerprint"]["value"].as_str().unwrap();
-    assert_reason(alert, &[value, "from 5 clients", "5 are enough", "1h", "1d"]);
+    assert_reason(alert, &[value, "from 5 clients", "threshold: 5", "1h", "1d"]);
     // curl is known, and may come from anywhere.
     assert!(alerts(&spread(9, &client_hello(Shape::Curl, "a.example")), "rare_value_spread").is_empty());
 }
@@ -129,7 +129,7 @@ fn a_chain_of_a_shape_never_seen_for_a_name() {
     let events = chains(5);
     let alert = the_alert(&events, "new_chain");
     let value = of_kind(&events, "ja4x").last().unwrap()["fingerprint"]["value"].as_str().unwrap();
-    assert_reason(alert, &["shop.example", value, "5 chains before", "5 are enough"]);
+    assert_reason(alert, &["shop.example", value, "5 earlier chains", "threshold: 5"]);
     assert_eq!(own(alert)["group"]["tls.sni"], "shop.example");
 }
 

@@ -33,7 +33,7 @@ fn a_new_value_is_unusual_after_fifty_observations() {
     let [alert] = unusual(&events, "host_ja4")[..] else { panic!("{:#?}", alerts(&events, "unusual_pair")) };
     assert_eq!((&own(alert)["severity"], &own(alert)["group"]["key"]), (&json!("low"), &json!(CLIENT)));
     let value = of_kind(&events, "ja4").last().unwrap()["fingerprint"]["value"].as_str().unwrap();
-    assert_reason(alert, &[value, CLIENT, "observed 50 times", "1 others", "50 observations are enough"]);
+    assert_reason(alert, &[value, CLIENT, "observed 50 times", "1 other values", "threshold: 50 observations"]);
 }
 
 #[test]
