@@ -105,7 +105,7 @@ fn what_is_refused_is_not_tried_again_and_no_redirect_is_followed() {
         let stats = settled(&sinks);
         assert_eq!((stats.failed, stats.retries, server.requests().len()), (1, 0, 1), "{refusal}: {stats:?}");
         let error = stats.last_error.unwrap();
-        assert_eq!(error, format!("127.0.0.1: answered {}", &refusal[..3]));
+        assert_eq!(error, format!("127.0.0.1: HTTP status {}", &refusal[..3]));
     }
     assert!(other.requests().is_empty());
 }
