@@ -177,7 +177,9 @@ fn a_port_that_is_taken_ends_it_before_anything_is_attached() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let ran = Sensor::new().run(&["run", "-i", "lo", "--http", &address]);
-    let said = format!("cannot serve HTTP on {address}: another process listens there; name another port, or stop that process");
+    let said = format!(
+        "cannot serve HTTP on {address}: another process listens there; name another port, or stop that process"
+    );
     ran.status(1).in_one_line().says(&said);
     let ran = Sensor::new().run(&["run", "-i", "lo", "--http", "192.0.2.1:9404"]);
     ran.status(2).says("this host has no such address");
