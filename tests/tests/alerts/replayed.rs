@@ -49,7 +49,7 @@ fn capture(folder: &TempDir) -> String {
 }
 
 /// A rule for each name, which stands in its alert's group.
-const RULES: [(&str, &str); 3] = [("names", "sni"), ("agents", "http_user_agent"), ("hosts", "dhcp_host_name")];
+const RULES: [(&str, &str); 3] = [("names", "tls.sni"), ("agents", "http.http_user_agent"), ("hosts", "dhcp.hostname")];
 
 fn rules() -> String {
     let rule = |(name, field): (&str, &str)| {
