@@ -99,8 +99,8 @@ fn a_fingerprint_has_a_label_and_a_connection_an_app_in_every_format() {
     }
     assert_eq!(output.len(), 2);
     let ja4 = ["query", "fingerprints", "--type", "ja4", "--format", "csv", "--db", &database];
-    assert_eq!(printed(&ja4)[0]["label"], "curl");
-    assert_eq!(printed(&["query", "connections", "--format", "csv", "--db", &database])[0]["app"], "curl");
+    assert_eq!(printed(&ja4)[0]["label.name"], "curl");
+    assert_eq!(printed(&["query", "connections", "--format", "csv", "--db", &database])[0]["app.name"], "curl");
 }
 
 #[test]

@@ -225,6 +225,6 @@ fn the_reference_has_every_row_with_its_metric_and_unit() {
     assert_eq!((uptime.is_counter, uptime.unit), (false, Some("milliseconds")));
     let seen = row("kernel.{direction:ingress|egress}.seen");
     assert_eq!((seen.metric.as_deref(), seen.is_counter), (Some("ja4sensor_kernel_seen_total"), true));
-    assert_eq!(row("shards.held_bytes").unit, Some("bytes"));
+    assert_eq!(row("shards.buffered_bytes").unit, Some("bytes"));
     assert_eq!(row("storage.error").metric, None);
 }

@@ -80,7 +80,7 @@ mod tests {
             assert_eq!(parse(wrong, NOW), Err(FORMS.to_owned()), "{wrong}");
         }
         for long in ["-5000w", "-99999999999999999999s"] {
-            assert!(parse(long, NOW).is_err_and(|said| said.contains("too long")), "{long}");
+            assert!(parse(long, NOW).is_err_and(|said| said.contains("longer than ten years")), "{long}");
         }
         assert!(parse("1960-01-01", NOW).is_err());
     }

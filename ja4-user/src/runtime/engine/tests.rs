@@ -113,7 +113,7 @@ fn an_open_connection_is_found_by_its_attributes() {
     }
     engine.persist();
     engine.outputs.wait_written();
-    let reported = "connection WHERE flow = 1 AND sni = 'example.org' AND ended IS NULL AND packets_to_client = 6";
+    let reported = "connection WHERE flow_id = 1 AND tls_sni = 'example.org' AND state IS NULL AND pkts_toclient = 6";
     assert_eq!((count(&path, reported), count(&path, "connection"), count(&path, "fingerprint")), (1, 2, 2));
 
     // Later fingerprints belong to the same row, and the end of the connection replaces the row.
@@ -126,7 +126,7 @@ fn an_open_connection_is_found_by_its_attributes() {
     let ended = ConnectionRecord { ended: Some(EndReason::Fin), ..engine.tracker.end(1).unwrap() };
     engine.outputs.ended(ended);
     engine.finish(|_| {});
-    assert_eq!((count(&path, reported), count(&path, "connection WHERE ended = 'fin'")), (0, 1));
+    assert_eq!((count(&path, reported), count(&path, "connection WHERE state = 'fin'")), (0, 1));
     assert_eq!((count(&path, "connection"), count(&path, "fingerprint")), (2, 3));
     assert_eq!(writer.finish().connections, 2, "each is counted once");
 }
