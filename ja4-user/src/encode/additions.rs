@@ -1,6 +1,7 @@
 //! What the engine knows of an event when its line is already made.
 
-use super::{Format, csv, json, table};
+use super::format::Format;
+use super::{csv, json, table};
 use crate::model::field::Subject;
 use crate::model::{ConnectionRecord, FingerprintRecord};
 

@@ -7,7 +7,7 @@ use arcstr::ArcStr;
 use thin_vec::ThinVec;
 
 use crate::model::os::System;
-use crate::model::path::Path;
+use crate::model::path::{Path, Tunnel};
 use crate::model::{EndReason, FlowIdentity, Latency, Method, SharedAttributes, Side, Time};
 
 /// Values kept of one method and connection: the first and the newest ones. A connection whose windows of
@@ -96,17 +96,6 @@ impl FingerprintRecord {
             known_bad: None,
         }
     }
-}
-
-/// What a path does to packets, told by the MSS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tunnel {
-    /// A word such as `wireguard`, `vxlan`, `pppoe`.
-    pub name: &'static str,
-    /// How sure it is, 0 to 100.
-    pub confidence: u8,
-    /// Bytes of an IP packet on the path.
-    pub mtu: u32,
 }
 
 /// What an SSH connection is used for (specification, section 8).

@@ -22,5 +22,6 @@ pub use self::connection_record::*;
 pub use self::counters::{CounterGroup, CounterValue, StatsRecord};
 pub use self::event::*;
 pub use self::opt_time::OptTime;
+pub use self::path::Tunnel;
 pub use self::per_side::PerSide;
 pub use self::query::EngineQuery;

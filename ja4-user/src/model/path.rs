@@ -5,8 +5,6 @@
 //! 3.7.1; RFC 6691). What an encapsulation costs is a constant, so the MTU hints at it. It is a hint: an
 //! administrator may set any number.
 
-use crate::model::Tunnel;
-
 /// Headers that the MSS leaves out, bytes: IPv4, IPv6.
 const HEADERS: [u32; 2] = [40, 60];
 
@@ -39,6 +37,17 @@ impl<'v> Syn<'v> {
             scale: present(scale).map(str::parse).transpose().ok()?,
         })
     }
+}
+
+/// What a path does to packets, told by the MSS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// A word such as `wireguard`, `vxlan`, `pppoe`.
+    pub name: &'static str,
+    /// How sure it is, 0 to 100.
+    pub confidence: u8,
+    /// Bytes of an IP packet on the path.
+    pub mtu: u32,
 }
 
 /// What an MTU hints at.

@@ -3,13 +3,15 @@
 //! The JA4+ methods other than JA4 are under the FoxIO License 1.1: all their formulas are in [`ja4plus`].
 
 mod extension_set;
+#[cfg(feature = "ja4plus")]
+pub(crate) mod functions;
 mod hash;
 mod hashers;
 mod hassh;
 mod input;
 mod ja4;
 #[cfg(feature = "ja4plus")]
-pub(crate) mod ja4plus;
+mod ja4plus;
 #[cfg(not(feature = "ja4plus"))]
 mod ja4plus {
     //! Replaces the JA4+ methods in a build without them.

@@ -4,9 +4,10 @@
 //! the same name with `_` for `.`, without the leading `connection.`. Encoders, storage, rules and the reference in
 //! docs/output.md are derived from the rows, in their order.
 
+use super::handshake::Handshake;
+use super::kind::{Kind, Known, Section};
 use super::subject::{Subject, count, text, time};
 use super::value::FieldValue::{self, Bool, Hex, Ip, Number, Pairs, QuicVersion, Tags, Texts, UtcDate};
-use super::{Handshake, Kind, Known, Section};
 use crate::model::{Attributes, EndReason, Method, Side};
 
 /// The events that contain a field, and where else it appears.

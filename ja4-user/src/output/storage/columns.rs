@@ -107,6 +107,16 @@ pub(super) fn number(value: ValueRef<'_>) -> Option<u64> {
     }
 }
 
+/// A VLAN tag, if there is one.
+pub(super) fn tag(tag: u16) -> Option<u16> {
+    (tag != 0).then_some(tag)
+}
+
+/// A JSON list. Strings and lists of them always are one.
+pub(super) fn json_list<T: serde::Serialize>(list: &[T]) -> String {
+    serde_json::to_string(list).unwrap_or_else(|_| "[]".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,8 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, ToSql};
 
-use super::columns::{self, Octets, SPAN_OPEN, integer};
-use super::rows::{json_list, tag};
+use super::columns::{self, Octets, SPAN_OPEN, integer, json_list, tag};
 use crate::encode::attributes_json;
 use crate::model::field::{Field, FieldValue, Subject, place};
 use crate::model::{ConnectionRecord, FlowIdentity};

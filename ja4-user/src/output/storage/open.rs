@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::StorageError;
+use super::columns::json_list;
 use super::columns::{self, EACH, SPAN_LONG, SPAN_OPEN, SPANS};
 use super::lock::{self, DatabaseLock, Inode};
-use super::rows::{RowWriter, RowsWritten, json_list};
+use super::rows::{RowWriter, RowsWritten};
 use super::schema;
 use super::version::Migrated;
 use super::write_op::{SensorRun, WriteOp};

@@ -2,7 +2,7 @@
 
 use rusqlite::{CachedStatement, Connection, params};
 
-use super::columns::{self, EACH, Octets, SPAN_OPEN, integer};
+use super::columns::{self, EACH, Octets, SPAN_OPEN, integer, json_list, tag};
 use super::connection_row::{self, ConnectionRow};
 use super::fingerprint_rows::FingerprintRows;
 use super::live::{Connections, Live};
@@ -342,11 +342,6 @@ impl Open {
     }
 }
 
-/// A VLAN tag, if there is one.
-pub(super) fn tag(tag: u16) -> Option<u16> {
-    (tag != 0).then_some(tag)
-}
-
 /// Number of a severity in the tables, least first.
 pub(super) const fn severity(severity: Severity) -> i64 {
     match severity {
@@ -355,9 +350,4 @@ pub(super) const fn severity(severity: Severity) -> i64 {
         Severity::High => 3,
         Severity::Critical => 4,
     }
-}
-
-/// A JSON list. Strings and lists of them always are one.
-pub(super) fn json_list<T: serde::Serialize>(list: &[T]) -> String {
-    serde_json::to_string(list).unwrap_or_else(|_| "[]".to_owned())
 }

@@ -46,14 +46,14 @@ impl Ja4sHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fingerprint::functions;
     use crate::fingerprint::hashers::Hashers;
     use crate::fingerprint::input::Input;
-    use crate::fingerprint::ja4plus;
     use crate::wire::tls::Carrier;
     use crate::wire::tls::builder::HelloBuilder;
 
     fn ja4s(hello: HelloBuilder, carrier: Carrier) -> (String, String) {
-        let out = ja4plus::ja4s(&ServerHello::parse(&hello.build_server(), carrier).unwrap());
+        let out = functions::ja4s(&ServerHello::parse(&hello.build_server(), carrier).unwrap());
         (out.value, out.raw)
     }
 
@@ -119,6 +119,6 @@ mod tests {
         let out = hashers.compute(Input::ServerHello(&hello)).unwrap();
         assert_eq!(out.raw(), None);
         assert!(out.as_str().starts_with("t120100_1301_"));
-        assert_eq!(out.as_str(), ja4plus::ja4s(&hello).as_str());
+        assert_eq!(out.as_str(), functions::ja4s(&hello).as_str());
     }
 }

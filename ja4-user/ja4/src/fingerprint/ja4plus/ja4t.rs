@@ -54,13 +54,13 @@ mod tests {
     use core::time::Duration;
 
     use super::*;
-    use crate::fingerprint::ja4plus;
+    use crate::fingerprint::functions;
 
     const MSS_1460: [u8; 4] = [2, 4, 0x05, 0xb4];
     const WINDOWS: [u8; 12] = [2, 4, 0x05, 0xb4, 1, 3, 3, 8, 1, 1, 4, 2];
 
     fn ja4t(window: u16, options: &[u8]) -> String {
-        ja4plus::ja4t(&SynFields::parse(window, options)).to_string()
+        functions::ja4t(&SynFields::parse(window, options)).to_string()
     }
 
     /// JA4TS of SYN-ACKs at these times, then a RST, in microseconds.
@@ -72,7 +72,7 @@ mod tests {
         if let (Some(reset), Some(last)) = (reset, times.last()) {
             retransmissions.reset(Duration::from_micros(reset - last));
         }
-        ja4plus::ja4ts(&SynFields::parse(window, options), &retransmissions).to_string()
+        functions::ja4ts(&SynFields::parse(window, options), &retransmissions).to_string()
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
         list.answered();
         assert!(list.push(Duration::from_millis(6)));
         assert!(!list.reset(Duration::from_secs(1)));
-        let out = ja4plus::ja4ts(&SynFields::parse(1024, &MSS_1460), &list);
+        let out = functions::ja4ts(&SynFields::parse(1024, &MSS_1460), &list);
         assert_eq!(out.as_str(), "1024_2_1460_00_1-0");
     }
 }

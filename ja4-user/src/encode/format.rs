@@ -1,0 +1,58 @@
+//! Output formats.
+
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// What a line looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// One JSON object a line, with the field names of Suricata's EVE. Control characters of any
+    /// string are escaped, those that JSON would let through (DEL, C1) too.
+    #[default]
+    Json,
+    /// RFC 4180 with a header line, ended by a bare line feed. Text that a spreadsheet would take
+    /// for a formula gets a `'` in front, and so does text that starts with `'`: a reader that takes
+    /// one leading `'` off has the text of the wire. Statistics are left out.
+    Csv,
+    /// Aligned columns for people. Control, format and other invisible characters show as `\u{1b}`.
+    Table,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Json, Self::Csv, Self::Table];
+
+    /// Bytes that end a line: what comes later goes before them.
+    #[must_use]
+    pub const fn terminator(self) -> usize {
+        match self {
+            Self::Json => b"}\n".len(),
+            Self::Csv | Self::Table => b"\n".len(),
+        }
+    }
+
+    /// The name on the command line.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Csv => "csv",
+            Self::Table => "table",
+        }
+    }
+}
+
+/// A word that names no format.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("'{0}' is no output format; there are json, csv and table")]
+pub struct FormatError(String);
+
+impl FromStr for Format {
+    type Err = FormatError;
+
+    fn from_str(word: &str) -> Result<Self, FormatError> {
+        Self::ALL.into_iter().find(|format| format.name() == word).ok_or_else(|| FormatError(word.to_owned()))
+    }
+}

@@ -1,0 +1,102 @@
+//! The kinds of values, when they are known, and the JSON objects that contain them.
+
+/// The kind of a field's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An IP address.
+    Ip,
+    /// A whole number.
+    Number,
+    /// A time; a rule compares whole seconds since 1970.
+    Time,
+    /// A time of a certificate; a rule compares whole seconds since 1970.
+    Date,
+    /// A duration in nanoseconds; a rule writes `"90s"`.
+    Duration,
+    /// Any text. It may come from the wire.
+    Text,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// `true` or `false`. Output contains the field only if it is true.
+    Bool,
+}
+
+impl Kind {
+    /// The kind in words, for messages.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ip => "an IP address",
+            Self::Number | Self::Time | Self::Date => "a number",
+            Self::Duration => "a duration",
+            Self::Text | Self::Word(_) => "a text",
+            Self::Bool => "true or false",
+        }
+    }
+
+    /// Whether a rule compares numbers.
+    #[must_use]
+    pub const fn is_number(self) -> bool {
+        matches!(self, Self::Number | Self::Time | Self::Date)
+    }
+}
+
+/// When the value of a field is known. It decides when a rule over connections counts one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// With the first packet.
+    Start,
+    /// With the first fingerprint of one of these methods, a bit each; else at the end.
+    With(u16),
+    /// At the end of the connection.
+    End,
+    /// Only of one fingerprint or event.
+    Fingerprint,
+}
+
+/// The JSON object at the top of a line that contains a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// None: the field is at the top.
+    Top,
+    /// `tls`
+    Tls,
+    /// `quic`
+    Quic,
+    /// `http`
+    Http,
+    /// `ssh`
+    Ssh,
+    /// `dhcp`
+    Dhcp,
+    /// `certificate`
+    Certificate,
+    /// `label`
+    Label,
+    /// `app`
+    App,
+    /// `known_bad`
+    KnownBad,
+    /// `tunnel`
+    Tunnel,
+    /// Another.
+    Other,
+}
+
+impl Section {
+    pub(super) fn named(object: &str) -> Self {
+        match object {
+            "tls" => Self::Tls,
+            "quic" => Self::Quic,
+            "http" => Self::Http,
+            "ssh" => Self::Ssh,
+            "dhcp" => Self::Dhcp,
+            "certificate" => Self::Certificate,
+            "label" => Self::Label,
+            "app" => Self::App,
+            "known_bad" => Self::KnownBad,
+            "tunnel" => Self::Tunnel,
+            _ => Self::Other,
+        }
+    }
+}
