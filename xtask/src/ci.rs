@@ -9,13 +9,14 @@ use anyhow::{Context, Result};
 use crate::command::{cargo, root, succeed};
 use crate::requirements::{self, Scope};
 use crate::tool::CARGO_DENY;
-use crate::{build_ebpf, clippy, docs, long, test};
+use crate::{build_ebpf, clippy, docs, layers, long, test};
 
 type Step = (&'static str, fn() -> Result<()>);
 
 /// Less than 30 minutes on two cores.
 const STEPS: &[Step] = &[
     ("format", format),
+    ("layers", || layers::check(false)),
     ("lints, host half", clippy::host),
     ("BPF object", build_ebpf::check),
     ("lints, kernel half", clippy::bpf),
