@@ -179,7 +179,7 @@ fn profiles_travel_from_one_sensor_to_another_and_twice_is_once() {
     assert_eq!(sensor(&["profiles", "export"], &to, &[]).ok().stdout(), printed);
 
     fs::write(&lines, printed.replace("\"count\":50", "\"count\":70") + "no row\n").unwrap();
-    sensor(&["profiles", "import"], &to, &[lines.to_str().unwrap()]).status(1).says("line 2 is no pair");
+    sensor(&["profiles", "import"], &to, &[lines.to_str().unwrap()]).status(1).says("line 2 is not a profile row");
     assert_eq!(sensor(&["profiles", "export"], &to, &[]).ok().stdout(), printed, "half a file is none");
 }
 

@@ -93,7 +93,7 @@ fn a_file_of_version_1_is_carried_over_and_what_cannot_be_is_kept_aside() {
         "fingerprints: time is out of range",
         "fingerprints: time is missing",
         "first_seen: last is no number",
-        "alerts: 'terrible' is no severity",
+        "alerts: unknown severity 'terrible': expected low, medium, high or critical",
     ]) {
         assert!(reason.starts_with(wanted), "{reason:?} is not {wanted:?}");
     }
@@ -197,7 +197,7 @@ fn what_is_not_ours_is_refused_and_left_alone() {
         ("text.db", "not a database"),
         ("foreign.db", "another program"),
         ("nameless.db", "another program"),
-        ("newer.db", "schema version 3"),
+        ("newer.db", "schema version 4"),
         ("missing.db", "cannot open database"),
     ] {
         for command in [&["query", "--db"][..], &["first-seen", "delete", "--all", "--db"]] {

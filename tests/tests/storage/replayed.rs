@@ -241,7 +241,7 @@ fn who_may_only_read_can_read() {
     drop(other);
     fs::rename(log("kept"), log("history.db-wal")).unwrap();
     mode(&log("history.db-wal"), 0o644);
-    let refused = query().status(1).says("was left open").in_one_line();
+    let refused = query().status(1).says("a killed sensor left its log").in_one_line();
     assert!(!refused.stderr().contains("written to"), "{refused}");
     Sensor::new().run(&["query", "--db", database.to_str().unwrap()]).ok();
 }

@@ -230,7 +230,7 @@ fn a_replay_whose_history_has_lost_rows_says_so() {
         let events = outcome.events();
         let alerts: Vec<_> = events.iter().filter(|event| event["event_type"] == "alert").collect();
         assert!(
-            alerts.iter().any(|event| event["alert"]["signature"].to_string().contains("history")),
+            alerts.iter().any(|event| event["alert"]["signature"].to_string().contains("database")),
             "{alerts:?}\n{outcome}"
         );
         assert!(stats_u64(last_stats(&events).unwrap(), &["storage", "rows_lost"]) > 0);

@@ -117,7 +117,7 @@ fn a_full_disk_costs_rows_that_are_counted_and_nothing_else() {
         assert!(status.rows_lost > 0 && !status.failing, "{status:?}");
         account(&path, sent, &status);
         // Those from before are all there.
-        assert_eq!(ask(&path, "SELECT count(*) FROM connection WHERE flow < 1000"), 1000);
+        assert_eq!(ask(&path, "SELECT count(*) FROM connection WHERE flow_id < 1000"), 1000);
     });
 }
 
