@@ -37,7 +37,7 @@ pub use self::stream::Compression;
 /// Largest captured length of a packet, in bytes: libpcap's `MAXIMUM_SNAPLEN`. A larger length is damage.
 pub(crate) const MAX_PACKET: u32 = 256 * 1024;
 
-/// Largest pcapng block that is parsed, in bytes: a packet of [`MAX_PACKET`], and as much for its options.
+/// Largest pcapng block that is parsed, in bytes: a packet of `MAX_PACKET`, and as much for its options.
 pub const MAX_BLOCK: u32 = 2 * MAX_PACKET;
 
 /// Largest pcapng block that is skipped, in bytes. Decryption secrets and custom blocks may be large. A larger length is

@@ -1,7 +1,7 @@
 //! The attach socket: a Unix socket that streams JSON lines to attached readers.
 //!
 //! Readers must run as the sensor's user or as root. Each reader has a thread and a bounded queue.
-//! [`AttachServer::broadcast`] never waits: lines for a slow reader are dropped, and the reader receives their number at
+//! `AttachServer::broadcast` never waits: lines for a slow reader are dropped, and the reader receives their number at
 //! that position: `{"event_type":"lost","lost":12}`.
 
 mod error;

@@ -28,7 +28,7 @@ pub struct WriterStatus {
     pub rows_lost: u64,
     /// Operations dropped because the queue was full.
     pub rows_dropped: u64,
-    /// Lost and dropped operations on saved state ([`WriteOp::is_saved_state`]), which can be sent again.
+    /// Lost and dropped operations on saved state (`WriteOp::is_saved_state`), which can be sent again.
     pub saved_state_lost: u64,
     /// Connections deleted by retention.
     pub expired_connections: u64,

@@ -28,7 +28,7 @@ pub struct EngineStats {
     pub alerts: [u64; Severity::ALL.len()],
     /// Matches suppressed by the allowlists.
     pub suppressed: u64,
-    /// Suppressed matches by entry of the allowlists, from [`Allow::shown`](crate::detect::Allow::shown).
+    /// Suppressed matches by allowlist entry, as `listed_counts` returns them.
     pub allowlist: Vec<(String, u64)>,
     /// Reloads of rules and labels.
     pub reloads: u64,

@@ -48,7 +48,7 @@ impl Tracker {
         if full { self.pop() } else { None }
     }
 
-    /// Returns the record of a connection; creates it if there is none. Call [`evict_for`](Self::evict_for) first.
+    /// Returns the record of a connection; creates it if there is none. Call `evict_for` first.
     pub fn enter(&mut self, flow: &FlowIdentity, interface: u32, now: Time) -> TrackedRecord<'_> {
         let (record, is_new) = match self.records.raw_entry_mut().from_key(&flow.id) {
             RawEntryMut::Occupied(mut held) => {
