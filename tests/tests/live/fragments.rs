@@ -56,10 +56,10 @@ fn on_a_narrow_wire(hook: &str, talk: impl FnOnce(&Wire)) -> Vec<Value> {
         host.ip(&["link", "set", host.interface(), "mtu", NARROW]);
     }
     let Witnessed { live, replayed, .. } = witnessed(wire.server(), &["--hook", hook], || talk(&wire));
-    for counter in ["fragments", "completed", "completed_bytes", "held", "duplicate", "overlapping"] {
+    for counter in ["fragments", "completed", "completed_bytes", "pending", "duplicate", "overlapping"] {
         assert_eq!(fragments(&live, counter), fragments(&replayed, counter), "{hook}, {counter}");
     }
-    assert_eq!(fragments(&live, "held"), 0, "{hook}: every datagram became whole");
+    assert_eq!(fragments(&live, "pending"), 0, "{hook}: every datagram became whole");
     assert_eq!(duplicates(&live), 0, "{hook}");
     live
 }
