@@ -23,38 +23,46 @@ pub(super) struct Json {
     /// The flow whose fields `flow_fields` holds: the events of a flow come in bursts.
     flow: Option<FlowIdentity>,
     flow_fields: Vec<u8>,
+    /// Length of those that precede the number of the packet.
+    flow_ids_len: usize,
 }
 
 impl Json {
     pub(super) fn new(sensor: Option<String>) -> Self {
-        Self { clock: Clock::new(), sensor, flow: None, flow_fields: Vec::new() }
+        Self { clock: Clock::new(), sensor, flow: None, flow_fields: Vec::new(), flow_ids_len: 0 }
     }
 
     /// Writes a line of this [place](place) and leaves it open behind the comma of its last field; [`end`] closes it.
     pub(super) fn event(&mut self, event: u8, at: Time, subject: &Subject<'_>, out: &mut Vec<u8>) {
         out.reserve(LINE);
-        let Layout { head, flow, body, .. } = layout(event);
+        let Layout { head, flow_ids, flow, body, .. } = layout(event);
         start(&mut self.clock, at, event, out);
         let mut writer = FieldWriter::new(out, &mut self.clock);
         writer.fields(head, subject);
-        if let Some(of) = subject.flow() {
-            if self.flow.as_ref() != Some(of) {
-                self.flow = Some(*of);
-                self.flow_fields.clear();
-                FieldWriter::new(&mut self.flow_fields, writer.clock).fields(flow, subject);
-            }
-            writer.out.extend_from_slice(&self.flow_fields);
+        let of = subject.flow();
+        if self.flow.as_ref() != of {
+            self.flow = of.copied();
+            self.flow_fields.clear();
+            FieldWriter::new(&mut self.flow_fields, writer.clock).fields(flow_ids, subject);
+            self.flow_ids_len = self.flow_fields.len();
+            FieldWriter::new(&mut self.flow_fields, writer.clock).fields(flow, subject);
         }
+        let (ids, rest) = self.flow_fields.split_at(self.flow_ids_len);
+        writer.out.extend_from_slice(ids);
+        writer.fields(&[Field::PcapCnt], subject);
+        writer.out.extend_from_slice(rest);
         writer.runs(body, subject);
         writer.finish();
     }
 
     /// Writes the line of a stored row, and leaves it open.
     pub(super) fn row(&mut self, event: u8, at: Time, row: &impl FieldSource, out: &mut Vec<u8>) {
-        let Layout { head, flow, body, engine } = layout(event);
+        let Layout { head, flow_ids, flow, body, engine } = layout(event);
         start(&mut self.clock, at, event, out);
         let mut writer = FieldWriter::new(out, &mut self.clock);
         writer.fields(head, row);
+        writer.fields(flow_ids, row);
+        writer.fields(&[Field::PcapCnt], row);
         writer.fields(flow, row);
         writer.runs(body, row);
         writer.runs(engine, row);

@@ -17,7 +17,9 @@ pub(super) struct Run {
 pub(super) struct Layout {
     /// In front of the fields of the flow.
     pub(super) head: Vec<Field>,
-    /// The same in all events of a flow.
+    /// The same in all events of a flow, up to the number of the packet.
+    pub(super) flow_ids: Vec<Field>,
+    /// The same in all events of a flow, behind the number of the packet.
     pub(super) flow: Vec<Field>,
     /// Behind them, as far as a shard knows them.
     pub(super) body: Vec<Run>,
@@ -54,11 +56,11 @@ fn runs(fields: impl Iterator<Item = Field>) -> Vec<Run> {
 
 impl Layout {
     fn of(event: u8) -> Self {
-        let is_flow = |field| (Field::FlowId..=Field::Proto).contains(&field);
         let is_of_shard = move |field: Field| field.is_in(event) && !field.is_in(ENGINE);
         Self {
             head: fields(|field| is_of_shard(field) && field < Field::FlowId).collect(),
-            flow: fields(|field| is_of_shard(field) && is_flow(field)).collect(),
+            flow_ids: fields(|field| (Field::FlowId..Field::PcapCnt).contains(&field)).collect(),
+            flow: fields(|field| is_of_shard(field) && field > Field::PcapCnt && field <= Field::Proto).collect(),
             body: runs(fields(|field| is_of_shard(field) && field > Field::Proto)),
             engine: runs(fields(|field| field.is_in(event) && field.is_in(ENGINE))),
         }

@@ -249,7 +249,7 @@ fn alerts_of_version_1_have_the_ends_of_their_connections_or_none() {
     }
     let csv = query(&["--format", "csv"]);
     let lost = csv.lines().find(|line| line.contains(",lost,")).unwrap();
-    assert!(lost.contains(",alert,,,,,4711,,,,,,,,") && lost.contains(",lost,lost,high,"), "{lost}");
+    assert!(lost.contains(",alert,,,,4711,,,,,,,,") && lost.contains(",lost,lost,high,"), "{lost}");
     assert_eq!(query(&["--format", "json", "--host", "10.0.0.1"]).lines().count(), 1);
     assert_eq!(query(&["--format", "json", "--host", "0.0.0.0"]), "");
 }

@@ -34,7 +34,7 @@ fn a_live_fingerprint_with_everything() {
         line(&context(), |json, out| json.fingerprint(&event, out)),
         concat!(
             r#"{"timestamp":"2026-11-23T07:00:00.123456789Z","event_type":"fingerprint","sensor":"web1","#,
-            r#""in_iface":"eth0","direction":"ingress","pcap_cnt":12,"flow_id":1811942318310512,"community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","vlan":[100],"#,
+            r#""in_iface":"eth0","direction":"ingress","flow_id":1811942318310512,"community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","pcap_cnt":12,"vlan":[100],"#,
             r#""src_ip":"10.0.0.1","src_port":51234,"dest_ip":"10.0.0.2","dest_port":443,"proto":"TCP","#,
             r#""app_proto":"tls","fingerprint":{"type":"ja4","value":"t13d1516h2_8daaf6152771_e5627efa2ab1","#,
             r#""side":"client","count":1,"raw":"t13d_a","original":"t13d_b","raw_original":"t13d_c"},"#,
@@ -138,7 +138,7 @@ fn an_alert_with_everything() {
         line(&context(), |json, out| json.alert(&alert(), Some("t13d_raw"), out)),
         concat!(
             r#"{"timestamp":"2026-11-23T07:00:00.123456789Z","event_type":"alert","sensor":"web1","#,
-            r#""in_iface":"eth0","pcap_cnt":12,"flow_id":1811942318310512,"community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","vlan":[100],"#,
+            r#""in_iface":"eth0","flow_id":1811942318310512,"community_id":"1:3Wq31B/svcJh3Oj7C0+oub5devI=","pcap_cnt":12,"vlan":[100],"#,
             r#""src_ip":"10.0.0.1","src_port":51234,"dest_ip":"10.0.0.2","dest_port":443,"proto":"TCP","#,
             r#""fingerprint":{"type":"ja4","value":"t13d190900_9dc949149365_97f8aa674fd9","raw":"t13d_raw"},"#,
             r#""alert":{"action":"allowed","signature":"a fingerprint is known to be bad","category":"c2","severity":2,"#,

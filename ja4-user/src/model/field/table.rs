@@ -191,12 +191,12 @@ fields! {
     in_iface => InIface Kind::Text, START, FLOW, "Interface that saw the first packet.", |s| text(s.interface());
     direction => Direction DIRECTIONS, EVENT, FINGERPRINT | CONNECTION, "Hook that saw the packet; absent in a replay.",
         |s| text(Some(s.context()?.hook?.name()));
-    pcap_cnt => PcapCnt Kind::Number, EVENT, ALL, "Number of the packet in its capture, from 1; absent live.",
-        |s| count(s.packet());
     flow_id => FlowId Kind::Number, START, FLOW, "Number of the flow, the same live and in a replay; below 2^53.",
         |s| count(Some(s.flow()?.id));
     community_id => CommunityId Kind::Text, START, FLOW, "Community ID, version 1.",
         |s| text(std::str::from_utf8(s.flow()?.community.as_bytes()).ok());
+    pcap_cnt => PcapCnt Kind::Number, EVENT, ALL, "Number of the packet in its capture, from 1; absent live.",
+        |s| count(s.packet());
     vlan => Vlan Kind::Number, START, FLOW, "VLAN tags, outermost first. A condition holds if it holds for one.",
         |s| match s.flow()?.vlan { [0, 0] => None, tags => Some(Tags(tags)) };
     src_ip => SrcIp Kind::Ip, START, FLOW, "Address of the client.", |s| Some(Ip(s.flow()?.client.0));
