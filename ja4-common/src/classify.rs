@@ -19,7 +19,7 @@ pub trait ClassifyStage: FrameBytes + Sized {
 impl ClassifyStage for SliceFrame<'_> {}
 
 /// Classifies the bytes of a segment after the first `skip`. Returns the number of a [`StreamStart`]; for the `first`
-/// bytes of a stream, also a number of [`prefix`] or of a framing (`framing::recognize`).
+/// bytes of a stream, also a number of `prefix` or of a framing (`framing::recognize`).
 #[inline(always)]
 pub fn classify<B: FrameBytes>(frame: &B, segment: &SegmentPayload, skip: u32, first: bool) -> u8 {
     // Text is classified inline: a call would add a frame to the stack in the kernel.

@@ -6,7 +6,7 @@ use crate::segment::SegmentPayload;
 /// Bytes that are read. A PROXY protocol header of version 1 has at most 107.
 const MAX_TEXT: u32 = 128;
 
-/// [`MAX_TEXT`] in words of eight bytes, and one word of zeros.
+/// `MAX_TEXT` in words of eight bytes, and one word of zeros.
 pub const WORDS: usize = MAX_TEXT as usize / 8 + 1;
 
 /// Not read, or neither [`SSH`] nor [`LINES`].

@@ -3,11 +3,11 @@
 //! | file | content |
 //! |---|---|
 //! | `diagnostic` | [`Diagnostic`]: file, line, column and message |
-//! | `toml_document` | [`Document`]: the text of one file and its diagnostics |
+//! | `toml_document` | `Document`: the text of one file and its diagnostics |
 //! | `deserialize` | TOML to types that derive `Deserialize`; a wrong key is skipped so that the other keys are checked |
 //! | `key_path` | The names of keys in messages |
 //! | `key_positions` | Line and column of every key, for checks that run on typed values |
-//! | `settings` | [`settings!`]: declares the keys of a section once, with help, type, default and range |
+//! | `settings` | `settings!`: declares the keys of a section once, with help, type, default and range |
 //! | `suggestion` | "did you mean" |
 //!
 //! Every kind of file is read through it: configuration, rules, allowlists, label files and known-bad lists.

@@ -138,7 +138,7 @@ impl Allowlist {
         self.entries.iter().map(|entry| (entry.to_string(), entry.suppressed.load(Ordering::Relaxed)))
     }
 
-    /// The counters that statistics list: at most [`MAX_LISTED`] entries, those that suppress most, in the order of the
+    /// The counters that statistics list: at most `MAX_LISTED` entries, those that suppress most, in the order of the
     /// files. Equal entries are summed; the sum of further entries is last, as `others`.
     #[must_use]
     pub fn listed_counts(&self) -> Vec<(String, u64)> {
