@@ -32,7 +32,7 @@ impl Json {
         Self { clock: Clock::new(), sensor, flow: None, flow_fields: Vec::new(), flow_ids_len: 0 }
     }
 
-    /// Writes a line of this [place](place) and leaves it open behind the comma of its last field; [`end`] closes it.
+    /// Writes a line of this [`place`] and leaves it open behind the comma of its last field; [`end`] closes it.
     pub(super) fn event(&mut self, event: u8, at: Time, subject: &Subject<'_>, out: &mut Vec<u8>) {
         out.reserve(LINE);
         let Layout { head, flow_ids, flow, body, .. } = layout(event);

@@ -141,7 +141,7 @@ impl Formatter {
         }
     }
 
-    /// Appends the line of a stored row, an event of this [place](crate::model::field::place). A table has no such lines.
+    /// Appends the line of a stored row, an event of this [`place`]. A table has no such lines.
     pub(crate) fn row(&mut self, event: u8, at: Time, row: &impl FieldSource, out: &mut Vec<u8>) {
         match &mut self.form {
             Form::Json(json) => {
