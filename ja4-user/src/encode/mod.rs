@@ -13,6 +13,8 @@ pub(crate) mod escape;
 mod filter;
 mod format;
 mod invisible;
+#[cfg(test)]
+mod every_field;
 mod json;
 mod layout;
 mod quic_version;

@@ -4,6 +4,8 @@
 //! A table is a function here that reads the tables of ja4-user, or a file of the project, and returns Markdown.
 
 mod configuration;
+mod counters;
+mod fields;
 mod rules;
 
 use std::path::PathBuf;
@@ -15,7 +17,12 @@ use anyhow::{Context, Result};
 /// A table by its name in the marks.
 type Table = (&'static str, fn() -> Result<String>);
 
-const TABLES: [Table; 2] = [("keys", configuration::keys), ("rules", rules::rules)];
+const TABLES: [Table; 4] = [
+    ("keys", configuration::keys),
+    ("rules", rules::rules),
+    ("fields", fields::fields),
+    ("counters", counters::counters),
+];
 
 fn main() -> ExitCode {
     match write() {

@@ -1,0 +1,23 @@
+//! The counters of the `stats` event and of `/metrics`, from the table of metrics.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use ja4_user::api::metrics::reference;
+
+/// A row for each number of the `stats` event.
+pub(super) fn counters() -> Result<String> {
+    let mut page = String::from("\n| key in `stats` | kind | metric | meaning |\n|---|---|---|---|\n");
+    for row in reference() {
+        let kind = match (row.is_counter, row.unit) {
+            (true, None) => "counter".to_owned(),
+            (true, Some(unit)) => format!("counter, {unit}"),
+            (false, None) => "gauge".to_owned(),
+            (false, Some(unit)) => format!("gauge, {unit}"),
+        };
+        let metric = row.metric.map(|metric| format!("`{metric}`")).unwrap_or_default();
+        let (path, help) = (row.path.replace('|', "\\|"), row.help.replace('|', "\\|"));
+        writeln!(page, "| `{path}` | {kind} | {metric} | {help} |")?;
+    }
+    Ok(page)
+}
