@@ -10,11 +10,11 @@ pub(crate) mod address;
 pub(crate) mod clock;
 mod csv;
 pub(crate) mod escape;
+#[cfg(test)]
+mod every_field;
 mod filter;
 mod format;
 mod invisible;
-#[cfg(test)]
-mod every_field;
 mod json;
 mod layout;
 mod quic_version;

@@ -1,4 +1,4 @@
-//! What rules have found.
+//! Alerts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,24 +8,24 @@ use arcstr::ArcStr;
 
 use crate::model::{FlowIdentity, Method, Time};
 
-/// Name of the rule that a history fires which cannot be written.
+/// Name of the alert that is raised when the database cannot be written.
 pub const STORAGE_FAILURE: &str = "storage_failure";
 
-/// How much an alert matters.
+/// Severity of an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Worth a look some day.
+    /// Informational.
     Low,
-    /// Worth a look.
+    /// Unusual.
     Medium,
-    /// Worth a look today.
+    /// Suspicious.
     High,
-    /// Worth a look now.
+    /// Malicious.
     Critical,
 }
 
 impl Severity {
-    /// Every severity, least first.
+    /// Every severity, the lowest first.
     pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
 
     /// The name in output and configuration.
@@ -39,7 +39,7 @@ impl Severity {
         }
     }
 
-    /// As Suricata numbers it: 1 is the worst.
+    /// Suricata's number: 1 is the highest.
     #[must_use]
     pub const fn eve(self) -> u8 {
         match self {
@@ -66,7 +66,7 @@ impl FromStr for Severity {
     }
 }
 
-/// What a rule has found. It stands for all that the rule found of its group until the cooldown ends.
+/// An alert of a rule and group. The rule raises no other alert of the group until the cooldown ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {
     /// When the rule fired: time of the packet, or of the end of the connection.
@@ -75,24 +75,24 @@ pub struct Alert {
     pub packet: Option<u64>,
     /// Name of the rule, `known_bad`, `port_scan`; a stable word.
     pub rule: Arc<str>,
-    /// What the rule looks for, in words.
+    /// What the rule detects.
     pub description: ArcStr,
-    /// How much it matters.
+    /// Severity.
     pub severity: Severity,
     /// What the rule groups by, and the group's values: `src_ip` `10.0.0.1`. Values come from the wire.
     pub group: Vec<(Arc<str>, Arc<str>)>,
-    /// Why, in words: the threshold and the measured value, or what was matched. It may hold text of the wire.
+    /// Threshold and measured value, or what matched. It may contain text from the wire.
     pub reason: String,
-    /// The connection that made it fire, where one did.
+    /// Connection that triggered it.
     pub flow: Option<FlowIdentity>,
-    /// Index into the run's list of interface names, where a connection made it fire.
+    /// Index of the connection's interface in the run's list of names.
     pub interface: Option<u32>,
-    /// The fingerprint that made it fire, where one did.
+    /// Fingerprint that triggered it.
     pub fingerprint: Option<(Method, ArcStr)>,
-    /// A category such as `c2`, where the rule knows one.
+    /// Category such as `c2`.
     pub category: Option<Arc<str>>,
-    /// How sure it is, 0 to 100, where that is known.
+    /// Confidence, 0 to 100.
     pub confidence: Option<u8>,
-    /// Firings of the same rule and group that the previous alert's cooldown kept back.
+    /// Matches of the same rule and group that the cooldown of the previous alert suppressed.
     pub suppressed: u64,
 }

@@ -1,4 +1,4 @@
-//! What is known of one connection: what rules look at, what is stored and what is shown.
+//! The record of a connection: what rules evaluate, and what is stored and shown.
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -10,69 +10,69 @@ use crate::model::os::System;
 use crate::model::path::{Path, Tunnel};
 use crate::model::{EndReason, FlowIdentity, Latency, Method, SharedAttributes, Side, Time};
 
-/// Values kept of one method and connection: the first and the newest ones. A connection whose windows of
-/// JA4SSH or requests never end keeps this many.
+/// Most fingerprints of a method in a record: the first one and the newest ones. A long connection has any number of
+/// JA4SSH windows and HTTP requests.
 pub const MAX_VALUES: usize = 16;
 
-/// Descriptions of what fired that a connection keeps.
+/// Most descriptions of alerts in a record.
 pub const MAX_FIRED: usize = 16;
 
 /// Nanoseconds.
 const HALF_MINUTE: u64 = 30_000_000_000;
 
-/// Whose a value is.
+/// The application or operating system that shows a value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Label {
-    /// Application, or the names of all that own the value, joined with ` / `.
+    /// Name, or the names of all owners of the value, joined with ` / `.
     pub name: Arc<str>,
-    /// Which database said so: `builtin`, `ja4plus-mapping`, the name of a file, `ja4db`.
+    /// Database: `builtin`, `ja4plus-mapping`, the name of a file, or `ja4db`.
     pub source: Arc<str>,
-    /// A word such as `browser` or `library`.
+    /// Category such as `browser` or `library`.
     pub category: Option<Arc<str>>,
-    /// How sure it is, 0 to 100.
+    /// Confidence, 0 to 100.
     pub confidence: Option<u8>,
 }
 
-/// What is known to be bad about a value.
+/// A match of a known-bad pattern.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KnownBad {
     /// The pattern that matched.
     pub pattern: Arc<str>,
-    /// A word such as `c2`, `malware` or `tunnel`.
+    /// Category such as `c2`, `malware` or `tunnel`.
     pub category: Arc<str>,
-    /// How sure it is, 0 to 100: low where ordinary software shares the value.
+    /// Confidence, 0 to 100. It is low if ordinary software has the value too.
     pub confidence: u8,
-    /// What it is, and what else has the value.
+    /// Description, and other software with the value.
     pub note: Arc<str>,
 }
 
-/// One fingerprint of a connection, as its history keeps it.
+/// A fingerprint in the record of its connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FingerprintRecord {
     /// Method.
     pub method: Method,
-    /// Whom it describes.
+    /// Endpoint that it describes.
     pub side: Side,
     /// Its number among those of this method and connection, from 1.
     pub count: u32,
     /// The value.
     pub value: ArcStr,
-    /// The raw form, where raw forms are asked for.
+    /// Raw form, if raw forms are requested.
     pub raw: Option<ArcStr>,
-    /// When.
+    /// Time.
     pub time: Time,
-    /// In a replay, the number of the packet.
+    /// Number of the packet in a replay.
     pub packet: Option<NonZeroU64>,
-    /// Whether nobody on this network had it before.
+    /// Whether the value was never seen on this network before.
     pub first_seen: bool,
-    /// Whose it is.
+    /// Label.
     pub label: Option<Arc<Label>>,
-    /// What is bad about it.
+    /// Known-bad pattern that matched.
     pub known_bad: Option<Arc<KnownBad>>,
 }
 
 impl FingerprintRecord {
-    /// In a replay, the number of the packet.
+    /// Returns the number of the packet in a replay.
     #[must_use]
     pub fn packet(&self) -> Option<u64> {
         self.packet.map(NonZeroU64::get)
@@ -98,16 +98,16 @@ impl FingerprintRecord {
     }
 }
 
-/// What an SSH connection is used for (specification, section 8).
+/// The use of an SSH connection, inferred from JA4SSH (see docs/methods.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SshSession {
-    /// Somebody types.
+    /// The client's user types.
     Interactive,
-    /// Somebody types at the server's end: a shell that goes the other way.
+    /// The server's user types: a reverse shell.
     Reverse,
-    /// The client fetches.
+    /// The client receives a file.
     Download,
-    /// The client sends.
+    /// The client sends a file.
     Upload,
 }
 
@@ -124,52 +124,52 @@ impl SshSession {
     }
 }
 
-/// One connection. Client first, in every pair.
+/// A connection. Pairs have the client first.
 #[derive(Clone, Debug)]
 pub struct ConnectionRecord {
-    /// How every line names it.
+    /// Flow.
     pub identity: FlowIdentity,
     /// Index into the run's list of interface names.
     pub interface: u32,
-    /// First packet.
+    /// Time of the first packet.
     pub start: Time,
-    /// Last packet that is known of.
+    /// Time of the last known packet.
     pub last: Time,
     /// Packets.
     pub packets: [u64; 2],
     /// Bytes on the wire.
     pub bytes: [u64; 2],
-    /// How it ended; `None` while it goes on.
+    /// Why it ended; `None`: it is open.
     pub ended: Option<EndReason>,
-    /// Latencies, where any is known; it is when the connection ends.
+    /// Latencies, known at the end of the connection.
     pub latency: Option<Box<Latency>>,
-    /// What its handshakes said.
+    /// Attributes of its messages.
     pub attributes: SharedAttributes,
-    /// Fingerprints in the order they came, at most [`MAX_VALUES`] of a method.
+    /// Fingerprints in the order of their packets, at most [`MAX_VALUES`] of a method.
     pub history: ThinVec<FingerprintRecord>,
-    /// Hops to either end, told by TTLs.
+    /// Hops between sensor and endpoint, inferred from TTLs.
     pub hops: [Option<u8>; 2],
     /// MSS of the client's SYN.
     pub mss: Option<u16>,
-    /// Operating system of the client, as TTL, window and options hint.
+    /// Operating system of the client, inferred from TTL, window and TCP options.
     pub os: Option<System>,
-    /// What SSH is used for.
+    /// Use of SSH.
     pub ssh: Option<SshSession>,
-    /// Application of the client: of its fingerprints that name one, the label of the first in the order of
-    /// [`primary`](Self::primary). What describes the server, or names an operating system, names none.
+    /// Application of the client: the label of the first of its fingerprints, in the order of [`primary`](Self::primary),
+    /// that names an application.
     pub app: Option<Arc<Label>>,
-    /// The worst that is known of its values.
+    /// Known-bad match with the highest confidence.
     pub known_bad: Option<Arc<KnownBad>>,
-    /// Whether one of its values was never seen before.
+    /// Whether one of its values was never seen on this network before.
     pub is_new: bool,
-    /// What fired, in words, at most [`MAX_FIRED`].
+    /// Descriptions of its alerts, at most [`MAX_FIRED`].
     pub fired: ThinVec<ArcStr>,
-    /// Age at which the history was told of it last, half minutes; 0: of its fingerprints alone.
+    /// Age when it was last stored, in units of 30 s; 0: only its fingerprints are stored.
     pub stored_at: u16,
 }
 
 impl ConnectionRecord {
-    /// A record of which nothing is known but the flow.
+    /// Creates the record of a new connection.
     #[must_use]
     pub fn new(flow: &FlowIdentity, interface: u32, now: Time) -> Self {
         Self {
@@ -195,7 +195,7 @@ impl ConnectionRecord {
         }
     }
 
-    /// Notes a fingerprint. Of the values of a method the first stays, and the newest.
+    /// Adds a fingerprint. If there are too many of its method, the second oldest one is removed.
     pub fn note(&mut self, seen: FingerprintRecord) {
         let of_method = |kept: &FingerprintRecord| kept.method == seen.method;
         if self.history.iter().filter(|kept| of_method(kept)).count() >= MAX_VALUES
@@ -204,33 +204,33 @@ impl ConnectionRecord {
             let place = second.0;
             self.history.remove(place);
         }
-        // Many connections are held. A scan's have one value, others a few: room for one, four, seven and so on.
+        // Memory counts per connection: one of a scan has one value, others have a few. Capacity grows 1, 4, 7, ...
         if self.history.len() == self.history.capacity() {
             self.history.reserve_exact(if self.history.is_empty() { 1 } else { 3 });
         }
         self.history.push(seen);
     }
 
-    /// Notes in words what has fired.
+    /// Adds the description of an alert.
     pub fn note_fired(&mut self, words: &ArcStr) {
         if self.fired.len() < MAX_FIRED && !self.fired.contains(words) {
             self.fired.push(ArcStr::clone(words));
         }
     }
 
-    /// The newest value of a method.
+    /// Returns the newest fingerprint of a method.
     #[must_use]
     pub fn newest(&self, method: Method) -> Option<&FingerprintRecord> {
         self.history.iter().rev().find(|seen| seen.method == method)
     }
 
-    /// Methods that describe the client, what says most first.
+    /// Methods that describe the client, the most specific one first.
     pub(crate) const OF_CLIENT: [Method; 6] =
         [Method::Ja4, Method::Ja4h, Method::Ja4ssh, Method::Ja4d, Method::Ja4d6, Method::Ja4t];
 
-    /// Whether the history, which has its fingerprints, is to be told of the rest while it goes on: half a minute
-    /// after its start, and whenever it has become twice as old. It is told then.
-    pub(crate) fn falls_due(&mut self, now: Time) -> bool {
+    /// Whether an open connection is to be stored now: 30 s after its start, and whenever its age has doubled. Queries then
+    /// see it, and a crash loses little. The caller stores it.
+    pub(crate) fn is_store_due(&mut self, now: Time) -> bool {
         let age = now.0.saturating_sub(self.start.0) / HALF_MINUTE;
         let age = u16::try_from(age).unwrap_or(u16::MAX);
         let due = age > 0 && age / 2 >= self.stored_at;
@@ -240,8 +240,8 @@ impl ConnectionRecord {
         due
     }
 
-    /// The client is the server and the server the client: of datagrams, any handshake may say so.
-    pub(crate) fn turn_round(&mut self) {
+    /// Swaps client and server. A handshake over UDP may show that the first packet came from the server.
+    pub(crate) fn swap_endpoints(&mut self) {
         let FlowIdentity { client, server, .. } = &mut self.identity;
         std::mem::swap(client, server);
         self.packets.reverse();
@@ -249,44 +249,43 @@ impl ConnectionRecord {
         self.hops.reverse();
     }
 
-    /// The fingerprints that describe the client, what says most first.
+    /// Fingerprints that describe the client, the most specific one first.
     pub(crate) fn of_client(&self) -> impl Iterator<Item = &FingerprintRecord> {
         let of = |method| self.history.iter().filter(move |seen| seen.method == method);
         Self::OF_CLIENT.into_iter().flat_map(of)
     }
 
-    /// The fingerprint that says most about the client: the first of JA4, JA4H, JA4SSH, JA4D, JA4D6, JA4T
-    /// that it has.
+    /// Returns the most specific fingerprint of the client: the first of JA4, JA4H, JA4SSH, JA4D, JA4D6 and JA4T.
     #[must_use]
     pub fn primary(&self) -> Option<&FingerprintRecord> {
         self.of_client().next()
     }
 
-    /// What the client's MSS says of its path, a tunnel or not.
+    /// Returns the path inferred from the client's MSS.
     #[must_use]
     pub fn path(&self) -> Option<Path> {
         self.mss.map(|mss| Path::of(mss, self.identity.client.0.is_ipv6()))
     }
 
-    /// The tunnel on its path.
+    /// Returns the tunnel on its path.
     #[must_use]
     pub fn tunnel(&self) -> Option<Tunnel> {
         self.path().and_then(Path::tunnel)
     }
 
-    /// What is known of its latencies.
+    /// Returns its latencies.
     #[must_use]
     pub fn latency(&self) -> Latency {
         self.latency.as_deref().copied().unwrap_or_default()
     }
 
-    /// The name of the client's operating system.
+    /// Returns the name of the client's operating system.
     #[must_use]
     pub fn os(&self) -> Option<&'static str> {
         self.os.map(System::name)
     }
 
-    /// The name of what the connection carries, as in output; `None`: not known.
+    /// Returns the application protocol.
     #[must_use]
     pub fn protocol(&self) -> Option<&'static str> {
         self.attributes.protocol(self.identity.proto)

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// A name and what it stands for.
+/// A name and its value.
 type Entry = (Cow<'static, str>, CounterValue);
 
 /// What an entry of a [`CounterGroup`] holds.
@@ -18,7 +18,7 @@ pub enum CounterValue {
 
 /// Named values in the order they are printed in.
 ///
-/// Names are the caller's to keep distinct.
+/// The caller keeps names distinct.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CounterGroup(pub Vec<Entry>);
 

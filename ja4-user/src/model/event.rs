@@ -1,6 +1,6 @@
-//! What a shard reports: the typed form of the output's records.
+//! The events that a shard emits.
 //!
-//! Events borrow from the shard that makes them; a sink that keeps one copies what it needs.
+//! An event borrows from the shard; a receiver that stores one copies what it needs.
 
 use std::net::IpAddr;
 use std::ops::{Deref, DerefMut};
@@ -16,12 +16,12 @@ use crate::model::CommunityId;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub u64);
 
-/// Which hook saw a packet.
+/// The hook that saw a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
-    /// On its way into the host.
+    /// The packet enters the host.
     Ingress,
-    /// On its way out.
+    /// The packet leaves the host.
     Egress,
 }
 
@@ -36,10 +36,10 @@ impl Hook {
     }
 }
 
-/// A connection as every record names it: client first, whoever sent the packet.
+/// The identity of a connection. The client comes first, in packets of both endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowIdentity {
-    /// Stable for the same flow in a capture and live; below 2^53, so that every JSON reader keeps it.
+    /// Number of the flow, the same live and in a replay. It is below 2^53, which every JSON reader can represent.
     pub id: u64,
     /// Community ID.
     pub community: CommunityId,
@@ -65,55 +65,54 @@ impl FlowIdentity {
     }
 }
 
-/// What caused an event.
+/// Time and place of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventContext {
-    /// Time of the packet, or of the event where no packet caused it.
+    /// Time of the packet; of the event if no packet caused it.
     pub time: Time,
     /// Index into the run's list of interface names.
     pub interface: u32,
-    /// Which hook saw the packet; absent in a replay.
+    /// Hook that saw the packet; absent in a replay.
     pub hook: Option<Hook>,
-    /// Number of the packet in its capture, from 1, at which the event was known; absent live.
+    /// Number of the packet in its capture, from 1; absent live.
     pub packet: Option<u64>,
 }
 
-/// A fingerprint.
+/// A fingerprint was computed.
 #[derive(Clone, Copy, Debug)]
 pub struct FingerprintEvent<'a> {
-    /// What caused it.
+    /// Time and place.
     pub cause: EventContext,
-    /// Whose it is.
+    /// Connection.
     pub flow: &'a FlowIdentity,
     /// Method.
     pub method: Method,
-    /// Whom it describes.
+    /// Endpoint that it describes.
     pub side: Side,
     /// Its number among those of this method and connection, from 1.
     pub count: u32,
     /// The value.
     pub value: &'a str,
-    /// The raw form, if asked for and defined.
+    /// Raw form, if requested and defined.
     pub raw: Option<&'a str>,
-    /// The value in original order, if asked for and defined.
+    /// Value in original order, if requested and defined.
     pub original: Option<&'a str>,
-    /// The raw form in original order, if asked for and defined.
+    /// Raw form in original order, if requested and defined.
     pub raw_original: Option<&'a str>,
     /// Of JA4T: TTL or hop limit of the SYN.
     pub ttl: Option<u8>,
-    /// Of JA4X: what the certificate says.
+    /// Of JA4X: the certificate.
     pub certificate: Option<&'a CertificateAttributes>,
-    /// What is known of the connection so far.
+    /// Attributes of the connection so far.
     pub attributes: &'a SharedAttributes,
 }
 
-/// One value that a shard and whoever it tells of it hold together; who changes it takes a copy where it is held
-/// elsewhere too.
+/// A shared value that is copied when one of several holders changes it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct CowArc<T>(Arc<T>);
 
 impl<T> CowArc<T> {
-    /// Of nobody else yet.
+    /// A value with one holder.
     pub fn new(value: T) -> Self {
         Self(Arc::new(value))
     }
@@ -139,24 +138,23 @@ impl<T: Clone> DerefMut for CowArc<T> {
     }
 }
 
-/// What is known of a connection beside its fingerprints. Strings come from the wire, in lengths that
-/// [`MAX_TEXT`] bounds: a sink escapes them.
+/// Attributes that the messages of a connection contain. Strings come from the wire and have at most [`MAX_TEXT`] bytes;
+/// encoders escape them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
-    /// What its TLS or DTLS handshake said, inside QUIC too.
+    /// TLS or DTLS handshake, also inside QUIC.
     pub tls: Option<CowArc<TlsAttributes>>,
     /// QUIC.
     pub quic: Option<CowArc<QuicAttributes>>,
-    /// The HTTP request seen last.
+    /// Last HTTP request.
     pub http: Option<CowArc<HttpAttributes>>,
     /// SSH.
     pub ssh: Option<CowArc<SshAttributes>>,
-    /// The DHCP message seen last.
+    /// Last DHCP message.
     pub dhcp: Option<CowArc<DhcpAttributes>>,
 }
 
-/// The same, as a connection holds it, with whoever was told of it. Of many connections nothing is known, and that takes
-/// no more than a pointer.
+/// Attributes that a connection shares with the receivers of its events. Without any attribute it is a null pointer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SharedAttributes(Option<CowArc<Attributes>>);
 
@@ -186,11 +184,11 @@ impl From<Attributes> for SharedAttributes {
 const UDP: u8 = 17;
 
 impl Attributes {
-    /// The words for what a connection carries: Suricata's, and `dtls`, for which it has none.
+    /// Application protocols: Suricata's names, and `dtls`, which Suricata lacks.
     pub const PROTOCOLS: [&str; 7] = ["quic", "tls", "dtls", "ssh", "http", "http2", "dhcp"];
 
-    /// What a connection over this IP protocol carries, as far as that is known: one of [`Self::PROTOCOLS`]. Of several
-    /// the one inside: QUIC carries TLS, and what comes after a CONNECT is not HTTP.
+    /// Returns the application protocol of a connection over this IP protocol, one of [`Self::PROTOCOLS`]. Of several
+    /// protocols it is the innermost: QUIC contains TLS, and a CONNECT tunnel contains another protocol than HTTP.
     #[must_use]
     #[inline]
     pub fn protocol(&self, transport: u8) -> Option<&'static str> {
@@ -211,10 +209,10 @@ impl Attributes {
     }
 }
 
-/// Longest text kept as an attribute, bytes; what is longer is cut.
+/// Longest text of an attribute, in bytes. A longer text is truncated.
 pub const MAX_TEXT: usize = 1024;
 
-/// What a TLS handshake said.
+/// Attributes of a TLS handshake.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsAttributes {
     /// Server name of the ClientHello.
@@ -223,19 +221,19 @@ pub struct TlsAttributes {
     pub version: Option<&'static str>,
     /// Protocols that the client offers.
     pub alpn: ThinVec<ArcStr>,
-    /// Protocol that the server chose, where it says so in the clear.
+    /// Protocol that the server chose, if it is not encrypted.
     pub alpn_chosen: Option<ArcStr>,
     /// Cipher suite that the server chose.
     pub cipher: Option<u16>,
-    /// The ClientHello has an encrypted_client_hello extension.
+    /// Whether the ClientHello has an encrypted_client_hello extension.
     pub ech: bool,
-    /// Whether the records are those of DTLS; `None`: by the transport.
+    /// Whether the records are DTLS; `None`: the transport decides.
     pub is_dtls: Option<bool>,
-    /// The server's own certificate, where it is sent in the clear.
+    /// Certificate of the server, if it is not encrypted.
     pub certificate: Option<Box<CertificateAttributes>>,
 }
 
-/// What a certificate says.
+/// Attributes of a certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertificateAttributes {
     /// Common name of the subject.
@@ -246,18 +244,18 @@ pub struct CertificateAttributes {
     pub not_before: Option<i64>,
     /// End of its validity, seconds since the Unix epoch.
     pub not_after: Option<i64>,
-    /// Names in subjectAltName.
+    /// Number of names in subjectAltName.
     pub san_count: u32,
 }
 
-/// What a QUIC connection's headers said.
+/// Attributes of a QUIC connection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QuicAttributes {
     /// Version of the long headers.
     pub version: u32,
 }
 
-/// What an HTTP request said.
+/// Attributes of an HTTP request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HttpAttributes {
     /// `HTTP/1.0`, `HTTP/1.1` or `HTTP/2`.
@@ -270,7 +268,7 @@ pub struct HttpAttributes {
     pub user_agent: Option<String>,
 }
 
-/// What both ends of an SSH connection said; client, server.
+/// Attributes of an SSH connection: client, server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SshAttributes {
     /// Identification strings, without the line's end (RFC 4253, section 4.2).
@@ -279,7 +277,7 @@ pub struct SshAttributes {
     pub hassh: [Option<String>; 2],
 }
 
-/// What a DHCP message said.
+/// Attributes of a DHCP message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DhcpAttributes {
     /// Host name: option 12, or the name of option 81; DHCPv6 option 39.
@@ -288,42 +286,42 @@ pub struct DhcpAttributes {
     pub vendor_class: Option<String>,
     /// Hardware address of the client, as `02:00:00:00:00:01`; absent in DHCPv6.
     pub client_mac: Option<String>,
-    /// Hash of the client's DUID, which DHCPv6 has in its place. Not told: an answer is known by it.
+    /// Hash of the client's DUID (DHCPv6). It matches responses to requests and is not emitted.
     pub duid: Option<u64>,
 }
 
-/// Latencies of a connection, microseconds, halved as JA4L prints them (specification, section 6).
+/// Latencies of a connection in microseconds, halved as in JA4L (see docs/methods.md).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
-    /// From the sensor to the client.
+    /// Between sensor and client.
     pub client: Option<u64>,
-    /// From the sensor to the server.
+    /// Between sensor and server.
     pub server: Option<u64>,
-    /// The client's, application included: the third section that other tools print.
+    /// Response time of the client's application: the third section of JA4L in other tools.
     pub client_application: Option<u64>,
-    /// The server's, likewise.
+    /// Response time of the server's application.
     pub server_application: Option<u64>,
 }
 
-/// How a connection ended.
+/// Why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
-    /// Both ends sent FIN.
+    /// Both endpoints sent FIN.
     Fin,
-    /// One end sent RST.
+    /// One endpoint sent RST.
     Rst,
-    /// Nothing came for the idle time.
+    /// No packet was seen for the idle time.
     Idle,
-    /// The table was full, and this was the one seen longest ago.
+    /// The flow table was full, and this connection was the least recently used.
     Evicted,
-    /// A new SYN took its place.
+    /// A new SYN reused its ports.
     Reused,
-    /// It had not ended when the sensor or the capture did.
+    /// It was open when the sensor or the capture ended.
     Open,
 }
 
 impl EndReason {
-    /// Every way, in the order of its counter.
+    /// Every reason, in the order of the counters.
     pub const ALL: [Self; 6] = [Self::Fin, Self::Rst, Self::Idle, Self::Evicted, Self::Reused, Self::Open];
 
     /// The name in output.
@@ -339,35 +337,35 @@ impl EndReason {
     }
 }
 
-/// The end of a connection.
+/// A connection ended.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionEvent<'a> {
-    /// What caused it.
+    /// Time and place.
     pub cause: EventContext,
-    /// Which one.
+    /// Connection.
     pub flow: &'a FlowIdentity,
-    /// First packet.
+    /// Time of the first packet.
     pub start: Time,
-    /// Last packet.
+    /// Time of the last packet.
     pub end: Time,
     /// Packets sent by the client and by the server.
     pub packets: [u64; 2],
     /// Bytes on the wire sent by the client and by the server.
     pub bytes: [u64; 2],
-    /// How it ended.
+    /// Why it ended.
     pub ended: EndReason,
     /// Its latencies.
     pub latency: Latency,
-    /// What is known of it.
+    /// Attributes.
     pub attributes: &'a SharedAttributes,
 }
 
-/// A connection that goes on, though nothing of it came this way for a while.
+/// A connection is still active, although the filter selected none of its packets for a while.
 #[derive(Clone, Copy, Debug)]
 pub struct ProgressEvent<'a> {
-    /// What caused it: the time is that of its last packet.
+    /// Time of its last packet, and place.
     pub cause: EventContext,
-    /// Which one.
+    /// Connection.
     pub flow: &'a FlowIdentity,
     /// Packets sent by the client and by the server.
     pub packets: [u64; 2],
@@ -375,12 +373,12 @@ pub struct ProgressEvent<'a> {
     pub bytes: [u64; 2],
 }
 
-/// Where a shard's events go.
+/// Receives the events of a shard.
 pub trait EventHandler {
-    /// A fingerprint.
+    /// Handles a fingerprint.
     fn fingerprint(&mut self, event: &FingerprintEvent<'_>);
-    /// A connection goes on.
+    /// Handles the progress of a connection.
     fn progress(&mut self, _event: &ProgressEvent<'_>) {}
-    /// The end of a connection.
+    /// Handles the end of a connection.
     fn connection(&mut self, event: &ConnectionEvent<'_>);
 }

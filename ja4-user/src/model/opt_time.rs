@@ -1,4 +1,4 @@
-//! A time that may not be known.
+//! An optional time.
 
 use crate::model::Time;
 

@@ -1,24 +1,24 @@
-//! Operating systems by their SYN: the order of options is a stack's habit, the initial TTL and the window confirm it.
+//! Operating systems inferred from a SYN: the order of TCP options identifies a stack, initial TTL and window confirm it.
 //!
 //! Sources: this project's recordings (Linux 6.18); the public rows of ja4plus-mapping.csv (Windows 10, macOS, Linux); the
-//! public signatures of p0f 3 (older Linux, FreeBSD, OpenBSD, Solaris). A hint: a proxy answers with its own stack, and
-//! scanners write what they like.
+//! public signatures of p0f 3 (older Linux, FreeBSD, OpenBSD, Solaris). This is an inference: a
+//! proxy has a stack of its own, and scanners choose any values.
 
 use super::path::{Syn, initial_ttl};
 
-/// What the window has to be.
+/// The expected window.
 #[derive(Clone, Copy)]
 enum Window {
     Any,
     Bytes(u16),
-    /// So many segments of the MSS.
+    /// A multiple of the MSS.
     Segments(u16),
 }
 
 /// Name, options, initial TTL, window.
 type Stack = (&'static str, &'static str, u8, Window);
 
-/// The first that fits counts.
+/// The first matching row applies.
 const STACKS: [Stack; 14] = [
     // Windows of older kernels; since 4.20 a window of some 64 kB is offered at once.
     ("Linux 2.4 to 2.6", "2-4-8-1-3", 64, Window::Segments(4)),
@@ -39,7 +39,7 @@ const STACKS: [Stack; 14] = [
     ("Cisco IOS", "2", 255, Window::Bytes(4128)),
 ];
 
-/// One of the systems, in a byte: every connection has one.
+/// An operating system, in one byte because every connection has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct System(u8);
 
@@ -51,8 +51,7 @@ impl System {
     }
 }
 
-/// The system that a SYN with this TTL (IPv6: hop limit) seems to come from; without a TTL its options and
-/// window have to do.
+/// Infers the operating system from a SYN and its TTL (IPv6: hop limit). Without a TTL, options and window decide.
 #[must_use]
 pub fn hint(syn: &Syn<'_>, ttl: Option<u8>) -> Option<System> {
     let fits = |(_, options, initial, window): &Stack| {

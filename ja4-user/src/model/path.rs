@@ -1,9 +1,9 @@
-//! What JA4T and TTLs tell of the path between client and sensor.
+//! The path between client and sensor, inferred from JA4T and TTLs.
 //!
 //! A host announces the MSS that fits its interface, or a router on the way lowers it to what fits the path: the MTU
 //! is the MSS and the headers that it leaves out, 40 bytes of IPv4 and TCP or 60 of IPv6 and TCP (RFC 9293, section
-//! 3.7.1; RFC 6691). What an encapsulation costs is a constant, so the MTU hints at it. It is a hint: an
-//! administrator may set any number.
+//! 3.7.1; RFC 6691). What an encapsulation costs is a constant, so the MTU indicates it. An administrator
+//! may set any MSS, so this is an inference.
 
 /// Headers that the MSS leaves out, bytes: IPv4, IPv6.
 const HEADERS: [u32; 2] = [40, 60];
@@ -22,13 +22,13 @@ pub struct Syn<'v> {
 }
 
 impl<'v> Syn<'v> {
-    /// The fields of a value; `None` if it is none.
+    /// Parses a value; `None`: it is not a JA4T.
     #[must_use]
     pub fn parse(value: &'v str) -> Option<Self> {
         let mut sections = value.split('_');
         let mut next = || sections.next();
         let (window, options, mss, scale) = (next()?, next()?, next()?, next()?);
-        // The placeholder for an absent one, which also stands for zero.
+        // "00" is both an absent field and zero.
         let present = |text: &'v str| (text != "00").then_some(text);
         Some(Self {
             window: window.parse().ok()?,
@@ -39,31 +39,31 @@ impl<'v> Syn<'v> {
     }
 }
 
-/// What a path does to packets, told by the MSS.
+/// A tunnel on the path, inferred from the MSS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tunnel {
-    /// A word such as `wireguard`, `vxlan`, `pppoe`.
+    /// Name such as `wireguard`, `vxlan`, `pppoe`.
     pub name: &'static str,
-    /// How sure it is, 0 to 100.
+    /// Confidence, 0 to 100.
     pub confidence: u8,
     /// Bytes of an IP packet on the path.
     pub mtu: u32,
 }
 
-/// What an MTU hints at.
+/// The path inferred from an MTU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Path {
     /// Bytes of an IP packet on the path.
     pub mtu: u32,
     /// `ethernet`, `jumbo`, `loopback`, or the name of an encapsulation; `None`: no usual path has this MTU.
     pub name: Option<&'static str>,
-    /// How sure the name is, 0 to 100.
+    /// Confidence of the name, 0 to 100.
     pub confidence: u8,
     /// Whether the name is that of an encapsulation.
     is_tunnel: bool,
 }
 
-/// From this MTU to that one: name, whether it is a tunnel, confidence. The first row that fits counts.
+/// First and last MTU, name, whether it is a tunnel, confidence. The first matching row applies.
 type Row = (u32, u32, &'static str, bool, u8);
 
 const PATHS: [Row; 25] = [
@@ -109,7 +109,7 @@ const PATHS: [Row; 25] = [
 ];
 
 impl Path {
-    /// What the MSS of a SYN says of the path, in a packet of this family.
+    /// Infers the path from the MSS of a SYN and its address family.
     #[must_use]
     pub fn of(mss: u16, is_ipv6: bool) -> Self {
         let [v4, v6] = HEADERS;
@@ -120,7 +120,7 @@ impl Path {
         Self { mtu, name, confidence, is_tunnel }
     }
 
-    /// The encapsulation that the path seems to have.
+    /// Returns the tunnel on the path.
     #[must_use]
     pub fn tunnel(self) -> Option<Tunnel> {
         let Self { mtu, name, confidence, is_tunnel } = self;
@@ -128,8 +128,8 @@ impl Path {
     }
 }
 
-/// Routers that a packet passed: how far its TTL lies below the smallest of 64, 128 and 255 that it may have begun with
-/// (specification, section 6). `None` for a TTL of 0, which JA4L prints where it knows none.
+/// Number of routers that a packet passed: the difference of its TTL to the next of 64, 128 and 255 (see
+/// docs/methods.md). `None` for a TTL of 0, which JA4L prints for an unknown one.
 #[must_use]
 pub const fn hops(ttl: u8) -> Option<u8> {
     match ttl {
@@ -138,7 +138,7 @@ pub const fn hops(ttl: u8) -> Option<u8> {
     }
 }
 
-/// The TTL that a packet seems to have begun with.
+/// Infers the initial TTL of a packet.
 #[must_use]
 pub const fn initial_ttl(ttl: u8) -> u8 {
     match ttl {

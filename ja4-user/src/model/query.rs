@@ -1,22 +1,22 @@
-//! Questions that the API asks the engine.
+//! Queries of the API to the engine.
 
 use std::net::IpAddr;
 
-/// A question; the answer is a list of JSON objects.
+/// A query. The response is a list of JSON objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineQuery {
-    /// Connections that are open, the one heard of last first: at most so many, and only those of this host.
+    /// Open connections, the most recently active first.
     Connections {
         /// At most this many.
         most: usize,
-        /// Of this client or server.
+        /// Only connections of this client or server.
         host: Option<IpAddr>,
     },
-    /// Alerts, the newest first: at most so many.
+    /// Alerts, the newest first.
     Alerts {
         /// At most this many.
         most: usize,
     },
-    /// The rules in force.
+    /// Active rules.
     Rules,
 }

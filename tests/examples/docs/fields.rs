@@ -7,7 +7,8 @@ use ja4_user::model::field::{Field, Kind, place};
 
 /// A row for each field.
 pub(super) fn fields() -> Result<String> {
-    let mut page = String::from("\n| field | type | events | rules | SQL column | meaning |\n|---|---|---|---|---|---|\n");
+    let mut page =
+        String::from("\n| field | type | events | rules | SQL column | meaning |\n|---|---|---|---|---|---|\n");
     for field in Field::ALL {
         let row = field.row();
         let events = [(place::FINGERPRINT, "fingerprint"), (place::CONNECTION, "connection"), (place::ALERT, "alert")];

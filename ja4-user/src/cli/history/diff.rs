@@ -32,7 +32,7 @@ pub(in crate::cli) struct Diff {
     #[arg(long, value_name = "N", default_value_t = 10)]
     minimum: u64,
 
-    /// Only these methods, with commas [default: all but ja4l and ja4ls, whose values seldom repeat]
+    /// Only these methods, with commas [default: all except ja4l and ja4ls, because their values seldom repeat]
     #[arg(long = "type", value_name = "METHODS", value_delimiter = ',')]
     methods: Vec<Method>,
 

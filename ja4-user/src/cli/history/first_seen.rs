@@ -31,7 +31,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Which {
-    /// Only this value; * stands for anything
+    /// Only this value; * matches any text
     #[arg(long, value_name = "VALUE")]
     value: Option<String>,
 

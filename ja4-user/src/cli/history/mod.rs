@@ -78,7 +78,7 @@ struct Wanted {
     #[arg(long, value_name = "IP|CIDR", value_parser = network)]
     host: Option<IpNet>,
 
-    /// A fingerprint of this value; * stands for anything
+    /// A fingerprint of this value; * matches any text
     #[arg(long, value_name = "VALUE")]
     value: Option<String>,
 
@@ -86,11 +86,11 @@ struct Wanted {
     #[arg(long = "type", value_name = "METHOD")]
     method: Option<Method>,
 
-    /// This server name, in upper or lower case; * stands for anything
+    /// This server name, in upper or lower case; * matches any text
     #[arg(long, value_name = "NAME")]
     sni: Option<String>,
 
-    /// Of connections whose client is this application, in upper or lower case; * stands for anything
+    /// Only connections of this application, in upper or lower case; * matches any text
     #[arg(long, value_name = "NAME")]
     app: Option<String>,
 

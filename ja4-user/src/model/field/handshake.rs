@@ -1,42 +1,40 @@
-//! How far a connection's handshake came.
+//! The state of a connection's handshake at its end.
 
 use crate::model::{ConnectionRecord, EndReason, Method};
 
 const TCP: u8 = 6;
 
-/// Packets of a client whose SYN nobody answers, at most: Linux sends 1 + `tcp_syn_retries` of them, 7 by
-/// default (tcp(7)). A client that sends more talks to somebody whom this sensor does not see.
+/// Most packets of a client without a response: Linux sends a SYN 1 + `tcp_syn_retries` times, 7 by default (tcp(7)). A
+/// client that sends more receives responses that this sensor does not see.
 const MAX_SYNS: u64 = 8;
 
-/// SYN-ACKs of a server whose client never acknowledges, at most: Linux sends 1 + `tcp_synack_retries` of them, 6 by
-/// default (tcp(7)); and room for two that were sent twice. A server that sends more is being answered.
+/// Most SYN-ACKs of a server without an acknowledgment: Linux sends 1 + `tcp_synack_retries`, 6 by default (tcp(7)), plus
+/// two duplicates. A server that sends more receives acknowledgments.
 const MAX_SYN_ACKS: u64 = 8;
 
-/// Packets of a connection that was opened and reset before it carried anything: three of the opening, the
-/// RST, and room for what was sent twice.
+/// Most packets of a connection that was reset before it carried data: three of the TCP handshake, the RST, and
+/// duplicates.
 const MAX_REFUSED: u64 = 8;
 
-/// How far a connection's handshake came, as far as that can be told when it has ended.
+/// The state of a connection's handshake at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handshake {
-    /// The protocol has none, or it was not seen: the connection was met later, or has not ended.
+    /// The protocol has no handshake, the handshake was not seen, or the connection is open.
     None,
-    /// TCP: the server sent nothing, and the client no more than SYNs.
+    /// TCP: the client sent only SYNs, the server nothing.
     SynOnly,
-    /// TCP: the server answered the client's SYN, and the client never acknowledged that.
+    /// TCP: the client never acknowledged the server's SYN-ACK.
     HalfOpen,
-    /// A ClientHello, over TCP, UDP or QUIC, that no ServerHello answered; or a TCP connection reset before
-    /// it carried anything.
+    /// A ClientHello over TCP, UDP or QUIC without a ServerHello, or a TCP connection that was reset before it carried data.
     Failed,
-    /// Both ends have shaken hands: a ServerHello, or a TCP connection with packets of both ends.
+    /// A ServerHello was seen, or a TCP connection has packets of both endpoints.
     Done,
 }
 
 impl Handshake {
-    /// How far the handshake came of a connection that has ended.
+    /// Returns the state of the handshake of a connection that has ended.
     ///
-    /// A sensor that sees one direction alone takes every handshake for failed. None is half open there: that takes
-    /// the SYN of one end, and packets of the other.
+    /// A sensor that sees one direction alone reports every handshake as failed, and none as half open.
     #[must_use]
     pub fn of(record: &ConnectionRecord) -> Self {
         let Some(ended) = record.ended else {
@@ -102,11 +100,11 @@ mod tests {
     }
 
     #[test]
-    fn tcp_is_told_by_packets_and_its_end() {
+    fn tcp_handshakes_are_classified_by_packets_and_end_reason() {
         for (how, packets, expected) in [
             (EndReason::Idle, [1, 0], Handshake::SynOnly),
             (EndReason::Open, [7, 0], Handshake::SynOnly),
-            // Somebody answers whom the sensor does not see.
+            // The server's packets take a path that the sensor does not see.
             (EndReason::Idle, [9, 0], Handshake::None),
             (EndReason::Idle, [0, 3], Handshake::None),
             // A closed port; a client that opens and resets; one that has talked.

@@ -241,7 +241,7 @@ impl Engine {
         let TrackedRecord { record, is_new } = tracker.enter(flow, cause.interface, cause.time);
         record.last = record.last.max(cause.time);
         if record.identity.client != flow.client {
-            record.turn_round();
+            record.swap_endpoints();
         }
         if let Some(attributes) = attributes.take() {
             record.attributes = attributes;

@@ -94,7 +94,7 @@ impl Engine {
     /// Stores open connections periodically, so that queries see them and a crash loses little.
     fn persist_open(&mut self) {
         let Self { tracker, outputs, wall, .. } = self;
-        let due = tracker.oldest_first_mut().filter_map(|record| record.falls_due(*wall).then_some(record));
+        let due = tracker.oldest_first_mut().filter_map(|record| record.is_store_due(*wall).then_some(record));
         for record in due.take(MAX_OPEN_ROWS) {
             outputs.store(WriteOp::ConnectionUpdate(Box::new(record.clone())));
         }

@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn an_open_connection_is_stored_at_doubling_intervals() {
         let mut record = ConnectionRecord::new(&flow(1), 0, Time(0));
-        let reported: Vec<_> = (0..=20_160).filter(|half| record.falls_due(Time(half * 30_000_000_000))).collect();
+        let reported: Vec<_> = (0..=20_160).filter(|half| record.is_store_due(Time(half * 30_000_000_000))).collect();
         assert_eq!(reported, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16_384], "in a week");
     }
 
