@@ -1,4 +1,4 @@
-//! What the engine knows of an event when its line is already made.
+//! Fields that the engine adds to a line that a shard has written.
 
 use super::format::Format;
 use super::{csv, json, table};
@@ -7,8 +7,7 @@ use crate::model::{ConnectionRecord, FingerprintRecord};
 
 /// Ends lines that a formatter has left [open](super::Formatter::open).
 ///
-/// JSON gets further fields, where there is something to say; CSV its last columns, always all of
-/// them; the table marks behind the name.
+/// JSON gets further fields, CSV its last columns, the table marks behind the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Additions {
     format: Format,
@@ -21,8 +20,8 @@ impl Additions {
         Self { format }
     }
 
-    /// Ends the open line of a fingerprint, at the end of `out`, with its label, whether it is new and
-    /// what is bad about it.
+    /// Ends the open line of a fingerprint, at the end of `out`, with label, first-seen and
+    /// known-bad fields.
     pub fn fingerprint(self, seen: &FingerprintRecord, out: &mut Vec<u8>) {
         match self.format {
             Format::Json => json::add_to_fingerprint(seen, out),
@@ -32,8 +31,7 @@ impl Additions {
         self.end(out);
     }
 
-    /// Ends the open line of a connection, at the end of `out`, with what its record holds beside
-    /// what the line says.
+    /// Ends the open line of a connection, at the end of `out`, with the fields of its record.
     pub fn connection(self, record: &ConnectionRecord, out: &mut Vec<u8>) {
         match self.format {
             Format::Json => json::add_to_connection(record, out),
@@ -43,8 +41,8 @@ impl Additions {
         self.end(out);
     }
 
-    /// Ends the open line of a connection as [`connection`](Self::connection) does, in JSON with the fingerprints that
-    /// its record keeps.
+    /// Ends the open line of a connection as [`connection`](Self::connection) does, in JSON with the fingerprints of
+    /// its record.
     pub fn snapshot(self, record: &ConnectionRecord, out: &mut Vec<u8>) {
         if self.format == Format::Json {
             let history = record.history.iter();
@@ -53,7 +51,7 @@ impl Additions {
         self.connection(record, out);
     }
 
-    /// Ends an open line of which nothing more is known.
+    /// Ends an open line without further fields.
     pub fn nothing(self, out: &mut Vec<u8>) {
         if self.format == Format::Csv {
             return csv::add_nothing(out);
@@ -185,7 +183,7 @@ mod tests {
             }
             for (line, named) in lines(Format::Csv, Some((&seen, &record))).iter().zip(["label.name", "app.name"]) {
                 let columns = by_column(line);
-                // What would steer a terminal stands there as people are shown it.
+                // Terminal control characters are escaped.
                 let shown = |text: &str| {
                     let mut out = Vec::new();
                     crate::encode::escape::terminal(text, usize::MAX, &mut out);

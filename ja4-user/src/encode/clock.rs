@@ -12,7 +12,7 @@ const ERA: u64 = 146_097;
 /// Formats times in UTC and keeps the second it formatted last: a shard's events come in bursts.
 #[derive(Clone, Debug)]
 pub(crate) struct Clock {
-    /// Seconds since the epoch that the texts stand for.
+    /// The second of the texts, since the epoch.
     second: u64,
     /// `2026-11-23T`
     date: [u8; 11],

@@ -1,4 +1,4 @@
-//! Which events are printed.
+//! The event types that are printed.
 
 use std::str::FromStr;
 
@@ -10,9 +10,8 @@ use crate::model::Method;
 /// A choice of event types and fingerprint methods, written as a list with commas:
 /// `fingerprint`, `connection`, `alert`, `stats`, and names of methods.
 ///
-/// Names of methods stand for the fingerprints of these methods alone, with or without
-/// `fingerprint` beside them: `ja4,ja4s` prints these two and nothing else, `ja4,stats` the JA4s and
-/// the statistics.
+/// A method name selects the fingerprints of this method alone, even if `fingerprint` is in the list: `ja4,ja4s` prints
+/// these two and nothing else, `ja4,stats` JA4 and the statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// A bit for each [`Method`].
@@ -71,7 +70,7 @@ const fn bit(method: Method) -> u32 {
     1 << method as u32
 }
 
-/// Names of the event types, as they stand in `event_type`.
+/// Values of `event_type`.
 pub(super) const FINGERPRINT: &str = "fingerprint";
 pub(super) const CONNECTION: &str = "connection";
 pub(super) const ALERT: &str = "alert";

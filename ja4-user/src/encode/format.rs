@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// What a line looks like.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -24,7 +24,7 @@ impl Format {
     /// Every format.
     pub const ALL: [Self; 3] = [Self::Json, Self::Csv, Self::Table];
 
-    /// Bytes that end a line: what comes later goes before them.
+    /// Number of bytes that end a line; later fields precede them.
     #[must_use]
     pub const fn terminator(self) -> usize {
         match self {

@@ -20,7 +20,7 @@ const LINE: usize = 1024;
 pub(super) struct Json {
     clock: Clock,
     sensor: Option<String>,
-    /// The flow whose fields `flow_fields` holds: the events of a flow come in bursts.
+    /// The flow of `flow_fields`. Events of a flow are bursty, so its fields are written once.
     flow: Option<FlowIdentity>,
     flow_fields: Vec<u8>,
     /// Length of those that precede the number of the packet.
@@ -86,12 +86,12 @@ impl Json {
     }
 }
 
-/// What the engine knows of a fingerprint.
+/// Appends the fields that the engine adds to a fingerprint.
 pub(super) fn add_to_fingerprint(seen: &FingerprintRecord, out: &mut Vec<u8>) {
     engine(place::FINGERPRINT, &Subject { seen: Some(seen), ..Subject::NONE }, out);
 }
 
-/// What the engine knows of a connection.
+/// Appends the fields that the engine adds to a connection.
 pub(super) fn add_to_connection(record: &ConnectionRecord, out: &mut Vec<u8>) {
     engine(place::CONNECTION, &Subject::of_record(record, None, &[]), out);
 }
@@ -103,8 +103,7 @@ fn engine(event: u8, subject: &Subject<'_>, out: &mut Vec<u8>) {
     writer.finish();
 }
 
-/// The list `fingerprints` with a comma behind it, unless it is empty: what is known of each, under the names that a
-/// `fingerprint` event has.
+/// Appends the list `fingerprints` and a comma, unless it is empty. An entry has the fields of a `fingerprint` event.
 pub(super) fn fingerprints<'a, S: FieldSource + 'a>(list: impl IntoIterator<Item = (Time, S)>, out: &mut Vec<u8>) {
     let mut clock = Clock::new();
     let begin = out.len();

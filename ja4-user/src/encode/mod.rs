@@ -1,9 +1,7 @@
-//! Typed events to lines of text.
+//! Encoders: events to lines of text.
 //!
-//! A [`Formatter`] belongs to one shard: it takes no lock, keeps what it formatted last where that
-//! helps, and appends whole lines to a buffer of its caller's, so that it allocates nothing once the
-//! buffer has grown. Strings of an event come from the wire, and each format makes them harmless in
-//! its own way; see [`Format`].
+//! A [`Formatter`] belongs to one shard. It takes no lock and appends whole lines to a buffer of the caller, so it allocates
+//! nothing once the buffer has grown. Strings of an event come from the wire; each [`Format`] escapes them in its own way.
 
 mod additions;
 pub(crate) mod address;
@@ -30,31 +28,31 @@ use self::{csv::Csv, json::Json, table::Table};
 use crate::model::field::{EventRef, FieldSource, Subject, place};
 use crate::model::{Alert, ConnectionEvent, FingerprintEvent, StatsRecord, Time};
 
-/// What every line of a run shares.
+/// What all lines of a run share.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
-    /// Name of this sensor, if it has one.
+    /// Name of this sensor.
     pub sensor: Option<String>,
-    /// Names of the interfaces, by the index events give; empty in a replay.
+    /// Names of the interfaces, by the index in events; empty in a replay.
     pub interfaces: Vec<String>,
     /// Which events are printed.
     pub filter: Filter,
 }
 
 impl Context {
-    /// What fields of an event are read from.
+    /// Returns the subject of an event.
     fn subject<'a>(&'a self, event: EventRef<'a>) -> Subject<'a> {
         Subject::of_event(event, self.sensor.as_deref(), &self.interfaces)
     }
 }
 
-/// Appends events to a buffer, a line each.
+/// Appends events to a buffer, one line each.
 #[derive(Debug)]
 pub struct Formatter {
     filter: Filter,
     form: Form,
     context: Arc<Context>,
-    /// What ends a line here; `None` where whoever has it next does.
+    /// Ends lines; `None`: the lines stay open, and the engine ends them.
     ends: Option<Additions>,
 }
 
@@ -67,7 +65,7 @@ enum Form {
 }
 
 impl Formatter {
-    /// A formatter for one shard.
+    /// Creates a formatter.
     #[must_use]
     pub fn new(format: Format, context: Arc<Context>) -> Self {
         let filter = context.filter;
@@ -79,14 +77,13 @@ impl Formatter {
         Self { filter, form, context, ends: Some(Additions::new(format)) }
     }
 
-    /// The same formatter, but it leaves the lines of fingerprints and connections open: without their
-    /// end, for [`Additions`] to end them with what is known by then.
+    /// Leaves the lines of fingerprints and connections open, for [`Additions`] to add fields and end them.
     #[must_use]
     pub fn open(self) -> Self {
         Self { ends: None, ..self }
     }
 
-    /// What comes once, before the first line of a stream; nothing for JSON.
+    /// Appends the header of a stream; JSON has none.
     pub fn header(&self, out: &mut Vec<u8>) {
         match &self.form {
             Form::Json(_) => {}
@@ -95,7 +92,7 @@ impl Formatter {
         }
     }
 
-    /// Appends a fingerprint's line, unless the filter leaves it out.
+    /// Appends a fingerprint's line, unless the filter excludes it.
     pub fn fingerprint(&mut self, event: &FingerprintEvent<'_>, out: &mut Vec<u8>) {
         if !self.filter.fingerprint(event.method) {
             return;
@@ -110,7 +107,7 @@ impl Formatter {
         self.end(out);
     }
 
-    /// Appends the line of a connection's end, unless the filter leaves it out.
+    /// Appends the line of a connection's end, unless the filter excludes it.
     pub fn connection(&mut self, event: &ConnectionEvent<'_>, out: &mut Vec<u8>) {
         if !self.filter.connection() {
             return;
@@ -125,8 +122,8 @@ impl Formatter {
         self.end(out);
     }
 
-    /// Appends an alert's line, unless the filter leaves it out; `raw` is the raw form of its
-    /// fingerprint, where that is to be printed too.
+    /// Appends an alert's line, unless the filter excludes it. `raw` is the raw form of its fingerprint, if
+    /// raw forms are requested.
     pub fn alert(&mut self, alert: &Alert, raw: Option<&str>, out: &mut Vec<u8>) {
         if !self.filter.alert() {
             return;
@@ -180,7 +177,7 @@ impl Formatter {
         }
     }
 
-    /// Appends a line of statistics, unless the filter or the format leaves it out.
+    /// Appends a line of statistics, unless the filter or the format excludes it.
     pub fn stats(&mut self, time: Time, record: &StatsRecord, out: &mut Vec<u8>) {
         if !self.filter.stats() {
             return;
@@ -241,7 +238,7 @@ mod tests {
         }
     }
 
-    /// Events that the tests of every format print.
+    /// Events for the tests of all formats.
     pub(crate) mod samples {
         use std::net::{IpAddr, Ipv4Addr};
         use std::sync::Arc;

@@ -137,8 +137,8 @@ impl Table {
     }
 }
 
-/// What tells people most about the other end: the name that the client asks for, else how the server
-/// presents itself, else the name of a DHCP client, else the subject of `certificate`, or of the server's own.
+/// Returns the most descriptive name: the server name that the client requests, else the banner of the server, else the
+/// name of a DHCP client, else the subject of `certificate` or of the server's certificate.
 fn name<'a>(known: &'a Attributes, certificate: Option<&'a CertificateAttributes>) -> Option<&'a str> {
     let tls = known.tls.as_deref();
     let asked = tls.and_then(|tls| tls.sni.as_deref());
@@ -217,7 +217,7 @@ fn endpoint((host, port): (IpAddr, u16), out: &mut Vec<u8>) {
 
 /// What `write` appends, filled up with spaces to `width` characters, and the gap after it.
 fn column(width: usize, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
-    /// Bits that tell a byte of UTF-8 which continues a character, and their value there.
+    /// Mask and value of the bits of a UTF-8 continuation byte.
     const KIND: u8 = 0b1100_0000;
     const CONTINUES: u8 = 0b1000_0000;
 

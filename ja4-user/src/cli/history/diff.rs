@@ -10,7 +10,7 @@ use crate::encode::Format;
 use crate::model::Method;
 use crate::output::storage::{DiffOptions, DiffWindow};
 
-/// Compare two windows of time: values that are new, gone, far more or far less frequent.
+/// Compare two time windows: new, gone, spiked and dropped values.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Diff {
     /// The first window: SINCE..UNTIL, such as -2d..-1d or 2026-11-22..2026-11-23
@@ -24,11 +24,11 @@ pub(in crate::cli) struct Diff {
     #[command(flatten)]
     source: Source,
 
-    /// How many times the rate of the first window a spike is; of a drop the other way round
+    /// Factor between the rates of the windows that is a spike or a drop
     #[arg(long, value_name = "FACTOR", default_value_t = 3.0)]
     factor: f64,
 
-    /// What a spike or a drop has to count at least, in the window where it is more frequent
+    /// Minimum count of a spike or drop, in the window with more
     #[arg(long, value_name = "N", default_value_t = 10)]
     minimum: u64,
 

@@ -19,13 +19,13 @@ use crate::output::storage::reader::FingerprintWithConnection;
 use crate::output::storage::{DatabaseReader, HistoryFilter, StorageError};
 use crate::system::shutdown_watch::Shutdown;
 
-/// Who may read a file of what a network talks about: its owner.
+/// Mode of a new file: only its owner reads it.
 const MODE: u32 = 0o600;
 
-/// Write connections to a file, the one that ended first first.
+/// Write connections to a file, ordered by their end.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Export {
-    /// The file; it must not exist. - is standard output
+    /// File to create; - is standard output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
 
@@ -40,20 +40,20 @@ pub(in crate::cli) struct Export {
     format: ExportFormat,
 }
 
-/// What an exported file looks like.
+/// Format of an exported file.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum ExportFormat {
-    /// One JSON object a line and connection, with all of its fingerprints
+    /// One JSON object per connection, with its fingerprints
     #[default]
     Json,
-    /// One line a fingerprint
+    /// One line per fingerprint
     Csv,
 }
 
 impl Export {
     pub(in crate::cli) fn run(self) -> Result<(), Failure> {
         let filter = self.wanted.filter(None, true)?;
-        // Nobody waits for all of a large history.
+        // An export has no time limit by default.
         let reader = self.source.open_for(0)?;
         let to_stdout = self.output == Path::new("-");
         let out = if to_stdout { stdout()? } else { Out::new(create(&self.output)?) };
@@ -67,7 +67,7 @@ impl Export {
             Ok(written)
         });
         if written.is_err() && !to_stdout {
-            // Half a file is none.
+            // An incomplete file is removed.
             let _gone = fs::remove_file(&self.output);
         }
         let (connections, fingerprints) = written?;
@@ -86,7 +86,7 @@ fn create(path: &Path) -> Result<File, Failure> {
     })
 }
 
-/// Writes all of it; how many connections and fingerprints that were.
+/// Writes all connections. Returns the numbers of connections and fingerprints.
 fn write(
     format: ExportFormat,
     reader: &DatabaseReader,

@@ -39,7 +39,7 @@ struct Which {
     #[arg(long = "type", value_name = "METHOD")]
     method: Option<Method>,
 
-    /// Only what this host, or a host in this network, has shown
+    /// Only values of this host or network
     #[arg(long, value_name = "IP|CIDR", value_parser = network)]
     host: Option<IpNet>,
 }

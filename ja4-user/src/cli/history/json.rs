@@ -5,7 +5,7 @@ use crate::encode::escape;
 use crate::model::Time;
 use crate::output::storage::{FirstSeenRow, reader::ValueDifference};
 
-/// An object that is being written. What is absent has no field.
+/// Writes a JSON object. Absent values have no field.
 pub(super) struct Object<'a> {
     out: &'a mut Vec<u8>,
     first: bool,
@@ -44,7 +44,7 @@ impl<'a> Object<'a> {
         self
     }
 
-    /// A field that is there only if it holds.
+    /// Writes a flag, if it is true.
     fn flag(&mut self, name: &str, holds: bool) -> &mut Self {
         if holds {
             self.name(name).extend_from_slice(b"true");
@@ -67,7 +67,7 @@ fn quoted(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// A value that has changed.
+/// Writes a changed value.
 pub(super) fn difference(of: &ValueDifference, out: &mut Vec<u8>) {
     let [first, second] = of.counts;
     Object::write(out, |line| {
@@ -78,7 +78,7 @@ pub(super) fn difference(of: &ValueDifference, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// When a value was seen first.
+/// Writes a first-seen value.
 pub(super) fn first_seen(of: &FirstSeenRow, out: &mut Vec<u8>) {
     Object::write(out, |line| {
         line.text("type", Some(of.method.name())).text("value", Some(&of.value));

@@ -32,19 +32,19 @@ use crate::output::stdout::is_closed;
 use crate::output::storage::reader::{StoredAlert, StoredConnection, StoredRun};
 use crate::output::storage::{Changed, DatabaseReader, HistoryFilter, StorageError};
 
-/// The database, and how long it may take.
+/// The database and the time limit.
 #[derive(Debug, Args)]
 struct Source {
-    /// The database
+    /// Database
     #[arg(long, value_name = "FILE")]
     db: PathBuf,
 
-    /// Seconds that this may take; 0: as long as it wants [default: 30; of an export 0]
+    /// Time limit in seconds; 0: none [default: 30, for export 0]
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u32>,
 }
 
-/// Seconds that somebody who asks waits for an answer.
+/// Default time limit of an interactive query, seconds.
 const TIMEOUT: u32 = 30;
 
 impl Source {
@@ -52,7 +52,7 @@ impl Source {
         self.open_for(TIMEOUT)
     }
 
-    /// Opens it for what may take so many seconds, unless something else is asked for.
+    /// Opens the database with this default time limit, seconds.
     fn open_for(&self, seconds: u32) -> Result<DatabaseReader, Failure> {
         DatabaseReader::open(&self.db, self.limit(seconds)).map_err(Failure::run)
     }
@@ -63,38 +63,38 @@ impl Source {
     }
 }
 
-/// What rows have to be like.
+/// Filter of the rows.
 #[derive(Debug, Args)]
 struct Wanted {
-    /// What goes on at this time or later: 2026-11-23T07:00:00Z, 2026-11-23, -2h, now
+    /// Only events since this time: 2026-11-23T07:00:00Z, 2026-11-23, -2h, now
     #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
     since: Option<Time>,
 
-    /// What begins before this time
+    /// Only events before this time
     #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
     until: Option<Time>,
 
-    /// Client or server is this host, or in this network
+    /// Only connections of this host or network
     #[arg(long, value_name = "IP|CIDR", value_parser = network)]
     host: Option<IpNet>,
 
-    /// A fingerprint of this value; * matches any text
+    /// Only this fingerprint value; * matches any text
     #[arg(long, value_name = "VALUE")]
     value: Option<String>,
 
-    /// A fingerprint of this method
+    /// Only this method
     #[arg(long = "type", value_name = "METHOD")]
     method: Option<Method>,
 
-    /// This server name, in upper or lower case; * matches any text
+    /// Only this server name, case-insensitive; * matches any text
     #[arg(long, value_name = "NAME")]
     sni: Option<String>,
 
-    /// Only connections of this application, in upper or lower case; * matches any text
+    /// Only this application, case-insensitive; * matches any text
     #[arg(long, value_name = "NAME")]
     app: Option<String>,
 
-    /// An alert of this severity or a worse one: low, medium, high, critical
+    /// Lowest severity of an alert: low, medium, high or critical
     #[arg(long, value_name = "SEVERITY")]
     severity: Option<Severity>,
 }
@@ -117,7 +117,7 @@ fn network(text: &str) -> Result<IpNet, String> {
     parsed.map_err(|_| "neither an address nor a network such as 10.0.0.0/8".to_owned())
 }
 
-/// Runs by number, for what rows say of theirs.
+/// Runs by id.
 struct Runs(HashMap<i64, StoredRun>);
 
 impl Runs {
@@ -162,11 +162,11 @@ impl FieldSource for AlertRow<'_> {
     }
 }
 
-/// Text held back before it is written: a reader of the output that pauses is not to stop a query, whose
-/// database cannot shrink its log meanwhile. Bytes.
+/// Bytes buffered before a write. A reader that pauses must not stop the query: the log of the database cannot shrink
+/// during a query.
 const HELD: usize = 64 << 20;
 
-/// Where lines go.
+/// The destination of lines.
 struct Out<W> {
     to: W,
     held: Vec<u8>,
@@ -178,7 +178,7 @@ impl<W: Write> Out<W> {
         Self { to, held: Vec::new(), failed: None }
     }
 
-    /// Writes what is held if it is much. False: nothing more can be written.
+    /// Writes the buffer, if it is large. Returns false if writing failed.
     fn line(&mut self) -> bool {
         if self.held.len() >= HELD {
             self.write();
@@ -193,7 +193,7 @@ impl<W: Write> Out<W> {
         self.held.clear();
     }
 
-    /// Writes the rest. A reader that has gone is a clean end.
+    /// Writes the rest. A closed pipe is a clean end.
     fn finish(mut self) -> Result<W, Failure> {
         self.write();
         match self.failed {
@@ -208,14 +208,14 @@ fn stdout() -> Result<Out<std::fs::File>, Failure> {
     Ok(Out::new(crate::output::stdout::stdout().map_err(Failure::run)?))
 }
 
-/// Says what bringing an older file up to date has come to.
+/// Reports a migration.
 fn say_migrated(path: &Path, changed: &Changed) {
     if let Some(migrated) = &changed.migrated {
         eprintln!("ja4sensor: {}: {migrated}", path.display());
     }
 }
 
-/// Says that a limit has cut the answer.
+/// Reports that the limit excluded rows.
 fn say_more(path: &Path, limit: Option<u64>) {
     if let Some(limit) = limit {
         eprintln!("ja4sensor: {} has more; these are {limit}, --limit shows more of them", path.display());

@@ -12,10 +12,10 @@ use crate::model::field::place;
 use crate::output::storage::reader::{FingerprintWithConnection, QueryOutcome};
 use crate::output::storage::{DatabaseReader, HistoryFilter, StorageError};
 
-/// Ask a database what was seen.
+/// Query a database.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Query {
-    /// What to list
+    /// Kind of rows
     #[arg(value_enum, default_value_t)]
     what: What,
 
@@ -25,7 +25,7 @@ pub(in crate::cli) struct Query {
     #[command(flatten)]
     wanted: Wanted,
 
-    /// Most rows, the newest ones; 0: all
+    /// Maximum number of rows, the newest ones; 0: all
     #[arg(long, value_name = "N", default_value_t = 1000)]
     limit: u64,
 
@@ -34,13 +34,13 @@ pub(in crate::cli) struct Query {
     format: Format,
 }
 
-/// What a query lists.
+/// Kind of rows.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum What {
-    /// Connections that overlap the time, the one that ended last first
+    /// Connections that overlap the time window, the latest end first
     #[default]
     Connections,
-    /// Fingerprints: of a value the newest first, else connection by connection
+    /// Fingerprints; with --value the newest first, else by connection
     Fingerprints,
     /// Alerts, the newest first
     Alerts,
@@ -56,7 +56,7 @@ impl Query {
         let mut formatter = Formatter::new(self.format, Arc::default());
         header(self.what, self.format, &formatter, &mut out.held);
         let found = rows(self.what, self.format, &reader, &filter, &runs, &mut formatter, &mut out);
-        // What was found stands, though it may not be all.
+        // Rows before an error are written.
         out.finish()?;
         if found.map_err(Failure::run)?.more {
             say_more(&self.source.db, limit);
@@ -116,7 +116,7 @@ fn rows(
     }
 }
 
-/// Whether there is any use in another row.
+/// Whether to visit another row.
 fn next<W: std::io::Write>(out: &mut Out<W>) -> ControlFlow<()> {
     if out.line() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
 }

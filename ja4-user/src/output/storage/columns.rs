@@ -1,4 +1,4 @@
-//! Values of the sensor as values of SQLite.
+//! Conversions between values of the sensor and of SQLite.
 
 use std::net::IpAddr;
 
@@ -8,27 +8,26 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 
 use crate::model::{Method, Side, Time};
 
-/// Longest durations of the classes of connections, nanoseconds; what is longer is in a class of its own,
-/// and what is open in another. A window's connections end in it or soon after, by class: so the index by
-/// class and end finds those that overlap it without a look at all that came later.
+/// Longest durations of the duration classes, nanoseconds. Longer connections and open ones have classes of their own. The
+/// connections of a class that overlap a time window end in the window or shortly after, so the index by class and end
+/// finds them without a scan.
 pub(super) const SPANS: [u64; 3] = [60 * 1_000_000_000, 3_600 * 1_000_000_000, 86_400 * 1_000_000_000];
 /// Class of connections of more than a day.
 pub(super) const SPAN_LONG: i64 = SPANS.len() as i64;
-/// Class of connections that have not ended.
+/// Class of open connections.
 pub(super) const SPAN_OPEN: i64 = SPAN_LONG + 1;
 
-/// Fingerprints that a connection can have: the number of a fingerprint is that of its connection times this,
-/// and its own number among those of the connection. One key of one integer costs half of one of two, and
-/// the fingerprints of a connection are a range.
+/// Most fingerprints of a connection. The id of a fingerprint is the id of its connection times this, plus its number in
+/// the connection. A key of one integer costs half of a key of two, and the fingerprints of a connection are a range.
 pub(super) const EACH: i64 = 1 << 20;
 
-/// The class of a connection that has ended.
+/// Returns the duration class of a connection that has ended.
 pub(super) fn span(start: Time, last: Time) -> i64 {
     let lasted = last.0.saturating_sub(start.0);
     SPANS.iter().position(|longest| lasted <= *longest).map_or(SPAN_LONG, |class| class as i64)
 }
 
-/// SQLite's integers have a sign. Nothing here comes near the half.
+/// Converts to a signed integer of SQLite; larger numbers saturate.
 pub(super) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
@@ -91,7 +90,7 @@ pub(super) const fn side(side: Side) -> i64 {
     }
 }
 
-/// The text of a column, whatever its bytes: a file may have been written to by others.
+/// Returns the text of a column. Another program may have written invalid UTF-8.
 pub(super) fn text(value: ValueRef<'_>) -> Option<String> {
     match value {
         ValueRef::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
@@ -99,7 +98,7 @@ pub(super) fn text(value: ValueRef<'_>) -> Option<String> {
     }
 }
 
-/// The number of a column, if it is one and has no sign.
+/// Returns the number of a column, if it is not negative.
 pub(super) fn number(value: ValueRef<'_>) -> Option<u64> {
     match value {
         ValueRef::Integer(number) => u64::try_from(number).ok(),
@@ -107,12 +106,12 @@ pub(super) fn number(value: ValueRef<'_>) -> Option<u64> {
     }
 }
 
-/// A VLAN tag, if there is one.
+/// Returns a VLAN tag, if it is not zero.
 pub(super) fn tag(tag: u16) -> Option<u16> {
     (tag != 0).then_some(tag)
 }
 
-/// A JSON list. Strings and lists of them always are one.
+/// Encodes a list as JSON. Strings and lists of strings cannot fail.
 pub(super) fn json_list<T: serde::Serialize>(list: &[T]) -> String {
     serde_json::to_string(list).unwrap_or_else(|_| "[]".to_owned())
 }

@@ -1,27 +1,27 @@
-//! Connections that have a number, but no end yet.
+//! Open connections with an id.
 
 use hashlink::LruCache;
 
-/// Connections kept, some 60 bytes each: twice as many as a sensor is meant for. Of one that was pushed
-/// out the row stays open, and its end makes another.
+/// Most open connections, some 60 bytes each: twice the intended maximum. The row of an evicted one stays open, and its end
+/// adds another row.
 const MAX_LIVE: usize = 1 << 21;
 
-/// A connection that is under way.
+/// An open connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Live {
     /// Its row.
     pub(super) id: i64,
     /// Fingerprints that it has.
     pub(super) fingerprints: u32,
-    /// Place of its row among those that a batch asks for, where it was asked for in one.
+    /// Index in the list of connections that the batch opens.
     pub(super) place: u32,
 }
 
-/// Numbers by flow. What a batch changes is undone if the batch fails.
+/// Ids by flow. The changes of a failed batch are undone.
 pub(super) struct Connections {
     known: LruCache<u64, Live>,
     next: i64,
-    /// What stood there before this batch, newest last.
+    /// Entries before this batch, the newest last.
     undo: Vec<(u64, Option<Live>)>,
 }
 
@@ -36,32 +36,32 @@ impl Connections {
         self.known.get(&flow).copied()
     }
 
-    /// A number for a connection.
+    /// Returns the next id.
     pub(super) fn number(&mut self) -> i64 {
         let id = self.next;
         self.next = self.next.saturating_add(1);
         id
     }
 
-    /// Keeps a connection.
+    /// Inserts a connection.
     pub(super) fn keep(&mut self, flow: u64, live: Live) {
         let former = self.known.insert(flow, live);
         self.undo.push((flow, former));
     }
 
-    /// Forgets a connection that has ended.
+    /// Removes a connection that has ended.
     pub(super) fn take(&mut self, flow: u64) -> Option<Live> {
         let former = self.known.remove(&flow)?;
         self.undo.push((flow, Some(former)));
         Some(former)
     }
 
-    /// What was changed stands.
+    /// The batch was committed.
     pub(super) fn committed(&mut self) {
         self.undo.clear();
     }
 
-    /// What was changed never was. Numbers are not given again.
+    /// The batch was rolled back. Ids are not reused.
     pub(super) fn rolled_back(&mut self) {
         while let Some((flow, former)) = self.undo.pop() {
             match former {

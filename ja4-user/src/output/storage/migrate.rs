@@ -1,7 +1,7 @@
-//! Rows of version 1 to rows of version 2.
+//! Migrations from versions 1 and 2.
 //!
-//! Version 1 had columns of any type, so any row may hold anything. What cannot be carried over is put
-//! into `unmigrated` as it was, with the reason.
+//! Version 1 had columns of any type, so a row may have any content. A row that cannot be migrated is kept in `unmigrated`
+//! with the reason.
 
 use std::net::IpAddr;
 
@@ -14,8 +14,7 @@ use super::rows::severity;
 use super::version::Migrated;
 use crate::model::{EndReason, Method, Severity, Side, Time};
 
-/// The first moment that no sensor has seen: 2100-01-01, nanoseconds since the Unix epoch. A later one was
-/// stored in another unit, or is none.
+/// 2100-01-01, nanoseconds since the Unix epoch. A later time is not a time, or has another unit.
 const TOO_LATE: u64 = 4_102_444_800_000_000_000;
 
 /// What is wrong with a row, or with the database.
@@ -32,9 +31,9 @@ impl From<rusqlite::Error> for Unfit {
 
 type Carried = Result<(), Unfit>;
 
-/// Makes the tables of version 2, carries all rows over and drops the old tables.
+/// Creates the current tables, migrates all rows and drops the old tables.
 pub(super) fn from_v1(database: &Connection, version_2: &str, migrated: &mut Migrated) -> rusqlite::Result<()> {
-    // The one name that both versions use. Which connection a fingerprint belongs to is told by flow and time.
+    // Both versions have this name. Flow and time determine the connection of a fingerprint.
     database.execute_batch("ALTER TABLE first_seen RENAME TO first_seen_v1")?;
     database.execute_batch(version_2)?;
     database.execute_batch(
@@ -53,7 +52,7 @@ pub(super) fn from_v1(database: &Connection, version_2: &str, migrated: &mut Mig
     )
 }
 
-/// Carries the rows of one table over.
+/// Migrates the rows of one table.
 fn table(
     database: &Connection,
     name: &str,
@@ -81,7 +80,7 @@ fn table(
     Ok(())
 }
 
-/// A row of which nothing is sure.
+/// A row of unverified content.
 struct Fields<'a, 'r> {
     names: &'a [String],
     row: &'a Row<'r>,
@@ -286,7 +285,7 @@ fn fingerprint(database: &Connection, row: &Fields<'_, '_>) -> Carried {
     let found = find.query_row([flow.id, time], |row| row.get::<_, i64>(0)).optional()?;
     let connection = match found {
         Some(id) => id,
-        // Its connection was not stored, or could not be carried over.
+        // Its connection was not stored, or could not be migrated.
         None => flow.insert(database, time, time, EndReason::Open.name())?,
     };
     let side = match method {
@@ -330,7 +329,7 @@ fn alert(database: &Connection, row: &Fields<'_, '_>) -> Carried {
         None => None,
     };
     let rule = row.required("rule")?;
-    // Version 1 had no ends in alerts. All connections of a flow have the same two; who is the client may differ.
+    // Alerts of version 1 had no endpoints. All connections of a flow have the same endpoints; the client may differ.
     let mut insert = database.prepare_cached(
         "INSERT INTO alert (time, packet, rule, description, severity, grouped, reason, flow_id, method, value, suppressed,
             src_ip, src_port, dest_ip, dest_port, proto)

@@ -1,4 +1,4 @@
-//! Items to rows: the content of one transaction.
+//! Write operations to rows: the content of one transaction.
 
 use rusqlite::{CachedStatement, Connection, params};
 
@@ -12,7 +12,7 @@ use super::write_op::{FirstSeenRow, OWN, RunEnd, WriteOp};
 use crate::detect::profile::ProfileRow;
 use crate::model::{Alert, ConnectionRecord, FingerprintRecord, FlowIdentity, Severity, Time};
 
-/// What a transaction has written.
+/// Rows that a transaction has written.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RowsWritten {
     pub(super) connections: u64,
@@ -21,23 +21,23 @@ pub(super) struct RowsWritten {
     pub(super) knowledge: u64,
 }
 
-/// What has to be known to write rows.
+/// Writes rows.
 pub(super) struct RowWriter {
     run: i64,
     connections: Connections,
     values: ValueIds,
-    /// Rows of connections of which this batch has the first fingerprint, but not yet the end.
+    /// Connections that this batch opens and does not end.
     open: Vec<Option<Open>>,
     /// Fingerprints of this batch.
     events: FingerprintRows,
-    /// The newest time that was written.
+    /// The newest time written.
     newest: Time,
-    /// What the database knows may not be known to who writes.
+    /// Whether the sensor started without the saved state of the database.
     late: bool,
     json: Vec<u8>,
 }
 
-/// A connection that has begun.
+/// A new connection.
 struct Open {
     id: i64,
     flow: FlowIdentity,
@@ -50,7 +50,7 @@ const OPEN: &str = "INSERT INTO connection (id, run, flow_id, interface, src_ip,
     vlan, vlan_inner, start, \"end\", duration_class, pkts_toserver, pkts_toclient, bytes_toserver, bytes_toclient, first_seen)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, 0, 0, 0, 0, 0)";
 
-/// The statements of the rows that come often.
+/// Statements of frequent rows.
 struct Statements<'a> {
     open: CachedStatement<'a>,
     connection: CachedStatement<'a>,
@@ -58,8 +58,8 @@ struct Statements<'a> {
 }
 
 impl RowWriter {
-    /// Rows of a run; connections are numbered from `next` on, and nothing before `newest` is the newest. `late`: who
-    /// writes may not know what the database knows.
+    /// Creates the writer of a run. Connection ids start at `next`; `newest` is the newest time in the database. `late`: the
+    /// sensor started without the saved state of the database.
     pub(super) fn new(run: i64, next: i64, newest: Time, late: bool) -> Self {
         Self {
             run,
@@ -73,20 +73,20 @@ impl RowWriter {
         }
     }
 
-    /// The newest time that was written.
+    /// Returns the newest time written.
     pub(super) fn newest(&self) -> Time {
         self.newest
     }
 
-    /// Numbers of values are to be read again.
+    /// Clears the cached ids of values.
     pub(super) fn clear_values(&mut self) {
         self.values.clear();
     }
 
-    /// Writes items within a transaction of the caller's, who says what has become of it.
+    /// Writes operations within a transaction of the caller, which then calls `committed` or `rolled_back`.
     ///
     /// # Errors
-    /// Where SQLite says no; the transaction has to be rolled back then.
+    /// If SQLite fails; the caller rolls the transaction back.
     pub(super) fn write<'a>(
         &mut self,
         database: &Connection,
@@ -150,12 +150,12 @@ impl RowWriter {
         Ok(written)
     }
 
-    /// The transaction stands.
+    /// The transaction was committed.
     pub(super) fn committed(&mut self) {
         self.connections.committed();
     }
 
-    /// The transaction never was.
+    /// The transaction was rolled back.
     pub(super) fn rolled_back(&mut self) {
         self.connections.rolled_back();
         self.values.clear();
@@ -168,7 +168,7 @@ impl RowWriter {
         interface: u32,
         seen: &FingerprintRecord,
     ) -> rusqlite::Result<()> {
-        // One that has all the fingerprints that it can have begins anew.
+        // A connection with the maximum of fingerprints gets a new row.
         let known = self.connections.find(flow.id).filter(|live| i64::from(live.fingerprints) + 1 < EACH);
         let mut live = match known {
             Some(live) => live,
@@ -187,13 +187,13 @@ impl RowWriter {
         self.event(statements, live, seen)
     }
 
-    /// The row of a connection, if it is among those that this batch asks for.
+    /// Returns the connection, if this batch opens it.
     fn asked_for(&mut self, live: Live) -> Option<&mut Option<Open>> {
         let open = self.open.get_mut(live.place as usize);
         open.filter(|open| open.as_ref().is_some_and(|open| open.id == live.id))
     }
 
-    /// A row of a fingerprint that is its connection's newest.
+    /// Adds the row of the newest fingerprint of a connection.
     fn event(&mut self, statements: &mut Statements<'_>, live: Live, seen: &FingerprintRecord) -> rusqlite::Result<()> {
         self.newest = self.newest.max(seen.time);
         let value = self.values.of_seen(&mut statements.values, seen)?;
@@ -201,7 +201,7 @@ impl RowWriter {
         Ok(())
     }
 
-    /// The whole of a connection. Fingerprints are written too if none came before: how many.
+    /// Writes a connection, and its fingerprints if none were written before. Returns the number of fingerprints.
     fn connection(&mut self, statements: &mut Statements<'_>, record: &ConnectionRecord) -> rusqlite::Result<u64> {
         let mut fingerprints = 0;
         let live = match self.connections.take(record.identity.id) {
@@ -223,7 +223,7 @@ impl RowWriter {
             }
         };
         if record.ended.is_none() {
-            // It goes on, and its row is there.
+            // It is open, and its row exists.
             self.connections.keep(record.identity.id, Live { place: u32::MAX, ..live });
         }
         self.newest = self.newest.max(record.last);
@@ -342,7 +342,7 @@ impl Open {
     }
 }
 
-/// Number of a severity in the tables, least first.
+/// Returns the number of a severity in the tables, the lowest first.
 pub(super) const fn severity(severity: Severity) -> i64 {
     match severity {
         Severity::Low => 1,

@@ -1,4 +1,4 @@
-//! What a database looks like: its mark, its version, and the way up from older versions.
+//! The schema: application id, version, and migrations from older versions.
 
 use std::fs::OpenOptions;
 use std::io;
@@ -12,35 +12,32 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use super::version::{Migrated, VERSION};
 use super::{StorageError, migrate};
 
-/// `JA4s`: `PRAGMA application_id` of the file, by which file(1) and this program know whose it is.
+/// `JA4s`: `PRAGMA application_id` of the file, which identifies the file to file(1) and this program.
 pub(crate) const APPLICATION_ID: i64 = 0x4a41_3473;
 
-/// Mode of a new file: what a network talks about is for its owner. SQLite gives the same to `-wal` and
-/// `-shm`.
+/// Mode of a new file: only its owner reads it. SQLite gives `-wal` and `-shm` the same mode.
 pub(super) const MODE: u32 = 0o600;
 
 /// The schema of [`VERSION`].
 const CURRENT: &str = include_str!("schema/v3.sql");
 
-/// How long a statement waits for a lock that another process holds. What waits longer is tried again by
-/// the writer, which meanwhile looks at its queue.
+/// Time that a statement waits for a lock of another process. The writer then handles its queue and retries.
 const BUSY: Duration = Duration::from_millis(250);
 
-/// Bytes of a page: half as many are filled and split as of the usual 4 KiB, which is a tenth of the time of
-/// a fingerprint.
+/// Page size in bytes. Half as many pages are filled and split as with 4 KiB, which saves a tenth of the time of a row.
 const PAGE: u32 = 8192;
 
-/// Pages of the log after which they go to the database itself: few enough for the log to
-/// stay small, and enough for a page that changes all the time to be written once for many commits.
+/// Pages of the log before a checkpoint: few, so that the log stays small; enough, so that a page that changes with every
+/// commit is written once for many commits.
 const CHECKPOINT_PAGES: u32 = 4096;
 
-/// Makes the file if there is none. It is empty then, which SQLite takes for an empty database.
+/// Creates the file, if it does not exist. SQLite takes an empty file for an empty database.
 ///
 /// # Errors
 /// If it cannot be made or written to.
 pub(super) fn create(path: &Path) -> Result<(), StorageError> {
     let made = match may(path, AccessFlags::R_OK | AccessFlags::W_OK) {
-        // Nobody has it open, so there is no lock to be lost by closing it.
+        // The file is new, so closing it loses no lock.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             OpenOptions::new().append(true).create(true).mode(MODE).open(path).map(drop)
         }
@@ -53,8 +50,8 @@ pub(super) fn create(path: &Path) -> Result<(), StorageError> {
     }
 }
 
-/// Whether this process may do that with a file. It is not opened for it: closing it again would give back every
-/// lock that SQLite holds on it in this process (fcntl(2), advisory record locking).
+/// Checks access to a file without opening it: closing a descriptor would release every lock that SQLite holds on the file
+/// in this process (fcntl(2), advisory record locking).
 pub(super) fn may(path: &Path, what: AccessFlags) -> io::Result<()> {
     nix::unistd::eaccess(path, what)?;
     if path.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
@@ -64,12 +61,12 @@ fn is_read_only(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem)
 }
 
-/// Opens a database to write to it, makes its tables if it is empty, and brings it up to [`VERSION`].
+/// Opens a database for writing, creates its tables if it is empty, and migrates it to [`VERSION`].
 ///
-/// `cache` is the memory for its pages, KiB.
+/// `cache` is the size of the page cache in KiB.
 ///
 /// # Errors
-/// If it cannot be read or written, is no database of ours, or is of a newer version.
+/// If it cannot be read or written, is not a database of this program, or has a newer version.
 pub(super) fn open(path: &Path, cache: u32) -> Result<(Connection, Option<Migrated>), StorageError> {
     let failed = |source| explain(path, source);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -79,18 +76,18 @@ pub(super) fn open(path: &Path, cache: u32) -> Result<(Connection, Option<Migrat
         return Err(StorageError::ReadOnly(path.to_owned()));
     }
     let found = identify(&database, path)?;
-    // Before the first table is made; later only VACUUM changes it.
+    // Only before the first table is created; later VACUUM alone changes it.
     if found.is_none() {
         database.pragma_update(None, "page_size", PAGE).map_err(failed)?;
         database.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
     }
     database.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-    // The log is synced when it goes to the database, not at each commit: a commit outlives the process,
-    // and a machine that loses power loses the newest ones, but never the order of them.
+    // The log is synced at a checkpoint, not at each commit: a commit survives a crash of the process. A power loss may
+    // lose the newest commits, never an older one before a newer one.
     database.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
     database.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES).map_err(failed)?;
     database.pragma_update(None, "temp_store", "MEMORY").map_err(failed)?;
-    // Negative: KiB in place of pages.
+    // A negative number is in KiB, a positive one in pages.
     database.pragma_update(None, "cache_size", -i64::from(cache)).map_err(failed)?;
     let migrated = match found {
         None => {
@@ -103,10 +100,10 @@ pub(super) fn open(path: &Path, cache: u32) -> Result<(Connection, Option<Migrat
     Ok((database, migrated))
 }
 
-/// The version of a database of ours; `None`: it is empty.
+/// Returns the version of a database; `None`: it is empty.
 ///
 /// # Errors
-/// If it is no database, somebody else's, or of a version that is not known.
+/// If it is not a database, belongs to another program, or has an unknown version.
 pub(super) fn identify(database: &Connection, path: &Path) -> Result<Option<i64>, StorageError> {
     let failed = |source| explain(path, source);
     let number = |name| database.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).map_err(failed);
@@ -120,7 +117,7 @@ pub(super) fn identify(database: &Connection, path: &Path) -> Result<Option<i64>
     }
 }
 
-/// All tables in one transaction: a process that dies meanwhile leaves an empty database.
+/// Creates all tables in one transaction: a crash leaves an empty database.
 fn make(database: &mut Connection) -> rusqlite::Result<()> {
     let change = database.transaction_with_behavior(TransactionBehavior::Exclusive)?;
     change.execute_batch(CURRENT)?;
@@ -129,7 +126,7 @@ fn make(database: &mut Connection) -> rusqlite::Result<()> {
     change.commit()
 }
 
-/// One step for each version, all in one transaction: a file is of its old version, or of this one.
+/// Migrates in one transaction: the file has its old version or this one.
 fn climb(database: &mut Connection, path: &Path, from: i64) -> Result<Migrated, StorageError> {
     let failed = |source| StorageError::Migrate { path: path.to_owned(), from, source };
     let mut migrated = Migrated { from, ..Migrated::default() };
@@ -141,7 +138,7 @@ fn climb(database: &mut Connection, path: &Path, from: i64) -> Result<Migrated, 
     }
     change.pragma_update(None, "user_version", VERSION).map_err(failed)?;
     change.commit().map_err(failed)?;
-    // Gives pages back one by one from now on. Needs room for a second copy, and can do without.
+    // Enables incremental vacuum. VACUUM needs space for a second copy; a failure is no harm.
     if from == 1 {
         let _vacuumed =
             database.pragma_update(None, "auto_vacuum", "INCREMENTAL").and_then(|()| database.execute_batch("VACUUM"));
@@ -149,7 +146,7 @@ fn climb(database: &mut Connection, path: &Path, from: i64) -> Result<Migrated, 
     Ok(migrated)
 }
 
-/// What SQLite's word means to who has named the file.
+/// Converts an error of SQLite to one that names the file and the cause.
 pub(super) fn explain(path: &Path, source: rusqlite::Error) -> StorageError {
     let owned = path.to_owned();
     match source.sqlite_error_code() {
@@ -157,7 +154,7 @@ pub(super) fn explain(path: &Path, source: rusqlite::Error) -> StorageError {
         Some(ErrorCode::ReadOnly) => StorageError::ReadOnly(owned),
         Some(ErrorCode::CannotOpen) => match may(path, AccessFlags::R_OK) {
             Err(source) => StorageError::Open { path: owned, source },
-            // The file can be read; what SQLite wants to make beside it cannot be made.
+            // The file can be read, but SQLite cannot create the side files.
             Ok(()) => StorageError::ReadOnly(owned),
         },
         _ => StorageError::Sqlite { path: owned, source },

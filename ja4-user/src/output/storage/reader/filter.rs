@@ -1,4 +1,4 @@
-//! What a query asks for, and how SQL says it.
+//! The filter of a query, and its SQL.
 
 use ipnet::IpNet;
 use rusqlite::types::Value;
@@ -8,37 +8,37 @@ use crate::output::storage::columns::{SPAN_LONG, SPAN_OPEN, SPANS, bounds, integ
 use crate::output::storage::rows::severity;
 use crate::output::storage::sql::{Sql, like};
 
-/// How long after its last packet a connection's alerts may still come: rules also look at ends, and an
-/// idle connection ends late. Nanoseconds.
+/// Longest time from the last packet of a connection to its alerts: rules evaluate ends, and an idle connection ends late.
+/// Nanoseconds.
 const LATE: i64 = 600 * 1_000_000_000;
 
-/// What rows have to be like. `None` leaves a thing open.
+/// A filter for rows. `None` matches everything.
 #[derive(Clone, Debug, Default)]
 pub struct HistoryFilter {
-    /// Connections that go on at this time or later; fingerprints and alerts from then on.
+    /// Connections that end at this time or later; fingerprints and alerts since this time.
     pub since: Option<Time>,
     /// Connections that begin before this time; fingerprints and alerts before it.
     pub until: Option<Time>,
     /// Client or server is in this network.
     pub host: Option<IpNet>,
-    /// A value, of this text or with `*` for anything.
+    /// Value; `*` matches any text.
     pub value: Option<String>,
     /// A value of this method.
     pub method: Option<Method>,
-    /// The server name, `*` for anything, upper or lower case.
+    /// Server name, case-insensitive; `*` matches any text.
     pub sni: Option<String>,
-    /// The application, likewise.
+    /// Application, case-insensitive; `*` matches any text.
     pub app: Option<String>,
-    /// An alert of this severity or a worse one.
+    /// Lowest severity of an alert.
     pub severity: Option<Severity>,
-    /// Most rows.
+    /// Maximum number of rows.
     pub limit: Option<u64>,
-    /// The oldest first in place of the newest.
+    /// Whether the oldest rows come first.
     pub oldest_first: bool,
 }
 
 impl HistoryFilter {
-    /// Where time begins and ends for SQLite.
+    /// Returns the time window as integers of SQLite.
     pub(super) fn window(&self) -> (i64, i64) {
         let since = self.since.map_or(i64::MIN, |since| integer(since.0));
         (since, self.until.map_or(i64::MAX, |until| integer(until.0)))
@@ -49,18 +49,18 @@ impl HistoryFilter {
         if self.oldest_first { "ASC" } else { "DESC" }
     }
 
-    /// One more than the limit: that tells whether there is more.
+    /// Returns the limit plus one, which shows whether there are more rows.
     pub(super) fn rows_wanted(&self) -> i64 {
         self.limit.map_or(-1, |limit| integer(limit.saturating_add(1)))
     }
 
-    /// Methods that are asked for.
+    /// Returns the selected methods.
     fn methods(&self) -> Vec<Method> {
         self.method.map_or_else(|| Method::ALL.to_vec(), |method| vec![method])
     }
 
-    /// Connections `c` that overlap the window and lie in a class of durations. Theirs is a short range of
-    /// the index: they end in the window, or after it by less than the longest of their class.
+    /// Connections `c` of a duration class that overlap the window: a short range of the index, as they end in the window or
+    /// later by less than the longest duration of the class.
     pub(super) fn of_span(&self, span: i64, sql: &mut Sql) {
         let (since, until) = self.window();
         sql.add("c.duration_class = ? AND c.start < ?", [span.into(), until.into()]);
@@ -88,7 +88,7 @@ impl HistoryFilter {
         0..=SPAN_LONG.max(SPAN_OPEN)
     }
 
-    /// What a connection `c` has to be like, time and values apart.
+    /// Conditions on a connection `c`, except time and values.
     fn of_connection(&self, sql: &mut Sql) {
         if let Some(network) = self.host {
             host(network, "c", sql);
@@ -106,7 +106,7 @@ impl HistoryFilter {
         }
     }
 
-    /// Values `v` of the method and text that are asked for.
+    /// Conditions on values `v`.
     pub(super) fn of_value(&self, sql: &mut Sql) {
         let numbers: Vec<String> = self.methods().into_iter().map(|method| method.id().to_string()).collect();
         sql.add(&format!("v.method IN ({})", numbers.join(",")), []);

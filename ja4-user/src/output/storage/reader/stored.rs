@@ -133,9 +133,9 @@ pub struct FingerprintWithConnection<'a> {
 pub struct StoredAlert {
     /// The run that raised it.
     pub run: Option<i64>,
-    /// Number of its flow, whose ends may not be known.
+    /// Number of its flow; the endpoints may be unknown.
     pub flow_id: Option<u64>,
-    /// What was found.
+    /// The alert.
     pub alert: Alert,
 }
 
@@ -144,11 +144,11 @@ pub struct StoredAlert {
 pub struct StoredRun {
     /// Its number.
     pub id: i64,
-    /// When it began.
+    /// Time of its start.
     pub started: Time,
-    /// When it ended; `None`: it goes on, or was killed.
+    /// Time of its end; `None`: it is active, or was killed.
     pub ended: Option<Time>,
-    /// Whether it has ended well.
+    /// Whether it shut down cleanly.
     pub clean: bool,
     /// Version of the program.
     pub version: String,
@@ -198,8 +198,7 @@ const FINGERPRINT_FIELDS: [Field; 11] = [
     Field::KnownBadNote,
 ];
 
-/// Columns one after the other. What is of another type than it should be is absent: the file may have been
-/// written to by others.
+/// Reads columns in order. A value of an unexpected type is absent: another program may have written it.
 pub(super) struct Columns<'a, 'r> {
     row: &'a Row<'r>,
     at: usize,
